@@ -1,0 +1,13 @@
+DROP TRIGGER products_leave_search;
+DROP TABLE product_search;
+DROP TABLE idempotency_keys;
+DROP TABLE events;
+DROP TABLE inventory_levels;
+DROP TABLE locations;
+DROP TABLE collection_products;
+DROP TABLE collections;
+DROP TABLE variants;
+DROP TABLE product_images;
+DROP TABLE product_tags;
+DROP TABLE products;
+DROP TABLE shops;

@@ -1,0 +1,86 @@
+//! What every service call is made in: who asks, under which request id, in which country and language, at what time.
+
+use std::sync::Arc;
+
+use crate::auth::Actor;
+use crate::db::Statements;
+use crate::domain::ids;
+use crate::domain::permission::Permission;
+use crate::domain::time::Timestamp;
+use crate::error::Error;
+
+/// The first argument of every service call. Cheap to clone; one for each request, and one for each command.
+#[derive(Clone)]
+pub struct OpContext {
+    /// Who asks.
+    pub actor: Actor,
+    /// Appears in the response, in the log and in events.
+    pub request_id: Arc<str>,
+    /// Where and in which language the buyer shops.
+    pub locale: Locale,
+    /// Counts the SQL statements of this operation.
+    pub statements: Statements,
+    clock: Arc<dyn Clock>,
+}
+
+/// The buyer's country and language, from `@inContext`; `None` means the shop's own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Locale {
+    /// An ISO 3166-1 alpha-2 code.
+    pub country: Option<&'static str>,
+    /// A language code of [`crate::domain::codes::LANGUAGES`].
+    pub language: Option<&'static str>,
+}
+
+impl OpContext {
+    /// The context of a request.
+    pub fn new(actor: Actor, request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
+        Self { actor, request_id, locale: Locale::default(), statements: Statements::default(), clock }
+    }
+
+    /// The context of work that the shop itself does: a command, the demo, an import.
+    pub fn system(clock: Arc<dyn Clock>) -> Self {
+        Self::new(Actor::System, ids::request_id().into(), clock)
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Whether the actor holds a permission.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        self.actor.holds(permission)
+    }
+
+    /// Lets the call go on only if the actor holds a permission.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for the anonymous, [`Error::Forbidden`] for those who are known and may not.
+    pub fn authorize(&self, permission: Permission) -> Result<(), Error> {
+        match &self.actor {
+            actor if actor.holds(permission) => Ok(()),
+            Actor::Anonymous => Err(Error::Unauthenticated),
+            _ => Err(Error::Forbidden(permission)),
+        }
+    }
+}
+
+/// Where time comes from: the machine, or a test.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
+    fn now(&self) -> Timestamp {
+        chrono::Utc::now().into()
+    }
+}

@@ -1,0 +1,22 @@
+//! The database: pools, connections, transactions, column types, migrations, and errors made alike.
+//!
+//! Two backends, one query: repositories write a query once and [`on_conn!`] expands it for each backend; what differs by
+//! nature stands side by side in [`on_each!`]. Services open connections and transactions here; nobody asks for a second
+//! connection while holding one. Never knows a table's meaning.
+
+mod conn;
+mod error;
+pub mod expr;
+mod migrations;
+mod pool;
+pub mod schema;
+mod statements;
+mod tx;
+pub mod types;
+
+pub use conn::{Conn, ConnMut};
+pub(crate) use conn::{insert_all, on_conn, on_each};
+pub use error::{Constraint, DbError, OnConstraint};
+pub use pool::{Backend, Db, DbConfig};
+pub use statements::Statements;
+pub use tx::{AsRetryable, Tx, retrying};

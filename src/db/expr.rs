@@ -1,0 +1,79 @@
+//! SQL expressions that diesel lacks or that would cost a new statement text at every call.
+
+use diesel::expression::{
+    AppearsOnTable, AsExpression, Expression, SelectableExpression, ValidGrouping, is_aggregate,
+};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::{Bool, Text};
+
+use super::types::sql;
+use crate::domain::ids::Id;
+
+diesel::define_sql_function! {
+    /// Lower case: of ASCII letters alone, on both databases (columns that are compared have collation "C").
+    fn lower(text: sql::Text) -> sql::Text;
+}
+
+/// `column IN (ids)` with one parameter and one statement text, however many ids there are: an array on PostgreSQL, a JSON
+/// array on SQLite. Diesel's `eq_any` has a text for each length on SQLite, and so is never found prepared.
+#[derive(Debug, Clone, QueryId)]
+pub struct InIds<E> {
+    column: E,
+    ids: Vec<uuid::Uuid>,
+    /// The same ids as SQLite takes them: hexadecimal texts in a JSON array.
+    json: String,
+}
+
+/// See [`InIds`].
+pub fn in_ids<E: Expression<SqlType = sql::Uuid>, I: Id>(column: E, ids: &[I]) -> InIds<E> {
+    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let mut json = String::with_capacity(ids.len() * 36 + 2);
+    json.push('[');
+    for (at, id) in ids.iter().enumerate() {
+        json.push_str(if at == 0 { "\"" } else { ",\"" });
+        json.push_str(id.simple().encode_lower(&mut uuid::Uuid::encode_buffer()));
+        json.push('"');
+    }
+    json.push(']');
+    InIds { column, ids, json }
+}
+
+impl<E: Expression> Expression for InIds<E> {
+    type SqlType = Bool;
+}
+impl<E: Expression, QS> SelectableExpression<QS> for InIds<E> where Self: AppearsOnTable<QS> {}
+impl<E: AppearsOnTable<QS>, QS> AppearsOnTable<QS> for InIds<E> {}
+impl<E: Expression, G> ValidGrouping<G> for InIds<E> {
+    type IsAggregate = is_aggregate::Never;
+}
+
+#[cfg(feature = "postgres")]
+impl<E: QueryFragment<diesel::pg::Pg>> QueryFragment<diesel::pg::Pg> for InIds<E> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+        self.column.walk_ast(out.reborrow())?;
+        out.push_sql(" = ANY(");
+        out.push_bind_param::<diesel::sql_types::Array<diesel::sql_types::Uuid>, Vec<uuid::Uuid>>(&self.ids)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sqlite> for InIds<E> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        self.column.walk_ast(out.reborrow())?;
+        out.push_sql(" IN (SELECT unhex(value) FROM json_each(");
+        out.push_bind_param::<Text, String>(&self.json)?;
+        out.push_sql("))");
+        Ok(())
+    }
+}
+
+/// A condition that a query is filtered by, made at run time.
+pub type Condition<Table, DB> = Box<dyn diesel::BoxableExpression<Table, DB, SqlType = Bool>>;
+
+/// A constant, for conditions that are always or never met.
+pub fn constant(value: bool) -> <bool as AsExpression<Bool>>::Expression {
+    AsExpression::<Bool>::as_expression(value)
+}

@@ -1,0 +1,51 @@
+//! Migrations, run by the binary: those of the backend in use, each once, whatever number of processes start at once.
+
+#[cfg(feature = "postgres")]
+use diesel_async::SimpleAsyncConnection;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::conn::Pooled;
+use super::{Db, DbError, Statements};
+
+#[cfg(feature = "postgres")]
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+#[cfg(feature = "sqlite")]
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// The key of the advisory lock that one migrating process holds at a time.
+#[cfg(feature = "postgres")]
+const POSTGRES_LOCK: i64 = 0x6d65_7263_6174_6f00;
+
+impl Db {
+    /// Runs the migrations that have not run yet; gives their versions.
+    ///
+    /// # Errors
+    /// [`DbError`] when one fails; those before it stay, it itself leaves nothing behind.
+    pub async fn migrate(&self) -> Result<Vec<String>, DbError> {
+        let mut conn = self.write(&Statements::default()).await?;
+        // The session's lock and state end with the connection.
+        match std::mem::replace(&mut conn.pooled, Pooled::None) {
+            #[cfg(feature = "postgres")]
+            Pooled::Postgres(object) => {
+                let mut connection = diesel_async::pooled_connection::deadpool::Object::take(object);
+                connection.batch_execute(&format!("SELECT pg_advisory_lock({POSTGRES_LOCK})")).await?;
+                let mut harness = diesel_async::AsyncMigrationHarness::new(connection);
+                let versions = harness.run_pending_migrations(POSTGRES).map_err(DbError::unavailable)?;
+                Ok(versions.iter().map(ToString::to_string).collect())
+            }
+            #[cfg(feature = "sqlite")]
+            Pooled::Sqlite(mut object) => object
+                .spawn_blocking(|connection| {
+                    connection.immediate_transaction(|connection| {
+                        let versions = connection
+                            .run_pending_migrations(SQLITE)
+                            .map_err(diesel::result::Error::QueryBuilderError)?;
+                        Ok(versions.iter().map(ToString::to_string).collect())
+                    })
+                })
+                .await
+                .map_err(DbError::from),
+            Pooled::None => Err(DbError::discarded()),
+        }
+    }
+}

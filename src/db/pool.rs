@@ -1,0 +1,187 @@
+//! Pools of connections, one kind a process: PostgreSQL's, or SQLite's one writer and several readers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::ConnectionError;
+use diesel_async::pooled_connection::deadpool::Pool;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use futures_util::FutureExt;
+
+use super::conn::Pooled;
+use super::{Conn, DbError, Statements};
+
+/// An SQLite connection whose calls hop to a blocking thread.
+#[cfg(feature = "sqlite")]
+pub type AsyncSqliteConnection =
+    diesel_async::sync_connection_wrapper::SyncConnectionWrapper<diesel::SqliteConnection>;
+
+/// How long a caller waits for a free connection before it is told that the database is too busy.
+const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(10);
+
+/// Which database, and how many connections to it.
+#[derive(Clone, Debug)]
+pub struct DbConfig {
+    /// The backend and where it is.
+    pub backend: Backend,
+    /// The most connections that are open at once, at least one.
+    pub pool_size: usize,
+}
+
+/// A database this build can talk to.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Backend {
+    /// A PostgreSQL server, by URL.
+    #[cfg(feature = "postgres")]
+    Postgres(String),
+    /// An SQLite file, by path.
+    #[cfg(feature = "sqlite")]
+    Sqlite(String),
+}
+
+/// The URL may hold a password, so only the kind is shown.
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => f.write_str("Postgres"),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path) => write!(f, "Sqlite({path})"),
+        }
+    }
+}
+
+impl Backend {
+    /// Reads a `DATABASE_URL`: `sqlite://mercato.db`, `postgres://user:password@host/database`.
+    ///
+    /// # Errors
+    /// A sentence that names the unknown scheme, or the backend this build lacks.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let scheme = url.split("://").next().filter(|scheme| scheme.len() < url.len()).unwrap_or_default();
+        match scheme {
+            #[cfg(feature = "sqlite")]
+            "sqlite" => {
+                let path = url.trim_start_matches("sqlite://");
+                if path.is_empty() || path.contains(":memory:") {
+                    return Err("an SQLite shop needs a file: sqlite://mercato.db".to_owned());
+                }
+                Ok(Self::Sqlite(path.to_owned()))
+            }
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => match url.parse::<tokio_postgres::Config>() {
+                Ok(_) => Ok(Self::Postgres(url.to_owned())),
+                Err(error) => Err(format!("not a PostgreSQL URL: {error}")),
+            },
+            #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+            "sqlite" | "postgres" | "postgresql" => {
+                Err(format!("this build has no {scheme}: it was compiled without that feature"))
+            }
+            _ => Err("must begin with sqlite:// or postgres://".to_owned()),
+        }
+    }
+
+    /// The backend's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => "PostgreSQL",
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "SQLite",
+        }
+    }
+}
+
+/// The database. Cheap to clone; opened once in `app.rs`.
+#[derive(Clone)]
+pub struct Db(Arc<Pools>);
+
+enum Pools {
+    #[cfg(feature = "postgres")]
+    Postgres { pool: Pool<diesel_async::AsyncPgConnection> },
+    #[cfg(feature = "sqlite")]
+    Sqlite { readers: Pool<AsyncSqliteConnection>, writer: Pool<AsyncSqliteConnection> },
+}
+
+impl Db {
+    /// Makes the pools and sees that the database answers. An SQLite file is made where there is none.
+    ///
+    /// # Errors
+    /// [`DbError`] when the database can't be opened or reached.
+    pub async fn open(config: &DbConfig) -> Result<Self, DbError> {
+        let pools = match &config.backend {
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(url) => {
+                Pools::Postgres { pool: pool(url, config.pool_size, "SET TIME ZONE 'UTC'".to_owned())? }
+            }
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(path) => {
+                const SHARED: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; \
+                                      PRAGMA journal_mode = WAL; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 268435456;";
+                Pools::Sqlite {
+                    writer: pool(path, 1, SHARED.to_owned())?,
+                    readers: pool(path, config.pool_size, format!("{SHARED} PRAGMA query_only = ON;"))?,
+                }
+            }
+        };
+        let db = Self(Arc::new(pools));
+        // The writer comes first: it is the one that may make the file.
+        drop(db.write(&Statements::default()).await?);
+        Ok(db)
+    }
+
+    /// A connection that only reads; on PostgreSQL it may one day be a replica.
+    ///
+    /// # Errors
+    /// [`DbError`] when no connection is free in time or none can be made.
+    pub async fn read(&self, statements: &Statements) -> Result<Conn, DbError> {
+        let pooled = match &*self.0 {
+            #[cfg(feature = "postgres")]
+            Pools::Postgres { pool } => Pooled::Postgres(pool.get().await?),
+            #[cfg(feature = "sqlite")]
+            Pools::Sqlite { readers, .. } => Pooled::Sqlite(readers.get().await?),
+        };
+        Ok(Conn::new(pooled, statements))
+    }
+
+    /// A connection that may write; on SQLite the only one.
+    ///
+    /// # Errors
+    /// [`DbError`] when no connection is free in time or none can be made.
+    pub async fn write(&self, statements: &Statements) -> Result<Conn, DbError> {
+        let pooled = match &*self.0 {
+            #[cfg(feature = "postgres")]
+            Pools::Postgres { pool } => Pooled::Postgres(pool.get().await?),
+            #[cfg(feature = "sqlite")]
+            Pools::Sqlite { writer, .. } => Pooled::Sqlite(writer.get().await?),
+        };
+        Ok(Conn::new(pooled, statements))
+    }
+}
+
+/// A pool whose connections run `setup` once when they are made.
+fn pool<C>(url: &str, size: usize, setup: String) -> Result<Pool<C>, DbError>
+where
+    C: AsyncConnection + SimpleAsyncConnection + Send + 'static,
+    AsyncDieselConnectionManager<C>: deadpool::managed::Manager<Type = C, Error = diesel_async::pooled_connection::PoolError>,
+{
+    let mut config = ManagerConfig::<C>::default();
+    // A closed connection is noticed by its first error (see `Conn`); a test query at every use would double the load.
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |url| {
+        let setup = setup.clone();
+        async move {
+            let mut connection = C::establish(url).await?;
+            connection.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            Ok(connection)
+        }
+        .boxed()
+    });
+    Pool::builder(AsyncDieselConnectionManager::new_with_config(url, config))
+        .max_size(size)
+        .wait_timeout(Some(WAIT_FOR_CONNECTION))
+        .runtime(deadpool::Runtime::Tokio1)
+        .build()
+        .map_err(DbError::unavailable)
+}

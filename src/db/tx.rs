@@ -1,0 +1,94 @@
+//! An explicit transaction: begun, used, committed. Dropped open, its connection is closed, and with it the transaction.
+
+use diesel_async::SimpleAsyncConnection;
+
+use super::{Conn, Db, DbError, Statements, on_each};
+
+/// How often an operation that met a busy database or a serialization failure is tried again.
+const RETRIES: u32 = 5;
+
+/// A transaction. Short: nothing outside the database is waited for while it is open.
+pub struct Tx {
+    conn: Conn,
+    open: bool,
+}
+
+impl Db {
+    /// Begins a transaction that may write.
+    ///
+    /// # Errors
+    /// [`DbError`] when there is no connection or the database is busy.
+    pub async fn begin(&self, statements: &Statements) -> Result<Tx, DbError> {
+        let mut tx = Tx { conn: self.write(statements).await?, open: true };
+        // IMMEDIATE: a read transaction that turns into a write fails on SQLite without waiting for its turn.
+        on_each!(&mut tx.conn,
+            postgres: |c| c.batch_execute("BEGIN").await,
+            sqlite: |c| c.batch_execute("BEGIN IMMEDIATE").await,
+        )?;
+        Ok(tx)
+    }
+}
+
+impl Tx {
+    /// The transaction's connection, for repositories.
+    pub fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
+    /// Makes everything since `begin` permanent.
+    ///
+    /// # Errors
+    /// [`DbError`] when the database refuses; then nothing was written.
+    pub async fn commit(mut self) -> Result<(), DbError> {
+        self.end("COMMIT").await
+    }
+
+    /// Undoes everything since `begin` and gives the connection back, where dropping would close it.
+    ///
+    /// # Errors
+    /// [`DbError`] when the connection is gone; nothing was written then either.
+    pub async fn rollback(mut self) -> Result<(), DbError> {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(&mut self, statement: &str) -> Result<(), DbError> {
+        let result = on_each!(&mut self.conn,
+            postgres: |c| c.batch_execute(statement).await,
+            sqlite: |c| c.batch_execute(statement).await,
+        );
+        self.open = result.is_err();
+        result
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if self.open {
+            self.conn.discard();
+        }
+    }
+}
+
+/// Runs an operation that opens its own transaction, again when the database was busy or saw it clash with another.
+///
+/// # Errors
+/// The operation's own error, or its last clash.
+pub async fn retrying<T, E, F>(mut operation: impl FnMut() -> F) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+    E: AsRetryable,
+{
+    let mut left = RETRIES;
+    loop {
+        match operation().await {
+            Err(error) if left > 0 && error.is_retryable() => left -= 1,
+            result => return result,
+        }
+    }
+}
+
+/// An error that can tell whether the same operation may succeed when it is run again.
+pub trait AsRetryable {
+    /// Whether to run it again.
+    fn is_retryable(&self) -> bool;
+}

@@ -1,0 +1,16 @@
+//! Pure types and rules: ids, money, the catalogue's states, collection rules, the search language, events.
+//!
+//! Every layer may use it; it uses std, serde, chrono and uuid, never I/O, never async, never a layer above.
+
+pub mod catalog;
+pub mod codes;
+pub mod collection_rules;
+pub mod event;
+pub mod handle;
+pub mod ids;
+pub mod inventory;
+pub mod money;
+pub mod page;
+pub mod permission;
+pub mod search;
+pub mod time;

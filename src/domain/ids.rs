@@ -1,0 +1,80 @@
+//! Typed ids: a `ProductId` cannot be passed where a `VariantId` is meant. All are UUIDv7, so they rise with time.
+//!
+//! The one place where ids are made.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What all ids share: their type's name in global ids, and the way to and from a UUID.
+pub trait Id: Copy + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static {
+    /// The GraphQL type this id belongs to: the middle part of `gid://mercato/Product/<uuid>`.
+    const TYPE: &'static str;
+    /// Wraps a UUID that is known to be such an id.
+    fn from_uuid(uuid: Uuid) -> Self;
+    /// The bare UUID.
+    fn uuid(self) -> Uuid;
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $gid:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id, later than every id made before it on this node.
+            #[must_use]
+            pub fn generate() -> Self {
+                Self(generate())
+            }
+        }
+
+        impl Id for $name {
+            const TYPE: &'static str = $gid;
+            fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+            fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", $gid, self.0)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A shop's id.
+    ShopId = "Shop";
+    /// A product's id.
+    ProductId = "Product";
+    /// A variant's id.
+    VariantId = "ProductVariant";
+    /// A product image's id.
+    ImageId = "ProductImage";
+    /// A collection's id.
+    CollectionId = "Collection";
+    /// A stock location's id.
+    LocationId = "Location";
+    /// An event's id.
+    EventId = "Event";
+}
+
+/// A new UUIDv7.
+#[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+fn generate() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// A new id for a request, as it appears in responses and logs.
+#[must_use]
+pub fn request_id() -> String {
+    generate().simple().to_string()
+}

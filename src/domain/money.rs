@@ -1,0 +1,211 @@
+//! Money: an integer of minor units and an ISO 4217 currency. No float ever touches an amount.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::codes::CURRENCIES;
+
+/// An ISO 4217 currency, by its place in [`CURRENCIES`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Currency {
+    code: &'static str,
+    decimals: u32,
+}
+
+/// Why a text is no currency or no amount.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    /// The code is not in ISO 4217.
+    #[error("`{0}` is not an ISO 4217 currency code such as USD")]
+    UnknownCurrency(String),
+    /// The text is no plain decimal number.
+    #[error("`{0}` is not an amount: write digits with a decimal point, such as 12.50")]
+    NotAnAmount(String),
+    /// The amount has a fraction that the currency has no coin for.
+    #[error("`{amount}` has more than the {decimals} decimals of {currency}")]
+    TooManyDecimals {
+        /// The amount as given.
+        amount: String,
+        /// How many decimals the currency has.
+        decimals: u32,
+        /// The currency's code.
+        currency: &'static str,
+    },
+    /// The amount does not fit into 64 bits of minor units.
+    #[error("`{0}` is too large an amount")]
+    TooLarge(String),
+}
+
+impl Currency {
+    /// The currency of a three-letter code, in either case.
+    ///
+    /// # Errors
+    /// [`MoneyError::UnknownCurrency`] when ISO 4217 has no such code.
+    pub fn parse(code: &str) -> Result<Self, MoneyError> {
+        let upper = code.trim().to_ascii_uppercase();
+        CURRENCIES
+            .iter()
+            .find(|(known, ..)| *known == upper)
+            .map(|&(code, _, decimals)| Self { code, decimals })
+            .ok_or_else(|| MoneyError::UnknownCurrency(code.to_owned()))
+    }
+
+    /// The three-letter code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.code
+    }
+
+    /// How many decimals the minor unit has: 2 for USD, 0 for JPY, 3 for KWD.
+    #[must_use]
+    pub fn decimals(self) -> u32 {
+        self.decimals
+    }
+
+    /// How many minor units make one major unit.
+    #[must_use]
+    pub fn factor(self) -> i64 {
+        10_i64.pow(self.decimals)
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code)
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code)
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        Self::parse(&code).map_err(serde::de::Error::custom)
+    }
+}
+
+/// An amount of money.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Money {
+    minor: i64,
+    currency: Currency,
+}
+
+impl Money {
+    /// An amount of minor units.
+    #[must_use]
+    pub fn new(minor: i64, currency: Currency) -> Self {
+        Self { minor, currency }
+    }
+
+    /// The amount a plain decimal text names: `12`, `12.5`, `-0.05`. Exact: a fraction smaller than the currency's
+    /// minor unit is refused, unless its digits are zeros.
+    ///
+    /// # Errors
+    /// [`MoneyError`] says what the text is instead.
+    pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {
+        let trimmed = text.trim();
+        let not_an_amount = || MoneyError::NotAnAmount(text.to_owned());
+        let too_large = || MoneyError::TooLarge(text.to_owned());
+
+        let (negative, digits) = match trimmed.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, trimmed),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if !all_digits(whole) || !all_digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
+            return Err(not_an_amount());
+        }
+
+        let significant = fraction.trim_end_matches('0');
+        let missing = (currency.decimals as usize).checked_sub(significant.len()).ok_or_else(|| {
+            MoneyError::TooManyDecimals {
+                amount: text.to_owned(),
+                decimals: currency.decimals,
+                currency: currency.code,
+            }
+        })?;
+        let minor = whole
+            .bytes()
+            .chain(significant.bytes())
+            .chain(std::iter::repeat_n(b'0', missing))
+            .try_fold(0_i64, |sum, digit| sum.checked_mul(10)?.checked_add(i64::from(digit - b'0')))
+            .ok_or_else(too_large)?;
+        Ok(Self { minor: if negative { -minor } else { minor }, currency })
+    }
+
+    /// The amount in minor units: cents for USD.
+    #[must_use]
+    pub fn minor(self) -> i64 {
+        self.minor
+    }
+
+    /// The amount's currency.
+    #[must_use]
+    pub fn currency(self) -> Currency {
+        self.currency
+    }
+
+    /// The amount as a decimal text with all of the currency's decimals: `12.50`.
+    #[must_use]
+    pub fn to_decimal(self) -> String {
+        let factor = self.currency.factor().unsigned_abs();
+        let minor = self.minor.unsigned_abs();
+        let sign = if self.minor < 0 { "-" } else { "" };
+        let (whole, fraction) = (minor / factor, minor % factor);
+        match self.currency.decimals as usize {
+            0 => format!("{sign}{whole}"),
+            width => format!("{sign}{whole}.{fraction:0width$}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, code: &str) -> Result<i64, MoneyError> {
+        Money::parse(text, Currency::parse(code)?).map(Money::minor)
+    }
+
+    #[test]
+    fn amounts_are_exact_in_every_currency() {
+        assert_eq!(parse("12.50", "USD"), Ok(1250));
+        assert_eq!(parse("12.5", "usd"), Ok(1250));
+        assert_eq!(parse(" 12 ", "USD"), Ok(1200));
+        assert_eq!(parse(".05", "USD"), Ok(5));
+        assert_eq!(parse("-0.05", "USD"), Ok(-5));
+        assert_eq!(parse("12.500", "USD"), Ok(1250));
+        assert_eq!(parse("1200", "JPY"), Ok(1200));
+        assert_eq!(parse("1200.00", "JPY"), Ok(1200));
+        assert_eq!(parse("1.234", "KWD"), Ok(1234));
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused_by_name() {
+        for text in ["", "-", ".", "abc", "1,234.50", "£3.00", "1e3", "--1", "1.2.3", "٣"] {
+            assert_eq!(parse(text, "USD"), Err(MoneyError::NotAnAmount(text.to_owned())), "{text:?}");
+        }
+        assert!(matches!(parse("0.001", "USD"), Err(MoneyError::TooManyDecimals { .. })));
+        assert!(matches!(parse("0.1", "JPY"), Err(MoneyError::TooManyDecimals { .. })));
+        assert!(matches!(parse("99999999999999999999", "USD"), Err(MoneyError::TooLarge(_))));
+        assert!(matches!(parse("1", "ZZZ"), Err(MoneyError::UnknownCurrency(_))));
+    }
+
+    #[test]
+    fn decimal_text_reads_back() {
+        for (minor, code, text) in
+            [(1250, "USD", "12.50"), (5, "USD", "0.05"), (-5, "USD", "-0.05"), (7, "JPY", "7"), (1, "KWD", "0.001")]
+        {
+            let money = Money::new(minor, Currency::parse(code).unwrap());
+            assert_eq!(money.to_decimal(), text);
+            assert_eq!(Money::parse(text, money.currency()), Ok(money));
+        }
+    }
+}

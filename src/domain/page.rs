@@ -1,0 +1,190 @@
+//! Keyset pagination: which slice of an ordered list is asked for, and the slice that answers.
+
+use std::fmt;
+
+/// How many items one page may have.
+pub const MAX_PAGE_SIZE: usize = 250;
+
+/// Which end of the list the page is counted from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Direction {
+    /// The first items, after a cursor where one is given.
+    Forward,
+    /// The last items, before a cursor where one is given.
+    Backward,
+}
+
+/// A page asked for: `limit` items on one side of a cursor.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PageRequest<C> {
+    /// Forward (`first`, `after`) or backward (`last`, `before`).
+    pub direction: Direction,
+    /// At most [`MAX_PAGE_SIZE`].
+    pub limit: usize,
+    /// The item the page begins after (forward) or ends before (backward).
+    pub cursor: Option<C>,
+}
+
+impl<C> PageRequest<C> {
+    /// The first `limit` items.
+    pub fn first(limit: usize) -> Self {
+        Self { direction: Direction::Forward, limit, cursor: None }
+    }
+
+    /// How many rows to read: one more than asked for tells whether there are more.
+    pub fn rows(&self) -> i64 {
+        i64::try_from(self.limit).unwrap_or(i64::MAX).saturating_add(1)
+    }
+}
+
+/// A page of items in list order, whatever direction it was read in.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Whether items stand before the first one.
+    pub has_previous: bool,
+    /// Whether items stand after the last one.
+    pub has_next: bool,
+}
+
+impl<T> Page<T> {
+    /// Makes a page of rows read in the request's direction, of which there may be one more than asked for.
+    pub fn of_rows<C>(mut rows: Vec<T>, request: &PageRequest<C>) -> Self {
+        let more = rows.len() > request.limit;
+        rows.truncate(request.limit);
+        let behind_cursor = request.cursor.is_some();
+        match request.direction {
+            Direction::Forward => Self { items: rows, has_previous: behind_cursor, has_next: more },
+            Direction::Backward => {
+                rows.reverse();
+                Self { items: rows, has_previous: more, has_next: behind_cursor }
+            }
+        }
+    }
+
+    /// The page of a list that is wholly in memory. A cursor that is no longer in the list gives an empty page.
+    pub fn of_list<C>(all: impl IntoIterator<Item = T>, request: &PageRequest<C>, is_at: impl Fn(&T, &C) -> bool) -> Self {
+        let mut items: Vec<T> = all.into_iter().collect();
+        let mut behind_cursor = false;
+        if let Some(cursor) = &request.cursor {
+            behind_cursor = true;
+            let at = items.iter().position(|item| is_at(item, cursor));
+            match (request.direction, at) {
+                (Direction::Forward, Some(at)) => drop(items.drain(..=at)),
+                (Direction::Backward, Some(at)) => items.truncate(at),
+                (_, None) => items.clear(),
+            }
+        }
+        if request.direction == Direction::Backward {
+            items.reverse();
+        }
+        items.truncate(request.limit.saturating_add(1));
+        let request = PageRequest { direction: request.direction, limit: request.limit, cursor: behind_cursor.then_some(()) };
+        Self::of_rows(items, &request)
+    }
+
+    /// The same page of other items.
+    pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(convert).collect(),
+            has_previous: self.has_previous,
+            has_next: self.has_next,
+        }
+    }
+}
+
+/// A row's place in a list that is ordered by a key and, where keys are equal, by id. Its text form is the opaque cursor
+/// clients hold: the list it belongs to is part of it, so that a cursor of another list or order is refused.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Cursor {
+    /// Names the list and its order.
+    pub list: String,
+    /// The sort key's value.
+    pub key: CursorKey,
+    /// The row's id.
+    pub id: uuid::Uuid,
+}
+
+/// A sort key's value.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum CursorKey {
+    /// The list is ordered by id alone.
+    None,
+    /// A number, a time in microseconds, or the bits of a rank.
+    Integer(i64),
+    /// A text, as the database orders it.
+    Text(String),
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = match &self.key {
+            CursorKey::None => "-".to_owned(),
+            CursorKey::Integer(value) => format!("i{value}"),
+            CursorKey::Text(value) => format!("t{value}"),
+        };
+        let plain = format!("{}\n{}\n{key}", self.list, self.id.simple());
+        for byte in plain.bytes() {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Cursor {
+    /// Reads a cursor's text form; `None` when it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let nibble = |byte: u8| char::from(byte).to_digit(16);
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+        let bytes: Option<Vec<u8>> = pairs
+            .iter()
+            .map(|&[high, low]| u8::try_from(nibble(high)? * 16 + nibble(low)?).ok())
+            .collect();
+        let plain = String::from_utf8(bytes?).ok()?;
+        let mut parts = plain.splitn(3, '\n');
+        let (list, id, key) = (parts.next()?, parts.next()?, parts.next()?);
+        let key = match key.split_at_checked(1)? {
+            ("-", "") => CursorKey::None,
+            ("i", value) => CursorKey::Integer(value.parse().ok()?),
+            ("t", value) => CursorKey::Text(value.to_owned()),
+            _ => return None,
+        };
+        Some(Self { list: list.to_owned(), key, id: uuid::Uuid::try_parse(id).ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(direction: Direction, limit: usize, cursor: Option<u32>) -> PageRequest<u32> {
+        PageRequest { direction, limit, cursor }
+    }
+
+    #[test]
+    fn a_list_in_memory_pages_like_one_in_the_database() {
+        let page = |request: &PageRequest<u32>| {
+            let page = Page::of_list(1..=5, request, |item, cursor| item == cursor);
+            (page.items, page.has_previous, page.has_next)
+        };
+        assert_eq!(page(&request(Direction::Forward, 2, None)), (vec![1, 2], false, true));
+        assert_eq!(page(&request(Direction::Forward, 2, Some(4))), (vec![5], true, false));
+        assert_eq!(page(&request(Direction::Backward, 2, None)), (vec![4, 5], true, false));
+        assert_eq!(page(&request(Direction::Backward, 2, Some(2))), (vec![1], false, true));
+        assert_eq!(page(&request(Direction::Forward, 2, Some(9))), (vec![], true, false));
+        assert_eq!(page(&request(Direction::Forward, 0, None)), (vec![], false, true));
+    }
+
+    #[test]
+    fn cursors_read_back_and_rubbish_is_refused() {
+        for key in [CursorKey::None, CursorKey::Integer(-7), CursorKey::Text("Öl\n 🫒".to_owned())] {
+            let cursor = Cursor { list: "products/title".to_owned(), key, id: uuid::Uuid::from_u128(7) };
+            assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+        }
+        for rubbish in ["", "zz", "abc", "6162", "💥💥"] {
+            assert_eq!(Cursor::parse(rubbish), None, "{rubbish}");
+        }
+    }
+}

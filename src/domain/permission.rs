@@ -1,0 +1,27 @@
+//! What staff and services may be allowed to do.
+
+use std::fmt;
+
+use super::catalog::text_enum;
+
+text_enum! {
+    /// A permission that a role or an API key holds.
+    Permission {
+        /// See drafts, archived products and operator fields of the catalogue.
+        ReadProducts = "READ_PRODUCTS",
+        /// Change products, variants and collections.
+        WriteProducts = "WRITE_PRODUCTS",
+        /// See stock levels and locations.
+        ReadInventory = "READ_INVENTORY",
+        /// Change stock levels.
+        WriteInventory = "WRITE_INVENTORY",
+        /// Change the shop's settings and locations.
+        ManageSettings = "MANAGE_SETTINGS",
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,269 @@
+//! Reads the `query:` argument of `products` (Shopify's search syntax) into a small tree.
+//!
+//! Services call [`parse`] and pass its warnings on to the client; the product repositories fold
+//! [`Node`] into SQL, render words with [`TextMatch`] and [`AnyWord`], and build their indexes from
+//! [`normalize`]. The module must never touch a database, a clock or the network, never panic, and
+//! never refuse a search because a shopper typed an odd character: only the size limits are errors.
+//!
+//! ```text
+//! query  = any { ["AND"] any }          a space means AND
+//! any    = unary { "OR" unary }         OR binds tighter than AND, as Shopify documents
+//! unary  = { "-" | "NOT" } ( "(" query ")" | term )
+//! term   = [ field ":" [ ">" | ">=" | "<" | "<=" | "=" ] ] value { "," value }
+//! value  = word | word* | "phrase" | 'phrase' | *
+//! ```
+//!
+//! Commas separate values after a field only, and a backslash makes the next punctuation mark plain.
+//! Whatever does not fit (a lone dash, an open quote, `OR` at an end) is read as text or dropped.
+
+mod fields;
+mod grammar;
+mod lexer;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+pub use words::{AnyWord, TextMatch, any_of, normalize};
+
+/// The longest query accepted, in characters.
+pub const MAX_CHARS: usize = 1_024;
+/// The most terms a query may have; every entry of a comma list counts as one.
+pub const MAX_TERMS: usize = 64;
+/// The deepest nesting of parentheses accepted.
+pub const MAX_DEPTH: usize = 16;
+
+/// Reads a search query.
+///
+/// Terms that cannot be used are left out of the filter and named in the warnings; a query that
+/// asks for nothing becomes [`Node::All`].
+///
+/// # Errors
+///
+/// Only when the query is larger than [`MAX_CHARS`], [`MAX_TERMS`] or [`MAX_DEPTH`] allow.
+pub fn parse(query: &str) -> Result<Search, SearchError> {
+    if query.chars().nth(MAX_CHARS).is_some() {
+        return Err(SearchError::TooLong);
+    }
+    grammar::search(lexer::tokens(query)?)
+}
+
+/// What a query asks for, and what in it was not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// The products to keep.
+    pub filter: Node,
+    /// The terms that were ignored or read differently than written, in the order written.
+    pub warnings: Vec<Warning>,
+}
+
+/// A condition on products.
+///
+/// Kept simple while it is built: `And` and `Or` have at least two members, none of them `All` or
+/// of their own kind, and `Not` never holds another `Not`. `Not(All)` matches nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// Every product.
+    All,
+    /// Products that meet every condition.
+    And(Vec<Node>),
+    /// Products that meet at least one condition.
+    Or(Vec<Node>),
+    /// Products that do not meet the condition.
+    Not(Box<Node>),
+    /// Words anywhere in the product's searchable text.
+    Text(TextMatch),
+    /// Words in the product's title.
+    Title(TextMatch),
+    /// A test of one field.
+    Field(FieldTerm),
+}
+
+impl Node {
+    /// Joins conditions that must all hold; `None` when there are none.
+    fn and(parts: Vec<Node>) -> Option<Node> {
+        let only_all = !parts.is_empty();
+        let mut members: Vec<Node> = Vec::new();
+        for part in parts.into_iter().flat_map(Node::into_and_members) {
+            // Neighbouring words become one text match, so that they cost one index lookup.
+            let apart = match (members.last_mut(), part) {
+                (_, Node::All) => None,
+                (Some(Node::Text(left)), Node::Text(right)) => left.join(right).map(Node::Text),
+                (Some(Node::Title(left)), Node::Title(right)) => left.join(right).map(Node::Title),
+                (_, part) => Some(part),
+            };
+            members.extend(apart);
+        }
+        match members.len() {
+            0 => only_all.then_some(Node::All),
+            1 => members.pop(),
+            _ => Some(Node::And(members)),
+        }
+    }
+
+    /// Joins alternatives; `None` when there are none.
+    fn or(parts: Vec<Node>) -> Option<Node> {
+        let mut members: Vec<Node> = parts.into_iter().flat_map(Node::into_or_members).collect();
+        if members.contains(&Node::All) {
+            return Some(Node::All);
+        }
+        match members.len() {
+            0 | 1 => members.pop(),
+            _ => Some(Node::Or(members)),
+        }
+    }
+
+    /// Turns the condition into its opposite.
+    fn negate(self) -> Node {
+        match self {
+            Node::Not(inner) => *inner,
+            node => Node::Not(Box::new(node)),
+        }
+    }
+
+    fn into_and_members(self) -> Vec<Node> {
+        match self {
+            Node::And(members) => members,
+            node => vec![node],
+        }
+    }
+
+    fn into_or_members(self) -> Vec<Node> {
+        match self {
+            Node::Or(members) => members,
+            node => vec![node],
+        }
+    }
+}
+
+/// A test of one product field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldTerm {
+    /// One of the product's tags.
+    Tag(ValueMatch),
+    /// The vendor.
+    Vendor(ValueMatch),
+    /// The product type.
+    ProductType(ValueMatch),
+    /// The handle.
+    Handle(ValueMatch),
+    /// The SKU of one of the variants.
+    Sku(ValueMatch),
+    /// The barcode of one of the variants.
+    Barcode(ValueMatch),
+    /// The product is one of these; each id is a hyphenated UUID in lower case.
+    Id(Vec<String>),
+    /// The product has one of these statuses.
+    Status(Vec<Status>),
+    /// The product has a variant that can be bought, or has none.
+    AvailableForSale(bool),
+    /// The price of one of the variants, in the shop's currency, as an exact decimal: at most 12
+    /// digits, then perhaps a point and at most 4 more, without needless zeros (`0`, `19.9`).
+    Price(Comparator, String),
+    /// When the product was created.
+    CreatedAt(Comparator, DateTime<Utc>),
+    /// When the product was last changed.
+    UpdatedAt(Comparator, DateTime<Utc>),
+}
+
+/// How the value of a plain text field is tested.
+///
+/// Values are as typed, without outer spaces; repositories compare them ignoring case and escape
+/// what is special to `LIKE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueMatch {
+    /// The field has a value.
+    Exists,
+    /// The value is one of these; never empty.
+    AnyOf(Vec<String>),
+    /// The value begins with this; never empty.
+    StartsWith(String),
+}
+
+/// The status of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// On sale.
+    Active,
+    /// Not yet on sale.
+    Draft,
+    /// No longer on sale.
+    Archived,
+}
+
+/// How a field's value relates to the given one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparator {
+    /// `field:value` or `field:=value`
+    Equal,
+    /// `field:>value`
+    Greater,
+    /// `field:>=value`
+    GreaterOrEqual,
+    /// `field:<value`
+    Less,
+    /// `field:<=value`
+    LessOrEqual,
+}
+
+/// A part of the query that was not used as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What kind of mistake it is.
+    pub code: WarningCode,
+    /// The field, as typed.
+    pub field: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+/// The kind of a [`Warning`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WarningCode {
+    /// There is no such field; the term was searched as plain words.
+    InvalidField,
+    /// The field cannot have this value; the term was ignored.
+    InvalidValue,
+}
+
+impl WarningCode {
+    /// The code Shopify gives such warnings in a response.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidField => "invalid_field",
+            Self::InvalidValue => "invalid_value",
+        }
+    }
+}
+
+/// Why a query was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchError {
+    /// More than [`MAX_CHARS`] characters.
+    TooLong,
+    /// More than [`MAX_TERMS`] terms.
+    TooManyTerms,
+    /// Parentheses nested deeper than [`MAX_DEPTH`].
+    TooDeep,
+}
+
+impl fmt::Display for SearchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => write!(f, "The search query is too long: use at most {MAX_CHARS} characters."),
+            Self::TooManyTerms => {
+                write!(f, "The search query has too many terms: use at most {MAX_TERMS} words and values.")
+            }
+            Self::TooDeep => write!(
+                f,
+                "The search query is nested too deeply: use at most {MAX_DEPTH} levels of parentheses."
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SearchError {}

@@ -1,0 +1,222 @@
+//! Turns a term into a condition: knows the fields and what their values look like.
+//!
+//! Called by the grammar only. It must never guess what a malformed value may have meant: such a
+//! term is left out and a warning says so.
+
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+
+use super::lexer::{Term, Value};
+use super::{Comparator, FieldTerm, Node, Status, TextMatch, ValueMatch, Warning, WarningCode};
+
+/// What is wrong with a value and how to mend it.
+type Hint = &'static str;
+
+const FIELDS: &str = "available_for_sale, barcode, created_at, handle, id, product_type, sku, status, tag, \
+                      tag_not, title, updated_at, variants.price and vendor";
+
+const NO_VALUE: Hint = "no value follows the colon; write it without a space, as in title:snowboard";
+const NO_WORD: Hint = "the value has no letter or digit to search for";
+const NO_COMPARISON: Hint = "this field cannot be compared; write field:value without <, > or =";
+const BOOLEAN: Hint = "the value must be true or false";
+const STATUS: Hint = "the value must be active, draft or archived";
+const ID: Hint = "the value must be a product's UUID or its id, gid://mercato/Product/ and the UUID";
+const PRICE: Hint = "the value must be one number such as 19.99, with at most 12 digits before the point and \
+                     4 after it, and without a currency or separators";
+const TIME: Hint = "the value must be a date such as 2026-01-31 or a time such as 2026-01-31T12:00:00Z";
+
+/// The condition a term asks for, and the warning it deserves.
+pub(super) fn read(term: &Term<'_>) -> (Option<Node>, Option<Warning>) {
+    let Some(field) = term.field else {
+        return (words("", &term.values).map(Node::Text), None);
+    };
+    let warning = |code, message| Some(Warning { code, field: field.to_owned(), message });
+    let source = term.source;
+    match known_field(field, term) {
+        Some(Ok(node)) => (Some(node), None),
+        Some(Err(hint)) => {
+            let message = format!("`{source}` is ignored: {hint}.");
+            (None, warning(WarningCode::InvalidValue, message))
+        }
+        // A word and a colon, as in `note: read this`, is no attempt at a field.
+        None if term.values.is_empty() => (words(field, &[]).map(Node::Text), None),
+        None => {
+            let message = format!(
+                "`{field}` is not a search field, so `{source}` is searched as plain words. The fields are \
+                 {FIELDS}; to search for text with a colon, put it in quotes."
+            );
+            (words(field, &term.values).map(Node::Text), warning(WarningCode::InvalidField, message))
+        }
+    }
+}
+
+/// The plain words of a name and values.
+fn words(name: &str, values: &[Value]) -> Option<TextMatch> {
+    let text = values.iter().fold(name.to_owned(), |text, value| text + " " + &value.text);
+    let alone = name.is_empty();
+    let phrase = alone && values.iter().all(|value| value.quoted);
+    TextMatch::new(&text, phrase, values.last().is_some_and(|value| value.prefix))
+}
+
+/// Reads the term of a known field; `None` if the field is not known.
+fn known_field(field: &str, term: &Term<'_>) -> Option<Result<Node, Hint>> {
+    let read: fn(&Term<'_>) -> Result<Node, Hint> = match field.to_ascii_lowercase().as_str() {
+        "tag" => |term| text(term, FieldTerm::Tag),
+        "tag_not" => |term| text(term, FieldTerm::Tag).map(Node::negate),
+        "vendor" => |term| text(term, FieldTerm::Vendor),
+        "product_type" => |term| text(term, FieldTerm::ProductType),
+        "handle" => |term| text(term, FieldTerm::Handle),
+        "sku" => |term| text(term, FieldTerm::Sku),
+        "barcode" => |term| text(term, FieldTerm::Barcode),
+        "title" => |term| required(term, title),
+        "id" => |term| required(term, id),
+        "status" => |term| required(term, status),
+        "available_for_sale" => |term| required(term, available_for_sale),
+        "price" | "variants.price" => |term| required(term, price),
+        "created_at" => |term| required(term, |term| time(term, FieldTerm::CreatedAt)),
+        "updated_at" => |term| required(term, |term| time(term, FieldTerm::UpdatedAt)),
+        _ => return None,
+    };
+    Some(read(term))
+}
+
+/// Reads a field that every product has: a star asks for nothing.
+fn required(term: &Term<'_>, read: fn(&Term<'_>) -> Result<Node, Hint>) -> Result<Node, Hint> {
+    match (term.comparator, term.values.as_slice()) {
+        (Comparator::Equal, [value]) if value.is_star() => Ok(Node::All),
+        _ => read(term),
+    }
+}
+
+fn text(term: &Term<'_>, field: fn(ValueMatch) -> FieldTerm) -> Result<Node, Hint> {
+    let mut exact = Vec::new();
+    let mut tests = Vec::new();
+    for value in equal(term)? {
+        let text = value.text.trim().to_owned();
+        match (value.prefix, value.is_star()) {
+            (false, _) => exact.push(text),
+            (true, false) => tests.push(ValueMatch::StartsWith(text)),
+            (true, true) => tests.push(ValueMatch::Exists),
+        }
+    }
+    if !exact.is_empty() {
+        tests.push(ValueMatch::AnyOf(exact));
+    }
+    Node::or(tests.into_iter().map(|test| Node::Field(field(test))).collect()).ok_or(NO_VALUE)
+}
+
+fn title(term: &Term<'_>) -> Result<Node, Hint> {
+    let titles = equal(term)?
+        .iter()
+        .filter_map(|value| TextMatch::new(&value.text, value.quoted, value.prefix))
+        .map(Node::Title);
+    Node::or(titles.collect()).ok_or(NO_WORD)
+}
+
+fn id(term: &Term<'_>) -> Result<Node, Hint> {
+    each(term, product_id, ID).map(|ids| Node::Field(FieldTerm::Id(ids)))
+}
+
+fn status(term: &Term<'_>) -> Result<Node, Hint> {
+    each(term, status_named, STATUS).map(|statuses| Node::Field(FieldTerm::Status(statuses)))
+}
+
+fn available_for_sale(term: &Term<'_>) -> Result<Node, Hint> {
+    equal(term)?;
+    let available = match single(term, BOOLEAN)?.to_ascii_lowercase().as_str() {
+        "true" => true,
+        "false" => false,
+        _ => return Err(BOOLEAN),
+    };
+    Ok(Node::Field(FieldTerm::AvailableForSale(available)))
+}
+
+fn price(term: &Term<'_>) -> Result<Node, Hint> {
+    let amount = decimal(single(term, PRICE)?).ok_or(PRICE)?;
+    Ok(Node::Field(FieldTerm::Price(term.comparator, amount)))
+}
+
+/// Reads a moment, or a date, which stands for the whole day in UTC.
+fn time(term: &Term<'_>, field: fn(Comparator, DateTime<Utc>) -> FieldTerm) -> Result<Node, Hint> {
+    let text = single(term, TIME)?;
+    let at = |comparator, time| Node::Field(field(comparator, time));
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(at(term.comparator, time.to_utc()));
+    }
+    let (start, end) = day(text).ok_or(TIME)?;
+    Ok(match term.comparator {
+        Comparator::Equal => {
+            Node::And(vec![at(Comparator::GreaterOrEqual, start), at(Comparator::Less, end)])
+        }
+        Comparator::Greater => at(Comparator::GreaterOrEqual, end),
+        Comparator::GreaterOrEqual => at(Comparator::GreaterOrEqual, start),
+        Comparator::Less => at(Comparator::Less, start),
+        Comparator::LessOrEqual => at(Comparator::Less, end),
+    })
+}
+
+/// The values of a field that has no order.
+fn equal<'t>(term: &'t Term<'_>) -> Result<&'t [Value], Hint> {
+    match term.comparator {
+        Comparator::Equal if term.values.is_empty() => Err(NO_VALUE),
+        Comparator::Equal => Ok(&term.values),
+        _ => Err(NO_COMPARISON),
+    }
+}
+
+/// Reads every value of a list.
+fn each<T>(term: &Term<'_>, read: fn(&str) -> Option<T>, hint: Hint) -> Result<Vec<T>, Hint> {
+    equal(term)?
+        .iter()
+        .map(|value| if value.prefix { None } else { read(value.text.trim()) })
+        .collect::<Option<_>>()
+        .ok_or(hint)
+}
+
+/// The value of a field that takes only one.
+fn single<'t>(term: &'t Term<'_>, hint: Hint) -> Result<&'t str, Hint> {
+    match term.values.as_slice() {
+        [] => Err(NO_VALUE),
+        [value] if !value.prefix => Ok(value.text.trim()),
+        _ => Err(hint),
+    }
+}
+
+/// The UUID of a product, given alone or within its global id.
+fn product_id(text: &str) -> Option<String> {
+    let uuid = text.strip_prefix("gid://mercato/Product/").unwrap_or(text);
+    let well_formed = uuid.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
+        && uuid.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+    well_formed.then(|| uuid.to_ascii_lowercase())
+}
+
+fn status_named(text: &str) -> Option<Status> {
+    match text.to_ascii_lowercase().as_str() {
+        "active" => Some(Status::Active),
+        "draft" => Some(Status::Draft),
+        "archived" => Some(Status::Archived),
+        _ => None,
+    }
+}
+
+/// A decimal number without needless zeros, small enough for 64 bits in any currency.
+fn decimal(text: &str) -> Option<String> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    if whole.len() > 12 || fraction.len() > 4 {
+        return None;
+    }
+    let whole = if whole.is_empty() { "0" } else { whole };
+    Some(if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") })
+}
+
+/// The beginning of a day and of the next one.
+fn day(text: &str) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    // The year has four digits, as in RFC 3339; chrono would take more.
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10)?;
+    let midnight = |date: NaiveDate| date.and_time(NaiveTime::MIN).and_utc();
+    Some((midnight(date), midnight(date.checked_add_days(Days::new(1))?)))
+}

@@ -1,0 +1,157 @@
+//! The errors services answer with, and the one table that maps them to GraphQL, HTTP and the log.
+//!
+//! What a user can mend is [`Error::Invalid`] and becomes `userErrors`; everything else is a GraphQL error with a code.
+//! Messages are for whoever sent the request: never SQL, a path or a backtrace. Sources are for the log.
+
+use poem::http::StatusCode;
+
+use crate::db::{AsRetryable, DbError};
+use crate::domain::permission::Permission;
+
+/// What a service answers instead of a result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Input that its sender can mend, each problem with its place.
+    #[error("invalid input: {}", .0.first().map_or("", |first| first.message.as_str()))]
+    Invalid(Vec<UserError>),
+    /// Nobody is signed in, and somebody must be.
+    #[error("sign in first: send `Authorization: Bearer <token>`")]
+    Unauthenticated,
+    /// The actor lacks a permission.
+    #[error("this needs the permission {0}")]
+    Forbidden(Permission),
+    /// An argument that no client that follows the schema's documentation would send.
+    #[error("{0}")]
+    BadInput(String),
+    /// The request clashes with what another one did.
+    #[error("{0}")]
+    Conflict(String),
+    /// The database, or what is needed from outside, can't be reached.
+    #[error("the service is busy or unavailable, try again")]
+    Unavailable(#[source] std::sync::Arc<DbError>),
+    /// A bug or a broken database.
+    #[error("internal error")]
+    Internal(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),
+}
+
+/// The code of a GraphQL error, in `extensions.code`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ErrorCode {
+    /// Nobody is signed in.
+    Unauthenticated,
+    /// The actor may not do this.
+    Forbidden,
+    /// The document or an argument is wrong.
+    BadUserInput,
+    /// Another request was first.
+    Conflict,
+    /// Try again later.
+    ServiceUnavailable,
+    /// Our fault.
+    Internal,
+}
+
+impl ErrorCode {
+    /// How the code is written, the HTTP status of a request that fails with it as a whole, and the level it is logged at.
+    #[must_use]
+    pub fn table(self) -> (&'static str, StatusCode, tracing::Level) {
+        use tracing::Level;
+        match self {
+            Self::Unauthenticated => ("UNAUTHENTICATED", StatusCode::UNAUTHORIZED, Level::DEBUG),
+            Self::Forbidden => ("FORBIDDEN", StatusCode::FORBIDDEN, Level::DEBUG),
+            Self::BadUserInput => ("BAD_USER_INPUT", StatusCode::BAD_REQUEST, Level::DEBUG),
+            Self::Conflict => ("CONFLICT", StatusCode::CONFLICT, Level::DEBUG),
+            Self::ServiceUnavailable => ("SERVICE_UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE, Level::WARN),
+            Self::Internal => ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
+        }
+    }
+
+    /// How the code is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.table().0
+    }
+}
+
+impl Error {
+    /// The error's code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Invalid(_) | Self::BadInput(_) => ErrorCode::BadUserInput,
+            Self::Unauthenticated => ErrorCode::Unauthenticated,
+            Self::Forbidden(_) => ErrorCode::Forbidden,
+            Self::Conflict(_) => ErrorCode::Conflict,
+            Self::Unavailable(_) => ErrorCode::ServiceUnavailable,
+            Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// One thing that is wrong with the input.
+    pub fn invalid(field: &[&str], code: UserErrorCode, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![UserError::new(field, code, message)])
+    }
+}
+
+impl From<DbError> for Error {
+    fn from(error: DbError) -> Self {
+        std::sync::Arc::new(error).into()
+    }
+}
+
+impl From<std::sync::Arc<DbError>> for Error {
+    fn from(error: std::sync::Arc<DbError>) -> Self {
+        match *error {
+            DbError::Unavailable(_) | DbError::Clash(_) => Self::Unavailable(error),
+            _ => Self::Internal(error),
+        }
+    }
+}
+
+impl AsRetryable for Error {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(error) if error.is_retryable())
+    }
+}
+
+/// One thing a user can mend.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct UserError {
+    /// The path of the input field, from the mutation's argument on; empty when no field is to blame.
+    pub field: Vec<String>,
+    /// What is wrong and how to mend it, in a sentence.
+    pub message: String,
+    /// The kind of problem.
+    pub code: UserErrorCode,
+}
+
+impl UserError {
+    /// A problem with a field.
+    pub fn new(field: &[&str], code: UserErrorCode, message: impl Into<String>) -> Self {
+        Self { field: field.iter().map(|part| (*part).to_owned()).collect(), message: message.into(), code }
+    }
+}
+
+/// The kinds of problems a user can mend.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, async_graphql::Enum)]
+#[graphql(name = "UserErrorCode")]
+pub enum UserErrorCode {
+    /// A value that is needed is missing or empty.
+    Blank,
+    /// A value has the wrong form.
+    Invalid,
+    /// A value must be unique, and another has it.
+    Taken,
+    /// A text is too long.
+    TooLong,
+    /// There are too many items.
+    TooMany,
+    /// What an id names is not there.
+    NotFound,
+    /// The value is not what the sender expected it to be: somebody else changed it.
+    Stale,
+    /// The change would leave less stock on hand than is reserved.
+    InsufficientStock,
+    /// What is referred to is in a state that does not allow this.
+    NotAllowed,
+}

@@ -1,0 +1,174 @@
+//! `GraphiQL`, for developers who explore the schema in the browser.
+//!
+//! The HTTP server mounts [`routes`] at `/graphiql`. The page and everything it loads
+//! are embedded by `build.rs`; a build without npm serves the same page over a public
+//! copy of `GraphiQL`, and the policy then names that copy.
+//!
+//! Nothing here may read the shop or know a token: the page talks to `/graphql` as any
+//! other client does. The policy must never allow inline scripts, `eval` or another
+//! origin than the public copy.
+
+use std::sync::LazyLock;
+
+use poem::{
+    Request, Response, Result, Route,
+    error::NotFoundError,
+    get, handler,
+    http::{HeaderValue, StatusCode, header},
+    web::Path,
+};
+
+/// A file of the bundle. The names are unique, and all of one build share a revision.
+struct Asset {
+    name: &'static str,
+    gzipped: bool,
+    bytes: &'static [u8],
+}
+
+include!(concat!(env!("OUT_DIR"), "/graphiql_assets.rs"));
+
+const FOREVER: &str = "public, max-age=31536000, immutable";
+
+static POLICY: LazyLock<String> = LazyLock::new(|| policy(PUBLIC_COPY));
+
+/// The page, and its assets under a path that changes with their content.
+#[must_use]
+pub fn routes() -> Route {
+    Route::new().at("/", get(serve_page)).at("/assets/:revision/:name", get(serve_asset))
+}
+
+#[handler]
+fn serve_page(request: &Request) -> Response {
+    let tag = format!("\"{PAGE_REVISION}\"");
+    let known = request.headers().get(header::IF_NONE_MATCH);
+    // A proxy that compresses the page makes the tag weak.
+    let fresh = known
+        .and_then(|tags| tags.to_str().ok())
+        .is_some_and(|tags| tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
+
+    let response = guarded("text/html; charset=utf-8")
+        .header(header::ETAG, tag)
+        .header(header::CACHE_CONTROL, "no-cache");
+    if fresh { response.status(StatusCode::NOT_MODIFIED).finish() } else { response.body(PAGE) }
+}
+
+#[handler]
+fn serve_asset(Path((revision, name)): Path<(String, String)>) -> Result<Response> {
+    let asset =
+        ASSETS.iter().find(|asset| revision == REVISION && name == asset.name).ok_or(NotFoundError)?;
+
+    let mut response = guarded(content_type(asset.name)).header(header::CACHE_CONTROL, FOREVER);
+    // Every browser takes gzip, over plain HTTP too: no second copy is kept for others.
+    if asset.gzipped {
+        response = response.header(header::CONTENT_ENCODING, "gzip");
+    }
+    Ok(response.body(asset.bytes))
+}
+
+/// What every answer carries. Workers need the policy too: they take it from their own
+/// response, not from the page.
+fn guarded(content_type: &str) -> poem::ResponseBuilder {
+    let mut response = Response::builder()
+        .content_type(content_type)
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(header::REFERRER_POLICY, "no-referrer");
+    if let Ok(policy) = HeaderValue::from_str(&POLICY) {
+        response = response.header(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+/// `'self'` covers the WebSocket of the same origin. Monaco sets styles inline. The
+/// workers of the public copy are checked by hash and then started from a blob, as no
+/// browser starts a worker of another origin.
+fn policy(public_copy: Option<&str>) -> String {
+    let (copy, workers) = match public_copy {
+        None => (String::new(), "'self'"),
+        Some(folder) => (format!(" {folder}/"), "blob:"),
+    };
+    format!(
+        "default-src 'none'; \
+         script-src 'self'{copy}; \
+         style-src 'self' 'unsafe-inline'{copy}; \
+         worker-src {workers}; \
+         connect-src 'self'{copy}; \
+         img-src 'self' data: https:; \
+         font-src 'self' data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::Endpoint;
+
+    use super::*;
+
+    async fn fetch(path: &str, known: Option<&str>) -> Response {
+        let app = Route::new().nest("/graphiql", routes());
+        let mut request = Request::builder().uri_str(path);
+        if let Some(tag) = known {
+            request = request.header(header::IF_NONE_MATCH, tag);
+        }
+        app.get_response(request.finish()).await
+    }
+
+    fn header_of(response: &Response, name: header::HeaderName) -> &str {
+        response.header(name).unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn serves_the_page_with_and_without_a_slash() {
+        for path in ["/graphiql", "/graphiql/", "/graphiql?from=readme"] {
+            let response = fetch(path, None).await;
+            assert_eq!(response.status(), StatusCode::OK, "{path}");
+            assert_eq!(header_of(&response, header::X_CONTENT_TYPE_OPTIONS), "nosniff");
+            let policy = header_of(&response, header::CONTENT_SECURITY_POLICY);
+            assert!(policy.starts_with("default-src 'none'; script-src 'self'"));
+            assert!(!policy.contains("unsafe-eval"));
+            let html = response.into_body().into_string().await.unwrap();
+            assert!(html.contains("<title>Mercato GraphiQL</title>"));
+            assert!(!html.contains("{{"), "a placeholder is left in the page");
+        }
+    }
+
+    #[tokio::test]
+    async fn confirms_a_page_that_the_browser_has() {
+        let first = fetch("/graphiql", None).await;
+        let tag = header_of(&first, header::ETAG).to_owned();
+        for known in [tag.clone(), format!("\"other\", W/{tag}")] {
+            let second = fetch("/graphiql", Some(&known)).await;
+            assert_eq!(second.status(), StatusCode::NOT_MODIFIED);
+        }
+    }
+
+    #[tokio::test]
+    async fn serves_every_asset_for_good_and_nothing_else() {
+        for asset in ASSETS {
+            let path = format!("/graphiql/assets/{REVISION}/{}", asset.name);
+            let response = fetch(&path, None).await;
+            assert_eq!(response.status(), StatusCode::OK, "{path}");
+            assert_eq!(header_of(&response, header::CACHE_CONTROL), FOREVER);
+            assert_ne!(content_type(asset.name), "application/octet-stream");
+        }
+        for path in ["/graphiql/assets/old/main.js", "/graphiql/none"] {
+            assert_eq!(fetch(path, None).await.status(), StatusCode::NOT_FOUND);
+        }
+    }
+
+    #[test]
+    fn the_policy_opens_to_the_public_copy_alone() {
+        let policy = policy(Some("https://cdn.example/copy@1"));
+        assert!(policy.contains("script-src 'self' https://cdn.example/copy@1/;"));
+        assert!(policy.contains("worker-src blob:;"));
+        assert!(super::policy(None).contains("connect-src 'self';"));
+    }
+}

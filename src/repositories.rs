@@ -1,0 +1,24 @@
+//! Diesel queries, and the only place that names a table. Functions on `&mut Conn` that read alike in every file: `find`,
+//! `lock`, `by_ids`, `page`, `insert`, `update`, `delete`. Not found is `None`; lists return a `Page`.
+//!
+//! Loaders and services call them. They never open a transaction, take a pool, check a permission or append an event.
+
+pub mod collections;
+pub mod events;
+pub mod idempotency;
+pub mod images;
+pub mod inventory;
+pub mod locations;
+pub mod products;
+pub mod search;
+pub mod shops;
+pub mod variants;
+
+/// Which products a read may see.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Visibility {
+    /// What everybody may see: active products.
+    Published,
+    /// Drafts and archived products too.
+    All,
+}

@@ -1,0 +1,251 @@
+//! Collections, and which products are in them.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::{in_ids, lower};
+use crate::db::schema::{collection_products, collections};
+use crate::db::types::Json;
+use crate::db::{Conn, DbError, insert_all, on_conn, on_each};
+use crate::domain::catalog::CollectionSortOrder;
+use crate::domain::collection_rules::CollectionRules;
+use crate::domain::ids::{CollectionId, Id, ProductId};
+use crate::domain::page::{Cursor, CursorKey, Direction, Page, PageRequest};
+use crate::domain::time::Timestamp;
+
+/// A collection as it is stored.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = collections, treat_none_as_null = true)]
+pub struct Collection {
+    /// Made by us.
+    pub id: CollectionId,
+    /// Unique in the shop.
+    pub handle: String,
+    /// Never empty.
+    pub title: String,
+    /// `description_html` without its tags.
+    pub description: String,
+    /// As staff wrote it.
+    pub description_html: String,
+    /// The order its products are shown in.
+    pub sort_order: CollectionSortOrder,
+    /// `None`: products are put in by hand.
+    pub rules: Option<Json<CollectionRules>>,
+    /// Absolute, or a path on this server.
+    pub image_url: Option<String>,
+    /// What the image shows, in words.
+    pub image_alt_text: Option<String>,
+    /// Overrides the title for search engines.
+    pub seo_title: Option<String>,
+    /// Overrides the description for search engines.
+    pub seo_description: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it or its list of products last changed.
+    pub updated_at: Timestamp,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = collection_products)]
+struct Member {
+    collection_id: CollectionId,
+    product_id: ProductId,
+    position: i64,
+}
+
+/// What a list of collections is sorted by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CollectionSort {
+    /// Title, A to Z.
+    Title,
+    /// Oldest change first.
+    UpdatedAt,
+    /// In the order they were made.
+    Id,
+}
+
+/// One collection, kept from change by others until the transaction ends.
+pub async fn lock(conn: &mut Conn, id: CollectionId) -> Result<Option<Collection>, DbError> {
+    on_each!(conn,
+        postgres: |c| collections::table.find(id).select(Collection::as_select()).for_update().first(c).await.optional(),
+        sqlite: |c| collections::table.find(id).select(Collection::as_select()).first(c).await.optional(),
+    )
+}
+
+/// The collections with these ids, in no order.
+pub async fn by_ids(conn: &mut Conn, ids: &[CollectionId]) -> Result<Vec<Collection>, DbError> {
+    on_conn!(conn, |c| {
+        collections::table.filter(in_ids(collections::id, ids)).select(Collection::as_select()).load(c).await
+    })
+}
+
+/// The collections with these handles, in no order.
+pub async fn by_handles(conn: &mut Conn, handles: &[String]) -> Result<Vec<Collection>, DbError> {
+    on_conn!(conn, |c| {
+        collections::table.filter(collections::handle.eq_any(handles)).select(Collection::as_select()).load(c).await
+    })
+}
+
+/// The handles that are `stem` or begin with `stem` and a hyphen.
+pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
+    let (from, to) = (format!("{stem}-"), format!("{stem}."));
+    on_conn!(conn, |c| {
+        collections::table
+            .filter(collections::handle.eq(stem).or(collections::handle.ge(from).and(collections::handle.lt(to))))
+            .select(collections::handle)
+            .load(c)
+            .await
+    })
+}
+
+/// The collections that are kept by rule.
+pub async fn with_rules(conn: &mut Conn) -> Result<Vec<Collection>, DbError> {
+    on_conn!(conn, |c| {
+        collections::table.filter(collections::rules.is_not_null()).select(Collection::as_select()).load(c).await
+    })
+}
+
+/// The collections each of these products is in: pairs, by title.
+pub async fn by_product_ids(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<(ProductId, Collection)>, DbError> {
+    on_conn!(conn, |c| {
+        collection_products::table
+            .inner_join(collections::table)
+            .filter(in_ids(collection_products::product_id, ids))
+            .order_by((lower(collections::title), collections::id))
+            .select((collection_products::product_id, Collection::as_select()))
+            .load(c)
+            .await
+    })
+}
+
+/// A page of collections, each with the key it has in the order. `words` are looked for in the title.
+pub async fn page(
+    conn: &mut Conn,
+    title: Option<&str>,
+    sort: CollectionSort,
+    reverse: bool,
+    request: &PageRequest<Cursor>,
+) -> Result<Page<(Collection, CursorKey)>, DbError> {
+    let falls = reverse ^ (request.direction == Direction::Backward);
+    let id = request.cursor.as_ref().map(|cursor| CollectionId::from_uuid(cursor.id));
+    macro_rules! sorted {
+        ($query:ident, $key:expr, $value:expr) => {{
+            if let (Some(value), Some(id)) = ($value, id) {
+                $query = if falls {
+                    $query.filter($key.le(value.clone()).and($key.lt(value).or(collections::id.lt(id))))
+                } else {
+                    $query.filter($key.ge(value.clone()).and($key.gt(value).or(collections::id.gt(id))))
+                };
+            }
+            if falls {
+                $query.order_by(($key.desc(), collections::id.desc()))
+            } else {
+                $query.order_by(($key.asc(), collections::id.asc()))
+            }
+        }};
+    }
+    let text = request.cursor.as_ref().and_then(|cursor| match &cursor.key {
+        CursorKey::Text(text) => Some(text.clone()),
+        _ => None,
+    });
+    let moment = request.cursor.as_ref().and_then(|cursor| match cursor.key {
+        CursorKey::Integer(micros) => Timestamp::from_micros(micros),
+        _ => None,
+    });
+    let rows: Vec<Collection> = on_conn!(conn, |c| {
+        let mut query = collections::table.into_boxed();
+        if let Some(title) = title {
+            let title = title.to_ascii_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            query = query.filter(lower(collections::title).like(format!("%{title}%")).escape('\\'));
+        }
+        query = match sort {
+            CollectionSort::Title => sorted!(query, lower(collections::title), text),
+            CollectionSort::UpdatedAt => sorted!(query, collections::updated_at, moment),
+            CollectionSort::Id => sorted!(query, collections::id, id),
+        };
+        query.limit(request.rows()).select(Collection::as_select()).load(c).await
+    })?;
+    Ok(Page::of_rows(rows, request).map(|collection| {
+        let key = match sort {
+            CollectionSort::Title => CursorKey::Text(collection.title.to_ascii_lowercase()),
+            CollectionSort::UpdatedAt => CursorKey::Integer(collection.updated_at.micros()),
+            CollectionSort::Id => CursorKey::None,
+        };
+        (collection, key)
+    }))
+}
+
+/// Adds a collection.
+pub async fn insert(conn: &mut Conn, collection: &Collection) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(collections::table).values(collection).execute(c).await)?;
+    Ok(())
+}
+
+/// Stores a collection's fields, all of them.
+pub async fn update(conn: &mut Conn, collection: &Collection) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(collections::table.find(collection.id)).set(collection).execute(c).await)?;
+    Ok(())
+}
+
+/// Removes a collection; its products stay.
+pub async fn delete(conn: &mut Conn, id: CollectionId) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::delete(collections::table.find(id)).execute(c).await)?;
+    Ok(())
+}
+
+/// The products in a collection, in the order staff gave.
+pub async fn members(conn: &mut Conn, id: CollectionId) -> Result<Vec<ProductId>, DbError> {
+    on_conn!(conn, |c| {
+        collection_products::table
+            .filter(collection_products::collection_id.eq(id))
+            .order_by((collection_products::position, collection_products::product_id))
+            .select(collection_products::product_id)
+            .load(c)
+            .await
+    })
+}
+
+/// Which of these products are in which of the collections.
+pub async fn memberships(
+    conn: &mut Conn,
+    product: ProductId,
+) -> Result<Vec<CollectionId>, DbError> {
+    on_conn!(conn, |c| {
+        collection_products::table
+            .filter(collection_products::product_id.eq(product))
+            .select(collection_products::collection_id)
+            .load(c)
+            .await
+    })
+}
+
+/// Puts products at the end of a collection. In a transaction; none of them is in it yet.
+pub async fn add(conn: &mut Conn, id: CollectionId, products: &[ProductId]) -> Result<(), DbError> {
+    let last: Option<i64> = on_conn!(conn, |c| {
+        collection_products::table
+            .filter(collection_products::collection_id.eq(id))
+            .select(diesel::dsl::max(collection_products::position))
+            .first(c)
+            .await
+    })?;
+    let rows: Vec<Member> = (last.unwrap_or(0).saturating_add(1)..)
+        .zip(products)
+        .map(|(position, &product_id)| Member { collection_id: id, product_id, position })
+        .collect();
+    insert_all!(conn, collection_products::table, rows)?;
+    Ok(())
+}
+
+/// Takes products out of a collection.
+pub async fn remove(conn: &mut Conn, id: CollectionId, products: &[ProductId]) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::delete(
+            collection_products::table
+                .filter(collection_products::collection_id.eq(id))
+                .filter(in_ids(collection_products::product_id, products)),
+        )
+        .execute(c)
+        .await
+    })?;
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! The event log's rows: written in the transaction of their cause, read by whoever follows the shop.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::schema::events;
+use crate::db::types::{AnyId, Json};
+use crate::db::{Conn, DbError, insert_all, on_conn};
+use crate::domain::ids::EventId;
+use crate::domain::time::Timestamp;
+
+/// An event as it is stored.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = events)]
+pub struct EventRow {
+    /// Made by us.
+    pub id: EventId,
+    /// What happened: `product.created`.
+    pub kind: String,
+    /// The version of the payload's shape.
+    pub version: i32,
+    /// The type of what it happened to: `Product`.
+    pub aggregate_type: String,
+    /// The id of what it happened to.
+    pub aggregate_id: AnyId,
+    /// The particulars.
+    pub payload: Json<serde_json::Value>,
+    /// Who caused it.
+    pub actor: String,
+    /// The request that caused it.
+    pub request_id: String,
+    /// When.
+    pub occurred_at: Timestamp,
+}
+
+/// Adds events. In the transaction of their cause.
+pub async fn insert(conn: &mut Conn, rows: Vec<EventRow>) -> Result<(), DbError> {
+    insert_all!(conn, events::table, rows)?;
+    Ok(())
+}
+
+/// The newest events, newest first.
+pub async fn latest(conn: &mut Conn, limit: i64) -> Result<Vec<EventRow>, DbError> {
+    on_conn!(conn, |c| {
+        events::table.order_by(events::id.desc()).limit(limit).select(EventRow::as_select()).load(c).await
+    })
+}

@@ -1,0 +1,40 @@
+//! The answers that were given under idempotency keys.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::schema::idempotency_keys;
+use crate::db::types::Json;
+use crate::db::{Conn, DbError, on_conn};
+use crate::domain::time::Timestamp;
+
+/// An answer as it is stored, in the transaction of its effect.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = idempotency_keys)]
+pub struct IdempotencyKey {
+    /// Who sent the key; others may use the same one.
+    pub actor: String,
+    /// The key.
+    pub key: String,
+    /// The mutation.
+    pub operation: String,
+    /// A hash of the mutation's input.
+    pub input_hash: String,
+    /// What was answered.
+    pub answer: Json<serde_json::Value>,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// The answer given under a key.
+pub async fn find(conn: &mut Conn, actor: &str, key: &str) -> Result<Option<IdempotencyKey>, DbError> {
+    on_conn!(conn, |c| {
+        idempotency_keys::table.find((actor, key)).select(IdempotencyKey::as_select()).first(c).await.optional()
+    })
+}
+
+/// Keeps an answer.
+pub async fn insert(conn: &mut Conn, row: &IdempotencyKey) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(idempotency_keys::table).values(row).execute(c).await)?;
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Images of products, by URL.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::in_ids;
+use crate::db::schema::product_images;
+use crate::db::{Conn, DbError, insert_all, on_conn};
+use crate::domain::ids::{ImageId, ProductId};
+
+/// An image as it is stored.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, Identifiable)]
+#[diesel(table_name = product_images)]
+pub struct Image {
+    /// Made by us.
+    pub id: ImageId,
+    /// The product it shows.
+    pub product_id: ProductId,
+    /// Its place among the product's images, from 1 on.
+    pub position: i64,
+    /// Absolute, or a path on this server.
+    pub url: String,
+    /// What it shows, in words.
+    pub alt_text: Option<String>,
+    /// Pixels, where known.
+    pub width: Option<i64>,
+    /// Pixels, where known.
+    pub height: Option<i64>,
+}
+
+/// The images with these ids, in no order.
+pub async fn by_ids(conn: &mut Conn, ids: &[ImageId]) -> Result<Vec<Image>, DbError> {
+    on_conn!(conn, |c| {
+        product_images::table.filter(in_ids(product_images::id, ids)).select(Image::as_select()).load(c).await
+    })
+}
+
+/// The images of these products, each product's in their order.
+pub async fn by_product_ids(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Image>, DbError> {
+    on_conn!(conn, |c| {
+        product_images::table
+            .filter(in_ids(product_images::product_id, ids))
+            .order_by((product_images::product_id, product_images::position, product_images::id))
+            .select(Image::as_select())
+            .load(c)
+            .await
+    })
+}
+
+/// Adds images. In a transaction.
+pub async fn insert(conn: &mut Conn, rows: Vec<Image>) -> Result<(), DbError> {
+    insert_all!(conn, product_images::table, rows)?;
+    Ok(())
+}
+
+/// Removes images; variants that showed them lose them.
+pub async fn delete(conn: &mut Conn, ids: &[ImageId]) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::delete(product_images::table.filter(in_ids(product_images::id, ids))).execute(c).await
+    })?;
+    Ok(())
+}

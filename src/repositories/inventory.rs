@@ -1,0 +1,87 @@
+//! Inventory levels: how many pieces of a variant lie at a location, and how many of them are promised.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::in_ids;
+use crate::db::schema::{inventory_levels, locations};
+use crate::db::{Conn, DbError, insert_all, on_conn};
+use crate::domain::ids::{LocationId, VariantId};
+use crate::domain::time::Timestamp;
+
+/// A level as it is stored. The database refuses `reserved` below 0 or above `on_hand`.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = inventory_levels)]
+pub struct InventoryLevel {
+    /// What lies there.
+    pub variant_id: VariantId,
+    /// Where it lies.
+    pub location_id: LocationId,
+    /// Pieces on the shelf.
+    pub on_hand: i64,
+    /// Pieces of those that are promised to orders.
+    pub reserved: i64,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl InventoryLevel {
+    /// Pieces that can still be sold.
+    #[must_use]
+    pub fn available(&self) -> i64 {
+        self.on_hand.saturating_sub(self.reserved)
+    }
+}
+
+/// The levels of these variants, each with whether its location's stock can be sold.
+pub async fn by_variant_ids(
+    conn: &mut Conn,
+    ids: &[VariantId],
+) -> Result<Vec<(InventoryLevel, bool)>, DbError> {
+    on_conn!(conn, |c| {
+        inventory_levels::table
+            .inner_join(locations::table)
+            .filter(in_ids(inventory_levels::variant_id, ids))
+            .order_by((inventory_levels::variant_id, inventory_levels::location_id))
+            .select((InventoryLevel::as_select(), locations::is_active))
+            .load(c)
+            .await
+    })
+}
+
+/// One level.
+pub async fn find(
+    conn: &mut Conn,
+    variant: VariantId,
+    location: LocationId,
+) -> Result<Option<InventoryLevel>, DbError> {
+    on_conn!(conn, |c| {
+        inventory_levels::table.find((variant, location)).select(InventoryLevel::as_select()).first(c).await.optional()
+    })
+}
+
+/// Adds levels. In a transaction.
+pub async fn insert(conn: &mut Conn, rows: Vec<InventoryLevel>) -> Result<(), DbError> {
+    insert_all!(conn, inventory_levels::table, rows)?;
+    Ok(())
+}
+
+/// Changes what is on hand by `delta`, unless that would leave less than is reserved; the level after, or `None` if it was
+/// refused or there is no such level. One statement, so that no two changes can lose one another.
+pub async fn adjust(
+    conn: &mut Conn,
+    variant: VariantId,
+    location: LocationId,
+    delta: i64,
+    at: Timestamp,
+) -> Result<Option<InventoryLevel>, DbError> {
+    on_conn!(conn, |c| {
+        diesel::update(inventory_levels::table.find((variant, location)))
+            .filter((inventory_levels::on_hand + delta).ge(inventory_levels::reserved))
+            .set((inventory_levels::on_hand.eq(inventory_levels::on_hand + delta), inventory_levels::updated_at.eq(at)))
+            .returning(InventoryLevel::as_returning())
+            .get_result(c)
+            .await
+            .optional()
+    })
+}

@@ -1,0 +1,98 @@
+//! Locations: where stock lies.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::in_ids;
+use crate::db::schema::locations;
+use crate::db::{Conn, DbError, on_conn, on_each};
+use crate::domain::ids::{Id, LocationId};
+use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::time::Timestamp;
+
+/// A location as it is stored.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = locations, treat_none_as_null = true)]
+pub struct Location {
+    /// Made by us.
+    pub id: LocationId,
+    /// Unique in the shop.
+    pub name: String,
+    /// Street and number.
+    pub address1: Option<String>,
+    /// More of the address.
+    pub address2: Option<String>,
+    /// City.
+    pub city: Option<String>,
+    /// Province, state or region.
+    pub province: Option<String>,
+    /// Postal code.
+    pub zip: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    pub country: Option<String>,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Whether its stock can be sold.
+    pub is_active: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// One location, kept from change by others until the transaction ends.
+pub async fn lock(conn: &mut Conn, id: LocationId) -> Result<Option<Location>, DbError> {
+    on_each!(conn,
+        postgres: |c| locations::table.find(id).select(Location::as_select()).for_update().first(c).await.optional(),
+        sqlite: |c| locations::table.find(id).select(Location::as_select()).first(c).await.optional(),
+    )
+}
+
+/// The location that was made first.
+pub async fn first(conn: &mut Conn) -> Result<Option<Location>, DbError> {
+    on_conn!(conn, |c| {
+        locations::table
+            .filter(locations::is_active)
+            .order_by(locations::id)
+            .select(Location::as_select())
+            .first(c)
+            .await
+            .optional()
+    })
+}
+
+/// The locations with these ids, in no order.
+pub async fn by_ids(conn: &mut Conn, ids: &[LocationId]) -> Result<Vec<Location>, DbError> {
+    on_conn!(conn, |c| locations::table.filter(in_ids(locations::id, ids)).select(Location::as_select()).load(c).await)
+}
+
+/// A page of locations, in the order they were made.
+pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<Location>, DbError> {
+    let cursor = request.cursor.as_ref().map(|cursor| LocationId::from_uuid(cursor.id));
+    let rows = on_conn!(conn, |c| {
+        let mut query = locations::table.into_boxed();
+        query = match (request.direction, cursor) {
+            (Direction::Forward, Some(id)) => query.filter(locations::id.gt(id)),
+            (Direction::Backward, Some(id)) => query.filter(locations::id.lt(id)),
+            (_, None) => query,
+        };
+        query = match request.direction {
+            Direction::Forward => query.order_by(locations::id.asc()),
+            Direction::Backward => query.order_by(locations::id.desc()),
+        };
+        query.limit(request.rows()).select(Location::as_select()).load(c).await
+    })?;
+    Ok(Page::of_rows(rows, request))
+}
+
+/// Adds a location.
+pub async fn insert(conn: &mut Conn, location: &Location) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(locations::table).values(location).execute(c).await)?;
+    Ok(())
+}
+
+/// Stores a location's fields, all of them.
+pub async fn update(conn: &mut Conn, location: &Location) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(locations::table.find(location.id)).set(location).execute(c).await)?;
+    Ok(())
+}

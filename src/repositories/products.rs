@@ -1,0 +1,234 @@
+//! Products, their tags, and the lists they are found in.
+
+mod in_collections;
+mod list;
+
+pub use in_collections::{CollectionPage, page_in_collections};
+pub use list::{ProductList, ProductSort, page, recommendations};
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Visibility;
+use crate::db::expr::in_ids;
+use crate::db::schema::{product_tags, products, variants};
+use crate::db::types::Json;
+use crate::db::{Conn, DbError, insert_all, on_conn, on_each};
+use crate::domain::catalog::{ProductOption, ProductStatus};
+use crate::domain::ids::ProductId;
+use crate::domain::time::Timestamp;
+
+/// A product as it is stored.
+#[derive(Clone, PartialEq, Debug, Queryable, QueryableByName, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = products, treat_none_as_null = true)]
+pub struct Product {
+    /// Made by us.
+    pub id: ProductId,
+    /// Unique in the shop.
+    pub handle: String,
+    /// Never empty.
+    pub title: String,
+    /// `description_html` without its tags.
+    pub description: String,
+    /// As staff wrote it.
+    pub description_html: String,
+    /// May be empty.
+    pub vendor: String,
+    /// May be empty.
+    pub product_type: String,
+    /// Who can see it.
+    pub status: ProductStatus,
+    /// In the order they are shown.
+    pub options: Json<Vec<ProductOption>>,
+    /// Overrides the title for search engines.
+    pub seo_title: Option<String>,
+    /// Overrides the description for search engines.
+    pub seo_description: Option<String>,
+    /// The cheapest variant's price, minor units.
+    pub min_price: i64,
+    /// The dearest variant's price, minor units.
+    pub max_price: i64,
+    /// Pieces sold so far.
+    pub units_sold: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it, its variants or its images last changed.
+    pub updated_at: Timestamp,
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = product_tags)]
+struct ProductTag {
+    product_id: ProductId,
+    tag: String,
+}
+
+/// The statuses a reader may see.
+fn statuses(visibility: Visibility) -> &'static [ProductStatus] {
+    match visibility {
+        Visibility::Published => &[ProductStatus::Active],
+        Visibility::All => ProductStatus::ALL,
+    }
+}
+
+/// One product, whatever its status, kept from change by others until the transaction ends.
+pub async fn lock(conn: &mut Conn, id: ProductId) -> Result<Option<Product>, DbError> {
+    on_each!(conn,
+        postgres: |c| products::table.find(id).select(Product::as_select()).for_update().first(c).await.optional(),
+        sqlite: |c| products::table.find(id).select(Product::as_select()).first(c).await.optional(),
+    )
+}
+
+/// One product by handle, whatever its status.
+pub async fn find_by_handle(conn: &mut Conn, handle: &str) -> Result<Option<Product>, DbError> {
+    on_conn!(conn, |c| {
+        products::table.filter(products::handle.eq(handle)).select(Product::as_select()).first(c).await.optional()
+    })
+}
+
+/// The products with these ids, in no order.
+pub async fn by_ids(conn: &mut Conn, visibility: Visibility, ids: &[ProductId]) -> Result<Vec<Product>, DbError> {
+    on_conn!(conn, |c| {
+        products::table
+            .filter(in_ids(products::id, ids))
+            .filter(products::status.eq_any(statuses(visibility)))
+            .select(Product::as_select())
+            .load(c)
+            .await
+    })
+}
+
+/// The products with these handles, in no order.
+pub async fn by_handles(
+    conn: &mut Conn,
+    visibility: Visibility,
+    handles: &[String],
+) -> Result<Vec<Product>, DbError> {
+    on_conn!(conn, |c| {
+        products::table
+            .filter(products::handle.eq_any(handles))
+            .filter(products::status.eq_any(statuses(visibility)))
+            .select(Product::as_select())
+            .load(c)
+            .await
+    })
+}
+
+/// The handles that are `stem` or begin with `stem` and a hyphen: those a new handle must differ from.
+pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
+    let (from, to) = (format!("{stem}-"), format!("{stem}."));
+    on_conn!(conn, |c| {
+        products::table
+            .filter(products::handle.eq(stem).or(products::handle.ge(from).and(products::handle.lt(to))))
+            .select(products::handle)
+            .load(c)
+            .await
+    })
+}
+
+/// Every product from an id on, in id order: for work that goes through the whole shop a piece at a time.
+pub async fn after(conn: &mut Conn, last: Option<ProductId>, limit: i64) -> Result<Vec<Product>, DbError> {
+    on_conn!(conn, |c| {
+        let mut query = products::table.into_boxed();
+        if let Some(last) = last {
+            query = query.filter(products::id.gt(last));
+        }
+        query.order_by(products::id).limit(limit).select(Product::as_select()).load(c).await
+    })
+}
+
+/// Whether there is no product at all.
+pub async fn is_empty(conn: &mut Conn) -> Result<bool, DbError> {
+    let any: Option<ProductId> =
+        on_conn!(conn, |c| products::table.select(products::id).first(c).await.optional())?;
+    Ok(any.is_none())
+}
+
+/// Adds a product.
+pub async fn insert(conn: &mut Conn, product: &Product) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(products::table).values(product).execute(c).await)?;
+    Ok(())
+}
+
+/// Stores a product's fields, all of them.
+pub async fn update(conn: &mut Conn, product: &Product) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(products::table.find(product.id)).set(product).execute(c).await)?;
+    Ok(())
+}
+
+/// Removes a product with all that belongs to it; whether there was one.
+pub async fn delete(conn: &mut Conn, id: ProductId) -> Result<bool, DbError> {
+    let deleted = on_conn!(conn, |c| diesel::delete(products::table.find(id)).execute(c).await)?;
+    Ok(deleted > 0)
+}
+
+/// The span of prices of a product's variants; `None` when it has none.
+pub async fn price_span(conn: &mut Conn, id: ProductId) -> Result<Option<(i64, i64)>, DbError> {
+    let (min, max): (Option<i64>, Option<i64>) = on_conn!(conn, |c| {
+        variants::table
+            .filter(variants::product_id.eq(id))
+            .select((diesel::dsl::min(variants::price), diesel::dsl::max(variants::price)))
+            .first(c)
+            .await
+    })?;
+    Ok(min.zip(max))
+}
+
+/// The tags of these products: pairs in the tags' order.
+pub async fn tags(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<(ProductId, String)>, DbError> {
+    on_conn!(conn, |c| {
+        product_tags::table
+            .filter(in_ids(product_tags::product_id, ids))
+            .order_by((product_tags::product_id, product_tags::tag))
+            .select((product_tags::product_id, product_tags::tag))
+            .load(c)
+            .await
+    })
+}
+
+/// Gives a product these tags and no others.
+pub async fn set_tags(conn: &mut Conn, id: ProductId, tags: &[String]) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::delete(product_tags::table.filter(product_tags::product_id.eq(id))).execute(c).await)?;
+    let rows: Vec<ProductTag> = tags.iter().map(|tag| ProductTag { product_id: id, tag: tag.clone() }).collect();
+    insert_all!(conn, product_tags::table, rows)?;
+    Ok(())
+}
+
+/// The distinct tags of products that can be seen, in order, from `after` on.
+pub async fn distinct_tags(
+    conn: &mut Conn,
+    visibility: Visibility,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<String>, DbError> {
+    on_conn!(conn, |c| {
+        let mut query = product_tags::table
+            .inner_join(products::table)
+            .filter(products::status.eq_any(statuses(visibility)))
+            .into_boxed();
+        if let Some(after) = after {
+            query = query.filter(product_tags::tag.gt(after));
+        }
+        query.select(product_tags::tag).distinct().order_by(product_tags::tag).limit(limit).load(c).await
+    })
+}
+
+/// The distinct types of products that can be seen, in order, from `after` on.
+pub async fn distinct_types(
+    conn: &mut Conn,
+    visibility: Visibility,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<String>, DbError> {
+    on_conn!(conn, |c| {
+        products::table
+            .filter(products::status.eq_any(statuses(visibility)))
+            .filter(products::product_type.gt(after.unwrap_or_default()))
+            .select(products::product_type)
+            .distinct()
+            .order_by(products::product_type)
+            .limit(limit)
+            .load(c)
+            .await
+    })
+}

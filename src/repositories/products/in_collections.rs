@@ -1,0 +1,134 @@
+//! The products of collections: one statement for however many collections are asked for at once.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+use diesel_async::RunQueryDsl;
+
+use super::{Product, ProductSort};
+use crate::db::types::sql::{Timestamptz, Uuid};
+use crate::db::{Conn, DbError, on_each};
+use crate::domain::ids::{CollectionId, Id, ProductId};
+use crate::domain::page::{Cursor, CursorKey, Direction, Page, PageRequest};
+use crate::domain::time::Timestamp;
+use crate::repositories::Visibility;
+
+/// A page that is asked for of each of several collections.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CollectionPage {
+    /// The order; `None` is the order staff gave.
+    pub sort: Option<ProductSort>,
+    /// The order turned around.
+    pub reverse: bool,
+    /// The page.
+    pub request: PageRequest<Cursor>,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Uuid)]
+    collection_id: CollectionId,
+    #[diesel(sql_type = BigInt)]
+    position: i64,
+    #[diesel(embed)]
+    product: Product,
+}
+
+impl CollectionPage {
+    /// The SQL expression that is sorted by.
+    fn key(&self) -> &'static str {
+        match self.sort {
+            None => "cp.position",
+            Some(ProductSort::Title) => "lower(p.title)",
+            Some(ProductSort::ProductType) => "lower(p.product_type)",
+            Some(ProductSort::Vendor) => "lower(p.vendor)",
+            Some(ProductSort::UpdatedAt) => "p.updated_at",
+            Some(ProductSort::CreatedAt) => "p.created_at",
+            Some(ProductSort::BestSelling) => "p.units_sold",
+            Some(ProductSort::Price) => "p.min_price",
+            // Relevance needs a query, and a collection has none.
+            Some(ProductSort::Id | ProductSort::Relevance) => "0",
+        }
+    }
+
+    fn falls(&self) -> bool {
+        self.reverse ^ (self.sort == Some(ProductSort::BestSelling)) ^ (self.request.direction == Direction::Backward)
+    }
+
+    /// The statement. SQLite numbers such parameters by their first appearance, so they appear in the order they are
+    /// bound: the collections, whether all products can be seen, the cursor's key and id if there is one, how many rows.
+    fn sql(&self, in_collections: &str) -> String {
+        let (key, direction) = (self.key(), if self.falls() { "DESC" } else { "ASC" });
+        let (beyond, size) = match (&self.request.cursor, self.falls()) {
+            (None, _) => (String::new(), "$3"),
+            (Some(_), false) => (format!("AND ({key} > $3 OR ({key} = $3 AND p.id > $4))"), "$5"),
+            (Some(_), true) => (format!("AND ({key} < $3 OR ({key} = $3 AND p.id < $4))"), "$5"),
+        };
+        format!(
+            "SELECT * FROM (SELECT cp.collection_id, cp.position, p.*, row_number() OVER \
+             (PARTITION BY cp.collection_id ORDER BY {key} {direction}, p.id {direction}) AS place \
+             FROM collection_products cp JOIN products p ON p.id = cp.product_id \
+             WHERE cp.collection_id {in_collections} AND ($2 OR p.status = 'active') {beyond}) numbered \
+             WHERE place <= {size} ORDER BY collection_id, place"
+        )
+    }
+
+    fn product_key(&self, row: &Row) -> CursorKey {
+        self.sort.map_or(CursorKey::Integer(row.position), |sort| sort.key(&row.product))
+    }
+}
+
+/// The same page of each of these collections: products with the key they have in its order, in pages by collection. A
+/// collection without products is left out.
+pub async fn page_in_collections(
+    conn: &mut Conn,
+    visibility: Visibility,
+    collections: &[CollectionId],
+    wanted: &CollectionPage,
+) -> Result<Vec<(CollectionId, Page<(Product, CursorKey)>)>, DbError> {
+    let everything = visibility == Visibility::All;
+    let size = wanted.request.rows();
+    macro_rules! load {
+        ($c:ident, $query:expr) => {{
+            let query = $query.bind::<Bool, _>(everything);
+            let sized = match &wanted.request.cursor {
+                None => query,
+                Some(cursor) => {
+                    let moment = matches!(wanted.sort, Some(ProductSort::CreatedAt | ProductSort::UpdatedAt));
+                    let keyed = match &cursor.key {
+                        CursorKey::Integer(micros) if moment => {
+                            query.bind::<Timestamptz, _>(Timestamp::from_micros(*micros).unwrap_or(Timestamp::EPOCH))
+                        }
+                        CursorKey::Integer(integer) => query.bind::<BigInt, _>(*integer),
+                        CursorKey::Text(text) => query.bind::<Text, _>(text.clone()),
+                        CursorKey::None => query.bind::<BigInt, _>(0),
+                    };
+                    keyed.bind::<Uuid, _>(ProductId::from_uuid(cursor.id))
+                }
+            };
+            sized.bind::<BigInt, _>(size).load::<Row>($c).await
+        }};
+    }
+    let rows: Vec<Row> = on_each!(conn,
+        postgres: |c| {
+            let ids: Vec<uuid::Uuid> = collections.iter().map(|id| id.uuid()).collect();
+            let query = diesel::sql_query(wanted.sql("= ANY($1)")).into_boxed();
+            load!(c, query.bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(ids))
+        },
+        sqlite: |c| {
+            let ids: Vec<String> = collections.iter().map(|id| id.uuid().simple().to_string()).collect();
+            let ids = format!("[\"{}\"]", ids.join("\",\""));
+            let query = diesel::sql_query(wanted.sql("IN (SELECT unhex(value) FROM json_each($1))")).into_boxed();
+            load!(c, query.bind::<Text, _>(ids))
+        },
+    )?;
+
+    let mut pages: Vec<(CollectionId, Vec<(Product, CursorKey)>)> = Vec::new();
+    for row in rows {
+        let key = wanted.product_key(&row);
+        match pages.last_mut() {
+            Some((collection, products)) if *collection == row.collection_id => products.push((row.product, key)),
+            _ => pages.push((row.collection_id, vec![(row.product, key)])),
+        }
+    }
+    Ok(pages.into_iter().map(|(id, rows)| (id, Page::of_rows(rows, &wanted.request))).collect())
+}

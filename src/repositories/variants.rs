@@ -1,0 +1,89 @@
+//! Variants: what is sold of a product.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::in_ids;
+use crate::db::schema::variants;
+use crate::db::types::Json;
+use crate::db::{Conn, DbError, insert_all, on_conn};
+use crate::domain::catalog::{InventoryPolicy, WeightUnit};
+use crate::domain::ids::{ImageId, ProductId, VariantId};
+use crate::domain::time::Timestamp;
+
+/// A variant as it is stored.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = variants, treat_none_as_null = true)]
+pub struct Variant {
+    /// Made by us.
+    pub id: VariantId,
+    /// The product it is of.
+    pub product_id: ProductId,
+    /// Its place among the product's variants, from 1 on.
+    pub position: i64,
+    /// Its option values, joined.
+    pub title: String,
+    /// The shop's own code for it; need not be unique.
+    pub sku: Option<String>,
+    /// EAN, UPC or ISBN.
+    pub barcode: Option<String>,
+    /// Minor units.
+    pub price: i64,
+    /// The price before the sale, minor units.
+    pub compare_at_price: Option<i64>,
+    /// A value for each of the product's options.
+    pub option_values: Json<Vec<String>>,
+    /// Grams.
+    pub weight_grams: i64,
+    /// The unit the weight is shown in.
+    pub weight_unit: WeightUnit,
+    /// Whether tax is charged on it.
+    pub taxable: bool,
+    /// Whether it is a thing that is sent.
+    pub requires_shipping: bool,
+    /// Whether its stock is counted.
+    pub inventory_tracked: bool,
+    /// What happens when it is sold out.
+    pub inventory_policy: InventoryPolicy,
+    /// The product's image that shows it.
+    pub image_id: Option<ImageId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The variants with these ids, in no order.
+pub async fn by_ids(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<Variant>, DbError> {
+    on_conn!(conn, |c| variants::table.filter(in_ids(variants::id, ids)).select(Variant::as_select()).load(c).await)
+}
+
+/// The variants of these products, each product's in their order.
+pub async fn by_product_ids(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Variant>, DbError> {
+    on_conn!(conn, |c| {
+        variants::table
+            .filter(in_ids(variants::product_id, ids))
+            .order_by((variants::product_id, variants::position, variants::id))
+            .select(Variant::as_select())
+            .load(c)
+            .await
+    })
+}
+
+/// Adds variants. In a transaction.
+pub async fn insert(conn: &mut Conn, rows: Vec<Variant>) -> Result<(), DbError> {
+    insert_all!(conn, variants::table, rows)?;
+    Ok(())
+}
+
+/// Stores a variant's fields, all of them.
+pub async fn update(conn: &mut Conn, variant: &Variant) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(variants::table.find(variant.id)).set(variant).execute(c).await)?;
+    Ok(())
+}
+
+/// Removes variants.
+pub async fn delete(conn: &mut Conn, ids: &[VariantId]) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::delete(variants::table.filter(in_ids(variants::id, ids))).execute(c).await)?;
+    Ok(())
+}

@@ -1,0 +1,642 @@
+//! What the reader takes, what it refuses and in which words, and that the writer's files come back unchanged.
+
+use super::*;
+use crate::domain::handle;
+use crate::domain::money::Currency;
+
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/online-retail-sample.csv");
+
+const CLASSIC_HEADER: &str = concat!(
+    "Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Option1 Name,Option1 Value,Option2 Name,Option2 Value,",
+    "Option3 Name,Option3 Value,Variant SKU,Variant Grams,Variant Inventory Tracker,Variant Inventory Qty,",
+    "Variant Inventory Policy,Variant Fulfillment Service,Variant Price,Variant Compare At Price,",
+    "Variant Requires Shipping,Variant Taxable,Variant Barcode,Image Src,Image Position,Image Alt Text,Gift Card,",
+    "SEO Title,SEO Description,Variant Image,Variant Weight Unit,Status\n",
+);
+
+type Outcome = Result<ProductRecord, Vec<RowError>>;
+
+fn usd() -> Currency {
+    Currency::parse("USD").unwrap()
+}
+
+fn read(file: impl AsRef<[u8]>) -> Vec<Outcome> {
+    ProductReader::new(file.as_ref(), usd()).unwrap().collect()
+}
+
+fn read_ok(file: impl AsRef<[u8]>) -> Vec<ProductRecord> {
+    read(file).into_iter().collect::<Result<_, _>>().unwrap()
+}
+
+fn only(file: impl AsRef<[u8]>) -> ProductRecord {
+    let mut products = read_ok(file);
+    assert_eq!(products.len(), 1);
+    products.remove(0)
+}
+
+/// Every problem of a file as it is shown.
+fn problems(file: impl AsRef<[u8]>) -> Vec<String> {
+    read(file).into_iter().filter_map(Result::err).flatten().map(|error| error.to_string()).collect()
+}
+
+fn file_error(file: impl AsRef<[u8]>) -> FileError {
+    ProductReader::new(file.as_ref(), usd()).err().unwrap()
+}
+
+/// One product, one variant, with some cells of its row set; `\n` after the last.
+fn classic(cells: &[(&str, &str)]) -> String {
+    let mut row = vec![("Handle", "mug"), ("Title", "Mug"), ("Variant Price", "12.50")];
+    for &(name, text) in cells {
+        row.retain(|(known, _)| *known != name);
+        row.push((name, text));
+    }
+    let line = |cell: fn(&(&str, &str)) -> String| row.iter().map(cell).collect::<Vec<_>>().join(",");
+    format!("{}\n{}\n", line(|(name, _)| (*name).to_owned()), line(|(_, text)| format!("\"{text}\"")))
+}
+
+/// The one problem of a file made by [`classic`], without its line.
+fn complaint(cells: &[(&str, &str)]) -> String {
+    let problems = problems(classic(cells));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems[0].strip_prefix("line 2: ").unwrap().to_owned()
+}
+
+fn write(products: &[ProductRecord]) -> Vec<u8> {
+    let mut writer = ProductWriter::new(Vec::new(), usd()).unwrap();
+    for product in products {
+        writer.write(product).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn without_lines(products: &[ProductRecord]) -> Vec<ProductRecord> {
+    let mut products = products.to_vec();
+    for product in &mut products {
+        product.line = 0;
+        product.variants.iter_mut().for_each(|variant| variant.line = 0);
+    }
+    products
+}
+
+#[test]
+fn a_real_file_reads_without_a_problem_and_comes_back_unchanged() {
+    let file = std::fs::read(SAMPLE).unwrap();
+    let products = read_ok(&file);
+    assert_eq!(products.len(), 30);
+    assert_eq!(products.iter().map(|product| product.variants.len()).sum::<usize>(), 44);
+
+    let plain = &products[1];
+    assert_eq!((plain.handle.as_str(), plain.title.as_str()), ("doggy-rubber-10120", "Doggy Rubber"));
+    assert_eq!(plain.tags, ["doggy", "rubber"]);
+    assert_eq!((plain.options.len(), plain.variants.len()), (0, 1));
+    assert_eq!((plain.variants[0].price, plain.variants[0].weight_grams), (21, 344));
+    assert_eq!((plain.variants[0].quantity, plain.variants[0].inventory_tracked), (Some(40), true));
+
+    let tape = &products[3];
+    assert_eq!((tape.line, tape.variants[0].line, tape.variants[1].line), (5, 5, 6));
+    assert_eq!(tape.options[0].name, "Style");
+    let values = ["Spots On Red Bookcover Tape (10124A)", "Army Camo Bookcover Tape (10124G)"];
+    assert_eq!(tape.options[0].values, values);
+    assert_eq!(tape.variants[1].option_values, values[1..]);
+
+    assert_eq!(without_lines(&read_ok(write(&products))), without_lines(&products));
+}
+
+#[test]
+fn the_classic_header_in_full() {
+    const ROWS: &str = concat!(
+        "mug,Mug,\"<p>Two\nlines</p>\",Ada,Cups,\"blue, Red,, BLUE ,new\",TRUE,Colour,Red,Size,S,,,M-R,350,shopify,7,",
+        "continue,manual,12.50,15,FALSE,TRUE,0123,https://cdn.example/b.jpg,2,Back,FALSE,Mug!,A mug,",
+        "https://cdn.example/r.jpg,kg,archived\n",
+        "mug,,,,,,,,Blue,,S,,,,0.6,,-2,deny,manual,0,,,,,/a.jpg,1,,,,,,,\n",
+        "mug,,,,,,,,,,,,,,,,,,,,,,,,HTTPS://cdn.example/c.jpg,,,,,,,,\n",
+        "mug,,,,,,,,,,,,,,,,,,,,,,,,/a.jpg,3,,,,,,,\n",
+    );
+    let mug = only([CLASSIC_HEADER, ROWS].concat());
+    let image = |url: &str, alt: Option<&str>| ImageRecord { url: url.into(), alt_text: alt.map(Into::into) };
+    let option = |name: &str, values: &[&str]| OptionRecord {
+        name: name.into(),
+        values: values.iter().map(|value| (*value).into()).collect(),
+    };
+    let red = VariantRecord {
+        line: 2,
+        option_values: vec!["Red".into(), "S".into()],
+        sku: Some("M-R".into()),
+        barcode: Some("0123".into()),
+        price: 1250,
+        compare_at_price: Some(1500),
+        weight_grams: 350,
+        weight_unit: WeightUnit::Kilograms,
+        taxable: true,
+        requires_shipping: false,
+        inventory_tracked: true,
+        inventory_policy: InventoryPolicy::Continue,
+        quantity: Some(7),
+        image_url: Some("https://cdn.example/r.jpg".into()),
+    };
+    let blue = VariantRecord {
+        line: 4,
+        option_values: vec!["Blue".into(), "S".into()],
+        sku: None,
+        barcode: None,
+        price: 0,
+        compare_at_price: None,
+        weight_grams: 1,
+        weight_unit: WeightUnit::Grams,
+        requires_shipping: true,
+        inventory_tracked: false,
+        inventory_policy: InventoryPolicy::Deny,
+        quantity: Some(-2),
+        image_url: None,
+        ..red.clone()
+    };
+    let expected = ProductRecord {
+        line: 2,
+        handle: "mug".into(),
+        title: "Mug".into(),
+        body_html: "<p>Two\nlines</p>".into(),
+        vendor: "Ada".into(),
+        product_type: "Cups".into(),
+        tags: vec!["blue".into(), "Red".into(), "new".into()],
+        status: ProductStatus::Archived,
+        seo_title: Some("Mug!".into()),
+        seo_description: Some("A mug".into()),
+        options: vec![option("Colour", &["Red", "Blue"]), option("Size", &["S"])],
+        variants: vec![red, blue],
+        images: vec![
+            image("/a.jpg", None),
+            image("https://cdn.example/b.jpg", Some("Back")),
+            image("HTTPS://cdn.example/c.jpg", None),
+        ],
+    };
+    assert_eq!(mug, expected);
+}
+
+#[test]
+fn the_new_header_reads_the_same() {
+    let file = concat!(
+        "Title,URL handle,Description,Vendor,Product category,Type,Tags,Published on online store,Status,SKU,Barcode,",
+        "Option1 name,Option1 value,Option1 Linked To,Price,Compare-at price,Cost per item,Charge tax,",
+        "Inventory tracker,Inventory quantity,Continue selling when out of stock,Weight value (grams),",
+        "Weight unit for display,Requires shipping,Fulfillment service,Product image URL,Image position,",
+        "Image alt text,Variant image URL,Gift card,SEO title,SEO description\n",
+        "Crème brûlée!,,<b>x</b>,Ada,Food,Dessert,sweet,TRUE,Active,CB,1,Size,S,,3,4,1,FALSE,shopify,5,DENY,220,g,",
+        "TRUE,manual,https://x.example/1.png,1,One,,FALSE,T,D\n",
+        "Soup,soup,,,,,,TRUE,Active,,,Size,S,,2,,,TRUE,shopify,1,CONTINUE,1,oz,TRUE,manual,,,,,,,\n",
+        ",soup,,,,,,,,,,,L,,2.5,,,TRUE,shopify,1,TRUE,1,lb,TRUE,manual,,,,/v.png,,,\n",
+    );
+    let mut reader = ProductReader::new(file.as_bytes(), usd()).unwrap();
+    assert_eq!(reader.ignored_columns(), ["Product category", "Option1 Linked To", "Cost per item"]);
+    let dessert = reader.next().unwrap().unwrap();
+    assert_eq!(dessert.handle, handle::from_title("Crème brûlée!"));
+    assert_eq!((dessert.body_html.as_str(), dessert.product_type.as_str()), ("<b>x</b>", "Dessert"));
+    assert_eq!((dessert.seo_title.as_deref(), dessert.seo_description.as_deref()), (Some("T"), Some("D")));
+    assert_eq!(dessert.images.len(), 1);
+    let variant = &dessert.variants[0];
+    assert_eq!((variant.price, variant.compare_at_price, variant.taxable), (300, Some(400), false));
+    assert_eq!((variant.weight_grams, variant.quantity), (220, Some(5)));
+    assert_eq!((variant.sku.as_deref(), variant.barcode.as_deref()), (Some("CB"), Some("1")));
+
+    let soup = reader.next().unwrap().unwrap();
+    assert_eq!(soup.variants.len(), 2);
+    assert!(soup.variants.iter().all(|variant| variant.inventory_policy == InventoryPolicy::Continue));
+    assert_eq!(soup.variants[1].image_url.as_deref(), Some("/v.png"));
+    assert!(reader.next().is_none());
+
+    let bare = only("Title,Price\nA mug,1\n");
+    assert_eq!(bare.handle, "a-mug");
+}
+
+#[test]
+fn a_products_status_needs_both_columns() {
+    let status =
+        |published: &str, status: &str| only(classic(&[("Published", published), ("Status", status)])).status;
+    assert_eq!(status("TRUE", ""), ProductStatus::Active);
+    assert_eq!(status("false", ""), ProductStatus::Draft);
+    assert_eq!(status("", ""), ProductStatus::Active);
+    assert_eq!(status("false", "Active"), ProductStatus::Draft);
+    assert_eq!(status("true", "DRAFT"), ProductStatus::Draft);
+    assert_eq!(status("false", "archived"), ProductStatus::Archived);
+    assert_eq!(only(classic(&[])).status, ProductStatus::Active);
+}
+
+#[test]
+fn a_product_without_options_has_one_plain_variant() {
+    for cells in [
+        [("Option1 Name", "Title"), ("Option1 Value", "Default Title")],
+        [("Option1 Name", "title"), ("Option1 Value", "default title")],
+        [("Option1 Name", ""), ("Option1 Value", "")],
+    ] {
+        let product = only(classic(&cells));
+        assert!(product.options.is_empty());
+        assert!(product.variants[0].option_values.is_empty());
+    }
+    let titled = only(classic(&[("Option1 Name", "Title"), ("Option1 Value", "Dr")]));
+    assert_eq!(titled.options, [OptionRecord { name: "Title".into(), values: vec!["Dr".into()] }]);
+}
+
+#[test]
+fn every_bad_cell_is_named() {
+    for (cells, words) in [
+        (("Variant Price", "abc"), "Variant Price: `abc` is not an amount"),
+        (("Variant Price", "1.999"), "Variant Price: `1.999` has more than the 2 decimals of USD"),
+        (("Variant Price", "-1"), "Variant Price `-1` is negative"),
+        (("Variant Price", ""), "Variant Price is empty: write 0 if"),
+        (("Variant Price", "1,234.50"), "without thousands separators, such as 1234.50"),
+        (("Variant Price", "£3.00"), "Variant Price `£3.00` is not a plain amount: write the number alone"),
+        (("Variant Price", "3 EUR"), "without a currency"),
+        (("Variant Compare At Price", "x"), "Variant Compare At Price: `x` is not an amount"),
+        (("Variant Inventory Qty", "1.5"), "Variant Inventory Qty `1.5` is not a quantity"),
+        (("Variant Inventory Qty", "4006381333931"), "is not a quantity"),
+        (("Variant Grams", "-5"), "Variant Grams `-5` is not a number of grams from 0"),
+        (("Variant Grams", "1 kg"), "is not a number of grams"),
+        (("Variant Weight Unit", "stone"), "Variant Weight Unit `stone` is none of g, kg, oz and lb"),
+        (
+            ("Variant Inventory Policy", "maybe"),
+            "Variant Inventory Policy `maybe` is neither deny nor continue",
+        ),
+        (("Variant Taxable", "perhaps"), "Variant Taxable `perhaps` is neither TRUE nor FALSE"),
+        (("Variant Requires Shipping", "x"), "Variant Requires Shipping `x` is neither"),
+        (("Published", "x"), "Published `x` is neither TRUE nor FALSE"),
+        (("Status", "sold"), "Status `sold` is none of active, draft and archived"),
+        (("Gift Card", "TRUE"), "gift cards cannot be imported"),
+        (("Title", " "), "Title is empty: the first row of a product needs it"),
+        (("Handle", ""), "Handle is empty: every row needs the handle"),
+        (("Image Src", "mug.jpg"), "Image Src `mug.jpg` is not one image's address"),
+        (("Image Src", "https://a/1.jpg, https://a/2.jpg"), "is not one image's address"),
+        (("Variant Image", "ftp://a/1.jpg"), "Variant Image `ftp://a/1.jpg` is not one image's address"),
+        (("Option1 Name", "Size"), "Option1 Value is empty: every variant needs a value for Size"),
+        (("Option1 Value", "Red"), "Option1 Name is empty, but the option is used"),
+    ] {
+        let complaint = complaint(&[cells]);
+        assert!(complaint.contains(words), "{cells:?}: {complaint}");
+    }
+    assert!(complaint(&[("Image Src", "/a.jpg"), ("Image Position", "first")]).contains("is not a position"));
+    assert!(complaint(&[("Handle", &"h".repeat(256))]).contains("Handle has 256 characters; at most 255"));
+    assert!(complaint(&[("Title", &"é".repeat(256))]).contains("Title has 256 characters; at most 255"));
+    assert!(problems(classic(&[("Title", &"é".repeat(255))])).is_empty());
+}
+
+#[test]
+fn options_must_fit_together() {
+    const HEADER: &str =
+        "Handle,Title,Option1 Name,Option1 Value,Option2 Name,Option2 Value,Variant Price,Image Src\n";
+    for (rows, expected) in [
+        ("a,A,Size,S,,,1,\na,,,S,,,1,\n", "line 3: the variant `S` is already in line 2"),
+        (
+            "a,A,Size,S,,,1,\na,,,,,,1,\n",
+            "line 3: Option1 Value is empty: every variant needs a value for Size",
+        ),
+        (
+            "a,A,Size,S,,,1,\na,,,M,,Red,1,\n",
+            "line 3: Option2 Value `Red` has no name: Option2 Name is empty in",
+        ),
+        ("a,A,,,,,1,\na,,,,,,1,\n", "line 3: a product without options cannot have a second variant"),
+        ("a,A,,,,,1,\na,,,M,,,1,\n", "line 3: Option1 Value `M` has no name"),
+        ("a,A,Size,S,size,M,1,\n", "line 2: Option2 Name `size` is the name of another option, too"),
+        ("a,A,,,Size,M,1,\n", "line 2: Option1 Name is empty, but the option is used"),
+        ("a,A,Size,S,,,1,\na,,Colour,M,,,1,\n", "line 3: Option1 Name `Colour` differs from that of"),
+        (
+            "a,A,Size,S,,,1,\na,B,,M,,,1,\n",
+            "line 3: Title `B` differs from that of the same product in line 2",
+        ),
+        ("a,A,Size,S,,,1,\na,,,,,,,\na,,,L,,,1,\n", ""),
+        ("a,A,Size,S,,,1,\na,,Size,,,,,\n", "line 3: the row has no variant and no image"),
+    ] {
+        let problems = problems(format!("{HEADER}{rows}"));
+        assert_eq!(problems.len(), 1, "{rows:?}: {problems:?}");
+        assert!(problems[0].starts_with(expected), "{rows:?}: {problems:?}");
+    }
+    // A program that repeats everything in every row says nothing wrong.
+    let product = only(format!("{HEADER}a,A,Size,S,,,1,/1.jpg\na,A,Size,M,,,1,/1.jpg\n"));
+    assert_eq!((product.variants.len(), product.images.len()), (2, 1));
+}
+
+#[test]
+fn a_bad_row_fails_its_whole_product_and_no_other() {
+    let outcomes = read(concat!(
+        "Handle,Title,Option1 Name,Option1 Value,Variant Price\n",
+        "a,A,Size,S,1\n",
+        "b,B,Size,S,x\n",
+        "b,,,M,1\n",
+        "b,,,M,y\n",
+        "c,C,Size,S,1\n",
+    ));
+    assert_eq!(outcomes.len(), 3);
+    assert_eq!(outcomes[0].as_ref().unwrap().handle, "a");
+    let errors = outcomes[1].as_ref().unwrap_err();
+    assert_eq!(errors.iter().map(|error| error.line).collect::<Vec<_>>(), [3, 5, 5]);
+    assert!(errors.iter().all(|error| error.handle.as_deref() == Some("b")));
+    assert_eq!(outcomes[2].as_ref().unwrap().handle, "c");
+}
+
+#[test]
+fn an_unreadable_row_fails_the_product_it_belongs_to() {
+    const HEADER: &str = "Handle,Title,Option1 Name,Option1 Value,Variant Price\n";
+    let handles = |rows: &[u8]| -> Vec<Result<String, Vec<u64>>> {
+        read([HEADER.as_bytes(), rows].concat())
+            .into_iter()
+            .map(|outcome| {
+                outcome
+                    .map(|product| product.handle)
+                    .map_err(|errors| errors.iter().map(|e| e.line).collect())
+            })
+            .collect()
+    };
+    // Its own handle, among the product's rows and after them.
+    assert_eq!(handles(b"a,A,Size,S,1\na,,,M\na,,,L,1\nb,B,,,1\n"), [Err(vec![3]), Ok("b".into())]);
+    assert_eq!(handles(b"a,A,Size,S,1\na,,,M\xE9,1\n"), [Err(vec![3])]);
+    // No handle and no title: a row of the product before it.
+    assert_eq!(handles(b"a,A,Size,S,1\n,,,M,1\nb,B,,,1\n"), [Err(vec![3]), Ok("b".into())]);
+    // Something else that turns out to be in the midst of a product.
+    assert_eq!(handles(b"a,A,Size,S,1\n</p>,x\n,X,,,1\na,,,M,1\n"), [Err(vec![3, 4])]);
+    // The first row of the next product.
+    let expected = [Ok("a".into()), Err(vec![3]), Ok("c".into())];
+    assert_eq!(handles(b"a,A,Size,S,1\nb,B,Size\nb,,,M,1\nc,C,,,1\n"), expected);
+    // Products of one row each, and one without a handle.
+    let expected = [Ok("a".into()), Err(vec![3]), Err(vec![4]), Err(vec![5]), Ok("e".into())];
+    assert_eq!(handles(b"a,A,,,1\nb,B\nc,C\n,D,,,1\ne,E,,,1\n"), expected);
+}
+
+#[test]
+fn unreadable_rows_say_why() {
+    let row = |bytes: &[u8]| problems([b"Handle,Title,Variant Price\n", bytes].concat()).join("; ");
+    assert!(row(b"a,A\n").starts_with("line 2: the row has 2 cells, but the header has 3; "));
+    assert!(row(b"a,A,1,\n").starts_with("line 2: the row has 4 cells"));
+    assert_eq!(row(b"a,Caf\xE9,1\n"), "line 2: `Caf\u{FFFD}` is not UTF-8 text; save the file as UTF-8");
+    assert_eq!(row(b"a,A\0B,1\n"), "line 2: the row has binary data (a NUL byte) in it");
+    assert!(row(b"a,\"A,1\nb,B,1\n").starts_with("line 2: the row has 2 cells"));
+}
+
+#[test]
+fn a_handle_that_comes_back_is_an_error_that_names_its_first_line() {
+    let outcomes = read(concat!(
+        "Handle,Title,Option1 Name,Option1 Value,Variant Price\n",
+        "a,A,Size,S,1\n",
+        "b,B,Size,S,1\n",
+        "a,,,M,1\n",
+        "a,,,L,1\n",
+    ));
+    assert_eq!(outcomes.len(), 3);
+    let errors = outcomes[2].as_ref().unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert!(
+        errors[0].to_string().starts_with("line 4: the handle `a` is already that of the product in line 2")
+    );
+}
+
+#[test]
+fn lines_are_counted_as_an_editor_counts_them() {
+    for end in ["\n", "\r\n"] {
+        let lines = [
+            "\u{FEFF}Handle,Title,Body (HTML),Variant Price,Variant SKU",
+            "a,A,\"one\ntwo\r\nthree\",1,x",
+            "",
+            ",,,,",
+            "",
+            "b,B,,1,\"y\"",
+            "c,C,,bad,",
+            "  ",
+            "d,D,,bad,",
+        ];
+        let file = lines.join(end);
+        for file in [file.clone(), file + end] {
+            let outcomes = read(file);
+            let found: Vec<u64> = outcomes
+                .iter()
+                .map(|outcome| outcome.as_ref().map_or_else(|errors| errors[0].line, |product| product.line))
+                .collect();
+            assert_eq!(found, [2, 8, 9, 11]);
+            let body = &outcomes[0].as_ref().unwrap().body_html;
+            assert_eq!(body, "one\ntwo\r\nthree");
+            assert_eq!(outcomes[1].as_ref().unwrap().variants[0].sku.as_deref(), Some("y"));
+        }
+    }
+}
+
+#[test]
+fn columns_come_in_any_order_case_and_delimiter() {
+    let expected = without_lines(&[only("Handle,Title,Variant Price,Tags\nmug,Mug,12.50,\"a, b\"\n")]);
+    for file in [
+        "Tags,variant price, TITLE ,handle\n\"a, b\",12.50,Mug,mug\n",
+        "\u{FEFF}\"Handle\";\"Title\";\"Variant Price\";\"Tags\"\r\nmug;Mug;12.50;a, b\r\n",
+        "Handle\tTitle\tVariant Price\tTags\nmug\tMug\t12.50\ta, b",
+        "\r\n\nHandle,Title,Variant Price,Tags,,\nmug,Mug,12.50,\"a, b\",,\n",
+    ] {
+        assert_eq!(without_lines(&[only(file)]), expected, "{file:?}");
+    }
+    assert!(problems("Handle;Title;Variant Price\nmug;Mug;12,50\n")[0].contains("has a comma"));
+}
+
+#[test]
+fn a_file_that_is_no_product_csv_is_refused_in_words() {
+    for (file, words) in [
+        (&b""[..], "the file is empty"),
+        (b"\xEF\xBB\xBF", "the file is empty"),
+        (b" \r\n\n", "the file is empty"),
+        (b"PK\x03\x04\x14\0\x06\0", "not a CSV file but an Excel workbook"),
+        (b"\xD0\xCF\x11\xE0\xA1\xB1", "an old Excel workbook"),
+        (b"Handle\0Title\n", "binary data"),
+        (b"\n <!doctype html>\n<html>", "a web page"),
+        (b"\xFF\xFEH\0a\0n\0", "UTF-16"),
+        (b"\xFE\xFF\0H\0a", "UTF-16"),
+        (b"Handle,Title,Variant Price,Gr\xF6\xDFe\n", "the header is not in UTF-8"),
+        (b"Handle,Title\ra,A\r", "old Macintosh"),
+        (
+            b"Name,Email\nx,y\n",
+            "expected columns such as Handle, Title, Body (HTML), Vendor or Title, URL handle",
+        ),
+        (b"Name,Email\nx,y\n", "found Name, Email"),
+        (b"{\"products\": []}\n", "not the header of a Shopify product CSV"),
+        (b"Handle,Title,Vendor\n", "the column `Variant Price` is missing"),
+        (b"Handle,Variant Price\n", "the column `Title` is missing"),
+        (b"Title,Variant Price\n", "the column `Handle` is missing"),
+        (b"Title,SKU,Status\n", "the column `Price` is missing"),
+        (b"Handle,Title,Title,Variant Price\n", "has the column `Title` twice"),
+    ] {
+        let shown = file_error(file).to_string();
+        assert!(shown.contains(words), "{:?}: {shown}", String::from_utf8_lossy(file));
+    }
+    assert!(matches!(file_error(vec![b'x'; 100_000]), FileError::NotCsv("one endless line")));
+    assert!(read("Handle,Title,Variant Price\n").is_empty());
+}
+
+#[test]
+fn no_file_can_fill_the_memory() {
+    let unclosed = "Handle,Title,Variant Price\na,A,1\nb,\"B,1\n".to_owned() + &"c,C,1\n".repeat(1_000_000);
+    let problems = problems(unclosed);
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("line 3: the file cannot be read any further: the row is too long"));
+
+    let rows: String = (0..20_000).map(|number| format!("a,,,{number},1\n")).collect();
+    let endless =
+        format!("Handle,Title,Option1 Name,Option1 Value,Variant Price\na,A,Size,S,1\n{rows}b,B,,,1\n");
+    let outcomes = read(endless);
+    assert_eq!(outcomes.len(), 2);
+    assert_eq!(outcomes[0].as_ref().unwrap_err().len(), 1);
+}
+
+#[test]
+fn a_file_that_breaks_off_does_not_yield_half_a_product() {
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("the upload was interrupted"))
+        }
+    }
+    let start = &b"Handle,Title,Variant Price\na,A,1\nb,B,1\n"[..];
+    let input = std::io::Read::chain(start, Broken);
+    let outcomes: Vec<Outcome> = ProductReader::new(input, usd()).unwrap().collect();
+    assert_eq!(outcomes.len(), 2);
+    assert!(outcomes[0].is_ok());
+    let error = outcomes[1].as_ref().unwrap_err()[0].to_string();
+    assert_eq!(error, "line 4: the file cannot be read any further: the upload was interrupted");
+}
+
+/// A small deterministic source of numbers (`SplitMix64`).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (bits ^ (bits >> 31)) % bound
+    }
+
+    fn coin(&mut self) -> bool {
+        self.below(2) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[usize::try_from(self.below(items.len() as u64)).unwrap()]
+    }
+
+    /// Any text, as hostile to a CSV as it can be; `trimmed` and not empty where cells are trimmed.
+    fn text(&mut self, trimmed: bool) -> String {
+        const PIECES: [&str; 18] = [
+            "a", "Z", "7", " ", ",", ";", "\t", "\"", "\"\"", "\n", "\r\n", "\r", "é", "日本", "🧦", "=1+1",
+            "-", "<b>",
+        ];
+        let text: String = (0..=self.below(12)).map(|_| self.pick(&PIECES)).collect();
+        match text.trim() {
+            _ if !trimmed => text,
+            "" => "x".to_owned(),
+            text => text.to_owned(),
+        }
+    }
+
+    fn maybe(&mut self) -> Option<String> {
+        self.coin().then(|| self.text(true))
+    }
+
+    fn amount(&mut self) -> i64 {
+        i64::try_from(self.below(10_u64.pow(9))).unwrap()
+    }
+
+    fn product(&mut self, number: usize) -> ProductRecord {
+        let options = if self.coin() { 0 } else { 1 + self.below(3) };
+        let count = if options == 0 { 1 } else { 1 + self.below(6) };
+        let variants: Vec<_> = (0..count).map(|count| self.variant(options, count)).collect();
+        let options = (0..usize::try_from(options).unwrap()).map(|place| OptionRecord {
+            name: format!("{place}{}", self.text(true)),
+            values: variants.iter().fold(Vec::new(), |mut values: Vec<String>, variant| {
+                let value = &variant.option_values[place];
+                if !values.contains(value) {
+                    values.push(value.clone());
+                }
+                values
+            }),
+        });
+        let options = options.collect();
+        ProductRecord {
+            line: 0,
+            handle: format!("h{number}"),
+            title: self.text(true),
+            body_html: self.text(false),
+            vendor: self.text(true),
+            product_type: self.text(true),
+            tags: (0..self.below(4))
+                .map(|tag| format!("{tag}{}", self.text(true).replace(',', "")).trim().to_owned())
+                .collect(),
+            status: self.pick(ProductStatus::ALL),
+            seo_title: self.maybe(),
+            seo_description: self.maybe(),
+            options,
+            images: (0..self.below(4))
+                .map(|image| ImageRecord { url: format!("/{image}\",;.jpg"), alt_text: self.maybe() })
+                .collect(),
+            variants,
+        }
+    }
+
+    fn variant(&mut self, options: u64, number: u64) -> VariantRecord {
+        // The first value tells the variants apart, the others repeat.
+        let value = |random: &mut Self, option| match option {
+            0 => format!("{number}{}", random.text(true)),
+            _ => random.pick(&["S", "M,\"L\"", "日本"]).to_owned(),
+        };
+        VariantRecord {
+            line: 0,
+            option_values: (0..options).map(|option| value(self, option)).collect(),
+            sku: self.maybe(),
+            barcode: self.maybe(),
+            price: self.amount(),
+            compare_at_price: self.coin().then(|| self.amount()),
+            weight_grams: self.amount(),
+            weight_unit: self.pick(WeightUnit::ALL),
+            taxable: self.coin(),
+            requires_shipping: self.coin(),
+            inventory_tracked: self.coin(),
+            inventory_policy: self.pick(InventoryPolicy::ALL),
+            quantity: self.coin().then(|| self.amount() - 1000),
+            image_url: self.coin().then(|| "https://cdn.example/é,.jpg".to_owned()),
+        }
+    }
+}
+
+#[test]
+fn whatever_is_written_reads_back() {
+    for seed in 0..300 {
+        let mut random = Random(seed);
+        let products: Vec<_> = (0..8).map(|number| random.product(number)).collect();
+        let file = write(&products);
+        assert_eq!(without_lines(&read_ok(&file)), products, "seed {seed}");
+    }
+}
+
+#[test]
+fn whatever_is_read_the_reader_stands() {
+    let sample = std::fs::read(SAMPLE).unwrap();
+    for seed in 0..300 {
+        let mut random = Random(seed);
+        let mut file = sample.clone();
+        let rest = file.len() - sample.split_inclusive(|byte| *byte == b'\n').next().unwrap().len();
+        for _ in 0..=random.below(40) {
+            let place = sample.len() - 1 - usize::try_from(random.below(rest as u64)).unwrap();
+            file[place] = random.pick(b"\",\n\r\0\xFFa-");
+        }
+        let lines = file.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        for error in read(&file).into_iter().filter_map(Result::err).flatten() {
+            assert!((2..=lines).contains(&error.line), "seed {seed}: {error}");
+        }
+    }
+}
+
+#[test]
+fn the_writer_speaks_the_classic_dialect() {
+    let mug = only(classic(&[("Published", "false"), ("Variant Inventory Tracker", "shopify")]));
+    let file = String::from_utf8(write(&[mug])).unwrap();
+    let row = "mug,Mug,,,,,false,Title,Default Title,,,,,,0,shopify,,deny,manual,12.50,,true,true,,,,,false,,,,g,draft\n";
+    assert_eq!(file, [CLASSIC_HEADER, row].concat());
+}
+
+#[test]
+fn prices_follow_the_currency() {
+    let file = "Handle,Title,Variant Price\na,A,1200\nb,B,12.5\n";
+    let yen = Currency::parse("JPY").unwrap();
+    let outcomes: Vec<Outcome> = ProductReader::new(file.as_bytes(), yen).unwrap().collect();
+    assert_eq!(outcomes[0].as_ref().unwrap().variants[0].price, 1200);
+    assert!(outcomes[1].as_ref().unwrap_err()[0].reason.contains("more than the 0 decimals of JPY"));
+}

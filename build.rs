@@ -24,9 +24,9 @@ const BUNDLED: [&str; 4] = ["package.json", "package-lock.json", "bundle.mjs", "
 
 /// The npm package of `GraphiQL` 5 holds nothing a browser can load, and the CDNs that
 /// assemble a module on request (esm.sh, the `+esm` of jsDelivr) let an integrity hash
-/// cover only the stub that imports it. GraphQL Yoga publishes the same `GraphiQL` 5 as
-/// one self-contained script, which jsDelivr serves byte for byte as it is on npm: the
-/// hashes in `public.head.html` and `public.js` are those of the files in the package.
+/// cover only the stub that imports it. GraphQL Yoga publishes `GraphiQL` 5.2 as one
+/// self-contained script, which jsDelivr serves byte for byte as it is on npm: the hashes
+/// in `public.head.html` and `public.js` are those of the files in the package.
 const PUBLIC_COPY: &str = "https://cdn.jsdelivr.net/npm/@graphql-yoga/graphiql@4.5.0/dist";
 
 fn main() -> io::Result<()> {
@@ -122,6 +122,9 @@ fn generate(sources: &Path, bundle: Option<&Path>, out: &Path) -> io::Result<()>
     };
 
     let embedded = out.join("graphiql_assets");
+    if embedded.exists() {
+        fs::remove_dir_all(&embedded)?;
+    }
     fs::create_dir_all(&embedded)?;
     let mut assets = String::new();
     let mut contents = Vec::new();

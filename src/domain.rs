@@ -7,6 +7,7 @@ pub mod codes;
 pub mod collection_rules;
 pub mod event;
 pub mod handle;
+pub mod html;
 pub mod ids;
 pub mod inventory;
 pub mod money;

@@ -3,4 +3,7 @@ pub mod context;
 pub mod db;
 pub mod domain;
 pub mod error;
+pub mod events;
+pub mod loaders;
 pub mod repositories;
+pub mod services;

@@ -56,6 +56,11 @@ impl DbError {
         Self::unavailable("the connection was thrown away")
     }
 
+    /// A clash that the operation itself noticed, such as a name that another transaction took a moment ago.
+    pub fn clash() -> Self {
+        Self::Clash(DieselError::RollbackTransaction)
+    }
+
     /// A value in the database that can't be read: it was written by something else.
     pub fn corrupt(what: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Query(DieselError::DeserializationError(what.into()))

@@ -5,12 +5,12 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::product_images;
-use crate::db::{Conn, DbError, insert_all, on_conn};
+use crate::db::{Conn, DbError, on_conn};
 use crate::domain::ids::{ImageId, ProductId};
 
 /// An image as it is stored.
-#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, Identifiable)]
-#[diesel(table_name = product_images)]
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = product_images, treat_none_as_null = true)]
 pub struct Image {
     /// Made by us.
     pub id: ImageId,
@@ -47,9 +47,19 @@ pub async fn by_product_ids(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Im
     })
 }
 
-/// Adds images. In a transaction.
-pub async fn insert(conn: &mut Conn, rows: Vec<Image>) -> Result<(), DbError> {
-    insert_all!(conn, product_images::table, rows)?;
+/// Adds images, or gives those that are there their new place and words. In a transaction.
+pub async fn save(conn: &mut Conn, rows: Vec<Image>) -> Result<(), DbError> {
+    for row in rows {
+        on_conn!(conn, |c| {
+            diesel::insert_into(product_images::table)
+                .values(&row)
+                .on_conflict(product_images::id)
+                .do_update()
+                .set(&row)
+                .execute(c)
+                .await
+        })?;
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::{inventory_levels, locations};
-use crate::db::{Conn, DbError, insert_all, on_conn};
+use crate::db::{Conn, DbError, insert_all, on_conn, on_each};
 use crate::domain::ids::{LocationId, VariantId};
 use crate::domain::time::Timestamp;
 
@@ -49,15 +49,17 @@ pub async fn by_variant_ids(
     })
 }
 
-/// One level.
-pub async fn find(
+/// One level, kept from change by others until the transaction ends.
+pub async fn lock(
     conn: &mut Conn,
     variant: VariantId,
     location: LocationId,
 ) -> Result<Option<InventoryLevel>, DbError> {
-    on_conn!(conn, |c| {
-        inventory_levels::table.find((variant, location)).select(InventoryLevel::as_select()).first(c).await.optional()
-    })
+    let level = || inventory_levels::table.find((variant, location));
+    on_each!(conn,
+        postgres: |c| level().select(InventoryLevel::as_select()).for_update().first(c).await.optional(),
+        sqlite: |c| level().select(InventoryLevel::as_select()).first(c).await.optional(),
+    )
 }
 
 /// Adds levels. In a transaction.

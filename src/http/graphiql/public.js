@@ -25,10 +25,18 @@
     },
   };
 
+  // The headers of the tab on show, as the payload of `connection_init`.
+  const headers = () => {
+    const models = globalThis.__MONACO?.editor.getModels() ?? [];
+    const editor = models.find(({ uri }) => uri.path.includes('request-headers'));
+    try { return JSON.parse(editor.getValue()); } catch { return {}; }
+  };
+
   globalThis.YogaGraphiQL.renderYogaGraphiQL(root, {
     title: 'Mercato GraphiQL',
     endpoint: '/graphql',
     subscriptionsProtocol: 'WS',
+    connectionParams: headers,
     defaultTabs: JSON.parse(document.getElementById('tabs').textContent),
     // The copy would put its own welcome before the tabs, keep the token in the
     // browser's storage, and write each document into the address.

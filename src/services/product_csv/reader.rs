@@ -77,40 +77,37 @@ impl<R: Read> ProductReader<R> {
         if handle.is_empty() && self.header.layout == Layout::New {
             handle = handle::from_title(&title);
         }
-        let cells = match self.header.check(record) {
-            Ok(cells) if !handle.is_empty() => cells,
-            Ok(_) => {
+        let cells = self.header.check(record).and_then(|cells| match handle.as_str() {
+            "" => {
                 let name = self.header.name(Column::Handle);
-                let reason = format!("{name} is empty: every row needs the handle of its product");
-                return self.reject(line, None, title.is_empty(), reason);
+                Err(format!("{name} is empty: every row needs the handle of its product"))
+            }
+            _ => Ok(cells),
+        });
+        match cells {
+            Ok(cells) => {
+                if self.open.as_ref().is_none_or(|block| block.handle != handle) {
+                    self.start(handle, line);
+                }
+                if let Some(block) = &mut self.open {
+                    block.errors.append(&mut self.stray);
+                    block.add(&Row { header: &self.header, cells, line }, self.currency);
+                }
             }
             Err(reason) => {
                 let continues = handle.is_empty() && title.is_empty();
-                return self.reject(
-                    line,
-                    Some(handle).filter(|handle| !handle.is_empty()),
-                    continues,
-                    reason,
-                );
+                let handle = Some(handle).filter(|handle| !handle.is_empty());
+                self.reject(RowError { line, handle, reason }, continues);
             }
-        };
-        if self.open.as_ref().is_none_or(|block| block.handle != handle) {
-            self.start(handle, line);
-        }
-        if let Some(block) = &mut self.open {
-            block.errors.append(&mut self.stray);
-            block.add(&Row { header: &self.header, cells, line }, self.currency);
         }
     }
 
     /// Notes a row that cannot be read. It counts against the product before it if it has its handle, or if it
     /// `continues` something without saying what.
-    fn reject(&mut self, line: u64, handle: Option<String>, continues: bool, reason: String) {
-        let error = RowError { line, handle, reason };
+    fn reject(&mut self, error: RowError, continues: bool) {
+        let continues = continues && self.stray.is_empty();
         match &mut self.open {
-            Some(block)
-                if error.handle.as_ref() == Some(&block.handle) || (continues && self.stray.is_empty()) =>
-            {
+            Some(block) if continues || error.handle.as_ref() == Some(&block.handle) => {
                 block.errors.append(&mut self.stray);
                 block.note(error);
             }
@@ -168,12 +165,8 @@ impl<R: Read> Iterator for ProductReader<R> {
                     if let Err(error) = end {
                         // The product before may have more rows in the part that cannot be read: it fails, too.
                         let handle = self.open.as_ref().map(|block| block.handle.clone());
-                        self.reject(
-                            line,
-                            handle,
-                            true,
-                            format!("the file cannot be read any further: {error}"),
-                        );
+                        let reason = format!("the file cannot be read any further: {error}");
+                        self.reject(RowError { line, handle, reason }, true);
                     }
                     self.close();
                 }

@@ -39,6 +39,14 @@ fn problems(file: impl AsRef<[u8]>) -> Vec<String> {
     read(file).into_iter().filter_map(Result::err).flatten().map(|error| error.to_string()).collect()
 }
 
+/// Each product's handle, or the lines of its problems.
+fn summary(rows: impl AsRef<[u8]>) -> Vec<Result<String, Vec<u64>>> {
+    let header = b"Handle,Title,Option1 Name,Option1 Value,Variant Price\n";
+    let lines = |errors: Vec<RowError>| errors.iter().map(|error| error.line).collect();
+    let outcomes = read([header, rows.as_ref()].concat()).into_iter();
+    outcomes.map(|outcome| outcome.map(|product| product.handle).map_err(lines)).collect()
+}
+
 fn file_error(file: impl AsRef<[u8]>) -> FileError {
     ProductReader::new(file.as_ref(), usd()).err().unwrap()
 }
@@ -82,9 +90,10 @@ fn without_lines(products: &[ProductRecord]) -> Vec<ProductRecord> {
 fn a_real_file_reads_without_a_problem_and_comes_back_unchanged() {
     let file = std::fs::read(SAMPLE).unwrap();
     let products = read_ok(&file);
-    assert_eq!(products.len(), 30);
-    assert_eq!(products.iter().map(|product| product.variants.len()).sum::<usize>(), 44);
-
+    assert_eq!(
+        (products.len(), products.iter().map(|product| product.variants.len()).sum::<usize>()),
+        (30, 44)
+    );
     let plain = &products[1];
     assert_eq!((plain.handle.as_str(), plain.title.as_str()), ("doggy-rubber-10120", "Doggy Rubber"));
     assert_eq!(plain.tags, ["doggy", "rubber"]);
@@ -191,7 +200,6 @@ fn the_new_header_reads_the_same() {
     assert_eq!(dessert.handle, handle::from_title("Crème brûlée!"));
     assert_eq!((dessert.body_html.as_str(), dessert.product_type.as_str()), ("<b>x</b>", "Dessert"));
     assert_eq!((dessert.seo_title.as_deref(), dessert.seo_description.as_deref()), (Some("T"), Some("D")));
-    assert_eq!(dessert.images.len(), 1);
     let variant = &dessert.variants[0];
     assert_eq!((variant.price, variant.compare_at_price, variant.taxable), (300, Some(400), false));
     assert_eq!((variant.weight_grams, variant.quantity), (220, Some(5)));
@@ -203,8 +211,7 @@ fn the_new_header_reads_the_same() {
     assert_eq!(soup.variants[1].image_url.as_deref(), Some("/v.png"));
     assert!(reader.next().is_none());
 
-    let bare = only("Title,Price\nA mug,1\n");
-    assert_eq!(bare.handle, "a-mug");
+    assert_eq!(only("Title,Price\nA mug,1\n").handle, handle::from_title("A mug"));
 }
 
 #[test]
@@ -249,14 +256,9 @@ fn every_bad_cell_is_named() {
         (("Variant Inventory Qty", "1.5"), "Variant Inventory Qty `1.5` is not a quantity"),
         (("Variant Inventory Qty", "4006381333931"), "is not a quantity"),
         (("Variant Grams", "-5"), "Variant Grams `-5` is not a number of grams from 0"),
-        (("Variant Grams", "1 kg"), "is not a number of grams"),
         (("Variant Weight Unit", "stone"), "Variant Weight Unit `stone` is none of g, kg, oz and lb"),
-        (
-            ("Variant Inventory Policy", "maybe"),
-            "Variant Inventory Policy `maybe` is neither deny nor continue",
-        ),
+        (("Variant Inventory Policy", "maybe"), "`maybe` is neither deny nor continue"),
         (("Variant Taxable", "perhaps"), "Variant Taxable `perhaps` is neither TRUE nor FALSE"),
-        (("Variant Requires Shipping", "x"), "Variant Requires Shipping `x` is neither"),
         (("Published", "x"), "Published `x` is neither TRUE nor FALSE"),
         (("Status", "sold"), "Status `sold` is none of active, draft and archived"),
         (("Gift Card", "TRUE"), "gift cards cannot be imported"),
@@ -283,24 +285,15 @@ fn options_must_fit_together() {
         "Handle,Title,Option1 Name,Option1 Value,Option2 Name,Option2 Value,Variant Price,Image Src\n";
     for (rows, expected) in [
         ("a,A,Size,S,,,1,\na,,,S,,,1,\n", "line 3: the variant `S` is already in line 2"),
-        (
-            "a,A,Size,S,,,1,\na,,,,,,1,\n",
-            "line 3: Option1 Value is empty: every variant needs a value for Size",
-        ),
-        (
-            "a,A,Size,S,,,1,\na,,,M,,Red,1,\n",
-            "line 3: Option2 Value `Red` has no name: Option2 Name is empty in",
-        ),
+        ("a,A,Size,S,,,1,\na,,,,,,1,\n", "line 3: Option1 Value is empty: every variant needs a value"),
+        ("a,A,Size,S,,,1,\na,,,M,,Red,1,\n", "line 3: Option2 Value `Red` has no name: Option2 Name"),
         ("a,A,,,,,1,\na,,,,,,1,\n", "line 3: a product without options cannot have a second variant"),
         ("a,A,,,,,1,\na,,,M,,,1,\n", "line 3: Option1 Value `M` has no name"),
         ("a,A,Size,S,size,M,1,\n", "line 2: Option2 Name `size` is the name of another option, too"),
         ("a,A,,,Size,M,1,\n", "line 2: Option1 Name is empty, but the option is used"),
         ("a,A,Size,S,,,1,\na,,Colour,M,,,1,\n", "line 3: Option1 Name `Colour` differs from that of"),
-        (
-            "a,A,Size,S,,,1,\na,B,,M,,,1,\n",
-            "line 3: Title `B` differs from that of the same product in line 2",
-        ),
-        ("a,A,Size,S,,,1,\na,,,,,,,\na,,,L,,,1,\n", ""),
+        ("a,A,Size,S,,,1,\na,B,,M,,,1,\n", "line 3: Title `B` differs from that of the same product"),
+        ("a,A,Size,S,,,1,\na,,,,,,,\na,,,L,,,1,\n", "line 3: the row has no variant and no image"),
         ("a,A,Size,S,,,1,\na,,Size,,,,,\n", "line 3: the row has no variant and no image"),
     ] {
         let problems = problems(format!("{HEADER}{rows}"));
@@ -314,48 +307,25 @@ fn options_must_fit_together() {
 
 #[test]
 fn a_bad_row_fails_its_whole_product_and_no_other() {
-    let outcomes = read(concat!(
-        "Handle,Title,Option1 Name,Option1 Value,Variant Price\n",
-        "a,A,Size,S,1\n",
-        "b,B,Size,S,x\n",
-        "b,,,M,1\n",
-        "b,,,M,y\n",
-        "c,C,Size,S,1\n",
-    ));
-    assert_eq!(outcomes.len(), 3);
-    assert_eq!(outcomes[0].as_ref().unwrap().handle, "a");
-    let errors = outcomes[1].as_ref().unwrap_err();
-    assert_eq!(errors.iter().map(|error| error.line).collect::<Vec<_>>(), [3, 5, 5]);
-    assert!(errors.iter().all(|error| error.handle.as_deref() == Some("b")));
-    assert_eq!(outcomes[2].as_ref().unwrap().handle, "c");
+    let outcomes = summary("a,A,Size,S,1\nb,B,Size,S,x\nb,,,M,1\nb,,,M,y\nc,C,Size,S,1\n");
+    assert_eq!(outcomes, [Ok("a".into()), Err(vec![3, 5, 5]), Ok("c".into())]);
 }
 
 #[test]
 fn an_unreadable_row_fails_the_product_it_belongs_to() {
-    const HEADER: &str = "Handle,Title,Option1 Name,Option1 Value,Variant Price\n";
-    let handles = |rows: &[u8]| -> Vec<Result<String, Vec<u64>>> {
-        read([HEADER.as_bytes(), rows].concat())
-            .into_iter()
-            .map(|outcome| {
-                outcome
-                    .map(|product| product.handle)
-                    .map_err(|errors| errors.iter().map(|e| e.line).collect())
-            })
-            .collect()
-    };
     // Its own handle, among the product's rows and after them.
-    assert_eq!(handles(b"a,A,Size,S,1\na,,,M\na,,,L,1\nb,B,,,1\n"), [Err(vec![3]), Ok("b".into())]);
-    assert_eq!(handles(b"a,A,Size,S,1\na,,,M\xE9,1\n"), [Err(vec![3])]);
+    assert_eq!(summary("a,A,Size,S,1\na,,,M\na,,,L,1\nb,B,,,1\n"), [Err(vec![3]), Ok("b".into())]);
+    assert_eq!(summary(b"a,A,Size,S,1\na,,,M\xE9,1\n"), [Err(vec![3])]);
     // No handle and no title: a row of the product before it.
-    assert_eq!(handles(b"a,A,Size,S,1\n,,,M,1\nb,B,,,1\n"), [Err(vec![3]), Ok("b".into())]);
+    assert_eq!(summary("a,A,Size,S,1\n,,,M,1\nb,B,,,1\n"), [Err(vec![3]), Ok("b".into())]);
     // Something else that turns out to be in the midst of a product.
-    assert_eq!(handles(b"a,A,Size,S,1\n</p>,x\n,X,,,1\na,,,M,1\n"), [Err(vec![3, 4])]);
+    assert_eq!(summary("a,A,Size,S,1\n</p>,x\n,X,,,1\na,,,M,1\n"), [Err(vec![3, 4])]);
     // The first row of the next product.
     let expected = [Ok("a".into()), Err(vec![3]), Ok("c".into())];
-    assert_eq!(handles(b"a,A,Size,S,1\nb,B,Size\nb,,,M,1\nc,C,,,1\n"), expected);
+    assert_eq!(summary("a,A,Size,S,1\nb,B,Size\nb,,,M,1\nc,C,,,1\n"), expected);
     // Products of one row each, and one without a handle.
     let expected = [Ok("a".into()), Err(vec![3]), Err(vec![4]), Err(vec![5]), Ok("e".into())];
-    assert_eq!(handles(b"a,A,,,1\nb,B\nc,C\n,D,,,1\ne,E,,,1\n"), expected);
+    assert_eq!(summary("a,A,,,1\nb,B\nc,C\n,D,,,1\ne,E,,,1\n"), expected);
 }
 
 #[test]
@@ -370,19 +340,10 @@ fn unreadable_rows_say_why() {
 
 #[test]
 fn a_handle_that_comes_back_is_an_error_that_names_its_first_line() {
-    let outcomes = read(concat!(
-        "Handle,Title,Option1 Name,Option1 Value,Variant Price\n",
-        "a,A,Size,S,1\n",
-        "b,B,Size,S,1\n",
-        "a,,,M,1\n",
-        "a,,,L,1\n",
-    ));
-    assert_eq!(outcomes.len(), 3);
-    let errors = outcomes[2].as_ref().unwrap_err();
-    assert_eq!(errors.len(), 1);
-    assert!(
-        errors[0].to_string().starts_with("line 4: the handle `a` is already that of the product in line 2")
-    );
+    let rows = "a,A,Size,S,1\nb,B,Size,S,1\na,,,M,1\na,,,L,1\n";
+    assert_eq!(summary(rows), [Ok("a".into()), Ok("b".into()), Err(vec![4])]);
+    let problems = problems("Handle,Title,Variant Price\na,A,1\nb,B,1\na,A,1\n");
+    assert!(problems[0].starts_with("line 4: the handle `a` is already that of the product in line 2"));
 }
 
 #[test]
@@ -407,8 +368,7 @@ fn lines_are_counted_as_an_editor_counts_them() {
                 .map(|outcome| outcome.as_ref().map_or_else(|errors| errors[0].line, |product| product.line))
                 .collect();
             assert_eq!(found, [2, 8, 9, 11]);
-            let body = &outcomes[0].as_ref().unwrap().body_html;
-            assert_eq!(body, "one\ntwo\r\nthree");
+            assert_eq!(outcomes[0].as_ref().unwrap().body_html, "one\ntwo\r\nthree");
             assert_eq!(outcomes[1].as_ref().unwrap().variants[0].sku.as_deref(), Some("y"));
         }
     }
@@ -442,10 +402,7 @@ fn a_file_that_is_no_product_csv_is_refused_in_words() {
         (b"\xFE\xFF\0H\0a", "UTF-16"),
         (b"Handle,Title,Variant Price,Gr\xF6\xDFe\n", "the header is not in UTF-8"),
         (b"Handle,Title\ra,A\r", "old Macintosh"),
-        (
-            b"Name,Email\nx,y\n",
-            "expected columns such as Handle, Title, Body (HTML), Vendor or Title, URL handle",
-        ),
+        (b"Name,Email\nx,y\n", "expected columns such as Handle, Title, Body (HTML), Vendor or Title, URL"),
         (b"Name,Email\nx,y\n", "found Name, Email"),
         (b"{\"products\": []}\n", "not the header of a Shopify product CSV"),
         (b"Handle,Title,Vendor\n", "the column `Variant Price` is missing"),
@@ -468,12 +425,11 @@ fn no_file_can_fill_the_memory() {
     assert_eq!(problems.len(), 1);
     assert!(problems[0].starts_with("line 3: the file cannot be read any further: the row is too long"));
 
-    let rows: String = (0..20_000).map(|number| format!("a,,,{number},1\n")).collect();
-    let endless =
-        format!("Handle,Title,Option1 Name,Option1 Value,Variant Price\na,A,Size,S,1\n{rows}b,B,,,1\n");
-    let outcomes = read(endless);
-    assert_eq!(outcomes.len(), 2);
-    assert_eq!(outcomes[0].as_ref().unwrap_err().len(), 1);
+    let rows: Vec<_> = (0..20_000).map(|number| format!("a,,,{number},1")).collect();
+    assert_eq!(
+        summary(format!("a,A,Size,S,1\n{}\nb,B,,,1\n", rows.join("\n"))),
+        [Err(vec![5002]), Ok("b".into())]
+    );
 }
 
 #[test]
@@ -601,8 +557,7 @@ fn whatever_is_written_reads_back() {
     for seed in 0..300 {
         let mut random = Random(seed);
         let products: Vec<_> = (0..8).map(|number| random.product(number)).collect();
-        let file = write(&products);
-        assert_eq!(without_lines(&read_ok(&file)), products, "seed {seed}");
+        assert_eq!(without_lines(&read_ok(write(&products))), products, "seed {seed}");
     }
 }
 
@@ -617,7 +572,7 @@ fn whatever_is_read_the_reader_stands() {
             let place = sample.len() - 1 - usize::try_from(random.below(rest as u64)).unwrap();
             file[place] = random.pick(b"\",\n\r\0\xFFa-");
         }
-        let lines = file.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        let lines = file.split(|byte| *byte == b'\n').count() as u64;
         for error in read(&file).into_iter().filter_map(Result::err).flatten() {
             assert!((2..=lines).contains(&error.line), "seed {seed}: {error}");
         }
@@ -635,8 +590,8 @@ fn the_writer_speaks_the_classic_dialect() {
 #[test]
 fn prices_follow_the_currency() {
     let file = "Handle,Title,Variant Price\na,A,1200\nb,B,12.5\n";
-    let yen = Currency::parse("JPY").unwrap();
-    let outcomes: Vec<Outcome> = ProductReader::new(file.as_bytes(), yen).unwrap().collect();
+    let reader = ProductReader::new(file.as_bytes(), Currency::parse("JPY").unwrap()).unwrap();
+    let outcomes: Vec<Outcome> = reader.collect();
     assert_eq!(outcomes[0].as_ref().unwrap().variants[0].price, 1200);
     assert!(outcomes[1].as_ref().unwrap_err()[0].reason.contains("more than the 0 decimals of JPY"));
 }

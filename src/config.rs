@@ -1,0 +1,302 @@
+//! Settings, from the environment and the command line: typed, and all checked at start, so that everything that is wrong is
+//! told at once. The one place that reads the environment.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use crate::db::{Backend, DbConfig};
+use crate::domain::codes::COUNTRIES;
+use crate::domain::money::Currency;
+use crate::services::shop::NewShop;
+
+/// All settings, valid.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `DATABASE_URL`, `DB_POOL_SIZE`.
+    pub database: DbConfig,
+    /// `HOST`.
+    pub host: IpAddr,
+    /// `PORT`; 0 takes a free one.
+    pub port: u16,
+    /// `MERCATO_ENV`.
+    pub environment: Environment,
+    /// `ADMIN_TOKEN`; `None` keeps one in a file.
+    pub admin_token: Option<SecretString>,
+    /// `CORS_ORIGINS`: who may send requests from a browser.
+    pub cors: CorsOrigins,
+    /// `BODY_LIMIT`: the largest request body, in bytes.
+    pub body_limit: usize,
+    /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`: what a shop is made with at first start.
+    pub shop: NewShop,
+    /// `LOG_FORMAT`.
+    pub log_format: LogFormat,
+    /// `RUST_LOG`.
+    pub log_filter: String,
+}
+
+/// How strict the server is about secrets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Environment {
+    /// A developer's machine: secrets are made where they are missing.
+    Development,
+    /// A shop: secrets must be given.
+    Production,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For machines: an object a line.
+    Json,
+}
+
+/// Which pages of other origins may send requests from a browser.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CorsOrigins {
+    /// Any: the buyer's side is public and uses no cookies.
+    Any,
+    /// These.
+    List(Vec<String>),
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is wrong:")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What the command line sets instead of the environment.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Instead of `DATABASE_URL`.
+    pub database_url: Option<String>,
+    /// Instead of `HOST`.
+    pub host: Option<String>,
+    /// Instead of `PORT`.
+    pub port: Option<String>,
+    /// Instead of the usual `SHOP_NAME`.
+    pub shop_name: Option<String>,
+}
+
+impl Config {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names every setting that is wrong.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn from_env(overrides: &Overrides) -> Result<Self, ConfigError> {
+        Self::read(|name| std::env::var(name).ok(), overrides)
+    }
+
+    /// Reads settings by name from wherever `get` finds them; an empty value is as none.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names every setting that is wrong.
+    pub fn read(get: impl Fn(&str) -> Option<String>, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let get = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let mut problems = Problems(Vec::new());
+
+        let environment = problems.parse("MERCATO_ENV", get("MERCATO_ENV"), Environment::Development, |text| match text {
+            "development" => Ok(Environment::Development),
+            "production" => Ok(Environment::Production),
+            _ => Err("must be development or production".to_owned()),
+        });
+        let url = overrides.database_url.clone().or_else(|| get("DATABASE_URL"));
+        let backend = problems.required(
+            "DATABASE_URL",
+            Some(url.unwrap_or_else(|| "sqlite://mercato.db".to_owned())),
+            Backend::parse,
+        );
+        let cores = std::thread::available_parallelism().map_or(4, usize::from);
+        let pool_size = problems.parse("DB_POOL_SIZE", get("DB_POOL_SIZE"), (2 * cores).max(4), |text| {
+            text.parse().ok().filter(|size| (1..=1_000).contains(size)).ok_or("must be a number from 1 to 1000".into())
+        });
+        let host = problems.parse(
+            "HOST",
+            overrides.host.clone().or_else(|| get("HOST")),
+            IpAddr::from([127, 0, 0, 1]),
+            |text| text.parse().map_err(|_| "must be an IP address such as 127.0.0.1 or 0.0.0.0".to_owned()),
+        );
+        let port = problems.parse("PORT", overrides.port.clone().or_else(|| get("PORT")), 8000, |text| {
+            text.parse().map_err(|_| "must be a number from 0 to 65535".to_owned())
+        });
+        let admin_token = get("ADMIN_TOKEN");
+        match &admin_token {
+            None if environment == Environment::Production => {
+                problems.add("ADMIN_TOKEN", "must be set in production, to 32 characters or more nobody can guess");
+            }
+            Some(token) if environment == Environment::Production && token.len() < 32 => {
+                problems.add("ADMIN_TOKEN", "must have 32 characters or more in production");
+            }
+            _ => {}
+        }
+        let cors = problems.parse("CORS_ORIGINS", get("CORS_ORIGINS"), CorsOrigins::Any, cors_origins);
+        let body_limit = problems.parse("BODY_LIMIT", get("BODY_LIMIT"), 1024 * 1024, |text| {
+            text.parse().ok().filter(|size| *size >= 1_024).ok_or("must be a number of bytes, 1024 or more".into())
+        });
+        let currency = problems.required("SHOP_CURRENCY", Some(get("SHOP_CURRENCY").unwrap_or("USD".to_owned())), |text| {
+            Currency::parse(text).map_err(|error| error.to_string())
+        });
+        let country = problems.parse("SHOP_COUNTRY", get("SHOP_COUNTRY"), "US".to_owned(), |text| {
+            let known = COUNTRIES.iter().find(|(code, _)| *code == text);
+            known.map(|(code, _)| (*code).to_owned()).ok_or("must be a two-letter country code such as GB".into())
+        });
+        let usual_format = match environment {
+            Environment::Development => LogFormat::Pretty,
+            Environment::Production => LogFormat::Json,
+        };
+        let log_format = problems.parse("LOG_FORMAT", get("LOG_FORMAT"), usual_format, |text| match text {
+            "pretty" => Ok(LogFormat::Pretty),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("must be pretty or json".to_owned()),
+        });
+        let log_filter = problems.parse("RUST_LOG", get("RUST_LOG"), "info".to_owned(), |text| {
+            let filter = tracing_subscriber::EnvFilter::try_new(text);
+            filter.map(|_| text.to_owned()).map_err(|error| format!("is no log filter such as info,mercato=debug: {error}"))
+        });
+
+        match (backend, currency, problems.0.is_empty()) {
+            (Some(backend), Some(currency), true) => Ok(Self {
+                database: DbConfig { backend, pool_size },
+                host,
+                port,
+                environment,
+                admin_token: admin_token.map(SecretString::from),
+                cors,
+                body_limit,
+                shop: NewShop {
+                    name: get("SHOP_NAME").or_else(|| overrides.shop_name.clone()).unwrap_or("Mercato".to_owned()),
+                    currency,
+                    country,
+                },
+                log_format,
+                log_filter,
+            }),
+            _ => Err(ConfigError(problems.0)),
+        }
+    }
+
+    /// Where the admin token is kept when it is not given: beside an SQLite database, or in the working directory.
+    #[must_use]
+    pub fn admin_token_file(&self) -> PathBuf {
+        match &self.database.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(path) => PathBuf::from(path).with_extension("admin-token"),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(_) => PathBuf::from("mercato.admin-token"),
+        }
+    }
+}
+
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn add(&mut self, name: &str, problem: &str) {
+        self.0.push(format!("{name} {problem}"));
+    }
+
+    /// A setting with its usual value.
+    fn parse<T>(
+        &mut self,
+        name: &str,
+        value: Option<String>,
+        usual: T,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        match value.as_deref().map(parse) {
+            None => usual,
+            Some(Ok(value)) => value,
+            Some(Err(problem)) => {
+                self.add(name, &problem);
+                usual
+            }
+        }
+    }
+
+    /// A setting that has no value to go on with.
+    fn required<T>(
+        &mut self,
+        name: &str,
+        value: Option<String>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.parse(name, value, None, |text| parse(text).map(Some))
+    }
+}
+
+fn cors_origins(text: &str) -> Result<CorsOrigins, String> {
+    if text == "*" {
+        return Ok(CorsOrigins::Any);
+    }
+    let origins: Vec<String> = text.split(',').map(|origin| origin.trim().trim_end_matches('/').to_owned()).collect();
+    let is_origin = |origin: &String| {
+        origin.split_once("://").is_some_and(|(scheme, host)| {
+            matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains('/')
+        })
+    };
+    match origins.iter().find(|origin| !is_origin(origin)) {
+        None => Ok(CorsOrigins::List(origins)),
+        Some(bad) => Err(format!("has `{bad}`: write * or origins such as https://shop.example, separated by commas")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let settings: Vec<(String, String)> =
+            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let get = move |name: &str| settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        Config::read(get, &Overrides::default())
+    }
+
+    #[test]
+    #[cfg(feature = "sqlite")]
+    fn nothing_set_is_a_development_shop_in_a_file() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.database.backend, Backend::Sqlite("mercato.db".to_owned()));
+        assert_eq!((config.host.to_string().as_str(), config.port), ("127.0.0.1", 8000));
+        assert_eq!(config.admin_token_file(), PathBuf::from("mercato.admin-token"));
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        let error = read(&[
+            ("DATABASE_URL", "mysql://localhost/shop"),
+            ("PORT", "eighty"),
+            ("DB_POOL_SIZE", "0"),
+            ("HOST", "localhost"),
+            ("MERCATO_ENV", "staging"),
+            ("LOG_FORMAT", "xml"),
+            ("SHOP_CURRENCY", "GOLD"),
+            ("CORS_ORIGINS", "https://a.example, nonsense"),
+        ])
+        .unwrap_err()
+        .to_string();
+        for name in
+            ["DATABASE_URL", "PORT", "DB_POOL_SIZE", "HOST", "MERCATO_ENV", "LOG_FORMAT", "SHOP_CURRENCY", "CORS_ORIGINS"]
+        {
+            assert!(error.contains(name), "{name} is missing in: {error}");
+        }
+    }
+
+    #[test]
+    fn production_needs_a_token_nobody_can_guess() {
+        assert!(read(&[("MERCATO_ENV", "production")]).unwrap_err().to_string().contains("ADMIN_TOKEN"));
+        assert!(read(&[("MERCATO_ENV", "production"), ("ADMIN_TOKEN", "secret")]).is_err());
+        assert!(read(&[("MERCATO_ENV", "production"), ("ADMIN_TOKEN", &"x".repeat(32))]).is_ok());
+    }
+}

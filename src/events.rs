@@ -1,0 +1,34 @@
+//! The event log: services append what happened, in the transaction that made it happen.
+//!
+//! Nothing is published that did not commit. Never called outside a transaction.
+
+use crate::context::OpContext;
+use crate::db::types::{AnyId, Json};
+use crate::db::{DbError, Tx};
+use crate::domain::event::Event;
+use crate::domain::ids::EventId;
+use crate::repositories::events::{self, EventRow};
+
+/// Appends events to the log, with who caused them and in which request.
+///
+/// # Errors
+/// [`DbError`] of the insert; the transaction is to be dropped then.
+pub async fn append(tx: &mut Tx, op: &OpContext, happened: impl IntoIterator<Item = Event>) -> Result<(), DbError> {
+    let rows = happened.into_iter().map(|event| row(op, &event)).collect::<Result<Vec<_>, _>>()?;
+    events::insert(tx.conn(), rows).await
+}
+
+fn row(op: &OpContext, event: &Event) -> Result<EventRow, DbError> {
+    let (aggregate_type, aggregate_id) = event.aggregate();
+    Ok(EventRow {
+        id: EventId::generate(),
+        kind: event.kind().to_owned(),
+        version: event.version(),
+        aggregate_type: aggregate_type.to_owned(),
+        aggregate_id: AnyId(aggregate_id),
+        payload: Json(serde_json::to_value(event).map_err(DbError::corrupt)?),
+        actor: op.actor.name().to_owned(),
+        request_id: op.request_id.to_string(),
+        occurred_at: op.now(),
+    })
+}

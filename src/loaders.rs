@@ -1,0 +1,180 @@
+//! Request-scoped dataloaders: one for every edge of the graph, so that a list costs as many statements as one item.
+//!
+//! Resolvers call them; one [`Loaders`] lives as long as its request, and so caches nothing longer. What an actor may not
+//! see, no loader gives: visibility is decided here once, from the context.
+
+mod edge;
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use crate::context::OpContext;
+use crate::db::{Conn, Db, DbError, Statements};
+use crate::domain::ids::{CollectionId, ImageId, LocationId, ProductId, VariantId};
+use crate::domain::page::{CursorKey, Page};
+use crate::domain::permission::Permission;
+use crate::repositories::{Visibility, collections, images, inventory, locations, products, variants};
+
+use edge::Edge;
+pub use edge::Loaded;
+pub use crate::repositories::collections::Collection;
+pub use crate::repositories::images::Image;
+pub use crate::repositories::inventory::InventoryLevel;
+pub use crate::repositories::locations::Location;
+pub use crate::repositories::products::{CollectionPage, Product, ProductSort};
+pub use crate::repositories::variants::Variant;
+
+/// A page of products with their keys in the page's order.
+pub type ProductPage = Page<(Arc<Product>, CursorKey)>;
+
+/// The loaders of one request.
+pub struct Loaders {
+    /// Products the actor may see, by id.
+    pub products: Edge<ProductId, Option<Arc<Product>>>,
+    /// Products the actor may see, by handle.
+    pub products_by_handle: Edge<String, Option<Arc<Product>>>,
+    /// A product's tags, in order.
+    pub tags: Edge<ProductId, Arc<[String]>>,
+    /// Images, by id.
+    pub images: Edge<ImageId, Option<Arc<Image>>>,
+    /// A product's images, in order.
+    pub images_of_product: Edge<ProductId, Arc<[Arc<Image>]>>,
+    /// Variants, by id, whoever may see them: their product decides.
+    pub variants: Edge<VariantId, Option<Arc<Variant>>>,
+    /// A product's variants, in order.
+    pub variants_of_product: Edge<ProductId, Arc<[Arc<Variant>]>>,
+    /// A variant's levels, each with whether its location's stock can be sold.
+    pub levels_of_variant: Edge<VariantId, Arc<[(InventoryLevel, bool)]>>,
+    /// Collections, by id.
+    pub collections: Edge<CollectionId, Option<Arc<Collection>>>,
+    /// Collections, by handle.
+    pub collections_by_handle: Edge<String, Option<Arc<Collection>>>,
+    /// The collections a product is in, by title.
+    pub collections_of_product: Edge<ProductId, Arc<[Arc<Collection>]>>,
+    /// A page of a collection's products that the actor may see.
+    pub products_of_collection: Edge<(CollectionId, CollectionPage), Option<Arc<ProductPage>>>,
+    /// Locations, by id.
+    pub locations: Edge<LocationId, Option<Arc<Location>>>,
+}
+
+/// What a batch reads from.
+#[derive(Clone)]
+struct Source {
+    db: Db,
+    statements: Statements,
+    visibility: Visibility,
+}
+
+impl Source {
+    async fn conn(&self) -> Result<Conn, DbError> {
+        self.db.read(&self.statements).await
+    }
+}
+
+/// Which products the actor of an operation may see.
+#[must_use]
+pub fn visibility(op: &OpContext) -> Visibility {
+    if op.may(Permission::ReadProducts) { Visibility::All } else { Visibility::Published }
+}
+
+impl Loaders {
+    /// The loaders of one request, or of one event of a subscription.
+    #[must_use]
+    pub fn new(db: &Db, op: &OpContext) -> Self {
+        let source = Source { db: db.clone(), statements: op.statements.clone(), visibility: visibility(op) };
+        Self {
+            products: Edge::new(&source, |source: Source, ids| async move {
+                let rows = products::by_ids(&mut source.conn().await?, source.visibility, &ids).await?;
+                Ok(single(rows, |product| product.id))
+            }),
+            products_by_handle: Edge::new(&source, |source: Source, handles| async move {
+                let rows = products::by_handles(&mut source.conn().await?, source.visibility, &handles).await?;
+                Ok(single(rows, |product| product.handle.clone()))
+            }),
+            tags: Edge::new(&source, |source: Source, ids| async move {
+                Ok(grouped(products::tags(&mut source.conn().await?, &ids).await?))
+            }),
+            images: Edge::new(&source, |source: Source, ids| async move {
+                Ok(single(images::by_ids(&mut source.conn().await?, &ids).await?, |image| image.id))
+            }),
+            images_of_product: Edge::new(&source, |source: Source, ids| async move {
+                let rows = images::by_product_ids(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|image| (image.product_id, Arc::new(image)))))
+            }),
+            variants: Edge::new(&source, |source: Source, ids| async move {
+                Ok(single(variants::by_ids(&mut source.conn().await?, &ids).await?, |variant| variant.id))
+            }),
+            variants_of_product: Edge::new(&source, |source: Source, ids| async move {
+                let rows = variants::by_product_ids(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|variant| (variant.product_id, Arc::new(variant)))))
+            }),
+            levels_of_variant: Edge::new(&source, |source: Source, ids| async move {
+                let rows = inventory::by_variant_ids(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|row| (row.0.variant_id, row))))
+            }),
+            collections: Edge::new(&source, |source: Source, ids| async move {
+                Ok(single(collections::by_ids(&mut source.conn().await?, &ids).await?, |collection| collection.id))
+            }),
+            collections_by_handle: Edge::new(&source, |source: Source, handles| async move {
+                let rows = collections::by_handles(&mut source.conn().await?, &handles).await?;
+                Ok(single(rows, |collection| collection.handle.clone()))
+            }),
+            collections_of_product: Edge::new(&source, |source: Source, ids| async move {
+                let rows = collections::by_product_ids(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(shared(rows)))
+            }),
+            products_of_collection: Edge::new(&source, products_of_collections),
+            locations: Edge::new(&source, |source: Source, ids| async move {
+                Ok(single(locations::by_ids(&mut source.conn().await?, &ids).await?, |location| location.id))
+            }),
+        }
+    }
+}
+
+/// Reads one page of many collections: a statement for each different page that is asked for, however many collections.
+async fn products_of_collections(
+    source: Source,
+    keys: Vec<(CollectionId, CollectionPage)>,
+) -> Result<HashMap<(CollectionId, CollectionPage), Option<Arc<ProductPage>>>, DbError> {
+    let mut wanted: HashMap<CollectionPage, Vec<CollectionId>> = HashMap::new();
+    for (collection, page) in keys {
+        wanted.entry(page).or_default().push(collection);
+    }
+    let mut conn = source.conn().await?;
+    let mut found = HashMap::new();
+    for (page, ids) in wanted {
+        for (collection, products) in
+            products::page_in_collections(&mut conn, source.visibility, &ids, &page).await?
+        {
+            let products = products.map(|(product, key)| (Arc::new(product), key));
+            found.insert((collection, page.clone()), Some(Arc::new(products)));
+        }
+    }
+    Ok(found)
+}
+
+/// Rows by a key that each has alone.
+fn single<K: Eq + Hash, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Option<Arc<V>>> {
+    rows.into_iter().map(|row| (key(&row), Some(Arc::new(row)))).collect()
+}
+
+/// Rows by a key that several may have, in their order.
+fn grouped<K: Eq + Hash, V>(rows: impl IntoIterator<Item = (K, V)>) -> HashMap<K, Arc<[V]>> {
+    let mut groups: HashMap<K, Vec<V>> = HashMap::new();
+    for (key, row) in rows {
+        groups.entry(key).or_default().push(row);
+    }
+    groups.into_iter().map(|(key, rows)| (key, rows.into())).collect()
+}
+
+/// The same collection once in memory, however many products it is of.
+fn shared(rows: Vec<(ProductId, Collection)>) -> Vec<(ProductId, Arc<Collection>)> {
+    let mut known: HashMap<CollectionId, Arc<Collection>> = HashMap::new();
+    rows.into_iter()
+        .map(|(product, collection)| {
+            let collection = known.entry(collection.id).or_insert_with(|| Arc::new(collection));
+            (product, Arc::clone(collection))
+        })
+        .collect()
+}

@@ -1,0 +1,35 @@
+//! Use cases. A service is built in `app.rs` from what it needs; each of its methods authorizes, validates (all problems at
+//! once), opens a transaction, calls repositories, appends events and commits.
+//!
+//! Resolvers and commands call services. A service knows nothing of GraphQL or HTTP, and holds no connection while it calls
+//! the outside world.
+
+pub mod catalog;
+pub mod demo;
+mod idempotency;
+pub mod inventory;
+pub mod product_csv;
+pub mod product_export;
+pub mod product_import;
+pub mod shop;
+mod validate;
+
+pub use catalog::{Catalog, Collections, Products, Variants};
+pub use inventory::Inventory;
+pub use product_export::ProductExport;
+pub use product_import::ProductImport;
+pub use shop::Shop;
+
+/// All services, for resolvers to pick from the request's context.
+pub struct Services {
+    /// Reads of the catalogue.
+    pub catalog: Catalog,
+    /// Writes of products.
+    pub products: Products,
+    /// Writes of variants.
+    pub variants: Variants,
+    /// Writes of collections.
+    pub collections: Collections,
+    /// Stock and locations.
+    pub inventory: Inventory,
+}

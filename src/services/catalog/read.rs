@@ -1,0 +1,151 @@
+//! Reads of the catalogue that are lists of the whole shop.
+
+use std::sync::Arc;
+
+use crate::context::OpContext;
+use crate::db::Db;
+use crate::domain::ids::ProductId;
+use crate::domain::page::{Cursor, CursorKey, Page, PageRequest};
+use crate::domain::search::{self, Node, Warning};
+use crate::error::Error;
+use crate::loaders::{Collection, Product, ProductPage, ProductSort, visibility};
+use crate::repositories::collections::{self, CollectionSort};
+use crate::repositories::products::{self, ProductList};
+use crate::services::Shop;
+
+/// Reads lists of products and collections.
+pub struct Catalog {
+    db: Db,
+    shop: Arc<Shop>,
+}
+
+/// Which products are asked for, in which order.
+#[derive(Clone, Debug)]
+pub struct ProductQuery {
+    /// In the search language.
+    pub query: Option<String>,
+    /// The order.
+    pub sort: ProductSort,
+    /// The order turned around.
+    pub reverse: bool,
+    /// The page.
+    pub request: PageRequest<Cursor>,
+}
+
+/// A list with what was not understood of its query.
+#[derive(Debug)]
+pub struct Visible {
+    /// The page.
+    pub products: ProductPage,
+    /// What was ignored.
+    pub warnings: Vec<Warning>,
+}
+
+impl Catalog {
+    /// The service over a database.
+    #[must_use]
+    pub fn new(db: Db, shop: Arc<Shop>) -> Self {
+        Self { db, shop }
+    }
+
+    /// A page of the products the actor may see.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when the query is larger than a search may be.
+    pub async fn products(&self, op: &OpContext, query: &ProductQuery) -> Result<Visible, Error> {
+        let (filter, warnings) = match query.query.as_deref() {
+            None => (Node::All, Vec::new()),
+            Some(text) => {
+                let search = search::parse(text).map_err(|error| Error::BadInput(format!("query: {error}")))?;
+                (search.filter, search.warnings)
+            }
+        };
+        let list = ProductList {
+            visibility: visibility(op),
+            filter,
+            currency: self.shop.currency,
+            sort: query.sort,
+            reverse: query.reverse,
+        };
+        let mut conn = self.db.read(&op.statements).await?;
+        let page = products::page(&mut conn, &list, &query.request).await?;
+        Ok(Visible { products: page.map(|(product, key)| (Arc::new(product), key)), warnings })
+    }
+
+    /// Up to ten products that a product can be shown beside, best first: those that share its type, tags and title's words.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn recommendations(
+        &self,
+        op: &OpContext,
+        product: &Product,
+        tags: &[String],
+    ) -> Result<Vec<Arc<Product>>, Error> {
+        const LIMIT: i64 = 10;
+        let words = std::iter::once(product.product_type.as_str())
+            .chain(tags.iter().map(String::as_str))
+            .chain(std::iter::once(product.title.as_str()))
+            .flat_map(search::normalize)
+            .collect();
+        let mut conn = self.db.read(&op.statements).await?;
+        let found = products::recommendations(&mut conn, product.id, words, LIMIT).await?;
+        Ok(found.into_iter().map(Arc::new).collect())
+    }
+
+    /// A page of the tags in use, A to Z, after a tag.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn tags(&self, op: &OpContext, after: Option<&str>, limit: usize) -> Result<Page<String>, Error> {
+        let mut conn = self.db.read(&op.statements).await?;
+        let request = PageRequest { cursor: after, ..PageRequest::first(limit) };
+        let rows = products::distinct_tags(&mut conn, visibility(op), after, request.rows()).await?;
+        Ok(Page::of_rows(rows, &request))
+    }
+
+    /// A page of the product types in use, A to Z, after a type.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn types(&self, op: &OpContext, after: Option<&str>, limit: usize) -> Result<Page<String>, Error> {
+        let mut conn = self.db.read(&op.statements).await?;
+        let request = PageRequest { cursor: after, ..PageRequest::first(limit) };
+        let rows = products::distinct_types(&mut conn, visibility(op), after, request.rows()).await?;
+        Ok(Page::of_rows(rows, &request))
+    }
+
+    /// A page of collections whose title has `title` in it, letter case aside.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn collections(
+        &self,
+        op: &OpContext,
+        title: Option<&str>,
+        sort: CollectionSort,
+        reverse: bool,
+        request: &PageRequest<Cursor>,
+    ) -> Result<Page<(Arc<Collection>, CursorKey)>, Error> {
+        let mut conn = self.db.read(&op.statements).await?;
+        let page = collections::page(&mut conn, title, sort, reverse, request).await?;
+        Ok(page.map(|(collection, key)| (Arc::new(collection), key)))
+    }
+
+    /// Whether there is no product at all.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn is_empty(&self, op: &OpContext) -> Result<bool, Error> {
+        Ok(products::is_empty(&mut self.db.read(&op.statements).await?).await?)
+    }
+
+    /// The product an id names, as the actor sees it after its own write.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn product(&self, op: &OpContext, id: ProductId) -> Result<Option<Product>, Error> {
+        let mut conn = self.db.read(&op.statements).await?;
+        Ok(products::by_ids(&mut conn, visibility(op), &[id]).await?.pop())
+    }
+}

@@ -1,0 +1,472 @@
+//! Writes of variants, many of one product at a time.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::products::product_missing;
+use super::Settle;
+use crate::context::OpContext;
+use crate::db::types::Json;
+use crate::db::{Db, OnConstraint, Tx, retrying};
+use crate::domain::catalog::{InventoryPolicy, MAX_OPTIONS, MAX_VARIANTS, ProductOption, WeightUnit, variant_title};
+use crate::domain::event::{Event, VariantsEvent};
+use crate::domain::ids::{ImageId, LocationId, ProductId, VariantId};
+use crate::domain::permission::Permission;
+use crate::error::{Error, UserErrorCode};
+use crate::events;
+use crate::repositories::inventory::{self, InventoryLevel};
+use crate::repositories::products::{self, Product};
+use crate::repositories::variants::{self, Variant};
+use crate::repositories::{images, locations};
+use crate::services::Shop;
+use crate::services::inventory::level_event;
+use crate::services::validate::Problems;
+
+/// Makes, changes and deletes variants.
+pub struct Variants {
+    db: Db,
+    shop: Arc<Shop>,
+}
+
+/// A value for one of a product's options.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptionValue {
+    /// The option's name.
+    pub option_name: String,
+    /// The value's name; a value that the option lacks is added to it.
+    pub name: String,
+}
+
+/// A change of a variant: `None` leaves a field as it is, `Some(None)` empties it.
+#[derive(Clone, Debug, Default)]
+pub struct VariantPatch {
+    /// A decimal amount in the shop's currency.
+    pub price: Option<String>,
+    /// A decimal amount in the shop's currency.
+    pub compare_at_price: Option<Option<String>>,
+    /// The shop's own code.
+    pub sku: Option<Option<String>>,
+    /// EAN, UPC or ISBN.
+    pub barcode: Option<Option<String>>,
+    /// A value for each option.
+    pub option_values: Option<Vec<OptionValue>>,
+    /// Grams.
+    pub weight_grams: Option<i64>,
+    /// The unit the weight is shown in.
+    pub weight_unit: Option<WeightUnit>,
+    /// Whether tax is charged.
+    pub taxable: Option<bool>,
+    /// Whether it is sent.
+    pub requires_shipping: Option<bool>,
+    /// Whether stock is counted.
+    pub inventory_tracked: Option<bool>,
+    /// What happens when it is sold out.
+    pub inventory_policy: Option<InventoryPolicy>,
+    /// One of the product's images.
+    pub image_id: Option<Option<ImageId>>,
+}
+
+/// A variant to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewVariant {
+    /// Its fields; what is `None` gets the usual value.
+    pub fields: VariantPatch,
+    /// How many pieces lie where.
+    pub quantities: Vec<(LocationId, i64)>,
+}
+
+/// What becomes of the variant a product began with when others are made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum VariantStrategy {
+    /// It goes if it stands for a product without options.
+    #[default]
+    Default,
+    /// It goes if it is the only one.
+    RemoveStandalone,
+}
+
+impl Variants {
+    /// The service over a database.
+    #[must_use]
+    pub fn new(db: Db, shop: Arc<Shop>) -> Self {
+        Self { db, shop }
+    }
+
+    /// Makes variants of a product: all, or none if anything is wrong with one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong.
+    pub async fn create(
+        &self,
+        op: &OpContext,
+        product_id: ProductId,
+        strategy: VariantStrategy,
+        new: &[NewVariant],
+    ) -> Result<(Product, Vec<Variant>), Error> {
+        op.authorize(Permission::WriteProducts)?;
+        let mut problems = Problems::default();
+        if new.is_empty() {
+            problems.add(&["variants"], UserErrorCode::Blank, "Variants can't be empty");
+        }
+        for (at, variant) in new.iter().enumerate() {
+            self.validate(&mut problems, at, &variant.fields);
+            if variant.fields.price.is_none() {
+                problems.add(&["variants", &at.to_string(), "price"], UserErrorCode::Blank, "Price can't be blank");
+            }
+            for (_, quantity) in &variant.quantities {
+                if *quantity < 0 {
+                    let field = ["variants", &at.to_string(), "inventoryQuantities"];
+                    problems.add(&field, UserErrorCode::Invalid, "Quantity can't be negative");
+                }
+            }
+        }
+        problems.check()?;
+        retrying(|| self.create_once(op, product_id, strategy, new)).await
+    }
+
+    async fn create_once(
+        &self,
+        op: &OpContext,
+        product_id: ProductId,
+        strategy: VariantStrategy,
+        new: &[NewVariant],
+    ) -> Result<(Product, Vec<Variant>), Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let Some(mut product) = products::lock(tx.conn(), product_id).await? else {
+            return Err(product_missing(&["productId"]));
+        };
+        let mut existing = variants::by_product_ids(tx.conn(), &[product_id]).await?;
+        let standalone = match (strategy, existing.as_slice()) {
+            (VariantStrategy::RemoveStandalone, [only]) => Some(only.id),
+            (VariantStrategy::Default, [only]) if only.option_values.0.is_empty() => Some(only.id),
+            _ => None,
+        };
+        if let Some(standalone) = standalone {
+            variants::delete(tx.conn(), &[standalone]).await?;
+            existing.clear();
+        }
+
+        let mut problems = Problems::default();
+        if existing.len() + new.len() > MAX_VARIANTS {
+            let message = format!("A product can have up to {MAX_VARIANTS} variants");
+            problems.add(&["variants"], UserErrorCode::TooMany, message);
+        }
+        // Values that were given are looked for in the options as they are now: a new one may be added to an option, but a new
+        // option may be added only where no variant stands that would lack a value for it.
+        let may_add_options = existing.is_empty() && product.options.0.is_empty();
+        let last = existing.iter().map(|variant| variant.position).max().unwrap_or(0);
+        let mut made = Vec::with_capacity(new.len());
+        for (at, (position, wanted)) in (last.saturating_add(1)..).zip(new).enumerate() {
+            let given = wanted.fields.option_values.as_deref().unwrap_or_default();
+            let values = option_values(&mut problems, at, &mut product.options.0, given, may_add_options);
+            let mut variant = blank(op, product_id, position, values);
+            self.apply(&wanted.fields, &mut variant);
+            made.push(variant);
+        }
+        check_distinct(&mut problems, &existing, &made);
+        check_references(&mut problems, &mut tx, product_id, new.iter().map(|variant| &variant.fields)).await?;
+        check_locations(&mut problems, &mut tx, new).await?;
+        problems.check()?;
+
+        variants::insert(tx.conn(), made.clone()).await?;
+        let levels: Vec<InventoryLevel> = made
+            .iter()
+            .zip(new)
+            .flat_map(|(variant, new)| new.quantities.iter().map(|quantity| (variant.id, *quantity)))
+            .map(|(variant_id, (location_id, on_hand))| InventoryLevel {
+                variant_id,
+                location_id,
+                on_hand,
+                reserved: 0,
+                updated_at: op.now(),
+            })
+            .collect();
+        let mut happened: Vec<Event> = levels.iter().map(|level| level_event(level, level.on_hand, "created")).collect();
+        inventory::insert(tx.conn(), levels).await?;
+        happened.push(Event::VariantsCreated(event(product_id, &made)));
+        Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, &mut product).await?;
+        events::append(&mut tx, op, happened).await?;
+        tx.commit().await?;
+        Ok((product, made))
+    }
+
+    /// Changes variants of a product: all, or none if anything is wrong with one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong.
+    pub async fn update(
+        &self,
+        op: &OpContext,
+        product_id: ProductId,
+        patches: &[(VariantId, VariantPatch)],
+    ) -> Result<(Product, Vec<Variant>), Error> {
+        op.authorize(Permission::WriteProducts)?;
+        let mut problems = Problems::default();
+        if patches.is_empty() {
+            problems.add(&["variants"], UserErrorCode::Blank, "Variants can't be empty");
+        }
+        for (at, (_, patch)) in patches.iter().enumerate() {
+            self.validate(&mut problems, at, patch);
+        }
+        problems.check()?;
+        retrying(|| self.update_once(op, product_id, patches)).await
+    }
+
+    async fn update_once(
+        &self,
+        op: &OpContext,
+        product_id: ProductId,
+        patches: &[(VariantId, VariantPatch)],
+    ) -> Result<(Product, Vec<Variant>), Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let Some(mut product) = products::lock(tx.conn(), product_id).await? else {
+            return Err(product_missing(&["productId"]));
+        };
+        let existing = variants::by_product_ids(tx.conn(), &[product_id]).await?;
+        let mut problems = Problems::default();
+        let mut changed: Vec<Variant> = Vec::with_capacity(patches.len());
+        for (at, (id, patch)) in patches.iter().enumerate() {
+            let Some(variant) = existing.iter().find(|variant| variant.id == *id) else {
+                let field = ["variants", &at.to_string(), "id"];
+                problems.add(&field, UserErrorCode::NotFound, "Product variant does not exist");
+                continue;
+            };
+            if changed.iter().any(|known| known.id == *id) {
+                let field = ["variants", &at.to_string(), "id"];
+                problems.add(&field, UserErrorCode::Taken, "The variant is there twice");
+            }
+            let mut variant = variant.clone();
+            if let Some(given) = &patch.option_values {
+                let values = option_values(&mut problems, at, &mut product.options.0, given, false);
+                variant.title = variant_title(&values);
+                variant.option_values = Json(values);
+            }
+            self.apply(patch, &mut variant);
+            variant.updated_at = op.now();
+            changed.push(variant);
+        }
+        let untouched: Vec<Variant> =
+            existing.into_iter().filter(|known| changed.iter().all(|variant| variant.id != known.id)).collect();
+        check_distinct(&mut problems, &untouched, &changed);
+        check_references(&mut problems, &mut tx, product_id, patches.iter().map(|(_, patch)| patch)).await?;
+        problems.check()?;
+
+        for variant in &changed {
+            // Two variants that swap their values meet in between, which the index forbids.
+            variants::update(tx.conn(), variant).await.on_constraint("variants", "option_values", || {
+                Error::invalid(&["variants"], UserErrorCode::Taken, "Change values that are swapped in two steps")
+            })?;
+        }
+        Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, &mut product).await?;
+        events::append(&mut tx, op, [Event::VariantsUpdated(event(product_id, &changed))]).await?;
+        tx.commit().await?;
+        Ok((product, changed))
+    }
+
+    /// Deletes variants of a product: all, or none if one is not the product's. The last one stays.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong.
+    pub async fn delete(&self, op: &OpContext, product_id: ProductId, ids: &[VariantId]) -> Result<Product, Error> {
+        op.authorize(Permission::WriteProducts)?;
+        retrying(|| self.delete_once(op, product_id, ids)).await
+    }
+
+    async fn delete_once(&self, op: &OpContext, product_id: ProductId, ids: &[VariantId]) -> Result<Product, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let Some(mut product) = products::lock(tx.conn(), product_id).await? else {
+            return Err(product_missing(&["productId"]));
+        };
+        let existing = variants::by_product_ids(tx.conn(), &[product_id]).await?;
+        let (gone, left): (Vec<Variant>, Vec<Variant>) =
+            existing.into_iter().partition(|variant| ids.contains(&variant.id));
+        let mut problems = Problems::default();
+        for (at, id) in ids.iter().enumerate() {
+            if gone.iter().all(|variant| variant.id != *id) {
+                let field = ["variantsIds", &at.to_string()];
+                problems.add(&field, UserErrorCode::NotFound, "Product variant does not exist");
+            }
+        }
+        if left.is_empty() {
+            let message = "A product needs at least one variant: delete the product instead";
+            problems.add(&["variantsIds"], UserErrorCode::NotAllowed, message);
+        }
+        problems.check()?;
+        variants::delete(tx.conn(), ids).await?;
+        Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, &mut product).await?;
+        events::append(&mut tx, op, [Event::VariantsDeleted(event(product_id, &gone))]).await?;
+        tx.commit().await?;
+        Ok(product)
+    }
+
+    fn validate(&self, problems: &mut Problems, at: usize, patch: &VariantPatch) {
+        let at = at.to_string();
+        if let Some(price) = &patch.price {
+            problems.amount(&["variants", &at, "price"], price, self.shop.currency);
+        }
+        if let Some(Some(price)) = &patch.compare_at_price {
+            problems.amount(&["variants", &at, "compareAtPrice"], price, self.shop.currency);
+        }
+        if let Some(Some(sku)) = &patch.sku {
+            problems.line(&["variants", &at, "sku"], sku);
+        }
+        if let Some(Some(barcode)) = &patch.barcode {
+            problems.line(&["variants", &at, "barcode"], barcode);
+        }
+        if patch.weight_grams.is_some_and(|grams| grams < 0) {
+            problems.add(&["variants", &at, "weight"], UserErrorCode::Invalid, "Weight can't be negative");
+        }
+        for value in patch.option_values.iter().flatten() {
+            problems.required(&["variants", &at, "optionValues", "name"], &value.name);
+            problems.required(&["variants", &at, "optionValues", "optionName"], &value.option_name);
+        }
+    }
+
+    /// Sets the fields that were validated.
+    fn apply(&self, patch: &VariantPatch, variant: &mut Variant) {
+        fn set<T: Clone>(field: &mut T, value: Option<&T>) {
+            if let Some(value) = value {
+                field.clone_from(value);
+            }
+        }
+        let amount = |text: &str| {
+            let mut problems = Problems::default();
+            problems.amount(&[], text, self.shop.currency)
+        };
+        if let Some(price) = &patch.price {
+            variant.price = amount(price);
+        }
+        if let Some(price) = &patch.compare_at_price {
+            variant.compare_at_price = price.as_deref().map(amount);
+        }
+        set(&mut variant.sku, patch.sku.as_ref());
+        set(&mut variant.barcode, patch.barcode.as_ref());
+        set(&mut variant.weight_grams, patch.weight_grams.as_ref());
+        set(&mut variant.weight_unit, patch.weight_unit.as_ref());
+        set(&mut variant.taxable, patch.taxable.as_ref());
+        set(&mut variant.requires_shipping, patch.requires_shipping.as_ref());
+        set(&mut variant.inventory_tracked, patch.inventory_tracked.as_ref());
+        set(&mut variant.inventory_policy, patch.inventory_policy.as_ref());
+        set(&mut variant.image_id, patch.image_id.as_ref());
+    }
+}
+
+fn event(product_id: ProductId, variants: &[Variant]) -> VariantsEvent {
+    VariantsEvent { product_id, variant_ids: variants.iter().map(|variant| variant.id).collect() }
+}
+
+/// A variant with the usual values. Stock is counted, as in a shop that sells things.
+fn blank(op: &OpContext, product_id: ProductId, position: i64, values: Vec<String>) -> Variant {
+    Variant {
+        id: VariantId::generate(),
+        product_id,
+        position,
+        title: variant_title(&values),
+        sku: None,
+        barcode: None,
+        price: 0,
+        compare_at_price: None,
+        option_values: Json(values),
+        weight_grams: 0,
+        weight_unit: WeightUnit::Grams,
+        taxable: true,
+        requires_shipping: true,
+        inventory_tracked: true,
+        inventory_policy: InventoryPolicy::Deny,
+        image_id: None,
+        created_at: op.now(),
+        updated_at: op.now(),
+    }
+}
+
+/// The values in the options' order. Adds a new value to its option, and a new option where that is allowed.
+fn option_values(
+    problems: &mut Problems,
+    at: usize,
+    options: &mut Vec<ProductOption>,
+    given: &[OptionValue],
+    may_add_options: bool,
+) -> Vec<String> {
+    let at = at.to_string();
+    let field = ["variants", at.as_str(), "optionValues"];
+    for value in given {
+        let room = may_add_options && options.len() < MAX_OPTIONS;
+        match options.iter_mut().find(|option| option.name.eq_ignore_ascii_case(&value.option_name)) {
+            Some(option) if !option.values.contains(&value.name) => option.values.push(value.name.clone()),
+            Some(_) => {}
+            None if room => {
+                options.push(ProductOption { name: value.option_name.clone(), values: vec![value.name.clone()] });
+            }
+            None => {
+                let message = format!("Option '{}' does not exist", value.option_name);
+                problems.add(&field, UserErrorCode::NotFound, message);
+            }
+        }
+    }
+    let of = |option: &ProductOption| given.iter().find(|value| option.name.eq_ignore_ascii_case(&value.option_name));
+    let mut values = Vec::with_capacity(options.len());
+    for option in options.iter() {
+        match of(option) {
+            Some(value) => values.push(value.name.clone()),
+            None => {
+                problems.add(&field, UserErrorCode::Blank, format!("Option '{}' needs a value", option.name));
+            }
+        }
+    }
+    values
+}
+
+/// No two variants of a product may have the same option values.
+fn check_distinct(problems: &mut Problems, existing: &[Variant], changed: &[Variant]) {
+    let mut seen: HashSet<&[String]> = existing.iter().map(|variant| variant.option_values.0.as_slice()).collect();
+    for (at, variant) in changed.iter().enumerate() {
+        if !seen.insert(variant.option_values.0.as_slice()) {
+            let message = format!("The variant '{}' already exists", variant.title);
+            problems.add(&["variants", &at.to_string(), "optionValues"], UserErrorCode::Taken, message);
+        }
+    }
+}
+
+/// A variant can show only an image of its own product.
+async fn check_references(
+    problems: &mut Problems,
+    tx: &mut Tx,
+    product_id: ProductId,
+    patches: impl Iterator<Item = &VariantPatch>,
+) -> Result<(), Error> {
+    let wanted: Vec<(usize, ImageId)> =
+        patches.enumerate().filter_map(|(at, patch)| Some((at, patch.image_id.flatten()?))).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let known = images::by_product_ids(tx.conn(), &[product_id]).await?;
+    for (at, id) in wanted {
+        if known.iter().all(|image| image.id != id) {
+            let field = ["variants", &at.to_string(), "imageId"];
+            problems.add(&field, UserErrorCode::NotFound, "The product has no such image");
+        }
+    }
+    Ok(())
+}
+
+async fn check_locations(problems: &mut Problems, tx: &mut Tx, new: &[NewVariant]) -> Result<(), Error> {
+    let wanted: HashSet<LocationId> =
+        new.iter().flat_map(|variant| variant.quantities.iter().map(|(location, _)| *location)).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let wanted: Vec<LocationId> = wanted.into_iter().collect();
+    let known = locations::by_ids(tx.conn(), &wanted).await?;
+    for (at, variant) in new.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for (location, _) in &variant.quantities {
+            let field = ["variants", &at.to_string(), "inventoryQuantities"];
+            if known.iter().all(|row| row.id != *location) {
+                problems.add(&field, UserErrorCode::NotFound, "Location does not exist");
+            } else if !seen.insert(*location) {
+                problems.add(&field, UserErrorCode::Taken, "The location is there twice");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! The demo shop: fills an empty database with a small believable shop, through the same services that staff and imports use.
+
+use std::io::Cursor;
+
+use serde::Deserialize;
+
+use super::catalog::NewCollection;
+use super::{Collections, ProductImport, product_import::ImportError};
+use crate::context::OpContext;
+use crate::db::{Db, DbError};
+use crate::domain::catalog::CollectionSortOrder;
+use crate::domain::collection_rules::CollectionRules;
+use crate::error::Error;
+use crate::repositories::products;
+
+const PRODUCTS: &str = include_str!("demo/products.csv");
+const COLLECTIONS: &str = include_str!("demo/collections.json");
+
+/// The shop's name.
+pub const NAME: &str = "Mercato Paper & Home";
+
+#[derive(Deserialize)]
+struct DemoCollection {
+    handle: String,
+    title: String,
+    description_html: String,
+    sort_order: String,
+    image: Option<String>,
+    rules: Option<CollectionRules>,
+    #[serde(default)]
+    products: Vec<String>,
+}
+
+/// Why there is no demo shop.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// Its products could not be written.
+    #[error(transparent)]
+    Products(#[from] ImportError),
+    /// Its collections could not be written.
+    #[error(transparent)]
+    Collections(#[from] Error),
+    /// What is compiled in is broken; a test sees that it is not.
+    #[error("the demo's data is broken: {0}")]
+    Data(String),
+}
+
+impl From<DbError> for DemoError {
+    fn from(error: DbError) -> Self {
+        Self::Collections(error.into())
+    }
+}
+
+/// Fills the shop.
+///
+/// # Errors
+/// [`DemoError`]; what was written before stays.
+pub async fn fill(
+    db: &Db,
+    op: &OpContext,
+    import: &ProductImport,
+    collections: &Collections,
+) -> Result<(), DemoError> {
+    let mut broken = None;
+    import
+        .run(op, Cursor::new(PRODUCTS), false, |imported| {
+            if let super::product_import::Imported::Failed(errors) = imported {
+                broken = errors.first().map(ToString::to_string);
+            }
+        })
+        .await?;
+    if let Some(broken) = broken {
+        return Err(DemoError::Data(broken));
+    }
+    let wanted: Vec<DemoCollection> =
+        serde_json::from_str(COLLECTIONS).map_err(|error| DemoError::Data(error.to_string()))?;
+    for collection in wanted {
+        let new = NewCollection {
+            title: collection.title,
+            handle: Some(collection.handle),
+            description_html: collection.description_html,
+            sort_order: CollectionSortOrder::parse(&collection.sort_order),
+            rules: collection.rules,
+            image: collection.image.map(|url| (url, None)),
+            ..NewCollection::default()
+        };
+        let made = collections.create(op, &new).await?;
+        if !collection.products.is_empty() {
+            let mut ids = Vec::with_capacity(collection.products.len());
+            let mut conn = db.read(&op.statements).await?;
+            for handle in &collection.products {
+                let product = products::find_by_handle(&mut conn, handle).await?;
+                ids.push(product.ok_or_else(|| DemoError::Data(format!("no product `{handle}`")))?.id);
+            }
+            drop(conn);
+            collections.add_products(op, made.id, &ids).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,404 @@
+//! Reads Shopify's product CSV into the shop: streaming, a transaction a product.
+//!
+//! The file is the whole truth of the products it names: a product it names again is changed to what it says, variants it
+//! lacks are removed, and what already is as it says is not touched. A product with a bad row is left as it was, and the
+//! rest goes on. A quantity is what is on hand at the first active location, which is made if there is none.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::context::OpContext;
+use crate::db::types::Json;
+use crate::db::{Db, DbError, Tx, retrying};
+use crate::domain::catalog::{ProductOption, variant_title};
+use crate::domain::event::{Event, LocationEvent};
+use crate::domain::html;
+use crate::domain::ids::{LocationId, ProductId, VariantId};
+use crate::domain::permission::Permission;
+use crate::error::Error;
+use crate::events;
+use crate::repositories::images::Image;
+use crate::repositories::inventory::{self, InventoryLevel};
+use crate::repositories::locations::{self, Location};
+use crate::repositories::products::{self, Product};
+use crate::repositories::variants::{self, Variant};
+use crate::services::Shop;
+use crate::services::catalog::{NewImage, Settle, product_event, set_images};
+use crate::services::inventory::{adjust_level, level_event};
+use crate::services::product_csv::{FileError, ProductReader, ProductRecord, RowError, VariantRecord};
+use crate::services::product_export::records;
+
+/// How many products are read ahead of the one that is being written.
+const READ_AHEAD: usize = 64;
+/// The location that is made where there is none.
+const FIRST_LOCATION: &str = "Main location";
+
+/// Imports products.
+pub struct ProductImport {
+    db: Db,
+    shop: Arc<Shop>,
+}
+
+/// What became of one product of the file.
+#[derive(Debug)]
+pub enum Imported {
+    /// It is new.
+    Created,
+    /// It was there and is changed.
+    Updated,
+    /// It was there and is as the file says.
+    Unchanged,
+    /// It is left as it was; these rows are to blame.
+    Failed(Vec<RowError>),
+}
+
+/// What became of the products of a file.
+#[derive(Debug, Default, PartialEq, Eq, Clone)]
+pub struct ImportSummary {
+    /// New products.
+    pub created: u64,
+    /// Changed products.
+    pub updated: u64,
+    /// Products that were as the file says.
+    pub unchanged: u64,
+    /// Products left as they were because of bad rows.
+    pub failed: u64,
+    /// Columns nobody knows.
+    pub ignored_columns: Vec<String>,
+}
+
+/// Why an import did not begin, or ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file is no product CSV.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The shop could not be written.
+    #[error(transparent)]
+    Shop(#[from] Error),
+}
+
+impl ProductImport {
+    /// The service over a database.
+    #[must_use]
+    pub fn new(db: Db, shop: Arc<Shop>) -> Self {
+        Self { db, shop }
+    }
+
+    /// Imports a file; calls `each` with what became of each product, in the file's order. A dry run goes through all of it,
+    /// the database's checks too, and writes nothing.
+    ///
+    /// # Errors
+    /// [`ImportError`] when the file is no product CSV or the database fails; products before that point stay.
+    pub async fn run(
+        &self,
+        op: &OpContext,
+        input: impl Read + Send + 'static,
+        dry_run: bool,
+        mut each: impl FnMut(&Imported),
+    ) -> Result<ImportSummary, ImportError> {
+        op.authorize(Permission::WriteProducts)?;
+        op.authorize(Permission::WriteInventory)?;
+        let reader = ProductReader::new(input, self.shop.currency)?;
+        let mut summary = ImportSummary { ignored_columns: reader.ignored_columns().to_vec(), ..Default::default() };
+        let location = self.location(op, dry_run).await?;
+
+        // The file is read on a thread of its own, a little ahead of the database.
+        let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
+        let reading = tokio::task::spawn_blocking(move || {
+            for outcome in reader {
+                if sender.blocking_send(outcome).is_err() {
+                    break;
+                }
+            }
+        });
+        while let Some(outcome) = receiver.recv().await {
+            let imported = match outcome {
+                Ok(record) => retrying(|| self.import_once(op, &record, location, dry_run)).await?,
+                Err(errors) => Imported::Failed(errors),
+            };
+            match &imported {
+                Imported::Created => summary.created += 1,
+                Imported::Updated => summary.updated += 1,
+                Imported::Unchanged => summary.unchanged += 1,
+                Imported::Failed(_) => summary.failed += 1,
+            }
+            each(&imported);
+        }
+        drop(reading);
+        Ok(summary)
+    }
+
+    async fn import_once(
+        &self,
+        op: &OpContext,
+        record: &ProductRecord,
+        location: LocationId,
+        dry_run: bool,
+    ) -> Result<Imported, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let before = match products::find_by_handle(tx.conn(), &record.handle).await? {
+            Some(found) => products::lock(tx.conn(), found.id).await?,
+            None => None,
+        };
+        let known = match &before {
+            Some(before) => records(tx.conn(), vec![before.clone()]).await?.pop(),
+            None => None,
+        };
+        if known.is_some_and(|known| says_the_same(&known, record)) {
+            tx.rollback().await?;
+            return Ok(Imported::Unchanged);
+        }
+        let created = before.is_none();
+        match self.write(&mut tx, op, record, before, location).await? {
+            Ok(()) if dry_run => tx.rollback().await?,
+            Ok(()) => tx.commit().await?,
+            Err(errors) => {
+                tx.rollback().await?;
+                return Ok(Imported::Failed(errors));
+            }
+        }
+        Ok(if created { Imported::Created } else { Imported::Updated })
+    }
+
+    /// Makes a product what its record says; or tells which rows the shop's state does not allow.
+    async fn write(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        record: &ProductRecord,
+        before: Option<Product>,
+        location: LocationId,
+    ) -> Result<Result<(), Vec<RowError>>, Error> {
+        let is_new = before.is_none();
+        let mut product = before.unwrap_or_else(|| blank(op));
+        fill(&mut product, record);
+        let mut old_variants = Vec::new();
+        if is_new {
+            products::insert(tx.conn(), &product).await?;
+        } else {
+            old_variants = variants::by_product_ids(tx.conn(), &[product.id]).await?;
+        }
+        products::set_tags(tx.conn(), product.id, &record.tags).await?;
+        let wanted: Vec<NewImage> = images(record);
+        let images = if is_new && wanted.is_empty() { Vec::new() } else { set_images(tx, product.id, &wanted).await? };
+
+        let now: Vec<Variant> = (1..)
+            .zip(&record.variants)
+            .map(|(position, row)| {
+                let known = old_variants.iter().find(|known| known.option_values.0 == row.option_values);
+                variant(op, product.id, position, row, known, &images)
+            })
+            .collect();
+        let gone: Vec<VariantId> = old_variants
+            .iter()
+            .filter(|known| now.iter().all(|variant| variant.id != known.id))
+            .map(|known| known.id)
+            .collect();
+        if !gone.is_empty() {
+            variants::delete(tx.conn(), &gone).await?;
+        }
+        let is_known = |variant: &&Variant| old_variants.iter().any(|known| known.id == variant.id);
+        for variant in now.iter().filter(is_known) {
+            variants::update(tx.conn(), variant).await?;
+        }
+        variants::insert(tx.conn(), now.iter().filter(|variant| !is_known(variant)).cloned().collect()).await?;
+
+        let mut happened = vec![if is_new {
+            Event::ProductCreated(product_event(&product))
+        } else {
+            Event::ProductUpdated(product_event(&product))
+        }];
+        match self.stock(tx, op, record, &now, &old_variants, location).await? {
+            Ok(changes) => happened.extend(changes),
+            Err(errors) => return Ok(Err(errors)),
+        }
+        Settle::begin(tx, self.shop.currency).await?.loaded(tx, op, &mut product, &now, &record.tags).await?;
+        events::append(tx, op, happened).await?;
+        Ok(Ok(()))
+    }
+
+    /// Sets what is on hand of each variant whose row has a quantity.
+    async fn stock(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        record: &ProductRecord,
+        variants: &[Variant],
+        old_variants: &[Variant],
+        location: LocationId,
+    ) -> Result<Result<Vec<Event>, Vec<RowError>>, Error> {
+        let mut happened = Vec::new();
+        let mut errors = Vec::new();
+        let mut levels = Vec::new();
+        for (variant, row) in variants.iter().zip(&record.variants) {
+            let Some(quantity) = row.quantity else { continue };
+            let reject = |reason: String| RowError { line: row.line, handle: Some(record.handle.clone()), reason };
+            if quantity < 0 {
+                errors.push(reject(format!("quantity {quantity}: there can't be less than nothing on hand")));
+                continue;
+            }
+            if old_variants.iter().all(|known| known.id != variant.id) {
+                let level = InventoryLevel {
+                    variant_id: variant.id,
+                    location_id: location,
+                    on_hand: quantity,
+                    reserved: 0,
+                    updated_at: op.now(),
+                };
+                happened.push(level_event(&level, quantity, "import"));
+                levels.push(level);
+                continue;
+            }
+            let now = inventory::lock(tx.conn(), variant.id, location).await?;
+            let delta = quantity.saturating_sub(now.as_ref().map_or(0, |level| level.on_hand));
+            if delta == 0 && now.is_some() {
+                continue;
+            }
+            match adjust_level(tx, op, variant.id, location, delta).await? {
+                Some(level) => happened.push(level_event(&level, delta, "import")),
+                None => errors.push(reject(format!("quantity {quantity}: more than that is reserved by orders"))),
+            }
+        }
+        if !errors.is_empty() {
+            return Ok(Err(errors));
+        }
+        inventory::insert(tx.conn(), levels).await?;
+        Ok(Ok(happened))
+    }
+
+    /// The location whose stock the file counts.
+    async fn location(&self, op: &OpContext, dry_run: bool) -> Result<LocationId, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        if let Some(location) = locations::first(tx.conn()).await? {
+            tx.rollback().await?;
+            return Ok(location.id);
+        }
+        let location = Location {
+            id: LocationId::generate(),
+            name: FIRST_LOCATION.to_owned(),
+            address1: None,
+            address2: None,
+            city: None,
+            province: None,
+            zip: None,
+            country: Some(self.shop.country.clone()),
+            phone: None,
+            is_active: true,
+            created_at: op.now(),
+            updated_at: op.now(),
+        };
+        if dry_run {
+            tx.rollback().await?;
+            return Ok(location.id);
+        }
+        locations::insert(tx.conn(), &location).await?;
+        let made = LocationEvent { location_id: location.id, name: location.name };
+        events::append(&mut tx, op, [Event::LocationCreated(made)]).await?;
+        tx.commit().await?;
+        Ok(location.id)
+    }
+}
+
+/// Whether a product is as the file says: but for lines, for the order of tags, and for quantities the file leaves open.
+fn says_the_same(known: &ProductRecord, record: &ProductRecord) -> bool {
+    let mut expected = record.clone();
+    expected.line = 0;
+    expected.tags.sort();
+    for (row, known) in expected.variants.iter_mut().zip(&known.variants) {
+        row.line = 0;
+        row.quantity = row.quantity.or(known.quantity);
+    }
+    let mut known = known.clone();
+    known.tags.sort();
+    known == expected
+}
+
+fn blank(op: &OpContext) -> Product {
+    Product {
+        id: ProductId::generate(),
+        handle: String::new(),
+        title: String::new(),
+        description: String::new(),
+        description_html: String::new(),
+        vendor: String::new(),
+        product_type: String::new(),
+        status: crate::domain::catalog::ProductStatus::Draft,
+        options: Json(Vec::new()),
+        seo_title: None,
+        seo_description: None,
+        min_price: 0,
+        max_price: 0,
+        units_sold: 0,
+        created_at: op.now(),
+        updated_at: op.now(),
+    }
+}
+
+fn fill(product: &mut Product, record: &ProductRecord) {
+    product.handle.clone_from(&record.handle);
+    product.title.clone_from(&record.title);
+    product.description = html::to_text(&record.body_html);
+    product.description_html.clone_from(&record.body_html);
+    product.vendor.clone_from(&record.vendor);
+    product.product_type.clone_from(&record.product_type);
+    product.status = record.status;
+    product.seo_title.clone_from(&record.seo_title);
+    product.seo_description.clone_from(&record.seo_description);
+    let options = record.options.iter();
+    product.options =
+        Json(options.map(|o| ProductOption { name: o.name.clone(), values: o.values.clone() }).collect());
+}
+
+/// The product's images: those of its own, and those that only a variant names.
+fn images(record: &ProductRecord) -> Vec<NewImage> {
+    let mut images: Vec<NewImage> = record
+        .images
+        .iter()
+        .map(|image| NewImage { url: image.url.clone(), alt_text: image.alt_text.clone() })
+        .collect();
+    for url in record.variants.iter().filter_map(|row| row.image_url.as_ref()) {
+        if images.iter().all(|image| image.url != *url) {
+            images.push(NewImage { url: url.clone(), alt_text: None });
+        }
+    }
+    images
+}
+
+fn variant(
+    op: &OpContext,
+    product_id: ProductId,
+    position: i64,
+    row: &VariantRecord,
+    known: Option<&Variant>,
+    images: &[Image],
+) -> Variant {
+    Variant {
+        id: known.map_or_else(VariantId::generate, |known| known.id),
+        product_id,
+        position,
+        title: variant_title(&row.option_values),
+        sku: row.sku.clone(),
+        barcode: row.barcode.clone(),
+        price: row.price,
+        compare_at_price: row.compare_at_price,
+        option_values: Json(row.option_values.clone()),
+        weight_grams: row.weight_grams,
+        weight_unit: row.weight_unit,
+        taxable: row.taxable,
+        requires_shipping: row.requires_shipping,
+        inventory_tracked: row.inventory_tracked,
+        inventory_policy: row.inventory_policy,
+        image_id: images.iter().find(|image| row.image_url.as_ref() == Some(&image.url)).map(|image| image.id),
+        created_at: known.map_or_else(|| op.now(), |known| known.created_at),
+        updated_at: op.now(),
+    }
+}
+
+impl From<DbError> for ImportError {
+    fn from(error: DbError) -> Self {
+        Self::Shop(error.into())
+    }
+}

@@ -1,0 +1,79 @@
+//! The shop's own facts: its name, its currency, where it is. Made at first start, read once at every start.
+
+use crate::context::OpContext;
+use crate::db::{Db, DbError};
+use crate::domain::ids::ShopId;
+use crate::domain::money::{Currency, Money};
+use crate::domain::time::Timestamp;
+use crate::repositories::shops;
+
+/// The shop.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    /// Its id.
+    pub id: ShopId,
+    /// The name buyers know.
+    pub name: String,
+    /// A sentence about it.
+    pub description: Option<String>,
+    /// What all prices are in.
+    pub currency: Currency,
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What a shop is made with at first start; later changes are staff's.
+#[derive(Clone, Debug)]
+pub struct NewShop {
+    /// The name buyers know.
+    pub name: String,
+    /// What all prices are in.
+    pub currency: Currency,
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+}
+
+impl Shop {
+    /// The shop in the database, made first if there is none.
+    ///
+    /// # Errors
+    /// [`DbError`] when the database can't be read or written.
+    pub async fn load_or_make(db: &Db, op: &OpContext, new: &NewShop) -> Result<Self, DbError> {
+        if let Some(row) = shops::find(&mut db.read(&op.statements).await?).await? {
+            return Self::of_row(row);
+        }
+        let row = shops::Shop {
+            id: ShopId::generate(),
+            singleton: true,
+            name: new.name.clone(),
+            description: None,
+            currency: new.currency.code().to_owned(),
+            country: new.country.clone(),
+            created_at: op.now(),
+            updated_at: op.now(),
+        };
+        let mut conn = db.write(&op.statements).await?;
+        shops::insert(&mut conn, &row).await?;
+        // Another process may have been first: what is in the database is the shop.
+        Self::of_row(shops::find(&mut conn).await?.unwrap_or(row))
+    }
+
+    fn of_row(row: shops::Shop) -> Result<Self, DbError> {
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            description: row.description,
+            currency: Currency::parse(&row.currency).map_err(DbError::corrupt)?,
+            country: row.country,
+            created_at: row.created_at,
+        })
+    }
+
+    /// An amount in the shop's currency.
+    #[must_use]
+    pub fn money(&self, minor: i64) -> Money {
+        Money::new(minor, self.currency)
+    }
+}

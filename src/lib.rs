@@ -7,3 +7,5 @@ pub mod events;
 pub mod loaders;
 pub mod repositories;
 pub mod services;
+pub mod config;
+pub mod graphql;

@@ -17,7 +17,7 @@ use crate::domain::permission::Permission;
 use crate::repositories::{Visibility, collections, images, inventory, locations, products, variants};
 
 use edge::Edge;
-pub use edge::Loaded;
+pub use edge::{LoadError, Loaded};
 pub use crate::repositories::collections::Collection;
 pub use crate::repositories::images::Image;
 pub use crate::repositories::inventory::InventoryLevel;

@@ -58,7 +58,7 @@ ids! {
     /// A variant's id.
     VariantId = "ProductVariant";
     /// A product image's id.
-    ImageId = "ProductImage";
+    ImageId = "MediaImage";
     /// A collection's id.
     CollectionId = "Collection";
     /// A stock location's id.

@@ -13,8 +13,13 @@ use futures_util::future::BoxFuture;
 use super::Source;
 use crate::db::DbError;
 
+/// The error of a batch, for each of its keys.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(transparent)]
+pub struct LoadError(pub Arc<DbError>);
+
 /// A loaded value, or the error of the batch it was to be loaded in.
-pub type Loaded<V> = Result<V, Arc<DbError>>;
+pub type Loaded<V> = Result<V, LoadError>;
 
 /// How many keys one batch may have: as many as a page of a page's items.
 const MAX_BATCH: usize = 4_000;
@@ -57,7 +62,7 @@ where
         match self.0.try_load(key).await {
             Ok(loaded) => loaded,
             // Every key gets an answer below, so this is a bug of the crate's or ours.
-            Err(error) => Err(Arc::new(DbError::corrupt(error))),
+            Err(error) => Err(LoadError(Arc::new(DbError::corrupt(error)))),
         }
     }
 }
@@ -74,8 +79,8 @@ where
                 .map(|key| (key.clone(), Ok(found.remove(key).unwrap_or_default())))
                 .collect(),
             Err(error) => {
-                let error = Arc::new(error);
-                keys.iter().map(|key| (key.clone(), Err(Arc::clone(&error)))).collect()
+                let error = LoadError(Arc::new(error));
+                keys.iter().map(|key| (key.clone(), Err(error.clone()))).collect()
             }
         }
     }

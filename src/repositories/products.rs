@@ -11,7 +11,7 @@ use diesel_async::RunQueryDsl;
 
 use super::Visibility;
 use crate::db::expr::in_ids;
-use crate::db::schema::{product_tags, products, variants};
+use crate::db::schema::{product_tags, products};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, on_conn, on_each};
 use crate::domain::catalog::{ProductOption, ProductStatus};
@@ -162,18 +162,6 @@ pub async fn delete(conn: &mut Conn, id: ProductId) -> Result<bool, DbError> {
     Ok(deleted > 0)
 }
 
-/// The span of prices of a product's variants; `None` when it has none.
-pub async fn price_span(conn: &mut Conn, id: ProductId) -> Result<Option<(i64, i64)>, DbError> {
-    let (min, max): (Option<i64>, Option<i64>) = on_conn!(conn, |c| {
-        variants::table
-            .filter(variants::product_id.eq(id))
-            .select((diesel::dsl::min(variants::price), diesel::dsl::max(variants::price)))
-            .first(c)
-            .await
-    })?;
-    Ok(min.zip(max))
-}
-
 /// The tags of these products: pairs in the tags' order.
 pub async fn tags(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<(ProductId, String)>, DbError> {
     on_conn!(conn, |c| {
@@ -194,36 +182,27 @@ pub async fn set_tags(conn: &mut Conn, id: ProductId, tags: &[String]) -> Result
     Ok(())
 }
 
-/// The distinct tags of products that can be seen, in order, from `after` on.
-pub async fn distinct_tags(
-    conn: &mut Conn,
-    visibility: Visibility,
-    after: Option<&str>,
-    limit: i64,
-) -> Result<Vec<String>, DbError> {
+/// The first distinct tags of products that can be seen, in order.
+pub async fn distinct_tags(conn: &mut Conn, visibility: Visibility, limit: i64) -> Result<Vec<String>, DbError> {
     on_conn!(conn, |c| {
-        let mut query = product_tags::table
+        product_tags::table
             .inner_join(products::table)
             .filter(products::status.eq_any(statuses(visibility)))
-            .into_boxed();
-        if let Some(after) = after {
-            query = query.filter(product_tags::tag.gt(after));
-        }
-        query.select(product_tags::tag).distinct().order_by(product_tags::tag).limit(limit).load(c).await
+            .select(product_tags::tag)
+            .distinct()
+            .order_by(product_tags::tag)
+            .limit(limit)
+            .load(c)
+            .await
     })
 }
 
-/// The distinct types of products that can be seen, in order, from `after` on.
-pub async fn distinct_types(
-    conn: &mut Conn,
-    visibility: Visibility,
-    after: Option<&str>,
-    limit: i64,
-) -> Result<Vec<String>, DbError> {
+/// The first distinct types of products that can be seen, in order.
+pub async fn distinct_types(conn: &mut Conn, visibility: Visibility, limit: i64) -> Result<Vec<String>, DbError> {
     on_conn!(conn, |c| {
         products::table
             .filter(products::status.eq_any(statuses(visibility)))
-            .filter(products::product_type.gt(after.unwrap_or_default()))
+            .filter(products::product_type.ne(""))
             .select(products::product_type)
             .distinct()
             .order_by(products::product_type)

@@ -7,6 +7,7 @@
 mod collections;
 mod products;
 mod read;
+mod selection;
 mod settle;
 mod variants;
 
@@ -14,8 +15,11 @@ pub use collections::{CollectionPatch, Collections, NewCollection};
 pub use products::{NewImage, NewProduct, ProductPatch, Products, Seo};
 pub(crate) use products::{event as product_event, set_images};
 pub use read::{Catalog, ProductQuery, Visible};
+pub use selection::{Selection, encode_variants};
 pub use settle::Settle;
 pub use variants::{NewVariant, OptionValue, VariantPatch, VariantStrategy, Variants};
+
+pub use crate::repositories::collections::CollectionSort;
 
 use crate::domain::handle;
 use crate::error::{Error, UserErrorCode};

@@ -93,25 +93,25 @@ impl Catalog {
         Ok(found.into_iter().map(Arc::new).collect())
     }
 
-    /// A page of the tags in use, A to Z, after a tag.
+    /// The first tags in use, A to Z.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn tags(&self, op: &OpContext, after: Option<&str>, limit: usize) -> Result<Page<String>, Error> {
+    pub async fn tags(&self, op: &OpContext, limit: usize) -> Result<Page<String>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
-        let request = PageRequest { cursor: after, ..PageRequest::first(limit) };
-        let rows = products::distinct_tags(&mut conn, visibility(op), after, request.rows()).await?;
+        let request = PageRequest::<()>::first(limit);
+        let rows = products::distinct_tags(&mut conn, visibility(op), request.rows()).await?;
         Ok(Page::of_rows(rows, &request))
     }
 
-    /// A page of the product types in use, A to Z, after a type.
+    /// The first product types in use, A to Z.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn types(&self, op: &OpContext, after: Option<&str>, limit: usize) -> Result<Page<String>, Error> {
+    pub async fn types(&self, op: &OpContext, limit: usize) -> Result<Page<String>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
-        let request = PageRequest { cursor: after, ..PageRequest::first(limit) };
-        let rows = products::distinct_types(&mut conn, visibility(op), after, request.rows()).await?;
+        let request = PageRequest::<()>::first(limit);
+        let rows = products::distinct_types(&mut conn, visibility(op), request.rows()).await?;
         Ok(Page::of_rows(rows, &request))
     }
 

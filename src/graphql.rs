@@ -1,0 +1,70 @@
+//! The schema: one folder or file an area, each with its types, queries and mutations.
+//!
+//! A resolver decodes its arguments, calls one service or loader, and wraps the answer. Rules are services', queries are
+//! repositories', and neither is here. The buyer's side has the names and shapes of the Shopify Storefront API.
+
+mod catalog;
+mod codes;
+mod connection;
+mod errors;
+mod guard;
+mod in_context;
+mod inventory;
+mod node;
+mod request;
+mod scalars;
+mod shop;
+
+pub use errors::{error_response, request_error};
+pub use in_context::{locale, operation};
+pub use request::{BaseUrl, SearchHints};
+
+use std::sync::Arc;
+
+use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
+
+use crate::services::{Services, Shop};
+
+/// How deep a document may nest: deep enough for what storefronts send and for introspection.
+const MAX_DEPTH: usize = 20;
+/// How deep selections may nest before the document is even read as one of ours.
+const MAX_RECURSION: usize = 32;
+/// How many directives a document may use.
+const MAX_DIRECTIVES: usize = 50;
+
+/// The schema that is served.
+pub type Schema = async_graphql::Schema<QueryRoot, Mutation, EmptySubscription>;
+
+/// Everything that can be read.
+#[derive(MergedObject, Default)]
+pub struct QueryRoot(node::NodeQuery, shop::ShopQuery, catalog::CatalogQuery, inventory::InventoryQuery);
+
+/// Everything that can be changed.
+#[derive(MergedObject, Default)]
+pub struct Mutation(
+    catalog::ProductMutation,
+    catalog::VariantMutation,
+    catalog::CollectionMutation,
+    inventory::InventoryMutation,
+);
+
+/// The schema over services.
+#[must_use]
+pub fn schema(services: Arc<Services>, shop: Arc<Shop>) -> Schema {
+    builder().data(services).data(shop).finish()
+}
+
+/// The schema's definition language, as `mercato schema` prints it.
+#[must_use]
+pub fn sdl() -> String {
+    let sdl = builder().finish().sdl_with_options(SDLExportOptions::new().sorted_fields().sorted_enum_items());
+    format!("{}\n", sdl.trim_end())
+}
+
+fn builder() -> async_graphql::SchemaBuilder<QueryRoot, Mutation, EmptySubscription> {
+    async_graphql::Schema::build(QueryRoot::default(), Mutation::default(), EmptySubscription)
+        .directive(in_context::InContext)
+        .limit_depth(MAX_DEPTH)
+        .limit_recursive_depth(MAX_RECURSION)
+        .limit_directives(MAX_DIRECTIVES)
+}

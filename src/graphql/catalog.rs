@@ -1,0 +1,59 @@
+//! The catalogue: products, variants, options, images, collections.
+
+mod collection;
+mod collection_mutation;
+mod image;
+mod input;
+mod option;
+mod product;
+mod product_mutation;
+mod query;
+mod variant;
+mod variant_mutation;
+
+pub use collection::Collection;
+pub use collection_mutation::CollectionMutation;
+pub use image::{Image, MediaImage};
+pub use option::{ProductOption, ProductOptionValue};
+pub use product::Product;
+pub use product_mutation::ProductMutation;
+pub use query::CatalogQuery;
+pub use variant::ProductVariant;
+pub use variant_mutation::VariantMutation;
+
+use async_graphql::SimpleObject;
+
+use super::connection::connection;
+use super::scalars::Html;
+
+connection!(ProductConnection, ProductEdge, Product, "products");
+connection!(ProductVariantConnection, ProductVariantEdge, ProductVariant, "variants");
+connection!(CollectionConnection, CollectionEdge, Collection, "collections");
+connection!(ImageConnection, ImageEdge, Image, "images");
+connection!(MediaConnection, MediaEdge, image::Media, "media");
+
+/// What search engines are told.
+#[derive(SimpleObject)]
+#[graphql(name = "SEO")]
+pub struct Seo {
+    /// The title; null means the thing's own.
+    title: Option<String>,
+    /// The description; null means the thing's own.
+    description: Option<String>,
+}
+
+/// A plain text, cut at a word where it would be longer than asked for.
+fn truncated(text: &str, at: Option<i32>) -> String {
+    let Some(limit) = at.and_then(|at| usize::try_from(at).ok()) else { return text.to_owned() };
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    const ELLIPSIS: &str = "...";
+    let cut: String = text.chars().take(limit.saturating_sub(ELLIPSIS.len())).collect();
+    let at_word = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
+    format!("{at_word}{ELLIPSIS}")
+}
+
+fn html(text: &str) -> Html {
+    Html(text.to_owned())
+}

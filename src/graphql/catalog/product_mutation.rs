@@ -1,0 +1,200 @@
+//! Writes of products.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
+
+use super::Product;
+use super::input::{ImageInput, SeoInput};
+use super::product::ProductStatus;
+use crate::domain::catalog::ProductOption;
+use crate::domain::permission::Permission;
+use crate::graphql::errors::{UserError, payload};
+use crate::graphql::guard::{Requires, writes_products};
+use crate::graphql::request::RequestContext;
+use crate::graphql::scalars::{gid, parse_gid};
+use crate::services::catalog::{NewProduct, ProductPatch};
+
+/// Writes of products.
+#[derive(Default)]
+pub struct ProductMutation;
+
+/// A product to be made. It begins with one variant, of the first value of each option.
+#[derive(InputObject)]
+pub struct ProductCreateInput {
+    /// The title.
+    title: String,
+    /// The part of its address that names it; made of the title when it is not given.
+    handle: Option<String>,
+    /// The description, with HTML.
+    #[graphql(default)]
+    description_html: String,
+    /// Who makes it; the shop when it is not given.
+    vendor: Option<String>,
+    /// What kind of product it is.
+    #[graphql(default)]
+    product_type: String,
+    /// Words to find it by.
+    #[graphql(default)]
+    tags: Vec<String>,
+    /// Who can see it; everyone when it is not given.
+    status: Option<ProductStatus>,
+    /// What its variants are to differ in, up to three.
+    #[graphql(default)]
+    product_options: Vec<OptionCreateInput>,
+    /// What search engines are told.
+    seo: Option<SeoInput>,
+    /// Its images, in the order they are shown.
+    #[graphql(default)]
+    images: Vec<ImageInput>,
+}
+
+/// An option of a product that is to be made.
+#[derive(InputObject)]
+pub struct OptionCreateInput {
+    /// The option's name.
+    name: String,
+    /// Its values.
+    values: Vec<OptionValueCreateInput>,
+}
+
+/// A value of an option.
+#[derive(InputObject)]
+pub struct OptionValueCreateInput {
+    /// The value's name.
+    name: String,
+}
+
+/// A change of a product; what is not given stays as it is.
+#[derive(InputObject)]
+pub struct ProductUpdateInput {
+    /// The product's global id.
+    id: ID,
+    /// The title.
+    title: Option<String>,
+    /// The part of its address that names it.
+    handle: Option<String>,
+    /// The description, with HTML.
+    description_html: Option<String>,
+    /// Who makes it.
+    vendor: Option<String>,
+    /// What kind of product it is.
+    product_type: Option<String>,
+    /// All words to find it by, in place of those there were.
+    tags: Option<Vec<String>>,
+    /// Who can see it.
+    status: Option<ProductStatus>,
+    /// What search engines are told, in place of what they were.
+    seo: Option<SeoInput>,
+    /// All its images, in place of those there were.
+    images: Option<Vec<ImageInput>>,
+}
+
+/// The product that is to be deleted.
+#[derive(InputObject)]
+pub struct ProductDeleteInput {
+    /// The product's global id.
+    id: ID,
+}
+
+/// What became of the product.
+#[derive(SimpleObject)]
+struct ProductCreatePayload {
+    /// The product; null if it could not be made.
+    product: Option<Product>,
+    /// What is wrong with the input.
+    user_errors: Vec<UserError>,
+}
+
+/// What became of the product.
+#[derive(SimpleObject)]
+struct ProductUpdatePayload {
+    /// The product; null if it could not be changed.
+    product: Option<Product>,
+    /// What is wrong with the input.
+    user_errors: Vec<UserError>,
+}
+
+/// What became of the product.
+#[derive(SimpleObject)]
+struct ProductDeletePayload {
+    /// The global id of the product that is gone.
+    deleted_product_id: Option<ID>,
+    /// What is wrong with the input.
+    user_errors: Vec<UserError>,
+}
+
+impl From<ProductCreateInput> for NewProduct {
+    fn from(input: ProductCreateInput) -> Self {
+        let option = |option: OptionCreateInput| ProductOption {
+            name: option.name,
+            values: option.values.into_iter().map(|value| value.name).collect(),
+        };
+        Self {
+            title: input.title,
+            handle: input.handle,
+            description_html: input.description_html,
+            vendor: input.vendor,
+            product_type: input.product_type,
+            tags: input.tags,
+            status: input.status.map(Into::into),
+            options: input.product_options.into_iter().map(option).collect(),
+            seo: input.seo.map(Into::into).unwrap_or_default(),
+            images: input.images.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<ProductUpdateInput> for ProductPatch {
+    fn from(input: ProductUpdateInput) -> Self {
+        Self {
+            title: input.title,
+            handle: input.handle,
+            description_html: input.description_html,
+            vendor: input.vendor,
+            product_type: input.product_type,
+            tags: input.tags,
+            status: input.status.map(Into::into),
+            seo: input.seo.map(Into::into),
+            images: input.images.map(|images| images.into_iter().map(Into::into).collect()),
+        }
+    }
+}
+
+#[Object]
+impl ProductMutation {
+    /// Makes a product.
+    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    async fn product_create(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The product.")] product: ProductCreateInput,
+    ) -> Result<ProductCreatePayload> {
+        let (made, user_errors) = payload(ctx.services().products.create(ctx.op(), &product.into()).await)?;
+        Ok(ProductCreatePayload { product: made.map(|row| Product(Arc::new(row))), user_errors })
+    }
+
+    /// Changes a product.
+    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    async fn product_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The product and what is to change.")] product: ProductUpdateInput,
+    ) -> Result<ProductUpdatePayload> {
+        let id = parse_gid(&product.id)?;
+        let (changed, user_errors) = payload(ctx.services().products.update(ctx.op(), id, &product.into()).await)?;
+        Ok(ProductUpdatePayload { product: changed.map(|row| Product(Arc::new(row))), user_errors })
+    }
+
+    /// Deletes a product with its variants, images and stock.
+    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    async fn product_delete(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The product.")] input: ProductDeleteInput,
+    ) -> Result<ProductDeletePayload> {
+        let id = parse_gid(&input.id)?;
+        let (deleted, user_errors) = payload(ctx.services().products.delete(ctx.op(), id).await)?;
+        Ok(ProductDeletePayload { deleted_product_id: deleted.map(|()| gid(id)), user_errors })
+    }
+}

@@ -1,0 +1,142 @@
+//! Relay connections: pages of things with cursors.
+
+use async_graphql::SimpleObject;
+
+use crate::domain::page::{Cursor, CursorKey, Direction, MAX_PAGE_SIZE, Page, PageRequest};
+use crate::error::Error;
+
+/// Which page of a connection is asked for, as its arguments say.
+#[derive(Default)]
+pub struct PageArgs {
+    /// The first so many.
+    pub first: Option<i32>,
+    /// After this cursor.
+    pub after: Option<String>,
+    /// The last so many.
+    pub last: Option<i32>,
+    /// Before this cursor.
+    pub before: Option<String>,
+}
+
+impl PageArgs {
+    /// The page, in the list of that name. The name is part of its cursors, so that those of another list or another order
+    /// are refused.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] names the argument and how to mend it.
+    pub fn request(self, list: &str) -> Result<PageRequest<Cursor>, Error> {
+        let bad = |message: String| Err(Error::BadInput(message));
+        let (direction, limit, name, cursor) = match (self.first, self.last) {
+            (Some(first), None) if self.before.is_none() => (Direction::Forward, first, "first", self.after),
+            (None, Some(last)) if self.after.is_none() => (Direction::Backward, last, "last", self.before),
+            (None, None) => return bad("give one of `first` and `last`".to_owned()),
+            (Some(_), Some(_)) => return bad("give only one of `first` and `last`".to_owned()),
+            _ => return bad("`after` goes with `first`, and `before` with `last`".to_owned()),
+        };
+        let Some(limit) = usize::try_from(limit).ok().filter(|limit| *limit <= MAX_PAGE_SIZE) else {
+            return bad(format!("`{name}` must be a number from 0 to {MAX_PAGE_SIZE}, not {limit}"));
+        };
+        let cursor = match cursor {
+            None => None,
+            Some(text) => match Cursor::parse(&text) {
+                Some(cursor) if cursor.list == list => Some(cursor),
+                Some(_) => return bad("the cursor is of another list or of another order".to_owned()),
+                None => return bad("the cursor is none of ours: use one that a page gave".to_owned()),
+            },
+        };
+        Ok(PageRequest { direction, limit, cursor })
+    }
+}
+
+/// Where a page stands in its list.
+#[derive(SimpleObject)]
+pub struct PageInfo {
+    /// The cursor of the page's last item.
+    pub end_cursor: Option<String>,
+    /// Whether items follow the page.
+    pub has_next_page: bool,
+    /// Whether items stand before the page.
+    pub has_previous_page: bool,
+    /// The cursor of the page's first item.
+    pub start_cursor: Option<String>,
+}
+
+/// A page of things, each with its place in the list.
+pub struct Items<T> {
+    list: String,
+    page: Page<(T, CursorKey, uuid::Uuid)>,
+}
+
+impl<T> Items<T> {
+    /// A page of a list of that name; `id` tells an item's id.
+    pub fn new(list: impl Into<String>, page: Page<(T, CursorKey)>, id: impl Fn(&T) -> uuid::Uuid) -> Self {
+        let page = page.map(|(item, key)| {
+            let id = id(&item);
+            (item, key, id)
+        });
+        Self { list: list.into(), page }
+    }
+
+    /// The items.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
+        self.page.items.iter().map(|(item, ..)| item)
+    }
+
+    /// The items, each with its cursor.
+    pub fn with_cursors(&self) -> impl Iterator<Item = (&T, String)> {
+        self.page.items.iter().map(|item| (&item.0, self.cursor(item)))
+    }
+
+    /// Where the page stands.
+    pub fn info(&self) -> PageInfo {
+        PageInfo {
+            end_cursor: self.page.items.last().map(|item| self.cursor(item)),
+            has_next_page: self.page.has_next,
+            has_previous_page: self.page.has_previous,
+            start_cursor: self.page.items.first().map(|item| self.cursor(item)),
+        }
+    }
+
+    fn cursor(&self, (_, key, id): &(T, CursorKey, uuid::Uuid)) -> String {
+        Cursor { list: self.list.clone(), key: key.clone(), id: *id }.to_string()
+    }
+}
+
+/// Defines a connection and its edge over a node type that is cheap to clone.
+macro_rules! connection {
+    ($connection:ident, $edge:ident, $node:ty, $what:literal) => {
+        #[doc = concat!("A page of ", $what, ".")]
+        pub struct $connection(pub $crate::graphql::connection::Items<$node>);
+
+        #[doc = concat!("A page of ", $what, ".")]
+        #[async_graphql::Object]
+        impl $connection {
+            /// The page's items, each with its cursor.
+            async fn edges(&self) -> Vec<$edge> {
+                self.0.with_cursors().map(|(node, cursor)| $edge { cursor, node: node.clone() }).collect()
+            }
+
+            /// The page's items.
+            async fn nodes(&self) -> Vec<$node> {
+                self.0.iter().cloned().collect()
+            }
+
+            /// Where the page stands in its list.
+            async fn page_info(&self) -> $crate::graphql::connection::PageInfo {
+                self.0.info()
+            }
+        }
+
+        #[doc = concat!("One of a page of ", $what, ", with its cursor.")]
+        #[derive(async_graphql::SimpleObject)]
+        pub struct $edge {
+            /// Where the item stands in its list: for `after` and `before`.
+            cursor: String,
+            /// The item.
+            node: $node,
+        }
+    };
+}
+pub(crate) use connection;
+
+connection!(StringConnection, StringEdge, String, "texts");

@@ -1,0 +1,100 @@
+//! Errors as GraphQL has them: `userErrors` in payloads for what users can mend, and errors with a code for the rest.
+
+use std::sync::Arc;
+
+use async_graphql::{ErrorExtensionValues, Object, Response, ServerError};
+
+use crate::error::{Error, ErrorCode, UserErrorCode};
+use crate::loaders::LoadError;
+
+/// One thing that is wrong with the input of a mutation.
+#[derive(Clone)]
+pub struct UserError(crate::error::UserError);
+
+/// A problem with the input of a mutation, to be shown beside the field it is about.
+#[Object]
+impl UserError {
+    /// The path of the input field, from the mutation's argument on; null when no field is to blame.
+    async fn field(&self) -> Option<&[String]> {
+        (!self.0.field.is_empty()).then_some(self.0.field.as_slice())
+    }
+
+    /// What is wrong and how to mend it.
+    async fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The kind of problem.
+    async fn code(&self) -> UserErrorCode {
+        self.0.code
+    }
+}
+
+/// What a payload is made of: the service's answer, or what its sender can mend. Other errors end the field.
+pub fn payload<T>(answer: Result<T, Error>) -> async_graphql::Result<(Option<T>, Vec<UserError>)> {
+    match answer {
+        Ok(value) => Ok((Some(value), Vec::new())),
+        Err(Error::Invalid(errors)) => Ok((None, errors.into_iter().map(UserError).collect())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl From<Error> for async_graphql::Error {
+    fn from(error: Error) -> Self {
+        let code = error.code();
+        let message = error.to_string();
+        let mut extended = Self::new(message);
+        let mut values = ErrorExtensionValues::default();
+        values.set("code", code.as_str());
+        extended.extensions = Some(values);
+        // The source is for the boundary, which logs it once.
+        extended.source = Some(Arc::new(error));
+        extended
+    }
+}
+
+impl From<LoadError> for async_graphql::Error {
+    fn from(error: LoadError) -> Self {
+        Error::from(error.0).into()
+    }
+}
+
+/// Completes a response's errors: each has a code and the request's id. What is the server's fault is logged here, once.
+pub fn error_response(mut response: Response, request_id: &str) -> Response {
+    for error in &mut response.errors {
+        if let Some(source) = error.source.as_ref().and_then(|source| source.downcast_ref::<Error>()) {
+            log(source);
+        }
+        let values = error.extensions.get_or_insert_default();
+        if values.get("code").is_none() {
+            // What async-graphql itself refuses: syntax, validation, limits, input of the wrong type.
+            values.set("code", ErrorCode::BadUserInput.as_str());
+        }
+        values.set("requestId", request_id);
+    }
+    response
+}
+
+/// A response to a request that could not be executed at all.
+pub fn request_error(code: ErrorCode, message: impl Into<String>, request_id: &str) -> Response {
+    let mut error = ServerError::new(message, None);
+    let mut values = ErrorExtensionValues::default();
+    values.set("code", code.as_str());
+    error.extensions = Some(values);
+    error_response(Response::from_errors(vec![error]), request_id)
+}
+
+fn log(error: &Error) {
+    use std::error::Error as _;
+    let mut causes = String::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    match error.code().table().2 {
+        tracing::Level::ERROR => tracing::error!("{error}{causes}"),
+        tracing::Level::WARN => tracing::warn!("{error}{causes}"),
+        _ => tracing::debug!("{error}{causes}"),
+    }
+}

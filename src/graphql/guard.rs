@@ -1,0 +1,34 @@
+//! The first of the two gates: a guard on the field. The second is `op.authorize` in the service, since guards are skipped on
+//! fields that are reached through an interface.
+
+use async_graphql::{Context, Guard};
+
+use super::request::RequestContext;
+use crate::context::OpContext;
+use crate::domain::permission::Permission;
+
+/// Lets a field be resolved only for an actor who holds a permission.
+pub struct Requires(pub Permission);
+
+impl Guard for Requires {
+    async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
+        Ok(ctx.op().authorize(self.0)?)
+    }
+}
+
+/// Whether introspection shows a field to the actor; the printed schema shows all.
+macro_rules! shown_to {
+    ($($name:ident: $permission:ident;)*) => {$(
+        pub fn $name(ctx: &Context<'_>) -> bool {
+            ctx.data_opt::<OpContext>().is_none_or(|op| op.may(Permission::$permission))
+        }
+    )*};
+}
+
+shown_to! {
+    reads_products: ReadProducts;
+    writes_products: WriteProducts;
+    reads_inventory: ReadInventory;
+    writes_inventory: WriteInventory;
+    manages_settings: ManageSettings;
+}

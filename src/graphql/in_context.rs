@@ -1,0 +1,115 @@
+//! `@inContext(country:, language:)` on operations: where and in which language the buyer shops.
+//!
+//! async-graphql runs directives on fields alone, so the directive is registered here for validation, and the HTTP layer
+//! reads it from the parsed document before it executes it.
+
+use std::borrow::Cow;
+
+use async_graphql::parser::types::{Directive, ExecutableDocument, OperationDefinition};
+use async_graphql::registry::{MetaDirective, MetaInputValue, Registry, __DirectiveLocation as Location};
+use async_graphql::{
+    ContextDirective, CustomDirective, CustomDirectiveFactory, InputType, ServerError, ServerResult, Value, Variables,
+};
+
+use super::codes::{CountryCode, LanguageCode};
+use crate::context::Locale;
+
+/// The directive, for the schema.
+pub struct InContext;
+
+impl CustomDirectiveFactory for InContext {
+    fn name(&self) -> Cow<'static, str> {
+        "inContext".into()
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let country = <Option<CountryCode> as InputType>::create_type_info(registry);
+        let language = <Option<LanguageCode> as InputType>::create_type_info(registry);
+        let args = [
+            argument("country", country, "The country the buyer shops from."),
+            argument("language", language, "The language the buyer reads."),
+        ];
+        registry.add_directive(MetaDirective {
+            name: "inContext".to_owned(),
+            description: Some(
+                "Tells where and in which language the buyer shops; without it, the shop's own country and language \
+                 hold."
+                    .to_owned(),
+            ),
+            locations: vec![Location::QUERY, Location::MUTATION, Location::SUBSCRIPTION],
+            args: args.into_iter().collect(),
+            is_repeatable: false,
+            visible: None,
+            composable: None,
+        });
+    }
+
+    fn create(&self, _: &ContextDirective<'_>, directive: &Directive) -> ServerResult<Box<dyn CustomDirective>> {
+        let pos = directive.name.pos;
+        Err(ServerError::new("@inContext belongs on the operation, not on a field", Some(pos)))
+    }
+}
+
+fn argument(name: &str, ty: String, description: &str) -> (String, MetaInputValue) {
+    let value = MetaInputValue {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        ty,
+        deprecation: async_graphql::registry::Deprecation::NoDeprecated,
+        default_value: None,
+        visible: None,
+        inaccessible: false,
+        tags: Vec::new(),
+        is_secret: false,
+        directive_invocations: Vec::new(),
+    };
+    (name.to_owned(), value)
+}
+
+/// The buyer's country and language that an operation is marked with.
+///
+/// # Errors
+/// A sentence that names the code that is none.
+pub fn locale(operation: &OperationDefinition, variables: &Variables) -> Result<Locale, String> {
+    let mut locale = Locale::default();
+    let Some(directive) = operation.directives.iter().find(|directive| directive.node.name.node == "inContext") else {
+        return Ok(locale);
+    };
+    let argument = |name: &str| -> Option<Value> {
+        let value = directive.node.get_argument(name)?.node.clone();
+        value.into_const_with(|variable| Ok::<_, ()>(variable_value(operation, variables, &variable))).ok()
+    };
+    let unknown = |kind: &str, value: &Value| format!("@inContext: {value} is no {kind} code");
+    if let Some(value) = argument("country").filter(|value| *value != Value::Null) {
+        let code = <CountryCode as InputType>::parse(Some(value.clone())).map_err(|_| unknown("country", &value))?;
+        locale.country = Some(code.0);
+    }
+    if let Some(value) = argument("language").filter(|value| *value != Value::Null) {
+        let code = <LanguageCode as InputType>::parse(Some(value.clone())).map_err(|_| unknown("language", &value))?;
+        locale.language = Some(code.0);
+    }
+    Ok(locale)
+}
+
+fn variable_value(operation: &OperationDefinition, variables: &Variables, name: &str) -> Value {
+    let given = variables.get(name).cloned();
+    let usual = || {
+        let definition = operation.variable_definitions.iter().find(|definition| definition.node.name.node == name)?;
+        definition.node.default_value.as_ref().map(|value| value.node.clone())
+    };
+    given.or_else(usual).unwrap_or_default()
+}
+
+/// The operation that a request runs, by name where the document has several.
+pub fn operation<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Option<(Option<&'a str>, &'a OperationDefinition)> {
+    let mut operations = document.operations.iter();
+    let (name, operation) = match name {
+        Some(wanted) => operations.find(|(known, _)| known.is_some_and(|known| known == wanted))?,
+        None => operations.next()?,
+    };
+    Some((name.map(|name| name.as_str()), &operation.node))
+}
+

@@ -1,0 +1,80 @@
+//! Anything by its global id. What the actor may not see is null, as what is not there.
+
+use async_graphql::{Context, ID, Interface, Object};
+
+use super::catalog::{Collection, MediaImage, Product, ProductOption, ProductOptionValue, ProductVariant};
+use super::inventory::Location;
+use super::request::RequestContext;
+use super::scalars::{parse_gid, split_gid};
+use super::shop::Shop;
+use crate::domain::ids::{CollectionId, Id, ImageId, LocationId, ProductId, ShopId, VariantId};
+use crate::domain::page::MAX_PAGE_SIZE;
+use crate::error::Error;
+
+/// A thing with a global id.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "The thing's global id."))]
+pub enum Node {
+    /// A product.
+    Product(Product),
+    /// A variant.
+    ProductVariant(ProductVariant),
+    /// An option of a product.
+    ProductOption(ProductOption),
+    /// A value of an option.
+    ProductOptionValue(ProductOptionValue),
+    /// A product's image.
+    MediaImage(MediaImage),
+    /// A collection.
+    Collection(Collection),
+    /// A location.
+    Location(Location),
+    /// The shop.
+    Shop(Shop),
+}
+
+/// Reads of anything.
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// The thing with a global id; null if there is none, or none for you to see.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A global id, as `id` fields give it.")] id: ID,
+    ) -> async_graphql::Result<Option<Node>> {
+        find(ctx, &id).await
+    }
+
+    /// The things with these global ids, in their order; null where there is none, or none for you to see.
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Up to 250 global ids.")] ids: Vec<ID>,
+    ) -> async_graphql::Result<Vec<Option<Node>>> {
+        if ids.len() > MAX_PAGE_SIZE {
+            return Err(Error::BadInput(format!("`ids` may have up to {MAX_PAGE_SIZE} entries")).into());
+        }
+        futures_util::future::try_join_all(ids.iter().map(|id| find(ctx, id))).await
+    }
+}
+
+async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>> {
+    let Some((kind, _)) = split_gid(id) else {
+        let shown: String = id.chars().take(80).collect();
+        return Err(Error::BadInput(format!("`{shown}` is no global id: ids look like gid://mercato/Product/<uuid>")).into());
+    };
+    Ok(match kind {
+        ProductId::TYPE => Product::find(ctx, parse_gid(id)?).await?.map(Node::Product),
+        VariantId::TYPE => ProductVariant::find(ctx, parse_gid(id)?).await?.map(Node::ProductVariant),
+        ImageId::TYPE => MediaImage::find(ctx, parse_gid(id)?).await?.map(Node::MediaImage),
+        CollectionId::TYPE => Collection::find(ctx, parse_gid(id)?).await?.map(Node::Collection),
+        LocationId::TYPE => Location::find(ctx, parse_gid(id)?).await?.map(Node::Location),
+        ShopId::TYPE => (ctx.shop().id == parse_gid(id)?).then_some(Node::Shop(Shop)),
+        ProductOption::TYPE => ProductOption::find(ctx, id).await?.map(Node::ProductOption),
+        ProductOptionValue::TYPE => ProductOptionValue::find(ctx, id).await?.map(Node::ProductOptionValue),
+        _ => None,
+    })
+}

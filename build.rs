@@ -1,4 +1,4 @@
-//! Prepares `GraphiQL`, the page at `/graphiql`.
+//! Prepares `GraphiQL`, the page at `/graphiql`, and lists the demo shop's pictures.
 //!
 //! Where `npm` works, the front end in `src/http/graphiql` is bundled and every file
 //! of the bundle is embedded, so that the page works offline. Where it does not, or
@@ -18,6 +18,7 @@ use std::{
 };
 
 const SOURCES: &str = "src/http/graphiql";
+const DEMO_IMAGES: &str = "src/services/demo/images";
 
 /// What decides the bundle. The rest of `SOURCES` is put together here, without npm.
 const BUNDLED: [&str; 4] = ["package.json", "package-lock.json", "bundle.mjs", "main.jsx"];
@@ -33,11 +34,13 @@ fn main() -> io::Result<()> {
     let mut cargo = io::stdout().lock();
     writeln!(cargo, "cargo::rerun-if-changed=build.rs")?;
     writeln!(cargo, "cargo::rerun-if-changed={SOURCES}")?;
+    writeln!(cargo, "cargo::rerun-if-changed={DEMO_IMAGES}")?;
     writeln!(cargo, "cargo::rerun-if-env-changed=MERCATO_GRAPHIQL")?;
 
     let out = env::var_os("OUT_DIR").map(PathBuf::from);
     let out = out.ok_or_else(|| io::Error::other("OUT_DIR is not set: run this with cargo"))?;
     let sources = Path::new(SOURCES);
+    list_demo_images(&out)?;
 
     let bundle = if env::var_os("MERCATO_GRAPHIQL").is_some_and(|wish| wish == "public") {
         None
@@ -55,6 +58,16 @@ fn main() -> io::Result<()> {
         }
     };
     generate(sources, bundle.as_deref(), &out)
+}
+
+/// Writes the Rust file with the name and content of every picture.
+fn list_demo_images(out: &Path) -> io::Result<()> {
+    let mut images = String::new();
+    for file in listing(Path::new(DEMO_IMAGES))? {
+        let (name, path) = (file_name(&file)?, fs::canonicalize(&file)?);
+        writeln!(images, "    ({name:?}, include_str!({path:?})),").map_err(io::Error::other)?;
+    }
+    fs::write(out.join("demo_images.rs"), format!("static IMAGES: &[(&str, &str)] = &[\n{images}];\n"))
 }
 
 /// Runs npm in a copy of the front end, unless the bundle of just these sources is

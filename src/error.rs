@@ -155,3 +155,16 @@ pub enum UserErrorCode {
     /// What is referred to is in a state that does not allow this.
     NotAllowed,
 }
+
+/// An error with everything that caused it, in one line: for the log and for whoever runs a command.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

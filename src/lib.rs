@@ -1,11 +1,47 @@
+//! Mercato: a headless-commerce GraphQL server in one binary.
+//!
+//! # The map
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`domain`] | pure types and rules: ids, money, states, collection rules, the search language, events |
+//! | [`db`] | pools, connections of two backends behind one query macro, transactions, column types, migrations |
+//! | [`repositories`] | Diesel queries: the only place that names a table |
+//! | [`loaders`] | request-scoped dataloaders: one for every edge of the graph |
+//! | [`events`] | the event log that writes append to |
+//! | [`auth`] | who asks, and what they may do |
+//! | [`services`] | use cases: authorize, validate, transaction, repositories, events, commit |
+//! | [`graphql`] | types, queries, mutations: decode, call one service or loader, wrap |
+//! | [`http`] | routes around the schema |
+//! | [`cli`] | the commands |
+//! | [`app`] | the composition root: the one place that knows every concrete type |
+//! | [`config`], [`context`], [`error`], [`telemetry`] | settings; the context of an operation; errors; the log |
+//!
+//! # The main flow
+//!
+//! ```text
+//! query     HTTP /graphql → authenticate → OpContext → resolver (guard) → loader → repository(&mut Conn) → database
+//! mutation  … → resolver (guard) → services.products.create(op, input) → Tx[ repositories + events::append ] → commit → payload
+//! ```
+//!
+//! # Who may use whom
+//!
+//! `domain` uses nothing above it; `db` uses `domain`; `repositories` use both; `loaders` use those; `services` use all of them
+//! but no GraphQL, HTTP or Diesel; `graphql` uses services and loaders but no database; `http` and `cli` use the app. The test
+//! `tests/it/tidy.rs` reads the `use` lines and keeps it so.
+
+pub mod app;
 pub mod auth;
+pub mod cli;
+pub mod config;
 pub mod context;
 pub mod db;
 pub mod domain;
 pub mod error;
 pub mod events;
+pub mod graphql;
+pub mod http;
 pub mod loaders;
 pub mod repositories;
 pub mod services;
-pub mod config;
-pub mod graphql;
+pub mod telemetry;

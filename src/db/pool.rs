@@ -10,7 +10,7 @@ use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 
 use super::conn::Pooled;
-use super::{Conn, DbError, Statements};
+use super::{Conn, DbError, Statements, on_each};
 
 /// An SQLite connection whose calls hop to a blocking thread.
 #[cfg(feature = "sqlite")]
@@ -157,6 +157,18 @@ impl Db {
             Pools::Sqlite { writer, .. } => Pooled::Sqlite(writer.get().await?),
         };
         Ok(Conn::new(pooled, statements))
+    }
+
+    /// Sees that the database answers.
+    ///
+    /// # Errors
+    /// [`DbError`] when it does not.
+    pub async fn ping(&self, statements: &Statements) -> Result<(), DbError> {
+        let mut conn = self.read(statements).await?;
+        on_each!(&mut conn,
+            postgres: |c| c.batch_execute("SELECT 1").await,
+            sqlite: |c| c.batch_execute("SELECT 1").await,
+        )
     }
 }
 

@@ -1,6 +1,9 @@
 //! An explicit transaction: begun, used, committed. Dropped open, its connection is closed, and with it the transaction.
 
-use diesel_async::SimpleAsyncConnection;
+#[cfg(feature = "sqlite")]
+use diesel::connection::{AnsiTransactionManager as SyncManager, TransactionManager as _};
+#[cfg(feature = "postgres")]
+use diesel_async::{AnsiTransactionManager, TransactionManager as _};
 
 use super::{Conn, Db, DbError, Statements, on_each};
 
@@ -22,8 +25,8 @@ impl Db {
         let mut tx = Tx { conn: self.write(statements).await?, open: true };
         // IMMEDIATE: a read transaction that turns into a write fails on SQLite without waiting for its turn.
         on_each!(&mut tx.conn,
-            postgres: |c| c.batch_execute("BEGIN").await,
-            sqlite: |c| c.batch_execute("BEGIN IMMEDIATE").await,
+            postgres: |c| AnsiTransactionManager::begin_transaction(c).await,
+            sqlite: |c| c.spawn_blocking(|c| SyncManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")).await,
         )?;
         Ok(tx)
     }
@@ -40,7 +43,12 @@ impl Tx {
     /// # Errors
     /// [`DbError`] when the database refuses; then nothing was written.
     pub async fn commit(mut self) -> Result<(), DbError> {
-        self.end("COMMIT").await
+        let result = on_each!(&mut self.conn,
+            postgres: |c| AnsiTransactionManager::commit_transaction(c).await,
+            sqlite: |c| c.spawn_blocking(SyncManager::commit_transaction).await,
+        );
+        self.open = result.is_err();
+        result
     }
 
     /// Undoes everything since `begin` and gives the connection back, where dropping would close it.
@@ -48,13 +56,9 @@ impl Tx {
     /// # Errors
     /// [`DbError`] when the connection is gone; nothing was written then either.
     pub async fn rollback(mut self) -> Result<(), DbError> {
-        self.end("ROLLBACK").await
-    }
-
-    async fn end(&mut self, statement: &str) -> Result<(), DbError> {
         let result = on_each!(&mut self.conn,
-            postgres: |c| c.batch_execute(statement).await,
-            sqlite: |c| c.batch_execute(statement).await,
+            postgres: |c| AnsiTransactionManager::rollback_transaction(c).await,
+            sqlite: |c| c.spawn_blocking(SyncManager::rollback_transaction).await,
         );
         self.open = result.is_err();
         result

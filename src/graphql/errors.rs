@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{ErrorExtensionValues, Object, Response, ServerError};
 
-use crate::error::{Error, ErrorCode, UserErrorCode};
+use crate::error::{Error, ErrorCode, UserErrorCode, with_causes};
 use crate::loaders::LoadError;
 
 /// One thing that is wrong with the input of a mutation.
@@ -85,16 +85,10 @@ pub fn request_error(code: ErrorCode, message: impl Into<String>, request_id: &s
 }
 
 fn log(error: &Error) {
-    use std::error::Error as _;
-    let mut causes = String::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        causes.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
+    let text = with_causes(error);
     match error.code().table().2 {
-        tracing::Level::ERROR => tracing::error!("{error}{causes}"),
-        tracing::Level::WARN => tracing::warn!("{error}{causes}"),
-        _ => tracing::debug!("{error}{causes}"),
+        tracing::Level::ERROR => tracing::error!("{text}"),
+        tracing::Level::WARN => tracing::warn!("{text}"),
+        _ => tracing::debug!("{text}"),
     }
 }

@@ -1,0 +1,138 @@
+//! The command line: reads the settings, starts what a command needs, and says how it went. Results go to standard output,
+//! everything else to standard error; the exit code is 0 when all went well, 1 when it did not, 2 when the command or the
+//! configuration is wrong.
+
+mod products;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::{App, StartError};
+use crate::config::{Config, ConfigError, Overrides};
+use crate::telemetry;
+
+/// Headless commerce over GraphQL: one binary that serves a shop.
+///
+/// Without any configuration it keeps a shop in the file mercato.db. See the README for the environment variables it reads.
+#[derive(Parser)]
+#[command(name = "mercato", version)]
+pub struct Cli {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the shop is kept.
+#[derive(Args, Default)]
+struct DatabaseArgs {
+    /// Where the shop is kept, instead of DATABASE_URL: sqlite://mercato.db or postgres://user:password@host/database
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the shop over HTTP.
+    Serve(serve::ServeArgs),
+    /// Bring the database's tables up to date (serve does so, too).
+    Migrate,
+    /// Print the GraphQL schema.
+    Schema,
+    /// Read a file into the shop.
+    #[command(subcommand)]
+    Import(Import),
+    /// Write the shop into a file.
+    #[command(subcommand)]
+    Export(Export),
+}
+
+#[derive(Subcommand)]
+enum Import {
+    /// Read products from Shopify's product CSV.
+    ///
+    /// The file is the whole truth of the products it names: those that are there are changed to what it says, variants it
+    /// lacks are removed, and what is as it says is not touched, so it can be run again. A product with a bad row is left
+    /// as it was; the row is named, and the exit code is 1. Quantities are what is on hand at the first active location.
+    Products(products::ImportArgs),
+}
+
+#[derive(Subcommand)]
+enum Export {
+    /// Write all products as Shopify's product CSV, which `import products` reads back.
+    Products(products::ExportArgs),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("{0}")]
+    Failed(String),
+    /// What is wrong was told already.
+    #[error("")]
+    Told,
+}
+
+impl Cli {
+    /// Runs the command that was asked for.
+    pub async fn run(self) -> ExitCode {
+        let overrides = Overrides { database_url: self.database.database_url, ..Overrides::default() };
+        let result = match self.command {
+            Command::Serve(args) => serve::run(args, overrides).await,
+            Command::Migrate => migrate(&overrides).await,
+            Command::Schema => {
+                print(&crate::graphql::sdl());
+                Ok(())
+            }
+            Command::Import(Import::Products(args)) => products::import(args, &overrides).await,
+            Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(CommandError::Told) => ExitCode::from(1),
+            Err(error) => {
+                say(&format!("mercato: {error}"));
+                ExitCode::from(if matches!(error, CommandError::Config(_)) { 2 } else { 1 })
+            }
+        }
+    }
+}
+
+/// An app for a command that does its work and ends: it logs warnings alone, unless told otherwise.
+async fn app(overrides: &Overrides) -> Result<App, CommandError> {
+    let mut config = Config::from_env(overrides)?;
+    if config.log_filter == "info" {
+        config.log_filter = "warn".to_owned();
+    }
+    telemetry::start(&config);
+    Ok(App::start(config).await?)
+}
+
+async fn migrate(overrides: &Overrides) -> Result<(), CommandError> {
+    let config = Config::from_env(overrides)?;
+    let start = |error| CommandError::Start(StartError::Database(error));
+    let versions = crate::db::Db::open(&config.database).await.map_err(start)?.migrate().await.map_err(start)?;
+    match versions.as_slice() {
+        [] => say("the database is up to date"),
+        versions => versions.iter().for_each(|version| say(&format!("migrated to {version}"))),
+    }
+    Ok(())
+}
+
+/// Writes a command's result.
+#[expect(clippy::print_stdout, reason = "what a command is asked for goes to standard output")]
+fn print(text: &str) {
+    print!("{text}");
+}
+
+/// Tells the person at the terminal.
+#[expect(clippy::print_stderr, reason = "what a person is told goes to standard error")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,76 @@
+//! The HTTP server: routes and what stands around them.
+//!
+//! `/graphql` and the Storefront path `/api/:version/graphql.json` are the same endpoint; `/graphiql` explores it; `/health`
+//! tells whether it works. `cli` and tests start it; it decides nothing about any area.
+
+mod demo;
+mod graphiql;
+mod graphql;
+mod health;
+mod respond;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::endpoint::EndpointExt;
+use poem::listener::TcpAcceptor;
+use poem::middleware::{CatchPanic, Compression, Cors};
+use poem::{Endpoint, Response, Route, Server};
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::config::CorsOrigins;
+use crate::error::ErrorCode;
+
+/// How long running requests may take to end after the server was told to.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Serves an app until `shutdown` is ready, then lets running requests end.
+///
+/// # Errors
+/// What the system says when connections can't be accepted.
+pub async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> std::io::Result<()> {
+    let acceptor = TcpAcceptor::from_tokio(listener)?;
+    Server::new_with_acceptor(acceptor)
+        .run_with_graceful_shutdown(routes(app), shutdown, Some(SHUTDOWN_TIMEOUT))
+        .await
+}
+
+/// The routes over an app.
+fn routes(app: Arc<App>) -> impl Endpoint<Output = Response> {
+    let graphql = graphql::endpoint(Arc::clone(&app)).with(Compression::new());
+    let graphql = Arc::new(graphql.with(cors(&app.config.cors)));
+    Route::new()
+        .at("/graphql", Arc::clone(&graphql))
+        .at("/api/:version/graphql.json", graphql)
+        .at("/health", health::endpoint(app))
+        .nest("/graphiql", graphiql::routes())
+        .nest("/demo", demo::routes())
+        .at("/", poem::get(poem::endpoint::make_sync(|_| poem::web::Redirect::see_other("/graphiql"))))
+        .with(CatchPanic::new().with_handler(on_panic))
+        .catch_all_error(respond::plain_error)
+        .map_to_response()
+}
+
+/// A panic is a bug of ours: it is logged by the panic hook, and its client learns no more than that.
+fn on_panic(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    let request_id = crate::domain::ids::request_id();
+    tracing::error!(request_id, "a request panicked");
+    respond::graphql(&crate::graphql::request_error(ErrorCode::Internal, "internal error", &request_id), ErrorCode::Internal)
+}
+
+fn cors(origins: &CorsOrigins) -> Cors {
+    let cors = Cors::new()
+        .allow_methods(["GET", "POST", "OPTIONS"])
+        .expose_headers(["x-request-id"])
+        .allow_credentials(false)
+        .max_age(86_400);
+    match origins {
+        CorsOrigins::Any => cors,
+        CorsOrigins::List(list) => cors.allow_origins(list.iter().map(String::as_str)),
+    }
+}

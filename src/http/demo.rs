@@ -1,0 +1,24 @@
+//! The demo shop's pictures, compiled in.
+
+use poem::http::{StatusCode, header};
+use poem::{IntoResponse, Response, Route, get, handler, web::Path};
+
+include!(concat!(env!("OUT_DIR"), "/demo_images.rs"));
+
+/// `/demo/<name>.svg`.
+pub fn routes() -> Route {
+    Route::new().at("/:name", get(picture))
+}
+
+#[handler]
+fn picture(Path(name): Path<String>) -> Response {
+    match IMAGES.iter().find(|(known, _)| *known == name) {
+        Some((_, svg)) => Response::builder()
+            .header(header::CONTENT_TYPE, "image/svg+xml")
+            .header(header::CACHE_CONTROL, "public, max-age=86400")
+            .header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'")
+            .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+            .body(*svg),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}

@@ -1,0 +1,216 @@
+//! The GraphQL endpoint: from an HTTP request to an operation in its context, and back.
+//!
+//! A request becomes an [`OpContext`] here: who asks (a bearer token), the request's id, country and language. It runs in a
+//! task of its own, so that a client who hangs up cancels nothing half-way, and leaves one line in the log.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, Value, Variables};
+use poem::endpoint::make;
+use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use poem::{Body, Endpoint, Request, Response};
+use serde::Deserialize;
+
+use super::respond;
+use crate::app::App;
+use crate::auth::Actor;
+use crate::context::OpContext;
+use crate::domain::ids;
+use crate::error::ErrorCode;
+use crate::graphql::{self, BaseUrl, SearchHints};
+use crate::loaders::Loaders;
+
+/// How long an operation may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How many tokens are worth counting: a longer document is no storefront's.
+const MAX_QUERY_BYTES: usize = 64 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request that is not executed: why, and its code.
+type Refused = (ErrorCode, String);
+
+/// What a client sends.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Operation {
+    #[serde(default)]
+    query: String,
+    operation_name: Option<String>,
+    #[serde(default)]
+    variables: Option<Variables>,
+}
+
+/// What the log line of a request says.
+struct Outcome {
+    operation: String,
+    response: GraphQlResponse,
+    status: StatusCode,
+}
+
+/// The endpoint: POST with a JSON body, or GET for queries.
+pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
+    make(move |request: Request| {
+        let app = Arc::clone(&app);
+        async move { answer(app, request).await }
+    })
+}
+
+async fn answer(app: Arc<App>, request: Request) -> Response {
+    let started = Instant::now();
+    let request_id: Arc<str> = ids::request_id().into();
+    let (op, outcome) = match actor(&app, &request) {
+        Ok(actor) => {
+            let op = OpContext::new(actor, Arc::clone(&request_id), Arc::clone(&app.clock));
+            let statements = op.statements.clone();
+            let name = op.actor.name().to_owned();
+            ((name, statements.clone()), run(app, op, request).await)
+        }
+        Err(refused) => (("unknown".to_owned(), crate::db::Statements::default()), Err(refused)),
+    };
+    let outcome = outcome.unwrap_or_else(|(code, message)| Outcome {
+        operation: String::new(),
+        response: graphql::request_error(code, message, &request_id),
+        status: code.table().1,
+    });
+    let result = match outcome.response.errors.first() {
+        None => "ok",
+        Some(error) => error_code(error),
+    };
+    tracing::info!(
+        operation = outcome.operation,
+        actor = op.0,
+        ms = started.elapsed().as_micros() as f64 / 1000.0,
+        statements = op.1.count(),
+        outcome = result,
+        request_id = &*request_id,
+        "request"
+    );
+    let mut response = respond::json(outcome.status, &outcome.response);
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+fn error_code(error: &async_graphql::ServerError) -> &str {
+    match error.extensions.as_ref().and_then(|values| values.get("code")) {
+        Some(Value::String(code)) => code,
+        _ => "error",
+    }
+}
+
+/// Who asks. A token that is none of ours is refused, not taken for nobody's.
+fn actor(app: &App, request: &Request) -> Result<Actor, Refused> {
+    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(Actor::Anonymous) };
+    let token = value.to_str().ok().and_then(|text| text.split_once(' ')).filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
+    let actor = token.and_then(|(_, token)| app.tokens.actor(token.trim()));
+    actor.ok_or_else(|| (ErrorCode::Unauthenticated, "the Authorization header has no valid `Bearer` token".to_owned()))
+}
+
+async fn run(app: Arc<App>, mut op: OpContext, mut request: Request) -> Result<Outcome, Refused> {
+    let is_get = request.method() == Method::GET;
+    let base_url = base_url(&request);
+    let body = request.take_body();
+    let sent = if is_get { from_query(&request)? } else { from_body(&app, &request, body).await? };
+    if sent.query.trim().is_empty() {
+        return Err((ErrorCode::BadUserInput, "send a document in `query`".to_owned()));
+    }
+    if sent.query.len() > MAX_QUERY_BYTES {
+        return Err((ErrorCode::BadUserInput, format!("`query` is larger than {MAX_QUERY_BYTES} bytes")));
+    }
+
+    let mut operation = GraphQlRequest::new(sent.query).variables(sent.variables.unwrap_or_default());
+    operation.operation_name = sent.operation_name;
+    let wanted = operation.operation_name.clone();
+    let variables = operation.variables.clone();
+    let mut name = String::new();
+    // A document that can't be parsed is refused by the schema, which tells where.
+    if let Ok(document) = operation.parsed_query()
+        && let Some((known, found)) = graphql::operation(document, wanted.as_deref())
+    {
+        if is_get && found.ty != OperationType::Query {
+            return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
+        }
+        name = known.unwrap_or("anonymous").to_owned();
+        op.locale = graphql::locale(found, &variables).map_err(|message| (ErrorCode::BadUserInput, message))?;
+    }
+
+    let request_id = Arc::clone(&op.request_id);
+    let hints = SearchHints::default();
+    let loaders = Loaders::new(&app.db, &op);
+    let operation = operation.data(op).data(loaders).data(BaseUrl(base_url)).data(hints.clone());
+    let executed = tokio::spawn(async move { app.schema.execute(operation).await });
+    let mut response = match tokio::time::timeout(TIMEOUT, executed).await {
+        Ok(Ok(response)) => graphql::error_response(response, &request_id),
+        Ok(Err(panicked)) => {
+            tracing::error!(request_id = &*request_id, "an operation ended unexpectedly: {panicked}");
+            return Err((ErrorCode::Internal, "internal error".to_owned()));
+        }
+        Err(_) => {
+            let message = format!("the operation took longer than {} s", TIMEOUT.as_secs());
+            return Err((ErrorCode::ServiceUnavailable, message));
+        }
+    };
+    if let Some(hints) = hints.take() {
+        response.extensions.insert("search".to_owned(), hints);
+    }
+    Ok(Outcome { operation: name, response, status: StatusCode::OK })
+}
+
+fn from_query(request: &Request) -> Result<Operation, Refused> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Query {
+        #[serde(default)]
+        query: String,
+        operation_name: Option<String>,
+        variables: Option<String>,
+    }
+    let bad = |message: String| (ErrorCode::BadUserInput, message);
+    let sent: Query = request.params().map_err(|error| bad(format!("the query string can't be read: {error}")))?;
+    let variables = match sent.variables.filter(|text| !text.is_empty()) {
+        None => None,
+        Some(text) => {
+            Some(serde_json::from_str(&text).map_err(|error| bad(format!("`variables` is no JSON object: {error}")))?)
+        }
+    };
+    Ok(Operation { query: sent.query, operation_name: sent.operation_name, variables })
+}
+
+async fn from_body(app: &App, request: &Request, body: Body) -> Result<Operation, Refused> {
+    let bad = |message: String| (ErrorCode::BadUserInput, message);
+    if request.method() != Method::POST {
+        return Err(bad("send POST, or GET for queries".to_owned()));
+    }
+    let kind = request.content_type().unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let is_document = kind.eq_ignore_ascii_case("application/graphql");
+    // A page of another origin can send any body without asking first, but not this content type: it guards against that.
+    if !is_document && !kind.eq_ignore_ascii_case("application/json") {
+        return Err(bad("send `Content-Type: application/json`".to_owned()));
+    }
+    let limit = app.config.body_limit;
+    let bytes = body.into_bytes_limit(limit).await.map_err(|error| match error {
+        poem::error::ReadBodyError::PayloadTooLarge => bad(format!("the body is larger than {limit} bytes")),
+        other => bad(format!("the body can't be read: {other}")),
+    })?;
+    if is_document {
+        let query = String::from_utf8(bytes.to_vec()).map_err(|_| bad("the body is not UTF-8".to_owned()))?;
+        return Ok(Operation { query, ..Operation::default() });
+    }
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(bad("batches are not served: send one operation a request".to_owned()));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| bad(format!("the body is no JSON request: {error}")))
+}
+
+/// Where the client finds this server.
+fn base_url(request: &Request) -> String {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let scheme = header("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
+    let is_host = |host: &&str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b));
+    format!("{scheme}://{}", header("host").filter(is_host).unwrap_or("localhost"))
+}

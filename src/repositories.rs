@@ -22,3 +22,11 @@ pub enum Visibility {
     /// Drafts and archived products too.
     All,
 }
+
+impl Visibility {
+    /// Whether every product may be seen.
+    #[must_use]
+    pub fn is_all(self) -> bool {
+        self == Self::All
+    }
+}

@@ -1,8 +1,5 @@
 //! One connection of either backend, and the macros that send it queries.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use diesel_async::AsyncConnection;
 #[cfg(feature = "postgres")]
 use diesel_async::AsyncPgConnection;
@@ -16,7 +13,6 @@ use super::statements::Listener;
 /// A pooled connection, held for one batch of queries or one transaction and then given back.
 pub struct Conn {
     pub(super) pooled: Pooled,
-    closed: Arc<AtomicBool>,
 }
 
 pub(super) enum Pooled {
@@ -42,8 +38,7 @@ pub enum ConnMut<'a> {
 
 impl Conn {
     pub(super) fn new(mut pooled: Pooled, statements: &Statements) -> Self {
-        let closed = Arc::new(AtomicBool::new(false));
-        let listener = Listener { statements: statements.clone(), closed: Arc::clone(&closed) };
+        let listener = Listener(statements.clone());
         match &mut pooled {
             #[cfg(feature = "postgres")]
             Pooled::Postgres(object) => object.set_instrumentation(listener),
@@ -51,7 +46,7 @@ impl Conn {
             Pooled::Sqlite(object) => object.set_instrumentation(listener),
             Pooled::None => {}
         }
-        Self { pooled, closed }
+        Self { pooled }
     }
 
     /// The connection inside, to send one statement.
@@ -73,14 +68,6 @@ impl Conn {
             #[cfg(feature = "sqlite")]
             Pooled::Sqlite(object) => drop(Object::take(object)),
             Pooled::None => {}
-        }
-    }
-}
-
-impl Drop for Conn {
-    fn drop(&mut self) {
-        if self.closed.load(Ordering::Relaxed) {
-            self.discard();
         }
     }
 }
@@ -112,12 +99,16 @@ macro_rules! on_each {
 }
 
 /// Inserts a `Vec` of rows: one statement on PostgreSQL, one blocking hop on SQLite. Must run inside a transaction,
-/// because SQLite sends a statement a row.
+/// because SQLite sends a statement a row. A single row has a statement of its own, which stays prepared.
 macro_rules! insert_all {
     ($conn:expr, $table:expr, $rows:expr) => {{
         let rows = $rows;
         if rows.is_empty() {
             Ok(0)
+        } else if let [row] = rows.as_slice() {
+            $crate::db::on_conn!($conn, |c| {
+                diesel_async::RunQueryDsl::execute(diesel::insert_into($table).values(row), c).await
+            })
         } else {
             $crate::db::on_each!($conn,
                 postgres: |c| diesel_async::RunQueryDsl::execute(diesel::insert_into($table).values(&rows), c).await,

@@ -6,7 +6,7 @@ diesel::table! {
     collection_products (collection_id, product_id) {
         collection_id -> Uuid,
         product_id -> Uuid,
-        position -> BigInt,
+        position -> Int8,
     }
 }
 
@@ -36,7 +36,7 @@ diesel::table! {
     events (id) {
         id -> Uuid,
         kind -> Text,
-        version -> Integer,
+        version -> Int4,
         aggregate_type -> Text,
         aggregate_id -> Uuid,
         payload -> Jsonb,
@@ -65,8 +65,8 @@ diesel::table! {
     inventory_levels (variant_id, location_id) {
         variant_id -> Uuid,
         location_id -> Uuid,
-        on_hand -> BigInt,
-        reserved -> BigInt,
+        on_hand -> Int8,
+        reserved -> Int8,
         updated_at -> Timestamptz,
     }
 }
@@ -96,11 +96,11 @@ diesel::table! {
     product_images (id) {
         id -> Uuid,
         product_id -> Uuid,
-        position -> BigInt,
+        position -> Int8,
         url -> Text,
         alt_text -> Nullable<Text>,
-        width -> Nullable<BigInt>,
-        height -> Nullable<BigInt>,
+        width -> Nullable<Int8>,
+        height -> Nullable<Int8>,
     }
 }
 
@@ -128,9 +128,9 @@ diesel::table! {
         options -> Jsonb,
         seo_title -> Nullable<Text>,
         seo_description -> Nullable<Text>,
-        min_price -> BigInt,
-        max_price -> BigInt,
-        units_sold -> BigInt,
+        min_price -> Int8,
+        max_price -> Int8,
+        units_sold -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
     }
@@ -157,14 +157,14 @@ diesel::table! {
     variants (id) {
         id -> Uuid,
         product_id -> Uuid,
-        position -> BigInt,
+        position -> Int8,
         title -> Text,
         sku -> Nullable<Text>,
         barcode -> Nullable<Text>,
-        price -> BigInt,
-        compare_at_price -> Nullable<BigInt>,
+        price -> Int8,
+        compare_at_price -> Nullable<Int8>,
         option_values -> Jsonb,
-        weight_grams -> BigInt,
+        weight_grams -> Int8,
         weight_unit -> Text,
         taxable -> Bool,
         requires_shipping -> Bool,
@@ -178,12 +178,12 @@ diesel::table! {
 
 diesel::joinable!(collection_products -> collections (collection_id));
 diesel::joinable!(collection_products -> products (product_id));
-diesel::joinable!(inventory_levels -> variants (variant_id));
 diesel::joinable!(inventory_levels -> locations (location_id));
+diesel::joinable!(inventory_levels -> variants (variant_id));
 diesel::joinable!(product_images -> products (product_id));
 diesel::joinable!(product_tags -> products (product_id));
-diesel::joinable!(variants -> products (product_id));
 diesel::joinable!(variants -> product_images (image_id));
+diesel::joinable!(variants -> products (product_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     collection_products,

@@ -1,10 +1,9 @@
 //! Counts the SQL statements an operation sends, transactions' BEGIN and COMMIT included.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
-use diesel::result::{DatabaseErrorKind, Error};
 
 /// A shared counter, one per operation: logged with each request, and held against budgets in tests.
 #[derive(Clone, Debug, Default)]
@@ -19,24 +18,13 @@ impl Statements {
 }
 
 /// Listens to one connection while an operation holds it.
-pub(super) struct Listener {
-    pub(super) statements: Statements,
-    /// Set when the server has closed the connection, so that it is not pooled again.
-    pub(super) closed: Arc<AtomicBool>,
-}
+pub(super) struct Listener(pub(super) Statements);
 
 impl Instrumentation for Listener {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
-        match event {
-            InstrumentationEvent::StartQuery { query, .. } => {
-                self.statements.0.fetch_add(1, Ordering::Relaxed);
-                tracing::trace!(target: "mercato::sql", "{query}");
-            }
-            InstrumentationEvent::FinishQuery {
-                error: Some(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, _)),
-                ..
-            } => self.closed.store(true, Ordering::Relaxed),
-            _ => {}
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            self.0.0.fetch_add(1, Ordering::Relaxed);
+            tracing::trace!(target: "mercato::sql", "{query}");
         }
     }
 }

@@ -19,7 +19,7 @@ use diesel::sqlite::{Sqlite, SqliteValue};
 
 /// The SQL types of `schema.rs`.
 pub mod sql {
-    pub use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, Text};
+    pub use diesel::sql_types::{BigInt, Bool, Double, Int4, Int8, Integer, Nullable, Text};
 
     use diesel::query_builder::QueryId;
     use diesel::sql_types::SqlType;

@@ -6,11 +6,13 @@ mod list;
 pub use in_collections::{CollectionPage, page_in_collections};
 pub use list::{ProductList, ProductSort, page, recommendations};
 
+use diesel::dsl;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
 use super::Visibility;
-use crate::db::expr::in_ids;
+use crate::db::expr::{constant, in_ids};
 use crate::db::schema::{product_tags, products};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, on_conn, on_each};
@@ -63,12 +65,9 @@ struct ProductTag {
     tag: String,
 }
 
-/// The statuses a reader may see.
-fn statuses(visibility: Visibility) -> &'static [ProductStatus] {
-    match visibility {
-        Visibility::Published => &[ProductStatus::Active],
-        Visibility::All => ProductStatus::ALL,
-    }
+/// The condition that a reader may see a product. One statement text for both kinds of readers.
+fn visible(visibility: Visibility) -> dsl::Or<dsl::Eq<products::status, ProductStatus>, dsl::AsExprOf<bool, Bool>> {
+    products::status.eq(ProductStatus::Active).or(constant(visibility.is_all()))
 }
 
 /// One product, whatever its status, kept from change by others until the transaction ends.
@@ -91,7 +90,7 @@ pub async fn by_ids(conn: &mut Conn, visibility: Visibility, ids: &[ProductId]) 
     on_conn!(conn, |c| {
         products::table
             .filter(in_ids(products::id, ids))
-            .filter(products::status.eq_any(statuses(visibility)))
+            .filter(visible(visibility))
             .select(Product::as_select())
             .load(c)
             .await
@@ -107,7 +106,7 @@ pub async fn by_handles(
     on_conn!(conn, |c| {
         products::table
             .filter(products::handle.eq_any(handles))
-            .filter(products::status.eq_any(statuses(visibility)))
+            .filter(visible(visibility))
             .select(Product::as_select())
             .load(c)
             .await
@@ -177,6 +176,11 @@ pub async fn tags(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<(ProductId, 
 /// Gives a product these tags and no others.
 pub async fn set_tags(conn: &mut Conn, id: ProductId, tags: &[String]) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(product_tags::table.filter(product_tags::product_id.eq(id))).execute(c).await)?;
+    add_tags(conn, id, tags).await
+}
+
+/// Gives a product tags that it has not. In a transaction.
+pub async fn add_tags(conn: &mut Conn, id: ProductId, tags: &[String]) -> Result<(), DbError> {
     let rows: Vec<ProductTag> = tags.iter().map(|tag| ProductTag { product_id: id, tag: tag.clone() }).collect();
     insert_all!(conn, product_tags::table, rows)?;
     Ok(())
@@ -187,7 +191,7 @@ pub async fn distinct_tags(conn: &mut Conn, visibility: Visibility, limit: i64) 
     on_conn!(conn, |c| {
         product_tags::table
             .inner_join(products::table)
-            .filter(products::status.eq_any(statuses(visibility)))
+            .filter(visible(visibility))
             .select(product_tags::tag)
             .distinct()
             .order_by(product_tags::tag)
@@ -201,7 +205,7 @@ pub async fn distinct_tags(conn: &mut Conn, visibility: Visibility, limit: i64) 
 pub async fn distinct_types(conn: &mut Conn, visibility: Visibility, limit: i64) -> Result<Vec<String>, DbError> {
     on_conn!(conn, |c| {
         products::table
-            .filter(products::status.eq_any(statuses(visibility)))
+            .filter(visible(visibility))
             .filter(products::product_type.ne(""))
             .select(products::product_type)
             .distinct()

@@ -1,10 +1,12 @@
 //! The search index: the words of each product, made by `domain::search` so that both databases find alike.
 
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::result::QueryResult;
 use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 
 use crate::db::types::sql::Uuid;
-use crate::db::{Conn, DbError, on_each};
+use crate::db::{Conn, DbError, on_conn};
 use crate::domain::ids::ProductId;
 use crate::domain::search::normalize;
 
@@ -12,30 +14,41 @@ use crate::domain::search::normalize;
 pub async fn index(conn: &mut Conn, id: ProductId, title: &str, rest: &[&str]) -> Result<(), DbError> {
     let title = normalize(title).join(" ");
     let body = rest.iter().flat_map(|text| normalize(text)).collect::<Vec<_>>().join(" ");
-    on_each!(conn,
-        postgres: |c| {
-            diesel::sql_query(
-                "INSERT INTO product_search (product_id, document) VALUES ($1, \
-                 setweight(to_tsvector('simple', $2), 'A') || setweight(to_tsvector('simple', $3), 'D')) \
-                 ON CONFLICT (product_id) DO UPDATE SET document = excluded.document",
-            )
-            .bind::<Uuid, _>(id)
-            .bind::<Text, _>(title)
-            .bind::<Text, _>(body)
-            .execute(c)
-            .await
-        },
-        sqlite: |c| {
-            diesel::sql_query(
-                "INSERT OR REPLACE INTO product_search (rowid, title, body) \
-                 SELECT search_id, ?, ? FROM products WHERE id = ?",
-            )
-            .bind::<Text, _>(title)
-            .bind::<Text, _>(body)
-            .bind::<Uuid, _>(id)
-            .execute(c)
-            .await
-        },
-    )?;
+    on_conn!(conn, |c| Index { id, title, body }.execute(c).await)?;
     Ok(())
+}
+
+/// The statement. A query of its own and not a text, so that it stays prepared.
+#[derive(QueryId)]
+struct Index {
+    id: ProductId,
+    title: String,
+    body: String,
+}
+
+#[cfg(feature = "postgres")]
+impl QueryFragment<diesel::pg::Pg> for Index {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO product_search (product_id, document) VALUES (");
+        out.push_bind_param::<Uuid, _>(&self.id)?;
+        out.push_sql(", setweight(to_tsvector('simple', ");
+        out.push_bind_param::<Text, _>(&self.title)?;
+        out.push_sql("), 'A') || setweight(to_tsvector('simple', ");
+        out.push_bind_param::<Text, _>(&self.body)?;
+        out.push_sql("), 'D')) ON CONFLICT (product_id) DO UPDATE SET document = excluded.document");
+        Ok(())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl QueryFragment<diesel::sqlite::Sqlite> for Index {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        out.push_sql("INSERT OR REPLACE INTO product_search (rowid, title, body) SELECT search_id, ");
+        out.push_bind_param::<Text, _>(&self.title)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&self.body)?;
+        out.push_sql(" FROM products WHERE id = ");
+        out.push_bind_param::<Uuid, _>(&self.id)?;
+        Ok(())
+    }
 }

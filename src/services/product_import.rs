@@ -7,11 +7,12 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, Tx, retrying};
+use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
 use crate::domain::catalog::{ProductOption, variant_title};
 use crate::domain::event::{Event, LocationEvent};
 use crate::domain::html;
@@ -32,6 +33,9 @@ use crate::services::product_export::records;
 
 /// How many products are read ahead of the one that is being written.
 const READ_AHEAD: usize = 64;
+/// How many products are written side by side: on PostgreSQL their waits for the disk overlap. SQLite has one writer, and
+/// takes them one by one.
+const AT_ONCE: usize = 4;
 /// The location that is made where there is none.
 const FIRST_LOCATION: &str = "Main location";
 
@@ -114,11 +118,12 @@ impl ProductImport {
                 }
             }
         });
-        while let Some(outcome) = receiver.recv().await {
-            let imported = match outcome {
-                Ok(record) => retrying(|| self.import_once(op, &record, location, dry_run)).await?,
-                Err(errors) => Imported::Failed(errors),
-            };
+        let outcomes = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
+        let mut imports = std::pin::pin!(
+            outcomes.map(|outcome| self.import_outcome(op, outcome, location, dry_run)).buffered(AT_ONCE)
+        );
+        while let Some(imported) = imports.next().await {
+            let imported = imported?;
             match &imported {
                 Imported::Created => summary.created += 1,
                 Imported::Updated => summary.updated += 1,
@@ -131,9 +136,27 @@ impl ProductImport {
         Ok(summary)
     }
 
+    async fn import_outcome(
+        &self,
+        op: &OpContext,
+        outcome: Result<ProductRecord, Vec<RowError>>,
+        location: LocationId,
+        dry_run: bool,
+    ) -> Result<Imported, Error> {
+        match outcome {
+            // The id is made here, in the file's order, though products are written side by side.
+            Ok(record) => {
+                let id = ProductId::generate();
+                retrying(|| self.import_once(op, id, &record, location, dry_run)).await
+            }
+            Err(errors) => Ok(Imported::Failed(errors)),
+        }
+    }
+
     async fn import_once(
         &self,
         op: &OpContext,
+        new_id: ProductId,
         record: &ProductRecord,
         location: LocationId,
         dry_run: bool,
@@ -152,7 +175,8 @@ impl ProductImport {
             return Ok(Imported::Unchanged);
         }
         let created = before.is_none();
-        match self.write(&mut tx, op, record, before, location).await? {
+        let product = before.unwrap_or_else(|| blank(op, new_id));
+        match self.write(&mut tx, op, record, product, created, location).await? {
             Ok(()) if dry_run => tx.rollback().await?,
             Ok(()) => tx.commit().await?,
             Err(errors) => {
@@ -169,19 +193,22 @@ impl ProductImport {
         tx: &mut Tx,
         op: &OpContext,
         record: &ProductRecord,
-        before: Option<Product>,
+        mut product: Product,
+        is_new: bool,
         location: LocationId,
     ) -> Result<Result<(), Vec<RowError>>, Error> {
-        let is_new = before.is_none();
-        let mut product = before.unwrap_or_else(|| blank(op));
-        fill(&mut product, record);
+        fill(&mut product, op, record);
         let mut old_variants = Vec::new();
         if is_new {
-            products::insert(tx.conn(), &product).await?;
+            let inserted = products::insert(tx.conn(), &product).await;
+            // Another import made it a moment ago: look again.
+            inserted.on_constraint("products", "handle", || Error::from(DbError::clash()))?;
+            products::add_tags(tx.conn(), product.id, &record.tags).await?;
         } else {
             old_variants = variants::by_product_ids(tx.conn(), &[product.id]).await?;
+            products::update(tx.conn(), &product).await?;
+            products::set_tags(tx.conn(), product.id, &record.tags).await?;
         }
-        products::set_tags(tx.conn(), product.id, &record.tags).await?;
         let wanted: Vec<NewImage> = images(record);
         let images = if is_new && wanted.is_empty() { Vec::new() } else { set_images(tx, product.id, &wanted).await? };
 
@@ -215,7 +242,7 @@ impl ProductImport {
             Ok(changes) => happened.extend(changes),
             Err(errors) => return Ok(Err(errors)),
         }
-        Settle::begin(tx, self.shop.currency).await?.loaded(tx, op, &mut product, &now, &record.tags).await?;
+        Settle::begin(tx, self.shop.currency).await?.derived(tx, &product, &now, &record.tags).await?;
         events::append(tx, op, happened).await?;
         Ok(Ok(()))
     }
@@ -316,9 +343,9 @@ fn says_the_same(known: &ProductRecord, record: &ProductRecord) -> bool {
     known == expected
 }
 
-fn blank(op: &OpContext) -> Product {
+fn blank(op: &OpContext, id: ProductId) -> Product {
     Product {
-        id: ProductId::generate(),
+        id,
         handle: String::new(),
         title: String::new(),
         description: String::new(),
@@ -337,7 +364,10 @@ fn blank(op: &OpContext) -> Product {
     }
 }
 
-fn fill(product: &mut Product, record: &ProductRecord) {
+fn fill(product: &mut Product, op: &OpContext, record: &ProductRecord) {
+    product.min_price = record.variants.iter().map(|row| row.price).min().unwrap_or(0);
+    product.max_price = record.variants.iter().map(|row| row.price).max().unwrap_or(0);
+    product.updated_at = op.now();
     product.handle.clone_from(&record.handle);
     product.title.clone_from(&record.title);
     product.description = html::to_text(&record.body_html);

@@ -6,10 +6,9 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{Product, statuses};
+use super::{Product, visible};
 use crate::db::expr::{Condition, constant, lower};
 use crate::db::schema::{product_tags, products, variants};
-use crate::db::types::sql as column;
 use crate::db::{Conn, DbError, on_each};
 use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{Id, ProductId};
@@ -270,7 +269,7 @@ macro_rules! read_page {
         });
         let moment = integer.and_then(Timestamp::from_micros);
         let id = request.cursor.as_ref().map(|cursor| ProductId::from_uuid(cursor.id));
-        let query = products::table.filter(products::status.eq_any(statuses(list.visibility)));
+        let query = products::table.filter(visible(list.visibility));
         let mut query = match &list.filter {
             Node::All => query.into_boxed(),
             filter => query.filter($condition(filter, list.currency)).into_boxed(),
@@ -310,7 +309,7 @@ macro_rules! read_page {
                     if falls { query.order_by(products::id.desc()) } else { query.order_by(products::id.asc()) }
                 }
             };
-            query.limit(request.rows()).select((Product::as_select(), sql::<column::BigInt>("0"))).load($c).await
+            query.limit(request.rows()).select((Product::as_select(), 0_i64.into_sql::<BigInt>())).load($c).await
         }
     }};
 }

@@ -132,7 +132,7 @@ impl Products {
                 free_handle(&stem, "product", &taken)
             }
         };
-        let mut product = Product {
+        let product = Product {
             id: ProductId::generate(),
             title: new.title.trim().to_owned(),
             description: html::to_text(&new.description_html),
@@ -157,12 +157,12 @@ impl Products {
         };
         products::insert(tx.conn(), &product).await.on_constraint("products", "handle", taken)?;
         let tags = distinct_tags(&new.tags);
-        products::set_tags(tx.conn(), product.id, &tags).await?;
+        products::add_tags(tx.conn(), product.id, &tags).await?;
         set_images(&mut tx, product.id, &new.images).await?;
         let variant = first_variant(op, &product);
         variants::insert(tx.conn(), vec![variant.clone()]).await?;
         let settle = Settle::begin(&mut tx, self.shop.currency).await?;
-        settle.loaded(&mut tx, op, &mut product, &[variant], &tags).await?;
+        settle.derived(&mut tx, &product, &[variant], &tags).await?;
         events::append(&mut tx, op, [Event::ProductCreated(event(&product))]).await?;
         tx.commit().await?;
         Ok(product)

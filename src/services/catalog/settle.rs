@@ -34,26 +34,23 @@ impl Settle {
     pub async fn product(&self, tx: &mut Tx, op: &OpContext, product: &mut Product) -> Result<(), Error> {
         let variants = variants::by_product_ids(tx.conn(), &[product.id]).await?;
         let tags: Vec<String> = products::tags(tx.conn(), &[product.id]).await?.into_iter().map(|(_, tag)| tag).collect();
-        self.loaded(tx, op, product, &variants, &tags).await
+        set_price_span(product, &variants);
+        product.updated_at = op.now();
+        products::update(tx.conn(), product).await?;
+        self.derived(tx, product, &variants, &tags).await
     }
 
-    /// The same, for a caller that has the variants and tags at hand.
+    /// Brings up to date what is derived from a product that is stored already: its words, and its collections by rule.
     ///
     /// # Errors
     /// When the database refuses or does not answer.
-    pub async fn loaded(
+    pub async fn derived(
         &self,
         tx: &mut Tx,
-        op: &OpContext,
-        product: &mut Product,
+        product: &Product,
         variants: &[Variant],
         tags: &[String],
     ) -> Result<(), Error> {
-        product.min_price = variants.iter().map(|variant| variant.price).min().unwrap_or(0);
-        product.max_price = variants.iter().map(|variant| variant.price).max().unwrap_or(0);
-        product.updated_at = op.now();
-        products::update(tx.conn(), product).await?;
-
         let mut words = vec![product.vendor.as_str(), product.product_type.as_str(), product.description.as_str()];
         words.extend(tags.iter().map(String::as_str));
         for variant in variants {
@@ -94,6 +91,12 @@ impl Settle {
         }
         Ok(())
     }
+}
+
+/// Makes a product's price span that of its variants.
+fn set_price_span(product: &mut Product, variants: &[Variant]) {
+    product.min_price = variants.iter().map(|variant| variant.price).min().unwrap_or(0);
+    product.max_price = variants.iter().map(|variant| variant.price).max().unwrap_or(0);
 }
 
 /// What rules can see of a product.

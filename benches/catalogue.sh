@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Throughput of a catalogue page (20 products with variants, prices, stock and collections) and what it costs in CPU, server
+# and database together, with the load generator on the same machine.
+#
+#   benches/catalogue.sh FILE.csv [SECONDS]                                      an SQLite shop
+#   DATABASE_URL=postgres://… benches/catalogue.sh FILE.csv [SECONDS]            a shop in an empty PostgreSQL database
+#
+# FILE.csv is a product CSV. Needs wrk, curl and python3. The server is the release build; it listens on loopback and ends
+# with the script.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+file=$(realpath "$1") seconds=${2:-10}
+mercato=${MERCATO:-target/release/mercato}
+work=$(mktemp -d)
+export DATABASE_URL=${DATABASE_URL:-sqlite://$work/shop.db} ADMIN_TOKEN=benchmark PORT=${PORT:-8700} RUST_LOG=${RUST_LOG:-info}
+"$mercato" import products "$file"
+"$mercato" serve >"$work/log" 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null; wait $server 2>/dev/null || true; rm -rf "$work"' EXIT
+url=http://127.0.0.1:$PORT
+curl -s --retry 50 --retry-delay 0 --retry-connrefused -o /dev/null "$url/health"
+
+python3 - "$url" "$work/page.lua" <<'PYTHON'
+import json, sys, urllib.request
+url, lua = sys.argv[1:]
+def send(query, variables):
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    headers = {"content-type": "application/json", "authorization": "Bearer benchmark"}
+    return json.load(urllib.request.urlopen(urllib.request.Request(url + "/graphql", body, headers)))
+# Five collections, so that products are in some.
+create = "mutation($c: CollectionCreateInput!) { collectionCreate(collection: $c) { userErrors { message } } }"
+for title, column, relation, condition in [("Bags", "TYPE", "EQUALS", "Bag"), ("Under one", "VARIANT_PRICE", "LESS_THAN", "1"),
+        ("Red", "TITLE", "CONTAINS", "red"), ("Sets", "TITLE", "STARTS_WITH", "set"), ("All", "VARIANT_PRICE", "GREATER_THAN", "0")]:
+    rules = {"appliedDisjunctively": False, "rules": [{"column": column, "relation": relation, "condition": condition}]}
+    send(create, {"c": {"title": title, "ruleSet": rules}})
+body = json.dumps({"query": open("benches/catalogue_page.graphql").read(), "variables": {"first": 20}})
+with open(lua, "w") as f:
+    f.write(f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = {json.dumps(body)}\n')
+PYTHON
+
+# Ticks of 10 ms that the server and, where there is one, the local PostgreSQL have used.
+ticks() {
+    for pid in $server $(pgrep -x postgres || true); do awk '{ print $14 + $15 }' "/proc/$pid/stat" 2>/dev/null || true; done |
+        awk '{ sum += $1 } END { print sum }'
+}
+wrk -t1 -c16 -d2 -s "$work/page.lua" "$url/graphql" >/dev/null
+before=$(ticks)
+wrk -t1 -c16 -d"$seconds" --latency -s "$work/page.lua" "$url/graphql" | tee "$work/wrk"
+after=$(ticks)
+awk -v ticks=$((after - before)) '/requests in/ { printf "CPU: %.3f ms a request, server and database together\n", ticks * 10 / $1 }' "$work/wrk"
+awk '/VmRSS/ { printf "memory: %.0f MB resident\n", $2 / 1024 }' "/proc/$server/status"

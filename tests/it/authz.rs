@@ -1,0 +1,288 @@
+//! Who may do what: every root field, every guarded field, and the second gate below GraphQL, in every service.
+//!
+//! Nothing is allowed by being forgotten: a new field or a new method without a row in a table here fails a test.
+
+use mercato::domain::permission::Permission::{
+    self, ManageSettings, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
+};
+use serde_json::json;
+
+use crate::schema::{Introspected, name};
+use crate::support::{Client, Reply, TestApp, both};
+
+mod services;
+
+/// Root fields that anybody may read, each with a document that is valid.
+const PUBLIC: &[(&str, &str)] = &[
+    ("shop", "{ shop { name } }"),
+    ("node", "{ node(id: <product>) { id } }"),
+    ("nodes", "{ nodes(ids: [<product>, <location>]) { id } }"),
+    ("product", "{ product(id: <product>) { title } }"),
+    ("productByHandle", r#"{ productByHandle(handle: "mug") { title } }"#),
+    ("products", "{ products(first: 1) { nodes { title } } }"),
+    ("productRecommendations", "{ productRecommendations(productId: <product>) { title } }"),
+    ("productTags", "{ productTags(first: 1) { nodes } }"),
+    ("productTypes", "{ productTypes(first: 1) { nodes } }"),
+    ("collection", "{ collection(id: <collection>) { title } }"),
+    ("collectionByHandle", r#"{ collectionByHandle(handle: "mugs") { title } }"#),
+    ("collections", "{ collections(first: 1) { nodes { title } } }"),
+];
+
+/// Root fields that want a permission. What they are asked for is valid; that it is refused for another reason, as an
+/// unknown id is, is an answer for those who may.
+const GUARDED: &[(&str, Permission, &str)] = &[
+    ("location", ReadInventory, "{ location(id: <location>) { name } }"),
+    ("locations", ReadInventory, "{ locations(first: 1) { nodes { name } } }"),
+    (
+        "productCreate",
+        WriteProducts,
+        r#"mutation { productCreate(product: { title: "Bowl" }) { product { title } userErrors { code } } }"#,
+    ),
+    (
+        "productUpdate",
+        WriteProducts,
+        r#"mutation { productUpdate(product: { id: <product>, title: "Cup" }) { product { title } userErrors { code } } }"#,
+    ),
+    ("productDelete", WriteProducts, "mutation { productDelete(input: { id: <none> }) { userErrors { code } } }"),
+    (
+        "productVariantsBulkCreate",
+        WriteProducts,
+        "mutation { productVariantsBulkCreate(productId: <product>, variants: [{}]) { userErrors { code } } }",
+    ),
+    (
+        "productVariantsBulkUpdate",
+        WriteProducts,
+        "mutation {
+            productVariantsBulkUpdate(productId: <product>, variants: [{ id: <variant>, price: 7 }]) { userErrors { code } }
+        }",
+    ),
+    (
+        "productVariantsBulkDelete",
+        WriteProducts,
+        "mutation { productVariantsBulkDelete(productId: <none>, variantsIds: [<variant>]) { userErrors { code } } }",
+    ),
+    (
+        "collectionCreate",
+        WriteProducts,
+        r#"mutation { collectionCreate(collection: { title: "Bowls" }) { userErrors { code } } }"#,
+    ),
+    (
+        "collectionUpdate",
+        WriteProducts,
+        r#"mutation { collectionUpdate(collection: { id: <collection>, title: "Cups" }) { userErrors { code } } }"#,
+    ),
+    (
+        "collectionDelete",
+        WriteProducts,
+        "mutation { collectionDelete(input: { id: <no collection> }) { userErrors { code } } }",
+    ),
+    (
+        "collectionAddProducts",
+        WriteProducts,
+        "mutation { collectionAddProducts(id: <collection>, productIds: [<product>]) { userErrors { code } } }",
+    ),
+    (
+        "collectionRemoveProducts",
+        WriteProducts,
+        "mutation { collectionRemoveProducts(id: <collection>, productIds: [<product>]) { userErrors { code } } }",
+    ),
+    (
+        "inventoryAdjustQuantities",
+        WriteInventory,
+        r#"mutation {
+            inventoryAdjustQuantities(
+                input: { reason: "received", changes: [{ variantId: <variant>, locationId: <location>, delta: 1 }] }
+            ) { userErrors { code } }
+        }"#,
+    ),
+    (
+        "inventorySetQuantities",
+        WriteInventory,
+        r#"mutation {
+            inventorySetQuantities(input: {
+                reason: "counted", ignoreCompareQuantity: true,
+                quantities: [{ variantId: <variant>, locationId: <location>, quantity: 1 }]
+            }) { userErrors { code } }
+        }"#,
+    ),
+    ("locationCreate", ManageSettings, r#"mutation { locationCreate(input: { name: "Attic" }) { userErrors { code } } }"#),
+    (
+        "locationUpdate",
+        ManageSettings,
+        r#"mutation { locationUpdate(id: <location>, input: { name: "Cellar" }) { userErrors { code } } }"#,
+    ),
+];
+
+/// Guarded fields of types that anybody may read.
+const GUARDED_FIELDS: &[(&str, Permission, &str)] = &[
+    ("Product.status", ReadProducts, "{ product(id: <product>) { status } }"),
+    (
+        "Collection.ruleSet",
+        ReadProducts,
+        "{ collection(id: <collection>) { ruleSet { appliedDisjunctively } } }",
+    ),
+    ("Collection.sortOrder", ReadProducts, "{ collection(id: <collection>) { sortOrder } }"),
+    (
+        "ProductVariant.inventoryPolicy",
+        ReadProducts,
+        "{ node(id: <variant>) { ...on ProductVariant { inventoryPolicy } } }",
+    ),
+    (
+        "ProductVariant.inventoryTracked",
+        ReadProducts,
+        "{ node(id: <variant>) { ...on ProductVariant { inventoryTracked } } }",
+    ),
+    (
+        "ProductVariant.inventoryLevels",
+        ReadInventory,
+        "{ node(id: <variant>) { ...on ProductVariant { inventoryLevels { onHand } } } }",
+    ),
+];
+
+/// What somebody gets who asks for a field.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Allowed,
+    Unauthenticated,
+    Forbidden,
+    /// The document is wrong, or the server is: neither is an answer to who may what.
+    Broken(String),
+}
+
+impl Verdict {
+    fn of(reply: &Reply) -> Self {
+        if reply.errors().is_empty() {
+            return Self::Allowed;
+        }
+        match reply.code() {
+            "UNAUTHENTICATED" => Self::Unauthenticated,
+            "FORBIDDEN" => Self::Forbidden,
+            _ => Self::Broken(reply.message().to_owned()),
+        }
+    }
+}
+
+/// A shop with one of each thing, to be asked about.
+struct Shop {
+    app: TestApp,
+    ids: [(&'static str, String); 6],
+}
+
+impl Shop {
+    async fn open(app: TestApp) -> Self {
+        let product = app.create_product(json!({ "title": "Mug" })).await;
+        let variant = app.variants_of(&product).await.remove(0);
+        let collection = app.create_collection(json!({ "title": "Mugs" })).await;
+        let location = app.create_location("Shelf").await;
+        let none = "00000000-0000-7000-8000-000000000000";
+        let ids = [
+            ("<product>", product),
+            ("<variant>", variant),
+            ("<collection>", collection),
+            ("<location>", location),
+            ("<none>", format!("gid://mercato/Product/{none}")),
+            ("<no collection>", format!("gid://mercato/Collection/{none}")),
+        ];
+        Self { app, ids }
+    }
+
+    async fn verdict(&self, client: &Client, document: &str) -> Verdict {
+        let fill = |text: String, (mark, id): &(&str, String)| text.replace(mark, &format!("\"{id}\""));
+        Verdict::of(&client.ask(&self.ids.iter().fold(document.to_owned(), fill)).await)
+    }
+
+    /// Somebody of each kind, and what is to become of them where a permission is needed.
+    fn everybody(&self, needed: Permission) -> [(&'static str, Client, Verdict); 4] {
+        let others: Vec<Permission> =
+            Permission::ALL.iter().copied().filter(|other| *other != needed).collect();
+        [
+            ("anonymous", self.app.anonymous(), Verdict::Unauthenticated),
+            ("a customer", self.app.customer(), Verdict::Forbidden),
+            ("staff without the permission", self.app.staff(&others), Verdict::Forbidden),
+            ("staff with it", self.app.staff(&[needed]), Verdict::Allowed),
+        ]
+    }
+
+    async fn check(&self, guarded: &[(&str, Permission, &str)]) {
+        for (field, needed, document) in guarded {
+            for (who, client, expected) in self.everybody(*needed) {
+                assert_eq!(self.verdict(&client, document).await, expected, "{field} for {who}");
+            }
+        }
+    }
+}
+
+/// Names that are there and not in a table, and the other way around.
+fn differences(there: &[String], listed: &[&str]) -> Vec<String> {
+    let unlisted =
+        there.iter().filter(|name| !listed.contains(&name.as_str())).map(|name| format!("{name} has no row"));
+    let gone = listed.iter().filter(|name| !there.iter().any(|known| known == *name));
+    unlisted.chain(gone.map(|name| format!("{name} is not there"))).collect()
+}
+
+both!(everybody_may_read_what_is_public);
+async fn everybody_may_read_what_is_public(app: TestApp) {
+    let shop = Shop::open(app).await;
+    for (field, document) in PUBLIC {
+        for client in [shop.app.anonymous(), shop.app.customer(), shop.app.staff(&[]), shop.app.admin()] {
+            assert_eq!(shop.verdict(&client, document).await, Verdict::Allowed, "{field} for {client:?}");
+        }
+    }
+}
+
+both!(root_fields_are_for_those_with_the_permission);
+async fn root_fields_are_for_those_with_the_permission(app: TestApp) {
+    Shop::open(app).await.check(GUARDED).await;
+}
+
+both!(guarded_fields_are_for_those_with_the_permission);
+async fn guarded_fields_are_for_those_with_the_permission(app: TestApp) {
+    Shop::open(app).await.check(GUARDED_FIELDS).await;
+}
+
+both!(what_is_guarded_is_not_reached_by_its_id_either);
+async fn what_is_guarded_is_not_reached_by_its_id_either(app: TestApp) {
+    let draft = app.create_product(json!({ "title": "Mug", "status": "DRAFT" })).await;
+    let variant = app.variants_of(&draft).await.remove(0);
+    let location = app.create_location("Shelf").await;
+    let variables = json!({ "ids": [draft, variant, location] });
+    let document = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+    for client in [app.anonymous(), app.customer(), app.staff(&[WriteProducts, WriteInventory])] {
+        assert_eq!(
+            client.ask_with(document, variables.clone()).await.ok()["nodes"],
+            json!([null, null, null])
+        );
+    }
+    let all = app.staff(&[ReadProducts, ReadInventory]).ask_with(document, variables).await.ok();
+    assert!(all["nodes"].as_array().unwrap().iter().all(|node| !node.is_null()));
+}
+
+#[tokio::test]
+async fn every_root_field_has_its_row() {
+    let schema = Introspected::by(&TestApp::sqlite().await.admin()).await;
+    let roots = ["queryType", "mutationType"].into_iter().flat_map(|root| schema.root_fields(root));
+    let there: Vec<String> = roots.map(|field| name(field).to_owned()).collect();
+    let public = PUBLIC.iter().map(|(field, _)| *field);
+    let listed: Vec<&str> = public.chain(GUARDED.iter().map(|(field, ..)| *field)).collect();
+    assert_eq!(differences(&there, &listed), Vec::<String>::new());
+    // The check is one that can fail.
+    assert_eq!(differences(&["new".to_owned()], &["old"]), ["new has no row", "old is not there"]);
+}
+
+#[tokio::test]
+async fn every_hidden_field_of_a_shown_type_has_its_row() {
+    let app = TestApp::sqlite().await;
+    let (all, shown) = (Introspected::by(&app.admin()).await, Introspected::by(&app.anonymous()).await);
+    let fields = |schema: &Introspected| -> Vec<String> { schema.fields() };
+    let shown_fields = fields(&shown);
+    let is_of_shown_type = |field: &String| {
+        let of = field.split_once('.').map(|(of, _)| of);
+        of.is_some_and(|of| shown.find(of).is_some() && !all.is_root(of))
+    };
+    let hidden: Vec<String> = fields(&all)
+        .into_iter()
+        .filter(|field| is_of_shown_type(field) && !shown_fields.contains(field))
+        .collect();
+    let listed: Vec<&str> = GUARDED_FIELDS.iter().map(|(field, ..)| *field).collect();
+    assert_eq!(differences(&hidden, &listed), Vec::<String>::new());
+}

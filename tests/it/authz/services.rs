@@ -1,0 +1,159 @@
+//! The second gate: services refuse by themselves whom the guards of GraphQL should have stopped, since guards are skipped on
+//! fields that are reached through an interface, and commands and jobs have none.
+
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::Arc;
+
+use mercato::app::App;
+use mercato::auth::Actor;
+use mercato::context::OpContext;
+use mercato::domain::ids::{CollectionId, LocationId, ProductId};
+use mercato::domain::page::PageRequest;
+use mercato::domain::permission::Permission::{
+    self, ManageSettings, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
+};
+use mercato::error::{Error, ErrorCode};
+use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, ProductPatch, VariantStrategy};
+use mercato::services::inventory::LocationPatch;
+use mercato::services::product_export::ExportError;
+use mercato::services::product_import::ImportError;
+
+use super::differences;
+use crate::support::{TestApp, both};
+
+/// Methods that want permissions, by file and name.
+const GATED: &[(&str, &[Permission])] = &[
+    ("products.create", &[WriteProducts]),
+    ("products.update", &[WriteProducts]),
+    ("products.delete", &[WriteProducts]),
+    ("variants.create", &[WriteProducts]),
+    ("variants.update", &[WriteProducts]),
+    ("variants.delete", &[WriteProducts]),
+    ("collections.create", &[WriteProducts]),
+    ("collections.update", &[WriteProducts]),
+    ("collections.delete", &[WriteProducts]),
+    ("collections.add_products", &[WriteProducts]),
+    ("collections.remove_products", &[WriteProducts]),
+    ("inventory.adjust", &[WriteInventory]),
+    ("inventory.set", &[WriteInventory]),
+    ("inventory.locations", &[ReadInventory]),
+    ("inventory.create_location", &[ManageSettings]),
+    ("inventory.update_location", &[ManageSettings]),
+    ("product_import.run", &[WriteProducts, WriteInventory]),
+    ("product_export.run", &[ReadProducts]),
+];
+
+/// Methods that answer anybody, with what that somebody may see.
+const OPEN: &[&str] = &[
+    "read.products",
+    "read.recommendations",
+    "read.tags",
+    "read.types",
+    "read.collections",
+    "read.is_empty",
+    "read.product",
+];
+
+/// Calls a method with as little as it takes.
+async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
+    let (product, collection, location) =
+        (ProductId::generate(), CollectionId::generate(), LocationId::generate());
+    let services = &app.services;
+    match method {
+        "products.create" => services.products.create(op, &NewProduct::default()).await.map(drop),
+        "products.update" => services.products.update(op, product, &ProductPatch::default()).await.map(drop),
+        "products.delete" => services.products.delete(op, product).await,
+        "variants.create" => {
+            services.variants.create(op, product, VariantStrategy::Default, &[]).await.map(drop)
+        }
+        "variants.update" => services.variants.update(op, product, &[]).await.map(drop),
+        "variants.delete" => services.variants.delete(op, product, &[]).await.map(drop),
+        "collections.create" => services.collections.create(op, &NewCollection::default()).await.map(drop),
+        "collections.update" => {
+            services.collections.update(op, collection, &CollectionPatch::default()).await.map(drop)
+        }
+        "collections.delete" => services.collections.delete(op, collection).await,
+        "collections.add_products" => services.collections.add_products(op, collection, &[]).await.map(drop),
+        "collections.remove_products" => {
+            services.collections.remove_products(op, collection, &[]).await.map(drop)
+        }
+        "inventory.adjust" => services.inventory.adjust(op, "counted", &[], None).await.map(drop),
+        "inventory.set" => services.inventory.set(op, "counted", &[], None).await.map(drop),
+        "inventory.locations" => services.inventory.locations(op, &PageRequest::first(1)).await.map(drop),
+        "inventory.create_location" => {
+            services.inventory.create_location(op, &LocationPatch::default()).await.map(drop)
+        }
+        "inventory.update_location" => {
+            services.inventory.update_location(op, location, &LocationPatch::default()).await.map(drop)
+        }
+        "product_import.run" => match app.import.run(op, Cursor::new("Handle,Title\n"), true, |_| {}).await {
+            Err(ImportError::Shop(error)) => Err(error),
+            other => other.map(drop).map_err(|error| Error::BadInput(error.to_string())),
+        },
+        "product_export.run" => match app.export.run(op, Vec::new(), |_| {}).await {
+            Err(ExportError::Read(error)) => Err(error),
+            other => other.map(drop).map_err(|error| Error::BadInput(error.to_string())),
+        },
+        other => panic!("`{other}` is in the table, and nothing calls it"),
+    }
+}
+
+/// Whether a method let somebody through; what it then thinks of its input is another matter.
+async fn refusal(app: &TestApp, actor: Actor, method: &str) -> Option<ErrorCode> {
+    let op = OpContext::new(actor, "a-request".into(), Arc::clone(&app.clock) as _);
+    let code = call(&app.app, &op, method).await.err().map(|error| error.code());
+    code.filter(|code| matches!(code, ErrorCode::Unauthenticated | ErrorCode::Forbidden))
+}
+
+both!(services_refuse_those_without_the_permission);
+async fn services_refuse_those_without_the_permission(app: TestApp) {
+    let staff = |permissions: Vec<Permission>| Actor::Staff { name: "staff".to_owned(), permissions };
+    for (method, needed) in GATED {
+        assert_eq!(
+            refusal(&app, Actor::Anonymous, method).await,
+            Some(ErrorCode::Unauthenticated),
+            "{method}"
+        );
+        assert_eq!(refusal(&app, Actor::Customer, method).await, Some(ErrorCode::Forbidden), "{method}");
+        for missing in *needed {
+            let others = Permission::ALL.iter().copied().filter(|other| other != missing).collect();
+            assert_eq!(
+                refusal(&app, staff(others), method).await,
+                Some(ErrorCode::Forbidden),
+                "{method} without {missing}"
+            );
+        }
+        assert_eq!(refusal(&app, staff(needed.to_vec()), method).await, None, "{method} with {needed:?}");
+        assert_eq!(refusal(&app, Actor::System, method).await, None, "{method} for the shop itself");
+    }
+}
+
+#[test]
+fn every_method_of_a_service_is_gated_or_said_to_be_open() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/services");
+    let there = methods(&root);
+    let listed: Vec<&str> = GATED.iter().map(|(method, _)| *method).chain(OPEN.iter().copied()).collect();
+    assert_eq!(differences(&there, &listed), Vec::<String>::new());
+}
+
+/// The public methods below a folder that are called in a context: `async fn name(&self, op: &OpContext, …)`.
+fn methods(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(methods(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let file = path.file_stem().unwrap().to_str().unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let signatures = text.split("pub async fn ").skip(1).filter_map(|rest| rest.split_once('('));
+            let in_context = signatures.filter(|(_, arguments)| {
+                let arguments = arguments.split_whitespace().collect::<Vec<_>>().join(" ");
+                arguments.starts_with("&self, op: &OpContext")
+            });
+            found.extend(in_context.map(|(name, _)| format!("{file}.{}", name.split('<').next().unwrap())));
+        }
+    }
+    found
+}

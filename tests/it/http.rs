@@ -1,0 +1,361 @@
+//! The server as HTTP clients meet it: what it accepts, what it refuses and how, and what stands in the headers.
+
+use std::io::Read;
+
+use hyper::Request;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Database, Reply, TestApp, both, request};
+
+const NAME: &str = "{ shop { name } }";
+
+/// A request to the endpoint with a JSON body.
+fn post(body: &Value) -> Request<String> {
+    request("POST", "/graphql").header("content-type", "application/json").body(body.to_string()).unwrap()
+}
+
+fn get(path: &str) -> Request<String> {
+    request("GET", path).body(String::new()).unwrap()
+}
+
+/// Insists that a reply is an error with this status and code, and that its request can be found in the log.
+#[track_caller]
+fn assert_refused(reply: &Reply, status: u16, code: &str) {
+    assert_eq!((reply.status(), reply.code()), (status, code), "{:#}", reply.body());
+    let id = reply.header("x-request-id");
+    assert!(!id.is_empty());
+    for error in reply.errors() {
+        assert_eq!(error["extensions"]["requestId"], id);
+    }
+}
+
+#[tokio::test]
+async fn a_query_can_be_sent_by_get() {
+    let app = TestApp::sqlite().await;
+    let reply = Reply::new(app.send(get("/graphql?query=%7B+shop+%7B+name+%7D+%7D")).await).ok();
+    assert_eq!(reply["shop.name"], "Mercato");
+
+    let path = "/graphql?query=query+A($handle:String!)%7Bproduct(handle:$handle)%7Btitle%7D%7Dquery+B%7Bshop%7Bid%7D%7D\
+                &operationName=A&variables=%7B%22handle%22:%22mug%22%7D";
+    assert!(Reply::new(app.send(get(path)).await).ok()["product"].is_null());
+}
+
+#[tokio::test]
+async fn one_of_several_operations_is_chosen_by_name() {
+    let app = TestApp::sqlite().await;
+    let query = "query A { shop { name } } query B { shop { moneyFormat } }";
+    let reply = Reply::new(app.send(post(&json!({ "query": query, "operationName": "B" }))).await).ok();
+    assert!(reply["shop.moneyFormat"].is_string());
+    let reply = Reply::new(app.send(post(&json!({ "query": query, "operationName": "C" }))).await);
+    assert_eq!(reply.code(), "BAD_USER_INPUT");
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_with_a_sentence() {
+    let app = TestApp::with(Database::sqlite().await.unwrap(), &[("BODY_LIMIT", "2048")]).await;
+    let typed = |kind: &str, body: &str| {
+        request("POST", "/graphql").header("content-type", kind).body(body.to_owned()).unwrap()
+    };
+    let mutation =
+        "/graphql?query=mutation%7BproductCreate(product:%7Btitle:%22Mug%22%7D)%7Bproduct%7Bid%7D%7D%7D";
+    let cases = [
+        (get(mutation), "GET is for queries"),
+        (get("/graphql"), "send a document in `query`"),
+        (get("/graphql?query=%7Bshop%7Bname%7D%7D&variables=x"), "`variables` is no JSON object"),
+        (typed("application/json", r#"[{"query": "{ shop { name } }"}]"#), "batches are not served"),
+        (typed("application/json", r#"{"query": "#), "the body is no JSON request"),
+        (typed("application/json", r#"{"query": 5}"#), "the body is no JSON request"),
+        (typed("application/json", r#"{"query": "  "}"#), "send a document in `query`"),
+        (typed("application/json", "{}"), "send a document in `query`"),
+        (typed("text/plain", r#"{"query": "{ shop { name } }"}"#), "application/json"),
+        (typed("application/x-www-form-urlencoded", "query=%7B+shop+%7B+name+%7D+%7D"), "application/json"),
+        (request("POST", "/graphql").body(json!({ "query": NAME }).to_string()).unwrap(), "application/json"),
+        (post(&json!({ "query": format!("{NAME} #{}", "x".repeat(2048)) })), "larger than 2048 bytes"),
+        (request("PUT", "/graphql").body(String::new()).unwrap(), "send POST, or GET for queries"),
+    ];
+    for (request, sentence) in cases {
+        let reply = Reply::new(app.send(request).await);
+        assert_refused(&reply, 400, "BAD_USER_INPUT");
+        assert!(reply.message().contains(sentence), "{:#}, not {sentence}", reply.body());
+    }
+}
+
+#[tokio::test]
+async fn a_document_can_be_sent_bare() {
+    let app = TestApp::sqlite().await;
+    let bare = request("POST", "/graphql").header("content-type", "application/graphql; charset=utf-8");
+    assert_eq!(Reply::new(app.send(bare.body(NAME.to_owned()).unwrap()).await).ok()["shop.name"], "Mercato");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_document_is_told_with_its_place() {
+    let client = TestApp::sqlite().await;
+    for (document, sentence) in [
+        ("{ shop { name ", "expected"),
+        ("{ shop { nonsense } }", "nonsense"),
+        ("query($handle: String!) { product(handle: $handle) { title } }", "handle"),
+        (r#"{ product(handle: 5) { title } }"#, "handle"),
+    ] {
+        let reply = client.anonymous().ask(document).await;
+        assert_refused(&reply, 200, "BAD_USER_INPUT");
+        assert!(reply.message().contains(sentence), "{:#}", reply.body());
+        assert!(reply.errors()[0]["locations"][0]["line"].is_u64(), "{:#}", reply.body());
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_a_request_id_of_its_own() {
+    let app = TestApp::sqlite().await;
+    let (first, second) = (app.anonymous().ask(NAME).await.ok(), app.anonymous().ask(NAME).await.ok());
+    assert!(!first.header("x-request-id").is_empty());
+    assert_ne!(first.header("x-request-id"), second.header("x-request-id"));
+}
+
+#[tokio::test]
+async fn a_token_that_is_none_of_ours_is_refused() {
+    let app = TestApp::sqlite().await;
+    for value in ["Bearer nonsense", "Bearer", "Bearer ", "Basic YTpi", "the-admins-token"] {
+        let mut request = post(&json!({ "query": NAME }));
+        request.headers_mut().insert("authorization", value.parse().unwrap());
+        assert_refused(&Reply::new(app.send(request).await), 401, "UNAUTHENTICATED");
+    }
+    // The scheme's letter case is nobody's business.
+    let mut request = post(&json!({ "query": "{ locations(first: 1) { nodes { name } } }" }));
+    request.headers_mut().insert("authorization", "bearer the-admins-token".parse().unwrap());
+    Reply::new(app.send(request).await).assert_ok();
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_not_found_in_json() {
+    let app = TestApp::sqlite().await;
+    for path in ["/nothing", "/graphql/more", "/api/2025-01/other.json", "/demo/../Cargo.toml"] {
+        let answer = app.send(get(path)).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("content-type")),
+            (404, "application/json"),
+            "{path}"
+        );
+        assert_eq!(answer.json(), json!({ "error": "not found" }));
+    }
+}
+
+#[tokio::test]
+async fn the_front_door_leads_to_graphiql() {
+    let answer = TestApp::sqlite().await.send(get("/")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/graphiql"));
+}
+
+#[tokio::test]
+async fn the_storefront_path_is_the_same_endpoint() {
+    let app = TestApp::sqlite().await;
+    let body = json!({ "query": "query($id: ID!) { node(id: $id) { id } shop { name } }", "variables": { "id": "x" } });
+    let client = app.anonymous();
+    let mut replies = Vec::new();
+    for path in ["/graphql", "/api/2025-01/graphql.json", "/api/unstable/graphql.json"] {
+        let mut reply = client.post(path, &body).await.body().clone();
+        reply["errors"][0]["extensions"]["requestId"].take();
+        replies.push(reply);
+    }
+    assert!(replies.iter().all(|reply| *reply == replies[0]), "{replies:#?}");
+}
+
+#[tokio::test]
+async fn answers_are_compressed_for_those_who_ask() {
+    let app = TestApp::sqlite().await;
+    app.seed_demo().await;
+    let body = json!({ "query": "{ products(first: 30) { nodes { title description } } }" });
+    let plain = app.send(post(&body)).await;
+    assert_eq!(plain.header("content-encoding"), "");
+    for encoding in ["gzip", "br"] {
+        let mut request = post(&body);
+        request.headers_mut().insert("accept-encoding", encoding.parse().unwrap());
+        let answer = app.send(request).await;
+        assert_eq!(answer.header("content-encoding"), encoding);
+        assert!(answer.body.len() < plain.body.len());
+        let mut text = String::new();
+        match encoding {
+            "gzip" => flate2::read::GzDecoder::new(&answer.body[..]).read_to_string(&mut text).unwrap(),
+            _ => brotli::Decompressor::new(&answer.body[..], 4096).read_to_string(&mut text).unwrap(),
+        };
+        assert_eq!(text.as_bytes(), plain.body);
+    }
+}
+
+/// What a browser asks before it lets a page of another origin send a request.
+fn preflight(origin: &str) -> Request<String> {
+    let request = request("OPTIONS", "/graphql").header("origin", origin);
+    let request = request.header("access-control-request-method", "POST");
+    let headers = "authorization,content-type,x-shopify-storefront-access-token";
+    request.header("access-control-request-headers", headers).body(String::new()).unwrap()
+}
+
+#[tokio::test]
+async fn pages_of_any_origin_may_ask() {
+    let app = TestApp::sqlite().await;
+    let answer = app.send(preflight("https://shop.example")).await;
+    assert!(answer.status.is_success(), "{answer:?}");
+    assert!(
+        ["*", "https://shop.example"].contains(&answer.header("access-control-allow-origin")),
+        "{answer:?}"
+    );
+    assert!(answer.header("access-control-allow-methods").contains("POST"), "{answer:?}");
+    let allowed = answer.header("access-control-allow-headers").to_lowercase();
+    assert!(
+        allowed.contains("authorization") && allowed.contains("x-shopify-storefront-access-token"),
+        "{answer:?}"
+    );
+    assert_eq!(answer.header("access-control-allow-credentials"), "");
+
+    let mut request = post(&json!({ "query": NAME }));
+    request.headers_mut().insert("origin", "https://shop.example".parse().unwrap());
+    let answer = app.send(request).await;
+    assert!(
+        ["*", "https://shop.example"].contains(&answer.header("access-control-allow-origin")),
+        "{answer:?}"
+    );
+    assert!(answer.header("access-control-expose-headers").contains("x-request-id"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn pages_of_listed_origins_alone_may_ask() {
+    let settings = [("CORS_ORIGINS", "https://shop.example, https://other.example")];
+    let app = TestApp::with(Database::sqlite().await.unwrap(), &settings).await;
+    for origin in ["https://shop.example", "https://other.example"] {
+        assert_eq!(app.send(preflight(origin)).await.header("access-control-allow-origin"), origin);
+    }
+    assert_eq!(app.send(preflight("https://evil.example")).await.header("access-control-allow-origin"), "");
+}
+
+both!(health_tells_that_the_database_answers);
+async fn health_tells_that_the_database_answers(app: TestApp) {
+    let answer = app.send(get("/health")).await;
+    let kind = match app.database() {
+        Database::Sqlite(..) => "SQLite",
+        Database::Postgres(..) => "PostgreSQL",
+    };
+    assert_eq!(answer.status, 200);
+    let health = answer.json();
+    assert_eq!(
+        (&health["status"], &health["database"]),
+        (&json!("ok"), &json!({ "status": "ok", "kind": kind }))
+    );
+}
+
+#[tokio::test]
+async fn buyers_may_say_where_and_in_which_language_they_shop() {
+    let client = TestApp::sqlite().await;
+    let client = client.anonymous();
+    client.ask("query @inContext(country: GB, language: EN) { shop { name } }").await.assert_ok();
+    client.ask("query @inContext(language: PT_BR) { shop { name } }").await.assert_ok();
+
+    let document = "query Named($country: CountryCode, $language: LanguageCode = FR)
+        @inContext(country: $country, language: $language) { shop { name } }";
+    for variables in [
+        json!({ "country": "GB", "language": "EN" }),
+        json!({ "country": null }),
+        json!({ "language": null }),
+        json!({}),
+    ] {
+        client.ask_with(document, variables).await.assert_ok();
+    }
+}
+
+#[tokio::test]
+async fn a_country_or_language_that_is_none_is_refused() {
+    let client = TestApp::sqlite().await;
+    let client = client.anonymous();
+    let by_variable = "query($country: CountryCode, $language: LanguageCode)
+        @inContext(country: $country, language: $language) { shop { name } }";
+    for (document, variables) in [
+        ("query @inContext(country: QQ) { shop { name } }", json!({})),
+        ("query @inContext(language: QQ) { shop { name } }", json!({})),
+        ("query @inContext(country: 5) { shop { name } }", json!({})),
+        (by_variable, json!({ "country": "QQ" })),
+        (by_variable, json!({ "language": "english" })),
+    ] {
+        let reply = client.ask_with(document, variables).await;
+        assert_eq!(reply.code(), "BAD_USER_INPUT", "{document}");
+        assert!(reply.data().is_null());
+    }
+    let on_a_field = client.ask("{ shop @inContext(country: GB) { name } }").await;
+    assert_eq!(on_a_field.code(), "BAD_USER_INPUT");
+}
+
+#[tokio::test]
+async fn documents_nest_only_so_deep() {
+    let client = TestApp::sqlite().await;
+    let nested = |times: usize| {
+        let open = "variants(first: 1) { nodes { product { ".repeat(times);
+        format!("{{ products(first: 1) {{ nodes {{ {open} title {} }} }} }}", "} } } ".repeat(times))
+    };
+    client.anonymous().ask(&nested(4)).await.assert_ok();
+    for (times, sentence) in [(8, "nested too deep"), (400, "recursion limit")] {
+        let reply = client.anonymous().ask(&nested(times)).await;
+        assert_eq!(reply.code(), "BAD_USER_INPUT");
+        assert!(reply.message().contains(sentence), "{}", reply.message());
+    }
+}
+
+#[tokio::test]
+async fn pages_have_only_so_many_items() {
+    let client = TestApp::sqlite().await;
+    for (arguments, sentence) in [
+        ("first: 251", "from 0 to 250"),
+        ("first: 2147483647", "from 0 to 250"),
+        ("last: 251", "from 0 to 250"),
+        ("first: -1", "from 0 to 250"),
+        ("first: 1, last: 1", "only one of"),
+        ("reverse: true", "one of `first` and `last`"),
+        ("first: 1, before: \"x\"", "goes with"),
+        ("first: 1, after: \"x\"", "none of ours"),
+    ] {
+        let reply =
+            client.anonymous().ask(&format!("{{ products({arguments}) {{ nodes {{ id }} }} }}")).await;
+        assert_eq!(reply.code(), "BAD_USER_INPUT", "{arguments}");
+        assert!(reply.message().contains(sentence), "{arguments}: {}", reply.message());
+    }
+    client.anonymous().ask("{ products(first: 250) { nodes { id } } }").await.assert_ok();
+}
+
+both!(an_error_of_the_database_tells_no_sql);
+async fn an_error_of_the_database_tells_no_sql(app: TestApp) {
+    app.database().run("ALTER TABLE products RENAME TO products_gone").await;
+    let reply = app.anonymous().ask("{ products(first: 1) { nodes { id } } }").await;
+    assert_refused(&reply, 200, "INTERNAL");
+    assert_eq!(reply.message(), "internal error");
+    let body = reply.body().to_string().to_lowercase();
+    for word in ["select", "products_gone", "relation", "no such table", "sqlite", ".rs"] {
+        assert!(!body.contains(word), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_running_when_the_server_is_told_to_stop_is_answered() {
+    let app = TestApp::sqlite().await;
+    let address = app.address;
+    let body = json!({ "query": NAME }).to_string();
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /graphql HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         expect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    // The server asks for the body: from here on the request is running.
+    let mut asked = [0; 25];
+    connection.read_exact(&mut asked).await.unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+
+    let stopped = tokio::spawn(app.stop());
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!stopped.is_finished(), "the server stopped before it had answered");
+    connection.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains(r#"{"name":"Mercato"}"#), "{answer}");
+    stopped.await.unwrap();
+}

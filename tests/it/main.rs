@@ -1,0 +1,22 @@
+//! The integration tests: the real server, over its real socket, on both databases.
+//!
+//! One binary, so that it is linked once and shares one PostgreSQL server. A module is an area of the shop, or a rule about
+//! the whole: who may do what (`authz`), what the schema looks like (`schema`), how the source is laid out (`tidy`). How a
+//! test is written stands at the top of `support`.
+
+mod authz;
+mod catalog_read;
+mod catalog_variants;
+mod catalog_write;
+mod cli;
+mod graphiql;
+mod http;
+mod import_export;
+mod inventory;
+mod loaders;
+mod schema;
+mod search;
+mod smoke;
+mod storefront;
+mod support;
+mod tidy;

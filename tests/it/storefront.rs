@@ -1,0 +1,169 @@
+//! Storefronts that were written for the Shopify Storefront API are served as they are: what Next.js Commerce and Hydrogen
+//! ask for, in documents of our own with the same operations, variables and fields, is answered by the demo shop.
+//!
+//! Next.js Commerce sends fourteen operations. Six are here; those for carts, menus and pages come with carts, menus and pages.
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, Reply, TestApp, both};
+
+const GET_PRODUCT: &str = include_str!("storefront/get_product.graphql");
+const GET_PRODUCTS: &str = include_str!("storefront/get_products.graphql");
+const GET_PRODUCT_RECOMMENDATIONS: &str = include_str!("storefront/get_product_recommendations.graphql");
+const GET_COLLECTION: &str = include_str!("storefront/get_collection.graphql");
+const GET_COLLECTIONS: &str = include_str!("storefront/get_collections.graphql");
+const GET_COLLECTION_PRODUCTS: &str = include_str!("storefront/get_collection_products.graphql");
+const HYDROGEN_PRODUCT: &str = include_str!("storefront/hydrogen_product.graphql");
+
+/// Fragments, by the spread that wants them.
+const FRAGMENTS: [(&str, &str); 2] = [
+    ("...CommerceProduct", include_str!("storefront/product.fragment.graphql")),
+    ("...CommerceCollection", include_str!("storefront/collection.fragment.graphql")),
+];
+
+/// The most SQL statements that any page of a storefront may take, however much it shows.
+const STATEMENTS: u32 = 8;
+
+/// Sends a document with the fragments it spreads, as a storefront does that knows its endpoint by Shopify's path.
+async fn visit(buyer: &Client, document: &str, variables: Value) -> Reply {
+    let mut query = document.to_owned();
+    for (_, fragment) in FRAGMENTS.iter().filter(|(spread, _)| document.contains(spread)) {
+        query.push_str(fragment);
+    }
+    let body = json!({ "query": query, "variables": variables });
+    let reply = buyer.post("/api/2025-01/graphql.json", &body).await.ok();
+    assert!(reply.statements() <= STATEMENTS, "{} statements for {document}", reply.statements());
+    reply
+}
+
+/// One field of each node of a connection.
+fn each<'a>(reply: &'a Reply, connection: &str, field: &str) -> Vec<&'a Value> {
+    let edges = reply[&format!("{connection}.edges")].as_array().unwrap();
+    edges.iter().map(|edge| &edge["node"][field]).collect()
+}
+
+both!(next_js_commerce_shows_a_product);
+async fn next_js_commerce_shows_a_product(app: TestApp) {
+    app.seed_demo().await;
+    let reply = visit(&app.anonymous(), GET_PRODUCT, json!({ "handle": "linen-notebook" })).await;
+    assert_eq!(reply["product.title"], "Linen Notebook");
+    assert_eq!(reply["product.options.0.name"], "Size");
+    assert_eq!(
+        reply["product.priceRange.minVariantPrice"],
+        json!({ "amount": "16.00", "currencyCode": "USD" })
+    );
+    assert_eq!(
+        reply["product.variants.edges.0.node.selectedOptions.0"],
+        json!({ "name": "Size", "value": "A6" })
+    );
+    let url = reply["product.featuredImage.url"].as_str().unwrap();
+    assert_eq!(url, format!("http://{}/demo/linen-notebook-oat.svg", app.address));
+}
+
+both!(next_js_commerce_finds_no_page_for_an_unknown_handle);
+async fn next_js_commerce_finds_no_page_for_an_unknown_handle(app: TestApp) {
+    app.seed_demo().await;
+    let buyer = app.anonymous();
+    assert!(visit(&buyer, GET_PRODUCT, json!({ "handle": "no-such-thing" })).await["product"].is_null());
+    assert!(
+        visit(&buyer, GET_COLLECTION, json!({ "handle": "no-such-thing" })).await["collection"].is_null()
+    );
+    let products = visit(&buyer, GET_COLLECTION_PRODUCTS, json!({ "handle": "no-such-thing" })).await;
+    assert!(products["collection"].is_null());
+}
+
+both!(next_js_commerce_searches_and_sorts_products);
+async fn next_js_commerce_searches_and_sorts_products(app: TestApp) {
+    app.seed_demo().await;
+    let buyer = app.anonymous();
+    // Its sort menu: each entry as it is sent, and the first with nothing set at all.
+    let all = visit(&buyer, GET_PRODUCTS, json!({})).await;
+    for (sort, reverse) in
+        [("RELEVANCE", false), ("BEST_SELLING", false), ("CREATED_AT", true), ("PRICE", false)]
+    {
+        let sorted = visit(&buyer, GET_PRODUCTS, json!({ "sortKey": sort, "reverse": reverse })).await;
+        assert_eq!(each(&sorted, "products", "id").len(), each(&all, "products", "id").len(), "by {sort}");
+    }
+    let found =
+        visit(&buyer, GET_PRODUCTS, json!({ "query": "notebook", "sortKey": "PRICE", "reverse": true }))
+            .await;
+    let prices: Vec<f64> = each(&found, "products", "priceRange")
+        .into_iter()
+        .map(|range| range["minVariantPrice"]["amount"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert!(prices.len() > 1 && prices.is_sorted_by(|a, b| a >= b), "{prices:?}");
+    assert!(each(&found, "products", "handle").contains(&&json!("linen-notebook")));
+}
+
+both!(next_js_commerce_recommends_other_products);
+async fn next_js_commerce_recommends_other_products(app: TestApp) {
+    app.seed_demo().await;
+    let buyer = app.anonymous();
+    let product = visit(&buyer, GET_PRODUCT, json!({ "handle": "linen-notebook" })).await;
+    let id = &product["product.id"];
+    let reply = visit(&buyer, GET_PRODUCT_RECOMMENDATIONS, json!({ "productId": id })).await;
+    let others = reply["productRecommendations"].as_array().unwrap();
+    assert!(!others.is_empty() && others.iter().all(|other| other["id"] != *id));
+}
+
+both!(next_js_commerce_shows_collections_and_their_products);
+async fn next_js_commerce_shows_collections_and_their_products(app: TestApp) {
+    app.seed_demo().await;
+    let buyer = app.anonymous();
+    let all = visit(&buyer, GET_COLLECTIONS, json!({})).await;
+    let titles: Vec<&str> =
+        each(&all, "collections", "title").into_iter().map(|title| title.as_str().unwrap()).collect();
+    assert!(titles.len() > 5 && titles.is_sorted_by_key(|title| title.to_lowercase()), "{titles:?}");
+
+    let one = visit(&buyer, GET_COLLECTION, json!({ "handle": "stationery" })).await;
+    assert_eq!(one["collection.title"], "Stationery");
+
+    // The handles that its home page asks for, and its menu of sort orders.
+    for handle in ["hidden-homepage-featured-items", "hidden-homepage-carousel", "stationery"] {
+        let shown = visit(&buyer, GET_COLLECTION_PRODUCTS, json!({ "handle": handle })).await;
+        let shown = each(&shown, "collection.products", "id").len();
+        assert!(shown > 0, "{handle} is empty");
+        for sort in ["RELEVANCE", "BEST_SELLING", "CREATED", "PRICE"] {
+            let variables = json!({ "handle": handle, "sortKey": sort, "reverse": true });
+            let sorted = visit(&buyer, GET_COLLECTION_PRODUCTS, variables).await;
+            assert_eq!(each(&sorted, "collection.products", "id").len(), shown, "{handle} by {sort}");
+        }
+    }
+}
+
+both!(hydrogen_shows_the_chosen_variant_and_its_neighbours);
+async fn hydrogen_shows_the_chosen_variant_and_its_neighbours(app: TestApp) {
+    app.seed_demo().await;
+    let chosen = json!([{ "name": "Size", "value": "A6" }, { "name": "Color", "value": "Forest" }]);
+    let variables =
+        json!({ "handle": "linen-notebook", "selectedOptions": chosen, "country": "US", "language": "EN" });
+    let reply = visit(&app.anonymous(), HYDROGEN_PRODUCT, variables).await;
+    assert_eq!(reply["product.selectedOrFirstAvailableVariant.sku"], "QHP-LNB-A6-FOR");
+    assert_eq!(reply["product.selectedOrFirstAvailableVariant.product.handle"], "linen-notebook");
+
+    let neighbours = reply["product.adjacentVariants"].as_array().unwrap();
+    let differs = |neighbour: &Value| {
+        let options = neighbour["selectedOptions"].as_array().unwrap().iter();
+        options
+            .zip(chosen.as_array().unwrap())
+            .filter(|(option, chosen)| option["value"] != chosen["value"])
+            .count()
+    };
+    assert!(
+        !neighbours.is_empty() && neighbours.iter().all(|neighbour| differs(neighbour) == 1),
+        "{neighbours:#?}"
+    );
+
+    let values = reply["product.options.1.optionValues"].as_array().unwrap();
+    assert!(values.iter().all(|value| value["firstSelectableVariant"]["availableForSale"].is_boolean()));
+    let encoded = |which: &str| reply[&format!("product.encodedVariant{which}")].as_str().unwrap().to_owned();
+    assert!(encoded("Existence").starts_with("v1_") && encoded("Availability").starts_with("v1_"));
+}
+
+both!(hydrogen_shows_the_first_available_variant_where_none_is_chosen);
+async fn hydrogen_shows_the_first_available_variant_where_none_is_chosen(app: TestApp) {
+    app.seed_demo().await;
+    let variables = json!({ "handle": "linen-notebook", "selectedOptions": [] });
+    let reply = visit(&app.anonymous(), HYDROGEN_PRODUCT, variables).await;
+    assert_eq!(reply["product.selectedOrFirstAvailableVariant.availableForSale"], true);
+}

@@ -1,0 +1,74 @@
+//! Shops with something in them. What staff can make is made as staff make it, through GraphQL.
+
+use std::io::Cursor;
+
+use mercato::services::demo;
+use mercato::services::product_import::{ImportSummary, Imported};
+use serde_json::{Value, json};
+
+use super::TestApp;
+
+impl TestApp {
+    /// Fills the shop as `serve --demo` does.
+    pub async fn seed_demo(&self) {
+        let app = &self.app;
+        demo::fill(&app.db, &app.system(), &app.import, &app.services.collections).await.unwrap();
+    }
+
+    /// Imports a product CSV, every row of which must be good.
+    pub async fn import(&self, csv: &str) -> ImportSummary {
+        let input = Cursor::new(csv.to_owned());
+        let each = |imported: &Imported| assert!(!matches!(imported, Imported::Failed(_)), "{imported:?}");
+        self.app.import.run(&self.app.system(), input, false, each).await.unwrap()
+    }
+
+    /// Makes a product of a `ProductCreateInput`; gives its id.
+    pub async fn create_product(&self, product: Value) -> String {
+        let document = "mutation($product: ProductCreateInput!) {
+            productCreate(product: $product) { product { id } userErrors { field message code } }
+        }";
+        id(
+            &self.admin().ask_with(document, json!({ "product": product })).await.ok()["productCreate.product"],
+        )
+    }
+
+    /// Adds variants, a list of `ProductVariantsBulkInput`, to a product; gives their ids.
+    pub async fn create_variants(&self, product_id: &str, variants: Value) -> Vec<String> {
+        let document = "mutation($product: ID!, $variants: [ProductVariantsBulkInput!]!) {
+            productVariantsBulkCreate(productId: $product, variants: $variants) {
+                productVariants { id } userErrors { field message code }
+            }
+        }";
+        let variables = json!({ "product": product_id, "variants": variants });
+        let reply = self.admin().ask_with(document, variables).await.ok();
+        reply["productVariantsBulkCreate.productVariants"].as_array().unwrap().iter().map(id).collect()
+    }
+
+    /// The ids of a product's variants, in their order.
+    pub async fn variants_of(&self, product_id: &str) -> Vec<String> {
+        let document = "query($id: ID!) { product(id: $id) { variants(first: 250) { nodes { id } } } }";
+        let reply = self.admin().ask_with(document, json!({ "id": product_id })).await.ok();
+        reply["product.variants.nodes"].as_array().unwrap().iter().map(id).collect()
+    }
+
+    /// Makes a collection of a `CollectionCreateInput`; gives its id.
+    pub async fn create_collection(&self, collection: Value) -> String {
+        let document = "mutation($collection: CollectionCreateInput!) {
+            collectionCreate(collection: $collection) { collection { id } userErrors { field message code } }
+        }";
+        let reply = self.admin().ask_with(document, json!({ "collection": collection })).await.ok();
+        id(&reply["collectionCreate.collection"])
+    }
+
+    /// Makes a stock location; gives its id.
+    pub async fn create_location(&self, name: &str) -> String {
+        let document = "mutation($name: String!) {
+            locationCreate(input: { name: $name }) { location { id } userErrors { field message code } }
+        }";
+        id(&self.admin().ask_with(document, json!({ "name": name })).await.ok()["locationCreate.location"])
+    }
+}
+
+fn id(thing: &Value) -> String {
+    thing["id"].as_str().unwrap().to_owned()
+}

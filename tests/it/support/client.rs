@@ -1,0 +1,161 @@
+//! A client: somebody who sends GraphQL to the server, and what it answers.
+
+use std::net::SocketAddr;
+use std::ops::Index;
+
+use serde_json::{Value, json};
+
+use super::log;
+use super::wire::{self, Answer};
+
+/// Somebody who sends GraphQL to a server.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(super) server: SocketAddr,
+    pub(super) token: Option<String>,
+}
+
+impl Client {
+    /// Sends a document.
+    pub async fn ask(&self, document: &str) -> Reply {
+        self.ask_with(document, json!({})).await
+    }
+
+    /// Sends a document with variables.
+    pub async fn ask_with(&self, document: &str, variables: Value) -> Reply {
+        self.post("/graphql", &json!({ "query": document, "variables": variables })).await
+    }
+
+    /// Posts a GraphQL request to a path.
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        let mut request = wire::request("POST", path).header("content-type", "application/json");
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        Reply::new(wire::send(self.server, request.body(body.to_string()).unwrap()).await)
+    }
+}
+
+/// A GraphQL response. Indexed by the path in its data: `reply["products.nodes.0.title"]`.
+#[derive(Debug)]
+pub struct Reply {
+    answer: Answer,
+    body: Value,
+}
+
+/// One of a mutation's user errors: its field's path joined by dots, its code, its message.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UserError {
+    /// The path, such as `product.title`; empty where no field is to blame.
+    pub field: String,
+    /// The code, such as `BLANK`.
+    pub code: String,
+    /// The sentence for the user.
+    pub message: String,
+}
+
+impl Reply {
+    /// Reads an answer, which must be JSON.
+    #[track_caller]
+    pub fn new(answer: Answer) -> Self {
+        Self { body: answer.json(), answer }
+    }
+
+    /// The reply, which must have neither errors nor user errors.
+    #[track_caller]
+    #[must_use = "index it, or call `assert_ok`"]
+    pub fn ok(self) -> Self {
+        self.assert_ok();
+        self
+    }
+
+    /// Insists that there are neither errors nor user errors.
+    #[track_caller]
+    pub fn assert_ok(&self) {
+        let is_good = self.body.get("errors").is_none() && self.status() == 200;
+        assert!(is_good, "status {}: {:#}", self.status(), self.body);
+        let fields = self.data().as_object().into_iter().flatten();
+        for (field, value) in fields {
+            let user_errors = value.get("userErrors").and_then(Value::as_array);
+            assert!(user_errors.is_none_or(Vec::is_empty), "{field} has user errors: {:#}", self.body);
+        }
+    }
+
+    /// The data, which may be null.
+    pub fn data(&self) -> &Value {
+        &self.body["data"]
+    }
+
+    /// The whole response.
+    pub fn body(&self) -> &Value {
+        &self.body
+    }
+
+    /// The errors; none is no error.
+    pub fn errors(&self) -> &[Value] {
+        self.body["errors"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// The code of the first error, which must be there.
+    #[track_caller]
+    pub fn code(&self) -> &str {
+        self.error()["extensions"]["code"].as_str().expect("every error has a code")
+    }
+
+    /// The message of the first error, which must be there.
+    #[track_caller]
+    pub fn message(&self) -> &str {
+        self.error()["message"].as_str().expect("every error has a message")
+    }
+
+    #[track_caller]
+    fn error(&self) -> &Value {
+        self.errors().first().unwrap_or_else(|| panic!("no error in {:#}", self.body))
+    }
+
+    /// The user errors of a mutation, which must have run.
+    #[track_caller]
+    pub fn user_errors(&self, mutation: &str) -> Vec<UserError> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let errors = self[&format!("{mutation}.userErrors")].as_array().expect("userErrors is a list").iter();
+        errors
+            .map(|error| {
+                let path: Vec<String> = error["field"].as_array().into_iter().flatten().map(text).collect();
+                UserError {
+                    field: path.join("."),
+                    code: text(&error["code"]),
+                    message: text(&error["message"]),
+                }
+            })
+            .collect()
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.answer.status.as_u16()
+    }
+
+    /// A header's value; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.answer.header(name)
+    }
+
+    /// How many SQL statements the server needed for this answer, as it says in its log.
+    pub fn statements(&self) -> u32 {
+        log::line(self.header("x-request-id"))["statements"].parse().unwrap()
+    }
+}
+
+impl Index<&str> for Reply {
+    type Output = Value;
+
+    /// The value at a path in the data. A path that leads nowhere is a mistake of the test's, and null is not nowhere.
+    #[track_caller]
+    fn index(&self, path: &str) -> &Value {
+        let found = path.split('.').try_fold(self.data(), |value, step| match value {
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+            other => other.get(step),
+        });
+        found.unwrap_or_else(|| panic!("no `{path}` in {:#}", self.body))
+    }
+}

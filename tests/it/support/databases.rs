@@ -1,0 +1,96 @@
+//! The two databases tests run on. Each test gets one of its own, a copy of one that was migrated once.
+
+use std::path::PathBuf;
+
+use diesel::Connection;
+use diesel::connection::SimpleConnection;
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use mercato::db::{Backend, Db, DbConfig};
+use tokio::sync::OnceCell;
+
+use super::postgres::Server;
+use super::{scratch, skip};
+
+/// A fresh, migrated database; it is removed when this is dropped.
+pub enum Database {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A database of a server.
+    Postgres(&'static Server, String),
+}
+
+impl Database {
+    /// A fresh SQLite database.
+    pub async fn sqlite() -> Option<Self> {
+        static TEMPLATE: OnceCell<PathBuf> = OnceCell::const_new();
+        let template = TEMPLATE.get_or_init(sqlite_template).await;
+        let path = scratch::dir().join(format!("{}.db", scratch::unique()));
+        std::fs::copy(template, &path).unwrap();
+        Some(Self::Sqlite(path))
+    }
+
+    /// A fresh PostgreSQL database; `None` where there is no PostgreSQL and its tests may be skipped.
+    pub async fn postgres() -> Option<Self> {
+        match Server::get().await {
+            Some(server) => Some(Self::Postgres(server, server.create().await)),
+            None => {
+                skip(
+                    "there is no PostgreSQL: install its server (initdb, postgres), or set TEST_DATABASE_URL",
+                );
+                None
+            }
+        }
+    }
+
+    /// Its address, as `DATABASE_URL` has it.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Self::Postgres(server, name) => server.url(name),
+        }
+    }
+
+    /// Runs SQL of a test's own, beside the server.
+    pub async fn run(&self, sql: &str) {
+        match self {
+            Self::Sqlite(path) => {
+                let mut connection =
+                    diesel::SqliteConnection::establish(&path.display().to_string()).unwrap();
+                connection.batch_execute(sql).unwrap();
+            }
+            Self::Postgres(..) => {
+                let mut connection = AsyncPgConnection::establish(&self.url()).await.unwrap();
+                SimpleAsyncConnection::batch_execute(&mut connection, sql).await.unwrap();
+            }
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        match self {
+            Self::Sqlite(path) => {
+                for suffix in ["", "-wal", "-shm"] {
+                    let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+                }
+            }
+            Self::Postgres(server, name) => server.remove(name),
+        }
+    }
+}
+
+/// Migrates the database at a URL.
+pub async fn migrate(url: &str) {
+    let config = DbConfig { backend: Backend::parse(url).unwrap(), pool_size: 1 };
+    Db::open(&config).await.unwrap().migrate().await.unwrap();
+}
+
+/// A migrated file that can be copied: whole, with no write-ahead log beside it.
+async fn sqlite_template() -> PathBuf {
+    let migrated = scratch::dir().join("migrated.db");
+    let template = scratch::dir().join("template.db");
+    migrate(&format!("sqlite://{}", migrated.display())).await;
+    let mut connection = diesel::SqliteConnection::establish(&migrated.display().to_string()).unwrap();
+    connection.batch_execute(&format!("VACUUM INTO '{}'", template.display())).unwrap();
+    template
+}

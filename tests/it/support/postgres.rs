@@ -1,0 +1,188 @@
+//! A PostgreSQL server for the tests of this process: a private one, started from the binaries at hand and ended with the
+//! process, or the one at `TEST_DATABASE_URL`, whose databases named `mercato_test_…` are then the tests' own: it serves one
+//! test run at a time.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use tokio::sync::{Mutex, OnceCell};
+
+use super::{databases, scratch, setting};
+
+/// The database that others are copies of.
+const TEMPLATE: &str = "mercato_test_template";
+/// The user that a private server is made with.
+const USER: &str = "mercato";
+/// How long a private server may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Nothing here is to be kept, so nothing waits for a disk.
+const OPTIONS: [&str; 8] = [
+    "listen_addresses=",
+    "max_connections=200",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "autovacuum=off",
+    "shared_buffers=64MB",
+    "log_min_messages=fatal",
+];
+
+/// Goes on until standard input ends, then stops the server and waits for it: `$1` is its directory, `$2` the program.
+const WATCH: &str = r#"
+program=$2; dir=$1; shift 2
+"$program" -D "$dir/data" -k "$dir" "$@" 2>"$dir/log" & server=$!
+cat >/dev/null
+kill -INT "$server"; wait "$server"
+set -- "$dir""#;
+
+/// A server with a migrated template.
+pub struct Server {
+    /// Everything of its URL up to the database's name, and what follows the name.
+    url: (String, String),
+    /// A template can't be copied twice at once.
+    copying: Mutex<()>,
+}
+
+impl Server {
+    /// The server; `None` where there is none.
+    pub async fn get() -> Option<&'static Self> {
+        static SERVER: OnceCell<Option<Server>> = OnceCell::const_new();
+        SERVER.get_or_init(Self::start).await.as_ref()
+    }
+
+    async fn start() -> Option<Self> {
+        let url = match setting("TEST_DATABASE_URL") {
+            Some(url) => split(&url),
+            None => {
+                let binaries = binaries()?;
+                tokio::task::spawn_blocking(move || start_private(&binaries)).await.unwrap()
+            }
+        };
+        let server = Self { url, copying: Mutex::new(()) };
+        server.remove_leftovers().await;
+        server.run(&format!("CREATE DATABASE {TEMPLATE}")).await;
+        databases::migrate(&server.url(TEMPLATE)).await;
+        Some(server)
+    }
+
+    /// The URL of one of its databases.
+    pub fn url(&self, database: &str) -> String {
+        format!("{}{database}{}", self.url.0, self.url.1)
+    }
+
+    /// Makes a migrated database; gives its name.
+    pub async fn create(&self) -> String {
+        let name = format!("mercato_test_{}_{}", std::process::id(), scratch::unique());
+        let _alone = self.copying.lock().await;
+        self.run(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+        name
+    }
+
+    /// Removes a database, whoever is connected. Blocks, and can be called where there is no runtime.
+    pub fn remove(&'static self, name: &str) {
+        let sql = format!("DROP DATABASE {name} WITH (FORCE)");
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _ = std::thread::spawn(move || runtime().block_on(self.run(&sql))).join();
+    }
+
+    async fn remove_leftovers(&self) {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            datname: String,
+        }
+        let found =
+            diesel::sql_query(r"SELECT datname::text FROM pg_database WHERE datname LIKE 'mercato\_test\_%'");
+        let rows: Vec<Row> = found.load(&mut self.connect().await).await.unwrap();
+        for Row { datname } in rows {
+            self.run(&format!("DROP DATABASE {datname} WITH (FORCE)")).await;
+        }
+    }
+
+    /// A connection to the database that is always there. Not kept: it would end with the runtime of one test.
+    async fn connect(&self) -> AsyncPgConnection {
+        let started = Instant::now();
+        loop {
+            match AsyncPgConnection::establish(&self.url("postgres")).await {
+                Ok(connection) => return connection,
+                // A private server needs a moment until it accepts.
+                Err(error) => {
+                    assert!(started.elapsed() < START_TIMEOUT, "PostgreSQL does not answer: {error}")
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn run(&self, sql: &str) {
+        self.connect().await.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
+/// A URL without its database: what is before the name and what is after it.
+fn split(url: &str) -> (String, String) {
+    let (before, parameters) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let authority = before.find("://").expect("TEST_DATABASE_URL is a postgres:// URL") + 3;
+    let end = before[authority..].find('/').map_or(before.len(), |slash| authority + slash);
+    (format!("{}/", &before[..end]), parameters.to_owned())
+}
+
+/// Where `initdb` and `postgres` are: on the path, or where Debian hides them.
+fn binaries() -> Option<PathBuf> {
+    let path = setting("PATH").unwrap_or_default();
+    let mut hidden: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
+        .unwrap_or_default();
+    hidden.sort();
+    let mut places = std::env::split_paths(&path).chain(hidden.into_iter().rev());
+    places.find(|place| place.join("initdb").is_file() && place.join("postgres").is_file())
+}
+
+/// The user and group a server runs as: it refuses root, who is somebody else then.
+fn user_instead_of_root(dir: &Path) -> Option<(u32, u32)> {
+    let is_root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(dir).unwrap()) == 0;
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let find = |name: &str| {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut ids = line.split(':').skip(2).map(str::parse);
+        Some((ids.next()?.ok()?, ids.next()?.ok()?))
+    };
+    is_root
+        .then(|| find("postgres").or_else(|| find("nobody")).expect("root needs a user to run PostgreSQL as"))
+}
+
+/// Starts a server that ends with this process; it listens on a socket in its own directory.
+fn start_private(binaries: &Path) -> (String, String) {
+    let dir = scratch::make_dir();
+    let user = user_instead_of_root(&dir);
+    let as_user = |program: &Path| {
+        let mut command = Command::new(program);
+        command.current_dir(&dir);
+        if let Some((uid, gid)) = user {
+            command.uid(uid).gid(gid);
+        }
+        command
+    };
+    if let Some((uid, gid)) = user {
+        chown(&dir, Some(uid), Some(gid)).unwrap();
+    }
+    let made = as_user(&binaries.join("initdb"))
+        .args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--no-locale", "--username", USER, "-D"])
+        .arg(dir.join("data"))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
+    let program = binaries.join("postgres");
+    let options = OPTIONS.iter().flat_map(|option| ["-c", option]).map(OsStr::new);
+    let arguments: Vec<&OsStr> = std::iter::once(program.as_os_str()).chain(options).collect();
+    scratch::outlive(as_user(Path::new("sh")), WATCH, &dir, &arguments);
+    let host = dir.display().to_string().replace('%', "%25").replace('/', "%2F");
+    (format!("postgres://{USER}@{host}/"), String::new())
+}

@@ -1,0 +1,53 @@
+//! HTTP as it goes over the socket: one connection a request, nothing followed, nothing decoded.
+
+use std::net::SocketAddr;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::header::{HOST, HeaderMap};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// What the server answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, as it came.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// A header's value; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The body, which must be JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+    }
+}
+
+/// A request to be filled in: `request("POST", "/graphql").header(…)`.
+pub fn request(method: &str, path: &str) -> hyper::http::request::Builder {
+    Request::builder().method(method).uri(path)
+}
+
+/// Sends a request to a server.
+pub async fn send(server: SocketAddr, mut request: Request<String>) -> Answer {
+    request.headers_mut().entry(HOST).or_insert_with(|| server.to_string().parse().unwrap());
+    let stream = TcpStream::connect(server).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let response = sender.send_request(request.map(|body| Full::new(Bytes::from(body)))).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    connection.abort();
+    Answer { status: parts.status, headers: parts.headers, body }
+}

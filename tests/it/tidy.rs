@@ -1,0 +1,270 @@
+//! The rules of the house that no compiler knows: who may use whom, how long a file may be, what must not be left in it.
+
+mod source;
+
+use source::Source;
+
+/// What a layer may use.
+struct Layer {
+    name: &'static str,
+    /// Other modules of this crate.
+    modules: &'static [&'static str],
+    /// Items that it must not use although their module is allowed.
+    except: &'static [&'static str],
+    /// Other crates.
+    crates: Crates,
+}
+
+enum Crates {
+    Only(&'static [&'static str]),
+    AllBut(&'static [&'static str]),
+}
+
+/// How GraphQL and HTTP are spoken.
+const WIRE: Crates = Crates::AllBut(&["async_graphql", "async_graphql_poem", "poem"]);
+/// How a database is asked.
+const SQL: Crates =
+    Crates::AllBut(&["diesel", "diesel_async", "diesel_migrations", "tokio_postgres", "libsqlite3_sys"]);
+const ANY: Crates = Crates::AllBut(&[]);
+
+const BELOW_SERVICES: &[&str] = &["repositories", "db", "domain", "context", "error"];
+
+/// Who may use whom. A layer may use itself and the standard library anyway.
+#[rustfmt::skip]
+const LAYERS: &[Layer] = &[
+    Layer {
+        name: "domain",
+        modules: &[], except: &[],
+        crates: Crates::Only(&["serde", "chrono", "uuid", "thiserror", "unicode_normalization"]),
+    },
+    Layer { name: "db", modules: &["domain"], except: &[], crates: WIRE },
+    // A repository is handed a connection: it neither takes one from a pool nor begins a transaction.
+    Layer { name: "repositories", modules: &["db", "domain"], except: &["db::Db", "db::Tx", "db::retrying"], crates: WIRE },
+    // Loaders are made in the context of a request: who sees what depends on who asks.
+    Layer { name: "loaders", modules: &["repositories", "db", "domain", "context"], except: &[], crates: WIRE },
+    Layer { name: "events", modules: BELOW_SERVICES, except: &[], crates: WIRE },
+    Layer { name: "jobs", modules: BELOW_SERVICES, except: &[], crates: WIRE },
+    Layer { name: "integrations", modules: BELOW_SERVICES, except: &[], crates: WIRE },
+    Layer { name: "auth", modules: BELOW_SERVICES, except: &[], crates: WIRE },
+    Layer {
+        name: "services",
+        modules: &[
+            "domain", "db", "repositories", "loaders", "events", "jobs", "integrations", "auth", "context", "error",
+        ],
+        except: &[],
+        crates: Crates::AllBut(&["async_graphql", "async_graphql_poem", "poem", "diesel", "diesel_async"]),
+    },
+    Layer {
+        name: "listeners",
+        modules: &["services", "integrations", "jobs", "events", "domain", "context", "error"],
+        except: &[],
+        crates: SQL,
+    },
+    Layer {
+        name: "graphql",
+        modules: &["services", "loaders", "events", "auth", "domain", "error", "context"],
+        except: &[],
+        crates: SQL,
+    },
+    // HTTP makes the context that an operation runs in, loaders and the count of its statements included.
+    Layer {
+        name: "http",
+        modules: &[
+            "app", "graphql", "services", "auth", "telemetry", "config", "context", "domain", "error", "loaders", "db",
+        ],
+        except: &["db::Conn", "db::Tx", "db::schema"],
+        crates: SQL,
+    },
+    Layer {
+        name: "cli",
+        modules: &[
+            "app", "graphql", "http", "services", "auth", "telemetry", "config", "context", "domain", "error", "db",
+        ],
+        except: &["db::Conn", "db::Tx", "db::schema"],
+        crates: SQL,
+    },
+    // What stands beside the layers. Errors know how they are written, in GraphQL and in HTTP: that is one table.
+    Layer { name: "error", modules: &["db", "domain"], except: &[], crates: ANY },
+    Layer { name: "context", modules: &["auth", "db", "domain", "error"], except: &[], crates: WIRE },
+    Layer { name: "config", modules: &["db", "domain", "services"], except: &[], crates: WIRE },
+    Layer { name: "telemetry", modules: &["config"], except: &[], crates: WIRE },
+    Layer {
+        name: "app",
+        modules: &[
+            "auth", "config", "context", "db", "domain", "error", "events", "graphql", "integrations", "jobs", "listeners",
+            "loaders", "repositories", "services", "telemetry",
+        ],
+        except: &[],
+        crates: ANY,
+    },
+];
+
+/// The most lines a file may have.
+const MOST_LINES: usize = 600;
+
+/// What must not be left in code.
+const LEFTOVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[allow(", "#![allow("];
+
+/// Names that say nothing.
+const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc"];
+
+/// Where people's machines keep their things.
+const MACHINE_PATHS: &[&str] =
+    &[concat!("/ho", "me/"), concat!("/Use", "rs/"), concat!("/ro", "ot/"), concat!("C:", "\\")];
+
+#[test]
+fn the_source_is_tidy() {
+    let crates = dependencies();
+    let mut files = Source::read_all("src", &[".rs"]);
+    files.extend(Source::read_all("tests", &[".rs"]));
+    let mut problems: Vec<String> = files.iter().flat_map(|source| problems(source, &crates)).collect();
+    let others = Source::read_all("tests/clients", &[".mjs", ".js", ".json"]).into_iter();
+    let others = others.chain(Source::read_all("migrations", &[".sql"]));
+    problems.extend(others.flat_map(|source| machine_paths(&source)));
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+#[test]
+fn every_rule_catches_its_offender() {
+    let long = format!("//! Long.\n{}", "\n".repeat(MOST_LINES));
+    let offenders = [
+        ("src/domain/x.rs", "use crate::db::Conn;", "domain uses crate::db::Conn"),
+        ("src/domain/x.rs", "use std::{fmt, sync}; use tokio::sync::mpsc;", "domain uses tokio::sync::mpsc"),
+        ("src/domain/x.rs", "fn f() { super::super::db::open() }", "domain uses crate::db::open"),
+        ("src/db/x.rs", "use crate::services::Products;", "db uses crate::services::Products"),
+        ("src/repositories/x.rs", "use crate::{db::{Conn, Tx}};", "repositories uses crate::db::Tx"),
+        ("src/repositories/x.rs", "fn f(db: &crate::db::Db) {}", "repositories uses crate::db::Db"),
+        ("src/repositories/x.rs", "use crate::events;", "repositories uses crate::events"),
+        ("src/loaders/x.rs", "use crate::services::Shop;", "loaders uses crate::services::Shop"),
+        ("src/auth/x.rs", "use crate::http::serve;", "auth uses crate::http::serve"),
+        ("src/services/x.rs", "use async_graphql::ID;", "services uses async_graphql::ID"),
+        ("src/services/x.rs", "use diesel::prelude::*;", "services uses diesel::prelude::*"),
+        ("src/services/x.rs", "use crate::listeners::mail;", "services uses crate::listeners::mail"),
+        ("src/listeners/x.rs", "use crate::graphql::Schema;", "listeners uses crate::graphql::Schema"),
+        (
+            "src/graphql/x.rs",
+            "use crate::repositories::products;",
+            "graphql uses crate::repositories::products",
+        ),
+        ("src/graphql/x.rs", "use crate::db::DbError;", "graphql uses crate::db::DbError"),
+        ("src/http/x.rs", "use crate::repositories::products;", "http uses crate::repositories::products"),
+        ("src/cli/x.rs", "use diesel::sql_query;", "cli uses diesel::sql_query"),
+        ("src/shiny/x.rs", "use crate::db::Db;", "`shiny` has no row in the table of layers"),
+        ("src/db/x.rs", long.as_str(), "601 lines"),
+        ("src/db/x.rs", "// Not about the module.\nfn f() {}", "does not begin with `//!`"),
+        ("src/db/x.rs", "fn f() { todo!() }", "todo!"),
+        ("src/db/x.rs", "fn f() { unimplemented!() }", "unimplemented!"),
+        ("src/db/x.rs", "fn f() { dbg!(1); }", "dbg!"),
+        ("src/db/x.rs", "#[allow(dead_code)] fn f() {}", "#[allow("),
+        ("src/db/helpers.rs", "fn f() {}", "`helpers` says nothing"),
+        ("src/utils/x.rs", "fn f() {}", "`utils` says nothing"),
+        ("src/db/x.rs", "mod common { }", "`common` says nothing"),
+        ("src/db/x.rs", concat!("const X: &str = \"/ho", "me/someone/x\";"), "a path of somebody's machine"),
+    ];
+    let crates = dependencies();
+    for (path, text, expected) in offenders {
+        let text = if text.starts_with("//") { text.to_owned() } else { format!("//! A sample.\n{text}") };
+        let found = problems(&Source::new(path, &text), &crates);
+        assert!(
+            found.iter().any(|problem| problem.contains(expected)),
+            "`{text}` in {path}: {found:?}, not {expected}"
+        );
+    }
+}
+
+#[test]
+fn what_is_allowed_is_no_problem() {
+    let text = "//! A sample.\n\
+        use crate::{db::{Conn, DbError}, domain::ids::ProductId};\n\
+        use diesel::prelude::*;\n\
+        /// Not a dbg! nor a use of crate::services.\n\
+        fn f<'a>(_: &'a str) { let _ = ('\"', \"crate::graphql\"); }\n";
+    assert_eq!(problems(&Source::new("src/repositories/x.rs", text), &dependencies()), Vec::<String>::new());
+}
+
+/// All that is wrong with a file.
+fn problems(source: &Source, crates: &[String]) -> Vec<String> {
+    let checks =
+        [layers(source, crates), shape(source), leftovers(source), names(source), machine_paths(source)];
+    checks.into_iter().flatten().collect()
+}
+
+fn layers(source: &Source, crates: &[String]) -> Vec<String> {
+    let path = &source.path;
+    let module = source.module();
+    let Some(name) = module.first().filter(|_| path.starts_with("src/")) else { return Vec::new() };
+    let Some(layer) = LAYERS.iter().find(|layer| layer.name == *name) else {
+        return vec![format!("{path}: `{name}` has no row in the table of layers, in tests/it/tidy.rs")];
+    };
+    let named = source.names();
+    let forbidden = named.iter().filter(|named| !layer.may_use(&named.parts, crates));
+    forbidden.map(|named| format!("{path}:{}: {name} uses {}", named.line, named.parts.join("::"))).collect()
+}
+
+impl Layer {
+    fn may_use(&self, parts: &[String], crates: &[String]) -> bool {
+        let [first, rest @ ..] = parts else { return true };
+        if first != "crate" {
+            let first = first.as_str();
+            return match self.crates {
+                Crates::Only(these) => these.contains(&first) || !crates.iter().any(|known| known == first),
+                Crates::AllBut(these) => !these.contains(&first),
+            };
+        }
+        let Some(module) = rest.first().filter(|module| LAYERS.iter().any(|layer| layer.name == **module))
+        else {
+            return true;
+        };
+        let is_allowed = module == self.name || self.modules.contains(&module.as_str());
+        let item = rest.iter().take(2).map(String::as_str).collect::<Vec<_>>().join("::");
+        is_allowed && !self.except.contains(&item.as_str())
+    }
+}
+
+/// The crates that are used, as the code names them.
+fn dependencies() -> Vec<String> {
+    let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    let section = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let names =
+        section.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.replace('-', "_"));
+    let names: Vec<String> = names.collect();
+    assert!(names.iter().any(|name| name == "tokio"), "Cargo.toml can't be read: {names:?}");
+    names
+}
+
+fn shape(source: &Source) -> Vec<String> {
+    let path = &source.path;
+    let lines = source.text.lines().count();
+    let too_long =
+        (lines > MOST_LINES).then(|| format!("{path}: {lines} lines, and {MOST_LINES} are enough"));
+    let begins = |with: &str| source.text.trim_start().starts_with(with);
+    let undescribed = !begins("//!") && !begins("// @generated");
+    let undescribed = undescribed.then(|| format!("{path}: does not begin with `//!` and what it is for"));
+    too_long.into_iter().chain(undescribed).collect()
+}
+
+fn leftovers(source: &Source) -> Vec<String> {
+    let lines = source.code.lines().zip(1..);
+    let found = lines.flat_map(|(line, number)| {
+        let found = LEFTOVERS.iter().filter(move |leftover| line.contains(**leftover));
+        found.map(move |leftover| (number, *leftover))
+    });
+    found.map(|(number, leftover)| format!("{}:{number}: {leftover}", source.path)).collect()
+}
+
+fn names(source: &Source) -> Vec<String> {
+    let path = source.path.trim_end_matches(".rs").split('/');
+    let declared = source
+        .code
+        .split("mod ")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next());
+    let empty = path.chain(declared).filter(|name| EMPTY_NAMES.contains(name));
+    empty.map(|name| format!("{}: `{name}` says nothing: name it for what it holds", source.path)).collect()
+}
+
+fn machine_paths(source: &Source) -> Vec<String> {
+    let lines = source.text.lines().zip(1..);
+    let found = lines.filter(|(line, _)| MACHINE_PATHS.iter().any(|path| line.contains(path)));
+    found.map(|(_, number)| format!("{}:{number}: a path of somebody's machine", source.path)).collect()
+}

@@ -1,0 +1,218 @@
+//! A source file as the rules look at it: its place, its code without comments and texts, and the paths it names.
+
+use std::path::Path;
+
+/// A file of the source.
+pub struct Source {
+    /// Its path from the package's root, with `/`.
+    pub path: String,
+    /// All of it.
+    pub text: String,
+    /// All of it, with comments and the insides of texts blanked out; the lines are the same.
+    pub code: String,
+}
+
+/// A path that the code names, such as `crate::db::Conn` or `diesel::prelude`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The line, from 1.
+    pub line: usize,
+    /// Its parts; `super` and `self` are resolved to `crate`.
+    pub parts: Vec<String>,
+}
+
+impl Source {
+    /// A file with this text.
+    pub fn new(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned(), code: blank(text) }
+    }
+
+    /// All files below a folder of the package, by the end of their names.
+    pub fn read_all(folder: &str, endings: &[&str]) -> Vec<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut found = Vec::new();
+        let mut folders = vec![root.join(folder)];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+                if path.is_dir() {
+                    folders.push(path);
+                } else if endings.iter().any(|ending| name.ends_with(ending)) {
+                    found.push(Self::new(&name, &std::fs::read_to_string(&path).unwrap()));
+                }
+            }
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found
+    }
+
+    /// Where the file stands among the modules: `["db", "tx"]` for `src/db/tx.rs`, nothing for `src/lib.rs`.
+    pub fn module(&self) -> Vec<&str> {
+        let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
+        path.split('/').filter(|part| !matches!(*part, "lib" | "main")).collect()
+    }
+
+    /// Every path the code names: those of `use` lines spelled out, and those in between.
+    pub fn names(&self) -> Vec<Named> {
+        let mut names = Vec::new();
+        let mut position = 0;
+        while let Some(start) = self.code[position..].find(is_word).map(|found| position + found) {
+            let word_end = end_of_word(&self.code, start);
+            let word = &self.code[start..word_end];
+            let line = 1 + self.code[..start].matches('\n').count();
+            let is_start = !self.code[..start].ends_with([':', '.', '$', '\'', '#']);
+            position = word_end;
+            if is_start && word == "use" {
+                let end = self.code[word_end..].find(';').map_or(self.code.len(), |found| word_end + found);
+                spell_out(&[], &self.code[word_end..end], &mut |parts| {
+                    names.push(Named { line, parts: self.resolve(parts) });
+                });
+                position = end;
+            } else if is_start && self.code[word_end..].starts_with("::") {
+                let end = end_of_path(&self.code, start);
+                let parts = self.code[start..end].split("::").map(ToOwned::to_owned).collect();
+                names.push(Named { line, parts: self.resolve(parts) });
+                position = end;
+            }
+        }
+        names
+    }
+
+    /// A path from the crate's root on, if it begins with `self` or `super`.
+    fn resolve(&self, parts: Vec<String>) -> Vec<String> {
+        let ups = parts.iter().take_while(|part| *part == "super").count();
+        let is_self = parts.first().is_some_and(|part| part == "self");
+        if ups == 0 && !is_self {
+            return parts;
+        }
+        let module = self.module();
+        let kept = module.len().saturating_sub(ups);
+        let base = module.into_iter().take(kept).map(ToOwned::to_owned);
+        let rest = parts.into_iter().skip(ups.max(usize::from(is_self)));
+        std::iter::once("crate".to_owned()).chain(base).chain(rest).collect()
+    }
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+fn end_of_word(code: &str, start: usize) -> usize {
+    code[start..].find(|letter| !is_word(letter)).map_or(code.len(), |length| start + length)
+}
+
+fn end_of_path(code: &str, start: usize) -> usize {
+    let mut end = end_of_word(code, start);
+    while code[end..].starts_with("::") && code[end + 2..].starts_with(is_word) {
+        end = end_of_word(code, end + 2);
+    }
+    end
+}
+
+/// Gives every path of a `use` tree: `a::{b, c::d as e}` is `a::b` and `a::c::d`.
+fn spell_out(before: &[String], tree: &str, give: &mut impl FnMut(Vec<String>)) {
+    let tree = tree.trim();
+    match tree.split_once('{') {
+        Some((prefix, rest)) => {
+            let before = [before, &steps(prefix)].concat();
+            let inside = rest.strip_suffix('}').unwrap_or(rest);
+            let mut depth = 0;
+            let branches = inside.split(|letter| {
+                depth += i32::from(letter == '{') - i32::from(letter == '}');
+                letter == ',' && depth == 0
+            });
+            branches
+                .filter(|branch| !branch.trim().is_empty())
+                .for_each(|branch| spell_out(&before, branch, give));
+        }
+        None => {
+            let path = tree.split(" as ").next().unwrap_or(tree);
+            give([before, &steps(path)].concat());
+        }
+    }
+}
+
+fn steps(path: &str) -> Vec<String> {
+    path.split("::").map(|step| step.trim().to_owned()).filter(|step| !step.is_empty()).collect()
+}
+
+/// The code with everything in comments and texts made blank.
+fn blank(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let skipped = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |end| end + 2)
+        } else if let Some(length) = raw_text(rest).filter(|_| !code.ends_with(is_word)) {
+            length
+        } else if first == '"' {
+            quoted(rest, '"').unwrap_or(rest.len())
+        } else if first == '\'' {
+            // A lifetime has no second quote where a letter would have it.
+            quoted(rest, '\'')
+                .filter(|end| {
+                    *end == 3 || rest[1..].starts_with('\\') || rest[1..*end - 1].chars().count() == 1
+                })
+                .unwrap_or(0)
+        } else {
+            0
+        };
+        if skipped == 0 {
+            code.push(first);
+            rest = &rest[first.len_utf8()..];
+        } else {
+            code.extend(rest[..skipped].chars().map(|letter| if letter == '\n' { '\n' } else { ' ' }));
+            rest = &rest[skipped..];
+        }
+    }
+    code
+}
+
+/// How long a quoted text at the beginning is, quotes included.
+fn quoted(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    text.char_indices().skip(1).find_map(|(at, letter)| {
+        let ends = letter == quote && !escaped;
+        escaped = letter == '\\' && !escaped;
+        ends.then_some(at + 1)
+    })
+}
+
+/// How long a raw text at the beginning is: `r"…"`, `r#"…"#`.
+fn raw_text(text: &str) -> Option<usize> {
+    let hashes = text.strip_prefix('r')?;
+    let count = hashes.len() - hashes.trim_start_matches('#').len();
+    hashes[count..].strip_prefix('"')?;
+    let end = format!("\"{}", "#".repeat(count));
+    let begin = count + 2;
+    text[begin..].find(&end).map(|found| begin + found + end.len())
+}
+
+#[test]
+fn paths_are_found_in_uses_and_between_them() {
+    let source = Source::new(
+        "src/db/tx.rs",
+        r##"
+        //! crate::never
+        use crate::{domain::{ids::Id as Identity, money}, error};
+        fn f<'a>(text: &'a str) -> char {
+            /* crate::neither */
+            let _ = "crate::nor" + r#"crate::this "quoted""#;
+            super::conn::open(diesel::sql_query('"'));
+        }
+        "##,
+    );
+    let names: Vec<String> = source.names().iter().map(|name| name.parts.join("::")).collect();
+    let expected = [
+        "crate::domain::ids::Id",
+        "crate::domain::money",
+        "crate::error",
+        "crate::db::conn::open",
+        "diesel::sql_query",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(source.names()[4].line, 7);
+}

@@ -117,7 +117,8 @@ async fn app(overrides: &Overrides) -> Result<App, CommandError> {
 async fn migrate(overrides: &Overrides) -> Result<(), CommandError> {
     let config = Config::from_env(overrides)?;
     let start = |error| CommandError::Start(StartError::Database(error));
-    let versions = crate::db::Db::open(&config.database).await.map_err(start)?.migrate().await.map_err(start)?;
+    let versions =
+        crate::db::Db::open(&config.database).await.map_err(start)?.migrate().await.map_err(start)?;
     match versions.as_slice() {
         [] => say("the database is up to date"),
         versions => versions.iter().for_each(|version| say(&format!("migrated to {version}"))),

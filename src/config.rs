@@ -105,14 +105,16 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names every setting that is wrong.
     pub fn read(get: impl Fn(&str) -> Option<String>, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let get = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let get =
+            |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let mut problems = Problems(Vec::new());
 
-        let environment = problems.parse("MERCATO_ENV", get("MERCATO_ENV"), Environment::Development, |text| match text {
-            "development" => Ok(Environment::Development),
-            "production" => Ok(Environment::Production),
-            _ => Err("must be development or production".to_owned()),
-        });
+        let environment =
+            problems.parse("MERCATO_ENV", get("MERCATO_ENV"), Environment::Development, |text| match text {
+                "development" => Ok(Environment::Development),
+                "production" => Ok(Environment::Production),
+                _ => Err("must be development or production".to_owned()),
+            });
         let url = overrides.database_url.clone().or_else(|| get("DATABASE_URL"));
         let backend = problems.required(
             "DATABASE_URL",
@@ -121,7 +123,10 @@ impl Config {
         );
         let cores = std::thread::available_parallelism().map_or(4, usize::from);
         let pool_size = problems.parse("DB_POOL_SIZE", get("DB_POOL_SIZE"), (2 * cores).max(4), |text| {
-            text.parse().ok().filter(|size| (1..=1_000).contains(size)).ok_or("must be a number from 1 to 1000".into())
+            text.parse()
+                .ok()
+                .filter(|size| (1..=1_000).contains(size))
+                .ok_or("must be a number from 1 to 1000".into())
         });
         let host = problems.parse(
             "HOST",
@@ -135,7 +140,10 @@ impl Config {
         let admin_token = get("ADMIN_TOKEN");
         match &admin_token {
             None if environment == Environment::Production => {
-                problems.add("ADMIN_TOKEN", "must be set in production, to 32 characters or more nobody can guess");
+                problems.add(
+                    "ADMIN_TOKEN",
+                    "must be set in production, to 32 characters or more nobody can guess",
+                );
             }
             Some(token) if environment == Environment::Production && token.len() < 32 => {
                 problems.add("ADMIN_TOKEN", "must have 32 characters or more in production");
@@ -144,14 +152,21 @@ impl Config {
         }
         let cors = problems.parse("CORS_ORIGINS", get("CORS_ORIGINS"), CorsOrigins::Any, cors_origins);
         let body_limit = problems.parse("BODY_LIMIT", get("BODY_LIMIT"), 1024 * 1024, |text| {
-            text.parse().ok().filter(|size| *size >= 1_024).ok_or("must be a number of bytes, 1024 or more".into())
+            text.parse()
+                .ok()
+                .filter(|size| *size >= 1_024)
+                .ok_or("must be a number of bytes, 1024 or more".into())
         });
-        let currency = problems.required("SHOP_CURRENCY", Some(get("SHOP_CURRENCY").unwrap_or("USD".to_owned())), |text| {
-            Currency::parse(text).map_err(|error| error.to_string())
-        });
+        let currency = problems.required(
+            "SHOP_CURRENCY",
+            Some(get("SHOP_CURRENCY").unwrap_or("USD".to_owned())),
+            |text| Currency::parse(text).map_err(|error| error.to_string()),
+        );
         let country = problems.parse("SHOP_COUNTRY", get("SHOP_COUNTRY"), "US".to_owned(), |text| {
             let known = COUNTRIES.iter().find(|(code, _)| *code == text);
-            known.map(|(code, _)| (*code).to_owned()).ok_or("must be a two-letter country code such as GB".into())
+            known
+                .map(|(code, _)| (*code).to_owned())
+                .ok_or("must be a two-letter country code such as GB".into())
         });
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,
@@ -164,7 +179,9 @@ impl Config {
         });
         let log_filter = problems.parse("RUST_LOG", get("RUST_LOG"), "info".to_owned(), |text| {
             let filter = tracing_subscriber::EnvFilter::try_new(text);
-            filter.map(|_| text.to_owned()).map_err(|error| format!("is no log filter such as info,mercato=debug: {error}"))
+            filter
+                .map(|_| text.to_owned())
+                .map_err(|error| format!("is no log filter such as info,mercato=debug: {error}"))
         });
 
         match (backend, currency, problems.0.is_empty()) {
@@ -177,7 +194,9 @@ impl Config {
                 cors,
                 body_limit,
                 shop: NewShop {
-                    name: get("SHOP_NAME").or_else(|| overrides.shop_name.clone()).unwrap_or("Mercato".to_owned()),
+                    name: get("SHOP_NAME")
+                        .or_else(|| overrides.shop_name.clone())
+                        .unwrap_or("Mercato".to_owned()),
                     currency,
                     country,
                 },
@@ -240,7 +259,8 @@ fn cors_origins(text: &str) -> Result<CorsOrigins, String> {
     if text == "*" {
         return Ok(CorsOrigins::Any);
     }
-    let origins: Vec<String> = text.split(',').map(|origin| origin.trim().trim_end_matches('/').to_owned()).collect();
+    let origins: Vec<String> =
+        text.split(',').map(|origin| origin.trim().trim_end_matches('/').to_owned()).collect();
     let is_origin = |origin: &String| {
         origin.split_once("://").is_some_and(|(scheme, host)| {
             matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains('/')
@@ -248,7 +268,9 @@ fn cors_origins(text: &str) -> Result<CorsOrigins, String> {
     };
     match origins.iter().find(|origin| !is_origin(origin)) {
         None => Ok(CorsOrigins::List(origins)),
-        Some(bad) => Err(format!("has `{bad}`: write * or origins such as https://shop.example, separated by commas")),
+        Some(bad) => {
+            Err(format!("has `{bad}`: write * or origins such as https://shop.example, separated by commas"))
+        }
     }
 }
 
@@ -259,7 +281,9 @@ mod tests {
     fn read(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let settings: Vec<(String, String)> =
             settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let get = move |name: &str| settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let get = move |name: &str| {
+            settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        };
         Config::read(get, &Overrides::default())
     }
 
@@ -286,9 +310,16 @@ mod tests {
         ])
         .unwrap_err()
         .to_string();
-        for name in
-            ["DATABASE_URL", "PORT", "DB_POOL_SIZE", "HOST", "MERCATO_ENV", "LOG_FORMAT", "SHOP_CURRENCY", "CORS_ORIGINS"]
-        {
+        for name in [
+            "DATABASE_URL",
+            "PORT",
+            "DB_POOL_SIZE",
+            "HOST",
+            "MERCATO_ENV",
+            "LOG_FORMAT",
+            "SHOP_CURRENCY",
+            "CORS_ORIGINS",
+        ] {
             assert!(error.contains(name), "{name} is missing in: {error}");
         }
     }

@@ -13,7 +13,11 @@ use crate::repositories::events::{self, EventRow};
 ///
 /// # Errors
 /// [`DbError`] of the insert; the transaction is to be dropped then.
-pub async fn append(tx: &mut Tx, op: &OpContext, happened: impl IntoIterator<Item = Event>) -> Result<(), DbError> {
+pub async fn append(
+    tx: &mut Tx,
+    op: &OpContext,
+    happened: impl IntoIterator<Item = Event>,
+) -> Result<(), DbError> {
     let rows = happened.into_iter().map(|event| row(op, &event)).collect::<Result<Vec<_>, _>>()?;
     events::insert(tx.conn(), rows).await
 }

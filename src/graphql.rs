@@ -41,6 +41,7 @@ pub struct QueryRoot(node::NodeQuery, shop::ShopQuery, catalog::CatalogQuery, in
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
+#[graphql(visible = "guard::writes_anything")]
 pub struct Mutation(
     catalog::ProductMutation,
     catalog::VariantMutation,
@@ -57,7 +58,8 @@ pub fn schema(services: Arc<Services>, shop: Arc<Shop>) -> Schema {
 /// The schema's definition language, as `mercato schema` prints it.
 #[must_use]
 pub fn sdl() -> String {
-    let sdl = builder().finish().sdl_with_options(SDLExportOptions::new().sorted_fields().sorted_enum_items());
+    let sdl =
+        builder().finish().sdl_with_options(SDLExportOptions::new().sorted_fields().sorted_enum_items());
     format!("{}\n", sdl.trim_end())
 }
 

@@ -4,6 +4,7 @@
 //! tells whether it works. `cli` and tests start it; it decides nothing about any area.
 
 mod demo;
+mod documents;
 mod graphiql;
 mod graphql;
 mod health;
@@ -60,7 +61,10 @@ fn routes(app: Arc<App>) -> impl Endpoint<Output = Response> {
 fn on_panic(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     let request_id = crate::domain::ids::request_id();
     tracing::error!(request_id, "a request panicked");
-    respond::graphql(&crate::graphql::request_error(ErrorCode::Internal, "internal error", &request_id), ErrorCode::Internal)
+    respond::graphql(
+        &crate::graphql::request_error(ErrorCode::Internal, "internal error", &request_id),
+        ErrorCode::Internal,
+    )
 }
 
 fn cors(origins: &CorsOrigins) -> Cors {

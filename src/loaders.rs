@@ -16,14 +16,14 @@ use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
 use crate::repositories::{Visibility, collections, images, inventory, locations, products, variants};
 
-use edge::Edge;
-pub use edge::{LoadError, Loaded};
 pub use crate::repositories::collections::Collection;
 pub use crate::repositories::images::Image;
 pub use crate::repositories::inventory::InventoryLevel;
 pub use crate::repositories::locations::Location;
 pub use crate::repositories::products::{CollectionPage, Product, ProductSort};
 pub use crate::repositories::variants::Variant;
+use edge::Edge;
+pub use edge::{LoadError, Loaded};
 
 /// A page of products with their keys in the page's order.
 pub type ProductPage = Page<(Arc<Product>, CursorKey)>;
@@ -89,7 +89,8 @@ impl Loaders {
                 Ok(single(rows, |product| product.id))
             }),
             products_by_handle: Edge::new(&source, |source: Source, handles| async move {
-                let rows = products::by_handles(&mut source.conn().await?, source.visibility, &handles).await?;
+                let rows =
+                    products::by_handles(&mut source.conn().await?, source.visibility, &handles).await?;
                 Ok(single(rows, |product| product.handle.clone()))
             }),
             tags: Edge::new(&source, |source: Source, ids| async move {
@@ -114,7 +115,9 @@ impl Loaders {
                 Ok(grouped(rows.into_iter().map(|row| (row.0.variant_id, row))))
             }),
             collections: Edge::new(&source, |source: Source, ids| async move {
-                Ok(single(collections::by_ids(&mut source.conn().await?, &ids).await?, |collection| collection.id))
+                Ok(single(collections::by_ids(&mut source.conn().await?, &ids).await?, |collection| {
+                    collection.id
+                }))
             }),
             collections_by_handle: Edge::new(&source, |source: Source, handles| async move {
                 let rows = collections::by_handles(&mut source.conn().await?, &handles).await?;

@@ -86,14 +86,17 @@ pub(super) async fn export(args: ExportArgs, overrides: &Overrides) -> Result<()
     let output: Box<dyn Write + Send> = if name == "-" {
         Box::new(io::stdout())
     } else {
-        let file = File::create(&args.file).map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
+        let file =
+            File::create(&args.file).map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
         Box::new(file)
     };
     let bar = if name == "-" { ProgressBar::hidden() } else { progress(None) };
     let shown = bar.clone();
     let result = app
         .export
-        .run(&app.system(), BufWriter::new(output), move |written| shown.set_message(format!("{written} products")))
+        .run(&app.system(), BufWriter::new(output), move |written| {
+            shown.set_message(format!("{written} products"))
+        })
         .await;
     bar.finish_and_clear();
     let written = result.map_err(|error| match error {

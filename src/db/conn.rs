@@ -16,8 +16,9 @@ pub struct Conn {
 }
 
 pub(super) enum Pooled {
+    /// Boxed, since it is many times the size of the other.
     #[cfg(feature = "postgres")]
-    Postgres(Object<AsyncPgConnection>),
+    Postgres(Box<Object<AsyncPgConnection>>),
     #[cfg(feature = "sqlite")]
     Sqlite(Object<AsyncSqliteConnection>),
     /// Thrown away.
@@ -64,7 +65,7 @@ impl Conn {
     pub(super) fn discard(&mut self) {
         match std::mem::replace(&mut self.pooled, Pooled::None) {
             #[cfg(feature = "postgres")]
-            Pooled::Postgres(object) => drop(Object::take(object)),
+            Pooled::Postgres(object) => drop(Object::take(*object)),
             #[cfg(feature = "sqlite")]
             Pooled::Sqlite(object) => drop(Object::take(object)),
             Pooled::None => {}

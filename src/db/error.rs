@@ -92,7 +92,9 @@ impl From<DieselError> for DbError {
         match kind {
             DatabaseErrorKind::UniqueViolation => Self::Unique(constraint, error),
             DatabaseErrorKind::ForeignKeyViolation => Self::ForeignKey(constraint, error),
-            DatabaseErrorKind::CheckViolation | DatabaseErrorKind::NotNullViolation => Self::Check(constraint, error),
+            DatabaseErrorKind::CheckViolation | DatabaseErrorKind::NotNullViolation => {
+                Self::Check(constraint, error)
+            }
             DatabaseErrorKind::SerializationFailure => Self::Clash(error),
             DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
                 Self::unavailable(error)
@@ -113,7 +115,8 @@ impl Constraint {
             list.split(", ").map(|column| column.rsplit('.').next().unwrap_or(column).to_owned()).collect()
         };
         if let Some(table) = information.table_name() {
-            let key = information.details().and_then(|details| details.split_once("Key (")?.1.split_once(")=("));
+            let key =
+                information.details().and_then(|details| details.split_once("Key (")?.1.split_once(")=("));
             return Self {
                 table: table.to_owned(),
                 columns: key.map(|(list, _)| columns_of(list)).unwrap_or_default(),
@@ -138,13 +141,25 @@ pub trait OnConstraint<T> {
     ///
     /// # Errors
     /// `error()` for that violation, the same error otherwise.
-    fn on_constraint<E: From<DbError>>(self, table: &str, column: &str, error: impl FnOnce() -> E) -> Result<T, E>;
+    fn on_constraint<E: From<DbError>>(
+        self,
+        table: &str,
+        column: &str,
+        error: impl FnOnce() -> E,
+    ) -> Result<T, E>;
 }
 
 impl<T> OnConstraint<T> for Result<T, DbError> {
-    fn on_constraint<E: From<DbError>>(self, table: &str, column: &str, error: impl FnOnce() -> E) -> Result<T, E> {
+    fn on_constraint<E: From<DbError>>(
+        self,
+        table: &str,
+        column: &str,
+        error: impl FnOnce() -> E,
+    ) -> Result<T, E> {
         self.map_err(|db_error| match &db_error {
-            DbError::Unique(at, _) if at.table == table && at.columns.iter().any(|known| known == column) => error(),
+            DbError::Unique(at, _) if at.table == table && at.columns.iter().any(|known| known == column) => {
+                error()
+            }
             _ => db_error.into(),
         })
     }

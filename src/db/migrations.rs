@@ -27,7 +27,7 @@ impl Db {
         match std::mem::replace(&mut conn.pooled, Pooled::None) {
             #[cfg(feature = "postgres")]
             Pooled::Postgres(object) => {
-                let mut connection = diesel_async::pooled_connection::deadpool::Object::take(object);
+                let mut connection = diesel_async::pooled_connection::deadpool::Object::take(*object);
                 connection.batch_execute(&format!("SELECT pg_advisory_lock({POSTGRES_LOCK})")).await?;
                 let mut harness = diesel_async::AsyncMigrationHarness::new(connection);
                 let versions = harness.run_pending_migrations(POSTGRES).map_err(DbError::unavailable)?;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::deadpool::Pool;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod,
+};
 #[cfg(feature = "sqlite")]
 use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
@@ -120,12 +122,10 @@ impl Db {
                 Pools::Postgres { pool: pool(url, config.pool_size, |url| postgres(url).boxed())? }
             }
             #[cfg(feature = "sqlite")]
-            Backend::Sqlite(path) => {
-                Pools::Sqlite {
-                    writer: pool(path, 1, |path| sqlite(path, CallsRun::OnBlockingThread).boxed())?,
-                    readers: pool(path, config.pool_size, |path| sqlite(path, CallsRun::InPlace).boxed())?,
-                }
-            }
+            Backend::Sqlite(path) => Pools::Sqlite {
+                writer: pool(path, 1, |path| sqlite(path, CallsRun::OnBlockingThread).boxed())?,
+                readers: pool(path, config.pool_size, |path| sqlite(path, CallsRun::InPlace).boxed())?,
+            },
         };
         let db = Self(Arc::new(pools));
         // The writer comes first: it is the one that may make the file.
@@ -140,7 +140,7 @@ impl Db {
     pub async fn read(&self, statements: &Statements) -> Result<Conn, DbError> {
         let pooled = match &*self.0 {
             #[cfg(feature = "postgres")]
-            Pools::Postgres { pool } => Pooled::Postgres(pool.get().await?),
+            Pools::Postgres { pool } => Pooled::Postgres(Box::new(pool.get().await?)),
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { readers, .. } => Pooled::Sqlite(readers.get().await?),
         };
@@ -154,7 +154,7 @@ impl Db {
     pub async fn write(&self, statements: &Statements) -> Result<Conn, DbError> {
         let pooled = match &*self.0 {
             #[cfg(feature = "postgres")]
-            Pools::Postgres { pool } => Pooled::Postgres(pool.get().await?),
+            Pools::Postgres { pool } => Pooled::Postgres(Box::new(pool.get().await?)),
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { writer, .. } => Pooled::Sqlite(writer.get().await?),
         };

@@ -133,7 +133,8 @@ impl Rule {
 
     fn problem(&self, currency: Currency) -> Option<String> {
         use RuleRelation::{
-            Contains, EndsWith, Equals, GreaterThan, IsNotSet, IsSet, LessThan, NotContains, NotEquals, StartsWith,
+            Contains, EndsWith, Equals, GreaterThan, IsNotSet, IsSet, LessThan, NotContains, NotEquals,
+            StartsWith,
         };
         let (column, relation) = (self.column.as_str(), self.relation.as_str());
         let fits = match self.relation {
@@ -161,9 +162,13 @@ impl Rule {
             RuleColumn::Type => self.compare_text([product.product_type]),
             RuleColumn::Vendor => self.compare_text([product.vendor]),
             RuleColumn::Tag => self.compare_text(product.tags.iter().copied()),
-            RuleColumn::VariantTitle => self.compare_text(product.variants.iter().map(|variant| variant.title)),
+            RuleColumn::VariantTitle => {
+                self.compare_text(product.variants.iter().map(|variant| variant.title))
+            }
             RuleColumn::VariantPrice => product.variants.iter().any(|variant| number(Some(variant.price))),
-            RuleColumn::VariantWeight => product.variants.iter().any(|variant| number(Some(variant.weight_grams))),
+            RuleColumn::VariantWeight => {
+                product.variants.iter().any(|variant| number(Some(variant.weight_grams)))
+            }
             RuleColumn::VariantCompareAtPrice => {
                 product.variants.iter().any(|variant| number(variant.compare_at_price))
             }

@@ -140,10 +140,12 @@ impl Event {
             Self::VariantsCreated(event) | Self::VariantsUpdated(event) | Self::VariantsDeleted(event) => {
                 of(event.product_id)
             }
-            Self::CollectionCreated(event) | Self::CollectionUpdated(event) | Self::CollectionDeleted(event) => {
+            Self::CollectionCreated(event)
+            | Self::CollectionUpdated(event)
+            | Self::CollectionDeleted(event) => of(event.collection_id),
+            Self::CollectionProductsAdded(event) | Self::CollectionProductsRemoved(event) => {
                 of(event.collection_id)
             }
-            Self::CollectionProductsAdded(event) | Self::CollectionProductsRemoved(event) => of(event.collection_id),
             Self::InventoryLevelChanged(event) => of(event.variant_id),
             Self::LocationCreated(event) | Self::LocationUpdated(event) => of(event.location_id),
         }

@@ -26,7 +26,8 @@ pub fn problem(handle: &str) -> Option<String> {
     if handle.chars().count() > MAX_LENGTH {
         return Some(format!("Handle is too long (maximum is {MAX_LENGTH} characters)"));
     }
-    let bad = handle.chars().find(|c| !(c.is_alphanumeric() && !c.is_uppercase() || matches!(c, '-' | '_')))?;
+    let bad =
+        handle.chars().find(|c| !(c.is_alphanumeric() && !c.is_uppercase() || matches!(c, '-' | '_')))?;
     Some(format!("Handle can't contain {bad:?}: use lower-case letters, digits, hyphens and underscores"))
 }
 

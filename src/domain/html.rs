@@ -15,7 +15,8 @@ pub fn to_text(html: &str) -> String {
             continue;
         }
         let end = hidden_until(tag).unwrap_or(">");
-        let inline = ["b>", "i>", "em", "strong", "a ", "span", "/b>", "/i>", "/em", "/strong", "/a>", "/span"];
+        let inline =
+            ["b>", "i>", "em", "strong", "a ", "span", "/b>", "/i>", "/em", "/strong", "/a>", "/span"];
         if !inline.iter().any(|name| tag.starts_with(name)) {
             text.push(' ');
         }

@@ -200,9 +200,13 @@ mod tests {
 
     #[test]
     fn decimal_text_reads_back() {
-        for (minor, code, text) in
-            [(1250, "USD", "12.50"), (5, "USD", "0.05"), (-5, "USD", "-0.05"), (7, "JPY", "7"), (1, "KWD", "0.001")]
-        {
+        for (minor, code, text) in [
+            (1250, "USD", "12.50"),
+            (5, "USD", "0.05"),
+            (-5, "USD", "-0.05"),
+            (7, "JPY", "7"),
+            (1, "KWD", "0.001"),
+        ] {
             let money = Money::new(minor, Currency::parse(code).unwrap());
             assert_eq!(money.to_decimal(), text);
             assert_eq!(Money::parse(text, money.currency()), Ok(money));

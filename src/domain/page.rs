@@ -64,7 +64,11 @@ impl<T> Page<T> {
     }
 
     /// The page of a list that is wholly in memory. A cursor that is no longer in the list gives an empty page.
-    pub fn of_list<C>(all: impl IntoIterator<Item = T>, request: &PageRequest<C>, is_at: impl Fn(&T, &C) -> bool) -> Self {
+    pub fn of_list<C>(
+        all: impl IntoIterator<Item = T>,
+        request: &PageRequest<C>,
+        is_at: impl Fn(&T, &C) -> bool,
+    ) -> Self {
         let mut items: Vec<T> = all.into_iter().collect();
         let mut behind_cursor = false;
         if let Some(cursor) = &request.cursor {
@@ -80,7 +84,11 @@ impl<T> Page<T> {
             items.reverse();
         }
         items.truncate(request.limit.saturating_add(1));
-        let request = PageRequest { direction: request.direction, limit: request.limit, cursor: behind_cursor.then_some(()) };
+        let request = PageRequest {
+            direction: request.direction,
+            limit: request.limit,
+            cursor: behind_cursor.then_some(()),
+        };
         Self::of_rows(items, &request)
     }
 
@@ -138,10 +146,8 @@ impl Cursor {
     pub fn parse(text: &str) -> Option<Self> {
         let nibble = |byte: u8| char::from(byte).to_digit(16);
         let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-        let bytes: Option<Vec<u8>> = pairs
-            .iter()
-            .map(|&[high, low]| u8::try_from(nibble(high)? * 16 + nibble(low)?).ok())
-            .collect();
+        let bytes: Option<Vec<u8>> =
+            pairs.iter().map(|&[high, low]| u8::try_from(nibble(high)? * 16 + nibble(low)?).ok()).collect();
         let plain = String::from_utf8(bytes?).ok()?;
         let mut parts = plain.splitn(3, '\n');
         let (list, id, key) = (parts.next()?, parts.next()?, parts.next()?);

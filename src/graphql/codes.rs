@@ -6,7 +6,8 @@ use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::Field;
 use async_graphql::registry::{MetaEnumValue, MetaType, MetaTypeId, Registry};
 use async_graphql::{
-    ContextSelectionSet, InputType, InputValueError, InputValueResult, Name, OutputType, Positioned, ServerResult, Value,
+    ContextSelectionSet, InputType, InputValueError, InputValueResult, Name, OutputType, Positioned,
+    ServerResult, Value,
 };
 
 use crate::domain::codes::{COUNTRIES, CURRENCIES, LANGUAGES};
@@ -85,7 +86,11 @@ macro_rules! code_enum {
                 Self::create(registry, false)
             }
 
-            async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+            async fn resolve(
+                &self,
+                _: &ContextSelectionSet<'_>,
+                _: &Positioned<Field>,
+            ) -> ServerResult<Value> {
                 Ok(Value::Enum(Name::new(self.0)))
             }
         }
@@ -93,7 +98,11 @@ macro_rules! code_enum {
 }
 
 code_enum!(CountryCode, COUNTRIES.iter().copied(), "A country or territory, by its ISO 3166-1 alpha-2 code.");
-code_enum!(LanguageCode, LANGUAGES.iter().copied(), "A language, by its ISO 639-1 code, with a region where writing differs.");
+code_enum!(
+    LanguageCode,
+    LANGUAGES.iter().copied(),
+    "A language, by its ISO 639-1 code, with a region where writing differs."
+);
 code_enum!(
     CurrencyCode,
     CURRENCIES.iter().map(|&(code, name, _)| (code, name)),

@@ -16,11 +16,11 @@ impl Guard for Requires {
     }
 }
 
-/// Whether introspection shows a field to the actor; the printed schema shows all.
+/// Whether introspection shows something to an actor, who must hold one of the permissions; the printed schema shows all.
 macro_rules! shown_to {
-    ($($name:ident: $permission:ident;)*) => {$(
+    ($($name:ident: $($permission:ident)|+;)*) => {$(
         pub fn $name(ctx: &Context<'_>) -> bool {
-            ctx.data_opt::<OpContext>().is_none_or(|op| op.may(Permission::$permission))
+            ctx.data_opt::<OpContext>().is_none_or(|op| [$(Permission::$permission),+].iter().any(|&any| op.may(any)))
         }
     )*};
 }
@@ -31,4 +31,8 @@ shown_to! {
     reads_inventory: ReadInventory;
     writes_inventory: WriteInventory;
     manages_settings: ManageSettings;
+    // Types that the payloads of writes hold, too.
+    sees_stock: ReadInventory | WriteInventory;
+    sees_locations: ReadInventory | WriteInventory | ManageSettings;
+    writes_anything: WriteProducts | WriteInventory | ManageSettings;
 }

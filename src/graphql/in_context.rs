@@ -6,9 +6,10 @@
 use std::borrow::Cow;
 
 use async_graphql::parser::types::{Directive, ExecutableDocument, OperationDefinition};
-use async_graphql::registry::{MetaDirective, MetaInputValue, Registry, __DirectiveLocation as Location};
+use async_graphql::registry::{__DirectiveLocation as Location, MetaDirective, MetaInputValue, Registry};
 use async_graphql::{
-    ContextDirective, CustomDirective, CustomDirectiveFactory, InputType, ServerError, ServerResult, Value, Variables,
+    ContextDirective, CustomDirective, CustomDirectiveFactory, InputType, ServerError, ServerResult, Value,
+    Variables,
 };
 
 use super::codes::{CountryCode, LanguageCode};
@@ -44,7 +45,11 @@ impl CustomDirectiveFactory for InContext {
         });
     }
 
-    fn create(&self, _: &ContextDirective<'_>, directive: &Directive) -> ServerResult<Box<dyn CustomDirective>> {
+    fn create(
+        &self,
+        _: &ContextDirective<'_>,
+        directive: &Directive,
+    ) -> ServerResult<Box<dyn CustomDirective>> {
         let pos = directive.name.pos;
         Err(ServerError::new("@inContext belongs on the operation, not on a field", Some(pos)))
     }
@@ -72,7 +77,9 @@ fn argument(name: &str, ty: String, description: &str) -> (String, MetaInputValu
 /// A sentence that names the code that is none.
 pub fn locale(operation: &OperationDefinition, variables: &Variables) -> Result<Locale, String> {
     let mut locale = Locale::default();
-    let Some(directive) = operation.directives.iter().find(|directive| directive.node.name.node == "inContext") else {
+    let Some(directive) =
+        operation.directives.iter().find(|directive| directive.node.name.node == "inContext")
+    else {
         return Ok(locale);
     };
     let argument = |name: &str| -> Option<Value> {
@@ -81,11 +88,13 @@ pub fn locale(operation: &OperationDefinition, variables: &Variables) -> Result<
     };
     let unknown = |kind: &str, value: &Value| format!("@inContext: {value} is no {kind} code");
     if let Some(value) = argument("country").filter(|value| *value != Value::Null) {
-        let code = <CountryCode as InputType>::parse(Some(value.clone())).map_err(|_| unknown("country", &value))?;
+        let code =
+            <CountryCode as InputType>::parse(Some(value.clone())).map_err(|_| unknown("country", &value))?;
         locale.country = Some(code.0);
     }
     if let Some(value) = argument("language").filter(|value| *value != Value::Null) {
-        let code = <LanguageCode as InputType>::parse(Some(value.clone())).map_err(|_| unknown("language", &value))?;
+        let code = <LanguageCode as InputType>::parse(Some(value.clone()))
+            .map_err(|_| unknown("language", &value))?;
         locale.language = Some(code.0);
     }
     Ok(locale)
@@ -94,7 +103,8 @@ pub fn locale(operation: &OperationDefinition, variables: &Variables) -> Result<
 fn variable_value(operation: &OperationDefinition, variables: &Variables, name: &str) -> Value {
     let given = variables.get(name).cloned();
     let usual = || {
-        let definition = operation.variable_definitions.iter().find(|definition| definition.node.name.node == name)?;
+        let definition =
+            operation.variable_definitions.iter().find(|definition| definition.node.name.node == name)?;
         definition.node.default_value.as_ref().map(|value| value.node.clone())
     };
     given.or_else(usual).unwrap_or_default()
@@ -112,4 +122,3 @@ pub fn operation<'a>(
     };
     Some((name.map(|name| name.as_str()), &operation.node))
 }
-

@@ -64,7 +64,10 @@ impl NodeQuery {
 async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>> {
     let Some((kind, _)) = split_gid(id) else {
         let shown: String = id.chars().take(80).collect();
-        return Err(Error::BadInput(format!("`{shown}` is no global id: ids look like gid://mercato/Product/<uuid>")).into());
+        return Err(Error::BadInput(format!(
+            "`{shown}` is no global id: ids look like gid://mercato/Product/<uuid>"
+        ))
+        .into());
     };
     Ok(match kind {
         ProductId::TYPE => Product::find(ctx, parse_gid(id)?).await?.map(Node::Product),

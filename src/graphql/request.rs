@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_graphql::{Context, Name, Value};
 
 use crate::context::OpContext;
-use crate::loaders::Loaders;
 use crate::domain::search::Warning;
+use crate::loaders::Loaders;
 use crate::services::{Services, Shop};
 
 /// Where this server is, as the client sees it: `https://shop.example`. Makes paths of our own into addresses.
@@ -24,11 +24,15 @@ impl SearchHints {
         }
         let text = |text: &str| Value::String(text.to_owned());
         let warnings = warnings.iter().map(|warning| {
-            let fields = [("code", warning.code.as_str()), ("field", &warning.field), ("message", &warning.message)];
+            let fields =
+                [("code", warning.code.as_str()), ("field", &warning.field), ("message", &warning.message)];
             Value::Object(fields.into_iter().map(|(name, value)| (Name::new(name), text(value))).collect())
         });
         let path = ctx.path_node.iter().flat_map(|node| node.to_string_vec()).map(Value::String).collect();
-        let hint = [(Name::new("path"), Value::List(path)), (Name::new("warnings"), Value::List(warnings.collect()))];
+        let hint = [
+            (Name::new("path"), Value::List(path)),
+            (Name::new("warnings"), Value::List(warnings.collect())),
+        ];
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Value::Object(hint.into_iter().collect()));
     }
 
@@ -77,6 +81,10 @@ impl RequestContext for Context<'_> {
     }
 
     fn absolute(&self, url: &str) -> String {
-        if url.starts_with('/') { format!("{}{url}", self.data_unchecked::<BaseUrl>().0) } else { url.to_owned() }
+        if url.starts_with('/') {
+            format!("{}{url}", self.data_unchecked::<BaseUrl>().0)
+        } else {
+            url.to_owned()
+        }
     }
 }

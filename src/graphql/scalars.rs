@@ -71,7 +71,9 @@ impl ScalarType for DateTime {
         let Value::String(text) = value else { return Err(InputValueError::expected_type(value)) };
         match chrono::DateTime::parse_from_rfc3339(&text) {
             Ok(moment) => Ok(Self(moment.to_utc().into())),
-            Err(_) => Err(InputValueError::custom(format!("`{text}` is no ISO 8601 moment such as 2026-11-22T14:05:00Z"))),
+            Err(_) => Err(InputValueError::custom(format!(
+                "`{text}` is no ISO 8601 moment such as 2026-11-22T14:05:00Z"
+            ))),
         }
     }
 
@@ -106,7 +108,10 @@ pub fn parse_gid<I: Id>(id: &async_graphql::ID) -> Result<I, Error> {
         .map(I::from_uuid)
         .ok_or_else(|| {
             let shown: String = id.chars().take(80).collect();
-            Error::BadInput(format!("`{shown}` is no id of a {0}: ids look like gid://mercato/{0}/<uuid>", I::TYPE))
+            Error::BadInput(format!(
+                "`{shown}` is no id of a {0}: ids look like gid://mercato/{0}/<uuid>",
+                I::TYPE
+            ))
         })
 }
 

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_graphql::parser::types::OperationType;
+use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, Value, Variables};
 use poem::endpoint::make;
 use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, Request, Response};
 use serde::Deserialize;
 
+use super::documents::Documents;
 use super::respond;
 use crate::app::App;
 use crate::auth::Actor;
@@ -52,13 +53,14 @@ struct Outcome {
 
 /// The endpoint: POST with a JSON body, or GET for queries.
 pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
+    let documents = Arc::new(Documents::default());
     make(move |request: Request| {
-        let app = Arc::clone(&app);
-        async move { answer(app, request).await }
+        let (app, documents) = (Arc::clone(&app), Arc::clone(&documents));
+        async move { answer(app, &documents, request).await }
     })
 }
 
-async fn answer(app: Arc<App>, request: Request) -> Response {
+async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Response {
     let started = Instant::now();
     let request_id: Arc<str> = ids::request_id().into();
     let (op, outcome) = match actor(&app, &request) {
@@ -66,7 +68,7 @@ async fn answer(app: Arc<App>, request: Request) -> Response {
             let op = OpContext::new(actor, Arc::clone(&request_id), Arc::clone(&app.clock));
             let statements = op.statements.clone();
             let name = op.actor.name().to_owned();
-            ((name, statements.clone()), run(app, op, request).await)
+            ((name, statements.clone()), run(app, documents, op, request).await)
         }
         Err(refused) => (("unknown".to_owned(), crate::db::Statements::default()), Err(refused)),
     };
@@ -105,12 +107,23 @@ fn error_code(error: &async_graphql::ServerError) -> &str {
 /// Who asks. A token that is none of ours is refused, not taken for nobody's.
 fn actor(app: &App, request: &Request) -> Result<Actor, Refused> {
     let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(Actor::Anonymous) };
-    let token = value.to_str().ok().and_then(|text| text.split_once(' ')).filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
+    let token = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
     let actor = token.and_then(|(_, token)| app.tokens.actor(token.trim()));
-    actor.ok_or_else(|| (ErrorCode::Unauthenticated, "the Authorization header has no valid `Bearer` token".to_owned()))
+    actor.ok_or_else(|| {
+        (ErrorCode::Unauthenticated, "the Authorization header has no valid `Bearer` token".to_owned())
+    })
 }
 
-async fn run(app: Arc<App>, mut op: OpContext, mut request: Request) -> Result<Outcome, Refused> {
+async fn run(
+    app: Arc<App>,
+    documents: &Documents,
+    mut op: OpContext,
+    mut request: Request,
+) -> Result<Outcome, Refused> {
     let is_get = request.method() == Method::GET;
     let base_url = base_url(&request);
     let body = request.take_body();
@@ -122,21 +135,27 @@ async fn run(app: Arc<App>, mut op: OpContext, mut request: Request) -> Result<O
         return Err((ErrorCode::BadUserInput, format!("`query` is larger than {MAX_QUERY_BYTES} bytes")));
     }
 
-    let mut operation = GraphQlRequest::new(sent.query).variables(sent.variables.unwrap_or_default());
-    operation.operation_name = sent.operation_name;
-    let wanted = operation.operation_name.clone();
-    let variables = operation.variables.clone();
+    let mut operation = GraphQlRequest::new("").variables(sent.variables.unwrap_or_default());
     let mut name = String::new();
-    // A document that can't be parsed is refused by the schema, which tells where.
-    if let Ok(document) = operation.parsed_query()
-        && let Some((known, found)) = graphql::operation(document, wanted.as_deref())
-    {
-        if is_get && found.ty != OperationType::Query {
-            return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
+    match documents.parse(&sent.query) {
+        Ok(document) => {
+            if let Some((known, found)) = graphql::operation(&document, sent.operation_name.as_deref()) {
+                if is_get && found.ty != OperationType::Query {
+                    return Err((
+                        ErrorCode::BadUserInput,
+                        "GET is for queries: send this by POST".to_owned(),
+                    ));
+                }
+                known.unwrap_or("anonymous").clone_into(&mut name);
+                let locale = graphql::locale(found, &operation.variables);
+                op.locale = locale.map_err(|message| (ErrorCode::BadUserInput, message))?;
+            }
+            operation.set_parsed_query(ExecutableDocument::clone(&document));
         }
-        name = known.unwrap_or("anonymous").to_owned();
-        op.locale = graphql::locale(found, &variables).map_err(|message| (ErrorCode::BadUserInput, message))?;
+        // The schema refuses it as well, and tells where.
+        Err(_) => operation.query = sent.query,
     }
+    operation.operation_name = sent.operation_name;
 
     let request_id = Arc::clone(&op.request_id);
     let hints = SearchHints::default();
@@ -170,12 +189,14 @@ fn from_query(request: &Request) -> Result<Operation, Refused> {
         variables: Option<String>,
     }
     let bad = |message: String| (ErrorCode::BadUserInput, message);
-    let sent: Query = request.params().map_err(|error| bad(format!("the query string can't be read: {error}")))?;
+    let sent: Query =
+        request.params().map_err(|error| bad(format!("the query string can't be read: {error}")))?;
     let variables = match sent.variables.filter(|text| !text.is_empty()) {
         None => None,
-        Some(text) => {
-            Some(serde_json::from_str(&text).map_err(|error| bad(format!("`variables` is no JSON object: {error}")))?)
-        }
+        Some(text) => Some(
+            serde_json::from_str(&text)
+                .map_err(|error| bad(format!("`variables` is no JSON object: {error}")))?,
+        ),
     };
     Ok(Operation { query: sent.query, operation_name: sent.operation_name, variables })
 }
@@ -211,6 +232,8 @@ async fn from_body(app: &App, request: &Request, body: Body) -> Result<Operation
 fn base_url(request: &Request) -> String {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let scheme = header("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
-    let is_host = |host: &&str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b));
+    let is_host = |host: &&str| {
+        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b))
+    };
     format!("{scheme}://{}", header("host").filter(is_host).unwrap_or("localhost"))
 }

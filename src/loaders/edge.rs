@@ -74,10 +74,9 @@ where
 {
     async fn load(&mut self, keys: &[K]) -> HashMap<K, Loaded<V>> {
         match (self.read)(self.source.clone(), keys.to_vec()).await {
-            Ok(mut found) => keys
-                .iter()
-                .map(|key| (key.clone(), Ok(found.remove(key).unwrap_or_default())))
-                .collect(),
+            Ok(mut found) => {
+                keys.iter().map(|key| (key.clone(), Ok(found.remove(key).unwrap_or_default()))).collect()
+            }
             Err(error) => {
                 let error = LoadError(Arc::new(error));
                 keys.iter().map(|key| (key.clone(), Err(error.clone()))).collect()

@@ -82,7 +82,11 @@ pub async fn by_ids(conn: &mut Conn, ids: &[CollectionId]) -> Result<Vec<Collect
 /// The collections with these handles, in no order.
 pub async fn by_handles(conn: &mut Conn, handles: &[String]) -> Result<Vec<Collection>, DbError> {
     on_conn!(conn, |c| {
-        collections::table.filter(collections::handle.eq_any(handles)).select(Collection::as_select()).load(c).await
+        collections::table
+            .filter(collections::handle.eq_any(handles))
+            .select(Collection::as_select())
+            .load(c)
+            .await
     })
 }
 
@@ -91,7 +95,9 @@ pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, Db
     let (from, to) = (format!("{stem}-"), format!("{stem}."));
     on_conn!(conn, |c| {
         collections::table
-            .filter(collections::handle.eq(stem).or(collections::handle.ge(from).and(collections::handle.lt(to))))
+            .filter(
+                collections::handle.eq(stem).or(collections::handle.ge(from).and(collections::handle.lt(to))),
+            )
             .select(collections::handle)
             .load(c)
             .await
@@ -101,12 +107,19 @@ pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, Db
 /// The collections that are kept by rule.
 pub async fn with_rules(conn: &mut Conn) -> Result<Vec<Collection>, DbError> {
     on_conn!(conn, |c| {
-        collections::table.filter(collections::rules.is_not_null()).select(Collection::as_select()).load(c).await
+        collections::table
+            .filter(collections::rules.is_not_null())
+            .select(Collection::as_select())
+            .load(c)
+            .await
     })
 }
 
 /// The collections each of these products is in: pairs, by title.
-pub async fn by_product_ids(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<(ProductId, Collection)>, DbError> {
+pub async fn by_product_ids(
+    conn: &mut Conn,
+    ids: &[ProductId],
+) -> Result<Vec<(ProductId, Collection)>, DbError> {
     on_conn!(conn, |c| {
         collection_products::table
             .inner_join(collections::table)
@@ -155,7 +168,8 @@ pub async fn page(
     let rows: Vec<Collection> = on_conn!(conn, |c| {
         let mut query = collections::table.into_boxed();
         if let Some(title) = title {
-            let title = title.to_ascii_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            let title =
+                title.to_ascii_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             query = query.filter(lower(collections::title).like(format!("%{title}%")).escape('\\'));
         }
         query = match sort {
@@ -183,7 +197,10 @@ pub async fn insert(conn: &mut Conn, collection: &Collection) -> Result<(), DbEr
 
 /// Stores a collection's fields, all of them.
 pub async fn update(conn: &mut Conn, collection: &Collection) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::update(collections::table.find(collection.id)).set(collection).execute(c).await)?;
+    on_conn!(conn, |c| diesel::update(collections::table.find(collection.id))
+        .set(collection)
+        .execute(c)
+        .await)?;
     Ok(())
 }
 
@@ -206,10 +223,7 @@ pub async fn members(conn: &mut Conn, id: CollectionId) -> Result<Vec<ProductId>
 }
 
 /// Which of these products are in which of the collections.
-pub async fn memberships(
-    conn: &mut Conn,
-    product: ProductId,
-) -> Result<Vec<CollectionId>, DbError> {
+pub async fn memberships(conn: &mut Conn, product: ProductId) -> Result<Vec<CollectionId>, DbError> {
     on_conn!(conn, |c| {
         collection_products::table
             .filter(collection_products::product_id.eq(product))

@@ -29,7 +29,12 @@ pub struct IdempotencyKey {
 /// The answer given under a key.
 pub async fn find(conn: &mut Conn, actor: &str, key: &str) -> Result<Option<IdempotencyKey>, DbError> {
     on_conn!(conn, |c| {
-        idempotency_keys::table.find((actor, key)).select(IdempotencyKey::as_select()).first(c).await.optional()
+        idempotency_keys::table
+            .find((actor, key))
+            .select(IdempotencyKey::as_select())
+            .first(c)
+            .await
+            .optional()
     })
 }
 

@@ -80,7 +80,10 @@ pub async fn adjust(
     on_conn!(conn, |c| {
         diesel::update(inventory_levels::table.find((variant, location)))
             .filter((inventory_levels::on_hand + delta).ge(inventory_levels::reserved))
-            .set((inventory_levels::on_hand.eq(inventory_levels::on_hand + delta), inventory_levels::updated_at.eq(at)))
+            .set((
+                inventory_levels::on_hand.eq(inventory_levels::on_hand + delta),
+                inventory_levels::updated_at.eq(at),
+            ))
             .returning(InventoryLevel::as_returning())
             .get_result(c)
             .await

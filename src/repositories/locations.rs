@@ -63,7 +63,11 @@ pub async fn first(conn: &mut Conn) -> Result<Option<Location>, DbError> {
 
 /// The locations with these ids, in no order.
 pub async fn by_ids(conn: &mut Conn, ids: &[LocationId]) -> Result<Vec<Location>, DbError> {
-    on_conn!(conn, |c| locations::table.filter(in_ids(locations::id, ids)).select(Location::as_select()).load(c).await)
+    on_conn!(conn, |c| locations::table
+        .filter(in_ids(locations::id, ids))
+        .select(Location::as_select())
+        .load(c)
+        .await)
 }
 
 /// A page of locations, in the order they were made.

@@ -21,7 +21,9 @@ use crate::domain::ids::ProductId;
 use crate::domain::time::Timestamp;
 
 /// A product as it is stored.
-#[derive(Clone, PartialEq, Debug, Queryable, QueryableByName, Selectable, Insertable, AsChangeset, Identifiable)]
+#[derive(
+    Clone, PartialEq, Debug, Queryable, QueryableByName, Selectable, Insertable, AsChangeset, Identifiable,
+)]
 #[diesel(table_name = products, treat_none_as_null = true)]
 pub struct Product {
     /// Made by us.
@@ -66,7 +68,9 @@ struct ProductTag {
 }
 
 /// The condition that a reader may see a product. One statement text for both kinds of readers.
-fn visible(visibility: Visibility) -> dsl::Or<dsl::Eq<products::status, ProductStatus>, dsl::AsExprOf<bool, Bool>> {
+fn visible(
+    visibility: Visibility,
+) -> dsl::Or<dsl::Eq<products::status, ProductStatus>, dsl::AsExprOf<bool, Bool>> {
     products::status.eq(ProductStatus::Active).or(constant(visibility.is_all()))
 }
 
@@ -81,12 +85,21 @@ pub async fn lock(conn: &mut Conn, id: ProductId) -> Result<Option<Product>, DbE
 /// One product by handle, whatever its status.
 pub async fn find_by_handle(conn: &mut Conn, handle: &str) -> Result<Option<Product>, DbError> {
     on_conn!(conn, |c| {
-        products::table.filter(products::handle.eq(handle)).select(Product::as_select()).first(c).await.optional()
+        products::table
+            .filter(products::handle.eq(handle))
+            .select(Product::as_select())
+            .first(c)
+            .await
+            .optional()
     })
 }
 
 /// The products with these ids, in no order.
-pub async fn by_ids(conn: &mut Conn, visibility: Visibility, ids: &[ProductId]) -> Result<Vec<Product>, DbError> {
+pub async fn by_ids(
+    conn: &mut Conn,
+    visibility: Visibility,
+    ids: &[ProductId],
+) -> Result<Vec<Product>, DbError> {
     on_conn!(conn, |c| {
         products::table
             .filter(in_ids(products::id, ids))
@@ -175,19 +188,26 @@ pub async fn tags(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<(ProductId, 
 
 /// Gives a product these tags and no others.
 pub async fn set_tags(conn: &mut Conn, id: ProductId, tags: &[String]) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::delete(product_tags::table.filter(product_tags::product_id.eq(id))).execute(c).await)?;
+    on_conn!(conn, |c| diesel::delete(product_tags::table.filter(product_tags::product_id.eq(id)))
+        .execute(c)
+        .await)?;
     add_tags(conn, id, tags).await
 }
 
 /// Gives a product tags that it has not. In a transaction.
 pub async fn add_tags(conn: &mut Conn, id: ProductId, tags: &[String]) -> Result<(), DbError> {
-    let rows: Vec<ProductTag> = tags.iter().map(|tag| ProductTag { product_id: id, tag: tag.clone() }).collect();
+    let rows: Vec<ProductTag> =
+        tags.iter().map(|tag| ProductTag { product_id: id, tag: tag.clone() }).collect();
     insert_all!(conn, product_tags::table, rows)?;
     Ok(())
 }
 
 /// The first distinct tags of products that can be seen, in order.
-pub async fn distinct_tags(conn: &mut Conn, visibility: Visibility, limit: i64) -> Result<Vec<String>, DbError> {
+pub async fn distinct_tags(
+    conn: &mut Conn,
+    visibility: Visibility,
+    limit: i64,
+) -> Result<Vec<String>, DbError> {
     on_conn!(conn, |c| {
         product_tags::table
             .inner_join(products::table)
@@ -202,7 +222,11 @@ pub async fn distinct_tags(conn: &mut Conn, visibility: Visibility, limit: i64) 
 }
 
 /// The first distinct types of products that can be seen, in order.
-pub async fn distinct_types(conn: &mut Conn, visibility: Visibility, limit: i64) -> Result<Vec<String>, DbError> {
+pub async fn distinct_types(
+    conn: &mut Conn,
+    visibility: Visibility,
+    limit: i64,
+) -> Result<Vec<String>, DbError> {
     on_conn!(conn, |c| {
         products::table
             .filter(visible(visibility))

@@ -37,6 +37,10 @@ pub async fn find(conn: &mut Conn) -> Result<Option<Shop>, DbError> {
 
 /// Makes the shop, unless another process was first.
 pub async fn insert(conn: &mut Conn, shop: &Shop) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::insert_into(shops::table).values(shop).on_conflict_do_nothing().execute(c).await)?;
+    on_conn!(conn, |c| diesel::insert_into(shops::table)
+        .values(shop)
+        .on_conflict_do_nothing()
+        .execute(c)
+        .await)?;
     Ok(())
 }

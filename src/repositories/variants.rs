@@ -55,7 +55,11 @@ pub struct Variant {
 
 /// The variants with these ids, in no order.
 pub async fn by_ids(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<Variant>, DbError> {
-    on_conn!(conn, |c| variants::table.filter(in_ids(variants::id, ids)).select(Variant::as_select()).load(c).await)
+    on_conn!(conn, |c| variants::table
+        .filter(in_ids(variants::id, ids))
+        .select(Variant::as_select())
+        .load(c)
+        .await)
 }
 
 /// The variants of these products, each product's in their order.

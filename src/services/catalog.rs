@@ -36,5 +36,9 @@ fn free_handle(stem: &str, fallback: &str, taken: &[String]) -> String {
 
 /// The error of a handle that another product or collection has.
 fn handle_taken(field: &[&str], handle: &str) -> Error {
-    Error::invalid(field, UserErrorCode::Taken, format!("Handle '{handle}' already in use. Please provide a new handle."))
+    Error::invalid(
+        field,
+        UserErrorCode::Taken,
+        format!("Handle '{handle}' already in use. Please provide a new handle."),
+    )
 }

@@ -47,7 +47,9 @@ impl<'a> Once<'a> {
     /// # Errors
     /// [`Error::Conflict`] when the key came with another mutation or another input.
     pub async fn answer<T: DeserializeOwned>(&self, tx: &mut Tx, op: &OpContext) -> Result<Option<T>, Error> {
-        let Some(known) = idempotency::find(tx.conn(), op.actor.name(), self.key).await? else { return Ok(None) };
+        let Some(known) = idempotency::find(tx.conn(), op.actor.name(), self.key).await? else {
+            return Ok(None);
+        };
         if known.operation != self.operation || known.input_hash != self.input_hash {
             return Err(Error::Conflict(format!(
                 "the idempotency key `{}` was used for another {}: use a new key for a new change",

@@ -120,11 +120,19 @@ impl Inventory {
         op.authorize(Permission::WriteInventory)?;
         let mut problems = Problems::default();
         problems.required(&["input", "reason"], reason);
-        check_changes(&mut problems, "changes", changes.iter().map(|change| (change.variant_id, change.location_id)));
+        check_changes(
+            &mut problems,
+            "changes",
+            changes.iter().map(|change| (change.variant_id, change.location_id)),
+        );
         for (at, change) in changes.iter().enumerate() {
             if change.delta.unsigned_abs() > MAX_QUANTITY.unsigned_abs() {
                 let message = format!("Delta must be between -{MAX_QUANTITY} and {MAX_QUANTITY}");
-                problems.add(&["input", "changes", &at.to_string(), "delta"], UserErrorCode::Invalid, message);
+                problems.add(
+                    &["input", "changes", &at.to_string(), "delta"],
+                    UserErrorCode::Invalid,
+                    message,
+                );
             }
         }
         problems.check()?;
@@ -146,15 +154,21 @@ impl Inventory {
             tx.rollback().await?;
             return Ok(answer);
         }
-        check_known(&mut tx, "changes", changes.iter().map(|change| (change.variant_id, change.location_id))).await?;
+        check_known(&mut tx, "changes", changes.iter().map(|change| (change.variant_id, change.location_id)))
+            .await?;
         let mut problems = Problems::default();
         let mut answer: Vec<Option<ChangedLevel>> = vec![None; changes.len()];
         let mut happened = Vec::new();
         for (at, change) in in_row_order(changes, |change| (change.variant_id, change.location_id)) {
-            let level = adjust_level(&mut tx, op, change.variant_id, change.location_id, change.delta).await?;
+            let level =
+                adjust_level(&mut tx, op, change.variant_id, change.location_id, change.delta).await?;
             let Some(level) = level else {
                 let message = "That would leave less on hand than is reserved";
-                problems.add(&["input", "changes", &at.to_string(), "delta"], UserErrorCode::InsufficientStock, message);
+                problems.add(
+                    &["input", "changes", &at.to_string(), "delta"],
+                    UserErrorCode::InsufficientStock,
+                    message,
+                );
                 continue;
             };
             happened.push(level_event(&level, change.delta, reason));
@@ -179,11 +193,19 @@ impl Inventory {
         op.authorize(Permission::WriteInventory)?;
         let mut problems = Problems::default();
         problems.required(&["input", "reason"], reason);
-        check_changes(&mut problems, "quantities", counts.iter().map(|count| (count.variant_id, count.location_id)));
+        check_changes(
+            &mut problems,
+            "quantities",
+            counts.iter().map(|count| (count.variant_id, count.location_id)),
+        );
         for (at, count) in counts.iter().enumerate() {
             if !(0..=MAX_QUANTITY).contains(&count.quantity) {
                 let message = format!("Quantity must be between 0 and {MAX_QUANTITY}");
-                problems.add(&["input", "quantities", &at.to_string(), "quantity"], UserErrorCode::Invalid, message);
+                problems.add(
+                    &["input", "quantities", &at.to_string(), "quantity"],
+                    UserErrorCode::Invalid,
+                    message,
+                );
             }
         }
         problems.check()?;
@@ -205,7 +227,8 @@ impl Inventory {
             tx.rollback().await?;
             return Ok(answer);
         }
-        check_known(&mut tx, "quantities", counts.iter().map(|count| (count.variant_id, count.location_id))).await?;
+        check_known(&mut tx, "quantities", counts.iter().map(|count| (count.variant_id, count.location_id)))
+            .await?;
         let mut problems = Problems::default();
         let mut answer: Vec<Option<ChangedLevel>> = vec![None; counts.len()];
         let mut happened = Vec::new();
@@ -215,13 +238,15 @@ impl Inventory {
             if let Some(expected) = count.expected
                 && expected != now
             {
-                let message = format!("The quantity is {now} and not {expected} any more: look again, then decide");
+                let message =
+                    format!("The quantity is {now} and not {expected} any more: look again, then decide");
                 let field = ["input", "quantities", &at.to_string(), "compareQuantity"];
                 problems.add(&field, UserErrorCode::Stale, message);
                 continue;
             }
             let delta = count.quantity.saturating_sub(now);
-            let Some(level) = adjust_level(&mut tx, op, count.variant_id, count.location_id, delta).await? else {
+            let Some(level) = adjust_level(&mut tx, op, count.variant_id, count.location_id, delta).await?
+            else {
                 let message = "That would leave less on hand than is reserved";
                 let field = ["input", "quantities", &at.to_string(), "quantity"];
                 problems.add(&field, UserErrorCode::InsufficientStock, message);
@@ -263,7 +288,11 @@ impl Inventory {
     ///
     /// # Errors
     /// [`Error::Forbidden`] to those who may not see stock.
-    pub async fn locations(&self, op: &OpContext, request: &PageRequest<Cursor>) -> Result<Page<Location>, Error> {
+    pub async fn locations(
+        &self,
+        op: &OpContext,
+        request: &PageRequest<Cursor>,
+    ) -> Result<Page<Location>, Error> {
         op.authorize(Permission::ReadInventory)?;
         Ok(locations::page(&mut self.db.read(&op.statements).await?, request).await?)
     }
@@ -303,7 +332,12 @@ impl Inventory {
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong.
-    pub async fn update_location(&self, op: &OpContext, id: LocationId, patch: &LocationPatch) -> Result<Location, Error> {
+    pub async fn update_location(
+        &self,
+        op: &OpContext,
+        id: LocationId,
+        patch: &LocationPatch,
+    ) -> Result<Location, Error> {
         op.authorize(Permission::ManageSettings)?;
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut location) = locations::lock(tx.conn(), id).await? else {
@@ -351,7 +385,12 @@ pub(crate) async fn adjust_level(
 }
 
 fn changed(level: &InventoryLevel, delta: i64) -> ChangedLevel {
-    ChangedLevel { variant_id: level.variant_id, location_id: level.location_id, delta, on_hand: level.on_hand }
+    ChangedLevel {
+        variant_id: level.variant_id,
+        location_id: level.location_id,
+        delta,
+        on_hand: level.on_hand,
+    }
 }
 
 /// Rows are locked in the order of their ids, so that two calls never wait for each other; places in the input stay known.
@@ -361,12 +400,20 @@ fn in_row_order<T, K: Ord>(items: &[T], key: impl Fn(&T) -> K) -> Vec<(usize, &T
     ordered
 }
 
-fn check_changes(problems: &mut Problems, list: &str, rows: impl ExactSizeIterator<Item = (VariantId, LocationId)>) {
+fn check_changes(
+    problems: &mut Problems,
+    list: &str,
+    rows: impl ExactSizeIterator<Item = (VariantId, LocationId)>,
+) {
     if rows.len() == 0 {
         problems.add(&["input", list], UserErrorCode::Blank, "Send at least one change");
     }
     if rows.len() > MAX_CHANGES {
-        problems.add(&["input", list], UserErrorCode::TooMany, format!("Send up to {MAX_CHANGES} changes at a time"));
+        problems.add(
+            &["input", list],
+            UserErrorCode::TooMany,
+            format!("Send up to {MAX_CHANGES} changes at a time"),
+        );
     }
     let mut seen = HashSet::new();
     for (at, row) in rows.enumerate() {
@@ -396,7 +443,11 @@ async fn check_known(
             problems.add(&["input", list, &at, "variantId"], UserErrorCode::NotFound, message);
         }
         if known_locations.iter().all(|row| row.id != *location) {
-            problems.add(&["input", list, &at, "locationId"], UserErrorCode::NotFound, "Location does not exist");
+            problems.add(
+                &["input", list, &at, "locationId"],
+                UserErrorCode::NotFound,
+                "Location does not exist",
+            );
         }
     }
     problems.check()

@@ -88,7 +88,8 @@ impl ProductExport {
 pub(super) async fn records(conn: &mut Conn, products: Vec<Product>) -> Result<Vec<ProductRecord>, DbError> {
     let ids: Vec<ProductId> = products.iter().map(|product| product.id).collect();
     let mut tags = groups(products::tags(conn, &ids).await?);
-    let mut images = groups(images::by_product_ids(conn, &ids).await?.into_iter().map(|image| (image.product_id, image)));
+    let mut images =
+        groups(images::by_product_ids(conn, &ids).await?.into_iter().map(|image| (image.product_id, image)));
     let variants = variants::by_product_ids(conn, &ids).await?;
     let on_hand = match locations::first(conn).await? {
         Some(location) => on_hand(conn, location.id, &variants).await?,
@@ -117,7 +118,10 @@ async fn on_hand(
 ) -> Result<HashMap<VariantId, i64>, DbError> {
     let ids: Vec<VariantId> = variants.iter().map(|variant| variant.id).collect();
     let levels = inventory::by_variant_ids(conn, &ids).await?.into_iter().map(|(level, _)| level);
-    Ok(levels.filter(|level| level.location_id == location).map(|level| (level.variant_id, level.on_hand)).collect())
+    Ok(levels
+        .filter(|level| level.location_id == location)
+        .map(|level| (level.variant_id, level.on_hand))
+        .collect())
 }
 
 fn record(
@@ -158,9 +162,17 @@ fn record(
         status: product.status,
         seo_title: product.seo_title,
         seo_description: product.seo_description,
-        options: product.options.0.into_iter().map(|o| OptionRecord { name: o.name, values: o.values }).collect(),
+        options: product
+            .options
+            .0
+            .into_iter()
+            .map(|o| OptionRecord { name: o.name, values: o.values })
+            .collect(),
         variants,
-        images: images.into_iter().map(|image| ImageRecord { url: image.url, alt_text: image.alt_text }).collect(),
+        images: images
+            .into_iter()
+            .map(|image| ImageRecord { url: image.url, alt_text: image.alt_text })
+            .collect(),
     }
 }
 

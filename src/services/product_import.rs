@@ -106,7 +106,8 @@ impl ProductImport {
         op.authorize(Permission::WriteProducts)?;
         op.authorize(Permission::WriteInventory)?;
         let reader = ProductReader::new(input, self.shop.currency)?;
-        let mut summary = ImportSummary { ignored_columns: reader.ignored_columns().to_vec(), ..Default::default() };
+        let mut summary =
+            ImportSummary { ignored_columns: reader.ignored_columns().to_vec(), ..Default::default() };
         let location = self.location(op, dry_run).await?;
 
         // The file is read on a thread of its own, a little ahead of the database.
@@ -210,7 +211,11 @@ impl ProductImport {
             products::set_tags(tx.conn(), product.id, &record.tags).await?;
         }
         let wanted: Vec<NewImage> = images(record);
-        let images = if is_new && wanted.is_empty() { Vec::new() } else { set_images(tx, product.id, &wanted).await? };
+        let images = if is_new && wanted.is_empty() {
+            Vec::new()
+        } else {
+            set_images(tx, product.id, &wanted).await?
+        };
 
         let now: Vec<Variant> = (1..)
             .zip(&record.variants)
@@ -231,7 +236,8 @@ impl ProductImport {
         for variant in now.iter().filter(is_known) {
             variants::update(tx.conn(), variant).await?;
         }
-        variants::insert(tx.conn(), now.iter().filter(|variant| !is_known(variant)).cloned().collect()).await?;
+        variants::insert(tx.conn(), now.iter().filter(|variant| !is_known(variant)).cloned().collect())
+            .await?;
 
         let mut happened = vec![if is_new {
             Event::ProductCreated(product_event(&product))
@@ -262,7 +268,8 @@ impl ProductImport {
         let mut levels = Vec::new();
         for (variant, row) in variants.iter().zip(&record.variants) {
             let Some(quantity) = row.quantity else { continue };
-            let reject = |reason: String| RowError { line: row.line, handle: Some(record.handle.clone()), reason };
+            let reject =
+                |reason: String| RowError { line: row.line, handle: Some(record.handle.clone()), reason };
             if quantity < 0 {
                 errors.push(reject(format!("quantity {quantity}: there can't be less than nothing on hand")));
                 continue;
@@ -286,7 +293,9 @@ impl ProductImport {
             }
             match adjust_level(tx, op, variant.id, location, delta).await? {
                 Some(level) => happened.push(level_event(&level, delta, "import")),
-                None => errors.push(reject(format!("quantity {quantity}: more than that is reserved by orders"))),
+                None => {
+                    errors.push(reject(format!("quantity {quantity}: more than that is reserved by orders")))
+                }
             }
         }
         if !errors.is_empty() {
@@ -421,7 +430,10 @@ fn variant(
         requires_shipping: row.requires_shipping,
         inventory_tracked: row.inventory_tracked,
         inventory_policy: row.inventory_policy,
-        image_id: images.iter().find(|image| row.image_url.as_ref() == Some(&image.url)).map(|image| image.id),
+        image_id: images
+            .iter()
+            .find(|image| row.image_url.as_ref() == Some(&image.url))
+            .map(|image| image.id),
         created_at: known.map_or_else(|| op.now(), |known| known.created_at),
         updated_at: op.now(),
     }

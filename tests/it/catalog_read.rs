@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, TestApp, both};
 
+mod variants;
+
 /// Everything that a product page could want.
 const RICH: &str = "fragment Rich on Product {
     id handle title description(truncateAt: 80) descriptionHtml vendor productType tags createdAt updatedAt publishedAt
@@ -71,10 +73,12 @@ async fn every_path_to_a_product_gives_the_same_answer(app: TestApp) {
             }
         }
 
-        let variants: Vec<&Value> = expected.iter().map(|product| &product["variants"]["edges"][0]["node"]["id"]).collect();
+        let variants: Vec<&Value> =
+            expected.iter().map(|product| &product["variants"]["edges"][0]["node"]["id"]).collect();
         let through = "($ids: [ID!]!) { nodes(ids: $ids) { ... on ProductVariant { product { ...Rich } } } }";
         let reply = rich(through, json!({ "ids": variants })).await;
-        let through_variants: Vec<&Value> = list(&reply, "nodes").iter().map(|node| &node["product"]).collect();
+        let through_variants: Vec<&Value> =
+            list(&reply, "nodes").iter().map(|node| &node["product"]).collect();
         assert_eq!(through_variants, expected.iter().collect::<Vec<_>>());
 
         let inside = "{ collections(first: 50) { nodes { products(first: 250) { nodes { ...Rich } } } } }";
@@ -120,11 +124,15 @@ const WAYS_TO_A_HIDDEN_PRODUCT: &[&str] = &[
 
 both!(what_is_not_for_sale_reaches_nobody_who_may_not_read_it);
 async fn what_is_not_for_sale_reaches_nobody_who_may_not_read_it(app: TestApp) {
-    let all_but_reading: Vec<Permission> =
-        Permission::ALL.iter().copied().filter(|permission| *permission != Permission::ReadProducts).collect();
+    let all_but_reading: Vec<Permission> = Permission::ALL
+        .iter()
+        .copied()
+        .filter(|permission| *permission != Permission::ReadProducts)
+        .collect();
     let strangers = [app.anonymous(), app.customer(), app.staff(&[]), app.staff(&all_but_reading)];
     let readers = [app.staff(&[Permission::ReadProducts]), app.admin()];
-    let sunstone = app.create_product(json!({ "title": "Sunstone", "tags": ["stone"], "productType": "Gem" })).await;
+    let sunstone =
+        app.create_product(json!({ "title": "Sunstone", "tags": ["stone"], "productType": "Gem" })).await;
     for status in ["DRAFT", "ARCHIVED"] {
         let product = app
             .create_product(json!({
@@ -140,7 +148,8 @@ async fn what_is_not_for_sale_reaches_nobody_who_may_not_read_it(app: TestApp) {
             }
         }";
         let variant = app.variants_of(&product).await.remove(0);
-        let made = app.admin().ask_with(variants, json!({ "product": product, "variant": variant })).await.ok();
+        let made =
+            app.admin().ask_with(variants, json!({ "product": product, "variant": variant })).await.ok();
         let made = &made["productVariantsBulkUpdate.product"];
         let collection = app.create_collection(json!({ "title": "Stones" })).await;
         let add = "mutation($id: ID!, $ids: [ID!]!) { collectionAddProducts(id: $id, productIds: $ids) { userErrors { code } } }";
@@ -156,16 +165,24 @@ async fn what_is_not_for_sale_reaches_nobody_who_may_not_read_it(app: TestApp) {
             ("<collection>", json!(collection)),
         ];
         for way in WAYS_TO_A_HIDDEN_PRODUCT {
-            let named = names.iter().fold((*way).to_owned(), |text, (name, value)| text.replace(name, &value.to_string()));
+            let named = names
+                .iter()
+                .fold((*way).to_owned(), |text, (name, value)| text.replace(name, &value.to_string()));
             let uuid = product.rsplit('/').next().unwrap();
             let document = named.replace("<status>", &status.to_lowercase()).replace("<uuid>", uuid);
             for stranger in &strangers {
                 let shown = stranger.ask(&document).await.ok().data().to_string();
-                assert!(!shown.to_lowercase().contains("moonstone"), "{stranger:?} sees {shown} by {document}");
+                assert!(
+                    !shown.to_lowercase().contains("moonstone"),
+                    "{stranger:?} sees {shown} by {document}"
+                );
             }
             for reader in &readers {
                 let shown = reader.ask(&document).await.ok().data().to_string();
-                assert!(shown.to_lowercase().contains("moonstone"), "{reader:?} sees only {shown} by {document}");
+                assert!(
+                    shown.to_lowercase().contains("moonstone"),
+                    "{reader:?} sees only {shown} by {document}"
+                );
             }
         }
 
@@ -188,7 +205,8 @@ async fn what_is_not_for_sale_reaches_nobody_who_may_not_read_it(app: TestApp) {
                 reason: \"received\", changes: [{ variantId: $variant, locationId: $location, delta: 3 }]
             }) { changes { quantityAfterChange variant { sku } } userErrors { code } }
         }";
-        let reply = strangers[3].ask_with(adjust, json!({ "variant": variant, "location": location })).await.ok();
+        let reply =
+            strangers[3].ask_with(adjust, json!({ "variant": variant, "location": location })).await.ok();
         let expected = json!([{ "quantityAfterChange": 3, "variant": null }]);
         assert_eq!(reply["inventoryAdjustQuantities.changes"], expected);
     }
@@ -198,8 +216,14 @@ async fn what_is_not_for_sale_reaches_nobody_who_may_not_read_it(app: TestApp) {
 async fn seed_ties(app: &TestApp) -> String {
     let collection = app.create_collection(json!({ "title": "All" })).await;
     let rows = [
-        ("Éclair Tin", "9.00", "Kiln"), ("apple tray", "5.00", "kiln"), ("Apple Tray", "5.00", "Kiln"), ("éclair tin", "1.00", ""),
-        ("Zebra Cup", "5.00", "Öland"), ("apple Tray", "12.50", ""), ("100% Cotton Cup", "9.00", "Öland"), ("Cup", "0.00", "ab"),
+        ("Éclair Tin", "9.00", "Kiln"),
+        ("apple tray", "5.00", "kiln"),
+        ("Apple Tray", "5.00", "Kiln"),
+        ("éclair tin", "1.00", ""),
+        ("Zebra Cup", "5.00", "Öland"),
+        ("apple Tray", "12.50", ""),
+        ("100% Cotton Cup", "9.00", "Öland"),
+        ("Cup", "0.00", "ab"),
         ("cup cup", "5.00", "AB"),
     ];
     let mut ids = Vec::new();
@@ -207,7 +231,8 @@ async fn seed_ties(app: &TestApp) -> String {
         if at % 3 == 2 {
             app.clock.advance(std::time::Duration::from_secs(60));
         }
-        let product = json!({ "title": title, "vendor": vendor, "productType": if at % 2 == 0 { "Cups" } else { "" } });
+        let product =
+            json!({ "title": title, "vendor": vendor, "productType": if at % 2 == 0 { "Cups" } else { "" } });
         let id = app.create_product(product).await;
         app.create_variants(&id, json!([{ "price": price, "sku": format!("S{}", at % 4) }])).await;
         ids.push(id);
@@ -232,13 +257,21 @@ impl Paged<'_> {
         let fields = "{ nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }";
         let document = self.document.replace("ARGS", arguments).replace("PAGE", fields);
         let reply = client.ask(&document).await.ok();
-        (texts(&reply, &format!("{}.nodes", self.path), "id"), reply[&format!("{}.pageInfo", self.path)].clone())
+        (
+            texts(&reply, &format!("{}.nodes", self.path), "id"),
+            reply[&format!("{}.pageInfo", self.path)].clone(),
+        )
     }
 
     /// Goes through the list forward and backward; gives it whole. Every page must fit.
     async fn walk(&self, client: &Client) -> Vec<String> {
         let (all, info) = self.page(client, "first: 250").await;
-        assert_eq!((&info["hasNextPage"], &info["hasPreviousPage"]), (&json!(false), &json!(false)), "{}", self.document);
+        assert_eq!(
+            (&info["hasNextPage"], &info["hasPreviousPage"]),
+            (&json!(false), &json!(false)),
+            "{}",
+            self.document
+        );
         assert_eq!(self.page(client, "last: 250").await.0, all, "{} from its end", self.document);
 
         let size = 2;
@@ -287,8 +320,17 @@ async fn walk_orders(client: &Client, document: &str, path: &str, keys: &[&str],
     }
 }
 
-const PRODUCT_KEYS: &[&str] =
-    &["BEST_SELLING", "CREATED_AT", "ID", "PRICE", "PRODUCT_TYPE", "RELEVANCE", "TITLE", "UPDATED_AT", "VENDOR"];
+const PRODUCT_KEYS: &[&str] = &[
+    "BEST_SELLING",
+    "CREATED_AT",
+    "ID",
+    "PRICE",
+    "PRODUCT_TYPE",
+    "RELEVANCE",
+    "TITLE",
+    "UPDATED_AT",
+    "VENDOR",
+];
 const COLLECTION_PRODUCT_KEYS: &[&str] =
     &["BEST_SELLING", "COLLECTION_DEFAULT", "CREATED", "ID", "MANUAL", "PRICE", "RELEVANCE", "TITLE"];
 
@@ -314,10 +356,16 @@ async fn pages_of_products_give_each_once_in_every_order(app: TestApp) {
     assert!(is_sorted(&sorted("CREATED_AT", "createdAt").await, "createdAt"));
     assert!(is_sorted(&sorted("UPDATED_AT", "updatedAt").await, "updatedAt"));
     let prices = sorted("PRICE", "priceRange { minVariantPrice { amount } }").await;
-    let amount = |node: &Value| -> f64 { node["priceRange"]["minVariantPrice"]["amount"].as_str().unwrap().parse().unwrap() };
+    let amount = |node: &Value| -> f64 {
+        node["priceRange"]["minVariantPrice"]["amount"].as_str().unwrap().parse().unwrap()
+    };
     assert!(prices.is_sorted_by(|a, b| amount(a) <= amount(b)), "{prices:?}");
     let best = sorted("BEST_SELLING", "priceRange { minVariantPrice { amount } }").await;
-    assert_eq!([amount(&best[0]), amount(&best[1]), amount(&best[2])], [9.0, 9.0, 5.0], "the most sold come first");
+    assert_eq!(
+        [amount(&best[0]), amount(&best[1]), amount(&best[2])],
+        [9.0, 9.0, 5.0],
+        "the most sold come first"
+    );
 }
 
 both!(pages_of_a_collection_give_each_product_once_in_every_order);
@@ -363,21 +411,24 @@ async fn pages_of_collections_and_variants_give_each_once_in_every_order(app: Te
     let buyer = app.anonymous();
     let keys = ["ID", "RELEVANCE", "TITLE", "UPDATED_AT"];
     walk_orders(&buyer, "{ collections(ARGS) PAGE }", "collections", &keys, 5).await;
-    let found = buyer.ask(r#"{ collections(first: 9, query: "MUG", sortKey: TITLE) { nodes { title } } }"#).await.ok();
+    let found = buyer
+        .ask(r#"{ collections(first: 9, query: "MUG", sortKey: TITLE) { nodes { title } } }"#)
+        .await
+        .ok();
     assert_eq!(texts(&found, "collections.nodes", "title"), ["Mugs", "mugs"]);
 
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    let variant = |at: u32| {
-        json!({ "price": "1", "sku": format!("{}", 9 - at / 2), "optionValues": [{ "optionName": "Size", "name": format!("{at}") }] })
-    };
+    let variant = |at: u32| json!({ "price": "1", "sku": format!("{}", 9 - at / 2), "optionValues": [{ "optionName": "Size", "name": format!("{at}") }] });
     app.create_variants(&product, (0..5).map(variant).collect()).await;
     let document = r#"{ product(handle: "mug") { variants(ARGS) PAGE } }"#;
-    walk_orders(&buyer, document, "product.variants", &["ID", "POSITION", "RELEVANCE", "SKU", "TITLE"], 5).await;
+    walk_orders(&buyer, document, "product.variants", &["ID", "POSITION", "RELEVANCE", "SKU", "TITLE"], 5)
+        .await;
 }
 
 /// A cursor with another key in it, as somebody would make who takes it apart.
 fn forged(cursor: &str, key: &str) -> String {
-    let bytes: Vec<u8> = (0..cursor.len()).step_by(2).map(|at| u8::from_str_radix(&cursor[at..at + 2], 16).unwrap()).collect();
+    let bytes: Vec<u8> =
+        (0..cursor.len()).step_by(2).map(|at| u8::from_str_radix(&cursor[at..at + 2], 16).unwrap()).collect();
     let plain = String::from_utf8(bytes).unwrap();
     let parts: Vec<&str> = plain.splitn(3, '\n').collect();
     format!("{}\n{}\n{key}", parts[0], parts[1]).bytes().map(|byte| format!("{byte:02x}")).collect()
@@ -413,18 +464,21 @@ async fn a_page_that_cannot_be_is_refused_with_the_reason(app: TestApp) {
         (format!("first: 2, after: {:?}", &by_title[2..]), "the cursor"),
     ];
     for other in [&by_price, &turned] {
-        refused.push((format!("first: 2, after: {other:?}"), "the cursor is of another list or of another order"));
+        refused.push((
+            format!("first: 2, after: {other:?}"),
+            "the cursor is of another list or of another order",
+        ));
     }
     for (list, own, others) in [
         ("{ products(sortKey: TITLE, ARGS) { nodes { id } } }", &by_title, &of_collection),
-        ("{ collection(handle: \"all\") { products(sortKey: TITLE, ARGS) { nodes { id } } } }", &of_collection, &by_title),
+        (
+            "{ collection(handle: \"all\") { products(sortKey: TITLE, ARGS) { nodes { id } } } }",
+            &of_collection,
+            &by_title,
+        ),
     ] {
         let mut refused = refused.clone();
         refused.push((format!("first: 2, after: {others:?}"), "the cursor is of another list"));
-        // A key of another kind, and one that no database takes.
-        refused.push((format!("first: 2, after: {:?}", forged(own, "i7")), "the cursor"));
-        refused.push((format!("first: 2, after: {:?}", forged(own, "-")), "the cursor"));
-        refused.push((format!("first: 2, after: {:?}", forged(own, "ta\0b")), "the cursor"));
         for (arguments, reason) in refused {
             let reply = buyer.ask(&list.replace("ARGS", &arguments)).await;
             assert!(!reply.errors().is_empty(), "{list} with {arguments:?} is answered");
@@ -436,6 +490,42 @@ async fn a_page_that_cannot_be_is_refused_with_the_reason(app: TestApp) {
     let nothing = Paged { document: "{ products(ARGS) PAGE }", path: "products" };
     let (ids, info) = nothing.page(&buyer, "first: 0").await;
     assert_eq!((ids.len(), &info["hasNextPage"], &info["endCursor"]), (0, &json!(true), &Value::Null));
+}
+
+both!(a_cursor_that_was_tampered_with_is_refused);
+async fn a_cursor_that_was_tampered_with_is_refused(app: TestApp) {
+    seed_ties(&app).await;
+    let buyer = app.anonymous();
+    let lists = [
+        ("{ products(sortKey: TITLE, ARGS) PAGE }", "products"),
+        ("{ products(sortKey: PRICE, ARGS) PAGE }", "products"),
+        ("{ products(sortKey: CREATED_AT, ARGS) PAGE }", "products"),
+        ("{ products(sortKey: RELEVANCE, query: \"cup\", ARGS) PAGE }", "products"),
+        ("{ collections(sortKey: TITLE, ARGS) PAGE }", "collections"),
+        ("{ collection(handle: \"all\") { products(sortKey: TITLE, ARGS) PAGE } }", "collection.products"),
+        ("{ collection(handle: \"all\") { products(sortKey: PRICE, ARGS) PAGE } }", "collection.products"),
+        ("{ collection(handle: \"all\") { products(sortKey: CREATED, ARGS) PAGE } }", "collection.products"),
+    ];
+    let mut taken = Vec::new();
+    for (document, path) in lists {
+        let (_, info) = Paged { document, path }.page(&buyer, "first: 1").await;
+        let cursor = info["endCursor"].as_str().unwrap();
+        // A key of another kind, one that is none, one that no database takes as text, one that is no moment.
+        let is_text = document.contains("TITLE");
+        for key in if is_text { ["i7", "-", "ta\0b"] } else { ["tseven", "-", "i99999999999999999999"] } {
+            let arguments = format!("first: 2, after: {:?}", forged(cursor, key));
+            let reply =
+                buyer.ask(&document.replace("ARGS", &arguments).replace("PAGE", "{ nodes { id } }")).await;
+            match reply.errors() {
+                [] => taken.push(format!("{document} takes {key:?}")),
+                _ if reply.code() != "BAD_USER_INPUT" => {
+                    taken.push(format!("{document} with {key:?}: {}", reply.code()))
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(taken.is_empty(), "{taken:#?}");
 }
 
 both!(a_page_goes_on_after_an_item_that_is_gone);

@@ -196,3 +196,88 @@ fn tsquery(words: &[String], operator: &str, prefix: bool, weight: Option<char>)
     let expression = format!("{}{star}", lexemes.join(operator));
     if words.len() > 1 { format!("({expression})") } else { expression }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normalised_words() {
+        let cases: &[(&str, &[&str])] = &[
+            ("", &[]),
+            ("... --- !!!", &[]),
+            ("The Snow-Board 2000", &["the", "snow", "board", "2000"]),
+            ("don't DON’T donʼt", &["dont", "dont", "dont"]),
+            ("'quoted' rock'n'roll", &["quoted", "rocknroll"]),
+            ("Crème Brûlée", &["creme", "brulee"]),
+            ("Cre\u{300}me", &["creme"]),
+            ("ŁÓDŹ Øre", &["łodz", "øre"]),
+            ("Straße STRASSE STRAẞE", &["strasse", "strasse", "strasse"]),
+            ("ΟΔΟΣ οδος", &["οδοσ", "οδοσ"]),
+            ("İstanbul ıstanbul ISTANBUL", &["istanbul", "istanbul", "istanbul"]),
+            ("Ｆｕｌｌ ﬁt ① x²", &["full", "fit", "1", "x2"]),
+            ("½", &["1", "2"]),
+            ("hand\u{ad}made", &["handmade"]),
+            ("滑雪板 スキー", &["滑雪板", "スキー"]),
+            ("Лыжи ЁЛКА", &["лыжи", "елка"]),
+            ("a_b.c@d", &["a", "b", "c", "d"]),
+            ("🎿ski🏂 🅿️", &["ski"]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(normalize(text), *expected, "for {text}");
+        }
+        assert_eq!(normalize(&"字".repeat(500)), ["字".repeat(128)]);
+    }
+
+    #[test]
+    fn normalising_twice_changes_nothing() {
+        for c in '\0'..='\u{1ffff}' {
+            let words = normalize(&format!("a{c}b"));
+            assert_eq!(normalize(&words.join(" ")), words, "for {c:?}");
+            assert!(
+                words.iter().all(|word| !word.is_empty() && word.chars().all(char::is_alphanumeric)),
+                "{c:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_matches_are_rendered() {
+        let cases = [
+            ("Snow", false, false, r#""snow""#, "'snow'"),
+            ("Snow", false, true, r#""snow"*"#, "'snow':*"),
+            ("Snow Board", false, false, r#"("snow" AND "board")"#, "('snow' & 'board')"),
+            ("Snow Board", false, true, r#"("snow" AND "board"*)"#, "('snow' & 'board':*)"),
+            ("Snow Board", true, false, r#"("snow board")"#, "('snow' <-> 'board')"),
+            ("Snow Board", true, true, r#"("snow board"*)"#, "('snow' <-> 'board':*)"),
+            (r#"a" OR "b"#, false, false, r#"("a" AND "or" AND "b")"#, "('a' & 'or' & 'b')"),
+            (r"a' | '\b", false, false, r#"("a" AND "b")"#, "('a' & 'b')"),
+        ];
+        for (text, phrase, prefix, fts5, tsquery) in cases {
+            let text = TextMatch::new(text, phrase, prefix).unwrap();
+            assert_eq!((text.to_fts5(None).as_str(), text.to_tsquery(None).as_str()), (fts5, tsquery));
+        }
+        assert_eq!(TextMatch::new("!!!", true, true), None);
+
+        let text = TextMatch::new("snow board", false, true).unwrap();
+        assert_eq!(text.to_fts5(Some("title")), r#"{title} : ("snow" AND "board"*)"#);
+        assert_eq!(text.to_tsquery(Some('A')), "('snow':A & 'board':A*)");
+        assert_eq!(text.to_tsquery(Some('\'')), "('snow' & 'board':*)", "there is no such weight");
+    }
+
+    #[test]
+    fn any_words_are_rendered() {
+        let any = |words: &[&str]| any_of(words.iter().map(ToString::to_string));
+        let words = any(&["The", "snow-board", "", "snow", "'"]).unwrap();
+        assert_eq!(words.words(), ["the", "snow", "board"]);
+        assert_eq!(words.to_fts5(None), r#"("the" OR "snow" OR "board")"#);
+        assert_eq!(words.to_fts5(Some("title")), r#"{title} : ("the" OR "snow" OR "board")"#);
+        assert_eq!(words.to_tsquery(None), "('the' | 'snow' | 'board')");
+        assert_eq!(words.to_tsquery(Some('B')), "('the':B | 'snow':B | 'board':B)");
+        assert_eq!(any(&["snow"]).unwrap().to_fts5(None), r#""snow""#);
+        assert_eq!(any(&["snow"]).unwrap().to_tsquery(None), "'snow'");
+        assert_eq!(any(&[]), None);
+        assert_eq!(any(&["!", "🎿"]), None);
+        assert_eq!(any_of((0..1_000).map(|n| n.to_string())).unwrap().words().len(), MAX_TERMS);
+    }
+}

@@ -233,7 +233,10 @@ impl Collection {
             relation: rule.relation.into(),
             condition: rule.condition.clone(),
         };
-        Some(CollectionRuleSet { applied_disjunctively: rules.any, rules: rules.rules.iter().map(rule).collect() })
+        Some(CollectionRuleSet {
+            applied_disjunctively: rules.any,
+            rules: rules.rules.iter().map(rule).collect(),
+        })
     }
 
     /// Its products.
@@ -245,14 +248,15 @@ impl Collection {
         #[graphql(desc = "After this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The other way around.", default = false)] reverse: bool,
+        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
         #[graphql(
             desc = "What they are sorted by.",
-            default_with = "ProductCollectionSortKeys::CollectionDefault"
+            default_with = "Some(ProductCollectionSortKeys::CollectionDefault)"
         )]
-        sort_key: ProductCollectionSortKeys,
+        sort_key: Option<ProductCollectionSortKeys>,
     ) -> Result<ProductConnection> {
-        let (sort, reverse) = self.sort(sort_key, reverse);
+        let sort_key = sort_key.unwrap_or(ProductCollectionSortKeys::CollectionDefault);
+        let (sort, reverse) = self.sort(sort_key, reverse.unwrap_or(false));
         let list = format!("collection/products/{sort:?}/{reverse}");
         let request = PageArgs { first, after, last, before }.request(&list)?;
         let behind_cursor = request.cursor.is_some();

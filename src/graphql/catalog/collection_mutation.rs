@@ -170,7 +170,8 @@ impl CollectionMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The collection.")] collection: CollectionCreateInput,
     ) -> Result<CollectionCreatePayload> {
-        let (made, user_errors) = payload(ctx.services().collections.create(ctx.op(), &collection.into()).await)?;
+        let (made, user_errors) =
+            payload(ctx.services().collections.create(ctx.op(), &collection.into()).await)?;
         Ok(CollectionCreatePayload { collection: shown(made), user_errors })
     }
 

@@ -96,7 +96,9 @@ impl Image {
     fn address(&self, ctx: &Context<'_>) -> Url {
         Url(match self {
             Self::OfProduct(image) => ctx.absolute(&image.url),
-            Self::OfCollection(collection) => ctx.absolute(collection.image_url.as_deref().unwrap_or_default()),
+            Self::OfCollection(collection) => {
+                ctx.absolute(collection.image_url.as_deref().unwrap_or_default())
+            }
         })
     }
 }
@@ -126,7 +128,7 @@ impl Image {
         ctx: &Context<'_>,
         #[graphql(desc = "How it is to be changed, where it can be.")] transform: Option<ImageTransformInput>,
     ) -> Url {
-        drop(transform);
+        let _ = transform;
         self.address(ctx)
     }
 
@@ -229,7 +231,8 @@ pub async fn page(
     by_id: bool,
     reverse: bool,
 ) -> Result<Items<Image>> {
-    let images = rows(ctx, product, page, by_id, reverse).await?.map(|row| (Image::OfProduct(row), CursorKey::None));
+    let images =
+        rows(ctx, product, page, by_id, reverse).await?.map(|row| (Image::OfProduct(row), CursorKey::None));
     Ok(Items::new(LIST, images, |image| match image {
         Image::OfProduct(row) => row.id.uuid(),
         Image::OfCollection(row) => row.id.uuid(),

@@ -65,7 +65,9 @@ impl ProductOptionValue {
     pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
         let Some((product, place)) = place_in_product(id, "value=") else { return Ok(None) };
         let Some(product) = ctx.loaders().products.load(product).await? else { return Ok(None) };
-        let places = place.split_once('.').and_then(|(option, value)| Some((option.parse().ok()?, value.parse().ok()?)));
+        let places = place
+            .split_once('.')
+            .and_then(|(option, value)| Some((option.parse().ok()?, value.parse().ok()?)));
         let Some((option, value)) = places else { return Ok(None) };
         let option: Option<ProductOption> = ProductOption::all_of(&product).nth(option);
         Ok(option.filter(|of| value < of.values().len()).map(|of| Self { of, value }))
@@ -110,7 +112,13 @@ impl ProductOptionValue {
     /// The value's global id.
     pub async fn id(&self) -> ID {
         let of = &self.of;
-        ID(format!("gid://mercato/{}/{}?value={}.{}", Self::TYPE, of.product.id.uuid(), of.option, self.value))
+        ID(format!(
+            "gid://mercato/{}/{}?value={}.{}",
+            Self::TYPE,
+            of.product.id.uuid(),
+            of.option,
+            self.value
+        ))
     }
 
     /// The value's name.
@@ -124,7 +132,8 @@ impl ProductOptionValue {
         let variants = ctx.loaders().variants_of_product.load(product.id).await?;
         let has_value = |variant: &&Arc<loaders::Variant>| {
             let name = self.of.values().get(self.value).copied();
-            product.options.0.is_empty() || variant.option_values.0.get(self.of.option).map(String::as_str) == name
+            product.options.0.is_empty()
+                || variant.option_values.0.get(self.of.option).map(String::as_str) == name
         };
         let row = variants.iter().find(has_value).cloned();
         Ok(row.map(|row| ProductVariant { row, product: Arc::clone(product) }))

@@ -6,7 +6,10 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject
 
 use super::option::ProductOption;
 use super::variant::ProductVariant;
-use super::{CollectionConnection, Image, ImageConnection, MediaConnection, ProductVariantConnection, Seo, html, truncated};
+use super::{
+    CollectionConnection, Image, ImageConnection, MediaConnection, ProductVariantConnection, Seo, html,
+    truncated,
+};
 use crate::domain::catalog;
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::page::{CursorKey, Page};
@@ -125,9 +128,10 @@ impl Product {
     }
 }
 
-fn selection(picked: Vec<SelectedOptionInput>, ignore_unknown: bool, ignore_case: bool) -> Selection {
+/// What a buyer picked; whether unknown options are passed over is each field's own usual.
+fn selection(picked: Vec<SelectedOptionInput>, ignore_unknown: bool, ignore_case: Option<bool>) -> Selection {
     let picked = picked.into_iter().map(|option| (option.name, option.value)).collect();
-    Selection { picked, ignore_unknown, ignore_case }
+    Selection { picked, ignore_unknown, ignore_case: ignore_case.unwrap_or(false) }
 }
 
 /// A product: what the shop shows, in one or more variants that it sells.
@@ -279,13 +283,13 @@ impl Product {
         #[graphql(desc = "After this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The other way around.", default = false)] reverse: bool,
-        #[graphql(desc = "What they are sorted by.", default_with = "ProductImageSortKeys::Position")]
-        sort_key: ProductImageSortKeys,
+        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
+        #[graphql(desc = "What they are sorted by.", default_with = "Some(ProductImageSortKeys::Position)")]
+        sort_key: Option<ProductImageSortKeys>,
     ) -> Result<ImageConnection> {
-        let by_id = matches!(sort_key, ProductImageSortKeys::CreatedAt | ProductImageSortKeys::Id);
+        let by_id = matches!(sort_key, Some(ProductImageSortKeys::CreatedAt | ProductImageSortKeys::Id));
         let page = PageArgs { first, after, last, before };
-        let images = super::image::page(ctx, self.0.id, page, by_id, reverse).await?;
+        let images = super::image::page(ctx, self.0.id, page, by_id, reverse.unwrap_or(false)).await?;
         Ok(ImageConnection(images))
     }
 
@@ -298,13 +302,13 @@ impl Product {
         #[graphql(desc = "After this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The other way around.", default = false)] reverse: bool,
-        #[graphql(desc = "What they are sorted by.", default_with = "ProductMediaSortKeys::Position")]
-        sort_key: ProductMediaSortKeys,
+        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
+        #[graphql(desc = "What they are sorted by.", default_with = "Some(ProductMediaSortKeys::Position)")]
+        sort_key: Option<ProductMediaSortKeys>,
     ) -> Result<MediaConnection> {
-        let by_id = sort_key == ProductMediaSortKeys::Id;
+        let by_id = sort_key == Some(ProductMediaSortKeys::Id);
         let page = PageArgs { first, after, last, before };
-        let media = super::image::media_page(ctx, self.0.id, page, by_id, reverse).await?;
+        let media = super::image::media_page(ctx, self.0.id, page, by_id, reverse.unwrap_or(false)).await?;
         Ok(MediaConnection(media))
     }
 
@@ -317,20 +321,23 @@ impl Product {
         #[graphql(desc = "After this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The other way around.", default = false)] reverse: bool,
-        #[graphql(desc = "What they are sorted by.", default_with = "ProductVariantSortKeys::Position")]
-        sort_key: ProductVariantSortKeys,
+        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
+        #[graphql(
+            desc = "What they are sorted by.",
+            default_with = "Some(ProductVariantSortKeys::Position)"
+        )]
+        sort_key: Option<ProductVariantSortKeys>,
     ) -> Result<ProductVariantConnection> {
         const LIST: &str = "variants";
         let request = PageArgs { first, after, last, before }.request(LIST)?;
         let mut variants = self.loaded_variants(ctx).await?.to_vec();
-        match sort_key {
+        match sort_key.unwrap_or(ProductVariantSortKeys::Position) {
             ProductVariantSortKeys::Position | ProductVariantSortKeys::Relevance => {}
             ProductVariantSortKeys::Id => variants.sort_by_key(|variant| variant.id),
             ProductVariantSortKeys::Sku => variants.sort_by(|a, b| a.sku.cmp(&b.sku)),
             ProductVariantSortKeys::Title => variants.sort_by(|a, b| a.title.cmp(&b.title)),
         }
-        if reverse {
+        if reverse.unwrap_or(false) {
             variants.reverse();
         }
         let page = Page::of_list(variants, &request, |variant, cursor| variant.id.uuid() == cursor.id);
@@ -347,11 +354,16 @@ impl Product {
     async fn variant_by_selected_options(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "A value for each of the product's options.")] selected_options: Vec<SelectedOptionInput>,
-        #[graphql(desc = "Passes over options the product lacks.", default = false)] ignore_unknown_options: bool,
-        #[graphql(desc = "Whether letter case matters not.", default = false)] case_insensitive_match: bool,
+        #[graphql(desc = "A value for each of the product's options.")] selected_options: Vec<
+            SelectedOptionInput,
+        >,
+        #[graphql(desc = "Passes over options the product lacks.", default_with = "Some(false)")]
+        ignore_unknown_options: Option<bool>,
+        #[graphql(desc = "Whether letter case matters not.", default_with = "Some(false)")]
+        case_insensitive_match: Option<bool>,
     ) -> Result<Option<ProductVariant>> {
-        let selection = selection(selected_options, ignore_unknown_options, case_insensitive_match);
+        let ignore_unknown = ignore_unknown_options.unwrap_or(false);
+        let selection = selection(selected_options, ignore_unknown, case_insensitive_match);
         let variants = self.loaded_variants(ctx).await?;
         Ok(selection.exact(&self.0, &variants).map(|row| self.variant(row)))
     }
@@ -363,13 +375,17 @@ impl Product {
         #[graphql(desc = "A value for each of the product's options.")] selected_options: Option<
             Vec<SelectedOptionInput>,
         >,
-        #[graphql(desc = "Passes over options the product lacks.", default = true)] ignore_unknown_options: bool,
-        #[graphql(desc = "Whether letter case matters not.", default = false)] case_insensitive_match: bool,
+        #[graphql(desc = "Passes over options the product lacks.", default_with = "Some(true)")]
+        ignore_unknown_options: Option<bool>,
+        #[graphql(desc = "Whether letter case matters not.", default_with = "Some(false)")]
+        case_insensitive_match: Option<bool>,
     ) -> Result<Option<ProductVariant>> {
         let variants = self.loaded_variants(ctx).await?;
         let picked = selected_options.filter(|picked| !picked.is_empty());
-        let selected = picked
-            .and_then(|picked| selection(picked, ignore_unknown_options, case_insensitive_match).exact(&self.0, &variants));
+        let ignore_unknown = ignore_unknown_options.unwrap_or(true);
+        let selected = picked.and_then(|picked| {
+            selection(picked, ignore_unknown, case_insensitive_match).exact(&self.0, &variants)
+        });
         let row = match selected {
             Some(row) => Some(row),
             None => super::variant::first_available(ctx, &variants).await?,
@@ -384,12 +400,14 @@ impl Product {
         #[graphql(desc = "A value for each of the product's options.")] selected_options: Option<
             Vec<SelectedOptionInput>,
         >,
-        #[graphql(desc = "Passes over options the product lacks.", default = true)] ignore_unknown_options: bool,
-        #[graphql(desc = "Whether letter case matters not.", default = false)] case_insensitive_match: bool,
+        #[graphql(desc = "Passes over options the product lacks.", default_with = "Some(true)")]
+        ignore_unknown_options: Option<bool>,
+        #[graphql(desc = "Whether letter case matters not.", default_with = "Some(false)")]
+        case_insensitive_match: Option<bool>,
     ) -> Result<Vec<ProductVariant>> {
         let variants = self.loaded_variants(ctx).await?;
         let picked = match selected_options.filter(|picked| !picked.is_empty()) {
-            Some(picked) => selection(picked, ignore_unknown_options, case_insensitive_match),
+            Some(picked) => selection(picked, ignore_unknown_options.unwrap_or(true), case_insensitive_match),
             None => match super::variant::first_available(ctx, &variants).await? {
                 Some(first) => Selection::of(&self.0, &first),
                 None => return Ok(Vec::new()),
@@ -409,12 +427,12 @@ impl Product {
         let variants = self.loaded_variants(ctx).await?;
         let checks = variants.iter().map(|variant| super::variant::is_available(ctx, variant));
         let available = futures_util::future::try_join_all(checks).await?;
-        let for_sale = variants.iter().zip(available).filter(|(_, available)| *available).map(|(variant, _)| variant);
+        let for_sale =
+            variants.iter().zip(available).filter(|(_, available)| *available).map(|(variant, _)| variant);
         Ok(crate::services::catalog::encode_variants(&self.0, for_sale))
     }
 
     /// The collections it is in, by title.
-    #[expect(clippy::too_many_arguments, reason = "the dialect's arguments")]
     async fn collections(
         &self,
         ctx: &Context<'_>,
@@ -422,15 +440,16 @@ impl Product {
         #[graphql(desc = "After this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The other way around.", default = false)] reverse: bool,
+        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
     ) -> Result<CollectionConnection> {
         const LIST: &str = "product/collections";
         let request = PageArgs { first, after, last, before }.request(LIST)?;
         let mut collections = ctx.loaders().collections_of_product.load(self.0.id).await?.to_vec();
-        if reverse {
+        if reverse.unwrap_or(false) {
             collections.reverse();
         }
-        let page = Page::of_list(collections, &request, |collection, cursor| collection.id.uuid() == cursor.id);
+        let page =
+            Page::of_list(collections, &request, |collection, cursor| collection.id.uuid() == cursor.id);
         let page = page.map(|row| (super::Collection(row), CursorKey::None));
         Ok(CollectionConnection(Items::new(LIST, page, |collection| collection.0.id.uuid())))
     }

@@ -182,7 +182,8 @@ impl ProductMutation {
         #[graphql(desc = "The product and what is to change.")] product: ProductUpdateInput,
     ) -> Result<ProductUpdatePayload> {
         let id = parse_gid(&product.id)?;
-        let (changed, user_errors) = payload(ctx.services().products.update(ctx.op(), id, &product.into()).await)?;
+        let (changed, user_errors) =
+            payload(ctx.services().products.update(ctx.op(), id, &product.into()).await)?;
         Ok(ProductUpdatePayload { product: changed.map(|row| Product(Arc::new(row))), user_errors })
     }
 

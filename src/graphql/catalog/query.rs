@@ -94,7 +94,9 @@ fn one_of_id_and_handle() -> async_graphql::Error {
 /// The limit of a list that has no cursor argument.
 fn limit(first: i32) -> Result<usize> {
     let limit = usize::try_from(first).ok().filter(|limit| *limit <= MAX_PAGE_SIZE);
-    Ok(limit.ok_or_else(|| Error::BadInput(format!("`first` must be a number from 0 to {MAX_PAGE_SIZE}, not {first}")))?)
+    Ok(limit.ok_or_else(|| {
+        Error::BadInput(format!("`first` must be a number from 0 to {MAX_PAGE_SIZE}, not {first}"))
+    })?)
 }
 
 fn texts(list: &str, page: Page<String>) -> StringConnection {
@@ -142,10 +144,12 @@ impl CatalogQuery {
                     `title:lin*`, `variants.price:>10`, `available_for_sale:true`, joined by spaces or `OR`, negated by `-`."
         )]
         query: Option<String>,
-        #[graphql(desc = "The other way around.", default = false)] reverse: bool,
-        #[graphql(desc = "What they are sorted by.", default_with = "ProductSortKeys::Id")] sort_key: ProductSortKeys,
+        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
+        #[graphql(desc = "What they are sorted by.", default_with = "Some(ProductSortKeys::Id)")]
+        sort_key: Option<ProductSortKeys>,
     ) -> Result<ProductConnection> {
-        let sort = ProductSort::from(sort_key);
+        let sort = ProductSort::from(sort_key.unwrap_or(ProductSortKeys::Id));
+        let reverse = reverse.unwrap_or(false);
         let list = format!("products/{sort:?}/{reverse}");
         let request = PageArgs { first, after, last, before }.request(&list)?;
         let query = ProductQuery { query, sort, reverse, request };
@@ -163,9 +167,9 @@ impl CatalogQuery {
         #[graphql(desc = "The product's handle.")] product_handle: Option<String>,
         #[graphql(
             desc = "What they are for; both kinds are found alike.",
-            default_with = "ProductRecommendationIntent::Related"
+            default_with = "Some(ProductRecommendationIntent::Related)"
         )]
-        intent: ProductRecommendationIntent,
+        intent: Option<ProductRecommendationIntent>,
     ) -> Result<Option<Vec<Product>>> {
         let _ = intent;
         let product = match (product_id, product_handle) {
@@ -233,18 +237,20 @@ impl CatalogQuery {
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
         #[graphql(desc = "What their titles must have in them.")] query: Option<String>,
-        #[graphql(desc = "The other way around.", default = false)] reverse: bool,
-        #[graphql(desc = "What they are sorted by.", default_with = "CollectionSortKeys::Id")]
-        sort_key: CollectionSortKeys,
+        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
+        #[graphql(desc = "What they are sorted by.", default_with = "Some(CollectionSortKeys::Id)")]
+        sort_key: Option<CollectionSortKeys>,
     ) -> Result<CollectionConnection> {
-        let sort = match sort_key {
+        let reverse = reverse.unwrap_or(false);
+        let sort = match sort_key.unwrap_or(CollectionSortKeys::Id) {
             CollectionSortKeys::Id | CollectionSortKeys::Relevance => CollectionSort::Id,
             CollectionSortKeys::Title => CollectionSort::Title,
             CollectionSortKeys::UpdatedAt => CollectionSort::UpdatedAt,
         };
         let list = format!("collections/{sort:?}/{reverse}");
         let request = PageArgs { first, after, last, before }.request(&list)?;
-        let page = ctx.services().catalog.collections(ctx.op(), query.as_deref(), sort, reverse, &request).await?;
+        let page =
+            ctx.services().catalog.collections(ctx.op(), query.as_deref(), sort, reverse, &request).await?;
         let page = page.map(|(row, key): (Arc<_>, _)| (Collection(row), key));
         Ok(CollectionConnection(Items::new(list, page, |collection| collection.0.id.uuid())))
     }

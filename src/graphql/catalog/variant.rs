@@ -176,7 +176,8 @@ impl ProductVariant {
 
     /// A value for each of the product's options.
     async fn selected_options(&self) -> Vec<SelectedOption> {
-        let option = |name: &str, value: &str| SelectedOption { name: name.to_owned(), value: value.to_owned() };
+        let option =
+            |name: &str, value: &str| SelectedOption { name: name.to_owned(), value: value.to_owned() };
         if self.product.options.0.is_empty() {
             return vec![option(DEFAULT_OPTION, DEFAULT_VARIANT_TITLE)];
         }

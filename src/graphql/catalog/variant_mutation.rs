@@ -157,7 +157,10 @@ impl WeightInput {
     fn grams(&self) -> Result<i64, Error> {
         let grams = (self.value * crate::domain::catalog::WeightUnit::from(self.unit).grams()).round();
         if !(0.0..=MAX_GRAMS).contains(&grams) {
-            return Err(Error::BadInput(format!("weight: {} is not between 0 and a thousand tonnes", self.value)));
+            return Err(Error::BadInput(format!(
+                "weight: {} is not between 0 and a thousand tonnes",
+                self.value
+            )));
         }
         #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
         Ok(grams as i64)
@@ -168,13 +171,16 @@ impl TryFrom<&ProductVariantsBulkInput> for NewVariant {
     type Error = Error;
 
     fn try_from(input: &ProductVariantsBulkInput) -> Result<Self, Error> {
-        let level = |level: &InventoryLevelInput| Ok((parse_gid(&level.location_id)?, level.available_quantity));
+        let level =
+            |level: &InventoryLevelInput| Ok((parse_gid(&level.location_id)?, level.available_quantity));
         let quantities = input.inventory_quantities.iter().map(level).collect::<Result<_, Error>>()?;
         Ok(Self { fields: input.try_into()?, quantities })
     }
 }
 
-fn shown(found: Option<(loaders::Product, Vec<loaders::Variant>)>) -> (Option<Product>, Option<Vec<ProductVariant>>) {
+fn shown(
+    found: Option<(loaders::Product, Vec<loaders::Variant>)>,
+) -> (Option<Product>, Option<Vec<ProductVariant>>) {
     let Some((product, rows)) = found else { return (None, None) };
     let product = Arc::new(product);
     let variant = |row| ProductVariant { row: Arc::new(row), product: Arc::clone(&product) };
@@ -193,12 +199,13 @@ impl VariantMutation {
         #[graphql(desc = "The variants.")] variants: Vec<ProductVariantsBulkInput>,
         #[graphql(
             desc = "What becomes of the variant the product began with.",
-            default_with = "ProductVariantsBulkCreateStrategy::Default"
+            default_with = "Some(ProductVariantsBulkCreateStrategy::Default)"
         )]
-        strategy: ProductVariantsBulkCreateStrategy,
+        strategy: Option<ProductVariantsBulkCreateStrategy>,
     ) -> Result<ProductVariantsBulkCreatePayload> {
         let new = variants.iter().map(NewVariant::try_from).collect::<Result<Vec<_>, _>>()?;
-        let answer = ctx.services().variants.create(ctx.op(), parse_gid(&product_id)?, strategy.into(), &new).await;
+        let strategy = strategy.unwrap_or(ProductVariantsBulkCreateStrategy::Default).into();
+        let answer = ctx.services().variants.create(ctx.op(), parse_gid(&product_id)?, strategy, &new).await;
         let (made, user_errors) = payload(answer)?;
         let (product, product_variants) = shown(made);
         Ok(ProductVariantsBulkCreatePayload { product, product_variants, user_errors })
@@ -215,7 +222,10 @@ impl VariantMutation {
         >,
     ) -> Result<ProductVariantsBulkUpdatePayload> {
         let patch = |input: &ProductVariantsBulkInput| {
-            let id = input.id.as_ref().ok_or_else(|| Error::BadInput("variants: each needs its `id`".to_owned()))?;
+            let id = input
+                .id
+                .as_ref()
+                .ok_or_else(|| Error::BadInput("variants: each needs its `id`".to_owned()))?;
             Ok((parse_gid(id)?, VariantPatch::try_from(input)?))
         };
         let patches = variants.iter().map(patch).collect::<Result<Vec<_>, Error>>()?;
@@ -236,6 +246,9 @@ impl VariantMutation {
         let ids = parse_gids(&variants_ids)?;
         let answer = ctx.services().variants.delete(ctx.op(), parse_gid(&product_id)?, &ids).await;
         let (product, user_errors) = payload(answer)?;
-        Ok(ProductVariantsBulkDeletePayload { product: product.map(|row| Product(Arc::new(row))), user_errors })
+        Ok(ProductVariantsBulkDeletePayload {
+            product: product.map(|row| Product(Arc::new(row))),
+            user_errors,
+        })
     }
 }

@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use crate::domain::ids::LocationId;
 use crate::domain::permission::Permission;
 use crate::graphql::codes::CountryCode;
-use crate::graphql::guard::reads_inventory;
+use crate::graphql::guard::sees_locations;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, gid};
 use crate::loaders;
@@ -56,7 +56,7 @@ impl Location {
 }
 
 /// A place where stock lies.
-#[Object(visible = "reads_inventory")]
+#[Object(visible = "sees_locations")]
 impl Location {
     /// The location's global id.
     pub async fn id(&self) -> ID {

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::graphql::catalog::ProductVariant;
 use crate::graphql::codes::CountryCode;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, manages_settings, reads_inventory, writes_inventory};
+use crate::graphql::guard::{Requires, manages_settings, sees_stock, writes_inventory};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
 use crate::services::inventory::{Adjustment, ChangedLevel, Count, LocationPatch};
@@ -112,7 +112,7 @@ pub struct LocationAddressInput {
 struct InventoryChange(ChangedLevel);
 
 /// What became of a level.
-#[Object(visible = "reads_inventory")]
+#[Object(visible = "sees_stock")]
 impl InventoryChange {
     /// What lies there.
     async fn variant(&self, ctx: &Context<'_>) -> Result<Option<ProductVariant>> {
@@ -187,7 +187,8 @@ impl InventorySetQuantitiesInput {
     fn counts(&self) -> Result<Vec<Count>, Error> {
         let count = |input: &InventoryQuantityInput| {
             if input.compare_quantity.is_none() && !self.ignore_compare_quantity {
-                let message = "quantities: each needs its `compareQuantity`, or send `ignoreCompareQuantity: true`";
+                let message =
+                    "quantities: each needs its `compareQuantity`, or send `ignoreCompareQuantity: true`";
                 return Err(Error::BadInput(message.to_owned()));
             }
             Ok(Count {
@@ -248,7 +249,8 @@ impl InventoryMutation {
         #[graphql(desc = "The counts.")] input: InventorySetQuantitiesInput,
     ) -> Result<InventorySetQuantitiesPayload> {
         let (counts, key) = (input.counts()?, input.idempotency_key.as_deref());
-        let (changed, user_errors) = payload(ctx.services().inventory.set(ctx.op(), &input.reason, &counts, key).await)?;
+        let (changed, user_errors) =
+            payload(ctx.services().inventory.set(ctx.op(), &input.reason, &counts, key).await)?;
         Ok(InventorySetQuantitiesPayload { changes: shown(changed), user_errors })
     }
 

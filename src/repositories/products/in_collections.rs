@@ -51,7 +51,9 @@ impl CollectionPage {
     }
 
     fn falls(&self) -> bool {
-        self.reverse ^ (self.sort == Some(ProductSort::BestSelling)) ^ (self.request.direction == Direction::Backward)
+        self.reverse
+            ^ (self.sort == Some(ProductSort::BestSelling))
+            ^ (self.request.direction == Direction::Backward)
     }
 
     /// The statement. SQLite numbers such parameters by their first appearance, so they appear in the order they are
@@ -95,9 +97,9 @@ pub async fn page_in_collections(
                 Some(cursor) => {
                     let moment = matches!(wanted.sort, Some(ProductSort::CreatedAt | ProductSort::UpdatedAt));
                     let keyed = match &cursor.key {
-                        CursorKey::Integer(micros) if moment => {
-                            query.bind::<Timestamptz, _>(Timestamp::from_micros(*micros).unwrap_or(Timestamp::EPOCH))
-                        }
+                        CursorKey::Integer(micros) if moment => query.bind::<Timestamptz, _>(
+                            Timestamp::from_micros(*micros).unwrap_or(Timestamp::EPOCH),
+                        ),
                         CursorKey::Integer(integer) => query.bind::<BigInt, _>(*integer),
                         CursorKey::Text(text) => query.bind::<Text, _>(text.clone()),
                         CursorKey::None => query.bind::<BigInt, _>(0),
@@ -126,7 +128,9 @@ pub async fn page_in_collections(
     for row in rows {
         let key = wanted.product_key(&row);
         match pages.last_mut() {
-            Some((collection, products)) if *collection == row.collection_id => products.push((row.product, key)),
+            Some((collection, products)) if *collection == row.collection_id => {
+                products.push((row.product, key))
+            }
             _ => pages.push((row.collection_id, vec![(row.product, key)])),
         }
     }

@@ -83,10 +83,16 @@ macro_rules! condition {
     ($name:ident, $backend:ty, text: $text:expr, title: $title:expr) => {
         fn $name(node: &Node, currency: Currency) -> Condition<products::table, $backend> {
             let all = |nodes: &[Node]| {
-                nodes.iter().map(|node| $name(node, currency)).reduce(|a, b| Box::new(a.and(b)) as Condition<_, _>)
+                nodes
+                    .iter()
+                    .map(|node| $name(node, currency))
+                    .reduce(|a, b| Box::new(a.and(b)) as Condition<_, _>)
             };
             let any = |nodes: &[Node]| {
-                nodes.iter().map(|node| $name(node, currency)).reduce(|a, b| Box::new(a.or(b)) as Condition<_, _>)
+                nodes
+                    .iter()
+                    .map(|node| $name(node, currency))
+                    .reduce(|a, b| Box::new(a.or(b)) as Condition<_, _>)
             };
             match node {
                 Node::All => Box::new(constant(true)),
@@ -98,11 +104,15 @@ macro_rules! condition {
                 Node::Field(FieldTerm::Tag(value)) => text_condition!(product_tags::tag, value, |meets| {
                     products::id.eq_any(product_tags::table.filter(meets).select(product_tags::product_id))
                 }),
-                Node::Field(FieldTerm::Vendor(value)) => text_condition!(products::vendor, value, |meets| meets),
+                Node::Field(FieldTerm::Vendor(value)) => {
+                    text_condition!(products::vendor, value, |meets| meets)
+                }
                 Node::Field(FieldTerm::ProductType(value)) => {
                     text_condition!(products::product_type, value, |meets| meets)
                 }
-                Node::Field(FieldTerm::Handle(value)) => text_condition!(products::handle, value, |meets| meets),
+                Node::Field(FieldTerm::Handle(value)) => {
+                    text_condition!(products::handle, value, |meets| meets)
+                }
                 Node::Field(FieldTerm::Sku(value)) => {
                     text_condition!(variants::sku.assume_not_null(), value, |meets| of_variant!(meets))
                 }
@@ -110,8 +120,11 @@ macro_rules! condition {
                     text_condition!(variants::barcode.assume_not_null(), value, |meets| of_variant!(meets))
                 }
                 Node::Field(FieldTerm::Id(ids)) => {
-                    let ids: Vec<ProductId> =
-                        ids.iter().filter_map(|id| Uuid::try_parse(id).ok()).map(ProductId::from_uuid).collect();
+                    let ids: Vec<ProductId> = ids
+                        .iter()
+                        .filter_map(|id| Uuid::try_parse(id).ok())
+                        .map(ProductId::from_uuid)
+                        .collect();
                     Box::new(products::id.eq_any(ids))
                 }
                 Node::Field(FieldTerm::Status(wanted)) => {
@@ -153,7 +166,9 @@ macro_rules! text_condition {
                 Box::new($asked)
             }
             ValueMatch::StartsWith(start) => {
-                let $meets = lower($column).like(format!("{}%", escape_like(&start.to_ascii_lowercase()))).escape('\\');
+                let $meets = lower($column)
+                    .like(format!("{}%", escape_like(&start.to_ascii_lowercase())))
+                    .escape('\\');
                 Box::new($asked)
             }
         }
@@ -304,12 +319,24 @@ macro_rules! read_page {
                     // Relevance without words is no order of its own; it falls where Id rises.
                     let falls = falls ^ list.sort.falls();
                     if let Some(id) = id {
-                        query = if falls { query.filter(products::id.lt(id)) } else { query.filter(products::id.gt(id)) };
+                        query = if falls {
+                            query.filter(products::id.lt(id))
+                        } else {
+                            query.filter(products::id.gt(id))
+                        };
                     }
-                    if falls { query.order_by(products::id.desc()) } else { query.order_by(products::id.asc()) }
+                    if falls {
+                        query.order_by(products::id.desc())
+                    } else {
+                        query.order_by(products::id.asc())
+                    }
                 }
             };
-            query.limit(request.rows()).select((Product::as_select(), 0_i64.into_sql::<BigInt>())).load($c).await
+            query
+                .limit(request.rows())
+                .select((Product::as_select(), 0_i64.into_sql::<BigInt>()))
+                .load($c)
+                .await
         }
     }};
 }

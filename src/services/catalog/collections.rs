@@ -136,13 +136,19 @@ impl Collections {
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong.
-    pub async fn update(&self, op: &OpContext, id: CollectionId, patch: &CollectionPatch) -> Result<Collection, Error> {
+    pub async fn update(
+        &self,
+        op: &OpContext,
+        id: CollectionId,
+        patch: &CollectionPatch,
+    ) -> Result<Collection, Error> {
         op.authorize(Permission::WriteProducts)?;
         let mut problems = Problems::default();
         if let Some(title) = &patch.title {
             problems.required(&["collection", "title"], title);
         }
-        problems.html(&["collection", "descriptionHtml"], patch.description_html.as_deref().unwrap_or_default());
+        problems
+            .html(&["collection", "descriptionHtml"], patch.description_html.as_deref().unwrap_or_default());
         self.validate(
             &mut problems,
             patch.handle.as_deref(),
@@ -153,7 +159,12 @@ impl Collections {
         retrying(|| self.update_once(op, id, patch)).await
     }
 
-    async fn update_once(&self, op: &OpContext, id: CollectionId, patch: &CollectionPatch) -> Result<Collection, Error> {
+    async fn update_once(
+        &self,
+        op: &OpContext,
+        id: CollectionId,
+        patch: &CollectionPatch,
+    ) -> Result<Collection, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let mut collection = locked(&mut tx, id, &["collection", "id"]).await?;
         if patch.rules.is_some() && collection.rules.is_none() {
@@ -194,13 +205,23 @@ impl Collections {
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong.
-    pub async fn add_products(&self, op: &OpContext, id: CollectionId, ids: &[ProductId]) -> Result<Collection, Error> {
+    pub async fn add_products(
+        &self,
+        op: &OpContext,
+        id: CollectionId,
+        ids: &[ProductId],
+    ) -> Result<Collection, Error> {
         op.authorize(Permission::WriteProducts)?;
         check_count(ids)?;
         retrying(|| self.add_once(op, id, ids)).await
     }
 
-    async fn add_once(&self, op: &OpContext, id: CollectionId, ids: &[ProductId]) -> Result<Collection, Error> {
+    async fn add_once(
+        &self,
+        op: &OpContext,
+        id: CollectionId,
+        ids: &[ProductId],
+    ) -> Result<Collection, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let mut collection = by_hand(&mut tx, id).await?;
         let known = products::by_ids(tx.conn(), Visibility::All, ids).await?;
@@ -240,7 +261,12 @@ impl Collections {
         retrying(|| self.remove_once(op, id, ids)).await
     }
 
-    async fn remove_once(&self, op: &OpContext, id: CollectionId, ids: &[ProductId]) -> Result<Collection, Error> {
+    async fn remove_once(
+        &self,
+        op: &OpContext,
+        id: CollectionId,
+        ids: &[ProductId],
+    ) -> Result<Collection, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let mut collection = by_hand(&mut tx, id).await?;
         let mut removed = collections::members(tx.conn(), id).await?;
@@ -259,7 +285,8 @@ impl Collections {
     /// Makes the products of a collection those that its rules say; nothing where it has none.
     async fn refill(&self, tx: &mut Tx, collection: &Collection) -> Result<(), Error> {
         let Some(rules) = &collection.rules else { return Ok(()) };
-        let before: HashSet<ProductId> = collections::members(tx.conn(), collection.id).await?.into_iter().collect();
+        let before: HashSet<ProductId> =
+            collections::members(tx.conn(), collection.id).await?.into_iter().collect();
         let mut matching = Vec::new();
         let mut last = None;
         loop {
@@ -310,7 +337,11 @@ impl Collections {
             problems.add(&field, UserErrorCode::Blank, "Rules can't be empty");
         }
         if rules.rules.len() > MAX_RULES {
-            problems.add(&field, UserErrorCode::TooMany, format!("A collection can have up to {MAX_RULES} rules"));
+            problems.add(
+                &field,
+                UserErrorCode::TooMany,
+                format!("A collection can have up to {MAX_RULES} rules"),
+            );
         }
         for (at, problem) in rules.problems(self.shop.currency) {
             let field = ["collection", "ruleSet", "rules", &at.to_string(), "condition"];

@@ -112,7 +112,12 @@ impl Products {
         op.authorize(Permission::WriteProducts)?;
         let mut problems = Problems::default();
         problems.required(&["product", "title"], &new.title);
-        validate_texts(&mut problems, new.vendor.as_deref(), Some(&new.product_type), Some(&new.description_html));
+        validate_texts(
+            &mut problems,
+            new.vendor.as_deref(),
+            Some(&new.product_type),
+            Some(&new.description_html),
+        );
         validate_handle(&mut problems, new.handle.as_deref());
         validate_tags(&mut problems, &new.tags);
         validate_seo(&mut problems, &new.seo);
@@ -172,7 +177,12 @@ impl Products {
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong, also when there is no such product.
-    pub async fn update(&self, op: &OpContext, id: ProductId, patch: &ProductPatch) -> Result<Product, Error> {
+    pub async fn update(
+        &self,
+        op: &OpContext,
+        id: ProductId,
+        patch: &ProductPatch,
+    ) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
         let mut problems = Problems::default();
         if let Some(title) = &patch.title {
@@ -192,7 +202,12 @@ impl Products {
         retrying(|| self.update_once(op, id, patch)).await
     }
 
-    async fn update_once(&self, op: &OpContext, id: ProductId, patch: &ProductPatch) -> Result<Product, Error> {
+    async fn update_once(
+        &self,
+        op: &OpContext,
+        id: ProductId,
+        patch: &ProductPatch,
+    ) -> Result<Product, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
@@ -307,7 +322,10 @@ pub(crate) async fn set_images(tx: &mut Tx, id: ProductId, wanted: &[NewImage]) 
     let rows: Vec<Image> = (1..)
         .zip(wanted)
         .map(|(position, image)| Image {
-            id: before.iter().find(|known| known.url == image.url).map_or_else(ImageId::generate, |known| known.id),
+            id: before
+                .iter()
+                .find(|known| known.url == image.url)
+                .map_or_else(ImageId::generate, |known| known.id),
             product_id: id,
             position,
             url: image.url.clone(),
@@ -319,8 +337,11 @@ pub(crate) async fn set_images(tx: &mut Tx, id: ProductId, wanted: &[NewImage]) 
     if rows == before {
         return Ok(rows);
     }
-    let gone: Vec<ImageId> =
-        before.iter().filter(|known| rows.iter().all(|row| row.id != known.id)).map(|known| known.id).collect();
+    let gone: Vec<ImageId> = before
+        .iter()
+        .filter(|known| rows.iter().all(|row| row.id != known.id))
+        .map(|known| known.id)
+        .collect();
     if !gone.is_empty() {
         images::delete(tx.conn(), &gone).await?;
     }
@@ -328,7 +349,12 @@ pub(crate) async fn set_images(tx: &mut Tx, id: ProductId, wanted: &[NewImage]) 
     Ok(rows)
 }
 
-fn validate_texts(problems: &mut Problems, vendor: Option<&str>, product_type: Option<&str>, html: Option<&str>) {
+fn validate_texts(
+    problems: &mut Problems,
+    vendor: Option<&str>,
+    product_type: Option<&str>,
+    html: Option<&str>,
+) {
     problems.line(&["product", "vendor"], vendor.unwrap_or_default());
     problems.line(&["product", "productType"], product_type.unwrap_or_default());
     problems.html(&["product", "descriptionHtml"], html.unwrap_or_default());
@@ -342,7 +368,11 @@ fn validate_handle(problems: &mut Problems, given: Option<&str>) {
 
 fn validate_tags(problems: &mut Problems, tags: &[String]) {
     if tags.len() > MAX_TAGS {
-        problems.add(&["product", "tags"], UserErrorCode::TooMany, format!("A product can have up to {MAX_TAGS} tags"));
+        problems.add(
+            &["product", "tags"],
+            UserErrorCode::TooMany,
+            format!("A product can have up to {MAX_TAGS} tags"),
+        );
     }
     for tag in tags {
         problems.line(&["product", "tags"], tag);
@@ -369,7 +399,11 @@ fn validate_images(problems: &mut Problems, images: &[NewImage]) {
         problems.url(&["product", "images", &at, "url"], &image.url);
         problems.line(&["product", "images", &at, "altText"], image.alt_text.as_deref().unwrap_or_default());
         if !seen.insert(&image.url) {
-            problems.add(&["product", "images", &at, "url"], UserErrorCode::Taken, "The image is there twice");
+            problems.add(
+                &["product", "images", &at, "url"],
+                UserErrorCode::Taken,
+                "The image is there twice",
+            );
         }
     }
 }
@@ -389,7 +423,11 @@ fn validate_options(problems: &mut Problems, options: &[ProductOption]) {
         }
         let values = &["product", "productOptions", at.as_str(), "values"];
         if option.values.is_empty() {
-            problems.add(values, UserErrorCode::Blank, format!("Option '{}' needs at least one value", option.name));
+            problems.add(
+                values,
+                UserErrorCode::Blank,
+                format!("Option '{}' needs at least one value", option.name),
+            );
         }
         let mut seen = HashSet::new();
         for value in &option.values {

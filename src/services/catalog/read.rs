@@ -56,7 +56,8 @@ impl Catalog {
         let (filter, warnings) = match query.query.as_deref() {
             None => (Node::All, Vec::new()),
             Some(text) => {
-                let search = search::parse(text).map_err(|error| Error::BadInput(format!("query: {error}")))?;
+                let search =
+                    search::parse(text).map_err(|error| Error::BadInput(format!("query: {error}")))?;
                 (search.filter, search.warnings)
             }
         };

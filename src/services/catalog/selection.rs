@@ -53,7 +53,9 @@ impl Selection {
 
     /// In how many options a variant differs from what was picked.
     fn distance(&self, picked: &[Option<&str>], variant: &Variant) -> usize {
-        let differs = |(wanted, value): &(&Option<&str>, &String)| wanted.is_none_or(|wanted| !self.same(wanted, value));
+        let differs = |(wanted, value): &(&Option<&str>, &String)| {
+            wanted.is_none_or(|wanted| !self.same(wanted, value))
+        };
         picked.iter().zip(&variant.option_values.0).filter(differs).count()
     }
 }
@@ -72,7 +74,10 @@ impl Selection {
 /// `:` goes down to the next option, `,` ends a branch there, a space separates values of the last option, and `-` joins a run
 /// of them. `None` where the product has no options.
 #[must_use]
-pub fn encode_variants<'a>(product: &Product, variants: impl Iterator<Item = &'a Arc<Variant>>) -> Option<String> {
+pub fn encode_variants<'a>(
+    product: &Product,
+    variants: impl Iterator<Item = &'a Arc<Variant>>,
+) -> Option<String> {
     let options = &product.options.0;
     if options.is_empty() {
         return None;
@@ -96,7 +101,8 @@ fn encode_level(text: &mut String, places: &[Vec<usize>], depth: usize) {
     for branch in places.chunk_by(|a, b| a.first() == b.first()) {
         let Some(value) = branch.first().and_then(|place| place.first()) else { continue };
         text.push_str(&format!("{value}:"));
-        let below: Vec<Vec<usize>> = branch.iter().filter_map(|place| Some(place.split_first()?.1.to_vec())).collect();
+        let below: Vec<Vec<usize>> =
+            branch.iter().filter_map(|place| Some(place.split_first()?.1.to_vec())).collect();
         encode_level(text, &below, depth - 1);
         text.push(',');
     }

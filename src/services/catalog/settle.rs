@@ -8,8 +8,8 @@ use crate::domain::money::Currency;
 use crate::error::Error;
 use crate::repositories::collections::{self, Collection};
 use crate::repositories::products::{self, Product};
-use crate::repositories::variants::{self, Variant};
 use crate::repositories::search;
+use crate::repositories::variants::{self, Variant};
 
 /// Settles products after a change. Holds the rule-based collections, so that an import reads them once a product and not
 /// once a rule.
@@ -33,7 +33,8 @@ impl Settle {
     /// When the database refuses or does not answer.
     pub async fn product(&self, tx: &mut Tx, op: &OpContext, product: &mut Product) -> Result<(), Error> {
         let variants = variants::by_product_ids(tx.conn(), &[product.id]).await?;
-        let tags: Vec<String> = products::tags(tx.conn(), &[product.id]).await?.into_iter().map(|(_, tag)| tag).collect();
+        let tags: Vec<String> =
+            products::tags(tx.conn(), &[product.id]).await?.into_iter().map(|(_, tag)| tag).collect();
         set_price_span(product, &variants);
         product.updated_at = op.now();
         products::update(tx.conn(), product).await?;
@@ -51,7 +52,8 @@ impl Settle {
         variants: &[Variant],
         tags: &[String],
     ) -> Result<(), Error> {
-        let mut words = vec![product.vendor.as_str(), product.product_type.as_str(), product.description.as_str()];
+        let mut words =
+            vec![product.vendor.as_str(), product.product_type.as_str(), product.description.as_str()];
         words.extend(tags.iter().map(String::as_str));
         for variant in variants {
             words.extend([variant.title.as_str(), variant.sku.as_deref().unwrap_or_default()]);
@@ -100,7 +102,11 @@ fn set_price_span(product: &mut Product, variants: &[Variant]) {
 }
 
 /// What rules can see of a product.
-pub(super) fn facts<'a>(product: &'a Product, variants: &'a [Variant], tags: &'a [String]) -> ProductFacts<'a> {
+pub(super) fn facts<'a>(
+    product: &'a Product,
+    variants: &'a [Variant],
+    tags: &'a [String],
+) -> ProductFacts<'a> {
     ProductFacts {
         title: &product.title,
         product_type: &product.product_type,

@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::products::product_missing;
 use super::Settle;
+use super::products::product_missing;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, OnConstraint, Tx, retrying};
-use crate::domain::catalog::{InventoryPolicy, MAX_OPTIONS, MAX_VARIANTS, ProductOption, WeightUnit, variant_title};
+use crate::domain::catalog::{
+    InventoryPolicy, MAX_OPTIONS, MAX_VARIANTS, ProductOption, WeightUnit, variant_title,
+};
 use crate::domain::event::{Event, VariantsEvent};
 use crate::domain::ids::{ImageId, LocationId, ProductId, VariantId};
 use crate::domain::permission::Permission;
@@ -111,7 +113,11 @@ impl Variants {
         for (at, variant) in new.iter().enumerate() {
             self.validate(&mut problems, at, &variant.fields);
             if variant.fields.price.is_none() {
-                problems.add(&["variants", &at.to_string(), "price"], UserErrorCode::Blank, "Price can't be blank");
+                problems.add(
+                    &["variants", &at.to_string(), "price"],
+                    UserErrorCode::Blank,
+                    "Price can't be blank",
+                );
             }
             for (_, quantity) in &variant.quantities {
                 if *quantity < 0 {
@@ -164,7 +170,8 @@ impl Variants {
             made.push(variant);
         }
         check_distinct(&mut problems, &existing, &made);
-        check_references(&mut problems, &mut tx, product_id, new.iter().map(|variant| &variant.fields)).await?;
+        check_references(&mut problems, &mut tx, product_id, new.iter().map(|variant| &variant.fields))
+            .await?;
         check_locations(&mut problems, &mut tx, new).await?;
         problems.check()?;
 
@@ -181,7 +188,8 @@ impl Variants {
                 updated_at: op.now(),
             })
             .collect();
-        let mut happened: Vec<Event> = levels.iter().map(|level| level_event(level, level.on_hand, "created")).collect();
+        let mut happened: Vec<Event> =
+            levels.iter().map(|level| level_event(level, level.on_hand, "created")).collect();
         inventory::insert(tx.conn(), levels).await?;
         happened.push(Event::VariantsCreated(event(product_id, &made)));
         Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, &mut product).await?;
@@ -245,8 +253,10 @@ impl Variants {
             variant.updated_at = op.now();
             changed.push(variant);
         }
-        let untouched: Vec<Variant> =
-            existing.into_iter().filter(|known| changed.iter().all(|variant| variant.id != known.id)).collect();
+        let untouched: Vec<Variant> = existing
+            .into_iter()
+            .filter(|known| changed.iter().all(|variant| variant.id != known.id))
+            .collect();
         check_distinct(&mut problems, &untouched, &changed);
         check_references(&mut problems, &mut tx, product_id, patches.iter().map(|(_, patch)| patch)).await?;
         problems.check()?;
@@ -254,7 +264,11 @@ impl Variants {
         for variant in &changed {
             // Two variants that swap their values meet in between, which the index forbids.
             variants::update(tx.conn(), variant).await.on_constraint("variants", "option_values", || {
-                Error::invalid(&["variants"], UserErrorCode::Taken, "Change values that are swapped in two steps")
+                Error::invalid(
+                    &["variants"],
+                    UserErrorCode::Taken,
+                    "Change values that are swapped in two steps",
+                )
             })?;
         }
         Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, &mut product).await?;
@@ -267,12 +281,22 @@ impl Variants {
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong.
-    pub async fn delete(&self, op: &OpContext, product_id: ProductId, ids: &[VariantId]) -> Result<Product, Error> {
+    pub async fn delete(
+        &self,
+        op: &OpContext,
+        product_id: ProductId,
+        ids: &[VariantId],
+    ) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
         retrying(|| self.delete_once(op, product_id, ids)).await
     }
 
-    async fn delete_once(&self, op: &OpContext, product_id: ProductId, ids: &[VariantId]) -> Result<Product, Error> {
+    async fn delete_once(
+        &self,
+        op: &OpContext,
+        product_id: ProductId,
+        ids: &[VariantId],
+    ) -> Result<Product, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), product_id).await? else {
             return Err(product_missing(&["productId"]));
@@ -395,7 +419,10 @@ fn option_values(
             Some(option) if !option.values.contains(&value.name) => option.values.push(value.name.clone()),
             Some(_) => {}
             None if room => {
-                options.push(ProductOption { name: value.option_name.clone(), values: vec![value.name.clone()] });
+                options.push(ProductOption {
+                    name: value.option_name.clone(),
+                    values: vec![value.name.clone()],
+                });
             }
             None => {
                 let message = format!("Option '{}' does not exist", value.option_name);
@@ -403,7 +430,9 @@ fn option_values(
             }
         }
     }
-    let of = |option: &ProductOption| given.iter().find(|value| option.name.eq_ignore_ascii_case(&value.option_name));
+    let of = |option: &ProductOption| {
+        given.iter().find(|value| option.name.eq_ignore_ascii_case(&value.option_name))
+    };
     let mut values = Vec::with_capacity(options.len());
     for option in options.iter() {
         match of(option) {
@@ -418,7 +447,8 @@ fn option_values(
 
 /// No two variants of a product may have the same option values.
 fn check_distinct(problems: &mut Problems, existing: &[Variant], changed: &[Variant]) {
-    let mut seen: HashSet<&[String]> = existing.iter().map(|variant| variant.option_values.0.as_slice()).collect();
+    let mut seen: HashSet<&[String]> =
+        existing.iter().map(|variant| variant.option_values.0.as_slice()).collect();
     for (at, variant) in changed.iter().enumerate() {
         if !seen.insert(variant.option_values.0.as_slice()) {
             let message = format!("The variant '{}' already exists", variant.title);

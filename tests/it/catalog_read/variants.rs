@@ -12,7 +12,8 @@ async fn replace_variants(app: &TestApp, product: &str, variants: Value) -> Vec<
             productVariants { id } userErrors { field message code }
         }
     }";
-    let reply = app.admin().ask_with(document, json!({ "product": product, "variants": variants })).await.ok();
+    let reply =
+        app.admin().ask_with(document, json!({ "product": product, "variants": variants })).await.ok();
     let made = reply["productVariantsBulkCreate.productVariants"].as_array().unwrap();
     made.iter().map(|variant| variant["id"].as_str().unwrap().to_owned()).collect()
 }
@@ -103,7 +104,8 @@ async fn combinations_are_encoded_for_one_option_and_for_three(app: TestApp) {
             json!({ "price": "1", "inventoryTracked": false, "optionValues": options(&pairs) })
         };
         app.create_variants(&product, values.iter().map(variant).collect()).await;
-        let document = "query($id: ID!) { product(id: $id) { encodedVariantExistence encodedVariantAvailability } }";
+        let document =
+            "query($id: ID!) { product(id: $id) { encodedVariantExistence encodedVariantAvailability } }";
         let reply = app.anonymous().ask_with(document, json!({ "id": product })).await.ok();
         assert_eq!(reply["product.encodedVariantExistence"], reply["product.encodedVariantAvailability"]);
         reply["product.encodedVariantExistence"].clone()
@@ -111,8 +113,14 @@ async fn combinations_are_encoded_for_one_option_and_for_three(app: TestApp) {
     assert_eq!(encoded("One", &["Size"], &[&["S"]]).await, "v1_0");
     assert_eq!(encoded("Run", &["Size"], &[&["S"], &["M"], &["L"]]).await, "v1_0-2");
     let three: &[&[&str]] = &[
-        &["a", "x", "1"], &["a", "x", "2"], &["a", "y", "3"], &["a", "x", "4"],
-        &["b", "y", "1"], &["b", "y", "2"], &["b", "y", "3"], &["b", "y", "4"],
+        &["a", "x", "1"],
+        &["a", "x", "2"],
+        &["a", "y", "3"],
+        &["a", "x", "4"],
+        &["b", "y", "1"],
+        &["b", "y", "2"],
+        &["b", "y", "3"],
+        &["b", "y", "4"],
     ];
     assert_eq!(encoded("Three", &["A", "B", "C"], three).await, "v1_0:0:0-1 3,1:2,,1:1:0-3,,");
 }
@@ -128,7 +136,8 @@ async fn a_product_without_options_has_one_that_stands_for_none(app: TestApp) {
     let reply = of_kettle(&app, fields, json!({})).await;
     let values = json!([{ "name": "Default Title", "firstSelectableVariant": { "title": "Default Title" } }]);
     assert_eq!(reply["product.options"], json!([{ "name": "Title", "optionValues": values }]));
-    let variant = json!({ "title": "Default Title", "selectedOptions": picked(&[("Title", "Default Title")]) });
+    let variant =
+        json!({ "title": "Default Title", "selectedOptions": picked(&[("Title", "Default Title")]) });
     assert_eq!(reply["product.variants.nodes"], json!([variant]));
     assert_eq!(reply["product.chosen.title"], "Default Title");
     assert_eq!(reply["product.wrong"], Value::Null);
@@ -174,9 +183,16 @@ async fn the_variant_is_found_by_the_options_a_buyer_picked(app: TestApp) {
             let variant = title.map_or(Value::Null, |title| json!({ "title": title }));
             assert_eq!(reply[&format!("product.{way}")], variant, "{way} with {wanted:?}");
         }
-        let titles: Vec<&Value> =
-            reply["product.adjacentVariants"].as_array().unwrap().iter().map(|variant| &variant["title"]).collect();
-        assert_eq!(titles, neighbours.iter().map(|title| json!(title)).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+        let titles: Vec<&Value> = reply["product.adjacentVariants"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|variant| &variant["title"])
+            .collect();
+        assert_eq!(
+            titles,
+            neighbours.iter().map(|title| json!(title)).collect::<Vec<_>>().iter().collect::<Vec<_>>()
+        );
     }
 }
 
@@ -200,14 +216,20 @@ async fn what_can_be_bought_follows_stock_and_policy(app: TestApp) {
             variant("M / Green", true, Value::Null, false),
         ])
     );
-    assert_eq!((&reply["product.availableForSale"], &reply["product.totalInventory"]), (&json!(true), &json!(5)));
+    assert_eq!(
+        (&reply["product.availableForSale"], &reply["product.totalInventory"]),
+        (&json!(true), &json!(5))
+    );
 
     // Only the sold-out variant is left: the product can't be bought, and the first variant is shown all the same.
     let ids = app.variants_of(&product).await;
     let delete = "mutation($product: ID!, $ids: [ID!]!) {
         productVariantsBulkDelete(productId: $product, variantsIds: $ids) { userErrors { code } }
     }";
-    app.admin().ask_with(delete, json!({ "product": product, "ids": [ids[0], ids[2], ids[3]] })).await.assert_ok();
+    app.admin()
+        .ask_with(delete, json!({ "product": product, "ids": [ids[0], ids[2], ids[3]] }))
+        .await
+        .assert_ok();
     let fields = "availableForSale totalInventory encodedVariantAvailability selectedOrFirstAvailableVariant { title }";
     let reply = of_kettle(&app, fields, json!({})).await;
     assert_eq!(reply["product.availableForSale"], false);
@@ -226,10 +248,16 @@ async fn a_product_spans_the_prices_of_its_variants(app: TestApp) {
         variants(first: 1) { nodes { priceV2 { amount } compareAtPriceV2 { amount } unitPrice { amount } } }
     } }";
     let reply = app.anonymous().ask_with(document, json!({ "handle": "kettle" })).await.ok();
-    assert_eq!(reply["product.priceRange.minVariantPrice"], json!({ "amount": "9.50", "currencyCode": "USD" }));
+    assert_eq!(
+        reply["product.priceRange.minVariantPrice"],
+        json!({ "amount": "9.50", "currencyCode": "USD" })
+    );
     assert_eq!(reply["product.priceRange.maxVariantPrice.amount"], "40.00");
     assert_eq!(reply["product.compareAtPriceRange.minVariantPrice.amount"], "20.00");
-    assert_eq!(reply["product.compareAtPriceRange.maxVariantPrice"], json!({ "amount": "30.00", "currencyCode": "USD" }));
+    assert_eq!(
+        reply["product.compareAtPriceRange.maxVariantPrice"],
+        json!({ "amount": "30.00", "currencyCode": "USD" })
+    );
     let prices = json!({ "priceV2": { "amount": "12.00" }, "compareAtPriceV2": { "amount": "20.00" }, "unitPrice": null });
     assert_eq!(reply["product.variants.nodes.0"], prices);
 
@@ -240,10 +268,12 @@ async fn a_product_spans_the_prices_of_its_variants(app: TestApp) {
 
 both!(a_description_is_plain_text_and_cut_to_a_length);
 async fn a_description_is_plain_text_and_cut_to_a_length(app: TestApp) {
-    let html = "<p>Größe &amp; Form: <b>rund</b></p><script>alert(1)</script><ul><li>eins</li><li>zwei</li></ul>";
+    let html =
+        "<p>Größe &amp; Form: <b>rund</b></p><script>alert(1)</script><ul><li>eins</li><li>zwei</li></ul>";
     app.create_product(json!({ "title": "Kettle", "descriptionHtml": html })).await;
     app.create_collection(json!({ "title": "Kettles", "descriptionHtml": html })).await;
-    let lengths = (0..=40).map(|at| format!("at{at}: description(truncateAt: {at})")).collect::<Vec<_>>().join(" ");
+    let lengths =
+        (0..=40).map(|at| format!("at{at}: description(truncateAt: {at})")).collect::<Vec<_>>().join(" ");
     let document = format!(
         "{{ product(handle: \"kettle\") {{ description descriptionHtml {lengths} }}
             collection(handle: \"kettles\") {{ description descriptionHtml {lengths} }} }}"
@@ -273,7 +303,8 @@ async fn addresses_of_images_can_be_opened_anywhere(app: TestApp) {
         { "url": "https://images.example/a%20b.jpg" },
     ]);
     app.create_product(json!({ "title": "Kettle", "images": images })).await;
-    app.create_collection(json!({ "title": "Kettles", "image": { "url": "/demo/x.svg", "altText": "All" } })).await;
+    app.create_collection(json!({ "title": "Kettles", "image": { "url": "/demo/x.svg", "altText": "All" } }))
+        .await;
     let document = "{
         product(handle: \"kettle\") {
             featuredImage { url altText width height thumbhash }
@@ -297,7 +328,8 @@ async fn addresses_of_images_can_be_opened_anywhere(app: TestApp) {
         assert_eq!(medium["mediaContentType"], "IMAGE");
     }
     assert_eq!(reply["product.variants.nodes.0.image.url"], own);
-    let of_collection = json!({ "id": null, "url": format!("http://{}/demo/x.svg", app.address), "altText": "All" });
+    let of_collection =
+        json!({ "id": null, "url": format!("http://{}/demo/x.svg", app.address), "altText": "All" });
     assert_eq!(reply["collection.image"], of_collection);
 }
 

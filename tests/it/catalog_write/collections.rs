@@ -1,0 +1,388 @@
+//! Writes of collections: those that staff fill by hand, and those that their rules fill.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{pairs, refused, written};
+use crate::support::{TestApp, both};
+
+const FIELDS: &str = "collection {
+    id handle title descriptionHtml sortOrder updatedAt seo { title } image { altText }
+    ruleSet { appliedDisjunctively rules { column relation condition } } products(first: 250) { nodes { handle } }
+} userErrors { field message code }";
+
+fn create() -> String {
+    format!(
+        "mutation($collection: CollectionCreateInput!) {{ collectionCreate(collection: $collection) {{ {FIELDS} }} }}"
+    )
+}
+
+fn update() -> String {
+    format!(
+        "mutation($collection: CollectionUpdateInput!) {{ collectionUpdate(collection: $collection) {{ {FIELDS} }} }}"
+    )
+}
+
+/// `collectionAddProducts` or `collectionRemoveProducts`.
+fn fill(mutation: &str) -> String {
+    format!("mutation($id: ID!, $ids: [ID!]!) {{ {mutation}(id: $id, productIds: $ids) {{ {FIELDS} }} }}")
+}
+
+const DELETE: &str = "mutation($id: ID!) {
+    collectionDelete(input: { id: $id }) { deletedCollectionId userErrors { field message code } }
+}";
+
+async fn handles_in(app: &TestApp, collection: &str) -> Vec<String> {
+    let document = "query($id: ID!) { collection(id: $id) { products(first: 250) { nodes { handle } } } }";
+    let reply = app.admin().ask_with(document, json!({ "id": collection })).await.ok();
+    let nodes = reply["collection.products.nodes"].as_array().unwrap().iter();
+    nodes.map(|product| product["handle"].as_str().unwrap().to_owned()).collect()
+}
+
+fn rule(column: &str, relation: &str, condition: &str) -> Value {
+    json!({ "column": column, "relation": relation, "condition": condition })
+}
+
+fn ruled(title: &str, any: bool, rules: &[Value]) -> Value {
+    json!({ "title": title, "ruleSet": { "appliedDisjunctively": any, "rules": rules } })
+}
+
+both!(a_collection_is_filled_by_hand);
+async fn a_collection_is_filled_by_hand(app: TestApp) {
+    let mut products = Vec::new();
+    for title in ["A", "B", "C"] {
+        products.push(app.create_product(json!({ "title": title })).await);
+    }
+    let [a, b, c] = <[String; 3]>::try_from(products).unwrap();
+    let new = json!({
+        "title": "  Best Öls ", "descriptionHtml": "<b>All</b>", "seo": { "title": "S" },
+        "image": { "url": "/x.svg", "altText": "X" },
+    });
+    let reply = written(
+        &app,
+        &create(),
+        json!({ "collection": new }),
+        &["collection.created"],
+        "gid://mercato/Collection/*",
+    )
+    .await;
+    let made = &reply["collectionCreate.collection"];
+    for (field, expected) in [
+        ("handle", json!("best-ols")),
+        ("title", json!("Best Öls")),
+        ("descriptionHtml", json!("<b>All</b>")),
+        ("sortOrder", json!("MANUAL")),
+        ("ruleSet", Value::Null),
+        ("image", json!({ "altText": "X" })),
+        ("seo", json!({ "title": "S" })),
+        ("products", json!({ "nodes": [] })),
+    ] {
+        assert_eq!(made[field], expected, "{field}");
+    }
+    let id = made["id"].as_str().unwrap();
+
+    let (add, remove) = (fill("collectionAddProducts"), fill("collectionRemoveProducts"));
+    let (added, removed) = (["collection.products_added"], ["collection.products_removed"]);
+    let steps: [(&str, Value, &[&str], &[&str]); 7] = [
+        (&add, json!([c, a]), &added, &["c", "a"]),
+        (&add, json!([b, c, b]), &added, &["c", "a", "b"]),
+        (&add, json!([a]), &[], &["c", "a", "b"]),
+        (&remove, json!([a]), &removed, &["c", "b"]),
+        (&remove, json!([a]), &[], &["c", "b"]),
+        (&add, json!([a]), &added, &["c", "b", "a"]),
+        (&add, json!([]), &[], &["c", "b", "a"]),
+    ];
+    let mut updated = made["updatedAt"].clone();
+    for (document, ids, events, expected) in steps {
+        app.clock.advance(Duration::from_secs(1));
+        let reply = written(&app, document, json!({ "id": id, "ids": ids }), events, id).await;
+        let shown = reply.data().as_object().unwrap().values().next().unwrap()["collection"].clone();
+        assert_eq!(handles_in(&app, id).await, expected);
+        assert_eq!(shown["updatedAt"] != updated, !events.is_empty(), "it is as old as its last change");
+        updated = shown["updatedAt"].clone();
+    }
+
+    let unknown = "gid://mercato/Product/01890a5d-ac96-774b-bcce-b302099a8057";
+    let new = app.create_product(json!({ "title": "D" })).await;
+    let errors =
+        refused(&app, "collectionAddProducts", &add, json!({ "id": id, "ids": [new, unknown] })).await;
+    assert_eq!(errors, pairs(&[("productIds.1", "NOT_FOUND")]));
+    let many = json!({ "id": id, "ids": vec![new; 251] });
+    assert_eq!(
+        refused(&app, "collectionAddProducts", &add, many).await,
+        pairs(&[("productIds", "TOO_MANY")])
+    );
+    assert_eq!(handles_in(&app, id).await, ["c", "b", "a"]);
+    let rules = json!({ "collection": { "id": id, "ruleSet": { "appliedDisjunctively": true, "rules": [rule("TAG", "EQUALS", "x")] } } });
+    let errors = refused(&app, "collectionUpdate", &update(), rules).await;
+    assert_eq!(errors, pairs(&[("collection.ruleSet", "NOT_ALLOWED")]));
+}
+
+both!(a_collection_changes_in_what_is_named_alone);
+async fn a_collection_changes_in_what_is_named_alone(app: TestApp) {
+    let product = app.create_product(json!({ "title": "Mug" })).await;
+    let image = json!({ "url": "/x.svg", "altText": "X" });
+    let id = app.create_collection(json!({ "title": "Mugs", "image": image })).await;
+    let add = fill("collectionAddProducts");
+    let reply =
+        written(&app, &add, json!({ "id": id, "ids": [product] }), &["collection.products_added"], &id).await;
+    let mut expected = reply["collectionAddProducts.collection"].clone();
+    for (at, (change, changed)) in [
+        (json!({ "title": " Cups " }), json!({ "title": "Cups" })),
+        (json!({ "handle": "cups" }), json!({ "handle": "cups" })),
+        (json!({ "descriptionHtml": "<i>c</i>" }), json!({ "descriptionHtml": "<i>c</i>" })),
+        (json!({ "sortOrder": "PRICE_DESC" }), json!({ "sortOrder": "PRICE_DESC" })),
+        (json!({ "seo": { "title": "S" } }), json!({ "seo": { "title": "S" } })),
+        (json!({ "image": { "url": "/y.svg" } }), json!({ "image": { "altText": null } })),
+        (json!({ "image": null }), json!({ "image": null })),
+        (json!({}), json!({})),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        app.clock.advance(Duration::from_secs(1));
+        let mut input = change;
+        input["id"] = json!(id);
+        let reply =
+            written(&app, &update(), json!({ "collection": input }), &["collection.updated"], &id).await;
+        expected["updatedAt"] = json!(format!("2026-01-01T12:00:{:02}Z", at + 1));
+        changed.as_object().unwrap().iter().for_each(|(field, value)| expected[field] = value.clone());
+        assert_eq!(reply["collectionUpdate.collection"], expected, "after {input}");
+    }
+    let reply = written(&app, DELETE, json!({ "id": id }), &["collection.deleted"], &id).await;
+    assert_eq!(reply["collectionDelete.deletedCollectionId"], id);
+    let gone = app.admin().ask("{ collection(handle: \"cups\") { id } product(handle: \"mug\") { title collections(first: 9) { nodes { id } } } }").await.ok();
+    assert_eq!(
+        *gone.data(),
+        json!({ "collection": null, "product": { "title": "Mug", "collections": { "nodes": [] } } })
+    );
+    for (mutation, document, variables, field) in [
+        ("collectionDelete", DELETE.to_owned(), json!({ "id": id }), "input.id"),
+        ("collectionUpdate", update(), json!({ "collection": { "id": id } }), "collection.id"),
+        ("collectionAddProducts", add.clone(), json!({ "id": id, "ids": [product] }), "id"),
+        (
+            "collectionRemoveProducts",
+            fill("collectionRemoveProducts"),
+            json!({ "id": id, "ids": [product] }),
+            "id",
+        ),
+    ] {
+        assert_eq!(
+            refused(&app, mutation, &document, variables).await,
+            pairs(&[(field, "NOT_FOUND")]),
+            "{mutation}"
+        );
+    }
+}
+
+both!(a_collection_that_is_wrong_is_not_made);
+async fn a_collection_that_is_wrong_is_not_made(app: TestApp) {
+    app.create_collection(json!({ "title": "Taken" })).await;
+    let changed = app.create_collection(ruled("Changed", false, &[rule("TAG", "EQUALS", "x")])).await;
+    let many = vec![rule("TAG", "EQUALS", "x"); 61];
+    let good = rule("TITLE", "CONTAINS", "mug");
+    let cases: Vec<(Value, Vec<(&str, &str)>)> = vec![
+        (json!({ "title": " " }), vec![("collection.title", "BLANK")]),
+        (json!({ "title": "x".repeat(256) }), vec![("collection.title", "TOO_LONG")]),
+        (json!({ "title": "A", "handle": "🙂" }), vec![("collection.handle", "INVALID")]),
+        (json!({ "title": "A", "handle": "taken" }), vec![("collection.handle", "TAKEN")]),
+        (
+            json!({ "title": "A", "image": { "url": "javascript:alert(1)" } }),
+            vec![("collection.image.url", "INVALID")],
+        ),
+        (ruled("A", true, &[]), vec![("collection.ruleSet.rules", "BLANK")]),
+        (ruled("A", true, &many), vec![("collection.ruleSet.rules", "TOO_MANY")]),
+        (
+            ruled("A", true, &[good.clone(), rule("TITLE", "GREATER_THAN", "5")]),
+            vec![("collection.ruleSet.rules.1.condition", "INVALID")],
+        ),
+        (
+            ruled(
+                "A",
+                true,
+                &[rule("VARIANT_PRICE", "EQUALS", "cheap"), good.clone(), rule("TAG", "EQUALS", " ")],
+            ),
+            vec![
+                ("collection.ruleSet.rules.0.condition", "INVALID"),
+                ("collection.ruleSet.rules.2.condition", "INVALID"),
+            ],
+        ),
+        (
+            ruled("A", true, &[rule("VARIANT_PRICE", "STARTS_WITH", "1"), rule("VENDOR", "IS_SET", "")]),
+            vec![
+                ("collection.ruleSet.rules.0.condition", "INVALID"),
+                ("collection.ruleSet.rules.1.condition", "INVALID"),
+            ],
+        ),
+        (
+            ruled("", true, &[rule("VARIANT_WEIGHT", "LESS_THAN", "1.5")]),
+            vec![("collection.title", "BLANK"), ("collection.ruleSet.rules.0.condition", "INVALID")],
+        ),
+    ];
+    for (collection, expected) in cases {
+        let shown: String = collection.to_string().chars().take(160).collect();
+        let errors = refused(&app, "collectionCreate", &create(), json!({ "collection": collection })).await;
+        assert_eq!(errors, pairs(&expected), "{shown}");
+        let mut change = collection;
+        change["id"] = json!(changed);
+        let errors = refused(&app, "collectionUpdate", &update(), json!({ "collection": change })).await;
+        assert_eq!(errors, pairs(&expected), "{shown} as a change");
+    }
+}
+
+both!(collections_of_one_title_have_handles_of_their_own);
+async fn collections_of_one_title_have_handles_of_their_own(app: TestApp) {
+    for (title, handle) in
+        [("Mugs", "mugs"), ("MUGS!", "mugs-1"), ("🙂", "collection"), ("🙃", "collection-1")]
+    {
+        let new = json!({ "collection": { "title": title } });
+        let reply =
+            written(&app, &create(), new, &["collection.created"], "gid://mercato/Collection/*").await;
+        assert_eq!(reply["collectionCreate.collection.handle"], handle, "{title}");
+    }
+}
+
+both!(rules_fill_a_collection_and_follow_its_products);
+async fn rules_fill_a_collection_and_follow_its_products(app: TestApp) {
+    let early = app.create_product(json!({ "title": "Early Mug", "tags": ["Sale"], "vendor": "Kiln" })).await;
+    let mut ids = Vec::new();
+    for new in [
+        ruled("Sale of Kiln", false, &[rule("TAG", "EQUALS", "sale"), rule("VENDOR", "EQUALS", "KILN")]),
+        ruled("Sale or Kiln", true, &[rule("TAG", "EQUALS", "sale"), rule("VENDOR", "EQUALS", "KILN")]),
+        ruled("Dear", true, &[rule("VARIANT_PRICE", "GREATER_THAN", "9.99")]),
+        ruled("Reduced", true, &[rule("VARIANT_COMPARE_AT_PRICE", "IS_SET", "")]),
+        ruled(
+            "Large",
+            true,
+            &[rule("VARIANT_TITLE", "CONTAINS", "large"), rule("VARIANT_WEIGHT", "GREATER_THAN", "999")],
+        ),
+        ruled("No cups", false, &[rule("TITLE", "NOT_CONTAINS", "cup"), rule("TYPE", "NOT_EQUALS", "cup")]),
+    ] {
+        let reply = written(
+            &app,
+            &create(),
+            json!({ "collection": new }),
+            &["collection.created"],
+            "gid://mercato/Collection/*",
+        )
+        .await;
+        ids.push(reply["collectionCreate.collection.id"].as_str().unwrap().to_owned());
+    }
+    let in_which = async |handle: &str| {
+        let mut found = String::new();
+        for (id, letter) in ids.iter().zip("&|drln".chars()) {
+            if handles_in(&app, id).await.contains(&handle.to_owned()) {
+                found.push(letter);
+            }
+        }
+        found
+    };
+    // What was there before the rules is in as well.
+    assert_eq!(in_which("early-mug").await, "&|n");
+
+    let mug = app.create_product(json!({ "title": "Mug", "vendor": "Kiln" })).await;
+    assert_eq!(in_which("mug").await, "|n");
+    let first = app.variants_of(&mug).await.remove(0);
+    let steps = [
+        ("productUpdate(product: { id: <mug>, tags: [\"sale\"] })", "&|n"),
+        ("productUpdate(product: { id: <mug>, vendor: \"Other\" })", "|n"),
+        ("productUpdate(product: { id: <mug>, tags: [], productType: \"CUP\" })", ""),
+        ("productUpdate(product: { id: <mug>, productType: \"\", title: \"Tea Cup\" })", ""),
+        ("productUpdate(product: { id: <mug>, title: \"Mug\", status: DRAFT })", "n"),
+        ("productVariantsBulkUpdate(productId: <mug>, variants: [{ id: <first>, price: 10 }])", "dn"),
+        (
+            "productVariantsBulkUpdate(productId: <mug>, variants: [{ id: <first>, price: \"9.99\", compareAtPrice: 20 }])",
+            "rn",
+        ),
+        (
+            "productVariantsBulkUpdate(productId: <mug>, variants: [{ id: <first>, compareAtPrice: null }])",
+            "n",
+        ),
+        (
+            "productVariantsBulkUpdate(productId: <mug>, variants: [{ id: <first>, weight: { value: 1, unit: KILOGRAMS } }])",
+            "ln",
+        ),
+        (
+            "productVariantsBulkCreate(productId: <mug>, variants: [
+                { price: 1, optionValues: [{ optionName: \"Size\", name: \"Extra Large\" }] },
+                { price: 50, optionValues: [{ optionName: \"Size\", name: \"Small\" }] },
+            ])",
+            "dln",
+        ),
+    ];
+    for (write, expected) in steps {
+        let write = write.replace("<mug>", &format!("{mug:?}")).replace("<first>", &format!("{first:?}"));
+        app.admin().ask(&format!("mutation {{ {write} {{ userErrors {{ message }} }} }}")).await.assert_ok();
+        assert_eq!(in_which("mug").await, expected, "after {write}");
+    }
+    let variants = app.variants_of(&mug).await;
+    let delete = format!(
+        "mutation {{ productVariantsBulkDelete(productId: {mug:?}, variantsIds: [{:?}]) {{ userErrors {{ code }} }} }}",
+        variants[1]
+    );
+    app.admin().ask(&delete).await.assert_ok();
+    assert_eq!(in_which("mug").await, "ln", "its dear variant is gone");
+
+    let delete =
+        format!("mutation {{ productDelete(input: {{ id: {early:?} }}) {{ userErrors {{ code }} }} }}");
+    app.admin().ask(&delete).await.assert_ok();
+    assert_eq!(in_which("early-mug").await, "");
+
+    // By hand nothing is put in or taken out.
+    for mutation in ["collectionAddProducts", "collectionRemoveProducts"] {
+        let variables = json!({ "id": ids[0], "ids": [mug] });
+        assert_eq!(
+            refused(&app, mutation, &fill(mutation), variables).await,
+            pairs(&[("id", "NOT_ALLOWED")])
+        );
+    }
+}
+
+both!(new_rules_are_followed_at_once);
+async fn new_rules_are_followed_at_once(app: TestApp) {
+    for (title, tags) in [("C", json!(["x"])), ("A", json!(["x", "y"])), ("B", json!(["y"]))] {
+        app.create_product(json!({ "title": title, "tags": tags })).await;
+    }
+    let reply = written(
+        &app,
+        &create(),
+        json!({ "collection": ruled("Ruled", false, &[rule("TAG", "EQUALS", "x")]) }),
+        &["collection.created"],
+        "gid://mercato/Collection/*",
+    )
+    .await;
+    let made = &reply["collectionCreate.collection"];
+    assert_eq!(made["sortOrder"], "ALPHA_ASC");
+    assert_eq!(made["products"]["nodes"], json!([{ "handle": "a" }, { "handle": "c" }]));
+    let id = made["id"].as_str().unwrap();
+    for (rules, expected) in [
+        (
+            json!({ "appliedDisjunctively": false, "rules": [rule("TAG", "EQUALS", "y")] }),
+            json!([{ "handle": "a" }, { "handle": "b" }]),
+        ),
+        (json!({ "appliedDisjunctively": false, "rules": [rule("TAG", "EQUALS", "z")] }), json!([])),
+        (
+            json!({ "appliedDisjunctively": true, "rules": [rule("TAG", "EQUALS", "z"), rule("TITLE", "EQUALS", "b")] }),
+            json!([{ "handle": "b" }]),
+        ),
+    ] {
+        let change = json!({ "collection": { "id": id, "ruleSet": rules } });
+        let reply = written(&app, &update(), change, &["collection.updated"], id).await;
+        assert_eq!(reply["collectionUpdate.collection.products.nodes"], expected);
+        assert_eq!(reply["collectionUpdate.collection.ruleSet"], rules);
+    }
+}
+
+both!(a_collection_is_as_old_as_the_last_change_of_its_products);
+async fn a_collection_is_as_old_as_the_last_change_of_its_products(app: TestApp) {
+    let id = app.create_collection(ruled("Ruled", false, &[rule("TAG", "EQUALS", "x")])).await;
+    app.clock.advance(Duration::from_secs(60));
+    app.create_product(json!({ "title": "Mug", "tags": ["x"] })).await;
+    let reply = app
+        .admin()
+        .ask_with("query($id: ID!) { collection(id: $id) { updatedAt } }", json!({ "id": id }))
+        .await
+        .ok();
+    assert_eq!(reply["collection.updatedAt"], "2026-01-01T12:01:00Z", "its list of products changed");
+}

@@ -164,7 +164,7 @@ diesel::table! {
         price -> Int8,
         compare_at_price -> Nullable<Int8>,
         option_values -> Jsonb,
-        weight_grams -> Int8,
+        weight_milligrams -> Int8,
         weight_unit -> Text,
         taxable -> Bool,
         requires_shipping -> Bool,

@@ -3,10 +3,13 @@
 /// How long a handle may be, in characters.
 pub const MAX_LENGTH: usize = 255;
 
-/// A handle made of a title: lower case, accents dropped, every run of other characters one hyphen. Empty when the title has
+/// How much of that a title may fill, so that a number fits behind it.
+const MAX_STEM: usize = MAX_LENGTH - 15;
+
+/// A handle made of a title: lower case, accents dropped, every run of other characters one hyphen. `None` when the title has
 /// no letter or digit.
 #[must_use]
-pub fn from_title(title: &str) -> String {
+pub fn from_title(title: &str) -> Option<String> {
     let mut handle = String::with_capacity(title.len());
     for word in super::search::normalize(title) {
         if !handle.is_empty() {
@@ -14,7 +17,8 @@ pub fn from_title(title: &str) -> String {
         }
         handle.push_str(&word);
     }
-    handle.chars().take(MAX_LENGTH).collect::<String>().trim_end_matches('-').to_owned()
+    let handle = handle.chars().take(MAX_STEM).collect::<String>().trim_end_matches('-').to_owned();
+    (!handle.is_empty()).then_some(handle)
 }
 
 /// What is wrong with a handle that was given, or `None`.

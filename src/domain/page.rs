@@ -125,6 +125,29 @@ pub enum CursorKey {
     Text(String),
 }
 
+/// The kinds of keys that lists are ordered by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyKind {
+    /// Ids alone.
+    None,
+    /// Numbers, times and ranks.
+    Integer,
+    /// Texts.
+    Text,
+}
+
+impl CursorKey {
+    /// Which kind of key it is.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        match self {
+            Self::None => KeyKind::None,
+            Self::Integer(_) => KeyKind::Integer,
+            Self::Text(_) => KeyKind::Text,
+        }
+    }
+}
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = match &self.key {
@@ -154,7 +177,8 @@ impl Cursor {
         let key = match key.split_at_checked(1)? {
             ("-", "") => CursorKey::None,
             ("i", value) => CursorKey::Integer(value.parse().ok()?),
-            ("t", value) => CursorKey::Text(value.to_owned()),
+            // No database takes a NUL in a text.
+            ("t", value) if !value.contains('\0') => CursorKey::Text(value.to_owned()),
             _ => return None,
         };
         Some(Self { list: list.to_owned(), key, id: uuid::Uuid::try_parse(id).ok()? })

@@ -49,7 +49,8 @@ fn truncated(text: &str, at: Option<i32>) -> String {
         return text.to_owned();
     }
     const ELLIPSIS: &str = "...";
-    let cut: String = text.chars().take(limit.saturating_sub(ELLIPSIS.len())).collect();
+    let Some(room) = limit.checked_sub(ELLIPSIS.len()) else { return text.chars().take(limit).collect() };
+    let cut: String = text.chars().take(room).collect();
     let at_word = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
     format!("{at_word}{ELLIPSIS}")
 }

@@ -2,7 +2,7 @@
 
 use async_graphql::SimpleObject;
 
-use crate::domain::page::{Cursor, CursorKey, Direction, MAX_PAGE_SIZE, Page, PageRequest};
+use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, MAX_PAGE_SIZE, Page, PageRequest};
 use crate::error::Error;
 
 /// Which page of a connection is asked for, as its arguments say.
@@ -19,12 +19,12 @@ pub struct PageArgs {
 }
 
 impl PageArgs {
-    /// The page, in the list of that name. The name is part of its cursors, so that those of another list or another order
-    /// are refused.
+    /// The page, in the list of that name that is ordered by keys of that kind. The name is part of its cursors, so that those
+    /// of another list or another order are refused.
     ///
     /// # Errors
     /// [`Error::BadInput`] names the argument and how to mend it.
-    pub fn request(self, list: &str) -> Result<PageRequest<Cursor>, Error> {
+    pub fn request(self, list: &str, key: KeyKind) -> Result<PageRequest<Cursor>, Error> {
         let bad = |message: String| Err(Error::BadInput(message));
         let (direction, limit, name, cursor) = match (self.first, self.last) {
             (Some(first), None) if self.before.is_none() => (Direction::Forward, first, "first", self.after),
@@ -39,7 +39,7 @@ impl PageArgs {
         let cursor = match cursor {
             None => None,
             Some(text) => match Cursor::parse(&text) {
-                Some(cursor) if cursor.list == list => Some(cursor),
+                Some(cursor) if cursor.list == list && cursor.key.kind() == key => Some(cursor),
                 Some(_) => return bad("the cursor is of another list or of another order".to_owned()),
                 None => return bad("the cursor is none of ours: use one that a page gave".to_owned()),
             },

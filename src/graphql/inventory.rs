@@ -14,7 +14,7 @@ use super::guard::{Requires, reads_inventory};
 use super::request::RequestContext;
 use super::scalars::{DateTime, parse_gid};
 use crate::domain::ids::{Id, LocationId};
-use crate::domain::page::CursorKey;
+use crate::domain::page::{CursorKey, KeyKind};
 use crate::domain::permission::Permission;
 use crate::loaders;
 
@@ -85,7 +85,7 @@ impl InventoryQuery {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<LocationConnection> {
         const LIST: &str = "locations";
-        let request = PageArgs { first, after, last, before }.request(LIST)?;
+        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
         let page = ctx.services().inventory.locations(ctx.op(), &request).await?;
         let page = page.map(|row| (Location::of(row), CursorKey::None));
         Ok(LocationConnection(Items::new(LIST, page, |location| location.row().id.uuid())))

@@ -10,7 +10,7 @@ use crate::db::{Conn, DbError, insert_all, on_conn, on_each};
 use crate::domain::catalog::CollectionSortOrder;
 use crate::domain::collection_rules::CollectionRules;
 use crate::domain::ids::{CollectionId, Id, ProductId};
-use crate::domain::page::{Cursor, CursorKey, Direction, Page, PageRequest};
+use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest};
 use crate::domain::time::Timestamp;
 
 /// A collection as it is stored.
@@ -62,6 +62,18 @@ pub enum CollectionSort {
     UpdatedAt,
     /// In the order they were made.
     Id,
+}
+
+impl CollectionSort {
+    /// The kind of key that collections have in this order.
+    #[must_use]
+    pub fn key_kind(self) -> KeyKind {
+        match self {
+            Self::Title => KeyKind::Text,
+            Self::UpdatedAt => KeyKind::Integer,
+            Self::Id => KeyKind::None,
+        }
+    }
 }
 
 /// One collection, kept from change by others until the transaction ends.
@@ -187,6 +199,17 @@ pub async fn page(
         };
         (collection, key)
     }))
+}
+
+/// Notes that the lists of products of these collections changed.
+pub async fn touch(conn: &mut Conn, ids: &[CollectionId], at: Timestamp) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::update(collections::table.filter(in_ids(collections::id, ids)))
+            .set(collections::updated_at.eq(at))
+            .execute(c)
+            .await
+    })?;
+    Ok(())
 }
 
 /// Adds a collection.

@@ -33,8 +33,8 @@ pub struct Variant {
     pub compare_at_price: Option<i64>,
     /// A value for each of the product's options.
     pub option_values: Json<Vec<String>>,
-    /// Grams.
-    pub weight_grams: i64,
+    /// Milligrams: fine enough to show a weight in any unit as it was given.
+    pub weight_milligrams: i64,
     /// The unit the weight is shown in.
     pub weight_unit: WeightUnit,
     /// Whether tax is charged on it.

@@ -26,8 +26,7 @@ use crate::error::{Error, UserErrorCode};
 
 /// A handle for a new thing: the one that was asked for, or the first free one made of its title. `taken` are the handles
 /// that begin like it.
-fn free_handle(stem: &str, fallback: &str, taken: &[String]) -> String {
-    let stem = if stem.is_empty() { fallback } else { stem };
+fn free_handle(stem: &str, taken: &[String]) -> String {
     (0..)
         .map(|n| handle::alternative(stem, n))
         .find(|candidate| !taken.contains(candidate))

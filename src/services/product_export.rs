@@ -142,7 +142,8 @@ fn record(
             barcode: variant.barcode,
             price: variant.price,
             compare_at_price: variant.compare_at_price,
-            weight_grams: variant.weight_grams,
+            // The file knows whole grams.
+            weight_grams: variant.weight_milligrams.saturating_add(500) / 1_000,
             weight_unit: variant.weight_unit,
             taxable: variant.taxable,
             requires_shipping: variant.requires_shipping,

@@ -248,7 +248,7 @@ impl ProductImport {
             Ok(changes) => happened.extend(changes),
             Err(errors) => return Ok(Err(errors)),
         }
-        Settle::begin(tx, self.shop.currency).await?.derived(tx, &product, &now, &record.tags).await?;
+        Settle::begin(tx, self.shop.currency).await?.derived(tx, op, &product, &now, &record.tags).await?;
         events::append(tx, op, happened).await?;
         Ok(Ok(()))
     }
@@ -424,7 +424,7 @@ fn variant(
         price: row.price,
         compare_at_price: row.compare_at_price,
         option_values: Json(row.option_values.clone()),
-        weight_grams: row.weight_grams,
+        weight_milligrams: row.weight_grams.saturating_mul(1_000),
         weight_unit: row.weight_unit,
         taxable: row.taxable,
         requires_shipping: row.requires_shipping,

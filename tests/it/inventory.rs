@@ -1,1 +1,484 @@
-//! To be filled.
+//! Stock: changes that all happen or none, requests that may be sent twice, changes at the same time that all count, and
+//! locations whose stock can be sold or not.
+
+use mercato::db::DbError;
+use mercato::domain::ids::{Id, LocationId, VariantId};
+use mercato::domain::permission::Permission::{ManageSettings, ReadInventory, WriteInventory};
+use mercato::repositories::events::{self, EventRow};
+use mercato::repositories::inventory::{self, InventoryLevel};
+use serde_json::{Value, json};
+
+use crate::support::{Client, Reply, TestApp, both};
+
+const ADJUST: &str = "mutation($input: InventoryAdjustQuantitiesInput!) {
+    inventoryAdjustQuantities(input: $input) {
+        changes { delta quantityAfterChange location { name } } userErrors { field message code }
+    }
+}";
+const SET: &str = "mutation($input: InventorySetQuantitiesInput!) {
+    inventorySetQuantities(input: $input) { changes { delta quantityAfterChange } userErrors { field message code } }
+}";
+const NOBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+/// A mug in two sizes, and two places where it can lie.
+struct Stock {
+    s: String,
+    m: String,
+    shelf: String,
+    cellar: String,
+}
+
+impl Stock {
+    async fn seed(app: &TestApp) -> Self {
+        let product = app.create_product(json!({ "title": "Mug" })).await;
+        let size =
+            |name: &str| json!({ "price": "5", "optionValues": [{ "optionName": "Size", "name": name }] });
+        let variants = app.create_variants(&product, json!([size("S"), size("M")])).await;
+        let [s, m] = <[String; 2]>::try_from(variants).unwrap();
+        Self { s, m, shelf: app.create_location("Shelf").await, cellar: app.create_location("Cellar").await }
+    }
+
+    /// An input of one change at the shelf.
+    fn one(&self, delta: i64) -> Value {
+        adjustment(&[(&self.s, &self.shelf, delta)])
+    }
+}
+
+fn adjustment(changes: &[(&str, &str, i64)]) -> Value {
+    let change = |(variant, place, delta): &(&str, &str, i64)| json!({ "variantId": variant, "locationId": place, "delta": delta });
+    json!({ "reason": "received", "changes": changes.iter().map(change).collect::<Vec<_>>() })
+}
+
+/// Each count: variant, location, quantity, and what it was believed to be.
+fn counts(quantities: &[(&str, &str, i64, Option<i64>)]) -> Value {
+    let count = |(variant, place, quantity, expected): &(&str, &str, i64, Option<i64>)| json!({ "variantId": variant, "locationId": place, "quantity": quantity, "compareQuantity": expected });
+    json!({ "reason": "cycle_count_available", "quantities": quantities.iter().map(count).collect::<Vec<_>>() })
+}
+
+fn with_key(mut input: Value, key: &str) -> Value {
+    input["idempotencyKey"] = json!(key);
+    input
+}
+
+fn clerk(app: &TestApp) -> Client {
+    app.staff(&[ReadInventory, WriteInventory])
+}
+
+async fn adjust(app: &TestApp, input: Value) -> Reply {
+    clerk(app).ask_with(ADJUST, json!({ "input": input })).await
+}
+
+async fn set(app: &TestApp, input: Value) -> Reply {
+    clerk(app).ask_with(SET, json!({ "input": input })).await
+}
+
+/// What lies where of the mug, as `S Shelf 3`.
+async fn levels(app: &TestApp) -> Vec<String> {
+    let document = "{ product(handle: \"mug\") { variants(first: 9) { nodes {
+        title inventoryLevels { onHand reserved available location { name } }
+    } } } }";
+    let reply = app.staff(&[ReadInventory]).ask(document).await.ok();
+    let mut found = Vec::new();
+    for variant in reply["product.variants.nodes"].as_array().unwrap() {
+        for level in variant["inventoryLevels"].as_array().unwrap() {
+            let (title, place) =
+                (variant["title"].as_str().unwrap(), level["location"]["name"].as_str().unwrap());
+            found.push(format!("{title} {place} {}", level["onHand"]));
+        }
+    }
+    found.sort();
+    found
+}
+
+async fn log(app: &TestApp) -> Vec<EventRow> {
+    let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
+    events::latest(&mut conn, 1_000).await.unwrap()
+}
+
+/// The fields to blame with their codes, joined.
+fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
+    assert!(reply[&format!("{mutation}.changes")].is_null(), "what is refused changes nothing");
+    let errors = reply.user_errors(mutation);
+    assert!(errors.iter().all(|error| !error.message.is_empty()), "{errors:?}");
+    errors.into_iter().map(|error| format!("{} {}", error.field, error.code)).collect()
+}
+
+both!(stock_is_changed_by_numbers_of_pieces);
+async fn stock_is_changed_by_numbers_of_pieces(app: TestApp) {
+    let stock = Stock::seed(&app).await;
+    let before = log(&app).await.len();
+    let changes =
+        [(&*stock.s, &*stock.shelf, 3), (&*stock.m, &*stock.cellar, 5), (&*stock.s, &*stock.cellar, 0)];
+    let reply = adjust(&app, adjustment(&changes)).await.ok();
+    let change = |delta: i64, place: &str| json!({ "delta": delta, "quantityAfterChange": delta, "location": { "name": place } });
+    let expected = json!([change(3, "Shelf"), change(5, "Cellar"), change(0, "Cellar")]);
+    assert_eq!(reply["inventoryAdjustQuantities.changes"], expected, "in the order of the input");
+    assert_eq!(levels(&app).await, ["M Cellar 5", "S Cellar 0", "S Shelf 3"]);
+
+    let rows = log(&app).await;
+    for row in &rows[..rows.len() - before] {
+        assert_eq!(row.kind, "inventory.level_changed");
+        assert_eq!(
+            (row.aggregate_type.as_str(), row.request_id.as_str()),
+            ("ProductVariant", reply.header("x-request-id"))
+        );
+        assert_eq!(row.payload.0["reason"], "received");
+        assert_eq!(row.actor, "staff:READ_INVENTORY+WRITE_INVENTORY");
+    }
+    assert!(rows.len() - before >= 2);
+
+    adjust(&app, adjustment(&[(&stock.s, &stock.shelf, -3), (&stock.m, &stock.cellar, -1)]))
+        .await
+        .assert_ok();
+    assert_eq!(levels(&app).await, ["M Cellar 4", "S Cellar 0", "S Shelf 0"]);
+}
+
+both!(more_than_there_is_cannot_be_taken_and_then_nothing_is);
+async fn more_than_there_is_cannot_be_taken_and_then_nothing_is(app: TestApp) {
+    let stock = Stock::seed(&app).await;
+    adjust(&app, adjustment(&[(&stock.s, &stock.shelf, 3), (&stock.m, &stock.shelf, 5)])).await.assert_ok();
+    let (before, happened) = (levels(&app).await, log(&app).await);
+    for (changes, expected) in [
+        (vec![(&*stock.s, &*stock.shelf, -4)], vec!["input.changes.0.delta INSUFFICIENT_STOCK"]),
+        (vec![(&*stock.s, &*stock.cellar, -1)], vec!["input.changes.0.delta INSUFFICIENT_STOCK"]),
+        (
+            vec![
+                (&*stock.m, &*stock.shelf, -5),
+                (&*stock.s, &*stock.shelf, -4),
+                (&*stock.m, &*stock.cellar, 9),
+            ],
+            vec!["input.changes.1.delta INSUFFICIENT_STOCK"],
+        ),
+        (
+            vec![
+                (&*stock.m, &*stock.shelf, -6),
+                (&*stock.s, &*stock.shelf, 1),
+                (&*stock.s, &*stock.cellar, -1),
+            ],
+            vec!["input.changes.0.delta INSUFFICIENT_STOCK", "input.changes.2.delta INSUFFICIENT_STOCK"],
+        ),
+    ] {
+        let mut found = blamed(&adjust(&app, adjustment(&changes)).await, "inventoryAdjustQuantities");
+        found.sort();
+        assert_eq!(found, expected);
+        assert_eq!(levels(&app).await, before);
+    }
+    assert_eq!(log(&app).await, happened);
+}
+
+both!(stock_is_set_where_it_is_as_it_was_last_seen);
+async fn stock_is_set_where_it_is_as_it_was_last_seen(app: TestApp) {
+    let stock = Stock::seed(&app).await;
+    let (s, m, shelf) = (stock.s.as_str(), stock.m.as_str(), stock.shelf.as_str());
+    let first = set(&app, counts(&[(s, shelf, 4, Some(0)), (m, shelf, 6, Some(0))])).await.ok();
+    let change = |delta: i64, after: i64| json!({ "delta": delta, "quantityAfterChange": after });
+    assert_eq!(first["inventorySetQuantities.changes"], json!([change(4, 4), change(6, 6)]));
+
+    let happened = log(&app).await;
+    let stale = set(&app, counts(&[(s, shelf, 9, Some(4)), (m, shelf, 9, Some(5))])).await;
+    assert_eq!(blamed(&stale, "inventorySetQuantities"), ["input.quantities.1.compareQuantity STALE"]);
+    assert!(
+        stale.user_errors("inventorySetQuantities")[0].message.contains('6'),
+        "it tells what the quantity is"
+    );
+    assert_eq!(levels(&app).await, ["M Shelf 6", "S Shelf 4"]);
+    assert_eq!(log(&app).await, happened);
+
+    // Whatever it was, when that is wished; and what is as it was is no change.
+    let mut whatever = counts(&[(s, shelf, 1, Some(77)), (m, shelf, 6, None)]);
+    whatever["ignoreCompareQuantity"] = json!(true);
+    let reply = set(&app, whatever).await.ok();
+    assert_eq!(reply["inventorySetQuantities.changes"], json!([change(-3, 1), change(0, 6)]));
+    assert_eq!(log(&app).await.len(), happened.len() + 1);
+    assert_eq!(set(&app, counts(&[(s, shelf, 1, None)])).await.code(), "BAD_USER_INPUT");
+    assert_eq!(levels(&app).await, ["M Shelf 6", "S Shelf 1"]);
+}
+
+both!(what_orders_were_promised_stays_on_the_shelf);
+async fn what_orders_were_promised_stays_on_the_shelf(app: TestApp) {
+    let stock = Stock::seed(&app).await;
+    adjust(&app, stock.one(5)).await.assert_ok();
+    app.database().run("UPDATE inventory_levels SET reserved = 3").await;
+    let refused = blamed(&adjust(&app, stock.one(-3)).await, "inventoryAdjustQuantities");
+    assert_eq!(refused, ["input.changes.0.delta INSUFFICIENT_STOCK"]);
+    let refused =
+        blamed(&set(&app, counts(&[(&stock.s, &stock.shelf, 2, Some(5))])).await, "inventorySetQuantities");
+    assert_eq!(refused, ["input.quantities.0.quantity INSUFFICIENT_STOCK"]);
+    let document = "{ product(handle: \"mug\") { totalInventory variants(first: 1) { nodes {
+        quantityAvailable availableForSale inventoryLevels { onHand reserved available }
+    } } } }";
+    let shown = app.staff(&[ReadInventory]).ask(document).await.ok();
+    let levels = json!([{ "onHand": 5, "reserved": 3, "available": 2 }]);
+    let variant = json!({ "quantityAvailable": 2, "availableForSale": true, "inventoryLevels": levels });
+    assert_eq!(shown["product.variants.nodes.0"], variant);
+    assert_eq!(shown["product.totalInventory"], 2);
+
+    adjust(&app, stock.one(-2)).await.assert_ok();
+    let shown = app.staff(&[ReadInventory]).ask(document).await.ok();
+    assert_eq!(shown["product.variants.nodes.0.availableForSale"], false);
+    let search = "{ products(first: 9, query: \"available_for_sale:true\") { nodes { handle } } }";
+    assert_eq!(app.anonymous().ask(search).await.ok()["products.nodes"], json!([]));
+}
+
+both!(the_database_refuses_to_promise_more_than_there_is);
+async fn the_database_refuses_to_promise_more_than_there_is(app: TestApp) {
+    let stock = Stock::seed(&app).await;
+    let uuid = |gid: &str| uuid::Uuid::parse_str(gid.rsplit('/').next().unwrap()).unwrap();
+    for (on_hand, reserved) in [(3, 4), (0, 1), (3, -1), (-1, -1), (-1, 0)] {
+        let level = InventoryLevel {
+            variant_id: VariantId::from_uuid(uuid(&stock.s)),
+            location_id: LocationId::from_uuid(uuid(&stock.shelf)),
+            on_hand,
+            reserved,
+            updated_at: app.app.clock.now(),
+        };
+        let mut tx = app.app.db.begin(&app.app.system().statements).await.unwrap();
+        let refused = inventory::insert(tx.conn(), vec![level]).await;
+        let Err(DbError::Check(constraint, _)) = refused else {
+            panic!("{on_hand} with {reserved} promised: {refused:?}")
+        };
+        assert_eq!(constraint.name, "inventory_levels_reserved_check");
+    }
+    assert!(levels(&app).await.is_empty());
+}
+
+both!(input_that_makes_no_sense_is_refused_field_by_field);
+async fn input_that_makes_no_sense_is_refused_field_by_field(app: TestApp) {
+    let stock = Stock::seed(&app).await;
+    let (s, shelf) = (stock.s.as_str(), stock.shelf.as_str());
+    let (no_variant, no_place) =
+        (format!("gid://mercato/ProductVariant/{NOBODY}"), format!("gid://mercato/Location/{NOBODY}"));
+    let too_many = 1_000_000_001;
+    for (input, expected) in [
+        (adjustment(&[]), vec!["input.changes BLANK"]),
+        (json!({ "reason": " ", "changes": [] }), vec!["input.reason BLANK", "input.changes BLANK"]),
+        (adjustment(&[(s, shelf, 1), (s, shelf, 2)]), vec!["input.changes.1 TAKEN"]),
+        (adjustment(&[(s, shelf, too_many)]), vec!["input.changes.0.delta INVALID"]),
+        (adjustment(&[(s, shelf, i64::MIN)]), vec!["input.changes.0.delta INVALID"]),
+        (
+            adjustment(&[(s, shelf, 1), (&no_variant, shelf, 1), (s, &no_place, 1)]),
+            vec!["input.changes.1.variantId NOT_FOUND", "input.changes.2.locationId NOT_FOUND"],
+        ),
+        (with_key(stock.one(1), ""), vec!["input.idempotencyKey INVALID"]),
+        (with_key(stock.one(1), &"k".repeat(256)), vec!["input.idempotencyKey INVALID"]),
+    ] {
+        assert_eq!(blamed(&adjust(&app, input).await, "inventoryAdjustQuantities"), expected);
+    }
+    for (input, expected) in [
+        (counts(&[]), vec!["input.quantities BLANK"]),
+        (counts(&[(s, shelf, -1, Some(0))]), vec!["input.quantities.0.quantity INVALID"]),
+        (counts(&[(s, shelf, too_many, Some(0))]), vec!["input.quantities.0.quantity INVALID"]),
+        (counts(&[(s, shelf, 1, Some(0)), (s, shelf, 1, Some(0))]), vec!["input.quantities.1 TAKEN"]),
+        (
+            counts(&[(&no_variant, &no_place, 1, Some(0))]),
+            vec!["input.quantities.0.variantId NOT_FOUND", "input.quantities.0.locationId NOT_FOUND"],
+        ),
+    ] {
+        assert_eq!(blamed(&set(&app, input).await, "inventorySetQuantities"), expected);
+    }
+    let swapped = adjust(&app, adjustment(&[(shelf, s, 1)])).await;
+    assert_eq!(swapped.code(), "BAD_USER_INPUT", "a location is no variant");
+    let location = app
+        .admin()
+        .ask("{ locations(first: 9) { nodes { id } } product(handle: \"mug\") { totalInventory } }")
+        .await
+        .ok();
+    assert_eq!(location["product.totalInventory"], 0);
+}
+
+both!(a_request_that_is_sent_twice_under_one_key_happens_once);
+async fn a_request_that_is_sent_twice_under_one_key_happens_once(app: TestApp) {
+    let stock = Stock::seed(&app).await;
+    let first = adjust(&app, with_key(stock.one(3), "delivery 1")).await.ok();
+    let happened = log(&app).await;
+    adjust(&app, stock.one(10)).await.assert_ok();
+    let again = adjust(&app, with_key(stock.one(3), "delivery 1")).await.ok();
+    assert_eq!(again.data(), first.data(), "the answer is the first one");
+    assert_eq!(levels(&app).await, ["S Shelf 13"]);
+    assert_eq!(log(&app).await.len(), happened.len() + 1);
+
+    // Another change needs another key: another number, another reason, another mutation.
+    let mut other_reason = stock.one(3);
+    other_reason["reason"] = json!("damaged");
+    for input in
+        [stock.one(4), other_reason, adjustment(&[(&stock.s, &stock.shelf, 3), (&stock.m, &stock.shelf, 1)])]
+    {
+        let reply = adjust(&app, with_key(input, "delivery 1")).await;
+        assert_eq!(reply.code(), "CONFLICT");
+        assert!(reply.message().contains("delivery 1"), "{}", reply.message());
+    }
+    let reply = set(&app, with_key(counts(&[(&stock.s, &stock.shelf, 1, Some(13))]), "delivery 1")).await;
+    assert_eq!(reply.code(), "CONFLICT");
+
+    // Somebody else's keys are their own; what is refused uses up no key.
+    let other = app.admin().ask_with(ADJUST, json!({ "input": with_key(stock.one(4), "delivery 1") })).await;
+    other.assert_ok();
+    assert_eq!(levels(&app).await, ["S Shelf 17"]);
+    let refused = adjust(&app, with_key(stock.one(-20), "delivery 2")).await;
+    assert_eq!(blamed(&refused, "inventoryAdjustQuantities"), ["input.changes.0.delta INSUFFICIENT_STOCK"]);
+    adjust(&app, with_key(stock.one(-2), "delivery 2")).await.assert_ok();
+
+    let count = with_key(counts(&[(&stock.s, &stock.shelf, 2, Some(15))]), "count");
+    let first = set(&app, count.clone()).await.ok();
+    assert_eq!(set(&app, count).await.ok().data(), first.data(), "though the quantity is no longer 15");
+    assert_eq!(levels(&app).await, ["S Shelf 2"]);
+}
+
+/// Sends the same input so many times at the same time.
+async fn at_once(app: &TestApp, times: usize, input: &Value) -> Vec<Reply> {
+    let (clerk, input) = (clerk(app), json!({ "input": input }));
+    let sending = (0..times).map(|_| {
+        let (clerk, input) = (clerk.clone(), input.clone());
+        tokio::spawn(async move { clerk.ask_with(ADJUST, input).await })
+    });
+    let mut replies = Vec::new();
+    for sent in sending.collect::<Vec<_>>() {
+        replies.push(sent.await.unwrap().ok());
+    }
+    replies
+}
+
+both!(the_same_request_ten_times_at_once_happens_once);
+async fn the_same_request_ten_times_at_once_happens_once(app: TestApp) {
+    let stock = Stock::seed(&app).await;
+    // First where there is no level yet, then where there is one.
+    for (key, expected) in [("a", 3), ("b", 6)] {
+        let before = log(&app).await.len();
+        let replies = at_once(&app, 10, &with_key(stock.one(3), key)).await;
+        for reply in &replies {
+            assert_eq!(reply["inventoryAdjustQuantities.changes.0.quantityAfterChange"], expected);
+        }
+        assert_eq!(levels(&app).await, [format!("S Shelf {expected}")]);
+        assert_eq!(log(&app).await.len(), before + 1);
+    }
+}
+
+both!(changes_at_the_same_time_all_count);
+async fn changes_at_the_same_time_all_count(app: TestApp) {
+    let stock = Stock::seed(&app).await;
+    let replies = at_once(&app, 20, &stock.one(1)).await;
+    let mut seen: Vec<i64> = replies
+        .iter()
+        .map(|reply| reply["inventoryAdjustQuantities.changes.0.quantityAfterChange"].as_i64().unwrap())
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=20).collect::<Vec<_>>(), "each saw another number");
+    assert_eq!(levels(&app).await, ["S Shelf 20"]);
+
+    // The same levels in another order: nobody waits for somebody who waits for them.
+    let (there, back) = (
+        [(&*stock.s, &*stock.shelf, 1), (&*stock.m, &*stock.shelf, 1)],
+        [(&*stock.m, &*stock.shelf, 1), (&*stock.s, &*stock.shelf, 1)],
+    );
+    let (there, back) = (adjustment(&there), adjustment(&back));
+    let (one, other) = tokio::join!(at_once(&app, 8, &there), at_once(&app, 8, &back));
+    assert_eq!(one.len() + other.len(), 16);
+    assert_eq!(levels(&app).await, ["M Shelf 16", "S Shelf 36"]);
+}
+
+both!(locations_are_made_and_changed);
+async fn locations_are_made_and_changed(app: TestApp) {
+    let fields = "location {
+        id name isActive createdAt updatedAt address { address1 address2 city province zip countryCode phone }
+    } userErrors { field message code }";
+    let create =
+        format!("mutation($input: LocationAddInput!) {{ locationCreate(input: $input) {{ {fields} }} }}");
+    let update = format!(
+        "mutation($id: ID!, $input: LocationEditInput!) {{ locationUpdate(id: $id, input: $input) {{ {fields} }} }}"
+    );
+    let manager = app.staff(&[ManageSettings, ReadInventory]);
+    let address = json!({ "address1": "Quay 1", "city": "Lübeck", "zip": "23552", "countryCode": "DE", "phone": "+49 1" });
+    let reply =
+        manager.ask_with(&create, json!({ "input": { "name": " Harbour ", "address": address } })).await.ok();
+    let mut expected = reply["locationCreate.location"].clone();
+    let id = expected["id"].clone();
+    assert_eq!((&expected["name"], &expected["isActive"]), (&json!("Harbour"), &json!(true)));
+    let shown = json!({
+        "address1": "Quay 1", "address2": null, "city": "Lübeck", "province": null, "zip": "23552", "countryCode": "DE", "phone": "+49 1"
+    });
+    assert_eq!(expected["address"], shown);
+    let made = &log(&app).await[0];
+    assert_eq!(
+        (made.kind.as_str(), made.request_id.as_str()),
+        ("location.created", reply.header("x-request-id"))
+    );
+
+    app.clock.advance(std::time::Duration::from_secs(1));
+    let change = json!({ "isActive": false, "address": { "city": null, "countryCode": "SE" } });
+    let reply = manager.ask_with(&update, json!({ "id": id, "input": change })).await.ok();
+    expected["isActive"] = json!(false);
+    expected["address"]["city"] = Value::Null;
+    expected["address"]["countryCode"] = json!("SE");
+    expected["updatedAt"] = json!("2026-01-01T12:00:01Z");
+    assert_eq!(reply["locationUpdate.location"], expected);
+    assert_eq!(log(&app).await[0].kind, "location.updated");
+
+    app.create_location("Shelf").await;
+    let happened = log(&app).await;
+    let long = "x".repeat(256);
+    for (mutation, document, variables, expected) in [
+        ("locationCreate", &create, json!({ "input": { "name": "" } }), "input.name BLANK"),
+        ("locationCreate", &create, json!({ "input": { "name": "Harbour" } }), "input.name TAKEN"),
+        ("locationCreate", &create, json!({ "input": { "name": long } }), "input.name TOO_LONG"),
+        (
+            "locationCreate",
+            &create,
+            json!({ "input": { "name": "A", "address": { "zip": long } } }),
+            "input.address.zip TOO_LONG",
+        ),
+        ("locationUpdate", &update, json!({ "id": id, "input": { "name": "Shelf" } }), "input.name TAKEN"),
+        ("locationUpdate", &update, json!({ "id": id, "input": { "name": " " } }), "input.name BLANK"),
+        (
+            "locationUpdate",
+            &update,
+            json!({ "id": format!("gid://mercato/Location/{NOBODY}"), "input": {} }),
+            "id NOT_FOUND",
+        ),
+    ] {
+        let reply = manager.ask_with(document, variables).await;
+        let errors =
+            reply.user_errors(mutation).into_iter().map(|error| format!("{} {}", error.field, error.code));
+        assert_eq!(errors.collect::<Vec<_>>(), [expected]);
+    }
+    assert_eq!(log(&app).await, happened);
+    let document = "query($id: ID!) { location(id: $id) { name } locations(first: 9) { nodes { name } } }";
+    let reply = manager.ask_with(document, json!({ "id": id })).await.ok();
+    assert_eq!(reply["location.name"], "Harbour");
+    assert_eq!(
+        reply["locations.nodes"],
+        json!([{ "name": "Harbour" }, { "name": "Shelf" }]),
+        "in the order they were made"
+    );
+}
+
+both!(stock_at_a_closed_location_cannot_be_sold);
+async fn stock_at_a_closed_location_cannot_be_sold(app: TestApp) {
+    let stock = Stock::seed(&app).await;
+    adjust(&app, adjustment(&[(&stock.s, &stock.shelf, 3), (&stock.s, &stock.cellar, 4)])).await.assert_ok();
+    let sold = async || {
+        let document = "{ product(handle: \"mug\") {
+                availableForSale totalInventory variants(first: 1) { nodes { availableForSale quantityAvailable } }
+            } products(first: 9, query: \"available_for_sale:true\") { nodes { handle } } }";
+        let reply = app.anonymous().ask(document).await.ok();
+        let number = reply["product.variants.nodes.0.quantityAvailable"].as_i64().unwrap();
+        assert_eq!(reply["product.totalInventory"], number);
+        for flag in ["product.availableForSale", "product.variants.nodes.0.availableForSale"] {
+            assert_eq!(reply[flag], number > 0, "{flag}");
+        }
+        assert_eq!(
+            reply["products.nodes"].as_array().unwrap().len(),
+            usize::from(number > 0),
+            "the search agrees"
+        );
+        number
+    };
+    assert_eq!(sold().await, 7);
+    let switch = "mutation($id: ID!, $on: Boolean!) { locationUpdate(id: $id, input: { isActive: $on }) { userErrors { code } } }";
+    for (place, on, expected) in
+        [(&stock.shelf, false, 4), (&stock.cellar, false, 0), (&stock.shelf, true, 3)]
+    {
+        app.admin().ask_with(switch, json!({ "id": place, "on": on })).await.assert_ok();
+        assert_eq!(sold().await, expected);
+    }
+    assert_eq!(levels(&app).await, ["S Cellar 4", "S Shelf 3"], "it lies there all the same");
+}

@@ -71,7 +71,7 @@ CREATE TABLE variants (
     compare_at_price bigint CHECK (compare_at_price >= 0),
     -- One value for each of the product's options, in their order: ["S", "Red"].
     option_values jsonb NOT NULL,
-    weight_grams bigint NOT NULL CHECK (weight_grams >= 0),
+    weight_milligrams bigint NOT NULL CHECK (weight_milligrams >= 0),
     weight_unit text NOT NULL CHECK (weight_unit IN ('g', 'kg', 'oz', 'lb')),
     taxable boolean NOT NULL,
     requires_shipping boolean NOT NULL,

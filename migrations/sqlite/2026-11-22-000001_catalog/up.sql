@@ -71,7 +71,7 @@ CREATE TABLE variants (
     compare_at_price integer CHECK (compare_at_price >= 0),
     -- One value for each of the product's options, in their order: ["S", "Red"].
     option_values text NOT NULL,
-    weight_grams integer NOT NULL CHECK (weight_grams >= 0),
+    weight_milligrams integer NOT NULL CHECK (weight_milligrams >= 0),
     weight_unit text NOT NULL CHECK (weight_unit IN ('g', 'kg', 'oz', 'lb')),
     taxable integer NOT NULL,
     requires_shipping integer NOT NULL,

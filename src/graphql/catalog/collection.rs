@@ -8,7 +8,7 @@ use super::{Image, Product, ProductConnection, Seo, html, truncated};
 use crate::domain::catalog;
 use crate::domain::collection_rules;
 use crate::domain::ids::{CollectionId, Id};
-use crate::domain::page::Page;
+use crate::domain::page::{KeyKind, Page};
 use crate::domain::permission::Permission;
 use crate::graphql::connection::{Items, PageArgs};
 use crate::graphql::guard::{Requires, reads_products};
@@ -258,7 +258,8 @@ impl Collection {
         let sort_key = sort_key.unwrap_or(ProductCollectionSortKeys::CollectionDefault);
         let (sort, reverse) = self.sort(sort_key, reverse.unwrap_or(false));
         let list = format!("collection/products/{sort:?}/{reverse}");
-        let request = PageArgs { first, after, last, before }.request(&list)?;
+        let request = PageArgs { first, after, last, before }
+            .request(&list, sort.map_or(KeyKind::Integer, ProductSort::key_kind))?;
         let behind_cursor = request.cursor.is_some();
         let wanted = CollectionPage { sort, reverse, request };
         let found = ctx.loaders().products_of_collection.load((self.0.id, wanted)).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, InputObject, Interface, Object, Result};
 
 use crate::domain::ids::{Id, ImageId, ProductId};
-use crate::domain::page::{CursorKey, Page};
+use crate::domain::page::{CursorKey, KeyKind, Page};
 use crate::graphql::connection::{Items, PageArgs};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Url, gid};
@@ -210,7 +210,7 @@ async fn rows(
     by_id: bool,
     reverse: bool,
 ) -> Result<Page<Arc<loaders::Image>>> {
-    let request = page.request(LIST)?;
+    let request = page.request(LIST, KeyKind::None)?;
     let mut images = ctx.loaders().images_of_product.load(product).await?.to_vec();
     if by_id {
         images.sort_by_key(|image| image.id);

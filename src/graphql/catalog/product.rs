@@ -12,7 +12,7 @@ use super::{
 };
 use crate::domain::catalog;
 use crate::domain::ids::{Id, ProductId};
-use crate::domain::page::{CursorKey, Page};
+use crate::domain::page::{CursorKey, KeyKind, Page};
 use crate::domain::permission::Permission;
 use crate::graphql::connection::{Items, PageArgs};
 use crate::graphql::guard::{Requires, reads_products};
@@ -329,7 +329,7 @@ impl Product {
         sort_key: Option<ProductVariantSortKeys>,
     ) -> Result<ProductVariantConnection> {
         const LIST: &str = "variants";
-        let request = PageArgs { first, after, last, before }.request(LIST)?;
+        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
         let mut variants = self.loaded_variants(ctx).await?.to_vec();
         match sort_key.unwrap_or(ProductVariantSortKeys::Position) {
             ProductVariantSortKeys::Position | ProductVariantSortKeys::Relevance => {}
@@ -443,7 +443,7 @@ impl Product {
         #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
     ) -> Result<CollectionConnection> {
         const LIST: &str = "product/collections";
-        let request = PageArgs { first, after, last, before }.request(LIST)?;
+        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
         let mut collections = ctx.loaders().collections_of_product.load(self.0.id).await?.to_vec();
         if reverse.unwrap_or(false) {
             collections.reverse();

@@ -214,8 +214,7 @@ impl ProductVariant {
 
     /// Its weight, in its unit.
     async fn weight(&self) -> Option<f64> {
-        #[expect(clippy::cast_precision_loss, reason = "grams of what a shop sells fit into 52 bits")]
-        let grams = self.row.weight_grams as f64;
+        let grams = self.row.weight_milligrams as f64 / 1_000.0;
         Some((grams / self.row.weight_unit.grams() * 10_000.0).round() / 10_000.0)
     }
 

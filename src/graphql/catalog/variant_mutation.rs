@@ -142,7 +142,7 @@ impl TryFrom<&ProductVariantsBulkInput> for VariantPatch {
             sku: input.sku.clone().into(),
             barcode: input.barcode.clone().into(),
             option_values: input.option_values.as_ref().map(|values| values.iter().map(value).collect()),
-            weight_grams: input.weight.as_ref().map(WeightInput::grams).transpose()?,
+            weight_milligrams: input.weight.as_ref().map(WeightInput::milligrams).transpose()?,
             weight_unit: input.weight.as_ref().map(|weight| weight.unit.into()),
             taxable: input.taxable,
             requires_shipping: input.requires_shipping,
@@ -154,16 +154,15 @@ impl TryFrom<&ProductVariantsBulkInput> for VariantPatch {
 }
 
 impl WeightInput {
-    fn grams(&self) -> Result<i64, Error> {
-        let grams = (self.value * crate::domain::catalog::WeightUnit::from(self.unit).grams()).round();
+    fn milligrams(&self) -> Result<i64, Error> {
+        let grams = self.value * crate::domain::catalog::WeightUnit::from(self.unit).grams();
         if !(0.0..=MAX_GRAMS).contains(&grams) {
             return Err(Error::BadInput(format!(
                 "weight: {} is not between 0 and a thousand tonnes",
                 self.value
             )));
         }
-        #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
-        Ok(grams as i64)
+        Ok((grams * 1_000.0).round() as i64)
     }
 }
 

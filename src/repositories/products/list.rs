@@ -13,7 +13,7 @@ use crate::db::{Conn, DbError, on_each};
 use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::money::{Currency, Money};
-use crate::domain::page::{Cursor, CursorKey, Direction, Page, PageRequest};
+use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest};
 use crate::domain::search::{self, AnyWord, Comparator, FieldTerm, Node, Status, TextMatch, ValueMatch};
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
@@ -62,7 +62,19 @@ impl ProductSort {
         matches!(self, Self::BestSelling | Self::Relevance)
     }
 
-    /// The key that a product has in this order; relevance is not the product's own and is read beside it.
+    /// The kind of key that products have in this order.
+    #[must_use]
+    pub fn key_kind(self) -> KeyKind {
+        match self {
+            Self::Title | Self::ProductType | Self::Vendor => KeyKind::Text,
+            Self::UpdatedAt | Self::CreatedAt | Self::BestSelling | Self::Price | Self::Relevance => {
+                KeyKind::Integer
+            }
+            Self::Id => KeyKind::None,
+        }
+    }
+
+    /// The key that a product has in this order; its rank is not the product's own and is read beside it.
     pub(super) fn key(self, product: &Product) -> CursorKey {
         match self {
             Self::Title => CursorKey::Text(product.title.to_ascii_lowercase()),
@@ -72,7 +84,8 @@ impl ProductSort {
             Self::CreatedAt => CursorKey::Integer(product.created_at.micros()),
             Self::BestSelling => CursorKey::Integer(product.units_sold),
             Self::Price => CursorKey::Integer(product.min_price),
-            Self::Id | Self::Relevance => CursorKey::None,
+            Self::Relevance => CursorKey::Integer(0),
+            Self::Id => CursorKey::None,
         }
     }
 }

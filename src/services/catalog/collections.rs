@@ -99,9 +99,9 @@ impl Collections {
         let handle = match &new.handle {
             Some(handle) => handle.clone(),
             None => {
-                let stem = handle::from_title(&new.title);
+                let stem = handle::from_title(&new.title).unwrap_or("collection".to_owned());
                 let taken = collections::handles_like(tx.conn(), &stem).await?;
-                free_handle(&stem, "collection", &taken)
+                free_handle(&stem, &taken)
             }
         };
         let usual_order =

@@ -132,9 +132,9 @@ impl Products {
         let handle = match &new.handle {
             Some(handle) => handle.clone(),
             None => {
-                let stem = handle::from_title(&new.title);
+                let stem = handle::from_title(&new.title).unwrap_or("product".to_owned());
                 let taken = products::handles_like(tx.conn(), &stem).await?;
-                free_handle(&stem, "product", &taken)
+                free_handle(&stem, &taken)
             }
         };
         let product = Product {
@@ -167,7 +167,7 @@ impl Products {
         let variant = first_variant(op, &product);
         variants::insert(tx.conn(), vec![variant.clone()]).await?;
         let settle = Settle::begin(&mut tx, self.shop.currency).await?;
-        settle.derived(&mut tx, &product, &[variant], &tags).await?;
+        settle.derived(&mut tx, op, &product, &[variant], &tags).await?;
         events::append(&mut tx, op, [Event::ProductCreated(event(&product))]).await?;
         tx.commit().await?;
         Ok(product)
@@ -258,7 +258,9 @@ impl ProductPatch {
                 field.clone_from(value);
             }
         }
-        set(&mut product.title, self.title.as_ref());
+        if let Some(title) = &self.title {
+            title.trim().clone_into(&mut product.title);
+        }
         set(&mut product.handle, self.handle.as_ref());
         set(&mut product.vendor, self.vendor.as_ref());
         set(&mut product.product_type, self.product_type.as_ref());
@@ -297,7 +299,7 @@ fn first_variant(op: &OpContext, product: &Product) -> Variant {
         price: 0,
         compare_at_price: None,
         option_values: Json(values),
-        weight_grams: 0,
+        weight_milligrams: 0,
         weight_unit: WeightUnit::Grams,
         taxable: true,
         requires_shipping: true,

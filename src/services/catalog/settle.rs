@@ -38,7 +38,7 @@ impl Settle {
         set_price_span(product, &variants);
         product.updated_at = op.now();
         products::update(tx.conn(), product).await?;
-        self.derived(tx, product, &variants, &tags).await
+        self.derived(tx, op, product, &variants, &tags).await
     }
 
     /// Brings up to date what is derived from a product that is stored already: its words, and its collections by rule.
@@ -48,6 +48,7 @@ impl Settle {
     pub async fn derived(
         &self,
         tx: &mut Tx,
+        op: &OpContext,
         product: &Product,
         variants: &[Variant],
         tags: &[String],
@@ -62,7 +63,7 @@ impl Settle {
         search::index(tx.conn(), product.id, &product.title, &words).await?;
 
         let now_in = self.collections_for(product, variants, tags);
-        self.move_between_collections(tx, product.id, &now_in).await
+        self.move_between_collections(tx, op, product.id, &now_in).await
     }
 
     /// The rule-based collections that a product belongs to.
@@ -77,6 +78,7 @@ impl Settle {
     async fn move_between_collections(
         &self,
         tx: &mut Tx,
+        op: &OpContext,
         product: ProductId,
         now_in: &[CollectionId],
     ) -> Result<(), Error> {
@@ -84,12 +86,17 @@ impl Settle {
             return Ok(());
         }
         let was_in = collections::memberships(tx.conn(), product).await?;
+        let mut changed = Vec::new();
         for collection in &self.ruled {
             match (was_in.contains(&collection.id), now_in.contains(&collection.id)) {
                 (false, true) => collections::add(tx.conn(), collection.id, &[product]).await?,
                 (true, false) => collections::remove(tx.conn(), collection.id, &[product]).await?,
-                _ => {}
+                _ => continue,
             }
+            changed.push(collection.id);
+        }
+        if !changed.is_empty() {
+            collections::touch(tx.conn(), &changed, op.now()).await?;
         }
         Ok(())
     }
@@ -118,7 +125,7 @@ pub(super) fn facts<'a>(
                 title: &variant.title,
                 price: variant.price,
                 compare_at_price: variant.compare_at_price,
-                weight_grams: variant.weight_grams,
+                weight_grams: variant.weight_milligrams / 1_000,
             })
             .collect(),
     }

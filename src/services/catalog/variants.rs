@@ -52,8 +52,8 @@ pub struct VariantPatch {
     pub barcode: Option<Option<String>>,
     /// A value for each option.
     pub option_values: Option<Vec<OptionValue>>,
-    /// Grams.
-    pub weight_grams: Option<i64>,
+    /// Milligrams.
+    pub weight_milligrams: Option<i64>,
     /// The unit the weight is shown in.
     pub weight_unit: Option<WeightUnit>,
     /// Whether tax is charged.
@@ -160,11 +160,14 @@ impl Variants {
         // Values that were given are looked for in the options as they are now: a new one may be added to an option, but a new
         // option may be added only where no variant stands that would lack a value for it.
         let may_add_options = existing.is_empty() && product.options.0.is_empty();
+        let given = |wanted: &NewVariant| wanted.fields.option_values.clone().unwrap_or_default();
+        for (at, wanted) in new.iter().enumerate() {
+            extend_options(&mut problems, at, &mut product.options.0, &given(wanted), may_add_options);
+        }
         let last = existing.iter().map(|variant| variant.position).max().unwrap_or(0);
         let mut made = Vec::with_capacity(new.len());
         for (at, (position, wanted)) in (last.saturating_add(1)..).zip(new).enumerate() {
-            let given = wanted.fields.option_values.as_deref().unwrap_or_default();
-            let values = option_values(&mut problems, at, &mut product.options.0, given, may_add_options);
+            let values = option_values(&mut problems, at, &product.options.0, &given(wanted));
             let mut variant = blank(op, product_id, position, values);
             self.apply(&wanted.fields, &mut variant);
             made.push(variant);
@@ -245,7 +248,8 @@ impl Variants {
             }
             let mut variant = variant.clone();
             if let Some(given) = &patch.option_values {
-                let values = option_values(&mut problems, at, &mut product.options.0, given, false);
+                extend_options(&mut problems, at, &mut product.options.0, given, false);
+                let values = option_values(&mut problems, at, &product.options.0, given);
                 variant.title = variant_title(&values);
                 variant.option_values = Json(values);
             }
@@ -288,6 +292,13 @@ impl Variants {
         ids: &[VariantId],
     ) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
+        if ids.is_empty() {
+            return Err(Error::invalid(
+                &["variantsIds"],
+                UserErrorCode::Blank,
+                "Variants ids can't be empty",
+            ));
+        }
         retrying(|| self.delete_once(op, product_id, ids)).await
     }
 
@@ -337,7 +348,7 @@ impl Variants {
         if let Some(Some(barcode)) = &patch.barcode {
             problems.line(&["variants", &at, "barcode"], barcode);
         }
-        if patch.weight_grams.is_some_and(|grams| grams < 0) {
+        if patch.weight_milligrams.is_some_and(|weight| weight < 0) {
             problems.add(&["variants", &at, "weight"], UserErrorCode::Invalid, "Weight can't be negative");
         }
         for value in patch.option_values.iter().flatten() {
@@ -365,7 +376,7 @@ impl Variants {
         }
         set(&mut variant.sku, patch.sku.as_ref());
         set(&mut variant.barcode, patch.barcode.as_ref());
-        set(&mut variant.weight_grams, patch.weight_grams.as_ref());
+        set(&mut variant.weight_milligrams, patch.weight_milligrams.as_ref());
         set(&mut variant.weight_unit, patch.weight_unit.as_ref());
         set(&mut variant.taxable, patch.taxable.as_ref());
         set(&mut variant.requires_shipping, patch.requires_shipping.as_ref());
@@ -391,7 +402,7 @@ fn blank(op: &OpContext, product_id: ProductId, position: i64, values: Vec<Strin
         price: 0,
         compare_at_price: None,
         option_values: Json(values),
-        weight_grams: 0,
+        weight_milligrams: 0,
         weight_unit: WeightUnit::Grams,
         taxable: true,
         requires_shipping: true,
@@ -403,17 +414,23 @@ fn blank(op: &OpContext, product_id: ProductId, position: i64, values: Vec<Strin
     }
 }
 
-/// The values in the options' order. Adds a new value to its option, and a new option where that is allowed.
-fn option_values(
+/// Adds new values to their options, and new options where that is allowed.
+fn extend_options(
     problems: &mut Problems,
     at: usize,
     options: &mut Vec<ProductOption>,
     given: &[OptionValue],
     may_add_options: bool,
-) -> Vec<String> {
+) {
     let at = at.to_string();
     let field = ["variants", at.as_str(), "optionValues"];
+    let mut named = HashSet::new();
     for value in given {
+        if !named.insert(value.option_name.to_ascii_lowercase()) {
+            let message = format!("Option '{}' is there twice", value.option_name);
+            problems.add(&field, UserErrorCode::Taken, message);
+            continue;
+        }
         let room = may_add_options && options.len() < MAX_OPTIONS;
         match options.iter_mut().find(|option| option.name.eq_ignore_ascii_case(&value.option_name)) {
             Some(option) if !option.values.contains(&value.name) => option.values.push(value.name.clone()),
@@ -430,15 +447,22 @@ fn option_values(
             }
         }
     }
-    let of = |option: &ProductOption| {
-        given.iter().find(|value| option.name.eq_ignore_ascii_case(&value.option_name))
-    };
+}
+
+/// The values in the options' order: one for each.
+fn option_values(
+    problems: &mut Problems,
+    at: usize,
+    options: &[ProductOption],
+    given: &[OptionValue],
+) -> Vec<String> {
     let mut values = Vec::with_capacity(options.len());
-    for option in options.iter() {
-        match of(option) {
+    for option in options {
+        match given.iter().find(|value| option.name.eq_ignore_ascii_case(&value.option_name)) {
             Some(value) => values.push(value.name.clone()),
             None => {
-                problems.add(&field, UserErrorCode::Blank, format!("Option '{}' needs a value", option.name));
+                let message = format!("Option '{}' needs a value", option.name);
+                problems.add(&["variants", &at.to_string(), "optionValues"], UserErrorCode::Blank, message);
             }
         }
     }

@@ -75,7 +75,7 @@ impl<R: Read> ProductReader<R> {
         let title = self.header.lossy(&record, Column::Title);
         let mut handle = self.header.lossy(&record, Column::Handle);
         if handle.is_empty() && self.header.layout == Layout::New {
-            handle = handle::from_title(&title);
+            handle = handle::from_title(&title).unwrap_or_default();
         }
         let cells = self.header.check(record).and_then(|cells| match handle.as_str() {
             "" => {

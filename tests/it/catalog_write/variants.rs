@@ -71,7 +71,7 @@ async fn variants_are_made_with_all_their_fields(app: TestApp) {
         {
             "price": "12.5", "compareAtPrice": 15, "sku": "MUG-S", "barcode": "4006381333931",
             "optionValues": [{ "optionName": "Size", "name": "S" }, { "optionName": "Color", "name": "Red" }],
-            "weight": { "value": 1.5, "unit": "POUNDS" }, "taxable": false, "requiresShipping": false,
+            "weight": { "value": 1.5, "unit": "KILOGRAMS" }, "taxable": false, "requiresShipping": false,
             "inventoryPolicy": "CONTINUE", "imageId": second,
             "inventoryQuantities":
                 [{ "locationId": shelf, "availableQuantity": 3 }, { "locationId": cellar, "availableQuantity": 4 }],
@@ -89,7 +89,7 @@ async fn variants_are_made_with_all_their_fields(app: TestApp) {
         full,
         json!({
             "id": null, "title": "S / Red", "sku": "MUG-S", "barcode": "4006381333931", "price": { "amount": "12.50" },
-            "compareAtPrice": { "amount": "15.00" }, "weight": 1.5, "weightUnit": "POUNDS", "taxable": false,
+            "compareAtPrice": { "amount": "15.00" }, "weight": 1.5, "weightUnit": "KILOGRAMS", "taxable": false,
             "requiresShipping": false, "inventoryTracked": true, "inventoryPolicy": "CONTINUE", "quantityAvailable": 7,
             "image": { "id": second },
         })
@@ -109,6 +109,20 @@ async fn variants_are_made_with_all_their_fields(app: TestApp) {
     let options =
         json!([{ "name": "Size", "values": ["S"] }, { "name": "Color", "values": ["Red", "Blue"] }]);
     assert_eq!(picture["options"], options);
+}
+
+both!(a_weight_is_shown_as_it_was_given);
+async fn a_weight_is_shown_as_it_was_given(app: TestApp) {
+    let (mug, ids) = seed_mug(&app).await;
+    for (value, unit) in
+        [(7.0, "GRAMS"), (2.25, "KILOGRAMS"), (1.5, "POUNDS"), (10.0, "OUNCES"), (0.1, "POUNDS")]
+    {
+        let variant = json!({ "id": ids[0], "weight": { "value": value, "unit": unit } });
+        let variables = json!({ "product": mug, "variants": [variant] });
+        let reply = editor(&app).ask_with(UPDATE, variables).await.ok();
+        let shown = &reply["productVariantsBulkUpdate.productVariants.0"];
+        assert_eq!((&shown["weight"], &shown["weightUnit"]), (&json!(value), &json!(unit)));
+    }
 }
 
 both!(the_variant_a_product_begins_with_makes_way);

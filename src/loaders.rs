@@ -22,7 +22,7 @@ pub use crate::repositories::inventory::InventoryLevel;
 pub use crate::repositories::locations::Location;
 pub use crate::repositories::products::{CollectionPage, Product, ProductSort};
 pub use crate::repositories::variants::Variant;
-use edge::Edge;
+use edge::{Activity, Edge};
 pub use edge::{LoadError, Loaded};
 
 /// A page of products with their keys in the page's order.
@@ -64,6 +64,7 @@ struct Source {
     db: Db,
     statements: Statements,
     visibility: Visibility,
+    activity: Activity,
 }
 
 impl Source {
@@ -82,13 +83,19 @@ impl Loaders {
     /// The loaders of one request, or of one event of a subscription.
     #[must_use]
     pub fn new(db: &Db, op: &OpContext) -> Self {
-        let source = Source { db: db.clone(), statements: op.statements.clone(), visibility: visibility(op) };
+        let source = Source {
+            db: db.clone(),
+            statements: op.statements.clone(),
+            visibility: visibility(op),
+            activity: Activity::default(),
+        };
         Self {
             products: Edge::new(&source, |source: Source, ids| async move {
                 let rows = products::by_ids(&mut source.conn().await?, source.visibility, &ids).await?;
                 Ok(single(rows, |product| product.id))
             }),
             products_by_handle: Edge::new(&source, |source: Source, handles| async move {
+                let handles = possible(handles);
                 let rows =
                     products::by_handles(&mut source.conn().await?, source.visibility, &handles).await?;
                 Ok(single(rows, |product| product.handle.clone()))
@@ -120,6 +127,7 @@ impl Loaders {
                 }))
             }),
             collections_by_handle: Edge::new(&source, |source: Source, handles| async move {
+                let handles = possible(handles);
                 let rows = collections::by_handles(&mut source.conn().await?, &handles).await?;
                 Ok(single(rows, |collection| collection.handle.clone()))
             }),
@@ -155,6 +163,12 @@ async fn products_of_collections(
         }
     }
     Ok(found)
+}
+
+/// Handles that something may have: no database takes a NUL in a text.
+fn possible(mut handles: Vec<String>) -> Vec<String> {
+    handles.retain(|handle| !handle.contains('\0'));
+    handles
 }
 
 /// Rows by a key that each has alone.

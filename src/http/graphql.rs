@@ -161,7 +161,9 @@ async fn run(
     let hints = SearchHints::default();
     let loaders = Loaders::new(&app.db, &op);
     let operation = operation.data(op).data(loaders).data(BaseUrl(base_url)).data(hints.clone());
-    let executed = tokio::spawn(async move { app.schema.execute(operation).await });
+    // Unconstrained: tokio's budget would stop the resolvers of a long list in the middle, and break their batches in two.
+    let executed =
+        tokio::spawn(tokio::task::unconstrained(async move { app.schema.execute(operation).await }));
     let mut response = match tokio::time::timeout(TIMEOUT, executed).await {
         Ok(Ok(response)) => graphql::error_response(response, &request_id),
         Ok(Err(panicked)) => {

@@ -1,14 +1,21 @@
 //! One edge: the `dataloader` crate's loader with errors, since the crate has no channel for them and wants a value for
-//! every key.
+//! every key, and with keys gathered before it gets them.
+//!
+//! The crate waits a fixed number of yields for more keys and hands its results from one waiter to the next under a lock. In a
+//! long list that takes several turns of the executor, in which the first waiters ask for the next level before the last have
+//! their answer: batches break. Here a batch stays open as long as anything in the request still asks for anything, and its
+//! results reach all waiters at once.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dataloader::BatchFn;
 use dataloader::cached::Loader;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 
 use super::Source;
 use crate::db::DbError;
@@ -24,14 +31,45 @@ pub type Loaded<V> = Result<V, LoadError>;
 /// How many keys one batch may have: as many as a page of a page's items.
 const MAX_BATCH: usize = 4_000;
 
-/// How often a key waits for others before its batch is read. The least that keeps batches whole; a test counts them.
-const YIELDS: usize = 1;
+/// Counts what the edges of a request were asked for, so that a batch knows when nothing more comes.
+#[derive(Clone, Default)]
+pub(super) struct Activity(Arc<AtomicU64>);
+
+/// How many yields must pass without a question before a batch is read. In a long list several go by in which nothing but
+/// answers are handed on, the more so when another thread takes the task over; a test counts that batches stay whole.
+const QUIET_YIELDS: u32 = 12;
+
+impl Activity {
+    /// Ready once nothing is asked for any more.
+    async fn quiet(&self) {
+        let (mut asked, mut quiet_yields) = (self.0.load(Ordering::Relaxed), 0);
+        while quiet_yields < QUIET_YIELDS {
+            tokio::task::yield_now().await;
+            let now = self.0.load(Ordering::Relaxed);
+            quiet_yields = if now == asked { quiet_yields + 1 } else { 0 };
+            asked = now;
+        }
+    }
+}
 
 /// An edge of the graph: many keys are read at once. A key that has nothing gets the default: `None`, or no items.
-pub struct Edge<K, V>(Loader<K, Loaded<V>, Batch<K, V>>)
+pub struct Edge<K, V>
 where
     K: Eq + Hash + Clone + Debug + Send + Sync + 'static,
-    V: Clone + Default + Send + Sync + 'static;
+    V: Clone + Default + Send + Sync + 'static,
+{
+    loader: Loader<K, Loaded<V>, Batch<K, V>>,
+    activity: Activity,
+    open: Arc<Mutex<Option<Gathering<K, V>>>>,
+}
+
+/// Keys of a batch that is not read yet, and the result that all of them wait for.
+struct Gathering<K, V> {
+    keys: Vec<K>,
+    result: Results<K, V>,
+}
+
+type Results<K, V> = Shared<BoxFuture<'static, Arc<HashMap<K, Loaded<V>>>>>;
 
 type Read<K, V> = dyn Fn(Source, Vec<K>) -> BoxFuture<'static, Result<HashMap<K, V>, DbError>> + Send + Sync;
 
@@ -51,7 +89,11 @@ where
     {
         let read = move |source, keys| -> BoxFuture<'static, _> { Box::pin(read(source, keys)) };
         let batch = Batch { source: source.clone(), read: Box::new(read) };
-        Self(Loader::new(batch).with_max_batch_size(MAX_BATCH).with_yield_count(YIELDS))
+        Self {
+            loader: Loader::new(batch).with_max_batch_size(MAX_BATCH).with_yield_count(0),
+            activity: source.activity.clone(),
+            open: Arc::default(),
+        }
     }
 
     /// The value of a key, read together with the keys that others ask for at the same time.
@@ -59,11 +101,31 @@ where
     /// # Errors
     /// The error of the batch.
     pub async fn load(&self, key: K) -> Loaded<V> {
-        match self.0.try_load(key).await {
-            Ok(loaded) => loaded,
-            // Every key gets an answer below, so this is a bug of the crate's or ours.
-            Err(error) => Err(LoadError(Arc::new(DbError::corrupt(error)))),
-        }
+        self.activity.0.fetch_add(1, Ordering::Relaxed);
+        let result = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let gathering = open.get_or_insert_with(|| Gathering { keys: Vec::new(), result: self.gather() });
+            gathering.keys.push(key.clone());
+            gathering.result.clone()
+        };
+        // Every key gets an answer below, so a missing one is a bug of the crate's or ours.
+        let missing = || Err(LoadError(Arc::new(DbError::corrupt(format!("no answer for {key:?}")))));
+        result.await.get(&key).cloned().unwrap_or_else(missing)
+    }
+
+    /// The result of a batch whose keys are still coming.
+    fn gather(&self) -> Results<K, V> {
+        // Weak, so that a request that is given up half-way leaves no circle behind.
+        let (loader, activity, open) =
+            (self.loader.clone(), self.activity.clone(), Arc::downgrade(&self.open));
+        let result = async move {
+            activity.quiet().await;
+            let gathered =
+                open.upgrade().and_then(|open| open.lock().unwrap_or_else(PoisonError::into_inner).take());
+            let keys = gathered.map(|gathering| gathering.keys).unwrap_or_default();
+            Arc::new(loader.try_load_many(keys).await.unwrap_or_default())
+        };
+        result.boxed().shared()
     }
 }
 

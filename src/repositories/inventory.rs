@@ -68,6 +68,26 @@ pub async fn insert(conn: &mut Conn, rows: Vec<InventoryLevel>) -> Result<(), Db
     Ok(())
 }
 
+/// Makes a level of nothing unless there is one.
+pub async fn insert_missing(
+    conn: &mut Conn,
+    variant: VariantId,
+    location: LocationId,
+    at: Timestamp,
+) -> Result<(), DbError> {
+    let level = InventoryLevel {
+        variant_id: variant,
+        location_id: location,
+        on_hand: 0,
+        reserved: 0,
+        updated_at: at,
+    };
+    on_conn!(conn, |c| {
+        diesel::insert_into(inventory_levels::table).values(&level).on_conflict_do_nothing().execute(c).await
+    })?;
+    Ok(())
+}
+
 /// Changes what is on hand by `delta`, unless that would leave less than is reserved; the level after, or `None` if it was
 /// refused or there is no such level. One statement, so that no two changes can lose one another.
 pub async fn adjust(

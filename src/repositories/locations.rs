@@ -95,6 +95,14 @@ pub async fn insert(conn: &mut Conn, location: &Location) -> Result<(), DbError>
     Ok(())
 }
 
+/// Adds a location unless there is one of its name; whether it was added.
+pub async fn insert_missing(conn: &mut Conn, location: &Location) -> Result<bool, DbError> {
+    let added = on_conn!(conn, |c| {
+        diesel::insert_into(locations::table).values(location).on_conflict_do_nothing().execute(c).await
+    })?;
+    Ok(added > 0)
+}
+
 /// Stores a location's fields, all of them.
 pub async fn update(conn: &mut Conn, location: &Location) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(locations::table.find(location.id)).set(location).execute(c).await)?;

@@ -233,6 +233,8 @@ impl Inventory {
         let mut answer: Vec<Option<ChangedLevel>> = vec![None; counts.len()];
         let mut happened = Vec::new();
         for (at, count) in in_row_order(counts, |count| (count.variant_id, count.location_id)) {
+            // A level that is not there can't be locked, so it is made first.
+            inventory::insert_missing(tx.conn(), count.variant_id, count.location_id, op.now()).await?;
             let now = inventory::lock(tx.conn(), count.variant_id, count.location_id).await?;
             let now = now.map_or(0, |level| level.on_hand);
             if let Some(expected) = count.expected
@@ -367,21 +369,9 @@ pub(crate) async fn adjust_level(
     if let Some(level) = inventory::adjust(tx.conn(), variant, location, delta, op.now()).await? {
         return Ok(Some(level));
     }
-    if delta < 0 || inventory::lock(tx.conn(), variant, location).await?.is_some() {
-        return Ok(None);
-    }
-    let level = InventoryLevel {
-        variant_id: variant,
-        location_id: location,
-        on_hand: delta,
-        reserved: 0,
-        updated_at: op.now(),
-    };
-    match inventory::insert(tx.conn(), vec![level.clone()]).await {
-        // Another transaction made the level a moment ago.
-        Err(crate::db::DbError::Unique(_, error)) => Err(crate::db::DbError::Clash(error).into()),
-        result => Ok(result.map(|()| Some(level))?),
-    }
+    // There is no level, or too little on it: after this there is one, whoever made it.
+    inventory::insert_missing(tx.conn(), variant, location, op.now()).await?;
+    Ok(inventory::adjust(tx.conn(), variant, location, delta, op.now()).await?)
 }
 
 fn changed(level: &InventoryLevel, delta: i64) -> ChangedLevel {

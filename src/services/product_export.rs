@@ -132,6 +132,15 @@ fn record(
     on_hand: &HashMap<VariantId, i64>,
 ) -> ProductRecord {
     let url_of = |id| images.iter().find(|image| Some(image.id) == id).map(|image| image.url.clone());
+    // The file tells an option's values by the variants that have them.
+    let has = |at: usize, value: &String| {
+        variants.iter().any(|variant| variant.option_values.0.get(at) == Some(value))
+    };
+    let mut options = Vec::with_capacity(product.options.0.len());
+    for (at, option) in product.options.0.into_iter().enumerate() {
+        let values = option.values.into_iter().filter(|value| has(at, value)).collect();
+        options.push(OptionRecord { name: option.name, values });
+    }
     let variants = variants
         .into_iter()
         .map(|variant| VariantRecord {
@@ -163,12 +172,7 @@ fn record(
         status: product.status,
         seo_title: product.seo_title,
         seo_description: product.seo_description,
-        options: product
-            .options
-            .0
-            .into_iter()
-            .map(|o| OptionRecord { name: o.name, values: o.values })
-            .collect(),
+        options,
         variants,
         images: images
             .into_iter()

@@ -108,7 +108,7 @@ impl ProductImport {
         let reader = ProductReader::new(input, self.shop.currency)?;
         let mut summary =
             ImportSummary { ignored_columns: reader.ignored_columns().to_vec(), ..Default::default() };
-        let location = self.location(op, dry_run).await?;
+        let location = self.location(op).await?;
 
         // The file is read on a thread of its own, a little ahead of the database.
         let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
@@ -121,7 +121,7 @@ impl ProductImport {
         });
         let outcomes = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
         let mut imports = std::pin::pin!(
-            outcomes.map(|outcome| self.import_outcome(op, outcome, location, dry_run)).buffered(AT_ONCE)
+            outcomes.map(|outcome| self.import_outcome(op, outcome, &location, dry_run)).buffered(AT_ONCE)
         );
         while let Some(imported) = imports.next().await {
             let imported = imported?;
@@ -141,7 +141,7 @@ impl ProductImport {
         &self,
         op: &OpContext,
         outcome: Result<ProductRecord, Vec<RowError>>,
-        location: LocationId,
+        location: &FirstLocation,
         dry_run: bool,
     ) -> Result<Imported, Error> {
         match outcome {
@@ -159,7 +159,7 @@ impl ProductImport {
         op: &OpContext,
         new_id: ProductId,
         record: &ProductRecord,
-        location: LocationId,
+        location: &FirstLocation,
         dry_run: bool,
     ) -> Result<Imported, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
@@ -196,7 +196,7 @@ impl ProductImport {
         record: &ProductRecord,
         mut product: Product,
         is_new: bool,
-        location: LocationId,
+        location: &FirstLocation,
     ) -> Result<Result<(), Vec<RowError>>, Error> {
         fill(&mut product, op, record);
         let mut old_variants = Vec::new();
@@ -261,9 +261,15 @@ impl ProductImport {
         record: &ProductRecord,
         variants: &[Variant],
         old_variants: &[Variant],
-        location: LocationId,
+        location: &FirstLocation,
     ) -> Result<Result<Vec<Event>, Vec<RowError>>, Error> {
         let mut happened = Vec::new();
+        let counts = record.variants.iter().any(|row| row.quantity.is_some());
+        if counts && !location.is_known && locations::insert_missing(tx.conn(), &location.row).await? {
+            let made = LocationEvent { location_id: location.row.id, name: location.row.name.clone() };
+            happened.push(Event::LocationCreated(made));
+        }
+        let location = location.row.id;
         let mut errors = Vec::new();
         let mut levels = Vec::new();
         for (variant, row) in variants.iter().zip(&record.variants) {
@@ -306,13 +312,11 @@ impl ProductImport {
     }
 
     /// The location whose stock the file counts.
-    async fn location(&self, op: &OpContext, dry_run: bool) -> Result<LocationId, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        if let Some(location) = locations::first(tx.conn()).await? {
-            tx.rollback().await?;
-            return Ok(location.id);
+    async fn location(&self, op: &OpContext) -> Result<FirstLocation, Error> {
+        if let Some(row) = locations::first(&mut self.db.read(&op.statements).await?).await? {
+            return Ok(FirstLocation { row, is_known: true });
         }
-        let location = Location {
+        let row = Location {
             id: LocationId::generate(),
             name: FIRST_LOCATION.to_owned(),
             address1: None,
@@ -326,16 +330,15 @@ impl ProductImport {
             created_at: op.now(),
             updated_at: op.now(),
         };
-        if dry_run {
-            tx.rollback().await?;
-            return Ok(location.id);
-        }
-        locations::insert(tx.conn(), &location).await?;
-        let made = LocationEvent { location_id: location.id, name: location.name };
-        events::append(&mut tx, op, [Event::LocationCreated(made)]).await?;
-        tx.commit().await?;
-        Ok(location.id)
+        Ok(FirstLocation { row, is_known: false })
     }
+}
+
+/// The location whose stock a file counts.
+struct FirstLocation {
+    row: Location,
+    /// Whether it was there at the beginning; otherwise the first product that needs it makes it.
+    is_known: bool,
 }
 
 /// Whether a product is as the file says: but for lines, for the order of tags, and for quantities the file leaves open.

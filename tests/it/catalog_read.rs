@@ -469,13 +469,9 @@ async fn a_page_that_cannot_be_is_refused_with_the_reason(app: TestApp) {
             "the cursor is of another list or of another order",
         ));
     }
-    for (list, own, others) in [
-        ("{ products(sortKey: TITLE, ARGS) { nodes { id } } }", &by_title, &of_collection),
-        (
-            "{ collection(handle: \"all\") { products(sortKey: TITLE, ARGS) { nodes { id } } } }",
-            &of_collection,
-            &by_title,
-        ),
+    for (list, others) in [
+        ("{ products(sortKey: TITLE, ARGS) { nodes { id } } }", &of_collection),
+        ("{ collection(handle: \"all\") { products(sortKey: TITLE, ARGS) { nodes { id } } } }", &by_title),
     ] {
         let mut refused = refused.clone();
         refused.push((format!("first: 2, after: {others:?}"), "the cursor is of another list"));
@@ -526,6 +522,29 @@ async fn a_cursor_that_was_tampered_with_is_refused(app: TestApp) {
         }
     }
     assert!(taken.is_empty(), "{taken:#?}");
+}
+
+both!(a_text_that_no_database_holds_is_no_failure_of_the_server);
+async fn a_text_that_no_database_holds_is_no_failure_of_the_server(app: TestApp) {
+    let mut failed = Vec::new();
+    for field in [
+        "product(handle: $text) { id }",
+        "productByHandle(handle: $text) { id }",
+        "productRecommendations(productHandle: $text) { id }",
+        "collection(handle: $text) { id }",
+        "collectionByHandle(handle: $text) { id }",
+        "collections(first: 1, query: $text) { nodes { id } }",
+        "products(first: 1, query: $text) { nodes { id } }",
+    ] {
+        for text in ["a\u{0}b", "vendor:a\u{0}b", "sku:a\u{0}*", "handle:\u{0}", "title:a\u{0}b"] {
+            let document = format!("query($text: String!) {{ {field} }}");
+            let reply = app.anonymous().ask_with(&document, json!({ "text": text })).await;
+            if !reply.errors().is_empty() && reply.code() != "BAD_USER_INPUT" {
+                failed.push(format!("{field} with {text:?}: {}", reply.code()));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
 }
 
 both!(a_page_goes_on_after_an_item_that_is_gone);

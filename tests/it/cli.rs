@@ -1,1 +1,334 @@
-//! To be filled.
+//! The command line: the real binary, in a folder of its own and with nothing in its environment.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+const SAMPLE: &str = include_str!("../data/online-retail-sample.csv");
+
+/// A folder that is removed when its test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let name = format!("mercato-cli-{}-{}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn with(name: &str, content: &str) -> Self {
+        let folder = Self::new();
+        fs::write(folder.0.join(name), content).unwrap();
+        folder
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mercato"));
+        command.args(arguments).env_clear().current_dir(&self.0).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().unwrap())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How a command went.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    told: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), out: text(output.stdout), told: text(output.stderr) }
+    }
+
+    /// Insists on the exit code, that nothing but the result is on standard output, and on what was told.
+    #[track_caller]
+    fn expect(&self, code: i32, words: &[&str]) -> &Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for word in words {
+            assert!(self.told.contains(word), "{word:?} is not told: {self:?}");
+        }
+        self
+    }
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let folder = Folder::new();
+    for (command, words) in [
+        (&[][..], &["serve", "migrate", "schema", "import", "export", "--database-url"][..]),
+        (&["serve"], &["--demo", "--host", "--port"]),
+        (&["migrate"], &["--database-url"]),
+        (&["schema"], &["GraphQL schema"]),
+        (&["import"], &["products"]),
+        (&["import", "products"], &["--dry-run", "<FILE>", "exit code"]),
+        (&["export"], &["products"]),
+        (&["export", "products"], &["[FILE]"]),
+    ] {
+        let ran = folder.run(&[command, &["--help"]].concat());
+        ran.expect(0, &[]);
+        for word in words {
+            assert!(ran.out.contains(word), "{word} is missing in the help of {command:?}: {}", ran.out);
+        }
+    }
+    let version = folder.run(&["--version"]);
+    version.expect(0, &[]);
+    assert!(version.out.starts_with("mercato 0."), "{version:?}");
+    assert!(fs::read_dir(&folder.0).unwrap().next().is_none(), "help makes no files");
+}
+
+#[test]
+fn the_schema_is_the_one_that_is_published() {
+    let folder = Folder::new();
+    let ran = folder.run(&["schema"]);
+    ran.expect(0, &[]);
+    let published = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
+    assert!(
+        ran.out == fs::read_to_string(published).unwrap(),
+        "schema.graphql is not what `mercato schema` prints"
+    );
+    assert_eq!(ran.told, "");
+}
+
+#[test]
+fn a_command_that_is_wrong_is_explained() {
+    let folder = Folder::new();
+    folder.run(&["sell"]).expect(2, &["sell", "Usage"]);
+    folder.run(&[]).expect(2, &["Usage"]);
+    folder.run(&["serve", "--porrt", "1"]).expect(2, &["--porrt", "--port"]);
+    folder.run(&["import", "products"]).expect(2, &["<FILE>"]);
+    folder.run(&["import", "orders", "x.csv"]).expect(2, &["orders"]);
+}
+
+#[test]
+fn a_configuration_that_is_wrong_is_explained_at_once() {
+    let folder = Folder::with("sample.csv", SAMPLE);
+    let wrong = [
+        ("DATABASE_URL", "mysql://localhost/shop"),
+        ("DB_POOL_SIZE", "none"),
+        ("HOST", "everywhere"),
+        ("PORT", "http"),
+        ("MERCATO_ENV", "staging"),
+        ("CORS_ORIGINS", "shop"),
+        ("BODY_LIMIT", "1"),
+        ("SHOP_CURRENCY", "GOLD"),
+        ("SHOP_COUNTRY", "Utopia"),
+        ("LOG_FORMAT", "xml"),
+        ("RUST_LOG", "mercato=loudly"),
+    ];
+    let names: Vec<&str> = wrong.iter().map(|(name, _)| *name).collect();
+    for arguments in
+        [&["serve"][..], &["migrate"], &["import", "products", "sample.csv"], &["export", "products"]]
+    {
+        let ran = Ran::of(folder.command(arguments).envs(wrong).output().unwrap());
+        ran.expect(2, &names);
+    }
+    let production = Ran::of(folder.command(&["serve"]).env("MERCATO_ENV", "production").output().unwrap());
+    production.expect(2, &["ADMIN_TOKEN"]);
+    folder.run(&["migrate", "--database-url", "nowhere"]).expect(2, &["DATABASE_URL"]);
+    folder.run(&["serve", "--port", "70000", "--host", "here"]).expect(2, &["PORT", "HOST"]);
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "no database was made");
+}
+
+#[test]
+fn a_database_is_migrated_once() {
+    let folder = Folder::new();
+    folder.run(&["migrate", "--database-url", "sqlite://shop.db"]).expect(0, &["migrated to 2026"]);
+    assert!(folder.file("shop.db").is_file());
+    folder.run(&["migrate", "--database-url", "sqlite://shop.db"]).expect(0, &["the database is up to date"]);
+    folder.run(&["--database-url", "sqlite://shop.db", "migrate"]).expect(0, &["the database is up to date"]);
+    folder.run(&["migrate", "--database-url", "sqlite://no/such/folder/shop.db"]).expect(1, &["database"]);
+    let nobody = "postgres://nobody@127.0.0.1:1/none";
+    folder.run(&["migrate", "--database-url", nobody]).expect(1, &["database"]);
+}
+
+#[test]
+fn products_are_imported_and_exported() {
+    let folder = Folder::with("sample.csv", SAMPLE);
+    let ran = folder.run(&["import", "products", "sample.csv"]);
+    ran.expect(0, &["products: 30 created, 0 updated, 0 unchanged, 0 failed"]);
+    assert_eq!(ran.out, "");
+    folder
+        .run(&["import", "products", "sample.csv"])
+        .expect(0, &["0 created, 0 updated, 30 unchanged, 0 failed"]);
+
+    let exported = folder.run(&["export", "products", "-"]);
+    exported.expect(0, &["products: 30 exported"]);
+    assert!(exported.out.starts_with("Handle,Title,Body (HTML),Vendor,"));
+    assert_eq!(exported.out.lines().count(), 1 + 44);
+    assert_eq!(folder.run(&["export", "products"]).out, exported.out, "standard output is the usual place");
+    folder.run(&["export", "products", "out.csv"]).expect(0, &["products: 30 exported"]);
+    assert_eq!(fs::read_to_string(folder.file("out.csv")).unwrap(), exported.out);
+    folder.run(&["export", "products", "no/such/folder/out.csv"]).expect(1, &["no/such/folder/out.csv"]);
+
+    // What one shop exports another imports from standard input.
+    let mut importing = folder.command(&["import", "products", "-", "--database-url", "sqlite://other.db"]);
+    let mut importing =
+        importing.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    importing.stdin.take().unwrap().write_all(exported.out.as_bytes()).unwrap();
+    Ran::of(importing.wait_with_output().unwrap()).expect(0, &["products: 30 created"]);
+    let other = folder.run(&["export", "products", "--database-url", "sqlite://other.db"]);
+    assert_eq!(other.out, exported.out);
+}
+
+#[test]
+fn files_that_cannot_be_imported_are_named() {
+    let folder = Folder::with("text.csv", "just some text\n");
+    folder.run(&["import", "products", "missing.csv"]).expect(1, &["missing.csv", "No such file"]);
+    folder.run(&["import", "products", "."]).expect(1, &[".: is a folder"]);
+    folder
+        .run(&["import", "products", "text.csv"])
+        .expect(1, &["text.csv: the first line is not the header"]);
+
+    let rows = "Handle,Title,Variant Price,Colour\nmug,Mug,abc,red\nbowl,Bowl,5,red\n";
+    fs::write(folder.file("rows.csv"), rows).unwrap();
+    let summary = "products: 1 created, 0 updated, 0 unchanged, 1 failed";
+    folder
+        .run(&["import", "products", "rows.csv"])
+        .expect(1, &["line 2: ", "abc", "columns not read: Colour", summary]);
+    let exported = folder.run(&["export", "products"]);
+    assert!(exported.out.contains("\nbowl,Bowl,") && !exported.out.contains("mug"), "{exported:?}");
+}
+
+#[test]
+fn a_dry_run_tells_and_writes_nothing() {
+    let folder = Folder::with("sample.csv", SAMPLE);
+    let told = "products: 30 would be created, 0 would be updated, 0 unchanged, 0 failed";
+    folder.run(&["import", "products", "--dry-run", "sample.csv"]).expect(0, &[told]);
+    let exported = folder.run(&["export", "products"]);
+    exported.expect(0, &["products: 0 exported"]);
+    assert_eq!(exported.out.lines().count(), 1, "the header alone");
+}
+
+/// A server that is killed when its test is over, however that is.
+struct Serving {
+    child: Child,
+    /// What it told until it was ready.
+    told: String,
+    rest: BufReader<std::process::ChildStderr>,
+}
+
+impl Serving {
+    fn start(folder: &Folder, arguments: &[&str]) -> Self {
+        let mut command = folder.command(&[&["serve", "--port", "0"], arguments].concat());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut rest = BufReader::new(child.stderr.take().unwrap());
+        let mut told = String::new();
+        // The file of the token is the last thing it tells.
+        while !told.contains("(kept in ") {
+            assert!(rest.read_line(&mut told).unwrap() > 0, "it ended: {told}");
+        }
+        Self { child, told, rest }
+    }
+
+    /// What follows some words, up to the next blank.
+    fn after(&self, words: &str) -> &str {
+        let (_, rest) =
+            self.told.split_once(words).unwrap_or_else(|| panic!("no {words:?} in {}", self.told));
+        rest.split_whitespace().next().unwrap()
+    }
+
+    /// Posts a GraphQL document; gives the status line and the body.
+    fn post(&self, token: Option<&str>, document: &str) -> (String, Value) {
+        let address = self.after("GraphQL    http://").strip_suffix("/graphql").unwrap();
+        let body = serde_json::json!({ "query": document }).to_string();
+        let authorization =
+            token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let mut stream = TcpStream::connect(address).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "POST /graphql HTTP/1.0\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+             {authorization}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), serde_json::from_str(body).unwrap())
+    }
+
+    /// Tells it to end as a service manager does; gives its exit code.
+    fn end(mut self) -> Option<i32> {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        let mut rest = String::new();
+        self.rest.read_to_string(&mut rest).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn mode(file: &Path) -> u32 {
+    fs::metadata(file).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn the_demo_shop_is_served_until_it_is_told_to_end() {
+    let folder = Folder::new();
+    let server = Serving::start(&folder, &["--demo"]);
+    assert!(server.after("GraphiQL   http://127.0.0.1:").ends_with("/graphiql"), "{}", server.told);
+    let token = server.after("Authorization: Bearer ").to_owned();
+    assert_eq!(server.after("(kept in "), "mercato.admin-token)");
+    let file = folder.file("mercato.admin-token");
+    assert_eq!(fs::read_to_string(&file).unwrap().trim(), token);
+    assert_eq!(mode(&file), 0o600, "only its owner can read the token");
+
+    let (status, body) = server.post(None, "{ shop { name } products(first: 1) { nodes { handle } } }");
+    assert!(status.contains("200"), "{status}");
+    assert_eq!(body["data"]["shop"]["name"], "Mercato Paper & Home");
+    assert_eq!(body["data"]["products"]["nodes"][0]["handle"], "linen-notebook");
+    let create = "mutation { productCreate(product: { title: \"Spoon\" }) { product { handle } userErrors { code } } }";
+    let (_, body) = server.post(None, create);
+    assert_eq!(body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+    let (_, body) = server.post(Some(&token), create);
+    assert_eq!(body["data"]["productCreate"]["product"]["handle"], "spoon", "{body}");
+    assert_eq!(server.end(), Some(0));
+
+    // Started again it is the same shop, with the same token, and the demo is not put over it.
+    let server = Serving::start(&folder, &["--demo"]);
+    assert_eq!(server.after("Authorization: Bearer "), token);
+    let (_, body) =
+        server.post(None, "{ product(handle: \"spoon\") { title } products(first: 250) { nodes { id } } }");
+    assert_eq!(body["data"]["product"]["title"], "Spoon");
+    assert_eq!(body["data"]["products"]["nodes"].as_array().unwrap().len(), 26);
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let folder = Folder::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    folder.run(&["serve", "--port", &port]).expect(1, &["can't listen on 127.0.0.1:", &port]);
+}

@@ -324,16 +324,25 @@ async fn a_request_that_is_sent_twice_under_one_key_happens_once(app: TestApp) {
     assert_eq!(levels(&app).await, ["S Shelf 2"]);
 }
 
+/// Some places where nothing lies yet.
+async fn places(app: &TestApp, stock: &Stock) -> Vec<String> {
+    let mut places = vec![stock.shelf.clone(), stock.cellar.clone()];
+    for name in ["Attic", "Barn", "Shed", "Van"] {
+        places.push(app.create_location(name).await);
+    }
+    places
+}
+
 /// Sends the same input so many times at the same time.
-async fn at_once(app: &TestApp, times: usize, input: &Value) -> Vec<Reply> {
+async fn at_once(app: &TestApp, times: usize, document: &'static str, input: &Value) -> Vec<Reply> {
     let (clerk, input) = (clerk(app), json!({ "input": input }));
     let sending = (0..times).map(|_| {
         let (clerk, input) = (clerk.clone(), input.clone());
-        tokio::spawn(async move { clerk.ask_with(ADJUST, input).await })
+        tokio::spawn(async move { clerk.ask_with(document, input).await })
     });
     let mut replies = Vec::new();
     for sent in sending.collect::<Vec<_>>() {
-        replies.push(sent.await.unwrap().ok());
+        replies.push(sent.await.unwrap());
     }
     replies
 }
@@ -341,39 +350,68 @@ async fn at_once(app: &TestApp, times: usize, input: &Value) -> Vec<Reply> {
 both!(the_same_request_ten_times_at_once_happens_once);
 async fn the_same_request_ten_times_at_once_happens_once(app: TestApp) {
     let stock = Stock::seed(&app).await;
-    // First where there is no level yet, then where there is one.
-    for (key, expected) in [("a", 3), ("b", 6)] {
-        let before = log(&app).await.len();
-        let replies = at_once(&app, 10, &with_key(stock.one(3), key)).await;
-        for reply in &replies {
-            assert_eq!(reply["inventoryAdjustQuantities.changes.0.quantityAfterChange"], expected);
+    // First where there is no level yet, then where there is one, at one place after the other.
+    for (at, place) in places(&app, &stock).await.iter().enumerate() {
+        for (key, expected) in [("first", 3), ("second", 6)] {
+            let before = log(&app).await.len();
+            let input = with_key(adjustment(&[(&stock.s, place, 3)]), &format!("{key} {at}"));
+            for reply in at_once(&app, 10, ADJUST, &input).await {
+                let reply = reply.ok();
+                assert_eq!(reply["inventoryAdjustQuantities.changes.0.quantityAfterChange"], expected);
+            }
+            assert_eq!(log(&app).await.len(), before + 1);
         }
-        assert_eq!(levels(&app).await, [format!("S Shelf {expected}")]);
-        assert_eq!(log(&app).await.len(), before + 1);
     }
+    assert!(levels(&app).await.iter().all(|level| level.ends_with(" 6")), "{:?}", levels(&app).await);
+}
+
+both!(of_counts_at_the_same_time_one_is_believed);
+async fn of_counts_at_the_same_time_one_is_believed(app: TestApp) {
+    let stock = Stock::seed(&app).await;
+    for place in places(&app, &stock).await {
+        for (expected, quantity) in [(0, 4), (4, 9)] {
+            let input = counts(&[(&stock.s, &place, quantity, Some(expected))]);
+            let mut believed = 0;
+            for reply in at_once(&app, 10, SET, &input).await {
+                assert!(reply.errors().is_empty(), "{:#}", reply.body());
+                match reply.user_errors("inventorySetQuantities").as_slice() {
+                    [] => believed += 1,
+                    [error] => assert_eq!(error.code, "STALE"),
+                    errors => panic!("{errors:?}"),
+                }
+            }
+            assert_eq!(believed, 1, "the others saw a number that was no longer true");
+            let last = levels(&app).await;
+            assert!(last.iter().any(|level| level.ends_with(&format!(" {quantity}"))), "{last:?}");
+        }
+    }
+    assert!(levels(&app).await.iter().all(|level| level.ends_with(" 9")), "{:?}", levels(&app).await);
 }
 
 both!(changes_at_the_same_time_all_count);
 async fn changes_at_the_same_time_all_count(app: TestApp) {
     let stock = Stock::seed(&app).await;
-    let replies = at_once(&app, 20, &stock.one(1)).await;
-    let mut seen: Vec<i64> = replies
-        .iter()
-        .map(|reply| reply["inventoryAdjustQuantities.changes.0.quantityAfterChange"].as_i64().unwrap())
-        .collect();
-    seen.sort_unstable();
-    assert_eq!(seen, (1..=20).collect::<Vec<_>>(), "each saw another number");
-    assert_eq!(levels(&app).await, ["S Shelf 20"]);
+    for place in places(&app, &stock).await {
+        let mut seen: Vec<i64> = Vec::new();
+        for reply in at_once(&app, 20, ADJUST, &adjustment(&[(&stock.s, &place, 1)])).await {
+            seen.push(
+                reply.ok()["inventoryAdjustQuantities.changes.0.quantityAfterChange"].as_i64().unwrap(),
+            );
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=20).collect::<Vec<_>>(), "each saw another number");
+    }
 
     // The same levels in another order: nobody waits for somebody who waits for them.
-    let (there, back) = (
-        [(&*stock.s, &*stock.shelf, 1), (&*stock.m, &*stock.shelf, 1)],
-        [(&*stock.m, &*stock.shelf, 1), (&*stock.s, &*stock.shelf, 1)],
+    let there = adjustment(&[(&stock.s, &stock.shelf, 1), (&stock.m, &stock.shelf, 1)]);
+    let back = adjustment(&[(&stock.m, &stock.shelf, 1), (&stock.s, &stock.shelf, 1)]);
+    let (one, other) = tokio::join!(at_once(&app, 8, ADJUST, &there), at_once(&app, 8, ADJUST, &back));
+    one.iter().chain(&other).for_each(Reply::assert_ok);
+    let levels = levels(&app).await;
+    assert!(
+        ["M Shelf 16", "S Shelf 36"].iter().all(|level| levels.contains(&(*level).to_owned())),
+        "{levels:?}"
     );
-    let (there, back) = (adjustment(&there), adjustment(&back));
-    let (one, other) = tokio::join!(at_once(&app, 8, &there), at_once(&app, 8, &back));
-    assert_eq!(one.len() + other.len(), 16);
-    assert_eq!(levels(&app).await, ["M Shelf 16", "S Shelf 36"]);
 }
 
 both!(locations_are_made_and_changed);

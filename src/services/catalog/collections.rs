@@ -89,6 +89,7 @@ impl Collections {
         let mut problems = Problems::default();
         problems.required(&["collection", "title"], &new.title);
         problems.html(&["collection", "descriptionHtml"], &new.description_html);
+        new.seo.validate(&mut problems, "collection");
         self.validate(&mut problems, new.handle.as_deref(), new.rules.as_ref(), new.image.as_ref());
         problems.check()?;
         retrying(|| self.create_once(op, new)).await
@@ -149,6 +150,7 @@ impl Collections {
         }
         problems
             .html(&["collection", "descriptionHtml"], patch.description_html.as_deref().unwrap_or_default());
+        patch.seo.clone().unwrap_or_default().validate(&mut problems, "collection");
         self.validate(
             &mut problems,
             patch.handle.as_deref(),

@@ -120,7 +120,7 @@ impl Products {
         );
         validate_handle(&mut problems, new.handle.as_deref());
         validate_tags(&mut problems, &new.tags);
-        validate_seo(&mut problems, &new.seo);
+        new.seo.validate(&mut problems, "product");
         validate_images(&mut problems, &new.images);
         validate_options(&mut problems, &new.options);
         problems.check()?;
@@ -196,7 +196,7 @@ impl Products {
         );
         validate_handle(&mut problems, patch.handle.as_deref());
         validate_tags(&mut problems, patch.tags.as_deref().unwrap_or_default());
-        validate_seo(&mut problems, patch.seo.as_ref().unwrap_or(&Seo::default()));
+        patch.seo.clone().unwrap_or_default().validate(&mut problems, "product");
         validate_images(&mut problems, patch.images.as_deref().unwrap_or_default());
         problems.check()?;
         retrying(|| self.update_once(op, id, patch)).await
@@ -248,6 +248,13 @@ impl Products {
         events::append(&mut tx, op, [Event::ProductDeleted(event(&product))]).await?;
         tx.commit().await?;
         Ok(())
+    }
+}
+
+impl Seo {
+    pub(super) fn validate(&self, problems: &mut Problems, of: &str) {
+        problems.line(&[of, "seo", "title"], self.title.as_deref().unwrap_or_default());
+        problems.html(&[of, "seo", "description"], self.description.as_deref().unwrap_or_default());
     }
 }
 
@@ -383,11 +390,6 @@ fn validate_tags(problems: &mut Problems, tags: &[String]) {
             problems.add(&["product", "tags"], UserErrorCode::Invalid, message);
         }
     }
-}
-
-fn validate_seo(problems: &mut Problems, seo: &Seo) {
-    problems.line(&["product", "seo", "title"], seo.title.as_deref().unwrap_or_default());
-    problems.html(&["product", "seo", "description"], seo.description.as_deref().unwrap_or_default());
 }
 
 fn validate_images(problems: &mut Problems, images: &[NewImage]) {

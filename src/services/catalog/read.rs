@@ -56,8 +56,9 @@ impl Catalog {
         let (filter, warnings) = match query.query.as_deref() {
             None => (Node::All, Vec::new()),
             Some(text) => {
-                let search =
-                    search::parse(text).map_err(|error| Error::BadInput(format!("query: {error}")))?;
+                // No database takes a NUL in a text; in a search it parts words, as any odd character does.
+                let search = search::parse(&text.replace('\0', " "))
+                    .map_err(|error| Error::BadInput(format!("query: {error}")))?;
                 (search.filter, search.warnings)
             }
         };
@@ -129,7 +130,8 @@ impl Catalog {
         request: &PageRequest<Cursor>,
     ) -> Result<Page<(Arc<Collection>, CursorKey)>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
-        let page = collections::page(&mut conn, title, sort, reverse, request).await?;
+        let title = title.map(|title| title.replace('\0', " "));
+        let page = collections::page(&mut conn, title.as_deref(), sort, reverse, request).await?;
         Ok(page.map(|(collection, key)| (Arc::new(collection), key)))
     }
 

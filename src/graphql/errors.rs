@@ -7,6 +7,9 @@ use async_graphql::{ErrorExtensionValues, Object, Response, ServerError};
 use crate::error::{Error, ErrorCode, UserErrorCode, with_causes};
 use crate::loaders::LoadError;
 
+/// How long a message may be, in characters.
+const MAX_MESSAGE: usize = 1_000;
+
 /// One thing that is wrong with the input of a mutation.
 #[derive(Clone)]
 pub struct UserError(crate::error::UserError);
@@ -62,6 +65,10 @@ impl From<LoadError> for async_graphql::Error {
 /// Completes a response's errors: each has a code and the request's id. What is the server's fault is logged here, once.
 pub fn error_response(mut response: Response, request_id: &str) -> Response {
     for error in &mut response.errors {
+        // A syntax error quotes the line it is on, however long that is.
+        if error.message.len() > MAX_MESSAGE {
+            error.message = error.message.chars().take(MAX_MESSAGE).chain("…".chars()).collect();
+        }
         if let Some(source) = error.source.as_ref().and_then(|source| source.downcast_ref::<Error>()) {
             log(source);
         }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::Db;
-use crate::domain::ids::ProductId;
 use crate::domain::page::{Cursor, CursorKey, Page, PageRequest};
 use crate::domain::search::{self, Node, Warning};
 use crate::error::Error;
@@ -141,14 +140,5 @@ impl Catalog {
     /// When the database does not answer.
     pub async fn is_empty(&self, op: &OpContext) -> Result<bool, Error> {
         Ok(products::is_empty(&mut self.db.read(&op.statements).await?).await?)
-    }
-
-    /// The product an id names, as the actor sees it after its own write.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn product(&self, op: &OpContext, id: ProductId) -> Result<Option<Product>, Error> {
-        let mut conn = self.db.read(&op.statements).await?;
-        Ok(products::by_ids(&mut conn, visibility(op), &[id]).await?.pop())
     }
 }

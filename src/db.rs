@@ -1,7 +1,7 @@
 //! The database: pools, connections, transactions, column types, migrations, and errors made alike.
 //!
-//! Two backends, one query: repositories write a query once and [`on_conn!`] expands it for each backend; what differs by
-//! nature stands side by side in [`on_each!`]. Services open connections and transactions here; nobody asks for a second
+//! Two backends, one query: repositories write a query once and `on_conn!` expands it for each backend; what differs by
+//! nature stands side by side in `on_each!`. Services open connections and transactions here; nobody asks for a second
 //! connection while holding one. Never knows a table's meaning.
 
 mod conn;

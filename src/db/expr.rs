@@ -5,7 +5,9 @@ use diesel::expression::{
 };
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::Bool;
+#[cfg(feature = "sqlite")]
+use diesel::sql_types::Text;
 
 use super::types::sql;
 use crate::domain::ids::Id;
@@ -20,23 +22,35 @@ diesel::define_sql_function! {
 #[derive(Debug, Clone, QueryId)]
 pub struct InIds<E> {
     column: E,
+    #[cfg(feature = "postgres")]
     ids: Vec<uuid::Uuid>,
     /// The same ids as SQLite takes them: hexadecimal texts in a JSON array.
+    #[cfg(feature = "sqlite")]
     json: String,
 }
 
 /// See [`InIds`].
 pub fn in_ids<E: Expression<SqlType = sql::Uuid>, I: Id>(column: E, ids: &[I]) -> InIds<E> {
-    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    InIds {
+        column,
+        #[cfg(feature = "postgres")]
+        ids: ids.iter().map(|id| id.uuid()).collect(),
+        #[cfg(feature = "sqlite")]
+        json: json(ids),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn json<I: Id>(ids: &[I]) -> String {
     let mut json = String::with_capacity(ids.len() * 36 + 2);
     json.push('[');
     for (at, id) in ids.iter().enumerate() {
         json.push_str(if at == 0 { "\"" } else { ",\"" });
-        json.push_str(id.simple().encode_lower(&mut uuid::Uuid::encode_buffer()));
+        json.push_str(id.uuid().simple().encode_lower(&mut uuid::Uuid::encode_buffer()));
         json.push('"');
     }
     json.push(']');
-    InIds { column, ids, json }
+    json
 }
 
 impl<E: Expression> Expression for InIds<E> {

@@ -79,9 +79,11 @@ impl Backend {
                 Ok(_) => Ok(Self::Postgres(url.to_owned())),
                 Err(error) => Err(format!("not a PostgreSQL URL: {error}")),
             },
-            #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
-            "sqlite" | "postgres" | "postgresql" => {
-                Err(format!("this build has no {scheme}: it was compiled without that feature"))
+            #[cfg(not(feature = "sqlite"))]
+            "sqlite" => Err("this build has no SQLite: it was compiled without that feature".to_owned()),
+            #[cfg(not(feature = "postgres"))]
+            "postgres" | "postgresql" => {
+                Err("this build has no PostgreSQL: it was compiled without that feature".to_owned())
             }
             _ => Err("must begin with sqlite:// or postgres://".to_owned()),
         }

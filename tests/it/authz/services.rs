@@ -52,7 +52,6 @@ const OPEN: &[&str] = &[
     "read.types",
     "read.collections",
     "read.is_empty",
-    "read.product",
 ];
 
 /// Calls a method with as little as it takes.

@@ -33,3 +33,10 @@ pub struct Services {
     /// Stock and locations.
     pub inventory: Inventory,
 }
+
+/// Sets a field that a patch names, and leaves others as they are.
+fn set<T: Clone>(field: &mut T, value: Option<&T>) {
+    if let Some(value) = value {
+        field.clone_from(value);
+    }
+}

@@ -226,8 +226,8 @@ async fn sqlite(path: &str, calls_run: CallsRun) -> ConnectionResult<AsyncSqlite
 /// On which thread an SQLite connection's calls run.
 #[cfg(feature = "sqlite")]
 pub enum CallsRun {
-    /// On the calling one. For readers: a query takes some microseconds from the page cache and waits for no lock, while a hop
-    /// to another thread and back costs several times that (a page of the catalogue: 1.7 ms of CPU with hops, 0.7 without).
+    /// On the calling one. For readers: a query takes some microseconds from the page cache and waits for no lock, and a hop to
+    /// another thread and back would cost more than that.
     InPlace,
     /// On one of tokio's blocking threads. For the writer, which waits for the disk.
     OnBlockingThread,

@@ -25,7 +25,7 @@ use crate::loaders::Loaders;
 
 /// How long an operation may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How many tokens are worth counting: a longer document is no storefront's.
+/// How long a document may be, in bytes: a longer one is no storefront's.
 const MAX_QUERY_BYTES: usize = 64 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -16,6 +16,7 @@ use crate::repositories::inventory::{self, InventoryLevel};
 use crate::repositories::locations::{self, Location};
 use crate::repositories::variants;
 use crate::services::idempotency::Once;
+use crate::services::set;
 use crate::services::validate::Problems;
 
 /// How many levels one call may change.
@@ -445,11 +446,6 @@ async fn check_known(
 
 impl LocationPatch {
     fn apply(&self, location: &mut Location) {
-        fn set<T: Clone>(field: &mut T, value: Option<&T>) {
-            if let Some(value) = value {
-                field.clone_from(value);
-            }
-        }
         if let Some(name) = &self.name {
             name.trim().clone_into(&mut location.name);
         }

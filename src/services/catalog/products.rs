@@ -20,6 +20,7 @@ use crate::repositories::images::{self, Image};
 use crate::repositories::products::{self, Product};
 use crate::repositories::variants::{self, Variant};
 use crate::services::Shop;
+use crate::services::set;
 use crate::services::validate::Problems;
 
 /// How many images a product may have.
@@ -260,11 +261,6 @@ impl Seo {
 
 impl ProductPatch {
     fn apply(&self, product: &mut Product) {
-        fn set<T: Clone>(field: &mut T, value: Option<&T>) {
-            if let Some(value) = value {
-                field.clone_from(value);
-            }
-        }
         if let Some(title) = &self.title {
             title.trim().clone_into(&mut product.title);
         }

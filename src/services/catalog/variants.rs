@@ -22,6 +22,7 @@ use crate::repositories::variants::{self, Variant};
 use crate::repositories::{images, locations};
 use crate::services::Shop;
 use crate::services::inventory::level_event;
+use crate::services::set;
 use crate::services::validate::Problems;
 
 /// Makes, changes and deletes variants.
@@ -359,11 +360,6 @@ impl Variants {
 
     /// Sets the fields that were validated.
     fn apply(&self, patch: &VariantPatch, variant: &mut Variant) {
-        fn set<T: Clone>(field: &mut T, value: Option<&T>) {
-            if let Some(value) = value {
-                field.clone_from(value);
-            }
-        }
         let amount = |text: &str| {
             let mut problems = Problems::default();
             problems.amount(&[], text, self.shop.currency)

@@ -4,6 +4,7 @@
 //! see, no loader gives: visibility is decided here once, from the context.
 
 mod edge;
+mod turns;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -22,8 +23,9 @@ pub use crate::repositories::inventory::InventoryLevel;
 pub use crate::repositories::locations::Location;
 pub use crate::repositories::products::{CollectionPage, Product, ProductSort};
 pub use crate::repositories::variants::Variant;
-use edge::{Activity, Edge};
+use edge::Edge;
 pub use edge::{LoadError, Loaded};
+pub use turns::Turns;
 
 /// A page of products with their keys in the page's order.
 pub type ProductPage = Page<(Arc<Product>, CursorKey)>;
@@ -64,7 +66,7 @@ struct Source {
     db: Db,
     statements: Statements,
     visibility: Visibility,
-    activity: Activity,
+    turns: Turns,
 }
 
 impl Source {
@@ -80,14 +82,14 @@ pub fn visibility(op: &OpContext) -> Visibility {
 }
 
 impl Loaders {
-    /// The loaders of one request, or of one event of a subscription.
+    /// The loaders of one request, or of one event of a subscription, which `turns` drives.
     #[must_use]
-    pub fn new(db: &Db, op: &OpContext) -> Self {
+    pub fn new(db: &Db, op: &OpContext, turns: &Turns) -> Self {
         let source = Source {
             db: db.clone(),
             statements: op.statements.clone(),
             visibility: visibility(op),
-            activity: Activity::default(),
+            turns: turns.clone(),
         };
         Self {
             products: Edge::new(&source, |source: Source, ids| async move {

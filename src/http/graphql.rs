@@ -21,7 +21,7 @@ use crate::context::OpContext;
 use crate::domain::ids;
 use crate::error::ErrorCode;
 use crate::graphql::{self, BaseUrl, SearchHints};
-use crate::loaders::Loaders;
+use crate::loaders::{Loaders, Turns};
 
 /// How long an operation may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -159,11 +159,14 @@ async fn run(
 
     let request_id = Arc::clone(&op.request_id);
     let hints = SearchHints::default();
-    let loaders = Loaders::new(&app.db, &op);
+    let turns = Turns::default();
+    let loaders = Loaders::new(&app.db, &op, &turns);
     let operation = operation.data(op).data(loaders).data(BaseUrl(base_url)).data(hints.clone());
-    // Unconstrained: tokio's budget would stop the resolvers of a long list in the middle, and break their batches in two.
+    // Unconstrained: tokio's budget would stop the resolvers of a long list in the middle, and `drive` would go on in vain.
     let executed =
-        tokio::spawn(tokio::task::unconstrained(async move { app.schema.execute(operation).await }));
+        tokio::spawn(tokio::task::unconstrained(
+            async move { turns.drive(app.schema.execute(operation)).await },
+        ));
     let mut response = match tokio::time::timeout(TIMEOUT, executed).await {
         Ok(Ok(response)) => graphql::error_response(response, &request_id),
         Ok(Err(panicked)) => {

@@ -3,13 +3,12 @@
 //!
 //! The crate waits a fixed number of yields for more keys and hands its results from one waiter to the next under a lock. In a
 //! long list that takes several turns of the executor, in which the first waiters ask for the next level before the last have
-//! their answer: batches break. Here a batch stays open as long as anything in the request still asks for anything, and its
-//! results reach all waiters at once.
+//! their answer: batches break. Here a batch stays open until the request can't go on without it ([`Turns`]), and its results reach all
+//! waiters at once.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dataloader::BatchFn;
@@ -17,7 +16,7 @@ use dataloader::cached::Loader;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-use super::Source;
+use super::{Source, Turns};
 use crate::db::DbError;
 
 /// The error of a batch, for each of its keys.
@@ -31,27 +30,6 @@ pub type Loaded<V> = Result<V, LoadError>;
 /// How many keys one batch may have: as many as a page of a page's items.
 const MAX_BATCH: usize = 4_000;
 
-/// Counts what the edges of a request were asked for, so that a batch knows when nothing more comes.
-#[derive(Clone, Default)]
-pub(super) struct Activity(Arc<AtomicU64>);
-
-/// How many yields must pass without a question before a batch is read. In a long list several go by in which nothing but
-/// answers are handed on, the more so when another thread takes the task over; a test counts that batches stay whole.
-const QUIET_YIELDS: u32 = 12;
-
-impl Activity {
-    /// Ready once nothing is asked for any more.
-    async fn quiet(&self) {
-        let (mut asked, mut quiet_yields) = (self.0.load(Ordering::Relaxed), 0);
-        while quiet_yields < QUIET_YIELDS {
-            tokio::task::yield_now().await;
-            let now = self.0.load(Ordering::Relaxed);
-            quiet_yields = if now == asked { quiet_yields + 1 } else { 0 };
-            asked = now;
-        }
-    }
-}
-
 /// An edge of the graph: many keys are read at once. A key that has nothing gets the default: `None`, or no items.
 pub struct Edge<K, V>
 where
@@ -59,7 +37,7 @@ where
     V: Clone + Default + Send + Sync + 'static,
 {
     loader: Loader<K, Loaded<V>, Batch<K, V>>,
-    activity: Activity,
+    turns: Turns,
     open: Arc<Mutex<Option<Gathering<K, V>>>>,
 }
 
@@ -91,7 +69,7 @@ where
         let batch = Batch { source: source.clone(), read: Box::new(read) };
         Self {
             loader: Loader::new(batch).with_max_batch_size(MAX_BATCH).with_yield_count(0),
-            activity: source.activity.clone(),
+            turns: source.turns.clone(),
             open: Arc::default(),
         }
     }
@@ -101,7 +79,6 @@ where
     /// # Errors
     /// The error of the batch.
     pub async fn load(&self, key: K) -> Loaded<V> {
-        self.activity.0.fetch_add(1, Ordering::Relaxed);
         let result = {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             let gathering = open.get_or_insert_with(|| Gathering { keys: Vec::new(), result: self.gather() });
@@ -116,10 +93,9 @@ where
     /// The result of a batch whose keys are still coming.
     fn gather(&self) -> Results<K, V> {
         // Weak, so that a request that is given up half-way leaves no circle behind.
-        let (loader, activity, open) =
-            (self.loader.clone(), self.activity.clone(), Arc::downgrade(&self.open));
+        let (loader, turns, open) = (self.loader.clone(), self.turns.clone(), Arc::downgrade(&self.open));
         let result = async move {
-            activity.quiet().await;
+            let _turn = turns.next().await;
             let gathered =
                 open.upgrade().and_then(|open| open.lock().unwrap_or_else(PoisonError::into_inner).take());
             let keys = gathered.map(|gathering| gathering.keys).unwrap_or_default();

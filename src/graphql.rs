@@ -9,6 +9,7 @@ mod connection;
 mod errors;
 mod guard;
 mod in_context;
+mod in_order;
 mod inventory;
 mod node;
 mod request;

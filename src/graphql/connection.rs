@@ -102,9 +102,20 @@ impl<T> Items<T> {
     }
 }
 
-/// Defines a connection and its edge over a node type that is cheap to clone.
+/// Defines a connection and its edge over a node type that is cheap to clone; the last two say how a node that is no object is
+/// resolved.
 macro_rules! connection {
     ($connection:ident, $edge:ident, $node:ty, $what:literal) => {
+        $crate::graphql::connection::connection!(
+            $connection,
+            $edge,
+            $node,
+            $what,
+            $crate::graphql::in_order::InOrder<$node>,
+            $crate::graphql::in_order::InOrder
+        );
+    };
+    ($connection:ident, $edge:ident, $node:ty, $what:literal, $resolved:ty, $resolve:expr) => {
         #[doc = concat!("A page of ", $what, ".")]
         pub struct $connection(pub $crate::graphql::connection::Items<$node>);
 
@@ -113,12 +124,15 @@ macro_rules! connection {
         impl $connection {
             /// The page's items, each with its cursor.
             async fn edges(&self) -> Vec<$edge> {
-                self.0.with_cursors().map(|(node, cursor)| $edge { cursor, node: node.clone() }).collect()
+                self.0
+                    .with_cursors()
+                    .map(|(node, cursor)| $edge { cursor, node: $resolve(node.clone()) })
+                    .collect()
             }
 
             /// The page's items.
-            async fn nodes(&self) -> Vec<$node> {
-                self.0.iter().cloned().collect()
+            async fn nodes(&self) -> Vec<$resolved> {
+                self.0.iter().cloned().map($resolve).collect()
             }
 
             /// Where the page stands in its list.
@@ -133,10 +147,10 @@ macro_rules! connection {
             /// Where the item stands in its list: for `after` and `before`.
             cursor: String,
             /// The item.
-            node: $node,
+            node: $resolved,
         }
     };
 }
 pub(crate) use connection;
 
-connection!(StringConnection, StringEdge, String, "texts");
+connection!(StringConnection, StringEdge, String, "texts", String, std::convert::identity);

@@ -558,3 +558,14 @@ async fn a_page_goes_on_after_an_item_that_is_gone(app: TestApp) {
     let (after, _) = paged.page(&app.anonymous(), &format!("first: 250, after: {}", info["endCursor"])).await;
     assert_eq!(after, all[3..]);
 }
+
+both!(an_items_fields_come_in_the_documents_order_and_once);
+async fn an_items_fields_come_in_the_documents_order_and_once(app: TestApp) {
+    app.import("Handle,Title,Variant Price\nmug,Mug,3\n").await;
+    let document = "{ products(first: 1) { nodes { variants(first: 1) { nodes { availableForSale title } } ...Names \
+        ... on Product { vendor title } __typename variants(first: 1) { nodes { price { amount } } } } } } \
+        fragment Names on Product { title handle }";
+    let reply = app.anonymous().ask(document).await.ok();
+    let expected = r#"{"variants":{"nodes":[{"availableForSale":true,"title":"Default Title","price":{"amount":"3.0"}}]},"title":"Mug","handle":"mug","vendor":"","__typename":"Product"}"#;
+    assert!(reply.text().contains(expected), "{}", reply.text());
+}

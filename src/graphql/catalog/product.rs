@@ -16,6 +16,7 @@ use crate::domain::page::{CursorKey, KeyKind, Page};
 use crate::domain::permission::Permission;
 use crate::graphql::connection::{Items, PageArgs};
 use crate::graphql::guard::{Requires, reads_products};
+use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, Html, Url, gid};
 use crate::graphql::shop::MoneyV2;
@@ -90,9 +91,9 @@ pub enum ProductVariantSortKeys {
 #[derive(SimpleObject)]
 pub struct ProductPriceRange {
     /// The highest.
-    max_variant_price: MoneyV2,
+    max_variant_price: InOrder<MoneyV2>,
     /// The lowest.
-    min_variant_price: MoneyV2,
+    min_variant_price: InOrder<MoneyV2>,
 }
 
 /// A number of things.
@@ -227,11 +228,11 @@ impl Product {
     }
 
     /// The span of its variants' prices.
-    async fn price_range(&self, ctx: &Context<'_>) -> ProductPriceRange {
-        ProductPriceRange {
-            max_variant_price: MoneyV2(ctx.shop().money(self.0.max_price)),
-            min_variant_price: MoneyV2(ctx.shop().money(self.0.min_price)),
-        }
+    async fn price_range(&self, ctx: &Context<'_>) -> InOrder<ProductPriceRange> {
+        InOrder(ProductPriceRange {
+            max_variant_price: InOrder(MoneyV2(ctx.shop().money(self.0.max_price))),
+            min_variant_price: InOrder(MoneyV2(ctx.shop().money(self.0.min_price))),
+        })
     }
 
     /// The span of its variants' prices before the sale; zero where none is on sale.
@@ -239,8 +240,8 @@ impl Product {
         let variants = self.loaded_variants(ctx).await?;
         let prices = || variants.iter().filter_map(|variant| variant.compare_at_price);
         Ok(ProductPriceRange {
-            max_variant_price: MoneyV2(ctx.shop().money(prices().max().unwrap_or(0))),
-            min_variant_price: MoneyV2(ctx.shop().money(prices().min().unwrap_or(0))),
+            max_variant_price: InOrder(MoneyV2(ctx.shop().money(prices().max().unwrap_or(0)))),
+            min_variant_price: InOrder(MoneyV2(ctx.shop().money(prices().min().unwrap_or(0)))),
         })
     }
 
@@ -327,7 +328,7 @@ impl Product {
             default_with = "Some(ProductVariantSortKeys::Position)"
         )]
         sort_key: Option<ProductVariantSortKeys>,
-    ) -> Result<ProductVariantConnection> {
+    ) -> Result<InOrder<ProductVariantConnection>> {
         const LIST: &str = "variants";
         let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
         let mut variants = self.loaded_variants(ctx).await?.to_vec();
@@ -342,7 +343,7 @@ impl Product {
         }
         let page = Page::of_list(variants, &request, |variant, cursor| variant.id.uuid() == cursor.id);
         let page = page.map(|row| (self.variant(row), CursorKey::None));
-        Ok(ProductVariantConnection(Items::new(LIST, page, |variant| variant.row.id.uuid())))
+        Ok(InOrder(ProductVariantConnection(Items::new(LIST, page, |variant| variant.row.id.uuid()))))
     }
 
     /// How many variants it has.

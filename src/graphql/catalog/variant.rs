@@ -10,6 +10,7 @@ use crate::domain::ids::VariantId;
 use crate::domain::inventory::is_for_sale;
 use crate::domain::permission::Permission;
 use crate::graphql::guard::{Requires, reads_inventory, reads_products};
+use crate::graphql::in_order::InOrder;
 use crate::graphql::inventory::InventoryLevel;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::gid;
@@ -123,8 +124,8 @@ impl ProductVariant {
     }
 
     /// What it costs.
-    async fn price(&self, ctx: &Context<'_>) -> MoneyV2 {
-        MoneyV2(ctx.shop().money(self.row.price))
+    async fn price(&self, ctx: &Context<'_>) -> InOrder<MoneyV2> {
+        InOrder(MoneyV2(ctx.shop().money(self.row.price)))
     }
 
     /// What it cost before the sale; null where it is on none.

@@ -130,6 +130,11 @@ impl Reply {
             .collect()
     }
 
+    /// The answer as it came: JSON whose objects keep their order.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.answer.body).expect("JSON is UTF-8")
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.answer.status.as_u16()

@@ -1,0 +1,145 @@
+//! Objects whose fields are resolved in the document's order and without a task for each.
+//!
+//! async-graphql makes a task of every field and gives the fields as they are ready. Most fields of a list's items are ready
+//! at once: here each is polled as it is made, only what waits is kept, and the answer has the order the specification asks
+//! for. What is rarer (fragments of other types, directives) is left to async-graphql. Extensions of the schema that
+//! watch fields would see none of these; it has none.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::task::Poll;
+
+use async_graphql::indexmap::IndexMap;
+use async_graphql::indexmap::map::Entry;
+use async_graphql::parser::types::{Field, Selection, SelectionSet};
+use async_graphql::registry::Registry;
+use async_graphql::resolver_utils::{ContainerType, resolve_container};
+use async_graphql::{ContextSelectionSet, Name, OutputType, Positioned, ServerResult, Value};
+
+/// An object, resolved this way.
+pub struct InOrder<T>(pub T);
+
+impl<T: ContainerType> OutputType for InOrder<T> {
+    fn type_name() -> Cow<'static, str> {
+        T::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        T::qualified_type_name()
+    }
+
+    fn introspection_type_name(&self) -> Cow<'static, str> {
+        self.0.introspection_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        T::create_type_info(registry)
+    }
+
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+        let mut fields = Vec::with_capacity(ctx.item.node.items.len());
+        if collect(ctx, &self.0, &ctx.item.node, &mut fields) {
+            Ok(resolve(ctx, &self.0, fields).await)
+        } else {
+            resolve_container(ctx, &self.0).await
+        }
+    }
+}
+
+/// Puts the selected fields in a row; false if that is not all there is to it.
+fn collect<'a, T: ContainerType>(
+    ctx: &ContextSelectionSet<'a>,
+    object: &T,
+    selected: &'a SelectionSet,
+    fields: &mut Vec<&'a Positioned<Field>>,
+) -> bool {
+    selected.items.iter().all(|selection| {
+        let (condition, selected) = match &selection.node {
+            Selection::Field(field) => {
+                fields.push(field);
+                return field.node.directives.is_empty();
+            }
+            Selection::FragmentSpread(spread) => {
+                match ctx.query_env.fragments.get(&spread.node.fragment_name.node) {
+                    Some(fragment) => (Some(&fragment.node.type_condition), &fragment.node.selection_set),
+                    None => return false,
+                }
+            }
+            Selection::InlineFragment(fragment) => {
+                (fragment.node.type_condition.as_ref(), &fragment.node.selection_set)
+            }
+        };
+        condition.is_none_or(|condition| *condition.node.on.node == *object.introspection_type_name())
+            && collect(ctx, object, &selected.node, fields)
+    })
+}
+
+/// A field's answer, or the work it still is.
+enum Resolving<'a> {
+    Done(ServerResult<Option<Value>>),
+    Waits(Pin<Box<dyn Future<Output = ServerResult<Option<Value>>> + Send + 'a>>),
+}
+
+async fn resolve<'a, T: ContainerType>(
+    ctx: &ContextSelectionSet<'a>,
+    object: &'a T,
+    fields: Vec<&'a Positioned<Field>>,
+) -> Value {
+    let mut resolving: Vec<_> = fields
+        .into_iter()
+        .map(|field| {
+            let name = &field.node.response_key().node;
+            if field.node.name.node == "__typename" {
+                let typename = Value::String(object.introspection_type_name().into_owned());
+                return (name, Resolving::Done(Ok(Some(typename))));
+            }
+            let ctx = ctx.clone();
+            let work = async move { object.resolve_field(&ctx.with_field(field)).await };
+            (name, Resolving::Waits(Box::pin(work)))
+        })
+        .collect();
+    std::future::poll_fn(|context| {
+        let mut all = Poll::Ready(());
+        for (_, field) in &mut resolving {
+            if let Resolving::Waits(work) = field {
+                match work.as_mut().poll(context) {
+                    Poll::Ready(answer) => *field = Resolving::Done(answer),
+                    Poll::Pending => all = Poll::Pending,
+                }
+            }
+        }
+        all
+    })
+    .await;
+    let mut object = IndexMap::with_capacity(resolving.len());
+    for (name, field) in resolving {
+        match field {
+            Resolving::Done(Ok(value)) => insert(&mut object, name.clone(), value.unwrap_or_default()),
+            Resolving::Done(Err(error)) => ctx.add_error(error),
+            Resolving::Waits(_) => {}
+        }
+    }
+    if object.is_empty() { Value::Null } else { Value::Object(object) }
+}
+
+/// Puts a field into an object; one that was selected twice gets the selections of both.
+fn insert(object: &mut IndexMap<Name, Value>, name: Name, value: Value) {
+    match object.entry(name) {
+        Entry::Vacant(entry) => {
+            entry.insert(value);
+        }
+        Entry::Occupied(mut entry) => merge(entry.get_mut(), value),
+    }
+}
+
+fn merge(known: &mut Value, more: Value) {
+    match (known, more) {
+        (Value::Object(known), Value::Object(more)) => {
+            more.into_iter().for_each(|(name, value)| insert(known, name, value));
+        }
+        (Value::List(known), Value::List(more)) => {
+            known.iter_mut().zip(more).for_each(|(known, more)| merge(known, more));
+        }
+        _ => {}
+    }
+}

@@ -38,7 +38,7 @@ impl<T: ContainerType> OutputType for InOrder<T> {
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
         let mut fields = Vec::with_capacity(ctx.item.node.items.len());
-        if collect(ctx, &self.0, &ctx.item.node, &mut fields) {
+        if collect(ctx, &T::type_name(), &ctx.item.node, &mut fields) {
             Ok(resolve(ctx, &self.0, fields).await)
         } else {
             resolve_container(ctx, &self.0).await
@@ -46,10 +46,10 @@ impl<T: ContainerType> OutputType for InOrder<T> {
     }
 }
 
-/// Puts the selected fields in a row; false if that is not all there is to it.
-fn collect<'a, T: ContainerType>(
+/// Puts the fields selected on a type in a row; false if that is not all there is to it.
+fn collect<'a>(
     ctx: &ContextSelectionSet<'a>,
-    object: &T,
+    on: &str,
     selected: &'a SelectionSet,
     fields: &mut Vec<&'a Positioned<Field>>,
 ) -> bool {
@@ -69,8 +69,8 @@ fn collect<'a, T: ContainerType>(
                 (fragment.node.type_condition.as_ref(), &fragment.node.selection_set)
             }
         };
-        condition.is_none_or(|condition| *condition.node.on.node == *object.introspection_type_name())
-            && collect(ctx, object, &selected.node, fields)
+        condition.is_none_or(|condition| condition.node.on.node == on)
+            && collect(ctx, on, &selected.node, fields)
     })
 }
 

@@ -566,6 +566,6 @@ async fn an_items_fields_come_in_the_documents_order_and_once(app: TestApp) {
         ... on Product { vendor title } __typename variants(first: 1) { nodes { price { amount } } } } } } \
         fragment Names on Product { title handle }";
     let reply = app.anonymous().ask(document).await.ok();
-    let expected = r#"{"variants":{"nodes":[{"availableForSale":true,"title":"Default Title","price":{"amount":"3.0"}}]},"title":"Mug","handle":"mug","vendor":"","__typename":"Product"}"#;
+    let expected = r#"{"variants":{"nodes":[{"availableForSale":true,"title":"Default Title","price":{"amount":"3.00"}}]},"title":"Mug","handle":"mug","vendor":"","__typename":"Product"}"#;
     assert!(reply.text().contains(expected), "{}", reply.text());
 }

@@ -4,6 +4,7 @@ mod tokens;
 
 pub use tokens::{AdminToken, TokenError, Tokens};
 
+use crate::domain::ids::CustomerId;
 use crate::domain::permission::Permission;
 
 /// Who asks.
@@ -12,7 +13,7 @@ pub enum Actor {
     /// Nobody we know: a buyer who has not signed in.
     Anonymous,
     /// A signed-in customer, who may do no more with the catalogue than anybody.
-    Customer,
+    Customer(CustomerId),
     /// Staff or a service, with the permissions of their role.
     Staff {
         /// How logs and events call them.
@@ -29,9 +30,18 @@ impl Actor {
     #[must_use]
     pub fn holds(&self, permission: Permission) -> bool {
         match self {
-            Self::Anonymous | Self::Customer => false,
+            Self::Anonymous | Self::Customer(_) => false,
             Self::Staff { permissions, .. } => permissions.contains(&permission),
             Self::System => true,
+        }
+    }
+
+    /// The customer who is signed in.
+    #[must_use]
+    pub fn customer(&self) -> Option<CustomerId> {
+        match self {
+            Self::Customer(id) => Some(*id),
+            _ => None,
         }
     }
 
@@ -40,7 +50,7 @@ impl Actor {
     pub fn name(&self) -> &str {
         match self {
             Self::Anonymous => "anonymous",
-            Self::Customer => "customer",
+            Self::Customer(_) => "customer",
             Self::Staff { name, .. } => name,
             Self::System => "system",
         }

@@ -2,6 +2,8 @@
 //!
 //! Every layer may use it; it uses std, serde, chrono and uuid, never I/O, never async, never a layer above.
 
+pub mod address;
+pub mod cart;
 pub mod catalog;
 pub mod codes;
 pub mod collection_rules;
@@ -11,7 +13,10 @@ pub mod html;
 pub mod ids;
 pub mod inventory;
 pub mod money;
+pub mod order;
 pub mod page;
+pub mod payment;
 pub mod permission;
+pub mod quote;
 pub mod search;
 pub mod time;

@@ -9,6 +9,8 @@ pub mod idempotency;
 pub mod images;
 pub mod inventory;
 pub mod locations;
+pub mod orders;
+pub mod payments;
 pub mod products;
 pub mod search;
 pub mod shops;

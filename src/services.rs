@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod demo;
 mod idempotency;
 pub mod inventory;
+pub mod pricing;
 pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
@@ -16,6 +17,7 @@ mod validate;
 
 pub use catalog::{Catalog, Collections, Products, Variants};
 pub use inventory::Inventory;
+pub use pricing::Pricing;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
 pub use shop::Shop;

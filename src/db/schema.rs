@@ -3,6 +3,56 @@
 diesel::table! {
     use crate::db::types::sql::*;
 
+    api_keys (id) {
+        id -> Uuid,
+        name -> Text,
+        hint -> Text,
+        secret_hash -> Text,
+        permissions -> Jsonb,
+        created_by -> Text,
+        expires_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    cart_lines (id) {
+        id -> Uuid,
+        cart_id -> Uuid,
+        variant_id -> Uuid,
+        quantity -> Int8,
+        attributes -> Jsonb,
+        attributes_key -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    carts (id) {
+        id -> Uuid,
+        token -> Text,
+        customer_id -> Nullable<Uuid>,
+        email -> Nullable<Text>,
+        phone -> Nullable<Text>,
+        country -> Nullable<Text>,
+        note -> Text,
+        attributes -> Jsonb,
+        discount_codes -> Jsonb,
+        delivery_addresses -> Jsonb,
+        delivery_option -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     collection_products (collection_id, product_id) {
         collection_id -> Uuid,
         product_id -> Uuid,
@@ -33,6 +83,93 @@ diesel::table! {
 diesel::table! {
     use crate::db::types::sql::*;
 
+    customer_addresses (id) {
+        id -> Uuid,
+        customer_id -> Uuid,
+        is_default -> Bool,
+        address -> Jsonb,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    customer_tokens (id) {
+        id -> Uuid,
+        customer_id -> Uuid,
+        purpose -> Text,
+        token_hash -> Text,
+        expires_at -> Timestamptz,
+        used_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    customers (id) {
+        id -> Uuid,
+        email -> Nullable<Text>,
+        password_hash -> Nullable<Text>,
+        first_name -> Nullable<Text>,
+        last_name -> Nullable<Text>,
+        phone -> Nullable<Text>,
+        accepts_marketing -> Bool,
+        email_verified_at -> Nullable<Timestamptz>,
+        erased_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    discount_uses (discount_id, order_id) {
+        discount_id -> Uuid,
+        order_id -> Uuid,
+        customer_key -> Text,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    discounts (id) {
+        id -> Uuid,
+        title -> Text,
+        code_key -> Nullable<Text>,
+        code -> Nullable<Text>,
+        rule -> Jsonb,
+        starts_at -> Timestamptz,
+        ends_at -> Nullable<Timestamptz>,
+        usage_limit -> Nullable<Int8>,
+        customer_limit -> Nullable<Int8>,
+        used_count -> Int8,
+        is_active -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    draft_orders (id) {
+        id -> Uuid,
+        draft -> Jsonb,
+        order_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     events (id) {
         id -> Uuid,
         kind -> Text,
@@ -43,6 +180,22 @@ diesel::table! {
         actor -> Text,
         request_id -> Text,
         occurred_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    fulfillments (id) {
+        id -> Uuid,
+        order_id -> Uuid,
+        status -> Text,
+        tracking_company -> Nullable<Text>,
+        tracking_number -> Nullable<Text>,
+        tracking_url -> Nullable<Text>,
+        lines -> Jsonb,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -87,6 +240,85 @@ diesel::table! {
         is_active -> Bool,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        latitude -> Nullable<Float8>,
+        longitude -> Nullable<Float8>,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    order_lines (id) {
+        id -> Uuid,
+        order_id -> Uuid,
+        position -> Int8,
+        variant_id -> Nullable<Uuid>,
+        title -> Text,
+        variant_title -> Text,
+        sku -> Nullable<Text>,
+        vendor -> Text,
+        quantity -> Int8,
+        unit_price -> Int8,
+        discount_total -> Int8,
+        tax_total -> Int8,
+        discounts -> Jsonb,
+        taxes -> Jsonb,
+        attributes -> Jsonb,
+        requires_shipping -> Bool,
+        weight_milligrams -> Int8,
+        reserved -> Jsonb,
+        fulfilled_quantity -> Int8,
+        refunded_quantity -> Int8,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    orders (id) {
+        id -> Uuid,
+        number -> Int8,
+        cart_id -> Nullable<Uuid>,
+        imported_as -> Nullable<Text>,
+        customer_id -> Nullable<Uuid>,
+        email -> Nullable<Text>,
+        phone -> Nullable<Text>,
+        token -> Text,
+        status -> Text,
+        currency -> Text,
+        taxes_included -> Bool,
+        subtotal -> Int8,
+        discount_total -> Int8,
+        shipping_total -> Int8,
+        tax_total -> Int8,
+        total -> Int8,
+        delivery -> Jsonb,
+        shipping_address -> Nullable<Jsonb>,
+        billing_address -> Nullable<Jsonb>,
+        note -> Text,
+        attributes -> Jsonb,
+        cancel_reason -> Nullable<Text>,
+        expires_at -> Nullable<Timestamptz>,
+        placed_at -> Timestamptz,
+        cancelled_at -> Nullable<Timestamptz>,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    payments (id) {
+        id -> Uuid,
+        order_id -> Uuid,
+        provider -> Text,
+        provider_event_id -> Text,
+        kind -> Text,
+        amount -> Int8,
+        reference -> Nullable<Text>,
+        message -> Nullable<Text>,
+        refund_id -> Nullable<Uuid>,
+        occurred_at -> Timestamptz,
     }
 }
 
@@ -133,6 +365,97 @@ diesel::table! {
         units_sold -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        tax_class -> Text,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    refresh_tokens (id) {
+        id -> Uuid,
+        family_id -> Uuid,
+        customer_id -> Nullable<Uuid>,
+        staff_id -> Nullable<Uuid>,
+        token_hash -> Text,
+        expires_at -> Timestamptz,
+        spent_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    refunds (id) {
+        id -> Uuid,
+        order_id -> Uuid,
+        amount -> Int8,
+        note -> Text,
+        lines -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    returns (id) {
+        id -> Uuid,
+        order_id -> Uuid,
+        status -> Text,
+        reason -> Text,
+        lines -> Jsonb,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    roles (id) {
+        id -> Uuid,
+        name -> Text,
+        permissions -> Jsonb,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    shipping_rates (id) {
+        id -> Uuid,
+        zone_id -> Uuid,
+        strategy -> Text,
+        name -> Text,
+        per_kilogram_micros -> Int8,
+        per_kilometre_micros -> Int8,
+        min_weight_milligrams -> Nullable<Int8>,
+        max_weight_milligrams -> Nullable<Int8>,
+        min_subtotal -> Nullable<Int8>,
+        max_subtotal -> Nullable<Int8>,
+        free_from_subtotal -> Nullable<Int8>,
+        is_active -> Bool,
+        position -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    shipping_zones (id) {
+        id -> Uuid,
+        name -> Text,
+        countries -> Jsonb,
+        default_distance_metres -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -146,6 +469,45 @@ diesel::table! {
         description -> Nullable<Text>,
         currency -> Text,
         country -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        taxes_included -> Bool,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    staff_members (id) {
+        id -> Uuid,
+        email -> Text,
+        name -> Text,
+        password_hash -> Nullable<Text>,
+        is_active -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    staff_roles (staff_id, role_id) {
+        staff_id -> Uuid,
+        role_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    tax_rates (id) {
+        id -> Uuid,
+        name -> Text,
+        country -> Text,
+        province -> Nullable<Text>,
+        tax_class -> Text,
+        rate_micros -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
     }
@@ -176,25 +538,67 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(cart_lines -> carts (cart_id));
+diesel::joinable!(cart_lines -> variants (variant_id));
+diesel::joinable!(carts -> customers (customer_id));
 diesel::joinable!(collection_products -> collections (collection_id));
 diesel::joinable!(collection_products -> products (product_id));
+diesel::joinable!(customer_addresses -> customers (customer_id));
+diesel::joinable!(customer_tokens -> customers (customer_id));
+diesel::joinable!(discount_uses -> discounts (discount_id));
+diesel::joinable!(discount_uses -> orders (order_id));
+diesel::joinable!(draft_orders -> orders (order_id));
+diesel::joinable!(fulfillments -> orders (order_id));
 diesel::joinable!(inventory_levels -> locations (location_id));
 diesel::joinable!(inventory_levels -> variants (variant_id));
+diesel::joinable!(order_lines -> orders (order_id));
+diesel::joinable!(order_lines -> variants (variant_id));
+diesel::joinable!(orders -> customers (customer_id));
+diesel::joinable!(payments -> orders (order_id));
 diesel::joinable!(product_images -> products (product_id));
 diesel::joinable!(product_tags -> products (product_id));
+diesel::joinable!(refresh_tokens -> customers (customer_id));
+diesel::joinable!(refresh_tokens -> staff_members (staff_id));
+diesel::joinable!(refunds -> orders (order_id));
+diesel::joinable!(returns -> orders (order_id));
+diesel::joinable!(shipping_rates -> shipping_zones (zone_id));
+diesel::joinable!(staff_roles -> roles (role_id));
+diesel::joinable!(staff_roles -> staff_members (staff_id));
 diesel::joinable!(variants -> product_images (image_id));
 diesel::joinable!(variants -> products (product_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    api_keys,
+    cart_lines,
+    carts,
     collection_products,
     collections,
+    customer_addresses,
+    customer_tokens,
+    customers,
+    discount_uses,
+    discounts,
+    draft_orders,
     events,
+    fulfillments,
     idempotency_keys,
     inventory_levels,
     locations,
+    order_lines,
+    orders,
+    payments,
     product_images,
     product_tags,
     products,
+    refresh_tokens,
+    refunds,
+    returns,
+    roles,
+    shipping_rates,
+    shipping_zones,
     shops,
+    staff_members,
+    staff_roles,
+    tax_rates,
     variants,
 );

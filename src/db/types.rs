@@ -9,7 +9,14 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::domain::catalog::{CollectionSortOrder, InventoryPolicy, ProductStatus, WeightUnit};
-use crate::domain::ids::{CollectionId, EventId, Id, ImageId, LocationId, ProductId, ShopId, VariantId};
+use crate::domain::ids::{
+    AddressId, ApiKeyId, CartId, CartLineId, CollectionId, CustomerId, CustomerTokenId, DiscountId,
+    DraftOrderId, EventId, FamilyId, FulfillmentId, Id, ImageId, LocationId, OrderId, OrderLineId, PaymentId,
+    ProductId, RefreshTokenId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, ShopId, StaffId,
+    TaxRateId, VariantId,
+};
+use crate::domain::order::OrderStatus;
+use crate::domain::payment::PaymentKind;
 use crate::domain::time::Timestamp;
 
 #[cfg(feature = "postgres")]
@@ -19,7 +26,7 @@ use diesel::sqlite::{Sqlite, SqliteValue};
 
 /// The SQL types of `schema.rs`.
 pub mod sql {
-    pub use diesel::sql_types::{BigInt, Bool, Double, Int4, Int8, Integer, Nullable, Text};
+    pub use diesel::sql_types::{BigInt, Bool, Double, Float8, Int4, Int8, Integer, Nullable, Text};
 
     use diesel::query_builder::QueryId;
     use diesel::sql_types::SqlType;
@@ -187,7 +194,37 @@ macro_rules! uuid_columns {
     )*};
 }
 
-uuid_columns!(ShopId, ProductId, VariantId, ImageId, CollectionId, LocationId, EventId, AnyId);
+uuid_columns!(
+    ShopId,
+    ProductId,
+    VariantId,
+    ImageId,
+    CollectionId,
+    LocationId,
+    EventId,
+    CustomerId,
+    AddressId,
+    StaffId,
+    RoleId,
+    ApiKeyId,
+    RefreshTokenId,
+    FamilyId,
+    CustomerTokenId,
+    CartId,
+    CartLineId,
+    ShippingZoneId,
+    ShippingRateId,
+    DiscountId,
+    TaxRateId,
+    OrderId,
+    OrderLineId,
+    PaymentId,
+    FulfillmentId,
+    RefundId,
+    ReturnId,
+    DraftOrderId,
+    AnyId,
+);
 
 /// An id whose type another column tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -242,7 +279,7 @@ macro_rules! text_columns {
     )*};
 }
 
-text_columns!(ProductStatus, InventoryPolicy, WeightUnit, CollectionSortOrder);
+text_columns!(ProductStatus, InventoryPolicy, WeightUnit, CollectionSortOrder, OrderStatus, PaymentKind);
 
 fn unknown_text(text: &str) -> Box<dyn std::error::Error + Send + Sync> {
     format!("`{text}` is no value of this column").into()

@@ -29,6 +29,9 @@ macro_rules! text_enum {
 }
 pub(crate) use text_enum;
 
+/// The tax class of products that have no special one.
+pub const DEFAULT_TAX_CLASS: &str = "standard";
+
 text_enum! {
     /// Who can see a product.
     ProductStatus {

@@ -65,6 +65,50 @@ ids! {
     LocationId = "Location";
     /// An event's id.
     EventId = "Event";
+    /// A customer's id.
+    CustomerId = "Customer";
+    /// The id of an address in a customer's address book.
+    AddressId = "MailingAddress";
+    /// A staff member's id.
+    StaffId = "StaffMember";
+    /// The id of a role of staff.
+    RoleId = "Role";
+    /// An API key's id.
+    ApiKeyId = "ApiKey";
+    /// A refresh token's id.
+    RefreshTokenId = "RefreshToken";
+    /// The id of all refresh tokens of one sign-in.
+    FamilyId = "Session";
+    /// The id of a token that is mailed to a customer.
+    CustomerTokenId = "CustomerToken";
+    /// A cart's id. No global id by itself: a cart's holds its token too.
+    CartId = "Cart";
+    /// A cart line's id.
+    CartLineId = "CartLine";
+    /// The id of a delivery address that a cart may be sent to.
+    CartAddressId = "CartSelectableAddress";
+    /// A shipping zone's id.
+    ShippingZoneId = "ShippingZone";
+    /// A shipping rate's id.
+    ShippingRateId = "ShippingRate";
+    /// A discount's id.
+    DiscountId = "Discount";
+    /// A tax rate's id.
+    TaxRateId = "TaxRate";
+    /// An order's id.
+    OrderId = "Order";
+    /// An order line's id.
+    OrderLineId = "OrderLine";
+    /// The id of a row of the payment ledger.
+    PaymentId = "Payment";
+    /// A fulfillment's id.
+    FulfillmentId = "Fulfillment";
+    /// A refund's id.
+    RefundId = "Refund";
+    /// A return's id.
+    ReturnId = "Return";
+    /// A draft order's id.
+    DraftOrderId = "DraftOrder";
 }
 
 /// A new UUIDv7.

@@ -11,11 +11,23 @@ text_enum! {
         ReadProducts = "READ_PRODUCTS",
         /// Change products, variants and collections.
         WriteProducts = "WRITE_PRODUCTS",
+        /// See orders, their payments and their history.
+        ReadOrders = "READ_ORDERS",
+        /// Change orders: pay, send, cancel, refund.
+        WriteOrders = "WRITE_ORDERS",
+        /// See customers and their addresses.
+        ReadCustomers = "READ_CUSTOMERS",
+        /// Change customers, export what is held on them, erase them.
+        WriteCustomers = "WRITE_CUSTOMERS",
         /// See stock levels and locations.
         ReadInventory = "READ_INVENTORY",
         /// Change stock levels.
         WriteInventory = "WRITE_INVENTORY",
-        /// Change the shop's settings and locations.
+        /// See reports.
+        ReadReports = "READ_REPORTS",
+        /// Change staff, their roles and API keys.
+        ManageStaff = "MANAGE_STAFF",
+        /// Change the shop's settings, discounts, taxes, shipping and locations.
         ManageSettings = "MANAGE_SETTINGS",
     }
 }

@@ -38,6 +38,10 @@ pub struct Location {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Degrees north, for the distance to a buyer.
+    pub latitude: Option<f64>,
+    /// Degrees east.
+    pub longitude: Option<f64>,
 }
 
 /// One location, kept from change by others until the transaction ends.

@@ -58,6 +58,8 @@ pub struct Product {
     pub created_at: Timestamp,
     /// When it, its variants or its images last changed.
     pub updated_at: Timestamp,
+    /// Which tax rates it has: `standard` unless told otherwise.
+    pub tax_class: String,
 }
 
 #[derive(Queryable, Selectable, Insertable)]

@@ -28,6 +28,8 @@ pub struct Shop {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Whether prices contain the taxes.
+    pub taxes_included: bool,
 }
 
 /// The shop, once there is one.

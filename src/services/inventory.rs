@@ -319,6 +319,8 @@ impl Inventory {
             is_active: true,
             created_at: op.now(),
             updated_at: op.now(),
+            latitude: None,
+            longitude: None,
         };
         new.apply(&mut location);
         check_location(&location)?;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
-use crate::domain::catalog::{ProductOption, variant_title};
+use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, variant_title};
 use crate::domain::event::{Event, LocationEvent};
 use crate::domain::html;
 use crate::domain::ids::{LocationId, ProductId, VariantId};
@@ -329,6 +329,8 @@ impl ProductImport {
             is_active: true,
             created_at: op.now(),
             updated_at: op.now(),
+            latitude: None,
+            longitude: None,
         };
         Ok(FirstLocation { row, is_known: false })
     }
@@ -373,6 +375,7 @@ fn blank(op: &OpContext, id: ProductId) -> Product {
         units_sold: 0,
         created_at: op.now(),
         updated_at: op.now(),
+        tax_class: DEFAULT_TAX_CLASS.to_owned(),
     }
 }
 

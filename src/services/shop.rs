@@ -20,6 +20,8 @@ pub struct Shop {
     pub currency: Currency,
     /// ISO 3166-1 alpha-2.
     pub country: String,
+    /// Whether prices contain the taxes.
+    pub taxes_included: bool,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -53,6 +55,7 @@ impl Shop {
             country: new.country.clone(),
             created_at: op.now(),
             updated_at: op.now(),
+            taxes_included: true,
         };
         let mut conn = db.write(&op.statements).await?;
         shops::insert(&mut conn, &row).await?;
@@ -67,6 +70,7 @@ impl Shop {
             description: row.description,
             currency: Currency::parse(&row.currency).map_err(DbError::corrupt)?,
             country: row.country,
+            taxes_included: row.taxes_included,
             created_at: row.created_at,
         })
     }

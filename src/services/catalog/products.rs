@@ -8,7 +8,8 @@ use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
 use crate::domain::catalog::{
-    InventoryPolicy, MAX_OPTIONS, MAX_TAGS, ProductOption, ProductStatus, WeightUnit, variant_title,
+    DEFAULT_TAX_CLASS, InventoryPolicy, MAX_OPTIONS, MAX_TAGS, ProductOption, ProductStatus, WeightUnit,
+    variant_title,
 };
 use crate::domain::event::{Event, ProductEvent};
 use crate::domain::ids::{ImageId, ProductId, VariantId};
@@ -155,6 +156,7 @@ impl Products {
             created_at: op.now(),
             updated_at: op.now(),
             handle,
+            tax_class: DEFAULT_TAX_CLASS.to_owned(),
         };
         let taken = || match &new.handle {
             Some(handle) => handle_taken(&["product", "handle"], handle),

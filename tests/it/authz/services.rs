@@ -8,7 +8,7 @@ use std::sync::Arc;
 use mercato::app::App;
 use mercato::auth::Actor;
 use mercato::context::OpContext;
-use mercato::domain::ids::{CollectionId, LocationId, ProductId};
+use mercato::domain::ids::{CollectionId, CustomerId, LocationId, ProductId};
 use mercato::domain::page::PageRequest;
 use mercato::domain::permission::Permission::{
     self, ManageSettings, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
@@ -114,7 +114,11 @@ async fn services_refuse_those_without_the_permission(app: TestApp) {
             Some(ErrorCode::Unauthenticated),
             "{method}"
         );
-        assert_eq!(refusal(&app, Actor::Customer, method).await, Some(ErrorCode::Forbidden), "{method}");
+        assert_eq!(
+            refusal(&app, Actor::Customer(CustomerId::generate()), method).await,
+            Some(ErrorCode::Forbidden),
+            "{method}"
+        );
         for missing in *needed {
             let others = Permission::ALL.iter().copied().filter(|other| other != missing).collect();
             assert_eq!(

@@ -7,6 +7,7 @@ use hyper::Request;
 use mercato::app::{App, Parts};
 use mercato::auth::{Actor, Tokens};
 use mercato::config::{Config, Overrides};
+use mercato::domain::ids::CustomerId;
 use mercato::domain::permission::Permission;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -132,10 +133,13 @@ fn tokens() -> Tokens {
         sets.extend_from_slice(&longest);
     }
     sets.extend(all.iter().map(|one| all.iter().copied().filter(|other| other != one).collect()));
-    sets.into_iter().fold(Tokens::default().with(&CUSTOMER.into(), Actor::Customer), |tokens, permissions| {
-        let name = staff_token(&permissions);
-        tokens.with(&name.clone().into(), Actor::Staff { name, permissions })
-    })
+    sets.into_iter().fold(
+        Tokens::default().with(&CUSTOMER.into(), Actor::Customer(CustomerId::generate())),
+        |tokens, permissions| {
+            let name = staff_token(&permissions);
+            tokens.with(&name.clone().into(), Actor::Staff { name, permissions })
+        },
+    )
 }
 
 fn place(permission: Permission) -> Option<usize> {

@@ -1,0 +1,182 @@
+//! Orders and their lines.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::in_ids;
+use crate::db::schema::{order_lines, orders};
+use crate::db::types::Json;
+use crate::db::{Conn, DbError, insert_all, on_conn, on_each};
+use crate::domain::address::Address;
+use crate::domain::cart::Attribute;
+use crate::domain::ids::{CartId, CustomerId, OrderId, OrderLineId, VariantId};
+use crate::domain::inventory::Pieces;
+use crate::domain::order::OrderStatus;
+use crate::domain::quote::{Allocation, QuotedDelivery, TaxLine};
+use crate::domain::time::Timestamp;
+
+/// An order as it is stored. The database refuses totals that don't add up.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = orders, treat_none_as_null = true)]
+pub struct Order {
+    /// Made by us.
+    pub id: OrderId,
+    /// Rises from 1001 on; buyers read it as `#1001`.
+    pub number: i64,
+    /// The cart it was placed from, which has no second order.
+    pub cart_id: Option<CartId>,
+    /// What it was called where it was imported from.
+    pub imported_as: Option<String>,
+    /// Whose it is, if they were signed in.
+    pub customer_id: Option<CustomerId>,
+    /// In lower case; `None` once its customer has been erased.
+    pub email: Option<String>,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Random: a guest who knows it sees the order.
+    pub token: String,
+    /// The state it is in.
+    pub status: OrderStatus,
+    /// ISO 4217.
+    pub currency: String,
+    /// Whether prices contain the taxes.
+    pub taxes_included: bool,
+    /// The lines before discounts, minor units.
+    pub subtotal: i64,
+    /// The discounts of all lines.
+    pub discount_total: i64,
+    /// What delivery costs after its discounts.
+    pub shipping_total: i64,
+    /// All taxes, contained in the prices or not.
+    pub tax_total: i64,
+    /// What is to be paid.
+    pub total: i64,
+    /// How it is delivered; `None` when nothing is sent.
+    pub delivery: Json<Option<QuotedDelivery>>,
+    /// Where it is sent, as it was when the order was placed.
+    pub shipping_address: Option<Json<Address>>,
+    /// Where the bill goes.
+    pub billing_address: Option<Json<Address>>,
+    /// What the buyer wrote; staff's notes are in its history.
+    pub note: String,
+    /// What the storefront added.
+    pub attributes: Json<Vec<Attribute>>,
+    /// Why it was cancelled.
+    pub cancel_reason: Option<String>,
+    /// When it is given up unless it is paid for.
+    pub expires_at: Option<Timestamp>,
+    /// When it was placed.
+    pub placed_at: Timestamp,
+    /// When it was cancelled.
+    pub cancelled_at: Option<Timestamp>,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// An order's line as it is stored: what was sold, as it was at that moment.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = order_lines, treat_none_as_null = true)]
+pub struct OrderLine {
+    /// Made by us.
+    pub id: OrderLineId,
+    /// The order.
+    pub order_id: OrderId,
+    /// Its place in the order, from 1 on.
+    pub position: i64,
+    /// What was sold; `None` when it has been deleted since.
+    pub variant_id: Option<VariantId>,
+    /// The product's title.
+    pub title: String,
+    /// The variant's title.
+    pub variant_title: String,
+    /// The shop's own code for it.
+    pub sku: Option<String>,
+    /// Who makes it; may be empty.
+    pub vendor: String,
+    /// How many pieces.
+    pub quantity: i64,
+    /// One piece before discounts, minor units.
+    pub unit_price: i64,
+    /// The sum of `discounts`.
+    pub discount_total: i64,
+    /// The sum of `taxes`.
+    pub tax_total: i64,
+    /// What each discount took off the whole line.
+    pub discounts: Json<Vec<Allocation>>,
+    /// The taxes on the whole line.
+    pub taxes: Json<Vec<TaxLine>>,
+    /// What the storefront added.
+    pub attributes: Json<Vec<Attribute>>,
+    /// Whether it is a thing that is sent.
+    pub requires_shipping: bool,
+    /// One piece's weight.
+    pub weight_milligrams: i64,
+    /// Where its pieces are reserved; shrinks as they are sent or given back. Empty where stock is not counted.
+    pub reserved: Json<Vec<Pieces>>,
+    /// Pieces that were sent.
+    pub fulfilled_quantity: i64,
+    /// Pieces whose money went back.
+    pub refunded_quantity: i64,
+}
+
+impl OrderLine {
+    /// The line after discounts, minor units.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.unit_price.saturating_mul(self.quantity).saturating_sub(self.discount_total)
+    }
+}
+
+/// One order.
+pub async fn find(conn: &mut Conn, id: OrderId) -> Result<Option<Order>, DbError> {
+    on_conn!(conn, |c| orders::table.find(id).select(Order::as_select()).first(c).await.optional())
+}
+
+/// One order, kept from change by others until the transaction ends.
+pub async fn lock(conn: &mut Conn, id: OrderId) -> Result<Option<Order>, DbError> {
+    on_each!(conn,
+        postgres: |c| orders::table.find(id).select(Order::as_select()).for_update().first(c).await.optional(),
+        sqlite: |c| orders::table.find(id).select(Order::as_select()).first(c).await.optional(),
+    )
+}
+
+/// The orders with these ids, in no order.
+pub async fn by_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Order>, DbError> {
+    on_conn!(conn, |c| orders::table.filter(in_ids(orders::id, ids)).select(Order::as_select()).load(c).await)
+}
+
+/// The lines of these orders, each order's in their order.
+pub async fn lines(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<OrderLine>, DbError> {
+    on_conn!(conn, |c| {
+        order_lines::table
+            .filter(in_ids(order_lines::order_id, ids))
+            .order_by((order_lines::order_id, order_lines::position))
+            .select(OrderLine::as_select())
+            .load(c)
+            .await
+    })
+}
+
+/// Adds an order.
+pub async fn insert(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(orders::table).values(order).execute(c).await)?;
+    Ok(())
+}
+
+/// Adds lines. In a transaction.
+pub async fn insert_lines(conn: &mut Conn, rows: Vec<OrderLine>) -> Result<(), DbError> {
+    insert_all!(conn, order_lines::table, rows)?;
+    Ok(())
+}
+
+/// Stores an order's fields, all of them.
+pub async fn update(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(orders::table.find(order.id)).set(order).execute(c).await)?;
+    Ok(())
+}
+
+/// Stores a line's fields, all of them.
+pub async fn update_line(conn: &mut Conn, line: &OrderLine) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(order_lines::table.find(line.id)).set(line).execute(c).await)?;
+    Ok(())
+}

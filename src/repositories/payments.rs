@@ -1,0 +1,57 @@
+//! The payment ledger: rows are added, never changed.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::in_ids;
+use crate::db::schema::payments;
+use crate::db::{Conn, DbError, on_conn};
+use crate::domain::ids::{OrderId, PaymentId, RefundId};
+use crate::domain::payment::PaymentKind;
+use crate::domain::time::Timestamp;
+
+/// A row of the ledger.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, Identifiable)]
+#[diesel(table_name = payments)]
+pub struct Payment {
+    /// Made by us.
+    pub id: PaymentId,
+    /// The order.
+    pub order_id: OrderId,
+    /// The provider's name.
+    pub provider: String,
+    /// The provider's name for what it told us: told twice, it is kept once.
+    pub provider_event_id: String,
+    /// What the row says.
+    pub kind: PaymentKind,
+    /// Minor units.
+    pub amount: i64,
+    /// The provider's name for the payment.
+    pub reference: Option<String>,
+    /// What the provider said, for staff.
+    pub message: Option<String>,
+    /// The refund it is of.
+    pub refund_id: Option<RefundId>,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+}
+
+/// The ledgers of these orders, each order's as it was written.
+pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Payment>, DbError> {
+    on_conn!(conn, |c| {
+        payments::table
+            .filter(in_ids(payments::order_id, ids))
+            .order_by((payments::order_id, payments::id))
+            .select(Payment::as_select())
+            .load(c)
+            .await
+    })
+}
+
+/// Adds a row unless the provider's event is in the ledger already; whether it was added.
+pub async fn insert_missing(conn: &mut Conn, row: &Payment) -> Result<bool, DbError> {
+    let added = on_conn!(conn, |c| {
+        diesel::insert_into(payments::table).values(row).on_conflict_do_nothing().execute(c).await
+    })?;
+    Ok(added > 0)
+}

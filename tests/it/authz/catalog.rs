@@ -1,0 +1,130 @@
+//! Who may do what with the catalogue, its stock and its locations.
+
+use mercato::domain::permission::Permission::{
+    ManageSettings, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
+};
+
+use super::Area;
+
+pub const AREA: Area = Area {
+    public: &[
+    ("shop", "{ shop { name } }"),
+    ("node", "{ node(id: <product>) { id } }"),
+    ("nodes", "{ nodes(ids: [<product>, <location>]) { id } }"),
+    ("product", "{ product(id: <product>) { title } }"),
+    ("productByHandle", r#"{ productByHandle(handle: "mug") { title } }"#),
+    ("products", "{ products(first: 1) { nodes { title } } }"),
+    ("productRecommendations", "{ productRecommendations(productId: <product>) { title } }"),
+    ("productTags", "{ productTags(first: 1) { nodes } }"),
+    ("productTypes", "{ productTypes(first: 1) { nodes } }"),
+    ("collection", "{ collection(id: <collection>) { title } }"),
+    ("collectionByHandle", r#"{ collectionByHandle(handle: "mugs") { title } }"#),
+    ("collections", "{ collections(first: 1) { nodes { title } } }"),
+],
+    guarded: &[
+    ("location", ReadInventory, "{ location(id: <location>) { name } }"),
+    ("locations", ReadInventory, "{ locations(first: 1) { nodes { name } } }"),
+    (
+        "productCreate",
+        WriteProducts,
+        r#"mutation { productCreate(product: { title: "Bowl" }) { product { title } userErrors { code } } }"#,
+    ),
+    (
+        "productUpdate",
+        WriteProducts,
+        r#"mutation { productUpdate(product: { id: <product>, title: "Cup" }) { product { title } userErrors { code } } }"#,
+    ),
+    ("productDelete", WriteProducts, "mutation { productDelete(input: { id: <none> }) { userErrors { code } } }"),
+    (
+        "productVariantsBulkCreate",
+        WriteProducts,
+        "mutation { productVariantsBulkCreate(productId: <product>, variants: [{}]) { userErrors { code } } }",
+    ),
+    (
+        "productVariantsBulkUpdate",
+        WriteProducts,
+        "mutation {
+            productVariantsBulkUpdate(productId: <product>, variants: [{ id: <variant>, price: 7 }]) { userErrors { code } }
+        }",
+    ),
+    (
+        "productVariantsBulkDelete",
+        WriteProducts,
+        "mutation { productVariantsBulkDelete(productId: <none>, variantsIds: [<variant>]) { userErrors { code } } }",
+    ),
+    (
+        "collectionCreate",
+        WriteProducts,
+        r#"mutation { collectionCreate(collection: { title: "Bowls" }) { userErrors { code } } }"#,
+    ),
+    (
+        "collectionUpdate",
+        WriteProducts,
+        r#"mutation { collectionUpdate(collection: { id: <collection>, title: "Cups" }) { userErrors { code } } }"#,
+    ),
+    (
+        "collectionDelete",
+        WriteProducts,
+        "mutation { collectionDelete(input: { id: <no collection> }) { userErrors { code } } }",
+    ),
+    (
+        "collectionAddProducts",
+        WriteProducts,
+        "mutation { collectionAddProducts(id: <collection>, productIds: [<product>]) { userErrors { code } } }",
+    ),
+    (
+        "collectionRemoveProducts",
+        WriteProducts,
+        "mutation { collectionRemoveProducts(id: <collection>, productIds: [<product>]) { userErrors { code } } }",
+    ),
+    (
+        "inventoryAdjustQuantities",
+        WriteInventory,
+        r#"mutation {
+            inventoryAdjustQuantities(
+                input: { reason: "received", changes: [{ variantId: <variant>, locationId: <location>, delta: 1 }] }
+            ) { userErrors { code } }
+        }"#,
+    ),
+    (
+        "inventorySetQuantities",
+        WriteInventory,
+        r#"mutation {
+            inventorySetQuantities(input: {
+                reason: "counted", ignoreCompareQuantity: true,
+                quantities: [{ variantId: <variant>, locationId: <location>, quantity: 1 }]
+            }) { userErrors { code } }
+        }"#,
+    ),
+    ("locationCreate", ManageSettings, r#"mutation { locationCreate(input: { name: "Attic" }) { userErrors { code } } }"#),
+    (
+        "locationUpdate",
+        ManageSettings,
+        r#"mutation { locationUpdate(id: <location>, input: { name: "Cellar" }) { userErrors { code } } }"#,
+    ),
+],
+    guarded_fields: &[
+    ("Product.status", ReadProducts, "{ product(id: <product>) { status } }"),
+    (
+        "Collection.ruleSet",
+        ReadProducts,
+        "{ collection(id: <collection>) { ruleSet { appliedDisjunctively } } }",
+    ),
+    ("Collection.sortOrder", ReadProducts, "{ collection(id: <collection>) { sortOrder } }"),
+    (
+        "ProductVariant.inventoryPolicy",
+        ReadProducts,
+        "{ node(id: <variant>) { ...on ProductVariant { inventoryPolicy } } }",
+    ),
+    (
+        "ProductVariant.inventoryTracked",
+        ReadProducts,
+        "{ node(id: <variant>) { ...on ProductVariant { inventoryTracked } } }",
+    ),
+    (
+        "ProductVariant.inventoryLevels",
+        ReadInventory,
+        "{ node(id: <variant>) { ...on ProductVariant { inventoryLevels { onHand } } } }",
+    ),
+],
+};

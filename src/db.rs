@@ -15,8 +15,10 @@ mod statements;
 mod tx;
 pub mod types;
 
+#[cfg(feature = "sqlite")]
+pub(crate) use conn::load_sqlite;
 pub use conn::{Conn, ConnMut};
-pub(crate) use conn::{insert_all, on_conn, on_each};
+pub(crate) use conn::{insert_all, load, on_conn, on_each};
 pub use error::{Constraint, DbError, OnConstraint};
 pub use pool::{Backend, Db, DbConfig};
 pub use statements::Statements;

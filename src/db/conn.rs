@@ -99,6 +99,26 @@ macro_rules! on_each {
     };
 }
 
+/// Loads the rows of a query that is written once and owns its values; gives `Result<Vec<_>, DbError>`. For what is read often:
+/// on SQLite it spares a copy of each row, and the statement's text is made once.
+macro_rules! load {
+    ($conn:expr, $query:expr) => {
+        $crate::db::on_each!($conn,
+            postgres: |c| diesel_async::RunQueryDsl::load($query, c).await,
+            sqlite: |c| $crate::db::load_sqlite!(c, $query),
+        )
+    };
+}
+
+/// Loads the rows of a query on an SQLite connection.
+#[cfg(feature = "sqlite")]
+macro_rules! load_sqlite {
+    ($c:expr, $query:expr) => {{
+        let query = $query;
+        $c.spawn_blocking(move |c| diesel::RunQueryDsl::load(query, c)).await
+    }};
+}
+
 /// Inserts a `Vec` of rows: one statement on PostgreSQL, one blocking hop on SQLite. Must run inside a transaction,
 /// because SQLite sends a statement a row. A single row has a statement of its own, which stays prepared.
 macro_rules! insert_all {
@@ -121,4 +141,6 @@ macro_rules! insert_all {
     }};
 }
 
-pub(crate) use {insert_all, on_conn, on_each};
+#[cfg(feature = "sqlite")]
+pub(crate) use load_sqlite;
+pub(crate) use {insert_all, load, on_conn, on_each};

@@ -1,5 +1,7 @@
 //! Relay connections: pages of things with cursors.
 
+use std::borrow::Cow;
+
 use async_graphql::SimpleObject;
 
 use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, MAX_PAGE_SIZE, Page, PageRequest};
@@ -63,13 +65,17 @@ pub struct PageInfo {
 
 /// A page of things, each with its place in the list.
 pub struct Items<T> {
-    list: String,
+    list: Cow<'static, str>,
     page: Page<(T, CursorKey, uuid::Uuid)>,
 }
 
 impl<T> Items<T> {
     /// A page of a list of that name; `id` tells an item's id.
-    pub fn new(list: impl Into<String>, page: Page<(T, CursorKey)>, id: impl Fn(&T) -> uuid::Uuid) -> Self {
+    pub fn new(
+        list: impl Into<Cow<'static, str>>,
+        page: Page<(T, CursorKey)>,
+        id: impl Fn(&T) -> uuid::Uuid,
+    ) -> Self {
         let page = page.map(|(item, key)| {
             let id = id(&item);
             (item, key, id)
@@ -98,7 +104,7 @@ impl<T> Items<T> {
     }
 
     fn cursor(&self, (_, key, id): &(T, CursorKey, uuid::Uuid)) -> String {
-        Cursor { list: self.list.clone(), key: key.clone(), id: *id }.to_string()
+        Cursor { list: self.list.clone().into_owned(), key: key.clone(), id: *id }.to_string()
     }
 }
 
@@ -136,8 +142,10 @@ macro_rules! connection {
             }
 
             /// Where the page stands in its list.
-            async fn page_info(&self) -> $crate::graphql::connection::PageInfo {
-                self.0.info()
+            async fn page_info(
+                &self,
+            ) -> $crate::graphql::in_order::InOrder<$crate::graphql::connection::PageInfo> {
+                $crate::graphql::in_order::InOrder(self.0.info())
             }
         }
 

@@ -74,52 +74,73 @@ fn collect<'a>(
     })
 }
 
-/// A field's answer, or the work it still is.
-enum Resolving<'a> {
-    Done(ServerResult<Option<Value>>),
-    Waits(Pin<Box<dyn Future<Output = ServerResult<Option<Value>>> + Send + 'a>>),
-}
-
-async fn resolve<'a, T: ContainerType>(
-    ctx: &ContextSelectionSet<'a>,
+/// An object of these fields. Boxed once for all of them: types that hold one another would make a future without end.
+fn resolve<'a, T: ContainerType>(
+    ctx: &'a ContextSelectionSet<'a>,
     object: &'a T,
     fields: Vec<&'a Positioned<Field>>,
-) -> Value {
-    let mut resolving: Vec<_> = fields
-        .into_iter()
-        .map(|field| {
-            let name = &field.node.response_key().node;
-            if field.node.name.node == "__typename" {
-                let typename = Value::String(object.introspection_type_name().into_owned());
-                return (name, Resolving::Done(Ok(Some(typename))));
-            }
+) -> Pin<Box<dyn Future<Output = Value> + Send + 'a>> {
+    Box::pin(async move {
+        // In the fields' order; one that waits is `None` until its answer comes.
+        let mut answers = Vec::with_capacity(fields.len());
+        let mut waiting = Vec::new();
+        let work = |field| {
             let ctx = ctx.clone();
-            let work = async move { object.resolve_field(&ctx.with_field(field)).await };
-            (name, Resolving::Waits(Box::pin(work)))
-        })
-        .collect();
-    std::future::poll_fn(|context| {
-        let mut all = Poll::Ready(());
-        for (_, field) in &mut resolving {
-            if let Resolving::Waits(work) = field {
-                match work.as_mut().poll(context) {
-                    Poll::Ready(answer) => *field = Resolving::Done(answer),
-                    Poll::Pending => all = Poll::Pending,
+            async move { object.resolve_field(&ctx.with_field(field)).await }
+        };
+        // A field that was ready leaves its place in memory to the next one.
+        let mut place = None;
+        for field in &fields {
+            if field.node.name.node == "__typename" {
+                answers.push(Some(Ok(Some(Value::String(object.introspection_type_name().into_owned())))));
+                continue;
+            }
+            let mut resolving = match place.take() {
+                None => Box::pin(work(field)),
+                Some(place) => refill(place, work(field)),
+            };
+            match futures_util::poll!(resolving.as_mut()) {
+                Poll::Ready(answer) => {
+                    answers.push(Some(answer));
+                    place = Some(resolving);
+                }
+                Poll::Pending => {
+                    waiting.push((answers.len(), resolving));
+                    answers.push(None);
                 }
             }
         }
-        all
-    })
-    .await;
-    let mut object = IndexMap::with_capacity(resolving.len());
-    for (name, field) in resolving {
-        match field {
-            Resolving::Done(Ok(value)) => insert(&mut object, name.clone(), value.unwrap_or_default()),
-            Resolving::Done(Err(error)) => ctx.add_error(error),
-            Resolving::Waits(_) => {}
+        drop(place);
+        std::future::poll_fn(|context| {
+            waiting.retain_mut(|(at, resolving)| match resolving.as_mut().poll(context) {
+                Poll::Pending => true,
+                Poll::Ready(answer) => {
+                    if let Some(place) = answers.get_mut(*at) {
+                        *place = Some(answer);
+                    }
+                    false
+                }
+            });
+            if waiting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        let mut object = IndexMap::with_capacity(fields.len());
+        for (field, answer) in fields.into_iter().zip(answers) {
+            match answer {
+                Some(Ok(value)) => {
+                    insert(&mut object, field.node.response_key().node.clone(), value.unwrap_or_default());
+                }
+                Some(Err(error)) => ctx.add_error(error),
+                None => {}
+            }
         }
-    }
-    if object.is_empty() { Value::Null } else { Value::Object(object) }
+        if object.is_empty() { Value::Null } else { Value::Object(object) }
+    })
+}
+
+fn refill<F>(mut place: Pin<Box<F>>, work: F) -> Pin<Box<F>> {
+    place.set(work);
+    place
 }
 
 /// Puts a field into an object; one that was selected twice gets the selections of both.

@@ -16,6 +16,7 @@ use super::scalars::{DateTime, parse_gid};
 use crate::domain::ids::{Id, LocationId};
 use crate::domain::page::{CursorKey, KeyKind};
 use crate::domain::permission::Permission;
+use crate::graphql::in_order::InOrder;
 use crate::loaders;
 
 connection!(LocationConnection, LocationEdge, Location, "locations");
@@ -83,11 +84,11 @@ impl InventoryQuery {
         #[graphql(desc = "After this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
-    ) -> Result<LocationConnection> {
+    ) -> Result<InOrder<LocationConnection>> {
         const LIST: &str = "locations";
         let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
         let page = ctx.services().inventory.locations(ctx.op(), &request).await?;
         let page = page.map(|row| (Location::of(row), CursorKey::None));
-        Ok(LocationConnection(Items::new(LIST, page, |location| location.row().id.uuid())))
+        Ok(InOrder(LocationConnection(Items::new(LIST, page, |location| location.row().id.uuid()))))
     }
 }

@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::{in_ids, lower};
 use crate::db::schema::{collection_products, collections};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, insert_all, on_conn, on_each};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::catalog::CollectionSortOrder;
 use crate::domain::collection_rules::CollectionRules;
 use crate::domain::ids::{CollectionId, Id, ProductId};
@@ -86,45 +86,37 @@ pub async fn lock(conn: &mut Conn, id: CollectionId) -> Result<Option<Collection
 
 /// The collections with these ids, in no order.
 pub async fn by_ids(conn: &mut Conn, ids: &[CollectionId]) -> Result<Vec<Collection>, DbError> {
-    on_conn!(conn, |c| {
-        collections::table.filter(in_ids(collections::id, ids)).select(Collection::as_select()).load(c).await
-    })
+    load!(conn, collections::table.filter(in_ids(collections::id, ids)).select(Collection::as_select()))
 }
 
 /// The collections with these handles, in no order.
 pub async fn by_handles(conn: &mut Conn, handles: &[String]) -> Result<Vec<Collection>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         collections::table
-            .filter(collections::handle.eq_any(handles))
+            .filter(collections::handle.eq_any(handles.to_vec()))
             .select(Collection::as_select())
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// The handles that are `stem` or begin with `stem` and a hyphen.
 pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
     let (from, to) = (format!("{stem}-"), format!("{stem}."));
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         collections::table
             .filter(
-                collections::handle.eq(stem).or(collections::handle.ge(from).and(collections::handle.lt(to))),
+                collections::handle
+                    .eq(stem.to_owned())
+                    .or(collections::handle.ge(from.clone()).and(collections::handle.lt(to.clone()))),
             )
             .select(collections::handle)
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// The collections that are kept by rule.
 pub async fn with_rules(conn: &mut Conn) -> Result<Vec<Collection>, DbError> {
-    on_conn!(conn, |c| {
-        collections::table
-            .filter(collections::rules.is_not_null())
-            .select(Collection::as_select())
-            .load(c)
-            .await
-    })
+    load!(conn, collections::table.filter(collections::rules.is_not_null()).select(Collection::as_select()))
 }
 
 /// The collections each of these products is in: pairs, by title.
@@ -132,15 +124,14 @@ pub async fn by_product_ids(
     conn: &mut Conn,
     ids: &[ProductId],
 ) -> Result<Vec<(ProductId, Collection)>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         collection_products::table
             .inner_join(collections::table)
             .filter(in_ids(collection_products::product_id, ids))
             .order_by((lower(collections::title), collections::id))
             .select((collection_products::product_id, Collection::as_select()))
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// A page of collections, each with the key it has in the order. `words` are looked for in the title.
@@ -177,7 +168,7 @@ pub async fn page(
         CursorKey::Integer(micros) => Timestamp::from_micros(micros),
         _ => None,
     });
-    let rows: Vec<Collection> = on_conn!(conn, |c| {
+    let rows: Vec<Collection> = load!(conn, {
         let mut query = collections::table.into_boxed();
         if let Some(title) = title {
             let title =
@@ -189,7 +180,7 @@ pub async fn page(
             CollectionSort::UpdatedAt => sorted!(query, collections::updated_at, moment),
             CollectionSort::Id => sorted!(query, collections::id, id),
         };
-        query.limit(request.rows()).select(Collection::as_select()).load(c).await
+        query.limit(request.rows()).select(Collection::as_select())
     })?;
     Ok(Page::of_rows(rows, request).map(|collection| {
         let key = match sort {
@@ -235,25 +226,23 @@ pub async fn delete(conn: &mut Conn, id: CollectionId) -> Result<(), DbError> {
 
 /// The products in a collection, in the order staff gave.
 pub async fn members(conn: &mut Conn, id: CollectionId) -> Result<Vec<ProductId>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         collection_products::table
             .filter(collection_products::collection_id.eq(id))
             .order_by((collection_products::position, collection_products::product_id))
             .select(collection_products::product_id)
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// Which of these products are in which of the collections.
 pub async fn memberships(conn: &mut Conn, product: ProductId) -> Result<Vec<CollectionId>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         collection_products::table
             .filter(collection_products::product_id.eq(product))
             .select(collection_products::collection_id)
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// Puts products at the end of a collection. In a transaction; none of them is in it yet.

@@ -1,11 +1,10 @@
 //! The event log's rows: written in the transaction of their cause, read by whoever follows the shop.
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 
 use crate::db::schema::events;
 use crate::db::types::{AnyId, Json};
-use crate::db::{Conn, DbError, insert_all, on_conn};
+use crate::db::{Conn, DbError, insert_all, load};
 use crate::domain::ids::EventId;
 use crate::domain::time::Timestamp;
 
@@ -41,7 +40,5 @@ pub async fn insert(conn: &mut Conn, rows: Vec<EventRow>) -> Result<(), DbError>
 
 /// The newest events, newest first.
 pub async fn latest(conn: &mut Conn, limit: i64) -> Result<Vec<EventRow>, DbError> {
-    on_conn!(conn, |c| {
-        events::table.order_by(events::id.desc()).limit(limit).select(EventRow::as_select()).load(c).await
-    })
+    load!(conn, events::table.order_by(events::id.desc()).limit(limit).select(EventRow::as_select()))
 }

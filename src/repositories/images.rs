@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::product_images;
-use crate::db::{Conn, DbError, on_conn};
+use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::{ImageId, ProductId};
 
 /// An image as it is stored.
@@ -30,21 +30,18 @@ pub struct Image {
 
 /// The images with these ids, in no order.
 pub async fn by_ids(conn: &mut Conn, ids: &[ImageId]) -> Result<Vec<Image>, DbError> {
-    on_conn!(conn, |c| {
-        product_images::table.filter(in_ids(product_images::id, ids)).select(Image::as_select()).load(c).await
-    })
+    load!(conn, product_images::table.filter(in_ids(product_images::id, ids)).select(Image::as_select()))
 }
 
 /// The images of these products, each product's in their order.
 pub async fn by_product_ids(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Image>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         product_images::table
             .filter(in_ids(product_images::product_id, ids))
             .order_by((product_images::product_id, product_images::position, product_images::id))
             .select(Image::as_select())
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// Adds images, or gives those that are there their new place and words. In a transaction.

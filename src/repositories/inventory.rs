@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::{inventory_levels, locations};
-use crate::db::{Conn, DbError, insert_all, on_conn, on_each};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::ids::{LocationId, VariantId};
 use crate::domain::time::Timestamp;
 
@@ -38,15 +38,14 @@ pub async fn by_variant_ids(
     conn: &mut Conn,
     ids: &[VariantId],
 ) -> Result<Vec<(InventoryLevel, bool)>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         inventory_levels::table
             .inner_join(locations::table)
             .filter(in_ids(inventory_levels::variant_id, ids))
             .order_by((inventory_levels::variant_id, inventory_levels::location_id))
             .select((InventoryLevel::as_select(), locations::is_active))
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// One level, kept from change by others until the transaction ends.

@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::locations;
-use crate::db::{Conn, DbError, on_conn, on_each};
+use crate::db::{Conn, DbError, load, on_conn, on_each};
 use crate::domain::ids::{Id, LocationId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
@@ -67,17 +67,13 @@ pub async fn first(conn: &mut Conn) -> Result<Option<Location>, DbError> {
 
 /// The locations with these ids, in no order.
 pub async fn by_ids(conn: &mut Conn, ids: &[LocationId]) -> Result<Vec<Location>, DbError> {
-    on_conn!(conn, |c| locations::table
-        .filter(in_ids(locations::id, ids))
-        .select(Location::as_select())
-        .load(c)
-        .await)
+    load!(conn, locations::table.filter(in_ids(locations::id, ids)).select(Location::as_select()))
 }
 
 /// A page of locations, in the order they were made.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<Location>, DbError> {
     let cursor = request.cursor.as_ref().map(|cursor| LocationId::from_uuid(cursor.id));
-    let rows = on_conn!(conn, |c| {
+    let rows = load!(conn, {
         let mut query = locations::table.into_boxed();
         query = match (request.direction, cursor) {
             (Direction::Forward, Some(id)) => query.filter(locations::id.gt(id)),
@@ -88,7 +84,7 @@ pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page
             Direction::Forward => query.order_by(locations::id.asc()),
             Direction::Backward => query.order_by(locations::id.desc()),
         };
-        query.limit(request.rows()).select(Location::as_select()).load(c).await
+        query.limit(request.rows()).select(Location::as_select())
     })?;
     Ok(Page::of_rows(rows, request))
 }

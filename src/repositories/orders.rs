@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::{order_lines, orders};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, insert_all, on_conn, on_each};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
 use crate::domain::ids::{CartId, CustomerId, OrderId, OrderLineId, VariantId};
@@ -142,19 +142,18 @@ pub async fn lock(conn: &mut Conn, id: OrderId) -> Result<Option<Order>, DbError
 
 /// The orders with these ids, in no order.
 pub async fn by_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Order>, DbError> {
-    on_conn!(conn, |c| orders::table.filter(in_ids(orders::id, ids)).select(Order::as_select()).load(c).await)
+    load!(conn, orders::table.filter(in_ids(orders::id, ids)).select(Order::as_select()))
 }
 
 /// The lines of these orders, each order's in their order.
 pub async fn lines(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<OrderLine>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         order_lines::table
             .filter(in_ids(order_lines::order_id, ids))
             .order_by((order_lines::order_id, order_lines::position))
             .select(OrderLine::as_select())
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// Adds an order.

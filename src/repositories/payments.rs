@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::payments;
-use crate::db::{Conn, DbError, on_conn};
+use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::{OrderId, PaymentId, RefundId};
 use crate::domain::payment::PaymentKind;
 use crate::domain::time::Timestamp;
@@ -38,14 +38,13 @@ pub struct Payment {
 
 /// The ledgers of these orders, each order's as it was written.
 pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Payment>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         payments::table
             .filter(in_ids(payments::order_id, ids))
             .order_by((payments::order_id, payments::id))
             .select(Payment::as_select())
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// Adds a row unless the provider's event is in the ledger already; whether it was added.

@@ -15,7 +15,7 @@ use super::Visibility;
 use crate::db::expr::{constant, in_ids};
 use crate::db::schema::{product_tags, products};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, insert_all, on_conn, on_each};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::catalog::{ProductOption, ProductStatus};
 use crate::domain::ids::ProductId;
 use crate::domain::time::Timestamp;
@@ -102,14 +102,13 @@ pub async fn by_ids(
     visibility: Visibility,
     ids: &[ProductId],
 ) -> Result<Vec<Product>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         products::table
             .filter(in_ids(products::id, ids))
             .filter(visible(visibility))
             .select(Product::as_select())
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// The products with these handles, in no order.
@@ -118,36 +117,38 @@ pub async fn by_handles(
     visibility: Visibility,
     handles: &[String],
 ) -> Result<Vec<Product>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         products::table
-            .filter(products::handle.eq_any(handles))
+            .filter(products::handle.eq_any(handles.to_vec()))
             .filter(visible(visibility))
             .select(Product::as_select())
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// The handles that are `stem` or begin with `stem` and a hyphen: those a new handle must differ from.
 pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
     let (from, to) = (format!("{stem}-"), format!("{stem}."));
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         products::table
-            .filter(products::handle.eq(stem).or(products::handle.ge(from).and(products::handle.lt(to))))
+            .filter(
+                products::handle
+                    .eq(stem.to_owned())
+                    .or(products::handle.ge(from.clone()).and(products::handle.lt(to.clone())))
+            )
             .select(products::handle)
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// Every product from an id on, in id order: for work that goes through the whole shop a piece at a time.
 pub async fn after(conn: &mut Conn, last: Option<ProductId>, limit: i64) -> Result<Vec<Product>, DbError> {
-    on_conn!(conn, |c| {
+    load!(conn, {
         let mut query = products::table.into_boxed();
         if let Some(last) = last {
             query = query.filter(products::id.gt(last));
         }
-        query.order_by(products::id).limit(limit).select(Product::as_select()).load(c).await
+        query.order_by(products::id).limit(limit).select(Product::as_select())
     })
 }
 
@@ -178,14 +179,13 @@ pub async fn delete(conn: &mut Conn, id: ProductId) -> Result<bool, DbError> {
 
 /// The tags of these products: pairs in the tags' order.
 pub async fn tags(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<(ProductId, String)>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         product_tags::table
             .filter(in_ids(product_tags::product_id, ids))
             .order_by((product_tags::product_id, product_tags::tag))
             .select((product_tags::product_id, product_tags::tag))
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// Gives a product these tags and no others.
@@ -210,7 +210,8 @@ pub async fn distinct_tags(
     visibility: Visibility,
     limit: i64,
 ) -> Result<Vec<String>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         product_tags::table
             .inner_join(products::table)
             .filter(visible(visibility))
@@ -218,9 +219,7 @@ pub async fn distinct_tags(
             .distinct()
             .order_by(product_tags::tag)
             .limit(limit)
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// The first distinct types of products that can be seen, in order.
@@ -229,7 +228,8 @@ pub async fn distinct_types(
     visibility: Visibility,
     limit: i64,
 ) -> Result<Vec<String>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         products::table
             .filter(visible(visibility))
             .filter(products::product_type.ne(""))
@@ -237,7 +237,5 @@ pub async fn distinct_types(
             .distinct()
             .order_by(products::product_type)
             .limit(limit)
-            .load(c)
-            .await
-    })
+    )
 }

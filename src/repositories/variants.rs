@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::{products, variants};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, insert_all, on_conn};
+use crate::db::{Conn, DbError, insert_all, load, on_conn};
 use crate::domain::catalog::{InventoryPolicy, WeightUnit};
 use crate::domain::ids::{ImageId, ProductId, VariantId};
 use crate::domain::time::Timestamp;
@@ -56,35 +56,29 @@ pub struct Variant {
 
 /// The variants with these ids, in no order.
 pub async fn by_ids(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<Variant>, DbError> {
-    on_conn!(conn, |c| variants::table
-        .filter(in_ids(variants::id, ids))
-        .select(Variant::as_select())
-        .load(c)
-        .await)
+    load!(conn, variants::table.filter(in_ids(variants::id, ids)).select(Variant::as_select()))
 }
 
 /// The variants of these products, each product's in their order.
 pub async fn by_product_ids(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Variant>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         variants::table
             .filter(in_ids(variants::product_id, ids))
             .order_by((variants::product_id, variants::position, variants::id))
             .select(Variant::as_select())
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// The variants with these ids and the products they are of, in no order.
 pub async fn with_products(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<(Variant, Product)>, DbError> {
-    on_conn!(conn, |c| {
+    load!(
+        conn,
         variants::table
             .inner_join(products::table)
             .filter(in_ids(variants::id, ids))
             .select((Variant::as_select(), Product::as_select()))
-            .load(c)
-            .await
-    })
+    )
 }
 
 /// Adds variants. In a transaction.

@@ -12,6 +12,7 @@ use crate::domain::page::{KeyKind, Page};
 use crate::domain::permission::Permission;
 use crate::graphql::connection::{Items, PageArgs};
 use crate::graphql::guard::{Requires, reads_products};
+use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, Html, Url, gid};
 use crate::loaders::{self, CollectionPage, ProductSort};
@@ -254,7 +255,7 @@ impl Collection {
             default_with = "Some(ProductCollectionSortKeys::CollectionDefault)"
         )]
         sort_key: Option<ProductCollectionSortKeys>,
-    ) -> Result<ProductConnection> {
+    ) -> Result<InOrder<ProductConnection>> {
         let sort_key = sort_key.unwrap_or(ProductCollectionSortKeys::CollectionDefault);
         let (sort, reverse) = self.sort(sort_key, reverse.unwrap_or(false));
         let list = format!("collection/products/{sort:?}/{reverse}");
@@ -267,6 +268,6 @@ impl Collection {
             Some(page) => Page::clone(&page).map(|(row, key)| (Product(row), key)),
             None => Page { items: Vec::new(), has_previous: behind_cursor, has_next: false },
         };
-        Ok(ProductConnection(Items::new(list, page, |product| product.0.id.uuid())))
+        Ok(InOrder(ProductConnection(Items::new(list, page, |product| product.0.id.uuid()))))
     }
 }

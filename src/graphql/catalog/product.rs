@@ -287,11 +287,11 @@ impl Product {
         #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
         #[graphql(desc = "What they are sorted by.", default_with = "Some(ProductImageSortKeys::Position)")]
         sort_key: Option<ProductImageSortKeys>,
-    ) -> Result<ImageConnection> {
+    ) -> Result<InOrder<ImageConnection>> {
         let by_id = matches!(sort_key, Some(ProductImageSortKeys::CreatedAt | ProductImageSortKeys::Id));
         let page = PageArgs { first, after, last, before };
         let images = super::image::page(ctx, self.0.id, page, by_id, reverse.unwrap_or(false)).await?;
-        Ok(ImageConnection(images))
+        Ok(InOrder(ImageConnection(images)))
     }
 
     /// Its media: today its images.
@@ -306,11 +306,11 @@ impl Product {
         #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
         #[graphql(desc = "What they are sorted by.", default_with = "Some(ProductMediaSortKeys::Position)")]
         sort_key: Option<ProductMediaSortKeys>,
-    ) -> Result<MediaConnection> {
+    ) -> Result<InOrder<MediaConnection>> {
         let by_id = sort_key == Some(ProductMediaSortKeys::Id);
         let page = PageArgs { first, after, last, before };
         let media = super::image::media_page(ctx, self.0.id, page, by_id, reverse.unwrap_or(false)).await?;
-        Ok(MediaConnection(media))
+        Ok(InOrder(MediaConnection(media)))
     }
 
     /// What is sold of it.
@@ -442,7 +442,7 @@ impl Product {
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
         #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
-    ) -> Result<CollectionConnection> {
+    ) -> Result<InOrder<CollectionConnection>> {
         const LIST: &str = "product/collections";
         let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
         let mut collections = ctx.loaders().collections_of_product.load(self.0.id).await?.to_vec();
@@ -452,6 +452,6 @@ impl Product {
         let page =
             Page::of_list(collections, &request, |collection, cursor| collection.id.uuid() == cursor.id);
         let page = page.map(|row| (super::Collection(row), CursorKey::None));
-        Ok(CollectionConnection(Items::new(LIST, page, |collection| collection.0.id.uuid())))
+        Ok(InOrder(CollectionConnection(Items::new(LIST, page, |collection| collection.0.id.uuid()))))
     }
 }

@@ -9,6 +9,7 @@ use crate::domain::ids::{CollectionId, Id, ProductId};
 use crate::domain::page::{CursorKey, MAX_PAGE_SIZE, Page};
 use crate::error::Error;
 use crate::graphql::connection::{Items, PageArgs, StringConnection};
+use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
 use crate::loaders::ProductSort;
@@ -99,9 +100,9 @@ fn limit(first: i32) -> Result<usize> {
     })?)
 }
 
-fn texts(list: &str, page: Page<String>) -> StringConnection {
+fn texts(list: &'static str, page: Page<String>) -> InOrder<StringConnection> {
     let page = page.map(|text| (text.clone(), CursorKey::Text(text)));
-    StringConnection(Items::new(list, page, |_| uuid::Uuid::nil()))
+    InOrder(StringConnection(Items::new(list, page, |_| uuid::Uuid::nil())))
 }
 
 #[Object]
@@ -147,7 +148,7 @@ impl CatalogQuery {
         #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
         #[graphql(desc = "What they are sorted by.", default_with = "Some(ProductSortKeys::Id)")]
         sort_key: Option<ProductSortKeys>,
-    ) -> Result<ProductConnection> {
+    ) -> Result<InOrder<ProductConnection>> {
         let sort = ProductSort::from(sort_key.unwrap_or(ProductSortKeys::Id));
         let reverse = reverse.unwrap_or(false);
         let list = format!("products/{sort:?}/{reverse}");
@@ -156,7 +157,7 @@ impl CatalogQuery {
         let found = ctx.services().catalog.products(ctx.op(), &query).await?;
         ctx.search_hints().note(ctx, &found.warnings);
         let page = found.products.map(|(row, key)| (Product(row), key));
-        Ok(ProductConnection(Items::new(list, page, |product| product.0.id.uuid())))
+        Ok(InOrder(ProductConnection(Items::new(list, page, |product| product.0.id.uuid()))))
     }
 
     /// Products that a product can be shown beside; null if there is no such product.
@@ -188,7 +189,7 @@ impl CatalogQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many.")] first: i32,
-    ) -> Result<StringConnection> {
+    ) -> Result<InOrder<StringConnection>> {
         let page = ctx.services().catalog.tags(ctx.op(), limit(first)?).await?;
         Ok(texts("productTags", page))
     }
@@ -198,7 +199,7 @@ impl CatalogQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many.")] first: i32,
-    ) -> Result<StringConnection> {
+    ) -> Result<InOrder<StringConnection>> {
         let page = ctx.services().catalog.types(ctx.op(), limit(first)?).await?;
         Ok(texts("productTypes", page))
     }
@@ -240,7 +241,7 @@ impl CatalogQuery {
         #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
         #[graphql(desc = "What they are sorted by.", default_with = "Some(CollectionSortKeys::Id)")]
         sort_key: Option<CollectionSortKeys>,
-    ) -> Result<CollectionConnection> {
+    ) -> Result<InOrder<CollectionConnection>> {
         let reverse = reverse.unwrap_or(false);
         let sort = match sort_key.unwrap_or(CollectionSortKeys::Id) {
             CollectionSortKeys::Id | CollectionSortKeys::Relevance => CollectionSort::Id,
@@ -252,6 +253,6 @@ impl CatalogQuery {
         let page =
             ctx.services().catalog.collections(ctx.op(), query.as_deref(), sort, reverse, &request).await?;
         let page = page.map(|(row, key): (Arc<_>, _)| (Collection(row), key));
-        Ok(CollectionConnection(Items::new(list, page, |collection| collection.0.id.uuid())))
+        Ok(InOrder(CollectionConnection(Items::new(list, page, |collection| collection.0.id.uuid()))))
     }
 }

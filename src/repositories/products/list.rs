@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use super::{Product, visible};
 use crate::db::expr::{Condition, constant, lower};
+#[cfg(feature = "sqlite")]
+use crate::db::load_sqlite;
 use crate::db::schema::{product_tags, products, variants};
 use crate::db::{Conn, DbError, on_each};
 use crate::domain::catalog::ProductStatus;
@@ -284,7 +286,7 @@ macro_rules! keyset {
 
 /// Reads a page of a list on one backend: rows with their rank, which is 0 unless they are sorted by it.
 macro_rules! read_page {
-    ($c:ident, $condition:ident, $list:expr, $request:expr, $rank:expr, $matcher:expr) => {{
+    (|$query:ident| $load:expr, $condition:ident, $list:expr, $request:expr, $rank:expr, $matcher:expr) => {{
         let (list, request): (&ProductList, &PageRequest<Cursor>) = ($list, $request);
         let falls = list.reverse ^ list.sort.falls() ^ (request.direction == Direction::Backward);
         let text = request.cursor.as_ref().and_then(|cursor| match &cursor.key {
@@ -318,7 +320,8 @@ macro_rules! read_page {
             } else {
                 query.order_by((rank().asc(), products::id.asc()))
             };
-            query.limit(request.rows()).select((Product::as_select(), rank())).load($c).await
+            let $query = query.limit(request.rows()).select((Product::as_select(), rank()));
+            $load
         } else {
             query = match list.sort {
                 ProductSort::Title => keyset!(query, lower(products::title), text, id, falls),
@@ -345,11 +348,9 @@ macro_rules! read_page {
                     }
                 }
             };
-            query
-                .limit(request.rows())
-                .select((Product::as_select(), 0_i64.into_sql::<BigInt>()))
-                .load($c)
-                .await
+            let $query =
+                query.limit(request.rows()).select((Product::as_select(), 0_i64.into_sql::<BigInt>()));
+            $load
         }
     }};
 }
@@ -361,8 +362,8 @@ pub async fn page(
     request: &PageRequest<Cursor>,
 ) -> Result<Page<(Product, CursorKey)>, DbError> {
     let rows: Vec<(Product, i64)> = on_each!(conn,
-        postgres: |c| read_page!(c, postgres_condition, list, request, POSTGRES_RANK, |words: &AnyWord| words.to_tsquery(None)),
-        sqlite: |c| read_page!(c, sqlite_condition, list, request, SQLITE_RANK, |words: &AnyWord| words.to_fts5(None)),
+        postgres: |c| read_page!(|query| query.load(c).await, postgres_condition, list, request, POSTGRES_RANK, |words: &AnyWord| words.to_tsquery(None)),
+        sqlite: |c| read_page!(|query| load_sqlite!(c, query), sqlite_condition, list, request, SQLITE_RANK, |words: &AnyWord| words.to_fts5(None)),
     )?;
     let ranked = list.sort == ProductSort::Relevance && wanted_words(&list.filter).is_some();
     Ok(Page::of_rows(rows, request).map(|(product, rank)| {

@@ -66,7 +66,6 @@ struct Source {
     db: Db,
     statements: Statements,
     visibility: Visibility,
-    turns: Turns,
 }
 
 impl Source {
@@ -85,60 +84,59 @@ impl Loaders {
     /// The loaders of one request, or of one event of a subscription, which `turns` drives.
     #[must_use]
     pub fn new(db: &Db, op: &OpContext, turns: &Turns) -> Self {
-        let source = Source {
-            db: db.clone(),
-            statements: op.statements.clone(),
-            visibility: visibility(op),
-            turns: turns.clone(),
-        };
+        let source = Source { db: db.clone(), statements: op.statements.clone(), visibility: visibility(op) };
         Self {
-            products: Edge::new(&source, |source: Source, ids| async move {
+            products: Edge::new(turns, &source, |source: Source, ids| async move {
                 let rows = products::by_ids(&mut source.conn().await?, source.visibility, &ids).await?;
                 Ok(single(rows, |product| product.id))
             }),
-            products_by_handle: Edge::new(&source, |source: Source, handles| async move {
+            products_by_handle: Edge::new(turns, &source, |source: Source, handles| async move {
                 let handles = possible(handles);
                 let rows =
                     products::by_handles(&mut source.conn().await?, source.visibility, &handles).await?;
                 Ok(single(rows, |product| product.handle.clone()))
             }),
-            tags: Edge::new(&source, |source: Source, ids| async move {
+            tags: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(grouped(products::tags(&mut source.conn().await?, &ids).await?))
             }),
-            images: Edge::new(&source, |source: Source, ids| async move {
+            images: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(images::by_ids(&mut source.conn().await?, &ids).await?, |image| image.id))
             }),
-            images_of_product: Edge::new(&source, |source: Source, ids| async move {
+            images_of_product: Edge::new(turns, &source, |source: Source, ids| async move {
                 let rows = images::by_product_ids(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|image| (image.product_id, Arc::new(image)))))
             }),
-            variants: Edge::new(&source, |source: Source, ids| async move {
+            variants: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(variants::by_ids(&mut source.conn().await?, &ids).await?, |variant| variant.id))
             }),
-            variants_of_product: Edge::new(&source, |source: Source, ids| async move {
+            variants_of_product: Edge::new(turns, &source, |source: Source, ids| async move {
                 let rows = variants::by_product_ids(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|variant| (variant.product_id, Arc::new(variant)))))
             }),
-            levels_of_variant: Edge::new(&source, |source: Source, ids| async move {
+            levels_of_variant: Edge::new(turns, &source, |source: Source, ids| async move {
                 let rows = inventory::by_variant_ids(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|row| (row.0.variant_id, row))))
             }),
-            collections: Edge::new(&source, |source: Source, ids| async move {
+            collections: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(collections::by_ids(&mut source.conn().await?, &ids).await?, |collection| {
                     collection.id
                 }))
             }),
-            collections_by_handle: Edge::new(&source, |source: Source, handles| async move {
+            collections_by_handle: Edge::new(turns, &source, |source: Source, handles| async move {
                 let handles = possible(handles);
                 let rows = collections::by_handles(&mut source.conn().await?, &handles).await?;
                 Ok(single(rows, |collection| collection.handle.clone()))
             }),
-            collections_of_product: Edge::new(&source, |source: Source, ids| async move {
+            collections_of_product: Edge::new(turns, &source, |source: Source, ids| async move {
                 let rows = collections::by_product_ids(&mut source.conn().await?, &ids).await?;
-                Ok(grouped(shared(rows)))
+                let rows = rows.into_iter().flat_map(|(collection, products)| {
+                    let collection = Arc::new(collection);
+                    products.into_iter().map(move |product| (product, Arc::clone(&collection)))
+                });
+                Ok(grouped(rows))
             }),
-            products_of_collection: Edge::new(&source, products_of_collections),
-            locations: Edge::new(&source, |source: Source, ids| async move {
+            products_of_collection: Edge::new(turns, &source, products_of_collections),
+            locations: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(locations::by_ids(&mut source.conn().await?, &ids).await?, |location| location.id))
             }),
         }
@@ -185,15 +183,4 @@ fn grouped<K: Eq + Hash, V>(rows: impl IntoIterator<Item = (K, V)>) -> HashMap<K
         groups.entry(key).or_default().push(row);
     }
     groups.into_iter().map(|(key, rows)| (key, rows.into())).collect()
-}
-
-/// The same collection once in memory, however many products it is of.
-fn shared(rows: Vec<(ProductId, Collection)>) -> Vec<(ProductId, Arc<Collection>)> {
-    let mut known: HashMap<CollectionId, Arc<Collection>> = HashMap::new();
-    rows.into_iter()
-        .map(|(product, collection)| {
-            let collection = known.entry(collection.id).or_insert_with(|| Arc::new(collection));
-            (product, Arc::clone(collection))
-        })
-        .collect()
 }

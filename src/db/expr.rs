@@ -17,6 +17,26 @@ diesel::define_sql_function! {
     fn lower(text: sql::Text) -> sql::Text;
 }
 
+#[cfg(feature = "postgres")]
+diesel::define_sql_function! {
+    /// The ids of a group as an array.
+    #[aggregate]
+    fn array_agg(id: sql::Uuid) -> diesel::sql_types::Array<sql::Uuid>;
+}
+
+#[cfg(feature = "sqlite")]
+diesel::define_sql_function! {
+    /// A JSON array of a group's texts.
+    #[aggregate]
+    fn json_group_array(text: sql::Text) -> sql::Jsonb;
+}
+
+#[cfg(feature = "sqlite")]
+diesel::define_sql_function! {
+    /// A UUID in hexadecimal digits.
+    fn hex(uuid: sql::Uuid) -> sql::Text;
+}
+
 /// `column IN (ids)` with one parameter and one statement text, however many ids there are: an array on PostgreSQL, a JSON
 /// array on SQLite. Diesel's `eq_any` has a text for each length on SQLite, and so is never found prepared.
 #[derive(Debug, Clone, QueryId)]

@@ -201,7 +201,11 @@ where
 #[cfg(feature = "postgres")]
 async fn postgres(url: &str) -> ConnectionResult<diesel_async::AsyncPgConnection> {
     let mut connection = diesel_async::AsyncPgConnection::establish(url).await?;
-    let set_up = connection.batch_execute("SET TIME ZONE 'UTC'").await;
+    // Statements are kept prepared. Planning one anew for its parameters would cost more than most of them take, and with an
+    // array of ids it would choose to read the whole of a small table.
+    let set_up = connection
+        .batch_execute("SET TIME ZONE 'UTC'; SET plan_cache_mode = force_generic_plan; SET jit = off")
+        .await;
     set_up.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
 }

@@ -15,6 +15,7 @@ use dataloader::BatchFn;
 use dataloader::cached::Loader;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use tokio::sync::oneshot;
 
 use super::{Source, Turns};
 use crate::db::DbError;
@@ -47,7 +48,7 @@ struct Gathering<K, V> {
     result: Results<K, V>,
 }
 
-type Results<K, V> = Shared<BoxFuture<'static, Arc<HashMap<K, Loaded<V>>>>>;
+type Results<K, V> = Shared<oneshot::Receiver<Arc<HashMap<K, Loaded<V>>>>>;
 
 type Read<K, V> = dyn Fn(Source, Vec<K>) -> BoxFuture<'static, Result<HashMap<K, V>, DbError>> + Send + Sync;
 
@@ -61,7 +62,11 @@ where
     K: Eq + Hash + Clone + Debug + Send + Sync + 'static,
     V: Clone + Default + Send + Sync + 'static,
 {
-    pub(super) fn new<F>(source: &Source, read: impl Fn(Source, Vec<K>) -> F + Send + Sync + 'static) -> Self
+    pub(super) fn new<F>(
+        turns: &Turns,
+        source: &Source,
+        read: impl Fn(Source, Vec<K>) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<HashMap<K, V>, DbError>> + Send + 'static,
     {
@@ -69,7 +74,7 @@ where
         let batch = Batch { source: source.clone(), read: Box::new(read) };
         Self {
             loader: Loader::new(batch).with_max_batch_size(MAX_BATCH).with_yield_count(0),
-            turns: source.turns.clone(),
+            turns: turns.clone(),
             open: Arc::default(),
         }
     }
@@ -87,21 +92,21 @@ where
         };
         // Every key gets an answer below, so a missing one is a bug of the crate's or ours.
         let missing = || Err(LoadError(Arc::new(DbError::corrupt(format!("no answer for {key:?}")))));
-        result.await.get(&key).cloned().unwrap_or_else(missing)
+        result.await.ok().and_then(|found| found.get(&key).cloned()).unwrap_or_else(missing)
     }
 
     /// The result of a batch whose keys are still coming.
     fn gather(&self) -> Results<K, V> {
-        // Weak, so that a request that is given up half-way leaves no circle behind.
-        let (loader, turns, open) = (self.loader.clone(), self.turns.clone(), Arc::downgrade(&self.open));
-        let result = async move {
-            let _turn = turns.next().await;
-            let gathered =
-                open.upgrade().and_then(|open| open.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let (send, result) = oneshot::channel();
+        let (loader, open) = (self.loader.clone(), Arc::clone(&self.open));
+        self.turns.enqueue(Box::pin(async move {
+            let gathered = open.lock().unwrap_or_else(PoisonError::into_inner).take();
             let keys = gathered.map(|gathering| gathering.keys).unwrap_or_default();
-            Arc::new(loader.try_load_many(keys).await.unwrap_or_default())
-        };
-        result.boxed().shared()
+            let found = loader.try_load_many(keys).await.unwrap_or_default();
+            // Nobody may want it any more.
+            let _unwanted = send.send(Arc::new(found));
+        }));
+        result.shared()
     }
 }
 

@@ -3,7 +3,13 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+#[cfg(feature = "postgres")]
+use crate::db::expr::array_agg;
+#[cfg(feature = "sqlite")]
+use crate::db::expr::{hex, json_group_array};
 use crate::db::expr::{in_ids, lower};
+#[cfg(feature = "sqlite")]
+use crate::db::load_sqlite;
 use crate::db::schema::{collection_products, collections};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
@@ -119,18 +125,29 @@ pub async fn with_rules(conn: &mut Conn) -> Result<Vec<Collection>, DbError> {
     load!(conn, collections::table.filter(collections::rules.is_not_null()).select(Collection::as_select()))
 }
 
-/// The collections each of these products is in: pairs, by title.
+/// The collections these products are in, by title: each once, with those of the products that are in it.
 pub async fn by_product_ids(
     conn: &mut Conn,
     ids: &[ProductId],
-) -> Result<Vec<(ProductId, Collection)>, DbError> {
-    load!(
-        conn,
-        collection_products::table
-            .inner_join(collections::table)
-            .filter(in_ids(collection_products::product_id, ids))
-            .order_by((lower(collections::title), collections::id))
-            .select((collection_products::product_id, Collection::as_select()))
+) -> Result<Vec<(Collection, Vec<ProductId>)>, DbError> {
+    macro_rules! query {
+        ($members:expr) => {
+            collection_products::table
+                .inner_join(collections::table)
+                .filter(in_ids(collection_products::product_id, ids))
+                .group_by(collections::id)
+                .order_by((lower(collections::title), collections::id))
+                .select((Collection::as_select(), $members))
+        };
+    }
+    on_each!(conn,
+        postgres: |c| query!(array_agg(collection_products::product_id)).load(c).await,
+        sqlite: |c| {
+            let rows = load_sqlite!(c, query!(json_group_array(hex(collection_products::product_id))));
+            rows.map(|rows: Vec<(Collection, Json<Vec<ProductId>>)>| {
+                rows.into_iter().map(|(collection, members)| (collection, members.0)).collect()
+            })
+        },
     )
 }
 

@@ -8,6 +8,7 @@ use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::graphql::{self, Schema};
+use crate::loaders::CatalogReads;
 use crate::services::{
     Catalog, Collections, Inventory, ProductExport, ProductImport, Products, Services, Shop, Variants,
 };
@@ -18,6 +19,8 @@ pub struct App {
     pub config: Config,
     /// Its database.
     pub db: Db,
+    /// Its catalogue's reads, which requests share.
+    pub catalog_reads: Arc<CatalogReads>,
     /// Its use cases.
     pub services: Arc<Services>,
     /// Reads product files.
@@ -77,8 +80,9 @@ impl App {
         }
         let op = OpContext::system(Arc::clone(&parts.clock));
         let shop = Arc::new(Shop::load_or_make(&db, &op, &config.shop).await?);
+        let catalog_reads = Arc::new(CatalogReads::new(&db));
         let services = Arc::new(Services {
-            catalog: Catalog::new(db.clone(), Arc::clone(&shop)),
+            catalog: Catalog::new(db.clone(), Arc::clone(&catalog_reads), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
@@ -95,6 +99,7 @@ impl App {
             services,
             tokens,
             clock: parts.clock,
+            catalog_reads,
             db,
             config,
         })

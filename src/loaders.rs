@@ -3,19 +3,24 @@
 //! Resolvers call them; one [`Loaders`] lives as long as its request, and so caches nothing longer. What an actor may not
 //! see, no loader gives: visibility is decided here once, from the context.
 
+mod catalog;
 mod edge;
+mod together;
 mod turns;
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::try_join_all;
+
 use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError, Statements};
 use crate::domain::ids::{CollectionId, ImageId, LocationId, ProductId, VariantId};
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
-use crate::repositories::{Visibility, collections, images, inventory, locations, products, variants};
+use crate::repositories::{Visibility, locations};
 
 pub use crate::repositories::collections::Collection;
 pub use crate::repositories::images::Image;
@@ -23,8 +28,10 @@ pub use crate::repositories::inventory::InventoryLevel;
 pub use crate::repositories::locations::Location;
 pub use crate::repositories::products::{CollectionPage, Product, ProductSort};
 pub use crate::repositories::variants::Variant;
+pub use catalog::CatalogReads;
 use edge::Edge;
 pub use edge::{LoadError, Loaded};
+use together::Together;
 pub use turns::Turns;
 
 /// A page of products with their keys in the page's order.
@@ -60,12 +67,11 @@ pub struct Loaders {
     pub locations: Edge<LocationId, Option<Arc<Location>>>,
 }
 
-/// What a batch reads from.
+/// What a request reads from, and where its statements are counted.
 #[derive(Clone)]
 struct Source {
     db: Db,
     statements: Statements,
-    visibility: Visibility,
 }
 
 impl Source {
@@ -83,59 +89,27 @@ pub fn visibility(op: &OpContext) -> Visibility {
 impl Loaders {
     /// The loaders of one request, or of one event of a subscription, which `turns` drives.
     #[must_use]
-    pub fn new(db: &Db, op: &OpContext, turns: &Turns) -> Self {
-        let source = Source { db: db.clone(), statements: op.statements.clone(), visibility: visibility(op) };
+    pub fn new(db: &Db, catalog: &Arc<CatalogReads>, op: &OpContext, turns: &Turns) -> Self {
+        let source = Source { db: db.clone(), statements: op.statements.clone() };
+        let sees = visibility(op);
         Self {
-            products: Edge::new(turns, &source, |source: Source, ids| async move {
-                let rows = products::by_ids(&mut source.conn().await?, source.visibility, &ids).await?;
-                Ok(single(rows, |product| product.id))
+            products: Edge::together(turns, &source, &catalog.products, sees),
+            products_by_handle: Edge::together(turns, &source, &catalog.products_by_handle, sees),
+            tags: Edge::together(turns, &source, &catalog.tags, ()),
+            images: Edge::together(turns, &source, &catalog.images, ()),
+            images_of_product: Edge::together(turns, &source, &catalog.images_of_product, ()),
+            variants: Edge::together(turns, &source, &catalog.variants, ()),
+            variants_of_product: Edge::together(turns, &source, &catalog.variants_of_product, ()),
+            levels_of_variant: Edge::together(turns, &source, &catalog.levels_of_variant, ()),
+            collections: Edge::together(turns, &source, &catalog.collections, ()),
+            collections_by_handle: Edge::together(turns, &source, &catalog.collections_by_handle, ()),
+            collections_of_product: Edge::together(turns, &source, &catalog.collections_of_product, ()),
+            products_of_collection: Edge::reading(turns, {
+                let (catalog, statements) = (Arc::clone(catalog), op.statements.clone());
+                move |keys| {
+                    products_of_collections(Arc::clone(&catalog), sees, statements.clone(), keys).boxed()
+                }
             }),
-            products_by_handle: Edge::new(turns, &source, |source: Source, handles| async move {
-                let handles = possible(handles);
-                let rows =
-                    products::by_handles(&mut source.conn().await?, source.visibility, &handles).await?;
-                Ok(single(rows, |product| product.handle.clone()))
-            }),
-            tags: Edge::new(turns, &source, |source: Source, ids| async move {
-                Ok(grouped(products::tags(&mut source.conn().await?, &ids).await?))
-            }),
-            images: Edge::new(turns, &source, |source: Source, ids| async move {
-                Ok(single(images::by_ids(&mut source.conn().await?, &ids).await?, |image| image.id))
-            }),
-            images_of_product: Edge::new(turns, &source, |source: Source, ids| async move {
-                let rows = images::by_product_ids(&mut source.conn().await?, &ids).await?;
-                Ok(grouped(rows.into_iter().map(|image| (image.product_id, Arc::new(image)))))
-            }),
-            variants: Edge::new(turns, &source, |source: Source, ids| async move {
-                Ok(single(variants::by_ids(&mut source.conn().await?, &ids).await?, |variant| variant.id))
-            }),
-            variants_of_product: Edge::new(turns, &source, |source: Source, ids| async move {
-                let rows = variants::by_product_ids(&mut source.conn().await?, &ids).await?;
-                Ok(grouped(rows.into_iter().map(|variant| (variant.product_id, Arc::new(variant)))))
-            }),
-            levels_of_variant: Edge::new(turns, &source, |source: Source, ids| async move {
-                let rows = inventory::by_variant_ids(&mut source.conn().await?, &ids).await?;
-                Ok(grouped(rows.into_iter().map(|row| (row.0.variant_id, row))))
-            }),
-            collections: Edge::new(turns, &source, |source: Source, ids| async move {
-                Ok(single(collections::by_ids(&mut source.conn().await?, &ids).await?, |collection| {
-                    collection.id
-                }))
-            }),
-            collections_by_handle: Edge::new(turns, &source, |source: Source, handles| async move {
-                let handles = possible(handles);
-                let rows = collections::by_handles(&mut source.conn().await?, &handles).await?;
-                Ok(single(rows, |collection| collection.handle.clone()))
-            }),
-            collections_of_product: Edge::new(turns, &source, |source: Source, ids| async move {
-                let rows = collections::by_product_ids(&mut source.conn().await?, &ids).await?;
-                let rows = rows.into_iter().flat_map(|(collection, products)| {
-                    let collection = Arc::new(collection);
-                    products.into_iter().map(move |product| (product, Arc::clone(&collection)))
-                });
-                Ok(grouped(rows))
-            }),
-            products_of_collection: Edge::new(turns, &source, products_of_collections),
             locations: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(locations::by_ids(&mut source.conn().await?, &ids).await?, |location| location.id))
             }),
@@ -145,30 +119,25 @@ impl Loaders {
 
 /// Reads one page of many collections: a statement for each different page that is asked for, however many collections.
 async fn products_of_collections(
-    source: Source,
+    catalog: Arc<CatalogReads>,
+    sees: Visibility,
+    statements: Statements,
     keys: Vec<(CollectionId, CollectionPage)>,
-) -> Result<HashMap<(CollectionId, CollectionPage), Option<Arc<ProductPage>>>, DbError> {
+) -> Loaded<Arc<HashMap<(CollectionId, CollectionPage), Option<Arc<ProductPage>>>>> {
     let mut wanted: HashMap<CollectionPage, Vec<CollectionId>> = HashMap::new();
     for (collection, page) in keys {
         wanted.entry(page).or_default().push(collection);
     }
-    let mut conn = source.conn().await?;
-    let mut found = HashMap::new();
-    for (page, ids) in wanted {
-        for (collection, products) in
-            products::page_in_collections(&mut conn, source.visibility, &ids, &page).await?
-        {
-            let products = products.map(|(product, key)| (Arc::new(product), key));
-            found.insert((collection, page.clone()), Some(Arc::new(products)));
+    let reads = wanted.into_iter().map(|(page, ids)| {
+        let (catalog, statements) = (&catalog, &statements);
+        async move {
+            let found =
+                catalog.products_of_collection.read((sees, page.clone()), ids.clone(), statements).await?;
+            let pages = ids.into_iter().map(|id| ((id, page.clone()), found.get(&id).cloned().flatten()));
+            Ok::<_, LoadError>(pages.collect::<Vec<_>>())
         }
-    }
-    Ok(found)
-}
-
-/// Handles that something may have: no database takes a NUL in a text.
-fn possible(mut handles: Vec<String>) -> Vec<String> {
-    handles.retain(|handle| !handle.contains('\0'));
-    handles
+    });
+    Ok(Arc::new(try_join_all(reads).await?.into_iter().flatten().collect()))
 }
 
 /// Rows by a key that each has alone.

@@ -163,6 +163,17 @@ impl Db {
         Ok(Conn::new(pooled, statements))
     }
 
+    /// The most connections that read at once.
+    #[must_use]
+    pub fn pool_size(&self) -> usize {
+        match &*self.0 {
+            #[cfg(feature = "postgres")]
+            Pools::Postgres { pool } => pool.status().max_size,
+            #[cfg(feature = "sqlite")]
+            Pools::Sqlite { readers, .. } => readers.status().max_size,
+        }
+    }
+
     /// Sees that the database answers.
     ///
     /// # Errors

@@ -15,6 +15,11 @@ impl Statements {
     pub fn count(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// Counts statements that were sent for several operations at once.
+    pub fn add(&self, count: u32) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
 }
 
 /// Listens to one connection while an operation holds it.

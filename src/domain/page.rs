@@ -48,6 +48,13 @@ pub struct Page<T> {
     pub has_next: bool,
 }
 
+/// A page with nothing on it, of a list with nothing in it.
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), has_previous: false, has_next: false }
+    }
+}
+
 impl<T> Page<T> {
     /// Makes a page of rows read in the request's direction, of which there may be one more than asked for.
     pub fn of_rows<C>(mut rows: Vec<T>, request: &PageRequest<C>) -> Self {

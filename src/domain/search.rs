@@ -52,7 +52,7 @@ pub fn parse(query: &str) -> Result<Search, SearchError> {
 }
 
 /// What a query asks for, and what in it was not understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Search {
     /// The products to keep.
     pub filter: Node,
@@ -64,7 +64,7 @@ pub struct Search {
 ///
 /// Kept simple while it is built: `And` and `Or` have at least two members, none of them `All` or
 /// of their own kind, and `Not` never holds another `Not`. `Not(All)` matches nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Node {
     /// Every product.
     All,
@@ -140,7 +140,7 @@ impl Node {
 }
 
 /// A test of one product field.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FieldTerm {
     /// One of the product's tags.
     Tag(ValueMatch),
@@ -173,7 +173,7 @@ pub enum FieldTerm {
 ///
 /// Values are as typed, without outer spaces; repositories compare them ignoring case and escape
 /// what is special to `LIKE`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ValueMatch {
     /// The field has a value.
     Exists,
@@ -184,7 +184,7 @@ pub enum ValueMatch {
 }
 
 /// The status of a product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// On sale.
     Active,
@@ -195,7 +195,7 @@ pub enum Status {
 }
 
 /// How a field's value relates to the given one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Comparator {
     /// `field:value` or `field:=value`
     Equal,
@@ -210,7 +210,7 @@ pub enum Comparator {
 }
 
 /// A part of the query that was not used as written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Warning {
     /// What kind of mistake it is.
     pub code: WarningCode,
@@ -221,7 +221,7 @@ pub struct Warning {
 }
 
 /// The kind of a [`Warning`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WarningCode {
     /// There is no such field; the term was searched as plain words.
     InvalidField,
@@ -241,7 +241,7 @@ impl WarningCode {
 }
 
 /// Why a query was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SearchError {
     /// More than [`MAX_CHARS`] characters.
     TooLong,

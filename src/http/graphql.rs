@@ -160,7 +160,7 @@ async fn run(
     let request_id = Arc::clone(&op.request_id);
     let hints = SearchHints::default();
     let turns = Turns::default();
-    let loaders = Loaders::new(&app.db, &op, &turns);
+    let loaders = Loaders::new(&app.db, &app.catalog_reads, &op, &turns);
     let operation = operation.data(op).data(loaders).data(BaseUrl(base_url)).data(hints.clone());
     // Unconstrained: tokio's budget would stop the resolvers of a long list in the middle, and `drive` would go on in vain.
     let executed =

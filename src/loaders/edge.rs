@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dataloader::BatchFn;
 use dataloader::cached::Loader;
@@ -17,13 +17,19 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::oneshot;
 
-use super::{Source, Turns};
+use super::{Source, Together, Turns};
 use crate::db::DbError;
 
 /// The error of a batch, for each of its keys.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(transparent)]
 pub struct LoadError(pub Arc<DbError>);
+
+impl From<DbError> for LoadError {
+    fn from(error: DbError) -> Self {
+        Self(Arc::new(error))
+    }
+}
 
 /// A loaded value, or the error of the batch it was to be loaded in.
 pub type Loaded<V> = Result<V, LoadError>;
@@ -37,8 +43,18 @@ where
     K: Eq + Hash + Clone + Debug + Send + Sync + 'static,
     V: Clone + Default + Send + Sync + 'static,
 {
-    loader: Loader<K, Loaded<V>, Batch<K, V>>,
+    read: Arc<Read<K, V>>,
     turns: Turns,
+    /// Made when it is first asked: most requests use few edges.
+    gathered: OnceLock<Gathered<K, V>>,
+}
+
+struct Gathered<K, V>
+where
+    K: Eq + Hash + Clone + Debug + Send + Sync + 'static,
+    V: Clone + Default + Send + Sync + 'static,
+{
+    loader: Loader<K, Loaded<V>, Batch<K, V>>,
     open: Arc<Mutex<Option<Gathering<K, V>>>>,
 }
 
@@ -50,18 +66,16 @@ struct Gathering<K, V> {
 
 type Results<K, V> = Shared<oneshot::Receiver<Arc<HashMap<K, Loaded<V>>>>>;
 
-type Read<K, V> = dyn Fn(Source, Vec<K>) -> BoxFuture<'static, Result<HashMap<K, V>, DbError>> + Send + Sync;
+type Read<K, V> = dyn Fn(Vec<K>) -> BoxFuture<'static, Loaded<Arc<HashMap<K, V>>>> + Send + Sync;
 
-struct Batch<K, V> {
-    source: Source,
-    read: Box<Read<K, V>>,
-}
+struct Batch<K, V>(Arc<Read<K, V>>);
 
 impl<K, V> Edge<K, V>
 where
     K: Eq + Hash + Clone + Debug + Send + Sync + 'static,
     V: Clone + Default + Send + Sync + 'static,
 {
+    /// An edge whose batches are read for this request alone.
     pub(super) fn new<F>(
         turns: &Turns,
         source: &Source,
@@ -70,13 +84,36 @@ where
     where
         F: Future<Output = Result<HashMap<K, V>, DbError>> + Send + 'static,
     {
-        let read = move |source, keys| -> BoxFuture<'static, _> { Box::pin(read(source, keys)) };
-        let batch = Batch { source: source.clone(), read: Box::new(read) };
-        Self {
-            loader: Loader::new(batch).with_max_batch_size(MAX_BATCH).with_yield_count(0),
-            turns: turns.clone(),
-            open: Arc::default(),
-        }
+        let source = source.clone();
+        Self::reading(turns, move |keys| {
+            let found = read(source.clone(), keys);
+            async move { found.await.map(Arc::new).map_err(LoadError::from) }.boxed()
+        })
+    }
+
+    /// An edge whose batches are read together with those of other requests.
+    pub(super) fn together<L>(
+        turns: &Turns,
+        source: &Source,
+        together: &Arc<Together<L, K, V>>,
+        lane: L,
+    ) -> Self
+    where
+        L: Eq + Hash + Clone + Send + Sync + 'static,
+    {
+        let (together, statements) = (Arc::clone(together), source.statements.clone());
+        Self::reading(turns, move |keys| {
+            let (together, lane, statements) = (Arc::clone(&together), lane.clone(), statements.clone());
+            async move { together.read(lane, keys, &statements).await }.boxed()
+        })
+    }
+
+    /// An edge that is read in a way of its own.
+    pub(super) fn reading(
+        turns: &Turns,
+        read: impl Fn(Vec<K>) -> BoxFuture<'static, Loaded<Arc<HashMap<K, V>>>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { read: Arc::new(read), turns: turns.clone(), gathered: OnceLock::new() }
     }
 
     /// The value of a key, read together with the keys that others ask for at the same time.
@@ -84,22 +121,35 @@ where
     /// # Errors
     /// The error of the batch.
     pub async fn load(&self, key: K) -> Loaded<V> {
+        let gathered = self.gathered.get_or_init(|| Gathered {
+            loader: Loader::new(Batch(Arc::clone(&self.read)))
+                .with_max_batch_size(MAX_BATCH)
+                .with_yield_count(0),
+            open: Arc::default(),
+        });
         let result = {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            let gathering = open.get_or_insert_with(|| Gathering { keys: Vec::new(), result: self.gather() });
+            let mut open = gathered.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let gathering = open
+                .get_or_insert_with(|| Gathering { keys: Vec::new(), result: gathered.gather(&self.turns) });
             gathering.keys.push(key.clone());
             gathering.result.clone()
         };
         // Every key gets an answer below, so a missing one is a bug of the crate's or ours.
-        let missing = || Err(LoadError(Arc::new(DbError::corrupt(format!("no answer for {key:?}")))));
+        let missing = || Err(DbError::corrupt(format!("no answer for {key:?}")).into());
         result.await.ok().and_then(|found| found.get(&key).cloned()).unwrap_or_else(missing)
     }
+}
 
+impl<K, V> Gathered<K, V>
+where
+    K: Eq + Hash + Clone + Debug + Send + Sync + 'static,
+    V: Clone + Default + Send + Sync + 'static,
+{
     /// The result of a batch whose keys are still coming.
-    fn gather(&self) -> Results<K, V> {
+    fn gather(&self, turns: &Turns) -> Results<K, V> {
         let (send, result) = oneshot::channel();
         let (loader, open) = (self.loader.clone(), Arc::clone(&self.open));
-        self.turns.enqueue(Box::pin(async move {
+        turns.enqueue(Box::pin(async move {
             let gathered = open.lock().unwrap_or_else(PoisonError::into_inner).take();
             let keys = gathered.map(|gathering| gathering.keys).unwrap_or_default();
             let found = loader.try_load_many(keys).await.unwrap_or_default();
@@ -116,14 +166,11 @@ where
     V: Clone + Default + Send + Sync + 'static,
 {
     async fn load(&mut self, keys: &[K]) -> HashMap<K, Loaded<V>> {
-        match (self.read)(self.source.clone(), keys.to_vec()).await {
-            Ok(mut found) => {
-                keys.iter().map(|key| (key.clone(), Ok(found.remove(key).unwrap_or_default()))).collect()
-            }
-            Err(error) => {
-                let error = LoadError(Arc::new(error));
-                keys.iter().map(|key| (key.clone(), Err(error.clone()))).collect()
-            }
-        }
+        let found = (self.0)(keys.to_vec()).await;
+        let value = |key: &K| match &found {
+            Ok(found) => Ok(found.get(key).cloned().unwrap_or_default()),
+            Err(error) => Err(error.clone()),
+        };
+        keys.iter().map(|key| (key.clone(), value(key))).collect()
     }
 }

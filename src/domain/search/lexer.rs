@@ -7,7 +7,7 @@ use std::str::Chars;
 use super::{Comparator, MAX_TERMS, SearchError};
 
 /// One piece of a query.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Token<'a> {
     And,
     Or,
@@ -18,7 +18,7 @@ pub(super) enum Token<'a> {
 }
 
 /// Something to look for, as written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Term<'a> {
     /// The term's piece of the query.
     pub source: &'a str,
@@ -31,7 +31,7 @@ pub(super) struct Term<'a> {
 }
 
 /// One value of a term.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Value {
     /// The value without quotes, escapes and the final star.
     pub text: String,

@@ -61,7 +61,7 @@ fn is_word_char(c: char) -> bool {
 }
 
 /// Words to look for; there is always at least one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TextMatch {
     words: Vec<String>,
     phrase: bool,
@@ -125,7 +125,7 @@ impl TextMatch {
 }
 
 /// Words of which at least one must occur; there is always at least one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AnyWord(Vec<String>);
 
 /// Makes a match for products that have any of these words, as recommendations need it; `None` when

@@ -156,7 +156,7 @@ impl CatalogQuery {
         let query = ProductQuery { query, sort, reverse, request };
         let found = ctx.services().catalog.products(ctx.op(), &query).await?;
         ctx.search_hints().note(ctx, &found.warnings);
-        let page = found.products.map(|(row, key)| (Product(row), key));
+        let page = Page::clone(&found.products).map(|(row, key)| (Product(row), key));
         Ok(InOrder(ProductConnection(Items::new(list, page, |product| product.0.id.uuid()))))
     }
 

@@ -44,7 +44,7 @@ pub enum ProductSort {
 }
 
 /// Which products, in which order.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ProductList {
     /// Which may be seen at all.
     pub visibility: Visibility,

@@ -7,7 +7,7 @@ use crate::db::Db;
 use crate::domain::page::{Cursor, CursorKey, Page, PageRequest};
 use crate::domain::search::{self, Node, Warning};
 use crate::error::Error;
-use crate::loaders::{Collection, Product, ProductPage, ProductSort, visibility};
+use crate::loaders::{CatalogReads, Collection, LoadError, Product, ProductPage, ProductSort, visibility};
 use crate::repositories::collections::{self, CollectionSort};
 use crate::repositories::products::{self, ProductList};
 use crate::services::Shop;
@@ -15,6 +15,7 @@ use crate::services::Shop;
 /// Reads lists of products and collections.
 pub struct Catalog {
     db: Db,
+    reads: Arc<CatalogReads>,
     shop: Arc<Shop>,
 }
 
@@ -35,7 +36,7 @@ pub struct ProductQuery {
 #[derive(Debug)]
 pub struct Visible {
     /// The page.
-    pub products: ProductPage,
+    pub products: Arc<ProductPage>,
     /// What was ignored.
     pub warnings: Vec<Warning>,
 }
@@ -43,8 +44,8 @@ pub struct Visible {
 impl Catalog {
     /// The service over a database.
     #[must_use]
-    pub fn new(db: Db, shop: Arc<Shop>) -> Self {
-        Self { db, shop }
+    pub fn new(db: Db, reads: Arc<CatalogReads>, shop: Arc<Shop>) -> Self {
+        Self { db, reads, shop }
     }
 
     /// A page of the products the actor may see.
@@ -68,9 +69,10 @@ impl Catalog {
             sort: query.sort,
             reverse: query.reverse,
         };
-        let mut conn = self.db.read(&op.statements).await?;
-        let page = products::page(&mut conn, &list, &query.request).await?;
-        Ok(Visible { products: page.map(|(product, key)| (Arc::new(product), key)), warnings })
+        let read = self.reads.pages.read((list, query.request.clone()), [()], &op.statements).await;
+        let pages = read.map_err(|LoadError(error)| error)?;
+        let products = pages.get(&()).map(Arc::clone).unwrap_or_default();
+        Ok(Visible { products, warnings })
     }
 
     /// Up to ten products that a product can be shown beside, best first: those that share its type, tags and title's words.

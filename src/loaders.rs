@@ -3,6 +3,7 @@
 //! Resolvers call them; one [`Loaders`] lives as long as its request, and so caches nothing longer. What an actor may not
 //! see, no loader gives: visibility is decided here once, from the context.
 
+mod awaited;
 mod catalog;
 mod edge;
 mod together;

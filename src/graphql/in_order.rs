@@ -81,8 +81,8 @@ fn resolve<'a, T: ContainerType>(
     fields: Vec<&'a Positioned<Field>>,
 ) -> Pin<Box<dyn Future<Output = Value> + Send + 'a>> {
     Box::pin(async move {
-        // In the fields' order; one that waits is `None` until its answer comes.
-        let mut answers = Vec::with_capacity(fields.len());
+        // In the fields' order: what waits is null until its answer comes.
+        let mut answer = IndexMap::with_capacity(fields.len());
         let mut waiting = Vec::new();
         let work = |field| {
             let ctx = ctx.clone();
@@ -90,9 +90,10 @@ fn resolve<'a, T: ContainerType>(
         };
         // A field that was ready leaves its place in memory to the next one.
         let mut place = None;
-        for field in &fields {
+        for field in fields {
+            let name = &field.node.response_key().node;
             if field.node.name.node == "__typename" {
-                answers.push(Some(Ok(Some(Value::String(object.introspection_type_name().into_owned())))));
+                insert(&mut answer, name, Value::String(object.introspection_type_name().into_owned()));
                 continue;
             }
             let mut resolving = match place.take() {
@@ -100,41 +101,29 @@ fn resolve<'a, T: ContainerType>(
                 Some(place) => refill(place, work(field)),
             };
             match futures_util::poll!(resolving.as_mut()) {
-                Poll::Ready(answer) => {
-                    answers.push(Some(answer));
+                Poll::Ready(resolved) => {
+                    put(ctx, &mut answer, name, resolved);
                     place = Some(resolving);
                 }
                 Poll::Pending => {
-                    waiting.push((answers.len(), resolving));
-                    answers.push(None);
+                    insert(&mut answer, name, Value::Null);
+                    waiting.push((name, resolving));
                 }
             }
         }
         drop(place);
         std::future::poll_fn(|context| {
-            waiting.retain_mut(|(at, resolving)| match resolving.as_mut().poll(context) {
+            waiting.retain_mut(|(name, resolving)| match resolving.as_mut().poll(context) {
                 Poll::Pending => true,
-                Poll::Ready(answer) => {
-                    if let Some(place) = answers.get_mut(*at) {
-                        *place = Some(answer);
-                    }
+                Poll::Ready(resolved) => {
+                    put(ctx, &mut answer, name, resolved);
                     false
                 }
             });
             if waiting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        let mut object = IndexMap::with_capacity(fields.len());
-        for (field, answer) in fields.into_iter().zip(answers) {
-            match answer {
-                Some(Ok(value)) => {
-                    insert(&mut object, field.node.response_key().node.clone(), value.unwrap_or_default());
-                }
-                Some(Err(error)) => ctx.add_error(error),
-                None => {}
-            }
-        }
-        if object.is_empty() { Value::Null } else { Value::Object(object) }
+        if answer.is_empty() { Value::Null } else { Value::Object(answer) }
     })
 }
 
@@ -143,9 +132,25 @@ fn refill<F>(mut place: Pin<Box<F>>, work: F) -> Pin<Box<F>> {
     place
 }
 
+/// Puts what a field resolved to into an object. A field that may not be null and could not be resolved leaves its object.
+fn put(
+    ctx: &ContextSelectionSet<'_>,
+    object: &mut IndexMap<Name, Value>,
+    name: &Name,
+    resolved: ServerResult<Option<Value>>,
+) {
+    match resolved {
+        Ok(value) => insert(object, name, value.unwrap_or_default()),
+        Err(error) => {
+            object.shift_remove(name);
+            ctx.add_error(error);
+        }
+    }
+}
+
 /// Puts a field into an object; one that was selected twice gets the selections of both.
-fn insert(object: &mut IndexMap<Name, Value>, name: Name, value: Value) {
-    match object.entry(name) {
+fn insert(object: &mut IndexMap<Name, Value>, name: &Name, value: Value) {
+    match object.entry(name.clone()) {
         Entry::Vacant(entry) => {
             entry.insert(value);
         }
@@ -156,11 +161,12 @@ fn insert(object: &mut IndexMap<Name, Value>, name: Name, value: Value) {
 fn merge(known: &mut Value, more: Value) {
     match (known, more) {
         (Value::Object(known), Value::Object(more)) => {
-            more.into_iter().for_each(|(name, value)| insert(known, name, value));
+            more.into_iter().for_each(|(name, value)| insert(known, &name, value));
         }
         (Value::List(known), Value::List(more)) => {
             known.iter_mut().zip(more).for_each(|(known, more)| merge(known, more));
         }
+        (known @ Value::Null, more) => *known = more,
         _ => {}
     }
 }

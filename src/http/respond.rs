@@ -6,6 +6,9 @@ use poem::{IntoResponse, Response};
 
 use crate::error::ErrorCode;
 
+/// The room an answer is given at first: few need more.
+const USUAL_BYTES: usize = 16 * 1024;
+
 /// A GraphQL answer to a request that was not executed, with the status of its error.
 pub fn graphql(response: &GraphQlResponse, code: ErrorCode) -> Response {
     json(code.table().1, response)
@@ -13,8 +16,9 @@ pub fn graphql(response: &GraphQlResponse, code: ErrorCode) -> Response {
 
 /// A JSON document.
 pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => {
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    match serde_json::to_writer(&mut bytes, body) {
+        Ok(()) => {
             Response::builder().status(status).header(header::CONTENT_TYPE, "application/json").body(bytes)
         }
         Err(error) => {

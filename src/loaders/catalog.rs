@@ -15,25 +15,32 @@ use crate::repositories::{Visibility, images, inventory, variants};
 /// The catalogue's reads; one for the process. What each gives is told at the edge of the same name in
 /// [`Loaders`](super::Loaders). Where it depends on who may see what, that is the lane.
 pub struct CatalogReads {
-    pub(super) products: Arc<Together<Visibility, ProductId, Option<Arc<Product>>>>,
-    pub(super) products_by_handle: Arc<Together<Visibility, String, Option<Arc<Product>>>>,
-    pub(super) tags: Arc<Together<(), ProductId, Arc<[String]>>>,
-    pub(super) images: Arc<Together<(), ImageId, Option<Arc<Image>>>>,
-    pub(super) images_of_product: Arc<Together<(), ProductId, Arc<[Arc<Image>]>>>,
-    pub(super) variants: Arc<Together<(), VariantId, Option<Arc<Variant>>>>,
-    pub(super) variants_of_product: Arc<Together<(), ProductId, Arc<[Arc<Variant>]>>>,
-    pub(super) levels_of_variant: Arc<Together<(), VariantId, Arc<[(InventoryLevel, bool)]>>>,
-    pub(super) collections: Arc<Together<(), CollectionId, Option<Arc<Collection>>>>,
-    pub(super) collections_by_handle: Arc<Together<(), String, Option<Arc<Collection>>>>,
-    pub(super) collections_of_product: Arc<Together<(), ProductId, Arc<[Arc<Collection>]>>>,
-    pub(super) products_of_collection:
-        Arc<Together<PageOfCollections, CollectionId, Option<Arc<ProductPage>>>>,
+    pub(super) products: Reads<Visibility, ProductId, One<Product>>,
+    pub(super) products_by_handle: Reads<Visibility, String, One<Product>>,
+    pub(super) tags: Reads<(), ProductId, Many<String>>,
+    pub(super) images: Reads<(), ImageId, One<Image>>,
+    pub(super) images_of_product: Reads<(), ProductId, Many<Arc<Image>>>,
+    pub(super) variants: Reads<(), VariantId, One<Variant>>,
+    pub(super) variants_of_product: Reads<(), ProductId, Many<Arc<Variant>>>,
+    pub(super) levels_of_variant: Reads<(), VariantId, Many<(InventoryLevel, bool)>>,
+    pub(super) collections: Reads<(), CollectionId, One<Collection>>,
+    pub(super) collections_by_handle: Reads<(), String, One<Collection>>,
+    pub(super) collections_of_product: Reads<(), ProductId, Many<Arc<Collection>>>,
+    pub(super) products_of_collection: Reads<PageOfCollections, CollectionId, One<ProductPage>>,
     /// Pages of the list of products: those who ask for the same one at the same time share it.
-    pub pages: Arc<Together<(ProductList, PageRequest<Cursor>), (), Arc<ProductPage>>>,
+    pub pages: Reads<ListPage, (), Arc<ProductPage>>,
 }
 
+/// Reads of a kind: by lane and key.
+type Reads<L, K, V> = Arc<Together<L, K, V>>;
+/// What one key has.
+type One<V> = Option<Arc<V>>;
+/// What one key has several of.
+type Many<V> = Arc<[V]>;
+/// Which page of the list of products.
+type ListPage = (ProductList, PageRequest<Cursor>);
 /// Which page of collections, for whom.
-pub(super) type PageOfCollections = (Visibility, CollectionPage);
+type PageOfCollections = (Visibility, CollectionPage);
 
 impl CatalogReads {
     /// The reads of a database.

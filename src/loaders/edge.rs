@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use dataloader::BatchFn;
 use dataloader::cached::Loader;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
-use tokio::sync::oneshot;
+use futures_util::future::BoxFuture;
 
+use super::awaited::Awaited;
 use super::{Source, Together, Turns};
 use crate::db::DbError;
 
@@ -54,17 +54,27 @@ where
     K: Eq + Hash + Clone + Debug + Send + Sync + 'static,
     V: Clone + Default + Send + Sync + 'static,
 {
-    loader: Loader<K, Loaded<V>, Batch<K, V>>,
+    loader: Loader<Key<K>, Loaded<V>, Batch<K, V>>,
     open: Arc<Mutex<Option<Gathering<K, V>>>>,
+}
+
+/// A key that is not shown: the crate makes a message for each key it is asked for, whether or not it has an answer.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key<K>(K);
+
+impl<K> Debug for Key<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a key")
+    }
 }
 
 /// Keys of a batch that is not read yet, and the result that all of them wait for.
 struct Gathering<K, V> {
-    keys: Vec<K>,
+    keys: Vec<Key<K>>,
     result: Results<K, V>,
 }
 
-type Results<K, V> = Shared<oneshot::Receiver<Arc<HashMap<K, Loaded<V>>>>>;
+type Results<K, V> = Awaited<HashMap<Key<K>, Loaded<V>>>;
 
 type Read<K, V> = dyn Fn(Vec<K>) -> BoxFuture<'static, Loaded<Arc<HashMap<K, V>>>> + Send + Sync;
 
@@ -131,12 +141,13 @@ where
             let mut open = gathered.open.lock().unwrap_or_else(PoisonError::into_inner);
             let gathering = open
                 .get_or_insert_with(|| Gathering { keys: Vec::new(), result: gathered.gather(&self.turns) });
-            gathering.keys.push(key.clone());
+            gathering.keys.push(Key(key.clone()));
             gathering.result.clone()
         };
         // Every key gets an answer below, so a missing one is a bug of the crate's or ours.
-        let missing = || Err(DbError::corrupt(format!("no answer for {key:?}")).into());
-        result.await.ok().and_then(|found| found.get(&key).cloned()).unwrap_or_else(missing)
+        let missing = |Key(key)| Err(DbError::corrupt(format!("no answer for {key:?}")).into());
+        let key = Key(key);
+        result.get().await.get(&key).cloned().unwrap_or_else(|| missing(key))
     }
 }
 
@@ -147,27 +158,25 @@ where
 {
     /// The result of a batch whose keys are still coming.
     fn gather(&self, turns: &Turns) -> Results<K, V> {
-        let (send, result) = oneshot::channel();
-        let (loader, open) = (self.loader.clone(), Arc::clone(&self.open));
+        let result = Awaited::default();
+        let (loader, open, answer) = (self.loader.clone(), Arc::clone(&self.open), result.clone());
         turns.enqueue(Box::pin(async move {
             let gathered = open.lock().unwrap_or_else(PoisonError::into_inner).take();
             let keys = gathered.map(|gathering| gathering.keys).unwrap_or_default();
-            let found = loader.try_load_many(keys).await.unwrap_or_default();
-            // Nobody may want it any more.
-            let _unwanted = send.send(Arc::new(found));
+            answer.give(loader.try_load_many(keys).await.unwrap_or_default());
         }));
-        result.shared()
+        result
     }
 }
 
-impl<K, V> BatchFn<K, Loaded<V>> for Batch<K, V>
+impl<K, V> BatchFn<Key<K>, Loaded<V>> for Batch<K, V>
 where
     K: Eq + Hash + Clone + Debug + Send + Sync + 'static,
     V: Clone + Default + Send + Sync + 'static,
 {
-    async fn load(&mut self, keys: &[K]) -> HashMap<K, Loaded<V>> {
-        let found = (self.0)(keys.to_vec()).await;
-        let value = |key: &K| match &found {
+    async fn load(&mut self, keys: &[Key<K>]) -> HashMap<Key<K>, Loaded<V>> {
+        let found = (self.0)(keys.iter().map(|Key(key)| key.clone()).collect()).await;
+        let value = |Key(key): &Key<K>| match &found {
             Ok(found) => Ok(found.get(key).cloned().unwrap_or_default()),
             Err(error) => Err(error.clone()),
         };

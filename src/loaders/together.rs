@@ -163,7 +163,8 @@ fn end<L: Eq + Hash, K, V>(lanes: &mut HashMap<L, Lane<K, V>>, lane: &L) {
     }
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -5,7 +5,8 @@
 #   benches/catalogue.sh FILE.csv [SECONDS]                                      an SQLite shop
 #   DATABASE_URL=postgres://… benches/catalogue.sh FILE.csv [SECONDS]            a shop in an empty PostgreSQL database
 #
-# FILE.csv is a product CSV. Needs wrk, curl and python3. The server is the release build; it listens on loopback and ends
+# First every client asks for the same page; then all pages of the catalogue are asked for in turn, so that no two requests that meet
+# are alike. FILE.csv is a product CSV. Needs wrk, curl and python3. The server is the release build; it listens on loopback and ends
 # with the script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,9 +21,9 @@ trap 'kill $server 2>/dev/null; wait $server 2>/dev/null || true; rm -rf "$work"
 url=http://127.0.0.1:$PORT
 curl -s --retry 50 --retry-delay 0 --retry-connrefused -o /dev/null "$url/health"
 
-python3 - "$url" "$work/page.lua" <<'PYTHON'
+python3 - "$url" "$work" <<'PYTHON'
 import json, sys, urllib.request
-url, lua = sys.argv[1:]
+url, work = sys.argv[1:]
 def send(query, variables):
     body = json.dumps({"query": query, "variables": variables}).encode()
     headers = {"content-type": "application/json", "authorization": "Bearer benchmark"}
@@ -33,9 +34,22 @@ for title, column, relation, condition in [("Bags", "TYPE", "EQUALS", "Bag"), ("
         ("Red", "TITLE", "CONTAINS", "red"), ("Sets", "TITLE", "STARTS_WITH", "set"), ("All", "VARIANT_PRICE", "GREATER_THAN", "0")]:
     rules = {"appliedDisjunctively": False, "rules": [{"column": column, "relation": relation, "condition": condition}]}
     send(create, {"c": {"title": title, "ruleSet": rules}})
-body = json.dumps({"query": open("benches/catalogue_page.graphql").read(), "variables": {"first": 20}})
-with open(lua, "w") as f:
-    f.write(f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = {json.dumps(body)}\n')
+page = open("benches/catalogue_page.graphql").read()
+bodies, after = [], None
+while True:
+    variables = {"first": 20, "after": after}
+    bodies.append(json.dumps({"query": page, "variables": variables}))
+    info = send(page, variables)["data"]["products"]["pageInfo"]
+    if not info["hasNextPage"]:
+        break
+    after = info["endCursor"]
+for name, these in [("one", bodies[:1]), ("all", bodies)]:
+    with open(f"{work}/{name}.lua", "w") as f:
+        f.write('wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nlocal requests, at = {}, 0\n')
+        f.write("function init()\n")
+        for body in these:
+            f.write(f"  requests[#requests + 1] = wrk.format(nil, nil, nil, {json.dumps(body)})\n")
+        f.write("end\nfunction request()\n  at = at % #requests + 1\n  return requests[at]\nend\n")
 PYTHON
 
 # Ticks of 10 ms that the server and, where there is one, the local PostgreSQL have used.
@@ -43,9 +57,13 @@ ticks() {
     for pid in $server $(pgrep -x postgres || true); do awk '{ print $14 + $15 }' "/proc/$pid/stat" 2>/dev/null || true; done |
         awk '{ sum += $1 } END { print sum }'
 }
-wrk -t1 -c16 -d2 -s "$work/page.lua" "$url/graphql" >/dev/null
-before=$(ticks)
-wrk -t1 -c16 -d"$seconds" --latency -s "$work/page.lua" "$url/graphql" | tee "$work/wrk"
-after=$(ticks)
-awk -v ticks=$((after - before)) '/requests in/ { printf "CPU: %.3f ms a request, server and database together\n", ticks * 10 / $1 }' "$work/wrk"
-awk '/VmRSS/ { printf "memory: %.0f MB resident\n", $2 / 1024 }' "/proc/$server/status"
+wrk -t1 -c16 -d2 -s "$work/all.lua" "$url/graphql" >/dev/null
+for pages in one all; do
+    before=$(ticks)
+    wrk -t1 -c16 -d"$seconds" --latency -s "$work/$pages.lua" "$url/graphql" >"$work/wrk"
+    after=$(ticks)
+    printf '\n%s of the pages:\n' "$pages"
+    grep -E "50%|99%|Requests/sec|Non-2xx" "$work/wrk"
+    awk -v ticks=$((after - before)) '/requests in/ { printf "CPU: %.3f ms a request, server and database together\n", ticks * 10 / $1 }' "$work/wrk"
+done
+awk '/VmRSS/ { printf "\nmemory: %.0f MB resident\n", $2 / 1024 }' "/proc/$server/status"

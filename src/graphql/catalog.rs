@@ -51,7 +51,9 @@ fn truncated(text: &str, at: Option<i32>) -> String {
     const ELLIPSIS: &str = "...";
     let Some(room) = limit.checked_sub(ELLIPSIS.len()) else { return text.chars().take(limit).collect() };
     let cut: String = text.chars().take(room).collect();
-    let at_word = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
+    let ends_a_word = text.chars().nth(room).is_some_and(char::is_whitespace);
+    let at_word =
+        if ends_a_word { &cut } else { cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words) };
     format!("{at_word}{ELLIPSIS}")
 }
 

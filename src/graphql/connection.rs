@@ -50,6 +50,16 @@ impl PageArgs {
     }
 }
 
+/// The limit of a list that has no cursors.
+///
+/// # Errors
+/// [`Error::BadInput`] says what it may be.
+pub fn limit(first: i32) -> Result<usize, Error> {
+    usize::try_from(first).ok().filter(|limit| *limit <= MAX_PAGE_SIZE).ok_or_else(|| {
+        Error::BadInput(format!("`first` must be a number from 0 to {MAX_PAGE_SIZE}, not {first}"))
+    })
+}
+
 /// Where a page stands in its list.
 #[derive(SimpleObject)]
 pub struct PageInfo {

@@ -14,7 +14,7 @@ use crate::domain::catalog;
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::page::{CursorKey, KeyKind, Page};
 use crate::domain::permission::Permission;
-use crate::graphql::connection::{Items, PageArgs};
+use crate::graphql::connection::{Items, PageArgs, limit};
 use crate::graphql::guard::{Requires, reads_products};
 use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
@@ -265,9 +265,9 @@ impl Product {
     async fn options(
         &self,
         #[graphql(desc = "The first so many; all of them without it.")] first: Option<i32>,
-    ) -> Vec<ProductOption> {
-        let limit = first.and_then(|first| usize::try_from(first).ok()).unwrap_or(usize::MAX);
-        ProductOption::all_of(&self.0).take(limit).collect()
+    ) -> Result<Vec<ProductOption>> {
+        let limit = first.map(limit).transpose()?.unwrap_or(usize::MAX);
+        Ok(ProductOption::all_of(&self.0).take(limit).collect())
     }
 
     /// Its first image.

@@ -6,9 +6,9 @@ use async_graphql::{Context, Enum, ID, Object, Result};
 
 use super::{Collection, CollectionConnection, Product, ProductConnection};
 use crate::domain::ids::{CollectionId, Id, ProductId};
-use crate::domain::page::{CursorKey, MAX_PAGE_SIZE, Page};
+use crate::domain::page::{CursorKey, Page};
 use crate::error::Error;
-use crate::graphql::connection::{Items, PageArgs, StringConnection};
+use crate::graphql::connection::{Items, PageArgs, StringConnection, limit};
 use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
@@ -90,14 +90,6 @@ async fn collection_by_handle(ctx: &Context<'_>, handle: String) -> Result<Optio
 
 fn one_of_id_and_handle() -> async_graphql::Error {
     Error::BadInput("give one of `id` and `handle`".to_owned()).into()
-}
-
-/// The limit of a list that has no cursor argument.
-fn limit(first: i32) -> Result<usize> {
-    let limit = usize::try_from(first).ok().filter(|limit| *limit <= MAX_PAGE_SIZE);
-    Ok(limit.ok_or_else(|| {
-        Error::BadInput(format!("`first` must be a number from 0 to {MAX_PAGE_SIZE}, not {first}"))
-    })?)
 }
 
 fn texts(list: &'static str, page: Page<String>) -> InOrder<StringConnection> {

@@ -266,6 +266,13 @@ async fn a_product_spans_the_prices_of_its_variants(app: TestApp) {
     assert_eq!(reply["product.compareAtPriceRange.maxVariantPrice.amount"], "0.00");
 }
 
+both!(options_are_not_asked_for_in_negative_numbers);
+async fn options_are_not_asked_for_in_negative_numbers(app: TestApp) {
+    app.create_product(json!({ "title": "Kettle" })).await;
+    let document = r#"{ product(handle: "kettle") { options(first: -1) { name } } }"#;
+    assert_eq!(app.anonymous().ask(document).await.code(), "BAD_USER_INPUT");
+}
+
 both!(a_description_is_plain_text_and_cut_to_a_length);
 async fn a_description_is_plain_text_and_cut_to_a_length(app: TestApp) {
     let html =
@@ -284,6 +291,8 @@ async fn a_description_is_plain_text_and_cut_to_a_length(app: TestApp) {
     let whole = reply["product.description"].as_str().unwrap();
     assert!(whole.starts_with("Größe & Form: rund") && !whole.contains(['<', '>']), "{whole}");
     assert!(whole.ends_with("zwei"), "{whole}");
+    // A word that just fits stays.
+    assert_eq!(reply["product.at16"], "Größe & Form:...");
     for at in 0..=40 {
         let cut = reply[&format!("product.at{at}")].as_str().unwrap();
         assert!(cut.chars().count() <= at, "{cut:?} is longer than {at}");

@@ -29,7 +29,7 @@ pub struct Config {
     pub cors: CorsOrigins,
     /// `BODY_LIMIT`: the largest request body, in bytes.
     pub body_limit: usize,
-    /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`: what a shop is made with at first start.
+    /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`, `SHOP_TAXES_INCLUDED`: what a shop is made with at first start.
     pub shop: NewShop,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
@@ -168,6 +168,10 @@ impl Config {
                 .map(|(code, _)| (*code).to_owned())
                 .ok_or("must be a two-letter country code such as GB".into())
         });
+        let taxes_included =
+            problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {
+                text.parse().map_err(|_| "must be true or false".to_owned())
+            });
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,
             Environment::Production => LogFormat::Json,
@@ -199,6 +203,7 @@ impl Config {
                         .unwrap_or("Mercato".to_owned()),
                     currency,
                     country,
+                    taxes_included,
                 },
                 log_format,
                 log_filter,

@@ -9,8 +9,8 @@ use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::graphql::{self, Schema};
 use crate::services::{
-    Catalog, Collections, Discounts, Inventory, Pricing, ProductExport, ProductImport, Products, Services,
-    Shipping, Shop, Taxes, Variants,
+    Carts, Catalog, Collections, Discounts, Inventory, Pricing, ProductExport, ProductImport, Products,
+    Services, Shipping, Shop, Taxes, Variants,
 };
 
 /// A shop that is ready to serve.
@@ -78,13 +78,15 @@ impl App {
         }
         let op = OpContext::system(Arc::clone(&parts.clock));
         let shop = Arc::new(Shop::load_or_make(&db, &op, &config.shop).await?);
+        let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
             inventory: Inventory::new(db.clone()),
-            pricing: Pricing::new(Arc::clone(&shop)),
+            carts: Carts::new(db.clone(), Arc::clone(&pricing)),
+            pricing,
             discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
             taxes: Taxes::new(db.clone()),
             shipping: Shipping::new(db.clone(), Arc::clone(&shop)),

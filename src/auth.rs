@@ -2,7 +2,7 @@
 
 mod tokens;
 
-pub use tokens::{AdminToken, TokenError, Tokens};
+pub use tokens::{AdminToken, TokenError, Tokens, new_secret};
 
 use crate::domain::ids::CustomerId;
 use crate::domain::permission::Permission;

@@ -12,16 +12,19 @@ use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError, Statements};
+use crate::domain::cart::CartRef;
 use crate::domain::ids::{
-    CollectionId, DiscountId, ImageId, LocationId, ProductId, ShippingRateId, ShippingZoneId, TaxRateId,
-    VariantId,
+    CartId, CollectionId, CustomerId, DiscountId, ImageId, LocationId, ProductId, ShippingRateId,
+    ShippingZoneId, TaxRateId, VariantId,
 };
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
 use crate::repositories::{
-    Visibility, collections, discounts, images, inventory, locations, products, shipping, tax_rates, variants,
+    Visibility, carts, collections, discounts, images, inventory, locations, products, shipping, tax_rates,
+    variants,
 };
 
+pub use crate::repositories::carts::{Cart, CartLine};
 pub use crate::repositories::collections::Collection;
 pub use crate::repositories::discounts::Discount;
 pub use crate::repositories::images::Image;
@@ -64,6 +67,10 @@ pub struct Loaders {
     pub collections_of_product: Edge<ProductId, Arc<[Arc<Collection>]>>,
     /// A page of a collection's products that the actor may see.
     pub products_of_collection: Edge<(CollectionId, CollectionPage), Option<Arc<ProductPage>>>,
+    /// Carts that the actor may see, by id and token.
+    pub carts: Edge<CartRef, Option<Arc<Cart>>>,
+    /// A cart's lines, in order.
+    pub lines_of_cart: Edge<CartId, Arc<[CartLine]>>,
     /// Locations, by id.
     pub locations: Edge<LocationId, Option<Arc<Location>>>,
     /// Discounts, by id.
@@ -84,6 +91,7 @@ struct Source {
     db: Db,
     statements: Statements,
     visibility: Visibility,
+    customer: Option<CustomerId>,
 }
 
 impl Source {
@@ -102,7 +110,12 @@ impl Loaders {
     /// The loaders of one request, or of one event of a subscription, which `turns` drives.
     #[must_use]
     pub fn new(db: &Db, op: &OpContext, turns: &Turns) -> Self {
-        let source = Source { db: db.clone(), statements: op.statements.clone(), visibility: visibility(op) };
+        let source = Source {
+            db: db.clone(),
+            statements: op.statements.clone(),
+            visibility: visibility(op),
+            customer: op.actor.customer(),
+        };
         Self {
             products: Edge::new(turns, &source, |source: Source, ids| async move {
                 let rows = products::by_ids(&mut source.conn().await?, source.visibility, &ids).await?;
@@ -154,6 +167,11 @@ impl Loaders {
                 Ok(grouped(rows))
             }),
             products_of_collection: Edge::new(turns, &source, products_of_collections),
+            carts: Edge::new(turns, &source, open_carts),
+            lines_of_cart: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = carts::lines(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|line| (line.cart_id, line))))
+            }),
             locations: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(locations::by_ids(&mut source.conn().await?, &ids).await?, |location| location.id))
             }),
@@ -197,6 +215,21 @@ async fn products_of_collections(
         }
     }
     Ok(found)
+}
+
+/// Reads carts, and gives those that the actor knows the token of and that are nobody else's.
+async fn open_carts(
+    source: Source,
+    keys: Vec<CartRef>,
+) -> Result<HashMap<CartRef, Option<Arc<Cart>>>, DbError> {
+    let ids: Vec<CartId> = keys.iter().map(|key| key.id).collect();
+    let rows = carts::by_ids(&mut source.conn().await?, &ids).await?;
+    let rows: HashMap<CartId, Arc<Cart>> = rows.into_iter().map(|row| (row.id, Arc::new(row))).collect();
+    let open = |key: CartRef| {
+        let row = rows.get(&key.id).filter(|row| row.is_open_to(&key.token, source.customer)).cloned();
+        (key, row)
+    };
+    Ok(keys.into_iter().map(open).collect())
 }
 
 /// Handles that something may have: no database takes a NUL in a text.

@@ -5,6 +5,7 @@
 //! the outside world.
 
 pub mod address;
+pub mod cart;
 pub mod catalog;
 pub mod demo;
 pub mod discounts;
@@ -19,6 +20,7 @@ pub mod shop;
 pub mod taxes;
 mod validate;
 
+pub use cart::Carts;
 pub use catalog::{Catalog, Collections, Products, Variants};
 pub use discounts::Discounts;
 pub use inventory::Inventory;
@@ -28,6 +30,8 @@ pub use product_import::ProductImport;
 pub use shipping::Shipping;
 pub use shop::Shop;
 pub use taxes::Taxes;
+
+use std::sync::Arc;
 
 /// All services, for resolvers to pick from the request's context.
 pub struct Services {
@@ -42,13 +46,15 @@ pub struct Services {
     /// Stock and locations.
     pub inventory: Inventory,
     /// What baskets cost.
-    pub pricing: Pricing,
+    pub pricing: Arc<Pricing>,
     /// Writes of discounts.
     pub discounts: Discounts,
     /// Writes of tax rates.
     pub taxes: Taxes,
     /// Writes of shipping zones and rates.
     pub shipping: Shipping,
+    /// Carts.
+    pub carts: Carts,
 }
 
 /// Sets a field that a patch names, and leaves others as they are.

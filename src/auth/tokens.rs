@@ -76,7 +76,7 @@ impl AdminToken {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
         }
-        let token = random_token()?;
+        let token = new_secret()?;
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -100,8 +100,11 @@ impl AdminToken {
     }
 }
 
-/// A token nobody can guess.
-fn random_token() -> Result<String, TokenError> {
+/// A secret nobody can guess, as hexadecimal digits.
+///
+/// # Errors
+/// [`TokenError::Random`] when the system gives no random bytes.
+pub fn new_secret() -> Result<String, TokenError> {
     let mut bytes = [0_u8; TOKEN_BYTES];
     getrandom::fill(&mut bytes).map_err(TokenError::Random)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

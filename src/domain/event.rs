@@ -3,10 +3,12 @@
 //!
 //! The table below is all of them; their payloads stand in a file an area.
 
+mod cart;
 mod catalog;
 mod inventory;
 mod pricing;
 
+pub use cart::CartEvent;
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
 pub use inventory::{InventoryEvent, LocationEvent};
 pub use pricing::{DiscountEvent, ShippingRateEvent, ShippingZoneEvent, TaxRateEvent};
@@ -98,6 +100,10 @@ events! {
     ShippingRateUpdated(ShippingRateEvent) = "shipping_rate.updated" of shipping_rate_id;
     /// A shipping rate was deleted.
     ShippingRateDeleted(ShippingRateEvent) = "shipping_rate.deleted" of shipping_rate_id;
+    /// A cart was made.
+    CartCreated(CartEvent) = "cart.created" of cart_id;
+    /// A cart or one of its lines changed.
+    CartUpdated(CartEvent) = "cart.updated" of cart_id;
 }
 
 impl Event {

@@ -28,6 +28,11 @@ impl MailingAddress {
         Self { id, address: Arc::new(address.clone()) }
     }
 
+    /// What it is made of.
+    pub fn parts(&self) -> &Address {
+        &self.address
+    }
+
     fn country_name(&self) -> Option<&'static str> {
         let code = self.address.country.as_deref()?;
         COUNTRIES.iter().find(|(known, _)| *known == code).map(|(_, name)| *name)
@@ -91,7 +96,7 @@ impl MailingAddress {
     }
 
     /// The address in lines, as it would be written on a letter.
-    async fn formatted(
+    pub async fn formatted(
         &self,
         #[graphql(default = false, desc = "Whether the person's name is a line.")] with_name: bool,
         #[graphql(default = true, desc = "Whether the company is a line.")] with_company: bool,
@@ -111,7 +116,7 @@ impl MailingAddress {
     }
 
     /// City, province and country in one line.
-    async fn formatted_area(&self) -> Option<String> {
+    pub async fn formatted_area(&self) -> Option<String> {
         let parts = [self.address.city.as_deref(), self.address.province.as_deref(), self.country_name()];
         let area = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
         (!area.is_empty()).then_some(area)
@@ -133,7 +138,7 @@ impl MailingAddress {
     }
 
     /// The person's full name.
-    async fn name(&self) -> Option<String> {
+    pub async fn name(&self) -> Option<String> {
         self.full_name()
     }
 

@@ -12,16 +12,24 @@ use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError, Statements};
-use crate::domain::ids::{CollectionId, ImageId, LocationId, ProductId, VariantId};
+use crate::domain::ids::{CollectionId, CustomerId, ImageId, LocationId, ProductId, StaffId, VariantId};
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
-use crate::repositories::{Visibility, collections, images, inventory, locations, products, variants};
+use crate::repositories::{
+    Visibility, collections, customer_addresses, customers, images, inventory, locations, products, roles,
+    staff, variants,
+};
 
+pub use crate::repositories::api_keys::ApiKey;
 pub use crate::repositories::collections::Collection;
+pub use crate::repositories::customer_addresses::CustomerAddress;
+pub use crate::repositories::customers::Customer;
 pub use crate::repositories::images::Image;
 pub use crate::repositories::inventory::InventoryLevel;
 pub use crate::repositories::locations::Location;
 pub use crate::repositories::products::{CollectionPage, Product, ProductSort};
+pub use crate::repositories::roles::Role;
+pub use crate::repositories::staff::StaffMember;
 pub use crate::repositories::variants::Variant;
 use edge::Edge;
 pub use edge::{LoadError, Loaded};
@@ -58,6 +66,14 @@ pub struct Loaders {
     pub products_of_collection: Edge<(CollectionId, CollectionPage), Option<Arc<ProductPage>>>,
     /// Locations, by id.
     pub locations: Edge<LocationId, Option<Arc<Location>>>,
+    /// Customers, by id, whoever may see them: who asks for one is to see to that.
+    pub customers: Edge<CustomerId, Option<Arc<Customer>>>,
+    /// A customer's addresses, in the order they were made.
+    pub addresses_of_customer: Edge<CustomerId, Arc<[Arc<CustomerAddress>]>>,
+    /// Members of staff, by id.
+    pub staff_members: Edge<StaffId, Option<Arc<StaffMember>>>,
+    /// A member's roles, by name.
+    pub roles_of_staff: Edge<StaffId, Arc<[Arc<Role>]>>,
 }
 
 /// What a batch reads from.
@@ -138,6 +154,20 @@ impl Loaders {
             products_of_collection: Edge::new(turns, &source, products_of_collections),
             locations: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(locations::by_ids(&mut source.conn().await?, &ids).await?, |location| location.id))
+            }),
+            customers: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(customers::by_ids(&mut source.conn().await?, &ids).await?, |customer| customer.id))
+            }),
+            addresses_of_customer: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = customer_addresses::by_customer_ids(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|address| (address.customer_id, Arc::new(address)))))
+            }),
+            staff_members: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(staff::by_ids(&mut source.conn().await?, &ids).await?, |member| member.id))
+            }),
+            roles_of_staff: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = roles::of_staff(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|(member, role)| (member, Arc::new(role)))))
             }),
         }
     }

@@ -3,7 +3,11 @@
 //!
 //! Loaders and services call them. They never open a transaction, take a pool, check a permission or append an event.
 
+pub mod api_keys;
 pub mod collections;
+pub mod customer_addresses;
+pub mod customer_tokens;
+pub mod customers;
 pub mod events;
 pub mod idempotency;
 pub mod images;
@@ -11,9 +15,13 @@ pub mod inventory;
 pub mod locations;
 pub mod orders;
 pub mod payments;
+pub mod privacy;
 pub mod products;
+pub mod refresh_tokens;
+pub mod roles;
 pub mod search;
 pub mod shops;
+pub mod staff;
 pub mod variants;
 
 /// Which products a read may see.

@@ -5,23 +5,34 @@
 //! the outside world.
 
 pub mod address;
+pub mod api_keys;
 pub mod catalog;
+mod credentials;
+pub mod customers;
 pub mod demo;
 mod idempotency;
 pub mod inventory;
 pub mod pricing;
+pub mod privacy;
 pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
+pub mod sessions;
 pub mod shop;
+pub mod staff;
 mod validate;
 
+pub use api_keys::ApiKeys;
 pub use catalog::{Catalog, Collections, Products, Variants};
+pub use customers::Customers;
 pub use inventory::Inventory;
 pub use pricing::Pricing;
+pub use privacy::Privacy;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
+pub use sessions::Sessions;
 pub use shop::Shop;
+pub use staff::Staff;
 
 /// All services, for resolvers to pick from the request's context.
 pub struct Services {
@@ -35,6 +46,14 @@ pub struct Services {
     pub collections: Collections,
     /// Stock and locations.
     pub inventory: Inventory,
+    /// Customers, their sign-in and their addresses.
+    pub customers: Customers,
+    /// What is held on customers.
+    pub privacy: Privacy,
+    /// Staff, their sign-in and their roles.
+    pub staff: Staff,
+    /// Keys of services.
+    pub api_keys: ApiKeys,
 }
 
 /// Sets a field that a patch names, and leaves others as they are.

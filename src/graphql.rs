@@ -7,6 +7,7 @@ mod address;
 mod catalog;
 mod codes;
 mod connection;
+mod customer;
 mod errors;
 mod guard;
 mod in_context;
@@ -16,6 +17,7 @@ mod node;
 mod request;
 mod scalars;
 mod shop;
+mod staff;
 
 pub use errors::{error_response, request_error};
 pub use in_context::{locale, operation};
@@ -39,16 +41,36 @@ pub type Schema = async_graphql::Schema<QueryRoot, Mutation, EmptySubscription>;
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
-pub struct QueryRoot(node::NodeQuery, shop::ShopQuery, catalog::CatalogQuery, inventory::InventoryQuery);
+pub struct QueryRoot(
+    node::NodeQuery,
+    shop::ShopQuery,
+    catalog::CatalogQuery,
+    inventory::InventoryQuery,
+    customer::CustomerQuery,
+    staff::StaffQuery,
+);
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
-#[graphql(visible = "guard::writes_anything")]
 pub struct Mutation(
     catalog::ProductMutation,
     catalog::VariantMutation,
     catalog::CollectionMutation,
     inventory::InventoryMutation,
+    AccountMutation,
+);
+
+/// What changes customers, staff and services. A root of its own: one flat merge of many types overflows.
+#[derive(MergedObject, Default)]
+pub struct AccountMutation(
+    customer::CustomerAccountMutation,
+    customer::CustomerSignInMutation,
+    customer::CustomerAddressMutation,
+    customer::CustomerPrivacyMutation,
+    staff::StaffSignInMutation,
+    staff::StaffMemberMutation,
+    staff::RoleMutation,
+    staff::ApiKeyMutation,
 );
 
 /// The schema over services.

@@ -12,6 +12,7 @@
     reason = "a test that fails panics"
 )]
 
+mod accounts;
 mod authz;
 mod catalog_read;
 mod catalog_write;
@@ -24,6 +25,7 @@ mod loaders;
 mod schema;
 mod search;
 mod smoke;
+mod staff;
 mod storefront;
 mod support;
 mod tidy;

@@ -144,6 +144,12 @@ pub enum UserErrorCode {
     Taken,
     /// A text is too long.
     TooLong,
+    /// A text is too short.
+    TooShort,
+    /// A token is none, or does not hold any more.
+    TokenInvalid,
+    /// The e-mail address and the password are not those of anybody.
+    UnidentifiedCustomer,
     /// There are too many items.
     TooMany,
     /// What an id names is not there.

@@ -9,6 +9,7 @@ mod cart;
 mod catalog;
 mod codes;
 mod connection;
+mod customer;
 mod discount;
 mod errors;
 mod guard;
@@ -20,6 +21,7 @@ mod request;
 mod scalars;
 mod shipping;
 mod shop;
+mod staff;
 mod tax;
 
 pub use errors::{error_response, request_error};
@@ -53,6 +55,8 @@ pub struct QueryRoot(
     tax::TaxQuery,
     shipping::ShippingQuery,
     cart::CartQuery,
+    customer::CustomerQuery,
+    staff::StaffQuery,
 );
 
 /// Everything that can be changed.
@@ -66,6 +70,20 @@ pub struct Mutation(
     tax::TaxMutation,
     shipping::ShippingMutation,
     cart::CartMutation,
+    AccountMutation,
+);
+
+/// What changes customers, staff and services. A root of its own: one flat merge of many types overflows.
+#[derive(MergedObject, Default)]
+pub struct AccountMutation(
+    customer::CustomerAccountMutation,
+    customer::CustomerSignInMutation,
+    customer::CustomerAddressMutation,
+    customer::CustomerPrivacyMutation,
+    staff::StaffSignInMutation,
+    staff::StaffMemberMutation,
+    staff::RoleMutation,
+    staff::ApiKeyMutation,
 );
 
 /// The schema over services.

@@ -15,23 +15,28 @@ use crate::db::{Conn, Db, DbError, Statements};
 use crate::domain::cart::CartRef;
 use crate::domain::ids::{
     CartId, CollectionId, CustomerId, DiscountId, ImageId, LocationId, ProductId, ShippingRateId,
-    ShippingZoneId, TaxRateId, VariantId,
+    ShippingZoneId, StaffId, TaxRateId, VariantId,
 };
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
 use crate::repositories::{
-    Visibility, carts, collections, discounts, images, inventory, locations, products, shipping, tax_rates,
-    variants,
+    Visibility, carts, collections, customer_addresses, customers, discounts, images, inventory, locations,
+    products, roles, shipping, staff, tax_rates, variants,
 };
 
+pub use crate::repositories::api_keys::ApiKey;
 pub use crate::repositories::carts::{Cart, CartLine};
 pub use crate::repositories::collections::Collection;
+pub use crate::repositories::customer_addresses::CustomerAddress;
+pub use crate::repositories::customers::Customer;
 pub use crate::repositories::discounts::Discount;
 pub use crate::repositories::images::Image;
 pub use crate::repositories::inventory::InventoryLevel;
 pub use crate::repositories::locations::Location;
 pub use crate::repositories::products::{CollectionPage, Product, ProductSort};
+pub use crate::repositories::roles::Role;
 pub use crate::repositories::shipping::{ShippingRate, ShippingZone};
+pub use crate::repositories::staff::StaffMember;
 pub use crate::repositories::tax_rates::TaxRate;
 pub use crate::repositories::variants::Variant;
 use edge::Edge;
@@ -83,6 +88,14 @@ pub struct Loaders {
     pub shipping_rates: Edge<ShippingRateId, Option<Arc<ShippingRate>>>,
     /// A shipping zone's rates, in order.
     pub rates_of_zone: Edge<ShippingZoneId, Arc<[Arc<ShippingRate>]>>,
+    /// Customers, by id, whoever may see them: who asks for one is to see to that.
+    pub customers: Edge<CustomerId, Option<Arc<Customer>>>,
+    /// A customer's addresses, in the order they were made.
+    pub addresses_of_customer: Edge<CustomerId, Arc<[Arc<CustomerAddress>]>>,
+    /// Members of staff, by id.
+    pub staff_members: Edge<StaffId, Option<Arc<StaffMember>>>,
+    /// A member's roles, by name.
+    pub roles_of_staff: Edge<StaffId, Arc<[Arc<Role>]>>,
 }
 
 /// What a batch reads from.
@@ -190,6 +203,20 @@ impl Loaders {
             rates_of_zone: Edge::new(turns, &source, |source: Source, ids| async move {
                 let rows = shipping::rates_of_zones(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|rate| (rate.zone_id, Arc::new(rate)))))
+            }),
+            customers: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(customers::by_ids(&mut source.conn().await?, &ids).await?, |customer| customer.id))
+            }),
+            addresses_of_customer: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = customer_addresses::by_customer_ids(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|address| (address.customer_id, Arc::new(address)))))
+            }),
+            staff_members: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(staff::by_ids(&mut source.conn().await?, &ids).await?, |member| member.id))
+            }),
+            roles_of_staff: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = roles::of_staff(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|(member, role)| (member, Arc::new(role)))))
             }),
         }
     }

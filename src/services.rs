@@ -5,30 +5,41 @@
 //! the outside world.
 
 pub mod address;
+pub mod api_keys;
 pub mod cart;
 pub mod catalog;
+mod credentials;
+pub mod customers;
 pub mod demo;
 pub mod discounts;
 mod idempotency;
 pub mod inventory;
 pub mod pricing;
+pub mod privacy;
 pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
+pub mod sessions;
 pub mod shipping;
 pub mod shop;
+pub mod staff;
 pub mod taxes;
 mod validate;
 
+pub use api_keys::ApiKeys;
 pub use cart::Carts;
 pub use catalog::{Catalog, Collections, Products, Variants};
+pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use pricing::Pricing;
+pub use privacy::Privacy;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
+pub use sessions::Sessions;
 pub use shipping::Shipping;
 pub use shop::Shop;
+pub use staff::Staff;
 pub use taxes::Taxes;
 
 use std::sync::Arc;
@@ -55,6 +66,14 @@ pub struct Services {
     pub shipping: Shipping,
     /// Carts.
     pub carts: Carts,
+    /// Customers, their sign-in and their addresses.
+    pub customers: Customers,
+    /// What is held on customers.
+    pub privacy: Privacy,
+    /// Staff, their sign-in and their roles.
+    pub staff: Staff,
+    /// Keys of services.
+    pub api_keys: ApiKeys,
 }
 
 /// Sets a field that a patch names, and leaves others as they are.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_graphql::{ID, InputObject, Object};
 
 use super::codes::CountryCode;
-use super::scalars::gid;
+use super::scalars::{gid, parse_gid};
 use crate::domain::address::Address;
 use crate::domain::codes::COUNTRIES;
-use crate::domain::ids::AddressId;
+use crate::domain::ids::{AddressId, Id};
 
 /// An address with its global id. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +31,11 @@ impl MailingAddress {
     /// What it is made of.
     pub fn parts(&self) -> &Address {
         &self.address
+    }
+
+    /// The id of an address of a book, for cursors; of others there are no lists.
+    pub fn uuid(&self) -> uuid::Uuid {
+        parse_gid::<AddressId>(&self.id).map(Id::uuid).unwrap_or_default()
     }
 
     fn country_name(&self) -> Option<&'static str> {

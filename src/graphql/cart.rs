@@ -13,13 +13,14 @@ pub use mutation::CartMutation;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use async_graphql::{Context, ID, Object, Result};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::attribute::Attribute;
 use super::codes::CountryCode;
 use super::connection::PageArgs;
+use super::customer::Customer;
 use super::in_order::InOrder;
 use super::request::RequestContext;
 use super::scalars::{DateTime, Url};
@@ -45,16 +46,8 @@ struct State {
     priced: OnceCell<Arc<Priced>>,
 }
 
-/// Who buys.
-#[derive(SimpleObject)]
-struct CartBuyerIdentity {
-    /// The buyer's country.
-    country_code: Option<CountryCode>,
-    /// The buyer's e-mail address.
-    email: Option<String>,
-    /// The buyer's phone number.
-    phone: Option<String>,
-}
+/// Who buys a cart.
+struct CartBuyerIdentity(Arc<loaders::Cart>);
 
 impl Cart {
     /// The cart with a global id, if the actor may see it: one that lacks its key names none.
@@ -174,12 +167,7 @@ impl Cart {
 
     /// Who buys.
     async fn buyer_identity(&self) -> CartBuyerIdentity {
-        let row = &self.0.row;
-        CartBuyerIdentity {
-            country_code: row.country.as_deref().and_then(CountryCode::parse),
-            email: row.email.clone(),
-            phone: row.phone.clone(),
-        }
+        CartBuyerIdentity(Arc::clone(&self.0.row))
     }
 
     /// What the buyer wrote.
@@ -231,6 +219,32 @@ impl Cart {
     async fn warnings(&self, ctx: &Context<'_>) -> Result<Vec<CartWarning>> {
         let warned = self.warned(ctx).await?;
         Ok(warned.into_iter().map(|warning| CartWarning::of(&self.gid(), warning)).collect())
+    }
+}
+
+/// Who buys a cart.
+#[Object]
+impl CartBuyerIdentity {
+    /// The buyer's country.
+    async fn country_code(&self) -> Option<CountryCode> {
+        self.0.country.as_deref().and_then(CountryCode::parse)
+    }
+
+    /// The customer whose the cart is, and who alone sees it.
+    async fn customer(&self, ctx: &Context<'_>) -> Result<Option<Customer>> {
+        let Some(id) = self.0.customer_id else { return Ok(None) };
+        // Whoever sees a customer's cart is that customer.
+        Ok(ctx.loaders().customers.load(id).await?.map(|row| Customer::of(Arc::unwrap_or_clone(row))))
+    }
+
+    /// The buyer's e-mail address.
+    async fn email(&self) -> Option<&str> {
+        self.0.email.as_deref()
+    }
+
+    /// The buyer's phone number.
+    async fn phone(&self) -> Option<&str> {
+        self.0.phone.as_deref()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::auth;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, Tx, retrying};
+use crate::domain::address::Address;
 use crate::domain::cart::{Attribute, CartRef};
 use crate::domain::event::{CartEvent, Event};
 use crate::domain::ids::{CartAddressId, CartId, CartLineId, Id, VariantId};
@@ -28,7 +29,9 @@ use crate::services::pricing::{Basket, BasketLine, Priced};
 use crate::services::validate::Problems;
 use lines::Lines;
 
-pub use input::{AddressPatch, BuyerPatch, ChosenOption, LinePatch, NewAddress, NewCart, NewLine};
+pub use input::{
+    AddressPatch, AddressSource, BuyerPatch, ChosenOption, LinePatch, NewAddress, NewCart, NewLine,
+};
 pub use stock::{Goods, Room, Shortage};
 pub use warning::{Warning, WarningCode, WarningTarget, warnings};
 
@@ -82,8 +85,8 @@ enum Change<'a> {
     Buyer(BuyerPatch),
     Note(&'a str),
     Attributes(&'a [Attribute]),
-    AddAddresses(Vec<NewAddress>),
-    UpdateAddresses(Vec<AddressPatch>),
+    AddAddresses(Vec<(NewAddress, Address)>),
+    UpdateAddresses(Vec<(AddressPatch, Option<Address>)>),
     RemoveAddresses(&'a [CartAddressId]),
     Delivery(&'a [ChosenOption]),
 }
@@ -117,11 +120,11 @@ impl Carts {
         let codes = check::codes(&mut problems, &["input", "discountCodes"], &new.codes);
         let buyer = check::buyer(&mut problems, &["input", "buyerIdentity"], &new.buyer);
         let path = ["input", "delivery", "addresses"];
-        let new_addresses = check::new_addresses(&mut problems, &path, &new.addresses);
+        let new_addresses = self.new_addresses(op, &mut problems, &path, &new.addresses).await?;
         problems.check()?;
         let mut cart = Cart {
             id: CartId::generate(),
-            token: auth::new_secret().map_err(|error| Error::Internal(Arc::new(error)))?,
+            token: auth::new_secret()?,
             customer_id: op.actor.customer(),
             email: None,
             phone: None,
@@ -242,9 +245,8 @@ impl Carts {
         buyer: &BuyerPatch,
     ) -> Result<Changed, Error> {
         let mut problems = Problems::default();
-        let mut buyer = check::buyer(&mut problems, &["buyerIdentity"], buyer);
+        let buyer = check::buyer(&mut problems, &["buyerIdentity"], buyer);
         problems.check()?;
-        buyer.customer = buyer.customer.or(op.actor.customer());
         self.change(op, cart, &Change::Buyer(buyer)).await
     }
 
@@ -286,9 +288,22 @@ impl Carts {
         new: &[NewAddress],
     ) -> Result<Changed, Error> {
         let mut problems = Problems::default();
-        let new = check::new_addresses(&mut problems, &["addresses"], new);
+        let new = self.new_addresses(op, &mut problems, &["addresses"], new).await?;
         problems.check()?;
         self.change(op, cart, &Change::AddAddresses(new)).await
+    }
+
+    async fn new_addresses(
+        &self,
+        op: &OpContext,
+        problems: &mut Problems,
+        path: &[&str],
+        sent: &[NewAddress],
+    ) -> Result<Vec<(NewAddress, Address)>, Error> {
+        check::one_selected(problems, path, sent.iter().map(|new| new.selected));
+        let sources: Vec<_> = sent.iter().map(|new| Some(&new.address)).collect();
+        let kept = addresses::kept(&self.db, op, problems, path, &sources).await?;
+        Ok(sent.iter().cloned().zip(kept).filter_map(|(new, kept)| Some((new, kept?))).collect())
     }
 
     /// Changes delivery addresses.
@@ -304,14 +319,11 @@ impl Carts {
         let (path, mut problems) = (["addresses"], Problems::default());
         check::no_twins(&mut problems, &path, &["id"], patches.iter().map(|patch| patch.id));
         check::one_selected(&mut problems, &path, patches.iter().map(|patch| patch.selected));
-        let mut clean = patches.to_vec();
-        for (index, patch) in clean.iter_mut().enumerate() {
-            if let Some(address) = &mut patch.address {
-                *address = check::item_address(&mut problems, &path, index, address);
-            }
-        }
+        let sources: Vec<_> = patches.iter().map(|patch| patch.address.as_ref()).collect();
+        let kept = addresses::kept(&self.db, op, &mut problems, &path, &sources).await?;
         problems.check()?;
-        self.change(op, cart, &Change::UpdateAddresses(clean)).await
+        let patches = patches.iter().cloned().zip(kept).collect();
+        self.change(op, cart, &Change::UpdateAddresses(patches)).await
     }
 
     /// Removes delivery addresses.
@@ -386,7 +398,10 @@ impl Carts {
             }
             Change::RemoveLines(ids) => lines.remove(&["lineIds"], ids)?,
             Change::Codes(codes) => cart.discount_codes.0.clone_from(codes),
-            Change::Buyer(buyer) => buyer.apply(&mut cart),
+            Change::Buyer(buyer) => {
+                buyer.apply(&mut cart);
+                cart.customer_id = cart.customer_id.or(op.actor.customer());
+            }
             Change::Note(note) => (*note).clone_into(&mut cart.note),
             Change::Attributes(sent) => {
                 path = &["attributes"];

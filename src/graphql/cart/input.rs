@@ -2,16 +2,16 @@
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined};
 
+use crate::context::OpContext;
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
-use crate::domain::ids::CustomerId;
-use crate::error::{Error, UserErrorCode};
+use crate::error::Error;
 use crate::graphql::attribute::AttributeInput;
 use crate::graphql::codes::CountryCode;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
 use crate::services::cart::{
-    AddressPatch, BuyerPatch, ChosenOption, LinePatch, NewAddress, NewCart, NewLine,
+    AddressPatch, AddressSource, BuyerPatch, ChosenOption, LinePatch, NewAddress, NewCart, NewLine,
 };
 
 /// A cart to be made.
@@ -102,8 +102,10 @@ pub struct CartSelectableAddressUpdateInput {
 /// An address, of one kind.
 #[derive(InputObject)]
 pub struct CartAddressInput {
+    /// The global id of an address in the book of the customer who is signed in: it is copied.
+    copy_from_customer_address_id: Option<ID>,
     /// A postal address.
-    delivery_address: CartDeliveryAddressInput,
+    delivery_address: Option<CartDeliveryAddressInput>,
 }
 
 /// A postal address; what is not given is not known.
@@ -145,42 +147,42 @@ pub fn attributes(sent: Vec<AttributeInput>) -> Vec<Attribute> {
     sent.into_iter().map(Attribute::from).collect()
 }
 
-/// The customer whom a token of `buyerIdentity` names, and who so has proved who they are; `None` when there is no token.
-///
-/// The token is the one that signs the request in, too: so it is whoever is signed in. A token that came alone is not taken on
-/// trust.
-fn verified_customer(
-    ctx: &Context<'_>,
-    path: &[&str],
-    token: Option<&str>,
-) -> Result<Option<CustomerId>, Error> {
-    match (token, ctx.op().actor.customer()) {
-        (None, _) => Ok(None),
-        (Some(_), Some(customer)) => Ok(Some(customer)),
-        (Some(_), None) => {
-            let message = "Customer access token is invalid: send it as `Authorization: Bearer`, too";
-            let field = [path, &["customerAccessToken"]].concat();
-            Err(Error::invalid(&field, UserErrorCode::Invalid, message))
+impl CartBuyerIdentityInput {
+    /// The context of the buyer: the customer whom the token names, once it has been checked, or else whoever sent the request.
+    /// `path` leads to this input.
+    pub async fn op(&self, ctx: &Context<'_>, path: &[&str]) -> Result<OpContext, Error> {
+        let token = self.customer_access_token.as_deref();
+        ctx.services().customers.acting(ctx.op(), token).await.map_err(|error| match error {
+            Error::Invalid(mut errors) => {
+                let path = path.iter().map(|part| (*part).to_owned());
+                errors.iter_mut().for_each(|error| drop(error.field.splice(..0, path.clone())));
+                Error::Invalid(errors)
+            }
+            error => error,
+        })
+    }
+
+    /// The buyer, as services take them.
+    pub fn patch(self) -> BuyerPatch {
+        BuyerPatch {
+            email: self.email.into(),
+            phone: self.phone.into(),
+            country: self.country_code.map_value(|code| code.0.to_owned()).into(),
         }
     }
 }
 
-impl CartBuyerIdentityInput {
-    /// The buyer, as services take them; `path` leads to this input.
-    pub fn patch(self, ctx: &Context<'_>, path: &[&str]) -> Result<BuyerPatch, Error> {
-        let customer = verified_customer(ctx, path, self.customer_access_token.as_deref())?;
-        Ok(BuyerPatch {
-            email: self.email.into(),
-            phone: self.phone.into(),
-            country: self.country_code.map_value(|code| code.0.to_owned()).into(),
-            customer,
-        })
-    }
-}
-
 impl CartInput {
+    /// The context of the buyer.
+    pub async fn op(&self, ctx: &Context<'_>) -> Result<OpContext, Error> {
+        match &self.buyer_identity {
+            Some(buyer) => buyer.op(ctx, &["input", "buyerIdentity"]).await,
+            None => Ok(ctx.op().clone()),
+        }
+    }
+
     /// The cart, as services take it.
-    pub fn cart(self, ctx: &Context<'_>) -> Result<NewCart, Error> {
+    pub fn cart(self) -> Result<NewCart, Error> {
         let lines = self.lines.unwrap_or_default().into_iter();
         let addresses = self.delivery.and_then(|delivery| delivery.addresses).unwrap_or_default();
         Ok(NewCart {
@@ -188,8 +190,8 @@ impl CartInput {
             codes: self.discount_codes.unwrap_or_default(),
             note: self.note.unwrap_or_default(),
             attributes: attributes(self.attributes.unwrap_or_default()),
-            buyer: self.buyer_identity.unwrap_or_default().patch(ctx, &["input", "buyerIdentity"])?,
-            addresses: addresses.into_iter().map(NewAddress::from).collect(),
+            buyer: self.buyer_identity.unwrap_or_default().patch(),
+            addresses: addresses.into_iter().map(NewAddress::try_from).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -219,9 +221,23 @@ impl TryFrom<CartLineUpdateInput> for LinePatch {
     }
 }
 
-impl From<CartAddressInput> for Address {
-    fn from(input: CartAddressInput) -> Self {
-        let input = input.delivery_address;
+impl TryFrom<CartAddressInput> for AddressSource {
+    type Error = Error;
+
+    fn try_from(input: CartAddressInput) -> Result<Self, Error> {
+        match (input.delivery_address, input.copy_from_customer_address_id) {
+            (Some(address), None) => Ok(Self::Sent(address.into())),
+            (None, Some(id)) => Ok(Self::Book(parse_gid(&id)?)),
+            _ => {
+                let message = "address: give one of `deliveryAddress` and `copyFromCustomerAddressId`";
+                Err(Error::BadInput(message.to_owned()))
+            }
+        }
+    }
+}
+
+impl From<CartDeliveryAddressInput> for Address {
+    fn from(input: CartDeliveryAddressInput) -> Self {
         Self {
             first_name: input.first_name,
             last_name: input.last_name,
@@ -239,13 +255,15 @@ impl From<CartAddressInput> for Address {
     }
 }
 
-impl From<CartSelectableAddressInput> for NewAddress {
-    fn from(input: CartSelectableAddressInput) -> Self {
-        Self {
-            address: input.address.into(),
+impl TryFrom<CartSelectableAddressInput> for NewAddress {
+    type Error = Error;
+
+    fn try_from(input: CartSelectableAddressInput) -> Result<Self, Error> {
+        Ok(Self {
+            address: input.address.try_into()?,
             selected: input.selected,
             one_time_use: input.one_time_use.unwrap_or(false),
-        }
+        })
     }
 }
 
@@ -255,7 +273,7 @@ impl TryFrom<CartSelectableAddressUpdateInput> for AddressPatch {
     fn try_from(input: CartSelectableAddressUpdateInput) -> Result<Self, Error> {
         Ok(Self {
             id: parse_gid(&input.id)?,
-            address: input.address.map(Address::from),
+            address: input.address.map(AddressSource::try_from).transpose()?,
             selected: input.selected,
             one_time_use: input.one_time_use,
         })

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::graphql::attribute::AttributeInput;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gids;
-use crate::services::cart::{Changed, NewAddress, no_such_cart};
+use crate::services::cart::{Changed, no_such_cart};
 
 /// Changes of carts.
 #[derive(Default)]
@@ -42,8 +42,9 @@ impl CartMutation {
         #[graphql(desc = "What is in it.")] input: Option<CartInput>,
     ) -> Result<CartCreatePayload> {
         let made = async {
-            let new = input.unwrap_or_default().cart(ctx)?;
-            ctx.services().carts.create(ctx.op(), &new).await
+            let input = input.unwrap_or_default();
+            let op = input.op(ctx).await?;
+            ctx.services().carts.create(&op, &input.cart()?).await
         };
         CartCreatePayload::of(made.await)
     }
@@ -109,8 +110,8 @@ impl CartMutation {
         #[graphql(desc = "Who buys.")] buyer_identity: CartBuyerIdentityInput,
     ) -> Result<CartBuyerIdentityUpdatePayload> {
         let changed = async {
-            let buyer = buyer_identity.patch(ctx, &["buyerIdentity"])?;
-            ctx.services().carts.update_buyer(ctx.op(), &cart_ref(&cart_id)?, &buyer).await
+            let op = buyer_identity.op(ctx, &["buyerIdentity"]).await?;
+            ctx.services().carts.update_buyer(&op, &cart_ref(&cart_id)?, &buyer_identity.patch()).await
         };
         CartBuyerIdentityUpdatePayload::of(changed.await)
     }
@@ -149,9 +150,9 @@ impl CartMutation {
             CartSelectableAddressInput,
         >,
     ) -> Result<CartDeliveryAddressesAddPayload> {
-        let new: Vec<NewAddress> = addresses.into_iter().map(NewAddress::from).collect();
-        let changed =
-            async { ctx.services().carts.add_addresses(ctx.op(), &cart_ref(&cart_id)?, &new).await };
+        let changed = async {
+            ctx.services().carts.add_addresses(ctx.op(), &cart_ref(&cart_id)?, &each(addresses)?).await
+        };
         CartDeliveryAddressesAddPayload::of(changed.await)
     }
 

@@ -5,11 +5,10 @@ use std::hash::Hash;
 
 use sha2::{Digest, Sha256};
 
-use super::{BuyerPatch, LinePatch, NewAddress, NewLine};
-use crate::domain::address::Address;
+use super::{BuyerPatch, LinePatch, NewLine};
 use crate::domain::cart::Attribute;
 use crate::error::UserErrorCode;
-use crate::services::address;
+use crate::services::credentials;
 use crate::services::validate::{MAX_LINE, Problems};
 
 /// How many lines, or ids of lines, one mutation may have.
@@ -211,38 +210,12 @@ pub fn buyer(problems: &mut Problems, path: &[&str], sent: &BuyerPatch) -> Buyer
         ..sent.clone()
     };
     if let Some(Some(email)) = &clean.email {
-        let field = [path, &["email"]].concat();
-        let is_one = email
-            .split_once('@')
-            .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
-        if email.chars().count() > MAX_LINE {
-            let message = format!("Email is too long (maximum is {MAX_LINE} characters)");
-            problems.add(&field, UserErrorCode::TooLong, message);
-        } else if !is_one || email.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            problems.add(&field, UserErrorCode::Invalid, "Email is invalid");
-        }
+        credentials::email(problems, &[path, &["email"]].concat(), email);
     }
     if let Some(Some(phone)) = &clean.phone {
         problems.line(&[path, &["phone"]].concat(), phone);
     }
     clean
-}
-
-/// Addresses to be added, cleaned.
-pub fn new_addresses(problems: &mut Problems, path: &[&str], sent: &[NewAddress]) -> Vec<NewAddress> {
-    let clean = sent.iter().enumerate().map(|(index, new)| NewAddress {
-        address: item_address(problems, path, index, &new.address),
-        ..*new
-    });
-    let clean = clean.collect();
-    one_selected(problems, path, sent.iter().map(|new| new.selected));
-    clean
-}
-
-/// An address of an item of a list, cleaned.
-pub fn item_address(problems: &mut Problems, path: &[&str], index: usize, sent: &Address) -> Address {
-    let path = at(path, index, &["address", "deliveryAddress"]);
-    address::check(problems, &path.iter().map(String::as_str).collect::<Vec<_>>(), sent)
 }
 
 /// At most one may ask to be selected.

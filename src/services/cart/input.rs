@@ -2,7 +2,7 @@
 
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
-use crate::domain::ids::{CartAddressId, CartLineId, CustomerId, DeliveryGroupId, VariantId};
+use crate::domain::ids::{AddressId, CartAddressId, CartLineId, DeliveryGroupId, VariantId};
 use crate::repositories::carts::Cart;
 use crate::services::set;
 
@@ -39,16 +39,22 @@ pub struct BuyerPatch {
     pub phone: Option<Option<String>>,
     /// ISO 3166-1 alpha-2.
     pub country: Option<Option<String>>,
-    /// The customer whose the cart becomes. Only ever one who has proved who they are: the signed-in actor, or whom a verified
-    /// token names.
-    pub customer: Option<CustomerId>,
+}
+
+/// Where an address comes from.
+#[derive(Clone, Debug)]
+pub enum AddressSource {
+    /// It was sent.
+    Sent(Address),
+    /// It is copied from the address book of the signed-in customer.
+    Book(AddressId),
 }
 
 /// A delivery address to be added.
 #[derive(Clone, Debug)]
 pub struct NewAddress {
     /// The address.
-    pub address: Address,
+    pub address: AddressSource,
     /// Whether the cart is sent there; `None`: if it is the cart's first.
     pub selected: Option<bool>,
     /// Whether it is for this cart alone.
@@ -61,7 +67,7 @@ pub struct AddressPatch {
     /// Which.
     pub id: CartAddressId,
     /// The address, as a whole.
-    pub address: Option<Address>,
+    pub address: Option<AddressSource>,
     /// Whether the cart is sent there.
     pub selected: Option<bool>,
     /// Whether it is for this cart alone.
@@ -100,6 +106,5 @@ impl BuyerPatch {
         set(&mut cart.email, self.email.as_ref());
         set(&mut cart.phone, self.phone.as_ref());
         set(&mut cart.country, self.country.as_ref());
-        cart.customer_id = self.customer.or(cart.customer_id);
     }
 }

@@ -11,6 +11,7 @@ use crate::schema::{Introspected, name};
 use crate::support::{Client, Reply, TestApp, both};
 
 mod accounts;
+mod cart;
 mod catalog;
 mod pricing;
 mod services;
@@ -30,7 +31,7 @@ struct Area {
 type Guarded = (&'static str, Permission, &'static str);
 
 /// Every area of the shop.
-const AREAS: &[Area] = &[catalog::AREA, pricing::AREA, accounts::AREA];
+const AREAS: &[Area] = &[catalog::AREA, cart::AREA, pricing::AREA, accounts::AREA];
 
 fn public() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     AREAS.iter().flat_map(|area| area.public)

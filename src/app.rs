@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::{AdminToken, TokenError, Tokens};
+use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
 use crate::config::Config;
 use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
@@ -10,8 +10,8 @@ use crate::error::with_causes;
 use crate::graphql::{self, Schema};
 use crate::loaders::CatalogReads;
 use crate::services::{
-    Catalog, Collections, Discounts, Inventory, Pricing, ProductExport, ProductImport, Products, Services,
-    Shipping, Shop, Taxes, Variants,
+    ApiKeys, Carts, Catalog, Collections, Customers, Discounts, Inventory, Pricing, Privacy, ProductExport,
+    ProductImport, Products, Services, Sessions, Shipping, Shop, Staff, Taxes, Variants,
 };
 
 /// A shop that is ready to serve.
@@ -30,8 +30,8 @@ pub struct App {
     pub export: ProductExport,
     /// Its schema.
     pub schema: Schema,
-    /// Who may do what.
-    pub tokens: Tokens,
+    /// Who asks.
+    pub auth: Arc<Authenticator>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -42,22 +42,20 @@ pub enum StartError {
     /// The database can't be opened, reached or migrated.
     #[error("the database can't be used: {}", with_causes(.0))]
     Database(#[from] DbError),
-    /// There is no admin token.
-    #[error(transparent)]
-    Token(#[from] TokenError),
+    /// Nobody could be signed in.
+    #[error("nobody can sign in: {}", with_causes(.0))]
+    Auth(#[from] AuthError),
 }
 
 /// What tests put in place of the real thing.
 pub struct Parts {
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Tokens beside the admin's.
-    pub tokens: Tokens,
 }
 
 impl Default for Parts {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), tokens: Tokens::default() }
+        Self { clock: Arc::new(SystemClock) }
     }
 }
 
@@ -82,27 +80,41 @@ impl App {
         let op = OpContext::system(Arc::clone(&parts.clock));
         let shop = Arc::new(Shop::load_or_make(&db, &op, &config.shop).await?);
         let catalog_reads = Arc::new(CatalogReads::new(&db));
+        let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
+        let keys = match &config.jwt_secret {
+            Some(secret) => Keys::new(secret, &config.jwt_previous),
+            // A command, which signs nobody in.
+            None => Keys::random()?,
+        };
+        let outside = config.jwks.as_ref().map(Jwks::read).transpose()?;
+        let auth = Arc::new(Authenticator::new(db.clone(), Arc::clone(&parts.clock), keys, outside));
+        let passwords = Arc::new(Passwords::default());
+        let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
+        let (auth_of, passwords_of, sessions_of) =
+            (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&catalog_reads), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
             inventory: Inventory::new(db.clone()),
-            pricing: Pricing::new(Arc::clone(&shop)),
+            carts: Carts::new(db.clone(), Arc::clone(&pricing)),
+            pricing,
             discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
             taxes: Taxes::new(db.clone()),
             shipping: Shipping::new(db.clone(), Arc::clone(&shop)),
+            customers: Customers::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
+            privacy: Privacy::new(db.clone(), auth_of()),
+            staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
+            api_keys: ApiKeys::new(db.clone(), auth_of()),
         });
-        let mut tokens = parts.tokens;
-        if let Some(token) = &config.admin_token {
-            tokens = tokens.with(token, AdminToken::actor());
-        }
+        services.staff.seed_admin_role(&op).await?;
         Ok(Self {
             schema: graphql::schema(Arc::clone(&services), Arc::clone(&shop)),
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
             services,
-            tokens,
+            auth,
             clock: parts.clock,
             catalog_reads,
             db,

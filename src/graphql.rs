@@ -3,9 +3,13 @@
 //! A resolver decodes its arguments, calls one service or loader, and wraps the answer. Rules are services', queries are
 //! repositories', and neither is here. The buyer's side has the names and shapes of the Shopify Storefront API.
 
+mod address;
+mod attribute;
+mod cart;
 mod catalog;
 mod codes;
 mod connection;
+mod customer;
 mod discount;
 mod errors;
 mod guard;
@@ -17,6 +21,7 @@ mod request;
 mod scalars;
 mod shipping;
 mod shop;
+mod staff;
 mod tax;
 
 pub use errors::{error_response, request_error};
@@ -49,11 +54,13 @@ pub struct QueryRoot(
     discount::DiscountQuery,
     tax::TaxQuery,
     shipping::ShippingQuery,
+    cart::CartQuery,
+    customer::CustomerQuery,
+    staff::StaffQuery,
 );
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
-#[graphql(visible = "guard::writes_anything")]
 pub struct Mutation(
     catalog::ProductMutation,
     catalog::VariantMutation,
@@ -62,6 +69,21 @@ pub struct Mutation(
     discount::DiscountMutation,
     tax::TaxMutation,
     shipping::ShippingMutation,
+    cart::CartMutation,
+    AccountMutation,
+);
+
+/// What changes customers, staff and services. A root of its own: one flat merge of many types overflows.
+#[derive(MergedObject, Default)]
+pub struct AccountMutation(
+    customer::CustomerAccountMutation,
+    customer::CustomerSignInMutation,
+    customer::CustomerAddressMutation,
+    customer::CustomerPrivacyMutation,
+    staff::StaffSignInMutation,
+    staff::StaffMemberMutation,
+    staff::RoleMutation,
+    staff::ApiKeyMutation,
 );
 
 /// The schema over services.

@@ -18,21 +18,30 @@ use futures_util::future::try_join_all;
 
 use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError, Statements};
+use crate::domain::cart::CartRef;
 use crate::domain::ids::{
-    CollectionId, DiscountId, ImageId, LocationId, ProductId, ShippingRateId, ShippingZoneId, TaxRateId,
-    VariantId,
+    CartId, CollectionId, CustomerId, DiscountId, ImageId, LocationId, ProductId, ShippingRateId,
+    ShippingZoneId, StaffId, TaxRateId, VariantId,
 };
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
-use crate::repositories::{Visibility, discounts, locations, shipping, tax_rates};
+use crate::repositories::{
+    Visibility, carts, customer_addresses, customers, discounts, locations, roles, shipping, staff, tax_rates,
+};
 
+pub use crate::repositories::api_keys::ApiKey;
+pub use crate::repositories::carts::{Cart, CartLine};
 pub use crate::repositories::collections::Collection;
+pub use crate::repositories::customer_addresses::CustomerAddress;
+pub use crate::repositories::customers::Customer;
 pub use crate::repositories::discounts::Discount;
 pub use crate::repositories::images::Image;
 pub use crate::repositories::inventory::InventoryLevel;
 pub use crate::repositories::locations::Location;
 pub use crate::repositories::products::{CollectionPage, Product, ProductSort};
+pub use crate::repositories::roles::Role;
 pub use crate::repositories::shipping::{ShippingRate, ShippingZone};
+pub use crate::repositories::staff::StaffMember;
 pub use crate::repositories::tax_rates::TaxRate;
 pub use crate::repositories::variants::Variant;
 pub use catalog::CatalogReads;
@@ -70,6 +79,10 @@ pub struct Loaders {
     pub collections_of_product: Edge<ProductId, Arc<[Arc<Collection>]>>,
     /// A page of a collection's products that the actor may see.
     pub products_of_collection: Edge<(CollectionId, CollectionPage), Option<Arc<ProductPage>>>,
+    /// Carts that the actor may see, by id and token.
+    pub carts: Edge<CartRef, Option<Arc<Cart>>>,
+    /// A cart's lines, in order.
+    pub lines_of_cart: Edge<CartId, Arc<[CartLine]>>,
     /// Locations, by id.
     pub locations: Edge<LocationId, Option<Arc<Location>>>,
     /// Discounts, by id.
@@ -82,6 +95,14 @@ pub struct Loaders {
     pub shipping_rates: Edge<ShippingRateId, Option<Arc<ShippingRate>>>,
     /// A shipping zone's rates, in order.
     pub rates_of_zone: Edge<ShippingZoneId, Arc<[Arc<ShippingRate>]>>,
+    /// Customers, by id, whoever may see them: who asks for one is to see to that.
+    pub customers: Edge<CustomerId, Option<Arc<Customer>>>,
+    /// A customer's addresses, in the order they were made.
+    pub addresses_of_customer: Edge<CustomerId, Arc<[Arc<CustomerAddress>]>>,
+    /// Members of staff, by id.
+    pub staff_members: Edge<StaffId, Option<Arc<StaffMember>>>,
+    /// A member's roles, by name.
+    pub roles_of_staff: Edge<StaffId, Arc<[Arc<Role>]>>,
 }
 
 /// What a request reads from, and where its statements are counted.
@@ -89,6 +110,7 @@ pub struct Loaders {
 struct Source {
     db: Db,
     statements: Statements,
+    customer: Option<CustomerId>,
 }
 
 impl Source {
@@ -107,7 +129,8 @@ impl Loaders {
     /// The loaders of one request, or of one event of a subscription, which `turns` drives.
     #[must_use]
     pub fn new(db: &Db, catalog: &Arc<CatalogReads>, op: &OpContext, turns: &Turns) -> Self {
-        let source = Source { db: db.clone(), statements: op.statements.clone() };
+        let source =
+            Source { db: db.clone(), statements: op.statements.clone(), customer: op.actor.customer() };
         let sees = visibility(op);
         Self {
             products: Edge::together(turns, &source, &catalog.products, sees),
@@ -127,6 +150,11 @@ impl Loaders {
                     products_of_collections(Arc::clone(&catalog), sees, statements.clone(), keys).boxed()
                 }
             }),
+            carts: Edge::new(turns, &source, open_carts),
+            lines_of_cart: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = carts::lines(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|line| (line.cart_id, line))))
+            }),
             locations: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(locations::by_ids(&mut source.conn().await?, &ids).await?, |location| location.id))
             }),
@@ -145,6 +173,20 @@ impl Loaders {
             rates_of_zone: Edge::new(turns, &source, |source: Source, ids| async move {
                 let rows = shipping::rates_of_zones(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|rate| (rate.zone_id, Arc::new(rate)))))
+            }),
+            customers: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(customers::by_ids(&mut source.conn().await?, &ids).await?, |customer| customer.id))
+            }),
+            addresses_of_customer: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = customer_addresses::by_customer_ids(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|address| (address.customer_id, Arc::new(address)))))
+            }),
+            staff_members: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(staff::by_ids(&mut source.conn().await?, &ids).await?, |member| member.id))
+            }),
+            roles_of_staff: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = roles::of_staff(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|(member, role)| (member, Arc::new(role)))))
             }),
         }
     }
@@ -171,6 +213,21 @@ async fn products_of_collections(
         }
     });
     Ok(Arc::new(try_join_all(reads).await?.into_iter().flatten().collect()))
+}
+
+/// Reads carts, and gives those that the actor knows the token of and that are nobody else's.
+async fn open_carts(
+    source: Source,
+    keys: Vec<CartRef>,
+) -> Result<HashMap<CartRef, Option<Arc<Cart>>>, DbError> {
+    let ids: Vec<CartId> = keys.iter().map(|key| key.id).collect();
+    let rows = carts::by_ids(&mut source.conn().await?, &ids).await?;
+    let rows: HashMap<CartId, Arc<Cart>> = rows.into_iter().map(|row| (row.id, Arc::new(row))).collect();
+    let open = |key: CartRef| {
+        let row = rows.get(&key.id).filter(|row| row.is_open_to(&key.token, source.customer)).cloned();
+        (key, row)
+    };
+    Ok(keys.into_iter().map(open).collect())
 }
 
 /// Rows by a key that each has alone.

@@ -3,7 +3,12 @@
 //!
 //! Loaders and services call them. They never open a transaction, take a pool, check a permission or append an event.
 
+pub mod api_keys;
+pub mod carts;
 pub mod collections;
+pub mod customer_addresses;
+pub mod customer_tokens;
+pub mod customers;
 pub mod discounts;
 pub mod events;
 pub mod idempotency;
@@ -12,10 +17,14 @@ pub mod inventory;
 pub mod locations;
 pub mod orders;
 pub mod payments;
+pub mod privacy;
 pub mod products;
+pub mod refresh_tokens;
+pub mod roles;
 pub mod search;
 pub mod shipping;
 pub mod shops;
+pub mod staff;
 pub mod tax_rates;
 pub mod variants;
 

@@ -4,29 +4,45 @@
 //! Resolvers and commands call services. A service knows nothing of GraphQL or HTTP, and holds no connection while it calls
 //! the outside world.
 
+pub mod address;
+pub mod api_keys;
+pub mod cart;
 pub mod catalog;
+mod credentials;
+pub mod customers;
 pub mod demo;
 pub mod discounts;
 mod idempotency;
 pub mod inventory;
 pub mod pricing;
+pub mod privacy;
 pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
+pub mod sessions;
 pub mod shipping;
 pub mod shop;
+pub mod staff;
 pub mod taxes;
 mod validate;
 
+pub use api_keys::ApiKeys;
+pub use cart::Carts;
 pub use catalog::{Catalog, Collections, Products, Variants};
+pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use pricing::Pricing;
+pub use privacy::Privacy;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
+pub use sessions::Sessions;
 pub use shipping::Shipping;
 pub use shop::Shop;
+pub use staff::Staff;
 pub use taxes::Taxes;
+
+use std::sync::Arc;
 
 /// All services, for resolvers to pick from the request's context.
 pub struct Services {
@@ -41,13 +57,23 @@ pub struct Services {
     /// Stock and locations.
     pub inventory: Inventory,
     /// What baskets cost.
-    pub pricing: Pricing,
+    pub pricing: Arc<Pricing>,
     /// Writes of discounts.
     pub discounts: Discounts,
     /// Writes of tax rates.
     pub taxes: Taxes,
     /// Writes of shipping zones and rates.
     pub shipping: Shipping,
+    /// Carts.
+    pub carts: Carts,
+    /// Customers, their sign-in and their addresses.
+    pub customers: Customers,
+    /// What is held on customers.
+    pub privacy: Privacy,
+    /// Staff, their sign-in and their roles.
+    pub staff: Staff,
+    /// Keys of services.
+    pub api_keys: ApiKeys,
 }
 
 /// Sets a field that a patch names, and leaves others as they are.

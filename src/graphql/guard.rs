@@ -31,8 +31,15 @@ shown_to! {
     reads_inventory: ReadInventory;
     writes_inventory: WriteInventory;
     manages_settings: ManageSettings;
+    reads_customers: ReadCustomers;
+    writes_customers: WriteCustomers;
+    manages_staff: ManageStaff;
     // Types that the payloads of writes hold, too.
     sees_stock: ReadInventory | WriteInventory;
     sees_locations: ReadInventory | WriteInventory | ManageSettings;
-    writes_anything: WriteProducts | WriteInventory | ManageSettings;
+}
+
+/// Whether introspection shows something to an actor, who must be staff or a service; the printed schema shows all.
+pub fn is_staff(ctx: &Context<'_>) -> bool {
+    ctx.data_opt::<OpContext>().is_none_or(|op| op.actor.is_staff())
 }

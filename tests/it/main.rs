@@ -12,7 +12,9 @@
     reason = "a test that fails panics"
 )]
 
+mod accounts;
 mod authz;
+mod cart;
 mod catalog_read;
 mod catalog_write;
 mod cli;
@@ -26,6 +28,7 @@ mod schema;
 mod search;
 mod shipping;
 mod smoke;
+mod staff;
 mod storefront;
 mod support;
 mod taxes;

@@ -9,19 +9,23 @@ use mercato::app::App;
 use mercato::auth::Actor;
 use mercato::context::OpContext;
 use mercato::domain::ids::{
-    CollectionId, CustomerId, DiscountId, LocationId, ProductId, ShippingRateId, ShippingZoneId, TaxRateId,
+    ApiKeyId, CollectionId, CustomerId, DiscountId, LocationId, ProductId, RoleId, ShippingRateId,
+    ShippingZoneId, StaffId, TaxRateId,
 };
 use mercato::domain::page::PageRequest;
 use mercato::domain::permission::Permission::{
-    self, ManageSettings, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
+    self, ManageSettings, ManageStaff, ReadCustomers, ReadInventory, ReadProducts, WriteCustomers,
+    WriteInventory, WriteProducts,
 };
 use mercato::error::{Error, ErrorCode};
+use mercato::services::api_keys::NewApiKey;
 use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, ProductPatch, VariantStrategy};
 use mercato::services::discounts::DiscountPatch;
 use mercato::services::inventory::LocationPatch;
 use mercato::services::product_export::ExportError;
 use mercato::services::product_import::ImportError;
 use mercato::services::shipping::{RatePatch, ZonePatch};
+use mercato::services::staff::{RolePatch, StaffPatch};
 use mercato::services::taxes::TaxRatePatch;
 
 use super::differences;
@@ -60,6 +64,19 @@ const GATED: &[(&str, &[Permission])] = &[
     ("shipping.create_rate", &[ManageSettings]),
     ("shipping.update_rate", &[ManageSettings]),
     ("shipping.delete_rate", &[ManageSettings]),
+    ("customers.customers", &[ReadCustomers]),
+    ("privacy.export", &[WriteCustomers]),
+    ("privacy.erase", &[WriteCustomers]),
+    ("staff.members", &[ManageStaff]),
+    ("staff.create", &[ManageStaff]),
+    ("staff.update", &[ManageStaff]),
+    ("roles.roles", &[ManageStaff]),
+    ("roles.create_role", &[ManageStaff]),
+    ("roles.update_role", &[ManageStaff]),
+    ("roles.delete_role", &[ManageStaff]),
+    ("api_keys.page", &[ManageStaff]),
+    ("api_keys.create", &[ManageStaff]),
+    ("api_keys.revoke", &[ManageStaff]),
     ("product_import.run", &[WriteProducts, WriteInventory]),
     ("product_export.run", &[ReadProducts]),
 ];
@@ -74,6 +91,40 @@ const OPEN: &[&str] = &[
     "read.is_empty",
     "pricing.price",
     "shipping.countries",
+    // Of a cart whose key is known and that is nobody else's.
+    "cart.price",
+    "cart.create",
+    "cart.add_lines",
+    "cart.update_lines",
+    "cart.remove_lines",
+    "cart.set_discount_codes",
+    "cart.update_buyer",
+    "cart.set_note",
+    "cart.set_attributes",
+    "cart.add_addresses",
+    "cart.update_addresses",
+    "cart.remove_addresses",
+    "cart.choose_delivery",
+    // Of the customer who is signed in, or of whoever knows a password or a mailed token.
+    "customers.signed_in",
+    "customers.acting",
+    "customers.current",
+    "customers.create",
+    "customers.update",
+    "sign_in.sign_in",
+    "sign_in.renew",
+    "sign_in.sign_out",
+    "sign_in.recover",
+    "sign_in.reset",
+    "sign_in.verify_email",
+    "sign_in.request_verification",
+    "addresses.create_address",
+    "addresses.update_address",
+    "addresses.delete_address",
+    "addresses.set_default_address",
+    "staff.sign_in",
+    "staff.renew",
+    "staff.sign_out",
 ];
 
 /// Calls a method with as little as it takes.
@@ -137,6 +188,25 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
             services.shipping.update_rate(op, id, &RatePatch::default()).await.map(drop)
         }
         "shipping.delete_rate" => services.shipping.delete_rate(op, ShippingRateId::generate()).await,
+        "customers.customers" => {
+            services.customers.customers(op, None, &PageRequest::first(1)).await.map(drop)
+        }
+        "privacy.export" => services.privacy.export(op, CustomerId::generate()).await.map(drop),
+        "privacy.erase" => services.privacy.erase(op, CustomerId::generate()).await.map(drop),
+        "staff.members" => services.staff.members(op, &PageRequest::first(1)).await.map(drop),
+        "staff.create" => services.staff.create(op, &StaffPatch::default()).await.map(drop),
+        "staff.update" => {
+            services.staff.update(op, StaffId::generate(), &StaffPatch::default()).await.map(drop)
+        }
+        "roles.roles" => services.staff.roles(op).await.map(drop),
+        "roles.create_role" => services.staff.create_role(op, &RolePatch::default()).await.map(drop),
+        "roles.update_role" => {
+            services.staff.update_role(op, RoleId::generate(), &RolePatch::default()).await.map(drop)
+        }
+        "roles.delete_role" => services.staff.delete_role(op, RoleId::generate()).await,
+        "api_keys.page" => services.api_keys.page(op, &PageRequest::first(1)).await.map(drop),
+        "api_keys.create" => services.api_keys.create(op, &NewApiKey::default()).await.map(drop),
+        "api_keys.revoke" => services.api_keys.revoke(op, ApiKeyId::generate()).await.map(drop),
         "product_import.run" => match app.import.run(op, Cursor::new("Handle,Title\n"), true, |_| {}).await {
             Err(ImportError::Shop(error)) => Err(error),
             other => other.map(drop).map_err(|error| Error::BadInput(error.to_string())),

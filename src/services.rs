@@ -13,6 +13,7 @@ pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
 pub mod shop;
+pub mod stock;
 mod validate;
 
 pub use catalog::{Catalog, Collections, Products, Variants};

@@ -3,6 +3,7 @@
 //! A resolver decodes its arguments, calls one service or loader, and wraps the answer. Rules are services', queries are
 //! repositories', and neither is here. The buyer's side has the names and shapes of the Shopify Storefront API.
 
+mod address;
 mod catalog;
 mod codes;
 mod connection;

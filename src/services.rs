@@ -4,6 +4,7 @@
 //! Resolvers and commands call services. A service knows nothing of GraphQL or HTTP, and holds no connection while it calls
 //! the outside world.
 
+pub mod address;
 pub mod catalog;
 pub mod demo;
 mod idempotency;

@@ -7,7 +7,7 @@ use crate::db::expr::in_ids;
 use crate::db::schema::payments;
 use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::{OrderId, PaymentId, RefundId};
-use crate::domain::payment::PaymentKind;
+use crate::domain::payment::{self, Entry, Paid, PaymentKind};
 use crate::domain::time::Timestamp;
 
 /// A row of the ledger.
@@ -34,6 +34,20 @@ pub struct Payment {
     pub refund_id: Option<RefundId>,
     /// When it happened.
     pub occurred_at: Timestamp,
+}
+
+impl Payment {
+    /// The row as the sums need it.
+    #[must_use]
+    pub fn entry(&self) -> Entry {
+        Entry { kind: self.kind, amount: self.amount, refund_id: self.refund_id }
+    }
+}
+
+/// What rows of one order's ledger add up to.
+#[must_use]
+pub fn paid(ledger: &[Payment]) -> Paid {
+    payment::paid(ledger.iter().map(Payment::entry))
 }
 
 /// The ledgers of these orders, each order's as it was written.

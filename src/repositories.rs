@@ -4,7 +4,10 @@
 //! Loaders and services call them. They never open a transaction, take a pool, check a permission or append an event.
 
 pub mod collections;
+mod conditions;
+pub mod draft_orders;
 pub mod events;
+pub mod fulfillments;
 pub mod idempotency;
 pub mod images;
 pub mod inventory;
@@ -12,6 +15,8 @@ pub mod locations;
 pub mod orders;
 pub mod payments;
 pub mod products;
+pub mod refunds;
+pub mod returns;
 pub mod search;
 pub mod shops;
 pub mod variants;

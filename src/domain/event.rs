@@ -5,9 +5,11 @@
 
 mod catalog;
 mod inventory;
+mod payment;
 
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
 pub use inventory::{InventoryEvent, LocationEvent};
+pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +74,14 @@ events! {
     LocationCreated(LocationEvent) = "location.created" of location_id;
     /// A location changed.
     LocationUpdated(LocationEvent) = "location.updated" of location_id;
+    /// An order was placed.
+    OrderPlaced(OrderPlacedEvent) = "order.placed" of order_id;
+    /// An order is paid for.
+    OrderPaid(PaymentEvent) = "order.paid" of order_id;
+    /// An order was given up: the payment was declined, or did not come in time.
+    OrderExpired(OrderExpiredEvent) = "order.expired" of order_id;
+    /// Something else happened to an order's payment.
+    PaymentRecorded(PaymentEvent) = "payment.recorded" of order_id;
 }
 
 impl Event {

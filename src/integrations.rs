@@ -3,3 +3,4 @@
 //! Services call them by name. They know nothing of tables, GraphQL or HTTP routes.
 
 pub mod payments;
+pub mod shipping;

@@ -5,6 +5,7 @@
 
 pub mod collections;
 mod conditions;
+pub mod discounts;
 pub mod draft_orders;
 pub mod events;
 pub mod fulfillments;
@@ -18,7 +19,9 @@ pub mod products;
 pub mod refunds;
 pub mod returns;
 pub mod search;
+pub mod shipping;
 pub mod shops;
+pub mod tax_rates;
 pub mod variants;
 
 /// Which products a read may see.

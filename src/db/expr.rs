@@ -24,6 +24,12 @@ diesel::define_sql_function! {
     fn array_agg(id: sql::Uuid) -> diesel::sql_types::Array<sql::Uuid>;
 }
 
+#[cfg(feature = "postgres")]
+diesel::define_sql_function! {
+    /// The next number of a sequence.
+    fn nextval(sequence: sql::Text) -> sql::Int8;
+}
+
 #[cfg(feature = "sqlite")]
 diesel::define_sql_function! {
     /// A JSON array of a group's texts.
@@ -99,6 +105,57 @@ impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sql
         self.column.walk_ast(out.reborrow())?;
         out.push_sql(" IN (SELECT unhex(value) FROM json_each(");
         out.push_bind_param::<Text, String>(&self.json)?;
+        out.push_sql("))");
+        Ok(())
+    }
+}
+
+/// `column IN (texts)` with one parameter and one statement text, as [`InIds`].
+#[derive(Debug, Clone, QueryId)]
+pub struct InTexts<E> {
+    column: E,
+    texts: Vec<String>,
+    /// The same texts as SQLite takes them: a JSON array.
+    #[cfg(feature = "sqlite")]
+    json: String,
+}
+
+/// See [`InTexts`].
+pub fn in_texts<E: Expression<SqlType = sql::Text>>(column: E, texts: &[String]) -> InTexts<E> {
+    InTexts {
+        column,
+        texts: texts.to_vec(),
+        #[cfg(feature = "sqlite")]
+        json: serde_json::Value::from(texts.to_vec()).to_string(),
+    }
+}
+
+impl<E: Expression> Expression for InTexts<E> {
+    type SqlType = Bool;
+}
+impl<E: Expression, QS> SelectableExpression<QS> for InTexts<E> where Self: AppearsOnTable<QS> {}
+impl<E: AppearsOnTable<QS>, QS> AppearsOnTable<QS> for InTexts<E> {}
+impl<E: Expression, G> ValidGrouping<G> for InTexts<E> {
+    type IsAggregate = is_aggregate::Never;
+}
+
+#[cfg(feature = "postgres")]
+impl<E: QueryFragment<diesel::pg::Pg>> QueryFragment<diesel::pg::Pg> for InTexts<E> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+        self.column.walk_ast(out.reborrow())?;
+        out.push_sql(" = ANY(");
+        out.push_bind_param::<diesel::sql_types::Array<sql::Text>, Vec<String>>(&self.texts)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sqlite> for InTexts<E> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        self.column.walk_ast(out.reborrow())?;
+        out.push_sql(" IN (SELECT value FROM json_each(");
+        out.push_bind_param::<sql::Text, String>(&self.json)?;
         out.push_sql("))");
         Ok(())
     }

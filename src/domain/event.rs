@@ -5,9 +5,13 @@
 
 mod catalog;
 mod inventory;
+mod payment;
+mod pricing;
 
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
 pub use inventory::{InventoryEvent, LocationEvent};
+pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
+pub use pricing::{DiscountEvent, ShippingRateEvent, ShippingZoneEvent, TaxRateEvent};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +76,38 @@ events! {
     LocationCreated(LocationEvent) = "location.created" of location_id;
     /// A location changed.
     LocationUpdated(LocationEvent) = "location.updated" of location_id;
+    /// An order was placed.
+    OrderPlaced(OrderPlacedEvent) = "order.placed" of order_id;
+    /// An order is paid for.
+    OrderPaid(PaymentEvent) = "order.paid" of order_id;
+    /// An order was given up: the payment was declined, or did not come in time.
+    OrderExpired(OrderExpiredEvent) = "order.expired" of order_id;
+    /// Something else happened to an order's payment.
+    PaymentRecorded(PaymentEvent) = "payment.recorded" of order_id;
+    /// A discount was made.
+    DiscountCreated(DiscountEvent) = "discount.created" of discount_id;
+    /// A discount changed.
+    DiscountUpdated(DiscountEvent) = "discount.updated" of discount_id;
+    /// A discount was deleted.
+    DiscountDeleted(DiscountEvent) = "discount.deleted" of discount_id;
+    /// A tax rate was made.
+    TaxRateCreated(TaxRateEvent) = "tax_rate.created" of tax_rate_id;
+    /// A tax rate changed.
+    TaxRateUpdated(TaxRateEvent) = "tax_rate.updated" of tax_rate_id;
+    /// A tax rate was deleted.
+    TaxRateDeleted(TaxRateEvent) = "tax_rate.deleted" of tax_rate_id;
+    /// A shipping zone was made.
+    ShippingZoneCreated(ShippingZoneEvent) = "shipping_zone.created" of shipping_zone_id;
+    /// A shipping zone changed.
+    ShippingZoneUpdated(ShippingZoneEvent) = "shipping_zone.updated" of shipping_zone_id;
+    /// A shipping zone was deleted, with its rates.
+    ShippingZoneDeleted(ShippingZoneEvent) = "shipping_zone.deleted" of shipping_zone_id;
+    /// A shipping rate was made.
+    ShippingRateCreated(ShippingRateEvent) = "shipping_rate.created" of shipping_rate_id;
+    /// A shipping rate changed.
+    ShippingRateUpdated(ShippingRateEvent) = "shipping_rate.updated" of shipping_rate_id;
+    /// A shipping rate was deleted.
+    ShippingRateDeleted(ShippingRateEvent) = "shipping_rate.deleted" of shipping_rate_id;
 }
 
 impl Event {

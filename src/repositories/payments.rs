@@ -68,3 +68,34 @@ pub async fn insert_missing(conn: &mut Conn, row: &Payment) -> Result<bool, DbEr
     })?;
     Ok(added > 0)
 }
+
+/// Adds a row whose event can't be in the ledger yet: it is our own.
+pub async fn insert(conn: &mut Conn, row: &Payment) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(payments::table).values(row).execute(c).await)?;
+    Ok(())
+}
+
+/// Refunds that a provider was asked for before a moment, and that it has neither made nor refused, oldest first.
+pub async fn open_refunds(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<Vec<Payment>, DbError> {
+    let answers = diesel::alias!(payments as answers);
+    let answered = answers
+        .filter(answers.field(payments::order_id).eq(payments::order_id))
+        .filter(answers.field(payments::provider).eq(payments::provider))
+        .filter(answers.field(payments::refund_id).eq(payments::refund_id))
+        .filter(
+            answers
+                .field(payments::kind)
+                .eq(PaymentKind::Refunded)
+                .or(answers.field(payments::kind).eq(PaymentKind::RefundFailed)),
+        );
+    load!(
+        conn,
+        payments::table
+            .filter(payments::kind.eq(PaymentKind::RefundRequested))
+            .filter(payments::occurred_at.lt(before))
+            .filter(diesel::dsl::not(diesel::dsl::exists(answered)))
+            .order_by(payments::id)
+            .limit(limit)
+            .select(Payment::as_select())
+    )
+}

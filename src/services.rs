@@ -10,6 +10,7 @@ pub mod demo;
 pub mod discounts;
 mod idempotency;
 pub mod inventory;
+pub mod orders;
 pub mod pricing;
 pub mod product_csv;
 pub mod product_export;
@@ -23,6 +24,7 @@ mod validate;
 pub use catalog::{Catalog, Collections, Products, Variants};
 pub use discounts::Discounts;
 pub use inventory::Inventory;
+pub use orders::Orders;
 pub use pricing::Pricing;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
@@ -42,6 +44,8 @@ pub struct Services {
     pub collections: Collections,
     /// Stock and locations.
     pub inventory: Inventory,
+    /// Orders once they are placed.
+    pub orders: Orders,
     /// What baskets cost.
     pub pricing: Pricing,
     /// Writes of discounts.

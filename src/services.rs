@@ -6,10 +6,12 @@
 
 pub mod address;
 pub mod catalog;
+pub mod checkout;
 pub mod demo;
 pub mod discounts;
 mod idempotency;
 pub mod inventory;
+pub mod payments;
 pub mod pricing;
 pub mod product_csv;
 pub mod product_export;
@@ -21,8 +23,10 @@ pub mod taxes;
 mod validate;
 
 pub use catalog::{Catalog, Collections, Products, Variants};
+pub use checkout::Checkout;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
+pub use payments::Payments;
 pub use pricing::Pricing;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
@@ -42,6 +46,10 @@ pub struct Services {
     pub collections: Collections,
     /// Stock and locations.
     pub inventory: Inventory,
+    /// Placing orders.
+    pub checkout: Checkout,
+    /// Having them paid for.
+    pub payments: std::sync::Arc<Payments>,
     /// What baskets cost.
     pub pricing: Pricing,
     /// Writes of discounts.

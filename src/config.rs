@@ -31,7 +31,7 @@ pub struct Config {
     pub cors: CorsOrigins,
     /// `BODY_LIMIT`: the largest request body, in bytes.
     pub body_limit: usize,
-    /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`: what a shop is made with at first start.
+    /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`, `SHOP_TAXES_INCLUDED`: what a shop is made with at first start.
     pub shop: NewShop,
     /// `PAYMENT_PROVIDERS`: the names of those that payments are taken by.
     pub payment_providers: Vec<&'static str>,
@@ -188,6 +188,10 @@ impl Config {
                     .map(Duration::from_millis)
                     .ok_or("must be a number of milliseconds from 1 to 10000".into())
             });
+        let taxes_included =
+            problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {
+                text.parse().map_err(|_| "must be true or false".to_owned())
+            });
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,
             Environment::Production => LogFormat::Json,
@@ -219,6 +223,7 @@ impl Config {
                         .unwrap_or("Mercato".to_owned()),
                     currency,
                     country,
+                    taxes_included,
                 },
                 payment_providers,
                 payment_timeout,

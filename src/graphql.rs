@@ -7,6 +7,7 @@ mod address;
 mod catalog;
 mod codes;
 mod connection;
+mod discount;
 mod errors;
 mod guard;
 mod in_context;
@@ -15,7 +16,9 @@ mod inventory;
 mod node;
 mod request;
 mod scalars;
+mod shipping;
 mod shop;
+mod tax;
 
 pub use errors::{error_response, request_error};
 pub use in_context::{locale, operation};
@@ -39,7 +42,15 @@ pub type Schema = async_graphql::Schema<QueryRoot, Mutation, EmptySubscription>;
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
-pub struct QueryRoot(node::NodeQuery, shop::ShopQuery, catalog::CatalogQuery, inventory::InventoryQuery);
+pub struct QueryRoot(
+    node::NodeQuery,
+    shop::ShopQuery,
+    catalog::CatalogQuery,
+    inventory::InventoryQuery,
+    discount::DiscountQuery,
+    tax::TaxQuery,
+    shipping::ShippingQuery,
+);
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
@@ -49,6 +60,9 @@ pub struct Mutation(
     catalog::VariantMutation,
     catalog::CollectionMutation,
     inventory::InventoryMutation,
+    discount::DiscountMutation,
+    tax::TaxMutation,
+    shipping::ShippingMutation,
 );
 
 /// The schema over services.

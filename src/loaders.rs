@@ -4,6 +4,7 @@
 //! see, no loader gives: visibility is decided here once, from the context.
 
 mod edge;
+mod orders;
 mod turns;
 
 use std::collections::HashMap;
@@ -13,8 +14,8 @@ use std::sync::Arc;
 use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError, Statements};
 use crate::domain::ids::{
-    CollectionId, DiscountId, ImageId, LocationId, ProductId, ShippingRateId, ShippingZoneId, TaxRateId,
-    VariantId,
+    CollectionId, CustomerId, DiscountId, ImageId, LocationId, OrderId, ProductId, ShippingRateId,
+    ShippingZoneId, TaxRateId, VariantId,
 };
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
@@ -33,6 +34,10 @@ pub use crate::repositories::tax_rates::TaxRate;
 pub use crate::repositories::variants::Variant;
 use edge::Edge;
 pub use edge::{LoadError, Loaded};
+pub use orders::{
+    CustomerPage, DraftOrder, EventRow, Fulfillment, OfOrder, Order, OrderLine, OrderPage, OrderSort,
+    OrderVisibility, Payment, Refund, Return, paid,
+};
 pub use turns::Turns;
 
 /// A page of products with their keys in the page's order.
@@ -76,6 +81,12 @@ pub struct Loaders {
     pub shipping_rates: Edge<ShippingRateId, Option<Arc<ShippingRate>>>,
     /// A shipping zone's rates, in order.
     pub rates_of_zone: Edge<ShippingZoneId, Arc<[Arc<ShippingRate>]>>,
+    /// Orders the actor may see, by id.
+    pub orders: Edge<OrderId, Option<Arc<Order>>>,
+    /// A page of a customer's orders, for those who may see them.
+    pub orders_of_customer: Edge<(CustomerId, CustomerPage), Option<Arc<OrderPage>>>,
+    /// What belongs to an order.
+    pub of_order: OfOrder,
 }
 
 /// What a batch reads from.
@@ -84,6 +95,7 @@ struct Source {
     db: Db,
     statements: Statements,
     visibility: Visibility,
+    orders: OrderVisibility,
 }
 
 impl Source {
@@ -102,7 +114,12 @@ impl Loaders {
     /// The loaders of one request, or of one event of a subscription, which `turns` drives.
     #[must_use]
     pub fn new(db: &Db, op: &OpContext, turns: &Turns) -> Self {
-        let source = Source { db: db.clone(), statements: op.statements.clone(), visibility: visibility(op) };
+        let source = Source {
+            db: db.clone(),
+            statements: op.statements.clone(),
+            visibility: visibility(op),
+            orders: OrderVisibility::of(op),
+        };
         Self {
             products: Edge::new(turns, &source, |source: Source, ids| async move {
                 let rows = products::by_ids(&mut source.conn().await?, source.visibility, &ids).await?;
@@ -173,6 +190,9 @@ impl Loaders {
                 let rows = shipping::rates_of_zones(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|rate| (rate.zone_id, Arc::new(rate)))))
             }),
+            orders: Edge::new(turns, &source, orders::by_ids),
+            orders_of_customer: Edge::new(turns, &source, orders::of_customers),
+            of_order: OfOrder::new(turns, &source),
         }
     }
 }

@@ -5,8 +5,11 @@
 
 pub mod carts;
 pub mod collections;
+mod conditions;
 pub mod discounts;
+pub mod draft_orders;
 pub mod events;
+pub mod fulfillments;
 pub mod idempotency;
 pub mod images;
 pub mod inventory;
@@ -14,6 +17,8 @@ pub mod locations;
 pub mod orders;
 pub mod payments;
 pub mod products;
+pub mod refunds;
+pub mod returns;
 pub mod search;
 pub mod shipping;
 pub mod shops;

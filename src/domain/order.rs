@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::catalog::text_enum;
+use super::payment::Paid;
 
 text_enum! {
     /// The state an order is in.
@@ -229,6 +230,24 @@ impl OrderStatus {
     }
 }
 
+impl FinancialStatus {
+    /// Where the money of an order is: what its ledger adds up to says so, and its status where nothing moved.
+    #[must_use]
+    pub fn of(status: OrderStatus, total: i64, paid: Paid) -> Self {
+        match paid {
+            Paid { captured, refunded, .. } if captured > 0 && refunded >= captured => Self::Refunded,
+            Paid { refunded, .. } if refunded > 0 => Self::PartiallyRefunded,
+            Paid { captured, .. } if captured > 0 && captured >= total => Self::Paid,
+            Paid { captured, .. } if captured > 0 => Self::PartiallyPaid,
+            Paid { authorized, .. } if authorized > 0 => Self::Authorized,
+            _ if status.is_given_up() => Self::Voided,
+            // What costs nothing is paid once it is placed.
+            _ if total == 0 && status != OrderStatus::PendingPayment => Self::Paid,
+            _ => Self::Pending,
+        }
+    }
+}
+
 /// How an order is called: `#1001`.
 #[must_use]
 pub fn name(number: i64) -> String {
@@ -414,6 +433,23 @@ mod tests {
             assert_eq!(share(amount, quantity, 0, quantity), amount);
         }
         assert_eq!((share(1_000, 3, 0, 1), share(1_000, 3, 1, 2), share(1_000, 0, 0, 1)), (333, 667, 0));
+    }
+
+    #[test]
+    fn where_the_money_is_follows_from_the_ledger() {
+        let of = |status, total, authorized, captured, refunded| {
+            FinancialStatus::of(status, total, Paid { authorized, captured, refunding: 0, refunded })
+        };
+        let (pending, paid, cancelled) =
+            (OrderStatus::PendingPayment, OrderStatus::Paid, OrderStatus::Cancelled);
+        assert_eq!(of(pending, 500, 0, 0, 0), FinancialStatus::Pending);
+        assert_eq!(of(pending, 500, 500, 0, 0), FinancialStatus::Authorized);
+        assert_eq!(of(pending, 500, 0, 200, 0), FinancialStatus::PartiallyPaid);
+        assert_eq!(of(paid, 500, 0, 500, 0), FinancialStatus::Paid);
+        assert_eq!(of(paid, 0, 0, 0, 0), FinancialStatus::Paid);
+        assert_eq!(of(paid, 500, 0, 500, 1), FinancialStatus::PartiallyRefunded);
+        assert_eq!(of(cancelled, 500, 0, 500, 500), FinancialStatus::Refunded);
+        assert_eq!(of(cancelled, 500, 0, 0, 0), FinancialStatus::Voided);
     }
 
     #[test]

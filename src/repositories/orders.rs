@@ -1,5 +1,7 @@
 //! Orders and their lines.
 
+mod list;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -13,16 +15,20 @@ use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId, OrderLineId, VariantId};
 use crate::domain::inventory::Pieces;
-use crate::domain::order::OrderStatus;
+use crate::domain::order::{LineCount, OrderStatus};
 use crate::domain::quote::{Allocation, QuotedDelivery, TaxLine};
 use crate::domain::time::Timestamp;
+
+pub use list::{CustomerPage, OrderList, OrderSort, page, page_of_customers};
 
 /// The first order's number.
 #[cfg(feature = "sqlite")]
 const FIRST_NUMBER: i64 = 1_001;
 
 /// An order as it is stored. The database refuses totals that don't add up.
-#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[derive(
+    Clone, PartialEq, Debug, Queryable, QueryableByName, Selectable, Insertable, AsChangeset, Identifiable,
+)]
 #[diesel(table_name = orders, treat_none_as_null = true)]
 pub struct Order {
     /// Made by us.
@@ -137,6 +143,16 @@ impl Order {
 }
 
 impl OrderLine {
+    /// Its pieces, counted.
+    #[must_use]
+    pub fn count(&self) -> LineCount {
+        LineCount {
+            quantity: self.quantity,
+            fulfilled: self.fulfilled_quantity,
+            refunded: self.refunded_quantity,
+        }
+    }
+
     /// The line after discounts, minor units.
     #[must_use]
     pub fn total(&self) -> i64 {

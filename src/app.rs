@@ -8,9 +8,10 @@ use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::graphql::{self, Schema};
+use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::services::{
-    Catalog, Collections, Discounts, Inventory, Orders, Pricing, ProductExport, ProductImport, Products,
-    Services, Shipping, Shop, Taxes, Variants,
+    Catalog, Checkout, Collections, Discounts, Inventory, Orders, Payments, Pricing, ProductExport,
+    ProductImport, Products, Services, Shipping, Shop, Taxes, Variants,
 };
 
 /// A shop that is ready to serve.
@@ -27,6 +28,8 @@ pub struct App {
     pub export: ProductExport,
     /// Its schema.
     pub schema: Schema,
+    /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
+    pub test_payments: Option<Arc<TestProvider>>,
     /// Who may do what.
     pub tokens: Tokens,
     /// The time.
@@ -42,6 +45,9 @@ pub enum StartError {
     /// There is no admin token.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// A payment provider can't be made.
+    #[error("payments can't be taken: {0}")]
+    Payments(#[from] ProviderError),
 }
 
 /// What tests put in place of the real thing.
@@ -78,13 +84,17 @@ impl App {
         }
         let op = OpContext::system(Arc::clone(&parts.clock));
         let shop = Arc::new(Shop::load_or_make(&db, &op, &config.shop).await?);
+        let (providers, test_payments) = payment_providers(&config)?;
+        let payments = Arc::new(Payments::new(db.clone(), providers, config.payment_timeout));
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
             inventory: Inventory::new(db.clone()),
-            orders: Orders::new(db.clone(), Arc::clone(&shop)),
+            orders: Orders::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments)),
+            checkout: Checkout::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments)),
+            payments,
             pricing: Pricing::new(Arc::clone(&shop)),
             discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
             taxes: Taxes::new(db.clone()),
@@ -98,6 +108,7 @@ impl App {
             schema: graphql::schema(Arc::clone(&services), Arc::clone(&shop)),
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
+            test_payments,
             services,
             tokens,
             clock: parts.clock,
@@ -111,4 +122,22 @@ impl App {
     pub fn system(&self) -> OpContext {
         OpContext::system(Arc::clone(&self.clock))
     }
+}
+
+/// The payment providers that a shop has switched on.
+fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvider>>), ProviderError> {
+    let (mut providers, mut test) = (Providers::new(), None);
+    for name in &config.payment_providers {
+        match *name {
+            Manual::NAME => providers = providers.with(Arc::new(Manual)),
+            TestProvider::NAME => {
+                let provider = Arc::new(TestProvider::new()?);
+                test = Some(Arc::clone(&provider));
+                providers = providers.with(provider);
+            }
+            // The settings name none but these.
+            _ => {}
+        }
+    }
+    Ok((providers, test))
 }

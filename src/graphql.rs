@@ -8,6 +8,7 @@ mod attribute;
 mod catalog;
 mod codes;
 mod connection;
+mod discount;
 mod errors;
 mod guard;
 mod in_context;
@@ -17,7 +18,9 @@ mod node;
 mod order;
 mod request;
 mod scalars;
+mod shipping;
 mod shop;
+mod tax;
 
 pub use errors::{error_response, request_error};
 pub use in_context::{locale, operation};
@@ -47,6 +50,10 @@ pub struct QueryRoot(
     catalog::CatalogQuery,
     inventory::InventoryQuery,
     order::OrderQuery,
+    order::DraftOrderQuery,
+    discount::DiscountQuery,
+    tax::TaxQuery,
+    shipping::ShippingQuery,
 );
 
 /// Everything that can be changed.
@@ -57,6 +64,11 @@ pub struct Mutation(
     catalog::VariantMutation,
     catalog::CollectionMutation,
     inventory::InventoryMutation,
+    order::OrderMutation,
+    order::DraftOrderMutation,
+    discount::DiscountMutation,
+    tax::TaxMutation,
+    shipping::ShippingMutation,
 );
 
 /// The schema over services.

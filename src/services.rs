@@ -6,11 +6,13 @@
 
 pub mod address;
 pub mod catalog;
+pub mod checkout;
 pub mod demo;
 pub mod discounts;
 mod idempotency;
 pub mod inventory;
 pub mod orders;
+pub mod payments;
 pub mod pricing;
 pub mod product_csv;
 pub mod product_export;
@@ -22,9 +24,11 @@ pub mod taxes;
 mod validate;
 
 pub use catalog::{Catalog, Collections, Products, Variants};
+pub use checkout::Checkout;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use orders::Orders;
+pub use payments::Payments;
 pub use pricing::Pricing;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
@@ -46,6 +50,10 @@ pub struct Services {
     pub inventory: Inventory,
     /// Orders once they are placed.
     pub orders: Orders,
+    /// Placing orders.
+    pub checkout: Checkout,
+    /// Having them paid for.
+    pub payments: std::sync::Arc<Payments>,
     /// What baskets cost.
     pub pricing: Pricing,
     /// Writes of discounts.

@@ -8,16 +8,21 @@ use std::sync::Arc;
 use mercato::app::App;
 use mercato::auth::Actor;
 use mercato::context::OpContext;
-use mercato::domain::ids::{CollectionId, CustomerId, LocationId, ProductId};
+use mercato::domain::ids::{
+    CollectionId, CustomerId, DiscountId, LocationId, ProductId, ShippingRateId, ShippingZoneId, TaxRateId,
+};
 use mercato::domain::page::PageRequest;
 use mercato::domain::permission::Permission::{
     self, ManageSettings, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
 };
 use mercato::error::{Error, ErrorCode};
 use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, ProductPatch, VariantStrategy};
+use mercato::services::discounts::DiscountPatch;
 use mercato::services::inventory::LocationPatch;
 use mercato::services::product_export::ExportError;
 use mercato::services::product_import::ImportError;
+use mercato::services::shipping::{RatePatch, ZonePatch};
+use mercato::services::taxes::TaxRatePatch;
 
 use super::differences;
 use crate::support::{TestApp, both};
@@ -40,6 +45,21 @@ const GATED: &[(&str, &[Permission])] = &[
     ("inventory.locations", &[ReadInventory]),
     ("inventory.create_location", &[ManageSettings]),
     ("inventory.update_location", &[ManageSettings]),
+    ("discounts.page", &[ManageSettings]),
+    ("discounts.create", &[ManageSettings]),
+    ("discounts.update", &[ManageSettings]),
+    ("discounts.delete", &[ManageSettings]),
+    ("taxes.page", &[ManageSettings]),
+    ("taxes.create", &[ManageSettings]),
+    ("taxes.update", &[ManageSettings]),
+    ("taxes.delete", &[ManageSettings]),
+    ("shipping.zones", &[ManageSettings]),
+    ("shipping.create_zone", &[ManageSettings]),
+    ("shipping.update_zone", &[ManageSettings]),
+    ("shipping.delete_zone", &[ManageSettings]),
+    ("shipping.create_rate", &[ManageSettings]),
+    ("shipping.update_rate", &[ManageSettings]),
+    ("shipping.delete_rate", &[ManageSettings]),
     ("product_import.run", &[WriteProducts, WriteInventory]),
     ("product_export.run", &[ReadProducts]),
 ];
@@ -52,6 +72,7 @@ const OPEN: &[&str] = &[
     "read.types",
     "read.collections",
     "read.is_empty",
+    "pricing.price",
 ];
 
 /// Calls a method with as little as it takes.
@@ -86,6 +107,35 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         "inventory.update_location" => {
             services.inventory.update_location(op, location, &LocationPatch::default()).await.map(drop)
         }
+        "discounts.page" => services.discounts.page(op, None, &PageRequest::first(1)).await.map(drop),
+        "discounts.create" => services.discounts.create(op, &DiscountPatch::default()).await.map(drop),
+        "discounts.update" => {
+            let id = DiscountId::generate();
+            services.discounts.update(op, id, &DiscountPatch::default()).await.map(drop)
+        }
+        "discounts.delete" => services.discounts.delete(op, DiscountId::generate()).await,
+        "taxes.page" => services.taxes.page(op, &PageRequest::first(1)).await.map(drop),
+        "taxes.create" => services.taxes.create(op, &TaxRatePatch::default()).await.map(drop),
+        "taxes.update" => {
+            services.taxes.update(op, TaxRateId::generate(), &TaxRatePatch::default()).await.map(drop)
+        }
+        "taxes.delete" => services.taxes.delete(op, TaxRateId::generate()).await,
+        "shipping.zones" => services.shipping.zones(op, &PageRequest::first(1)).await.map(drop),
+        "shipping.create_zone" => services.shipping.create_zone(op, &ZonePatch::default()).await.map(drop),
+        "shipping.update_zone" => {
+            let id = ShippingZoneId::generate();
+            services.shipping.update_zone(op, id, &ZonePatch::default()).await.map(drop)
+        }
+        "shipping.delete_zone" => services.shipping.delete_zone(op, ShippingZoneId::generate()).await,
+        "shipping.create_rate" => {
+            let zone = ShippingZoneId::generate();
+            services.shipping.create_rate(op, zone, "express", &RatePatch::default()).await.map(drop)
+        }
+        "shipping.update_rate" => {
+            let id = ShippingRateId::generate();
+            services.shipping.update_rate(op, id, &RatePatch::default()).await.map(drop)
+        }
+        "shipping.delete_rate" => services.shipping.delete_rate(op, ShippingRateId::generate()).await,
         "product_import.run" => match app.import.run(op, Cursor::new("Handle,Title\n"), true, |_| {}).await {
             Err(ImportError::Shop(error)) => Err(error),
             other => other.map(drop).map_err(|error| Error::BadInput(error.to_string())),

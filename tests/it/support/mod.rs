@@ -40,6 +40,7 @@ mod clock;
 mod databases;
 mod log;
 mod postgres;
+mod prices;
 pub mod scratch;
 mod wire;
 
@@ -49,6 +50,7 @@ use std::sync::Mutex;
 pub use app::TestApp;
 pub use client::{Client, Reply};
 pub use databases::Database;
+pub use prices::{Codes, id_of, line};
 pub use wire::request;
 
 /// Makes two tests of an async function of a [`TestApp`] or a [`Database`]: one on SQLite, one on PostgreSQL.

@@ -5,6 +5,7 @@
 
 mod address;
 mod catalog;
+mod checkout;
 mod codes;
 mod connection;
 mod discount;
@@ -54,12 +55,12 @@ pub struct QueryRoot(
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
-#[graphql(visible = "guard::writes_anything")]
 pub struct Mutation(
     catalog::ProductMutation,
     catalog::VariantMutation,
     catalog::CollectionMutation,
     inventory::InventoryMutation,
+    checkout::CheckoutMutation,
     discount::DiscountMutation,
     tax::TaxMutation,
     shipping::ShippingMutation,

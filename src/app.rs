@@ -10,8 +10,8 @@ use crate::error::with_causes;
 use crate::graphql::{self, Schema};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::services::{
-    Catalog, Checkout, Collections, Discounts, Inventory, Payments, Pricing, ProductExport, ProductImport,
-    Products, Services, Shipping, Shop, Taxes, Variants,
+    Catalog, Checkout, Collections, Discounts, Inventory, Orders, Payments, Pricing, ProductExport,
+    ProductImport, Products, Services, Shipping, Shop, Taxes, Variants,
 };
 
 /// A shop that is ready to serve.
@@ -94,6 +94,7 @@ impl App {
             inventory: Inventory::new(db.clone()),
             checkout: Checkout::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments)),
             payments,
+            orders: Orders::new(db.clone(), Arc::clone(&shop)),
             pricing: Pricing::new(Arc::clone(&shop)),
             discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
             taxes: Taxes::new(db.clone()),

@@ -4,6 +4,7 @@
 //! repositories', and neither is here. The buyer's side has the names and shapes of the Shopify Storefront API.
 
 mod address;
+mod attribute;
 mod catalog;
 mod checkout;
 mod codes;
@@ -15,6 +16,7 @@ mod in_context;
 mod in_order;
 mod inventory;
 mod node;
+mod order;
 mod request;
 mod scalars;
 mod shipping;
@@ -51,6 +53,7 @@ pub struct QueryRoot(
     discount::DiscountQuery,
     tax::TaxQuery,
     shipping::ShippingQuery,
+    order::OrderQuery,
 );
 
 /// Everything that can be changed.

@@ -36,7 +36,7 @@ use edge::Edge;
 pub use edge::{LoadError, Loaded};
 pub use orders::{
     CustomerPage, DraftOrder, EventRow, Fulfillment, OfOrder, Order, OrderLine, OrderPage, OrderSort,
-    OrderVisibility, Payment, Refund, Return, paid,
+    OrderVisibility, Payment, Refund, Return, paid, refundable,
 };
 pub use turns::Turns;
 

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod discounts;
 mod idempotency;
 pub mod inventory;
+pub mod orders;
 pub mod payments;
 pub mod pricing;
 pub mod product_csv;
@@ -26,6 +27,7 @@ pub use catalog::{Catalog, Collections, Products, Variants};
 pub use checkout::Checkout;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
+pub use orders::Orders;
 pub use payments::Payments;
 pub use pricing::Pricing;
 pub use product_export::ProductExport;
@@ -50,6 +52,8 @@ pub struct Services {
     pub checkout: Checkout,
     /// Having them paid for.
     pub payments: std::sync::Arc<Payments>,
+    /// Orders once they are placed.
+    pub orders: Orders,
     /// What baskets cost.
     pub pricing: Pricing,
     /// Writes of discounts.

@@ -43,6 +43,8 @@ pub struct Draft {
     pub note: String,
     /// What else is noted.
     pub attributes: Vec<Attribute>,
+    /// What it cost when it was last changed, the discounts by hand included.
+    pub quote: Option<Quote>,
 }
 
 /// A line of a draft.

@@ -5,11 +5,16 @@
 
 mod catalog;
 mod inventory;
+mod order;
 mod payment;
 mod pricing;
 
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
 pub use inventory::{InventoryEvent, LocationEvent};
+pub use order::{
+    DraftOrderEvent, FulfillmentEvent, LinePieces, OrderCancelledEvent, OrderNoteEvent, RefundEvent,
+    ReturnEvent, sentence,
+};
 pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
 pub use pricing::{DiscountEvent, ShippingRateEvent, ShippingZoneEvent, TaxRateEvent};
 
@@ -84,6 +89,26 @@ events! {
     OrderExpired(OrderExpiredEvent) = "order.expired" of order_id;
     /// Something else happened to an order's payment.
     PaymentRecorded(PaymentEvent) = "payment.recorded" of order_id;
+    /// An order was cancelled.
+    OrderCancelled(OrderCancelledEvent) = "order.cancelled" of order_id;
+    /// Staff noted something on an order.
+    OrderNoteAdded(OrderNoteEvent) = "order.note_added" of order_id;
+    /// Pieces of an order were sent.
+    FulfillmentCreated(FulfillmentEvent) = "fulfillment.created" of order_id;
+    /// Pieces that were sent are back before they arrived.
+    FulfillmentCancelled(FulfillmentEvent) = "fulfillment.cancelled" of order_id;
+    /// Money of an order is to go back.
+    RefundCreated(RefundEvent) = "refund.created" of order_id;
+    /// Pieces of an order are to come back.
+    ReturnCreated(ReturnEvent) = "return.created" of order_id;
+    /// They came.
+    ReturnReceived(ReturnEvent) = "return.received" of order_id;
+    /// A draft of an order was put together.
+    DraftOrderCreated(DraftOrderEvent) = "draft_order.created" of draft_order_id;
+    /// A draft of an order changed.
+    DraftOrderUpdated(DraftOrderEvent) = "draft_order.updated" of draft_order_id;
+    /// A draft became an order.
+    DraftOrderCompleted(DraftOrderEvent) = "draft_order.completed" of draft_order_id;
     /// A discount was made.
     DiscountCreated(DiscountEvent) = "discount.created" of discount_id;
     /// A discount changed.

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::catalog::text_enum;
-use super::ids::OrderLineId;
+use super::ids::{OrderLineId, RefundId};
 use super::inventory::Pieces;
+use super::payment::{Entry, PaymentKind};
 
 text_enum! {
     /// The state a fulfillment is in.
@@ -23,6 +24,41 @@ text_enum! {
         Open = "open",
         /// What came back is received.
         Received = "received",
+    }
+}
+
+text_enum! {
+    /// Whether a refund's money went back.
+    RefundState {
+        /// The provider has not answered yet, or was not asked.
+        Pending = "pending",
+        /// It went back.
+        Success = "success",
+        /// The provider would not give it back.
+        Failure = "failure",
+    }
+}
+
+impl RefundState {
+    /// What the ledger of its order says of a refund.
+    #[must_use]
+    pub fn of(refund: RefundId, amount: i64, ledger: impl IntoIterator<Item = Entry>) -> Self {
+        let (mut asked, mut refunded, mut failed) = (0_i64, 0_i64, 0_i64);
+        for entry in ledger.into_iter().filter(|entry| entry.refund_id == Some(refund)) {
+            match entry.kind {
+                PaymentKind::RefundRequested => asked = asked.saturating_add(entry.amount),
+                PaymentKind::Refunded => refunded = refunded.saturating_add(entry.amount),
+                PaymentKind::RefundFailed => failed = failed.saturating_add(entry.amount),
+                _ => {}
+            }
+        }
+        if refunded >= amount {
+            Self::Success
+        } else if asked > 0 && failed.saturating_add(refunded) >= asked {
+            Self::Failure
+        } else {
+            Self::Pending
+        }
     }
 }
 
@@ -62,4 +98,26 @@ pub struct ReturnedLine {
     pub quantity: i64,
     /// How many of them came.
     pub received: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ledger_says_what_became_of_a_refund() {
+        let (id, other) = (RefundId::generate(), RefundId::generate());
+        let entry = |kind, refund_id| Entry { kind, amount: 500, refund_id: Some(refund_id) };
+        let asked = entry(PaymentKind::RefundRequested, id);
+        assert_eq!(RefundState::of(id, 500, []), RefundState::Pending);
+        assert_eq!(
+            RefundState::of(id, 500, [asked, entry(PaymentKind::Refunded, other)]),
+            RefundState::Pending
+        );
+        assert_eq!(RefundState::of(id, 500, [asked, entry(PaymentKind::Refunded, id)]), RefundState::Success);
+        let failed = entry(PaymentKind::RefundFailed, id);
+        assert_eq!(RefundState::of(id, 500, [asked, failed]), RefundState::Failure);
+        assert_eq!(RefundState::of(id, 500, [asked, failed, asked]), RefundState::Pending);
+        assert_eq!(RefundState::of(id, 0, []), RefundState::Success);
+    }
 }

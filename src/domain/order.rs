@@ -132,6 +132,21 @@ pub struct Facts {
     pub refunded: Extent,
 }
 
+impl Facts {
+    /// What is true of an order of a total, by its lines and what its ledger adds up to. Money that was paid twice and went back once
+    /// is no refund of the order's.
+    #[must_use]
+    pub fn of(total: i64, lines: impl IntoIterator<Item = LineCount>, paid: Paid) -> Self {
+        let refunded = match paid.net() {
+            _ if paid.refunded == 0 => Extent::Nothing,
+            ..=0 => Extent::Whole,
+            net if net >= total => Extent::Nothing,
+            _ => Extent::Part,
+        };
+        Self { sent: LineCount::sent(lines), refunded }
+    }
+}
+
 /// A move that the state does not allow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub struct IllegalMove {
@@ -236,8 +251,8 @@ impl FinancialStatus {
     pub fn of(status: OrderStatus, total: i64, paid: Paid) -> Self {
         match paid {
             Paid { captured, refunded, .. } if captured > 0 && refunded >= captured => Self::Refunded,
+            paid if paid.captured > 0 && paid.net() >= total => Self::Paid,
             Paid { refunded, .. } if refunded > 0 => Self::PartiallyRefunded,
-            Paid { captured, .. } if captured > 0 && captured >= total => Self::Paid,
             Paid { captured, .. } if captured > 0 => Self::PartiallyPaid,
             Paid { authorized, .. } if authorized > 0 => Self::Authorized,
             _ if status.is_given_up() => Self::Voided,
@@ -426,6 +441,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_true_of_an_order_follows_from_its_lines_and_its_ledger() {
+        let refunded = |captured, refunded| {
+            Facts::of(500, [], Paid { authorized: 0, captured, refunding: 0, refunded }).refunded
+        };
+        assert_eq!(refunded(0, 0), Extent::Nothing);
+        assert_eq!(refunded(500, 0), Extent::Nothing);
+        assert_eq!(refunded(500, 1), Extent::Part);
+        assert_eq!(refunded(500, 500), Extent::Whole);
+        assert_eq!(refunded(1_000, 500), Extent::Nothing, "paid twice, and given back once");
+    }
+
+    #[test]
     fn shares_of_all_pieces_are_the_amount() {
         for (amount, quantity) in [(1_000, 3), (1, 7), (0, 2), (999, 1), (i64::MAX, 3)] {
             let shares = (0..quantity).map(|before| share(amount, quantity, before, 1));
@@ -450,6 +477,7 @@ mod tests {
         assert_eq!(of(paid, 500, 0, 500, 1), FinancialStatus::PartiallyRefunded);
         assert_eq!(of(cancelled, 500, 0, 500, 500), FinancialStatus::Refunded);
         assert_eq!(of(cancelled, 500, 0, 0, 0), FinancialStatus::Voided);
+        assert_eq!(of(paid, 500, 0, 1_000, 500), FinancialStatus::Paid, "paid twice, and given back once");
     }
 
     #[test]

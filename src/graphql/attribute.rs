@@ -25,10 +25,7 @@ pub struct AttributeInput {
 impl Attribute {
     /// All that is noted.
     pub fn all(attributes: &[cart::Attribute]) -> Vec<Self> {
-        attributes
-            .iter()
-            .map(|one| Self { key: one.key.clone(), value: Some(one.value.clone()) })
-            .collect()
+        attributes.iter().map(|one| Self { key: one.key.clone(), value: Some(one.value.clone()) }).collect()
     }
 }
 

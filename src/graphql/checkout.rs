@@ -6,12 +6,10 @@ use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
 
 use super::address::MailingAddressInput;
 use super::errors::{UserError, payload};
+use super::order::Order;
 use super::request::RequestContext;
 use super::scalars::Decimal;
 use crate::services::checkout::PlaceOrder;
-
-mod placed;
-use placed::Order;
 
 /// Writes of placing orders.
 #[derive(Default)]

@@ -5,14 +5,15 @@ use async_graphql::{Context, ID, Interface, Object};
 use super::catalog::{Collection, MediaImage, Product, ProductOption, ProductOptionValue, ProductVariant};
 use super::discount::Discount;
 use super::inventory::Location;
+use super::order::Order;
 use super::request::RequestContext;
 use super::scalars::{parse_gid, split_gid};
 use super::shipping::{ShippingRate, ShippingZone};
 use super::shop::Shop;
 use super::tax::TaxRate;
 use crate::domain::ids::{
-    CollectionId, DiscountId, Id, ImageId, LocationId, ProductId, ShippingRateId, ShippingZoneId, ShopId,
-    TaxRateId, VariantId,
+    CollectionId, DiscountId, Id, ImageId, LocationId, OrderId, ProductId, ShippingRateId, ShippingZoneId,
+    ShopId, TaxRateId, VariantId,
 };
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::error::Error;
@@ -35,6 +36,8 @@ pub enum Node {
     Collection(Collection),
     /// A location.
     Location(Location),
+    /// An order.
+    Order(Order),
     /// The shop.
     Shop(Shop),
     /// A discount.
@@ -89,6 +92,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
         ImageId::TYPE => MediaImage::find(ctx, parse_gid(id)?).await?.map(Node::MediaImage),
         CollectionId::TYPE => Collection::find(ctx, parse_gid(id)?).await?.map(Node::Collection),
         LocationId::TYPE => Location::find(ctx, parse_gid(id)?).await?.map(Node::Location),
+        OrderId::TYPE => Order::find(ctx, parse_gid(id)?).await?.map(Node::Order),
         ShopId::TYPE => (ctx.shop().id == parse_gid(id)?).then_some(Node::Shop(Shop)),
         DiscountId::TYPE => Discount::find(ctx, parse_gid(id)?).await?.map(Node::Discount),
         TaxRateId::TYPE => TaxRate::find(ctx, parse_gid(id)?).await?.map(Node::TaxRate),

@@ -18,7 +18,7 @@ pub use crate::repositories::events::EventRow;
 pub use crate::repositories::fulfillments::Fulfillment;
 pub use crate::repositories::orders::{CustomerPage, Order, OrderLine, OrderSort};
 pub use crate::repositories::payments::{Payment, paid};
-pub use crate::repositories::refunds::Refund;
+pub use crate::repositories::refunds::{Refund, refundable};
 pub use crate::repositories::returns::Return;
 
 /// A page of orders with their keys in the page's order.
@@ -62,11 +62,11 @@ pub struct OfOrder {
     /// Its lines, in their order.
     pub lines: Edge<OrderId, Arc<[Arc<OrderLine>]>>,
     /// Its ledger, as it was written.
-    pub payments: Edge<OrderId, Arc<[Arc<Payment>]>>,
+    pub payments: Edge<OrderId, Arc<[Payment]>>,
     /// Its fulfillments, as they were made.
     pub fulfillments: Edge<OrderId, Arc<[Arc<Fulfillment>]>>,
     /// Its refunds, as they were made.
-    pub refunds: Edge<OrderId, Arc<[Arc<Refund>]>>,
+    pub refunds: Edge<OrderId, Arc<[Refund]>>,
     /// Its returns, as they were made.
     pub returns: Edge<OrderId, Arc<[Arc<Return>]>>,
     /// What happened to it, oldest first.
@@ -82,7 +82,7 @@ impl OfOrder {
             }),
             payments: Edge::new(turns, source, |source: Source, ids| async move {
                 let rows = payments::by_order_ids(&mut source.conn().await?, &ids).await?;
-                Ok(grouped(rows.into_iter().map(|payment| (payment.order_id, Arc::new(payment)))))
+                Ok(grouped(rows.into_iter().map(|payment| (payment.order_id, payment))))
             }),
             fulfillments: Edge::new(turns, source, |source: Source, ids| async move {
                 let rows = fulfillments::by_order_ids(&mut source.conn().await?, &ids).await?;
@@ -90,7 +90,7 @@ impl OfOrder {
             }),
             refunds: Edge::new(turns, source, |source: Source, ids| async move {
                 let rows = refunds::by_order_ids(&mut source.conn().await?, &ids).await?;
-                Ok(grouped(rows.into_iter().map(|refund| (refund.order_id, Arc::new(refund)))))
+                Ok(grouped(rows.into_iter().map(|refund| (refund.order_id, refund))))
             }),
             returns: Edge::new(turns, source, |source: Source, ids| async move {
                 let rows = returns::by_order_ids(&mut source.conn().await?, &ids).await?;

@@ -123,7 +123,9 @@ pub async fn insert_or_add_lines(conn: &mut Conn, rows: &[CartLine]) -> Result<(
 
 /// Removes lines.
 pub async fn delete_lines(conn: &mut Conn, ids: &[CartLineId]) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::delete(cart_lines::table.filter(in_ids(cart_lines::id, ids))).execute(c).await)?;
+    on_conn!(conn, |c| diesel::delete(cart_lines::table.filter(in_ids(cart_lines::id, ids)))
+        .execute(c)
+        .await)?;
     Ok(())
 }
 

@@ -7,9 +7,10 @@ use crate::db::expr::in_ids;
 use crate::db::schema::refunds;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
-use crate::domain::fulfillment::RefundedLine;
+use crate::domain::fulfillment::{RefundState, RefundedLine};
 use crate::domain::ids::{OrderId, RefundId};
 use crate::domain::time::Timestamp;
+use crate::repositories::payments::{Payment, paid};
 
 /// A refund as it is stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, Identifiable)]
@@ -27,6 +28,29 @@ pub struct Refund {
     pub lines: Json<Vec<RefundedLine>>,
     /// When it was asked for.
     pub created_at: Timestamp,
+}
+
+impl Refund {
+    /// What of it is for delivery, or for nothing in particular.
+    #[must_use]
+    pub fn shipping_amount(&self) -> i64 {
+        self.amount.saturating_sub(self.lines.0.iter().map(|line| line.amount).sum())
+    }
+
+    /// What the ledger of its order says of it.
+    #[must_use]
+    pub fn state(&self, ledger: &[Payment]) -> RefundState {
+        RefundState::of(self.id, self.amount, ledger.iter().map(Payment::entry))
+    }
+}
+
+/// What of an order's money can still go back, by its ledger and its refunds: one that has not reached the ledger yet counts as
+/// given.
+#[must_use]
+pub fn refundable(ledger: &[Payment], refunds: &[Refund]) -> i64 {
+    let is_new = |refund: &&Refund| ledger.iter().all(|row| row.refund_id != Some(refund.id));
+    let waiting: i64 = refunds.iter().filter(is_new).map(|refund| refund.amount).sum();
+    paid(ledger).refundable().saturating_sub(waiting).max(0)
 }
 
 /// The refunds of these orders, each order's as they were made.

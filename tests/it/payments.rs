@@ -70,7 +70,10 @@ impl Shop {
     async fn refund(&self, id: OrderId, refund: RefundId, amount: i64) -> Result<RefundOutcome, String> {
         let order = self.app.order(id).await;
         let payments = &self.app.app.services.payments;
-        payments.refund(&self.app.app.system(), &order, refund, amount).await.map_err(|error| error.to_string())
+        payments
+            .refund(&self.app.app.system(), &order, refund, amount)
+            .await
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -92,13 +95,16 @@ async fn a_declined_payment_gives_stock_back_and_the_cart_can_be_ordered_again(a
 both!(a_declined_payment_gives_its_discount_back);
 async fn a_declined_payment_gives_its_discount_back(app: TestApp) {
     let mug = app.stocked("Mug", "10", 5).await;
-    app.create_discount(json!({ "title": "Once", "code": "ONCE", "usageLimit": 1, "value": { "percentage": 10.0 } })).await;
+    app.create_discount(json!({ "title": "Once", "code": "ONCE", "usageLimit": 1, "value": { "percentage": { "percentage": "10" } } })).await;
     let cart = app.cart_of(None, &[(&mug, 1)], &["once"], None).await;
     let declined = app.anonymous().place(order_of(&cart, "9", "tok_decline")).await;
     assert_eq!(declined.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED");
     app.anonymous().place(order_of(&cart, "9", "tok_ok")).await.assert_ok();
     let other = app.cart_of(None, &[(&mug, 1)], &["once"], None).await;
-    assert_eq!(app.anonymous().place(order_of(&other, "9", "tok_ok")).await.user_errors("orderPlace")[0].code, "STALE");
+    assert_eq!(
+        app.anonymous().place(order_of(&other, "9", "tok_ok")).await.user_errors("orderPlace")[0].code,
+        "STALE"
+    );
 }
 
 both!(an_order_whose_payment_does_not_answer_waits_and_is_then_given_up);
@@ -106,7 +112,11 @@ async fn an_order_whose_payment_does_not_answer_waits_and_is_then_given_up(datab
     let shop = Shop::open(impatient(database).await).await;
     let id = shop.waiting("tok_hang").await;
     assert_eq!((shop.stock().await, shop.app.ledger(id).await), ((5, 2), vec!["requested 1000".to_owned()]));
-    assert_eq!(shop.app.app.services.payments.expire_due(&shop.app.app.system()).await.unwrap(), 0, "not yet");
+    assert_eq!(
+        shop.app.app.services.payments.expire_due(&shop.app.app.system()).await.unwrap(),
+        0,
+        "not yet"
+    );
     assert_eq!(shop.expire().await, 1);
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Expired, (5, 0)));
     assert!(shop.app.order_lines(id).await[0].reserved.0.is_empty());
@@ -151,7 +161,10 @@ async fn a_second_payment_of_one_order_goes_back(app: TestApp) {
     assert_eq!(shop.tell(&[told]).await, 200);
     let expected =
         ["requested 1000", "captured 1000", "captured 1000", "refund_requested 1000", "refunded 1000"];
-    assert_eq!((shop.status(id).await, shop.app.ledger(id).await), (OrderStatus::Paid, expected.map(str::to_owned).to_vec()));
+    assert_eq!(
+        (shop.status(id).await, shop.app.ledger(id).await),
+        (OrderStatus::Paid, expected.map(str::to_owned).to_vec())
+    );
 }
 
 both!(a_webhook_pays_an_order_that_waits);
@@ -212,7 +225,10 @@ async fn money_that_comes_for_a_cancelled_order_goes_back(database: Database) {
     let order = shop.app.order(id).await;
     shop.app.app.services.payments.void(&shop.app.app.system(), &order).await.unwrap();
     let expected = ["requested 1000", "captured 1000", "refund_requested 1000", "refunded 1000"];
-    assert_eq!((shop.status(id).await, shop.app.ledger(id).await), (OrderStatus::Cancelled, expected.map(str::to_owned).to_vec()));
+    assert_eq!(
+        (shop.status(id).await, shop.app.ledger(id).await),
+        (OrderStatus::Cancelled, expected.map(str::to_owned).to_vec())
+    );
     assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
     assert_eq!(shop.app.ledger(id).await.len(), 4, "told again, nothing follows");
 
@@ -220,7 +236,8 @@ async fn money_that_comes_for_a_cancelled_order_goes_back(database: Database) {
     let cart = shop.app.cart(&[(&shop.mug, 1)]).await;
     let second = order_id(&shop.app.anonymous().place(order_of(&cart, "5", "tok_hang")).await.ok());
     shop.app.database().run("UPDATE orders SET status = 'CANCELLED', expires_at = NULL").await;
-    let ready = Told { id: "ready".to_owned(), kind: PaymentKind::Authorized, ..TestProvider::captured(second, 500) };
+    let ready =
+        Told { id: "ready".to_owned(), kind: PaymentKind::Authorized, ..TestProvider::captured(second, 500) };
     assert_eq!(shop.tell(&[ready]).await, 200);
     assert_eq!(shop.status(second).await, OrderStatus::Cancelled);
 }
@@ -232,10 +249,15 @@ async fn no_more_goes_back_than_was_paid(app: TestApp) {
     assert!(shop.refund(id, RefundId::generate(), 1_001).await.is_err());
     let first = RefundId::generate();
     assert_eq!(shop.refund(id, first, 700).await, Ok(RefundOutcome::Refunded));
-    assert_eq!(shop.refund(id, first, 700).await, Ok(RefundOutcome::Refunded), "once, however often it is asked for");
+    assert_eq!(
+        shop.refund(id, first, 700).await,
+        Ok(RefundOutcome::Refunded),
+        "once, however often it is asked for"
+    );
     let refused = shop.refund(id, RefundId::generate(), 301).await;
     assert!(refused.as_ref().is_err_and(|error| error.contains("300")), "{refused:?}");
-    let (a, b) = tokio::join!(shop.refund(id, RefundId::generate(), 300), shop.refund(id, RefundId::generate(), 300));
+    let (a, b) =
+        tokio::join!(shop.refund(id, RefundId::generate(), 300), shop.refund(id, RefundId::generate(), 300));
     assert!(a.is_ok() != b.is_ok(), "of two at once, one: {a:?} {b:?}");
     let sums = mercato::repositories::payments::paid(&shop.app.payments_of(id).await);
     assert_eq!((sums.captured, sums.refunded, sums.refunding, sums.refundable()), (1_000, 1_000, 0, 0));

@@ -57,11 +57,37 @@ pub struct PricingPercentageValue {
     percentage: f64,
 }
 
+/// An interface gives what its types keep, and they keep values that are cheap to clone.
+macro_rules! cloned {
+    ($($of:ty),*) => {$(
+        impl From<&$of> for $of {
+            fn from(value: &$of) -> Self {
+                value.clone()
+            }
+        }
+    )*};
+}
+
+cloned!(
+    DiscountApplicationAllocationMethod,
+    DiscountApplicationTargetSelection,
+    DiscountApplicationTargetType,
+    PricingValue
+);
+
 /// A discount that an order was given.
 #[derive(Interface, Clone)]
 #[graphql(
-    field(name = "allocation_method", ty = "DiscountApplicationAllocationMethod", desc = "How it is spread over lines."),
-    field(name = "target_selection", ty = "DiscountApplicationTargetSelection", desc = "Which lines it is for."),
+    field(
+        name = "allocation_method",
+        ty = "DiscountApplicationAllocationMethod",
+        desc = "How it is spread over lines."
+    ),
+    field(
+        name = "target_selection",
+        ty = "DiscountApplicationTargetSelection",
+        desc = "Which lines it is for."
+    ),
     field(name = "target_type", ty = "DiscountApplicationTargetType", desc = "What it takes something off."),
     field(name = "value", ty = "PricingValue", desc = "What it took off the whole order.")
 )]

@@ -64,7 +64,7 @@ pub enum ReturnStatus {
 
 /// Whether a refund's money went back.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "payment::RefundState")]
+#[graphql(remote = "fulfillment::RefundState")]
 pub enum RefundStatus {
     /// The provider has not answered yet.
     Pending,
@@ -77,7 +77,7 @@ pub enum RefundStatus {
 /// A row of an order's payment ledger.
 #[derive(Clone)]
 pub struct OrderTransaction {
-    pub(super) row: Arc<loaders::Payment>,
+    pub(super) row: loaders::Payment,
     pub(super) order: Arc<loaders::Order>,
 }
 
@@ -172,9 +172,8 @@ impl Fulfillment {
             lines.reverse();
         }
         let page = Page::of_list(lines, &request, |line, cursor| line.line_id.uuid() == cursor.id);
-        let page = page.map(|line| {
-            (FulfillmentLineItem { line, order: Arc::clone(&self.order) }, CursorKey::None)
-        });
+        let page =
+            page.map(|line| (FulfillmentLineItem { line, order: Arc::clone(&self.order) }, CursorKey::None));
         Ok(InOrder(FulfillmentLineItemConnection(Items::new(LIST, page, |item| item.line.line_id.uuid()))))
     }
 
@@ -216,7 +215,7 @@ impl FulfillmentLineItem {
 /// Money of an order that goes back.
 #[derive(Clone)]
 pub struct Refund {
-    pub(super) row: Arc<loaders::Refund>,
+    pub(super) row: loaders::Refund,
     pub(super) order: Arc<loaders::Order>,
 }
 
@@ -237,8 +236,7 @@ impl Refund {
     /// Whether the money went back, as the payment ledger says.
     async fn status(&self, ctx: &Context<'_>) -> Result<RefundStatus> {
         let ledger = ctx.loaders().of_order.payments.load(self.order.id).await?;
-        let entries = ledger.iter().map(|payment| payment.entry());
-        Ok(payment::RefundState::of(self.row.id, self.row.amount, entries).into())
+        Ok(self.row.state(&ledger).into())
     }
 
     /// How much, of lines and delivery together.
@@ -248,13 +246,13 @@ impl Refund {
 
     /// How much of it is for delivery, or for nothing in particular.
     async fn shipping_amount(&self, ctx: &Context<'_>) -> MoneyV2 {
-        let of_lines: i64 = self.row.lines.0.iter().map(|line| line.amount).sum();
-        money(ctx, &self.order, self.row.amount.saturating_sub(of_lines))
+        money(ctx, &self.order, self.row.shipping_amount())
     }
 
     /// The pieces it is for.
     async fn refund_line_items(&self) -> Vec<RefundLineItem> {
-        let line = |line: &RefundedLine| RefundLineItem { line: line.clone(), order: Arc::clone(&self.order) };
+        let line =
+            |line: &RefundedLine| RefundLineItem { line: line.clone(), order: Arc::clone(&self.order) };
         self.row.lines.0.iter().map(line).collect()
     }
 
@@ -322,7 +320,8 @@ impl Return {
 
     /// What comes back.
     async fn return_line_items(&self) -> Vec<ReturnLineItem> {
-        let line = |line: &ReturnedLine| ReturnLineItem { line: line.clone(), order: Arc::clone(&self.order) };
+        let line =
+            |line: &ReturnedLine| ReturnLineItem { line: line.clone(), order: Arc::clone(&self.order) };
         self.row.lines.0.iter().map(line).collect()
     }
 

@@ -186,9 +186,11 @@ fn financial(status: FinancialStatus) -> String {
     let unpaid = format!("{CAPTURED} = 0 AND {AUTHORIZED} <= {VOIDED}");
     match status {
         FinancialStatus::Refunded => format!("({CAPTURED} > 0 AND {REFUNDED} >= {CAPTURED})"),
-        FinancialStatus::PartiallyRefunded => format!("({REFUNDED} > 0 AND {REFUNDED} < {CAPTURED})"),
+        FinancialStatus::PartiallyRefunded => {
+            format!("({REFUNDED} > 0 AND {REFUNDED} < {CAPTURED} AND {CAPTURED} - {REFUNDED} < orders.total)")
+        }
         FinancialStatus::Paid => format!(
-            "({REFUNDED} = 0 AND {CAPTURED} > 0 AND {CAPTURED} >= orders.total \
+            "({CAPTURED} > 0 AND {CAPTURED} > {REFUNDED} AND {CAPTURED} - {REFUNDED} >= orders.total \
              OR {unpaid} AND orders.total = 0 AND orders.status NOT IN ('PENDING_PAYMENT', 'CANCELLED', 'EXPIRED'))"
         ),
         FinancialStatus::PartiallyPaid => {

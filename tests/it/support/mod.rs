@@ -51,7 +51,7 @@ use std::sync::Mutex;
 pub use app::TestApp;
 pub use client::{Client, Reply};
 pub use databases::Database;
-pub use orders::{keyed, order_id, order_of};
+pub use orders::{blank_order, keyed, order_id, order_of};
 pub use prices::{Codes, id_of, line};
 pub use wire::request;
 

@@ -1,9 +1,11 @@
 //! Carts that are ready to be ordered, and orders of them.
 
+use mercato::db::types::Json;
 use mercato::domain::address::Address;
 use mercato::domain::cart::{CartAddress, CartRef};
 use mercato::domain::ids::{CartAddressId, CartId, CartLineId, CustomerId, Id, OrderId, VariantId};
-use mercato::db::types::Json;
+use mercato::domain::order::OrderStatus;
+use mercato::domain::time::Timestamp;
 use mercato::repositories::carts::{self, Cart, CartLine};
 use mercato::repositories::orders::{self, Order, OrderLine};
 use mercato::repositories::payments::{self, Payment};
@@ -36,6 +38,39 @@ pub fn order_of(cart: &str, total: &str, token: &str) -> Value {
 pub fn keyed(mut input: Value, key: &str) -> Value {
     input["idempotencyKey"] = json!(key);
     input
+}
+
+/// An order of nothing, which is not in the database.
+pub fn blank_order(now: Timestamp) -> Order {
+    let id = OrderId::generate();
+    Order {
+        id,
+        number: i64::from_be_bytes(id.uuid().as_bytes()[8..].try_into().unwrap()),
+        cart_id: None,
+        imported_as: None,
+        customer_id: None,
+        email: None,
+        phone: None,
+        token: "t".repeat(32),
+        status: OrderStatus::PendingPayment,
+        currency: "USD".to_owned(),
+        taxes_included: true,
+        subtotal: 0,
+        discount_total: 0,
+        shipping_total: 0,
+        tax_total: 0,
+        total: 0,
+        delivery: Json(None),
+        shipping_address: None,
+        billing_address: None,
+        note: String::new(),
+        attributes: Json(Vec::new()),
+        cancel_reason: None,
+        expires_at: None,
+        placed_at: now,
+        cancelled_at: None,
+        updated_at: now,
+    }
 }
 
 impl Client {

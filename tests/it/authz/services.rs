@@ -80,6 +80,7 @@ const OPEN: &[&str] = &[
     "read.collections",
     "read.is_empty",
     "pricing.price",
+    "shipping.countries",
 ];
 
 /// Calls a method with as little as it takes.

@@ -221,7 +221,7 @@ fn owner_hex(owner: CustomerId) -> String {
 both!(a_hundred_pieces_make_a_hundred_orders_for_three_hundred_buyers);
 async fn a_hundred_pieces_make_a_hundred_orders_for_three_hundred_buyers(app: TestApp) {
     let mug = app.stocked("Mug", "4", 100).await;
-    let carts = join_all((0..300).map(|_| app.cart(&[(&mug, 1)]))).await;
+    let carts = carts(&app, 300, &mug, &[]).await;
     let watching = async {
         // `reserved` is never above `on_hand`: the database would refuse it, and here it is seen.
         for _ in 0..20 {
@@ -261,6 +261,11 @@ async fn orders_that_cross_each_other_all_go_through(app: TestApp) {
     });
     join_all(orders).await;
     assert_eq!((app.stock(&mug).await, app.stock(&bowl).await), ((80, 80), (40, 40)));
+}
+
+/// So many carts of one piece each.
+async fn carts(app: &TestApp, count: usize, variant: &str, codes: &[&str]) -> Vec<String> {
+    join_all((0..count).map(|_| async { app.cart_of(None, &[(variant, 1)], codes, None).await })).await
 }
 
 /// Sends one order many times at once, under one key; the one answer that all of them got.
@@ -315,7 +320,7 @@ async fn a_code_for_one_use_is_used_once_by_fifty_buyers(app: TestApp) {
     let mug = app.stocked("Mug", "10", 100).await;
     let discount = json!({ "title": "Once", "code": "ONCE", "usageLimit": 1, "value": { "percentage": { "percentage": "10" } } });
     app.create_discount(discount).await;
-    let carts = join_all((0..50).map(|_| app.cart_of(None, &[(&mug, 1)], &["once"], None))).await;
+    let carts = carts(&app, 50, &mug, &["once"]).await;
     let buyers =
         carts.iter().map(|cart| async { app.anonymous().place(order_of(cart, "9.00", "tok_ok")).await });
     let replies = join_all(buyers).await;

@@ -95,9 +95,12 @@ impl TestApp {
         variant
     }
 
-    /// Something that is sold and not sent anywhere, of a `ProductVariantsBulkInput`; gives the variant's id.
+    /// Something that is sold and not sent anywhere, of a `ProductVariantsBulkInput`, its stock counted unless that says otherwise;
+    /// gives the variant's id.
     pub async fn sold(&self, title: &str, mut variant: Value) -> String {
         variant["requiresShipping"] = json!(false);
+        let tracked = &mut variant["inventoryTracked"];
+        *tracked = json!(tracked.as_bool().unwrap_or(true));
         self.create_priced(json!({ "title": title, "status": "ACTIVE" }), variant).await.1
     }
 

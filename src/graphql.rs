@@ -6,6 +6,7 @@
 mod address;
 mod attribute;
 mod catalog;
+mod checkout;
 mod codes;
 mod connection;
 mod discount;
@@ -49,16 +50,15 @@ pub struct QueryRoot(
     shop::ShopQuery,
     catalog::CatalogQuery,
     inventory::InventoryQuery,
-    order::OrderQuery,
-    order::DraftOrderQuery,
     discount::DiscountQuery,
     tax::TaxQuery,
     shipping::ShippingQuery,
+    order::OrderQuery,
+    order::DraftOrderQuery,
 );
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
-#[graphql(visible = "guard::writes_anything")]
 pub struct Mutation(
     catalog::ProductMutation,
     catalog::VariantMutation,
@@ -66,6 +66,7 @@ pub struct Mutation(
     inventory::InventoryMutation,
     order::OrderMutation,
     order::DraftOrderMutation,
+    checkout::CheckoutMutation,
     discount::DiscountMutation,
     tax::TaxMutation,
     shipping::ShippingMutation,

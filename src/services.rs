@@ -48,12 +48,12 @@ pub struct Services {
     pub collections: Collections,
     /// Stock and locations.
     pub inventory: Inventory,
-    /// Orders once they are placed.
-    pub orders: Orders,
     /// Placing orders.
     pub checkout: Checkout,
     /// Having them paid for.
     pub payments: std::sync::Arc<Payments>,
+    /// Orders once they are placed.
+    pub orders: Orders,
     /// What baskets cost.
     pub pricing: Pricing,
     /// Writes of discounts.

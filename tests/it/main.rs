@@ -15,6 +15,7 @@
 mod authz;
 mod catalog_read;
 mod catalog_write;
+mod checkout;
 mod cli;
 mod discounts;
 mod graphiql;
@@ -22,6 +23,7 @@ mod http;
 mod import_export;
 mod inventory;
 mod loaders;
+mod payments;
 mod schema;
 mod search;
 mod shipping;

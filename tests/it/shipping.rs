@@ -152,6 +152,12 @@ async fn zones_and_limits_decide_what_can_be_chosen(app: TestApp) {
     let off = json!({ "rate": { "id": pallet, "isActive": false } });
     app.admin().ask_with(RATE_UPDATE, off).await.assert_ok();
     assert_eq!(options(&app.price(&to(4, Some(&france))).await), [""; 0]);
+
+    zone(&app, "Closed", &["NZ"], 0).await;
+    let shop = app.anonymous().ask("{ shop { shipsToCountries } }").await.ok();
+    let countries = shop["shop.shipsToCountries"].as_array().unwrap();
+    assert!(countries.contains(&json!("FR")) && countries.contains(&json!("US")));
+    assert!(!countries.contains(&json!("NZ")));
 }
 
 both!(parcels_come_from_where_things_lie);

@@ -142,7 +142,8 @@ impl Orders {
     }
 }
 
-async fn settle_in(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<(), Error> {
+/// The same in a transaction: of whoever writes into the ledger what became of a refund.
+pub(crate) async fn settle_in(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<(), Error> {
     let Some(mut order) = orders::lock(tx.conn(), id).await? else { return Ok(()) };
     let mut lines = orders::lines(tx.conn(), &[id]).await?;
     let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;

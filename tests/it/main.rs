@@ -12,6 +12,7 @@
     reason = "a test that fails panics"
 )]
 
+mod accounts;
 mod authz;
 mod catalog_read;
 mod catalog_write;
@@ -23,11 +24,13 @@ mod http;
 mod import_export;
 mod inventory;
 mod loaders;
+mod orders;
 mod payments;
 mod schema;
 mod search;
 mod shipping;
 mod smoke;
+mod staff;
 mod storefront;
 mod support;
 mod taxes;

@@ -1,10 +1,12 @@
 //! Writes of orders: what staff do to them.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
 use super::fields::{Order, OrderCancelReason};
 use super::history::{Fulfillment, Refund, Return};
-use crate::domain::ids::{Id, LocationId};
+use crate::domain::ids::LocationId;
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
@@ -16,8 +18,6 @@ use crate::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, LineQuantity, ReceiveReturn, RefundLine,
     Tracking,
 };
-use std::sync::Arc;
-
 /// Writes of orders.
 #[derive(Default)]
 pub struct OrderMutation;

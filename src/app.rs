@@ -8,10 +8,12 @@ use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::graphql::{self, Schema};
+use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::loaders::CatalogReads;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Collections, Customers, Discounts, Inventory, Pricing, Privacy, ProductExport,
-    ProductImport, Products, Services, Sessions, Shipping, Shop, Staff, Taxes, Variants,
+    ApiKeys, Carts, Catalog, Checkout, Collections, Customers, Discounts, Inventory, Orders, Payments,
+    Pricing, Privacy, ProductExport, ProductImport, Products, Services, Sessions, Shipping, Shop, Staff,
+    Taxes, Variants,
 };
 
 /// A shop that is ready to serve.
@@ -30,6 +32,8 @@ pub struct App {
     pub export: ProductExport,
     /// Its schema.
     pub schema: Schema,
+    /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
+    pub test_payments: Option<Arc<TestProvider>>,
     /// Who asks.
     pub auth: Arc<Authenticator>,
     /// The time.
@@ -42,6 +46,9 @@ pub enum StartError {
     /// The database can't be opened, reached or migrated.
     #[error("the database can't be used: {}", with_causes(.0))]
     Database(#[from] DbError),
+    /// A payment provider can't be made.
+    #[error("payments can't be taken: {0}")]
+    Payments(#[from] ProviderError),
     /// Nobody could be signed in.
     #[error("nobody can sign in: {}", with_causes(.0))]
     Auth(#[from] AuthError),
@@ -80,6 +87,8 @@ impl App {
         let op = OpContext::system(Arc::clone(&parts.clock));
         let shop = Arc::new(Shop::load_or_make(&db, &op, &config.shop).await?);
         let catalog_reads = Arc::new(CatalogReads::new(&db));
+        let (providers, test_payments) = payment_providers(&config)?;
+        let payments = Arc::new(Payments::new(db.clone(), providers, config.payment_timeout));
         let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
         let keys = match &config.jwt_secret {
             Some(secret) => Keys::new(secret, &config.jwt_previous),
@@ -98,6 +107,9 @@ impl App {
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
             inventory: Inventory::new(db.clone()),
+            checkout: Checkout::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments)),
+            orders: Orders::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments)),
+            payments,
             carts: Carts::new(db.clone(), Arc::clone(&pricing)),
             pricing,
             discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
@@ -113,6 +125,7 @@ impl App {
             schema: graphql::schema(Arc::clone(&services), Arc::clone(&shop)),
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
+            test_payments,
             services,
             auth,
             clock: parts.clock,
@@ -127,4 +140,22 @@ impl App {
     pub fn system(&self) -> OpContext {
         OpContext::system(Arc::clone(&self.clock))
     }
+}
+
+/// The payment providers that a shop has switched on.
+fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvider>>), ProviderError> {
+    let (mut providers, mut test) = (Providers::new(), None);
+    for name in &config.payment_providers {
+        match *name {
+            Manual::NAME => providers = providers.with(Arc::new(Manual)),
+            TestProvider::NAME => {
+                let provider = Arc::new(TestProvider::new()?);
+                test = Some(Arc::clone(&provider));
+                providers = providers.with(provider);
+            }
+            // The settings name none but these.
+            _ => {}
+        }
+    }
+    Ok((providers, test))
 }

@@ -160,6 +160,8 @@ pub enum UserErrorCode {
     InsufficientStock,
     /// What is referred to is in a state that does not allow this.
     NotAllowed,
+    /// The payment provider said no.
+    PaymentDeclined,
     /// The line is not in the cart.
     InvalidMerchandiseLine,
     /// The delivery address is not one of the cart's.

@@ -7,6 +7,7 @@ mod address;
 mod attribute;
 mod cart;
 mod catalog;
+mod checkout;
 mod codes;
 mod connection;
 mod customer;
@@ -17,6 +18,7 @@ mod in_context;
 mod in_order;
 mod inventory;
 mod node;
+mod order;
 mod request;
 mod scalars;
 mod shipping;
@@ -54,6 +56,8 @@ pub struct QueryRoot(
     discount::DiscountQuery,
     tax::TaxQuery,
     shipping::ShippingQuery,
+    order::OrderQuery,
+    order::DraftOrderQuery,
     cart::CartQuery,
     customer::CustomerQuery,
     staff::StaffQuery,
@@ -66,6 +70,9 @@ pub struct Mutation(
     catalog::VariantMutation,
     catalog::CollectionMutation,
     inventory::InventoryMutation,
+    order::OrderMutation,
+    order::DraftOrderMutation,
+    checkout::CheckoutMutation,
     discount::DiscountMutation,
     tax::TaxMutation,
     shipping::ShippingMutation,

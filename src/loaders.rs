@@ -6,6 +6,7 @@
 mod awaited;
 mod catalog;
 mod edge;
+mod orders;
 mod together;
 mod turns;
 
@@ -20,7 +21,7 @@ use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError, Statements};
 use crate::domain::cart::CartRef;
 use crate::domain::ids::{
-    CartId, CollectionId, CustomerId, DiscountId, ImageId, LocationId, ProductId, ShippingRateId,
+    CartId, CollectionId, CustomerId, DiscountId, ImageId, LocationId, OrderId, ProductId, ShippingRateId,
     ShippingZoneId, StaffId, TaxRateId, VariantId,
 };
 use crate::domain::page::{CursorKey, Page};
@@ -47,6 +48,10 @@ pub use crate::repositories::variants::Variant;
 pub use catalog::CatalogReads;
 use edge::Edge;
 pub use edge::{LoadError, Loaded};
+pub use orders::{
+    CustomerPage, DraftOrder, EventRow, Fulfillment, OfOrder, Order, OrderLine, OrderPage, OrderSort,
+    OrderVisibility, Payment, Refund, Return, paid, refundable,
+};
 use together::Together;
 pub use turns::Turns;
 
@@ -95,6 +100,12 @@ pub struct Loaders {
     pub shipping_rates: Edge<ShippingRateId, Option<Arc<ShippingRate>>>,
     /// A shipping zone's rates, in order.
     pub rates_of_zone: Edge<ShippingZoneId, Arc<[Arc<ShippingRate>]>>,
+    /// Orders the actor may see, by id.
+    pub orders: Edge<OrderId, Option<Arc<Order>>>,
+    /// A page of a customer's orders, whoever may see them: who asks is to see to that.
+    pub orders_of_customer: Edge<(CustomerId, CustomerPage), Option<Arc<OrderPage>>>,
+    /// What belongs to an order.
+    pub of_order: OfOrder,
     /// Customers, by id, whoever may see them: who asks for one is to see to that.
     pub customers: Edge<CustomerId, Option<Arc<Customer>>>,
     /// A customer's addresses, in the order they were made.
@@ -110,6 +121,7 @@ pub struct Loaders {
 struct Source {
     db: Db,
     statements: Statements,
+    orders: OrderVisibility,
     customer: Option<CustomerId>,
 }
 
@@ -129,8 +141,12 @@ impl Loaders {
     /// The loaders of one request, or of one event of a subscription, which `turns` drives.
     #[must_use]
     pub fn new(db: &Db, catalog: &Arc<CatalogReads>, op: &OpContext, turns: &Turns) -> Self {
-        let source =
-            Source { db: db.clone(), statements: op.statements.clone(), customer: op.actor.customer() };
+        let source = Source {
+            db: db.clone(),
+            statements: op.statements.clone(),
+            orders: OrderVisibility::of(op),
+            customer: op.actor.customer(),
+        };
         let sees = visibility(op);
         Self {
             products: Edge::together(turns, &source, &catalog.products, sees),
@@ -174,6 +190,9 @@ impl Loaders {
                 let rows = shipping::rates_of_zones(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|rate| (rate.zone_id, Arc::new(rate)))))
             }),
+            orders: Edge::new(turns, &source, orders::by_ids),
+            orders_of_customer: Edge::new(turns, &source, orders::of_customers),
+            of_order: OfOrder::new(turns, &source),
             customers: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(customers::by_ids(&mut source.conn().await?, &ids).await?, |customer| customer.id))
             }),

@@ -8,12 +8,15 @@ pub mod address;
 pub mod api_keys;
 pub mod cart;
 pub mod catalog;
+pub mod checkout;
 mod credentials;
 pub mod customers;
 pub mod demo;
 pub mod discounts;
 mod idempotency;
 pub mod inventory;
+pub mod orders;
+pub mod payments;
 pub mod pricing;
 pub mod privacy;
 pub mod product_csv;
@@ -23,15 +26,19 @@ pub mod sessions;
 pub mod shipping;
 pub mod shop;
 pub mod staff;
+pub mod stock;
 pub mod taxes;
 mod validate;
 
 pub use api_keys::ApiKeys;
 pub use cart::Carts;
 pub use catalog::{Catalog, Collections, Products, Variants};
+pub use checkout::Checkout;
 pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
+pub use orders::Orders;
+pub use payments::Payments;
 pub use pricing::Pricing;
 pub use privacy::Privacy;
 pub use product_export::ProductExport;
@@ -56,6 +63,12 @@ pub struct Services {
     pub collections: Collections,
     /// Stock and locations.
     pub inventory: Inventory,
+    /// Placing orders.
+    pub checkout: Checkout,
+    /// Having them paid for.
+    pub payments: Arc<Payments>,
+    /// Orders once they are placed.
+    pub orders: Orders,
     /// What baskets cost.
     pub pricing: Arc<Pricing>,
     /// Writes of discounts.

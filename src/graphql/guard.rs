@@ -31,6 +31,9 @@ shown_to! {
     reads_inventory: ReadInventory;
     writes_inventory: WriteInventory;
     manages_settings: ManageSettings;
+    reads_orders: ReadOrders;
+    writes_orders: WriteOrders;
+    sees_drafts: ReadOrders | WriteOrders;
     reads_customers: ReadCustomers;
     writes_customers: WriteCustomers;
     manages_staff: ManageStaff;

@@ -7,14 +7,15 @@ use super::catalog::{Collection, MediaImage, Product, ProductOption, ProductOpti
 use super::customer::Customer;
 use super::discount::Discount;
 use super::inventory::Location;
+use super::order::Order;
 use super::request::RequestContext;
 use super::scalars::{parse_gid, split_gid};
 use super::shipping::{ShippingRate, ShippingZone};
 use super::shop::Shop;
 use super::tax::TaxRate;
 use crate::domain::ids::{
-    CartId, CollectionId, CustomerId, DiscountId, Id, ImageId, LocationId, ProductId, ShippingRateId,
-    ShippingZoneId, ShopId, TaxRateId, VariantId,
+    CartId, CollectionId, CustomerId, DiscountId, Id, ImageId, LocationId, OrderId, ProductId,
+    ShippingRateId, ShippingZoneId, ShopId, TaxRateId, VariantId,
 };
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::error::Error;
@@ -37,6 +38,8 @@ pub enum Node {
     Collection(Collection),
     /// A location.
     Location(Location),
+    /// An order.
+    Order(Order),
     /// A cart.
     Cart(Cart),
     /// A customer.
@@ -95,6 +98,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
         ImageId::TYPE => MediaImage::find(ctx, parse_gid(id)?).await?.map(Node::MediaImage),
         CollectionId::TYPE => Collection::find(ctx, parse_gid(id)?).await?.map(Node::Collection),
         LocationId::TYPE => Location::find(ctx, parse_gid(id)?).await?.map(Node::Location),
+        OrderId::TYPE => Order::find(ctx, parse_gid(id)?).await?.map(Node::Order),
         CartId::TYPE => Cart::find(ctx, id).await?.map(Node::Cart),
         CustomerId::TYPE => Customer::find(ctx, parse_gid(id)?).await?.map(Node::Customer),
         ShopId::TYPE => (ctx.shop().id == parse_gid(id)?).then_some(Node::Shop(Shop)),

@@ -39,6 +39,7 @@ mod client;
 mod clock;
 mod databases;
 mod log;
+mod orders;
 mod postgres;
 mod prices;
 pub mod scratch;
@@ -50,6 +51,7 @@ use std::sync::Mutex;
 pub use app::TestApp;
 pub use client::{Client, Reply};
 pub use databases::Database;
+pub use orders::{blank_order, keyed, order_id, order_of};
 pub use prices::{Codes, id_of, line};
 pub use wire::request;
 

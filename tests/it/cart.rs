@@ -179,6 +179,18 @@ async fn a_cart_holds_what_is_put_into_it(app: TestApp) {
     assert_eq!(read(&buyer, &cart["id"]).await, cart, "what is read is what was answered");
 }
 
+both!(a_cart_is_made_for_the_country_it_is_shopped_in);
+async fn a_cart_is_made_for_the_country_it_is_shopped_in(app: TestApp) {
+    let document = "mutation($input: CartInput) @inContext(country: FR) {
+        cartCreate(input: $input) { cart { buyerIdentity { countryCode } } }
+    }";
+    for (input, country) in [(Value::Null, "FR"), (json!({ "buyerIdentity": { "countryCode": "GB" } }), "GB")]
+    {
+        let reply = app.anonymous().ask_with(document, json!({ "input": input })).await.ok();
+        assert_eq!(reply["cartCreate.cart.buyerIdentity.countryCode"], country);
+    }
+}
+
 both!(what_is_noted_on_a_cart_can_be_changed);
 async fn what_is_noted_on_a_cart_can_be_changed(app: TestApp) {
     let buyer = app.anonymous();

@@ -1,5 +1,7 @@
 //! Whose a cart is: whoever knows its key may use it, until it is a customer's.
 
+use mercato::domain::cart::CartRef;
+use mercato::repositories::carts;
 use serde_json::{Value, json};
 
 use super::{MUTATIONS, blamed, create, done, endless, line_id, read, send, shown};
@@ -85,6 +87,11 @@ async fn a_customers_cart_is_theirs_alone(app: TestApp) {
     assert_eq!(read(&owner, &cart["id"]).await, cart);
     let node = owner.ask_with(NODE, json!({ "id": cart["id"] })).await.ok();
     assert_eq!(node["node.id"], cart["id"]);
+    let row = CartRef::parse(cart["id"].as_str().unwrap()).unwrap();
+    let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
+    let row = carts::find(&mut conn, row.id).await.unwrap().unwrap();
+    drop(conn);
+    assert_eq!(row.customer_id, Some(app.customer_id));
     for (mutation, variables) in changes(&cart["id"], &mug, &line) {
         send(&owner, mutation, variables).await.assert_ok();
     }

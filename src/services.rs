@@ -5,6 +5,7 @@
 //! the outside world.
 
 pub mod catalog;
+mod csv_table;
 pub mod demo;
 mod idempotency;
 pub mod inventory;

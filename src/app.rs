@@ -9,7 +9,8 @@ use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::graphql::{self, Schema};
 use crate::services::{
-    Catalog, Collections, Inventory, ProductExport, ProductImport, Products, Services, Shop, Variants,
+    Catalog, Collections, Inventory, OrderImport, ProductExport, ProductImport, Products, Services, Shop,
+    Variants,
 };
 
 /// A shop that is ready to serve.
@@ -24,6 +25,8 @@ pub struct App {
     pub import: ProductImport,
     /// Writes product files.
     pub export: ProductExport,
+    /// Reads order files.
+    pub order_import: OrderImport,
     /// Its schema.
     pub schema: Schema,
     /// Who may do what.
@@ -92,6 +95,7 @@ impl App {
             schema: graphql::schema(Arc::clone(&services), Arc::clone(&shop)),
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
+            order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
             services,
             tokens,
             clock: parts.clock,

@@ -2,6 +2,8 @@
 //! everything else to standard error; the exit code is 0 when all went well, 1 when it did not, 2 when the command or the
 //! configuration is wrong.
 
+mod files;
+mod orders;
 mod products;
 mod serve;
 
@@ -57,6 +59,13 @@ enum Import {
     /// lacks are removed, and what is as it says is not touched, so it can be run again. A product with a bad row is left
     /// as it was; the row is named, and the exit code is 1. Quantities are what is on hand at the first active location.
     Products(products::ImportArgs),
+    /// Read past orders from Shopify's order export.
+    ///
+    /// Orders come in as they were: at the prices of the time, with what was paid, given back and sent. Import the products
+    /// first, so that lines find their variants by SKU; stock is not touched. An order that is known by its name is left as it
+    /// is, so the file can be imported again. An order with a bad row, or whose amounts don't add up, is left out; the row is
+    /// named, and the exit code is 1.
+    Orders(orders::ImportArgs),
 }
 
 #[derive(Subcommand)]
@@ -91,6 +100,7 @@ impl Cli {
                 Ok(())
             }
             Command::Import(Import::Products(args)) => products::import(args, &overrides).await,
+            Command::Import(Import::Orders(args)) => orders::import(args, &overrides).await,
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
         };
         match result {

@@ -9,6 +9,8 @@ mod csv_table;
 pub mod demo;
 mod idempotency;
 pub mod inventory;
+pub mod order_csv;
+pub mod order_import;
 pub mod pricing;
 pub mod product_csv;
 pub mod product_export;
@@ -18,6 +20,7 @@ mod validate;
 
 pub use catalog::{Catalog, Collections, Products, Variants};
 pub use inventory::Inventory;
+pub use order_import::OrderImport;
 pub use pricing::Pricing;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;

@@ -104,6 +104,74 @@ impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sql
     }
 }
 
+/// Defines `column IN (values)` as [`InIds`] is, for values of another type.
+macro_rules! in_values {
+    ($(#[$doc:meta])* $name:ident, $function:ident($value:ty: $sql:ty)) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, QueryId)]
+        pub struct $name<E> {
+            column: E,
+            #[cfg(feature = "postgres")]
+            values: Vec<$value>,
+            /// The same values as SQLite takes them: a JSON array.
+            #[cfg(feature = "sqlite")]
+            json: String,
+        }
+
+        $(#[$doc])*
+        pub fn $function<E: Expression<SqlType = $sql>>(column: E, values: &[$value]) -> $name<E> {
+            $name {
+                column,
+                #[cfg(feature = "postgres")]
+                values: values.to_vec(),
+                #[cfg(feature = "sqlite")]
+                json: serde_json::Value::from(values).to_string(),
+            }
+        }
+
+        impl<E: Expression> Expression for $name<E> {
+            type SqlType = Bool;
+        }
+        impl<E: Expression, QS> SelectableExpression<QS> for $name<E> where Self: AppearsOnTable<QS> {}
+        impl<E: AppearsOnTable<QS>, QS> AppearsOnTable<QS> for $name<E> {}
+        impl<E: Expression, G> ValidGrouping<G> for $name<E> {
+            type IsAggregate = is_aggregate::Never;
+        }
+
+        #[cfg(feature = "postgres")]
+        impl<E: QueryFragment<diesel::pg::Pg>> QueryFragment<diesel::pg::Pg> for $name<E> {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+                self.column.walk_ast(out.reborrow())?;
+                out.push_sql(" = ANY(");
+                out.push_bind_param::<diesel::sql_types::Array<$sql>, Vec<$value>>(&self.values)?;
+                out.push_sql(")");
+                Ok(())
+            }
+        }
+
+        #[cfg(feature = "sqlite")]
+        impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sqlite> for $name<E> {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+                self.column.walk_ast(out.reborrow())?;
+                out.push_sql(" IN (SELECT value FROM json_each(");
+                out.push_bind_param::<Text, String>(&self.json)?;
+                out.push_sql("))");
+                Ok(())
+            }
+        }
+    };
+}
+
+in_values! {
+    /// `column IN (texts)` with one parameter and one statement text, however many there are.
+    InTexts, in_texts(String: diesel::sql_types::Text)
+}
+
+in_values! {
+    /// `column IN (numbers)` with one parameter and one statement text, however many there are.
+    InNumbers, in_numbers(i64: diesel::sql_types::BigInt)
+}
+
 /// A condition that a query is filtered by, made at run time.
 pub type Condition<Table, DB> = Box<dyn diesel::BoxableExpression<Table, DB, SqlType = Bool>>;
 

@@ -5,9 +5,11 @@
 
 mod catalog;
 mod inventory;
+mod order_import;
 
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
 pub use inventory::{InventoryEvent, LocationEvent};
+pub use order_import::OrderImportedEvent;
 
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +74,8 @@ events! {
     LocationCreated(LocationEvent) = "location.created" of location_id;
     /// A location changed.
     LocationUpdated(LocationEvent) = "location.updated" of location_id;
+    /// An order of the past came in from elsewhere.
+    OrderImported(OrderImportedEvent) = "order.imported" of order_id;
 }
 
 impl Event {

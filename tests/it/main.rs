@@ -21,6 +21,7 @@ mod http;
 mod import_export;
 mod inventory;
 mod loaders;
+mod order_import;
 mod schema;
 mod search;
 mod smoke;

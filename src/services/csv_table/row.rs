@@ -32,6 +32,11 @@ impl<C: Column> Row<'_, C> {
         Some(self.text(column)).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
+    /// Whether the file has a column.
+    pub fn has(&self, column: C) -> bool {
+        self.header.place(column).is_some()
+    }
+
     /// A column's name as the file spells it.
     pub fn name(&self, column: C) -> &str {
         self.header.name(column)

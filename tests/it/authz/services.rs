@@ -11,7 +11,7 @@ use mercato::context::OpContext;
 use mercato::domain::ids::{CollectionId, CustomerId, LocationId, ProductId};
 use mercato::domain::page::PageRequest;
 use mercato::domain::permission::Permission::{
-    self, ManageSettings, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
+    self, ManageSettings, ReadInventory, ReadProducts, WriteInventory, WriteOrders, WriteProducts,
 };
 use mercato::error::{Error, ErrorCode};
 use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, ProductPatch, VariantStrategy};
@@ -42,6 +42,7 @@ const GATED: &[(&str, &[Permission])] = &[
     ("inventory.update_location", &[ManageSettings]),
     ("product_import.run", &[WriteProducts, WriteInventory]),
     ("product_export.run", &[ReadProducts]),
+    ("order_import.run", &[WriteOrders]),
 ];
 
 /// Methods that answer anybody, with what that somebody may see.
@@ -92,6 +93,10 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         },
         "product_export.run" => match app.export.run(op, Vec::new(), |_| {}).await {
             Err(ExportError::Read(error)) => Err(error),
+            other => other.map(drop).map_err(|error| Error::BadInput(error.to_string())),
+        },
+        "order_import.run" => match app.order_import.run(op, Cursor::new("Name\n"), true, |_| {}).await {
+            Err(ImportError::Shop(error)) => Err(error),
             other => other.map(drop).map_err(|error| Error::BadInput(error.to_string())),
         },
         other => panic!("`{other}` is in the table, and nothing calls it"),

@@ -10,6 +10,7 @@
 //! | [`loaders`] | request-scoped dataloaders: one for every edge of the graph |
 //! | [`events`] | the event log that writes append to |
 //! | [`auth`] | who asks, and what they may do |
+//! | [`integrations`] | the world outside behind traits: shipping |
 //! | [`services`] | use cases: authorize, validate, transaction, repositories, events, commit |
 //! | [`graphql`] | types, queries, mutations: decode, call one service or loader, wrap |
 //! | [`http`] | routes around the schema |
@@ -41,6 +42,7 @@ pub mod error;
 pub mod events;
 pub mod graphql;
 pub mod http;
+pub mod integrations;
 pub mod loaders;
 pub mod repositories;
 pub mod services;

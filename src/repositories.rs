@@ -4,6 +4,7 @@
 //! Loaders and services call them. They never open a transaction, take a pool, check a permission or append an event.
 
 pub mod collections;
+pub mod discounts;
 pub mod events;
 pub mod idempotency;
 pub mod images;
@@ -14,7 +15,9 @@ pub mod orders;
 pub mod payments;
 pub mod products;
 pub mod search;
+pub mod shipping;
 pub mod shops;
+pub mod tax_rates;
 pub mod variants;
 
 /// Which products a read may see.

@@ -7,6 +7,7 @@
 pub mod catalog;
 mod csv_table;
 pub mod demo;
+pub mod discounts;
 mod idempotency;
 pub mod inventory;
 pub mod order_csv;
@@ -15,16 +16,21 @@ pub mod pricing;
 pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
+pub mod shipping;
 pub mod shop;
+pub mod taxes;
 mod validate;
 
 pub use catalog::{Catalog, Collections, Products, Variants};
+pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use order_import::OrderImport;
 pub use pricing::Pricing;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
+pub use shipping::Shipping;
 pub use shop::Shop;
+pub use taxes::Taxes;
 
 /// All services, for resolvers to pick from the request's context.
 pub struct Services {
@@ -38,6 +44,14 @@ pub struct Services {
     pub collections: Collections,
     /// Stock and locations.
     pub inventory: Inventory,
+    /// What baskets cost.
+    pub pricing: Pricing,
+    /// Writes of discounts.
+    pub discounts: Discounts,
+    /// Writes of tax rates.
+    pub taxes: Taxes,
+    /// Writes of shipping zones and rates.
+    pub shipping: Shipping,
 }
 
 /// Sets a field that a patch names, and leaves others as they are.

@@ -61,8 +61,8 @@ pub(super) async fn export(args: ExportArgs, overrides: &Overrides) -> Result<()
     let output: Box<dyn Write + Send> = if name == "-" {
         Box::new(io::stdout())
     } else {
-        let file =
-            std::fs::File::create(&args.file).map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
+        let file = std::fs::File::create(&args.file)
+            .map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
         Box::new(file)
     };
     let bar = if name == "-" { ProgressBar::hidden() } else { progress(None) };

@@ -104,72 +104,106 @@ impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sql
     }
 }
 
-/// Defines `column IN (values)` as [`InIds`] is, for values of another type.
-macro_rules! in_values {
-    ($(#[$doc:meta])* $name:ident, $function:ident($value:ty: $sql:ty)) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, QueryId)]
-        pub struct $name<E> {
-            column: E,
-            #[cfg(feature = "postgres")]
-            values: Vec<$value>,
-            /// The same values as SQLite takes them: a JSON array.
-            #[cfg(feature = "sqlite")]
-            json: String,
-        }
+/// `column IN (texts)` with one parameter and one statement text, as [`InIds`].
+#[derive(Debug, Clone, QueryId)]
+pub struct InTexts<E> {
+    column: E,
+    texts: Vec<String>,
+    /// The same texts as SQLite takes them: a JSON array.
+    #[cfg(feature = "sqlite")]
+    json: String,
+}
 
-        $(#[$doc])*
-        pub fn $function<E: Expression<SqlType = $sql>>(column: E, values: &[$value]) -> $name<E> {
-            $name {
-                column,
-                #[cfg(feature = "postgres")]
-                values: values.to_vec(),
-                #[cfg(feature = "sqlite")]
-                json: serde_json::Value::from(values).to_string(),
-            }
-        }
-
-        impl<E: Expression> Expression for $name<E> {
-            type SqlType = Bool;
-        }
-        impl<E: Expression, QS> SelectableExpression<QS> for $name<E> where Self: AppearsOnTable<QS> {}
-        impl<E: AppearsOnTable<QS>, QS> AppearsOnTable<QS> for $name<E> {}
-        impl<E: Expression, G> ValidGrouping<G> for $name<E> {
-            type IsAggregate = is_aggregate::Never;
-        }
-
-        #[cfg(feature = "postgres")]
-        impl<E: QueryFragment<diesel::pg::Pg>> QueryFragment<diesel::pg::Pg> for $name<E> {
-            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
-                self.column.walk_ast(out.reborrow())?;
-                out.push_sql(" = ANY(");
-                out.push_bind_param::<diesel::sql_types::Array<$sql>, Vec<$value>>(&self.values)?;
-                out.push_sql(")");
-                Ok(())
-            }
-        }
-
+/// See [`InTexts`].
+pub fn in_texts<E: Expression<SqlType = sql::Text>>(column: E, texts: &[String]) -> InTexts<E> {
+    InTexts {
+        column,
+        texts: texts.to_vec(),
         #[cfg(feature = "sqlite")]
-        impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sqlite> for $name<E> {
-            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
-                self.column.walk_ast(out.reborrow())?;
-                out.push_sql(" IN (SELECT value FROM json_each(");
-                out.push_bind_param::<Text, String>(&self.json)?;
-                out.push_sql("))");
-                Ok(())
-            }
-        }
-    };
+        json: serde_json::Value::from(texts.to_vec()).to_string(),
+    }
 }
 
-in_values! {
-    /// `column IN (texts)` with one parameter and one statement text, however many there are.
-    InTexts, in_texts(String: diesel::sql_types::Text)
+impl<E: Expression> Expression for InTexts<E> {
+    type SqlType = Bool;
+}
+impl<E: Expression, QS> SelectableExpression<QS> for InTexts<E> where Self: AppearsOnTable<QS> {}
+impl<E: AppearsOnTable<QS>, QS> AppearsOnTable<QS> for InTexts<E> {}
+impl<E: Expression, G> ValidGrouping<G> for InTexts<E> {
+    type IsAggregate = is_aggregate::Never;
 }
 
-in_values! {
-    /// `column IN (numbers)` with one parameter and one statement text, however many there are.
-    InNumbers, in_numbers(i64: diesel::sql_types::BigInt)
+#[cfg(feature = "postgres")]
+impl<E: QueryFragment<diesel::pg::Pg>> QueryFragment<diesel::pg::Pg> for InTexts<E> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+        self.column.walk_ast(out.reborrow())?;
+        out.push_sql(" = ANY(");
+        out.push_bind_param::<diesel::sql_types::Array<sql::Text>, Vec<String>>(&self.texts)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sqlite> for InTexts<E> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        self.column.walk_ast(out.reborrow())?;
+        out.push_sql(" IN (SELECT value FROM json_each(");
+        out.push_bind_param::<sql::Text, String>(&self.json)?;
+        out.push_sql("))");
+        Ok(())
+    }
+}
+
+/// `column IN (numbers)` with one parameter and one statement text, as [`InIds`].
+#[derive(Debug, Clone, QueryId)]
+pub struct InNumbers<E> {
+    column: E,
+    numbers: Vec<i64>,
+    /// The same numbers as SQLite takes them: a JSON array.
+    #[cfg(feature = "sqlite")]
+    json: String,
+}
+
+/// See [`InNumbers`].
+pub fn in_numbers<E: Expression<SqlType = sql::BigInt>>(column: E, numbers: &[i64]) -> InNumbers<E> {
+    InNumbers {
+        column,
+        numbers: numbers.to_vec(),
+        #[cfg(feature = "sqlite")]
+        json: serde_json::Value::from(numbers.to_vec()).to_string(),
+    }
+}
+
+impl<E: Expression> Expression for InNumbers<E> {
+    type SqlType = Bool;
+}
+impl<E: Expression, QS> SelectableExpression<QS> for InNumbers<E> where Self: AppearsOnTable<QS> {}
+impl<E: AppearsOnTable<QS>, QS> AppearsOnTable<QS> for InNumbers<E> {}
+impl<E: Expression, G> ValidGrouping<G> for InNumbers<E> {
+    type IsAggregate = is_aggregate::Never;
+}
+
+#[cfg(feature = "postgres")]
+impl<E: QueryFragment<diesel::pg::Pg>> QueryFragment<diesel::pg::Pg> for InNumbers<E> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+        self.column.walk_ast(out.reborrow())?;
+        out.push_sql(" = ANY(");
+        out.push_bind_param::<diesel::sql_types::Array<sql::BigInt>, Vec<i64>>(&self.numbers)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sqlite> for InNumbers<E> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        self.column.walk_ast(out.reborrow())?;
+        out.push_sql(" IN (SELECT value FROM json_each(");
+        out.push_bind_param::<sql::Text, String>(&self.json)?;
+        out.push_sql("))");
+        Ok(())
+    }
 }
 
 /// A condition that a query is filtered by, made at run time.

@@ -6,10 +6,12 @@
 mod catalog;
 mod inventory;
 mod order_import;
+mod pricing;
 
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
 pub use inventory::{InventoryEvent, LocationEvent};
 pub use order_import::OrderImportedEvent;
+pub use pricing::{DiscountEvent, ShippingRateEvent, ShippingZoneEvent, TaxRateEvent};
 
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +78,30 @@ events! {
     LocationUpdated(LocationEvent) = "location.updated" of location_id;
     /// An order of the past came in from elsewhere.
     OrderImported(OrderImportedEvent) = "order.imported" of order_id;
+    /// A discount was made.
+    DiscountCreated(DiscountEvent) = "discount.created" of discount_id;
+    /// A discount changed.
+    DiscountUpdated(DiscountEvent) = "discount.updated" of discount_id;
+    /// A discount was deleted.
+    DiscountDeleted(DiscountEvent) = "discount.deleted" of discount_id;
+    /// A tax rate was made.
+    TaxRateCreated(TaxRateEvent) = "tax_rate.created" of tax_rate_id;
+    /// A tax rate changed.
+    TaxRateUpdated(TaxRateEvent) = "tax_rate.updated" of tax_rate_id;
+    /// A tax rate was deleted.
+    TaxRateDeleted(TaxRateEvent) = "tax_rate.deleted" of tax_rate_id;
+    /// A shipping zone was made.
+    ShippingZoneCreated(ShippingZoneEvent) = "shipping_zone.created" of shipping_zone_id;
+    /// A shipping zone changed.
+    ShippingZoneUpdated(ShippingZoneEvent) = "shipping_zone.updated" of shipping_zone_id;
+    /// A shipping zone was deleted, with its rates.
+    ShippingZoneDeleted(ShippingZoneEvent) = "shipping_zone.deleted" of shipping_zone_id;
+    /// A shipping rate was made.
+    ShippingRateCreated(ShippingRateEvent) = "shipping_rate.created" of shipping_rate_id;
+    /// A shipping rate changed.
+    ShippingRateUpdated(ShippingRateEvent) = "shipping_rate.updated" of shipping_rate_id;
+    /// A shipping rate was deleted.
+    ShippingRateDeleted(ShippingRateEvent) = "shipping_rate.deleted" of shipping_rate_id;
 }
 
 impl Event {

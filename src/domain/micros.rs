@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn decimals_read_back() {
-        for (text, micros) in [("0", 0), ("0.5", 500_000), ("12", 12_000_000), ("0.000001", 1), ("1.25", 1_250_000)]
+        for (text, micros) in
+            [("0", 0), ("0.5", 500_000), ("12", 12_000_000), ("0.000001", 1), ("1.25", 1_250_000)]
         {
             assert_eq!(parse(text), Some(micros));
             assert_eq!(to_decimal(micros), text);

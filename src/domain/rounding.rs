@@ -33,7 +33,8 @@ pub fn spread(total: i64, weights: &[i64]) -> Vec<i64> {
     let mut shares: Vec<i64> =
         weights.iter().map(|weight| i64::try_from(exact(weight) / sum).unwrap_or(0)).collect();
     let given: i64 = shares.iter().sum();
-    let mut by_loss: Vec<(usize, i128)> = weights.iter().map(|weight| exact(weight) % sum).enumerate().collect();
+    let mut by_loss: Vec<(usize, i128)> =
+        weights.iter().map(|weight| exact(weight) % sum).enumerate().collect();
     by_loss.sort_by_key(|(_, lost)| std::cmp::Reverse(*lost));
     let left = usize::try_from(total.saturating_sub(given)).unwrap_or(0);
     for (at, _) in by_loss.into_iter().take(left) {

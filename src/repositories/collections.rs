@@ -151,6 +151,19 @@ pub async fn by_product_ids(
     )
 }
 
+/// Which collections these products are in: a pair for each.
+pub async fn ids_by_product_ids(
+    conn: &mut Conn,
+    ids: &[ProductId],
+) -> Result<Vec<(ProductId, CollectionId)>, DbError> {
+    load!(
+        conn,
+        collection_products::table
+            .filter(in_ids(collection_products::product_id, ids))
+            .select((collection_products::product_id, collection_products::collection_id))
+    )
+}
+
 /// A page of collections, each with the key it has in the order. `words` are looked for in the title.
 pub async fn page(
     conn: &mut Conn,

@@ -48,6 +48,22 @@ pub async fn by_variant_ids(
     )
 }
 
+/// A level with the degrees north and east of its location, as far as they are known.
+pub type LevelAtPlace = (InventoryLevel, Option<f64>, Option<f64>);
+
+/// The levels of these variants at active locations, each with where that is; locations in the order they were made.
+pub async fn for_sale(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<LevelAtPlace>, DbError> {
+    load!(
+        conn,
+        inventory_levels::table
+            .inner_join(locations::table)
+            .filter(in_ids(inventory_levels::variant_id, ids))
+            .filter(locations::is_active)
+            .order_by((inventory_levels::variant_id, inventory_levels::location_id))
+            .select((InventoryLevel::as_select(), locations::latitude, locations::longitude))
+    )
+}
+
 /// One level, kept from change by others until the transaction ends.
 pub async fn lock(
     conn: &mut Conn,

@@ -65,6 +65,17 @@ pub async fn first(conn: &mut Conn) -> Result<Option<Location>, DbError> {
     })
 }
 
+/// Where the active locations are, as far as their coordinates are known: degrees north and east.
+pub async fn places(conn: &mut Conn) -> Result<Vec<(Option<f64>, Option<f64>)>, DbError> {
+    load!(
+        conn,
+        locations::table
+            .filter(locations::is_active)
+            .filter(locations::latitude.is_not_null())
+            .select((locations::latitude, locations::longitude))
+    )
+}
+
 /// The locations with these ids, in no order.
 pub async fn by_ids(conn: &mut Conn, ids: &[LocationId]) -> Result<Vec<Location>, DbError> {
     load!(conn, locations::table.filter(in_ids(locations::id, ids)).select(Location::as_select()))

@@ -37,12 +37,12 @@ pub async fn find(conn: &mut Conn) -> Result<Option<Shop>, DbError> {
     on_conn!(conn, |c| shops::table.select(Shop::as_select()).first(c).await.optional())
 }
 
-/// Makes the shop, unless another process was first.
-pub async fn insert(conn: &mut Conn, shop: &Shop) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::insert_into(shops::table)
+/// Makes the shop, unless another process was first; whether it was made.
+pub async fn insert(conn: &mut Conn, shop: &Shop) -> Result<bool, DbError> {
+    let made = on_conn!(conn, |c| diesel::insert_into(shops::table)
         .values(shop)
         .on_conflict_do_nothing()
         .execute(c)
         .await)?;
-    Ok(())
+    Ok(made > 0)
 }

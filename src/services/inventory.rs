@@ -87,6 +87,10 @@ pub struct LocationPatch {
     pub phone: Option<Option<String>>,
     /// Whether its stock can be sold.
     pub is_active: Option<bool>,
+    /// Degrees north, for the distance to a buyer.
+    pub latitude: Option<Option<f64>>,
+    /// Degrees east.
+    pub longitude: Option<Option<f64>>,
 }
 
 /// How the event log tells a change of a level.
@@ -459,6 +463,8 @@ impl LocationPatch {
         set(&mut location.country, self.country.as_ref());
         set(&mut location.phone, self.phone.as_ref());
         set(&mut location.is_active, self.is_active.as_ref());
+        set(&mut location.latitude, self.latitude.as_ref());
+        set(&mut location.longitude, self.longitude.as_ref());
     }
 }
 
@@ -474,6 +480,19 @@ fn check_location(location: &Location) -> Result<(), Error> {
         ("phone", &location.phone),
     ] {
         problems.line(&["input", "address", field], text.as_deref().unwrap_or_default());
+    }
+    for (field, degrees, most) in
+        [("latitude", location.latitude, 90.0), ("longitude", location.longitude, 180.0)]
+    {
+        if degrees.is_some_and(|degrees| !(-most..=most).contains(&degrees)) {
+            let message = format!("Must be from -{most} to {most} degrees");
+            problems.add(&["input", "address", field], UserErrorCode::Invalid, message);
+        }
+    }
+    if location.latitude.is_some() != location.longitude.is_some() {
+        let missing = if location.latitude.is_some() { "longitude" } else { "latitude" };
+        let message = "Give both coordinates, or neither";
+        problems.add(&["input", "address", missing], UserErrorCode::Blank, message);
     }
     problems.check()
 }

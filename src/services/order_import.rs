@@ -220,8 +220,7 @@ impl OrderImport {
         }
         let mut tx = self.db.begin(&op.statements).await?;
         let names: Vec<String> = records.iter().map(|record| record.name.clone()).collect();
-        let known: HashSet<String> =
-            repository::known_names(tx.conn(), &names).await?.into_iter().collect();
+        let known: HashSet<String> = repository::known_names(tx.conn(), &names).await?.into_iter().collect();
         let new: Vec<&OrderRecord> =
             records.iter().copied().filter(|record| !known.contains(&record.name)).collect();
         if new.is_empty() {
@@ -280,8 +279,7 @@ async fn next_batch(receiver: &mut mpsc::Receiver<Outcome>) -> Option<Vec<Outcom
 async fn numbers(tx: &mut crate::db::Tx, records: &[&OrderRecord]) -> Result<Vec<i64>, DbError> {
     let wanted: Vec<Option<i64>> = records.iter().map(|record| number_of(&record.name)).collect();
     let asked: Vec<i64> = wanted.iter().flatten().copied().collect();
-    let mut taken: HashSet<i64> =
-        repository::taken_numbers(tx.conn(), &asked).await?.into_iter().collect();
+    let mut taken: HashSet<i64> = repository::taken_numbers(tx.conn(), &asked).await?.into_iter().collect();
     let kept: Vec<Option<i64>> =
         wanted.into_iter().map(|number| number.filter(|number| taken.insert(*number))).collect();
     let highest = kept.iter().flatten().copied().max().unwrap_or(0);
@@ -299,7 +297,10 @@ async fn numbers(tx: &mut crate::db::Tx, records: &[&OrderRecord]) -> Result<Vec
 
 /// Numbers for a dry run: below all that orders have, so that nobody waits for them and none is used up.
 fn trial_numbers(first: usize, count: usize) -> Vec<i64> {
-    (1..=count).filter_map(|place| i64::try_from(first.saturating_add(place)).ok()).map(|place| -place).collect()
+    (1..=count)
+        .filter_map(|place| i64::try_from(first.saturating_add(place)).ok())
+        .map(|place| -place)
+        .collect()
 }
 
 /// The number in a name like `#1001`.
@@ -335,7 +336,8 @@ mod tests {
 
     #[test]
     fn an_order_keeps_the_number_in_its_name() {
-        for (name, number) in [("#1001", Some(1001)), ("1001", Some(1001)), ("#999999999", Some(999_999_999))] {
+        for (name, number) in [("#1001", Some(1001)), ("1001", Some(1001)), ("#999999999", Some(999_999_999))]
+        {
             assert_eq!(number_of(name), number);
         }
         for name in ["#C1001", "#0042", "#", "", "##1", "#-5", "#1001-UK", "#1234567890", "#١"] {

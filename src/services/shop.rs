@@ -1,10 +1,14 @@
 //! The shop's own facts: its name, its currency, where it is. Made at first start, read once at every start.
 
 use crate::context::OpContext;
+use crate::db::types::Json;
 use crate::db::{Db, DbError};
-use crate::domain::ids::ShopId;
+use crate::domain::ids::{ShippingRateId, ShippingZoneId, ShopId};
 use crate::domain::money::{Currency, Money};
+use crate::domain::shipping::DEFAULT_DISTANCE;
 use crate::domain::time::Timestamp;
+use crate::integrations::shipping::{Express, Overnight, ShippingStrategy, Standard};
+use crate::repositories::shipping::{self, ShippingRate, ShippingZone};
 use crate::repositories::shops;
 
 /// The shop.
@@ -57,10 +61,15 @@ impl Shop {
             updated_at: op.now(),
             taxes_included: true,
         };
-        let mut conn = db.write(&op.statements).await?;
-        shops::insert(&mut conn, &row).await?;
+        let mut tx = db.begin(&op.statements).await?;
+        if shops::insert(tx.conn(), &row).await? {
+            let (zone, rates) = first_zone(op);
+            shipping::insert_zone(tx.conn(), &zone).await?;
+            shipping::insert_rates(tx.conn(), rates).await?;
+        }
+        tx.commit().await?;
         // Another process may have been first: what is in the database is the shop.
-        Self::of_row(shops::find(&mut conn).await?.unwrap_or(row))
+        Self::of_row(shops::find(&mut db.write(&op.statements).await?).await?.unwrap_or(row))
     }
 
     fn of_row(row: shops::Shop) -> Result<Self, DbError> {
@@ -80,4 +89,36 @@ impl Shop {
     pub fn money(&self, minor: i64) -> Money {
         Money::new(minor, self.currency)
     }
+}
+
+/// What a new shop sends with until staff say otherwise: everywhere, in each of the usual ways, as if over 50 km.
+fn first_zone(op: &OpContext) -> (ShippingZone, Vec<ShippingRate>) {
+    let zone = ShippingZone {
+        id: ShippingZoneId::generate(),
+        name: "Everywhere".to_owned(),
+        countries: Json(Vec::new()),
+        default_distance_metres: DEFAULT_DISTANCE,
+        created_at: op.now(),
+        updated_at: op.now(),
+    };
+    let strategies: [&dyn ShippingStrategy; 3] = [&Standard, &Express, &Overnight];
+    let rate = |(position, strategy): (i64, &dyn ShippingStrategy)| ShippingRate {
+        id: ShippingRateId::generate(),
+        zone_id: zone.id,
+        strategy: strategy.name().to_owned(),
+        name: strategy.title().to_owned(),
+        per_kilogram_micros: strategy.usual_tariff().per_kilogram_micros,
+        per_kilometre_micros: strategy.usual_tariff().per_kilometre_micros,
+        min_weight_milligrams: None,
+        max_weight_milligrams: None,
+        min_subtotal: None,
+        max_subtotal: None,
+        free_from_subtotal: None,
+        is_active: true,
+        position,
+        created_at: op.now(),
+        updated_at: op.now(),
+    };
+    let rates = (1..).zip(strategies).map(rate).collect();
+    (zone, rates)
 }

@@ -1,5 +1,6 @@
 //! Collects everything that is wrong with an input, so that its sender hears of all of it at once.
 
+use crate::domain::micros;
 use crate::domain::money::{Currency, Money};
 use crate::error::{Error, UserError, UserErrorCode};
 
@@ -61,6 +62,53 @@ impl Problems {
         }
     }
 
+    /// An amount as [`Problems::amount`], where one is given.
+    pub fn amount_if_any(&mut self, field: &[&str], text: Option<&str>, currency: Currency) -> Option<i64> {
+        text.map(|text| self.amount(field, text, currency))
+    }
+
+    /// A plain decimal of at least zero and at most `most`, in millionths; 0 when it is none, and then noted.
+    pub fn micros(&mut self, field: &[&str], text: &str, most: i64) -> i64 {
+        match micros::parse(text) {
+            Some(number) if number <= most => number,
+            Some(_) => {
+                let message = format!("{} can be up to {}", name(field), micros::to_decimal(most));
+                self.add(field, UserErrorCode::Invalid, message);
+                0
+            }
+            None => {
+                let message =
+                    format!("{} must be a number such as 0.5, with up to six decimals", name(field));
+                self.add(field, UserErrorCode::Invalid, message);
+                0
+            }
+        }
+    }
+
+    /// A percentage of up to `most`, both as millionths of the whole; 0 when it is none, and then noted.
+    pub fn percentage(&mut self, field: &[&str], text: &str, most: i64) -> i64 {
+        match micros::parse_percentage(text) {
+            Some(part) if part <= most => part,
+            _ => {
+                let most = micros::to_percentage(most);
+                let message = format!(
+                    "{} must be a percentage from 0 to {most} such as 12.5, with up to four decimals",
+                    name(field)
+                );
+                self.add(field, UserErrorCode::Invalid, message);
+                0
+            }
+        }
+    }
+
+    /// A number of things, above zero.
+    pub fn count(&mut self, field: &[&str], number: i64) {
+        const MOST: i64 = 1_000_000_000;
+        if !(1..=MOST).contains(&number) {
+            self.add(field, UserErrorCode::Invalid, format!("{} must be from 1 to {MOST}", name(field)));
+        }
+    }
+
     /// A web address, or a path on this server.
     pub fn url(&mut self, field: &[&str], url: &str) {
         let known = ["https://", "http://", "/"].iter().any(|start| url.starts_with(start));
@@ -68,6 +116,16 @@ impl Problems {
             let message = format!("{} must be an https:// or http:// address without spaces", name(field));
             self.add(field, UserErrorCode::Invalid, message);
         }
+    }
+
+    /// Whether nothing was noted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds what others noted.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
     }
 
     /// Ends here when anything was noted.

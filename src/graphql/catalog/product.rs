@@ -187,6 +187,12 @@ impl Product {
         self.0.status.into()
     }
 
+    /// Which tax rates it has.
+    #[graphql(guard = "Requires(Permission::ReadProducts)", visible = "reads_products")]
+    async fn tax_class(&self) -> &str {
+        &self.0.tax_class
+    }
+
     /// What search engines are told.
     async fn seo(&self) -> Seo {
         Seo { title: self.0.seo_title.clone(), description: self.0.seo_description.clone() }

@@ -47,6 +47,8 @@ pub struct ProductCreateInput {
     /// Its images, in the order they are shown.
     #[graphql(default)]
     images: Vec<ImageInput>,
+    /// Which tax rates it has; `standard` when it is not given.
+    tax_class: Option<String>,
 }
 
 /// An option of a product that is to be made.
@@ -88,6 +90,8 @@ pub struct ProductUpdateInput {
     seo: Option<SeoInput>,
     /// All its images, in place of those there were.
     images: Option<Vec<ImageInput>>,
+    /// Which tax rates it has.
+    tax_class: Option<String>,
 }
 
 /// The product that is to be deleted.
@@ -141,6 +145,7 @@ impl From<ProductCreateInput> for NewProduct {
             options: input.product_options.into_iter().map(option).collect(),
             seo: input.seo.map(Into::into).unwrap_or_default(),
             images: input.images.into_iter().map(Into::into).collect(),
+            tax_class: input.tax_class,
         }
     }
 }
@@ -157,6 +162,7 @@ impl From<ProductUpdateInput> for ProductPatch {
             status: input.status.map(Into::into),
             seo: input.seo.map(Into::into),
             images: input.images.map(|images| images.into_iter().map(Into::into).collect()),
+            tax_class: input.tax_class,
         }
     }
 }

@@ -33,6 +33,10 @@ struct LocationAddress {
     country_code: Option<CountryCode>,
     /// Phone number.
     phone: Option<String>,
+    /// Degrees north.
+    latitude: Option<f64>,
+    /// Degrees east.
+    longitude: Option<f64>,
 }
 
 impl Location {
@@ -78,6 +82,8 @@ impl Location {
             zip: self.0.zip.clone(),
             country_code: self.0.country.as_deref().and_then(CountryCode::parse),
             phone: self.0.phone.clone(),
+            latitude: self.0.latitude,
+            longitude: self.0.longitude,
         }
     }
 

@@ -105,6 +105,10 @@ pub struct LocationAddressInput {
     country_code: MaybeUndefined<CountryCode>,
     /// Phone number.
     phone: MaybeUndefined<String>,
+    /// Degrees north, for the distance that parcels go; comes with `longitude`.
+    latitude: MaybeUndefined<f64>,
+    /// Degrees east.
+    longitude: MaybeUndefined<f64>,
 }
 
 /// What became of a level.
@@ -218,6 +222,8 @@ fn location_patch(
         country: address.country_code.map_value(|code| code.0.to_owned()).into(),
         phone: address.phone.into(),
         is_active,
+        latitude: address.latitude.into(),
+        longitude: address.longitude.into(),
     }
 }
 

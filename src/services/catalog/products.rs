@@ -14,7 +14,7 @@ use crate::domain::catalog::{
 use crate::domain::event::{Event, ProductEvent};
 use crate::domain::ids::{ImageId, ProductId, VariantId};
 use crate::domain::permission::Permission;
-use crate::domain::{handle, html};
+use crate::domain::{handle, html, tax};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::images::{self, Image};
@@ -56,6 +56,8 @@ pub struct NewProduct {
     pub seo: Seo,
     /// In the order they are shown.
     pub images: Vec<NewImage>,
+    /// Which tax rates it has; `standard` when `None`.
+    pub tax_class: Option<String>,
 }
 
 /// What search engines are told instead of title and description.
@@ -97,6 +99,8 @@ pub struct ProductPatch {
     pub seo: Option<Seo>,
     /// All images, in place of those there were.
     pub images: Option<Vec<NewImage>>,
+    /// See [`NewProduct`].
+    pub tax_class: Option<String>,
 }
 
 impl Products {
@@ -125,6 +129,7 @@ impl Products {
         new.seo.validate(&mut problems, "product");
         validate_images(&mut problems, &new.images);
         validate_options(&mut problems, &new.options);
+        validate_tax_class(&mut problems, new.tax_class.as_deref());
         problems.check()?;
         retrying(|| self.create_once(op, new)).await
     }
@@ -156,7 +161,7 @@ impl Products {
             created_at: op.now(),
             updated_at: op.now(),
             handle,
-            tax_class: DEFAULT_TAX_CLASS.to_owned(),
+            tax_class: new.tax_class.as_deref().map_or_else(|| DEFAULT_TAX_CLASS.to_owned(), tax::class_key),
         };
         let taken = || match &new.handle {
             Some(handle) => handle_taken(&["product", "handle"], handle),
@@ -201,6 +206,7 @@ impl Products {
         validate_tags(&mut problems, patch.tags.as_deref().unwrap_or_default());
         patch.seo.clone().unwrap_or_default().validate(&mut problems, "product");
         validate_images(&mut problems, patch.images.as_deref().unwrap_or_default());
+        validate_tax_class(&mut problems, patch.tax_class.as_deref());
         problems.check()?;
         retrying(|| self.update_once(op, id, patch)).await
     }
@@ -270,6 +276,7 @@ impl ProductPatch {
         set(&mut product.vendor, self.vendor.as_ref());
         set(&mut product.product_type, self.product_type.as_ref());
         set(&mut product.status, self.status.as_ref());
+        set(&mut product.tax_class, self.tax_class.as_deref().map(tax::class_key).as_ref());
         if let Some(html) = &self.description_html {
             product.description = html::to_text(html);
             product.description_html.clone_from(html);
@@ -370,6 +377,15 @@ fn validate_texts(
 fn validate_handle(problems: &mut Problems, given: Option<&str>) {
     if let Some(problem) = given.and_then(handle::problem) {
         problems.add(&["product", "handle"], UserErrorCode::Invalid, problem);
+    }
+}
+
+fn validate_tax_class(problems: &mut Problems, given: Option<&str>) {
+    let Some(class) = given else { return };
+    problems.required(&["product", "taxClass"], class);
+    if tax::class_key(class) == tax::SHIPPING_TAX_CLASS {
+        let message = "Tax class 'shipping' is that of delivery: choose another for products";
+        problems.add(&["product", "taxClass"], UserErrorCode::Invalid, message);
     }
 }
 

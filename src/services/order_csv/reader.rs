@@ -106,8 +106,8 @@ struct Head {
 }
 
 fn head(row: &Row, name: &str, currency: Currency, problems: &mut Vec<String>) -> Head {
-    for (column, needed) in
-        [Column::Financial, Column::Currency, Column::Total, Column::CreatedAt].map(|column| (column, row.name(column)))
+    for (column, needed) in [Column::Financial, Column::Currency, Column::Total, Column::CreatedAt]
+        .map(|column| (column, row.name(column)))
     {
         if row.text(column).is_empty() {
             problems.push(format!("{needed} is empty: the first row of an order needs it"));
@@ -135,8 +135,13 @@ fn head(row: &Row, name: &str, currency: Currency, problems: &mut Vec<String>) -
     let financial =
         row.value(Column::Financial, FinancialStatus::Pending, values::financial, financial, problems);
     let fulfillment = "is none of unfulfilled, partial, fulfilled and restocked";
-    let fulfillment =
-        row.value(Column::Fulfillment, FulfillmentStatus::Unfulfilled, values::fulfillment, fulfillment, problems);
+    let fulfillment = row.value(
+        Column::Fulfillment,
+        FulfillmentStatus::Unfulfilled,
+        values::fulfillment,
+        fulfillment,
+        problems,
+    );
     let record = OrderRecord {
         line: row.line,
         name: name.to_owned(),
@@ -180,8 +185,7 @@ impl Head {
         let gross = order.lines.iter().try_fold(0_i64, |sum, line| {
             line.unit_price.checked_mul(line.quantity).and_then(|gross| sum.checked_add(gross))
         });
-        let line_discounts =
-            order.lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.discount));
+        let line_discounts = order.lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.discount));
         let (lines, line_discounts) = gross.zip(line_discounts).ok_or_else(too_much)?;
         let Totals { discount, shipping, tax, total, .. } = order.totals;
         let subtotal = self.subtotal;
@@ -229,7 +233,8 @@ impl Head {
             (_, refunded) => refunded.unwrap_or(0),
         };
         if order.fulfillment == FulfillmentStatus::Partial && !self.has_line_fulfillment {
-            let reason = "an order that is partially fulfilled needs the column `Lineitem fulfillment status`";
+            let reason =
+                "an order that is partially fulfilled needs the column `Lineitem fulfillment status`";
             problems.push(reason.to_owned());
         }
         if problems.is_empty() { Ok(order) } else { Err(problems) }

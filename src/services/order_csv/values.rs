@@ -68,7 +68,8 @@ fn words(text: &str) -> String {
 
 /// A country's code, from its code or its English name.
 pub fn country(text: &str) -> Option<String> {
-    let is = |(code, name): &&(&str, &str)| text.eq_ignore_ascii_case(code) || text.eq_ignore_ascii_case(name);
+    let is =
+        |(code, name): &&(&str, &str)| text.eq_ignore_ascii_case(code) || text.eq_ignore_ascii_case(name);
     COUNTRIES.iter().find(is).map(|(code, _)| (*code).to_owned())
 }
 
@@ -83,7 +84,9 @@ pub fn rate(title: &str) -> Option<i64> {
 pub fn attributes(text: &str) -> Vec<Attribute> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let split = lines.map(|line| line.split_once(':').unwrap_or((line, "")));
-    split.map(|(key, value)| Attribute { key: key.trim().to_owned(), value: value.trim().to_owned() }).collect()
+    split
+        .map(|(key, value)| Attribute { key: key.trim().to_owned(), value: value.trim().to_owned() })
+        .collect()
 }
 
 /// Given and family name: the last word is the family's.

@@ -40,8 +40,11 @@ pub struct Found {
 impl Found {
     /// Of two variants with one code the first counts.
     pub fn new(variants: Vec<SoldVariant>, customers: Vec<(String, CustomerId)>) -> Self {
-        let mut found =
-            Self { variants: HashMap::new(), alike: HashMap::new(), customers: customers.into_iter().collect() };
+        let mut found = Self {
+            variants: HashMap::new(),
+            alike: HashMap::new(),
+            customers: customers.into_iter().collect(),
+        };
         for variant in variants {
             found.alike.entry(variant.sku.to_ascii_lowercase()).or_insert_with(|| variant.clone());
             found.variants.entry(variant.sku.clone()).or_insert(variant);
@@ -165,8 +168,7 @@ fn status(record: &OrderRecord) -> OrderStatus {
 /// An order's lines, with discounts and taxes spread over them, and its delivery.
 fn lines(record: &OrderRecord, order_id: OrderId, found: &Found) -> (Vec<OrderLine>, Option<QuotedDelivery>) {
     let gross = |line: &LineRecord| line.unit_price.saturating_mul(line.quantity);
-    let own: Vec<i64> =
-        record.lines.iter().map(|line| gross(line).saturating_sub(line.discount)).collect();
+    let own: Vec<i64> = record.lines.iter().map(|line| gross(line).saturating_sub(line.discount)).collect();
     let shares = spread(record.totals.discount, &own);
     let mut lines = Vec::with_capacity(record.lines.len());
     for ((position, line), share) in (1..).zip(&record.lines).zip(&shares) {
@@ -219,8 +221,7 @@ fn spread_tax(
     lines: &mut [OrderLine],
     delivery: Option<&mut QuotedDelivery>,
 ) {
-    let tax_line =
-        |amount| TaxLine { title: tax.title.clone(), rate_micros: tax.rate_micros, amount };
+    let tax_line = |amount| TaxLine { title: tax.title.clone(), rate_micros: tax.rate_micros, amount };
     let is_some = |weights: &Vec<i64>| weights.iter().any(|weight| *weight > 0);
     let all: Vec<i64> = lines.iter().map(OrderLine::total).collect();
     let taxable = all.iter().zip(&record.lines).map(|(total, line)| if line.taxable { *total } else { 0 });

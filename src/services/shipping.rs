@@ -1,0 +1,435 @@
+//! Shipping zones and rates, as staff make and change them. What delivery costs is `services::pricing`'s.
+
+use std::sync::Arc;
+
+use crate::context::OpContext;
+use crate::db::types::Json;
+use crate::db::{Db, OnConstraint, Tx, retrying};
+use crate::domain::event::{Event, ShippingRateEvent, ShippingZoneEvent};
+use crate::domain::ids::{ShippingRateId, ShippingZoneId};
+use crate::domain::page::{Cursor, Page, PageRequest};
+use crate::domain::permission::Permission;
+use crate::domain::shipping::{DEFAULT_DISTANCE, MAX_DISTANCE, MAX_TARIFF};
+use crate::error::{Error, UserErrorCode};
+use crate::events;
+use crate::integrations::shipping::ShippingStrategies;
+use crate::repositories::shipping::{self, ShippingRate, ShippingZone};
+use crate::services::Shop;
+use crate::services::set;
+use crate::services::validate::Problems;
+
+/// How many rates a zone may have.
+const MAX_RATES: usize = 100;
+/// The heaviest a limit may name: a thousand tonnes, in milligrams.
+const MAX_WEIGHT: i64 = 1_000_000_000_000;
+
+/// Makes, changes and deletes shipping zones and rates.
+pub struct Shipping {
+    db: Db,
+    shop: Arc<Shop>,
+    strategies: ShippingStrategies,
+}
+
+/// A zone's fields: `None` leaves a field as it is, or as it usually is in one that is made.
+#[derive(Clone, Debug, Default)]
+pub struct ZonePatch {
+    /// Unique in the shop.
+    pub name: Option<String>,
+    /// ISO 3166-1 alpha-2 codes, none of them in another zone; empty: everywhere that no other zone names.
+    pub countries: Option<Vec<String>>,
+    /// How far away its addresses are taken to be where coordinates don't tell, in metres.
+    pub default_distance_metres: Option<i64>,
+}
+
+/// A rate's fields: `None` leaves a field as it is (or as it usually is, in one that is made), `Some(None)` empties it.
+#[derive(Clone, Debug, Default)]
+pub struct RatePatch {
+    /// What buyers read; the strategy's title, in one that is made.
+    pub name: Option<String>,
+    /// In the currency's main unit, as a decimal text; the strategy's own, in one that is made.
+    pub per_kilogram: Option<String>,
+    /// In the currency's main unit, as a decimal text; the strategy's own, in one that is made.
+    pub per_kilometre: Option<String>,
+    /// Kilograms, as a decimal text.
+    pub min_weight: Option<Option<String>>,
+    /// Kilograms, as a decimal text.
+    pub max_weight: Option<Option<String>>,
+    /// An amount, as a decimal text.
+    pub min_subtotal: Option<Option<String>>,
+    /// An amount, as a decimal text.
+    pub max_subtotal: Option<Option<String>>,
+    /// An amount, as a decimal text.
+    pub free_from_subtotal: Option<Option<String>>,
+    /// Whether buyers can choose it; true, in one that is made.
+    pub is_active: Option<bool>,
+    /// Its place among the zone's rates; the last, in one that is made.
+    pub position: Option<i64>,
+}
+
+impl Shipping {
+    /// The service over a database, with the usual ways of sending.
+    #[must_use]
+    pub fn new(db: Db, shop: Arc<Shop>) -> Self {
+        Self { db, shop, strategies: ShippingStrategies::default() }
+    }
+
+    /// The same with other ways of sending.
+    #[must_use]
+    pub fn with_strategies(self, strategies: ShippingStrategies) -> Self {
+        Self { strategies, ..self }
+    }
+
+    /// A page of zones.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] to those who may not manage the shop's settings.
+    pub async fn zones(
+        &self,
+        op: &OpContext,
+        request: &PageRequest<Cursor>,
+    ) -> Result<Page<ShippingZone>, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        Ok(shipping::page(&mut self.db.read(&op.statements).await?, request).await?)
+    }
+
+    /// Makes a zone, without rates.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong.
+    pub async fn create_zone(&self, op: &OpContext, new: &ZonePatch) -> Result<ShippingZone, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        let zone = ShippingZone {
+            id: ShippingZoneId::generate(),
+            name: String::new(),
+            countries: Json(Vec::new()),
+            default_distance_metres: DEFAULT_DISTANCE,
+            created_at: op.now(),
+            updated_at: op.now(),
+        };
+        retrying(|| self.create_zone_once(op, zone.clone(), new)).await
+    }
+
+    async fn create_zone_once(
+        &self,
+        op: &OpContext,
+        mut zone: ShippingZone,
+        new: &ZonePatch,
+    ) -> Result<ShippingZone, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        if let Err(error) = new.apply(&mut tx, &mut zone).await {
+            tx.rollback().await?;
+            return Err(error);
+        }
+        shipping::insert_zone(tx.conn(), &zone)
+            .await
+            .on_constraint("shipping_zones", "name", || zone_taken(&zone))?;
+        events::append(&mut tx, op, [Event::ShippingZoneCreated(zone_event(&zone))]).await?;
+        tx.commit().await?;
+        Ok(zone)
+    }
+
+    /// Changes a zone.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong, also when there is no such zone.
+    pub async fn update_zone(
+        &self,
+        op: &OpContext,
+        id: ShippingZoneId,
+        patch: &ZonePatch,
+    ) -> Result<ShippingZone, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        retrying(|| self.update_zone_once(op, id, patch)).await
+    }
+
+    async fn update_zone_once(
+        &self,
+        op: &OpContext,
+        id: ShippingZoneId,
+        patch: &ZonePatch,
+    ) -> Result<ShippingZone, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let Some(mut zone) = shipping::lock_zone(tx.conn(), id).await? else {
+            tx.rollback().await?;
+            return Err(zone_missing(&["zone", "id"]));
+        };
+        if let Err(error) = patch.apply(&mut tx, &mut zone).await {
+            tx.rollback().await?;
+            return Err(error);
+        }
+        zone.updated_at = op.now();
+        shipping::update_zone(tx.conn(), &zone)
+            .await
+            .on_constraint("shipping_zones", "name", || zone_taken(&zone))?;
+        events::append(&mut tx, op, [Event::ShippingZoneUpdated(zone_event(&zone))]).await?;
+        tx.commit().await?;
+        Ok(zone)
+    }
+
+    /// Deletes a zone with its rates.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is no such zone.
+    pub async fn delete_zone(&self, op: &OpContext, id: ShippingZoneId) -> Result<(), Error> {
+        op.authorize(Permission::ManageSettings)?;
+        retrying(|| self.delete_zone_once(op, id)).await
+    }
+
+    async fn delete_zone_once(&self, op: &OpContext, id: ShippingZoneId) -> Result<(), Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let Some(zone) = shipping::lock_zone(tx.conn(), id).await? else {
+            tx.rollback().await?;
+            return Err(zone_missing(&["id"]));
+        };
+        shipping::delete_zone(tx.conn(), id).await?;
+        events::append(&mut tx, op, [Event::ShippingZoneDeleted(zone_event(&zone))]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Makes a rate of a zone, by the name of a strategy.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong.
+    pub async fn create_rate(
+        &self,
+        op: &OpContext,
+        zone: ShippingZoneId,
+        strategy: &str,
+        new: &RatePatch,
+    ) -> Result<ShippingRate, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        retrying(|| self.create_rate_once(op, zone, strategy, new)).await
+    }
+
+    async fn create_rate_once(
+        &self,
+        op: &OpContext,
+        zone_id: ShippingZoneId,
+        strategy: &str,
+        new: &RatePatch,
+    ) -> Result<ShippingRate, Error> {
+        let mut problems = Problems::default();
+        let known = self.strategies.get(&strategy.trim().to_lowercase());
+        if known.is_none() {
+            let all: Vec<&str> = self.strategies.iter().map(|strategy| strategy.name()).collect();
+            let message = format!("Strategy must be one of {}", all.join(", "));
+            problems.add(&["rate", "strategy"], UserErrorCode::Invalid, message);
+        }
+        let mut tx = self.db.begin(&op.statements).await?;
+        // The zone's lock keeps two rates from getting one position.
+        let zone = shipping::lock_zone(tx.conn(), zone_id).await?;
+        if zone.is_none() {
+            let message = "Shipping zone does not exist";
+            problems.add(&["rate", "zoneId"], UserErrorCode::NotFound, message);
+        }
+        let others = shipping::rates_of_zones(tx.conn(), &[zone_id]).await?;
+        if others.len() >= MAX_RATES {
+            let message = format!("A zone can have up to {MAX_RATES} rates");
+            problems.add(&["rate", "zoneId"], UserErrorCode::TooMany, message);
+        }
+        let usual = known.map(|strategy| strategy.usual_tariff());
+        let mut rate = ShippingRate {
+            id: ShippingRateId::generate(),
+            zone_id,
+            strategy: known.map(|strategy| strategy.name().to_owned()).unwrap_or_default(),
+            name: known.map(|strategy| strategy.title().to_owned()).unwrap_or_default(),
+            per_kilogram_micros: usual.map_or(0, |tariff| tariff.per_kilogram_micros),
+            per_kilometre_micros: usual.map_or(0, |tariff| tariff.per_kilometre_micros),
+            min_weight_milligrams: None,
+            max_weight_milligrams: None,
+            min_subtotal: None,
+            max_subtotal: None,
+            free_from_subtotal: None,
+            is_active: true,
+            position: others.last().map_or(1, |last| last.position.saturating_add(1)),
+            created_at: op.now(),
+            updated_at: op.now(),
+        };
+        new.apply(&mut problems, &mut rate, &self.shop, known.is_some());
+        if let Err(error) = problems.check() {
+            tx.rollback().await?;
+            return Err(error);
+        }
+        shipping::insert_rates(tx.conn(), vec![rate.clone()]).await.on_constraint(
+            "shipping_rates",
+            "name",
+            || rate_taken(&rate),
+        )?;
+        events::append(&mut tx, op, [Event::ShippingRateCreated(rate_event(&rate))]).await?;
+        tx.commit().await?;
+        Ok(rate)
+    }
+
+    /// Changes a rate.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong, also when there is no such rate.
+    pub async fn update_rate(
+        &self,
+        op: &OpContext,
+        id: ShippingRateId,
+        patch: &RatePatch,
+    ) -> Result<ShippingRate, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        retrying(|| self.update_rate_once(op, id, patch)).await
+    }
+
+    async fn update_rate_once(
+        &self,
+        op: &OpContext,
+        id: ShippingRateId,
+        patch: &RatePatch,
+    ) -> Result<ShippingRate, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let Some(mut rate) = shipping::lock_rate(tx.conn(), id).await? else {
+            tx.rollback().await?;
+            return Err(rate_missing(&["rate", "id"]));
+        };
+        let mut problems = Problems::default();
+        patch.apply(&mut problems, &mut rate, &self.shop, true);
+        if let Err(error) = problems.check() {
+            tx.rollback().await?;
+            return Err(error);
+        }
+        rate.updated_at = op.now();
+        shipping::update_rate(tx.conn(), &rate)
+            .await
+            .on_constraint("shipping_rates", "name", || rate_taken(&rate))?;
+        events::append(&mut tx, op, [Event::ShippingRateUpdated(rate_event(&rate))]).await?;
+        tx.commit().await?;
+        Ok(rate)
+    }
+
+    /// Deletes a rate.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is no such rate.
+    pub async fn delete_rate(&self, op: &OpContext, id: ShippingRateId) -> Result<(), Error> {
+        op.authorize(Permission::ManageSettings)?;
+        retrying(|| self.delete_rate_once(op, id)).await
+    }
+
+    async fn delete_rate_once(&self, op: &OpContext, id: ShippingRateId) -> Result<(), Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let Some(rate) = shipping::lock_rate(tx.conn(), id).await? else {
+            tx.rollback().await?;
+            return Err(rate_missing(&["id"]));
+        };
+        shipping::delete_rate(tx.conn(), id).await?;
+        events::append(&mut tx, op, [Event::ShippingRateDeleted(rate_event(&rate))]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+impl ZonePatch {
+    /// Puts the fields into a zone, unless something is wrong with the outcome.
+    async fn apply(&self, tx: &mut Tx, zone: &mut ShippingZone) -> Result<(), Error> {
+        if let Some(name) = &self.name {
+            name.trim().clone_into(&mut zone.name);
+        }
+        if let Some(countries) = &self.countries {
+            let mut countries = countries.clone();
+            countries.sort_unstable();
+            countries.dedup();
+            zone.countries = Json(countries);
+        }
+        set(&mut zone.default_distance_metres, self.default_distance_metres.as_ref());
+        let mut problems = Problems::default();
+        problems.required(&["zone", "name"], &zone.name);
+        if !(0..=MAX_DISTANCE).contains(&zone.default_distance_metres) {
+            let message = format!("Default distance must be from 0 to {MAX_DISTANCE} metres");
+            problems.add(&["zone", "defaultDistanceMetres"], UserErrorCode::Invalid, message);
+        }
+        let zones = shipping::zones(tx.conn()).await?;
+        for other in zones.iter().filter(|other| other.id != zone.id) {
+            let (own, others) = (&zone.countries.0, &other.countries.0);
+            if own.is_empty() && others.is_empty() {
+                let message = format!("Zone '{}' is everywhere else already: name countries", other.name);
+                problems.add(&["zone", "countries"], UserErrorCode::Taken, message);
+            }
+            for country in own.iter().filter(|country| others.contains(country)) {
+                let message = format!("{country} is in zone '{}' already", other.name);
+                problems.add(&["zone", "countries"], UserErrorCode::Taken, message);
+            }
+        }
+        problems.check()
+    }
+}
+
+impl RatePatch {
+    /// Puts the fields into a rate and notes what is wrong with the outcome.
+    fn apply(&self, problems: &mut Problems, rate: &mut ShippingRate, shop: &Shop, is_named: bool) {
+        if let Some(name) = &self.name {
+            name.trim().clone_into(&mut rate.name);
+        }
+        // Without a strategy there is no name to fall back on, and that is noted already.
+        if is_named || self.name.is_some() {
+            problems.required(&["rate", "name"], &rate.name);
+        }
+        if let Some(text) = &self.per_kilogram {
+            rate.per_kilogram_micros = problems.micros(&["rate", "pricePerKilogram"], text, MAX_TARIFF);
+        }
+        if let Some(text) = &self.per_kilometre {
+            rate.per_kilometre_micros = problems.micros(&["rate", "pricePerKilometre"], text, MAX_TARIFF);
+        }
+        // A kilogram has as many milligrams as a number has millionths.
+        for (field, given, weight) in [
+            ("minimumWeight", &self.min_weight, &mut rate.min_weight_milligrams),
+            ("maximumWeight", &self.max_weight, &mut rate.max_weight_milligrams),
+        ] {
+            if let Some(given) = given {
+                *weight = given.as_deref().map(|text| problems.micros(&["rate", field], text, MAX_WEIGHT));
+            }
+        }
+        for (field, given, amount) in [
+            ("minimumSubtotal", &self.min_subtotal, &mut rate.min_subtotal),
+            ("maximumSubtotal", &self.max_subtotal, &mut rate.max_subtotal),
+            ("freeFromSubtotal", &self.free_from_subtotal, &mut rate.free_from_subtotal),
+        ] {
+            if let Some(given) = given {
+                *amount = problems.amount_if_any(&["rate", field], given.as_deref(), shop.currency);
+            }
+        }
+        set(&mut rate.is_active, self.is_active.as_ref());
+        set(&mut rate.position, self.position.as_ref());
+        for (field, min, max) in [
+            ("maximumWeight", rate.min_weight_milligrams, rate.max_weight_milligrams),
+            ("maximumSubtotal", rate.min_subtotal, rate.max_subtotal),
+        ] {
+            if let (Some(min), Some(max)) = (min, max)
+                && min > max
+            {
+                let message = "The maximum can't be below the minimum";
+                problems.add(&["rate", field], UserErrorCode::Invalid, message);
+            }
+        }
+    }
+}
+
+fn zone_missing(field: &[&str]) -> Error {
+    Error::invalid(field, UserErrorCode::NotFound, "Shipping zone does not exist")
+}
+
+fn rate_missing(field: &[&str]) -> Error {
+    Error::invalid(field, UserErrorCode::NotFound, "Shipping rate does not exist")
+}
+
+fn zone_taken(zone: &ShippingZone) -> Error {
+    let message = format!("There is a shipping zone called '{}' already", zone.name);
+    Error::invalid(&["zone", "name"], UserErrorCode::Taken, message)
+}
+
+fn rate_taken(rate: &ShippingRate) -> Error {
+    let message = format!("The zone has a {} rate called '{}' already", rate.strategy, rate.name);
+    Error::invalid(&["rate", "name"], UserErrorCode::Taken, message)
+}
+
+fn zone_event(zone: &ShippingZone) -> ShippingZoneEvent {
+    ShippingZoneEvent { shipping_zone_id: zone.id, name: zone.name.clone() }
+}
+
+fn rate_event(rate: &ShippingRate) -> ShippingRateEvent {
+    ShippingRateEvent { shipping_rate_id: rate.id, shipping_zone_id: rate.zone_id, name: rate.name.clone() }
+}

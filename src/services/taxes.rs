@@ -1,0 +1,192 @@
+//! Tax rates, as staff make and change them. What is charged is `services::pricing`'s.
+
+use crate::context::OpContext;
+use crate::db::{Db, DbError, retrying};
+use crate::domain::catalog::DEFAULT_TAX_CLASS;
+use crate::domain::event::{Event, TaxRateEvent};
+use crate::domain::ids::TaxRateId;
+use crate::domain::page::{Cursor, Page, PageRequest};
+use crate::domain::permission::Permission;
+use crate::domain::tax;
+use crate::error::{Error, UserErrorCode};
+use crate::events;
+use crate::repositories::tax_rates::{self, TaxRate};
+use crate::services::set;
+use crate::services::validate::Problems;
+
+/// The highest rate: ten times the price.
+const MAX_RATE: i64 = 10_000_000;
+/// How long a province's code may be, in characters.
+const MAX_PROVINCE: usize = 50;
+
+/// Makes, changes and deletes tax rates.
+pub struct Taxes {
+    db: Db,
+}
+
+/// A rate's fields: `None` leaves a field as it is (or as it usually is, in one that is made), `Some(None)` empties it.
+#[derive(Clone, Debug, Default)]
+pub struct TaxRatePatch {
+    /// What buyers read.
+    pub name: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    pub country: Option<String>,
+    /// A province's code; the whole country has none.
+    pub province: Option<Option<String>>,
+    /// What is taxed; `standard`, in one that is made.
+    pub tax_class: Option<String>,
+    /// A percentage such as `8.875`.
+    pub percentage: Option<String>,
+}
+
+impl Taxes {
+    /// The service over a database.
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// A page of rates.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] to those who may not manage the shop's settings.
+    pub async fn page(&self, op: &OpContext, request: &PageRequest<Cursor>) -> Result<Page<TaxRate>, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        Ok(tax_rates::page(&mut self.db.read(&op.statements).await?, request).await?)
+    }
+
+    /// Makes a rate.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong.
+    pub async fn create(&self, op: &OpContext, new: &TaxRatePatch) -> Result<TaxRate, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        let mut rate = TaxRate {
+            id: TaxRateId::generate(),
+            name: String::new(),
+            country: String::new(),
+            province: None,
+            tax_class: DEFAULT_TAX_CLASS.to_owned(),
+            rate_micros: 0,
+            created_at: op.now(),
+            updated_at: op.now(),
+        };
+        let mut problems = Problems::default();
+        new.apply(&mut problems, &mut rate);
+        problems.check()?;
+        retrying(|| self.create_once(op, &rate)).await?;
+        Ok(rate)
+    }
+
+    async fn create_once(&self, op: &OpContext, rate: &TaxRate) -> Result<(), Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        tax_rates::insert(tx.conn(), rate).await.map_err(|error| taken(error, rate))?;
+        events::append(&mut tx, op, [Event::TaxRateCreated(event(rate))]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Changes a rate. Orders keep what they were taxed.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong, also when there is no such rate.
+    pub async fn update(
+        &self,
+        op: &OpContext,
+        id: TaxRateId,
+        patch: &TaxRatePatch,
+    ) -> Result<TaxRate, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        retrying(|| self.update_once(op, id, patch)).await
+    }
+
+    async fn update_once(
+        &self,
+        op: &OpContext,
+        id: TaxRateId,
+        patch: &TaxRatePatch,
+    ) -> Result<TaxRate, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let Some(mut rate) = tax_rates::lock(tx.conn(), id).await? else {
+            tx.rollback().await?;
+            return Err(missing(&["taxRate", "id"]));
+        };
+        let mut problems = Problems::default();
+        patch.apply(&mut problems, &mut rate);
+        if let Err(error) = problems.check() {
+            tx.rollback().await?;
+            return Err(error);
+        }
+        rate.updated_at = op.now();
+        tax_rates::update(tx.conn(), &rate).await.map_err(|error| taken(error, &rate))?;
+        events::append(&mut tx, op, [Event::TaxRateUpdated(event(&rate))]).await?;
+        tx.commit().await?;
+        Ok(rate)
+    }
+
+    /// Deletes a rate. Orders keep what they were taxed.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is no such rate.
+    pub async fn delete(&self, op: &OpContext, id: TaxRateId) -> Result<(), Error> {
+        op.authorize(Permission::ManageSettings)?;
+        retrying(|| self.delete_once(op, id)).await
+    }
+
+    async fn delete_once(&self, op: &OpContext, id: TaxRateId) -> Result<(), Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let Some(rate) = tax_rates::lock(tx.conn(), id).await? else {
+            tx.rollback().await?;
+            return Err(missing(&["id"]));
+        };
+        tax_rates::delete(tx.conn(), id).await?;
+        events::append(&mut tx, op, [Event::TaxRateDeleted(event(&rate))]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+impl TaxRatePatch {
+    fn apply(&self, problems: &mut Problems, rate: &mut TaxRate) {
+        if let Some(name) = &self.name {
+            name.trim().clone_into(&mut rate.name);
+        }
+        set(&mut rate.country, self.country.as_ref());
+        if let Some(province) = &self.province {
+            let province = province.as_deref().map(tax::province_key);
+            rate.province = province.filter(|province| !province.is_empty());
+        }
+        set(&mut rate.tax_class, self.tax_class.as_deref().map(tax::class_key).as_ref());
+        if let Some(percentage) = &self.percentage {
+            rate.rate_micros = problems.percentage(&["taxRate", "percentage"], percentage, MAX_RATE);
+        }
+        problems.required(&["taxRate", "name"], &rate.name);
+        problems.required(&["taxRate", "taxClass"], &rate.tax_class);
+        let province = rate.province.as_deref().unwrap_or_default();
+        if province.chars().count() > MAX_PROVINCE || province.contains('\0') {
+            let message =
+                format!("Province code must be a code of up to {MAX_PROVINCE} characters, such as CA");
+            problems.add(&["taxRate", "provinceCode"], UserErrorCode::Invalid, message);
+        }
+    }
+}
+
+/// The index on places is one of expressions: SQLite tells its name and no columns.
+fn taken(error: DbError, rate: &TaxRate) -> Error {
+    match error {
+        DbError::Unique(..) => {
+            let message =
+                format!("There is a rate called '{}' for this place and tax class already", rate.name);
+            Error::invalid(&["taxRate", "name"], UserErrorCode::Taken, message)
+        }
+        other => other.into(),
+    }
+}
+
+fn missing(field: &[&str]) -> Error {
+    Error::invalid(field, UserErrorCode::NotFound, "Tax rate does not exist")
+}
+
+fn event(rate: &TaxRate) -> TaxRateEvent {
+    TaxRateEvent { tax_rate_id: rate.id, name: rate.name.clone(), rate_micros: rate.rate_micros }
+}

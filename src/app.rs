@@ -9,8 +9,8 @@ use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::graphql::{self, Schema};
 use crate::services::{
-    Catalog, Collections, Discounts, Inventory, OrderImport, Pricing, ProductExport, ProductImport, Products,
-    Services, Shipping, Shop, Taxes, Variants,
+    Catalog, Collections, Discounts, Inventory, OrderImport, Orders, Pricing, ProductExport, ProductImport,
+    Products, Services, Shipping, Shop, Taxes, Variants,
 };
 
 /// A shop that is ready to serve.
@@ -86,6 +86,7 @@ impl App {
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
             inventory: Inventory::new(db.clone()),
+            orders: Orders::new(db.clone(), Arc::clone(&shop)),
             pricing: Pricing::new(Arc::clone(&shop)),
             discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
             taxes: Taxes::new(db.clone()),

@@ -154,6 +154,8 @@ pub enum UserErrorCode {
     InsufficientStock,
     /// What is referred to is in a state that does not allow this.
     NotAllowed,
+    /// The payment provider said no.
+    PaymentDeclined,
 }
 
 /// An error with everything that caused it, in one line: for the log and for whoever runs a command.

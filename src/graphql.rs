@@ -3,6 +3,8 @@
 //! A resolver decodes its arguments, calls one service or loader, and wraps the answer. Rules are services', queries are
 //! repositories', and neither is here. The buyer's side has the names and shapes of the Shopify Storefront API.
 
+mod address;
+mod attribute;
 mod catalog;
 mod codes;
 mod connection;
@@ -12,6 +14,7 @@ mod in_context;
 mod in_order;
 mod inventory;
 mod node;
+mod order;
 mod request;
 mod scalars;
 mod shop;
@@ -38,7 +41,13 @@ pub type Schema = async_graphql::Schema<QueryRoot, Mutation, EmptySubscription>;
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
-pub struct QueryRoot(node::NodeQuery, shop::ShopQuery, catalog::CatalogQuery, inventory::InventoryQuery);
+pub struct QueryRoot(
+    node::NodeQuery,
+    shop::ShopQuery,
+    catalog::CatalogQuery,
+    inventory::InventoryQuery,
+    order::OrderQuery,
+);
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]

@@ -2,4 +2,5 @@
 //!
 //! Services call them by name. They know nothing of tables, GraphQL or HTTP routes.
 
+pub mod payments;
 pub mod shipping;

@@ -10,7 +10,7 @@
 //! | [`loaders`] | request-scoped dataloaders: one for every edge of the graph |
 //! | [`events`] | the event log that writes append to |
 //! | [`auth`] | who asks, and what they may do |
-//! | [`integrations`] | the world outside behind traits: shipping |
+//! | [`integrations`] | the world outside behind traits: payments, shipping |
 //! | [`services`] | use cases: authorize, validate, transaction, repositories, events, commit |
 //! | [`graphql`] | types, queries, mutations: decode, call one service or loader, wrap |
 //! | [`http`] | routes around the schema |

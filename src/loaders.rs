@@ -4,6 +4,7 @@
 //! see, no loader gives: visibility is decided here once, from the context.
 
 mod edge;
+mod orders;
 mod turns;
 
 use std::collections::HashMap;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError, Statements};
-use crate::domain::ids::{CollectionId, ImageId, LocationId, ProductId, VariantId};
+use crate::domain::ids::{CollectionId, CustomerId, ImageId, LocationId, OrderId, ProductId, VariantId};
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
 use crate::repositories::{Visibility, collections, images, inventory, locations, products, variants};
@@ -25,6 +26,10 @@ pub use crate::repositories::products::{CollectionPage, Product, ProductSort};
 pub use crate::repositories::variants::Variant;
 use edge::Edge;
 pub use edge::{LoadError, Loaded};
+pub use orders::{
+    CustomerPage, DraftOrder, EventRow, Fulfillment, OfOrder, Order, OrderLine, OrderPage, OrderSort,
+    OrderVisibility, Payment, Refund, Return, paid, refundable,
+};
 pub use turns::Turns;
 
 /// A page of products with their keys in the page's order.
@@ -58,6 +63,12 @@ pub struct Loaders {
     pub products_of_collection: Edge<(CollectionId, CollectionPage), Option<Arc<ProductPage>>>,
     /// Locations, by id.
     pub locations: Edge<LocationId, Option<Arc<Location>>>,
+    /// Orders the actor may see, by id.
+    pub orders: Edge<OrderId, Option<Arc<Order>>>,
+    /// A page of a customer's orders, for those who may see them.
+    pub orders_of_customer: Edge<(CustomerId, CustomerPage), Option<Arc<OrderPage>>>,
+    /// What belongs to an order.
+    pub of_order: OfOrder,
 }
 
 /// What a batch reads from.
@@ -66,6 +77,7 @@ struct Source {
     db: Db,
     statements: Statements,
     visibility: Visibility,
+    orders: OrderVisibility,
 }
 
 impl Source {
@@ -84,7 +96,12 @@ impl Loaders {
     /// The loaders of one request, or of one event of a subscription, which `turns` drives.
     #[must_use]
     pub fn new(db: &Db, op: &OpContext, turns: &Turns) -> Self {
-        let source = Source { db: db.clone(), statements: op.statements.clone(), visibility: visibility(op) };
+        let source = Source {
+            db: db.clone(),
+            statements: op.statements.clone(),
+            visibility: visibility(op),
+            orders: OrderVisibility::of(op),
+        };
         Self {
             products: Edge::new(turns, &source, |source: Source, ids| async move {
                 let rows = products::by_ids(&mut source.conn().await?, source.visibility, &ids).await?;
@@ -139,6 +156,9 @@ impl Loaders {
             locations: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(locations::by_ids(&mut source.conn().await?, &ids).await?, |location| location.id))
             }),
+            orders: Edge::new(turns, &source, orders::by_ids),
+            orders_of_customer: Edge::new(turns, &source, orders::of_customers),
+            of_order: OfOrder::new(turns, &source),
         }
     }
 }

@@ -4,8 +4,11 @@
 //! Loaders and services call them. They never open a transaction, take a pool, check a permission or append an event.
 
 pub mod collections;
+mod conditions;
 pub mod discounts;
+pub mod draft_orders;
 pub mod events;
+pub mod fulfillments;
 pub mod idempotency;
 pub mod images;
 pub mod inventory;
@@ -14,6 +17,8 @@ pub mod order_import;
 pub mod orders;
 pub mod payments;
 pub mod products;
+pub mod refunds;
+pub mod returns;
 pub mod search;
 pub mod shipping;
 pub mod shops;

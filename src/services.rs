@@ -4,6 +4,7 @@
 //! Resolvers and commands call services. A service knows nothing of GraphQL or HTTP, and holds no connection while it calls
 //! the outside world.
 
+pub mod address;
 pub mod catalog;
 mod csv_table;
 pub mod demo;
@@ -12,12 +13,14 @@ mod idempotency;
 pub mod inventory;
 pub mod order_csv;
 pub mod order_import;
+pub mod orders;
 pub mod pricing;
 pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
 pub mod shipping;
 pub mod shop;
+pub mod stock;
 pub mod taxes;
 mod validate;
 
@@ -25,6 +28,7 @@ pub use catalog::{Catalog, Collections, Products, Variants};
 pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use order_import::OrderImport;
+pub use orders::Orders;
 pub use pricing::Pricing;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
@@ -44,6 +48,8 @@ pub struct Services {
     pub collections: Collections,
     /// Stock and locations.
     pub inventory: Inventory,
+    /// Orders once they are placed.
+    pub orders: Orders,
     /// What baskets cost.
     pub pricing: Pricing,
     /// Writes of discounts.

@@ -24,6 +24,12 @@ diesel::define_sql_function! {
     fn array_agg(id: sql::Uuid) -> diesel::sql_types::Array<sql::Uuid>;
 }
 
+#[cfg(feature = "postgres")]
+diesel::define_sql_function! {
+    /// The next number of a sequence.
+    fn nextval(sequence: sql::Text) -> sql::Int8;
+}
+
 #[cfg(feature = "sqlite")]
 diesel::define_sql_function! {
     /// A JSON array of a group's texts.

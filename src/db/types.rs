@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::domain::catalog::{CollectionSortOrder, InventoryPolicy, ProductStatus, WeightUnit};
+use crate::domain::fulfillment::{FulfillmentState, ReturnStatus};
 use crate::domain::ids::{
     AddressId, ApiKeyId, CartId, CartLineId, CollectionId, CustomerId, CustomerTokenId, DiscountId,
     DraftOrderId, EventId, FamilyId, FulfillmentId, Id, ImageId, LocationId, OrderId, OrderLineId, PaymentId,
@@ -280,6 +281,7 @@ macro_rules! text_columns {
 }
 
 text_columns!(ProductStatus, InventoryPolicy, WeightUnit, CollectionSortOrder, OrderStatus, PaymentKind);
+text_columns!(FulfillmentState, ReturnStatus);
 
 fn unknown_text(text: &str) -> Box<dyn std::error::Error + Send + Sync> {
     format!("`{text}` is no value of this column").into()

@@ -5,11 +5,18 @@
 
 mod catalog;
 mod inventory;
+mod order;
+mod payment;
 mod order_import;
 mod pricing;
 
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
 pub use inventory::{InventoryEvent, LocationEvent};
+pub use order::{
+    DraftOrderEvent, FulfillmentEvent, LinePieces, OrderCancelledEvent, OrderNoteEvent, RefundEvent,
+    ReturnEvent, sentence,
+};
+pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
 pub use order_import::OrderImportedEvent;
 pub use pricing::{DiscountEvent, ShippingRateEvent, ShippingZoneEvent, TaxRateEvent};
 
@@ -76,6 +83,34 @@ events! {
     LocationCreated(LocationEvent) = "location.created" of location_id;
     /// A location changed.
     LocationUpdated(LocationEvent) = "location.updated" of location_id;
+    /// An order was placed.
+    OrderPlaced(OrderPlacedEvent) = "order.placed" of order_id;
+    /// An order is paid for.
+    OrderPaid(PaymentEvent) = "order.paid" of order_id;
+    /// An order was given up: the payment was declined, or did not come in time.
+    OrderExpired(OrderExpiredEvent) = "order.expired" of order_id;
+    /// Something else happened to an order's payment.
+    PaymentRecorded(PaymentEvent) = "payment.recorded" of order_id;
+    /// An order was cancelled.
+    OrderCancelled(OrderCancelledEvent) = "order.cancelled" of order_id;
+    /// Staff noted something on an order.
+    OrderNoteAdded(OrderNoteEvent) = "order.note_added" of order_id;
+    /// Pieces of an order were sent.
+    FulfillmentCreated(FulfillmentEvent) = "fulfillment.created" of order_id;
+    /// Pieces that were sent are back before they arrived.
+    FulfillmentCancelled(FulfillmentEvent) = "fulfillment.cancelled" of order_id;
+    /// Money of an order is to go back.
+    RefundCreated(RefundEvent) = "refund.created" of order_id;
+    /// Pieces of an order are to come back.
+    ReturnCreated(ReturnEvent) = "return.created" of order_id;
+    /// They came.
+    ReturnReceived(ReturnEvent) = "return.received" of order_id;
+    /// A draft of an order was put together.
+    DraftOrderCreated(DraftOrderEvent) = "draft_order.created" of draft_order_id;
+    /// A draft of an order changed.
+    DraftOrderUpdated(DraftOrderEvent) = "draft_order.updated" of draft_order_id;
+    /// A draft became an order.
+    DraftOrderCompleted(DraftOrderEvent) = "draft_order.completed" of draft_order_id;
     /// An order of the past came in from elsewhere.
     OrderImported(OrderImportedEvent) = "order.imported" of order_id;
     /// A discount was made.

@@ -1,6 +1,6 @@
-//! Reads the `query:` argument of `products` (Shopify's search syntax) into a small tree.
+//! Reads the `query:` arguments of `products` and `orders` (Shopify's search syntax) into a small tree.
 //!
-//! Services call [`parse`] and pass its warnings on to the client; the product repositories fold
+//! Services call [`parse`] or [`parse_orders`] and pass the warnings on to the client; the repositories fold
 //! [`Node`] into SQL, render words with [`TextMatch`] and [`AnyWord`], and build their indexes from
 //! [`normalize`]. The module must never touch a database, a clock or the network, never panic, and
 //! never refuse a search because a shopper typed an odd character: only the size limits are errors.
@@ -19,6 +19,7 @@
 mod fields;
 mod grammar;
 mod lexer;
+mod order_fields;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -27,6 +28,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
+pub use order_fields::OrderTerm;
 pub use words::{AnyWord, TextMatch, any_of, normalize};
 
 /// The longest query accepted, in characters.
@@ -45,48 +47,61 @@ pub const MAX_DEPTH: usize = 16;
 ///
 /// Only when the query is larger than [`MAX_CHARS`], [`MAX_TERMS`] or [`MAX_DEPTH`] allow.
 pub fn parse(query: &str) -> Result<Search, SearchError> {
+    read(query, fields::read)
+}
+
+/// Reads a search query for orders. Words outside of fields are looked for in what an order is called and in its e-mail address.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_orders(query: &str) -> Result<Search<OrderTerm>, SearchError> {
+    read(query, order_fields::read)
+}
+
+fn read<F: PartialEq>(query: &str, term: grammar::ReadTerm<F>) -> Result<Search<F>, SearchError> {
     if query.chars().nth(MAX_CHARS).is_some() {
         return Err(SearchError::TooLong);
     }
-    grammar::search(lexer::tokens(query)?)
+    grammar::search(lexer::tokens(query)?, term)
 }
 
 /// What a query asks for, and what in it was not understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Search {
-    /// The products to keep.
-    pub filter: Node,
+pub struct Search<F = FieldTerm> {
+    /// The products, or orders, to keep.
+    pub filter: Node<F>,
     /// The terms that were ignored or read differently than written, in the order written.
     pub warnings: Vec<Warning>,
 }
 
-/// A condition on products.
+/// A condition on products, or with other fields on something else.
 ///
 /// Kept simple while it is built: `And` and `Or` have at least two members, none of them `All` or
 /// of their own kind, and `Not` never holds another `Not`. `Not(All)` matches nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Node {
+pub enum Node<F = FieldTerm> {
     /// Every product.
     All,
     /// Products that meet every condition.
-    And(Vec<Node>),
+    And(Vec<Node<F>>),
     /// Products that meet at least one condition.
-    Or(Vec<Node>),
+    Or(Vec<Node<F>>),
     /// Products that do not meet the condition.
-    Not(Box<Node>),
+    Not(Box<Node<F>>),
     /// Words anywhere in the product's searchable text.
     Text(TextMatch),
     /// Words in the product's title.
     Title(TextMatch),
     /// A test of one field.
-    Field(FieldTerm),
+    Field(F),
 }
 
-impl Node {
+impl<F: PartialEq> Node<F> {
     /// Joins conditions that must all hold; `None` when there are none.
-    fn and(parts: Vec<Node>) -> Option<Node> {
+    fn and(parts: Vec<Self>) -> Option<Self> {
         let only_all = !parts.is_empty();
-        let mut members: Vec<Node> = Vec::new();
+        let mut members: Vec<Self> = Vec::new();
         for part in parts.into_iter().flat_map(Node::into_and_members) {
             // Neighbouring words become one text match, so that they cost one index lookup.
             let apart = match (members.last_mut(), part) {
@@ -105,8 +120,8 @@ impl Node {
     }
 
     /// Joins alternatives; `None` when there are none.
-    fn or(parts: Vec<Node>) -> Option<Node> {
-        let mut members: Vec<Node> = parts.into_iter().flat_map(Node::into_or_members).collect();
+    fn or(parts: Vec<Self>) -> Option<Self> {
+        let mut members: Vec<Self> = parts.into_iter().flat_map(Node::into_or_members).collect();
         if members.contains(&Node::All) {
             return Some(Node::All);
         }
@@ -117,21 +132,21 @@ impl Node {
     }
 
     /// Turns the condition into its opposite.
-    fn negate(self) -> Node {
+    fn negate(self) -> Self {
         match self {
             Node::Not(inner) => *inner,
             node => Node::Not(Box::new(node)),
         }
     }
 
-    fn into_and_members(self) -> Vec<Node> {
+    fn into_and_members(self) -> Vec<Self> {
         match self {
             Node::And(members) => members,
             node => vec![node],
         }
     }
 
-    fn into_or_members(self) -> Vec<Node> {
+    fn into_or_members(self) -> Vec<Self> {
         match self {
             Node::Or(members) => members,
             node => vec![node],

@@ -83,6 +83,11 @@ impl<T> Items<T> {
         Self { list: list.into(), page }
     }
 
+    /// The same page of other items, with the same cursors.
+    pub fn map<U>(self, mut convert: impl FnMut(T) -> U) -> Items<U> {
+        Items { list: self.list, page: self.page.map(|(item, key, id)| (convert(item), key, id)) }
+    }
+
     /// The items.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
         self.page.items.iter().map(|(item, ..)| item)

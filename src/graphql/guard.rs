@@ -31,8 +31,11 @@ shown_to! {
     reads_inventory: ReadInventory;
     writes_inventory: WriteInventory;
     manages_settings: ManageSettings;
+    reads_orders: ReadOrders;
+    writes_orders: WriteOrders;
+    sees_drafts: ReadOrders | WriteOrders;
     // Types that the payloads of writes hold, too.
     sees_stock: ReadInventory | WriteInventory;
     sees_locations: ReadInventory | WriteInventory | ManageSettings;
-    writes_anything: WriteProducts | WriteInventory | ManageSettings;
+    writes_anything: WriteProducts | WriteInventory | WriteOrders | ManageSettings;
 }

@@ -4,10 +4,11 @@ use async_graphql::{Context, ID, Interface, Object};
 
 use super::catalog::{Collection, MediaImage, Product, ProductOption, ProductOptionValue, ProductVariant};
 use super::inventory::Location;
+use super::order::Order;
 use super::request::RequestContext;
 use super::scalars::{parse_gid, split_gid};
 use super::shop::Shop;
-use crate::domain::ids::{CollectionId, Id, ImageId, LocationId, ProductId, ShopId, VariantId};
+use crate::domain::ids::{CollectionId, Id, ImageId, LocationId, OrderId, ProductId, ShopId, VariantId};
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::error::Error;
 
@@ -29,6 +30,8 @@ pub enum Node {
     Collection(Collection),
     /// A location.
     Location(Location),
+    /// An order.
+    Order(Order),
     /// The shop.
     Shop(Shop),
 }
@@ -75,6 +78,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
         ImageId::TYPE => MediaImage::find(ctx, parse_gid(id)?).await?.map(Node::MediaImage),
         CollectionId::TYPE => Collection::find(ctx, parse_gid(id)?).await?.map(Node::Collection),
         LocationId::TYPE => Location::find(ctx, parse_gid(id)?).await?.map(Node::Location),
+        OrderId::TYPE => Order::find(ctx, parse_gid(id)?).await?.map(Node::Order),
         ShopId::TYPE => (ctx.shop().id == parse_gid(id)?).then_some(Node::Shop(Shop)),
         ProductOption::TYPE => ProductOption::find(ctx, id).await?.map(Node::ProductOption),
         ProductOptionValue::TYPE => ProductOptionValue::find(ctx, id).await?.map(Node::ProductOptionValue),

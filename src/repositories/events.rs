@@ -2,10 +2,11 @@
 
 use diesel::prelude::*;
 
+use crate::db::expr::in_ids;
 use crate::db::schema::events;
 use crate::db::types::{AnyId, Json};
 use crate::db::{Conn, DbError, insert_all, load};
-use crate::domain::ids::EventId;
+use crate::domain::ids::{EventId, Id};
 use crate::domain::time::Timestamp;
 
 /// An event as it is stored.
@@ -41,4 +42,16 @@ pub async fn insert(conn: &mut Conn, rows: Vec<EventRow>) -> Result<(), DbError>
 /// The newest events, newest first.
 pub async fn latest(conn: &mut Conn, limit: i64) -> Result<Vec<EventRow>, DbError> {
     load!(conn, events::table.order_by(events::id.desc()).limit(limit).select(EventRow::as_select()))
+}
+
+/// The histories of these things of one type, each thing's as it happened.
+pub async fn of_aggregates<I: Id>(conn: &mut Conn, ids: &[I]) -> Result<Vec<EventRow>, DbError> {
+    load!(
+        conn,
+        events::table
+            .filter(events::aggregate_type.eq(I::TYPE))
+            .filter(in_ids(events::aggregate_id, ids))
+            .order_by((events::aggregate_id, events::id))
+            .select(EventRow::as_select())
+    )
 }

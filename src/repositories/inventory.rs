@@ -125,3 +125,91 @@ pub async fn adjust(
             .optional()
     })
 }
+
+/// The levels of these variants at active locations, in the order of their ids, kept from change by others until the transaction
+/// ends.
+pub async fn lock_active(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<InventoryLevel>, DbError> {
+    // A subquery and no join: `FOR UPDATE` would keep the locations' rows from others as well.
+    macro_rules! levels {
+        () => {
+            inventory_levels::table
+                .filter(in_ids(inventory_levels::variant_id, ids))
+                .filter(
+                    inventory_levels::location_id
+                        .eq_any(locations::table.filter(locations::is_active).select(locations::id)),
+                )
+                .order_by((inventory_levels::variant_id, inventory_levels::location_id))
+                .select(InventoryLevel::as_select())
+        };
+    }
+    on_each!(conn,
+        postgres: |c| levels!().for_update().load(c).await,
+        sqlite: |c| levels!().load(c).await,
+    )
+}
+
+/// Promises `quantity` pieces of a level to an order, unless fewer are free; whether they were. One statement, so that no two
+/// orders get the same piece.
+pub async fn reserve(
+    conn: &mut Conn,
+    variant: VariantId,
+    location: LocationId,
+    quantity: i64,
+    at: Timestamp,
+) -> Result<bool, DbError> {
+    let changed = on_conn!(conn, |c| {
+        diesel::update(inventory_levels::table.find((variant, location)))
+            .filter((inventory_levels::on_hand - inventory_levels::reserved).ge(quantity))
+            .set((
+                inventory_levels::reserved.eq(inventory_levels::reserved + quantity),
+                inventory_levels::updated_at.eq(at),
+            ))
+            .execute(c)
+            .await
+    })?;
+    Ok(changed > 0)
+}
+
+/// Frees `quantity` pieces that were promised; whether there were so many.
+pub async fn release(
+    conn: &mut Conn,
+    variant: VariantId,
+    location: LocationId,
+    quantity: i64,
+    at: Timestamp,
+) -> Result<bool, DbError> {
+    let changed = on_conn!(conn, |c| {
+        diesel::update(inventory_levels::table.find((variant, location)))
+            .filter(inventory_levels::reserved.ge(quantity))
+            .set((
+                inventory_levels::reserved.eq(inventory_levels::reserved - quantity),
+                inventory_levels::updated_at.eq(at),
+            ))
+            .execute(c)
+            .await
+    })?;
+    Ok(changed > 0)
+}
+
+/// Takes `quantity` promised pieces off the shelf; the level after, or `None` when there is no such level or fewer were promised.
+pub async fn take(
+    conn: &mut Conn,
+    variant: VariantId,
+    location: LocationId,
+    quantity: i64,
+    at: Timestamp,
+) -> Result<Option<InventoryLevel>, DbError> {
+    on_conn!(conn, |c| {
+        diesel::update(inventory_levels::table.find((variant, location)))
+            .filter(inventory_levels::reserved.ge(quantity))
+            .set((
+                inventory_levels::on_hand.eq(inventory_levels::on_hand - quantity),
+                inventory_levels::reserved.eq(inventory_levels::reserved - quantity),
+                inventory_levels::updated_at.eq(at),
+            ))
+            .returning(InventoryLevel::as_returning())
+            .get_result(c)
+            .await
+            .optional()
+    })
+}

@@ -1,22 +1,34 @@
 //! Orders and their lines.
 
+mod list;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
+#[cfg(feature = "postgres")]
+use crate::db::expr::nextval;
 use crate::db::schema::{order_lines, orders};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
-use crate::domain::ids::{CartId, CustomerId, OrderId, OrderLineId, VariantId};
+use crate::domain::ids::{CartId, CustomerId, Id, OrderId, OrderLineId, VariantId};
 use crate::domain::inventory::Pieces;
-use crate::domain::order::OrderStatus;
+use crate::domain::order::{LineCount, OrderStatus};
 use crate::domain::quote::{Allocation, QuotedDelivery, TaxLine};
 use crate::domain::time::Timestamp;
 
+pub use list::{CustomerPage, OrderList, OrderSort, page, page_of_customers};
+
+/// The first order's number.
+#[cfg(feature = "sqlite")]
+const FIRST_NUMBER: i64 = 1_001;
+
 /// An order as it is stored. The database refuses totals that don't add up.
-#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[derive(
+    Clone, PartialEq, Debug, Queryable, QueryableByName, Selectable, Insertable, AsChangeset, Identifiable,
+)]
 #[diesel(table_name = orders, treat_none_as_null = true)]
 pub struct Order {
     /// Made by us.
@@ -120,6 +132,16 @@ pub struct OrderLine {
 }
 
 impl OrderLine {
+    /// Its pieces, counted.
+    #[must_use]
+    pub fn count(&self) -> LineCount {
+        LineCount {
+            quantity: self.quantity,
+            fulfilled: self.fulfilled_quantity,
+            refunded: self.refunded_quantity,
+        }
+    }
+
     /// The line after discounts, minor units.
     #[must_use]
     pub fn total(&self) -> i64 {
@@ -178,4 +200,78 @@ pub async fn update(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
 pub async fn update_line(conn: &mut Conn, line: &OrderLine) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(order_lines::table.find(line.id)).set(line).execute(c).await)?;
     Ok(())
+}
+
+/// The number of the next order. On PostgreSQL it may leave a gap where the order is not placed after all; on SQLite the one writer
+/// counts.
+pub async fn next_number(conn: &mut Conn) -> Result<i64, DbError> {
+    on_each!(conn,
+        postgres: |c| diesel::select(nextval("order_numbers")).get_result(c).await,
+        sqlite: |c| orders::table.select(diesel::dsl::max(orders::number)).get_result(c).await.map(
+            |last: Option<i64>| last.map_or(FIRST_NUMBER, |last| last.saturating_add(1)),
+        ),
+    )
+}
+
+/// Marks an order as paid if it waits for its payment and costs no more than `captured`; the order after. One statement, so that
+/// an order that was given up a moment ago stays so.
+pub async fn pay_pending(
+    conn: &mut Conn,
+    id: OrderId,
+    captured: i64,
+    at: Timestamp,
+) -> Result<Option<Order>, DbError> {
+    on_conn!(conn, |c| {
+        diesel::update(orders::table.find(id))
+            .filter(orders::status.eq(OrderStatus::PendingPayment))
+            .filter(orders::total.le(captured))
+            .set((
+                orders::status.eq(OrderStatus::Paid),
+                orders::expires_at.eq(None::<Timestamp>),
+                orders::updated_at.eq(at),
+            ))
+            .returning(Order::as_returning())
+            .get_result(c)
+            .await
+            .optional()
+    })
+}
+
+/// Lets a cart be ordered again whose order was given up; whether there was such an order.
+pub async fn free_cart(conn: &mut Conn, cart: CartId) -> Result<bool, DbError> {
+    let changed = on_conn!(conn, |c| {
+        diesel::update(orders::table.filter(orders::cart_id.eq(cart)))
+            .filter(orders::status.eq(OrderStatus::Expired).or(orders::status.eq(OrderStatus::Cancelled)))
+            .set(orders::cart_id.eq(None::<CartId>))
+            .execute(c)
+            .await
+    })?;
+    Ok(changed > 0)
+}
+
+/// Orders that wait for their payment, in the order they were placed, after `after`.
+pub async fn pending(conn: &mut Conn, after: Option<OrderId>, limit: i64) -> Result<Vec<Order>, DbError> {
+    let after = after.unwrap_or(OrderId::from_uuid(uuid::Uuid::nil()));
+    load!(
+        conn,
+        orders::table
+            .filter(orders::status.eq(OrderStatus::PendingPayment))
+            .filter(orders::id.gt(after))
+            .order_by(orders::id)
+            .limit(limit)
+            .select(Order::as_select())
+    )
+}
+
+/// Orders that have waited for their payment until `now`, those that waited longest first.
+pub async fn due(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<Order>, DbError> {
+    load!(
+        conn,
+        orders::table
+            .filter(orders::expires_at.is_not_null().and(orders::expires_at.assume_not_null().le(now)))
+            .filter(orders::status.eq(OrderStatus::PendingPayment))
+            .order_by(orders::expires_at)
+            .limit(limit)
+            .select(Order::as_select())
+    )
 }

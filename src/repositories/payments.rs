@@ -7,7 +7,7 @@ use crate::db::expr::in_ids;
 use crate::db::schema::payments;
 use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::{OrderId, PaymentId, RefundId};
-use crate::domain::payment::PaymentKind;
+use crate::domain::payment::{self, Entry, Paid, PaymentKind};
 use crate::domain::time::Timestamp;
 
 /// A row of the ledger.
@@ -36,6 +36,20 @@ pub struct Payment {
     pub occurred_at: Timestamp,
 }
 
+impl Payment {
+    /// The row as the sums need it.
+    #[must_use]
+    pub fn entry(&self) -> Entry {
+        Entry { kind: self.kind, amount: self.amount, refund_id: self.refund_id }
+    }
+}
+
+/// What rows of one order's ledger add up to.
+#[must_use]
+pub fn paid(ledger: &[Payment]) -> Paid {
+    payment::paid(ledger.iter().map(Payment::entry))
+}
+
 /// The ledgers of these orders, each order's as it was written.
 pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Payment>, DbError> {
     load!(
@@ -53,4 +67,35 @@ pub async fn insert_missing(conn: &mut Conn, row: &Payment) -> Result<bool, DbEr
         diesel::insert_into(payments::table).values(row).on_conflict_do_nothing().execute(c).await
     })?;
     Ok(added > 0)
+}
+
+/// Adds a row whose event can't be in the ledger yet: it is our own.
+pub async fn insert(conn: &mut Conn, row: &Payment) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(payments::table).values(row).execute(c).await)?;
+    Ok(())
+}
+
+/// Refunds that a provider was asked for before a moment, and that it has neither made nor refused, oldest first.
+pub async fn open_refunds(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<Vec<Payment>, DbError> {
+    let answers = diesel::alias!(payments as answers);
+    let answered = answers
+        .filter(answers.field(payments::order_id).eq(payments::order_id))
+        .filter(answers.field(payments::provider).eq(payments::provider))
+        .filter(answers.field(payments::refund_id).eq(payments::refund_id))
+        .filter(
+            answers
+                .field(payments::kind)
+                .eq(PaymentKind::Refunded)
+                .or(answers.field(payments::kind).eq(PaymentKind::RefundFailed)),
+        );
+    load!(
+        conn,
+        payments::table
+            .filter(payments::kind.eq(PaymentKind::RefundRequested))
+            .filter(payments::occurred_at.lt(before))
+            .filter(diesel::dsl::not(diesel::dsl::exists(answered)))
+            .order_by(payments::id)
+            .limit(limit)
+            .select(Payment::as_select())
+    )
 }

@@ -9,7 +9,7 @@ use super::lexer::{Term, Value};
 use super::{Comparator, FieldTerm, Node, Status, TextMatch, ValueMatch, Warning, WarningCode};
 
 /// What is wrong with a value and how to mend it.
-type Hint = &'static str;
+pub(super) type Hint = &'static str;
 
 const FIELDS: &str = "available_for_sale, barcode, created_at, handle, id, product_type, sku, status, tag, \
                       tag_not, title, updated_at, variants.price and vendor";
@@ -26,25 +26,35 @@ const TIME: Hint = "the value must be a date such as 2026-01-31 or a time such a
 
 /// The condition a term asks for, and the warning it deserves.
 pub(super) fn read(term: &Term<'_>) -> (Option<Node>, Option<Warning>) {
+    read_with(term, known_field, |name, values| words(name, values).map(Node::Text), FIELDS)
+}
+
+/// The same for any set of fields: `known` reads the terms of those, `plain` what is no field, and `fields` names them all.
+pub(super) fn read_with<F>(
+    term: &Term<'_>,
+    known: impl Fn(&str, &Term<'_>) -> Option<Result<Node<F>, Hint>>,
+    plain: impl Fn(&str, &[Value]) -> Option<Node<F>>,
+    fields: &str,
+) -> (Option<Node<F>>, Option<Warning>) {
     let Some(field) = term.field else {
-        return (words("", &term.values).map(Node::Text), None);
+        return (plain("", &term.values), None);
     };
     let warning = |code, message| Some(Warning { code, field: field.to_owned(), message });
     let source = term.source;
-    match known_field(field, term) {
+    match known(field, term) {
         Some(Ok(node)) => (Some(node), None),
         Some(Err(hint)) => {
             let message = format!("`{source}` is ignored: {hint}.");
             (None, warning(WarningCode::InvalidValue, message))
         }
         // A word and a colon, as in `note: read this`, is no attempt at a field.
-        None if term.values.is_empty() => (words(field, &[]).map(Node::Text), None),
+        None if term.values.is_empty() => (plain(field, &[]), None),
         None => {
             let message = format!(
                 "`{field}` is not a search field, so `{source}` is searched as plain words. The fields are \
-                 {FIELDS}; to search for text with a colon, put it in quotes."
+                 {fields}; to search for text with a colon, put it in quotes."
             );
-            (words(field, &term.values).map(Node::Text), warning(WarningCode::InvalidField, message))
+            (plain(field, &term.values), warning(WarningCode::InvalidField, message))
         }
     }
 }
@@ -80,14 +90,17 @@ fn known_field(field: &str, term: &Term<'_>) -> Option<Result<Node, Hint>> {
 }
 
 /// Reads a field that every product has: a star asks for nothing.
-fn required(term: &Term<'_>, read: fn(&Term<'_>) -> Result<Node, Hint>) -> Result<Node, Hint> {
+pub(super) fn required<F>(
+    term: &Term<'_>,
+    read: fn(&Term<'_>) -> Result<Node<F>, Hint>,
+) -> Result<Node<F>, Hint> {
     match (term.comparator, term.values.as_slice()) {
         (Comparator::Equal, [value]) if value.is_star() => Ok(Node::All),
         _ => read(term),
     }
 }
 
-fn text(term: &Term<'_>, field: fn(ValueMatch) -> FieldTerm) -> Result<Node, Hint> {
+pub(super) fn text<F: PartialEq>(term: &Term<'_>, field: fn(ValueMatch) -> F) -> Result<Node<F>, Hint> {
     let mut exact = Vec::new();
     let mut tests = Vec::new();
     for value in equal(term)? {
@@ -131,12 +144,16 @@ fn available_for_sale(term: &Term<'_>) -> Result<Node, Hint> {
 }
 
 fn price(term: &Term<'_>) -> Result<Node, Hint> {
-    let amount = decimal(single(term, PRICE)?).ok_or(PRICE)?;
-    Ok(Node::Field(FieldTerm::Price(term.comparator, amount)))
+    Ok(Node::Field(FieldTerm::Price(term.comparator, amount(term)?)))
+}
+
+/// The one amount that a term compares with.
+pub(super) fn amount(term: &Term<'_>) -> Result<String, Hint> {
+    decimal(single(term, PRICE)?).ok_or(PRICE)
 }
 
 /// Reads a moment, or a date, which stands for the whole day in UTC.
-fn time(term: &Term<'_>, field: fn(Comparator, DateTime<Utc>) -> FieldTerm) -> Result<Node, Hint> {
+pub(super) fn time<F>(term: &Term<'_>, field: fn(Comparator, DateTime<Utc>) -> F) -> Result<Node<F>, Hint> {
     let text = single(term, TIME)?;
     let at = |comparator, time| Node::Field(field(comparator, time));
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
@@ -164,7 +181,7 @@ fn equal<'t>(term: &'t Term<'_>) -> Result<&'t [Value], Hint> {
 }
 
 /// Reads every value of a list.
-fn each<T>(term: &Term<'_>, read: fn(&str) -> Option<T>, hint: Hint) -> Result<Vec<T>, Hint> {
+pub(super) fn each<T>(term: &Term<'_>, read: fn(&str) -> Option<T>, hint: Hint) -> Result<Vec<T>, Hint> {
     equal(term)?
         .iter()
         .map(|value| if value.prefix { None } else { read(value.text.trim()) })
@@ -183,7 +200,12 @@ fn single<'t>(term: &'t Term<'_>, hint: Hint) -> Result<&'t str, Hint> {
 
 /// The UUID of a product, given alone or within its global id.
 fn product_id(text: &str) -> Option<String> {
-    let uuid = text.strip_prefix("gid://mercato/Product/").unwrap_or(text);
+    uuid_of(text, "gid://mercato/Product/")
+}
+
+/// A UUID, given alone or after a prefix.
+pub(super) fn uuid_of(text: &str, prefix: &str) -> Option<String> {
+    let uuid = text.strip_prefix(prefix).unwrap_or(text);
     let well_formed = uuid.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
         && uuid.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
     well_formed.then(|| uuid.to_ascii_lowercase())

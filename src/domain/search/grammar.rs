@@ -6,25 +6,32 @@
 use std::iter::Peekable;
 use std::vec;
 
-use super::lexer::Token;
-use super::{MAX_DEPTH, Node, Search, SearchError, Warning, fields};
+use super::lexer::{Term, Token};
+use super::{MAX_DEPTH, Node, Search, SearchError, Warning};
+
+/// Turns a term into the condition it asks for, and the warning it deserves.
+pub(super) type ReadTerm<F> = fn(&Term<'_>) -> (Option<Node<F>>, Option<Warning>);
 
 /// Reads a whole query.
-pub(super) fn search(tokens: Vec<Token<'_>>) -> Result<Search, SearchError> {
-    let mut parser = Parser { tokens: tokens.into_iter().peekable(), warnings: Vec::new() };
+pub(super) fn search<F: PartialEq>(
+    tokens: Vec<Token<'_>>,
+    read: ReadTerm<F>,
+) -> Result<Search<F>, SearchError> {
+    let mut parser = Parser { tokens: tokens.into_iter().peekable(), warnings: Vec::new(), read };
     let filter = parser.query(0)?.unwrap_or(Node::All);
     Ok(Search { filter, warnings: parser.warnings })
 }
 
 /// Reads conditions, each of which is `None` where the query asks for nothing.
-struct Parser<'a> {
+struct Parser<'a, F> {
     tokens: Peekable<vec::IntoIter<Token<'a>>>,
     warnings: Vec<Warning>,
+    read: ReadTerm<F>,
 }
 
-impl Parser<'_> {
+impl<F: PartialEq> Parser<'_, F> {
     /// Reads conditions that must all hold, up to the closing parenthesis or the end.
-    fn query(&mut self, depth: usize) -> Result<Option<Node>, SearchError> {
+    fn query(&mut self, depth: usize) -> Result<Option<Node<F>>, SearchError> {
         if depth > MAX_DEPTH {
             return Err(SearchError::TooDeep);
         }
@@ -43,7 +50,7 @@ impl Parser<'_> {
     }
 
     /// Reads alternatives.
-    fn any(&mut self, depth: usize) -> Result<Option<Node>, SearchError> {
+    fn any(&mut self, depth: usize) -> Result<Option<Node<F>>, SearchError> {
         let mut parts = Vec::new();
         parts.extend(self.unary(depth)?);
         while self.skip(&Token::Or) {
@@ -54,7 +61,7 @@ impl Parser<'_> {
     }
 
     /// Reads a term or a group, perhaps negated.
-    fn unary(&mut self, depth: usize) -> Result<Option<Node>, SearchError> {
+    fn unary(&mut self, depth: usize) -> Result<Option<Node<F>>, SearchError> {
         let mut negated = false;
         while self.skip(&Token::Not) {
             negated = !negated;
@@ -69,11 +76,11 @@ impl Parser<'_> {
         Ok(if negated { node.map(Node::negate) } else { node })
     }
 
-    fn term(&mut self) -> Option<Node> {
+    fn term(&mut self) -> Option<Node<F>> {
         let Some(Token::Term(term)) = self.tokens.next_if(|token| matches!(token, Token::Term(_))) else {
             return None;
         };
-        let (node, warning) = fields::read(&term);
+        let (node, warning) = (self.read)(&term);
         self.warnings.extend(warning);
         node
     }

@@ -14,11 +14,12 @@ use crate::db::schema::{product_tags, products, variants};
 use crate::db::{Conn, DbError, on_each};
 use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{Id, ProductId};
-use crate::domain::money::{Currency, Money};
+use crate::domain::money::Currency;
 use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest};
-use crate::domain::search::{self, AnyWord, Comparator, FieldTerm, Node, Status, TextMatch, ValueMatch};
+use crate::domain::search::{self, AnyWord, FieldTerm, Node, Status, TextMatch};
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
+use crate::repositories::conditions::{compare, price, text_condition};
 
 /// What a list of products is sorted by; products that are equal in it are sorted by id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -165,48 +166,6 @@ macro_rules! condition {
             }
         }
     };
-}
-
-/// A text column against a search value, letter case aside, put into what is to be asked of the product.
-macro_rules! text_condition {
-    ($column:expr, $value:expr, |$meets:ident| $asked:expr) => {
-        match $value {
-            ValueMatch::Exists => {
-                let $meets = $column.ne("");
-                Box::new($asked)
-            }
-            ValueMatch::AnyOf(values) => {
-                let values: Vec<String> = values.iter().map(|value| value.to_ascii_lowercase()).collect();
-                let $meets = lower($column).eq_any(values);
-                Box::new($asked)
-            }
-            ValueMatch::StartsWith(start) => {
-                let $meets = lower($column)
-                    .like(format!("{}%", escape_like(&start.to_ascii_lowercase())))
-                    .escape('\\');
-                Box::new($asked)
-            }
-        }
-    };
-}
-
-/// A column against a value, put into what is to be asked of the product.
-macro_rules! compare {
-    ($column:expr, $comparator:expr, $value:expr, |$meets:ident| $asked:expr) => {{
-        macro_rules! asked {
-            ($method:ident) => {{
-                let $meets = $column.$method($value);
-                Box::new($asked)
-            }};
-        }
-        match $comparator {
-            Comparator::Equal => asked!(eq),
-            Comparator::Greater => asked!(gt),
-            Comparator::GreaterOrEqual => asked!(ge),
-            Comparator::Less => asked!(lt),
-            Comparator::LessOrEqual => asked!(le),
-        }
-    }};
 }
 
 /// A condition on any of the product's variants.
@@ -420,27 +379,4 @@ fn status(status: Status) -> ProductStatus {
         Status::Draft => ProductStatus::Draft,
         Status::Archived => ProductStatus::Archived,
     }
-}
-
-/// A price of the query in minor units. An amount between two minor units equals none, and is compared by the lower one:
-/// more than 9.995 is more than 9.99.
-fn price(comparator: Comparator, amount: &str, currency: Currency) -> Option<(Comparator, i64)> {
-    if let Ok(money) = Money::parse(amount, currency) {
-        return Some((comparator, money.minor()));
-    }
-    let (whole, fraction) = amount.split_once('.')?;
-    let kept: String = fraction.chars().take(currency.decimals() as usize).collect();
-    let floor = Money::parse(&format!("{whole}.{kept}0"), currency)
-        .or_else(|_| Money::parse(whole, currency))
-        .ok()?
-        .minor();
-    match comparator {
-        Comparator::Equal => None,
-        Comparator::Greater | Comparator::GreaterOrEqual => Some((Comparator::Greater, floor)),
-        Comparator::Less | Comparator::LessOrEqual => Some((Comparator::LessOrEqual, floor)),
-    }
-}
-
-fn escape_like(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }

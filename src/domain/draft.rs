@@ -1,0 +1,242 @@
+//! Draft orders: what staff put together for a buyer, and the discounts they give by hand.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::address::Address;
+use super::cart::Attribute;
+use super::catalog::text_enum;
+use super::ids::{CustomerId, VariantId};
+use super::quote::{Allocation, Quote, TaxLine};
+
+text_enum! {
+    /// What the value of a discount by hand is.
+    DraftDiscountType {
+        /// Minor units.
+        FixedAmount = "FIXED_AMOUNT",
+        /// Millionths: 10 % is 100000.
+        Percentage = "PERCENTAGE",
+    }
+}
+
+/// An order that is being put together.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Draft {
+    /// What is bought.
+    pub lines: Vec<DraftLine>,
+    /// Who buys, if they have an account.
+    pub customer_id: Option<CustomerId>,
+    /// In lower case.
+    pub email: Option<String>,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Where it is sent.
+    pub shipping_address: Option<Address>,
+    /// Where the bill goes.
+    pub billing_address: Option<Address>,
+    /// The handle of the delivery option.
+    pub delivery_option: Option<String>,
+    /// A discount on all lines.
+    pub discount: Option<DraftDiscount>,
+    /// What staff wrote for the buyer.
+    pub note: String,
+    /// What else is noted.
+    pub attributes: Vec<Attribute>,
+    /// What it cost when it was last changed, the discounts by hand included.
+    pub quote: Option<Quote>,
+}
+
+/// A line of a draft.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DraftLine {
+    /// Names the line within the draft.
+    pub key: Uuid,
+    /// What is bought.
+    pub variant_id: VariantId,
+    /// How many pieces.
+    pub quantity: i64,
+    /// A discount on this line.
+    pub discount: Option<DraftDiscount>,
+    /// What else is noted.
+    pub attributes: Vec<Attribute>,
+}
+
+/// A discount that staff give by hand.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DraftDiscount {
+    /// What buyers read.
+    pub title: String,
+    /// What `value` is.
+    pub kind: DraftDiscountType,
+    /// Minor units, or millionths.
+    pub value: i64,
+}
+
+impl DraftDiscount {
+    /// What it takes off an amount; never more than there is.
+    #[must_use]
+    pub fn off(&self, amount: i64) -> i64 {
+        let off = match self.kind {
+            DraftDiscountType::FixedAmount => self.value,
+            DraftDiscountType::Percentage => proportion(amount, self.value, 1_000_000),
+        };
+        off.clamp(0, amount.max(0))
+    }
+}
+
+impl Draft {
+    /// Takes the draft's own discounts off a quote, which stays one that adds up. Each line's own comes first; the one of all lines
+    /// is shared out by what they cost then. Taxes shrink with what they are on.
+    pub fn discount(&self, quote: &mut Quote) {
+        let before: Vec<i64> = quote.lines.iter().map(super::quote::QuotedLine::total).collect();
+        for line in &mut quote.lines {
+            let own = self.lines.iter().find(|known| known.key == line.key);
+            if let Some(discount) = own.and_then(|line| line.discount.as_ref()) {
+                let off = discount.off(line.total());
+                allocate(line, discount, off);
+            }
+        }
+        if let Some(discount) = &self.discount {
+            let total: i64 = quote.lines.iter().map(super::quote::QuotedLine::total).sum();
+            let off = discount.off(total);
+            let (mut passed, mut given) = (0_i64, 0_i64);
+            for line in &mut quote.lines {
+                passed = passed.saturating_add(line.total());
+                let upto = if total == 0 { 0 } else { floor(off, passed, total) };
+                let part = upto.saturating_sub(given);
+                given = upto;
+                allocate(line, discount, part);
+            }
+        }
+        for (line, before) in quote.lines.iter_mut().zip(before) {
+            let after = line.total();
+            for tax in &mut line.taxes {
+                shrink(tax, before, after);
+            }
+            line.taxes.retain(|tax| tax.amount != 0 || before == after);
+            line.tax_total = line.taxes.iter().map(|tax| tax.amount).sum();
+        }
+        quote.discount_total = quote.lines.iter().map(|line| line.discount_total).sum();
+        let of_delivery = quote.delivery.iter().flat_map(|delivery| &delivery.taxes);
+        let of_lines = quote.lines.iter().map(|line| line.tax_total);
+        quote.tax_total = of_lines.chain(of_delivery.map(|tax| tax.amount)).sum();
+        let net = quote.subtotal.saturating_sub(quote.discount_total).saturating_add(quote.shipping_total);
+        quote.total = if quote.taxes_included { net } else { net.saturating_add(quote.tax_total) };
+    }
+}
+
+fn allocate(line: &mut super::quote::QuotedLine, discount: &DraftDiscount, amount: i64) {
+    if amount > 0 {
+        let title = discount.title.clone();
+        line.discounts.push(Allocation { discount_id: None, title, code: None, amount });
+        line.discount_total = line.discount_total.saturating_add(amount);
+    }
+}
+
+/// A tax on what cost `before` and costs `after`.
+fn shrink(tax: &mut TaxLine, before: i64, after: i64) {
+    tax.amount = if before == 0 { 0 } else { proportion(tax.amount, after, before) };
+}
+
+/// `amount × part ÷ whole`, halves rounded away from zero; nothing of it is negative.
+fn proportion(amount: i64, part: i64, whole: i64) -> i64 {
+    let (amount, part, whole) = (i128::from(amount), i128::from(part), i128::from(whole.max(1)));
+    i64::try_from((amount * part * 2 + whole) / (whole * 2)).unwrap_or(i64::MAX)
+}
+
+fn floor(amount: i64, part: i64, whole: i64) -> i64 {
+    i64::try_from(i128::from(amount) * i128::from(part) / i128::from(whole.max(1))).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::Id;
+    use crate::domain::quote::QuotedLine;
+
+    fn line(key: u128, unit_price: i64, quantity: i64, tax: i64) -> QuotedLine {
+        let taxes = vec![TaxLine { title: "VAT".to_owned(), rate_micros: 200_000, amount: tax }];
+        QuotedLine {
+            key: Uuid::from_u128(key),
+            variant_id: VariantId::from_uuid(Uuid::nil()),
+            quantity,
+            unit_price,
+            discounts: Vec::new(),
+            discount_total: 0,
+            taxes,
+            tax_total: tax,
+        }
+    }
+
+    fn quote(taxes_included: bool) -> Quote {
+        let lines = vec![line(1, 1_000, 3, 500), line(2, 333, 1, 56), line(3, 0, 2, 0)];
+        let (subtotal, tax_total) = (3_333, 556);
+        let total = if taxes_included { subtotal } else { subtotal + tax_total };
+        Quote { lines, taxes_included, subtotal, tax_total, total, ..Quote::default() }
+    }
+
+    fn discount(kind: DraftDiscountType, value: i64) -> Option<DraftDiscount> {
+        Some(DraftDiscount { title: "Friend".to_owned(), kind, value })
+    }
+
+    fn draft(of_first: Option<DraftDiscount>, of_all: Option<DraftDiscount>) -> Draft {
+        let variant_id = VariantId::from_uuid(Uuid::nil());
+        let line = |key, discount| DraftLine {
+            key: Uuid::from_u128(key),
+            variant_id,
+            quantity: 1,
+            discount,
+            attributes: Vec::new(),
+        };
+        Draft { lines: vec![line(1, of_first), line(2, None)], discount: of_all, ..Draft::default() }
+    }
+
+    fn adds_up(quote: &Quote) {
+        for line in &quote.lines {
+            assert_eq!(line.discount_total, line.discounts.iter().map(|one| one.amount).sum::<i64>());
+            assert_eq!(line.tax_total, line.taxes.iter().map(|one| one.amount).sum::<i64>());
+            assert!(
+                line.total() >= 0 && line.tax_total >= 0 && line.discounts.iter().all(|one| one.amount > 0)
+            );
+        }
+        assert_eq!(quote.discount_total, quote.lines.iter().map(|line| line.discount_total).sum::<i64>());
+        assert_eq!(quote.tax_total, quote.lines.iter().map(|line| line.tax_total).sum::<i64>());
+        let net = quote.subtotal - quote.discount_total + quote.shipping_total;
+        assert_eq!(quote.total, if quote.taxes_included { net } else { net + quote.tax_total });
+    }
+
+    #[test]
+    fn a_discount_of_one_line_and_one_of_all_add_up() {
+        let mut priced = quote(true);
+        let tenth = discount(DraftDiscountType::Percentage, 100_000);
+        draft(tenth, discount(DraftDiscountType::FixedAmount, 1_000)).discount(&mut priced);
+        assert_eq!(priced.discount_total, 300 + 1_000);
+        assert_eq!(priced.total, 2_033);
+        adds_up(&priced);
+    }
+
+    #[test]
+    fn no_discount_takes_more_than_there_is_and_any_adds_up() {
+        for taxes_included in [true, false] {
+            for value in [0, 1, 7, 333, 3_333, 999_999, 1_000_000] {
+                for kind in DraftDiscountType::ALL {
+                    for (first, all) in [
+                        (discount(*kind, value), None),
+                        (None, discount(*kind, value)),
+                        (discount(*kind, value), discount(*kind, value)),
+                    ] {
+                        let mut priced = quote(taxes_included);
+                        draft(first, all).discount(&mut priced);
+                        adds_up(&priced);
+                    }
+                }
+            }
+        }
+        let mut free = quote(false);
+        draft(None, discount(DraftDiscountType::Percentage, 1_000_000)).discount(&mut free);
+        assert_eq!((free.total, free.tax_total), (0, 0));
+    }
+}

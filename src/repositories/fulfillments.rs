@@ -1,0 +1,66 @@
+//! Fulfillments: what was sent of an order, when, and where it was taken.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::in_ids;
+use crate::db::schema::fulfillments;
+use crate::db::types::Json;
+use crate::db::{Conn, DbError, load, on_conn};
+use crate::domain::fulfillment::{FulfilledLine, FulfillmentState};
+use crate::domain::ids::{FulfillmentId, OrderId};
+use crate::domain::time::Timestamp;
+
+/// A fulfillment as it is stored.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = fulfillments, treat_none_as_null = true)]
+pub struct Fulfillment {
+    /// Made by us.
+    pub id: FulfillmentId,
+    /// The order.
+    pub order_id: OrderId,
+    /// Whether it was sent, or taken back.
+    pub status: FulfillmentState,
+    /// Who carries it.
+    pub tracking_company: Option<String>,
+    /// The carrier's number for it.
+    pub tracking_number: Option<String>,
+    /// Where it can be followed.
+    pub tracking_url: Option<String>,
+    /// What was sent.
+    pub lines: Json<Vec<FulfilledLine>>,
+    /// When it was sent.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// One fulfillment.
+pub async fn find(conn: &mut Conn, id: FulfillmentId) -> Result<Option<Fulfillment>, DbError> {
+    on_conn!(conn, |c| {
+        fulfillments::table.find(id).select(Fulfillment::as_select()).first(c).await.optional()
+    })
+}
+
+/// The fulfillments of these orders, each order's as they were made.
+pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Fulfillment>, DbError> {
+    load!(
+        conn,
+        fulfillments::table
+            .filter(in_ids(fulfillments::order_id, ids))
+            .order_by((fulfillments::order_id, fulfillments::id))
+            .select(Fulfillment::as_select())
+    )
+}
+
+/// Adds a fulfillment.
+pub async fn insert(conn: &mut Conn, row: &Fulfillment) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(fulfillments::table).values(row).execute(c).await)?;
+    Ok(())
+}
+
+/// Stores a fulfillment's fields, all of them.
+pub async fn update(conn: &mut Conn, row: &Fulfillment) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(fulfillments::table.find(row.id)).set(row).execute(c).await)?;
+    Ok(())
+}

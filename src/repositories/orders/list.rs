@@ -1,0 +1,391 @@
+//! Lists of orders: the shop's, filtered by the search language, and those of customers; sorted, and read a page at a time.
+
+use diesel::dsl::{not, sql};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::Order;
+use crate::db::expr::{Condition, constant};
+#[cfg(feature = "sqlite")]
+use crate::db::load_sqlite;
+use crate::db::schema::{order_lines, orders};
+use crate::db::types::sql as column;
+use crate::db::{Conn, DbError, on_each};
+use crate::domain::ids::{CustomerId, Id, OrderId};
+use crate::domain::money::Currency;
+use crate::domain::order::{FinancialStatus, FulfillmentStatus};
+use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest};
+use crate::domain::search::{Node, OrderTerm, ValueMatch};
+use crate::domain::time::Timestamp;
+use crate::repositories::conditions::{compare, price, text_condition};
+
+/// What a list of orders is sorted by; orders that are equal in it are sorted by id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OrderSort {
+    /// In the order they were placed.
+    Id,
+    /// By number.
+    Number,
+    /// Placed first, first; imported orders keep their day.
+    PlacedAt,
+    /// Oldest change first.
+    UpdatedAt,
+    /// Cheapest first.
+    Total,
+}
+
+impl OrderSort {
+    /// The kind of key that orders have in this order.
+    #[must_use]
+    pub fn key_kind(self) -> KeyKind {
+        if self == Self::Id { KeyKind::None } else { KeyKind::Integer }
+    }
+
+    fn key(self, order: &Order) -> CursorKey {
+        match self {
+            Self::Id => CursorKey::None,
+            Self::Number => CursorKey::Integer(order.number),
+            Self::PlacedAt => CursorKey::Integer(order.placed_at.micros()),
+            Self::UpdatedAt => CursorKey::Integer(order.updated_at.micros()),
+            Self::Total => CursorKey::Integer(order.total),
+        }
+    }
+}
+
+/// Which orders, in which order.
+#[derive(Clone, Debug)]
+pub struct OrderList {
+    /// What the query asks for.
+    pub filter: Node<OrderTerm>,
+    /// The currency that totals in the query are in.
+    pub currency: Currency,
+    /// The order.
+    pub sort: OrderSort,
+    /// The order turned around.
+    pub reverse: bool,
+}
+
+/// A page that is asked for of each of several customers' orders.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CustomerPage {
+    /// The order.
+    pub sort: OrderSort,
+    /// The order turned around.
+    pub reverse: bool,
+    /// The page.
+    pub request: PageRequest<Cursor>,
+}
+
+/// Writes the function that turns a search into a condition, for one backend.
+macro_rules! condition {
+    ($name:ident, $backend:ty) => {
+        fn $name(node: &Node<OrderTerm>, currency: Currency) -> Condition<orders::table, $backend> {
+            let each = |nodes: &[Node<OrderTerm>]| -> Vec<Condition<orders::table, $backend>> {
+                nodes.iter().map(|node| $name(node, currency)).collect()
+            };
+            match node {
+                Node::All => Box::new(constant(true)),
+                Node::And(nodes) => {
+                    let all = each(nodes).into_iter().reduce(|a, b| Box::new(a.and(b)));
+                    all.unwrap_or_else(|| Box::new(constant(true)))
+                }
+                Node::Or(nodes) => {
+                    let any = each(nodes).into_iter().reduce(|a, b| Box::new(a.or(b)));
+                    any.unwrap_or_else(|| Box::new(constant(false)))
+                }
+                Node::Not(node) => Box::new(not($name(node, currency))),
+                // Searches of orders have none of these: words are `OrderTerm::Any`.
+                Node::Text(_) | Node::Title(_) => Box::new(constant(false)),
+                Node::Field(OrderTerm::Status(wanted)) => Box::new(orders::status.eq_any(wanted.clone())),
+                Node::Field(OrderTerm::Financial(wanted)) => any_of(wanted, financial),
+                Node::Field(OrderTerm::Fulfillment(wanted)) => any_of(wanted, fulfillment),
+                Node::Field(OrderTerm::Email(value)) => {
+                    let email = orders::email.assume_not_null();
+                    let meets: Condition<orders::table, $backend> = match value {
+                        ValueMatch::Exists => Box::new(constant(true)),
+                        ValueMatch::AnyOf(values) => {
+                            let values: Vec<String> =
+                                values.iter().map(|value| value.to_ascii_lowercase()).collect();
+                            Box::new(email.eq_any(values))
+                        }
+                        ValueMatch::StartsWith(start) => {
+                            let (from, to) = range(start);
+                            Box::new(email.ge(from).and(email.lt(to)))
+                        }
+                    };
+                    // An order without one is no match, and a match of the opposite.
+                    Box::new(orders::email.is_not_null().and(meets))
+                }
+                Node::Field(OrderTerm::Name(names)) => Box::new(
+                    orders::number.eq_any(names.iter().filter_map(|name| number(name)).collect::<Vec<_>>()),
+                ),
+                Node::Field(OrderTerm::Sku(value)) => {
+                    text_condition!(order_lines::sku.assume_not_null(), value, |meets| {
+                        orders::id.eq_any(order_lines::table.filter(meets).select(order_lines::order_id))
+                    })
+                }
+                Node::Field(OrderTerm::Id(ids)) => {
+                    Box::new(orders::id.eq_any(parsed(ids).map(OrderId::from_uuid).collect::<Vec<_>>()))
+                }
+                Node::Field(OrderTerm::Customer(ids)) => {
+                    let ids: Vec<CustomerId> = parsed(ids).map(CustomerId::from_uuid).collect();
+                    let meets = orders::customer_id.assume_not_null().eq_any(ids);
+                    Box::new(orders::customer_id.is_not_null().and(meets))
+                }
+                Node::Field(OrderTerm::Total(comparator, amount)) => {
+                    let Some((comparator, minor)) = price(*comparator, amount, currency) else {
+                        return Box::new(constant(false));
+                    };
+                    compare!(orders::total, comparator, minor, |meets| meets)
+                }
+                Node::Field(OrderTerm::CreatedAt(comparator, at)) => {
+                    compare!(orders::placed_at, *comparator, Timestamp::from(*at), |meets| meets)
+                }
+                Node::Field(OrderTerm::UpdatedAt(comparator, at)) => {
+                    compare!(orders::updated_at, *comparator, Timestamp::from(*at), |meets| meets)
+                }
+                Node::Field(OrderTerm::Any(text)) => {
+                    let (from, to) = range(text);
+                    let email = orders::email.assume_not_null();
+                    let by_email = orders::email.is_not_null().and(email.ge(from).and(email.lt(to)));
+                    match number(text) {
+                        Some(number) => Box::new(by_email.or(orders::number.eq(number))),
+                        None => Box::new(by_email),
+                    }
+                }
+            }
+        }
+    };
+}
+
+#[cfg(feature = "postgres")]
+condition!(postgres_condition, diesel::pg::Pg);
+#[cfg(feature = "sqlite")]
+condition!(sqlite_condition, diesel::sqlite::Sqlite);
+
+/// What of the ledger is of a kind, summed.
+macro_rules! sum_of {
+    ($kind:literal) => {
+        concat!(
+            "(SELECT coalesce(sum(p.amount), 0) FROM payments p WHERE p.order_id = orders.id AND p.kind = '",
+            $kind,
+            "')"
+        )
+    };
+}
+
+const CAPTURED: &str = sum_of!("captured");
+const REFUNDED: &str = sum_of!("refunded");
+const AUTHORIZED: &str = sum_of!("authorized");
+const VOIDED: &str = sum_of!("voided");
+
+/// The same rule as `domain::order::FinancialStatus::of`.
+fn financial(status: FinancialStatus) -> String {
+    let unpaid = format!("{CAPTURED} = 0 AND {AUTHORIZED} <= {VOIDED}");
+    match status {
+        FinancialStatus::Refunded => format!("({CAPTURED} > 0 AND {REFUNDED} >= {CAPTURED})"),
+        FinancialStatus::PartiallyRefunded => {
+            format!("({REFUNDED} > 0 AND {REFUNDED} < {CAPTURED} AND {CAPTURED} - {REFUNDED} < orders.total)")
+        }
+        FinancialStatus::Paid => format!(
+            "({CAPTURED} > 0 AND {CAPTURED} > {REFUNDED} AND {CAPTURED} - {REFUNDED} >= orders.total \
+             OR {unpaid} AND orders.total = 0 AND orders.status NOT IN ('PENDING_PAYMENT', 'CANCELLED', 'EXPIRED'))"
+        ),
+        FinancialStatus::PartiallyPaid => {
+            format!("({REFUNDED} = 0 AND {CAPTURED} > 0 AND {CAPTURED} < orders.total)")
+        }
+        FinancialStatus::Authorized => format!("({CAPTURED} = 0 AND {AUTHORIZED} > {VOIDED})"),
+        FinancialStatus::Voided => format!("({unpaid} AND orders.status IN ('CANCELLED', 'EXPIRED'))"),
+        FinancialStatus::Pending => format!(
+            "({unpaid} AND orders.status NOT IN ('CANCELLED', 'EXPIRED') \
+             AND (orders.total > 0 OR orders.status = 'PENDING_PAYMENT'))"
+        ),
+    }
+}
+
+/// The same rule as `domain::order::LineCount::sent`.
+fn fulfillment(status: FulfillmentStatus) -> String {
+    let any =
+        |what: &str| format!("EXISTS (SELECT 1 FROM order_lines l WHERE l.order_id = orders.id AND {what})");
+    let sent = any("l.fulfilled_quantity > 0");
+    let open = any("l.fulfilled_quantity + l.refunded_quantity < l.quantity");
+    match status {
+        FulfillmentStatus::Unfulfilled => format!("(NOT {sent})"),
+        FulfillmentStatus::PartiallyFulfilled => format!("({sent} AND {open})"),
+        FulfillmentStatus::Fulfilled => format!("({sent} AND NOT {open})"),
+    }
+}
+
+fn any_of<T: Copy, DB>(wanted: &[T], written: fn(T) -> String) -> Condition<orders::table, DB>
+where
+    DB: diesel::backend::Backend + 'static,
+    diesel::expression::SqlLiteral<Bool>: diesel::BoxableExpression<orders::table, DB, SqlType = Bool>,
+{
+    let any: Vec<String> = wanted.iter().map(|one| written(*one)).collect();
+    Box::new(sql::<Bool>(&format!("({})", any.join(" OR "))))
+}
+
+/// The number in a name: 1001 of `#1001`.
+fn number(name: &str) -> Option<i64> {
+    name.trim_start_matches('#').parse().ok()
+}
+
+/// From the first text that begins with `start` to the first after all that do. E-mail addresses are kept in lower case.
+fn range(start: &str) -> (String, String) {
+    let start = start.to_ascii_lowercase();
+    let end = format!("{start}\u{10ffff}");
+    (start, end)
+}
+
+fn parsed(ids: &[String]) -> impl Iterator<Item = Uuid> {
+    ids.iter().filter_map(|id| Uuid::try_parse(id).ok())
+}
+
+/// Filters a boxed query to what follows the cursor, and sorts it: by key and id, so that no two rows are equal.
+macro_rules! keyset {
+    ($query:ident, $key:expr, $value:expr, $id:expr, $falls:expr) => {{
+        if let (Some(value), Some(id)) = ($value, $id) {
+            // Written so that an index on (key, id) bounds the scan.
+            $query = if $falls {
+                $query.filter($key.le(value).and($key.lt(value).or(orders::id.lt(id))))
+            } else {
+                $query.filter($key.ge(value).and($key.gt(value).or(orders::id.gt(id))))
+            };
+        }
+        if $falls {
+            $query.order_by(($key.desc(), orders::id.desc()))
+        } else {
+            $query.order_by(($key.asc(), orders::id.asc()))
+        }
+    }};
+}
+
+/// Reads a page of a list on one backend.
+macro_rules! read_page {
+    (|$query:ident| $load:expr, $condition:ident, $list:expr, $request:expr) => {{
+        let (list, request): (&OrderList, &PageRequest<Cursor>) = ($list, $request);
+        let falls = list.reverse ^ (request.direction == Direction::Backward);
+        let integer = request.cursor.as_ref().and_then(|cursor| match cursor.key {
+            CursorKey::Integer(integer) => Some(integer),
+            _ => None,
+        });
+        let moment = integer.and_then(Timestamp::from_micros);
+        let id = request.cursor.as_ref().map(|cursor| OrderId::from_uuid(cursor.id));
+        let mut query = match &list.filter {
+            Node::All => orders::table.into_boxed(),
+            filter => orders::table.filter($condition(filter, list.currency)).into_boxed(),
+        };
+        query = match list.sort {
+            OrderSort::Number => keyset!(query, orders::number, integer, id, falls),
+            OrderSort::PlacedAt => keyset!(query, orders::placed_at, moment, id, falls),
+            OrderSort::UpdatedAt => keyset!(query, orders::updated_at, moment, id, falls),
+            OrderSort::Total => keyset!(query, orders::total, integer, id, falls),
+            OrderSort::Id => {
+                if let Some(id) = id {
+                    query =
+                        if falls { query.filter(orders::id.lt(id)) } else { query.filter(orders::id.gt(id)) };
+                }
+                if falls { query.order_by(orders::id.desc()) } else { query.order_by(orders::id.asc()) }
+            }
+        };
+        let $query = query.limit(request.rows()).select(Order::as_select());
+        $load
+    }};
+}
+
+/// A page of orders, each with the key it has in the list's order.
+pub async fn page(
+    conn: &mut Conn,
+    list: &OrderList,
+    request: &PageRequest<Cursor>,
+) -> Result<Page<(Order, CursorKey)>, DbError> {
+    let rows: Vec<Order> = on_each!(conn,
+        postgres: |c| read_page!(|query| query.load(c).await, postgres_condition, list, request),
+        sqlite: |c| read_page!(|query| load_sqlite!(c, query), sqlite_condition, list, request),
+    )?;
+    Ok(Page::of_rows(rows, request).map(|order| {
+        let key = list.sort.key(&order);
+        (order, key)
+    }))
+}
+
+impl CustomerPage {
+    /// The statement. SQLite numbers such parameters by their first appearance, so they appear in the order they are bound: the
+    /// customers, the cursor's key and id if there is one, how many rows.
+    fn sql(&self, of_customers: &str) -> String {
+        let key = match self.sort {
+            OrderSort::Id => "0",
+            OrderSort::Number => "o.number",
+            OrderSort::PlacedAt => "o.placed_at",
+            OrderSort::UpdatedAt => "o.updated_at",
+            OrderSort::Total => "o.total",
+        };
+        let falls = self.reverse ^ (self.request.direction == Direction::Backward);
+        let (direction, beyond) = if falls { ("DESC", "<") } else { ("ASC", ">") };
+        let (beyond, size) = match &self.request.cursor {
+            None => (String::new(), "$2"),
+            Some(_) => (format!("AND ({key} {beyond} $2 OR ({key} = $2 AND o.id {beyond} $3))"), "$4"),
+        };
+        format!(
+            "SELECT * FROM (SELECT o.*, row_number() OVER \
+             (PARTITION BY o.customer_id ORDER BY {key} {direction}, o.id {direction}) AS place \
+             FROM orders o WHERE o.customer_id {of_customers} {beyond}) numbered \
+             WHERE place <= {size} ORDER BY customer_id, place"
+        )
+    }
+}
+
+/// The same page of the orders of each of these customers: orders with the key they have in its order, in pages by customer. Who
+/// has none is left out.
+pub async fn page_of_customers(
+    conn: &mut Conn,
+    customers: &[CustomerId],
+    wanted: &CustomerPage,
+) -> Result<Vec<(CustomerId, Page<(Order, CursorKey)>)>, DbError> {
+    let size = wanted.request.rows();
+    macro_rules! load {
+        ($c:ident, $query:expr) => {{
+            let query = $query;
+            let sized = match &wanted.request.cursor {
+                None => query,
+                Some(cursor) => {
+                    let moment = matches!(wanted.sort, OrderSort::PlacedAt | OrderSort::UpdatedAt);
+                    let keyed = match cursor.key {
+                        CursorKey::Integer(micros) if moment => query.bind::<column::Timestamptz, _>(
+                            Timestamp::from_micros(micros).unwrap_or(Timestamp::EPOCH),
+                        ),
+                        CursorKey::Integer(integer) => query.bind::<BigInt, _>(integer),
+                        CursorKey::Text(_) | CursorKey::None => query.bind::<BigInt, _>(0),
+                    };
+                    keyed.bind::<column::Uuid, _>(OrderId::from_uuid(cursor.id))
+                }
+            };
+            sized.bind::<BigInt, _>(size).load::<Order>($c).await
+        }};
+    }
+    let rows: Vec<Order> = on_each!(conn,
+        postgres: |c| {
+            let ids: Vec<Uuid> = customers.iter().map(|id| id.uuid()).collect();
+            let query = diesel::sql_query(wanted.sql("= ANY($1)")).into_boxed();
+            load!(c, query.bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(ids))
+        },
+        sqlite: |c| {
+            let ids: Vec<String> = customers.iter().map(|id| id.uuid().simple().to_string()).collect();
+            let ids = format!("[\"{}\"]", ids.join("\",\""));
+            let query = diesel::sql_query(wanted.sql("IN (SELECT unhex(value) FROM json_each($1))")).into_boxed();
+            load!(c, query.bind::<Text, _>(ids))
+        },
+    )?;
+    let mut pages: Vec<(CustomerId, Vec<(Order, CursorKey)>)> = Vec::new();
+    for order in rows {
+        let Some(customer) = order.customer_id else { continue };
+        let key = wanted.sort.key(&order);
+        match pages.last_mut() {
+            Some((known, orders)) if *known == customer => orders.push((order, key)),
+            _ => pages.push((customer, vec![(order, key)])),
+        }
+    }
+    Ok(pages.into_iter().map(|(id, rows)| (id, Page::of_rows(rows, &wanted.request))).collect())
+}

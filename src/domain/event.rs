@@ -6,8 +6,8 @@
 mod catalog;
 mod inventory;
 mod order;
-mod payment;
 mod order_import;
+mod payment;
 mod pricing;
 
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
@@ -16,8 +16,8 @@ pub use order::{
     DraftOrderEvent, FulfillmentEvent, LinePieces, OrderCancelledEvent, OrderNoteEvent, RefundEvent,
     ReturnEvent, sentence,
 };
-pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
 pub use order_import::OrderImportedEvent;
+pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
 pub use pricing::{DiscountEvent, ShippingRateEvent, ShippingZoneEvent, TaxRateEvent};
 
 use serde::{Deserialize, Serialize};

@@ -6,18 +6,15 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
-use serde::{Deserialize, Serialize};
 
 use crate::db::expr::{in_numbers, in_texts, lower};
 use crate::db::schema::{customers, fulfillments, orders, payments, products, refunds, variants};
-use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_each};
-use crate::domain::ids::{
-    CustomerId, FulfillmentId, Id, OrderId, OrderLineId, ProductId, RefundId, VariantId,
-};
-use crate::domain::time::Timestamp;
+use crate::domain::ids::{CustomerId, Id, ProductId, VariantId};
+use crate::repositories::fulfillments::Fulfillment;
 use crate::repositories::orders::{self as order_rows, Order, OrderLine};
 use crate::repositories::payments::Payment;
+use crate::repositories::refunds::Refund;
 
 /// How many lines go into one statement: PostgreSQL takes 65,535 parameters.
 const LINES_A_STATEMENT: usize = 1_000;
@@ -45,68 +42,6 @@ pub struct SoldVariant {
     pub vendor: String,
 }
 
-/// A fulfillment that was made elsewhere.
-#[derive(Clone, PartialEq, Debug, Insertable)]
-#[diesel(table_name = fulfillments)]
-pub struct PastFulfillment {
-    /// Made by us.
-    pub id: FulfillmentId,
-    /// The order.
-    pub order_id: OrderId,
-    /// How it went.
-    pub status: &'static str,
-    /// What was sent.
-    pub lines: Json<Vec<PastFulfillmentLine>>,
-    /// When.
-    pub created_at: Timestamp,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-}
-
-/// Pieces of a line that were sent. Nothing was taken from a level here.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PastFulfillmentLine {
-    /// The line.
-    pub line_id: OrderLineId,
-    /// How many pieces.
-    pub quantity: i64,
-    /// From where.
-    pub taken: Vec<()>,
-}
-
-/// A refund that was made elsewhere.
-#[derive(Clone, PartialEq, Debug, Insertable)]
-#[diesel(table_name = refunds)]
-pub struct PastRefund {
-    /// Made by us.
-    pub id: RefundId,
-    /// The order.
-    pub order_id: OrderId,
-    /// Minor units.
-    pub amount: i64,
-    /// Why.
-    pub note: String,
-    /// What it is of.
-    pub lines: Json<Vec<PastRefundLine>>,
-    /// When.
-    pub created_at: Timestamp,
-}
-
-/// Pieces of a line whose money went back. Nothing was restocked here.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PastRefundLine {
-    /// The line.
-    pub line_id: OrderLineId,
-    /// How many pieces.
-    pub quantity: i64,
-    /// Minor units.
-    pub amount: i64,
-    /// Where they went.
-    pub restocked: Vec<()>,
-}
-
 /// All that a batch of orders adds.
 #[derive(Clone, Debug, Default)]
 pub struct PastOrders {
@@ -117,9 +52,9 @@ pub struct PastOrders {
     /// What was paid and given back.
     pub payments: Vec<Payment>,
     /// What was given back.
-    pub refunds: Vec<PastRefund>,
+    pub refunds: Vec<Refund>,
     /// What was sent.
-    pub fulfillments: Vec<PastFulfillment>,
+    pub fulfillments: Vec<Fulfillment>,
     /// How many pieces of each product were sold.
     pub sold: BTreeMap<ProductId, i64>,
 }
@@ -180,8 +115,8 @@ pub async fn customers_by_email(
     )
 }
 
-/// So many numbers for orders, above `above` and all numbers there are. In a transaction.
-pub async fn next_numbers(conn: &mut Conn, above: i64, count: i64) -> Result<Vec<i64>, DbError> {
+/// So many numbers for orders, above all there are. In a transaction.
+pub async fn next_numbers(conn: &mut Conn, count: i64) -> Result<Vec<i64>, DbError> {
     on_each!(conn,
         postgres: |c| {
             let rows: Result<Vec<NumberRow>, _> = diesel::sql_query(
@@ -192,7 +127,7 @@ pub async fn next_numbers(conn: &mut Conn, above: i64, count: i64) -> Result<Vec
         sqlite: |c| c.spawn_blocking(move |c| {
             let last = orders::table.select(diesel::dsl::max(orders::number));
             let last: Option<i64> = diesel::RunQueryDsl::get_result(last, c)?;
-            let first = last.unwrap_or(0).max(above).max(BEFORE_FIRST).saturating_add(1);
+            let first = last.unwrap_or(0).max(BEFORE_FIRST).saturating_add(1);
             Ok::<_, diesel::result::Error>((first..first.saturating_add(count)).collect())
         }).await,
     )

@@ -5,8 +5,8 @@
 //! file can be imported again. An order with a bad row, or whose amounts don't add up, is left out as a whole, and the rest goes
 //! on.
 //!
-//! - Its number is the one in its name (`#1001`) where that is free, and the next one where it is not; later orders are numbered
-//!   on from the highest.
+//! - Its number is the one in its name (`#1001`) where that is free. Otherwise it gets one above those of the whole file, and so
+//!   does every order that is placed from then on.
 //! - It belongs to the customer who has proved that its e-mail address is theirs. Who has only claimed so must not be shown
 //!   somebody else's orders.
 //! - Its pieces count as sold, for the order of best sellers, unless it was cancelled or never paid for.
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, retrying};
+use crate::db::{Db, DbError, Tx, retrying};
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::events;
@@ -37,6 +37,8 @@ const READ_AHEAD: usize = 200;
 const BATCH_ORDERS: usize = 100;
 /// After how many lines a transaction takes no more orders.
 const BATCH_LINES: usize = 2_000;
+/// After how many lines of orders that wait for a number these are imported, though the file is not at its end.
+const MOST_WAITING_LINES: usize = 100_000;
 /// How often a batch is tried again that another change was in the way of.
 const TRIES: u32 = 3;
 /// Random bytes in an order's token; twice as many hexadecimal digits.
@@ -92,7 +94,8 @@ impl OrderImport {
         Self { db, shop }
     }
 
-    /// Imports a file; calls `each` with what became of each order, in the file's order. A dry run goes through all of it, the
+    /// Imports a file; calls `each` with what became of each order, in the file's order but for those that wait for a number. A
+    /// dry run goes through all of it, the
     /// database's checks too, and writes nothing.
     ///
     /// # Errors
@@ -118,60 +121,69 @@ impl OrderImport {
                 }
             }
         });
-        let mut first = 0;
+        let mut tell = |imported: ImportedOrder| {
+            summary.count(&imported);
+            each(&imported);
+        };
+        let mut waiting = Vec::new();
+        let mut waiting_lines = 0_usize;
+        let mut first = 0_usize;
         while let Some(batch) = next_batch(&mut receiver).await {
-            let count = batch.len();
-            for imported in self.import_batch(op, batch, dry_run.then_some(first)).await? {
-                match &imported {
-                    ImportedOrder::Created { lines, unknown } => {
-                        summary.created += 1;
-                        summary.lines += lines;
-                        summary.unknown += unknown;
+            let numbering = if dry_run { Numbering::Trial(first) } else { Numbering::Own };
+            first = first.saturating_add(batch.len());
+            let records: Vec<&OrderRecord> = batch.iter().flatten().collect();
+            let mut imported = self.import_records(op, &records, numbering).await?.into_iter();
+            for outcome in batch {
+                match outcome.map(|record| (record, imported.next().flatten())) {
+                    Ok((_, Some(imported))) => tell(imported),
+                    Ok((record, None)) => {
+                        waiting_lines = waiting_lines.saturating_add(record.lines.len());
+                        waiting.push(record);
                     }
-                    ImportedOrder::Unchanged => summary.unchanged += 1,
-                    ImportedOrder::Failed(_) => summary.failed += 1,
+                    Err(errors) => tell(ImportedOrder::Failed(errors)),
                 }
-                each(&imported);
             }
-            first += count;
+            if waiting_lines > MOST_WAITING_LINES {
+                self.import_waiting(op, std::mem::take(&mut waiting), &mut tell).await?;
+                waiting_lines = 0;
+            }
         }
+        self.import_waiting(op, waiting, &mut tell).await?;
         drop(reading);
         Ok(summary)
     }
 
-    /// Imports some orders; `trial` is the place of the first in the file when nothing is to be written.
-    async fn import_batch(
+    /// Imports orders that wait for a number.
+    async fn import_waiting(
         &self,
         op: &OpContext,
-        batch: Vec<Outcome>,
-        trial: Option<usize>,
-    ) -> Result<Vec<ImportedOrder>, Error> {
-        let records: Vec<&OrderRecord> = batch.iter().filter_map(|outcome| outcome.as_ref().ok()).collect();
-        let mut imported = self.import_records(op, &records, trial).await?.into_iter();
-        let each = batch.iter().map(|outcome| match outcome {
-            Ok(_) => imported.next().unwrap_or(ImportedOrder::Unchanged),
-            Err(errors) => ImportedOrder::Failed(errors.clone()),
-        });
-        Ok(each.collect())
+        waiting: Vec<OrderRecord>,
+        tell: &mut impl FnMut(ImportedOrder),
+    ) -> Result<(), Error> {
+        for records in waiting.chunks(BATCH_ORDERS) {
+            let records: Vec<&OrderRecord> = records.iter().collect();
+            let imported = self.import_records(op, &records, Numbering::Next).await?;
+            imported.into_iter().flatten().for_each(&mut *tell);
+        }
+        Ok(())
     }
 
     /// Imports orders in one transaction; if the database refuses something, each in one of its own, so that one order takes
-    /// none of the others with it.
+    /// none of the others with it. `None` is an order that waits for a number.
     async fn import_records(
         &self,
         op: &OpContext,
         records: &[&OrderRecord],
-        trial: Option<usize>,
-    ) -> Result<Vec<ImportedOrder>, Error> {
-        let mut refused = match self.import_patiently(op, records, trial).await? {
+        numbering: Numbering,
+    ) -> Result<Vec<Option<ImportedOrder>>, Error> {
+        let mut refused = match self.import_patiently(op, records, numbering).await? {
             Ok(imported) => return Ok(imported),
             Err(refused) => refused,
         };
         let mut imported = Vec::new();
         for (place, record) in records.iter().enumerate() {
             if records.len() > 1 {
-                let trial = trial.map(|first| first.saturating_add(place));
-                match self.import_patiently(op, &[record], trial).await? {
+                match self.import_patiently(op, &[record], numbering.after(place)).await? {
                     Ok(alone) => {
                         imported.extend(alone);
                         continue;
@@ -181,7 +193,7 @@ impl OrderImport {
             }
             let reason = format!("the order cannot be stored: {refused}");
             let error = RowError { line: record.line, key: Some(record.name.clone()), reason };
-            imported.push(ImportedOrder::Failed(vec![error]));
+            imported.push(Some(ImportedOrder::Failed(vec![error])));
         }
         Ok(imported)
     }
@@ -191,12 +203,12 @@ impl OrderImport {
         &self,
         op: &OpContext,
         records: &[&OrderRecord],
-        trial: Option<usize>,
-    ) -> Result<Result<Vec<ImportedOrder>, DbError>, Error> {
+        numbering: Numbering,
+    ) -> Result<Result<Vec<Option<ImportedOrder>>, DbError>, Error> {
         let tokens = records.iter().map(|_| token()).collect::<Result<Vec<_>, _>>()?;
         let mut left = TRIES;
         loop {
-            match retrying(|| self.import_once(op, records, &tokens, trial)).await {
+            match retrying(|| self.import_once(op, records, &tokens, numbering)).await {
                 Ok(imported) => return Ok(Ok(imported)),
                 // A name or a number was taken, or a variant was deleted, a moment ago.
                 Err(DbError::Unique(..) | DbError::ForeignKey(..)) if left > 0 => left -= 1,
@@ -213,8 +225,8 @@ impl OrderImport {
         op: &OpContext,
         records: &[&OrderRecord],
         tokens: &[String],
-        trial: Option<usize>,
-    ) -> Result<Vec<ImportedOrder>, DbError> {
+        numbering: Numbering,
+    ) -> Result<Vec<Option<ImportedOrder>>, DbError> {
         if records.is_empty() {
             return Ok(Vec::new());
         }
@@ -223,43 +235,79 @@ impl OrderImport {
         let known: HashSet<String> = repository::known_names(tx.conn(), &names).await?.into_iter().collect();
         let new: Vec<&OrderRecord> =
             records.iter().copied().filter(|record| !known.contains(&record.name)).collect();
-        if new.is_empty() {
-            tx.rollback().await?;
-            return Ok(records.iter().map(|_| ImportedOrder::Unchanged).collect());
-        }
-        let numbers = match trial {
-            Some(first) => trial_numbers(first, new.len()),
-            None => numbers(&mut tx, &new).await?,
-        };
-        let skus = distinct(new.iter().flat_map(|record| &record.lines), |line| line.sku.as_ref());
-        let skus: Vec<String> = skus.iter().map(|sku| sku.to_ascii_lowercase()).collect();
-        let emails = distinct(new.iter(), |record| record.email.as_ref());
+        let numbers = numbers(&mut tx, &new, numbering).await?;
+        let numbered: Vec<(&OrderRecord, i64)> =
+            new.into_iter().zip(numbers).filter_map(|(record, number)| Some((record, number?))).collect();
+
+        let lines = numbered.iter().flat_map(|(record, _)| &record.lines);
+        let skus = distinct(lines.filter_map(|line| line.sku.as_ref()).map(|sku| sku.to_ascii_lowercase()));
+        let emails = distinct(numbered.iter().filter_map(|(record, _)| record.email.clone()));
         let found = Found::new(
             repository::variants_by_sku(tx.conn(), &skus).await?,
             repository::customers_by_email(tx.conn(), &emails).await?,
         );
-
         let mut past = PastOrders::default();
-        let mut happened = Vec::with_capacity(new.len());
+        let mut happened = Vec::with_capacity(numbered.len());
         let mut created = HashMap::new();
-        for ((record, number), token) in new.iter().zip(numbers).zip(tokens) {
-            let identity = Identity { number, token: token.clone() };
+        for ((record, number), token) in numbered.iter().zip(tokens) {
+            let identity = Identity { number: *number, token: token.clone() };
             let written = rows::add(&mut past, record, identity, &found, &self.shop, op.now());
             happened.push(written.event);
             created.insert(record.name.as_str(), written.unknown);
         }
-        repository::insert(tx.conn(), past).await?;
-        events::append(&mut tx, op, happened).await?;
-        if trial.is_some() {
+        if created.is_empty() || matches!(numbering, Numbering::Trial(_)) {
+            // The database's checks are part of a trial.
+            repository::insert(tx.conn(), past).await?;
             tx.rollback().await?;
         } else {
+            repository::insert(tx.conn(), past).await?;
+            events::append(&mut tx, op, happened).await?;
             tx.commit().await?;
         }
         let each = records.iter().map(|record| match created.get(record.name.as_str()) {
-            Some(unknown) => ImportedOrder::Created { lines: record.lines.len() as u64, unknown: *unknown },
-            None => ImportedOrder::Unchanged,
+            Some(unknown) => {
+                Some(ImportedOrder::Created { lines: record.lines.len() as u64, unknown: *unknown })
+            }
+            None => known.contains(&record.name).then_some(ImportedOrder::Unchanged),
         });
         Ok(each.collect())
+    }
+}
+
+impl OrderImportSummary {
+    fn count(&mut self, imported: &ImportedOrder) {
+        match imported {
+            ImportedOrder::Created { lines, unknown } => {
+                self.created += 1;
+                self.lines += lines;
+                self.unknown += unknown;
+            }
+            ImportedOrder::Unchanged => self.unchanged += 1,
+            ImportedOrder::Failed(_) => self.failed += 1,
+        }
+    }
+}
+
+/// Which numbers orders get.
+#[derive(Clone, Copy)]
+enum Numbering {
+    /// Those of their names. Orders whose name has none, or whose number is taken, wait: a number given to them now may be that
+    /// of an order further on in the file.
+    Own,
+    /// The next ones, for orders that waited.
+    Next,
+    /// Numbers for a dry run, from this order of the file on: below all that orders have, so that nobody waits for them and none
+    /// is used up.
+    Trial(usize),
+}
+
+impl Numbering {
+    /// The same for orders from a place on.
+    fn after(self, place: usize) -> Self {
+        match self {
+            Self::Trial(first) => Self::Trial(first.saturating_add(place)),
+            other => other,
+        }
     }
 }
 
@@ -275,32 +323,37 @@ async fn next_batch(receiver: &mut mpsc::Receiver<Outcome>) -> Option<Vec<Outcom
     Some(batch).filter(|batch| !batch.is_empty())
 }
 
-/// The number of each order: that of its name where it is free, the next where it is not.
-async fn numbers(tx: &mut crate::db::Tx, records: &[&OrderRecord]) -> Result<Vec<i64>, DbError> {
-    let wanted: Vec<Option<i64>> = records.iter().map(|record| number_of(&record.name)).collect();
-    let asked: Vec<i64> = wanted.iter().flatten().copied().collect();
-    let mut taken: HashSet<i64> = repository::taken_numbers(tx.conn(), &asked).await?.into_iter().collect();
-    let kept: Vec<Option<i64>> =
-        wanted.into_iter().map(|number| number.filter(|number| taken.insert(*number))).collect();
-    let highest = kept.iter().flatten().copied().max().unwrap_or(0);
-    if highest > 0 {
-        repository::skip_numbers(tx.conn(), highest).await?;
+/// The number of each order; `None` where it has to wait for one.
+async fn numbers(
+    tx: &mut Tx,
+    records: &[&OrderRecord],
+    numbering: Numbering,
+) -> Result<Vec<Option<i64>>, DbError> {
+    match numbering {
+        _ if records.is_empty() => Ok(Vec::new()),
+        Numbering::Trial(first) => Ok(trial_numbers(first, records.len())),
+        Numbering::Next => {
+            let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
+            Ok(repository::next_numbers(tx.conn(), count).await?.into_iter().map(Some).collect())
+        }
+        Numbering::Own => {
+            let wanted: Vec<Option<i64>> = records.iter().map(|record| number_of(&record.name)).collect();
+            let asked: Vec<i64> = wanted.iter().flatten().copied().collect();
+            let taken = repository::taken_numbers(tx.conn(), &asked).await?;
+            let mut taken: HashSet<i64> = taken.into_iter().collect();
+            let kept: Vec<Option<i64>> =
+                wanted.into_iter().map(|number| number.filter(|number| taken.insert(*number))).collect();
+            if let Some(highest) = kept.iter().flatten().copied().max() {
+                repository::skip_numbers(tx.conn(), highest).await?;
+            }
+            Ok(kept)
+        }
     }
-    let missing = kept.iter().filter(|number| number.is_none()).count();
-    let mut next = Vec::new();
-    if missing > 0 {
-        next = repository::next_numbers(tx.conn(), highest, i64::try_from(missing).unwrap_or(0)).await?;
-    }
-    let mut next = next.into_iter();
-    Ok(kept.into_iter().filter_map(|number| number.or_else(|| next.next())).collect())
 }
 
-/// Numbers for a dry run: below all that orders have, so that nobody waits for them and none is used up.
-fn trial_numbers(first: usize, count: usize) -> Vec<i64> {
-    (1..=count)
-        .filter_map(|place| i64::try_from(first.saturating_add(place)).ok())
-        .map(|place| -place)
-        .collect()
+fn trial_numbers(first: usize, count: usize) -> Vec<Option<i64>> {
+    let places = (1..=count).map(|place| i64::try_from(first.saturating_add(place)).unwrap_or(i64::MAX));
+    places.map(|place| Some(-place)).collect()
 }
 
 /// The number in a name like `#1001`.
@@ -312,21 +365,15 @@ fn number_of(name: &str) -> Option<i64> {
     digits.parse().ok().filter(|_| is_number)
 }
 
-/// The different texts of some items.
-fn distinct<'a, T: 'a>(
-    items: impl Iterator<Item = &'a T>,
-    text: impl Fn(&'a T) -> Option<&'a String>,
-) -> Vec<String> {
-    let texts: HashSet<&String> = items.filter_map(text).collect();
-    texts.into_iter().cloned().collect()
+/// Each of some texts once.
+fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
+    texts.collect::<HashSet<_>>().into_iter().collect()
 }
 
 /// An order's token, which nobody can guess.
 fn token() -> Result<String, Error> {
     let mut bytes = [0_u8; TOKEN_BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::Internal(Arc::new(std::io::Error::other(format!("no random bytes for a token: {error}"))))
-    })?;
+    getrandom::fill(&mut bytes).map_err(|error| Error::Internal(Arc::new(error)))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -347,7 +394,7 @@ mod tests {
 
     #[test]
     fn the_numbers_of_a_dry_run_are_nobodys() {
-        assert_eq!(trial_numbers(0, 2), [-1, -2]);
-        assert_eq!(trial_numbers(2, 2), [-3, -4]);
+        assert_eq!(trial_numbers(0, 2), [Some(-1), Some(-2)]);
+        assert_eq!(trial_numbers(2, 2), [Some(-3), Some(-4)]);
     }
 }

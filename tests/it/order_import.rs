@@ -11,6 +11,7 @@ use mercato::repositories::payments::{self, Payment};
 use mercato::repositories::{events, products};
 use mercato::services::order_import::{ImportedOrder, OrderImportSummary};
 use mercato::services::product_import::ImportError;
+use serde_json::json;
 
 use crate::support::{Database, TestApp, both};
 
@@ -151,6 +152,43 @@ async fn a_file_that_is_imported_again_changes_nothing(database: Database) {
         assert_eq!(before.payments, after.payments);
     }
     assert_eq!(units_sold(&app, "tumbler-baroque-79030").await, 6, "nothing is sold twice");
+}
+
+both!(staff_see_what_became_of_an_order);
+async fn staff_see_what_became_of_an_order(database: Database) {
+    let app = pounds(database).await;
+    import(&app, ORDERS).await;
+    let order = stored(&app, "#C536543").await.order;
+    let document = "query($id: ID!) { order(id: $id) {
+        status financialStatus fulfillmentStatus processedAt canceledAt email
+        totalPrice { amount currencyCode } totalRefunded { amount } refundableAmount { amount }
+        lineItems(first: 9) { nodes { title quantity originalUnitPrice { amount } refundedQuantity } }
+        fulfillments { status fulfillmentLineItems(first: 9) { nodes { quantity lineItem { title } } } }
+        refunds { status totalRefunded { amount } refundLineItems { quantity subtotal { amount } } }
+        transactions { kind gateway amount { amount } }
+        timeline(first: 9) { nodes { kind details } }
+    } }";
+    let id = format!("gid://mercato/Order/{}", order.id.uuid());
+    let reply = app.admin().ask_with(document, json!({ "id": id })).await.ok();
+    let seen = &reply["order"];
+    assert_eq!((&seen["status"], &seen["fulfillmentStatus"]), (&json!("CANCELLED"), &json!("FULFILLED")));
+    assert_eq!(seen["financialStatus"], "REFUNDED");
+    assert_eq!(seen["canceledAt"], "2010-12-01T14:30:00Z");
+    assert_eq!(seen["totalPrice"], json!({ "amount": "3.80", "currencyCode": "GBP" }));
+    assert_eq!(seen["refundableAmount"], json!({ "amount": "0.00" }));
+    let refund = json!({ "status": "SUCCEEDED", "totalRefunded": { "amount": "3.80" }, "refundLineItems": [
+        { "quantity": 1, "subtotal": { "amount": "2.10" } }, { "quantity": 2, "subtotal": { "amount": "1.70" } },
+    ] });
+    assert_eq!(seen["refunds"], json!([refund]));
+    let sent = json!([
+        { "quantity": 1, "lineItem": { "title": "Hand Warmer Red Polka Dot" } },
+        { "quantity": 2, "lineItem": { "title": "Charlotte Bag Suki Design" } },
+    ]);
+    let expected = json!([{ "status": "SUCCESS", "fulfillmentLineItems": { "nodes": sent } }]);
+    assert_eq!(seen["fulfillments"], expected);
+    assert_eq!(seen["transactions"][0]["gateway"], "manual");
+    assert_eq!(seen["timeline"]["nodes"][0]["kind"], "order.imported");
+    assert_eq!(seen["timeline"]["nodes"][0]["details"]["imported_as"], "#C536543");
 }
 
 both!(stock_stays_where_it_is);
@@ -310,14 +348,20 @@ async fn an_order_keeps_its_number_where_it_is_free(database: Database) {
         let numbers = all(&app).await.into_iter();
         numbers.map(|stored| (stored.order.imported_as.unwrap(), stored.order.number)).collect::<Vec<_>>()
     };
-    let expected = [("#1500", 1500), ("#A-7", 20_001), ("1500", 20_002), ("#1499", 1499), ("#20000", 20_000)];
-    let mut expected: Vec<_> = expected.map(|(name, number)| (name.to_owned(), number)).into();
-    expected.push(("#123456789012".to_owned(), 20_003));
+    // Those without a number of their own wait until all others have theirs.
+    let mut expected = vec![
+        ("#1500".to_owned(), 1500),
+        ("#1499".to_owned(), 1499),
+        ("#20000".to_owned(), 20_000),
+        ("#A-7".to_owned(), 20_001),
+        ("1500".to_owned(), 20_002),
+        ("#123456789012".to_owned(), 20_003),
+    ];
     assert_eq!(numbers().await, expected);
 
     // Later ones go on from the highest, and older ones find their place.
-    import(&app, &file(&[&mug("#B-1"), &mug("#30"), &mug("#20003")])).await;
-    for (name, number) in [("#B-1", 20_004), ("#30", 30), ("#20003", 20_005)] {
+    import(&app, &file(&[&mug("#B-1"), &mug("#30"), &mug("#20003"), &mug("#20005")])).await;
+    for (name, number) in [("#30", 30), ("#20005", 20_005), ("#B-1", 20_006), ("#20003", 20_007)] {
         expected.push((name.to_owned(), number));
     }
     assert_eq!(numbers().await, expected);

@@ -5,17 +5,18 @@ use std::collections::HashMap;
 use crate::db::types::Json;
 use crate::domain::catalog::DEFAULT_VARIANT_TITLE;
 use crate::domain::event::{Event, OrderImportedEvent};
+use crate::domain::fulfillment::{FulfilledLine, FulfillmentState, RefundedLine};
 use crate::domain::ids::{CustomerId, FulfillmentId, OrderId, OrderLineId, PaymentId, RefundId};
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
 use crate::domain::quote::{Allocation, DeliveryOption, QuotedDelivery, TaxLine};
 use crate::domain::rounding::spread;
 use crate::domain::time::Timestamp;
-use crate::repositories::order_import::{
-    PastFulfillment, PastFulfillmentLine, PastOrders, PastRefund, PastRefundLine, SoldVariant,
-};
+use crate::repositories::fulfillments::Fulfillment;
+use crate::repositories::order_import::{PastOrders, SoldVariant};
 use crate::repositories::orders::{Order, OrderLine};
 use crate::repositories::payments::Payment;
+use crate::repositories::refunds::Refund;
 use crate::services::Shop;
 use crate::services::order_csv::{FinancialStatus, FulfillmentStatus, LineRecord, OrderRecord, TaxRecord};
 
@@ -314,14 +315,14 @@ fn payments(record: &OrderRecord, order_id: OrderId, refund_id: Option<RefundId>
 }
 
 /// What was given back. Of which lines is known only when it was everything.
-fn refund(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Option<PastRefund> {
+fn refund(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Option<Refund> {
     let line = |line: &OrderLine| {
         let tax = if record.totals.taxes_included == Some(false) { line.tax_total } else { 0 };
         let amount = line.total().saturating_add(tax);
-        PastRefundLine { line_id: line.id, quantity: line.quantity, amount, restocked: Vec::new() }
+        RefundedLine { line_id: line.id, quantity: line.quantity, amount, restocked: Vec::new() }
     };
     let whole = if is_refunded_whole(record) { lines } else { &[] };
-    (record.refunded > 0).then(|| PastRefund {
+    (record.refunded > 0).then(|| Refund {
         id: RefundId::generate(),
         order_id,
         amount: record.refunded,
@@ -332,20 +333,19 @@ fn refund(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Optio
 }
 
 /// What was sent, in one.
-fn fulfillment(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Option<PastFulfillment> {
+fn fulfillment(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Option<Fulfillment> {
     let sent = lines.iter().filter(|line| line.fulfilled_quantity > 0);
-    let lines: Vec<PastFulfillmentLine> = sent
-        .map(|line| PastFulfillmentLine {
-            line_id: line.id,
-            quantity: line.fulfilled_quantity,
-            taken: Vec::new(),
-        })
+    let lines: Vec<FulfilledLine> = sent
+        .map(|line| FulfilledLine { line_id: line.id, quantity: line.fulfilled_quantity, taken: Vec::new() })
         .collect();
     let at = record.fulfilled_at.or(record.paid_at).unwrap_or(record.placed_at);
-    (!lines.is_empty()).then(|| PastFulfillment {
+    (!lines.is_empty()).then(|| Fulfillment {
         id: FulfillmentId::generate(),
         order_id,
-        status: "success",
+        status: FulfillmentState::Success,
+        tracking_company: None,
+        tracking_number: None,
+        tracking_url: None,
         lines: Json(lines),
         created_at: at,
         updated_at: at,

@@ -176,7 +176,7 @@ async fn staff_see_what_became_of_an_order(database: Database) {
     assert_eq!(seen["canceledAt"], "2010-12-01T14:30:00Z");
     assert_eq!(seen["totalPrice"], json!({ "amount": "3.80", "currencyCode": "GBP" }));
     assert_eq!(seen["refundableAmount"], json!({ "amount": "0.00" }));
-    let refund = json!({ "status": "SUCCEEDED", "totalRefunded": { "amount": "3.80" }, "refundLineItems": [
+    let refund = json!({ "status": "SUCCESS", "totalRefunded": { "amount": "3.80" }, "refundLineItems": [
         { "quantity": 1, "subtotal": { "amount": "2.10" } }, { "quantity": 2, "subtotal": { "amount": "1.70" } },
     ] });
     assert_eq!(seen["refunds"], json!([refund]));

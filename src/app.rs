@@ -8,9 +8,10 @@ use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::graphql::{self, Schema};
+use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::services::{
-    Catalog, Collections, Discounts, Inventory, OrderImport, Orders, Pricing, ProductExport, ProductImport,
-    Products, Services, Shipping, Shop, Taxes, Variants,
+    Catalog, Checkout, Collections, Discounts, Inventory, OrderImport, Orders, Payments, Pricing,
+    ProductExport, ProductImport, Products, Services, Shipping, Shop, Taxes, Variants,
 };
 
 /// A shop that is ready to serve.
@@ -29,6 +30,8 @@ pub struct App {
     pub order_import: OrderImport,
     /// Its schema.
     pub schema: Schema,
+    /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
+    pub test_payments: Option<Arc<TestProvider>>,
     /// Who may do what.
     pub tokens: Tokens,
     /// The time.
@@ -44,6 +47,9 @@ pub enum StartError {
     /// There is no admin token.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// A payment provider can't be made.
+    #[error("payments can't be taken: {0}")]
+    Payments(#[from] ProviderError),
 }
 
 /// What tests put in place of the real thing.
@@ -80,12 +86,16 @@ impl App {
         }
         let op = OpContext::system(Arc::clone(&parts.clock));
         let shop = Arc::new(Shop::load_or_make(&db, &op, &config.shop).await?);
+        let (providers, test_payments) = payment_providers(&config)?;
+        let payments = Arc::new(Payments::new(db.clone(), providers, config.payment_timeout));
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
             inventory: Inventory::new(db.clone()),
+            checkout: Checkout::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments)),
+            payments,
             orders: Orders::new(db.clone(), Arc::clone(&shop)),
             pricing: Pricing::new(Arc::clone(&shop)),
             discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
@@ -101,6 +111,7 @@ impl App {
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
             order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
+            test_payments,
             services,
             tokens,
             clock: parts.clock,
@@ -114,4 +125,22 @@ impl App {
     pub fn system(&self) -> OpContext {
         OpContext::system(Arc::clone(&self.clock))
     }
+}
+
+/// The payment providers that a shop has switched on.
+fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvider>>), ProviderError> {
+    let (mut providers, mut test) = (Providers::new(), None);
+    for name in &config.payment_providers {
+        match *name {
+            Manual::NAME => providers = providers.with(Arc::new(Manual)),
+            TestProvider::NAME => {
+                let provider = Arc::new(TestProvider::new()?);
+                test = Some(Arc::clone(&provider));
+                providers = providers.with(provider);
+            }
+            // The settings name none but these.
+            _ => {}
+        }
+    }
+    Ok((providers, test))
 }

@@ -4,12 +4,14 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
 use crate::db::{Backend, DbConfig};
 use crate::domain::codes::COUNTRIES;
 use crate::domain::money::Currency;
+use crate::services::payments::{self, PROVIDERS};
 use crate::services::shop::NewShop;
 
 /// All settings, valid.
@@ -29,8 +31,12 @@ pub struct Config {
     pub cors: CorsOrigins,
     /// `BODY_LIMIT`: the largest request body, in bytes.
     pub body_limit: usize,
-    /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`: what a shop is made with at first start.
+    /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`, `SHOP_TAXES_INCLUDED`: what a shop is made with at first start.
     pub shop: NewShop,
+    /// `PAYMENT_PROVIDERS`: the names of those that payments are taken by.
+    pub payment_providers: Vec<&'static str>,
+    /// `PAYMENT_TIMEOUT_MS`: how long one of them may take to answer.
+    pub payment_timeout: Duration,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
@@ -168,6 +174,24 @@ impl Config {
                 .map(|(code, _)| (*code).to_owned())
                 .ok_or("must be a two-letter country code such as GB".into())
         });
+        // The test provider gives goods away.
+        let usual_providers = match environment {
+            Environment::Development => PROVIDERS.to_vec(),
+            Environment::Production => PROVIDERS.iter().copied().filter(|name| *name != "test").collect(),
+        };
+        let payment_providers =
+            problems.parse("PAYMENT_PROVIDERS", get("PAYMENT_PROVIDERS"), usual_providers, payment_providers);
+        let payment_timeout =
+            problems.parse("PAYMENT_TIMEOUT_MS", get("PAYMENT_TIMEOUT_MS"), payments::TIMEOUT, |text| {
+                let millis = text.parse().ok().filter(|millis| (1..=10_000).contains(millis));
+                millis
+                    .map(Duration::from_millis)
+                    .ok_or("must be a number of milliseconds from 1 to 10000".into())
+            });
+        let taxes_included =
+            problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {
+                text.parse().map_err(|_| "must be true or false".to_owned())
+            });
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,
             Environment::Production => LogFormat::Json,
@@ -199,7 +223,10 @@ impl Config {
                         .unwrap_or("Mercato".to_owned()),
                     currency,
                     country,
+                    taxes_included,
                 },
+                payment_providers,
+                payment_timeout,
                 log_format,
                 log_filter,
             }),
@@ -253,6 +280,17 @@ impl Problems {
     ) -> Option<T> {
         self.parse(name, value, None, |text| parse(text).map(Some))
     }
+}
+
+fn payment_providers(text: &str) -> Result<Vec<&'static str>, String> {
+    let known = |name: &str| {
+        PROVIDERS
+            .iter()
+            .copied()
+            .find(|known| *known == name.trim())
+            .ok_or_else(|| format!("must be names separated by commas, out of {}", PROVIDERS.join(", ")))
+    };
+    text.split(',').map(known).collect()
 }
 
 fn cors_origins(text: &str) -> Result<CorsOrigins, String> {
@@ -322,6 +360,17 @@ mod tests {
         ] {
             assert!(error.contains(name), "{name} is missing in: {error}");
         }
+    }
+
+    #[test]
+    fn the_test_provider_is_off_in_production_unless_it_is_switched_on() {
+        assert_eq!(read(&[]).unwrap().payment_providers, ["manual", "test"]);
+        let production = [("MERCATO_ENV", "production"), ("ADMIN_TOKEN", &*"x".repeat(32))];
+        assert_eq!(read(&production).unwrap().payment_providers, ["manual"]);
+        let switched_on = [production.as_slice(), &[("PAYMENT_PROVIDERS", "test")]].concat();
+        assert_eq!(read(&switched_on).unwrap().payment_providers, ["test"]);
+        assert!(read(&[("PAYMENT_PROVIDERS", "manual,gold")]).is_err());
+        assert!(read(&[("PAYMENT_TIMEOUT_MS", "0")]).is_err());
     }
 
     #[test]

@@ -6,8 +6,10 @@
 mod address;
 mod attribute;
 mod catalog;
+mod checkout;
 mod codes;
 mod connection;
+mod discount;
 mod errors;
 mod guard;
 mod in_context;
@@ -17,7 +19,9 @@ mod node;
 mod order;
 mod request;
 mod scalars;
+mod shipping;
 mod shop;
+mod tax;
 
 pub use errors::{error_response, request_error};
 pub use in_context::{locale, operation};
@@ -46,17 +50,23 @@ pub struct QueryRoot(
     shop::ShopQuery,
     catalog::CatalogQuery,
     inventory::InventoryQuery,
+    discount::DiscountQuery,
+    tax::TaxQuery,
+    shipping::ShippingQuery,
     order::OrderQuery,
 );
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
-#[graphql(visible = "guard::writes_anything")]
 pub struct Mutation(
     catalog::ProductMutation,
     catalog::VariantMutation,
     catalog::CollectionMutation,
     inventory::InventoryMutation,
+    checkout::CheckoutMutation,
+    discount::DiscountMutation,
+    tax::TaxMutation,
+    shipping::ShippingMutation,
 );
 
 /// The schema over services.

@@ -1,13 +1,14 @@
 //! The HTTP server: routes and what stands around them.
 //!
 //! `/graphql` and the Storefront path `/api/:version/graphql.json` are the same endpoint; `/graphiql` explores it; `/health`
-//! tells whether it works. `cli` and tests start it; it decides nothing about any area.
+//! tells whether it works; payment providers tell theirs at `/payments/:provider/webhook`. `cli` and tests start it; it decides nothing about any area.
 
 mod demo;
 mod documents;
 mod graphiql;
 mod graphql;
 mod health;
+mod payments;
 mod respond;
 
 use std::sync::Arc;
@@ -48,6 +49,7 @@ fn routes(app: Arc<App>) -> impl Endpoint<Output = Response> {
     Route::new()
         .at("/graphql", Arc::clone(&graphql))
         .at("/api/:version/graphql.json", graphql)
+        .at("/payments/:provider/webhook", poem::post(payments::endpoint(Arc::clone(&app))))
         .at("/health", health::endpoint(app))
         .nest("/graphiql", graphiql::routes())
         .nest("/demo", demo::routes())

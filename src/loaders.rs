@@ -13,16 +13,24 @@ use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError, Statements};
-use crate::domain::ids::{CollectionId, CustomerId, ImageId, LocationId, OrderId, ProductId, VariantId};
+use crate::domain::ids::{
+    CollectionId, CustomerId, DiscountId, ImageId, LocationId, OrderId, ProductId, ShippingRateId,
+    ShippingZoneId, TaxRateId, VariantId,
+};
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
-use crate::repositories::{Visibility, collections, images, inventory, locations, products, variants};
+use crate::repositories::{
+    Visibility, collections, discounts, images, inventory, locations, products, shipping, tax_rates, variants,
+};
 
 pub use crate::repositories::collections::Collection;
+pub use crate::repositories::discounts::Discount;
 pub use crate::repositories::images::Image;
 pub use crate::repositories::inventory::InventoryLevel;
 pub use crate::repositories::locations::Location;
 pub use crate::repositories::products::{CollectionPage, Product, ProductSort};
+pub use crate::repositories::shipping::{ShippingRate, ShippingZone};
+pub use crate::repositories::tax_rates::TaxRate;
 pub use crate::repositories::variants::Variant;
 use edge::Edge;
 pub use edge::{LoadError, Loaded};
@@ -63,6 +71,16 @@ pub struct Loaders {
     pub products_of_collection: Edge<(CollectionId, CollectionPage), Option<Arc<ProductPage>>>,
     /// Locations, by id.
     pub locations: Edge<LocationId, Option<Arc<Location>>>,
+    /// Discounts, by id.
+    pub discounts: Edge<DiscountId, Option<Arc<Discount>>>,
+    /// Tax rates, by id.
+    pub tax_rates: Edge<TaxRateId, Option<Arc<TaxRate>>>,
+    /// Shipping zones, by id.
+    pub shipping_zones: Edge<ShippingZoneId, Option<Arc<ShippingZone>>>,
+    /// Shipping rates, by id.
+    pub shipping_rates: Edge<ShippingRateId, Option<Arc<ShippingRate>>>,
+    /// A shipping zone's rates, in order.
+    pub rates_of_zone: Edge<ShippingZoneId, Arc<[Arc<ShippingRate>]>>,
     /// Orders the actor may see, by id.
     pub orders: Edge<OrderId, Option<Arc<Order>>>,
     /// A page of a customer's orders, for those who may see them.
@@ -155,6 +173,22 @@ impl Loaders {
             products_of_collection: Edge::new(turns, &source, products_of_collections),
             locations: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(locations::by_ids(&mut source.conn().await?, &ids).await?, |location| location.id))
+            }),
+            discounts: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(discounts::by_ids(&mut source.conn().await?, &ids).await?, |discount| discount.id))
+            }),
+            tax_rates: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(tax_rates::by_ids(&mut source.conn().await?, &ids).await?, |rate| rate.id))
+            }),
+            shipping_zones: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(shipping::zones_by_ids(&mut source.conn().await?, &ids).await?, |zone| zone.id))
+            }),
+            shipping_rates: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(shipping::rates_by_ids(&mut source.conn().await?, &ids).await?, |rate| rate.id))
+            }),
+            rates_of_zone: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = shipping::rates_of_zones(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|rate| (rate.zone_id, Arc::new(rate)))))
             }),
             orders: Edge::new(turns, &source, orders::by_ids),
             orders_of_customer: Edge::new(turns, &source, orders::of_customers),

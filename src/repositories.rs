@@ -3,6 +3,7 @@
 //!
 //! Loaders and services call them. They never open a transaction, take a pool, check a permission or append an event.
 
+pub mod carts;
 pub mod collections;
 mod conditions;
 pub mod discounts;

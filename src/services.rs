@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod catalog;
+pub mod checkout;
 mod csv_table;
 pub mod demo;
 pub mod discounts;
@@ -14,6 +15,7 @@ pub mod inventory;
 pub mod order_csv;
 pub mod order_import;
 pub mod orders;
+pub mod payments;
 pub mod pricing;
 pub mod product_csv;
 pub mod product_export;
@@ -25,10 +27,12 @@ pub mod taxes;
 mod validate;
 
 pub use catalog::{Catalog, Collections, Products, Variants};
+pub use checkout::Checkout;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use order_import::OrderImport;
 pub use orders::Orders;
+pub use payments::Payments;
 pub use pricing::Pricing;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
@@ -48,6 +52,10 @@ pub struct Services {
     pub collections: Collections,
     /// Stock and locations.
     pub inventory: Inventory,
+    /// Placing orders.
+    pub checkout: Checkout,
+    /// Having them paid for.
+    pub payments: std::sync::Arc<Payments>,
     /// Orders once they are placed.
     pub orders: Orders,
     /// What baskets cost.

@@ -1,8 +1,9 @@
 //! Moments, to the microsecond: as fine as both databases keep them, so that what is written reads back equal.
 
 use std::fmt;
+use std::time::Duration;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// A moment in UTC.
@@ -24,6 +25,20 @@ impl Timestamp {
     #[must_use]
     pub fn from_micros(micros: i64) -> Option<Self> {
         DateTime::from_timestamp_micros(micros).map(Self)
+    }
+
+    /// The moment so much later, or the last that a calendar holds.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+        Self(self.0.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC))
+    }
+
+    /// The moment so much earlier, or the first that a calendar holds.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+        Self(self.0.checked_sub_signed(by).unwrap_or(DateTime::<Utc>::MIN_UTC))
     }
 
     /// The moment as chrono has it.

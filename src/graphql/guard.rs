@@ -37,5 +37,4 @@ shown_to! {
     // Types that the payloads of writes hold, too.
     sees_stock: ReadInventory | WriteInventory;
     sees_locations: ReadInventory | WriteInventory | ManageSettings;
-    writes_anything: WriteProducts | WriteInventory | WriteOrders | ManageSettings;
 }

@@ -3,12 +3,18 @@
 use async_graphql::{Context, ID, Interface, Object};
 
 use super::catalog::{Collection, MediaImage, Product, ProductOption, ProductOptionValue, ProductVariant};
+use super::discount::Discount;
 use super::inventory::Location;
 use super::order::Order;
 use super::request::RequestContext;
 use super::scalars::{parse_gid, split_gid};
+use super::shipping::{ShippingRate, ShippingZone};
 use super::shop::Shop;
-use crate::domain::ids::{CollectionId, Id, ImageId, LocationId, OrderId, ProductId, ShopId, VariantId};
+use super::tax::TaxRate;
+use crate::domain::ids::{
+    CollectionId, DiscountId, Id, ImageId, LocationId, OrderId, ProductId, ShippingRateId, ShippingZoneId,
+    ShopId, TaxRateId, VariantId,
+};
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::error::Error;
 
@@ -34,6 +40,14 @@ pub enum Node {
     Order(Order),
     /// The shop.
     Shop(Shop),
+    /// A discount.
+    Discount(Discount),
+    /// A tax rate.
+    TaxRate(TaxRate),
+    /// A shipping zone.
+    ShippingZone(ShippingZone),
+    /// A shipping rate.
+    ShippingRate(ShippingRate),
 }
 
 /// Reads of anything.
@@ -80,6 +94,10 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
         LocationId::TYPE => Location::find(ctx, parse_gid(id)?).await?.map(Node::Location),
         OrderId::TYPE => Order::find(ctx, parse_gid(id)?).await?.map(Node::Order),
         ShopId::TYPE => (ctx.shop().id == parse_gid(id)?).then_some(Node::Shop(Shop)),
+        DiscountId::TYPE => Discount::find(ctx, parse_gid(id)?).await?.map(Node::Discount),
+        TaxRateId::TYPE => TaxRate::find(ctx, parse_gid(id)?).await?.map(Node::TaxRate),
+        ShippingZoneId::TYPE => ShippingZone::find(ctx, parse_gid(id)?).await?.map(Node::ShippingZone),
+        ShippingRateId::TYPE => ShippingRate::find(ctx, parse_gid(id)?).await?.map(Node::ShippingRate),
         ProductOption::TYPE => ProductOption::find(ctx, id).await?.map(Node::ProductOption),
         ProductOptionValue::TYPE => ProductOptionValue::find(ctx, id).await?.map(Node::ProductOptionValue),
         _ => None,

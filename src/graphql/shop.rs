@@ -1,6 +1,6 @@
 //! The shop, and money as the dialect has it.
 
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, Object, Result, SimpleObject};
 
 use super::codes::{CountryCode, CurrencyCode};
 use super::request::RequestContext;
@@ -71,8 +71,8 @@ impl Shop {
     }
 
     /// The countries the shop sends to.
-    async fn ships_to_countries(&self, ctx: &Context<'_>) -> Vec<CountryCode> {
-        CountryCode::parse(&ctx.shop().country).into_iter().collect()
+    async fn ships_to_countries(&self, ctx: &Context<'_>) -> Result<Vec<CountryCode>> {
+        Ok(ctx.services().shipping.countries(ctx.op()).await?.into_iter().map(CountryCode).collect())
     }
 }
 

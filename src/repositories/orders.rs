@@ -131,6 +131,17 @@ pub struct OrderLine {
     pub refunded_quantity: i64,
 }
 
+impl Order {
+    /// Whose uses of discounts it counts among: its customer's, or those of a guest's e-mail address.
+    #[must_use]
+    pub fn customer_key(&self) -> String {
+        match (self.customer_id, &self.email) {
+            (Some(customer), _) => customer.uuid().to_string(),
+            (None, email) => email.clone().unwrap_or_default(),
+        }
+    }
+}
+
 impl OrderLine {
     /// Its pieces, counted.
     #[must_use]
@@ -274,4 +285,15 @@ pub async fn due(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<Orde
             .limit(limit)
             .select(Order::as_select())
     )
+}
+
+/// Notes that nothing is reserved for an order any more.
+pub async fn clear_reserved(conn: &mut Conn, id: OrderId) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::update(order_lines::table.filter(order_lines::order_id.eq(id)))
+            .set(order_lines::reserved.eq(Json(Vec::<Pieces>::new())))
+            .execute(c)
+            .await
+    })?;
+    Ok(())
 }

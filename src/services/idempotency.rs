@@ -2,6 +2,8 @@
 //!
 //! Services that move stock, money or orders call it inside the transaction of the effect.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -9,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{DbError, Tx};
+use crate::domain::ids::Id;
 use crate::error::{Error, UserErrorCode};
 use crate::repositories::idempotency::{self, IdempotencyKey};
 
@@ -20,6 +23,8 @@ pub struct Once<'a> {
     key: &'a str,
     operation: &'static str,
     input_hash: String,
+    /// Among whose keys it is, where that is not the actor's.
+    scope: Option<String>,
 }
 
 impl<'a> Once<'a> {
@@ -39,7 +44,24 @@ impl<'a> Once<'a> {
         }
         let input = serde_json::to_vec(input).map_err(DbError::corrupt)?;
         let input_hash = Sha256::digest(&input).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Some(Self { key, operation, input_hash }))
+        Ok(Some(Self { key, operation, input_hash, scope: None }))
+    }
+
+    /// The key is one among those of `scope`, such as a cart, and not of the actor: guests all have one name, and two of them may
+    /// use the same key.
+    #[must_use]
+    pub fn within(self, scope: String) -> Self {
+        Self { scope: Some(scope), ..self }
+    }
+
+    /// Among whose keys it is.
+    fn scope<'s>(&'s self, op: &'s OpContext) -> Cow<'s, str> {
+        match (&self.scope, op.actor.customer()) {
+            (Some(scope), _) => Cow::Borrowed(scope),
+            // The log calls all customers the same.
+            (None, Some(customer)) => Cow::Owned(format!("customer:{}", customer.uuid())),
+            (None, None) => Cow::Borrowed(op.actor.name()),
+        }
     }
 
     /// The answer that was given before.
@@ -47,7 +69,7 @@ impl<'a> Once<'a> {
     /// # Errors
     /// [`Error::Conflict`] when the key came with another mutation or another input.
     pub async fn answer<T: DeserializeOwned>(&self, tx: &mut Tx, op: &OpContext) -> Result<Option<T>, Error> {
-        let Some(known) = idempotency::find(tx.conn(), op.actor.name(), self.key).await? else {
+        let Some(known) = idempotency::find(tx.conn(), &self.scope(op), self.key).await? else {
             return Ok(None);
         };
         if known.operation != self.operation || known.input_hash != self.input_hash {
@@ -66,7 +88,7 @@ impl<'a> Once<'a> {
     /// [`DbError::Clash`] in that case, or the error of the insert.
     pub async fn keep(&self, tx: &mut Tx, op: &OpContext, answer: &impl Serialize) -> Result<(), Error> {
         let row = IdempotencyKey {
-            actor: op.actor.name().to_owned(),
+            actor: self.scope(op).into_owned(),
             key: self.key.to_owned(),
             operation: self.operation.to_owned(),
             input_hash: self.input_hash.clone(),

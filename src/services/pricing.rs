@@ -24,10 +24,11 @@ use crate::integrations::shipping::ShippingStrategies;
 use crate::repositories::discounts::{self, Discount};
 use crate::repositories::inventory::{self, InventoryLevel};
 use crate::repositories::products::Product;
-use crate::repositories::shipping::{self, ShippingRate, ShippingZone};
+use crate::repositories::shipping;
 use crate::repositories::variants::{self, Variant};
 use crate::repositories::{collections, locations, tax_rates};
 use crate::services::Shop;
+use crate::services::shipping::zone_of;
 
 /// Prices baskets.
 pub struct Pricing {
@@ -390,18 +391,4 @@ impl Offers {
         let applied = self.usable().zip(fates).filter(|(_, fate)| **fate == Fate::Applied);
         applied.filter(|(row, _)| row.is_counted()).map(|(row, _)| row.id).collect()
     }
-}
-
-/// The zone of a country with its rates: the first that names it, or else the first that is everywhere else.
-fn zone_of<'a>(
-    zones: &'a [(ShippingZone, Option<ShippingRate>)],
-    country: &str,
-) -> Option<(&'a ShippingZone, Vec<&'a ShippingRate>)> {
-    let names = |zone: &ShippingZone| zone.countries.0.iter().any(|known| known == country);
-    let (zone, _) = zones
-        .iter()
-        .find(|(zone, _)| names(zone))
-        .or_else(|| zones.iter().find(|(zone, _)| zone.countries.0.is_empty()))?;
-    let rates = zones.iter().filter(|(other, _)| other.id == zone.id).filter_map(|(_, rate)| rate.as_ref());
-    Some((zone, rates.collect()))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, OnConstraint, Tx, retrying};
+use crate::domain::codes::COUNTRIES;
 use crate::domain::event::{Event, ShippingRateEvent, ShippingZoneEvent};
 use crate::domain::ids::{ShippingRateId, ShippingZoneId};
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -90,6 +91,18 @@ impl Shipping {
     ) -> Result<Page<ShippingZone>, Error> {
         op.authorize(Permission::ManageSettings)?;
         Ok(shipping::page(&mut self.db.read(&op.statements).await?, request).await?)
+    }
+
+    /// The countries that something can be sent to.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn countries(&self, op: &OpContext) -> Result<Vec<&'static str>, Error> {
+        let zones = shipping::all(&mut self.db.read(&op.statements).await?).await?;
+        let is_served = |country: &&str| {
+            zone_of(&zones, country).is_some_and(|(_, rates)| rates.iter().any(|rate| rate.is_active))
+        };
+        Ok(COUNTRIES.iter().map(|(code, _)| *code).filter(is_served).collect())
     }
 
     /// Makes a zone, without rates.
@@ -432,4 +445,18 @@ fn zone_event(zone: &ShippingZone) -> ShippingZoneEvent {
 
 fn rate_event(rate: &ShippingRate) -> ShippingRateEvent {
     ShippingRateEvent { shipping_rate_id: rate.id, shipping_zone_id: rate.zone_id, name: rate.name.clone() }
+}
+
+/// The zone of a country with its rates: the first that names it, or else the first that is everywhere else.
+pub(super) fn zone_of<'a>(
+    zones: &'a [(ShippingZone, Option<ShippingRate>)],
+    country: &str,
+) -> Option<(&'a ShippingZone, Vec<&'a ShippingRate>)> {
+    let names = |zone: &ShippingZone| zone.countries.0.iter().any(|known| known == country);
+    let (zone, _) = zones
+        .iter()
+        .find(|(zone, _)| names(zone))
+        .or_else(|| zones.iter().find(|(zone, _)| zone.countries.0.is_empty()))?;
+    let rates = zones.iter().filter(|(other, _)| other.id == zone.id).filter_map(|(_, rate)| rate.as_ref());
+    Some((zone, rates.collect()))
 }

@@ -39,6 +39,8 @@ pub struct NewShop {
     pub currency: Currency,
     /// ISO 3166-1 alpha-2.
     pub country: String,
+    /// Whether prices contain the taxes.
+    pub taxes_included: bool,
 }
 
 impl Shop {
@@ -59,7 +61,7 @@ impl Shop {
             country: new.country.clone(),
             created_at: op.now(),
             updated_at: op.now(),
-            taxes_included: true,
+            taxes_included: new.taxes_included,
         };
         let mut tx = db.begin(&op.statements).await?;
         if shops::insert(tx.conn(), &row).await? {

@@ -11,6 +11,8 @@ use crate::schema::{Introspected, name};
 use crate::support::{Client, Reply, TestApp, both};
 
 mod catalog;
+mod checkout;
+mod pricing;
 mod services;
 
 /// The tables of one area of the shop.
@@ -28,7 +30,7 @@ struct Area {
 type Guarded = (&'static str, Permission, &'static str);
 
 /// Every area of the shop.
-const AREAS: &[Area] = &[catalog::AREA];
+const AREAS: &[Area] = &[catalog::AREA, checkout::AREA, pricing::AREA];
 
 fn public() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     AREAS.iter().flat_map(|area| area.public)

@@ -8,19 +8,25 @@ use std::sync::Arc;
 use mercato::app::App;
 use mercato::auth::Actor;
 use mercato::context::OpContext;
-use mercato::domain::ids::{CollectionId, CustomerId, LocationId, ProductId};
+use mercato::domain::ids::{
+    CollectionId, CustomerId, DiscountId, LocationId, ProductId, RefundId, ShippingRateId, ShippingZoneId,
+    TaxRateId,
+};
 use mercato::domain::page::PageRequest;
 use mercato::domain::permission::Permission::{
     self, ManageSettings, ReadInventory, ReadProducts, WriteInventory, WriteOrders, WriteProducts,
 };
 use mercato::error::{Error, ErrorCode};
 use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, ProductPatch, VariantStrategy};
+use mercato::services::discounts::DiscountPatch;
 use mercato::services::inventory::LocationPatch;
 use mercato::services::product_export::ExportError;
 use mercato::services::product_import::ImportError;
+use mercato::services::shipping::{RatePatch, ZonePatch};
+use mercato::services::taxes::TaxRatePatch;
 
 use super::differences;
-use crate::support::{TestApp, both};
+use crate::support::{TestApp, blank_order, both};
 
 /// Methods that want permissions, by file and name.
 const GATED: &[(&str, &[Permission])] = &[
@@ -40,6 +46,25 @@ const GATED: &[(&str, &[Permission])] = &[
     ("inventory.locations", &[ReadInventory]),
     ("inventory.create_location", &[ManageSettings]),
     ("inventory.update_location", &[ManageSettings]),
+    ("discounts.page", &[ManageSettings]),
+    ("discounts.create", &[ManageSettings]),
+    ("discounts.update", &[ManageSettings]),
+    ("discounts.delete", &[ManageSettings]),
+    ("taxes.page", &[ManageSettings]),
+    ("taxes.create", &[ManageSettings]),
+    ("taxes.update", &[ManageSettings]),
+    ("taxes.delete", &[ManageSettings]),
+    ("shipping.zones", &[ManageSettings]),
+    ("shipping.create_zone", &[ManageSettings]),
+    ("shipping.update_zone", &[ManageSettings]),
+    ("shipping.delete_zone", &[ManageSettings]),
+    ("shipping.create_rate", &[ManageSettings]),
+    ("shipping.update_rate", &[ManageSettings]),
+    ("shipping.delete_rate", &[ManageSettings]),
+    ("refund.refund", &[WriteOrders]),
+    ("refund.void", &[WriteOrders]),
+    ("due.expire_due", &[WriteOrders]),
+    ("due.check_pending", &[WriteOrders]),
     ("product_import.run", &[WriteProducts, WriteInventory]),
     ("product_export.run", &[ReadProducts]),
     ("order_import.run", &[WriteOrders]),
@@ -47,12 +72,16 @@ const GATED: &[(&str, &[Permission])] = &[
 
 /// Methods that answer anybody, with what that somebody may see.
 const OPEN: &[&str] = &[
+    "checkout.place",
+    "payments.handle_webhook",
     "read.products",
     "read.recommendations",
     "read.tags",
     "read.types",
     "read.collections",
     "read.is_empty",
+    "pricing.price",
+    "shipping.countries",
 ];
 
 /// Calls a method with as little as it takes.
@@ -87,6 +116,41 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         "inventory.update_location" => {
             services.inventory.update_location(op, location, &LocationPatch::default()).await.map(drop)
         }
+        "discounts.page" => services.discounts.page(op, None, &PageRequest::first(1)).await.map(drop),
+        "discounts.create" => services.discounts.create(op, &DiscountPatch::default()).await.map(drop),
+        "discounts.update" => {
+            let id = DiscountId::generate();
+            services.discounts.update(op, id, &DiscountPatch::default()).await.map(drop)
+        }
+        "discounts.delete" => services.discounts.delete(op, DiscountId::generate()).await,
+        "taxes.page" => services.taxes.page(op, &PageRequest::first(1)).await.map(drop),
+        "taxes.create" => services.taxes.create(op, &TaxRatePatch::default()).await.map(drop),
+        "taxes.update" => {
+            services.taxes.update(op, TaxRateId::generate(), &TaxRatePatch::default()).await.map(drop)
+        }
+        "taxes.delete" => services.taxes.delete(op, TaxRateId::generate()).await,
+        "shipping.zones" => services.shipping.zones(op, &PageRequest::first(1)).await.map(drop),
+        "shipping.create_zone" => services.shipping.create_zone(op, &ZonePatch::default()).await.map(drop),
+        "shipping.update_zone" => {
+            let id = ShippingZoneId::generate();
+            services.shipping.update_zone(op, id, &ZonePatch::default()).await.map(drop)
+        }
+        "shipping.delete_zone" => services.shipping.delete_zone(op, ShippingZoneId::generate()).await,
+        "shipping.create_rate" => {
+            let zone = ShippingZoneId::generate();
+            services.shipping.create_rate(op, zone, "express", &RatePatch::default()).await.map(drop)
+        }
+        "shipping.update_rate" => {
+            let id = ShippingRateId::generate();
+            services.shipping.update_rate(op, id, &RatePatch::default()).await.map(drop)
+        }
+        "shipping.delete_rate" => services.shipping.delete_rate(op, ShippingRateId::generate()).await,
+        "refund.refund" => {
+            services.payments.refund(op, &blank_order(op.now()), RefundId::generate(), 1).await.map(drop)
+        }
+        "refund.void" => services.payments.void(op, &blank_order(op.now())).await,
+        "due.expire_due" => services.payments.expire_due(op).await.map(drop),
+        "due.check_pending" => services.payments.check_pending(op).await.map(drop),
         "product_import.run" => match app.import.run(op, Cursor::new("Handle,Title\n"), true, |_| {}).await {
             Err(ImportError::Shop(error)) => Err(error),
             other => other.map(drop).map_err(|error| Error::BadInput(error.to_string())),

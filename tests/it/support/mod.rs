@@ -39,7 +39,9 @@ mod client;
 mod clock;
 mod databases;
 mod log;
+mod orders;
 mod postgres;
+mod prices;
 pub mod scratch;
 mod wire;
 
@@ -49,6 +51,8 @@ use std::sync::Mutex;
 pub use app::TestApp;
 pub use client::{Client, Reply};
 pub use databases::Database;
+pub use orders::{blank_order, keyed, order_id, order_of};
+pub use prices::{Codes, id_of, line};
 pub use wire::request;
 
 /// Makes two tests of an async function of a [`TestApp`] or a [`Database`]: one on SQLite, one on PostgreSQL.

@@ -1,0 +1,271 @@
+//! Writes of shipping zones and rates.
+
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
+
+use super::{ShippingRate, ShippingZone};
+use crate::domain::ids::{ShippingRateId, ShippingZoneId};
+use crate::domain::permission::Permission;
+use crate::graphql::codes::CountryCode;
+use crate::graphql::errors::{UserError, payload};
+use crate::graphql::guard::{Requires, manages_settings};
+use crate::graphql::request::RequestContext;
+use crate::graphql::scalars::{Decimal, gid, parse_gid};
+use crate::services::shipping::{RatePatch, ZonePatch};
+
+/// Writes of shipping zones and rates.
+#[derive(Default)]
+pub struct ShippingMutation;
+
+/// A shipping zone to be made. It begins without rates.
+#[derive(InputObject)]
+pub struct ShippingZoneCreateInput {
+    /// Its name, unique in the shop.
+    name: String,
+    /// Its countries, none of them in another zone; none means everywhere that no other zone names.
+    countries: Vec<CountryCode>,
+    /// How far away its addresses are taken to be where coordinates don't tell, in metres; 50,000 when it is not given.
+    default_distance_metres: Option<i64>,
+}
+
+/// A change of a shipping zone; what is not given stays as it is.
+#[derive(InputObject)]
+pub struct ShippingZoneUpdateInput {
+    /// The zone's global id.
+    id: ID,
+    /// Its name, unique in the shop.
+    name: Option<String>,
+    /// All its countries, in place of those there were.
+    countries: Option<Vec<CountryCode>>,
+    /// How far away its addresses are taken to be where coordinates don't tell, in metres.
+    default_distance_metres: Option<i64>,
+}
+
+/// A shipping rate to be made.
+#[derive(InputObject)]
+pub struct ShippingRateCreateInput {
+    /// The global id of the zone it is of.
+    zone_id: ID,
+    /// The strategy that reckons it: `standard`, `express` or `overnight`.
+    strategy: String,
+    /// What buyers read; the strategy's title when it is not given.
+    name: Option<String>,
+    /// What a kilogram costs, in the currency's main unit; the strategy's usual when it is not given.
+    price_per_kilogram: Option<Decimal>,
+    /// What a kilometre costs, in the currency's main unit; the strategy's usual when it is not given.
+    price_per_kilometre: Option<Decimal>,
+    /// From how many kilograms on it can be chosen.
+    minimum_weight: Option<Decimal>,
+    /// Up to how many kilograms it can be chosen.
+    maximum_weight: Option<Decimal>,
+    /// From which subtotal on it can be chosen, before discounts.
+    minimum_subtotal: Option<Decimal>,
+    /// Up to which subtotal it can be chosen, before discounts.
+    maximum_subtotal: Option<Decimal>,
+    /// From which subtotal on it costs nothing, before discounts.
+    free_from_subtotal: Option<Decimal>,
+    /// Whether buyers can choose it; true when it is not given.
+    is_active: Option<bool>,
+    /// Its place among the zone's rates; the last when it is not given.
+    position: Option<i64>,
+}
+
+/// A change of a shipping rate; what is not given stays as it is.
+#[derive(InputObject)]
+pub struct ShippingRateUpdateInput {
+    /// The rate's global id.
+    id: ID,
+    /// What buyers read.
+    name: Option<String>,
+    /// What a kilogram costs, in the currency's main unit.
+    price_per_kilogram: Option<Decimal>,
+    /// What a kilometre costs, in the currency's main unit.
+    price_per_kilometre: Option<Decimal>,
+    /// From how many kilograms on it can be chosen; null means any weight.
+    minimum_weight: MaybeUndefined<Decimal>,
+    /// Up to how many kilograms it can be chosen; null means any weight.
+    maximum_weight: MaybeUndefined<Decimal>,
+    /// From which subtotal on it can be chosen, before discounts; null means any.
+    minimum_subtotal: MaybeUndefined<Decimal>,
+    /// Up to which subtotal it can be chosen, before discounts; null means any.
+    maximum_subtotal: MaybeUndefined<Decimal>,
+    /// From which subtotal on it costs nothing, before discounts; null means from none.
+    free_from_subtotal: MaybeUndefined<Decimal>,
+    /// Whether buyers can choose it.
+    is_active: Option<bool>,
+    /// Its place among the zone's rates.
+    position: Option<i64>,
+}
+
+/// Defines the payload of a mutation that answers with what it made or changed.
+macro_rules! shipping_payload {
+    ($($name:ident { $(#[$doc:meta])* $field:ident: $of:ty })*) => {$(
+        /// What became of it.
+        #[derive(SimpleObject)]
+        struct $name {
+            $(#[$doc])*
+            $field: Option<$of>,
+            /// What is wrong with the input.
+            user_errors: Vec<UserError>,
+        }
+    )*};
+}
+
+shipping_payload! {
+    ShippingZoneCreatePayload {
+        /// The zone; null if it could not be made.
+        shipping_zone: ShippingZone
+    }
+    ShippingZoneUpdatePayload {
+        /// The zone; null if it could not be changed.
+        shipping_zone: ShippingZone
+    }
+    ShippingZoneDeletePayload {
+        /// The global id of the zone that is gone.
+        deleted_shipping_zone_id: ID
+    }
+    ShippingRateCreatePayload {
+        /// The rate; null if it could not be made.
+        shipping_rate: ShippingRate
+    }
+    ShippingRateUpdatePayload {
+        /// The rate; null if it could not be changed.
+        shipping_rate: ShippingRate
+    }
+    ShippingRateDeletePayload {
+        /// The global id of the rate that is gone.
+        deleted_shipping_rate_id: ID
+    }
+}
+
+fn codes(countries: Vec<CountryCode>) -> Vec<String> {
+    countries.into_iter().map(|code| code.0.to_owned()).collect()
+}
+
+fn text(number: Option<Decimal>) -> Option<String> {
+    number.map(|number| number.0)
+}
+
+fn text_or_null(number: MaybeUndefined<Decimal>) -> Option<Option<String>> {
+    number.map_value(|number| number.0).into()
+}
+
+impl From<ShippingRateCreateInput> for RatePatch {
+    fn from(input: ShippingRateCreateInput) -> Self {
+        Self {
+            name: input.name,
+            per_kilogram: text(input.price_per_kilogram),
+            per_kilometre: text(input.price_per_kilometre),
+            min_weight: text(input.minimum_weight).map(Some),
+            max_weight: text(input.maximum_weight).map(Some),
+            min_subtotal: text(input.minimum_subtotal).map(Some),
+            max_subtotal: text(input.maximum_subtotal).map(Some),
+            free_from_subtotal: text(input.free_from_subtotal).map(Some),
+            is_active: input.is_active,
+            position: input.position,
+        }
+    }
+}
+
+impl From<ShippingRateUpdateInput> for RatePatch {
+    fn from(input: ShippingRateUpdateInput) -> Self {
+        Self {
+            name: input.name,
+            per_kilogram: text(input.price_per_kilogram),
+            per_kilometre: text(input.price_per_kilometre),
+            min_weight: text_or_null(input.minimum_weight),
+            max_weight: text_or_null(input.maximum_weight),
+            min_subtotal: text_or_null(input.minimum_subtotal),
+            max_subtotal: text_or_null(input.maximum_subtotal),
+            free_from_subtotal: text_or_null(input.free_from_subtotal),
+            is_active: input.is_active,
+            position: input.position,
+        }
+    }
+}
+
+#[Object]
+impl ShippingMutation {
+    /// Makes a shipping zone.
+    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    async fn shipping_zone_create(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The zone.")] zone: ShippingZoneCreateInput,
+    ) -> Result<ShippingZoneCreatePayload> {
+        let new = ZonePatch {
+            name: Some(zone.name),
+            countries: Some(codes(zone.countries)),
+            default_distance_metres: zone.default_distance_metres,
+        };
+        let (made, user_errors) = payload(ctx.services().shipping.create_zone(ctx.op(), &new).await)?;
+        Ok(ShippingZoneCreatePayload { shipping_zone: made.map(ShippingZone::of), user_errors })
+    }
+
+    /// Changes a shipping zone.
+    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    async fn shipping_zone_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The zone and what is to change.")] zone: ShippingZoneUpdateInput,
+    ) -> Result<ShippingZoneUpdatePayload> {
+        let id = parse_gid(&zone.id)?;
+        let patch = ZonePatch {
+            name: zone.name,
+            countries: zone.countries.map(codes),
+            default_distance_metres: zone.default_distance_metres,
+        };
+        let (changed, user_errors) =
+            payload(ctx.services().shipping.update_zone(ctx.op(), id, &patch).await)?;
+        Ok(ShippingZoneUpdatePayload { shipping_zone: changed.map(ShippingZone::of), user_errors })
+    }
+
+    /// Deletes a shipping zone with its rates.
+    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    async fn shipping_zone_delete(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The zone's global id.")] id: ID,
+    ) -> Result<ShippingZoneDeletePayload> {
+        let id: ShippingZoneId = parse_gid(&id)?;
+        let (deleted, user_errors) = payload(ctx.services().shipping.delete_zone(ctx.op(), id).await)?;
+        Ok(ShippingZoneDeletePayload { deleted_shipping_zone_id: deleted.map(|()| gid(id)), user_errors })
+    }
+
+    /// Makes a shipping rate of a zone.
+    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    async fn shipping_rate_create(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The rate.")] rate: ShippingRateCreateInput,
+    ) -> Result<ShippingRateCreatePayload> {
+        let (zone, strategy) = (parse_gid(&rate.zone_id)?, rate.strategy.clone());
+        let answer = ctx.services().shipping.create_rate(ctx.op(), zone, &strategy, &rate.into()).await;
+        let (made, user_errors) = payload(answer)?;
+        Ok(ShippingRateCreatePayload { shipping_rate: made.map(ShippingRate::of), user_errors })
+    }
+
+    /// Changes a shipping rate.
+    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    async fn shipping_rate_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The rate and what is to change.")] rate: ShippingRateUpdateInput,
+    ) -> Result<ShippingRateUpdatePayload> {
+        let id = parse_gid(&rate.id)?;
+        let (changed, user_errors) =
+            payload(ctx.services().shipping.update_rate(ctx.op(), id, &rate.into()).await)?;
+        Ok(ShippingRateUpdatePayload { shipping_rate: changed.map(ShippingRate::of), user_errors })
+    }
+
+    /// Deletes a shipping rate.
+    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    async fn shipping_rate_delete(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The rate's global id.")] id: ID,
+    ) -> Result<ShippingRateDeletePayload> {
+        let id: ShippingRateId = parse_gid(&id)?;
+        let (deleted, user_errors) = payload(ctx.services().shipping.delete_rate(ctx.op(), id).await)?;
+        Ok(ShippingRateDeletePayload { deleted_shipping_rate_id: deleted.map(|()| gid(id)), user_errors })
+    }
+}

@@ -1,0 +1,247 @@
+//! Carts and their lines.
+
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::in_ids;
+use crate::db::schema::{cart_lines, carts};
+use crate::db::types::{Json, sql};
+use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::domain::cart::{Attribute, CartAddress};
+use crate::domain::ids::{CartId, CartLineId, CustomerId, Id, VariantId};
+use crate::domain::time::Timestamp;
+
+/// A cart as it is stored.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = carts, treat_none_as_null = true)]
+pub struct Cart {
+    /// Made by us.
+    pub id: CartId,
+    /// Random: part of the global id.
+    pub token: String,
+    /// Whose it is, if they were signed in: theirs alone then.
+    pub customer_id: Option<CustomerId>,
+    /// In lower case.
+    pub email: Option<String>,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// The buyer's country, ISO 3166-1 alpha-2.
+    pub country: Option<String>,
+    /// What the buyer wrote; may be empty.
+    pub note: String,
+    /// What the storefront added.
+    pub attributes: Json<Vec<Attribute>>,
+    /// As they were typed.
+    pub discount_codes: Json<Vec<String>>,
+    /// Where it may be sent; one at most is selected.
+    pub delivery_addresses: Json<Vec<CartAddress>>,
+    /// The handle of the delivery option that was chosen.
+    pub delivery_option: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it or one of its lines last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Cart {
+    /// The address it is sent to.
+    #[must_use]
+    pub fn destination(&self) -> Option<&CartAddress> {
+        self.delivery_addresses.0.iter().find(|address| address.selected)
+    }
+}
+
+/// A cart's line as it is stored. The database refuses quantities below 1 or above a million.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Identifiable)]
+#[diesel(table_name = cart_lines)]
+pub struct CartLine {
+    /// Made by us. Rises with the order in which lines are shown.
+    pub id: CartLineId,
+    /// The cart.
+    pub cart_id: CartId,
+    /// What is bought.
+    pub variant_id: VariantId,
+    /// How many pieces.
+    pub quantity: i64,
+    /// What the storefront added.
+    pub attributes: Json<Vec<Attribute>>,
+    /// The attributes as one text: a cart has one line for a variant with the same attributes.
+    pub attributes_key: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// One cart.
+pub async fn find(conn: &mut Conn, id: CartId) -> Result<Option<Cart>, DbError> {
+    on_conn!(conn, |c| carts::table.find(id).select(Cart::as_select()).first(c).await.optional())
+}
+
+/// One cart, kept from change by others until the transaction ends. Whoever changes its lines holds it.
+pub async fn lock(conn: &mut Conn, id: CartId) -> Result<Option<Cart>, DbError> {
+    on_each!(conn,
+        postgres: |c| carts::table.find(id).select(Cart::as_select()).for_update().first(c).await.optional(),
+        sqlite: |c| carts::table.find(id).select(Cart::as_select()).first(c).await.optional(),
+    )
+}
+
+/// The carts with these ids, in no order.
+pub async fn by_ids(conn: &mut Conn, ids: &[CartId]) -> Result<Vec<Cart>, DbError> {
+    load!(conn, carts::table.filter(in_ids(carts::id, ids)).select(Cart::as_select()))
+}
+
+/// The lines of these carts, each cart's in the order they were made.
+pub async fn lines(conn: &mut Conn, ids: &[CartId]) -> Result<Vec<CartLine>, DbError> {
+    load!(
+        conn,
+        cart_lines::table
+            .filter(in_ids(cart_lines::cart_id, ids))
+            .order_by((cart_lines::cart_id, cart_lines::id))
+            .select(CartLine::as_select())
+    )
+}
+
+/// Adds a cart.
+pub async fn insert(conn: &mut Conn, cart: &Cart) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(carts::table).values(cart).execute(c).await)?;
+    Ok(())
+}
+
+/// Stores a cart's fields, all of them.
+pub async fn update(conn: &mut Conn, cart: &Cart) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(carts::table.find(cart.id)).set(cart).execute(c).await)?;
+    Ok(())
+}
+
+/// Adds lines; a line of the same variant with the same attributes gets the quantity instead. One statement with one text,
+/// however many lines; no two of them may be of the same variant with the same attributes.
+pub async fn insert_or_add_lines(conn: &mut Conn, rows: &[CartLine]) -> Result<(), DbError> {
+    let statement = InsertOrAdd::of(rows)?;
+    on_conn!(conn, |c| statement.execute(c).await)?;
+    Ok(())
+}
+
+/// Removes lines.
+pub async fn delete_lines(conn: &mut Conn, ids: &[CartLineId]) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::delete(cart_lines::table.filter(in_ids(cart_lines::id, ids)))
+        .execute(c)
+        .await)?;
+    Ok(())
+}
+
+/// Lines to be inserted by one statement: an array for each column on PostgreSQL, one JSON array on SQLite. Diesel's insert of
+/// many rows has another text for each number of them, and none that adds to rows on SQLite.
+#[derive(QueryId)]
+struct InsertOrAdd {
+    #[cfg(feature = "postgres")]
+    columns: Columns,
+    #[cfg(feature = "sqlite")]
+    json: String,
+}
+
+#[cfg(feature = "postgres")]
+#[derive(Default)]
+struct Columns {
+    ids: Vec<CartLineId>,
+    cart_ids: Vec<CartId>,
+    variant_ids: Vec<VariantId>,
+    quantities: Vec<i64>,
+    attributes: Vec<Json<Vec<Attribute>>>,
+    attributes_keys: Vec<String>,
+    created_at: Vec<Timestamp>,
+}
+
+const INSERT: &str =
+    "INSERT INTO cart_lines (id, cart_id, variant_id, quantity, attributes, attributes_key, created_at) ";
+const OR_ADD: &str = " ON CONFLICT (cart_id, variant_id, attributes_key) \
+    DO UPDATE SET quantity = cart_lines.quantity + excluded.quantity";
+
+impl InsertOrAdd {
+    fn of(rows: &[CartLine]) -> Result<Self, DbError> {
+        Ok(Self {
+            #[cfg(feature = "postgres")]
+            columns: Columns::of(rows),
+            #[cfg(feature = "sqlite")]
+            json: json(rows)?,
+        })
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Columns {
+    fn of(rows: &[CartLine]) -> Self {
+        let mut columns = Self::default();
+        for row in rows {
+            columns.ids.push(row.id);
+            columns.cart_ids.push(row.cart_id);
+            columns.variant_ids.push(row.variant_id);
+            columns.quantities.push(row.quantity);
+            columns.attributes.push(row.attributes.clone());
+            columns.attributes_keys.push(row.attributes_key.clone());
+            columns.created_at.push(row.created_at);
+        }
+        columns
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn json(rows: &[CartLine]) -> Result<String, DbError> {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                row.id.uuid().simple().to_string(),
+                row.cart_id.uuid().simple().to_string(),
+                row.variant_id.uuid().simple().to_string(),
+                row.quantity,
+                &row.attributes.0,
+                &row.attributes_key,
+                row.created_at.micros(),
+            )
+        })
+        .collect();
+    serde_json::to_string(&rows).map_err(DbError::corrupt)
+}
+
+#[cfg(feature = "postgres")]
+impl QueryFragment<diesel::pg::Pg> for InsertOrAdd {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+        use diesel::sql_types::Array;
+
+        let rows = &self.columns;
+        out.push_sql(INSERT);
+        out.push_sql("SELECT * FROM unnest(");
+        out.push_bind_param::<Array<sql::Uuid>, _>(&rows.ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<sql::Uuid>, _>(&rows.cart_ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<sql::Uuid>, _>(&rows.variant_ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<sql::Int8>, _>(&rows.quantities)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<sql::Jsonb>, _>(&rows.attributes)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<sql::Text>, _>(&rows.attributes_keys)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<sql::Timestamptz>, _>(&rows.created_at)?;
+        out.push_sql(")");
+        out.push_sql(OR_ADD);
+        Ok(())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl QueryFragment<diesel::sqlite::Sqlite> for InsertOrAdd {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        out.push_sql(INSERT);
+        out.push_sql(
+            "SELECT unhex(value ->> 0), unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value -> 4, \
+            value ->> 5, value ->> 6 FROM json_each(",
+        );
+        out.push_bind_param::<sql::Text, _>(&self.json)?;
+        // Without a WHERE, SQLite would take ON CONFLICT for a join's.
+        out.push_sql(") WHERE true");
+        out.push_sql(OR_ADD);
+        Ok(())
+    }
+}

@@ -1,0 +1,459 @@
+//! Placing an order: a cart becomes an order at the prices of that moment, in one transaction, and is then paid for.
+//!
+//! The transaction, in this order: the cart is locked, so that of several requests for it one is served at a time; the answer that
+//! was given under the idempotency key is looked up; the cart is priced, and refused if that is not what the buyer saw or if
+//! something can't be had; the order is written; discounts are used up and stock is reserved last, since those rows are wanted by
+//! other orders too and stay locked until the commit. Nothing is locked that orders of other things want.
+//!
+//! What is paid, and by whom, comes after the commit: see `services::payments`. Under one key the answer is the order, as it is:
+//! a request that is sent again while its payment runs waits for the end of it.
+
+mod input;
+
+pub use input::PlaceOrder;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use subtle::ConstantTimeEq;
+
+use crate::auth::Actor;
+use crate::context::OpContext;
+use crate::db::types::Json;
+use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
+use crate::domain::event::{Event, OrderPlacedEvent, PaymentEvent};
+use crate::domain::ids::{Id, OrderId, OrderLineId, PaymentId, VariantId};
+use crate::domain::inventory::Pieces;
+use crate::domain::order::OrderStatus;
+use crate::domain::payment::PaymentKind;
+use crate::domain::permission::Permission;
+use crate::error::{Error, UserErrorCode};
+use crate::events;
+use crate::repositories::carts::{self, Cart, CartLine};
+use crate::repositories::inventory::InventoryLevel;
+use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::payments::{self, Payment};
+use crate::repositories::{discounts, products, variants};
+use crate::services::Shop;
+use crate::services::idempotency::Once;
+use crate::services::payments::{Charging, Outcome, Payments};
+use crate::services::pricing::{Basket, BasketLine, Priced, Pricing};
+use crate::services::stock::{self, Plan, Short, Want};
+use crate::services::validate::Problems;
+use input::Checked;
+
+/// Random bytes in an order's token; twice as many hexadecimal digits.
+const TOKEN_BYTES: usize = 24;
+/// The input's field that is to blame for what is in the cart.
+const CART: &[&str] = &["input", "cartId"];
+
+/// Places orders.
+pub struct Checkout {
+    db: Db,
+    shop: Arc<Shop>,
+    pricing: Pricing,
+    payments: Arc<Payments>,
+}
+
+/// What a transaction came to.
+enum Placed {
+    /// An order, which is to be paid for while others wait for the end of that.
+    Now(Box<Order>, Option<Charging>),
+    /// An order that was placed before under the same key.
+    Before(OrderId),
+}
+
+/// What is known from earlier tries of the same request.
+#[derive(Default)]
+struct Tries {
+    count: AtomicU32,
+    /// There is an order of this cart.
+    is_ordered: AtomicBool,
+}
+
+impl Checkout {
+    /// The service over a database.
+    #[must_use]
+    pub fn new(db: Db, shop: Arc<Shop>, payments: Arc<Payments>) -> Self {
+        Self { db, pricing: Pricing::new(Arc::clone(&shop)), shop, payments }
+    }
+
+    /// Places an order of a cart and has it paid for; the order since. Whoever knows the cart's id may: a customer's cart is theirs.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong, the new total and a declined payment included; [`Error::Conflict`] for a
+    /// key that was used otherwise.
+    pub async fn place(&self, op: &OpContext, input: &PlaceOrder, key: Option<&str>) -> Result<Order, Error> {
+        let checked = input.check(&self.shop, &self.payments)?;
+        let once = Once::new(key, "orderPlace", input)?;
+        let once = match op.actor {
+            Actor::Anonymous => once.map(|once| once.within(format!("cart:{}", checked.cart.id.uuid()))),
+            _ => once,
+        };
+        let tries = Tries::default();
+        let placed = retrying(|| self.place_once(op, &checked, once.as_ref(), &tries)).await?;
+        let outcome = match placed {
+            Placed::Before(id) => self.payments.outcome(op, id).await?,
+            Placed::Now(order, None) => Some(Outcome { order: *order, declined: None }),
+            Placed::Now(order, Some(charging)) => {
+                let charged = self.payments.charge(op, *order, &checked.provider, &checked.token).await;
+                // Those who wait for the same answer may go on.
+                drop(charging);
+                Some(charged?)
+            }
+        };
+        match outcome {
+            Some(Outcome { order, declined: None }) => Ok(order),
+            Some(Outcome { declined: Some(reason), .. }) => {
+                let message = format!(
+                    "The payment was declined: {reason}. Nothing was charged; try another way to pay"
+                );
+                Err(Error::invalid(&["input", "payment"], UserErrorCode::PaymentDeclined, message))
+            }
+            None => Err(Error::Conflict("the order of this key has been deleted".to_owned())),
+        }
+    }
+
+    async fn place_once(
+        &self,
+        op: &OpContext,
+        input: &Checked,
+        once: Option<&Once<'_>>,
+        tries: &Tries,
+    ) -> Result<Placed, Error> {
+        let attempt = tries.count.fetch_add(1, Ordering::Relaxed);
+        let mut tx = self.db.begin(&op.statements).await?;
+        let result = self.place_in(&mut tx, op, input, once, tries, attempt > 0).await;
+        match result {
+            Ok(placed @ Placed::Now(..)) => {
+                tx.commit().await?;
+                Ok(placed)
+            }
+            other => {
+                tx.rollback().await?;
+                other
+            }
+        }
+    }
+
+    async fn place_in(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        input: &Checked,
+        once: Option<&Once<'_>>,
+        tries: &Tries,
+        is_retry: bool,
+    ) -> Result<Placed, Error> {
+        let cart = carts::lock(tx.conn(), input.cart.id).await?;
+        let cart = cart
+            .filter(|cart| may_order(op, cart, &input.cart.token))
+            .ok_or_else(|| Error::invalid(CART, UserErrorCode::NotFound, "There is no such cart"))?;
+        // After the lock, so that the answer of another request with the same key is seen.
+        if let Some(once) = once
+            && let Some(order) = once.answer(tx, op).await?
+        {
+            return Ok(Placed::Before(order));
+        }
+        if tries.is_ordered.load(Ordering::Relaxed) && !orders::free_cart(tx.conn(), cart.id).await? {
+            let message = "The cart has been ordered already: there is an order of it";
+            return Err(Error::invalid(CART, UserErrorCode::Taken, message));
+        }
+        let lines = carts::lines(tx.conn(), &[cart.id]).await?;
+        if lines.is_empty() {
+            return Err(Error::invalid(CART, UserErrorCode::Blank, "The cart is empty"));
+        }
+        let mut order = self.order_of(op, &cart, input)?;
+        let priced = self.price(tx, op, &cart, input, &lines, &order).await?;
+        self.fill(op, &mut order, &priced, input);
+        let plan = self.plan(tx, &cart, input, &lines, &priced, is_retry).await?;
+
+        order.number = orders::next_number(tx.conn()).await?;
+        let inserted = orders::insert(tx.conn(), &order).await;
+        inserted.on_constraint("orders", "cart_id", || {
+            // Tried again, it is seen whether that order was given up.
+            tries.is_ordered.store(true, Ordering::Relaxed);
+            Error::from(DbError::clash())
+        })?;
+        orders::insert_lines(tx.conn(), order_lines(&order, &lines, &priced, &plan)).await?;
+        let is_charged = order.status == OrderStatus::PendingPayment;
+        if is_charged {
+            payments::insert(tx.conn(), &requested(op, &order, input.provider.name())).await?;
+        }
+        events::append(tx, op, placed_events(&order, input.provider.name())).await?;
+        if let Some(once) = once {
+            once.keep(tx, op, &order.id).await?;
+        }
+        let (used, key) = (&priced.counted_discounts, order.customer_key());
+        if let Some(refused) = discounts::use_up(tx.conn(), used, order.id, &key, op.now()).await? {
+            let message = match refused.code {
+                Some(code) => format!("The discount {code} takes nothing off any more: {}", refused.reason),
+                None => format!("A discount takes nothing off any more: {}", refused.reason),
+            };
+            return Err(Error::invalid(CART, UserErrorCode::Stale, message));
+        }
+        if !stock::reserve_plan(tx, op, &plan).await? {
+            // Somebody was faster; tried again, it is seen what is left.
+            return Err(DbError::clash().into());
+        }
+        // Before the commit, which is when others can find the order.
+        let charging = (is_charged && input.provider.charges()).then(|| self.payments.begin(order.id));
+        Ok(Placed::Now(Box::new(order), charging))
+    }
+
+    /// An order without its prices.
+    fn order_of(&self, op: &OpContext, cart: &Cart, input: &Checked) -> Result<Order, Error> {
+        let email = input.email.clone().or_else(|| cart.email.as_ref().map(|email| email.to_lowercase()));
+        if email.is_none() {
+            let message = "Email can't be blank: it is not in the cart either";
+            return Err(Error::invalid(&["input", "email"], UserErrorCode::Blank, message));
+        }
+        let shipping = input
+            .shipping_address
+            .clone()
+            .or_else(|| cart.destination().map(|destination| destination.address.clone()));
+        let billing = input.billing_address.clone().or_else(|| shipping.clone());
+        Ok(Order {
+            id: OrderId::generate(),
+            number: 0,
+            cart_id: Some(cart.id),
+            imported_as: None,
+            customer_id: cart.customer_id.or(op.actor.customer()),
+            email,
+            phone: cart.phone.clone().or_else(|| shipping.as_ref()?.phone.clone()),
+            token: random_token()?,
+            status: OrderStatus::PendingPayment,
+            currency: self.shop.currency.code().to_owned(),
+            taxes_included: self.shop.taxes_included,
+            subtotal: 0,
+            discount_total: 0,
+            shipping_total: 0,
+            tax_total: 0,
+            total: 0,
+            delivery: Json(None),
+            shipping_address: shipping.map(Json),
+            billing_address: billing.map(Json),
+            note: cart.note.clone(),
+            attributes: cart.attributes.clone(),
+            cancel_reason: None,
+            expires_at: None,
+            placed_at: op.now(),
+            cancelled_at: None,
+            updated_at: op.now(),
+        })
+    }
+
+    /// What the cart costs at this moment.
+    async fn price(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        cart: &Cart,
+        input: &Checked,
+        lines: &[CartLine],
+        order: &Order,
+    ) -> Result<Priced, Error> {
+        let key = order.customer_key();
+        let option = input.delivery_option.as_deref().or(cart.delivery_option.as_deref());
+        let basket = Basket {
+            lines: lines.iter().map(basket_line).collect(),
+            codes: &cart.discount_codes.0,
+            customer_key: Some(&key),
+            destination: order.shipping_address.as_ref().map(|address| &address.0),
+            country: cart.country.as_deref().or(op.locale.country),
+            delivery_option: option,
+        };
+        self.pricing.price(op, tx.conn(), &basket).await
+    }
+
+    /// Puts the prices into the order, and says until when it waits to be paid.
+    fn fill(&self, op: &OpContext, order: &mut Order, priced: &Priced, input: &Checked) {
+        let quote = &priced.quote;
+        order.taxes_included = quote.taxes_included;
+        order.subtotal = quote.subtotal;
+        order.discount_total = quote.discount_total;
+        order.shipping_total = quote.shipping_total;
+        order.tax_total = quote.tax_total;
+        order.total = quote.total;
+        order.delivery = Json(quote.delivery.clone());
+        if order.total == 0 {
+            order.status = OrderStatus::Paid;
+        } else {
+            order.expires_at = Some(op.now().plus(input.provider.waits()));
+        }
+    }
+
+    /// Which pieces the order gets, if it can be placed: everything that is wrong is told at once.
+    async fn plan(
+        &self,
+        tx: &mut Tx,
+        cart: &Cart,
+        input: &Checked,
+        lines: &[CartLine],
+        priced: &Priced,
+        is_retry: bool,
+    ) -> Result<Plan, Error> {
+        let mut problems = Problems::default();
+        let sold: HashMap<_, _> = priced.quote.lines.iter().map(|line| (line.key, line)).collect();
+        for line in lines.iter().filter(|line| !sold.contains_key(&line.id.uuid())) {
+            let title = priced.variants.get(&line.variant_id).map(title_of);
+            let message =
+                format!("{} can't be bought any more", title.as_deref().unwrap_or("A line's product"));
+            problems.add(CART, UserErrorCode::NotFound, message);
+        }
+        let is_sent = |line: &CartLine| {
+            priced.variants.get(&line.variant_id).is_some_and(|(variant, _)| variant.requires_shipping)
+        };
+        if lines.iter().any(is_sent) {
+            input.check_delivery(&mut problems, cart, priced);
+        }
+        let total = priced.quote.total;
+        if total != input.expected_total {
+            let message = format!(
+                "The total is {} and not {} any more: look again, then decide",
+                self.shop.money(total).to_decimal(),
+                self.shop.money(input.expected_total).to_decimal()
+            );
+            problems.add(&["input", "expectedTotal"], UserErrorCode::Stale, message);
+        }
+        let want = |line: &CartLine| {
+            let (variant, _) = priced.variants.get(&line.variant_id)?;
+            Some(Want::of(variant, line.quantity))
+        };
+        let wants: Vec<Want> = lines.iter().filter_map(want).collect();
+        let locked = if is_retry { Some(locked_levels(tx, &wants, &priced.levels).await?) } else { None };
+        let planned = stock::plan(&wants, locked.as_ref().unwrap_or(&priced.levels));
+        for short in planned.as_ref().err().into_iter().flatten() {
+            problems.add(CART, UserErrorCode::InsufficientStock, shortage(short, priced));
+        }
+        problems.check()?;
+        planned.map_err(|_| Error::invalid(CART, UserErrorCode::InsufficientStock, "Sold out"))
+    }
+}
+
+/// Whether the actor may order a cart whose token they sent.
+fn may_order(op: &OpContext, cart: &Cart, token: &str) -> bool {
+    let is_known = bool::from(cart.token.as_bytes().ct_eq(token.as_bytes()));
+    let is_theirs = cart.customer_id.is_none_or(|customer| op.actor.customer() == Some(customer))
+        || op.may(Permission::WriteOrders);
+    is_known && is_theirs
+}
+
+/// The levels as they are, locked, in the order of preference that they were read in. After another order was faster: then what
+/// is planned can be reserved.
+async fn locked_levels(
+    tx: &mut Tx,
+    wants: &[Want],
+    preferred: &HashMap<VariantId, Vec<InventoryLevel>>,
+) -> Result<HashMap<VariantId, Vec<InventoryLevel>>, Error> {
+    let counted: Vec<VariantId> =
+        wants.iter().filter(|want| want.tracked).map(|want| want.variant_id).collect();
+    let mut levels = stock::lock_levels(tx, &counted).await?;
+    for (variant, levels) in &mut levels {
+        let order = preferred.get(variant).map(Vec::as_slice).unwrap_or_default();
+        levels.sort_by_key(|level| order.iter().position(|other| other.location_id == level.location_id));
+    }
+    Ok(levels)
+}
+
+fn basket_line(line: &CartLine) -> BasketLine {
+    BasketLine { key: line.id.uuid(), variant_id: line.variant_id, quantity: line.quantity }
+}
+
+fn title_of((variant, product): &(Arc<variants::Variant>, Arc<products::Product>)) -> String {
+    if variant.title == DEFAULT_VARIANT {
+        product.title.clone()
+    } else {
+        format!("{} ({})", product.title, variant.title)
+    }
+}
+
+/// What the only variant of a product without options is called.
+const DEFAULT_VARIANT: &str = "Default Title";
+
+fn shortage(short: &Short, priced: &Priced) -> String {
+    let title = priced.variants.get(&short.variant_id).map(title_of);
+    let title = title.as_deref().unwrap_or("a product");
+    match short.available {
+        0 => format!("{title} is sold out"),
+        left => format!("Only {left} of {title} can be had"),
+    }
+}
+
+/// The order's lines: what is sold, as it is at this moment.
+fn order_lines(order: &Order, lines: &[CartLine], priced: &Priced, plan: &Plan) -> Vec<OrderLine> {
+    let quoted: HashMap<_, _> = priced.quote.lines.iter().map(|line| (line.key, line)).collect();
+    let line = |((position, line), reserved): ((i64, &CartLine), &Vec<Pieces>)| {
+        let (variant, product) = priced.variants.get(&line.variant_id)?;
+        let quoted = quoted.get(&line.id.uuid())?;
+        Some(OrderLine {
+            id: OrderLineId::generate(),
+            order_id: order.id,
+            position,
+            variant_id: Some(variant.id),
+            title: product.title.clone(),
+            variant_title: variant.title.clone(),
+            sku: variant.sku.clone(),
+            vendor: product.vendor.clone(),
+            quantity: quoted.quantity,
+            unit_price: quoted.unit_price,
+            discount_total: quoted.discount_total,
+            tax_total: quoted.tax_total,
+            discounts: Json(quoted.discounts.clone()),
+            taxes: Json(quoted.taxes.clone()),
+            attributes: line.attributes.clone(),
+            requires_shipping: variant.requires_shipping,
+            weight_milligrams: variant.weight_milligrams,
+            reserved: Json(reserved.clone()),
+            fulfilled_quantity: 0,
+            refunded_quantity: 0,
+        })
+    };
+    // Every line is quoted and planned, or the order would have been refused.
+    (1..).zip(lines).zip(&plan.lines).filter_map(line).collect()
+}
+
+/// The ledger's first row: who is asked for the money, before they are.
+fn requested(op: &OpContext, order: &Order, provider: &str) -> Payment {
+    Payment {
+        id: PaymentId::generate(),
+        order_id: order.id,
+        provider: provider.to_owned(),
+        provider_event_id: format!("{}:{}", PaymentKind::Requested.as_str(), order.id.uuid()),
+        kind: PaymentKind::Requested,
+        amount: order.total,
+        reference: None,
+        message: None,
+        refund_id: None,
+        occurred_at: op.now(),
+    }
+}
+
+fn placed_events(order: &Order, provider: &str) -> Vec<Event> {
+    let mut events = vec![Event::OrderPlaced(OrderPlacedEvent {
+        order_id: order.id,
+        number: order.number,
+        total: order.total,
+        currency: order.currency.clone(),
+    })];
+    if order.status == OrderStatus::Paid {
+        // There is nothing to be paid.
+        events.push(Event::OrderPaid(PaymentEvent {
+            order_id: order.id,
+            provider: provider.to_owned(),
+            kind: PaymentKind::Captured,
+            amount: 0,
+            message: None,
+            refund_id: None,
+        }));
+    }
+    events
+}
+
+/// A token nobody can guess.
+fn random_token() -> Result<String, Error> {
+    let mut bytes = [0_u8; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Internal(Arc::new(error)))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

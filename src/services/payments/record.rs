@@ -1,0 +1,309 @@
+//! Records what providers tell: the ledger's row, and what follows for the order, in one transaction; then what is to be sent back
+//! or let go, outside of it.
+
+use std::collections::HashMap;
+
+use super::{Payments, known};
+use crate::context::OpContext;
+use crate::db::{DbError, Tx, retrying};
+use crate::domain::event::{Event, OrderExpiredEvent, PaymentEvent};
+use crate::domain::ids::{DiscountId, OrderId, PaymentId, RefundId};
+use crate::domain::inventory::Pieces;
+use crate::domain::order::{Facts, IllegalMove, Move, OrderStatus};
+use crate::domain::payment::{Paid, PaymentKind};
+use crate::error::Error;
+use crate::events;
+use crate::integrations::payments::Told;
+use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::payments::{self, Payment, paid};
+use crate::repositories::{discounts, variants};
+use crate::services::stock::{self, Want};
+
+/// What follows for an order from what was told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Consequence {
+    /// It is paid for.
+    Pay,
+    /// It is given up: the payment was declined.
+    GiveUp,
+    /// It was given up, and its money came after all: stock and discounts are taken again, or the money goes back.
+    Revive,
+    /// So much money came that is not wanted.
+    SendBack(i64),
+    /// Money is kept ready that is not wanted.
+    LetGo,
+    /// Nothing but the row.
+    Nothing,
+}
+
+/// What was recorded, and what is to be done outside of the transaction.
+struct Recorded {
+    order: Order,
+    send_back: Vec<Payment>,
+    let_go: bool,
+}
+
+/// The state after a move that was looked at before; that it is illegal is a bug.
+fn illegal(error: IllegalMove) -> Error {
+    Error::Internal(std::sync::Arc::new(error))
+}
+
+impl Payments {
+    /// Records what a provider told of an order; the order since, or `None` when there is no such order.
+    pub(super) async fn record(
+        &self,
+        op: &OpContext,
+        provider: &str,
+        id: OrderId,
+        told: &[Told],
+    ) -> Result<Option<Order>, Error> {
+        let Some(recorded) = self.note(op, provider, id, told).await? else { return Ok(None) };
+        for request in &recorded.send_back {
+            self.give_back(op, &recorded.order, request).await?;
+        }
+        if recorded.let_go {
+            let told = match self.provider(provider) {
+                Some(provider) => self.ask(provider.cancel(&known(&recorded.order, None))).await,
+                None => Ok(Vec::new()),
+            };
+            match told {
+                Ok(told) => drop(self.note(op, provider, id, &told).await?),
+                Err(error) => tracing::warn!(order = recorded.order.number, provider, "a cancel: {error}"),
+            }
+        }
+        Ok(Some(recorded.order))
+    }
+
+    /// Records what came of something that followed from a record; nothing more follows from that.
+    pub(super) async fn note_answer(
+        &self,
+        op: &OpContext,
+        provider: &str,
+        id: OrderId,
+        told: &[Told],
+    ) -> Result<(), Error> {
+        self.note(op, provider, id, told).await.map(drop)
+    }
+
+    async fn note(
+        &self,
+        op: &OpContext,
+        provider: &str,
+        id: OrderId,
+        told: &[Told],
+    ) -> Result<Option<Recorded>, Error> {
+        let told = distinct(provider, told);
+        let may_revive = std::sync::atomic::AtomicBool::new(true);
+        retrying(|| self.note_once(op, provider, id, &told, &may_revive)).await
+    }
+
+    async fn note_once(
+        &self,
+        op: &OpContext,
+        provider: &str,
+        id: OrderId,
+        told: &[Told],
+        may_revive: &std::sync::atomic::AtomicBool,
+    ) -> Result<Option<Recorded>, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        // The usual case in the fewest statements: all of the money comes while the order waits for it.
+        if let [one] = told
+            && one.kind == PaymentKind::Captured
+            && let Some(order) = orders::pay_pending(tx.conn(), id, one.amount, op.now()).await?
+        {
+            payments::insert_missing(tx.conn(), &row(op, provider, one)).await?;
+            events::append(&mut tx, op, [Event::OrderPaid(event(provider, one))]).await?;
+            tx.commit().await?;
+            return Ok(Some(Recorded { order, send_back: Vec::new(), let_go: false }));
+        }
+        let Some(mut order) = orders::lock(tx.conn(), id).await? else {
+            tx.rollback().await?;
+            return Ok(None);
+        };
+        let mut news: Vec<&Told> = Vec::new();
+        for one in told {
+            if payments::insert_missing(tx.conn(), &row(op, provider, one)).await? {
+                news.push(one);
+            }
+        }
+        if news.is_empty() {
+            tx.rollback().await?;
+            return Ok(Some(Recorded { order, send_back: Vec::new(), let_go: false }));
+        }
+        let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
+        let is_news = |row: &&Payment| {
+            !news.iter().any(|told| told.id == row.provider_event_id && provider == row.provider)
+        };
+        let before = paid(&ledger.iter().filter(is_news).cloned().collect::<Vec<_>>());
+        let after = paid(&ledger);
+        let is_declined = news.iter().any(|told| told.kind == PaymentKind::Declined);
+        let mut consequence = consequence(&order, before, after, is_declined);
+        if consequence == Consequence::Revive && !may_revive.load(std::sync::atomic::Ordering::Relaxed) {
+            consequence = Consequence::SendBack(after.refundable());
+        }
+
+        let mut happened: Vec<Event> =
+            news.iter().map(|one| Event::PaymentRecorded(event(provider, one))).collect();
+        let mut send_back = Vec::new();
+        match consequence {
+            Consequence::Pay => happened = pay(op, &mut order, provider, &news)?,
+            Consequence::GiveUp => {
+                happened.push(give_up(&mut tx, op, &mut order, "payment_declined").await?);
+            }
+            Consequence::Revive => {
+                if !revive(&mut tx, op, &order).await? {
+                    // What was taken of it goes back with the transaction.
+                    may_revive.store(false, std::sync::atomic::Ordering::Relaxed);
+                    tx.rollback().await?;
+                    return Err(DbError::clash().into());
+                }
+                happened = pay(op, &mut order, provider, &news)?;
+            }
+            Consequence::SendBack(amount) => {
+                send_back = super::refund::requests(op, &ledger, RefundId::generate(), amount);
+                for request in &send_back {
+                    payments::insert(tx.conn(), request).await?;
+                }
+            }
+            Consequence::LetGo | Consequence::Nothing => {}
+        }
+        if matches!(consequence, Consequence::Pay | Consequence::GiveUp | Consequence::Revive) {
+            orders::update(tx.conn(), &order).await?;
+        }
+        events::append(&mut tx, op, happened).await?;
+        tx.commit().await?;
+        Ok(Some(Recorded { order, send_back, let_go: consequence == Consequence::LetGo }))
+    }
+}
+
+/// What follows for an order, by its ledger before and after the news.
+fn consequence(order: &Order, before: Paid, after: Paid, is_declined: bool) -> Consequence {
+    let came = after.captured.saturating_sub(before.captured);
+    let is_wanted_no_more = || match (came > 0, after.authorized > before.authorized) {
+        (true, _) => Consequence::SendBack(after.refundable()),
+        (false, true) => Consequence::LetGo,
+        (false, false) => Consequence::Nothing,
+    };
+    match order.status {
+        OrderStatus::PendingPayment if after.covers(order.total) => Consequence::Pay,
+        OrderStatus::PendingPayment if is_declined && after.captured == 0 && after.authorized == 0 => {
+            Consequence::GiveUp
+        }
+        OrderStatus::PendingPayment => Consequence::Nothing,
+        // Once its cart was ordered again, it has no cart any more.
+        OrderStatus::Expired if came > 0 && after.refundable() >= order.total && order.cart_id.is_some() => {
+            Consequence::Revive
+        }
+        OrderStatus::Expired | OrderStatus::Cancelled => is_wanted_no_more(),
+        _ if came > 0 && before.covers(order.total) => Consequence::SendBack(came.min(after.refundable())),
+        _ => Consequence::Nothing,
+    }
+}
+
+/// The order is paid for; what the log tells of it.
+fn pay(op: &OpContext, order: &mut Order, provider: &str, news: &[&Told]) -> Result<Vec<Event>, Error> {
+    order.status = order.status.after(Move::Pay, Facts::default()).map_err(illegal)?;
+    order.expires_at = None;
+    order.updated_at = op.now();
+    let tell = |one: &&Told| match one.kind {
+        PaymentKind::Captured => Event::OrderPaid(event(provider, one)),
+        _ => Event::PaymentRecorded(event(provider, one)),
+    };
+    Ok(news.iter().map(tell).collect())
+}
+
+/// Gives up an order that waits for its payment: what it reserved and used up goes back. The caller stores the order.
+pub(super) async fn give_up(
+    tx: &mut Tx,
+    op: &OpContext,
+    order: &mut Order,
+    reason: &str,
+) -> Result<Event, Error> {
+    order.status = order.status.after(Move::Expire, Facts::default()).map_err(illegal)?;
+    order.expires_at = None;
+    order.updated_at = op.now();
+    let lines = orders::lines(tx.conn(), &[order.id]).await?;
+    orders::clear_reserved(tx.conn(), order.id).await?;
+    discounts::give_back(tx.conn(), order.id).await?;
+    stock::release(tx, op, lines.iter().flat_map(reserved)).await?;
+    Ok(Event::OrderExpired(OrderExpiredEvent { order_id: order.id, reason: reason.to_owned() }))
+}
+
+/// Where a line's pieces are reserved.
+fn reserved(line: &OrderLine) -> impl Iterator<Item = (crate::domain::ids::VariantId, Pieces)> + '_ {
+    let variant = line.variant_id;
+    line.reserved.0.iter().filter_map(move |pieces| Some((variant?, *pieces)))
+}
+
+/// Reserves again what an order that was given up had, and uses its discounts up again; whether all of it can still be had. If
+/// not, the caller rolls back.
+async fn revive(tx: &mut Tx, op: &OpContext, order: &Order) -> Result<bool, Error> {
+    let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
+    let Some(ids) = lines.iter().map(|line| line.variant_id).collect::<Option<Vec<_>>>() else {
+        return Ok(false);
+    };
+    let delivery = order.delivery.0.iter().flat_map(|delivery| &delivery.discounts);
+    let allocations = lines.iter().flat_map(|line| &line.discounts.0).chain(delivery);
+    let mut used: Vec<DiscountId> = allocations.filter_map(|one| one.discount_id).collect();
+    used.sort_unstable();
+    used.dedup();
+    if !used.is_empty() {
+        let known = discounts::by_ids(tx.conn(), &used).await?;
+        let uncounted = |id: &DiscountId| known.iter().any(|row| row.id == *id && !row.is_counted());
+        used.retain(|id| !uncounted(id));
+        let key = order.customer_key();
+        if discounts::use_up(tx.conn(), &used, order.id, &key, op.now()).await?.is_some() {
+            return Ok(false);
+        }
+    }
+    let known: HashMap<_, _> =
+        variants::by_ids(tx.conn(), &ids).await?.into_iter().map(|row| (row.id, row)).collect();
+    let want = |line: &OrderLine| Some(Want::of(known.get(&line.variant_id?)?, line.quantity));
+    let Some(wants) = lines.iter().map(want).collect::<Option<Vec<_>>>() else { return Ok(false) };
+    let Ok(pieces) = stock::reserve(tx, op, &wants).await? else { return Ok(false) };
+    for (line, pieces) in lines.iter_mut().zip(pieces) {
+        line.reserved.0 = pieces;
+        orders::update_line(tx.conn(), line).await?;
+    }
+    Ok(true)
+}
+
+/// What was told, each once. What no ledger takes is left out.
+fn distinct(provider: &str, told: &[Told]) -> Vec<Told> {
+    let mut distinct: Vec<Told> = Vec::with_capacity(told.len());
+    for one in told {
+        if one.amount < 0 || one.id.contains('\0') {
+            tracing::warn!(provider, "what was told can't be recorded: {one:?}");
+        } else if !distinct.iter().any(|known| known.id == one.id) {
+            distinct.push(one.clone());
+        }
+    }
+    distinct
+}
+
+fn row(op: &OpContext, provider: &str, told: &Told) -> Payment {
+    let text = |text: &Option<String>| text.as_ref().map(|text| text.replace('\0', ""));
+    Payment {
+        id: PaymentId::generate(),
+        order_id: told.order_id,
+        provider: provider.to_owned(),
+        provider_event_id: told.id.clone(),
+        kind: told.kind,
+        amount: told.amount,
+        reference: text(&told.reference),
+        message: text(&told.message),
+        refund_id: told.refund_id,
+        occurred_at: op.now(),
+    }
+}
+
+fn event(provider: &str, told: &Told) -> PaymentEvent {
+    PaymentEvent {
+        order_id: told.order_id,
+        provider: provider.to_owned(),
+        kind: told.kind,
+        amount: told.amount,
+        message: told.message.clone(),
+        refund_id: told.refund_id,
+    }
+}

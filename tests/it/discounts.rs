@@ -1,0 +1,499 @@
+//! Discounts: what staff write, what they take off which line, and uses that hold however many orders are placed at once.
+
+use std::time::Duration;
+
+use mercato::db::types::Json;
+use mercato::domain::discount::Refusal;
+use mercato::domain::ids::{DiscountId, OrderId};
+use mercato::domain::order::OrderStatus;
+use mercato::domain::permission::Permission::ManageSettings;
+use mercato::repositories::discounts::{self, Refused};
+use mercato::repositories::orders::{self, Order};
+use mercato::services::pricing::{Basket, Priced};
+use serde_json::{Value, json};
+
+use crate::support::{Codes, Reply, TestApp, both, id_of, line};
+
+const CREATE: &str = "mutation($discount: DiscountCreateInput!) {
+    discountCreate(discount: $discount) {
+        discount {
+            id title code discountClass status isActive usageLimit customerLimit usedCount endsAt
+            value { kind percentage appliesOnEachItem amount { amount } buyQuantity getQuantity usesPerOrder
+                items { products { title } collections { title } } buy { products { title } } get { products { title } } }
+            minimumSubtotal { amount } combinesWith { orderDiscounts productDiscounts shippingDiscounts }
+        }
+        userErrors { field message code }
+    }
+}";
+const UPDATE: &str = "mutation($discount: DiscountUpdateInput!) {
+    discountUpdate(discount: $discount) {
+        discount { title code status usageLimit value { kind } minimumSubtotal { amount } }
+        userErrors { field message code }
+    }
+}";
+const DELETE: &str =
+    "mutation($id: ID!) { discountDelete(id: $id) { deletedDiscountId userErrors { field message code } } }";
+
+fn codes(codes: &[&str]) -> Codes {
+    codes.iter().map(|code| (*code).to_owned()).collect()
+}
+
+/// What each line has off, and by which discount: `Sale 200`.
+fn off(priced: &Priced) -> Vec<Vec<String>> {
+    let lines = priced.quote.lines.iter();
+    lines
+        .map(|line| line.discounts.iter().map(|one| format!("{} {}", one.title, one.amount)).collect())
+        .collect()
+}
+
+/// What became of the codes: why not, or an empty text.
+fn refused(priced: &Priced) -> Vec<String> {
+    priced.codes.iter().map(|code| code.refused.clone().unwrap_or_default()).collect()
+}
+
+fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
+    let errors = reply.user_errors(mutation).into_iter();
+    errors.map(|error| format!("{} {}", error.field, error.code)).collect()
+}
+
+/// A mug at 10.00 and a lamp at 40.00 that is in a collection.
+struct Goods {
+    mug: String,
+    mug_variant: String,
+    lamp_variant: String,
+    lamps: String,
+}
+
+impl Goods {
+    async fn seed(app: &TestApp) -> Self {
+        let (mug, mug_variant) =
+            app.create_priced(json!({ "title": "Mug" }), json!({ "price": "10.00" })).await;
+        let (lamp, lamp_variant) =
+            app.create_priced(json!({ "title": "Lamp" }), json!({ "price": "40.00" })).await;
+        let lamps = app.create_collection(json!({ "title": "Lamps" })).await;
+        let document = "mutation($id: ID!, $products: [ID!]!) {
+            collectionAddProducts(id: $id, productIds: $products) { userErrors { message } }
+        }";
+        let variables = json!({ "id": lamps, "products": [lamp] });
+        app.admin().ask_with(document, variables).await.assert_ok();
+        Self { mug, mug_variant, lamp_variant, lamps }
+    }
+
+    /// Two mugs and a lamp: 60.00.
+    fn basket<'a>(&self, codes: &'a [String]) -> Basket<'a> {
+        let lines = vec![line(&self.mug_variant, 2), line(&self.lamp_variant, 1)];
+        Basket { lines, codes, ..Basket::default() }
+    }
+}
+
+both!(staff_write_discounts);
+async fn staff_write_discounts(app: TestApp) {
+    let goods = Goods::seed(&app).await;
+    let staff = app.staff(&[ManageSettings]);
+    let discount = json!({
+        "title": " Summer ", "code": "SUMMER-10", "usageLimit": 5, "customerLimit": 1, "minimumSubtotal": "20.00",
+        "value": { "percentage": { "percentage": "12.5", "items": { "productIds": [goods.mug], "collectionIds": [goods.lamps] } } },
+        "combinesWith": { "shippingDiscounts": true }
+    });
+    let made = staff.ask_with(CREATE, json!({ "discount": discount })).await.ok();
+    let made = &made["discountCreate.discount"];
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(
+        [&made["title"], &made["code"], &made["discountClass"], &made["status"]],
+        ["Summer", "SUMMER-10", "PRODUCT", "ACTIVE"]
+    );
+    assert_eq!(made["value"]["percentage"], "12.5");
+    assert_eq!(
+        made["value"]["items"],
+        json!({ "products": [{ "title": "Mug" }], "collections": [{ "title": "Lamps" }] })
+    );
+    assert_eq!(made["minimumSubtotal"]["amount"], "20.00");
+    assert_eq!(made["combinesWith"]["shippingDiscounts"], true);
+
+    let change = json!({ "id": id, "code": null, "minimumSubtotal": null, "value": { "freeShipping": true }, "isActive": false });
+    let changed = staff.ask_with(UPDATE, json!({ "discount": change })).await.ok();
+    let expected = json!({ "title": "Summer", "code": null, "status": "INACTIVE", "usageLimit": 5,
+        "value": { "kind": "FREE_SHIPPING" }, "minimumSubtotal": null });
+    assert_eq!(changed["discountUpdate.discount"], expected);
+
+    let page = "{ discounts(first: 10) { nodes { id } pageInfo { hasNextPage } } }";
+    assert_eq!(staff.ask(page).await.ok()["discounts.nodes"], json!([{ "id": id }]));
+    let node = "query($id: ID!) { node(id: $id) { id } discount(id: $id) { title } }";
+    let found = staff.ask_with(node, json!({ "id": id })).await.ok();
+    assert_eq!((&found["node.id"], &found["discount.title"]), (&json!(id), &json!("Summer")));
+    let hidden =
+        app.customer().ask_with("query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await.ok();
+    assert!(hidden["node"].is_null());
+
+    staff.ask_with(DELETE, json!({ "id": id })).await.assert_ok();
+    let gone = staff.ask_with(DELETE, json!({ "id": id })).await;
+    assert_eq!(blamed(&gone, "discountDelete"), ["id NOT_FOUND"]);
+    let gone = staff.ask_with(UPDATE, json!({ "discount": { "id": id } })).await;
+    assert_eq!(blamed(&gone, "discountUpdate"), ["discount.id NOT_FOUND"]);
+
+    let op = app.app.system();
+    let mut conn = app.app.db.read(&op.statements).await.unwrap();
+    let log = mercato::repositories::events::latest(&mut conn, 3).await.unwrap();
+    let kinds: Vec<&str> = log.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["discount.deleted", "discount.updated", "discount.created"]);
+    assert_eq!(log[2].payload.0["code"], "SUMMER-10");
+}
+
+both!(discounts_are_listed_and_found);
+async fn discounts_are_listed_and_found(app: TestApp) {
+    for (title, code) in [("Summer sale", Some("SUN_10")), ("Winter", Some("Frost")), ("Always 100%", None)] {
+        let value = json!({ "fixedAmount": { "amount": "1" } });
+        app.create_discount(json!({ "title": title, "code": code, "value": value })).await;
+    }
+    let staff = app.staff(&[ManageSettings]);
+    let titles = async |arguments: &str| {
+        let document =
+            format!("{{ discounts({arguments}) {{ nodes {{ title }} pageInfo {{ endCursor }} }} }}");
+        let reply = staff.ask(&document).await.ok();
+        let nodes = reply["discounts.nodes"].as_array().unwrap().iter();
+        let titles: Vec<String> = nodes.map(|node| node["title"].as_str().unwrap().to_owned()).collect();
+        (titles, reply["discounts.pageInfo.endCursor"].clone())
+    };
+    assert_eq!(titles("first: 5").await.0, ["Summer sale", "Winter", "Always 100%"]);
+    assert_eq!(titles("last: 2").await.0, ["Winter", "Always 100%"]);
+    let (first, cursor) = titles("first: 1").await;
+    assert_eq!(first, ["Summer sale"]);
+    assert_eq!(titles(&format!("first: 1, after: {cursor}")).await.0, ["Winter"]);
+    for (query, found) in [
+        ("SUMMER", vec!["Summer sale"]),
+        ("frost", vec!["Winter"]),
+        ("n_1", vec!["Summer sale"]),
+        ("0%", vec!["Always 100%"]),
+        ("nothing", vec![]),
+        (" ", vec!["Summer sale", "Winter", "Always 100%"]),
+    ] {
+        assert_eq!(titles(&format!("first: 5, query: \"{query}\"")).await.0, found, "{query}");
+    }
+}
+
+both!(what_is_wrong_with_a_discount_is_told_at_once);
+async fn what_is_wrong_with_a_discount_is_told_at_once(app: TestApp) {
+    let staff = app.staff(&[ManageSettings]);
+    let create = async |discount: Value| {
+        let reply = staff.ask_with(CREATE, json!({ "discount": discount })).await;
+        assert!(reply["discountCreate.discount"].is_null(), "{:#}", reply.body());
+        blamed(&reply, "discountCreate")
+    };
+    let nobody = "gid://mercato/Product/01890a5d-ac96-774b-bcce-b302099a8057";
+    let wrong = json!({
+        "title": " ", "code": " ", "usageLimit": 0, "customerLimit": -1, "minimumSubtotal": "-1",
+        "startsAt": "2026-02-01T00:00:00Z", "endsAt": "2026-02-01T00:00:00Z",
+        "value": { "percentage": { "percentage": "100.1", "items": { "productIds": [nobody] } } }
+    });
+    assert_eq!(
+        create(wrong).await,
+        [
+            "discount.title BLANK",
+            "discount.code BLANK",
+            "discount.value.percentage.items.productIds.0 NOT_FOUND",
+            "discount.value.percentage.percentage INVALID",
+            "discount.minimumSubtotal INVALID",
+            "discount.endsAt INVALID",
+            "discount.usageLimit INVALID",
+            "discount.customerLimit INVALID",
+        ]
+    );
+    let nothing = json!({ "title": "A", "value": { "fixedAmount": { "amount": "0", "items": {} } } });
+    assert_eq!(
+        create(nothing).await,
+        ["discount.value.fixedAmount.items BLANK", "discount.value.fixedAmount.amount INVALID"]
+    );
+    let deal = json!({ "title": "A", "value": { "buyXGetY": { "buyQuantity": 0, "getQuantity": 0, "usesPerOrder": 0 } } });
+    let field = "discount.value.buyXGetY";
+    let expected =
+        ["buyQuantity", "getQuantity", "usesPerOrder"].map(|name| format!("{field}.{name} INVALID"));
+    assert_eq!(create(deal).await, expected);
+
+    let value = json!({ "freeShipping": true });
+    app.create_discount(json!({ "title": "A", "code": "Sale", "value": value })).await;
+    assert_eq!(
+        create(json!({ "title": "B", "code": " SALE", "value": value })).await,
+        ["discount.code TAKEN"]
+    );
+    // Two values, or none, is no value.
+    let two = json!({ "freeShipping": true, "fixedAmount": { "amount": "1" } });
+    let reply = staff.ask_with(CREATE, json!({ "discount": { "title": "A", "value": two } })).await;
+    assert_eq!(reply.code(), "BAD_USER_INPUT");
+}
+
+both!(discounts_are_shown_per_line);
+async fn discounts_are_shown_per_line(app: TestApp) {
+    let goods = Goods::seed(&app).await;
+    let all = json!({ "orderDiscounts": true, "productDiscounts": true, "shippingDiscounts": true });
+    let lamps = json!({ "collectionIds": [goods.lamps] });
+    app.create_discount(json!({ "title": "Lamps", "combinesWith": all,
+        "value": { "percentage": { "percentage": 25, "items": lamps } } }))
+        .await;
+    let ten = app
+        .create_discount(json!({ "title": "Ten", "code": "TEN", "combinesWith": all,
+            "value": { "fixedAmount": { "amount": "10" } } }))
+        .await;
+    app.create_discount(json!({ "title": "Alone", "code": "ALONE",
+        "value": { "percentage": { "percentage": 10 } } }))
+        .await;
+
+    let typed = codes(&["ten", "Alone", "none"]);
+    let priced = app.price(&goods.basket(&typed)).await;
+    // 10.00 off the lamp, then 10.00 spread over 20.00 and 30.00.
+    assert_eq!(off(&priced), [vec!["Ten 400"], vec!["Lamps 1000", "Ten 600"]]);
+    assert_eq!(
+        (priced.quote.subtotal, priced.quote.discount_total, priced.quote.total),
+        (6_000, 2_000, 4_000)
+    );
+    assert_eq!(
+        refused(&priced),
+        [
+            "",
+            "This discount can't be combined with the others, and they take more off",
+            "There is no discount with this code",
+        ]
+    );
+    assert_eq!(priced.codes[0].code, "ten", "as it was typed");
+    assert_eq!(priced.quote.lines[0].discounts[0].code.as_deref(), Some("TEN"), "as it was written");
+    assert_eq!(priced.counted_discounts, [id_of::<DiscountId>(&ten)]);
+
+    // Drafts are not sold, and what is gone is not there.
+    let hide = json!({ "product": { "id": goods.mug, "status": "DRAFT" } });
+    let document = "mutation($product: ProductUpdateInput!) { productUpdate(product: $product) { userErrors { message } } }";
+    app.admin().ask_with(document, hide).await.assert_ok();
+    let mut basket = goods.basket(&[]);
+    basket.lines.push(line("gid://mercato/ProductVariant/01890a5d-ac96-774b-bcce-b302099a8057", 1));
+    let priced = app.price(&basket).await;
+    assert_eq!((priced.quote.lines.len(), priced.quote.subtotal, priced.variants.len()), (1, 4_000, 2));
+}
+
+both!(a_code_tells_why_it_takes_nothing_off);
+async fn a_code_tells_why_it_takes_nothing_off(app: TestApp) {
+    let goods = Goods::seed(&app).await;
+    let make = async |code: &str, more: Value| {
+        let mut discount =
+            json!({ "title": code, "code": code, "value": { "percentage": { "percentage": 10 } } });
+        discount.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        app.create_discount(discount).await
+    };
+    make("LATER", json!({ "startsAt": "2026-01-02T00:00:00Z" })).await;
+    make("PAST", json!({ "startsAt": "2025-01-01T00:00:00Z", "endsAt": "2026-01-01T12:00:00Z" })).await;
+    make("OFF", json!({ "isActive": false })).await;
+    make("BIG", json!({ "minimumSubtotal": "60.01" })).await;
+    let (other, _) = app.create_priced(json!({ "title": "Bowl" }), json!({ "price": "1" })).await;
+    let items = json!({ "percentage": { "percentage": 10, "items": { "productIds": [other] } } });
+    make("BOWLS", json!({ "value": items })).await;
+    let once = make("ONCE", json!({ "usageLimit": 1 })).await;
+    let mine = make("MINE", json!({ "customerLimit": 1 })).await;
+
+    let buyer = "ada@example.com";
+    let order = place(&app, &[&once, &mine], buyer).await;
+    assert_eq!(order, None, "nothing stands against it");
+
+    let typed = codes(&["LATER", "PAST", "OFF", "BIG", "BOWLS", "ONCE", "MINE", "\0", ""]);
+    let mut basket = goods.basket(&typed);
+    basket.customer_key = Some(buyer);
+    assert_eq!(
+        refused(&app.price(&basket).await),
+        [
+            "This discount has not begun yet",
+            "This discount has expired",
+            "This discount is not active",
+            "This discount is for orders of 60.01 USD or more",
+            "Nothing in the cart is entitled to this discount",
+            "This discount has been used up",
+            "You have used this discount as often as it can be",
+            "There is no discount with this code",
+            "There is no discount with this code",
+        ]
+    );
+    basket.customer_key = Some("bob@example.com");
+    let priced = app.price(&basket).await;
+    assert_eq!(refused(&priced)[6], "");
+    assert_eq!(priced.quote.discount_total, 600);
+    app.clock.advance(Duration::from_secs(24 * 60 * 60));
+    let later = app.price(&goods.basket(&typed[..1])).await;
+    assert_eq!(refused(&later), [""]);
+}
+
+both!(free_delivery_and_gifts);
+async fn free_delivery_and_gifts(app: TestApp) {
+    let goods = Goods::seed(&app).await;
+    app.create_discount(
+        json!({ "title": "Free delivery", "code": "POST", "value": { "freeShipping": true } }),
+    )
+    .await;
+    let typed = codes(&["post"]);
+    let mut basket = goods.basket(&typed);
+    let waiting = app.price(&basket).await;
+    assert_eq!((refused(&waiting), waiting.counted_discounts.len()), (vec![String::new()], 0));
+    basket.delivery_option = Some("express");
+    let priced = app.price(&basket).await;
+    let delivery = priced.quote.delivery.as_ref().unwrap();
+    assert_eq!((delivery.option.price, delivery.discounts[0].amount), (1_500, 1_500));
+    assert_eq!((priced.quote.shipping_total, priced.quote.total), (0, 6_000));
+    assert_eq!(priced.counted_discounts.len(), 1);
+
+    let gift = json!({ "buyXGetY": { "buy": { "collectionIds": [goods.lamps] }, "buyQuantity": 1,
+        "get": { "productIds": [goods.mug] }, "getQuantity": 1 } });
+    app.create_discount(json!({ "title": "A mug for a lamp", "value": gift })).await;
+    let priced = app.price(&goods.basket(&[])).await;
+    assert_eq!(off(&priced), [vec!["A mug for a lamp 1000".to_owned()], vec![]]);
+    assert!(priced.counted_discounts.is_empty(), "nobody queues for an automatic one without limits");
+}
+
+both!(a_price_takes_seven_statements_however_large_the_basket);
+async fn a_price_takes_seven_statements_however_large_the_basket(app: TestApp) {
+    let goods = Goods::seed(&app).await;
+    let many = app.create_product(json!({ "title": "Bowl" })).await;
+    let size = |number: i32| json!({ "price": "5", "optionValues": [{ "optionName": "Size", "name": number.to_string() }] });
+    let variants = app.create_variants(&many, (0..60).map(size).collect()).await;
+    for number in 0..20 {
+        let value = json!({ "percentage": { "percentage": 1, "items": { "collectionIds": [goods.lamps] } } });
+        let code = format!("CODE-{number}");
+        app.create_discount(json!({ "title": code, "code": code, "customerLimit": 1, "value": value })).await;
+    }
+    let typed: Codes = (0..20).map(|number| format!("code-{number}")).collect();
+    let mut basket = goods.basket(&typed[..1]);
+    basket.customer_key = Some("ada@example.com");
+    basket.delivery_option = Some("standard");
+    let (_, small) = app.try_price(&basket).await.unwrap();
+    basket.codes = &typed;
+    basket.lines.extend(variants.iter().map(|variant| line(variant, 3)));
+    let (priced, large) = app.try_price(&basket).await.unwrap();
+    assert_eq!(priced.quote.lines.len(), 62);
+    assert_eq!((small, large), (7, 7));
+    let (_, plain) = app.try_price(&goods.basket(&[])).await.unwrap();
+    assert_eq!(plain, 5);
+}
+
+both!(what_is_beyond_measure_is_no_price);
+async fn what_is_beyond_measure_is_no_price(app: TestApp) {
+    let price = json!({ "price": "90000000000000.00" });
+    let (_, variant) = app.create_priced(json!({ "title": "Moon" }), price).await;
+    let basket = Basket { lines: vec![line(&variant, 1_000_000)], ..Basket::default() };
+    assert!(app.try_price(&basket).await.is_err());
+}
+
+/// Places an order of nothing that uses discounts; gives what was refused, and then nothing was placed.
+async fn place(app: &TestApp, ids: &[&str], customer_key: &str) -> Option<Refused> {
+    let op = app.app.system();
+    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
+    let order = blank(app);
+    orders::insert(tx.conn(), &order).await.unwrap();
+    let ids: Vec<DiscountId> = ids.iter().map(|id| id_of(id)).collect();
+    let refused = discounts::use_up(tx.conn(), &ids, order.id, customer_key, op.now()).await.unwrap();
+    if refused.is_some() {
+        tx.rollback().await.unwrap();
+    } else {
+        tx.commit().await.unwrap();
+    }
+    refused
+}
+
+async fn give_back(app: &TestApp, order: OrderId) {
+    let op = app.app.system();
+    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
+    discounts::give_back(tx.conn(), order).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn used(app: &TestApp, id: &str) -> i64 {
+    let op = app.app.system();
+    let mut conn = app.app.db.read(&op.statements).await.unwrap();
+    discounts::by_ids(&mut conn, &[id_of(id)]).await.unwrap()[0].used_count
+}
+
+fn blank(app: &TestApp) -> Order {
+    let (id, now) = (OrderId::generate(), app.app.system().now());
+    Order {
+        id,
+        number: i64::from_be_bytes(mercato::domain::ids::Id::uuid(id).as_bytes()[8..].try_into().unwrap()),
+        cart_id: None,
+        imported_as: None,
+        customer_id: None,
+        email: None,
+        phone: None,
+        token: "t".repeat(32),
+        status: OrderStatus::PendingPayment,
+        currency: "USD".to_owned(),
+        taxes_included: true,
+        subtotal: 0,
+        discount_total: 0,
+        shipping_total: 0,
+        tax_total: 0,
+        total: 0,
+        delivery: Json(None),
+        shipping_address: None,
+        billing_address: None,
+        note: String::new(),
+        attributes: Json(Vec::new()),
+        cancel_reason: None,
+        expires_at: None,
+        placed_at: now,
+        cancelled_at: None,
+        updated_at: now,
+    }
+}
+
+both!(a_single_use_code_is_used_once_by_fifty_at_once);
+async fn a_single_use_code_is_used_once_by_fifty_at_once(app: TestApp) {
+    let make = |code: &str, limits: Value| {
+        let value = json!({ "fixedAmount": { "amount": "1" } });
+        let mut discount = json!({ "title": code, "code": code, "value": value });
+        discount.as_object_mut().unwrap().extend(limits.as_object().unwrap().clone());
+        discount
+    };
+    let once = app.create_discount(make("ONCE", json!({ "usageLimit": 1 }))).await;
+    let thrice = app.create_discount(make("THRICE", json!({ "customerLimit": 3 }))).await;
+    let buyers: Vec<String> = (0..50).map(|number| format!("buyer-{number}@example.com")).collect();
+    let (both, one) = ([thrice.as_str(), once.as_str()], [thrice.as_str()]);
+    let tries = buyers.iter().map(|buyer| place(&app, &both, buyer));
+    let outcomes = futures_util::future::join_all(tries).await;
+    assert_eq!(outcomes.iter().filter(|refused| refused.is_none()).count(), 1);
+    let reasons = outcomes.iter().flatten().map(|refused| &refused.reason);
+    assert!(reasons.into_iter().all(|reason| *reason == Refusal::UsedUp));
+    assert_eq!((used(&app, &once).await, used(&app, &thrice).await), (1, 1), "all or none");
+
+    // One customer, from fifty windows at once.
+    let tries = (0..50).map(|_| place(&app, &one, "ada@example.com"));
+    let outcomes = futures_util::future::join_all(tries).await;
+    assert_eq!(outcomes.iter().filter(|refused| refused.is_none()).count(), 3);
+    let reasons = outcomes.iter().flatten().map(|refused| &refused.reason);
+    assert!(reasons.into_iter().all(|reason| *reason == Refusal::UsedUpByCustomer));
+    assert_eq!(used(&app, &thrice).await, 4);
+}
+
+both!(what_is_given_back_can_be_used_again);
+async fn what_is_given_back_can_be_used_again(app: TestApp) {
+    let value = json!({ "fixedAmount": { "amount": "1" } });
+    let id = app.create_discount(json!({ "title": "A", "code": "A", "usageLimit": 1, "value": value })).await;
+    let op = app.app.system();
+    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
+    let order = blank(&app);
+    orders::insert(tx.conn(), &order).await.unwrap();
+    let ids = [id_of(&id)];
+    let before = op.statements.count();
+    assert_eq!(discounts::use_up(tx.conn(), &ids, order.id, "ada", op.now()).await.unwrap(), None);
+    assert!(op.statements.count() - before <= 4);
+    tx.commit().await.unwrap();
+
+    let refused = place(&app, &[&id], "bob").await.unwrap();
+    assert_eq!((refused.discount_id, refused.code.as_deref()), (ids[0], Some("A")));
+    // Given back by many at once, it is given back once.
+    let both = (0..4).map(|_| give_back(&app, order.id));
+    futures_util::future::join_all(both).await;
+    assert_eq!(used(&app, &id).await, 0);
+    assert_eq!(place(&app, &[&id], "bob").await, None);
+    assert_eq!(used(&app, &id).await, 1);
+
+    // The limit can't go below what is used already; gone, it can't be used.
+    let staff = app.staff(&[ManageSettings]);
+    let value = json!({ "discount": { "id": id, "usageLimit": 2 } });
+    staff.ask_with(UPDATE, value).await.assert_ok();
+    assert_eq!(place(&app, &[&id], "eve").await, None);
+    let lower = staff.ask_with(UPDATE, json!({ "discount": { "id": id, "usageLimit": 1 } })).await;
+    assert_eq!(blamed(&lower, "discountUpdate"), ["discount.usageLimit NOT_ALLOWED"]);
+    staff.ask_with(DELETE, json!({ "id": id })).await.assert_ok();
+    assert_eq!(place(&app, &[&id], "zoe").await.unwrap().reason, Refusal::Unknown);
+}

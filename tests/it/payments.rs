@@ -1,0 +1,312 @@
+//! Payments: declined, late, twice, never; and money that goes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mercato::domain::ids::{OrderId, RefundId};
+use mercato::domain::order::OrderStatus;
+use mercato::domain::payment::PaymentKind;
+use mercato::integrations::payments::{TestProvider, Told};
+use mercato::services::payments::RefundOutcome;
+use serde_json::json;
+
+use crate::support::{Database, Reply, TestApp, both, order_id, order_of, request};
+
+/// A server that gives providers little time.
+async fn impatient(database: Database) -> TestApp {
+    TestApp::with(database, &[("PAYMENT_TIMEOUT_MS", "50")]).await
+}
+
+/// An order of two mugs, of which there are five, for ten in all.
+struct Shop {
+    app: TestApp,
+    mug: String,
+    cart: String,
+}
+
+impl Shop {
+    async fn open(app: TestApp) -> Self {
+        let mug = app.stocked("Mug", "5", 5).await;
+        let cart = app.cart(&[(&mug, 2)]).await;
+        Self { app, mug, cart }
+    }
+
+    async fn place(&self, token: &str) -> Reply {
+        self.app.anonymous().place(order_of(&self.cart, "10", token)).await
+    }
+
+    /// An order whose payment did not answer.
+    async fn waiting(&self, token: &str) -> OrderId {
+        let reply = self.place(token).await.ok();
+        assert_eq!(reply["orderPlace.order.status"], "PENDING_PAYMENT");
+        order_id(&reply)
+    }
+
+    async fn status(&self, id: OrderId) -> OrderStatus {
+        self.app.order(id).await.status
+    }
+
+    async fn stock(&self) -> (i64, i64) {
+        self.app.stock(&self.mug).await
+    }
+
+    /// Lets the time to pay pass, and does what is then to be done; how many orders were given up.
+    async fn expire(&self) -> u64 {
+        self.app.clock.advance(Duration::from_secs(31 * 60));
+        self.app.app.services.payments.expire_due(&self.app.app.system()).await.unwrap()
+    }
+
+    /// What the provider tells by itself; the HTTP status it is answered with.
+    async fn tell(&self, told: &[Told]) -> u16 {
+        let provider = Arc::clone(self.app.app.test_payments.as_ref().unwrap());
+        let (headers, body) = provider.webhook(told).unwrap();
+        let mut post = request("POST", "/payments/test/webhook");
+        for (name, value) in headers {
+            post = post.header(name, value);
+        }
+        self.app.send(post.body(body).unwrap()).await.status.as_u16()
+    }
+
+    async fn refund(&self, id: OrderId, refund: RefundId, amount: i64) -> Result<RefundOutcome, String> {
+        let order = self.app.order(id).await;
+        let payments = &self.app.app.services.payments;
+        payments
+            .refund(&self.app.app.system(), &order, refund, amount)
+            .await
+            .map_err(|error| error.to_string())
+    }
+}
+
+both!(a_declined_payment_gives_stock_back_and_the_cart_can_be_ordered_again);
+async fn a_declined_payment_gives_stock_back_and_the_cart_can_be_ordered_again(app: TestApp) {
+    let shop = Shop::open(app).await;
+    let reply = shop.place("tok_decline").await;
+    let errors = reply.user_errors("orderPlace");
+    assert_eq!((errors[0].field.as_str(), errors[0].code.as_str()), ("input.payment", "PAYMENT_DECLINED"));
+    assert!(errors[0].message.contains("the card was declined"));
+    assert!(reply["orderPlace.order"].is_null());
+    assert_eq!(shop.stock().await, (5, 0));
+
+    let reply = shop.place("tok_ok").await.ok();
+    assert_eq!((&reply["orderPlace.order.status"], shop.stock().await), (&json!("PAID"), (5, 2)));
+    assert_eq!(shop.place("tok_ok").await.user_errors("orderPlace")[0].code, "TAKEN");
+}
+
+both!(a_declined_payment_gives_its_discount_back);
+async fn a_declined_payment_gives_its_discount_back(app: TestApp) {
+    let mug = app.stocked("Mug", "10", 5).await;
+    app.create_discount(json!({ "title": "Once", "code": "ONCE", "usageLimit": 1, "value": { "percentage": { "percentage": "10" } } })).await;
+    let cart = app.cart_of(None, &[(&mug, 1)], &["once"], None).await;
+    let declined = app.anonymous().place(order_of(&cart, "9", "tok_decline")).await;
+    assert_eq!(declined.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED");
+    app.anonymous().place(order_of(&cart, "9", "tok_ok")).await.assert_ok();
+    let other = app.cart_of(None, &[(&mug, 1)], &["once"], None).await;
+    assert_eq!(
+        app.anonymous().place(order_of(&other, "9", "tok_ok")).await.user_errors("orderPlace")[0].code,
+        "STALE"
+    );
+}
+
+both!(an_order_whose_payment_does_not_answer_waits_and_is_then_given_up);
+async fn an_order_whose_payment_does_not_answer_waits_and_is_then_given_up(database: Database) {
+    let shop = Shop::open(impatient(database).await).await;
+    let id = shop.waiting("tok_hang").await;
+    assert_eq!((shop.stock().await, shop.app.ledger(id).await), ((5, 2), vec!["requested 1000".to_owned()]));
+    assert_eq!(
+        shop.app.app.services.payments.expire_due(&shop.app.app.system()).await.unwrap(),
+        0,
+        "not yet"
+    );
+    assert_eq!(shop.expire().await, 1);
+    assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Expired, (5, 0)));
+    assert!(shop.app.order_lines(id).await[0].reserved.0.is_empty());
+    assert_eq!(shop.app.history(id).await, ["order.placed", "order.expired"]);
+    assert_eq!(shop.expire().await, 0);
+}
+
+both!(a_payment_that_came_through_unheard_is_found_by_asking);
+async fn a_payment_that_came_through_unheard_is_found_by_asking(database: Database) {
+    let shop = Shop::open(impatient(database).await).await;
+    let first = shop.waiting("tok_late").await;
+    let payments = &shop.app.app.services.payments;
+    shop.app.clock.advance(Duration::from_secs(60));
+    assert_eq!(payments.check_pending(&shop.app.app.system()).await.unwrap(), 1);
+    assert_eq!((shop.status(first).await, shop.stock().await), (OrderStatus::Paid, (5, 2)));
+
+    // Asked in the last moment, too.
+    let cart = shop.app.cart(&[(&shop.mug, 1)]).await;
+    let second = order_id(&shop.app.anonymous().place(order_of(&cart, "5", "tok_late")).await.ok());
+    assert_eq!(shop.expire().await, 0);
+    assert_eq!((shop.status(second).await, shop.stock().await), (OrderStatus::Paid, (5, 3)));
+}
+
+both!(a_payment_that_is_told_twice_is_known_once);
+async fn a_payment_that_is_told_twice_is_known_once(app: TestApp) {
+    let shop = Shop::open(app).await;
+    let id = order_id(&shop.place("tok_twice").await.ok());
+    let told = TestProvider::captured(id, 1_000);
+    for _ in 0..3 {
+        assert_eq!(shop.tell(&[told.clone(), told.clone()]).await, 200);
+    }
+    assert_eq!(shop.status(id).await, OrderStatus::Paid);
+    assert_eq!(shop.app.ledger(id).await, ["requested 1000", "captured 1000"]);
+    assert_eq!(shop.app.history(id).await, ["order.placed", "order.paid"]);
+}
+
+both!(a_second_payment_of_one_order_goes_back);
+async fn a_second_payment_of_one_order_goes_back(app: TestApp) {
+    let shop = Shop::open(app).await;
+    let id = order_id(&shop.place("tok_ok").await.ok());
+    let told = Told { id: "another".to_owned(), ..TestProvider::captured(id, 1_000) };
+    assert_eq!(shop.tell(&[told]).await, 200);
+    let expected =
+        ["requested 1000", "captured 1000", "captured 1000", "refund_requested 1000", "refunded 1000"];
+    assert_eq!(
+        (shop.status(id).await, shop.app.ledger(id).await),
+        (OrderStatus::Paid, expected.map(str::to_owned).to_vec())
+    );
+}
+
+both!(a_webhook_pays_an_order_that_waits);
+async fn a_webhook_pays_an_order_that_waits(database: Database) {
+    let shop = Shop::open(impatient(database).await).await;
+    let id = shop.waiting("tok_hang").await;
+    assert_eq!(shop.tell(&[TestProvider::captured(id, 400)]).await, 200);
+    assert_eq!(shop.status(id).await, OrderStatus::PendingPayment, "a part is not all of it");
+    let rest = Told { id: "rest".to_owned(), ..TestProvider::captured(id, 600) };
+    assert_eq!(shop.tell(&[rest]).await, 200);
+    assert_eq!(shop.status(id).await, OrderStatus::Paid);
+    // Of what is not known nothing follows.
+    assert_eq!(shop.tell(&[TestProvider::captured(OrderId::generate(), 400)]).await, 200);
+}
+
+both!(money_that_comes_after_an_order_was_given_up_takes_the_stock_again);
+async fn money_that_comes_after_an_order_was_given_up_takes_the_stock_again(database: Database) {
+    let shop = Shop::open(impatient(database).await).await;
+    let id = shop.waiting("tok_hang").await;
+    assert_eq!(shop.expire().await, 1);
+    assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
+    assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Paid, (5, 2)));
+    assert_eq!(shop.app.order_lines(id).await[0].reserved.0[0].quantity, 2);
+    assert_eq!(shop.app.history(id).await, ["order.placed", "order.expired", "order.paid"]);
+}
+
+both!(money_that_comes_when_the_stock_is_gone_goes_back);
+async fn money_that_comes_when_the_stock_is_gone_goes_back(database: Database) {
+    let shop = Shop::open(impatient(database).await).await;
+    let id = shop.waiting("tok_hang").await;
+    assert_eq!(shop.expire().await, 1);
+    let cart = shop.app.cart(&[(&shop.mug, 4)]).await;
+    shop.app.anonymous().place(order_of(&cart, "20", "tok_ok")).await.assert_ok();
+    assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
+    assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Expired, (5, 4)));
+    let expected = ["requested 1000", "captured 1000", "refund_requested 1000", "refunded 1000"];
+    assert_eq!(shop.app.ledger(id).await, expected);
+}
+
+both!(money_that_comes_when_its_cart_was_ordered_again_goes_back);
+async fn money_that_comes_when_its_cart_was_ordered_again_goes_back(database: Database) {
+    let shop = Shop::open(impatient(database).await).await;
+    let id = shop.waiting("tok_hang").await;
+    assert_eq!(shop.expire().await, 1);
+    let again = order_id(&shop.place("tok_ok").await.ok());
+    assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
+    assert_eq!((shop.status(id).await, shop.status(again).await), (OrderStatus::Expired, OrderStatus::Paid));
+    assert_eq!(shop.app.ledger(id).await.last().unwrap(), "refunded 1000");
+    assert_eq!(shop.stock().await, (5, 2));
+}
+
+both!(money_that_comes_for_a_cancelled_order_goes_back);
+async fn money_that_comes_for_a_cancelled_order_goes_back(database: Database) {
+    let shop = Shop::open(impatient(database).await).await;
+    let id = shop.waiting("tok_late").await;
+    shop.app.database().run("UPDATE orders SET status = 'CANCELLED', expires_at = NULL").await;
+    // Whoever cancels has the payment let go, and hears that it came through.
+    let order = shop.app.order(id).await;
+    shop.app.app.services.payments.void(&shop.app.app.system(), &order).await.unwrap();
+    let expected = ["requested 1000", "captured 1000", "refund_requested 1000", "refunded 1000"];
+    assert_eq!(
+        (shop.status(id).await, shop.app.ledger(id).await),
+        (OrderStatus::Cancelled, expected.map(str::to_owned).to_vec())
+    );
+    assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
+    assert_eq!(shop.app.ledger(id).await.len(), 4, "told again, nothing follows");
+
+    // What is only kept ready is let go.
+    let cart = shop.app.cart(&[(&shop.mug, 1)]).await;
+    let second = order_id(&shop.app.anonymous().place(order_of(&cart, "5", "tok_hang")).await.ok());
+    shop.app.database().run("UPDATE orders SET status = 'CANCELLED', expires_at = NULL").await;
+    let ready =
+        Told { id: "ready".to_owned(), kind: PaymentKind::Authorized, ..TestProvider::captured(second, 500) };
+    assert_eq!(shop.tell(&[ready]).await, 200);
+    assert_eq!(shop.status(second).await, OrderStatus::Cancelled);
+}
+
+both!(no_more_goes_back_than_was_paid);
+async fn no_more_goes_back_than_was_paid(app: TestApp) {
+    let shop = Shop::open(app).await;
+    let id = order_id(&shop.place("tok_ok").await.ok());
+    assert!(shop.refund(id, RefundId::generate(), 1_001).await.is_err());
+    let first = RefundId::generate();
+    assert_eq!(shop.refund(id, first, 700).await, Ok(RefundOutcome::Refunded));
+    assert_eq!(
+        shop.refund(id, first, 700).await,
+        Ok(RefundOutcome::Refunded),
+        "once, however often it is asked for"
+    );
+    let refused = shop.refund(id, RefundId::generate(), 301).await;
+    assert!(refused.as_ref().is_err_and(|error| error.contains("300")), "{refused:?}");
+    let (a, b) =
+        tokio::join!(shop.refund(id, RefundId::generate(), 300), shop.refund(id, RefundId::generate(), 300));
+    assert!(a.is_ok() != b.is_ok(), "of two at once, one: {a:?} {b:?}");
+    let sums = mercato::repositories::payments::paid(&shop.app.payments_of(id).await);
+    assert_eq!((sums.captured, sums.refunded, sums.refunding, sums.refundable()), (1_000, 1_000, 0, 0));
+}
+
+both!(a_refund_that_the_provider_refuses_is_none);
+async fn a_refund_that_the_provider_refuses_is_none(app: TestApp) {
+    let shop = Shop::open(app).await;
+    let id = order_id(&shop.place("tok_norefund").await.ok());
+    let outcome = shop.refund(id, RefundId::generate(), 1_000).await.unwrap();
+    assert_eq!(outcome, RefundOutcome::Failed("the card takes no refunds".to_owned()));
+    let sums = mercato::repositories::payments::paid(&shop.app.payments_of(id).await);
+    assert_eq!((sums.refunded, sums.refundable()), (0, 1_000));
+}
+
+both!(what_is_kept_ready_is_captured);
+async fn what_is_kept_ready_is_captured(app: TestApp) {
+    let shop = Shop::open(app).await;
+    let id = order_id(&shop.place("tok_auth").await.ok());
+    assert_eq!(shop.status(id).await, OrderStatus::Paid);
+    assert_eq!(shop.app.ledger(id).await, ["requested 1000", "authorized 1000", "captured 1000"]);
+}
+
+both!(an_order_that_is_paid_by_hand_waits_for_a_week);
+async fn an_order_that_is_paid_by_hand_waits_for_a_week(app: TestApp) {
+    let shop = Shop::open(app).await;
+    let mut input = order_of(&shop.cart, "10", "");
+    input["payment"] = json!({ "provider": "manual" });
+    let reply = shop.app.anonymous().place(input).await.ok();
+    assert_eq!(reply["orderPlace.order.status"], "PENDING_PAYMENT");
+    let id = order_id(&reply);
+    assert_eq!(shop.expire().await, 0, "half an hour is not a week");
+    shop.app.clock.advance(Duration::from_secs(7 * 24 * 60 * 60));
+    assert_eq!(shop.expire().await, 1);
+    assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Expired, (5, 0)));
+}
+
+both!(a_webhook_that_is_not_the_providers_is_refused);
+async fn a_webhook_that_is_not_the_providers_is_refused(database: Database) {
+    let shop = Shop::open(impatient(database).await).await;
+    let id = shop.waiting("tok_hang").await;
+    let forged = TestProvider::new().unwrap().webhook(&[TestProvider::captured(id, 1_000)]).unwrap();
+    let post = |path: &str| {
+        let headers = forged.0.iter();
+        let post = headers.fold(request("POST", path), |post, (name, value)| post.header(name, value));
+        post.body(forged.1.clone()).unwrap()
+    };
+    assert_eq!(shop.app.send(post("/payments/test/webhook")).await.status.as_u16(), 401);
+    assert_eq!(shop.app.send(post("/payments/manual/webhook")).await.status.as_u16(), 401);
+    assert_eq!(shop.app.send(post("/payments/gold/webhook")).await.status.as_u16(), 404);
+    assert_eq!(shop.status(id).await, OrderStatus::PendingPayment);
+}

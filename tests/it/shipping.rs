@@ -1,0 +1,288 @@
+//! Shipping: zones and rates as staff write them, and what buyers may choose at which price.
+
+use mercato::domain::address::Address;
+use mercato::domain::permission::Permission::ManageSettings;
+use mercato::services::pricing::{Basket, Priced};
+use serde_json::{Value, json};
+
+use crate::support::{Reply, TestApp, both, line};
+
+const ZONES: &str = "{ shippingZones(first: 9) { nodes {
+    id name countries defaultDistanceMetres
+    rates { id strategy name pricePerKilogram pricePerKilometre isActive position zone { name } }
+} } }";
+const ZONE_CREATE: &str = "mutation($zone: ShippingZoneCreateInput!) {
+    shippingZoneCreate(zone: $zone) { shippingZone { id } userErrors { field message code } }
+}";
+const ZONE_UPDATE: &str = "mutation($zone: ShippingZoneUpdateInput!) {
+    shippingZoneUpdate(zone: $zone) { shippingZone { name countries } userErrors { field message code } }
+}";
+const ZONE_DELETE: &str = "mutation($id: ID!) {
+    shippingZoneDelete(id: $id) { deletedShippingZoneId userErrors { field code } }
+}";
+const RATE_CREATE: &str = "mutation($rate: ShippingRateCreateInput!) {
+    shippingRateCreate(rate: $rate) {
+        shippingRate {
+            id name strategy pricePerKilogram pricePerKilometre minimumWeight maximumWeight position
+            minimumSubtotal { amount } maximumSubtotal { amount } freeFromSubtotal { amount }
+        }
+        userErrors { field message code }
+    }
+}";
+const RATE_UPDATE: &str = "mutation($rate: ShippingRateUpdateInput!) {
+    shippingRateUpdate(rate: $rate) {
+        shippingRate { name pricePerKilogram maximumWeight freeFromSubtotal { amount } }
+        userErrors { field message code }
+    }
+}";
+const RATE_DELETE: &str = "mutation($id: ID!) {
+    shippingRateDelete(id: $id) { deletedShippingRateId userErrors { field code } }
+}";
+
+async fn zone(app: &TestApp, name: &str, countries: &[&str], metres: i64) -> String {
+    let zone = json!({ "name": name, "countries": countries, "defaultDistanceMetres": metres });
+    let reply = app.admin().ask_with(ZONE_CREATE, json!({ "zone": zone })).await.ok();
+    reply["shippingZoneCreate.shippingZone.id"].as_str().unwrap().to_owned()
+}
+
+async fn rate(app: &TestApp, rate: Value) -> String {
+    let reply = app.admin().ask_with(RATE_CREATE, json!({ "rate": rate })).await.ok();
+    reply["shippingRateCreate.shippingRate.id"].as_str().unwrap().to_owned()
+}
+
+/// The options a buyer has: `standard Standard 600`.
+fn options(priced: &Priced) -> Vec<String> {
+    let options = priced.delivery_options.iter();
+    options.map(|option| format!("{} {} {}", option.handle, option.title, option.price)).collect()
+}
+
+fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
+    let errors = reply.user_errors(mutation).into_iter();
+    errors.map(|error| format!("{} {}", error.field, error.code)).collect()
+}
+
+fn address(country: &str) -> Address {
+    Address { country: Some(country.to_owned()), ..Address::default() }
+}
+
+/// A thing of 1 kg at 20.00.
+async fn brick(app: &TestApp) -> String {
+    let variant = json!({ "price": "20", "weight": { "value": 1.0, "unit": "KILOGRAMS" } });
+    app.create_priced(json!({ "title": "Brick" }), variant).await.1
+}
+
+fn basket(variant: &str, quantity: i64) -> Basket<'static> {
+    Basket { lines: vec![line(variant, quantity)], ..Basket::default() }
+}
+
+both!(a_new_shop_delivers_everywhere);
+async fn a_new_shop_delivers_everywhere(app: TestApp) {
+    let zones = app.staff(&[ManageSettings]).ask(ZONES).await.ok();
+    let zones = zones["shippingZones.nodes"].as_array().unwrap();
+    assert_eq!(zones.len(), 1);
+    assert_eq!((&zones[0]["name"], &zones[0]["countries"]), (&json!("Everywhere"), &json!([])));
+    assert_eq!(zones[0]["defaultDistanceMetres"], 50_000);
+    let rates = zones[0]["rates"].as_array().unwrap().iter();
+    let rates: Vec<String> = rates
+        .map(|rate| {
+            format!("{} {} {}", rate["strategy"], rate["pricePerKilogram"], rate["pricePerKilometre"])
+        })
+        .collect();
+    let expected = [r#""standard" "0.5" "0.1""#, r#""express" "1" "0.3""#, r#""overnight" "2" "0.5""#];
+    assert_eq!(rates, expected);
+
+    let brick = brick(&app).await;
+    let mut two = basket(&brick, 2);
+    let anywhere = address("NZ");
+    two.destination = Some(&anywhere);
+    let priced = app.price(&two).await;
+    // 2 kg over 50 km.
+    let expected = ["standard Standard 600", "express Express 1700", "overnight Overnight 2900"];
+    assert_eq!(options(&priced), expected);
+    assert_eq!((priced.quote.delivery, priced.quote.total), (None, 4_000), "nothing is chosen yet");
+    two.delivery_option = Some("express");
+    let priced = app.price(&two).await;
+    assert_eq!((priced.quote.shipping_total, priced.quote.total), (1_700, 5_700));
+    two.delivery_option = Some("pigeon");
+    assert_eq!(app.price(&two).await.quote.delivery, None);
+
+    // What is not sent needs no delivery.
+    let file = json!({ "price": "5", "requiresShipping": false });
+    let (_, file) = app.create_priced(json!({ "title": "File" }), file).await;
+    let mut only_files = basket(&file, 1);
+    only_files.delivery_option = Some("express");
+    let priced = app.price(&only_files).await;
+    assert_eq!((options(&priced).len(), priced.quote.delivery, priced.quote.total), (0, None, 500));
+    only_files.lines.push(line(&brick, 1));
+    assert_eq!(app.price(&only_files).await.quote.shipping_total, 1_600);
+}
+
+both!(zones_and_limits_decide_what_can_be_chosen);
+async fn zones_and_limits_decide_what_can_be_chosen(app: TestApp) {
+    let brick = brick(&app).await;
+    let europe = zone(&app, "Europe", &["FR", "DE"], 1_000_000).await;
+    let (france, there) = (address("FR"), address("US"));
+    let to = |quantity, destination| Basket { destination, ..basket(&brick, quantity) };
+    assert_eq!(options(&app.price(&to(1, Some(&france))).await), [""; 0], "a zone without rates");
+    assert_eq!(app.price(&to(1, Some(&there))).await.delivery_options.len(), 3);
+
+    rate(&app, json!({ "zoneId": europe, "strategy": "standard", "name": "Parcel", "maximumWeight": "2" }))
+        .await;
+    let pallet = json!({ "zoneId": europe, "strategy": "standard", "name": "Pallet", "minimumWeight": "2",
+        "pricePerKilogram": "0.1", "pricePerKilometre": "0" });
+    let pallet = rate(&app, pallet).await;
+    let express = json!({ "zoneId": europe, "strategy": "EXPRESS", "minimumSubtotal": "40", "maximumSubtotal": "60",
+        "freeFromSubtotal": "60" });
+    rate(&app, express).await;
+    let handle = format!("standard-{}", pallet.rsplit('/').next().unwrap().replace('-', ""));
+    let parcel = |price: i64| format!("standard Parcel {price}");
+    let on_pallet = |price: i64| format!("{handle} Pallet {price}");
+    assert_eq!(options(&app.price(&to(1, Some(&france))).await), [parcel(10_050)]);
+    // At both limits both can be chosen, the cheaper first.
+    let two = app.price(&to(2, Some(&france))).await;
+    assert_eq!(options(&two), [on_pallet(20), parcel(10_100), "express Express 30200".to_owned()]);
+    let three = app.price(&to(3, Some(&france))).await;
+    assert_eq!(options(&three), ["express Express 0".to_owned(), on_pallet(30)], "free from 60.00 on");
+    assert_eq!(options(&app.price(&to(4, Some(&france))).await), [on_pallet(40)]);
+
+    // A discount neither makes delivery dearer nor takes it away.
+    app.create_discount(json!({ "title": "Sale", "value": { "percentage": { "percentage": 90 } } })).await;
+    assert_eq!(options(&app.price(&to(3, Some(&france))).await).len(), 2);
+
+    let off = json!({ "rate": { "id": pallet, "isActive": false } });
+    app.admin().ask_with(RATE_UPDATE, off).await.assert_ok();
+    assert_eq!(options(&app.price(&to(4, Some(&france))).await), [""; 0]);
+
+    zone(&app, "Closed", &["NZ"], 0).await;
+    let shop = app.anonymous().ask("{ shop { shipsToCountries } }").await.ok();
+    let countries = shop["shop.shipsToCountries"].as_array().unwrap();
+    assert!(countries.contains(&json!("FR")) && countries.contains(&json!("US")));
+    assert!(!countries.contains(&json!("NZ")));
+}
+
+both!(parcels_come_from_where_things_lie);
+async fn parcels_come_from_where_things_lie(app: TestApp) {
+    let brick = brick(&app).await;
+    let create = "mutation($input: LocationAddInput!) {
+        locationCreate(input: $input) { location { id address { latitude longitude } } userErrors { field code } }
+    }";
+    let place = async |name: &str, latitude: f64, longitude: f64| {
+        let address = json!({ "latitude": latitude, "longitude": longitude });
+        let input = json!({ "input": { "name": name, "address": address } });
+        let reply = app.admin().ask_with(create, input).await.ok();
+        assert_eq!(reply["locationCreate.location.address"], address);
+        reply["locationCreate.location.id"].as_str().unwrap().to_owned()
+    };
+    let paris = place("Paris", 48.8566, 2.3522).await;
+    let london = place("London", 51.5074, -0.1278).await;
+    let calais = Address { latitude: Some(50.9513), longitude: Some(1.8587), ..address("FR") };
+    let mut one = basket(&brick, 1);
+    one.destination = Some(&calais);
+    one.delivery_option = Some("standard");
+    // From London, the nearer: about 152 km.
+    let near = app.price(&one).await.quote.shipping_total;
+    assert!((1_500..1_700).contains(&near), "{near}");
+
+    let stock = json!({ "input": { "reason": "received", "changes": [
+        { "variantId": brick, "locationId": london, "delta": 0 }, { "variantId": brick, "locationId": paris, "delta": 9 },
+    ] } });
+    let adjust = "mutation($input: InventoryAdjustQuantitiesInput!) {
+        inventoryAdjustQuantities(input: $input) { userErrors { message } }
+    }";
+    app.admin().ask_with(adjust, stock).await.assert_ok();
+    // It lies in Paris alone: about 236 km.
+    let priced = app.price(&one).await;
+    let far = priced.quote.shipping_total;
+    assert!((2_300..2_500).contains(&far), "{far}");
+    let held = priced.levels.values().next().unwrap();
+    let held: Vec<String> = held.iter().map(|level| level.on_hand.to_string()).collect();
+    assert_eq!(held, ["0", "9"], "the nearest first");
+    one.destination = None;
+    assert_eq!(app.price(&one).await.quote.shipping_total, 550, "the zone's 50 km");
+
+    let wrong = json!({ "input": { "name": "Moon", "address": { "latitude": 91.0 } } });
+    let wrong = app.admin().ask_with(create, wrong).await;
+    let expected = ["input.address.latitude INVALID", "input.address.longitude BLANK"];
+    assert_eq!(blamed(&wrong, "locationCreate"), expected);
+}
+
+both!(staff_write_zones);
+async fn staff_write_zones(app: TestApp) {
+    let staff = app.staff(&[ManageSettings]);
+    let europe = zone(&app, "Europe", &["FR", "DE", "FR"], 1_000_000).await;
+    for (wrong, expected) in [
+        (json!({ "name": "Europe", "countries": ["ES"] }), "zone.name TAKEN"),
+        (json!({ "name": "Iberia", "countries": ["ES", "FR"] }), "zone.countries TAKEN"),
+        (json!({ "name": "Rest", "countries": [] }), "zone.countries TAKEN"),
+        (json!({ "name": " ", "countries": ["ES"] }), "zone.name BLANK"),
+        (
+            json!({ "name": "Far", "countries": ["ES"], "defaultDistanceMetres": -1 }),
+            "zone.defaultDistanceMetres INVALID",
+        ),
+    ] {
+        let reply = staff.ask_with(ZONE_CREATE, json!({ "zone": wrong })).await;
+        assert_eq!(blamed(&reply, "shippingZoneCreate"), [expected]);
+    }
+    let change = json!({ "zone": { "id": europe, "name": "France", "countries": ["FR"] } });
+    let changed = staff.ask_with(ZONE_UPDATE, change).await.ok();
+    let expected = json!({ "name": "France", "countries": ["FR"] });
+    assert_eq!(changed["shippingZoneUpdate.shippingZone"], expected);
+    zone(&app, "Germany", &["DE"], 0).await;
+    staff.ask_with(ZONE_DELETE, json!({ "id": europe })).await.assert_ok();
+    let gone = staff.ask_with(ZONE_DELETE, json!({ "id": europe })).await;
+    assert_eq!(blamed(&gone, "shippingZoneDelete"), ["id NOT_FOUND"]);
+    let names = staff.ask(ZONES).await.ok();
+    let names: Vec<&Value> =
+        names["shippingZones.nodes"].as_array().unwrap().iter().map(|zone| &zone["name"]).collect();
+    assert_eq!(names, ["Everywhere", "Germany"]);
+    assert!(staff.ask(ZONES).await.statements() <= 4, "rates are read for all zones at once");
+}
+
+both!(staff_write_rates);
+async fn staff_write_rates(app: TestApp) {
+    let staff = app.staff(&[ManageSettings]);
+    let europe = zone(&app, "Europe", &["FR"], 1_000_000).await;
+    let full = json!({ "zoneId": europe, "strategy": "overnight", "name": "Tomorrow", "pricePerKilogram": "2.25",
+        "pricePerKilometre": "0.001", "minimumWeight": "0.5", "maximumWeight": "30", "minimumSubtotal": "10",
+        "maximumSubtotal": "100", "freeFromSubtotal": "90" });
+    let made = staff.ask_with(RATE_CREATE, json!({ "rate": full })).await.ok();
+    let made = &made["shippingRateCreate.shippingRate"];
+    let id = &made["id"];
+    let expected = json!({ "id": id, "name": "Tomorrow", "strategy": "overnight", "pricePerKilogram": "2.25",
+        "pricePerKilometre": "0.001", "minimumWeight": "0.5", "maximumWeight": "30", "position": 1,
+        "minimumSubtotal": { "amount": "10.00" }, "maximumSubtotal": { "amount": "100.00" },
+        "freeFromSubtotal": { "amount": "90.00" } });
+    assert_eq!(made, &expected);
+    let change = json!({ "rate": { "id": id, "pricePerKilogram": 3, "maximumWeight": null, "freeFromSubtotal": null } });
+    let changed = staff.ask_with(RATE_UPDATE, change).await.ok();
+    let expected = json!({ "name": "Tomorrow", "pricePerKilogram": "3", "maximumWeight": null, "freeFromSubtotal": null });
+    assert_eq!(changed["shippingRateUpdate.shippingRate"], expected);
+
+    let nowhere = "gid://mercato/ShippingZone/01890a5d-ac96-774b-bcce-b302099a8057";
+    for (wrong, expected) in [
+        (json!({ "zoneId": europe, "strategy": "overnight", "name": "Tomorrow" }), vec!["rate.name TAKEN"]),
+        (
+            json!({ "zoneId": nowhere, "strategy": "pigeon" }),
+            vec!["rate.strategy INVALID", "rate.zoneId NOT_FOUND"],
+        ),
+        (
+            json!({ "zoneId": europe, "strategy": "express", "name": "", "pricePerKilogram": "-1",
+                "pricePerKilometre": "9999999", "minimumWeight": "2", "maximumWeight": "1", "minimumSubtotal": "x" }),
+            vec![
+                "rate.name BLANK",
+                "rate.pricePerKilogram INVALID",
+                "rate.pricePerKilometre INVALID",
+                "rate.minimumSubtotal INVALID",
+                "rate.maximumWeight INVALID",
+            ],
+        ),
+    ] {
+        let reply = staff.ask_with(RATE_CREATE, json!({ "rate": wrong })).await;
+        assert_eq!(blamed(&reply, "shippingRateCreate"), expected);
+    }
+    let node = "query($id: ID!) { node(id: $id) { ...on ShippingRate { zone { name } } } }";
+    assert_eq!(staff.ask_with(node, json!({ "id": id })).await.ok()["node.zone.name"], "Europe");
+    staff.ask_with(RATE_DELETE, json!({ "id": id })).await.assert_ok();
+    let gone = staff.ask_with(RATE_DELETE, json!({ "id": id })).await;
+    assert_eq!(blamed(&gone, "shippingRateDelete"), ["id NOT_FOUND"]);
+}

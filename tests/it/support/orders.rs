@@ -1,0 +1,216 @@
+//! Carts that are ready to be ordered, and orders of them.
+
+use mercato::db::types::Json;
+use mercato::domain::address::Address;
+use mercato::domain::cart::{CartAddress, CartRef};
+use mercato::domain::ids::{CartAddressId, CartId, CartLineId, CustomerId, Id, OrderId, VariantId};
+use mercato::domain::order::OrderStatus;
+use mercato::domain::time::Timestamp;
+use mercato::repositories::carts::{self, Cart, CartLine};
+use mercato::repositories::orders::{self, Order, OrderLine};
+use mercato::repositories::payments::{self, Payment};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Client, Reply, TestApp, scratch};
+
+const PLACE: &str = "mutation($input: OrderPlaceInput!) {
+    orderPlace(input: $input) {
+        order { id name orderNumber status totalPrice { amount currencyCode } }
+        token userErrors { field message code }
+    }
+}";
+
+/// The UUID in a global id.
+pub fn uuid(gid: &str) -> Uuid {
+    gid.rsplit('/').next().unwrap().split('?').next().unwrap().parse().unwrap()
+}
+
+/// What `orderPlace` needs beside the cart: paid by the test provider, sent nowhere in particular.
+pub fn order_of(cart: &str, total: &str, token: &str) -> Value {
+    json!({
+        "cartId": cart, "email": "Ada@Example.com", "expectedTotal": total,
+        "payment": { "provider": "test", "token": token },
+    })
+}
+
+/// The same under a key.
+pub fn keyed(mut input: Value, key: &str) -> Value {
+    input["idempotencyKey"] = json!(key);
+    input
+}
+
+/// An order of nothing, which is not in the database.
+pub fn blank_order(now: Timestamp) -> Order {
+    let id = OrderId::generate();
+    Order {
+        id,
+        number: i64::from_be_bytes(id.uuid().as_bytes()[8..].try_into().unwrap()),
+        cart_id: None,
+        imported_as: None,
+        customer_id: None,
+        email: None,
+        phone: None,
+        token: "t".repeat(32),
+        status: OrderStatus::PendingPayment,
+        currency: "USD".to_owned(),
+        taxes_included: true,
+        subtotal: 0,
+        discount_total: 0,
+        shipping_total: 0,
+        tax_total: 0,
+        total: 0,
+        delivery: Json(None),
+        shipping_address: None,
+        billing_address: None,
+        note: String::new(),
+        attributes: Json(Vec::new()),
+        cancel_reason: None,
+        expires_at: None,
+        placed_at: now,
+        cancelled_at: None,
+        updated_at: now,
+    }
+}
+
+impl Client {
+    /// Places an order.
+    pub async fn place(&self, input: Value) -> Reply {
+        self.ask_with(PLACE, json!({ "input": input })).await
+    }
+}
+
+/// The id of the order that was placed.
+#[track_caller]
+pub fn order_id(reply: &Reply) -> OrderId {
+    OrderId::from_uuid(uuid(reply["orderPlace.order.id"].as_str().expect("an order")))
+}
+
+impl TestApp {
+    /// Something that is not sent anywhere, at this price, with so many pieces at a location of its own; gives the variant's id.
+    pub async fn stocked(&self, title: &str, price: &str, pieces: i64) -> String {
+        let variant = self.sold(title, json!({ "price": price })).await;
+        let location = self.create_location(&format!("Shelf of {title}")).await;
+        self.put(&variant, &location, pieces).await;
+        variant
+    }
+
+    /// Something that is sold and not sent anywhere, of a `ProductVariantsBulkInput`, its stock counted unless that says otherwise;
+    /// gives the variant's id.
+    pub async fn sold(&self, title: &str, mut variant: Value) -> String {
+        variant["requiresShipping"] = json!(false);
+        let tracked = &mut variant["inventoryTracked"];
+        *tracked = json!(tracked.as_bool().unwrap_or(true));
+        self.create_priced(json!({ "title": title, "status": "ACTIVE" }), variant).await.1
+    }
+
+    /// Puts pieces of a variant to a location.
+    pub async fn put(&self, variant: &str, location: &str, pieces: i64) {
+        let document = "mutation($input: InventoryAdjustQuantitiesInput!) {
+            inventoryAdjustQuantities(input: $input) { userErrors { message } }
+        }";
+        let change = json!({ "variantId": variant, "locationId": location, "delta": pieces });
+        let input = json!({ "reason": "received", "changes": [change] });
+        self.admin().ask_with(document, json!({ "input": input })).await.assert_ok();
+    }
+
+    /// A guest's cart of so many pieces of variants; gives its global id.
+    pub async fn cart(&self, lines: &[(&str, i64)]) -> String {
+        self.cart_of(None, lines, &[], None).await
+    }
+
+    /// A cart of somebody's, with discount codes and where it is sent; gives its global id.
+    pub async fn cart_of(
+        &self,
+        customer: Option<CustomerId>,
+        lines: &[(&str, i64)],
+        codes: &[&str],
+        address: Option<Address>,
+    ) -> String {
+        let op = self.app.system();
+        let address = address.map(|address| CartAddress {
+            id: CartAddressId::generate(),
+            selected: true,
+            one_time_use: false,
+            address,
+        });
+        let cart = Cart {
+            id: CartId::generate(),
+            token: format!("{:032x}", scratch::unique()),
+            customer_id: customer,
+            email: None,
+            phone: None,
+            country: None,
+            note: "Ring twice".to_owned(),
+            attributes: Json(Vec::new()),
+            discount_codes: Json(codes.iter().map(|code| (*code).to_owned()).collect()),
+            delivery_addresses: Json(address.into_iter().collect()),
+            delivery_option: None,
+            created_at: op.now(),
+            updated_at: op.now(),
+        };
+        let line = |(variant, quantity): &(&str, i64)| CartLine {
+            id: CartLineId::generate(),
+            cart_id: cart.id,
+            variant_id: VariantId::from_uuid(uuid(variant)),
+            quantity: *quantity,
+            attributes: Json(Vec::new()),
+            attributes_key: String::new(),
+            created_at: op.now(),
+        };
+        let lines: Vec<CartLine> = lines.iter().map(line).collect();
+        let mut tx = self.app.db.begin(&op.statements).await.unwrap();
+        carts::insert(tx.conn(), &cart).await.unwrap();
+        carts::insert_or_add_lines(tx.conn(), &lines).await.unwrap();
+        tx.commit().await.unwrap();
+        CartRef { id: cart.id, token: cart.token }.to_string()
+    }
+
+    /// An order as it is stored.
+    pub async fn order(&self, id: OrderId) -> Order {
+        let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
+        orders::find(&mut conn, id).await.unwrap().expect("there is such an order")
+    }
+
+    /// An order's lines as they are stored.
+    pub async fn order_lines(&self, id: OrderId) -> Vec<OrderLine> {
+        let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
+        orders::lines(&mut conn, &[id]).await.unwrap()
+    }
+
+    /// An order's ledger: what each row says, and its amount.
+    pub async fn ledger(&self, id: OrderId) -> Vec<String> {
+        let rows = self.payments_of(id).await;
+        rows.iter().map(|row| format!("{} {}", row.kind.as_str(), row.amount)).collect()
+    }
+
+    /// An order's ledger as it is stored.
+    pub async fn payments_of(&self, id: OrderId) -> Vec<Payment> {
+        let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
+        payments::by_order_ids(&mut conn, &[id]).await.unwrap()
+    }
+
+    /// What lies of a variant at all locations together: on hand, and reserved of it.
+    pub async fn stock(&self, variant: &str) -> (i64, i64) {
+        let id = VariantId::from_uuid(uuid(variant));
+        let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
+        let levels = mercato::repositories::inventory::by_variant_ids(&mut conn, &[id]).await.unwrap();
+        let sums = levels.iter().map(|(level, _)| (level.on_hand, level.reserved));
+        sums.fold((0, 0), |sum, level| (sum.0 + level.0, sum.1 + level.1))
+    }
+
+    /// How many orders there are.
+    pub async fn count_orders(&self) -> usize {
+        let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
+        let events = mercato::repositories::events::latest(&mut conn, 10_000).await.unwrap();
+        events.iter().filter(|event| event.kind == "order.placed").count()
+    }
+
+    /// The kinds of an order's events, first to last.
+    pub async fn history(&self, id: OrderId) -> Vec<String> {
+        let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
+        let events = mercato::repositories::events::latest(&mut conn, 10_000).await.unwrap();
+        let of_order = events.into_iter().rev().filter(|event| event.aggregate_id.0 == id.uuid());
+        of_order.map(|event| event.kind).collect()
+    }
+}

@@ -1,0 +1,60 @@
+//! Prices as the shop reckons them, without a cart around them, and the things that decide on them.
+
+use mercato::domain::ids::Id;
+use mercato::error::Error;
+use mercato::services::pricing::{Basket, BasketLine, Priced};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::TestApp;
+
+/// Discount codes, as a basket holds them.
+pub type Codes = Vec<String>;
+
+/// The id in a global id.
+pub fn id_of<I: Id>(gid: &str) -> I {
+    I::from_uuid(gid.rsplit('/').next().unwrap().parse().unwrap())
+}
+
+/// A line of a basket: so many pieces of a variant, named by its global id.
+pub fn line(variant: &str, quantity: i64) -> BasketLine {
+    let variant_id = id_of(variant);
+    BasketLine { key: Uuid::from_u128(quantity as u128), variant_id, quantity }
+}
+
+impl TestApp {
+    /// What a basket costs.
+    pub async fn price(&self, basket: &Basket<'_>) -> Priced {
+        self.try_price(basket).await.unwrap().0
+    }
+
+    /// What a basket costs, or why that can't be said, and how many statements it took.
+    pub async fn try_price(&self, basket: &Basket<'_>) -> Result<(Priced, u32), Error> {
+        let op = self.app.system();
+        let mut conn = self.app.db.read(&op.statements).await.unwrap();
+        let before = op.statements.count();
+        let priced = self.app.services.pricing.price(&op, &mut conn, basket).await?;
+        Ok((priced, op.statements.count() - before))
+    }
+
+    /// Makes a product of one variant, with fields of a `ProductVariantsBulkInput`; gives the ids of both.
+    pub async fn create_priced(&self, product: Value, mut variant: Value) -> (String, String) {
+        let id = self.create_product(product).await;
+        let variant_id = self.variants_of(&id).await.remove(0);
+        variant["id"] = json!(variant_id);
+        let document = "mutation($id: ID!, $variant: ProductVariantsBulkInput!) {
+            productVariantsBulkUpdate(productId: $id, variants: [$variant]) { userErrors { field message } }
+        }";
+        self.admin().ask_with(document, json!({ "id": id, "variant": variant })).await.assert_ok();
+        (id, variant_id)
+    }
+
+    /// Makes a discount of a `DiscountCreateInput`; gives its id.
+    pub async fn create_discount(&self, discount: Value) -> String {
+        let document = "mutation($discount: DiscountCreateInput!) {
+            discountCreate(discount: $discount) { discount { id } userErrors { field message code } }
+        }";
+        let reply = self.admin().ask_with(document, json!({ "discount": discount })).await.ok();
+        reply["discountCreate.discount.id"].as_str().unwrap().to_owned()
+    }
+}

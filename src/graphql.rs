@@ -54,6 +54,7 @@ pub struct QueryRoot(
     tax::TaxQuery,
     shipping::ShippingQuery,
     order::OrderQuery,
+    order::DraftOrderQuery,
 );
 
 /// Everything that can be changed.
@@ -63,6 +64,8 @@ pub struct Mutation(
     catalog::VariantMutation,
     catalog::CollectionMutation,
     inventory::InventoryMutation,
+    order::OrderMutation,
+    order::DraftOrderMutation,
     checkout::CheckoutMutation,
     discount::DiscountMutation,
     tax::TaxMutation,

@@ -237,7 +237,7 @@ fn reserved(line: &OrderLine) -> impl Iterator<Item = (crate::domain::ids::Varia
 
 /// Reserves again what an order that was given up had, and uses its discounts up again; whether all of it can still be had. If
 /// not, the caller rolls back.
-async fn revive(tx: &mut Tx, op: &OpContext, order: &Order) -> Result<bool, Error> {
+pub(crate) async fn revive(tx: &mut Tx, op: &OpContext, order: &Order) -> Result<bool, Error> {
     let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
     let Some(ids) = lines.iter().map(|line| line.variant_id).collect::<Option<Vec<_>>>() else {
         return Ok(false);

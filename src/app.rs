@@ -11,9 +11,9 @@ use crate::graphql::{self, Schema};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::loaders::CatalogReads;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, Collections, Customers, Discounts, Inventory, Orders, Payments,
-    Pricing, Privacy, ProductExport, ProductImport, Products, Services, Sessions, Shipping, Shop, Staff,
-    Taxes, Variants,
+    ApiKeys, Carts, Catalog, Checkout, Collections, Customers, Discounts, Inventory, OrderImport, Orders,
+    Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services, Sessions, Shipping, Shop,
+    Staff, Taxes, Variants,
 };
 
 /// A shop that is ready to serve.
@@ -30,6 +30,8 @@ pub struct App {
     pub import: ProductImport,
     /// Writes product files.
     pub export: ProductExport,
+    /// Reads order files.
+    pub order_import: OrderImport,
     /// Its schema.
     pub schema: Schema,
     /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
@@ -125,6 +127,7 @@ impl App {
             schema: graphql::schema(Arc::clone(&services), Arc::clone(&shop)),
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
+            order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
             test_payments,
             services,
             auth,

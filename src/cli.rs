@@ -3,6 +3,8 @@
 //! configuration is wrong.
 
 mod access;
+mod files;
+mod orders;
 mod products;
 mod serve;
 
@@ -76,6 +78,13 @@ enum Import {
     /// lacks are removed, and what is as it says is not touched, so it can be run again. A product with a bad row is left
     /// as it was; the row is named, and the exit code is 1. Quantities are what is on hand at the first active location.
     Products(products::ImportArgs),
+    /// Read past orders from Shopify's order export.
+    ///
+    /// Orders come in as they were: at the prices of the time, with what was paid, given back and sent. Import the products
+    /// first, so that lines find their variants by SKU; stock is not touched. An order that is known by its name is left as it
+    /// is, so the file can be imported again. An order with a bad row, or whose amounts don't add up, is left out; the row is
+    /// named, and the exit code is 1.
+    Orders(orders::ImportArgs),
 }
 
 #[derive(Subcommand)]
@@ -110,6 +119,7 @@ impl Cli {
                 Ok(())
             }
             Command::Import(Import::Products(args)) => products::import(args, &overrides).await,
+            Command::Import(Import::Orders(args)) => orders::import(args, &overrides).await,
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
             Command::User(User::Create(args)) => access::create_user(args, &overrides).await,
             Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,

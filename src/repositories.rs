@@ -18,6 +18,7 @@ pub mod idempotency;
 pub mod images;
 pub mod inventory;
 pub mod locations;
+pub mod order_import;
 pub mod orders;
 pub mod payments;
 pub mod privacy;

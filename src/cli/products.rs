@@ -1,20 +1,17 @@
 //! `mercato import products` and `mercato export products`.
 
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
+use super::files::{File, Progress, failed, open, progress, tell_ignored};
 use super::{CommandError, app, say};
 use crate::config::Overrides;
 use crate::error::with_causes;
 use crate::services::product_export::ExportError;
-use crate::services::product_import::{ImportError, Imported};
-
-/// A line is written for every so many products where there is no terminal.
-const LINE_EVERY: u64 = 1_000;
+use crate::services::product_import::Imported;
 
 /// Read products from Shopify's product CSV.
 #[derive(Args)]
@@ -35,43 +32,21 @@ pub struct ExportArgs {
 }
 
 pub(super) async fn import(args: ImportArgs, overrides: &Overrides) -> Result<(), CommandError> {
-    let name = args.file.display().to_string();
-    let unreadable = |error: io::Error| CommandError::Failed(format!("{name}: {error}"));
-    let (size, input): (Option<u64>, Box<dyn io::Read + Send>) = if name == "-" {
-        (None, Box::new(io::stdin()))
-    } else {
-        let file = File::open(&args.file).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        if metadata.is_dir() {
-            return Err(CommandError::Failed(format!("{name}: is a folder, not a file")));
-        }
-        (Some(metadata.len()), Box::new(file))
-    };
+    let File { name, size, input } = open(&args.file)?;
     let app = app(overrides).await?;
     let bar = progress(size);
     let input = bar.wrap_read(input);
-    let shown = bar.clone();
-    let mut seen = 0_u64;
+    let mut progress = Progress::new(bar.clone(), "products");
     let each = move |imported: &Imported| {
-        seen += 1;
         if let Imported::Failed(errors) = imported {
-            shown.suspend(|| errors.iter().for_each(|error| say(&error.to_string())));
+            progress.complain(errors);
         }
-        if shown.is_hidden() && seen.is_multiple_of(LINE_EVERY) {
-            say(&format!("{seen} products"));
-        }
-        shown.set_message(format!("{seen} products"));
+        progress.count(1);
     };
     let result = app.import.run(&app.system(), input, args.dry_run, each).await;
     bar.finish_and_clear();
-    let summary = result.map_err(|error| match error {
-        ImportError::File(error) => CommandError::Failed(format!("{name}: {error}")),
-        ImportError::Shop(error) => CommandError::Failed(format!("{name}: {}", with_causes(&error))),
-    })?;
-
-    if !summary.ignored_columns.is_empty() {
-        say(&format!("columns not read: {}", summary.ignored_columns.join(", ")));
-    }
+    let summary = result.map_err(|error| failed(&name, &error))?;
+    tell_ignored(&summary.ignored_columns);
     let done = if args.dry_run { "would be " } else { "" };
     say(&format!(
         "products: {} {done}created, {} {done}updated, {} unchanged, {} failed",
@@ -86,8 +61,8 @@ pub(super) async fn export(args: ExportArgs, overrides: &Overrides) -> Result<()
     let output: Box<dyn Write + Send> = if name == "-" {
         Box::new(io::stdout())
     } else {
-        let file =
-            File::create(&args.file).map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
+        let file = std::fs::File::create(&args.file)
+            .map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
         Box::new(file)
     };
     let bar = if name == "-" { ProgressBar::hidden() } else { progress(None) };
@@ -105,20 +80,4 @@ pub(super) async fn export(args: ExportArgs, overrides: &Overrides) -> Result<()
     })?;
     say(&format!("products: {written} exported"));
     Ok(())
-}
-
-/// A bar on a terminal; nothing elsewhere, where lines tell.
-fn progress(size: Option<u64>) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let template = match size {
-        Some(_) => "{bar:40} {percent:>3}%  {msg}",
-        None => "{spinner} {msg}",
-    };
-    let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

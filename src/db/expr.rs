@@ -161,6 +161,57 @@ impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sql
     }
 }
 
+/// `column IN (numbers)` with one parameter and one statement text, as [`InIds`].
+#[derive(Debug, Clone, QueryId)]
+pub struct InNumbers<E> {
+    column: E,
+    numbers: Vec<i64>,
+    /// The same numbers as SQLite takes them: a JSON array.
+    #[cfg(feature = "sqlite")]
+    json: String,
+}
+
+/// See [`InNumbers`].
+pub fn in_numbers<E: Expression<SqlType = sql::BigInt>>(column: E, numbers: &[i64]) -> InNumbers<E> {
+    InNumbers {
+        column,
+        numbers: numbers.to_vec(),
+        #[cfg(feature = "sqlite")]
+        json: serde_json::Value::from(numbers.to_vec()).to_string(),
+    }
+}
+
+impl<E: Expression> Expression for InNumbers<E> {
+    type SqlType = Bool;
+}
+impl<E: Expression, QS> SelectableExpression<QS> for InNumbers<E> where Self: AppearsOnTable<QS> {}
+impl<E: AppearsOnTable<QS>, QS> AppearsOnTable<QS> for InNumbers<E> {}
+impl<E: Expression, G> ValidGrouping<G> for InNumbers<E> {
+    type IsAggregate = is_aggregate::Never;
+}
+
+#[cfg(feature = "postgres")]
+impl<E: QueryFragment<diesel::pg::Pg>> QueryFragment<diesel::pg::Pg> for InNumbers<E> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+        self.column.walk_ast(out.reborrow())?;
+        out.push_sql(" = ANY(");
+        out.push_bind_param::<diesel::sql_types::Array<sql::BigInt>, Vec<i64>>(&self.numbers)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sqlite> for InNumbers<E> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        self.column.walk_ast(out.reborrow())?;
+        out.push_sql(" IN (SELECT value FROM json_each(");
+        out.push_bind_param::<sql::Text, String>(&self.json)?;
+        out.push_sql("))");
+        Ok(())
+    }
+}
+
 /// A condition that a query is filtered by, made at run time.
 pub type Condition<Table, DB> = Box<dyn diesel::BoxableExpression<Table, DB, SqlType = Bool>>;
 

@@ -8,6 +8,7 @@ mod cart;
 mod catalog;
 mod inventory;
 mod order;
+mod order_import;
 mod payment;
 mod pricing;
 
@@ -19,6 +20,7 @@ pub use order::{
     DraftOrderEvent, FulfillmentEvent, LinePieces, OrderCancelledEvent, OrderNoteEvent, RefundEvent,
     ReturnEvent, sentence,
 };
+pub use order_import::OrderImportedEvent;
 pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
 pub use pricing::{DiscountEvent, ShippingRateEvent, ShippingZoneEvent, TaxRateEvent};
 
@@ -113,6 +115,8 @@ events! {
     DraftOrderUpdated(DraftOrderEvent) = "draft_order.updated" of draft_order_id;
     /// A draft became an order.
     DraftOrderCompleted(DraftOrderEvent) = "draft_order.completed" of draft_order_id;
+    /// An order of the past came in from elsewhere.
+    OrderImported(OrderImportedEvent) = "order.imported" of order_id;
     /// A discount was made.
     DiscountCreated(DiscountEvent) = "discount.created" of discount_id;
     /// A discount changed.

@@ -13,14 +13,13 @@ mod reader;
 mod tests;
 mod writer;
 
-use std::collections::HashMap;
-use std::fmt;
-use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
+use csv::ByteRecord;
 
-use csv::{ByteRecord, StringRecord, Terminator};
-
+use super::csv_table::{self, Header, Layout};
 use crate::domain::catalog::{InventoryPolicy, ProductStatus, WeightUnit};
+use crate::domain::handle;
 
+pub use super::csv_table::{FileError, RowError};
 pub use reader::ProductReader;
 pub use writer::ProductWriter;
 
@@ -106,96 +105,6 @@ pub struct ImageRecord {
     pub alt_text: Option<String>,
 }
 
-/// What is wrong with one row, in words a shop-keeper understands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowError {
-    /// The line the row starts on, from 1, counting the header and line breaks inside cells.
-    pub line: u64,
-    /// The handle of its product, where the row has one.
-    pub handle: Option<String>,
-    /// What is wrong, and how to put it right.
-    pub reason: String,
-}
-
-impl fmt::Display for RowError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.reason)
-    }
-}
-
-impl std::error::Error for RowError {}
-
-/// Why a file cannot be read as a product CSV at all.
-#[derive(Debug)]
-pub enum FileError {
-    /// The file cannot be read.
-    Io(io::Error),
-    /// There is nothing in it.
-    Empty,
-    /// It is something else, named here.
-    NotCsv(&'static str),
-    /// It is text in UTF-16.
-    Utf16,
-    /// Its header is not UTF-8.
-    NotUtf8,
-    /// Its lines end as on the first Macintoshes, with a carriage return only.
-    MacLineEndings,
-    /// Its header is not that of a product CSV; these are its first names.
-    UnknownHeader(Vec<String>),
-    /// The header has no column of this name.
-    MissingColumn(&'static str),
-    /// The header has a column twice: this one.
-    DuplicateColumn(String),
-}
-
-const SAVE_AS_UTF8: &str = "save it as “CSV UTF-8 (comma delimited)”";
-
-impl fmt::Display for FileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "the file cannot be read: {error}"),
-            Self::Empty => f.write_str("the file is empty"),
-            Self::NotCsv(what) => write!(f, "this is not a CSV file but {what}; {SAVE_AS_UTF8}"),
-            Self::Utf16 => write!(f, "the file's encoding is UTF-16 (“Unicode text”); {SAVE_AS_UTF8}"),
-            Self::NotUtf8 => write!(f, "the header is not in UTF-8; {SAVE_AS_UTF8}"),
-            Self::MacLineEndings => write!(f, "the lines end in the old Macintosh way; {SAVE_AS_UTF8}"),
-            Self::UnknownHeader(found) => write!(
-                f,
-                "the first line is not the header of a Shopify product CSV: expected columns such as {} or {}, \
-                 found {}",
-                first_names(Layout::Classic),
-                first_names(Layout::New),
-                found.join(", "),
-            ),
-            Self::MissingColumn(name) => write!(f, "the column `{name}` is missing"),
-            Self::DuplicateColumn(name) => {
-                write!(f, "the header has the column `{name}` twice, perhaps under its old and its new name")
-            }
-        }
-    }
-}
-
-impl std::error::Error for FileError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<io::Error> for FileError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<csv::Error> for FileError {
-    fn from(error: csv::Error) -> Self {
-        Self::Io(error.into())
-    }
-}
-
 /// A column this module knows. Options are numbered from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Column {
@@ -229,13 +138,6 @@ enum Column {
     VariantImage,
     WeightUnit,
     Status,
-}
-
-/// Which of Shopify's two headers a file has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
-    Classic,
-    New,
 }
 
 /// Each column with its classic and its new name, in the classic order.
@@ -275,8 +177,10 @@ const COLUMNS: [(Column, &str, &str); 33] = [
     (Column::Status, "Status", "Status"),
 ];
 
-impl Column {
-    /// The column a header cell names in either layout, and the layout where only one has that name.
+impl csv_table::Column for Column {
+    const FILE: &'static str = "Shopify product CSV";
+    const TELLING: &'static [Self] = &[Self::Title, Self::Handle];
+
     fn named(name: &str) -> Option<(Self, Option<Layout>)> {
         let name = name.trim();
         COLUMNS.iter().find_map(|&(column, classic, new)| {
@@ -289,13 +193,37 @@ impl Column {
         })
     }
 
-    /// The column's name in a layout.
     fn name(self, layout: Layout) -> &'static str {
         let names = COLUMNS.iter().find(|(column, ..)| *column == self);
         names.map_or("", |&(_, classic, new)| match layout {
             Layout::Classic => classic,
             Layout::New => new,
         })
+    }
+
+    fn required(layout: Layout) -> &'static [Self] {
+        match layout {
+            Layout::Classic => &[Self::Handle, Self::Title, Self::Price],
+            // A new file without handles has one row for each product, and its title makes the handle.
+            Layout::New => &[Self::Title, Self::Price],
+        }
+    }
+
+    fn examples() -> String {
+        format!("{} or {}", first_names(Layout::Classic), first_names(Layout::New))
+    }
+
+    fn key(header: &Header<Self>, record: &ByteRecord) -> (String, bool) {
+        let title = header.lossy(record, Self::Title);
+        let mut key = header.lossy(record, Self::Handle);
+        if key.is_empty() && header.layout == Layout::New {
+            key = handle::from_title(&title).unwrap_or_default();
+        }
+        (key, title.is_empty())
+    }
+
+    fn no_key(header: &Header<Self>) -> String {
+        format!("{} is empty: every row needs the handle of its product", header.name(Self::Handle))
     }
 }
 
@@ -305,234 +233,5 @@ fn first_names(layout: Layout) -> String {
         Layout::Classic => [Column::Handle, Column::Title, Column::Body, Column::Vendor],
         Layout::New => [Column::Title, Column::Handle, Column::Body, Column::Vendor],
     };
-    start.map(|column| column.name(layout)).join(", ")
-}
-
-/// How long the header line may be, in bytes.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// How many bytes may be read for one row, give or take a read buffer. A quotation mark that is never closed makes
-/// one row of the whole rest of the file.
-const MAX_ROW_BYTES: usize = 4 * 1024 * 1024;
-
-const UTF8_BOM: &[u8] = b"\xEF\xBB\xBF";
-/// How files start that are no CSV, however they are named.
-const SIGNATURES: [(&[u8], &str); 5] = [
-    (b"PK\x03\x04", "an Excel workbook or a ZIP archive"),
-    (b"\xD0\xCF\x11\xE0", "an old Excel workbook"),
-    (b"\x1F\x8B", "a gzip archive"),
-    (b"%PDF", "a PDF document"),
-    (b"\x89PNG", "an image"),
-];
-
-/// Finds out what kind of file `input` is, and reads its header.
-fn open<R: Read>(input: R) -> Result<(csv::Reader<Source<R>>, Header), FileError> {
-    let mut input = BufReader::new(input);
-    let head = read_head(&mut input)?;
-    let delimiter = delimiter_of(check_head(&head)?);
-    // With the line break at the end every row ends in one, which `next_row` counts on.
-    let input = Cursor::new(head).chain(input).chain(b"\n".as_slice());
-    let mut csv = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .terminator(Terminator::Any(b'\n'))
-        .from_reader(Source { input, budget: 0 });
-    let (_, names) = next_row(&mut csv)?.ok_or(FileError::Empty)?;
-    let header = Header::parse(&names)?;
-    Ok((csv, header))
-}
-
-/// The lines up to and including the first that is not blank.
-fn read_head(input: &mut impl BufRead) -> Result<Vec<u8>, FileError> {
-    let mut head = Vec::new();
-    let mut left = MAX_HEADER_BYTES;
-    while left > 0 && without_bom(&head).trim_ascii().is_empty() {
-        let count = input.by_ref().take(left as u64).read_until(b'\n', &mut head)?;
-        if count == 0 {
-            return Err(FileError::Empty);
-        }
-        left = left.saturating_sub(count);
-    }
-    Ok(head)
-}
-
-fn without_bom(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(UTF8_BOM).unwrap_or(bytes)
-}
-
-/// The header line as text, or what the file is instead.
-fn check_head(head: &[u8]) -> Result<&str, FileError> {
-    if head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF") {
-        return Err(FileError::Utf16);
-    }
-    if let Some((_, what)) = SIGNATURES.iter().find(|(signature, _)| head.starts_with(signature)) {
-        return Err(FileError::NotCsv(what));
-    }
-    let line = without_bom(head).trim_ascii();
-    if line.contains(&0) {
-        return Err(FileError::NotCsv("binary data"));
-    }
-    if line.starts_with(b"<") {
-        return Err(FileError::NotCsv("a web page"));
-    }
-    if line.contains(&b'\r') {
-        return Err(FileError::MacLineEndings);
-    }
-    if head.len() >= MAX_HEADER_BYTES {
-        return Err(FileError::NotCsv("one endless line"));
-    }
-    std::str::from_utf8(line).map_err(|_| FileError::NotUtf8)
-}
-
-/// The delimiter that splits the header into the most columns this module knows: a comma, or what spreadsheets write
-/// where the comma is the decimal mark.
-fn delimiter_of(header: &str) -> u8 {
-    let known = |delimiter: &u8| {
-        let names = header.split(char::from(*delimiter));
-        names.filter(|name| Column::named(name.trim().trim_matches('"')).is_some()).count()
-    };
-    // Of equals the last one wins: the comma.
-    [b'\t', b';', b','].into_iter().max_by_key(known).unwrap_or(b',')
-}
-
-/// The file's first line once more, the rest of the file, a line break.
-type Input<R> = Chain<Chain<Cursor<Vec<u8>>, BufReader<R>>, &'static [u8]>;
-
-/// A file with a limit on how much of it one row may take.
-struct Source<R> {
-    input: Input<R>,
-    /// How many more bytes the row may take.
-    budget: usize,
-}
-
-impl<R: Read> Read for Source<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.budget == 0 {
-            let reason = "the row is too long; is a quotation mark missing at the end of a cell?";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-        }
-        let count = self.input.read(buffer)?;
-        self.budget = self.budget.saturating_sub(count);
-        Ok(count)
-    }
-}
-
-/// The next row that is not blank, and the line it starts on.
-fn next_row<R: Read>(csv: &mut csv::Reader<Source<R>>) -> Result<Option<(u64, ByteRecord)>, csv::Error> {
-    loop {
-        csv.get_mut().budget = MAX_ROW_BYTES;
-        let before = csv.position().line();
-        let mut record = ByteRecord::new();
-        if !csv.read_byte_record(&mut record)? {
-            return Ok(None);
-        }
-        // Rows end at the line feed, so the last cell still has the carriage return of CR LF.
-        let last = record.len().saturating_sub(1);
-        if let Some(cell) = record.get(last).and_then(|cell| cell.strip_suffix(b"\r")).map(<[u8]>::to_vec) {
-            record.truncate(last);
-            record.push_field(&cell);
-        }
-        if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
-            continue;
-        }
-        // Counted back from the row's end, because the parser skips blank lines without telling.
-        let lines = record.as_slice().split(|&byte| byte == b'\n').count() as u64;
-        let line = csv.position().line().saturating_sub(lines).max(before);
-        return Ok(Some((line, record)));
-    }
-}
-
-/// What the first line says of the others.
-struct Header {
-    layout: Layout,
-    /// Each known column's place, and its name as the file spells it.
-    columns: HashMap<Column, (usize, String)>,
-    width: usize,
-    ignored: Vec<String>,
-}
-
-impl Header {
-    fn parse(record: &ByteRecord) -> Result<Self, FileError> {
-        let record = StringRecord::from_byte_record(record.clone()).map_err(|_| FileError::NotUtf8)?;
-        let mut columns = HashMap::new();
-        let mut ignored = Vec::new();
-        let (mut classic, mut new) = (Vec::new(), Vec::new());
-        for (place, name) in record.iter().map(|name| name.trim().to_owned()).enumerate() {
-            let Some((column, layout)) = Column::named(&name) else {
-                ignored.extend(Some(name).filter(|name| !name.is_empty()));
-                continue;
-            };
-            match layout {
-                Some(Layout::Classic) => classic.push(column),
-                Some(Layout::New) => new.push(column),
-                None => {}
-            }
-            if let Some((_, name)) = columns.insert(column, (place, name)) {
-                return Err(FileError::DuplicateColumn(name));
-            }
-        }
-
-        let layout = if new.len() > classic.len() { Layout::New } else { Layout::Classic };
-        let has = |column: &&Column| columns.contains_key(*column);
-        if [Column::Title, Column::Handle].iter().all(|column| !has(&column)) {
-            let found = record.iter().map(|name| excerpt(name.trim())).filter(|name| !name.is_empty());
-            return Err(FileError::UnknownHeader(found.take(4).collect()));
-        }
-        let required = match layout {
-            Layout::Classic => [Column::Handle, Column::Title, Column::Price].as_slice(),
-            // A new file without handles has one row for each product, and its title makes the handle.
-            Layout::New => &[Column::Title, Column::Price],
-        };
-        match required.iter().find(|column| !has(column)) {
-            Some(column) => Err(FileError::MissingColumn(column.name(layout))),
-            None => Ok(Self { layout, columns, width: record.len(), ignored }),
-        }
-    }
-
-    /// Where a column is, if the file has it.
-    fn place(&self, column: Column) -> Option<usize> {
-        self.columns.get(&column).map(|(place, _)| *place)
-    }
-
-    /// A column's name as the file spells it.
-    fn name(&self, column: Column) -> &str {
-        self.columns.get(&column).map_or(column.name(self.layout), |(_, name)| name)
-    }
-
-    /// A cell's text whatever its bytes are, to tell which product even an unreadable row belongs to.
-    fn lossy(&self, record: &ByteRecord, column: Column) -> String {
-        let cell = self.place(column).and_then(|place| record.get(place)).unwrap_or_default();
-        String::from_utf8_lossy(cell).trim().to_owned()
-    }
-
-    /// The cells as text, or why they cannot be told apart or read.
-    fn check(&self, record: ByteRecord) -> Result<StringRecord, String> {
-        if record.len() != self.width {
-            return Err(format!(
-                "the row has {} cells, but the header has {}; a cell with a comma or a quotation mark in it must \
-                 stand in quotation marks",
-                record.len(),
-                self.width
-            ));
-        }
-        if record.as_slice().contains(&0) {
-            return Err("the row has binary data (a NUL byte) in it".to_owned());
-        }
-        StringRecord::from_byte_record(record).map_err(|error| {
-            let field = error.utf8_error().field();
-            let record = error.into_byte_record();
-            let cell = String::from_utf8_lossy(record.get(field).unwrap_or_default());
-            format!("`{}` is not UTF-8 text; save the file as UTF-8", excerpt(&cell))
-        })
-    }
-}
-
-/// The start of a text, short enough for a message.
-fn excerpt(text: &str) -> String {
-    const CHARS: usize = 40;
-    let mut short: String = text.chars().take(CHARS).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
+    start.map(|column| csv_table::Column::name(column, layout)).join(", ")
 }

@@ -275,7 +275,7 @@ impl ProductImport {
         for (variant, row) in variants.iter().zip(&record.variants) {
             let Some(quantity) = row.quantity else { continue };
             let reject =
-                |reason: String| RowError { line: row.line, handle: Some(record.handle.clone()), reason };
+                |reason: String| RowError { line: row.line, key: Some(record.handle.clone()), reason };
             if quantity < 0 {
                 errors.push(reject(format!("quantity {quantity}: there can't be less than nothing on hand")));
                 continue;

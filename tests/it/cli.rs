@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::Value;
 
 const SAMPLE: &str = include_str!("../data/online-retail-sample.csv");
+const ORDERS: &str = include_str!("../data/online-retail-orders-sample.csv");
 
 /// A folder that is removed when its test is over.
 struct Folder(PathBuf);
@@ -87,8 +88,9 @@ fn every_command_explains_itself() {
         (&["serve"], &["--demo", "--host", "--port"]),
         (&["migrate"], &["--database-url"]),
         (&["schema"], &["GraphQL schema"]),
-        (&["import"], &["products"]),
+        (&["import"], &["products", "orders"]),
         (&["import", "products"], &["--dry-run", "<FILE>", "exit code"]),
+        (&["import", "orders"], &["--dry-run", "<FILE>", "exit code"]),
         (&["export"], &["products"]),
         (&["export", "products"], &["[FILE]"]),
         (&["user", "create"], &["--email", "--role", "--name", "standard input"]),
@@ -126,7 +128,7 @@ fn a_command_that_is_wrong_is_explained() {
     folder.run(&[]).expect(2, &["Usage"]);
     folder.run(&["serve", "--porrt", "1"]).expect(2, &["--porrt", "--port"]);
     folder.run(&["import", "products"]).expect(2, &["<FILE>"]);
-    folder.run(&["import", "orders", "x.csv"]).expect(2, &["orders"]);
+    folder.run(&["import", "customers", "x.csv"]).expect(2, &["customers"]);
 }
 
 #[test]
@@ -227,6 +229,37 @@ fn a_dry_run_tells_and_writes_nothing() {
     let exported = folder.run(&["export", "products"]);
     exported.expect(0, &["products: 0 exported"]);
     assert_eq!(exported.out.lines().count(), 1, "the header alone");
+}
+
+#[test]
+fn past_orders_are_imported_once() {
+    let folder = Folder::with("orders.csv", ORDERS);
+    fs::write(folder.file("products.csv"), SAMPLE).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = folder.command(arguments);
+        Ran::of(command.env("SHOP_CURRENCY", "GBP").output().unwrap())
+    };
+    run(&["import", "products", "products.csv"]).expect(0, &[]);
+    let told = "orders: 10 would be created with 43 lines, 0 unchanged, 0 failed";
+    run(&["import", "orders", "--dry-run", "orders.csv"]).expect(0, &[told]);
+    let ran = run(&["import", "orders", "orders.csv"]);
+    ran.expect(
+        0,
+        &["lines of no variant of the shop: 36", "orders: 10 created with 43 lines, 0 unchanged, 0 failed"],
+    );
+    assert_eq!(ran.out, "");
+    run(&["import", "orders", "orders.csv"])
+        .expect(0, &["orders: 0 created with 0 lines, 10 unchanged, 0 failed"]);
+
+    let rows = "Name,Financial Status,Currency,Total,Created at,Lineitem quantity,Lineitem name,Lineitem price,Source\n\
+        #1,paid,GBP,5,2020-01-01,1,Mug,abc,web\n#2,paid,GBP,5,2020-01-01,1,Mug,5,web\n";
+    fs::write(folder.file("rows.csv"), rows).unwrap();
+    let summary = "orders: 1 created with 1 lines, 0 unchanged, 1 failed";
+    run(&["import", "orders", "rows.csv"])
+        .expect(1, &["line 2: ", "abc", "columns not read: Source", summary]);
+    let wrong = "products.csv: the first line is not the header of a Shopify order export";
+    run(&["import", "orders", "products.csv"]).expect(1, &[wrong]);
+    run(&["import", "orders", "missing.csv"]).expect(1, &["missing.csv", "No such file"]);
 }
 
 /// A server that is killed when its test is over, however that is.

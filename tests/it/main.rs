@@ -25,6 +25,7 @@ mod http;
 mod import_export;
 mod inventory;
 mod loaders;
+mod order_import;
 mod orders;
 mod payments;
 mod schema;

@@ -3,26 +3,19 @@
 //! Called by the product import. It must never stop at a problem: what is wrong is noted against its row, and the
 //! product of that row comes out as an error with all of its problems, while the reading goes on.
 //!
-//! [`ProductReader`] gathers the rows of a product into a [`Block`], and a [`Row`] turns its cells into values.
+//! [`Groups`] gathers the rows of a product, a [`Row`] turns cells into values, and a [`Block`] makes the product of them.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
-use csv::{ByteRecord, StringRecord};
-
-use super::{
-    Column, FileError, Header, ImageRecord, Layout, OptionRecord, ProductRecord, RowError, Source,
-    VariantRecord, excerpt, next_row,
-};
+use super::{Column, FileError, ImageRecord, OptionRecord, ProductRecord, RowError, VariantRecord};
 use crate::domain::catalog::{
     DEFAULT_OPTION, DEFAULT_VARIANT_TITLE, InventoryPolicy, MAX_OPTIONS, ProductStatus, WeightUnit,
 };
-use crate::domain::handle;
-use crate::domain::money::{Currency, Money};
+use crate::domain::money::Currency;
+use crate::services::csv_table::{self, Group, Groups, Header, MAX_ROWS, excerpt, parse_flag};
 
-/// How many rows of one product are looked at.
-const MAX_PRODUCT_ROWS: usize = 5_000;
 /// How long a handle or a title may be, in characters.
 const MAX_NAME_CHARS: usize = 255;
 /// The largest quantity and the largest number of grams, as in Shopify.
@@ -30,20 +23,12 @@ const MAX_COUNT: i64 = 1_000_000_000;
 
 /// A product, or everything that is wrong with its rows.
 type Outcome = Result<ProductRecord, Vec<RowError>>;
+type Row<'a> = csv_table::Row<'a, Column>;
 
 /// The products of a file. Each comes out when its last row has been read.
 pub struct ProductReader<R: Read> {
-    csv: csv::Reader<Source<R>>,
-    header: Header,
+    groups: Groups<R, Column>,
     currency: Currency,
-    /// Every handle so far, with the line it was first used on.
-    seen: HashMap<String, u64>,
-    /// The product whose rows are being read.
-    open: Option<Block>,
-    /// Unreadable rows after those of `open`: the next readable row tells which product they belong to.
-    stray: Vec<RowError>,
-    ready: VecDeque<Outcome>,
-    done: bool,
 }
 
 impl<R: Read> ProductReader<R> {
@@ -52,103 +37,12 @@ impl<R: Read> ProductReader<R> {
     /// # Errors
     /// [`FileError`] says why the file is no product CSV.
     pub fn new(input: R, currency: Currency) -> Result<Self, FileError> {
-        let (csv, header) = super::open(input)?;
-        Ok(Self {
-            csv,
-            header,
-            currency,
-            seen: HashMap::new(),
-            open: None,
-            stray: Vec::new(),
-            ready: VecDeque::new(),
-            done: false,
-        })
+        Ok(Self { groups: Groups::new(input)?, currency })
     }
 
     /// The columns of the file that nothing is read from, as the header spells them.
     pub fn ignored_columns(&self) -> &[String] {
-        &self.header.ignored
-    }
-
-    /// Gives a row to the product it belongs to.
-    fn accept(&mut self, line: u64, record: ByteRecord) {
-        let title = self.header.lossy(&record, Column::Title);
-        let mut handle = self.header.lossy(&record, Column::Handle);
-        if handle.is_empty() && self.header.layout == Layout::New {
-            handle = handle::from_title(&title).unwrap_or_default();
-        }
-        let cells = self.header.check(record).and_then(|cells| match handle.as_str() {
-            "" => {
-                let name = self.header.name(Column::Handle);
-                Err(format!("{name} is empty: every row needs the handle of its product"))
-            }
-            _ => Ok(cells),
-        });
-        match cells {
-            Ok(cells) => {
-                if self.open.as_ref().is_none_or(|block| block.handle != handle) {
-                    self.start(handle, line);
-                }
-                if let Some(block) = &mut self.open {
-                    block.errors.append(&mut self.stray);
-                    block.add(&Row { header: &self.header, cells, line }, self.currency);
-                }
-            }
-            Err(reason) => {
-                let continues = handle.is_empty() && title.is_empty();
-                let handle = Some(handle).filter(|handle| !handle.is_empty());
-                self.reject(RowError { line, handle, reason }, continues);
-            }
-        }
-    }
-
-    /// Notes a row that cannot be read. It counts against the product before it if it has its handle, or if it
-    /// `continues` something without saying what.
-    fn reject(&mut self, error: RowError, continues: bool) {
-        let continues = continues && self.stray.is_empty();
-        match &mut self.open {
-            Some(block) if continues || error.handle.as_ref() == Some(&block.handle) => {
-                block.errors.append(&mut self.stray);
-                block.note(error);
-            }
-            _ => self.stray.push(error),
-        }
-        if self.stray.len() >= MAX_PRODUCT_ROWS {
-            self.close();
-        }
-    }
-
-    /// Begins the product of a handle; unreadable rows just before it with the same handle are its own.
-    fn start(&mut self, handle: String, line: u64) {
-        let stray = std::mem::take(&mut self.stray).into_iter();
-        let (own, others): (Vec<_>, _) = stray.partition(|error| error.handle.as_ref() == Some(&handle));
-        self.stray = others;
-        self.close();
-
-        let mut block = Block {
-            line: own.first().map_or(line, |error| error.line),
-            headless: !own.is_empty(),
-            errors: own,
-            handle: handle.clone(),
-            ..Block::default()
-        };
-        let first = *self.seen.entry(handle).or_insert(block.line);
-        if first != block.line {
-            block.repeats(first);
-        }
-        self.open = Some(block);
-    }
-
-    /// Lets out everything that has been read.
-    fn close(&mut self) {
-        self.ready.extend(self.open.take().map(Block::finish));
-        let stray = std::mem::take(&mut self.stray);
-        for errors in stray.chunk_by(|one, next| one.handle == next.handle) {
-            if let Some(RowError { line, handle: Some(handle), .. }) = errors.first() {
-                self.seen.entry(handle.clone()).or_insert(*line);
-            }
-            self.ready.push_back(Err(errors.to_vec()));
-        }
+        &self.groups.header().ignored
     }
 }
 
@@ -156,34 +50,15 @@ impl<R: Read> Iterator for ProductReader<R> {
     type Item = Outcome;
 
     fn next(&mut self) -> Option<Outcome> {
-        while self.ready.is_empty() && !self.done {
-            let line = self.csv.position().line();
-            match next_row(&mut self.csv) {
-                Ok(Some((line, record))) => self.accept(line, record),
-                end => {
-                    self.done = true;
-                    if let Err(error) = end {
-                        // The product before may have more rows in the part that cannot be read: it fails, too.
-                        let handle = self.open.as_ref().map(|block| block.handle.clone());
-                        let reason = format!("the file cannot be read any further: {error}");
-                        self.reject(RowError { line, handle, reason }, true);
-                    }
-                    self.close();
-                }
-            }
-        }
-        self.ready.pop_front()
+        let group = self.groups.next()?;
+        Some(group.and_then(|group| Block::read(group, self.groups.header(), self.currency)))
     }
 }
 
-/// The rows of one product.
+/// What the rows of one product say.
 #[derive(Default)]
 struct Block {
-    handle: String,
-    line: u64,
-    rows: usize,
-    /// Whether the row that tells about the product itself is unreadable or elsewhere.
-    headless: bool,
+    group: Group,
     product: Option<ProductRecord>,
     /// The names of the product's options, where its first row has them right.
     option_names: Option<Vec<String>>,
@@ -192,43 +67,35 @@ struct Block {
     combinations: HashMap<Vec<String>, u64>,
     /// Each image behind its position; those without one come last.
     images: Vec<(u64, ImageRecord)>,
-    errors: Vec<RowError>,
 }
 
 impl Block {
-    /// Notes that an earlier product, which began on line `first`, has the same handle.
-    fn repeats(&mut self, first: u64) {
-        self.headless = true;
-        let reason = format!(
-            "the handle `{}` is already that of the product in line {first}; the rows of a product must follow one \
-             another, and two products cannot share a handle",
-            excerpt(&self.handle)
-        );
-        self.fail(self.line, reason);
-    }
-
-    fn fail(&mut self, line: u64, reason: String) {
-        self.note(RowError { line, handle: Some(self.handle.clone()), reason });
-    }
-
-    /// Of a product that is wrong from end to end nobody reads everything.
-    fn note(&mut self, error: RowError) {
-        if self.errors.len() < MAX_PRODUCT_ROWS {
-            self.errors.push(error);
+    /// The product of a group of rows.
+    fn read(mut group: Group, header: &Header<Column>, currency: Currency) -> Outcome {
+        if let Some(first) = group.earlier {
+            let reason = format!(
+                "the handle `{}` is already that of the product in line {first}; the rows of a product must follow one \
+                 another, and two products cannot share a handle",
+                excerpt(&group.key)
+            );
+            group.fail(group.line, reason);
         }
+        // Whether the row that tells about the product itself is unreadable or elsewhere.
+        let headless = group.headless || group.earlier.is_some();
+        let rows = std::mem::take(&mut group.rows);
+        let mut block = Self { group, ..Self::default() };
+        for (place, (line, cells)) in rows.iter().enumerate() {
+            block.add(&Row { header, cells, line: *line }, place == 0 && !headless, currency);
+        }
+        if let Some(line) = block.group.too_many {
+            block.group.fail(line, format!("the product has more than {MAX_ROWS} rows"));
+        }
+        block.finish()
     }
 
     /// Takes in a row: what it says of the product, its variant, its image.
-    fn add(&mut self, row: &Row, currency: Currency) {
-        self.rows = self.rows.saturating_add(1);
-        if self.rows > MAX_PRODUCT_ROWS {
-            if self.rows == MAX_PRODUCT_ROWS + 1 {
-                self.fail(row.line, format!("the product has more than {MAX_PRODUCT_ROWS} rows"));
-            }
-            return;
-        }
+    fn add(&mut self, row: &Row, first: bool, currency: Currency) {
         let mut problems = Vec::new();
-        let first = self.rows == 1 && !self.headless;
         if first {
             self.add_product(row, &mut problems);
         } else {
@@ -244,7 +111,7 @@ impl Block {
         }
         self.images.extend(row.image(&mut problems));
         for reason in problems {
-            self.fail(row.line, reason);
+            self.group.fail(row.line, reason);
         }
     }
 
@@ -254,7 +121,7 @@ impl Block {
             let name = row.name(Column::Title);
             problems.push(format!("{name} is empty: the first row of a product needs it"));
         }
-        for (column, text) in [(Column::Handle, self.handle.as_str()), (Column::Title, title)] {
+        for (column, text) in [(Column::Handle, self.group.key.as_str()), (Column::Title, title)] {
             let (name, length) = (row.name(column), text.chars().count());
             if length > MAX_NAME_CHARS {
                 problems
@@ -271,7 +138,7 @@ impl Block {
         self.option_names = row.option_names(problems);
         self.product = Some(ProductRecord {
             line: row.line,
-            handle: self.handle.clone(),
+            handle: self.group.key.clone(),
             title: title.to_owned(),
             // Not trimmed: white space is part of the HTML.
             body_html: row.raw(Column::Body).to_owned(),
@@ -296,7 +163,10 @@ impl Block {
             let text = row.text(column);
             if !text.is_empty() && text != expected {
                 let shown = row.shown(column);
-                problems.push(format!("{shown} differs from that of the same product in line {}", self.line));
+                problems.push(format!(
+                    "{shown} differs from that of the same product in line {}",
+                    self.group.line
+                ));
             }
         };
         if let Some(product) = &self.product {
@@ -318,7 +188,7 @@ impl Block {
                 }
                 Entry::Occupied(_) if values.is_empty() => problems.push(format!(
                     "a product without options cannot have a second variant; its options belong in line {}",
-                    self.line
+                    self.group.line
                 )),
                 Entry::Occupied(first) => problems.push(format!(
                     "the variant `{}` is already in line {}",
@@ -367,9 +237,8 @@ impl Block {
 
     /// The product, unless something is wrong with any of its rows.
     fn finish(mut self) -> Outcome {
-        let Some(mut product) = self.product.filter(|_| self.errors.is_empty()) else {
-            self.errors.sort_by_key(|error| error.line);
-            return Err(self.errors);
+        let Some(mut product) = self.product.filter(|_| self.group.errors.is_empty()) else {
+            return Err(self.group.into_errors());
         };
         product.variants = self.variants;
         for (place, name) in self.option_names.unwrap_or_default().into_iter().enumerate() {
@@ -393,14 +262,6 @@ fn tags(text: &str) -> Vec<String> {
     distinct(tags.map(str::to_owned), |tag| tag.to_lowercase())
 }
 
-fn parse_flag(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "1" => Some(true),
-        "false" | "no" | "0" => Some(false),
-        _ => None,
-    }
-}
-
 /// The new header asks whether to continue, which some answer with yes or no.
 fn parse_policy(text: &str) -> Option<InventoryPolicy> {
     let answer = |yes| if yes { InventoryPolicy::Continue } else { InventoryPolicy::Deny };
@@ -421,88 +282,12 @@ fn parse_grams(text: &str) -> Option<i64> {
     whole.parse::<i64>().ok()?.checked_add(i64::from(half)).filter(|grams| *grams <= MAX_COUNT)
 }
 
-/// Whether a text is an amount with something around it that is no part of a number.
-fn has_currency(text: &str) -> bool {
-    let in_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+');
-    text.contains(|c: char| c.is_ascii_digit()) && !text.chars().all(in_number)
-}
-
-/// One row's cells, by column. Methods that take `problems` put there what is wrong with a cell, and hand out what a
-/// blank cell means in its place.
-struct Row<'a> {
-    header: &'a Header,
-    cells: StringRecord,
-    line: u64,
-}
-
 impl Row<'_> {
-    fn raw(&self, column: Column) -> &str {
-        self.header.place(column).and_then(|place| self.cells.get(place)).unwrap_or_default()
-    }
-
-    fn text(&self, column: Column) -> &str {
-        self.raw(column).trim()
-    }
-
-    fn given(&self, column: Column) -> Option<String> {
-        Some(self.text(column)).filter(|text| !text.is_empty()).map(str::to_owned)
-    }
-
-    fn name(&self, column: Column) -> &str {
-        self.header.name(column)
-    }
-
-    /// A column's name and what stands in it, to begin a message with.
-    fn shown(&self, column: Column) -> String {
-        format!("{} `{}`", self.name(column), excerpt(self.text(column)))
-    }
-
     /// Whether the row has a variant; one with nothing but an image only adds that to the product.
     fn has_variant(&self) -> bool {
         let options = (1..=MAX_OPTIONS).map(Column::OptionValue);
         let mut columns = options.chain([Column::Price, Column::Sku, Column::Barcode]);
         columns.any(|column| !self.text(column).is_empty())
-    }
-
-    fn value<T>(
-        &self,
-        column: Column,
-        blank: T,
-        parse: impl Fn(&str) -> Option<T>,
-        complaint: &str,
-        problems: &mut Vec<String>,
-    ) -> T {
-        let text = self.text(column);
-        if text.is_empty() {
-            return blank;
-        }
-        parse(text).unwrap_or_else(|| {
-            problems.push(format!("{} {complaint}", self.shown(column)));
-            blank
-        })
-    }
-
-    fn flag(&self, column: Column, blank: bool, problems: &mut Vec<String>) -> bool {
-        self.value(column, blank, parse_flag, "is neither TRUE nor FALSE", problems)
-    }
-
-    /// An amount in minor units.
-    fn amount(&self, column: Column, currency: Currency, problems: &mut Vec<String>) -> Option<i64> {
-        let text = Some(self.text(column)).filter(|text| !text.is_empty())?;
-        let shown = self.shown(column);
-        problems.push(match Money::parse(text, currency) {
-            Ok(amount) if amount.minor() >= 0 => return Some(amount.minor()),
-            Ok(_) => format!("{shown} is negative"),
-            Err(_) if text.contains(',') => format!(
-                "{shown} has a comma: write the amount with a decimal point and without thousands separators, such \
-                 as 1234.50"
-            ),
-            Err(_) if has_currency(text) => {
-                format!("{shown} is not a plain amount: write the number alone, without a currency, such as 12.50")
-            }
-            Err(error) => format!("{}: {error}", self.name(column)),
-        });
-        None
     }
 
     fn url(&self, column: Column, problems: &mut Vec<String>) -> Option<String> {

@@ -1,0 +1,362 @@
+#!/usr/bin/env python3
+"""Replays baskets as live orders over HTTP, and checks every penny and every piece.
+
+    benches/replay.py URL BASKETS.jsonl [--token TOKEN] [--threads N] [--provider NAME] [--payment-token TEXT]
+
+URL is the server's (http://127.0.0.1:8000), whose shop has the products that the baskets name by SKU. TOKEN is a bearer token of
+staff with all permissions; without it, the environment's ADMIN_TOKEN. BASKETS.jsonl has a basket a line:
+{"invoice": "536365", "cancelled": false, "lines": [{"sku": "85123A", "quantity": 6}, …]}.
+
+Stock is set first, so that there is enough of everything. Then each basket becomes a cart, and the cart an order at the
+catalogue's prices; cancelled baskets are ordered and cancelled. At the end
+- every order's total is the sum of its parts, and its parts are those of its lines, to the penny;
+- of every variant there is as much left to sell as there was, less what was sold.
+Tells what differs and exits with 1 if anything does. Python's standard library alone.
+"""
+import argparse
+import collections
+import concurrent.futures
+import http.client
+import json
+import os
+import sys
+import threading
+import time
+import urllib.parse
+from decimal import Decimal
+
+# As many lines as a mutation takes, and as many counts of stock.
+MOST_INPUTS = 250
+# Pieces of each variant beyond what all baskets together want.
+SPARE = 10
+TIMEOUT = 60
+ADDRESS = {"firstName": "Ada", "lastName": "Lovelace", "address1": "12 St James's Square", "city": "London", "zip": "SW1Y 4JH"}
+
+VARIANTS = """
+query Variants($after: String) {
+  products(first: 50, after: $after) {
+    nodes { variants(first: 250) { nodes {
+      id sku price { amount } inventoryLevels { available onHand reserved location { id isActive } }
+    } } }
+    pageInfo { hasNextPage endCursor }
+  }
+}"""
+LOCATIONS = "{ locations(first: 250) { nodes { id name isActive } } }"
+ZONES = "{ shippingZones(first: 1) { nodes { id } } }"
+ZONE = """
+mutation Zone($zone: ShippingZoneCreateInput!) {
+  shippingZoneCreate(zone: $zone) { shippingZone { id } userErrors { field message code } }
+}"""
+RATE = """
+mutation Rate($rate: ShippingRateCreateInput!) {
+  shippingRateCreate(rate: $rate) { shippingRate { id } userErrors { field message code } }
+}"""
+SET_STOCK = """
+mutation Stock($input: InventorySetQuantitiesInput!) {
+  inventorySetQuantities(input: $input) { userErrors { field message code } }
+}"""
+CART = """
+  id
+  cost { totalAmount { amount } }
+  deliveryGroups(first: 10) { nodes { id deliveryOptions { handle } selectedDeliveryOption { handle } } }
+"""
+CART_CREATE = "mutation Cart($input: CartInput!) { cartCreate(input: $input) { cart {" + CART + "} userErrors { field message code } } }"
+LINES_ADD = (
+    "mutation Lines($cartId: ID!, $lines: [CartLineInput!]!) {"
+    " cartLinesAdd(cartId: $cartId, lines: $lines) { cart {" + CART + "} userErrors { field message code } } }"
+)
+SELECT = (
+    "mutation Select($cartId: ID!, $options: [CartSelectedDeliveryOptionInput!]!) {"
+    " cartSelectedDeliveryOptionsUpdate(cartId: $cartId, selectedDeliveryOptions: $options) {"
+    " cart {" + CART + "} userErrors { field message code } } }"
+)
+PLACE = """
+mutation Place($input: OrderPlaceInput!) {
+  orderPlace(input: $input) { order { id name } userErrors { field message code } }
+}"""
+CANCEL = """
+mutation Cancel($input: OrderCancelInput!) {
+  orderCancel(input: $input) { order { id status } userErrors { field message code } }
+}"""
+ORDER = """
+query Order($id: ID!, $after: String) {
+  order(id: $id) {
+    name status taxesIncluded
+    subtotalPrice { amount } totalDiscounts { amount } totalShippingPrice { amount } totalTax { amount } totalPrice { amount }
+    shippingLine { originalPrice { amount } taxLines { priceV2: price { amount } } }
+    shippingDiscountAllocations { allocatedAmount { amount } }
+    lineItems(first: 250, after: $after) {
+      nodes {
+        sku quantity originalUnitPrice { amount } originalTotalPrice { amount } discountedTotalPrice { amount }
+        discountAllocations { allocatedAmount { amount } } taxLines { price { amount } }
+      }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
+}"""
+
+
+class Refused(Exception):
+    """The server did not do what it was asked."""
+
+
+class Shop:
+    """The server; each thread keeps a connection of its own."""
+
+    def __init__(self, url, token):
+        self.url = urllib.parse.urlsplit(url)
+        self.token = token
+        self.local = threading.local()
+
+    def post(self, document, variables, as_staff):
+        body = json.dumps({"query": document, "variables": variables})
+        headers = {"content-type": "application/json"}
+        if as_staff:
+            headers["authorization"] = f"Bearer {self.token}"
+        for is_last in (False, True):
+            connection = getattr(self.local, "connection", None)
+            if connection is None:
+                connection = http.client.HTTPConnection(self.url.hostname, self.url.port or 80, timeout=TIMEOUT)
+                self.local.connection = connection
+            try:
+                connection.request("POST", "/graphql", body, headers)
+                return json.loads(connection.getresponse().read())
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                # An idle connection was closed. Whatever is sent twice has an idempotency key or only makes a cart.
+                connection.close()
+                self.local.connection = None
+                if is_last:
+                    raise
+
+    def ask(self, document, variables=None, as_staff=False):
+        """The data of an answer without errors."""
+        answer = self.post(document, variables or {}, as_staff)
+        if answer.get("errors"):
+            raise Refused("; ".join(error["message"] for error in answer["errors"]))
+        for field, value in answer["data"].items():
+            if isinstance(value, dict) and value.get("userErrors"):
+                raise Refused(f"{field}: " + "; ".join(error["message"] for error in value["userErrors"]))
+        return answer["data"]
+
+    def staff(self, document, variables=None):
+        return self.ask(document, variables, as_staff=True)
+
+
+def amount(money):
+    return Decimal(money["amount"])
+
+
+def chunks(items, size):
+    return [items[at : at + size] for at in range(0, len(items), size)]
+
+
+def catalogue(shop):
+    """Every variant by its SKU."""
+    variants, after = {}, None
+    while True:
+        page = shop.staff(VARIANTS, {"after": after})["products"]
+        for product in page["nodes"]:
+            for variant in product["variants"]["nodes"]:
+                if variant["sku"]:
+                    variants.setdefault(variant["sku"], variant)
+        if not page["pageInfo"]["hasNextPage"]:
+            return variants
+        after = page["pageInfo"]["endCursor"]
+
+
+def available(variant):
+    """Pieces that can be sold, at all open locations."""
+    levels = [level for level in variant["inventoryLevels"] if level["location"]["isActive"]]
+    for level in levels:
+        if not 0 <= level["reserved"] <= level["onHand"]:
+            raise Refused(f"{variant['sku']}: {level['reserved']} reserved of {level['onHand']}")
+    return sum(level["onHand"] - level["reserved"] for level in levels)
+
+
+def make_deliverable(shop):
+    """A zone with a rate for everywhere, where the shop has none."""
+    if shop.staff(ZONES)["shippingZones"]["nodes"]:
+        return
+    zone = {"name": "Everywhere", "countries": [], "defaultDistanceMetres": 100_000}
+    zone = shop.staff(ZONE, {"zone": zone})["shippingZoneCreate"]["shippingZone"]
+    shop.staff(RATE, {"rate": {"zoneId": zone["id"], "strategy": "standard"}})
+
+
+def stock_up(shop, variants, wanted):
+    """Sets what is on hand of all that is wanted; the pieces that can be sold since, by SKU."""
+    locations = shop.staff(LOCATIONS)["locations"]["nodes"]
+    location = next(location for location in locations if location["isActive"])["id"]
+    quantities = []
+    for sku, pieces in sorted(wanted.items()):
+        reserved = sum(
+            level["reserved"] for level in variants[sku]["inventoryLevels"] if level["location"]["id"] == location
+        )
+        quantity = {"variantId": variants[sku]["id"], "locationId": location, "quantity": pieces + reserved + SPARE}
+        quantities.append(quantity)
+    for some in chunks(quantities, MOST_INPUTS):
+        change = {"reason": "correction", "ignoreCompareQuantity": True, "quantities": some}
+        shop.staff(SET_STOCK, {"input": change})
+    return {sku: available(variant) for sku, variant in catalogue(shop).items() if sku in wanted}
+
+
+class Replay:
+    """Makes orders of baskets."""
+
+    def __init__(self, shop, variants, options):
+        self.shop, self.variants, self.options = shop, variants, options
+        # Whoever runs it again means new orders.
+        self.run = f"replay-{time.time_ns()}"
+
+    def order(self, basket):
+        """The id of a basket's order."""
+        lines = [
+            {"merchandiseId": self.variants[line["sku"]]["id"], "quantity": line["quantity"]} for line in basket["lines"]
+        ]
+        email = f"customer{basket.get('customer') or 0}@example.com"
+        first, *more = chunks(lines, MOST_INPUTS)
+        address = {"address": {"deliveryAddress": ADDRESS | {"countryCode": "GB"}}, "selected": True}
+        new = {
+            "lines": first,
+            "buyerIdentity": {"email": email, "countryCode": "GB"},
+            "delivery": {"addresses": [address]},
+        }
+        cart = self.shop.ask(CART_CREATE, {"input": new})["cartCreate"]["cart"]
+        for some in more:
+            cart = self.shop.ask(LINES_ADD, {"cartId": cart["id"], "lines": some})["cartLinesAdd"]["cart"]
+        groups = cart["deliveryGroups"]["nodes"]
+        chosen = [
+            {"deliveryGroupId": group["id"], "deliveryOptionHandle": group["deliveryOptions"][0]["handle"]}
+            for group in groups
+            if group["deliveryOptions"]
+        ]
+        if chosen:
+            answer = self.shop.ask(SELECT, {"cartId": cart["id"], "options": chosen})
+            cart = answer["cartSelectedDeliveryOptionsUpdate"]["cart"]
+        key = f"{self.run}-{basket['invoice']}"
+        place = {
+            "cartId": cart["id"],
+            "email": email,
+            "payment": {"provider": self.options.provider, "token": self.options.payment_token},
+            "expectedTotal": cart["cost"]["totalAmount"]["amount"],
+            "idempotencyKey": key,
+        }
+        order = self.shop.ask(PLACE, {"input": place})["orderPlace"]["order"]
+        if basket["cancelled"]:
+            cancel = {"id": order["id"], "reason": "CUSTOMER", "idempotencyKey": f"{key}-cancel"}
+            answer = self.shop.staff(CANCEL, {"input": cancel})
+            status = answer["orderCancel"]["order"]["status"]
+            if status != "CANCELLED":
+                raise Refused(f"it was cancelled and is {status}")
+        return order["id"]
+
+    def replay(self, basket):
+        """Orders a basket; its order's total and what is wrong with it."""
+        try:
+            return check(self.shop, basket, self.order(basket), self.variants)
+        except (Refused, OSError, http.client.HTTPException, KeyError, TypeError, ValueError) as error:
+            return Decimal(0), [f"{basket['invoice']}: {error}"]
+
+
+def check(shop, basket, order_id, variants):
+    """An order's total, and where it is not the sum of its parts."""
+    order, lines, after = None, [], None
+    while order is None or after:
+        order = shop.staff(ORDER, {"id": order_id, "after": after})["order"]
+        lines += order["lineItems"]["nodes"]
+        page = order["lineItems"]["pageInfo"]
+        after = page["endCursor"] if page["hasNextPage"] else None
+
+    problems = []
+
+    def equal(what, found, expected):
+        if found != expected:
+            problems.append(f"{basket['invoice']} ({order['name']}): {what} is {found} and not {expected}")
+
+    wanted = collections.Counter()
+    for line in basket["lines"]:
+        wanted[line["sku"]] += line["quantity"]
+    ordered = collections.Counter()
+    tax = Decimal(0)
+    for line in lines:
+        ordered[line["sku"]] += line["quantity"]
+        gross, price = amount(line["originalTotalPrice"]), amount(line["originalUnitPrice"])
+        discounts = sum((amount(given["allocatedAmount"]) for given in line["discountAllocations"]), Decimal(0))
+        equal(f"the price of {line['sku']}", price, amount(variants[line["sku"]]["price"]))
+        equal(f"what {line['sku']} comes to", gross, price * line["quantity"])
+        equal(f"what {line['sku']} comes to after discounts", amount(line["discountedTotalPrice"]), gross - discounts)
+        tax += sum((amount(one["price"]) for one in line["taxLines"]), Decimal(0))
+    equal("what was ordered", ordered, wanted)
+
+    subtotal, shipping = amount(order["subtotalPrice"]), amount(order["totalShippingPrice"])
+    equal("the subtotal", subtotal, sum((amount(line["discountedTotalPrice"]) for line in lines), Decimal(0)))
+    gross = sum((amount(line["originalTotalPrice"]) for line in lines), Decimal(0))
+    equal("the discounts", amount(order["totalDiscounts"]), gross - subtotal)
+    delivery = order["shippingLine"]
+    if delivery:
+        given = sum((amount(one["allocatedAmount"]) for one in order["shippingDiscountAllocations"]), Decimal(0))
+        equal("delivery", shipping, amount(delivery["originalPrice"]) - given)
+        tax += sum((amount(one["priceV2"]) for one in delivery["taxLines"]), Decimal(0))
+    else:
+        equal("delivery", shipping, Decimal(0))
+    equal("the tax", amount(order["totalTax"]), tax)
+    on_top = Decimal(0) if order["taxesIncluded"] else tax
+    equal("the total", amount(order["totalPrice"]), subtotal + shipping + on_top)
+    equal("whether it is cancelled", order["status"] == "CANCELLED", basket["cancelled"])
+    return amount(order["totalPrice"]), problems
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("url")
+    parser.add_argument("baskets")
+    parser.add_argument("--token", default=os.environ.get("ADMIN_TOKEN", ""), help="staff's bearer token")
+    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--provider", default="manual", help="the payment provider")
+    parser.add_argument("--payment-token", default="", help="what the provider is given")
+    options = parser.parse_args()
+
+    with open(options.baskets, encoding="utf-8") as file:
+        baskets = [json.loads(line) for line in file if line.strip()]
+    wanted, sold = collections.Counter(), collections.Counter()
+    for basket in baskets:
+        for line in basket["lines"]:
+            wanted[line["sku"]] += line["quantity"]
+            if not basket["cancelled"]:
+                sold[line["sku"]] += line["quantity"]
+
+    shop = Shop(options.url, options.token)
+    variants = catalogue(shop)
+    missing = sorted(sku for sku in wanted if sku not in variants)
+    if missing:
+        sys.exit(f"the shop has no variants with the SKUs {', '.join(missing[:10])}: import the products first")
+    make_deliverable(shop)
+    start = stock_up(shop, variants, wanted)
+
+    began = time.monotonic()
+    replay = Replay(shop, variants, options)
+    total, problems = Decimal(0), []
+    with concurrent.futures.ThreadPoolExecutor(options.threads) as threads:
+        for one, found in threads.map(replay.replay, baskets):
+            total += one
+            problems += found
+    seconds = time.monotonic() - began
+
+    end = catalogue(shop)
+    for sku in sorted(wanted):
+        left, expected = available(end[sku]), start[sku] - sold[sku]
+        if left != expected:
+            problems.append(f"{sku}: {left} left to sell and not {expected} ({start[sku]} less {sold[sku]})")
+
+    for problem in problems[:50]:
+        print(problem, file=sys.stderr)
+    cancelled = sum(basket["cancelled"] for basket in baskets)
+    lines = sum(len(basket["lines"]) for basket in baskets)
+    print(
+        f"{len(baskets)} baskets ({cancelled} of them cancelled) with {lines} lines, {total} in all, in {seconds:.1f} s;"
+        f" {len(wanted)} variants; {len(problems)} differences"
+    )
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,337 @@
+//! Reads an order export, one order at a time.
+//!
+//! Called by the order import. It must never stop at a problem: what is wrong is noted against its row, and the order of that
+//! row comes out as an error with all of its problems, while the reading goes on.
+
+use std::io::Read;
+
+use super::totals::{Named, Totals};
+use super::{
+    Column, FileError, FinancialStatus, FulfillmentStatus, LineRecord, MAX_TAXES, OrderRecord, Part,
+    RowError, Side, TaxRecord, values,
+};
+use crate::domain::address::Address;
+use crate::domain::money::{Currency, Money};
+use crate::domain::time::Timestamp;
+use crate::services::csv_table::{self, Group, Groups, Header, MAX_ROWS, excerpt};
+
+/// How long a name, a code or a title may be, in characters.
+const MAX_CHARS: usize = 255;
+/// What a tax is called that the file has no name for.
+const TAX: &str = "Tax";
+
+/// An order, or everything that is wrong with its rows.
+type Outcome = Result<OrderRecord, Vec<RowError>>;
+type Row<'a> = csv_table::Row<'a, Column>;
+
+/// The orders of a file. Each comes out when its last row has been read.
+pub struct OrderReader<R: Read> {
+    groups: Groups<R, Column>,
+    currency: Currency,
+}
+
+impl<R: Read> OrderReader<R> {
+    /// Reads the header of a file whose orders are in `currency`.
+    ///
+    /// # Errors
+    /// [`FileError`] says why the file is no order export.
+    pub fn new(input: R, currency: Currency) -> Result<Self, FileError> {
+        Ok(Self { groups: Groups::new(input)?, currency })
+    }
+
+    /// The columns of the file that nothing is read from, as the header spells them.
+    pub fn ignored_columns(&self) -> &[String] {
+        &self.groups.header().ignored
+    }
+}
+
+impl<R: Read> Iterator for OrderReader<R> {
+    type Item = Outcome;
+
+    fn next(&mut self) -> Option<Outcome> {
+        let group = self.groups.next()?;
+        Some(group.and_then(|group| order(group, self.groups.header(), self.currency)))
+    }
+}
+
+/// The order of a group of rows, unless something is wrong with any of them.
+fn order(mut group: Group, header: &Header<Column>, currency: Currency) -> Outcome {
+    if let Some(first) = group.earlier {
+        let reason = format!(
+            "the order `{}` already began in line {first}; the rows of an order must follow one another",
+            excerpt(&group.key)
+        );
+        group.fail(group.line, reason);
+    }
+    if let Some(line) = group.too_many {
+        group.fail(line, format!("the order has more than {MAX_ROWS} rows"));
+    }
+    let headless = group.headless || group.earlier.is_some();
+    let rows = std::mem::take(&mut group.rows);
+    let rows: Vec<Row> = rows.iter().map(|(line, cells)| Row { header, cells, line: *line }).collect();
+    let mut order = None;
+    let mut lines = Vec::with_capacity(rows.len());
+    for (place, row) in rows.iter().enumerate() {
+        let mut problems = Vec::new();
+        match (place, rows.first()) {
+            (0, _) if !headless => order = Some(head(row, &group.key, currency, &mut problems)),
+            (1.., Some(first)) if !headless => compare(row, first, &mut problems),
+            _ => {}
+        }
+        lines.push(line(row, currency, &mut problems));
+        for reason in problems {
+            group.fail(row.line, reason);
+        }
+    }
+    let Some(mut order) = order.filter(|_| group.errors.is_empty()) else {
+        return Err(group.into_errors());
+    };
+    order.record.lines = lines;
+    order.finish(currency).map_err(|reasons| {
+        reasons.into_iter().for_each(|reason| group.fail(group.line, reason));
+        group.into_errors()
+    })
+}
+
+/// What the first row says of an order, before its lines are known.
+struct Head {
+    record: OrderRecord,
+    subtotal: Option<i64>,
+    /// What was given back, where the file says.
+    refunded: Option<i64>,
+    /// What is still to be paid, where the file says.
+    outstanding: Option<i64>,
+    /// Whether the file tells of each line whether it was sent.
+    has_line_fulfillment: bool,
+}
+
+fn head(row: &Row, name: &str, currency: Currency, problems: &mut Vec<String>) -> Head {
+    for (column, needed) in [Column::Financial, Column::Currency, Column::Total, Column::CreatedAt]
+        .map(|column| (column, row.name(column)))
+    {
+        if row.text(column).is_empty() {
+            problems.push(format!("{needed} is empty: the first row of an order needs it"));
+        }
+    }
+    for column in [Column::Name, Column::Email, Column::DiscountCode, Column::ShippingMethod] {
+        let length = row.text(column).chars().count();
+        if length > MAX_CHARS {
+            let name = row.name(column);
+            problems.push(format!("{name} has {length} characters; at most {MAX_CHARS} are allowed"));
+        }
+    }
+    let code = row.text(Column::Currency);
+    if !code.is_empty() && !code.eq_ignore_ascii_case(currency.code()) {
+        let shown = row.shown(Column::Currency);
+        problems.push(format!("{shown} is not the shop's currency, which is {}", currency.code()));
+    }
+    let mut amount = |column| row.amount(column, currency, problems);
+    let [subtotal, refunded, outstanding] =
+        [Column::Subtotal, Column::Refunded, Column::Outstanding].map(&mut amount);
+    let [shipping, total, discount] =
+        [Column::Shipping, Column::Total, Column::DiscountAmount].map(|column| amount(column).unwrap_or(0));
+    let taxes = taxes(row, currency, problems);
+    let financial = "is none of pending, authorized, partially_paid, paid, partially_refunded, refunded, voided and expired";
+    let financial =
+        row.value(Column::Financial, FinancialStatus::Pending, values::financial, financial, problems);
+    let fulfillment = "is none of unfulfilled, partial, fulfilled and restocked";
+    let fulfillment = row.value(
+        Column::Fulfillment,
+        FulfillmentStatus::Unfulfilled,
+        values::fulfillment,
+        fulfillment,
+        problems,
+    );
+    let record = OrderRecord {
+        line: row.line,
+        name: name.to_owned(),
+        email: row.given(Column::Email).map(|email| email.to_lowercase()),
+        phone: row.given(Column::Phone).map(|phone| plain(&phone)),
+        placed_at: moment(row, Column::CreatedAt, problems).unwrap_or(Timestamp::EPOCH),
+        paid_at: moment(row, Column::PaidAt, problems),
+        fulfilled_at: moment(row, Column::FulfilledAt, problems),
+        cancelled_at: moment(row, Column::CancelledAt, problems),
+        financial,
+        fulfillment,
+        totals: Totals {
+            discount,
+            shipping,
+            tax: taxes.iter().fold(0, |sum, tax| tax.amount.saturating_add(sum)),
+            total,
+            ..Totals::default()
+        },
+        captured: 0,
+        refunded: 0,
+        discount_code: row.given(Column::DiscountCode),
+        shipping_method: row.given(Column::ShippingMethod),
+        taxes,
+        payment_method: row.given(Column::PaymentMethod),
+        payment_reference: row.given(Column::PaymentReference),
+        billing_address: address(row, Side::Billing, problems),
+        shipping_address: address(row, Side::Shipping, problems),
+        note: row.text(Column::Note).to_owned(),
+        attributes: values::attributes(row.text(Column::Attributes)),
+        lines: Vec::new(),
+    };
+    Head { record, subtotal, refunded, outstanding, has_line_fulfillment: row.has(Column::LineFulfillment) }
+}
+
+impl Head {
+    /// The order, if its amounts add up; or why it can't be.
+    fn finish(self, currency: Currency) -> Result<OrderRecord, Vec<String>> {
+        let mut order = self.record;
+        let shown = |minor| Money::new(minor, currency).to_decimal();
+        let too_much = || vec!["the order's amounts are too large".to_owned()];
+        let gross = order.lines.iter().try_fold(0_i64, |sum, line| {
+            line.unit_price.checked_mul(line.quantity).and_then(|gross| sum.checked_add(gross))
+        });
+        let line_discounts = order.lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.discount));
+        let (lines, line_discounts) = gross.zip(line_discounts).ok_or_else(too_much)?;
+        let Totals { discount, shipping, tax, total, .. } = order.totals;
+        let subtotal = self.subtotal;
+        let named = Named { lines, line_discounts, discount, subtotal, shipping, tax, total };
+        order.totals = named.add_up().ok_or_else(|| {
+            let subtotal = subtotal.map(|subtotal| format!("Subtotal {}, ", shown(subtotal))).unwrap_or_default();
+            vec![format!(
+                "the amounts don't add up: {subtotal}Shipping {}, Taxes {} and Total {} are not what the lines come to, \
+                 which is {} less discounts of {}",
+                shown(shipping),
+                shown(tax),
+                shown(total),
+                shown(lines),
+                shown(line_discounts.saturating_add(discount)),
+            )]
+        })?;
+
+        let mut problems = Vec::new();
+        order.captured = match order.financial {
+            FinancialStatus::Paid | FinancialStatus::PartiallyRefunded | FinancialStatus::Refunded => total,
+            FinancialStatus::PartiallyPaid => match self.outstanding.map(|left| total.checked_sub(left)) {
+                Some(Some(paid)) if paid >= 0 => paid,
+                Some(_) => {
+                    problems.push(format!("more is outstanding than the order's total, {}", shown(total)));
+                    0
+                }
+                None => {
+                    problems.push("an order that is partially paid needs the Outstanding Balance".to_owned());
+                    0
+                }
+            },
+            _ => 0,
+        };
+        order.refunded = match (order.financial, self.refunded) {
+            (FinancialStatus::Refunded, None | Some(0)) => total,
+            (FinancialStatus::PartiallyRefunded, None | Some(0)) => {
+                problems.push("an order that is partially refunded needs the Refunded Amount".to_owned());
+                0
+            }
+            (_, Some(refunded)) if refunded > order.captured => {
+                let captured = shown(order.captured);
+                problems.push(format!("{} was refunded, and only {captured} was paid", shown(refunded)));
+                0
+            }
+            (_, refunded) => refunded.unwrap_or(0),
+        };
+        if order.fulfillment == FulfillmentStatus::Partial && !self.has_line_fulfillment {
+            let reason =
+                "an order that is partially fulfilled needs the column `Lineitem fulfillment status`";
+            problems.push(reason.to_owned());
+        }
+        if problems.is_empty() { Ok(order) } else { Err(problems) }
+    }
+}
+
+/// A later row may repeat what belongs to the order, but not contradict it.
+fn compare(row: &Row, first: &Row, problems: &mut Vec<String>) {
+    for column in [Column::Email, Column::Financial, Column::Currency, Column::Total, Column::CreatedAt] {
+        let text = row.text(column);
+        if !text.is_empty() && !text.eq_ignore_ascii_case(first.text(column)) {
+            let shown = row.shown(column);
+            problems.push(format!("{shown} differs from that of the same order in line {}", first.line));
+        }
+    }
+}
+
+fn line(row: &Row, currency: Currency, problems: &mut Vec<String>) -> LineRecord {
+    for (column, hint) in [
+        (Column::Title, "every row needs what was sold"),
+        (Column::Quantity, "every row needs how many pieces were sold"),
+        (Column::Price, "write 0 if it cost nothing"),
+    ] {
+        if row.text(column).is_empty() {
+            problems.push(format!("{} is empty: {hint}", row.name(column)));
+        }
+    }
+    let complaint = "is not a quantity: write a whole number from 1 to 1000000";
+    let quantity = row.value(Column::Quantity, 0, values::quantity, complaint, problems);
+    let unit_price = row.amount(Column::Price, currency, problems).unwrap_or(0);
+    let discount = row.amount(Column::LineDiscount, currency, problems).unwrap_or(0);
+    if discount > 0 && unit_price.checked_mul(quantity).is_some_and(|gross| discount > gross) {
+        problems.push(format!("{} is more than the line costs", row.shown(Column::LineDiscount)));
+    }
+    LineRecord {
+        line: row.line,
+        title: row.text(Column::Title).to_owned(),
+        sku: row.given(Column::Sku),
+        vendor: row.given(Column::Vendor),
+        quantity,
+        unit_price,
+        discount,
+        requires_shipping: row.flag(Column::RequiresShipping, true, problems),
+        taxable: row.flag(Column::Taxable, true, problems),
+        is_fulfilled: row.text(Column::LineFulfillment).eq_ignore_ascii_case("fulfilled"),
+    }
+}
+
+/// The order's taxes: by name where the names' amounts make up the sum, in one where they don't.
+fn taxes(row: &Row, currency: Currency, problems: &mut Vec<String>) -> Vec<TaxRecord> {
+    let mut named = Vec::new();
+    for number in 1..=MAX_TAXES {
+        let amount = row.amount(Column::TaxValue(number), currency, problems).unwrap_or(0);
+        if amount > 0 {
+            let title = row.given(Column::TaxName(number)).unwrap_or_else(|| TAX.to_owned());
+            named.push(TaxRecord { rate_micros: values::rate(&title).unwrap_or(0), title, amount });
+        }
+    }
+    let sum = named.iter().fold(0_i64, |sum, tax| sum.saturating_add(tax.amount));
+    match row.amount(Column::Taxes, currency, problems) {
+        Some(0) => Vec::new(),
+        Some(amount) if amount != sum => {
+            vec![TaxRecord { title: TAX.to_owned(), rate_micros: 0, amount }]
+        }
+        _ => named,
+    }
+}
+
+fn moment(row: &Row, column: Column, problems: &mut Vec<String>) -> Option<Timestamp> {
+    let complaint = "is no date and time: write it as 2010-12-01 08:26:00 +0000";
+    row.value(column, None, |text| values::moment(text).map(Some), complaint, problems)
+}
+
+fn address(row: &Row, side: Side, problems: &mut Vec<String>) -> Option<Address> {
+    let given = |part| row.given(Column::Address(side, part));
+    let (first_name, last_name) = given(Part::Name).map_or((None, None), |name| values::names(&name));
+    let complaint = "is no country: write its two letters, such as GB";
+    let country = Column::Address(side, Part::Country);
+    let country = row.value(country, None, |text| values::country(text).map(Some), complaint, problems);
+    let address = Address {
+        first_name,
+        last_name,
+        company: given(Part::Company),
+        address1: given(Part::Address1).or_else(|| given(Part::Street)),
+        address2: given(Part::Address2),
+        city: given(Part::City),
+        province: given(Part::Province),
+        zip: given(Part::Zip).map(|zip| plain(&zip)),
+        country,
+        phone: given(Part::Phone).map(|phone| plain(&phone)),
+        latitude: None,
+        longitude: None,
+    };
+    Some(address).filter(|address| *address != Address::default())
+}
+
+/// A text without the apostrophe that Shopify writes before digits, so that spreadsheets leave them alone.
+fn plain(text: &str) -> String {
+    text.strip_prefix('\'').unwrap_or(text).to_owned()
+}

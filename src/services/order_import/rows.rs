@@ -1,0 +1,353 @@
+//! The rows that an order of a file becomes.
+
+use std::collections::HashMap;
+
+use crate::db::types::Json;
+use crate::domain::catalog::DEFAULT_VARIANT_TITLE;
+use crate::domain::event::{Event, OrderImportedEvent};
+use crate::domain::fulfillment::{FulfilledLine, FulfillmentState, RefundedLine};
+use crate::domain::ids::{CustomerId, FulfillmentId, OrderId, OrderLineId, PaymentId, RefundId};
+use crate::domain::order::OrderStatus;
+use crate::domain::payment::PaymentKind;
+use crate::domain::quote::{Allocation, DeliveryOption, QuotedDelivery, TaxLine};
+use crate::domain::rounding::spread;
+use crate::domain::time::Timestamp;
+use crate::repositories::fulfillments::Fulfillment;
+use crate::repositories::order_import::{PastOrders, SoldVariant};
+use crate::repositories::orders::{Order, OrderLine};
+use crate::repositories::payments::Payment;
+use crate::repositories::refunds::Refund;
+use crate::services::Shop;
+use crate::services::order_csv::{FinancialStatus, FulfillmentStatus, LineRecord, OrderRecord, TaxRecord};
+
+/// The provider in the ledger: the shop itself, so that staff can give money back by hand.
+const PROVIDER: &str = "manual";
+/// What a discount without a code is called.
+const DISCOUNT: &str = "Discount";
+/// What a delivery without a name is called.
+const DELIVERY: &str = "Shipping";
+/// The handle and the strategy of a delivery that was chosen elsewhere.
+const IMPORTED: &str = "imported";
+
+/// What the shop has of what a file names.
+pub struct Found {
+    /// By code as it is written.
+    variants: HashMap<String, SoldVariant>,
+    /// By code in lower case.
+    alike: HashMap<String, SoldVariant>,
+    customers: HashMap<String, CustomerId>,
+}
+
+impl Found {
+    /// Of two variants with one code the first counts.
+    pub fn new(variants: Vec<SoldVariant>, customers: Vec<(String, CustomerId)>) -> Self {
+        let mut found = Self {
+            variants: HashMap::new(),
+            alike: HashMap::new(),
+            customers: customers.into_iter().collect(),
+        };
+        for variant in variants {
+            found.alike.entry(variant.sku.to_ascii_lowercase()).or_insert_with(|| variant.clone());
+            found.variants.entry(variant.sku.clone()).or_insert(variant);
+        }
+        found
+    }
+
+    fn variant(&self, sku: &str) -> Option<&SoldVariant> {
+        self.variants.get(sku).or_else(|| self.alike.get(&sku.to_ascii_lowercase()))
+    }
+}
+
+/// What an order is called here.
+pub struct Identity {
+    /// Its number.
+    pub number: i64,
+    /// Its token.
+    pub token: String,
+}
+
+/// What became of an order's rows.
+pub struct Written {
+    /// What happened.
+    pub event: Event,
+    /// How many lines are of no variant that the shop has.
+    pub unknown: u64,
+}
+
+/// Adds an order's rows to those that are written with it.
+pub fn add(
+    past: &mut PastOrders,
+    record: &OrderRecord,
+    identity: Identity,
+    found: &Found,
+    shop: &Shop,
+    now: Timestamp,
+) -> Written {
+    let id = OrderId::generate();
+    let status = status(record);
+    let totals = &record.totals;
+    let (lines, delivery) = lines(record, id, found);
+    let unknown = lines.iter().filter(|line| line.variant_id.is_none()).count() as u64;
+    if !matches!(status, OrderStatus::Cancelled | OrderStatus::Expired) {
+        for line in &record.lines {
+            if let Some(variant) = line.sku.as_ref().and_then(|sku| found.variant(sku)) {
+                let sold = past.sold.entry(variant.product_id).or_default();
+                *sold = sold.saturating_add(line.quantity);
+            }
+        }
+    }
+    let order = Order {
+        id,
+        number: identity.number,
+        cart_id: None,
+        imported_as: Some(record.name.clone()),
+        customer_id: record.email.as_ref().and_then(|email| found.customers.get(email)).copied(),
+        email: record.email.clone(),
+        phone: record.phone.clone(),
+        token: identity.token,
+        status,
+        currency: shop.currency.code().to_owned(),
+        taxes_included: totals.taxes_included.unwrap_or(shop.taxes_included),
+        subtotal: totals.lines,
+        discount_total: totals.line_discounts.saturating_add(totals.discount),
+        shipping_total: totals.shipping,
+        tax_total: totals.tax,
+        total: totals.total,
+        delivery: Json(delivery),
+        shipping_address: record.shipping_address.clone().map(Json),
+        billing_address: record.billing_address.clone().map(Json),
+        note: record.note.clone(),
+        attributes: Json(record.attributes.clone()),
+        cancel_reason: None,
+        expires_at: None,
+        placed_at: record.placed_at,
+        cancelled_at: record.cancelled_at,
+        updated_at: now,
+    };
+    let event = Event::OrderImported(OrderImportedEvent {
+        order_id: id,
+        number: order.number,
+        imported_as: record.name.clone(),
+        status,
+        total: order.total,
+        currency: order.currency.clone(),
+        placed_at: order.placed_at,
+    });
+    let refund = refund(record, &lines, id);
+    past.payments.extend(payments(record, id, refund.as_ref().map(|refund| refund.id)));
+    past.refunds.extend(refund);
+    past.fulfillments.extend(fulfillment(record, &lines, id));
+    past.orders.push(order);
+    past.lines.extend(lines);
+    Written { event, unknown }
+}
+
+/// The state an order comes in. What is not paid for stays to be paid even if it was sent on account: how many pieces were is on
+/// its lines.
+fn status(record: &OrderRecord) -> OrderStatus {
+    if record.cancelled_at.is_some() {
+        return OrderStatus::Cancelled;
+    }
+    match record.financial {
+        FinancialStatus::Pending | FinancialStatus::Authorized | FinancialStatus::PartiallyPaid => {
+            OrderStatus::PendingPayment
+        }
+        FinancialStatus::Voided | FinancialStatus::Expired => OrderStatus::Expired,
+        FinancialStatus::Refunded => OrderStatus::Refunded,
+        FinancialStatus::Paid | FinancialStatus::PartiallyRefunded => match record.refunded {
+            0 => match record.fulfillment {
+                FulfillmentStatus::Unfulfilled => OrderStatus::Paid,
+                FulfillmentStatus::Partial => OrderStatus::PartiallyFulfilled,
+                FulfillmentStatus::Fulfilled => OrderStatus::Fulfilled,
+            },
+            refunded if refunded == record.captured => OrderStatus::Refunded,
+            _ => OrderStatus::PartiallyRefunded,
+        },
+    }
+}
+
+/// An order's lines, with discounts and taxes spread over them, and its delivery.
+fn lines(record: &OrderRecord, order_id: OrderId, found: &Found) -> (Vec<OrderLine>, Option<QuotedDelivery>) {
+    let gross = |line: &LineRecord| line.unit_price.saturating_mul(line.quantity);
+    let own: Vec<i64> = record.lines.iter().map(|line| gross(line).saturating_sub(line.discount)).collect();
+    let shares = spread(record.totals.discount, &own);
+    let mut lines = Vec::with_capacity(record.lines.len());
+    for ((position, line), share) in (1..).zip(&record.lines).zip(&shares) {
+        let variant = line.sku.as_ref().and_then(|sku| found.variant(sku));
+        let (title, variant_title) = titles(&line.title, variant);
+        let discounts = [allocation(None, line.discount), allocation(record.discount_code.as_ref(), *share)];
+        lines.push(OrderLine {
+            id: OrderLineId::generate(),
+            order_id,
+            position,
+            variant_id: variant.map(|variant| variant.id),
+            title,
+            variant_title,
+            sku: line.sku.clone(),
+            vendor: line
+                .vendor
+                .clone()
+                .or_else(|| variant.map(|variant| variant.vendor.clone()))
+                .unwrap_or_default(),
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+            discount_total: line.discount.saturating_add(*share),
+            tax_total: 0,
+            discounts: Json(discounts.into_iter().flatten().collect()),
+            taxes: Json(Vec::new()),
+            attributes: Json(Vec::new()),
+            requires_shipping: line.requires_shipping,
+            weight_milligrams: variant.map_or(0, |variant| variant.weight_milligrams),
+            reserved: Json(Vec::new()),
+            fulfilled_quantity: match record.fulfillment {
+                FulfillmentStatus::Fulfilled => line.quantity,
+                FulfillmentStatus::Partial if line.is_fulfilled => line.quantity,
+                _ => 0,
+            },
+            refunded_quantity: if is_refunded_whole(record) { line.quantity } else { 0 },
+        });
+    }
+    let mut delivery = delivery(record);
+    for tax in &record.taxes {
+        spread_tax(record, tax, &mut lines, delivery.as_mut());
+    }
+    (lines, delivery)
+}
+
+/// Spreads a tax over the lines that it was charged on. A file does not say what of it was delivery's, so delivery has it only
+/// where no line can.
+fn spread_tax(
+    record: &OrderRecord,
+    tax: &TaxRecord,
+    lines: &mut [OrderLine],
+    delivery: Option<&mut QuotedDelivery>,
+) {
+    let tax_line = |amount| TaxLine { title: tax.title.clone(), rate_micros: tax.rate_micros, amount };
+    let is_some = |weights: &Vec<i64>| weights.iter().any(|weight| *weight > 0);
+    let all: Vec<i64> = lines.iter().map(OrderLine::total).collect();
+    let taxable = all.iter().zip(&record.lines).map(|(total, line)| if line.taxable { *total } else { 0 });
+    let taxable: Vec<i64> = taxable.collect();
+    let weights = match delivery {
+        _ if is_some(&taxable) => taxable,
+        Some(delivery) => {
+            delivery.taxes.push(tax_line(tax.amount));
+            return;
+        }
+        None if is_some(&all) => all,
+        None => vec![1; lines.len()],
+    };
+    for (line, amount) in lines.iter_mut().zip(spread(tax.amount, &weights)) {
+        if amount > 0 {
+            line.tax_total = line.tax_total.saturating_add(amount);
+            line.taxes.0.push(tax_line(amount));
+        }
+    }
+}
+
+/// A file has the titles of product and variant in one: `Tall Mug - L`.
+fn titles(text: &str, variant: Option<&SoldVariant>) -> (String, String) {
+    match variant.map(|variant| variant.title.as_str()) {
+        Some(DEFAULT_VARIANT_TITLE) => (text.to_owned(), DEFAULT_VARIANT_TITLE.to_owned()),
+        Some(known) => match text.strip_suffix(known).and_then(|rest| rest.strip_suffix(" - ")) {
+            Some(title) if !title.is_empty() => (title.to_owned(), known.to_owned()),
+            _ => (text.to_owned(), String::new()),
+        },
+        None => (text.to_owned(), String::new()),
+    }
+}
+
+fn allocation(code: Option<&String>, amount: i64) -> Option<Allocation> {
+    let title = code.cloned().unwrap_or_else(|| DISCOUNT.to_owned());
+    (amount > 0).then(|| Allocation { discount_id: None, title, code: code.cloned(), amount })
+}
+
+fn delivery(record: &OrderRecord) -> Option<QuotedDelivery> {
+    let (paid, discount) = (record.totals.shipping, record.totals.shipping_discount);
+    if paid == 0 && discount == 0 && record.shipping_method.is_none() {
+        return None;
+    }
+    Some(QuotedDelivery {
+        option: DeliveryOption {
+            handle: IMPORTED.to_owned(),
+            title: record.shipping_method.clone().unwrap_or_else(|| DELIVERY.to_owned()),
+            strategy: IMPORTED.to_owned(),
+            price: paid.saturating_add(discount),
+        },
+        discounts: allocation(record.discount_code.as_ref(), discount).into_iter().collect(),
+        taxes: Vec::new(),
+    })
+}
+
+fn is_refunded_whole(record: &OrderRecord) -> bool {
+    record.refunded > 0 && record.refunded == record.totals.total
+}
+
+/// When the money went back: a file does not say, so it is when the order was cancelled, or paid for.
+fn refunded_at(record: &OrderRecord) -> Timestamp {
+    record.cancelled_at.or(record.paid_at).unwrap_or(record.placed_at)
+}
+
+fn payments(record: &OrderRecord, order_id: OrderId, refund_id: Option<RefundId>) -> Vec<Payment> {
+    let paid_at = record.paid_at.unwrap_or(record.placed_at);
+    let row = |kind: PaymentKind, amount: i64, refund_id: Option<RefundId>, occurred_at: Timestamp| Payment {
+        id: PaymentId::generate(),
+        order_id,
+        provider: PROVIDER.to_owned(),
+        provider_event_id: format!("import:{}:{}", record.name, kind.as_str()),
+        kind,
+        amount,
+        reference: record.payment_reference.clone(),
+        message: record.payment_method.clone(),
+        refund_id,
+        occurred_at,
+    };
+    let mut rows = Vec::new();
+    if record.financial == FinancialStatus::Authorized && record.totals.total > 0 {
+        rows.push(row(PaymentKind::Authorized, record.totals.total, None, paid_at));
+    }
+    if record.captured > 0 {
+        rows.push(row(PaymentKind::Captured, record.captured, None, paid_at));
+    }
+    if record.refunded > 0 {
+        rows.push(row(PaymentKind::Refunded, record.refunded, refund_id, refunded_at(record)));
+    }
+    rows
+}
+
+/// What was given back. Of which lines is known only when it was everything.
+fn refund(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Option<Refund> {
+    let line = |line: &OrderLine| {
+        let tax = if record.totals.taxes_included == Some(false) { line.tax_total } else { 0 };
+        let amount = line.total().saturating_add(tax);
+        RefundedLine { line_id: line.id, quantity: line.quantity, amount, restocked: Vec::new() }
+    };
+    let whole = if is_refunded_whole(record) { lines } else { &[] };
+    (record.refunded > 0).then(|| Refund {
+        id: RefundId::generate(),
+        order_id,
+        amount: record.refunded,
+        note: String::new(),
+        lines: Json(whole.iter().map(line).collect()),
+        created_at: refunded_at(record),
+    })
+}
+
+/// What was sent, in one.
+fn fulfillment(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Option<Fulfillment> {
+    let sent = lines.iter().filter(|line| line.fulfilled_quantity > 0);
+    let lines: Vec<FulfilledLine> = sent
+        .map(|line| FulfilledLine { line_id: line.id, quantity: line.fulfilled_quantity, taken: Vec::new() })
+        .collect();
+    let at = record.fulfilled_at.or(record.paid_at).unwrap_or(record.placed_at);
+    (!lines.is_empty()).then(|| Fulfillment {
+        id: FulfillmentId::generate(),
+        order_id,
+        status: FulfillmentState::Success,
+        tracking_company: None,
+        tracking_number: None,
+        tracking_url: None,
+        lines: Json(lines),
+        created_at: at,
+        updated_at: at,
+    })
+}

@@ -1,0 +1,472 @@
+//! Order files: what an import makes of past orders, and what it says of bad files and bad orders.
+
+use std::io::Cursor;
+use std::time::Duration;
+
+use mercato::domain::ids::{CustomerId, Id, OrderId};
+use mercato::domain::order::OrderStatus;
+use mercato::domain::payment::PaymentKind;
+use mercato::repositories::orders::{self, Order, OrderLine};
+use mercato::repositories::payments::{self, Payment};
+use mercato::repositories::{events, products};
+use mercato::services::order_import::{ImportedOrder, OrderImportSummary};
+use mercato::services::product_import::ImportError;
+use serde_json::json;
+
+use crate::support::{Database, TestApp, both};
+
+const PRODUCTS: &str = include_str!("../data/online-retail-sample.csv");
+const ORDERS: &str = include_str!("../data/online-retail-orders-sample.csv");
+
+/// A shop in pounds, as the sample's is.
+async fn pounds(database: Database) -> TestApp {
+    TestApp::with(database, &[("SHOP_CURRENCY", "GBP"), ("SHOP_COUNTRY", "GB")]).await
+}
+
+/// Imports a file; gives the summary, or why there is none, and what was said of bad rows.
+async fn run(
+    app: &TestApp,
+    file: impl Into<Vec<u8>>,
+    dry_run: bool,
+) -> (Result<OrderImportSummary, ImportError>, Vec<String>) {
+    let mut told = Vec::new();
+    let each = |imported: &ImportedOrder| {
+        if let ImportedOrder::Failed(errors) = imported {
+            told.extend(errors.iter().map(ToString::to_string));
+        }
+    };
+    let input = Cursor::new(file.into());
+    (app.app.order_import.run(&app.app.system(), input, dry_run, each).await, told)
+}
+
+async fn import(app: &TestApp, file: &str) -> OrderImportSummary {
+    let (result, told) = run(app, file, false).await;
+    assert!(told.is_empty(), "{told:?}");
+    result.unwrap()
+}
+
+fn summary(created: u64, lines: u64, unknown: u64, unchanged: u64, failed: u64) -> OrderImportSummary {
+    OrderImportSummary { created, lines, unknown, unchanged, failed, ignored_columns: Vec::new() }
+}
+
+/// The ids of all imported orders, as their events tell, in the order they came in.
+async fn ids(app: &TestApp) -> Vec<OrderId> {
+    let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
+    let happened = events::latest(&mut conn, 100_000).await.unwrap();
+    let imported = happened.into_iter().filter(|row| row.kind == "order.imported").rev();
+    imported.map(|row| OrderId::from_uuid(row.aggregate_id.0)).collect()
+}
+
+/// All that is stored of an order.
+struct Stored {
+    order: Order,
+    lines: Vec<OrderLine>,
+    payments: Vec<Payment>,
+}
+
+async fn all(app: &TestApp) -> Vec<Stored> {
+    let ids = ids(app).await;
+    let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
+    let orders = orders::by_ids(&mut conn, &ids).await.unwrap();
+    let lines = orders::lines(&mut conn, &ids).await.unwrap();
+    let payments = payments::by_order_ids(&mut conn, &ids).await.unwrap();
+    let mut all: Vec<Stored> = orders
+        .into_iter()
+        .map(|order| Stored {
+            lines: lines.iter().filter(|line| line.order_id == order.id).cloned().collect(),
+            payments: payments.iter().filter(|row| row.order_id == order.id).cloned().collect(),
+            order,
+        })
+        .collect();
+    all.sort_by_key(|stored| stored.order.id);
+    all
+}
+
+async fn stored(app: &TestApp, name: &str) -> Stored {
+    let all = all(app).await;
+    all.into_iter().find(|stored| stored.order.imported_as.as_deref() == Some(name)).unwrap()
+}
+
+async fn units_sold(app: &TestApp, handle: &str) -> i64 {
+    let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
+    products::find_by_handle(&mut conn, handle).await.unwrap().unwrap().units_sold
+}
+
+const HEADER: &str = "Name,Email,Financial Status,Fulfillment Status,Currency,Subtotal,Shipping,Taxes,Total,Discount Code,\
+    Discount Amount,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Cancelled at,Refunded Amount\n";
+
+fn file(rows: &[&str]) -> String {
+    format!("{HEADER}{}\n", rows.join("\n"))
+}
+
+/// An order of one mug for 5.00.
+fn mug(name: &str) -> String {
+    format!("{name},a@example.com,paid,fulfilled,GBP,5,0,0,5,,,2020-01-01,1,Mug,5,,,")
+}
+
+both!(a_file_that_is_imported_again_changes_nothing);
+async fn a_file_that_is_imported_again_changes_nothing(database: Database) {
+    let app = pounds(database).await;
+    app.import(PRODUCTS).await;
+    assert_eq!(import(&app, ORDERS).await, summary(10, 43, 36, 0, 0));
+    let orders = all(&app).await;
+    assert_eq!(orders.len(), 10);
+    for Stored { order, lines, payments } in &orders {
+        let sum: i64 = lines.iter().map(OrderLine::total).sum();
+        assert_eq!((order.subtotal, order.total), (sum, sum), "{:?}", order.imported_as);
+        assert_eq!(order.currency, "GBP");
+        assert!(order.token.len() >= 32 && order.expires_at.is_none());
+        assert_eq!(payments[0].kind, PaymentKind::Captured);
+        assert_eq!(payments[0].amount, order.total);
+    }
+
+    let bags = &orders.iter().find(|stored| stored.order.number == 536_944).unwrap();
+    assert_eq!(bags.order.status, OrderStatus::Fulfilled);
+    assert_eq!(bags.order.email.as_deref(), Some("customer12557@example.com"));
+    assert_eq!(bags.order.placed_at.to_string(), "2010-12-03T12:20:00Z");
+    assert_eq!(bags.order.total, 62_000);
+    assert_eq!(bags.order.shipping_address.as_ref().unwrap().0.country.as_deref(), Some("ES"));
+    assert_eq!(bags.lines.len(), 5);
+    assert_eq!(bags.lines.iter().filter(|line| line.variant_id.is_some()).count(), 1);
+    assert!(
+        bags.lines.iter().all(|line| line.fulfilled_quantity == line.quantity && line.reserved.0.is_empty())
+    );
+    assert_eq!(bags.payments.len(), 1);
+
+    let cancelled =
+        orders.iter().find(|stored| stored.order.imported_as.as_deref() == Some("#C536543")).unwrap();
+    assert_eq!(cancelled.order.status, OrderStatus::Cancelled);
+    assert!(cancelled.order.cancelled_at.is_some());
+    let ledger: Vec<_> = cancelled.payments.iter().map(|row| (row.kind, row.amount)).collect();
+    assert_eq!(ledger, [(PaymentKind::Captured, 380), (PaymentKind::Refunded, 380)]);
+    assert!(cancelled.payments[1].refund_id.is_some());
+    assert!(cancelled.lines.iter().all(|line| line.refunded_quantity == line.quantity));
+    assert_eq!(units_sold(&app, "tumbler-baroque-79030").await, 6);
+
+    app.clock.advance(Duration::from_secs(60));
+    assert_eq!(import(&app, ORDERS).await, summary(0, 0, 0, 10, 0));
+    let again = all(&app).await;
+    assert_eq!(again.len(), 10);
+    for (before, after) in orders.iter().zip(&again) {
+        assert_eq!((&before.order, &before.lines), (&after.order, &after.lines));
+        assert_eq!(before.payments, after.payments);
+    }
+    assert_eq!(units_sold(&app, "tumbler-baroque-79030").await, 6, "nothing is sold twice");
+}
+
+both!(staff_see_what_became_of_an_order);
+async fn staff_see_what_became_of_an_order(database: Database) {
+    let app = pounds(database).await;
+    import(&app, ORDERS).await;
+    let order = stored(&app, "#C536543").await.order;
+    let document = "query($id: ID!) { order(id: $id) {
+        status financialStatus fulfillmentStatus processedAt canceledAt email
+        totalPrice { amount currencyCode } totalRefunded { amount } refundableAmount { amount }
+        lineItems(first: 9) { nodes { title quantity originalUnitPrice { amount } refundedQuantity } }
+        fulfillments { status fulfillmentLineItems(first: 9) { nodes { quantity lineItem { title } } } }
+        refunds { status totalRefunded { amount } refundLineItems { quantity subtotal { amount } } }
+        transactions { kind gateway amount { amount } }
+        timeline(first: 9) { nodes { kind details } }
+    } }";
+    let id = format!("gid://mercato/Order/{}", order.id.uuid());
+    let reply = app.admin().ask_with(document, json!({ "id": id })).await.ok();
+    let seen = &reply["order"];
+    assert_eq!((&seen["status"], &seen["fulfillmentStatus"]), (&json!("CANCELLED"), &json!("FULFILLED")));
+    assert_eq!(seen["financialStatus"], "REFUNDED");
+    assert_eq!(seen["canceledAt"], "2010-12-01T14:30:00Z");
+    assert_eq!(seen["totalPrice"], json!({ "amount": "3.80", "currencyCode": "GBP" }));
+    assert_eq!(seen["refundableAmount"], json!({ "amount": "0.00" }));
+    let refund = json!({ "status": "SUCCESS", "totalRefunded": { "amount": "3.80" }, "refundLineItems": [
+        { "quantity": 1, "subtotal": { "amount": "2.10" } }, { "quantity": 2, "subtotal": { "amount": "1.70" } },
+    ] });
+    assert_eq!(seen["refunds"], json!([refund]));
+    let sent = json!([
+        { "quantity": 1, "lineItem": { "title": "Hand Warmer Red Polka Dot" } },
+        { "quantity": 2, "lineItem": { "title": "Charlotte Bag Suki Design" } },
+    ]);
+    let expected = json!([{ "status": "SUCCESS", "fulfillmentLineItems": { "nodes": sent } }]);
+    assert_eq!(seen["fulfillments"], expected);
+    assert_eq!(seen["transactions"][0]["gateway"], "manual");
+    assert_eq!(seen["timeline"]["nodes"][0]["kind"], "order.imported");
+    assert_eq!(seen["timeline"]["nodes"][0]["details"]["imported_as"], "#C536543");
+}
+
+both!(stock_stays_where_it_is);
+async fn stock_stays_where_it_is(database: Database) {
+    let app = pounds(database).await;
+    app.import(PRODUCTS).await;
+    let levels = "{ products(first: 250) { nodes { handle variants(first: 50) { nodes { sku inventoryLevels { onHand reserved } } } } } }";
+    let before = app.admin().ask(levels).await.ok().data().clone();
+    import(&app, ORDERS).await;
+    assert_eq!(*app.admin().ask(levels).await.ok().data(), before);
+}
+
+both!(a_dry_run_tells_what_would_be_and_writes_nothing);
+async fn a_dry_run_tells_what_would_be_and_writes_nothing(database: Database) {
+    let app = pounds(database).await;
+    let (known, new, bad) = (mug("#7"), mug("#8"), mug("#9").replace(",5,0,0,5,", ",5,0,0,6,"));
+    import(&app, &file(&[&known])).await;
+    let rows = file(&[&known, &new, &bad]);
+    let (result, told) = run(&app, rows.as_str(), true).await;
+    assert_eq!(result.unwrap(), summary(1, 1, 1, 1, 1));
+    assert!(told.len() == 1 && told[0].starts_with("line 4: the amounts don't add up"), "{told:?}");
+    assert_eq!(all(&app).await.len(), 1);
+    let (result, told_in_earnest) = run(&app, rows.as_str(), false).await;
+    assert_eq!(
+        (result.unwrap(), told_in_earnest),
+        (summary(1, 1, 1, 1, 1), told),
+        "in earnest it is just so"
+    );
+    assert_eq!(all(&app).await.len(), 2);
+}
+
+both!(a_bad_order_is_named_and_the_rest_goes_on);
+async fn a_bad_order_is_named_and_the_rest_goes_on(database: Database) {
+    let app = pounds(database).await;
+    let (first, last) = (mug("#1"), mug("#6"));
+    let rows = [
+        first.as_str(),
+        "#2,,paid,,GBP,,,,5,,,2020-01-01,1,Mug,abc,,,",
+        "#3,,paid,,EUR,,,,5,,,2020-01-01,1,Mug,5,,,",
+        "#4,,paid,,GBP,,,,9,,,2020-01-01,1,Mug,5,,,",
+        "#4,,,,,,,,,,,,0,Cup,4,,,",
+        "#5,,paid,,GBP,,,,5,,,once,1,Mug,5,,,",
+        &last,
+        "#1,,,,,,,,,,,,1,Mug,5,,,",
+    ];
+    let (result, told) = run(&app, file(&rows), false).await;
+    assert_eq!(result.unwrap(), summary(2, 2, 2, 0, 5));
+    for (line, words) in [
+        (3, "`abc`"),
+        (4, "not the shop's currency"),
+        (6, "`0` is not a quantity"),
+        (7, "`once` is no date"),
+        (9, "already began in line 2"),
+    ] {
+        let named = |text: &String| text.starts_with(&format!("line {line}: ")) && text.contains(words);
+        assert!(told.iter().any(named), "{words:?} in line {line}: {told:#?}");
+    }
+    assert_eq!(told.len(), 5, "{told:#?}");
+    let names: Vec<_> = all(&app).await.into_iter().map(|stored| stored.order.imported_as.unwrap()).collect();
+    assert_eq!(names, ["#1", "#6"]);
+}
+
+both!(a_file_that_is_none_is_refused_and_nothing_is_written);
+async fn a_file_that_is_none_is_refused_and_nothing_is_written(app: TestApp) {
+    for (file, words) in [
+        (Vec::new(), "empty"),
+        (b"PK\x03\x04rest of a workbook".to_vec(), "Excel"),
+        (b"Name,Lineitem name,Gr\xE9\n".to_vec(), "UTF-8"),
+        (PRODUCTS.as_bytes().to_vec(), "not the header of a Shopify order export"),
+        (b"Name,Currency,Lineitem name\n".to_vec(), "`Lineitem price` are missing"),
+    ] {
+        let (result, told) = run(&app, file, false).await;
+        let Err(ImportError::File(error)) = result else { panic!("{words}: {result:?}") };
+        assert!(error.to_string().contains(words), "{words}: {error}");
+        assert!(told.is_empty());
+    }
+    assert!(ids(&app).await.is_empty());
+}
+
+both!(discounts_delivery_and_taxes_are_spread_to_the_penny);
+async fn discounts_delivery_and_taxes_are_spread_to_the_penny(database: Database) {
+    let app = pounds(database).await;
+    let rows = [
+        // 10.00 off three lines of 5.00, 5.00 and 5.01; taxes on top.
+        "#1,,paid,,GBP,5.01,2.50,1.00,8.51,TEN,10.00,2020-01-01,1,Mug,5,,,",
+        "#1,,,,,,,,,,,,1,Cup,5,,,",
+        "#1,,,,,,,,,,,,3,Lid,1.67,,,",
+        // Taxes contained, and delivery for nothing.
+        "#2,,paid,,GBP,6,4,1,6,FREE,4,2020-01-01,1,Mug,6,,,",
+    ];
+    import(&app, &file(&rows)).await;
+    let Stored { order, lines, .. } = stored(&app, "#1").await;
+    assert_eq!((order.subtotal, order.discount_total, order.shipping_total), (1501, 1000, 250));
+    assert_eq!((order.tax_total, order.taxes_included, order.total), (100, false, 851));
+    let discounts: Vec<i64> = lines.iter().map(|line| line.discount_total).collect();
+    assert_eq!(discounts.iter().sum::<i64>(), 1000);
+    assert_eq!(discounts, [333, 333, 334]);
+    assert_eq!(lines.iter().map(|line| line.tax_total).sum::<i64>(), 100);
+    for line in &lines {
+        let [given] = line.discounts.0.as_slice() else { panic!("{line:?}") };
+        assert_eq!((given.title.as_str(), given.code.as_deref()), ("TEN", Some("TEN")));
+        assert_eq!(given.amount, line.discount_total);
+        assert_eq!(line.taxes.0.iter().map(|tax| tax.amount).sum::<i64>(), line.tax_total);
+    }
+    let delivery = order.delivery.0.unwrap();
+    assert_eq!((delivery.option.title.as_str(), delivery.option.price), ("Shipping", 250));
+
+    let Stored { order, lines, .. } = stored(&app, "#2").await;
+    assert_eq!((order.shipping_total, order.taxes_included, order.discount_total), (0, true, 0));
+    let delivery = order.delivery.0.unwrap();
+    assert_eq!((delivery.option.price, delivery.discounts[0].amount), (400, 400));
+    assert_eq!((lines[0].discount_total, lines[0].tax_total), (0, 100));
+}
+
+both!(an_order_comes_in_the_state_it_was_in);
+async fn an_order_comes_in_the_state_it_was_in(database: Database) {
+    use OrderStatus::{Cancelled, Expired, Fulfilled, Paid, PartiallyRefunded, PendingPayment, Refunded};
+    use PaymentKind::{Authorized, Captured, Refunded as GivenBack};
+    let app = pounds(database).await;
+    let cases: &[(&str, &str, &str, &str, OrderStatus, &[(PaymentKind, i64)])] = &[
+        ("pending", "", "", "", PendingPayment, &[]),
+        ("pending", "fulfilled", "", "", PendingPayment, &[]),
+        ("authorized", "", "", "", PendingPayment, &[(Authorized, 500)]),
+        ("paid", "", "", "", Paid, &[(Captured, 500)]),
+        ("paid", "unfulfilled", "", "", Paid, &[(Captured, 500)]),
+        ("paid", "fulfilled", "", "", Fulfilled, &[(Captured, 500)]),
+        ("partially_refunded", "fulfilled", "", "2", PartiallyRefunded, &[(Captured, 500), (GivenBack, 200)]),
+        ("refunded", "restocked", "", "", Refunded, &[(Captured, 500), (GivenBack, 500)]),
+        ("refunded", "", "2020-01-02", "5", Cancelled, &[(Captured, 500), (GivenBack, 500)]),
+        ("voided", "", "2020-01-02", "", Cancelled, &[]),
+        ("voided", "", "", "", Expired, &[]),
+    ];
+    let row = |number: usize, (money, goods, cancelled, refunded, ..): &(&str, &str, &str, &str, _, _)| {
+        format!("#{number},,{money},{goods},GBP,,,,5,,,2020-01-01,1,Mug,5,,{cancelled},{refunded}")
+    };
+    let rows: Vec<String> = cases.iter().enumerate().map(|(number, case)| row(number, case)).collect();
+    import(&app, &file(&rows.iter().map(String::as_str).collect::<Vec<_>>())).await;
+    for (number, (money, goods, cancelled, _, status, ledger)) in cases.iter().enumerate() {
+        let Stored { order, lines, payments } = stored(&app, &format!("#{number}")).await;
+        let case = format!("{money} {goods} {cancelled}");
+        assert_eq!(order.status, *status, "{case}");
+        let found: Vec<_> = payments.iter().map(|row| (row.kind, row.amount)).collect();
+        assert_eq!(found, *ledger, "{case}");
+        assert_eq!(lines[0].fulfilled_quantity, i64::from(*goods == "fulfilled"), "{case}");
+        assert_eq!(order.cancelled_at.is_some(), !cancelled.is_empty(), "{case}");
+        let whole = ledger.contains(&(GivenBack, 500));
+        assert_eq!(lines[0].refunded_quantity, i64::from(whole), "{case}");
+    }
+}
+
+both!(an_order_keeps_its_number_where_it_is_free);
+async fn an_order_keeps_its_number_where_it_is_free(database: Database) {
+    let app = pounds(database).await;
+    let rows = ["#1500", "#A-7", "1500", "#1499", "#20000", "#123456789012"].map(mug);
+    import(&app, &file(&rows.each_ref().map(String::as_str))).await;
+    let numbers = async || {
+        let numbers = all(&app).await.into_iter();
+        numbers.map(|stored| (stored.order.imported_as.unwrap(), stored.order.number)).collect::<Vec<_>>()
+    };
+    // Those without a number of their own wait until all others have theirs.
+    let mut expected = vec![
+        ("#1500".to_owned(), 1500),
+        ("#1499".to_owned(), 1499),
+        ("#20000".to_owned(), 20_000),
+        ("#A-7".to_owned(), 20_001),
+        ("1500".to_owned(), 20_002),
+        ("#123456789012".to_owned(), 20_003),
+    ];
+    assert_eq!(numbers().await, expected);
+
+    // Later ones go on from the highest, and older ones find their place.
+    import(&app, &file(&[&mug("#B-1"), &mug("#30"), &mug("#20003"), &mug("#20005")])).await;
+    for (name, number) in [("#30", 30), ("#20005", 20_005), ("#B-1", 20_006), ("#20003", 20_007)] {
+        expected.push((name.to_owned(), number));
+    }
+    assert_eq!(numbers().await, expected);
+}
+
+both!(lines_find_their_variants_by_sku);
+async fn lines_find_their_variants_by_sku(database: Database) {
+    let app = pounds(database).await;
+    let products = "Handle,Title,Vendor,Option1 Name,Option1 Value,Variant Price,Variant SKU,Variant Grams\n\
+        mug,Tall Mug,Kiln,Size,S,5,m-1,100\nmug,,,,L,6,M-1,200\nbowl,Bowl,Kiln,Title,Default Title,3,B-1,300\n";
+    app.import(products).await;
+    let rows = [
+        "#1,,paid,,GBP,,,,21,,,2020-01-01,1,Tall Mug - L,5,M-1,,",
+        "#1,,,,,,,,,,,,2,Old Mug,5,m-1,,",
+        "#1,,,,,,,,,,,,1,Bowl,3,b-1,,",
+        "#1,,,,,,,,,,,,1,Spoon,3,S-1,,",
+        "#2,,refunded,,GBP,,,,3,,,2020-01-01,1,Bowl,3,B-1,2020-01-02,",
+    ];
+    assert_eq!(import(&app, &file(&rows)).await, summary(2, 5, 1, 0, 0));
+    let Stored { lines, .. } = stored(&app, "#1").await;
+    let shown: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            (line.title.as_str(), line.variant_title.as_str(), line.vendor.as_str(), line.weight_milligrams)
+        })
+        .collect();
+    let expected = [
+        ("Tall Mug", "L", "Kiln", 200_000),
+        ("Old Mug", "", "Kiln", 100_000),
+        ("Bowl", "Default Title", "Kiln", 300_000),
+        ("Spoon", "", "", 0),
+    ];
+    assert_eq!(shown, expected);
+    assert_eq!(lines[3].variant_id, None);
+    assert_ne!(
+        lines[0].variant_id, lines[1].variant_id,
+        "the same letters in another case are second choice"
+    );
+    assert_eq!(
+        (units_sold(&app, "mug").await, units_sold(&app, "bowl").await),
+        (3, 1),
+        "not what was cancelled"
+    );
+}
+
+both!(an_order_is_the_customers_who_proved_the_address);
+async fn an_order_is_the_customers_who_proved_the_address(database: Database) {
+    let app = pounds(database).await;
+    let (proved, claimed) = (CustomerId::generate(), CustomerId::generate());
+    for (id, email, verified) in
+        [(proved, "proved@example.com", true), (claimed, "claimed@example.com", false)]
+    {
+        let uuid = id.uuid().simple();
+        let (id, now, yes) = match app.database() {
+            Database::Sqlite(_) => (format!("X'{uuid}'"), "0", "1"),
+            Database::Postgres(..) => (format!("'{uuid}'"), "now()", "true"),
+        };
+        let verified = if verified { now } else { "NULL" };
+        let insert = format!(
+            "INSERT INTO customers (id, email, accepts_marketing, email_verified_at, created_at, updated_at) \
+             VALUES ({id}, '{email}', {yes}, {verified}, {now}, {now})"
+        );
+        app.database().run(&insert).await;
+    }
+    let by = |name: &str, email: &str| mug(name).replace("a@example.com", email);
+    let rows = [by("#1", "Proved@Example.com"), by("#2", "claimed@example.com"), by("#3", "")];
+    import(&app, &file(&rows.each_ref().map(String::as_str))).await;
+    let owners: Vec<_> =
+        all(&app).await.into_iter().map(|stored| (stored.order.customer_id, stored.order.email)).collect();
+    let expected = [
+        (Some(proved), Some("proved@example.com".to_owned())),
+        (None, Some("claimed@example.com".to_owned())),
+        (None, None),
+    ];
+    assert_eq!(owners, expected);
+}
+
+both!(an_order_that_the_database_refuses_takes_none_with_it);
+async fn an_order_that_the_database_refuses_takes_none_with_it(database: Database) {
+    let app = pounds(database).await;
+    import(&app, &file(&[&mug("#1")])).await;
+    // The ledger has the second order's payment already, as if it were another's.
+    let rename = "UPDATE payments SET provider_event_id = 'import:#3:captured'";
+    app.database().run(rename).await;
+    let (result, told) = run(&app, file(&[&mug("#2"), &mug("#3"), &mug("#4")]), false).await;
+    assert_eq!(result.unwrap(), summary(2, 2, 2, 0, 1));
+    assert!(told.len() == 1 && told[0].starts_with("line 3: the order cannot be stored: "), "{told:?}");
+    let names: Vec<_> = all(&app).await.into_iter().map(|stored| stored.order.imported_as.unwrap()).collect();
+    assert_eq!(names, ["#1", "#2", "#4"]);
+}
+
+both!(many_orders_come_in_with_few_statements);
+async fn many_orders_come_in_with_few_statements(database: Database) {
+    let app = pounds(database).await;
+    let rows: Vec<String> = (2_000..2_250).map(|number| mug(&format!("#{number}"))).collect();
+    let rows = file(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let op = app.app.system();
+    let input = Cursor::new(rows);
+    let summary = app.app.order_import.run(&op, input, false, |_| {}).await.unwrap();
+    assert_eq!((summary.created, summary.failed), (250, 0));
+    // Three batches; on SQLite each row is a statement of its own, in one hop.
+    let statements = op.statements.count();
+    let most = match app.database() {
+        Database::Sqlite(_) => 3 * 24 + 250 * 5,
+        Database::Postgres(..) => 3 * 16,
+    };
+    assert!(statements <= most, "{statements}");
+}

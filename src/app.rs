@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::{AdminToken, TokenError, Tokens};
+use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
 use crate::config::Config;
 use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
@@ -10,8 +10,9 @@ use crate::error::with_causes;
 use crate::graphql::{self, Schema};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::services::{
-    Catalog, Checkout, Collections, Discounts, Inventory, Orders, Payments, Pricing, ProductExport,
-    ProductImport, Products, Services, Shipping, Shop, Taxes, Variants,
+    ApiKeys, Carts, Catalog, Checkout, Collections, Customers, Discounts, Inventory, Orders, Payments,
+    Pricing, Privacy, ProductExport, ProductImport, Products, Services, Sessions, Shipping, Shop, Staff,
+    Taxes, Variants,
 };
 
 /// A shop that is ready to serve.
@@ -30,8 +31,8 @@ pub struct App {
     pub schema: Schema,
     /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
     pub test_payments: Option<Arc<TestProvider>>,
-    /// Who may do what.
-    pub tokens: Tokens,
+    /// Who asks.
+    pub auth: Arc<Authenticator>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -42,25 +43,23 @@ pub enum StartError {
     /// The database can't be opened, reached or migrated.
     #[error("the database can't be used: {}", with_causes(.0))]
     Database(#[from] DbError),
-    /// There is no admin token.
-    #[error(transparent)]
-    Token(#[from] TokenError),
     /// A payment provider can't be made.
     #[error("payments can't be taken: {0}")]
     Payments(#[from] ProviderError),
+    /// Nobody could be signed in.
+    #[error("nobody can sign in: {}", with_causes(.0))]
+    Auth(#[from] AuthError),
 }
 
 /// What tests put in place of the real thing.
 pub struct Parts {
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Tokens beside the admin's.
-    pub tokens: Tokens,
 }
 
 impl Default for Parts {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), tokens: Tokens::default() }
+        Self { clock: Arc::new(SystemClock) }
     }
 }
 
@@ -86,31 +85,50 @@ impl App {
         let shop = Arc::new(Shop::load_or_make(&db, &op, &config.shop).await?);
         let (providers, test_payments) = payment_providers(&config)?;
         let payments = Arc::new(Payments::new(db.clone(), providers, config.payment_timeout));
+        let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
+        let keys = match &config.jwt_secret {
+            Some(secret) => Keys::new(secret, &config.jwt_previous),
+            // A command, which signs nobody in.
+            None => Keys::random()?,
+        };
+        let outside = config.jwks.as_ref().map(Jwks::read).transpose()?;
+        let auth = Arc::new(Authenticator::new(db.clone(), Arc::clone(&parts.clock), keys, outside));
+        let passwords = Arc::new(Passwords::default());
+        let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
+        let (auth_of, passwords_of, sessions_of) =
+            (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
             inventory: Inventory::new(db.clone()),
-            checkout: Checkout::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments)),
+            checkout: Checkout::new(
+                db.clone(),
+                Arc::clone(&shop),
+                Arc::clone(&pricing),
+                Arc::clone(&payments),
+            ),
             payments,
             orders: Orders::new(db.clone(), Arc::clone(&shop)),
-            pricing: Pricing::new(Arc::clone(&shop)),
+            carts: Carts::new(db.clone(), Arc::clone(&pricing)),
+            pricing,
             discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
             taxes: Taxes::new(db.clone()),
             shipping: Shipping::new(db.clone(), Arc::clone(&shop)),
+            customers: Customers::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
+            privacy: Privacy::new(db.clone(), auth_of()),
+            staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
+            api_keys: ApiKeys::new(db.clone(), auth_of()),
         });
-        let mut tokens = parts.tokens;
-        if let Some(token) = &config.admin_token {
-            tokens = tokens.with(token, AdminToken::actor());
-        }
+        services.staff.seed_admin_role(&op).await?;
         Ok(Self {
             schema: graphql::schema(Arc::clone(&services), Arc::clone(&shop)),
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
             test_payments,
             services,
-            tokens,
+            auth,
             clock: parts.clock,
             db,
             config,

@@ -2,6 +2,7 @@
 //! everything else to standard error; the exit code is 0 when all went well, 1 when it did not, 2 when the command or the
 //! configuration is wrong.
 
+mod access;
 mod products;
 mod serve;
 
@@ -47,6 +48,24 @@ enum Command {
     /// Write the shop into a file.
     #[command(subcommand)]
     Export(Export),
+    /// Members of staff.
+    #[command(subcommand)]
+    User(User),
+    /// Keys that services sign in with.
+    #[command(subcommand)]
+    Apikey(Apikey),
+}
+
+#[derive(Subcommand)]
+enum User {
+    /// Make a member of staff. The password is asked for, or read from standard input.
+    Create(access::UserArgs),
+}
+
+#[derive(Subcommand)]
+enum Apikey {
+    /// Make a key and print it. It can't be shown again.
+    Create(access::ApikeyArgs),
 }
 
 #[derive(Subcommand)]
@@ -92,6 +111,8 @@ impl Cli {
             }
             Command::Import(Import::Products(args)) => products::import(args, &overrides).await,
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
+            Command::User(User::Create(args)) => access::create_user(args, &overrides).await,
+            Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::auth::JwksConfig;
 use crate::db::{Backend, DbConfig};
 use crate::domain::codes::COUNTRIES;
 use crate::domain::money::Currency;
 use crate::services::payments::{self, PROVIDERS};
 use crate::services::shop::NewShop;
+
+/// How long a secret of tokens must be, in characters.
+const MIN_SECRET: usize = 32;
 
 /// All settings, valid.
 #[derive(Clone, Debug)]
@@ -25,8 +29,12 @@ pub struct Config {
     pub port: u16,
     /// `MERCATO_ENV`.
     pub environment: Environment,
-    /// `ADMIN_TOKEN`; `None` keeps one in a file.
-    pub admin_token: Option<SecretString>,
+    /// `JWT_SECRET`; `None` in development alone, where `serve` keeps one in a file.
+    pub jwt_secret: Option<SecretString>,
+    /// `JWT_SECRET_PREVIOUS`: secrets whose tokens are still read.
+    pub jwt_previous: Vec<SecretString>,
+    /// `JWT_JWKS_FILE`, `JWT_ISSUER`, `JWT_AUDIENCE`: the identity provider whose tokens are taken, too.
+    pub jwks: Option<JwksConfig>,
     /// `CORS_ORIGINS`: who may send requests from a browser.
     pub cors: CorsOrigins,
     /// `BODY_LIMIT`: the largest request body, in bytes.
@@ -143,19 +151,22 @@ impl Config {
         let port = problems.parse("PORT", overrides.port.clone().or_else(|| get("PORT")), 8000, |text| {
             text.parse().map_err(|_| "must be a number from 0 to 65535".to_owned())
         });
-        let admin_token = get("ADMIN_TOKEN");
-        match &admin_token {
-            None if environment == Environment::Production => {
-                problems.add(
-                    "ADMIN_TOKEN",
-                    "must be set in production, to 32 characters or more nobody can guess",
-                );
-            }
-            Some(token) if environment == Environment::Production && token.len() < 32 => {
-                problems.add("ADMIN_TOKEN", "must have 32 characters or more in production");
-            }
-            _ => {}
+        let secret = |text: &str| match text.chars().count() {
+            MIN_SECRET.. => Ok(SecretString::from(text)),
+            _ => Err(format!("must have {MIN_SECRET} characters or more that nobody can guess")),
+        };
+        let jwt_secret = problems.parse("JWT_SECRET", get("JWT_SECRET"), None, |text| secret(text).map(Some));
+        if environment == Environment::Production && get("JWT_SECRET").is_none() {
+            let problem = format!(
+                "must be set in production, to {MIN_SECRET} characters or more that nobody can guess"
+            );
+            problems.add("JWT_SECRET", &problem);
         }
+        let jwt_previous =
+            problems.parse("JWT_SECRET_PREVIOUS", get("JWT_SECRET_PREVIOUS"), Vec::new(), |text| {
+                text.split(',').map(|one| secret(one.trim())).collect()
+            });
+        let jwks = problems.jwks(get("JWT_JWKS_FILE"), get("JWT_ISSUER"), get("JWT_AUDIENCE"));
         let cors = problems.parse("CORS_ORIGINS", get("CORS_ORIGINS"), CorsOrigins::Any, cors_origins);
         let body_limit = problems.parse("BODY_LIMIT", get("BODY_LIMIT"), 1024 * 1024, |text| {
             text.parse()
@@ -214,7 +225,9 @@ impl Config {
                 host,
                 port,
                 environment,
-                admin_token: admin_token.map(SecretString::from),
+                jwt_secret,
+                jwt_previous,
+                jwks,
                 cors,
                 body_limit,
                 shop: NewShop {
@@ -234,14 +247,25 @@ impl Config {
         }
     }
 
-    /// Where the admin token is kept when it is not given: beside an SQLite database, or in the working directory.
+    /// Where a developer's shop keeps the API key that it makes at first start.
     #[must_use]
     pub fn admin_token_file(&self) -> PathBuf {
+        self.beside_database("admin-token")
+    }
+
+    /// Where a developer's shop keeps the secret of its tokens.
+    #[must_use]
+    pub fn jwt_secret_file(&self) -> PathBuf {
+        self.beside_database("jwt-secret")
+    }
+
+    /// A file beside an SQLite database, or in the working directory.
+    fn beside_database(&self, extension: &str) -> PathBuf {
         match &self.database.backend {
             #[cfg(feature = "sqlite")]
-            Backend::Sqlite(path) => PathBuf::from(path).with_extension("admin-token"),
+            Backend::Sqlite(path) => PathBuf::from(path).with_extension(extension),
             #[cfg(feature = "postgres")]
-            Backend::Postgres(_) => PathBuf::from("mercato.admin-token"),
+            Backend::Postgres(_) => PathBuf::from("mercato").with_extension(extension),
         }
     }
 }
@@ -269,6 +293,22 @@ impl Problems {
                 usual
             }
         }
+    }
+
+    /// An identity provider: all of it is said, or nothing.
+    fn jwks(
+        &mut self,
+        file: Option<String>,
+        issuer: Option<String>,
+        audience: Option<String>,
+    ) -> Option<JwksConfig> {
+        let settings = [("JWT_JWKS_FILE", &file), ("JWT_ISSUER", &issuer), ("JWT_AUDIENCE", &audience)];
+        if settings.iter().any(|(_, value)| value.is_some()) {
+            for (name, _) in settings.iter().filter(|(_, value)| value.is_none()) {
+                self.add(name, "must be set: JWT_JWKS_FILE, JWT_ISSUER and JWT_AUDIENCE go together");
+            }
+        }
+        Some(JwksConfig { file: file?.into(), issuer: issuer?, audience: audience? })
     }
 
     /// A setting that has no value to go on with.
@@ -365,7 +405,7 @@ mod tests {
     #[test]
     fn the_test_provider_is_off_in_production_unless_it_is_switched_on() {
         assert_eq!(read(&[]).unwrap().payment_providers, ["manual", "test"]);
-        let production = [("MERCATO_ENV", "production"), ("ADMIN_TOKEN", &*"x".repeat(32))];
+        let production = [("MERCATO_ENV", "production"), ("JWT_SECRET", &*"x".repeat(32))];
         assert_eq!(read(&production).unwrap().payment_providers, ["manual"]);
         let switched_on = [production.as_slice(), &[("PAYMENT_PROVIDERS", "test")]].concat();
         assert_eq!(read(&switched_on).unwrap().payment_providers, ["test"]);
@@ -374,9 +414,27 @@ mod tests {
     }
 
     #[test]
-    fn production_needs_a_token_nobody_can_guess() {
-        assert!(read(&[("MERCATO_ENV", "production")]).unwrap_err().to_string().contains("ADMIN_TOKEN"));
-        assert!(read(&[("MERCATO_ENV", "production"), ("ADMIN_TOKEN", "secret")]).is_err());
-        assert!(read(&[("MERCATO_ENV", "production"), ("ADMIN_TOKEN", &"x".repeat(32))]).is_ok());
+    fn production_needs_a_secret_nobody_can_guess() {
+        let production = ("MERCATO_ENV", "production");
+        let long = "x".repeat(32);
+        assert!(read(&[production]).unwrap_err().to_string().contains("JWT_SECRET"));
+        assert!(read(&[production, ("JWT_SECRET", "secret")]).is_err());
+        assert!(read(&[("JWT_SECRET", "secret")]).is_err(), "nor is a short one good for a developer");
+        assert!(read(&[production, ("JWT_SECRET", &long)]).is_ok());
+
+        let previous = format!("{long}, {}", "y".repeat(40));
+        let config = read(&[("JWT_SECRET", &long), ("JWT_SECRET_PREVIOUS", &previous)]).unwrap();
+        assert_eq!(config.jwt_previous.len(), 2);
+        assert!(read(&[("JWT_SECRET_PREVIOUS", "short")]).is_err());
+    }
+
+    #[test]
+    fn an_identity_provider_is_told_whole() {
+        let all =
+            [("JWT_JWKS_FILE", "keys.json"), ("JWT_ISSUER", "https://id.example"), ("JWT_AUDIENCE", "shop")];
+        assert_eq!(read(&all).unwrap().jwks.unwrap().issuer, "https://id.example");
+        assert!(read(&[]).unwrap().jwks.is_none());
+        let error = read(&all[1..2]).unwrap_err().to_string();
+        assert!(error.contains("JWT_JWKS_FILE must") && error.contains("JWT_AUDIENCE must"), "{error}");
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::auth::Actor;
+use crate::auth::{Actor, Credential, Identity};
 use crate::db::Statements;
-use crate::domain::ids;
+use crate::domain::ids::{self, CustomerId, Id};
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
@@ -14,6 +14,8 @@ use crate::error::Error;
 pub struct OpContext {
     /// Who asks.
     pub actor: Actor,
+    /// By what they were recognised.
+    pub credential: Credential,
     /// Appears in the response, in the log and in events.
     pub request_id: Arc<str>,
     /// Where and in which language the buyer shops.
@@ -35,7 +37,31 @@ pub struct Locale {
 impl OpContext {
     /// The context of a request.
     pub fn new(actor: Actor, request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
-        Self { actor, request_id, locale: Locale::default(), statements: Statements::default(), clock }
+        Self {
+            actor,
+            credential: Credential::None,
+            request_id,
+            locale: Locale::default(),
+            statements: Statements::default(),
+            clock,
+        }
+    }
+
+    /// The same context for somebody who was recognised.
+    #[must_use]
+    pub fn of(self, identity: Identity) -> Self {
+        Self { actor: identity.actor, credential: identity.credential, ..self }
+    }
+
+    /// Names the caller among all others, where `actor.name()` is for people to read: who has the same name is not the same.
+    #[must_use]
+    pub fn caller(&self) -> String {
+        match (self.credential, &self.actor) {
+            (_, Actor::Customer(id)) => caller_of_customer(*id),
+            (Credential::Staff(id, _), _) => format!("staff:{}", id.uuid()),
+            (Credential::ApiKey(id), _) => format!("api_key:{}", id.uuid()),
+            (_, actor) => actor.name().to_owned(),
+        }
     }
 
     /// The context of work that the shop itself does: a command, the demo, an import.
@@ -66,6 +92,12 @@ impl OpContext {
             _ => Err(Error::Forbidden(permission)),
         }
     }
+}
+
+/// How [`OpContext::caller`] names a customer.
+#[must_use]
+pub fn caller_of_customer(id: CustomerId) -> String {
+    format!("customer:{}", id.uuid())
 }
 
 /// Where time comes from: the machine, or a test.

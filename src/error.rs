@@ -144,6 +144,12 @@ pub enum UserErrorCode {
     Taken,
     /// A text is too long.
     TooLong,
+    /// A text is too short.
+    TooShort,
+    /// A token is none, or does not hold any more.
+    TokenInvalid,
+    /// The e-mail address and the password are not those of anybody.
+    UnidentifiedCustomer,
     /// There are too many items.
     TooMany,
     /// What an id names is not there.
@@ -156,6 +162,26 @@ pub enum UserErrorCode {
     NotAllowed,
     /// The payment provider said no.
     PaymentDeclined,
+    /// The line is not in the cart.
+    InvalidMerchandiseLine,
+    /// The delivery address is not one of the cart's.
+    InvalidDeliveryAddressId,
+    /// The delivery group is not one of the cart's.
+    InvalidDeliveryGroup,
+    /// The delivery option is not one of those that can be chosen.
+    InvalidDeliveryOption,
+    /// The quantity is too small.
+    MinimumNotMet,
+    /// The quantity is too large.
+    MaximumExceeded,
+    /// The note is too long.
+    NoteTooLong,
+    /// The cart would hold too much.
+    CartTooLarge,
+    /// The cart would have too many delivery addresses.
+    TooManyDeliveryAddresses,
+    /// A cart is sent to one address.
+    OnlyOneDeliveryAddressCanBeSelected,
 }
 
 /// An error with everything that caused it, in one line: for the log and for whoever runs a command.

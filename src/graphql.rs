@@ -5,10 +5,12 @@
 
 mod address;
 mod attribute;
+mod cart;
 mod catalog;
 mod checkout;
 mod codes;
 mod connection;
+mod customer;
 mod discount;
 mod errors;
 mod guard;
@@ -21,6 +23,7 @@ mod request;
 mod scalars;
 mod shipping;
 mod shop;
+mod staff;
 mod tax;
 
 pub use errors::{error_response, request_error};
@@ -54,6 +57,9 @@ pub struct QueryRoot(
     tax::TaxQuery,
     shipping::ShippingQuery,
     order::OrderQuery,
+    cart::CartQuery,
+    customer::CustomerQuery,
+    staff::StaffQuery,
 );
 
 /// Everything that can be changed.
@@ -67,6 +73,21 @@ pub struct Mutation(
     discount::DiscountMutation,
     tax::TaxMutation,
     shipping::ShippingMutation,
+    cart::CartMutation,
+    AccountMutation,
+);
+
+/// What changes customers, staff and services. A root of its own: one flat merge of many types overflows.
+#[derive(MergedObject, Default)]
+pub struct AccountMutation(
+    customer::CustomerAccountMutation,
+    customer::CustomerSignInMutation,
+    customer::CustomerAddressMutation,
+    customer::CustomerPrivacyMutation,
+    staff::StaffSignInMutation,
+    staff::StaffMemberMutation,
+    staff::RoleMutation,
+    staff::ApiKeyMutation,
 );
 
 /// The schema over services.

@@ -13,23 +13,31 @@ use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError, Statements};
+use crate::domain::cart::CartRef;
 use crate::domain::ids::{
-    CollectionId, CustomerId, DiscountId, ImageId, LocationId, OrderId, ProductId, ShippingRateId,
-    ShippingZoneId, TaxRateId, VariantId,
+    CartId, CollectionId, CustomerId, DiscountId, ImageId, LocationId, OrderId, ProductId, ShippingRateId,
+    ShippingZoneId, StaffId, TaxRateId, VariantId,
 };
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
 use crate::repositories::{
-    Visibility, collections, discounts, images, inventory, locations, products, shipping, tax_rates, variants,
+    Visibility, carts, collections, customer_addresses, customers, discounts, images, inventory, locations,
+    products, roles, shipping, staff, tax_rates, variants,
 };
 
+pub use crate::repositories::api_keys::ApiKey;
+pub use crate::repositories::carts::{Cart, CartLine};
 pub use crate::repositories::collections::Collection;
+pub use crate::repositories::customer_addresses::CustomerAddress;
+pub use crate::repositories::customers::Customer;
 pub use crate::repositories::discounts::Discount;
 pub use crate::repositories::images::Image;
 pub use crate::repositories::inventory::InventoryLevel;
 pub use crate::repositories::locations::Location;
 pub use crate::repositories::products::{CollectionPage, Product, ProductSort};
+pub use crate::repositories::roles::Role;
 pub use crate::repositories::shipping::{ShippingRate, ShippingZone};
+pub use crate::repositories::staff::StaffMember;
 pub use crate::repositories::tax_rates::TaxRate;
 pub use crate::repositories::variants::Variant;
 use edge::Edge;
@@ -69,6 +77,10 @@ pub struct Loaders {
     pub collections_of_product: Edge<ProductId, Arc<[Arc<Collection>]>>,
     /// A page of a collection's products that the actor may see.
     pub products_of_collection: Edge<(CollectionId, CollectionPage), Option<Arc<ProductPage>>>,
+    /// Carts that the actor may see, by id and token.
+    pub carts: Edge<CartRef, Option<Arc<Cart>>>,
+    /// A cart's lines, in order.
+    pub lines_of_cart: Edge<CartId, Arc<[CartLine]>>,
     /// Locations, by id.
     pub locations: Edge<LocationId, Option<Arc<Location>>>,
     /// Discounts, by id.
@@ -87,6 +99,14 @@ pub struct Loaders {
     pub orders_of_customer: Edge<(CustomerId, CustomerPage), Option<Arc<OrderPage>>>,
     /// What belongs to an order.
     pub of_order: OfOrder,
+    /// Customers, by id, whoever may see them: who asks for one is to see to that.
+    pub customers: Edge<CustomerId, Option<Arc<Customer>>>,
+    /// A customer's addresses, in the order they were made.
+    pub addresses_of_customer: Edge<CustomerId, Arc<[Arc<CustomerAddress>]>>,
+    /// Members of staff, by id.
+    pub staff_members: Edge<StaffId, Option<Arc<StaffMember>>>,
+    /// A member's roles, by name.
+    pub roles_of_staff: Edge<StaffId, Arc<[Arc<Role>]>>,
 }
 
 /// What a batch reads from.
@@ -96,6 +116,7 @@ struct Source {
     statements: Statements,
     visibility: Visibility,
     orders: OrderVisibility,
+    customer: Option<CustomerId>,
 }
 
 impl Source {
@@ -119,6 +140,7 @@ impl Loaders {
             statements: op.statements.clone(),
             visibility: visibility(op),
             orders: OrderVisibility::of(op),
+            customer: op.actor.customer(),
         };
         Self {
             products: Edge::new(turns, &source, |source: Source, ids| async move {
@@ -171,6 +193,11 @@ impl Loaders {
                 Ok(grouped(rows))
             }),
             products_of_collection: Edge::new(turns, &source, products_of_collections),
+            carts: Edge::new(turns, &source, open_carts),
+            lines_of_cart: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = carts::lines(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|line| (line.cart_id, line))))
+            }),
             locations: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(locations::by_ids(&mut source.conn().await?, &ids).await?, |location| location.id))
             }),
@@ -193,6 +220,20 @@ impl Loaders {
             orders: Edge::new(turns, &source, orders::by_ids),
             orders_of_customer: Edge::new(turns, &source, orders::of_customers),
             of_order: OfOrder::new(turns, &source),
+            customers: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(customers::by_ids(&mut source.conn().await?, &ids).await?, |customer| customer.id))
+            }),
+            addresses_of_customer: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = customer_addresses::by_customer_ids(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|address| (address.customer_id, Arc::new(address)))))
+            }),
+            staff_members: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(staff::by_ids(&mut source.conn().await?, &ids).await?, |member| member.id))
+            }),
+            roles_of_staff: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = roles::of_staff(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|(member, role)| (member, Arc::new(role)))))
+            }),
         }
     }
 }
@@ -217,6 +258,21 @@ async fn products_of_collections(
         }
     }
     Ok(found)
+}
+
+/// Reads carts, and gives those that the actor knows the token of and that are nobody else's.
+async fn open_carts(
+    source: Source,
+    keys: Vec<CartRef>,
+) -> Result<HashMap<CartRef, Option<Arc<Cart>>>, DbError> {
+    let ids: Vec<CartId> = keys.iter().map(|key| key.id).collect();
+    let rows = carts::by_ids(&mut source.conn().await?, &ids).await?;
+    let rows: HashMap<CartId, Arc<Cart>> = rows.into_iter().map(|row| (row.id, Arc::new(row))).collect();
+    let open = |key: CartRef| {
+        let row = rows.get(&key.id).filter(|row| row.is_open_to(&key.token, source.customer)).cloned();
+        (key, row)
+    };
+    Ok(keys.into_iter().map(open).collect())
 }
 
 /// Handles that something may have: no database takes a NUL in a text.

@@ -3,9 +3,13 @@
 //!
 //! Loaders and services call them. They never open a transaction, take a pool, check a permission or append an event.
 
+pub mod api_keys;
 pub mod carts;
 pub mod collections;
 mod conditions;
+pub mod customer_addresses;
+pub mod customer_tokens;
+pub mod customers;
 pub mod discounts;
 pub mod draft_orders;
 pub mod events;
@@ -16,12 +20,16 @@ pub mod inventory;
 pub mod locations;
 pub mod orders;
 pub mod payments;
+pub mod privacy;
 pub mod products;
+pub mod refresh_tokens;
 pub mod refunds;
 pub mod returns;
+pub mod roles;
 pub mod search;
 pub mod shipping;
 pub mod shops;
+pub mod staff;
 pub mod tax_rates;
 pub mod variants;
 

@@ -5,8 +5,12 @@
 //! the outside world.
 
 pub mod address;
+pub mod api_keys;
+pub mod cart;
 pub mod catalog;
 pub mod checkout;
+mod credentials;
+pub mod customers;
 pub mod demo;
 pub mod discounts;
 mod idempotency;
@@ -14,27 +18,38 @@ pub mod inventory;
 pub mod orders;
 pub mod payments;
 pub mod pricing;
+pub mod privacy;
 pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
+pub mod sessions;
 pub mod shipping;
 pub mod shop;
+pub mod staff;
 pub mod stock;
 pub mod taxes;
 mod validate;
 
+pub use api_keys::ApiKeys;
+pub use cart::Carts;
 pub use catalog::{Catalog, Collections, Products, Variants};
 pub use checkout::Checkout;
+pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use orders::Orders;
 pub use payments::Payments;
 pub use pricing::Pricing;
+pub use privacy::Privacy;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
+pub use sessions::Sessions;
 pub use shipping::Shipping;
 pub use shop::Shop;
+pub use staff::Staff;
 pub use taxes::Taxes;
+
+use std::sync::Arc;
 
 /// All services, for resolvers to pick from the request's context.
 pub struct Services {
@@ -51,17 +66,27 @@ pub struct Services {
     /// Placing orders.
     pub checkout: Checkout,
     /// Having them paid for.
-    pub payments: std::sync::Arc<Payments>,
+    pub payments: Arc<Payments>,
     /// Orders once they are placed.
     pub orders: Orders,
     /// What baskets cost.
-    pub pricing: Pricing,
+    pub pricing: Arc<Pricing>,
     /// Writes of discounts.
     pub discounts: Discounts,
     /// Writes of tax rates.
     pub taxes: Taxes,
     /// Writes of shipping zones and rates.
     pub shipping: Shipping,
+    /// Carts.
+    pub carts: Carts,
+    /// Customers, their sign-in and their addresses.
+    pub customers: Customers,
+    /// What is held on customers.
+    pub privacy: Privacy,
+    /// Staff, their sign-in and their roles.
+    pub staff: Staff,
+    /// Keys of services.
+    pub api_keys: ApiKeys,
 }
 
 /// Sets a field that a patch names, and leaves others as they are.

@@ -1,14 +1,15 @@
 //! `mercato serve`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
 use super::{CommandError, say};
 use crate::app::App;
-use crate::auth::AdminToken;
+use crate::auth::SecretFile;
 use crate::config::{Config, Environment, Overrides};
 use crate::error::with_causes;
 use crate::http;
@@ -34,20 +35,16 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     let overrides = Overrides { host: args.host, port: args.port, shop_name, ..overrides };
     let mut config = Config::from_env(&overrides)?;
     telemetry::start(&config);
-    let token_file = match config.admin_token {
-        Some(_) => None,
-        None => {
-            let file = config.admin_token_file();
-            let AdminToken(token) = AdminToken::read_or_make(&file).map_err(crate::app::StartError::from)?;
-            config.admin_token = Some(token);
-            Some(file)
-        }
-    };
+    if config.jwt_secret.is_none() && config.environment == Environment::Development {
+        let file = SecretFile(config.jwt_secret_file());
+        config.jwt_secret = Some(file.read_or_make().map_err(crate::app::StartError::from)?);
+    }
     let app = App::start(config).await?;
     if args.demo {
         fill_demo(&app).await?;
     }
 
+    let token = admin_token(&app).await?;
     let address = (app.config.host, app.config.port);
     let failed =
         |error| CommandError::Failed(format!("can't listen on {}:{}: {error}", address.0, address.1));
@@ -56,9 +53,13 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     tracing::info!(%address, database = app.config.database.backend.name(), "serving");
     if app.config.environment == Environment::Development {
         say(&format!("\n  GraphQL    http://{address}/graphql\n  GraphiQL   http://{address}/graphiql"));
-        if let (Some(token), Some(file)) = (&app.config.admin_token, token_file) {
-            say(&format!("  Admin      Authorization: Bearer {}", token.expose_secret()));
-            say(&format!("             (kept in {})\n", file.display()));
+        match token {
+            Some((token, file)) => say(&format!(
+                "  Admin      Authorization: Bearer {}\n             (kept in {})\n",
+                token.expose_secret(),
+                file.display()
+            )),
+            None => say("  Admin      sign in with `staffLogin`, or make a key: mercato apikey create\n"),
         }
     }
     http::serve(Arc::new(app), listener, stop_signal())
@@ -66,6 +67,32 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
         .map_err(|error| CommandError::Failed(format!("the server stopped: {error}")))?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The API key that a developer's shop keeps in a file: the one that is there while it is good, or the first of a shop that
+/// nobody could enter otherwise. A shop in production makes none.
+async fn admin_token(app: &App) -> Result<Option<(SecretString, PathBuf)>, CommandError> {
+    let op = app.system();
+    let failed = |error: &dyn std::error::Error| {
+        CommandError::Failed(format!("the shop has no key for its developer: {}", with_causes(error)))
+    };
+    if app.config.environment == Environment::Production {
+        if app.services.staff.is_empty(&op).await.map_err(|error| failed(&error))? {
+            tracing::warn!("nobody can manage this shop yet: mercato user create --email E --role admin");
+        }
+        return Ok(None);
+    }
+    let path = app.config.admin_token_file();
+    let file = SecretFile(path.clone());
+    if let Some(token) = file.read().map_err(|error| failed(&error))?
+        && app.auth.identify(token.expose_secret()).await.map_err(|error| failed(&error))?.is_some()
+    {
+        return Ok(Some((token, path)));
+    }
+    let made = app.services.api_keys.create_first(&op, "admin").await.map_err(|error| failed(&error))?;
+    let Some(token) = made.map(SecretString::from) else { return Ok(None) };
+    file.replace(&token).map_err(|error| failed(&error))?;
+    Ok(Some((token, path)))
 }
 
 async fn fill_demo(app: &App) -> Result<(), CommandError> {

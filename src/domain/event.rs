@@ -3,12 +3,16 @@
 //!
 //! The table below is all of them; their payloads stand in a file an area.
 
+mod account;
+mod cart;
 mod catalog;
 mod inventory;
 mod order;
 mod payment;
 mod pricing;
 
+pub use account::{ApiKeyEvent, CustomerEvent, CustomerTokenEvent, RoleEvent, StaffEvent, StaffSessionEvent};
+pub use cart::CartEvent;
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
 pub use inventory::{InventoryEvent, LocationEvent};
 pub use order::{
@@ -133,6 +137,44 @@ events! {
     ShippingRateUpdated(ShippingRateEvent) = "shipping_rate.updated" of shipping_rate_id;
     /// A shipping rate was deleted.
     ShippingRateDeleted(ShippingRateEvent) = "shipping_rate.deleted" of shipping_rate_id;
+    /// A cart was made.
+    CartCreated(CartEvent) = "cart.created" of cart_id;
+    /// A cart or one of its lines changed.
+    CartUpdated(CartEvent) = "cart.updated" of cart_id;
+    /// A customer signed up.
+    CustomerCreated(CustomerEvent) = "customer.created" of customer_id;
+    /// A customer's own fields or addresses changed.
+    CustomerUpdated(CustomerEvent) = "customer.updated" of customer_id;
+    /// A customer's password changed; their sessions ended.
+    CustomerPasswordChanged(CustomerEvent) = "customer.password_changed" of customer_id;
+    /// A customer proved that their e-mail address is theirs.
+    CustomerEmailVerified(CustomerEvent) = "customer.email_verified" of customer_id;
+    /// A customer is to be mailed a token to set a new password with.
+    CustomerRecoveryRequested(CustomerTokenEvent) = "customer.recovery_requested" of customer_id;
+    /// A customer is to be mailed a token to prove with that their address is theirs.
+    CustomerVerificationRequested(CustomerTokenEvent) = "customer.verification_requested" of customer_id;
+    /// A spent refresh token of a customer was sent again: somebody else may have it. The session ended.
+    CustomerSessionRevoked(CustomerEvent) = "customer.session_revoked" of customer_id;
+    /// All that was held on a customer was put together for them.
+    CustomerDataExported(CustomerEvent) = "customer.data_exported" of customer_id;
+    /// What was held on a customer was removed.
+    CustomerErased(CustomerEvent) = "customer.erased" of customer_id;
+    /// A member of staff was made.
+    StaffMemberCreated(StaffEvent) = "staff_member.created" of staff_id;
+    /// A member of staff, their roles or their password changed.
+    StaffMemberUpdated(StaffEvent) = "staff_member.updated" of staff_id;
+    /// A spent refresh token of a member was sent again: somebody else may have it. The session ended.
+    StaffSessionRevoked(StaffSessionEvent) = "staff_member.session_revoked" of staff_id;
+    /// A role was made.
+    RoleCreated(RoleEvent) = "role.created" of role_id;
+    /// A role's name or permissions changed.
+    RoleUpdated(RoleEvent) = "role.updated" of role_id;
+    /// A role was deleted.
+    RoleDeleted(RoleEvent) = "role.deleted" of role_id;
+    /// An API key was made.
+    ApiKeyCreated(ApiKeyEvent) = "api_key.created" of api_key_id;
+    /// An API key was revoked.
+    ApiKeyRevoked(ApiKeyEvent) = "api_key.revoked" of api_key_id;
 }
 
 impl Event {

@@ -87,6 +87,8 @@ ids! {
     CartLineId = "CartLine";
     /// The id of a delivery address that a cart may be sent to.
     CartAddressId = "CartSelectableAddress";
+    /// The id of what of a cart is sent together: the cart's own UUID, since that is all of it.
+    DeliveryGroupId = "CartDeliveryGroup";
     /// A shipping zone's id.
     ShippingZoneId = "ShippingZone";
     /// A shipping rate's id.

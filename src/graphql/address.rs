@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_graphql::{ID, InputObject, Object};
 
 use super::codes::CountryCode;
-use super::scalars::gid;
+use super::scalars::{gid, parse_gid};
 use crate::domain::address::Address;
 use crate::domain::codes::COUNTRIES;
-use crate::domain::ids::AddressId;
+use crate::domain::ids::{AddressId, Id};
 
 /// An address with its global id. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +26,16 @@ impl MailingAddress {
     /// An address that is a part of something else, such as an order's; `id` names it there.
     pub fn new(id: ID, address: &Address) -> Self {
         Self { id, address: Arc::new(address.clone()) }
+    }
+
+    /// What it is made of.
+    pub fn parts(&self) -> &Address {
+        &self.address
+    }
+
+    /// The id of an address of a book, for cursors; of others there are no lists.
+    pub fn uuid(&self) -> uuid::Uuid {
+        parse_gid::<AddressId>(&self.id).map(Id::uuid).unwrap_or_default()
     }
 
     fn country_name(&self) -> Option<&'static str> {
@@ -91,7 +101,7 @@ impl MailingAddress {
     }
 
     /// The address in lines, as it would be written on a letter.
-    async fn formatted(
+    pub async fn formatted(
         &self,
         #[graphql(default = false, desc = "Whether the person's name is a line.")] with_name: bool,
         #[graphql(default = true, desc = "Whether the company is a line.")] with_company: bool,
@@ -111,7 +121,7 @@ impl MailingAddress {
     }
 
     /// City, province and country in one line.
-    async fn formatted_area(&self) -> Option<String> {
+    pub async fn formatted_area(&self) -> Option<String> {
         let parts = [self.address.city.as_deref(), self.address.province.as_deref(), self.country_name()];
         let area = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
         (!area.is_empty()).then_some(area)
@@ -133,7 +143,7 @@ impl MailingAddress {
     }
 
     /// The person's full name.
-    async fn name(&self) -> Option<String> {
+    pub async fn name(&self) -> Option<String> {
         self.full_name()
     }
 

@@ -34,7 +34,15 @@ shown_to! {
     reads_orders: ReadOrders;
     writes_orders: WriteOrders;
     sees_drafts: ReadOrders | WriteOrders;
+    reads_customers: ReadCustomers;
+    writes_customers: WriteCustomers;
+    manages_staff: ManageStaff;
     // Types that the payloads of writes hold, too.
     sees_stock: ReadInventory | WriteInventory;
     sees_locations: ReadInventory | WriteInventory | ManageSettings;
+}
+
+/// Whether introspection shows something to an actor, who must be staff or a service; the printed schema shows all.
+pub fn is_staff(ctx: &Context<'_>) -> bool {
+    ctx.data_opt::<OpContext>().is_none_or(|op| op.actor.is_staff())
 }

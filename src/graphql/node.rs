@@ -2,7 +2,9 @@
 
 use async_graphql::{Context, ID, Interface, Object};
 
+use super::cart::Cart;
 use super::catalog::{Collection, MediaImage, Product, ProductOption, ProductOptionValue, ProductVariant};
+use super::customer::Customer;
 use super::discount::Discount;
 use super::inventory::Location;
 use super::order::Order;
@@ -12,8 +14,8 @@ use super::shipping::{ShippingRate, ShippingZone};
 use super::shop::Shop;
 use super::tax::TaxRate;
 use crate::domain::ids::{
-    CollectionId, DiscountId, Id, ImageId, LocationId, OrderId, ProductId, ShippingRateId, ShippingZoneId,
-    ShopId, TaxRateId, VariantId,
+    CartId, CollectionId, CustomerId, DiscountId, Id, ImageId, LocationId, OrderId, ProductId,
+    ShippingRateId, ShippingZoneId, ShopId, TaxRateId, VariantId,
 };
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::error::Error;
@@ -38,6 +40,10 @@ pub enum Node {
     Location(Location),
     /// An order.
     Order(Order),
+    /// A cart.
+    Cart(Cart),
+    /// A customer.
+    Customer(Customer),
     /// The shop.
     Shop(Shop),
     /// A discount.
@@ -93,6 +99,8 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
         CollectionId::TYPE => Collection::find(ctx, parse_gid(id)?).await?.map(Node::Collection),
         LocationId::TYPE => Location::find(ctx, parse_gid(id)?).await?.map(Node::Location),
         OrderId::TYPE => Order::find(ctx, parse_gid(id)?).await?.map(Node::Order),
+        CartId::TYPE => Cart::find(ctx, id).await?.map(Node::Cart),
+        CustomerId::TYPE => Customer::find(ctx, parse_gid(id)?).await?.map(Node::Customer),
         ShopId::TYPE => (ctx.shop().id == parse_gid(id)?).then_some(Node::Shop(Shop)),
         DiscountId::TYPE => Discount::find(ctx, parse_gid(id)?).await?.map(Node::Discount),
         TaxRateId::TYPE => TaxRate::find(ctx, parse_gid(id)?).await?.map(Node::TaxRate),

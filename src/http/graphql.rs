@@ -16,10 +16,10 @@ use serde::Deserialize;
 use super::documents::Documents;
 use super::respond;
 use crate::app::App;
-use crate::auth::Actor;
+use crate::auth::{Actor, Identity};
 use crate::context::OpContext;
 use crate::domain::ids;
-use crate::error::ErrorCode;
+use crate::error::{Error, ErrorCode, with_causes};
 use crate::graphql::{self, BaseUrl, SearchHints};
 use crate::loaders::{Loaders, Turns};
 
@@ -63,9 +63,13 @@ pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
 async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Response {
     let started = Instant::now();
     let request_id: Arc<str> = ids::request_id().into();
-    let (op, outcome) = match actor(&app, &request) {
-        Ok(actor) => {
-            let op = OpContext::new(actor, Arc::clone(&request_id), Arc::clone(&app.clock));
+    let (op, outcome) = match identity(&app, &request).await {
+        Ok(identity) => {
+            let op = OpContext::new(Actor::Anonymous, Arc::clone(&request_id), Arc::clone(&app.clock));
+            let op = match identity {
+                None => op,
+                Some(identity) => op.of(identity),
+            };
             let statements = op.statements.clone();
             let name = op.actor.name().to_owned();
             ((name, statements.clone()), run(app, documents, op, request).await)
@@ -104,18 +108,29 @@ fn error_code(error: &async_graphql::ServerError) -> &str {
     }
 }
 
-/// Who asks. A token that is none of ours is refused, not taken for nobody's.
-fn actor(app: &App, request: &Request) -> Result<Actor, Refused> {
-    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(Actor::Anonymous) };
+/// Who asks; `None` is nobody. A token that is none of ours is refused, not taken for nobody's.
+async fn identity(app: &App, request: &Request) -> Result<Option<Identity>, Refused> {
+    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
     let token = value
         .to_str()
         .ok()
         .and_then(|text| text.split_once(' '))
         .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
-    let actor = token.and_then(|(_, token)| app.tokens.actor(token.trim()));
-    actor.ok_or_else(|| {
-        (ErrorCode::Unauthenticated, "the Authorization header has no valid `Bearer` token".to_owned())
-    })
+    let identity = match token {
+        None => None,
+        Some((_, token)) => app.auth.identify(token.trim()).await.map_err(|error| {
+            let error = Error::from(error);
+            tracing::warn!("a token can't be checked: {}", with_causes(&error));
+            (error.code(), error.to_string())
+        })?,
+    };
+    match identity {
+        Some(identity) => Ok(Some(identity)),
+        None => Err((
+            ErrorCode::Unauthenticated,
+            "the Authorization header has no valid `Bearer` token, or one that has expired".to_owned(),
+        )),
+    }
 }
 
 async fn run(

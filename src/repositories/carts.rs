@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel_async::RunQueryDsl;
+use subtle::ConstantTimeEq;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::{cart_lines, carts};
@@ -45,6 +46,14 @@ pub struct Cart {
 }
 
 impl Cart {
+    /// Whether somebody may see and change it: they know its token, and it is nobody's yet or their own.
+    #[must_use]
+    pub fn is_open_to(&self, token: &str, customer: Option<CustomerId>) -> bool {
+        // In constant time: how long it takes tells nothing of the token.
+        let knows = bool::from(self.token.as_bytes().ct_eq(token.as_bytes()));
+        knows && self.customer_id.is_none_or(|owner| customer == Some(owner))
+    }
+
     /// The address it is sent to.
     #[must_use]
     pub fn destination(&self) -> Option<&CartAddress> {
@@ -66,7 +75,7 @@ pub struct CartLine {
     pub quantity: i64,
     /// What the storefront added.
     pub attributes: Json<Vec<Attribute>>,
-    /// The attributes as one text: a cart has one line for a variant with the same attributes.
+    /// A digest of the attributes: a cart has one line for a variant with the same attributes.
     pub attributes_key: String,
     /// When it was made.
     pub created_at: Timestamp,

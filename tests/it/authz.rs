@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::schema::{Introspected, name};
 use crate::support::{Client, Reply, TestApp, both};
 
+mod accounts;
 mod catalog;
 mod checkout;
 mod pricing;
@@ -30,7 +31,7 @@ struct Area {
 type Guarded = (&'static str, Permission, &'static str);
 
 /// Every area of the shop.
-const AREAS: &[Area] = &[catalog::AREA, checkout::AREA, pricing::AREA];
+const AREAS: &[Area] = &[catalog::AREA, checkout::AREA, pricing::AREA, accounts::AREA];
 
 fn public() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     AREAS.iter().flat_map(|area| area.public)

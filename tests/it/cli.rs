@@ -80,7 +80,10 @@ impl Ran {
 fn every_command_explains_itself() {
     let folder = Folder::new();
     for (command, words) in [
-        (&[][..], &["serve", "migrate", "schema", "import", "export", "--database-url"][..]),
+        (
+            &[][..],
+            &["serve", "migrate", "schema", "import", "export", "user", "apikey", "--database-url"][..],
+        ),
         (&["serve"], &["--demo", "--host", "--port"]),
         (&["migrate"], &["--database-url"]),
         (&["schema"], &["GraphQL schema"]),
@@ -88,6 +91,8 @@ fn every_command_explains_itself() {
         (&["import", "products"], &["--dry-run", "<FILE>", "exit code"]),
         (&["export"], &["products"]),
         (&["export", "products"], &["[FILE]"]),
+        (&["user", "create"], &["--email", "--role", "--name", "standard input"]),
+        (&["apikey", "create"], &["--name", "--permissions", "all"]),
     ] {
         let ran = folder.run(&[command, &["--help"]].concat());
         ran.expect(0, &[]);
@@ -148,7 +153,7 @@ fn a_configuration_that_is_wrong_is_explained_at_once() {
         ran.expect(2, &names);
     }
     let production = Ran::of(folder.command(&["serve"]).env("MERCATO_ENV", "production").output().unwrap());
-    production.expect(2, &["ADMIN_TOKEN"]);
+    production.expect(2, &["JWT_SECRET"]);
     folder.run(&["migrate", "--database-url", "nowhere"]).expect(2, &["DATABASE_URL"]);
     folder.run(&["serve", "--port", "70000", "--host", "here"]).expect(2, &["PORT", "HOST"]);
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "no database was made");
@@ -238,8 +243,8 @@ impl Serving {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut rest = BufReader::new(child.stderr.take().unwrap());
         let mut told = String::new();
-        // The file of the token is the last thing it tells.
-        while !told.contains("(kept in ") {
+        // The token's file, or how to get a token, is the last thing it tells.
+        while !told.contains("(kept in ") && !told.contains("mercato apikey create") {
             assert!(rest.read_line(&mut told).unwrap() > 0, "it ended: {told}");
         }
         Self { child, told, rest }
@@ -302,7 +307,10 @@ fn the_demo_shop_is_served_until_it_is_told_to_end() {
     assert_eq!(server.after("(kept in "), "mercato.admin-token)");
     let file = folder.file("mercato.admin-token");
     assert_eq!(fs::read_to_string(&file).unwrap().trim(), token);
-    assert_eq!(mode(&file), 0o600, "only its owner can read the token");
+    for file in [&file, &folder.file("mercato.jwt-secret")] {
+        assert_eq!(mode(file), 0o600, "only its owner can read the secret");
+    }
+    assert!(token.starts_with("mk_"), "it is an API key");
 
     let (status, body) = server.post(None, "{ shop { name } products(first: 1) { nodes { handle } } }");
     assert!(status.contains("200"), "{status}");
@@ -323,6 +331,52 @@ fn the_demo_shop_is_served_until_it_is_told_to_end() {
     assert_eq!(body["data"]["product"]["title"], "Spoon");
     assert_eq!(body["data"]["products"]["nodes"].as_array().unwrap().len(), 26);
     assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+fn staff_and_services_are_let_in_from_the_command_line() {
+    let folder = Folder::new();
+    let create = |arguments: &[&str], password: &str| {
+        let mut command = folder.command(&[&["user", "create"], arguments].concat());
+        let mut running =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        writeln!(running.stdin.take().unwrap(), "{password}").unwrap();
+        Ran::of(running.wait_with_output().unwrap())
+    };
+    create(&["--email", "Ada@Example.com", "--role", "clerk"], "long enough").expect(1, &["clerk", "admin"]);
+    create(&["--email", "ada", "--role", "admin"], "short").expect(1, &["Email is invalid", "too short"]);
+    create(&["--email", "Ada@Example.com", "--role", "admin"], "long enough").expect(0, &["ada@example.com"]);
+    create(&["--email", "ada@example.com", "--role", "admin"], "long enough").expect(1, &["already"]);
+
+    folder
+        .run(&["apikey", "create", "--name", "till", "--permissions", "SELL"])
+        .expect(1, &["SELL", "READ_PRODUCTS"]);
+    let made =
+        folder.run(&["apikey", "create", "--name", "till", "--permissions", "READ_PRODUCTS,write_products"]);
+    made.expect(0, &[]);
+    let key = made.out.trim();
+    assert!(key.starts_with("mk_"), "{made:?}");
+
+    // A shop that somebody can enter gets no key of its own.
+    let server = Serving::start(&folder, &[]);
+    assert!(
+        !server.told.contains("Bearer") && !folder.file("mercato.admin-token").exists(),
+        "{}",
+        server.told
+    );
+    let (_, body) = server.post(Some(key), "{ viewer { name permissions } }");
+    assert_eq!(body["data"]["viewer"]["name"], "till");
+    let login = "mutation { staffLogin(email: \"ada@example.com\", password: \"long enough\") { staffAccessToken { accessToken } } }";
+    let (_, body) = server.post(None, login);
+    let token = body["data"]["staffLogin"]["staffAccessToken"]["accessToken"].as_str().unwrap().to_owned();
+    let (_, body) = server.post(Some(&token), "{ viewer { staffMember { name } } }");
+    assert_eq!(body["data"]["viewer"]["staffMember"]["name"], "Ada");
+    drop(server);
+
+    // The secret stays, and so does the session.
+    let server = Serving::start(&folder, &[]);
+    let (_, body) = server.post(Some(&token), "{ viewer { name } }");
+    assert_eq!(body["data"]["viewer"]["name"], "ada@example.com");
 }
 
 #[test]

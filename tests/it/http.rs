@@ -116,14 +116,15 @@ async fn every_answer_has_a_request_id_of_its_own() {
 #[tokio::test]
 async fn a_token_that_is_none_of_ours_is_refused() {
     let app = TestApp::sqlite().await;
-    for value in ["Bearer nonsense", "Bearer", "Bearer ", "Basic YTpi", "the-admins-token"] {
+    for value in ["Bearer nonsense", "Bearer", "Bearer ", "Basic YTpi", "mk_admin", "Bearer mk_nobody"] {
         let mut request = post(&json!({ "query": NAME }));
         request.headers_mut().insert("authorization", value.parse().unwrap());
         assert_refused(&Reply::new(app.send(request).await), 401, "UNAUTHENTICATED");
     }
     // The scheme's letter case is nobody's business.
+    app.admin().ask(NAME).await.assert_ok();
     let mut request = post(&json!({ "query": "{ locations(first: 1) { nodes { name } } }" }));
-    request.headers_mut().insert("authorization", "bearer the-admins-token".parse().unwrap());
+    request.headers_mut().insert("authorization", "bearer mk_admin".parse().unwrap());
     Reply::new(app.send(request).await).assert_ok();
 }
 

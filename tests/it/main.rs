@@ -12,6 +12,7 @@
     reason = "a test that fails panics"
 )]
 
+mod accounts;
 mod authz;
 mod catalog_read;
 mod catalog_write;
@@ -28,6 +29,7 @@ mod schema;
 mod search;
 mod shipping;
 mod smoke;
+mod staff;
 mod storefront;
 mod support;
 mod taxes;

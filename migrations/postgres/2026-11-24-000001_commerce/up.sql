@@ -135,7 +135,7 @@ CREATE TABLE cart_lines (
     variant_id uuid NOT NULL REFERENCES variants ON DELETE CASCADE,
     quantity bigint NOT NULL CHECK (quantity BETWEEN 1 AND 1000000),
     attributes jsonb NOT NULL,
-    -- The attributes as one text: lines of one variant with the same attributes are one line.
+    -- A digest of the attributes: lines of one variant with the same attributes are one line.
     attributes_key text COLLATE "C" NOT NULL,
     created_at timestamptz NOT NULL,
     UNIQUE (cart_id, variant_id, attributes_key)

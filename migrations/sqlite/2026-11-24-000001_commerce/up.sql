@@ -134,7 +134,7 @@ CREATE TABLE cart_lines (
     variant_id blob NOT NULL REFERENCES variants (id) ON DELETE CASCADE,
     quantity integer NOT NULL CHECK (quantity BETWEEN 1 AND 1000000),
     attributes text NOT NULL,
-    -- The attributes as one text: lines of one variant with the same attributes are one line.
+    -- A digest of the attributes: lines of one variant with the same attributes are one line.
     attributes_key text NOT NULL,
     created_at integer NOT NULL,
     UNIQUE (cart_id, variant_id, attributes_key)

@@ -92,6 +92,16 @@ pub async fn first_available(
 }
 
 impl ProductVariant {
+    /// A variant of a product that the actor may see.
+    pub fn of(row: Arc<loaders::Variant>, product: Arc<loaders::Product>) -> Self {
+        Self { row, product }
+    }
+
+    /// The row.
+    pub fn row(&self) -> &loaders::Variant {
+        &self.row
+    }
+
     /// The variant with an id, if the actor may see its product.
     pub async fn find(ctx: &Context<'_>, id: VariantId) -> Result<Option<Self>> {
         let Some(row) = ctx.loaders().variants.load(id).await? else { return Ok(None) };

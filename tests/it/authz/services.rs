@@ -9,20 +9,23 @@ use mercato::app::App;
 use mercato::auth::Actor;
 use mercato::context::OpContext;
 use mercato::domain::ids::{
-    CollectionId, CustomerId, DiscountId, LocationId, ProductId, RefundId, ShippingRateId, ShippingZoneId,
-    TaxRateId,
+    ApiKeyId, CollectionId, CustomerId, DiscountId, LocationId, ProductId, RefundId, RoleId, ShippingRateId,
+    ShippingZoneId, StaffId, TaxRateId,
 };
 use mercato::domain::page::PageRequest;
 use mercato::domain::permission::Permission::{
-    self, ManageSettings, ReadInventory, ReadProducts, WriteInventory, WriteOrders, WriteProducts,
+    self, ManageSettings, ManageStaff, ReadCustomers, ReadInventory, ReadProducts, WriteCustomers,
+    WriteInventory, WriteOrders, WriteProducts,
 };
 use mercato::error::{Error, ErrorCode};
+use mercato::services::api_keys::NewApiKey;
 use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, ProductPatch, VariantStrategy};
 use mercato::services::discounts::DiscountPatch;
 use mercato::services::inventory::LocationPatch;
 use mercato::services::product_export::ExportError;
 use mercato::services::product_import::ImportError;
 use mercato::services::shipping::{RatePatch, ZonePatch};
+use mercato::services::staff::{RolePatch, StaffPatch};
 use mercato::services::taxes::TaxRatePatch;
 
 use super::differences;
@@ -65,6 +68,19 @@ const GATED: &[(&str, &[Permission])] = &[
     ("refund.void", &[WriteOrders]),
     ("due.expire_due", &[WriteOrders]),
     ("due.check_pending", &[WriteOrders]),
+    ("customers.customers", &[ReadCustomers]),
+    ("privacy.export", &[WriteCustomers]),
+    ("privacy.erase", &[WriteCustomers]),
+    ("staff.members", &[ManageStaff]),
+    ("staff.create", &[ManageStaff]),
+    ("staff.update", &[ManageStaff]),
+    ("roles.roles", &[ManageStaff]),
+    ("roles.create_role", &[ManageStaff]),
+    ("roles.update_role", &[ManageStaff]),
+    ("roles.delete_role", &[ManageStaff]),
+    ("api_keys.page", &[ManageStaff]),
+    ("api_keys.create", &[ManageStaff]),
+    ("api_keys.revoke", &[ManageStaff]),
     ("product_import.run", &[WriteProducts, WriteInventory]),
     ("product_export.run", &[ReadProducts]),
 ];
@@ -81,6 +97,26 @@ const OPEN: &[&str] = &[
     "read.is_empty",
     "pricing.price",
     "shipping.countries",
+    // Of the customer who is signed in, or of whoever knows a password or a mailed token.
+    "customers.signed_in",
+    "customers.acting",
+    "customers.current",
+    "customers.create",
+    "customers.update",
+    "sign_in.sign_in",
+    "sign_in.renew",
+    "sign_in.sign_out",
+    "sign_in.recover",
+    "sign_in.reset",
+    "sign_in.verify_email",
+    "sign_in.request_verification",
+    "addresses.create_address",
+    "addresses.update_address",
+    "addresses.delete_address",
+    "addresses.set_default_address",
+    "staff.sign_in",
+    "staff.renew",
+    "staff.sign_out",
 ];
 
 /// Calls a method with as little as it takes.
@@ -150,6 +186,25 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         "refund.void" => services.payments.void(op, &blank_order(op.now())).await,
         "due.expire_due" => services.payments.expire_due(op).await.map(drop),
         "due.check_pending" => services.payments.check_pending(op).await.map(drop),
+        "customers.customers" => {
+            services.customers.customers(op, None, &PageRequest::first(1)).await.map(drop)
+        }
+        "privacy.export" => services.privacy.export(op, CustomerId::generate()).await.map(drop),
+        "privacy.erase" => services.privacy.erase(op, CustomerId::generate()).await.map(drop),
+        "staff.members" => services.staff.members(op, &PageRequest::first(1)).await.map(drop),
+        "staff.create" => services.staff.create(op, &StaffPatch::default()).await.map(drop),
+        "staff.update" => {
+            services.staff.update(op, StaffId::generate(), &StaffPatch::default()).await.map(drop)
+        }
+        "roles.roles" => services.staff.roles(op).await.map(drop),
+        "roles.create_role" => services.staff.create_role(op, &RolePatch::default()).await.map(drop),
+        "roles.update_role" => {
+            services.staff.update_role(op, RoleId::generate(), &RolePatch::default()).await.map(drop)
+        }
+        "roles.delete_role" => services.staff.delete_role(op, RoleId::generate()).await,
+        "api_keys.page" => services.api_keys.page(op, &PageRequest::first(1)).await.map(drop),
+        "api_keys.create" => services.api_keys.create(op, &NewApiKey::default()).await.map(drop),
+        "api_keys.revoke" => services.api_keys.revoke(op, ApiKeyId::generate()).await.map(drop),
         "product_import.run" => match app.import.run(op, Cursor::new("Handle,Title\n"), true, |_| {}).await {
             Err(ImportError::Shop(error)) => Err(error),
             other => other.map(drop).map_err(|error| Error::BadInput(error.to_string())),

@@ -1,14 +1,19 @@
 //! A server of a test's own.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use hyper::Request;
 use mercato::app::{App, Parts};
-use mercato::auth::{Actor, Tokens};
+use mercato::auth::{Holder, Session, hash_secret, later};
 use mercato::config::{Config, Overrides};
-use mercato::domain::ids::CustomerId;
+use mercato::db::types::Json;
+use mercato::domain::ids::{ApiKeyId, CustomerId, FamilyId, RefreshTokenId};
 use mercato::domain::permission::Permission;
+use mercato::repositories::api_keys::{self, ApiKey};
+use mercato::repositories::customers::{self, Customer};
+use mercato::repositories::refresh_tokens::{self, RefreshToken};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -17,12 +22,12 @@ use super::clock::TestClock;
 use super::wire::{self, Answer};
 use super::{Client, Database, log};
 
-/// The admin's token.
-pub const ADMIN: &str = "the-admins-token";
-/// A signed-in customer's token.
-const CUSTOMER: &str = "a-customers-token";
-/// Staff with up to so many permissions have a token, and so have those with all but one.
-const MOST_PERMISSIONS: usize = 3;
+/// What the server signs its tokens with.
+const SECRET: &str = "a secret of tests that is long enough";
+/// What staff with all permissions are called; their key is `mk_admin`.
+pub const ADMIN: &str = "admin";
+/// How long the tokens of tests' customers live: as long as any test lets time pass.
+const YEARS: i64 = 50 * 365 * 24 * 60 * 60;
 
 /// A server on a free port, over a database of its own. It ends when this is dropped.
 pub struct TestApp {
@@ -32,11 +37,19 @@ pub struct TestApp {
     pub clock: Arc<TestClock>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// The customer that [`TestApp::customer`] is.
+    pub customer_id: CustomerId,
+    customer_token: String,
+    services: Arc<Services>,
     shutdown: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
     // The last field, since it is dropped last.
     database: Database,
 }
+
+/// Services that have keys in the shop: one for each set of permissions that a test asks for, made before it first asks.
+#[derive(Default)]
+pub struct Services(Mutex<HashSet<String>>);
 
 impl TestApp {
     /// Starts a server on SQLite, for tests of what no database has a say in.
@@ -48,16 +61,16 @@ impl TestApp {
     pub async fn with(database: Database, settings: &[(&str, &str)]) -> Self {
         log::start();
         let url = database.url();
-        let usual = [("DATABASE_URL", url.as_str()), ("ADMIN_TOKEN", ADMIN), ("DB_POOL_SIZE", "4")];
+        let usual = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", SECRET), ("DB_POOL_SIZE", "4")];
         let get = |name: &str| {
             let mut all = settings.iter().chain(&usual);
             all.find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
         let config = Config::read(get, &Overrides::default()).unwrap();
         let clock = Arc::new(TestClock::default());
-        let app =
-            App::with(config, Parts { clock: Arc::clone(&clock) as _, tokens: tokens() }).await.unwrap();
+        let app = App::with(config, Parts { clock: Arc::clone(&clock) as _ }).await.unwrap();
         let app = Arc::new(app);
+        let (customer_id, customer_token) = sign_up(&app, "customer@example.com").await;
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -67,36 +80,48 @@ impl TestApp {
             let _ = told.await;
         };
         let server = tokio::spawn(mercato::http::serve(Arc::clone(&app), listener, until));
-        Self { app, clock, address, shutdown, server, database }
+        let services = Arc::default();
+        Self { app, clock, address, customer_id, customer_token, services, shutdown, server, database }
     }
 
     /// A client that is signed in as nobody.
     pub fn anonymous(&self) -> Client {
-        Client { server: self.address, token: None }
+        Client { server: self.address, token: None, service: None }
     }
 
-    /// A client that is signed in as a customer.
+    /// A client that is signed in as a customer, who is there: `customer@example.com`, without a password.
     pub fn customer(&self) -> Client {
-        self.client(CUSTOMER.to_owned())
+        self.signed_in(&self.customer_token)
     }
 
-    /// A client that is signed in as staff with some permissions.
+    /// A client that is signed in as another customer, who is made for that.
+    pub async fn new_customer(&self, email: &str) -> Client {
+        self.signed_in(&sign_up(&self.app, email).await.1)
+    }
+
+    /// A client that is signed in by a token.
+    pub fn signed_in(&self, token: &str) -> Client {
+        Client { server: self.address, token: Some(token.to_owned()), service: None }
+    }
+
+    /// A client that is signed in as staff with some permissions: as a service whose key is made before it first asks, and
+    /// whose name is `staff:` with its permissions, or `admin` where these are all.
     pub fn staff(&self, permissions: &[Permission]) -> Client {
-        let token = staff_token(permissions);
-        assert!(
-            self.app.tokens.actor(&token).is_some(),
-            "staff have up to {MOST_PERMISSIONS} permissions in tests, or all but one"
-        );
-        self.client(token)
+        let held = Permission::ALL.iter().copied().filter(|one| permissions.contains(one));
+        let held: Vec<Permission> = held.collect();
+        let names: Vec<&str> = held.iter().map(|one| one.as_str()).collect();
+        let name =
+            if held == Permission::ALL { ADMIN.to_owned() } else { format!("staff:{}", names.join("+")) };
+        Client {
+            server: self.address,
+            token: Some(format!("mk_{name}")),
+            service: Some((Arc::clone(&self.app), Arc::clone(&self.services), name, held)),
+        }
     }
 
     /// A client that is signed in as staff with all permissions.
     pub fn admin(&self) -> Client {
-        self.client(ADMIN.to_owned())
-    }
-
-    fn client(&self, token: String) -> Client {
-        Client { server: self.address, token: Some(token) }
+        self.staff(Permission::ALL)
     }
 
     /// Sends any request to the server.
@@ -119,39 +144,65 @@ impl TestApp {
     }
 }
 
-/// Tokens of everybody whom a test may want to be.
-fn tokens() -> Tokens {
-    let all = Permission::ALL;
-    let mut sets: Vec<Vec<Permission>> = vec![Vec::new()];
-    let mut longest = sets.clone();
-    for _ in 0..MOST_PERMISSIONS {
-        longest = longest
-            .iter()
-            .flat_map(|set| all.iter().map(move |one| [set.as_slice(), &[*one]].concat()))
-            .collect();
-        longest.retain(|set| set.is_sorted_by_key(|one| place(*one)) && has_no_twins(set));
-        sets.extend_from_slice(&longest);
+impl Services {
+    /// Makes the key of a service, unless it is there.
+    pub async fn ensure(&self, app: &App, name: &str, permissions: &[Permission]) {
+        if self.0.lock().unwrap().contains(name) {
+            return;
+        }
+        let op = app.system();
+        let key = ApiKey {
+            id: ApiKeyId::generate(),
+            name: name.to_owned(),
+            hint: "mk_staff:".to_owned(),
+            secret_hash: hash_secret(&format!("mk_{name}")),
+            permissions: Json(permissions.to_vec()),
+            created_by: "tests".to_owned(),
+            expires_at: None,
+            revoked_at: None,
+            created_at: op.now(),
+        };
+        let mut conn = app.db.write(&op.statements).await.unwrap();
+        if api_keys::find_by_hash(&mut conn, &key.secret_hash).await.unwrap().is_none() {
+            // Another client of the same service may be first.
+            let _ = api_keys::insert(&mut conn, &key).await;
+        }
+        self.0.lock().unwrap().insert(name.to_owned());
     }
-    sets.extend(all.iter().map(|one| all.iter().copied().filter(|other| other != one).collect()));
-    sets.into_iter().fold(
-        Tokens::default().with(&CUSTOMER.into(), Actor::Customer(CustomerId::generate())),
-        |tokens, permissions| {
-            let name = staff_token(&permissions);
-            tokens.with(&name.clone().into(), Actor::Staff { name, permissions })
-        },
-    )
 }
 
-fn place(permission: Permission) -> Option<usize> {
-    Permission::ALL.iter().position(|other| *other == permission)
-}
-
-fn has_no_twins(set: &[Permission]) -> bool {
-    set.windows(2).all(|pair| pair[0] != pair[1])
-}
-
-/// The token of staff with these permissions, in whatever order they come.
-fn staff_token(permissions: &[Permission]) -> String {
-    let held = Permission::ALL.iter().filter(|one| permissions.contains(one));
-    format!("staff:{}", held.map(|one| one.as_str()).collect::<Vec<_>>().join("+"))
+/// Makes a customer with a session, without the work of a password; gives an access token of it.
+async fn sign_up(app: &App, email: &str) -> (CustomerId, String) {
+    let op = app.system();
+    let (now, expires_at) = (op.now(), later(op.now(), YEARS));
+    let customer = Customer {
+        id: CustomerId::generate(),
+        email: Some(email.to_owned()),
+        password_hash: None,
+        first_name: None,
+        last_name: None,
+        phone: None,
+        accepts_marketing: false,
+        email_verified_at: Some(now),
+        erased_at: None,
+        created_at: now,
+        updated_at: now,
+    };
+    let family = FamilyId::generate();
+    let refresh = RefreshToken {
+        id: RefreshTokenId::generate(),
+        family_id: family,
+        customer_id: Some(customer.id),
+        staff_id: None,
+        token_hash: hash_secret(email),
+        expires_at,
+        spent_at: None,
+        revoked_at: None,
+        created_at: now,
+    };
+    let mut conn = app.db.write(&op.statements).await.unwrap();
+    customers::insert(&mut conn, &customer).await.unwrap();
+    refresh_tokens::insert(&mut conn, &refresh).await.unwrap();
+    let session = Session { holder: Holder::Customer(customer.id), family, expires_at };
+    (customer.id, app.auth.keys.sign(&session, now).unwrap())
 }

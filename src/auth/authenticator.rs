@@ -1,0 +1,186 @@
+//! From a bearer token to whom it stands for.
+//!
+//! A request without a token never comes here. One with a token is recognised from memory for [`RECHECK`] seconds after the
+//! database last said that its session or key stands; so a signed-in buyer who leafs through the catalogue costs a statement
+//! every few seconds, not one a request. What ends a session or a key on this node is forgotten here at once; what ends it on
+//! another node holds here after [`RECHECK`] seconds at the latest.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use super::{API_KEY_PREFIX, Actor, Credential, Holder, Identity, Jwks, Keys, Session, hash_secret};
+use crate::context::Clock;
+use crate::db::{Conn, Db, DbError, Statements};
+use crate::domain::ids::{CustomerId, Id};
+use crate::domain::permission::Permission;
+use crate::domain::time::Timestamp;
+use crate::repositories::{api_keys, customers, refresh_tokens, roles, staff};
+
+/// For how many seconds the database's word on a token is taken.
+const RECHECK: i64 = 5;
+/// How many tokens are kept in mind; some hundred bytes each.
+const MAX_KNOWN: usize = 20_000;
+/// How long a token may be, in bytes.
+const MAX_TOKEN: usize = 8 * 1024;
+
+/// Recognises bearer tokens.
+pub struct Authenticator {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    /// The keys of our own tokens.
+    pub keys: Keys,
+    outside: Option<Jwks>,
+    known: Mutex<Known>,
+}
+
+/// What the database said lately.
+#[derive(Default)]
+struct Known {
+    /// Rises when something is forgotten, so that an answer that was under way is not kept after it.
+    generation: u64,
+    by_token: HashMap<[u8; 32], Recognised>,
+}
+
+#[derive(Clone)]
+struct Recognised {
+    identity: Identity,
+    checked_at: Timestamp,
+    expires_at: Option<Timestamp>,
+}
+
+impl Recognised {
+    fn holds_at(&self, now: Timestamp) -> bool {
+        let age = now.micros().saturating_sub(self.checked_at.micros());
+        (0..RECHECK * 1_000_000).contains(&age) && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+impl Authenticator {
+    /// Over a database, with our own keys and those of an outside provider.
+    #[must_use]
+    pub fn new(db: Db, clock: Arc<dyn Clock>, keys: Keys, outside: Option<Jwks>) -> Self {
+        Self { db, clock, keys, outside, known: Mutex::default() }
+    }
+
+    /// Whom a token stands for; `None` if it is none of ours, or does not hold any more.
+    ///
+    /// # Errors
+    /// [`DbError`] when the database can't be asked.
+    pub async fn identify(&self, token: &str) -> Result<Option<Identity>, DbError> {
+        if token.is_empty() || token.len() > MAX_TOKEN {
+            return Ok(None);
+        }
+        let (now, place) = (self.clock.now(), <[u8; 32]>::from(Sha256::digest(token.as_bytes())));
+        let generation = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            match known.by_token.get(&place).filter(|known| known.holds_at(now)) {
+                Some(known) => return Ok(Some(known.identity.clone())),
+                None => known.generation,
+            }
+        };
+        let Some((identity, expires_at)) = self.ask(token, now).await? else { return Ok(None) };
+        let recognised = Recognised { identity: identity.clone(), checked_at: now, expires_at };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.generation == generation {
+            if known.by_token.len() >= MAX_KNOWN {
+                known.by_token.retain(|_, known| known.holds_at(now));
+            }
+            if known.by_token.len() < MAX_KNOWN {
+                known.by_token.insert(place, recognised);
+            }
+        }
+        Ok(Some(identity))
+    }
+
+    /// Asks the database about every token anew: something that tokens stand for has ended or changed.
+    pub fn forget(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.generation = known.generation.wrapping_add(1);
+        known.by_token.clear();
+    }
+
+    async fn ask(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Identity, Option<Timestamp>)>, DbError> {
+        if token.starts_with(API_KEY_PREFIX) {
+            return self.api_key(token, now).await;
+        }
+        if let Some(session) = self.keys.read(token, now) {
+            let identity = self.session(&session).await?;
+            return Ok(identity.map(|identity| (identity, Some(session.expires_at))));
+        }
+        let Some(claims) = self.outside.as_ref().and_then(|outside| outside.verify(token, now)) else {
+            return Ok(None);
+        };
+        let mut conn = self.conn().await?;
+        let customer = match claims.verified_email() {
+            Some(email) => customers::find_by_email(&mut conn, &email).await?,
+            // A provider that was given our customers knows them by their ids here.
+            None => match uuid::Uuid::try_parse(&claims.sub) {
+                Ok(id) => customers::find(&mut conn, CustomerId::from_uuid(id)).await?,
+                Err(_) => None,
+            },
+        };
+        let customer = customer.filter(|customer| customer.erased_at.is_none());
+        Ok(customer.map(|customer| {
+            let credential = Credential::Customer(customer.id, None);
+            (Identity { actor: Actor::Customer(customer.id), credential }, claims.expires_at())
+        }))
+    }
+
+    async fn session(&self, session: &Session) -> Result<Option<Identity>, DbError> {
+        let mut conn = self.conn().await?;
+        if !refresh_tokens::is_alive(&mut conn, session.family).await? {
+            return Ok(None);
+        }
+        Ok(match session.holder {
+            // With a customer's erasure their sessions are gone, so a session is all there is to ask for.
+            Holder::Customer(id) => Some(Identity {
+                actor: Actor::Customer(id),
+                credential: Credential::Customer(id, Some(session.family)),
+            }),
+            Holder::Staff(id) => {
+                let member = staff::find(&mut conn, id).await?.filter(|member| member.is_active);
+                match member {
+                    None => None,
+                    Some(member) => Some(Identity {
+                        actor: Actor::Staff {
+                            name: member.email,
+                            permissions: permissions_of(&roles::of_staff(&mut conn, &[id]).await?),
+                        },
+                        credential: Credential::Staff(id, session.family),
+                    }),
+                }
+            }
+        })
+    }
+
+    async fn api_key(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Identity, Option<Timestamp>)>, DbError> {
+        let key = api_keys::find_by_hash(&mut self.conn().await?, &hash_secret(token)).await?;
+        let key = key.filter(|key| key.is_valid_at(now));
+        Ok(key.map(|key| {
+            let actor = Actor::Staff { name: key.name, permissions: key.permissions.0 };
+            (Identity { actor, credential: Credential::ApiKey(key.id) }, key.expires_at)
+        }))
+    }
+
+    // Not counted among the statements of the operation: whether there is any depends on what was asked a moment ago.
+    async fn conn(&self) -> Result<Conn, DbError> {
+        self.db.read(&Statements::default()).await
+    }
+}
+
+/// All permissions of some roles, each once, in the order they are declared.
+fn permissions_of<K>(roles: &[(K, roles::Role)]) -> Vec<Permission> {
+    let held =
+        |permission: &&Permission| roles.iter().any(|(_, role)| role.permissions.0.contains(*permission));
+    Permission::ALL.iter().filter(held).copied().collect()
+}

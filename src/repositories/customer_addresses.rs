@@ -1,0 +1,86 @@
+//! Customers' address books.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::in_ids;
+use crate::db::schema::customer_addresses;
+use crate::db::types::Json;
+use crate::db::{Conn, DbError, load, on_conn};
+use crate::domain::address::Address;
+use crate::domain::ids::{AddressId, CustomerId};
+use crate::domain::time::Timestamp;
+
+/// An address as it is stored.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = customer_addresses)]
+pub struct CustomerAddress {
+    /// Made by us.
+    pub id: AddressId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// Whether it is the one to propose; one of a customer's at most.
+    pub is_default: bool,
+    /// The address.
+    pub address: Json<Address>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The addresses of these customers, each one's in the order they were made.
+pub async fn by_customer_ids(conn: &mut Conn, ids: &[CustomerId]) -> Result<Vec<CustomerAddress>, DbError> {
+    load!(
+        conn,
+        customer_addresses::table
+            .filter(in_ids(customer_addresses::customer_id, ids))
+            .order_by((customer_addresses::customer_id, customer_addresses::id))
+            .select(CustomerAddress::as_select())
+    )
+}
+
+/// The addresses with these ids, in no order.
+pub async fn by_ids(conn: &mut Conn, ids: &[AddressId]) -> Result<Vec<CustomerAddress>, DbError> {
+    load!(
+        conn,
+        customer_addresses::table
+            .filter(in_ids(customer_addresses::id, ids))
+            .select(CustomerAddress::as_select())
+    )
+}
+
+/// Adds an address.
+pub async fn insert(conn: &mut Conn, address: &CustomerAddress) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(customer_addresses::table).values(address).execute(c).await)?;
+    Ok(())
+}
+
+/// Stores an address's fields, all of them.
+pub async fn update(conn: &mut Conn, address: &CustomerAddress) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::update(customer_addresses::table.find(address.id)).set(address).execute(c).await
+    })?;
+    Ok(())
+}
+
+/// Leaves a customer without a default address.
+pub async fn clear_default(conn: &mut Conn, customer: CustomerId) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::update(
+            customer_addresses::table
+                .filter(customer_addresses::customer_id.eq(customer))
+                .filter(customer_addresses::is_default),
+        )
+        .set(customer_addresses::is_default.eq(false))
+        .execute(c)
+        .await
+    })?;
+    Ok(())
+}
+
+/// Removes an address.
+pub async fn delete(conn: &mut Conn, id: AddressId) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::delete(customer_addresses::table.find(id)).execute(c).await)?;
+    Ok(())
+}

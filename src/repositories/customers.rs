@@ -1,0 +1,129 @@
+//! Customers.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::{in_ids, lower};
+use crate::db::schema::customers;
+use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::domain::ids::{CustomerId, Id};
+use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::time::Timestamp;
+
+/// A customer as they are stored.
+#[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = customers, treat_none_as_null = true)]
+pub struct Customer {
+    /// Made by us.
+    pub id: CustomerId,
+    /// In lower case; `None` once the customer has been erased.
+    pub email: Option<String>,
+    /// Argon2id; `None` for an account that nobody has set a password for.
+    pub password_hash: Option<String>,
+    /// Given name.
+    pub first_name: Option<String>,
+    /// Family name.
+    pub last_name: Option<String>,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Whether they want to hear of offers.
+    pub accepts_marketing: bool,
+    /// When they proved that the address is theirs.
+    pub email_verified_at: Option<Timestamp>,
+    /// When what was held on them was removed.
+    pub erased_at: Option<Timestamp>,
+    /// When they were made.
+    pub created_at: Timestamp,
+    /// When they last changed.
+    pub updated_at: Timestamp,
+}
+
+/// By their id alone: logs are no place for the rest.
+impl std::fmt::Debug for Customer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.id.fmt(f)
+    }
+}
+
+/// One customer.
+pub async fn find(conn: &mut Conn, id: CustomerId) -> Result<Option<Customer>, DbError> {
+    on_conn!(conn, |c| customers::table.find(id).select(Customer::as_select()).first(c).await.optional())
+}
+
+/// The customer with an e-mail address, which is given in lower case.
+pub async fn find_by_email(conn: &mut Conn, email: &str) -> Result<Option<Customer>, DbError> {
+    on_conn!(conn, |c| {
+        customers::table
+            .filter(customers::email.eq(email))
+            .select(Customer::as_select())
+            .first(c)
+            .await
+            .optional()
+    })
+}
+
+/// One customer, kept from change by others until the transaction ends.
+pub async fn lock(conn: &mut Conn, id: CustomerId) -> Result<Option<Customer>, DbError> {
+    on_each!(conn,
+        postgres: |c| customers::table.find(id).select(Customer::as_select()).for_update().first(c).await.optional(),
+        sqlite: |c| customers::table.find(id).select(Customer::as_select()).first(c).await.optional(),
+    )
+}
+
+/// The customers with these ids, in no order.
+pub async fn by_ids(conn: &mut Conn, ids: &[CustomerId]) -> Result<Vec<Customer>, DbError> {
+    load!(conn, customers::table.filter(in_ids(customers::id, ids)).select(Customer::as_select()))
+}
+
+/// A page of customers in the order they were made: of those who have each of these words, in lower case, in their names or
+/// in their e-mail address.
+pub async fn page(
+    conn: &mut Conn,
+    words: &[String],
+    request: &PageRequest<Cursor>,
+) -> Result<Page<Customer>, DbError> {
+    let cursor = request.cursor.as_ref().map(|cursor| CustomerId::from_uuid(cursor.id));
+    let rows = load!(conn, {
+        let mut query = customers::table.into_boxed();
+        for word in words {
+            let pattern = format!("%{}%", escape(word));
+            // A name that is NULL is like nothing, and the address is there in every row but an erased one.
+            query = query.filter(
+                customers::email
+                    .assume_not_null()
+                    .like(pattern.clone())
+                    .escape('\\')
+                    .or(lower(customers::first_name.assume_not_null()).like(pattern.clone()).escape('\\'))
+                    .or(lower(customers::last_name.assume_not_null()).like(pattern).escape('\\')),
+            );
+        }
+        query = match (request.direction, cursor) {
+            (Direction::Forward, Some(id)) => query.filter(customers::id.gt(id)),
+            (Direction::Backward, Some(id)) => query.filter(customers::id.lt(id)),
+            (_, None) => query,
+        };
+        query = match request.direction {
+            Direction::Forward => query.order_by(customers::id.asc()),
+            Direction::Backward => query.order_by(customers::id.desc()),
+        };
+        query.limit(request.rows()).select(Customer::as_select())
+    })?;
+    Ok(Page::of_rows(rows, request))
+}
+
+/// Adds a customer.
+pub async fn insert(conn: &mut Conn, customer: &Customer) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(customers::table).values(customer).execute(c).await)?;
+    Ok(())
+}
+
+/// Stores a customer's fields, all of them.
+pub async fn update(conn: &mut Conn, customer: &Customer) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(customers::table.find(customer.id)).set(customer).execute(c).await)?;
+    Ok(())
+}
+
+/// A text that `LIKE` takes for itself.
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}

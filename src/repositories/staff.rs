@@ -1,0 +1,144 @@
+//! Members of staff, and which roles they have.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::in_ids;
+use crate::db::schema::{staff_members, staff_roles};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
+use crate::domain::ids::{Id, RoleId, StaffId};
+use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::time::Timestamp;
+
+/// A member of staff as they are stored.
+#[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = staff_members, treat_none_as_null = true)]
+pub struct StaffMember {
+    /// Made by us.
+    pub id: StaffId,
+    /// In lower case; unique.
+    pub email: String,
+    /// How colleagues call them.
+    pub name: String,
+    /// Argon2id; `None`: nobody can sign in.
+    pub password_hash: Option<String>,
+    /// Whether they may sign in.
+    pub is_active: bool,
+    /// When they were made.
+    pub created_at: Timestamp,
+    /// When they last changed.
+    pub updated_at: Timestamp,
+}
+
+/// By their id alone: logs are no place for the rest.
+impl std::fmt::Debug for StaffMember {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.id.fmt(f)
+    }
+}
+
+/// A role of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = staff_roles)]
+pub struct StaffRole {
+    /// The member.
+    pub staff_id: StaffId,
+    /// The role.
+    pub role_id: RoleId,
+}
+
+/// One member.
+pub async fn find(conn: &mut Conn, id: StaffId) -> Result<Option<StaffMember>, DbError> {
+    on_conn!(conn, |c| {
+        staff_members::table.find(id).select(StaffMember::as_select()).first(c).await.optional()
+    })
+}
+
+/// The member with an e-mail address, which is given in lower case.
+pub async fn find_by_email(conn: &mut Conn, email: &str) -> Result<Option<StaffMember>, DbError> {
+    on_conn!(conn, |c| {
+        staff_members::table
+            .filter(staff_members::email.eq(email))
+            .select(StaffMember::as_select())
+            .first(c)
+            .await
+            .optional()
+    })
+}
+
+/// The members with these ids, in no order.
+pub async fn by_ids(conn: &mut Conn, ids: &[StaffId]) -> Result<Vec<StaffMember>, DbError> {
+    load!(conn, staff_members::table.filter(in_ids(staff_members::id, ids)).select(StaffMember::as_select()))
+}
+
+/// All members who may sign in, kept from change by others until the transaction ends. A shop has few.
+pub async fn lock_active(conn: &mut Conn) -> Result<Vec<StaffMember>, DbError> {
+    on_each!(conn,
+        postgres: |c| {
+            staff_members::table
+                .filter(staff_members::is_active)
+                .order_by(staff_members::id)
+                .select(StaffMember::as_select())
+                .for_update()
+                .load(c)
+                .await
+        },
+        sqlite: |c| {
+            staff_members::table
+                .filter(staff_members::is_active)
+                .order_by(staff_members::id)
+                .select(StaffMember::as_select())
+                .load(c)
+                .await
+        },
+    )
+}
+
+/// A page of members, in the order they were made.
+pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<StaffMember>, DbError> {
+    let cursor = request.cursor.as_ref().map(|cursor| StaffId::from_uuid(cursor.id));
+    let rows = load!(conn, {
+        let mut query = staff_members::table.into_boxed();
+        query = match (request.direction, cursor) {
+            (Direction::Forward, Some(id)) => query.filter(staff_members::id.gt(id)),
+            (Direction::Backward, Some(id)) => query.filter(staff_members::id.lt(id)),
+            (_, None) => query,
+        };
+        query = match request.direction {
+            Direction::Forward => query.order_by(staff_members::id.asc()),
+            Direction::Backward => query.order_by(staff_members::id.desc()),
+        };
+        query.limit(request.rows()).select(StaffMember::as_select())
+    })?;
+    Ok(Page::of_rows(rows, request))
+}
+
+/// Whether there is any member.
+pub async fn exists(conn: &mut Conn) -> Result<bool, DbError> {
+    let found = on_conn!(conn, |c| {
+        staff_members::table.select(staff_members::id).first::<StaffId>(c).await.optional()
+    })?;
+    Ok(found.is_some())
+}
+
+/// Adds a member.
+pub async fn insert(conn: &mut Conn, member: &StaffMember) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(staff_members::table).values(member).execute(c).await)?;
+    Ok(())
+}
+
+/// Stores a member's fields, all of them.
+pub async fn update(conn: &mut Conn, member: &StaffMember) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(staff_members::table.find(member.id)).set(member).execute(c).await)?;
+    Ok(())
+}
+
+/// Gives a member these roles in place of those they had. In a transaction.
+pub async fn set_roles(conn: &mut Conn, id: StaffId, roles: &[RoleId]) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::delete(staff_roles::table.filter(staff_roles::staff_id.eq(id))).execute(c).await
+    })?;
+    let rows: Vec<StaffRole> = roles.iter().map(|role| StaffRole { staff_id: id, role_id: *role }).collect();
+    insert_all!(conn, staff_roles::table, rows)?;
+    Ok(())
+}

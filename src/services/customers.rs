@@ -1,0 +1,285 @@
+//! Customers: their accounts, how they sign in, their address books; and what staff read of them.
+//!
+//! A customer is told by the bearer token of their request or by the `customerAccessToken` that the Storefront dialect passes
+//! as an argument; the argument wins. All that a customer reaches here is their own.
+
+mod addresses;
+mod sign_in;
+
+pub use sign_in::MailedToken;
+
+use std::sync::Arc;
+
+use super::credentials;
+use super::set;
+use super::validate::Problems;
+use crate::auth::{Authenticator, Holder, Keys, MailedFor, Passwords};
+use crate::context::OpContext;
+use crate::db::{Db, OnConstraint, Tx, retrying};
+use crate::domain::event::{CustomerEvent, Event};
+use crate::domain::ids::{CustomerId, FamilyId};
+use crate::domain::page::{Cursor, Page, PageRequest};
+use crate::domain::permission::Permission;
+use crate::error::{Error, UserErrorCode};
+use crate::events;
+use crate::loaders::Customer;
+use crate::repositories::{customers, refresh_tokens};
+use crate::services::Sessions;
+use crate::services::sessions::SessionTokens;
+
+/// How many words a search of customers may have.
+const MAX_WORDS: usize = 5;
+
+/// Customers and their accounts.
+pub struct Customers {
+    db: Db,
+    auth: Arc<Authenticator>,
+    passwords: Arc<Passwords>,
+    sessions: Arc<Sessions>,
+}
+
+/// Somebody who signs up.
+#[derive(Clone, Default)]
+pub struct NewCustomer {
+    /// E-mail address.
+    pub email: String,
+    /// Password.
+    pub password: String,
+    /// Given name.
+    pub first_name: Option<String>,
+    /// Family name.
+    pub last_name: Option<String>,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Whether they want to hear of offers.
+    pub accepts_marketing: bool,
+}
+
+/// A change of a customer; `None` leaves a field as it is.
+#[derive(Clone, Default)]
+pub struct CustomerPatch {
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Password.
+    pub password: Option<String>,
+    /// Given name.
+    pub first_name: Option<Option<String>>,
+    /// Family name.
+    pub last_name: Option<Option<String>>,
+    /// Phone number.
+    pub phone: Option<Option<String>>,
+    /// Whether they want to hear of offers.
+    pub accepts_marketing: Option<bool>,
+}
+
+impl Customers {
+    /// The service over a database.
+    #[must_use]
+    pub fn new(db: Db, auth: Arc<Authenticator>, passwords: Arc<Passwords>, sessions: Arc<Sessions>) -> Self {
+        Self { db, auth, passwords, sessions }
+    }
+
+    /// The keys that mailed tokens are made with.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.auth.keys
+    }
+
+    /// The context with the customer who is signed in by a `customerAccessToken`, or else by the request's bearer token.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when nobody is.
+    pub async fn signed_in(&self, op: &OpContext, token: Option<&str>) -> Result<OpContext, Error> {
+        self.who(op, token).await?.ok_or_else(|| {
+            Error::invalid(
+                &["customerAccessToken"],
+                UserErrorCode::TokenInvalid,
+                "Sign in first: the customer access token is missing, wrong or expired",
+            )
+        })
+    }
+
+    /// The same; `None` when nobody is.
+    pub(super) async fn who(&self, op: &OpContext, token: Option<&str>) -> Result<Option<OpContext>, Error> {
+        let op = match token {
+            None => Some(op.clone()),
+            Some(token) => self.auth.identify(token.trim()).await?.map(|identity| op.clone().of(identity)),
+        };
+        Ok(op.filter(|op| op.actor.customer().is_some()))
+    }
+
+    /// The context of who asks for a customer's data: the customer who is signed in, by a `customerAccessToken` or the bearer
+    /// token, or whoever else the bearer token stands for.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the `customerAccessToken` is none.
+    pub async fn acting(&self, op: &OpContext, token: Option<&str>) -> Result<OpContext, Error> {
+        match token {
+            None => Ok(op.clone()),
+            Some(_) => self.signed_in(op, token).await,
+        }
+    }
+
+    /// The customer who is signed in.
+    ///
+    /// # Errors
+    /// [`Error`] when the database can't be read.
+    pub async fn current(&self, op: &OpContext, token: Option<&str>) -> Result<Option<Customer>, Error> {
+        let Some(id) = self.who(op, token).await?.and_then(|op| op.actor.customer()) else { return Ok(None) };
+        Ok(customers::find(&mut self.db.read(&op.statements).await?, id).await?)
+    }
+
+    /// A page of customers, for staff: of those who have each of these words in their names or address.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when there are more words than a search may have.
+    pub async fn customers(
+        &self,
+        op: &OpContext,
+        query: Option<&str>,
+        request: &PageRequest<Cursor>,
+    ) -> Result<Page<Customer>, Error> {
+        op.authorize(Permission::ReadCustomers)?;
+        let text = query.unwrap_or_default().replace('\0', " ").to_lowercase();
+        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        if words.len() > MAX_WORDS {
+            return Err(Error::BadInput(format!("query: a search of customers may have {MAX_WORDS} words")));
+        }
+        Ok(customers::page(&mut self.db.read(&op.statements).await?, &words, request).await?)
+    }
+
+    /// Makes an account. Nobody is signed in by that; a token is made that proves the address, for the mail that follows.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong.
+    pub async fn create(&self, op: &OpContext, new: &NewCustomer) -> Result<Customer, Error> {
+        let mut problems = Problems::default();
+        let email = credentials::email(&mut problems, &["input", "email"], &new.email);
+        credentials::password(&mut problems, &["input", "password"], &new.password);
+        let mut customer = Customer {
+            id: CustomerId::generate(),
+            email: Some(email),
+            password_hash: None,
+            first_name: line(&mut problems, &["input", "firstName"], new.first_name.as_deref()),
+            last_name: line(&mut problems, &["input", "lastName"], new.last_name.as_deref()),
+            phone: line(&mut problems, &["input", "phone"], new.phone.as_deref()),
+            accepts_marketing: new.accepts_marketing,
+            email_verified_at: None,
+            erased_at: None,
+            created_at: op.now(),
+            updated_at: op.now(),
+        };
+        problems.check()?;
+        customer.password_hash = Some(self.passwords.hash(&new.password).await?);
+        retrying(|| self.create_once(op, &customer)).await?;
+        Ok(customer)
+    }
+
+    async fn create_once(&self, op: &OpContext, customer: &Customer) -> Result<(), Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let inserted = customers::insert(tx.conn(), customer).await;
+        // Also when the account is one without a password, such as of an import: who says that the address is theirs must
+        // prove it, by recovering the account.
+        inserted.on_constraint("customers", "email", || taken(&["input", "email"]))?;
+        let made = Event::CustomerCreated(CustomerEvent { customer_id: customer.id });
+        let mail = self.mail(&mut tx, op, customer.id, MailedFor::VerifyEmail).await?;
+        events::append(&mut tx, op, [made, mail]).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Changes the account of the customer who is signed in. A new password ends all their sessions and opens a new one, whose
+    /// tokens are given; a new address is not theirs until they prove it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong.
+    pub async fn update(
+        &self,
+        op: &OpContext,
+        token: Option<&str>,
+        patch: &CustomerPatch,
+    ) -> Result<(Customer, Option<SessionTokens>), Error> {
+        let op = &self.signed_in(op, token).await?;
+        let mut problems = Problems::default();
+        let path = |field: &'static str| ["customer", field];
+        let mut clean = patch.clone();
+        if let Some(email) = &patch.email {
+            clean.email = Some(credentials::email(&mut problems, &path("email"), email));
+        }
+        if let Some(password) = &patch.password {
+            credentials::password(&mut problems, &path("password"), password);
+        }
+        for (field, sent, text) in [
+            ("firstName", &patch.first_name, &mut clean.first_name),
+            ("lastName", &patch.last_name, &mut clean.last_name),
+            ("phone", &patch.phone, &mut clean.phone),
+        ] {
+            if let Some(sent) = sent {
+                *text = Some(line(&mut problems, &path(field), sent.as_deref()));
+            }
+        }
+        problems.check()?;
+        let hash = match &patch.password {
+            None => None,
+            Some(password) => Some(self.passwords.hash(password).await?),
+        };
+        let updated = retrying(|| self.update_once(op, &clean, hash.as_deref())).await?;
+        if hash.is_some() {
+            self.auth.forget();
+        }
+        Ok(updated)
+    }
+
+    async fn update_once(
+        &self,
+        op: &OpContext,
+        patch: &CustomerPatch,
+        hash: Option<&str>,
+    ) -> Result<(Customer, Option<SessionTokens>), Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let mut customer = self.lock(&mut tx, op).await?;
+        let mut happened = vec![Event::CustomerUpdated(CustomerEvent { customer_id: customer.id })];
+        if let Some(email) = &patch.email
+            && customer.email.as_ref() != Some(email)
+        {
+            customer.email = Some(email.clone());
+            customer.email_verified_at = None;
+            happened.push(self.mail(&mut tx, op, customer.id, MailedFor::VerifyEmail).await?);
+        }
+        set(&mut customer.first_name, patch.first_name.as_ref());
+        set(&mut customer.last_name, patch.last_name.as_ref());
+        set(&mut customer.phone, patch.phone.as_ref());
+        set(&mut customer.accepts_marketing, patch.accepts_marketing.as_ref());
+        customer.updated_at = op.now();
+        let mut tokens = None;
+        if let Some(hash) = hash {
+            customer.password_hash = Some(hash.to_owned());
+            refresh_tokens::revoke_customer(tx.conn(), customer.id, op.now()).await?;
+            let holder = Holder::Customer(customer.id);
+            tokens = Some(self.sessions.open(&mut tx, op, holder, FamilyId::generate()).await?);
+            happened.push(Event::CustomerPasswordChanged(CustomerEvent { customer_id: customer.id }));
+        }
+        let updated = customers::update(tx.conn(), &customer).await;
+        updated.on_constraint("customers", "email", || taken(&["customer", "email"]))?;
+        events::append(&mut tx, op, happened).await?;
+        tx.commit().await?;
+        Ok((customer, tokens))
+    }
+
+    /// The customer who is signed in, kept from change by others.
+    async fn lock(&self, tx: &mut Tx, op: &OpContext) -> Result<Customer, Error> {
+        let id = op.actor.customer().ok_or(Error::Unauthenticated)?;
+        let customer = customers::lock(tx.conn(), id).await?;
+        customer.filter(|customer| customer.erased_at.is_none()).ok_or(Error::Unauthenticated)
+    }
+}
+
+/// A line of text that may be missing, trimmed.
+fn line(problems: &mut Problems, field: &[&str], text: Option<&str>) -> Option<String> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty())?;
+    problems.line(field, text);
+    Some(text.to_owned())
+}
+
+fn taken(field: &[&str]) -> Error {
+    Error::invalid(field, UserErrorCode::Taken, "Email has already been taken")
+}

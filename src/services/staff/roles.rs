@@ -1,0 +1,191 @@
+//! Roles: permissions under a name. One is built in and permits everything.
+
+use super::{Staff, check_grant, check_managers, holds_all, managers};
+use crate::context::OpContext;
+use crate::db::types::Json;
+use crate::db::{DbError, OnConstraint, Tx, retrying};
+use crate::domain::event::{Event, RoleEvent};
+use crate::domain::ids::RoleId;
+use crate::domain::permission::Permission;
+use crate::error::{Error, UserErrorCode};
+use crate::events;
+use crate::loaders::Role;
+use crate::repositories::roles;
+use crate::services::set;
+use crate::services::validate::Problems;
+
+/// The name of the role that is built in.
+pub const ADMIN: &str = "admin";
+
+/// A role to be made, or a change of one; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct RolePatch {
+    /// Its name, unique in the shop.
+    pub name: Option<String>,
+    /// All that it permits.
+    pub permissions: Option<Vec<Permission>>,
+}
+
+impl Staff {
+    /// Makes the built-in role, or lets it permit what has come with a new version.
+    ///
+    /// # Errors
+    /// [`DbError`] when the database can't be read or written.
+    pub(crate) async fn seed_admin_role(&self, op: &OpContext) -> Result<(), DbError> {
+        let known = roles::find_by_name(&mut self.db.read(&op.statements).await?, ADMIN).await?;
+        let permissions = Json(Permission::ALL.to_vec());
+        match known {
+            Some(role) if role.permissions == permissions => Ok(()),
+            Some(role) => {
+                let role = Role { permissions, updated_at: op.now(), ..role };
+                roles::update(&mut self.db.write(&op.statements).await?, &role).await
+            }
+            None => {
+                let role = Role {
+                    id: RoleId::generate(),
+                    name: ADMIN.to_owned(),
+                    permissions,
+                    created_at: op.now(),
+                    updated_at: op.now(),
+                };
+                // Another process may be first.
+                roles::insert_missing(&mut self.db.write(&op.statements).await?, &role).await
+            }
+        }
+    }
+
+    /// All roles, by name.
+    ///
+    /// # Errors
+    /// [`Error`] for those who may not manage staff.
+    pub async fn roles(&self, op: &OpContext) -> Result<Vec<Role>, Error> {
+        op.authorize(Permission::ManageStaff)?;
+        Ok(roles::all(&mut self.db.read(&op.statements).await?).await?)
+    }
+
+    /// Makes a role.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong, permissions that the actor does not hold among it.
+    pub async fn create_role(&self, op: &OpContext, new: &RolePatch) -> Result<Role, Error> {
+        op.authorize(Permission::ManageStaff)?;
+        let new = check(
+            op,
+            &RolePatch {
+                name: Some(new.name.clone().unwrap_or_default()),
+                permissions: Some(new.permissions.clone().unwrap_or_default()),
+            },
+        )?;
+        retrying(|| self.create_role_once(op, &new)).await
+    }
+
+    async fn create_role_once(&self, op: &OpContext, new: &RolePatch) -> Result<Role, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let role = Role {
+            id: RoleId::generate(),
+            name: new.name.clone().unwrap_or_default(),
+            permissions: Json(new.permissions.clone().unwrap_or_default()),
+            created_at: op.now(),
+            updated_at: op.now(),
+        };
+        roles::insert(tx.conn(), &role).await.on_constraint("roles", "name", || taken(&role))?;
+        events::append(&mut tx, op, [Event::RoleCreated(told(&role))]).await?;
+        tx.commit().await?;
+        Ok(role)
+    }
+
+    /// Changes a role, for all who have it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong: permissions that the actor does not hold, before or after; the built-in
+    /// role; or that nobody would be left to manage staff.
+    pub async fn update_role(&self, op: &OpContext, id: RoleId, patch: &RolePatch) -> Result<Role, Error> {
+        op.authorize(Permission::ManageStaff)?;
+        let patch = check(op, patch)?;
+        let role = retrying(|| self.update_role_once(op, id, &patch)).await?;
+        self.auth.forget();
+        Ok(role)
+    }
+
+    async fn update_role_once(&self, op: &OpContext, id: RoleId, patch: &RolePatch) -> Result<Role, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let before = managers(&mut tx).await?;
+        let mut role = changeable(&mut tx, op, id).await?;
+        set(&mut role.name, patch.name.as_ref());
+        set(&mut role.permissions.0, patch.permissions.as_ref());
+        role.updated_at = op.now();
+        roles::update(tx.conn(), &role).await.on_constraint("roles", "name", || taken(&role))?;
+        check_managers(&mut tx, before, &["role", "permissions"]).await?;
+        events::append(&mut tx, op, [Event::RoleUpdated(told(&role))]).await?;
+        tx.commit().await?;
+        Ok(role)
+    }
+
+    /// Deletes a role that nobody has.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when somebody has it, or it is not the actor's to change.
+    pub async fn delete_role(&self, op: &OpContext, id: RoleId) -> Result<(), Error> {
+        op.authorize(Permission::ManageStaff)?;
+        retrying(|| self.delete_role_once(op, id)).await
+    }
+
+    async fn delete_role_once(&self, op: &OpContext, id: RoleId) -> Result<(), Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let role = changeable(&mut tx, op, id).await?;
+        match roles::delete(tx.conn(), id).await {
+            Err(DbError::ForeignKey(..)) => {
+                let message = format!("Somebody has the role '{}': give them another one first", role.name);
+                return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
+            }
+            result => result?,
+        }
+        events::append(&mut tx, op, [Event::RoleDeleted(told(&role))]).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// A role that the actor may change: not the built-in one, and none that permits more than they may do.
+async fn changeable(tx: &mut Tx, op: &OpContext, id: RoleId) -> Result<Role, Error> {
+    let refused = |code, message: &str| Err(Error::invalid(&["id"], code, message));
+    match roles::lock(tx.conn(), id).await? {
+        None => refused(UserErrorCode::NotFound, "Role does not exist"),
+        Some(role) if role.name == ADMIN => {
+            refused(UserErrorCode::NotAllowed, "The role 'admin' is built in and can't be changed")
+        }
+        Some(role) if !holds_all(op, &role) => {
+            refused(UserErrorCode::NotAllowed, "The role permits more than you may do yourself")
+        }
+        Some(role) => Ok(role),
+    }
+}
+
+/// What was sent, cleaned: each permission once.
+fn check(op: &OpContext, sent: &RolePatch) -> Result<RolePatch, Error> {
+    let mut problems = Problems::default();
+    let mut clean = sent.clone();
+    if let Some(name) = &sent.name {
+        problems.required(&["role", "name"], name);
+        clean.name = Some(name.trim().to_owned());
+    }
+    if let Some(permissions) = &sent.permissions {
+        check_grant(&mut problems, op, &["role", "permissions"], permissions);
+        clean.permissions = Some(in_order(permissions));
+    }
+    problems.check()?;
+    Ok(clean)
+}
+
+/// Permissions, each once, in the order they are declared.
+pub(in crate::services) fn in_order(permissions: &[Permission]) -> Vec<Permission> {
+    Permission::ALL.iter().copied().filter(|one| permissions.contains(one)).collect()
+}
+
+fn told(role: &Role) -> RoleEvent {
+    RoleEvent { role_id: role.id, name: role.name.clone(), permissions: role.permissions.0.clone() }
+}
+
+fn taken(role: &Role) -> Error {
+    let message = format!("There is a role called '{}' already", role.name);
+    Error::invalid(&["role", "name"], UserErrorCode::Taken, message)
+}

@@ -1,0 +1,180 @@
+//! What is held on a customer: given out to them and to staff, and removed without a hole in the books.
+
+use mercato::db::types::Json;
+use mercato::domain::address::Address;
+use mercato::domain::ids::{OrderId, OrderLineId};
+use mercato::domain::order::OrderStatus;
+use mercato::repositories::orders::{self, Order, OrderLine};
+use mercato::repositories::{customers, privacy};
+
+use super::*;
+
+const EXPORT: &str = "mutation($id: ID, $token: String) {
+    customerDataExport(customerId: $id, customerAccessToken: $token) { data userErrors { code field message } }
+}";
+const ERASE: &str = "mutation($id: ID!) {
+    customerErase(customerId: $id) { customer { id email firstName displayName erasedAt } userErrors { code field message } }
+}";
+
+/// An order of somebody's, as placing one would leave it.
+async fn place(app: &TestApp, customer_id: Option<CustomerId>, email: &str) -> OrderId {
+    let op = app.app.system();
+    let address = Address {
+        first_name: Some("Ada".to_owned()),
+        address1: Some("12 St James's Square".to_owned()),
+        city: Some("London".to_owned()),
+        province: Some("ENG".to_owned()),
+        country: Some("GB".to_owned()),
+        ..Address::default()
+    };
+    let id = OrderId::generate();
+    let order = Order {
+        id,
+        number: i64::from(u32::from_be_bytes(id.uuid().as_bytes()[12..16].try_into().unwrap())),
+        cart_id: None,
+        imported_as: None,
+        customer_id,
+        email: Some(email.to_owned()),
+        phone: Some("020".to_owned()),
+        token: "x".repeat(32),
+        status: OrderStatus::Paid,
+        currency: "USD".to_owned(),
+        taxes_included: true,
+        subtotal: 1_000,
+        discount_total: 0,
+        shipping_total: 0,
+        tax_total: 0,
+        total: 1_000,
+        delivery: Json(None),
+        shipping_address: Some(Json(address.clone())),
+        billing_address: Some(Json(address)),
+        note: "For Ada's birthday".to_owned(),
+        attributes: Json(Vec::new()),
+        cancel_reason: None,
+        expires_at: None,
+        placed_at: op.now(),
+        cancelled_at: None,
+        updated_at: op.now(),
+    };
+    let line = OrderLine {
+        id: OrderLineId::generate(),
+        order_id: id,
+        position: 1,
+        variant_id: None,
+        title: "Mug".to_owned(),
+        variant_title: "Default Title".to_owned(),
+        sku: None,
+        vendor: "Mercato".to_owned(),
+        quantity: 2,
+        unit_price: 500,
+        discount_total: 0,
+        tax_total: 0,
+        discounts: Json(Vec::new()),
+        taxes: Json(Vec::new()),
+        attributes: Json(vec![mercato::domain::cart::Attribute {
+            key: "engraving".to_owned(),
+            value: "To Ada".to_owned(),
+        }]),
+        requires_shipping: true,
+        weight_milligrams: 0,
+        reserved: Json(Vec::new()),
+        fulfilled_quantity: 0,
+        refunded_quantity: 0,
+    };
+    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
+    orders::insert(tx.conn(), &order).await.unwrap();
+    orders::insert_lines(tx.conn(), vec![line]).await.unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+async fn seed(app: &TestApp) -> (String, Client, Vec<OrderId>) {
+    let id = sign_up(app, "ada@example.com").await;
+    let token = mailed(app, "customer.verification_requested", MailedFor::VerifyEmail).await.unwrap();
+    let verify = "mutation($token: String!) { customerEmailVerify(token: $token) { userErrors { code } } }";
+    app.anonymous().ask_with(verify, json!({ "token": token })).await.assert_ok();
+    let ada = app.signed_in(&sign_in(app, "ada@example.com").await.access);
+    let address = "mutation { customerAddressCreate(address: { address1: \"12 St James's Square\" }) { userErrors { code } } }";
+    ada.ask(address).await.assert_ok();
+    let own = place(app, Some(CustomerId::from_uuid(uuid(&id))), "ada@example.com").await;
+    let as_guest = place(app, None, "ada@example.com").await;
+    let of_eve = place(app, None, "eve@example.com").await;
+    let cart = "INSERT INTO carts (id, token, customer_id, email, note, attributes, discount_codes, delivery_addresses,
+        created_at, updated_at) SELECT id, '12345678901234567890123456789012', id, email, 'For Ada', '[]', '[]',
+        '[{\"address\": {\"city\": \"London\"}}]', created_at, updated_at FROM customers WHERE email = 'ada@example.com'";
+    app.database().run(cart).await;
+    (id, ada, vec![own, as_guest, of_eve])
+}
+
+both!(what_is_held_on_a_customer_is_given_out);
+async fn what_is_held_on_a_customer_is_given_out(app: TestApp) {
+    let (id, ada, orders) = seed(&app).await;
+    let mine = ada.ask_with(EXPORT, json!({})).await.ok();
+    let data = &mine["customerDataExport.data"];
+    assert_eq!(data["customer"]["email"], "ada@example.com");
+    assert_eq!(data["addresses"][0]["address"]["address1"], "12 St James's Square");
+    assert_eq!(data["carts"][0]["note"], "For Ada");
+    let ids: Vec<&Value> = data["orders"].as_array().unwrap().iter().map(|order| &order["id"]).collect();
+    assert_eq!(ids, [&json!(orders[0].uuid()), &json!(orders[1].uuid())], "and nobody else's");
+    assert_eq!(data["orders"][0]["lines"][0]["title"], "Mug");
+    assert_eq!(data["orders"][0]["total"], 1_000);
+    assert!(data["events"].as_array().unwrap().iter().any(|event| event["kind"] == "customer.created"));
+    assert!(!data.to_string().contains("argon2"), "a hash is none of their data");
+
+    let clerk = app.staff(&[WriteCustomers]);
+    let theirs = clerk.ask_with(EXPORT, json!({ "id": id })).await.ok();
+    assert_eq!(theirs["customerDataExport.data.customer"], data["customer"]);
+    assert!(log(&app).await.iter().any(|event| event.kind == "customer.data_exported"));
+    assert_eq!(app.customer().ask_with(EXPORT, json!({ "id": id })).await.code(), "FORBIDDEN");
+    assert_eq!(app.anonymous().ask_with(EXPORT, json!({})).await.code(), "UNAUTHENTICATED");
+    let wrong = clerk.ask_with(EXPORT, json!({ "id": id, "token": "nonsense" })).await;
+    assert_eq!(wrong.user_errors("customerDataExport")[0].code, "TOKEN_INVALID");
+}
+
+both!(an_erased_customer_leaves_the_books_whole);
+async fn an_erased_customer_leaves_the_books_whole(app: TestApp) {
+    let (id, ada, orders) = seed(&app).await;
+    let customer_id = CustomerId::from_uuid(uuid(&id));
+    let clerk = app.staff(&[WriteCustomers]);
+    assert_eq!(ada.ask_with(ERASE, json!({ "id": id })).await.code(), "FORBIDDEN");
+    let first = clerk.ask_with(ERASE, json!({ "id": id })).await.ok();
+    let erased = json!({
+        "id": id, "email": null, "firstName": null, "displayName": "", "erasedAt": "2026-01-01T12:00:00Z",
+    });
+    assert_eq!(first["customerErase.customer"], erased);
+    app.clock.advance(Duration::from_secs(60));
+    let again = clerk.ask_with(ERASE, json!({ "id": id })).await.ok();
+    assert_eq!(again["customerErase.customer"], erased, "once is enough");
+    let events: Vec<EventRow> = log(&app).await;
+    assert_eq!(events.iter().filter(|event| event.kind == "customer.erased").count(), 1);
+
+    let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
+    let row = customers::find(&mut conn, customer_id).await.unwrap().unwrap();
+    assert_eq!((row.password_hash, row.phone, row.last_name), (None, None, None));
+    for order_id in &orders[..2] {
+        let order = super::privacy::orders::find(&mut conn, *order_id).await.unwrap().unwrap();
+        assert_eq!((order.email, order.phone, order.note.as_str()), (None, None, ""));
+        let place = order.shipping_address.unwrap().0;
+        assert_eq!((place.country.as_deref(), place.province.as_deref()), (Some("GB"), Some("ENG")));
+        assert_eq!((place.address1, place.city, place.first_name), (None, None, None));
+        assert_eq!((order.total, order.status), (1_000, OrderStatus::Paid));
+    }
+    let lines = orders::lines(&mut conn, &orders[..1]).await.unwrap();
+    assert_eq!((lines[0].title.as_str(), lines[0].quantity, lines[0].attributes.0.len()), ("Mug", 2, 0));
+    let of_eve = orders::find(&mut conn, orders[2]).await.unwrap().unwrap();
+    assert_eq!(of_eve.email.as_deref(), Some("eve@example.com"), "nobody else is touched");
+    let cart = privacy::carts(&mut conn, customer_id).await.unwrap().remove(0);
+    assert_eq!((cart.email, cart.note.as_str(), cart.delivery_addresses.0), (None, "", json!([])));
+    for event in events.iter().filter(|event| event.aggregate_id == AnyId(customer_id.uuid())) {
+        let text = event.payload.0.to_string();
+        assert!(!text.contains("ada@") && !text.contains("London"), "{text}");
+    }
+    drop(conn);
+
+    assert_eq!(ada.ask("{ customer { id } }").await.code(), "UNAUTHENTICATED", "their sessions are over");
+    assert_eq!(
+        login(&app, "ada@example.com", PASSWORD).await.user_errors("customerAccessTokenCreate").len(),
+        1
+    );
+    sign_up(&app, "ada@example.com").await;
+}

@@ -95,7 +95,7 @@ pub struct Loaders {
     pub rates_of_zone: Edge<ShippingZoneId, Arc<[Arc<ShippingRate>]>>,
     /// Orders the actor may see, by id.
     pub orders: Edge<OrderId, Option<Arc<Order>>>,
-    /// A page of a customer's orders, for those who may see them.
+    /// A page of a customer's orders, whoever may see them: who asks is to see to that.
     pub orders_of_customer: Edge<(CustomerId, CustomerPage), Option<Arc<OrderPage>>>,
     /// What belongs to an order.
     pub of_order: OfOrder,

@@ -19,6 +19,7 @@ use super::address::MailingAddress;
 use super::connection::{Items, PageArgs, connection};
 use super::guard::{Requires, reads_customers};
 use super::in_order::InOrder;
+use super::order::{OrderConnection, OrderSortKeys, orders_of_customer};
 use super::request::RequestContext;
 use super::scalars::{DateTime, gid, parse_gid};
 use crate::domain::ids::{CustomerId, Id};
@@ -133,6 +134,23 @@ impl Customer {
     /// Family name.
     async fn last_name(&self) -> Option<&str> {
         self.0.last_name.as_deref()
+    }
+
+    /// Their orders.
+    #[expect(clippy::too_many_arguments, reason = "the dialect's arguments")]
+    async fn orders(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many.")] first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many.")] last: Option<i32>,
+        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
+        #[graphql(desc = "What they are sorted by.", default_with = "Some(OrderSortKeys::Id)")]
+        sort_key: Option<OrderSortKeys>,
+    ) -> Result<InOrder<OrderConnection>> {
+        let page = PageArgs { first, after, last, before };
+        orders_of_customer(ctx, self.0.id, page, sort_key, reverse.unwrap_or(false)).await
     }
 
     /// Phone number.

@@ -4,12 +4,16 @@
 //! What belongs to an order is reached through it alone.
 
 mod discount;
+mod draft;
 mod fields;
 mod history;
 mod line;
+mod mutation;
 mod query;
 
+pub use draft::{DraftOrderMutation, DraftOrderQuery};
 pub use fields::Order;
+pub use mutation::OrderMutation;
 pub use query::{OrderQuery, OrderSortKeys, orders_of_customer};
 
 use async_graphql::Context;
@@ -20,6 +24,7 @@ use super::shop::MoneyV2;
 use crate::domain::money::{Currency, Money};
 use crate::loaders;
 
+connection!(DraftOrderConnection, DraftOrderEdge, draft::DraftOrder, "drafts of orders");
 connection!(OrderConnection, OrderEdge, Order, "orders");
 connection!(OrderLineItemConnection, OrderLineItemEdge, line::OrderLineItem, "lines of an order");
 connection!(

@@ -19,6 +19,7 @@ mod refund;
 mod running;
 
 pub use crate::integrations::payments::Headers;
+pub(crate) use record::revive;
 pub use refund::RefundOutcome;
 pub(crate) use running::Charging;
 

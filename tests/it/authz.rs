@@ -8,11 +8,12 @@ use mercato::domain::permission::Permission::{
 use serde_json::json;
 
 use crate::schema::{Introspected, name};
-use crate::support::{Client, Reply, TestApp, both};
+use crate::support::{Client, Reply, TestApp, both, order_of};
 
 mod accounts;
 mod catalog;
 mod checkout;
+mod orders;
 mod pricing;
 mod services;
 
@@ -31,7 +32,7 @@ struct Area {
 type Guarded = (&'static str, Permission, &'static str);
 
 /// Every area of the shop.
-const AREAS: &[Area] = &[catalog::AREA, checkout::AREA, pricing::AREA, accounts::AREA];
+const AREAS: &[Area] = &[catalog::AREA, checkout::AREA, pricing::AREA, accounts::AREA, orders::AREA];
 
 fn public() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     AREAS.iter().flat_map(|area| area.public)
@@ -71,7 +72,7 @@ impl Verdict {
 /// A shop with one of each thing, to be asked about.
 struct Shop {
     app: TestApp,
-    ids: [(&'static str, String); 6],
+    ids: [(&'static str, String); 9],
 }
 
 impl Shop {
@@ -81,7 +82,11 @@ impl Shop {
         let collection = app.create_collection(json!({ "title": "Mugs" })).await;
         let location = app.create_location("Shelf").await;
         let none = "00000000-0000-7000-8000-000000000000";
+        let (order, token) = refunded_order(&app).await;
         let ids = [
+            ("<order>", order),
+            ("<token>", token),
+            ("<no order>", format!("gid://mercato/Order/{none}")),
             ("<product>", product),
             ("<variant>", variant),
             ("<collection>", collection),
@@ -116,6 +121,18 @@ impl Shop {
             }
         }
     }
+}
+
+/// An order of which something was refunded: its global id, and its token.
+async fn refunded_order(app: &TestApp) -> (String, String) {
+    let cup = app.stocked("Cup", "5", 1).await;
+    let cart = app.cart(&[(&cup, 1)]).await;
+    let placed = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
+    let text = |path: &str| placed[path].as_str().unwrap().to_owned();
+    let (order, token) = (text("orderPlace.order.id"), text("orderPlace.token"));
+    let document = "mutation($id: ID!) { refundCreate(input: { orderId: $id, shippingAmount: 1 }) { userErrors { message } } }";
+    app.admin().ask_with(document, json!({ "id": order })).await.assert_ok();
+    (order, token)
 }
 
 /// Names that are there and not in a table, and the other way around.

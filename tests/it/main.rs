@@ -24,6 +24,7 @@ mod http;
 mod import_export;
 mod inventory;
 mod loaders;
+mod orders;
 mod payments;
 mod schema;
 mod search;

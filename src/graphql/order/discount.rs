@@ -93,11 +93,11 @@ cloned!(
 )]
 pub enum DiscountApplication {
     /// One that applied by itself.
-    AutomaticDiscountApplication(AutomaticDiscountApplication),
+    Automatic(AutomaticDiscountApplication),
     /// One that was asked for by a code.
-    DiscountCodeApplication(DiscountCodeApplication),
+    Code(DiscountCodeApplication),
     /// One that staff gave.
-    ManualDiscountApplication(ManualDiscountApplication),
+    Manual(ManualDiscountApplication),
 }
 
 /// A discount that applied by itself.
@@ -262,7 +262,7 @@ fn application(
     let value = PricingValue::MoneyV2(money(ctx, order, whole));
     let title = one.title.clone();
     match (&one.code, one.discount_id) {
-        (Some(code), _) => DiscountApplication::DiscountCodeApplication(DiscountCodeApplication {
+        (Some(code), _) => DiscountApplication::Code(DiscountCodeApplication {
             allocation_method,
             target_selection,
             target_type,
@@ -270,14 +270,14 @@ fn application(
             code: code.clone(),
             applicable: true,
         }),
-        (None, Some(_)) => DiscountApplication::AutomaticDiscountApplication(AutomaticDiscountApplication {
+        (None, Some(_)) => DiscountApplication::Automatic(AutomaticDiscountApplication {
             allocation_method,
             target_selection,
             target_type,
             value,
             title,
         }),
-        (None, None) => DiscountApplication::ManualDiscountApplication(ManualDiscountApplication {
+        (None, None) => DiscountApplication::Manual(ManualDiscountApplication {
             allocation_method,
             target_selection,
             target_type,

@@ -20,6 +20,7 @@ use crate::graphql::address::MailingAddress;
 use crate::graphql::attribute::Attribute;
 use crate::graphql::codes::CurrencyCode;
 use crate::graphql::connection::{Items, PageArgs};
+use crate::graphql::customer::Customer;
 use crate::graphql::guard::{Requires, reads_orders};
 use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
@@ -215,6 +216,12 @@ impl Order {
     /// The buyer's phone number.
     async fn phone(&self) -> Option<&str> {
         self.0.phone.as_deref()
+    }
+
+    /// Whose it is, if they were signed in; for themselves and for staff who may see customers.
+    async fn customer(&self, ctx: &Context<'_>) -> Result<Option<InOrder<Customer>>> {
+        let Some(id) = self.0.customer_id else { return Ok(None) };
+        Ok(Customer::find(ctx, id).await?.map(InOrder))
     }
 
     /// When it was placed.

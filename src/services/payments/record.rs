@@ -17,6 +17,7 @@ use crate::integrations::payments::Told;
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments::{self, Payment, paid};
 use crate::repositories::{discounts, variants};
+use crate::services::orders::settle_in;
 use crate::services::stock::{self, Want};
 
 /// What follows for an order from what was told.
@@ -171,6 +172,10 @@ impl Payments {
             orders::update(tx.conn(), &order).await?;
         }
         events::append(&mut tx, op, happened).await?;
+        if news.iter().any(|one| matches!(one.kind, PaymentKind::Refunded | PaymentKind::RefundFailed)) {
+            // The order's state and its refunded pieces follow from what became of refunds.
+            settle_in(&mut tx, op, id).await?;
+        }
         tx.commit().await?;
         Ok(Some(Recorded { order, send_back, let_go: consequence == Consequence::LetGo }))
     }
@@ -237,7 +242,7 @@ fn reserved(line: &OrderLine) -> impl Iterator<Item = (crate::domain::ids::Varia
 
 /// Reserves again what an order that was given up had, and uses its discounts up again; whether all of it can still be had. If
 /// not, the caller rolls back.
-async fn revive(tx: &mut Tx, op: &OpContext, order: &Order) -> Result<bool, Error> {
+pub(crate) async fn revive(tx: &mut Tx, op: &OpContext, order: &Order) -> Result<bool, Error> {
     let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
     let Some(ids) = lines.iter().map(|line| line.variant_id).collect::<Option<Vec<_>>>() else {
         return Ok(false);

@@ -1,0 +1,95 @@
+//! Who may do what with orders. That an order itself is hidden from others is in `orders::sight`.
+
+use mercato::domain::permission::Permission::{ReadOrders, WriteOrders};
+
+use super::Area;
+
+pub const AREA: Area = Area {
+    public: &[("order", "{ order(id: <order>) { name } }")],
+    guarded: &[
+        ("orders", ReadOrders, "{ orders(first: 1) { nodes { name } } }"),
+        (
+            "draftOrder",
+            ReadOrders,
+            r#"{ draftOrder(id: "gid://mercato/DraftOrder/00000000-0000-7000-8000-000000000000") { id } }"#,
+        ),
+        ("draftOrders", ReadOrders, "{ draftOrders(first: 1) { nodes { id } } }"),
+        (
+            "orderCancel",
+            WriteOrders,
+            "mutation { orderCancel(input: { orderId: <no order>, reason: OTHER }) { userErrors { code } } }",
+        ),
+        (
+            "orderMarkAsPaid",
+            WriteOrders,
+            "mutation { orderMarkAsPaid(input: { orderId: <no order> }) { userErrors { code } } }",
+        ),
+        (
+            "orderNoteAdd",
+            WriteOrders,
+            r#"mutation { orderNoteAdd(input: { orderId: <no order>, note: "Hm" }) { userErrors { code } } }"#,
+        ),
+        (
+            "fulfillmentCreate",
+            WriteOrders,
+            "mutation { fulfillmentCreate(input: { orderId: <no order> }) { userErrors { code } } }",
+        ),
+        (
+            "fulfillmentCancel",
+            WriteOrders,
+            r#"mutation {
+                fulfillmentCancel(input: { id: "gid://mercato/Fulfillment/00000000-0000-7000-8000-000000000000" }) { userErrors { code } }
+            }"#,
+        ),
+        (
+            "refundCreate",
+            WriteOrders,
+            "mutation { refundCreate(input: { orderId: <no order>, shippingAmount: 1 }) { userErrors { code } } }",
+        ),
+        (
+            "returnCreate",
+            WriteOrders,
+            "mutation { returnCreate(input: { orderId: <no order>, lineItems: [] }) { userErrors { code } } }",
+        ),
+        (
+            "returnReceive",
+            WriteOrders,
+            r#"mutation {
+                returnReceive(input: { id: "gid://mercato/Return/00000000-0000-7000-8000-000000000000" }) { userErrors { code } }
+            }"#,
+        ),
+        ("draftOrderCreate", WriteOrders, "mutation { draftOrderCreate(input: {}) { userErrors { code } } }"),
+        (
+            "draftOrderUpdate",
+            WriteOrders,
+            r#"mutation {
+                draftOrderUpdate(id: "gid://mercato/DraftOrder/00000000-0000-7000-8000-000000000000", input: {}) { userErrors { code } }
+            }"#,
+        ),
+        (
+            "draftOrderComplete",
+            WriteOrders,
+            r#"mutation {
+                draftOrderComplete(input: { id: "gid://mercato/DraftOrder/00000000-0000-7000-8000-000000000000" }) { userErrors { code } }
+            }"#,
+        ),
+    ],
+    guarded_fields: &[
+        (
+            "Order.transactions",
+            ReadOrders,
+            "{ order(id: <order>, token: <token>) { transactions { kind } } }",
+        ),
+        (
+            "Order.refundableAmount",
+            ReadOrders,
+            "{ order(id: <order>, token: <token>) { refundableAmount { amount } } }",
+        ),
+        (
+            "Order.timeline",
+            ReadOrders,
+            "{ order(id: <order>, token: <token>) { timeline(first: 1) { nodes { kind } } } }",
+        ),
+        ("Refund.note", ReadOrders, "{ order(id: <order>, token: <token>) { refunds { note } } }"),
+    ],
+};

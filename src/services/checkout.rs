@@ -16,9 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use subtle::ConstantTimeEq;
-
-use crate::auth::Actor;
+use crate::auth::{self, Actor};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
@@ -34,17 +32,15 @@ use crate::repositories::carts::{self, Cart, CartLine};
 use crate::repositories::inventory::InventoryLevel;
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments::{self, Payment};
-use crate::repositories::{discounts, products, variants};
-use crate::services::Shop;
+use crate::repositories::{customers, discounts, products, variants};
 use crate::services::idempotency::Once;
 use crate::services::payments::{Charging, Outcome, Payments};
-use crate::services::pricing::{Basket, BasketLine, Priced, Pricing};
+use crate::services::pricing::{Basket, Priced, Pricing};
 use crate::services::stock::{self, Plan, Short, Want};
 use crate::services::validate::Problems;
+use crate::services::{Shop, cart};
 use input::Checked;
 
-/// Random bytes in an order's token; twice as many hexadecimal digits.
-const TOKEN_BYTES: usize = 24;
 /// The input's field that is to blame for what is in the cart.
 const CART: &[&str] = &["input", "cartId"];
 
@@ -52,7 +48,7 @@ const CART: &[&str] = &["input", "cartId"];
 pub struct Checkout {
     db: Db,
     shop: Arc<Shop>,
-    pricing: Pricing,
+    pricing: Arc<Pricing>,
     payments: Arc<Payments>,
 }
 
@@ -75,8 +71,8 @@ struct Tries {
 impl Checkout {
     /// The service over a database.
     #[must_use]
-    pub fn new(db: Db, shop: Arc<Shop>, payments: Arc<Payments>) -> Self {
-        Self { db, pricing: Pricing::new(Arc::clone(&shop)), shop, payments }
+    pub fn new(db: Db, shop: Arc<Shop>, pricing: Arc<Pricing>, payments: Arc<Payments>) -> Self {
+        Self { db, shop, pricing, payments }
     }
 
     /// Places an order of a cart and has it paid for; the order since. Whoever knows the cart's id may: a customer's cart is theirs.
@@ -164,7 +160,8 @@ impl Checkout {
         if lines.is_empty() {
             return Err(Error::invalid(CART, UserErrorCode::Blank, "The cart is empty"));
         }
-        let mut order = self.order_of(op, &cart, input)?;
+        let email = self.email(tx, op, &cart, input).await?;
+        let mut order = self.order_of(op, &cart, input, email)?;
         let priced = self.price(tx, op, &cart, input, &lines, &order).await?;
         self.fill(op, &mut order, &priced, input);
         let plan = self.plan(tx, &cart, input, &lines, &priced, is_retry).await?;
@@ -202,13 +199,29 @@ impl Checkout {
         Ok(Placed::Now(Box::new(order), charging))
     }
 
-    /// An order without its prices.
-    fn order_of(&self, op: &OpContext, cart: &Cart, input: &Checked) -> Result<Order, Error> {
-        let email = input.email.clone().or_else(|| cart.email.as_ref().map(|email| email.to_lowercase()));
-        if email.is_none() {
-            let message = "Email can't be blank: it is not in the cart either";
-            return Err(Error::invalid(&["input", "email"], UserErrorCode::Blank, message));
+    /// Where the buyer gets mail: as it was sent, or as the cart has it, or the customer's account.
+    async fn email(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        cart: &Cart,
+        input: &Checked,
+    ) -> Result<String, Error> {
+        if let Some(email) = input.email.as_ref().or(cart.email.as_ref()) {
+            return Ok(email.to_lowercase());
         }
+        let customer = match cart.customer_id.or(op.actor.customer()) {
+            Some(id) => customers::by_ids(tx.conn(), &[id]).await?.pop(),
+            None => None,
+        };
+        customer.and_then(|customer| customer.email).ok_or_else(|| {
+            let message = "Email can't be blank: it is not in the cart either";
+            Error::invalid(&["input", "email"], UserErrorCode::Blank, message)
+        })
+    }
+
+    /// An order without its prices.
+    fn order_of(&self, op: &OpContext, cart: &Cart, input: &Checked, email: String) -> Result<Order, Error> {
         let shipping = input
             .shipping_address
             .clone()
@@ -220,9 +233,9 @@ impl Checkout {
             cart_id: Some(cart.id),
             imported_as: None,
             customer_id: cart.customer_id.or(op.actor.customer()),
-            email,
+            email: Some(email),
             phone: cart.phone.clone().or_else(|| shipping.as_ref()?.phone.clone()),
-            token: random_token()?,
+            token: auth::new_secret()?,
             status: OrderStatus::PendingPayment,
             currency: self.shop.currency.code().to_owned(),
             taxes_included: self.shop.taxes_included,
@@ -255,14 +268,12 @@ impl Checkout {
         order: &Order,
     ) -> Result<Priced, Error> {
         let key = order.customer_key();
-        let option = input.delivery_option.as_deref().or(cart.delivery_option.as_deref());
+        let in_cart = cart::basket(cart, lines, Some(&key));
         let basket = Basket {
-            lines: lines.iter().map(basket_line).collect(),
-            codes: &cart.discount_codes.0,
-            customer_key: Some(&key),
             destination: order.shipping_address.as_ref().map(|address| &address.0),
-            country: cart.country.as_deref().or(op.locale.country),
-            delivery_option: option,
+            country: in_cart.country.or(op.locale.country),
+            delivery_option: input.delivery_option.as_deref().or(in_cart.delivery_option),
+            ..in_cart
         };
         self.pricing.price(op, tx.conn(), &basket).await
     }
@@ -332,12 +343,10 @@ impl Checkout {
     }
 }
 
-/// Whether the actor may order a cart whose token they sent.
+/// Whether the actor may order a cart whose token they sent. Staff may for the customer whose it is.
 fn may_order(op: &OpContext, cart: &Cart, token: &str) -> bool {
-    let is_known = bool::from(cart.token.as_bytes().ct_eq(token.as_bytes()));
-    let is_theirs = cart.customer_id.is_none_or(|customer| op.actor.customer() == Some(customer))
-        || op.may(Permission::WriteOrders);
-    is_known && is_theirs
+    cart.is_open_to(token, op.actor.customer())
+        || (op.may(Permission::WriteOrders) && cart.is_open_to(token, cart.customer_id))
 }
 
 /// The levels as they are, locked, in the order of preference that they were read in. After another order was faster: then what
@@ -355,10 +364,6 @@ async fn locked_levels(
         levels.sort_by_key(|level| order.iter().position(|other| other.location_id == level.location_id));
     }
     Ok(levels)
-}
-
-fn basket_line(line: &CartLine) -> BasketLine {
-    BasketLine { key: line.id.uuid(), variant_id: line.variant_id, quantity: line.quantity }
 }
 
 fn title_of((variant, product): &(Arc<variants::Variant>, Arc<products::Product>)) -> String {

@@ -2,8 +2,8 @@
 
 use futures_util::future::join_all;
 use mercato::domain::address::Address;
-use mercato::domain::ids::CustomerId;
 use mercato::domain::order::OrderStatus;
+use mercato::domain::permission::Permission::ReadOrders;
 use serde_json::{Value, json};
 
 use crate::support::{Database, Reply, TestApp, both, keyed, order_id, order_of};
@@ -191,31 +191,28 @@ async fn a_cart_is_its_owners_to_order(app: TestApp) {
     let reply = app.anonymous().place(order_of(&guessed, "4", "tok_ok")).await;
     assert_eq!(blamed(&reply), ["input.cartId NOT_FOUND"]);
 
-    let owner = CustomerId::generate();
-    let sql = match app.database() {
-        Database::Sqlite(_) => format!("x'{}'", owner_hex(owner)),
-        Database::Postgres(..) => format!("'{}'", owner_hex(owner)),
-    };
-    let insert = format!(
-        "INSERT INTO customers (id, email, accepts_marketing, created_at, updated_at) VALUES ({sql}, 'ada@example.com', false, {now}, {now})",
-        now = match app.database() {
-            Database::Sqlite(_) => "0",
-            Database::Postgres(..) => "now()",
-        }
-    );
-    app.database().run(&insert).await;
-    let cart = app.cart_of(Some(owner), &[(&mug, 1)], &[], None).await;
-    for stranger in [app.anonymous(), app.customer()] {
+    let owner = Some(app.customer_id);
+    let cart = app.cart_of(owner, &[(&mug, 1)], &[], None).await;
+    for stranger in [app.anonymous(), app.new_customer("eve@example.com").await, app.staff(&[ReadOrders])] {
         let reply = stranger.place(order_of(&cart, "4", "tok_ok")).await;
         assert_eq!(blamed(&reply), ["input.cartId NOT_FOUND"], "as if it were not there");
     }
-    let reply = app.admin().place(order_of(&cart, "4", "tok_ok")).await.ok();
-    assert_eq!(app.order(order_id(&reply)).await.customer_id, Some(owner), "staff may place it for them");
-}
+    let mut input = order_of(&cart, "4", "tok_ok");
+    input["email"] = Value::Null;
+    let reply = app.customer().place(input).await.ok();
+    let order = app.order(order_id(&reply)).await;
+    assert_eq!((order.customer_id, order.email.as_deref()), (owner, Some("customer@example.com")));
 
-fn owner_hex(owner: CustomerId) -> String {
-    use mercato::domain::ids::Id;
-    owner.uuid().simple().to_string()
+    let cart = app.cart_of(owner, &[(&mug, 1)], &[], None).await;
+    let reply = app.admin().place(order_of(&cart, "4", "tok_ok")).await.ok();
+    assert_eq!(app.order(order_id(&reply)).await.customer_id, owner, "staff may place it for them");
+    let cart = app.cart(&[(&mug, 1)]).await;
+    let reply = app.customer().place(order_of(&cart, "4", "tok_ok")).await.ok();
+    assert_eq!(
+        app.order(order_id(&reply)).await.customer_id,
+        owner,
+        "whoever is signed in orders as themselves"
+    );
 }
 
 both!(a_hundred_pieces_make_a_hundred_orders_for_three_hundred_buyers);

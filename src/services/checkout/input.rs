@@ -12,7 +12,7 @@ use crate::repositories::carts::Cart;
 use crate::services::payments::Payments;
 use crate::services::pricing::Priced;
 use crate::services::validate::Problems;
-use crate::services::{Shop, address};
+use crate::services::{Shop, address, credentials};
 
 /// How long what a provider gave a storefront may be, in bytes.
 const MAX_TOKEN: usize = 4_096;
@@ -59,11 +59,8 @@ impl PlaceOrder {
             let message = "Cart id must be one that `cartCreate` gave, with its key";
             problems.add(&["input", "cartId"], UserErrorCode::Invalid, message);
         }
-        let email = self.email.as_deref().map(str::trim).filter(|email| !email.is_empty());
-        let email = email.map(str::to_lowercase);
-        if let Some(email) = &email {
-            check_email(&mut problems, email);
-        }
+        let email = self.email.as_deref().filter(|email| !email.trim().is_empty());
+        let email = email.map(|email| credentials::email(&mut problems, &["input", "email"], email));
         let mut checked_address = |field: &str, sent: &Option<Address>| {
             sent.as_ref().map(|sent| address::check(&mut problems, &["input", field], sent))
         };
@@ -141,16 +138,5 @@ impl Checked {
             let code = if given { UserErrorCode::NotFound } else { UserErrorCode::Blank };
             problems.add(field, code, message);
         }
-    }
-}
-
-/// An address that mail can be sent to, as far as its form tells.
-fn check_email(problems: &mut Problems, email: &str) {
-    let field = &["input", "email"];
-    problems.line(field, email);
-    let is_right = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
-        && !email.contains(|c: char| c.is_whitespace() || c.is_control());
-    if !is_right {
-        problems.add(field, UserErrorCode::Invalid, "Email must be an address such as ada@example.com");
     }
 }

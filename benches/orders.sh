@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# Throughput of `orderPlace` over HTTP: 32 clients, each order of a cart of its own with two lines, sent to an address and paid by the
+# test provider, with the load generator on the same machine.
+#
+#   benches/orders.sh sqlite [ORDERS]       an SQLite shop
+#   benches/orders.sh postgres [ORDERS]     a private PostgreSQL server that ends with the script, synchronous_commit off;
+#                                           or, with DATABASE_URL set, an empty database of one that is there
+#
+# First the carts are made, then all of them are ordered, once each. Needs wrk, curl and python3, and for PostgreSQL its binaries. The
+# server is the release build, or the one at $MERCATO; everything listens on loopback and ends with the script.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+backend=${1:-sqlite} orders=${2:-10000}
+mercato=${MERCATO:-target/release/mercato}
+work=$(mktemp -d)
+pids=()
+finish() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
+    rm -rf "$work"
+}
+trap finish EXIT
+
+case $backend in
+sqlite) export DATABASE_URL=sqlite://$work/shop.db ;;
+postgres)
+    if [ -z "${DATABASE_URL:-}" ]; then
+        PATH=$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' '\n' | tail -1)
+        # PostgreSQL refuses to run as root.
+        as=() && [ "$(id -u)" -ne 0 ] || as=(runuser -u postgres --)
+        chmod 711 "$work" && mkdir "$work/pg" && [ "$(id -u)" -ne 0 ] || chown postgres "$work/pg"
+        "${as[@]}" initdb -D "$work/pg/data" -U mercato -A trust -E UTF8 >/dev/null
+        pg_port=${PG_PORT:-8701}
+        "${as[@]}" postgres -D "$work/pg/data" -k "$work/pg" -p "$pg_port" -c listen_addresses=127.0.0.1 \
+            -c synchronous_commit=off -c shared_buffers=256MB -c max_wal_size=2GB >"$work/pg.log" 2>&1 &
+        pids+=($!)
+        for _ in $(seq 100); do "${as[@]}" pg_isready -q -h 127.0.0.1 -p "$pg_port" && break || sleep 0.1; done
+        "${as[@]}" createdb -h 127.0.0.1 -p "$pg_port" -U mercato shop
+        export DATABASE_URL=postgres://mercato@127.0.0.1:$pg_port/shop
+    fi
+    ;;
+*) echo "usage: benches/orders.sh sqlite|postgres [ORDERS]" >&2 && exit 2 ;;
+esac
+
+# 200 products, all of one price and one weight, so that every cart has one total; with more pieces than are ever ordered.
+python3 - "$work/products.csv" <<'PYTHON'
+import csv, sys
+with open(sys.argv[1], "w", newline="") as f:
+    out = csv.writer(f)
+    out.writerow(["Handle", "Title", "Status", "Variant SKU", "Variant Price", "Variant Grams", "Variant Inventory Tracker",
+                  "Variant Inventory Qty", "Variant Inventory Policy", "Variant Requires Shipping", "Variant Taxable"])
+    for n in range(200):
+        out.writerow([f"thing-{n}", f"Thing {n}", "active", f"T{n}", "4.50", "200", "shopify", 1000000, "deny", "true", "true"])
+PYTHON
+"$mercato" import products "$work/products.csv" >/dev/null
+export PORT=${PORT:-8700} RUST_LOG=${RUST_LOG:-warn} PAYMENT_PROVIDERS=test
+"$mercato" serve >"$work/log" 2>&1 &
+pids+=($!)
+url=http://127.0.0.1:$PORT
+curl -s --retry 50 --retry-delay 0 --retry-connrefused -o /dev/null "$url/health"
+
+python3 - "$url" "$work" "$orders" <<'PYTHON'
+import json, sys, urllib.request
+url, work, orders = sys.argv[1:]
+def send(query, variables):
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(url + "/graphql", body, {"content-type": "application/json"})
+    answer = json.load(urllib.request.urlopen(request))
+    assert "errors" not in answer, answer
+    return answer["data"]
+products = send("{ products(first: 200) { nodes { variants(first: 1) { nodes { id } } } } }", {})["products"]["nodes"]
+variants = [product["variants"]["nodes"][0]["id"] for product in products]
+create = "mutation($input: CartInput!) { cartCreate(input: $input) { cart { id } userErrors { message } } }"
+place = """mutation($input: OrderPlaceInput!) {
+    orderPlace(input: $input) { order { id name status } token userErrors { field message code } }
+}"""
+def lines(one, two):
+    return [{"merchandiseId": variants[n % len(variants)], "quantity": 1} for n in (one, two)]
+def order(cart, total):
+    return {"cartId": cart, "email": "ada@example.com", "deliveryOption": "standard", "expectedTotal": total,
+            "shippingAddress": {"address1": "1 Main St", "city": "Springfield", "zip": "12345", "country": "US"},
+            "payment": {"provider": "test", "token": "tok_ok"}, "idempotencyKey": "once"}
+# The total, delivery included, is what a wrong one is refused with.
+cart = send(create, {"input": {"lines": lines(0, 1)}})["cartCreate"]["cart"]["id"]
+refused = send(place, {"input": order(cart, "0")})["orderPlace"]["userErrors"]
+total = next(error["message"].split()[3] for error in refused if error["code"] == "STALE")
+placed = send(place, {"input": order(cart, total)})["orderPlace"]
+assert placed["order"]["status"] == "PAID", placed
+head = 'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
+def lua(name, text):
+    with open(f"{work}/{name}.lua", "w") as f:
+        f.write(head + text)
+carts = [json.dumps({"query": create, "variables": {"input": {"lines": lines(7 * n, 7 * n + 3)}}}) for n in range(len(variants))]
+lua("carts", f"""
+local bodies = {{ {", ".join(json.dumps(body) for body in carts)} }}
+local wanted, sent, file = {orders}, 0, io.open("{work}/carts", "w")
+function request()
+    sent = sent + 1
+    return wrk.format(nil, nil, nil, bodies[sent % #bodies + 1])
+end
+local got = 0
+function response(status, headers, body)
+    local id = body:match('"id":"(gid://mercato/Cart/[^"]+)"')
+    if id and got < wanted then
+        got = got + 1
+        file:write(id, "\\n")
+    end
+    if got >= wanted then file:flush(); wrk.thread:stop() end
+end
+""")
+body = json.dumps({"query": place, "variables": {"input": order("CART", total)}})
+lua("orders", f"""
+local before, after = {json.dumps(body.split("CART")[0])}, {json.dumps(body.split("CART")[1])}
+local carts = io.lines("{work}/carts")
+threads = {{}}
+placed, refused, why = 0, 0, ""
+function setup(thread) table.insert(threads, thread) end
+function request()
+    local cart = carts()
+    if not cart then wrk.thread:stop(); return wrk.format(nil, nil, nil, "{{}}") end
+    return wrk.format(nil, nil, nil, before .. cart .. after)
+end
+function response(status, headers, body)
+    if body:find('"status":"PAID"', 1, true) then placed = placed + 1
+    elseif refused < 1000 then refused = refused + 1; why = body:sub(1, 300) end
+end
+function done(summary, latency, requests)
+    for _, thread in ipairs(threads) do
+        local placed, seconds = thread:get("placed"), summary.duration / 1e6
+        io.write(string.format("orders: %d placed in %.1f s, %.0f a second\\n", placed, seconds, placed / seconds))
+        if thread:get("refused") > 0 then io.write("not placed: ", thread:get("refused"), ", such as ", thread:get("why"), "\\n") end
+    end
+end
+""")
+PYTHON
+
+wrk -t1 -c32 -d300 --timeout 30 -s "$work/carts.lua" "$url/graphql" >/dev/null
+echo "$backend: $(wc -l <"$work/carts") carts"
+# Ticks of 10 ms that the server and, where there is one, the local PostgreSQL have used.
+ticks() {
+    for pid in "${pids[@]}" $(pgrep -x postgres || true); do awk '{ print $14 + $15 }' "/proc/$pid/stat" 2>/dev/null || true; done |
+        awk '{ sum += $1 } END { print sum }'
+}
+before=$(ticks)
+wrk -t1 -c32 -d300 --timeout 30 --latency -s "$work/orders.lua" "$url/graphql" | tee "$work/wrk"
+after=$(ticks)
+awk -v ticks=$((after - before)) '/^orders:/ { printf "CPU: %.3f ms an order, server and database together\n", ticks * 10 / $2 }' "$work/wrk"

@@ -17,7 +17,7 @@ pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, Varian
 pub use inventory::{InventoryEvent, LocationEvent};
 pub use order::{
     DraftOrderEvent, FulfillmentEvent, LinePieces, OrderCancelledEvent, OrderNoteEvent, RefundEvent,
-    ReturnEvent, sentence,
+    ReturnEvent,
 };
 pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
 pub use pricing::{DiscountEvent, ShippingRateEvent, ShippingZoneEvent, TaxRateEvent};

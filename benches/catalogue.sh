@@ -12,20 +12,23 @@ cd "$(dirname "$0")/.."
 file=$(realpath "$1") seconds=${2:-10}
 mercato=${MERCATO:-target/release/mercato}
 work=$(mktemp -d)
-export DATABASE_URL=${DATABASE_URL:-sqlite://$work/shop.db} ADMIN_TOKEN=benchmark PORT=${PORT:-8700} RUST_LOG=${RUST_LOG:-info}
+export DATABASE_URL=${DATABASE_URL:-sqlite://$work/shop.db} PORT=${PORT:-8700} RUST_LOG=${RUST_LOG:-info}
 "$mercato" import products "$file"
+key=$("$mercato" apikey create --name benchmark --permissions all)
+# Given, so that the server keeps none in a file.
+export JWT_SECRET=${JWT_SECRET:-a-secret-of-benchmarks-that-is-long-enough}
 "$mercato" serve >"$work/log" 2>&1 &
 server=$!
 trap 'kill $server 2>/dev/null; wait $server 2>/dev/null || true; rm -rf "$work"' EXIT
 url=http://127.0.0.1:$PORT
 curl -s --retry 50 --retry-delay 0 --retry-connrefused -o /dev/null "$url/health"
 
-python3 - "$url" "$work/page.lua" <<'PYTHON'
+python3 - "$url" "$work/page.lua" "$key" <<'PYTHON'
 import json, sys, urllib.request
-url, lua = sys.argv[1:]
+url, lua, key = sys.argv[1:]
 def send(query, variables):
     body = json.dumps({"query": query, "variables": variables}).encode()
-    headers = {"content-type": "application/json", "authorization": "Bearer benchmark"}
+    headers = {"content-type": "application/json", "authorization": "Bearer " + key}
     return json.load(urllib.request.urlopen(urllib.request.Request(url + "/graphql", body, headers)))
 # Five collections, so that products are in some.
 create = "mutation($c: CollectionCreateInput!) { collectionCreate(collection: $c) { userErrors { message } } }"

@@ -191,6 +191,7 @@ impl Cart {
     }
 
     /// What of it is sent together: all that is sent at all, or nothing.
+    #[expect(clippy::too_many_arguments, reason = "the dialect's arguments")]
     async fn delivery_groups(
         &self,
         ctx: &Context<'_>,
@@ -200,12 +201,12 @@ impl Cart {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
         #[graphql(default = false, desc = "Whether the last group comes first.")] reverse: bool,
         #[graphql(
+            name = "withCarrierRates",
             default = false,
             desc = "Whether carriers are asked; the shop's own rates are always there."
         )]
-        with_carrier_rates: bool,
+        _with_carrier_rates: bool,
     ) -> Result<InOrder<CartDeliveryGroupConnection>> {
-        let _ = with_carrier_rates;
         let args = PageArgs { first, after, last, before };
         delivery::page(self.groups(ctx).await?, args, reverse)
     }

@@ -221,7 +221,6 @@ impl CustomerQuery {
 
     /// Customers in the order they signed up, for staff.
     #[graphql(guard = "Requires(Permission::ReadCustomers)", visible = "reads_customers")]
-    #[expect(clippy::too_many_arguments, reason = "a connection's arguments and a query")]
     async fn customers(
         &self,
         ctx: &Context<'_>,

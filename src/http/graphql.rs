@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::documents::Documents;
 use super::respond;
 use crate::app::App;
-use crate::auth::{Actor, Identity};
+use crate::auth::{Actor, Credential, Identity};
 use crate::context::OpContext;
 use crate::domain::ids;
 use crate::error::{Error, ErrorCode, with_causes};
@@ -71,7 +71,11 @@ async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Respo
                 Some(identity) => op.of(identity),
             };
             let statements = op.statements.clone();
-            let name = op.actor.name().to_owned();
+            // A member of staff is called by their e-mail address, which is nothing for the log.
+            let name = match op.credential {
+                Credential::Staff(..) => op.caller(),
+                _ => op.actor.name().to_owned(),
+            };
             ((name, statements.clone()), run(app, documents, op, request).await)
         }
         Err(refused) => (("unknown".to_owned(), crate::db::Statements::default()), Err(refused)),

@@ -10,7 +10,7 @@ use crate::db::schema::{cart_lines, carts};
 use crate::db::types::{Json, sql};
 use crate::db::{Conn, DbError, load, on_conn, on_each};
 use crate::domain::cart::{Attribute, CartAddress};
-use crate::domain::ids::{CartId, CartLineId, CustomerId, Id, VariantId};
+use crate::domain::ids::{CartId, CartLineId, CustomerId, VariantId};
 use crate::domain::time::Timestamp;
 
 /// A cart as it is stored.
@@ -195,6 +195,8 @@ impl Columns {
 
 #[cfg(feature = "sqlite")]
 fn json(rows: &[CartLine]) -> Result<String, DbError> {
+    use crate::domain::ids::Id;
+
     let rows: Vec<_> = rows
         .iter()
         .map(|row| {

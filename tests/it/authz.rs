@@ -11,6 +11,7 @@ use crate::schema::{Introspected, name};
 use crate::support::{Client, Reply, TestApp, both, order_of};
 
 mod accounts;
+mod cart;
 mod catalog;
 mod checkout;
 mod orders;
@@ -32,7 +33,8 @@ struct Area {
 type Guarded = (&'static str, Permission, &'static str);
 
 /// Every area of the shop.
-const AREAS: &[Area] = &[catalog::AREA, checkout::AREA, pricing::AREA, accounts::AREA, orders::AREA];
+const AREAS: &[Area] =
+    &[catalog::AREA, cart::AREA, checkout::AREA, pricing::AREA, accounts::AREA, orders::AREA];
 
 fn public() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     AREAS.iter().flat_map(|area| area.public)

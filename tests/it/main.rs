@@ -14,6 +14,7 @@
 
 mod accounts;
 mod authz;
+mod cart;
 mod catalog_read;
 mod catalog_write;
 mod checkout;

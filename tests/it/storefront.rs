@@ -1,7 +1,7 @@
 //! Storefronts that were written for the Shopify Storefront API are served as they are: what Next.js Commerce and Hydrogen
 //! ask for, in documents of our own with the same operations, variables and fields, is answered by the demo shop.
 //!
-//! Next.js Commerce sends fourteen operations. Six are here; those for carts, menus and pages come with carts, menus and pages.
+//! Next.js Commerce sends fourteen operations. Eleven are here; those for menus and pages come with menus and pages.
 
 use serde_json::{Value, json};
 
@@ -13,26 +13,41 @@ const GET_PRODUCT_RECOMMENDATIONS: &str = include_str!("storefront/get_product_r
 const GET_COLLECTION: &str = include_str!("storefront/get_collection.graphql");
 const GET_COLLECTIONS: &str = include_str!("storefront/get_collections.graphql");
 const GET_COLLECTION_PRODUCTS: &str = include_str!("storefront/get_collection_products.graphql");
+const CREATE_CART: &str = include_str!("storefront/create_cart.graphql");
+const ADD_TO_CART: &str = include_str!("storefront/add_to_cart.graphql");
+const EDIT_CART_ITEMS: &str = include_str!("storefront/edit_cart_items.graphql");
+const REMOVE_FROM_CART: &str = include_str!("storefront/remove_from_cart.graphql");
+const GET_CART: &str = include_str!("storefront/get_cart.graphql");
 const HYDROGEN_PRODUCT: &str = include_str!("storefront/hydrogen_product.graphql");
+const HYDROGEN_CART: &str = include_str!("storefront/hydrogen_cart.graphql");
 
-/// Fragments, by the spread that wants them.
-const FRAGMENTS: [(&str, &str); 2] = [
+/// Fragments, by the spread that wants them; those that spread others stand before them.
+const FRAGMENTS: [(&str, &str); 3] = [
+    ("...CommerceCart", include_str!("storefront/cart.fragment.graphql")),
     ("...CommerceProduct", include_str!("storefront/product.fragment.graphql")),
     ("...CommerceCollection", include_str!("storefront/collection.fragment.graphql")),
 ];
 
 /// The most SQL statements that any page of a storefront may take, however much it shows.
 const STATEMENTS: u32 = 8;
+/// The same for carts, which are locked, written and priced, too.
+const CART_STATEMENTS: u32 = 24;
 
 /// Sends a document with the fragments it spreads, as a storefront does that knows its endpoint by Shopify's path.
 async fn visit(buyer: &Client, document: &str, variables: Value) -> Reply {
+    visit_within(STATEMENTS, buyer, document, variables).await
+}
+
+async fn visit_within(most: u32, buyer: &Client, document: &str, variables: Value) -> Reply {
     let mut query = document.to_owned();
-    for (_, fragment) in FRAGMENTS.iter().filter(|(spread, _)| document.contains(spread)) {
-        query.push_str(fragment);
+    for (spread, fragment) in FRAGMENTS {
+        if query.contains(spread) {
+            query.push_str(fragment);
+        }
     }
     let body = json!({ "query": query, "variables": variables });
     let reply = buyer.post("/api/2025-01/graphql.json", &body).await.ok();
-    assert!(reply.statements() <= STATEMENTS, "{} statements for {document}", reply.statements());
+    assert!(reply.statements() <= most, "{} statements for {document}", reply.statements());
     reply
 }
 
@@ -129,6 +144,60 @@ async fn next_js_commerce_shows_collections_and_their_products(app: TestApp) {
             assert_eq!(each(&sorted, "collection.products", "id").len(), shown, "{handle} by {sort}");
         }
     }
+}
+
+both!(next_js_commerce_fills_a_cart_and_empties_it);
+async fn next_js_commerce_fills_a_cart_and_empties_it(app: TestApp) {
+    app.seed_demo().await;
+    let buyer = app.anonymous();
+    let ask = async |document, variables| visit_within(CART_STATEMENTS, &buyer, document, variables).await;
+    let product = visit(&buyer, GET_PRODUCT, json!({ "handle": "linen-notebook" })).await;
+    let variants = each(&product, "product.variants", "id");
+
+    // As it begins: with no lines at all.
+    let made = ask(CREATE_CART, json!({})).await;
+    let id = &made["cartCreate.cart.id"];
+    assert_eq!(made["cartCreate.cart.totalQuantity"], 0);
+    assert!(made["cartCreate.cart.checkoutUrl"].as_str().unwrap().starts_with("http://"));
+
+    let lines = json!([{ "merchandiseId": variants[0], "quantity": 1 }]);
+    let added = ask(ADD_TO_CART, json!({ "cartId": id, "lines": lines })).await;
+    assert_eq!(added["cartLinesAdd.cart.totalQuantity"], 1);
+    let line = &added["cartLinesAdd.cart.lines.edges.0.node"];
+    assert_eq!(line["merchandise"]["product"]["title"], "Linen Notebook");
+    assert_eq!(line["merchandise"]["selectedOptions"][0]["name"], "Size");
+
+    let change = json!([{ "id": line["id"], "merchandiseId": variants[0], "quantity": 2 }]);
+    let edited = ask(EDIT_CART_ITEMS, json!({ "cartId": id, "lines": change })).await;
+    assert_eq!(edited["cartLinesUpdate.cart.totalQuantity"], 2);
+    let money = json!({ "amount": "32.00", "currencyCode": "USD" });
+    assert_eq!(edited["cartLinesUpdate.cart.cost.subtotalAmount"], money);
+    assert_eq!(edited["cartLinesUpdate.cart.lines.edges.0.node.cost.totalAmount"], money);
+
+    let shown = ask(GET_CART, json!({ "cartId": id })).await;
+    assert_eq!(shown["cart"], edited["cartLinesUpdate.cart"]);
+
+    let removed = ask(REMOVE_FROM_CART, json!({ "cartId": id, "lineIds": [line["id"]] })).await;
+    assert_eq!(removed["cartLinesRemove.cart.totalQuantity"], 0);
+    assert_eq!(removed["cartLinesRemove.cart.lines.edges"], json!([]));
+    assert!(ask(GET_CART, json!({ "cartId": "gid://shopify/Cart/c1-old" })).await["cart"].is_null());
+}
+
+both!(hydrogen_adds_to_a_cart);
+async fn hydrogen_adds_to_a_cart(app: TestApp) {
+    app.seed_demo().await;
+    let buyer = app.anonymous();
+    let product = visit(&buyer, GET_PRODUCT, json!({ "handle": "linen-notebook" })).await;
+    let made = visit_within(CART_STATEMENTS, &buyer, CREATE_CART, json!({})).await;
+    let lines = json!([{ "merchandiseId": each(&product, "product.variants", "id")[0], "quantity": 1 }]);
+    let variables =
+        json!({ "cartId": made["cartCreate.cart.id"], "lines": lines, "country": "US", "language": "EN" });
+    let reply = visit_within(CART_STATEMENTS, &buyer, HYDROGEN_CART, variables).await;
+    let cart = &reply["cartLinesAdd.cart"];
+    assert_eq!((&cart["totalQuantity"], &cart["appliedGiftCards"]), (&json!(1), &json!([])));
+    let line = &cart["lines"]["nodes"][0];
+    assert_eq!(line["merchandise"]["product"]["handle"], "linen-notebook");
+    assert_eq!((&line["quantity"], &line["parentRelationship"]), (&json!(1), &Value::Null));
 }
 
 both!(hydrogen_shows_the_chosen_variant_and_its_neighbours);

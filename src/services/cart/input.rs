@@ -45,7 +45,7 @@ pub struct BuyerPatch {
 #[derive(Clone, Debug)]
 pub enum AddressSource {
     /// It was sent.
-    Sent(Address),
+    Sent(Box<Address>),
     /// It is copied from the address book of the signed-in customer.
     Book(AddressId),
 }

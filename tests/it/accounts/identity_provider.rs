@@ -42,7 +42,7 @@ async fn tokens_of_an_identity_provider_stand_for_customers(database: Database) 
 
 both!(a_secret_is_changed_without_signing_everybody_out);
 async fn a_secret_is_changed_without_signing_everybody_out(database: Database) {
-    let (old, new) = ("the old secret of the shop, long enough", "the new secret of the shop, long enough");
+    let (old, new) = ("the old secret of the shop - long enough", "the new secret of the shop - long enough");
     let app = TestApp::with(database, &[("JWT_SECRET", old), ("JWT_SECRET_PREVIOUS", new)]).await;
     sign_up(&app, "ada@example.com").await;
     let tokens = sign_in(&app, "ada@example.com").await;

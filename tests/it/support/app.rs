@@ -40,16 +40,23 @@ pub struct TestApp {
     /// The customer that [`TestApp::customer`] is.
     pub customer_id: CustomerId,
     customer_token: String,
-    services: Arc<Services>,
+    with_keys: Arc<Mutex<HashSet<String>>>,
     shutdown: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
     // The last field, since it is dropped last.
     database: Database,
 }
 
-/// Services that have keys in the shop: one for each set of permissions that a test asks for, made before it first asks.
-#[derive(Default)]
-pub struct Services(Mutex<HashSet<String>>);
+/// A service of the shop: one for each set of permissions that a test asks with.
+#[derive(Clone)]
+pub struct Service {
+    app: Arc<App>,
+    /// What it is called.
+    pub name: String,
+    permissions: Vec<Permission>,
+    /// The names of those that have their keys.
+    with_keys: Arc<Mutex<HashSet<String>>>,
+}
 
 impl TestApp {
     /// Starts a server on SQLite, for tests of what no database has a say in.
@@ -80,8 +87,8 @@ impl TestApp {
             let _ = told.await;
         };
         let server = tokio::spawn(mercato::http::serve(Arc::clone(&app), listener, until));
-        let services = Arc::default();
-        Self { app, clock, address, customer_id, customer_token, services, shutdown, server, database }
+        let with_keys = Arc::default();
+        Self { app, clock, address, customer_id, customer_token, with_keys, shutdown, server, database }
     }
 
     /// A client that is signed in as nobody.
@@ -112,11 +119,10 @@ impl TestApp {
         let names: Vec<&str> = held.iter().map(|one| one.as_str()).collect();
         let name =
             if held == Permission::ALL { ADMIN.to_owned() } else { format!("staff:{}", names.join("+")) };
-        Client {
-            server: self.address,
-            token: Some(format!("mk_{name}")),
-            service: Some((Arc::clone(&self.app), Arc::clone(&self.services), name, held)),
-        }
+        let token = Some(format!("mk_{name}"));
+        let (app, with_keys) = (Arc::clone(&self.app), Arc::clone(&self.with_keys));
+        let service = Service { app, name, permissions: held, with_keys };
+        Client { server: self.address, token, service: Some(service) }
     }
 
     /// A client that is signed in as staff with all permissions.
@@ -144,30 +150,30 @@ impl TestApp {
     }
 }
 
-impl Services {
-    /// Makes the key of a service, unless it is there.
-    pub async fn ensure(&self, app: &App, name: &str, permissions: &[Permission]) {
-        if self.0.lock().unwrap().contains(name) {
+impl Service {
+    /// Makes its key, unless it is there.
+    pub async fn ensure_key(&self) {
+        if self.with_keys.lock().unwrap().contains(&self.name) {
             return;
         }
-        let op = app.system();
+        let op = self.app.system();
         let key = ApiKey {
             id: ApiKeyId::generate(),
-            name: name.to_owned(),
+            name: self.name.clone(),
             hint: "mk_staff:".to_owned(),
-            secret_hash: hash_secret(&format!("mk_{name}")),
-            permissions: Json(permissions.to_vec()),
+            secret_hash: hash_secret(&format!("mk_{}", self.name)),
+            permissions: Json(self.permissions.clone()),
             created_by: "tests".to_owned(),
             expires_at: None,
             revoked_at: None,
             created_at: op.now(),
         };
-        let mut conn = app.db.write(&op.statements).await.unwrap();
+        let mut conn = self.app.db.write(&op.statements).await.unwrap();
         if api_keys::find_by_hash(&mut conn, &key.secret_hash).await.unwrap().is_none() {
             // Another client of the same service may be first.
             let _ = api_keys::insert(&mut conn, &key).await;
         }
-        self.0.lock().unwrap().insert(name.to_owned());
+        self.with_keys.lock().unwrap().insert(self.name.clone());
     }
 }
 

@@ -2,13 +2,10 @@
 
 use std::net::SocketAddr;
 use std::ops::Index;
-use std::sync::Arc;
 
-use mercato::app::App;
-use mercato::domain::permission::Permission;
 use serde_json::{Value, json};
 
-use super::app::Services;
+use super::app::Service;
 use super::log;
 use super::wire::{self, Answer};
 
@@ -17,14 +14,14 @@ use super::wire::{self, Answer};
 pub struct Client {
     pub(super) server: SocketAddr,
     pub(super) token: Option<String>,
-    /// A service, whose key is made before it first asks: the shop, its services, its name and its permissions.
-    pub(super) service: Option<(Arc<App>, Arc<Services>, String, Vec<Permission>)>,
+    /// A service, whose key is made before it first asks.
+    pub(super) service: Option<Service>,
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (&self.service, &self.token) {
-            (Some((_, _, name, _)), _) => f.write_str(name),
+            (Some(service), _) => f.write_str(&service.name),
             (None, token) => f.write_str(token.as_deref().unwrap_or("anonymous")),
         }
     }
@@ -44,8 +41,8 @@ impl Client {
     /// Posts a GraphQL request to a path.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         let mut request = wire::request("POST", path).header("content-type", "application/json");
-        if let Some((app, services, name, permissions)) = &self.service {
-            services.ensure(app, name, permissions).await;
+        if let Some(service) = &self.service {
+            service.ensure_key().await;
         }
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));

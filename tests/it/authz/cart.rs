@@ -1,0 +1,25 @@
+//! Who may do what with carts: anybody, with a cart whose key they know and that is nobody else's. What becomes of those that are
+//! not, `cart::access` tells.
+
+use super::Area;
+
+#[rustfmt::skip]
+pub const AREA: Area = Area {
+    public: &[
+        ("cart", "{ cart(id: <none>) { id } }"),
+        ("cartCreate", "mutation { cartCreate(input: { lines: [{ merchandiseId: <variant> }] }) { cart { id } userErrors { code } } }"),
+        ("cartLinesAdd", "mutation { cartLinesAdd(cartId: <none>, lines: [{ merchandiseId: <variant> }]) { cart { id } userErrors { code } } }"),
+        ("cartLinesUpdate", "mutation { cartLinesUpdate(cartId: <none>, lines: []) { cart { id } userErrors { code } } }"),
+        ("cartLinesRemove", "mutation { cartLinesRemove(cartId: <none>, lineIds: []) { cart { id } userErrors { code } } }"),
+        ("cartDiscountCodesUpdate", "mutation { cartDiscountCodesUpdate(cartId: <none>, discountCodes: []) { cart { id } userErrors { code } } }"),
+        ("cartBuyerIdentityUpdate", "mutation { cartBuyerIdentityUpdate(cartId: <none>, buyerIdentity: {}) { cart { id } userErrors { code } } }"),
+        ("cartNoteUpdate", r#"mutation { cartNoteUpdate(cartId: <none>, note: "") { cart { id } userErrors { code } } }"#),
+        ("cartAttributesUpdate", "mutation { cartAttributesUpdate(cartId: <none>, attributes: []) { cart { id } userErrors { code } } }"),
+        ("cartDeliveryAddressesAdd", "mutation { cartDeliveryAddressesAdd(cartId: <none>, addresses: []) { cart { id } userErrors { code } } }"),
+        ("cartDeliveryAddressesUpdate", "mutation { cartDeliveryAddressesUpdate(cartId: <none>, addresses: []) { cart { id } userErrors { code } } }"),
+        ("cartDeliveryAddressesRemove", "mutation { cartDeliveryAddressesRemove(cartId: <none>, addressIds: []) { cart { id } userErrors { code } } }"),
+        ("cartSelectedDeliveryOptionsUpdate", "mutation { cartSelectedDeliveryOptionsUpdate(cartId: <none>, selectedDeliveryOptions: []) { cart { id } userErrors { code } } }"),
+    ],
+    guarded: &[],
+    guarded_fields: &[],
+};

@@ -1,0 +1,311 @@
+//! Carts: what is put into them, by how many at once, what that costs, how it is delivered, and who may see it.
+
+use mercato::repositories::events::{self, EventRow};
+use serde_json::{Value, json};
+
+use crate::support::{Client, Reply, TestApp, both};
+
+mod access;
+mod delivery;
+mod lines;
+mod stock;
+
+/// What tests read of a cart.
+const CART: &str = "
+    fragment CartParts on Cart {
+        id checkoutUrl createdAt updatedAt totalQuantity note
+        attributes { key value }
+        buyerIdentity { countryCode email phone customer { email } }
+        discountCodes { code applicable }
+        discountAllocations { ...Taken }
+        appliedGiftCards { id }
+        cost {
+            subtotalAmount { amount } totalAmount { amount } totalTaxAmount { amount }
+            totalAmountEstimated totalTaxAmountEstimated
+        }
+        lines(first: 250) { nodes {
+            id quantity attributes { key value } attribute(key: \"gift\") { value }
+            cost { amountPerQuantity { amount } subtotalAmount { amount } totalAmount { amount } }
+            discountAllocations { ...Taken }
+            merchandise { ...on ProductVariant { id title product { title } } }
+            ...on ComponentizableCartLine { lineComponents { id } }
+        } }
+        delivery { addresses { id selected oneTimeUse address { ...on CartDeliveryAddress { city countryCode formatted } } } }
+        deliveryGroups(first: 5) { nodes {
+            id groupType deliveryAddress { city countryCodeV2 }
+            deliveryOptions { handle title estimatedCost { amount } }
+            selectedDeliveryOption { handle }
+            cartLines(first: 5) { nodes { id } }
+        } }
+        warnings { code target message }
+    }
+    fragment Taken on CartDiscountAllocation {
+        discountedAmount { amount } targetType
+        ...on CartCodeDiscountAllocation { code } ...on CartAutomaticDiscountAllocation { title }
+    }";
+
+/// The mutations, each with its arguments as the schema has them.
+const MUTATIONS: [(&str, &[(&str, &str)]); 12] = [
+    ("cartCreate", &[("input", "CartInput")]),
+    ("cartLinesAdd", &[("cartId", "ID!"), ("lines", "[CartLineInput!]!")]),
+    ("cartLinesUpdate", &[("cartId", "ID!"), ("lines", "[CartLineUpdateInput!]!")]),
+    ("cartLinesRemove", &[("cartId", "ID!"), ("lineIds", "[ID!]!")]),
+    ("cartDiscountCodesUpdate", &[("cartId", "ID!"), ("discountCodes", "[String!]!")]),
+    ("cartBuyerIdentityUpdate", &[("cartId", "ID!"), ("buyerIdentity", "CartBuyerIdentityInput!")]),
+    ("cartNoteUpdate", &[("cartId", "ID!"), ("note", "String!")]),
+    ("cartAttributesUpdate", &[("cartId", "ID!"), ("attributes", "[AttributeInput!]!")]),
+    ("cartDeliveryAddressesAdd", &[("cartId", "ID!"), ("addresses", "[CartSelectableAddressInput!]!")]),
+    (
+        "cartDeliveryAddressesUpdate",
+        &[("cartId", "ID!"), ("addresses", "[CartSelectableAddressUpdateInput!]!")],
+    ),
+    ("cartDeliveryAddressesRemove", &[("cartId", "ID!"), ("addressIds", "[ID!]!")]),
+    (
+        "cartSelectedDeliveryOptionsUpdate",
+        &[("cartId", "ID!"), ("selectedDeliveryOptions", "[CartSelectedDeliveryOptionInput!]!")],
+    ),
+];
+
+/// A mutation that selects something of its cart.
+fn document(mutation: &str, selected: &str) -> String {
+    let (_, arguments) = MUTATIONS.iter().find(|(name, _)| *name == mutation).unwrap();
+    let declared: Vec<String> = arguments.iter().map(|(name, kind)| format!("${name}: {kind}")).collect();
+    let passed: Vec<String> = arguments.iter().map(|(name, _)| format!("{name}: ${name}")).collect();
+    format!(
+        "mutation({}) {{ {mutation}({}) {{
+            cart {{ {selected} }} userErrors {{ field message code }} warnings {{ code target message }}
+        }} }}",
+        declared.join(", "),
+        passed.join(", ")
+    )
+}
+
+/// Sends a mutation and reads all of its cart.
+async fn send(client: &Client, mutation: &str, variables: Value) -> Reply {
+    client.ask_with(&format!("{}{CART}", document(mutation, "...CartParts")), variables).await
+}
+
+/// Sends a mutation that must be done; gives its cart.
+async fn done(client: &Client, mutation: &str, variables: Value) -> Value {
+    send(client, mutation, variables).await.ok()[&format!("{mutation}.cart")].clone()
+}
+
+/// Makes a cart.
+async fn create(client: &Client, input: Value) -> Value {
+    done(client, "cartCreate", json!({ "input": input })).await
+}
+
+/// A cart, as it is read; null where there is none to see.
+async fn read(client: &Client, id: &Value) -> Value {
+    let document = format!("query($id: ID!) {{ cart(id: $id) {{ ...CartParts }} }}{CART}");
+    client.ask_with(&document, json!({ "id": id })).await.ok()["cart"].clone()
+}
+
+/// The lines of a cart: `Mug 2`.
+fn shown(cart: &Value) -> Vec<String> {
+    let lines = cart["lines"]["nodes"].as_array().unwrap().iter();
+    let title = |line: &Value| line["merchandise"]["product"]["title"].as_str().unwrap().to_owned();
+    lines.map(|line| format!("{} {}", title(line), line["quantity"])).collect()
+}
+
+/// The id of a cart's line.
+fn line_id(cart: &Value, at: usize) -> Value {
+    cart["lines"]["nodes"][at]["id"].clone()
+}
+
+/// The fields to blame with their codes.
+fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
+    assert!(reply[&format!("{mutation}.cart")].is_null(), "what is refused changes nothing");
+    let errors = reply.user_errors(mutation);
+    assert!(errors.iter().all(|error| !error.message.is_empty()), "{errors:?}");
+    errors.into_iter().map(|error| format!("{} {}", error.field, error.code)).collect()
+}
+
+/// The kinds of a list of warnings, each with what it is about.
+fn warned(warnings: &Value) -> Vec<(String, Value)> {
+    let warnings = warnings.as_array().unwrap().iter();
+    warnings.map(|one| (one["code"].as_str().unwrap().to_owned(), one["target"].clone())).collect()
+}
+
+/// A product of one variant at 10.00 of which there is as much as anybody wants; gives the variant's id.
+async fn endless(app: &TestApp, title: &str) -> String {
+    let variant = json!({ "price": "10.00", "inventoryTracked": false });
+    app.create_priced(json!({ "title": title }), variant).await.1
+}
+
+async fn log(app: &TestApp) -> Vec<EventRow> {
+    let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
+    events::latest(&mut conn, 1_000).await.unwrap()
+}
+
+both!(a_cart_holds_what_is_put_into_it);
+async fn a_cart_holds_what_is_put_into_it(app: TestApp) {
+    let (mug, lamp) = (endless(&app, "Mug").await, endless(&app, "Lamp").await);
+    let buyer = app.anonymous();
+    let empty = create(&buyer, Value::Null).await;
+    assert_eq!((shown(&empty), &empty["totalQuantity"]), (vec![], &json!(0)));
+    assert_eq!(empty["cost"]["totalAmount"]["amount"], "0.00");
+    assert_eq!(empty["note"], Value::Null);
+    assert_eq!(empty["deliveryGroups"]["nodes"], json!([]));
+
+    let input = json!({
+        "lines": [
+            { "merchandiseId": mug, "quantity": 2, "attributes": [{ "key": "gift", "value": "yes" }] },
+            { "merchandiseId": lamp }
+        ],
+        "note": "Ring twice", "attributes": [{ "key": "source", "value": "ad" }],
+        "buyerIdentity": { "email": " Ada@Example.COM ", "phone": "123", "countryCode": "GB" }
+    });
+    let cart = create(&buyer, input).await;
+    assert_eq!(
+        (shown(&cart), &cart["totalQuantity"]),
+        (vec!["Mug 2".to_owned(), "Lamp 1".to_owned()], &json!(3))
+    );
+    assert_eq!(cart["lines"]["nodes"][0]["attribute"]["value"], "yes");
+    assert_eq!(cart["lines"]["nodes"][0]["cost"]["totalAmount"]["amount"], "20.00");
+    assert_eq!(cart["cost"]["subtotalAmount"]["amount"], "30.00");
+    assert_eq!(cart["cost"]["totalAmount"]["amount"], "30.00");
+    assert_eq!(cart["cost"]["totalAmountEstimated"], true);
+    assert_eq!((&cart["note"], &cart["attributes"][0]["value"]), (&json!("Ring twice"), &json!("ad")));
+    let identity =
+        json!({ "countryCode": "GB", "email": "ada@example.com", "phone": "123", "customer": null });
+    assert_eq!(cart["buyerIdentity"], identity);
+    assert_eq!(cart["warnings"], json!([]));
+
+    let id = cart["id"].as_str().unwrap();
+    let (uuid, key) = id.strip_prefix("gid://mercato/Cart/").unwrap().split_once("?key=").unwrap();
+    assert!(key.len() >= 32, "{key}");
+    assert_eq!(cart["checkoutUrl"], format!("http://{}/checkout/{uuid}?key={key}", app.address));
+    assert_eq!(read(&buyer, &cart["id"]).await, cart, "what is read is what was answered");
+}
+
+both!(a_cart_is_made_for_the_country_it_is_shopped_in);
+async fn a_cart_is_made_for_the_country_it_is_shopped_in(app: TestApp) {
+    let document = "mutation($input: CartInput) @inContext(country: FR) {
+        cartCreate(input: $input) { cart { buyerIdentity { countryCode } } }
+    }";
+    for (input, country) in [(Value::Null, "FR"), (json!({ "buyerIdentity": { "countryCode": "GB" } }), "GB")]
+    {
+        let reply = app.anonymous().ask_with(document, json!({ "input": input })).await.ok();
+        assert_eq!(reply["cartCreate.cart.buyerIdentity.countryCode"], country);
+    }
+}
+
+both!(what_is_noted_on_a_cart_can_be_changed);
+async fn what_is_noted_on_a_cart_can_be_changed(app: TestApp) {
+    let buyer = app.anonymous();
+    let id = create(&buyer, json!({ "note": "One" })).await["id"].clone();
+    let noted = done(&buyer, "cartNoteUpdate", json!({ "cartId": id, "note": "Two" })).await;
+    assert_eq!(noted["note"], "Two");
+    let attributes =
+        json!([{ "key": "a", "value": "1" }, { "key": "b", "value": "" }, { "key": "a", "value": "2" }]);
+    let noted = done(&buyer, "cartAttributesUpdate", json!({ "cartId": id, "attributes": attributes })).await;
+    assert_eq!(noted["attributes"], json!([{ "key": "a", "value": "2" }, { "key": "b", "value": "" }]));
+    let who = json!({ "email": "ada@example.com", "countryCode": "GB" });
+    done(&buyer, "cartBuyerIdentityUpdate", json!({ "cartId": id, "buyerIdentity": who })).await;
+    let who = json!({ "email": null, "phone": "1" });
+    let noted = done(&buyer, "cartBuyerIdentityUpdate", json!({ "cartId": id, "buyerIdentity": who })).await;
+    let identity = json!({ "countryCode": "GB", "email": null, "phone": "1", "customer": null });
+    assert_eq!(noted["buyerIdentity"], identity, "what is not given stays as it is");
+    assert_eq!(read(&buyer, &id).await, noted);
+}
+
+both!(discount_codes_are_kept_and_tell_whether_they_apply);
+async fn discount_codes_are_kept_and_tell_whether_they_apply(app: TestApp) {
+    let mug = endless(&app, "Mug").await;
+    app.create_discount(json!({
+        "title": "Summer", "code": "SUMMER", "value": { "percentage": { "percentage": "10" } }
+    }))
+    .await;
+    let buyer = app.anonymous();
+    let id =
+        create(&buyer, json!({ "lines": [{ "merchandiseId": mug, "quantity": 3 }] })).await["id"].clone();
+    let codes = json!([" summer", "SUMMER", "WINTER", ""]);
+    let variables = json!({ "cartId": id, "discountCodes": codes });
+    let reply = send(&buyer, "cartDiscountCodesUpdate", variables).await.ok();
+    let cart = &reply["cartDiscountCodesUpdate.cart"];
+    let expected =
+        json!([{ "code": "summer", "applicable": true }, { "code": "WINTER", "applicable": false }]);
+    assert_eq!(cart["discountCodes"], expected);
+    let line = &cart["lines"]["nodes"][0];
+    assert_eq!(line["cost"]["subtotalAmount"]["amount"], "30.00");
+    assert_eq!(line["cost"]["totalAmount"]["amount"], "27.00");
+    assert_eq!(line["discountAllocations"][0]["discountedAmount"]["amount"], "3.00");
+    assert_eq!(line["discountAllocations"][0]["code"], "SUMMER");
+    assert_eq!(cart["cost"]["totalAmount"]["amount"], "27.00");
+    let refused = [("DISCOUNT_CODE_NOT_HONOURED".to_owned(), id.clone())];
+    assert_eq!(warned(&reply["cartDiscountCodesUpdate.warnings"]), refused);
+    assert_eq!(warned(&cart["warnings"]), refused);
+
+    let none = done(&buyer, "cartDiscountCodesUpdate", json!({ "cartId": id, "discountCodes": [] })).await;
+    assert_eq!((&none["discountCodes"], &none["warnings"]), (&json!([]), &json!([])));
+    assert_eq!(none["cost"]["totalAmount"]["amount"], "30.00");
+}
+
+both!(everything_that_is_wrong_is_told_at_once);
+async fn everything_that_is_wrong_is_told_at_once(app: TestApp) {
+    let mug = endless(&app, "Mug").await;
+    let buyer = app.anonymous();
+    let input = json!({
+        "lines": [
+            { "merchandiseId": mug, "quantity": 0 },
+            { "merchandiseId": mug, "quantity": 1_000_001, "attributes": [{ "key": " ", "value": "a\u{0}" }] }
+        ],
+        "note": "x".repeat(5_001),
+        "attributes": [{ "key": "k".repeat(256), "value": "v".repeat(2_001) }],
+        "discountCodes": ["x".repeat(256)],
+        "buyerIdentity": { "email": "nobody", "phone": "1".repeat(256) },
+        "delivery": { "addresses": [
+            { "address": { "deliveryAddress": { "city": "c".repeat(256) } }, "selected": true },
+            { "address": { "deliveryAddress": { "zip": "1\u{0}" } }, "selected": true }
+        ] }
+    });
+    let reply = send(&buyer, "cartCreate", json!({ "input": input })).await;
+    let expected = [
+        "input.lines.0.quantity MINIMUM_NOT_MET",
+        "input.lines.1.quantity MAXIMUM_EXCEEDED",
+        "input.lines.1.attributes.0.key BLANK",
+        "input.lines.1.attributes.0.value INVALID",
+        "input.note NOTE_TOO_LONG",
+        "input.attributes.0.key TOO_LONG",
+        "input.attributes.0.value TOO_LONG",
+        "input.discountCodes.0 INVALID",
+        "input.buyerIdentity.email INVALID",
+        "input.buyerIdentity.phone TOO_LONG",
+        "input.delivery.addresses.1.selected ONLY_ONE_DELIVERY_ADDRESS_CAN_BE_SELECTED",
+        "input.delivery.addresses.0.address.deliveryAddress.city TOO_LONG",
+        "input.delivery.addresses.1.address.deliveryAddress.zip INVALID",
+    ];
+    assert_eq!(blamed(&reply, "cartCreate"), expected);
+
+    let codes: Vec<String> = (0..26).map(|at| format!("CODE{at}")).collect();
+    let reply = send(&buyer, "cartCreate", json!({ "input": { "discountCodes": codes } })).await;
+    assert_eq!(blamed(&reply, "cartCreate"), ["input.discountCodes TOO_MANY"]);
+    let many: Vec<Value> = (0..101).map(|at| json!({ "key": at.to_string(), "value": "" })).collect();
+    let reply = send(&buyer, "cartCreate", json!({ "input": { "attributes": many } })).await;
+    assert_eq!(blamed(&reply, "cartCreate"), ["input.attributes TOO_MANY"]);
+}
+
+both!(every_change_of_a_cart_is_in_the_log);
+async fn every_change_of_a_cart_is_in_the_log(app: TestApp) {
+    let mug = endless(&app, "Mug").await;
+    let buyer = app.anonymous();
+    let before = log(&app).await.len();
+    let line = json!([{ "merchandiseId": mug, "quantity": 2 }]);
+    let id = create(&buyer, json!({ "lines": line })).await["id"].clone();
+    done(&buyer, "cartLinesAdd", json!({ "cartId": id, "lines": line })).await;
+    // What is refused is not.
+    send(
+        &buyer,
+        "cartLinesRemove",
+        json!({ "cartId": id, "lineIds": ["gid://mercato/CartLine/00000000-0000-7000-8000-000000000000"] }),
+    )
+    .await;
+    let rows = log(&app).await;
+    let told: Vec<(&str, &Value)> = rows[..rows.len() - before]
+        .iter()
+        .rev()
+        .map(|row| (row.kind.as_str(), &row.payload.0["total_quantity"]))
+        .collect();
+    assert_eq!(told, [("cart.created", &json!(2)), ("cart.updated", &json!(4))]);
+}

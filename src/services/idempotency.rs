@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{DbError, Tx};
-use crate::domain::ids::Id;
 use crate::error::{Error, UserErrorCode};
 use crate::repositories::idempotency::{self, IdempotencyKey};
 

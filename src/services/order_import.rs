@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::auth;
 use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx, retrying};
 use crate::domain::permission::Permission;
@@ -41,8 +42,6 @@ const BATCH_LINES: usize = 2_000;
 const MOST_WAITING_LINES: usize = 100_000;
 /// How often a batch is tried again that another change was in the way of.
 const TRIES: u32 = 3;
-/// Random bytes in an order's token; twice as many hexadecimal digits.
-const TOKEN_BYTES: usize = 24;
 /// The longest number that an order keeps. What is longer is no number but a code, and later orders would go on from it.
 const MAX_DIGITS: usize = 9;
 
@@ -205,7 +204,7 @@ impl OrderImport {
         records: &[&OrderRecord],
         numbering: Numbering,
     ) -> Result<Result<Vec<Option<ImportedOrder>>, DbError>, Error> {
-        let tokens = records.iter().map(|_| token()).collect::<Result<Vec<_>, _>>()?;
+        let tokens = records.iter().map(|_| auth::new_secret()).collect::<Result<Vec<_>, _>>()?;
         let mut left = TRIES;
         loop {
             match retrying(|| self.import_once(op, records, &tokens, numbering)).await {
@@ -368,13 +367,6 @@ fn number_of(name: &str) -> Option<i64> {
 /// Each of some texts once.
 fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
     texts.collect::<HashSet<_>>().into_iter().collect()
-}
-
-/// An order's token, which nobody can guess.
-fn token() -> Result<String, Error> {
-    let mut bytes = [0_u8; TOKEN_BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| Error::Internal(Arc::new(error)))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

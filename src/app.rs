@@ -115,7 +115,7 @@ impl App {
                 Arc::clone(&pricing),
                 Arc::clone(&payments),
             ),
-            orders: Orders::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments)),
+            orders: Orders::new(db.clone(), Arc::clone(&shop), Arc::clone(&pricing), Arc::clone(&payments)),
             payments,
             carts: Carts::new(db.clone(), Arc::clone(&pricing)),
             pricing,

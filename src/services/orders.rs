@@ -53,7 +53,7 @@ const ORDER: &[&str] = &["input", "orderId"];
 pub struct Orders {
     db: Db,
     shop: Arc<Shop>,
-    pricing: Pricing,
+    pricing: Arc<Pricing>,
     payments: Arc<Payments>,
 }
 
@@ -82,8 +82,8 @@ pub struct LineQuantity {
 impl Orders {
     /// The service over a database, which moves money through `payments`.
     #[must_use]
-    pub fn new(db: Db, shop: Arc<Shop>, payments: Arc<Payments>) -> Self {
-        Self { db, pricing: Pricing::new(Arc::clone(&shop)), shop, payments }
+    pub fn new(db: Db, shop: Arc<Shop>, pricing: Arc<Pricing>, payments: Arc<Payments>) -> Self {
+        Self { db, shop, pricing, payments }
     }
 
     /// The order with an id, for whoever knows its token. A wrong token takes as long as a right one.

@@ -109,7 +109,12 @@ impl App {
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
             inventory: Inventory::new(db.clone()),
-            checkout: Checkout::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments)),
+            checkout: Checkout::new(
+                db.clone(),
+                Arc::clone(&shop),
+                Arc::clone(&pricing),
+                Arc::clone(&payments),
+            ),
             orders: Orders::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments)),
             payments,
             carts: Carts::new(db.clone(), Arc::clone(&pricing)),

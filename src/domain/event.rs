@@ -18,7 +18,7 @@ pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, Varian
 pub use inventory::{InventoryEvent, LocationEvent};
 pub use order::{
     DraftOrderEvent, FulfillmentEvent, LinePieces, OrderCancelledEvent, OrderNoteEvent, RefundEvent,
-    ReturnEvent, sentence,
+    ReturnEvent,
 };
 pub use order_import::OrderImportedEvent;
 pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};

@@ -10,7 +10,9 @@ mod history;
 mod line;
 mod mutation;
 mod query;
+mod sentence;
 
+pub use discount::DiscountApplicationTargetType;
 pub use draft::{DraftOrderMutation, DraftOrderQuery};
 pub use fields::Order;
 pub use mutation::OrderMutation;

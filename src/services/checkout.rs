@@ -455,10 +455,3 @@ fn placed_events(order: &Order, provider: &str) -> Vec<Event> {
     }
     events
 }
-
-/// A token nobody can guess.
-pub(crate) fn random_token() -> Result<String, Error> {
-    let mut bytes = [0_u8; TOKEN_BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| Error::Internal(Arc::new(error)))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}

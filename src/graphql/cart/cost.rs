@@ -1,8 +1,9 @@
 //! What a cart costs, and what discounts take off.
 
-use async_graphql::{Enum, Interface, Object, SimpleObject};
+use async_graphql::{Interface, Object, SimpleObject};
 
 use crate::domain::quote::Allocation;
+pub use crate::graphql::order::DiscountApplicationTargetType as TargetType;
 use crate::graphql::shop::MoneyV2;
 use crate::services::Shop;
 use crate::services::pricing::{CodeOutcome, Priced};
@@ -50,16 +51,6 @@ pub enum CartDiscountAllocation {
     CartAutomaticDiscountAllocation(CartAutomaticDiscountAllocation),
     /// By a discount code.
     CartCodeDiscountAllocation(CartCodeDiscountAllocation),
-}
-
-/// What a discount takes something off.
-#[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(name = "DiscountApplicationTargetType")]
-pub enum TargetType {
-    /// A line.
-    LineItem,
-    /// Delivery.
-    ShippingLine,
 }
 
 /// What a discount takes off that needs no code.

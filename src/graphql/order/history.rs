@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Json, Object, Result, SimpleObject};
 
 use super::line::OrderLineItem;
+use super::sentence::sentence;
 use super::{FulfillmentLineItemConnection, money};
-use crate::domain::event;
 use crate::domain::fulfillment::{FulfilledLine, RefundedLine, ReturnedLine};
 use crate::domain::ids::{Id, OrderLineId};
 use crate::domain::page::{CursorKey, KeyKind, Page};
@@ -369,7 +369,7 @@ impl OrderTimelineEvent {
 
     /// What happened, in a sentence.
     async fn message(&self) -> String {
-        event::sentence(&self.0.kind, &self.0.payload.0)
+        sentence(&self.0.kind, &self.0.payload.0)
     }
 
     /// Who did it.

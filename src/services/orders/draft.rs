@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::hand::{by_hand, event as paid_event};
 use super::{MAX_LINES, Orders, check_note, finish};
+use crate::auth;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, Tx, retrying};
@@ -25,7 +26,6 @@ use crate::events;
 use crate::repositories::draft_orders::{self, DraftOrder};
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::{discounts, payments};
-use crate::services::checkout::random_token;
 use crate::services::idempotency::Once;
 use crate::services::pricing::{Basket, BasketLine, Priced};
 use crate::services::stock::{self, Plan, Want};
@@ -364,7 +364,7 @@ impl Orders {
             customer_id: draft.customer_id,
             email: draft.email.clone(),
             phone: draft.phone.clone(),
-            token: random_token()?,
+            token: auth::new_secret()?,
             status: OrderStatus::PendingPayment,
             currency: self.shop.currency.code().to_owned(),
             taxes_included: quote.taxes_included,

@@ -2,8 +2,6 @@
 //!
 //! Services that move stock, money or orders call it inside the transaction of the effect.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -55,13 +53,8 @@ impl<'a> Once<'a> {
     }
 
     /// Among whose keys it is.
-    fn scope<'s>(&'s self, op: &'s OpContext) -> Cow<'s, str> {
-        match (&self.scope, op.actor.customer()) {
-            (Some(scope), _) => Cow::Borrowed(scope),
-            // The log calls all customers the same.
-            (None, Some(customer)) => Cow::Owned(format!("customer:{}", customer.uuid())),
-            (None, None) => Cow::Borrowed(op.actor.name()),
-        }
+    fn scope(&self, op: &OpContext) -> String {
+        self.scope.clone().unwrap_or_else(|| op.caller())
     }
 
     /// The answer that was given before.
@@ -88,7 +81,7 @@ impl<'a> Once<'a> {
     /// [`DbError::Clash`] in that case, or the error of the insert.
     pub async fn keep(&self, tx: &mut Tx, op: &OpContext, answer: &impl Serialize) -> Result<(), Error> {
         let row = IdempotencyKey {
-            actor: self.scope(op).into_owned(),
+            actor: self.scope(op),
             key: self.key.to_owned(),
             operation: self.operation.to_owned(),
             input_hash: self.input_hash.clone(),

@@ -310,12 +310,16 @@ async fn discounts_delivery_and_taxes_are_spread_to_the_penny(database: Database
     assert_eq!((lines[0].discount_total, lines[0].tax_total), (0, 100));
 }
 
+/// Financial and fulfillment status, when it was cancelled, what was given back; the state that makes, and the ledger.
+type Case =
+    (&'static str, &'static str, &'static str, &'static str, OrderStatus, &'static [(PaymentKind, i64)]);
+
 both!(an_order_comes_in_the_state_it_was_in);
 async fn an_order_comes_in_the_state_it_was_in(database: Database) {
     use OrderStatus::{Cancelled, Expired, Fulfilled, Paid, PartiallyRefunded, PendingPayment, Refunded};
     use PaymentKind::{Authorized, Captured, Refunded as GivenBack};
     let app = pounds(database).await;
-    let cases: &[(&str, &str, &str, &str, OrderStatus, &[(PaymentKind, i64)])] = &[
+    let cases: &[Case] = &[
         ("pending", "", "", "", PendingPayment, &[]),
         ("pending", "fulfilled", "", "", PendingPayment, &[]),
         ("authorized", "", "", "", PendingPayment, &[(Authorized, 500)]),
@@ -328,7 +332,7 @@ async fn an_order_comes_in_the_state_it_was_in(database: Database) {
         ("voided", "", "2020-01-02", "", Cancelled, &[]),
         ("voided", "", "", "", Expired, &[]),
     ];
-    let row = |number: usize, (money, goods, cancelled, refunded, ..): &(&str, &str, &str, &str, _, _)| {
+    let row = |number: usize, (money, goods, cancelled, refunded, ..): &Case| {
         format!("#{number},,{money},{goods},GBP,,,,5,,,2020-01-01,1,Mug,5,,{cancelled},{refunded}")
     };
     let rows: Vec<String> = cases.iter().enumerate().map(|(number, case)| row(number, case)).collect();

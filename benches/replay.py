@@ -83,7 +83,7 @@ query Order($id: ID!, $after: String) {
   order(id: $id) {
     name status taxesIncluded
     subtotalPrice { amount } totalDiscounts { amount } totalShippingPrice { amount } totalTax { amount } totalPrice { amount }
-    shippingLine { originalPrice { amount } taxLines { priceV2: price { amount } } }
+    shippingLine { originalPrice { amount } taxLines { price { amount } } }
     shippingDiscountAllocations { allocatedAmount { amount } }
     lineItems(first: 250, after: $after) {
       nodes {
@@ -242,7 +242,7 @@ class Replay:
         }
         order = self.shop.ask(PLACE, {"input": place})["orderPlace"]["order"]
         if basket["cancelled"]:
-            cancel = {"id": order["id"], "reason": "CUSTOMER", "idempotencyKey": f"{key}-cancel"}
+            cancel = {"orderId": order["id"], "reason": "CUSTOMER", "idempotencyKey": f"{key}-cancel"}
             answer = self.shop.staff(CANCEL, {"input": cancel})
             status = answer["orderCancel"]["order"]["status"]
             if status != "CANCELLED":
@@ -295,7 +295,7 @@ def check(shop, basket, order_id, variants):
     if delivery:
         given = sum((amount(one["allocatedAmount"]) for one in order["shippingDiscountAllocations"]), Decimal(0))
         equal("delivery", shipping, amount(delivery["originalPrice"]) - given)
-        tax += sum((amount(one["priceV2"]) for one in delivery["taxLines"]), Decimal(0))
+        tax += sum((amount(one["price"]) for one in delivery["taxLines"]), Decimal(0))
     else:
         equal("delivery", shipping, Decimal(0))
     equal("the tax", amount(order["totalTax"]), tax)

@@ -160,19 +160,19 @@ async fn staff_see_what_became_of_an_order(database: Database) {
     import(&app, ORDERS).await;
     let order = stored(&app, "#C536543").await.order;
     let document = "query($id: ID!) { order(id: $id) {
-        status financialStatus fulfillmentStatus processedAt canceledAt email
+        name status financialStatus fulfillmentStatus processedAt canceledAt email
         totalPrice { amount currencyCode } totalRefunded { amount } refundableAmount { amount }
         lineItems(first: 9) { nodes { title quantity originalUnitPrice { amount } refundedQuantity } }
         fulfillments { status fulfillmentLineItems(first: 9) { nodes { quantity lineItem { title } } } }
         refunds { status totalRefunded { amount } refundLineItems { quantity subtotal { amount } } }
         transactions { kind gateway amount { amount } }
-        timeline(first: 9) { nodes { kind details } }
+        timeline(first: 9) { nodes { kind message details } }
     } }";
     let id = format!("gid://mercato/Order/{}", order.id.uuid());
     let reply = app.admin().ask_with(document, json!({ "id": id })).await.ok();
     let seen = &reply["order"];
     assert_eq!((&seen["status"], &seen["fulfillmentStatus"]), (&json!("CANCELLED"), &json!("FULFILLED")));
-    assert_eq!(seen["financialStatus"], "REFUNDED");
+    assert_eq!((&seen["financialStatus"], &seen["name"]), (&json!("REFUNDED"), &json!("#C536543")));
     assert_eq!(seen["canceledAt"], "2010-12-01T14:30:00Z");
     assert_eq!(seen["totalPrice"], json!({ "amount": "3.80", "currencyCode": "GBP" }));
     assert_eq!(seen["refundableAmount"], json!({ "amount": "0.00" }));
@@ -188,7 +188,14 @@ async fn staff_see_what_became_of_an_order(database: Database) {
     assert_eq!(seen["fulfillments"], expected);
     assert_eq!(seen["transactions"][0]["gateway"], "manual");
     assert_eq!(seen["timeline"]["nodes"][0]["kind"], "order.imported");
-    assert_eq!(seen["timeline"]["nodes"][0]["details"]["imported_as"], "#C536543");
+    assert_eq!(seen["timeline"]["nodes"][0]["message"], "The order was imported: #C536543");
+
+    let search = "query($query: String!) { orders(first: 9, query: $query) { nodes { name } } }";
+    for query in ["name:#C536543", "#C536543", "name:#536944", "customer12557@example.com"] {
+        let reply = app.admin().ask_with(search, json!({ "query": query })).await.ok();
+        let name = if query.contains('C') { "#C536543" } else { "#536944" };
+        assert_eq!(reply["orders.nodes"], json!([{ "name": name }]), "{query}");
+    }
 }
 
 both!(stock_stays_where_it_is);
@@ -303,12 +310,16 @@ async fn discounts_delivery_and_taxes_are_spread_to_the_penny(database: Database
     assert_eq!((lines[0].discount_total, lines[0].tax_total), (0, 100));
 }
 
+/// Financial and fulfillment status, when it was cancelled, what was given back; the state that makes, and the ledger.
+type Case =
+    (&'static str, &'static str, &'static str, &'static str, OrderStatus, &'static [(PaymentKind, i64)]);
+
 both!(an_order_comes_in_the_state_it_was_in);
 async fn an_order_comes_in_the_state_it_was_in(database: Database) {
     use OrderStatus::{Cancelled, Expired, Fulfilled, Paid, PartiallyRefunded, PendingPayment, Refunded};
     use PaymentKind::{Authorized, Captured, Refunded as GivenBack};
     let app = pounds(database).await;
-    let cases: &[(&str, &str, &str, &str, OrderStatus, &[(PaymentKind, i64)])] = &[
+    let cases: &[Case] = &[
         ("pending", "", "", "", PendingPayment, &[]),
         ("pending", "fulfilled", "", "", PendingPayment, &[]),
         ("authorized", "", "", "", PendingPayment, &[(Authorized, 500)]),
@@ -321,7 +332,7 @@ async fn an_order_comes_in_the_state_it_was_in(database: Database) {
         ("voided", "", "2020-01-02", "", Cancelled, &[]),
         ("voided", "", "", "", Expired, &[]),
     ];
-    let row = |number: usize, (money, goods, cancelled, refunded, ..): &(&str, &str, &str, &str, _, _)| {
+    let row = |number: usize, (money, goods, cancelled, refunded, ..): &Case| {
         format!("#{number},,{money},{goods},GBP,,,,5,,,2020-01-01,1,Mug,5,,{cancelled},{refunded}")
     };
     let rows: Vec<String> = cases.iter().enumerate().map(|(number, case)| row(number, case)).collect();

@@ -179,9 +179,9 @@ impl Order {
         gid(self.0.id)
     }
 
-    /// How people call it: `#1001`.
+    /// How people call it: `#1001`, or as it was called where it was imported from.
     async fn name(&self) -> String {
-        order::name(self.0.number)
+        self.0.imported_as.clone().unwrap_or_else(|| order::name(self.0.number))
     }
 
     /// Its number; unique in the shop.

@@ -19,6 +19,7 @@ pub fn sentence(kind: &str, payload: &Value) -> String {
     };
     match kind {
         "order.placed" => "The order was placed".to_owned(),
+        "order.imported" => with("The order was imported".to_owned(), text("imported_as")),
         "order.paid" => with("The order was paid for".to_owned(), text("provider")),
         "order.expired" => with("The order was given up".to_owned(), &text("reason").replace('_', " ")),
         "order.cancelled" => with("The order was cancelled".to_owned(), &text("reason").to_lowercase()),

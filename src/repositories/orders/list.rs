@@ -78,6 +78,13 @@ pub struct CustomerPage {
     pub request: PageRequest<Cursor>,
 }
 
+/// What an order was called where it was imported from.
+macro_rules! called {
+    ($names:expr) => {
+        orders::imported_as.is_not_null().and(orders::imported_as.assume_not_null().eq_any($names))
+    };
+}
+
 /// Writes the function that turns a search into a condition, for one backend.
 macro_rules! condition {
     ($name:ident, $backend:ty) => {
@@ -118,9 +125,10 @@ macro_rules! condition {
                     // An order without one is no match, and a match of the opposite.
                     Box::new(orders::email.is_not_null().and(meets))
                 }
-                Node::Field(OrderTerm::Name(names)) => Box::new(
-                    orders::number.eq_any(names.iter().filter_map(|name| number(name)).collect::<Vec<_>>()),
-                ),
+                Node::Field(OrderTerm::Name(names)) => {
+                    let numbers: Vec<i64> = names.iter().filter_map(|name| number(name)).collect();
+                    Box::new(orders::number.eq_any(numbers).or(called!(names.clone())))
+                }
                 Node::Field(OrderTerm::Sku(value)) => {
                     text_condition!(order_lines::sku.assume_not_null(), value, |meets| {
                         orders::id.eq_any(order_lines::table.filter(meets).select(order_lines::order_id))
@@ -150,9 +158,10 @@ macro_rules! condition {
                     let (from, to) = range(text);
                     let email = orders::email.assume_not_null();
                     let by_email = orders::email.is_not_null().and(email.ge(from).and(email.lt(to)));
+                    let found = by_email.or(called!(vec![text.clone()]));
                     match number(text) {
-                        Some(number) => Box::new(by_email.or(orders::number.eq(number))),
-                        None => Box::new(by_email),
+                        Some(number) => Box::new(found.or(orders::number.eq(number))),
+                        None => Box::new(found),
                     }
                 }
             }

@@ -13,8 +13,8 @@ use crate::services::validate::{MAX_LINE, Problems};
 
 /// How many lines, or ids of lines, one mutation may have.
 const MAX_INPUT: usize = 250;
-/// How many lines a cart may have.
-pub const MAX_LINES: usize = 500;
+/// How many lines a cart may have. Wholesale buyers order hundreds of things at once.
+pub const MAX_LINES: usize = 1_000;
 /// How many pieces a line may have; the database knows the same bound.
 pub const MAX_QUANTITY: i64 = 1_000_000;
 /// How long a note may be, in characters.

@@ -3,20 +3,24 @@
 //! The one file that reaches into the tables of several areas, so that whoever adds a column of personal data has one place to
 //! think of. `services::privacy` calls it, in a transaction.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
+use super::draft_orders::DraftOrder;
 use super::events::EventRow;
 use super::orders::Order;
 use crate::db::expr::in_ids;
 use crate::db::schema::{
-    cart_lines, carts, customer_addresses, customer_tokens, discount_uses, events, idempotency_keys,
-    order_lines, orders, payments, refresh_tokens,
+    cart_lines, carts, customer_addresses, customer_tokens, discount_uses, draft_orders, events,
+    idempotency_keys, order_lines, orders, payments, refresh_tokens,
 };
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
+use crate::domain::draft::Draft;
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId, VariantId};
 use crate::domain::time::Timestamp;
 
@@ -91,6 +95,29 @@ pub async fn carts(conn: &mut Conn, customer: CustomerId) -> Result<Vec<PrivateC
             .filter(carts::customer_id.eq(customer))
             .order_by(carts::id)
             .select(PrivateCart::as_select())
+    )
+}
+
+/// The drafts that staff put together for the customer, or for whoever has this e-mail address, oldest first. Reads all drafts: they
+/// are few, and it is rarely asked.
+pub async fn drafts(
+    conn: &mut Conn,
+    customer: CustomerId,
+    email: Option<&str>,
+) -> Result<Vec<DraftOrder>, DbError> {
+    let (customer, email) = (customer.uuid().to_string(), email.map(str::to_owned));
+    load!(
+        conn,
+        draft_orders::table
+            .filter(
+                sql::<Bool>("(draft->>'customerId' = ")
+                    .bind::<Text, _>(customer)
+                    .sql(" OR draft->>'email' = ")
+                    .bind::<Nullable<Text>, _>(email)
+                    .sql(")")
+            )
+            .order_by(draft_orders::id)
+            .select(DraftOrder::as_select())
     )
 }
 
@@ -173,16 +200,8 @@ pub async fn blank_carts(conn: &mut Conn, customer: CustomerId) -> Result<(), Db
 
 /// Leaves an order with its numbers, and of its addresses the country and the province that its taxes came from.
 pub async fn blank_order(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
-    let place = |address: &Option<Json<Address>>| {
-        address.as_ref().map(|Json(address)| {
-            Json(Address {
-                country: address.country.clone(),
-                province: address.province.clone(),
-                ..Address::default()
-            })
-        })
-    };
-    let (shipping, billing) = (place(&order.shipping_address), place(&order.billing_address));
+    let kept = |address: &Option<Json<Address>>| address.as_ref().map(|Json(address)| Json(place(address)));
+    let (shipping, billing) = (kept(&order.shipping_address), kept(&order.billing_address));
     on_conn!(conn, |c| {
         diesel::update(orders::table.find(order.id))
             .set((
@@ -203,6 +222,35 @@ pub async fn blank_order(conn: &mut Conn, order: &Order) -> Result<(), DbError> 
             .await
     })?;
     Ok(())
+}
+
+/// Leaves a draft with what is bought, and of its addresses the country and the province.
+pub async fn blank_draft(conn: &mut Conn, row: DraftOrder) -> Result<(), DbError> {
+    let Json(mut draft) = row.draft;
+    for line in &mut draft.lines {
+        line.attributes.clear();
+    }
+    let blank = Draft {
+        email: None,
+        phone: None,
+        shipping_address: draft.shipping_address.as_ref().map(place),
+        billing_address: draft.billing_address.as_ref().map(place),
+        note: String::new(),
+        attributes: Vec::new(),
+        ..draft
+    };
+    on_conn!(conn, |c| {
+        diesel::update(draft_orders::table.find(row.id))
+            .set(draft_orders::draft.eq(Json(blank)))
+            .execute(c)
+            .await
+    })?;
+    Ok(())
+}
+
+/// What of an address decided on taxes.
+fn place(address: &Address) -> Address {
+    Address { country: address.country.clone(), province: address.province.clone(), ..Address::default() }
 }
 
 /// Lets discounts that were used under an e-mail address be used by nobody in particular: how often is still counted.

@@ -78,6 +78,9 @@ impl Privacy {
         for order in privacy::orders(tx.conn(), id, proven).await? {
             privacy::blank_order(tx.conn(), &order).await?;
         }
+        for draft in privacy::drafts(tx.conn(), id, proven).await? {
+            privacy::blank_draft(tx.conn(), draft).await?;
+        }
         if let Some(email) = proven {
             let nobody = format!("erased:{}", id.uuid());
             privacy::blank_discount_uses(tx.conn(), email, &nobody).await?;
@@ -117,6 +120,7 @@ async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
     let cart_ids: Vec<CartId> = carts.iter().map(|cart| cart.id).collect();
     let in_carts = privacy::cart_lines(conn, &cart_ids).await?;
     let placed = privacy::orders(conn, id, proven_email(customer)).await?;
+    let drafts = privacy::drafts(conn, id, proven_email(customer)).await?;
     let order_ids: Vec<OrderId> = placed.iter().map(|order| order.id).collect();
     let lines = orders::lines(conn, &order_ids).await?;
     let payments = privacy::payments(conn, &order_ids).await?;
@@ -151,6 +155,9 @@ async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
             "lines": in_carts.iter().filter(|line| line.cart_id == cart.id).map(|line| json!({
                 "variantId": line.variant_id, "quantity": line.quantity, "attributes": line.attributes.0,
             })).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+        "drafts": drafts.iter().map(|row| json!({
+            "id": row.id, "draft": row.draft.0, "createdAt": row.created_at, "updatedAt": row.updated_at,
         })).collect::<Vec<_>>(),
         "orders": placed.iter().map(|order| json!({
             "id": order.id,

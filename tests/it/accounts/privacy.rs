@@ -178,3 +178,38 @@ async fn an_erased_customer_leaves_the_books_whole(app: TestApp) {
     );
     sign_up(&app, "ada@example.com").await;
 }
+
+both!(drafts_for_a_customer_are_theirs_too);
+async fn drafts_for_a_customer_are_theirs_too(app: TestApp) {
+    let (id, ada, _) = seed(&app).await;
+    let mug = app.stocked("Mug", "5", 10).await;
+    let draft = "mutation($input: DraftOrderInput!) {
+        draftOrderCreate(input: $input) { draftOrder { id } userErrors { code field message } }
+    }";
+    let address = json!({ "address1": "12 St James's Square", "countryCode": "GB" });
+    for whose in [
+        json!({ "customerId": id }),
+        json!({ "email": "ada@example.com" }),
+        json!({ "email": "eve@example.com" }),
+    ] {
+        let mut input = json!({
+            "lineItems": [{ "variantId": mug, "quantity": 1 }], "note": "For Ada", "shippingAddress": address,
+        });
+        input.as_object_mut().unwrap().extend(whose.as_object().unwrap().clone());
+        app.admin().ask_with(draft, json!({ "input": input })).await.assert_ok();
+    }
+    let mine = ada.ask_with(EXPORT, json!({})).await.ok();
+    let drafts = mine["customerDataExport.data.drafts"].as_array().unwrap();
+    assert_eq!(drafts.len(), 2, "and nobody else's");
+    assert_eq!(drafts[0]["draft"]["shippingAddress"]["address1"], "12 St James's Square");
+
+    app.admin().ask_with(ERASE, json!({ "id": id })).await.assert_ok();
+    let all = "{ draftOrders(first: 9) { nodes { email note shippingAddress { address1 countryCodeV2 } lineItems { quantity } } } }";
+    let left = app.admin().ask(all).await.ok();
+    let blank = json!({
+        "email": null, "note": "", "shippingAddress": { "address1": null, "countryCodeV2": "GB" },
+        "lineItems": [{ "quantity": 1 }],
+    });
+    assert_eq!((&left["draftOrders.nodes.0"], &left["draftOrders.nodes.1"]), (&blank, &blank));
+    assert_eq!(left["draftOrders.nodes.2.email"], "eve@example.com");
+}

@@ -2,15 +2,15 @@
 # Throughput of `orderPlace` over HTTP: 32 clients, each order of a cart of its own with two lines, sent to an address and paid by the
 # test provider, with the load generator on the same machine.
 #
-#   benches/orders.sh sqlite [ORDERS]       an SQLite shop
-#   benches/orders.sh postgres [ORDERS]     a private PostgreSQL server that ends with the script, synchronous_commit off;
+#   benches/orders.sh sqlite [SECONDS]      an SQLite shop
+#   benches/orders.sh postgres [SECONDS]    a private PostgreSQL server that ends with the script, synchronous_commit off;
 #                                           or, with DATABASE_URL set, an empty database of one that is there
 #
-# First the carts are made, then all of them are ordered, once each. Needs wrk, curl and python3, and for PostgreSQL its binaries. The
+# For so many seconds carts are made, then for as many they are ordered, once each. Needs wrk, curl and python3, and for PostgreSQL its binaries. The
 # server is the release build, or the one at $MERCATO; everything listens on loopback and ends with the script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-backend=${1:-sqlite} orders=${2:-10000}
+backend=${1:-sqlite} seconds=${2:-10}
 mercato=${MERCATO:-target/release/mercato}
 work=$(mktemp -d)
 pids=()
@@ -38,7 +38,7 @@ postgres)
         export DATABASE_URL=postgres://mercato@127.0.0.1:$pg_port/shop
     fi
     ;;
-*) echo "usage: benches/orders.sh sqlite|postgres [ORDERS]" >&2 && exit 2 ;;
+*) echo "usage: benches/orders.sh sqlite|postgres [SECONDS]" >&2 && exit 2 ;;
 esac
 
 # 200 products, all of one price and one weight, so that every cart has one total; with more pieces than are ever ordered.
@@ -58,9 +58,9 @@ pids+=($!)
 url=http://127.0.0.1:$PORT
 curl -s --retry 50 --retry-delay 0 --retry-connrefused -o /dev/null "$url/health"
 
-python3 - "$url" "$work" "$orders" <<'PYTHON'
+python3 - "$url" "$work" <<'PYTHON'
 import json, sys, urllib.request
-url, work, orders = sys.argv[1:]
+url, work = sys.argv[1:]
 def send(query, variables):
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(url + "/graphql", body, {"content-type": "application/json"})
@@ -92,40 +92,47 @@ def lua(name, text):
 carts = [json.dumps({"query": create, "variables": {"input": {"lines": lines(7 * n, 7 * n + 3)}}}) for n in range(len(variants))]
 lua("carts", f"""
 local bodies = {{ {", ".join(json.dumps(body) for body in carts)} }}
-local wanted, sent, file = {orders}, 0, io.open("{work}/carts", "w")
+local sent, file = 0, io.open("{work}/carts", "w")
 function request()
     sent = sent + 1
     return wrk.format(nil, nil, nil, bodies[sent % #bodies + 1])
 end
-local got = 0
 function response(status, headers, body)
     local id = body:match('"id":"(gid://mercato/Cart/[^"]+)"')
-    if id and got < wanted then
-        got = got + 1
+    if id then
         file:write(id, "\\n")
+        file:flush()
     end
-    if got >= wanted then file:flush(); wrk.thread:stop() end
 end
 """)
 body = json.dumps({"query": place, "variables": {"input": order("CART", total)}})
 lua("orders", f"""
+-- wrk goes on until its time is over, even when there is no cart left: so the time is taken here, from the first order to the last.
+local ffi = require("ffi")
+ffi.cdef "typedef struct {{ long seconds, micros; }} moment; int gettimeofday(moment *now, void *zone);"
+local clock = ffi.new("moment")
+local function now()
+    ffi.C.gettimeofday(clock, nil)
+    return tonumber(clock.seconds) + tonumber(clock.micros) / 1e6
+end
 local before, after = {json.dumps(body.split("CART")[0])}, {json.dumps(body.split("CART")[1])}
 local carts = io.lines("{work}/carts")
 threads = {{}}
-placed, refused, why = 0, 0, ""
+placed, refused, why, first, last = 0, 0, "", 0, 0
 function setup(thread) table.insert(threads, thread) end
 function request()
     local cart = carts()
+    if first == 0 then first = now() end
     if not cart then wrk.thread:stop(); return wrk.format(nil, nil, nil, "{{}}") end
     return wrk.format(nil, nil, nil, before .. cart .. after)
 end
 function response(status, headers, body)
-    if body:find('"status":"PAID"', 1, true) then placed = placed + 1
-    elseif refused < 1000 then refused = refused + 1; why = body:sub(1, 300) end
+    if body:find('"status":"PAID"', 1, true) then placed = placed + 1; last = now()
+    elseif refused < 1000 and not body:find("BAD_USER_INPUT", 1, true) then refused = refused + 1; why = body:sub(1, 300) end
 end
 function done(summary, latency, requests)
     for _, thread in ipairs(threads) do
-        local placed, seconds = thread:get("placed"), summary.duration / 1e6
+        local placed, seconds = thread:get("placed"), thread:get("last") - thread:get("first")
         io.write(string.format("orders: %d placed in %.1f s, %.0f a second\\n", placed, seconds, placed / seconds))
         if thread:get("refused") > 0 then io.write("not placed: ", thread:get("refused"), ", such as ", thread:get("why"), "\\n") end
     end
@@ -133,7 +140,7 @@ end
 """)
 PYTHON
 
-wrk -t1 -c32 -d300 --timeout 30 -s "$work/carts.lua" "$url/graphql" >/dev/null
+wrk -t1 -c32 -d"$seconds" --timeout 30 -s "$work/carts.lua" "$url/graphql" >/dev/null
 echo "$backend: $(wc -l <"$work/carts") carts"
 # Ticks of 10 ms that the server and, where there is one, the local PostgreSQL have used.
 ticks() {
@@ -141,6 +148,6 @@ ticks() {
         awk '{ sum += $1 } END { print sum }'
 }
 before=$(ticks)
-wrk -t1 -c32 -d300 --timeout 30 --latency -s "$work/orders.lua" "$url/graphql" | tee "$work/wrk"
+wrk -t1 -c32 -d"$seconds" --timeout 30 --latency -s "$work/orders.lua" "$url/graphql" | tee "$work/wrk"
 after=$(ticks)
 awk -v ticks=$((after - before)) '/^orders:/ { printf "CPU: %.3f ms an order, server and database together\n", ticks * 10 / $2 }' "$work/wrk"

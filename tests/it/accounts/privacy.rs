@@ -186,7 +186,7 @@ async fn drafts_for_a_customer_are_theirs_too(app: TestApp) {
     let draft = "mutation($input: DraftOrderInput!) {
         draftOrderCreate(input: $input) { draftOrder { id } userErrors { code field message } }
     }";
-    let address = json!({ "address1": "12 St James's Square", "countryCode": "GB" });
+    let address = json!({ "address1": "12 St James's Square", "country": "GB" });
     for whose in [
         json!({ "customerId": id }),
         json!({ "email": "ada@example.com" }),

@@ -114,6 +114,7 @@ impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sql
 #[derive(Debug, Clone, QueryId)]
 pub struct InTexts<E> {
     column: E,
+    #[cfg(feature = "postgres")]
     texts: Vec<String>,
     /// The same texts as SQLite takes them: a JSON array.
     #[cfg(feature = "sqlite")]
@@ -124,6 +125,7 @@ pub struct InTexts<E> {
 pub fn in_texts<E: Expression<SqlType = sql::Text>>(column: E, texts: &[String]) -> InTexts<E> {
     InTexts {
         column,
+        #[cfg(feature = "postgres")]
         texts: texts.to_vec(),
         #[cfg(feature = "sqlite")]
         json: serde_json::Value::from(texts.to_vec()).to_string(),
@@ -165,6 +167,7 @@ impl<E: QueryFragment<diesel::sqlite::Sqlite>> QueryFragment<diesel::sqlite::Sql
 #[derive(Debug, Clone, QueryId)]
 pub struct InNumbers<E> {
     column: E,
+    #[cfg(feature = "postgres")]
     numbers: Vec<i64>,
     /// The same numbers as SQLite takes them: a JSON array.
     #[cfg(feature = "sqlite")]
@@ -175,6 +178,7 @@ pub struct InNumbers<E> {
 pub fn in_numbers<E: Expression<SqlType = sql::BigInt>>(column: E, numbers: &[i64]) -> InNumbers<E> {
     InNumbers {
         column,
+        #[cfg(feature = "postgres")]
         numbers: numbers.to_vec(),
         #[cfg(feature = "sqlite")]
         json: serde_json::Value::from(numbers.to_vec()).to_string(),

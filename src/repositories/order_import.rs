@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
+#[cfg(feature = "postgres")]
 use diesel::sql_types::BigInt;
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;

@@ -20,6 +20,7 @@ use crate::repositories::refunds::Refund;
 /// How many lines go into one statement: PostgreSQL takes 65,535 parameters.
 const LINES_A_STATEMENT: usize = 1_000;
 /// The number before the first order's.
+#[cfg(feature = "sqlite")]
 const BEFORE_FIRST: i64 = 1_000;
 /// How far ahead a number must be for the sequence to be set instead of drawn from. Orders that are placed meanwhile draw, too:
 /// they can't come this far between the look at the sequence and its setting, so that it is never set back.

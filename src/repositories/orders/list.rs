@@ -2,7 +2,9 @@
 
 use diesel::dsl::{not, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+#[cfg(feature = "sqlite")]
+use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Bool};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 

@@ -174,6 +174,18 @@ impl Db {
         }
     }
 
+    /// Has the database look at how much is in its tables, for its planner: after many rows came at once, before it would by itself.
+    ///
+    /// # Errors
+    /// [`DbError`] when it does not answer.
+    pub async fn analyze(&self, statements: &Statements) -> Result<(), DbError> {
+        let mut conn = self.write(statements).await?;
+        on_each!(&mut conn,
+            postgres: |c| c.batch_execute("ANALYZE").await,
+            sqlite: |c| c.batch_execute("PRAGMA optimize").await,
+        )
+    }
+
     /// Sees that the database answers.
     ///
     /// # Errors

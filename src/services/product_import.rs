@@ -134,6 +134,9 @@ impl ProductImport {
             each(&imported);
         }
         drop(reading);
+        if !dry_run && summary.created + summary.updated > 0 {
+            self.db.analyze(&op.statements).await.map_err(Error::from)?;
+        }
         Ok(summary)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mercato::domain::ids::{OrderId, RefundId};
+use mercato::domain::ids::{Id, OrderId, RefundId};
 use mercato::domain::order::OrderStatus;
 use mercato::domain::payment::PaymentKind;
 use mercato::integrations::payments::{TestProvider, Told};
@@ -240,6 +240,23 @@ async fn money_that_comes_for_a_cancelled_order_goes_back(database: Database) {
         Told { id: "ready".to_owned(), kind: PaymentKind::Authorized, ..TestProvider::captured(second, 500) };
     assert_eq!(shop.tell(&[ready]).await, 200);
     assert_eq!(shop.status(second).await, OrderStatus::Cancelled);
+}
+
+both!(an_order_that_is_cancelled_while_it_is_paid_for_costs_nothing);
+async fn an_order_that_is_cancelled_while_it_is_paid_for_costs_nothing(database: Database) {
+    let shop = Shop::open(impatient(database).await).await;
+    let id = shop.waiting("tok_late").await;
+    let cancel = "mutation($input: OrderCancelInput!) {
+        orderCancel(input: $input) { order { status } userErrors { field message code } }
+    }";
+    let input = json!({ "orderId": format!("gid://mercato/Order/{}", id.uuid()), "reason": "CUSTOMER", "idempotencyKey": "cancel" });
+    let reply = shop.app.admin().ask_with(cancel, json!({ "input": input })).await.ok();
+    assert_eq!(reply["orderCancel.order.status"], "CANCELLED");
+    // The money had come through: it is heard of by whoever cancels, or when the provider tells.
+    assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
+    let sums = mercato::repositories::payments::paid(&shop.app.payments_of(id).await);
+    assert_eq!((sums.captured, sums.refunded), (1_000, 1_000));
+    assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Cancelled, (5, 0)));
 }
 
 both!(no_more_goes_back_than_was_paid);

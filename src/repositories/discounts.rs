@@ -1,7 +1,7 @@
 //! Discounts, and which orders use them.
 //!
-//! Uses are counted under a lock on the discount's row: whoever places an order takes the stock first and then the discounts, in
-//! the order of their ids, so that two orders never wait for each other.
+//! Uses are counted under a lock on the discount's row: whoever places an order takes its discounts in the order of their ids, and
+//! the stock after them, so that two orders never wait for each other.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

@@ -4,6 +4,20 @@
 //! follows. What happened is in the event log, which is the order's timeline. Money moves outside of the transaction, through
 //! `services::payments`; the ledger says what became of it, and [`Orders::settle`] brings the order in line with that.
 
+/// Does work in a transaction, which is undone if the work fails, and done again if another was in the way. A macro, since the compiler
+/// can't see that an async closure's future may go to another thread.
+macro_rules! in_tx {
+    ($self:ident, $op:ident, |$tx:ident| $work:expr) => {
+        $crate::db::retrying(|| async {
+            let mut opened = $self.db.begin(&$op.statements).await?;
+            let $tx = &mut opened;
+            let result = $work.await;
+            $crate::services::orders::finish(opened, result).await
+        })
+        .await
+    };
+}
+
 mod cancel;
 mod draft;
 mod fulfill;
@@ -23,7 +37,7 @@ use serde::Serialize;
 use subtle::ConstantTimeEq;
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, Tx, retrying};
+use crate::db::{Db, DbError, Tx};
 use crate::domain::event::LinePieces;
 use crate::domain::fulfillment::{RefundState, ReturnStatus};
 use crate::domain::ids::{LocationId, OrderId, OrderLineId, VariantId};
@@ -127,12 +141,7 @@ impl Orders {
     /// [`Error`] of the database.
     pub async fn settle(&self, op: &OpContext, id: OrderId) -> Result<(), Error> {
         op.authorize(Permission::WriteOrders)?;
-        retrying(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
-            let result = settle_in(&mut tx, op, id).await;
-            finish(tx, result).await
-        })
-        .await
+        in_tx!(self, op, |tx| settle_in(tx, op, id))
     }
 
     /// The order as it is now.

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use mercato::db::types::Json;
 use mercato::domain::discount::Refusal;
 use mercato::domain::ids::{DiscountId, OrderId};
-use mercato::domain::order::OrderStatus;
 use mercato::domain::permission::Permission::ManageSettings;
 use mercato::repositories::discounts::{self, Refused};
-use mercato::repositories::orders::{self, Order};
+use mercato::repositories::orders;
 use mercato::services::pricing::{Basket, Priced};
 use serde_json::{Value, json};
 
-use crate::support::{Codes, Reply, TestApp, both, id_of, line};
+use crate::support::{Codes, Reply, TestApp, blank_order, both, id_of, line};
 
 const CREATE: &str = "mutation($discount: DiscountCreateInput!) {
     discountCreate(discount: $discount) {
@@ -379,7 +377,7 @@ async fn what_is_beyond_measure_is_no_price(app: TestApp) {
 async fn place(app: &TestApp, ids: &[&str], customer_key: &str) -> Option<Refused> {
     let op = app.app.system();
     let mut tx = app.app.db.begin(&op.statements).await.unwrap();
-    let order = blank(app);
+    let order = blank_order(app.app.system().now());
     orders::insert(tx.conn(), &order).await.unwrap();
     let ids: Vec<DiscountId> = ids.iter().map(|id| id_of(id)).collect();
     let refused = discounts::use_up(tx.conn(), &ids, order.id, customer_key, op.now()).await.unwrap();
@@ -402,38 +400,6 @@ async fn used(app: &TestApp, id: &str) -> i64 {
     let op = app.app.system();
     let mut conn = app.app.db.read(&op.statements).await.unwrap();
     discounts::by_ids(&mut conn, &[id_of(id)]).await.unwrap()[0].used_count
-}
-
-fn blank(app: &TestApp) -> Order {
-    let (id, now) = (OrderId::generate(), app.app.system().now());
-    Order {
-        id,
-        number: i64::from_be_bytes(mercato::domain::ids::Id::uuid(id).as_bytes()[8..].try_into().unwrap()),
-        cart_id: None,
-        imported_as: None,
-        customer_id: None,
-        email: None,
-        phone: None,
-        token: "t".repeat(32),
-        status: OrderStatus::PendingPayment,
-        currency: "USD".to_owned(),
-        taxes_included: true,
-        subtotal: 0,
-        discount_total: 0,
-        shipping_total: 0,
-        tax_total: 0,
-        total: 0,
-        delivery: Json(None),
-        shipping_address: None,
-        billing_address: None,
-        note: String::new(),
-        attributes: Json(Vec::new()),
-        cancel_reason: None,
-        expires_at: None,
-        placed_at: now,
-        cancelled_at: None,
-        updated_at: now,
-    }
 }
 
 both!(a_single_use_code_is_used_once_by_fifty_at_once);
@@ -470,7 +436,7 @@ async fn what_is_given_back_can_be_used_again(app: TestApp) {
     let id = app.create_discount(json!({ "title": "A", "code": "A", "usageLimit": 1, "value": value })).await;
     let op = app.app.system();
     let mut tx = app.app.db.begin(&op.statements).await.unwrap();
-    let order = blank(&app);
+    let order = blank_order(app.app.system().now());
     orders::insert(tx.conn(), &order).await.unwrap();
     let ids = [id_of(&id)];
     let before = op.statements.count();

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Orders, check_note, facts, finish, illegal, lock, of_variant};
+use super::{Orders, check_note, facts, illegal, lock, of_variant};
 use crate::context::OpContext;
+use crate::db::Tx;
 use crate::db::types::Json;
-use crate::db::{Tx, retrying};
 use crate::domain::event::{Event, OrderCancelledEvent};
 use crate::domain::ids::{OrderId, RefundId};
 use crate::domain::order::{CancelReason, Move, OrderStatus};
@@ -62,7 +62,7 @@ impl Orders {
         check_note(&mut problems, &["input", "note"], input.note.as_deref().unwrap_or_default());
         problems.check()?;
         let once = Once::new(key, "orderCancel", input)?;
-        let followed = retrying(|| self.cancel_once(op, input, once.as_ref())).await?;
+        let followed = in_tx!(self, op, |tx| cancel_in(tx, op, input, once.as_ref()))?;
         let order = self.reload(op, input.order_id).await?;
         if let Some(refund) = followed.refund {
             self.give_back(op, &order, refund).await?;
@@ -71,17 +71,6 @@ impl Orders {
             self.payments.void(op, &order).await?;
         }
         self.reload(op, order.id).await
-    }
-
-    async fn cancel_once(
-        &self,
-        op: &OpContext,
-        input: &CancelOrder,
-        once: Option<&Once<'_>>,
-    ) -> Result<Followed, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let result = cancel_in(&mut tx, op, input, once).await;
-        finish(tx, result).await
     }
 }
 

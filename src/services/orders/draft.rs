@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::hand::{by_hand, event as paid_event};
-use super::{MAX_LINES, Orders, check_note, finish};
+use super::{MAX_LINES, Orders, check_note};
 use crate::auth;
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, Tx, retrying};
+use crate::db::{Conn, DbError, Tx};
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
 use crate::domain::draft::{Draft, DraftDiscount, DraftDiscountType, DraftLine};
@@ -138,12 +138,7 @@ impl Orders {
         op.authorize(Permission::WriteOrders)?;
         let draft = self.patched(Draft::default(), input)?;
         let once = Once::new(key, "draftOrderCreate", input)?;
-        let id = retrying(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
-            let result = self.create_in(&mut tx, op, draft.clone(), once.as_ref()).await;
-            finish(tx, result).await
-        })
-        .await?;
+        let id = in_tx!(self, op, |tx| self.create_in(tx, op, draft.clone(), once.as_ref()))?;
         self.draft_after(op, id).await
     }
 
@@ -161,12 +156,7 @@ impl Orders {
     ) -> Result<DraftOrder, Error> {
         op.authorize(Permission::WriteOrders)?;
         let once = Once::new(key, "draftOrderUpdate", &(id, input))?;
-        let id = retrying(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
-            let result = self.update_in(&mut tx, op, id, input, once.as_ref()).await;
-            finish(tx, result).await
-        })
-        .await?;
+        let id = in_tx!(self, op, |tx| self.update_in(tx, op, id, input, once.as_ref()))?;
         self.draft_after(op, id).await
     }
 
@@ -185,12 +175,7 @@ impl Orders {
         op.authorize(Permission::WriteOrders)?;
         let completion = Completion { id, payment_pending };
         let once = Once::new(key, "draftOrderComplete", &completion)?;
-        let order = retrying(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
-            let result = self.complete_in(&mut tx, op, completion, once.as_ref()).await;
-            finish(tx, result).await
-        })
-        .await?;
+        let order = in_tx!(self, op, |tx| self.complete_in(tx, op, completion, once.as_ref()))?;
         Ok(Completed { draft: self.draft_after(op, id).await?, order: self.reload(op, order).await? })
     }
 

@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::{
-    LineQuantity, Orders, back, check_lines, counted, draw, facts, finish, illegal, lock, named, of_variant,
-    put, told, too_many, total,
+    LineQuantity, Orders, back, check_lines, counted, draw, facts, illegal, lock, named, of_variant, put,
+    told, too_many, total,
 };
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{DbError, Tx, retrying};
+use crate::db::{DbError, Tx};
 use crate::domain::event::{Event, FulfillmentEvent};
 use crate::domain::fulfillment::{FulfilledLine, FulfillmentState};
 use crate::domain::ids::{FulfillmentId, OrderId, VariantId};
@@ -78,7 +78,7 @@ impl Orders {
         }
         problems.check()?;
         let once = Once::new(key, "fulfillmentCreate", input)?;
-        let id = retrying(|| self.fulfill_once(op, input, once.as_ref())).await?;
+        let id = in_tx!(self, op, |tx| fulfill_in(tx, op, input, once.as_ref()))?;
         self.with_fulfillment(op, id).await
     }
 
@@ -95,7 +95,7 @@ impl Orders {
     ) -> Result<(Order, Fulfillment), Error> {
         op.authorize(Permission::WriteOrders)?;
         let once = Once::new(key, "fulfillmentCancel", &id)?;
-        let id = retrying(|| self.unfulfill_once(op, id, once.as_ref())).await?;
+        let id = in_tx!(self, op, |tx| unfulfill_in(tx, op, id, once.as_ref()))?;
         self.with_fulfillment(op, id).await
     }
 
@@ -108,28 +108,6 @@ impl Orders {
         let fulfillment = fulfillments::find(&mut conn, id).await?.ok_or_else(no_fulfillment)?;
         let order = orders::find(&mut conn, fulfillment.order_id).await?;
         Ok((order.ok_or_else(super::no_order)?, fulfillment))
-    }
-
-    async fn fulfill_once(
-        &self,
-        op: &OpContext,
-        input: &CreateFulfillment,
-        once: Option<&Once<'_>>,
-    ) -> Result<FulfillmentId, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let result = fulfill_in(&mut tx, op, input, once).await;
-        finish(tx, result).await
-    }
-
-    async fn unfulfill_once(
-        &self,
-        op: &OpContext,
-        id: FulfillmentId,
-        once: Option<&Once<'_>>,
-    ) -> Result<FulfillmentId, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let result = unfulfill_in(&mut tx, op, id, once).await;
-        finish(tx, result).await
     }
 }
 

@@ -1,8 +1,8 @@
 //! What staff do by hand: they mark an order as paid, and note things on it.
 
-use super::{ORDER, Orders, check_note, finish, illegal, lock};
+use super::{ORDER, Orders, check_note, illegal, lock};
 use crate::context::OpContext;
-use crate::db::{Tx, retrying};
+use crate::db::Tx;
 use crate::domain::event::{Event, OrderNoteEvent, PaymentEvent};
 use crate::domain::ids::{Id, OrderId, PaymentId};
 use crate::domain::order::{Facts, Move, OrderStatus};
@@ -26,12 +26,7 @@ impl Orders {
     pub async fn mark_as_paid(&self, op: &OpContext, id: OrderId, key: Option<&str>) -> Result<Order, Error> {
         op.authorize(Permission::WriteOrders)?;
         let once = Once::new(key, "orderMarkAsPaid", &id)?;
-        retrying(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
-            let result = pay_in(&mut tx, op, id, once.as_ref()).await;
-            finish(tx, result).await
-        })
-        .await?;
+        in_tx!(self, op, |tx| pay_in(tx, op, id, once.as_ref()))?;
         self.reload(op, id).await
     }
 
@@ -54,12 +49,7 @@ impl Orders {
         check_note(&mut problems, &["input", "note"], note);
         problems.check()?;
         let once = Once::new(key, "orderNoteAdd", &(id, note))?;
-        retrying(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
-            let result = note_in(&mut tx, op, id, note, once.as_ref()).await;
-            finish(tx, result).await
-        })
-        .await?;
+        in_tx!(self, op, |tx| note_in(tx, op, id, note, once.as_ref()))?;
         self.reload(op, id).await
     }
 }

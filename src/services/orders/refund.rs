@@ -6,12 +6,12 @@
 use serde::Serialize;
 
 use super::{
-    LineQuantity, ORDER, Orders, back, check_lines, check_note, counted, draw, facts, finish, illegal, lock,
-    named, of_variant, shelf, told, too_many, total,
+    LineQuantity, ORDER, Orders, back, check_lines, check_note, counted, draw, facts, illegal, lock, named,
+    of_variant, shelf, told, too_many, total,
 };
 use crate::context::OpContext;
+use crate::db::Tx;
 use crate::db::types::Json;
-use crate::db::{Tx, retrying};
 use crate::domain::event::{Event, RefundEvent};
 use crate::domain::fulfillment::{RefundState, RefundedLine};
 use crate::domain::ids::{LocationId, OrderId, OrderLineId, RefundId};
@@ -81,7 +81,7 @@ impl Orders {
         let amounts = self.amounts(&mut problems, input);
         problems.check()?;
         let once = Once::new(key, "refundCreate", input)?;
-        let refund = retrying(|| self.refund_once(op, input, &amounts, once.as_ref())).await?;
+        let refund = in_tx!(self, op, |tx| self.refund_in(tx, op, input, &amounts, once.as_ref()))?;
         let order = self.reload(op, input.order_id).await?;
         self.give_back(op, &order, refund).await?;
         let mut conn = self.db.read(&op.statements).await?;
@@ -128,18 +128,6 @@ impl Orders {
             problems.add(&["input"], UserErrorCode::Blank, message);
         }
         Amounts { lines, shipping }
-    }
-
-    async fn refund_once(
-        &self,
-        op: &OpContext,
-        input: &CreateRefund,
-        amounts: &Amounts,
-        once: Option<&Once<'_>>,
-    ) -> Result<RefundId, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let result = self.refund_in(&mut tx, op, input, amounts, once).await;
-        finish(tx, result).await
     }
 
     async fn refund_in(

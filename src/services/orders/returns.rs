@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::{
-    LineQuantity, Orders, back, check_lines, check_note, counted, facts, finish, illegal, lock, named, shelf,
-    told, too_many,
+    LineQuantity, Orders, back, check_lines, check_note, counted, facts, illegal, lock, named, shelf, told,
+    too_many,
 };
 use crate::context::OpContext;
+use crate::db::Tx;
 use crate::db::types::Json;
-use crate::db::{Tx, retrying};
 use crate::domain::event::{Event, ReturnEvent};
 use crate::domain::fulfillment::{ReturnStatus, ReturnedLine};
 use crate::domain::ids::{LocationId, OrderId, ReturnId};
@@ -71,7 +71,7 @@ impl Orders {
         check_note(&mut problems, &["input", "reason"], &input.reason);
         problems.check()?;
         let once = Once::new(key, "returnCreate", input)?;
-        let id = retrying(|| self.return_once(op, input, once.as_ref())).await?;
+        let id = in_tx!(self, op, |tx| return_in(tx, op, input, once.as_ref()))?;
         self.with_return(op, id).await
     }
 
@@ -90,7 +90,7 @@ impl Orders {
         check_lines(&mut problems, input.lines.as_deref().unwrap_or_default(), 0);
         problems.check()?;
         let once = Once::new(key, "returnReceive", input)?;
-        let id = retrying(|| self.receive_once(op, input, once.as_ref())).await?;
+        let id = in_tx!(self, op, |tx| receive_in(tx, op, input, once.as_ref()))?;
         self.with_return(op, id).await
     }
 
@@ -99,28 +99,6 @@ impl Orders {
         let row = returns::find(&mut conn, id).await?.ok_or_else(no_return)?;
         let order = orders::find(&mut conn, row.order_id).await?;
         Ok((order.ok_or_else(super::no_order)?, row))
-    }
-
-    async fn return_once(
-        &self,
-        op: &OpContext,
-        input: &CreateReturn,
-        once: Option<&Once<'_>>,
-    ) -> Result<ReturnId, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let result = return_in(&mut tx, op, input, once).await;
-        finish(tx, result).await
-    }
-
-    async fn receive_once(
-        &self,
-        op: &OpContext,
-        input: &ReceiveReturn,
-        once: Option<&Once<'_>>,
-    ) -> Result<ReturnId, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let result = receive_in(&mut tx, op, input, once).await;
-        finish(tx, result).await
     }
 }
 

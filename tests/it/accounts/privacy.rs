@@ -8,6 +8,7 @@ use mercato::repositories::orders::{self, Order, OrderLine};
 use mercato::repositories::{customers, privacy};
 
 use super::*;
+use crate::support::blank_order;
 
 const EXPORT: &str = "mutation($id: ID, $token: String) {
     customerDataExport(customerId: $id, customerAccessToken: $token) { data userErrors { code field message } }
@@ -27,35 +28,19 @@ async fn place(app: &TestApp, customer_id: Option<CustomerId>, email: &str) -> O
         country: Some("GB".to_owned()),
         ..Address::default()
     };
-    let id = OrderId::generate();
     let order = Order {
-        id,
-        number: i64::from(u32::from_be_bytes(id.uuid().as_bytes()[12..16].try_into().unwrap())),
-        cart_id: None,
-        imported_as: None,
         customer_id,
         email: Some(email.to_owned()),
         phone: Some("020".to_owned()),
-        token: "x".repeat(32),
         status: OrderStatus::Paid,
-        currency: "USD".to_owned(),
-        taxes_included: true,
         subtotal: 1_000,
-        discount_total: 0,
-        shipping_total: 0,
-        tax_total: 0,
         total: 1_000,
-        delivery: Json(None),
         shipping_address: Some(Json(address.clone())),
         billing_address: Some(Json(address)),
         note: "For Ada's birthday".to_owned(),
-        attributes: Json(Vec::new()),
-        cancel_reason: None,
-        expires_at: None,
-        placed_at: op.now(),
-        cancelled_at: None,
-        updated_at: op.now(),
+        ..blank_order(op.now())
     };
+    let id = order.id;
     let line = OrderLine {
         id: OrderLineId::generate(),
         order_id: id,

@@ -1,5 +1,9 @@
 //! The composition root: the one place that knows every concrete type and puts them together.
 
+mod subscriptions;
+
+pub use subscriptions::{Subscribed, Subscriptions};
+
 use std::sync::Arc;
 
 use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
@@ -40,6 +44,8 @@ pub struct App {
     pub order_import: OrderImport,
     /// Its schema.
     pub schema: Schema,
+    /// Executes subscriptions.
+    pub subscriptions: Subscriptions,
     /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
     pub test_payments: Option<Arc<TestProvider>>,
     /// Who asks.
@@ -159,8 +165,17 @@ impl App {
         let clock = || Arc::clone(&parts.clock);
         let bus = event_bus(&config)?;
         services.staff.seed_admin_role(&op).await?;
+        let schema = graphql::schema(Arc::clone(&services), Arc::clone(&shop));
+        let tail = Tail::new(db.clone());
+        tail.start().await?;
         Ok(Self {
-            schema: graphql::schema(Arc::clone(&services), Arc::clone(&shop)),
+            subscriptions: Subscriptions {
+                schema: schema.clone(),
+                db: db.clone(),
+                catalog_reads: Arc::clone(&catalog_reads),
+                clock: clock(),
+            },
+            schema,
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
             order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
@@ -168,7 +183,7 @@ impl App {
             relay: Relay::new(db.clone(), clock(), Arc::clone(&bus), &handlers),
             worker: Worker::new(db.clone(), clock(), &handlers),
             schedule,
-            tail: Tail::new(db.clone()),
+            tail,
             bus,
             services,
             auth,

@@ -56,9 +56,9 @@ macro_rules! events {
             ///
             /// # Errors
             /// When there is no such kind, or the payload is none of it.
-            pub fn read(kind: &str, payload: serde_json::Value) -> Result<Self, serde_json::Error> {
+            pub fn read<'de, D: serde::Deserializer<'de>>(kind: &str, payload: D) -> Result<Self, D::Error> {
                 match kind {
-                    $($kind => serde_json::from_value(payload).map(Self::$event),)*
+                    $($kind => serde::Deserialize::deserialize(payload).map(Self::$event),)*
                     _ => Err(serde::de::Error::custom(format!("there is no event `{kind}`"))),
                 }
             }

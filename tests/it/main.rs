@@ -25,6 +25,7 @@ mod http;
 mod import_export;
 mod inventory;
 mod jobs;
+mod live;
 mod loaders;
 mod order_import;
 mod orders;

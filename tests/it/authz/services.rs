@@ -9,7 +9,7 @@ use mercato::app::App;
 use mercato::auth::Actor;
 use mercato::context::OpContext;
 use mercato::domain::ids::{
-    ApiKeyId, CollectionId, CustomerId, DiscountId, DraftOrderId, FulfillmentId, LocationId, OrderId,
+    ApiKeyId, CollectionId, CustomerId, DiscountId, DraftOrderId, FulfillmentId, JobId, LocationId, OrderId,
     ProductId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, StaffId, TaxRateId,
 };
 use mercato::domain::order::CancelReason;
@@ -73,6 +73,13 @@ const GATED: &[(&str, &[Permission])] = &[
     ("refund.refund", &[WriteOrders]),
     ("refund.void", &[WriteOrders]),
     ("orders.list", &[ReadOrders]),
+    ("orders.matches", &[ReadOrders]),
+    ("jobs.page", &[ManageSettings]),
+    ("jobs.retry", &[ManageSettings]),
+    ("jobs.cancel", &[ManageSettings]),
+    ("jobs.tasks", &[ManageSettings]),
+    ("jobs.run_task", &[ManageSettings]),
+    ("clean_up.run", &[ManageSettings]),
     ("orders.settle", &[WriteOrders]),
     ("cancel.cancel", &[WriteOrders]),
     ("fulfill.create_fulfillment", &[WriteOrders]),
@@ -154,6 +161,8 @@ const OPEN: &[&str] = &[
     "staff.sign_in",
     "staff.renew",
     "staff.sign_out",
+    // For any member of staff and any service.
+    "jobs.find",
 ];
 
 /// Calls a method with as little as it takes.
@@ -263,13 +272,20 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
 
 /// The same for the life of orders; `None` for methods of something else.
 async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(), Error>> {
-    let orders = &app.services.orders;
+    let (services, orders) = (&app.services, &app.services.orders);
     let (order_id, draft) = (OrderId::generate(), DraftOrderId::generate());
     Some(match method {
         "orders.list" => {
             let (request, sort) = (PageRequest::first(1), OrderSort::Id);
             orders.list(op, &OrderQuery { query: None, sort, reverse: false, request }).await.map(drop)
         }
+        "orders.matches" => orders.matches(op, "status:paid", Some(order_id)).await.map(drop),
+        "jobs.page" => services.jobs.page(op, None, &PageRequest::first(1)).await.map(drop),
+        "jobs.retry" => services.jobs.retry(op, JobId::generate()).await.map(drop),
+        "jobs.cancel" => services.jobs.cancel(op, JobId::generate()).await.map(drop),
+        "jobs.tasks" => services.jobs.tasks(op).await.map(drop),
+        "jobs.run_task" => services.jobs.run_task(op, "none").await.map(drop),
+        "clean_up.run" => services.clean_up.run(op).await.map(drop),
         "orders.settle" => orders.settle(op, order_id).await,
         "cancel.cancel" => {
             let reason = CancelReason::Other;

@@ -38,10 +38,12 @@ mod builders;
 mod client;
 mod clock;
 mod databases;
+pub mod live;
 mod log;
 mod orders;
 mod postgres;
 mod prices;
+pub mod redis;
 pub mod scratch;
 mod wire;
 

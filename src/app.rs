@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
 use crate::error::with_causes;
@@ -12,13 +12,15 @@ use crate::events::{Relay, Retention};
 use crate::graphql::{self, Schema};
 use crate::integrations::breaker::{self, Breakers};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
+use crate::integrations::public_http::{PublicHttp, Reach};
+use crate::integrations::webhooks::WebhookSender;
 use crate::jobs::{Schedule, Worker};
 use crate::listeners;
 use crate::loaders::CatalogReads;
 use crate::services::{
     ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, OrderImport,
     Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services, Sessions, Shipping,
-    Shop, Staff, Taxes, Variants,
+    Shop, Staff, Taxes, Variants, Webhooks,
 };
 use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
@@ -162,6 +164,7 @@ impl App {
             privacy: Privacy::new(db.clone(), auth_of()),
             staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
+            webhooks: Webhooks::new(db.clone(), webhook_sender(&config, &breakers, outside)),
             clean_up: CleanUp::new(db.clone()),
         });
         let listens = listeners::Parts { services: Arc::clone(&services) };
@@ -242,6 +245,17 @@ fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvi
         }
     }
     Ok((providers, test))
+}
+
+/// What sends webhooks: to the public internet, unless the shop's services are elsewhere.
+fn webhook_sender(config: &Config, breakers: &Breakers, outside: breaker::Settings) -> WebhookSender {
+    let is_private_allowed = config.webhook_allow_private;
+    let is_https_required = config.environment == Environment::Production && !is_private_allowed;
+    let settings = breaker::Settings { timeout: config.webhook_timeout, ..outside };
+    // The breaker's patience ends first.
+    let http =
+        PublicHttp::new(Reach { is_private_allowed, is_https_required }, settings.timeout.saturating_mul(2));
+    WebhookSender::new(http, breakers.family("webhooks", settings))
 }
 
 /// Where this process meets the others.

@@ -8,10 +8,12 @@
 //! Never called outside a transaction: [`append`].
 
 pub mod bus;
+mod cloud_event;
 pub mod follow;
 mod relay;
 mod retention;
 
+pub use cloud_event::cloud_event;
 pub use relay::Relay;
 pub use retention::Retention;
 

@@ -25,6 +25,7 @@ mod shipping;
 mod shop;
 mod staff;
 mod tax;
+mod webhook;
 
 pub use errors::{error_response, request_error};
 pub use in_context::{locale, operation};
@@ -61,6 +62,7 @@ pub struct QueryRoot(
     cart::CartQuery,
     customer::CustomerQuery,
     staff::StaffQuery,
+    webhook::WebhookQuery,
 );
 
 /// Everything that can be changed.
@@ -91,6 +93,7 @@ pub struct AccountMutation(
     staff::StaffMemberMutation,
     staff::RoleMutation,
     staff::ApiKeyMutation,
+    webhook::WebhookMutation,
 );
 
 /// The schema over services.

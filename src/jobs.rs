@@ -138,3 +138,13 @@ pub async fn enqueue(
     }
     Ok(())
 }
+
+/// Lets the job that waits under a unique key run now, whenever it was to run.
+///
+/// # Errors
+/// [`DbError`] of the update; the transaction is to be dropped then.
+pub async fn hasten(tx: &mut Tx, op: &OpContext, key: &str) -> Result<(), DbError> {
+    jobs::hasten(tx.conn(), key, op.now()).await?;
+    tx.announce();
+    Ok(())
+}

@@ -33,6 +33,7 @@ pub mod staff;
 pub mod stock;
 pub mod taxes;
 mod validate;
+pub mod webhooks;
 
 pub use api_keys::ApiKeys;
 pub use cart::Carts;
@@ -54,6 +55,7 @@ pub use shipping::Shipping;
 pub use shop::Shop;
 pub use staff::Staff;
 pub use taxes::Taxes;
+pub use webhooks::Webhooks;
 
 use std::sync::Arc;
 
@@ -93,6 +95,8 @@ pub struct Services {
     pub staff: Staff,
     /// Keys of services.
     pub api_keys: ApiKeys,
+    /// Messages to other services.
+    pub webhooks: Webhooks,
     /// What nobody needs any more.
     pub clean_up: CleanUp,
 }

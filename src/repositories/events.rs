@@ -207,6 +207,24 @@ pub async fn after(
     })
 }
 
+/// The newest event of these kinds that has its place.
+pub async fn newest_of(conn: &mut Conn, kinds: &[String]) -> Result<Option<Recorded>, DbError> {
+    on_conn!(conn, |c| {
+        events::table
+            .filter(events::position.is_not_null())
+            .filter(in_texts(events::kind, kinds))
+            .order_by(events::position.desc())
+            .select((
+                EventRow::as_select(),
+                events::position.assume_not_null(),
+                events::sequence.assume_not_null(),
+            ))
+            .first(c)
+            .await
+            .optional()
+    })
+}
+
 /// The newest events, newest first, whether or not they have their places.
 pub async fn latest(conn: &mut Conn, limit: i64) -> Result<Vec<EventRow>, DbError> {
     load!(conn, events::table.order_by(events::entry.desc()).limit(limit).select(EventRow::as_select()))

@@ -17,6 +17,7 @@ mod checkout;
 mod orders;
 mod pricing;
 mod services;
+mod webhooks;
 
 /// The tables of one area of the shop.
 struct Area {
@@ -34,7 +35,7 @@ type Guarded = (&'static str, Permission, &'static str);
 
 /// Every area of the shop.
 const AREAS: &[Area] =
-    &[catalog::AREA, cart::AREA, checkout::AREA, pricing::AREA, accounts::AREA, orders::AREA];
+    &[catalog::AREA, cart::AREA, checkout::AREA, pricing::AREA, accounts::AREA, orders::AREA, webhooks::AREA];
 
 fn public() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     AREAS.iter().flat_map(|area| area.public)

@@ -38,3 +38,4 @@ mod storefront;
 mod support;
 mod taxes;
 mod tidy;
+mod webhooks;

@@ -1,5 +1,7 @@
 //! The composition root: the one place that knows every concrete type and puts them together.
 
+mod gauges;
+
 use std::sync::Arc;
 
 use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
@@ -121,6 +123,7 @@ impl App {
         let catalog_reads = Arc::new(CatalogReads::new(&db));
         let (breakers, metrics) = (Arc::new(Breakers::default()), Arc::new(Metrics::default()));
         metrics.collect(Arc::clone(&breakers));
+        gauges::register(&metrics, &db, &parts.clock);
         let outside = breaker::Settings { open_for: config.breaker_open, ..breaker::Settings::default() };
         let (providers, test_payments) = payment_providers(&config)?;
         let payments = Arc::new(Payments::new(

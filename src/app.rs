@@ -10,19 +10,20 @@ use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
-use crate::events::{Relay, Retention};
-use crate::graphql::{self, Schema};
+use crate::events::{Relay, Retention, Tail};
+use crate::graphql::{self, Schema, Shaper};
 use crate::integrations::breaker::{self, Breakers};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::integrations::public_http::{PublicHttp, Reach};
 use crate::integrations::webhooks::WebhookSender;
 use crate::jobs::{Schedule, Worker};
 use crate::listeners;
-use crate::loaders::CatalogReads;
+use crate::loaders::{CatalogReads, Loaders, Turns};
+use crate::services::webhooks::PayloadShaper;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, OrderImport,
-    Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services, Sessions, Shipping,
-    Shop, Staff, Taxes, Variants, Webhooks,
+    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs,
+    OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services,
+    Sessions, Shipping, Shop, Staff, Taxes, Variants, Webhooks,
 };
 use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
@@ -48,6 +49,8 @@ pub struct App {
     pub schema: Schema,
     /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
     pub test_payments: Option<Arc<TestProvider>>,
+    /// What shapes messages to other services.
+    pub shaper: Arc<dyn PayloadShaper>,
     /// What stands before everything outside.
     pub breakers: Arc<Breakers>,
     /// What it counts and measures.
@@ -60,6 +63,8 @@ pub struct App {
     pub bus: Arc<dyn EventBus>,
     /// Puts the event log in order.
     pub relay: Relay,
+    /// The end of the event log.
+    pub tail: Tail,
     /// Runs jobs.
     pub worker: Arc<Worker>,
     /// What is done by the clock.
@@ -144,6 +149,7 @@ impl App {
         let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
         let (auth_of, passwords_of, sessions_of) =
             (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
+        let schedule = Arc::new(Schedule::new(db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&catalog_reads), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
@@ -168,6 +174,7 @@ impl App {
             staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
             webhooks: Webhooks::new(db.clone(), webhook_sender(&config, &breakers, outside)),
+            jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             clean_up: CleanUp::new(db.clone()),
         });
         let listens = listeners::Parts { services: Arc::clone(&services) };
@@ -177,8 +184,12 @@ impl App {
         let clock = || Arc::clone(&parts.clock);
         let bus = event_bus(&config)?;
         services.staff.seed_admin_role(&op).await?;
+        let schema = graphql::schema(Arc::clone(&services), Arc::clone(&shop));
+        let shaper = payload_shaper(&config, &db, &catalog_reads, &schema);
+        services.webhooks.shape_by(&shaper);
         Ok(Self {
-            schema: graphql::schema(Arc::clone(&services), Arc::clone(&shop)),
+            schema,
+            shaper,
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
             order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
@@ -187,7 +198,8 @@ impl App {
             metrics,
             relay: Relay::new(db.clone(), clock(), Arc::clone(&bus), &handlers),
             worker: Worker::new(db.clone(), clock(), &handlers),
-            schedule: Arc::new(Schedule::new(db.clone(), clock(), listeners::TASKS)?),
+            schedule,
+            tail: Tail::new(db.clone()),
             bus,
             services,
             auth,
@@ -222,7 +234,7 @@ impl App {
                 () = until() => {}
             }
         };
-        tokio::join!(told, worker, bus, self.relay.run(until()));
+        tokio::join!(told, worker, bus, self.relay.run(until()), self.tail.run(self.bus.listen(), until()));
     }
 
     /// The context of work that the shop itself does.
@@ -248,6 +260,19 @@ fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvi
         }
     }
     Ok((providers, test))
+}
+
+/// What executes the documents that shape webhooks.
+fn payload_shaper(
+    config: &Config,
+    db: &Db,
+    catalog: &Arc<CatalogReads>,
+    schema: &Schema,
+) -> Arc<dyn PayloadShaper> {
+    let (db, catalog) = (db.clone(), Arc::clone(catalog));
+    let loaders = move |op: &OpContext, turns: &Turns| Loaders::new(&db, &catalog, op, turns);
+    let base_url = format!("http://{}:{}", config.host, config.port);
+    Arc::new(Shaper::new(schema.clone(), base_url, loaders))
 }
 
 /// What sends webhooks: to the public internet, unless the shop's services are elsewhere.

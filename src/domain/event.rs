@@ -74,6 +74,15 @@ macro_rules! events {
                 }
             }
 
+            /// The type of what events of a kind happen to; `None` if there is no such kind.
+            #[must_use]
+            pub fn aggregate_type(kind: &str) -> Option<&'static str> {
+                match kind {
+                    $($kind => Some(type_of(|event: &$payload| event.$aggregate)),)*
+                    _ => None,
+                }
+            }
+
             /// The thing whose history the event belongs to: its type's name and its id.
             #[must_use]
             pub fn aggregate(&self) -> (&'static str, uuid::Uuid) {
@@ -222,6 +231,11 @@ impl Event {
     pub fn version(&self) -> i32 {
         1
     }
+}
+
+/// The type of the id that a payload's field holds.
+fn type_of<P, I: Id>(_: fn(&P) -> I) -> &'static str {
+    I::TYPE
 }
 
 fn aggregate<I: Id>(id: I) -> (&'static str, uuid::Uuid) {

@@ -1,9 +1,11 @@
 //! Webhooks: the endpoints of other services, and the messages to them.
 
 mod mutation;
+mod shaper;
 mod topic;
 
 pub use mutation::WebhookMutation;
+pub use shaper::Shaper;
 use topic::WebhookTopic;
 
 use std::sync::Arc;

@@ -19,7 +19,7 @@ pub use endpoints::{NewWebhook, WebhookPatch};
 pub use fan_out::FAN_OUT;
 pub use shape::PayloadShaper;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::db::Db;
 use crate::domain::event::WebhookEvent;
@@ -46,7 +46,8 @@ pub struct Endpoint {
 pub struct Webhooks {
     db: Db,
     sender: WebhookSender,
-    shaper: OnceLock<Arc<dyn PayloadShaper>>,
+    /// Weak, since it holds all services.
+    shaper: OnceLock<Weak<dyn PayloadShaper>>,
 }
 
 impl Webhooks {
@@ -56,9 +57,10 @@ impl Webhooks {
         Self { db, sender, shaper: OnceLock::new() }
     }
 
-    /// Says what executes GraphQL documents: the schema, which is built over all services and so after this one. The first call counts.
-    pub fn shape_by(&self, shaper: Arc<dyn PayloadShaper>) {
-        let _ = self.shaper.set(shaper);
+    /// Says what executes GraphQL documents: the schema, which is built over all services and so after this one. It is not kept alive by
+    /// this. The first call counts.
+    pub fn shape_by(&self, shaper: &Arc<dyn PayloadShaper>) {
+        let _ = self.shaper.set(Arc::downgrade(shaper));
     }
 }
 

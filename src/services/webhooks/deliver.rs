@@ -12,7 +12,7 @@ use crate::domain::ids::{Id, WebhookAttemptId, WebhookDeliveryId, WebhookSubscri
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{DeliveryStatus, WebhookStatus, is_given_up, pause, topic_name};
-use crate::error::{Error, UserErrorCode};
+use crate::error::{Error, UserErrorCode, with_causes};
 use crate::events;
 use crate::integrations::webhooks::{Attempt, Message};
 use crate::jobs::{self, NewJob};
@@ -76,7 +76,16 @@ impl Webhooks {
         drop(conn);
         if delivery.payload.is_none() {
             let payload = match &event {
-                Some(event) => self.shape(op, &webhook, event).await?,
+                Some(event) => match self.shape(op, &webhook, event).await {
+                    Ok(payload) => payload,
+                    Err(error) => {
+                        tracing::error!(webhook = ?id, "a message can't be made: {}", with_causes(&error));
+                        let failed =
+                            Attempt::failed(Duration::ZERO, format!("the message can't be made: {error}"));
+                        self.note(op, &webhook, &delivery, &failed, started, false).await?;
+                        return Ok(Step::Done);
+                    }
+                },
                 None => {
                     let gone =
                         Attempt::failed(Duration::ZERO, "the event is not in the log any more".to_owned());

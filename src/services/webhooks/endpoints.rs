@@ -3,8 +3,8 @@
 use super::{Webhooks, deliver_job, deliver_key, missing, told};
 use crate::auth::{Actor, new_webhook_secret};
 use crate::context::OpContext;
-use crate::db::retrying;
 use crate::db::types::Json;
+use crate::db::{DbError, retrying};
 use crate::domain::event::Event;
 use crate::domain::ids::WebhookSubscriptionId;
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -103,7 +103,7 @@ impl Webhooks {
             created_at: op.now(),
             updated_at: op.now(),
         };
-        self.check(&webhook)?;
+        self.check(op, &webhook).await?;
         retrying(|| self.create_once(op, &webhook)).await?;
         Ok((webhook, secret))
     }
@@ -141,11 +141,8 @@ impl Webhooks {
         id: WebhookSubscriptionId,
         patch: &WebhookPatch,
     ) -> Result<WebhookSubscription, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let Some(mut webhook) = webhooks::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
-            return Err(missing(&["id"]));
-        };
+        let found = webhooks::find(&mut self.db.read(&op.statements).await?, id).await?;
+        let mut webhook = found.clone().ok_or_else(|| missing(&["id"]))?;
         let before = webhook.status;
         set(&mut webhook.url, patch.url.as_ref().map(|url| url.trim().to_owned()).as_ref());
         set(&mut webhook.topics.0, patch.topics.as_deref().map(distinct).as_ref());
@@ -154,9 +151,12 @@ impl Webhooks {
         set(&mut webhook.status, patch.status.as_ref());
         webhook.permissions = Json(held(op));
         webhook.updated_at = op.now();
-        if let Err(error) = self.check(&webhook) {
+        // Before the transaction: a document is tried out, which reads.
+        self.check(op, &webhook).await?;
+        let mut tx = self.db.begin(&op.statements).await?;
+        if webhooks::lock(tx.conn(), id).await? != found {
             tx.rollback().await?;
-            return Err(error);
+            return Err(DbError::clash().into());
         }
         match (before, webhook.status) {
             (WebhookStatus::Active, WebhookStatus::Paused) => webhook.paused_at = Some(op.now()),
@@ -195,7 +195,7 @@ impl Webhooks {
     }
 
     /// Notes everything that is wrong with an endpoint.
-    fn check(&self, webhook: &WebhookSubscription) -> Result<(), Error> {
+    async fn check(&self, op: &OpContext, webhook: &WebhookSubscription) -> Result<(), Error> {
         const URL: &[&str] = &["webhookSubscription", "url"];
         const TOPICS: &[&str] = &["webhookSubscription", "topics"];
         const QUERY: &[&str] = &["webhookSubscription", "query"];
@@ -231,7 +231,7 @@ impl Webhooks {
             if query.len() > MAX_QUERY {
                 let message = format!("Query is too long (maximum is {MAX_QUERY} bytes)");
                 problems.add(QUERY, UserErrorCode::TooLong, message);
-            } else if let Err(why) = self.check_document(query, &webhook.topics.0) {
+            } else if let Err(why) = self.check_document(op, query, &webhook.topics.0).await {
                 problems.add(QUERY, UserErrorCode::Invalid, why);
             }
         }

@@ -1,5 +1,7 @@
 //! What a message holds: the event as CloudEvents has it, or what a GraphQL subscription would have sent of it.
 
+use std::sync::{Arc, Weak};
+
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
@@ -12,12 +14,17 @@ use crate::loaders::WebhookSubscription;
 
 /// Executes subscription documents: the schema, given by `app.rs`, since services know no GraphQL.
 pub trait PayloadShaper: Send + Sync + 'static {
-    /// Says what is wrong with a document for messages of these kinds of events: it must be a subscription with one root field that
-    /// events of each of these kinds reach.
+    /// Says what is wrong with a document for messages about events of these kinds: it must be a subscription with one root field, which
+    /// follows events of each of these kinds, and which whoever has the context may follow.
     ///
     /// # Errors
     /// A sentence for whoever wrote it.
-    fn check(&self, document: &str, topics: &[String]) -> Result<(), String>;
+    fn check<'a>(
+        &'a self,
+        document: &'a str,
+        topics: &'a [String],
+        op: OpContext,
+    ) -> BoxFuture<'a, Result<(), String>>;
 
     /// What a subscription sends for an event to whoever has the context: `{"data": …}`; nothing, if the event is none for it.
     fn shape<'a>(
@@ -29,10 +36,19 @@ pub trait PayloadShaper: Send + Sync + 'static {
 }
 
 impl Webhooks {
-    pub(super) fn check_document(&self, document: &str, topics: &[String]) -> Result<(), String> {
-        match self.shaper.get() {
-            Some(shaper) => shaper.check(document, topics),
-            None => Err("Payloads can't be shaped by a document here".to_owned()),
+    fn shaper(&self) -> Option<Arc<dyn PayloadShaper>> {
+        self.shaper.get().and_then(Weak::upgrade)
+    }
+
+    pub(super) async fn check_document(
+        &self,
+        op: &OpContext,
+        document: &str,
+        topics: &[String],
+    ) -> Result<(), String> {
+        match self.shaper() {
+            Some(shaper) => shaper.check(document, topics, op.clone()).await,
+            None => Err("Messages can't be shaped by a document here".to_owned()),
         }
     }
 
@@ -43,7 +59,7 @@ impl Webhooks {
         webhook: &WebhookSubscription,
         event: &Recorded,
     ) -> Result<Option<Value>, Error> {
-        let (Some(document), Some(shaper)) = (&webhook.query, self.shaper.get()) else {
+        let (Some(document), Some(shaper)) = (&webhook.query, self.shaper()) else {
             return Ok(Some(cloud_event(event)));
         };
         let maker =

@@ -28,10 +28,12 @@ mod shop;
 mod staff;
 mod subscription;
 mod tax;
+mod webhook;
 
 pub use errors::{error_response, request_error};
 pub use in_context::{locale, operation};
 pub use request::{BaseUrl, SearchHints};
+pub use webhook::Shaper;
 
 use std::sync::Arc;
 
@@ -64,6 +66,7 @@ pub struct QueryRoot(
     cart::CartQuery,
     customer::CustomerQuery,
     staff::StaffQuery,
+    webhook::WebhookQuery,
     job::JobQuery,
 );
 
@@ -104,6 +107,7 @@ pub struct AccountMutation(
     staff::StaffMemberMutation,
     staff::RoleMutation,
     staff::ApiKeyMutation,
+    webhook::WebhookMutation,
 );
 
 /// The schema over services.

@@ -6,6 +6,8 @@
 mod check_payments;
 mod clean_up;
 mod expire_orders;
+mod webhook_deliver;
+mod webhook_fan_out;
 
 use std::sync::Arc;
 
@@ -29,6 +31,8 @@ pub fn all(parts: &Parts) -> Vec<Arc<dyn Handler>> {
     vec![
         Arc::new(check_payments::CheckPayments::new(services())),
         Arc::new(expire_orders::ExpireOrders::new(services())),
+        Arc::new(webhook_fan_out::WebhookFanOut::new(services())),
+        Arc::new(webhook_deliver::WebhookDeliver::new(services())),
     ]
 }
 

@@ -34,6 +34,7 @@ pub mod staff;
 pub mod stock;
 pub mod taxes;
 mod validate;
+pub mod webhooks;
 
 pub use api_keys::ApiKeys;
 pub use cart::Carts;
@@ -56,6 +57,7 @@ pub use shipping::Shipping;
 pub use shop::Shop;
 pub use staff::Staff;
 pub use taxes::Taxes;
+pub use webhooks::Webhooks;
 
 use std::sync::Arc;
 
@@ -95,6 +97,8 @@ pub struct Services {
     pub staff: Staff,
     /// Keys of services.
     pub api_keys: ApiKeys,
+    /// Messages to other services.
+    pub webhooks: Webhooks,
     /// Jobs and the schedule.
     pub jobs: Jobs,
     /// What nobody needs any more.

@@ -291,6 +291,22 @@ pub async fn is_key_waiting(conn: &mut Conn, key: &str) -> Result<bool, DbError>
     })
 }
 
+/// Lets the job that waits under a key run from now on.
+pub async fn hasten(conn: &mut Conn, key: &str, now: Timestamp) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::update(
+            jobs::table
+                .filter(jobs::unique_key.eq(key))
+                .filter(jobs::status.eq(JobStatus::Queued))
+                .filter(jobs::run_at.gt(now)),
+        )
+        .set(jobs::run_at.eq(now))
+        .execute(c)
+        .await
+    })?;
+    Ok(())
+}
+
 /// The job that waits and has a unique key.
 pub async fn waiting(conn: &mut Conn, key: &str) -> Result<Option<Job>, DbError> {
     on_conn!(conn, |c| {

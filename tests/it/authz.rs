@@ -24,6 +24,7 @@ mod jobs;
 mod orders;
 mod pricing;
 mod services;
+mod webhooks;
 
 /// The tables of one area of the shop.
 struct Area {
@@ -41,7 +42,16 @@ type Guarded = (&'static str, Permission, &'static str);
 
 /// Every area of the shop.
 const AREAS: &[Area] =
-    &[catalog::AREA, cart::AREA, checkout::AREA, pricing::AREA, accounts::AREA, orders::AREA, jobs::AREA];
+    &[
+        catalog::AREA,
+        cart::AREA,
+        checkout::AREA,
+        pricing::AREA,
+        accounts::AREA,
+        orders::AREA,
+        webhooks::AREA,
+        jobs::AREA,
+    ];
 
 fn public() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     AREAS.iter().flat_map(|area| area.public)

@@ -39,3 +39,4 @@ mod storefront;
 mod support;
 mod taxes;
 mod tidy;
+mod webhooks;

@@ -11,6 +11,7 @@ use mercato::context::OpContext;
 use mercato::domain::ids::{
     ApiKeyId, CollectionId, CustomerId, DiscountId, DraftOrderId, FulfillmentId, JobId, LocationId, OrderId,
     ProductId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, StaffId, TaxRateId,
+    WebhookDeliveryId, WebhookSubscriptionId,
 };
 use mercato::domain::order::CancelReason;
 use mercato::domain::page::PageRequest;
@@ -33,6 +34,7 @@ use mercato::services::product_import::ImportError;
 use mercato::services::shipping::{RatePatch, ZonePatch};
 use mercato::services::staff::{RolePatch, StaffPatch};
 use mercato::services::taxes::TaxRatePatch;
+use mercato::services::webhooks::{NewWebhook, WebhookPatch};
 
 use super::differences;
 use crate::support::{TestApp, blank_order, both};
@@ -109,6 +111,15 @@ const GATED: &[(&str, &[Permission])] = &[
     ("api_keys.page", &[ManageStaff]),
     ("api_keys.create", &[ManageStaff]),
     ("api_keys.revoke", &[ManageStaff]),
+    ("endpoints.page", &[ManageSettings]),
+    ("endpoints.deliveries", &[ManageSettings]),
+    ("endpoints.create", &[ManageSettings]),
+    ("endpoints.update", &[ManageSettings]),
+    ("endpoints.delete", &[ManageSettings]),
+    ("fan_out.fan_out", &[ManageSettings]),
+    ("deliver.deliver", &[ManageSettings]),
+    ("deliver.retry", &[ManageSettings]),
+    ("deliver.test", &[ManageSettings]),
     ("product_import.run", &[WriteProducts, WriteInventory]),
     ("product_export.run", &[ReadProducts]),
     ("order_import.run", &[WriteOrders]),
@@ -206,6 +217,21 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
             let id = DiscountId::generate();
             services.discounts.update(op, id, &DiscountPatch::default()).await.map(drop)
         }
+        "endpoints.page" => services.webhooks.page(op, &PageRequest::first(1)).await.map(drop),
+        "endpoints.deliveries" => {
+            let id = WebhookSubscriptionId::generate();
+            services.webhooks.deliveries(op, id, None, &PageRequest::first(1)).await.map(drop)
+        }
+        "endpoints.create" => services.webhooks.create(op, &NewWebhook::default()).await.map(drop),
+        "endpoints.update" => {
+            let id = WebhookSubscriptionId::generate();
+            services.webhooks.update(op, id, &WebhookPatch::default()).await.map(drop)
+        }
+        "endpoints.delete" => services.webhooks.delete(op, WebhookSubscriptionId::generate()).await,
+        "fan_out.fan_out" => services.webhooks.fan_out(op).await,
+        "deliver.deliver" => services.webhooks.deliver(op, WebhookSubscriptionId::generate()).await.map(drop),
+        "deliver.retry" => services.webhooks.retry(op, WebhookDeliveryId::generate()).await.map(drop),
+        "deliver.test" => services.webhooks.test(op, WebhookSubscriptionId::generate()).await.map(drop),
         "discounts.delete" => services.discounts.delete(op, DiscountId::generate()).await,
         "taxes.page" => services.taxes.page(op, &PageRequest::first(1)).await.map(drop),
         "taxes.create" => services.taxes.create(op, &TaxRatePatch::default()).await.map(drop),

@@ -44,6 +44,7 @@ mod orders;
 mod postgres;
 mod prices;
 pub mod redis;
+mod receiver;
 pub mod scratch;
 mod wire;
 
@@ -55,6 +56,7 @@ pub use client::{Client, Reply};
 pub use databases::Database;
 pub use orders::{blank_order, keyed, order_id, order_of};
 pub use prices::{Codes, id_of, line};
+pub use receiver::{Mood, Received, Receiver};
 pub use wire::request;
 
 /// Makes two tests of an async function of a [`TestApp`] or a [`Database`]: one on SQLite, one on PostgreSQL.

@@ -87,10 +87,12 @@ impl App {
             tracing::info!(version, "migrated the database");
         }
         let op = OpContext::system(Arc::clone(&parts.clock));
-        let shop = Arc::new(Shop::load_or_make(&db, &op, &config.shop).await?);
+        let shop = Shop::load_or_make(&db, &op, &config.shop).await?.with_low_stock(config.low_stock);
+        let shop = Arc::new(shop);
         let catalog_reads = Arc::new(CatalogReads::new(&db));
         let (providers, test_payments) = payment_providers(&config)?;
-        let payments = Arc::new(Payments::new(db.clone(), providers, config.payment_timeout));
+        let payments =
+            Arc::new(Payments::new(db.clone(), Arc::clone(&shop), providers, config.payment_timeout));
         let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
         let keys = match &config.jwt_secret {
             Some(secret) => Keys::new(secret, &config.jwt_previous),
@@ -108,7 +110,7 @@ impl App {
             products: Products::new(db.clone(), Arc::clone(&shop)),
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
-            inventory: Inventory::new(db.clone()),
+            inventory: Inventory::new(db.clone(), Arc::clone(&shop)),
             checkout: Checkout::new(
                 db.clone(),
                 Arc::clone(&shop),

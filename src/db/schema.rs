@@ -269,6 +269,7 @@ diesel::table! {
         reserved -> Jsonb,
         fulfilled_quantity -> Int8,
         refunded_quantity -> Int8,
+        picked -> Jsonb,
     }
 }
 
@@ -302,6 +303,7 @@ diesel::table! {
         placed_at -> Timestamptz,
         cancelled_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
+        fulfillment_opened_at -> Nullable<Timestamptz>,
     }
 }
 

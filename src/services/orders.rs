@@ -22,6 +22,7 @@ mod cancel;
 mod draft;
 mod fulfill;
 mod hand;
+mod open;
 mod refund;
 mod returns;
 

@@ -36,6 +36,7 @@ use crate::integrations::payments::{
 };
 use crate::repositories::orders::{self, Order};
 use crate::repositories::payments;
+use crate::services::Shop;
 use running::Running;
 
 /// The names of all providers that this build has.
@@ -50,6 +51,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Takes buyers' money, and gives it back.
 pub struct Payments {
     db: Db,
+    shop: Arc<Shop>,
     providers: Providers,
     timeout: Duration,
     running: Running,
@@ -84,8 +86,8 @@ pub enum WebhookError {
 impl Payments {
     /// The service over a database, with the providers that the shop takes payments by, each of which may take `timeout` to answer.
     #[must_use]
-    pub fn new(db: Db, providers: Providers, timeout: Duration) -> Self {
-        Self { db, providers, timeout, running: Running::default() }
+    pub fn new(db: Db, shop: Arc<Shop>, providers: Providers, timeout: Duration) -> Self {
+        Self { db, shop, providers, timeout, running: Running::default() }
     }
 
     /// The provider of a name, if the shop takes payments by it.

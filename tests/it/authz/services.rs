@@ -77,6 +77,7 @@ const GATED: &[(&str, &[Permission])] = &[
     ("cancel.cancel", &[WriteOrders]),
     ("fulfill.create_fulfillment", &[WriteOrders]),
     ("fulfill.cancel_fulfillment", &[WriteOrders]),
+    ("open.open_fulfillment", &[WriteOrders]),
     ("refund.create_refund", &[WriteOrders]),
     ("returns.create_return", &[WriteOrders]),
     ("returns.receive_return", &[WriteOrders]),
@@ -280,6 +281,7 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
             let input = CreateFulfillment { order_id, lines: None, tracking: Tracking::default() };
             orders.create_fulfillment(op, &input, None).await.map(drop)
         }
+        "open.open_fulfillment" => orders.open_fulfillment(op, OrderId::generate()).await.map(drop),
         "fulfill.cancel_fulfillment" => {
             orders.cancel_fulfillment(op, FulfillmentId::generate(), None).await.map(drop)
         }

@@ -9,6 +9,7 @@ pub mod api_keys;
 pub mod cart;
 pub mod catalog;
 pub mod checkout;
+pub mod clean_up;
 mod credentials;
 mod csv_table;
 pub mod customers;
@@ -37,6 +38,7 @@ pub use api_keys::ApiKeys;
 pub use cart::Carts;
 pub use catalog::{Catalog, Collections, Products, Variants};
 pub use checkout::Checkout;
+pub use clean_up::CleanUp;
 pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
@@ -91,6 +93,8 @@ pub struct Services {
     pub staff: Staff,
     /// Keys of services.
     pub api_keys: ApiKeys,
+    /// What nobody needs any more.
+    pub clean_up: CleanUp,
 }
 
 /// Sets a field that a patch names, and leaves others as they are.

@@ -16,8 +16,8 @@ use crate::listeners;
 use crate::loaders::CatalogReads;
 use crate::services::{
     ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, OrderImport,
-    Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services, Sessions, Shipping,
-    Shop, Staff, Taxes, Variants,
+    Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Reports, Services, Sessions,
+    Shipping, Shop, Staff, Taxes, Variants,
 };
 #[cfg(feature = "postgres")]
 use crate::{db::Backend, events::bus::PostgresBus};
@@ -148,6 +148,7 @@ impl App {
             privacy: Privacy::new(db.clone(), auth_of()),
             staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
+            reports: Reports::new(db.clone()),
             clean_up: CleanUp::new(db.clone()),
         });
         let listens = listeners::Parts { services: Arc::clone(&services) };

@@ -19,6 +19,7 @@ mod in_order;
 mod inventory;
 mod node;
 mod order;
+mod report;
 mod request;
 mod scalars;
 mod shipping;
@@ -61,6 +62,7 @@ pub struct QueryRoot(
     cart::CartQuery,
     customer::CustomerQuery,
     staff::StaffQuery,
+    report::ReportQuery,
 );
 
 /// Everything that can be changed.

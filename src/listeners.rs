@@ -6,6 +6,10 @@
 mod check_payments;
 mod clean_up;
 mod expire_orders;
+mod money_back;
+mod open_fulfillment;
+mod sales_figures;
+mod units_sold;
 
 use std::sync::Arc;
 
@@ -29,6 +33,10 @@ pub fn all(parts: &Parts) -> Vec<Arc<dyn Handler>> {
     vec![
         Arc::new(check_payments::CheckPayments::new(services())),
         Arc::new(expire_orders::ExpireOrders::new(services())),
+        Arc::new(open_fulfillment::OpenFulfillment::new(services())),
+        Arc::new(money_back::MoneyBack::new(services())),
+        Arc::new(sales_figures::SalesFigures::new(services())),
+        Arc::new(units_sold::UnitsSold::new(services())),
     ]
 }
 

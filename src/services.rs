@@ -26,6 +26,7 @@ pub mod privacy;
 pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
+pub mod reports;
 pub mod sessions;
 pub mod shipping;
 pub mod shop;
@@ -49,6 +50,7 @@ pub use pricing::Pricing;
 pub use privacy::Privacy;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
+pub use reports::Reports;
 pub use sessions::Sessions;
 pub use shipping::Shipping;
 pub use shop::Shop;
@@ -93,6 +95,8 @@ pub struct Services {
     pub staff: Staff,
     /// Keys of services.
     pub api_keys: ApiKeys,
+    /// Sales in figures.
+    pub reports: Reports,
     /// What nobody needs any more.
     pub clean_up: CleanUp,
 }

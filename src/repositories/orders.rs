@@ -13,7 +13,7 @@ use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
-use crate::domain::ids::{CartId, CustomerId, Id, OrderId, OrderLineId, VariantId};
+use crate::domain::ids::{CartId, CustomerId, Id, OrderId, OrderLineId, ProductId, VariantId};
 use crate::domain::inventory::Pieces;
 use crate::domain::order::{LineCount, OrderStatus};
 use crate::domain::quote::{Allocation, QuotedDelivery, TaxLine};
@@ -133,6 +133,8 @@ pub struct OrderLine {
     pub refunded_quantity: i64,
     /// Where its pieces were taken that are off the shelf and not sent; shrinks as they are sent or put back.
     pub picked: Json<Vec<Pieces>>,
+    /// What was sold, for good; `None` when that was never known.
+    pub product_id: Option<ProductId>,
 }
 
 impl Order {

@@ -417,6 +417,7 @@ fn order_lines(order: &Order, lines: &[CartLine], priced: &Priced, plan: &Plan) 
             fulfilled_quantity: 0,
             refunded_quantity: 0,
             picked: Json(Vec::new()),
+            product_id: Some(product.id),
         })
     };
     // Every line is quoted and planned, or the order would have been refused.

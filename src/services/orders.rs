@@ -20,6 +20,7 @@ macro_rules! in_tx {
 
 mod cancel;
 mod draft;
+mod follow_up;
 mod fulfill;
 mod hand;
 mod open;

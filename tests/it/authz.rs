@@ -16,6 +16,7 @@ mod catalog;
 mod checkout;
 mod orders;
 mod pricing;
+mod reports;
 mod services;
 
 /// The tables of one area of the shop.
@@ -34,7 +35,7 @@ type Guarded = (&'static str, Permission, &'static str);
 
 /// Every area of the shop.
 const AREAS: &[Area] =
-    &[catalog::AREA, cart::AREA, checkout::AREA, pricing::AREA, accounts::AREA, orders::AREA];
+    &[catalog::AREA, cart::AREA, checkout::AREA, pricing::AREA, accounts::AREA, orders::AREA, reports::AREA];
 
 fn public() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     AREAS.iter().flat_map(|area| area.public)

@@ -207,6 +207,7 @@ fn lines(record: &OrderRecord, order_id: OrderId, found: &Found) -> (Vec<OrderLi
             },
             refunded_quantity: if is_refunded_whole(record) { line.quantity } else { 0 },
             picked: Json(Vec::new()),
+            product_id: variant.map(|variant| variant.product_id),
         });
     }
     let mut delivery = delivery(record);

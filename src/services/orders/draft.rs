@@ -546,6 +546,7 @@ fn order_lines(order: &Order, draft: &Draft, priced: &Priced, plan: &Plan) -> Ve
             fulfilled_quantity: 0,
             refunded_quantity: 0,
             picked: Json(Vec::new()),
+            product_id: Some(product.id),
         })
     };
     // Every line is quoted and planned, or the draft would have been refused.

@@ -211,11 +211,13 @@ fn pay(op: &OpContext, order: &mut Order, provider: &str, news: &[&Told]) -> Res
     order.status = order.status.after(Move::Pay, Facts::default()).map_err(illegal)?;
     order.expires_at = None;
     order.updated_at = op.now();
-    let tell = |one: &&Told| match one.kind {
-        PaymentKind::Captured => Event::OrderPaid(event(provider, one)),
-        _ => Event::PaymentRecorded(event(provider, one)),
+    // Several captures may come at once: it is paid for by the last of them, once.
+    let last = news.iter().rposition(|one| one.kind == PaymentKind::Captured);
+    let tell = |(at, one): (usize, &&Told)| match Some(at) == last {
+        true => Event::OrderPaid(event(provider, one)),
+        false => Event::PaymentRecorded(event(provider, one)),
     };
-    Ok(news.iter().map(tell).collect())
+    Ok(news.iter().enumerate().map(tell).collect())
 }
 
 /// Gives up an order that waits for its payment: what it reserved and used up goes back. The caller stores the order.

@@ -66,6 +66,7 @@ async fn place(app: &TestApp, customer_id: Option<CustomerId>, email: &str) -> O
         fulfilled_quantity: 0,
         refunded_quantity: 0,
         picked: Json(Vec::new()),
+        product_id: None,
     };
     let mut tx = app.app.db.begin(&op.statements).await.unwrap();
     orders::insert(tx.conn(), &order).await.unwrap();

@@ -1,5 +1,9 @@
 //! The composition root: the one place that knows every concrete type and puts them together.
 
+mod subscriptions;
+
+pub use subscriptions::{Subscribed, Subscriptions};
+
 use std::sync::Arc;
 
 use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
@@ -8,16 +12,16 @@ use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
-use crate::events::{Relay, Retention};
+use crate::events::{Relay, Retention, Tail};
 use crate::graphql::{self, Schema};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::jobs::{Schedule, Worker};
 use crate::listeners;
 use crate::loaders::CatalogReads;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, OrderImport,
-    Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Reports, Services, Sessions,
-    Shipping, Shop, Staff, Taxes, Variants,
+    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs,
+    OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Reports,
+    Services, Sessions, Shipping, Shop, Staff, Taxes, Variants,
 };
 #[cfg(feature = "postgres")]
 use crate::{db::Backend, events::bus::PostgresBus};
@@ -40,6 +44,8 @@ pub struct App {
     pub order_import: OrderImport,
     /// Its schema.
     pub schema: Schema,
+    /// Executes subscriptions.
+    pub subscriptions: Subscriptions,
     /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
     pub test_payments: Option<Arc<TestProvider>>,
     /// Who asks.
@@ -50,6 +56,8 @@ pub struct App {
     pub bus: Arc<dyn EventBus>,
     /// Puts the event log in order.
     pub relay: Relay,
+    /// The end of the event log.
+    pub tail: Tail,
     /// Runs jobs.
     pub worker: Arc<Worker>,
     /// What is done by the clock.
@@ -125,6 +133,7 @@ impl App {
         let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
         let (auth_of, passwords_of, sessions_of) =
             (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
+        let schedule = Arc::new(Schedule::new(db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&catalog_reads), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
@@ -149,6 +158,7 @@ impl App {
             staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
             reports: Reports::new(db.clone()),
+            jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             clean_up: CleanUp::new(db.clone()),
         });
         let listens = listeners::Parts { services: Arc::clone(&services) };
@@ -158,15 +168,25 @@ impl App {
         let clock = || Arc::clone(&parts.clock);
         let bus = event_bus(&config)?;
         services.staff.seed_admin_role(&op).await?;
+        let schema = graphql::schema(Arc::clone(&services), Arc::clone(&shop));
+        let tail = Tail::new(db.clone());
+        tail.start().await?;
         Ok(Self {
-            schema: graphql::schema(Arc::clone(&services), Arc::clone(&shop)),
+            subscriptions: Subscriptions {
+                schema: schema.clone(),
+                db: db.clone(),
+                catalog_reads: Arc::clone(&catalog_reads),
+                clock: clock(),
+            },
+            schema,
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
             order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
             test_payments,
             relay: Relay::new(db.clone(), clock(), Arc::clone(&bus), &handlers),
             worker: Worker::new(db.clone(), clock(), &handlers),
-            schedule: Arc::new(Schedule::new(db.clone(), clock(), listeners::TASKS)?),
+            schedule,
+            tail,
             bus,
             services,
             auth,
@@ -201,7 +221,7 @@ impl App {
                 () = until() => {}
             }
         };
-        tokio::join!(told, worker, bus, self.relay.run(until()));
+        tokio::join!(told, worker, bus, self.relay.run(until()), self.tail.run(self.bus.listen(), until()));
     }
 
     /// The context of work that the shop itself does.

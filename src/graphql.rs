@@ -17,6 +17,8 @@ mod guard;
 mod in_context;
 mod in_order;
 mod inventory;
+mod job;
+pub mod live;
 mod node;
 mod order;
 mod report;
@@ -25,6 +27,7 @@ mod scalars;
 mod shipping;
 mod shop;
 mod staff;
+mod subscription;
 mod tax;
 
 pub use errors::{error_response, request_error};
@@ -33,7 +36,7 @@ pub use request::{BaseUrl, SearchHints};
 
 use std::sync::Arc;
 
-use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
 
 use crate::services::{Services, Shop};
 
@@ -45,7 +48,7 @@ const MAX_RECURSION: usize = 32;
 const MAX_DIRECTIVES: usize = 50;
 
 /// The schema that is served.
-pub type Schema = async_graphql::Schema<QueryRoot, Mutation, EmptySubscription>;
+pub type Schema = async_graphql::Schema<QueryRoot, Mutation, Subscription>;
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
@@ -63,6 +66,7 @@ pub struct QueryRoot(
     customer::CustomerQuery,
     staff::StaffQuery,
     report::ReportQuery,
+    job::JobQuery,
 );
 
 /// Everything that can be changed.
@@ -79,7 +83,16 @@ pub struct Mutation(
     tax::TaxMutation,
     shipping::ShippingMutation,
     cart::CartMutation,
+    job::JobMutation,
     AccountMutation,
+);
+
+/// Everything that can be followed live.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(
+    subscription::BuyerSubscription,
+    subscription::StaffSubscription,
+    subscription::JobSubscription,
 );
 
 /// What changes customers, staff and services. A root of its own: one flat merge of many types overflows.
@@ -109,8 +122,8 @@ pub fn sdl() -> String {
     format!("{}\n", sdl.trim_end())
 }
 
-fn builder() -> async_graphql::SchemaBuilder<QueryRoot, Mutation, EmptySubscription> {
-    async_graphql::Schema::build(QueryRoot::default(), Mutation::default(), EmptySubscription)
+fn builder() -> async_graphql::SchemaBuilder<QueryRoot, Mutation, Subscription> {
+    async_graphql::Schema::build(QueryRoot::default(), Mutation::default(), Subscription::default())
         .directive(in_context::InContext)
         .limit_depth(MAX_DEPTH)
         .limit_recursive_depth(MAX_RECURSION)

@@ -17,6 +17,7 @@ pub mod demo;
 pub mod discounts;
 mod idempotency;
 pub mod inventory;
+pub mod jobs;
 pub mod order_csv;
 pub mod order_import;
 pub mod orders;
@@ -43,6 +44,7 @@ pub use clean_up::CleanUp;
 pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
+pub use jobs::Jobs;
 pub use order_import::OrderImport;
 pub use orders::Orders;
 pub use payments::Payments;
@@ -97,6 +99,8 @@ pub struct Services {
     pub api_keys: ApiKeys,
     /// Sales in figures.
     pub reports: Reports,
+    /// Jobs and the schedule.
+    pub jobs: Jobs,
     /// What nobody needs any more.
     pub clean_up: CleanUp,
 }

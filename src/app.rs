@@ -25,8 +25,8 @@ use crate::loaders::{CatalogReads, Loaders, Turns};
 use crate::services::webhooks::PayloadShaper;
 use crate::services::{
     ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs,
-    OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services,
-    Sessions, Shipping, Shop, Staff, Taxes, Variants, Webhooks,
+    OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Reports,
+    Services, Sessions, Shipping, Shop, Staff, Taxes, Variants, Webhooks,
 };
 use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
@@ -129,7 +129,8 @@ impl App {
             tracing::info!(version, "migrated the database");
         }
         let op = OpContext::system(Arc::clone(&parts.clock));
-        let shop = Arc::new(Shop::load_or_make(&db, &op, &config.shop).await?);
+        let shop = Shop::load_or_make(&db, &op, &config.shop).await?.with_low_stock(config.low_stock);
+        let shop = Arc::new(shop);
         let catalog_reads = Arc::new(CatalogReads::new(&db));
         let (breakers, metrics) = (Arc::new(Breakers::default()), Arc::new(Metrics::default()));
         metrics.collect(Arc::clone(&breakers));
@@ -138,6 +139,7 @@ impl App {
         let (providers, test_payments) = payment_providers(&config)?;
         let payments = Arc::new(Payments::new(
             db.clone(),
+            Arc::clone(&shop),
             providers,
             &breakers,
             breaker::Settings { timeout: config.payment_timeout, ..outside },
@@ -160,7 +162,7 @@ impl App {
             products: Products::new(db.clone(), Arc::clone(&shop)),
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
-            inventory: Inventory::new(db.clone()),
+            inventory: Inventory::new(db.clone(), Arc::clone(&shop)),
             checkout: Checkout::new(
                 db.clone(),
                 Arc::clone(&shop),
@@ -179,6 +181,7 @@ impl App {
             staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
             webhooks: Webhooks::new(db.clone(), webhook_sender(&config, &breakers, outside)),
+            reports: Reports::new(db.clone()),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             clean_up: CleanUp::new(db.clone()),
         });

@@ -6,6 +6,7 @@ mod access;
 mod files;
 mod orders;
 mod products;
+mod reports;
 mod serve;
 mod stop;
 mod worker;
@@ -54,12 +55,23 @@ enum Command {
     /// Write the shop into a file.
     #[command(subcommand)]
     Export(Export),
+    /// Sales in figures.
+    #[command(subcommand)]
+    Reports(Reports),
     /// Members of staff.
     #[command(subcommand)]
     User(User),
     /// Keys that services sign in with.
     #[command(subcommand)]
     Apikey(Apikey),
+}
+
+#[derive(Subcommand)]
+enum Reports {
+    /// Make all figures anew from the event log.
+    ///
+    /// They come out the same. While it runs they are incomplete; a server may go on meanwhile. If it is interrupted, run it again.
+    Rebuild,
 }
 
 #[derive(Subcommand)]
@@ -126,6 +138,7 @@ impl Cli {
             Command::Import(Import::Products(args)) => products::import(args, &overrides).await,
             Command::Import(Import::Orders(args)) => orders::import(args, &overrides).await,
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
+            Command::Reports(Reports::Rebuild) => reports::rebuild(&overrides).await,
             Command::User(User::Create(args)) => access::create_user(args, &overrides).await,
             Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,
         };

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use crate::auth::JwksConfig;
 use crate::db::{Backend, DbConfig};
 use crate::domain::codes::COUNTRIES;
+use crate::domain::inventory::LowStock;
 use crate::domain::money::Currency;
 use crate::events::bus::BusAddress;
 use crate::services::payments::{self, PROVIDERS};
@@ -42,6 +43,8 @@ pub struct Config {
     pub body_limit: usize,
     /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`, `SHOP_TAXES_INCLUDED`: what a shop is made with at first start.
     pub shop: NewShop,
+    /// `LOW_STOCK_THRESHOLD`: from how few pieces of a variant on staff are told; 0: never.
+    pub low_stock: LowStock,
     /// `PAYMENT_PROVIDERS`: the names of those that payments are taken by.
     pub payment_providers: Vec<&'static str>,
     /// `PAYMENT_TIMEOUT_MS`: how long one of them may take to answer.
@@ -232,6 +235,11 @@ impl Config {
             problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {
                 text.parse().map_err(|_| "must be true or false".to_owned())
             });
+        let low_stock =
+            problems.parse("LOW_STOCK_THRESHOLD", get("LOW_STOCK_THRESHOLD"), LowStock::at(5), |text| {
+                let pieces = text.parse().ok().filter(|pieces| (0..=1_000_000).contains(pieces));
+                pieces.map(LowStock::at).ok_or("must be a number of pieces from 0 to 1000000".into())
+            });
         let usual_bus = match &backend {
             #[cfg(feature = "postgres")]
             Some(Backend::Postgres(_)) => BusAddress::Postgres,
@@ -289,6 +297,7 @@ impl Config {
                     country,
                     taxes_included,
                 },
+                low_stock,
                 payment_providers,
                 payment_timeout,
                 breaker_open,
@@ -467,6 +476,15 @@ mod tests {
         assert_eq!(read(&switched_on).unwrap().payment_providers, ["test"]);
         assert!(read(&[("PAYMENT_PROVIDERS", "manual,gold")]).is_err());
         assert!(read(&[("PAYMENT_TIMEOUT_MS", "0")]).is_err());
+    }
+
+    #[test]
+    fn low_stock_is_a_number_of_pieces() {
+        assert_eq!(read(&[]).unwrap().low_stock, LowStock::at(5));
+        assert_eq!(read(&[("LOW_STOCK_THRESHOLD", "0")]).unwrap().low_stock, LowStock::at(0));
+        for wrong in ["-1", "few", "1000001"] {
+            assert!(read(&[("LOW_STOCK_THRESHOLD", wrong)]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

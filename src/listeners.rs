@@ -8,6 +8,10 @@ mod clean_up;
 mod expire_orders;
 mod webhook_deliver;
 mod webhook_fan_out;
+mod money_back;
+mod open_fulfillment;
+mod sales_figures;
+mod units_sold;
 
 use std::sync::Arc;
 
@@ -33,6 +37,10 @@ pub fn all(parts: &Parts) -> Vec<Arc<dyn Handler>> {
         Arc::new(expire_orders::ExpireOrders::new(services())),
         Arc::new(webhook_fan_out::WebhookFanOut::new(services())),
         Arc::new(webhook_deliver::WebhookDeliver::new(services())),
+        Arc::new(open_fulfillment::OpenFulfillment::new(services())),
+        Arc::new(money_back::MoneyBack::new(services())),
+        Arc::new(sales_figures::SalesFigures::new(services())),
+        Arc::new(units_sold::UnitsSold::new(services())),
     ]
 }
 

@@ -27,6 +27,7 @@ pub mod privacy;
 pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
+pub mod reports;
 pub mod sessions;
 pub mod shipping;
 pub mod shop;
@@ -52,6 +53,7 @@ pub use pricing::Pricing;
 pub use privacy::Privacy;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
+pub use reports::Reports;
 pub use sessions::Sessions;
 pub use shipping::Shipping;
 pub use shop::Shop;
@@ -99,6 +101,8 @@ pub struct Services {
     pub api_keys: ApiKeys,
     /// Messages to other services.
     pub webhooks: Webhooks,
+    /// Sales in figures.
+    pub reports: Reports,
     /// Jobs and the schedule.
     pub jobs: Jobs,
     /// What nobody needs any more.

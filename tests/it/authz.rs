@@ -23,6 +23,7 @@ mod checkout;
 mod jobs;
 mod orders;
 mod pricing;
+mod reports;
 mod services;
 mod webhooks;
 
@@ -50,6 +51,7 @@ const AREAS: &[Area] =
         accounts::AREA,
         orders::AREA,
         webhooks::AREA,
+        reports::AREA,
         jobs::AREA,
     ];
 

@@ -30,6 +30,7 @@ mod loaders;
 mod order_import;
 mod orders;
 mod payments;
+mod reports;
 mod schema;
 mod search;
 mod shipping;

@@ -2,5 +2,6 @@
 //!
 //! Services call them by name. They know nothing of tables, GraphQL or HTTP routes.
 
+pub mod mail;
 pub mod payments;
 pub mod shipping;

@@ -16,6 +16,7 @@ pub mod demo;
 pub mod discounts;
 mod idempotency;
 pub mod inventory;
+pub mod mails;
 pub mod order_csv;
 pub mod order_import;
 pub mod orders;

@@ -1,5 +1,9 @@
 //! The composition root: the one place that knows every concrete type and puts them together.
 
+mod subscriptions;
+
+pub use subscriptions::{Subscribed, Subscriptions};
+
 use std::sync::Arc;
 
 use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
@@ -7,14 +11,20 @@ use crate::config::Config;
 use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
 use crate::error::with_causes;
+use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
+use crate::events::{Relay, Retention, Tail};
 use crate::graphql::{self, Schema};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
+use crate::jobs::{Schedule, Worker};
+use crate::listeners;
 use crate::loaders::CatalogReads;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, Collections, Customers, Discounts, Inventory, OrderImport, Orders,
-    Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services, Sessions, Shipping, Shop,
-    Staff, Taxes, Variants,
+    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs,
+    OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services,
+    Sessions, Shipping, Shop, Staff, Taxes, Variants,
 };
+#[cfg(feature = "postgres")]
+use crate::{db::Backend, events::bus::PostgresBus};
 
 /// A shop that is ready to serve.
 pub struct App {
@@ -34,12 +44,24 @@ pub struct App {
     pub order_import: OrderImport,
     /// Its schema.
     pub schema: Schema,
+    /// Executes subscriptions.
+    pub subscriptions: Subscriptions,
     /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
     pub test_payments: Option<Arc<TestProvider>>,
     /// Who asks.
     pub auth: Arc<Authenticator>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What tells processes that something happened.
+    pub bus: Arc<dyn EventBus>,
+    /// Puts the event log in order.
+    pub relay: Relay,
+    /// The end of the event log.
+    pub tail: Tail,
+    /// Runs jobs.
+    pub worker: Arc<Worker>,
+    /// What is done by the clock.
+    pub schedule: Arc<Schedule>,
 }
 
 /// Why a shop can't start.
@@ -54,6 +76,12 @@ pub enum StartError {
     /// Nobody could be signed in.
     #[error("nobody can sign in: {}", with_causes(.0))]
     Auth(#[from] AuthError),
+    /// There is no bus at this address.
+    #[error("events can't be told: {0}")]
+    Bus(#[from] redis::RedisError),
+    /// A task of the schedule has no time.
+    #[error("the schedule can't be read: {0}")]
+    Schedule(#[from] croner::errors::CronError),
 }
 
 /// What tests put in place of the real thing.
@@ -103,6 +131,7 @@ impl App {
         let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
         let (auth_of, passwords_of, sessions_of) =
             (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
+        let schedule = Arc::new(Schedule::new(db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&catalog_reads), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
@@ -126,21 +155,70 @@ impl App {
             privacy: Privacy::new(db.clone(), auth_of()),
             staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
+            jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
+            clean_up: CleanUp::new(db.clone()),
         });
+        let listens = listeners::Parts { services: Arc::clone(&services) };
+        let mut handlers = listeners::all(&listens);
+        let retention = Retention::new(db.clone(), config.event_retention, &handlers);
+        handlers.push(listeners::clean_up(&listens, retention));
+        let clock = || Arc::clone(&parts.clock);
+        let bus = event_bus(&config)?;
         services.staff.seed_admin_role(&op).await?;
+        let schema = graphql::schema(Arc::clone(&services), Arc::clone(&shop));
+        let tail = Tail::new(db.clone());
+        tail.start().await?;
         Ok(Self {
-            schema: graphql::schema(Arc::clone(&services), Arc::clone(&shop)),
+            subscriptions: Subscriptions {
+                schema: schema.clone(),
+                db: db.clone(),
+                catalog_reads: Arc::clone(&catalog_reads),
+                clock: clock(),
+            },
+            schema,
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
             order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
             test_payments,
+            relay: Relay::new(db.clone(), clock(), Arc::clone(&bus), &handlers),
+            worker: Worker::new(db.clone(), clock(), &handlers),
+            schedule,
+            tail,
+            bus,
             services,
             auth,
-            clock: parts.clock,
+            clock: clock(),
             catalog_reads,
             db,
             config,
         })
+    }
+
+    /// Does what follows from events and the clock until `shutdown` is ready: puts the log in order and, with `jobs`, runs jobs. What
+    /// runs then may end first.
+    pub async fn work(&self, jobs: bool, shutdown: impl Future<Output = ()>) {
+        let (stop, stopped) = tokio::sync::watch::channel(());
+        let until = || {
+            let mut stopped = stopped.clone();
+            // Told, or dropped: either way it is over.
+            async move { drop(stopped.changed().await) }
+        };
+        let told = async {
+            shutdown.await;
+            drop(stop);
+        };
+        let worker = async {
+            if jobs {
+                tokio::join!(self.worker.run(until()), self.schedule.run(until()));
+            }
+        };
+        let bus = async {
+            tokio::select! {
+                () = self.bus.run() => {}
+                () = until() => {}
+            }
+        };
+        tokio::join!(told, worker, bus, self.relay.run(until()), self.tail.run(self.bus.listen(), until()));
     }
 
     /// The context of work that the shop itself does.
@@ -166,4 +244,14 @@ fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvi
         }
     }
     Ok((providers, test))
+}
+
+/// Where this process meets the others.
+fn event_bus(config: &Config) -> Result<Arc<dyn EventBus>, StartError> {
+    Ok(match (&config.event_bus, &config.database.backend) {
+        (BusAddress::Redis(url), _) => Arc::new(RedisBus::new(url)?),
+        #[cfg(feature = "postgres")]
+        (BusAddress::Postgres, Backend::Postgres(url)) => Arc::new(PostgresBus::new(url)),
+        _ => Arc::new(LocalBus::default()),
+    })
 }

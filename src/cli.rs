@@ -7,6 +7,8 @@ mod files;
 mod orders;
 mod products;
 mod serve;
+mod stop;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -40,6 +42,8 @@ struct DatabaseArgs {
 enum Command {
     /// Serve the shop over HTTP.
     Serve(serve::ServeArgs),
+    /// Run jobs and the schedule without serving anything.
+    Worker,
     /// Bring the database's tables up to date (serve does so, too).
     Migrate,
     /// Print the GraphQL schema.
@@ -113,6 +117,7 @@ impl Cli {
         let overrides = Overrides { database_url: self.database.database_url, ..Overrides::default() };
         let result = match self.command {
             Command::Serve(args) => serve::run(args, overrides).await,
+            Command::Worker => worker::run(&overrides).await,
             Command::Migrate => migrate(&overrides).await,
             Command::Schema => {
                 print(&crate::graphql::sdl());

@@ -12,6 +12,7 @@ use crate::auth::JwksConfig;
 use crate::db::{Backend, DbConfig};
 use crate::domain::codes::COUNTRIES;
 use crate::domain::money::Currency;
+use crate::events::bus::BusAddress;
 use crate::services::payments::{self, PROVIDERS};
 use crate::services::shop::NewShop;
 
@@ -45,6 +46,10 @@ pub struct Config {
     pub payment_providers: Vec<&'static str>,
     /// `PAYMENT_TIMEOUT_MS`: how long one of them may take to answer.
     pub payment_timeout: Duration,
+    /// `EVENT_BUS_URL`: where processes tell each other that something happened.
+    pub event_bus: BusAddress,
+    /// `EVENT_RETENTION_DAYS`: how long events are kept that are no part of an order's history.
+    pub event_retention: Duration,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
@@ -203,6 +208,28 @@ impl Config {
             problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {
                 text.parse().map_err(|_| "must be true or false".to_owned())
             });
+        let usual_bus = match &backend {
+            #[cfg(feature = "postgres")]
+            Some(Backend::Postgres(_)) => BusAddress::Postgres,
+            _ => BusAddress::Local,
+        };
+        let event_bus = problems.parse("EVENT_BUS_URL", get("EVENT_BUS_URL"), usual_bus.clone(), |text| {
+            let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+            match (scheme, text) {
+                (None, "local") => Ok(BusAddress::Local),
+                (None, "postgres") if usual_bus == BusAddress::Postgres => Ok(BusAddress::Postgres),
+                (Some("redis" | "redis+unix" | "unix"), url) => Ok(BusAddress::Redis(url.to_owned())),
+                _ => Err("must be redis://host, local, or postgres where that is the database".to_owned()),
+            }
+        });
+        let event_retention =
+            problems.parse("EVENT_RETENTION_DAYS", get("EVENT_RETENTION_DAYS"), 90, |text| {
+                text.parse()
+                    .ok()
+                    .filter(|days| (1..=36_500).contains(days))
+                    .ok_or("must be a number of days, 1 or more".into())
+            });
+        let event_retention = Duration::from_secs(event_retention * 24 * 60 * 60);
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,
             Environment::Production => LogFormat::Json,
@@ -240,6 +267,8 @@ impl Config {
                 },
                 payment_providers,
                 payment_timeout,
+                event_bus,
+                event_retention,
                 log_format,
                 log_filter,
             }),

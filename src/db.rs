@@ -4,6 +4,7 @@
 //! nature stands side by side in `on_each!`. Services open connections and transactions here; nobody asks for a second
 //! connection while holding one. Never knows a table's meaning.
 
+mod announcements;
 mod conn;
 mod error;
 pub mod expr;
@@ -15,6 +16,7 @@ mod statements;
 mod tx;
 pub mod types;
 
+pub use announcements::Announcements;
 #[cfg(feature = "sqlite")]
 pub(crate) use conn::load_sqlite;
 pub use conn::{Conn, ConnMut};

@@ -15,6 +15,7 @@ pub mod handle;
 pub mod html;
 pub mod ids;
 pub mod inventory;
+pub mod job;
 pub mod micros;
 pub mod money;
 pub mod order;

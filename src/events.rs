@@ -1,13 +1,30 @@
-//! The event log: services append what happened, in the transaction that made it happen.
+//! The event log and those who follow it.
 //!
-//! Nothing is published that did not commit. Never called outside a transaction.
+//! Services append what happened in the transaction that made it happen; nothing is published that did not commit. The [`relay`] then
+//! gives committed events their positions, without gaps and rising, and writes the jobs of their listeners in the same transaction;
+//! the [`bus`] tells every process where the log ends since, and each reads on from where it was ([`Tail`]). Whoever follows the log
+//! by a job has a position of its own ([`follow`]).
+//!
+//! Never called outside a transaction: [`append`].
+
+pub mod bus;
+pub mod follow;
+mod relay;
+mod retention;
+mod tail;
+
+pub use relay::Relay;
+pub use retention::Retention;
+pub use tail::{Feed, Tail};
+
+pub use crate::repositories::events::{EventRow, Recorded};
 
 use crate::context::OpContext;
 use crate::db::types::{AnyId, Json};
 use crate::db::{DbError, Tx};
 use crate::domain::event::Event;
 use crate::domain::ids::EventId;
-use crate::repositories::events::{self, EventRow};
+use crate::repositories::events;
 
 /// Appends events to the log, with who caused them and in which request.
 ///
@@ -19,6 +36,7 @@ pub async fn append(
     happened: impl IntoIterator<Item = Event>,
 ) -> Result<(), DbError> {
     let rows = happened.into_iter().map(|event| row(op, &event)).collect::<Result<Vec<_>, _>>()?;
+    tx.announce();
     events::insert(tx.conn(), rows).await
 }
 

@@ -8,7 +8,9 @@
 //! | [`db`] | pools, connections of two backends behind one query macro, transactions, column types, migrations |
 //! | [`repositories`] | Diesel queries: the only place that names a table |
 //! | [`loaders`] | request-scoped dataloaders: one for every edge of the graph |
-//! | [`events`] | the event log that writes append to |
+//! | [`events`] | the event log that writes append to, its relay, the bus, and what live clients read |
+//! | [`jobs`] | durable work: the queue, the worker, the schedule |
+//! | [`listeners`] | what follows an event or a clock, one file each: handlers of jobs, over services |
 //! | [`auth`] | who asks, and what they may do |
 //! | [`integrations`] | the world outside behind traits: payments, shipping |
 //! | [`services`] | use cases: authorize, validate, transaction, repositories, events, commit |
@@ -43,6 +45,8 @@ pub mod events;
 pub mod graphql;
 pub mod http;
 pub mod integrations;
+pub mod jobs;
+pub mod listeners;
 pub mod loaders;
 pub mod repositories;
 pub mod services;

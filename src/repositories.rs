@@ -17,6 +17,7 @@ pub mod fulfillments;
 pub mod idempotency;
 pub mod images;
 pub mod inventory;
+pub mod jobs;
 pub mod locations;
 pub mod order_import;
 pub mod orders;

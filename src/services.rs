@@ -9,6 +9,7 @@ pub mod api_keys;
 pub mod cart;
 pub mod catalog;
 pub mod checkout;
+pub mod clean_up;
 mod credentials;
 mod csv_table;
 pub mod customers;
@@ -16,6 +17,7 @@ pub mod demo;
 pub mod discounts;
 mod idempotency;
 pub mod inventory;
+pub mod jobs;
 pub mod mails;
 pub mod order_csv;
 pub mod order_import;
@@ -38,9 +40,11 @@ pub use api_keys::ApiKeys;
 pub use cart::Carts;
 pub use catalog::{Catalog, Collections, Products, Variants};
 pub use checkout::Checkout;
+pub use clean_up::CleanUp;
 pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
+pub use jobs::Jobs;
 pub use order_import::OrderImport;
 pub use orders::Orders;
 pub use payments::Payments;
@@ -92,6 +96,10 @@ pub struct Services {
     pub staff: Staff,
     /// Keys of services.
     pub api_keys: ApiKeys,
+    /// Jobs and the schedule.
+    pub jobs: Jobs,
+    /// What nobody needs any more.
+    pub clean_up: CleanUp,
 }
 
 /// Sets a field that a patch names, and leaves others as they are.

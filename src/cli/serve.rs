@@ -7,6 +7,7 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
+use super::stop::stop_signal;
 use super::{CommandError, say};
 use crate::app::App;
 use crate::auth::SecretFile;
@@ -28,6 +29,9 @@ pub struct ServeArgs {
     /// Port to listen on, instead of PORT; 0 takes a free one [default: 8000]
     #[arg(long)]
     port: Option<String>,
+    /// Serve the API alone, and leave jobs and the schedule to `mercato worker`
+    #[arg(long)]
+    no_jobs: bool,
 }
 
 pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), CommandError> {
@@ -62,9 +66,17 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
             None => say("  Admin      sign in with `staffLogin`, or make a key: mercato apikey create\n"),
         }
     }
-    http::serve(Arc::new(app), listener, stop_signal())
-        .await
-        .map_err(|error| CommandError::Failed(format!("the server stopped: {error}")))?;
+    let app = Arc::new(app);
+    // What follows from the last requests is done before the end, as far as it can be.
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let working = Arc::clone(&app);
+    let working =
+        tokio::spawn(async move { working.work(!args.no_jobs, async { drop(stopped.await) }).await });
+    let served = http::serve(app, listener, stop_signal()).await;
+    drop(stop);
+    let worked = working.await;
+    served.map_err(|error| CommandError::Failed(format!("the server stopped: {error}")))?;
+    worked.map_err(|error| CommandError::Failed(format!("the worker stopped: {error}")))?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -107,28 +119,4 @@ async fn fill_demo(app: &App) -> Result<(), CommandError> {
     demo::fill(&app.db, &op, &app.import, &app.services.collections).await.map_err(|error| failed(&error))?;
     tracing::info!("made the demo shop");
     Ok(())
-}
-
-/// Ready when the process is told to stop: Ctrl-C, or SIGTERM where there is one.
-async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-            return wait_for_ctrl_c().await;
-        };
-        tokio::select! {
-            () = wait_for_ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    wait_for_ctrl_c().await;
-}
-
-async fn wait_for_ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without signals the server runs until it is killed.
-        std::future::pending::<()>().await;
-    }
 }

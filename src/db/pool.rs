@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::conn::Pooled;
-use super::{Conn, DbError, Statements, on_each};
+use super::{Announcements, Conn, DbError, Statements, on_each};
 
 /// An SQLite connection; where its calls run is [`CallsRun`]'s to say.
 #[cfg(feature = "sqlite")]
@@ -103,7 +103,13 @@ impl Backend {
 
 /// The database. Cheap to clone; opened once in `app.rs`.
 #[derive(Clone)]
-pub struct Db(Arc<Pools>);
+pub struct Db(Arc<Opened>);
+
+struct Opened {
+    pools: Pools,
+    backend: Backend,
+    announcements: Announcements,
+}
 
 enum Pools {
     #[cfg(feature = "postgres")]
@@ -129,7 +135,8 @@ impl Db {
                 readers: pool(path, config.pool_size, |path| sqlite(path, CallsRun::InPlace).boxed())?,
             },
         };
-        let db = Self(Arc::new(pools));
+        let (backend, announcements) = (config.backend.clone(), Announcements::default());
+        let db = Self(Arc::new(Opened { pools, backend, announcements }));
         // The writer comes first: it is the one that may make the file.
         drop(db.write(&Statements::default()).await?);
         Ok(db)
@@ -140,7 +147,7 @@ impl Db {
     /// # Errors
     /// [`DbError`] when no connection is free in time or none can be made.
     pub async fn read(&self, statements: &Statements) -> Result<Conn, DbError> {
-        let pooled = match &*self.0 {
+        let pooled = match &self.0.pools {
             #[cfg(feature = "postgres")]
             Pools::Postgres { pool } => Pooled::Postgres(Box::new(pool.get().await?)),
             #[cfg(feature = "sqlite")]
@@ -154,7 +161,7 @@ impl Db {
     /// # Errors
     /// [`DbError`] when no connection is free in time or none can be made.
     pub async fn write(&self, statements: &Statements) -> Result<Conn, DbError> {
-        let pooled = match &*self.0 {
+        let pooled = match &self.0.pools {
             #[cfg(feature = "postgres")]
             Pools::Postgres { pool } => Pooled::Postgres(Box::new(pool.get().await?)),
             #[cfg(feature = "sqlite")]
@@ -163,10 +170,22 @@ impl Db {
         Ok(Conn::new(pooled, statements))
     }
 
+    /// What tells that there are new events or jobs.
+    #[must_use]
+    pub fn announcements(&self) -> &Announcements {
+        &self.0.announcements
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub fn backend(&self) -> &Backend {
+        &self.0.backend
+    }
+
     /// The most connections that read at once.
     #[must_use]
     pub fn pool_size(&self) -> usize {
-        match &*self.0 {
+        match &self.0.pools {
             #[cfg(feature = "postgres")]
             Pools::Postgres { pool } => pool.status().max_size,
             #[cfg(feature = "sqlite")]

@@ -170,6 +170,26 @@ diesel::table! {
 diesel::table! {
     use crate::db::types::sql::*;
 
+    event_consumers (name) {
+        name -> Text,
+        position -> Int8,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    event_head (singleton) {
+        singleton -> Bool,
+        position -> Int8,
+        pruned -> Int8,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     events (id) {
         id -> Uuid,
         kind -> Text,
@@ -180,6 +200,9 @@ diesel::table! {
         actor -> Text,
         request_id -> Text,
         occurred_at -> Timestamptz,
+        entry -> Int8,
+        position -> Nullable<Int8>,
+        sequence -> Nullable<Int8>,
     }
 }
 
@@ -221,6 +244,30 @@ diesel::table! {
         on_hand -> Int8,
         reserved -> Int8,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    jobs (id) {
+        id -> Uuid,
+        kind -> Text,
+        payload -> Jsonb,
+        status -> Text,
+        unique_key -> Nullable<Text>,
+        event_id -> Nullable<Uuid>,
+        request_id -> Text,
+        priority -> Int4,
+        attempts -> Int4,
+        max_attempts -> Int4,
+        run_at -> Timestamptz,
+        worker -> Nullable<Uuid>,
+        lease_until -> Nullable<Timestamptz>,
+        progress -> Int4,
+        error -> Nullable<Text>,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -427,6 +474,16 @@ diesel::table! {
 diesel::table! {
     use crate::db::types::sql::*;
 
+    scheduled_tasks (name) {
+        name -> Text,
+        last_due_at -> Timestamptz,
+        last_job_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     shipping_rates (id) {
         id -> Uuid,
         zone_id -> Uuid,
@@ -579,10 +636,13 @@ diesel::allow_tables_to_appear_in_same_query!(
     discount_uses,
     discounts,
     draft_orders,
+    event_consumers,
+    event_head,
     events,
     fulfillments,
     idempotency_keys,
     inventory_levels,
+    jobs,
     locations,
     order_lines,
     orders,
@@ -594,6 +654,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     refunds,
     returns,
     roles,
+    scheduled_tasks,
     shipping_rates,
     shipping_zones,
     shops,

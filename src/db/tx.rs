@@ -5,7 +5,7 @@ use diesel::connection::{AnsiTransactionManager as SyncManager, TransactionManag
 #[cfg(feature = "postgres")]
 use diesel_async::{AnsiTransactionManager, TransactionManager as _};
 
-use super::{Conn, Db, DbError, Statements, on_each};
+use super::{Announcements, Conn, Db, DbError, Statements, on_each};
 
 /// How often an operation that met a busy database or a serialization failure is tried again.
 const RETRIES: u32 = 5;
@@ -14,6 +14,8 @@ const RETRIES: u32 = 5;
 pub struct Tx {
     conn: Conn,
     open: bool,
+    announcements: Announcements,
+    is_announced: bool,
 }
 
 impl Db {
@@ -22,7 +24,9 @@ impl Db {
     /// # Errors
     /// [`DbError`] when there is no connection or the database is busy.
     pub async fn begin(&self, statements: &Statements) -> Result<Tx, DbError> {
-        let mut tx = Tx { conn: self.write(statements).await?, open: true };
+        let conn = self.write(statements).await?;
+        let mut tx =
+            Tx { conn, open: true, announcements: self.announcements().clone(), is_announced: false };
         // IMMEDIATE: a read transaction that turns into a write fails on SQLite without waiting for its turn.
         on_each!(&mut tx.conn,
             postgres: |c| AnsiTransactionManager::begin_transaction(c).await,
@@ -38,6 +42,11 @@ impl Tx {
         &mut self.conn
     }
 
+    /// Tells [`Announcements`] once this is committed: there are events or jobs in it.
+    pub fn announce(&mut self) {
+        self.is_announced = true;
+    }
+
     /// Makes everything since `begin` permanent.
     ///
     /// # Errors
@@ -48,6 +57,9 @@ impl Tx {
             sqlite: |c| c.spawn_blocking(SyncManager::commit_transaction).await,
         );
         self.open = result.is_err();
+        if result.is_ok() && self.is_announced {
+            self.announcements.announce();
+        }
         result
     }
 

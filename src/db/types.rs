@@ -12,10 +12,11 @@ use crate::domain::catalog::{CollectionSortOrder, InventoryPolicy, ProductStatus
 use crate::domain::fulfillment::{FulfillmentState, ReturnStatus};
 use crate::domain::ids::{
     AddressId, ApiKeyId, CartId, CartLineId, CollectionId, CustomerId, CustomerTokenId, DiscountId,
-    DraftOrderId, EventId, FamilyId, FulfillmentId, Id, ImageId, LocationId, OrderId, OrderLineId, PaymentId,
-    ProductId, RefreshTokenId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, ShopId, StaffId,
-    TaxRateId, VariantId,
+    DraftOrderId, EventId, FamilyId, FulfillmentId, Id, ImageId, JobId, LocationId, OrderId, OrderLineId,
+    PaymentId, ProductId, RefreshTokenId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, ShopId,
+    StaffId, TaxRateId, VariantId, WorkerId,
 };
+use crate::domain::job::JobStatus;
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
 use crate::domain::time::Timestamp;
@@ -224,6 +225,8 @@ uuid_columns!(
     RefundId,
     ReturnId,
     DraftOrderId,
+    JobId,
+    WorkerId,
     AnyId,
 );
 
@@ -281,7 +284,7 @@ macro_rules! text_columns {
 }
 
 text_columns!(ProductStatus, InventoryPolicy, WeightUnit, CollectionSortOrder, OrderStatus, PaymentKind);
-text_columns!(FulfillmentState, ReturnStatus);
+text_columns!(FulfillmentState, ReturnStatus, JobStatus);
 
 fn unknown_text(text: &str) -> Box<dyn std::error::Error + Send + Sync> {
     format!("`{text}` is no value of this column").into()

@@ -11,6 +11,7 @@ mod order;
 mod order_import;
 mod payment;
 mod pricing;
+mod topic;
 
 pub use account::{ApiKeyEvent, CustomerEvent, CustomerTokenEvent, RoleEvent, StaffEvent, StaffSessionEvent};
 pub use cart::CartEvent;
@@ -23,8 +24,9 @@ pub use order::{
 pub use order_import::OrderImportedEvent;
 pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
 pub use pricing::{DiscountEvent, ShippingRateEvent, ShippingZoneEvent, TaxRateEvent};
+pub use topic::{Things, Topic};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::ids::Id;
 
@@ -32,7 +34,7 @@ use super::ids::Id;
 macro_rules! events {
     ($($(#[$doc:meta])* $event:ident($payload:ident) = $kind:literal of $aggregate:ident;)*) => {
         /// Something that happened in the shop.
-        #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Debug, Serialize)]
         #[serde(untagged)]
         pub enum Event {
             $($(#[$doc])* $event($payload),)*
@@ -44,6 +46,20 @@ macro_rules! events {
             pub fn kind(&self) -> &'static str {
                 match self {
                     $(Self::$event(_) => $kind,)*
+                }
+            }
+
+            /// Every kind's name in the log.
+            pub const KINDS: &'static [&'static str] = &[$($kind,)*];
+
+            /// An event as it stands in the log: its kind's name and its payload.
+            ///
+            /// # Errors
+            /// When there is no such kind, or the payload is none of it.
+            pub fn read(kind: &str, payload: serde_json::Value) -> Result<Self, serde_json::Error> {
+                match kind {
+                    $($kind => serde_json::from_value(payload).map(Self::$event),)*
+                    _ => Err(serde::de::Error::custom(format!("there is no event `{kind}`"))),
                 }
             }
 

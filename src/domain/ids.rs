@@ -111,6 +111,10 @@ ids! {
     ReturnId = "Return";
     /// A draft order's id.
     DraftOrderId = "DraftOrder";
+    /// A job's id.
+    JobId = "Job";
+    /// The id of a process that runs jobs. No global id: it lives as long as the process.
+    WorkerId = "Worker";
 }
 
 /// A new UUIDv7.

@@ -256,3 +256,10 @@ impl QueryFragment<diesel::sqlite::Sqlite> for InsertOrAdd {
         Ok(())
     }
 }
+
+/// Removes up to `limit` carts that nobody has touched since a moment, with their lines; how many.
+pub async fn delete_idle(conn: &mut Conn, since: Timestamp, limit: i64) -> Result<usize, DbError> {
+    let ids: Vec<CartId> =
+        load!(conn, carts::table.filter(carts::updated_at.lt(since)).limit(limit).select(carts::id))?;
+    on_conn!(conn, |c| diesel::delete(carts::table.filter(in_ids(carts::id, &ids))).execute(c).await)
+}

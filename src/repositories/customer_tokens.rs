@@ -3,8 +3,9 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use crate::db::expr::in_ids;
 use crate::db::schema::customer_tokens;
-use crate::db::{Conn, DbError, on_conn};
+use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::{CustomerId, CustomerTokenId};
 use crate::domain::time::Timestamp;
 
@@ -76,4 +77,18 @@ pub async fn spend_all(
         .await
     })?;
     Ok(())
+}
+
+/// Removes up to `limit` tokens whose time was over before a moment; how many.
+pub async fn delete_expired(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<usize, DbError> {
+    let ids: Vec<CustomerTokenId> = load!(
+        conn,
+        customer_tokens::table
+            .filter(customer_tokens::expires_at.lt(before))
+            .limit(limit)
+            .select(customer_tokens::id)
+    )?;
+    on_conn!(conn, |c| diesel::delete(customer_tokens::table.filter(in_ids(customer_tokens::id, &ids)))
+        .execute(c)
+        .await)
 }

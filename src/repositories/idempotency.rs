@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::schema::idempotency_keys;
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, on_conn};
+use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::time::Timestamp;
 
 /// An answer as it is stored, in the transaction of its effect.
@@ -42,4 +42,22 @@ pub async fn find(conn: &mut Conn, actor: &str, key: &str) -> Result<Option<Idem
 pub async fn insert(conn: &mut Conn, row: &IdempotencyKey) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(idempotency_keys::table).values(row).execute(c).await)?;
     Ok(())
+}
+
+/// Removes up to `limit` answers that were given before a moment; how many.
+pub async fn delete_older(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<usize, DbError> {
+    let old: Vec<(String, String)> = load!(
+        conn,
+        idempotency_keys::table
+            .filter(idempotency_keys::created_at.lt(before))
+            .limit(limit)
+            .select((idempotency_keys::actor, idempotency_keys::key))
+    )?;
+    let mut removed = 0;
+    for (actor, key) in old {
+        removed += on_conn!(conn, |c| {
+            diesel::delete(idempotency_keys::table.find((&actor, &key))).execute(c).await
+        })?;
+    }
+    Ok(removed)
 }

@@ -3,8 +3,9 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use crate::db::expr::in_ids;
 use crate::db::schema::refresh_tokens;
-use crate::db::{Conn, DbError, on_conn};
+use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::{CustomerId, FamilyId, RefreshTokenId, StaffId};
 use crate::domain::time::Timestamp;
 
@@ -132,4 +133,18 @@ pub async fn revoke_staff(conn: &mut Conn, staff: StaffId, now: Timestamp) -> Re
         .await
     })?;
     Ok(())
+}
+
+/// Removes up to `limit` tokens whose time was over before a moment; how many.
+pub async fn delete_expired(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<usize, DbError> {
+    let ids: Vec<RefreshTokenId> = load!(
+        conn,
+        refresh_tokens::table
+            .filter(refresh_tokens::expires_at.lt(before))
+            .limit(limit)
+            .select(refresh_tokens::id)
+    )?;
+    on_conn!(conn, |c| diesel::delete(refresh_tokens::table.filter(in_ids(refresh_tokens::id, &ids)))
+        .execute(c)
+        .await)
 }

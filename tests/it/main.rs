@@ -24,6 +24,7 @@ mod graphiql;
 mod http;
 mod import_export;
 mod inventory;
+mod jobs;
 mod loaders;
 mod order_import;
 mod orders;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use hyper::Request;
 use mercato::app::{App, Parts};
@@ -128,6 +129,38 @@ impl TestApp {
     /// A client that is signed in as staff with all permissions.
     pub fn admin(&self) -> Client {
         self.staff(Permission::ALL)
+    }
+
+    /// Does what follows from what has happened, until nothing is left that is due: puts the log in order and runs jobs, as a
+    /// worker would. No job may die of it.
+    pub async fn work(&self) {
+        assert_eq!(self.work_until_idle().await, 0, "jobs died");
+    }
+
+    /// The same; gives how many jobs died.
+    pub async fn work_until_idle(&self) -> usize {
+        let mut dead = 0;
+        loop {
+            let relayed = self.app.relay.relay().await.unwrap();
+            let drained = self.app.worker.run_due().await.unwrap();
+            dead += drained.dead;
+            if relayed == 0 && drained.attempts == 0 {
+                // Those who follow the log gather events for a moment.
+                if !self.is_gathering().await {
+                    return dead;
+                }
+                self.clock.advance(Duration::from_millis(100));
+            }
+        }
+    }
+
+    /// Whether a job waits for events to gather.
+    async fn is_gathering(&self) -> bool {
+        let op = self.app.system();
+        let mut conn = self.app.db.read(&op.statements).await.unwrap();
+        let kinds: Vec<String> = self.app.worker.kinds().map(str::to_owned).collect();
+        let soon = op.now().plus(Duration::from_millis(100));
+        mercato::repositories::jobs::is_any_due(&mut conn, &kinds, soon).await.unwrap()
     }
 
     /// Sends any request to the server.

@@ -1,0 +1,83 @@
+-- The event log's order, and the work that follows from it.
+
+-- `entry` rises as events are written: transactions that wait for each other, as those of one order do, have theirs in order.
+-- Others commit in another order than they wrote, so nobody reads by it: once an event is committed, the relay gives it the next
+-- `position` in the log, without gaps, and the next `sequence` in the history of what it happened to.
+CREATE TABLE events_with_entry (
+    entry integer PRIMARY KEY AUTOINCREMENT,
+    id blob NOT NULL UNIQUE,
+    kind text NOT NULL,
+    version integer NOT NULL,
+    aggregate_type text NOT NULL,
+    aggregate_id blob NOT NULL,
+    payload text NOT NULL,
+    actor text NOT NULL,
+    request_id text NOT NULL,
+    occurred_at integer NOT NULL,
+    position integer UNIQUE,
+    sequence integer
+) STRICT;
+INSERT INTO events_with_entry
+    (id, kind, version, aggregate_type, aggregate_id, payload, actor, request_id, occurred_at)
+SELECT id, kind, version, aggregate_type, aggregate_id, payload, actor, request_id, occurred_at
+FROM events ORDER BY id;
+DROP TABLE events;
+ALTER TABLE events_with_entry RENAME TO events;
+CREATE INDEX events_pending_idx ON events (entry) WHERE position IS NULL;
+CREATE UNIQUE INDEX events_aggregate_idx ON events (aggregate_type, aggregate_id, sequence);
+
+-- Where the log ends. Locked by the relay: there is one at a time.
+CREATE TABLE event_head (
+    singleton integer PRIMARY KEY NOT NULL CHECK (singleton = 1),
+    position integer NOT NULL,
+    -- Events up to here may have been removed.
+    pruned integer NOT NULL CHECK (pruned <= position)
+) STRICT;
+INSERT INTO event_head VALUES (1, 0, 0);
+
+-- How far those who follow the log by themselves have come.
+CREATE TABLE event_consumers (
+    name text PRIMARY KEY NOT NULL,
+    position integer NOT NULL,
+    updated_at integer NOT NULL
+) STRICT;
+
+CREATE TABLE jobs (
+    id blob PRIMARY KEY NOT NULL,
+    kind text NOT NULL,
+    payload text NOT NULL,
+    status text NOT NULL CHECK (status IN ('queued', 'running', 'completed', 'dead', 'cancelled')),
+    -- Of jobs that wait, one has it.
+    unique_key text,
+    -- The event it follows from.
+    event_id blob,
+    request_id text NOT NULL,
+    priority integer NOT NULL,
+    -- How often it was begun, and how often that may be in vain.
+    attempts integer NOT NULL CHECK (attempts >= 0),
+    max_attempts integer NOT NULL CHECK (max_attempts > 0),
+    run_at integer NOT NULL,
+    -- Who runs it, and until when they need not say that they still do.
+    worker blob,
+    lease_until integer,
+    progress integer NOT NULL CHECK (progress BETWEEN 0 AND 100),
+    error text,
+    created_at integer NOT NULL,
+    finished_at integer,
+    CHECK ((status = 'running') = (worker IS NOT NULL)),
+    CHECK ((worker IS NULL) = (lease_until IS NULL))
+) STRICT;
+CREATE UNIQUE INDEX jobs_unique_key_idx ON jobs (unique_key) WHERE status = 'queued';
+CREATE INDEX jobs_queued_idx ON jobs (priority DESC, run_at, id) WHERE status = 'queued';
+CREATE INDEX jobs_running_idx ON jobs (lease_until) WHERE status = 'running';
+CREATE INDEX jobs_finished_idx ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX jobs_event_id_idx ON jobs (event_id) WHERE status IN ('queued', 'running');
+CREATE INDEX jobs_kind_idx ON jobs (kind, id);
+CREATE INDEX jobs_status_idx ON jobs (status, id);
+
+-- When tasks of the clock were last due.
+CREATE TABLE scheduled_tasks (
+    name text PRIMARY KEY NOT NULL,
+    last_due_at integer NOT NULL,
+    last_job_id blob
+) STRICT;

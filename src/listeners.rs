@@ -1,0 +1,39 @@
+//! What follows an event or a clock: handlers of jobs, one file each, over services. All of them stand in one list ([`all`]), so that
+//! whoever looks for what happens when an order is placed finds it here.
+//!
+//! `app.rs` builds them; a worker runs them. None opens a transaction or names a table: that is services' to do.
+
+mod check_payments;
+mod clean_up;
+mod expire_orders;
+
+use std::sync::Arc;
+
+use crate::events::Retention;
+use crate::jobs::{Handler, Task};
+use crate::services::Services;
+
+/// What is done by the clock.
+pub const TASKS: &[Task] = &[clean_up::TASK, check_payments::TASK, expire_orders::TASK];
+
+/// What listeners work with.
+pub struct Parts {
+    /// Use cases.
+    pub services: Arc<Services>,
+}
+
+/// Every listener but the one that removes old events, which must know the others.
+#[must_use]
+pub fn all(parts: &Parts) -> Vec<Arc<dyn Handler>> {
+    let services = || Arc::clone(&parts.services);
+    vec![
+        Arc::new(check_payments::CheckPayments::new(services())),
+        Arc::new(expire_orders::ExpireOrders::new(services())),
+    ]
+}
+
+/// The one that cleans up.
+#[must_use]
+pub fn clean_up(parts: &Parts, retention: Retention) -> Arc<dyn Handler> {
+    Arc::new(clean_up::CleanUp::new(Arc::clone(&parts.services), retention))
+}

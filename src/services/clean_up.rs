@@ -1,0 +1,98 @@
+//! Removes what nobody needs any more. By the clock; in small transactions, so that nobody waits for it.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::context::OpContext;
+use crate::db::{Db, retrying};
+use crate::domain::permission::Permission;
+use crate::error::Error;
+use crate::repositories::{carts, customer_tokens, idempotency, jobs, refresh_tokens};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long an answer is kept under its key.
+const KEEP_KEYS: Duration = DAY.saturating_mul(7);
+/// How long a session or token is kept once its time is over: for whoever wonders.
+const KEEP_TOKENS: Duration = DAY;
+/// How long a cart that nobody touches is kept.
+const KEEP_CARTS: Duration = DAY.saturating_mul(30);
+/// How long a job that is done is kept.
+const KEEP_DONE: Duration = DAY.saturating_mul(7);
+/// How long a job that is dead or was called off is kept.
+const KEEP_DEAD: Duration = DAY.saturating_mul(60);
+/// How many rows are removed at once.
+const BATCH: i64 = 1_000;
+
+/// Removes rows batch by batch, until there are none; how many there were.
+macro_rules! batches {
+    ($self:ident, $op:ident, |$conn:ident| $remove:expr) => {{
+        let mut removed = 0;
+        loop {
+            let gone = retrying(|| async {
+                let mut written = $self.db.write(&$op.statements).await?;
+                let $conn = &mut written;
+                $remove.await
+            });
+            match gone.await? {
+                0 => break removed,
+                gone => removed += gone,
+            }
+        }
+    }};
+}
+
+/// Removes what nobody needs.
+pub struct CleanUp {
+    db: Db,
+}
+
+/// How much was removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Removed {
+    /// Refresh tokens.
+    pub refresh_tokens: usize,
+    /// Tokens that were mailed to customers.
+    pub customer_tokens: usize,
+    /// Idempotency keys.
+    pub keys: usize,
+    /// Carts.
+    pub carts: usize,
+    /// Jobs.
+    pub jobs: usize,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { refresh_tokens, customer_tokens, keys, carts, jobs } = self;
+        write!(
+            f,
+            "{refresh_tokens} sessions, {customer_tokens} tokens, {keys} idempotency keys, {carts} carts, {jobs} jobs"
+        )
+    }
+}
+
+impl CleanUp {
+    /// The service over a database.
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Removes all of it; how much that was.
+    ///
+    /// # Errors
+    /// [`Error`] of the database; what was removed before stays removed.
+    pub async fn run(&self, op: &OpContext) -> Result<Removed, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        let ago = |keep: Duration| op.now().minus(keep);
+        let (tokens, keys, carts) = (ago(KEEP_TOKENS), ago(KEEP_KEYS), ago(KEEP_CARTS));
+        let (done, dead) = (ago(KEEP_DONE), ago(KEEP_DEAD));
+        Ok(Removed {
+            refresh_tokens: batches!(self, op, |conn| refresh_tokens::delete_expired(conn, tokens, BATCH)),
+            customer_tokens: batches!(self, op, |conn| customer_tokens::delete_expired(conn, tokens, BATCH)),
+            keys: batches!(self, op, |conn| idempotency::delete_older(conn, keys, BATCH)),
+            carts: batches!(self, op, |conn| carts::delete_idle(conn, carts, BATCH)),
+            jobs: batches!(self, op, |conn| jobs::purge(conn, done, dead, BATCH)),
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! The event log's order and the queue of jobs, below GraphQL.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use mercato::db::Statements;
+use mercato::domain::event::Topic;
+use mercato::domain::ids::WorkerId;
+use mercato::domain::job::JobStatus;
+use mercato::events::Recorded;
+use mercato::jobs::{Handler, Job, JobError, NewJob, Policy, Work, Worker};
+use mercato::repositories::{events, jobs};
+use serde_json::json;
+
+use crate::support::{TestApp, both};
+
+/// What a test's handler does with a job.
+type Deed = dyn Fn(&Work) -> Result<(), JobError> + Send + Sync;
+
+/// A handler of a test's own.
+struct Doing {
+    policy: Policy,
+    deed: Box<Deed>,
+}
+
+impl Handler for Doing {
+    fn kind(&self) -> &'static str {
+        "test"
+    }
+
+    fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+        async { (self.deed)(work) }.boxed()
+    }
+}
+
+/// A worker whose handler does something with each job.
+fn worker(
+    app: &TestApp,
+    deed: impl Fn(&Work) -> Result<(), JobError> + Send + Sync + 'static,
+) -> Arc<Worker> {
+    let handler: Arc<dyn Handler> = Arc::new(Doing { policy: Policy::default(), deed: Box::new(deed) });
+    Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler])
+}
+
+async fn enqueue(app: &TestApp, new: impl IntoIterator<Item = NewJob>) {
+    let op = app.app.system();
+    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
+    mercato::jobs::enqueue(&mut tx, &op, new).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+fn job(payload: serde_json::Value) -> NewJob {
+    NewJob::new("test", &payload).unwrap()
+}
+
+async fn find(app: &TestApp, new: &NewJob) -> Job {
+    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+    jobs::find(&mut conn, new.id).await.unwrap().unwrap()
+}
+
+async fn log(app: &TestApp) -> Vec<Recorded> {
+    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+    events::after(&mut conn, &Topic::any(Vec::new()), 0, 1_000).await.unwrap()
+}
+
+both!(committed_events_get_gapless_positions_and_a_number_in_their_history);
+async fn committed_events_get_gapless_positions_and_a_number_in_their_history(app: TestApp) {
+    let mug = app.create_product(json!({ "title": "Mug" })).await;
+    assert!(log(&app).await.is_empty(), "nothing has a place before it is relayed");
+    app.work().await;
+    let cup = app.create_product(json!({ "title": "Cup" })).await;
+    let document = "mutation($product: ProductUpdateInput!) { productUpdate(product: $product) { userErrors { message } } }";
+    for title in ["Tall mug", "Wide mug"] {
+        app.admin().ask_with(document, json!({ "product": { "id": mug, "title": title } })).await.assert_ok();
+    }
+    app.work().await;
+
+    let log = log(&app).await;
+    let positions: Vec<i64> = log.iter().map(|event| event.position).collect();
+    assert_eq!(positions, (1..=i64::try_from(log.len()).unwrap()).collect::<Vec<_>>());
+    let of = |gid: &str| -> Vec<i64> {
+        let id = gid.rsplit('/').next().unwrap();
+        let of_it = log.iter().filter(|event| event.row.aggregate_id.0.to_string() == id);
+        of_it.filter(|event| event.row.aggregate_type == "Product").map(|event| event.sequence).collect()
+    };
+    let (mugs, cups) = (of(&mug), of(&cup));
+    assert!(mugs.len() >= 3 && !cups.is_empty(), "{mugs:?} {cups:?}");
+    assert_eq!(mugs, (1..=i64::try_from(mugs.len()).unwrap()).collect::<Vec<_>>());
+    assert_eq!(cups, (1..=i64::try_from(cups.len()).unwrap()).collect::<Vec<_>>());
+    assert!(log.iter().all(|event| event.event().is_ok_and(|read| read.kind() == event.row.kind)));
+}
+
+both!(a_failed_job_is_tried_again_after_five_ten_and_twenty_seconds);
+async fn a_failed_job_is_tried_again_after_five_ten_and_twenty_seconds(app: TestApp) {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    let worker = worker(&app, move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Err(JobError::Retry("no luck".to_owned()))
+    });
+    let new = job(json!({}));
+    enqueue(&app, [new.clone()]).await;
+    for (run, wait) in [5, 10, 20].into_iter().enumerate() {
+        worker.run_due().await.unwrap();
+        assert_eq!(find(&app, &new).await.status, JobStatus::Queued);
+        app.clock.advance(Duration::from_secs(wait) - Duration::from_millis(1));
+        worker.run_due().await.unwrap();
+        assert_eq!(runs.load(Ordering::SeqCst), run + 1, "it was tried too early");
+        app.clock.advance(Duration::from_millis(1));
+    }
+    assert_eq!(worker.run_due().await.unwrap().dead, 1);
+    let dead = find(&app, &new).await;
+    assert_eq!((dead.status, dead.attempts, dead.error.as_deref()), (JobStatus::Dead, 4, Some("no luck")));
+}
+
+both!(a_handler_that_panics_fails_its_job_and_nothing_else);
+async fn a_handler_that_panics_fails_its_job_and_nothing_else(app: TestApp) {
+    let worker = worker(&app, |work| {
+        assert_ne!(work.job.payload.0["unlucky"], true, "as it should");
+        Ok(())
+    });
+    let (unlucky, lucky) = (job(json!({ "unlucky": true })), job(json!({ "unlucky": false })));
+    enqueue(&app, [unlucky.clone(), lucky.clone()]).await;
+    worker.run_due().await.unwrap();
+    let (unlucky, lucky) = (find(&app, &unlucky).await, find(&app, &lucky).await);
+    assert_eq!((unlucky.status, unlucky.attempts), (JobStatus::Queued, 1));
+    assert_eq!((lucky.status, lucky.progress), (JobStatus::Completed, 100));
+}
+
+both!(a_job_that_can_never_succeed_is_not_tried_again_and_one_that_waits_is_no_attempt);
+async fn a_job_that_can_never_succeed_is_not_tried_again_and_one_that_waits_is_no_attempt(app: TestApp) {
+    let worker = worker(&app, |work| match work.job.payload.0.as_str() {
+        Some("never") => Err(JobError::GiveUp("never".to_owned())),
+        _ => Err(JobError::Wait { why: "not now".to_owned(), delay: Duration::from_secs(30) }),
+    });
+    let (never, later) = (job(json!("never")), job(json!("later")));
+    enqueue(&app, [never.clone(), later.clone()]).await;
+    worker.run_due().await.unwrap();
+    assert_eq!(find(&app, &never).await.status, JobStatus::Dead);
+    let later = find(&app, &later).await;
+    assert_eq!((later.status, later.attempts), (JobStatus::Queued, 0));
+    assert_eq!(later.run_at, app.app.system().now().plus(Duration::from_secs(30)));
+}
+
+both!(of_jobs_with_one_key_one_waits_and_one_runs);
+async fn of_jobs_with_one_key_one_waits_and_one_runs(app: TestApp) {
+    let new = || job(json!({})).unique("key");
+    let (first, second, third) = (new(), new(), new());
+    enqueue(&app, [first.clone(), second.clone()]).await;
+    let (statements, now) = (Statements::default(), app.app.system().now());
+    let kinds = ["test".to_owned()];
+    let reserve = async || {
+        let mut conn = app.app.db.write(&statements).await.unwrap();
+        let (worker, lease) = (WorkerId::generate(), Duration::from_secs(30));
+        jobs::reserve(&mut conn, &kinds, worker, now, lease, 10).await.unwrap()
+    };
+    let reserved = reserve().await;
+    assert_eq!(reserved.iter().map(|job| job.id).collect::<Vec<_>>(), [first.id], "the second was left out");
+    enqueue(&app, [third.clone()]).await;
+    assert_eq!(reserve().await, [], "it waits until the one that runs has ended");
+    app.clock.advance(Duration::from_secs(31));
+    let worker = worker(&app, |_| Ok(()));
+    while worker.run_due().await.unwrap().attempts > 0 {}
+    assert_eq!(find(&app, &first).await.status, JobStatus::Completed);
+    assert_eq!(find(&app, &third).await.status, JobStatus::Completed);
+}
+
+both!(a_job_whose_worker_is_lost_is_taken_over_when_its_lease_ends);
+async fn a_job_whose_worker_is_lost_is_taken_over_when_its_lease_ends(app: TestApp) {
+    let new = job(json!({}));
+    enqueue(&app, [new.clone()]).await;
+    let statements = Statements::default();
+    let mut conn = app.app.db.write(&statements).await.unwrap();
+    let now = app.app.system().now();
+    let (lost, lease) = (WorkerId::generate(), Duration::from_secs(30));
+    let held = jobs::reserve(&mut conn, &["test".to_owned()], lost, now, lease, 1).await.unwrap().remove(0);
+    drop(conn);
+
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    let worker = worker(&app, move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    });
+    app.clock.advance(Duration::from_secs(29));
+    assert_eq!(worker.run_due().await.unwrap().attempts, 0, "the lease holds");
+    app.clock.advance(Duration::from_secs(1));
+    assert_eq!(worker.run_due().await.unwrap().attempts, 1);
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+
+    // Whoever was taken for lost and is back after all has no say any more.
+    let mut conn = app.app.db.write(&statements).await.unwrap();
+    assert!(!jobs::set_progress(&mut conn, &held, 50).await.unwrap());
+    assert!(!jobs::extend(&mut conn, &held, now).await.unwrap());
+    drop(conn);
+    assert_eq!(find(&app, &new).await.status, JobStatus::Completed);
+}
+
+both!(what_the_clock_wants_is_done_once_however_many_look_at_it);
+async fn what_the_clock_wants_is_done_once_however_many_look_at_it(app: TestApp) {
+    let schedule = &app.app.schedule;
+    let queued = async || {
+        let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+        let kinds = vec!["task.expire_orders".to_owned()];
+        let filter = jobs::JobFilter { kinds, statuses: Vec::new() };
+        let request = mercato::domain::page::PageRequest::first(50);
+        jobs::page(&mut conn, &filter, &request).await.unwrap().items.len()
+    };
+    schedule.tick().await.unwrap();
+    assert_eq!(queued().await, 0, "a new shop has nothing to catch up with");
+    app.clock.advance(Duration::from_secs(60));
+    let ticks = (0..5).map(|_| schedule.tick());
+    for ticked in futures_util::future::join_all(ticks).await {
+        ticked.unwrap();
+    }
+    assert_eq!(queued().await, 1);
+    app.work().await;
+    // Nobody was there for an hour.
+    app.clock.advance(Duration::from_secs(60 * 60));
+    schedule.tick().await.unwrap();
+    schedule.tick().await.unwrap();
+    assert_eq!(queued().await, 2);
+    app.work().await;
+}

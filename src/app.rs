@@ -14,12 +14,14 @@ use crate::error::with_causes;
 use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
 use crate::events::{Relay, Retention, Tail};
 use crate::graphql::{self, Schema};
+use crate::integrations::mail::{Files, Mailer, Sender, Smtp};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::jobs::{Schedule, Worker};
 use crate::listeners;
 use crate::loaders::CatalogReads;
+use crate::services::mails::PressError;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs,
+    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs, Mails,
     OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services,
     Sessions, Shipping, Shop, Staff, Taxes, Variants,
 };
@@ -79,6 +81,9 @@ pub enum StartError {
     /// There is no bus at this address.
     #[error("events can't be told: {0}")]
     Bus(#[from] redis::RedisError),
+    /// Mails can't be put into words.
+    #[error("mails can't be written: {}", with_causes(.0))]
+    Mails(#[from] PressError),
     /// A task of the schedule has no time.
     #[error("the schedule can't be read: {0}")]
     Schedule(#[from] croner::errors::CronError),
@@ -157,8 +162,10 @@ impl App {
             api_keys: ApiKeys::new(db.clone(), auth_of()),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             clean_up: CleanUp::new(db.clone()),
+            mails: Mails::new(db.clone(), Arc::clone(&shop), auth_of(), config.mail.storefront.clone())?,
         });
-        let listens = listeners::Parts { services: Arc::clone(&services) };
+        let listens =
+            listeners::Parts { services: Arc::clone(&services), mailer: mailer(&config, &shop.name) };
         let mut handlers = listeners::all(&listens);
         let retention = Retention::new(db.clone(), config.event_retention, &handlers);
         handlers.push(listeners::clean_up(&listens, retention));
@@ -244,6 +251,15 @@ fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvi
         }
     }
     Ok((providers, test))
+}
+
+/// What takes a shop's mails to their readers.
+fn mailer(config: &Config, shop: &str) -> Arc<dyn Mailer> {
+    let from = config.mail.from.clone().unwrap_or_else(|| Sender::of_shop(shop));
+    match &config.mail.server {
+        Some(server) => Arc::new(Smtp::new(server.clone(), from)),
+        None => Arc::new(Files::new(config.mail_folder(), from)),
+    }
 }
 
 /// Where this process meets the others.

@@ -4,6 +4,7 @@
 
 mod access;
 mod files;
+mod mail;
 mod orders;
 mod products;
 mod serve;
@@ -54,12 +55,21 @@ enum Command {
     /// Write the shop into a file.
     #[command(subcommand)]
     Export(Export),
+    /// Mails.
+    #[command(subcommand)]
+    Mail(Mail),
     /// Members of staff.
     #[command(subcommand)]
     User(User),
     /// Keys that services sign in with.
     #[command(subcommand)]
     Apikey(Apikey),
+}
+
+#[derive(Subcommand)]
+enum Mail {
+    /// Print a mail of a kind about a shop that does not exist: its subject and its plain text, or its HTML.
+    Preview(mail::PreviewArgs),
 }
 
 #[derive(Subcommand)]
@@ -126,6 +136,7 @@ impl Cli {
             Command::Import(Import::Products(args)) => products::import(args, &overrides).await,
             Command::Import(Import::Orders(args)) => orders::import(args, &overrides).await,
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
+            Command::Mail(Mail::Preview(args)) => mail::preview(&args),
             Command::User(User::Create(args)) => access::create_user(args, &overrides).await,
             Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,
         };

@@ -45,6 +45,7 @@ pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use jobs::Jobs;
+pub use mails::Mails;
 pub use order_import::OrderImport;
 pub use orders::Orders;
 pub use payments::Payments;
@@ -92,6 +93,8 @@ pub struct Services {
     pub customers: Customers,
     /// What is held on customers.
     pub privacy: Privacy,
+    /// What mails say.
+    pub mails: Mails,
     /// Staff, their sign-in and their roles.
     pub staff: Staff,
     /// Keys of services.

@@ -83,6 +83,8 @@ pub struct Order {
     pub cancelled_at: Option<Timestamp>,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// The language it was placed in, a code of `domain::codes::LANGUAGES`; `None`: none was said.
+    pub language: Option<String>,
 }
 
 /// An order's line as it is stored: what was sold, as it was at that moment.

@@ -254,6 +254,7 @@ impl Checkout {
             placed_at: op.now(),
             cancelled_at: None,
             updated_at: op.now(),
+            language: op.locale.language.map(str::to_owned),
         })
     }
 

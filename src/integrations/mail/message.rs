@@ -25,9 +25,9 @@ impl Sender {
 
     /// Who letters of a shop are from that has not said so: nobody could answer.
     #[must_use]
-    pub fn of_shop(name: &str) -> Option<Self> {
-        let address = Address::new("no-reply", "localhost").ok()?;
-        Some(Self(Mailbox::new(Some(one_line(name)), address)))
+    pub fn of_shop(name: &str) -> Self {
+        let address = Address::new_dangerous("no-reply", "localhost");
+        Self(Mailbox::new(Some(one_line(name)), address))
     }
 
     /// The name of a letter among all letters in the world.
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn nothing_adds_a_header() {
         let injection = "Hello\r\nBcc: everybody@example.com\r\n\r\nBuy!";
-        let from = Sender::of_shop(injection).unwrap();
+        let from = Sender::of_shop(injection);
         let subject = Letter { subject: injection.to_owned(), ..letter() };
         let text = String::from_utf8(message(&subject, &from).unwrap().formatted()).unwrap();
         assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");

@@ -1,7 +1,7 @@
 //! What each kind of mail tells, before it is put into words. Amounts and days are written by the language.
 
 use chrono::NaiveDate;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::kind::MailKind;
 use crate::domain::money::Money;
@@ -47,6 +47,28 @@ impl Content {
             Self::LowStock(_) => MailKind::LowStock,
             Self::DailyReport(_) => MailKind::DailyReport,
             Self::WebhookPaused(_) => MailKind::WebhookPaused,
+        }
+    }
+}
+
+/// What a mail to staff tells. It waits in the queue, so it names nobody.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// Something is nearly sold out.
+    LowStock(LowStock),
+    /// What was sold in a day.
+    DailyReport(DayReport),
+    /// A webhook is paused.
+    WebhookPaused(Pause),
+}
+
+impl From<Notice> for Content {
+    fn from(notice: Notice) -> Self {
+        match notice {
+            Notice::LowStock(content) => Self::LowStock(content),
+            Notice::DailyReport(content) => Self::DailyReport(content),
+            Notice::WebhookPaused(content) => Self::WebhookPaused(content),
         }
     }
 }
@@ -199,7 +221,7 @@ pub struct Verification {
 }
 
 /// Something that is nearly sold out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct LowStock {
     /// What it is.
     pub title: String,
@@ -214,7 +236,7 @@ pub struct LowStock {
 }
 
 /// What was sold in a day.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct DayReport {
     /// The day, in UTC.
     pub day: NaiveDate,
@@ -225,7 +247,7 @@ pub struct DayReport {
 }
 
 /// A day's sums in a currency.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct DayFigures {
     /// How many orders were placed.
     pub orders: i64,
@@ -238,7 +260,7 @@ pub struct DayFigures {
 }
 
 /// Something that sold well.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Seller {
     /// What it is.
     pub title: String,
@@ -249,7 +271,7 @@ pub struct Seller {
 }
 
 /// A webhook whose endpoint keeps failing.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Pause {
     /// The endpoint.
     pub url: String,

@@ -1,6 +1,7 @@
 //! The kinds of mail that a shop sends.
 
 use crate::domain::catalog::text_enum;
+use crate::domain::permission::Permission;
 
 text_enum! {
     /// A kind of mail. Its text names its templates and its texts, and the job that sends it.
@@ -29,6 +30,17 @@ text_enum! {
 }
 
 impl MailKind {
+    /// Which members of staff get it: those who hold a permission. `None`: it is for a buyer.
+    #[must_use]
+    pub fn for_staff(self) -> Option<Permission> {
+        match self {
+            Self::LowStock => Some(Permission::ReadInventory),
+            Self::DailyReport => Some(Permission::ReadReports),
+            Self::WebhookPaused => Some(Permission::ManageSettings),
+            _ => None,
+        }
+    }
+
     /// The names of all kinds, for people.
     #[must_use]
     pub fn names() -> String {

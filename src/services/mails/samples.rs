@@ -10,7 +10,7 @@ use super::kind::MailKind;
 use crate::domain::money::{Currency, Money, MoneyError};
 
 /// What the shop of the samples is called.
-pub const SHOP: &str = "Mercato Paper & Home";
+pub const SAMPLE_SHOP: &str = "Mercato Paper & Home";
 /// Stands for what proves who somebody is.
 const TOKEN: &str = "sample-token-that-opens-nothing";
 

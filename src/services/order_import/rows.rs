@@ -123,6 +123,7 @@ pub fn add(
         placed_at: record.placed_at,
         cancelled_at: record.cancelled_at,
         updated_at: now,
+        language: None,
     };
     let event = Event::OrderImported(OrderImportedEvent {
         order_id: id,

@@ -369,6 +369,7 @@ impl Orders {
             placed_at: op.now(),
             cancelled_at: None,
             updated_at: op.now(),
+            language: op.locale.language.map(str::to_owned),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::content::{OrderSummary, Reset};
 use super::super::kind::MailKind;
-use super::super::samples::{SHOP, sample};
+use super::super::samples::{SAMPLE_SHOP as SHOP, sample};
 use super::*;
 use crate::domain::money::Currency;
 

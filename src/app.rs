@@ -16,15 +16,17 @@ use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
 use crate::events::{Relay, Retention, Tail};
 use crate::graphql::{self, Schema, Shaper};
 use crate::integrations::breaker::{self, Breakers};
+use crate::integrations::mail::{Files, Mailer, Sender, Smtp};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::integrations::public_http::{PublicHttp, Reach};
 use crate::integrations::webhooks::WebhookSender;
 use crate::jobs::{Schedule, Worker};
 use crate::listeners;
 use crate::loaders::{CatalogReads, Loaders, Turns};
+use crate::services::mails::PressError;
 use crate::services::webhooks::PayloadShaper;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs,
+    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs, Mails,
     OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Reports,
     Services, Sessions, Shipping, Shop, Staff, Taxes, Variants, Webhooks,
 };
@@ -91,6 +93,9 @@ pub enum StartError {
     /// There is no bus at this address.
     #[error("events can't be told: {0}")]
     Bus(#[from] redis::RedisError),
+    /// Mails can't be put into words.
+    #[error("mails can't be written: {}", with_causes(.0))]
+    Mails(#[from] PressError),
     /// A task of the schedule has no time.
     #[error("the schedule can't be read: {0}")]
     Schedule(#[from] croner::errors::CronError),
@@ -184,8 +189,10 @@ impl App {
             reports: Reports::new(db.clone()),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             clean_up: CleanUp::new(db.clone()),
+            mails: Mails::new(db.clone(), Arc::clone(&shop), auth_of(), config.mail.storefront.clone())?,
         });
-        let listens = listeners::Parts { services: Arc::clone(&services) };
+        let listens =
+            listeners::Parts { services: Arc::clone(&services), mailer: mailer(&config, &shop.name) };
         let mut handlers = listeners::all(&listens);
         let retention = Retention::new(db.clone(), config.event_retention, &handlers);
         handlers.push(listeners::clean_up(&listens, retention));
@@ -300,6 +307,15 @@ fn webhook_sender(config: &Config, breakers: &Breakers, outside: breaker::Settin
     let http =
         PublicHttp::new(Reach { is_private_allowed, is_https_required }, settings.timeout.saturating_mul(2));
     WebhookSender::new(http, breakers.family("webhooks", settings))
+}
+
+/// What takes a shop's mails to their readers.
+fn mailer(config: &Config, shop: &str) -> Arc<dyn Mailer> {
+    let from = config.mail.from.clone().unwrap_or_else(|| Sender::of_shop(shop));
+    match &config.mail.server {
+        Some(server) => Arc::new(Smtp::new(server.clone(), from)),
+        None => Arc::new(Files::new(config.mail_folder(), from)),
+    }
 }
 
 /// Where this process meets the others.

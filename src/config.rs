@@ -1,6 +1,10 @@
 //! Settings, from the environment and the command line: typed, and all checked at start, so that everything that is wrong is
 //! told at once. The one place that reads the environment.
 
+mod mail;
+
+pub use mail::MailConfig;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -59,6 +63,8 @@ pub struct Config {
     pub event_bus: BusAddress,
     /// `EVENT_RETENTION_DAYS`: how long events are kept that are no part of an order's history.
     pub event_retention: Duration,
+    /// `SMTP_URL`, `MAIL_FROM`, `MAIL_DIR`, `STOREFRONT_URL`.
+    pub mail: MailConfig,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
@@ -262,6 +268,7 @@ impl Config {
                     .ok_or("must be a number of days, 1 or more".into())
             });
         let event_retention = Duration::from_secs(event_retention * 24 * 60 * 60);
+        let mail = MailConfig::read(&get, &mut problems);
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,
             Environment::Production => LogFormat::Json,
@@ -305,6 +312,7 @@ impl Config {
                 webhook_timeout,
                 event_bus,
                 event_retention,
+                mail,
                 log_format,
                 log_filter,
             }),
@@ -322,6 +330,12 @@ impl Config {
     #[must_use]
     pub fn jwt_secret_file(&self) -> PathBuf {
         self.beside_database("jwt-secret")
+    }
+
+    /// Where mails are written to while there is no mail server.
+    #[must_use]
+    pub fn mail_folder(&self) -> PathBuf {
+        self.mail.folder.clone().unwrap_or_else(|| self.beside_database("").with_file_name("mail"))
     }
 
     /// A file beside an SQLite database, or in the working directory.

@@ -18,6 +18,7 @@ pub mod discounts;
 mod idempotency;
 pub mod inventory;
 pub mod jobs;
+pub mod mails;
 pub mod order_csv;
 pub mod order_import;
 pub mod orders;
@@ -46,6 +47,7 @@ pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use jobs::Jobs;
+pub use mails::Mails;
 pub use order_import::OrderImport;
 pub use orders::Orders;
 pub use payments::Payments;
@@ -95,6 +97,8 @@ pub struct Services {
     pub customers: Customers,
     /// What is held on customers.
     pub privacy: Privacy,
+    /// What mails say.
+    pub mails: Mails,
     /// Staff, their sign-in and their roles.
     pub staff: Staff,
     /// Keys of services.

@@ -122,6 +122,7 @@ diesel::table! {
         erased_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        language -> Nullable<Text>,
     }
 }
 
@@ -370,6 +371,7 @@ diesel::table! {
         placed_at -> Timestamptz,
         cancelled_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
+        language -> Nullable<Text>,
         fulfillment_opened_at -> Nullable<Timestamptz>,
     }
 }

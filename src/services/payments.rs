@@ -92,7 +92,13 @@ pub enum WebhookError {
 impl Payments {
     /// The service over a database, with the providers that the shop takes payments by, each behind a breaker of its own.
     #[must_use]
-    pub fn new(db: Db, shop: Arc<Shop>, providers: Providers, breakers: &Breakers, settings: Settings) -> Self {
+    pub fn new(
+        db: Db,
+        shop: Arc<Shop>,
+        providers: Providers,
+        breakers: &Breakers,
+        settings: Settings,
+    ) -> Self {
         let breaker = |name: &'static str| (name, breakers.one(&format!("payments.{name}"), settings));
         let breakers = providers.names().map(breaker).collect();
         Self { db, shop, providers, breakers, timeout: settings.timeout, running: Running::default() }

@@ -42,18 +42,17 @@ struct Area {
 type Guarded = (&'static str, Permission, &'static str);
 
 /// Every area of the shop.
-const AREAS: &[Area] =
-    &[
-        catalog::AREA,
-        cart::AREA,
-        checkout::AREA,
-        pricing::AREA,
-        accounts::AREA,
-        orders::AREA,
-        webhooks::AREA,
-        reports::AREA,
-        jobs::AREA,
-    ];
+const AREAS: &[Area] = &[
+    catalog::AREA,
+    cart::AREA,
+    checkout::AREA,
+    pricing::AREA,
+    accounts::AREA,
+    orders::AREA,
+    webhooks::AREA,
+    reports::AREA,
+    jobs::AREA,
+];
 
 fn public() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     AREAS.iter().flat_map(|area| area.public)

@@ -43,8 +43,8 @@ mod log;
 mod orders;
 mod postgres;
 mod prices;
-pub mod redis;
 mod receiver;
+pub mod redis;
 pub mod scratch;
 mod wire;
 

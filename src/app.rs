@@ -8,16 +8,16 @@ use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
-use crate::events::{Relay, Retention};
+use crate::events::{Relay, Retention, Tail};
 use crate::graphql::{self, Schema};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::jobs::{Schedule, Worker};
 use crate::listeners;
 use crate::loaders::CatalogReads;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, OrderImport,
-    Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services, Sessions, Shipping,
-    Shop, Staff, Taxes, Variants,
+    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs,
+    OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services,
+    Sessions, Shipping, Shop, Staff, Taxes, Variants,
 };
 #[cfg(feature = "postgres")]
 use crate::{db::Backend, events::bus::PostgresBus};
@@ -50,6 +50,8 @@ pub struct App {
     pub bus: Arc<dyn EventBus>,
     /// Puts the event log in order.
     pub relay: Relay,
+    /// The end of the event log.
+    pub tail: Tail,
     /// Runs jobs.
     pub worker: Arc<Worker>,
     /// What is done by the clock.
@@ -123,6 +125,7 @@ impl App {
         let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
         let (auth_of, passwords_of, sessions_of) =
             (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
+        let schedule = Arc::new(Schedule::new(db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&catalog_reads), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
@@ -146,6 +149,7 @@ impl App {
             privacy: Privacy::new(db.clone(), auth_of()),
             staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
+            jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             clean_up: CleanUp::new(db.clone()),
         });
         let listens = listeners::Parts { services: Arc::clone(&services) };
@@ -163,7 +167,8 @@ impl App {
             test_payments,
             relay: Relay::new(db.clone(), clock(), Arc::clone(&bus), &handlers),
             worker: Worker::new(db.clone(), clock(), &handlers),
-            schedule: Arc::new(Schedule::new(db.clone(), clock(), listeners::TASKS)?),
+            schedule,
+            tail: Tail::new(db.clone()),
             bus,
             services,
             auth,
@@ -198,7 +203,7 @@ impl App {
                 () = until() => {}
             }
         };
-        tokio::join!(told, worker, bus, self.relay.run(until()));
+        tokio::join!(told, worker, bus, self.relay.run(until()), self.tail.run(self.bus.listen(), until()));
     }
 
     /// The context of work that the shop itself does.

@@ -81,6 +81,18 @@ impl OpContext {
         self.actor.holds(permission)
     }
 
+    /// Lets the call go on only for staff, services and the shop itself.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for the anonymous, [`Error::Forbidden`] for customers.
+    pub fn authorize_staff(&self) -> Result<(), Error> {
+        match &self.actor {
+            actor if actor.is_staff() => Ok(()),
+            Actor::Anonymous => Err(Error::Unauthenticated),
+            _ => Err(Error::StaffOnly),
+        }
+    }
+
     /// Lets the call go on only if the actor holds a permission.
     ///
     /// # Errors

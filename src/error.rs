@@ -20,6 +20,9 @@ pub enum Error {
     /// The actor lacks a permission.
     #[error("this needs the permission {0}")]
     Forbidden(Permission),
+    /// The actor is no member of staff.
+    #[error("this is for staff and services")]
+    StaffOnly,
     /// An argument that no client that follows the schema's documentation would send.
     #[error("{0}")]
     BadInput(String),
@@ -80,7 +83,7 @@ impl Error {
         match self {
             Self::Invalid(_) | Self::BadInput(_) => ErrorCode::BadUserInput,
             Self::Unauthenticated => ErrorCode::Unauthenticated,
-            Self::Forbidden(_) => ErrorCode::Forbidden,
+            Self::Forbidden(_) | Self::StaffOnly => ErrorCode::Forbidden,
             Self::Conflict(_) => ErrorCode::Conflict,
             Self::Unavailable(_) => ErrorCode::ServiceUnavailable,
             Self::Internal(_) => ErrorCode::Internal,

@@ -2,7 +2,7 @@
 //!
 //! Services append what happened in the transaction that made it happen; nothing is published that did not commit. The [`relay`] then
 //! gives committed events their positions, without gaps and rising, and writes the jobs of their listeners in the same transaction;
-//! the [`bus`] tells every process where the log ends since, and each reads on from where it was. Whoever follows the log
+//! the [`bus`] tells every process where the log ends since, and each reads on from where it was ([`Tail`]). Whoever follows the log
 //! by a job has a position of its own ([`follow`]).
 //!
 //! Never called outside a transaction: [`append`].
@@ -11,9 +11,11 @@ pub mod bus;
 pub mod follow;
 mod relay;
 mod retention;
+mod tail;
 
 pub use relay::Relay;
 pub use retention::Retention;
+pub use tail::{Feed, Tail};
 
 pub use crate::repositories::events::{EventRow, Recorded};
 

@@ -17,6 +17,8 @@ mod guard;
 mod in_context;
 mod in_order;
 mod inventory;
+mod job;
+pub mod live;
 mod node;
 mod order;
 mod request;
@@ -24,6 +26,7 @@ mod scalars;
 mod shipping;
 mod shop;
 mod staff;
+mod subscription;
 mod tax;
 
 pub use errors::{error_response, request_error};
@@ -32,7 +35,7 @@ pub use request::{BaseUrl, SearchHints};
 
 use std::sync::Arc;
 
-use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
 
 use crate::services::{Services, Shop};
 
@@ -44,7 +47,7 @@ const MAX_RECURSION: usize = 32;
 const MAX_DIRECTIVES: usize = 50;
 
 /// The schema that is served.
-pub type Schema = async_graphql::Schema<QueryRoot, Mutation, EmptySubscription>;
+pub type Schema = async_graphql::Schema<QueryRoot, Mutation, Subscription>;
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
@@ -61,6 +64,7 @@ pub struct QueryRoot(
     cart::CartQuery,
     customer::CustomerQuery,
     staff::StaffQuery,
+    job::JobQuery,
 );
 
 /// Everything that can be changed.
@@ -77,7 +81,16 @@ pub struct Mutation(
     tax::TaxMutation,
     shipping::ShippingMutation,
     cart::CartMutation,
+    job::JobMutation,
     AccountMutation,
+);
+
+/// Everything that can be followed live.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(
+    subscription::BuyerSubscription,
+    subscription::StaffSubscription,
+    subscription::JobSubscription,
 );
 
 /// What changes customers, staff and services. A root of its own: one flat merge of many types overflows.
@@ -107,8 +120,8 @@ pub fn sdl() -> String {
     format!("{}\n", sdl.trim_end())
 }
 
-fn builder() -> async_graphql::SchemaBuilder<QueryRoot, Mutation, EmptySubscription> {
-    async_graphql::Schema::build(QueryRoot::default(), Mutation::default(), EmptySubscription)
+fn builder() -> async_graphql::SchemaBuilder<QueryRoot, Mutation, Subscription> {
+    async_graphql::Schema::build(QueryRoot::default(), Mutation::default(), Subscription::default())
         .directive(in_context::InContext)
         .limit_depth(MAX_DEPTH)
         .limit_recursive_depth(MAX_RECURSION)

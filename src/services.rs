@@ -17,6 +17,7 @@ pub mod demo;
 pub mod discounts;
 mod idempotency;
 pub mod inventory;
+pub mod jobs;
 pub mod order_csv;
 pub mod order_import;
 pub mod orders;
@@ -42,6 +43,7 @@ pub use clean_up::CleanUp;
 pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
+pub use jobs::Jobs;
 pub use order_import::OrderImport;
 pub use orders::Orders;
 pub use payments::Payments;
@@ -93,6 +95,8 @@ pub struct Services {
     pub staff: Staff,
     /// Keys of services.
     pub api_keys: ApiKeys,
+    /// Jobs and the schedule.
+    pub jobs: Jobs,
     /// What nobody needs any more.
     pub clean_up: CleanUp,
 }

@@ -16,6 +16,15 @@ impl Guard for Requires {
     }
 }
 
+/// Lets a field be resolved only for staff and services.
+pub struct RequiresStaff;
+
+impl Guard for RequiresStaff {
+    async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
+        Ok(ctx.op().authorize_staff()?)
+    }
+}
+
 /// Whether introspection shows something to an actor, who must hold one of the permissions; the printed schema shows all.
 macro_rules! shown_to {
     ($($name:ident: $($permission:ident)|+;)*) => {$(

@@ -291,6 +291,14 @@ pub async fn is_key_waiting(conn: &mut Conn, key: &str) -> Result<bool, DbError>
     })
 }
 
+/// The job that waits and has a unique key.
+pub async fn waiting(conn: &mut Conn, key: &str) -> Result<Option<Job>, DbError> {
+    on_conn!(conn, |c| {
+        let waiting = jobs::table.filter(jobs::unique_key.eq(key)).filter(jobs::status.eq(JobStatus::Queued));
+        waiting.select(Job::as_select()).first(c).await.optional()
+    })
+}
+
 /// A page of jobs, the newest first.
 pub async fn page(
     conn: &mut Conn,

@@ -40,12 +40,12 @@ use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx};
 use crate::domain::event::LinePieces;
 use crate::domain::fulfillment::{RefundState, ReturnStatus};
-use crate::domain::ids::{LocationId, OrderId, OrderLineId, VariantId};
+use crate::domain::ids::{Id, LocationId, OrderId, OrderLineId, VariantId};
 use crate::domain::inventory::Pieces;
 use crate::domain::order::{Facts, IllegalMove};
 use crate::domain::page::{Cursor, PageRequest};
 use crate::domain::permission::Permission;
-use crate::domain::search::{self, Node, Warning};
+use crate::domain::search::{self, Node, OrderTerm, Warning};
 use crate::error::{Error, UserErrorCode};
 use crate::loaders::OrderPage;
 use crate::repositories::orders::{self, Order, OrderLine, OrderList, OrderSort};
@@ -121,17 +121,32 @@ impl Orders {
         op.authorize(Permission::ReadOrders)?;
         let (filter, warnings) = match wanted.query.as_deref() {
             None => (Node::All, Vec::new()),
-            Some(text) => {
-                // No database takes a NUL in a text.
-                let search = search::parse_orders(&text.replace('\0', " "))
-                    .map_err(|error| Error::BadInput(format!("query: {error}")))?;
-                (search.filter, search.warnings)
-            }
+            Some(text) => read_query(text)?,
         };
         let currency = self.shop.currency;
         let list = OrderList { filter, currency, sort: wanted.sort, reverse: wanted.reverse };
         let page = orders::page(&mut self.db.read(&op.statements).await?, &list, &wanted.request).await?;
         Ok((page.map(|(order, key)| (Arc::new(order), key)), warnings))
+    }
+
+    /// Whether an order is one that a query finds; without one, whether the query can be read.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when the query is larger than a search may be.
+    pub async fn matches(&self, op: &OpContext, query: &str, id: Option<OrderId>) -> Result<bool, Error> {
+        op.authorize(Permission::ReadOrders)?;
+        let (filter, _) = read_query(query)?;
+        let Some(id) = id else { return Ok(true) };
+        let only = Node::Field(OrderTerm::Id(vec![id.uuid().to_string()]));
+        let list = OrderList {
+            filter: Node::And(vec![only, filter]),
+            currency: self.shop.currency,
+            sort: OrderSort::Id,
+            reverse: false,
+        };
+        let request = PageRequest::first(1);
+        let page = orders::page(&mut self.db.read(&op.statements).await?, &list, &request).await?;
+        Ok(!page.items.is_empty())
     }
 
     /// Brings an order in line with its ledger: its status, and how many pieces of each line were refunded. Called whenever a provider
@@ -149,6 +164,14 @@ impl Orders {
         let order = orders::find(&mut self.db.read(&op.statements).await?, id).await?;
         order.ok_or_else(no_order)
     }
+}
+
+/// Reads a query in the search language.
+fn read_query(text: &str) -> Result<(Node<OrderTerm>, Vec<Warning>), Error> {
+    // No database takes a NUL in a text.
+    let search = search::parse_orders(&text.replace('\0', " "))
+        .map_err(|error| Error::BadInput(format!("query: {error}")))?;
+    Ok((search.filter, search.warnings))
 }
 
 /// The same in a transaction: of whoever writes into the ledger what became of a refund.

@@ -1,0 +1,39 @@
+//! What clients can follow live: one file an area. Each event has a cursor; a client that was away sends the last one it had as `after`
+//! and misses nothing.
+
+mod buyer;
+mod job;
+mod staff;
+
+pub use buyer::BuyerSubscription;
+pub use job::JobSubscription;
+pub use staff::StaffSubscription;
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::events::Recorded;
+use crate::graphql::scalars::DateTime;
+
+/// What an event gives every client, whatever it is about.
+#[derive(Clone)]
+struct Happened(Arc<Recorded>);
+
+impl Happened {
+    fn cursor(&self) -> String {
+        super::live::cursor(self.0.position)
+    }
+
+    fn kind(&self) -> &str {
+        &self.0.row.kind
+    }
+
+    fn at(&self) -> DateTime {
+        DateTime(self.0.row.occurred_at)
+    }
+}
+
+/// Following something that is not there, or not for the actor to see.
+fn not_there(what: &str) -> Error {
+    Error::BadInput(format!("there is no such {what}, or none for you to see"))
+}

@@ -1,0 +1,156 @@
+//! What staff and services follow: all orders, and the log as it is.
+
+use async_graphql::{Context, ID, Json, Object, Result, Subscription};
+use futures_util::Stream;
+use futures_util::stream::iter;
+
+use super::Happened;
+use crate::domain::event::{Event, Topic};
+use crate::domain::ids::{Id, OrderId};
+use crate::domain::permission::Permission;
+use crate::error::Error;
+use crate::graphql::guard::{Requires, is_staff, manages_settings, reads_orders};
+use crate::graphql::live::Live;
+use crate::graphql::order::Order;
+use crate::graphql::request::RequestContext;
+use crate::graphql::scalars::{DateTime, gid};
+
+/// What staff and services follow.
+#[derive(Default)]
+pub struct StaffSubscription;
+
+/// Something happened to one of the shop's orders.
+pub struct OrderEvent {
+    happened: Happened,
+}
+
+/// Something that happened in the shop, as the event log has it.
+pub struct DomainEvent {
+    happened: Happened,
+}
+
+#[Subscription]
+impl StaffSubscription {
+    /// What happens to the shop's orders.
+    #[graphql(guard = "Requires(Permission::ReadOrders)", visible = "reads_orders")]
+    async fn order_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What the orders must have once it has happened, as `orders(query:)` takes it.")]
+        query: Option<String>,
+        #[graphql(desc = "The cursor of the last event that you had: everything since then comes first.")]
+        after: Option<String>,
+    ) -> Result<impl Stream<Item = OrderEvent>> {
+        let happened = ctx.follow(&Topic::every::<OrderId>(), after.as_deref())?;
+        let id = happened.as_ref().map(|event| OrderId::from_uuid(event.row.aggregate_id.0));
+        // To begin with, the query is read for the sake of its errors.
+        let is_wanted = match &query {
+            Some(query) => ctx.services().orders.matches(ctx.op(), query, id).await?,
+            None => true,
+        };
+        let happened = happened.filter(|_| is_wanted);
+        Ok(iter(happened.map(|event| OrderEvent { happened: Happened(event) })))
+    }
+
+    /// Everything that happens in the shop, as the event log has it: for services that keep something of their own in step.
+    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    async fn events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only events of these kinds, such as `order.paid`.")] types: Option<Vec<String>>,
+        #[graphql(desc = "The cursor of the last event that you had: everything since then comes first.")]
+        after: Option<String>,
+    ) -> Result<impl Stream<Item = DomainEvent>> {
+        let kinds = types.unwrap_or_default();
+        if let Some(unknown) = kinds.iter().find(|kind| !Event::KINDS.contains(&kind.as_str())) {
+            let shown: String = unknown.chars().take(80).collect();
+            return Err(Error::BadInput(format!("there are no events of the type `{shown}`")).into());
+        }
+        let happened = ctx.follow(&Topic::any(kinds), after.as_deref())?;
+        Ok(iter(happened.map(|event| DomainEvent { happened: Happened(event) })))
+    }
+}
+
+/// Something happened to one of the shop's orders.
+#[Object(visible = "reads_orders")]
+impl OrderEvent {
+    /// The event's cursor.
+    async fn cursor(&self) -> String {
+        self.happened.cursor()
+    }
+
+    /// What happened, as the event log calls it: `order.paid`.
+    async fn kind(&self) -> &str {
+        self.happened.kind()
+    }
+
+    /// When.
+    async fn happened_at(&self) -> DateTime {
+        self.happened.at()
+    }
+
+    /// Who did it.
+    async fn actor(&self) -> &str {
+        &self.happened.0.row.actor
+    }
+
+    /// The order as it is now.
+    async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
+        Order::find(ctx, OrderId::from_uuid(self.happened.0.row.aggregate_id.0)).await
+    }
+}
+
+/// Something that happened in the shop, as the event log has it.
+#[Object(visible = "is_staff")]
+impl DomainEvent {
+    /// The event's cursor.
+    async fn cursor(&self) -> String {
+        self.happened.cursor()
+    }
+
+    /// The event's id.
+    async fn id(&self) -> ID {
+        gid(self.happened.0.row.id)
+    }
+
+    /// What happened: `order.paid`.
+    async fn kind(&self) -> &str {
+        self.happened.kind()
+    }
+
+    /// The version of the payload's shape.
+    async fn version(&self) -> i32 {
+        self.happened.0.row.version
+    }
+
+    /// The global id of what it happened to.
+    async fn subject(&self) -> ID {
+        let row = &self.happened.0.row;
+        ID(format!("gid://mercato/{}/{}", row.aggregate_type, row.aggregate_id.0))
+    }
+
+    /// Which event in the history of what it happened to this is, from 1 on.
+    async fn sequence(&self) -> i64 {
+        self.happened.0.sequence
+    }
+
+    /// The particulars.
+    async fn payload(&self) -> Json<serde_json::Value> {
+        Json(self.happened.0.row.payload.0.clone())
+    }
+
+    /// Who did it.
+    async fn actor(&self) -> &str {
+        &self.happened.0.row.actor
+    }
+
+    /// The request that caused it.
+    async fn request_id(&self) -> &str {
+        &self.happened.0.row.request_id
+    }
+
+    /// When.
+    async fn happened_at(&self) -> DateTime {
+        self.happened.at()
+    }
+}

@@ -10,6 +10,7 @@ use crate::error::with_causes;
 use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
 use crate::events::{Relay, Retention, Tail};
 use crate::graphql::{self, Schema};
+use crate::integrations::breaker::{self, Breakers};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::jobs::{Schedule, Worker};
 use crate::listeners;
@@ -19,6 +20,7 @@ use crate::services::{
     OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services,
     Sessions, Shipping, Shop, Staff, Taxes, Variants,
 };
+use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
 use crate::{db::Backend, events::bus::PostgresBus};
 
@@ -42,6 +44,10 @@ pub struct App {
     pub schema: Schema,
     /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
     pub test_payments: Option<Arc<TestProvider>>,
+    /// What stands before everything outside.
+    pub breakers: Arc<Breakers>,
+    /// What it counts and measures.
+    pub metrics: Arc<Metrics>,
     /// Who asks.
     pub auth: Arc<Authenticator>,
     /// The time.
@@ -104,6 +110,8 @@ impl App {
     /// # Errors
     /// [`StartError`] says what is missing.
     pub async fn with(config: Config, parts: Parts) -> Result<Self, StartError> {
+        // TLS to the outside: one implementation for all. A second app in this process finds the first one's.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let db = Db::open(&config.database).await?;
         for version in db.migrate().await? {
             tracing::info!(version, "migrated the database");
@@ -111,16 +119,24 @@ impl App {
         let op = OpContext::system(Arc::clone(&parts.clock));
         let shop = Arc::new(Shop::load_or_make(&db, &op, &config.shop).await?);
         let catalog_reads = Arc::new(CatalogReads::new(&db));
+        let (breakers, metrics) = (Arc::new(Breakers::default()), Arc::new(Metrics::default()));
+        metrics.collect(Arc::clone(&breakers));
+        let outside = breaker::Settings { open_for: config.breaker_open, ..breaker::Settings::default() };
         let (providers, test_payments) = payment_providers(&config)?;
-        let payments = Arc::new(Payments::new(db.clone(), providers, config.payment_timeout));
+        let payments = Arc::new(Payments::new(
+            db.clone(),
+            providers,
+            &breakers,
+            breaker::Settings { timeout: config.payment_timeout, ..outside },
+        ));
         let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
         let keys = match &config.jwt_secret {
             Some(secret) => Keys::new(secret, &config.jwt_previous),
             // A command, which signs nobody in.
             None => Keys::random()?,
         };
-        let outside = config.jwks.as_ref().map(Jwks::read).transpose()?;
-        let auth = Arc::new(Authenticator::new(db.clone(), Arc::clone(&parts.clock), keys, outside));
+        let id_provider = config.jwks.as_ref().map(Jwks::read).transpose()?;
+        let auth = Arc::new(Authenticator::new(db.clone(), Arc::clone(&parts.clock), keys, id_provider));
         let passwords = Arc::new(Passwords::default());
         let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
         let (auth_of, passwords_of, sessions_of) =
@@ -165,6 +181,8 @@ impl App {
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
             order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
             test_payments,
+            breakers,
+            metrics,
             relay: Relay::new(db.clone(), clock(), Arc::clone(&bus), &handlers),
             worker: Worker::new(db.clone(), clock(), &handlers),
             schedule,

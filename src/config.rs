@@ -46,6 +46,12 @@ pub struct Config {
     pub payment_providers: Vec<&'static str>,
     /// `PAYMENT_TIMEOUT_MS`: how long one of them may take to answer.
     pub payment_timeout: Duration,
+    /// `BREAKER_OPEN_MS`: how long what failed too often outside is left in peace.
+    pub breaker_open: Duration,
+    /// `WEBHOOK_ALLOW_PRIVATE`: whether webhooks may be sent to private networks and this machine, and without TLS.
+    pub webhook_allow_private: bool,
+    /// `WEBHOOK_TIMEOUT_MS`: how long a receiver of webhooks may take to answer.
+    pub webhook_timeout: Duration,
     /// `EVENT_BUS_URL`: where processes tell each other that something happened.
     pub event_bus: BusAddress,
     /// `EVENT_RETENTION_DAYS`: how long events are kept that are no part of an order's history.
@@ -204,6 +210,24 @@ impl Config {
                     .map(Duration::from_millis)
                     .ok_or("must be a number of milliseconds from 1 to 10000".into())
             });
+        let breaker_open =
+            problems.parse("BREAKER_OPEN_MS", get("BREAKER_OPEN_MS"), payments::OPEN_FOR, |text| {
+                let millis = text.parse().ok().filter(|millis| (1..=3_600_000).contains(millis));
+                millis
+                    .map(Duration::from_millis)
+                    .ok_or("must be a number of milliseconds from 1 to 3600000".into())
+            });
+        let webhook_allow_private =
+            problems.parse("WEBHOOK_ALLOW_PRIVATE", get("WEBHOOK_ALLOW_PRIVATE"), false, |text| {
+                text.parse().map_err(|_| "must be true or false".to_owned())
+            });
+        let webhook_timeout =
+            problems.parse("WEBHOOK_TIMEOUT_MS", get("WEBHOOK_TIMEOUT_MS"), payments::TIMEOUT, |text| {
+                let millis = text.parse().ok().filter(|millis| (1..=30_000).contains(millis));
+                millis
+                    .map(Duration::from_millis)
+                    .ok_or("must be a number of milliseconds from 1 to 30000".into())
+            });
         let taxes_included =
             problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {
                 text.parse().map_err(|_| "must be true or false".to_owned())
@@ -267,6 +291,9 @@ impl Config {
                 },
                 payment_providers,
                 payment_timeout,
+                breaker_open,
+                webhook_allow_private,
+                webhook_timeout,
                 event_bus,
                 event_retention,
                 log_format,

@@ -28,6 +28,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a document may be, in bytes: a longer one is no storefront's.
 const MAX_QUERY_BYTES: usize = 64 * 1024;
 
+/// The kind of an operation that can't be read.
+const UNREAD: &str = "none";
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request that is not executed: why, and its code.
@@ -47,6 +50,8 @@ struct Operation {
 /// What the log line of a request says.
 struct Outcome {
     operation: String,
+    /// What it does, for the metrics.
+    kind: &'static str,
     response: GraphQlResponse,
     status: StatusCode,
 }
@@ -63,6 +68,7 @@ pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
 async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Response {
     let started = Instant::now();
     let request_id: Arc<str> = ids::request_id().into();
+    let metrics = Arc::clone(&app.metrics);
     let (op, outcome) = match identity(&app, &request).await {
         Ok(identity) => {
             let op = OpContext::new(Actor::Anonymous, Arc::clone(&request_id), Arc::clone(&app.clock));
@@ -82,6 +88,7 @@ async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Respo
     };
     let outcome = outcome.unwrap_or_else(|(code, message)| Outcome {
         operation: String::new(),
+        kind: UNREAD,
         response: graphql::request_error(code, message, &request_id),
         status: code.table().1,
     });
@@ -89,6 +96,7 @@ async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Respo
         None => "ok",
         Some(error) => error_code(error),
     };
+    metrics.operation(outcome.kind, result, started.elapsed());
     tracing::info!(
         operation = outcome.operation,
         actor = op.0,
@@ -155,7 +163,7 @@ async fn run(
     }
 
     let mut operation = GraphQlRequest::new("").variables(sent.variables.unwrap_or_default());
-    let mut name = String::new();
+    let (mut name, mut kind) = (String::new(), UNREAD);
     match documents.parse(&sent.query) {
         Ok(document) => {
             if let Some((known, found)) = graphql::operation(&document, sent.operation_name.as_deref()) {
@@ -165,6 +173,11 @@ async fn run(
                         "GET is for queries: send this by POST".to_owned(),
                     ));
                 }
+                kind = match found.ty {
+                    OperationType::Query => "query",
+                    OperationType::Mutation => "mutation",
+                    OperationType::Subscription => "subscription",
+                };
                 known.unwrap_or("anonymous").clone_into(&mut name);
                 let locale = graphql::locale(found, &operation.variables);
                 op.locale = locale.map_err(|message| (ErrorCode::BadUserInput, message))?;
@@ -200,7 +213,7 @@ async fn run(
     if let Some(hints) = hints.take() {
         response.extensions.insert("search".to_owned(), hints);
     }
-    Ok(Outcome { operation: name, response, status: StatusCode::OK })
+    Ok(Outcome { operation: name, kind, response, status: StatusCode::OK })
 }
 
 fn from_query(request: &Request) -> Result<Operation, Refused> {

@@ -245,6 +245,26 @@ async fn health_tells_that_the_database_answers(app: TestApp) {
 }
 
 #[tokio::test]
+async fn metrics_count_operations_and_requests() {
+    let app = TestApp::sqlite().await;
+    app.anonymous().ask(NAME).await.assert_ok();
+    app.anonymous().ask("{ nonsense }").await;
+    let answer = app.send(get("/metrics")).await;
+    assert!(answer.header("content-type").starts_with("application/openmetrics-text"));
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    for line in [
+        "mercato_operations_total{kind=\"query\",outcome=\"ok\"} 1",
+        "mercato_operations_total{kind=\"query\",outcome=\"BAD_USER_INPUT\"} 1",
+        "mercato_operation_duration_seconds_count{kind=\"query\"} 2",
+        "mercato_breakers{breaker=\"payments.test\",state=\"closed\"} 1",
+        "mercato_breakers{breaker=\"payments.test\",state=\"open\"} 0",
+        "mercato_breaker_calls_total{breaker=\"payments.test\",outcome=\"rejected\"} 0",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} is not in:\n{text}");
+    }
+}
+
+#[tokio::test]
 async fn buyers_may_say_where_and_in_which_language_they_shop() {
     let client = TestApp::sqlite().await;
     let client = client.anonymous();

@@ -11,12 +11,17 @@ use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
 use crate::events::{Relay, Retention, Tail};
 use crate::graphql::{self, Schema};
 use crate::integrations::breaker::{self, Breakers};
+use crate::integrations::downloads;
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
+use crate::integrations::public_http::{PublicHttp, Reach};
+use crate::integrations::storage::{Storage, StorageError};
+use crate::integrations::videos::Converter;
 use crate::jobs::{Schedule, Worker};
 use crate::listeners;
 use crate::loaders::CatalogReads;
+use crate::services::media::MediaParts;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs,
+    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs, Media,
     OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services,
     Sessions, Shipping, Shop, Staff, Taxes, Variants,
 };
@@ -79,6 +84,9 @@ pub enum StartError {
     /// There is no bus at this address.
     #[error("events can't be told: {0}")]
     Bus(#[from] redis::RedisError),
+    /// There is nowhere to keep files.
+    #[error("files can't be kept: {0}")]
+    Storage(#[from] StorageError),
     /// A task of the schedule has no time.
     #[error("the schedule can't be read: {0}")]
     Schedule(#[from] croner::errors::CronError),
@@ -166,6 +174,7 @@ impl App {
             staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
+            media: Media::new(db.clone(), Arc::clone(&shop), media_parts(&config, &breakers, outside)?),
             clean_up: CleanUp::new(db.clone()),
         });
         let listens = listeners::Parts { services: Arc::clone(&services) };
@@ -247,6 +256,22 @@ fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvi
         }
     }
     Ok((providers, test))
+}
+
+/// What pictures and videos are worked on and kept with.
+fn media_parts(
+    config: &Config,
+    breakers: &Breakers,
+    outside: breaker::Settings,
+) -> Result<MediaParts, StartError> {
+    let media = &config.media;
+    let reach = Reach { is_private_allowed: media.allow_private, is_https_required: false };
+    Ok(MediaParts {
+        storage: Storage::new(&media.storage, breakers.one("storage", outside))?,
+        http: PublicHttp::new(reach, downloads::TIMEOUT),
+        converter: Converter::new(media.ffmpeg.clone()),
+        max_bytes: media.max_bytes,
+    })
 }
 
 /// Where this process meets the others.

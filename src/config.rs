@@ -1,6 +1,8 @@
 //! Settings, from the environment and the command line: typed, and all checked at start, so that everything that is wrong is
 //! told at once. The one place that reads the environment.
 
+mod media;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ use crate::domain::money::Currency;
 use crate::events::bus::BusAddress;
 use crate::services::payments::{self, PROVIDERS};
 use crate::services::shop::NewShop;
+pub use media::MediaConfig;
 
 /// How long a secret of tokens must be, in characters.
 const MIN_SECRET: usize = 32;
@@ -56,6 +59,8 @@ pub struct Config {
     pub event_bus: BusAddress,
     /// `EVENT_RETENTION_DAYS`: how long events are kept that are no part of an order's history.
     pub event_retention: Duration,
+    /// Pictures and videos.
+    pub media: MediaConfig,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
@@ -254,6 +259,7 @@ impl Config {
                     .ok_or("must be a number of days, 1 or more".into())
             });
         let event_retention = Duration::from_secs(event_retention * 24 * 60 * 60);
+        let media = media::read(&get, &mut problems, beside(backend.as_ref(), "media"));
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,
             Environment::Production => LogFormat::Json,
@@ -296,6 +302,7 @@ impl Config {
                 webhook_timeout,
                 event_bus,
                 event_retention,
+                media,
                 log_format,
                 log_filter,
             }),
@@ -317,12 +324,15 @@ impl Config {
 
     /// A file beside an SQLite database, or in the working directory.
     fn beside_database(&self, extension: &str) -> PathBuf {
-        match &self.database.backend {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite(path) => PathBuf::from(path).with_extension(extension),
-            #[cfg(feature = "postgres")]
-            Backend::Postgres(_) => PathBuf::from("mercato").with_extension(extension),
-        }
+        beside(Some(&self.database.backend), extension)
+    }
+}
+
+fn beside(database: Option<&Backend>, extension: &str) -> PathBuf {
+    match database {
+        #[cfg(feature = "sqlite")]
+        Some(Backend::Sqlite(path)) => PathBuf::from(path).with_extension(extension),
+        _ => PathBuf::from("mercato").with_extension(extension),
     }
 }
 

@@ -19,6 +19,7 @@ mod in_order;
 mod inventory;
 mod job;
 pub mod live;
+mod media;
 mod node;
 mod order;
 mod request;
@@ -28,10 +29,12 @@ mod shop;
 mod staff;
 mod subscription;
 mod tax;
+mod upload;
 
 pub use errors::{error_response, request_error};
 pub use in_context::{locale, operation};
 pub use request::{BaseUrl, SearchHints};
+pub use upload::Uploads;
 
 use std::sync::Arc;
 
@@ -82,6 +85,7 @@ pub struct Mutation(
     shipping::ShippingMutation,
     cart::CartMutation,
     job::JobMutation,
+    media::MediaMutation,
     AccountMutation,
 );
 

@@ -8,9 +8,11 @@ mod documents;
 mod graphiql;
 mod graphql;
 mod health;
+mod media;
 mod metrics;
 mod payments;
 mod respond;
+mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +53,7 @@ fn routes(app: Arc<App>) -> impl Endpoint<Output = Response> {
         .at("/graphql", Arc::clone(&graphql))
         .at("/api/:version/graphql.json", graphql)
         .at("/payments/:provider/webhook", poem::post(payments::endpoint(Arc::clone(&app))))
+        .at("/media/:hash/:name", media::endpoint(Arc::clone(&app)))
         .at("/health", health::endpoint(Arc::clone(&app)))
         .at("/metrics", metrics::endpoint(Arc::clone(&app)))
         .nest("/graphiql", graphiql::routes())

@@ -6,6 +6,7 @@
 mod check_payments;
 mod clean_up;
 mod expire_orders;
+mod process_media;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub fn all(parts: &Parts) -> Vec<Arc<dyn Handler>> {
     vec![
         Arc::new(check_payments::CheckPayments::new(services())),
         Arc::new(expire_orders::ExpireOrders::new(services())),
+        Arc::new(process_media::ProcessMedia::new(services())),
     ]
 }
 

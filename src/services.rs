@@ -18,6 +18,7 @@ pub mod discounts;
 mod idempotency;
 pub mod inventory;
 pub mod jobs;
+pub mod media;
 pub mod order_csv;
 pub mod order_import;
 pub mod orders;
@@ -44,6 +45,7 @@ pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use jobs::Jobs;
+pub use media::Media;
 pub use order_import::OrderImport;
 pub use orders::Orders;
 pub use payments::Payments;
@@ -99,6 +101,8 @@ pub struct Services {
     pub jobs: Jobs,
     /// What nobody needs any more.
     pub clean_up: CleanUp,
+    /// Pictures and videos of products.
+    pub media: Media,
 }
 
 /// Sets a field that a patch names, and leaves others as they are.

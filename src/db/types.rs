@@ -13,8 +13,8 @@ use crate::domain::fulfillment::{FulfillmentState, ReturnStatus};
 use crate::domain::ids::{
     AddressId, ApiKeyId, CartId, CartLineId, CollectionId, CustomerId, CustomerTokenId, DiscountId,
     DraftOrderId, EventId, FamilyId, FulfillmentId, Id, ImageId, JobId, LocationId, MediaId, OrderId,
-    OrderLineId, PaymentId, ProductId, RefreshTokenId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, ShopId,
-    StaffId, TaxRateId, VariantId, WorkerId,
+    OrderLineId, PaymentId, ProductId, RefreshTokenId, RefundId, ReturnId, RoleId, ShippingRateId,
+    ShippingZoneId, ShopId, StaffId, TaxRateId, VariantId, WorkerId,
 };
 use crate::domain::job::JobStatus;
 use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus};

@@ -129,18 +129,25 @@ impl StoredFile {
     }
 }
 
-/// The file that a path on this server names by its last two parts; of the name, the format alone matters.
+/// The file that a path on this server names by its last two parts; of the name, the format alone matters to what
+/// is in it.
 #[must_use]
-pub fn parse_name(hash: &str, name: &str) -> Option<(ContentHash, MediaFormat)> {
+pub fn parse_name(hash: &str, name: &str) -> Option<StoredFile> {
     let (stem, extension) = name.rsplit_once('.')?;
     let format = MediaFormat::ALL.iter().copied().find(|format| format.as_str() == extension)?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    (!stem.is_empty() && stem.bytes().all(is_plain)).then_some((ContentHash::parse(hash)?, format))
+    if stem.is_empty() || !stem.bytes().all(is_plain) {
+        return None;
+    }
+    let size =
+        stem.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    let (width, height) = size.unwrap_or((0, 0));
+    Some(StoredFile { hash: ContentHash::parse(hash)?, format, width, height })
 }
 
 /// The file that an image's address names, where it is one of this server's.
 #[must_use]
-pub fn parse_path(url: &str) -> Option<(ContentHash, MediaFormat)> {
+pub fn parse_path(url: &str) -> Option<StoredFile> {
     let (hash, name) = url.strip_prefix("/media/")?.split_once('/')?;
     parse_name(hash, name)
 }
@@ -185,9 +192,11 @@ impl Wanted {
 #[must_use]
 pub fn choose<'a>(original: &StoredFile, others: &'a [StoredFile], wanted: Wanted) -> Option<&'a StoredFile> {
     let all = || others.iter().map(Some).chain([None]);
-    let file = |choice: Option<&'a StoredFile>| choice.map_or((original.format, original.width, original.height), |file| {
-        (file.format, file.width, file.height)
-    });
+    let file = |choice: Option<&'a StoredFile>| {
+        choice.map_or((original.format, original.width, original.height), |file| {
+            (file.format, file.width, file.height)
+        })
+    };
     let usual = others.iter().map(|file| file.format).find(|format| *format != MediaFormat::Webp);
     let usual = usual.unwrap_or(original.format);
     let has = |format: MediaFormat| all().any(|choice| file(choice).0 == format);
@@ -268,7 +277,7 @@ mod tests {
         let picture = file(MediaFormat::Webp, 640, 480);
         let path = picture.path();
         assert!(path.ends_with("/640x480.webp"), "{path}");
-        assert_eq!(parse_path(&path), Some((picture.hash, MediaFormat::Webp)));
+        assert_eq!(parse_path(&path), Some(picture));
         let hash = "a".repeat(64);
         assert!(parse_name(&hash, "anything-else.jpg").is_some());
         for name in ["x.svg", "x.html", "x.JPG", ".jpg", "jpg", "../x.jpg", "a b.jpg", "x.jpg.", "%2e.jpg"] {

@@ -15,12 +15,13 @@ use serde::Deserialize;
 
 use super::documents::Documents;
 use super::respond;
+use super::upload::{self, Upload};
 use crate::app::App;
 use crate::auth::{Actor, Credential, Identity};
 use crate::context::OpContext;
 use crate::domain::ids;
 use crate::error::{Error, ErrorCode, with_causes};
-use crate::graphql::{self, BaseUrl, SearchHints};
+use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
 use crate::loaders::{Loaders, Turns};
 
 /// How long an operation may take.
@@ -34,12 +35,12 @@ const UNREAD: &str = "none";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request that is not executed: why, and its code.
-type Refused = (ErrorCode, String);
+pub type Refused = (ErrorCode, String);
 
 /// What a client sends.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
-struct Operation {
+pub struct Operation {
     #[serde(default)]
     query: String,
     operation_name: Option<String>,
@@ -154,7 +155,11 @@ async fn run(
     let is_get = request.method() == Method::GET;
     let base_url = base_url(&request);
     let body = request.take_body();
-    let sent = if is_get { from_query(&request)? } else { from_body(&app, &request, body).await? };
+    let (sent, uploads) = if is_get {
+        (from_query(&request)?, Vec::new())
+    } else {
+        from_body(&app, &op, &request, body).await?
+    };
     if sent.query.trim().is_empty() {
         return Err((ErrorCode::BadUserInput, "send a document in `query`".to_owned()));
     }
@@ -162,7 +167,15 @@ async fn run(
         return Err((ErrorCode::BadUserInput, format!("`query` is larger than {MAX_QUERY_BYTES} bytes")));
     }
 
-    let mut operation = GraphQlRequest::new("").variables(sent.variables.unwrap_or_default());
+    let (mut variables, files) = (sent.variables.unwrap_or_default(), Uploads::default());
+    for (file, paths) in uploads {
+        files.put(&mut variables, file, &paths).map_err(|path| {
+            let message =
+                format!("`map` says `{path}`, and there is no such variable: set it to null in `operations`");
+            (ErrorCode::BadUserInput, message)
+        })?;
+    }
+    let mut operation = GraphQlRequest::new("").variables(variables).data(files);
     let (mut name, mut kind) = (String::new(), UNREAD);
     match documents.parse(&sent.query) {
         Ok(document) => {
@@ -238,13 +251,21 @@ fn from_query(request: &Request) -> Result<Operation, Refused> {
     Ok(Operation { query: sent.query, operation_name: sent.operation_name, variables })
 }
 
-async fn from_body(app: &App, request: &Request, body: Body) -> Result<Operation, Refused> {
+async fn from_body(
+    app: &App,
+    op: &OpContext,
+    request: &Request,
+    body: Body,
+) -> Result<(Operation, Vec<Upload>), Refused> {
     let bad = |message: String| (ErrorCode::BadUserInput, message);
     if request.method() != Method::POST {
         return Err(bad("send POST, or GET for queries".to_owned()));
     }
     let kind = request.content_type().unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("multipart/form-data") {
+        return upload::from_multipart(app, op, request, body).await;
+    }
     let is_document = kind.eq_ignore_ascii_case("application/graphql");
     // A page of another origin can send any body without asking first, but not this content type: it guards against that.
     if !is_document && !kind.eq_ignore_ascii_case("application/json") {
@@ -257,12 +278,13 @@ async fn from_body(app: &App, request: &Request, body: Body) -> Result<Operation
     })?;
     if is_document {
         let query = String::from_utf8(bytes.to_vec()).map_err(|_| bad("the body is not UTF-8".to_owned()))?;
-        return Ok(Operation { query, ..Operation::default() });
+        return Ok((Operation { query, ..Operation::default() }, Vec::new()));
     }
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(bad("batches are not served: send one operation a request".to_owned()));
     }
-    serde_json::from_slice(&bytes).map_err(|error| bad(format!("the body is no JSON request: {error}")))
+    let operation = serde_json::from_slice(&bytes);
+    Ok((operation.map_err(|error| bad(format!("the body is no JSON request: {error}")))?, Vec::new()))
 }
 
 /// Where the client finds this server.

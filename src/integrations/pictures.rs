@@ -11,7 +11,9 @@ use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
 use image::codecs::png::{CompressionType, FilterType as PngFilter, PngDecoder, PngEncoder};
 use image::codecs::webp::WebPDecoder;
 use image::imageops::FilterType;
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, Limits, RgbImage, RgbaImage};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, Limits, RgbImage, RgbaImage,
+};
 
 use crate::domain::media::{MAX_WEBP_SIDE, MediaFormat};
 
@@ -65,7 +67,9 @@ pub enum PictureError {
     #[error("SVG pictures are not taken, since they can hold scripts: save it as PNG or WebP")]
     Svg,
     /// It has more pixels than are handled.
-    #[error("The picture has {0} × {1} pixels; up to 20000 either way and 50 million in all are taken: make it smaller")]
+    #[error(
+        "The picture has {0} × {1} pixels; up to 20000 either way and 50 million in all are taken: make it smaller"
+    )]
     TooManyPixels(u32, u32),
     /// The end is missing.
     #[error("The picture can't be read: its end is missing. Upload it again")]
@@ -160,7 +164,9 @@ impl Picture {
     /// [`PictureError`].
     pub fn read(bytes: &[u8], kind: PictureType) -> Result<Self, PictureError> {
         let unreadable = |error: ImageError| match error {
-            ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => PictureError::Truncated,
+            ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                PictureError::Truncated
+            }
             _ => PictureError::Unreadable(kind),
         };
         let mut decoder = decoder(bytes, kind)?;
@@ -266,7 +272,8 @@ impl Picture {
 
     fn png(&self) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
-        let mut encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, PngFilter::Adaptive);
+        let mut encoder =
+            PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, PngFilter::Adaptive);
         if let Some(profile) = &self.profile {
             encoder.set_icc_profile(profile.clone()).ok()?;
         }
@@ -355,7 +362,8 @@ fn check_jpeg(bytes: &[u8]) -> Result<(), PictureError> {
 fn is_worth_keeping(profile: &[u8]) -> bool {
     let is_rgb = profile.get(16..20) == Some(b"RGB ");
     // What is meant where there is none.
-    let is_usual = profile.windows(4).any(|window| window == b"sRGB") || profile.windows(8).any(|w| w == b"s\0R\0G\0B\0");
+    let is_usual = profile.windows(4).any(|window| window == b"sRGB")
+        || profile.windows(8).any(|w| w == b"s\0R\0G\0B\0");
     is_rgb && !is_usual && profile.len() <= MAX_PROFILE
 }
 

@@ -1,8 +1,8 @@
 //! Where files are kept: a folder, or a bucket that speaks S3. Files that are served are named for their content (SHA-256), so that a
 //! name means the same for ever; what was uploaded waits under an id of its own until a job has made of it what is served.
 //!
-//! `services::media` calls it, outside of any transaction. Every call goes through [`Storage::within`], which is where it is given up
-//! and where a circuit breaker belongs. Nothing here looks into a file, and no key is made of anything that a client sent.
+//! `services::media` calls it, outside of any transaction. Every call goes through a circuit breaker, and is given up after a while.
+//! Nothing here looks into a file, and no key is made of anything that a client sent.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig,
+    ClientOptions, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload,
+    RetryConfig,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -22,6 +23,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use uuid::Uuid;
 
+use super::breaker::{Breaker, CallError};
 use crate::domain::media::{ContentHash, MediaFormat};
 
 /// How long a call may take that moves little.
@@ -63,6 +65,12 @@ pub enum StorageError {
     /// It took too long.
     #[error("the storage of files did not answer in time")]
     TimedOut,
+    /// It was not asked: it failed too often lately.
+    #[error("the storage of files fails: it is tried again later")]
+    Open {
+        /// When it is worth to ask again.
+        retry_in: Duration,
+    },
     /// It says no, or can't be reached.
     #[error("the storage of files failed")]
     Failed(#[from] object_store::Error),
@@ -112,6 +120,7 @@ pub enum Found {
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     root: Path,
+    breaker: Arc<Breaker>,
 }
 
 impl Storage {
@@ -119,18 +128,18 @@ impl Storage {
     ///
     /// # Errors
     /// [`StorageError::Settings`] when they make none.
-    pub fn new(config: &StorageConfig) -> Result<Self, StorageError> {
+    pub fn new(config: &StorageConfig, breaker: Arc<Breaker>) -> Result<Self, StorageError> {
         let wrong = |error: &dyn std::fmt::Display| StorageError::Settings(error.to_string());
         match config {
             StorageConfig::Folder(folder) => {
                 let folder = std::path::absolute(folder)?;
                 let root = Path::from_absolute_path(folder).map_err(|error| wrong(&error))?;
-                Ok(Self { store: Arc::new(LocalFileSystem::new()), root })
+                Ok(Self { store: Arc::new(LocalFileSystem::new()), root, breaker })
             }
             StorageConfig::S3(config) => {
                 let store = s3(config).build().map_err(|error| wrong(&error))?;
                 let root = Path::parse(&config.prefix).map_err(|error| wrong(&error))?;
-                Ok(Self { store: Arc::new(store), root })
+                Ok(Self { store: Arc::new(store), root, breaker })
             }
         }
     }
@@ -224,7 +233,9 @@ impl Storage {
         };
         let mut file = temporary_file().await?;
         let mut content = found.into_stream();
-        while let Some(chunk) = tokio::time::timeout(TIMEOUT, content.next()).await.map_err(|_| StorageError::TimedOut)? {
+        while let Some(chunk) =
+            tokio::time::timeout(TIMEOUT, content.next()).await.map_err(|_| StorageError::TimedOut)?
+        {
             file.write_all(&chunk?).await?;
         }
         file.flush().await?;
@@ -288,8 +299,14 @@ impl Storage {
         limit: Duration,
         call: impl Future<Output = Result<T, object_store::Error>>,
     ) -> Result<T, StorageError> {
-        let answer = tokio::time::timeout(limit, call).await.map_err(|_| StorageError::TimedOut)?;
-        answer.map_err(StorageError::from)
+        // That there is no such file is an answer.
+        let is_failure = |error: &object_store::Error| !matches!(error, object_store::Error::NotFound { .. });
+        match self.breaker.call_within(limit, is_failure, call).await {
+            Ok(answer) => Ok(answer),
+            Err(CallError::Open { retry_in }) => Err(StorageError::Open { retry_in }),
+            Err(CallError::TimedOut) => Err(StorageError::TimedOut),
+            Err(CallError::Failed(error)) => Err(error.into()),
+        }
     }
 }
 

@@ -64,7 +64,11 @@ impl Converter {
     ///
     /// # Errors
     /// [`VideoError`].
-    pub async fn convert(&self, mut source: File, format: MediaFormat) -> Result<Option<Converted>, VideoError> {
+    pub async fn convert(
+        &self,
+        mut source: File,
+        format: MediaFormat,
+    ) -> Result<Option<Converted>, VideoError> {
         let Some(program) = &self.program else { return Ok(None) };
         let folder = tokio::task::spawn_blocking(TempDir::new).await.map_err(std::io::Error::other)??;
         let path = |name: &str| folder.path().join(name);
@@ -88,10 +92,20 @@ impl Converter {
 
 /// What the program is told for any file.
 fn usual(input: &Path, demuxer: &str) -> Vec<String> {
-    let mut arguments: Vec<String> =
-        ["-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-protocol_whitelist", "file", "-f", demuxer, "-i"]
-            .map(str::to_owned)
-            .to_vec();
+    let mut arguments: Vec<String> = [
+        "-nostdin",
+        "-hide_banner",
+        "-loglevel",
+        "error",
+        "-y",
+        "-protocol_whitelist",
+        "file",
+        "-f",
+        demuxer,
+        "-i",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     arguments.push(input.display().to_string());
     arguments
 }

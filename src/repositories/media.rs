@@ -164,7 +164,11 @@ pub async fn save_renditions(conn: &mut Conn, rows: &[Rendition]) -> Result<(), 
         on_conn!(conn, |c| {
             diesel::insert_into(media_renditions::table)
                 .values(row)
-                .on_conflict((media_renditions::source_hash, media_renditions::format, media_renditions::width))
+                .on_conflict((
+                    media_renditions::source_hash,
+                    media_renditions::format,
+                    media_renditions::width,
+                ))
                 .do_update()
                 .set(row)
                 .execute(c)

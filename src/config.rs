@@ -2,6 +2,7 @@
 //! told at once. The one place that reads the environment.
 
 mod mail;
+mod media;
 
 pub use mail::MailConfig;
 
@@ -20,6 +21,7 @@ use crate::domain::money::Currency;
 use crate::events::bus::BusAddress;
 use crate::services::payments::{self, PROVIDERS};
 use crate::services::shop::NewShop;
+pub use media::MediaConfig;
 
 /// How long a secret of tokens must be, in characters.
 const MIN_SECRET: usize = 32;
@@ -65,6 +67,8 @@ pub struct Config {
     pub event_retention: Duration,
     /// `SMTP_URL`, `MAIL_FROM`, `MAIL_DIR`, `STOREFRONT_URL`.
     pub mail: MailConfig,
+    /// Pictures and videos.
+    pub media: MediaConfig,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
@@ -269,6 +273,7 @@ impl Config {
             });
         let event_retention = Duration::from_secs(event_retention * 24 * 60 * 60);
         let mail = MailConfig::read(&get, &mut problems);
+        let media = media::read(&get, &mut problems, beside(backend.as_ref(), "media"));
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,
             Environment::Production => LogFormat::Json,
@@ -313,6 +318,7 @@ impl Config {
                 event_bus,
                 event_retention,
                 mail,
+                media,
                 log_format,
                 log_filter,
             }),
@@ -340,12 +346,15 @@ impl Config {
 
     /// A file beside an SQLite database, or in the working directory.
     fn beside_database(&self, extension: &str) -> PathBuf {
-        match &self.database.backend {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite(path) => PathBuf::from(path).with_extension(extension),
-            #[cfg(feature = "postgres")]
-            Backend::Postgres(_) => PathBuf::from("mercato").with_extension(extension),
-        }
+        beside(Some(&self.database.backend), extension)
+    }
+}
+
+fn beside(database: Option<&Backend>, extension: &str) -> PathBuf {
+    match database {
+        #[cfg(feature = "sqlite")]
+        Some(Backend::Sqlite(path)) => PathBuf::from(path).with_extension(extension),
+        _ => PathBuf::from("mercato").with_extension(extension),
     }
 }
 

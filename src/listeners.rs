@@ -9,6 +9,7 @@ mod expire_orders;
 mod mail;
 mod money_back;
 mod open_fulfillment;
+mod process_media;
 mod sales_figures;
 mod units_sold;
 mod webhook_deliver;
@@ -54,6 +55,7 @@ pub fn all(parts: &Parts) -> Vec<Arc<dyn Handler>> {
         Arc::new(mail::PasswordRecovery(post())),
         Arc::new(mail::EmailVerification(post())),
         Arc::new(mail::ToStaff(post())),
+        Arc::new(process_media::ProcessMedia::new(services())),
     ]
 }
 

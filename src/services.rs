@@ -19,6 +19,7 @@ mod idempotency;
 pub mod inventory;
 pub mod jobs;
 pub mod mails;
+pub mod media;
 pub mod order_csv;
 pub mod order_import;
 pub mod orders;
@@ -48,6 +49,7 @@ pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use jobs::Jobs;
 pub use mails::Mails;
+pub use media::Media;
 pub use order_import::OrderImport;
 pub use orders::Orders;
 pub use payments::Payments;
@@ -111,6 +113,8 @@ pub struct Services {
     pub jobs: Jobs,
     /// What nobody needs any more.
     pub clean_up: CleanUp,
+    /// Pictures and videos of products.
+    pub media: Media,
 }
 
 /// Sets a field that a patch names, and leaves others as they are.

@@ -59,6 +59,10 @@ ids! {
     VariantId = "ProductVariant";
     /// A product image's id.
     ImageId = "MediaImage";
+    /// The id of a picture or video that is being worked on; a picture's is its [`ImageId`] once it is ready.
+    MediaId = "Media";
+    /// A video's id: its [`MediaId`], as clients know it.
+    VideoId = "Video";
     /// A collection's id.
     CollectionId = "Collection";
     /// A stock location's id.

@@ -17,6 +17,7 @@ use crate::events::{Relay, Retention, Tail};
 use crate::graphql::{self, Schema, Shaper};
 use crate::integrations::breaker::{self, Breakers};
 use crate::integrations::downloads;
+use crate::integrations::event_stream::EventStream;
 use crate::integrations::mail::{Files, Mailer, Sender, Smtp};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::integrations::public_http::{PublicHttp, Reach};
@@ -30,9 +31,9 @@ use crate::services::mails::PressError;
 use crate::services::media::MediaParts;
 use crate::services::webhooks::PayloadShaper;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs, Mails,
-    Media, OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Reports,
-    Services, Sessions, Shipping, Shop, Staff, Taxes, Variants, Webhooks,
+    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, EventExport, Inventory,
+    Jobs, Mails, Media, OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport,
+    Products, Reports, Services, Sessions, Shipping, Shop, Staff, Taxes, Variants, Webhooks,
 };
 use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
@@ -194,6 +195,11 @@ impl App {
             api_keys: ApiKeys::new(db.clone(), auth_of()),
             webhooks: Webhooks::new(db.clone(), webhook_sender(&config, &breakers, outside)),
             reports: Reports::new(db.clone()),
+            event_export: EventExport::new(
+                db.clone(),
+                config.event_export.as_ref().map(EventStream::new).transpose()?,
+                breakers.one("events", outside),
+            ),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             media: Media::new(db.clone(), Arc::clone(&shop), media_parts(&config, &breakers, outside)?),
             clean_up: CleanUp::new(db.clone()),

@@ -19,6 +19,7 @@ use crate::domain::codes::COUNTRIES;
 use crate::domain::inventory::LowStock;
 use crate::domain::money::Currency;
 use crate::events::bus::BusAddress;
+use crate::integrations::event_stream::StreamAddress;
 use crate::services::payments::{self, PROVIDERS};
 use crate::services::shop::NewShop;
 pub use media::MediaConfig;
@@ -63,6 +64,8 @@ pub struct Config {
     pub webhook_timeout: Duration,
     /// `EVENT_BUS_URL`: where processes tell each other that something happened.
     pub event_bus: BusAddress,
+    /// `EVENT_EXPORT_URL`: the stream that other services read events from.
+    pub event_export: Option<StreamAddress>,
     /// `EVENT_RETENTION_DAYS`: how long events are kept that are no part of an order's history.
     pub event_retention: Duration,
     /// `SMTP_URL`, `MAIL_FROM`, `MAIL_DIR`, `STOREFRONT_URL`.
@@ -264,6 +267,9 @@ impl Config {
                 _ => Err("must be redis://host, local, or postgres where that is the database".to_owned()),
             }
         });
+        let event_export = problems.parse("EVENT_EXPORT_URL", get("EVENT_EXPORT_URL"), None, |text| {
+            StreamAddress::parse(text).map(Some)
+        });
         let event_retention =
             problems.parse("EVENT_RETENTION_DAYS", get("EVENT_RETENTION_DAYS"), 90, |text| {
                 text.parse()
@@ -316,6 +322,7 @@ impl Config {
                 webhook_allow_private,
                 webhook_timeout,
                 event_bus,
+                event_export,
                 event_retention,
                 mail,
                 media,

@@ -5,6 +5,7 @@
 
 pub mod breaker;
 pub mod downloads;
+pub mod event_stream;
 pub mod mail;
 pub mod payments;
 pub mod pictures;

@@ -6,6 +6,7 @@
 mod check_payments;
 mod clean_up;
 mod expire_orders;
+mod export_events;
 mod mail;
 mod money_back;
 mod open_fulfillment;
@@ -38,7 +39,7 @@ pub struct Parts {
 pub fn all(parts: &Parts) -> Vec<Arc<dyn Handler>> {
     let services = || Arc::clone(&parts.services);
     let post = || mail::Post::new(services(), Arc::clone(&parts.mailer));
-    vec![
+    let mut all: Vec<Arc<dyn Handler>> = vec![
         Arc::new(check_payments::CheckPayments::new(services())),
         Arc::new(expire_orders::ExpireOrders::new(services())),
         Arc::new(webhook_fan_out::WebhookFanOut::new(services())),
@@ -56,7 +57,12 @@ pub fn all(parts: &Parts) -> Vec<Arc<dyn Handler>> {
         Arc::new(mail::EmailVerification(post())),
         Arc::new(mail::ToStaff(post())),
         Arc::new(process_media::ProcessMedia::new(services())),
-    ]
+    ];
+    // One that followed the log and did nothing would only keep old events.
+    if parts.services.event_export.is_on() {
+        all.push(Arc::new(export_events::ExportEvents::new(services())));
+    }
+    all
 }
 
 /// The one that cleans up.

@@ -15,6 +15,7 @@ mod csv_table;
 pub mod customers;
 pub mod demo;
 pub mod discounts;
+pub mod event_export;
 mod idempotency;
 pub mod inventory;
 pub mod jobs;
@@ -46,6 +47,7 @@ pub use checkout::Checkout;
 pub use clean_up::CleanUp;
 pub use customers::Customers;
 pub use discounts::Discounts;
+pub use event_export::EventExport;
 pub use inventory::Inventory;
 pub use jobs::Jobs;
 pub use mails::Mails;
@@ -109,6 +111,8 @@ pub struct Services {
     pub webhooks: Webhooks,
     /// Sales in figures.
     pub reports: Reports,
+    /// Events for other services.
+    pub event_export: EventExport,
     /// Jobs and the schedule.
     pub jobs: Jobs,
     /// What nobody needs any more.

@@ -20,6 +20,7 @@ mod catalog_write;
 mod checkout;
 mod cli;
 mod discounts;
+mod export;
 mod graphiql;
 mod http;
 mod import_export;

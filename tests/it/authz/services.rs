@@ -83,6 +83,7 @@ const GATED: &[(&str, &[Permission])] = &[
     ("jobs.tasks", &[ManageSettings]),
     ("jobs.run_task", &[ManageSettings]),
     ("clean_up.run", &[ManageSettings]),
+    ("event_export.run", &[ManageSettings]),
     ("orders.settle", &[WriteOrders]),
     ("cancel.cancel", &[WriteOrders]),
     ("fulfill.create_fulfillment", &[WriteOrders]),
@@ -330,6 +331,7 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
         "jobs.cancel" => services.jobs.cancel(op, JobId::generate()).await.map(drop),
         "jobs.tasks" => services.jobs.tasks(op).await.map(drop),
         "jobs.run_task" => services.jobs.run_task(op, "none").await.map(drop),
+        "event_export.run" => services.event_export.run(op).await.map(drop),
         "clean_up.run" => services.clean_up.run(op).await.map(drop),
         "orders.settle" => orders.settle(op, order_id).await,
         "cancel.cancel" => {

@@ -1,6 +1,10 @@
 //! Settings, from the environment and the command line: typed, and all checked at start, so that everything that is wrong is
 //! told at once. The one place that reads the environment.
 
+mod mail;
+
+pub use mail::MailConfig;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,6 +15,7 @@ use secrecy::SecretString;
 use crate::auth::JwksConfig;
 use crate::db::{Backend, DbConfig};
 use crate::domain::codes::COUNTRIES;
+use crate::domain::inventory::LowStock;
 use crate::domain::money::Currency;
 use crate::events::bus::BusAddress;
 use crate::services::payments::{self, PROVIDERS};
@@ -42,6 +47,8 @@ pub struct Config {
     pub body_limit: usize,
     /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`, `SHOP_TAXES_INCLUDED`: what a shop is made with at first start.
     pub shop: NewShop,
+    /// `LOW_STOCK_THRESHOLD`: from how few pieces of a variant on staff are told; 0: never.
+    pub low_stock: LowStock,
     /// `PAYMENT_PROVIDERS`: the names of those that payments are taken by.
     pub payment_providers: Vec<&'static str>,
     /// `PAYMENT_TIMEOUT_MS`: how long one of them may take to answer.
@@ -56,6 +63,8 @@ pub struct Config {
     pub event_bus: BusAddress,
     /// `EVENT_RETENTION_DAYS`: how long events are kept that are no part of an order's history.
     pub event_retention: Duration,
+    /// `SMTP_URL`, `MAIL_FROM`, `MAIL_DIR`, `STOREFRONT_URL`.
+    pub mail: MailConfig,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
@@ -232,6 +241,11 @@ impl Config {
             problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {
                 text.parse().map_err(|_| "must be true or false".to_owned())
             });
+        let low_stock =
+            problems.parse("LOW_STOCK_THRESHOLD", get("LOW_STOCK_THRESHOLD"), LowStock::at(5), |text| {
+                let pieces = text.parse().ok().filter(|pieces| (0..=1_000_000).contains(pieces));
+                pieces.map(LowStock::at).ok_or("must be a number of pieces from 0 to 1000000".into())
+            });
         let usual_bus = match &backend {
             #[cfg(feature = "postgres")]
             Some(Backend::Postgres(_)) => BusAddress::Postgres,
@@ -254,6 +268,7 @@ impl Config {
                     .ok_or("must be a number of days, 1 or more".into())
             });
         let event_retention = Duration::from_secs(event_retention * 24 * 60 * 60);
+        let mail = MailConfig::read(&get, &mut problems);
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,
             Environment::Production => LogFormat::Json,
@@ -289,6 +304,7 @@ impl Config {
                     country,
                     taxes_included,
                 },
+                low_stock,
                 payment_providers,
                 payment_timeout,
                 breaker_open,
@@ -296,6 +312,7 @@ impl Config {
                 webhook_timeout,
                 event_bus,
                 event_retention,
+                mail,
                 log_format,
                 log_filter,
             }),
@@ -313,6 +330,12 @@ impl Config {
     #[must_use]
     pub fn jwt_secret_file(&self) -> PathBuf {
         self.beside_database("jwt-secret")
+    }
+
+    /// Where mails are written to while there is no mail server.
+    #[must_use]
+    pub fn mail_folder(&self) -> PathBuf {
+        self.mail.folder.clone().unwrap_or_else(|| self.beside_database("").with_file_name("mail"))
     }
 
     /// A file beside an SQLite database, or in the working directory.
@@ -467,6 +490,15 @@ mod tests {
         assert_eq!(read(&switched_on).unwrap().payment_providers, ["test"]);
         assert!(read(&[("PAYMENT_PROVIDERS", "manual,gold")]).is_err());
         assert!(read(&[("PAYMENT_TIMEOUT_MS", "0")]).is_err());
+    }
+
+    #[test]
+    fn low_stock_is_a_number_of_pieces() {
+        assert_eq!(read(&[]).unwrap().low_stock, LowStock::at(5));
+        assert_eq!(read(&[("LOW_STOCK_THRESHOLD", "0")]).unwrap().low_stock, LowStock::at(0));
+        for wrong in ["-1", "few", "1000001"] {
+            assert!(read(&[("LOW_STOCK_THRESHOLD", wrong)]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -72,7 +72,12 @@ impl OpContext {
 
     /// The context of work that the shop itself does: a command, the demo, an import.
     pub fn system(clock: Arc<dyn Clock>) -> Self {
-        Self::new(Actor::System, ids::request_id().into(), clock)
+        Self::system_in(ids::request_id().into(), clock)
+    }
+
+    /// The same for what follows from a request.
+    pub fn system_in(request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
+        Self::new(Actor::System, request_id, clock)
     }
 
     /// The time.

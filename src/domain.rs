@@ -24,6 +24,7 @@ pub mod payment;
 pub mod permission;
 pub mod pricing;
 pub mod quote;
+pub mod report;
 pub mod rounding;
 pub mod search;
 pub mod shipping;

@@ -21,6 +21,7 @@ mod job;
 pub mod live;
 mod node;
 mod order;
+mod report;
 mod request;
 mod scalars;
 mod shipping;
@@ -67,6 +68,7 @@ pub struct QueryRoot(
     customer::CustomerQuery,
     staff::StaffQuery,
     webhook::WebhookQuery,
+    report::ReportQuery,
     job::JobQuery,
 );
 

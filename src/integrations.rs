@@ -4,6 +4,7 @@
 //! Services call them by name. They know nothing of tables, GraphQL or HTTP routes.
 
 pub mod breaker;
+pub mod mail;
 pub mod payments;
 pub mod public_http;
 pub mod shipping;

@@ -26,6 +26,7 @@ pub mod privacy;
 pub mod products;
 pub mod refresh_tokens;
 pub mod refunds;
+pub mod reports;
 pub mod returns;
 pub mod roles;
 pub mod search;

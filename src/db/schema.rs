@@ -122,6 +122,7 @@ diesel::table! {
         erased_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        language -> Nullable<Text>,
     }
 }
 
@@ -316,6 +317,27 @@ diesel::table! {
         reserved -> Jsonb,
         fulfilled_quantity -> Int8,
         refunded_quantity -> Int8,
+        picked -> Jsonb,
+        product_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    order_sales (day, country, currency) {
+        day -> Text,
+        country -> Text,
+        currency -> Text,
+        orders -> Int8,
+        quantity -> Int8,
+        gross -> Int8,
+        discounts -> Int8,
+        shipping -> Int8,
+        tax -> Int8,
+        total -> Int8,
+        refunds -> Int8,
+        cancelled -> Int8,
     }
 }
 
@@ -349,6 +371,8 @@ diesel::table! {
         placed_at -> Timestamptz,
         cancelled_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
+        language -> Nullable<Text>,
+        fulfillment_opened_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -380,6 +404,24 @@ diesel::table! {
         alt_text -> Nullable<Text>,
         width -> Nullable<Int8>,
         height -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    product_sales (day, product_id, country, currency) {
+        day -> Text,
+        product_id -> Uuid,
+        country -> Text,
+        currency -> Text,
+        orders -> Int8,
+        quantity -> Int8,
+        gross -> Int8,
+        discounts -> Int8,
+        tax -> Int8,
+        net -> Int8,
+        refunds -> Int8,
     }
 }
 
@@ -699,9 +741,11 @@ diesel::allow_tables_to_appear_in_same_query!(
     jobs,
     locations,
     order_lines,
+    order_sales,
     orders,
     payments,
     product_images,
+    product_sales,
     product_tags,
     products,
     refresh_tokens,

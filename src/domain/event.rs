@@ -17,10 +17,10 @@ mod webhook;
 pub use account::{ApiKeyEvent, CustomerEvent, CustomerTokenEvent, RoleEvent, StaffEvent, StaffSessionEvent};
 pub use cart::CartEvent;
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
-pub use inventory::{InventoryEvent, LocationEvent};
+pub use inventory::{InventoryEvent, LocationEvent, LowStockEvent, ReservationEvent};
 pub use order::{
-    DraftOrderEvent, FulfillmentEvent, LinePieces, OrderCancelledEvent, OrderNoteEvent, RefundEvent,
-    ReturnEvent,
+    DraftOrderEvent, FulfillmentEvent, FulfillmentOpenedEvent, LinePieces, OrderCancelledEvent,
+    OrderNoteEvent, RefundEvent, ReturnEvent,
 };
 pub use order_import::OrderImportedEvent;
 pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
@@ -67,9 +67,9 @@ macro_rules! events {
             ///
             /// # Errors
             /// When there is no such kind, or the payload is none of it.
-            pub fn read(kind: &str, payload: serde_json::Value) -> Result<Self, serde_json::Error> {
+            pub fn read<'de, D: serde::Deserializer<'de>>(kind: &str, payload: D) -> Result<Self, D::Error> {
                 match kind {
-                    $($kind => serde_json::from_value(payload).map(Self::$event),)*
+                    $($kind => serde::Deserialize::deserialize(payload).map(Self::$event),)*
                     _ => Err(serde::de::Error::custom(format!("there is no event `{kind}`"))),
                 }
             }
@@ -119,6 +119,12 @@ events! {
     CollectionProductsRemoved(CollectionProductsEvent) = "collection.products_removed" of collection_id;
     /// The stock of a variant at a location changed.
     InventoryLevelChanged(InventoryEvent) = "inventory.level_changed" of variant_id;
+    /// Pieces of a variant at a location are promised to an order.
+    InventoryReserved(ReservationEvent) = "inventory.reserved" of variant_id;
+    /// Pieces of a variant at a location that were promised can be sold again.
+    InventoryReleased(ReservationEvent) = "inventory.released" of variant_id;
+    /// So few pieces of a variant can still be sold that somebody should see to it.
+    InventoryLow(LowStockEvent) = "inventory.low" of variant_id;
     /// A location was made.
     LocationCreated(LocationEvent) = "location.created" of location_id;
     /// A location changed.
@@ -135,6 +141,8 @@ events! {
     OrderCancelled(OrderCancelledEvent) = "order.cancelled" of order_id;
     /// Staff noted something on an order.
     OrderNoteAdded(OrderNoteEvent) = "order.note_added" of order_id;
+    /// The pieces of an order are off the shelf and are to be sent.
+    FulfillmentOpened(FulfillmentOpenedEvent) = "fulfillment.opened" of order_id;
     /// Pieces of an order were sent.
     FulfillmentCreated(FulfillmentEvent) = "fulfillment.created" of order_id;
     /// Pieces that were sent are back before they arrived.

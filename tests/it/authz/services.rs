@@ -9,16 +9,17 @@ use mercato::app::App;
 use mercato::auth::Actor;
 use mercato::context::OpContext;
 use mercato::domain::ids::{
-    ApiKeyId, CollectionId, CustomerId, DiscountId, DraftOrderId, FulfillmentId, LocationId, OrderId,
+    ApiKeyId, CollectionId, CustomerId, DiscountId, DraftOrderId, FulfillmentId, JobId, LocationId, OrderId,
     ProductId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, StaffId, TaxRateId,
     WebhookDeliveryId, WebhookSubscriptionId,
 };
 use mercato::domain::order::CancelReason;
 use mercato::domain::page::PageRequest;
 use mercato::domain::permission::Permission::{
-    self, ManageSettings, ManageStaff, ReadCustomers, ReadInventory, ReadOrders, ReadProducts,
+    self, ManageSettings, ManageStaff, ReadCustomers, ReadInventory, ReadOrders, ReadProducts, ReadReports,
     WriteCustomers, WriteInventory, WriteOrders, WriteProducts,
 };
+use mercato::domain::report::{Day, SalesBy};
 use mercato::error::{Error, ErrorCode};
 use mercato::repositories::orders::OrderSort;
 use mercato::services::api_keys::NewApiKey;
@@ -75,10 +76,22 @@ const GATED: &[(&str, &[Permission])] = &[
     ("refund.refund", &[WriteOrders]),
     ("refund.void", &[WriteOrders]),
     ("orders.list", &[ReadOrders]),
+    ("orders.matches", &[ReadOrders]),
+    ("jobs.page", &[ManageSettings]),
+    ("jobs.retry", &[ManageSettings]),
+    ("jobs.cancel", &[ManageSettings]),
+    ("jobs.tasks", &[ManageSettings]),
+    ("jobs.run_task", &[ManageSettings]),
+    ("clean_up.run", &[ManageSettings]),
     ("orders.settle", &[WriteOrders]),
     ("cancel.cancel", &[WriteOrders]),
     ("fulfill.create_fulfillment", &[WriteOrders]),
     ("fulfill.cancel_fulfillment", &[WriteOrders]),
+    ("open.open_fulfillment", &[WriteOrders]),
+    ("follow_up.is_refund_open", &[WriteOrders]),
+    ("follow_up.ask_refund", &[WriteOrders]),
+    ("follow_up.is_payment_open", &[WriteOrders]),
+    ("follow_up.let_payment_go", &[WriteOrders]),
     ("refund.create_refund", &[WriteOrders]),
     ("returns.create_return", &[WriteOrders]),
     ("returns.receive_return", &[WriteOrders]),
@@ -116,6 +129,11 @@ const GATED: &[(&str, &[Permission])] = &[
     ("product_import.run", &[WriteProducts, WriteInventory]),
     ("product_export.run", &[ReadProducts]),
     ("order_import.run", &[WriteOrders]),
+    ("reports.sales", &[ReadReports]),
+    ("reports.daily", &[ReadReports]),
+    ("reports.catch_up", &[ManageSettings]),
+    ("reports.count_units", &[ManageSettings]),
+    ("reports.rebuild", &[ManageSettings]),
 ];
 
 /// Methods that answer anybody, with what that somebody may see.
@@ -165,6 +183,8 @@ const OPEN: &[&str] = &[
     "staff.sign_in",
     "staff.renew",
     "staff.sign_out",
+    // For any member of staff and any service.
+    "jobs.find",
 ];
 
 /// Calls a method with as little as it takes.
@@ -250,6 +270,14 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
             services.payments.refund(op, &blank_order(op.now()), RefundId::generate(), 1).await.map(drop)
         }
         "refund.void" => services.payments.void(op, &blank_order(op.now())).await,
+        "reports.sales" => {
+            let (day, by) = (Day::of(op.now()), SalesBy::Product);
+            services.reports.sales(op, day, day, by, 1).await.map(drop)
+        }
+        "reports.daily" => services.reports.daily(op, Day::of(op.now())).await.map(drop),
+        "reports.catch_up" => services.reports.catch_up(op).await.map(drop),
+        "reports.count_units" => services.reports.count_units(op).await.map(drop),
+        "reports.rebuild" => services.reports.rebuild(op).await.map(drop),
         "due.expire_due" => services.payments.expire_due(op).await.map(drop),
         "due.check_pending" => services.payments.check_pending(op).await.map(drop),
         "customers.customers" => {
@@ -289,13 +317,20 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
 
 /// The same for the life of orders; `None` for methods of something else.
 async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(), Error>> {
-    let orders = &app.services.orders;
+    let (services, orders) = (&app.services, &app.services.orders);
     let (order_id, draft) = (OrderId::generate(), DraftOrderId::generate());
     Some(match method {
         "orders.list" => {
             let (request, sort) = (PageRequest::first(1), OrderSort::Id);
             orders.list(op, &OrderQuery { query: None, sort, reverse: false, request }).await.map(drop)
         }
+        "orders.matches" => orders.matches(op, "status:paid", Some(order_id)).await.map(drop),
+        "jobs.page" => services.jobs.page(op, None, &PageRequest::first(1)).await.map(drop),
+        "jobs.retry" => services.jobs.retry(op, JobId::generate()).await.map(drop),
+        "jobs.cancel" => services.jobs.cancel(op, JobId::generate()).await.map(drop),
+        "jobs.tasks" => services.jobs.tasks(op).await.map(drop),
+        "jobs.run_task" => services.jobs.run_task(op, "none").await.map(drop),
+        "clean_up.run" => services.clean_up.run(op).await.map(drop),
         "orders.settle" => orders.settle(op, order_id).await,
         "cancel.cancel" => {
             let reason = CancelReason::Other;
@@ -306,6 +341,13 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
             let input = CreateFulfillment { order_id, lines: None, tracking: Tracking::default() };
             orders.create_fulfillment(op, &input, None).await.map(drop)
         }
+        "follow_up.is_refund_open" => {
+            orders.is_refund_open(op, OrderId::generate(), RefundId::generate()).await.map(drop)
+        }
+        "follow_up.ask_refund" => orders.ask_refund(op, OrderId::generate(), RefundId::generate()).await,
+        "follow_up.is_payment_open" => orders.is_payment_open(op, OrderId::generate()).await.map(drop),
+        "follow_up.let_payment_go" => orders.let_payment_go(op, OrderId::generate()).await,
+        "open.open_fulfillment" => orders.open_fulfillment(op, OrderId::generate()).await.map(drop),
         "fulfill.cancel_fulfillment" => {
             orders.cancel_fulfillment(op, FulfillmentId::generate(), None).await.map(drop)
         }

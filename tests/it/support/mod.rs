@@ -38,11 +38,13 @@ mod builders;
 mod client;
 mod clock;
 mod databases;
+pub mod live;
 mod log;
 mod orders;
 mod postgres;
 mod prices;
 mod receiver;
+pub mod redis;
 pub mod scratch;
 mod wire;
 

@@ -137,6 +137,8 @@ impl App {
         let (auth_of, passwords_of, sessions_of) =
             (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
         let schedule = Arc::new(Schedule::new(db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
+        let storefront = config.mail.storefront.clone();
+        let mails = Mails::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments), auth_of(), storefront)?;
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&catalog_reads), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
@@ -162,7 +164,7 @@ impl App {
             api_keys: ApiKeys::new(db.clone(), auth_of()),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             clean_up: CleanUp::new(db.clone()),
-            mails: Mails::new(db.clone(), Arc::clone(&shop), auth_of(), config.mail.storefront.clone())?,
+            mails,
         });
         let listens =
             listeners::Parts { services: Arc::clone(&services), mailer: mailer(&config, &shop.name) };

@@ -25,10 +25,8 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::integrations::mail::{Letter, Mailer};
 use crate::jobs::{JobError, Policy};
+use crate::services::mails::RETRIES;
 use crate::services::{Mails, Services};
-
-/// How often a mail is tried again: for about a day, as mail servers themselves do.
-const RETRIES: u32 = 14;
 
 /// What listeners write mails with.
 pub struct Post {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::content::{Content, Notice};
-use super::{Draft, Language, Mails};
+use super::{Draft, Language, Mails, RETRIES};
 use crate::context::OpContext;
 use crate::db::retrying;
 use crate::domain::ids::{Id, JobId, StaffId};
@@ -46,7 +46,9 @@ impl Mails {
             };
             let new = ids.iter().filter(|id| holds(id)).map(|id| {
                 let mail = StaffMail { staff_id: *id, notice: notice.clone() };
-                Ok(NewJob::new(STAFF_JOB, &mail)?.unique(format!("{STAFF_JOB}:{cause}:{}", id.uuid())))
+                Ok(NewJob::new(STAFF_JOB, &mail)?
+                    .unique(format!("{STAFF_JOB}:{cause}:{}", id.uuid()))
+                    .retries(RETRIES))
             });
             let new = new.collect::<Result<Vec<_>, Error>>()?;
             let told = new.len();

@@ -9,8 +9,9 @@ use mercato::app::App;
 use mercato::auth::Actor;
 use mercato::context::OpContext;
 use mercato::domain::ids::{
-    ApiKeyId, CollectionId, CustomerId, DiscountId, DraftOrderId, FulfillmentId, LocationId, OrderId,
-    ProductId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, StaffId, TaxRateId,
+    ApiKeyId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, JobId,
+    LocationId, OrderId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, StaffId,
+    TaxRateId,
 };
 use mercato::domain::order::CancelReason;
 use mercato::domain::page::PageRequest;
@@ -24,6 +25,7 @@ use mercato::services::api_keys::NewApiKey;
 use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, ProductPatch, VariantStrategy};
 use mercato::services::discounts::DiscountPatch;
 use mercato::services::inventory::LocationPatch;
+use mercato::services::mails::{Notice, Pause, StaffMail};
 use mercato::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, DraftInput, OrderQuery, ReceiveReturn,
     Tracking,
@@ -87,6 +89,15 @@ const GATED: &[(&str, &[Permission])] = &[
     ("draft.create_draft", &[WriteOrders]),
     ("draft.update_draft", &[WriteOrders]),
     ("draft.complete_draft", &[WriteOrders]),
+    ("orders.order_confirmation", &[ReadOrders]),
+    ("orders.payment_receipt", &[ReadOrders]),
+    ("orders.shipping_notice", &[ReadOrders]),
+    ("orders.order_cancelled", &[ReadOrders]),
+    ("customers.welcome", &[ReadCustomers]),
+    ("customers.password_recovery", &[WriteCustomers]),
+    ("customers.email_verification", &[WriteCustomers]),
+    ("staff.tell_staff", &[ManageStaff]),
+    ("staff.staff_letter", &[ManageStaff]),
     ("due.expire_due", &[WriteOrders]),
     ("due.check_pending", &[WriteOrders]),
     ("customers.customers", &[ReadCustomers]),
@@ -162,6 +173,9 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         (ProductId::generate(), CollectionId::generate(), LocationId::generate());
     let services = &app.services;
     if let Some(answer) = call_orders(app, op, method).await {
+        return answer;
+    }
+    if let Some(answer) = call_mails(app, op, method).await {
         return answer;
     }
     match method {
@@ -304,6 +318,30 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
         "draft.create_draft" => orders.create_draft(op, &DraftInput::default(), None).await.map(drop),
         "draft.update_draft" => orders.update_draft(op, draft, &DraftInput::default(), None).await.map(drop),
         "draft.complete_draft" => orders.complete_draft(op, draft, true, None).await.map(drop),
+        _ => return None,
+    })
+}
+
+/// The same for mails.
+async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<(), Error>> {
+    let (mails, order, customer) = (&app.services.mails, OrderId::generate(), CustomerId::generate());
+    let (token, job) = (CustomerTokenId::generate(), JobId::generate());
+    let pause = Pause { url: String::new(), topics: Vec::new(), failures: 1, error: String::new() };
+    let notice = Notice::WebhookPaused(pause);
+    Some(match method {
+        "orders.order_confirmation" => mails.order_confirmation(op, order, job).await.map(drop),
+        "orders.payment_receipt" => mails.payment_receipt(op, order, op.now(), job).await.map(drop),
+        "orders.shipping_notice" => {
+            mails.shipping_notice(op, order, FulfillmentId::generate(), job).await.map(drop)
+        }
+        "orders.order_cancelled" => mails.order_cancelled(op, order, job).await.map(drop),
+        "customers.welcome" => mails.welcome(op, customer, job).await.map(drop),
+        "customers.password_recovery" => mails.password_recovery(op, customer, token, job).await.map(drop),
+        "customers.email_verification" => mails.email_verification(op, customer, token, job).await.map(drop),
+        "staff.tell_staff" => mails.tell_staff(op, &notice, "a test").await.map(drop),
+        "staff.staff_letter" => {
+            mails.staff_letter(op, StaffMail { staff_id: StaffId::generate(), notice }, job).await.map(drop)
+        }
         _ => return None,
     })
 }

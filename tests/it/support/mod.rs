@@ -43,6 +43,7 @@ mod orders;
 mod postgres;
 mod prices;
 pub mod scratch;
+pub mod smtp;
 mod wire;
 
 use std::io::Write;

@@ -7,6 +7,7 @@ mod files;
 mod mail;
 mod orders;
 mod products;
+mod reports;
 mod serve;
 mod stop;
 mod worker;
@@ -55,6 +56,9 @@ enum Command {
     /// Write the shop into a file.
     #[command(subcommand)]
     Export(Export),
+    /// Sales in figures.
+    #[command(subcommand)]
+    Reports(Reports),
     /// Mails.
     #[command(subcommand)]
     Mail(Mail),
@@ -64,6 +68,14 @@ enum Command {
     /// Keys that services sign in with.
     #[command(subcommand)]
     Apikey(Apikey),
+}
+
+#[derive(Subcommand)]
+enum Reports {
+    /// Make all figures anew from the event log.
+    ///
+    /// They come out the same. While it runs they are incomplete; a server may go on meanwhile. If it is interrupted, run it again.
+    Rebuild,
 }
 
 #[derive(Subcommand)]
@@ -136,6 +148,7 @@ impl Cli {
             Command::Import(Import::Products(args)) => products::import(args, &overrides).await,
             Command::Import(Import::Orders(args)) => orders::import(args, &overrides).await,
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
+            Command::Reports(Reports::Rebuild) => reports::rebuild(&overrides).await,
             Command::Mail(Mail::Preview(args)) => mail::preview(&args),
             Command::User(User::Create(args)) => access::create_user(args, &overrides).await,
             Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,

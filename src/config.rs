@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use crate::auth::JwksConfig;
 use crate::db::{Backend, DbConfig};
 use crate::domain::codes::COUNTRIES;
+use crate::domain::inventory::LowStock;
 use crate::domain::money::Currency;
 use crate::events::bus::BusAddress;
 use crate::services::payments::{self, PROVIDERS};
@@ -46,10 +47,18 @@ pub struct Config {
     pub body_limit: usize,
     /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`, `SHOP_TAXES_INCLUDED`: what a shop is made with at first start.
     pub shop: NewShop,
+    /// `LOW_STOCK_THRESHOLD`: from how few pieces of a variant on staff are told; 0: never.
+    pub low_stock: LowStock,
     /// `PAYMENT_PROVIDERS`: the names of those that payments are taken by.
     pub payment_providers: Vec<&'static str>,
     /// `PAYMENT_TIMEOUT_MS`: how long one of them may take to answer.
     pub payment_timeout: Duration,
+    /// `BREAKER_OPEN_MS`: how long what failed too often outside is left in peace.
+    pub breaker_open: Duration,
+    /// `WEBHOOK_ALLOW_PRIVATE`: whether webhooks may be sent to private networks and this machine, and without TLS.
+    pub webhook_allow_private: bool,
+    /// `WEBHOOK_TIMEOUT_MS`: how long a receiver of webhooks may take to answer.
+    pub webhook_timeout: Duration,
     /// `EVENT_BUS_URL`: where processes tell each other that something happened.
     pub event_bus: BusAddress,
     /// `EVENT_RETENTION_DAYS`: how long events are kept that are no part of an order's history.
@@ -210,9 +219,32 @@ impl Config {
                     .map(Duration::from_millis)
                     .ok_or("must be a number of milliseconds from 1 to 10000".into())
             });
+        let breaker_open =
+            problems.parse("BREAKER_OPEN_MS", get("BREAKER_OPEN_MS"), payments::OPEN_FOR, |text| {
+                let millis = text.parse().ok().filter(|millis| (1..=3_600_000).contains(millis));
+                millis
+                    .map(Duration::from_millis)
+                    .ok_or("must be a number of milliseconds from 1 to 3600000".into())
+            });
+        let webhook_allow_private =
+            problems.parse("WEBHOOK_ALLOW_PRIVATE", get("WEBHOOK_ALLOW_PRIVATE"), false, |text| {
+                text.parse().map_err(|_| "must be true or false".to_owned())
+            });
+        let webhook_timeout =
+            problems.parse("WEBHOOK_TIMEOUT_MS", get("WEBHOOK_TIMEOUT_MS"), payments::TIMEOUT, |text| {
+                let millis = text.parse().ok().filter(|millis| (1..=30_000).contains(millis));
+                millis
+                    .map(Duration::from_millis)
+                    .ok_or("must be a number of milliseconds from 1 to 30000".into())
+            });
         let taxes_included =
             problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {
                 text.parse().map_err(|_| "must be true or false".to_owned())
+            });
+        let low_stock =
+            problems.parse("LOW_STOCK_THRESHOLD", get("LOW_STOCK_THRESHOLD"), LowStock::at(5), |text| {
+                let pieces = text.parse().ok().filter(|pieces| (0..=1_000_000).contains(pieces));
+                pieces.map(LowStock::at).ok_or("must be a number of pieces from 0 to 1000000".into())
             });
         let usual_bus = match &backend {
             #[cfg(feature = "postgres")]
@@ -272,8 +304,12 @@ impl Config {
                     country,
                     taxes_included,
                 },
+                low_stock,
                 payment_providers,
                 payment_timeout,
+                breaker_open,
+                webhook_allow_private,
+                webhook_timeout,
                 event_bus,
                 event_retention,
                 mail,
@@ -454,6 +490,15 @@ mod tests {
         assert_eq!(read(&switched_on).unwrap().payment_providers, ["test"]);
         assert!(read(&[("PAYMENT_PROVIDERS", "manual,gold")]).is_err());
         assert!(read(&[("PAYMENT_TIMEOUT_MS", "0")]).is_err());
+    }
+
+    #[test]
+    fn low_stock_is_a_number_of_pieces() {
+        assert_eq!(read(&[]).unwrap().low_stock, LowStock::at(5));
+        assert_eq!(read(&[("LOW_STOCK_THRESHOLD", "0")]).unwrap().low_stock, LowStock::at(0));
+        for wrong in ["-1", "few", "1000001"] {
+            assert!(read(&[("LOW_STOCK_THRESHOLD", wrong)]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

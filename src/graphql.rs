@@ -21,6 +21,7 @@ mod job;
 pub mod live;
 mod node;
 mod order;
+mod report;
 mod request;
 mod scalars;
 mod shipping;
@@ -28,10 +29,12 @@ mod shop;
 mod staff;
 mod subscription;
 mod tax;
+mod webhook;
 
 pub use errors::{error_response, request_error};
 pub use in_context::{locale, operation};
 pub use request::{BaseUrl, SearchHints};
+pub use webhook::Shaper;
 
 use std::sync::Arc;
 
@@ -64,6 +67,8 @@ pub struct QueryRoot(
     cart::CartQuery,
     customer::CustomerQuery,
     staff::StaffQuery,
+    webhook::WebhookQuery,
+    report::ReportQuery,
     job::JobQuery,
 );
 
@@ -104,6 +109,7 @@ pub struct AccountMutation(
     staff::StaffMemberMutation,
     staff::RoleMutation,
     staff::ApiKeyMutation,
+    webhook::WebhookMutation,
 );
 
 /// The schema over services.

@@ -28,6 +28,7 @@ pub mod privacy;
 pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
+pub mod reports;
 pub mod sessions;
 pub mod shipping;
 pub mod shop;
@@ -35,6 +36,7 @@ pub mod staff;
 pub mod stock;
 pub mod taxes;
 mod validate;
+pub mod webhooks;
 
 pub use api_keys::ApiKeys;
 pub use cart::Carts;
@@ -53,11 +55,13 @@ pub use pricing::Pricing;
 pub use privacy::Privacy;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
+pub use reports::Reports;
 pub use sessions::Sessions;
 pub use shipping::Shipping;
 pub use shop::Shop;
 pub use staff::Staff;
 pub use taxes::Taxes;
+pub use webhooks::Webhooks;
 
 use std::sync::Arc;
 
@@ -99,6 +103,10 @@ pub struct Services {
     pub staff: Staff,
     /// Keys of services.
     pub api_keys: ApiKeys,
+    /// Messages to other services.
+    pub webhooks: Webhooks,
+    /// Sales in figures.
+    pub reports: Reports,
     /// Jobs and the schedule.
     pub jobs: Jobs,
     /// What nobody needs any more.

@@ -243,12 +243,16 @@ impl Placed {
     }
 }
 
-/// A line's product and, where there are several, its variant.
 fn title(line: &OrderLine) -> String {
-    if line.variant_title.is_empty() || line.variant_title == DEFAULT_VARIANT {
-        line.title.clone()
+    full_title(&line.title, &line.variant_title)
+}
+
+/// A product's title with its variant's, where there are several.
+pub(super) fn full_title(product: &str, variant: &str) -> String {
+    if variant.is_empty() || variant == DEFAULT_VARIANT {
+        product.to_owned()
     } else {
-        format!("{} ({})", line.title, line.variant_title)
+        format!("{product} ({variant})")
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Manner {
     Takes,
     /// Knows nobody of that address: 550.
     Refuses,
+    /// Knows nobody of this one address: 550.
+    RefusesOne(&'static str),
     /// Is busy: 451.
     IsBusy,
     /// Wants a password that nobody told: 530.
@@ -123,6 +125,7 @@ async fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
                 "250 2.1.0 Ok"
             }
             ("RCPT", Manner::Refuses) => "550 5.1.1 No such user here",
+            ("RCPT", Manner::RefusesOne(address)) if path(line) == address => "550 5.1.1 No such user here",
             ("RCPT", Manner::IsBusy) => "451 4.3.0 Come again later",
             ("RCPT", _) => {
                 to.push(path(line));

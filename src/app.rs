@@ -170,6 +170,8 @@ impl App {
         let (auth_of, passwords_of, sessions_of) =
             (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
         let schedule = Arc::new(Schedule::new(db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
+        let storefront = config.mail.storefront.clone();
+        let mails = Mails::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments), auth_of(), storefront)?;
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&catalog_reads), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
@@ -203,10 +205,13 @@ impl App {
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             media: Media::new(db.clone(), Arc::clone(&shop), media_parts(&config, &breakers, outside)?),
             clean_up: CleanUp::new(db.clone()),
-            mails: Mails::new(db.clone(), Arc::clone(&shop), auth_of(), config.mail.storefront.clone())?,
+            mails,
         });
-        let listens =
-            listeners::Parts { services: Arc::clone(&services), mailer: mailer(&config, &shop.name) };
+        let listens = listeners::Parts {
+            services: Arc::clone(&services),
+            mailer: mailer(&config, &shop.name),
+            mail_breaker: breakers.one("mail", outside),
+        };
         let mut handlers = listeners::all(&listens);
         let retention = Retention::new(db.clone(), config.event_retention, &handlers);
         handlers.push(listeners::clean_up(&listens, retention));

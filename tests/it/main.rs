@@ -28,6 +28,7 @@ mod inventory;
 mod jobs;
 mod live;
 mod loaders;
+mod mail;
 mod order_import;
 mod orders;
 mod payments;

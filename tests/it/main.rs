@@ -26,6 +26,7 @@ mod import_export;
 mod inventory;
 mod jobs;
 mod loaders;
+mod media;
 mod order_import;
 mod orders;
 mod payments;

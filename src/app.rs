@@ -1,29 +1,38 @@
 //! The composition root: the one place that knows every concrete type and puts them together.
 
+mod gauges;
+mod subscriptions;
+
+pub use subscriptions::{Subscribed, Subscriptions};
+
 use std::sync::Arc;
 
 use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
 use crate::events::{Relay, Retention, Tail};
-use crate::graphql::{self, Schema};
+use crate::graphql::{self, Schema, Shaper};
 use crate::integrations::breaker::{self, Breakers};
 use crate::integrations::downloads;
+use crate::integrations::mail::{Files, Mailer, Sender, Smtp};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::integrations::public_http::{PublicHttp, Reach};
 use crate::integrations::storage::{Storage, StorageError};
 use crate::integrations::videos::Converter;
+use crate::integrations::webhooks::WebhookSender;
 use crate::jobs::{Schedule, Worker};
 use crate::listeners;
-use crate::loaders::CatalogReads;
+use crate::loaders::{CatalogReads, Loaders, Turns};
+use crate::services::mails::PressError;
 use crate::services::media::MediaParts;
+use crate::services::webhooks::PayloadShaper;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs, Media,
-    OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Services,
-    Sessions, Shipping, Shop, Staff, Taxes, Variants,
+    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs, Mails,
+    Media, OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Reports,
+    Services, Sessions, Shipping, Shop, Staff, Taxes, Variants, Webhooks,
 };
 use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
@@ -47,8 +56,12 @@ pub struct App {
     pub order_import: OrderImport,
     /// Its schema.
     pub schema: Schema,
+    /// Executes subscriptions.
+    pub subscriptions: Subscriptions,
     /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
     pub test_payments: Option<Arc<TestProvider>>,
+    /// What shapes messages to other services.
+    pub shaper: Arc<dyn PayloadShaper>,
     /// What stands before everything outside.
     pub breakers: Arc<Breakers>,
     /// What it counts and measures.
@@ -87,6 +100,9 @@ pub enum StartError {
     /// There is nowhere to keep files.
     #[error("files can't be kept: {0}")]
     Storage(#[from] StorageError),
+    /// Mails can't be put into words.
+    #[error("mails can't be written: {}", with_causes(.0))]
+    Mails(#[from] PressError),
     /// A task of the schedule has no time.
     #[error("the schedule can't be read: {0}")]
     Schedule(#[from] croner::errors::CronError),
@@ -125,14 +141,17 @@ impl App {
             tracing::info!(version, "migrated the database");
         }
         let op = OpContext::system(Arc::clone(&parts.clock));
-        let shop = Arc::new(Shop::load_or_make(&db, &op, &config.shop).await?);
+        let shop = Shop::load_or_make(&db, &op, &config.shop).await?.with_low_stock(config.low_stock);
+        let shop = Arc::new(shop);
         let catalog_reads = Arc::new(CatalogReads::new(&db));
         let (breakers, metrics) = (Arc::new(Breakers::default()), Arc::new(Metrics::default()));
         metrics.collect(Arc::clone(&breakers));
+        gauges::register(&metrics, &db, &parts.clock);
         let outside = breaker::Settings { open_for: config.breaker_open, ..breaker::Settings::default() };
         let (providers, test_payments) = payment_providers(&config)?;
         let payments = Arc::new(Payments::new(
             db.clone(),
+            Arc::clone(&shop),
             providers,
             &breakers,
             breaker::Settings { timeout: config.payment_timeout, ..outside },
@@ -155,7 +174,7 @@ impl App {
             products: Products::new(db.clone(), Arc::clone(&shop)),
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
-            inventory: Inventory::new(db.clone()),
+            inventory: Inventory::new(db.clone(), Arc::clone(&shop)),
             checkout: Checkout::new(
                 db.clone(),
                 Arc::clone(&shop),
@@ -173,19 +192,35 @@ impl App {
             privacy: Privacy::new(db.clone(), auth_of()),
             staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
+            webhooks: Webhooks::new(db.clone(), webhook_sender(&config, &breakers, outside)),
+            reports: Reports::new(db.clone()),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             media: Media::new(db.clone(), Arc::clone(&shop), media_parts(&config, &breakers, outside)?),
             clean_up: CleanUp::new(db.clone()),
+            mails: Mails::new(db.clone(), Arc::clone(&shop), auth_of(), config.mail.storefront.clone())?,
         });
-        let listens = listeners::Parts { services: Arc::clone(&services) };
+        let listens =
+            listeners::Parts { services: Arc::clone(&services), mailer: mailer(&config, &shop.name) };
         let mut handlers = listeners::all(&listens);
         let retention = Retention::new(db.clone(), config.event_retention, &handlers);
         handlers.push(listeners::clean_up(&listens, retention));
         let clock = || Arc::clone(&parts.clock);
         let bus = event_bus(&config)?;
         services.staff.seed_admin_role(&op).await?;
+        let schema = graphql::schema(Arc::clone(&services), Arc::clone(&shop));
+        let tail = Tail::new(db.clone());
+        tail.start().await?;
+        let shaper = payload_shaper(&config, &db, &catalog_reads, &schema);
+        services.webhooks.shape_by(&shaper);
         Ok(Self {
-            schema: graphql::schema(Arc::clone(&services), Arc::clone(&shop)),
+            subscriptions: Subscriptions {
+                schema: schema.clone(),
+                db: db.clone(),
+                catalog_reads: Arc::clone(&catalog_reads),
+                clock: clock(),
+            },
+            schema,
+            shaper,
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
             order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
@@ -195,7 +230,7 @@ impl App {
             relay: Relay::new(db.clone(), clock(), Arc::clone(&bus), &handlers),
             worker: Worker::new(db.clone(), clock(), &handlers),
             schedule,
-            tail: Tail::new(db.clone()),
+            tail,
             bus,
             services,
             auth,
@@ -272,6 +307,39 @@ fn media_parts(
         converter: Converter::new(media.ffmpeg.clone()),
         max_bytes: media.max_bytes,
     })
+}
+
+/// What executes the documents that shape webhooks.
+fn payload_shaper(
+    config: &Config,
+    db: &Db,
+    catalog: &Arc<CatalogReads>,
+    schema: &Schema,
+) -> Arc<dyn PayloadShaper> {
+    let (db, catalog) = (db.clone(), Arc::clone(catalog));
+    let loaders = move |op: &OpContext, turns: &Turns| Loaders::new(&db, &catalog, op, turns);
+    let base_url = format!("http://{}:{}", config.host, config.port);
+    Arc::new(Shaper::new(schema.clone(), base_url, loaders))
+}
+
+/// What sends webhooks: to the public internet, unless the shop's services are elsewhere.
+fn webhook_sender(config: &Config, breakers: &Breakers, outside: breaker::Settings) -> WebhookSender {
+    let is_private_allowed = config.webhook_allow_private;
+    let is_https_required = config.environment == Environment::Production && !is_private_allowed;
+    let settings = breaker::Settings { timeout: config.webhook_timeout, ..outside };
+    // The breaker's patience ends first.
+    let http =
+        PublicHttp::new(Reach { is_private_allowed, is_https_required }, settings.timeout.saturating_mul(2));
+    WebhookSender::new(http, breakers.family("webhooks", settings))
+}
+
+/// What takes a shop's mails to their readers.
+fn mailer(config: &Config, shop: &str) -> Arc<dyn Mailer> {
+    let from = config.mail.from.clone().unwrap_or_else(|| Sender::of_shop(shop));
+    match &config.mail.server {
+        Some(server) => Arc::new(Smtp::new(server.clone(), from)),
+        None => Arc::new(Files::new(config.mail_folder(), from)),
+    }
 }
 
 /// Where this process meets the others.

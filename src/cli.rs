@@ -4,8 +4,10 @@
 
 mod access;
 mod files;
+mod mail;
 mod orders;
 mod products;
+mod reports;
 mod serve;
 mod stop;
 mod worker;
@@ -54,12 +56,32 @@ enum Command {
     /// Write the shop into a file.
     #[command(subcommand)]
     Export(Export),
+    /// Sales in figures.
+    #[command(subcommand)]
+    Reports(Reports),
+    /// Mails.
+    #[command(subcommand)]
+    Mail(Mail),
     /// Members of staff.
     #[command(subcommand)]
     User(User),
     /// Keys that services sign in with.
     #[command(subcommand)]
     Apikey(Apikey),
+}
+
+#[derive(Subcommand)]
+enum Reports {
+    /// Make all figures anew from the event log.
+    ///
+    /// They come out the same. While it runs they are incomplete; a server may go on meanwhile. If it is interrupted, run it again.
+    Rebuild,
+}
+
+#[derive(Subcommand)]
+enum Mail {
+    /// Print a mail of a kind about a shop that does not exist: its subject and its plain text, or its HTML.
+    Preview(mail::PreviewArgs),
 }
 
 #[derive(Subcommand)]
@@ -126,6 +148,8 @@ impl Cli {
             Command::Import(Import::Products(args)) => products::import(args, &overrides).await,
             Command::Import(Import::Orders(args)) => orders::import(args, &overrides).await,
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
+            Command::Reports(Reports::Rebuild) => reports::rebuild(&overrides).await,
+            Command::Mail(Mail::Preview(args)) => mail::preview(&args),
             Command::User(User::Create(args)) => access::create_user(args, &overrides).await,
             Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,
         };

@@ -1,7 +1,11 @@
 //! Settings, from the environment and the command line: typed, and all checked at start, so that everything that is wrong is
 //! told at once. The one place that reads the environment.
 
+mod mail;
 mod media;
+
+pub use mail::MailConfig;
+pub use media::MediaConfig;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,11 +17,11 @@ use secrecy::SecretString;
 use crate::auth::JwksConfig;
 use crate::db::{Backend, DbConfig};
 use crate::domain::codes::COUNTRIES;
+use crate::domain::inventory::LowStock;
 use crate::domain::money::Currency;
 use crate::events::bus::BusAddress;
 use crate::services::payments::{self, PROVIDERS};
 use crate::services::shop::NewShop;
-pub use media::MediaConfig;
 
 /// How long a secret of tokens must be, in characters.
 const MIN_SECRET: usize = 32;
@@ -45,6 +49,8 @@ pub struct Config {
     pub body_limit: usize,
     /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`, `SHOP_TAXES_INCLUDED`: what a shop is made with at first start.
     pub shop: NewShop,
+    /// `LOW_STOCK_THRESHOLD`: from how few pieces of a variant on staff are told; 0: never.
+    pub low_stock: LowStock,
     /// `PAYMENT_PROVIDERS`: the names of those that payments are taken by.
     pub payment_providers: Vec<&'static str>,
     /// `PAYMENT_TIMEOUT_MS`: how long one of them may take to answer.
@@ -61,6 +67,8 @@ pub struct Config {
     pub event_retention: Duration,
     /// Pictures and videos.
     pub media: MediaConfig,
+    /// `SMTP_URL`, `MAIL_FROM`, `MAIL_DIR`, `STOREFRONT_URL`.
+    pub mail: MailConfig,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
@@ -237,6 +245,11 @@ impl Config {
             problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {
                 text.parse().map_err(|_| "must be true or false".to_owned())
             });
+        let low_stock =
+            problems.parse("LOW_STOCK_THRESHOLD", get("LOW_STOCK_THRESHOLD"), LowStock::at(5), |text| {
+                let pieces = text.parse().ok().filter(|pieces| (0..=1_000_000).contains(pieces));
+                pieces.map(LowStock::at).ok_or("must be a number of pieces from 0 to 1000000".into())
+            });
         let usual_bus = match &backend {
             #[cfg(feature = "postgres")]
             Some(Backend::Postgres(_)) => BusAddress::Postgres,
@@ -260,6 +273,7 @@ impl Config {
             });
         let event_retention = Duration::from_secs(event_retention * 24 * 60 * 60);
         let media = media::read(&get, &mut problems, beside(backend.as_ref(), "media"));
+        let mail = MailConfig::read(&get, &mut problems);
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,
             Environment::Production => LogFormat::Json,
@@ -295,6 +309,7 @@ impl Config {
                     country,
                     taxes_included,
                 },
+                low_stock,
                 payment_providers,
                 payment_timeout,
                 breaker_open,
@@ -303,6 +318,7 @@ impl Config {
                 event_bus,
                 event_retention,
                 media,
+                mail,
                 log_format,
                 log_filter,
             }),
@@ -320,6 +336,12 @@ impl Config {
     #[must_use]
     pub fn jwt_secret_file(&self) -> PathBuf {
         self.beside_database("jwt-secret")
+    }
+
+    /// Where mails are written to while there is no mail server.
+    #[must_use]
+    pub fn mail_folder(&self) -> PathBuf {
+        self.mail.folder.clone().unwrap_or_else(|| self.beside_database("").with_file_name("mail"))
     }
 
     /// A file beside an SQLite database, or in the working directory.
@@ -477,6 +499,15 @@ mod tests {
         assert_eq!(read(&switched_on).unwrap().payment_providers, ["test"]);
         assert!(read(&[("PAYMENT_PROVIDERS", "manual,gold")]).is_err());
         assert!(read(&[("PAYMENT_TIMEOUT_MS", "0")]).is_err());
+    }
+
+    #[test]
+    fn low_stock_is_a_number_of_pieces() {
+        assert_eq!(read(&[]).unwrap().low_stock, LowStock::at(5));
+        assert_eq!(read(&[("LOW_STOCK_THRESHOLD", "0")]).unwrap().low_stock, LowStock::at(0));
+        for wrong in ["-1", "few", "1000001"] {
+            assert!(read(&[("LOW_STOCK_THRESHOLD", wrong)]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod live;
 mod media;
 mod node;
 mod order;
+mod report;
 mod request;
 mod scalars;
 mod shipping;
@@ -30,11 +31,13 @@ mod staff;
 mod subscription;
 mod tax;
 mod upload;
+mod webhook;
 
 pub use errors::{error_response, request_error};
 pub use in_context::{locale, operation};
 pub use request::{BaseUrl, SearchHints};
 pub use upload::Uploads;
+pub use webhook::Shaper;
 
 use std::sync::Arc;
 
@@ -67,6 +70,8 @@ pub struct QueryRoot(
     cart::CartQuery,
     customer::CustomerQuery,
     staff::StaffQuery,
+    webhook::WebhookQuery,
+    report::ReportQuery,
     job::JobQuery,
 );
 
@@ -108,6 +113,7 @@ pub struct AccountMutation(
     staff::StaffMemberMutation,
     staff::RoleMutation,
     staff::ApiKeyMutation,
+    webhook::WebhookMutation,
 );
 
 /// The schema over services.

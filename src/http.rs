@@ -1,13 +1,15 @@
 //! The HTTP server: routes and what stands around them.
 //!
-//! `/graphql` and the Storefront path `/api/:version/graphql.json` are the same endpoint; `/graphiql` explores it; `/health`
-//! tells whether it works, and `/metrics` how it does; payment providers tell theirs at `/payments/:provider/webhook`. `cli` and tests start it; it decides nothing about any area.
+//! `/graphql` and the Storefront path `/api/:version/graphql.json` are the same endpoint, by HTTP and by WebSocket; `/graphiql`
+//! explores it; `/health` tells whether it works, and `/metrics` how it does; payment providers tell theirs at
+//! `/payments/:provider/webhook`. `cli` and tests start it; it decides nothing about any area.
 
 mod demo;
 mod documents;
 mod graphiql;
 mod graphql;
 mod health;
+mod live;
 mod media;
 mod metrics;
 mod payments;
@@ -23,6 +25,8 @@ use poem::middleware::{CatchPanic, Compression, Cors};
 use poem::{Endpoint, Response, Route, Server};
 use tokio::net::TcpListener;
 
+use self::documents::Documents;
+use self::live::Live;
 use crate::app::App;
 use crate::config::CorsOrigins;
 use crate::error::ErrorCode;
@@ -40,15 +44,22 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
     let acceptor = TcpAcceptor::from_tokio(listener)?;
+    let documents = Arc::new(Documents::default());
+    let live = Live::new(Arc::clone(&app), Arc::clone(&documents));
+    let routes = routes(app, documents, Arc::clone(&live));
+    let shutdown = async move {
+        shutdown.await;
+        live.stop();
+    };
     Server::new_with_acceptor(acceptor)
-        .run_with_graceful_shutdown(routes(app), shutdown, Some(SHUTDOWN_TIMEOUT))
+        .run_with_graceful_shutdown(routes, shutdown, Some(SHUTDOWN_TIMEOUT))
         .await
 }
 
 /// The routes over an app.
-fn routes(app: Arc<App>) -> impl Endpoint<Output = Response> {
-    let graphql = graphql::endpoint(Arc::clone(&app)).with(Compression::new());
-    let graphql = Arc::new(graphql.with(cors(&app.config.cors)));
+fn routes(app: Arc<App>, documents: Arc<Documents>, live: Arc<Live>) -> impl Endpoint<Output = Response> {
+    let graphql = graphql::endpoint(Arc::clone(&app), documents).with(Compression::new());
+    let graphql = Arc::new(live::endpoint(live, graphql.with(cors(&app.config.cors)).map_to_response()));
     Route::new()
         .at("/graphql", Arc::clone(&graphql))
         .at("/api/:version/graphql.json", graphql)

@@ -5,6 +5,7 @@
 
 pub mod breaker;
 pub mod downloads;
+pub mod mail;
 pub mod payments;
 pub mod pictures;
 pub mod public_http;

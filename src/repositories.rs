@@ -27,6 +27,7 @@ pub mod privacy;
 pub mod products;
 pub mod refresh_tokens;
 pub mod refunds;
+pub mod reports;
 pub mod returns;
 pub mod roles;
 pub mod search;
@@ -35,6 +36,7 @@ pub mod shops;
 pub mod staff;
 pub mod tax_rates;
 pub mod variants;
+pub mod webhooks;
 
 /// Which products a read may see.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -18,6 +18,7 @@ pub mod discounts;
 mod idempotency;
 pub mod inventory;
 pub mod jobs;
+pub mod mails;
 pub mod media;
 pub mod order_csv;
 pub mod order_import;
@@ -28,6 +29,7 @@ pub mod privacy;
 pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
+pub mod reports;
 pub mod sessions;
 pub mod shipping;
 pub mod shop;
@@ -35,6 +37,7 @@ pub mod staff;
 pub mod stock;
 pub mod taxes;
 mod validate;
+pub mod webhooks;
 
 pub use api_keys::ApiKeys;
 pub use cart::Carts;
@@ -45,6 +48,7 @@ pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use jobs::Jobs;
+pub use mails::Mails;
 pub use media::Media;
 pub use order_import::OrderImport;
 pub use orders::Orders;
@@ -53,11 +57,13 @@ pub use pricing::Pricing;
 pub use privacy::Privacy;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
+pub use reports::Reports;
 pub use sessions::Sessions;
 pub use shipping::Shipping;
 pub use shop::Shop;
 pub use staff::Staff;
 pub use taxes::Taxes;
+pub use webhooks::Webhooks;
 
 use std::sync::Arc;
 
@@ -93,10 +99,16 @@ pub struct Services {
     pub customers: Customers,
     /// What is held on customers.
     pub privacy: Privacy,
+    /// What mails say.
+    pub mails: Mails,
     /// Staff, their sign-in and their roles.
     pub staff: Staff,
     /// Keys of services.
     pub api_keys: ApiKeys,
+    /// Messages to other services.
+    pub webhooks: Webhooks,
+    /// Sales in figures.
+    pub reports: Reports,
     /// Jobs and the schedule.
     pub jobs: Jobs,
     /// What nobody needs any more.

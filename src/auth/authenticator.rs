@@ -94,6 +94,13 @@ impl Authenticator {
         Ok(Some(identity))
     }
 
+    /// When a token that was just recognised ends by itself; `None` if it does not.
+    pub fn ends_at(&self, token: &str) -> Option<Timestamp> {
+        let place = <[u8; 32]>::from(Sha256::digest(token.as_bytes()));
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.by_token.get(&place)?.expires_at
+    }
+
     /// Asks the database about every token anew: something that tokens stand for has ended or changed.
     pub fn forget(&self) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

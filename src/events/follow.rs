@@ -41,6 +41,15 @@ pub async fn unread(
     Ok(Unread { name, now: op.now(), position, events: found })
 }
 
+/// Lets a follower of a name begin again with the first event, in the transaction that undoes what it made of them.
+///
+/// # Errors
+/// [`DbError`] of the update.
+pub async fn restart(tx: &mut Tx, op: &OpContext, name: &str) -> Result<(), DbError> {
+    events::lock_consumer(tx.conn(), name, op.now()).await?;
+    events::advance_consumer(tx.conn(), name, 0, op.now()).await
+}
+
 impl Unread {
     /// Notes that the follower has had all of them. Before the commit of what follows from them.
     ///

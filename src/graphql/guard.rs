@@ -46,6 +46,7 @@ shown_to! {
     reads_customers: ReadCustomers;
     writes_customers: WriteCustomers;
     manages_staff: ManageStaff;
+    reads_reports: ReadReports;
     // Types that the payloads of writes hold, too.
     sees_stock: ReadInventory | WriteInventory;
     sees_locations: ReadInventory | WriteInventory | ManageSettings;

@@ -3,6 +3,7 @@
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
 use crate::domain::ids::Id;
+use crate::domain::report::Day;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 
@@ -75,6 +76,24 @@ impl ScalarType for DateTime {
                 "`{text}` is no ISO 8601 moment such as 2026-11-22T14:05:00Z"
             ))),
         }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+/// A day in ISO 8601, in UTC: `"2026-11-22"`.
+#[derive(Clone, Copy, Debug)]
+pub struct Date(pub Day);
+
+/// A day in ISO 8601, in UTC: `"2026-11-22"`.
+#[Scalar]
+impl ScalarType for Date {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = value else { return Err(InputValueError::expected_type(value)) };
+        let day = Day::parse(&text).map(Self);
+        day.ok_or_else(|| InputValueError::custom("a date is written as 2026-11-22"))
     }
 
     fn to_value(&self) -> Value {

@@ -19,10 +19,12 @@ use super::upload::{self, Upload};
 use crate::app::App;
 use crate::auth::{Actor, Credential, Identity};
 use crate::context::OpContext;
+use crate::db::Statements;
 use crate::domain::ids;
 use crate::error::{Error, ErrorCode, with_causes};
 use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
 use crate::loaders::{Loaders, Turns};
+use crate::telemetry::Metrics;
 
 /// How long an operation may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,17 +37,17 @@ const UNREAD: &str = "none";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request that is not executed: why, and its code.
-pub type Refused = (ErrorCode, String);
+pub(super) type Refused = (ErrorCode, String);
 
 /// What a client sends.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
-pub struct Operation {
+pub(super) struct Operation {
     #[serde(default)]
-    query: String,
-    operation_name: Option<String>,
+    pub(super) query: String,
+    pub(super) operation_name: Option<String>,
     #[serde(default)]
-    variables: Option<Variables>,
+    pub(super) variables: Option<Variables>,
 }
 
 /// What the log line of a request says.
@@ -58,8 +60,7 @@ struct Outcome {
 }
 
 /// The endpoint: POST with a JSON body, or GET for queries.
-pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
-    let documents = Arc::new(Documents::default());
+pub fn endpoint(app: Arc<App>, documents: Arc<Documents>) -> impl Endpoint<Output = Response> {
     make(move |request: Request| {
         let (app, documents) = (Arc::clone(&app), Arc::clone(&documents));
         async move { answer(app, &documents, request).await }
@@ -70,7 +71,8 @@ async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Respo
     let started = Instant::now();
     let request_id: Arc<str> = ids::request_id().into();
     let metrics = Arc::clone(&app.metrics);
-    let (op, outcome) = match identity(&app, &request).await {
+    let signed = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+    let (op, outcome) = match identity(&app, signed).await {
         Ok(identity) => {
             let op = OpContext::new(Actor::Anonymous, Arc::clone(&request_id), Arc::clone(&app.clock));
             let op = match identity {
@@ -78,14 +80,10 @@ async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Respo
                 Some(identity) => op.of(identity),
             };
             let statements = op.statements.clone();
-            // A member of staff is called by their e-mail address, which is nothing for the log.
-            let name = match op.credential {
-                Credential::Staff(..) => op.caller(),
-                _ => op.actor.name().to_owned(),
-            };
-            ((name, statements.clone()), run(app, documents, op, request).await)
+            let name = logged_name(&op);
+            ((name, statements), run(app, documents, op, request).await)
         }
-        Err(refused) => (("unknown".to_owned(), crate::db::Statements::default()), Err(refused)),
+        Err(refused) => (("unknown".to_owned(), Statements::default()), Err(refused)),
     };
     let outcome = outcome.unwrap_or_else(|(code, message)| Outcome {
         operation: String::new(),
@@ -93,20 +91,7 @@ async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Respo
         response: graphql::request_error(code, message, &request_id),
         status: code.table().1,
     });
-    let result = match outcome.response.errors.first() {
-        None => "ok",
-        Some(error) => error_code(error),
-    };
-    metrics.operation(outcome.kind, result, started.elapsed());
-    tracing::info!(
-        operation = outcome.operation,
-        actor = op.0,
-        ms = started.elapsed().as_micros() as f64 / 1000.0,
-        statements = op.1.count(),
-        outcome = result,
-        request_id = &*request_id,
-        "request"
-    );
+    log(&metrics, &outcome, &op.0, &op.1, started, &request_id);
     let mut response = respond::json(outcome.status, &outcome.response);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -121,17 +106,52 @@ fn error_code(error: &async_graphql::ServerError) -> &str {
     }
 }
 
-/// Who asks; `None` is nobody. A token that is none of ours is refused, not taken for nobody's.
-async fn identity(app: &App, request: &Request) -> Result<Option<Identity>, Refused> {
-    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
-    let token = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
+/// The line that an operation leaves in the log.
+fn log(
+    metrics: &Metrics,
+    outcome: &Outcome,
+    actor: &str,
+    statements: &Statements,
+    started: Instant,
+    request_id: &str,
+) {
+    let result = match outcome.response.errors.first() {
+        None => "ok",
+        Some(error) => error_code(error),
+    };
+    metrics.operation(outcome.kind, result, started.elapsed());
+    tracing::info!(
+        operation = outcome.operation,
+        actor,
+        ms = started.elapsed().as_micros() as f64 / 1000.0,
+        statements = statements.count(),
+        outcome = result,
+        request_id,
+        "request"
+    );
+}
+
+/// How the log calls who asks. A member of staff is called by their e-mail address otherwise, which is nothing for it.
+fn logged_name(op: &OpContext) -> String {
+    match op.credential {
+        Credential::Staff(..) => op.caller(),
+        _ => op.actor.name().to_owned(),
+    }
+}
+
+/// The token in a value such as `Bearer <token>`.
+pub(super) fn bearer(signed: &str) -> Option<&str> {
+    let (kind, token) = signed.split_once(' ')?;
+    kind.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// Who asks, by what the request is signed with; `None` is nobody. A token that is none of ours is refused, not taken for nobody's.
+pub(super) async fn identity(app: &App, signed: Option<&str>) -> Result<Option<Identity>, Refused> {
+    let Some(signed) = signed else { return Ok(None) };
+    let token = bearer(signed);
     let identity = match token {
         None => None,
-        Some((_, token)) => app.auth.identify(token.trim()).await.map_err(|error| {
+        Some(token) => app.auth.identify(token).await.map_err(|error| {
             let error = Error::from(error);
             tracing::warn!("a token can't be checked: {}", with_causes(&error));
             (error.code(), error.to_string())
@@ -149,7 +169,7 @@ async fn identity(app: &App, request: &Request) -> Result<Option<Identity>, Refu
 async fn run(
     app: Arc<App>,
     documents: &Documents,
-    mut op: OpContext,
+    op: OpContext,
     mut request: Request,
 ) -> Result<Outcome, Refused> {
     let is_get = request.method() == Method::GET;
@@ -160,6 +180,35 @@ async fn run(
     } else {
         from_body(&app, &op, &request, body).await?
     };
+    run_sent(app, documents, op, sent, uploads, base_url, is_get).await
+}
+
+/// Executes an operation that came another way than by a request of its own, and leaves a line in the log.
+pub(super) async fn execute(
+    app: Arc<App>,
+    documents: &Documents,
+    op: OpContext,
+    sent: Operation,
+    base_url: String,
+) -> Result<GraphQlResponse, Refused> {
+    let started = Instant::now();
+    let (name, statements, request_id) =
+        (logged_name(&op), op.statements.clone(), Arc::clone(&op.request_id));
+    let metrics = Arc::clone(&app.metrics);
+    let outcome = run_sent(app, documents, op, sent, Vec::new(), base_url, false).await?;
+    log(&metrics, &outcome, &name, &statements, started, &request_id);
+    Ok(outcome.response)
+}
+
+async fn run_sent(
+    app: Arc<App>,
+    documents: &Documents,
+    mut op: OpContext,
+    sent: Operation,
+    uploads: Vec<Upload>,
+    base_url: String,
+    is_get: bool,
+) -> Result<Outcome, Refused> {
     if sent.query.trim().is_empty() {
         return Err((ErrorCode::BadUserInput, "send a document in `query`".to_owned()));
     }
@@ -288,7 +337,7 @@ async fn from_body(
 }
 
 /// Where the client finds this server.
-fn base_url(request: &Request) -> String {
+pub(super) fn base_url(request: &Request) -> String {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let scheme = header("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
     let is_host = |host: &&str| {

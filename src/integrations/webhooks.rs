@@ -154,7 +154,9 @@ impl Attempt {
         Self { took, status: Some(answer.status.as_u16()), body: Some(answer.body), error }
     }
 
-    fn failed(took: Duration, error: String) -> Self {
+    /// One that had no answer, or was of no use.
+    #[must_use]
+    pub fn failed(took: Duration, error: String) -> Self {
         Self { took, status: None, body: None, error: Some(error) }
     }
 

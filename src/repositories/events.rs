@@ -76,6 +76,15 @@ pub struct Placed {
     pub position: i64,
 }
 
+/// Events that have no place in the log yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waiting {
+    /// How many.
+    pub count: i64,
+    /// When the oldest of them happened.
+    pub since: Option<Timestamp>,
+}
+
 /// Where the log ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Queryable, Selectable)]
 #[diesel(table_name = event_head)]
@@ -113,6 +122,22 @@ pub async fn is_any_pending(conn: &mut Conn) -> Result<bool, DbError> {
     on_conn!(conn, |c| {
         diesel::select(exists(events::table.filter(events::position.is_null()))).get_result(c).await
     })
+}
+
+/// How many events have no place, and when the oldest of them happened.
+pub async fn waiting(conn: &mut Conn) -> Result<Waiting, DbError> {
+    let count =
+        on_conn!(conn, |c| { events::table.filter(events::position.is_null()).count().get_result(c).await })?;
+    let since = on_conn!(conn, |c| {
+        events::table
+            .filter(events::position.is_null())
+            .order_by(events::entry)
+            .select(events::occurred_at)
+            .first(c)
+            .await
+            .optional()
+    })?;
+    Ok(Waiting { count, since })
 }
 
 /// Where the log ends.
@@ -204,6 +229,24 @@ pub async fn after(
             query = query.filter(in_texts(events::kind, &topic.kinds));
         }
         query.load(c).await
+    })
+}
+
+/// The newest event of these kinds that has its place.
+pub async fn newest_of(conn: &mut Conn, kinds: &[String]) -> Result<Option<Recorded>, DbError> {
+    on_conn!(conn, |c| {
+        events::table
+            .filter(events::position.is_not_null())
+            .filter(in_texts(events::kind, kinds))
+            .order_by(events::position.desc())
+            .select((
+                EventRow::as_select(),
+                events::position.assume_not_null(),
+                events::sequence.assume_not_null(),
+            ))
+            .first(c)
+            .await
+            .optional()
     })
 }
 

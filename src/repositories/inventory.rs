@@ -148,7 +148,7 @@ pub async fn lock_active(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<Inven
     )
 }
 
-/// Promises `quantity` pieces of a level to an order, unless fewer are free; whether they were. One statement, so that no two
+/// Promises `quantity` pieces of a level to an order; the level after, or `None` when fewer are free. One statement, so that no two
 /// orders get the same piece.
 pub async fn reserve(
     conn: &mut Conn,
@@ -156,39 +156,41 @@ pub async fn reserve(
     location: LocationId,
     quantity: i64,
     at: Timestamp,
-) -> Result<bool, DbError> {
-    let changed = on_conn!(conn, |c| {
+) -> Result<Option<InventoryLevel>, DbError> {
+    on_conn!(conn, |c| {
         diesel::update(inventory_levels::table.find((variant, location)))
             .filter((inventory_levels::on_hand - inventory_levels::reserved).ge(quantity))
             .set((
                 inventory_levels::reserved.eq(inventory_levels::reserved + quantity),
                 inventory_levels::updated_at.eq(at),
             ))
-            .execute(c)
+            .returning(InventoryLevel::as_returning())
+            .get_result(c)
             .await
-    })?;
-    Ok(changed > 0)
+            .optional()
+    })
 }
 
-/// Frees `quantity` pieces that were promised; whether there were so many.
+/// Frees `quantity` pieces that were promised; the level after, or `None` when there were not so many.
 pub async fn release(
     conn: &mut Conn,
     variant: VariantId,
     location: LocationId,
     quantity: i64,
     at: Timestamp,
-) -> Result<bool, DbError> {
-    let changed = on_conn!(conn, |c| {
+) -> Result<Option<InventoryLevel>, DbError> {
+    on_conn!(conn, |c| {
         diesel::update(inventory_levels::table.find((variant, location)))
             .filter(inventory_levels::reserved.ge(quantity))
             .set((
                 inventory_levels::reserved.eq(inventory_levels::reserved - quantity),
                 inventory_levels::updated_at.eq(at),
             ))
-            .execute(c)
+            .returning(InventoryLevel::as_returning())
+            .get_result(c)
             .await
-    })?;
-    Ok(changed > 0)
+            .optional()
+    })
 }
 
 /// Takes `quantity` promised pieces off the shelf; the level after, or `None` when there is no such level or fewer were promised.

@@ -11,10 +11,11 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::{in_numbers, in_texts, lower};
 use crate::db::schema::{customers, fulfillments, orders, payments, products, refunds, variants};
 use crate::db::{Conn, DbError, insert_all, load, on_each};
-use crate::domain::ids::{CustomerId, Id, ProductId, VariantId};
+use crate::domain::ids::{CustomerId, ProductId, VariantId};
 use crate::repositories::fulfillments::Fulfillment;
 use crate::repositories::orders::{self as order_rows, Order, OrderLine};
 use crate::repositories::payments::Payment;
+use crate::repositories::products::add_units_sold;
 use crate::repositories::refunds::Refund;
 
 /// How many lines go into one statement: PostgreSQL takes 65,535 parameters.
@@ -169,36 +170,4 @@ pub async fn insert(conn: &mut Conn, past: PastOrders) -> Result<(), DbError> {
     insert_all!(conn, refunds::table, past.refunds)?;
     insert_all!(conn, fulfillments::table, past.fulfillments)?;
     add_units_sold(conn, &past.sold).await
-}
-
-/// Counts pieces of products as sold.
-async fn add_units_sold(conn: &mut Conn, sold: &BTreeMap<ProductId, i64>) -> Result<(), DbError> {
-    if sold.is_empty() {
-        return Ok(());
-    }
-    on_each!(conn,
-        postgres: |c| {
-            let update = "UPDATE products SET units_sold = units_sold + sold.pieces \
-                FROM (SELECT unnest($1) AS id, unnest($2) AS pieces) AS sold WHERE products.id = sold.id";
-            let ids: Vec<uuid::Uuid> = sold.keys().map(|id| id.uuid()).collect();
-            let pieces: Vec<i64> = sold.values().copied().collect();
-            diesel::sql_query(update)
-                .bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(ids)
-                .bind::<diesel::sql_types::Array<BigInt>, _>(pieces)
-                .execute(c)
-                .await
-        },
-        sqlite: |c| {
-            let update = "UPDATE products SET units_sold = units_sold + sold.pieces \
-                FROM (SELECT unhex(json_extract(value, '$[0]')) AS id, json_extract(value, '$[1]') AS pieces \
-                FROM json_each(?)) AS sold WHERE products.id = sold.id";
-            let rows: Vec<_> = sold.iter().map(|(id, pieces)| (id.uuid().simple().to_string(), *pieces)).collect();
-            let json = serde_json::Value::from_iter(rows.into_iter().map(|(id, pieces)| serde_json::json!([id, pieces])));
-            c.spawn_blocking(move |c| {
-                let query = diesel::sql_query(update).bind::<diesel::sql_types::Text, _>(json.to_string());
-                diesel::RunQueryDsl::execute(query, c)
-            }).await
-        },
-    )?;
-    Ok(())
 }

@@ -13,7 +13,7 @@ use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
-use crate::domain::ids::{CartId, CustomerId, Id, OrderId, OrderLineId, VariantId};
+use crate::domain::ids::{CartId, CustomerId, Id, OrderId, OrderLineId, ProductId, VariantId};
 use crate::domain::inventory::Pieces;
 use crate::domain::order::{LineCount, OrderStatus};
 use crate::domain::quote::{Allocation, QuotedDelivery, TaxLine};
@@ -83,6 +83,10 @@ pub struct Order {
     pub cancelled_at: Option<Timestamp>,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// When its pieces were taken off the shelf to be sent.
+    pub fulfillment_opened_at: Option<Timestamp>,
+    /// The language it was placed in, a code of `domain::codes::LANGUAGES`; `None`: none was said.
+    pub language: Option<String>,
 }
 
 /// An order's line as it is stored: what was sold, as it was at that moment.
@@ -123,12 +127,16 @@ pub struct OrderLine {
     pub requires_shipping: bool,
     /// One piece's weight.
     pub weight_milligrams: i64,
-    /// Where its pieces are reserved; shrinks as they are sent or given back. Empty where stock is not counted.
+    /// Where its pieces are reserved; shrinks as they are picked, sent or given back. Empty where stock is not counted.
     pub reserved: Json<Vec<Pieces>>,
     /// Pieces that were sent.
     pub fulfilled_quantity: i64,
     /// Pieces whose money went back.
     pub refunded_quantity: i64,
+    /// Where its pieces were taken that are off the shelf and not sent; shrinks as they are sent or put back.
+    pub picked: Json<Vec<Pieces>>,
+    /// What was sold, for good; `None` when that was never known.
+    pub product_id: Option<ProductId>,
 }
 
 impl Order {

@@ -6,6 +6,8 @@ mod list;
 pub use in_collections::{CollectionPage, page_in_collections};
 pub use list::{ProductList, ProductSort, page, recommendations};
 
+use std::collections::BTreeMap;
+
 use diesel::dsl;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -17,7 +19,7 @@ use crate::db::schema::{product_tags, products};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::catalog::{ProductOption, ProductStatus};
-use crate::domain::ids::ProductId;
+use crate::domain::ids::{Id, ProductId};
 use crate::domain::time::Timestamp;
 
 /// A product as it is stored.
@@ -238,4 +240,36 @@ pub async fn distinct_types(
             .order_by(products::product_type)
             .limit(limit)
     )
+}
+
+/// Counts pieces of products as sold, or no longer where the number is below zero. Those that are gone are left out.
+pub async fn add_units_sold(conn: &mut Conn, sold: &BTreeMap<ProductId, i64>) -> Result<(), DbError> {
+    if sold.is_empty() {
+        return Ok(());
+    }
+    on_each!(conn,
+        postgres: |c| {
+            let update = "UPDATE products SET units_sold = units_sold + sold.pieces \
+                FROM (SELECT unnest($1) AS id, unnest($2) AS pieces) AS sold WHERE products.id = sold.id";
+            let ids: Vec<uuid::Uuid> = sold.keys().map(|id| id.uuid()).collect();
+            let pieces: Vec<i64> = sold.values().copied().collect();
+            diesel::sql_query(update)
+                .bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(ids)
+                .bind::<diesel::sql_types::Array<diesel::sql_types::BigInt>, _>(pieces)
+                .execute(c)
+                .await
+        },
+        sqlite: |c| {
+            let update = "UPDATE products SET units_sold = units_sold + sold.pieces \
+                FROM (SELECT unhex(json_extract(value, '$[0]')) AS id, json_extract(value, '$[1]') AS pieces \
+                FROM json_each(?)) AS sold WHERE products.id = sold.id";
+            let rows: Vec<_> = sold.iter().map(|(id, pieces)| (id.uuid().simple().to_string(), *pieces)).collect();
+            let json = serde_json::Value::from_iter(rows.into_iter().map(|(id, pieces)| serde_json::json!([id, pieces])));
+            c.spawn_blocking(move |c| {
+                let query = diesel::sql_query(update).bind::<diesel::sql_types::Text, _>(json.to_string());
+                diesel::RunQueryDsl::execute(query, c)
+            }).await
+        },
+    )?;
+    Ok(())
 }

@@ -3,7 +3,8 @@
 //! The transaction, in this order: the cart is locked, so that of several requests for it one is served at a time; the answer that
 //! was given under the idempotency key is looked up; the cart is priced, and refused if that is not what the buyer saw or if
 //! something can't be had; the order is written; discounts are used up and stock is reserved last, since those rows are wanted by
-//! other orders too and stay locked until the commit. Nothing is locked that orders of other things want.
+//! other orders too and stay locked until the commit; only the events follow, which tell what is left. Nothing is locked that orders
+//! of other things want.
 //!
 //! What is paid, and by whom, comes after the commit: see `services::payments`. Under one key the answer is the order, as it is:
 //! a request that is sent again while its payment runs waits for the end of it.
@@ -178,7 +179,6 @@ impl Checkout {
         if is_charged {
             payments::insert(tx.conn(), &requested(op, &order, input.provider.name())).await?;
         }
-        events::append(tx, op, placed_events(&order, input.provider.name())).await?;
         if let Some(once) = once {
             once.keep(tx, op, &order.id).await?;
         }
@@ -190,10 +190,12 @@ impl Checkout {
             };
             return Err(Error::invalid(CART, UserErrorCode::Stale, message));
         }
-        if !stock::reserve_plan(tx, op, &plan).await? {
-            // Somebody was faster; tried again, it is seen what is left.
-            return Err(DbError::clash().into());
-        }
+        // If somebody was faster: tried again, it is seen what is left.
+        let reserved = stock::reserve_plan(tx, op, &plan, self.shop.low_stock).await?;
+        let reserved = reserved.ok_or_else(DbError::clash)?;
+        // The last of all, since they tell what is left, and in one statement.
+        let placed = placed_events(&order, input.provider.name());
+        events::append(tx, op, placed.into_iter().chain(reserved)).await?;
         // Before the commit, which is when others can find the order.
         let charging = (is_charged && input.provider.charges()).then(|| self.payments.begin(order.id));
         Ok(Placed::Now(Box::new(order), charging))
@@ -254,6 +256,8 @@ impl Checkout {
             placed_at: op.now(),
             cancelled_at: None,
             updated_at: op.now(),
+            fulfillment_opened_at: None,
+            language: op.locale.language.map(str::to_owned),
         })
     }
 
@@ -413,6 +417,8 @@ fn order_lines(order: &Order, lines: &[CartLine], priced: &Priced, plan: &Plan) 
             reserved: Json(reserved.clone()),
             fulfilled_quantity: 0,
             refunded_quantity: 0,
+            picked: Json(Vec::new()),
+            product_id: Some(product.id),
         })
     };
     // Every line is quoted and planned, or the order would have been refused.

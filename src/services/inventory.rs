@@ -1,6 +1,7 @@
 //! Stock: how many pieces lie where, and the locations they lie at.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +17,8 @@ use crate::repositories::inventory::{self, InventoryLevel};
 use crate::repositories::locations::{self, Location};
 use crate::repositories::variants;
 use crate::services::idempotency::Once;
-use crate::services::set;
 use crate::services::validate::Problems;
+use crate::services::{Shop, set, stock};
 
 /// How many levels one call may change.
 const MAX_CHANGES: usize = 250;
@@ -27,6 +28,7 @@ const MAX_QUANTITY: i64 = 1_000_000_000;
 /// Changes stock and locations.
 pub struct Inventory {
     db: Db,
+    shop: Arc<Shop>,
 }
 
 /// A change of a level by a number of pieces.
@@ -107,8 +109,8 @@ pub(crate) fn level_event(level: &InventoryLevel, delta: i64, reason: &str) -> E
 impl Inventory {
     /// The service over a database.
     #[must_use]
-    pub fn new(db: Db) -> Self {
-        Self { db }
+    pub fn new(db: Db, shop: Arc<Shop>) -> Self {
+        Self { db, shop }
     }
 
     /// Changes levels by numbers of pieces: all, or none if one can't be. A level that is not there begins at zero.
@@ -159,8 +161,8 @@ impl Inventory {
             tx.rollback().await?;
             return Ok(answer);
         }
-        check_known(&mut tx, "changes", changes.iter().map(|change| (change.variant_id, change.location_id)))
-            .await?;
+        let rows = changes.iter().map(|change| (change.variant_id, change.location_id));
+        let counted = check_known(&mut tx, "changes", rows).await?;
         let mut problems = Problems::default();
         let mut answer: Vec<Option<ChangedLevel>> = vec![None; changes.len()];
         let mut happened = Vec::new();
@@ -181,7 +183,8 @@ impl Inventory {
                 *slot = Some(changed(&level, change.delta));
             }
         }
-        self.finish(tx, op, problems, answer.into_iter().flatten().collect(), happened, once).await
+        let answer = answer.into_iter().flatten().collect();
+        self.finish(tx, op, problems, answer, happened, &counted, once).await
     }
 
     /// Sets levels to counted numbers of pieces: all, or none if one is not as its sender expected.
@@ -232,8 +235,8 @@ impl Inventory {
             tx.rollback().await?;
             return Ok(answer);
         }
-        check_known(&mut tx, "quantities", counts.iter().map(|count| (count.variant_id, count.location_id)))
-            .await?;
+        let rows = counts.iter().map(|count| (count.variant_id, count.location_id));
+        let counted = check_known(&mut tx, "quantities", rows).await?;
         let mut problems = Problems::default();
         let mut answer: Vec<Option<ChangedLevel>> = vec![None; counts.len()];
         let mut happened = Vec::new();
@@ -266,7 +269,8 @@ impl Inventory {
                 *slot = Some(changed(&level, delta));
             }
         }
-        self.finish(tx, op, problems, answer.into_iter().flatten().collect(), happened, once).await
+        let answer = answer.into_iter().flatten().collect();
+        self.finish(tx, op, problems, answer, happened, &counted, once).await
     }
 
     /// Commits with events and the kept answer, or leaves everything as it was.
@@ -276,13 +280,17 @@ impl Inventory {
         op: &OpContext,
         problems: Problems,
         answer: Vec<ChangedLevel>,
-        happened: Vec<Event>,
+        mut happened: Vec<Event>,
+        counted: &[VariantId],
         once: Option<&Once<'_>>,
     ) -> Result<Vec<ChangedLevel>, Error> {
         if let Err(error) = problems.check() {
             tx.rollback().await?;
             return Err(error);
         }
+        let changes = answer.iter().filter(|level| counted.contains(&level.variant_id));
+        let changes = changes.map(|level| (level.variant_id, level.location_id, level.delta));
+        happened.extend(stock::low_after(&mut tx, self.shop.low_stock, changes).await?);
         events::append(&mut tx, op, happened).await?;
         if let Some(once) = once {
             once.keep(&mut tx, op, &answer).await?;
@@ -421,12 +429,12 @@ fn check_changes(
     }
 }
 
-/// Sees that every variant and location is there.
+/// Sees that every variant and location is there; gives the variants whose stock is counted.
 async fn check_known(
     tx: &mut Tx,
     list: &str,
     rows: impl Iterator<Item = (VariantId, LocationId)>,
-) -> Result<(), Error> {
+) -> Result<Vec<VariantId>, Error> {
     let rows: Vec<(VariantId, LocationId)> = rows.collect();
     let variant_ids: Vec<VariantId> = rows.iter().map(|row| row.0).collect();
     let location_ids: Vec<LocationId> = rows.iter().map(|row| row.1).collect();
@@ -447,7 +455,9 @@ async fn check_known(
             );
         }
     }
-    problems.check()
+    problems.check()?;
+    let counted = known_variants.iter().filter(|row| row.inventory_tracked);
+    Ok(counted.map(|row| row.id).collect())
 }
 
 impl LocationPatch {

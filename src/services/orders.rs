@@ -20,8 +20,10 @@ macro_rules! in_tx {
 
 mod cancel;
 mod draft;
+mod follow_up;
 mod fulfill;
 mod hand;
+mod open;
 mod refund;
 mod returns;
 

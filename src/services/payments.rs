@@ -38,6 +38,7 @@ use crate::integrations::payments::{
 };
 use crate::repositories::orders::{self, Order};
 use crate::repositories::payments;
+use crate::services::Shop;
 use running::Running;
 
 /// The names of all providers that this build has.
@@ -54,6 +55,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Takes buyers' money, and gives it back.
 pub struct Payments {
     db: Db,
+    shop: Arc<Shop>,
     providers: Providers,
     /// By the provider's name.
     breakers: HashMap<&'static str, Arc<Breaker>>,
@@ -90,10 +92,16 @@ pub enum WebhookError {
 impl Payments {
     /// The service over a database, with the providers that the shop takes payments by, each behind a breaker of its own.
     #[must_use]
-    pub fn new(db: Db, providers: Providers, breakers: &Breakers, settings: Settings) -> Self {
+    pub fn new(
+        db: Db,
+        shop: Arc<Shop>,
+        providers: Providers,
+        breakers: &Breakers,
+        settings: Settings,
+    ) -> Self {
         let breaker = |name: &'static str| (name, breakers.one(&format!("payments.{name}"), settings));
         let breakers = providers.names().map(breaker).collect();
-        Self { db, providers, breakers, timeout: settings.timeout, running: Running::default() }
+        Self { db, shop, providers, breakers, timeout: settings.timeout, running: Running::default() }
     }
 
     /// The provider of a name, if the shop takes payments by it.

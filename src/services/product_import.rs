@@ -30,6 +30,7 @@ use crate::services::catalog::{NewImage, Settle, product_event, set_images};
 use crate::services::inventory::{adjust_level, level_event};
 use crate::services::product_csv::{FileError, ProductReader, ProductRecord, RowError, VariantRecord};
 use crate::services::product_export::records;
+use crate::services::stock;
 
 /// How many products are read ahead of the one that is being written.
 const READ_AHEAD: usize = 64;
@@ -275,6 +276,7 @@ impl ProductImport {
         let location = location.row.id;
         let mut errors = Vec::new();
         let mut levels = Vec::new();
+        let mut changes = Vec::new();
         for (variant, row) in variants.iter().zip(&record.variants) {
             let Some(quantity) = row.quantity else { continue };
             let reject =
@@ -301,7 +303,10 @@ impl ProductImport {
                 continue;
             }
             match adjust_level(tx, op, variant.id, location, delta).await? {
-                Some(level) => happened.push(level_event(&level, delta, "import")),
+                Some(level) => {
+                    happened.push(level_event(&level, delta, "import"));
+                    changes.extend(variant.inventory_tracked.then_some((variant.id, location, delta)));
+                }
                 None => {
                     errors.push(reject(format!("quantity {quantity}: more than that is reserved by orders")))
                 }
@@ -311,6 +316,7 @@ impl ProductImport {
             return Ok(Err(errors));
         }
         inventory::insert(tx.conn(), levels).await?;
+        happened.extend(stock::low_after(tx, self.shop.low_stock, changes).await?);
         Ok(Ok(happened))
     }
 

@@ -4,6 +4,7 @@ use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError};
 use crate::domain::ids::{ShippingRateId, ShippingZoneId, ShopId};
+use crate::domain::inventory::LowStock;
 use crate::domain::money::{Currency, Money};
 use crate::domain::shipping::DEFAULT_DISTANCE;
 use crate::domain::time::Timestamp;
@@ -26,6 +27,8 @@ pub struct Shop {
     pub country: String,
     /// Whether prices contain the taxes.
     pub taxes_included: bool,
+    /// From how few pieces of a variant on staff are told; a setting of the process, and no fact of the database.
+    pub low_stock: LowStock,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -82,8 +85,15 @@ impl Shop {
             currency: Currency::parse(&row.currency).map_err(DbError::corrupt)?,
             country: row.country,
             taxes_included: row.taxes_included,
+            low_stock: LowStock::default(),
             created_at: row.created_at,
         })
+    }
+
+    /// The same, with staff being told from so few pieces on.
+    #[must_use]
+    pub fn with_low_stock(self, low_stock: LowStock) -> Self {
+        Self { low_stock, ..self }
     }
 
     /// An amount in the shop's currency.

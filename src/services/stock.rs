@@ -1,9 +1,12 @@
-//! Stock of orders: reserved when an order is placed, taken when it is sent, released when it is given up, restocked when goods
-//! come back. Called by services inside their transactions; opens none of its own.
+//! Stock of orders: reserved when an order is placed, picked when it is paid for, released when it is given up, restocked when goods
+//! come back. Called by services inside their transactions; opens none of its own, and appends no events: it gives them back, so
+//! that its caller appends them with its own.
 //!
 //! The rules, for a variant whose stock is counted:
 //! - A piece is *reserved* at a level (`reserved += n`), never more than lie there free. Only active locations serve orders, and
 //!   several may serve one line: the first that has all of it, else one after the other.
+//! - A reserved piece is *taken* off the shelf (`on_hand -= n`, `reserved -= n`) when its order's fulfillment is opened, and is
+//!   *picked* from then on; or when it is sent, if that comes first. A picked piece lies on no level: it is sent, or put back.
 //! - A variant that is sold beyond its stock (policy `continue`) reserves what there is; the rest is *oversold*: it is promised
 //!   without a place, so `reserved` stays at or below `on_hand`. When an oversold piece is sent it is taken from what lies free
 //!   by then ([`take_oversold`]); what does not lie anywhere is not counted.
@@ -11,17 +14,20 @@
 //!
 //! Rows are changed in the order of their ids, so that two orders of the same things never wait for each other crosswise. Who also
 //! changes an order and its discounts does so before: order, discounts, stock.
+//!
+//! Whatever changes what can be bought is in the log: `inventory.reserved`, `inventory.released`, `inventory.level_changed`. That a
+//! variant runs low is told by what the transaction knows without asking: its own levels as they are, and those it did not touch as
+//! it read them. So of two that sell the last pieces at two locations at the same moment, neither may notice.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
 use crate::domain::catalog::InventoryPolicy;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, LowStockEvent, ReservationEvent};
 use crate::domain::ids::{LocationId, VariantId};
-use crate::domain::inventory::Pieces;
+use crate::domain::inventory::{LowStock, Pieces};
 use crate::error::Error;
-use crate::events;
 use crate::repositories::inventory::{self, InventoryLevel};
 use crate::repositories::variants::Variant;
 use crate::services::inventory::{adjust_level, level_event};
@@ -70,6 +76,8 @@ pub struct Plan {
     pub lines: Vec<Vec<Pieces>>,
     /// The pieces of all lines together: a statement for each.
     pieces: BTreeMap<(VariantId, LocationId), i64>,
+    /// What can be sold of a variant at the levels that are left alone.
+    elsewhere: HashMap<VariantId, i64>,
 }
 
 /// Chooses pieces for lines out of what lies free at these levels, which are in the order of preference.
@@ -89,6 +97,11 @@ pub fn plan(wants: &[Want], levels: &HashMap<VariantId, Vec<InventoryLevel>>) ->
             *plan.pieces.entry((want.variant_id, pieces.location_id)).or_default() += pieces.quantity;
         }
         plan.lines.push(chosen);
+    }
+    for level in levels.values().flatten() {
+        if !plan.pieces.contains_key(&(level.variant_id, level.location_id)) {
+            *plan.elsewhere.entry(level.variant_id).or_default() += level.available();
+        }
     }
     if short.is_empty() { Ok(plan) } else { Err(short) }
 }
@@ -124,17 +137,83 @@ fn choose(
     pieces
 }
 
-/// Reserves what a plan chose; whether all of it was still free. When not, some of it may be reserved: roll back.
+/// Reserves what a plan chose; what happened, or `None` if not all of it was still free. Then some of it may be reserved: roll back.
 ///
 /// # Errors
 /// [`DbError`] of the database.
-pub async fn reserve_plan(tx: &mut Tx, op: &OpContext, plan: &Plan) -> Result<bool, DbError> {
+pub async fn reserve_plan(
+    tx: &mut Tx,
+    op: &OpContext,
+    plan: &Plan,
+    low: LowStock,
+) -> Result<Option<Vec<Event>>, DbError> {
+    let mut happened = Vec::new();
+    // What can still be sold of each variant, and how much of it was reserved.
+    let mut left: BTreeMap<VariantId, (i64, i64)> = BTreeMap::new();
     for (&(variant, location), &quantity) in &plan.pieces {
-        if !inventory::reserve(tx.conn(), variant, location, quantity, op.now()).await? {
-            return Ok(false);
-        }
+        let level = inventory::reserve(tx.conn(), variant, location, quantity, op.now()).await?;
+        let Some(level) = level else { return Ok(None) };
+        happened.push(Event::InventoryReserved(reservation_event(&level, quantity)));
+        let elsewhere = plan.elsewhere.get(&variant).copied().unwrap_or_default();
+        let (available, reserved) = left.entry(variant).or_insert((elsewhere, 0));
+        *available += level.available();
+        *reserved += quantity;
     }
-    Ok(true)
+    happened.extend(left.into_iter().filter_map(|(variant, (available, reserved))| {
+        low_event(low, variant, available.saturating_add(reserved), available)
+    }));
+    Ok(Some(happened))
+}
+
+/// What the log tells of pieces that are promised, or are no longer.
+fn reservation_event(level: &InventoryLevel, quantity: i64) -> ReservationEvent {
+    ReservationEvent {
+        variant_id: level.variant_id,
+        location_id: level.location_id,
+        quantity,
+        available: level.available(),
+    }
+}
+
+/// What the log tells of a variant that runs low, if it does.
+fn low_event(low: LowStock, variant_id: VariantId, before: i64, available: i64) -> Option<Event> {
+    let threshold = low.threshold();
+    low.is_reached(before, available).then_some(Event::InventoryLow(LowStockEvent {
+        variant_id,
+        available,
+        threshold,
+    }))
+}
+
+/// Which variants run low by changes of what is on hand, after they were made. One statement where there is less of anything.
+///
+/// # Errors
+/// [`DbError`] of the database.
+pub async fn low_after(
+    tx: &mut Tx,
+    low: LowStock,
+    changes: impl IntoIterator<Item = (VariantId, LocationId, i64)>,
+) -> Result<Vec<Event>, DbError> {
+    let mut deltas: BTreeMap<VariantId, Vec<(LocationId, i64)>> = BTreeMap::new();
+    for (variant, location, delta) in changes {
+        deltas.entry(variant).or_default().push((location, delta));
+    }
+    deltas.retain(|_, changes| changes.iter().any(|(_, delta)| *delta < 0));
+    if deltas.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<VariantId> = deltas.keys().copied().collect();
+    let levels = inventory::for_sale(tx.conn(), &ids).await?;
+    let of_variant = |(variant, changes): (VariantId, Vec<(LocationId, i64)>)| {
+        let (mut available, mut delta) = (0_i64, 0_i64);
+        for (level, ..) in levels.iter().filter(|(level, ..)| level.variant_id == variant) {
+            available = available.saturating_add(level.available());
+            let changes = changes.iter().filter(|(location, _)| *location == level.location_id);
+            delta = delta.saturating_add(changes.map(|(_, delta)| delta).sum());
+        }
+        low_event(low, variant, available.saturating_sub(delta), available)
+    };
+    Ok(deltas.into_iter().filter_map(of_variant).collect())
 }
 
 /// The levels of variants at active locations, by variant, kept from change by others until the transaction ends.
@@ -152,7 +231,15 @@ pub async fn lock_levels(
     Ok(levels)
 }
 
-/// Reserves pieces for lines: all, or none and every line that can't be served. Gives where each line's pieces are.
+/// Pieces that are reserved for lines, and what happened.
+pub struct Reserved {
+    /// For each want, in their order, where its pieces are.
+    pub lines: Vec<Vec<Pieces>>,
+    /// For the log.
+    pub happened: Vec<Event>,
+}
+
+/// Reserves pieces for lines: all, or none and every line that can't be served.
 ///
 /// # Errors
 /// [`Error`] of the database.
@@ -160,19 +247,21 @@ pub async fn reserve(
     tx: &mut Tx,
     op: &OpContext,
     wants: &[Want],
-) -> Result<Result<Vec<Vec<Pieces>>, Vec<Short>>, Error> {
+    low: LowStock,
+) -> Result<Result<Reserved, Vec<Short>>, Error> {
     let counted: Vec<VariantId> =
         wants.iter().filter(|want| want.tracked).map(|want| want.variant_id).collect();
     if counted.is_empty() {
-        return Ok(Ok(vec![Vec::new(); wants.len()]));
+        return Ok(Ok(Reserved { lines: vec![Vec::new(); wants.len()], happened: Vec::new() }));
     }
     let levels = lock_levels(tx, &counted).await?;
-    match plan(wants, &levels) {
-        Ok(plan) if reserve_plan(tx, op, &plan).await? => Ok(Ok(plan.lines)),
-        // The levels are ours until the end of the transaction: this is no clash with another one.
-        Ok(_) => Err(DbError::clash().into()),
-        Err(short) => Ok(Err(short)),
-    }
+    let plan = match plan(wants, &levels) {
+        Ok(plan) => plan,
+        Err(short) => return Ok(Err(short)),
+    };
+    // The levels are ours until the end of the transaction: this is no clash with another one.
+    let happened = reserve_plan(tx, op, &plan, low).await?.ok_or_else(DbError::clash)?;
+    Ok(Ok(Reserved { lines: plan.lines, happened }))
 }
 
 /// Frees reserved pieces: the order is given up. A level that is gone, with its variant, needs nothing.
@@ -183,36 +272,38 @@ pub async fn release(
     tx: &mut Tx,
     op: &OpContext,
     pieces: impl IntoIterator<Item = (VariantId, Pieces)>,
-) -> Result<(), Error> {
+) -> Result<Vec<Event>, Error> {
+    let mut happened = Vec::new();
     for ((variant, location), quantity) in summed(pieces) {
-        let freed = inventory::release(tx.conn(), variant, location, quantity, op.now()).await?;
-        if !freed {
-            tracing::warn!(?variant, ?location, quantity, "pieces to be released were not reserved");
+        match inventory::release(tx.conn(), variant, location, quantity, op.now()).await? {
+            Some(level) => happened.push(Event::InventoryReleased(reservation_event(&level, quantity))),
+            None => tracing::warn!(?variant, ?location, quantity, "pieces to be released were not reserved"),
         }
     }
-    Ok(())
+    Ok(happened)
 }
 
-/// Takes reserved pieces off the shelf: they are sent.
+/// Takes reserved pieces off the shelf, for a reason in a word.
 ///
 /// # Errors
 /// [`Error`] of the database.
 pub async fn take(
     tx: &mut Tx,
     op: &OpContext,
+    reason: &str,
     pieces: impl IntoIterator<Item = (VariantId, Pieces)>,
-) -> Result<(), Error> {
+) -> Result<Vec<Event>, Error> {
     let mut happened = Vec::new();
     for ((variant, location), quantity) in summed(pieces) {
         match inventory::take(tx.conn(), variant, location, quantity, op.now()).await? {
-            Some(level) => happened.push(level_event(&level, quantity.saturating_neg(), "fulfilled")),
+            Some(level) => happened.push(level_event(&level, quantity.saturating_neg(), reason)),
             None => tracing::warn!(?variant, ?location, quantity, "pieces to be taken were not reserved"),
         }
     }
-    Ok(events::append(tx, op, happened).await?)
+    Ok(happened)
 }
 
-/// Takes oversold pieces of a variant from whatever lies free; gives what was taken, which may be fewer or none.
+/// Takes oversold pieces of a variant from whatever lies free; gives what was taken, which may be fewer or none, and what happened.
 ///
 /// # Errors
 /// [`Error`] of the database.
@@ -221,19 +312,23 @@ pub async fn take_oversold(
     op: &OpContext,
     variant: VariantId,
     quantity: i64,
-) -> Result<Vec<Pieces>, Error> {
+    low: LowStock,
+) -> Result<(Vec<Pieces>, Vec<Event>), Error> {
     let levels = lock_levels(tx, &[variant]).await?;
     let want = Want { variant_id: variant, quantity, tracked: true, policy: InventoryPolicy::Continue };
     let pieces = choose(&want, &levels, &BTreeMap::new());
+    let before: i64 = levels.values().flatten().map(InventoryLevel::available).sum();
+    let mut after = before;
     let mut happened: Vec<Event> = Vec::new();
     for piece in &pieces {
         let delta = piece.quantity.saturating_neg();
         if let Some(level) = adjust_level(tx, op, variant, piece.location_id, delta).await? {
             happened.push(level_event(&level, delta, "fulfilled"));
+            after = after.saturating_add(delta);
         }
     }
-    events::append(tx, op, happened).await?;
-    Ok(pieces)
+    happened.extend(low_event(low, variant, before, after));
+    Ok((pieces, happened))
 }
 
 /// Puts pieces back on the shelf: goods that came back, or that were not sent after all.
@@ -245,14 +340,32 @@ pub async fn restock(
     op: &OpContext,
     reason: &str,
     pieces: impl IntoIterator<Item = (VariantId, Pieces)>,
-) -> Result<(), Error> {
+) -> Result<Vec<Event>, Error> {
     let mut happened = Vec::new();
     for ((variant, location), quantity) in summed(pieces) {
         if let Some(level) = adjust_level(tx, op, variant, location, quantity).await? {
             happened.push(level_event(&level, quantity, reason));
         }
     }
-    Ok(events::append(tx, op, happened).await?)
+    Ok(happened)
+}
+
+/// Reserves pieces that were put on the shelf a moment ago, in the same transaction.
+///
+/// # Errors
+/// [`Error`] of the database.
+pub async fn reserve_again(
+    tx: &mut Tx,
+    op: &OpContext,
+    pieces: impl IntoIterator<Item = (VariantId, Pieces)>,
+) -> Result<Vec<Event>, Error> {
+    let mut happened = Vec::new();
+    for ((variant, location), quantity) in summed(pieces) {
+        let level = inventory::reserve(tx.conn(), variant, location, quantity, op.now()).await?;
+        let level = level.ok_or_else(DbError::clash)?;
+        happened.push(Event::InventoryReserved(reservation_event(&level, quantity)));
+    }
+    Ok(happened)
 }
 
 /// Pieces summed a level, in the order of the levels' ids.

@@ -93,6 +93,7 @@ fn every_command_explains_itself() {
         (&["import", "orders"], &["--dry-run", "<FILE>", "exit code"]),
         (&["export"], &["products"]),
         (&["export", "products"], &["[FILE]"]),
+        (&["reports", "rebuild"], &["event log", "run it again"]),
         (&["user", "create"], &["--email", "--role", "--name", "standard input"]),
         (&["apikey", "create"], &["--name", "--permissions", "all"]),
     ] {
@@ -257,6 +258,9 @@ fn past_orders_are_imported_once() {
     let summary = "orders: 1 created with 1 lines, 0 unchanged, 1 failed";
     run(&["import", "orders", "rows.csv"])
         .expect(1, &["line 2: ", "abc", "columns not read: Source", summary]);
+    for _ in 0..2 {
+        run(&["reports", "rebuild"]).expect(0, &["reports: made anew of 11 events"]);
+    }
     let wrong = "products.csv: the first line is not the header of a Shopify order export";
     run(&["import", "orders", "products.csv"]).expect(1, &[wrong]);
     run(&["import", "orders", "missing.csv"]).expect(1, &["missing.csv", "No such file"]);

@@ -244,6 +244,25 @@ async fn health_tells_that_the_database_answers(app: TestApp) {
     );
 }
 
+both!(metrics_show_what_waits);
+async fn metrics_show_what_waits(app: TestApp) {
+    app.create_location("Shelf").await;
+    app.clock.advance(std::time::Duration::from_secs(3));
+    let metrics = async || {
+        let answer = app.send(get("/metrics")).await;
+        String::from_utf8(answer.body.to_vec()).unwrap()
+    };
+    let text = metrics().await;
+    assert!(text.contains("\nmercato_events_waiting 1\n"), "{text}");
+    assert!(text.contains("\nmercato_relay_lag_milliseconds 3000\n"), "{text}");
+    app.app.relay.relay().await.unwrap();
+    let text = metrics().await;
+    assert!(text.contains("\nmercato_events_waiting 0\n"), "{text}");
+    assert!(text.contains("mercato_jobs{kind=\"webhook.fan_out\",status=\"queued\"} 1"), "{text}");
+    app.work().await;
+    assert!(!metrics().await.contains("webhook.fan_out"), "what is done is not shown");
+}
+
 #[tokio::test]
 async fn metrics_count_operations_and_requests() {
     let app = TestApp::sqlite().await;
@@ -259,6 +278,8 @@ async fn metrics_count_operations_and_requests() {
         "mercato_breakers{breaker=\"payments.test\",state=\"closed\"} 1",
         "mercato_breakers{breaker=\"payments.test\",state=\"open\"} 0",
         "mercato_breaker_calls_total{breaker=\"payments.test\",outcome=\"rejected\"} 0",
+        "mercato_events_waiting 0",
+        "mercato_relay_lag_milliseconds 0",
     ] {
         assert!(text.lines().any(|one| one == line), "{line} is not in:\n{text}");
     }

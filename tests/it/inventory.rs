@@ -1,6 +1,8 @@
 //! Stock: changes that all happen or none, requests that may be sent twice, changes at the same time that all count, and
 //! locations whose stock can be sold or not.
 
+mod told;
+
 use mercato::db::DbError;
 use mercato::domain::ids::{Id, LocationId, VariantId};
 use mercato::domain::permission::Permission::{ManageSettings, ReadInventory, WriteInventory};

@@ -3,6 +3,7 @@
 mod drafts;
 mod lists;
 mod money;
+mod opening;
 mod sight;
 
 use mercato::domain::ids::OrderId;

@@ -19,6 +19,30 @@ pub struct InventoryEvent {
     pub reason: String,
 }
 
+/// Pieces that are promised to an order, or are no longer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReservationEvent {
+    /// The variant.
+    pub variant_id: VariantId,
+    /// The location.
+    pub location_id: LocationId,
+    /// How many pieces.
+    pub quantity: i64,
+    /// How many pieces of the location can be sold since.
+    pub available: i64,
+}
+
+/// A variant of which few pieces can still be sold.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LowStockEvent {
+    /// The variant.
+    pub variant_id: VariantId,
+    /// How many pieces of all active locations can still be sold.
+    pub available: i64,
+    /// From how few on that is told.
+    pub threshold: i64,
+}
+
 /// A location, as an event names it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LocationEvent {

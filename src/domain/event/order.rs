@@ -35,6 +35,15 @@ pub struct LinePieces {
     pub quantity: i64,
 }
 
+/// Pieces of an order are to be sent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FulfillmentOpenedEvent {
+    /// The order.
+    pub order_id: OrderId,
+    /// The pieces that were taken off the shelf: those that were reserved.
+    pub lines: Vec<LinePieces>,
+}
+
 /// Pieces of an order were sent, or taken back before they arrived.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FulfillmentEvent {

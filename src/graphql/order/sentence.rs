@@ -28,6 +28,7 @@ pub fn sentence(kind: &str, payload: &Value) -> String {
             let what = text("kind").replace('_', " ");
             with(format!("{}: {what}", text("provider")), text("message"))
         }
+        "fulfillment.opened" => format!("Pieces are to be sent, and off the shelf: {pieces}"),
         "fulfillment.created" => with(format!("Pieces sent: {pieces}"), text("tracking_number")),
         "fulfillment.cancelled" => format!("Pieces that were sent are back: {pieces}"),
         "refund.created" => with("A refund was asked for".to_owned(), text("note")),

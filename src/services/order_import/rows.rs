@@ -123,6 +123,8 @@ pub fn add(
         placed_at: record.placed_at,
         cancelled_at: record.cancelled_at,
         updated_at: now,
+        fulfillment_opened_at: None,
+        language: None,
     };
     let event = Event::OrderImported(OrderImportedEvent {
         order_id: id,
@@ -205,6 +207,8 @@ fn lines(record: &OrderRecord, order_id: OrderId, found: &Found) -> (Vec<OrderLi
                 _ => 0,
             },
             refunded_quantity: if is_refunded_whole(record) { line.quantity } else { 0 },
+            picked: Json(Vec::new()),
+            product_id: variant.map(|variant| variant.product_id),
         });
     }
     let mut delivery = delivery(record);

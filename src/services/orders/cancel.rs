@@ -28,7 +28,7 @@ pub struct CancelOrder {
     pub order_id: OrderId,
     /// Why.
     pub reason: CancelReason,
-    /// Whether reserved pieces can be sold again; if not, they are off the shelf.
+    /// Whether its pieces can be sold again; if not, they are off the shelf.
     pub restock: bool,
     /// Whether what was paid goes back.
     pub refund: bool,
@@ -101,10 +101,10 @@ async fn cancel_in(
     // By what was paid: an order that is paid for in part gets that part back.
     let left = refundable(&ledger, &known);
     let refund = (input.refund && left > 0).then(|| whole_refund(op, &order, &lines, left));
-    let pieces: Vec<_> =
-        lines.iter().flat_map(|line| of_variant(line.variant_id, &line.reserved.0)).collect();
+    let (mut reserved, mut picked) = (Vec::new(), Vec::new());
     for line in &mut lines {
-        line.reserved.0.clear();
+        reserved.extend(of_variant(line.variant_id, &std::mem::take(&mut line.reserved.0)));
+        picked.extend(of_variant(line.variant_id, &std::mem::take(&mut line.picked.0)));
         if refund.is_some() {
             line.refunded_quantity = line.quantity;
         }
@@ -120,17 +120,24 @@ async fn cancel_in(
         refunds::insert(tx.conn(), refund).await?;
         happened.push(Event::RefundCreated(event(refund)));
     }
-    events::append(tx, op, happened).await?;
     let followed = Followed { refund: refund.map(|refund| refund.id), void };
     if let Some(once) = once {
         once.keep(tx, op, &followed).await?;
     }
     discounts::give_back(tx.conn(), order.id).await?;
     if input.restock {
-        stock::release(tx, op, pieces).await?;
+        if !reserved.is_empty() && !picked.is_empty() {
+            // All levels are locked in the order of their ids before the first is changed.
+            let all: Vec<_> = reserved.iter().chain(&picked).map(|(variant, _)| *variant).collect();
+            stock::lock_levels(tx, &all).await?;
+        }
+        happened.extend(stock::release(tx, op, reserved).await?);
+        happened.extend(stock::restock(tx, op, "cancelled", picked).await?);
     } else {
-        stock::take(tx, op, pieces).await?;
+        // What is picked is off the shelf already.
+        happened.extend(stock::take(tx, op, "cancelled", reserved).await?);
     }
+    events::append(tx, op, happened).await?;
     Ok(followed)
 }
 

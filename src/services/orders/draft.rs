@@ -301,7 +301,6 @@ impl Orders {
         draft_orders::update(tx.conn(), &row).await?;
         let event = DraftOrderEvent { draft_order_id: row.id, order_id: Some(order.id) };
         happened.push(Event::DraftOrderCompleted(event));
-        events::append(tx, op, happened).await?;
         if let Some(once) = once {
             once.keep(tx, op, &order.id).await?;
         }
@@ -310,10 +309,10 @@ impl Orders {
             let message = "A discount takes nothing off any more: try again";
             return Err(Error::invalid(DRAFT, UserErrorCode::Stale, message));
         }
-        if !stock::reserve_plan(tx, op, &plan).await? {
-            // Somebody was faster; tried again, it is seen what is left.
-            return Err(DbError::clash().into());
-        }
+        // If somebody was faster: tried again, it is seen what is left.
+        let reserved = stock::reserve_plan(tx, op, &plan, self.shop.low_stock).await?;
+        happened.extend(reserved.ok_or_else(DbError::clash)?);
+        events::append(tx, op, happened).await?;
         Ok(order.id)
     }
 
@@ -369,6 +368,8 @@ impl Orders {
             placed_at: op.now(),
             cancelled_at: None,
             updated_at: op.now(),
+            fulfillment_opened_at: None,
+            language: op.locale.language.map(str::to_owned),
         })
     }
 
@@ -545,6 +546,8 @@ fn order_lines(order: &Order, draft: &Draft, priced: &Priced, plan: &Plan) -> Ve
             reserved: Json(reserved.clone()),
             fulfilled_quantity: 0,
             refunded_quantity: 0,
+            picked: Json(Vec::new()),
+            product_id: Some(product.id),
         })
     };
     // Every line is quoted and planned, or the draft would have been refused.

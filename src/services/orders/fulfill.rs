@@ -7,18 +7,17 @@ use super::{
     told, too_many, total,
 };
 use crate::context::OpContext;
+use crate::db::Tx;
 use crate::db::types::Json;
-use crate::db::{DbError, Tx};
 use crate::domain::event::{Event, FulfillmentEvent};
 use crate::domain::fulfillment::{FulfilledLine, FulfillmentState};
 use crate::domain::ids::{FulfillmentId, OrderId, VariantId};
-use crate::domain::inventory::Pieces;
+use crate::domain::inventory::{LowStock, Pieces};
 use crate::domain::order::Move;
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::fulfillments::{self, Fulfillment};
-use crate::repositories::inventory;
 use crate::repositories::orders::{self, Order};
 use crate::repositories::{payments, refunds, returns};
 use crate::services::idempotency::Once;
@@ -51,8 +50,8 @@ pub struct Tracking {
 }
 
 impl Orders {
-    /// Sends pieces of a paid order: they leave the shelf where they were reserved, and what was sold beyond the stock is taken from
-    /// what lies free.
+    /// Sends pieces of a paid order: those that are picked first. What is only reserved leaves the shelf now, and what was sold
+    /// beyond the stock is taken from what lies free.
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong; [`Error::Conflict`] for a key that was used otherwise.
@@ -78,11 +77,13 @@ impl Orders {
         }
         problems.check()?;
         let once = Once::new(key, "fulfillmentCreate", input)?;
-        let id = in_tx!(self, op, |tx| fulfill_in(tx, op, input, once.as_ref()))?;
+        let low = self.shop.low_stock;
+        let id = in_tx!(self, op, |tx| fulfill_in(tx, op, input, once.as_ref(), low))?;
         self.with_fulfillment(op, id).await
     }
 
-    /// Takes a fulfillment back: its pieces are on the shelf again, and reserved again as far as they are still to be sent.
+    /// Takes a fulfillment back: as far as its pieces are still to be sent they are picked again, or reserved again where the order's
+    /// fulfillment was not opened; the others are on the shelf again.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is taken back already, or pieces of it came back another way; [`Error::Conflict`] for a key that
@@ -116,6 +117,7 @@ async fn fulfill_in(
     op: &OpContext,
     input: &CreateFulfillment,
     once: Option<&Once<'_>>,
+    low: LowStock,
 ) -> Result<FulfillmentId, Error> {
     let mut order = lock(tx, input.order_id).await?;
     if let Some(once) = once
@@ -134,7 +136,7 @@ async fn fulfill_in(
     if wanted.is_empty() {
         problems.add(super::ORDER, UserErrorCode::NotAllowed, "Nothing of the order is left to be sent");
     }
-    let mut sent: Vec<(Option<VariantId>, FulfilledLine)> = Vec::with_capacity(wanted.len());
+    let mut sent: Vec<Sent> = Vec::with_capacity(wanted.len());
     for (at, line, quantity) in named(&mut problems, &mut lines, &wanted) {
         let left = line.count().to_send();
         if quantity > left {
@@ -142,18 +144,21 @@ async fn fulfill_in(
             continue;
         }
         line.fulfilled_quantity = line.fulfilled_quantity.saturating_add(quantity);
-        let taken = draw(&mut line.reserved.0, quantity);
-        sent.push((line.variant_id, FulfilledLine { line_id: line.id, quantity, taken }));
+        let mut taken = draw(&mut line.picked.0, quantity);
+        let reserved = draw(&mut line.reserved.0, quantity.saturating_sub(total(&taken)));
+        put(&mut taken, &reserved);
+        let variant_id = line.variant_id;
+        sent.push(Sent { variant_id, reserved, line: FulfilledLine { line_id: line.id, quantity, taken } });
     }
     problems.check()?;
 
     order.status = order.status.after(Move::Fulfill, facts(&order, &lines, &ledger)).map_err(illegal)?;
     order.updated_at = op.now();
     orders::update(tx.conn(), &order).await?;
-    for line in lines.iter().filter(|line| sent.iter().any(|(_, sent)| sent.line_id == line.id)) {
+    for line in lines.iter().filter(|line| sent.iter().any(|sent| sent.line.line_id == line.id)) {
         orders::update_line(tx.conn(), line).await?;
     }
-    take(tx, op, &mut sent).await?;
+    let taken = take(tx, op, &mut sent, low).await?;
 
     let tracking = input.tracking.clone();
     let fulfillment = Fulfillment {
@@ -163,43 +168,54 @@ async fn fulfill_in(
         tracking_company: tracking.company,
         tracking_number: tracking.number,
         tracking_url: tracking.url,
-        lines: Json(sent.into_iter().map(|(_, line)| line).collect()),
+        lines: Json(sent.into_iter().map(|sent| sent.line).collect()),
         created_at: op.now(),
         updated_at: op.now(),
     };
     fulfillments::insert(tx.conn(), &fulfillment).await?;
-    events::append(tx, op, [Event::FulfillmentCreated(event(&fulfillment))]).await?;
+    let created = Event::FulfillmentCreated(event(&fulfillment));
+    events::append(tx, op, std::iter::once(created).chain(taken)).await?;
     if let Some(once) = once {
         once.keep(tx, op, &fulfillment.id).await?;
     }
     Ok(fulfillment.id)
 }
 
-/// Takes pieces off the shelf. What is not reserved was sold beyond the stock: it is taken from what lies free.
-async fn take(
-    tx: &mut Tx,
-    op: &OpContext,
-    sent: &mut [(Option<VariantId>, FulfilledLine)],
-) -> Result<(), Error> {
-    let is_short = |line: &FulfilledLine| total(&line.taken) < line.quantity;
+/// Pieces of a line that are sent.
+struct Sent {
+    variant_id: Option<VariantId>,
+    /// Those of them that are on the shelf yet, reserved. Others were picked before, or sold beyond the stock.
+    reserved: Vec<Pieces>,
+    line: FulfilledLine,
+}
+
+impl Sent {
+    /// Pieces that were sold beyond the stock, or are not counted.
+    fn missing(&self) -> i64 {
+        self.line.quantity.saturating_sub(total(&self.line.taken))
+    }
+}
+
+/// Takes pieces off the shelf that are there yet; what happened. What is neither picked nor reserved was sold beyond the stock: it is
+/// taken from what lies free.
+async fn take(tx: &mut Tx, op: &OpContext, sent: &mut [Sent], low: LowStock) -> Result<Vec<Event>, Error> {
     let short: Vec<VariantId> =
-        sent.iter().filter(|(_, line)| is_short(line)).filter_map(|(variant, _)| *variant).collect();
+        sent.iter().filter(|sent| sent.missing() > 0).filter_map(|sent| sent.variant_id).collect();
     let short = counted(tx, &short).await?;
     if !short.is_empty() {
         // All levels are locked in the order of their ids before the first is changed.
-        let all: Vec<VariantId> = sent.iter().filter_map(|(variant, _)| *variant).collect();
+        let all: Vec<VariantId> = sent.iter().filter_map(|sent| sent.variant_id).collect();
         stock::lock_levels(tx, &all).await?;
     }
-    let reserved: Vec<_> =
-        sent.iter().flat_map(|(variant, line)| of_variant(*variant, &line.taken)).collect();
-    stock::take(tx, op, reserved).await?;
-    for (variant, line) in sent.iter_mut().filter(|(_, line)| is_short(line)) {
-        let Some(variant) = variant.filter(|variant| short.contains(variant)) else { continue };
-        let missing = line.quantity.saturating_sub(total(&line.taken));
-        let found = stock::take_oversold(tx, op, variant, missing).await?;
-        put(&mut line.taken, &found);
+    let reserved: Vec<_> = sent.iter().flat_map(|sent| of_variant(sent.variant_id, &sent.reserved)).collect();
+    let mut happened = stock::take(tx, op, "fulfilled", reserved).await?;
+    for sent in sent.iter_mut().filter(|sent| sent.missing() > 0) {
+        let Some(variant) = sent.variant_id.filter(|variant| short.contains(variant)) else { continue };
+        let (found, taken) = stock::take_oversold(tx, op, variant, sent.missing(), low).await?;
+        put(&mut sent.line.taken, &found);
+        happened.extend(taken);
     }
-    Ok(())
+    Ok(happened)
 }
 
 async fn unfulfill_in(
@@ -233,14 +249,19 @@ async fn unfulfill_in(
         if back(line.id, &refunds, &returns) > line.fulfilled_quantity {
             return Err(not_allowed("Pieces of it came back, or are about to: it arrived"));
         }
-        shelved.extend(of_variant(line.variant_id, &sent.taken));
         // What was refunded meanwhile is not to be sent again.
         let again = line.count().to_send().saturating_sub(before);
-        let pieces: Vec<Pieces> = draw(&mut sent.taken.clone(), again);
-        if line.variant_id.is_some() {
+        let mut rest = sent.taken.clone();
+        let pieces: Vec<Pieces> = draw(&mut rest, again);
+        if line.variant_id.is_some() && order.fulfillment_opened_at.is_some() {
+            // They are to be sent at once, and stay off the shelf.
+            put(&mut line.picked.0, &pieces);
+            shelved.extend(of_variant(line.variant_id, &rest));
+        } else if line.variant_id.is_some() {
             put(&mut line.reserved.0, &pieces);
+            shelved.extend(of_variant(line.variant_id, &sent.taken));
+            reserved.extend(of_variant(line.variant_id, &pieces));
         }
-        reserved.extend(of_variant(line.variant_id, &pieces));
         orders::update_line(tx.conn(), line).await?;
     }
     order.status =
@@ -250,19 +271,13 @@ async fn unfulfill_in(
     fulfillment.status = FulfillmentState::Cancelled;
     fulfillment.updated_at = op.now();
     fulfillments::update(tx.conn(), &fulfillment).await?;
-    events::append(tx, op, [Event::FulfillmentCancelled(event(&fulfillment))]).await?;
     if let Some(once) = once {
         once.keep(tx, op, &id).await?;
     }
-    stock::restock(tx, op, "fulfillment_cancelled", shelved).await?;
-    for (variant, pieces) in reserved {
-        let is_free =
-            inventory::reserve(tx.conn(), variant, pieces.location_id, pieces.quantity, op.now()).await?;
-        if !is_free {
-            // It was put there a moment ago, in this transaction.
-            return Err(DbError::clash().into());
-        }
-    }
+    let mut happened = vec![Event::FulfillmentCancelled(event(&fulfillment))];
+    happened.extend(stock::restock(tx, op, "fulfillment_cancelled", shelved).await?);
+    happened.extend(stock::reserve_again(tx, op, reserved).await?);
+    events::append(tx, op, happened).await?;
     Ok(id)
 }
 

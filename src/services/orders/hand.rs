@@ -26,7 +26,7 @@ impl Orders {
     pub async fn mark_as_paid(&self, op: &OpContext, id: OrderId, key: Option<&str>) -> Result<Order, Error> {
         op.authorize(Permission::WriteOrders)?;
         let once = Once::new(key, "orderMarkAsPaid", &id)?;
-        in_tx!(self, op, |tx| pay_in(tx, op, id, once.as_ref()))?;
+        in_tx!(self, op, |tx| self.pay_in(tx, op, id, once.as_ref()))?;
         self.reload(op, id).await
     }
 
@@ -52,35 +52,45 @@ impl Orders {
         in_tx!(self, op, |tx| note_in(tx, op, id, note, once.as_ref()))?;
         self.reload(op, id).await
     }
-}
 
-async fn pay_in(tx: &mut Tx, op: &OpContext, id: OrderId, once: Option<&Once<'_>>) -> Result<OrderId, Error> {
-    let mut order = lock(tx, id).await?;
-    if let Some(once) = once
-        && let Some(answer) = once.answer(tx, op).await?
-    {
-        return Ok(answer);
+    async fn pay_in(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        id: OrderId,
+        once: Option<&Once<'_>>,
+    ) -> Result<OrderId, Error> {
+        let mut order = lock(tx, id).await?;
+        if let Some(once) = once
+            && let Some(answer) = once.answer(tx, op).await?
+        {
+            return Ok(answer);
+        }
+        let was_given_up = order.status == OrderStatus::Expired;
+        order.status = order.status.after(Move::Pay, Facts::default()).map_err(illegal)?;
+        order.expires_at = None;
+        order.updated_at = op.now();
+        orders::update(tx.conn(), &order).await?;
+        let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
+        let missing = order.total.saturating_sub(paid(&ledger).net()).max(0);
+        let payment = by_hand(op, &order, missing);
+        if missing > 0 {
+            payments::insert(tx.conn(), &payment).await?;
+        }
+        if let Some(once) = once {
+            once.keep(tx, op, &id).await?;
+        }
+        let mut happened = vec![Event::OrderPaid(event(&payment))];
+        if was_given_up {
+            let reserved = revive(tx, op, &order, self.shop.low_stock).await?;
+            happened.extend(reserved.ok_or_else(|| {
+                let message = "The order was given up, and its stock or a discount of it can't be had any more: place a new one";
+                Error::invalid(ORDER, UserErrorCode::InsufficientStock, message)
+            })?);
+        }
+        events::append(tx, op, happened).await?;
+        Ok(id)
     }
-    let was_given_up = order.status == OrderStatus::Expired;
-    order.status = order.status.after(Move::Pay, Facts::default()).map_err(illegal)?;
-    order.expires_at = None;
-    order.updated_at = op.now();
-    orders::update(tx.conn(), &order).await?;
-    let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
-    let missing = order.total.saturating_sub(paid(&ledger).net()).max(0);
-    let payment = by_hand(op, &order, missing);
-    if missing > 0 {
-        payments::insert(tx.conn(), &payment).await?;
-    }
-    events::append(tx, op, [Event::OrderPaid(event(&payment))]).await?;
-    if let Some(once) = once {
-        once.keep(tx, op, &id).await?;
-    }
-    if was_given_up && !revive(tx, op, &order).await? {
-        let message = "The order was given up, and its stock or a discount of it can't be had any more: place a new one";
-        return Err(Error::invalid(ORDER, UserErrorCode::InsufficientStock, message));
-    }
-    Ok(id)
 }
 
 async fn note_in(

@@ -64,7 +64,8 @@ struct Amounts {
 
 impl Orders {
     /// Gives money back: never more than was paid and has not gone back. Pieces that are not sent yet go first, and will not be
-    /// sent; with `restock` what was reserved for them can be sold again, and pieces that were sent are put back on the shelf.
+    /// sent; with `restock` what was reserved for them can be sold again, and pieces that were picked or sent are put back on the
+    /// shelf.
     ///
     /// The refund is made whatever the provider says: whether the money went back is in the ledger.
     ///
@@ -179,9 +180,14 @@ impl Orders {
             }
             let restock = input.lines.get(at).is_some_and(|line| line.restock);
             line.refunded_quantity = line.refunded_quantity.saturating_add(quantity);
-            // What is reserved for pieces that will not be sent.
-            let excess = total(&line.reserved.0).saturating_sub(line.count().to_send());
+            // What is reserved, or else picked, for pieces that will not be sent.
+            let held = total(&line.reserved.0).saturating_add(total(&line.picked.0));
+            let excess = held.saturating_sub(line.count().to_send());
             let pieces = draw(&mut line.reserved.0, excess);
+            let picked = draw(&mut line.picked.0, excess.saturating_sub(total(&pieces)));
+            if restock {
+                restocked.extend(of_variant(line.variant_id, &picked));
+            }
             let of_sent = quantity.saturating_sub(count.to_send().min(quantity));
             let out = line.fulfilled_quantity.saturating_sub(back(line.id, &known, &returns)).max(0);
             let returned = match (shelf, line.variant_id) {
@@ -222,7 +228,6 @@ impl Orders {
         order.updated_at = op.now();
         orders::update(tx.conn(), &order).await?;
         refunds::insert(tx.conn(), &refund).await?;
-        events::append(tx, op, [Event::RefundCreated(event(&refund))]).await?;
         if let Some(once) = once {
             once.keep(tx, op, &refund.id).await?;
         }
@@ -232,9 +237,11 @@ impl Orders {
         if !touched.is_empty() {
             stock::lock_levels(tx, &touched).await?;
         }
-        stock::release(tx, op, freed).await?;
-        stock::take(tx, op, gone).await?;
-        stock::restock(tx, op, "refunded", restocked).await?;
+        let mut happened = vec![Event::RefundCreated(event(&refund))];
+        happened.extend(stock::release(tx, op, freed).await?);
+        happened.extend(stock::take(tx, op, "refunded", gone).await?);
+        happened.extend(stock::restock(tx, op, "refunded", restocked).await?);
+        events::append(tx, op, happened).await?;
         Ok(refund.id)
     }
 

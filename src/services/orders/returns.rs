@@ -202,7 +202,7 @@ async fn receive_in(
         return_id: row.id,
         lines: told(came.map(|line| (line.line_id, line.received))),
     };
-    events::append(tx, op, [Event::ReturnReceived(event)]).await?;
+    let mut happened = vec![Event::ReturnReceived(event)];
     if let Some(once) = once {
         once.keep(tx, op, &row.id).await?;
     }
@@ -216,8 +216,9 @@ async fn receive_in(
             let variant = lines.iter().find(|line| line.id == back.line_id)?.variant_id?;
             counted.contains(&variant).then_some((variant, Pieces { location_id, quantity: back.received }))
         });
-        stock::restock(tx, op, "returned", pieces.collect::<Vec<_>>()).await?;
+        happened.extend(stock::restock(tx, op, "returned", pieces.collect::<Vec<_>>()).await?);
     }
+    events::append(tx, op, happened).await?;
     Ok(row.id)
 }
 

@@ -178,7 +178,7 @@ impl Payments {
         };
         let given_up = give_up(&mut tx, op, &mut order, "not_paid_in_time").await?;
         orders::update(tx.conn(), &order).await?;
-        events::append(&mut tx, op, [given_up]).await?;
+        events::append(&mut tx, op, given_up).await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -8,7 +8,7 @@ use crate::context::OpContext;
 use crate::db::{DbError, Tx, retrying};
 use crate::domain::event::{Event, OrderExpiredEvent, PaymentEvent};
 use crate::domain::ids::{DiscountId, OrderId, PaymentId, RefundId};
-use crate::domain::inventory::Pieces;
+use crate::domain::inventory::{LowStock, Pieces};
 use crate::domain::order::{Facts, IllegalMove, Move, OrderStatus};
 use crate::domain::payment::{Paid, PaymentKind};
 use crate::error::Error;
@@ -152,16 +152,17 @@ impl Payments {
         match consequence {
             Consequence::Pay => happened = pay(op, &mut order, provider, &news)?,
             Consequence::GiveUp => {
-                happened.push(give_up(&mut tx, op, &mut order, "payment_declined").await?);
+                happened.extend(give_up(&mut tx, op, &mut order, "payment_declined").await?);
             }
             Consequence::Revive => {
-                if !revive(&mut tx, op, &order).await? {
+                let Some(reserved) = revive(&mut tx, op, &order, self.shop.low_stock).await? else {
                     // What was taken of it goes back with the transaction.
                     may_revive.store(false, std::sync::atomic::Ordering::Relaxed);
                     tx.rollback().await?;
                     return Err(DbError::clash().into());
-                }
+                };
                 happened = pay(op, &mut order, provider, &news)?;
+                happened.extend(reserved);
             }
             Consequence::SendBack(amount) => {
                 send_back = super::refund::requests(op, &ledger, RefundId::generate(), amount);
@@ -213,11 +214,13 @@ fn pay(op: &OpContext, order: &mut Order, provider: &str, news: &[&Told]) -> Res
     order.status = order.status.after(Move::Pay, Facts::default()).map_err(illegal)?;
     order.expires_at = None;
     order.updated_at = op.now();
-    let tell = |one: &&Told| match one.kind {
-        PaymentKind::Captured => Event::OrderPaid(event(provider, one)),
-        _ => Event::PaymentRecorded(event(provider, one)),
+    // Several captures may come at once: it is paid for by the last of them, once.
+    let last = news.iter().rposition(|one| one.kind == PaymentKind::Captured);
+    let tell = |(at, one): (usize, &&Told)| match Some(at) == last {
+        true => Event::OrderPaid(event(provider, one)),
+        false => Event::PaymentRecorded(event(provider, one)),
     };
-    Ok(news.iter().map(tell).collect())
+    Ok(news.iter().enumerate().map(tell).collect())
 }
 
 /// Gives up an order that waits for its payment: what it reserved and used up goes back. The caller stores the order.
@@ -226,15 +229,17 @@ pub(super) async fn give_up(
     op: &OpContext,
     order: &mut Order,
     reason: &str,
-) -> Result<Event, Error> {
+) -> Result<Vec<Event>, Error> {
     order.status = order.status.after(Move::Expire, Facts::default()).map_err(illegal)?;
     order.expires_at = None;
     order.updated_at = op.now();
     let lines = orders::lines(tx.conn(), &[order.id]).await?;
     orders::clear_reserved(tx.conn(), order.id).await?;
     discounts::give_back(tx.conn(), order.id).await?;
-    stock::release(tx, op, lines.iter().flat_map(reserved)).await?;
-    Ok(Event::OrderExpired(OrderExpiredEvent { order_id: order.id, reason: reason.to_owned() }))
+    let mut happened =
+        vec![Event::OrderExpired(OrderExpiredEvent { order_id: order.id, reason: reason.to_owned() })];
+    happened.extend(stock::release(tx, op, lines.iter().flat_map(reserved)).await?);
+    Ok(happened)
 }
 
 /// Where a line's pieces are reserved.
@@ -243,12 +248,17 @@ fn reserved(line: &OrderLine) -> impl Iterator<Item = (crate::domain::ids::Varia
     line.reserved.0.iter().filter_map(move |pieces| Some((variant?, *pieces)))
 }
 
-/// Reserves again what an order that was given up had, and uses its discounts up again; whether all of it can still be had. If
-/// not, the caller rolls back.
-pub(crate) async fn revive(tx: &mut Tx, op: &OpContext, order: &Order) -> Result<bool, Error> {
+/// Reserves again what an order that was given up had, and uses its discounts up again; what happened, or `None` if not all of it
+/// can still be had. Then the caller rolls back.
+pub(crate) async fn revive(
+    tx: &mut Tx,
+    op: &OpContext,
+    order: &Order,
+    low: LowStock,
+) -> Result<Option<Vec<Event>>, Error> {
     let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
     let Some(ids) = lines.iter().map(|line| line.variant_id).collect::<Option<Vec<_>>>() else {
-        return Ok(false);
+        return Ok(None);
     };
     let delivery = order.delivery.0.iter().flat_map(|delivery| &delivery.discounts);
     let allocations = lines.iter().flat_map(|line| &line.discounts.0).chain(delivery);
@@ -261,19 +271,19 @@ pub(crate) async fn revive(tx: &mut Tx, op: &OpContext, order: &Order) -> Result
         used.retain(|id| !uncounted(id));
         let key = order.customer_key();
         if discounts::use_up(tx.conn(), &used, order.id, &key, op.now()).await?.is_some() {
-            return Ok(false);
+            return Ok(None);
         }
     }
     let known: HashMap<_, _> =
         variants::by_ids(tx.conn(), &ids).await?.into_iter().map(|row| (row.id, row)).collect();
     let want = |line: &OrderLine| Some(Want::of(known.get(&line.variant_id?)?, line.quantity));
-    let Some(wants) = lines.iter().map(want).collect::<Option<Vec<_>>>() else { return Ok(false) };
-    let Ok(pieces) = stock::reserve(tx, op, &wants).await? else { return Ok(false) };
-    for (line, pieces) in lines.iter_mut().zip(pieces) {
+    let Some(wants) = lines.iter().map(want).collect::<Option<Vec<_>>>() else { return Ok(None) };
+    let Ok(reserved) = stock::reserve(tx, op, &wants, low).await? else { return Ok(None) };
+    for (line, pieces) in lines.iter_mut().zip(reserved.lines) {
         line.reserved.0 = pieces;
         orders::update_line(tx.conn(), line).await?;
     }
-    Ok(true)
+    Ok(Some(reserved.happened))
 }
 
 /// What was told, each once. What no ledger takes is left out.

@@ -65,6 +65,8 @@ async fn place(app: &TestApp, customer_id: Option<CustomerId>, email: &str) -> O
         reserved: Json(Vec::new()),
         fulfilled_quantity: 0,
         refunded_quantity: 0,
+        picked: Json(Vec::new()),
+        product_id: None,
     };
     let mut tx = app.app.db.begin(&op.statements).await.unwrap();
     orders::insert(tx.conn(), &order).await.unwrap();

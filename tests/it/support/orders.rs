@@ -70,6 +70,8 @@ pub fn blank_order(now: Timestamp) -> Order {
         placed_at: now,
         cancelled_at: None,
         updated_at: now,
+        fulfillment_opened_at: None,
+        language: None,
     }
 }
 

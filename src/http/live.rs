@@ -1,0 +1,120 @@
+//! Live clients: GraphQL over WebSocket at `/graphql`, in the protocols `graphql-transport-ws` and, for older clients, `graphql-ws`.
+//!
+//! A connection is one task. Who it belongs to is said in `connection_init`; it is asked again before each event is sent, and the connection
+//! is closed when the token ends or what it permits has changed: the client connects again and resumes with its last cursor. Events come
+//! from `groups`, where identical subscriptions are executed once. A client that reads too slowly stops fetching, and its group's events
+//! come from the log once it goes on: nothing is kept for it here.
+
+mod groups;
+mod member;
+mod protocol;
+mod session;
+
+use std::sync::Arc;
+
+use poem::endpoint::make;
+use poem::http::{StatusCode, header};
+use poem::web::websocket::WebSocket;
+use poem::{Endpoint, FromRequest, IntoResponse, Request, RequestBody, Response};
+use tokio::sync::watch;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use self::groups::Groups;
+use self::protocol::Protocol;
+use self::session::Session;
+use super::documents::Documents;
+use super::{graphql, respond};
+use crate::app::App;
+use crate::config::CorsOrigins;
+use crate::error::ErrorCode;
+
+/// How much is read at once: clients send little.
+const READ_BUFFER: usize = 4 * 1024;
+/// How much is gathered before it is written.
+const WRITE_BUFFER: usize = 8 * 1024;
+
+/// All live connections.
+pub struct Live {
+    app: Arc<App>,
+    documents: Arc<Documents>,
+    groups: Groups,
+    /// Whether the server is about to stop.
+    stopping: watch::Sender<bool>,
+}
+
+impl Live {
+    /// No connections yet.
+    pub fn new(app: Arc<App>, documents: Arc<Documents>) -> Arc<Self> {
+        let groups = Groups::new(Arc::clone(&app));
+        Arc::new(Self { app, documents, groups, stopping: watch::Sender::new(false) })
+    }
+
+    /// Closes all connections, now and from now on.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+}
+
+/// An endpoint that serves WebSocket connections itself and leaves everything else to another one.
+pub fn endpoint(
+    live: Arc<Live>,
+    other: impl Endpoint<Output = Response>,
+) -> impl Endpoint<Output = Response> {
+    let other = Arc::new(other);
+    make(move |request: Request| {
+        let (live, other) = (Arc::clone(&live), Arc::clone(&other));
+        async move {
+            let upgrade = request.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok());
+            if upgrade.is_some_and(|to| to.eq_ignore_ascii_case("websocket")) {
+                Ok(accept(live, &request).await)
+            } else {
+                other.call(request).await
+            }
+        }
+    })
+}
+
+async fn accept(live: Arc<Live>, request: &Request) -> Response {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if !is_welcome(&live.app.config.cors, header(header::ORIGIN), header(header::HOST)) {
+        return refused(
+            StatusCode::FORBIDDEN,
+            ErrorCode::Forbidden,
+            "this origin may not connect: see CORS_ORIGINS",
+        );
+    }
+    let Some(protocol) = Protocol::choose(header(header::SEC_WEBSOCKET_PROTOCOL)) else {
+        let message = "offer the subprotocol graphql-transport-ws (or graphql-ws) in Sec-WebSocket-Protocol";
+        return refused(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message);
+    };
+    let socket = match WebSocket::from_request(request, &mut RequestBody::default()).await {
+        Ok(socket) => socket,
+        Err(_) => {
+            let message = "this is no WebSocket handshake of version 13";
+            return refused(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message);
+        }
+    };
+    let (token, base_url) = (header(header::AUTHORIZATION).map(str::to_owned), graphql::base_url(request));
+    let mut config = WebSocketConfig::default();
+    config.read_buffer_size = READ_BUFFER;
+    config.write_buffer_size = WRITE_BUFFER;
+    config.max_message_size = Some(live.app.config.body_limit);
+    config.max_frame_size = Some(live.app.config.body_limit);
+    socket
+        .config(config)
+        .protocols([protocol.name()])
+        .on_upgrade(move |socket| Box::pin(Session::new(live, protocol, token, base_url).run(socket)))
+        .into_response()
+}
+
+fn refused(status: StatusCode, code: ErrorCode, message: &str) -> Response {
+    let request_id = crate::domain::ids::request_id();
+    respond::json(status, &crate::graphql::request_error(code, message, &request_id))
+}
+
+/// Whether a page of an origin may connect; a client that is no page has none.
+fn is_welcome(origins: &CorsOrigins, origin: Option<&str>, host: Option<&str>) -> bool {
+    let (CorsOrigins::List(known), Some(origin)) = (origins, origin) else { return true };
+    let own = origin.split_once("://").map(|(_, authority)| authority);
+    known.iter().any(|known| known == origin) || own.is_some_and(|own| Some(own) == host)
+}

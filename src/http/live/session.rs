@@ -1,0 +1,335 @@
+//! One connection, from its first message to its last.
+
+use std::collections::HashMap;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::parser::types::OperationType;
+use futures_util::stream::{AbortHandle, Abortable, SelectAll, once};
+use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
+use poem::web::websocket::{CloseCode, Message, WebSocketStream};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+
+use super::Live;
+use super::groups::Asked;
+use super::member::{Outcome, follow};
+use super::protocol::{Protocol, Said};
+use crate::app::Subscribed;
+use crate::auth::{Actor, Credential, Identity};
+use crate::context::OpContext;
+use crate::domain::ids;
+use crate::http::graphql::{self, Operation, Refused};
+
+/// How long a client may take to say who it is.
+const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often either side hears of the other.
+const KEEP_ALIVE: Duration = Duration::from_secs(25);
+/// How long a client may take to fetch what is written to it.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many operations a connection may have at once.
+const MAX_OPERATIONS: usize = 200;
+/// How many events are written at once.
+const MAX_BATCH: usize = 64;
+
+/// Something to be sent about an operation.
+enum Out {
+    Next(Arc<str>),
+    Refused(String),
+    Complete,
+}
+
+type Outs = Pin<Box<dyn Stream<Item = (Arc<str>, Out)> + Send>>;
+
+/// Why a connection is closed: a code and a word about it.
+type Close = (u16, String);
+
+/// One connection.
+pub struct Session {
+    live: Arc<Live>,
+    protocol: Protocol,
+    base_url: String,
+    token: Option<String>,
+    identity: Identity,
+    is_known: bool,
+    /// When its token ends.
+    ends_at: Option<Instant>,
+    outs: SelectAll<Abortable<Outs>>,
+    /// The operations that run, by the JSON text of their ids.
+    running: HashMap<Arc<str>, AbortHandle>,
+}
+
+impl Session {
+    /// A connection that was just made; `token` is what its request was signed with, if it was.
+    pub fn new(live: Arc<Live>, protocol: Protocol, token: Option<String>, base_url: String) -> Self {
+        Self {
+            live,
+            protocol,
+            base_url,
+            token,
+            identity: Identity { actor: Actor::Anonymous, credential: Credential::None },
+            is_known: false,
+            ends_at: None,
+            outs: SelectAll::new(),
+            running: HashMap::new(),
+        }
+    }
+
+    /// Serves the connection until one of the sides closes it.
+    pub async fn run(mut self, mut socket: WebSocketStream) {
+        let Err((code, reason)) = self.serve(&mut socket).await else { return };
+        let close = Message::close_with(CloseCode::from(code), reason);
+        // The client may be gone.
+        drop(timeout(Duration::from_secs(1), socket.send(close)).await);
+    }
+
+    async fn serve(&mut self, socket: &mut WebSocketStream) -> Result<(), Close> {
+        let mut stopping = self.live.stopping.subscribe();
+        let mut stopped = pin!(async move { drop(stopping.wait_for(|stopping| *stopping).await) });
+        let mut introduced = pin!(tokio::time::sleep(INIT_TIMEOUT));
+        let mut keep_alive = interval(KEEP_ALIVE);
+        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        keep_alive.reset();
+        loop {
+            let ends_at = self.ends_at;
+            tokio::select! {
+                message = socket.next() => match message {
+                    Some(Ok(Message::Text(text))) => self.hear(&text, socket).await?,
+                    Some(Ok(Message::Binary(_))) => return Err((4400, "send messages as text".to_owned())),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
+                },
+                Some((id, out)) = self.outs.next(), if !self.outs.is_empty() => {
+                    self.send(socket, id, out).await?;
+                }
+                () = &mut introduced, if !self.is_known => {
+                    return Err((4408, "Connection initialisation timeout".to_owned()));
+                }
+                _ = keep_alive.tick() => {
+                    self.check().await?;
+                    if self.is_known {
+                        self.write(socket, self.protocol.keep_alive().to_owned()).await?;
+                    }
+                }
+                () = sleep_until(ends_at.unwrap_or_else(Instant::now)), if ends_at.is_some() => {
+                    self.ends_at = None;
+                    self.check().await?;
+                }
+                () = &mut stopped => {
+                    return Err((1001, "the server is about to stop: connect again, and resume with your last cursor".to_owned()));
+                }
+            }
+        }
+    }
+
+    /// Hears a message.
+    async fn hear(&mut self, text: &str, socket: &mut WebSocketStream) -> Result<(), Close> {
+        let Some(said) = self.protocol.read(text) else {
+            return Err((4400, format!("this is no message of {}", self.protocol.name())));
+        };
+        match said {
+            Said::Init(_) if self.is_known => Err((4429, "Too many initialisation requests".to_owned())),
+            Said::Init(payload) => {
+                if let Some(token) = token_in(&payload) {
+                    self.token = Some(token.to_owned());
+                }
+                self.introduce().await?;
+                for message in self.protocol.ack() {
+                    self.write(socket, (*message).to_owned()).await?;
+                }
+                Ok(())
+            }
+            Said::Subscribe(..) if !self.is_known => Err((4401, "Unauthorized".to_owned())),
+            Said::Subscribe(id, payload) => self.begin(&id, payload),
+            Said::Complete(id) => {
+                if let Some(running) = self.running.remove(json_text(&id).as_str()) {
+                    running.abort();
+                }
+                Ok(())
+            }
+            Said::Ping => self.write(socket, r#"{"type":"pong"}"#.to_owned()).await,
+            Said::Pong => Ok(()),
+            Said::Terminate => Err((1000, String::new())),
+        }
+    }
+
+    /// Finds out who the client is.
+    async fn introduce(&mut self) -> Result<(), Close> {
+        let app = &self.live.app;
+        let identity = graphql::identity(app, self.token.as_deref()).await;
+        if let Some(identity) = identity.map_err(|(_, message)| (4403, short(&message)))? {
+            self.identity = identity;
+            let token = self.token.as_deref().and_then(graphql::bearer).unwrap_or_default();
+            let left = app.auth.ends_at(token).map(|end| end.micros() - app.system().now().micros());
+            let left = left.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
+            self.ends_at = left.and_then(|left| Instant::now().checked_add(left));
+        }
+        self.is_known = true;
+        Ok(())
+    }
+
+    /// Sees that the client still is who it was, and may what it might.
+    async fn check(&mut self) -> Result<(), Close> {
+        if !self.is_known || self.token.is_none() {
+            return Ok(());
+        }
+        match graphql::identity(&self.live.app, self.token.as_deref()).await {
+            Ok(Some(identity)) if identity == self.identity => Ok(()),
+            Ok(_) => {
+                let reason = "Forbidden: your permissions have changed, connect again and resume with your last cursor";
+                Err((4403, reason.to_owned()))
+            }
+            Err(_) => Err((4401, "Unauthorized: the token has ended".to_owned())),
+        }
+    }
+
+    /// Begins an operation.
+    fn begin(&mut self, id: &str, payload: serde_json::Value) -> Result<(), Close> {
+        let id: Arc<str> = json_text(id).into();
+        if self.running.contains_key(&id) {
+            return Err((4409, short(&format!("Subscriber for {id} already exists"))));
+        }
+        if self.running.len() >= MAX_OPERATIONS {
+            return Err((4400, format!("a connection may have {MAX_OPERATIONS} operations at once")));
+        }
+        let outs = match serde_json::from_value::<Operation>(payload) {
+            Ok(sent) => self.outs_of(sent),
+            Err(error) => {
+                let message = format!("the payload is no operation: {error}");
+                Box::pin(once(async move { refusal(&(crate::error::ErrorCode::BadUserInput, message)) }))
+            }
+        };
+        let (handle, registration) = AbortHandle::new_pair();
+        let ended = once(std::future::ready(Out::Complete));
+        let name = Arc::clone(&id);
+        let outs: Outs = Box::pin(outs.chain(ended).map(move |out| (Arc::clone(&name), out)));
+        self.outs.push(Abortable::new(outs, registration));
+        self.running.insert(id, handle);
+        Ok(())
+    }
+
+    /// What comes of an operation.
+    fn outs_of(&self, sent: Operation) -> Pin<Box<dyn Stream<Item = Out> + Send>> {
+        let request_id: Arc<str> = ids::request_id().into();
+        let op = OpContext::new(Actor::Anonymous, Arc::clone(&request_id), Arc::clone(&self.live.app.clock));
+        let op = op.of(self.identity.clone());
+        let parsed = self.live.documents.parse(&sent.query).ok();
+        let found = parsed.as_ref().and_then(|document| {
+            crate::graphql::operation(document, sent.operation_name.as_deref()).map(|(_, found)| found)
+        });
+        let (Some(document), Some(OperationType::Subscription)) = (&parsed, found.map(|found| found.ty))
+        else {
+            // Queries and mutations are executed as they are over HTTP, and so is what can't be read.
+            let (app, documents) = (Arc::clone(&self.live.app), Arc::clone(&self.live.documents));
+            let base_url = self.base_url.clone();
+            return Box::pin(once(async move {
+                match graphql::execute(app, &documents, op, sent, base_url).await {
+                    Ok(response) => Out::Next(json_text(&response).into()),
+                    Err(refused) => refusal(&refused),
+                }
+            }));
+        };
+        let variables = sent.variables.unwrap_or_default();
+        let locale = found.map(|found| crate::graphql::locale(found, &variables));
+        let locale = match locale.transpose() {
+            Ok(locale) => locale.unwrap_or_default(),
+            Err(message) => {
+                let refused = refusal(&(crate::error::ErrorCode::BadUserInput, message));
+                return Box::pin(once(std::future::ready(refused)));
+            }
+        };
+        let subscribed = Subscribed {
+            document: Arc::clone(document),
+            operation_name: sent.operation_name,
+            variables,
+            locale,
+            base_url: self.base_url.clone(),
+        };
+        let asked = Asked::new(&sent.query, subscribed, self.identity.clone(), &op.caller());
+        Box::pin(follow(self.live.groups.clone(), asked).map(|outcome| match outcome {
+            Outcome::Next(delivery) => Out::Next(delivery.response),
+            Outcome::Refused(response) => Out::Refused(json_text(&response.errors)),
+        }))
+    }
+
+    /// Sends something about an operation, and what else is ready, in one go.
+    async fn send(&mut self, socket: &mut WebSocketStream, id: Arc<str>, out: Out) -> Result<(), Close> {
+        self.check().await?;
+        let mut next = Some((id, out));
+        let mut left = MAX_BATCH;
+        while let Some((id, out)) = next.take() {
+            if let Some(text) = self.text(&id, out) {
+                fed(timeout(SEND_TIMEOUT, socket.feed(Message::Text(text))).await)?;
+            }
+            left -= 1;
+            if left > 0 {
+                next = self.outs.next().now_or_never().flatten();
+            }
+        }
+        fed(timeout(SEND_TIMEOUT, socket.flush()).await)
+    }
+
+    /// The message about an operation; nothing about one that the client has ended.
+    fn text(&mut self, id: &Arc<str>, out: Out) -> Option<String> {
+        if !self.running.contains_key(id) {
+            return None;
+        }
+        match out {
+            Out::Next(response) => Some(self.protocol.next(id, &response)),
+            Out::Refused(errors) => {
+                if let Some(running) = self.running.remove(id) {
+                    // No `complete` follows an error.
+                    if self.protocol == Protocol::TransportWs {
+                        running.abort();
+                    } else {
+                        self.running.insert(Arc::clone(id), running);
+                    }
+                }
+                Some(self.protocol.error(id, &errors))
+            }
+            Out::Complete => {
+                self.running.remove(id);
+                Some(self.protocol.complete(id))
+            }
+        }
+    }
+
+    async fn write(&mut self, socket: &mut WebSocketStream, text: String) -> Result<(), Close> {
+        fed(timeout(SEND_TIMEOUT, socket.send(Message::Text(text))).await)
+    }
+}
+
+/// A client that is gone or does not read needs no more.
+fn fed<T, E>(sent: Result<Result<T, E>, tokio::time::error::Elapsed>) -> Result<(), Close> {
+    match sent {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err((1006, String::new())),
+        Err(_) => Err((1008, "messages are read too slowly".to_owned())),
+    }
+}
+
+fn refusal((code, message): &Refused) -> Out {
+    let response = crate::graphql::request_error(*code, message.as_str(), &ids::request_id());
+    Out::Refused(json_text(&response.errors))
+}
+
+fn json_text(value: &(impl serde::Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}
+
+/// A close frame has room for 123 bytes.
+fn short(reason: &str) -> String {
+    reason.chars().take(100).collect()
+}
+
+/// The token in what a client says of itself: as the header that it would send over HTTP.
+fn token_in(payload: &serde_json::Value) -> Option<&str> {
+    let header = |of: &'static str| payload.get(of).and_then(serde_json::Value::as_str);
+    let nested = payload.get("headers").and_then(|headers| {
+        headers
+            .get("Authorization")
+            .or_else(|| headers.get("authorization"))
+            .and_then(serde_json::Value::as_str)
+    });
+    header("Authorization").or_else(|| header("authorization")).or(nested).filter(|token| !token.is_empty())
+}

@@ -1,0 +1,357 @@
+//! Sales in figures: added to as they become known, read as sums.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel::upsert::excluded;
+use diesel_async::RunQueryDsl;
+
+use crate::db::schema::{order_sales, product_sales};
+use crate::db::types::sql::Uuid;
+use crate::db::{Conn, DbError, on_conn};
+use crate::domain::ids::ProductId;
+use crate::domain::report::{Day, Figures};
+
+/// What figures of whole orders are of.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct OrdersKey {
+    /// The day.
+    pub day: Day,
+    /// ISO 3166-1 alpha-2, or `ZZ`.
+    pub country: String,
+    /// ISO 4217.
+    pub currency: String,
+}
+
+/// What figures of products are of.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ProductKey {
+    /// The product; all zeros where there is none.
+    pub product_id: ProductId,
+    /// When and where.
+    pub of: OrdersKey,
+}
+
+/// Figures that are to be added.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    /// Of whole orders.
+    pub orders: BTreeMap<OrdersKey, Figures>,
+    /// Of products.
+    pub products: BTreeMap<ProductKey, Figures>,
+}
+
+/// Figures of whole orders as they are stored.
+#[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = order_sales)]
+pub struct OrderSales {
+    /// `YYYY-MM-DD`.
+    pub day: String,
+    /// ISO 3166-1 alpha-2, or `ZZ`.
+    pub country: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Orders that were paid for.
+    pub orders: i64,
+    /// Their pieces.
+    pub quantity: i64,
+    /// Before discounts.
+    pub gross: i64,
+    /// What these took off.
+    pub discounts: i64,
+    /// Delivery.
+    pub shipping: i64,
+    /// Taxes.
+    pub tax: i64,
+    /// What was paid.
+    pub total: i64,
+    /// What went back.
+    pub refunds: i64,
+    /// Orders that were cancelled.
+    pub cancelled: i64,
+}
+
+/// Figures of products as they are stored.
+#[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = product_sales)]
+pub struct ProductSales {
+    /// `YYYY-MM-DD`.
+    pub day: String,
+    /// The product; all zeros where there is none.
+    pub product_id: ProductId,
+    /// ISO 3166-1 alpha-2, or `ZZ`.
+    pub country: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Orders that have it.
+    pub orders: i64,
+    /// Pieces.
+    pub quantity: i64,
+    /// Before discounts.
+    pub gross: i64,
+    /// What these took off.
+    pub discounts: i64,
+    /// Taxes.
+    pub tax: i64,
+    /// After discounts, without taxes.
+    pub net: i64,
+    /// What went back.
+    pub refunds: i64,
+}
+
+/// A sum of figures, of something that is named by a text.
+#[derive(Clone, PartialEq, Eq, Debug, QueryableByName)]
+pub struct Sum {
+    /// A day, a country or a currency.
+    #[diesel(sql_type = Text)]
+    pub key: String,
+    /// ISO 4217.
+    #[diesel(sql_type = Text)]
+    pub currency: String,
+    /// The figures.
+    #[diesel(embed)]
+    sums: Sums,
+}
+
+/// A sum of figures of a product.
+#[derive(Clone, PartialEq, Eq, Debug, QueryableByName)]
+pub struct ProductSum {
+    /// The product; all zeros where there is none.
+    #[diesel(sql_type = Uuid)]
+    pub product_id: ProductId,
+    /// ISO 4217.
+    #[diesel(sql_type = Text)]
+    pub currency: String,
+    /// The figures.
+    #[diesel(embed)]
+    sums: Sums,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, QueryableByName)]
+struct Sums {
+    #[diesel(sql_type = BigInt)]
+    orders: i64,
+    #[diesel(sql_type = BigInt)]
+    quantity: i64,
+    #[diesel(sql_type = BigInt)]
+    gross: i64,
+    #[diesel(sql_type = BigInt)]
+    discounts: i64,
+    #[diesel(sql_type = BigInt)]
+    shipping: i64,
+    #[diesel(sql_type = BigInt)]
+    tax: i64,
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+    #[diesel(sql_type = BigInt)]
+    refunds: i64,
+    #[diesel(sql_type = BigInt)]
+    cancelled: i64,
+}
+
+impl Sums {
+    fn figures(&self) -> Figures {
+        Figures {
+            orders: self.orders,
+            quantity: self.quantity,
+            gross: self.gross,
+            discounts: self.discounts,
+            shipping: self.shipping,
+            tax: self.tax,
+            total: self.total,
+            refunds: self.refunds,
+            cancelled: self.cancelled,
+        }
+    }
+}
+
+impl Sum {
+    /// The figures.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.sums.figures()
+    }
+}
+
+impl ProductSum {
+    /// The figures.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.sums.figures()
+    }
+}
+
+/// What sums of whole orders are made for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SumOf {
+    /// Each day, earliest first.
+    Days,
+    /// Each country, the most sales first.
+    Countries,
+    /// Each currency, the most sales first.
+    Currencies,
+}
+
+/// The sums of whole orders: the column that names what they are of, twice, comes first. A sum is a number of any size on PostgreSQL.
+const SUM: &str = "CAST(sum(orders) AS bigint) AS orders, CAST(sum(quantity) AS bigint) AS quantity, \
+    CAST(sum(gross) AS bigint) AS gross, CAST(sum(discounts) AS bigint) AS discounts, \
+    CAST(sum(shipping) AS bigint) AS shipping, CAST(sum(tax) AS bigint) AS tax, CAST(sum(total) AS bigint) AS total, \
+    CAST(sum(refunds) AS bigint) AS refunds, CAST(sum(cancelled) AS bigint) AS cancelled \
+    FROM order_sales WHERE day BETWEEN $1 AND $2";
+
+/// The sums of products. One that was only given back comes last.
+const SUM_OF_PRODUCTS: &str = "SELECT product_id, currency, CAST(sum(orders) AS bigint) AS orders, \
+    CAST(sum(quantity) AS bigint) AS quantity, CAST(sum(gross) AS bigint) AS gross, \
+    CAST(sum(discounts) AS bigint) AS discounts, CAST(0 AS bigint) AS shipping, CAST(sum(tax) AS bigint) AS tax, \
+    CAST(sum(net) + sum(tax) AS bigint) AS total, CAST(sum(refunds) AS bigint) AS refunds, \
+    CAST(0 AS bigint) AS cancelled FROM product_sales WHERE day BETWEEN $1 AND $2 \
+    GROUP BY product_id, currency ORDER BY sum(net) + sum(tax) DESC, sum(quantity) DESC, product_id, currency LIMIT $3";
+
+/// Adds to the figures. In a transaction.
+pub async fn add(conn: &mut Conn, changes: &Changes) -> Result<(), DbError> {
+    for (key, figures) in &changes.orders {
+        use order_sales::dsl as t;
+        let row = OrderSales {
+            day: key.day.to_string(),
+            country: key.country.clone(),
+            currency: key.currency.clone(),
+            orders: figures.orders,
+            quantity: figures.quantity,
+            gross: figures.gross,
+            discounts: figures.discounts,
+            shipping: figures.shipping,
+            tax: figures.tax,
+            total: figures.total,
+            refunds: figures.refunds,
+            cancelled: figures.cancelled,
+        };
+        on_conn!(conn, |c| {
+            diesel::insert_into(order_sales::table)
+                .values(&row)
+                .on_conflict((t::day, t::country, t::currency))
+                .do_update()
+                .set((
+                    t::orders.eq(t::orders + excluded(t::orders)),
+                    t::quantity.eq(t::quantity + excluded(t::quantity)),
+                    t::gross.eq(t::gross + excluded(t::gross)),
+                    t::discounts.eq(t::discounts + excluded(t::discounts)),
+                    t::shipping.eq(t::shipping + excluded(t::shipping)),
+                    t::tax.eq(t::tax + excluded(t::tax)),
+                    t::total.eq(t::total + excluded(t::total)),
+                    t::refunds.eq(t::refunds + excluded(t::refunds)),
+                    t::cancelled.eq(t::cancelled + excluded(t::cancelled)),
+                ))
+                .execute(c)
+                .await
+        })?;
+    }
+    for (key, figures) in &changes.products {
+        use product_sales::dsl as t;
+        let row = ProductSales {
+            day: key.of.day.to_string(),
+            product_id: key.product_id,
+            country: key.of.country.clone(),
+            currency: key.of.currency.clone(),
+            orders: figures.orders,
+            quantity: figures.quantity,
+            gross: figures.gross,
+            discounts: figures.discounts,
+            tax: figures.tax,
+            net: figures.net(),
+            refunds: figures.refunds,
+        };
+        on_conn!(conn, |c| {
+            diesel::insert_into(product_sales::table)
+                .values(&row)
+                .on_conflict((t::day, t::product_id, t::country, t::currency))
+                .do_update()
+                .set((
+                    t::orders.eq(t::orders + excluded(t::orders)),
+                    t::quantity.eq(t::quantity + excluded(t::quantity)),
+                    t::gross.eq(t::gross + excluded(t::gross)),
+                    t::discounts.eq(t::discounts + excluded(t::discounts)),
+                    t::tax.eq(t::tax + excluded(t::tax)),
+                    t::net.eq(t::net + excluded(t::net)),
+                    t::refunds.eq(t::refunds + excluded(t::refunds)),
+                ))
+                .execute(c)
+                .await
+        })?;
+    }
+    Ok(())
+}
+
+/// Removes all figures.
+pub async fn clear(conn: &mut Conn) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::delete(order_sales::table).execute(c).await)?;
+    on_conn!(conn, |c| diesel::delete(product_sales::table).execute(c).await)?;
+    Ok(())
+}
+
+/// All figures as they are stored, in the order of their keys.
+pub async fn all(conn: &mut Conn) -> Result<(Vec<OrderSales>, Vec<ProductSales>), DbError> {
+    let orders = on_conn!(conn, |c| {
+        order_sales::table
+            .order_by((order_sales::day, order_sales::country, order_sales::currency))
+            .select(OrderSales::as_select())
+            .load(c)
+            .await
+    })?;
+    let products = on_conn!(conn, |c| {
+        product_sales::table
+            .order_by((
+                product_sales::day,
+                product_sales::product_id,
+                product_sales::country,
+                product_sales::currency,
+            ))
+            .select(ProductSales::as_select())
+            .load(c)
+            .await
+    })?;
+    Ok((orders, products))
+}
+
+/// Sums of whole orders from one day to another.
+pub async fn sums(conn: &mut Conn, of: SumOf, from: Day, to: Day, limit: i64) -> Result<Vec<Sum>, DbError> {
+    let query = match of {
+        SumOf::Days => {
+            format!(
+                "SELECT day AS key, currency, {SUM} GROUP BY day, currency ORDER BY day, currency LIMIT $3"
+            )
+        }
+        SumOf::Countries => format!(
+            "SELECT country AS key, currency, {SUM} GROUP BY country, currency \
+            ORDER BY sum(total) DESC, country, currency LIMIT $3"
+        ),
+        SumOf::Currencies => format!(
+            "SELECT currency AS key, currency, {SUM} GROUP BY currency ORDER BY sum(total) DESC, currency LIMIT $3"
+        ),
+    };
+    on_conn!(conn, |c| {
+        diesel::sql_query(query)
+            .bind::<Text, _>(from.to_string())
+            .bind::<Text, _>(to.to_string())
+            .bind::<BigInt, _>(limit)
+            .load(c)
+            .await
+    })
+}
+
+/// Sums of products from one day to another, the most sales first.
+pub async fn sums_of_products(
+    conn: &mut Conn,
+    from: Day,
+    to: Day,
+    limit: i64,
+) -> Result<Vec<ProductSum>, DbError> {
+    on_conn!(conn, |c| {
+        diesel::sql_query(SUM_OF_PRODUCTS)
+            .bind::<Text, _>(from.to_string())
+            .bind::<Text, _>(to.to_string())
+            .bind::<BigInt, _>(limit)
+            .load(c)
+            .await
+    })
+}

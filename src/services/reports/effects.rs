@@ -1,0 +1,266 @@
+//! What events add to the figures: computed from the events themselves, from earlier ones, and from rows that never change once they
+//! are written (what an order and its lines cost, the country of its addresses, its ledger, its refunds). Nothing here looks at what
+//! does change, such as an order's status: the same log must come to the same figures at any time.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::db::{Conn, DbError};
+use crate::domain::event::{Event, Topic};
+use crate::domain::ids::{Id, OrderId, OrderLineId, ProductId, RefundId};
+use crate::domain::order::OrderStatus;
+use crate::domain::payment::PaymentKind;
+use crate::domain::report::{Day, Figures, country};
+use crate::domain::rounding::spread;
+use crate::domain::time::Timestamp;
+use crate::repositories::events::{self, Recorded};
+use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::payments::{self, Payment};
+use crate::repositories::refunds::{self, Refund};
+use crate::repositories::reports::{Changes, OrdersKey, ProductKey};
+
+/// How the ledger calls what an import wrote into it.
+const OF_IMPORT: &str = "import:";
+
+/// What is known of the orders that events are about.
+pub struct Known {
+    orders: HashMap<OrderId, Order>,
+    lines: HashMap<OrderId, Vec<OrderLine>>,
+    refunds: HashMap<RefundId, Refund>,
+    ledgers: HashMap<OrderId, Vec<Payment>>,
+    beginnings: HashMap<OrderId, Beginning>,
+}
+
+/// How an order came to be sold, with the places in the log.
+#[derive(Clone, Copy, Default, Debug)]
+struct Beginning {
+    /// When it was first paid for.
+    paid: Option<i64>,
+    /// When it was imported, and in which state.
+    imported: Option<(i64, OrderStatus)>,
+}
+
+impl Beginning {
+    /// Whether it counts as sold by events before a place.
+    fn is_sold(self, before: i64) -> bool {
+        self.paid.is_some_and(|at| at < before)
+            || self.imported.is_some_and(|(at, status)| at < before && is_sale(status))
+    }
+
+    /// Whether its pieces are counted at their products by events before a place. An import counts those of every order that it does
+    /// not bring in as given up.
+    fn is_counted(self, before: i64) -> bool {
+        match self.imported {
+            Some((at, status)) if !status.is_given_up() => at < before,
+            _ => self.paid.is_some_and(|at| at < before),
+        }
+    }
+}
+
+/// Whether an order that comes in in this state was sold.
+fn is_sale(status: OrderStatus) -> bool {
+    !status.is_given_up() && status != OrderStatus::PendingPayment
+}
+
+impl Known {
+    /// Reads what is known: a few statements, however many events.
+    pub async fn read(conn: &mut Conn, happened: &[Recorded]) -> Result<Self, DbError> {
+        let mut ids: Vec<OrderId> =
+            happened.iter().map(|event| OrderId::from_uuid(event.row.aggregate_id.0)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let orders = orders::by_ids(conn, &ids).await?;
+        let beginning = ["order.paid", "order.imported"].map(str::to_owned).to_vec();
+        let topic = Topic { kinds: beginning, ..Topic::of_all(&ids) };
+        let mut beginnings: HashMap<OrderId, Beginning> = HashMap::new();
+        for event in events::after(conn, &topic, 0, i64::MAX).await? {
+            match event.event()? {
+                Event::OrderPaid(paid) => {
+                    let known = beginnings.entry(paid.order_id).or_default();
+                    known.paid = known.paid.or(Some(event.position));
+                }
+                Event::OrderImported(imported) => {
+                    beginnings.entry(imported.order_id).or_default().imported =
+                        Some((event.position, imported.status));
+                }
+                _ => {}
+            }
+        }
+        Ok(Self {
+            lines: grouped(orders::lines(conn, &ids).await?, |line| line.order_id),
+            refunds: refunds::by_order_ids(conn, &ids).await?.into_iter().map(|row| (row.id, row)).collect(),
+            ledgers: grouped(payments::by_order_ids(conn, &ids).await?, |row| row.order_id),
+            orders: orders.into_iter().map(|order| (order.id, order)).collect(),
+            beginnings,
+        })
+    }
+
+    /// What events add to the figures.
+    pub fn changes(&self, happened: &[Recorded]) -> Result<Changes, DbError> {
+        let mut changes = Changes::default();
+        for recorded in happened {
+            let (at, position) = (recorded.row.occurred_at, recorded.position);
+            match recorded.event()? {
+                Event::OrderPaid(paid) if self.is_first(paid.order_id, position) => {
+                    self.sell(&mut changes, paid.order_id, at);
+                }
+                Event::OrderImported(imported) if is_sale(imported.status) => {
+                    self.sell(&mut changes, imported.order_id, imported.placed_at);
+                    for row in self.ledgers.get(&imported.order_id).into_iter().flatten() {
+                        let is_refund = row.kind == PaymentKind::Refunded;
+                        if is_refund && row.provider_event_id.starts_with(OF_IMPORT) {
+                            self.give_back(
+                                &mut changes,
+                                row.order_id,
+                                row.refund_id,
+                                row.amount,
+                                row.occurred_at,
+                            );
+                        }
+                    }
+                }
+                Event::OrderImported(imported) if imported.status == OrderStatus::Cancelled => {
+                    let order = self.orders.get(&imported.order_id);
+                    let at = order.and_then(|order| order.cancelled_at).unwrap_or(imported.placed_at);
+                    self.cancel(&mut changes, imported.order_id, at);
+                }
+                Event::OrderCancelled(cancelled) => self.cancel(&mut changes, cancelled.order_id, at),
+                Event::PaymentRecorded(payment)
+                    if payment.kind == PaymentKind::Refunded
+                        && self.beginning(payment.order_id).is_sold(position) =>
+                {
+                    self.give_back(&mut changes, payment.order_id, payment.refund_id, payment.amount, at);
+                }
+                _ => {}
+            }
+        }
+        Ok(changes)
+    }
+
+    /// How many pieces of products were sold by events, less those of orders that were cancelled.
+    pub fn units(&self, happened: &[Recorded]) -> Result<BTreeMap<ProductId, i64>, DbError> {
+        let mut units: BTreeMap<ProductId, i64> = BTreeMap::new();
+        for recorded in happened {
+            let position = recorded.position;
+            let (order, sign) = match recorded.event()? {
+                Event::OrderPaid(paid) if !self.beginning(paid.order_id).is_counted(position) => {
+                    (paid.order_id, 1)
+                }
+                Event::OrderCancelled(event) if self.beginning(event.order_id).is_counted(position) => {
+                    (event.order_id, -1)
+                }
+                _ => continue,
+            };
+            for line in self.lines_of(order) {
+                if let Some(product) = line.product_id {
+                    *units.entry(product).or_default() += sign * line.quantity;
+                }
+            }
+        }
+        units.retain(|_, pieces| *pieces != 0);
+        Ok(units)
+    }
+
+    fn beginning(&self, order: OrderId) -> Beginning {
+        self.beginnings.get(&order).copied().unwrap_or_default()
+    }
+
+    /// Whether the event at this place is what an order is sold by.
+    fn is_first(&self, order: OrderId, position: i64) -> bool {
+        !self.beginning(order).is_sold(position)
+    }
+
+    fn lines_of(&self, order: OrderId) -> &[OrderLine] {
+        self.lines.get(&order).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn key(&self, order: OrderId, at: Timestamp) -> Option<OrdersKey> {
+        let order = self.orders.get(&order)?;
+        let (shipping, billing) = (order.shipping_address.as_ref(), order.billing_address.as_ref());
+        Some(OrdersKey {
+            day: Day::of(at),
+            country: country(shipping.map(|address| &address.0), billing.map(|address| &address.0)),
+            currency: order.currency.clone(),
+        })
+    }
+
+    /// An order is sold.
+    fn sell(&self, changes: &mut Changes, id: OrderId, at: Timestamp) {
+        let (Some(order), Some(key)) = (self.orders.get(&id), self.key(id, at)) else { return };
+        let lines = self.lines_of(id);
+        *changes.orders.entry(key.clone()).or_default() += Figures {
+            orders: 1,
+            quantity: lines.iter().map(|line| line.quantity).sum(),
+            gross: order.subtotal,
+            discounts: order.discount_total,
+            shipping: order.shipping_total,
+            tax: order.tax_total,
+            total: order.total,
+            ..Figures::default()
+        };
+        let mut products: BTreeMap<ProductId, Figures> = BTreeMap::new();
+        for line in lines {
+            let own_taxes = if order.taxes_included { 0 } else { line.tax_total };
+            *products.entry(product_of(Some(line))).or_default() += Figures {
+                quantity: line.quantity,
+                gross: line.unit_price.saturating_mul(line.quantity),
+                discounts: line.discount_total,
+                tax: line.tax_total,
+                total: line.total().saturating_add(own_taxes),
+                ..Figures::default()
+            };
+        }
+        for (product_id, figures) in products {
+            let figures = Figures { orders: 1, ..figures };
+            *changes.products.entry(ProductKey { product_id, of: key.clone() }).or_default() += figures;
+        }
+    }
+
+    /// Money of an order went back. What is given back without a refund is none of what was paid for it.
+    fn give_back(
+        &self,
+        changes: &mut Changes,
+        order: OrderId,
+        refund: Option<RefundId>,
+        amount: i64,
+        at: Timestamp,
+    ) {
+        let refund = refund.and_then(|id| self.refunds.get(&id));
+        let (Some(refund), Some(key)) = (refund, self.key(order, at)) else { return };
+        *changes.orders.entry(key.clone()).or_default() += Figures { refunds: amount, ..Figures::default() };
+        // A provider may give back a part of it; what is for delivery is of no product.
+        let amounts = refund.lines.0.iter().map(|line| line.amount);
+        let weights: Vec<i64> = amounts.chain([refund.shipping_amount().max(0)]).collect();
+        let lines = self.lines_of(order);
+        for (refunded, amount) in refund.lines.0.iter().zip(spread(amount, &weights)) {
+            if amount > 0 {
+                let product_id = product_of(line_of(lines, refunded.line_id));
+                let key = ProductKey { product_id, of: key.clone() };
+                *changes.products.entry(key).or_default() +=
+                    Figures { refunds: amount, ..Figures::default() };
+            }
+        }
+    }
+
+    /// An order was cancelled.
+    fn cancel(&self, changes: &mut Changes, order: OrderId, at: Timestamp) {
+        let Some(key) = self.key(order, at) else { return };
+        *changes.orders.entry(key).or_default() += Figures { cancelled: 1, ..Figures::default() };
+    }
+}
+
+fn line_of(lines: &[OrderLine], id: OrderLineId) -> Option<&OrderLine> {
+    lines.iter().find(|line| line.id == id)
+}
+
+/// The product that figures of a line are of.
+fn product_of(line: Option<&OrderLine>) -> ProductId {
+    line.and_then(|line| line.product_id).unwrap_or(ProductId::from_uuid(uuid::Uuid::nil()))
+}
+
+fn grouped<V>(rows: Vec<V>, key: impl Fn(&V) -> OrderId) -> HashMap<OrderId, Vec<V>> {
+    let mut groups: HashMap<OrderId, Vec<V>> = HashMap::new();
+    for row in rows {
+        groups.entry(key(&row)).or_default().push(row);
+    }
+    groups
+}

@@ -1,0 +1,18 @@
+//! Who may read reports.
+
+use mercato::domain::permission::Permission::ReadReports;
+
+use super::Area;
+
+pub const AREA: Area = Area {
+    public: &[],
+    guarded: &[
+        (
+            "salesReport",
+            ReadReports,
+            r#"{ salesReport(from: "2026-01-01", to: "2026-01-31", by: DAY) { totals { orderCount } } }"#,
+        ),
+        ("dailyReport", ReadReports, r#"{ dailyReport(date: "2026-01-31") { date } }"#),
+    ],
+    guarded_fields: &[],
+};

@@ -1,0 +1,99 @@
+//! What the log tells of stock: every change of what can be bought, and once that a variant runs low.
+
+use std::time::Duration;
+
+use mercato::domain::ids::{Id, VariantId};
+use mercato::domain::order::CancelReason;
+use mercato::repositories::events::{self, EventRow};
+use mercato::services::orders::{CancelOrder, CreateFulfillment, Tracking};
+use serde_json::json;
+
+use crate::support::{Database, TestApp, both, id_of, order_id, order_of};
+
+/// What the log tells of variants, first to last: the kinds, each with what is available since, where it says so.
+async fn told(app: &TestApp, variant: &str) -> Vec<String> {
+    let id: VariantId = id_of(variant);
+    let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
+    let rows = events::latest(&mut conn, 10_000).await.unwrap();
+    let of_variant = rows.iter().rev().filter(|event| event.aggregate_id.0 == id.uuid());
+    let tell = |event: &EventRow| {
+        let kind = event.kind.trim_start_matches("inventory.").to_owned();
+        match event.payload.0.get("available") {
+            Some(available) => format!("{kind} {available}"),
+            None => kind,
+        }
+    };
+    of_variant.map(tell).collect()
+}
+
+both!(whatever_changes_what_can_be_bought_is_in_the_log);
+async fn whatever_changes_what_can_be_bought_is_in_the_log(app: TestApp) {
+    let mug = app.stocked("Mug", "5", 9).await;
+    let place = async |pieces: i64| {
+        let cart = app.cart(&[(&mug, pieces)]).await;
+        let mut input = order_of(&cart, &(5 * pieces).to_string(), "");
+        input["payment"] = json!({ "provider": "manual" });
+        order_id(&app.anonymous().place(input).await.ok())
+    };
+    place(2).await;
+    assert_eq!(told(&app, &mug).await[1..], ["reserved 7"]);
+    let order = place(3).await;
+    assert_eq!(told(&app, &mug).await[2..], ["reserved 4", "low 4"]);
+    let op = app.app.system();
+    let (reason, note) = (CancelReason::Customer, None);
+    let cancel = CancelOrder { order_id: order, reason, restock: true, refund: true, note };
+    app.app.services.orders.cancel(&op, &cancel, None).await.unwrap();
+    assert_eq!(told(&app, &mug).await[4..], ["released 7"]);
+    app.clock.advance(Duration::from_secs(30 * 24 * 60 * 60));
+    assert_eq!(app.app.services.payments.expire_due(&app.app.system()).await.unwrap(), 1);
+    assert_eq!(told(&app, &mug).await[5..], ["released 9"], "it was not paid for in time");
+}
+
+both!(staff_are_told_once_that_a_variant_runs_low);
+async fn staff_are_told_once_that_a_variant_runs_low(app: TestApp) {
+    let mug = app.stocked("Mug", "5", 4).await;
+    let cellar = app.create_location("Cellar").await;
+    app.put(&mug, &cellar, 6).await;
+    let lows =
+        async || told(&app, &mug).await.into_iter().filter(|one| one.starts_with("low")).collect::<Vec<_>>();
+    let buy = async |pieces: i64| {
+        let cart = app.cart(&[(&mug, pieces)]).await;
+        order_id(&app.anonymous().place(order_of(&cart, &(5 * pieces).to_string(), "tok_ok")).await.ok())
+    };
+    // Four of one location and one of the other leave five.
+    buy(4).await;
+    assert_eq!(lows().await, [""; 0], "six are left at the other location");
+    buy(1).await;
+    assert_eq!(lows().await, ["low 5"]);
+    buy(1).await;
+    app.put(&mug, &cellar, -1).await;
+    assert_eq!(lows().await, ["low 5"], "it was low before");
+    app.put(&mug, &cellar, 3).await;
+    app.put(&mug, &cellar, -3).await;
+    assert_eq!(lows().await, ["low 5", "low 3"], "it was not low in between");
+    let uncounted = app.sold("Poster", json!({ "price": "1", "inventoryTracked": false })).await;
+    app.put(&uncounted, &cellar, 9).await;
+    app.put(&uncounted, &cellar, -9).await;
+    assert!(told(&app, &uncounted).await.iter().all(|one| !one.starts_with("low")));
+}
+
+both!(a_variant_that_is_sold_beyond_its_stock_runs_low_when_it_is_sent);
+async fn a_variant_that_is_sold_beyond_its_stock_runs_low_when_it_is_sent(app: TestApp) {
+    let cup = app.sold("Cup", json!({ "price": "2", "inventoryPolicy": "CONTINUE" })).await;
+    let cart = app.cart(&[(&cup, 3)]).await;
+    let order = order_id(&app.anonymous().place(order_of(&cart, "6", "tok_ok")).await.ok());
+    let rack = app.create_location("Rack").await;
+    app.put(&cup, &rack, 8).await;
+    let send = CreateFulfillment { order_id: order, lines: None, tracking: Tracking::default() };
+    app.app.services.orders.create_fulfillment(&app.app.system(), &send, None).await.unwrap();
+    assert_eq!(told(&app, &cup).await, ["level_changed", "level_changed", "low 5"]);
+}
+
+both!(nobody_is_told_of_low_stock_where_that_is_switched_off);
+async fn nobody_is_told_of_low_stock_where_that_is_switched_off(database: Database) {
+    let app = TestApp::with(database, &[("LOW_STOCK_THRESHOLD", "0")]).await;
+    let mug = app.stocked("Mug", "5", 9).await;
+    let cart = app.cart(&[(&mug, 9)]).await;
+    app.anonymous().place(order_of(&cart, "45", "tok_ok")).await.assert_ok();
+    assert_eq!(told(&app, &mug).await[1..], ["reserved 0"]);
+}

@@ -1,0 +1,310 @@
+//! Sales in figures: what counts on which day, that it counts once, and that a rebuild comes to the same.
+
+mod follow_up;
+mod rebuild;
+
+use std::time::Duration;
+
+use mercato::domain::address::Address;
+use mercato::domain::ids::{Id, OrderId, ProductId};
+use mercato::domain::permission::Permission::{ReadProducts, ReadReports};
+use mercato::repositories::reports::{self, OrderSales, ProductSales};
+use serde_json::{Value, json};
+
+use crate::support::{Database, TestApp, both, id_of, order_id, order_of};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// All figures as they are stored.
+pub async fn figures(app: &TestApp) -> (Vec<OrderSales>, Vec<ProductSales>) {
+    let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
+    reports::all(&mut conn).await.unwrap()
+}
+
+/// The date that the test's clock shows.
+fn today(app: &TestApp) -> String {
+    app.app.system().now().to_string()[..10].to_owned()
+}
+
+/// Buys pieces of variants, for a total, sent to a country; gives the order.
+pub async fn buy(app: &TestApp, lines: &[(&str, i64)], total: &str, country: Option<&str>) -> OrderId {
+    let address = country.map(|country| Address { country: Some(country.to_owned()), ..Address::default() });
+    let cart = app.cart_of(None, lines, &[], address).await;
+    order_id(&app.anonymous().place(order_of(&cart, total, "tok_ok")).await.ok())
+}
+
+/// Asks for a mutation of orders with an input, which gets the order's id.
+pub async fn change(app: &TestApp, mutation: &str, order: OrderId, mut input: Value) {
+    input["orderId"] = json!(format!("gid://mercato/Order/{}", order.uuid()));
+    let kind = format!("{}{}Input", mutation[..1].to_uppercase(), &mutation[1..]);
+    let document =
+        format!("mutation($input: {kind}!) {{ {mutation}(input: $input) {{ userErrors {{ message }} }} }}");
+    app.admin().ask_with(&document, json!({ "input": input })).await.assert_ok();
+}
+
+/// The id of an order's line.
+pub async fn line_id(app: &TestApp, order: OrderId, at: usize) -> String {
+    format!("gid://mercato/OrderLine/{}", app.order_lines(order).await[at].id.uuid())
+}
+
+async fn units(app: &TestApp, variant: &str) -> i64 {
+    let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
+    let known = mercato::repositories::variants::by_ids(&mut conn, &[id_of(variant)]).await.unwrap();
+    let all = mercato::repositories::Visibility::All;
+    let products =
+        mercato::repositories::products::by_ids(&mut conn, all, &[known[0].product_id]).await.unwrap();
+    products[0].units_sold
+}
+
+const ROW: &str = "{
+    date productTitle countryCode currencyCode orderCount quantity canceledOrderCount
+    grossSales { amount } discounts { amount } shipping { amount } taxes { amount } netSales { amount } totalSales { amount }
+    refunds { amount currencyCode }
+}";
+
+async fn report(app: &TestApp, from: &str, to: &str, by: &str) -> Value {
+    let document = format!(
+        "query($from: Date!, $to: Date!, $by: SalesReportBy!) {{
+            salesReport(from: $from, to: $to, by: $by) {{ from to rows {ROW} totals {ROW} }}
+        }}"
+    );
+    let reader = app.staff(&[ReadReports]);
+    let reply = reader.ask_with(&document, json!({ "from": from, "to": to, "by": by })).await.ok();
+    reply["salesReport"].clone()
+}
+
+/// The parts of a row that a test looks at.
+fn row(row: &Value) -> (i64, i64, String, String) {
+    let text = |field: &str| row[field]["amount"].as_str().unwrap().to_owned();
+    (
+        row["orderCount"].as_i64().unwrap(),
+        row["quantity"].as_i64().unwrap(),
+        text("totalSales"),
+        text("refunds"),
+    )
+}
+
+fn of(orders: i64, quantity: i64, total: &str, refunds: &str) -> (i64, i64, String, String) {
+    (orders, quantity, total.to_owned(), refunds.to_owned())
+}
+
+both!(sales_count_on_the_day_they_are_paid_for_by_product_country_and_currency);
+async fn sales_count_on_the_day_they_are_paid_for_by_product_country_and_currency(app: TestApp) {
+    let (mug, bowl) = (app.stocked("Mug", "5", 50).await, app.stocked("Bowl", "7", 50).await);
+    let first = today(&app);
+    buy(&app, &[(&mug, 3), (&bowl, 2)], "29", Some("DE")).await;
+    buy(&app, &[(&mug, 1)], "5", Some("FR")).await;
+    let cart = app.cart(&[(&bowl, 1)]).await;
+    let mut by_transfer = order_of(&cart, "7", "");
+    by_transfer["payment"] = json!({ "provider": "manual" });
+    let waiting = order_id(&app.anonymous().place(by_transfer).await.ok());
+    app.work().await;
+    assert_eq!(units(&app, &mug).await, 4);
+    assert_eq!(units(&app, &bowl).await, 2, "one is not paid for");
+
+    app.clock.advance(DAY);
+    let second = today(&app);
+    change(&app, "orderMarkAsPaid", waiting, json!({})).await;
+    app.work().await;
+    assert_eq!(units(&app, &bowl).await, 3);
+
+    let days = report(&app, &first, &second, "DAY").await;
+    assert_eq!(days["rows"][0]["date"], first);
+    assert_eq!(row(&days["rows"][0]), of(2, 6, "34.00", "0.00"));
+    assert_eq!(row(&days["rows"][1]), of(1, 1, "7.00", "0.00"), "on the day it was paid for");
+    assert_eq!(row(&days["totals"][0]), of(3, 7, "41.00", "0.00"));
+    assert_eq!(days["totals"][0]["currencyCode"], "USD");
+
+    let products = report(&app, &first, &second, "PRODUCT").await;
+    let titles: Vec<&Value> =
+        products["rows"].as_array().unwrap().iter().map(|row| &row["productTitle"]).collect();
+    assert_eq!(titles, ["Bowl", "Mug"], "what sold most first");
+    assert_eq!(row(&products["rows"][0]), of(2, 3, "21.00", "0.00"));
+    assert_eq!(row(&products["rows"][1]), of(2, 4, "20.00", "0.00"));
+
+    let countries = report(&app, &first, &first, "COUNTRY").await;
+    let codes: Vec<&Value> =
+        countries["rows"].as_array().unwrap().iter().map(|row| &row["countryCode"]).collect();
+    assert_eq!(codes, ["DE", "FR"]);
+    assert_eq!(report(&app, &second, &second, "COUNTRY").await["rows"][0]["countryCode"], "ZZ");
+    let currencies = report(&app, &first, &second, "CURRENCY").await;
+    assert_eq!(currencies["rows"], currencies["totals"]);
+    assert_eq!(report(&app, "2020-01-01", "2020-01-31", "DAY").await["rows"], json!([]));
+}
+
+both!(refunds_count_on_the_day_the_money_went_and_cancelled_orders_stay_sold);
+async fn refunds_count_on_the_day_the_money_went_and_cancelled_orders_stay_sold(app: TestApp) {
+    let (mug, bowl) = (app.stocked("Mug", "5", 50).await, app.stocked("Bowl", "7", 50).await);
+    let first = today(&app);
+    let order = buy(&app, &[(&mug, 3), (&bowl, 2)], "29", Some("DE")).await;
+    let given_up = buy(&app, &[(&mug, 2)], "10", Some("DE")).await;
+    let none_back = {
+        let cart = app.cart(&[(&bowl, 1)]).await;
+        order_id(&app.anonymous().place(order_of(&cart, "7", "tok_norefund")).await.ok())
+    };
+    app.work().await;
+    assert_eq!(units(&app, &mug).await, 5);
+
+    app.clock.advance(DAY);
+    let second = today(&app);
+    let lines = json!([{ "lineItemId": line_id(&app, order, 0).await, "quantity": 2 }]);
+    change(&app, "refundCreate", order, json!({ "lineItems": lines, "shippingAmount": "1.50" })).await;
+    change(&app, "orderCancel", given_up, json!({ "reason": "CUSTOMER" })).await;
+    change(&app, "refundCreate", none_back, json!({ "shippingAmount": "7" })).await;
+    app.work().await;
+
+    let days = report(&app, &first, &second, "DAY").await;
+    assert_eq!(row(&days["rows"][0]), of(3, 8, "46.00", "0.00"));
+    assert_eq!(row(&days["rows"][1]), of(0, 0, "0.00", "21.50"), "what a provider refuses did not go back");
+    assert_eq!(days["rows"][1]["canceledOrderCount"], 1);
+    let products = report(&app, &second, &second, "PRODUCT").await;
+    assert_eq!(products["rows"].as_array().unwrap().len(), 1, "delivery is of no product");
+    assert_eq!(products["rows"][0]["productTitle"], "Mug");
+    assert_eq!(row(&products["rows"][0]), of(0, 0, "0.00", "20.00"));
+    assert_eq!(units(&app, &mug).await, 3, "what was cancelled was not sold after all");
+    // Neither is counted again.
+    app.work().await;
+    assert_eq!(report(&app, &first, &second, "DAY").await, days);
+    assert_eq!(units(&app, &mug).await, 3);
+}
+
+both!(taxes_discounts_and_delivery_add_up);
+async fn taxes_discounts_and_delivery_add_up(app: TestApp) {
+    let mug = app.stocked("Mug", "10", 50).await;
+    let rate = json!({ "name": "VAT", "countryCode": "DE", "percentage": 20 });
+    let document =
+        "mutation($rate: TaxRateCreateInput!) { taxRateCreate(taxRate: $rate) { userErrors { message } } }";
+    app.admin().ask_with(document, json!({ "rate": rate })).await.assert_ok();
+    let value = json!({ "percentage": { "percentage": 10 } });
+    app.create_discount(json!({ "title": "Ten", "code": "TEN", "value": value })).await;
+    let address = Address { country: Some("DE".to_owned()), ..Address::default() };
+    let cart = app.cart_of(None, &[(&mug, 2)], &["TEN"], Some(address)).await;
+    order_id(&app.anonymous().place(order_of(&cart, "18", "tok_ok")).await.ok());
+    app.work().await;
+    let (orders, products) = figures(&app).await;
+    let whole = &orders[0];
+    assert_eq!((whole.orders, whole.quantity, whole.country.as_str()), (1, 2, "DE"));
+    assert_eq!((whole.gross, whole.discounts, whole.shipping, whole.tax), (2_000, 200, 0, 300));
+    assert_eq!(whole.total, 1_800, "the taxes are part of the prices");
+    let mugs = &products[0];
+    assert_eq!((mugs.gross, mugs.discounts, mugs.tax, mugs.net), (2_000, 200, 300, 1_500));
+    let day = today(&app);
+    let shown = &report(&app, &day, &day, "PRODUCT").await["rows"][0];
+    assert_eq!(
+        (&shown["netSales"]["amount"], &shown["totalSales"]["amount"]),
+        (&json!("15.00"), &json!("18.00"))
+    );
+}
+
+const ORDERS: &str = include_str!("../data/online-retail-orders-sample.csv");
+const PRODUCTS: &str = include_str!("../data/online-retail-sample.csv");
+
+both!(imported_orders_count_on_their_own_days);
+async fn imported_orders_count_on_their_own_days(database: Database) {
+    let app = TestApp::with(database, &[("SHOP_CURRENCY", "GBP"), ("SHOP_COUNTRY", "GB")]).await;
+    app.import(PRODUCTS).await;
+    let input = std::io::Cursor::new(ORDERS.to_owned());
+    let summary = app.app.order_import.run(&app.app.system(), input, false, |_| {}).await.unwrap();
+    assert!(summary.created > 0);
+    app.work().await;
+
+    // By hand, from the rows that came in.
+    let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
+    let happened = mercato::repositories::events::latest(&mut conn, 10_000).await.unwrap();
+    let imported = happened.iter().filter(|row| row.kind == "order.imported");
+    let ids: Vec<OrderId> = imported.map(|row| OrderId::from_uuid(row.aggregate_id.0)).collect();
+    let stored = mercato::repositories::orders::by_ids(&mut conn, &ids).await.unwrap();
+    let ledger = mercato::repositories::payments::by_order_ids(&mut conn, &ids).await.unwrap();
+    drop(conn);
+    let is_sold = |order: &&mercato::repositories::orders::Order| {
+        use mercato::domain::order::OrderStatus::{Cancelled, Expired, PendingPayment};
+        !matches!(order.status, Cancelled | Expired | PendingPayment)
+    };
+    let sold: Vec<_> = stored.iter().filter(is_sold).collect();
+    let (orders, _) = figures(&app).await;
+    let count: i64 = orders.iter().map(|row| row.orders).sum();
+    assert_eq!(count, i64::try_from(sold.len()).unwrap());
+    let total: i64 = sold.iter().map(|order| order.total).sum();
+    assert_eq!(orders.iter().map(|row| row.total).sum::<i64>(), total);
+    for order in &sold {
+        let day = order.placed_at.to_string()[..10].to_owned();
+        assert!(orders.iter().any(|row| row.day == day && row.orders > 0), "{day}");
+    }
+    let back = ledger.iter().filter(|row| row.kind == mercato::domain::payment::PaymentKind::Refunded);
+    let back: i64 =
+        back.filter(|row| sold.iter().any(|order| order.id == row.order_id)).map(|row| row.amount).sum();
+    assert_eq!(orders.iter().map(|row| row.refunds).sum::<i64>(), back);
+}
+
+both!(a_report_that_asks_for_too_much_is_refused);
+async fn a_report_that_asks_for_too_much_is_refused(app: TestApp) {
+    let reader = app.staff(&[ReadReports]);
+    let ask = |arguments: &str| {
+        let document = format!("{{ salesReport({arguments}, by: DAY) {{ totals {{ orderCount }} }} }}");
+        let reader = reader.clone();
+        async move { reader.ask(&document).await }
+    };
+    let reply = ask(r#"from: "2026-01-02", to: "2026-01-01""#).await;
+    assert_eq!((reply.code(), reply.message()), ("BAD_USER_INPUT", "to: 2026-01-01 is before 2026-01-02"));
+    let reply = ask(r#"from: "2025-01-01", to: "2026-01-02""#).await;
+    assert!(reply.message().contains("up to 366 days, and these are 367"), "{}", reply.message());
+    for first in ["0", "1001", "-1"] {
+        let reply = ask(&format!(r#"from: "2026-01-01", to: "2026-01-01", first: {first}"#)).await;
+        assert_eq!(reply.code(), "BAD_USER_INPUT", "{first}");
+    }
+    for day in ["2026-02-30", "yesterday", "20260101"] {
+        let reply = ask(&format!(r#"from: "{day}", to: "2026-01-01""#)).await;
+        assert!(!reply.errors().is_empty(), "{day}");
+    }
+    ask(r#"from: "2025-01-01", to: "2026-01-01""#).await.assert_ok();
+}
+
+both!(a_day_s_report_names_what_sold_most);
+async fn a_day_s_report_names_what_sold_most(app: TestApp) {
+    let mug = app.stocked("Mug", "5", 50).await;
+    let bowl = app.stocked("Bowl", "7", 50).await;
+    buy(&app, &[(&mug, 3), (&bowl, 2)], "29", Some("DE")).await;
+    app.work().await;
+    let document = "query($date: Date!) { dailyReport(date: $date) {
+        date totals { orderCount totalSales { amount } }
+        products { quantity productId productTitle product { title } } countries { countryCode }
+    } }";
+    let date = today(&app);
+    let ask = async |client: crate::support::Client| {
+        client.ask_with(document, json!({ "date": date })).await.ok()["dailyReport"].clone()
+    };
+    let report = ask(app.staff(&[ReadReports, ReadProducts])).await;
+    assert_eq!((&report["date"], &report["totals"][0]["orderCount"]), (&json!(date), &json!(1)));
+    assert_eq!(report["products"][0]["product"]["title"], "Mug");
+    assert_eq!(report["products"][1]["productTitle"], "Bowl");
+    assert_eq!(report["countries"], json!([{ "countryCode": "DE" }]));
+
+    // A product that is deleted keeps its figures.
+    let id = report["products"][0]["productId"].clone();
+    let delete = "mutation($id: ID!) { productDelete(input: { id: $id }) { userErrors { message } } }";
+    app.admin().ask_with(delete, json!({ "id": id })).await.assert_ok();
+    app.work().await;
+    let report = ask(app.staff(&[ReadReports, ReadProducts])).await;
+    assert_eq!(report["products"][0]["productId"], id);
+    assert!(report["products"][0]["productTitle"].is_null() && report["products"][0]["product"].is_null());
+    let _: ProductId = id_of(id.as_str().unwrap());
+}
+
+both!(a_report_takes_the_same_statements_however_much_was_sold);
+async fn a_report_takes_the_same_statements_however_much_was_sold(app: TestApp) {
+    let document = "query($day: Date!) { salesReport(from: $day, to: $day, by: PRODUCT) {
+        rows { quantity product { title } } totals { orderCount }
+    } }";
+    let mut counts = Vec::new();
+    for round in 0..3 {
+        for at in 0..=round {
+            let thing = app.stocked(&format!("Thing {round} {at}"), "1", 9).await;
+            buy(&app, &[(&thing, 1)], "1", None).await;
+        }
+        app.work().await;
+        let reply = app.admin().ask_with(document, json!({ "day": today(&app) })).await.ok();
+        counts.push(reply.statements());
+    }
+    assert_eq!(counts[1], counts[2], "{counts:?}");
+    assert_eq!(counts[0], counts[1], "{counts:?}");
+}

@@ -1,0 +1,75 @@
+//! What listeners do when an order is paid for, cancelled or refunded, and what they do for those who died half-way.
+
+use std::time::Duration;
+
+use mercato::db::types::Json;
+use mercato::domain::event::{Event, RefundEvent};
+use mercato::domain::ids::RefundId;
+use mercato::repositories::refunds::{self, Refund};
+use serde_json::json;
+
+use super::{buy, change};
+use crate::support::{TestApp, both};
+
+both!(an_order_that_is_paid_for_leaves_the_shelf);
+async fn an_order_that_is_paid_for_leaves_the_shelf(app: TestApp) {
+    let mug = app.stocked("Mug", "5", 9).await;
+    let order = buy(&app, &[(&mug, 3)], "15", None).await;
+    assert_eq!(app.stock(&mug).await, (9, 3));
+    app.work().await;
+    assert_eq!(app.stock(&mug).await, (6, 0));
+    assert_eq!(app.history(order).await, ["order.placed", "order.paid", "fulfillment.opened"]);
+
+    let cancelled = buy(&app, &[(&mug, 2)], "10", None).await;
+    change(&app, "orderCancel", cancelled, json!({ "reason": "CUSTOMER" })).await;
+    app.work().await;
+    assert_eq!(app.stock(&mug).await, (6, 0), "there was nothing to open");
+}
+
+both!(a_refund_whose_maker_died_is_asked_for);
+async fn a_refund_whose_maker_died_is_asked_for(app: TestApp) {
+    let mug = app.stocked("Mug", "5", 9).await;
+    let order = buy(&app, &[(&mug, 3)], "15", None).await;
+    app.work().await;
+    // As `refundCreate` leaves it that is killed after its commit.
+    let op = app.app.system();
+    let refund = Refund {
+        id: RefundId::generate(),
+        order_id: order,
+        amount: 400,
+        note: String::new(),
+        lines: Json(Vec::new()),
+        created_at: op.now(),
+    };
+    let event = RefundEvent {
+        order_id: order,
+        refund_id: refund.id,
+        amount: refund.amount,
+        lines: Vec::new(),
+        note: String::new(),
+    };
+    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
+    refunds::insert(tx.conn(), &refund).await.unwrap();
+    mercato::events::append(&mut tx, &op, [Event::RefundCreated(event)]).await.unwrap();
+    tx.commit().await.unwrap();
+
+    app.work().await;
+    assert_eq!(app.ledger(order).await.len(), 2, "whoever made it may still be about to ask");
+    app.clock.advance(Duration::from_secs(16));
+    app.work().await;
+    assert_eq!(app.ledger(order).await[2..], ["refund_requested 400", "refunded 400"]);
+    app.clock.advance(Duration::from_secs(60));
+    app.work().await;
+    assert_eq!(app.ledger(order).await.len(), 4);
+}
+
+both!(a_refund_that_was_answered_is_not_asked_for_again);
+async fn a_refund_that_was_answered_is_not_asked_for_again(app: TestApp) {
+    let mug = app.stocked("Mug", "5", 9).await;
+    let order = buy(&app, &[(&mug, 3)], "15", None).await;
+    change(&app, "refundCreate", order, json!({ "shippingAmount": "4" })).await;
+    app.work().await;
+    app.clock.advance(Duration::from_secs(60));
+    app.work().await;
+    assert_eq!(app.ledger(order).await[2..], ["refund_requested 400", "refunded 400"]);
+}

@@ -1,0 +1,120 @@
+//! A rebuild of the figures comes to the same, whatever happens meanwhile and whenever it is interrupted.
+
+use std::pin::pin;
+
+use mercato::services::Reports;
+use serde_json::json;
+
+use super::{buy, change, figures, line_id};
+use crate::support::{TestApp, both, order_id, order_of};
+
+/// Sells, gives back and cancels.
+async fn trade(app: &TestApp, mug: &str, bowl: &str) {
+    for at in 0..4 {
+        let country = ["DE", "FR", "GB"].get(at).copied();
+        let order = buy(app, &[(mug, 2), (bowl, 1)], "17", country).await;
+        let lines = json!([{ "lineItemId": line_id(app, order, at % 2).await, "quantity": 1 }]);
+        match at {
+            0 => {}
+            1 => change(app, "orderCancel", order, json!({ "reason": "CUSTOMER" })).await,
+            _ => change(app, "refundCreate", order, json!({ "lineItems": lines })).await,
+        }
+        app.clock.advance(super::DAY / 2);
+    }
+    let cart = app.cart(&[(mug, 1)]).await;
+    let mut unpaid = order_of(&cart, "5", "");
+    unpaid["payment"] = json!({ "provider": "manual" });
+    let unpaid = order_id(&app.anonymous().place(unpaid).await.ok());
+    change(app, "orderCancel", unpaid, json!({ "reason": "CUSTOMER" })).await;
+}
+
+async fn shop(app: &TestApp) -> (String, String) {
+    (app.stocked("Mug", "5", 500).await, app.stocked("Bowl", "7", 500).await)
+}
+
+both!(a_rebuild_comes_to_the_same_row_for_row);
+async fn a_rebuild_comes_to_the_same_row_for_row(app: TestApp) {
+    let (mug, bowl) = shop(&app).await;
+    trade(&app, &mug, &bowl).await;
+    app.work().await;
+    let before = figures(&app).await;
+    assert!(before.0.len() > 3 && before.1.len() > 6, "{before:?}");
+    let sold = super::units(&app, &mug).await;
+
+    let op = app.app.system();
+    // Things change that a rebuild must not look at.
+    let document = "mutation($product: ProductUpdateInput!) { productUpdate(product: $product) { userErrors { message } } }";
+    let product = format!("gid://mercato/Product/{}", mercato::domain::ids::Id::uuid(before.1[0].product_id));
+    app.admin()
+        .ask_with(document, json!({ "product": { "id": product, "title": "Tall" } }))
+        .await
+        .assert_ok();
+    for batch in [1, 3, 1_000] {
+        let reports = Reports::new(app.app.db.clone()).in_batches_of(batch);
+        assert!(reports.rebuild(&op).await.unwrap() > 8);
+        assert_eq!(figures(&app).await, before, "in batches of {batch}");
+    }
+    assert_eq!(super::units(&app, &mug).await, sold, "a rebuild counts no piece again");
+    assert_eq!(app.app.services.reports.catch_up(&op).await.unwrap(), 0);
+    assert_eq!(figures(&app).await, before);
+}
+
+both!(what_happens_during_a_rebuild_counts_once);
+async fn what_happens_during_a_rebuild_counts_once(app: TestApp) {
+    let (mug, bowl) = shop(&app).await;
+    trade(&app, &mug, &bowl).await;
+    app.work().await;
+    let op = app.app.system();
+    let reports = Reports::new(app.app.db.clone()).in_batches_of(2);
+    let rebuilding = async {
+        for _ in 0..4 {
+            reports.rebuild(&op).await.unwrap();
+        }
+    };
+    let trading = async {
+        for _ in 0..3 {
+            trade(&app, &mug, &bowl).await;
+            app.work().await;
+        }
+    };
+    futures_util::join!(rebuilding, trading);
+    app.work().await;
+    let kept = figures(&app).await;
+    let orders: i64 = kept.0.iter().map(|row| row.orders).sum();
+    assert_eq!(orders, 4 * 4);
+    reports.rebuild(&op).await.unwrap();
+    assert_eq!(figures(&app).await, kept);
+}
+
+both!(a_rebuild_that_is_interrupted_is_ended_by_the_listener_or_by_another);
+async fn a_rebuild_that_is_interrupted_is_ended_by_the_listener_or_by_another(app: TestApp) {
+    let (mug, bowl) = shop(&app).await;
+    trade(&app, &mug, &bowl).await;
+    app.work().await;
+    let (op, before) = (app.app.system(), figures(&app).await);
+    let reports = Reports::new(app.app.db.clone()).in_batches_of(1);
+    for more in [0, 3, 20] {
+        {
+            let mut rebuild = pin!(reports.rebuild(&op));
+            let mut left = None;
+            while left != Some(0) {
+                assert!(
+                    futures_util::poll!(&mut rebuild).is_pending(),
+                    "it was done before it was interrupted"
+                );
+                tokio::task::yield_now().await;
+                // Counted from when the figures are incomplete.
+                left = match left {
+                    Some(left) => Some(left - 1),
+                    None => (figures(&app).await != before).then_some(more),
+                };
+            }
+            // Dropped here, wherever it is by then.
+        }
+        assert_ne!(figures(&app).await, before);
+        app.app.services.reports.catch_up(&op).await.unwrap();
+        assert_eq!(figures(&app).await, before, "after {more}");
+    }
+    reports.rebuild(&op).await.unwrap();
+    assert_eq!(figures(&app).await, before);
+}

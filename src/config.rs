@@ -5,6 +5,7 @@ mod mail;
 mod media;
 
 pub use mail::MailConfig;
+pub use media::MediaConfig;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,7 +23,6 @@ use crate::events::bus::BusAddress;
 use crate::integrations::event_stream::StreamAddress;
 use crate::services::payments::{self, PROVIDERS};
 use crate::services::shop::NewShop;
-pub use media::MediaConfig;
 
 /// How long a secret of tokens must be, in characters.
 const MIN_SECRET: usize = 32;

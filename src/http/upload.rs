@@ -26,10 +26,10 @@ const MAX_FILES: usize = 10;
 const TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// A file and the variables that it is: `variables.media.0.file`.
-pub type Upload = (std::fs::File, Vec<String>);
+pub(super) type Upload = (std::fs::File, Vec<String>);
 
 /// Reads an operation and its files.
-pub async fn from_multipart(
+pub(super) async fn from_multipart(
     app: &App,
     op: &OpContext,
     request: &Request,

@@ -29,6 +29,7 @@ mod jobs;
 mod live;
 mod loaders;
 mod mail;
+mod media;
 mod order_import;
 mod orders;
 mod payments;

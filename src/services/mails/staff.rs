@@ -134,7 +134,7 @@ impl Mails {
             for staff_id in members.into_iter().filter(holds) {
                 let mail = StaffMail { staff_id, notice: notice.clone() };
                 let id = JobId::from_uuid(ids::derived(job.uuid(), staff_id.uuid()));
-                new.push(NewJob { id, ..NewJob::new(STAFF_JOB, &mail)?.retries(RETRIES) });
+                new.push(NewJob::new(STAFF_JOB, &mail)?.with_id(id).retries(RETRIES));
             }
             let told = new.len();
             jobs::enqueue(&mut tx, op, new).await?;

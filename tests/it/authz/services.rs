@@ -48,6 +48,8 @@ const GATED: &[(&str, &[Permission])] = &[
     ("products.create", &[WriteProducts]),
     ("products.update", &[WriteProducts]),
     ("products.delete", &[WriteProducts]),
+    ("media.create", &[WriteProducts]),
+    ("media.delete", &[WriteProducts]),
     ("variants.create", &[WriteProducts]),
     ("variants.update", &[WriteProducts]),
     ("variants.delete", &[WriteProducts]),
@@ -217,6 +219,8 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         "products.create" => services.products.create(op, &NewProduct::default()).await.map(drop),
         "products.update" => services.products.update(op, product, &ProductPatch::default()).await.map(drop),
         "products.delete" => services.products.delete(op, product).await,
+        "media.create" => services.media.create(op, product, Vec::new(), None).await.map(drop),
+        "media.delete" => services.media.delete(op, product, &[]).await,
         "variants.create" => {
             services.variants.create(op, product, VariantStrategy::Default, &[]).await.map(drop)
         }

@@ -17,6 +17,7 @@ mod authz;
 mod cart;
 mod catalog_read;
 mod catalog_write;
+mod chaos;
 mod checkout;
 mod cli;
 mod discounts;

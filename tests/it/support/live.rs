@@ -45,6 +45,20 @@ impl Socket {
         Self { socket }
     }
 
+    /// Connects in today's protocol, and says who it is; `None` where nobody answers.
+    pub async fn try_of(client: &Client) -> Option<Self> {
+        let mut request = format!("ws://{}/graphql", client.server).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
+        let stream = TcpStream::connect(client.server).await.ok()?;
+        let (socket, _) = client_async(request, stream).await.ok()?;
+        let mut socket = Self { socket };
+        let payload =
+            json!({ "Authorization": format!("Bearer {}", client.token.as_deref().unwrap_or_default()) });
+        let init = json!({ "type": "connection_init", "payload": payload }).to_string();
+        socket.socket.send(Message::text(init)).await.ok()?;
+        (socket.next().await.ok()?["type"] == "connection_ack").then_some(socket)
+    }
+
     /// Connects in today's protocol, and says who it is.
     pub async fn of(client: &Client) -> Self {
         if let Some(service) = &client.service {
@@ -73,7 +87,9 @@ impl Socket {
     /// Subscribes.
     pub async fn subscribe(&mut self, id: &str, document: &str, variables: Value) {
         let payload = json!({ "query": document, "variables": variables });
-        self.say(&json!({ "type": "subscribe", "id": id, "payload": payload })).await;
+        let message = json!({ "type": "subscribe", "id": id, "payload": payload });
+        // Where the server is gone, the next message tells.
+        drop(self.socket.send(Message::text(message.to_string())).await);
     }
 
     /// The next message.
@@ -92,7 +108,8 @@ impl Socket {
         }
     }
 
-    async fn next(&mut self) -> Result<Value, Closed> {
+    /// The next message, or why there is none.
+    pub async fn next(&mut self) -> Result<Value, Closed> {
         loop {
             let message = timeout(PATIENCE, self.socket.next()).await.expect("nothing came");
             match message {

@@ -1,0 +1,340 @@
+//! Five hundred orders while the server is killed again and again: nothing is lost, nothing happens twice, nothing is stuck.
+//!
+//! The real binary, a mail server and a receiver of webhooks that fails at random, a live client that resumes. What goes out to another
+//! machine can't be undone when its answer is lost with the process that waited for it: a mail or message may leave a second time then, under
+//! the same `Message-ID` or `Idempotency-Key`, by which whoever gets it knows it. So they are counted by that.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::live::Socket;
+use crate::support::smtp::SmtpSink;
+use crate::support::{Client, Database, Mood, Receiver, both, scratch};
+
+const CLIENTS: usize = 20;
+const ORDERS_EACH: usize = 25;
+const ORDERS: usize = CLIENTS * ORDERS_EACH;
+const KILLS: usize = 10;
+/// How long all that follows may take: leases of killed workers must end first.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+const EVENTS: &str = "subscription($after: String) {
+    events(types: [\"order.placed\", \"order.paid\"], after: $after) { cursor kind subject }
+}";
+
+/// A server that can be killed and started again.
+struct Server {
+    settings: Vec<(String, String)>,
+    address: SocketAddr,
+    child: Mutex<Child>,
+}
+
+impl Server {
+    fn command(settings: &[(String, String)], arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mercato"));
+        command.args(arguments).env_clear().envs(settings.iter().cloned()).current_dir(scratch::dir());
+        command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::null());
+        command
+    }
+
+    async fn start(settings: Vec<(String, String)>) -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let child = Mutex::new(Self::spawn(&settings, address));
+        let server = Self { settings, address, child };
+        server.answers().await;
+        server
+    }
+
+    fn spawn(settings: &[(String, String)], address: SocketAddr) -> Child {
+        Self::command(settings, &["serve", "--port", &address.port().to_string()]).spawn().unwrap()
+    }
+
+    /// Waits until it answers.
+    async fn answers(&self) {
+        let started = Instant::now();
+        while TcpStream::connect(self.address).await.is_err() {
+            assert!(started.elapsed() < Duration::from_secs(60), "the server does not start");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Ends it without a word, and starts it again.
+    async fn kill(&self) {
+        {
+            let mut child = self.child.lock().unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            *child = Self::spawn(&self.settings, self.address);
+        }
+        self.answers().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let child = self.child.get_mut().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// Sends a document until it is answered without errors, whatever happens to the server meanwhile; gives the data.
+async fn insist(server: SocketAddr, key: Option<&str>, document: &str, variables: Value) -> Value {
+    let started = Instant::now();
+    loop {
+        let answer = attempt(server, key, document, &variables).await;
+        if let Some(answer) = answer.filter(|answer| answer["errors"].is_null()) {
+            return answer["data"].clone();
+        }
+        assert!(started.elapsed() < PATIENCE, "no answer to {document} with {variables}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn attempt(server: SocketAddr, key: Option<&str>, document: &str, variables: &Value) -> Option<Value> {
+    let body = json!({ "query": document, "variables": variables }).to_string();
+    let signed = key.map(|key| format!("authorization: Bearer {key}\r\n")).unwrap_or_default();
+    let request = format!(
+        "POST /graphql HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-type: application/json\r\n{signed}content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(server).await.ok()?;
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+}
+
+/// A buyer: places orders one after the other, and sends each again until it is answered.
+async fn buy(server: SocketAddr, client: usize, variant: String, done: Arc<AtomicUsize>) -> Vec<String> {
+    let cart = "mutation($variant: ID!) { cartCreate(input: { lines: [{ merchandiseId: $variant, quantity: 1 }] }) { cart { id } } }";
+    let place = "mutation($input: OrderPlaceInput!) { orderPlace(input: $input) { order { id } userErrors { message } } }";
+    let mut orders = Vec::new();
+    for n in 0..ORDERS_EACH {
+        let made = insist(server, None, cart, json!({ "variant": variant })).await;
+        let input = json!({
+            "cartId": made["cartCreate"]["cart"]["id"], "email": format!("buyer-{client}-{n}@example.com"),
+            "expectedTotal": "5", "payment": { "provider": "test", "token": "tok_ok" },
+            "idempotencyKey": format!("{client}-{n}"),
+        });
+        let placed = insist(server, None, place, json!({ "input": input })).await;
+        let id = placed["orderPlace"]["order"]["id"].as_str();
+        orders.push(id.unwrap_or_else(|| panic!("an order was refused: {placed}")).to_owned());
+        done.fetch_add(1, Ordering::SeqCst);
+    }
+    orders
+}
+
+/// A live client: connects again whenever it is cut off, and resumes.
+async fn follow(client: Client, seen: Arc<Mutex<Vec<(i64, String, String)>>>) {
+    let mut after = "event-0".to_owned();
+    loop {
+        let Some(mut socket) = Socket::try_of(&client).await else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        socket.subscribe("1", EVENTS, json!({ "after": after })).await;
+        while let Ok(message) = socket.next().await {
+            if message["type"] != "next" {
+                break;
+            }
+            let event = &message["payload"]["data"]["events"];
+            let text = |field: &str| event[field].as_str().unwrap().to_owned();
+            after = text("cursor");
+            let position = after.trim_start_matches("event-").parse().unwrap();
+            seen.lock().unwrap().push((position, text("kind"), text("subject")));
+        }
+    }
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !holds().await {
+        assert!(started.elapsed() < PATIENCE, "{what}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+both!(five_hundred_orders_survive_ten_kills);
+async fn five_hundred_orders_survive_ten_kills(database: Database) {
+    let (mails, receiver) = (SmtpSink::start().await, Receiver::start().await);
+    let folder = scratch::dir().join(format!("chaos-{}", scratch::unique())).display().to_string();
+    let settings: Vec<(String, String)> = [
+        ("DATABASE_URL", database.url()),
+        ("JWT_SECRET", "a secret of tests that is long enough".to_owned()),
+        ("SMTP_URL", mails.url()),
+        ("MAIL_FROM", "Shop <shop@example.com>".to_owned()),
+        ("WEBHOOK_ALLOW_PRIVATE", "true".to_owned()),
+        ("MEDIA_URL", folder),
+        ("BREAKER_OPEN_MS", "500".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let made = Server::command(&settings, &["apikey", "create", "--name", "chaos", "--permissions", "all"])
+        .stdout(Stdio::piped())
+        .output()
+        .unwrap();
+    let key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    assert!(key.starts_with("mk_"), "{key}");
+    let server = Server::start(settings).await;
+    let address = server.address;
+    let ask = async |document: &str, variables: Value| insist(address, Some(&key), document, variables).await;
+
+    let variant = shop(&ask).await;
+    let subscribe = "mutation($url: URL!) { webhookSubscriptionCreate(webhookSubscription: { url: $url, topics: [ORDER_PLACED, ORDER_PAID] }) { webhookSubscription { id } userErrors { message } } }";
+    let made = ask(subscribe, json!({ "url": receiver.url() })).await;
+    assert!(made["webhookSubscriptionCreate"]["webhookSubscription"]["id"].is_string(), "{made}");
+    receiver.is(Mood::Fails { one_in: 5 });
+
+    let client = Client { server: address, token: Some(key.clone()), service: None };
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let following = tokio::spawn(follow(client, Arc::clone(&seen)));
+    let done = Arc::new(AtomicUsize::new(0));
+    let buying: Vec<_> = (0..CLIENTS)
+        .map(|client| tokio::spawn(buy(address, client, variant.clone(), Arc::clone(&done))))
+        .collect();
+    for at in moments() {
+        while done.load(Ordering::SeqCst) < at {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        server.kill().await;
+    }
+    let mut placed = HashSet::new();
+    for buyer in buying {
+        placed.extend(buyer.await.unwrap());
+    }
+    assert_eq!(placed.len(), ORDERS, "an order was placed twice, or two are one");
+
+    // All that follows is done.
+    let open = "{ jobs(first: 250, query: \"status:queued status:running\") { nodes { kind status attempts error runAt } } }";
+    let mut left = Value::Null;
+    until("jobs are stuck", async || {
+        left = ask(open, json!({})).await["jobs"]["nodes"].clone();
+        let waits =
+            left.as_array().unwrap().iter().any(|job| !job["kind"].as_str().unwrap().starts_with("task."));
+        !waits
+    })
+    .await;
+    let dead = ask("{ jobs(first: 5, query: \"status:dead\") { nodes { kind error } } }", json!({})).await;
+    assert_eq!(dead["jobs"]["nodes"], json!([]));
+
+    // Every committed order has its events, and nothing else was written.
+    let orders = all_orders(&ask).await;
+    assert_eq!(orders.keys().cloned().collect::<HashSet<_>>(), placed);
+    let paid: HashSet<&String> =
+        orders.iter().filter(|(_, status)| *status == "PAID").map(|(id, _)| id).collect();
+    let expected = ORDERS + paid.len();
+    until("events are missing", async || seen.lock().unwrap().len() >= expected).await;
+    following.abort();
+    let seen = seen.lock().unwrap().clone();
+    assert!(seen.is_sorted_by(|a, b| a.0 < b.0), "a live client got an event twice, or out of order");
+    let of = |kind: &str| -> Vec<&String> {
+        seen.iter().filter(|(_, of, _)| of == kind).map(|(_, _, subject)| subject).collect()
+    };
+    let (placed_events, paid_events) = (of("order.placed"), of("order.paid"));
+    assert_eq!(placed_events.len(), ORDERS);
+    assert_eq!(placed_events.into_iter().collect::<HashSet<_>>(), placed.iter().collect::<HashSet<_>>());
+    assert_eq!(paid_events.len(), paid.len());
+    assert_eq!(paid_events.into_iter().collect::<HashSet<_>>(), paid);
+
+    // A confirmation for each order, and a receipt for each that is paid.
+    let mut letters: BTreeMap<String, HashSet<String>> = BTreeMap::new();
+    let taken = mails.mails();
+    for mail in &taken {
+        letters.entry(mail.to.join(",")).or_default().insert(mail.header("Message-ID"));
+    }
+    assert_eq!(letters.len(), ORDERS);
+    assert_eq!(letters.values().map(HashSet::len).sum::<usize>(), expected, "{letters:?}");
+    let again = taken.len() - expected;
+    assert!(again <= KILLS, "{again} mails left a second time, after {KILLS} kills");
+
+    // A message for each event, in order.
+    let messages = receiver.taken();
+    let mut first: Vec<i64> = Vec::new();
+    let mut keys = HashMap::new();
+    for message in &messages {
+        let position = message.json()["position"].as_i64().unwrap();
+        if keys.insert(message.header("idempotency-key").to_owned(), position).is_none() {
+            first.push(position);
+        }
+    }
+    assert_eq!(first, seen.iter().map(|(position, ..)| *position).collect::<Vec<_>>());
+    let again = messages.len() - expected;
+    assert!(again <= KILLS, "{again} messages left a second time, after {KILLS} kills");
+
+    // What was done to the shop itself was done once.
+    let stock = ask(
+        "query($id: ID!) { node(id: $id) { ... on ProductVariant { quantityAvailable } } }",
+        json!({ "id": variant }),
+    )
+    .await;
+    assert_eq!(stock["node"]["quantityAvailable"], json!(10_000 - ORDERS));
+    let day =
+        "{ salesReport(from: \"2000-01-01\", to: \"2000-01-01\", by: CURRENCY) { totals { orderCount } } }";
+    let day = day.replace("2000-01-01", &today());
+    let sales = ask(&day, json!({})).await;
+    assert_eq!(sales["salesReport"]["totals"][0]["orderCount"], json!(paid.len()));
+}
+
+/// Ten random numbers of orders, after which the server is killed.
+fn moments() -> Vec<usize> {
+    let mut random = u64::from(std::process::id()) | 1;
+    let mut moments: Vec<usize> = (0..KILLS)
+        .map(|_| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random % (ORDERS as u64 * 9 / 10)).unwrap()
+        })
+        .collect();
+    moments.sort_unstable();
+    moments
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server that is killed keeps the machine's time")]
+fn today() -> String {
+    chrono::Utc::now().format("%Y-%m-%d").to_string()
+}
+
+/// Something that is sold, ten thousand pieces of it; gives the variant's id.
+async fn shop(ask: &impl AsyncFn(&str, Value) -> Value) -> String {
+    let product = ask("mutation { productCreate(product: { title: \"Cup\", status: ACTIVE }) { product { id variants(first: 1) { nodes { id } } } userErrors { message } } }", json!({})).await;
+    let product = &product["productCreate"]["product"];
+    let variant = product["variants"]["nodes"][0]["id"].as_str().unwrap().to_owned();
+    let update = "mutation($product: ID!, $variant: ID!) { productVariantsBulkUpdate(productId: $product, variants: [{ id: $variant, price: \"5\", inventoryTracked: true, requiresShipping: false }]) { userErrors { message } } }";
+    let updated = ask(update, json!({ "product": product["id"], "variant": variant })).await;
+    assert_eq!(updated["productVariantsBulkUpdate"]["userErrors"], json!([]));
+    let location = ask("mutation { locationCreate(location: { name: \"Shelf\" }) { location { id } userErrors { message } } }", json!({})).await;
+    let set = "mutation($variant: ID!, $location: ID!) { inventorySetQuantities(input: { reason: \"received\", ignoreCompareQuantity: true, quantities: [{ variantId: $variant, locationId: $location, quantity: 10000 }] }) { userErrors { message } } }";
+    let location = &location["locationCreate"]["location"]["id"];
+    let set = ask(set, json!({ "variant": variant, "location": location })).await;
+    assert_eq!(set["inventorySetQuantities"]["userErrors"], json!([]));
+    variant
+}
+
+/// All orders, with their states.
+async fn all_orders(ask: &impl AsyncFn(&str, Value) -> Value) -> HashMap<String, String> {
+    let document = "query($after: String) { orders(first: 250, after: $after) { nodes { id status } pageInfo { hasNextPage endCursor } } }";
+    let (mut orders, mut after) = (HashMap::new(), Value::Null);
+    loop {
+        let page = ask(document, json!({ "after": after })).await["orders"].clone();
+        for order in page["nodes"].as_array().unwrap() {
+            let text = |field: &str| order[field].as_str().unwrap().to_owned();
+            orders.insert(text("id"), text("status"));
+        }
+        if page["pageInfo"]["hasNextPage"] == false {
+            return orders;
+        }
+        after = page["pageInfo"]["endCursor"].clone();
+    }
+}

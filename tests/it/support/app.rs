@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 
 use super::clock::TestClock;
 use super::wire::{self, Answer};
-use super::{Client, Database, log};
+use super::{Client, Database, log, scratch};
 
 /// What the server signs its tokens with.
 const SECRET: &str = "a secret of tests that is long enough";
@@ -69,7 +69,13 @@ impl TestApp {
     pub async fn with(database: Database, settings: &[(&str, &str)]) -> Self {
         log::start();
         let url = database.url();
-        let usual = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", SECRET), ("DB_POOL_SIZE", "4")];
+        let mail_folder = scratch::dir().join(format!("mail-{}", scratch::unique()));
+        let usual = [
+            ("DATABASE_URL", url.as_str()),
+            ("JWT_SECRET", SECRET),
+            ("DB_POOL_SIZE", "4"),
+            ("MAIL_DIR", mail_folder.to_str().unwrap()),
+        ];
         let get = |name: &str| {
             let mut all = settings.iter().chain(&usual);
             all.find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())

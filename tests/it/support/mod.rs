@@ -46,6 +46,7 @@ mod prices;
 mod receiver;
 pub mod redis;
 pub mod scratch;
+pub mod smtp;
 mod wire;
 
 use std::io::Write;

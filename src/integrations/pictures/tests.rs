@@ -1,0 +1,1 @@
+//! Pictures as cameras, browsers and attackers make them.

@@ -239,10 +239,10 @@ impl Config {
             });
         let webhook_timeout =
             problems.parse("WEBHOOK_TIMEOUT_MS", get("WEBHOOK_TIMEOUT_MS"), payments::TIMEOUT, |text| {
-                let millis = text.parse().ok().filter(|millis| (1..=30_000).contains(millis));
+                let millis = text.parse().ok().filter(|millis| (1..=10_000).contains(millis));
                 millis
                     .map(Duration::from_millis)
-                    .ok_or("must be a number of milliseconds from 1 to 30000".into())
+                    .ok_or("must be a number of milliseconds from 1 to 10000".into())
             });
         let taxes_included =
             problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {

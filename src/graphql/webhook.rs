@@ -37,7 +37,7 @@ connection!(WebhookDeliveryConnection, WebhookDeliveryEdge, WebhookDelivery, "we
 pub enum WebhookSubscriptionStatus {
     /// It is.
     Active,
-    /// It is not, until it is set active again: somebody paused it, or it took no message for a day.
+    /// It is not, until it is set active again: somebody paused it, or it took no message for a day. What happens meanwhile waits.
     Paused,
 }
 

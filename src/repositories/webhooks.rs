@@ -147,12 +147,11 @@ pub async fn by_ids(
     )
 }
 
-/// Those that are sent messages.
-pub async fn active(conn: &mut Conn) -> Result<Vec<WebhookSubscription>, DbError> {
+/// All endpoints, which are few.
+pub async fn all(conn: &mut Conn) -> Result<Vec<WebhookSubscription>, DbError> {
     load!(
         conn,
         webhook_subscriptions::table
-            .filter(webhook_subscriptions::status.eq(WebhookStatus::Active))
             .order_by(webhook_subscriptions::id)
             .select(WebhookSubscription::as_select())
     )
@@ -343,12 +342,12 @@ pub async fn attempts_of(conn: &mut Conn, ids: &[WebhookDeliveryId]) -> Result<V
     )
 }
 
-/// Removes up to `limit` messages, with their attempts, that are not to be sent any more and were made before a time; how many.
+/// Removes up to `limit` messages, with their attempts, that were made before a time; how many. Those that still wait by then are an
+/// endpoint's that is paused.
 pub async fn prune(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<usize, DbError> {
     let ids: Vec<WebhookDeliveryId> = load!(
         conn,
         webhook_deliveries::table
-            .filter(webhook_deliveries::status.ne(DeliveryStatus::Pending))
             .filter(webhook_deliveries::created_at.lt(before))
             .order_by(webhook_deliveries::created_at)
             .limit(limit)

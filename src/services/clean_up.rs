@@ -20,7 +20,7 @@ const KEEP_CARTS: Duration = DAY.saturating_mul(30);
 const KEEP_DONE: Duration = DAY.saturating_mul(7);
 /// How long a job that is dead or was called off is kept.
 const KEEP_DEAD: Duration = DAY.saturating_mul(60);
-/// How long a message to another service is kept that is not to be sent any more.
+/// How long a message to another service is kept.
 const KEEP_DELIVERIES: Duration = DAY.saturating_mul(30);
 /// How many rows are removed at once.
 const BATCH: i64 = 1_000;

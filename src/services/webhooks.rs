@@ -3,7 +3,8 @@
 //! The log is followed (`fan_out`): of each event, each endpoint that wants it and whose maker may hear of it gets a message, in the
 //! transaction that moves the position in the log. Messages are sent endpoint by endpoint, in the log's order (`deliver`): one that is
 //! not taken is sent again, and those behind it wait. So an endpoint gets each event at least once, in order; what it got twice has the
-//! same `Idempotency-Key`. One that takes nothing for a day is paused, and staff are told.
+//! same `Idempotency-Key`. One that takes nothing for a day is paused, and staff are told;
+//! what happens meanwhile waits for it.
 //!
 //! Called by resolvers, which manage endpoints, and by the listeners `webhook_fan_out` and `webhook_deliver`. Nothing is sent in a
 //! transaction or with a connection held.

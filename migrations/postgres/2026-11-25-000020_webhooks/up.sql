@@ -44,7 +44,7 @@ CREATE TABLE webhook_deliveries (
 );
 CREATE INDEX webhook_deliveries_pending_idx ON webhook_deliveries (subscription_id, position) WHERE status = 'pending';
 CREATE INDEX webhook_deliveries_list_idx ON webhook_deliveries (subscription_id, id);
-CREATE INDEX webhook_deliveries_finished_idx ON webhook_deliveries (created_at) WHERE status <> 'pending';
+CREATE INDEX webhook_deliveries_created_at_idx ON webhook_deliveries (created_at);
 
 CREATE TABLE webhook_attempts (
     id uuid PRIMARY KEY,

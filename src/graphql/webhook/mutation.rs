@@ -36,8 +36,8 @@ pub struct WebhookSubscriptionUpdateInput {
     topics: Option<Vec<WebhookTopic>>,
     /// A subscription document that shapes its messages; null: none.
     query: MaybeUndefined<String>,
-    /// Whether it is sent messages. One that is set active goes on with what waits for it; of what happened while it was paused it is
-    /// not told.
+    /// Whether it is sent messages. One that is set active goes on with what waits for it: what happened while it was paused, of the
+    /// last 30 days.
     status: Option<WebhookSubscriptionStatus>,
 }
 

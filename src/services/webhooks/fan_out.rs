@@ -35,25 +35,25 @@ impl Webhooks {
     /// The next events; whether there may be more.
     async fn fan_out_once(&self, op: &OpContext) -> Result<bool, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let active = webhooks::active(tx.conn()).await?;
-        let mut kinds: Vec<String> = active.iter().flat_map(|webhook| webhook.topics.0.clone()).collect();
+        let all = webhooks::all(tx.conn()).await?;
+        let mut kinds: Vec<String> = all.iter().flat_map(|webhook| webhook.topics.0.clone()).collect();
         kinds.sort_unstable();
         kinds.dedup();
         // No kinds would be all.
         let topic = if kinds.is_empty() { Topic::of_all::<EventId>(&[]) } else { Topic::any(kinds) };
         let unread = follow::unread(&mut tx, op, FAN_OUT, &topic, BATCH).await?;
-        if webhooks::active(tx.conn()).await? != active {
+        if webhooks::all(tx.conn()).await? != all {
             // An endpoint came to be before the last of these events and after the first look.
             tx.rollback().await?;
             return Ok(true);
         }
         let mut rows = Vec::new();
         let mut jobs = Vec::new();
-        for webhook in &active {
+        for webhook in &all {
             let before = rows.len();
             let wanted = unread.events.iter().filter(|event| is_for(webhook, event));
             rows.extend(wanted.map(|event| delivery(op, webhook, event)));
-            if rows.len() > before {
+            if rows.len() > before && webhook.status == WebhookStatus::Active {
                 jobs.push(deliver_job(webhook.id)?);
             }
         }
@@ -67,11 +67,11 @@ impl Webhooks {
     }
 }
 
-/// Whether an endpoint is to be told of an event: it is of a topic of it, has happened since it was made, and its maker may hear of it.
+/// Whether an endpoint is to be told of an event, now or once it is not paused any more: the event is of a topic of it, has happened
+/// since it was made, and its maker may hear of it.
 fn is_for(webhook: &WebhookSubscription, event: &Recorded) -> bool {
     let kind = event.row.kind.as_str();
-    webhook.status == WebhookStatus::Active
-        && webhook.topics.0.iter().any(|topic| topic == kind)
+    webhook.topics.0.iter().any(|topic| topic == kind)
         && webhook.created_at <= event.row.occurred_at
         && needs(kind).is_some_and(|permission| webhook.permissions.0.contains(&permission))
 }

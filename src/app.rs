@@ -1,5 +1,6 @@
 //! The composition root: the one place that knows every concrete type and puts them together.
 
+mod gauges;
 mod subscriptions;
 
 pub use subscriptions::{Subscribed, Subscriptions};
@@ -7,22 +8,29 @@ pub use subscriptions::{Subscribed, Subscriptions};
 use std::sync::Arc;
 
 use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
 use crate::events::{Relay, Retention, Tail};
-use crate::graphql::{self, Schema};
+use crate::graphql::{self, Schema, Shaper};
+use crate::integrations::breaker::{self, Breakers};
+use crate::integrations::mail::{Files, Mailer, Sender, Smtp};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
+use crate::integrations::public_http::{PublicHttp, Reach};
+use crate::integrations::webhooks::WebhookSender;
 use crate::jobs::{Schedule, Worker};
 use crate::listeners;
-use crate::loaders::CatalogReads;
+use crate::loaders::{CatalogReads, Loaders, Turns};
+use crate::services::mails::PressError;
+use crate::services::webhooks::PayloadShaper;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs,
+    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs, Mails,
     OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Reports,
-    Services, Sessions, Shipping, Shop, Staff, Taxes, Variants,
+    Services, Sessions, Shipping, Shop, Staff, Taxes, Variants, Webhooks,
 };
+use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
 use crate::{db::Backend, events::bus::PostgresBus};
 
@@ -48,6 +56,12 @@ pub struct App {
     pub subscriptions: Subscriptions,
     /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
     pub test_payments: Option<Arc<TestProvider>>,
+    /// What shapes messages to other services.
+    pub shaper: Arc<dyn PayloadShaper>,
+    /// What stands before everything outside.
+    pub breakers: Arc<Breakers>,
+    /// What it counts and measures.
+    pub metrics: Arc<Metrics>,
     /// Who asks.
     pub auth: Arc<Authenticator>,
     /// The time.
@@ -79,6 +93,9 @@ pub enum StartError {
     /// There is no bus at this address.
     #[error("events can't be told: {0}")]
     Bus(#[from] redis::RedisError),
+    /// Mails can't be put into words.
+    #[error("mails can't be written: {}", with_causes(.0))]
+    Mails(#[from] PressError),
     /// A task of the schedule has no time.
     #[error("the schedule can't be read: {0}")]
     Schedule(#[from] croner::errors::CronError),
@@ -110,6 +127,8 @@ impl App {
     /// # Errors
     /// [`StartError`] says what is missing.
     pub async fn with(config: Config, parts: Parts) -> Result<Self, StartError> {
+        // TLS to the outside: one implementation for all. A second app in this process finds the first one's.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let db = Db::open(&config.database).await?;
         for version in db.migrate().await? {
             tracing::info!(version, "migrated the database");
@@ -118,17 +137,26 @@ impl App {
         let shop = Shop::load_or_make(&db, &op, &config.shop).await?.with_low_stock(config.low_stock);
         let shop = Arc::new(shop);
         let catalog_reads = Arc::new(CatalogReads::new(&db));
+        let (breakers, metrics) = (Arc::new(Breakers::default()), Arc::new(Metrics::default()));
+        metrics.collect(Arc::clone(&breakers));
+        gauges::register(&metrics, &db, &parts.clock);
+        let outside = breaker::Settings { open_for: config.breaker_open, ..breaker::Settings::default() };
         let (providers, test_payments) = payment_providers(&config)?;
-        let payments =
-            Arc::new(Payments::new(db.clone(), Arc::clone(&shop), providers, config.payment_timeout));
+        let payments = Arc::new(Payments::new(
+            db.clone(),
+            Arc::clone(&shop),
+            providers,
+            &breakers,
+            breaker::Settings { timeout: config.payment_timeout, ..outside },
+        ));
         let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
         let keys = match &config.jwt_secret {
             Some(secret) => Keys::new(secret, &config.jwt_previous),
             // A command, which signs nobody in.
             None => Keys::random()?,
         };
-        let outside = config.jwks.as_ref().map(Jwks::read).transpose()?;
-        let auth = Arc::new(Authenticator::new(db.clone(), Arc::clone(&parts.clock), keys, outside));
+        let id_provider = config.jwks.as_ref().map(Jwks::read).transpose()?;
+        let auth = Arc::new(Authenticator::new(db.clone(), Arc::clone(&parts.clock), keys, id_provider));
         let passwords = Arc::new(Passwords::default());
         let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
         let (auth_of, passwords_of, sessions_of) =
@@ -157,11 +185,14 @@ impl App {
             privacy: Privacy::new(db.clone(), auth_of()),
             staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
+            webhooks: Webhooks::new(db.clone(), webhook_sender(&config, &breakers, outside)),
             reports: Reports::new(db.clone()),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             clean_up: CleanUp::new(db.clone()),
+            mails: Mails::new(db.clone(), Arc::clone(&shop), auth_of(), config.mail.storefront.clone())?,
         });
-        let listens = listeners::Parts { services: Arc::clone(&services) };
+        let listens =
+            listeners::Parts { services: Arc::clone(&services), mailer: mailer(&config, &shop.name) };
         let mut handlers = listeners::all(&listens);
         let retention = Retention::new(db.clone(), config.event_retention, &handlers);
         handlers.push(listeners::clean_up(&listens, retention));
@@ -171,6 +202,8 @@ impl App {
         let schema = graphql::schema(Arc::clone(&services), Arc::clone(&shop));
         let tail = Tail::new(db.clone());
         tail.start().await?;
+        let shaper = payload_shaper(&config, &db, &catalog_reads, &schema);
+        services.webhooks.shape_by(&shaper);
         Ok(Self {
             subscriptions: Subscriptions {
                 schema: schema.clone(),
@@ -179,10 +212,13 @@ impl App {
                 clock: clock(),
             },
             schema,
+            shaper,
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
             order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
             test_payments,
+            breakers,
+            metrics,
             relay: Relay::new(db.clone(), clock(), Arc::clone(&bus), &handlers),
             worker: Worker::new(db.clone(), clock(), &handlers),
             schedule,
@@ -247,6 +283,39 @@ fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvi
         }
     }
     Ok((providers, test))
+}
+
+/// What executes the documents that shape webhooks.
+fn payload_shaper(
+    config: &Config,
+    db: &Db,
+    catalog: &Arc<CatalogReads>,
+    schema: &Schema,
+) -> Arc<dyn PayloadShaper> {
+    let (db, catalog) = (db.clone(), Arc::clone(catalog));
+    let loaders = move |op: &OpContext, turns: &Turns| Loaders::new(&db, &catalog, op, turns);
+    let base_url = format!("http://{}:{}", config.host, config.port);
+    Arc::new(Shaper::new(schema.clone(), base_url, loaders))
+}
+
+/// What sends webhooks: to the public internet, unless the shop's services are elsewhere.
+fn webhook_sender(config: &Config, breakers: &Breakers, outside: breaker::Settings) -> WebhookSender {
+    let is_private_allowed = config.webhook_allow_private;
+    let is_https_required = config.environment == Environment::Production && !is_private_allowed;
+    let settings = breaker::Settings { timeout: config.webhook_timeout, ..outside };
+    // The breaker's patience ends first.
+    let http =
+        PublicHttp::new(Reach { is_private_allowed, is_https_required }, settings.timeout.saturating_mul(2));
+    WebhookSender::new(http, breakers.family("webhooks", settings))
+}
+
+/// What takes a shop's mails to their readers.
+fn mailer(config: &Config, shop: &str) -> Arc<dyn Mailer> {
+    let from = config.mail.from.clone().unwrap_or_else(|| Sender::of_shop(shop));
+    match &config.mail.server {
+        Some(server) => Arc::new(Smtp::new(server.clone(), from)),
+        None => Arc::new(Files::new(config.mail_folder(), from)),
+    }
 }
 
 /// Where this process meets the others.

@@ -24,7 +24,7 @@ pub use jwks::{Jwks, JwksConfig};
 pub use keys::{Holder, Keys, MailedFor, Session};
 pub use passwords::Passwords;
 pub use secret_file::SecretFile;
-pub use secrets::{API_KEY_PREFIX, hash_secret, new_api_key, new_secret};
+pub use secrets::{API_KEY_PREFIX, hash_secret, new_api_key, new_secret, new_webhook_secret};
 
 use crate::domain::ids::{ApiKeyId, CustomerId, FamilyId, StaffId};
 use crate::domain::permission::Permission;

@@ -4,6 +4,7 @@
 
 mod access;
 mod files;
+mod mail;
 mod orders;
 mod products;
 mod reports;
@@ -58,6 +59,9 @@ enum Command {
     /// Sales in figures.
     #[command(subcommand)]
     Reports(Reports),
+    /// Mails.
+    #[command(subcommand)]
+    Mail(Mail),
     /// Members of staff.
     #[command(subcommand)]
     User(User),
@@ -72,6 +76,12 @@ enum Reports {
     ///
     /// They come out the same. While it runs they are incomplete; a server may go on meanwhile. If it is interrupted, run it again.
     Rebuild,
+}
+
+#[derive(Subcommand)]
+enum Mail {
+    /// Print a mail of a kind about a shop that does not exist: its subject and its plain text, or its HTML.
+    Preview(mail::PreviewArgs),
 }
 
 #[derive(Subcommand)]
@@ -139,6 +149,7 @@ impl Cli {
             Command::Import(Import::Orders(args)) => orders::import(args, &overrides).await,
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
             Command::Reports(Reports::Rebuild) => reports::rebuild(&overrides).await,
+            Command::Mail(Mail::Preview(args)) => mail::preview(&args),
             Command::User(User::Create(args)) => access::create_user(args, &overrides).await,
             Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,
         };

@@ -1,6 +1,10 @@
 //! Settings, from the environment and the command line: typed, and all checked at start, so that everything that is wrong is
 //! told at once. The one place that reads the environment.
 
+mod mail;
+
+pub use mail::MailConfig;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -49,10 +53,18 @@ pub struct Config {
     pub payment_providers: Vec<&'static str>,
     /// `PAYMENT_TIMEOUT_MS`: how long one of them may take to answer.
     pub payment_timeout: Duration,
+    /// `BREAKER_OPEN_MS`: how long what failed too often outside is left in peace.
+    pub breaker_open: Duration,
+    /// `WEBHOOK_ALLOW_PRIVATE`: whether webhooks may be sent to private networks and this machine, and without TLS.
+    pub webhook_allow_private: bool,
+    /// `WEBHOOK_TIMEOUT_MS`: how long a receiver of webhooks may take to answer.
+    pub webhook_timeout: Duration,
     /// `EVENT_BUS_URL`: where processes tell each other that something happened.
     pub event_bus: BusAddress,
     /// `EVENT_RETENTION_DAYS`: how long events are kept that are no part of an order's history.
     pub event_retention: Duration,
+    /// `SMTP_URL`, `MAIL_FROM`, `MAIL_DIR`, `STOREFRONT_URL`.
+    pub mail: MailConfig,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
@@ -207,6 +219,24 @@ impl Config {
                     .map(Duration::from_millis)
                     .ok_or("must be a number of milliseconds from 1 to 10000".into())
             });
+        let breaker_open =
+            problems.parse("BREAKER_OPEN_MS", get("BREAKER_OPEN_MS"), payments::OPEN_FOR, |text| {
+                let millis = text.parse().ok().filter(|millis| (1..=3_600_000).contains(millis));
+                millis
+                    .map(Duration::from_millis)
+                    .ok_or("must be a number of milliseconds from 1 to 3600000".into())
+            });
+        let webhook_allow_private =
+            problems.parse("WEBHOOK_ALLOW_PRIVATE", get("WEBHOOK_ALLOW_PRIVATE"), false, |text| {
+                text.parse().map_err(|_| "must be true or false".to_owned())
+            });
+        let webhook_timeout =
+            problems.parse("WEBHOOK_TIMEOUT_MS", get("WEBHOOK_TIMEOUT_MS"), payments::TIMEOUT, |text| {
+                let millis = text.parse().ok().filter(|millis| (1..=30_000).contains(millis));
+                millis
+                    .map(Duration::from_millis)
+                    .ok_or("must be a number of milliseconds from 1 to 30000".into())
+            });
         let taxes_included =
             problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {
                 text.parse().map_err(|_| "must be true or false".to_owned())
@@ -238,6 +268,7 @@ impl Config {
                     .ok_or("must be a number of days, 1 or more".into())
             });
         let event_retention = Duration::from_secs(event_retention * 24 * 60 * 60);
+        let mail = MailConfig::read(&get, &mut problems);
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,
             Environment::Production => LogFormat::Json,
@@ -276,8 +307,12 @@ impl Config {
                 low_stock,
                 payment_providers,
                 payment_timeout,
+                breaker_open,
+                webhook_allow_private,
+                webhook_timeout,
                 event_bus,
                 event_retention,
+                mail,
                 log_format,
                 log_filter,
             }),
@@ -295,6 +330,12 @@ impl Config {
     #[must_use]
     pub fn jwt_secret_file(&self) -> PathBuf {
         self.beside_database("jwt-secret")
+    }
+
+    /// Where mails are written to while there is no mail server.
+    #[must_use]
+    pub fn mail_folder(&self) -> PathBuf {
+        self.mail.folder.clone().unwrap_or_else(|| self.beside_database("").with_file_name("mail"))
     }
 
     /// A file beside an SQLite database, or in the working directory.

@@ -64,9 +64,20 @@ impl OpContext {
         }
     }
 
+    /// The same operation as somebody else would see it.
+    #[must_use]
+    pub fn acting_as(&self, actor: Actor) -> Self {
+        Self { actor, credential: Credential::None, ..self.clone() }
+    }
+
     /// The context of work that the shop itself does: a command, the demo, an import.
     pub fn system(clock: Arc<dyn Clock>) -> Self {
-        Self::new(Actor::System, ids::request_id().into(), clock)
+        Self::system_in(ids::request_id().into(), clock)
+    }
+
+    /// The same for what follows from a request.
+    pub fn system_in(request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
+        Self::new(Actor::System, request_id, clock)
     }
 
     /// The time.

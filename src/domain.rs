@@ -30,3 +30,4 @@ pub mod search;
 pub mod shipping;
 pub mod tax;
 pub mod time;
+pub mod webhook;

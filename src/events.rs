@@ -8,20 +8,22 @@
 //! Never called outside a transaction: [`append`].
 
 pub mod bus;
+mod cloud_event;
 pub mod follow;
 mod relay;
 mod retention;
 mod tail;
 
+pub use cloud_event::cloud_event;
 pub use relay::Relay;
 pub use retention::Retention;
 pub use tail::{Feed, Tail};
 
-pub use crate::repositories::events::{EventRow, Recorded};
+pub use crate::repositories::events::{EventRow, Recorded, Waiting};
 
 use crate::context::OpContext;
 use crate::db::types::{AnyId, Json};
-use crate::db::{DbError, Tx};
+use crate::db::{Db, DbError, Statements, Tx};
 use crate::domain::event::Event;
 use crate::domain::ids::EventId;
 use crate::repositories::events;
@@ -38,6 +40,14 @@ pub async fn append(
     let rows = happened.into_iter().map(|event| row(op, &event)).collect::<Result<Vec<_>, _>>()?;
     tx.announce();
     events::insert(tx.conn(), rows).await
+}
+
+/// How many events wait for their places in the log, and since when.
+///
+/// # Errors
+/// [`DbError`] of the read.
+pub async fn waiting(db: &Db) -> Result<Waiting, DbError> {
+    events::waiting(&mut db.read(&Statements::default()).await?).await
 }
 
 fn row(op: &OpContext, event: &Event) -> Result<EventRow, DbError> {

@@ -29,10 +29,12 @@ mod shop;
 mod staff;
 mod subscription;
 mod tax;
+mod webhook;
 
 pub use errors::{error_response, request_error};
 pub use in_context::{locale, operation};
 pub use request::{BaseUrl, SearchHints};
+pub use webhook::Shaper;
 
 use std::sync::Arc;
 
@@ -65,6 +67,7 @@ pub struct QueryRoot(
     cart::CartQuery,
     customer::CustomerQuery,
     staff::StaffQuery,
+    webhook::WebhookQuery,
     report::ReportQuery,
     job::JobQuery,
 );
@@ -106,6 +109,7 @@ pub struct AccountMutation(
     staff::StaffMemberMutation,
     staff::RoleMutation,
     staff::ApiKeyMutation,
+    webhook::WebhookMutation,
 );
 
 /// The schema over services.

@@ -1,7 +1,8 @@
 //! The HTTP server: routes and what stands around them.
 //!
-//! `/graphql` and the Storefront path `/api/:version/graphql.json` are the same endpoint, by HTTP and by WebSocket; `/graphiql` explores it; `/health`
-//! tells whether it works; payment providers tell theirs at `/payments/:provider/webhook`. `cli` and tests start it; it decides nothing about any area.
+//! `/graphql` and the Storefront path `/api/:version/graphql.json` are the same endpoint, by HTTP and by WebSocket; `/graphiql`
+//! explores it; `/health` tells whether it works, and `/metrics` how it does; payment providers tell theirs at
+//! `/payments/:provider/webhook`. `cli` and tests start it; it decides nothing about any area.
 
 mod demo;
 mod documents;
@@ -9,6 +10,7 @@ mod graphiql;
 mod graphql;
 mod health;
 mod live;
+mod metrics;
 mod payments;
 mod respond;
 
@@ -60,13 +62,20 @@ fn routes(app: Arc<App>, documents: Arc<Documents>, live: Arc<Live>) -> impl End
         .at("/graphql", Arc::clone(&graphql))
         .at("/api/:version/graphql.json", graphql)
         .at("/payments/:provider/webhook", poem::post(payments::endpoint(Arc::clone(&app))))
-        .at("/health", health::endpoint(app))
+        .at("/health", health::endpoint(Arc::clone(&app)))
+        .at("/metrics", metrics::endpoint(Arc::clone(&app)))
         .nest("/graphiql", graphiql::routes())
         .nest("/demo", demo::routes())
         .at("/", poem::get(poem::endpoint::make_sync(|_| poem::web::Redirect::see_other("/graphiql"))))
         .with(CatchPanic::new().with_handler(on_panic))
         .catch_all_error(respond::plain_error)
         .map_to_response()
+        .after(move |answered: poem::Result<Response>| {
+            if let Ok(response) = &answered {
+                app.metrics.request(response.status().as_u16());
+            }
+            std::future::ready(answered)
+        })
 }
 
 /// A panic is a bug of ours: it is logged by the panic hook, and its client learns no more than that.

@@ -1,6 +1,11 @@
-//! The world outside, behind traits: what the shop works with and could work with another of.
+//! The world outside, behind traits: what the shop works with and could work with another of, and the breakers
+//! before it.
 //!
 //! Services call them by name. They know nothing of tables, GraphQL or HTTP routes.
 
+pub mod breaker;
+pub mod mail;
 pub mod payments;
+pub mod public_http;
 pub mod shipping;
+pub mod webhooks;

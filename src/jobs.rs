@@ -14,7 +14,7 @@ pub use handler::{Follows, Handler, JobError, Policy, Work};
 pub use schedule::{Due, Schedule, Task};
 pub use worker::{Drained, Worker};
 
-pub use crate::repositories::jobs::Job;
+pub use crate::repositories::jobs::{Depth, Job};
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{DbError, Tx};
+use crate::db::{Db, DbError, Statements, Tx};
 use crate::domain::ids::{EventId, JobId};
 use crate::domain::job::JobStatus;
 use crate::repositories::jobs;
@@ -136,5 +136,23 @@ pub async fn enqueue(
         jobs::insert(tx.conn(), rows).await?;
         tx.announce();
     }
+    Ok(())
+}
+
+/// How many jobs of each kind are in each state, but for those that are done.
+///
+/// # Errors
+/// [`DbError`] of the read.
+pub async fn depths(db: &Db) -> Result<Vec<Depth>, DbError> {
+    jobs::depths(&mut db.read(&Statements::default()).await?).await
+}
+
+/// Lets the job that waits under a unique key run now, whenever it was to run.
+///
+/// # Errors
+/// [`DbError`] of the update; the transaction is to be dropped then.
+pub async fn hasten(tx: &mut Tx, op: &OpContext, key: &str) -> Result<(), DbError> {
+    jobs::hasten(tx.conn(), key, op.now()).await?;
+    tx.announce();
     Ok(())
 }

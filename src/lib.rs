@@ -12,7 +12,7 @@
 //! | [`jobs`] | durable work: the queue, the worker, the schedule |
 //! | [`listeners`] | what follows an event or a clock, one file each: handlers of jobs, over services |
 //! | [`auth`] | who asks, and what they may do |
-//! | [`integrations`] | the world outside behind traits: payments, shipping |
+//! | [`integrations`] | the world outside behind traits and breakers: payments, shipping, webhooks |
 //! | [`services`] | use cases: authorize, validate, transaction, repositories, events, commit |
 //! | [`graphql`] | types, queries, mutations: decode, call one service or loader, wrap |
 //! | [`http`] | routes around the schema |

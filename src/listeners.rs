@@ -6,14 +6,18 @@
 mod check_payments;
 mod clean_up;
 mod expire_orders;
+mod mail;
 mod money_back;
 mod open_fulfillment;
 mod sales_figures;
 mod units_sold;
+mod webhook_deliver;
+mod webhook_fan_out;
 
 use std::sync::Arc;
 
 use crate::events::Retention;
+use crate::integrations::mail::Mailer;
 use crate::jobs::{Handler, Task};
 use crate::services::Services;
 
@@ -24,19 +28,32 @@ pub const TASKS: &[Task] = &[clean_up::TASK, check_payments::TASK, expire_orders
 pub struct Parts {
     /// Use cases.
     pub services: Arc<Services>,
+    /// What takes mails to their readers.
+    pub mailer: Arc<dyn Mailer>,
 }
 
 /// Every listener but the one that removes old events, which must know the others.
 #[must_use]
 pub fn all(parts: &Parts) -> Vec<Arc<dyn Handler>> {
     let services = || Arc::clone(&parts.services);
+    let post = || mail::Post::new(services(), Arc::clone(&parts.mailer));
     vec![
         Arc::new(check_payments::CheckPayments::new(services())),
         Arc::new(expire_orders::ExpireOrders::new(services())),
+        Arc::new(webhook_fan_out::WebhookFanOut::new(services())),
+        Arc::new(webhook_deliver::WebhookDeliver::new(services())),
         Arc::new(open_fulfillment::OpenFulfillment::new(services())),
         Arc::new(money_back::MoneyBack::new(services())),
         Arc::new(sales_figures::SalesFigures::new(services())),
         Arc::new(units_sold::UnitsSold::new(services())),
+        Arc::new(mail::OrderConfirmation(post())),
+        Arc::new(mail::PaymentReceipt(post())),
+        Arc::new(mail::ShippingNotice(post())),
+        Arc::new(mail::OrderCancelled(post())),
+        Arc::new(mail::Welcome(post())),
+        Arc::new(mail::PasswordRecovery(post())),
+        Arc::new(mail::EmailVerification(post())),
+        Arc::new(mail::ToStaff(post())),
     ]
 }
 

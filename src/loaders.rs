@@ -22,12 +22,13 @@ use crate::db::{Conn, Db, DbError, Statements};
 use crate::domain::cart::CartRef;
 use crate::domain::ids::{
     CartId, CollectionId, CustomerId, DiscountId, ImageId, LocationId, OrderId, ProductId, ShippingRateId,
-    ShippingZoneId, StaffId, TaxRateId, VariantId,
+    ShippingZoneId, StaffId, TaxRateId, VariantId, WebhookDeliveryId, WebhookSubscriptionId,
 };
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
 use crate::repositories::{
-    Visibility, carts, customer_addresses, customers, discounts, locations, roles, shipping, staff, tax_rates,
+    Visibility, carts, customer_addresses, customers, discounts, locations, roles, shipping, staff,
+    tax_rates, webhooks,
 };
 
 pub use crate::repositories::api_keys::ApiKey;
@@ -45,6 +46,7 @@ pub use crate::repositories::shipping::{ShippingRate, ShippingZone};
 pub use crate::repositories::staff::StaffMember;
 pub use crate::repositories::tax_rates::TaxRate;
 pub use crate::repositories::variants::Variant;
+pub use crate::repositories::webhooks::{WebhookAttempt, WebhookDelivery, WebhookSubscription};
 pub use catalog::CatalogReads;
 use edge::Edge;
 pub use edge::{LoadError, Loaded};
@@ -114,6 +116,10 @@ pub struct Loaders {
     pub staff_members: Edge<StaffId, Option<Arc<StaffMember>>>,
     /// A member's roles, by name.
     pub roles_of_staff: Edge<StaffId, Arc<[Arc<Role>]>>,
+    /// Endpoints of other services, by id, whoever may see them: who asks for one is to see to that.
+    pub webhook_subscriptions: Edge<WebhookSubscriptionId, Option<Arc<WebhookSubscription>>>,
+    /// The attempts to send a message, in order.
+    pub attempts_of_delivery: Edge<WebhookDeliveryId, Arc<[Arc<WebhookAttempt>]>>,
 }
 
 /// What a request reads from, and where its statements are counted.
@@ -206,6 +212,13 @@ impl Loaders {
             roles_of_staff: Edge::new(turns, &source, |source: Source, ids| async move {
                 let rows = roles::of_staff(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|(member, role)| (member, Arc::new(role)))))
+            }),
+            webhook_subscriptions: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(webhooks::by_ids(&mut source.conn().await?, &ids).await?, |webhook| webhook.id))
+            }),
+            attempts_of_delivery: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = webhooks::attempts_of(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|attempt| (attempt.delivery_id, Arc::new(attempt)))))
             }),
         }
     }

@@ -35,6 +35,7 @@ pub mod shops;
 pub mod staff;
 pub mod tax_rates;
 pub mod variants;
+pub mod webhooks;
 
 /// Which products a read may see.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -18,6 +18,7 @@ pub mod discounts;
 mod idempotency;
 pub mod inventory;
 pub mod jobs;
+pub mod mails;
 pub mod order_csv;
 pub mod order_import;
 pub mod orders;
@@ -35,6 +36,7 @@ pub mod staff;
 pub mod stock;
 pub mod taxes;
 mod validate;
+pub mod webhooks;
 
 pub use api_keys::ApiKeys;
 pub use cart::Carts;
@@ -45,6 +47,7 @@ pub use customers::Customers;
 pub use discounts::Discounts;
 pub use inventory::Inventory;
 pub use jobs::Jobs;
+pub use mails::Mails;
 pub use order_import::OrderImport;
 pub use orders::Orders;
 pub use payments::Payments;
@@ -58,6 +61,7 @@ pub use shipping::Shipping;
 pub use shop::Shop;
 pub use staff::Staff;
 pub use taxes::Taxes;
+pub use webhooks::Webhooks;
 
 use std::sync::Arc;
 
@@ -93,10 +97,14 @@ pub struct Services {
     pub customers: Customers,
     /// What is held on customers.
     pub privacy: Privacy,
+    /// What mails say.
+    pub mails: Mails,
     /// Staff, their sign-in and their roles.
     pub staff: Staff,
     /// Keys of services.
     pub api_keys: ApiKeys,
+    /// Messages to other services.
+    pub webhooks: Webhooks,
     /// Sales in figures.
     pub reports: Reports,
     /// Jobs and the schedule.

@@ -1,5 +1,11 @@
-//! The log: to standard error, so that standard output stays what a command prints. Errors are logged once, at the boundary;
+//! What the process tells about itself: its log, and its metrics ([`Metrics`]).
+//!
+//! The log goes to standard error, so that standard output stays what a command prints. Errors are logged once, at the boundary;
 //! no secret, token, mail or request body is.
+
+mod metrics;
+
+pub use metrics::Metrics;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;

@@ -28,6 +28,14 @@ pub fn new_api_key() -> Result<String, AuthError> {
     Ok(format!("{API_KEY_PREFIX}{}", new_secret()?))
 }
 
+/// A new secret to sign webhooks with.
+///
+/// # Errors
+/// [`AuthError::Random`] when the system gives no random bytes.
+pub fn new_webhook_secret() -> Result<String, AuthError> {
+    Ok(format!("whsec_{}", new_secret()?))
+}
+
 /// What is kept of a secret. It has more randomness than anybody can try, so a plain hash is enough; and it is looked up by
 /// that hash in an index, so that the time it takes tells nothing of the secret.
 #[must_use]

@@ -39,10 +39,7 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     let overrides = Overrides { host: args.host, port: args.port, shop_name, ..overrides };
     let mut config = Config::from_env(&overrides)?;
     telemetry::start(&config);
-    if config.jwt_secret.is_none() && config.environment == Environment::Development {
-        let file = SecretFile(config.jwt_secret_file());
-        config.jwt_secret = Some(file.read_or_make().map_err(crate::app::StartError::from)?);
-    }
+    keep_secret(&mut config)?;
     let app = App::start(config).await?;
     if args.demo {
         fill_demo(&app).await?;
@@ -105,6 +102,15 @@ async fn admin_token(app: &App) -> Result<Option<(SecretString, PathBuf)>, Comma
     let Some(token) = made.map(SecretString::from) else { return Ok(None) };
     file.replace(&token).map_err(|error| failed(&error))?;
     Ok(Some((token, path)))
+}
+
+/// Gives a developer's shop the secret of its tokens that is kept beside its database, unless it has another.
+pub(super) fn keep_secret(config: &mut Config) -> Result<(), CommandError> {
+    if config.jwt_secret.is_none() && config.environment == Environment::Development {
+        let file = SecretFile(config.jwt_secret_file());
+        config.jwt_secret = Some(file.read_or_make().map_err(crate::app::StartError::from)?);
+    }
+    Ok(())
 }
 
 async fn fill_demo(app: &App) -> Result<(), CommandError> {

@@ -122,6 +122,7 @@ diesel::table! {
         erased_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        language -> Nullable<Text>,
     }
 }
 
@@ -370,6 +371,7 @@ diesel::table! {
         placed_at -> Timestamptz,
         cancelled_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
+        language -> Nullable<Text>,
         fulfillment_opened_at -> Nullable<Timestamptz>,
     }
 }
@@ -635,6 +637,58 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    webhook_attempts (id) {
+        id -> Uuid,
+        delivery_id -> Uuid,
+        number -> Int4,
+        at -> Timestamptz,
+        duration_ms -> Int8,
+        response_status -> Nullable<Int4>,
+        error -> Nullable<Text>,
+        response_body -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    webhook_deliveries (id) {
+        id -> Uuid,
+        subscription_id -> Uuid,
+        event_id -> Nullable<Uuid>,
+        topic -> Text,
+        position -> Nullable<Int8>,
+        payload -> Nullable<Text>,
+        status -> Text,
+        attempts -> Int4,
+        next_attempt_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        delivered_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    webhook_subscriptions (id) {
+        id -> Uuid,
+        url -> Text,
+        topics -> Jsonb,
+        query -> Nullable<Text>,
+        secret -> Text,
+        permissions -> Jsonb,
+        status -> Text,
+        failing_since -> Nullable<Timestamptz>,
+        paused_at -> Nullable<Timestamptz>,
+        created_by -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(cart_lines -> carts (cart_id));
 diesel::joinable!(cart_lines -> variants (variant_id));
 diesel::joinable!(carts -> customers (customer_id));
@@ -663,6 +717,8 @@ diesel::joinable!(staff_roles -> roles (role_id));
 diesel::joinable!(staff_roles -> staff_members (staff_id));
 diesel::joinable!(variants -> product_images (image_id));
 diesel::joinable!(variants -> products (product_id));
+diesel::joinable!(webhook_attempts -> webhook_deliveries (delivery_id));
+diesel::joinable!(webhook_deliveries -> webhook_subscriptions (subscription_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
@@ -704,4 +760,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     staff_roles,
     tax_rates,
     variants,
+    webhook_attempts,
+    webhook_deliveries,
+    webhook_subscriptions,
 );

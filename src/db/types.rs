@@ -14,12 +14,13 @@ use crate::domain::ids::{
     AddressId, ApiKeyId, CartId, CartLineId, CollectionId, CustomerId, CustomerTokenId, DiscountId,
     DraftOrderId, EventId, FamilyId, FulfillmentId, Id, ImageId, JobId, LocationId, OrderId, OrderLineId,
     PaymentId, ProductId, RefreshTokenId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, ShopId,
-    StaffId, TaxRateId, VariantId, WorkerId,
+    StaffId, TaxRateId, VariantId, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId, WorkerId,
 };
 use crate::domain::job::JobStatus;
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::{DeliveryStatus, WebhookStatus};
 
 #[cfg(feature = "postgres")]
 use diesel::pg::{Pg, PgValue};
@@ -227,6 +228,9 @@ uuid_columns!(
     DraftOrderId,
     JobId,
     WorkerId,
+    WebhookSubscriptionId,
+    WebhookDeliveryId,
+    WebhookAttemptId,
     AnyId,
 );
 
@@ -284,7 +288,7 @@ macro_rules! text_columns {
 }
 
 text_columns!(ProductStatus, InventoryPolicy, WeightUnit, CollectionSortOrder, OrderStatus, PaymentKind);
-text_columns!(FulfillmentState, ReturnStatus, JobStatus);
+text_columns!(FulfillmentState, ReturnStatus, JobStatus, DeliveryStatus, WebhookStatus);
 
 fn unknown_text(text: &str) -> Box<dyn std::error::Error + Send + Sync> {
     format!("`{text}` is no value of this column").into()

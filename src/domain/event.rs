@@ -12,6 +12,7 @@ mod order_import;
 mod payment;
 mod pricing;
 mod topic;
+mod webhook;
 
 pub use account::{ApiKeyEvent, CustomerEvent, CustomerTokenEvent, RoleEvent, StaffEvent, StaffSessionEvent};
 pub use cart::CartEvent;
@@ -25,6 +26,7 @@ pub use order_import::OrderImportedEvent;
 pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
 pub use pricing::{DiscountEvent, ShippingRateEvent, ShippingZoneEvent, TaxRateEvent};
 pub use topic::{Things, Topic};
+pub use webhook::WebhookEvent;
 
 use serde::Serialize;
 
@@ -32,12 +34,12 @@ use super::ids::Id;
 
 /// Defines the events: each with its payload, its name in the log, and the field that tells whose history it belongs to.
 macro_rules! events {
-    ($($(#[$doc:meta])* $event:ident($payload:ident) = $kind:literal of $aggregate:ident;)*) => {
+    ($($(#[doc = $doc:literal])* $event:ident($payload:ident) = $kind:literal of $aggregate:ident;)*) => {
         /// Something that happened in the shop.
         #[derive(Clone, PartialEq, Debug, Serialize)]
         #[serde(untagged)]
         pub enum Event {
-            $($(#[$doc])* $event($payload),)*
+            $($(#[doc = $doc])* $event($payload),)*
         }
 
         impl Event {
@@ -52,14 +54,32 @@ macro_rules! events {
             /// Every kind's name in the log.
             pub const KINDS: &'static [&'static str] = &[$($kind,)*];
 
+            /// What events of a kind tell, in a sentence; `None` if there is no such kind.
+            #[must_use]
+            pub fn description(kind: &str) -> Option<&'static str> {
+                match kind {
+                    $($kind => Some(concat!($($doc),*).trim_ascii()),)*
+                    _ => None,
+                }
+            }
+
             /// An event as it stands in the log: its kind's name and its payload.
             ///
             /// # Errors
             /// When there is no such kind, or the payload is none of it.
-            pub fn read(kind: &str, payload: serde_json::Value) -> Result<Self, serde_json::Error> {
+            pub fn read<'de, D: serde::Deserializer<'de>>(kind: &str, payload: D) -> Result<Self, D::Error> {
                 match kind {
-                    $($kind => serde_json::from_value(payload).map(Self::$event),)*
+                    $($kind => serde::Deserialize::deserialize(payload).map(Self::$event),)*
                     _ => Err(serde::de::Error::custom(format!("there is no event `{kind}`"))),
+                }
+            }
+
+            /// The type of what events of a kind happen to; `None` if there is no such kind.
+            #[must_use]
+            pub fn aggregate_type(kind: &str) -> Option<&'static str> {
+                match kind {
+                    $($kind => Some(type_of(|event: &$payload| event.$aggregate)),)*
+                    _ => None,
                 }
             }
 
@@ -203,6 +223,14 @@ events! {
     ApiKeyCreated(ApiKeyEvent) = "api_key.created" of api_key_id;
     /// An API key was revoked.
     ApiKeyRevoked(ApiKeyEvent) = "api_key.revoked" of api_key_id;
+    /// An endpoint of another service is told of what happens.
+    WebhookCreated(WebhookEvent) = "webhook.created" of webhook_subscription_id;
+    /// An endpoint of another service changed.
+    WebhookUpdated(WebhookEvent) = "webhook.updated" of webhook_subscription_id;
+    /// An endpoint of another service took nothing for a day, and is told of nothing any more.
+    WebhookPaused(WebhookEvent) = "webhook.paused" of webhook_subscription_id;
+    /// An endpoint of another service was removed.
+    WebhookDeleted(WebhookEvent) = "webhook.deleted" of webhook_subscription_id;
 }
 
 impl Event {
@@ -211,6 +239,11 @@ impl Event {
     pub fn version(&self) -> i32 {
         1
     }
+}
+
+/// The type of the id that a payload's field holds.
+fn type_of<P, I: Id>(_: fn(&P) -> I) -> &'static str {
+    I::TYPE
 }
 
 fn aggregate<I: Id>(id: I) -> (&'static str, uuid::Uuid) {

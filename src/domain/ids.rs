@@ -109,6 +109,12 @@ ids! {
     RefundId = "Refund";
     /// A return's id.
     ReturnId = "Return";
+    /// The id of another service's endpoint.
+    WebhookSubscriptionId = "WebhookSubscription";
+    /// The id of a message to an endpoint.
+    WebhookDeliveryId = "WebhookDelivery";
+    /// The id of an attempt to send a message to an endpoint.
+    WebhookAttemptId = "WebhookAttempt";
     /// A draft order's id.
     DraftOrderId = "DraftOrder";
     /// A job's id.

@@ -342,6 +342,15 @@ pub fn share(amount: i64, quantity: i64, before: i64, pieces: i64) -> i64 {
     upto(before.saturating_add(pieces)).saturating_sub(upto(before))
 }
 
+/// A language of `domain::codes::LANGUAGES` as an RFC 5646 tag: `PT_BR` is `pt-BR`.
+#[must_use]
+pub fn locale_tag(code: &str) -> String {
+    match code.split_once('_') {
+        None => code.to_lowercase(),
+        Some((language, region)) => format!("{}-{region}", language.to_lowercase()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,6 +41,12 @@ impl Timestamp {
         Self(self.0.checked_sub_signed(by).unwrap_or(DateTime::<Utc>::MIN_UTC))
     }
 
+    /// How long it is until a later moment; nothing, if that is past.
+    #[must_use]
+    pub fn until(self, later: Self) -> Duration {
+        (later.0 - self.0).to_std().unwrap_or_default()
+    }
+
     /// The moment as chrono has it.
     #[must_use]
     pub fn utc(self) -> DateTime<Utc> {

@@ -14,7 +14,7 @@ use crate::domain::ids::Id;
 use crate::domain::job;
 use crate::domain::page::{CursorKey, KeyKind};
 use crate::domain::permission::Permission;
-use crate::jobs;
+use crate::services::jobs;
 
 /// The state a job is in.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]

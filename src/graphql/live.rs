@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{Context, Result};
 
+pub use crate::events::Recorded;
+
 use crate::domain::event::Topic;
 use crate::domain::ids::JobId;
 use crate::error::Error;
-use crate::events::Recorded;
-use crate::jobs::Job;
+use crate::services::jobs::Job;
 
 /// Why a subscription's document is executed.
 #[derive(Clone)]

@@ -23,11 +23,15 @@ use crate::domain::ids;
 use crate::error::{Error, ErrorCode, with_causes};
 use crate::graphql::{self, BaseUrl, SearchHints};
 use crate::loaders::{Loaders, Turns};
+use crate::telemetry::Metrics;
 
 /// How long an operation may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a document may be, in bytes: a longer one is no storefront's.
 const MAX_QUERY_BYTES: usize = 64 * 1024;
+
+/// The kind of an operation that can't be read.
+const UNREAD: &str = "none";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -48,6 +52,8 @@ pub(super) struct Operation {
 /// What the log line of a request says.
 struct Outcome {
     operation: String,
+    /// What it does, for the metrics.
+    kind: &'static str,
     response: GraphQlResponse,
     status: StatusCode,
 }
@@ -63,6 +69,7 @@ pub fn endpoint(app: Arc<App>, documents: Arc<Documents>) -> impl Endpoint<Outpu
 async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Response {
     let started = Instant::now();
     let request_id: Arc<str> = ids::request_id().into();
+    let metrics = Arc::clone(&app.metrics);
     let signed = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let (op, outcome) = match identity(&app, signed).await {
         Ok(identity) => {
@@ -79,10 +86,11 @@ async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Respo
     };
     let outcome = outcome.unwrap_or_else(|(code, message)| Outcome {
         operation: String::new(),
+        kind: UNREAD,
         response: graphql::request_error(code, message, &request_id),
         status: code.table().1,
     });
-    log(&outcome, &op.0, &op.1, started, &request_id);
+    log(&metrics, &outcome, &op.0, &op.1, started, &request_id);
     let mut response = respond::json(outcome.status, &outcome.response);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -98,11 +106,19 @@ fn error_code(error: &async_graphql::ServerError) -> &str {
 }
 
 /// The line that an operation leaves in the log.
-fn log(outcome: &Outcome, actor: &str, statements: &Statements, started: Instant, request_id: &str) {
+fn log(
+    metrics: &Metrics,
+    outcome: &Outcome,
+    actor: &str,
+    statements: &Statements,
+    started: Instant,
+    request_id: &str,
+) {
     let result = match outcome.response.errors.first() {
         None => "ok",
         Some(error) => error_code(error),
     };
+    metrics.operation(outcome.kind, result, started.elapsed());
     tracing::info!(
         operation = outcome.operation,
         actor,
@@ -173,8 +189,9 @@ pub(super) async fn execute(
     let started = Instant::now();
     let (name, statements, request_id) =
         (logged_name(&op), op.statements.clone(), Arc::clone(&op.request_id));
+    let metrics = Arc::clone(&app.metrics);
     let outcome = run_sent(app, documents, op, sent, base_url, false).await?;
-    log(&outcome, &name, &statements, started, &request_id);
+    log(&metrics, &outcome, &name, &statements, started, &request_id);
     Ok(outcome.response)
 }
 
@@ -194,7 +211,7 @@ async fn run_sent(
     }
 
     let mut operation = GraphQlRequest::new("").variables(sent.variables.unwrap_or_default());
-    let mut name = String::new();
+    let (mut name, mut kind) = (String::new(), UNREAD);
     match documents.parse(&sent.query) {
         Ok(document) => {
             if let Some((known, found)) = graphql::operation(&document, sent.operation_name.as_deref()) {
@@ -204,6 +221,11 @@ async fn run_sent(
                         "GET is for queries: send this by POST".to_owned(),
                     ));
                 }
+                kind = match found.ty {
+                    OperationType::Query => "query",
+                    OperationType::Mutation => "mutation",
+                    OperationType::Subscription => "subscription",
+                };
                 known.unwrap_or("anonymous").clone_into(&mut name);
                 let locale = graphql::locale(found, &operation.variables);
                 op.locale = locale.map_err(|message| (ErrorCode::BadUserInput, message))?;
@@ -239,7 +261,7 @@ async fn run_sent(
     if let Some(hints) = hints.take() {
         response.extensions.insert("search".to_owned(), hints);
     }
-    Ok(Outcome { operation: name, response, status: StatusCode::OK })
+    Ok(Outcome { operation: name, kind, response, status: StatusCode::OK })
 }
 
 fn from_query(request: &Request) -> Result<Operation, Refused> {

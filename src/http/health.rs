@@ -16,10 +16,12 @@ use crate::db::Statements;
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Serialize)]
-struct Health {
+struct Health<B> {
     status: &'static str,
     version: &'static str,
     database: Check,
+    /// What stands before everything outside. One that is open makes the server none the worse: what needs it waits.
+    breakers: B,
 }
 
 #[derive(Serialize)]
@@ -44,5 +46,6 @@ async fn check(app: &App) -> Response {
     };
     let kind = app.config.database.backend.name();
     let database = Check { status: word, kind };
-    respond::json(status, &Health { status: word, version: env!("CARGO_PKG_VERSION"), database })
+    let (version, breakers) = (env!("CARGO_PKG_VERSION"), app.breakers.reports());
+    respond::json(status, &Health { status: word, version, database, breakers })
 }

@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::{Handler, Job, JobError, Policy, Work};
-use crate::auth::Actor;
 use crate::context::{Clock, OpContext};
 use crate::db::{Db, DbError, Statements, retrying};
 use crate::domain::ids::WorkerId;
@@ -179,7 +178,7 @@ impl Worker {
     async fn attempt(&self, handler: &Arc<dyn Handler>, job: Job) -> Option<JobStatus> {
         let (policy, started) = (handler.policy(), Instant::now());
         let request_id: Arc<str> = job.request_id.as_str().into();
-        let op = OpContext::new(Actor::System, request_id, Arc::clone(&self.clock));
+        let op = OpContext::system_in(request_id, Arc::clone(&self.clock));
         let result = if job.attempts > job.max_attempts {
             Err(JobError::GiveUp("its worker was lost too often".to_owned()))
         } else {

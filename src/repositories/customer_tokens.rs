@@ -29,6 +29,13 @@ pub struct CustomerToken {
     pub created_at: Timestamp,
 }
 
+/// One token.
+pub async fn find(conn: &mut Conn, id: CustomerTokenId) -> Result<Option<CustomerToken>, DbError> {
+    on_conn!(conn, |c| {
+        customer_tokens::table.find(id).select(CustomerToken::as_select()).first(c).await.optional()
+    })
+}
+
 /// The token with a hash.
 pub async fn find_by_hash(conn: &mut Conn, hash: &str) -> Result<Option<CustomerToken>, DbError> {
     on_conn!(conn, |c| {

@@ -36,6 +36,8 @@ pub struct Customer {
     pub created_at: Timestamp,
     /// When they last changed.
     pub updated_at: Timestamp,
+    /// The language they signed up in, a code of `domain::codes::LANGUAGES`; `None`: none was said.
+    pub language: Option<String>,
 }
 
 /// By their id alone: logs are no place for the rest.

@@ -2,6 +2,8 @@
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
+#[cfg(feature = "sqlite")]
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
 
@@ -76,6 +78,15 @@ pub struct Placed {
     pub position: i64,
 }
 
+/// Events that have no place in the log yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waiting {
+    /// How many.
+    pub count: i64,
+    /// When the oldest of them happened.
+    pub since: Option<Timestamp>,
+}
+
 /// Where the log ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Queryable, Selectable)]
 #[diesel(table_name = event_head)]
@@ -102,10 +113,61 @@ const PLACE: &str = "
     WHERE events.id = placed.id
     RETURNING events.id, events.kind, events.request_id, events.position";
 
-/// Adds events. In the transaction of their cause.
+/// Adds events, in one statement. In the transaction of their cause.
 pub async fn insert(conn: &mut Conn, rows: Vec<EventRow>) -> Result<(), DbError> {
-    insert_all!(conn, events::table, rows)?;
+    if rows.len() < 2 {
+        insert_all!(conn, events::table, rows)?;
+        return Ok(());
+    }
+    on_each!(conn,
+        postgres: |c| diesel::insert_into(events::table).values(&rows).execute(c).await,
+        sqlite: |c| InsertMany::of(&rows)?.execute(c).await,
+    )?;
     Ok(())
+}
+
+/// Events to be inserted by one statement, as a JSON array: on SQLite, Diesel sends a statement a row, and two around them.
+#[cfg(feature = "sqlite")]
+#[derive(QueryId)]
+struct InsertMany {
+    json: String,
+}
+
+#[cfg(feature = "sqlite")]
+impl InsertMany {
+    fn of(rows: &[EventRow]) -> Result<Self, DbError> {
+        let of_row = |row: &EventRow| {
+            serde_json::json!([
+                row.id.uuid().simple().to_string(),
+                row.kind,
+                row.version,
+                row.aggregate_type,
+                row.aggregate_id.0.simple().to_string(),
+                row.payload.0,
+                row.actor,
+                row.request_id,
+                row.occurred_at.micros(),
+            ])
+        };
+        let rows: Vec<serde_json::Value> = rows.iter().map(of_row).collect();
+        Ok(Self { json: serde_json::to_string(&rows).map_err(DbError::corrupt)? })
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl QueryFragment<diesel::sqlite::Sqlite> for InsertMany {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        out.push_sql(
+            "INSERT INTO events \
+            (id, kind, version, aggregate_type, aggregate_id, payload, actor, request_id, occurred_at) \
+            SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4), value -> 5, \
+            value ->> 6, value ->> 7, value ->> 8 FROM json_each(",
+        );
+        out.push_bind_param::<sql_types::Text, _>(&self.json)?;
+        // In the order in which they happened: their entries rise by it.
+        out.push_sql(") ORDER BY key");
+        Ok(())
+    }
 }
 
 /// Whether there are events without a place.
@@ -113,6 +175,22 @@ pub async fn is_any_pending(conn: &mut Conn) -> Result<bool, DbError> {
     on_conn!(conn, |c| {
         diesel::select(exists(events::table.filter(events::position.is_null()))).get_result(c).await
     })
+}
+
+/// How many events have no place, and when the oldest of them happened.
+pub async fn waiting(conn: &mut Conn) -> Result<Waiting, DbError> {
+    let count =
+        on_conn!(conn, |c| { events::table.filter(events::position.is_null()).count().get_result(c).await })?;
+    let since = on_conn!(conn, |c| {
+        events::table
+            .filter(events::position.is_null())
+            .order_by(events::entry)
+            .select(events::occurred_at)
+            .first(c)
+            .await
+            .optional()
+    })?;
+    Ok(Waiting { count, since })
 }
 
 /// Where the log ends.
@@ -204,6 +282,24 @@ pub async fn after(
             query = query.filter(in_texts(events::kind, &topic.kinds));
         }
         query.load(c).await
+    })
+}
+
+/// The newest event of these kinds that has its place.
+pub async fn newest_of(conn: &mut Conn, kinds: &[String]) -> Result<Option<Recorded>, DbError> {
+    on_conn!(conn, |c| {
+        events::table
+            .filter(events::position.is_not_null())
+            .filter(in_texts(events::kind, kinds))
+            .order_by(events::position.desc())
+            .select((
+                EventRow::as_select(),
+                events::position.assume_not_null(),
+                events::sequence.assume_not_null(),
+            ))
+            .first(c)
+            .await
+            .optional()
     })
 }
 

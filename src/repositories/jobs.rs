@@ -75,8 +75,8 @@ pub struct Depth {
     pub count: i64,
 }
 
-/// Reserves jobs for a worker: of these kinds, at most `$4`, that meet a condition. `$1` is the worker, `$2` when its lease ends, `$3`
-/// the time. Of jobs with one unique key, one runs at a time.
+/// Reserves jobs for a worker: that meet a condition. `$1` is the worker, `$2` when its lease ends, `$3` the time, `$4` the kinds,
+/// `$5` how many at most; SQLite numbers them as they come. Of jobs with one unique key, one runs at a time.
 macro_rules! reserve {
     ($condition:literal, $kinds:literal, $skip_locked:literal) => {
         concat!(
@@ -87,7 +87,7 @@ macro_rules! reserve {
             $kinds,
             " AND (unique_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.status = 'running' ",
             "AND other.unique_key = jobs.unique_key AND other.id <> jobs.id AND other.lease_until > $3)) ",
-            "ORDER BY priority DESC, run_at, id LIMIT $4",
+            "ORDER BY priority DESC, run_at, id LIMIT $5",
             $skip_locked,
             ") RETURNING *"
         )
@@ -99,22 +99,22 @@ macro_rules! send_reserve {
     ($conn:ident, $condition:literal, $kinds:ident, $worker:ident, $until:ident, $now:ident, $limit:ident) => {
         on_each!($conn,
             postgres: |c| {
-                diesel::sql_query(reserve!($condition, "= ANY($5)", " FOR UPDATE SKIP LOCKED"))
+                diesel::sql_query(reserve!($condition, "= ANY($4)", " FOR UPDATE SKIP LOCKED"))
                     .bind::<sql::Uuid, _>($worker)
                     .bind::<sql::Timestamptz, _>($until)
                     .bind::<sql::Timestamptz, _>($now)
-                    .bind::<sql_types::BigInt, _>($limit)
                     .bind::<sql_types::Array<sql_types::Text>, _>($kinds)
+                    .bind::<sql_types::BigInt, _>($limit)
                     .load::<Job>(c)
                     .await
             },
             sqlite: |c| {
-                diesel::sql_query(reserve!($condition, "IN (SELECT value FROM json_each($5))", ""))
+                diesel::sql_query(reserve!($condition, "IN (SELECT value FROM json_each($4))", ""))
                     .bind::<sql::Uuid, _>($worker)
                     .bind::<sql::Timestamptz, _>($until)
                     .bind::<sql::Timestamptz, _>($now)
-                    .bind::<sql_types::BigInt, _>($limit)
                     .bind::<sql_types::Text, _>(serde_json::Value::from($kinds.to_vec()).to_string())
+                    .bind::<sql_types::BigInt, _>($limit)
                     .load::<Job>(c)
                     .await
             },
@@ -289,6 +289,22 @@ pub async fn is_key_waiting(conn: &mut Conn, key: &str) -> Result<bool, DbError>
         let waiting = jobs::table.filter(jobs::unique_key.eq(key)).filter(jobs::status.eq(JobStatus::Queued));
         diesel::select(diesel::dsl::exists(waiting)).get_result(c).await
     })
+}
+
+/// Lets the job that waits under a key run from now on.
+pub async fn hasten(conn: &mut Conn, key: &str, now: Timestamp) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::update(
+            jobs::table
+                .filter(jobs::unique_key.eq(key))
+                .filter(jobs::status.eq(JobStatus::Queued))
+                .filter(jobs::run_at.gt(now)),
+        )
+        .set(jobs::run_at.eq(now))
+        .execute(c)
+        .await
+    })?;
+    Ok(())
 }
 
 /// The job that waits and has a unique key.

@@ -85,6 +85,8 @@ pub struct Order {
     pub updated_at: Timestamp,
     /// When its pieces were taken off the shelf to be sent.
     pub fulfillment_opened_at: Option<Timestamp>,
+    /// The language it was placed in, a code of `domain::codes::LANGUAGES`; `None`: none was said.
+    pub language: Option<String>,
 }
 
 /// An order's line as it is stored: what was sold, as it was at that moment.

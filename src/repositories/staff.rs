@@ -71,6 +71,17 @@ pub async fn by_ids(conn: &mut Conn, ids: &[StaffId]) -> Result<Vec<StaffMember>
     load!(conn, staff_members::table.filter(in_ids(staff_members::id, ids)).select(StaffMember::as_select()))
 }
 
+/// All members who may sign in. A shop has few.
+pub async fn active(conn: &mut Conn) -> Result<Vec<StaffMember>, DbError> {
+    load!(
+        conn,
+        staff_members::table
+            .filter(staff_members::is_active)
+            .order_by(staff_members::id)
+            .select(StaffMember::as_select())
+    )
+}
+
 /// All members who may sign in, kept from change by others until the transaction ends. A shop has few.
 pub async fn lock_active(conn: &mut Conn) -> Result<Vec<StaffMember>, DbError> {
     on_each!(conn,

@@ -257,6 +257,7 @@ impl Checkout {
             cancelled_at: None,
             updated_at: op.now(),
             fulfillment_opened_at: None,
+            language: op.locale.language.map(str::to_owned),
         })
     }
 

@@ -7,7 +7,7 @@ use crate::context::OpContext;
 use crate::db::{Db, retrying};
 use crate::domain::permission::Permission;
 use crate::error::Error;
-use crate::repositories::{carts, customer_tokens, idempotency, jobs, refresh_tokens};
+use crate::repositories::{carts, customer_tokens, idempotency, jobs, refresh_tokens, webhooks};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long an answer is kept under its key.
@@ -20,6 +20,8 @@ const KEEP_CARTS: Duration = DAY.saturating_mul(30);
 const KEEP_DONE: Duration = DAY.saturating_mul(7);
 /// How long a job that is dead or was called off is kept.
 const KEEP_DEAD: Duration = DAY.saturating_mul(60);
+/// How long a message to another service is kept that is not to be sent any more.
+const KEEP_DELIVERIES: Duration = DAY.saturating_mul(30);
 /// How many rows are removed at once.
 const BATCH: i64 = 1_000;
 
@@ -59,14 +61,17 @@ pub struct Removed {
     pub carts: usize,
     /// Jobs.
     pub jobs: usize,
+    /// Messages to other services.
+    pub deliveries: usize,
 }
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { refresh_tokens, customer_tokens, keys, carts, jobs } = self;
+        let Self { refresh_tokens, customer_tokens, keys, carts, jobs, deliveries } = self;
         write!(
             f,
-            "{refresh_tokens} sessions, {customer_tokens} tokens, {keys} idempotency keys, {carts} carts, {jobs} jobs"
+            "{refresh_tokens} sessions, {customer_tokens} tokens, {keys} idempotency keys, {carts} carts, {jobs} jobs, \
+             {deliveries} webhook deliveries"
         )
     }
 }
@@ -86,13 +91,14 @@ impl CleanUp {
         op.authorize(Permission::ManageSettings)?;
         let ago = |keep: Duration| op.now().minus(keep);
         let (tokens, keys, carts) = (ago(KEEP_TOKENS), ago(KEEP_KEYS), ago(KEEP_CARTS));
-        let (done, dead) = (ago(KEEP_DONE), ago(KEEP_DEAD));
+        let (done, dead, deliveries) = (ago(KEEP_DONE), ago(KEEP_DEAD), ago(KEEP_DELIVERIES));
         Ok(Removed {
             refresh_tokens: batches!(self, op, |conn| refresh_tokens::delete_expired(conn, tokens, BATCH)),
             customer_tokens: batches!(self, op, |conn| customer_tokens::delete_expired(conn, tokens, BATCH)),
             keys: batches!(self, op, |conn| idempotency::delete_older(conn, keys, BATCH)),
             carts: batches!(self, op, |conn| carts::delete_idle(conn, carts, BATCH)),
             jobs: batches!(self, op, |conn| jobs::purge(conn, done, dead, BATCH)),
+            deliveries: batches!(self, op, |conn| webhooks::prune(conn, deliveries, BATCH)),
         })
     }
 }

@@ -168,6 +168,7 @@ impl Customers {
             erased_at: None,
             created_at: op.now(),
             updated_at: op.now(),
+            language: op.locale.language.map(str::to_owned),
         };
         problems.check()?;
         customer.password_hash = Some(self.passwords.hash(&new.password).await?);

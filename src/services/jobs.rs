@@ -9,8 +9,10 @@ use crate::domain::job::JobStatus;
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
-use crate::jobs::{self as queue, Due, Job, NewJob, Schedule};
+use crate::jobs::{self as queue, NewJob, Schedule};
 use crate::repositories::jobs::{self, Ended, JobFilter};
+
+pub use crate::jobs::{Due, Job};
 
 /// The input's field that names the job.
 const ID: &[&str] = &["id"];

@@ -23,6 +23,7 @@ pub(crate) use record::revive;
 pub use refund::RefundOutcome;
 pub(crate) use running::Charging;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use crate::db::Db;
 use crate::domain::ids::OrderId;
 use crate::domain::payment::PaymentKind;
 use crate::error::Error;
+use crate::integrations::breaker::{Breaker, Breakers, CallError, Settings};
 use crate::integrations::payments::{
     Answer, Charge, Payment as Known, PaymentProvider, ProviderError, Providers, Told,
 };
@@ -42,7 +44,9 @@ use running::Running;
 /// The names of all providers that this build has.
 pub const PROVIDERS: &[&str] = Providers::NAMES;
 /// How long a provider may take to answer.
-pub const TIMEOUT: Duration = Duration::from_secs(3);
+pub const TIMEOUT: Duration = crate::integrations::breaker::TIMEOUT;
+/// How long one that failed too often is not asked.
+pub const OPEN_FOR: Duration = crate::integrations::breaker::OPEN_FOR;
 /// How much longer than its provider may take another node may take to tell what became of a charge.
 const SLACK: Duration = Duration::from_millis(500);
 /// How often another node's charge is looked at.
@@ -53,6 +57,8 @@ pub struct Payments {
     db: Db,
     shop: Arc<Shop>,
     providers: Providers,
+    /// By the provider's name.
+    breakers: HashMap<&'static str, Arc<Breaker>>,
     timeout: Duration,
     running: Running,
 }
@@ -84,10 +90,18 @@ pub enum WebhookError {
 }
 
 impl Payments {
-    /// The service over a database, with the providers that the shop takes payments by, each of which may take `timeout` to answer.
+    /// The service over a database, with the providers that the shop takes payments by, each behind a breaker of its own.
     #[must_use]
-    pub fn new(db: Db, shop: Arc<Shop>, providers: Providers, timeout: Duration) -> Self {
-        Self { db, shop, providers, timeout, running: Running::default() }
+    pub fn new(
+        db: Db,
+        shop: Arc<Shop>,
+        providers: Providers,
+        breakers: &Breakers,
+        settings: Settings,
+    ) -> Self {
+        let breaker = |name: &'static str| (name, breakers.one(&format!("payments.{name}"), settings));
+        let breakers = providers.names().map(breaker).collect();
+        Self { db, shop, providers, breakers, timeout: settings.timeout, running: Running::default() }
     }
 
     /// The provider of a name, if the shop takes payments by it.
@@ -119,7 +133,7 @@ impl Payments {
             currency: order.currency.clone(),
             token: token.to_owned(),
         };
-        let told = match self.ask(provider.authorize(&charge)).await {
+        let told = match self.ask(provider, || provider.authorize(&charge)).await {
             Ok(told) => self.captured(provider, &order, told).await,
             Err(error) => {
                 tracing::warn!(order = order.number, provider = provider.name(), "a charge: {error}");
@@ -150,7 +164,7 @@ impl Payments {
             return told;
         }
         let payment = Known { reference: ready.reference.clone(), ..known(order, None) };
-        match self.ask(provider.capture(&payment)).await {
+        match self.ask(provider, || provider.capture(&payment)).await {
             Ok(more) => told.extend(more),
             Err(error) => {
                 tracing::warn!(order = order.number, provider = provider.name(), "a capture: {error}");
@@ -214,9 +228,22 @@ impl Payments {
         Ok(())
     }
 
-    /// Waits for an answer, but not for ever.
-    async fn ask(&self, answer: Answer<'_>) -> Result<Vec<Told>, ProviderError> {
-        tokio::time::timeout(self.timeout, answer).await.unwrap_or(Err(ProviderError::TimedOut))
+    /// Asks a provider and waits for its answer, but not for ever. One that failed too often lately is not asked, which is as if it
+    /// did not answer. What it says is an answer, a declined card too: its errors alone are failures.
+    async fn ask<'a>(
+        &self,
+        provider: &Arc<dyn PaymentProvider>,
+        question: impl FnOnce() -> Answer<'a>,
+    ) -> Result<Vec<Told>, ProviderError> {
+        let Some(breaker) = self.breakers.get(provider.name()) else {
+            return Err(ProviderError::Failed("the shop takes no payments by it".to_owned()));
+        };
+        let answer = breaker.call(|_: &ProviderError| true, async { question().await }).await;
+        answer.map_err(|error| match error {
+            CallError::Failed(error) => error,
+            CallError::TimedOut => ProviderError::TimedOut,
+            CallError::Open { .. } => ProviderError::Failed(error.to_string()),
+        })
     }
 }
 

@@ -2,9 +2,15 @@
 //!
 //! Nothing is allowed by being forgotten: a new field or a new method without a row in a table here fails a test.
 
+use std::sync::Arc;
+
+use mercato::app::Subscribed;
+use mercato::auth::{Actor, Credential, Identity};
+use mercato::context::Locale;
 use mercato::domain::permission::Permission::{
     self, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
 };
+use mercato::graphql::live::{Follows, Occasion};
 use serde_json::json;
 
 use crate::schema::{Introspected, name};
@@ -14,10 +20,12 @@ mod accounts;
 mod cart;
 mod catalog;
 mod checkout;
+mod jobs;
 mod orders;
 mod pricing;
 mod reports;
 mod services;
+mod webhooks;
 
 /// The tables of one area of the shop.
 struct Area {
@@ -34,8 +42,17 @@ struct Area {
 type Guarded = (&'static str, Permission, &'static str);
 
 /// Every area of the shop.
-const AREAS: &[Area] =
-    &[catalog::AREA, cart::AREA, checkout::AREA, pricing::AREA, accounts::AREA, orders::AREA, reports::AREA];
+const AREAS: &[Area] = &[
+    catalog::AREA,
+    cart::AREA,
+    checkout::AREA,
+    pricing::AREA,
+    accounts::AREA,
+    orders::AREA,
+    webhooks::AREA,
+    reports::AREA,
+    jobs::AREA,
+];
 
 fn public() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     AREAS.iter().flat_map(|area| area.public)
@@ -75,7 +92,7 @@ impl Verdict {
 /// A shop with one of each thing, to be asked about.
 struct Shop {
     app: TestApp,
-    ids: [(&'static str, String); 9],
+    ids: [(&'static str, String); 11],
 }
 
 impl Shop {
@@ -86,7 +103,12 @@ impl Shop {
         let location = app.create_location("Shelf").await;
         let none = "00000000-0000-7000-8000-000000000000";
         let (order, token) = refunded_order(&app).await;
+        let cart = app.cart(&[(&variant, 1)]).await;
+        let job = "mutation { scheduledTaskRun(name: \"task.clean_up\") { job { id } userErrors { code } } }";
+        let job = app.admin().ask(job).await.ok()["scheduledTaskRun.job.id"].as_str().unwrap().to_owned();
         let ids = [
+            ("<cart>", cart),
+            ("<job>", job),
             ("<order>", order),
             ("<token>", token),
             ("<no order>", format!("gid://mercato/Order/{none}")),
@@ -102,7 +124,43 @@ impl Shop {
 
     async fn verdict(&self, client: &Client, document: &str) -> Verdict {
         let fill = |text: String, (mark, id): &(&str, String)| text.replace(mark, &format!("\"{id}\""));
-        Verdict::of(&client.ask(&self.ids.iter().fold(document.to_owned(), fill)).await)
+        let document = self.ids.iter().fold(document.to_owned(), fill);
+        if document.starts_with("subscription") {
+            return self.verdict_on_following(client, &document).await;
+        }
+        Verdict::of(&client.ask(&document).await)
+    }
+
+    /// What somebody gets who begins to follow something, as a live connection would ask for them.
+    async fn verdict_on_following(&self, client: &Client, document: &str) -> Verdict {
+        let app = &self.app.app;
+        if let Some(service) = &client.service {
+            service.ensure_key().await;
+        }
+        let nobody = Identity { actor: Actor::Anonymous, credential: Credential::None };
+        let identity = match &client.token {
+            Some(token) => app.auth.identify(token).await.unwrap().unwrap(),
+            None => nobody,
+        };
+        let sent = Subscribed {
+            document: Arc::new(async_graphql::parser::parse_query(document).unwrap()),
+            operation_name: None,
+            variables: async_graphql::Variables::default(),
+            locale: Locale::default(),
+            base_url: String::new(),
+        };
+        let occasion = Occasion::Start(Follows::default());
+        match app.subscriptions.run(&sent, &identity, occasion).await {
+            None => Verdict::Allowed,
+            Some(response) => {
+                let response = serde_json::to_value(&response).unwrap();
+                match response["errors"][0]["extensions"]["code"].as_str().unwrap() {
+                    "UNAUTHENTICATED" => Verdict::Unauthenticated,
+                    "FORBIDDEN" => Verdict::Forbidden,
+                    _ => Verdict::Broken(response.to_string()),
+                }
+            }
+        }
     }
 
     /// Somebody of each kind, and what is to become of them where a permission is needed.
@@ -156,6 +214,21 @@ async fn everybody_may_read_what_is_public(app: TestApp) {
     }
 }
 
+both!(some_root_fields_are_for_all_staff);
+async fn some_root_fields_are_for_all_staff(app: TestApp) {
+    let shop = Shop::open(app).await;
+    for (field, document) in jobs::FOR_STAFF {
+        for (client, expected) in [
+            (shop.app.anonymous(), Verdict::Unauthenticated),
+            (shop.app.customer(), Verdict::Forbidden),
+            (shop.app.staff(&[]), Verdict::Allowed),
+            (shop.app.admin(), Verdict::Allowed),
+        ] {
+            assert_eq!(shop.verdict(&client, document).await, expected, "{field} for {client:?}");
+        }
+    }
+}
+
 both!(root_fields_are_for_those_with_the_permission);
 async fn root_fields_are_for_those_with_the_permission(app: TestApp) {
     Shop::open(app).await.check(guarded()).await;
@@ -186,9 +259,11 @@ async fn what_is_guarded_is_not_reached_by_its_id_either(app: TestApp) {
 #[tokio::test]
 async fn every_root_field_has_its_row() {
     let schema = Introspected::by(&TestApp::sqlite().await.admin()).await;
-    let roots = ["queryType", "mutationType"].into_iter().flat_map(|root| schema.root_fields(root));
+    let roots = ["queryType", "mutationType", "subscriptionType"]
+        .into_iter()
+        .flat_map(|root| schema.root_fields(root));
     let there: Vec<String> = roots.map(|field| name(field).to_owned()).collect();
-    let public = public().map(|(field, _)| *field);
+    let public = public().chain(jobs::FOR_STAFF).map(|(field, _)| *field);
     let listed: Vec<&str> = public.chain(guarded().map(|(field, ..)| *field)).collect();
     assert_eq!(differences(&there, &listed), Vec::<String>::new());
     // The check is one that can fail.

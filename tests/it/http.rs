@@ -244,6 +244,47 @@ async fn health_tells_that_the_database_answers(app: TestApp) {
     );
 }
 
+both!(metrics_show_what_waits);
+async fn metrics_show_what_waits(app: TestApp) {
+    app.create_location("Shelf").await;
+    app.clock.advance(std::time::Duration::from_secs(3));
+    let metrics = async || {
+        let answer = app.send(get("/metrics")).await;
+        String::from_utf8(answer.body.to_vec()).unwrap()
+    };
+    let text = metrics().await;
+    assert!(text.contains("\nmercato_events_waiting 1\n"), "{text}");
+    assert!(text.contains("\nmercato_relay_lag_milliseconds 3000\n"), "{text}");
+    app.app.relay.relay().await.unwrap();
+    let text = metrics().await;
+    assert!(text.contains("\nmercato_events_waiting 0\n"), "{text}");
+    assert!(text.contains("mercato_jobs{kind=\"webhook.fan_out\",status=\"queued\"} 1"), "{text}");
+    app.work().await;
+    assert!(!metrics().await.contains("webhook.fan_out"), "what is done is not shown");
+}
+
+#[tokio::test]
+async fn metrics_count_operations_and_requests() {
+    let app = TestApp::sqlite().await;
+    app.anonymous().ask(NAME).await.assert_ok();
+    app.anonymous().ask("{ nonsense }").await;
+    let answer = app.send(get("/metrics")).await;
+    assert!(answer.header("content-type").starts_with("application/openmetrics-text"));
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    for line in [
+        "mercato_operations_total{kind=\"query\",outcome=\"ok\"} 1",
+        "mercato_operations_total{kind=\"query\",outcome=\"BAD_USER_INPUT\"} 1",
+        "mercato_operation_duration_seconds_count{kind=\"query\"} 2",
+        "mercato_breakers{breaker=\"payments.test\",state=\"closed\"} 1",
+        "mercato_breakers{breaker=\"payments.test\",state=\"open\"} 0",
+        "mercato_breaker_calls_total{breaker=\"payments.test\",outcome=\"rejected\"} 0",
+        "mercato_events_waiting 0",
+        "mercato_relay_lag_milliseconds 0",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} is not in:\n{text}");
+    }
+}
+
 #[tokio::test]
 async fn buyers_may_say_where_and_in_which_language_they_shop() {
     let client = TestApp::sqlite().await;

@@ -327,3 +327,34 @@ async fn a_webhook_that_is_not_the_providers_is_refused(database: Database) {
     assert_eq!(shop.app.send(post("/payments/gold/webhook")).await.status.as_u16(), 404);
     assert_eq!(shop.status(id).await, OrderStatus::PendingPayment);
 }
+
+both!(a_provider_that_fails_too_often_is_not_asked_for_a_while);
+async fn a_provider_that_fails_too_often_is_not_asked_for_a_while(database: Database) {
+    let app = TestApp::with(database, &[("PAYMENT_TIMEOUT_MS", "5")]).await;
+    let mug = app.stocked("Mug", "5", 50).await;
+    let place = async |token: &str| {
+        let cart = app.cart(&[(&mug, 1)]).await;
+        let reply = app.anonymous().place(order_of(&cart, "5", token)).await.ok();
+        (order_id(&reply), reply["orderPlace.order.status"].clone())
+    };
+    for _ in 0..11 {
+        assert_eq!(place("tok_hang").await.1, "PENDING_PAYMENT");
+    }
+    let (id, status) = place("tok_ok").await;
+    assert_eq!(status, "PENDING_PAYMENT", "nobody was asked");
+    let health = app.send(request("GET", "/health").body(String::new()).unwrap()).await;
+    assert_eq!(health.status, 200, "an open breaker makes the shop none the worse");
+    let health = health.json();
+    let breakers = health["breakers"].as_array().unwrap();
+    let test = breakers.iter().find(|breaker| breaker["name"] == "payments.test").unwrap();
+    assert_eq!(
+        (&test["state"], &test["timeouts"], &test["rejected"]),
+        (&json!("open"), &json!(11), &json!(1))
+    );
+
+    // What was never asked for is given up as what was not answered.
+    app.clock.advance(Duration::from_secs(31 * 60));
+    assert_eq!(app.app.services.payments.expire_due(&app.app.system()).await.unwrap(), 12);
+    assert_eq!(app.order(id).await.status, OrderStatus::Expired);
+    assert_eq!(app.stock(&mug).await, (50, 0));
+}

@@ -11,6 +11,7 @@ const INTROSPECTION: &str = "
         __schema {
             queryType { name }
             mutationType { name }
+            subscriptionType { name }
             types {
                 kind name description
                 fields(includeDeprecated: true) {
@@ -47,7 +48,7 @@ impl Introspected {
         self.types().find(|of| name(of) == wanted)
     }
 
-    /// The fields of the root that `queryType` or `mutationType` names; none where it is hidden.
+    /// The fields of the root that `queryType`, `mutationType` or `subscriptionType` names; none where it is hidden.
     pub fn root_fields(&self, root: &str) -> Vec<&Value> {
         let root = self.0[root]["name"].as_str().and_then(|root| self.find(root));
         root.map_or(Vec::new(), |root| list(root, "fields"))
@@ -55,7 +56,7 @@ impl Introspected {
 
     /// Whether a type is a root.
     pub fn is_root(&self, of: &str) -> bool {
-        ["queryType", "mutationType"].iter().any(|root| self.0[root]["name"] == of)
+        ["queryType", "mutationType", "subscriptionType"].iter().any(|root| self.0[root]["name"] == of)
     }
 
     /// The fields of all types: `Product.title`.

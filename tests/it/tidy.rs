@@ -42,7 +42,13 @@ const LAYERS: &[Layer] = &[
     Layer { name: "repositories", modules: &["db", "domain"], except: &["db::Db", "db::Tx", "db::retrying"], crates: WIRE },
     // Loaders are made in the context of a request: who sees what depends on who asks.
     Layer { name: "loaders", modules: &["repositories", "db", "domain", "context"], except: &[], crates: WIRE },
-    Layer { name: "events", modules: BELOW_SERVICES, except: &[], crates: WIRE },
+    // The relay writes the jobs of those who follow events.
+    Layer {
+        name: "events",
+        modules: &["repositories", "db", "domain", "context", "error", "jobs"],
+        except: &[],
+        crates: WIRE,
+    },
     Layer { name: "jobs", modules: BELOW_SERVICES, except: &[], crates: WIRE },
     Layer { name: "integrations", modules: BELOW_SERVICES, except: &[], crates: WIRE },
     Layer { name: "auth", modules: BELOW_SERVICES, except: &[], crates: WIRE },
@@ -86,7 +92,7 @@ const LAYERS: &[Layer] = &[
     // What stands beside the layers. Errors know how they are written, in GraphQL and in HTTP: that is one table.
     Layer { name: "error", modules: &["db", "domain"], except: &[], crates: ANY },
     Layer { name: "context", modules: &["auth", "db", "domain", "error"], except: &[], crates: WIRE },
-    Layer { name: "config", modules: &["auth", "db", "domain", "services"], except: &[], crates: WIRE },
+    Layer { name: "config", modules: &["auth", "db", "domain", "events", "services"], except: &[], crates: WIRE },
     Layer { name: "telemetry", modules: &["config"], except: &[], crates: WIRE },
     Layer {
         name: "app",

@@ -213,6 +213,12 @@ impl Order {
         self.0.email.as_deref()
     }
 
+    /// The language the order was placed in, where that was said: `de`, `pt-BR`. Its mails are written in it, if there is a
+    /// translation.
+    async fn customer_locale(&self) -> Option<String> {
+        self.0.language.as_deref().map(order::locale_tag)
+    }
+
     /// The buyer's phone number.
     async fn phone(&self) -> Option<&str> {
         self.0.phone.as_deref()

@@ -16,7 +16,7 @@ use crate::domain::event::Topic;
 use crate::domain::ids::JobId;
 use crate::error::with_causes;
 use crate::graphql::live::Occasion;
-use crate::jobs::Job;
+use crate::services::jobs::Job;
 
 /// How many events wait for a member before it is to read on from the log.
 const WAITING: usize = 64;

@@ -13,8 +13,7 @@ use super::groups::{Asked, Delivery, Group, Groups, job, run, run_job};
 use crate::domain::event::Topic;
 use crate::domain::ids::JobId;
 use crate::error::{Error, with_causes};
-use crate::events::Recorded;
-use crate::graphql::live::{Followed, Follows, Occasion};
+use crate::graphql::live::{Followed, Follows, Occasion, Recorded};
 
 /// How long it waits when the log does not answer.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -124,6 +124,7 @@ pub fn add(
         cancelled_at: record.cancelled_at,
         updated_at: now,
         fulfillment_opened_at: None,
+        language: None,
     };
     let event = Event::OrderImported(OrderImportedEvent {
         order_id: id,

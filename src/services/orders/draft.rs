@@ -369,6 +369,7 @@ impl Orders {
             cancelled_at: None,
             updated_at: op.now(),
             fulfillment_opened_at: None,
+            language: op.locale.language.map(str::to_owned),
         })
     }
 

@@ -128,7 +128,8 @@ impl Payments {
         ledger: &[Payment],
     ) -> Result<Option<Order>, Error> {
         let Some(provider) = self.provider_of(ledger) else { return Ok(None) };
-        let told = match self.ask(provider.status(&known(order, Some(ledger)))).await {
+        let payment = known(order, Some(ledger));
+        let told = match self.ask(provider, || provider.status(&payment)).await {
             Ok(told) => self.captured(provider, order, told).await,
             Err(error) => {
                 tracing::warn!(order = order.number, provider = provider.name(), "a status: {error}");
@@ -153,7 +154,8 @@ impl Payments {
             return Ok(false);
         }
         if let Some(provider) = self.provider_of(ledger) {
-            match self.ask(provider.cancel(&known(order, Some(ledger)))).await {
+            let payment = known(order, Some(ledger));
+            match self.ask(provider, || provider.cancel(&payment)).await {
                 Ok(told) if told.is_empty() => {}
                 Ok(told) => drop(self.record(op, provider.name(), order.id, &told).await?),
                 Err(error) => {

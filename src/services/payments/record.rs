@@ -64,7 +64,10 @@ impl Payments {
         }
         if recorded.let_go {
             let told = match self.provider(provider) {
-                Some(provider) => self.ask(provider.cancel(&known(&recorded.order, None))).await,
+                Some(provider) => {
+                    let payment = known(&recorded.order, None);
+                    self.ask(provider, || provider.cancel(&payment)).await
+                }
                 None => Ok(Vec::new()),
             };
             match told {

@@ -68,7 +68,8 @@ impl Payments {
             }
             asked.push(&row.provider);
             let Some(provider) = self.provider(&row.provider) else { continue };
-            match self.ask(provider.cancel(&known(order, Some(&ledger)))).await {
+            let payment = known(order, Some(&ledger));
+            match self.ask(provider, || provider.cancel(&payment)).await {
                 Ok(told) if told.is_empty() => {}
                 Ok(told) => drop(self.record(op, &row.provider, order.id, &told).await?),
                 Err(error) => {
@@ -136,7 +137,8 @@ impl Payments {
             amount: request.amount,
             currency: order.currency.clone(),
         };
-        let told = match self.ask(provider.refund(&Refund { refund_id, payment })).await {
+        let refund = Refund { refund_id, payment };
+        let told = match self.ask(provider, || provider.refund(&refund)).await {
             Ok(told) => told,
             Err(error) => {
                 tracing::warn!(order = order.number, provider = request.provider, "a refund: {error}");

@@ -9,8 +9,9 @@ use mercato::app::App;
 use mercato::auth::Actor;
 use mercato::context::OpContext;
 use mercato::domain::ids::{
-    ApiKeyId, CollectionId, CustomerId, DiscountId, DraftOrderId, FulfillmentId, LocationId, OrderId,
+    ApiKeyId, CollectionId, CustomerId, DiscountId, DraftOrderId, FulfillmentId, JobId, LocationId, OrderId,
     ProductId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, StaffId, TaxRateId,
+    WebhookDeliveryId, WebhookSubscriptionId,
 };
 use mercato::domain::order::CancelReason;
 use mercato::domain::page::PageRequest;
@@ -34,6 +35,7 @@ use mercato::services::product_import::ImportError;
 use mercato::services::shipping::{RatePatch, ZonePatch};
 use mercato::services::staff::{RolePatch, StaffPatch};
 use mercato::services::taxes::TaxRatePatch;
+use mercato::services::webhooks::{NewWebhook, WebhookPatch};
 
 use super::differences;
 use crate::support::{TestApp, blank_order, both};
@@ -74,6 +76,13 @@ const GATED: &[(&str, &[Permission])] = &[
     ("refund.refund", &[WriteOrders]),
     ("refund.void", &[WriteOrders]),
     ("orders.list", &[ReadOrders]),
+    ("orders.matches", &[ReadOrders]),
+    ("jobs.page", &[ManageSettings]),
+    ("jobs.retry", &[ManageSettings]),
+    ("jobs.cancel", &[ManageSettings]),
+    ("jobs.tasks", &[ManageSettings]),
+    ("jobs.run_task", &[ManageSettings]),
+    ("clean_up.run", &[ManageSettings]),
     ("orders.settle", &[WriteOrders]),
     ("cancel.cancel", &[WriteOrders]),
     ("fulfill.create_fulfillment", &[WriteOrders]),
@@ -108,6 +117,15 @@ const GATED: &[(&str, &[Permission])] = &[
     ("api_keys.page", &[ManageStaff]),
     ("api_keys.create", &[ManageStaff]),
     ("api_keys.revoke", &[ManageStaff]),
+    ("endpoints.page", &[ManageSettings]),
+    ("endpoints.deliveries", &[ManageSettings]),
+    ("endpoints.create", &[ManageSettings]),
+    ("endpoints.update", &[ManageSettings]),
+    ("endpoints.delete", &[ManageSettings]),
+    ("fan_out.fan_out", &[ManageSettings]),
+    ("deliver.deliver", &[ManageSettings]),
+    ("deliver.retry", &[ManageSettings]),
+    ("deliver.test", &[ManageSettings]),
     ("product_import.run", &[WriteProducts, WriteInventory]),
     ("product_export.run", &[ReadProducts]),
     ("order_import.run", &[WriteOrders]),
@@ -165,6 +183,8 @@ const OPEN: &[&str] = &[
     "staff.sign_in",
     "staff.renew",
     "staff.sign_out",
+    // For any member of staff and any service.
+    "jobs.find",
 ];
 
 /// Calls a method with as little as it takes.
@@ -208,6 +228,21 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
             let id = DiscountId::generate();
             services.discounts.update(op, id, &DiscountPatch::default()).await.map(drop)
         }
+        "endpoints.page" => services.webhooks.page(op, &PageRequest::first(1)).await.map(drop),
+        "endpoints.deliveries" => {
+            let id = WebhookSubscriptionId::generate();
+            services.webhooks.deliveries(op, id, None, &PageRequest::first(1)).await.map(drop)
+        }
+        "endpoints.create" => services.webhooks.create(op, &NewWebhook::default()).await.map(drop),
+        "endpoints.update" => {
+            let id = WebhookSubscriptionId::generate();
+            services.webhooks.update(op, id, &WebhookPatch::default()).await.map(drop)
+        }
+        "endpoints.delete" => services.webhooks.delete(op, WebhookSubscriptionId::generate()).await,
+        "fan_out.fan_out" => services.webhooks.fan_out(op).await,
+        "deliver.deliver" => services.webhooks.deliver(op, WebhookSubscriptionId::generate()).await.map(drop),
+        "deliver.retry" => services.webhooks.retry(op, WebhookDeliveryId::generate()).await.map(drop),
+        "deliver.test" => services.webhooks.test(op, WebhookSubscriptionId::generate()).await.map(drop),
         "discounts.delete" => services.discounts.delete(op, DiscountId::generate()).await,
         "taxes.page" => services.taxes.page(op, &PageRequest::first(1)).await.map(drop),
         "taxes.create" => services.taxes.create(op, &TaxRatePatch::default()).await.map(drop),
@@ -282,13 +317,20 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
 
 /// The same for the life of orders; `None` for methods of something else.
 async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(), Error>> {
-    let orders = &app.services.orders;
+    let (services, orders) = (&app.services, &app.services.orders);
     let (order_id, draft) = (OrderId::generate(), DraftOrderId::generate());
     Some(match method {
         "orders.list" => {
             let (request, sort) = (PageRequest::first(1), OrderSort::Id);
             orders.list(op, &OrderQuery { query: None, sort, reverse: false, request }).await.map(drop)
         }
+        "orders.matches" => orders.matches(op, "status:paid", Some(order_id)).await.map(drop),
+        "jobs.page" => services.jobs.page(op, None, &PageRequest::first(1)).await.map(drop),
+        "jobs.retry" => services.jobs.retry(op, JobId::generate()).await.map(drop),
+        "jobs.cancel" => services.jobs.cancel(op, JobId::generate()).await.map(drop),
+        "jobs.tasks" => services.jobs.tasks(op).await.map(drop),
+        "jobs.run_task" => services.jobs.run_task(op, "none").await.map(drop),
+        "clean_up.run" => services.clean_up.run(op).await.map(drop),
         "orders.settle" => orders.settle(op, order_id).await,
         "cancel.cancel" => {
             let reason = CancelReason::Other;

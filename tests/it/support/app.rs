@@ -226,6 +226,7 @@ async fn sign_up(app: &App, email: &str) -> (CustomerId, String) {
         erased_at: None,
         created_at: now,
         updated_at: now,
+        language: None,
     };
     let family = FamilyId::generate();
     let refresh = RefreshToken {

@@ -12,10 +12,12 @@ use super::wire::{self, Answer};
 /// Somebody who sends GraphQL to a server.
 #[derive(Clone)]
 pub struct Client {
-    pub(super) server: SocketAddr,
-    pub(super) token: Option<String>,
+    /// Where the server listens.
+    pub server: SocketAddr,
+    /// What it signs its requests with.
+    pub token: Option<String>,
     /// A service, whose key is made before it first asks.
-    pub(super) service: Option<Service>,
+    pub service: Option<Service>,
 }
 
 impl std::fmt::Debug for Client {

@@ -38,10 +38,13 @@ mod builders;
 mod client;
 mod clock;
 mod databases;
+pub mod live;
 mod log;
 mod orders;
 mod postgres;
 mod prices;
+mod receiver;
+pub mod redis;
 pub mod scratch;
 mod wire;
 
@@ -53,6 +56,7 @@ pub use client::{Client, Reply};
 pub use databases::Database;
 pub use orders::{blank_order, keyed, order_id, order_of};
 pub use prices::{Codes, id_of, line};
+pub use receiver::{Mood, Received, Receiver};
 pub use wire::request;
 
 /// Makes two tests of an async function of a [`TestApp`] or a [`Database`]: one on SQLite, one on PostgreSQL.

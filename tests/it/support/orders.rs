@@ -71,6 +71,7 @@ pub fn blank_order(now: Timestamp) -> Order {
         cancelled_at: None,
         updated_at: now,
         fulfillment_opened_at: None,
+        language: None,
     }
 }
 

@@ -1,0 +1,2 @@
+ALTER TABLE customers DROP COLUMN language;
+ALTER TABLE orders DROP COLUMN language;

@@ -1,0 +1,46 @@
+//! `mercato mail preview`: what a mail looks like, without a shop.
+
+use clap::Args;
+
+use super::{CommandError, print};
+use crate::error::with_causes;
+use crate::services::mails::{self, Language, MailKind, Press};
+
+/// A mail to be shown.
+#[derive(Args)]
+pub struct PreviewArgs {
+    /// Which mail: order_confirmation, payment_receipt, …; a wrong one names all
+    #[arg(value_parser = kind)]
+    kind: MailKind,
+    /// The language: en, de, fr or es
+    #[arg(long, value_parser = language, default_value = "en")]
+    language: Language,
+    /// Print its HTML alone
+    #[arg(long, conflicts_with = "text")]
+    html: bool,
+    /// Print its plain text alone
+    #[arg(long)]
+    text: bool,
+}
+
+pub(super) fn preview(args: &PreviewArgs) -> Result<(), CommandError> {
+    let failed = |error: &dyn std::error::Error| CommandError::Failed(with_causes(error));
+    let content = mails::sample(args.kind).map_err(|error| failed(&error))?;
+    let press = Press::new().map_err(|error| failed(&error))?;
+    let printed = press.print(mails::SAMPLE_SHOP, &content, args.language).map_err(|error| failed(&error))?;
+    match (args.html, args.text) {
+        (true, _) => print(&printed.html),
+        (false, true) => print(&printed.text),
+        (false, false) => print(&format!("Subject: {}\n\n{}", printed.subject, printed.text)),
+    }
+    Ok(())
+}
+
+fn kind(text: &str) -> Result<MailKind, String> {
+    MailKind::parse(&text.replace('-', "_")).ok_or_else(|| format!("there are {}", MailKind::names()))
+}
+
+fn language(text: &str) -> Result<Language, String> {
+    let names = || Language::ALL.iter().map(|language| language.as_str()).collect::<Vec<_>>().join(", ");
+    Language::parse(text).ok_or_else(|| format!("there are {}", names()))
+}

@@ -1,0 +1,103 @@
+//! The settings of mail.
+
+use std::path::PathBuf;
+
+use super::Problems;
+use crate::services::mails::{Sender, SmtpServer};
+
+/// How mails leave the shop, and where their links lead.
+#[derive(Clone, Debug)]
+pub struct MailConfig {
+    /// `SMTP_URL`: the mail server; without one, mails are files.
+    pub server: Option<SmtpServer>,
+    /// `MAIL_FROM`: who mails are from.
+    pub from: Option<Sender>,
+    /// `MAIL_DIR`: where the files go, if not to the usual place.
+    pub folder: Option<PathBuf>,
+    /// `STOREFRONT_URL`: the buyers' side of the shop, without a slash at its end; without one, mails have no links.
+    pub storefront: Option<String>,
+}
+
+impl MailConfig {
+    pub(super) fn read(get: impl Fn(&str) -> Option<String>, problems: &mut Problems) -> Self {
+        let server =
+            problems.parse("SMTP_URL", get("SMTP_URL"), None, |text| SmtpServer::parse(text).map(Some));
+        let from = problems.parse("MAIL_FROM", get("MAIL_FROM"), None, |text| Sender::parse(text).map(Some));
+        if get("SMTP_URL").is_some() && get("MAIL_FROM").is_none() {
+            problems.add(
+                "MAIL_FROM",
+                "must be set beside SMTP_URL, to an address that the mail server may send from",
+            );
+        }
+        let storefront =
+            problems.parse("STOREFRONT_URL", get("STOREFRONT_URL"), None, |text| storefront(text).map(Some));
+        Self { server, from, folder: get("MAIL_DIR").map(PathBuf::from), storefront }
+    }
+}
+
+fn storefront(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_address = rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.starts_with('/')
+            && !rest.contains(|c: char| c.is_whitespace() || "?#\"<>".contains(c))
+    });
+    if is_address {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("must be an address such as https://shop.example, without a query".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &[(&str, &str)]) -> (MailConfig, Vec<String>) {
+        let mut problems = Problems(Vec::new());
+        let get = |name: &str| {
+            settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        (MailConfig::read(get, &mut problems), problems.0)
+    }
+
+    #[test]
+    fn nothing_set_is_a_shop_that_writes_files() {
+        let (config, problems) = read(&[]);
+        assert!(config.server.is_none() && config.from.is_none() && config.storefront.is_none());
+        assert_eq!(problems, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_mail_server_wants_a_sender() {
+        let (_, problems) = read(&[("SMTP_URL", "smtp://localhost:2525")]);
+        assert!(
+            matches!(problems.as_slice(), [one] if one.starts_with("MAIL_FROM must be set")),
+            "{problems:?}"
+        );
+        let (config, problems) =
+            read(&[("SMTP_URL", "smtp://localhost:2525"), ("MAIL_FROM", "Shop <a@b.example>")]);
+        assert_eq!((config.server.is_some(), problems.len()), (true, 0));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_without_passwords() {
+        let (_, problems) = read(&[
+            ("SMTP_URL", "imap://user:secret@localhost"),
+            ("MAIL_FROM", "the shop"),
+            ("STOREFRONT_URL", "shop.example"),
+        ]);
+        for name in ["SMTP_URL", "MAIL_FROM", "STOREFRONT_URL"] {
+            assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name} in {problems:?}");
+        }
+        assert!(!problems.concat().contains("secret"), "{problems:?}");
+        for good in ["https://shop.example/", "http://localhost:3000/en"] {
+            assert_eq!(storefront(good).as_deref(), Ok(good.trim_end_matches('/')));
+        }
+        for bad in
+            ["https://", "https:///x", "https://shop.example/?a=b", "javascript:alert(1)", "https://a b"]
+        {
+            assert!(storefront(bad).is_err(), "{bad}");
+        }
+    }
+}

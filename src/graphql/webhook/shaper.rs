@@ -1,0 +1,145 @@
+//! Shapes messages to other services by subscription documents: what such a document would have sent to whoever made the endpoint.
+//!
+//! The webhooks service calls it, by its trait. A document is executed as for any other subscriber, with a context and loaders of its
+//! own for each event, so that nothing gets out that its maker may not see.
+
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Request, Response, Value as GraphQlValue, Variables};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use serde_json::Value;
+use std::sync::Arc;
+
+use crate::context::OpContext;
+use crate::domain::event::{Event, Things, Topic};
+use crate::domain::webhook::topic_name;
+use crate::error::{Error, ErrorCode};
+use crate::events::Recorded;
+use crate::graphql::live::{Followed, Follows, Occasion};
+use crate::graphql::{BaseUrl, Schema, SearchHints, error_response, locale, operation};
+use crate::loaders::{Loaders, Turns};
+use crate::services::webhooks::PayloadShaper;
+
+/// What makes the loaders of an event.
+type MakeLoaders = Box<dyn Fn(&OpContext, &Turns) -> Loaders + Send + Sync>;
+
+/// Executes subscription documents for one event at a time.
+pub struct Shaper {
+    schema: Schema,
+    loaders: MakeLoaders,
+    base_url: String,
+}
+
+/// A document could not be executed, which is not its author's fault.
+#[derive(Debug, thiserror::Error)]
+#[error("a payload can't be shaped: {0}")]
+struct ShapeError(String);
+
+impl Shaper {
+    /// A shaper over a schema. `loaders` makes those of an event; paths become addresses under `base_url`.
+    #[must_use]
+    pub fn new(
+        schema: Schema,
+        base_url: String,
+        loaders: impl Fn(&OpContext, &Turns) -> Loaders + Send + Sync + 'static,
+    ) -> Self {
+        Self { schema, loaders: Box::new(loaders), base_url }
+    }
+
+    /// What a document sends on an occasion; nothing, if it has nothing to say.
+    ///
+    /// # Errors
+    /// What is wrong with the document, in a sentence.
+    async fn execute(
+        &self,
+        document: &str,
+        mut op: OpContext,
+        occasion: Occasion,
+    ) -> Result<Option<Response>, String> {
+        let parsed =
+            parse_query(document).map_err(|error| format!("The document can't be read: {}", error))?;
+        let found = operation(&parsed, None).map(|(_, found)| found);
+        let Some(found) = found.filter(|found| found.ty == OperationType::Subscription) else {
+            return Err("The document must be one subscription".to_owned());
+        };
+        op.locale = locale(found, &Variables::default())?;
+        let (turns, request_id) = (Turns::default(), Arc::clone(&op.request_id));
+        let loaders = (self.loaders)(&op, &turns);
+        let mut request = Request::new("").data(op).data(loaders).data(occasion);
+        request = request.data(BaseUrl(self.base_url.clone())).data(SearchHints::default());
+        request.set_parsed_query(parsed);
+        let mut responses = self.schema.execute_stream(request).boxed();
+        let response = turns.drive(responses.next()).await;
+        Ok(response.map(|response| error_response(response, &request_id)))
+    }
+}
+
+impl PayloadShaper for Shaper {
+    fn check<'a>(
+        &'a self,
+        document: &'a str,
+        topics: &'a [String],
+        op: OpContext,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        async move {
+            let follows = Follows::default();
+            let started = self.execute(document, op, Occasion::Start(follows.clone())).await?;
+            if let Some(error) = started.and_then(|response| response.errors.into_iter().next()) {
+                return Err(error.message);
+            }
+            let followed = follows.take();
+            let [Followed::Log(topic, after)] = followed.as_slice() else {
+                return Err("The document must have one field, which follows events".to_owned());
+            };
+            if after.is_some() {
+                return Err("Leave `after` out: each message is about one event".to_owned());
+            }
+            match topics.iter().find(|kind| !may_hold(topic, kind)) {
+                Some(kind) => Err(format!("{} is nothing that the document follows", topic_name(kind))),
+                None => Ok(()),
+            }
+        }
+        .boxed()
+    }
+
+    fn shape<'a>(
+        &'a self,
+        document: &'a str,
+        event: &'a Recorded,
+        op: OpContext,
+    ) -> BoxFuture<'a, Result<Option<Value>, Error>> {
+        async move {
+            let broken = |why: String| Error::Internal(Arc::new(ShapeError(why)));
+            let occasion = Occasion::Event(Arc::new(event.clone()));
+            let Some(response) = self.execute(document, op, occasion).await.map_err(broken)? else {
+                return Ok(None);
+            };
+            if let Some(error) = response.errors.iter().find(|error| is_ours(error)) {
+                return Err(broken(error.message.clone()));
+            }
+            if matches!(response.data, GraphQlValue::Null) {
+                // What it asks for is not there, or not for its maker to see any more.
+                return Ok(None);
+            }
+            serde_json::to_value(&response).map(Some).map_err(|error| broken(error.to_string()))
+        }
+        .boxed()
+    }
+}
+
+/// Whether events of a kind can be of a topic.
+fn may_hold(topic: &Topic, kind: &str) -> bool {
+    let of_things = match topic.things {
+        Things::These(of, _) | Things::Every(of) => Event::aggregate_type(kind) == Some(of),
+        Things::Any => true,
+    };
+    of_things && (topic.kinds.is_empty() || topic.kinds.iter().any(|known| known == kind))
+}
+
+/// Whether an error is the server's.
+fn is_ours(error: &async_graphql::ServerError) -> bool {
+    let code = error.extensions.as_ref().and_then(|values| values.get("code"));
+    let ours = [ErrorCode::Internal, ErrorCode::ServiceUnavailable];
+    matches!(code, Some(GraphQlValue::String(code)) if ours.iter().any(|known| known.as_str() == code))
+}

@@ -1,0 +1,71 @@
+//! Mails: what is written to whom when something happened. Each is a job of its own, a file each below; `services::mails` writes the
+//! letter, and the mailer takes it. A letter is called after its job, so one that is sent again, since nobody knows whether the first
+//! one left, is known to be the same by its `Message-ID`.
+
+mod email_verification;
+mod order_cancelled;
+mod order_confirmation;
+mod password_recovery;
+mod payment_receipt;
+mod shipping_notice;
+mod to_staff;
+mod welcome;
+
+pub use email_verification::EmailVerification;
+pub use order_cancelled::OrderCancelled;
+pub use order_confirmation::OrderConfirmation;
+pub use password_recovery::PasswordRecovery;
+pub use payment_receipt::PaymentReceipt;
+pub use shipping_notice::ShippingNotice;
+pub use to_staff::ToStaff;
+pub use welcome::Welcome;
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::integrations::mail::{Letter, Mailer};
+use crate::jobs::{JobError, Policy};
+use crate::services::{Mails, Services};
+
+/// How often a mail is tried again: for about a day, as mail servers themselves do.
+const RETRIES: u32 = 14;
+
+/// What listeners write mails with.
+pub struct Post {
+    services: Arc<Services>,
+    mailer: Arc<dyn Mailer>,
+}
+
+impl Post {
+    /// Over what writes letters, and what takes them.
+    #[must_use]
+    pub fn new(services: Arc<Services>, mailer: Arc<dyn Mailer>) -> Self {
+        Self { services, mailer }
+    }
+
+    fn mails(&self) -> &Mails {
+        &self.services.mails
+    }
+
+    /// Sends a letter that was written, if there is anybody to get it.
+    async fn send(&self, written: Result<Option<Letter>, Error>) -> Result<(), JobError> {
+        let Some(letter) = written? else { return Ok(()) };
+        self.mailer.send(&letter).await.map_err(|error| {
+            if error.is_transient() {
+                JobError::Retry(error.to_string())
+            } else {
+                JobError::GiveUp(error.to_string())
+            }
+        })
+    }
+}
+
+/// How mails are sent.
+fn policy() -> Policy {
+    Policy { retries: RETRIES, ..Policy::default() }
+}
+
+/// A job whose event is not of the kind that it follows, which is a bug.
+fn other_event() -> JobError {
+    JobError::GiveUp("the event is of another kind".to_owned())
+}

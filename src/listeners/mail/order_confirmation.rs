@@ -1,0 +1,35 @@
+//! An order is placed: its buyer gets a confirmation.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::{Post, other_event, policy};
+use crate::domain::event::Event;
+use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+
+/// Confirms orders.
+pub struct OrderConfirmation(pub Post);
+
+impl Handler for OrderConfirmation {
+    fn kind(&self) -> &'static str {
+        "mail.order_confirmation"
+    }
+
+    fn policy(&self) -> Policy {
+        policy()
+    }
+
+    fn follows(&self) -> Follows {
+        Follows::Each(&["order.placed"])
+    }
+
+    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+        async {
+            let recorded = work.event().await?;
+            let Event::OrderPlaced(event) = recorded.event()? else { return Err(other_event()) };
+            let letter = self.0.mails().order_confirmation(&work.op, event.order_id, work.job.id).await;
+            self.0.send(letter).await
+        }
+        .boxed()
+    }
+}

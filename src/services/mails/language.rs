@@ -1,0 +1,233 @@
+//! The languages of mails, and how each writes numbers and days. Their texts are in `languages/`, a file each.
+
+use std::collections::BTreeMap;
+
+use chrono::{Datelike, NaiveDate};
+use serde::Deserialize;
+
+use crate::domain::catalog::text_enum;
+use crate::domain::money::Money;
+
+text_enum! {
+    /// A language that mails are written in, as an RFC 5646 tag.
+    Language {
+        /// English: for everybody else, too.
+        English = "en",
+        /// German.
+        German = "de",
+        /// French.
+        French = "fr",
+        /// Spanish.
+        Spanish = "es",
+    }
+}
+
+impl Language {
+    /// The language of an order, which is a code of `domain::codes::LANGUAGES` such as `DE` or `PT_BR`; English where there is none,
+    /// or no translation.
+    #[must_use]
+    pub fn of(code: Option<&str>) -> Self {
+        let base = code.unwrap_or_default().split(['_', '-']).next().unwrap_or_default();
+        Self::parse(base).unwrap_or(Self::English)
+    }
+
+    /// The file of its texts.
+    fn file(self) -> &'static str {
+        match self {
+            Self::English => include_str!("languages/en.json"),
+            Self::German => include_str!("languages/de.json"),
+            Self::French => include_str!("languages/fr.json"),
+            Self::Spanish => include_str!("languages/es.json"),
+        }
+    }
+}
+
+/// A language's texts and ways of writing.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalogue {
+    /// What stands before a money's decimals.
+    decimal_sign: char,
+    /// What stands between thousands.
+    thousands_sign: char,
+    /// A day, of `{day}`, `{month}` and `{year}`.
+    date: String,
+    /// The months' names.
+    months: Vec<String>,
+    /// The texts by their names, `<kind of mail>.<text>`; `shared` are those of several. `{name}` stands for a value.
+    texts: BTreeMap<String, String>,
+}
+
+impl Catalogue {
+    /// The texts of a language.
+    ///
+    /// # Errors
+    /// When its file is not as it should be, which tests rule out.
+    pub fn of(language: Language) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(language.file())
+    }
+
+    /// A text with its values in their places; `None` when there is no such text, or a value is missing.
+    #[must_use]
+    pub fn text(&self, name: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
+        fill(self.texts.get(name)?, value)
+    }
+
+    /// The names of all texts.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.texts.keys().map(String::as_str)
+    }
+
+    /// An amount, with its currency's code: `1,234.50 USD`.
+    #[must_use]
+    pub fn money(&self, money: Money) -> String {
+        let decimal = money.to_decimal();
+        let (sign, digits) = decimal.strip_prefix('-').map_or(("", decimal.as_str()), |rest| ("-", rest));
+        let (whole, fraction) =
+            digits.split_once('.').map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
+        let mut text = sign.to_owned();
+        for (at, digit) in whole.chars().enumerate() {
+            let left = whole.len().saturating_sub(at);
+            if at > 0 && left.is_multiple_of(3) {
+                text.push(self.thousands_sign);
+            }
+            text.push(digit);
+        }
+        if let Some(fraction) = fraction {
+            text.push(self.decimal_sign);
+            text.push_str(fraction);
+        }
+        // Kept together with its currency at the end of a line.
+        text.push('\u{a0}');
+        text.push_str(money.currency().code());
+        text
+    }
+
+    /// A day: `24 November 2026`.
+    #[must_use]
+    pub fn day(&self, day: NaiveDate) -> Option<String> {
+        let month = self.months.get(usize::try_from(day.month0()).ok()?)?;
+        fill(&self.date, |name| match name {
+            "day" => Some(day.day().to_string()),
+            "month" => Some(month.clone()),
+            "year" => Some(day.year().to_string()),
+            _ => None,
+        })
+    }
+}
+
+/// A text with values in place of `{name}`.
+fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}')?;
+        filled.push_str(before);
+        filled.push_str(&value(name)?);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Some(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::money::Currency;
+
+    fn all() -> Vec<(Language, Catalogue)> {
+        Language::ALL.iter().map(|language| (*language, Catalogue::of(*language).unwrap())).collect()
+    }
+
+    #[test]
+    fn every_language_has_every_text_with_the_same_values() {
+        let values = |text: &str| {
+            let mut names: Vec<String> =
+                text.split('{').skip(1).map(|rest| rest.split('}').next().unwrap().to_owned()).collect();
+            names.sort_unstable();
+            names
+        };
+        let all = all();
+        let (_, english) = &all[0];
+        for (language, catalogue) in &all {
+            assert_eq!(
+                catalogue.texts.keys().collect::<Vec<_>>(),
+                english.texts.keys().collect::<Vec<_>>(),
+                "{language:?}"
+            );
+            for (name, text) in &catalogue.texts {
+                assert_eq!(values(text), values(&english.texts[name]), "{name} in {language:?}");
+                assert!(
+                    !text.trim().is_empty() && !text.contains(['<', '>', '&']),
+                    "{name} in {language:?}: {text}"
+                );
+            }
+            assert_eq!(catalogue.months.len(), 12, "{language:?}");
+        }
+    }
+
+    #[test]
+    fn a_language_without_translation_is_english() {
+        for (code, language) in [
+            (None, Language::English),
+            (Some("DE"), Language::German),
+            (Some("de-AT"), Language::German),
+            (Some("FR"), Language::French),
+            (Some("ES"), Language::Spanish),
+            (Some("PT_BR"), Language::English),
+            (Some("JA"), Language::English),
+        ] {
+            assert_eq!(Language::of(code), language, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn each_language_writes_money_and_days_its_own_way() {
+        let money = |minor, code| Money::new(minor, Currency::parse(code).unwrap());
+        let day = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap();
+        let expected = [
+            (
+                Language::English,
+                ["1,234.50\u{a0}USD", "-0.05\u{a0}EUR", "1,234,567\u{a0}JPY", "999.005\u{a0}KWD"],
+                "1 March 2026",
+            ),
+            (
+                Language::German,
+                ["1.234,50\u{a0}USD", "-0,05\u{a0}EUR", "1.234.567\u{a0}JPY", "999,005\u{a0}KWD"],
+                "1. März 2026",
+            ),
+            (
+                Language::French,
+                [
+                    "1\u{202f}234,50\u{a0}USD",
+                    "-0,05\u{a0}EUR",
+                    "1\u{202f}234\u{202f}567\u{a0}JPY",
+                    "999,005\u{a0}KWD",
+                ],
+                "1 mars 2026",
+            ),
+            (
+                Language::Spanish,
+                ["1.234,50\u{a0}USD", "-0,05\u{a0}EUR", "1.234.567\u{a0}JPY", "999,005\u{a0}KWD"],
+                "1 de marzo de 2026",
+            ),
+        ];
+        for (language, amounts, date) in expected {
+            let catalogue = Catalogue::of(language).unwrap();
+            let written =
+                [money(123_450, "USD"), money(-5, "EUR"), money(1_234_567, "JPY"), money(999_005, "KWD")];
+            assert_eq!(written.map(|amount| catalogue.money(amount)), amounts);
+            assert_eq!(catalogue.day(day).unwrap(), date);
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_missing_is_no_text() {
+        assert_eq!(
+            fill("a {b} c", |_| Some("{d}".to_owned())),
+            Some("a {d} c".to_owned()),
+            "a value is not read again"
+        );
+        assert_eq!(fill("a {b} c", |_| None), None);
+    }
+}

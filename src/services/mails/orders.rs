@@ -1,0 +1,254 @@
+//! Mails to whoever placed an order.
+
+use chrono::NaiveDate;
+
+use super::content::{Content, Delivery, OrderSummary, Parcel, Piece, Receipt, SummaryLine, Withdrawal};
+use super::{Draft, Language, Mails};
+use crate::context::OpContext;
+use crate::domain::address::Address;
+use crate::domain::codes::COUNTRIES;
+use crate::domain::fulfillment::{FulfillmentState, RefundState};
+use crate::domain::ids::{FulfillmentId, Id, JobId, OrderId};
+use crate::domain::money::{Currency, Money};
+use crate::domain::order::{LineCount, OrderStatus};
+use crate::domain::permission::Permission;
+use crate::domain::time::Timestamp;
+use crate::error::Error;
+use crate::integrations::mail::Letter;
+use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::payments::{self, Payment, paid};
+use crate::repositories::{fulfillments, refunds};
+
+/// What the only variant of a product without options is called.
+const DEFAULT_VARIANT: &str = "Default Title";
+
+/// An order that somebody can be written to about.
+struct Placed {
+    order: Order,
+    lines: Vec<OrderLine>,
+    ledger: Vec<Payment>,
+    currency: Currency,
+    to: String,
+}
+
+impl Mails {
+    /// What an order's buyer reads once it is placed; `None` where it has been given up since, and nobody waits for it.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn order_confirmation(
+        &self,
+        op: &OpContext,
+        order: OrderId,
+        job: JobId,
+    ) -> Result<Option<Letter>, Error> {
+        op.authorize(Permission::ReadOrders)?;
+        let Some(placed) = self.placed(op, order).await? else { return Ok(None) };
+        if matches!(placed.order.status, OrderStatus::Expired | OrderStatus::Cancelled) {
+            return Ok(None);
+        }
+        let content = Content::OrderConfirmation(self.summary(&placed));
+        self.letter(op, job, placed.draft(content)).map(Some)
+    }
+
+    /// What they read once it is paid for; `None` where there was nothing to pay.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn payment_receipt(
+        &self,
+        op: &OpContext,
+        order: OrderId,
+        paid_at: Timestamp,
+        job: JobId,
+    ) -> Result<Option<Letter>, Error> {
+        op.authorize(Permission::ReadOrders)?;
+        let Some(placed) = self.placed(op, order).await? else { return Ok(None) };
+        let captured = paid(&placed.ledger).captured;
+        if captured == 0 {
+            return Ok(None);
+        }
+        let content = Content::PaymentReceipt(Receipt {
+            amount: placed.money(captured),
+            paid_on: day(paid_at),
+            order: self.summary(&placed),
+        });
+        self.letter(op, job, placed.draft(content)).map(Some)
+    }
+
+    /// What they read once pieces of it are on their way; `None` where these are back already.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn shipping_notice(
+        &self,
+        op: &OpContext,
+        order: OrderId,
+        fulfillment: FulfillmentId,
+        job: JobId,
+    ) -> Result<Option<Letter>, Error> {
+        op.authorize(Permission::ReadOrders)?;
+        let Some(placed) = self.placed(op, order).await? else { return Ok(None) };
+        let sent = fulfillments::by_order_ids(&mut self.db.read(&op.statements).await?, &[order]).await?;
+        let sent =
+            sent.into_iter().find(|sent| sent.id == fulfillment && sent.status == FulfillmentState::Success);
+        let Some(sent) = sent else { return Ok(None) };
+        let piece = |line: &OrderLine| {
+            let of_line = sent.lines.0.iter().filter(|one| one.line_id == line.id);
+            let quantity = of_line.map(|one| one.quantity).sum();
+            (quantity > 0).then(|| Piece { title: title(line), quantity })
+        };
+        let waits = |line: &OrderLine| line.requires_shipping && left(line.count()) > 0;
+        let content = Content::ShippingNotice(Parcel {
+            name: placed.name(),
+            number: placed.number(),
+            link: self.order_link(&placed.order),
+            pieces: placed.lines.iter().filter_map(piece).collect(),
+            is_part: placed.lines.iter().any(waits),
+            carrier: sent.tracking_company,
+            tracking: sent.tracking_number,
+            // Staff may give a path of the shop's own, too, which leads nowhere from a mail.
+            tracking_link: sent
+                .tracking_url
+                .filter(|url| url.starts_with("https://") || url.starts_with("http://")),
+            address: placed.address(),
+        });
+        self.letter(op, job, placed.draft(content)).map(Some)
+    }
+
+    /// What they read once it is cancelled, with what of their money goes back.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn order_cancelled(
+        &self,
+        op: &OpContext,
+        order: OrderId,
+        job: JobId,
+    ) -> Result<Option<Letter>, Error> {
+        op.authorize(Permission::ReadOrders)?;
+        let Some(placed) = self.placed(op, order).await? else { return Ok(None) };
+        let Some(cancelled_at) = placed.order.cancelled_at else { return Ok(None) };
+        let asked = refunds::by_order_ids(&mut self.db.read(&op.statements).await?, &[order]).await?;
+        let with_it = asked.iter().filter(|refund| refund.created_at >= cancelled_at);
+        let given = with_it.filter(|refund| refund.state(&placed.ledger) != RefundState::Failure);
+        let refund: i64 = given.map(|refund| refund.amount).sum();
+        let piece = |line: &OrderLine| Piece { title: title(line), quantity: line.quantity };
+        let content = Content::OrderCancelled(Withdrawal {
+            name: placed.name(),
+            number: placed.number(),
+            link: self.order_link(&placed.order),
+            refund: (refund > 0).then(|| placed.money(refund)),
+            is_unpaid: paid(&placed.ledger).captured == 0,
+            pieces: placed.lines.iter().map(piece).collect(),
+        });
+        self.letter(op, job, placed.draft(content)).map(Some)
+    }
+
+    /// An order whose buyer can be written to: not one of the past that was imported, nor one whose customer has been erased.
+    async fn placed(&self, op: &OpContext, id: OrderId) -> Result<Option<Placed>, Error> {
+        let mut conn = self.db.read(&op.statements).await?;
+        let Some(order) = orders::find(&mut conn, id).await? else { return Ok(None) };
+        let Some(to) = order.email.clone().filter(|_| order.imported_as.is_none()) else { return Ok(None) };
+        let lines = orders::lines(&mut conn, &[id]).await?;
+        let ledger = payments::by_order_ids(&mut conn, &[id]).await?;
+        let currency = Currency::parse(&order.currency).map_err(crate::db::DbError::corrupt)?;
+        Ok(Some(Placed { order, lines, ledger, currency, to }))
+    }
+
+    fn summary(&self, placed: &Placed) -> OrderSummary {
+        let (order, money) = (&placed.order, |minor| placed.money(minor));
+        let line = |line: &OrderLine| SummaryLine {
+            title: title(line),
+            quantity: line.quantity,
+            total: money(line.total()),
+        };
+        let delivery = order.delivery.0.as_ref();
+        OrderSummary {
+            name: placed.name(),
+            number: placed.number(),
+            link: self.order_link(order),
+            placed_on: day(order.placed_at),
+            is_unpaid: order.status == OrderStatus::PendingPayment,
+            lines: placed.lines.iter().map(line).collect(),
+            subtotal: money(order.subtotal),
+            discount: (order.discount_total > 0).then(|| money(order.discount_total)),
+            delivery: delivery.map(|delivery| Delivery {
+                title: delivery.option.title.clone(),
+                price: money(order.shipping_total),
+            }),
+            tax: (order.tax_total > 0).then(|| money(order.tax_total)),
+            taxes_included: order.taxes_included,
+            total: money(order.total),
+            address: placed.address(),
+        }
+    }
+
+    /// Where a buyer sees an order: the storefront shows it by its id and its token.
+    fn order_link(&self, order: &Order) -> Option<String> {
+        self.link(&format!("/orders/{}?key={}", order.id.uuid(), order.token))
+    }
+}
+
+impl Placed {
+    fn draft(&self, content: Content) -> Draft {
+        Draft { to: self.to.clone(), language: Language::of(self.order.language.as_deref()), content }
+    }
+
+    fn money(&self, minor: i64) -> Money {
+        Money::new(minor, self.currency)
+    }
+
+    fn number(&self) -> String {
+        format!("#{}", self.order.number)
+    }
+
+    /// How the buyer is called, by the addresses they gave.
+    fn name(&self) -> Option<String> {
+        let addresses = [&self.order.billing_address, &self.order.shipping_address];
+        addresses.into_iter().flatten().find_map(|address| address.0.first_name.clone())
+    }
+
+    fn address(&self) -> Vec<String> {
+        self.order.shipping_address.as_ref().map(|address| lines_of(&address.0)).unwrap_or_default()
+    }
+}
+
+/// A line's product and, where there are several, its variant.
+fn title(line: &OrderLine) -> String {
+    if line.variant_title.is_empty() || line.variant_title == DEFAULT_VARIANT {
+        line.title.clone()
+    } else {
+        format!("{} ({})", line.title, line.variant_title)
+    }
+}
+
+/// Pieces that are still to be sent.
+fn left(count: LineCount) -> i64 {
+    count.quantity.saturating_sub(count.fulfilled).saturating_sub(count.refunded)
+}
+
+/// An address as it stands on an envelope.
+fn lines_of(address: &Address) -> Vec<String> {
+    let joined = |parts: [&Option<String>; 3]| {
+        let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+        parts.join(" ")
+    };
+    let country = address.country.as_deref().map(|code| {
+        let known = COUNTRIES.iter().find(|(known, _)| *known == code);
+        known.map_or(code, |(_, name)| *name).to_owned()
+    });
+    let lines = [
+        joined([&address.first_name, &address.last_name, &None]),
+        joined([&address.company, &None, &None]),
+        joined([&address.address1, &None, &None]),
+        joined([&address.address2, &None, &None]),
+        joined([&address.city, &address.province, &address.zip]),
+        country.unwrap_or_default(),
+    ];
+    lines.into_iter().filter(|line| !line.is_empty()).collect()
+}
+
+fn day(moment: Timestamp) -> NaiveDate {
+    moment.utc().date_naive()
+}

@@ -1,0 +1,169 @@
+//! Every kind of mail in every language, as its reader sees it.
+
+use super::super::content::{OrderSummary, Reset};
+use super::super::kind::MailKind;
+use super::super::samples::{SAMPLE_SHOP as SHOP, sample};
+use super::*;
+use crate::domain::money::Currency;
+
+fn print(content: &Content, language: Language) -> Printed {
+    Press::new().unwrap().print(SHOP, content, language).unwrap()
+}
+
+/// A content whose every text is changed.
+fn changed(kind: MailKind, change: impl Fn(&str) -> String + Copy) -> Value {
+    fn each(value: &mut Value, change: impl Fn(&str) -> String + Copy) {
+        match value {
+            // Currencies and days are ours.
+            Value::String(text) if text != "EUR" && text != "2026-11-24" => *text = change(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| each(item, change)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| each(field, change)),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(sample(kind).unwrap()).unwrap();
+    each(&mut value, change);
+    value
+}
+
+#[test]
+fn every_kind_is_whole_in_every_language() {
+    let press = Press::new().unwrap();
+    for kind in MailKind::ALL {
+        let mut subjects = Vec::new();
+        for language in Language::ALL {
+            let printed = press.print(SHOP, &sample(*kind).unwrap(), *language).unwrap();
+            for text in [&printed.subject, &printed.text, &printed.html] {
+                assert!(!text.trim().is_empty() && !text.contains(['{', '}']), "{kind:?}: {text}");
+            }
+            assert!(!printed.text.contains("none"), "a value that is missing: {}", printed.text);
+            assert!(!printed.subject.contains('\n'), "{kind:?}: {}", printed.subject);
+            assert!(printed.html.contains(&format!("<html lang=\"{}\">", language.as_str())), "{kind:?}");
+            assert!(
+                printed.text.contains(SHOP) && printed.html.contains("Mercato Paper &amp; Home"),
+                "{kind:?}"
+            );
+            assert!(
+                !printed.text.contains("\n\n\n") && printed.text.ends_with('\n'),
+                "{kind:?}: {}",
+                printed.text
+            );
+            assert!(printed.text.lines().all(|line| !line.starts_with('<')), "{kind:?}: {}", printed.text);
+            subjects.push(printed.subject);
+        }
+        subjects.sort_unstable();
+        subjects.dedup();
+        assert_eq!(subjects.len(), Language::ALL.len(), "{kind:?} is translated");
+    }
+}
+
+#[test]
+fn every_text_is_used() {
+    let templates: String = TEMPLATES.iter().map(|(_, source)| *source).collect();
+    for name in Catalogue::of(Language::English).unwrap().names() {
+        assert!(templates.contains(&format!("\"{name}\"")), "{name} is in no template");
+    }
+}
+
+#[test]
+fn nothing_is_left_unescaped() {
+    let press = Press::new().unwrap();
+    for kind in MailKind::ALL {
+        let hostile = changed(*kind, |text| format!("{text}<script>alert(\"'&\")</script>\r\nBcc: x"));
+        let environment = press.environment(Language::English).unwrap();
+        let mut page =
+            serde_json::json!({ "shop": "<b>Shop</b>", "language": "en", "subject": "<i>Hello</i>" });
+        let (Value::Object(page_fields), Value::Object(fields)) = (&mut page, hostile) else {
+            panic!("objects")
+        };
+        page_fields.extend(fields);
+        clear(&mut page);
+        let html = environment
+            .get_template(&format!("{}.html", kind.as_str()))
+            .unwrap()
+            .render(Serde(&page))
+            .unwrap();
+        for tag in ["<script", "<b>", "<i>", "alert(\""] {
+            assert!(!html.contains(tag), "{kind:?}: {tag} in {html}");
+        }
+        let text = environment
+            .get_template(&format!("{}.txt", kind.as_str()))
+            .unwrap()
+            .render(Serde(&page))
+            .unwrap();
+        assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{kind:?}: {text}");
+    }
+    for (name, source) in TEMPLATES {
+        assert!(!source.contains("safe") && !source.contains("autoescape"), "{name}");
+    }
+}
+
+#[test]
+fn an_order_is_told_as_it_is() {
+    let Content::OrderConfirmation(order) = sample(MailKind::OrderConfirmation).unwrap() else {
+        panic!("an order")
+    };
+    let printed = print(&Content::OrderConfirmation(order.clone()), Language::German);
+    assert_eq!(printed.subject, "Bestellung #1042 bestätigt");
+    for part in [
+        "Guten Tag Ada,",
+        "2 × Linen Notebook (A5): 32,40\u{a0}EUR",
+        "Zwischensumme: 1.235,00\u{a0}EUR",
+        "Rabatt: −3,60\u{a0}EUR",
+        "Versand (Standard): 7,00\u{a0}EUR",
+        "Gesamtbetrag: 1.238,40\u{a0}EUR",
+        "Enthaltene Steuern: 197,73\u{a0}EUR",
+        "12 St James's Square",
+        "https://shop.example/orders/",
+        "noch nicht bei uns eingegangen",
+    ] {
+        assert!(printed.text.contains(part), "{part} is not in {}", printed.text);
+    }
+
+    // Something that is not sent, to somebody without a name, in a currency without minor units, from a shop without a storefront.
+    let yen = |minor| Money::new(minor, Currency::parse("JPY").unwrap());
+    let plain = OrderSummary {
+        name: None,
+        link: None,
+        is_unpaid: false,
+        lines: vec![],
+        subtotal: yen(123_500),
+        discount: None,
+        delivery: None,
+        tax: Some(yen(10_000)),
+        taxes_included: false,
+        total: yen(133_500),
+        address: Vec::new(),
+        ..order
+    };
+    let printed = print(&Content::OrderConfirmation(plain), Language::English);
+    for part in
+        ["Hello,", "Subtotal: 123,500\u{a0}JPY", "Taxes: 10,000\u{a0}JPY", "Total: 133,500\u{a0}JPY", "#1042"]
+    {
+        assert!(printed.text.contains(part), "{part} is not in {}", printed.text);
+    }
+    for part in ["Discount", "Delivery", "on its way", "reached us", "https://", "View"] {
+        assert!(
+            !printed.text.contains(part) && !printed.html.contains(part),
+            "{part} is in {}",
+            printed.text
+        );
+    }
+}
+
+#[test]
+fn without_a_link_there_is_a_token() {
+    let Content::PasswordRecovery(reset) = sample(MailKind::PasswordRecovery).unwrap() else {
+        panic!("a reset")
+    };
+    let linked = print(&Content::PasswordRecovery(reset.clone()), Language::English);
+    assert!(
+        linked.text.contains("https://shop.example/account/reset/") && !linked.text.contains("code"),
+        "{}",
+        linked.text
+    );
+    let token = reset.token.clone();
+    let bare = print(&Content::PasswordRecovery(Reset { link: None, ..reset }), Language::English);
+    assert!(bare.text.contains(&format!("\n    {token}\n")) && bare.html.contains(&token), "{}", bare.text);
+    assert!(!bare.text.contains("https://"), "{}", bare.text);
+}

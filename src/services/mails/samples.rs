@@ -1,0 +1,131 @@
+//! A mail of each kind about a shop that does not exist, for `mercato mail preview` and for tests.
+
+use chrono::NaiveDate;
+
+use super::content::{
+    Content, DayFigures, DayReport, Delivery, LowStock, OrderSummary, Parcel, Pause, Piece, Receipt, Reset,
+    Seller, SummaryLine, Verification, Welcome, Withdrawal,
+};
+use super::kind::MailKind;
+use crate::domain::money::{Currency, Money, MoneyError};
+
+/// What the shop of the samples is called.
+pub const SAMPLE_SHOP: &str = "Mercato Paper & Home";
+/// Stands for what proves who somebody is.
+const TOKEN: &str = "sample-token-that-opens-nothing";
+
+/// A content of a kind.
+///
+/// # Errors
+/// When its currency is none, which tests rule out.
+pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
+    let currency = Currency::parse("EUR")?;
+    let money = |minor| Money::new(minor, currency);
+    let name = || Some("Ada".to_owned());
+    let number = || "#1042".to_owned();
+    let link = |path: &str| Some(format!("https://shop.example{path}"));
+    let order_link = || link("/orders/0192f0c1-0000-7000-8000-000000001042?key=sample");
+    Ok(match kind {
+        MailKind::OrderConfirmation => Content::OrderConfirmation(order(currency)),
+        MailKind::PaymentReceipt => Content::PaymentReceipt(Receipt {
+            amount: money(123_840),
+            paid_on: day(),
+            order: OrderSummary { is_unpaid: false, ..order(currency) },
+        }),
+        MailKind::ShippingNotice => Content::ShippingNotice(Parcel {
+            name: name(),
+            number: number(),
+            link: order_link(),
+            pieces: pieces(),
+            is_part: true,
+            carrier: Some("Parcel & Sons".to_owned()),
+            tracking: Some("PS 0123 4567 89".to_owned()),
+            tracking_link: Some("https://parcel.example/track?number=PS0123456789&language=en".to_owned()),
+            address: address(),
+        }),
+        MailKind::OrderCancelled => Content::OrderCancelled(Withdrawal {
+            name: name(),
+            number: number(),
+            link: order_link(),
+            refund: Some(money(123_840)),
+            is_unpaid: false,
+            pieces: pieces(),
+        }),
+        MailKind::Welcome => Content::Welcome(Welcome { name: name(), link: link("") }),
+        MailKind::PasswordRecovery => Content::PasswordRecovery(Reset {
+            name: name(),
+            link: link(&format!("/account/reset/0192f0c1-0000-7000-8000-000000000007/{TOKEN}")),
+            token: TOKEN.to_owned(),
+            minutes: 60,
+        }),
+        MailKind::EmailVerification => Content::EmailVerification(Verification {
+            name: name(),
+            link: link(&format!("/account/verify/{TOKEN}")),
+            token: TOKEN.to_owned(),
+            days: 7,
+        }),
+        MailKind::LowStock => Content::LowStock(LowStock {
+            title: "Linen Notebook (A5)".to_owned(),
+            sku: Some("LN-A5".to_owned()),
+            location: Some("Main shelf".to_owned()),
+            available: 3,
+            threshold: 5,
+        }),
+        MailKind::DailyReport => Content::DailyReport(DayReport {
+            day: day(),
+            figures: vec![DayFigures {
+                orders: 31,
+                pieces: 78,
+                sales: money(2_345_670),
+                refunds: money(4_990),
+            }],
+            best: vec![
+                Seller { title: "Linen Notebook (A5)".to_owned(), quantity: 24, sales: money(43_200) },
+                Seller { title: "Oak Pencil Box".to_owned(), quantity: 11, sales: money(54_890) },
+            ],
+        }),
+        MailKind::WebhookPaused => Content::WebhookPaused(Pause {
+            url: "https://warehouse.example/hooks/orders".to_owned(),
+            topics: vec!["order.placed".to_owned(), "order.cancelled".to_owned()],
+            failures: 20,
+            error: "503 Service Unavailable".to_owned(),
+        }),
+    })
+}
+
+fn day() -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 11, 24).unwrap_or_default()
+}
+
+fn order(currency: Currency) -> OrderSummary {
+    let money = |minor| Money::new(minor, currency);
+    OrderSummary {
+        name: Some("Ada".to_owned()),
+        number: "#1042".to_owned(),
+        link: Some("https://shop.example/orders/0192f0c1-0000-7000-8000-000000001042?key=sample".to_owned()),
+        placed_on: day(),
+        is_unpaid: true,
+        lines: vec![
+            SummaryLine { title: "Linen Notebook (A5)".to_owned(), quantity: 2, total: money(3_240) },
+            SummaryLine { title: "Oak Desk \"Nordic\"".to_owned(), quantity: 1, total: money(119_900) },
+        ],
+        subtotal: money(123_500),
+        discount: Some(money(360)),
+        delivery: Some(Delivery { title: "Standard".to_owned(), price: money(700) }),
+        tax: Some(money(19_773)),
+        taxes_included: true,
+        total: money(123_840),
+        address: address(),
+    }
+}
+
+fn pieces() -> Vec<Piece> {
+    vec![
+        Piece { title: "Linen Notebook (A5)".to_owned(), quantity: 2 },
+        Piece { title: "Oak Desk \"Nordic\"".to_owned(), quantity: 1 },
+    ]
+}
+
+fn address() -> Vec<String> {
+    ["Ada Lovelace", "12 St James's Square", "London SW1Y 4JH", "United Kingdom"].map(str::to_owned).to_vec()
+}

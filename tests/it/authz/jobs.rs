@@ -1,0 +1,45 @@
+//! Who may do what with background work, and who may follow what.
+
+use mercato::domain::permission::Permission::{ManageSettings, ReadOrders};
+
+use super::Area;
+
+/// Root fields for any member of staff and any service.
+pub const FOR_STAFF: &[(&str, &str)] = &[
+    ("job", "{ job(id: <job>) { id } }"),
+    ("jobProgress", "subscription { jobProgress(id: <job>) { id } }"),
+];
+
+pub const AREA: Area = Area {
+    public: &[
+        ("orderUpdated", "subscription { orderUpdated(id: <order>, token: <token>) { cursor } }"),
+        ("cartUpdated", "subscription { cartUpdated(id: <cart>) { cursor } }"),
+        ("productUpdated", "subscription { productUpdated(id: <product>) { cursor } }"),
+        (
+            "inventoryLevelUpdated",
+            "subscription { inventoryLevelUpdated(variantIds: [<variant>]) { cursor } }",
+        ),
+    ],
+    guarded: &[
+        ("jobs", ManageSettings, r#"{ jobs(first: 1, query: "status:dead") { nodes { id } } }"#),
+        (
+            "jobRetry",
+            ManageSettings,
+            r#"mutation { jobRetry(id: "gid://mercato/Job/00000000-0000-7000-8000-000000000000") { userErrors { code } } }"#,
+        ),
+        (
+            "jobCancel",
+            ManageSettings,
+            r#"mutation { jobCancel(id: "gid://mercato/Job/00000000-0000-7000-8000-000000000000") { userErrors { code } } }"#,
+        ),
+        ("scheduledTasks", ManageSettings, "{ scheduledTasks { name } }"),
+        (
+            "scheduledTaskRun",
+            ManageSettings,
+            r#"mutation { scheduledTaskRun(name: "none") { userErrors { code } } }"#,
+        ),
+        ("orderEvents", ReadOrders, r#"subscription { orderEvents(query: "status:paid") { cursor } }"#),
+        ("events", ManageSettings, r#"subscription { events(types: ["order.paid"]) { cursor } }"#),
+    ],
+    guarded_fields: &[],
+};

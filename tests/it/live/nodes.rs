@@ -1,0 +1,104 @@
+//! Several processes over one database: what one does reaches who follows at another, whatever tells them of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mercato::app::{App, Parts};
+use mercato::config::{Config, Overrides};
+use mercato::db::Statements;
+use mercato::domain::event::{Event, ProductEvent};
+use mercato::domain::ids::ProductId;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::{EVENTS, PRODUCT, rename};
+use crate::support::live::{Socket, cursor};
+use crate::support::redis::RedisServer;
+use crate::support::{Client, Database, TestApp};
+
+/// Another process of a shop.
+async fn another(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
+    let url = app.database().url();
+    let usual = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", "a secret of tests that is long enough")];
+    let get = |name: &str| {
+        let found = settings.iter().chain(&usual).find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let config = Config::read(get, &Overrides::default()).unwrap();
+    let clock = Arc::clone(&app.clock) as _;
+    let node = Arc::new(App::with(config, Parts { clock }).await.unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let working = Arc::clone(&node);
+    tokio::spawn(async move { working.work(false, std::future::pending()).await });
+    tokio::spawn(mercato::http::serve(node, listener, std::future::pending()));
+    address
+}
+
+async fn crosses(app: &TestApp, settings: &[(&str, &str)]) {
+    app.go_live();
+    let mug = app.create_product(json!({ "title": "Mug" })).await;
+    let after = cursor(&app.app).await;
+    let client = Client { server: another(app, settings).await, ..app.anonymous() };
+    let mut live = Socket::of(&client).await;
+    live.subscribe("1", PRODUCT, json!({ "id": mug, "after": after })).await;
+    for title in ["1", "2", "3"] {
+        rename(app, &mug, title).await;
+        assert_eq!(live.event().await["productUpdated"]["product"]["title"], title);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_postgres() {
+    let Some(database) = Database::postgres().await else { return };
+    crosses(&TestApp::with(database, &[]).await, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_redis_and_without_it_while_it_is_stopped() {
+    let (Some(database), Some(redis)) = (Database::postgres().await, RedisServer::start().await) else {
+        return;
+    };
+    let url = redis.url();
+    let settings = [("EVENT_BUS_URL", url.as_str())];
+    let app = TestApp::with(database, &settings).await;
+    app.go_live();
+    let mug = app.create_product(json!({ "title": "Mug" })).await;
+    let after = cursor(&app.app).await;
+    let client = Client { server: another(&app, &settings).await, ..app.anonymous() };
+    let mut live = Socket::of(&client).await;
+    live.subscribe("1", PRODUCT, json!({ "id": mug, "after": after })).await;
+    let mut title = async |title: &str| {
+        rename(&app, &mug, title).await;
+        assert_eq!(live.event().await["productUpdated"]["product"]["title"], title);
+    };
+    title("with Redis").await;
+    redis.stop();
+    title("without").await;
+    redis.start_again().await;
+    title("with it again").await;
+}
+
+/// An event that was written first and committed last has its place after those that were committed before it: nobody has gone past it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_commits_late_is_missed_by_nobody() {
+    let Some(database) = Database::postgres().await else { return };
+    let app = TestApp::with(database, &[]).await;
+    app.go_live();
+    let mut live = app.follow(&app.admin(), EVENTS, json!({ "types": ["product.created"] })).await;
+    let op = app.app.system();
+    let created = |handle: &str| {
+        let handle = handle.to_owned();
+        Event::ProductCreated(ProductEvent { product_id: ProductId::generate(), handle })
+    };
+    let mut late = app.app.db.begin(&Statements::default()).await.unwrap();
+    mercato::events::append(&mut late, &op, [created("late")]).await.unwrap();
+    for handle in ["early", "earlier"] {
+        let mut tx = app.app.db.begin(&Statements::default()).await.unwrap();
+        mercato::events::append(&mut tx, &op, [created(handle)]).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(live.event().await["events"]["payload"]["handle"], handle);
+    }
+    late.commit().await.unwrap();
+    assert_eq!(live.event().await["events"]["payload"]["handle"], "late");
+}

@@ -1,0 +1,152 @@
+//! Live clients: GraphQL over WebSocket, as storefronts speak it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use mercato::app::App;
+use mercato::db::Statements;
+use mercato::repositories::events;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::{Client, TestApp};
+
+/// How long a message may take: longer than any machine that runs tests.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection.
+pub struct Socket {
+    socket: WebSocketStream<TcpStream>,
+}
+
+/// What a server sends last.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Its code.
+    pub code: u16,
+    /// A word about it.
+    pub reason: String,
+}
+
+impl Socket {
+    /// Connects, and says nothing yet.
+    pub async fn open(server: SocketAddr, protocol: &str) -> Self {
+        let mut request = format!("ws://{server}/graphql").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+        let stream = TcpStream::connect(server).await.unwrap();
+        let (socket, response) = client_async(request, stream).await.unwrap();
+        assert_eq!(response.headers()["sec-websocket-protocol"], protocol);
+        Self { socket }
+    }
+
+    /// Connects in today's protocol, and says who it is.
+    pub async fn of(client: &Client) -> Self {
+        if let Some(service) = &client.service {
+            service.ensure_key().await;
+        }
+        let mut socket = Self::open(client.server, "graphql-transport-ws").await;
+        let payload = match &client.token {
+            Some(token) => json!({ "Authorization": format!("Bearer {token}") }),
+            None => json!({}),
+        };
+        socket.say(&json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(socket.hear().await, json!({ "type": "connection_ack" }));
+        socket
+    }
+
+    /// Sends a message.
+    pub async fn say(&mut self, message: &Value) {
+        self.socket.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    /// Sends anything.
+    pub async fn say_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text.to_owned())).await.unwrap();
+    }
+
+    /// Subscribes.
+    pub async fn subscribe(&mut self, id: &str, document: &str, variables: Value) {
+        let payload = json!({ "query": document, "variables": variables });
+        self.say(&json!({ "type": "subscribe", "id": id, "payload": payload })).await;
+    }
+
+    /// The next message.
+    #[track_caller]
+    pub fn hear(&mut self) -> impl Future<Output = Value> {
+        let said = self.next();
+        async move { said.await.unwrap_or_else(|closed| panic!("the connection was closed: {closed:?}")) }
+    }
+
+    /// That the connection is closed, and why; other messages are passed over.
+    pub async fn closed(&mut self) -> Closed {
+        loop {
+            if let Err(closed) = self.next().await {
+                return closed;
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Value, Closed> {
+        loop {
+            let message = timeout(PATIENCE, self.socket.next()).await.expect("nothing came");
+            match message {
+                Some(Ok(Message::Text(text))) => {
+                    let message: Value = serde_json::from_str(&text).unwrap();
+                    // That the other side is there.
+                    if message["type"] != "ping" && message["type"] != "ka" {
+                        return Ok(message);
+                    }
+                }
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return Err(Closed { code: frame.code.into(), reason: frame.reason.to_string() });
+                }
+                Some(Ok(Message::Close(None)) | Err(_)) | None => {
+                    return Err(Closed { code: 0, reason: String::new() });
+                }
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// The data of the next event of any subscription.
+    pub async fn event(&mut self) -> Value {
+        let message = self.hear().await;
+        assert_eq!(message["type"], "next", "{message:#}");
+        assert!(message["payload"]["errors"].is_null(), "{message:#}");
+        message["payload"]["data"].clone()
+    }
+}
+
+impl TestApp {
+    /// Puts the log in order and hands out what is new in it, from now on, as a server does beside the API.
+    pub fn go_live(&self) {
+        let app = Arc::clone(&self.app);
+        tokio::spawn(async move { app.work(false, std::future::pending()).await });
+    }
+
+    /// A cursor after all that has happened.
+    pub async fn cursor(&self) -> String {
+        cursor(&self.app).await
+    }
+
+    /// Subscribes to what happens from now on, in a connection of its own.
+    pub async fn follow(&self, client: &Client, document: &str, mut variables: Value) -> Socket {
+        variables["after"] = json!(self.cursor().await);
+        let mut socket = Socket::of(client).await;
+        socket.subscribe("1", document, variables).await;
+        socket
+    }
+}
+
+/// A cursor after all that has happened in a shop.
+pub async fn cursor(app: &App) -> String {
+    while app.relay.relay().await.unwrap() > 0 {}
+    let mut conn = app.db.read(&Statements::default()).await.unwrap();
+    format!("event-{}", events::head(&mut conn).await.unwrap().position)
+}

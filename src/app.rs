@@ -16,19 +16,24 @@ use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
 use crate::events::{Relay, Retention, Tail};
 use crate::graphql::{self, Schema, Shaper};
 use crate::integrations::breaker::{self, Breakers};
+use crate::integrations::downloads;
+use crate::integrations::event_stream::EventStream;
 use crate::integrations::mail::{Files, Mailer, Sender, Smtp};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::integrations::public_http::{PublicHttp, Reach};
+use crate::integrations::storage::{Storage, StorageError};
+use crate::integrations::videos::Converter;
 use crate::integrations::webhooks::WebhookSender;
 use crate::jobs::{Schedule, Worker};
 use crate::listeners;
 use crate::loaders::{CatalogReads, Loaders, Turns};
 use crate::services::mails::PressError;
+use crate::services::media::MediaParts;
 use crate::services::webhooks::PayloadShaper;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, Inventory, Jobs, Mails,
-    OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport, Products, Reports,
-    Services, Sessions, Shipping, Shop, Staff, Taxes, Variants, Webhooks,
+    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, EventExport, Inventory,
+    Jobs, Mails, Media, OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport,
+    Products, Reports, Services, Sessions, Shipping, Shop, Staff, Taxes, Variants, Webhooks,
 };
 use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
@@ -96,6 +101,9 @@ pub enum StartError {
     /// Mails can't be put into words.
     #[error("mails can't be written: {}", with_causes(.0))]
     Mails(#[from] PressError),
+    /// There is nowhere to keep files.
+    #[error("files can't be kept: {0}")]
+    Storage(#[from] StorageError),
     /// A task of the schedule has no time.
     #[error("the schedule can't be read: {0}")]
     Schedule(#[from] croner::errors::CronError),
@@ -162,6 +170,8 @@ impl App {
         let (auth_of, passwords_of, sessions_of) =
             (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
         let schedule = Arc::new(Schedule::new(db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
+        let storefront = config.mail.storefront.clone();
+        let mails = Mails::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments), auth_of(), storefront)?;
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&catalog_reads), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
@@ -187,12 +197,21 @@ impl App {
             api_keys: ApiKeys::new(db.clone(), auth_of()),
             webhooks: Webhooks::new(db.clone(), webhook_sender(&config, &breakers, outside)),
             reports: Reports::new(db.clone()),
+            event_export: EventExport::new(
+                db.clone(),
+                config.event_export.as_ref().map(EventStream::new).transpose()?,
+                breakers.one("events", outside),
+            ),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
+            media: Media::new(db.clone(), Arc::clone(&shop), media_parts(&config, &breakers, outside)?),
             clean_up: CleanUp::new(db.clone()),
-            mails: Mails::new(db.clone(), Arc::clone(&shop), auth_of(), config.mail.storefront.clone())?,
+            mails,
         });
-        let listens =
-            listeners::Parts { services: Arc::clone(&services), mailer: mailer(&config, &shop.name) };
+        let listens = listeners::Parts {
+            services: Arc::clone(&services),
+            mailer: mailer(&config, &shop.name),
+            mail_breaker: breakers.one("mail", outside),
+        };
         let mut handlers = listeners::all(&listens);
         let retention = Retention::new(db.clone(), config.event_retention, &handlers);
         handlers.push(listeners::clean_up(&listens, retention));
@@ -316,6 +335,22 @@ fn mailer(config: &Config, shop: &str) -> Arc<dyn Mailer> {
         Some(server) => Arc::new(Smtp::new(server.clone(), from)),
         None => Arc::new(Files::new(config.mail_folder(), from)),
     }
+}
+
+/// What pictures and videos are worked on and kept with.
+fn media_parts(
+    config: &Config,
+    breakers: &Breakers,
+    outside: breaker::Settings,
+) -> Result<MediaParts, StartError> {
+    let media = &config.media;
+    let reach = Reach { is_private_allowed: media.allow_private, is_https_required: false };
+    Ok(MediaParts {
+        storage: Storage::new(&media.storage, breakers.one("storage", outside))?,
+        http: PublicHttp::new(reach, downloads::TIMEOUT),
+        converter: Converter::new(media.ffmpeg.clone()),
+        max_bytes: media.max_bytes,
+    })
 }
 
 /// Where this process meets the others.

@@ -3,6 +3,7 @@
 //! configuration is wrong.
 
 mod access;
+mod events;
 mod files;
 mod mail;
 mod orders;
@@ -62,6 +63,9 @@ enum Command {
     /// Mails.
     #[command(subcommand)]
     Mail(Mail),
+    /// What happens in the shop.
+    #[command(subcommand)]
+    Events(Events),
     /// Members of staff.
     #[command(subcommand)]
     User(User),
@@ -82,6 +86,12 @@ enum Reports {
 enum Mail {
     /// Print a mail of a kind about a shop that does not exist: its subject and its plain text, or its HTML.
     Preview(mail::PreviewArgs),
+}
+
+#[derive(Subcommand)]
+enum Events {
+    /// Print events of the stream that other services read, as they come.
+    Tail(events::TailArgs),
 }
 
 #[derive(Subcommand)]
@@ -150,6 +160,7 @@ impl Cli {
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
             Command::Reports(Reports::Rebuild) => reports::rebuild(&overrides).await,
             Command::Mail(Mail::Preview(args)) => mail::preview(&args),
+            Command::Events(Events::Tail(args)) => events::tail(args, &overrides).await,
             Command::User(User::Create(args)) => access::create_user(args, &overrides).await,
             Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,
         };

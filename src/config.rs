@@ -2,8 +2,10 @@
 //! told at once. The one place that reads the environment.
 
 mod mail;
+mod media;
 
 pub use mail::MailConfig;
+pub use media::MediaConfig;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,6 +20,7 @@ use crate::domain::codes::COUNTRIES;
 use crate::domain::inventory::LowStock;
 use crate::domain::money::Currency;
 use crate::events::bus::BusAddress;
+use crate::integrations::event_stream::StreamAddress;
 use crate::services::payments::{self, PROVIDERS};
 use crate::services::shop::NewShop;
 
@@ -61,10 +64,14 @@ pub struct Config {
     pub webhook_timeout: Duration,
     /// `EVENT_BUS_URL`: where processes tell each other that something happened.
     pub event_bus: BusAddress,
+    /// `EVENT_EXPORT_URL`: the stream that other services read events from.
+    pub event_export: Option<StreamAddress>,
     /// `EVENT_RETENTION_DAYS`: how long events are kept that are no part of an order's history.
     pub event_retention: Duration,
     /// `SMTP_URL`, `MAIL_FROM`, `MAIL_DIR`, `STOREFRONT_URL`.
     pub mail: MailConfig,
+    /// Pictures and videos.
+    pub media: MediaConfig,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
@@ -260,6 +267,9 @@ impl Config {
                 _ => Err("must be redis://host, local, or postgres where that is the database".to_owned()),
             }
         });
+        let event_export = problems.parse("EVENT_EXPORT_URL", get("EVENT_EXPORT_URL"), None, |text| {
+            StreamAddress::parse(text).map(Some)
+        });
         let event_retention =
             problems.parse("EVENT_RETENTION_DAYS", get("EVENT_RETENTION_DAYS"), 90, |text| {
                 text.parse()
@@ -269,6 +279,7 @@ impl Config {
             });
         let event_retention = Duration::from_secs(event_retention * 24 * 60 * 60);
         let mail = MailConfig::read(&get, &mut problems);
+        let media = media::read(&get, &mut problems, beside(backend.as_ref(), "media"));
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,
             Environment::Production => LogFormat::Json,
@@ -311,8 +322,10 @@ impl Config {
                 webhook_allow_private,
                 webhook_timeout,
                 event_bus,
+                event_export,
                 event_retention,
                 mail,
+                media,
                 log_format,
                 log_filter,
             }),
@@ -340,12 +353,15 @@ impl Config {
 
     /// A file beside an SQLite database, or in the working directory.
     fn beside_database(&self, extension: &str) -> PathBuf {
-        match &self.database.backend {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite(path) => PathBuf::from(path).with_extension(extension),
-            #[cfg(feature = "postgres")]
-            Backend::Postgres(_) => PathBuf::from("mercato").with_extension(extension),
-        }
+        beside(Some(&self.database.backend), extension)
+    }
+}
+
+fn beside(database: Option<&Backend>, extension: &str) -> PathBuf {
+    match database {
+        #[cfg(feature = "sqlite")]
+        Some(Backend::Sqlite(path)) => PathBuf::from(path).with_extension(extension),
+        _ => PathBuf::from("mercato").with_extension(extension),
     }
 }
 

@@ -16,6 +16,7 @@ pub mod html;
 pub mod ids;
 pub mod inventory;
 pub mod job;
+pub mod media;
 pub mod micros;
 pub mod money;
 pub mod order;

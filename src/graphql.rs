@@ -19,6 +19,7 @@ mod in_order;
 mod inventory;
 mod job;
 pub mod live;
+mod media;
 mod node;
 mod order;
 mod report;
@@ -29,11 +30,13 @@ mod shop;
 mod staff;
 mod subscription;
 mod tax;
+mod upload;
 mod webhook;
 
 pub use errors::{error_response, request_error};
 pub use in_context::{locale, operation};
 pub use request::{BaseUrl, SearchHints};
+pub use upload::Uploads;
 pub use webhook::Shaper;
 
 use std::sync::Arc;
@@ -87,6 +90,7 @@ pub struct Mutation(
     shipping::ShippingMutation,
     cart::CartMutation,
     job::JobMutation,
+    media::MediaMutation,
     AccountMutation,
 );
 

@@ -10,9 +10,11 @@ mod graphiql;
 mod graphql;
 mod health;
 mod live;
+mod media;
 mod metrics;
 mod payments;
 mod respond;
+mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +64,7 @@ fn routes(app: Arc<App>, documents: Arc<Documents>, live: Arc<Live>) -> impl End
         .at("/graphql", Arc::clone(&graphql))
         .at("/api/:version/graphql.json", graphql)
         .at("/payments/:provider/webhook", poem::post(payments::endpoint(Arc::clone(&app))))
+        .at("/media/:hash/:name", media::endpoint(Arc::clone(&app)))
         .at("/health", health::endpoint(Arc::clone(&app)))
         .at("/metrics", metrics::endpoint(Arc::clone(&app)))
         .nest("/graphiql", graphiql::routes())

@@ -4,8 +4,13 @@
 //! Services call them by name. They know nothing of tables, GraphQL or HTTP routes.
 
 pub mod breaker;
+pub mod downloads;
+pub mod event_stream;
 pub mod mail;
 pub mod payments;
+pub mod pictures;
 pub mod public_http;
 pub mod shipping;
+pub mod storage;
+pub mod videos;
 pub mod webhooks;

@@ -69,6 +69,12 @@ impl NewJob {
         }
     }
 
+    /// Has this id: one that is there already is left out, so that what is begun again is not done twice.
+    #[must_use]
+    pub fn with_id(self, id: JobId) -> Self {
+        Self { id, ..self }
+    }
+
     /// Left out if a job with this key waits already, and run by itself among those that have it.
     #[must_use]
     pub fn unique(self, key: impl Into<String>) -> Self {

@@ -21,13 +21,14 @@ use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError, Statements};
 use crate::domain::cart::CartRef;
 use crate::domain::ids::{
-    CartId, CollectionId, CustomerId, DiscountId, ImageId, LocationId, OrderId, ProductId, ShippingRateId,
-    ShippingZoneId, StaffId, TaxRateId, VariantId, WebhookDeliveryId, WebhookSubscriptionId,
+    CartId, CollectionId, CustomerId, DiscountId, ImageId, LocationId, MediaId, OrderId, ProductId,
+    ShippingRateId, ShippingZoneId, StaffId, TaxRateId, VariantId, WebhookDeliveryId, WebhookSubscriptionId,
 };
+use crate::domain::media::{ContentHash, StoredFile};
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
 use crate::repositories::{
-    Visibility, carts, customer_addresses, customers, discounts, locations, roles, shipping, staff,
+    Visibility, carts, customer_addresses, customers, discounts, locations, media, roles, shipping, staff,
     tax_rates, webhooks,
 };
 
@@ -40,6 +41,7 @@ pub use crate::repositories::discounts::Discount;
 pub use crate::repositories::images::Image;
 pub use crate::repositories::inventory::InventoryLevel;
 pub use crate::repositories::locations::Location;
+pub use crate::repositories::media::Media;
 pub use crate::repositories::products::{CollectionPage, Product, ProductSort};
 pub use crate::repositories::roles::Role;
 pub use crate::repositories::shipping::{ShippingRate, ShippingZone};
@@ -72,6 +74,12 @@ pub struct Loaders {
     pub images: Edge<ImageId, Option<Arc<Image>>>,
     /// A product's images, in order.
     pub images_of_product: Edge<ProductId, Arc<[Arc<Image>]>>,
+    /// The other sizes and formats of a picture, by the hash of its content.
+    pub renditions: Edge<ContentHash, Arc<[StoredFile]>>,
+    /// Videos, and pictures that are not ready, by id, whoever may see them: who asks is to see to that.
+    pub media: Edge<MediaId, Option<Arc<Media>>>,
+    /// What a product has besides its images: videos, and pictures that are not ready; in order, whoever may see them.
+    pub media_of_product: Edge<ProductId, Arc<[Arc<Media>]>>,
     /// Variants, by id, whoever may see them: their product decides.
     pub variants: Edge<VariantId, Option<Arc<Variant>>>,
     /// A product's variants, in order.
@@ -160,6 +168,14 @@ impl Loaders {
             tags: Edge::together(turns, &source, &catalog.tags, ()),
             images: Edge::together(turns, &source, &catalog.images, ()),
             images_of_product: Edge::together(turns, &source, &catalog.images_of_product, ()),
+            renditions: Edge::together(turns, &source, &catalog.renditions, ()),
+            media: Edge::new(turns, &source, |source: Source, ids| async move {
+                Ok(single(media::by_ids(&mut source.conn().await?, &ids).await?, |row| row.id))
+            }),
+            media_of_product: Edge::new(turns, &source, |source: Source, ids| async move {
+                let rows = media::besides_images(&mut source.conn().await?, &ids).await?;
+                Ok(grouped(rows.into_iter().map(|row| (row.product_id, Arc::new(row)))))
+            }),
             variants: Edge::together(turns, &source, &catalog.variants, ()),
             variants_of_product: Edge::together(turns, &source, &catalog.variants_of_product, ()),
             levels_of_variant: Edge::together(turns, &source, &catalog.levels_of_variant, ()),

@@ -19,6 +19,7 @@ pub mod images;
 pub mod inventory;
 pub mod jobs;
 pub mod locations;
+pub mod media;
 pub mod order_import;
 pub mod orders;
 pub mod payments;

@@ -15,10 +15,12 @@ mod csv_table;
 pub mod customers;
 pub mod demo;
 pub mod discounts;
+pub mod event_export;
 mod idempotency;
 pub mod inventory;
 pub mod jobs;
 pub mod mails;
+pub mod media;
 pub mod order_csv;
 pub mod order_import;
 pub mod orders;
@@ -45,9 +47,11 @@ pub use checkout::Checkout;
 pub use clean_up::CleanUp;
 pub use customers::Customers;
 pub use discounts::Discounts;
+pub use event_export::EventExport;
 pub use inventory::Inventory;
 pub use jobs::Jobs;
 pub use mails::Mails;
+pub use media::Media;
 pub use order_import::OrderImport;
 pub use orders::Orders;
 pub use payments::Payments;
@@ -107,10 +111,14 @@ pub struct Services {
     pub webhooks: Webhooks,
     /// Sales in figures.
     pub reports: Reports,
+    /// Events for other services.
+    pub event_export: EventExport,
     /// Jobs and the schedule.
     pub jobs: Jobs,
     /// What nobody needs any more.
     pub clean_up: CleanUp,
+    /// Pictures and videos of products.
+    pub media: Media,
 }
 
 /// Sets a field that a patch names, and leaves others as they are.

@@ -296,6 +296,42 @@ diesel::table! {
 diesel::table! {
     use crate::db::types::sql::*;
 
+    media (id) {
+        id -> Uuid,
+        product_id -> Uuid,
+        kind -> Text,
+        status -> Text,
+        position -> Int8,
+        source_url -> Nullable<Text>,
+        alt -> Nullable<Text>,
+        hash -> Nullable<Text>,
+        format -> Nullable<Text>,
+        bytes -> Nullable<Int8>,
+        width -> Nullable<Int8>,
+        height -> Nullable<Int8>,
+        poster_url -> Nullable<Text>,
+        note -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    media_renditions (source_hash, format, width) {
+        source_hash -> Text,
+        format -> Text,
+        width -> Int8,
+        height -> Int8,
+        hash -> Text,
+        bytes -> Int8,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     order_lines (id) {
         id -> Uuid,
         order_id -> Uuid,
@@ -702,6 +738,7 @@ diesel::joinable!(draft_orders -> orders (order_id));
 diesel::joinable!(fulfillments -> orders (order_id));
 diesel::joinable!(inventory_levels -> locations (location_id));
 diesel::joinable!(inventory_levels -> variants (variant_id));
+diesel::joinable!(media -> products (product_id));
 diesel::joinable!(order_lines -> orders (order_id));
 diesel::joinable!(order_lines -> variants (variant_id));
 diesel::joinable!(orders -> customers (customer_id));
@@ -740,6 +777,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     inventory_levels,
     jobs,
     locations,
+    media,
+    media_renditions,
     order_lines,
     order_sales,
     orders,

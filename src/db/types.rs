@@ -12,11 +12,13 @@ use crate::domain::catalog::{CollectionSortOrder, InventoryPolicy, ProductStatus
 use crate::domain::fulfillment::{FulfillmentState, ReturnStatus};
 use crate::domain::ids::{
     AddressId, ApiKeyId, CartId, CartLineId, CollectionId, CustomerId, CustomerTokenId, DiscountId,
-    DraftOrderId, EventId, FamilyId, FulfillmentId, Id, ImageId, JobId, LocationId, OrderId, OrderLineId,
-    PaymentId, ProductId, RefreshTokenId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, ShopId,
-    StaffId, TaxRateId, VariantId, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId, WorkerId,
+    DraftOrderId, EventId, FamilyId, FulfillmentId, Id, ImageId, JobId, LocationId, MediaId, OrderId,
+    OrderLineId, PaymentId, ProductId, RefreshTokenId, RefundId, ReturnId, RoleId, ShippingRateId,
+    ShippingZoneId, ShopId, StaffId, TaxRateId, VariantId, WebhookAttemptId, WebhookDeliveryId,
+    WebhookSubscriptionId, WorkerId,
 };
 use crate::domain::job::JobStatus;
+use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus};
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
 use crate::domain::time::Timestamp;
@@ -202,6 +204,7 @@ uuid_columns!(
     ProductId,
     VariantId,
     ImageId,
+    MediaId,
     CollectionId,
     LocationId,
     EventId,
@@ -289,6 +292,7 @@ macro_rules! text_columns {
 
 text_columns!(ProductStatus, InventoryPolicy, WeightUnit, CollectionSortOrder, OrderStatus, PaymentKind);
 text_columns!(FulfillmentState, ReturnStatus, JobStatus, DeliveryStatus, WebhookStatus);
+text_columns!(MediaKind, MediaStatus, MediaFormat, ContentHash);
 
 fn unknown_text(text: &str) -> Box<dyn std::error::Error + Send + Sync> {
     format!("`{text}` is no value of this column").into()

@@ -59,6 +59,10 @@ ids! {
     VariantId = "ProductVariant";
     /// A product image's id.
     ImageId = "MediaImage";
+    /// The id of a picture or video that is being worked on; a picture's is its [`ImageId`] once it is ready.
+    MediaId = "Media";
+    /// A video's id: its [`MediaId`], as clients know it.
+    VideoId = "Video";
     /// A collection's id.
     CollectionId = "Collection";
     /// A stock location's id.
@@ -129,8 +133,33 @@ fn generate() -> Uuid {
     Uuid::now_v7()
 }
 
+/// An id that follows from two others: the same whenever it is made, and of the time of the first.
+#[must_use]
+pub fn derived(first: Uuid, second: Uuid) -> Uuid {
+    /// The part of a UUIDv7 that is not its time.
+    const RANDOM: u128 = (1 << 80) - 1;
+    let mixed = first.as_u128() ^ (second.as_u128() & RANDOM);
+    let builder = uuid::Builder::from_u128(mixed);
+    builder.with_version(uuid::Version::SortRand).with_variant(uuid::Variant::RFC4122).into_uuid()
+}
+
 /// A new id for a request, as it appears in responses and logs.
 #[must_use]
 pub fn request_id() -> String {
     generate().simple().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_follows_from_others_is_always_the_same() {
+        let [first, second, third] = [generate(), generate(), generate()];
+        let made = derived(first, second);
+        assert_eq!(made, derived(first, second));
+        assert!(made != derived(first, third) && made != derived(third, second));
+        assert_eq!(made.get_version_num(), 7);
+        assert_eq!(made.get_timestamp(), first.get_timestamp());
+    }
 }

@@ -44,6 +44,12 @@ impl Day {
         if is_iso { NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(Self) } else { None }
     }
 
+    /// The day as chrono has it.
+    #[must_use]
+    pub fn date(self) -> NaiveDate {
+        self.0
+    }
+
     /// The day before; the first one has none.
     #[must_use]
     pub fn before(self) -> Self {

@@ -19,6 +19,14 @@ pub struct Unread {
     pub events: Vec<Recorded>,
 }
 
+/// How far a follower of a name has come. Whoever else follows by that name waits for the end of the transaction.
+///
+/// # Errors
+/// [`DbError`] of the read.
+pub async fn position(tx: &mut Tx, op: &OpContext, name: &'static str) -> Result<i64, DbError> {
+    events::lock_consumer(tx.conn(), name, op.now()).await
+}
+
 /// Up to `limit` events of a topic that a follower of a name has not had. Whoever else follows by that name waits for the end of
 /// the transaction.
 ///

@@ -13,7 +13,7 @@ mod variant_mutation;
 
 pub use collection::Collection;
 pub use collection_mutation::CollectionMutation;
-pub use image::{Image, MediaImage};
+pub use image::Image;
 pub use option::{ProductOption, ProductOptionValue};
 pub use product::Product;
 pub use product_mutation::ProductMutation;
@@ -30,7 +30,7 @@ connection!(ProductConnection, ProductEdge, Product, "products");
 connection!(ProductVariantConnection, ProductVariantEdge, ProductVariant, "variants");
 connection!(CollectionConnection, CollectionEdge, Collection, "collections");
 connection!(ImageConnection, ImageEdge, Image, "images");
-connection!(MediaConnection, MediaEdge, image::Media, "media");
+connection!(MediaConnection, MediaEdge, super::media::Media, "media");
 
 /// What search engines are told.
 #[derive(SimpleObject)]

@@ -3,10 +3,11 @@
 use async_graphql::{Context, ID, Interface, Object};
 
 use super::cart::Cart;
-use super::catalog::{Collection, MediaImage, Product, ProductOption, ProductOptionValue, ProductVariant};
+use super::catalog::{Collection, Product, ProductOption, ProductOptionValue, ProductVariant};
 use super::customer::Customer;
 use super::discount::Discount;
 use super::inventory::Location;
+use super::media::{MediaImage, Video};
 use super::order::Order;
 use super::request::RequestContext;
 use super::scalars::{parse_gid, split_gid};
@@ -15,7 +16,7 @@ use super::shop::Shop;
 use super::tax::TaxRate;
 use crate::domain::ids::{
     CartId, CollectionId, CustomerId, DiscountId, Id, ImageId, LocationId, OrderId, ProductId,
-    ShippingRateId, ShippingZoneId, ShopId, TaxRateId, VariantId,
+    ShippingRateId, ShippingZoneId, ShopId, TaxRateId, VariantId, VideoId,
 };
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::error::Error;
@@ -34,6 +35,8 @@ pub enum Node {
     ProductOptionValue(ProductOptionValue),
     /// A product's image.
     MediaImage(MediaImage),
+    /// A product's video.
+    Video(Video),
     /// A collection.
     Collection(Collection),
     /// A location.
@@ -96,6 +99,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
         ProductId::TYPE => Product::find(ctx, parse_gid(id)?).await?.map(Node::Product),
         VariantId::TYPE => ProductVariant::find(ctx, parse_gid(id)?).await?.map(Node::ProductVariant),
         ImageId::TYPE => MediaImage::find(ctx, parse_gid(id)?).await?.map(Node::MediaImage),
+        VideoId::TYPE => Video::find(ctx, parse_gid(id)?).await?.map(Node::Video),
         CollectionId::TYPE => Collection::find(ctx, parse_gid(id)?).await?.map(Node::Collection),
         LocationId::TYPE => Location::find(ctx, parse_gid(id)?).await?.map(Node::Location),
         OrderId::TYPE => Order::find(ctx, parse_gid(id)?).await?.map(Node::Order),

@@ -15,13 +15,14 @@ use serde::Deserialize;
 
 use super::documents::Documents;
 use super::respond;
+use super::upload::{self, Upload};
 use crate::app::App;
 use crate::auth::{Actor, Credential, Identity};
 use crate::context::OpContext;
 use crate::db::Statements;
 use crate::domain::ids;
 use crate::error::{Error, ErrorCode, with_causes};
-use crate::graphql::{self, BaseUrl, SearchHints};
+use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
 use crate::loaders::{Loaders, Turns};
 use crate::telemetry::Metrics;
 
@@ -174,8 +175,12 @@ async fn run(
     let is_get = request.method() == Method::GET;
     let base_url = base_url(&request);
     let body = request.take_body();
-    let sent = if is_get { from_query(&request)? } else { from_body(&app, &request, body).await? };
-    run_sent(app, documents, op, sent, base_url, is_get).await
+    let (sent, uploads) = if is_get {
+        (from_query(&request)?, Vec::new())
+    } else {
+        from_body(&app, &op, &request, body).await?
+    };
+    run_sent(app, documents, op, sent, uploads, base_url, is_get).await
 }
 
 /// Executes an operation that came another way than by a request of its own, and leaves a line in the log.
@@ -190,7 +195,7 @@ pub(super) async fn execute(
     let (name, statements, request_id) =
         (logged_name(&op), op.statements.clone(), Arc::clone(&op.request_id));
     let metrics = Arc::clone(&app.metrics);
-    let outcome = run_sent(app, documents, op, sent, base_url, false).await?;
+    let outcome = run_sent(app, documents, op, sent, Vec::new(), base_url, false).await?;
     log(&metrics, &outcome, &name, &statements, started, &request_id);
     Ok(outcome.response)
 }
@@ -200,6 +205,7 @@ async fn run_sent(
     documents: &Documents,
     mut op: OpContext,
     sent: Operation,
+    uploads: Vec<Upload>,
     base_url: String,
     is_get: bool,
 ) -> Result<Outcome, Refused> {
@@ -210,7 +216,15 @@ async fn run_sent(
         return Err((ErrorCode::BadUserInput, format!("`query` is larger than {MAX_QUERY_BYTES} bytes")));
     }
 
-    let mut operation = GraphQlRequest::new("").variables(sent.variables.unwrap_or_default());
+    let (mut variables, files) = (sent.variables.unwrap_or_default(), Uploads::default());
+    for (file, paths) in uploads {
+        files.put(&mut variables, file, &paths).map_err(|path| {
+            let message =
+                format!("`map` says `{path}`, and there is no such variable: set it to null in `operations`");
+            (ErrorCode::BadUserInput, message)
+        })?;
+    }
+    let mut operation = GraphQlRequest::new("").variables(variables).data(files);
     let (mut name, mut kind) = (String::new(), UNREAD);
     match documents.parse(&sent.query) {
         Ok(document) => {
@@ -286,13 +300,21 @@ fn from_query(request: &Request) -> Result<Operation, Refused> {
     Ok(Operation { query: sent.query, operation_name: sent.operation_name, variables })
 }
 
-async fn from_body(app: &App, request: &Request, body: Body) -> Result<Operation, Refused> {
+async fn from_body(
+    app: &App,
+    op: &OpContext,
+    request: &Request,
+    body: Body,
+) -> Result<(Operation, Vec<Upload>), Refused> {
     let bad = |message: String| (ErrorCode::BadUserInput, message);
     if request.method() != Method::POST {
         return Err(bad("send POST, or GET for queries".to_owned()));
     }
     let kind = request.content_type().unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("multipart/form-data") {
+        return upload::from_multipart(app, op, request, body).await;
+    }
     let is_document = kind.eq_ignore_ascii_case("application/graphql");
     // A page of another origin can send any body without asking first, but not this content type: it guards against that.
     if !is_document && !kind.eq_ignore_ascii_case("application/json") {
@@ -305,12 +327,13 @@ async fn from_body(app: &App, request: &Request, body: Body) -> Result<Operation
     })?;
     if is_document {
         let query = String::from_utf8(bytes.to_vec()).map_err(|_| bad("the body is not UTF-8".to_owned()))?;
-        return Ok(Operation { query, ..Operation::default() });
+        return Ok((Operation { query, ..Operation::default() }, Vec::new()));
     }
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(bad("batches are not served: send one operation a request".to_owned()));
     }
-    serde_json::from_slice(&bytes).map_err(|error| bad(format!("the body is no JSON request: {error}")))
+    let operation = serde_json::from_slice(&bytes);
+    Ok((operation.map_err(|error| bad(format!("the body is no JSON request: {error}")))?, Vec::new()))
 }
 
 /// Where the client finds this server.

@@ -150,11 +150,24 @@ impl Breaker {
         is_failure: impl FnOnce(&E) -> bool,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, CallError<E>> {
+        self.call_within(self.settings.timeout, is_failure, call).await
+    }
+
+    /// The same for a call that has another time: one that moves much.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn call_within<T, E>(
+        &self,
+        limit: Duration,
+        is_failure: impl FnOnce(&E) -> bool,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, CallError<E>> {
         let pass = self.enter().map_err(|retry_in| {
             self.counts.rejected.fetch_add(1, Ordering::Relaxed);
             CallError::Open { retry_in }
         })?;
-        let result = match tokio::time::timeout(self.settings.timeout, call).await {
+        let result = match tokio::time::timeout(limit, call).await {
             Ok(result) => result.map_err(CallError::Failed),
             Err(_) => Err(CallError::TimedOut),
         };

@@ -14,6 +14,9 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Url};
 
+/// How long a connection may take to be there.
+const CONNECT: Duration = Duration::from_secs(3);
+
 /// What a client may reach.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reach {
@@ -56,6 +59,7 @@ impl PublicHttp {
             .redirect(Policy::none())
             .no_proxy()
             .referer(false)
+            .connect_timeout(CONNECT)
             .timeout(timeout);
         let builder = if reach.is_private_allowed { builder } else { builder.dns_resolver(PublicNames) };
         Self { client: builder.build().map_err(|error| innermost(&error)), reach }

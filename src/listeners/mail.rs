@@ -3,44 +3,48 @@
 //! one left, is known to be the same by its `Message-ID`.
 
 mod email_verification;
+mod low_stock;
 mod order_cancelled;
 mod order_confirmation;
 mod password_recovery;
 mod payment_receipt;
 mod shipping_notice;
 mod to_staff;
+mod webhook_paused;
 mod welcome;
 
 pub use email_verification::EmailVerification;
+pub use low_stock::LowStock;
 pub use order_cancelled::OrderCancelled;
 pub use order_confirmation::OrderConfirmation;
 pub use password_recovery::PasswordRecovery;
 pub use payment_receipt::PaymentReceipt;
 pub use shipping_notice::ShippingNotice;
 pub use to_staff::ToStaff;
+pub use webhook_paused::WebhookPaused;
 pub use welcome::Welcome;
 
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::integrations::mail::{Letter, Mailer};
+use crate::integrations::breaker::{Breaker, CallError};
+use crate::integrations::mail::{Letter, MailError, Mailer};
 use crate::jobs::{JobError, Policy};
+use crate::services::mails::RETRIES;
 use crate::services::{Mails, Services};
-
-/// How often a mail is tried again: for about a day, as mail servers themselves do.
-const RETRIES: u32 = 14;
 
 /// What listeners write mails with.
 pub struct Post {
     services: Arc<Services>,
     mailer: Arc<dyn Mailer>,
+    breaker: Arc<Breaker>,
 }
 
 impl Post {
-    /// Over what writes letters, and what takes them.
+    /// Over what writes letters, what takes them, and what says whether that is worth a try.
     #[must_use]
-    pub fn new(services: Arc<Services>, mailer: Arc<dyn Mailer>) -> Self {
-        Self { services, mailer }
+    pub fn new(services: Arc<Services>, mailer: Arc<dyn Mailer>, breaker: Arc<Breaker>) -> Self {
+        Self { services, mailer, breaker }
     }
 
     fn mails(&self) -> &Mails {
@@ -50,12 +54,11 @@ impl Post {
     /// Sends a letter that was written, if there is anybody to get it.
     async fn send(&self, written: Result<Option<Letter>, Error>) -> Result<(), JobError> {
         let Some(letter) = written? else { return Ok(()) };
-        self.mailer.send(&letter).await.map_err(|error| {
-            if error.is_transient() {
-                JobError::Retry(error.to_string())
-            } else {
-                JobError::GiveUp(error.to_string())
-            }
+        let sent = self.breaker.call(MailError::is_transient, self.mailer.send(&letter)).await;
+        sent.map_err(|error| match error {
+            CallError::Open { retry_in } => JobError::Wait { why: error.to_string(), delay: retry_in },
+            CallError::Failed(error) if !error.is_transient() => JobError::GiveUp(error.to_string()),
+            CallError::TimedOut | CallError::Failed(_) => JobError::Retry(error.to_string()),
         })
     }
 }

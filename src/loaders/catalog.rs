@@ -7,10 +7,11 @@ use super::together::Together;
 use super::{Image, InventoryLevel, ProductPage, Variant, grouped, single};
 use crate::db::{Db, DbError};
 use crate::domain::ids::{CollectionId, ImageId, ProductId, VariantId};
+use crate::domain::media::{ContentHash, StoredFile};
 use crate::domain::page::{Cursor, PageRequest};
 use crate::repositories::collections::{self, Collection};
 use crate::repositories::products::{self, CollectionPage, Product, ProductList};
-use crate::repositories::{Visibility, images, inventory, variants};
+use crate::repositories::{Visibility, images, inventory, media, variants};
 
 /// The catalogue's reads; one for the process. What each gives is told at the edge of the same name in
 /// [`Loaders`](super::Loaders). Where it depends on who may see what, that is the lane.
@@ -20,6 +21,7 @@ pub struct CatalogReads {
     pub(super) tags: Reads<(), ProductId, Many<String>>,
     pub(super) images: Reads<(), ImageId, One<Image>>,
     pub(super) images_of_product: Reads<(), ProductId, Many<Arc<Image>>>,
+    pub(super) renditions: Reads<(), ContentHash, Many<StoredFile>>,
     pub(super) variants: Reads<(), VariantId, One<Variant>>,
     pub(super) variants_of_product: Reads<(), ProductId, Many<Arc<Variant>>>,
     pub(super) levels_of_variant: Reads<(), VariantId, Many<(InventoryLevel, bool)>>,
@@ -64,6 +66,10 @@ impl CatalogReads {
             images_of_product: Together::new(db, |mut conn, (), ids: Vec<_>| async move {
                 let rows = images::by_product_ids(&mut conn, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|image| (image.product_id, Arc::new(image)))))
+            }),
+            renditions: Together::new(db, |mut conn, (), hashes: Vec<_>| async move {
+                let rows = media::renditions(&mut conn, &hashes).await?;
+                Ok(grouped(rows.into_iter().map(|row| (row.source_hash.clone(), row.file()))))
             }),
             variants: Together::new(db, |mut conn, (), ids: Vec<_>| async move {
                 Ok(single(variants::by_ids(&mut conn, &ids).await?, |variant| variant.id))

@@ -12,8 +12,8 @@ mod settle;
 mod variants;
 
 pub use collections::{CollectionPatch, Collections, NewCollection};
+pub(crate) use products::{MAX_IMAGES, event as product_event, set_images};
 pub use products::{NewImage, NewProduct, ProductPatch, Products, Seo};
-pub(crate) use products::{event as product_event, set_images};
 pub use read::{Catalog, ProductQuery, Visible};
 pub use selection::{Selection, encode_variants};
 pub use settle::Settle;

@@ -20,6 +20,7 @@ pub use content::{
 };
 pub use kind::MailKind;
 pub use language::Language;
+pub use orders::Confirmation;
 pub use press::{Press, PressError, Printed};
 pub use samples::{SAMPLE_SHOP, sample};
 pub use staff::{STAFF_JOB, StaffMail};
@@ -35,12 +36,16 @@ use crate::db::Db;
 use crate::domain::ids::{Id, JobId};
 use crate::error::Error;
 use crate::integrations::mail::Letter;
-use crate::services::Shop;
+use crate::services::{Payments, Shop};
+
+/// How often a mail is tried again: for about a day, as mail servers themselves do.
+pub const RETRIES: u32 = 14;
 
 /// Writes mails.
 pub struct Mails {
     db: Db,
     shop: Arc<Shop>,
+    payments: Arc<Payments>,
     auth: Arc<Authenticator>,
     press: Press,
     storefront: Option<String>,
@@ -61,10 +66,11 @@ impl Mails {
     pub fn new(
         db: Db,
         shop: Arc<Shop>,
+        payments: Arc<Payments>,
         auth: Arc<Authenticator>,
         storefront: Option<String>,
     ) -> Result<Self, PressError> {
-        Ok(Self { db, shop, auth, press: Press::new()?, storefront })
+        Ok(Self { db, shop, payments, auth, press: Press::new()?, storefront })
     }
 
     /// A draft as a letter of a job: one job's letter has one name, however often it is written.

@@ -83,7 +83,7 @@ fn every_command_explains_itself() {
     for (command, words) in [
         (
             &[][..],
-            &["serve", "migrate", "schema", "import", "export", "user", "apikey", "--database-url"][..],
+            &["serve", "migrate", "schema", "import", "export", "mail", "user", "apikey", "--database-url"][..],
         ),
         (&["serve"], &["--demo", "--host", "--port"]),
         (&["migrate"], &["--database-url"]),
@@ -93,6 +93,7 @@ fn every_command_explains_itself() {
         (&["import", "orders"], &["--dry-run", "<FILE>", "exit code"]),
         (&["export"], &["products"]),
         (&["export", "products"], &["[FILE]"]),
+        (&["mail", "preview"], &["<KIND>", "--language", "--html", "--text"]),
         (&["reports", "rebuild"], &["event log", "run it again"]),
         (&["user", "create"], &["--email", "--role", "--name", "standard input"]),
         (&["apikey", "create"], &["--name", "--permissions", "all"]),
@@ -145,6 +146,9 @@ fn a_configuration_that_is_wrong_is_explained_at_once() {
         ("BODY_LIMIT", "1"),
         ("SHOP_CURRENCY", "GOLD"),
         ("SHOP_COUNTRY", "Utopia"),
+        ("SMTP_URL", "imap://localhost"),
+        ("MAIL_FROM", "nobody"),
+        ("STOREFRONT_URL", "shop"),
         ("LOG_FORMAT", "xml"),
         ("RUST_LOG", "mercato=loudly"),
     ];
@@ -264,6 +268,29 @@ fn past_orders_are_imported_once() {
     let wrong = "products.csv: the first line is not the header of a Shopify order export";
     run(&["import", "orders", "products.csv"]).expect(1, &[wrong]);
     run(&["import", "orders", "missing.csv"]).expect(1, &["missing.csv", "No such file"]);
+}
+
+#[test]
+fn mails_are_shown_before_they_are_sent() {
+    let folder = Folder::new();
+    let preview = |arguments: &[&str]| folder.run(&[&["mail", "preview"], arguments].concat());
+    let usual = preview(&["order_confirmation"]);
+    usual.expect(0, &[]);
+    assert!(usual.out.starts_with("Subject: Order #1042 confirmed\n\nHello Ada,\n"), "{usual:?}");
+    let german = preview(&["shipping-notice", "--language", "de", "--text"]);
+    german.expect(0, &[]);
+    assert!(german.out.starts_with("Guten Tag Ada,") && german.out.contains("Sendungsnummer"), "{german:?}");
+    let html = preview(&["daily_report", "--html", "--language", "FR"]);
+    html.expect(0, &[]);
+    assert!(
+        html.out.starts_with("<!doctype html>") && html.out.contains("Rapport du 24 novembre 2026"),
+        "{html:?}"
+    );
+
+    preview(&["advert"]).expect(2, &["order_confirmation", "webhook_paused", "password_recovery"]);
+    preview(&["welcome", "--language", "tlh"]).expect(2, &["en, de, fr, es"]);
+    preview(&["welcome", "--html", "--text"]).expect(2, &["--html", "--text"]);
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0, "no database was made");
 }
 
 /// A server that is killed when its test is over, however that is.

@@ -92,7 +92,7 @@ const LAYERS: &[Layer] = &[
     // What stands beside the layers. Errors know how they are written, in GraphQL and in HTTP: that is one table.
     Layer { name: "error", modules: &["db", "domain"], except: &[], crates: ANY },
     Layer { name: "context", modules: &["auth", "db", "domain", "error"], except: &[], crates: WIRE },
-    Layer { name: "config", modules: &["auth", "db", "domain", "events", "services"], except: &[], crates: WIRE },
+    Layer { name: "config", modules: &["auth", "db", "domain", "events", "integrations", "services"], except: &[], crates: WIRE },
     Layer { name: "telemetry", modules: &["config"], except: &[], crates: WIRE },
     Layer {
         name: "app",

@@ -103,7 +103,7 @@ impl Told {
 
 async fn shop(database: Database) -> TestApp {
     let settings =
-        [("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_TIMEOUT_MS", PATIENCE), ("BREAKER_OPEN_MS", "50")];
+        [("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_TIMEOUT_MS", PATIENCE), ("BREAKER_OPEN_MS", "200")];
     TestApp::with(database, &settings).await
 }
 

@@ -1,11 +1,13 @@
-//! Images, by URL.
+//! Images, by URL, and in the sizes and formats that those are kept in which this server has.
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, InputObject, Interface, Object, Result};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 
-use crate::domain::ids::{Id, ImageId, ProductId};
+use crate::domain::ids::{Id, ProductId};
+use crate::domain::media::{MAX_SCALE, MAX_WANTED, MediaFormat, Wanted, choose, parse_path};
 use crate::domain::page::{CursorKey, KeyKind, Page};
+use crate::error::Error;
 use crate::graphql::connection::{Items, PageArgs};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Url, gid};
@@ -18,51 +20,24 @@ pub enum Image {
     OfProduct(Arc<loaders::Image>),
     /// A collection's.
     OfCollection(Arc<loaders::Collection>),
+    /// The one that stands for a video.
+    OfVideo(Arc<loaders::Media>),
 }
 
-/// An image as one of a product's media.
-#[derive(Clone)]
-pub struct MediaImage(Arc<loaders::Image>);
-
-/// Something to look at.
-#[derive(Interface, Clone)]
-#[graphql(
-    field(name = "id", ty = "ID", desc = "The medium's global id."),
-    field(name = "alt", ty = "Option<String>", desc = "What it shows, in words."),
-    field(name = "media_content_type", ty = "MediaContentType", desc = "What kind of medium it is."),
-    field(name = "preview_image", ty = "Option<Image>", desc = "An image that stands for it.")
-)]
-pub enum Media {
-    /// An image.
-    MediaImage(MediaImage),
-}
-
-/// Kinds of media.
-#[derive(Enum, Clone, Copy, PartialEq, Eq)]
-pub enum MediaContentType {
-    /// A video elsewhere on the web.
-    ExternalVideo,
-    /// An image.
-    Image,
-    /// A three-dimensional model.
-    #[graphql(name = "MODEL_3D")]
-    Model3d,
-    /// A video.
-    Video,
-}
-
-/// How an image is to be changed. An image that is kept elsewhere on the web is shown as it is there.
+/// Which of the sizes and formats that an image is kept in is given: the largest that is not larger than asked for, or the smallest of
+/// all. An image that is kept elsewhere on the web is shown as it is there.
 #[derive(InputObject)]
 pub struct ImageTransformInput {
-    /// Which part is kept where the image is cut.
+    /// Which part is kept where the image is cut. None is: it is shown whole.
     crop: Option<CropRegion>,
-    /// The most pixels upwards.
+    /// The most pixels upwards, from 1 to 5760.
     max_height: Option<i32>,
-    /// The most pixels across.
+    /// The most pixels across, from 1 to 5760.
     max_width: Option<i32>,
-    /// The format, where there is a choice.
+    /// The format, where the image is kept in it. It gives way to JPEG, or to PNG where something shines through.
     preferred_content_type: Option<ImageContentType>,
-    /// Pixels a point, for dense screens.
+    /// Pixels a point, for dense screens, from 1 to 3: what the most pixels are multiplied by.
+    #[graphql(default_with = "Some(1)")]
     scale: Option<i32>,
 }
 
@@ -92,14 +67,45 @@ pub enum ImageContentType {
     Webp,
 }
 
-impl Image {
-    fn address(&self, ctx: &Context<'_>) -> Url {
-        Url(match self {
-            Self::OfProduct(image) => ctx.absolute(&image.url),
-            Self::OfCollection(collection) => {
-                ctx.absolute(collection.image_url.as_deref().unwrap_or_default())
-            }
+impl ImageTransformInput {
+    /// What is wanted, as rules know it.
+    fn wanted(&self) -> Result<Wanted, Error> {
+        let within = |name: &str, value: Option<i32>, most: i64| match value.map(i64::from) {
+            Some(value) if (1..=most).contains(&value) => Ok(u32::try_from(value).ok()),
+            Some(_) => Err(Error::BadInput(format!("`{name}` must be from 1 to {most}"))),
+            None => Ok(None),
+        };
+        let scale = within("scale", self.scale, MAX_SCALE)?.unwrap_or(1);
+        let scaled = |most: Option<u32>| most.map(|most| most.saturating_mul(scale));
+        Ok(Wanted {
+            max_width: scaled(within("maxWidth", self.max_width, MAX_WANTED)?),
+            max_height: scaled(within("maxHeight", self.max_height, MAX_WANTED)?),
+            format: self.preferred_content_type.map(|kind| match kind {
+                ImageContentType::Jpg => MediaFormat::Jpeg,
+                ImageContentType::Png => MediaFormat::Png,
+                ImageContentType::Webp => MediaFormat::Webp,
+            }),
         })
+    }
+}
+
+impl Image {
+    /// An address on the web, or a path on this server.
+    fn address(&self) -> &str {
+        match self {
+            Self::OfProduct(image) => &image.url,
+            Self::OfCollection(collection) => collection.image_url.as_deref().unwrap_or_default(),
+            Self::OfVideo(video) => video.poster_url.as_deref().unwrap_or_default(),
+        }
+    }
+
+    fn absolute(&self, ctx: &Context<'_>) -> Url {
+        Url(ctx.absolute(self.address()))
+    }
+
+    /// How many pixels it has, where it is this server's.
+    fn own_size(&self) -> Option<(i64, i64)> {
+        parse_path(self.address()).map(|file| (file.width.into(), file.height.into()))
     }
 }
 
@@ -110,7 +116,7 @@ impl Image {
     async fn id(&self) -> Option<ID> {
         match self {
             Self::OfProduct(image) => Some(gid(image.id)),
-            Self::OfCollection(_) => None,
+            Self::OfCollection(_) | Self::OfVideo(_) => None,
         }
     }
 
@@ -119,6 +125,7 @@ impl Image {
         match self {
             Self::OfProduct(image) => image.alt_text.as_deref(),
             Self::OfCollection(collection) => collection.image_alt_text.as_deref(),
+            Self::OfVideo(video) => video.alt.as_deref(),
         }
     }
 
@@ -126,29 +133,35 @@ impl Image {
     async fn url(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How it is to be changed, where it can be.")] transform: Option<ImageTransformInput>,
-    ) -> Url {
-        let _ = transform;
-        self.address(ctx)
+        #[graphql(desc = "In which size and format; the image itself when it is not given.")]
+        transform: Option<ImageTransformInput>,
+    ) -> Result<Url> {
+        let wanted = transform.map(|transform| transform.wanted()).transpose()?;
+        let (Some(wanted), Some(original)) = (wanted, parse_path(self.address())) else {
+            return Ok(self.absolute(ctx));
+        };
+        let others = ctx.loaders().renditions.load(original.hash.clone()).await?;
+        let chosen = choose(&original, &others, wanted);
+        Ok(chosen.map_or_else(|| self.absolute(ctx), |file| Url(ctx.absolute(&file.path()))))
     }
 
     /// Where it is.
     #[graphql(deprecation = "Use `url` instead.")]
     async fn src(&self, ctx: &Context<'_>) -> Url {
-        self.address(ctx)
+        self.absolute(ctx)
     }
 
     /// Where it is.
     #[graphql(deprecation = "Use `url` instead.")]
     async fn original_src(&self, ctx: &Context<'_>) -> Url {
-        self.address(ctx)
+        self.absolute(ctx)
     }
 
     /// How many pixels it has across; null where that is not known.
     async fn width(&self) -> Option<i64> {
         match self {
             Self::OfProduct(image) => image.width,
-            Self::OfCollection(_) => None,
+            Self::OfCollection(_) | Self::OfVideo(_) => self.own_size().map(|size| size.0),
         }
     }
 
@@ -156,7 +169,7 @@ impl Image {
     async fn height(&self) -> Option<i64> {
         match self {
             Self::OfProduct(image) => image.height,
-            Self::OfCollection(_) => None,
+            Self::OfCollection(_) | Self::OfVideo(_) => self.own_size().map(|size| size.1),
         }
     }
 
@@ -164,61 +177,6 @@ impl Image {
     async fn thumbhash(&self) -> Option<String> {
         None
     }
-}
-
-impl MediaImage {
-    /// The image with an id, if the actor may see its product.
-    pub async fn find(ctx: &Context<'_>, id: ImageId) -> Result<Option<Self>> {
-        let Some(image) = ctx.loaders().images.load(id).await? else { return Ok(None) };
-        Ok(ctx.loaders().products.load(image.product_id).await?.map(|_| Self(image)))
-    }
-}
-
-/// An image as one of a product's media.
-#[Object]
-impl MediaImage {
-    /// The medium's global id.
-    pub async fn id(&self) -> ID {
-        gid(self.0.id)
-    }
-
-    /// What it shows, in words.
-    pub async fn alt(&self) -> Option<String> {
-        self.0.alt_text.clone()
-    }
-
-    /// The image.
-    async fn image(&self) -> Option<Image> {
-        Some(Image::OfProduct(Arc::clone(&self.0)))
-    }
-
-    /// What kind of medium it is.
-    pub async fn media_content_type(&self) -> MediaContentType {
-        MediaContentType::Image
-    }
-
-    /// An image that stands for it: itself.
-    pub async fn preview_image(&self) -> Option<Image> {
-        Some(Image::OfProduct(Arc::clone(&self.0)))
-    }
-}
-
-async fn rows(
-    ctx: &Context<'_>,
-    product: ProductId,
-    page: PageArgs,
-    by_id: bool,
-    reverse: bool,
-) -> Result<Page<Arc<loaders::Image>>> {
-    let request = page.request(LIST, KeyKind::None)?;
-    let mut images = ctx.loaders().images_of_product.load(product).await?.to_vec();
-    if by_id {
-        images.sort_by_key(|image| image.id);
-    }
-    if reverse {
-        images.reverse();
-    }
-    Ok(Page::of_list(images, &request, |image, cursor| image.id.uuid() == cursor.id))
 }
 
 const LIST: &str = "images";
@@ -231,23 +189,15 @@ pub async fn page(
     by_id: bool,
     reverse: bool,
 ) -> Result<Items<Image>> {
-    let images =
-        rows(ctx, product, page, by_id, reverse).await?.map(|row| (Image::OfProduct(row), CursorKey::None));
-    Ok(Items::new(LIST, images, |image| match image {
-        Image::OfProduct(row) => row.id.uuid(),
-        Image::OfCollection(row) => row.id.uuid(),
-    }))
-}
-
-/// A page of a product's media.
-pub async fn media_page(
-    ctx: &Context<'_>,
-    product: ProductId,
-    page: PageArgs,
-    by_id: bool,
-    reverse: bool,
-) -> Result<Items<Media>> {
-    let media = rows(ctx, product, page, by_id, reverse).await?;
-    let media = media.map(|row| (Media::MediaImage(MediaImage(row)), CursorKey::None));
-    Ok(Items::new(LIST, media, |Media::MediaImage(image)| image.0.id.uuid()))
+    let request = page.request(LIST, KeyKind::None)?;
+    let mut images = ctx.loaders().images_of_product.load(product).await?.to_vec();
+    if by_id {
+        images.sort_by_key(|image| image.id);
+    }
+    if reverse {
+        images.reverse();
+    }
+    let images = Page::of_list(images, &request, |image, cursor| image.id.uuid() == cursor.id);
+    let images = images.map(|row| (row, CursorKey::None));
+    Ok(Items::new(LIST, images, |row| row.id.uuid()).map(Image::OfProduct))
 }

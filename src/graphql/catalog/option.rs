@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, Result};
 
 use super::ProductVariant;
-use super::image::Media;
 use crate::domain::catalog::{DEFAULT_OPTION, DEFAULT_VARIANT_TITLE};
 use crate::domain::ids::{Id, ProductId};
+use crate::graphql::media::Media;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::split_gid;
 use crate::loaders;

@@ -300,7 +300,7 @@ impl Product {
         Ok(InOrder(ImageConnection(images)))
     }
 
-    /// Its media: today its images.
+    /// Its media: images and videos. Staff see those that are not ready, too.
     #[expect(clippy::too_many_arguments, reason = "the dialect's arguments")]
     async fn media(
         &self,
@@ -315,7 +315,8 @@ impl Product {
     ) -> Result<InOrder<MediaConnection>> {
         let by_id = sort_key == Some(ProductMediaSortKeys::Id);
         let page = PageArgs { first, after, last, before };
-        let media = super::image::media_page(ctx, self.0.id, page, by_id, reverse.unwrap_or(false)).await?;
+        let media =
+            crate::graphql::media::page(ctx, self.0.id, page, by_id, reverse.unwrap_or(false)).await?;
         Ok(InOrder(MediaConnection(media)))
     }
 

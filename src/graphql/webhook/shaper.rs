@@ -3,13 +3,14 @@
 //! The webhooks service calls it, by its trait. A document is executed as for any other subscriber, with a context and loaders of its
 //! own for each event, so that nothing gets out that its maker may not see.
 
+use std::sync::Arc;
+
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response, Value as GraphQlValue, Variables};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::Value;
-use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::domain::event::{Event, Things, Topic};

@@ -1,11 +1,17 @@
 //! An order is placed: its buyer gets a confirmation.
 
+use std::time::Duration;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{Post, other_event, policy};
 use crate::domain::event::Event;
 use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::services::mails::Confirmation;
+
+/// When an order is looked at again that was being paid for.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Confirms orders.
 pub struct OrderConfirmation(pub Post);
@@ -27,8 +33,13 @@ impl Handler for OrderConfirmation {
         async {
             let recorded = work.event().await?;
             let Event::OrderPlaced(event) = recorded.event()? else { return Err(other_event()) };
-            let letter = self.0.mails().order_confirmation(&work.op, event.order_id, work.job.id).await;
-            self.0.send(letter).await
+            match self.0.mails().order_confirmation(&work.op, event.order_id, work.job.id).await? {
+                Confirmation::Letter(letter) => self.0.send(Ok(Some(letter))).await,
+                Confirmation::Nobody => Ok(()),
+                Confirmation::NotYet => {
+                    Err(JobError::Wait { why: "the order is being paid for".to_owned(), delay: LOOK_AGAIN })
+                }
+            }
         }
         .boxed()
     }

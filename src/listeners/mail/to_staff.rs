@@ -1,4 +1,4 @@
-//! Something that staff want to know: one of them is told. Who puts the job into the queue is `services::mails::tell_staff`.
+//! Something that staff want to know: one of them is told. Who puts the job into the queue is `services::mails`.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

@@ -12,12 +12,14 @@ use crate::domain::catalog::{
     variant_title,
 };
 use crate::domain::event::{Event, ProductEvent};
-use crate::domain::ids::{ImageId, ProductId, VariantId};
+use crate::domain::ids::{Id, ImageId, MediaId, ProductId, VariantId};
+use crate::domain::media::parse_path;
 use crate::domain::permission::Permission;
 use crate::domain::{handle, html, tax};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::images::{self, Image};
+use crate::repositories::media;
 use crate::repositories::products::{self, Product};
 use crate::repositories::variants::{self, Variant};
 use crate::services::Shop;
@@ -25,7 +27,7 @@ use crate::services::set;
 use crate::services::validate::Problems;
 
 /// How many images a product may have.
-const MAX_IMAGES: usize = 250;
+pub(crate) const MAX_IMAGES: usize = 250;
 
 /// Makes, changes and deletes products.
 pub struct Products {
@@ -335,17 +337,19 @@ pub(crate) async fn set_images(tx: &mut Tx, id: ProductId, wanted: &[NewImage]) 
     let before = images::by_product_ids(tx.conn(), &[id]).await?;
     let rows: Vec<Image> = (1..)
         .zip(wanted)
-        .map(|(position, image)| Image {
-            id: before
-                .iter()
-                .find(|known| known.url == image.url)
-                .map_or_else(ImageId::generate, |known| known.id),
-            product_id: id,
-            position,
-            url: image.url.clone(),
-            alt_text: image.alt_text.clone(),
-            width: None,
-            height: None,
+        .map(|(position, image)| {
+            let known = before.iter().find(|known| known.url == image.url);
+            // A picture of this server's tells its size.
+            let file = parse_path(&image.url);
+            Image {
+                id: known.map_or_else(ImageId::generate, |known| known.id),
+                product_id: id,
+                position,
+                url: image.url.clone(),
+                alt_text: image.alt_text.clone(),
+                width: file.as_ref().map(|file| file.width.into()),
+                height: file.as_ref().map(|file| file.height.into()),
+            }
         })
         .collect();
     if rows == before {
@@ -358,6 +362,8 @@ pub(crate) async fn set_images(tx: &mut Tx, id: ProductId, wanted: &[NewImage]) 
         .collect();
     if !gone.is_empty() {
         images::delete(tx.conn(), &gone).await?;
+        let gone: Vec<MediaId> = gone.iter().map(|id| MediaId::from_uuid(id.uuid())).collect();
+        media::delete(tx.conn(), &gone).await?;
     }
     images::save(tx.conn(), rows.clone()).await?;
     Ok(rows)

@@ -227,8 +227,6 @@ pub struct LowStock {
     pub title: String,
     /// The shop's own code for it.
     pub sku: Option<String>,
-    /// Where it lies.
-    pub location: Option<String>,
     /// How many pieces can still be sold.
     pub available: i64,
     /// From how many on staff want to know.
@@ -277,8 +275,6 @@ pub struct Pause {
     pub url: String,
     /// What is sent there.
     pub topics: Vec<String>,
-    /// How often it failed in a row.
-    pub failures: i64,
-    /// How it failed last.
-    pub error: String,
+    /// Since when it fails.
+    pub since: NaiveDate,
 }

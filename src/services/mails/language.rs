@@ -74,6 +74,7 @@ impl Catalogue {
     }
 
     /// The names of all texts.
+    #[cfg(test)]
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.texts.keys().map(String::as_str)
     }

@@ -1,5 +1,7 @@
 //! Mails to whoever placed an order.
 
+use std::time::Duration;
+
 use chrono::NaiveDate;
 
 use super::content::{Content, Delivery, OrderSummary, Parcel, Piece, Receipt, SummaryLine, Withdrawal};
@@ -11,6 +13,7 @@ use crate::domain::fulfillment::{FulfillmentState, RefundState};
 use crate::domain::ids::{FulfillmentId, Id, JobId, OrderId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{LineCount, OrderStatus};
+use crate::domain::payment::PaymentKind;
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
@@ -22,6 +25,20 @@ use crate::repositories::{fulfillments, refunds};
 /// What the only variant of a product without options is called.
 const DEFAULT_VARIANT: &str = "Default Title";
 
+/// How long after an order was placed its provider may be expected to answer: longer than it may be asked for.
+const CHARGING: Duration = Duration::from_secs(15);
+
+/// What became of an order's confirmation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Confirmation {
+    /// It is written.
+    Letter(Letter),
+    /// The order was given up since, or nobody can be written to.
+    Nobody,
+    /// It is being paid for: look again in a moment.
+    NotYet,
+}
+
 /// An order that somebody can be written to about.
 struct Placed {
     order: Order,
@@ -32,7 +49,7 @@ struct Placed {
 }
 
 impl Mails {
-    /// What an order's buyer reads once it is placed; `None` where it has been given up since, and nobody waits for it.
+    /// What an order's buyer reads once it is placed. While its money is being asked for nobody knows whether it stands.
     ///
     /// # Errors
     /// [`Error`] of the database.
@@ -41,14 +58,26 @@ impl Mails {
         op: &OpContext,
         order: OrderId,
         job: JobId,
-    ) -> Result<Option<Letter>, Error> {
+    ) -> Result<Confirmation, Error> {
         op.authorize(Permission::ReadOrders)?;
-        let Some(placed) = self.placed(op, order).await? else { return Ok(None) };
+        let Some(placed) = self.placed(op, order).await? else { return Ok(Confirmation::Nobody) };
         if matches!(placed.order.status, OrderStatus::Expired | OrderStatus::Cancelled) {
-            return Ok(None);
+            return Ok(Confirmation::Nobody);
+        }
+        if self.is_being_charged(op, &placed) {
+            return Ok(Confirmation::NotYet);
         }
         let content = Content::OrderConfirmation(self.summary(&placed));
-        self.letter(op, job, placed.draft(content)).map(Some)
+        self.letter(op, job, placed.draft(content)).map(Confirmation::Letter)
+    }
+
+    /// Whether an order's provider is about to say yes or no, as it was asked to when the order was placed.
+    fn is_being_charged(&self, op: &OpContext, placed: &Placed) -> bool {
+        let [Payment { kind: PaymentKind::Requested, provider, .. }] = placed.ledger.as_slice() else {
+            return false;
+        };
+        let charges = self.payments.provider(provider).is_some_and(|provider| provider.charges());
+        charges && op.now() < placed.order.placed_at.plus(CHARGING)
     }
 
     /// What they read once it is paid for; `None` where there was nothing to pay.
@@ -214,12 +243,16 @@ impl Placed {
     }
 }
 
-/// A line's product and, where there are several, its variant.
 fn title(line: &OrderLine) -> String {
-    if line.variant_title.is_empty() || line.variant_title == DEFAULT_VARIANT {
-        line.title.clone()
+    full_title(&line.title, &line.variant_title)
+}
+
+/// A product's title with its variant's, where there are several.
+pub(super) fn full_title(product: &str, variant: &str) -> String {
+    if variant.is_empty() || variant == DEFAULT_VARIANT {
+        product.to_owned()
     } else {
-        format!("{} ({})", line.title, line.variant_title)
+        format!("{product} ({variant})")
     }
 }
 

@@ -67,7 +67,6 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
         MailKind::LowStock => Content::LowStock(LowStock {
             title: "Linen Notebook (A5)".to_owned(),
             sku: Some("LN-A5".to_owned()),
-            location: Some("Main shelf".to_owned()),
             available: 3,
             threshold: 5,
         }),
@@ -87,8 +86,7 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
         MailKind::WebhookPaused => Content::WebhookPaused(Pause {
             url: "https://warehouse.example/hooks/orders".to_owned(),
             topics: vec!["order.placed".to_owned(), "order.cancelled".to_owned()],
-            failures: 20,
-            error: "503 Service Unavailable".to_owned(),
+            since: day(),
         }),
     })
 }

@@ -2,16 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{Content, Notice};
-use super::{Draft, Language, Mails};
+use super::content::{Content, DayFigures, DayReport, LowStock, Notice, Pause, Seller};
+use super::{Draft, Language, Mails, RETRIES};
 use crate::context::OpContext;
-use crate::db::retrying;
-use crate::domain::ids::{Id, JobId, StaffId};
+use crate::db::{DbError, retrying};
+use crate::domain::event::LowStockEvent;
+use crate::domain::ids::{self, Id, JobId, StaffId, WebhookSubscriptionId};
+use crate::domain::money::{Currency, Money};
 use crate::domain::permission::Permission;
+use crate::domain::webhook::WebhookStatus;
 use crate::error::Error;
 use crate::integrations::mail::Letter;
 use crate::jobs::{self, NewJob};
-use crate::repositories::{roles, staff};
+use crate::repositories::{Visibility, products, roles, staff, variants, webhooks};
+use crate::services::reports::{DailyReport, Of};
 
 /// The kind of the jobs that mail to a member of staff.
 pub const STAFF_JOB: &str = "mail.staff";
@@ -20,6 +24,7 @@ const STAFF_LANGUAGE: Language = Language::English;
 
 /// What a job is to tell a member of staff.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct StaffMail {
     /// Whom.
     pub staff_id: StaffId,
@@ -28,31 +33,113 @@ pub struct StaffMail {
 }
 
 impl Mails {
-    /// Has all members of staff told whom it concerns: those who may sign in and hold the permission of the kind. `cause` names what
-    /// it is about; told again of the same while the mails still wait, nobody gets a second one. Gives how many are told.
+    /// Has staff told that something is nearly sold out, unless it is not sold any more. Gives how many are told.
     ///
     /// # Errors
     /// [`Error`] of the database.
-    pub async fn tell_staff(&self, op: &OpContext, notice: &Notice, cause: &str) -> Result<usize, Error> {
-        op.authorize(Permission::ManageStaff)?;
+    pub async fn tell_of_low_stock(
+        &self,
+        op: &OpContext,
+        event: &LowStockEvent,
+        job: JobId,
+    ) -> Result<usize, Error> {
+        op.authorize(Permission::ReadInventory)?;
+        let mut conn = self.db.read(&op.statements).await?;
+        let Some(variant) = variants::by_ids(&mut conn, &[event.variant_id]).await?.pop() else {
+            return Ok(0);
+        };
+        let product = products::by_ids(&mut conn, Visibility::All, &[variant.product_id]).await?.pop();
+        let Some(product) = product else { return Ok(0) };
+        drop(conn);
+        let notice = Notice::LowStock(LowStock {
+            title: super::orders::full_title(&product.title, &variant.title),
+            sku: variant.sku,
+            available: event.available,
+            threshold: event.threshold,
+        });
+        self.tell_staff(op, &notice, job).await
+    }
+
+    /// Has staff told that an endpoint is paused, unless somebody has set it active again. Gives how many are told.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn tell_of_pause(
+        &self,
+        op: &OpContext,
+        subscription: WebhookSubscriptionId,
+        job: JobId,
+    ) -> Result<usize, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        let webhook = webhooks::find(&mut self.db.read(&op.statements).await?, subscription).await?;
+        let Some(webhook) = webhook.filter(|webhook| webhook.status == WebhookStatus::Paused) else {
+            return Ok(0);
+        };
+        let since = webhook.failing_since.or(webhook.paused_at).unwrap_or_else(|| op.now());
+        let notice = Notice::WebhookPaused(Pause {
+            url: webhook.url,
+            topics: webhook.topics.0,
+            since: since.utc().date_naive(),
+        });
+        self.tell_staff(op, &notice, job).await
+    }
+
+    /// Has staff told what was sold in a day. Gives how many are told.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn tell_of_day(
+        &self,
+        op: &OpContext,
+        report: &DailyReport,
+        job: JobId,
+    ) -> Result<usize, Error> {
+        op.authorize(Permission::ReadReports)?;
+        let mut day = DayReport { day: report.day.date(), figures: Vec::new(), best: Vec::new() };
+        for row in &report.totals {
+            let currency = currency(&row.currency)?;
+            day.figures.push(DayFigures {
+                orders: row.figures.orders,
+                pieces: row.figures.quantity,
+                sales: Money::new(row.figures.total, currency),
+                refunds: Money::new(row.figures.refunds, currency),
+            });
+        }
+        for row in &report.products {
+            // What has been deleted since has no name any more.
+            if let Of::Product(_, Some(product)) = &row.of {
+                day.best.push(Seller {
+                    title: product.title.clone(),
+                    quantity: row.figures.quantity,
+                    sales: Money::new(row.figures.total, currency(&row.currency)?),
+                });
+            }
+        }
+        self.tell_staff(op, &Notice::DailyReport(day), job).await
+    }
+
+    /// Puts a job into the queue for each member of staff who may sign in and holds the permission of the kind. A job that is begun again
+    /// tells nobody a second time: theirs are named after it.
+    async fn tell_staff(&self, op: &OpContext, notice: &Notice, job: JobId) -> Result<usize, Error> {
         let Some(permission) = Content::from(notice.clone()).kind().for_staff() else { return Ok(0) };
         retrying(|| async {
             let mut tx = self.db.begin(&op.statements).await?;
             let active = staff::active(tx.conn()).await?;
-            let ids: Vec<StaffId> = active.iter().map(|member| member.id).collect();
-            let of_staff = roles::of_staff(tx.conn(), &ids).await?;
+            let members: Vec<StaffId> = active.iter().map(|member| member.id).collect();
+            let of_staff = roles::of_staff(tx.conn(), &members).await?;
             let holds = |id: &StaffId| {
                 of_staff.iter().any(|(of, role)| of == id && role.permissions.0.contains(&permission))
             };
-            let new = ids.iter().filter(|id| holds(id)).map(|id| {
-                let mail = StaffMail { staff_id: *id, notice: notice.clone() };
-                Ok(NewJob::new(STAFF_JOB, &mail)?.unique(format!("{STAFF_JOB}:{cause}:{}", id.uuid())))
-            });
-            let new = new.collect::<Result<Vec<_>, Error>>()?;
+            let mut new = Vec::new();
+            for staff_id in members.into_iter().filter(holds) {
+                let mail = StaffMail { staff_id, notice: notice.clone() };
+                let id = JobId::from_uuid(ids::derived(job.uuid(), staff_id.uuid()));
+                new.push(NewJob::new(STAFF_JOB, &mail)?.with_id(id).retries(RETRIES));
+            }
             let told = new.len();
             jobs::enqueue(&mut tx, op, new).await?;
             tx.commit().await?;
-            Ok(told)
+            Ok::<_, Error>(told)
         })
         .await
     }
@@ -73,4 +160,8 @@ impl Mails {
         let draft = Draft { to: member.email, language: STAFF_LANGUAGE, content: mail.notice.into() };
         self.letter(op, job, draft).map(Some)
     }
+}
+
+fn currency(code: &str) -> Result<Currency, DbError> {
+    Currency::parse(code).map_err(DbError::corrupt)
 }

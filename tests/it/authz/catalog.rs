@@ -34,6 +34,20 @@ pub const AREA: Area = Area {
         WriteProducts,
         r#"mutation { productUpdate(product: { id: <product>, title: "Cup" }) { product { title } userErrors { code } } }"#,
     ),
+    (
+        "productMediaCreate",
+        WriteProducts,
+        r#"mutation {
+            productMediaCreate(productId: <none>, media: [{ originalSource: "https://images.example/a.png" }]) {
+                userErrors { code }
+            }
+        }"#,
+    ),
+    (
+        "productMediaDelete",
+        WriteProducts,
+        "mutation { productMediaDelete(productId: <none>, mediaIds: []) { userErrors { code } } }",
+    ),
     ("productDelete", WriteProducts, "mutation { productDelete(input: { id: <none> }) { userErrors { code } } }"),
     (
         "productVariantsBulkCreate",

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use mercato::app::App;
 use mercato::auth::Actor;
 use mercato::context::OpContext;
+use mercato::domain::event::LowStockEvent;
 use mercato::domain::ids::{
-    ApiKeyId, CollectionId, CustomerId, DiscountId, DraftOrderId, FulfillmentId, JobId, LocationId, OrderId,
-    ProductId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, StaffId, TaxRateId,
-    WebhookDeliveryId, WebhookSubscriptionId,
+    ApiKeyId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, JobId,
+    LocationId, OrderId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, StaffId,
+    TaxRateId, VariantId, WebhookDeliveryId, WebhookSubscriptionId,
 };
 use mercato::domain::order::CancelReason;
 use mercato::domain::page::PageRequest;
@@ -26,12 +27,14 @@ use mercato::services::api_keys::NewApiKey;
 use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, ProductPatch, VariantStrategy};
 use mercato::services::discounts::DiscountPatch;
 use mercato::services::inventory::LocationPatch;
+use mercato::services::mails::{Notice, Pause, StaffMail};
 use mercato::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, DraftInput, OrderQuery, ReceiveReturn,
     Tracking,
 };
 use mercato::services::product_export::ExportError;
 use mercato::services::product_import::ImportError;
+use mercato::services::reports::DailyReport;
 use mercato::services::shipping::{RatePatch, ZonePatch};
 use mercato::services::staff::{RolePatch, StaffPatch};
 use mercato::services::taxes::TaxRatePatch;
@@ -45,6 +48,8 @@ const GATED: &[(&str, &[Permission])] = &[
     ("products.create", &[WriteProducts]),
     ("products.update", &[WriteProducts]),
     ("products.delete", &[WriteProducts]),
+    ("media.create", &[WriteProducts]),
+    ("media.delete", &[WriteProducts]),
     ("variants.create", &[WriteProducts]),
     ("variants.update", &[WriteProducts]),
     ("variants.delete", &[WriteProducts]),
@@ -83,6 +88,7 @@ const GATED: &[(&str, &[Permission])] = &[
     ("jobs.tasks", &[ManageSettings]),
     ("jobs.run_task", &[ManageSettings]),
     ("clean_up.run", &[ManageSettings]),
+    ("event_export.run", &[ManageSettings]),
     ("orders.settle", &[WriteOrders]),
     ("cancel.cancel", &[WriteOrders]),
     ("fulfill.create_fulfillment", &[WriteOrders]),
@@ -102,6 +108,17 @@ const GATED: &[(&str, &[Permission])] = &[
     ("draft.create_draft", &[WriteOrders]),
     ("draft.update_draft", &[WriteOrders]),
     ("draft.complete_draft", &[WriteOrders]),
+    ("orders.order_confirmation", &[ReadOrders]),
+    ("orders.payment_receipt", &[ReadOrders]),
+    ("orders.shipping_notice", &[ReadOrders]),
+    ("orders.order_cancelled", &[ReadOrders]),
+    ("customers.welcome", &[ReadCustomers]),
+    ("customers.password_recovery", &[WriteCustomers]),
+    ("customers.email_verification", &[WriteCustomers]),
+    ("staff.tell_of_low_stock", &[ReadInventory]),
+    ("staff.tell_of_pause", &[ManageSettings]),
+    ("staff.tell_of_day", &[ReadReports]),
+    ("staff.staff_letter", &[ManageStaff]),
     ("due.expire_due", &[WriteOrders]),
     ("due.check_pending", &[WriteOrders]),
     ("customers.customers", &[ReadCustomers]),
@@ -195,10 +212,15 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
     if let Some(answer) = call_orders(app, op, method).await {
         return answer;
     }
+    if let Some(answer) = call_mails(app, op, method).await {
+        return answer;
+    }
     match method {
         "products.create" => services.products.create(op, &NewProduct::default()).await.map(drop),
         "products.update" => services.products.update(op, product, &ProductPatch::default()).await.map(drop),
         "products.delete" => services.products.delete(op, product).await,
+        "media.create" => services.media.create(op, product, Vec::new(), None).await.map(drop),
+        "media.delete" => services.media.delete(op, product, &[]).await,
         "variants.create" => {
             services.variants.create(op, product, VariantStrategy::Default, &[]).await.map(drop)
         }
@@ -330,6 +352,7 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
         "jobs.cancel" => services.jobs.cancel(op, JobId::generate()).await.map(drop),
         "jobs.tasks" => services.jobs.tasks(op).await.map(drop),
         "jobs.run_task" => services.jobs.run_task(op, "none").await.map(drop),
+        "event_export.run" => services.event_export.run(op).await.map(drop),
         "clean_up.run" => services.clean_up.run(op).await.map(drop),
         "orders.settle" => orders.settle(op, order_id).await,
         "cancel.cancel" => {
@@ -372,6 +395,36 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
         "draft.create_draft" => orders.create_draft(op, &DraftInput::default(), None).await.map(drop),
         "draft.update_draft" => orders.update_draft(op, draft, &DraftInput::default(), None).await.map(drop),
         "draft.complete_draft" => orders.complete_draft(op, draft, true, None).await.map(drop),
+        _ => return None,
+    })
+}
+
+/// The same for mails.
+async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<(), Error>> {
+    let (mails, order, customer) = (&app.services.mails, OrderId::generate(), CustomerId::generate());
+    let (token, job) = (CustomerTokenId::generate(), JobId::generate());
+    let day = Day::of(op.now());
+    let report = DailyReport { day, totals: Vec::new(), products: Vec::new(), countries: Vec::new() };
+    let low = LowStockEvent { variant_id: VariantId::generate(), available: 1, threshold: 5 };
+    let notice = Notice::WebhookPaused(Pause { url: String::new(), topics: Vec::new(), since: day.date() });
+    Some(match method {
+        "orders.order_confirmation" => mails.order_confirmation(op, order, job).await.map(drop),
+        "orders.payment_receipt" => mails.payment_receipt(op, order, op.now(), job).await.map(drop),
+        "orders.shipping_notice" => {
+            mails.shipping_notice(op, order, FulfillmentId::generate(), job).await.map(drop)
+        }
+        "orders.order_cancelled" => mails.order_cancelled(op, order, job).await.map(drop),
+        "customers.welcome" => mails.welcome(op, customer, job).await.map(drop),
+        "customers.password_recovery" => mails.password_recovery(op, customer, token, job).await.map(drop),
+        "customers.email_verification" => mails.email_verification(op, customer, token, job).await.map(drop),
+        "staff.tell_of_low_stock" => mails.tell_of_low_stock(op, &low, job).await.map(drop),
+        "staff.tell_of_pause" => {
+            mails.tell_of_pause(op, WebhookSubscriptionId::generate(), job).await.map(drop)
+        }
+        "staff.tell_of_day" => mails.tell_of_day(op, &report, job).await.map(drop),
+        "staff.staff_letter" => {
+            mails.staff_letter(op, StaffMail { staff_id: StaffId::generate(), notice }, job).await.map(drop)
+        }
         _ => return None,
     })
 }

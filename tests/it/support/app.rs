@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::Request;
+use hyper::body::Bytes;
 use mercato::app::{App, Parts};
 use mercato::auth::{Holder, Session, hash_secret, later};
 use mercato::config::{Config, Overrides};
@@ -21,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use super::clock::TestClock;
 use super::wire::{self, Answer};
-use super::{Client, Database, log};
+use super::{Client, Database, log, scratch};
 
 /// What the server signs its tokens with.
 const SECRET: &str = "a secret of tests that is long enough";
@@ -69,7 +70,15 @@ impl TestApp {
     pub async fn with(database: Database, settings: &[(&str, &str)]) -> Self {
         log::start();
         let url = database.url();
-        let usual = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", SECRET), ("DB_POOL_SIZE", "4")];
+        let mail_folder = scratch::dir().join(format!("mail-{}", scratch::unique()));
+        let media_folder = scratch::dir().join(format!("media-{}", scratch::unique()));
+        let usual = [
+            ("DATABASE_URL", url.as_str()),
+            ("JWT_SECRET", SECRET),
+            ("DB_POOL_SIZE", "4"),
+            ("MAIL_DIR", mail_folder.to_str().unwrap()),
+            ("MEDIA_URL", media_folder.to_str().unwrap()),
+        ];
         let get = |name: &str| {
             let mut all = settings.iter().chain(&usual);
             all.find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
@@ -164,7 +173,7 @@ impl TestApp {
     }
 
     /// Sends any request to the server.
-    pub async fn send(&self, request: Request<String>) -> Answer {
+    pub async fn send<B: Into<Bytes>>(&self, request: Request<B>) -> Answer {
         wire::send(self.address, request).await
     }
 

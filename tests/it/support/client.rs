@@ -53,6 +53,47 @@ impl Client {
     }
 }
 
+/// The boundary of the forms that tests send.
+const BOUNDARY: &str = "a-boundary-of-tests";
+
+impl Client {
+    /// Sends a document with files, by the GraphQL multipart request specification: each with the variable that it is, such as
+    /// `variables.media.0.file`, and with what it calls itself.
+    pub async fn upload(&self, document: &str, variables: Value, files: &[(&str, &str, &[u8])]) -> Reply {
+        let map: serde_json::Map<String, Value> =
+            files.iter().enumerate().map(|(at, (path, ..))| (at.to_string(), json!([path]))).collect();
+        let operations = json!({ "query": document, "variables": variables }).to_string();
+        let mut parts: Vec<(String, &[u8])> = vec![("name=\"operations\"".to_owned(), operations.as_bytes())];
+        let map = Value::from(map).to_string();
+        parts.push(("name=\"map\"".to_owned(), map.as_bytes()));
+        for (at, (_, name, content)) in files.iter().enumerate() {
+            parts.push((format!("name=\"{at}\"; filename=\"{name}\""), content));
+        }
+        self.send_form(&parts).await
+    }
+
+    /// Sends a form as it is given: each part with what stands behind `form-data` in its header.
+    pub async fn send_form(&self, parts: &[(String, &[u8])]) -> Reply {
+        let mut body = Vec::new();
+        for (disposition, content) in parts {
+            let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; {disposition}\r\n\r\n");
+            body.extend(head.as_bytes());
+            body.extend(*content);
+            body.extend(b"\r\n");
+        }
+        body.extend(format!("--{BOUNDARY}--\r\n").as_bytes());
+        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+        let mut request = wire::request("POST", "/graphql").header("content-type", kind);
+        if let Some(service) = &self.service {
+            service.ensure_key().await;
+        }
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        Reply::new(wire::send(self.server, request.body(body).unwrap()).await)
+    }
+}
+
 /// A GraphQL response. Indexed by the path in its data: `reply["products.nodes.0.title"]`.
 #[derive(Debug)]
 pub struct Reply {

@@ -46,6 +46,7 @@ mod prices;
 mod receiver;
 pub mod redis;
 pub mod scratch;
+pub mod smtp;
 mod wire;
 
 use std::io::Write;
@@ -57,7 +58,7 @@ pub use databases::Database;
 pub use orders::{blank_order, keyed, order_id, order_of};
 pub use prices::{Codes, id_of, line};
 pub use receiver::{Mood, Received, Receiver};
-pub use wire::request;
+pub use wire::{Answer, request};
 
 /// Makes two tests of an async function of a [`TestApp`] or a [`Database`]: one on SQLite, one on PostgreSQL.
 macro_rules! both {

@@ -40,12 +40,12 @@ pub fn request(method: &str, path: &str) -> hyper::http::request::Builder {
 }
 
 /// Sends a request to a server.
-pub async fn send(server: SocketAddr, mut request: Request<String>) -> Answer {
+pub async fn send<B: Into<Bytes>>(server: SocketAddr, mut request: Request<B>) -> Answer {
     request.headers_mut().entry(HOST).or_insert_with(|| server.to_string().parse().unwrap());
     let stream = TcpStream::connect(server).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
-    let response = sender.send_request(request.map(|body| Full::new(Bytes::from(body)))).await.unwrap();
+    let response = sender.send_request(request.map(|body| Full::new(body.into()))).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     connection.abort();

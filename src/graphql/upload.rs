@@ -1,0 +1,115 @@
+//! Files that come with an operation: the scalar that stands for one in the document, and the files themselves, which the HTTP layer
+//! puts into the request. async-graphql's own scalar ends in a panic where a client makes up a file.
+
+use std::fs::File;
+use std::sync::{Mutex, PoisonError};
+
+use async_graphql::{
+    Context, InputValueError, InputValueResult, Result, Scalar, ScalarType, Value, Variables,
+};
+
+use crate::error::Error;
+
+/// What stands in a variable for a file, before its number.
+const MARK: &str = "#upload:";
+
+/// A file of a multipart request: its place among them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Upload(usize);
+
+/// A file that comes with the request, by the GraphQL multipart request specification: the variable is null, and `map` says which
+/// part of the form it is.
+#[Scalar(specified_by_url = "https://github.com/jaydenseric/graphql-multipart-request-spec")]
+impl ScalarType for Upload {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let number = match &value {
+            Value::String(text) => text.strip_prefix(MARK).and_then(|number| number.parse().ok()),
+            _ => None,
+        };
+        number.map(Self).ok_or_else(|| {
+            InputValueError::custom(
+                "a file must come as a part of a multipart/form-data request, in a variable",
+            )
+        })
+    }
+
+    fn to_value(&self) -> Value {
+        Value::Null
+    }
+}
+
+/// The files of a request, each to be taken once.
+#[derive(Default)]
+pub struct Uploads(Mutex<Vec<Option<File>>>);
+
+impl Uploads {
+    /// Puts a file into the variables at these paths, such as `variables.media.0.file`.
+    ///
+    /// # Errors
+    /// The first path that leads nowhere.
+    pub fn put<'a>(&self, variables: &mut Variables, file: File, paths: &'a [String]) -> Result<(), &'a str> {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = Value::String(format!("{MARK}{}", files.len()));
+        for path in paths {
+            *variable(variables, path).ok_or(path.as_str())? = mark.clone();
+        }
+        files.push(Some(file));
+        Ok(())
+    }
+
+    /// The file that a scalar stands for.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when the request has no such file, or it was taken before.
+    pub fn take(ctx: &Context<'_>, upload: Upload) -> Result<File, Error> {
+        let files = ctx.data_opt::<Self>();
+        let file = files.and_then(|files| {
+            files.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(upload.0).and_then(Option::take)
+        });
+        file.ok_or_else(|| {
+            Error::BadInput("a file is missing in the request, or is used twice in it".to_owned())
+        })
+    }
+}
+
+fn variable<'a>(variables: &'a mut Variables, path: &str) -> Option<&'a mut Value> {
+    let mut steps = path.strip_prefix("variables.")?.split('.');
+    let first = variables.get_mut(steps.next()?)?;
+    steps.try_fold(first, |value, step| match value {
+        Value::List(items) => items.get_mut(step.parse::<usize>().ok()?),
+        Value::Object(fields) => fields.get_mut(step),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn files_are_put_where_the_map_says() {
+        let mut variables = Variables::from_json(json!({ "media": [{ "file": null }], "one": null }));
+        let uploads = Uploads::default();
+        let put = |variables: &mut Variables, path: &str| {
+            uploads.put(variables, tempfile::tempfile().unwrap(), &[path.to_owned()]).is_ok()
+        };
+        assert!(put(&mut variables, "variables.media.0.file"));
+        assert!(put(&mut variables, "variables.one"));
+        for nowhere in
+            ["media.0.file", "variables.media.1.file", "variables.media.x", "variables.", "variables.one.a"]
+        {
+            assert!(!put(&mut variables, nowhere), "{nowhere}");
+        }
+        let value = serde_json::to_value(&variables).unwrap();
+        assert_eq!(value, json!({ "media": [{ "file": "#upload:0" }], "one": "#upload:1" }));
+    }
+
+    #[test]
+    fn nothing_else_is_a_file() {
+        for value in [Value::Null, Value::String("#upload:x".to_owned()), Value::String("0".to_owned())] {
+            assert!(Upload::parse(value).is_err());
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Pictures: recognised by what is in them, read within limits, turned upright, freed of all that a camera notes beside the pixels,
+//! made smaller, and written as what browsers show.
+//!
+//! Pure functions that take a while: `services::media` runs them on threads that may block, a few at a time. Whatever a file says of
+//! itself by its name or its declared type is never asked for; the size of a picture is known from its header before any of it is read.
+
+use std::io::Cursor;
+
+use image::codecs::gif::GifDecoder;
+use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
+use image::codecs::png::{CompressionType, FilterType as PngFilter, PngDecoder, PngEncoder};
+use image::codecs::webp::WebPDecoder;
+use image::imageops::FilterType;
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, Limits, RgbImage, RgbaImage,
+};
+
+use crate::domain::media::{MAX_WEBP_SIDE, MediaFormat};
+
+/// The most pixels that a picture may have either way.
+pub const MAX_SIDE: u32 = 20_000;
+/// The most pixels that a picture may have.
+pub const MAX_PIXELS: u64 = 50_000_000;
+/// How much memory a decoder may take beside the pixels: as much as the largest picture of 16 bits a channel is.
+const MAX_ALLOC: u64 = 8 * MAX_PIXELS + 64 * 1024 * 1024;
+/// How many scans a JPEG may have. Ten are usual; each goes over the whole picture.
+const MAX_SCANS: u32 = 100;
+/// How large a colour profile is kept, in bytes.
+const MAX_PROFILE: usize = 64 * 1024;
+/// How good an original is kept.
+const ORIGINAL_QUALITY: u8 = 90;
+/// How good its smaller ones are.
+const QUALITY: u8 = 80;
+
+/// What a file is, by its content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recognised {
+    /// A picture of this type.
+    Picture(PictureType),
+    /// A video.
+    Video(MediaFormat),
+}
+
+/// The types of pictures that are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PictureType {
+    /// JPEG.
+    Jpeg,
+    /// PNG.
+    Png,
+    /// GIF; of an animation the first frame.
+    Gif,
+    /// WebP; of an animation the first frame.
+    Webp,
+}
+
+/// Why a file is no picture or video for a shop, in words for whoever sent it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PictureError {
+    /// It is of a type that is not taken.
+    #[error(
+        "The file is no JPEG, PNG, GIF or WebP picture and no MP4, WebM or QuickTime video{}",
+        .0.map(|kind| format!(", but {kind}")).unwrap_or_default()
+    )]
+    UnknownType(Option<&'static str>),
+    /// It may hold scripts.
+    #[error("SVG pictures are not taken, since they can hold scripts: save it as PNG or WebP")]
+    Svg,
+    /// It has more pixels than are handled.
+    #[error(
+        "The picture has {0} × {1} pixels; up to 20000 either way and 50 million in all are taken: make it smaller"
+    )]
+    TooManyPixels(u32, u32),
+    /// The end is missing.
+    #[error("The picture can't be read: its end is missing. Upload it again")]
+    Truncated,
+    /// It is broken.
+    #[error("The picture can't be read: the file is damaged, or not the {} that it begins as", .0.name())]
+    Unreadable(PictureType),
+    /// It would take too long.
+    #[error("The picture can't be read: it has too many scans. Save it again as a usual JPEG")]
+    TooManyScans,
+    /// It can't be written.
+    #[error("The picture can't be written as {0:?}")]
+    Unwritable(MediaFormat),
+}
+
+/// A picture that was read: upright, 8 bits a channel, nothing with it but the colours' profile.
+#[derive(Clone)]
+pub struct Picture {
+    pixels: Pixels,
+    kind: PictureType,
+    profile: Option<Vec<u8>>,
+}
+
+#[derive(Clone)]
+enum Pixels {
+    Opaque(RgbImage),
+    /// Something shines through.
+    Clear(RgbaImage),
+}
+
+/// A picture that was written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Encoded {
+    /// As what.
+    pub format: MediaFormat,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels upwards.
+    pub height: u32,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+impl PictureType {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::Gif => "GIF",
+            Self::Webp => "WebP",
+        }
+    }
+}
+
+/// What a file is whose first bytes these are; some thousands are enough.
+///
+/// # Errors
+/// [`PictureError`] when it is nothing that is taken.
+pub fn recognise(head: &[u8]) -> Result<Recognised, PictureError> {
+    let kind = infer::get(head).map(|kind| kind.mime_type());
+    Ok(match kind {
+        Some("image/jpeg") => Recognised::Picture(PictureType::Jpeg),
+        Some("image/png") => Recognised::Picture(PictureType::Png),
+        Some("image/gif") => Recognised::Picture(PictureType::Gif),
+        Some("image/webp") => Recognised::Picture(PictureType::Webp),
+        Some("video/mp4" | "video/x-m4v") => Recognised::Video(MediaFormat::Mp4),
+        Some("video/webm") => Recognised::Video(MediaFormat::Webm),
+        Some("video/quicktime") => Recognised::Video(MediaFormat::Mov),
+        _ if is_svg(head) => return Err(PictureError::Svg),
+        _ => return Err(PictureError::UnknownType(kind)),
+    })
+}
+
+fn is_svg(head: &[u8]) -> bool {
+    head.windows(4).any(|window| window.eq_ignore_ascii_case(b"<svg"))
+}
+
+impl Picture {
+    /// The size that a picture has by its header, as it is stored.
+    ///
+    /// # Errors
+    /// [`PictureError`] when the header can't be read, or the picture is too large.
+    pub fn measure(bytes: &[u8], kind: PictureType) -> Result<(u32, u32), PictureError> {
+        let size = decoder(bytes, kind)?.dimensions();
+        within_limits(size)?;
+        Ok(size)
+    }
+
+    /// Reads a picture whole.
+    ///
+    /// # Errors
+    /// [`PictureError`].
+    pub fn read(bytes: &[u8], kind: PictureType) -> Result<Self, PictureError> {
+        let unreadable = |error: ImageError| match error {
+            ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                PictureError::Truncated
+            }
+            _ => PictureError::Unreadable(kind),
+        };
+        let mut decoder = decoder(bytes, kind)?;
+        within_limits(decoder.dimensions())?;
+        check_whole(bytes, kind)?;
+        let mut limits = Limits::no_limits();
+        limits.max_alloc = Some(MAX_ALLOC);
+        decoder.set_limits(limits).map_err(unreadable)?;
+        // Broken notes are no reason to refuse what can be seen.
+        let orientation = decoder.orientation().ok();
+        let profile = decoder.icc_profile().ok().flatten().filter(|profile| is_worth_keeping(profile));
+        let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+        if let Some(orientation) = orientation {
+            image.apply_orientation(orientation);
+        }
+        let pixels = if image.color().has_alpha() {
+            let image = image.into_rgba8();
+            match image.pixels().all(|pixel| pixel.0[3] == u8::MAX) {
+                true => Pixels::Opaque(DynamicImage::ImageRgba8(image).into_rgb8()),
+                false => Pixels::Clear(image),
+            }
+        } else {
+            Pixels::Opaque(image.into_rgb8())
+        };
+        Ok(Self { pixels, kind, profile })
+    }
+
+    /// Pixels across and upwards.
+    #[must_use]
+    pub fn size(&self) -> (u32, u32) {
+        match &self.pixels {
+            Pixels::Opaque(image) => image.dimensions(),
+            Pixels::Clear(image) => image.dimensions(),
+        }
+    }
+
+    /// The format besides WebP that it is kept in.
+    #[must_use]
+    pub fn usual_format(&self) -> MediaFormat {
+        match self.pixels {
+            Pixels::Opaque(_) => MediaFormat::Jpeg,
+            Pixels::Clear(_) => MediaFormat::Png,
+        }
+    }
+
+    /// The picture in its own size, and in a format that loses nothing to speak of.
+    ///
+    /// # Errors
+    /// [`PictureError::Unwritable`].
+    pub fn original(&self) -> Result<Encoded, PictureError> {
+        let (width, height) = self.size();
+        let format = match self.kind {
+            PictureType::Jpeg => MediaFormat::Jpeg,
+            PictureType::Png | PictureType::Gif => MediaFormat::Png,
+            PictureType::Webp if width.max(height) > MAX_WEBP_SIDE => MediaFormat::Png,
+            PictureType::Webp => MediaFormat::Webp,
+        };
+        self.encode_at(format, ORIGINAL_QUALITY)
+    }
+
+    /// The picture as a file.
+    ///
+    /// # Errors
+    /// [`PictureError::Unwritable`].
+    pub fn encode(&self, format: MediaFormat) -> Result<Encoded, PictureError> {
+        self.encode_at(format, QUALITY)
+    }
+
+    /// The picture in another size.
+    #[must_use]
+    pub fn resized(&self, (width, height): (u32, u32)) -> Self {
+        let pixels = match &self.pixels {
+            Pixels::Opaque(image) => {
+                Pixels::Opaque(image::imageops::resize(image, width, height, FilterType::Lanczos3))
+            }
+            Pixels::Clear(image) => Pixels::Clear(resize_clear(image, width, height)),
+        };
+        Self { pixels, kind: self.kind, profile: self.profile.clone() }
+    }
+
+    fn encode_at(&self, format: MediaFormat, quality: u8) -> Result<Encoded, PictureError> {
+        let (width, height) = self.size();
+        let bytes = match format {
+            MediaFormat::Jpeg => self.jpeg(quality),
+            MediaFormat::Png => self.png(),
+            MediaFormat::Webp => self.webp(quality),
+            MediaFormat::Mp4 | MediaFormat::Webm | MediaFormat::Mov => None,
+        };
+        let bytes = bytes.ok_or(PictureError::Unwritable(format))?;
+        Ok(Encoded { format, width, height, bytes })
+    }
+
+    fn jpeg(&self, quality: u8) -> Option<Vec<u8>> {
+        let Pixels::Opaque(image) = &self.pixels else { return None };
+        let mut bytes = Vec::new();
+        let mut encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
+        if let Some(profile) = &self.profile {
+            encoder.set_icc_profile(profile.clone()).ok()?;
+        }
+        encoder.write_image(image, image.width(), image.height(), ExtendedColorType::Rgb8).ok()?;
+        Some(bytes)
+    }
+
+    fn png(&self) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut encoder =
+            PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, PngFilter::Adaptive);
+        if let Some(profile) = &self.profile {
+            encoder.set_icc_profile(profile.clone()).ok()?;
+        }
+        let (width, height) = self.size();
+        match &self.pixels {
+            Pixels::Opaque(image) => encoder.write_image(image, width, height, ExtendedColorType::Rgb8),
+            Pixels::Clear(image) => encoder.write_image(image, width, height, ExtendedColorType::Rgba8),
+        }
+        .ok()?;
+        Some(bytes)
+    }
+
+    fn webp(&self, quality: u8) -> Option<Vec<u8>> {
+        let (width, height) = self.size();
+        let encoder = match &self.pixels {
+            Pixels::Opaque(image) => webp::Encoder::from_rgb(image, width, height),
+            Pixels::Clear(image) => webp::Encoder::from_rgba(image, width, height),
+        };
+        let bytes = encoder.encode_simple(false, f32::from(quality)).ok()?;
+        match &self.profile {
+            None => Some(bytes.to_vec()),
+            Some(profile) => webp_with_profile(&bytes, profile, width, height),
+        }
+    }
+}
+
+fn within_limits((width, height): (u32, u32)) -> Result<(), PictureError> {
+    let pixels = u64::from(width) * u64::from(height);
+    if width > MAX_SIDE || height > MAX_SIDE || pixels > MAX_PIXELS {
+        return Err(PictureError::TooManyPixels(width, height));
+    }
+    Ok(())
+}
+
+fn decoder(bytes: &[u8], kind: PictureType) -> Result<Box<dyn ImageDecoder + '_>, PictureError> {
+    let source = Cursor::new(bytes);
+    let decoder: Result<Box<dyn ImageDecoder + '_>, ImageError> = match kind {
+        PictureType::Jpeg => JpegDecoder::new(source).map(|decoder| Box::new(decoder) as _),
+        PictureType::Png => PngDecoder::new(source).map(|decoder| Box::new(decoder) as _),
+        PictureType::Gif => GifDecoder::new(source).map(|decoder| Box::new(decoder) as _),
+        PictureType::Webp => WebPDecoder::new(source).map(|decoder| Box::new(decoder) as _),
+    };
+    decoder.map_err(|_| PictureError::Unreadable(kind))
+}
+
+/// Decoders of JPEG and WebP fill up with grey what is missing; a shop wants to know.
+fn check_whole(bytes: &[u8], kind: PictureType) -> Result<(), PictureError> {
+    match kind {
+        PictureType::Jpeg => check_jpeg(bytes),
+        PictureType::Webp => {
+            let size = bytes.get(4..8).and_then(|size| size.try_into().ok()).map_or(0, u32::from_le_bytes);
+            if (bytes.len() as u64) < u64::from(size) + 8 { Err(PictureError::Truncated) } else { Ok(()) }
+        }
+        PictureType::Png | PictureType::Gif => Ok(()),
+    }
+}
+
+/// Goes from marker to marker up to the end of the picture.
+fn check_jpeg(bytes: &[u8]) -> Result<(), PictureError> {
+    const STUFFED: u8 = 0x00;
+    const END: u8 = 0xD9;
+    const SCAN: u8 = 0xDA;
+    let (mut at, mut scans) = (2, 0);
+    while let (Some(first), Some(marker)) = (bytes.get(at), bytes.get(at + 1)) {
+        match (first, *marker) {
+            // Within a scan, or fill bytes.
+            (0xFF, 0xFF) => at += 1,
+            // A byte of a scan, the beginning, a restart: nothing follows that has a length.
+            (0xFF, STUFFED | 0x01 | 0xD0..=0xD8) => at += 2,
+            (0xFF, END) => return Ok(()),
+            (0xFF, marker) => {
+                scans += u32::from(marker == SCAN);
+                if scans > MAX_SCANS {
+                    return Err(PictureError::TooManyScans);
+                }
+                let length = bytes.get(at + 2..at + 4).and_then(|length| length.try_into().ok());
+                at += 2 + usize::from(length.map_or(0, u16::from_be_bytes));
+            }
+            _ => at += 1,
+        }
+    }
+    Err(PictureError::Truncated)
+}
+
+/// A profile of colours that a browser would show wrongly without. It describes a kind of screen, nobody and no place.
+fn is_worth_keeping(profile: &[u8]) -> bool {
+    let is_rgb = profile.get(16..20) == Some(b"RGB ");
+    // What is meant where there is none.
+    let is_usual = profile.windows(4).any(|window| window == b"sRGB")
+        || profile.windows(8).any(|w| w == b"s\0R\0G\0B\0");
+    is_rgb && !is_usual && profile.len() <= MAX_PROFILE
+}
+
+/// Makes a picture smaller that something shines through: each pixel counts as much as can be seen of it, or the colours of what can't
+/// be seen would show at the edges.
+fn resize_clear(image: &RgbaImage, width: u32, height: u32) -> RgbaImage {
+    let times = |channel: u8, alpha: u8| {
+        let product = u32::from(channel) * u32::from(alpha);
+        u8::try_from((product + 127) / 255).unwrap_or(u8::MAX)
+    };
+    let over = |channel: u8, alpha: u8| {
+        let whole = (u32::from(channel) * 255 + u32::from(alpha) / 2) / u32::from(alpha.max(1));
+        u8::try_from(whole).unwrap_or(u8::MAX)
+    };
+    let mut weighed = image.clone();
+    for pixel in weighed.pixels_mut() {
+        let [red, green, blue, alpha] = pixel.0;
+        pixel.0 = [times(red, alpha), times(green, alpha), times(blue, alpha), alpha];
+    }
+    let mut small = image::imageops::resize(&weighed, width, height, FilterType::Lanczos3);
+    for pixel in small.pixels_mut() {
+        let [red, green, blue, alpha] = pixel.0;
+        pixel.0 = [over(red, alpha), over(green, alpha), over(blue, alpha), alpha];
+    }
+    small
+}
+
+/// Puts a profile of colours into a WebP, which the encoder can't do: the extended form has a chunk for it.
+fn webp_with_profile(webp: &[u8], profile: &[u8], width: u32, height: u32) -> Option<Vec<u8>> {
+    const HAS_PROFILE: u8 = 0x20;
+    let mut chunks = webp.get(12..)?;
+    let mut flags = HAS_PROFILE;
+    if chunks.starts_with(b"VP8X") {
+        flags |= *chunks.get(8)?;
+        chunks = chunks.get(18..)?;
+    }
+    let mut body = b"WEBPVP8X".to_vec();
+    body.extend(10_u32.to_le_bytes());
+    body.extend([flags, 0, 0, 0]);
+    for side in [width, height] {
+        body.extend(side.checked_sub(1)?.to_le_bytes().get(..3)?);
+    }
+    body.extend(b"ICCP");
+    body.extend(u32::try_from(profile.len()).ok()?.to_le_bytes());
+    body.extend(profile);
+    if profile.len() % 2 == 1 {
+        body.push(0);
+    }
+    body.extend(chunks);
+    let mut file = b"RIFF".to_vec();
+    file.extend(u32::try_from(body.len()).ok()?.to_le_bytes());
+    file.extend(body);
+    Some(file)
+}
+
+#[cfg(test)]
+mod tests;

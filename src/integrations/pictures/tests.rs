@@ -1,0 +1,213 @@
+//! Pictures as cameras, browsers and attackers make them.
+
+use image::codecs::gif::GifEncoder;
+use image::{Rgb, Rgba};
+
+use super::*;
+
+/// Red on the left, blue on the right.
+fn halves(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(
+        width,
+        height,
+        |x, _| if x < width / 2 { Rgb([250, 10, 10]) } else { Rgb([10, 10, 250]) },
+    )
+}
+
+fn picture(pixels: Pixels, kind: PictureType) -> Picture {
+    Picture { pixels, kind, profile: None }
+}
+
+fn photograph(width: u32, height: u32) -> Vec<u8> {
+    picture(Pixels::Opaque(halves(width, height)), PictureType::Jpeg).original().unwrap().bytes
+}
+
+fn drawing(width: u32, height: u32) -> Vec<u8> {
+    picture(Pixels::Opaque(halves(width, height)), PictureType::Png).original().unwrap().bytes
+}
+
+/// What a camera notes: that the picture is to be turned, where it was taken, and a word.
+fn with_exif(jpeg: &[u8], orientation: u16) -> Vec<u8> {
+    let mut tiff = b"II*\0\x08\0\0\0".to_vec();
+    let entry = |tag: u16, kind: u16, count: u32, value: [u8; 4]| {
+        [tag.to_le_bytes().as_slice(), &kind.to_le_bytes(), &count.to_le_bytes(), &value].concat()
+    };
+    tiff.extend(3_u16.to_le_bytes());
+    tiff.extend(entry(0x010E, 2, 13, 50_u32.to_le_bytes()));
+    tiff.extend(entry(0x0112, 3, 1, u32::from(orientation).to_le_bytes()));
+    tiff.extend(entry(0x8825, 4, 1, 63_u32.to_le_bytes()));
+    tiff.extend([0; 4]);
+    assert_eq!(tiff.len(), 50);
+    tiff.extend(b"SECRET-PLACE\0");
+    tiff.extend(1_u16.to_le_bytes());
+    tiff.extend(entry(0x0001, 2, 2, *b"N\0\0\0"));
+    tiff.extend([0; 4]);
+    let body = [b"Exif\0\0".as_slice(), &tiff].concat();
+    let length = u16::try_from(body.len() + 2).unwrap().to_be_bytes();
+    [&jpeg[..2], &[0xFF, 0xE1], &length, &body, &jpeg[2..]].concat()
+}
+
+fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|window| window == needle)
+}
+
+#[test]
+fn files_are_what_is_in_them() {
+    assert_eq!(recognise(&photograph(4, 4)), Ok(Recognised::Picture(PictureType::Jpeg)));
+    assert_eq!(recognise(&drawing(4, 4)), Ok(Recognised::Picture(PictureType::Png)));
+    assert_eq!(recognise(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"), Ok(Recognised::Video(MediaFormat::Mp4)));
+    assert_eq!(recognise(b"\0\0\0\x14ftypqt  \0\0\0\0qt  "), Ok(Recognised::Video(MediaFormat::Mov)));
+    assert_eq!(
+        recognise(b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"),
+        Err(PictureError::Svg)
+    );
+    assert_eq!(recognise(b"<?xml version='1.0'?>\n<!-- x --><SVG/>"), Err(PictureError::Svg));
+    for other in [
+        b"".as_slice(),
+        b"Just words.",
+        b"<html><script>alert(1)</script></html>",
+        b"%PDF-1.7\n",
+        b"MZ\x90\0",
+    ] {
+        assert!(matches!(recognise(other), Err(PictureError::UnknownType(_))), "{other:?}");
+    }
+}
+
+#[test]
+fn a_photograph_is_turned_upright_and_loses_its_notes() {
+    let noted = with_exif(&photograph(80, 40), 6);
+    assert!(holds(&noted, b"SECRET-PLACE"));
+    let read = Picture::read(&noted, PictureType::Jpeg).unwrap();
+    assert_eq!(read.size(), (40, 80));
+    let Pixels::Opaque(pixels) = &read.pixels else { panic!("nothing shines through") };
+    // Turned a quarter to the right, what was left is above.
+    assert!(pixels.get_pixel(20, 10).0[0] > 200 && pixels.get_pixel(20, 70).0[2] > 200);
+    for format in [MediaFormat::Jpeg, MediaFormat::Webp, MediaFormat::Png] {
+        let file = read.encode(format).unwrap();
+        assert_eq!((file.width, file.height), (40, 80));
+        assert!(!holds(&file.bytes, b"SECRET-PLACE") && !holds(&file.bytes, b"Exif"), "{format:?}");
+    }
+    assert!(!holds(&read.original().unwrap().bytes, b"Exif"));
+}
+
+#[test]
+fn what_is_too_large_is_known_by_its_header() {
+    // The header of a PNG, and nothing after it.
+    let mut bomb = drawing(2, 2);
+    bomb[16..20].copy_from_slice(&50_000_u32.to_be_bytes());
+    bomb[20..24].copy_from_slice(&50_000_u32.to_be_bytes());
+    let checksum = crc32(&bomb[12..29]).to_be_bytes();
+    bomb[29..33].copy_from_slice(&checksum);
+    assert_eq!(Picture::measure(&bomb, PictureType::Png), Err(PictureError::TooManyPixels(50_000, 50_000)));
+    assert_eq!(
+        Picture::read(&bomb, PictureType::Png).err(),
+        Some(PictureError::TooManyPixels(50_000, 50_000))
+    );
+    let message = PictureError::TooManyPixels(50_000, 50_000).to_string();
+    assert!(message.contains("50000 × 50000"), "{message}");
+    assert!(within_limits((20_000, 2_500)).is_ok() && within_limits((20_001, 1)).is_err());
+    assert!(within_limits((7_072, 7_072)).is_err());
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(
+            crc ^ u32::from(*byte),
+            |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 },
+        )
+    })
+}
+
+#[test]
+fn what_is_cut_off_is_no_picture() {
+    let noise =
+        RgbImage::from_fn(64, 64, |x, y| Rgb([(x * 37 + y * 91) as u8, (x * y * 13) as u8, (x ^ y) as u8]));
+    let picture = picture(Pixels::Opaque(noise.clone()), PictureType::Jpeg);
+    let mut gif = Vec::new();
+    GifEncoder::new(&mut gif).encode(&noise, 64, 64, ExtendedColorType::Rgb8).unwrap();
+    for (kind, whole) in [
+        (PictureType::Jpeg, picture.encode(MediaFormat::Jpeg).unwrap().bytes),
+        (PictureType::Png, picture.encode(MediaFormat::Png).unwrap().bytes),
+        (PictureType::Webp, picture.encode(MediaFormat::Webp).unwrap().bytes),
+        (PictureType::Gif, gif),
+    ] {
+        assert!(Picture::read(&whole, kind).is_ok(), "{kind:?}");
+        for part in [whole.len() / 4, whole.len() / 2, whole.len() * 9 / 10] {
+            let error = Picture::read(&whole[..part], kind).err();
+            assert!(
+                matches!(error, Some(PictureError::Truncated | PictureError::Unreadable(_))),
+                "{kind:?}: {error:?}"
+            );
+        }
+    }
+    assert_eq!(check_jpeg(&photograph(8, 8)[..40]), Err(PictureError::Truncated));
+    let text = b"\xFF\xD8\xFF\xE0 not a picture at all";
+    assert!(Picture::read(text, PictureType::Jpeg).is_err());
+}
+
+#[test]
+fn a_jpeg_of_endless_scans_is_refused() {
+    let scans = [0xFF, 0xDA, 0, 2].repeat(200);
+    let endless = [&[0xFF, 0xD8], scans.as_slice(), &[0xFF, 0xD9]].concat();
+    assert_eq!(check_jpeg(&endless), Err(PictureError::TooManyScans));
+}
+
+#[test]
+fn a_picture_that_something_shines_through_stays_so() {
+    let clear =
+        RgbaImage::from_fn(40, 40, |x, _| if x < 20 { Rgba([0, 255, 0, 0]) } else { Rgba([255, 0, 0, 255]) });
+    let bytes = picture(Pixels::Clear(clear), PictureType::Png).original().unwrap().bytes;
+    let read = Picture::read(&bytes, PictureType::Png).unwrap();
+    assert_eq!(read.usual_format(), MediaFormat::Png);
+    let small = read.resized((20, 20));
+    let Pixels::Clear(pixels) = &small.pixels else { panic!("something shines through") };
+    // At the edge no green shows of what could not be seen.
+    assert!(pixels.pixels().filter(|pixel| pixel.0[3] > 8).all(|pixel| pixel.0[1] < 40));
+    assert!(pixels.pixels().any(|pixel| pixel.0[3] == 0));
+    let webp = Picture::read(&small.encode(MediaFormat::Webp).unwrap().bytes, PictureType::Webp).unwrap();
+    assert!(matches!(webp.pixels, Pixels::Clear(_)));
+
+    let opaque = RgbaImage::from_pixel(4, 4, Rgba([1, 2, 3, 255]));
+    let bytes = picture(Pixels::Clear(opaque), PictureType::Png).original().unwrap().bytes;
+    assert_eq!(Picture::read(&bytes, PictureType::Png).unwrap().usual_format(), MediaFormat::Jpeg);
+}
+
+#[test]
+fn colours_that_are_not_the_usual_ones_keep_their_profile() {
+    let mut profile = vec![0; 200];
+    profile[16..20].copy_from_slice(b"RGB ");
+    assert!(is_worth_keeping(&profile));
+    let picture = Picture {
+        profile: Some(profile.clone()),
+        ..picture(Pixels::Opaque(halves(20, 10)), PictureType::Jpeg)
+    };
+    for (format, kind) in [
+        (MediaFormat::Jpeg, PictureType::Jpeg),
+        (MediaFormat::Png, PictureType::Png),
+        (MediaFormat::Webp, PictureType::Webp),
+    ] {
+        let file = picture.encode(format).unwrap();
+        let read = Picture::read(&file.bytes, kind).unwrap();
+        assert_eq!((read.size(), read.profile.as_ref()), ((20, 10), Some(&profile)), "{format:?}");
+    }
+    profile[30..34].copy_from_slice(b"sRGB");
+    assert!(!is_worth_keeping(&profile));
+    profile[16..20].copy_from_slice(b"CMYK");
+    assert!(!is_worth_keeping(&profile));
+}
+
+#[test]
+fn of_an_animation_the_first_picture_is_kept() {
+    let mut bytes = Vec::new();
+    {
+        let mut encoder = GifEncoder::new(&mut bytes);
+        for shade in [200_u8, 0] {
+            let frame = RgbaImage::from_pixel(10, 10, Rgba([shade, shade, shade, 255]));
+            encoder.encode_frame(image::Frame::new(frame)).unwrap();
+        }
+    }
+    let read = Picture::read(&bytes, PictureType::Gif).unwrap();
+    let Pixels::Opaque(pixels) = &read.pixels else { panic!("nothing shines through") };
+    assert!(pixels.get_pixel(5, 5).0[0] > 150);
+    assert_eq!(read.original().unwrap().format, MediaFormat::Png);
+}

@@ -1,0 +1,174 @@
+//! Mails to staff: to whom something concerns, one each.
+
+use std::time::Duration;
+
+use mercato::db::types::Json;
+use mercato::domain::event::LowStockEvent;
+use mercato::domain::ids::{Id, JobId, VariantId, WebhookSubscriptionId};
+use mercato::domain::page::PageRequest;
+use mercato::domain::permission::Permission;
+use mercato::domain::webhook::WebhookStatus;
+use mercato::jobs::NewJob;
+use mercato::repositories::webhooks::{self, WebhookSubscription};
+use mercato::services::staff::{RolePatch, StaffPatch};
+use mercato::services::webhooks::{Endpoint, MAIL_PAUSED};
+use serde_json::json;
+
+use super::{Manner, PLACE, Shop};
+use crate::support::{Database, TestApp, both, order_of};
+
+/// Makes a member of staff whose role permits this.
+async fn hire(app: &TestApp, name: &str, permissions: &[Permission]) {
+    let (op, staff) = (app.app.system(), &app.app.services.staff);
+    let role = RolePatch { name: Some(name.to_owned()), permissions: Some(permissions.to_vec()) };
+    let role = staff.create_role(&op, &role).await.unwrap();
+    let member = StaffPatch {
+        name: Some(name.to_owned()),
+        email: Some(format!("{name}@example.com")),
+        password: Some("correct horse".to_owned()),
+        role_ids: Some(vec![role.id]),
+        is_active: None,
+    };
+    staff.create(&op, &member).await.unwrap();
+}
+
+/// Lets a member of staff go.
+async fn dismiss(app: &TestApp, name: &str) {
+    let (op, staff) = (app.app.system(), &app.app.services.staff);
+    let members = staff.members(&op, &PageRequest::first(9)).await.unwrap();
+    let (member, _) = members.items.into_iter().find(|(member, _)| member.name == name).unwrap();
+    let patch = StaffPatch { is_active: Some(false), ..StaffPatch::default() };
+    staff.update(&op, member.id, &patch).await.unwrap();
+}
+
+/// Somebody buys so many of six mugs; gives the mug's variant.
+async fn sell(shop: &Shop, pieces: i64) -> String {
+    let mug = shop.app.stocked("Mug", "5", 6).await;
+    let cart = shop.app.cart(&[(&mug, pieces)]).await;
+    let input = order_of(&cart, &(5 * pieces).to_string(), "tok_ok");
+    shop.app.anonymous().ask_with(PLACE, json!({ "input": input })).await.assert_ok();
+    mug
+}
+
+impl Shop {
+    /// Who got a mail of a subject.
+    fn readers(&self, subject: &str) -> Vec<String> {
+        let of_subject = self.sink.mails().into_iter().filter(|mail| mail.header("Subject") == subject);
+        let mut readers: Vec<String> = of_subject.flat_map(|mail| mail.to).collect();
+        readers.sort_unstable();
+        readers
+    }
+}
+
+both!(those_who_see_the_stock_hear_that_it_runs_low);
+async fn those_who_see_the_stock_hear_that_it_runs_low(database: Database) {
+    let shop = Shop::open(database).await;
+    hire(&shop.app, "keeper", &[Permission::ReadInventory]).await;
+    hire(&shop.app, "buyer", &[Permission::ReadInventory, Permission::ReadProducts]).await;
+    hire(&shop.app, "retired", &[Permission::ReadInventory]).await;
+    hire(&shop.app, "owner", &[Permission::ManageSettings]).await;
+    dismiss(&shop.app, "retired").await;
+    let mug = sell(&shop, 4).await;
+    shop.app.work().await;
+    assert_eq!(shop.readers("Running low: Mug"), ["buyer@example.com", "keeper@example.com"]);
+    let mail = shop.sink.mails().into_iter().find(|mail| mail.to == ["keeper@example.com"]).unwrap();
+    assert!(mail.text().contains("2 left to sell, and you asked to be told at 5"), "{}", mail.text());
+
+    // A job that was killed after its work was done is begun again, and nobody is told twice.
+    let (op, mails, job) = (shop.app.app.system(), &shop.app.app.services.mails, JobId::generate());
+    let variant_id = VariantId::from_uuid(mug.rsplit('/').next().unwrap().parse().unwrap());
+    let event = LowStockEvent { variant_id, available: 1, threshold: 5 };
+    for _ in 0..2 {
+        assert_eq!(mails.tell_of_low_stock(&op, &event, job).await.unwrap(), 2);
+        shop.app.work().await;
+    }
+    assert_eq!(shop.readers("Running low: Mug").len(), 4);
+
+    // One who leaves before the mail does gets none.
+    mails.tell_of_low_stock(&op, &event, JobId::generate()).await.unwrap();
+    dismiss(&shop.app, "keeper").await;
+    shop.app.work().await;
+    assert_eq!(shop.readers("Running low: Mug").len(), 5);
+    let gone = LowStockEvent { variant_id: VariantId::generate(), ..event };
+    assert_eq!(mails.tell_of_low_stock(&op, &gone, JobId::generate()).await.unwrap(), 0);
+}
+
+both!(an_address_of_staff_that_is_refused_keeps_nobody_else_waiting);
+async fn an_address_of_staff_that_is_refused_keeps_nobody_else_waiting(database: Database) {
+    let shop = Shop::open(database).await;
+    hire(&shop.app, "keeper", &[Permission::ReadInventory]).await;
+    hire(&shop.app, "buyer", &[Permission::ReadInventory]).await;
+    shop.sink.now(Manner::RefusesOne("buyer@example.com"));
+    sell(&shop, 4).await;
+    assert_eq!(shop.app.work_until_idle().await, 1);
+    assert_eq!(shop.readers("Running low: Mug"), ["keeper@example.com"]);
+}
+
+both!(those_who_see_reports_get_the_day_before);
+async fn those_who_see_reports_get_the_day_before(database: Database) {
+    let shop = Shop::open(database).await;
+    hire(&shop.app, "owner", &[Permission::ReadReports]).await;
+    hire(&shop.app, "keeper", &[Permission::ReadProducts]).await;
+    sell(&shop, 1).await;
+    shop.app.work().await;
+    let jobs = &shop.app.app.services.jobs;
+    for _ in 0..2 {
+        shop.app.clock.advance(Duration::from_secs(24 * 60 * 60));
+        jobs.run_task(&shop.app.app.system(), "task.daily_report").await.unwrap();
+        shop.app.work().await;
+    }
+    let report = shop.mail("Report for 1 January 2026");
+    assert_eq!(report.to, ["owner@example.com"]);
+    for part in
+        ["Orders: 1", "Items: 1", "Sales: 5.00\u{a0}USD", "Refunds: 0.00\u{a0}USD", "1 × Mug: 5.00\u{a0}USD"]
+    {
+        assert!(report.text().contains(part), "{part} is not in {}", report.text());
+    }
+    let quiet = shop.mail("Report for 2 January 2026");
+    assert!(
+        quiet.text().contains("Nothing was sold.") && quiet.html().contains("Nothing was sold."),
+        "{}",
+        quiet.text()
+    );
+}
+
+both!(those_who_manage_settings_hear_of_paused_webhooks);
+async fn those_who_manage_settings_hear_of_paused_webhooks(database: Database) {
+    let shop = Shop::open(database).await;
+    hire(&shop.app, "owner", &[Permission::ManageSettings]).await;
+    hire(&shop.app, "keeper", &[Permission::ReadInventory]).await;
+    let op = shop.app.app.system();
+    let webhook = |status| WebhookSubscription {
+        id: WebhookSubscriptionId::generate(),
+        url: "https://warehouse.example/hooks?a=1&b=2".to_owned(),
+        topics: Json(vec!["order.placed".to_owned(), "order.paid".to_owned()]),
+        query: None,
+        secret: "a secret".to_owned(),
+        permissions: Json(Vec::new()),
+        status,
+        failing_since: Some(op.now()),
+        paused_at: Some(op.now()),
+        created_by: "owner".to_owned(),
+        created_at: op.now(),
+        updated_at: op.now(),
+    };
+    // One that is paused, and one that somebody has set active again.
+    for row in [webhook(WebhookStatus::Paused), webhook(WebhookStatus::Active)] {
+        let mut tx = shop.app.app.db.begin(&op.statements).await.unwrap();
+        webhooks::insert(tx.conn(), &row).await.unwrap();
+        let job = NewJob::new(MAIL_PAUSED, &Endpoint { subscription_id: row.id }).unwrap();
+        mercato::jobs::enqueue(&mut tx, &op, [job]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    shop.app.work().await;
+    let mail = shop.mail("A webhook is paused");
+    assert_eq!(mail.to, ["owner@example.com"]);
+    for part in [
+        "https://warehouse.example/hooks?a=1&b=2 have failed since 1 January 2026",
+        "order.placed, order.paid",
+    ] {
+        assert!(mail.text().contains(part), "{part} is not in {}", mail.text());
+    }
+    assert!(mail.html().contains("a=1&amp;b=2") && !mail.source.contains("a secret"));
+    assert_eq!(shop.sink.mails().len(), 1);
+}

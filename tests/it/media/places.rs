@@ -1,0 +1,239 @@
+//! Where pictures come from and where they are kept: addresses elsewhere, a folder, a bucket.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use poem::endpoint::make;
+use poem::http::{Method, StatusCode, header};
+use poem::listener::TcpAcceptor;
+use poem::{Endpoint, Request, Response, Server};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::{fetch, give, give_urls, jpeg, media_of, picture_at, transformed};
+use crate::support::{Database, TestApp, both};
+
+/// A server of a test's own, which ends with it.
+struct Elsewhere {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Elsewhere {
+    async fn start(endpoint: impl Endpoint<Output = Response> + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = TcpAcceptor::from_tokio(listener).unwrap();
+        let task =
+            tokio::spawn(async move { Server::new_with_acceptor(acceptor).run(endpoint).await.unwrap() });
+        Self { address, task }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A server with a picture, and with what goes wrong with pictures.
+async fn pictures() -> Elsewhere {
+    let tries = Arc::new(Mutex::new(0));
+    let endpoint = make(move |request: Request| {
+        let tries = Arc::clone(&tries);
+        async move {
+            let file = jpeg(400, 300);
+            match request.uri().path() {
+                "/mug.jpg" => Response::builder().header(header::CONTENT_TYPE, "text/html").body(file),
+                "/moved" => Response::builder()
+                    .status(StatusCode::FOUND)
+                    .header(header::LOCATION, "/mug.jpg")
+                    .finish(),
+                "/astray" => {
+                    let status = Response::builder().status(StatusCode::FOUND);
+                    status.header(header::LOCATION, "file:///etc/passwd").finish()
+                }
+                "/round" => {
+                    Response::builder().status(StatusCode::FOUND).header(header::LOCATION, "/round").finish()
+                }
+                "/large" => Response::builder().body(vec![0; 40_000]),
+                "/page" => Response::builder().body("<html><script>alert(1)</script></html>"),
+                "/busy" => {
+                    let mut tries = tries.lock().unwrap();
+                    *tries += 1;
+                    match *tries {
+                        1 => Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).finish(),
+                        _ => Response::builder().body(file),
+                    }
+                }
+                "/broken" => Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish(),
+                _ => Response::builder().status(StatusCode::NOT_FOUND).finish(),
+            }
+        }
+    });
+    Elsewhere::start(endpoint).await
+}
+
+both!(a_picture_is_fetched_from_an_address);
+async fn a_picture_is_fetched_from_an_address(database: Database) {
+    let elsewhere = pictures().await;
+    let app = TestApp::with(database, &[("MEDIA_ALLOW_PRIVATE", "true"), ("MEDIA_MAX_BYTES", "30000")]).await;
+    let product = app.create_product(json!({ "title": "Mug" })).await;
+    let paths = ["/mug.jpg", "/moved", "/astray", "/round", "/large", "/page", "/nothing"];
+    let urls = paths.map(|path| elsewhere.url(path));
+    give_urls(&app.admin(), &product, &urls).await.assert_ok();
+    app.work().await;
+    let staff = media_of(&app.admin(), &product).await;
+    let media = staff["product.media.nodes"].as_array().unwrap();
+    for (at, sentence) in [
+        (2, "must begin with"),
+        (3, "redirected too often"),
+        (4, "larger than 30000"),
+        (5, "no JPEG"),
+        (6, "404"),
+    ] {
+        let medium = &media[at];
+        assert_eq!(medium["status"], "FAILED", "{}", paths[at]);
+        let message = medium["mediaErrors"][0]["message"].as_str().unwrap();
+        assert!(message.contains(sentence), "{}: {message}", paths[at]);
+    }
+    let buyer = media_of(&app.anonymous(), &product).await;
+    assert_eq!(buyer["product.images.nodes"].as_array().unwrap().len(), 2);
+    let (kind, picture) =
+        picture_at(&app, &transformed(&app, &product, json!({ "maxWidth": 320 })).await).await;
+    assert_eq!((kind.as_str(), picture.width()), ("image/jpeg", 320));
+}
+
+both!(what_is_away_for_a_moment_is_asked_again);
+async fn what_is_away_for_a_moment_is_asked_again(database: Database) {
+    let elsewhere = pictures().await;
+    let app = TestApp::with(database, &[("MEDIA_ALLOW_PRIVATE", "true")]).await;
+    let product = app.create_product(json!({ "title": "Mug" })).await;
+    give_urls(&app.admin(), &product, &[elsewhere.url("/busy"), elsewhere.url("/broken")]).await.assert_ok();
+    let mut dead = 0;
+    for _ in 0..4 {
+        dead += app.work_until_idle().await;
+        app.clock.advance(std::time::Duration::from_secs(60));
+    }
+    assert_eq!(dead, 1, "what never comes is given up");
+    let staff = media_of(&app.admin(), &product).await;
+    let statuses: Vec<_> =
+        staff["product.media.nodes"].as_array().unwrap().iter().map(|medium| &medium["status"]).collect();
+    assert_eq!(statuses, [&json!("READY"), &json!("FAILED")]);
+    assert!(staff["product.media.nodes.1.mediaErrors.0.message"].as_str().unwrap().contains("500"));
+}
+
+both!(nothing_of_the_shops_own_network_is_fetched);
+async fn nothing_of_the_shops_own_network_is_fetched(app: TestApp) {
+    let elsewhere = pictures().await;
+    let product = app.create_product(json!({ "title": "Mug" })).await;
+    for url in [
+        elsewhere.url("/mug.jpg"),
+        "http://169.254.169.254/latest/meta-data/".to_owned(),
+        "http://[::1]/mug.jpg".to_owned(),
+        "http://2130706433/mug.jpg".to_owned(),
+        "file:///etc/passwd".to_owned(),
+        "/mug.jpg".to_owned(),
+        "javascript:alert(1)".to_owned(),
+    ] {
+        let errors =
+            give_urls(&app.admin(), &product, &[url.clone()]).await.user_errors("productMediaCreate");
+        assert_eq!(
+            (errors[0].field.as_str(), errors[0].code.as_str()),
+            ("media.0.originalSource", "INVALID"),
+            "{url}"
+        );
+    }
+    // A name is looked up when it is fetched.
+    let port = elsewhere.address.port();
+    give_urls(&app.admin(), &product, &[format!("http://localhost:{port}/mug.jpg")]).await.assert_ok();
+    app.work().await;
+    let staff = media_of(&app.admin(), &product).await;
+    let message = staff["product.media.nodes.0.mediaErrors.0.message"].as_str().unwrap();
+    assert!(message.contains("not on the public internet"), "{message}");
+}
+
+/// A bucket that speaks as much of S3 as is needed: objects by their path.
+type Objects = Arc<Mutex<HashMap<String, Vec<u8>>>>;
+
+async fn bucket(objects: Objects) -> Elsewhere {
+    let endpoint = make(move |mut request: Request| {
+        let objects = Arc::clone(&objects);
+        async move {
+            assert!(request.headers().contains_key("authorization"), "every request is signed");
+            let path = request.uri().path().to_owned();
+            let range = request.header("range").map(str::to_owned);
+            let body = request.take_body().into_vec().await.unwrap();
+            let mut objects = objects.lock().unwrap();
+            match *request.method() {
+                Method::PUT => {
+                    objects.insert(path, body);
+                    Response::builder().header(header::ETAG, "\"1\"").finish()
+                }
+                Method::DELETE => {
+                    objects.remove(&path);
+                    Response::builder().status(StatusCode::NO_CONTENT).finish()
+                }
+                _ => match objects.get(&path) {
+                    None => Response::builder().status(StatusCode::NOT_FOUND).finish(),
+                    Some(object) => object_answer(object, range.as_deref()),
+                },
+            }
+        }
+    });
+    Elsewhere::start(endpoint).await
+}
+
+fn object_answer(object: &[u8], range: Option<&str>) -> Response {
+    let response = Response::builder()
+        .header(header::ETAG, "\"1\"")
+        .header(header::LAST_MODIFIED, "Thu, 01 Jan 2026 12:00:00 GMT");
+    let Some(range) = range else {
+        return response.header(header::CONTENT_LENGTH, object.len()).body(object.to_vec());
+    };
+    let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+    let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+    let part = object[first..=last].to_vec();
+    response
+        .status(StatusCode::PARTIAL_CONTENT)
+        .header(header::CONTENT_RANGE, format!("bytes {first}-{last}/{}", object.len()))
+        .header(header::CONTENT_LENGTH, part.len())
+        .body(part)
+}
+
+both!(files_are_kept_in_a_bucket);
+async fn files_are_kept_in_a_bucket(database: Database) {
+    let objects = Objects::default();
+    let s3 = bucket(Arc::clone(&objects)).await;
+    let endpoint = s3.url("");
+    let settings = [
+        ("MEDIA_URL", "s3://pictures/shop"),
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ];
+    let app = TestApp::with(database, &settings).await;
+    let product = app.create_product(json!({ "title": "Mug" })).await;
+    give(&app.admin(), &product, &[("mug.jpg", &jpeg(400, 300))]).await.assert_ok();
+    assert!(objects.lock().unwrap().keys().all(|path| path.starts_with("/pictures/shop/uploads/")));
+    app.work().await;
+    // What was uploaded is gone, and what was made of it is there.
+    assert!(objects.lock().unwrap().keys().all(|path| path.starts_with("/pictures/shop/files/")));
+    let url = transformed(&app, &product, json!({ "maxWidth": 160, "preferredContentType": "WEBP" })).await;
+    assert_eq!(picture_at(&app, &url).await.1.width(), 160);
+    let part = crate::support::request("GET", super::path_of(&app, &url)).header("range", "bytes=8-11");
+    let part = app.send(part.body(String::new()).unwrap()).await;
+    assert_eq!((part.status.as_u16(), &part.body[..]), (206, b"WEBP".as_slice()));
+
+    // A bucket that is away takes nothing, and what it has is asked for later.
+    drop(s3);
+    assert_eq!(fetch(&app, &url).await.status, 503);
+    let away = give(&app.admin(), &product, &[("mug.jpg", &jpeg(40, 30))]).await;
+    assert_eq!(away.code(), "SERVICE_UNAVAILABLE");
+}

@@ -2,6 +2,8 @@
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
+#[cfg(feature = "sqlite")]
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
 
@@ -111,10 +113,61 @@ const PLACE: &str = "
     WHERE events.id = placed.id
     RETURNING events.id, events.kind, events.request_id, events.position";
 
-/// Adds events. In the transaction of their cause.
+/// Adds events, in one statement. In the transaction of their cause.
 pub async fn insert(conn: &mut Conn, rows: Vec<EventRow>) -> Result<(), DbError> {
-    insert_all!(conn, events::table, rows)?;
+    if rows.len() < 2 {
+        insert_all!(conn, events::table, rows)?;
+        return Ok(());
+    }
+    on_each!(conn,
+        postgres: |c| diesel::insert_into(events::table).values(&rows).execute(c).await,
+        sqlite: |c| InsertMany::of(&rows)?.execute(c).await,
+    )?;
     Ok(())
+}
+
+/// Events to be inserted by one statement, as a JSON array: on SQLite, Diesel sends a statement a row, and two around them.
+#[cfg(feature = "sqlite")]
+#[derive(QueryId)]
+struct InsertMany {
+    json: String,
+}
+
+#[cfg(feature = "sqlite")]
+impl InsertMany {
+    fn of(rows: &[EventRow]) -> Result<Self, DbError> {
+        let of_row = |row: &EventRow| {
+            serde_json::json!([
+                row.id.uuid().simple().to_string(),
+                row.kind,
+                row.version,
+                row.aggregate_type,
+                row.aggregate_id.0.simple().to_string(),
+                row.payload.0,
+                row.actor,
+                row.request_id,
+                row.occurred_at.micros(),
+            ])
+        };
+        let rows: Vec<serde_json::Value> = rows.iter().map(of_row).collect();
+        Ok(Self { json: serde_json::to_string(&rows).map_err(DbError::corrupt)? })
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl QueryFragment<diesel::sqlite::Sqlite> for InsertMany {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        out.push_sql(
+            "INSERT INTO events \
+            (id, kind, version, aggregate_type, aggregate_id, payload, actor, request_id, occurred_at) \
+            SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4), value -> 5, \
+            value ->> 6, value ->> 7, value ->> 8 FROM json_each(",
+        );
+        out.push_bind_param::<sql_types::Text, _>(&self.json)?;
+        // In the order in which they happened: their entries rise by it.
+        out.push_sql(") ORDER BY key");
+        Ok(())
+    }
 }
 
 /// Whether there are events without a place.

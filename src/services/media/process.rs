@@ -185,7 +185,7 @@ impl Media {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).await?;
         let held = self.hold(bytes, kind).await?;
-        self.keep_picture(work, held, kind, None).await
+        self.keep_picture(work, held, (kind, None), 10).await
     }
 
     async fn make_video(&self, work: &Work, file: File, format: MediaFormat) -> Result<Made, Trouble> {
@@ -202,7 +202,7 @@ impl Media {
         let hash = self.storage.keep_file(MediaFormat::Mp4, converted.video).await?;
         let held = self.hold(converted.poster, PictureType::Png).await?;
         let (width, height) = held.picture.size();
-        let poster = self.keep_picture(work, held, PictureType::Png, Some(MediaFormat::Jpeg)).await?;
+        let poster = self.keep_picture(work, held, (PictureType::Png, Some(MediaFormat::Jpeg)), 70).await?;
         let file = StoredFile { hash, format: MediaFormat::Mp4, width, height };
         Ok(Made {
             file,
@@ -226,13 +226,14 @@ impl Media {
         Ok(Held { picture: Arc::new(picture.await?), leave })
     }
 
-    /// Keeps a picture in its own size and in smaller ones, each made of the one before.
+    /// Keeps a picture in its own size, in a format of one's choice where it can be, and in smaller ones, each made of the one before.
+    /// The job is so many percent done.
     async fn keep_picture(
         &self,
         work: &Work,
         held: Held,
-        kind: PictureType,
-        format: Option<MediaFormat>,
+        (kind, format): (PictureType, Option<MediaFormat>),
+        done: usize,
     ) -> Result<Made, Trouble> {
         let (width, height) = held.picture.size();
         let usual = held.picture.usual_format();
@@ -243,7 +244,6 @@ impl Media {
         let original = original.await?;
         let bytes = size_of(&original);
         let hash = self.storage.keep(original.format, original.bytes).await?;
-        work.progress(15).await?;
         let file = StoredFile { hash, format: original.format, width, height };
 
         let mut renditions = Vec::new();
@@ -266,7 +266,7 @@ impl Media {
                 let small = larger.write(kind, move |picture| picture.encode(format)).await?;
                 renditions.push(self.keep_rendition(&file.hash, small).await?);
             }
-            let percent = 20 + 75 * (at + 1) / count;
+            let percent = done + (95 - done) * (at + 1) / count;
             work.progress(u8::try_from(percent).unwrap_or(95)).await?;
         }
         Ok(Made { file, bytes, renditions, poster_url: None, note: None })

@@ -12,7 +12,7 @@
 //! | [`jobs`] | durable work: the queue, the worker, the schedule |
 //! | [`listeners`] | what follows an event or a clock, one file each: handlers of jobs, over services |
 //! | [`auth`] | who asks, and what they may do |
-//! | [`integrations`] | the world outside behind traits and breakers: payments, shipping, webhooks |
+//! | [`integrations`] | the world outside behind traits and breakers: payments, shipping, mail, storage, webhooks, streams |
 //! | [`services`] | use cases: authorize, validate, transaction, repositories, events, commit |
 //! | [`graphql`] | types, queries, mutations: decode, call one service or loader, wrap |
 //! | [`http`] | routes around the schema |
@@ -25,6 +25,7 @@
 //! ```text
 //! query     HTTP /graphql → authenticate → OpContext → resolver (guard) → loader → repository(&mut Conn) → database
 //! mutation  … → resolver (guard) → services.products.create(op, input) → Tx[ repositories + events::append ] → commit → payload
+//! after     relay → bus → live clients │ jobs of listeners → mail, webhooks, figures
 //! ```
 //!
 //! # Who may use whom

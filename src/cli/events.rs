@@ -7,7 +7,7 @@ use clap::Args;
 use super::stop::stop_signal;
 use super::{CommandError, print};
 use crate::config::{Config, Overrides};
-use crate::integrations::event_stream::EventStream;
+use crate::services::event_export::EventStream;
 
 /// How long one look at the stream waits for something new.
 const WAIT: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::streams::{StreamMaxlen, StreamReadOptions, StreamReadReply};
-use redis::{AsyncCommands, Client, RedisError};
+use redis::{AsyncCommands, AsyncConnectionConfig, Client, RedisError};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -81,7 +81,13 @@ impl EventStream {
             let entry = [(FIELD, event.to_string())];
             pipeline.xadd_maxlen(&self.stream, StreamMaxlen::Approx(KEPT), "*", &entry).ignore();
         }
-        pipeline.query_async(&mut self.connection().await?).await
+        match pipeline.query_async(&mut self.connection().await?).await {
+            // Redis was started anew since the last time, and there is a new connection now.
+            Err(error) if error.is_connection_dropped() => {
+                pipeline.query_async(&mut self.connection().await?).await
+            }
+            result => result,
+        }
     }
 
     /// Events after an entry, as text: those that are there, or the first that come within a while. `$` is the stream's end and `0` its
@@ -91,7 +97,8 @@ impl EventStream {
     /// When Redis does not answer.
     pub async fn read(&self, after: &str, wait: Duration) -> Result<(Vec<String>, String), RedisError> {
         // A connection of its own: others would wait with it.
-        let mut connection = self.client.get_multiplexed_async_connection().await?;
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         let options =
             StreamReadOptions::default().count(500).block(usize::try_from(wait.as_millis()).unwrap_or(0));
         let reply: Option<StreamReadReply> =

@@ -366,6 +366,8 @@ fn s3(config: &S3Config) -> AmazonS3Builder {
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&config.bucket)
         .with_region(&config.region)
+        // Not all who speak S3 remove several objects at once, and one is removed at a time here.
+        .with_disable_bulk_delete(true)
         .with_retry(retry)
         .with_client_options(client);
     if let Some(endpoint) = &config.endpoint {

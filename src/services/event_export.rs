@@ -10,7 +10,8 @@ use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::events::{cloud_event, follow};
 use crate::integrations::breaker::{Breaker, CallError};
-use crate::integrations::event_stream::EventStream;
+
+pub use crate::integrations::event_stream::EventStream;
 
 /// The name under which the log is followed, and the kind of the job that does it.
 pub const EXPORT: &str = "events.export";
@@ -44,12 +45,6 @@ impl EventExport {
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.stream.is_some()
-    }
-
-    /// The stream.
-    #[must_use]
-    pub fn stream(&self) -> Option<&EventStream> {
-        self.stream.as_ref()
     }
 
     /// Writes what the stream has not had. Nothing of the database is held meanwhile: whoever is stopped between the stream and the

@@ -314,7 +314,11 @@ async fn shop(ask: &impl AsyncFn(&str, Value) -> Value) -> String {
     let update = "mutation($product: ID!, $variant: ID!) { productVariantsBulkUpdate(productId: $product, variants: [{ id: $variant, price: \"5\", inventoryTracked: true, requiresShipping: false }]) { userErrors { message } } }";
     let updated = ask(update, json!({ "product": product["id"], "variant": variant })).await;
     assert_eq!(updated["productVariantsBulkUpdate"]["userErrors"], json!([]));
-    let location = ask("mutation { locationCreate(location: { name: \"Shelf\" }) { location { id } userErrors { message } } }", json!({})).await;
+    let location = ask(
+        "mutation { locationCreate(input: { name: \"Shelf\" }) { location { id } userErrors { message } } }",
+        json!({}),
+    )
+    .await;
     let set = "mutation($variant: ID!, $location: ID!) { inventorySetQuantities(input: { reason: \"received\", ignoreCompareQuantity: true, quantities: [{ variantId: $variant, locationId: $location, quantity: 10000 }] }) { userErrors { message } } }";
     let location = &location["locationCreate"]["location"]["id"];
     let set = ask(set, json!({ "variant": variant, "location": location })).await;

@@ -31,6 +31,7 @@ async fn events_are_in_the_stream_once_and_in_order_also_when_it_was_away(databa
     app.create_product(json!({ "title": "Cup" })).await;
     app.work().await;
     redis.start_again().await;
+    // It is tried again after a while, and what it missed is there, before what is new.
     app.clock.advance(Duration::from_secs(5));
     app.work().await;
 

@@ -71,7 +71,7 @@ async fn nested_edges_take_as_many_statements_for_many_products_as_for_one(app: 
                 title tags variants(first: 3) { nodes { title } }
             } } } } } } }",
         ),
-        (4, "tags featuredImage { url } images(first: 3) { nodes { url } } media(first: 2) { nodes { id } } variantsCount { count }"),
+        (5, "tags featuredImage { url } images(first: 3) { nodes { url } } media(first: 2) { nodes { id } } variantsCount { count }"),
         (
             3,
             "availableForSale totalInventory encodedVariantAvailability adjacentVariants { title quantityAvailable }

@@ -536,7 +536,7 @@ async fn a_message_is_what_a_subscription_would_have_sent(database: Database) {
 
     let messages: Vec<Value> = receiver.received().iter().map(|one| one.json()).collect();
     let order = json!({
-        "name": placed["orderPlace.order.name"], "email": "Ada@Example.com",
+        "name": placed["orderPlace.order.name"], "email": "ada@example.com",
         "totalPrice": { "amount": "10.00", "currencyCode": "USD" },
     });
     let sent = |kind: &str| json!({ "data": { "orderEvents": { "kind": kind, "order": order } } });

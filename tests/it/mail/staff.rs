@@ -36,7 +36,7 @@ async fn hire(app: &TestApp, name: &str, permissions: &[Permission]) {
 async fn dismiss(app: &TestApp, name: &str) {
     let (op, staff) = (app.app.system(), &app.app.services.staff);
     let members = staff.members(&op, &PageRequest::first(9)).await.unwrap();
-    let (member, _) = members.items.into_iter().find(|(member, _)| member.name == name).unwrap();
+    let member = members.items.into_iter().find(|member| member.name == name).unwrap();
     let patch = StaffPatch { is_active: Some(false), ..StaffPatch::default() };
     staff.update(&op, member.id, &patch).await.unwrap();
 }
@@ -147,7 +147,7 @@ async fn those_who_manage_settings_hear_of_paused_webhooks(database: Database) {
         permissions: Json(Vec::new()),
         status,
         failing_since: Some(op.now()),
-        paused_at: Some(op.now()),
+        paused_at: (status == WebhookStatus::Paused).then(|| op.now()),
         created_by: "owner".to_owned(),
         created_at: op.now(),
         updated_at: op.now(),

@@ -211,7 +211,8 @@ impl Mail {
     fn part(&self, of: &str) -> String {
         let kind = self.header("Content-Type");
         let boundary = kind.split("boundary=\"").nth(1).unwrap().trim_end_matches('"');
-        let parts = self.source.split(&format!("--{boundary}"));
+        let mark = format!("--{boundary}");
+        let parts = self.source.split(&mark);
         let part =
             parts.skip(1).find(|part| part.contains(&format!("Content-Type: {of}"))).expect("such a part");
         let (head, body) = part.trim_start().split_once("\n\n").unwrap();

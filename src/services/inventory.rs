@@ -106,6 +106,14 @@ pub(crate) fn level_event(level: &InventoryLevel, delta: i64, reason: &str) -> E
     })
 }
 
+/// What changes of levels came to.
+struct Made {
+    answer: Vec<ChangedLevel>,
+    happened: Vec<Event>,
+    /// Those of the variants whose stock is counted.
+    counted: Vec<VariantId>,
+}
+
 impl Inventory {
     /// The service over a database.
     #[must_use]
@@ -183,8 +191,8 @@ impl Inventory {
                 *slot = Some(changed(&level, change.delta));
             }
         }
-        let answer = answer.into_iter().flatten().collect();
-        self.finish(tx, op, problems, answer, happened, &counted, once).await
+        let made = Made { answer: answer.into_iter().flatten().collect(), happened, counted };
+        self.finish(tx, op, problems, made, once).await
     }
 
     /// Sets levels to counted numbers of pieces: all, or none if one is not as its sender expected.
@@ -269,8 +277,8 @@ impl Inventory {
                 *slot = Some(changed(&level, delta));
             }
         }
-        let answer = answer.into_iter().flatten().collect();
-        self.finish(tx, op, problems, answer, happened, &counted, once).await
+        let made = Made { answer: answer.into_iter().flatten().collect(), happened, counted };
+        self.finish(tx, op, problems, made, once).await
     }
 
     /// Commits with events and the kept answer, or leaves everything as it was.
@@ -279,11 +287,10 @@ impl Inventory {
         mut tx: Tx,
         op: &OpContext,
         problems: Problems,
-        answer: Vec<ChangedLevel>,
-        mut happened: Vec<Event>,
-        counted: &[VariantId],
+        made: Made,
         once: Option<&Once<'_>>,
     ) -> Result<Vec<ChangedLevel>, Error> {
+        let Made { answer, mut happened, counted } = made;
         if let Err(error) = problems.check() {
             tx.rollback().await?;
             return Err(error);

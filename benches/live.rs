@@ -5,6 +5,12 @@
 //!
 //!     live ADDRESS KEY SUBSCRIBERS EVENTS [EVENTS A SECOND; 0: as fast as they are taken]
 
+#![expect(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a program that measures: it tells, and ends where it is wrong"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -212,7 +218,7 @@ async fn follow(
             if text.starts_with(br#"{"id":"1","type":"next""#) {
                 let now = counts.started.elapsed().as_micros() as u64;
                 if let Some(sent) = title(text) {
-                    drop(latencies.send(now.saturating_sub(sent)));
+                    let _ = latencies.send(now.saturating_sub(sent));
                 }
                 counts.last.fetch_max(now, Ordering::Relaxed);
                 counts.received.fetch_add(1, Ordering::Relaxed);

@@ -278,7 +278,7 @@ impl Config {
                     .ok_or("must be a number of days, 1 or more".into())
             });
         let event_retention = Duration::from_secs(event_retention * 24 * 60 * 60);
-        let mail = MailConfig::read(&get, &mut problems);
+        let mail = MailConfig::read(get, &mut problems);
         let media = media::read(&get, &mut problems, beside(backend.as_ref(), "media"));
         let usual_format = match environment {
             Environment::Development => LogFormat::Pretty,

@@ -170,7 +170,7 @@ impl MediaImage {
             }
             Self::Given(_) => None,
         };
-        Ok(image.map(Image::OfProduct))
+        Ok(image.map(Image::Product))
     }
 }
 
@@ -261,7 +261,7 @@ impl Video {
 
     /// An image that stands for it; null where none could be made.
     pub async fn preview_image(&self) -> Option<Image> {
-        self.0.poster_url.as_ref().map(|_| Image::OfVideo(Arc::clone(&self.0)))
+        self.0.poster_url.as_ref().map(|_| Image::Video(Arc::clone(&self.0)))
     }
 
     /// Its files; none until it is ready.

@@ -196,7 +196,7 @@ impl Collection {
 
     /// The image that stands for it.
     async fn image(&self) -> Option<Image> {
-        self.0.image_url.as_ref().map(|_| Image::OfCollection(Arc::clone(&self.0)))
+        self.0.image_url.as_ref().map(|_| Image::Collection(Arc::clone(&self.0)))
     }
 
     /// What search engines are told.

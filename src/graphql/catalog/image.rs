@@ -17,11 +17,11 @@ use crate::loaders;
 #[derive(Clone)]
 pub enum Image {
     /// One of a product's.
-    OfProduct(Arc<loaders::Image>),
+    Product(Arc<loaders::Image>),
     /// A collection's.
-    OfCollection(Arc<loaders::Collection>),
+    Collection(Arc<loaders::Collection>),
     /// The one that stands for a video.
-    OfVideo(Arc<loaders::Media>),
+    Video(Arc<loaders::Media>),
 }
 
 /// Which of the sizes and formats that an image is kept in is given: the largest that is not larger than asked for, or the smallest of
@@ -93,9 +93,9 @@ impl Image {
     /// An address on the web, or a path on this server.
     fn address(&self) -> &str {
         match self {
-            Self::OfProduct(image) => &image.url,
-            Self::OfCollection(collection) => collection.image_url.as_deref().unwrap_or_default(),
-            Self::OfVideo(video) => video.poster_url.as_deref().unwrap_or_default(),
+            Self::Product(image) => &image.url,
+            Self::Collection(collection) => collection.image_url.as_deref().unwrap_or_default(),
+            Self::Video(video) => video.poster_url.as_deref().unwrap_or_default(),
         }
     }
 
@@ -115,17 +115,17 @@ impl Image {
     /// The image's global id; null for one that is part of something else.
     async fn id(&self) -> Option<ID> {
         match self {
-            Self::OfProduct(image) => Some(gid(image.id)),
-            Self::OfCollection(_) | Self::OfVideo(_) => None,
+            Self::Product(image) => Some(gid(image.id)),
+            Self::Collection(_) | Self::Video(_) => None,
         }
     }
 
     /// What it shows, in words.
     async fn alt_text(&self) -> Option<&str> {
         match self {
-            Self::OfProduct(image) => image.alt_text.as_deref(),
-            Self::OfCollection(collection) => collection.image_alt_text.as_deref(),
-            Self::OfVideo(video) => video.alt.as_deref(),
+            Self::Product(image) => image.alt_text.as_deref(),
+            Self::Collection(collection) => collection.image_alt_text.as_deref(),
+            Self::Video(video) => video.alt.as_deref(),
         }
     }
 
@@ -160,16 +160,16 @@ impl Image {
     /// How many pixels it has across; null where that is not known.
     async fn width(&self) -> Option<i64> {
         match self {
-            Self::OfProduct(image) => image.width,
-            Self::OfCollection(_) | Self::OfVideo(_) => self.own_size().map(|size| size.0),
+            Self::Product(image) => image.width,
+            Self::Collection(_) | Self::Video(_) => self.own_size().map(|size| size.0),
         }
     }
 
     /// How many pixels it has upwards; null where that is not known.
     async fn height(&self) -> Option<i64> {
         match self {
-            Self::OfProduct(image) => image.height,
-            Self::OfCollection(_) | Self::OfVideo(_) => self.own_size().map(|size| size.1),
+            Self::Product(image) => image.height,
+            Self::Collection(_) | Self::Video(_) => self.own_size().map(|size| size.1),
         }
     }
 
@@ -199,5 +199,5 @@ pub async fn page(
     }
     let images = Page::of_list(images, &request, |image, cursor| image.id.uuid() == cursor.id);
     let images = images.map(|row| (row, CursorKey::None));
-    Ok(Items::new(LIST, images, |row| row.id.uuid()).map(Image::OfProduct))
+    Ok(Items::new(LIST, images, |row| row.id.uuid()).map(Image::Product))
 }

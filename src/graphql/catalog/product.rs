@@ -278,7 +278,7 @@ impl Product {
 
     /// Its first image.
     async fn featured_image(&self, ctx: &Context<'_>) -> Result<Option<Image>> {
-        Ok(ctx.loaders().images_of_product.load(self.0.id).await?.first().cloned().map(Image::OfProduct))
+        Ok(ctx.loaders().images_of_product.load(self.0.id).await?.first().cloned().map(Image::Product))
     }
 
     /// Its images.

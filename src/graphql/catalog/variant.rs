@@ -200,7 +200,7 @@ impl ProductVariant {
     async fn image(&self, ctx: &Context<'_>) -> Result<Option<Image>> {
         let images = ctx.loaders().images_of_product.load(self.row.product_id).await?;
         let own = images.iter().find(|image| Some(image.id) == self.row.image_id);
-        Ok(own.or(images.first()).cloned().map(Image::OfProduct))
+        Ok(own.or(images.first()).cloned().map(Image::Product))
     }
 
     /// The product it is of.

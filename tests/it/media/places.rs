@@ -142,8 +142,9 @@ async fn nothing_of_the_shops_own_network_is_fetched(app: TestApp) {
         "/mug.jpg".to_owned(),
         "javascript:alert(1)".to_owned(),
     ] {
-        let errors =
-            give_urls(&app.admin(), &product, &[url.clone()]).await.user_errors("productMediaCreate");
+        let errors = give_urls(&app.admin(), &product, std::slice::from_ref(&url))
+            .await
+            .user_errors("productMediaCreate");
         assert_eq!(
             (errors[0].field.as_str(), errors[0].code.as_str()),
             ("media.0.originalSource", "INVALID"),

@@ -137,7 +137,7 @@ async fn answer(ledger: &Mutex<Ledger>, headers: HeaderMap, body: String) -> Res
                 random ^= random >> 7;
                 random ^= random << 17;
                 ledger.random = random;
-                if random % one_in == 0 { 500 } else { 200 }
+                if random.is_multiple_of(one_in) { 500 } else { 200 }
             }
         };
         ledger.received.push(Received { headers, body, status });

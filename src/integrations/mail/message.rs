@@ -98,7 +98,7 @@ mod tests {
         for expected in [
             "Message-ID: <order_placed.0123@example.com>",
             "To: ada@example.com",
-            "From: \"Paper, Home\" <shop@example.com>",
+            "From: =?utf-8?b?UGFwZXIsIEhvbWU=?= <shop@example.com>",
             "Date: Thu, 01 Jan 2026 12:00:00 +0000",
             "Content-Language: de",
             "Auto-Submitted: auto-generated",

@@ -23,6 +23,8 @@ const CLIENTS: usize = 20;
 const ORDERS_EACH: usize = 25;
 const ORDERS: usize = CLIENTS * ORDERS_EACH;
 const KILLS: usize = 10;
+/// How many mails are under way at once: five confirmations and five receipts.
+const MAILS_AT_ONCE: usize = 10;
 /// How long all that follows may take: leases of killed workers must end first.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -215,6 +217,9 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     }
     assert_eq!(placed.len(), ORDERS, "an order was placed twice, or two are one");
 
+    // One message that is refused holds up all behind it: from now on none is, so that this ends.
+    receiver.is(Mood::Answers(200));
+
     // All that follows is done.
     let open = "{ jobs(first: 250, query: \"status:queued status:running\") { nodes { kind status attempts error runAt } } }";
     let mut left = Value::Null;
@@ -256,7 +261,7 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     assert_eq!(letters.len(), ORDERS);
     assert_eq!(letters.values().map(HashSet::len).sum::<usize>(), expected, "{letters:?}");
     let again = taken.len() - expected;
-    assert!(again <= KILLS, "{again} mails left a second time, after {KILLS} kills");
+    assert!(again <= KILLS * MAILS_AT_ONCE, "{again} mails left a second time, after {KILLS} kills");
 
     // A message for each event, in order.
     let messages = receiver.taken();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use poem::endpoint::make;
@@ -163,10 +164,13 @@ async fn nothing_of_the_shops_own_network_is_fetched(app: TestApp) {
 /// A bucket that speaks as much of S3 as is needed: objects by their path.
 type Objects = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
-async fn bucket(objects: Objects) -> Elsewhere {
+async fn bucket(objects: Objects, is_away: Arc<AtomicBool>) -> Elsewhere {
     let endpoint = make(move |mut request: Request| {
-        let objects = Arc::clone(&objects);
+        let (objects, is_away) = (Arc::clone(&objects), Arc::clone(&is_away));
         async move {
+            if is_away.load(Ordering::SeqCst) {
+                return Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).finish();
+            }
             assert!(request.headers().contains_key("authorization"), "every request is signed");
             let path = request.uri().path().to_owned();
             let range = request.header("range").map(str::to_owned);
@@ -211,7 +215,8 @@ fn object_answer(object: &[u8], range: Option<&str>) -> Response {
 both!(files_are_kept_in_a_bucket);
 async fn files_are_kept_in_a_bucket(database: Database) {
     let objects = Objects::default();
-    let s3 = bucket(Arc::clone(&objects)).await;
+    let is_away = Arc::new(AtomicBool::new(false));
+    let s3 = bucket(Arc::clone(&objects), Arc::clone(&is_away)).await;
     let endpoint = s3.url("");
     let settings = [
         ("MEDIA_URL", "s3://pictures/shop"),
@@ -233,7 +238,7 @@ async fn files_are_kept_in_a_bucket(database: Database) {
     assert_eq!((part.status.as_u16(), &part.body[..]), (206, b"WEBP".as_slice()));
 
     // A bucket that is away takes nothing, and what it has is asked for later.
-    drop(s3);
+    is_away.store(true, Ordering::SeqCst);
     assert_eq!(fetch(&app, &url).await.status, 503);
     let away = give(&app.admin(), &product, &[("mug.jpg", &jpeg(40, 30))]).await;
     assert_eq!(away.code(), "SERVICE_UNAVAILABLE");

@@ -1,6 +1,6 @@
 //! The event log and those who follow it.
 //!
-//! Services append what happened in the transaction that made it happen; nothing is published that did not commit. The [`relay`] then
+//! Services append what happened in the transaction that made it happen; nothing is published that did not commit. The [`Relay`] then
 //! gives committed events their positions, without gaps and rising, and writes the jobs of their listeners in the same transaction;
 //! the [`bus`] tells every process where the log ends since, and each reads on from where it was ([`Tail`]). Whoever follows the log
 //! by a job has a position of its own ([`follow`]).

@@ -1,7 +1,7 @@
 //! Pictures and videos of products: taken from staff as files or addresses, worked on by a job, served to everybody.
 //!
 //! `graphql` calls [`Media::create`] and [`Media::delete`], `http` calls [`Media::open`], and the job calls what stands in
-//! [`process`]. What is taken is put aside first and then named in one transaction with its job: a crash in between leaves a file that
+//! `process`. What is taken is put aside first and then named in one transaction with its job: a crash in between leaves a file that
 //! nobody names. Nothing that was uploaded is served as it came, but for videos where there is no program to convert them.
 
 mod process;

@@ -10,7 +10,7 @@
 //!
 //! The figures are kept by a listener that follows the log ([`Reports::catch_up`]): they change in the transaction that moves its
 //! position, so each event counts once. What an event adds follows from the event, from earlier ones, and from what never changes of
-//! rows ([`effects`]); so [`Reports::rebuild`] comes to the same figures. What was sold of a product in all
+//! rows (`effects`); so [`Reports::rebuild`] comes to the same figures. What was sold of a product in all
 //! ([`Reports::count_units`]) follows the log by a position of its own, and no rebuild touches it.
 
 mod effects;

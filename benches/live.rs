@@ -3,7 +3,7 @@
 //! Opens connections that all follow one product, changes the product, and tells how many events reached them, how fast, and how long each
 //! took from the moment its change was sent. Loopback only; ends by itself.
 //!
-//!     live ADDRESS KEY SUBSCRIBERS EVENTS [EVENTS A SECOND; 0: as fast as they are taken]
+//!     live ADDRESS KEY SUBSCRIBERS EVENTS [EVENTS A SECOND; 0: as fast as they are taken] [ADDRESS OF THE PROCESS THAT CHANGES IT]
 
 #![expect(
     clippy::print_stdout,
@@ -40,21 +40,28 @@ fn main() -> Result<(), Failure> {
     let [address, key, subscribers, events, rest @ ..] = arguments.as_slice() else { return Ok(()) };
     let rate = rest.first().map_or(Ok(0), |rate| rate.parse())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(measure(address.clone(), key.clone(), subscribers.parse()?, events.parse()?, rate))
+    let changed_at = rest.get(1).unwrap_or(address).clone();
+    let work = measure(address.clone(), changed_at, key.clone(), subscribers.parse()?, events.parse()?, rate);
+    runtime.block_on(work)
 }
 
 async fn measure(
     address: String,
+    changed_at: String,
     key: String,
     subscribers: usize,
     events: usize,
     rate: u64,
 ) -> Result<(), Failure> {
-    assert!(address.starts_with("127.0.0.1:"), "loopback only");
+    let is_here = |address: &String| address.starts_with("127.0.0.1:");
+    assert!(is_here(&address) && is_here(&changed_at), "loopback only");
     let create = r#"{"query":"mutation { productCreate(product: { title: \"0\" }) { product { id } } }"}"#;
     let answer = post(&mut TcpStream::connect(&address).await?, &key, create).await?;
     let id = answer.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next());
     let id = id.ok_or(format!("no product: {answer}"))?.to_owned();
+
+    // What its making told is past.
+    tokio::time::sleep(Duration::from_secs(1)).await;
 
     let counts = Arc::new(Counts {
         started: Instant::now(),
@@ -90,7 +97,7 @@ async fn measure(
     let left = Arc::new(AtomicUsize::new(events));
     let mut writing = Vec::new();
     for _ in 0..writers {
-        let (address, key, id) = (address.clone(), key.clone(), id.clone());
+        let (address, key, id) = (changed_at.clone(), key.clone(), id.clone());
         let (counts, left) = (Arc::clone(&counts), Arc::clone(&left));
         writing.push(tokio::spawn(async move {
             let mut connection = TcpStream::connect(&address).await?;

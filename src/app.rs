@@ -1,9 +1,6 @@
 //! The composition root: the one place that knows every concrete type and puts them together.
 
 mod gauges;
-mod subscriptions;
-
-pub use subscriptions::{Subscribed, Subscriptions};
 
 use std::sync::Arc;
 
@@ -14,6 +11,7 @@ use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
 use crate::events::{Relay, Retention, Tail};
+use crate::graphql::live::Subscriptions;
 use crate::graphql::{self, Schema, Shaper};
 use crate::integrations::breaker::{self, Breakers};
 use crate::integrations::downloads;
@@ -24,9 +22,9 @@ use crate::integrations::public_http::{PublicHttp, Reach};
 use crate::integrations::storage::{Storage, StorageError};
 use crate::integrations::videos::Converter;
 use crate::integrations::webhooks::WebhookSender;
-use crate::jobs::{Schedule, Worker};
+use crate::jobs::{self, Schedule, Worker};
 use crate::listeners;
-use crate::loaders::{CatalogReads, Loaders, Turns};
+use crate::loaders::{CatalogReads, Loaders};
 use crate::services::mails::PressError;
 use crate::services::media::MediaParts;
 use crate::services::webhooks::PayloadShaper;
@@ -58,7 +56,7 @@ pub struct App {
     /// Its schema.
     pub schema: Schema,
     /// Executes subscriptions.
-    pub subscriptions: Subscriptions,
+    pub subscriptions: Arc<Subscriptions>,
     /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
     pub test_payments: Option<Arc<TestProvider>>,
     /// What shapes messages to other services.
@@ -221,15 +219,12 @@ impl App {
         let schema = graphql::schema(Arc::clone(&services), Arc::clone(&shop));
         let tail = Tail::new(db.clone());
         tail.start().await?;
-        let shaper = payload_shaper(&config, &db, &catalog_reads, &schema);
+        let subscriptions = Arc::new(subscriptions(&db, &catalog_reads, &schema));
+        let base_url = format!("http://{}:{}", config.host, config.port);
+        let shaper: Arc<dyn PayloadShaper> = Arc::new(Shaper::new(Arc::clone(&subscriptions), base_url));
         services.webhooks.shape_by(&shaper);
         Ok(Self {
-            subscriptions: Subscriptions {
-                schema: schema.clone(),
-                db: db.clone(),
-                catalog_reads: Arc::clone(&catalog_reads),
-                clock: clock(),
-            },
+            subscriptions,
             schema,
             shaper,
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
@@ -252,9 +247,9 @@ impl App {
         })
     }
 
-    /// Does what follows from events and the clock until `shutdown` is ready: puts the log in order and, with `jobs`, runs jobs. What
+    /// Does what follows from events and the clock until `shutdown` is ready: puts the log in order and, with `runs_jobs`, runs jobs. What
     /// runs then may end first.
-    pub async fn work(&self, jobs: bool, shutdown: impl Future<Output = ()>) {
+    pub async fn work(&self, runs_jobs: bool, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = tokio::sync::watch::channel(());
         let until = || {
             let mut stopped = stopped.clone();
@@ -266,8 +261,8 @@ impl App {
             drop(stop);
         };
         let worker = async {
-            if jobs {
-                tokio::join!(self.worker.run(until()), self.schedule.run(until()));
+            if runs_jobs {
+                tokio::join!(self.worker.run(until(), jobs::GRACE), self.schedule.run(until()));
             }
         };
         let bus = async {
@@ -304,17 +299,10 @@ fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvi
     Ok((providers, test))
 }
 
-/// What executes the documents that shape webhooks.
-fn payload_shaper(
-    config: &Config,
-    db: &Db,
-    catalog: &Arc<CatalogReads>,
-    schema: &Schema,
-) -> Arc<dyn PayloadShaper> {
+/// What executes subscriptions.
+fn subscriptions(db: &Db, catalog: &Arc<CatalogReads>, schema: &Schema) -> Subscriptions {
     let (db, catalog) = (db.clone(), Arc::clone(catalog));
-    let loaders = move |op: &OpContext, turns: &Turns| Loaders::new(&db, &catalog, op, turns);
-    let base_url = format!("http://{}:{}", config.host, config.port);
-    Arc::new(Shaper::new(schema.clone(), base_url, loaders))
+    Subscriptions::new(schema.clone(), move |op, turns| Loaders::new(&db, &catalog, op, turns))
 }
 
 /// What sends webhooks: to the public internet, unless the shop's services are elsewhere.

@@ -110,6 +110,11 @@ pub struct Identity {
     pub credential: Credential,
 }
 
+impl Identity {
+    /// Nobody we know.
+    pub const NOBODY: Self = Self { actor: Actor::Anonymous, credential: Credential::None };
+}
+
 /// What can go wrong that is nobody's fault but ours or the machine's.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {

@@ -47,6 +47,12 @@ impl OpContext {
         }
     }
 
+    /// The context of what somebody asks for.
+    #[must_use]
+    pub fn asked_by(identity: Identity, request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
+        Self { credential: identity.credential, ..Self::new(identity.actor, request_id, clock) }
+    }
+
     /// The same context for somebody who was recognised.
     #[must_use]
     pub fn of(self, identity: Identity) -> Self {

@@ -13,6 +13,7 @@ mod pool;
 #[expect(missing_docs, reason = "generated from the database")]
 pub mod schema;
 mod statements;
+mod together;
 mod tx;
 pub mod types;
 
@@ -24,4 +25,5 @@ pub(crate) use conn::{insert_all, load, on_conn, on_each};
 pub use error::{Constraint, DbError, OnConstraint};
 pub use pool::{Backend, Db, DbConfig};
 pub use statements::Statements;
+pub use together::Together;
 pub use tx::{AsRetryable, Tx, retrying};

@@ -38,7 +38,7 @@ pub async fn append(
     happened: impl IntoIterator<Item = Event>,
 ) -> Result<(), DbError> {
     let rows = happened.into_iter().map(|event| row(op, &event)).collect::<Result<Vec<_>, _>>()?;
-    tx.announce();
+    tx.announce_events();
     events::insert(tx.conn(), rows).await
 }
 

@@ -12,7 +12,7 @@ mod worker;
 
 pub use handler::{Follows, Handler, JobError, Policy, Work};
 pub use schedule::{Due, Schedule, Task};
-pub use worker::{Drained, Worker};
+pub use worker::{Drained, GRACE, Worker};
 
 pub use crate::repositories::jobs::{Depth, Job};
 
@@ -140,7 +140,7 @@ pub async fn enqueue(
     let rows: Vec<Job> = new.into_iter().map(|job| job.row(op)).collect();
     if !rows.is_empty() {
         jobs::insert(tx.conn(), rows).await?;
-        tx.announce();
+        tx.announce_jobs();
     }
     Ok(())
 }
@@ -159,6 +159,6 @@ pub async fn depths(db: &Db) -> Result<Vec<Depth>, DbError> {
 /// [`DbError`] of the update; the transaction is to be dropped then.
 pub async fn hasten(tx: &mut Tx, op: &OpContext, key: &str) -> Result<(), DbError> {
     jobs::hasten(tx.conn(), key, op.now()).await?;
-    tx.announce();
+    tx.announce_jobs();
     Ok(())
 }

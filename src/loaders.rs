@@ -7,7 +7,6 @@ mod awaited;
 mod catalog;
 mod edge;
 mod orders;
-mod together;
 mod turns;
 
 use std::collections::HashMap;
@@ -56,7 +55,6 @@ pub use orders::{
     CustomerPage, DraftOrder, EventRow, Fulfillment, OfOrder, Order, OrderLine, OrderPage, OrderSort,
     OrderVisibility, Payment, Refund, Return, paid, refundable,
 };
-use together::Together;
 pub use turns::Turns;
 
 /// A page of products with their keys in the page's order.

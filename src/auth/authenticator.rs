@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::{API_KEY_PREFIX, Actor, Credential, Holder, Identity, Jwks, Keys, Session, hash_secret};
 use crate::context::Clock;
-use crate::db::{Conn, Db, DbError, Statements};
-use crate::domain::ids::{CustomerId, Id};
+use crate::db::{Conn, Db, DbError, Statements, Together};
+use crate::domain::ids::{CustomerId, FamilyId, Id};
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::repositories::{api_keys, customers, refresh_tokens, roles, staff};
@@ -32,6 +32,8 @@ pub struct Authenticator {
     /// The keys of our own tokens.
     pub keys: Keys,
     outside: Option<Jwks>,
+    /// The sessions that stand. Many live clients are asked about when something happens that all of them follow.
+    alive: Arc<Together<(), FamilyId, ()>>,
     known: Mutex<Known>,
 }
 
@@ -61,14 +63,18 @@ impl Authenticator {
     /// Over a database, with our own keys and those of an outside provider.
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, keys: Keys, outside: Option<Jwks>) -> Self {
-        Self { db, clock, keys, outside, known: Mutex::default() }
+        let alive = Together::new(&db, |mut conn, (), families: Vec<_>| async move {
+            let alive = refresh_tokens::alive(&mut conn, &families).await?;
+            Ok(alive.into_iter().map(|family| (family, ())).collect())
+        });
+        Self { db, clock, keys, outside, alive, known: Mutex::default() }
     }
 
     /// Whom a token stands for; `None` if it is none of ours, or does not hold any more.
     ///
     /// # Errors
     /// [`DbError`] when the database can't be asked.
-    pub async fn identify(&self, token: &str) -> Result<Option<Identity>, DbError> {
+    pub async fn identify(&self, token: &str) -> Result<Option<Identity>, Arc<DbError>> {
         if token.is_empty() || token.len() > MAX_TOKEN {
             return Ok(None);
         }
@@ -112,7 +118,7 @@ impl Authenticator {
         &self,
         token: &str,
         now: Timestamp,
-    ) -> Result<Option<(Identity, Option<Timestamp>)>, DbError> {
+    ) -> Result<Option<(Identity, Option<Timestamp>)>, Arc<DbError>> {
         if token.starts_with(API_KEY_PREFIX) {
             return self.api_key(token, now).await;
         }
@@ -139,9 +145,9 @@ impl Authenticator {
         }))
     }
 
-    async fn session(&self, session: &Session) -> Result<Option<Identity>, DbError> {
-        let mut conn = self.conn().await?;
-        if !refresh_tokens::is_alive(&mut conn, session.family).await? {
+    async fn session(&self, session: &Session) -> Result<Option<Identity>, Arc<DbError>> {
+        let alive = self.alive.read((), [session.family], &Statements::default()).await?;
+        if !alive.contains_key(&session.family) {
             return Ok(None);
         }
         Ok(match session.holder {
@@ -151,6 +157,7 @@ impl Authenticator {
                 credential: Credential::Customer(id, Some(session.family)),
             }),
             Holder::Staff(id) => {
+                let mut conn = self.conn().await?;
                 let member = staff::find(&mut conn, id).await?.filter(|member| member.is_active);
                 match member {
                     None => None,
@@ -170,7 +177,7 @@ impl Authenticator {
         &self,
         token: &str,
         now: Timestamp,
-    ) -> Result<Option<(Identity, Option<Timestamp>)>, DbError> {
+    ) -> Result<Option<(Identity, Option<Timestamp>)>, Arc<DbError>> {
         let key = api_keys::find_by_hash(&mut self.conn().await?, &hash_secret(token)).await?;
         let key = key.filter(|key| key.is_valid_at(now));
         Ok(key.map(|key| {

@@ -6,16 +6,25 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Tells that something was committed. Cheap to clone; one for each [`super::Db`].
-#[derive(Clone)]
-pub struct Announcements(Arc<watch::Sender<()>>);
+#[derive(Clone, Default)]
+pub struct Announcements {
+    /// That there are new events.
+    pub events: Announced,
+    /// That there are new jobs.
+    pub jobs: Announced,
+}
 
-impl Default for Announcements {
+/// Tells of one kind of things.
+#[derive(Clone)]
+pub struct Announced(Arc<watch::Sender<()>>);
+
+impl Default for Announced {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(())))
     }
 }
 
-impl Announcements {
+impl Announced {
     /// Tells whoever waits.
     pub fn announce(&self) {
         self.0.send_replace(());

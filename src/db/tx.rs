@@ -15,7 +15,8 @@ pub struct Tx {
     conn: Conn,
     open: bool,
     announcements: Announcements,
-    is_announced: bool,
+    has_events: bool,
+    has_jobs: bool,
 }
 
 impl Db {
@@ -25,8 +26,13 @@ impl Db {
     /// [`DbError`] when there is no connection or the database is busy.
     pub async fn begin(&self, statements: &Statements) -> Result<Tx, DbError> {
         let conn = self.write(statements).await?;
-        let mut tx =
-            Tx { conn, open: true, announcements: self.announcements().clone(), is_announced: false };
+        let mut tx = Tx {
+            conn,
+            open: true,
+            announcements: self.announcements().clone(),
+            has_events: false,
+            has_jobs: false,
+        };
         // IMMEDIATE: a read transaction that turns into a write fails on SQLite without waiting for its turn.
         on_each!(&mut tx.conn,
             postgres: |c| AnsiTransactionManager::begin_transaction(c).await,
@@ -42,9 +48,14 @@ impl Tx {
         &mut self.conn
     }
 
-    /// Tells [`Announcements`] once this is committed: there are events or jobs in it.
-    pub fn announce(&mut self) {
-        self.is_announced = true;
+    /// Has it announced, once this is committed, that there are events in it.
+    pub fn announce_events(&mut self) {
+        self.has_events = true;
+    }
+
+    /// Has it announced, once this is committed, that there are jobs in it.
+    pub fn announce_jobs(&mut self) {
+        self.has_jobs = true;
     }
 
     /// Makes everything since `begin` permanent.
@@ -57,8 +68,11 @@ impl Tx {
             sqlite: |c| c.spawn_blocking(SyncManager::commit_transaction).await,
         );
         self.open = result.is_err();
-        if result.is_ok() && self.is_announced {
-            self.announcements.announce();
+        if result.is_ok() && self.has_events {
+            self.announcements.events.announce();
+        }
+        if result.is_ok() && self.has_jobs {
+            self.announcements.jobs.announce();
         }
         result
     }

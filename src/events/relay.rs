@@ -22,6 +22,9 @@ use crate::repositories::events::{self, Placed};
 const BATCH: i64 = 500;
 /// How often it looks when nothing is announced: for what processes without a relay have written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long it leaves the database to others after a batch, so that under load a batch has many events: each takes a turn as a writer,
+/// of which SQLite has one.
+const BREATH: Duration = Duration::from_millis(5);
 /// How long the job of a follower of the log waits for more events.
 const GATHER: Duration = Duration::from_millis(100);
 /// How long it waits when the database does not answer.
@@ -45,11 +48,15 @@ impl Relay {
     /// Relays until `shutdown` is ready.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut announced = self.db.announcements().listen();
+        let mut announced = self.db.announcements().events.listen();
         loop {
             let pause = match self.relay().await {
                 Ok(0) => LOOK_EVERY,
-                Ok(_) => continue,
+                Ok(count) if i64::try_from(count).is_ok_and(|count| count == BATCH) => continue,
+                Ok(_) => {
+                    tokio::time::sleep(BREATH).await;
+                    continue;
+                }
                 Err(error) => {
                     tracing::error!("events can't be relayed: {}", with_causes(&error));
                     PAUSE

@@ -90,20 +90,30 @@ impl Tail {
         }
     }
 
-    /// Begins at the log's end: what is there already is history.
+    /// Goes to the log's end: what is there already is history for those who come later.
     ///
     /// # Errors
     /// [`DbError`] of the read.
     pub async fn start(&self) -> Result<(), DbError> {
         let head = events::head(&mut self.0.db.read(&Statements::default()).await?).await?;
         let mut feeds = self.feeds();
-        feeds.position = feeds.position.max(head.position);
+        // Whoever came meanwhile is to have what has happened since.
+        if !feeds.is_any() {
+            feeds.position = feeds.position.max(head.position);
+        }
         Ok(())
     }
 
     /// Hands out what is new; how many events that were. There may be more.
     async fn advance(&self) -> Result<usize, DbError> {
-        let from = self.position();
+        let (from, is_followed) = {
+            let feeds = self.feeds();
+            (feeds.position, feeds.is_any())
+        };
+        if !is_followed {
+            self.start().await?;
+            return Ok(0);
+        }
         let found = self.read(&Topic::any(Vec::new()), from).await?;
         let mut feeds = self.feeds();
         for event in &found {
@@ -167,6 +177,10 @@ impl Tail {
 }
 
 impl Feeds {
+    fn is_any(&self) -> bool {
+        !(self.of_thing.is_empty() && self.of_type.is_empty() && self.of_any.is_empty())
+    }
+
     fn add(&mut self, line: &Arc<Line>) {
         match &line.topic.things {
             Things::These(of, ids) => {

@@ -1,16 +1,102 @@
 //! Enums whose values are the codes of `domain::codes`: countries, languages, currencies.
 
-use std::borrow::Cow;
-
-use async_graphql::indexmap::IndexMap;
-use async_graphql::parser::types::Field;
-use async_graphql::registry::{MetaEnumValue, MetaType, MetaTypeId, Registry};
-use async_graphql::{
-    ContextSelectionSet, InputType, InputValueError, InputValueResult, Name, OutputType, Positioned,
-    ServerResult, Value,
-};
-
 use crate::domain::codes::{COUNTRIES, CURRENCIES, LANGUAGES};
+
+/// Makes a type an enum whose values a table tells, rather than variants. The type has `values()`, names each with a description;
+/// `parse(name)`; and `name(self)`.
+macro_rules! table_enum {
+    ($name:ident, $doc:expr, $visible:expr) => {
+        const _: () = {
+            use std::borrow::Cow;
+
+            use async_graphql::parser::types::Field;
+            use async_graphql::registry::{Deprecation, MetaEnumValue, MetaType, MetaTypeId, Registry};
+            use async_graphql::{
+                ContextSelectionSet, InputType, InputValueError, InputValueResult, Name, OutputType,
+                Positioned, ServerResult, Value,
+            };
+
+            impl $name {
+                fn create(registry: &mut Registry, input: bool) -> String {
+                    let value = |(name, description): (String, Option<String>)| MetaEnumValue {
+                        name,
+                        description,
+                        deprecation: Deprecation::NoDeprecated,
+                        visible: None,
+                        inaccessible: false,
+                        tags: Vec::new(),
+                        directive_invocations: Vec::new(),
+                    };
+                    let create = |_: &mut Registry| MetaType::Enum {
+                        name: stringify!($name).to_owned(),
+                        description: Some($doc.trim().to_owned()),
+                        enum_values: Self::values().map(|named| (named.0.clone(), value(named))).collect(),
+                        visible: $visible,
+                        inaccessible: false,
+                        tags: Vec::new(),
+                        rust_typename: Some(std::any::type_name::<Self>()),
+                        directive_invocations: Vec::new(),
+                        requires_scopes: Vec::new(),
+                    };
+                    if input {
+                        registry.create_input_type::<Self, _>(MetaTypeId::Enum, create)
+                    } else {
+                        registry.create_output_type::<Self, _>(MetaTypeId::Enum, create)
+                    }
+                }
+            }
+
+            impl InputType for $name {
+                type RawValueType = Self;
+
+                fn type_name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+
+                fn create_type_info(registry: &mut Registry) -> String {
+                    Self::create(registry, true)
+                }
+
+                fn parse(value: Option<Value>) -> InputValueResult<Self> {
+                    let value = value.unwrap_or_default();
+                    let named = match &value {
+                        Value::Enum(name) => Self::parse(name),
+                        Value::String(text) => Self::parse(text),
+                        _ => None,
+                    };
+                    named.ok_or_else(|| InputValueError::expected_type(value))
+                }
+
+                fn to_value(&self) -> Value {
+                    Value::Enum(Name::new(self.name()))
+                }
+
+                fn as_raw_value(&self) -> Option<&Self> {
+                    Some(self)
+                }
+            }
+
+            impl OutputType for $name {
+                fn type_name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+
+                fn create_type_info(registry: &mut Registry) -> String {
+                    Self::create(registry, false)
+                }
+
+                async fn resolve(
+                    &self,
+                    _: &ContextSelectionSet<'_>,
+                    _: &Positioned<Field>,
+                ) -> ServerResult<Value> {
+                    Ok(Value::Enum(Name::new(self.name())))
+                }
+            }
+        };
+    };
+}
+pub(super) use table_enum;
 
 /// An enum over a table of codes: hundreds of values without hundreds of variants.
 macro_rules! code_enum {
@@ -25,75 +111,16 @@ macro_rules! code_enum {
                 $values.find(|(known, _)| *known == code).map(|(known, _)| Self(known))
             }
 
-            fn create(registry: &mut Registry, input: bool) -> String {
-                let values: IndexMap<String, MetaEnumValue> =
-                    $values.map(|(code, name)| (code.to_owned(), enum_value(code, name))).collect();
-                let create = |_: &mut Registry| MetaType::Enum {
-                    name: stringify!($name).to_owned(),
-                    description: Some($doc.trim().to_owned()),
-                    enum_values: values.clone(),
-                    visible: None,
-                    inaccessible: false,
-                    tags: Vec::new(),
-                    rust_typename: Some(std::any::type_name::<Self>()),
-                    directive_invocations: Vec::new(),
-                    requires_scopes: Vec::new(),
-                };
-                if input {
-                    registry.create_input_type::<Self, _>(MetaTypeId::Enum, create)
-                } else {
-                    registry.create_output_type::<Self, _>(MetaTypeId::Enum, create)
-                }
+            fn values() -> impl Iterator<Item = (String, Option<String>)> {
+                $values.map(|(code, name)| (code.to_owned(), Some(format!("{name}."))))
+            }
+
+            fn name(self) -> &'static str {
+                self.0
             }
         }
 
-        impl InputType for $name {
-            type RawValueType = Self;
-
-            fn type_name() -> Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn create_type_info(registry: &mut Registry) -> String {
-                Self::create(registry, true)
-            }
-
-            fn parse(value: Option<Value>) -> InputValueResult<Self> {
-                let value = value.unwrap_or_default();
-                let code = match &value {
-                    Value::Enum(name) => Self::parse(name),
-                    Value::String(text) => Self::parse(text),
-                    _ => None,
-                };
-                code.ok_or_else(|| InputValueError::expected_type(value))
-            }
-
-            fn to_value(&self) -> Value {
-                Value::Enum(Name::new(self.0))
-            }
-
-            fn as_raw_value(&self) -> Option<&Self> {
-                Some(self)
-            }
-        }
-
-        impl OutputType for $name {
-            fn type_name() -> Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn create_type_info(registry: &mut Registry) -> String {
-                Self::create(registry, false)
-            }
-
-            async fn resolve(
-                &self,
-                _: &ContextSelectionSet<'_>,
-                _: &Positioned<Field>,
-            ) -> ServerResult<Value> {
-                Ok(Value::Enum(Name::new(self.0)))
-            }
-        }
+        table_enum!($name, $doc, None);
     };
 }
 
@@ -108,15 +135,3 @@ code_enum!(
     CURRENCIES.iter().map(|&(code, name, _)| (code, name)),
     "A currency, by its ISO 4217 code."
 );
-
-fn enum_value(code: &str, name: &str) -> MetaEnumValue {
-    MetaEnumValue {
-        name: code.to_owned(),
-        description: Some(format!("{name}.")),
-        deprecation: async_graphql::registry::Deprecation::NoDeprecated,
-        visible: None,
-        inaccessible: false,
-        tags: Vec::new(),
-        directive_invocations: Vec::new(),
-    }
-}

@@ -4,11 +4,14 @@
 //! event, with a context and loaders of its own: so who may see what is decided anew each time, and nothing that was loaded for one event
 //! is taken for another. Whoever runs documents puts an [`Occasion`] into the request's data; fields ask [`Live::follow`].
 
+mod run;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{Context, Result};
 
 pub use crate::events::Recorded;
+pub use run::{Subscribed, Subscriptions};
 
 use crate::domain::event::Topic;
 use crate::domain::ids::JobId;

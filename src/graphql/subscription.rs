@@ -11,24 +11,30 @@ pub use staff::StaffSubscription;
 
 use std::sync::Arc;
 
+use async_graphql::Object;
+
 use crate::error::Error;
 use crate::events::Recorded;
 use crate::graphql::scalars::DateTime;
 
-/// What an event gives every client, whatever it is about.
+/// What an event gives every client, whatever it is about: part of each of their types.
 #[derive(Clone)]
 struct Happened(Arc<Recorded>);
 
+#[Object]
 impl Happened {
-    fn cursor(&self) -> String {
+    /// The event's cursor.
+    async fn cursor(&self) -> String {
         super::live::cursor(self.0.position)
     }
 
-    fn kind(&self) -> &str {
+    /// What happened, as the event log calls it: `order.paid`, `product.updated`.
+    async fn kind(&self) -> &str {
         &self.0.row.kind
     }
 
-    fn at(&self) -> DateTime {
+    /// When.
+    async fn happened_at(&self) -> DateTime {
         DateTime(self.0.row.occurred_at)
     }
 }

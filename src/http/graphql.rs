@@ -17,7 +17,7 @@ use super::documents::Documents;
 use super::respond;
 use super::upload::{self, Upload};
 use crate::app::App;
-use crate::auth::{Actor, Credential, Identity};
+use crate::auth::{Credential, Identity};
 use crate::context::OpContext;
 use crate::db::Statements;
 use crate::domain::ids;
@@ -74,11 +74,8 @@ async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Respo
     let signed = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let (op, outcome) = match identity(&app, signed).await {
         Ok(identity) => {
-            let op = OpContext::new(Actor::Anonymous, Arc::clone(&request_id), Arc::clone(&app.clock));
-            let op = match identity {
-                None => op,
-                Some(identity) => op.of(identity),
-            };
+            let identity = identity.unwrap_or(Identity::NOBODY);
+            let op = OpContext::asked_by(identity, Arc::clone(&request_id), Arc::clone(&app.clock));
             let statements = op.statements.clone();
             let name = logged_name(&op);
             ((name, statements), run(app, documents, op, request).await)

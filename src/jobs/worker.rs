@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::{Handler, Job, JobError, Policy, Work};
 use crate::context::{Clock, OpContext};
@@ -27,8 +27,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How many jobs run at once in a process.
 const MOST: usize = 16;
-/// How long running jobs may take to end when the process is told to.
-const GRACE: Duration = Duration::from_secs(20);
+/// How long running jobs may take to end when the process is told to, usually.
+pub const GRACE: Duration = Duration::from_secs(20);
 
 /// Runs the jobs of some handlers.
 pub struct Worker {
@@ -38,6 +38,15 @@ pub struct Worker {
     handlers: HashMap<&'static str, Arc<dyn Handler>>,
     running: Mutex<HashMap<&'static str, usize>>,
     ended: Notify,
+}
+
+/// Stops a handler when nobody waits for it any more: it took too long, its job is another's, or the process is about to end.
+struct StopOnDrop(AbortHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What [`Worker::run_due`] did.
@@ -58,10 +67,10 @@ impl Worker {
         Arc::new(Self { db, clock, id, handlers, running: Mutex::default(), ended: Notify::new() })
     }
 
-    /// Runs jobs until `shutdown` is ready.
-    pub async fn run(self: &Arc<Self>, shutdown: impl Future<Output = ()>) {
+    /// Runs jobs until `shutdown` is ready. Those that run then may end within `grace`; what still runs is stopped and handed back.
+    pub async fn run(self: &Arc<Self>, shutdown: impl Future<Output = ()>, grace: Duration) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut announced = self.db.announcements().listen();
+        let mut announced = self.db.announcements().jobs.listen();
         let mut tasks = JoinSet::new();
         loop {
             match self.reserve().await {
@@ -86,11 +95,10 @@ impl Worker {
             }
         }
         let ending = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, ending).await.is_err() {
-            // Each hands its job back as it is dropped out of its loop.
+        if tokio::time::timeout(grace, ending).await.is_err() {
             tracing::warn!(jobs = tasks.len(), "jobs that still run are handed back");
-            self.hand_back_all().await;
             tasks.shutdown().await;
+            self.hand_back_all().await;
         }
     }
 
@@ -185,6 +193,7 @@ impl Worker {
             let work = Work { op, job: job.clone(), db: self.db.clone() };
             let handler = Arc::clone(handler);
             let mut running = tokio::spawn(async move { handler.run(&work).await });
+            let _stop = StopOnDrop(running.abort_handle());
             let outcome = tokio::select! {
                 ended = &mut running => Some(match ended {
                     Ok(result) => result,
@@ -196,7 +205,6 @@ impl Worker {
                 }
                 () = self.hold(&job) => None,
             };
-            running.abort();
             let Some(result) = outcome else {
                 tracing::warn!(kind = job.kind, job = ?job.id, "another worker has taken a job over");
                 return None;

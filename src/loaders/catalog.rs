@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::together::Together;
 use super::{Image, InventoryLevel, ProductPage, Variant, grouped, single};
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, Together};
 use crate::domain::ids::{CollectionId, ImageId, ProductId, VariantId};
 use crate::domain::media::{ContentHash, StoredFile};
 use crate::domain::page::{Cursor, PageRequest};

@@ -17,13 +17,19 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::awaited::Awaited;
-use super::{Source, Together, Turns};
-use crate::db::DbError;
+use super::{Source, Turns};
+use crate::db::{DbError, Together};
 
 /// The error of a batch, for each of its keys.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(transparent)]
 pub struct LoadError(pub Arc<DbError>);
+
+impl From<Arc<DbError>> for LoadError {
+    fn from(error: Arc<DbError>) -> Self {
+        Self(error)
+    }
+}
 
 impl From<DbError> for LoadError {
     fn from(error: DbError) -> Self {
@@ -114,7 +120,7 @@ where
         let (together, statements) = (Arc::clone(together), source.statements.clone());
         Self::reading(turns, move |keys| {
             let (together, lane, statements) = (Arc::clone(&together), lane.clone(), statements.clone());
-            async move { together.read(lane, keys, &statements).await }.boxed()
+            async move { Ok(together.read(lane, keys, &statements).await?) }.boxed()
         })
     }
 

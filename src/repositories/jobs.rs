@@ -94,6 +94,19 @@ macro_rules! reserve {
     };
 }
 
+/// Gives back the jobs of a worker. `$1` is the time, `$2` the worker.
+const HAND_BACK: &str = "
+    UPDATE jobs SET
+        status = CASE WHEN waiting THEN 'cancelled' ELSE 'queued' END,
+        finished_at = CASE WHEN waiting THEN $1 END,
+        attempts = attempts - 1, run_at = $1, worker = NULL, lease_until = NULL
+    FROM (
+        SELECT id AS held, unique_key IS NOT NULL AND EXISTS (
+            SELECT 1 FROM jobs AS other WHERE other.status = 'queued' AND other.unique_key = jobs.unique_key
+        ) AS waiting FROM jobs WHERE worker = $2
+    ) AS of_worker
+    WHERE jobs.id = of_worker.held";
+
 /// Sends the reservation.
 macro_rules! send_reserve {
     ($conn:ident, $condition:literal, $kinds:ident, $worker:ident, $until:ident, $now:ident, $limit:ident) => {
@@ -198,15 +211,17 @@ pub async fn take_over(
     send_reserve!(conn, "status = 'running' AND lease_until <= $3", kinds, worker, until, now, limit)
 }
 
+/// A job as long as it is its worker's: in the attempt that the worker makes.
+#[diesel::dsl::auto_type]
+fn held(id: JobId, worker: Option<WorkerId>, attempts: i32) -> _ {
+    jobs::table.find(id).filter(jobs::worker.eq(worker)).filter(jobs::attempts.eq(attempts))
+}
+
 /// Makes a worker's lease on a job last longer; whether the job is still its own.
 pub async fn extend(conn: &mut Conn, job: &Job, until: Timestamp) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {
-        diesel::update(jobs::table.find(job.id))
-            .filter(jobs::worker.eq(job.worker))
-            .filter(jobs::attempts.eq(job.attempts))
-            .set(jobs::lease_until.eq(until))
-            .execute(c)
-            .await
+        let held = held(job.id, job.worker, job.attempts);
+        diesel::update(held).set(jobs::lease_until.eq(until)).execute(c).await
     })?;
     Ok(changed > 0)
 }
@@ -214,12 +229,8 @@ pub async fn extend(conn: &mut Conn, job: &Job, until: Timestamp) -> Result<bool
 /// Notes how far a worker's job is; whether the job is still its own.
 pub async fn set_progress(conn: &mut Conn, job: &Job, percent: i32) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {
-        diesel::update(jobs::table.find(job.id))
-            .filter(jobs::worker.eq(job.worker))
-            .filter(jobs::attempts.eq(job.attempts))
-            .set(jobs::progress.eq(percent))
-            .execute(c)
-            .await
+        let held = held(job.id, job.worker, job.attempts);
+        diesel::update(held).set(jobs::progress.eq(percent)).execute(c).await
     })?;
     Ok(changed > 0)
 }
@@ -251,27 +262,18 @@ pub struct Ended {
 /// Ends an attempt; whether the job was still its worker's.
 pub async fn end(conn: &mut Conn, job: &Job, ended: &Ended) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {
-        diesel::update(jobs::table.find(job.id))
-            .filter(jobs::worker.eq(job.worker))
-            .filter(jobs::attempts.eq(job.attempts))
-            .set(ended)
-            .execute(c)
-            .await
+        diesel::update(held(job.id, job.worker, job.attempts)).set(ended).execute(c).await
     })?;
     Ok(changed > 0)
 }
 
-/// Gives back what a worker runs, as if it had not been begun. One with a unique key that another one that waits has, is left to its lease.
+/// Gives back what a worker runs, as if it had not been begun; how many jobs. One whose unique key another one that waits has is called
+/// off: the other does the same.
 pub async fn hand_back(conn: &mut Conn, worker: WorkerId, now: Timestamp) -> Result<usize, DbError> {
     on_conn!(conn, |c| {
-        diesel::update(jobs::table.filter(jobs::worker.eq(worker)).filter(jobs::unique_key.is_null()))
-            .set((
-                jobs::status.eq(JobStatus::Queued),
-                jobs::attempts.eq(jobs::attempts - 1),
-                jobs::run_at.eq(now),
-                jobs::worker.eq(None::<WorkerId>),
-                jobs::lease_until.eq(None::<Timestamp>),
-            ))
+        diesel::sql_query(HAND_BACK)
+            .bind::<sql::Timestamptz, _>(now)
+            .bind::<sql::Uuid, _>(worker)
             .execute(c)
             .await
     })

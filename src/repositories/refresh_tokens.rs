@@ -59,18 +59,16 @@ pub async fn current(conn: &mut Conn, family: FamilyId) -> Result<Option<Refresh
     })
 }
 
-/// Whether a session is there and not ended.
-pub async fn is_alive(conn: &mut Conn, family: FamilyId) -> Result<bool, DbError> {
-    let found = on_conn!(conn, |c| {
+/// Those of these sessions that are there and not ended.
+pub async fn alive(conn: &mut Conn, families: &[FamilyId]) -> Result<Vec<FamilyId>, DbError> {
+    load!(
+        conn,
         refresh_tokens::table
-            .filter(refresh_tokens::family_id.eq(family))
+            .filter(in_ids(refresh_tokens::family_id, families))
             .filter(refresh_tokens::revoked_at.is_null())
-            .select(refresh_tokens::id)
-            .first::<RefreshTokenId>(c)
-            .await
-            .optional()
-    })?;
-    Ok(found.is_some())
+            .select(refresh_tokens::family_id)
+            .distinct()
+    )
 }
 
 /// Adds a token.

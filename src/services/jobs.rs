@@ -108,7 +108,7 @@ impl Jobs {
             }
             jobs::update(tx.conn(), id, &changed).await?;
             let job = jobs::find(tx.conn(), id).await?.ok_or_else(none)?;
-            tx.announce();
+            tx.announce_jobs();
             tx.commit().await?;
             Ok(job)
         })

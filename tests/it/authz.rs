@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use mercato::app::Subscribed;
-use mercato::auth::{Actor, Credential, Identity};
-use mercato::context::Locale;
+use async_graphql::Variables;
+use mercato::auth::Identity;
+use mercato::context::OpContext;
 use mercato::domain::permission::Permission::{
     self, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
 };
-use mercato::graphql::live::{Follows, Occasion};
+use mercato::graphql::live::{Follows, Occasion, Subscribed};
 use serde_json::json;
 
 use crate::schema::{Introspected, name};
@@ -137,20 +137,14 @@ impl Shop {
         if let Some(service) = &client.service {
             service.ensure_key().await;
         }
-        let nobody = Identity { actor: Actor::Anonymous, credential: Credential::None };
         let identity = match &client.token {
             Some(token) => app.auth.identify(token).await.unwrap().unwrap(),
-            None => nobody,
+            None => Identity::NOBODY,
         };
-        let sent = Subscribed {
-            document: Arc::new(async_graphql::parser::parse_query(document).unwrap()),
-            operation_name: None,
-            variables: async_graphql::Variables::default(),
-            locale: Locale::default(),
-            base_url: String::new(),
-        };
-        let occasion = Occasion::Start(Follows::default());
-        match app.subscriptions.run(&sent, &identity, occasion).await {
+        let document = Arc::new(async_graphql::parser::parse_query(document).unwrap());
+        let sent = Subscribed::read(document, None, &Variables::default(), "").unwrap().unwrap();
+        let op = OpContext::asked_by(identity, "test".into(), Arc::clone(&app.clock));
+        match app.subscriptions.run(&sent, op, Occasion::Start(Follows::default())).await {
             None => Verdict::Allowed,
             Some(response) => {
                 let response = serde_json::to_value(&response).unwrap();

@@ -16,8 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::live::Socket;
-use crate::support::smtp::SmtpSink;
-use crate::support::{Client, Database, Mood, Receiver, both, scratch};
+use crate::support::smtp::{Manner, SmtpSink};
+use crate::support::{Client, Database, Mood, Receiver, TestApp, both, scratch};
 
 const CLIENTS: usize = 20;
 const ORDERS_EACH: usize = 25;
@@ -346,4 +346,47 @@ async fn all_orders(ask: &impl AsyncFn(&str, Value) -> Value) -> HashMap<String,
         }
         after = page["pageInfo"]["endCursor"].clone();
     }
+}
+
+both!(what_a_killed_worker_began_is_done_by_another_once);
+async fn what_a_killed_worker_began_is_done_by_another_once(database: Database) {
+    let mails = SmtpSink::start().await;
+    // Long enough to be killed meanwhile, and less than a mail may take.
+    mails.now(Manner::Dawdles(Duration::from_secs(2)));
+    let settings: Vec<(String, String)> = [
+        ("DATABASE_URL", database.url()),
+        ("JWT_SECRET", "a secret of tests that is long enough".to_owned()),
+        ("SMTP_URL", mails.url()),
+        ("MAIL_FROM", "Shop <shop@example.com>".to_owned()),
+        ("MEDIA_URL", scratch::dir().join(format!("killed-{}", scratch::unique())).display().to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let app = TestApp::with(database, &[]).await;
+    let sign_up = "mutation { customerCreate(input: { email: \"eve@example.com\", password: \"long enough\" }) { customer { id } userErrors { message } } }";
+    app.anonymous().ask(sign_up).await.assert_ok();
+    // Written down, and done by nobody here.
+    app.cursor().await;
+
+    let mut killed = Server::command(&settings, &["worker"]).spawn().unwrap();
+    until("no mail was begun", async || mails.calls() >= 1).await;
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    mails.now(Manner::Takes);
+    let mut other = Server::command(&settings, &["worker"]).spawn().unwrap();
+    let document = "{ jobs(first: 10) { nodes { kind status attempts } } }";
+    let mut done = Value::Null;
+    until("no worker took the jobs over", async || {
+        done = app.admin().ask(document).await.ok()["jobs.nodes"].clone();
+        let done = done.as_array().unwrap();
+        !done.is_empty() && done.iter().all(|job| job["status"] == "COMPLETED")
+    })
+    .await;
+    other.kill().unwrap();
+    other.wait().unwrap();
+    // The proof of the address has run out by the machine's time, and is not mailed any more.
+    let welcome = done.as_array().unwrap().iter().find(|job| job["kind"] == "mail.welcome").unwrap();
+    assert_eq!(welcome["attempts"], 2, "{done}");
+    let sent: Vec<String> = mails.mails().iter().map(|mail| mail.header("Message-ID")).collect();
+    assert!(sent.len() == 1 && sent[0].contains("welcome"), "{sent:?}");
 }

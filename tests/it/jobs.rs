@@ -8,21 +8,22 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use mercato::db::Statements;
 use mercato::domain::event::Topic;
-use mercato::domain::ids::WorkerId;
+use mercato::domain::ids::{Id, WorkerId};
 use mercato::domain::job::JobStatus;
-use mercato::events::Recorded;
-use mercato::jobs::{Handler, Job, JobError, NewJob, Policy, Work, Worker};
+use mercato::events::{Recorded, Retention, follow};
+use mercato::jobs::{Follows, Handler, Job, JobError, NewJob, Work, Worker};
 use mercato::repositories::{events, jobs};
 use serde_json::json;
+use tokio::sync::Notify;
 
-use crate::support::{TestApp, both};
+use crate::support::{TestApp, both, order_of};
 
 /// What a test's handler does with a job.
 type Deed = dyn Fn(&Work) -> Result<(), JobError> + Send + Sync;
 
 /// A handler of a test's own.
 struct Doing {
-    policy: Policy,
+    follows: Follows,
     deed: Box<Deed>,
 }
 
@@ -31,8 +32,8 @@ impl Handler for Doing {
         "test"
     }
 
-    fn policy(&self) -> Policy {
-        self.policy
+    fn follows(&self) -> Follows {
+        self.follows
     }
 
     fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
@@ -45,7 +46,7 @@ fn worker(
     app: &TestApp,
     deed: impl Fn(&Work) -> Result<(), JobError> + Send + Sync + 'static,
 ) -> Arc<Worker> {
-    let handler: Arc<dyn Handler> = Arc::new(Doing { policy: Policy::default(), deed: Box::new(deed) });
+    let handler: Arc<dyn Handler> = Arc::new(Doing { follows: Follows::Nothing, deed: Box::new(deed) });
     Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler])
 }
 
@@ -228,4 +229,154 @@ async fn what_the_clock_wants_is_done_once_however_many_look_at_it(app: TestApp)
     schedule.tick().await.unwrap();
     assert_eq!(queued().await, 2);
     app.work().await;
+}
+
+/// A handler that tells that it has begun, and never ends.
+struct Endless(Arc<Notify>);
+
+impl Handler for Endless {
+    fn kind(&self) -> &'static str {
+        "test"
+    }
+
+    fn run<'a>(&'a self, _: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+        self.0.notify_one();
+        std::future::pending().boxed()
+    }
+}
+
+both!(what_a_stopped_worker_still_runs_is_handed_back);
+async fn what_a_stopped_worker_still_runs_is_handed_back(app: TestApp) {
+    let (first, second) = (job(json!({})), job(json!({})).unique("key"));
+    for (new, waits) in [(&first, false), (&second, true)] {
+        enqueue(&app, [new.clone()]).await;
+        let begun = Arc::new(Notify::new());
+        let handler: Arc<dyn Handler> = Arc::new(Endless(Arc::clone(&begun)));
+        let worker = Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler]);
+        let told = async {
+            begun.notified().await;
+            if waits {
+                enqueue(&app, [job(json!({})).unique("key")]).await;
+            }
+        };
+        worker.run(told, Duration::ZERO).await;
+        let job = find(&app, new).await;
+        // Where another one waits that does the same, there is nothing to hand back.
+        let expected = if waits { JobStatus::Cancelled } else { JobStatus::Queued };
+        assert_eq!((job.status, job.attempts, job.worker), (expected, 0, None));
+        if !waits {
+            // Out of the way of the next one.
+            let cancel =
+                "mutation($id: ID!) { jobCancel(id: $id) { job { status } userErrors { message } } }";
+            app.admin().ask_with(cancel, json!({ "id": gid(new) })).await.assert_ok();
+        }
+    }
+}
+
+fn gid(new: &NewJob) -> String {
+    format!("gid://mercato/Job/{}", new.id.uuid())
+}
+
+both!(staff_see_and_steer_jobs);
+async fn staff_see_and_steer_jobs(app: TestApp) {
+    let new = job(json!({}));
+    enqueue(&app, [new.clone()]).await;
+    let steer = async |what: &str| {
+        let document = format!(
+            "mutation($id: ID!) {{ {what}(id: $id) {{ job {{ status attempts }} userErrors {{ field code }} }} }}"
+        );
+        app.admin().ask_with(&document, json!({ "id": gid(&new) })).await
+    };
+    let refused = json!([{ "field": ["id"], "code": "NOT_ALLOWED" }]);
+    assert_eq!(steer("jobRetry").await["jobRetry.userErrors"], refused, "it waits already");
+    assert_eq!(steer("jobCancel").await.ok()["jobCancel.job.status"], "CANCELLED");
+    assert_eq!(steer("jobCancel").await["jobCancel.userErrors"], refused);
+    assert_eq!(steer("jobRetry").await.ok()["jobRetry.job"], json!({ "status": "QUEUED", "attempts": 0 }));
+
+    // One that runs is taken from its worker, who has no say any more.
+    let runs = worker(&app, |_| Err(JobError::GiveUp("no use".to_owned())));
+    assert_eq!(runs.run_due().await.unwrap().dead, 1);
+    let seen = async |query: &str| {
+        let document =
+            "query($query: String) { jobs(first: 10, query: $query) { nodes { id status error } } }";
+        app.admin().ask_with(document, json!({ "query": query })).await.ok()["jobs.nodes"].clone()
+    };
+    let dead = json!([{ "id": gid(&new), "status": "DEAD", "error": "no use" }]);
+    assert_eq!(seen("status:dead").await, dead);
+    assert_eq!(seen("kind:test status:dead status:queued").await, dead);
+    assert_eq!(seen("kind:other").await, json!([]));
+    assert_eq!(
+        app.admin().ask("{ jobs(first: 1, query: \"status:lost\") { nodes { id } } }").await.code(),
+        "BAD_USER_INPUT"
+    );
+    steer("jobRetry").await.assert_ok();
+    let mut conn = app.app.db.write(&Statements::default()).await.unwrap();
+    let (now, lease) = (app.app.system().now(), Duration::from_secs(30));
+    let held =
+        jobs::reserve(&mut conn, &["test".to_owned()], WorkerId::generate(), now, lease, 1).await.unwrap();
+    drop(conn);
+    assert_eq!(steer("jobCancel").await.ok()["jobCancel.job.status"], "CANCELLED");
+    let mut conn = app.app.db.write(&Statements::default()).await.unwrap();
+    assert!(!jobs::extend(&mut conn, &held[0], now).await.unwrap());
+    drop(conn);
+
+    let tasks = app.admin().ask("{ scheduledTasks { name cron lastDueAt nextDueAt } }").await.ok();
+    let tasks = tasks["scheduledTasks"].as_array().unwrap().clone();
+    let midnight = tasks.iter().find(|task| task["name"] == "task.clean_up").unwrap();
+    assert_eq!(
+        (&midnight["lastDueAt"], &midnight["nextDueAt"]),
+        (&json!(null), &json!("2026-01-02T00:00:00Z"))
+    );
+    let run = "mutation($name: String!) { scheduledTaskRun(name: $name) { job { id } userErrors { code } } }";
+    let run = async |name: &str| app.admin().ask_with(run, json!({ "name": name })).await;
+    assert_eq!(run("task.nothing").await.user_errors("scheduledTaskRun")[0].code, "NOT_FOUND");
+    let first = run("task.clean_up").await.ok()["scheduledTaskRun.job.id"].clone();
+    assert_eq!(run("task.clean_up").await.ok()["scheduledTaskRun.job.id"], first, "one waits at a time");
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+both!(old_events_go_once_everybody_has_had_them);
+async fn old_events_go_once_everybody_has_had_them(app: TestApp) {
+    let cup = app.stocked("Cup", "5", 5).await;
+    let cart = app.cart(&[(&cup, 1)]).await;
+    app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.assert_ok();
+    app.work().await;
+    let before = log(&app).await;
+    let newest = |event: &Recorded| {
+        let of_it = before.iter().filter(|other| other.row.aggregate_id == event.row.aggregate_id);
+        of_it.map(|other| other.sequence).max() == Some(event.sequence)
+    };
+    let of_order = |event: &&Recorded| event.row.aggregate_type == "Order";
+    let old: Vec<&Recorded> = before.iter().filter(|event| !newest(event) && !of_order(event)).collect();
+    assert!(old.len() >= 2 && before.iter().filter(of_order).count() >= 2, "{before:#?}");
+    // A job that is not done yet follows from one of them.
+    let waits = job(json!({})).of_event(old[0].row.id, "a request");
+    enqueue(&app, [waits.clone()]).await;
+
+    let follower: Arc<dyn Handler> =
+        Arc::new(Doing { follows: Follows::Log(&[]), deed: Box::new(|_| Ok(())) });
+    let retention = Retention::new(app.app.db.clone(), 90 * DAY, &[follower]);
+    let op = app.app.system();
+    app.clock.advance(91 * DAY);
+    assert_eq!(retention.prune(&op).await.unwrap(), 0, "somebody has not had them");
+    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
+    let unread = follow::unread(&mut tx, &op, "test", &Topic::any(Vec::new()), 1_000).await.unwrap();
+    assert_eq!(unread.events, before);
+    unread.read(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(retention.prune(&op).await.unwrap(), old.len() - 1);
+    let kept = |event: &&Recorded| newest(event) || of_order(event) || event.row.id == old[0].row.id;
+    assert_eq!(log(&app).await, before.iter().filter(kept).cloned().collect::<Vec<_>>());
+
+    worker(&app, |_| Ok(())).run_due().await.unwrap();
+    assert_eq!(retention.prune(&op).await.unwrap(), 1);
+    // What comes now goes on counting where it was.
+    let location = app.admin().ask("{ locations(first: 1) { nodes { id } } }").await.ok();
+    app.put(&cup, location["locations.nodes.0.id"].as_str().unwrap(), 3).await;
+    app.work().await;
+    let after = log(&app).await;
+    let new = after.iter().find(|event| event.position > before.last().unwrap().position).unwrap();
+    let last = before.iter().filter(|event| event.row.aggregate_id == new.row.aggregate_id).next_back();
+    assert_eq!(last.map(|last| last.sequence + 1), Some(new.sequence));
 }

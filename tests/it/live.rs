@@ -321,3 +321,30 @@ async fn staff_see_how_far_a_job_is(app: TestApp) {
         .await;
     assert_eq!(socket.hear().await["type"], "error");
 }
+
+both!(a_cursor_whose_events_are_gone_is_refused);
+async fn a_cursor_whose_events_are_gone_is_refused(app: TestApp) {
+    app.go_live();
+    let (order, _) = order(&app, &app.customer()).await;
+    app.work().await;
+    app.clock.advance(Duration::from_secs(91 * 24 * 60 * 60));
+    let run = "mutation { scheduledTaskRun(name: \"task.clean_up\") { job { id } userErrors { code } } }";
+    app.admin().ask(run).await.assert_ok();
+    app.work().await;
+    let mut socket = Socket::of(&app.admin()).await;
+    socket.subscribe("1", EVENTS, json!({ "after": "event-0" })).await;
+    let message = socket.hear().await;
+    assert_eq!(message["type"], "error", "{message:#}");
+    assert!(message["payload"][0]["message"].as_str().unwrap().contains("too old"), "{message:#}");
+    // An order's history is kept.
+    socket.subscribe("2", ORDER, json!({ "id": order, "after": "event-0" })).await;
+    assert_eq!(socket.event().await["orderUpdated"]["kind"], "order.placed");
+}
+
+both!(a_server_that_stops_says_so);
+async fn a_server_that_stops_says_so(app: TestApp) {
+    let mut socket = Socket::of(&app.anonymous()).await;
+    let stopped = app.stop();
+    assert_eq!(socket.closed().await.code, 1001);
+    stopped.await;
+}

@@ -1,6 +1,6 @@
 //! What buyers follow: their orders, their carts, and what they look at.
 
-use async_graphql::{Context, ID, Object, Result, Subscription};
+use async_graphql::{Context, ID, Object, Result, SimpleObject, Subscription};
 use futures_util::Stream;
 use futures_util::stream::iter;
 
@@ -14,7 +14,7 @@ use crate::graphql::catalog::{Product, ProductVariant};
 use crate::graphql::live::Live;
 use crate::graphql::order::Order;
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::{DateTime, parse_gid, parse_gids};
+use crate::graphql::scalars::{parse_gid, parse_gids};
 
 /// How many variants one subscription may follow.
 const MAX_VARIANTS: usize = 250;
@@ -24,14 +24,20 @@ const MAX_VARIANTS: usize = 250;
 pub struct BuyerSubscription;
 
 /// Something happened to an order.
+#[derive(SimpleObject)]
 pub struct OrderUpdate {
+    #[graphql(flatten)]
     happened: Happened,
+    /// The order as it is now.
     order: Option<Order>,
 }
 
 /// Something happened to a cart.
+#[derive(SimpleObject)]
 pub struct CartUpdate {
+    #[graphql(flatten)]
     happened: Happened,
+    /// The cart as it is now.
     cart: Option<Cart>,
 }
 
@@ -126,70 +132,13 @@ impl BuyerSubscription {
     }
 }
 
-/// Something happened to an order.
-#[Object]
-impl OrderUpdate {
-    /// The event's cursor.
-    async fn cursor(&self) -> String {
-        self.happened.cursor()
-    }
-
-    /// What happened, as the event log calls it: `order.paid`.
-    async fn kind(&self) -> &str {
-        self.happened.kind()
-    }
-
-    /// When.
-    async fn happened_at(&self) -> DateTime {
-        self.happened.at()
-    }
-
-    /// The order as it is now.
-    async fn order(&self) -> Option<Order> {
-        self.order.clone()
-    }
-}
-
-/// Something happened to a cart.
-#[Object]
-impl CartUpdate {
-    /// The event's cursor.
-    async fn cursor(&self) -> String {
-        self.happened.cursor()
-    }
-
-    /// What happened, as the event log calls it: `cart.updated`.
-    async fn kind(&self) -> &str {
-        self.happened.kind()
-    }
-
-    /// When.
-    async fn happened_at(&self) -> DateTime {
-        self.happened.at()
-    }
-
-    /// The cart as it is now.
-    async fn cart(&self) -> Option<Cart> {
-        self.cart.clone()
-    }
-}
-
 /// Something happened to a product or its variants.
 #[Object]
 impl ProductUpdate {
-    /// The event's cursor.
-    async fn cursor(&self) -> String {
-        self.happened.cursor()
-    }
-
-    /// What happened, as the event log calls it: `product.updated`.
-    async fn kind(&self) -> &str {
-        self.happened.kind()
-    }
-
-    /// When.
-    async fn happened_at(&self) -> DateTime {
-        self.happened.at()
+    /// The event.
+    #[graphql(flatten)]
+    async fn happened(&self) -> &Happened {
+        &self.happened
     }
 
     /// The product as it is now; null if it is gone, or none for you to see any more.
@@ -201,14 +150,10 @@ impl ProductUpdate {
 /// The stock of a variant changed.
 #[Object]
 impl InventoryLevelUpdate {
-    /// The event's cursor.
-    async fn cursor(&self) -> String {
-        self.happened.cursor()
-    }
-
-    /// When.
-    async fn happened_at(&self) -> DateTime {
-        self.happened.at()
+    /// The event.
+    #[graphql(flatten)]
+    async fn happened(&self) -> &Happened {
+        &self.happened
     }
 
     /// The variant as it is now, with what of it can be bought; null if it is gone, or none for you to see any more.

@@ -13,7 +13,7 @@ use crate::graphql::guard::{Requires, is_staff, manages_settings, reads_orders};
 use crate::graphql::live::Live;
 use crate::graphql::order::Order;
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::{DateTime, gid};
+use crate::graphql::scalars::gid;
 
 /// What staff and services follow.
 #[derive(Default)]
@@ -74,19 +74,10 @@ impl StaffSubscription {
 /// Something happened to one of the shop's orders.
 #[Object(visible = "reads_orders")]
 impl OrderEvent {
-    /// The event's cursor.
-    async fn cursor(&self) -> String {
-        self.happened.cursor()
-    }
-
-    /// What happened, as the event log calls it: `order.paid`.
-    async fn kind(&self) -> &str {
-        self.happened.kind()
-    }
-
-    /// When.
-    async fn happened_at(&self) -> DateTime {
-        self.happened.at()
+    /// The event.
+    #[graphql(flatten)]
+    async fn happened(&self) -> &Happened {
+        &self.happened
     }
 
     /// Who did it.
@@ -103,19 +94,15 @@ impl OrderEvent {
 /// Something that happened in the shop, as the event log has it.
 #[Object(visible = "is_staff")]
 impl DomainEvent {
-    /// The event's cursor.
-    async fn cursor(&self) -> String {
-        self.happened.cursor()
+    /// The event.
+    #[graphql(flatten)]
+    async fn happened(&self) -> &Happened {
+        &self.happened
     }
 
     /// The event's id.
     async fn id(&self) -> ID {
         gid(self.happened.0.row.id)
-    }
-
-    /// What happened: `order.paid`.
-    async fn kind(&self) -> &str {
-        self.happened.kind()
     }
 
     /// The version of the payload's shape.
@@ -147,10 +134,5 @@ impl DomainEvent {
     /// The request that caused it.
     async fn request_id(&self) -> &str {
         &self.happened.0.row.request_id
-    }
-
-    /// When.
-    async fn happened_at(&self) -> DateTime {
-        self.happened.at()
     }
 }

@@ -6,10 +6,9 @@
 use std::sync::Arc;
 
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::OperationType;
-use async_graphql::{Request, Response, Value as GraphQlValue, Variables};
+use async_graphql::{Response, Value as GraphQlValue, Variables};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt};
 use serde_json::Value;
 
 use crate::context::OpContext;
@@ -17,18 +16,12 @@ use crate::domain::event::{Event, Things, Topic};
 use crate::domain::webhook::topic_name;
 use crate::error::{Error, ErrorCode};
 use crate::events::Recorded;
-use crate::graphql::live::{Followed, Follows, Occasion};
-use crate::graphql::{BaseUrl, Schema, SearchHints, error_response, locale, operation};
-use crate::loaders::{Loaders, Turns};
+use crate::graphql::live::{Followed, Follows, Occasion, Subscribed, Subscriptions};
 use crate::services::webhooks::PayloadShaper;
-
-/// What makes the loaders of an event.
-type MakeLoaders = Box<dyn Fn(&OpContext, &Turns) -> Loaders + Send + Sync>;
 
 /// Executes subscription documents for one event at a time.
 pub struct Shaper {
-    schema: Schema,
-    loaders: MakeLoaders,
+    subscriptions: Arc<Subscriptions>,
     base_url: String,
 }
 
@@ -38,14 +31,10 @@ pub struct Shaper {
 struct ShapeError(String);
 
 impl Shaper {
-    /// A shaper over a schema. `loaders` makes those of an event; paths become addresses under `base_url`.
+    /// A shaper that has documents executed; paths become addresses under `base_url`.
     #[must_use]
-    pub fn new(
-        schema: Schema,
-        base_url: String,
-        loaders: impl Fn(&OpContext, &Turns) -> Loaders + Send + Sync + 'static,
-    ) -> Self {
-        Self { schema, loaders: Box::new(loaders), base_url }
+    pub fn new(subscriptions: Arc<Subscriptions>, base_url: String) -> Self {
+        Self { subscriptions, base_url }
     }
 
     /// What a document sends on an occasion; nothing, if it has nothing to say.
@@ -55,24 +44,13 @@ impl Shaper {
     async fn execute(
         &self,
         document: &str,
-        mut op: OpContext,
+        op: OpContext,
         occasion: Occasion,
     ) -> Result<Option<Response>, String> {
-        let parsed =
-            parse_query(document).map_err(|error| format!("The document can't be read: {}", error))?;
-        let found = operation(&parsed, None).map(|(_, found)| found);
-        let Some(found) = found.filter(|found| found.ty == OperationType::Subscription) else {
-            return Err("The document must be one subscription".to_owned());
-        };
-        op.locale = locale(found, &Variables::default())?;
-        let (turns, request_id) = (Turns::default(), Arc::clone(&op.request_id));
-        let loaders = (self.loaders)(&op, &turns);
-        let mut request = Request::new("").data(op).data(loaders).data(occasion);
-        request = request.data(BaseUrl(self.base_url.clone())).data(SearchHints::default());
-        request.set_parsed_query(parsed);
-        let mut responses = self.schema.execute_stream(request).boxed();
-        let response = turns.drive(responses.next()).await;
-        Ok(response.map(|response| error_response(response, &request_id)))
+        let parsed = parse_query(document).map_err(|error| format!("The document can't be read: {error}"))?;
+        let sent = Subscribed::read(Arc::new(parsed), None, &Variables::default(), &self.base_url)?;
+        let sent = sent.ok_or("The document must be one subscription")?;
+        Ok(self.subscriptions.run(&sent, op, occasion).await)
     }
 }
 

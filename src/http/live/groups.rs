@@ -7,15 +7,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use async_graphql::{Response, Variables};
 use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 
-use crate::app::{App, Subscribed};
+use crate::app::App;
 use crate::auth::Identity;
+use crate::context::OpContext;
 use crate::domain::event::Topic;
-use crate::domain::ids::JobId;
+use crate::domain::ids::{self, JobId};
 use crate::error::with_causes;
-use crate::graphql::live::Occasion;
+use crate::graphql::live::{Occasion, Subscribed};
 use crate::services::jobs::Job;
 
 /// How many events wait for a member before it is to read on from the log.
@@ -38,10 +40,8 @@ pub struct Delivery {
 
 /// Somebody's subscription.
 pub struct Asked {
-    /// What was sent.
-    pub sent: Subscribed,
-    /// By whom.
-    pub identity: Identity,
+    sent: Subscribed,
+    identity: Identity,
     /// Text that is the same for all who sent the same.
     key: String,
 }
@@ -64,18 +64,25 @@ pub struct Group {
 }
 
 impl Asked {
-    /// A subscription of somebody; `query` is the document as it was sent, and `caller` names them among all others.
-    pub fn new(query: &str, sent: Subscribed, identity: Identity, caller: &str) -> Self {
-        // The permissions count, too: a role may have changed between two who are one.
-        let key = serde_json::json!([
-            query,
-            sent.operation_name,
-            sent.variables,
-            sent.base_url,
-            caller,
-            format!("{:?}", identity.actor),
-        ]);
+    /// A subscription of whoever has the context. `query` is the document as it was sent.
+    pub fn new(
+        query: &str,
+        name: Option<&str>,
+        variables: &Variables,
+        sent: Subscribed,
+        op: &OpContext,
+    ) -> Self {
+        // The actor counts with all that it may: a role may have changed between two who are one.
+        let actor = format!("{:?}", op.actor);
+        let key = serde_json::json!([query, name, variables, sent.base_url(), op.caller(), actor]);
+        let identity = Identity { actor: op.actor.clone(), credential: op.credential };
         Self { sent, identity, key: key.to_string() }
+    }
+
+    /// What an occasion gives; nothing if it is none of its own.
+    pub async fn run(&self, app: &App, occasion: Occasion) -> Option<Response> {
+        let op = OpContext::asked_by(self.identity.clone(), ids::request_id().into(), Arc::clone(&app.clock));
+        app.subscriptions.run(&self.sent, op, occasion).await
     }
 }
 
@@ -200,7 +207,7 @@ pub async fn run_job(app: &App, asked: &Asked, position: i64, job: Arc<Job>) -> 
 
 /// What an occasion gives somebody; nothing if it is none of theirs.
 pub async fn run(app: &App, asked: &Asked, position: i64, occasion: Occasion) -> Option<Delivery> {
-    let response = app.subscriptions.run(&asked.sent, &asked.identity, occasion).await?;
+    let response = asked.run(app, occasion).await?;
     let is_last = response.data == async_graphql::Value::Null && !response.errors.is_empty();
     match serde_json::to_string(&response) {
         Ok(text) => Some(Delivery { position, response: text.into(), is_last }),

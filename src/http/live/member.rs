@@ -74,7 +74,7 @@ impl Member {
         let app = Arc::clone(groups.app());
         let follows = Follows::default();
         let occasion = Occasion::Start(follows.clone());
-        if let Some(response) = app.subscriptions.run(&asked.sent, &asked.identity, occasion).await {
+        if let Some(response) = asked.run(&app, occasion).await {
             return Err(response);
         }
         let refused = |error: Error| {

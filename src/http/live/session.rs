@@ -5,7 +5,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::parser::types::OperationType;
 use futures_util::stream::{AbortHandle, Abortable, SelectAll, once};
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
 use poem::web::websocket::{CloseCode, Message, WebSocketStream};
@@ -15,10 +14,11 @@ use super::Live;
 use super::groups::Asked;
 use super::member::{Outcome, follow};
 use super::protocol::{Protocol, Said};
-use crate::app::Subscribed;
-use crate::auth::{Actor, Credential, Identity};
+use crate::auth::Identity;
 use crate::context::OpContext;
 use crate::domain::ids;
+use crate::error::ErrorCode;
+use crate::graphql::live::Subscribed;
 use crate::http::graphql::{self, Operation, Refused};
 
 /// How long a client may take to say who it is.
@@ -67,7 +67,7 @@ impl Session {
             protocol,
             base_url,
             token,
-            identity: Identity { actor: Actor::Anonymous, credential: Credential::None },
+            identity: Identity::NOBODY,
             is_known: false,
             ends_at: None,
             outs: SelectAll::new(),
@@ -196,7 +196,7 @@ impl Session {
             Ok(sent) => self.outs_of(sent),
             Err(error) => {
                 let message = format!("the payload is no operation: {error}");
-                Box::pin(once(async move { refusal(&(crate::error::ErrorCode::BadUserInput, message)) }))
+                Box::pin(once(async move { refusal(&(ErrorCode::BadUserInput, message)) }))
             }
         };
         let (handle, registration) = AbortHandle::new_pair();
@@ -210,42 +210,33 @@ impl Session {
 
     /// What comes of an operation.
     fn outs_of(&self, sent: Operation) -> Pin<Box<dyn Stream<Item = Out> + Send>> {
-        let request_id: Arc<str> = ids::request_id().into();
-        let op = OpContext::new(Actor::Anonymous, Arc::clone(&request_id), Arc::clone(&self.live.app.clock));
-        let op = op.of(self.identity.clone());
+        let op = OpContext::asked_by(
+            self.identity.clone(),
+            ids::request_id().into(),
+            Arc::clone(&self.live.app.clock),
+        );
+        let (name, base_url) = (sent.operation_name.as_deref(), self.base_url.as_str());
+        let variables = sent.variables.clone().unwrap_or_default();
         let parsed = self.live.documents.parse(&sent.query).ok();
-        let found = parsed.as_ref().and_then(|document| {
-            crate::graphql::operation(document, sent.operation_name.as_deref()).map(|(_, found)| found)
-        });
-        let (Some(document), Some(OperationType::Subscription)) = (&parsed, found.map(|found| found.ty))
-        else {
+        let subscribed = match parsed.map(|parsed| Subscribed::read(parsed, name, &variables, base_url)) {
+            Some(Ok(Some(subscribed))) => subscribed,
             // Queries and mutations are executed as they are over HTTP, and so is what can't be read.
-            let (app, documents) = (Arc::clone(&self.live.app), Arc::clone(&self.live.documents));
-            let base_url = self.base_url.clone();
-            return Box::pin(once(async move {
-                match graphql::execute(app, &documents, op, sent, base_url).await {
-                    Ok(response) => Out::Next(json_text(&response).into()),
-                    Err(refused) => refusal(&refused),
-                }
-            }));
-        };
-        let variables = sent.variables.unwrap_or_default();
-        let locale = found.map(|found| crate::graphql::locale(found, &variables));
-        let locale = match locale.transpose() {
-            Ok(locale) => locale.unwrap_or_default(),
-            Err(message) => {
-                let refused = refusal(&(crate::error::ErrorCode::BadUserInput, message));
+            Some(Ok(None)) | None => {
+                let (app, documents) = (Arc::clone(&self.live.app), Arc::clone(&self.live.documents));
+                let base_url = self.base_url.clone();
+                return Box::pin(once(async move {
+                    match graphql::execute(app, &documents, op, sent, base_url).await {
+                        Ok(response) => Out::Next(json_text(&response).into()),
+                        Err(refused) => refusal(&refused),
+                    }
+                }));
+            }
+            Some(Err(message)) => {
+                let refused = refusal(&(ErrorCode::BadUserInput, message));
                 return Box::pin(once(std::future::ready(refused)));
             }
         };
-        let subscribed = Subscribed {
-            document: Arc::clone(document),
-            operation_name: sent.operation_name,
-            variables,
-            locale,
-            base_url: self.base_url.clone(),
-        };
-        let asked = Asked::new(&sent.query, subscribed, self.identity.clone(), &op.caller());
+        let asked = Asked::new(&sent.query, name, &variables, subscribed, &op);
         Box::pin(follow(self.live.groups.clone(), asked).map(|outcome| match outcome {
             Outcome::Next(delivery) => Out::Next(delivery.response),
             Outcome::Refused(response) => Out::Refused(json_text(&response.errors)),

@@ -7,7 +7,7 @@ use crate::db::Db;
 use crate::domain::page::{Cursor, CursorKey, Page, PageRequest};
 use crate::domain::search::{self, Node, Warning};
 use crate::error::Error;
-use crate::loaders::{CatalogReads, Collection, LoadError, Product, ProductPage, ProductSort, visibility};
+use crate::loaders::{CatalogReads, Collection, Product, ProductPage, ProductSort, visibility};
 use crate::repositories::collections::{self, CollectionSort};
 use crate::repositories::products::{self, ProductList};
 use crate::services::Shop;
@@ -69,8 +69,7 @@ impl Catalog {
             sort: query.sort,
             reverse: query.reverse,
         };
-        let read = self.reads.pages.read((list, query.request.clone()), [()], &op.statements).await;
-        let pages = read.map_err(|LoadError(error)| error)?;
+        let pages = self.reads.pages.read((list, query.request.clone()), [()], &op.statements).await?;
         let products = pages.get(&()).map(Arc::clone).unwrap_or_default();
         Ok(Visible { products, warnings })
     }

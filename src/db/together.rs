@@ -12,8 +12,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::oneshot;
 
-use super::LoadError;
-use crate::db::{Conn, Db, DbError, Statements};
+use super::{Conn, Db, DbError, Statements};
 
 /// One kind of read, for the whole process. Keys of a lane are read together; each lane has at most so many reads under way.
 pub struct Together<L, K, V> {
@@ -39,7 +38,7 @@ struct Waiting<K, V> {
 }
 
 /// What was found, and how many statements that took.
-type Answer<K, V> = (Result<Arc<HashMap<K, V>>, LoadError>, u32);
+type Answer<K, V> = (Result<Arc<HashMap<K, V>>, Arc<DbError>>, u32);
 
 impl<L, K, V> Together<L, K, V>
 where
@@ -71,11 +70,12 @@ where
         lane: L,
         keys: impl IntoIterator<Item = K>,
         statements: &Statements,
-    ) -> Result<Arc<HashMap<K, V>>, LoadError> {
+    ) -> Result<Arc<HashMap<K, V>>, Arc<DbError>> {
         let answered = self.ask(lane, keys);
         // Only a panic sends no answer.
-        let (found, sent) =
-            answered.await.unwrap_or_else(|_| (Err(DbError::corrupt("a read ended unexpectedly").into()), 0));
+        let (found, sent) = answered
+            .await
+            .unwrap_or_else(|_| (Err(Arc::new(DbError::corrupt("a read ended unexpectedly"))), 0));
         statements.add(sent);
         found
     }
@@ -127,7 +127,7 @@ where
                 Ok(conn) => (self.of.read)(conn, self.lane.clone(), waiting.keys.into_iter().collect()).await,
                 Err(error) => Err(error),
             };
-            let found = found.map(Arc::new).map_err(LoadError::from);
+            let found = found.map(Arc::new).map_err(Arc::new);
             // All who wanted it may be gone.
             let _unwanted = waiting.answer.send((found, statements.count()));
         }

@@ -98,6 +98,12 @@ impl OpContext {
         self.actor.holds(permission)
     }
 
+    /// The first of these permissions that the actor does not hold.
+    #[must_use]
+    pub fn lacks(&self, permissions: &[Permission]) -> Option<Permission> {
+        permissions.iter().copied().find(|permission| !self.may(*permission))
+    }
+
     /// Lets the call go on only for staff, services and the shop itself.
     ///
     /// # Errors

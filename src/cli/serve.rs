@@ -67,9 +67,16 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     // What follows from the last requests is done before the end, as far as it can be.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let working = Arc::clone(&app);
-    let working =
+    let mut working =
         tokio::spawn(async move { working.work(!args.no_jobs, async { drop(stopped.await) }).await });
-    let served = http::serve(app, listener, stop_signal()).await;
+    let served = tokio::select! {
+        served = http::serve(app, listener, stop_signal()) => served,
+        // A shop that takes orders and does nothing about them is no shop: whoever watches the process starts it anew.
+        ended = &mut working => {
+            let why = ended.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
+            return Err(CommandError::Failed(format!("the background work stopped: {why}")));
+        }
+    };
     drop(stop);
     let worked = working.await;
     served.map_err(|error| CommandError::Failed(format!("the server stopped: {error}")))?;

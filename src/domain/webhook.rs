@@ -9,9 +9,7 @@ use super::permission::Permission;
 use super::time::Timestamp;
 
 /// How long a message that was not taken waits for its first repetition; twice as long for each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// The longest that it waits.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+pub const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// How long an endpoint may fail before it is given up.
 pub const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -35,13 +33,6 @@ text_enum! {
         /// It was given up.
         Failed = "failed",
     }
-}
-
-/// How long a message waits that was sent so often in vain.
-#[must_use]
-pub fn pause(attempts: u32) -> Duration {
-    let factor = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-    FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
 }
 
 /// Whether an endpoint that has failed since a time is given up by now.
@@ -87,13 +78,6 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-
-    #[test]
-    fn pauses_double_up_to_an_hour() {
-        let seconds: Vec<u64> = (1..=12).map(|attempts| pause(attempts).as_secs()).collect();
-        assert_eq!(seconds, [5, 10, 20, 40, 80, 160, 320, 640, 1_280, 2_560, 3_600, 3_600]);
-        assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
-    }
 
     #[test]
     fn an_endpoint_has_a_day() {

@@ -184,9 +184,11 @@ impl WebhookDelivery {
         self.0.next_attempt_at.map(DateTime)
     }
 
-    /// What it holds, JSON; null before it was first sent.
-    async fn payload(&self) -> Option<&str> {
-        self.0.payload.as_deref()
+    /// What it holds, JSON; null before it was first sent, and for those who may see less than the endpoint.
+    async fn payload(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
+        let webhook = WebhookSubscription::find(ctx, self.0.subscription_id).await?;
+        let may_see = webhook.is_some_and(|webhook| ctx.op().lacks(&webhook.0.permissions.0).is_none());
+        Ok(self.0.payload.as_deref().filter(|_| may_see))
     }
 
     /// Its state.

@@ -25,6 +25,8 @@ use crate::domain::time::Timestamp;
 
 /// How much of an answer is kept, in bytes.
 const KEPT_BYTES: usize = 1024;
+/// How long it may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is sent.
 #[derive(Clone, Copy, Debug)]
@@ -63,16 +65,10 @@ pub struct NotNow {
     pub retry_in: Duration,
 }
 
-/// An answer, as far as it is kept.
-struct Answer {
-    status: StatusCode,
-    body: String,
-}
-
 /// Why an attempt is none that succeeded.
 enum Failure {
     /// The host is unwell.
-    Unwell(Answer),
+    Unwell(Response),
     /// There is no answer.
     None(HttpError),
 }
@@ -115,15 +111,18 @@ impl WebhookSender {
         let sent = breaker.call(is_unwell, self.post(message, now)).await;
         let took = started.elapsed();
         match sent {
-            Ok(answer) => Ok(Attempt::answered(took, answer)),
-            Err(CallError::Failed(Failure::Unwell(answer))) => Ok(Attempt::answered(took, answer)),
+            Ok(response) | Err(CallError::Failed(Failure::Unwell(response))) => {
+                let status = response.status();
+                Ok(Attempt::answered(took, status, beginning(response).await))
+            }
             Err(CallError::Failed(Failure::None(error))) => Ok(Attempt::failed(took, error.to_string())),
             Err(CallError::TimedOut) => Ok(Attempt::failed(took, HttpError::TimedOut.to_string())),
             Err(CallError::Open { retry_in }) => Err(NotNow { retry_in }),
         }
     }
 
-    async fn post(&self, message: &Message<'_>, now: Timestamp) -> Result<Answer, Failure> {
+    /// The head of the answer: what it says counts, whatever becomes of the rest.
+    async fn post(&self, message: &Message<'_>, now: Timestamp) -> Result<Response, Failure> {
         let signature = signature(message.secret, now.utc().timestamp(), message.body);
         let request = self.http.request(Method::POST, message.url).map_err(Failure::None)?;
         let response = request
@@ -136,22 +135,20 @@ impl WebhookSender {
             .send()
             .await
             .map_err(|error| Failure::None(error.into()))?;
-        let status = response.status();
-        let answer = Answer { status, body: beginning(response).await.map_err(Failure::None)? };
-        if status.is_server_error() { Err(Failure::Unwell(answer)) } else { Ok(answer) }
+        if response.status().is_server_error() { Err(Failure::Unwell(response)) } else { Ok(response) }
     }
 }
 
 impl Attempt {
-    fn answered(took: Duration, answer: Answer) -> Self {
-        let error = match answer.status {
+    fn answered(took: Duration, status: StatusCode, body: String) -> Self {
+        let error = match status {
             status if status.is_success() => None,
             status if status.is_redirection() => {
                 Some(format!("the answer is {status}; redirects are not followed"))
             }
             status => Some(format!("the answer is {status}")),
         };
-        Self { took, status: Some(answer.status.as_u16()), body: Some(answer.body), error }
+        Self { took, status: Some(status.as_u16()), body: Some(body), error }
     }
 
     /// One that had no answer, or was of no use.
@@ -172,17 +169,19 @@ fn host(url: &Url) -> String {
     format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }
 
-/// The first kilobyte of an answer; the rest is not read.
-async fn beginning(mut response: Response) -> Result<String, HttpError> {
+/// The first kilobyte of an answer, as far as it comes in time; the rest is not read.
+async fn beginning(mut response: Response) -> String {
     let mut kept = Vec::new();
-    while kept.len() < KEPT_BYTES {
-        match response.chunk().await? {
-            Some(chunk) => kept.extend(chunk.iter().take(KEPT_BYTES - kept.len())),
-            None => break,
+    let reading = async {
+        while kept.len() < KEPT_BYTES {
+            let Ok(Some(chunk)) = response.chunk().await else { break };
+            kept.extend(chunk.iter().take(KEPT_BYTES - kept.len()));
         }
-    }
+    };
+    // What came until then is kept.
+    drop(tokio::time::timeout(BODY_TIMEOUT, reading).await);
     // PostgreSQL keeps no NUL in a text.
-    Ok(String::from_utf8_lossy(&kept).replace('\0', "\u{fffd}"))
+    String::from_utf8_lossy(&kept).replace('\0', "\u{fffd}")
 }
 
 /// The signature of a body that is sent at a time.

@@ -5,7 +5,7 @@
 //! jobs may end first; those that take longer are handed back.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -14,7 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::{Handler, Job, JobError, Policy, Work};
 use crate::context::{Clock, OpContext};
 use crate::db::{Db, DbError, Statements, retrying};
-use crate::domain::ids::WorkerId;
+use crate::domain::ids::{JobId, WorkerId};
 use crate::domain::job::{JobStatus, backoff};
 use crate::error::with_causes;
 use crate::repositories::jobs::{self, Ended};
@@ -34,9 +34,9 @@ pub const GRACE: Duration = Duration::from_secs(20);
 pub struct Worker {
     db: Db,
     clock: Arc<dyn Clock>,
-    id: WorkerId,
     handlers: HashMap<&'static str, Arc<dyn Handler>>,
-    running: Mutex<HashMap<&'static str, usize>>,
+    /// What runs: of which kind, and who it is reserved for.
+    running: Mutex<HashMap<JobId, (&'static str, WorkerId)>>,
     ended: Notify,
 }
 
@@ -63,8 +63,7 @@ impl Worker {
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, handlers: &[Arc<dyn Handler>]) -> Arc<Self> {
         let handlers = handlers.iter().map(|handler| (handler.kind(), Arc::clone(handler))).collect();
-        let id = WorkerId::generate();
-        Arc::new(Self { db, clock, id, handlers, running: Mutex::default(), ended: Notify::new() })
+        Arc::new(Self { db, clock, handlers, running: Mutex::default(), ended: Notify::new() })
     }
 
     /// Runs jobs until `shutdown` is ready. Those that run then may end within `grace`; what still runs is stopped and handed back.
@@ -126,25 +125,25 @@ impl Worker {
 
     fn begin(self: &Arc<Self>, tasks: &mut JoinSet<Option<JobStatus>>, job: Job) {
         let Some((&kind, handler)) = self.handlers.get_key_value(job.kind.as_str()) else { return };
-        *self.running().entry(kind).or_default() += 1;
+        let Some(reserved_for) = job.worker else { return };
+        let id = job.id;
+        self.running().insert(id, (kind, reserved_for));
         let (worker, handler) = (Arc::clone(self), Arc::clone(handler));
         tasks.spawn(async move {
             let status = worker.attempt(&handler, job).await;
-            if let Some(running) = worker.running().get_mut(kind) {
-                *running = running.saturating_sub(1);
-            }
+            worker.running().remove(&id);
             worker.ended.notify_one();
             status
         });
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<&'static str, usize>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<JobId, (&'static str, WorkerId)>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many jobs more may run.
     fn room(&self) -> usize {
-        MOST.saturating_sub(self.running().values().sum())
+        MOST.saturating_sub(self.running().len())
     }
 
     /// Reserves jobs of the kinds that there is room for: no more than there is room for of any of them.
@@ -153,7 +152,7 @@ impl Worker {
         {
             let running = self.running();
             for (kind, handler) in &self.handlers {
-                let used = running.get(kind).copied().unwrap_or_default();
+                let used = running.values().filter(|(known, _)| known == kind).count();
                 let left = handler.policy().concurrency.saturating_sub(used);
                 if left > 0 {
                     room = room.min(left);
@@ -171,11 +170,13 @@ impl Worker {
         }
         retrying(|| async {
             let now = self.clock.now();
+            // Another one each time: whoever still runs a job that was called off and begun again has no say in it.
+            let worker = WorkerId::generate();
             let mut conn = self.db.write(&statements).await?;
-            let mut reserved = jobs::take_over(&mut conn, &kinds, self.id, now, LEASE, limit).await?;
+            let mut reserved = jobs::take_over(&mut conn, &kinds, worker, now, LEASE, limit).await?;
             let left = limit.saturating_sub(i64::try_from(reserved.len()).unwrap_or(limit));
             if left > 0 {
-                reserved.extend(jobs::reserve(&mut conn, &kinds, self.id, now, LEASE, left).await?);
+                reserved.extend(jobs::reserve(&mut conn, &kinds, worker, now, LEASE, left).await?);
             }
             Ok(reserved)
         })
@@ -205,6 +206,11 @@ impl Worker {
                 }
                 () = self.hold(&job) => None,
             };
+            if !running.is_finished() {
+                // It has ended before anybody begins the job again.
+                running.abort();
+                drop((&mut running).await);
+            }
             let Some(result) = outcome else {
                 tracing::warn!(kind = job.kind, job = ?job.id, "another worker has taken a job over");
                 return None;
@@ -222,6 +228,9 @@ impl Worker {
                     request_id = job.request_id,
                     "job"
                 );
+            }
+            (Err(JobError::Wait { why, .. }), _) => {
+                tracing::debug!(kind = job.kind, job = ?job.id, "a job waits: {why}");
             }
             (Err(error), Some(JobStatus::Dead)) => {
                 tracing::error!(kind = job.kind, job = ?job.id, attempt = job.attempts, "a job is dead: {error}");
@@ -294,12 +303,14 @@ impl Worker {
     }
 
     async fn write_end(&self, job: &Job, ended: &Ended) -> Result<Option<JobStatus>, DbError> {
-        let mut tx = self.db.begin(&Statements::default()).await?;
+        let statements = Statements::default();
+        let Some(key) = job.unique_key.as_ref().filter(|_| ended.status == JobStatus::Queued) else {
+            let is_ours = jobs::end(&mut self.db.write(&statements).await?, job, ended).await?;
+            return Ok(is_ours.then_some(ended.status));
+        };
+        let mut tx = self.db.begin(&statements).await?;
         let mut ended = ended.clone();
-        if ended.status == JobStatus::Queued
-            && let Some(key) = &job.unique_key
-            && jobs::is_key_waiting(tx.conn(), key).await?
-        {
+        if jobs::is_key_waiting(tx.conn(), key).await? {
             // The one that waits does the same work.
             ended.status = JobStatus::Cancelled;
             ended.finished_at = Some(self.clock.now());
@@ -313,11 +324,16 @@ impl Worker {
         Ok(is_ours.then_some(ended.status))
     }
 
-    /// Gives back the jobs that this worker runs, as if they had not been begun.
+    /// Gives back the jobs that this worker ran, as if they had not been begun.
     async fn hand_back_all(&self) {
+        let held: Vec<(JobId, WorkerId)> =
+            self.running().drain().map(|(job, (_, reserved_for))| (job, reserved_for)).collect();
         let handed = async {
             let mut conn = self.db.write(&Statements::default()).await?;
-            jobs::hand_back(&mut conn, self.id, self.clock.now()).await
+            for (job, reserved_for) in held {
+                jobs::hand_back(&mut conn, job, reserved_for, self.clock.now()).await?;
+            }
+            Ok::<_, DbError>(())
         };
         if let Err(error) = handed.await {
             tracing::warn!("jobs can't be handed back: {}", with_causes(&error));

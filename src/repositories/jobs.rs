@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
@@ -94,16 +95,16 @@ macro_rules! reserve {
     };
 }
 
-/// Gives back the jobs of a worker. `$1` is the time, `$2` the worker.
+/// Gives back a job: `$1` is the time, `$2` the job, `$3` its worker.
 const HAND_BACK: &str = "
     UPDATE jobs SET
-        status = CASE WHEN waiting THEN 'cancelled' ELSE 'queued' END,
-        finished_at = CASE WHEN waiting THEN $1 END,
+        status = CASE WHEN is_doubled THEN 'cancelled' ELSE 'queued' END,
+        finished_at = CASE WHEN is_doubled THEN $1 END,
         attempts = attempts - 1, run_at = $1, worker = NULL, lease_until = NULL
     FROM (
         SELECT id AS held, unique_key IS NOT NULL AND EXISTS (
             SELECT 1 FROM jobs AS other WHERE other.status = 'queued' AND other.unique_key = jobs.unique_key
-        ) AS waiting FROM jobs WHERE worker = $2
+        ) AS is_doubled FROM jobs WHERE id = $2 AND worker = $3
     ) AS of_worker
     WHERE jobs.id = of_worker.held";
 
@@ -169,11 +170,18 @@ pub async fn by_ids(conn: &mut Conn, ids: &[JobId]) -> Result<Vec<Job>, DbError>
     load!(conn, jobs::table.filter(crate::db::expr::in_ids(jobs::id, ids)).select(Job::as_select()))
 }
 
+/// A state that stands in the statement itself: a plan that is made before its parameters are known can't use the indexes of the jobs in one
+/// state otherwise.
+fn literal(status: JobStatus) -> SqlLiteral<sql::Text> {
+    diesel::dsl::sql(&format!("'{}'", status.as_str()))
+}
+
 /// Whether a job of these kinds is due, or left by its worker.
 pub async fn is_any_due(conn: &mut Conn, kinds: &[String], now: Timestamp) -> Result<bool, DbError> {
     on_conn!(conn, |c| {
-        let queued = jobs::status.eq(JobStatus::Queued).and(jobs::run_at.le(now));
-        let left = jobs::status.eq(JobStatus::Running).and(jobs::lease_until.le(now).assume_not_null());
+        let queued = jobs::status.eq(literal(JobStatus::Queued)).and(jobs::run_at.le(now));
+        let left =
+            jobs::status.eq(literal(JobStatus::Running)).and(jobs::lease_until.le(now).assume_not_null());
         diesel::select(diesel::dsl::exists(
             jobs::table.filter(queued.or(left)).filter(in_texts(jobs::kind, kinds)),
         ))
@@ -267,16 +275,18 @@ pub async fn end(conn: &mut Conn, job: &Job, ended: &Ended) -> Result<bool, DbEr
     Ok(changed > 0)
 }
 
-/// Gives back what a worker runs, as if it had not been begun; how many jobs. One whose unique key another one that waits has is called
-/// off: the other does the same.
-pub async fn hand_back(conn: &mut Conn, worker: WorkerId, now: Timestamp) -> Result<usize, DbError> {
+/// Gives back a job that a worker runs, as if it had not been begun. One whose unique key another one that waits has is called off: the
+/// other does the same.
+pub async fn hand_back(conn: &mut Conn, id: JobId, worker: WorkerId, now: Timestamp) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::sql_query(HAND_BACK)
             .bind::<sql::Timestamptz, _>(now)
+            .bind::<sql::Uuid, _>(id)
             .bind::<sql::Uuid, _>(worker)
             .execute(c)
             .await
-    })
+    })?;
+    Ok(())
 }
 
 /// Changes a locked job as staff want it.
@@ -288,7 +298,8 @@ pub async fn update(conn: &mut Conn, id: JobId, ended: &Ended) -> Result<(), DbE
 /// Whether a job that waits has a unique key.
 pub async fn is_key_waiting(conn: &mut Conn, key: &str) -> Result<bool, DbError> {
     on_conn!(conn, |c| {
-        let waiting = jobs::table.filter(jobs::unique_key.eq(key)).filter(jobs::status.eq(JobStatus::Queued));
+        let waiting =
+            jobs::table.filter(jobs::unique_key.eq(key)).filter(jobs::status.eq(literal(JobStatus::Queued)));
         diesel::select(diesel::dsl::exists(waiting)).get_result(c).await
     })
 }
@@ -312,7 +323,8 @@ pub async fn hasten(conn: &mut Conn, key: &str, now: Timestamp) -> Result<(), Db
 /// The job that waits and has a unique key.
 pub async fn waiting(conn: &mut Conn, key: &str) -> Result<Option<Job>, DbError> {
     on_conn!(conn, |c| {
-        let waiting = jobs::table.filter(jobs::unique_key.eq(key)).filter(jobs::status.eq(JobStatus::Queued));
+        let waiting =
+            jobs::table.filter(jobs::unique_key.eq(key)).filter(jobs::status.eq(literal(JobStatus::Queued)));
         waiting.select(Job::as_select()).first(c).await.optional()
     })
 }

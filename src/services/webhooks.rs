@@ -32,8 +32,6 @@ use crate::loaders::WebhookSubscription;
 
 /// The kind of the job that sends an endpoint its messages. Its payload is [`Endpoint`].
 pub const DELIVER: &str = "webhook.deliver";
-/// The kind of the job that mails staff that an endpoint was paused. Its payload is [`Endpoint`].
-pub const MAIL_PAUSED: &str = "mail.webhook_paused";
 
 /// Which endpoint a job is about.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]

@@ -377,6 +377,6 @@ async fn old_events_go_once_everybody_has_had_them(app: TestApp) {
     app.work().await;
     let after = log(&app).await;
     let new = after.iter().find(|event| event.position > before.last().unwrap().position).unwrap();
-    let last = before.iter().filter(|event| event.row.aggregate_id == new.row.aggregate_id).next_back();
+    let last = before.iter().rfind(|event| event.row.aggregate_id == new.row.aggregate_id);
     assert_eq!(last.map(|last| last.sequence + 1), Some(new.sequence));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mercato::domain::permission::Permission::{self, ManageSettings, ReadOrders};
+use mercato::domain::permission::Permission::{ManageSettings, ReadInventory, ReadOrders, ReadProducts};
 use serde_json::{Value, json};
 
 use crate::support::live::{Closed, Socket};
@@ -166,17 +166,22 @@ async fn a_cart_and_the_stock_of_what_is_in_it_are_followed(app: TestApp) {
 both!(the_log_is_for_staff);
 async fn the_log_is_for_staff(app: TestApp) {
     app.go_live();
-    let mut live =
-        app.follow(&app.staff(&[ManageSettings]), EVENTS, json!({ "types": ["product.created"] })).await;
+    let mut live = app
+        .follow(&app.staff(&[ManageSettings, ReadProducts]), EVENTS, json!({ "types": ["product.created"] }))
+        .await;
+    let of_all = json!({ "types": ["product.created", "location.created"] });
+    let mut keeper = app.follow(&app.staff(&[ManageSettings, ReadInventory]), EVENTS, of_all).await;
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let event = live.event().await["events"].clone();
     assert_eq!(event["kind"], "product.created");
     assert_eq!(event["subject"], json!(mug));
     assert_eq!((&event["sequence"], &event["actor"]), (&json!(1), &json!("admin")));
+    app.create_location("Shelf").await;
+    assert_eq!(keeper.event().await["events"]["kind"], "location.created", "they may not hear of products");
     for (client, code) in [
         (app.anonymous(), "UNAUTHENTICATED"),
         (app.customer(), "FORBIDDEN"),
-        (app.staff(&[Permission::ReadProducts]), "FORBIDDEN"),
+        (app.staff(&[ReadProducts]), "FORBIDDEN"),
     ] {
         let message = app.follow(&client, EVENTS, json!({})).await.hear().await;
         assert_eq!(message["payload"][0]["extensions"]["code"], code, "{message:#}");
@@ -288,7 +293,7 @@ async fn a_subscription_ends_with_its_token(app: TestApp) {
     assert_eq!(live.closed().await.code, 4401, "an event was sent by a token that has ended");
 
     // A key that may less than before.
-    let key = "mutation { apiKeyCreate(apiKey: { name: \"till\", permissions: [MANAGE_SETTINGS] }) { apiKey { id } secret userErrors { message } } }";
+    let key = "mutation { apiKeyCreate(apiKey: { name: \"till\", permissions: [MANAGE_SETTINGS, READ_PRODUCTS] }) { apiKey { id } secret userErrors { message } } }";
     let made = app.admin().ask(key).await.ok();
     let secret = made["apiKeyCreate.secret"].as_str().unwrap().to_owned();
     let mut live = app.follow(&app.signed_in(&secret), EVENTS, json!({ "types": ["product.updated"] })).await;

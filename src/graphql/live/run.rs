@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationType};
-use async_graphql::{Request, Response, Variables};
+use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
+use async_graphql::{Name, Request, Response, Variables};
 use futures_util::StreamExt;
 
 use super::Occasion;
@@ -45,6 +45,16 @@ impl Subscribed {
         let locale = locale(found, variables)?;
         let (operation_name, variables) = (operation_name.map(str::to_owned), variables.clone());
         Ok(Some(Self { document, operation_name, variables, base_url: base_url.to_owned(), locale }))
+    }
+
+    /// The variable that says from where on its field is followed, if it has one.
+    #[must_use]
+    pub fn resumed_by(&self) -> Option<Name> {
+        let (_, operation) = operation(&self.document, self.operation_name.as_deref())?;
+        let [field] = operation.selection_set.node.items.as_slice() else { return None };
+        let Selection::Field(field) = &field.node else { return None };
+        let after = field.node.get_argument("after")?.node.clone();
+        after.into_const_with(Err).err()
     }
 
     /// Where its sender finds this server.

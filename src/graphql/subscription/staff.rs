@@ -1,5 +1,7 @@
 //! What staff and services follow: all orders, and the log as it is.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Json, Object, Result, Subscription};
 use futures_util::Stream;
 use futures_util::stream::iter;
@@ -8,9 +10,10 @@ use super::Happened;
 use crate::domain::event::{Event, Topic};
 use crate::domain::ids::{Id, OrderId};
 use crate::domain::permission::Permission;
+use crate::domain::webhook::needs;
 use crate::error::Error;
 use crate::graphql::guard::{Requires, is_staff, manages_settings, reads_orders};
-use crate::graphql::live::Live;
+use crate::graphql::live::{Live, Recorded};
 use crate::graphql::order::Order;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::gid;
@@ -52,7 +55,8 @@ impl StaffSubscription {
         Ok(iter(happened.map(|event| OrderEvent { happened: Happened(event) })))
     }
 
-    /// Everything that happens in the shop, as the event log has it: for services that keep something of their own in step.
+    /// Everything that happens in the shop and that you may hear of, as the event log has it: for services that keep something of their
+    /// own in step.
     #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
     async fn events(
         &self,
@@ -66,7 +70,8 @@ impl StaffSubscription {
             let shown: String = unknown.chars().take(80).collect();
             return Err(Error::BadInput(format!("there are no events of the type `{shown}`")).into());
         }
-        let happened = ctx.follow(&Topic::any(kinds), after.as_deref())?;
+        let may_hear = |event: &Arc<Recorded>| needs(&event.row.kind).is_some_and(|it| ctx.op().may(it));
+        let happened = ctx.follow(&Topic::any(kinds), after.as_deref())?.filter(may_hear);
         Ok(iter(happened.map(|event| DomainEvent { happened: Happened(event) })))
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use async_graphql::{Response, Variables};
+use async_graphql::{Response, ServerError, Value, Variables};
 use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 
@@ -16,7 +16,7 @@ use crate::auth::Identity;
 use crate::context::OpContext;
 use crate::domain::event::Topic;
 use crate::domain::ids::{self, JobId};
-use crate::error::with_causes;
+use crate::error::{Error, ErrorCode, with_causes};
 use crate::graphql::live::{Occasion, Subscribed};
 use crate::services::jobs::Job;
 
@@ -24,8 +24,8 @@ use crate::services::jobs::Job;
 const WAITING: usize = 64;
 /// How often the state of a job that somebody follows is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How long a group waits when the log does not answer.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long clients wait when the database does not answer.
+pub const PAUSE: Duration = Duration::from_secs(1);
 
 /// What an event gave the members of a group.
 #[derive(Clone)]
@@ -59,7 +59,8 @@ struct Shared {
 pub struct Group {
     key: String,
     of: Weak<Shared>,
-    deliveries: broadcast::Sender<Delivery>,
+    /// Gone when the task is: should it come to a sudden end, members hear of it, and whoever comes next has a new group.
+    deliveries: broadcast::WeakSender<Delivery>,
     task: AbortHandle,
 }
 
@@ -74,7 +75,12 @@ impl Asked {
     ) -> Self {
         // The actor counts with all that it may: a role may have changed between two who are one.
         let actor = format!("{:?}", op.actor);
-        let key = serde_json::json!([query, name, variables, sent.base_url(), op.caller(), actor]);
+        let mut same = variables.clone();
+        if let Some(after) = sent.resumed_by().filter(|after| uses(query, after) == 2) {
+            // Where a client begins makes no difference to what an event gives it. Once it is declared, once it is used.
+            same.remove(&after);
+        }
+        let key = serde_json::json!([query, name, same, sent.base_url(), op.caller(), actor]);
         let identity = Identity { actor: op.actor.clone(), credential: op.credential };
         Self { sent, identity, key: key.to_string() }
     }
@@ -84,6 +90,13 @@ impl Asked {
         let op = OpContext::asked_by(self.identity.clone(), ids::request_id().into(), Arc::clone(&app.clock));
         app.subscriptions.run(&self.sent, op, occasion).await
     }
+}
+
+/// How often a document names a variable.
+fn uses(query: &str, variable: &str) -> usize {
+    let is_name = |rest: &str| rest.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_');
+    let named = query.split('$').skip(1).filter_map(|rest| rest.trim_start().strip_prefix(variable));
+    named.filter(|rest| !is_name(rest)).count()
 }
 
 impl Groups {
@@ -134,9 +147,12 @@ impl Groups {
             async move {
                 let (mut last, mut changes) = (None, 0);
                 loop {
-                    if let Some(job) = job(&app, id).await {
+                    if let Ok(Some(job)) = job(&app, id).await {
                         let now = (job.status, job.progress, job.attempts);
-                        if last.replace(now).is_some_and(|last| last != now) {
+                        let before = last.replace(now);
+                        // Members look for themselves to begin with; that it has ended must not be missed between the two.
+                        let is_news = before.is_some() || job.status.is_finished();
+                        if before != Some(now) && is_news {
                             changes += 1;
                             if let Some(delivery) = run_job(&app, &asked, changes, job).await {
                                 drop(deliveries.send(delivery));
@@ -155,13 +171,16 @@ impl Groups {
         begin: impl FnOnce(broadcast::Sender<Delivery>) -> F,
     ) -> (Arc<Group>, broadcast::Receiver<Delivery>) {
         let mut groups = self.0.groups();
-        if let Some(group) = groups.get(&asked.key).and_then(Weak::upgrade) {
-            let told = group.deliveries.subscribe();
-            return (group, told);
+        if let Some(group) = groups.get(&asked.key).and_then(Weak::upgrade)
+            && let Some(deliveries) = group.deliveries.upgrade()
+        {
+            return (group, deliveries.subscribe());
         }
         let (deliveries, told) = broadcast::channel(WAITING);
-        let task = tokio::spawn(begin(deliveries.clone())).abort_handle();
-        let group = Arc::new(Group { key: asked.key.clone(), of: Arc::downgrade(&self.0), deliveries, task });
+        let weak = deliveries.downgrade();
+        let task = tokio::spawn(begin(deliveries)).abort_handle();
+        let (key, of) = (asked.key.clone(), Arc::downgrade(&self.0));
+        let group = Arc::new(Group { key, of, deliveries: weak, task });
         groups.insert(asked.key.clone(), Arc::downgrade(&group));
         (group, told)
     }
@@ -186,15 +205,9 @@ impl Drop for Group {
     }
 }
 
-/// The state of a job, if it is there and the database answers.
-pub async fn job(app: &App, id: JobId) -> Option<Arc<Job>> {
-    match app.services.jobs.find(&app.system(), id).await {
-        Ok(job) => job.map(Arc::new),
-        Err(error) => {
-            tracing::warn!("a job can't be looked at: {}", with_causes(&error));
-            None
-        }
-    }
+/// The state of a job, if it is there.
+pub async fn job(app: &App, id: JobId) -> Result<Option<Arc<Job>>, Error> {
+    Ok(app.services.jobs.find(&app.system(), id).await?.map(Arc::new))
 }
 
 /// What a job's state gives somebody.
@@ -207,7 +220,13 @@ pub async fn run_job(app: &App, asked: &Asked, position: i64, job: Arc<Job>) -> 
 
 /// What an occasion gives somebody; nothing if it is none of theirs.
 pub async fn run(app: &App, asked: &Asked, position: i64, occasion: Occasion) -> Option<Delivery> {
-    let response = asked.run(app, occasion).await?;
+    let mut response = asked.run(app, occasion.clone()).await?;
+    // What the database could not tell at the moment is no answer.
+    while response.errors.iter().any(is_passing) {
+        tracing::warn!("live clients wait for the database");
+        tokio::time::sleep(PAUSE).await;
+        response = asked.run(app, occasion.clone()).await?;
+    }
     let is_last = response.data == async_graphql::Value::Null && !response.errors.is_empty();
     match serde_json::to_string(&response) {
         Ok(text) => Some(Delivery { position, response: text.into(), is_last }),
@@ -215,5 +234,41 @@ pub async fn run(app: &App, asked: &Asked, position: i64, occasion: Occasion) ->
             tracing::error!("an event can't be written: {error}");
             None
         }
+    }
+}
+
+/// Whether an error may be gone in a moment.
+fn is_passing(error: &ServerError) -> bool {
+    let code = error.extensions.as_ref().and_then(|values| values.get("code"));
+    code == Some(&Value::from(ErrorCode::ServiceUnavailable.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+    use crate::context::SystemClock;
+
+    fn key(query: &str, variables: serde_json::Value) -> String {
+        let variables = Variables::from_json(variables);
+        let document = Arc::new(parse_query(query).unwrap());
+        let sent = Subscribed::read(document, None, &variables, "").unwrap().unwrap();
+        let op = OpContext::asked_by(Identity::NOBODY, "test".into(), Arc::new(SystemClock));
+        Asked::new(query, None, &variables, sent, &op).key
+    }
+
+    #[test]
+    fn clients_that_resume_from_different_places_are_told_the_same() {
+        let query =
+            "subscription($id: ID!, $after: String) { orderUpdated(id: $id, after: $after) { kind } }";
+        let at = |after: &str, id: &str| key(query, serde_json::json!({ "id": id, "after": after }));
+        assert_eq!(at("event-1", "a"), at("event-2", "a"));
+        assert_ne!(at("event-1", "a"), at("event-1", "b"));
+        // Where it is used for something else, too, it counts.
+        let query =
+            "subscription($after: String) { events(after: $after) { kind ... @include(if: $after) { id } } }";
+        let at = |after: &str| key(query, serde_json::json!({ "after": after }));
+        assert_ne!(at("event-1"), at("event-2"));
     }
 }

@@ -2,21 +2,17 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::groups::{Asked, Delivery, Group, Groups, job, run, run_job};
+use super::groups::{Asked, Delivery, Group, Groups, PAUSE, job, run, run_job};
 use crate::domain::event::Topic;
 use crate::domain::ids::JobId;
 use crate::error::{Error, with_causes};
 use crate::graphql::live::{Followed, Follows, Occasion, Recorded};
-
-/// How long it waits when the log does not answer.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What comes of a subscription.
 pub enum Outcome {
@@ -24,6 +20,8 @@ pub enum Outcome {
     Refused(async_graphql::Response),
     /// An event.
     Next(Delivery),
+    /// Its group has come to a sudden end.
+    Lost,
 }
 
 /// Somebody's subscription, once it is under way.
@@ -64,8 +62,10 @@ pub fn follow(groups: Groups, asked: Asked) -> impl Stream<Item = Outcome> {
             State::Running(member) => member,
             State::Over => return None,
         };
-        let delivery = member.next().await?;
-        Some((Outcome::Next(delivery), State::Running(member)))
+        match member.next().await? {
+            Outcome::Lost => Some((Outcome::Lost, State::Over)),
+            outcome => Some((outcome, State::Running(member))),
+        }
     })
 }
 
@@ -109,7 +109,7 @@ impl Member {
         })
     }
 
-    async fn next(&mut self) -> Option<Delivery> {
+    async fn next(&mut self) -> Option<Outcome> {
         loop {
             if self.is_over {
                 return None;
@@ -132,15 +132,15 @@ impl Member {
                 Ok(delivery) if delivery.position > self.position => return Some(self.deliver(delivery)),
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => self.is_behind = true,
-                Err(RecvError::Closed) => return None,
+                Err(RecvError::Closed) => return Some(Outcome::Lost),
             }
         }
     }
 
-    fn deliver(&mut self, delivery: Delivery) -> Delivery {
+    fn deliver(&mut self, delivery: Delivery) -> Outcome {
         self.position = self.position.max(delivery.position);
         self.is_over = delivery.is_last;
-        delivery
+        Outcome::Next(delivery)
     }
 
     /// Reads what was missed; of a job its present state, which is all that counts.
@@ -157,10 +157,16 @@ impl Member {
                     tokio::time::sleep(PAUSE).await;
                 }
             },
-            Source::Job(id) => {
-                self.is_behind = false;
-                return run_job(app, &self.asked, self.position, job(app, *id).await?).await;
-            }
+            Source::Job(id) => match job(app, *id).await {
+                Ok(job) => {
+                    self.is_behind = false;
+                    return run_job(app, &self.asked, self.position, job?).await;
+                }
+                Err(error) => {
+                    tracing::warn!("a job can't be looked at: {}", with_causes(&error));
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
         }
         None
     }

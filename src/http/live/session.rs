@@ -32,8 +32,13 @@ const MAX_OPERATIONS: usize = 200;
 /// How many events are written at once.
 const MAX_BATCH: usize = 64;
 
+/// The code that tells a client to connect again in a moment: it is not to blame.
+const TRY_AGAIN_LATER: u16 = 1013;
+
 /// Something to be sent about an operation.
 enum Out {
+    /// It can't go on here.
+    Lost,
     Next(Arc<str>),
     Refused(String),
     Complete,
@@ -156,8 +161,12 @@ impl Session {
     /// Finds out who the client is.
     async fn introduce(&mut self) -> Result<(), Close> {
         let app = &self.live.app;
+        let refused = |(code, message): Refused| match code {
+            ErrorCode::Unauthenticated => (4403, short(&message)),
+            _ => (TRY_AGAIN_LATER, short(&message)),
+        };
         let identity = graphql::identity(app, self.token.as_deref()).await;
-        if let Some(identity) = identity.map_err(|(_, message)| (4403, short(&message)))? {
+        if let Some(identity) = identity.map_err(refused)? {
             self.identity = identity;
             let token = self.token.as_deref().and_then(graphql::bearer).unwrap_or_default();
             let left = app.auth.ends_at(token).map(|end| end.micros() - app.system().now().micros());
@@ -179,7 +188,10 @@ impl Session {
                 let reason = "Forbidden: your permissions have changed, connect again and resume with your last cursor";
                 Err((4403, reason.to_owned()))
             }
-            Err(_) => Err((4401, "Unauthorized: the token has ended".to_owned())),
+            Err((ErrorCode::Unauthenticated, _)) => {
+                Err((4401, "Unauthorized: the token has ended".to_owned()))
+            }
+            Err((_, message)) => Err((TRY_AGAIN_LATER, short(&message))),
         }
     }
 
@@ -240,6 +252,7 @@ impl Session {
         Box::pin(follow(self.live.groups.clone(), asked).map(|outcome| match outcome {
             Outcome::Next(delivery) => Out::Next(delivery.response),
             Outcome::Refused(response) => Out::Refused(json_text(&response.errors)),
+            Outcome::Lost => Out::Lost,
         }))
     }
 
@@ -249,6 +262,9 @@ impl Session {
         let mut next = Some((id, out));
         let mut left = MAX_BATCH;
         while let Some((id, out)) = next.take() {
+            if matches!(out, Out::Lost) {
+                return Err((TRY_AGAIN_LATER, "connect again, and resume with your last cursor".to_owned()));
+            }
             if let Some(text) = self.text(&id, out) {
                 fed(timeout(SEND_TIMEOUT, socket.feed(Message::Text(text))).await)?;
             }
@@ -267,6 +283,7 @@ impl Session {
         }
         match out {
             Out::Next(response) => Some(self.protocol.next(id, &response)),
+            Out::Lost => None,
             Out::Refused(errors) => {
                 if let Some(running) = self.running.remove(id) {
                     // No `complete` follows an error.
@@ -295,7 +312,7 @@ fn fed<T, E>(sent: Result<Result<T, E>, tokio::time::error::Elapsed>) -> Result<
     match sent {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(_)) => Err((1006, String::new())),
-        Err(_) => Err((1008, "messages are read too slowly".to_owned())),
+        Err(_) => Err((TRY_AGAIN_LATER, "messages are read too slowly".to_owned())),
     }
 }
 

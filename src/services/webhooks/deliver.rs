@@ -4,18 +4,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Endpoint, MAIL_PAUSED, NotNow, Webhooks, deliver_job, deliver_key, missing, told};
+use super::{NotNow, Webhooks, deliver_job, deliver_key, missing, told};
 use crate::context::OpContext;
 use crate::db::retrying;
 use crate::domain::event::Event;
 use crate::domain::ids::{Id, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId};
+use crate::domain::job::backoff;
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{DeliveryStatus, WebhookStatus, is_given_up, pause, topic_name};
+use crate::domain::webhook::{DeliveryStatus, FIRST_PAUSE, WebhookStatus, is_given_up, topic_name};
 use crate::error::{Error, UserErrorCode, with_causes};
 use crate::events;
 use crate::integrations::webhooks::{Attempt, Message};
-use crate::jobs::{self, NewJob};
+use crate::jobs;
 use crate::loaders::{WebhookAttempt, WebhookDelivery, WebhookSubscription};
 use crate::repositories::{events as log, webhooks};
 
@@ -176,12 +177,10 @@ impl Webhooks {
                 (delivery.status, delivery.next_attempt_at) = (DeliveryStatus::Failed, None);
                 if webhook.status == WebhookStatus::Active {
                     (webhook.status, webhook.paused_at) = (WebhookStatus::Paused, Some(now));
-                    let mail = NewJob::new(MAIL_PAUSED, &Endpoint { subscription_id: id })?;
-                    jobs::enqueue(&mut tx, op, [mail]).await?;
                     events::append(&mut tx, op, [Event::WebhookPaused(told(&webhook))]).await?;
                 }
             } else {
-                let wait = pause(u32::try_from(delivery.attempts).unwrap_or(u32::MAX));
+                let wait = backoff(FIRST_PAUSE, u32::try_from(delivery.attempts).unwrap_or(u32::MAX));
                 delivery.next_attempt_at = Some(now.plus(wait));
                 jobs::enqueue(&mut tx, op, [deliver_job(id)?.after(wait)]).await?;
             }

@@ -120,11 +120,10 @@ impl Webhooks {
         Ok(tx.commit().await?)
     }
 
-    /// Changes an endpoint. From then on it hears of what the actor may, not of what whoever made it might. One that is set active goes
-    /// on at once with what waits for it.
+    /// Changes an endpoint. From then on it hears of what the actor may. One that is set active goes on at once with what waits for it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, also when there is no such endpoint.
+    /// [`Error::Invalid`] with everything that is wrong, also when there is no such endpoint, or one that may hear of more than the actor.
     pub async fn update(
         &self,
         op: &OpContext,
@@ -143,6 +142,13 @@ impl Webhooks {
     ) -> Result<WebhookSubscription, Error> {
         let found = webhooks::find(&mut self.db.read(&op.statements).await?, id).await?;
         let mut webhook = found.clone().ok_or_else(|| missing(&["id"]))?;
+        if let Some(missing) = op.lacks(&webhook.permissions.0) {
+            // What waits for it is not for them to send elsewhere.
+            let message = format!(
+                "The webhook subscription may hear of what needs the permission {missing}, which you do not hold"
+            );
+            return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
+        }
         let before = webhook.status;
         set(&mut webhook.url, patch.url.as_ref().map(|url| url.trim().to_owned()).as_ref());
         set(&mut webhook.topics.0, patch.topics.as_deref().map(distinct).as_ref());

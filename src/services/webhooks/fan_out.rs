@@ -6,7 +6,7 @@ use crate::db::retrying;
 use crate::domain::event::Topic;
 use crate::domain::ids::{EventId, WebhookDeliveryId};
 use crate::domain::permission::Permission;
-use crate::domain::webhook::{DeliveryStatus, WebhookStatus, needs};
+use crate::domain::webhook::{DeliveryStatus, needs};
 use crate::error::Error;
 use crate::events::{Recorded, follow};
 use crate::jobs;
@@ -53,7 +53,7 @@ impl Webhooks {
             let before = rows.len();
             let wanted = unread.events.iter().filter(|event| is_for(webhook, event));
             rows.extend(wanted.map(|event| delivery(op, webhook, event)));
-            if rows.len() > before && webhook.status == WebhookStatus::Active {
+            if rows.len() > before {
                 jobs.push(deliver_job(webhook.id)?);
             }
         }

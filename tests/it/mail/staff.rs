@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use mercato::db::types::Json;
-use mercato::domain::event::LowStockEvent;
+use mercato::domain::event::{Event, LowStockEvent, WebhookEvent};
 use mercato::domain::ids::{Id, JobId, VariantId, WebhookSubscriptionId};
 use mercato::domain::page::PageRequest;
 use mercato::domain::permission::Permission;
 use mercato::domain::webhook::WebhookStatus;
-use mercato::jobs::NewJob;
 use mercato::repositories::webhooks::{self, WebhookSubscription};
 use mercato::services::staff::{RolePatch, StaffPatch};
-use mercato::services::webhooks::{Endpoint, MAIL_PAUSED};
 use serde_json::json;
 
 use super::{Manner, PLACE, Shop};
@@ -156,8 +154,12 @@ async fn those_who_manage_settings_hear_of_paused_webhooks(database: Database) {
     for row in [webhook(WebhookStatus::Paused), webhook(WebhookStatus::Active)] {
         let mut tx = shop.app.app.db.begin(&op.statements).await.unwrap();
         webhooks::insert(tx.conn(), &row).await.unwrap();
-        let job = NewJob::new(MAIL_PAUSED, &Endpoint { subscription_id: row.id }).unwrap();
-        mercato::jobs::enqueue(&mut tx, &op, [job]).await.unwrap();
+        let paused = WebhookEvent {
+            webhook_subscription_id: row.id,
+            topics: row.topics.0.clone(),
+            status: WebhookStatus::Paused,
+        };
+        mercato::events::append(&mut tx, &op, [Event::WebhookPaused(paused)]).await.unwrap();
         tx.commit().await.unwrap();
     }
     shop.app.work().await;

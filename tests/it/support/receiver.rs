@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::{iter, once};
 use poem::http::{HeaderMap, StatusCode, header};
 use poem::listener::TcpAcceptor;
 use poem::{Body, Response, Server};
@@ -16,6 +18,8 @@ use tokio::task::JoinHandle;
 pub enum Mood {
     /// With this status.
     Answers(u16),
+    /// With 200, and hangs up before it has said the rest.
+    BreaksOff,
     /// Not at all.
     Hangs,
     /// With 500 in about one case of this many, and with 200 in others.
@@ -125,10 +129,11 @@ fn serve(listener: TcpListener, ledger: &Arc<Mutex<Ledger>>) -> JoinHandle<()> {
 }
 
 async fn answer(ledger: &Mutex<Ledger>, headers: HeaderMap, body: String) -> Response {
-    let status = {
+    let (status, breaks_off) = {
         let mut ledger = ledger.lock().unwrap();
         let status = match ledger.mood {
             Mood::Answers(status) => status,
+            Mood::BreaksOff => 200,
             Mood::Hangs => 0,
             Mood::Fails { one_in } => {
                 // Xorshift: the same in every run.
@@ -141,14 +146,27 @@ async fn answer(ledger: &Mutex<Ledger>, headers: HeaderMap, body: String) -> Res
             }
         };
         ledger.received.push(Received { headers, body, status });
-        status
+        (status, ledger.mood == Mood::BreaksOff)
     };
     if status == 0 {
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
+    let said = format!("{{\"status\":{status}}}");
+    let body = if breaks_off { broken_off(&said) } else { Body::from_string(said) };
     // A connection each: one that was kept open would outlive the listener.
     Response::builder()
         .status(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
         .header(header::CONNECTION, "close")
-        .body(Body::from_string(format!("{{\"status\":{status}}}")))
+        .body(body)
+}
+
+/// The first half of what is said; then the connection is lost.
+fn broken_off(said: &str) -> Body {
+    let half = said[..said.len() / 2].to_owned();
+    let lost = once(async {
+        // What was said is sent before.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::other("hung up"))
+    });
+    Body::from_bytes_stream(iter([Ok(half.into_bytes())]).chain(lost))
 }

@@ -1,0 +1,76 @@
+//! Messages that a subscription document shapes.
+
+use mercato::domain::permission::Permission::{ManageSettings, ReadInventory};
+use serde_json::{Value, json};
+
+use super::{CREATE, shop};
+use crate::support::{Database, Receiver, Reply, TestApp, both, order_of};
+
+/// Has the receiver told of orders, shaped by a document.
+async fn shaped(app: &TestApp, receiver: &Receiver, topics: &[&str], query: &str) -> Reply {
+    let new = json!({ "url": receiver.url(), "topics": topics, "query": query });
+    app.admin().ask_with(CREATE, json!({ "new": new })).await
+}
+
+both!(a_message_is_what_a_subscription_would_have_sent);
+async fn a_message_is_what_a_subscription_would_have_sent(database: Database) {
+    let app = shop(database).await;
+    let receiver = Receiver::start().await;
+    let query =
+        "subscription { orderEvents { kind order { name email totalPrice { amount currencyCode } } } }";
+    shaped(&app, &receiver, &["ORDER_PLACED", "ORDER_PAID"], query).await.assert_ok();
+    // Orders that do not match are none for it.
+    let query = "subscription { orderEvents(query: \"status:CANCELLED\") { kind } }";
+    shaped(&app, &receiver, &["ORDER_PLACED"], query).await.assert_ok();
+    let mug = app.stocked("Mug", "5", 5).await;
+    let cart = app.cart(&[(&mug, 2)]).await;
+    let placed = app.anonymous().place(order_of(&cart, "10", "tok_ok")).await.ok();
+    app.work().await;
+
+    let messages: Vec<Value> = receiver.received().iter().map(|one| one.json()).collect();
+    let order = json!({
+        "name": placed["orderPlace.order.name"], "email": "ada@example.com",
+        "totalPrice": { "amount": "10.00", "currencyCode": "USD" },
+    });
+    let sent = |kind: &str| json!({ "data": { "orderEvents": { "kind": kind, "order": order } } });
+    assert_eq!(messages, [sent("order.placed"), sent("order.paid")]);
+}
+
+both!(a_document_must_fit_its_topics);
+async fn a_document_must_fit_its_topics(database: Database) {
+    let app = shop(database).await;
+    let receiver = Receiver::start().await;
+    for (query, why) in [
+        ("subscription { orderEvents { kind }", "can't be read"),
+        ("{ shop { name } }", "must be one subscription"),
+        ("subscription { orderEvents { nothing } }", "Unknown field"),
+        ("subscription { orderEvents(after: \"event-1\") { kind } }", "Leave `after` out"),
+        ("subscription { events(types: [\"order.paid\"]) { kind } }", "ORDER_PLACED is nothing"),
+        (
+            "subscription { productUpdated(id: \"gid://mercato/Product/00000000-0000-7000-8000-000000000000\") { kind } }",
+            "no such product",
+        ),
+        ("subscription { a: orderEvents { kind } b: orderEvents { kind } }", ""),
+    ] {
+        let reply = shaped(&app, &receiver, &["ORDER_PLACED"], query).await;
+        let errors = reply.user_errors("webhookSubscriptionCreate");
+        assert_eq!(errors.len(), 1, "{query}: {errors:?}");
+        assert_eq!(
+            (errors[0].field.as_str(), errors[0].code.as_str()),
+            ("webhookSubscription.query", "INVALID")
+        );
+        assert!(errors[0].message.contains(why), "{query}: {}", errors[0].message);
+    }
+    let mug = app.create_product(json!({ "title": "Mug" })).await;
+    let query = format!("subscription {{ productUpdated(id: \"{mug}\") {{ kind }} }}");
+    let errors = shaped(&app, &receiver, &["ORDER_PLACED"], &query).await;
+    assert!(errors.user_errors("webhookSubscriptionCreate")[0].message.contains("ORDER_PLACED is nothing"));
+    shaped(&app, &receiver, &["PRODUCT_UPDATED"], &query).await.assert_ok();
+    // Who may not follow orders has no document that does.
+    let new = json!({
+        "url": receiver.url(), "topics": ["LOCATION_CREATED"], "query": "subscription { orderEvents { kind } }",
+    });
+    let clerk = app.staff(&[ManageSettings, ReadInventory]);
+    let errors = clerk.ask_with(CREATE, json!({ "new": new })).await.user_errors("webhookSubscriptionCreate");
+    assert!(errors[0].message.contains("READ_ORDERS"), "{errors:?}");
+}

@@ -1,5 +1,6 @@
 //! An order is cancelled, or a refund is made: its provider is asked for the money, and lets go of what it keeps ready. Who did it asks
-//! by themselves; this is for those who died before. So it waits until they must have had their answer, and looks whether there is one.
+//! by themselves; this is for those who died before, and for providers that did not answer them. So it waits until they must have had their
+//! answer, and looks whether there is one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +57,10 @@ impl Handler for MoneyBack {
                 Event::OrderCancelled(cancelled) => {
                     match orders.is_payment_open(op, cancelled.order_id).await? {
                         true if is_fresh => return wait(),
-                        true => orders.let_payment_go(op, cancelled.order_id).await?,
-                        false => {}
+                        true if !orders.let_payment_go(op, cancelled.order_id).await? => {
+                            return Err(JobError::Retry("a provider does not answer".to_owned()));
+                        }
+                        _ => {}
                     }
                 }
                 _ => {}

@@ -358,3 +358,35 @@ async fn a_provider_that_fails_too_often_is_not_asked_for_a_while(database: Data
     assert_eq!(app.order(id).await.status, OrderStatus::Expired);
     assert_eq!(app.stock(&mug).await, (50, 0));
 }
+
+both!(money_of_a_cancelled_order_goes_back_once_its_provider_answers_again);
+async fn money_of_a_cancelled_order_goes_back_once_its_provider_answers_again(database: Database) {
+    let settings = [("PAYMENT_TIMEOUT_MS", "5"), ("BREAKER_OPEN_MS", "1000")];
+    let app = TestApp::with(database, &settings).await;
+    let mug = app.stocked("Mug", "5", 50).await;
+    let mut placed = Vec::new();
+    // Enough that do not answer, and nobody is asked for a while; the first of them took the money.
+    for token in ["tok_late"].iter().chain(&["tok_hang"; 10]) {
+        let cart = app.cart(&[(&mug, 1)]).await;
+        placed.push(app.anonymous().place(order_of(&cart, "5", token)).await.ok());
+    }
+    let cancel = "mutation($id: ID!) { orderCancel(input: { orderId: $id, reason: CUSTOMER }) { userErrors { message } } }";
+    let id = order_id(&placed[0]);
+    app.admin().ask_with(cancel, json!({ "id": placed[0]["orderPlace.order.id"] })).await.assert_ok();
+    // By now its provider must have answered whoever cancelled.
+    app.clock.advance(Duration::from_secs(20));
+    app.work().await;
+    assert_eq!(app.ledger(id).await, ["requested 500"]);
+
+    let whole = ["requested 500", "captured 500", "refund_requested 500", "refunded 500"];
+    for _ in 0..1_000 {
+        // Breakers know the machine's time alone.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        app.clock.advance(Duration::from_secs(30));
+        app.work().await;
+        if app.ledger(id).await == whole {
+            return;
+        }
+    }
+    panic!("the money is still away: {:?}", app.ledger(id).await);
+}

@@ -68,6 +68,7 @@ impl Orders {
             self.give_back(op, &order, refund).await?;
         }
         if followed.void {
+            // A provider that does not answer now is asked again: `order.money_back` follows the cancellation.
             self.payments.void(op, &order).await?;
         }
         self.reload(op, order.id).await

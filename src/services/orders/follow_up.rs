@@ -55,11 +55,11 @@ impl Orders {
         Ok(is_cancelled && is_open(&payments::by_order_ids(&mut conn, &[id]).await?))
     }
 
-    /// Lets the payment of a cancelled order go, as whoever cancelled it would have done next.
+    /// Lets the payment of a cancelled order go, as whoever cancelled it would have done next; whether its providers answered.
     ///
     /// # Errors
     /// [`Error`] of the database.
-    pub async fn let_payment_go(&self, op: &OpContext, id: OrderId) -> Result<(), Error> {
+    pub async fn let_payment_go(&self, op: &OpContext, id: OrderId) -> Result<bool, Error> {
         op.authorize(Permission::WriteOrders)?;
         let order = self.reload(op, id).await?;
         self.payments.void(op, &order).await

@@ -53,31 +53,38 @@ impl Payments {
     }
 
     /// Lets go of money that is kept ready for an order, and of a charge that has not come through: the order is given up. If the
-    /// money was taken all the same, it goes back. Called outside of any transaction, after the order was given up.
+    /// money was taken all the same, it goes back. Called outside of any transaction, after the order was given up; whether every
+    /// provider answered, or else is to be asked again.
     ///
     /// # Errors
-    /// [`Error`] of the database; a provider that does not answer is asked again later.
-    pub async fn void(&self, op: &OpContext, order: &Order) -> Result<(), Error> {
+    /// [`Error`] of the database.
+    pub async fn void(&self, op: &OpContext, order: &Order) -> Result<bool, Error> {
         op.authorize(Permission::WriteOrders)?;
         let ledger = payments::by_order_ids(&mut self.db.read(&op.statements).await?, &[order.id]).await?;
         let mut asked: Vec<&str> = Vec::new();
+        let mut have_answered = true;
         for row in &ledger {
             let is_open = matches!(row.kind, PaymentKind::Requested | PaymentKind::Authorized);
             if !is_open || asked.contains(&row.provider.as_str()) {
                 continue;
             }
             asked.push(&row.provider);
-            let Some(provider) = self.provider(&row.provider) else { continue };
+            let Some(provider) = self.provider(&row.provider) else {
+                tracing::warn!(order = order.number, provider = row.provider, "no provider for a cancel");
+                have_answered = false;
+                continue;
+            };
             let payment = known(order, Some(&ledger));
             match self.ask(provider, || provider.cancel(&payment)).await {
                 Ok(told) if told.is_empty() => {}
                 Ok(told) => drop(self.record(op, &row.provider, order.id, &told).await?),
                 Err(error) => {
                     tracing::warn!(order = order.number, provider = row.provider, "a cancel: {error}");
+                    have_answered = false;
                 }
             }
         }
-        Ok(())
+        Ok(have_answered)
     }
 
     /// Writes down what is asked of providers, unless that is done already; what they are still to be asked.

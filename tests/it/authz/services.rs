@@ -291,7 +291,7 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         "refund.refund" => {
             services.payments.refund(op, &blank_order(op.now()), RefundId::generate(), 1).await.map(drop)
         }
-        "refund.void" => services.payments.void(op, &blank_order(op.now())).await,
+        "refund.void" => services.payments.void(op, &blank_order(op.now())).await.map(drop),
         "reports.sales" => {
             let (day, by) = (Day::of(op.now()), SalesBy::Product);
             services.reports.sales(op, day, day, by, 1).await.map(drop)
@@ -369,7 +369,7 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
         }
         "follow_up.ask_refund" => orders.ask_refund(op, OrderId::generate(), RefundId::generate()).await,
         "follow_up.is_payment_open" => orders.is_payment_open(op, OrderId::generate()).await.map(drop),
-        "follow_up.let_payment_go" => orders.let_payment_go(op, OrderId::generate()).await,
+        "follow_up.let_payment_go" => orders.let_payment_go(op, OrderId::generate()).await.map(drop),
         "open.open_fulfillment" => orders.open_fulfillment(op, OrderId::generate()).await.map(drop),
         "fulfill.cancel_fulfillment" => {
             orders.cancel_fulfillment(op, FulfillmentId::generate(), None).await.map(drop)

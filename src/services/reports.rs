@@ -15,7 +15,7 @@
 
 mod effects;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::context::OpContext;
@@ -49,6 +49,31 @@ pub const FIGURES_FOLLOW: &[&str] = &["order.paid", "order.imported", "order.can
 pub const UNITS: &str = "reports.units_sold";
 /// What they follow.
 pub const UNITS_FOLLOW: &[&str] = &["order.paid", "order.cancelled"];
+
+/// What is kept by following the log, each from a position of its own.
+#[derive(Clone, Copy)]
+enum Follower {
+    /// The figures.
+    Figures,
+    /// How many pieces of each product were sold.
+    Units,
+}
+
+impl Follower {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Figures => FIGURES,
+            Self::Units => UNITS,
+        }
+    }
+
+    fn kinds(self) -> &'static [&'static str] {
+        match self {
+            Self::Figures => FIGURES_FOLLOW,
+            Self::Units => UNITS_FOLLOW,
+        }
+    }
+}
 
 /// Keeps and reads figures.
 pub struct Reports {
@@ -213,7 +238,7 @@ impl Reports {
     /// [`Error`] of the database; batches before that count.
     pub async fn catch_up(&self, op: &OpContext) -> Result<u64, Error> {
         op.authorize(Permission::ManageSettings)?;
-        self.follow(op, FIGURES).await
+        self.follow(op, Follower::Figures).await
     }
 
     /// Counts pieces that were sold since the last time, and those of orders that were cancelled, at their products; how many events
@@ -223,7 +248,7 @@ impl Reports {
     /// [`Error`] of the database; batches before that count.
     pub async fn count_units(&self, op: &OpContext) -> Result<u64, Error> {
         op.authorize(Permission::ManageSettings)?;
-        self.follow(op, UNITS).await
+        self.follow(op, Follower::Units).await
     }
 
     /// Empties the figures and makes them anew from the log; how many events they are made of. Until it is done they are incomplete.
@@ -242,15 +267,14 @@ impl Reports {
             Ok::<_, Error>(())
         })
         .await?;
-        self.follow(op, FIGURES).await
+        self.follow(op, Follower::Figures).await
     }
 
-    async fn follow(&self, op: &OpContext, name: &'static str) -> Result<u64, Error> {
-        let kinds = if name == FIGURES { FIGURES_FOLLOW } else { UNITS_FOLLOW };
-        let topic = Topic::any(kinds.iter().map(|kind| (*kind).to_owned()).collect());
+    async fn follow(&self, op: &OpContext, what: Follower) -> Result<u64, Error> {
+        let topic = Topic::any(what.kinds().iter().map(|kind| (*kind).to_owned()).collect());
         let mut all = 0_u64;
         loop {
-            let had = retrying(|| self.follow_once(op, name, &topic)).await?;
+            let had = retrying(|| self.follow_once(op, what, &topic)).await?;
             all = all.saturating_add(had.unsigned_abs());
             if had < self.batch {
                 return Ok(all);
@@ -259,16 +283,18 @@ impl Reports {
     }
 
     /// Lets the next events have their effect; how many there were.
-    async fn follow_once(&self, op: &OpContext, name: &'static str, topic: &Topic) -> Result<i64, Error> {
+    async fn follow_once(&self, op: &OpContext, what: Follower, topic: &Topic) -> Result<i64, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let unread = follow::unread(&mut tx, op, name, topic, self.batch).await?;
-        if !unread.events.is_empty() {
-            let known = effects::Known::read(tx.conn(), &unread.events).await?;
-            if name == FIGURES {
+        let unread = follow::unread(&mut tx, op, what.name(), topic, self.batch).await?;
+        match what {
+            _ if unread.events.is_empty() => {}
+            Follower::Figures => {
+                let known = effects::Known::read(tx.conn(), &unread.events).await?;
                 reports::add(tx.conn(), &known.changes(&unread.events)?).await?;
-            } else {
-                let sold: BTreeMap<ProductId, i64> = known.units(&unread.events)?;
-                products::add_units_sold(tx.conn(), &sold).await?;
+            }
+            Follower::Units => {
+                let sold = effects::Sold::read(tx.conn(), &unread.events).await?;
+                products::add_units_sold(tx.conn(), &sold.units(&unread.events)?).await?;
             }
         }
         unread.read(&mut tx).await?;

@@ -21,13 +21,18 @@ use crate::repositories::reports::{Changes, OrdersKey, ProductKey};
 /// How the ledger calls what an import wrote into it.
 const OF_IMPORT: &str = "import:";
 
-/// What is known of the orders that events are about.
-pub struct Known {
-    orders: HashMap<OrderId, Order>,
+/// What the orders that events are about consist of, and how they came to be sold.
+pub struct Sold {
     lines: HashMap<OrderId, Vec<OrderLine>>,
+    beginnings: HashMap<OrderId, Beginning>,
+}
+
+/// What else is known of them.
+pub struct Known {
+    sold: Sold,
+    orders: HashMap<OrderId, Order>,
     refunds: HashMap<RefundId, Refund>,
     ledgers: HashMap<OrderId, Vec<Payment>>,
-    beginnings: HashMap<OrderId, Beginning>,
 }
 
 /// How an order came to be sold, with the places in the log.
@@ -61,14 +66,19 @@ fn is_sale(status: OrderStatus) -> bool {
     !status.is_given_up() && status != OrderStatus::PendingPayment
 }
 
-impl Known {
-    /// Reads what is known: a few statements, however many events.
+/// The orders that events are about.
+fn orders_of(happened: &[Recorded]) -> Vec<OrderId> {
+    let mut ids: Vec<OrderId> =
+        happened.iter().map(|event| OrderId::from_uuid(event.row.aggregate_id.0)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+impl Sold {
+    /// Reads it: two statements, however many events.
     pub async fn read(conn: &mut Conn, happened: &[Recorded]) -> Result<Self, DbError> {
-        let mut ids: Vec<OrderId> =
-            happened.iter().map(|event| OrderId::from_uuid(event.row.aggregate_id.0)).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let orders = orders::by_ids(conn, &ids).await?;
+        let ids = orders_of(happened);
         let beginning = ["order.paid", "order.imported"].map(str::to_owned).to_vec();
         let topic = Topic { kinds: beginning, ..Topic::of_all(&ids) };
         let mut beginnings: HashMap<OrderId, Beginning> = HashMap::new();
@@ -85,55 +95,7 @@ impl Known {
                 _ => {}
             }
         }
-        Ok(Self {
-            lines: grouped(orders::lines(conn, &ids).await?, |line| line.order_id),
-            refunds: refunds::by_order_ids(conn, &ids).await?.into_iter().map(|row| (row.id, row)).collect(),
-            ledgers: grouped(payments::by_order_ids(conn, &ids).await?, |row| row.order_id),
-            orders: orders.into_iter().map(|order| (order.id, order)).collect(),
-            beginnings,
-        })
-    }
-
-    /// What events add to the figures.
-    pub fn changes(&self, happened: &[Recorded]) -> Result<Changes, DbError> {
-        let mut changes = Changes::default();
-        for recorded in happened {
-            let (at, position) = (recorded.row.occurred_at, recorded.position);
-            match recorded.event()? {
-                Event::OrderPaid(paid) if self.is_first(paid.order_id, position) => {
-                    self.sell(&mut changes, paid.order_id, at);
-                }
-                Event::OrderImported(imported) if is_sale(imported.status) => {
-                    self.sell(&mut changes, imported.order_id, imported.placed_at);
-                    for row in self.ledgers.get(&imported.order_id).into_iter().flatten() {
-                        let is_refund = row.kind == PaymentKind::Refunded;
-                        if is_refund && row.provider_event_id.starts_with(OF_IMPORT) {
-                            self.give_back(
-                                &mut changes,
-                                row.order_id,
-                                row.refund_id,
-                                row.amount,
-                                row.occurred_at,
-                            );
-                        }
-                    }
-                }
-                Event::OrderImported(imported) if imported.status == OrderStatus::Cancelled => {
-                    let order = self.orders.get(&imported.order_id);
-                    let at = order.and_then(|order| order.cancelled_at).unwrap_or(imported.placed_at);
-                    self.cancel(&mut changes, imported.order_id, at);
-                }
-                Event::OrderCancelled(cancelled) => self.cancel(&mut changes, cancelled.order_id, at),
-                Event::PaymentRecorded(payment)
-                    if payment.kind == PaymentKind::Refunded
-                        && self.beginning(payment.order_id).is_sold(position) =>
-                {
-                    self.give_back(&mut changes, payment.order_id, payment.refund_id, payment.amount, at);
-                }
-                _ => {}
-            }
-        }
-        Ok(changes)
+        Ok(Self { lines: grouped(orders::lines(conn, &ids).await?, |line| line.order_id), beginnings })
     }
 
     /// How many pieces of products were sold by events, less those of orders that were cancelled.
@@ -172,6 +134,61 @@ impl Known {
     fn lines_of(&self, order: OrderId) -> &[OrderLine] {
         self.lines.get(&order).map(Vec::as_slice).unwrap_or_default()
     }
+}
+
+impl Known {
+    /// Reads it: a few statements, however many events.
+    pub async fn read(conn: &mut Conn, happened: &[Recorded]) -> Result<Self, DbError> {
+        let ids = orders_of(happened);
+        Ok(Self {
+            sold: Sold::read(conn, happened).await?,
+            orders: orders::by_ids(conn, &ids).await?.into_iter().map(|order| (order.id, order)).collect(),
+            refunds: refunds::by_order_ids(conn, &ids).await?.into_iter().map(|row| (row.id, row)).collect(),
+            ledgers: grouped(payments::by_order_ids(conn, &ids).await?, |row| row.order_id),
+        })
+    }
+
+    /// What events add to the figures.
+    pub fn changes(&self, happened: &[Recorded]) -> Result<Changes, DbError> {
+        let mut changes = Changes::default();
+        for recorded in happened {
+            let (at, position) = (recorded.row.occurred_at, recorded.position);
+            match recorded.event()? {
+                Event::OrderPaid(paid) if self.sold.is_first(paid.order_id, position) => {
+                    self.sell(&mut changes, paid.order_id, at);
+                }
+                Event::OrderImported(imported) if is_sale(imported.status) => {
+                    self.sell(&mut changes, imported.order_id, imported.placed_at);
+                    for row in self.ledgers.get(&imported.order_id).into_iter().flatten() {
+                        let is_refund = row.kind == PaymentKind::Refunded;
+                        if is_refund && row.provider_event_id.starts_with(OF_IMPORT) {
+                            self.give_back(
+                                &mut changes,
+                                row.order_id,
+                                row.refund_id,
+                                row.amount,
+                                row.occurred_at,
+                            );
+                        }
+                    }
+                }
+                Event::OrderImported(imported) if imported.status == OrderStatus::Cancelled => {
+                    let order = self.orders.get(&imported.order_id);
+                    let at = order.and_then(|order| order.cancelled_at).unwrap_or(imported.placed_at);
+                    self.cancel(&mut changes, imported.order_id, at);
+                }
+                Event::OrderCancelled(cancelled) => self.cancel(&mut changes, cancelled.order_id, at),
+                Event::PaymentRecorded(payment)
+                    if payment.kind == PaymentKind::Refunded
+                        && self.sold.beginning(payment.order_id).is_sold(position) =>
+                {
+                    self.give_back(&mut changes, payment.order_id, payment.refund_id, payment.amount, at);
+                }
+                _ => {}
+            }
+        }
+        Ok(changes)
+    }
 
     fn key(&self, order: OrderId, at: Timestamp) -> Option<OrdersKey> {
         let order = self.orders.get(&order)?;
@@ -186,7 +203,7 @@ impl Known {
     /// An order is sold.
     fn sell(&self, changes: &mut Changes, id: OrderId, at: Timestamp) {
         let (Some(order), Some(key)) = (self.orders.get(&id), self.key(id, at)) else { return };
-        let lines = self.lines_of(id);
+        let lines = self.sold.lines_of(id);
         *changes.orders.entry(key.clone()).or_default() += Figures {
             orders: 1,
             quantity: lines.iter().map(|line| line.quantity).sum(),
@@ -230,7 +247,7 @@ impl Known {
         // A provider may give back a part of it; what is for delivery is of no product.
         let amounts = refund.lines.0.iter().map(|line| line.amount);
         let weights: Vec<i64> = amounts.chain([refund.shipping_amount().max(0)]).collect();
-        let lines = self.lines_of(order);
+        let lines = self.sold.lines_of(order);
         for (refunded, amount) in refund.lines.0.iter().zip(spread(amount, &weights)) {
             if amount > 0 {
                 let product_id = product_of(line_of(lines, refunded.line_id));

@@ -33,7 +33,9 @@ pub(super) async fn tail(args: TailArgs, overrides: &Overrides) -> Result<(), Co
     };
     let stream = EventStream::new(address).map_err(failed)?;
     let mut left = args.count.unwrap_or(usize::MAX);
-    let mut last = if args.all { "0" } else { "$" }.to_owned();
+    // Where the stream ends now is looked up once: what comes between two looks is missed by neither.
+    let mut last =
+        if args.all { EventStream::START.to_owned() } else { stream.end().await.map_err(failed)? };
     let mut stopped = std::pin::pin!(stop_signal());
     while left > 0 {
         let (events, next) = tokio::select! {

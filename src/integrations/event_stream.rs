@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::streams::{StreamMaxlen, StreamReadOptions, StreamReadReply};
+use redis::streams::{StreamMaxlen, StreamRangeReply, StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands, AsyncConnectionConfig, Client, RedisError};
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -62,6 +62,9 @@ fn split(url: &str) -> (&str, &str) {
 }
 
 impl EventStream {
+    /// What every entry is after.
+    pub const START: &str = "0";
+
     /// The stream at an address; the server need not be there yet.
     ///
     /// # Errors
@@ -90,8 +93,17 @@ impl EventStream {
         }
     }
 
-    /// Events after an entry, as text: those that are there, or the first that come within a while. `$` is the stream's end and `0` its
-    /// beginning; also, the last entry.
+    /// The last entry that is there; [`EventStream::START`] before the first.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn end(&self) -> Result<String, RedisError> {
+        let mut connection = self.connection().await?;
+        let reply: StreamRangeReply = connection.xrevrange_count(&self.stream, "+", "-", 1).await?;
+        Ok(reply.ids.into_iter().next().map_or_else(|| Self::START.to_owned(), |last| last.id))
+    }
+
+    /// Events after an entry, as text: those that are there, or the first that come within a while; also, the last entry.
     ///
     /// # Errors
     /// When Redis does not answer.

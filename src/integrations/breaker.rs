@@ -192,13 +192,6 @@ impl Breaker {
         }
     }
 
-    /// In how long it is worth to call; `None` is at once.
-    #[must_use]
-    pub fn opens_in(&self) -> Option<Duration> {
-        let gate = self.gate();
-        gate.opened.filter(|_| gate.is_trying || !self.is_permitted()).map(|at| self.left(at))
-    }
-
     /// Lets a call through, or tells how long to wait.
     fn enter(&self) -> Result<Pass<'_>, Duration> {
         let mut gate = self.gate();

@@ -202,7 +202,7 @@ impl Worker {
                     Err(_) => Err(JobError::Retry("its handler was stopped".to_owned())),
                 }),
                 () = tokio::time::sleep(policy.timeout) => {
-                    Some(Err(JobError::Retry(format!("it took longer than {} s", policy.timeout.as_secs()))))
+                    Some(Err(JobError::Retry(format!("it took longer than {:?}", policy.timeout))))
                 }
                 () = self.hold(&job) => None,
             };

@@ -68,6 +68,11 @@ fn policy() -> Policy {
     Policy { retries: RETRIES, ..Policy::default() }
 }
 
+/// The same for what somebody waits for in front of a screen.
+fn urgent() -> Policy {
+    Policy { priority: 10, ..policy() }
+}
+
 /// A job whose event is not of the kind that it follows, which is a bug.
 fn other_event() -> JobError {
     JobError::GiveUp("the event is of another kind".to_owned())

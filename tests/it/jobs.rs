@@ -1,7 +1,7 @@
 //! The event log's order and the queue of jobs, below GraphQL.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -11,7 +11,7 @@ use mercato::domain::event::Topic;
 use mercato::domain::ids::{Id, WorkerId};
 use mercato::domain::job::JobStatus;
 use mercato::events::{Recorded, Retention, follow};
-use mercato::jobs::{Follows, Handler, Job, JobError, NewJob, Work, Worker};
+use mercato::jobs::{Follows, Handler, Job, JobError, NewJob, Policy, Work, Worker};
 use mercato::repositories::{events, jobs};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -24,12 +24,17 @@ type Deed = dyn Fn(&Work) -> Result<(), JobError> + Send + Sync;
 /// A handler of a test's own.
 struct Doing {
     follows: Follows,
+    policy: Policy,
     deed: Box<Deed>,
 }
 
 impl Handler for Doing {
     fn kind(&self) -> &'static str {
         "test"
+    }
+
+    fn policy(&self) -> Policy {
+        self.policy
     }
 
     fn follows(&self) -> Follows {
@@ -46,7 +51,16 @@ fn worker(
     app: &TestApp,
     deed: impl Fn(&Work) -> Result<(), JobError> + Send + Sync + 'static,
 ) -> Arc<Worker> {
-    let handler: Arc<dyn Handler> = Arc::new(Doing { follows: Follows::Nothing, deed: Box::new(deed) });
+    worker_with(app, Policy::default(), deed)
+}
+
+fn worker_with(
+    app: &TestApp,
+    policy: Policy,
+    deed: impl Fn(&Work) -> Result<(), JobError> + Send + Sync + 'static,
+) -> Arc<Worker> {
+    let doing = Doing { follows: Follows::Nothing, policy, deed: Box::new(deed) };
+    let handler: Arc<dyn Handler> = Arc::new(doing);
     Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler])
 }
 
@@ -204,6 +218,43 @@ async fn a_job_whose_worker_is_lost_is_taken_over_when_its_lease_ends(app: TestA
     assert_eq!(find(&app, &new).await.status, JobStatus::Completed);
 }
 
+both!(a_job_whose_worker_is_lost_each_time_is_given_up);
+async fn a_job_whose_worker_is_lost_each_time_is_given_up(app: TestApp) {
+    let new = job(json!({})).retries(1);
+    enqueue(&app, [new.clone()]).await;
+    let (statements, kinds) = (Statements::default(), ["test".to_owned()]);
+    let mut conn = app.app.db.write(&statements).await.unwrap();
+    let (now, lease) = (app.app.system().now(), Duration::from_secs(30));
+    jobs::reserve(&mut conn, &kinds, WorkerId::generate(), now, lease, 1).await.unwrap();
+    app.clock.advance(lease);
+    let now = app.app.system().now();
+    let taken = jobs::take_over(&mut conn, &kinds, WorkerId::generate(), now, lease, 1).await.unwrap();
+    assert_eq!(taken[0].attempts, 2);
+    drop(conn);
+    app.clock.advance(lease);
+    let worker = worker(&app, |_| panic!("it is what its workers die of"));
+    assert_eq!(worker.run_due().await.unwrap().dead, 1);
+    let dead = find(&app, &new).await;
+    assert_eq!(
+        (dead.status, dead.error.as_deref()),
+        (JobStatus::Dead, Some("its worker was lost too often"))
+    );
+}
+
+both!(the_higher_priority_goes_first);
+async fn the_higher_priority_goes_first(app: TestApp) {
+    let jobs = [("low", -1), ("usual", 0), ("high", 1)].map(|(name, it)| job(json!(name)).priority(it));
+    enqueue(&app, jobs).await;
+    let done = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&done);
+    let worker = worker_with(&app, Policy { concurrency: 1, ..Policy::default() }, move |work| {
+        noted.lock().unwrap().push(work.job.payload.0.clone());
+        Ok(())
+    });
+    while worker.run_due().await.unwrap().attempts > 0 {}
+    assert_eq!(*done.lock().unwrap(), ["high", "usual", "low"]);
+}
+
 both!(what_the_clock_wants_is_done_once_however_many_look_at_it);
 async fn what_the_clock_wants_is_done_once_however_many_look_at_it(app: TestApp) {
     let schedule = &app.app.schedule;
@@ -232,11 +283,15 @@ async fn what_the_clock_wants_is_done_once_however_many_look_at_it(app: TestApp)
 }
 
 /// A handler that tells that it has begun, and never ends.
-struct Endless(Arc<Notify>);
+struct Endless(Arc<Notify>, Policy);
 
 impl Handler for Endless {
     fn kind(&self) -> &'static str {
         "test"
+    }
+
+    fn policy(&self) -> Policy {
+        self.1
     }
 
     fn run<'a>(&'a self, _: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
@@ -245,13 +300,27 @@ impl Handler for Endless {
     }
 }
 
+both!(an_attempt_that_takes_too_long_has_failed);
+async fn an_attempt_that_takes_too_long_has_failed(app: TestApp) {
+    let new = job(json!({}));
+    enqueue(&app, [new.clone()]).await;
+    let policy = Policy { timeout: Duration::from_millis(5), ..Policy::default() };
+    let handler: Arc<dyn Handler> = Arc::new(Endless(Arc::default(), policy));
+    let worker = Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler]);
+    worker.run_due().await.unwrap();
+    let failed = find(&app, &new).await;
+    assert_eq!((failed.status, failed.attempts), (JobStatus::Queued, 1));
+    assert_eq!(failed.error.as_deref(), Some("it took longer than 5 ms"));
+    assert_eq!(failed.run_at, app.app.system().now().plus(Duration::from_secs(5)));
+}
+
 both!(what_a_stopped_worker_still_runs_is_handed_back);
 async fn what_a_stopped_worker_still_runs_is_handed_back(app: TestApp) {
     let (first, second) = (job(json!({})), job(json!({})).unique("key"));
     for (new, waits) in [(&first, false), (&second, true)] {
         enqueue(&app, [new.clone()]).await;
         let begun = Arc::new(Notify::new());
-        let handler: Arc<dyn Handler> = Arc::new(Endless(Arc::clone(&begun)));
+        let handler: Arc<dyn Handler> = Arc::new(Endless(Arc::clone(&begun), Policy::default()));
         let worker = Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler]);
         let told = async {
             begun.notified().await;
@@ -355,7 +424,7 @@ async fn old_events_go_once_everybody_has_had_them(app: TestApp) {
     enqueue(&app, [waits.clone()]).await;
 
     let follower: Arc<dyn Handler> =
-        Arc::new(Doing { follows: Follows::Log(&[]), deed: Box::new(|_| Ok(())) });
+        Arc::new(Doing { follows: Follows::Log(&[]), policy: Policy::default(), deed: Box::new(|_| Ok(())) });
     let retention = Retention::new(app.app.db.clone(), 90 * DAY, &[follower]);
     let op = app.app.system();
     app.clock.advance(91 * DAY);

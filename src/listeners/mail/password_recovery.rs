@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, other_event, policy};
+use super::{Post, other_event, urgent};
 use crate::domain::event::Event;
 use crate::jobs::{Follows, Handler, JobError, Policy, Work};
 
@@ -16,7 +16,7 @@ impl Handler for PasswordRecovery {
     }
 
     fn policy(&self) -> Policy {
-        policy()
+        urgent()
     }
 
     fn follows(&self) -> Follows {

@@ -12,6 +12,7 @@ pub mod draft;
 pub mod event;
 pub mod fulfillment;
 pub mod handle;
+pub mod hex;
 pub mod html;
 pub mod ids;
 pub mod inventory;

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::secrets::hex;
 use super::{AuthError, new_secret};
+use crate::domain::hex::hex;
 use crate::domain::ids::{CustomerId, CustomerTokenId, FamilyId, Id, StaffId};
 use crate::domain::time::Timestamp;
 

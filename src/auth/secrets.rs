@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::AuthError;
+use crate::domain::hex::hex;
 
 /// How API keys begin, so that people and secret scanners know one when they see it.
 pub const API_KEY_PREFIX: &str = "mk_";
@@ -41,8 +42,4 @@ pub fn new_webhook_secret() -> Result<String, AuthError> {
 #[must_use]
 pub fn hash_secret(secret: &str) -> String {
     hex(&Sha256::digest(secret.as_bytes()))
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

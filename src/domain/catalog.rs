@@ -129,3 +129,13 @@ pub const DEFAULT_VARIANT_TITLE: &str = "Default Title";
 pub fn variant_title(option_values: &[String]) -> String {
     if option_values.is_empty() { DEFAULT_VARIANT_TITLE.to_owned() } else { option_values.join(" / ") }
 }
+
+/// A product's title with its variant's, where there are several.
+#[must_use]
+pub fn full_title(product: &str, variant: &str) -> String {
+    if variant.is_empty() || variant == DEFAULT_VARIANT_TITLE {
+        product.to_owned()
+    } else {
+        format!("{product} ({variant})")
+    }
+}

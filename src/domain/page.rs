@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::hex::hex;
+
 /// How many items one page may have.
 pub const MAX_PAGE_SIZE: usize = 250;
 
@@ -163,10 +165,7 @@ impl fmt::Display for Cursor {
             CursorKey::Text(value) => format!("t{value}"),
         };
         let plain = format!("{}\n{}\n{key}", self.list, self.id.simple());
-        for byte in plain.bytes() {
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        f.write_str(&hex(plain.as_bytes()))
     }
 }
 

@@ -21,6 +21,7 @@ use sha2::Sha256;
 
 use super::breaker::{CallError, Family};
 use super::public_http::{HttpError, PublicHttp};
+use crate::domain::hex::hex;
 use crate::domain::time::Timestamp;
 
 /// How much of an answer is kept, in bytes.
@@ -194,8 +195,7 @@ pub fn signature(secret: &str, unix_seconds: i64, body: &str) -> String {
     mac.update(unix_seconds.to_string().as_bytes());
     mac.update(b".");
     mac.update(body.as_bytes());
-    let digits: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("t={unix_seconds},v1={digits}")
+    format!("t={unix_seconds},v1={}", hex(&mac.finalize().into_bytes()))
 }
 
 #[cfg(test)]

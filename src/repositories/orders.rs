@@ -221,6 +221,20 @@ pub async fn update_line(conn: &mut Conn, line: &OrderLine) -> Result<(), DbErro
     Ok(())
 }
 
+/// Notes where the pieces of a line are reserved and picked.
+pub async fn set_places(conn: &mut Conn, line: &OrderLine) -> Result<(), DbError> {
+    let places = (order_lines::reserved.eq(&line.reserved), order_lines::picked.eq(&line.picked));
+    on_conn!(conn, |c| diesel::update(order_lines::table.find(line.id)).set(places).execute(c).await)?;
+    Ok(())
+}
+
+/// Notes that the fulfillment of an order was opened.
+pub async fn set_opened(conn: &mut Conn, id: OrderId, at: Timestamp) -> Result<(), DbError> {
+    let opened = (orders::fulfillment_opened_at.eq(at), orders::updated_at.eq(at));
+    on_conn!(conn, |c| diesel::update(orders::table.find(id)).set(opened).execute(c).await)?;
+    Ok(())
+}
+
 /// The number of the next order. On PostgreSQL it may leave a gap where the order is not placed after all; on SQLite the one writer
 /// counts.
 pub async fn next_number(conn: &mut Conn) -> Result<i64, DbError> {

@@ -9,12 +9,11 @@ use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::draft_orders::DraftOrder;
-use super::events::EventRow;
 use super::orders::Order;
 use crate::db::expr::in_ids;
 use crate::db::schema::{
-    cart_lines, carts, customer_addresses, customer_tokens, discount_uses, draft_orders, events,
-    idempotency_keys, order_lines, orders, payments, refresh_tokens,
+    cart_lines, carts, customer_addresses, customer_tokens, discount_uses, draft_orders, idempotency_keys,
+    order_lines, orders, payments, refresh_tokens,
 };
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
@@ -129,18 +128,6 @@ pub async fn cart_lines(conn: &mut Conn, ids: &[CartId]) -> Result<Vec<PrivateCa
             .filter(in_ids(cart_lines::cart_id, ids))
             .order_by((cart_lines::cart_id, cart_lines::id))
             .select(PrivateCartLine::as_select())
-    )
-}
-
-/// What is in the log of a thing, oldest first.
-pub async fn events_of<I: Id>(conn: &mut Conn, ids: &[I]) -> Result<Vec<EventRow>, DbError> {
-    load!(
-        conn,
-        events::table
-            .filter(events::aggregate_type.eq(I::TYPE))
-            .filter(in_ids(events::aggregate_id, ids))
-            .order_by(events::id)
-            .select(EventRow::as_select())
     )
 }
 

@@ -21,6 +21,7 @@ use crate::auth::{self, Actor};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
+use crate::domain::catalog::full_title;
 use crate::domain::event::{Event, OrderPlacedEvent, PaymentEvent};
 use crate::domain::ids::{Id, OrderId, OrderLineId, PaymentId, VariantId};
 use crate::domain::inventory::Pieces;
@@ -371,15 +372,8 @@ async fn locked_levels(
 }
 
 fn title_of((variant, product): &(Arc<variants::Variant>, Arc<products::Product>)) -> String {
-    if variant.title == DEFAULT_VARIANT {
-        product.title.clone()
-    } else {
-        format!("{} ({})", product.title, variant.title)
-    }
+    full_title(&product.title, &variant.title)
 }
-
-/// What the only variant of a product without options is called.
-const DEFAULT_VARIANT: &str = "Default Title";
 
 fn shortage(short: &Short, priced: &Priced) -> String {
     let title = priced.variants.get(&short.variant_id).map(title_of);

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{DbError, Tx};
+use crate::domain::hex::hex;
 use crate::error::{Error, UserErrorCode};
 use crate::repositories::idempotency::{self, IdempotencyKey};
 
@@ -40,7 +41,7 @@ impl<'a> Once<'a> {
             return Err(Error::invalid(&["input", "idempotencyKey"], UserErrorCode::Invalid, message));
         }
         let input = serde_json::to_vec(input).map_err(DbError::corrupt)?;
-        let input_hash = Sha256::digest(&input).iter().map(|byte| format!("{byte:02x}")).collect();
+        let input_hash = hex(&Sha256::digest(&input));
         Ok(Some(Self { key, operation, input_hash, scope: None }))
     }
 

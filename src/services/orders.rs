@@ -341,7 +341,7 @@ fn total(pieces: &[Pieces]) -> i64 {
 }
 
 /// Pieces of a variant, where it is still there.
-fn of_variant(
+pub(super) fn of_variant(
     variant: Option<VariantId>,
     pieces: &[Pieces],
 ) -> impl Iterator<Item = (VariantId, Pieces)> + '_ {

@@ -19,7 +19,7 @@ use crate::events;
 use crate::loaders::Customer;
 use crate::repositories::events::EventRow;
 use crate::repositories::orders::OrderLine;
-use crate::repositories::{customer_addresses, customers, orders, privacy};
+use crate::repositories::{customer_addresses, customers, events as log, orders, privacy};
 
 /// Exports and erases what is held on customers.
 pub struct Privacy {
@@ -124,8 +124,8 @@ async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
     let order_ids: Vec<OrderId> = placed.iter().map(|order| order.id).collect();
     let lines = orders::lines(conn, &order_ids).await?;
     let payments = privacy::payments(conn, &order_ids).await?;
-    let mut happened = privacy::events_of(conn, &[id]).await?;
-    happened.extend(privacy::events_of(conn, &order_ids).await?);
+    let mut happened = log::of_aggregates(conn, &[id]).await?;
+    happened.extend(log::of_aggregates(conn, &order_ids).await?);
     Ok(json!({
         "customer": {
             "id": id,

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{Answer, Charge, Headers, Payment, PaymentProvider, ProviderError, Refund, Told};
+use crate::domain::hex::hex;
 use crate::domain::ids::{Id, OrderId};
 use crate::domain::payment::PaymentKind;
 
@@ -115,7 +116,7 @@ impl TestProvider {
         };
         let inner = Sha256::new().chain_update(padded(0x36)).chain_update(body).finalize();
         let outer = Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize();
-        outer.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&outer)
     }
 }
 

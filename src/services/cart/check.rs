@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{BuyerPatch, LinePatch, NewLine};
 use crate::domain::cart::Attribute;
+use crate::domain::hex::hex;
 use crate::error::UserErrorCode;
 use crate::services::credentials;
 use crate::services::validate::{MAX_LINE, Problems};
@@ -167,7 +168,7 @@ pub fn attributes_key(attributes: &[Attribute]) -> String {
         digest.update((text.len() as u64).to_be_bytes());
         digest.update(text.as_bytes());
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest.finalize())
 }
 
 /// A buyer's note.

@@ -8,11 +8,12 @@ use super::content::{Content, Delivery, OrderSummary, Parcel, Piece, Receipt, Su
 use super::{Draft, Language, Mails};
 use crate::context::OpContext;
 use crate::domain::address::Address;
+use crate::domain::catalog::full_title;
 use crate::domain::codes::COUNTRIES;
 use crate::domain::fulfillment::{FulfillmentState, RefundState};
 use crate::domain::ids::{FulfillmentId, Id, JobId, OrderId};
 use crate::domain::money::{Currency, Money};
-use crate::domain::order::{LineCount, OrderStatus};
+use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
@@ -21,9 +22,6 @@ use crate::integrations::mail::Letter;
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments::{self, Payment, paid};
 use crate::repositories::{fulfillments, refunds};
-
-/// What the only variant of a product without options is called.
-const DEFAULT_VARIANT: &str = "Default Title";
 
 /// How long after an order was placed its provider may be expected to answer: longer than it may be asked for.
 const CHARGING: Duration = Duration::from_secs(15);
@@ -127,7 +125,7 @@ impl Mails {
             let quantity = of_line.map(|one| one.quantity).sum();
             (quantity > 0).then(|| Piece { title: title(line), quantity })
         };
-        let waits = |line: &OrderLine| line.requires_shipping && left(line.count()) > 0;
+        let waits = |line: &OrderLine| line.requires_shipping && line.count().to_send() > 0;
         let content = Content::ShippingNotice(Parcel {
             name: placed.name(),
             number: placed.number(),
@@ -245,20 +243,6 @@ impl Placed {
 
 fn title(line: &OrderLine) -> String {
     full_title(&line.title, &line.variant_title)
-}
-
-/// A product's title with its variant's, where there are several.
-pub(super) fn full_title(product: &str, variant: &str) -> String {
-    if variant.is_empty() || variant == DEFAULT_VARIANT {
-        product.to_owned()
-    } else {
-        format!("{product} ({variant})")
-    }
-}
-
-/// Pieces that are still to be sent.
-fn left(count: LineCount) -> i64 {
-    count.quantity.saturating_sub(count.fulfilled).saturating_sub(count.refunded)
 }
 
 /// An address as it stands on an envelope.

@@ -6,6 +6,7 @@ use super::content::{Content, DayFigures, DayReport, LowStock, Notice, Pause, Se
 use super::{Draft, Language, Mails, RETRIES};
 use crate::context::OpContext;
 use crate::db::{DbError, retrying};
+use crate::domain::catalog::full_title;
 use crate::domain::event::LowStockEvent;
 use crate::domain::ids::{self, Id, JobId, StaffId, WebhookSubscriptionId};
 use crate::domain::money::{Currency, Money};
@@ -52,7 +53,7 @@ impl Mails {
         let Some(product) = product else { return Ok(0) };
         drop(conn);
         let notice = Notice::LowStock(LowStock {
-            title: super::orders::full_title(&product.title, &variant.title),
+            title: full_title(&product.title, &variant.title),
             sku: variant.sku,
             available: event.available,
             threshold: event.threshold,

@@ -26,7 +26,7 @@ impl Orders {
 }
 
 async fn open_in(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<bool, Error> {
-    let Some(mut order) = orders::lock(tx.conn(), id).await? else { return Ok(false) };
+    let Some(order) = orders::lock(tx.conn(), id).await? else { return Ok(false) };
     if order.fulfillment_opened_at.is_some() || !order.status.allows(Move::Fulfill) {
         return Ok(false);
     }
@@ -34,16 +34,14 @@ async fn open_in(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<bool, Error
     if lines.iter().all(|line| line.count().to_send() == 0) {
         return Ok(false);
     }
-    order.fulfillment_opened_at = Some(op.now());
-    order.updated_at = op.now();
-    orders::update(tx.conn(), &order).await?;
+    orders::set_opened(tx.conn(), id, op.now()).await?;
     let (mut taken, mut picked) = (Vec::new(), Vec::new());
     for line in lines.iter_mut().filter(|line| !line.reserved.0.is_empty()) {
         let pieces = std::mem::take(&mut line.reserved.0);
         taken.extend(of_variant(line.variant_id, &pieces));
         picked.push((line.id, total(&pieces)));
         put(&mut line.picked.0, &pieces);
-        orders::update_line(tx.conn(), line).await?;
+        orders::set_places(tx.conn(), line).await?;
     }
     let opened = FulfillmentOpenedEvent { order_id: id, lines: told(picked.into_iter()) };
     let mut happened = vec![Event::FulfillmentOpened(opened)];

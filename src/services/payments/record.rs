@@ -8,7 +8,7 @@ use crate::context::OpContext;
 use crate::db::{DbError, Tx, retrying};
 use crate::domain::event::{Event, OrderExpiredEvent, PaymentEvent};
 use crate::domain::ids::{DiscountId, OrderId, PaymentId, RefundId};
-use crate::domain::inventory::{LowStock, Pieces};
+use crate::domain::inventory::LowStock;
 use crate::domain::order::{Facts, IllegalMove, Move, OrderStatus};
 use crate::domain::payment::{Paid, PaymentKind};
 use crate::error::Error;
@@ -17,7 +17,7 @@ use crate::integrations::payments::Told;
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments::{self, Payment, paid};
 use crate::repositories::{discounts, variants};
-use crate::services::orders::settle_in;
+use crate::services::orders::{of_variant, settle_in};
 use crate::services::stock::{self, Want};
 
 /// What follows for an order from what was told.
@@ -238,14 +238,9 @@ pub(super) async fn give_up(
     discounts::give_back(tx.conn(), order.id).await?;
     let mut happened =
         vec![Event::OrderExpired(OrderExpiredEvent { order_id: order.id, reason: reason.to_owned() })];
-    happened.extend(stock::release(tx, op, lines.iter().flat_map(reserved)).await?);
+    let reserved = lines.iter().flat_map(|line| of_variant(line.variant_id, &line.reserved.0));
+    happened.extend(stock::release(tx, op, reserved).await?);
     Ok(happened)
-}
-
-/// Where a line's pieces are reserved.
-fn reserved(line: &OrderLine) -> impl Iterator<Item = (crate::domain::ids::VariantId, Pieces)> + '_ {
-    let variant = line.variant_id;
-    line.reserved.0.iter().filter_map(move |pieces| Some((variant?, *pieces)))
 }
 
 /// Reserves again what an order that was given up had, and uses its discounts up again; what happened, or `None` if not all of it
@@ -281,7 +276,7 @@ pub(crate) async fn revive(
     let Ok(reserved) = stock::reserve(tx, op, &wants, low).await? else { return Ok(None) };
     for (line, pieces) in lines.iter_mut().zip(reserved.lines) {
         line.reserved.0 = pieces;
-        orders::update_line(tx.conn(), line).await?;
+        orders::set_places(tx.conn(), line).await?;
     }
     Ok(Some(reserved.happened))
 }

@@ -11,6 +11,7 @@ use crate::db::{Db, DbError};
 use crate::error::with_causes;
 use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
 use crate::events::{Relay, Retention, Tail};
+use crate::graphql::limits::budget::ResponseMemory;
 use crate::graphql::live::Subscriptions;
 use crate::graphql::{self, Schema, Shaper};
 use crate::integrations::breaker::{self, Breakers};
@@ -55,6 +56,8 @@ pub struct App {
     pub order_import: OrderImport,
     /// Its schema.
     pub schema: Schema,
+    /// Fields of all responses that are being put together.
+    pub response_memory: ResponseMemory,
     /// Executes subscriptions.
     pub subscriptions: Arc<Subscriptions>,
     /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
@@ -219,11 +222,14 @@ impl App {
         let schema = graphql::schema(Arc::clone(&services), Arc::clone(&shop));
         let tail = Tail::new(db.clone());
         tail.start().await?;
-        let subscriptions = Arc::new(subscriptions(&db, &catalog_reads, &schema));
+        let response_memory = ResponseMemory::new(config.query_limits.max_fields_in_flight);
+        let subscriptions = Arc::new(subscriptions(&db, &catalog_reads, &schema, &response_memory));
         let base_url = format!("http://{}:{}", config.host, config.port);
-        let shaper: Arc<dyn PayloadShaper> = Arc::new(Shaper::new(Arc::clone(&subscriptions), base_url));
+        let shaper: Arc<dyn PayloadShaper> =
+            Arc::new(Shaper::new(Arc::clone(&subscriptions), config.query_limits.clone(), base_url));
         services.webhooks.shape_by(&shaper);
         Ok(Self {
+            response_memory,
             subscriptions,
             schema,
             shaper,
@@ -300,9 +306,16 @@ fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvi
 }
 
 /// What executes subscriptions.
-fn subscriptions(db: &Db, catalog: &Arc<CatalogReads>, schema: &Schema) -> Subscriptions {
+fn subscriptions(
+    db: &Db,
+    catalog: &Arc<CatalogReads>,
+    schema: &Schema,
+    memory: &ResponseMemory,
+) -> Subscriptions {
     let (db, catalog) = (db.clone(), Arc::clone(catalog));
-    Subscriptions::new(schema.clone(), move |op, turns| Loaders::new(&db, &catalog, op, turns))
+    Subscriptions::new(schema.clone(), memory.clone(), move |op, turns| {
+        Loaders::new(&db, &catalog, op, turns)
+    })
 }
 
 /// What sends webhooks: to the public internet, unless the shop's services are elsewhere.

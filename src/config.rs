@@ -1,6 +1,7 @@
 //! Settings, from the environment and the command line: typed, and all checked at start, so that everything that is wrong is
 //! told at once. The one place that reads the environment.
 
+mod limits;
 mod mail;
 mod media;
 
@@ -19,6 +20,7 @@ use crate::db::{Backend, DbConfig};
 use crate::domain::codes::COUNTRIES;
 use crate::domain::inventory::LowStock;
 use crate::domain::money::Currency;
+use crate::domain::query_limits::QueryLimits;
 use crate::events::bus::BusAddress;
 use crate::integrations::event_stream::StreamAddress;
 use crate::services::payments::{self, PROVIDERS};
@@ -48,6 +50,8 @@ pub struct Config {
     pub cors: CorsOrigins,
     /// `BODY_LIMIT`: the largest request body, in bytes.
     pub body_limit: usize,
+    /// `QUERY_…` and `RESPONSE_…`: how much one operation may ask for.
+    pub query_limits: QueryLimits,
     /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`, `SHOP_TAXES_INCLUDED`: what a shop is made with at first start.
     pub shop: NewShop,
     /// `LOW_STOCK_THRESHOLD`: from how few pieces of a variant on staff are told; 0: never.
@@ -201,6 +205,7 @@ impl Config {
                 .filter(|size| *size >= 1_024)
                 .ok_or("must be a number of bytes, 1024 or more".into())
         });
+        let query_limits = limits::read(&get, &mut problems);
         let currency = problems.required(
             "SHOP_CURRENCY",
             Some(get("SHOP_CURRENCY").unwrap_or("USD".to_owned())),
@@ -307,6 +312,7 @@ impl Config {
                 jwks,
                 cors,
                 body_limit,
+                query_limits,
                 shop: NewShop {
                     name: get("SHOP_NAME")
                         .or_else(|| overrides.shop_name.clone())

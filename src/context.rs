@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::auth::{Actor, Credential, Identity};
 use crate::db::Statements;
+use crate::domain::caller::CallerKind;
 use crate::domain::ids::{self, CustomerId, Id};
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
@@ -84,6 +85,17 @@ impl OpContext {
     /// The same for what follows from a request.
     pub fn system_in(request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
         Self::new(Actor::System, request_id, clock)
+    }
+
+    /// What kind of caller limits take the actor for.
+    #[must_use]
+    pub fn caller_kind(&self) -> CallerKind {
+        match (self.credential, &self.actor) {
+            (Credential::ApiKey(_), _) => CallerKind::ApiKey,
+            (_, Actor::Staff { .. } | Actor::System) => CallerKind::Staff,
+            (_, Actor::Customer(_)) => CallerKind::Customer,
+            (_, Actor::Anonymous) => CallerKind::Anonymous,
+        }
     }
 
     /// The time.

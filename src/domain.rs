@@ -3,6 +3,7 @@
 //! Every layer may use it; it uses std, serde, chrono and uuid, never I/O, never async, never a layer above.
 
 pub mod address;
+pub mod caller;
 pub mod cart;
 pub mod catalog;
 pub mod codes;
@@ -25,6 +26,7 @@ pub mod page;
 pub mod payment;
 pub mod permission;
 pub mod pricing;
+pub mod query_limits;
 pub mod quote;
 pub mod report;
 pub mod rounding;

@@ -46,8 +46,14 @@ pub enum ErrorCode {
     Forbidden,
     /// The document or an argument is wrong.
     BadUserInput,
+    /// The request asks for more than its caller may.
+    LimitExceeded,
+    /// The cost of the operation is more than its caller may ask for.
+    MaxCostExceeded,
     /// Another request was first.
     Conflict,
+    /// The request took too long.
+    Timeout,
     /// Try again later.
     ServiceUnavailable,
     /// Our fault.
@@ -63,7 +69,10 @@ impl ErrorCode {
             Self::Unauthenticated => ("UNAUTHENTICATED", StatusCode::UNAUTHORIZED, Level::DEBUG),
             Self::Forbidden => ("FORBIDDEN", StatusCode::FORBIDDEN, Level::DEBUG),
             Self::BadUserInput => ("BAD_USER_INPUT", StatusCode::BAD_REQUEST, Level::DEBUG),
+            Self::LimitExceeded => ("LIMIT_EXCEEDED", StatusCode::BAD_REQUEST, Level::DEBUG),
+            Self::MaxCostExceeded => ("MAX_COST_EXCEEDED", StatusCode::BAD_REQUEST, Level::DEBUG),
             Self::Conflict => ("CONFLICT", StatusCode::CONFLICT, Level::DEBUG),
+            Self::Timeout => ("TIMEOUT", StatusCode::SERVICE_UNAVAILABLE, Level::WARN),
             Self::ServiceUnavailable => ("SERVICE_UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE, Level::WARN),
             Self::Internal => ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
         }

@@ -9,15 +9,18 @@ mod cart;
 mod catalog;
 mod checkout;
 mod codes;
+mod conformance;
 mod connection;
 mod customer;
 mod discount;
+pub mod document;
 mod errors;
 mod guard;
 mod in_context;
 mod in_order;
 mod inventory;
 mod job;
+pub mod limits;
 pub mod live;
 mod media;
 mod node;
@@ -30,11 +33,11 @@ mod shop;
 mod staff;
 mod subscription;
 mod tax;
+mod type_system;
 mod upload;
 mod webhook;
 
 pub use errors::{error_response, request_error};
-pub use in_context::{locale, operation};
 pub use request::{BaseUrl, SearchHints};
 pub use upload::Uploads;
 pub use webhook::Shaper;
@@ -44,13 +47,6 @@ use std::sync::Arc;
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
 
 use crate::services::{Services, Shop};
-
-/// How deep a document may nest: deep enough for what storefronts send and for introspection.
-const MAX_DEPTH: usize = 20;
-/// How deep selections may nest before the document is even read as one of ours.
-const MAX_RECURSION: usize = 32;
-/// How many directives a document may use.
-const MAX_DIRECTIVES: usize = 50;
 
 /// The schema that is served.
 pub type Schema = async_graphql::Schema<QueryRoot, Mutation, Subscription>;
@@ -133,7 +129,8 @@ pub fn sdl() -> String {
 fn builder() -> async_graphql::SchemaBuilder<QueryRoot, Mutation, Subscription> {
     async_graphql::Schema::build(QueryRoot::default(), Mutation::default(), Subscription::default())
         .directive(in_context::InContext)
-        .limit_depth(MAX_DEPTH)
-        .limit_recursive_depth(MAX_RECURSION)
-        .limit_directives(MAX_DIRECTIVES)
+        .directive(conformance::directives::Defer)
+        .directive(conformance::directives::Stream)
+        // Documents are weighed in `limits` before they come here.
+        .limit_recursive_depth(limits::shape::MAX_SELECTION_NESTING + 1)
 }

@@ -44,7 +44,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
     let acceptor = TcpAcceptor::from_tokio(listener)?;
-    let documents = Arc::new(Documents::default());
+    let documents = Arc::new(Documents::new(app.config.query_limits.document_cache_bytes));
     let live = Live::new(Arc::clone(&app), Arc::clone(&documents));
     let routes = routes(app, documents, Arc::clone(&live));
     let shutdown = async move {

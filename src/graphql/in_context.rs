@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use async_graphql::parser::types::{Directive, ExecutableDocument, OperationDefinition};
+use async_graphql::parser::types::{Directive, OperationDefinition};
 use async_graphql::registry::{__DirectiveLocation as Location, MetaDirective, MetaInputValue, Registry};
 use async_graphql::{
     ContextDirective, CustomDirective, CustomDirectiveFactory, InputType, ServerError, ServerResult, Value,
@@ -55,7 +55,7 @@ impl CustomDirectiveFactory for InContext {
     }
 }
 
-fn argument(name: &str, ty: String, description: &str) -> (String, MetaInputValue) {
+pub(super) fn argument(name: &str, ty: String, description: &str) -> (String, MetaInputValue) {
     let value = MetaInputValue {
         name: name.to_owned(),
         description: Some(description.to_owned()),
@@ -71,7 +71,7 @@ fn argument(name: &str, ty: String, description: &str) -> (String, MetaInputValu
     (name.to_owned(), value)
 }
 
-/// The buyer's country and language that an operation is marked with.
+/// The buyer's country and language that an operation is marked with. Its variables have their defaults already.
 ///
 /// # Errors
 /// A sentence that names the code that is none.
@@ -84,7 +84,7 @@ pub fn locale(operation: &OperationDefinition, variables: &Variables) -> Result<
     };
     let argument = |name: &str| -> Option<Value> {
         let value = directive.node.get_argument(name)?.node.clone();
-        value.into_const_with(|variable| Ok::<_, ()>(variable_value(operation, variables, &variable))).ok()
+        value.into_const_with(|name| Ok::<_, ()>(variables.get(&name).cloned().unwrap_or_default())).ok()
     };
     let unknown = |kind: &str, value: &Value| format!("@inContext: {value} is no {kind} code");
     if let Some(value) = argument("country").filter(|value| *value != Value::Null) {
@@ -98,27 +98,4 @@ pub fn locale(operation: &OperationDefinition, variables: &Variables) -> Result<
         locale.language = Some(code.0);
     }
     Ok(locale)
-}
-
-fn variable_value(operation: &OperationDefinition, variables: &Variables, name: &str) -> Value {
-    let given = variables.get(name).cloned();
-    let usual = || {
-        let definition =
-            operation.variable_definitions.iter().find(|definition| definition.node.name.node == name)?;
-        definition.node.default_value.as_ref().map(|value| value.node.clone())
-    };
-    given.or_else(usual).unwrap_or_default()
-}
-
-/// The operation that a request runs, by name where the document has several.
-pub fn operation<'a>(
-    document: &'a ExecutableDocument,
-    name: Option<&str>,
-) -> Option<(Option<&'a str>, &'a OperationDefinition)> {
-    let mut operations = document.operations.iter();
-    let (name, operation) = match name {
-        Some(wanted) => operations.find(|(known, _)| known.is_some_and(|known| known == wanted))?,
-        None => operations.next()?,
-    };
-    Some((name.map(|name| name.as_str()), &operation.node))
 }

@@ -14,7 +14,9 @@ use async_graphql::indexmap::map::Entry;
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::registry::Registry;
 use async_graphql::resolver_utils::{ContainerType, resolve_container};
-use async_graphql::{ContextSelectionSet, Name, OutputType, Positioned, ServerResult, Value};
+use async_graphql::{ContextSelectionSet, Name, OutputType, Positioned, ServerError, ServerResult, Value};
+
+use super::limits::budget::Budget;
 
 /// An object, resolved this way.
 pub struct InOrder<T>(pub T);
@@ -36,7 +38,11 @@ impl<T: ContainerType> OutputType for InOrder<T> {
         T::create_type_info(registry)
     }
 
-    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+        if let Some(budget) = ctx.data_opt::<Budget>() {
+            let spent = budget.spend(ctx.item.node.items.len()).await;
+            spent.map_err(|stopped| ServerError::new(stopped.to_string(), Some(field.pos)))?;
+        }
         let mut fields = Vec::with_capacity(ctx.item.node.items.len());
         if collect(ctx, &T::type_name(), &ctx.item.node, &mut fields) {
             Ok(resolve(ctx, &self.0, fields).await)
@@ -132,7 +138,8 @@ fn refill<F>(mut place: Pin<Box<F>>, work: F) -> Pin<Box<F>> {
     place
 }
 
-/// Puts what a field resolved to into an object. A field that may not be null and could not be resolved leaves its object.
+/// Puts what a field resolved to into an object. One that failed is null here; `conformance::nulls`
+/// makes its parent null where it may not be.
 fn put(
     ctx: &ContextSelectionSet<'_>,
     object: &mut IndexMap<Name, Value>,
@@ -142,7 +149,7 @@ fn put(
     match resolved {
         Ok(value) => insert(object, name, value.unwrap_or_default()),
         Err(error) => {
-            object.shift_remove(name);
+            insert(object, name, Value::Null);
             ctx.add_error(error);
         }
     }

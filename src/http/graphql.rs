@@ -1,13 +1,14 @@
 //! The GraphQL endpoint: from an HTTP request to an operation in its context, and back.
 //!
-//! A request becomes an [`OpContext`] here: who asks (a bearer token), the request's id, country and language. It runs in a
-//! task of its own, so that a client who hangs up cancels nothing half-way, and leaves one line in the log.
+//! A request becomes an [`OpContext`] here: who asks (a bearer token), the request's id, country and
+//! language. It runs in a task of its own and leaves one line in the log. A query ends when its
+//! client hangs up or its time is over; a mutation is carried out to its end whatever happens.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationType};
-use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, Value, Variables};
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Name, Response as GraphQlResponse, Value, Variables};
 use poem::endpoint::make;
 use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, Request, Response};
@@ -21,15 +22,13 @@ use crate::auth::{Credential, Identity};
 use crate::context::OpContext;
 use crate::db::Statements;
 use crate::domain::ids;
+use crate::domain::query_limits::CallerLimits;
 use crate::error::{Error, ErrorCode, with_causes};
+use crate::graphql::document::{Operation as ExecutableOperation, RequestError, response_fields, was_valid};
+use crate::graphql::limits::budget::{Budget, Stopped};
 use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
 use crate::loaders::{Loaders, Turns};
 use crate::telemetry::Metrics;
-
-/// How long an operation may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a document may be, in bytes: a longer one is no storefront's.
-const MAX_QUERY_BYTES: usize = 64 * 1024;
 
 /// The kind of an operation that can't be read.
 const UNREAD: &str = "none";
@@ -50,13 +49,38 @@ pub(super) struct Operation {
     pub(super) variables: Option<Variables>,
 }
 
-/// What the log line of a request says.
+/// The answer to a request, and what its log line says.
 struct Outcome {
     operation: String,
     /// What it does, for the metrics.
     kind: &'static str,
-    response: GraphQlResponse,
+    /// `ok`, or the code of its first error.
+    result: String,
+    /// The response as JSON.
+    body: Vec<u8>,
     status: StatusCode,
+}
+
+impl Outcome {
+    /// A response that is the same for all callers: small.
+    fn of(operation: &str, kind: &'static str, response: &GraphQlResponse, status: StatusCode) -> Self {
+        let body = respond::to_json(response, u64::MAX).unwrap_or_default();
+        Self { operation: operation.to_owned(), kind, result: result_of(response), body, status }
+    }
+
+    /// The answer to a request that is not executed.
+    fn refused((code, message): Refused, request_id: &str) -> Self {
+        Self::of("", UNREAD, &graphql::request_error(code, message, request_id), code.table().1)
+    }
+}
+
+/// Ends a task when whoever waits for it is gone.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The endpoint: POST with a JSON body, or GET for queries.
@@ -82,24 +106,21 @@ async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Respo
         }
         Err(refused) => (("unknown".to_owned(), Statements::default()), Err(refused)),
     };
-    let outcome = outcome.unwrap_or_else(|(code, message)| Outcome {
-        operation: String::new(),
-        kind: UNREAD,
-        response: graphql::request_error(code, message, &request_id),
-        status: code.table().1,
-    });
+    let outcome = outcome.unwrap_or_else(|refused| Outcome::refused(refused, &request_id));
     log(&metrics, &outcome, &op.0, &op.1, started, &request_id);
-    let mut response = respond::json(outcome.status, &outcome.response);
+    let mut response = respond::json_bytes(outcome.status, outcome.body);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
 }
 
-fn error_code(error: &async_graphql::ServerError) -> &str {
+/// `ok`, or the code of a response's first error.
+fn result_of(response: &GraphQlResponse) -> String {
+    let Some(error) = response.errors.first() else { return "ok".to_owned() };
     match error.extensions.as_ref().and_then(|values| values.get("code")) {
-        Some(Value::String(code)) => code,
-        _ => "error",
+        Some(Value::String(code)) => code.clone(),
+        _ => "error".to_owned(),
     }
 }
 
@@ -112,17 +133,13 @@ fn log(
     started: Instant,
     request_id: &str,
 ) {
-    let result = match outcome.response.errors.first() {
-        None => "ok",
-        Some(error) => error_code(error),
-    };
-    metrics.operation(outcome.kind, result, started.elapsed());
+    metrics.operation(outcome.kind, &outcome.result, started.elapsed());
     tracing::info!(
         operation = outcome.operation,
         actor,
         ms = started.elapsed().as_micros() as f64 / 1000.0,
         statements = statements.count(),
-        outcome = result,
+        outcome = outcome.result,
         request_id,
         "request"
     );
@@ -180,27 +197,28 @@ async fn run(
     run_sent(app, documents, op, sent, uploads, base_url, is_get).await
 }
 
-/// Executes an operation that came another way than by a request of its own, and leaves a line in the log.
+/// Executes an operation that came another way than by a request of its own, and leaves a line in
+/// the log; its response as JSON.
 pub(super) async fn execute(
     app: Arc<App>,
     documents: &Documents,
     op: OpContext,
     sent: Operation,
     base_url: String,
-) -> Result<GraphQlResponse, Refused> {
+) -> Result<String, Refused> {
     let started = Instant::now();
     let (name, statements, request_id) =
         (logged_name(&op), op.statements.clone(), Arc::clone(&op.request_id));
     let metrics = Arc::clone(&app.metrics);
     let outcome = run_sent(app, documents, op, sent, Vec::new(), base_url, false).await?;
     log(&metrics, &outcome, &name, &statements, started, &request_id);
-    Ok(outcome.response)
+    Ok(String::from_utf8(outcome.body).unwrap_or_default())
 }
 
 async fn run_sent(
     app: Arc<App>,
     documents: &Documents,
-    mut op: OpContext,
+    op: OpContext,
     sent: Operation,
     uploads: Vec<Upload>,
     base_url: String,
@@ -209,10 +227,6 @@ async fn run_sent(
     if sent.query.trim().is_empty() {
         return Err((ErrorCode::BadUserInput, "send a document in `query`".to_owned()));
     }
-    if sent.query.len() > MAX_QUERY_BYTES {
-        return Err((ErrorCode::BadUserInput, format!("`query` is larger than {MAX_QUERY_BYTES} bytes")));
-    }
-
     let (mut variables, files) = (sent.variables.unwrap_or_default(), Uploads::default());
     for (file, paths) in uploads {
         files.put(&mut variables, file, &paths).map_err(|path| {
@@ -221,58 +235,121 @@ async fn run_sent(
             (ErrorCode::BadUserInput, message)
         })?;
     }
-    let mut operation = GraphQlRequest::new("").variables(variables).data(files);
-    let (mut name, mut kind) = (String::new(), UNREAD);
-    match documents.parse(&sent.query) {
-        Ok(document) => {
-            if let Some((known, found)) = graphql::operation(&document, sent.operation_name.as_deref()) {
-                if is_get && found.ty != OperationType::Query {
-                    return Err((
-                        ErrorCode::BadUserInput,
-                        "GET is for queries: send this by POST".to_owned(),
-                    ));
-                }
-                kind = match found.ty {
-                    OperationType::Query => "query",
-                    OperationType::Mutation => "mutation",
-                    OperationType::Subscription => "subscription",
-                };
-                known.unwrap_or("anonymous").clone_into(&mut name);
-                let locale = graphql::locale(found, &operation.variables);
-                op.locale = locale.map_err(|message| (ErrorCode::BadUserInput, message))?;
-            }
-            operation.set_parsed_query(ExecutableDocument::clone(&document));
-        }
-        // The schema refuses it as well, and tells where.
-        Err(_) => operation.query = sent.query,
-    }
-    operation.operation_name = sent.operation_name;
-
+    let limits = app.config.query_limits.of(op.caller_kind());
     let request_id = Arc::clone(&op.request_id);
-    let hints = SearchHints::default();
-    let turns = Turns::default();
+    let read = documents.read(&sent.query, &limits).and_then(|(document, is_new)| {
+        Ok((document.operation(sent.operation_name.as_deref(), variables, &limits)?, is_new))
+    });
+    let (operation, is_new) = match read {
+        Ok(read) => read,
+        Err(RequestError::Refused(code, message)) => return Err((code, message)),
+        Err(RequestError::Document(error)) => {
+            let response = graphql::error_response(GraphQlResponse::from_errors(vec![error]), &request_id);
+            return Ok(Outcome::of("", UNREAD, &response, StatusCode::OK));
+        }
+    };
+    if is_get && operation.kind != OperationType::Query {
+        return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
+    }
+    let response = run_operation(&app, op, &operation, files, base_url, &limits).await?;
+    if is_new && was_valid(&response) {
+        documents.keep(&sent.query, operation.document());
+    }
+    let response = graphql::error_response(operation.finish(response, limits.max_errors), &request_id);
+    write(&operation, response, &limits, &request_id)
+}
+
+/// Executes an operation within its limits.
+async fn run_operation(
+    app: &Arc<App>,
+    mut op: OpContext,
+    operation: &ExecutableOperation,
+    files: Uploads,
+    base_url: String,
+    limits: &CallerLimits,
+) -> Result<GraphQlResponse, Refused> {
+    op.locale = operation.locale;
+    let (request_id, hints, turns) = (Arc::clone(&op.request_id), SearchHints::default(), Turns::default());
+    let budget = Budget::new(limits, &app.response_memory, &turns);
     let loaders = Loaders::new(&app.db, &app.catalog_reads, &op, &turns);
-    let operation = operation.data(op).data(loaders).data(BaseUrl(base_url)).data(hints.clone());
+    let request = operation.request().data(files).data(op).data(loaders).data(BaseUrl(base_url));
+    let request = request.data(hints.clone()).data(budget.clone());
+    let schema = app.schema.clone();
     // Unconstrained: tokio's budget would stop the resolvers of a long list in the middle, and `drive` would go on in vain.
     let executed =
-        tokio::spawn(tokio::task::unconstrained(
-            async move { turns.drive(app.schema.execute(operation)).await },
-        ));
-    let mut response = match tokio::time::timeout(TIMEOUT, executed).await {
-        Ok(Ok(response)) => graphql::error_response(response, &request_id),
+        tokio::spawn(tokio::task::unconstrained(async move { turns.drive(schema.execute(request)).await }));
+    let is_mutation = operation.kind == OperationType::Mutation;
+    let _aborted = (!is_mutation).then(|| AbortOnDrop(executed.abort_handle()));
+    let mut response = match tokio::time::timeout(limits.timeout, executed).await {
+        Ok(Ok(response)) => response,
         Ok(Err(panicked)) => {
             tracing::error!(request_id = &*request_id, "an operation ended unexpectedly: {panicked}");
             return Err((ErrorCode::Internal, "internal error".to_owned()));
         }
-        Err(_) => {
-            let message = format!("the operation took longer than {} s", TIMEOUT.as_secs());
-            return Err((ErrorCode::ServiceUnavailable, message));
+        Err(_) if is_mutation => {
+            let message = format!(
+                "the mutation takes longer than {} ms (QUERY_TIMEOUT_MS) and goes on without you: send it again \
+                 with the same `idempotencyKey` to learn what became of it",
+                limits.timeout.as_millis()
+            );
+            return Err((ErrorCode::Timeout, message));
         }
+        Err(_) => return Err(refused_by(&Stopped::TooSlow(limits.timeout))),
     };
+    // What a mutation has done is done: its response says how much of it can be told.
+    if let (false, Some(stopped)) = (is_mutation, budget.stopped()) {
+        return Err(refused_by(&stopped));
+    }
     if let Some(hints) = hints.take() {
         response.extensions.insert("search".to_owned(), hints);
     }
-    Ok(Outcome { operation: name, kind, response, status: StatusCode::OK })
+    let cost = cost_extension(operation.cost, response_fields(&response.data));
+    response.extensions.insert("cost".to_owned(), cost);
+    Ok(response)
+}
+
+fn refused_by(stopped: &Stopped) -> Refused {
+    let code = match stopped {
+        Stopped::TooLarge(_) => ErrorCode::LimitExceeded,
+        Stopped::TooSlow(_) => ErrorCode::Timeout,
+        Stopped::Busy => ErrorCode::ServiceUnavailable,
+    };
+    (code, stopped.to_string())
+}
+
+/// `extensions.cost`, in the shape that Shopify gives it.
+fn cost_extension(requested: u64, actual: u64) -> Value {
+    let costs = [("requestedQueryCost", requested), ("actualQueryCost", actual)];
+    Value::Object(costs.into_iter().map(|(name, cost)| (Name::new(name), Value::from(cost))).collect())
+}
+
+/// Writes a response, unless it is longer than its caller may ask for.
+fn write(
+    operation: &ExecutableOperation,
+    response: GraphQlResponse,
+    limits: &CallerLimits,
+    request_id: &str,
+) -> Result<Outcome, Refused> {
+    let kind = match operation.kind {
+        OperationType::Query => "query",
+        OperationType::Mutation => "mutation",
+        OperationType::Subscription => "subscription",
+    };
+    let name = operation.logged_name();
+    if let Some(body) = respond::to_json(&response, limits.max_response_bytes) {
+        let (operation, result) = (name.to_owned(), result_of(&response));
+        return Ok(Outcome { operation, kind, result, body, status: StatusCode::OK });
+    }
+    let done = match operation.kind {
+        OperationType::Mutation => "; the mutation was carried out",
+        _ => "",
+    };
+    let message = format!(
+        "The response is longer than {} bytes (RESPONSE_MAX_BYTES): ask for smaller pages or fewer fields{done}",
+        limits.max_response_bytes
+    );
+    let code = ErrorCode::LimitExceeded;
+    Ok(Outcome::of(name, kind, &graphql::request_error(code, message, request_id), code.table().1))
 }
 
 fn from_query(request: &Request) -> Result<Operation, Refused> {

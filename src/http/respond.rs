@@ -1,5 +1,7 @@
 //! How answers are written.
 
+use std::io::{ErrorKind, Write};
+
 use async_graphql::Response as GraphQlResponse;
 use poem::http::{StatusCode, header};
 use poem::{IntoResponse, Response};
@@ -16,15 +18,47 @@ pub fn graphql(response: &GraphQlResponse, code: ErrorCode) -> Response {
 
 /// A JSON document.
 pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
-    let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    match serde_json::to_writer(&mut bytes, body) {
-        Ok(()) => {
-            Response::builder().status(status).header(header::CONTENT_TYPE, "application/json").body(bytes)
-        }
+    match to_json(body, u64::MAX) {
+        Some(bytes) => json_bytes(status, bytes),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The same, of what is written already.
+pub fn json_bytes(status: StatusCode, body: Vec<u8>) -> Response {
+    Response::builder().status(status).header(header::CONTENT_TYPE, "application/json").body(body)
+}
+
+/// Writes a value as JSON; `None` when that is longer than `max_bytes`.
+pub fn to_json(value: &impl serde::Serialize, max_bytes: u64) -> Option<Vec<u8>> {
+    let mut writer = Bounded { bytes: Vec::with_capacity(USUAL_BYTES), max: max_bytes };
+    match serde_json::to_writer(&mut writer, value) {
+        Ok(()) => Some(writer.bytes),
+        Err(error) if error.is_io() => None,
         Err(error) => {
             tracing::error!("an answer can't be written: {error}");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            None
         }
+    }
+}
+
+/// Takes no more than a number of bytes.
+struct Bounded {
+    bytes: Vec<u8>,
+    max: u64,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() as u64 + bytes.len() as u64 > self.max {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -5,19 +5,37 @@
 //! batch is as large as it can be, and nobody waits by the clock or by counting yields. While batches are read, the request
 //! itself is left alone: it is polled again when one of them has its answer. A loader that is asked outside of `drive` never
 //! answers.
+//!
+//! A request that computes for long lets others have its thread after each [`SLICE`]: whoever
+//! resolves objects asks [`Turns::slice`] before each of them.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::AtomicWaker;
 
+/// How long a request may compute before it lets others have its thread.
+const SLICE: Duration = Duration::from_millis(5);
+
+/// The moment that slices are measured from.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// The turns of one request's batches. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Turns(Arc<Mutex<Vec<Batch>>>);
+pub struct Turns(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    waiting: Mutex<Vec<Batch>>,
+    /// When the present slice began, in nanoseconds since [`EPOCH`].
+    slice_began: AtomicU64,
+    is_slice_over: AtomicBool,
+}
 
 /// The work of reading a batch and of handing out what was read.
 type Batch = BoxFuture<'static, ()>;
@@ -25,7 +43,33 @@ type Batch = BoxFuture<'static, ()>;
 impl Turns {
     /// Has a batch read when its turn comes.
     pub(super) fn enqueue(&self, batch: Batch) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
+    }
+
+    /// Looks at the clock: whether the present slice is over.
+    pub fn check_slice(&self) {
+        let began = Duration::from_nanos(self.0.slice_began.load(Ordering::Relaxed));
+        if EPOCH.elapsed().saturating_sub(began) > SLICE {
+            self.0.is_slice_over.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Ready at once, or after others have had the thread where the slice was found to be over.
+    pub async fn slice(&self) {
+        std::future::poll_fn(|context| {
+            if self.0.is_slice_over.load(Ordering::Relaxed) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    fn begin_slice(&self) {
+        let now = u64::try_from(EPOCH.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.0.slice_began.store(now, Ordering::Relaxed);
+        self.0.is_slice_over.store(false, Ordering::Relaxed);
     }
 
     /// Runs what asks the loaders, and gives their batches their turns.
@@ -36,7 +80,12 @@ impl Turns {
         let waker = Waker::from(Arc::clone(&pulse));
         std::future::poll_fn(|context| {
             pulse.task.register(context.waker());
+            self.begin_slice();
             loop {
+                if self.0.is_slice_over.load(Ordering::Relaxed) {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 if pulse.woken.swap(false, Ordering::AcqRel) {
                     if let Poll::Ready(output) = request.as_mut().poll(&mut Context::from_waker(&waker)) {
                         return Poll::Ready(output);
@@ -44,8 +93,8 @@ impl Turns {
                     continue;
                 }
                 if reading.is_empty() {
-                    reading
-                        .extend(std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)));
+                    let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                    reading.extend(std::mem::take(&mut *waiting));
                 }
                 // A batch that was read has woken the request.
                 if !matches!(reading.poll_next_unpin(context), Poll::Ready(Some(()))) {

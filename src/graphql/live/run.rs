@@ -4,13 +4,16 @@
 
 use std::sync::Arc;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
-use async_graphql::{Name, Request, Response, Variables};
+use async_graphql::parser::types::{OperationType, Selection};
+use async_graphql::{Name, Response, Variables};
 use futures_util::StreamExt;
 
 use super::Occasion;
-use crate::context::{Locale, OpContext};
-use crate::graphql::{BaseUrl, Schema, SearchHints, error_response, locale, operation};
+use crate::context::OpContext;
+use crate::domain::query_limits::CallerLimits;
+use crate::graphql::document::Operation;
+use crate::graphql::limits::budget::{Budget, ResponseMemory};
+use crate::graphql::{BaseUrl, Schema, SearchHints, error_response};
 use crate::loaders::{Loaders, Turns};
 
 /// What makes the loaders of an occasion.
@@ -19,38 +22,30 @@ type MakeLoaders = Box<dyn Fn(&OpContext, &Turns) -> Loaders + Send + Sync>;
 /// A subscription that somebody sent.
 #[derive(Clone)]
 pub struct Subscribed {
-    document: Arc<ExecutableDocument>,
-    operation_name: Option<String>,
-    variables: Variables,
+    operation: Operation,
     base_url: String,
-    /// What it is marked with.
-    locale: Locale,
+    limits: CallerLimits,
 }
 
 impl Subscribed {
-    /// The subscription that a document's operation is; `None` if it is none. Paths become addresses under `base_url`.
-    ///
-    /// # Errors
-    /// A sentence about what it is marked with.
-    pub fn read(
-        document: Arc<ExecutableDocument>,
-        operation_name: Option<&str>,
-        variables: &Variables,
-        base_url: &str,
-    ) -> Result<Option<Self>, String> {
-        let found = operation(&document, operation_name).map(|(_, found)| found);
-        let Some(found) = found.filter(|found| found.ty == OperationType::Subscription) else {
-            return Ok(None);
-        };
-        let locale = locale(found, variables)?;
-        let (operation_name, variables) = (operation_name.map(str::to_owned), variables.clone());
-        Ok(Some(Self { document, operation_name, variables, base_url: base_url.to_owned(), locale }))
+    /// The subscription that an operation is; `None` if it is none. Paths become addresses under
+    /// `base_url`, and each event is executed within `limits`.
+    #[must_use]
+    pub fn read(operation: Operation, base_url: &str, limits: CallerLimits) -> Option<Self> {
+        let is_subscription = operation.kind == OperationType::Subscription;
+        is_subscription.then(|| Self { operation, base_url: base_url.to_owned(), limits })
+    }
+
+    /// Its variables: those that it declares.
+    #[must_use]
+    pub fn variables(&self) -> &Variables {
+        &self.operation.variables
     }
 
     /// The variable that says from where on its field is followed, if it has one.
     #[must_use]
     pub fn resumed_by(&self) -> Option<Name> {
-        let (_, operation) = operation(&self.document, self.operation_name.as_deref())?;
+        let (_, operation) = self.operation.definition()?;
         let [field] = operation.selection_set.node.items.as_slice() else { return None };
         let Selection::Field(field) = &field.node else { return None };
         let after = field.node.get_argument("after")?.node.clone();
@@ -67,6 +62,7 @@ impl Subscribed {
 /// Executes subscriptions.
 pub struct Subscriptions {
     schema: Schema,
+    memory: ResponseMemory,
     loaders: MakeLoaders,
 }
 
@@ -75,28 +71,30 @@ impl Subscriptions {
     #[must_use]
     pub fn new(
         schema: Schema,
+        memory: ResponseMemory,
         loaders: impl Fn(&OpContext, &Turns) -> Loaders + Send + Sync + 'static,
     ) -> Self {
-        Self { schema, loaders: Box::new(loaders) }
+        Self { schema, memory, loaders: Box::new(loaders) }
     }
 
     /// What a subscription gives whoever has the context, for an occasion; nothing if it is none of its own.
     pub async fn run(&self, sent: &Subscribed, mut op: OpContext, occasion: Occasion) -> Option<Response> {
-        op.locale = sent.locale;
+        op.locale = sent.operation.locale;
         let (turns, request_id) = (Turns::default(), Arc::clone(&op.request_id));
+        let budget = Budget::new(&sent.limits, &self.memory, &turns);
         let loaders = (self.loaders)(&op, &turns);
-        let mut request = Request::new("").variables(sent.variables.clone());
-        request.operation_name.clone_from(&sent.operation_name);
-        request.set_parsed_query(ExecutableDocument::clone(&sent.document));
-        let request = request
+        let request = sent
+            .operation
+            .request()
             .data(op)
             .data(loaders)
             .data(BaseUrl(sent.base_url.clone()))
             .data(SearchHints::default())
+            .data(budget)
             .data(occasion);
         let mut responses = self.schema.execute_stream(request);
         // Unconstrained: tokio's budget would stop the resolvers of a long list in the middle, and `drive` would go on in vain.
-        let response = tokio::task::unconstrained(turns.drive(responses.next())).await;
-        response.map(|response| error_response(response, &request_id))
+        let response = tokio::task::unconstrained(turns.drive(responses.next())).await?;
+        Some(error_response(sent.operation.finish(response, sent.limits.max_errors), &request_id))
     }
 }

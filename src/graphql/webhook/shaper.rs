@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use async_graphql::parser::parse_query;
 use async_graphql::{Response, Value as GraphQlValue, Variables};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -13,15 +12,18 @@ use serde_json::Value;
 
 use crate::context::OpContext;
 use crate::domain::event::{Event, Things, Topic};
+use crate::domain::query_limits::QueryLimits;
 use crate::domain::webhook::topic_name;
 use crate::error::{Error, ErrorCode};
 use crate::events::Recorded;
+use crate::graphql::document::Document;
 use crate::graphql::live::{Followed, Follows, Occasion, Subscribed, Subscriptions};
 use crate::services::webhooks::PayloadShaper;
 
 /// Executes subscription documents for one event at a time.
 pub struct Shaper {
     subscriptions: Arc<Subscriptions>,
+    limits: QueryLimits,
     base_url: String,
 }
 
@@ -31,10 +33,11 @@ pub struct Shaper {
 struct ShapeError(String);
 
 impl Shaper {
-    /// A shaper that has documents executed; paths become addresses under `base_url`.
+    /// A shaper that has documents executed within their makers' limits; paths become addresses
+    /// under `base_url`.
     #[must_use]
-    pub fn new(subscriptions: Arc<Subscriptions>, base_url: String) -> Self {
-        Self { subscriptions, base_url }
+    pub fn new(subscriptions: Arc<Subscriptions>, limits: QueryLimits, base_url: String) -> Self {
+        Self { subscriptions, limits, base_url }
     }
 
     /// What a document sends on an occasion; nothing, if it has nothing to say.
@@ -47,8 +50,12 @@ impl Shaper {
         op: OpContext,
         occasion: Occasion,
     ) -> Result<Option<Response>, String> {
-        let parsed = parse_query(document).map_err(|error| format!("The document can't be read: {error}"))?;
-        let sent = Subscribed::read(Arc::new(parsed), None, &Variables::default(), &self.base_url)?;
+        let limits = self.limits.of(op.caller_kind());
+        let parsed = Document::parse(document, &limits).map(Arc::new);
+        let operation = parsed.and_then(|parsed| parsed.operation(None, Variables::default(), &limits));
+        let operation =
+            operation.map_err(|error| format!("The document can't be used: {}", error.message()))?;
+        let sent = Subscribed::read(operation, &self.base_url, limits);
         let sent = sent.ok_or("The document must be one subscription")?;
         Ok(self.subscriptions.run(&sent, op, occasion).await)
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use async_graphql::{Response, ServerError, Value, Variables};
+use async_graphql::{Response, ServerError, Value};
 use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 
@@ -66,16 +66,10 @@ pub struct Group {
 
 impl Asked {
     /// A subscription of whoever has the context. `query` is the document as it was sent.
-    pub fn new(
-        query: &str,
-        name: Option<&str>,
-        variables: &Variables,
-        sent: Subscribed,
-        op: &OpContext,
-    ) -> Self {
+    pub fn new(query: &str, name: Option<&str>, sent: Subscribed, op: &OpContext) -> Self {
         // The actor counts with all that it may: a role may have changed between two who are one.
         let actor = format!("{:?}", op.actor);
-        let mut same = variables.clone();
+        let mut same = sent.variables().clone();
         if let Some(after) = sent.resumed_by().filter(|after| uses(query, after) == 2) {
             // Where a client begins makes no difference to what an event gives it. Once it is declared, once it is used.
             same.remove(&after);
@@ -245,17 +239,22 @@ fn is_passing(error: &ServerError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::parser::parse_query;
+    use async_graphql::Variables;
 
     use super::*;
     use crate::context::SystemClock;
+    use crate::domain::caller::CallerKind;
+    use crate::domain::query_limits::QueryLimits;
+    use crate::graphql::document::Document;
 
     fn key(query: &str, variables: serde_json::Value) -> String {
         let variables = Variables::from_json(variables);
-        let document = Arc::new(parse_query(query).unwrap());
-        let sent = Subscribed::read(document, None, &variables, "").unwrap().unwrap();
+        let limits = QueryLimits::default().of(CallerKind::Anonymous);
+        let document = Arc::new(Document::parse(query, &limits).unwrap());
+        let operation = document.operation(None, variables, &limits).unwrap();
+        let sent = Subscribed::read(operation, "", limits).unwrap();
         let op = OpContext::asked_by(Identity::NOBODY, "test".into(), Arc::new(SystemClock));
-        Asked::new(query, None, &variables, sent, &op).key
+        Asked::new(query, None, sent, &op).key
     }
 
     #[test]

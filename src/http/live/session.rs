@@ -18,6 +18,7 @@ use crate::auth::Identity;
 use crate::context::OpContext;
 use crate::domain::ids;
 use crate::error::ErrorCode;
+use crate::graphql::document::RequestError;
 use crate::graphql::live::Subscribed;
 use crate::http::graphql::{self, Operation, Refused};
 
@@ -227,33 +228,40 @@ impl Session {
             ids::request_id().into(),
             Arc::clone(&self.live.app.clock),
         );
-        let (name, base_url) = (sent.operation_name.as_deref(), self.base_url.as_str());
-        let variables = sent.variables.clone().unwrap_or_default();
-        let parsed = self.live.documents.parse(&sent.query).ok();
-        let subscribed = match parsed.map(|parsed| Subscribed::read(parsed, name, &variables, base_url)) {
-            Some(Ok(Some(subscribed))) => subscribed,
+        let asked = match self.subscribed(&sent, &op) {
+            Ok(Some(asked)) => asked,
             // Queries and mutations are executed as they are over HTTP, and so is what can't be read.
-            Some(Ok(None)) | None => {
+            Ok(None) => {
                 let (app, documents) = (Arc::clone(&self.live.app), Arc::clone(&self.live.documents));
                 let base_url = self.base_url.clone();
                 return Box::pin(once(async move {
                     match graphql::execute(app, &documents, op, sent, base_url).await {
-                        Ok(response) => Out::Next(json_text(&response).into()),
+                        Ok(body) => Out::Next(body.into()),
                         Err(refused) => refusal(&refused),
                     }
                 }));
             }
-            Some(Err(message)) => {
-                let refused = refusal(&(ErrorCode::BadUserInput, message));
-                return Box::pin(once(std::future::ready(refused)));
-            }
+            Err(refused) => return Box::pin(once(std::future::ready(refusal(&refused)))),
         };
-        let asked = Asked::new(&sent.query, name, &variables, subscribed, &op);
         Box::pin(follow(self.live.groups.clone(), asked).map(|outcome| match outcome {
             Outcome::Next(delivery) => Out::Next(delivery.response),
             Outcome::Refused(response) => Out::Refused(json_text(&response.errors)),
             Outcome::Lost => Out::Lost,
         }))
+    }
+
+    /// The subscription that was sent; `None` if it is another operation, or can't be read.
+    fn subscribed(&self, sent: &Operation, op: &OpContext) -> Result<Option<Asked>, Refused> {
+        let limits = self.live.app.config.query_limits.of(op.caller_kind());
+        let Ok((document, _)) = self.live.documents.read(&sent.query, &limits) else { return Ok(None) };
+        let name = sent.operation_name.as_deref();
+        let operation = match document.operation(name, sent.variables.clone().unwrap_or_default(), &limits) {
+            Ok(operation) => operation,
+            Err(RequestError::Refused(code, message)) => return Err((code, message)),
+            Err(RequestError::Document(_)) => return Ok(None),
+        };
+        let subscribed = Subscribed::read(operation, &self.base_url, limits);
+        Ok(subscribed.map(|subscribed| Asked::new(&sent.query, name, subscribed, op)))
     }
 
     /// Sends something about an operation, and what else is ready, in one go.

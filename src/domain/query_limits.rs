@@ -1,0 +1,112 @@
+//! How much one GraphQL operation may ask for, by kind of caller.
+//!
+//! `config` reads the limits, `graphql::limits` enforces them. The name of each setting stands
+//! beside its field, since error messages quote it.
+
+use std::time::Duration;
+
+use super::caller::{CallerKind, PerCaller};
+
+/// The limits of all callers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct QueryLimits {
+    /// `QUERY_MAX_BYTES`: the length of a document.
+    pub max_bytes: PerCaller<u64>,
+    /// `QUERY_MAX_NESTING`: brackets, braces and parentheses that are open at once.
+    pub max_nesting: PerCaller<u64>,
+    /// `QUERY_MAX_DEPTH`: fields within fields.
+    pub max_depth: PerCaller<u64>,
+    /// `QUERY_MAX_FIELDS`: selected fields, each fragment counted wherever it is spread.
+    pub max_fields: PerCaller<u64>,
+    /// `QUERY_MAX_ALIASES`: aliased fields, counted likewise.
+    pub max_aliases: PerCaller<u64>,
+    /// `QUERY_MAX_ROOT_FIELDS`: fields of a mutation, each of which is a write.
+    pub max_root_fields: PerCaller<u64>,
+    /// `QUERY_MAX_DIRECTIVES`: directives, counted like fields.
+    pub max_directives: PerCaller<u64>,
+    /// `QUERY_MAX_COST`: fields that the largest possible response would have.
+    pub max_cost: PerCaller<u64>,
+    /// `RESPONSE_MAX_FIELDS`: fields that a response has in fact.
+    pub max_response_fields: PerCaller<u64>,
+    /// `RESPONSE_MAX_BYTES`: the length of a response as JSON, before compression.
+    pub max_response_bytes: PerCaller<u64>,
+    /// `QUERY_TIMEOUT_MS`: how long an operation may take, in milliseconds.
+    pub timeout_ms: PerCaller<u64>,
+    /// `RESPONSE_MAX_ERRORS`: errors that a response lists.
+    pub max_errors: u64,
+    /// `RESPONSE_MAX_FIELDS_IN_FLIGHT`: fields of all responses that are being put together.
+    pub max_fields_in_flight: u64,
+    /// `DOCUMENT_CACHE_BYTES`: memory for parsed documents.
+    pub document_cache_bytes: u64,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self {
+            max_bytes: PerCaller::all(64 * 1024),
+            max_nesting: PerCaller::all(50),
+            max_depth: PerCaller::all(20),
+            max_fields: PerCaller::buyers_and_staff(3_000, 6_000),
+            max_aliases: PerCaller::buyers_and_staff(250, 1_000),
+            max_root_fields: PerCaller::buyers_and_staff(10, 50),
+            max_directives: PerCaller::buyers_and_staff(100, 500),
+            max_cost: PerCaller::buyers_and_staff(1_000_000, 5_000_000),
+            max_response_fields: PerCaller::buyers_and_staff(200_000, 1_000_000),
+            max_response_bytes: PerCaller::buyers_and_staff(8 * 1024 * 1024, 64 * 1024 * 1024),
+            timeout_ms: PerCaller::buyers_and_staff(10_000, 30_000),
+            max_errors: 50,
+            max_fields_in_flight: 1_000_000,
+            document_cache_bytes: 32 * 1024 * 1024,
+        }
+    }
+}
+
+/// The limits of one caller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallerLimits {
+    /// See [`QueryLimits::max_bytes`].
+    pub max_bytes: u64,
+    /// See [`QueryLimits::max_nesting`].
+    pub max_nesting: u64,
+    /// See [`QueryLimits::max_depth`].
+    pub max_depth: u64,
+    /// See [`QueryLimits::max_fields`].
+    pub max_fields: u64,
+    /// See [`QueryLimits::max_aliases`].
+    pub max_aliases: u64,
+    /// See [`QueryLimits::max_root_fields`].
+    pub max_root_fields: u64,
+    /// See [`QueryLimits::max_directives`].
+    pub max_directives: u64,
+    /// See [`QueryLimits::max_cost`].
+    pub max_cost: u64,
+    /// See [`QueryLimits::max_response_fields`].
+    pub max_response_fields: u64,
+    /// See [`QueryLimits::max_response_bytes`].
+    pub max_response_bytes: u64,
+    /// See [`QueryLimits::timeout_ms`].
+    pub timeout: Duration,
+    /// See [`QueryLimits::max_errors`].
+    pub max_errors: u64,
+}
+
+impl QueryLimits {
+    /// The limits of a kind of caller.
+    #[must_use]
+    pub fn of(&self, kind: CallerKind) -> CallerLimits {
+        CallerLimits {
+            max_bytes: self.max_bytes.of(kind),
+            max_nesting: self.max_nesting.of(kind),
+            max_depth: self.max_depth.of(kind),
+            max_fields: self.max_fields.of(kind),
+            max_aliases: self.max_aliases.of(kind),
+            max_root_fields: self.max_root_fields.of(kind),
+            max_directives: self.max_directives.of(kind),
+            max_cost: self.max_cost.of(kind),
+            max_response_fields: self.max_response_fields.of(kind),
+            max_response_bytes: self.max_response_bytes.of(kind),
+            timeout: Duration::from_millis(self.timeout_ms.of(kind)),
+            max_errors: self.max_errors,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What the GraphQL specification demands and async-graphql 7.2 does not do. `graphql::document`
+//! calls it around the library's own validation and execution.
+//!
+//! For upstream, each with its section of the specification of October 2021:
+//!
+//! - [`merging`]: fields with one response name are compared within one type condition only
+//!   (5.3.2), and neither arguments nor directives of `__typename` are validated (5.4, 5.7).
+//! - [`variables`]: required variables are missed by the resolver that uses them, after others have
+//!   run; `null` passes for a required one; defaults are not seen by `@skip` and `@include` (6.1.2).
+//! - [`nulls`]: a field that fails and may not be null is left out of its object, or is null in it,
+//!   instead of making its parent null (6.4.4).
+//! - [`directives`]: `@defer` and `@stream` of the working draft are unknown. They are accepted and
+//!   answered in one piece, which the draft allows.
+
+pub(super) mod directives;
+pub(super) mod merging;
+pub(super) mod nulls;
+pub(super) mod variables;

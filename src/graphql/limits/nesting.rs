@@ -1,0 +1,85 @@
+//! How deeply the brackets of a text nest, before the parser sees it.
+//!
+//! Every recursion of the parser stands behind a bracket, so this bounds its stack. Brackets in
+//! strings and comments do not count. Linear in the text, without allocation.
+
+use super::LimitError;
+
+/// Refuses a text whose brackets, braces and parentheses nest more deeply than `max`.
+pub(in crate::graphql) fn check(text: &str, max: u64) -> Result<(), LimitError> {
+    let mut rest = text.as_bytes();
+    let mut open = 0_u64;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'{' | b'[' | b'(' => {
+                open += 1;
+                if open > max {
+                    return Err(LimitError {
+                        setting: Some("QUERY_MAX_NESTING"),
+                        what: "The nesting of the document's brackets",
+                        value: None,
+                        limit: max,
+                        remedy: "nest fewer selections, lists and objects in one another",
+                    });
+                }
+            }
+            b'}' | b']' | b')' => open = open.saturating_sub(1),
+            b'"' => rest = after_string(after),
+            b'#' => {
+                let end = after.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+                rest = end.and_then(|end| after.get(end..)).unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What follows a string whose first quote was just read.
+fn after_string(text: &[u8]) -> &[u8] {
+    let (mut rest, is_block) = match text.strip_prefix(b"\"\"") {
+        Some(rest) => (rest, true),
+        None => (text, false),
+    };
+    loop {
+        rest = match rest {
+            [] => return rest,
+            [b'\\', b'"', b'"', b'"', after @ ..] if is_block => after,
+            [b'"', b'"', b'"', after @ ..] if is_block => return after,
+            [b'\\', _, after @ ..] if !is_block => after,
+            // A line ends a string that was not closed: the parser will refuse it.
+            [b'"' | b'\n' | b'\r', after @ ..] if !is_block => return after,
+            [_, after @ ..] => after,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_count_unless_they_are_text() {
+        for shallow in [
+            "{ a(b: [1, 2]) }",
+            r#"{ a(b: "[[[[[[" c: "\"[[[[") }"#,
+            "{ a } # {{{{{{{{\n{ b }",
+            r#"{ a(b: """ [[[ " [[[ \""" [[[ """) }"#,
+            r#"{ a(b: "") c(d: "") }"#,
+            "}}}}{{{",
+        ] {
+            assert_eq!(check(shallow, 3), Ok(()), "{shallow}");
+        }
+        for deep in ["{a(b:[[1]])}", "# comment\n{{{{", "\"\"{{{{", "\"open\n{{{{", "\"\"\"x\"\"\"{{{{"] {
+            assert!(check(deep, 3).is_err(), "{deep}");
+        }
+    }
+
+    #[test]
+    fn the_error_names_the_limit_and_the_remedy() {
+        let error = check(&"[".repeat(60), 50).unwrap_err().to_string();
+        let said = "The nesting of the document's brackets exceeds the limit of 50 (QUERY_MAX_NESTING): ";
+        assert!(error.starts_with(said), "{error}");
+    }
+}

@@ -1,0 +1,278 @@
+//! What a parsed document expands to: counted in one walk that visits each fragment once.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::types::{
+    Directive, ExecutableDocument, FragmentDefinition, OperationType, Selection, SelectionSet,
+};
+use async_graphql::{Name, Positioned};
+use async_graphql_value::Value;
+
+use super::LimitError;
+use crate::domain::query_limits::CallerLimits;
+
+/// How deep selections of any kind may nest. The walk stops there, so that a long chain of
+/// fragments cannot use up its stack.
+pub(in crate::graphql) const MAX_SELECTION_NESTING: usize = 64;
+
+/// What a document expands to: the sum over its operations, each fragment counted at every spread.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(in crate::graphql) struct Shape {
+    /// Selected fields.
+    pub fields: u64,
+    /// Those of them that stand in no other field.
+    own_fields: u64,
+    /// Fields within fields.
+    pub depth: u64,
+    /// Selections of any kind within one another.
+    nesting: u64,
+    /// Aliased fields.
+    pub aliases: u64,
+    /// Directives, on anything.
+    pub directives: u64,
+    /// The most root fields of a mutation.
+    pub root_fields: u64,
+    /// Nodes of the parsed document, not expanded: what it takes of memory.
+    pub nodes: u64,
+}
+
+/// Why a document has no shape.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::graphql) enum ShapeError {
+    /// It nests too deeply.
+    Limit(LimitError),
+    /// A fragment spreads itself.
+    Cycle(Name),
+}
+
+impl Shape {
+    /// Counts a document.
+    pub(in crate::graphql) fn of(document: &ExecutableDocument) -> Result<Self, ShapeError> {
+        let mut walk = Walk { fragments: &document.fragments, known: HashMap::new(), nodes: 0 };
+        let (mut total, mut root_fields) = (Self::default(), 0);
+        // Fragments that no operation spreads are validated all the same.
+        for (name, fragment) in &document.fragments {
+            walk.fragment(name, fragment, 0)?;
+        }
+        for (_, operation) in document.operations.iter() {
+            let mut shape = walk.set(&operation.node.selection_set.node, 0)?;
+            shape.directives += walk.directives(&operation.node.directives);
+            for variable in &operation.node.variable_definitions {
+                walk.nodes += 1;
+                if let Some(default) = &variable.node.default_value {
+                    walk.value(&default.node.clone().into_value());
+                }
+            }
+            if operation.node.ty == OperationType::Mutation {
+                root_fields = root_fields.max(shape.own_fields);
+            }
+            total = total.and(shape);
+        }
+        (total.nodes, total.root_fields) = (walk.nodes, root_fields);
+        Ok(total)
+    }
+
+    /// Refuses a shape that exceeds a caller's limits.
+    pub(in crate::graphql) fn check(&self, limits: &CallerLimits) -> Result<(), LimitError> {
+        LimitError::check(
+            "QUERY_MAX_DEPTH",
+            "The depth of the document's fields",
+            self.depth,
+            limits.max_depth,
+            "nest fewer fields in one another, and ask for the rest in a second request",
+        )?;
+        LimitError::check(
+            "QUERY_MAX_FIELDS",
+            "The number of fields that the document selects, with fragments expanded,",
+            self.fields,
+            limits.max_fields,
+            "select fewer fields, or send several requests",
+        )?;
+        LimitError::check(
+            "QUERY_MAX_ALIASES",
+            "The number of aliases in the document, with fragments expanded,",
+            self.aliases,
+            limits.max_aliases,
+            "ask for lists instead of many single things, or send several requests",
+        )?;
+        LimitError::check(
+            "QUERY_MAX_DIRECTIVES",
+            "The number of directives in the document, with fragments expanded,",
+            self.directives,
+            limits.max_directives,
+            "put @include and @skip on fragments instead of on single fields",
+        )?;
+        LimitError::check(
+            "QUERY_MAX_ROOT_FIELDS",
+            "The number of fields of the mutation",
+            self.root_fields,
+            limits.max_root_fields,
+            "send one request for each change, or use a mutation that takes a list",
+        )
+    }
+
+    /// Side by side.
+    fn and(self, other: Self) -> Self {
+        Self {
+            fields: self.fields.saturating_add(other.fields),
+            depth: self.depth.max(other.depth),
+            nesting: self.nesting.max(other.nesting),
+            aliases: self.aliases.saturating_add(other.aliases),
+            directives: self.directives.saturating_add(other.directives),
+            own_fields: self.own_fields.saturating_add(other.own_fields),
+            root_fields: 0,
+            nodes: 0,
+        }
+    }
+}
+
+struct Walk<'a> {
+    fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
+    /// Shapes of fragments; `None` while one is being counted.
+    known: HashMap<&'a Name, Option<Shape>>,
+    nodes: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn set(&mut self, set: &'a SelectionSet, nesting: u64) -> Result<Shape, ShapeError> {
+        check_stack(nesting)?;
+        let mut total = Shape::default();
+        for selection in &set.items {
+            self.nodes += 1;
+            let directives = self.directives(selection.node.directives());
+            let mut shape = match &selection.node {
+                Selection::Field(field) => {
+                    for (_, value) in &field.node.arguments {
+                        self.value(&value.node);
+                    }
+                    let mut shape = self.set(&field.node.selection_set.node, nesting + 1)?;
+                    shape.fields = shape.fields.saturating_add(1);
+                    shape.own_fields = 1;
+                    shape.depth += 1;
+                    shape.aliases = shape.aliases.saturating_add(u64::from(field.node.alias.is_some()));
+                    shape
+                }
+                Selection::InlineFragment(fragment) => {
+                    self.set(&fragment.node.selection_set.node, nesting + 1)?
+                }
+                Selection::FragmentSpread(spread) => {
+                    match self.fragments.get_key_value(&spread.node.fragment_name.node) {
+                        Some((name, fragment)) => self.fragment(name, fragment, nesting + 1)?,
+                        // The validator refuses it.
+                        None => Shape::default(),
+                    }
+                }
+            };
+            shape.nesting += 1;
+            shape.directives = shape.directives.saturating_add(directives);
+            total = total.and(shape);
+        }
+        check_stack(nesting + total.nesting)?;
+        Ok(total)
+    }
+
+    fn fragment(
+        &mut self,
+        name: &'a Name,
+        fragment: &'a Positioned<FragmentDefinition>,
+        nesting: u64,
+    ) -> Result<Shape, ShapeError> {
+        match self.known.get(name) {
+            Some(Some(shape)) => {
+                check_stack(nesting + shape.nesting)?;
+                return Ok(*shape);
+            }
+            Some(None) => return Err(ShapeError::Cycle(name.clone())),
+            None => {}
+        }
+        self.known.insert(name, None);
+        self.nodes += 1;
+        let mut shape = self.set(&fragment.node.selection_set.node, nesting)?;
+        shape.directives = shape.directives.saturating_add(self.directives(&fragment.node.directives));
+        self.known.insert(name, Some(shape));
+        Ok(shape)
+    }
+
+    fn directives(&mut self, directives: &'a [Positioned<Directive>]) -> u64 {
+        for directive in directives {
+            self.nodes += 1;
+            for (_, value) in &directive.node.arguments {
+                self.value(&value.node);
+            }
+        }
+        directives.len() as u64
+    }
+
+    /// Counts the nodes of a value, whose nesting the text's brackets have bounded.
+    fn value(&mut self, value: &Value) {
+        self.nodes += 1;
+        match value {
+            Value::List(items) => items.iter().for_each(|item| self.value(item)),
+            Value::Object(fields) => fields.values().for_each(|field| self.value(field)),
+            _ => {}
+        }
+    }
+}
+
+fn check_stack(nesting: u64) -> Result<(), ShapeError> {
+    if nesting <= MAX_SELECTION_NESTING as u64 {
+        return Ok(());
+    }
+    Err(ShapeError::Limit(LimitError {
+        setting: None,
+        what: "The nesting of the document's selections, with fragments expanded,",
+        value: None,
+        limit: MAX_SELECTION_NESTING as u64,
+        remedy: "spread fewer fragments within fragments",
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+
+    fn shape(text: &str) -> Result<Shape, ShapeError> {
+        Shape::of(&parse_query(text).unwrap())
+    }
+
+    #[test]
+    fn fragments_count_wherever_they_are_spread() {
+        let text = "mutation { a { ...F } b: c { ...F ... @skip(if: true) { d } } } \
+                    fragment F on X { e f: g { h } }";
+        let shape = shape(text).unwrap();
+        assert_eq!((shape.fields, shape.depth, shape.aliases), (9, 3, 3));
+        assert_eq!((shape.directives, shape.root_fields), (1, 2));
+    }
+
+    #[test]
+    fn root_fields_are_those_of_mutations_alone() {
+        assert_eq!(shape("{ a b c }").unwrap().root_fields, 0);
+        let spread =
+            "mutation { ...F ...F } fragment F on Mutation { a b ...G } fragment G on Mutation { c }";
+        assert_eq!(shape(spread).unwrap().root_fields, 6);
+    }
+
+    #[test]
+    fn a_document_that_expands_without_end_is_counted_at_once() {
+        let mut text = "{ ...F0 }".to_owned();
+        for n in 0..40 {
+            let next = format!("...F{} ", n + 1).repeat(6);
+            text.push_str(&format!(" fragment F{n} on QueryRoot {{ {next} }}"));
+        }
+        text.push_str(" fragment F40 on QueryRoot { a }");
+        assert_eq!(shape(&text).unwrap().fields, u64::MAX);
+    }
+
+    #[test]
+    fn cycles_and_long_chains_are_refused() {
+        let cycle = "{ ...A } fragment A on X { a { ...B } } fragment B on X { b { ...A } }";
+        assert!(matches!(shape(cycle), Err(ShapeError::Cycle(_))));
+        let mut chain = "{ ...F0 }".to_owned();
+        for n in 0..3_000 {
+            chain.push_str(&format!(" fragment F{n} on X {{ ...F{} }}", n + 1));
+        }
+        assert!(matches!(shape(&chain), Err(ShapeError::Limit(_))));
+    }
+}

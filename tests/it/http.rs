@@ -326,21 +326,6 @@ async fn a_country_or_language_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn documents_nest_only_so_deep() {
-    let client = TestApp::sqlite().await;
-    let nested = |times: usize| {
-        let open = "variants(first: 1) { nodes { product { ".repeat(times);
-        format!("{{ products(first: 1) {{ nodes {{ {open} title {} }} }} }}", "} } } ".repeat(times))
-    };
-    client.anonymous().ask(&nested(4)).await.assert_ok();
-    for (times, sentence) in [(8, "nested too deep"), (400, "recursion limit")] {
-        let reply = client.anonymous().ask(&nested(times)).await;
-        assert_eq!(reply.code(), "BAD_USER_INPUT");
-        assert!(reply.message().contains(sentence), "{}", reply.message());
-    }
-}
-
-#[tokio::test]
 async fn pages_have_only_so_many_items() {
     let client = TestApp::sqlite().await;
     for (arguments, sentence) in [

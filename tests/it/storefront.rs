@@ -33,6 +33,9 @@ const STATEMENTS: u32 = 8;
 /// The same for carts, which are locked, written and priced, too.
 const CART_STATEMENTS: u32 = 24;
 
+/// The most that any page of a storefront may cost: half of what its visitors may ask for.
+const MAX_COST: u64 = 500_000;
+
 /// Sends a document with the fragments it spreads, as a storefront does that knows its endpoint by Shopify's path.
 async fn visit(buyer: &Client, document: &str, variables: Value) -> Reply {
     visit_within(STATEMENTS, buyer, document, variables).await
@@ -48,6 +51,8 @@ async fn visit_within(most: u32, buyer: &Client, document: &str, variables: Valu
     let body = json!({ "query": query, "variables": variables });
     let reply = buyer.post("/api/2025-01/graphql.json", &body).await.ok();
     assert!(reply.statements() <= most, "{} statements for {document}", reply.statements());
+    let cost = reply.body()["extensions"]["cost"]["requestedQueryCost"].as_u64().unwrap();
+    assert!(cost <= MAX_COST, "{document} costs {cost}");
     reply
 }
 

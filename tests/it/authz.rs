@@ -10,6 +10,7 @@ use mercato::context::OpContext;
 use mercato::domain::permission::Permission::{
     self, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
 };
+use mercato::graphql::document::Document;
 use mercato::graphql::live::{Follows, Occasion, Subscribed};
 use serde_json::json;
 
@@ -141,9 +142,12 @@ impl Shop {
             Some(token) => app.auth.identify(token).await.unwrap().unwrap(),
             None => Identity::NOBODY,
         };
-        let document = Arc::new(async_graphql::parser::parse_query(document).unwrap());
-        let sent = Subscribed::read(document, None, &Variables::default(), "").unwrap().unwrap();
         let op = OpContext::asked_by(identity, "test".into(), Arc::clone(&app.clock));
+        let limits = app.config.query_limits.of(op.caller_kind());
+        let document =
+            Arc::new(Document::parse(document, &limits).unwrap_or_else(|error| panic!("{error:?}")));
+        let operation = document.operation(None, Variables::default(), &limits).unwrap();
+        let sent = Subscribed::read(operation, "", limits).unwrap();
         match app.subscriptions.run(&sent, op, Occasion::Start(Follows::default())).await {
             None => Verdict::Allowed,
             Some(response) => {

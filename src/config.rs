@@ -4,6 +4,7 @@
 mod limits;
 mod mail;
 mod media;
+mod proxies;
 
 pub use mail::MailConfig;
 pub use media::MediaConfig;
@@ -17,6 +18,7 @@ use secrecy::SecretString;
 
 use crate::auth::JwksConfig;
 use crate::db::{Backend, DbConfig};
+use crate::domain::client_address::TrustedProxies;
 use crate::domain::codes::COUNTRIES;
 use crate::domain::inventory::LowStock;
 use crate::domain::money::Currency;
@@ -48,6 +50,8 @@ pub struct Config {
     pub jwks: Option<JwksConfig>,
     /// `CORS_ORIGINS`: who may send requests from a browser.
     pub cors: CorsOrigins,
+    /// `TRUSTED_PROXIES`: those whose word on the client's address is taken.
+    pub trusted_proxies: TrustedProxies,
     /// `BODY_LIMIT`: the largest request body, in bytes.
     pub body_limit: usize,
     /// `QUERY_…` and `RESPONSE_…`: how much one operation may ask for.
@@ -199,6 +203,7 @@ impl Config {
             });
         let jwks = problems.jwks(get("JWT_JWKS_FILE"), get("JWT_ISSUER"), get("JWT_AUDIENCE"));
         let cors = problems.parse("CORS_ORIGINS", get("CORS_ORIGINS"), CorsOrigins::Any, cors_origins);
+        let trusted_proxies = proxies::read(&get, &mut problems);
         let body_limit = problems.parse("BODY_LIMIT", get("BODY_LIMIT"), 1024 * 1024, |text| {
             text.parse()
                 .ok()
@@ -311,6 +316,7 @@ impl Config {
                 jwt_previous,
                 jwks,
                 cors,
+                trusted_proxies,
                 body_limit,
                 query_limits,
                 shop: NewShop {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::auth::{Actor, Credential, Identity};
 use crate::db::Statements;
 use crate::domain::caller::CallerKind;
+use crate::domain::client_address::ClientAddress;
 use crate::domain::ids::{self, CustomerId, Id};
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
@@ -19,6 +20,8 @@ pub struct OpContext {
     pub credential: Credential,
     /// Appears in the response, in the log and in events.
     pub request_id: Arc<str>,
+    /// Where the request comes from; `None` for work of the shop itself.
+    pub client_address: Option<ClientAddress>,
     /// Where and in which language the buyer shops.
     pub locale: Locale,
     /// Counts the SQL statements of this operation.
@@ -42,6 +45,7 @@ impl OpContext {
             actor,
             credential: Credential::None,
             request_id,
+            client_address: None,
             locale: Locale::default(),
             statements: Statements::default(),
             clock,
@@ -52,6 +56,12 @@ impl OpContext {
     #[must_use]
     pub fn asked_by(identity: Identity, request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
         Self { credential: identity.credential, ..Self::new(identity.actor, request_id, clock) }
+    }
+
+    /// The same context for a request that comes from an address.
+    #[must_use]
+    pub fn from_address(self, client_address: Option<ClientAddress>) -> Self {
+        Self { client_address, ..self }
     }
 
     /// The same context for somebody who was recognised.

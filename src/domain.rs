@@ -1,11 +1,12 @@
 //! Pure types and rules: ids, money, the catalogue's states, collection rules, the search language, events.
 //!
-//! Every layer may use it; it uses std, serde, chrono and uuid, never I/O, never async, never a layer above.
+//! Every layer may use it; it uses std, serde, chrono, uuid and ipnet, never I/O, never async, never a layer above.
 
 pub mod address;
 pub mod caller;
 pub mod cart;
 pub mod catalog;
+pub mod client_address;
 pub mod codes;
 pub mod collection_rules;
 pub mod discount;

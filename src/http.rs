@@ -4,6 +4,7 @@
 //! explores it; `/health` tells whether it works, and `/metrics` how it does; payment providers tell theirs at
 //! `/payments/:provider/webhook`. `cli` and tests start it; it decides nothing about any area.
 
+mod client_address;
 mod demo;
 mod documents;
 mod graphiql;

@@ -14,6 +14,7 @@ use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, Request, Response};
 use serde::Deserialize;
 
+use super::client_address::client_address;
 use super::documents::Documents;
 use super::respond;
 use super::upload::{self, Upload};
@@ -96,10 +97,12 @@ async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Respo
     let request_id: Arc<str> = ids::request_id().into();
     let metrics = Arc::clone(&app.metrics);
     let signed = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+    let client = client_address(&request, &app.config.trusted_proxies);
     let (op, outcome) = match identity(&app, signed).await {
         Ok(identity) => {
             let identity = identity.unwrap_or(Identity::NOBODY);
-            let op = OpContext::asked_by(identity, Arc::clone(&request_id), Arc::clone(&app.clock));
+            let op = OpContext::asked_by(identity, Arc::clone(&request_id), Arc::clone(&app.clock))
+                .from_address(client);
             let statements = op.statements.clone();
             let name = logged_name(&op);
             ((name, statements), run(app, documents, op, request).await)

@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use self::groups::Groups;
 use self::protocol::Protocol;
 use self::session::Session;
+use super::client_address::client_address;
 use super::documents::Documents;
 use super::{graphql, respond};
 use crate::app::App;
@@ -95,6 +96,7 @@ async fn accept(live: Arc<Live>, request: &Request) -> Response {
         }
     };
     let (token, base_url) = (header(header::AUTHORIZATION).map(str::to_owned), graphql::base_url(request));
+    let client = client_address(request, &live.app.config.trusted_proxies);
     let mut config = WebSocketConfig::default();
     config.read_buffer_size = READ_BUFFER;
     config.write_buffer_size = WRITE_BUFFER;
@@ -103,7 +105,7 @@ async fn accept(live: Arc<Live>, request: &Request) -> Response {
     socket
         .config(config)
         .protocols([protocol.name()])
-        .on_upgrade(move |socket| Box::pin(Session::new(live, protocol, token, base_url).run(socket)))
+        .on_upgrade(move |socket| Box::pin(Session::new(live, protocol, token, base_url, client).run(socket)))
         .into_response()
 }
 

@@ -35,7 +35,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "domain",
         modules: &[], except: &[],
-        crates: Crates::Only(&["serde", "chrono", "uuid", "thiserror", "unicode_normalization"]),
+        crates: Crates::Only(&["serde", "chrono", "uuid", "ipnet", "thiserror", "unicode_normalization"]),
     },
     Layer { name: "db", modules: &["domain"], except: &[], crates: WIRE },
     // A repository is handed a connection: it neither takes one from a pool nor begins a transaction.

@@ -16,6 +16,7 @@ use super::member::{Outcome, follow};
 use super::protocol::{Protocol, Said};
 use crate::auth::Identity;
 use crate::context::OpContext;
+use crate::domain::client_address::ClientAddress;
 use crate::domain::ids;
 use crate::error::ErrorCode;
 use crate::graphql::document::RequestError;
@@ -55,6 +56,7 @@ pub struct Session {
     live: Arc<Live>,
     protocol: Protocol,
     base_url: String,
+    client: Option<ClientAddress>,
     token: Option<String>,
     identity: Identity,
     is_known: bool,
@@ -67,11 +69,18 @@ pub struct Session {
 
 impl Session {
     /// A connection that was just made; `token` is what its request was signed with, if it was.
-    pub fn new(live: Arc<Live>, protocol: Protocol, token: Option<String>, base_url: String) -> Self {
+    pub fn new(
+        live: Arc<Live>,
+        protocol: Protocol,
+        token: Option<String>,
+        base_url: String,
+        client: Option<ClientAddress>,
+    ) -> Self {
         Self {
             live,
             protocol,
             base_url,
+            client,
             token,
             identity: Identity::NOBODY,
             is_known: false,
@@ -227,7 +236,8 @@ impl Session {
             self.identity.clone(),
             ids::request_id().into(),
             Arc::clone(&self.live.app.clock),
-        );
+        )
+        .from_address(self.client);
         let asked = match self.subscribed(&sent, &op) {
             Ok(Some(asked)) => asked,
             // Queries and mutations are executed as they are over HTTP, and so is what can't be read.

@@ -30,9 +30,10 @@ use crate::services::mails::PressError;
 use crate::services::media::MediaParts;
 use crate::services::webhooks::PayloadShaper;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, EventExport, Inventory,
-    Jobs, Mails, Media, OrderImport, Orders, Payments, Pricing, Privacy, ProductExport, ProductImport,
-    Products, Reports, Services, Sessions, Shipping, Shop, Staff, Taxes, Variants, Webhooks,
+    ApiKeys, Attempts, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, EventExport,
+    Inventory, Jobs, Mails, Media, OrderImport, Orders, Payments, Pricing, Privacy, ProductExport,
+    ProductImport, Products, RateLimits, Reports, Services, Sessions, Shipping, Shop, Staff, Taxes, Variants,
+    Webhooks,
 };
 use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
@@ -70,6 +71,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Who asks.
     pub auth: Arc<Authenticator>,
+    /// How much callers may ask for.
+    pub rate_limits: RateLimits,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What tells processes that something happened.
@@ -99,6 +102,9 @@ pub enum StartError {
     /// There is no bus at this address.
     #[error("events can't be told: {0}")]
     Bus(#[from] redis::RedisError),
+    /// There are no rate limits at this address.
+    #[error("rate limits can't be shared: {0}")]
+    RateLimits(redis::RedisError),
     /// Mails can't be put into words.
     #[error("mails can't be written: {}", with_causes(.0))]
     Mails(#[from] PressError),
@@ -166,10 +172,13 @@ impl App {
         };
         let id_provider = config.jwks.as_ref().map(Jwks::read).transpose()?;
         let auth = Arc::new(Authenticator::new(db.clone(), Arc::clone(&parts.clock), keys, id_provider));
-        let passwords = Arc::new(Passwords::default());
+        let passwords = Arc::new(Passwords::new(config.limits.password_queue));
+        let attempts = Arc::new(Attempts::new(db.clone(), config.limits.attempts));
+        let rate_limits = RateLimits::new(config.limits.rates.clone()).map_err(StartError::RateLimits)?;
         let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
         let (auth_of, passwords_of, sessions_of) =
             (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
+        let attempts_of = || Arc::clone(&attempts);
         let schedule = Arc::new(Schedule::new(db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
         let storefront = config.mail.storefront.clone();
         let mails = Mails::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments), auth_of(), storefront)?;
@@ -187,14 +196,14 @@ impl App {
             ),
             orders: Orders::new(db.clone(), Arc::clone(&shop), Arc::clone(&pricing), Arc::clone(&payments)),
             payments,
-            carts: Carts::new(db.clone(), Arc::clone(&pricing)),
+            carts: Carts::new(db.clone(), Arc::clone(&pricing), attempts_of()),
             pricing,
             discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
             taxes: Taxes::new(db.clone()),
             shipping: Shipping::new(db.clone(), Arc::clone(&shop)),
-            customers: Customers::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
+            customers: Customers::new(db.clone(), auth_of(), passwords_of(), sessions_of(), attempts_of()),
             privacy: Privacy::new(db.clone(), auth_of()),
-            staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of()),
+            staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of(), attempts_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
             webhooks: Webhooks::new(db.clone(), webhook_sender(&config, &breakers, outside)),
             reports: Reports::new(db.clone()),
@@ -246,6 +255,7 @@ impl App {
             bus,
             services,
             auth,
+            rate_limits,
             clock: clock(),
             catalog_reads,
             db,

@@ -22,7 +22,7 @@ mod secrets;
 pub use authenticator::Authenticator;
 pub use jwks::{Jwks, JwksConfig};
 pub use keys::{Holder, Keys, MailedFor, Session};
-pub use passwords::Passwords;
+pub use passwords::{Lane, Passwords};
 pub use secret_file::SecretFile;
 pub use secrets::{API_KEY_PREFIX, hash_secret, new_api_key, new_secret, new_webhook_secret};
 
@@ -30,6 +30,9 @@ use crate::domain::ids::{ApiKeyId, CustomerId, FamilyId, StaffId};
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
+
+/// When a queue of passwords that is full has got shorter.
+const BUSY_DELAY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Who asks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -143,11 +146,17 @@ pub enum AuthError {
     /// A password can't be hashed, or a stored hash can't be read.
     #[error("a password can't be hashed or checked: {0}")]
     Password(String),
+    /// More passwords are to be checked than can wait.
+    #[error("too many passwords are waiting to be checked")]
+    Busy,
 }
 
 impl From<AuthError> for Error {
     fn from(error: AuthError) -> Self {
-        Self::Internal(std::sync::Arc::new(error))
+        match error {
+            AuthError::Busy => Self::Overloaded { retry_after: BUSY_DELAY },
+            error => Self::Internal(std::sync::Arc::new(error)),
+        }
     }
 }
 

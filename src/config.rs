@@ -5,9 +5,11 @@ mod limits;
 mod mail;
 mod media;
 mod proxies;
+mod rate_limits;
 
 pub use mail::MailConfig;
 pub use media::MediaConfig;
+pub use rate_limits::LimitConfig;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -52,6 +54,8 @@ pub struct Config {
     pub cors: CorsOrigins,
     /// `TRUSTED_PROXIES`: those whose word on the client's address is taken.
     pub trusted_proxies: TrustedProxies,
+    /// How much callers may ask for, and how often they may fail.
+    pub limits: LimitConfig,
     /// `BODY_LIMIT`: the largest request body, in bytes.
     pub body_limit: usize,
     /// `QUERY_…` and `RESPONSE_…`: how much one operation may ask for.
@@ -277,6 +281,7 @@ impl Config {
                 _ => Err("must be redis://host, local, or postgres where that is the database".to_owned()),
             }
         });
+        let limits = rate_limits::read(&get, &mut problems, &event_bus);
         let event_export = problems.parse("EVENT_EXPORT_URL", get("EVENT_EXPORT_URL"), None, |text| {
             StreamAddress::parse(text).map(Some)
         });
@@ -317,6 +322,7 @@ impl Config {
                 jwks,
                 cors,
                 trusted_proxies,
+                limits,
                 body_limit,
                 query_limits,
                 shop: NewShop {

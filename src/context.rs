@@ -1,5 +1,6 @@
 //! What every service call is made in: who asks, under which request id, in which country and language, at what time.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::auth::{Actor, Credential, Identity};
@@ -79,6 +80,12 @@ impl OpContext {
             (Credential::ApiKey(id), _) => format!("api_key:{}", id.uuid()),
             (_, actor) => actor.name().to_owned(),
         }
+    }
+
+    /// The address that limits count the request by.
+    #[must_use]
+    pub fn site(&self) -> Option<IpAddr> {
+        self.client_address.map(ClientAddress::site)
     }
 
     /// The same operation as somebody else would see it.

@@ -3,6 +3,7 @@
 //! Every layer may use it; it uses std, serde, chrono, uuid and ipnet, never I/O, never async, never a layer above.
 
 pub mod address;
+pub mod attempts;
 pub mod caller;
 pub mod cart;
 pub mod catalog;
@@ -29,10 +30,12 @@ pub mod permission;
 pub mod pricing;
 pub mod query_limits;
 pub mod quote;
+pub mod rate_limit;
 pub mod report;
 pub mod rounding;
 pub mod search;
 pub mod shipping;
 pub mod tax;
 pub mod time;
+pub mod web_text;
 pub mod webhook;

@@ -3,6 +3,8 @@
 //! What a user can mend is [`Error::Invalid`] and becomes `userErrors`; everything else is a GraphQL error with a code.
 //! Messages are for whoever sent the request: never SQL, a path or a backtrace. Sources are for the log.
 
+use std::time::Duration;
+
 use poem::http::StatusCode;
 
 use crate::db::{AsRetryable, DbError};
@@ -29,6 +31,18 @@ pub enum Error {
     /// The request clashes with what another one did.
     #[error("{0}")]
     Conflict(String),
+    /// Too many attempts were made at something that can be guessed.
+    #[error("too many attempts: try again in {} s", .retry_after.as_secs())]
+    Throttled {
+        /// When the next attempt may be made, in whole seconds.
+        retry_after: Duration,
+    },
+    /// More is asked for at once than can be done.
+    #[error("the service is busy: try again in {} s", .retry_after.as_secs())]
+    Overloaded {
+        /// When to try again, in whole seconds.
+        retry_after: Duration,
+    },
     /// The database, or what is needed from outside, can't be reached.
     #[error("the service is busy or unavailable, try again")]
     Unavailable(#[source] std::sync::Arc<DbError>),
@@ -54,6 +68,8 @@ pub enum ErrorCode {
     Conflict,
     /// The request took too long.
     Timeout,
+    /// The caller asks for too much or too often.
+    Throttled,
     /// Try again later.
     ServiceUnavailable,
     /// Our fault.
@@ -73,6 +89,7 @@ impl ErrorCode {
             Self::MaxCostExceeded => ("MAX_COST_EXCEEDED", StatusCode::BAD_REQUEST, Level::DEBUG),
             Self::Conflict => ("CONFLICT", StatusCode::CONFLICT, Level::DEBUG),
             Self::Timeout => ("TIMEOUT", StatusCode::SERVICE_UNAVAILABLE, Level::WARN),
+            Self::Throttled => ("THROTTLED", StatusCode::TOO_MANY_REQUESTS, Level::DEBUG),
             Self::ServiceUnavailable => ("SERVICE_UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE, Level::WARN),
             Self::Internal => ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
         }
@@ -94,8 +111,18 @@ impl Error {
             Self::Unauthenticated => ErrorCode::Unauthenticated,
             Self::Forbidden(_) | Self::StaffOnly => ErrorCode::Forbidden,
             Self::Conflict(_) => ErrorCode::Conflict,
-            Self::Unavailable(_) => ErrorCode::ServiceUnavailable,
+            Self::Throttled { .. } => ErrorCode::Throttled,
+            Self::Unavailable(_) | Self::Overloaded { .. } => ErrorCode::ServiceUnavailable,
             Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// When to try again, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { retry_after } | Self::Overloaded { retry_after } => Some(*retry_after),
+            _ => None,
         }
     }
 

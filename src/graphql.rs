@@ -33,12 +33,14 @@ mod shop;
 mod staff;
 mod subscription;
 mod tax;
+mod throttle;
 mod type_system;
 mod upload;
 mod webhook;
 
-pub use errors::{error_response, request_error};
+pub use errors::{RETRY_AFTER, error_response, request_error};
 pub use request::{BaseUrl, SearchHints};
+pub use throttle::{cost, throttled};
 pub use upload::Uploads;
 pub use webhook::Shaper;
 

@@ -14,6 +14,7 @@ mod live;
 mod media;
 mod metrics;
 mod payments;
+mod refusal;
 mod respond;
 mod upload;
 
@@ -95,7 +96,7 @@ fn on_panic(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
 fn cors(origins: &CorsOrigins) -> Cors {
     let cors = Cors::new()
         .allow_methods(["GET", "POST", "OPTIONS"])
-        .expose_headers(["x-request-id"])
+        .expose_headers(["x-request-id", "retry-after"])
         .allow_credentials(false)
         .max_age(86_400);
     match origins {

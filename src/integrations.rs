@@ -10,6 +10,7 @@ pub mod mail;
 pub mod payments;
 pub mod pictures;
 pub mod public_http;
+pub mod redis_buckets;
 pub mod shipping;
 pub mod storage;
 pub mod videos;

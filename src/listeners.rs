@@ -60,6 +60,7 @@ pub fn all(parts: &Parts) -> Vec<Arc<dyn Handler>> {
         Arc::new(mail::Welcome(post())),
         Arc::new(mail::PasswordRecovery(post())),
         Arc::new(mail::EmailVerification(post())),
+        Arc::new(mail::SignInWarning(post())),
         Arc::new(mail::LowStock(post())),
         Arc::new(mail::WebhookPaused(post())),
         Arc::new(mail::ToStaff(post())),

@@ -4,6 +4,7 @@
 //! Loaders and services call them. They never open a transaction, take a pool, check a permission or append an event.
 
 pub mod api_keys;
+pub mod attempt_counters;
 pub mod carts;
 pub mod collections;
 mod conditions;

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod api_keys;
+pub mod attempts;
 pub mod cart;
 pub mod catalog;
 pub mod checkout;
@@ -30,6 +31,7 @@ pub mod privacy;
 pub mod product_csv;
 pub mod product_export;
 pub mod product_import;
+pub mod rate_limits;
 pub mod reports;
 pub mod sessions;
 pub mod shipping;
@@ -41,6 +43,7 @@ mod validate;
 pub mod webhooks;
 
 pub use api_keys::ApiKeys;
+pub use attempts::Attempts;
 pub use cart::Carts;
 pub use catalog::{Catalog, Collections, Products, Variants};
 pub use checkout::Checkout;
@@ -59,6 +62,7 @@ pub use pricing::Pricing;
 pub use privacy::Privacy;
 pub use product_export::ProductExport;
 pub use product_import::ProductImport;
+pub use rate_limits::RateLimits;
 pub use reports::Reports;
 pub use sessions::Sessions;
 pub use shipping::Shipping;

@@ -19,6 +19,19 @@ diesel::table! {
 diesel::table! {
     use crate::db::types::sql::*;
 
+    attempt_counters (key) {
+        key -> Text,
+        failures -> Int8,
+        blocked_until -> Timestamptz,
+        last_at -> Timestamptz,
+        is_reported -> Bool,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     cart_lines (id) {
         id -> Uuid,
         cart_id -> Uuid,
@@ -759,6 +772,7 @@ diesel::joinable!(webhook_deliveries -> webhook_subscriptions (subscription_id))
 
 diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
+    attempt_counters,
     cart_lines,
     carts,
     collection_products,

@@ -10,6 +10,9 @@ use crate::loaders::LoadError;
 /// How long a message may be, in characters.
 const MAX_MESSAGE: usize = 1_000;
 
+/// In an error's extensions: in how many seconds to try again.
+pub const RETRY_AFTER: &str = "retryAfter";
+
 /// One thing that is wrong with the input of a mutation.
 #[derive(Clone)]
 pub struct UserError(crate::error::UserError);
@@ -49,6 +52,9 @@ impl From<Error> for async_graphql::Error {
         let mut extended = Self::new(message);
         let mut values = ErrorExtensionValues::default();
         values.set("code", code.as_str());
+        if let Some(delay) = error.retry_after() {
+            values.set(RETRY_AFTER, delay.as_secs());
+        }
         extended.extensions = Some(values);
         // The source is for the boundary, which logs it once.
         extended.source = Some(Arc::new(error));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Name, Response as GraphQlResponse, Value, Variables};
+use async_graphql::{Response as GraphQlResponse, Value, Variables};
 use poem::endpoint::make;
 use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, Request, Response};
@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::client_address::client_address;
 use super::documents::Documents;
+use super::refusal::Refusal;
 use super::respond;
 use super::upload::{self, Upload};
 use crate::app::App;
@@ -29,6 +30,7 @@ use crate::graphql::document::{Operation as ExecutableOperation, RequestError, r
 use crate::graphql::limits::budget::{Budget, Stopped};
 use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
 use crate::loaders::{Loaders, Turns};
+use crate::services::rate_limits::Throttled;
 use crate::telemetry::Metrics;
 
 /// The kind of an operation that can't be read.
@@ -60,13 +62,40 @@ struct Outcome {
     /// The response as JSON.
     body: Vec<u8>,
     status: StatusCode,
+    /// In how many seconds to try again, where all of it was refused for a while.
+    retry_after: Option<u64>,
 }
 
 impl Outcome {
     /// A response that is the same for all callers: small.
     fn of(operation: &str, kind: &'static str, response: &GraphQlResponse, status: StatusCode) -> Self {
         let body = respond::to_json(response, u64::MAX).unwrap_or_default();
-        Self { operation: operation.to_owned(), kind, result: result_of(response), body, status }
+        Self::with_body(operation, kind, response, body, status)
+    }
+
+    fn with_body(
+        operation: &str,
+        kind: &'static str,
+        response: &GraphQlResponse,
+        body: Vec<u8>,
+        status: StatusCode,
+    ) -> Self {
+        let refusal = Refusal::of(response);
+        let status = refusal.map_or(status, |refusal| refusal.status);
+        let (operation, result) = (operation.to_owned(), result_of(response));
+        Self {
+            operation,
+            kind,
+            result,
+            body,
+            status,
+            retry_after: refusal.map(|refusal| refusal.retry_after),
+        }
+    }
+
+    /// What a caller is answered who asks for too much.
+    fn throttled(throttled: &Throttled, request_id: &str) -> Self {
+        Self::of("", UNREAD, &graphql::throttled(throttled, request_id), StatusCode::TOO_MANY_REQUESTS)
     }
 
     /// The answer to a request that is not executed.
@@ -107,11 +136,23 @@ async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Respo
             let name = logged_name(&op);
             ((name, statements), run(app, documents, op, request).await)
         }
-        Err(refused) => (("unknown".to_owned(), Statements::default()), Err(refused)),
+        Err(refused) => {
+            // Whoever sends wrong tokens is somebody at this address.
+            let op = OpContext::asked_by(Identity::NOBODY, Arc::clone(&request_id), Arc::clone(&app.clock))
+                .from_address(client);
+            let answer = match app.rate_limits.spend(&op, 1).await {
+                Ok(_) => Err(refused),
+                Err(throttled) => Ok(Outcome::throttled(&throttled, &request_id)),
+            };
+            (("unknown".to_owned(), Statements::default()), answer)
+        }
     };
     let outcome = outcome.unwrap_or_else(|refused| Outcome::refused(refused, &request_id));
     log(&metrics, &outcome, &op.0, &op.1, started, &request_id);
     let mut response = respond::json_bytes(outcome.status, outcome.body);
+    if let Some(seconds) = outcome.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -243,6 +284,12 @@ async fn run_sent(
     let read = documents.read(&sent.query, &limits).and_then(|(document, is_new)| {
         Ok((document.operation(sent.operation_name.as_deref(), variables, &limits)?, is_new))
     });
+    // What can't be read costs something as well.
+    let cost = read.as_ref().map_or(1, |(operation, _)| operation.cost);
+    let spent = match app.rate_limits.spend(&op, cost).await {
+        Ok(status) => status,
+        Err(throttled) => return Ok(Outcome::throttled(&throttled, &request_id)),
+    };
     let (operation, is_new) = match read {
         Ok(read) => read,
         Err(RequestError::Refused(code, message)) => return Err((code, message)),
@@ -254,7 +301,15 @@ async fn run_sent(
     if is_get && operation.kind != OperationType::Query {
         return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
     }
-    let response = run_operation(&app, op, &operation, files, base_url, &limits).await?;
+    let mut response = run_operation(&app, op.clone(), &operation, files, base_url, &limits).await?;
+    let actual = response_fields(&response.data);
+    let throttle = match cost.saturating_sub(actual) {
+        // What failed half-way may have cost all of it.
+        _ if response.is_err() => spent,
+        0 => spent,
+        excess => app.rate_limits.refund(&op, excess).await,
+    };
+    response.extensions.insert("cost".to_owned(), graphql::cost(cost, Some(actual), &throttle));
     if is_new && was_valid(&response) {
         documents.keep(&sent.query, operation.document());
     }
@@ -306,8 +361,6 @@ async fn run_operation(
     if let Some(hints) = hints.take() {
         response.extensions.insert("search".to_owned(), hints);
     }
-    let cost = cost_extension(operation.cost, response_fields(&response.data));
-    response.extensions.insert("cost".to_owned(), cost);
     Ok(response)
 }
 
@@ -318,12 +371,6 @@ fn refused_by(stopped: &Stopped) -> Refused {
         Stopped::Busy => ErrorCode::ServiceUnavailable,
     };
     (code, stopped.to_string())
-}
-
-/// `extensions.cost`, in the shape that Shopify gives it.
-fn cost_extension(requested: u64, actual: u64) -> Value {
-    let costs = [("requestedQueryCost", requested), ("actualQueryCost", actual)];
-    Value::Object(costs.into_iter().map(|(name, cost)| (Name::new(name), Value::from(cost))).collect())
 }
 
 /// Writes a response, unless it is longer than its caller may ask for.
@@ -340,8 +387,7 @@ fn write(
     };
     let name = operation.logged_name();
     if let Some(body) = respond::to_json(&response, limits.max_response_bytes) {
-        let (operation, result) = (name.to_owned(), result_of(&response));
-        return Ok(Outcome { operation, kind, result, body, status: StatusCode::OK });
+        return Ok(Outcome::with_body(name, kind, &response, body, StatusCode::OK));
     }
     let done = match operation.kind {
         OperationType::Mutation => "; the mutation was carried out",

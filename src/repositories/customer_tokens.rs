@@ -48,6 +48,24 @@ pub async fn find_by_hash(conn: &mut Conn, hash: &str) -> Result<Option<Customer
     })
 }
 
+/// When the last token of a customer for a purpose was made.
+pub async fn last_made_at(
+    conn: &mut Conn,
+    customer: CustomerId,
+    purpose: &str,
+) -> Result<Option<Timestamp>, DbError> {
+    on_conn!(conn, |c| {
+        customer_tokens::table
+            .filter(customer_tokens::customer_id.eq(customer))
+            .filter(customer_tokens::purpose.eq(purpose))
+            .order_by(customer_tokens::created_at.desc())
+            .select(customer_tokens::created_at)
+            .first(c)
+            .await
+            .optional()
+    })
+}
+
 /// Adds a token.
 pub async fn insert(conn: &mut Conn, token: &CustomerToken) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(customer_tokens::table).values(token).execute(c).await)?;

@@ -123,6 +123,16 @@ pub async fn candidates(
     )
 }
 
+/// Those of these codes, in lower case, that there are.
+pub async fn known_codes(conn: &mut Conn, code_keys: &[String]) -> Result<Vec<String>, DbError> {
+    load!(
+        conn,
+        discounts::table
+            .filter(in_texts(discounts::code_key.assume_not_null(), code_keys))
+            .select(discounts::code_key.assume_not_null())
+    )
+}
+
 /// A page of discounts, in the order they were made. `words` are looked for in titles and codes.
 pub async fn page(
     conn: &mut Conn,

@@ -10,7 +10,12 @@ use crate::error::UserErrorCode;
 pub fn check(problems: &mut Problems, path: &[&str], sent: &Address) -> Address {
     let mut line = |field: &'static str, text: &Option<String>| -> Option<String> {
         let text = text.as_deref().map(str::trim).filter(|text| !text.is_empty())?;
-        problems.line(&[path, &[field]].concat(), text);
+        let path = [path, &[field]].concat();
+        if matches!(field, "firstName" | "lastName") {
+            problems.person_name(&path, text);
+        } else {
+            problems.line(&path, text);
+        }
         Some(text.to_owned())
     };
     let mut address = Address {

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod check;
+mod codes;
 mod input;
 mod lines;
 mod stock;
@@ -24,9 +25,9 @@ use crate::domain::ids::{CartAddressId, CartId, CartLineId, Id, VariantId};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::carts::{self, Cart, CartLine};
-use crate::services::Pricing;
 use crate::services::pricing::{Basket, BasketLine, Priced};
 use crate::services::validate::Problems;
+use crate::services::{Attempts, Pricing};
 use lines::Lines;
 
 pub use input::{
@@ -39,6 +40,7 @@ pub use warning::{Warning, WarningCode, WarningTarget, warnings};
 pub struct Carts {
     db: Db,
     pricing: Arc<Pricing>,
+    attempts: Arc<Attempts>,
 }
 
 /// A cart since a change.
@@ -94,8 +96,8 @@ enum Change<'a> {
 impl Carts {
     /// The service over a database.
     #[must_use]
-    pub fn new(db: Db, pricing: Arc<Pricing>) -> Self {
-        Self { db, pricing }
+    pub fn new(db: Db, pricing: Arc<Pricing>, attempts: Arc<Attempts>) -> Self {
+        Self { db, pricing, attempts }
     }
 
     /// What a cart that its reader may see costs at this moment.
@@ -168,6 +170,7 @@ impl Carts {
             changed.warnings.extend(lines.add(&["input", "lines"], new, &goods, op.now())?);
         }
         check_size(&changed.cart, &lines, &["input", "lines"])?;
+        self.count_unknown_codes(tx, op, &changed.cart, &changed.cart.discount_codes.0).await?;
         carts::insert(tx.conn(), &changed.cart).await.map_err(no_such_customer)?;
         let made = event(&changed.cart, &lines);
         changed.lines = write(tx, lines).await?;
@@ -397,7 +400,10 @@ impl Carts {
                 warnings = lines.update(path, patches, &goods)?;
             }
             Change::RemoveLines(ids) => lines.remove(&["lineIds"], ids)?,
-            Change::Codes(codes) => cart.discount_codes.0.clone_from(codes),
+            Change::Codes(codes) => {
+                self.count_unknown_codes(tx, op, &cart, &codes::added(&cart, codes)).await?;
+                cart.discount_codes.0.clone_from(codes);
+            }
             Change::Buyer(buyer) => {
                 buyer.apply(&mut cart);
                 cart.customer_id = cart.customer_id.or(op.actor.customer());
@@ -473,7 +479,7 @@ pub fn no_such_cart() -> Error {
 async fn finish<T>(tx: Tx, result: Result<T, Error>) -> Result<T, Error> {
     match &result {
         Ok(_) => tx.commit().await?,
-        Err(Error::Invalid(_)) => tx.rollback().await?,
+        Err(Error::Invalid(_) | Error::Throttled { .. }) => tx.rollback().await?,
         Err(_) => {}
     }
     result

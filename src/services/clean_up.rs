@@ -7,7 +7,9 @@ use crate::context::OpContext;
 use crate::db::{Db, retrying};
 use crate::domain::permission::Permission;
 use crate::error::Error;
-use crate::repositories::{carts, customer_tokens, idempotency, jobs, refresh_tokens, webhooks};
+use crate::repositories::{
+    attempt_counters, carts, customer_tokens, idempotency, jobs, refresh_tokens, webhooks,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long an answer is kept under its key.
@@ -55,6 +57,8 @@ pub struct Removed {
     pub refresh_tokens: usize,
     /// Tokens that were mailed to customers.
     pub customer_tokens: usize,
+    /// Counters of attempts.
+    pub attempt_counters: usize,
     /// Idempotency keys.
     pub keys: usize,
     /// Carts.
@@ -67,10 +71,10 @@ pub struct Removed {
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { refresh_tokens, customer_tokens, keys, carts, jobs, deliveries } = self;
+        let Self { refresh_tokens, customer_tokens, attempt_counters, keys, carts, jobs, deliveries } = self;
         write!(
             f,
-            "{refresh_tokens} sessions, {customer_tokens} tokens, {keys} idempotency keys, {carts} carts, {jobs} jobs, \
+            "{refresh_tokens} sessions, {customer_tokens} tokens, {attempt_counters} attempt counters, {keys} idempotency keys, {carts} carts, {jobs} jobs, \
              {deliveries} webhook deliveries"
         )
     }
@@ -95,6 +99,9 @@ impl CleanUp {
         Ok(Removed {
             refresh_tokens: batches!(self, op, |conn| refresh_tokens::delete_expired(conn, tokens, BATCH)),
             customer_tokens: batches!(self, op, |conn| customer_tokens::delete_expired(conn, tokens, BATCH)),
+            attempt_counters: batches!(self, op, |conn| {
+                attempt_counters::delete_expired(conn, op.now(), BATCH)
+            }),
             keys: batches!(self, op, |conn| idempotency::delete_older(conn, keys, BATCH)),
             carts: batches!(self, op, |conn| carts::delete_idle(conn, carts, BATCH)),
             jobs: batches!(self, op, |conn| jobs::purge(conn, done, dead, BATCH)),

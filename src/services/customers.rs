@@ -13,19 +13,20 @@ use std::sync::Arc;
 use super::credentials;
 use super::set;
 use super::validate::Problems;
-use crate::auth::{Authenticator, Holder, Keys, MailedFor, Passwords};
+use crate::auth::{Authenticator, Holder, Keys, Lane, MailedFor, Passwords};
 use crate::context::OpContext;
 use crate::db::{Db, OnConstraint, Tx, retrying};
 use crate::domain::event::{CustomerEvent, Event};
-use crate::domain::ids::{CustomerId, FamilyId};
+use crate::domain::ids::{CustomerId, FamilyId, Id};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::Customer;
 use crate::repositories::{customers, refresh_tokens};
-use crate::services::Sessions;
+use crate::services::attempts::Purpose;
 use crate::services::sessions::SessionTokens;
+use crate::services::{Attempts, Sessions};
 
 /// How many words a search of customers may have.
 const MAX_WORDS: usize = 5;
@@ -36,6 +37,7 @@ pub struct Customers {
     auth: Arc<Authenticator>,
     passwords: Arc<Passwords>,
     sessions: Arc<Sessions>,
+    attempts: Arc<Attempts>,
 }
 
 /// Somebody who signs up.
@@ -75,8 +77,14 @@ pub struct CustomerPatch {
 impl Customers {
     /// The service over a database.
     #[must_use]
-    pub fn new(db: Db, auth: Arc<Authenticator>, passwords: Arc<Passwords>, sessions: Arc<Sessions>) -> Self {
-        Self { db, auth, passwords, sessions }
+    pub fn new(
+        db: Db,
+        auth: Arc<Authenticator>,
+        passwords: Arc<Passwords>,
+        sessions: Arc<Sessions>,
+        attempts: Arc<Attempts>,
+    ) -> Self {
+        Self { db, auth, passwords, sessions, attempts }
     }
 
     /// The keys that mailed tokens are made with.
@@ -160,8 +168,8 @@ impl Customers {
             id: CustomerId::generate(),
             email: Some(email),
             password_hash: None,
-            first_name: line(&mut problems, &["input", "firstName"], new.first_name.as_deref()),
-            last_name: line(&mut problems, &["input", "lastName"], new.last_name.as_deref()),
+            first_name: person_name(&mut problems, &["input", "firstName"], new.first_name.as_deref()),
+            last_name: person_name(&mut problems, &["input", "lastName"], new.last_name.as_deref()),
             phone: line(&mut problems, &["input", "phone"], new.phone.as_deref()),
             accepts_marketing: new.accepts_marketing,
             email_verified_at: None,
@@ -171,7 +179,11 @@ impl Customers {
             language: op.locale.language.map(str::to_owned),
         };
         problems.check()?;
-        customer.password_hash = Some(self.passwords.hash(&new.password).await?);
+        let email = customer.email.as_deref().unwrap_or_default();
+        let attempt = self.attempts.check(op, Purpose::SignUp, email).await?;
+        let place = self.passwords.queue(Lane::Public, op.site())?;
+        self.attempts.count(op, &attempt, None).await?;
+        customer.password_hash = Some(place.hash(&new.password).await?);
         retrying(|| self.create_once(op, &customer)).await?;
         Ok(customer)
     }
@@ -212,16 +224,21 @@ impl Customers {
         for (field, sent, text) in [
             ("firstName", &patch.first_name, &mut clean.first_name),
             ("lastName", &patch.last_name, &mut clean.last_name),
-            ("phone", &patch.phone, &mut clean.phone),
         ] {
             if let Some(sent) = sent {
-                *text = Some(line(&mut problems, &path(field), sent.as_deref()));
+                *text = Some(person_name(&mut problems, &path(field), sent.as_deref()));
             }
         }
+        if let Some(phone) = &patch.phone {
+            clean.phone = Some(line(&mut problems, &path("phone"), phone.as_deref()));
+        }
         problems.check()?;
+        if let Some(email) = &clean.email {
+            self.count_email_change(op, email).await?;
+        }
         let hash = match &patch.password {
             None => None,
-            Some(password) => Some(self.passwords.hash(password).await?),
+            Some(password) => Some(self.passwords.queue(Lane::Public, op.site())?.hash(password).await?),
         };
         let updated = retrying(|| self.update_once(op, &clean, hash.as_deref())).await?;
         if hash.is_some() {
@@ -266,6 +283,18 @@ impl Customers {
         Ok((customer, tokens))
     }
 
+    /// Counts a change of the e-mail address: each has a mail sent, to an address that may be anybody's, and tells whether
+    /// that has an account.
+    async fn count_email_change(&self, op: &OpContext, email: &str) -> Result<(), Error> {
+        let id = op.actor.customer().ok_or(Error::Unauthenticated)?;
+        let customer = customers::find(&mut self.db.read(&op.statements).await?, id).await?;
+        if customer.is_some_and(|customer| customer.email.as_deref() == Some(email)) {
+            return Ok(());
+        }
+        let attempt = self.attempts.check(op, Purpose::EmailChange, &id.uuid().to_string()).await?;
+        self.attempts.count(op, &attempt, None).await
+    }
+
     /// The customer who is signed in, kept from change by others.
     async fn lock(&self, tx: &mut Tx, op: &OpContext) -> Result<Customer, Error> {
         let id = op.actor.customer().ok_or(Error::Unauthenticated)?;
@@ -278,6 +307,13 @@ impl Customers {
 fn line(problems: &mut Problems, field: &[&str], text: Option<&str>) -> Option<String> {
     let text = text.map(str::trim).filter(|text| !text.is_empty())?;
     problems.line(field, text);
+    Some(text.to_owned())
+}
+
+/// A name of a person, as [`line`].
+fn person_name(problems: &mut Problems, field: &[&str], text: Option<&str>) -> Option<String> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty())?;
+    problems.person_name(field, text);
     Some(text.to_owned())
 }
 

@@ -12,17 +12,19 @@ mod language;
 mod orders;
 mod press;
 mod samples;
+mod sign_in;
 mod staff;
 
 pub use content::{
     Content, DayFigures, DayReport, Delivery, LowStock, Notice, OrderSummary, Parcel, Pause, Piece, Receipt,
-    Reset, Seller, SummaryLine, Verification, Welcome, Withdrawal,
+    Reset, Seller, SummaryLine, Verification, Warned, Welcome, Withdrawal,
 };
 pub use kind::MailKind;
 pub use language::Language;
 pub use orders::Confirmation;
 pub use press::{Press, PressError, Printed};
 pub use samples::{SAMPLE_SHOP, sample};
+pub use sign_in::SignInWarning;
 pub use staff::{STAFF_JOB, StaffMail};
 
 /// What the settings of mail are made of.

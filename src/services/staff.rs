@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::validate::Problems;
 use super::{credentials, set};
-use crate::auth::{Authenticator, Credential, Holder, Passwords};
+use crate::auth::{Authenticator, Credential, Holder, Lane, Passwords};
 use crate::context::OpContext;
 use crate::db::{Db, OnConstraint, Tx, retrying};
 use crate::domain::event::{Event, StaffEvent};
@@ -23,8 +23,9 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::{Role, StaffMember};
 use crate::repositories::{refresh_tokens, roles as role_rows, staff};
-use crate::services::Sessions;
+use crate::services::attempts::{Attempt, Purpose};
 use crate::services::sessions::{Of, SessionTokens};
+use crate::services::{Attempts, Sessions};
 
 /// How many roles a member may have.
 const MAX_ROLES: usize = 50;
@@ -35,6 +36,7 @@ pub struct Staff {
     auth: Arc<Authenticator>,
     passwords: Arc<Passwords>,
     sessions: Arc<Sessions>,
+    attempts: Arc<Attempts>,
 }
 
 /// A member to be made, or a change of one; `None` leaves a field as it is.
@@ -55,8 +57,14 @@ pub struct StaffPatch {
 impl Staff {
     /// The service over a database.
     #[must_use]
-    pub fn new(db: Db, auth: Arc<Authenticator>, passwords: Arc<Passwords>, sessions: Arc<Sessions>) -> Self {
-        Self { db, auth, passwords, sessions }
+    pub fn new(
+        db: Db,
+        auth: Arc<Authenticator>,
+        passwords: Arc<Passwords>,
+        sessions: Arc<Sessions>,
+        attempts: Arc<Attempts>,
+    ) -> Self {
+        Self { db, auth, passwords, sessions, attempts }
     }
 
     /// Opens a session for an e-mail address and a password. Every refusal is the same, after the same work.
@@ -70,15 +78,27 @@ impl Staff {
         if email.contains('\0') || !credentials::could_be_password(password) {
             return Err(unknown());
         }
+        let attempt = self.attempts.check(op, Purpose::StaffSignIn, &email).await?;
+        // Strangers never wait where members do who have signed in from their address before.
+        let lane = if attempt.is_known() { Lane::Staff } else { Lane::Public };
+        let place = self.passwords.queue(lane, op.site())?;
         let member = staff::find_by_email(&mut self.db.read(&op.statements).await?, &email).await?;
+        let owner = member.as_ref().map(|member| Holder::Staff(member.id));
+        self.attempts.count(op, &attempt, owner).await?;
         let hash = member.as_ref().and_then(|member| member.password_hash.as_deref());
-        let is_right = self.passwords.verify(password, hash).await?;
+        let is_right = place.verify(password, hash).await?;
         let member = member.filter(|member| is_right && member.is_active).ok_or_else(unknown)?;
-        retrying(|| self.open_session(op, member.id)).await
+        retrying(|| self.open_session(op, &attempt, member.id)).await
     }
 
-    async fn open_session(&self, op: &OpContext, id: StaffId) -> Result<SessionTokens, Error> {
+    async fn open_session(
+        &self,
+        op: &OpContext,
+        attempt: &Attempt,
+        id: StaffId,
+    ) -> Result<SessionTokens, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
+        self.attempts.succeed(&mut tx, op, attempt).await?;
         let tokens = self.sessions.open(&mut tx, op, Holder::Staff(id), FamilyId::generate()).await?;
         tx.commit().await?;
         Ok(tokens)
@@ -137,7 +157,7 @@ impl Staff {
             role_ids: Some(new.role_ids.clone().unwrap_or_default()),
             ..new.clone()
         };
-        let (new, hash) = self.check(&new).await?;
+        let (new, hash) = self.check(op, &new).await?;
         retrying(|| self.create_once(op, &new, hash.as_deref())).await
     }
 
@@ -179,7 +199,7 @@ impl Staff {
         patch: &StaffPatch,
     ) -> Result<StaffMember, Error> {
         op.authorize(Permission::ManageStaff)?;
-        let (patch, hash) = self.check(patch).await?;
+        let (patch, hash) = self.check(op, patch).await?;
         let updated = retrying(|| self.update_once(op, id, &patch, hash.as_deref())).await?;
         self.auth.forget();
         Ok(updated)
@@ -228,7 +248,7 @@ impl Staff {
     }
 
     /// What was sent, cleaned, and the hash of its password.
-    async fn check(&self, sent: &StaffPatch) -> Result<(StaffPatch, Option<String>), Error> {
+    async fn check(&self, op: &OpContext, sent: &StaffPatch) -> Result<(StaffPatch, Option<String>), Error> {
         let mut problems = Problems::default();
         let mut clean = sent.clone();
         if let Some(email) = &sent.email {
@@ -252,7 +272,7 @@ impl Staff {
         problems.check()?;
         let hash = match &sent.password {
             None => None,
-            Some(password) => Some(self.passwords.hash(password).await?),
+            Some(password) => Some(self.passwords.queue(Lane::Staff, op.site())?.hash(password).await?),
         };
         Ok((clean, hash))
     }

@@ -2,6 +2,7 @@
 
 use crate::domain::micros;
 use crate::domain::money::{Currency, Money};
+use crate::domain::web_text::has_web_address;
 use crate::error::{Error, UserError, UserErrorCode};
 
 /// How long a single line of text may be, in characters.
@@ -34,6 +35,15 @@ impl Problems {
             self.add(field, UserErrorCode::TooLong, message);
         } else if text.contains('\0') {
             self.add(field, UserErrorCode::Invalid, format!("{} can't contain a NUL character", name(field)));
+        }
+    }
+
+    /// A person's name. Mails greet people by it, so it must not be a link.
+    pub fn person_name(&mut self, field: &[&str], text: &str) {
+        self.line(field, text);
+        if has_web_address(text) {
+            let message = format!("{} can't contain a web address; leave a blank after a dot", name(field));
+            self.add(field, UserErrorCode::Invalid, message);
         }
     }
 

@@ -13,6 +13,7 @@
 )]
 
 mod accounts;
+mod attempts;
 mod authz;
 mod cart;
 mod catalog_read;
@@ -35,6 +36,7 @@ mod media;
 mod order_import;
 mod orders;
 mod payments;
+mod rate_limits;
 mod reports;
 mod schema;
 mod search;

@@ -238,8 +238,8 @@ impl Session {
             Arc::clone(&self.live.app.clock),
         )
         .from_address(self.client);
-        let asked = match self.subscribed(&sent, &op) {
-            Ok(Some(asked)) => asked,
+        let (asked, cost) = match self.subscribed(&sent, &op) {
+            Ok(Some(subscribed)) => subscribed,
             // Queries and mutations are executed as they are over HTTP, and so is what can't be read.
             Ok(None) => {
                 let (app, documents) = (Arc::clone(&self.live.app), Arc::clone(&self.live.documents));
@@ -253,15 +253,19 @@ impl Session {
             }
             Err(refused) => return Box::pin(once(std::future::ready(refusal(&refused)))),
         };
-        Box::pin(follow(self.live.groups.clone(), asked).map(|outcome| match outcome {
-            Outcome::Next(delivery) => Out::Next(delivery.response),
-            Outcome::Refused(response) => Out::Refused(json_text(&response.errors)),
-            Outcome::Lost => Out::Lost,
+        let (app, groups) = (Arc::clone(&self.live.app), self.live.groups.clone());
+        let admitted = once(async move {
+            let spent = app.rate_limits.spend(&op, cost).await;
+            spent.map(|_| asked).map_err(|refused| crate::graphql::throttled(&refused, &op.request_id))
+        });
+        Box::pin(admitted.flat_map(move |admitted| match admitted {
+            Ok(asked) => follow(groups.clone(), asked).map(out_of).left_stream(),
+            Err(refused) => once(std::future::ready(Out::Refused(json_text(&refused.errors)))).right_stream(),
         }))
     }
 
-    /// The subscription that was sent; `None` if it is another operation, or can't be read.
-    fn subscribed(&self, sent: &Operation, op: &OpContext) -> Result<Option<Asked>, Refused> {
+    /// The subscription that was sent, and its cost; `None` if it is another operation, or can't be read.
+    fn subscribed(&self, sent: &Operation, op: &OpContext) -> Result<Option<(Asked, u64)>, Refused> {
         let limits = self.live.app.config.query_limits.of(op.caller_kind());
         let Ok((document, _)) = self.live.documents.read(&sent.query, &limits) else { return Ok(None) };
         let name = sent.operation_name.as_deref();
@@ -270,8 +274,9 @@ impl Session {
             Err(RequestError::Refused(code, message)) => return Err((code, message)),
             Err(RequestError::Document(_)) => return Ok(None),
         };
+        let cost = operation.cost;
         let subscribed = Subscribed::read(operation, &self.base_url, limits);
-        Ok(subscribed.map(|subscribed| Asked::new(&sent.query, name, subscribed, op)))
+        Ok(subscribed.map(|subscribed| (Asked::new(&sent.query, name, subscribed, op), cost)))
     }
 
     /// Sends something about an operation, and what else is ready, in one go.
@@ -322,6 +327,15 @@ impl Session {
 
     async fn write(&mut self, socket: &mut WebSocketStream, text: String) -> Result<(), Close> {
         fed(timeout(SEND_TIMEOUT, socket.send(Message::Text(text))).await)
+    }
+}
+
+/// What is sent of what comes of a subscription.
+fn out_of(outcome: Outcome) -> Out {
+    match outcome {
+        Outcome::Next(delivery) => Out::Next(delivery.response),
+        Outcome::Refused(response) => Out::Refused(json_text(&response.errors)),
+        Outcome::Lost => Out::Lost,
     }
 }
 

@@ -1,7 +1,7 @@
 //! How customers sign in, carry on and leave; what they do who forgot their password; how they prove their address.
 
 use super::Customers;
-use crate::auth::{Credential, Holder, MailedFor, hash_secret, later};
+use crate::auth::{Credential, Holder, Lane, MailedFor, hash_secret, later};
 use crate::context::OpContext;
 use crate::db::{Tx, retrying};
 use crate::domain::event::{CustomerEvent, CustomerTokenEvent, Event};
@@ -11,6 +11,7 @@ use crate::events;
 use crate::loaders::Customer;
 use crate::repositories::customer_tokens::{self, CustomerToken};
 use crate::repositories::{customers, refresh_tokens};
+use crate::services::attempts::{Attempt, Purpose};
 use crate::services::credentials;
 use crate::services::sessions::{Of, SessionTokens};
 use crate::services::validate::Problems;
@@ -44,15 +45,25 @@ impl Customers {
         if email.contains('\0') || !credentials::could_be_password(password) {
             return Err(unidentified());
         }
+        let attempt = self.attempts.check(op, Purpose::CustomerSignIn, &email).await?;
+        let place = self.passwords.queue(Lane::Public, op.site())?;
         let customer = customers::find_by_email(&mut self.db.read(&op.statements).await?, &email).await?;
+        let owner = customer.as_ref().map(|customer| Holder::Customer(customer.id));
+        self.attempts.count(op, &attempt, owner).await?;
         let hash = customer.as_ref().and_then(|customer| customer.password_hash.as_deref());
-        let is_right = self.passwords.verify(password, hash).await?;
+        let is_right = place.verify(password, hash).await?;
         let customer = customer.filter(|_| is_right).ok_or_else(unidentified)?;
-        retrying(|| self.open_session(op, customer.id)).await
+        retrying(|| self.open_session(op, &attempt, customer.id)).await
     }
 
-    async fn open_session(&self, op: &OpContext, id: CustomerId) -> Result<SessionTokens, Error> {
+    async fn open_session(
+        &self,
+        op: &OpContext,
+        attempt: &Attempt,
+        id: CustomerId,
+    ) -> Result<SessionTokens, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
+        self.attempts.succeed(&mut tx, op, attempt).await?;
         let tokens = self.sessions.open(&mut tx, op, Holder::Customer(id), FamilyId::generate()).await?;
         tx.commit().await?;
         Ok(tokens)
@@ -97,6 +108,8 @@ impl Customers {
         let mut problems = Problems::default();
         let email = credentials::email(&mut problems, &["email"], email);
         problems.check()?;
+        let attempt = self.attempts.check(op, Purpose::Recovery, &email).await?;
+        self.attempts.count(op, &attempt, None).await?;
         retrying(|| self.recover_once(op, &email)).await
     }
 
@@ -105,6 +118,11 @@ impl Customers {
         let Some(customer) = customers::find_by_email(tx.conn(), email).await? else {
             return Ok(tx.rollback().await?);
         };
+        // Kept from change, so that of two that ask at once one gets a mail.
+        customers::lock(tx.conn(), customer.id).await?;
+        if self.was_mailed(&mut tx, op, customer.id, MailedFor::Recover).await? {
+            return Ok(tx.rollback().await?);
+        }
         let mail = self.mail(&mut tx, op, customer.id, MailedFor::Recover).await?;
         events::append(&mut tx, op, [mail]).await?;
         Ok(tx.commit().await?)
@@ -124,14 +142,17 @@ impl Customers {
         let mut problems = Problems::default();
         credentials::password(&mut problems, field, password);
         problems.check()?;
+        let attempt = self.attempts.check(op, Purpose::MailedToken, "").await?;
         // Seen before the work of a hash is spent on it, and again when it is used up.
         let mut conn = self.db.read(&op.statements).await?;
         let token = customer_tokens::find_by_hash(&mut conn, &hash_secret(mailed.token)).await?;
         drop(conn);
         if !token.is_some_and(|token| is_good(&token, MailedFor::Recover, &mailed, op)) {
+            self.attempts.count(op, &attempt, None).await?;
             return Err(invalid_token(mailed.field));
         }
-        let hash = self.passwords.hash(password).await?;
+        let place = self.passwords.queue(Lane::Public, op.site())?;
+        let hash = place.hash(password).await?;
         let reset = retrying(|| self.reset_once(op, &mailed, &hash)).await?;
         self.auth.forget();
         Ok(reset)
@@ -152,6 +173,9 @@ impl Customers {
         customers::update(tx.conn(), &customer).await?;
         customer_tokens::spend_all(tx.conn(), customer.id, MailedFor::Recover.as_str(), op.now()).await?;
         refresh_tokens::revoke_customer(tx.conn(), customer.id, op.now()).await?;
+        let email = customer.email.as_deref().unwrap_or_default();
+        let owner = Attempt::of_owner(op, Purpose::CustomerSignIn, email);
+        self.attempts.trust(&mut tx, op, &owner).await?;
         let holder = Holder::Customer(customer.id);
         let tokens = self.sessions.open(&mut tx, op, holder, FamilyId::generate()).await?;
         let changed = Event::CustomerPasswordChanged(CustomerEvent { customer_id: customer.id });
@@ -166,7 +190,12 @@ impl Customers {
     /// [`Error::Invalid`] when the token is not good.
     pub async fn verify_email(&self, op: &OpContext, token: &str) -> Result<Customer, Error> {
         let mailed = MailedToken { customer_id: None, token: token.trim(), field: &["token"] };
-        retrying(|| self.verify_email_once(op, &mailed)).await
+        let attempt = self.attempts.check(op, Purpose::MailedToken, "").await?;
+        let verified = retrying(|| self.verify_email_once(op, &mailed)).await;
+        if let Err(Error::Invalid(_)) = verified {
+            self.attempts.count(op, &attempt, None).await?;
+        }
+        verified
     }
 
     async fn verify_email_once(&self, op: &OpContext, mailed: &MailedToken<'_>) -> Result<Customer, Error> {
@@ -194,6 +223,9 @@ impl Customers {
         let mut tx = self.db.begin(&op.statements).await?;
         let customer = self.lock(&mut tx, op).await?;
         if customer.email_verified_at.is_some() {
+            return Ok(tx.rollback().await?);
+        }
+        if self.was_mailed(&mut tx, op, customer.id, MailedFor::VerifyEmail).await? {
             return Ok(tx.rollback().await?);
         }
         let mail = self.mail(&mut tx, op, customer.id, MailedFor::VerifyEmail).await?;
@@ -234,6 +266,18 @@ impl Customers {
             MailedFor::Recover => Event::CustomerRecoveryRequested(mailed),
             MailedFor::VerifyEmail => Event::CustomerVerificationRequested(mailed),
         })
+    }
+
+    /// Whether a mail for this purpose went to a customer a short while ago: then no other follows it.
+    async fn was_mailed(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        id: CustomerId,
+        purpose: MailedFor,
+    ) -> Result<bool, Error> {
+        let last = customer_tokens::last_made_at(tx.conn(), id, purpose.as_str()).await?;
+        Ok(last.is_some_and(|last| op.now() < last.plus(self.attempts.mail_interval())))
     }
 
     /// Uses a mailed token up, and gives its customer, kept from change by others.

@@ -24,6 +24,8 @@ pub enum Content {
     PasswordRecovery(Reset),
     /// A customer is to prove that their address is theirs.
     EmailVerification(Verification),
+    /// Somebody keeps trying to sign in as the reader.
+    SignInWarning(Warned),
     /// Something is nearly sold out.
     LowStock(LowStock),
     /// What was sold in a day.
@@ -44,6 +46,7 @@ impl Content {
             Self::Welcome(_) => MailKind::Welcome,
             Self::PasswordRecovery(_) => MailKind::PasswordRecovery,
             Self::EmailVerification(_) => MailKind::EmailVerification,
+            Self::SignInWarning(_) => MailKind::SignInWarning,
             Self::LowStock(_) => MailKind::LowStock,
             Self::DailyReport(_) => MailKind::DailyReport,
             Self::WebhookPaused(_) => MailKind::WebhookPaused,
@@ -218,6 +221,13 @@ pub struct Verification {
     pub token: String,
     /// For how long it is good.
     pub days: i64,
+}
+
+/// An account that somebody keeps trying to sign in to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Warned {
+    /// How its owner is called, if we know.
+    pub name: Option<String>,
 }
 
 /// Something that is nearly sold out.

@@ -108,7 +108,7 @@ impl Mails {
     }
 
     /// A letter to a customer; none to one who has been erased.
-    fn to(
+    pub(super) fn to(
         &self,
         op: &OpContext,
         job: JobId,

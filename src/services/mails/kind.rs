@@ -20,6 +20,8 @@ text_enum! {
         PasswordRecovery = "password_recovery",
         /// To a customer: how they prove that their address is theirs.
         EmailVerification = "email_verification",
+        /// To a customer or a member of staff: somebody keeps trying to sign in as them.
+        SignInWarning = "sign_in_warning",
         /// To staff: something is nearly sold out.
         LowStock = "low_stock",
         /// To staff: what was sold yesterday.

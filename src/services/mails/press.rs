@@ -1,7 +1,7 @@
 //! Puts contents into words: the templates, each with its layout, in every language.
 //!
 //! HTML is escaped by the engine, every value of it; no template may say `safe`. Values are freed of line ends and other control
-//! characters first, so that nobody writes lines of their own into a plain text.
+//! characters first, so that nobody writes lines of their own into a plain text, and what strangers write is freed of links.
 
 use chrono::NaiveDate;
 use minijinja::syntax::SyntaxConfig;
@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::content::Content;
 use super::language::{Catalogue, Language};
 use crate::domain::money::Money;
+use crate::domain::web_text::defuse_web_addresses;
 
 /// Names the templates, and takes them into the program.
 macro_rules! templates {
@@ -46,6 +47,8 @@ templates![
     "password_recovery.txt",
     "email_verification.html",
     "email_verification.txt",
+    "sign_in_warning.html",
+    "sign_in_warning.txt",
     "low_stock.html",
     "low_stock.txt",
     "daily_report.html",
@@ -114,6 +117,7 @@ impl Press {
         let page = Page { shop, language: language.as_str(), subject: "", content };
         let mut page = serde_json::to_value(&page).map_err(PressError::Content)?;
         clear(&mut page);
+        defuse(&mut page);
         let environment = self.environment(language)?;
         let template = |ending: &str| environment.get_template(&format!("{}.{ending}", kind.as_str()));
         let mut text = template("txt")
@@ -180,6 +184,25 @@ fn clear(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(clear),
         Value::Object(fields) => fields.values_mut().for_each(clear),
         _ => {}
+    }
+}
+
+/// The fields that strangers write: a mail goes to whatever address they say, so it must carry no links of theirs.
+const WRITTEN_BY_STRANGERS: [&str; 2] = ["name", "address"];
+
+/// Takes the links out of what strangers wrote, where it was stored before names were checked.
+fn defuse(page: &mut Value) {
+    for field in WRITTEN_BY_STRANGERS {
+        let texts = match page.get_mut(field) {
+            Some(Value::Array(lines)) => lines.as_mut_slice(),
+            Some(text) => std::slice::from_mut(text),
+            None => continue,
+        };
+        for text in texts {
+            if let Value::String(text) = text {
+                *text = defuse_web_addresses(text);
+            }
+        }
     }
 }
 

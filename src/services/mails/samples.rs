@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use super::content::{
     Content, DayFigures, DayReport, Delivery, LowStock, OrderSummary, Parcel, Pause, Piece, Receipt, Reset,
-    Seller, SummaryLine, Verification, Welcome, Withdrawal,
+    Seller, SummaryLine, Verification, Warned, Welcome, Withdrawal,
 };
 use super::kind::MailKind;
 use crate::domain::money::{Currency, Money, MoneyError};
@@ -64,6 +64,7 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
             token: TOKEN.to_owned(),
             days: 7,
         }),
+        MailKind::SignInWarning => Content::SignInWarning(Warned { name: name() }),
         MailKind::LowStock => Content::LowStock(LowStock {
             title: "Linen Notebook (A5)".to_owned(),
             sku: Some("LN-A5".to_owned()),

@@ -27,7 +27,7 @@ use mercato::services::api_keys::NewApiKey;
 use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, ProductPatch, VariantStrategy};
 use mercato::services::discounts::DiscountPatch;
 use mercato::services::inventory::LocationPatch;
-use mercato::services::mails::{Notice, Pause, StaffMail};
+use mercato::services::mails::{Notice, Pause, SignInWarning, StaffMail};
 use mercato::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, DraftInput, OrderQuery, ReceiveReturn,
     Tracking,
@@ -113,6 +113,7 @@ const GATED: &[(&str, &[Permission])] = &[
     ("orders.shipping_notice", &[ReadOrders]),
     ("orders.order_cancelled", &[ReadOrders]),
     ("customers.welcome", &[ReadCustomers]),
+    ("sign_in.sign_in_warning", &[ReadCustomers, ManageStaff]),
     ("customers.password_recovery", &[WriteCustomers]),
     ("customers.email_verification", &[WriteCustomers]),
     ("staff.tell_of_low_stock", &[ReadInventory]),
@@ -155,6 +156,11 @@ const GATED: &[(&str, &[Permission])] = &[
 
 /// Methods that answer anybody, with what that somebody may see.
 const OPEN: &[&str] = &[
+    // Of whoever asks.
+    "rate_limits.spend",
+    "rate_limits.refund",
+    "attempts.check",
+    "attempts.count",
     "checkout.place",
     "payments.handle_webhook",
     "orders.by_token",
@@ -414,6 +420,7 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
             mails.shipping_notice(op, order, FulfillmentId::generate(), job).await.map(drop)
         }
         "orders.order_cancelled" => mails.order_cancelled(op, order, job).await.map(drop),
+        "sign_in.sign_in_warning" => mails.sign_in_warning(op, SignInWarning::of(None), job).await.map(drop),
         "customers.welcome" => mails.welcome(op, customer, job).await.map(drop),
         "customers.password_recovery" => mails.password_recovery(op, customer, token, job).await.map(drop),
         "customers.email_verification" => mails.email_verification(op, customer, token, job).await.map(drop),

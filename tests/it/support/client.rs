@@ -40,6 +40,17 @@ impl Client {
         self.post("/graphql", &json!({ "query": document, "variables": variables })).await
     }
 
+    /// Sends a document with variables through a trusted proxy, for a client at an address.
+    pub async fn ask_from(&self, address: &str, document: &str, variables: Value) -> Reply {
+        let body = json!({ "query": document, "variables": variables });
+        let mut request = wire::request("POST", "/graphql").header("content-type", "application/json");
+        request = request.header("x-forwarded-for", address);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        Reply::new(wire::send(self.server, request.body(body.to_string()).unwrap()).await)
+    }
+
     /// Posts a GraphQL request to a path.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         let mut request = wire::request("POST", path).header("content-type", "application/json");

@@ -1,6 +1,6 @@
 //! Every kind of mail in every language, as its reader sees it.
 
-use super::super::content::{OrderSummary, Reset};
+use super::super::content::{OrderSummary, Reset, Welcome};
 use super::super::kind::MailKind;
 use super::super::samples::{SAMPLE_SHOP as SHOP, sample};
 use super::*;
@@ -166,4 +166,21 @@ fn without_a_link_there_is_a_token() {
     let bare = print(&Content::PasswordRecovery(Reset { link: None, ..reset }), Language::English);
     assert!(bare.text.contains(&format!("\n    {token}\n")) && bare.html.contains(&token), "{}", bare.text);
     assert!(!bare.text.contains("https://"), "{}", bare.text);
+}
+
+#[test]
+fn what_strangers_wrote_carries_no_links() {
+    let name = Some("You won! https://evil.example/prize".to_owned());
+    let welcome = print(&Content::Welcome(Welcome { name, link: None }), Language::English);
+    let Content::OrderConfirmation(order) = sample(MailKind::OrderConfirmation).unwrap() else {
+        panic!("an order")
+    };
+    let address = vec!["Ada at evil.example".to_owned(), "12 St. James's Square".to_owned()];
+    let order = print(&Content::OrderConfirmation(OrderSummary { address, ..order }), Language::English);
+    for text in [&welcome.text, &welcome.html, &order.text, &order.html] {
+        assert!(!text.contains("evil.example") && !text.contains("https://evil"), "{text}");
+    }
+    assert!(
+        order.text.contains("12 St. James's Square") && order.text.contains("https://shop.example/orders/")
+    );
 }

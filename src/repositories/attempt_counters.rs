@@ -1,0 +1,104 @@
+//! How often attempts failed, by keys that only `services::attempts` knows the meaning of.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::in_texts;
+use crate::db::schema::attempt_counters;
+use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::domain::attempts::Failures;
+use crate::domain::time::Timestamp;
+
+/// A counter as it is stored.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = attempt_counters, primary_key(key))]
+pub struct AttemptCounter {
+    /// What is counted, as a hash.
+    pub key: String,
+    /// How many attempts failed.
+    pub failures: i64,
+    /// No attempt is made before.
+    pub blocked_until: Timestamp,
+    /// When the last one failed.
+    pub last_at: Timestamp,
+    /// Whether the owner of the account was told.
+    pub is_reported: bool,
+    /// When the row can go.
+    pub expires_at: Timestamp,
+}
+
+impl AttemptCounter {
+    /// A counter of these failures.
+    #[must_use]
+    pub fn new(key: String, failures: Failures, expires_at: Timestamp) -> Self {
+        let Failures { count, blocked_until, last_at, is_reported } = failures;
+        Self { key, failures: count, blocked_until, last_at, is_reported, expires_at }
+    }
+
+    /// The failures that it counts.
+    #[must_use]
+    pub fn failures(&self) -> Failures {
+        let Self { failures, blocked_until, last_at, is_reported, .. } = *self;
+        Failures { count: failures, blocked_until, last_at, is_reported }
+    }
+}
+
+/// The counters with these keys, in no order.
+pub async fn by_keys(conn: &mut Conn, keys: &[String]) -> Result<Vec<AttemptCounter>, DbError> {
+    load!(
+        conn,
+        attempt_counters::table
+            .filter(in_texts(attempt_counters::key, keys))
+            .select(AttemptCounter::as_select())
+    )
+}
+
+/// The counters with the keys of these, in the order of their keys and kept from change by others; those that are not there
+/// are added as they are given. In a transaction.
+pub async fn lock(conn: &mut Conn, missing: &[AttemptCounter]) -> Result<Vec<AttemptCounter>, DbError> {
+    let mut keys: Vec<String> = missing.iter().map(|counter| counter.key.clone()).collect();
+    keys.sort_unstable();
+    for key in &keys {
+        // One by one and in order, so that two transactions never wait for each other.
+        let Some(row) = missing.iter().find(|counter| counter.key == *key) else { continue };
+        on_conn!(conn, |c| {
+            diesel::insert_into(attempt_counters::table).values(row).on_conflict_do_nothing().execute(c).await
+        })?;
+    }
+    macro_rules! counters {
+        () => {
+            attempt_counters::table
+                .filter(in_texts(attempt_counters::key, &keys))
+                .order_by(attempt_counters::key)
+                .select(AttemptCounter::as_select())
+        };
+    }
+    on_each!(conn,
+        postgres: |c| counters!().for_update().load(c).await,
+        sqlite: |c| counters!().load(c).await,
+    )
+}
+
+/// Stores a counter's fields, all of them.
+pub async fn update(conn: &mut Conn, counter: &AttemptCounter) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::update(attempt_counters::table.find(&counter.key)).set(counter).execute(c).await
+    })?;
+    Ok(())
+}
+
+/// Removes up to `limit` counters that ended before a moment; how many.
+pub async fn delete_expired(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<usize, DbError> {
+    let keys: Vec<String> = load!(
+        conn,
+        attempt_counters::table
+            .filter(attempt_counters::expires_at.lt(before))
+            .limit(limit)
+            .select(attempt_counters::key)
+    )?;
+    on_conn!(conn, |c| {
+        diesel::delete(attempt_counters::table.filter(in_texts(attempt_counters::key, &keys)))
+            .execute(c)
+            .await
+    })
+}

@@ -1,0 +1,168 @@
+//! Rate limits: each caller has a bucket of points, and each request costs some.
+//!
+//! Callers are told apart by API key, member of staff or customer, and those who have not signed in by their address. `http`
+//! spends before it executes an operation and gives back what turned out to be too much. Buckets are in memory, or in Redis
+//! where several processes serve one shop; while Redis is away, each process counts for itself: limits are there to protect
+//! the shop, so they never stop it. Nothing here knows what an operation is or what it costs.
+
+mod memory;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use self::memory::MemoryBuckets;
+use crate::auth::{Actor, Credential};
+use crate::context::OpContext;
+use crate::domain::ids::Id;
+pub use crate::domain::rate_limit::{BucketLimit, MAX_POINTS, ThrottleStatus, Throttled};
+use crate::integrations::redis_buckets::RedisBuckets;
+
+/// How long Redis is left alone after it did not answer.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// What those are told who are not limited.
+const UNLIMITED: ThrottleStatus = ThrottleStatus {
+    maximum_available: MAX_POINTS,
+    currently_available: MAX_POINTS,
+    restore_rate: MAX_POINTS,
+};
+
+/// How much each kind of caller may ask for; `None`: as much as they like.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RateLimitSettings {
+    /// Of each address that has not signed in.
+    pub anonymous: Option<BucketLimit>,
+    /// Of each customer.
+    pub customer: Option<BucketLimit>,
+    /// Of each member of staff.
+    pub staff: Option<BucketLimit>,
+    /// Of each API key.
+    pub api_key: Option<BucketLimit>,
+    /// The Redis server that processes share their buckets in; `None`: each has its own.
+    pub redis_url: Option<String>,
+}
+
+/// Counts what callers ask for.
+pub struct RateLimits {
+    settings: RateLimitSettings,
+    memory: MemoryBuckets,
+    redis: Option<SharedBuckets>,
+}
+
+/// Buckets that processes share, and whether their server answers.
+struct SharedBuckets {
+    buckets: RedisBuckets,
+    /// When to ask again; `None` while it answers.
+    retry_at: Mutex<Option<Instant>>,
+}
+
+/// Whose bucket it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+enum Caller {
+    Address(IpAddr),
+    Customer(uuid::Uuid),
+    Staff(uuid::Uuid),
+    ApiKey(uuid::Uuid),
+}
+
+impl RateLimits {
+    /// Counts under these limits.
+    ///
+    /// # Errors
+    /// When the URL of the shared buckets is none of Redis's.
+    pub fn new(settings: RateLimitSettings) -> Result<Self, redis::RedisError> {
+        let redis = settings.redis_url.as_deref().map(RedisBuckets::new).transpose()?;
+        let redis = redis.map(|buckets| SharedBuckets { buckets, retry_at: Mutex::default() });
+        Ok(Self { settings, memory: MemoryBuckets::default(), redis })
+    }
+
+    /// Takes what a request costs out of its caller's bucket.
+    ///
+    /// # Errors
+    /// [`Throttled`] when there is not enough in it; nothing is taken out then.
+    pub async fn spend(&self, op: &OpContext, cost: u64) -> Result<ThrottleStatus, Throttled> {
+        let Some((caller, limit)) = self.bucket_of(op) else { return Ok(UNLIMITED) };
+        if let Some(redis) = self.redis.as_ref().filter(|redis| redis.is_worth_a_try()) {
+            match redis.buckets.spend(&caller.to_string(), limit, cost, op.now()).await {
+                Ok(spent) => {
+                    redis.note_answer();
+                    return spent;
+                }
+                Err(error) => redis.note_failure(&error),
+            }
+        }
+        self.memory.spend(caller, limit, cost, op.now())
+    }
+
+    /// Puts points back that were taken out in excess of what a request cost.
+    pub async fn refund(&self, op: &OpContext, points: u64) -> ThrottleStatus {
+        let Some((caller, limit)) = self.bucket_of(op) else { return UNLIMITED };
+        if let Some(redis) = self.redis.as_ref().filter(|redis| redis.is_worth_a_try()) {
+            match redis.buckets.refund(&caller.to_string(), limit, points, op.now()).await {
+                Ok(status) => {
+                    redis.note_answer();
+                    return status;
+                }
+                Err(error) => redis.note_failure(&error),
+            }
+        }
+        self.memory.refund(caller, limit, points, op.now())
+    }
+
+    /// The bucket of whoever asks; `None` for those who are not limited.
+    fn bucket_of(&self, op: &OpContext) -> Option<(Caller, BucketLimit)> {
+        let settings = &self.settings;
+        let (caller, limit) = match (op.credential, &op.actor) {
+            (_, Actor::System) => return None,
+            (Credential::ApiKey(id), _) => (Caller::ApiKey(id.uuid()), settings.api_key),
+            (Credential::Staff(id, _), _) => (Caller::Staff(id.uuid()), settings.staff),
+            (Credential::Customer(id, _), _) => (Caller::Customer(id.uuid()), settings.customer),
+            (Credential::None, _) => {
+                // A connection without an address is one more address.
+                let site =
+                    op.client_address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.site());
+                (Caller::Address(site), settings.anonymous)
+            }
+        };
+        limit.map(|limit| (caller, limit))
+    }
+}
+
+impl std::fmt::Display for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(site) => write!(f, "address:{site}"),
+            Self::Customer(id) => write!(f, "customer:{id}"),
+            Self::Staff(id) => write!(f, "staff:{id}"),
+            Self::ApiKey(id) => write!(f, "api_key:{id}"),
+        }
+    }
+}
+
+impl SharedBuckets {
+    fn retry_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.retry_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_worth_a_try(&self) -> bool {
+        self.retry_at().is_none_or(|at| Instant::now() >= at)
+    }
+
+    fn note_answer(&self) {
+        if self.retry_at().take().is_some() {
+            tracing::info!("rate limits are shared again: Redis is back");
+        }
+    }
+
+    /// Logged once, when Redis goes away.
+    fn note_failure(&self, error: &redis::RedisError) {
+        let mut retry_at = self.retry_at();
+        if retry_at.is_none() {
+            tracing::warn!("rate limits are not shared, each process counts for itself: {error}");
+        }
+        *retry_at = Some(Instant::now() + RETRY_DELAY);
+    }
+}

@@ -1,0 +1,117 @@
+//! The buckets of one process.
+//!
+//! How many there are is bounded. Room for a new one is made by forgetting the one that will be full first: a full bucket is
+//! as good as none, and of the others its caller gains least.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use super::Caller;
+use crate::domain::rate_limit::{Bucket, BucketLimit, ThrottleStatus, Throttled};
+use crate::domain::time::Timestamp;
+
+/// How many callers are remembered; some 150 bytes each.
+const MAX_CALLERS: usize = 100_000;
+
+/// The buckets of one process.
+#[derive(Default)]
+pub(super) struct MemoryBuckets(Mutex<Buckets>);
+
+#[derive(Default)]
+struct Buckets {
+    by_caller: HashMap<Caller, (Bucket, Timestamp)>,
+    /// The same callers, in the order in which their buckets will be full.
+    by_full_at: BTreeSet<(Timestamp, Caller)>,
+}
+
+impl MemoryBuckets {
+    pub(super) fn spend(
+        &self,
+        caller: Caller,
+        limit: BucketLimit,
+        cost: u64,
+        now: Timestamp,
+    ) -> Result<ThrottleStatus, Throttled> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .change(caller, limit, now, |bucket| bucket.spend(limit, cost, now))
+    }
+
+    pub(super) fn refund(
+        &self,
+        caller: Caller,
+        limit: BucketLimit,
+        points: u64,
+        now: Timestamp,
+    ) -> ThrottleStatus {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .change(caller, limit, now, |bucket| bucket.refund(limit, points, now))
+    }
+}
+
+impl Buckets {
+    fn change<T>(
+        &mut self,
+        caller: Caller,
+        limit: BucketLimit,
+        now: Timestamp,
+        change: impl FnOnce(&mut Bucket) -> T,
+    ) -> T {
+        let mut bucket = match self.by_caller.get(&caller) {
+            Some((bucket, full_at)) => {
+                self.by_full_at.remove(&(*full_at, caller));
+                *bucket
+            }
+            None => {
+                self.make_room();
+                Bucket::full(limit, now)
+            }
+        };
+        let outcome = change(&mut bucket);
+        let full_at = bucket.full_at(limit);
+        self.by_caller.insert(caller, (bucket, full_at));
+        self.by_full_at.insert((full_at, caller));
+        outcome
+    }
+
+    fn make_room(&mut self) {
+        if self.by_caller.len() >= MAX_CALLERS
+            && let Some((_, caller)) = self.by_full_at.pop_first()
+        {
+            self.by_caller.remove(&caller);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const LIMIT: BucketLimit = BucketLimit { maximum: 10, restore_rate: 1 };
+
+    fn caller(number: usize) -> Caller {
+        Caller::Address(Ipv4Addr::from_bits(u32::try_from(number).unwrap()).into())
+    }
+
+    #[test]
+    fn buckets_are_bounded_and_the_fullest_is_forgotten() {
+        let (buckets, now) = (MemoryBuckets::default(), Timestamp::EPOCH);
+        buckets.spend(caller(0), LIMIT, 10, now).unwrap();
+        for number in 1..=MAX_CALLERS {
+            buckets.spend(caller(number), LIMIT, 1, now).unwrap();
+        }
+        {
+            let buckets = buckets.0.lock().unwrap();
+            assert_eq!(buckets.by_caller.len(), MAX_CALLERS);
+            assert_eq!(buckets.by_full_at.len(), MAX_CALLERS);
+        }
+        assert!(buckets.spend(caller(0), LIMIT, 1, now).is_err(), "the emptiest is remembered");
+        let fullest = buckets.spend(caller(1), LIMIT, 1, now).unwrap();
+        assert_eq!(fullest.currently_available, 9, "forgotten, so full again");
+    }
+}

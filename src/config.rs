@@ -4,11 +4,13 @@
 mod limits;
 mod mail;
 mod media;
+mod network;
 mod proxies;
 mod rate_limits;
 
 pub use mail::MailConfig;
 pub use media::MediaConfig;
+pub use network::{AdmissionConfig, NetworkConfig, SocketConfig, SocketLimits};
 pub use rate_limits::LimitConfig;
 
 use std::fmt;
@@ -60,6 +62,8 @@ pub struct Config {
     pub body_limit: usize,
     /// `QUERY_…` and `RESPONSE_…`: how much one operation may ask for.
     pub query_limits: QueryLimits,
+    /// Connections, sockets and overload.
+    pub network: NetworkConfig,
     /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`, `SHOP_TAXES_INCLUDED`: what a shop is made with at first start.
     pub shop: NewShop,
     /// `LOW_STOCK_THRESHOLD`: from how few pieces of a variant on staff are told; 0: never.
@@ -215,6 +219,7 @@ impl Config {
                 .ok_or("must be a number of bytes, 1024 or more".into())
         });
         let query_limits = limits::read(&get, &mut problems);
+        let network = network::read(&get, &mut problems, cores);
         let currency = problems.required(
             "SHOP_CURRENCY",
             Some(get("SHOP_CURRENCY").unwrap_or("USD".to_owned())),
@@ -325,6 +330,7 @@ impl Config {
                 limits,
                 body_limit,
                 query_limits,
+                network,
                 shop: NewShop {
                     name: get("SHOP_NAME")
                         .or_else(|| overrides.shop_name.clone())

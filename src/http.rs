@@ -4,6 +4,7 @@
 //! explores it; `/health` tells whether it works, and `/metrics` how it does; payment providers tell theirs at
 //! `/payments/:provider/webhook`. `cli` and tests start it; it decides nothing about any area.
 
+mod admission;
 mod client_address;
 mod demo;
 mod documents;
@@ -16,25 +17,24 @@ mod metrics;
 mod payments;
 mod refusal;
 mod respond;
+mod server;
 mod upload;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use poem::endpoint::EndpointExt;
-use poem::listener::TcpAcceptor;
 use poem::middleware::{CatchPanic, Compression, Cors};
-use poem::{Endpoint, Response, Route, Server};
+use poem::{Endpoint, Response, Route};
 use tokio::net::TcpListener;
 
+use self::admission::Admission;
 use self::documents::Documents;
+use self::health::Health;
 use self::live::Live;
+pub use self::server::raise_limit;
 use crate::app::App;
 use crate::config::CorsOrigins;
 use crate::error::ErrorCode;
-
-/// How long running requests may take to end after the server was told to.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves an app until `shutdown` is ready, then lets running requests end.
 ///
@@ -45,29 +45,34 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
-    let acceptor = TcpAcceptor::from_tokio(listener)?;
     let documents = Arc::new(Documents::new(app.config.query_limits.document_cache_bytes));
-    let live = Live::new(Arc::clone(&app), Arc::clone(&documents));
-    let routes = routes(app, documents, Arc::clone(&live));
+    let admission = Arc::new(Admission::new(&app.config.network.admission, Arc::clone(&app.metrics)));
+    let live = Live::new(Arc::clone(&app), Arc::clone(&documents), Arc::clone(&admission));
+    let health = Health::new(Arc::clone(&app));
+    let routes = routes(Arc::clone(&app), documents, admission, Arc::clone(&live), Arc::clone(&health));
     let shutdown = async move {
         shutdown.await;
         live.stop();
     };
-    Server::new_with_acceptor(acceptor)
-        .run_with_graceful_shutdown(routes, shutdown, Some(SHUTDOWN_TIMEOUT))
-        .await
+    server::serve(app, health, routes, listener, shutdown).await
 }
 
 /// The routes over an app.
-fn routes(app: Arc<App>, documents: Arc<Documents>, live: Arc<Live>) -> impl Endpoint<Output = Response> {
-    let graphql = graphql::endpoint(Arc::clone(&app), documents).with(Compression::new());
+fn routes(
+    app: Arc<App>,
+    documents: Arc<Documents>,
+    admission: Arc<Admission>,
+    live: Arc<Live>,
+    health: Arc<Health>,
+) -> impl Endpoint<Output = Response> {
+    let graphql = graphql::endpoint(Arc::clone(&app), documents, admission).with(Compression::new());
     let graphql = Arc::new(live::endpoint(live, graphql.with(cors(&app.config.cors)).map_to_response()));
     Route::new()
         .at("/graphql", Arc::clone(&graphql))
         .at("/api/:version/graphql.json", graphql)
         .at("/payments/:provider/webhook", poem::post(payments::endpoint(Arc::clone(&app))))
         .at("/media/:hash/:name", media::endpoint(Arc::clone(&app)))
-        .at("/health", health::endpoint(Arc::clone(&app)))
+        .at("/health", health::endpoint(health))
         .at("/metrics", metrics::endpoint(Arc::clone(&app)))
         .nest("/graphiql", graphiql::routes())
         .nest("/demo", demo::routes())

@@ -11,6 +11,8 @@ use crate::services::event_export::EventStream;
 
 /// How long one look at the stream waits for something new.
 const WAIT: Duration = Duration::from_secs(5);
+/// How long what is being read may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Print events of the stream at EVENT_EXPORT_URL as they come, a line of JSON each, until it is told to stop.
 #[derive(Args)]
@@ -36,7 +38,7 @@ pub(super) async fn tail(args: TailArgs, overrides: &Overrides) -> Result<(), Co
     // Where the stream ends now is looked up once: what comes between two looks is missed by neither.
     let mut last =
         if args.all { EventStream::START.to_owned() } else { stream.end().await.map_err(failed)? };
-    let mut stopped = std::pin::pin!(stop_signal());
+    let mut stopped = std::pin::pin!(stop_signal(STOP_TIMEOUT));
     while left > 0 {
         let (events, next) = tokio::select! {
             () = &mut stopped => break,

@@ -40,6 +40,9 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     let mut config = Config::from_env(&overrides)?;
     telemetry::start(&config);
     keep_secret(&mut config)?;
+    let open_files = http::raise_limit();
+    tracing::debug!(open_files, "raised the limit of open files");
+    let told_to_stop = stop_signal(config.network.shutdown_timeout);
     let app = App::start(config).await?;
     if args.demo {
         fill_demo(&app).await?;
@@ -70,7 +73,7 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     let mut working =
         tokio::spawn(async move { working.work(!args.no_jobs, async { drop(stopped.await) }).await });
     let served = tokio::select! {
-        served = http::serve(app, listener, stop_signal()) => served,
+        served = http::serve(app, listener, told_to_stop) => served,
         // A shop that takes orders and does nothing about them is no shop: whoever watches the process starts it anew.
         ended = &mut working => {
             let why = ended.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());

@@ -13,9 +13,10 @@ pub(super) async fn run(overrides: &Overrides) -> Result<(), CommandError> {
     telemetry::start(&config);
     // Mails hold tokens that `serve` checks.
     keep_secret(&mut config)?;
+    let stop = stop_signal(config.network.shutdown_timeout);
     let app = App::start(config).await?;
     tracing::info!(database = app.config.database.backend.name(), bus = app.bus.name(), "working");
-    app.work(true, stop_signal()).await;
+    app.work(true, stop).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -114,7 +114,7 @@ impl Tail {
             self.start().await?;
             return Ok(0);
         }
-        let found = self.read(&Topic::any(Vec::new()), from).await?;
+        let found = self.read(&Topic::any(Vec::new()), from, BATCH).await?;
         let mut feeds = self.feeds();
         for event in &found {
             feeds.hand_out(event);
@@ -123,13 +123,13 @@ impl Tail {
         Ok(found.len())
     }
 
-    /// Events of a topic after a place, oldest first; as many as are read at once.
+    /// Events of a topic after a place, oldest first, up to a number.
     ///
     /// # Errors
     /// [`DbError`] of the read.
-    pub async fn read(&self, topic: &Topic, after: i64) -> Result<Vec<Arc<Recorded>>, DbError> {
+    pub async fn read(&self, topic: &Topic, after: i64, max: i64) -> Result<Vec<Arc<Recorded>>, DbError> {
         let mut conn = self.0.db.read(&Statements::default()).await?;
-        Ok(events::after(&mut conn, topic, after, BATCH).await?.into_iter().map(Arc::new).collect())
+        Ok(events::after(&mut conn, topic, after, max).await?.into_iter().map(Arc::new).collect())
     }
 
     /// Up to where events were handed out.
@@ -243,7 +243,7 @@ impl Feed {
                 return Ok(event);
             }
             if self.line.behind.swap(false, Ordering::AcqRel) {
-                match self.tail.read(&self.line.topic, self.position).await {
+                match self.tail.read(&self.line.topic, self.position, BATCH).await {
                     Ok(found) => {
                         let is_all = i64::try_from(found.len()).is_ok_and(|count| count < BATCH);
                         self.line.behind.fetch_or(!is_all, Ordering::AcqRel);

@@ -5,6 +5,7 @@
 //! is taken for another. Whoever runs documents puts an [`Occasion`] into the request's data; fields ask [`Live::follow`].
 
 mod run;
+mod size;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +13,7 @@ use async_graphql::{Context, Result};
 
 pub use crate::events::Recorded;
 pub use run::{Subscribed, Subscriptions};
+pub use size::variables_bytes;
 
 use crate::domain::event::Topic;
 use crate::domain::ids::JobId;

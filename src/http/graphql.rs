@@ -14,10 +14,12 @@ use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, Request, Response};
 use serde::Deserialize;
 
+use super::admission::{Admission, Permit};
 use super::client_address::client_address;
 use super::documents::Documents;
 use super::refusal::Refusal;
 use super::respond;
+use super::server::unreadable;
 use super::upload::{self, Upload};
 use crate::app::App;
 use crate::auth::{Credential, Identity};
@@ -50,6 +52,9 @@ pub(super) struct Operation {
     pub(super) operation_name: Option<String>,
     #[serde(default)]
     pub(super) variables: Option<Variables>,
+    /// The place that it holds among those that run.
+    #[serde(skip)]
+    pub(super) permit: Option<Permit>,
 }
 
 /// The answer to a request, and what its log line says.
@@ -114,14 +119,18 @@ impl Drop for AbortOnDrop {
 }
 
 /// The endpoint: POST with a JSON body, or GET for queries.
-pub fn endpoint(app: Arc<App>, documents: Arc<Documents>) -> impl Endpoint<Output = Response> {
+pub fn endpoint(
+    app: Arc<App>,
+    documents: Arc<Documents>,
+    admission: Arc<Admission>,
+) -> impl Endpoint<Output = Response> {
     make(move |request: Request| {
-        let (app, documents) = (Arc::clone(&app), Arc::clone(&documents));
-        async move { answer(app, &documents, request).await }
+        let (app, documents, admission) = (Arc::clone(&app), Arc::clone(&documents), Arc::clone(&admission));
+        async move { answer(app, &documents, &admission, request).await }
     })
 }
 
-async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Response {
+async fn answer(app: Arc<App>, documents: &Documents, admission: &Admission, request: Request) -> Response {
     let started = Instant::now();
     let request_id: Arc<str> = ids::request_id().into();
     let metrics = Arc::clone(&app.metrics);
@@ -134,7 +143,7 @@ async fn answer(app: Arc<App>, documents: &Documents, request: Request) -> Respo
                 .from_address(client);
             let statements = op.statements.clone();
             let name = logged_name(&op);
-            ((name, statements), run(app, documents, op, request).await)
+            ((name, statements), run(app, documents, admission, op, request).await)
         }
         Err(refused) => {
             // Whoever sends wrong tokens is somebody at this address.
@@ -227,17 +236,19 @@ pub(super) async fn identity(app: &App, signed: Option<&str>) -> Result<Option<I
 async fn run(
     app: Arc<App>,
     documents: &Documents,
+    admission: &Admission,
     op: OpContext,
     mut request: Request,
 ) -> Result<Outcome, Refused> {
     let is_get = request.method() == Method::GET;
     let base_url = base_url(&request);
     let body = request.take_body();
-    let (sent, uploads) = if is_get {
+    let (mut sent, uploads) = if is_get {
         (from_query(&request)?, Vec::new())
     } else {
         from_body(&app, &op, &request, body).await?
     };
+    sent.permit = Some(admission.admit(&op).await?);
     run_sent(app, documents, op, sent, uploads, base_url, is_get).await
 }
 
@@ -301,7 +312,7 @@ async fn run_sent(
     if is_get && operation.kind != OperationType::Query {
         return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
     }
-    let mut response = run_operation(&app, op.clone(), &operation, files, base_url, &limits).await?;
+    let mut response = run_operation(&app, op.clone(), &operation, files, base_url, &limits, sent.permit).await?;
     let actual = response_fields(&response.data);
     let throttle = match cost.saturating_sub(actual) {
         // What failed half-way may have cost all of it.
@@ -325,13 +336,14 @@ async fn run_operation(
     files: Uploads,
     base_url: String,
     limits: &CallerLimits,
+    permit: Option<Permit>,
 ) -> Result<GraphQlResponse, Refused> {
     op.locale = operation.locale;
     let (request_id, hints, turns) = (Arc::clone(&op.request_id), SearchHints::default(), Turns::default());
     let budget = Budget::new(limits, &app.response_memory, &turns);
     let loaders = Loaders::new(&app.db, &app.catalog_reads, &op, &turns);
     let request = operation.request().data(files).data(op).data(loaders).data(BaseUrl(base_url));
-    let request = request.data(hints.clone()).data(budget.clone());
+    let request = request.data(hints.clone()).data(budget.clone()).data(permit);
     let schema = app.schema.clone();
     // Unconstrained: tokio's budget would stop the resolvers of a long list in the middle, and `drive` would go on in vain.
     let executed =
@@ -420,7 +432,7 @@ fn from_query(request: &Request) -> Result<Operation, Refused> {
                 .map_err(|error| bad(format!("`variables` is no JSON object: {error}")))?,
         ),
     };
-    Ok(Operation { query: sent.query, operation_name: sent.operation_name, variables })
+    Ok(Operation { query: sent.query, operation_name: sent.operation_name, variables, permit: None })
 }
 
 async fn from_body(
@@ -446,6 +458,7 @@ async fn from_body(
     let limit = app.config.body_limit;
     let bytes = body.into_bytes_limit(limit).await.map_err(|error| match error {
         poem::error::ReadBodyError::PayloadTooLarge => bad(format!("the body is larger than {limit} bytes")),
+        poem::error::ReadBodyError::Io(error) => unreadable(&error),
         other => bad(format!("the body can't be read: {other}")),
     })?;
     if is_document {

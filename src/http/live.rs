@@ -9,6 +9,7 @@ mod groups;
 mod member;
 mod protocol;
 mod session;
+mod sockets;
 
 use std::sync::Arc;
 
@@ -22,11 +23,14 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use self::groups::Groups;
 use self::protocol::Protocol;
 use self::session::Session;
+use self::sockets::Sockets;
+use super::admission::Admission;
 use super::client_address::client_address;
 use super::documents::Documents;
 use super::{graphql, respond};
 use crate::app::App;
 use crate::config::CorsOrigins;
+use crate::domain::client_address::ClientAddress;
 use crate::error::ErrorCode;
 
 /// How much is read at once: clients send little.
@@ -38,16 +42,19 @@ const WRITE_BUFFER: usize = 8 * 1024;
 pub struct Live {
     app: Arc<App>,
     documents: Arc<Documents>,
+    admission: Arc<Admission>,
     groups: Groups,
+    sockets: Arc<Sockets>,
     /// Whether the server is about to stop.
     stopping: watch::Sender<bool>,
 }
 
 impl Live {
     /// No connections yet.
-    pub fn new(app: Arc<App>, documents: Arc<Documents>) -> Arc<Self> {
+    pub fn new(app: Arc<App>, documents: Arc<Documents>, admission: Arc<Admission>) -> Arc<Self> {
         let groups = Groups::new(Arc::clone(&app));
-        Arc::new(Self { app, documents, groups, stopping: watch::Sender::new(false) })
+        let sockets = Sockets::new(app.config.network.sockets, Arc::clone(&app.metrics));
+        Arc::new(Self { app, documents, admission, groups, sockets, stopping: watch::Sender::new(false) })
     }
 
     /// Closes all connections, now and from now on.
@@ -88,6 +95,13 @@ async fn accept(live: Arc<Live>, request: &Request) -> Response {
         let message = "offer the subprotocol graphql-transport-ws (or graphql-ws) in Sec-WebSocket-Protocol";
         return refused(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message);
     };
+    let client = client_address(request, &live.app.config.trusted_proxies);
+    let guard = match live.sockets.open(client.map(ClientAddress::site)) {
+        Ok(guard) => guard,
+        Err(message) => {
+            return refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::ServiceUnavailable, &message);
+        }
+    };
     let socket = match WebSocket::from_request(request, &mut RequestBody::default()).await {
         Ok(socket) => socket,
         Err(_) => {
@@ -96,16 +110,17 @@ async fn accept(live: Arc<Live>, request: &Request) -> Response {
         }
     };
     let (token, base_url) = (header(header::AUTHORIZATION).map(str::to_owned), graphql::base_url(request));
-    let client = client_address(request, &live.app.config.trusted_proxies);
     let mut config = WebSocketConfig::default();
     config.read_buffer_size = READ_BUFFER;
     config.write_buffer_size = WRITE_BUFFER;
-    config.max_message_size = Some(live.app.config.body_limit);
-    config.max_frame_size = Some(live.app.config.body_limit);
+    config.max_message_size = Some(live.app.config.network.sockets.max_message_bytes);
+    config.max_frame_size = Some(live.app.config.network.sockets.max_message_bytes);
     socket
         .config(config)
         .protocols([protocol.name()])
-        .on_upgrade(move |socket| Box::pin(Session::new(live, protocol, token, base_url, client).run(socket)))
+        .on_upgrade(move |socket| {
+            Box::pin(Session::new(live, protocol, token, base_url, client, guard).run(socket))
+        })
         .into_response()
 }
 

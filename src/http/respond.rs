@@ -6,10 +6,13 @@ use async_graphql::Response as GraphQlResponse;
 use poem::http::{StatusCode, header};
 use poem::{IntoResponse, Response};
 
+use super::server::AnswerSize;
 use crate::error::ErrorCode;
 
 /// The room an answer is given at first: few need more.
 const USUAL_BYTES: usize = 16 * 1024;
+/// When a client may come again that was turned away for the moment, in seconds.
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// A GraphQL answer to a request that was not executed, with the status of its error.
 pub fn graphql(response: &GraphQlResponse, code: ErrorCode) -> Response {
@@ -26,7 +29,11 @@ pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
 
 /// The same, of what is written already.
 pub fn json_bytes(status: StatusCode, body: Vec<u8>) -> Response {
-    Response::builder().status(status).header(header::CONTENT_TYPE, "application/json").body(body)
+    let mut response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response = response.header(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
+    response.extension(AnswerSize(body.capacity())).body(body)
 }
 
 /// Writes a value as JSON; `None` when that is longer than `max_bytes`.

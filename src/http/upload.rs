@@ -15,6 +15,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use super::graphql::{Operation, Refused};
+use super::server::BodyAllowance;
 use crate::app::App;
 use crate::context::OpContext;
 use crate::domain::permission::Permission;
@@ -36,6 +37,9 @@ pub(super) async fn from_multipart(
     body: Body,
 ) -> Result<(Operation, Vec<Upload>), Refused> {
     op.authorize(Permission::WriteProducts).map_err(|error| (error.code(), error.to_string()))?;
+    if let Some(allowance) = request.data::<BodyAllowance>() {
+        allowance.allow_upload(TIMEOUT);
+    }
     let read = tokio::time::timeout(TIMEOUT, read(app, request, body)).await;
     read.unwrap_or_else(|_| Err(bad("the files took too long to come")))
 }

@@ -13,6 +13,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
@@ -29,6 +30,14 @@ pub struct Metrics {
     requests: Family<Answered, Counter>,
     operations: Family<Executed, Counter>,
     durations: Family<OfKind, Histogram, fn() -> Histogram>,
+    shed: Family<OfCaller, Counter>,
+    refused: Family<Refusal, Counter>,
+    /// How many GraphQL operations are running.
+    pub operations_running: Gauge,
+    /// How many connections are open.
+    pub connections: Gauge,
+    /// How many of them are WebSocket connections.
+    pub sockets: Gauge,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -47,6 +56,16 @@ struct OfKind {
     kind: &'static str,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct OfCaller {
+    caller: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Refusal {
+    reason: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("mercato");
@@ -59,6 +78,22 @@ impl Default for Metrics {
             "How long GraphQL operations took",
             durations.clone(),
         );
+        let (shed, refused) = (Family::default(), Family::default());
+        let (operations_running, connections, sockets) =
+            (Gauge::default(), Gauge::default(), Gauge::default());
+        registry.register(
+            "operations_shed",
+            "Operations turned away under overload, by caller",
+            shed.clone(),
+        );
+        registry.register("connections_refused", "Connections closed for a limit", refused.clone());
+        registry.register(
+            "operations_running",
+            "GraphQL operations that are running",
+            operations_running.clone(),
+        );
+        registry.register("connections", "Connections that are open", connections.clone());
+        registry.register("sockets", "WebSocket connections that are open", sockets.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", build);
         Self {
@@ -67,6 +102,11 @@ impl Default for Metrics {
             requests,
             operations,
             durations,
+            shed,
+            refused,
+            operations_running,
+            connections,
+            sockets,
         }
     }
 }
@@ -101,6 +141,16 @@ impl Metrics {
     /// Counts an HTTP request by the status of its answer.
     pub fn request(&self, status: u16) {
         self.requests.get_or_create(&Answered { status }).inc();
+    }
+
+    /// Counts a GraphQL operation that was turned away under overload: of an `anonymous`, `known` or `staff` caller.
+    pub fn operation_shed(&self, caller: &'static str) {
+        self.shed.get_or_create(&OfCaller { caller }).inc();
+    }
+
+    /// Counts a connection that was closed for a limit, by the limit's kind.
+    pub fn connection_refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&Refusal { reason }).inc();
     }
 
     /// Counts a GraphQL operation: `query`, `mutation` or `none`, where it could not be read; `ok` or the code of its first error;

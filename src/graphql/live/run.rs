@@ -9,6 +9,7 @@ use async_graphql::{Name, Response, Variables};
 use futures_util::StreamExt;
 
 use super::Occasion;
+use super::size::variables_bytes;
 use crate::context::OpContext;
 use crate::domain::query_limits::CallerLimits;
 use crate::graphql::document::Operation;
@@ -50,6 +51,14 @@ impl Subscribed {
         let Selection::Field(field) = &field.node else { return None };
         let after = field.node.get_argument("after")?.node.clone();
         after.into_const_with(Err).err()
+    }
+
+    /// The bytes that it keeps, near enough.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        let document = usize::try_from(self.operation.document().weight()).unwrap_or(usize::MAX);
+        let rest = size_of::<Self>() + variables_bytes(self.variables()) + self.base_url.len();
+        document.saturating_add(rest)
     }
 
     /// Where its sender finds this server.

@@ -8,11 +8,14 @@ use futures_util::stream::unfold;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::groups::{Asked, Delivery, Group, Groups, PAUSE, job, run, run_job};
+use super::groups::{Asked, Delivery, Group, Groups, Notice, PAUSE, job};
 use crate::domain::event::Topic;
 use crate::domain::ids::JobId;
 use crate::error::{Error, with_causes};
 use crate::graphql::live::{Followed, Follows, Occasion, Recorded};
+
+/// How many events a client that was away has read for it at once.
+const MAX_READ: i64 = 32;
 
 /// What comes of a subscription.
 pub enum Outcome {
@@ -31,7 +34,7 @@ struct Member {
     source: Source,
     /// The group goes on as long as it has members.
     _group: Arc<Group>,
-    told: Receiver<Delivery>,
+    told: Receiver<Notice>,
     /// Up to where the client has had all.
     position: i64,
     /// Whether there is something in the log that the group has told of before, or that was missed.
@@ -74,7 +77,7 @@ impl Member {
         let app = Arc::clone(groups.app());
         let follows = Follows::default();
         let occasion = Occasion::Start(follows.clone());
-        if let Some(response) = asked.run(&app, occasion).await {
+        if let Some(response) = groups.execute(&asked, occasion).await {
             return Err(response);
         }
         let refused = |error: Error| {
@@ -116,7 +119,7 @@ impl Member {
             }
             if let Some(event) = self.read.pop_front() {
                 self.position = event.position;
-                let run = run(self.groups.app(), &self.asked, event.position, Occasion::Event(event));
+                let run = self.groups.run(&self.asked, event.position, Occasion::Event(event));
                 if let Some(delivery) = run.await {
                     return Some(self.deliver(delivery));
                 }
@@ -129,7 +132,10 @@ impl Member {
                 continue;
             }
             match self.told.recv().await {
-                Ok(delivery) if delivery.position > self.position => return Some(self.deliver(delivery)),
+                Ok(notice) if notice.position > self.position => match notice.delivery() {
+                    Some(delivery) => return Some(self.deliver(delivery)),
+                    None => self.is_behind = true,
+                },
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => self.is_behind = true,
                 Err(RecvError::Closed) => return Some(Outcome::Lost),
@@ -147,7 +153,7 @@ impl Member {
     async fn catch_up(&mut self) -> Option<Delivery> {
         let app = self.groups.app();
         match &self.source {
-            Source::Log(topic) => match app.tail.read(topic, self.position).await {
+            Source::Log(topic) => match app.tail.read(topic, self.position, MAX_READ).await {
                 Ok(found) => {
                     self.is_behind = !found.is_empty();
                     self.read.extend(found);
@@ -160,7 +166,7 @@ impl Member {
             Source::Job(id) => match job(app, *id).await {
                 Ok(job) => {
                     self.is_behind = false;
-                    return run_job(app, &self.asked, self.position, job?).await;
+                    return self.groups.run_job(&self.asked, self.position, job?).await;
                 }
                 Err(error) => {
                     tracing::warn!("a job can't be looked at: {}", with_causes(&error));

@@ -14,28 +14,31 @@ use super::Live;
 use super::groups::Asked;
 use super::member::{Outcome, follow};
 use super::protocol::{Protocol, Said};
+use super::sockets::{Caller, MessageRate, SocketGuard};
 use crate::auth::Identity;
 use crate::context::OpContext;
 use crate::domain::client_address::ClientAddress;
 use crate::domain::ids;
 use crate::error::ErrorCode;
 use crate::graphql::document::RequestError;
-use crate::graphql::live::Subscribed;
+use crate::graphql::live::{Subscribed, variables_bytes};
 use crate::http::graphql::{self, Operation, Refused};
 
 /// How long a client may take to say who it is.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often either side hears of the other.
 const KEEP_ALIVE: Duration = Duration::from_secs(25);
-/// How long a client may take to fetch what is written to it.
-const SEND_TIMEOUT: Duration = Duration::from_secs(60);
-/// How many operations a connection may have at once.
-const MAX_OPERATIONS: usize = 200;
+/// How long a client may be silent: those that are there answer what keeps the connection alive.
+const MAX_SILENCE: Duration = Duration::from_secs(75);
 /// How many events are written at once.
 const MAX_BATCH: usize = 64;
 
 /// The code that tells a client to connect again in a moment: it is not to blame.
 const TRY_AGAIN_LATER: u16 = 1013;
+/// The code that tells a client that a message is too large.
+const TOO_BIG: u16 = 1009;
+/// The code that tells a client that it asks for too much.
+const POLICY_VIOLATION: u16 = 1008;
 
 /// Something to be sent about an operation.
 enum Out {
@@ -47,6 +50,7 @@ enum Out {
 }
 
 type Outs = Pin<Box<dyn Stream<Item = (Arc<str>, Out)> + Send>>;
+type OutStream = Pin<Box<dyn Stream<Item = Out> + Send>>;
 
 /// Why a connection is closed: a code and a word about it.
 type Close = (u16, String);
@@ -65,6 +69,9 @@ pub struct Session {
     outs: SelectAll<Abortable<Outs>>,
     /// The operations that run, by the JSON text of their ids.
     running: HashMap<Arc<str>, AbortHandle>,
+    guard: SocketGuard,
+    rate: MessageRate,
+    heard_at: Instant,
 }
 
 impl Session {
@@ -75,7 +82,9 @@ impl Session {
         token: Option<String>,
         base_url: String,
         client: Option<ClientAddress>,
+        guard: SocketGuard,
     ) -> Self {
+        let rate = MessageRate::new(&live.app.config.network.sockets);
         Self {
             live,
             protocol,
@@ -87,6 +96,9 @@ impl Session {
             ends_at: None,
             outs: SelectAll::new(),
             running: HashMap::new(),
+            guard,
+            rate,
+            heard_at: Instant::now(),
         }
     }
 
@@ -109,10 +121,9 @@ impl Session {
             let ends_at = self.ends_at;
             tokio::select! {
                 message = socket.next() => match message {
-                    Some(Ok(Message::Text(text))) => self.hear(&text, socket).await?,
-                    Some(Ok(Message::Binary(_))) => return Err((4400, "send messages as text".to_owned())),
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
+                    Some(Ok(Message::Close(_))) | None => return Ok(()),
+                    Some(Ok(message)) => self.receive(message, socket).await?,
+                    Some(Err(error)) => return self.explain(&error).map_or(Ok(()), Err),
                 },
                 Some((id, out)) = self.outs.next(), if !self.outs.is_empty() => {
                     self.send(socket, id, out).await?;
@@ -121,10 +132,15 @@ impl Session {
                     return Err((4408, "Connection initialisation timeout".to_owned()));
                 }
                 _ = keep_alive.tick() => {
+                    if self.heard_at.elapsed() > MAX_SILENCE {
+                        return Err((TRY_AGAIN_LATER, "nothing was heard of you for too long".to_owned()));
+                    }
                     self.check().await?;
                     if self.is_known {
                         self.write(socket, self.protocol.keep_alive().to_owned()).await?;
                     }
+                    // What every client answers, whatever its protocol says.
+                    deliver(self.write_timeout(), socket.send(Message::Ping(Vec::new()))).await?;
                 }
                 () = sleep_until(ends_at.unwrap_or_else(Instant::now)), if ends_at.is_some() => {
                     self.ends_at = None;
@@ -135,6 +151,26 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Takes what a client sent, if it does not send too much.
+    async fn receive(&mut self, message: Message, socket: &mut WebSocketStream) -> Result<(), Close> {
+        self.heard_at = Instant::now();
+        self.rate.count().map_err(|message| (POLICY_VIOLATION, message))?;
+        match message {
+            Message::Text(text) => self.hear(&text, socket).await,
+            Message::Binary(_) => Err((4400, "send messages as text".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the client is told of a message that can't be read; nothing if it is gone.
+    fn explain(&self, error: &std::io::Error) -> Option<Close> {
+        // The library has no other word for it.
+        error.to_string().contains("too long").then(|| {
+            let max = self.live.app.config.network.sockets.max_message_bytes;
+            (TOO_BIG, format!("a message may have {max} bytes (WS_MAX_MESSAGE_BYTES): send less"))
+        })
     }
 
     /// Hears a message.
@@ -182,6 +218,9 @@ impl Session {
             let left = app.auth.ends_at(token).map(|end| end.micros() - app.system().now().micros());
             let left = left.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
             self.ends_at = left.and_then(|left| Instant::now().checked_add(left));
+            let name = self.context().caller();
+            let caller = Caller::new(&self.identity, name, self.client.map(ClientAddress::site));
+            self.guard.belongs_to(caller).map_err(|message| (POLICY_VIOLATION, short(&message)))?;
         }
         self.is_known = true;
         Ok(())
@@ -211,14 +250,11 @@ impl Session {
         if self.running.contains_key(&id) {
             return Err((4409, short(&format!("Subscriber for {id} already exists"))));
         }
-        if self.running.len() >= MAX_OPERATIONS {
-            return Err((4400, format!("a connection may have {MAX_OPERATIONS} operations at once")));
-        }
         let outs = match serde_json::from_value::<Operation>(payload) {
             Ok(sent) => self.outs_of(sent),
             Err(error) => {
                 let message = format!("the payload is no operation: {error}");
-                Box::pin(once(async move { refusal(&(ErrorCode::BadUserInput, message)) }))
+                refused(&(ErrorCode::BadUserInput, message))
             }
         };
         let (handle, registration) = AbortHandle::new_pair();
@@ -230,42 +266,65 @@ impl Session {
         Ok(())
     }
 
+    /// The context of an operation.
+    fn context(&self) -> OpContext {
+        let (identity, clock) = (self.identity.clone(), Arc::clone(&self.live.app.clock));
+        OpContext::asked_by(identity, ids::request_id().into(), clock).from_address(self.client)
+    }
+
     /// What comes of an operation.
-    fn outs_of(&self, sent: Operation) -> Pin<Box<dyn Stream<Item = Out> + Send>> {
-        let op = OpContext::asked_by(
-            self.identity.clone(),
-            ids::request_id().into(),
-            Arc::clone(&self.live.app.clock),
-        )
-        .from_address(self.client);
-        let (asked, cost) = match self.subscribed(&sent, &op) {
+    fn outs_of(&self, sent: Operation) -> OutStream {
+        let op = self.context();
+        let (subscribed, cost) = match self.subscribed(&sent, &op) {
             Ok(Some(subscribed)) => subscribed,
             // Queries and mutations are executed as they are over HTTP, and so is what can't be read.
-            Ok(None) => {
-                let (app, documents) = (Arc::clone(&self.live.app), Arc::clone(&self.live.documents));
-                let base_url = self.base_url.clone();
-                return Box::pin(once(async move {
-                    match graphql::execute(app, &documents, op, sent, base_url).await {
-                        Ok(body) => Out::Next(body.into()),
-                        Err(refused) => refusal(&refused),
-                    }
-                }));
-            }
-            Err(refused) => return Box::pin(once(std::future::ready(refusal(&refused)))),
+            Ok(None) => return self.executed(sent, op),
+            Err(refusal) => return refused(&refusal),
         };
+        let kept = match self.guard.keep(self.running.len(), subscribed.kept_bytes()) {
+            Ok(kept) => kept,
+            Err(message) => return refused(&(ErrorCode::LimitExceeded, message)),
+        };
+        let asked = Asked::new(&sent.query, sent.operation_name.as_deref(), subscribed, &op);
         let (app, groups) = (Arc::clone(&self.live.app), self.live.groups.clone());
         let admitted = once(async move {
             let spent = app.rate_limits.spend(&op, cost).await;
             spent.map(|_| asked).map_err(|refused| crate::graphql::throttled(&refused, &op.request_id))
         });
-        Box::pin(admitted.flat_map(move |admitted| match admitted {
+        let outs = admitted.flat_map(move |admitted| match admitted {
             Ok(asked) => follow(groups.clone(), asked).map(out_of).left_stream(),
             Err(refused) => once(std::future::ready(Out::Refused(json_text(&refused.errors)))).right_stream(),
+        });
+        Box::pin(outs.map(move |out| {
+            let _kept = &kept;
+            out
         }))
     }
 
-    /// The subscription that was sent, and its cost; `None` if it is another operation, or can't be read.
-    fn subscribed(&self, sent: &Operation, op: &OpContext) -> Result<Option<(Asked, u64)>, Refused> {
+    /// What comes of a query or a mutation.
+    fn executed(&self, mut sent: Operation, op: OpContext) -> OutStream {
+        let bytes = sent.query.len() + sent.variables.as_ref().map_or(0, variables_bytes);
+        let kept = match self.guard.keep(self.running.len(), bytes) {
+            Ok(kept) => kept,
+            Err(message) => return refused(&(ErrorCode::LimitExceeded, message)),
+        };
+        let (live, base_url) = (Arc::clone(&self.live), self.base_url.clone());
+        Box::pin(once(async move {
+            let _kept = kept;
+            let executed = async {
+                sent.permit = Some(live.admission.admit(&op).await?);
+                graphql::execute(Arc::clone(&live.app), &live.documents, op, sent, base_url).await
+            };
+            match executed.await {
+                Ok(body) => Out::Next(body.into()),
+                Err(refused) => refusal(&refused),
+            }
+        }))
+    }
+
+    /// The subscription that was sent, and its cost; `None` if it is another operation, or can't be
+    /// read.
+    fn subscribed(&self, sent: &Operation, op: &OpContext) -> Result<Option<(Subscribed, u64)>, Refused> {
         let limits = self.live.app.config.query_limits.of(op.caller_kind());
         let Ok((document, _)) = self.live.documents.read(&sent.query, &limits) else { return Ok(None) };
         let name = sent.operation_name.as_deref();
@@ -275,8 +334,7 @@ impl Session {
             Err(RequestError::Document(_)) => return Ok(None),
         };
         let cost = operation.cost;
-        let subscribed = Subscribed::read(operation, &self.base_url, limits);
-        Ok(subscribed.map(|subscribed| (Asked::new(&sent.query, name, subscribed, op), cost)))
+        Ok(Subscribed::read(operation, &self.base_url, limits).map(|subscribed| (subscribed, cost)))
     }
 
     /// Sends something about an operation, and what else is ready, in one go.
@@ -289,14 +347,14 @@ impl Session {
                 return Err((TRY_AGAIN_LATER, "connect again, and resume with your last cursor".to_owned()));
             }
             if let Some(text) = self.text(&id, out) {
-                fed(timeout(SEND_TIMEOUT, socket.feed(Message::Text(text))).await)?;
+                deliver(self.write_timeout(), socket.feed(Message::Text(text))).await?;
             }
             left -= 1;
             if left > 0 {
                 next = self.outs.next().now_or_never().flatten();
             }
         }
-        fed(timeout(SEND_TIMEOUT, socket.flush()).await)
+        deliver(self.write_timeout(), socket.flush()).await
     }
 
     /// The message about an operation; nothing about one that the client has ended.
@@ -326,7 +384,12 @@ impl Session {
     }
 
     async fn write(&mut self, socket: &mut WebSocketStream, text: String) -> Result<(), Close> {
-        fed(timeout(SEND_TIMEOUT, socket.send(Message::Text(text))).await)
+        deliver(self.write_timeout(), socket.send(Message::Text(text))).await
+    }
+
+    /// How long a client may leave a message unread.
+    fn write_timeout(&self) -> Duration {
+        self.live.app.config.network.write_timeout
     }
 }
 
@@ -339,13 +402,18 @@ fn out_of(outcome: Outcome) -> Out {
     }
 }
 
-/// A client that is gone or does not read needs no more.
-fn fed<T, E>(sent: Result<Result<T, E>, tokio::time::error::Elapsed>) -> Result<(), Close> {
-    match sent {
-        Ok(Ok(_)) => Ok(()),
+/// Waits until something is written. A client that is gone or does not read needs no more.
+async fn deliver<E>(limit: Duration, write: impl Future<Output = Result<(), E>>) -> Result<(), Close> {
+    match timeout(limit, write).await {
+        Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err((1006, String::new())),
-        Err(_) => Err((TRY_AGAIN_LATER, "messages are read too slowly".to_owned())),
+        Err(_) => Err((TRY_AGAIN_LATER, "messages are read too slowly (HTTP_WRITE_TIMEOUT_MS)".to_owned())),
     }
+}
+
+/// What comes of an operation that is not executed.
+fn refused(refused: &Refused) -> OutStream {
+    Box::pin(once(std::future::ready(refusal(refused))))
 }
 
 fn refusal((code, message): &Refused) -> Out {

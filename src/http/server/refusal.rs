@@ -1,0 +1,45 @@
+//! What a client is told that is turned away before there is a request to answer: whole HTTP/1 answers, which are written as
+//! far as the socket takes them at once.
+
+use super::connections::Full;
+
+/// The head of a request did not arrive in time.
+pub(super) const HEAD_TIMEOUT: &str = "HTTP/1.1 408 Request Timeout\r\n\
+    connection: close\r\n\
+    content-type: application/json\r\n\
+    content-length: 86\r\n\
+    \r\n\
+    {\"error\":\"the request took too long to begin (HTTP_HEAD_TIMEOUT_MS): send it in one go\"}";
+
+/// There are too many connections.
+pub(super) fn too_many(full: Full) -> String {
+    let why = match full {
+        Full::Total(max) => format!(
+            "the server has as many connections as it takes (MAX_CONNECTIONS is {max}): try again in a second"
+        ),
+        Full::Address(max) => format!(
+            "your address has as many connections as it may have (MAX_CONNECTIONS_PER_ADDRESS is {max}): \
+             close some, or send requests one after the other on fewer"
+        ),
+    };
+    let body = format!("{{\"error\":\"{why}\"}}");
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_as_long_as_they_say() {
+        for answer in [HEAD_TIMEOUT.to_owned(), too_many(Full::Total(7)), too_many(Full::Address(7))] {
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("content-length: {}", body.len())), "{answer}");
+            serde_json::from_str::<serde_json::Value>(body).unwrap();
+        }
+    }
+}

@@ -21,6 +21,7 @@ mod catalog_write;
 mod chaos;
 mod checkout;
 mod cli;
+mod connections;
 mod discounts;
 mod export;
 mod graphiql;

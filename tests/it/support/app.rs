@@ -78,6 +78,8 @@ impl TestApp {
             ("DB_POOL_SIZE", "4"),
             ("MAIL_DIR", mail_folder.to_str().unwrap()),
             ("MEDIA_URL", media_folder.to_str().unwrap()),
+            // Tests are slow and many: none is to be turned away for that.
+            ("MAX_OPERATIONS", "1000"),
         ];
         let get = |name: &str| {
             let mut all = settings.iter().chain(&usual);

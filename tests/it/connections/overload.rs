@@ -1,0 +1,97 @@
+//! More operations than the server runs at once: who waits, who is turned away, and what still works.
+
+use mercato::db::Statements;
+use tokio::time::timeout;
+
+use super::{NAME, PATIENCE, connect, metric, post, rest, serve};
+use crate::support::{Client, TestApp, request};
+
+const CART: &str = "mutation { cartCreate(input: {}) { cart { id } userErrors { message } } }";
+
+/// Has a client send an operation, and waits until it runs.
+async fn begin(app: &TestApp, client: Client, running: i64) -> tokio::task::JoinHandle<u16> {
+    let asked = tokio::spawn(async move { client.ask(CART).await.status() });
+    let wait = async {
+        while app.app.metrics.operations_running.get() < running {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("the operation does not run");
+    asked
+}
+
+#[tokio::test]
+async fn strangers_are_turned_away_first_and_health_never() {
+    let settings = [("MAX_OPERATIONS", "4"), ("MAX_QUEUED_OPERATIONS", "0")];
+    let app = serve(&settings).await;
+    let staff = app.admin();
+    staff.ask(NAME).await.assert_ok();
+    // While somebody else writes, mutations wait.
+    let writing = app.app.db.write(&Statements::default()).await.unwrap();
+    let mut running = vec![begin(&app, app.anonymous(), 1).await, begin(&app, app.anonymous(), 2).await];
+
+    let refused = app.anonymous().ask(NAME).await;
+    assert_eq!((refused.status(), refused.code()), (503, "SERVICE_UNAVAILABLE"));
+    assert_eq!(refused.header("retry-after"), "1");
+    assert!(refused.message().contains("MAX_OPERATIONS is 4"), "{}", refused.message());
+    app.customer().ask(NAME).await.assert_ok();
+    running.push(begin(&app, app.customer(), 3).await);
+    assert_eq!(app.customer().ask(NAME).await.status(), 503);
+    staff.ask(NAME).await.assert_ok();
+    let health = app.send(request("GET", "/health").body(String::new()).unwrap()).await;
+    assert_eq!(health.status, 200);
+    metric(&app, "mercato_operations_shed_total{caller=\"anonymous\"} 1").await;
+
+    drop(writing);
+    for asked in running {
+        assert_eq!(asked.await.unwrap(), 200, "what ran was finished");
+    }
+    app.anonymous().ask(NAME).await.assert_ok();
+}
+
+#[tokio::test]
+async fn an_operation_waits_a_moment_for_its_turn() {
+    let app = serve(&[("MAX_OPERATIONS", "4"), ("OPERATION_QUEUE_TIMEOUT_MS", "60000")]).await;
+    let writing = app.app.db.write(&Statements::default()).await.unwrap();
+    let running = [begin(&app, app.anonymous(), 1).await, begin(&app, app.anonymous(), 2).await];
+    let waiting = tokio::spawn(async move {
+        let reply = app.anonymous().ask(NAME).await;
+        (app, reply.status())
+    });
+    drop(writing);
+    let (app, status) = timeout(PATIENCE, waiting).await.unwrap().unwrap();
+    assert_eq!(status, 200);
+    for asked in running {
+        assert_eq!(asked.await.unwrap(), 200);
+    }
+    drop(app);
+}
+
+#[tokio::test]
+async fn a_request_that_runs_when_the_server_is_told_to_stop_is_answered() {
+    let app = serve(&[]).await;
+    let writing = app.app.db.write(&Statements::default()).await.unwrap();
+    let running = begin(&app, app.anonymous(), 1).await;
+    let address = app.address;
+    let stopped = tokio::spawn(app.stop());
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!stopped.is_finished(), "the server stopped before it had answered");
+    drop(writing);
+    assert_eq!(running.await.unwrap(), 200);
+    timeout(PATIENCE, stopped).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_takes_too_long_when_the_server_stops_is_cut_off() {
+    let app = serve(&[("SHUTDOWN_TIMEOUT_MS", "100")]).await;
+    let writing = app.app.db.write(&Statements::default()).await.unwrap();
+    let mut connection = connect(app.address, &post(CART)).await;
+    while app.app.metrics.operations_running.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    timeout(PATIENCE, app.stop()).await.expect("the server goes on for ever");
+    assert_eq!(rest(&mut connection).await, "");
+    drop(writing);
+}

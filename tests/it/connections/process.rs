@@ -1,0 +1,174 @@
+//! The process around the server: what it does when descriptors run out, how it ends, and how much memory strangers take.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
+use serde_json::json;
+
+use super::{NAME, PATIENCE, connect, head, post, rest};
+use crate::support::live::Socket;
+use crate::support::{Client, scratch};
+
+/// The real binary with a demo shop, which is killed when its test is over.
+struct Server {
+    child: Child,
+    lines: Receiver<String>,
+    address: SocketAddr,
+    database: PathBuf,
+}
+
+impl Server {
+    /// Starts it with so many descriptors at most, and some settings.
+    fn start(descriptors: u32, settings: &[(&str, &str)]) -> Self {
+        let folder = scratch::dir().join(format!("process-{}", scratch::unique()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n \"$0\"; exec \"$@\"", &descriptors.to_string()]);
+        command.args([env!("CARGO_BIN_EXE_mercato"), "serve", "--port", "0", "--demo"]);
+        command.env_clear().envs(settings.iter().copied()).env("PATH", "/usr/bin:/bin");
+        command.current_dir(&folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                drop(sender.send(line));
+            }
+        });
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Self { child, lines, address, database: folder.join("mercato.db") };
+        let line = server.wait_for("GraphQL    http://");
+        let address = line.split("http://").nth(1).unwrap().trim_end_matches("/graphql");
+        server.address = address.parse().unwrap();
+        server
+    }
+
+    /// The next line of the log with some words.
+    fn wait_for(&self, words: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("{words:?} is not in the log"));
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    /// Tells it to end.
+    fn terminate(&self) {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
+    fn memory_in_kib(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    fn client(&self) -> Client {
+        Client { server: self.address, token: None, service: None }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(self.database.parent().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn the_log_tells_when_descriptors_run_out_and_serving_goes_on_after() {
+    let server = Server::start(64, &[("MAX_CONNECTIONS", "1000")]);
+    let mut open = Vec::new();
+    for _ in 0..80 {
+        open.push(connect(server.address, "GET ").await);
+    }
+    server.wait_for("connections can't be accepted at the moment");
+    drop(open);
+    let health = "GET /health HTTP/1.1\r\nhost: shop\r\n\r\n";
+    let answer = rest(&mut connect(server.address, health).await).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn the_number_of_connections_follows_from_the_number_of_descriptors() {
+    let server = Server::start(64, &[]);
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        open.push(connect(server.address, "GET ").await);
+    }
+    let answer = rest(&mut connect(server.address, &post(NAME)).await).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("MAX_CONNECTIONS is 32"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_half_sent_request_does_not_delay_the_end() {
+    let mut server = Server::start(1024, &[]);
+    let mut connection = connect(server.address, &format!("{}{{", head(100))).await;
+    assert!(server.client().ask(NAME).await.ok()["shop.name"].is_string());
+    let started = Instant::now();
+    server.terminate();
+    rest(&mut connection).await;
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert!(started.elapsed().as_secs() < 15, "it took {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_process_that_is_stuck_ends_in_time() {
+    let mut server = Server::start(1024, &[("SHUTDOWN_TIMEOUT_MS", "100")]);
+    // While another process writes, mutations wait.
+    let mut other = SqliteConnection::establish(server.database.to_str().unwrap()).unwrap();
+    other.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let cart = "mutation { cartCreate(input: {}) { cart { id } } }";
+    let _waiting = connect(server.address, &post(cart)).await;
+    assert!(server.client().ask(NAME).await.ok()["shop.name"].is_string());
+    let started = Instant::now();
+    server.terminate();
+    server.child.wait().unwrap();
+    assert!(started.elapsed().as_millis() < 4_500, "it took {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn sockets_of_one_stranger_pin_a_few_megabytes() {
+    let server = Server::start(1024, &[]);
+    let client = server.client();
+    let product = client.ask("{ products(first: 1) { nodes { id } } }").await.ok();
+    let product = product["products.nodes.0.id"].clone();
+    let document = "subscription($id: ID!) { productUpdated(id: $id) { cursor } }";
+    let mut first = Socket::of(&client).await;
+    first.subscribe("0", document, json!({ "id": product })).await;
+    let before = server.memory_in_kib();
+
+    let mut open = Vec::new();
+    for _ in 1..32 {
+        let mut socket = Socket::of(&client).await;
+        for n in 0..30 {
+            // Unused variables are dropped; different documents are kept, and counted.
+            let unused = "x".repeat(100_000);
+            let fields = "a: cursor ".repeat(n + 1).replace('a', &format!("a{}_{n}", open.len()));
+            let document = format!("subscription($id: ID!) {{ productUpdated(id: $id) {{ {fields} }} }}");
+            socket.subscribe(&n.to_string(), &document, json!({ "id": product, "unused": unused })).await;
+        }
+        // What is refused is told; the last of them is one too many.
+        loop {
+            let message = socket.hear().await;
+            if message["id"] == "29" {
+                assert_eq!(message["type"], "error", "{message:#}");
+                break;
+            }
+        }
+        open.push(socket);
+    }
+    assert!(Socket::try_of(&client).await.is_none(), "an address has 32 sockets");
+    let grown = server.memory_in_kib().saturating_sub(before) / 1024;
+    assert!(grown < 40, "{grown} MiB");
+}

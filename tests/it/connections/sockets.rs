@@ -1,0 +1,122 @@
+//! Limits of live connections: how many, how much, how fast.
+
+use serde_json::json;
+
+use super::{metric, serve};
+use crate::support::live::Socket;
+use crate::support::{Database, TestApp, both, request};
+
+const PRODUCT: &str = "subscription($id: ID!) { productUpdated(id: $id) { cursor } }";
+
+/// What a handshake is answered that is refused.
+async fn handshake(app: &TestApp) -> (u16, String) {
+    let request = request("GET", "/graphql")
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .header("sec-websocket-protocol", "graphql-transport-ws");
+    let answer = app.send(request.body(String::new()).unwrap()).await;
+    let message = answer.json()["errors"][0]["message"].as_str().unwrap_or_default().to_owned();
+    (answer.status.as_u16(), message)
+}
+
+#[tokio::test]
+async fn an_address_has_only_so_many_sockets() {
+    let app = serve(&[("WS_MAX_SOCKETS_ANONYMOUS", "2")]).await;
+    let first = Socket::of(&app.anonymous()).await;
+    // Whoever says who they are is counted by that.
+    let _known = [Socket::of(&app.customer()).await, Socket::of(&app.admin()).await];
+    let second = Socket::of(&app.anonymous()).await;
+    let (status, message) = handshake(&app).await;
+    assert_eq!(status, 503);
+    assert!(message.contains("2 sockets already (WS_MAX_SOCKETS_ANONYMOUS)"), "{message}");
+    metric(&app, "mercato_sockets 4").await;
+    drop((first, second));
+    metric(&app, "mercato_sockets 2").await;
+    Socket::of(&app.anonymous()).await;
+}
+
+#[tokio::test]
+async fn there_are_only_so_many_sockets_in_all() {
+    let app = serve(&[("WS_MAX_SOCKETS", "1")]).await;
+    let _open = Socket::of(&app.admin()).await;
+    let (status, message) = handshake(&app).await;
+    assert!(status == 503 && message.contains("WS_MAX_SOCKETS is 1"), "{status}: {message}");
+}
+
+#[tokio::test]
+async fn each_caller_has_only_so_many_sockets() {
+    let app = serve(&[("WS_MAX_SOCKETS_CUSTOMER", "1")]).await;
+    let customer = app.customer();
+    let _open = Socket::of(&customer).await;
+    let mut second = Socket::open(app.address, "graphql-transport-ws").await;
+    let token = format!("Bearer {}", customer.token.as_deref().unwrap());
+    second.say(&json!({ "type": "connection_init", "payload": { "Authorization": token } })).await;
+    let closed = second.closed().await;
+    assert_eq!(closed.code, 1008);
+    assert!(closed.reason.contains("1 sockets already (WS_MAX_SOCKETS_CUSTOMER)"), "{closed:?}");
+    Socket::of(&app.new_customer("bob@example.com").await).await;
+}
+
+both!(a_socket_has_only_so_many_operations);
+async fn a_socket_has_only_so_many_operations(database: Database) {
+    let app = TestApp::with(database, &[("WS_MAX_OPERATIONS_ANONYMOUS", "2")]).await;
+    let mug = app.create_product(json!({ "title": "Mug" })).await;
+    let mut socket = Socket::of(&app.anonymous()).await;
+    for id in ["1", "2", "3"] {
+        socket.subscribe(id, PRODUCT, json!({ "id": mug })).await;
+    }
+    let message = socket.hear().await;
+    assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("3")));
+    let text = message["payload"][0]["message"].as_str().unwrap();
+    assert!(text.contains("2 operations at once (WS_MAX_OPERATIONS_ANONYMOUS)"), "{text}");
+    // The socket goes on, and there is room when one has ended.
+    socket.say(&json!({ "type": "complete", "id": "1" })).await;
+    socket.subscribe("4", "{ shop { name } }", json!({})).await;
+    assert_eq!(socket.hear().await["payload"]["data"]["shop"]["name"], "Mercato");
+}
+
+both!(what_subscriptions_keep_is_limited_and_unused_variables_are_not_kept);
+async fn what_subscriptions_keep_is_limited_and_unused_variables_are_not_kept(database: Database) {
+    let app = TestApp::with(database, &[("WS_MAX_BYTES_ANONYMOUS", "40000")]).await;
+    let mug = app.create_product(json!({ "title": "Mug" })).await;
+    let mut socket = Socket::of(&app.anonymous()).await;
+    let unused = "x".repeat(50_000);
+    socket.subscribe("1", PRODUCT, json!({ "id": mug, "unused": unused })).await;
+    // A query keeps all that it was sent while it runs, and a second socket is of the same caller.
+    let mut other = Socket::of(&app.anonymous()).await;
+    other.subscribe("2", "{ shop { name } }", json!({ "unused": unused })).await;
+    let message = other.hear().await;
+    let text = message["payload"][0]["message"].as_str().unwrap();
+    assert!(text.contains("WS_MAX_BYTES_ANONYMOUS") && text.contains("40000"), "{text}");
+    // Fields take far more than their letters.
+    let fields = "a: cursor ".repeat(200);
+    let document = format!("subscription($id: ID!) {{ productUpdated(id: $id) {{ {fields} }} }}");
+    other.subscribe("3", &document, json!({ "id": mug })).await;
+    assert_eq!(other.hear().await["type"], "error");
+    other.subscribe("4", "{ shop { name } }", json!({})).await;
+    assert_eq!(other.hear().await["payload"]["data"]["shop"]["name"], "Mercato");
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_closes_the_socket() {
+    let app = serve(&[("WS_MAX_MESSAGE_BYTES", "2048")]).await;
+    let mut socket = Socket::of(&app.anonymous()).await;
+    socket.say_text(&"x".repeat(2049)).await;
+    let closed = socket.closed().await;
+    assert_eq!(closed.code, 1009);
+    assert!(closed.reason.contains("2048 bytes (WS_MAX_MESSAGE_BYTES)"), "{closed:?}");
+}
+
+#[tokio::test]
+async fn messages_that_come_too_fast_close_the_socket() {
+    let app = serve(&[("WS_MAX_MESSAGES_PER_SECOND", "1")]).await;
+    let mut socket = Socket::of(&app.anonymous()).await;
+    for _ in 0..3 {
+        socket.say(&json!({ "type": "ping" })).await;
+    }
+    let closed = socket.closed().await;
+    assert_eq!(closed.code, 1008);
+    assert!(closed.reason.contains("1 messages a second (WS_MAX_MESSAGES_PER_SECOND)"), "{closed:?}");
+}

@@ -1,6 +1,7 @@
 //! How a process that runs on is told to end, and how it is ended if it does not.
 //!
-//! Signals are waited for on a thread of its own: however busy the others are, the process ends in time.
+//! Signals are waited for on a thread of its own: however busy the others are, the process ends in
+//! time.
 
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use tokio::sync::oneshot;
 /// How much longer than its work the process may take to end.
 const EXIT_MARGIN: Duration = Duration::from_secs(1);
 
-/// Ready when the process is told to stop: Ctrl-C, or SIGTERM where there is one. If it has not ended by itself after
-/// `grace`, or is told again, it is ended. What it did then is as after a crash: nothing that was confirmed is lost.
+/// Ready when the process is told to stop: Ctrl-C, or SIGTERM where there is one. If it has not
+/// ended by itself after `grace`, or is told again, it is ended. What it did then is as after a
+/// crash: nothing that was confirmed is lost.
 pub(super) fn stop_signal(grace: Duration) -> impl Future<Output = ()> {
     let (told, stop) = oneshot::channel();
     let started = std::thread::Builder::new().name("signals".to_owned()).spawn(move || watch(told, grace));

@@ -1,5 +1,5 @@
-//! Settings of connections: how long each part of a request may take, how many connections, sockets and operations there may
-//! be at once, and how many bytes a caller may make the server hold.
+//! Settings of connections: how long each part of a request may take, how many connections, sockets
+//! and operations there may be at once, and how many bytes a caller may make the server hold.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -30,13 +30,15 @@ pub struct NetworkConfig {
     pub max_streams: u32,
     /// `HTTP2_PING_INTERVAL_MS`: how often an HTTP/2 client is asked whether it is there.
     pub ping_interval: Duration,
-    /// `SHUTDOWN_TIMEOUT_MS`: how long running requests may take to end once the server was told to stop.
+    /// `SHUTDOWN_TIMEOUT_MS`: how long running requests may take to end once the server was told to
+    /// stop.
     pub shutdown_timeout: Duration,
     /// `MAX_CONNECTIONS`; `None` leaves it to the number of files that the process may open.
     pub max_connections: Option<usize>,
     /// `MAX_CONNECTIONS_PER_ADDRESS`: how many of them one address may have.
     pub max_connections_per_address: usize,
-    /// `MAX_BUFFERED_BYTES_PER_ADDRESS`: how many bytes of request bodies and unread answers are held for one address.
+    /// `MAX_BUFFERED_BYTES_PER_ADDRESS`: how many bytes of request bodies and unread answers are
+    /// held for one address.
     pub max_buffered_bytes: usize,
     /// When callers are turned away.
     pub admission: AdmissionConfig,
@@ -60,7 +62,8 @@ pub struct AdmissionConfig {
 pub struct SocketConfig {
     /// `WS_MAX_SOCKETS`: how many there are in all.
     pub max_sockets: usize,
-    /// Limits of anonymous callers, who are counted by address: `WS_MAX_SOCKETS_ANONYMOUS` and so on.
+    /// Limits of anonymous callers, who are counted by address: `WS_MAX_SOCKETS_ANONYMOUS` and so
+    /// on.
     pub anonymous: SocketLimits,
     /// Limits of each customer: `WS_MAX_SOCKETS_CUSTOMER` and so on.
     pub customer: SocketLimits,
@@ -68,7 +71,8 @@ pub struct SocketConfig {
     pub staff: SocketLimits,
     /// `WS_MAX_MESSAGE_BYTES`: how large a message may be.
     pub max_message_bytes: usize,
-    /// `WS_MAX_MESSAGES_PER_SECOND`: how many messages a socket may send, after a burst of twice as many.
+    /// `WS_MAX_MESSAGES_PER_SECOND`: how many messages a socket may send, after a burst of twice as
+    /// many.
     pub max_messages_per_second: u32,
 }
 
@@ -96,7 +100,7 @@ pub(super) fn read(
         stall_timeout: settings.millis("HTTP_STALL_TIMEOUT_MS", 10_000),
         idle_timeout: settings.millis("HTTP_IDLE_TIMEOUT_MS", 60_000),
         write_timeout: settings.millis("HTTP_WRITE_TIMEOUT_MS", 30_000),
-        max_head_bytes: settings.number("HTTP_MAX_HEAD_BYTES", 64 * KIB, 8 * KIB..=MIB),
+        max_head_bytes: settings.number("HTTP_MAX_HEAD_BYTES", 80 * KIB, 8 * KIB..=MIB),
         max_streams: u32::try_from(settings.number("HTTP2_MAX_STREAMS", 100, 1..=10_000)).unwrap_or(100),
         ping_interval: settings.millis("HTTP2_PING_INTERVAL_MS", 20_000),
         shutdown_timeout: settings.millis("SHUTDOWN_TIMEOUT_MS", 30_000),

@@ -1,12 +1,14 @@
 //! Overload: how many operations run at once, how many wait, and who is turned away first.
 //!
-//! `http::graphql` and live connections ask for a [`Permit`] once they know who asks and what, before anything is executed.
-//! Nothing but operations is counted: `/health` is never turned away. A permit is part of its operation and ends with it, not
-//! with the request: a client that hangs up frees nothing that is still at work.
+//! `http::graphql` and live connections ask for a [`Permit`] once they know who asks and what,
+//! before anything is executed. Nothing but operations is counted: `/health` is never turned away.
+//! A permit is part of its operation and ends with it, not with the request: a client that hangs up
+//! frees nothing that is still at work.
 //!
-//! Each kind of caller shares what it may use with those that come after it and leaves a part to those that come before:
-//! anonymous callers may use 60 % of all places, with customers and API keys 85 %, and staff all of them. So whatever the
-//! others do, staff find a place, and a crowd of strangers leaves room for customers.
+//! Each kind of caller shares what it may use with those that come after it and leaves a part to
+//! those that come before: anonymous callers may use 60 % of all places, with customers and API
+//! keys 85 %, and staff all of them. So whatever the others do, staff find a place, and a crowd of
+//! strangers leaves room for customers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,8 +1,8 @@
 //! `/health`: whether the server can do its work, for load balancers and people.
 //!
-//! The answer is there within [`ANSWER_TIMEOUT`], however busy the server is: the database is asked beside it, and where it
-//! takes longer, what is known of it from before is told. `http::server` asks on a thread of its own, and the routes do for
-//! connections that have had other requests.
+//! The answer is there within [`ANSWER_TIMEOUT`], however busy the server is: the database is asked
+//! beside it, and where it takes longer, what is known of it from before is told. `http::server`
+//! asks on a thread of its own, and the routes do for connections that have had other requests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,7 +50,8 @@ struct Report<B> {
     status: &'static str,
     version: &'static str,
     database: Check,
-    /// What stands before everything outside. One that is open makes the server none the worse: what needs it waits.
+    /// What stands before everything outside. One that is open makes the server none the worse:
+    /// what needs it waits.
     breakers: B,
 }
 
@@ -80,7 +81,7 @@ impl Health {
         let mut asked = self.asked.subscribe();
         self.ask();
         // Whether or not there was an answer: the state tells.
-        drop(timeout(ANSWER_TIMEOUT, asked.changed()).await);
+        let _ = timeout(ANSWER_TIMEOUT, asked.changed()).await;
         let (status, word) = if self.state().is_well() {
             (StatusCode::OK, "ok")
         } else {

@@ -1,7 +1,8 @@
 //! The server below the routes: connections, their timeouts and limits, and how all of it ends.
 //!
-//! `http::serve` calls it. A thread of its own accepts connections and answers `/health` ([`front_door`]); everything else
-//! about a connection happens on the runtime of the caller ([`connection`]). It knows nothing about what is served.
+//! `http::serve` calls it. A thread of its own accepts connections and answers `/health`
+//! ([`front_door`]); everything else about a connection happens on the runtime of the caller
+//! ([`connection`]). It knows nothing about what is served.
 
 mod activity;
 mod body;
@@ -32,8 +33,8 @@ use self::stop::{Phase, Phases};
 use super::health::Health;
 use crate::app::App;
 
-/// Serves an endpoint until `shutdown` is ready, then lets running requests end for a while. Connections that have none, or
-/// one that has not arrived as a whole, are closed at once.
+/// Serves an endpoint until `shutdown` is ready, then lets running requests end for a while.
+/// Connections that have none, or one that has not arrived as a whole, are closed at once.
 ///
 /// # Errors
 /// What the system says when it gives neither a socket nor a thread.

@@ -1,4 +1,5 @@
-//! How much memory variables keep, near enough: what live connections are charged for beside the document's own weight.
+//! How much memory variables keep, near enough: what live connections are charged for beside the
+//! document's own weight.
 
 use async_graphql::{Name, Value, Variables};
 

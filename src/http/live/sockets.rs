@@ -1,7 +1,7 @@
 //! How many live connections there are, whose they are, and how much their operations keep.
 //!
-//! A connection belongs to its address until it says who it is, and to that caller from then on. What operations keep is
-//! counted for each caller, over all of their connections.
+//! A connection belongs to its address until it says who it is, and to that caller from then on.
+//! What operations keep is counted for each caller, over all of their connections.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

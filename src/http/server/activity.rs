@@ -1,7 +1,9 @@
-//! What a connection is doing, and until when it may: the one place that decides which timeout applies.
+//! What a connection is doing, and until when it may: the one place that decides which timeout
+//! applies.
 //!
-//! The stream notes bytes, `requests` notes requests, and the connection's task asks what is due. A request's body has a
-//! deadline of its own, in `body`, and an operation has one in `http::graphql`.
+//! The stream notes bytes, `requests` notes requests, and the connection's task asks what is due. A
+//! request's body has a deadline of its own, in `body`, and an operation has one in
+//! `http::graphql`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +12,8 @@ use tokio::time::Instant;
 
 use crate::config::NetworkConfig;
 
-/// How many bytes a client must have read to be taken for one that reads: fewer, time after time, keep nothing alive.
+/// How many bytes a client must have read to be taken for one that reads: fewer, time after time,
+/// keep nothing alive.
 const MIN_PROGRESS: usize = 16 * 1024;
 
 /// What is noted of a connection.
@@ -113,7 +116,8 @@ impl Activity {
         self.state().requests > 0
     }
 
-    /// Has the client told that its time is over, at the next read. An HTTP/2 client would not understand: `false`.
+    /// Has the client told that its time is over, at the next read. An HTTP/2 client would not
+    /// understand: `false`.
     pub(super) fn expire(&self) -> bool {
         let mut state = self.state();
         state.has_expired = !state.is_http2;

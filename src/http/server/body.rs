@@ -1,5 +1,6 @@
-//! Bodies on their way: that of a request, which must arrive in time and fit into what its address may have held, and that of
-//! an answer, which keeps its request counted until the client has all of it.
+//! Bodies on their way: that of a request, which must arrive in time and fit into what its address
+//! may have held, and that of an answer, which keeps its request counted until the client has all
+//! of it.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -31,8 +32,8 @@ pub(super) struct RequestBody {
     stopping: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
-/// What a body may take. It is part of its request, so that whoever reads the body can allow it more once they know who
-/// sends it.
+/// What a body may take. It is part of its request, so that whoever reads the body can allow it
+/// more once they know who sends it.
 #[derive(Clone)]
 pub(in crate::http) struct BodyAllowance(Arc<Mutex<Allowance>>);
 
@@ -44,7 +45,8 @@ struct Allowance {
 }
 
 impl BodyAllowance {
-    /// Gives it this much time, from now on, and does not count what is read of it: it is written to a file.
+    /// Gives it this much time, from now on, and does not count what is read of it: it is written
+    /// to a file.
     pub(in crate::http) fn allow_upload(&self, timeout: Duration) {
         *self.state() = Allowance { deadline: Instant::now() + timeout, timeout, is_held: false };
     }
@@ -167,7 +169,8 @@ pub(in crate::http) fn unreadable(error: &io::Error) -> (ErrorCode, String) {
 /// The body of an answer, as poem hands it out.
 pub(super) type Answer = http_body_util::combinators::BoxBody<Bytes, io::Error>;
 
-/// How large an answer is before anything makes it smaller, in bytes: an extension of answers that are held as a whole.
+/// How large an answer is before anything makes it smaller, in bytes: an extension of answers that
+/// are held as a whole.
 #[derive(Clone, Copy)]
 pub(in crate::http) struct AnswerSize(pub(in crate::http) usize);
 

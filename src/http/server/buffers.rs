@@ -1,5 +1,5 @@
-//! How many bytes the server holds for each address: bodies of requests that are arriving or at work, and answers that the
-//! client has not read yet.
+//! How many bytes the server holds for each address: bodies of requests that are arriving or at
+//! work, and answers that the client has not read yet.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

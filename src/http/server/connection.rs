@@ -104,7 +104,8 @@ impl<E: Endpoint<Output = Response> + 'static> Shared<E> {
                     is_stopping = true;
                     connection.as_mut().graceful_shutdown();
                     if !activity.is_busy() {
-                        // What it has to say, such as that an HTTP/2 connection goes away, is said at once or never.
+                        // What it has to say, such as that an HTTP/2 connection goes away, is said
+                        // at once or never.
                         drop(timeout(FAREWELL_TIMEOUT, connection.as_mut()).await);
                         return;
                     }
@@ -114,8 +115,8 @@ impl<E: Endpoint<Output = Response> + 'static> Shared<E> {
         }
     }
 
-    /// When the connection is to be looked at again. What it does may bring its deadline forward: so it is looked at more
-    /// often than that.
+    /// When the connection is to be looked at again. What it does may bring its deadline forward:
+    /// so it is looked at more often than that.
     fn next_look(&self, activity: &Activity) -> Instant {
         let config = &self.app.config.network;
         let soon = Instant::now() + Activity::interval(config);
@@ -150,8 +151,8 @@ impl<E: Endpoint<Output = Response> + 'static> Shared<E> {
         Ok(response.map(|body| AnswerBody::new(body, guard, held)))
     }
 
-    /// What is held for a request, counted by its client's address; a proxy that does not tell whose request it is is not
-    /// counted, since it may be anybody's.
+    /// What is held for a request, counted by its client's address; a proxy that does not tell
+    /// whose request it is is not counted, since it may be anybody's.
     fn held(&self, request: &Request) -> Option<Arc<Held>> {
         let proxies = &self.app.config.trusted_proxies;
         let client = client_address(request, proxies).filter(|client| !proxies.contains(client.ip()))?;

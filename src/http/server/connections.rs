@@ -46,7 +46,8 @@ impl Connections {
         Arc::new(Self { max_total, max_per_address, counts: Mutex::default(), total, metrics })
     }
 
-    /// Counts a connection; `address` is what its share is counted by, `None` for a proxy that many share.
+    /// Counts a connection; `address` is what its share is counted by, `None` for a proxy that many
+    /// share.
     pub(super) fn open(self: &Arc<Self>, address: Option<IpAddr>) -> Result<ConnectionGuard, Full> {
         let mut counts = self.counts();
         if counts.total >= self.max_total {

@@ -1,7 +1,8 @@
-//! How many files and sockets the process may open: as many as the system lets it, and how many connections that is.
+//! How many files and sockets the process may open: as many as the system lets it, and how many
+//! connections that is.
 
-/// How many the process needs for everything but connections: databases, logs, files of the media store, calls to the
-/// outside.
+/// How many the process needs for everything but connections: databases, logs, files of the media
+/// store, calls to the outside.
 const RESERVED: usize = 256;
 /// The most connections that are accepted without a setting.
 const MAX_DEFAULT_CONNECTIONS: usize = 20_000;

@@ -1,5 +1,6 @@
-//! Where connections come in: a thread of its own that accepts them, counts them, waits for their first bytes and hands them
-//! on. It answers `/health` itself, so that neither new connections nor health wait for whatever keeps the others busy.
+//! Where connections come in: a thread of its own that accepts them, counts them, waits for their
+//! first bytes and hands them on. It answers `/health` itself, so that neither new connections nor
+//! health wait for whatever keeps the others busy.
 //!
 //! The thread ends when the server is about to stop. It touches neither the database nor GraphQL.
 
@@ -115,7 +116,7 @@ impl FrontDoor {
                 self.metrics.connection_refused(full.name());
                 if self.refusals.fetch_add(1, Ordering::Relaxed) < MAX_REFUSALS {
                     drop(tokio::spawn(async move {
-                        drop(timeout(REFUSAL_TIMEOUT, refuse(socket, full)).await);
+                        let _ = timeout(REFUSAL_TIMEOUT, refuse(socket, full)).await;
                         door.refusals.fetch_sub(1, Ordering::Relaxed);
                     }));
                 } else {
@@ -137,7 +138,7 @@ impl FrontDoor {
         let opening = timeout_at(opened_at + self.config.head_timeout, opening(&socket)).await;
         let is_http2 = match opening {
             Ok(Ok(Opening::Health)) => {
-                drop(timeout(HEALTH_TIMEOUT, self.answer_health(socket)).await);
+                let _ = timeout(HEALTH_TIMEOUT, self.answer_health(socket)).await;
                 return;
             }
             Ok(Ok(Opening::Http1)) => false,
@@ -155,7 +156,8 @@ impl FrontDoor {
         }
     }
 
-    /// Answers one request for `/health`, or more that it turns out to be, and closes the connection.
+    /// Answers one request for `/health`, or more that it turns out to be, and closes the
+    /// connection.
     async fn answer_health(&self, socket: TcpStream) {
         let respond = |_: HttpRequest<Incoming>| async move {
             let response = self.health.check().await;
@@ -214,8 +216,8 @@ async fn opening(socket: &TcpStream) -> io::Result<Opening> {
     })
 }
 
-/// Tells a client why it is turned away, and reads what it has sent: a connection that is closed with something unread is
-/// reset, and the client would not see the answer.
+/// Tells a client why it is turned away, and reads what it has sent: a connection that is closed
+/// with something unread is reset, and the client would not see the answer.
 async fn refuse(mut socket: TcpStream, full: Full) {
     if socket.write_all(refusal::too_many(full).as_bytes()).await.is_ok() && socket.shutdown().await.is_ok() {
         let mut unread = [0; 1024];

@@ -1,5 +1,5 @@
-//! What a client is told that is turned away before there is a request to answer: whole HTTP/1 answers, which are written as
-//! far as the socket takes them at once.
+//! What a client is told that is turned away before there is a request to answer: whole HTTP/1
+//! answers, which are written as far as the socket takes them at once.
 
 use super::connections::Full;
 

@@ -1,5 +1,5 @@
-//! A connection's socket, which notes what comes and goes and counts among the open connections until it is dropped, also
-//! when it has become a WebSocket.
+//! A connection's socket, which notes what comes and goes and counts among the open connections
+//! until it is dropped, also when it has become a WebSocket.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -45,7 +45,8 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.activity.has_expired() {
-            // Whoever waits for a request sees the end of the stream, and the client an answer, as far as there is room.
+            // Whoever waits for a request sees the end of the stream, and the client an answer, as
+            // far as there is room.
             if !std::mem::replace(&mut self.is_told, true) {
                 drop(self.socket.try_write(refusal::HEAD_TIMEOUT.as_bytes()));
             }

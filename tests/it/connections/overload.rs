@@ -1,4 +1,5 @@
-//! More operations than the server runs at once: who waits, who is turned away, and what still works.
+//! More operations than the server runs at once: who waits, who is turned away, and what still
+//! works.
 
 use mercato::db::Statements;
 use tokio::time::timeout;

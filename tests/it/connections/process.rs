@@ -1,4 +1,5 @@
-//! The process around the server: what it does when descriptors run out, how it ends, and how much memory strangers take.
+//! The process around the server: what it does when descriptors run out, how it ends, and how much
+//! memory strangers take.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -87,9 +88,9 @@ impl Drop for Server {
 
 #[tokio::test]
 async fn the_log_tells_when_descriptors_run_out_and_serving_goes_on_after() {
-    let server = Server::start(64, &[("MAX_CONNECTIONS", "1000")]);
+    let server = Server::start(128, &[("MAX_CONNECTIONS", "1000")]);
     let mut open = Vec::new();
-    for _ in 0..80 {
+    for _ in 0..160 {
         open.push(connect(server.address, "GET ").await);
     }
     server.wait_for("connections can't be accepted at the moment");
@@ -101,13 +102,13 @@ async fn the_log_tells_when_descriptors_run_out_and_serving_goes_on_after() {
 
 #[tokio::test]
 async fn the_number_of_connections_follows_from_the_number_of_descriptors() {
-    let server = Server::start(64, &[]);
+    let server = Server::start(128, &[]);
     let mut open = Vec::new();
-    for _ in 0..32 {
+    for _ in 0..64 {
         open.push(connect(server.address, "GET ").await);
     }
     let answer = rest(&mut connect(server.address, &post(NAME)).await).await;
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("MAX_CONNECTIONS is 32"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("MAX_CONNECTIONS is 64"), "{answer}");
 }
 
 #[tokio::test]

@@ -113,7 +113,8 @@ async fn a_message_that_is_too_large_closes_the_socket() {
 async fn messages_that_come_too_fast_close_the_socket() {
     let app = serve(&[("WS_MAX_MESSAGES_PER_SECOND", "1")]).await;
     let mut socket = Socket::of(&app.anonymous()).await;
-    for _ in 0..3 {
+    // The third message, with the one that begins.
+    for _ in 0..2 {
         socket.say(&json!({ "type": "ping" })).await;
     }
     let closed = socket.closed().await;

@@ -78,8 +78,9 @@ impl TestApp {
             ("DB_POOL_SIZE", "4"),
             ("MAIL_DIR", mail_folder.to_str().unwrap()),
             ("MEDIA_URL", media_folder.to_str().unwrap()),
-            // Tests are slow and many: none is to be turned away for that.
+            // Tests are slow and many: nothing is to be refused for that.
             ("MAX_OPERATIONS", "1000"),
+            ("HTTP_WRITE_TIMEOUT_MS", "300000"),
         ];
         let get = |name: &str| {
             let mut all = settings.iter().chain(&usual);

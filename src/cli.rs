@@ -13,6 +13,7 @@ mod serve;
 mod stop;
 mod worker;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -151,10 +152,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args, overrides).await,
             Command::Worker => worker::run(&overrides).await,
             Command::Migrate => migrate(&overrides).await,
-            Command::Schema => {
-                print(&crate::graphql::sdl());
-                Ok(())
-            }
+            Command::Schema => print(&crate::graphql::sdl()),
             Command::Import(Import::Products(args)) => products::import(args, &overrides).await,
             Command::Import(Import::Orders(args)) => orders::import(args, &overrides).await,
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
@@ -164,6 +162,7 @@ impl Cli {
             Command::User(User::Create(args)) => access::create_user(args, &overrides).await,
             Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,
         };
+        telemetry::flush();
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(CommandError::Told) => ExitCode::from(1),
@@ -198,13 +197,15 @@ async fn migrate(overrides: &Overrides) -> Result<(), CommandError> {
 }
 
 /// Writes a command's result.
-#[expect(clippy::print_stdout, reason = "what a command is asked for goes to standard output")]
-fn print(text: &str) {
-    print!("{text}");
+fn print(text: &str) -> Result<(), CommandError> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| CommandError::Failed(format!("the result can't be written: {error}")))
 }
 
-/// Tells the person at the terminal.
-#[expect(clippy::print_stderr, reason = "what a person is told goes to standard error")]
+/// Tells the person at the terminal. If they can't be told, the command goes on: a full disk or a closed terminal ends no server.
 fn say(text: &str) {
-    eprintln!("{text}");
+    // After what was logged before.
+    telemetry::flush();
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -79,8 +79,7 @@ pub(super) async fn create_api_key(args: ApikeyArgs, overrides: &Overrides) -> R
     let app = app(overrides).await?;
     let new = NewApiKey { name: args.name, permissions, expires_at: None };
     let (_, secret) = app.services.api_keys.create(&app.system(), &new).await.map_err(failed)?;
-    print(&format!("{secret}\n"));
-    Ok(())
+    print(&format!("{secret}\n"))
 }
 
 /// A password: asked for twice without being shown, or the first line of what is piped in.

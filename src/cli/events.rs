@@ -45,7 +45,7 @@ pub(super) async fn tail(args: TailArgs, overrides: &Overrides) -> Result<(), Co
             read = stream.read(&last, WAIT) => read.map_err(failed)?,
         };
         for event in events.iter().take(left) {
-            print(&format!("{event}\n"));
+            print(&format!("{event}\n"))?;
         }
         left = left.saturating_sub(events.len());
         last = next;

@@ -33,7 +33,6 @@ pub(super) fn preview(args: &PreviewArgs) -> Result<(), CommandError> {
         (false, true) => print(&printed.text),
         (false, false) => print(&format!("Subject: {}\n\n{}", printed.subject, printed.text)),
     }
-    Ok(())
 }
 
 fn kind(text: &str) -> Result<MailKind, String> {

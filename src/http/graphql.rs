@@ -33,7 +33,7 @@ use crate::graphql::limits::budget::{Budget, Stopped};
 use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
 use crate::loaders::{Loaders, Turns};
 use crate::services::rate_limits::Throttled;
-use crate::telemetry::Metrics;
+use crate::telemetry::{self, Metrics};
 
 /// The kind of an operation that can't be read.
 const UNREAD: &str = "none";
@@ -188,7 +188,7 @@ fn log(
 ) {
     metrics.operation(outcome.kind, &outcome.result, started.elapsed());
     tracing::info!(
-        operation = outcome.operation,
+        operation = telemetry::bounded(&outcome.operation),
         actor,
         ms = started.elapsed().as_micros() as f64 / 1000.0,
         statements = statements.count(),

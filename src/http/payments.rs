@@ -11,6 +11,7 @@ use super::respond;
 use crate::app::App;
 use crate::error::with_causes;
 use crate::services::payments::{Headers, WebhookError};
+use crate::telemetry;
 
 /// The endpoint.
 pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
@@ -41,7 +42,7 @@ async fn answer(app: &App, mut request: Request) -> Response {
             refused(StatusCode::UNAUTHORIZED, "the signature is wrong")
         }
         Err(error @ WebhookError::Unreadable(_)) => {
-            tracing::warn!(provider, "a webhook is refused: {error}");
+            tracing::warn!(provider, "a webhook is refused: {}", telemetry::bounded(&error.to_string()));
             refused(StatusCode::BAD_REQUEST, "the body is no webhook of this provider")
         }
         Err(WebhookError::Failed(error)) => {

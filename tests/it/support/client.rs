@@ -216,7 +216,12 @@ impl Reply {
 
     /// How many SQL statements the server needed for this answer, as it says in its log.
     pub fn statements(&self) -> u32 {
-        log::line(self.header("x-request-id"))["statements"].parse().unwrap()
+        self.logged("statements").parse().unwrap()
+    }
+
+    /// A field of the line that the request left in the log.
+    pub fn logged(&self, field: &str) -> String {
+        log::line(self.header("x-request-id"))[field].clone()
     }
 }
 

@@ -233,9 +233,9 @@ impl App {
         tail.start().await?;
         let response_memory = ResponseMemory::new(config.query_limits.max_fields_in_flight);
         let subscriptions = Arc::new(subscriptions(&db, &catalog_reads, &schema, &response_memory));
-        let base_url = format!("http://{}:{}", config.host, config.port);
-        let shaper: Arc<dyn PayloadShaper> =
-            Arc::new(Shaper::new(Arc::clone(&subscriptions), config.query_limits.clone(), base_url));
+        let shaper =
+            Shaper::new(Arc::clone(&subscriptions), config.query_limits.clone(), config.base_url());
+        let shaper: Arc<dyn PayloadShaper> = Arc::new(shaper);
         services.webhooks.shape_by(&shaper);
         Ok(Self {
             response_memory,

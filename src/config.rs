@@ -1,6 +1,7 @@
 //! Settings, from the environment and the command line: typed, and all checked at start, so that everything that is wrong is
 //! told at once. The one place that reads the environment.
 
+mod exposure;
 mod limits;
 mod mail;
 mod media;
@@ -8,6 +9,7 @@ mod network;
 mod proxies;
 mod rate_limits;
 
+pub use exposure::{CorsOrigins, ExposureConfig, Introspection, MetricsPlace};
 pub use mail::MailConfig;
 pub use media::MediaConfig;
 pub use network::{AdmissionConfig, NetworkConfig, SocketConfig, SocketLimits};
@@ -88,6 +90,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// Pictures and videos.
     pub media: MediaConfig,
+    /// What the server shows, to whom, and under which address.
+    pub exposure: ExposureConfig,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
@@ -110,15 +114,6 @@ pub enum LogFormat {
     Pretty,
     /// For machines: an object a line.
     Json,
-}
-
-/// Which pages of other origins may send requests from a browser.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum CorsOrigins {
-    /// Any: the buyer's side is public and uses no cookies.
-    Any,
-    /// These.
-    List(Vec<String>),
 }
 
 /// Everything that is wrong with the settings.
@@ -210,7 +205,9 @@ impl Config {
                 text.split(',').map(|one| secret(one.trim())).collect()
             });
         let jwks = problems.jwks(get("JWT_JWKS_FILE"), get("JWT_ISSUER"), get("JWT_AUDIENCE"));
-        let cors = problems.parse("CORS_ORIGINS", get("CORS_ORIGINS"), CorsOrigins::Any, cors_origins);
+        let exposure = exposure::read(&get, &mut problems, environment);
+        let public_url = exposure.public_url.as_ref();
+        let cors = exposure::cors(get("CORS_ORIGINS"), &mut problems, environment, public_url);
         let trusted_proxies = proxies::read(&get, &mut problems);
         let body_limit = problems.parse("BODY_LIMIT", get("BODY_LIMIT"), 1024 * 1024, |text| {
             text.parse()
@@ -350,6 +347,7 @@ impl Config {
                 event_retention,
                 mail,
                 media,
+                exposure,
                 log_format,
                 log_filter,
             }),
@@ -372,7 +370,26 @@ impl Config {
     /// Where mails are written to while there is no mail server.
     #[must_use]
     pub fn mail_folder(&self) -> PathBuf {
-        self.mail.folder.clone().unwrap_or_else(|| self.beside_database("").with_file_name("mail"))
+        self.mail.folder.clone().unwrap_or_else(|| self.own_mail_folder())
+    }
+
+    /// Where pictures and videos are kept unless something else is set.
+    #[must_use]
+    pub fn own_media_folder(&self) -> PathBuf {
+        self.beside_database("media")
+    }
+
+    /// Where mails are written to unless something else is set.
+    #[must_use]
+    pub fn own_mail_folder(&self) -> PathBuf {
+        self.beside_database("").with_file_name("mail")
+    }
+
+    /// The address under which clients reach the server, as far as the settings tell.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        let listening = || format!("http://{}", std::net::SocketAddr::new(self.host, self.port));
+        self.exposure.public_url.clone().unwrap_or_else(listening)
     }
 
     /// A file beside an SQLite database, or in the working directory.
@@ -452,25 +469,6 @@ fn payment_providers(text: &str) -> Result<Vec<&'static str>, String> {
     text.split(',').map(known).collect()
 }
 
-fn cors_origins(text: &str) -> Result<CorsOrigins, String> {
-    if text == "*" {
-        return Ok(CorsOrigins::Any);
-    }
-    let origins: Vec<String> =
-        text.split(',').map(|origin| origin.trim().trim_end_matches('/').to_owned()).collect();
-    let is_origin = |origin: &String| {
-        origin.split_once("://").is_some_and(|(scheme, host)| {
-            matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains('/')
-        })
-    };
-    match origins.iter().find(|origin| !is_origin(origin)) {
-        None => Ok(CorsOrigins::List(origins)),
-        Some(bad) => {
-            Err(format!("has `{bad}`: write * or origins such as https://shop.example, separated by commas"))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -524,7 +522,11 @@ mod tests {
     #[test]
     fn the_test_provider_is_off_in_production_unless_it_is_switched_on() {
         assert_eq!(read(&[]).unwrap().payment_providers, ["manual", "test"]);
-        let production = [("MERCATO_ENV", "production"), ("JWT_SECRET", &*"x".repeat(32))];
+        let production = [
+            ("MERCATO_ENV", "production"),
+            ("JWT_SECRET", &*"x".repeat(32)),
+            ("PUBLIC_URL", "https://shop.example"),
+        ];
         assert_eq!(read(&production).unwrap().payment_providers, ["manual"]);
         let switched_on = [production.as_slice(), &[("PAYMENT_PROVIDERS", "test")]].concat();
         assert_eq!(read(&switched_on).unwrap().payment_providers, ["test"]);
@@ -548,7 +550,8 @@ mod tests {
         assert!(read(&[production]).unwrap_err().to_string().contains("JWT_SECRET"));
         assert!(read(&[production, ("JWT_SECRET", "secret")]).is_err());
         assert!(read(&[("JWT_SECRET", "secret")]).is_err(), "nor is a short one good for a developer");
-        assert!(read(&[production, ("JWT_SECRET", &long)]).is_ok());
+        let public_url = ("PUBLIC_URL", "https://shop.example");
+        assert!(read(&[production, public_url, ("JWT_SECRET", &long)]).is_ok());
 
         let previous = format!("{long}, {}", "y".repeat(40));
         let config = read(&[("JWT_SECRET", &long), ("JWT_SECRET_PREVIOUS", &previous)]).unwrap();

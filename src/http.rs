@@ -1,7 +1,7 @@
 //! The HTTP server: routes and what stands around them.
 //!
 //! `/graphql` and the Storefront path `/api/:version/graphql.json` are the same endpoint, by HTTP and by WebSocket; `/graphiql`
-//! explores it; `/health` tells whether it works, and `/metrics` how it does; payment providers tell theirs at
+//! explores it; `/health` tells whether it works, and `/metrics`, perhaps at an address of its own, how it does; payment providers tell theirs at
 //! `/payments/:provider/webhook`. `cli` and tests start it; it decides nothing about any area.
 
 mod admission;
@@ -10,11 +10,14 @@ mod demo;
 mod documents;
 mod graphiql;
 mod graphql;
+mod headers;
 mod health;
+mod introspection;
 mod live;
 mod media;
 mod metrics;
 mod payments;
+mod public_url;
 mod refusal;
 mod respond;
 mod server;
@@ -31,9 +34,10 @@ use self::admission::Admission;
 use self::documents::Documents;
 use self::health::Health;
 use self::live::Live;
+pub use self::metrics::serve as serve_metrics;
 pub use self::server::raise_limit;
 use crate::app::App;
-use crate::config::CorsOrigins;
+use crate::config::{CorsOrigins, MetricsPlace};
 use crate::error::ErrorCode;
 
 /// Serves an app until `shutdown` is ready, then lets running requests end.
@@ -67,25 +71,31 @@ fn routes(
 ) -> impl Endpoint<Output = Response> {
     let graphql = graphql::endpoint(Arc::clone(&app), documents, admission).with(Compression::new());
     let graphql = Arc::new(live::endpoint(live, graphql.with(cors(&app.config.cors)).map_to_response()));
-    Route::new()
+    let mut routes = Route::new()
         .at("/graphql", Arc::clone(&graphql))
         .at("/api/:version/graphql.json", graphql)
         .at("/payments/:provider/webhook", poem::post(payments::endpoint(Arc::clone(&app))))
         .at("/media/:hash/:name", media::endpoint(Arc::clone(&app)))
         .at("/health", health::endpoint(health))
-        .at("/metrics", metrics::endpoint(Arc::clone(&app)))
-        .nest("/graphiql", graphiql::routes())
-        .nest("/demo", demo::routes())
-        .at("/", poem::get(poem::endpoint::make_sync(|_| poem::web::Redirect::see_other("/graphiql"))))
+        .nest("/demo", demo::routes());
+    let exposure = &app.config.exposure;
+    if exposure.metrics == MetricsPlace::Beside {
+        routes = routes.at("/metrics", metrics::endpoint(Arc::clone(&app)));
+    }
+    if exposure.has_graphiql {
+        let to_graphiql = poem::endpoint::make_sync(|_| poem::web::Redirect::see_other("/graphiql"));
+        routes = routes.nest("/graphiql", graphiql::routes()).at("/", poem::get(to_graphiql));
+    }
+    let routes = routes
         .with(CatchPanic::new().with_handler(on_panic))
         .catch_all_error(respond::plain_error)
-        .map_to_response()
-        .after(move |answered: poem::Result<Response>| {
-            if let Ok(response) = &answered {
-                app.metrics.request(response.status().as_u16());
-            }
-            std::future::ready(answered)
-        })
+        .map_to_response();
+    headers::protected(Arc::clone(&app), routes).after(move |answered: poem::Result<Response>| {
+        if let Ok(response) = &answered {
+            app.metrics.request(response.status().as_u16());
+        }
+        std::future::ready(answered)
+    })
 }
 
 /// A panic is a bug of ours: it is logged by the panic hook, and its client learns no more than that.
@@ -106,6 +116,10 @@ fn cors(origins: &CorsOrigins) -> Cors {
         .max_age(86_400);
     match origins {
         CorsOrigins::Any => cors,
-        CorsOrigins::List(list) => cors.allow_origins(list.iter().map(String::as_str)),
+        // A function and no list: of an empty list poem makes "any".
+        CorsOrigins::List(list) => {
+            let list = list.clone();
+            cors.allow_origins_fn(move |origin| list.iter().any(|known| known == origin))
+        }
     }
 }

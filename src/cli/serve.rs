@@ -11,7 +11,7 @@ use super::stop::stop_signal;
 use super::{CommandError, say};
 use crate::app::App;
 use crate::auth::SecretFile;
-use crate::config::{Config, Environment, Overrides};
+use crate::config::{Config, CorsOrigins, Environment, MetricsPlace, Overrides};
 use crate::error::with_causes;
 use crate::http;
 use crate::services::demo;
@@ -55,8 +55,14 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     tracing::info!(%address, database = app.config.database.backend.name(), "serving");
+    let metrics = metrics_listener(&app.config).await?;
+    warn_of_exposure(&app.config);
     if app.config.environment == Environment::Development {
-        say(&format!("\n  GraphQL    http://{address}/graphql\n  GraphiQL   http://{address}/graphiql"));
+        let url = app.config.exposure.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        say(&format!("\n  GraphQL    {url}/graphql"));
+        if app.config.exposure.has_graphiql {
+            say(&format!("  GraphiQL   {url}/graphiql"));
+        }
         match token {
             Some((token, file)) => say(&format!(
                 "  Admin      Authorization: Bearer {}\n             (kept in {})\n",
@@ -67,6 +73,7 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
         }
     }
     let app = Arc::new(app);
+    let metrics = metrics.map(|listener| tokio::spawn(http::serve_metrics(Arc::clone(&app), listener)));
     // What follows from the last requests is done before the end, as far as it can be.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let working = Arc::clone(&app);
@@ -81,11 +88,46 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
         }
     };
     drop(stop);
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
     let worked = working.await;
     served.map_err(|error| CommandError::Failed(format!("the server stopped: {error}")))?;
     worked.map_err(|error| CommandError::Failed(format!("the worker stopped: {error}")))?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where metrics are served, if at an address of their own.
+async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>, CommandError> {
+    let MetricsPlace::Own(address) = config.exposure.metrics else { return Ok(None) };
+    let failed = |error| {
+        let remedy = "set METRICS_PORT to another port or to off";
+        CommandError::Failed(format!("can't listen on {address} for metrics: {error}; {remedy}"))
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    tracing::info!(address = %listener.local_addr().map_err(failed)?, "serving metrics");
+    Ok(Some(listener))
+}
+
+/// Tells the owner of a shop in production what its settings leave out that most storefronts need, or show that most shops don't.
+fn warn_of_exposure(config: &Config) {
+    if config.environment == Environment::Development {
+        return;
+    }
+    let own = config.exposure.public_url.as_ref();
+    match &config.cors {
+        CorsOrigins::Any => tracing::warn!("pages of any origin may call this server: see CORS_ORIGINS"),
+        CorsOrigins::List(list) if list.iter().all(|origin| Some(origin) == own) => {
+            tracing::warn!(
+                "no page of another origin may call this server: name your storefront in CORS_ORIGINS"
+            );
+        }
+        CorsOrigins::List(_) => {}
+    }
+    if !config.exposure.is_secure() {
+        tracing::warn!("clients reach this server without TLS: PUBLIC_URL should begin with https://");
+    }
 }
 
 /// The API key that a developer's shop keeps in a file: the one that is there while it is good, or the first of a shop that

@@ -110,6 +110,12 @@ impl Document {
         Ok(Self { parsed, shape, costs, weight })
     }
 
+    /// Whether any part of it asks for the schema.
+    #[must_use]
+    pub fn asks_for_schema(&self) -> bool {
+        self.shape.asks_for_schema
+    }
+
     /// What it takes of memory at most, in bytes.
     #[must_use]
     pub fn weight(&self) -> u64 {

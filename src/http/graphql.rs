@@ -17,10 +17,11 @@ use serde::Deserialize;
 use super::admission::{Admission, Permit};
 use super::client_address::client_address;
 use super::documents::Documents;
+use super::public_url::base_url;
 use super::refusal::Refusal;
-use super::respond;
 use super::server::unreadable;
 use super::upload::{self, Upload};
+use super::{introspection, respond};
 use crate::app::App;
 use crate::auth::{Credential, Identity};
 use crate::context::OpContext;
@@ -241,7 +242,7 @@ async fn run(
     mut request: Request,
 ) -> Result<Outcome, Refused> {
     let is_get = request.method() == Method::GET;
-    let base_url = base_url(&request);
+    let base_url = base_url(&request, &app.config);
     let body = request.take_body();
     let (mut sent, uploads) = if is_get {
         (from_query(&request)?, Vec::new())
@@ -309,6 +310,7 @@ async fn run_sent(
             return Ok(Outcome::of("", UNREAD, &response, StatusCode::OK));
         }
     };
+    introspection::check(app.config.exposure.introspection, &op, operation.document())?;
     if is_get && operation.kind != OperationType::Query {
         return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
     }
@@ -470,14 +472,4 @@ async fn from_body(
     }
     let operation = serde_json::from_slice(&bytes);
     Ok((operation.map_err(|error| bad(format!("the body is no JSON request: {error}")))?, Vec::new()))
-}
-
-/// Where the client finds this server.
-pub(super) fn base_url(request: &Request) -> String {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let scheme = header("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
-    let is_host = |host: &&str| {
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b))
-    };
-    format!("{scheme}://{}", header("host").filter(is_host).unwrap_or("localhost"))
 }

@@ -27,7 +27,8 @@ use self::sockets::Sockets;
 use super::admission::Admission;
 use super::client_address::client_address;
 use super::documents::Documents;
-use super::{graphql, respond};
+use super::public_url::base_url;
+use super::respond;
 use crate::app::App;
 use crate::config::CorsOrigins;
 use crate::domain::client_address::ClientAddress;
@@ -109,7 +110,8 @@ async fn accept(live: Arc<Live>, request: &Request) -> Response {
             return refused(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message);
         }
     };
-    let (token, base_url) = (header(header::AUTHORIZATION).map(str::to_owned), graphql::base_url(request));
+    let (token, base_url) =
+        (header(header::AUTHORIZATION).map(str::to_owned), base_url(request, &live.app.config));
     let mut config = WebSocketConfig::default();
     config.read_buffer_size = READ_BUFFER;
     config.write_buffer_size = WRITE_BUFFER;

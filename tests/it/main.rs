@@ -24,6 +24,7 @@ mod cli;
 mod connections;
 mod discounts;
 mod export;
+mod exposure;
 mod graphiql;
 mod http;
 mod import_export;

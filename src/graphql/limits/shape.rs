@@ -34,6 +34,8 @@ pub(in crate::graphql) struct Shape {
     pub root_fields: u64,
     /// Nodes of the parsed document, not expanded: what it takes of memory.
     pub nodes: u64,
+    /// Whether any part of it asks for the schema.
+    pub asks_for_schema: bool,
 }
 
 /// Why a document has no shape.
@@ -48,7 +50,12 @@ pub(in crate::graphql) enum ShapeError {
 impl Shape {
     /// Counts a document.
     pub(in crate::graphql) fn of(document: &ExecutableDocument) -> Result<Self, ShapeError> {
-        let mut walk = Walk { fragments: &document.fragments, known: HashMap::new(), nodes: 0 };
+        let mut walk = Walk {
+            fragments: &document.fragments,
+            known: HashMap::new(),
+            nodes: 0,
+            asks_for_schema: false,
+        };
         let (mut total, mut root_fields) = (Self::default(), 0);
         // Fragments that no operation spreads are validated all the same.
         for (name, fragment) in &document.fragments {
@@ -69,6 +76,7 @@ impl Shape {
             total = total.and(shape);
         }
         (total.nodes, total.root_fields) = (walk.nodes, root_fields);
+        total.asks_for_schema = walk.asks_for_schema;
         Ok(total)
     }
 
@@ -122,6 +130,7 @@ impl Shape {
             own_fields: self.own_fields.saturating_add(other.own_fields),
             root_fields: 0,
             nodes: 0,
+            asks_for_schema: false,
         }
     }
 }
@@ -131,6 +140,7 @@ struct Walk<'a> {
     /// Shapes of fragments; `None` while one is being counted.
     known: HashMap<&'a Name, Option<Shape>>,
     nodes: u64,
+    asks_for_schema: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -142,6 +152,7 @@ impl<'a> Walk<'a> {
             let directives = self.directives(selection.node.directives());
             let mut shape = match &selection.node {
                 Selection::Field(field) => {
+                    self.asks_for_schema |= matches!(field.node.name.node.as_str(), "__schema" | "__type");
                     for (_, value) in &field.node.arguments {
                         self.value(&value.node);
                     }
@@ -244,6 +255,20 @@ mod tests {
         let shape = shape(text).unwrap();
         assert_eq!((shape.fields, shape.depth, shape.aliases), (9, 3, 3));
         assert_eq!((shape.directives, shape.root_fields), (1, 2));
+    }
+
+    #[test]
+    fn questions_for_the_schema_are_found_wherever_they_stand() {
+        for document in [
+            "{ __schema { types { name } } }",
+            "{ shop { name } kind: __type(name: \"Shop\") { name } }",
+            "query { ... on QueryRoot { __schema { queryType { name } } } }",
+            "query A { shop { name } } query B { ...F } fragment F on QueryRoot { __type(name: \"A\") { name } }",
+        ] {
+            assert!(shape(document).unwrap().asks_for_schema, "{document}");
+        }
+        let innocent = "query A { __typename shop { __typename name } } query schema { type: shop { id } }";
+        assert!(!shape(innocent).unwrap().asks_for_schema);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The composition root: the one place that knows every concrete type and puts them together.
 
 mod gauges;
+mod private_files;
 
 use std::sync::Arc;
 
@@ -144,6 +145,7 @@ impl App {
     pub async fn with(config: Config, parts: Parts) -> Result<Self, StartError> {
         // TLS to the outside: one implementation for all. A second app in this process finds the first one's.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        private_files::protect(&config);
         let db = Db::open(&config.database).await?;
         for version in db.migrate().await? {
             tracing::info!(version, "migrated the database");

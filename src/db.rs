@@ -10,6 +10,8 @@ mod error;
 pub mod expr;
 mod migrations;
 mod pool;
+#[cfg(feature = "sqlite")]
+mod private_file;
 #[expect(missing_docs, reason = "generated from the database")]
 pub mod schema;
 mod statements;

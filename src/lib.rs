@@ -18,7 +18,7 @@
 //! | [`http`] | routes around the schema |
 //! | [`cli`] | the commands |
 //! | [`app`] | the composition root: the one place that knows every concrete type |
-//! | [`config`], [`context`], [`error`], [`telemetry`] | settings; the context of an operation; errors; the log |
+//! | [`config`], [`context`], [`error`], [`files`], [`telemetry`] | settings; the context of an operation; errors; who may read files; the log |
 //!
 //! # The main flow
 //!
@@ -43,6 +43,7 @@ pub mod db;
 pub mod domain;
 pub mod error;
 pub mod events;
+pub mod files;
 pub mod graphql;
 pub mod http;
 pub mod integrations;

@@ -17,6 +17,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::conn::Pooled;
+#[cfg(feature = "sqlite")]
+use super::private_file;
 use super::{Announcements, Conn, DbError, Statements, on_each};
 
 /// An SQLite connection; where its calls run is [`CallsRun`]'s to say.
@@ -130,10 +132,13 @@ impl Db {
                 Pools::Postgres { pool: pool(url, config.pool_size, |url| postgres(url).boxed())? }
             }
             #[cfg(feature = "sqlite")]
-            Backend::Sqlite(path) => Pools::Sqlite {
-                writer: pool(path, 1, |path| sqlite(path, CallsRun::OnBlockingThread).boxed())?,
-                readers: pool(path, config.pool_size, |path| sqlite(path, CallsRun::InPlace).boxed())?,
-            },
+            Backend::Sqlite(path) => {
+                private_file::protect(path);
+                Pools::Sqlite {
+                    writer: pool(path, 1, |path| sqlite(path, CallsRun::OnBlockingThread).boxed())?,
+                    readers: pool(path, config.pool_size, |path| sqlite(path, CallsRun::InPlace).boxed())?,
+                }
+            }
         };
         let (backend, announcements) = (config.backend.clone(), Announcements::default());
         let db = Self(Arc::new(Opened { pools, backend, announcements }));

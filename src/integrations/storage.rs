@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use super::breaker::{Breaker, CallError};
 use crate::domain::media::{ContentHash, MediaFormat};
+use crate::files;
 
 /// How long a call may take that moves little.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -120,6 +121,8 @@ pub enum Found {
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     root: Path,
+    /// Where it is, if that is a folder of this machine.
+    folder: Option<PathBuf>,
     breaker: Arc<Breaker>,
 }
 
@@ -133,13 +136,13 @@ impl Storage {
         match config {
             StorageConfig::Folder(folder) => {
                 let folder = std::path::absolute(folder)?;
-                let root = Path::from_absolute_path(folder).map_err(|error| wrong(&error))?;
-                Ok(Self { store: Arc::new(LocalFileSystem::new()), root, breaker })
+                let root = Path::from_absolute_path(&folder).map_err(|error| wrong(&error))?;
+                Ok(Self { store: Arc::new(LocalFileSystem::new()), root, folder: Some(folder), breaker })
             }
             StorageConfig::S3(config) => {
                 let store = s3(config).build().map_err(|error| wrong(&error))?;
                 let root = Path::parse(&config.prefix).map_err(|error| wrong(&error))?;
-                Ok(Self { store: Arc::new(store), root, breaker })
+                Ok(Self { store: Arc::new(store), root, folder: None, breaker })
             }
         }
     }
@@ -152,7 +155,9 @@ impl Storage {
         let hash = ContentHash::new(Sha256::digest(&content).into());
         let limit = patience(content.len() as u64);
         let key = self.key(&hash, format);
+        self.create_folder(&key).await?;
         self.within(limit, self.store.put(&key, PutPayload::from(content))).await?;
+        self.make_private(&key).await?;
         Ok(hash)
     }
 
@@ -266,7 +271,13 @@ impl Storage {
     }
 
     /// Sends a file that may be large: in parts then, of which one at a time is in memory.
-    async fn send(&self, key: &Path, mut file: File) -> Result<(), StorageError> {
+    async fn send(&self, key: &Path, file: File) -> Result<(), StorageError> {
+        self.create_folder(key).await?;
+        self.send_parts(key, file).await?;
+        self.make_private(key).await
+    }
+
+    async fn send_parts(&self, key: &Path, mut file: File) -> Result<(), StorageError> {
         let mut part = read_part(&mut file).await?;
         if part.len() < PART {
             let limit = patience(part.len() as u64);
@@ -291,6 +302,25 @@ impl Storage {
                 Err(error)
             }
         }
+    }
+
+    /// Creates the folder of a file for its owner alone: the store would create it for everybody.
+    async fn create_folder(&self, key: &Path) -> Result<(), StorageError> {
+        let Some(path) = self.path(key) else { return Ok(()) };
+        on_disk(move || path.parent().map_or(Ok(()), files::create_private_folder)).await
+    }
+
+    /// Closes a file to everybody but its owner.
+    async fn make_private(&self, key: &Path) -> Result<(), StorageError> {
+        let Some(path) = self.path(key) else { return Ok(()) };
+        on_disk(move || files::restrict(&path)).await
+    }
+
+    /// Where a file of a folder is.
+    fn path(&self, key: &Path) -> Option<PathBuf> {
+        let mut path = self.folder.clone()?;
+        path.extend(key.prefix_match(&self.root)?.map(|part| part.as_ref().to_owned()));
+        Some(path)
     }
 
     /// One call, given up after a while.
@@ -323,6 +353,11 @@ impl StorageError {
 pub async fn temporary_file() -> std::io::Result<File> {
     let file = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(std::io::Error::other)??;
     Ok(File::from_std(file))
+}
+
+/// Does something to a file without holding up other tasks.
+async fn on_disk(work: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> Result<(), StorageError> {
+    Ok(tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)??)
 }
 
 /// The hash of a file, which is at its beginning before and after.

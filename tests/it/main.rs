@@ -40,6 +40,7 @@ mod orders;
 mod payments;
 mod rate_limits;
 mod reports;
+mod private_files;
 mod schema;
 mod search;
 mod shipping;

@@ -37,7 +37,7 @@ const LAYERS: &[Layer] = &[
         modules: &[], except: &[],
         crates: Crates::Only(&["serde", "chrono", "uuid", "ipnet", "thiserror", "unicode_normalization"]),
     },
-    Layer { name: "db", modules: &["domain"], except: &[], crates: WIRE },
+    Layer { name: "db", modules: &["domain", "files"], except: &[], crates: WIRE },
     // A repository is handed a connection: it neither takes one from a pool nor begins a transaction.
     Layer { name: "repositories", modules: &["db", "domain"], except: &["db::Db", "db::Tx", "db::retrying"], crates: WIRE },
     // Loaders are made in the context of a request: who sees what depends on who asks.
@@ -50,7 +50,12 @@ const LAYERS: &[Layer] = &[
         crates: WIRE,
     },
     Layer { name: "jobs", modules: BELOW_SERVICES, except: &[], crates: WIRE },
-    Layer { name: "integrations", modules: BELOW_SERVICES, except: &[], crates: WIRE },
+    Layer {
+        name: "integrations",
+        modules: &["repositories", "db", "domain", "context", "error", "files"],
+        except: &[],
+        crates: WIRE,
+    },
     Layer { name: "auth", modules: BELOW_SERVICES, except: &[], crates: WIRE },
     Layer {
         name: "services",
@@ -93,11 +98,12 @@ const LAYERS: &[Layer] = &[
     Layer { name: "error", modules: &["db", "domain"], except: &[], crates: ANY },
     Layer { name: "context", modules: &["auth", "db", "domain", "error"], except: &[], crates: WIRE },
     Layer { name: "config", modules: &["auth", "db", "domain", "events", "integrations", "services"], except: &[], crates: WIRE },
+    Layer { name: "files", modules: &[], except: &[], crates: Crates::Only(&[]) },
     Layer { name: "telemetry", modules: &["config"], except: &[], crates: WIRE },
     Layer {
         name: "app",
         modules: &[
-            "auth", "config", "context", "db", "domain", "error", "events", "graphql", "integrations", "jobs", "listeners",
+            "auth", "config", "context", "db", "domain", "error", "events", "files", "graphql", "integrations", "jobs", "listeners",
             "loaders", "repositories", "services", "telemetry",
         ],
         except: &[],

@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use super::message::message;
 use super::{Letter, MailError, Mailer, Sender};
 use crate::domain::ids;
+use crate::files::create_private_folder;
 
 /// Writes letters into a folder, as `<name of the letter>.eml`: one that is sent again takes its own place.
 pub struct Files {
@@ -42,8 +43,10 @@ impl Files {
 
 /// Writes a file beside its place and moves it there. Letters hold tokens: they are their owner's alone to read.
 async fn write_whole(unfinished: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(folder) = file.parent() {
-        tokio::fs::create_dir_all(folder).await?;
+    if let Some(folder) = file.parent().map(Path::to_owned) {
+        tokio::task::spawn_blocking(move || create_private_folder(&folder))
+            .await
+            .map_err(io::Error::other)??;
     }
     let mut options = tokio::fs::OpenOptions::new();
     options.write(true).create_new(true);

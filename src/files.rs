@@ -1,0 +1,116 @@
+//! Files and folders that only their owner may use: databases, pictures, mails, secrets. Called by whoever writes them, and at
+//! startup for those of an earlier run. Reads and writes no content.
+//!
+//! Modes are set after the fact as well as at creation, so that no umask decides who can read a shop. Where the system has no
+//! modes, nothing is done.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// What may be done with a file or folder by its group and by everybody else.
+#[cfg(unix)]
+const OTHERS: u32 = 0o077;
+
+/// Creates an empty file for its owner alone unless it exists, and closes an existing one to everybody else.
+///
+/// # Errors
+/// What the system says.
+pub fn create_private_file(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => restrict(path),
+    }
+}
+
+/// Creates a folder, and those it lies in, for their owner alone. One that exists is left as it is: it may be shared on purpose.
+///
+/// # Errors
+/// What the system says.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Takes a file or folder from everybody but its owner. Nothing where it does not exist.
+///
+/// # Errors
+/// What the system says; the owner alone may do it.
+#[cfg(unix)]
+pub fn restrict(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let metadata = match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    let mut permissions = metadata.permissions();
+    if permissions.mode() & OTHERS == 0 {
+        return Ok(());
+    }
+    permissions.set_mode(permissions.mode() & 0o7777 & !OTHERS);
+    std::fs::set_permissions(path, permissions)
+}
+
+/// See above: this system has no modes.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn restrict(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Whether somebody but its owner may use a file or folder.
+#[must_use]
+pub fn is_open_to_others(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & OTHERS != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn files_and_folders_are_their_owners_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, file) = (place.path().join("a/b"), place.path().join("a/b/file"));
+        create_private_folder(&folder).unwrap();
+        create_private_file(&file).unwrap();
+        assert_eq!((mode(&place.path().join("a")), mode(&folder), mode(&file)), (0o700, 0o700, 0o600));
+
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o664)).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(is_open_to_others(&file) && is_open_to_others(&folder));
+        create_private_folder(&folder).unwrap();
+        assert_eq!(mode(&folder), 0o755, "one that exists may be shared on purpose");
+        create_private_file(&file).unwrap();
+        restrict(&folder).unwrap();
+        assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
+        assert!(!is_open_to_others(&file) && !is_open_to_others(&folder));
+        restrict(&place.path().join("missing")).unwrap();
+        assert!(create_private_file(&place.path().join("missing/file")).is_err());
+    }
+}

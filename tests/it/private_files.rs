@@ -1,0 +1,74 @@
+//! Who may read the shop's files: their owner, whatever the umask was and whatever there was before.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use mercato::domain::media::MediaFormat;
+use mercato::integrations::breaker::{Breakers, Settings};
+use mercato::integrations::storage::{Storage, StorageConfig};
+
+use crate::support::{Database, TestApp, scratch};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode()
+        & 0o777
+}
+
+/// Everything in a folder, however deep, but the folder itself.
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { [below(&path), vec![path]].concat() } else { vec![path] })
+        .collect()
+}
+
+fn assert_private(path: &Path) {
+    assert_eq!(mode(path), if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+}
+
+#[tokio::test]
+async fn the_database_is_its_owners() {
+    let database = Database::sqlite().await.unwrap();
+    let Database::Sqlite(path) = &database else { panic!("not a file") };
+    let path = path.clone();
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let app = TestApp::with(database, &[]).await;
+    app.create_location("Shelf").await;
+    for suffix in ["", "-wal", "-shm"] {
+        assert_private(Path::new(&format!("{}{suffix}", path.display())));
+    }
+}
+
+#[tokio::test]
+async fn mails_are_their_owners() {
+    let folder = scratch::dir().join(format!("mails-{}", scratch::unique()));
+    let settings = [("MAIL_DIR", folder.to_str().unwrap())];
+    let app = TestApp::with(Database::sqlite().await.unwrap(), &settings).await;
+    let sign_up =
+        "mutation { customerCreate(input: { email: \"ada@example.com\", password: \"long enough\" }) {
+        customerUserErrors { message }
+    } }";
+    app.anonymous().ask(sign_up).await.assert_ok();
+    app.work().await;
+    assert_private(&folder);
+    let mails = below(&folder);
+    assert!(!mails.is_empty());
+    mails.iter().for_each(|mail| assert_private(mail));
+}
+
+#[tokio::test]
+async fn pictures_are_their_owners() {
+    let folder = scratch::dir().join(format!("pictures-{}", scratch::unique()));
+    let breaker = Breakers::default().one("storage", Settings::default());
+    let storage = Storage::new(&StorageConfig::Folder(folder.clone()), breaker).unwrap();
+    storage.keep(MediaFormat::Png, b"a picture".to_vec()).await.unwrap();
+    let file = tokio::fs::File::from_std(
+        fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap(),
+    );
+    storage.put_aside(uuid::Uuid::from_u128(7), file).await.unwrap();
+    assert_private(&folder);
+    let kept = below(&folder);
+    assert_eq!(kept.iter().filter(|path| path.is_file()).count(), 2, "{kept:?}");
+    kept.iter().for_each(|path| assert_private(path));
+}

@@ -195,10 +195,11 @@ impl App {
                 Arc::clone(&shop),
                 Arc::clone(&pricing),
                 Arc::clone(&payments),
+                config.guests.holds.clone(),
             ),
             orders: Orders::new(db.clone(), Arc::clone(&shop), Arc::clone(&pricing), Arc::clone(&payments)),
             payments,
-            carts: Carts::new(db.clone(), Arc::clone(&pricing), attempts_of()),
+            carts: Carts::new(db.clone(), Arc::clone(&pricing), attempts_of(), config.guests.carts.clone()),
             pricing,
             discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
             taxes: Taxes::new(db.clone()),
@@ -216,7 +217,7 @@ impl App {
             ),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             media: Media::new(db.clone(), Arc::clone(&shop), media_parts(&config, &breakers, outside)?),
-            clean_up: CleanUp::new(db.clone()),
+            clean_up: CleanUp::new(db.clone(), config.guests.cart_ttl.clone()),
             mails,
         });
         let listens = listeners::Parts {
@@ -302,11 +303,12 @@ impl App {
 /// The payment providers that a shop has switched on.
 fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvider>>), ProviderError> {
     let (mut providers, mut test) = (Providers::new(), None);
+    let holds = &config.guests.payment_holds;
     for name in &config.payment_providers {
         match *name {
-            Manual::NAME => providers = providers.with(Arc::new(Manual)),
+            Manual::NAME => providers = providers.with(Arc::new(Manual::new(holds.manual))),
             TestProvider::NAME => {
-                let provider = Arc::new(TestProvider::new()?);
+                let provider = Arc::new(TestProvider::new(holds.test)?);
                 test = Some(Arc::clone(&provider));
                 providers = providers.with(provider);
             }

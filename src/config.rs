@@ -2,6 +2,7 @@
 //! told at once. The one place that reads the environment.
 
 mod exposure;
+mod guests;
 mod limits;
 mod mail;
 mod media;
@@ -10,6 +11,7 @@ mod proxies;
 mod rate_limits;
 
 pub use exposure::{CorsOrigins, ExposureConfig, Introspection, MetricsPlace};
+pub use guests::{GuestConfig, PaymentHolds};
 pub use mail::MailConfig;
 pub use media::MediaConfig;
 pub use network::{AdmissionConfig, NetworkConfig, SocketConfig, SocketLimits};
@@ -92,6 +94,8 @@ pub struct Config {
     pub media: MediaConfig,
     /// What the server shows, to whom, and under which address.
     pub exposure: ExposureConfig,
+    /// What buyers may take up before they pay.
+    pub guests: GuestConfig,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
@@ -208,6 +212,7 @@ impl Config {
         let exposure = exposure::read(&get, &mut problems, environment);
         let public_url = exposure.public_url.as_ref();
         let cors = exposure::cors(get("CORS_ORIGINS"), &mut problems, environment, public_url);
+        let guests = guests::read(&get, &mut problems);
         let trusted_proxies = proxies::read(&get, &mut problems);
         let body_limit = problems.parse("BODY_LIMIT", get("BODY_LIMIT"), 1024 * 1024, |text| {
             text.parse()
@@ -348,6 +353,7 @@ impl Config {
                 mail,
                 media,
                 exposure,
+                guests,
                 log_format,
                 log_filter,
             }),

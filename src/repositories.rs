@@ -36,6 +36,7 @@ pub mod shipping;
 pub mod shops;
 pub mod staff;
 pub mod tax_rates;
+pub mod unpaid_orders;
 pub mod variants;
 pub mod webhooks;
 

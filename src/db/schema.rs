@@ -664,6 +664,25 @@ diesel::table! {
 diesel::table! {
     use crate::db::types::sql::*;
 
+    unpaid_order_stock (order_id, variant_id) {
+        order_id -> Uuid,
+        variant_id -> Uuid,
+        quantity -> Int8,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    unpaid_orders (order_id) {
+        order_id -> Uuid,
+        caller -> Text,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     variants (id) {
         id -> Uuid,
         product_id -> Uuid,
@@ -765,6 +784,9 @@ diesel::joinable!(returns -> orders (order_id));
 diesel::joinable!(shipping_rates -> shipping_zones (zone_id));
 diesel::joinable!(staff_roles -> roles (role_id));
 diesel::joinable!(staff_roles -> staff_members (staff_id));
+diesel::joinable!(unpaid_order_stock -> orders (order_id));
+diesel::joinable!(unpaid_order_stock -> variants (variant_id));
+diesel::joinable!(unpaid_orders -> orders (order_id));
 diesel::joinable!(variants -> product_images (image_id));
 diesel::joinable!(variants -> products (product_id));
 diesel::joinable!(webhook_attempts -> webhook_deliveries (delivery_id));
@@ -812,6 +834,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     staff_members,
     staff_roles,
     tax_rates,
+    unpaid_order_stock,
+    unpaid_orders,
     variants,
     webhook_attempts,
     webhook_deliveries,

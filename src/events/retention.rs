@@ -1,7 +1,8 @@
 //! How long events are kept.
 //!
 //! What happened to orders is their history and what reports are made of: it is kept for good. Of everything else events are removed
-//! after a while, once every follower has had them and no unfinished job follows from them; the newest event of each thing stays.
+//! after a while, once every follower has had them and no unfinished job follows from them; the newest event of each thing stays,
+//! unless that is a cart that is gone.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -23,7 +23,7 @@ use super::server::unreadable;
 use super::upload::{self, Upload};
 use super::{introspection, respond};
 use crate::app::App;
-use crate::auth::{Credential, Identity};
+use crate::auth::{Actor, Credential, Identity};
 use crate::context::OpContext;
 use crate::db::Statements;
 use crate::domain::ids;
@@ -437,6 +437,12 @@ fn from_query(request: &Request) -> Result<Operation, Refused> {
     Ok(Operation { query: sent.query, operation_name: sent.operation_name, variables, permit: None })
 }
 
+/// The largest body of whoever asks, in bytes. Variables are most of it: they are kept while the operation runs.
+fn body_limit(app: &App, op: &OpContext) -> usize {
+    let limit = app.config.body_limit;
+    if op.actor == Actor::Anonymous { limit.min(app.config.guests.body_limit) } else { limit }
+}
+
 async fn from_body(
     app: &App,
     op: &OpContext,
@@ -457,7 +463,7 @@ async fn from_body(
     if !is_document && !kind.eq_ignore_ascii_case("application/json") {
         return Err(bad("send `Content-Type: application/json`".to_owned()));
     }
-    let limit = app.config.body_limit;
+    let limit = body_limit(app, op);
     let bytes = body.into_bytes_limit(limit).await.map_err(|error| match error {
         poem::error::ReadBodyError::PayloadTooLarge => bad(format!("the body is larger than {limit} bytes")),
         poem::error::ReadBodyError::Io(error) => unreadable(&error),

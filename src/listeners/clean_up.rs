@@ -1,4 +1,4 @@
-//! At midnight: what nobody needs any more is removed. Sessions, tokens and keys whose time is over, carts that nobody has touched for
+//! Every hour: what nobody needs any more is removed. Sessions, tokens and keys whose time is over, carts that nobody has touched for
 //! long, jobs that are done, old events.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::services::Services;
 /// When.
 pub const TASK: Task = Task {
     name: "task.clean_up",
-    cron: "0 0 * * *",
+    cron: "0 * * * *",
     description: "Removes expired sessions, tokens and idempotency keys, abandoned carts, old jobs and old events.",
 };
 

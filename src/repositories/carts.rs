@@ -1,5 +1,6 @@
 //! Carts and their lines.
 
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel_async::RunQueryDsl;
@@ -262,4 +263,27 @@ pub async fn delete_idle(conn: &mut Conn, since: Timestamp, limit: i64) -> Resul
     let ids: Vec<CartId> =
         load!(conn, carts::table.filter(carts::updated_at.lt(since)).limit(limit).select(carts::id))?;
     on_conn!(conn, |c| diesel::delete(carts::table.filter(in_ids(carts::id, &ids))).execute(c).await)
+}
+
+/// Up to `limit` carts without lines that nobody has touched since a moment.
+pub async fn empty_since(conn: &mut Conn, since: Timestamp, limit: i64) -> Result<Vec<CartId>, DbError> {
+    load!(
+        conn,
+        carts::table
+            .filter(carts::updated_at.lt(since))
+            .filter(not(exists(cart_lines::table.filter(cart_lines::cart_id.eq(carts::id)))))
+            .limit(limit)
+            .select(carts::id)
+    )
+}
+
+/// Removes those of these carts that still have no lines and that nobody has touched since a moment; how many.
+pub async fn delete_empty(conn: &mut Conn, ids: &[CartId], since: Timestamp) -> Result<usize, DbError> {
+    on_conn!(conn, |c| {
+        diesel::delete(carts::table.filter(in_ids(carts::id, ids)))
+            .filter(carts::updated_at.lt(since))
+            .filter(not(exists(cart_lines::table.filter(cart_lines::cart_id.eq(carts::id)))))
+            .execute(c)
+            .await
+    })
 }

@@ -1,6 +1,6 @@
 //! The event log's rows: written in the transaction of their cause, put in order by the relay, read by whoever follows the shop.
 
-use diesel::dsl::exists;
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 #[cfg(feature = "sqlite")]
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -8,11 +8,11 @@ use diesel::sql_types;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::{in_ids, in_texts};
-use crate::db::schema::{event_consumers, event_head, events, jobs};
+use crate::db::schema::{carts, event_consumers, event_head, events, jobs};
 use crate::db::types::{AnyId, Json, sql};
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::event::{Event, Things, Topic};
-use crate::domain::ids::{EventId, Id};
+use crate::domain::ids::{CartId, EventId, Id};
 use crate::domain::job::JobStatus;
 use crate::domain::time::Timestamp;
 
@@ -372,8 +372,8 @@ pub async fn had_by_all(conn: &mut Conn, names: &[String], head: i64) -> Result<
 }
 
 /// Removes up to `limit` events that happened before `cutoff` and that everybody has had: those up to `had` that no unfinished job
-/// follows from. Histories of these types are kept whole, and of everything else the newest event, so that its numbers go on. Gives how
-/// many are gone.
+/// follows from. Histories of these types are kept whole, and of everything else the newest event, so that its numbers go on; but of a
+/// cart that is gone nothing, since anybody can make one. Gives how many are gone.
 pub async fn prune(
     conn: &mut Conn,
     cutoff: Timestamp,
@@ -388,18 +388,23 @@ pub async fn prune(
         events::table
             .filter(events::position.le(had))
             .filter(events::occurred_at.lt(cutoff))
-            .filter(diesel::dsl::not(in_texts(events::aggregate_type, kept)))
-            .filter(diesel::dsl::not(exists(
+            .filter(not(in_texts(events::aggregate_type, kept)))
+            .filter(not(exists(
                 jobs::table
                     .filter(jobs::event_id.eq(events::id.nullable()))
                     .filter(jobs::status.eq(unfinished[0]).or(jobs::status.eq(unfinished[1])))
             )))
-            .filter(exists(
-                later
-                    .filter(later.field(events::aggregate_type).eq(events::aggregate_type))
-                    .filter(later.field(events::aggregate_id).eq(events::aggregate_id))
-                    .filter(later.field(events::sequence).gt(events::sequence))
-            ))
+            .filter(
+                exists(
+                    later
+                        .filter(later.field(events::aggregate_type).eq(events::aggregate_type))
+                        .filter(later.field(events::aggregate_id).eq(events::aggregate_id))
+                        .filter(later.field(events::sequence).gt(events::sequence))
+                )
+                .or(events::aggregate_type
+                    .eq(CartId::TYPE)
+                    .and(not(exists(carts::table.filter(carts::id.eq(events::aggregate_id))))))
+            )
             .order_by(events::position)
             .limit(limit)
             .select(events::id)

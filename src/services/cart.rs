@@ -8,13 +8,15 @@ mod addresses;
 mod check;
 mod codes;
 mod input;
+mod limits;
 mod lines;
+mod new_carts;
 mod stock;
 mod warning;
 
 use std::sync::Arc;
 
-use crate::auth;
+use crate::auth::{self, Actor};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, Tx, retrying};
@@ -28,11 +30,14 @@ use crate::repositories::carts::{self, Cart, CartLine};
 use crate::services::pricing::{Basket, BasketLine, Priced};
 use crate::services::validate::Problems;
 use crate::services::{Attempts, Pricing};
+use limits::CartSize;
 use lines::Lines;
+use new_carts::NewCarts;
 
 pub use input::{
     AddressPatch, AddressSource, BuyerPatch, ChosenOption, LinePatch, NewAddress, NewCart, NewLine,
 };
+pub use limits::GuestCartLimits;
 pub use stock::{Goods, Room, Shortage};
 pub use warning::{Warning, WarningCode, WarningTarget, warnings};
 
@@ -41,6 +46,8 @@ pub struct Carts {
     db: Db,
     pricing: Arc<Pricing>,
     attempts: Arc<Attempts>,
+    guests: GuestCartLimits,
+    new_carts: NewCarts,
 }
 
 /// A cart since a change.
@@ -93,11 +100,34 @@ enum Change<'a> {
     Delivery(&'a [ChosenOption]),
 }
 
+impl Change<'_> {
+    /// The argument that is to blame when the cart would be too large.
+    fn path(&self) -> &'static [&'static str] {
+        match self {
+            Self::AddLines(_) | Self::UpdateLines(_) => &["lines"],
+            Self::RemoveLines(_) => &["lineIds"],
+            Self::Codes(_) => &["discountCodes"],
+            Self::Buyer(_) => &["buyerIdentity"],
+            Self::Note(_) => &["note"],
+            Self::Attributes(_) => &["attributes"],
+            Self::AddAddresses(_) | Self::UpdateAddresses(_) => &["addresses"],
+            Self::RemoveAddresses(_) => &["addressIds"],
+            Self::Delivery(_) => &["selectedDeliveryOptions"],
+        }
+    }
+}
+
 impl Carts {
     /// The service over a database.
     #[must_use]
-    pub fn new(db: Db, pricing: Arc<Pricing>, attempts: Arc<Attempts>) -> Self {
-        Self { db, pricing, attempts }
+    pub fn new(
+        db: Db,
+        pricing: Arc<Pricing>,
+        attempts: Arc<Attempts>,
+        guests: GuestCartLimits,
+    ) -> Self {
+        let new_carts = NewCarts::new(guests.max_new_per_hour);
+        Self { db, pricing, attempts, guests, new_carts }
     }
 
     /// What a cart that its reader may see costs at this moment.
@@ -124,6 +154,9 @@ impl Carts {
         let path = ["input", "delivery", "addresses"];
         let new_addresses = self.new_addresses(op, &mut problems, &path, &new.addresses).await?;
         problems.check()?;
+        if let (Actor::Anonymous, Some(address)) = (&op.actor, op.client_address) {
+            self.new_carts.count(address, op.now())?;
+        }
         let mut cart = Cart {
             id: CartId::generate(),
             token: auth::new_secret()?,
@@ -170,6 +203,7 @@ impl Carts {
             changed.warnings.extend(lines.add(&["input", "lines"], new, &goods, op.now())?);
         }
         check_size(&changed.cart, &lines, &["input", "lines"])?;
+        self.check_guest(op, CartSize::default(), CartSize::of(&changed.cart, &lines), &["input"])?;
         self.count_unknown_codes(tx, op, &changed.cart, &changed.cart.discount_codes.0).await?;
         carts::insert(tx.conn(), &changed.cart).await.map_err(no_such_customer)?;
         let made = event(&changed.cart, &lines);
@@ -386,8 +420,9 @@ impl Carts {
     ) -> Result<Changed, Error> {
         let mut cart = lock(tx, op, cart).await?;
         let mut lines = Lines::of(cart.id, carts::lines(tx.conn(), &[cart.id]).await?);
+        let before = CartSize::of(&cart, &lines);
         let mut warnings = Vec::new();
-        let mut path: &[&str] = &["lines"];
+        let path = change.path();
         match change {
             Change::AddLines(new) => {
                 let goods = read_goods(tx, new.iter().map(|line| line.variant_id)).await?;
@@ -399,7 +434,7 @@ impl Carts {
                 let goods = read_goods(tx, there.chain(wanted)).await?;
                 warnings = lines.update(path, patches, &goods)?;
             }
-            Change::RemoveLines(ids) => lines.remove(&["lineIds"], ids)?,
+            Change::RemoveLines(ids) => lines.remove(path, ids)?,
             Change::Codes(codes) => {
                 self.count_unknown_codes(tx, op, &cart, &codes::added(&cart, codes)).await?;
                 cart.discount_codes.0.clone_from(codes);
@@ -409,28 +444,35 @@ impl Carts {
                 cart.customer_id = cart.customer_id.or(op.actor.customer());
             }
             Change::Note(note) => (*note).clone_into(&mut cart.note),
-            Change::Attributes(sent) => {
-                path = &["attributes"];
-                cart.attributes = Json(check::kept_attributes(sent));
-            }
+            Change::Attributes(sent) => cart.attributes = Json(check::kept_attributes(sent)),
             Change::AddAddresses(new) => {
-                warnings = addresses::add(&mut cart.delivery_addresses.0, &["addresses"], new)?;
+                warnings = addresses::add(&mut cart.delivery_addresses.0, path, new)?;
             }
             Change::UpdateAddresses(patches) => {
-                addresses::update(&mut cart.delivery_addresses.0, &["addresses"], patches)?;
+                addresses::update(&mut cart.delivery_addresses.0, path, patches)?;
             }
-            Change::RemoveAddresses(ids) => {
-                addresses::remove(&mut cart.delivery_addresses.0, &["addressIds"], ids)?;
-            }
+            Change::RemoveAddresses(ids) => addresses::remove(&mut cart.delivery_addresses.0, path, ids)?,
             Change::Delivery(chosen) => self.choose(tx, op, &mut cart, &lines.after, chosen).await?,
         }
         check_size(&cart, &lines, path)?;
+        self.check_guest(op, before, CartSize::of(&cart, &lines), path)?;
         cart.updated_at = op.now();
         carts::update(tx.conn(), &cart).await.map_err(no_such_customer)?;
         let happened = event(&cart, &lines);
         let lines = write(tx, lines).await?;
         events::append(tx, op, [Event::CartUpdated(happened)]).await?;
         Ok(Changed { cart, lines, warnings })
+    }
+
+    /// Refuses what would be too much of a caller whom nobody knows.
+    fn check_guest(
+        &self,
+        op: &OpContext,
+        before: CartSize,
+        after: CartSize,
+        path: &[&str],
+    ) -> Result<(), Error> {
+        if op.actor == Actor::Anonymous { self.guests.check(before, after, path) } else { Ok(()) }
     }
 
     async fn choose(

@@ -9,11 +9,13 @@
 //! What is paid, and by whom, comes after the commit: see `services::payments`. Under one key the answer is the order, as it is:
 //! a request that is sent again while its payment runs waits for the end of it.
 
+mod holds;
 mod input;
 
+pub use holds::HoldLimits;
 pub use input::PlaceOrder;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -21,7 +23,7 @@ use crate::auth::{self, Actor};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
-use crate::domain::catalog::full_title;
+use crate::domain::catalog::{InventoryPolicy, full_title};
 use crate::domain::event::{Event, OrderPlacedEvent, PaymentEvent};
 use crate::domain::ids::{Id, OrderId, OrderLineId, PaymentId, VariantId};
 use crate::domain::inventory::Pieces;
@@ -52,6 +54,7 @@ pub struct Checkout {
     shop: Arc<Shop>,
     pricing: Arc<Pricing>,
     payments: Arc<Payments>,
+    holds: HoldLimits,
 }
 
 /// What a transaction came to.
@@ -73,8 +76,14 @@ struct Tries {
 impl Checkout {
     /// The service over a database.
     #[must_use]
-    pub fn new(db: Db, shop: Arc<Shop>, pricing: Arc<Pricing>, payments: Arc<Payments>) -> Self {
-        Self { db, shop, pricing, payments }
+    pub fn new(
+        db: Db,
+        shop: Arc<Shop>,
+        pricing: Arc<Pricing>,
+        payments: Arc<Payments>,
+        holds: HoldLimits,
+    ) -> Self {
+        Self { db, shop, pricing, payments, holds }
     }
 
     /// Places an order of a cart and has it paid for; the order since. Whoever knows the cart's id may: a customer's cart is theirs.
@@ -164,6 +173,9 @@ impl Checkout {
         }
         let email = self.email(tx, op, &cart, input).await?;
         let mut order = self.order_of(op, &cart, input, email)?;
+        if !input.provider.charges() {
+            holds::lock_caller(tx, op, &order).await?;
+        }
         let priced = self.price(tx, op, &cart, input, &lines, &order).await?;
         self.fill(op, &mut order, &priced, input);
         let plan = self.plan(tx, &cart, input, &lines, &priced, is_retry).await?;
@@ -190,6 +202,11 @@ impl Checkout {
                 None => format!("A discount takes nothing off any more: {}", refused.reason),
             };
             return Err(Error::invalid(CART, UserErrorCode::Stale, message));
+        }
+        if is_charged && !input.provider.charges() {
+            let demand = finite_demand(&lines, &priced, &plan);
+            let title = |id| priced.variants.get(&id).map(title_of).unwrap_or_default();
+            self.holds.admit(tx, op, &order, &demand, title).await?;
         }
         // If somebody was faster: tried again, it is seen what is left.
         let reserved = stock::reserve_plan(tx, op, &plan, self.shop.low_stock).await?;
@@ -369,6 +386,21 @@ async fn locked_levels(
         levels.sort_by_key(|level| order.iter().position(|other| other.location_id == level.location_id));
     }
     Ok(levels)
+}
+
+/// Units that a plan reserves, of variants that others can't buy any more once these have run out.
+fn finite_demand(lines: &[CartLine], priced: &Priced, plan: &Plan) -> BTreeMap<VariantId, i64> {
+    let mut demand = BTreeMap::new();
+    for (line, places) in lines.iter().zip(&plan.lines) {
+        let is_finite =
+            |(variant, _): &(Arc<variants::Variant>, _)| variant.inventory_policy == InventoryPolicy::Deny;
+        if priced.variants.get(&line.variant_id).is_some_and(is_finite) {
+            let units: i64 = places.iter().map(|place| place.quantity).sum();
+            *demand.entry(line.variant_id).or_default() += units;
+        }
+    }
+    demand.retain(|_, units| *units > 0);
+    demand
 }
 
 fn title_of((variant, product): &(Arc<variants::Variant>, Arc<products::Product>)) -> String {

@@ -8,7 +8,7 @@ use crate::db::{Db, retrying};
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::repositories::{
-    attempt_counters, carts, customer_tokens, idempotency, jobs, refresh_tokens, webhooks,
+    attempt_counters, carts, customer_tokens, idempotency, jobs, refresh_tokens, unpaid_orders, webhooks,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -16,8 +16,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const KEEP_KEYS: Duration = DAY.saturating_mul(7);
 /// How long a session or token is kept once its time is over: for whoever wonders.
 const KEEP_TOKENS: Duration = DAY;
-/// How long a cart that nobody touches is kept.
-const KEEP_CARTS: Duration = DAY.saturating_mul(30);
 /// How long a job that is done is kept.
 const KEEP_DONE: Duration = DAY.saturating_mul(7);
 /// How long a job that is dead or was called off is kept.
@@ -48,6 +46,16 @@ macro_rules! batches {
 /// Removes what nobody needs.
 pub struct CleanUp {
     db: Db,
+    carts: CartTtl,
+}
+
+/// How long carts are kept that nobody touches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CartTtl {
+    /// Those without lines.
+    pub empty: Duration,
+    /// Those with lines.
+    pub filled: Duration,
 }
 
 /// How much was removed.
@@ -63,6 +71,8 @@ pub struct Removed {
     pub keys: usize,
     /// Carts.
     pub carts: usize,
+    /// Notes of orders that wait no longer for their payment.
+    pub unpaid_orders: usize,
     /// Jobs.
     pub jobs: usize,
     /// Messages to other services.
@@ -71,10 +81,20 @@ pub struct Removed {
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { refresh_tokens, customer_tokens, attempt_counters, keys, carts, jobs, deliveries } = self;
+        let Self {
+            refresh_tokens,
+            customer_tokens,
+            attempt_counters,
+            keys,
+            carts,
+            unpaid_orders,
+            jobs,
+            deliveries,
+        } = self;
         write!(
             f,
-            "{refresh_tokens} sessions, {customer_tokens} tokens, {attempt_counters} attempt counters, {keys} idempotency keys, {carts} carts, {jobs} jobs, \
+            "{refresh_tokens} sessions, {customer_tokens} tokens, {attempt_counters} attempt counters, \
+             {keys} idempotency keys, {carts} carts, notes of {unpaid_orders} orders, {jobs} jobs, \
              {deliveries} webhook deliveries"
         )
     }
@@ -83,8 +103,8 @@ impl fmt::Display for Removed {
 impl CleanUp {
     /// The service over a database.
     #[must_use]
-    pub fn new(db: Db) -> Self {
-        Self { db }
+    pub fn new(db: Db, carts: CartTtl) -> Self {
+        Self { db, carts }
     }
 
     /// Removes all of it; how much that was.
@@ -94,7 +114,7 @@ impl CleanUp {
     pub async fn run(&self, op: &OpContext) -> Result<Removed, Error> {
         op.authorize(Permission::ManageSettings)?;
         let ago = |keep: Duration| op.now().minus(keep);
-        let (tokens, keys, carts) = (ago(KEEP_TOKENS), ago(KEEP_KEYS), ago(KEEP_CARTS));
+        let (tokens, keys, carts) = (ago(KEEP_TOKENS), ago(KEEP_KEYS), ago(self.carts.filled));
         let (done, dead, deliveries) = (ago(KEEP_DONE), ago(KEEP_DEAD), ago(KEEP_DELIVERIES));
         Ok(Removed {
             refresh_tokens: batches!(self, op, |conn| refresh_tokens::delete_expired(conn, tokens, BATCH)),
@@ -103,9 +123,33 @@ impl CleanUp {
                 attempt_counters::delete_expired(conn, op.now(), BATCH)
             }),
             keys: batches!(self, op, |conn| idempotency::delete_older(conn, keys, BATCH)),
-            carts: batches!(self, op, |conn| carts::delete_idle(conn, carts, BATCH)),
+            carts: batches!(self, op, |conn| carts::delete_idle(conn, carts, BATCH))
+                + self.remove_empty_carts(op).await?,
+            unpaid_orders: batches!(self, op, |conn| unpaid_orders::delete_settled(conn, BATCH)),
             jobs: batches!(self, op, |conn| jobs::purge(conn, done, dead, BATCH)),
             deliveries: batches!(self, op, |conn| webhooks::prune(conn, deliveries, BATCH)),
         })
+    }
+
+    /// Removes carts that nothing lies in. They are looked for by a reader: that takes longer than to remove them, and nobody who
+    /// writes is to wait for it.
+    async fn remove_empty_carts(&self, op: &OpContext) -> Result<usize, Error> {
+        let since = op.now().minus(self.carts.empty);
+        let mut removed = 0;
+        loop {
+            let ids = carts::empty_since(&mut self.db.read(&op.statements).await?, since, BATCH).await?;
+            if ids.is_empty() {
+                return Ok(removed);
+            }
+            let gone = retrying(|| async {
+                carts::delete_empty(&mut self.db.write(&op.statements).await?, &ids, since).await
+            });
+            let gone = gone.await?;
+            removed += gone;
+            // All of them have been touched meanwhile, or a replica does not know yet.
+            if gone == 0 {
+                return Ok(removed);
+            }
+        }
     }
 }

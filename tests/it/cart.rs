@@ -7,6 +7,7 @@ use crate::support::{Client, Reply, TestApp, both};
 
 mod access;
 mod delivery;
+mod guests;
 mod lines;
 mod stock;
 

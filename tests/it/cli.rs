@@ -145,6 +145,13 @@ fn a_configuration_that_is_wrong_is_explained_at_once() {
         ("PORT", "http"),
         ("MERCATO_ENV", "staging"),
         ("CORS_ORIGINS", "shop"),
+        ("PUBLIC_URL", "shop"),
+        ("GRAPHIQL", "perhaps"),
+        ("INTROSPECTION", "friends"),
+        ("METRICS_PORT", "none"),
+        ("PAYMENT_HOLD_HOURS", "gold:1"),
+        ("GUEST_STOCK_SHARE", "all"),
+        ("GUEST_CART_BYTES", "few"),
         ("BODY_LIMIT", "1"),
         ("SHOP_CURRENCY", "GOLD"),
         ("SHOP_COUNTRY", "Utopia"),
@@ -162,7 +169,7 @@ fn a_configuration_that_is_wrong_is_explained_at_once() {
         ran.expect(2, &names);
     }
     let production = Ran::of(folder.command(&["serve"]).env("MERCATO_ENV", "production").output().unwrap());
-    production.expect(2, &["JWT_SECRET"]);
+    production.expect(2, &["JWT_SECRET", "PUBLIC_URL"]);
     folder.run(&["migrate", "--database-url", "nowhere"]).expect(2, &["DATABASE_URL"]);
     folder.run(&["serve", "--port", "70000", "--host", "here"]).expect(2, &["PORT", "HOST"]);
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "no database was made");

@@ -83,6 +83,17 @@ async fn what_is_no_request_is_refused_with_a_sentence() {
 }
 
 #[tokio::test]
+async fn who_is_not_signed_in_sends_less() {
+    let app = TestApp::with(Database::sqlite().await.unwrap(), &[("GUEST_BODY_LIMIT", "4096")]).await;
+    let body = json!({ "query": NAME, "variables": { "unused": "x".repeat(5_000) } });
+    let reply = app.anonymous().post("/graphql", &body).await;
+    assert_refused(&reply, 400, "BAD_USER_INPUT");
+    assert!(reply.message().contains("larger than 4096 bytes"), "{}", reply.message());
+    app.customer().post("/graphql", &body).await.assert_ok();
+    app.admin().post("/graphql", &body).await.assert_ok();
+}
+
+#[tokio::test]
 async fn a_document_can_be_sent_bare() {
     let app = TestApp::sqlite().await;
     let bare = request("POST", "/graphql").header("content-type", "application/graphql; charset=utf-8");

@@ -298,16 +298,16 @@ async fn what_is_kept_ready_is_captured(app: TestApp) {
     assert_eq!(shop.app.ledger(id).await, ["requested 1000", "authorized 1000", "captured 1000"]);
 }
 
-both!(an_order_that_is_paid_by_hand_waits_for_a_week);
-async fn an_order_that_is_paid_by_hand_waits_for_a_week(app: TestApp) {
+both!(an_order_that_is_paid_by_hand_waits_for_three_days);
+async fn an_order_that_is_paid_by_hand_waits_for_three_days(app: TestApp) {
     let shop = Shop::open(app).await;
     let mut input = order_of(&shop.cart, "10", "");
     input["payment"] = json!({ "provider": "manual" });
     let reply = shop.app.anonymous().place(input).await.ok();
     assert_eq!(reply["orderPlace.order.status"], "PENDING_PAYMENT");
     let id = order_id(&reply);
-    assert_eq!(shop.expire().await, 0, "half an hour is not a week");
-    shop.app.clock.advance(Duration::from_secs(7 * 24 * 60 * 60));
+    assert_eq!(shop.expire().await, 0, "half an hour is not three days");
+    shop.app.clock.advance(Duration::from_secs(3 * 24 * 60 * 60));
     assert_eq!(shop.expire().await, 1);
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Expired, (5, 0)));
 }
@@ -316,7 +316,10 @@ both!(a_webhook_that_is_not_the_providers_is_refused);
 async fn a_webhook_that_is_not_the_providers_is_refused(database: Database) {
     let shop = Shop::open(impatient(database).await).await;
     let id = shop.waiting("tok_hang").await;
-    let forged = TestProvider::new().unwrap().webhook(&[TestProvider::captured(id, 1_000)]).unwrap();
+    let forged = TestProvider::new(Duration::from_secs(60))
+        .unwrap()
+        .webhook(&[TestProvider::captured(id, 1_000)])
+        .unwrap();
     let post = |path: &str| {
         let headers = forged.0.iter();
         let post = headers.fold(request("POST", path), |post, (name, value)| post.header(name, value));

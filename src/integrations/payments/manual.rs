@@ -7,16 +7,21 @@ use super::{Answer, Charge, Headers, Payment, PaymentProvider, ProviderError, Re
 use crate::domain::ids::Id;
 use crate::domain::payment::PaymentKind;
 
-/// How long an order waits for a transfer.
-const WAITS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
 /// See the module.
-#[derive(Debug, Default)]
-pub struct Manual;
+#[derive(Debug)]
+pub struct Manual {
+    hold: Duration,
+}
 
 impl Manual {
     /// The provider's name.
     pub const NAME: &'static str = "manual";
+
+    /// Orders wait this long for their money.
+    #[must_use]
+    pub fn new(hold: Duration) -> Self {
+        Self { hold }
+    }
 }
 
 impl PaymentProvider for Manual {
@@ -29,7 +34,7 @@ impl PaymentProvider for Manual {
     }
 
     fn waits(&self) -> Duration {
-        WAITS
+        self.hold
     }
 
     fn authorize<'a>(&'a self, _charge: &'a Charge) -> Answer<'a> {

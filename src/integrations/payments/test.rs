@@ -26,8 +26,6 @@ use crate::domain::hex::hex;
 use crate::domain::ids::{Id, OrderId};
 use crate::domain::payment::PaymentKind;
 
-/// How long an order waits for its money.
-const WAITS: Duration = Duration::from_secs(30 * 60);
 /// Of how many orders it knows the payments.
 const MOST_BOOKS: usize = 10_000;
 /// The block that SHA-256 works on, in bytes.
@@ -40,6 +38,7 @@ const SIGNATURE: &str = "x-test-signature";
 pub struct TestProvider {
     /// What webhooks are signed with; another one in every process.
     secret: [u8; 32],
+    hold: Duration,
     /// By order. Order ids rise with time, so the first is the oldest.
     books: Mutex<BTreeMap<OrderId, Book>>,
 }
@@ -60,14 +59,14 @@ impl TestProvider {
     /// The provider's name.
     pub const NAME: &'static str = "test";
 
-    /// A provider with a secret of its own.
+    /// A provider with a secret of its own, for whose money orders wait this long.
     ///
     /// # Errors
     /// [`ProviderError::Failed`] when the system gives no random bytes.
-    pub fn new() -> Result<Self, ProviderError> {
+    pub fn new(hold: Duration) -> Result<Self, ProviderError> {
         let mut secret = [0_u8; 32];
         getrandom::fill(&mut secret).map_err(|error| ProviderError::Failed(error.to_string()))?;
-        Ok(Self { secret, books: Mutex::default() })
+        Ok(Self { secret, hold, books: Mutex::default() })
     }
 
     /// A webhook as it would send it: its headers and its body.
@@ -143,7 +142,7 @@ impl PaymentProvider for TestProvider {
     }
 
     fn waits(&self) -> Duration {
-        WAITS
+        self.hold
     }
 
     fn authorize<'a>(&'a self, charge: &'a Charge) -> Answer<'a> {
@@ -220,9 +219,11 @@ impl PaymentProvider for TestProvider {
 mod tests {
     use super::*;
 
+    const HOLD: Duration = Duration::from_secs(60);
+
     #[test]
     fn a_webhook_must_be_signed_with_the_secret_of_its_sender() {
-        let (provider, other) = (TestProvider::new().unwrap(), TestProvider::new().unwrap());
+        let (provider, other) = (TestProvider::new(HOLD).unwrap(), TestProvider::new(HOLD).unwrap());
         let event = TestProvider::captured(OrderId::generate(), 500);
         let (headers, body) = provider.webhook(std::slice::from_ref(&event)).unwrap();
         assert_eq!(provider.parse_webhook(&headers, body.as_bytes()).unwrap(), [event]);

@@ -1,0 +1,2 @@
+DROP TABLE unpaid_order_stock;
+DROP TABLE unpaid_orders;

@@ -1,0 +1,17 @@
+-- Orders of buyers that wait for a payment nobody is asked for at once, and whom they count for. A row is of no use once its order is
+-- paid for or given up: the clean-up removes it.
+CREATE TABLE unpaid_orders (
+    order_id blob PRIMARY KEY REFERENCES orders ON DELETE CASCADE,
+    -- "customer:<id>", or "guest:" and what is known of somebody who is not signed in.
+    caller text NOT NULL CHECK (caller <> '')
+) STRICT, WITHOUT ROWID;
+CREATE INDEX unpaid_orders_caller_idx ON unpaid_orders (caller);
+
+-- Stock that those of guests hold.
+CREATE TABLE unpaid_order_stock (
+    order_id blob NOT NULL REFERENCES orders ON DELETE CASCADE,
+    variant_id blob NOT NULL REFERENCES variants ON DELETE CASCADE,
+    quantity integer NOT NULL CHECK (quantity > 0),
+    PRIMARY KEY (order_id, variant_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX unpaid_order_stock_variant_id_idx ON unpaid_order_stock (variant_id);

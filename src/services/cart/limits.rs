@@ -1,0 +1,91 @@
+//! How much a caller whom nobody knows may keep in a cart. Making one costs nothing, so a guest's is small, and one that nothing lies in
+//! is smaller. Called by [`super::Carts`] when a cart is about to be written; a change by which nothing grows is never refused.
+
+use super::lines::Lines;
+use crate::error::{Error, UserErrorCode};
+use crate::repositories::carts::Cart;
+
+/// Limits on carts of guests.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GuestCartLimits {
+    /// Bytes of all texts: note, attributes of the cart and its lines, codes, addresses, who buys.
+    pub max_bytes: usize,
+    /// The same of a cart without lines.
+    pub max_empty_bytes: usize,
+    /// Lines.
+    pub max_lines: usize,
+    /// Carts that are made from one address in an hour.
+    pub max_new_per_hour: u64,
+}
+
+/// How large a cart is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CartSize {
+    bytes: usize,
+    lines: usize,
+}
+
+impl CartSize {
+    /// The size of a cart with lines.
+    pub fn of(cart: &Cart, lines: &Lines) -> Self {
+        let attributes = cart.attributes.0.iter().map(|one| one.key.len() + one.value.len());
+        let codes = cart.discount_codes.0.iter().map(String::len);
+        let texts = [&cart.email, &cart.phone, &cart.delivery_option].into_iter().flatten().map(String::len);
+        // As they are stored; they can always be written.
+        let addresses = serde_json::to_string(&cart.delivery_addresses.0).map_or(0, |text| text.len());
+        let parts = [cart.note.len(), addresses, lines.attribute_bytes()];
+        Self { bytes: attributes.chain(codes).chain(texts).chain(parts).sum(), lines: lines.after.len() }
+    }
+}
+
+impl GuestCartLimits {
+    /// Refuses a cart that has grown beyond what a guest may keep.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the limit.
+    pub fn check(&self, before: CartSize, after: CartSize, path: &[&str]) -> Result<(), Error> {
+        let remedy = "send less, or sign in";
+        let message = if after.lines > self.max_lines.max(before.lines) {
+            format!(
+                "The cart of a guest can have up to {} lines, and not {}: {remedy}",
+                self.max_lines, after.lines
+            )
+        } else if after.bytes <= before.bytes {
+            return Ok(());
+        } else if after.lines == 0 && after.bytes > self.max_empty_bytes {
+            format!(
+                "The texts of a guest's cart without lines can have up to {} bytes together, and not {}: add a line \
+                 first, {remedy}",
+                self.max_empty_bytes, after.bytes
+            )
+        } else if after.bytes > self.max_bytes {
+            format!(
+                "The texts of a guest's cart can have up to {} bytes together, and not {}: {remedy}",
+                self.max_bytes, after.bytes
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid(path, UserErrorCode::CartTooLarge, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_grows_is_refused() {
+        let limits =
+            GuestCartLimits { max_bytes: 100, max_empty_bytes: 10, max_lines: 2, max_new_per_hour: 1 };
+        let size = |bytes, lines| CartSize { bytes, lines };
+        let is_allowed = |before, after| limits.check(before, after, &["lines"]).is_ok();
+        let nothing = CartSize::default();
+        assert!(is_allowed(nothing, size(10, 0)) && !is_allowed(nothing, size(11, 0)));
+        assert!(is_allowed(nothing, size(100, 2)) && !is_allowed(nothing, size(101, 2)));
+        assert!(!is_allowed(size(0, 2), size(0, 3)));
+        assert!(is_allowed(size(100, 2), size(90, 0)), "its last line can go");
+        assert!(is_allowed(size(500, 9), size(400, 9)) && is_allowed(size(500, 9), size(500, 8)));
+        assert!(!is_allowed(size(500, 2), size(501, 2)));
+    }
+}

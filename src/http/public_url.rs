@@ -15,17 +15,23 @@ pub(super) fn base_url(request: &Request, config: &Config) -> String {
     if let Some(url) = &config.exposure.public_url {
         return url.clone();
     }
-    let is_proxied = is_from_trusted_proxy(request, &config.trusted_proxies);
-    let scheme = if is_proxied { last(request, X_FORWARDED_PROTO) } else { None };
-    let scheme = scheme.filter(|scheme| *scheme == "https").unwrap_or("http");
-    let forwarded = if is_proxied { last(request, X_FORWARDED_HOST) } else { None };
-    let host = forwarded.or_else(|| last(request, "host")).filter(|host| is_host(host));
-    format!("{scheme}://{}", host.unwrap_or("localhost"))
+    let scheme = if is_secure(request, config) { "https" } else { "http" };
+    let host = forwarded(request, config, X_FORWARDED_HOST).or_else(|| last(request, "host"));
+    format!("{scheme}://{}", host.filter(|host| is_host(host)).unwrap_or("localhost"))
 }
 
 /// Whether a client reached this server by TLS.
 pub(super) fn is_secure(request: &Request, config: &Config) -> bool {
-    base_url(request, config).starts_with("https://")
+    match config.exposure.public_url {
+        Some(_) => config.exposure.is_secure(),
+        None => forwarded(request, config, X_FORWARDED_PROTO) == Some("https"),
+    }
+}
+
+/// What a trusted proxy wrote into a header.
+fn forwarded<'a>(request: &'a Request, config: &Config, name: &str) -> Option<&'a str> {
+    // Few requests have such headers: whose they are is looked at last.
+    last(request, name).filter(|_| is_from_trusted_proxy(request, &config.trusted_proxies))
 }
 
 /// What the nearest proxy wrote into a header: each appends to what it was sent.

@@ -1,6 +1,7 @@
 //! Settings, from the environment and the command line: typed, and all checked at start, so that everything that is wrong is
 //! told at once. The one place that reads the environment.
 
+mod database;
 mod exposure;
 mod guests;
 mod limits;
@@ -42,7 +43,7 @@ const MIN_SECRET: usize = 32;
 /// All settings, valid.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `DATABASE_URL`, `DB_POOL_SIZE`.
+    /// `DATABASE_URL`, `DB_POOL_SIZE`, `STATEMENT_TIMEOUT_MS`.
     pub database: DbConfig,
     /// `HOST`.
     pub host: IpAddr,
@@ -171,19 +172,8 @@ impl Config {
                 "production" => Ok(Environment::Production),
                 _ => Err("must be development or production".to_owned()),
             });
-        let url = overrides.database_url.clone().or_else(|| get("DATABASE_URL"));
-        let backend = problems.required(
-            "DATABASE_URL",
-            Some(url.unwrap_or_else(|| "sqlite://mercato.db".to_owned())),
-            Backend::parse,
-        );
-        let cores = std::thread::available_parallelism().map_or(4, usize::from);
-        let pool_size = problems.parse("DB_POOL_SIZE", get("DB_POOL_SIZE"), (2 * cores).max(4), |text| {
-            text.parse()
-                .ok()
-                .filter(|size| (1..=1_000).contains(size))
-                .ok_or("must be a number from 1 to 1000".into())
-        });
+        let database = database::read(&get, &mut problems, overrides.database_url.clone());
+        let backend = database.as_ref().map(|database| database.backend.clone());
         let host = problems.parse(
             "HOST",
             overrides.host.clone().or_else(|| get("HOST")),
@@ -318,9 +308,9 @@ impl Config {
                 .map_err(|error| format!("is no log filter such as info,mercato=debug: {error}"))
         });
 
-        match (backend, currency, problems.0.is_empty()) {
-            (Some(backend), Some(currency), true) => Ok(Self {
-                database: DbConfig { backend, pool_size },
+        match (database, currency, problems.0.is_empty()) {
+            (Some(database), Some(currency), true) => Ok(Self {
+                database,
                 host,
                 port,
                 environment,
@@ -503,6 +493,7 @@ mod tests {
             ("DATABASE_URL", "mysql://localhost/shop"),
             ("PORT", "eighty"),
             ("DB_POOL_SIZE", "0"),
+            ("STATEMENT_TIMEOUT_MS", "soon"),
             ("HOST", "localhost"),
             ("MERCATO_ENV", "staging"),
             ("LOG_FORMAT", "xml"),
@@ -515,6 +506,7 @@ mod tests {
             "DATABASE_URL",
             "PORT",
             "DB_POOL_SIZE",
+            "STATEMENT_TIMEOUT_MS",
             "HOST",
             "MERCATO_ENV",
             "LOG_FORMAT",

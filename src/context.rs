@@ -99,9 +99,9 @@ impl OpContext {
         Self::system_in(ids::request_id().into(), clock)
     }
 
-    /// The same for what follows from a request.
+    /// The same for what follows from a request. No request waits for it, so its statements are not limited in time.
     pub fn system_in(request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
-        Self::new(Actor::System, request_id, clock)
+        Self { statements: Statements::unlimited(), ..Self::new(Actor::System, request_id, clock) }
     }
 
     /// What kind of caller limits take the actor for.

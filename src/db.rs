@@ -10,10 +10,17 @@ mod error;
 pub mod expr;
 mod migrations;
 mod pool;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod private_file;
+mod reclaim;
 #[expect(missing_docs, reason = "generated from the database")]
 pub mod schema;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite_deadline;
 mod statements;
 mod together;
 mod tx;

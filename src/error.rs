@@ -46,6 +46,12 @@ pub enum Error {
     /// The database, or what is needed from outside, can't be reached.
     #[error("the service is busy or unavailable, try again")]
     Unavailable(#[source] std::sync::Arc<DbError>),
+    /// A database statement took longer than it may.
+    #[error(
+        "this took the database longer than the {} ms that a statement may take (STATEMENT_TIMEOUT_MS): ask for fewer items, or \
+         search for less at once, and try again"
+    , .0.as_millis())]
+    TimedOut(std::time::Duration, #[source] std::sync::Arc<DbError>),
     /// A bug or a broken database.
     #[error("internal error")]
     Internal(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),
@@ -112,6 +118,7 @@ impl Error {
             Self::Forbidden(_) | Self::StaffOnly => ErrorCode::Forbidden,
             Self::Conflict(_) => ErrorCode::Conflict,
             Self::Throttled { .. } => ErrorCode::Throttled,
+            Self::TimedOut(..) => ErrorCode::Timeout,
             Self::Unavailable(_) | Self::Overloaded { .. } => ErrorCode::ServiceUnavailable,
             Self::Internal(_) => ErrorCode::Internal,
         }
@@ -141,7 +148,10 @@ impl From<DbError> for Error {
 impl From<std::sync::Arc<DbError>> for Error {
     fn from(error: std::sync::Arc<DbError>) -> Self {
         match *error {
-            DbError::Unavailable(_) | DbError::Clash(_) => Self::Unavailable(error),
+            DbError::Timeout(Some(limit), _) => Self::TimedOut(limit, error),
+            DbError::Timeout(None, _) | DbError::Unavailable(_) | DbError::Clash(_) => {
+                Self::Unavailable(error)
+            }
             _ => Self::Internal(error),
         }
     }

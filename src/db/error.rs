@@ -1,9 +1,13 @@
 //! Database errors, made alike on both backends.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
+use deadpool::managed::PoolError;
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
-use diesel_async::pooled_connection::deadpool::PoolError;
+
+/// What SQLite's connection says of a statement that took too long.
+pub(super) const STATEMENT_TIMED_OUT: &str = "the statement timed out";
 
 /// What a database refused, or why it could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +27,9 @@ pub enum DbError {
     /// The database can't be reached, or all connections stay in use.
     #[error("database unavailable")]
     Unavailable(#[source] Box<dyn StdError + Send + Sync>),
+    /// A statement took longer than it may: this long, where that is known.
+    #[error("a database statement took longer than {}", .0.map_or("it may".to_owned(), |limit| format!("{} ms", limit.as_millis())))]
+    Timeout(Option<Duration>, #[source] DieselError),
     /// Anything else: a bug, or a broken database.
     #[error("query failed")]
     Query(#[source] DieselError),
@@ -66,6 +73,14 @@ impl DbError {
         Self::Query(DieselError::DeserializationError(what.into()))
     }
 
+    /// The same error, with the limit if it is one of time.
+    pub(super) fn with_timeout(self, limit: Option<Duration>) -> Self {
+        match self {
+            Self::Timeout(None, error) => Self::Timeout(limit, error),
+            error => error,
+        }
+    }
+
     /// Whether running the whole operation again may succeed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -79,8 +94,8 @@ impl super::tx::AsRetryable for DbError {
     }
 }
 
-impl From<PoolError> for DbError {
-    fn from(error: PoolError) -> Self {
+impl<E: StdError + Send + Sync + 'static> From<PoolError<E>> for DbError {
+    fn from(error: PoolError<E>) -> Self {
         Self::unavailable(error)
     }
 }
@@ -101,6 +116,10 @@ impl From<DieselError> for DbError {
             }
             _ => match information.message() {
                 "database is locked" | "database table is locked" | "deadlock detected" => Self::Clash(error),
+                // PostgreSQL's in English; diesel-async does not tell its code.
+                STATEMENT_TIMED_OUT | "canceling statement due to statement timeout" => {
+                    Self::Timeout(None, error)
+                }
                 _ => Self::Query(error),
             },
         }

@@ -22,12 +22,12 @@ impl Db {
     /// # Errors
     /// [`DbError`] when one fails; those before it stay, it itself leaves nothing behind.
     pub async fn migrate(&self) -> Result<Vec<String>, DbError> {
-        let mut conn = self.write(&Statements::default()).await?;
+        let mut conn = self.write(&Statements::unlimited()).await?;
         // The session's lock and state end with the connection.
         match std::mem::replace(&mut conn.pooled, Pooled::None) {
             #[cfg(feature = "postgres")]
             Pooled::Postgres(object) => {
-                let mut connection = diesel_async::pooled_connection::deadpool::Object::take(*object);
+                let mut connection = deadpool::managed::Object::take(*object);
                 connection.batch_execute(&format!("SELECT pg_advisory_lock({POSTGRES_LOCK})")).await?;
                 let mut harness = diesel_async::AsyncMigrationHarness::new(connection);
                 let versions = harness.run_pending_migrations(POSTGRES).map_err(DbError::unavailable)?;

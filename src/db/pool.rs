@@ -1,29 +1,24 @@
 //! Pools of connections, one kind a process: PostgreSQL's, or SQLite's one writer and several readers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-#[cfg(feature = "sqlite")]
-use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
-use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::pooled_connection::deadpool::Pool;
-use diesel_async::pooled_connection::{
-    AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod,
-};
-#[cfg(feature = "sqlite")]
-use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
-use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use deadpool::managed::{Manager, Pool};
+#[cfg(feature = "postgres")]
+use diesel_async::AsyncPgConnection;
+use diesel_async::SimpleAsyncConnection;
+#[cfg(feature = "postgres")]
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+#[cfg(feature = "postgres")]
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 
 use super::conn::Pooled;
 #[cfg(feature = "sqlite")]
 use super::private_file;
-use super::{Announcements, Conn, DbError, Statements, on_each};
-
-/// An SQLite connection; where its calls run is [`CallsRun`]'s to say.
 #[cfg(feature = "sqlite")]
-pub type AsyncSqliteConnection = SyncConnectionWrapper<SqliteConnection, CallsRun>;
+use super::sqlite::SqliteManager;
+use super::{Announcements, Conn, DbError, Statements, on_each};
 
 /// How long a caller waits for a free connection before it is told that the database is too busy.
 const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(10);
@@ -35,6 +30,8 @@ pub struct DbConfig {
     pub backend: Backend,
     /// The most connections that are open at once, at least one.
     pub pool_size: usize,
+    /// How long one statement of a request may take.
+    pub statement_timeout: Duration,
 }
 
 /// A database this build can talk to.
@@ -111,13 +108,15 @@ struct Opened {
     pools: Pools,
     backend: Backend,
     announcements: Announcements,
+    statement_timeout: Duration,
+    connections_opened: Arc<AtomicU64>,
 }
 
 enum Pools {
     #[cfg(feature = "postgres")]
-    Postgres { pool: Pool<diesel_async::AsyncPgConnection> },
+    Postgres { pool: Pool<AsyncDieselConnectionManager<AsyncPgConnection>> },
     #[cfg(feature = "sqlite")]
-    Sqlite { readers: Pool<AsyncSqliteConnection>, writer: Pool<AsyncSqliteConnection> },
+    Sqlite { readers: Pool<SqliteManager>, writer: Pool<SqliteManager> },
 }
 
 impl Db {
@@ -126,22 +125,30 @@ impl Db {
     /// # Errors
     /// [`DbError`] when the database can't be opened or reached.
     pub async fn open(config: &DbConfig) -> Result<Self, DbError> {
+        let (opened, timeout) = (Arc::<AtomicU64>::default(), config.statement_timeout);
         let pools = match &config.backend {
             #[cfg(feature = "postgres")]
             Backend::Postgres(url) => {
-                Pools::Postgres { pool: pool(url, config.pool_size, |url| postgres(url).boxed())? }
+                Pools::Postgres { pool: pool(postgres_manager(url, timeout, &opened), config.pool_size)? }
             }
             #[cfg(feature = "sqlite")]
             Backend::Sqlite(path) => {
                 private_file::protect(path);
+                let manager =
+                    |may_write| SqliteManager { path: path.clone(), may_write, opened: Arc::clone(&opened) };
                 Pools::Sqlite {
-                    writer: pool(path, 1, |path| sqlite(path, CallsRun::OnBlockingThread).boxed())?,
-                    readers: pool(path, config.pool_size, |path| sqlite(path, CallsRun::InPlace).boxed())?,
+                    writer: pool(manager(true), 1)?,
+                    readers: pool(manager(false), config.pool_size)?,
                 }
             }
         };
-        let (backend, announcements) = (config.backend.clone(), Announcements::default());
-        let db = Self(Arc::new(Opened { pools, backend, announcements }));
+        let db = Self(Arc::new(Opened {
+            pools,
+            backend: config.backend.clone(),
+            announcements: Announcements::default(),
+            statement_timeout: timeout,
+            connections_opened: opened,
+        }));
         // The writer comes first: it is the one that may make the file.
         drop(db.write(&Statements::default()).await?);
         Ok(db)
@@ -158,7 +165,7 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { readers, .. } => Pooled::Sqlite(readers.get().await?),
         };
-        Ok(Conn::new(pooled, statements))
+        Conn::new(pooled, statements, self.0.statement_timeout).await
     }
 
     /// A connection that may write; on SQLite the only one.
@@ -172,7 +179,7 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { writer, .. } => Pooled::Sqlite(writer.get().await?),
         };
-        Ok(Conn::new(pooled, statements))
+        Conn::new(pooled, statements, self.0.statement_timeout).await
     }
 
     /// What tells that there are new events or jobs.
@@ -196,6 +203,12 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { readers, .. } => readers.status().max_size,
         }
+    }
+
+    /// How many connections were opened since the start: many only if something closes them.
+    #[must_use]
+    pub fn connections_opened(&self) -> u64 {
+        self.0.connections_opened.load(Ordering::Relaxed)
     }
 
     /// Has the database look at how much is in its tables, for its planner: after many rows came at once, before it would by itself.
@@ -223,21 +236,8 @@ impl Db {
     }
 }
 
-/// A pool of connections that `connect` makes.
-fn pool<C>(
-    url: &str,
-    size: usize,
-    connect: impl Fn(&str) -> BoxFuture<'_, ConnectionResult<C>> + Send + Sync + 'static,
-) -> Result<Pool<C>, DbError>
-where
-    C: AsyncConnection + 'static,
-    AsyncDieselConnectionManager<C>: deadpool::managed::Manager<Type = C, Error = PoolError>,
-{
-    let mut config = ManagerConfig::<C>::default();
-    // A closed connection is noticed without a test query, which would double the load.
-    config.recycling_method = RecyclingMethod::Fast;
-    config.custom_setup = Box::new(connect);
-    Pool::builder(AsyncDieselConnectionManager::new_with_config(url, config))
+fn pool<M: Manager>(manager: M, size: usize) -> Result<Pool<M>, DbError> {
+    Pool::builder(manager)
         .max_size(size)
         .wait_timeout(Some(WAIT_FOR_CONNECTION))
         .runtime(deadpool::Runtime::Tokio1)
@@ -246,60 +246,23 @@ where
 }
 
 #[cfg(feature = "postgres")]
-async fn postgres(url: &str) -> ConnectionResult<diesel_async::AsyncPgConnection> {
-    let mut connection = diesel_async::AsyncPgConnection::establish(url).await?;
-    // Statements are kept prepared. Planning one anew for its parameters would cost more than most of them take, and with an
-    // array of ids it would choose to read the whole of a small table.
-    let set_up = connection
-        .batch_execute("SET TIME ZONE 'UTC'; SET plan_cache_mode = force_generic_plan; SET jit = off")
-        .await;
-    set_up.map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(connection)
-}
-
-#[cfg(feature = "sqlite")]
-async fn sqlite(path: &str, calls_run: CallsRun) -> ConnectionResult<AsyncSqliteConnection> {
-    let (path, only_reads) = (path.to_owned(), matches!(calls_run, CallsRun::InPlace));
-    let opened = tokio::task::spawn_blocking(move || {
-        let mut connection = SqliteConnection::establish(&path)?;
-        let pragmas = format!(
-            "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; PRAGMA journal_mode = WAL; \
-             PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 268435456; PRAGMA query_only = {only_reads};"
-        );
-        let set_up = connection.batch_execute(&pragmas);
-        set_up.map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok::<_, ConnectionError>(connection)
-    });
-    let connection = opened.await.map_err(|error| ConnectionError::BadConnection(error.to_string()))??;
-    Ok(SyncConnectionWrapper::with_runtime(connection, calls_run))
-}
-
-/// On which thread an SQLite connection's calls run.
-#[cfg(feature = "sqlite")]
-pub enum CallsRun {
-    /// On the calling one. For readers: a query takes some microseconds from the page cache and waits for no lock, and a hop to
-    /// another thread and back would cost more than that.
-    InPlace,
-    /// On one of tokio's blocking threads. For the writer, which waits for the disk.
-    OnBlockingThread,
-}
-
-#[cfg(feature = "sqlite")]
-impl SpawnBlocking for CallsRun {
-    fn spawn_blocking<'a, R: Send + 'static>(
-        &mut self,
-        task: impl FnOnce() -> R + Send + 'static,
-    ) -> BoxFuture<'a, Result<R, Box<dyn std::error::Error + Send + Sync>>> {
-        match self {
-            Self::InPlace => std::future::ready(Ok(task())).boxed(),
-            Self::OnBlockingThread => {
-                let running = tokio::task::spawn_blocking(task);
-                async { running.await.map_err(Into::into) }.boxed()
-            }
+fn postgres_manager(
+    url: &str,
+    statement_timeout: Duration,
+    opened: &Arc<AtomicU64>,
+) -> AsyncDieselConnectionManager<AsyncPgConnection> {
+    let mut config = ManagerConfig::<AsyncPgConnection>::default();
+    // A closed connection is noticed without a test query, which would double the load.
+    config.recycling_method = RecyclingMethod::Fast;
+    let opened = Arc::clone(opened);
+    config.custom_setup = Box::new(move |url| {
+        let opened = Arc::clone(&opened);
+        async move {
+            let connection = super::postgres::connect(url, statement_timeout).await?;
+            opened.fetch_add(1, Ordering::Relaxed);
+            Ok(connection)
         }
-    }
-
-    fn get_runtime() -> Self {
-        Self::OnBlockingThread
-    }
+        .boxed()
+    });
+    AsyncDieselConnectionManager::new_with_config(url, config)
 }

@@ -1,4 +1,4 @@
-//! Counts the SQL statements an operation sends, transactions' BEGIN and COMMIT included.
+//! Counts the SQL statements an operation sends, transactions' BEGIN and COMMIT included, and tells whether they are limited in time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,18 +7,33 @@ use diesel::connection::{Instrumentation, InstrumentationEvent};
 
 /// A shared counter, one per operation: logged with each request, and held against budgets in tests.
 #[derive(Clone, Debug, Default)]
-pub struct Statements(Arc<AtomicU32>);
+pub struct Statements {
+    count: Arc<AtomicU32>,
+    is_unlimited: bool,
+}
 
 impl Statements {
+    /// Statements that may take as long as they need: for migrations, imports, jobs and commands, which nobody waits for with
+    /// a request, and which no stranger starts.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self { is_unlimited: true, ..Self::default() }
+    }
+
+    /// Whether they may take as long as they need.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.is_unlimited
+    }
+
     /// How many statements were sent so far.
     #[must_use]
     pub fn count(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Counts statements that were sent for several operations at once.
     pub fn add(&self, count: u32) {
-        self.0.fetch_add(count, Ordering::Relaxed);
+        self.count.fetch_add(count, Ordering::Relaxed);
     }
 }
 
@@ -28,7 +43,7 @@ pub(super) struct Listener(pub(super) Statements);
 impl Instrumentation for Listener {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         if let InstrumentationEvent::StartQuery { query, .. } = event {
-            self.0.0.fetch_add(1, Ordering::Relaxed);
+            self.0.count.fetch_add(1, Ordering::Relaxed);
             tracing::trace!(target: "mercato::sql", "{query}");
         }
     }

@@ -178,7 +178,13 @@ mod tests {
         let file =
             std::env::temp_dir().join(format!("mercato-together-{}.db", crate::domain::ids::request_id()));
         let backend = Backend::Sqlite(file.display().to_string());
-        let db = Db::open(&DbConfig { backend, pool_size: 4 }).await.unwrap();
+        let db = Db::open(&DbConfig {
+            backend,
+            pool_size: 4,
+            statement_timeout: std::time::Duration::from_secs(5),
+        })
+        .await
+        .unwrap();
         for end in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{end}", file.display()));
         }

@@ -1,4 +1,5 @@
-//! An explicit transaction: begun, used, committed. Dropped open, its connection is closed, and with it the transaction.
+//! An explicit transaction: begun, used, committed. Dropped open, as when an operation is refused, it is rolled back, and its
+//! connection goes back to the pool.
 
 #[cfg(feature = "sqlite")]
 use diesel::connection::{AnsiTransactionManager as SyncManager, TransactionManager as _};
@@ -13,7 +14,6 @@ const RETRIES: u32 = 5;
 /// A transaction. Short: nothing outside the database is waited for while it is open.
 pub struct Tx {
     conn: Conn,
-    open: bool,
     announcements: Announcements,
     has_events: bool,
     has_jobs: bool,
@@ -25,18 +25,14 @@ impl Db {
     /// # Errors
     /// [`DbError`] when there is no connection or the database is busy.
     pub async fn begin(&self, statements: &Statements) -> Result<Tx, DbError> {
-        let conn = self.write(statements).await?;
-        let mut tx = Tx {
-            conn,
-            open: true,
-            announcements: self.announcements().clone(),
-            has_events: false,
-            has_jobs: false,
-        };
+        let mut conn = self.write(statements).await?;
+        conn.has_transaction = true;
+        let mut tx =
+            Tx { conn, announcements: self.announcements().clone(), has_events: false, has_jobs: false };
         // IMMEDIATE: a read transaction that turns into a write fails on SQLite without waiting for its turn.
         on_each!(&mut tx.conn,
             postgres: |c| AnsiTransactionManager::begin_transaction(c).await,
-            sqlite: |c| c.spawn_blocking(|c| SyncManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")).await,
+            sqlite: |c| c.control_transaction(|c| SyncManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")).await,
         )?;
         Ok(tx)
     }
@@ -65,9 +61,9 @@ impl Tx {
     pub async fn commit(mut self) -> Result<(), DbError> {
         let result = on_each!(&mut self.conn,
             postgres: |c| AnsiTransactionManager::commit_transaction(c).await,
-            sqlite: |c| c.spawn_blocking(SyncManager::commit_transaction).await,
+            sqlite: |c| c.control_transaction(SyncManager::commit_transaction).await,
         );
-        self.open = result.is_err();
+        self.conn.has_transaction = result.is_err();
         if result.is_ok() && self.has_events {
             self.announcements.events.announce();
         }
@@ -77,25 +73,17 @@ impl Tx {
         result
     }
 
-    /// Undoes everything since `begin` and gives the connection back, where dropping would close it.
+    /// Undoes everything since `begin`, and waits for that; dropping does it in the background.
     ///
     /// # Errors
     /// [`DbError`] when the connection is gone; nothing was written then either.
     pub async fn rollback(mut self) -> Result<(), DbError> {
         let result = on_each!(&mut self.conn,
             postgres: |c| AnsiTransactionManager::rollback_transaction(c).await,
-            sqlite: |c| c.spawn_blocking(SyncManager::rollback_transaction).await,
+            sqlite: |c| c.reset().await,
         );
-        self.open = result.is_err();
+        self.conn.has_transaction = result.is_err();
         result
-    }
-}
-
-impl Drop for Tx {
-    fn drop(&mut self) {
-        if self.open {
-            self.conn.discard();
-        }
     }
 }
 

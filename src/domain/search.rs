@@ -20,6 +20,7 @@ mod fields;
 mod grammar;
 mod lexer;
 mod order_fields;
+mod required;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -29,12 +30,20 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 pub use order_fields::OrderTerm;
+pub use required::RequiredWords;
 pub use words::{AnyWord, TextMatch, any_of, normalize};
 
 /// The longest query accepted, in characters.
 pub const MAX_CHARS: usize = 1_024;
 /// The most terms a query may have; every entry of a comma list counts as one.
 pub const MAX_TERMS: usize = 64;
+/// The most words that a query may look for in texts.
+pub const MAX_WORDS: usize = 16;
+/// The most beginnings of words or values, `snow*`, that a query may ask for: each stands for all that begin so.
+pub const MAX_PREFIXES: usize = 4;
+/// The most conditions that a query may have of those that may have to be asked of every product; one that is asked of a product's
+/// tags, variants or stock counts for three.
+pub const MAX_CONDITIONS: usize = 8;
 /// The deepest nesting of parentheses accepted.
 pub const MAX_DEPTH: usize = 16;
 
@@ -45,9 +54,63 @@ pub const MAX_DEPTH: usize = 16;
 ///
 /// # Errors
 ///
-/// Only when the query is larger than [`MAX_CHARS`], [`MAX_TERMS`] or [`MAX_DEPTH`] allow.
+/// Only when the query is larger than [`MAX_CHARS`], [`MAX_TERMS`], [`MAX_WORDS`], [`MAX_PREFIXES`], [`MAX_CONDITIONS`] or
+/// [`MAX_DEPTH`] allow.
 pub fn parse(query: &str) -> Result<Search, SearchError> {
-    read(query, fields::read)
+    let search = read(query, fields::read)?;
+    let mut size = Size::default();
+    size.add(&search.filter);
+    size.check()?;
+    Ok(search)
+}
+
+/// Whether a filter looks for words in texts.
+#[must_use]
+pub fn looks_for_words(filter: &Node) -> bool {
+    let mut size = Size::default();
+    size.add(filter);
+    size.words > 0
+}
+
+/// What makes a search expensive.
+#[derive(Default)]
+struct Size {
+    words: usize,
+    prefixes: usize,
+    conditions: usize,
+}
+
+impl Size {
+    fn add(&mut self, node: &Node) {
+        match node {
+            Node::All => {}
+            Node::And(nodes) | Node::Or(nodes) => nodes.iter().for_each(|node| self.add(node)),
+            Node::Not(node) => self.add(node),
+            Node::Text(text) | Node::Title(text) => {
+                self.words += text.words().len();
+                self.prefixes += usize::from(text.is_prefix());
+            }
+            Node::Field(term) => {
+                let value = term.text();
+                self.prefixes += usize::from(matches!(value, Some(ValueMatch::StartsWith(_))));
+                self.conditions += match (term, value) {
+                    (FieldTerm::Id(_) | FieldTerm::Status(_), _) | (_, Some(ValueMatch::AnyOf(_))) => 0,
+                    (FieldTerm::AvailableForSale(_) | FieldTerm::Tag(_), _) => 3,
+                    (FieldTerm::Sku(_) | FieldTerm::Barcode(_), _) => 3,
+                    _ => 1,
+                };
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), SearchError> {
+        match self {
+            Self { words, .. } if *words > MAX_WORDS => Err(SearchError::TooManyWords),
+            Self { prefixes, .. } if *prefixes > MAX_PREFIXES => Err(SearchError::TooManyPrefixes),
+            Self { conditions, .. } if *conditions > MAX_CONDITIONS => Err(SearchError::TooManyConditions),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Reads a search query for orders. Words outside of fields are looked for in what an order is called and in its e-mail address.
@@ -184,6 +247,21 @@ pub enum FieldTerm {
     UpdatedAt(Comparator, DateTime<Utc>),
 }
 
+impl FieldTerm {
+    /// How a plain text field is tested; `None` for other fields.
+    fn text(&self) -> Option<&ValueMatch> {
+        match self {
+            Self::Tag(value)
+            | Self::Vendor(value)
+            | Self::ProductType(value)
+            | Self::Handle(value)
+            | Self::Sku(value)
+            | Self::Barcode(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
 /// How the value of a plain text field is tested.
 ///
 /// Values are as typed, without outer spaces; repositories compare them ignoring case and escape
@@ -229,7 +307,7 @@ pub enum Comparator {
 pub struct Warning {
     /// What kind of mistake it is.
     pub code: WarningCode,
-    /// The field, as typed.
+    /// The field, as typed; empty for words outside of fields.
     pub field: String,
     /// What is wrong and how to mend it.
     pub message: String,
@@ -262,6 +340,12 @@ pub enum SearchError {
     TooLong,
     /// More than [`MAX_TERMS`] terms.
     TooManyTerms,
+    /// More than [`MAX_WORDS`] words.
+    TooManyWords,
+    /// More than [`MAX_PREFIXES`] beginnings of words or values.
+    TooManyPrefixes,
+    /// More than [`MAX_CONDITIONS`] conditions that no index answers by itself.
+    TooManyConditions,
     /// Parentheses nested deeper than [`MAX_DEPTH`].
     TooDeep,
 }
@@ -273,6 +357,18 @@ impl fmt::Display for SearchError {
             Self::TooManyTerms => {
                 write!(f, "The search query has too many terms: use at most {MAX_TERMS} words and values.")
             }
+            Self::TooManyWords => {
+                write!(f, "The search query has too many words: look for at most {MAX_WORDS} words.")
+            }
+            Self::TooManyPrefixes => write!(
+                f,
+                "The search query has too many prefixes: put a star behind at most {MAX_PREFIXES} words or values."
+            ),
+            Self::TooManyConditions => write!(
+                f,
+                "The search query has too many conditions: use at most {MAX_CONDITIONS} comparisons, prefixes and stars, where \
+                 those of tags, SKUs and barcodes and tests of availability count for three."
+            ),
             Self::TooDeep => write!(
                 f,
                 "The search query is nested too deeply: use at most {MAX_DEPTH} levels of parentheses."

@@ -2,6 +2,7 @@
 
 mod in_collections;
 mod list;
+mod ranked;
 
 pub use in_collections::{CollectionPage, page_in_collections};
 pub use list::{ProductList, ProductSort, page, recommendations};

@@ -22,6 +22,7 @@ mod chaos;
 mod checkout;
 mod cli;
 mod connections;
+mod database;
 mod discounts;
 mod export;
 mod exposure;

@@ -16,6 +16,7 @@ const FIELDS: &str = "available_for_sale, barcode, created_at, handle, id, produ
 
 const NO_VALUE: Hint = "no value follows the colon; write it without a space, as in title:snowboard";
 const NO_WORD: Hint = "the value has no letter or digit to search for";
+const SHORT_PREFIX: Hint = "write at least two letters before the star";
 const NO_COMPARISON: Hint = "this field cannot be compared; write field:value without <, > or =";
 const BOOLEAN: Hint = "the value must be true or false";
 const STATUS: Hint = "the value must be active, draft or archived";
@@ -26,7 +27,24 @@ const TIME: Hint = "the value must be a date such as 2026-01-31 or a time such a
 
 /// The condition a term asks for, and the warning it deserves.
 pub(super) fn read(term: &Term<'_>) -> (Option<Node>, Option<Warning>) {
-    read_with(term, known_field, |name, values| words(name, values).map(Node::Text), FIELDS)
+    let (node, warning) =
+        read_with(term, known_field, |name, values| words(name, values).map(Node::Text), FIELDS);
+    if node.as_ref().is_some_and(has_short_prefix) {
+        let message = format!("`{}` is ignored: {SHORT_PREFIX}.", term.source);
+        let field = term.field.unwrap_or_default().to_owned();
+        return (None, Some(Warning { code: WarningCode::InvalidValue, field, message }));
+    }
+    (node, warning)
+}
+
+/// Whether a term asks for all words that begin with one letter: most products have one, so it tells none apart.
+fn has_short_prefix(node: &Node) -> bool {
+    match node {
+        Node::Text(text) | Node::Title(text) => text.has_short_prefix(),
+        Node::And(nodes) | Node::Or(nodes) => nodes.iter().any(has_short_prefix),
+        Node::Not(node) => has_short_prefix(node),
+        Node::All | Node::Field(_) => false,
+    }
 }
 
 /// The same for any set of fields: `known` reads the terms of those, `plain` what is no field, and `fields` names them all.

@@ -409,8 +409,18 @@ fn limits() {
         ("a".repeat(MAX_CHARS + 1), Some(SearchError::TooLong)),
         (emoji.repeat(MAX_CHARS), None),
         (emoji.repeat(MAX_CHARS + 1), Some(SearchError::TooLong)),
-        ("a ".repeat(MAX_TERMS), None),
+        ("a ".repeat(MAX_WORDS), None),
+        ("a ".repeat(MAX_WORDS + 1), Some(SearchError::TooManyWords)),
+        (format!("\"{}\"", "a-".repeat(MAX_WORDS + 1)), Some(SearchError::TooManyWords)),
         ("a ".repeat(MAX_TERMS + 1), Some(SearchError::TooManyTerms)),
+        ("ab* ".repeat(MAX_PREFIXES), None),
+        ("ab* ".repeat(MAX_PREFIXES + 1), Some(SearchError::TooManyPrefixes)),
+        ("vendor:ab* OR ".repeat(MAX_PREFIXES + 1), Some(SearchError::TooManyPrefixes)),
+        ("a* ".repeat(MAX_PREFIXES + 1), None),
+        ("price:>1 ".repeat(MAX_CONDITIONS), None),
+        ("price:>1 OR ".repeat(MAX_CONDITIONS + 1), Some(SearchError::TooManyConditions)),
+        ("available_for_sale:true -tag:* price:>1 price:<9".to_owned(), None),
+        ("(tag:* OR sku:*) available_for_sale:true".to_owned(), Some(SearchError::TooManyConditions)),
         (format!("tag:{}", "a,".repeat(MAX_TERMS)), None),
         (format!("tag:{}", "a,".repeat(MAX_TERMS + 1)), Some(SearchError::TooManyTerms)),
         ("tag: ".repeat(MAX_TERMS + 1), Some(SearchError::TooManyTerms)),
@@ -429,6 +439,29 @@ fn limits() {
     assert!(SearchError::TooLong.to_string().contains("1024"));
     assert!(SearchError::TooManyTerms.to_string().contains("64"));
     assert!(SearchError::TooDeep.to_string().contains("16"));
+    assert!(SearchError::TooManyWords.to_string().contains("16"));
+    assert!(SearchError::TooManyPrefixes.to_string().contains('4'));
+    assert!(SearchError::TooManyConditions.to_string().contains('8'));
+}
+
+#[test]
+fn one_letter_before_a_star_is_ignored_with_a_warning() {
+    for (query, expected, warnings) in [
+        ("s*", Node::All, 1),
+        ("red s*", parse("red").unwrap().filter, 1),
+        ("title:s* red", parse("red").unwrap().filter, 1),
+        ("title:red,s*", Node::All, 1),
+        ("-s*", Node::All, 1),
+        ("\"red s\"*", Node::All, 1),
+        ("vendor:s*", parse("vendor:s*").unwrap().filter, 0),
+    ] {
+        let search = parse(query).unwrap();
+        assert_eq!((search.filter, search.warnings.len()), (expected, warnings), "for {query}");
+    }
+    let warning = parse("s*").unwrap().warnings.remove(0);
+    assert_eq!((warning.code, warning.field.as_str()), (WarningCode::InvalidValue, ""));
+    assert_eq!(warning.message, "`s*` is ignored: write at least two letters before the star.");
+    assert_eq!(parse("滑*").unwrap().warnings, []);
 }
 
 /// Checks what [`Node`] and the renderers promise.

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-use super::MAX_TERMS;
+use super::MAX_WORDS;
 
 /// Longer words are cut: Postgres refuses lexemes of 2 KiB, and nobody types them out.
 const MAX_WORD_CHARS: usize = 128;
@@ -97,6 +97,13 @@ impl TextMatch {
         self.prefix
     }
 
+    /// Whether it asks for everything that begins with one letter of an alphabet. A character of Chinese or Japanese is a word's
+    /// worth.
+    pub(super) fn has_short_prefix(&self) -> bool {
+        let mut letters = self.words.last().map(|word| word.chars()).into_iter().flatten();
+        self.prefix && letters.next().is_some_and(|letter| letter < '\u{2e80}') && letters.next().is_none()
+    }
+
     /// Writes the match for FTS5's `MATCH`, within one column if given.
     ///
     /// The column is a name from the program, never input.
@@ -131,13 +138,13 @@ pub struct AnyWord(Vec<String>);
 /// Makes a match for products that have any of these words, as recommendations need it; `None` when
 /// there are none.
 ///
-/// Words are normalised, repeated ones dropped, and only the first [`MAX_TERMS`] kept.
+/// Words are normalised, repeated ones dropped, and only the first [`MAX_WORDS`] kept.
 pub fn any_of(words: impl Iterator<Item = String>) -> Option<AnyWord> {
     let mut seen = HashSet::new();
     let words: Vec<String> = words
         .flat_map(|word| normalize(&word))
         .filter(|word| seen.insert(word.clone()))
-        .take(MAX_TERMS)
+        .take(MAX_WORDS)
         .collect();
     (!words.is_empty()).then_some(AnyWord(words))
 }
@@ -278,6 +285,6 @@ mod tests {
         assert_eq!(any(&["snow"]).unwrap().to_tsquery(None), "'snow'");
         assert_eq!(any(&[]), None);
         assert_eq!(any(&["!", "🎿"]), None);
-        assert_eq!(any_of((0..1_000).map(|n| n.to_string())).unwrap().words().len(), MAX_TERMS);
+        assert_eq!(any_of((0..1_000).map(|n| n.to_string())).unwrap().words().len(), MAX_WORDS);
     }
 }

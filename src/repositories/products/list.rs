@@ -1,11 +1,12 @@
 //! The list of products: filtered by the search language, sorted, and read a page at a time.
 
-use diesel::dsl::{not, sql};
+use diesel::dsl::{exists, not, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
+use super::ranked::{MAX_MATCHES, Ranked};
 use super::{Product, visible};
 use crate::db::expr::{Condition, constant, lower};
 #[cfg(feature = "sqlite")]
@@ -16,7 +17,9 @@ use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::money::Currency;
 use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest};
-use crate::domain::search::{self, AnyWord, FieldTerm, Node, Status, TextMatch};
+use crate::domain::search::{
+    self, Comparator, FieldTerm, Node, RequiredWords, Status, TextMatch, ValueMatch,
+};
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
 use crate::repositories::conditions::{compare, price, text_condition};
@@ -96,7 +99,7 @@ impl ProductSort {
 /// Writes the function that turns a search into a condition, for one backend. The backends differ in full-text search and
 /// in diesel's types alone.
 macro_rules! condition {
-    ($name:ident, $backend:ty, text: $text:expr, title: $title:expr) => {
+    ($name:ident, $backend:ty, $words:expr, $without_words:expr) => {
         fn $name(node: &Node, currency: Currency) -> Condition<products::table, $backend> {
             let all = |nodes: &[Node]| {
                 nodes
@@ -114,12 +117,16 @@ macro_rules! condition {
                 Node::All => Box::new(constant(true)),
                 Node::And(nodes) => all(nodes).unwrap_or_else(|| Box::new(constant(true))),
                 Node::Or(nodes) => any(nodes).unwrap_or_else(|| Box::new(constant(false))),
-                Node::Not(node) => Box::new(not($name(node, currency))),
-                Node::Text(words) => $text(words),
-                Node::Title(words) => $title(words),
-                Node::Field(FieldTerm::Tag(value)) => text_condition!(product_tags::tag, value, |meets| {
-                    products::id.eq_any(product_tags::table.filter(meets).select(product_tags::product_id))
-                }),
+                Node::Not(node) => match node.as_ref() {
+                    Node::Text(words) => $without_words(words, false),
+                    Node::Title(words) => $without_words(words, true),
+                    node => Box::new(not($name(node, currency))),
+                },
+                Node::Text(words) => $words(words, false),
+                Node::Title(words) => $words(words, true),
+                Node::Field(FieldTerm::Tag(value)) => {
+                    text_condition!(product_tags::tag, value, |meets| of_each!(product_tags, value, meets))
+                }
                 Node::Field(FieldTerm::Vendor(value)) => {
                     text_condition!(products::vendor, value, |meets| meets)
                 }
@@ -130,10 +137,14 @@ macro_rules! condition {
                     text_condition!(products::handle, value, |meets| meets)
                 }
                 Node::Field(FieldTerm::Sku(value)) => {
-                    text_condition!(variants::sku.assume_not_null(), value, |meets| of_variant!(meets))
+                    text_condition!(variants::sku.assume_not_null(), value, |meets| of_each!(
+                        variants, value, meets
+                    ))
                 }
                 Node::Field(FieldTerm::Barcode(value)) => {
-                    text_condition!(variants::barcode.assume_not_null(), value, |meets| of_variant!(meets))
+                    text_condition!(variants::barcode.assume_not_null(), value, |meets| of_each!(
+                        variants, value, meets
+                    ))
                 }
                 Node::Field(FieldTerm::Id(ids)) => {
                     let ids: Vec<ProductId> = ids
@@ -155,7 +166,27 @@ macro_rules! condition {
                     let Some((comparator, minor)) = price(*comparator, amount, currency) else {
                         return Box::new(constant(false));
                     };
-                    compare!(variants::price, comparator, minor, |meets| of_variant!(meets))
+                    // The product knows the span of its variants' prices, which says nothing where it has none.
+                    let has_variants =
+                        || exists(variants::table.filter(variants::product_id.eq(products::id)));
+                    match comparator {
+                        Comparator::Greater => Box::new(products::max_price.gt(minor).and(has_variants())),
+                        Comparator::GreaterOrEqual => {
+                            Box::new(products::max_price.ge(minor).and(has_variants()))
+                        }
+                        Comparator::Less => Box::new(products::min_price.lt(minor).and(has_variants())),
+                        Comparator::LessOrEqual => {
+                            Box::new(products::min_price.le(minor).and(has_variants()))
+                        }
+                        Comparator::Equal => Box::new(
+                            products::id.eq_any(
+                                variants::table
+                                    .filter(variants::price.eq(minor))
+                                    .select(variants::product_id)
+                                    .offset(0),
+                            ),
+                        ),
+                    }
                 }
                 Node::Field(FieldTerm::CreatedAt(comparator, at)) => {
                     compare!(products::created_at, *comparator, Timestamp::from(*at), |meets| meets)
@@ -168,11 +199,22 @@ macro_rules! condition {
     };
 }
 
-/// A condition on any of the product's variants.
-macro_rules! of_variant {
-    ($meets:expr) => {
-        products::id.eq_any(variants::table.filter($meets).select(variants::product_id))
-    };
+/// A condition on any of the product's tags or variants. What an index finds is read once: OFFSET and LIMIT keep PostgreSQL from
+/// asking for each product instead, which takes longest where nothing is found. Whether there is a value at all is asked
+/// product by product, until the page is full: it is so for most.
+macro_rules! of_each {
+    ($table:ident, $value:expr, $meets:expr) => {{
+        let found = $table::table.filter($meets);
+        match $value {
+            ValueMatch::AnyOf(_) => {
+                Box::new(products::id.eq_any(found.select($table::product_id).offset(0))) as Condition<_, _>
+            }
+            ValueMatch::StartsWith(_) => {
+                Box::new(products::id.eq_any(found.select($table::product_id).limit(i64::from(MAX_MATCHES))))
+            }
+            ValueMatch::Exists => Box::new(exists(found.filter($table::product_id.eq(products::id)))),
+        }
+    }};
 }
 
 /// The same rule as `domain::inventory::is_for_sale`, for any of a product's variants.
@@ -181,48 +223,63 @@ const AVAILABLE_FOR_SALE: &str = "EXISTS (SELECT 1 FROM variants v WHERE v.produ
     (SELECT sum(i.on_hand - i.reserved) FROM inventory_levels i JOIN locations l ON l.id = i.location_id \
     WHERE i.variant_id = v.id AND l.is_active)))";
 
+/// The products that have words: of more than [`MAX_MATCHES`], those that the index finds first. The bound also has the database
+/// read the index once; without it PostgreSQL would ask for each product whether it is in there.
 #[cfg(feature = "postgres")]
-fn matches_postgres(tsquery: String) -> Condition<products::table, diesel::pg::Pg> {
+fn with_words_postgres(words: &TextMatch, in_title: bool) -> Condition<products::table, diesel::pg::Pg> {
     Box::new(
         sql::<Bool>(
             "products.id IN (SELECT product_id FROM product_search WHERE document @@ to_tsquery('simple', ",
         )
-        .bind::<Text, _>(tsquery)
+        .bind::<Text, _>(words.to_tsquery(in_title.then_some('A')))
+        .sql(&format!(") LIMIT {MAX_MATCHES})")),
+    )
+}
+
+/// The products that do not have words, without a bound. A join: a list of ids may be too long to be hashed.
+#[cfg(feature = "postgres")]
+fn without_words_postgres(words: &TextMatch, in_title: bool) -> Condition<products::table, diesel::pg::Pg> {
+    Box::new(
+        sql::<Bool>(
+            "NOT EXISTS (SELECT 1 FROM product_search s WHERE s.product_id = products.id AND s.document @@ \
+             to_tsquery('simple', ",
+        )
+        .bind::<Text, _>(words.to_tsquery(in_title.then_some('A')))
         .sql("))"),
     )
 }
 
 #[cfg(feature = "sqlite")]
-fn matches_sqlite(fts5: String) -> Condition<products::table, diesel::sqlite::Sqlite> {
+fn with_words_sqlite(
+    words: &TextMatch,
+    in_title: bool,
+) -> Condition<products::table, diesel::sqlite::Sqlite> {
     Box::new(
         sql::<Bool>("products.search_id IN (SELECT rowid FROM product_search WHERE product_search MATCH ")
-            .bind::<Text, _>(fts5)
-            .sql(")"),
+            .bind::<Text, _>(words.to_fts5(in_title.then_some("title")))
+            .sql(&format!(" LIMIT {MAX_MATCHES})")),
+    )
+}
+
+#[cfg(feature = "sqlite")]
+fn without_words_sqlite(
+    words: &TextMatch,
+    in_title: bool,
+) -> Condition<products::table, diesel::sqlite::Sqlite> {
+    Box::new(
+        sql::<Bool>(
+            "products.search_id NOT IN (SELECT rowid FROM product_search WHERE product_search MATCH ",
+        )
+        .bind::<Text, _>(words.to_fts5(in_title.then_some("title")))
+        .sql(")"),
     )
 }
 
 #[cfg(feature = "postgres")]
-condition!(postgres_condition, diesel::pg::Pg,
-    text: |words: &TextMatch| matches_postgres(words.to_tsquery(None)),
-    title: |words: &TextMatch| matches_postgres(words.to_tsquery(Some('A'))));
+condition!(postgres_condition, diesel::pg::Pg, with_words_postgres, without_words_postgres);
 
 #[cfg(feature = "sqlite")]
-condition!(sqlite_condition, diesel::sqlite::Sqlite,
-    text: |words: &TextMatch| matches_sqlite(words.to_fts5(None)),
-    title: |words: &TextMatch| matches_sqlite(words.to_fts5(Some("title"))));
-
-/// How well a product matches, as an integer that a cursor can hold.
-#[cfg(feature = "postgres")]
-const POSTGRES_RANK: [&str; 2] = [
-    "coalesce((SELECT (1000000 * ts_rank(s.document, to_tsquery('simple', ",
-    "))::float8)::bigint FROM product_search s WHERE s.product_id = products.id), 0)",
-];
-/// SQLite's rank is smaller for better matches; a match in the title counts for more, as it does on PostgreSQL.
-#[cfg(feature = "sqlite")]
-const SQLITE_RANK: [&str; 2] = [
-    "coalesce((SELECT CAST(-1000000 * bm25(product_search, 10.0, 1.0) AS INTEGER) FROM product_search WHERE product_search MATCH ",
-    " AND product_search.rowid = products.search_id), 0)",
-];
+condition!(sqlite_condition, diesel::sqlite::Sqlite, with_words_sqlite, without_words_sqlite);
 
 /// Filters a boxed query to what follows the cursor, and sorts it: by key and id, so that no two rows are equal.
 macro_rules! keyset {
@@ -243,9 +300,9 @@ macro_rules! keyset {
     }};
 }
 
-/// Reads a page of a list on one backend: rows with their rank, which is 0 unless they are sorted by it.
+/// Reads a page of a list on one backend.
 macro_rules! read_page {
-    (|$query:ident| $load:expr, $condition:ident, $list:expr, $request:expr, $rank:expr, $matcher:expr) => {{
+    (|$query:ident| $load:expr, $condition:ident, $list:expr, $request:expr) => {{
         let (list, request): (&ProductList, &PageRequest<Cursor>) = ($list, $request);
         let falls = list.reverse ^ list.sort.falls() ^ (request.direction == Direction::Backward);
         let text = request.cursor.as_ref().and_then(|cursor| match &cursor.key {
@@ -263,54 +320,29 @@ macro_rules! read_page {
             Node::All => query.into_boxed(),
             filter => query.filter($condition(filter, list.currency)).into_boxed(),
         };
-        let words = (list.sort == ProductSort::Relevance).then(|| wanted_words(&list.filter)).flatten();
-        if let Some(words) = words {
-            let [before, after] = $rank;
-            let rank = || sql::<BigInt>(before).bind::<Text, _>($matcher(&words)).sql(after);
-            if let (Some(value), Some(id)) = (integer, id) {
-                query = if falls {
-                    query.filter(rank().lt(value).or(rank().eq(value).and(products::id.lt(id))))
-                } else {
-                    query.filter(rank().gt(value).or(rank().eq(value).and(products::id.gt(id))))
-                };
-            }
-            query = if falls {
-                query.order_by((rank().desc(), products::id.desc()))
-            } else {
-                query.order_by((rank().asc(), products::id.asc()))
-            };
-            let $query = query.limit(request.rows()).select((Product::as_select(), rank()));
-            $load
-        } else {
-            query = match list.sort {
-                ProductSort::Title => keyset!(query, lower(products::title), text, id, falls),
-                ProductSort::ProductType => keyset!(query, lower(products::product_type), text, id, falls),
-                ProductSort::Vendor => keyset!(query, lower(products::vendor), text, id, falls),
-                ProductSort::UpdatedAt => keyset!(query, products::updated_at, moment, id, falls),
-                ProductSort::CreatedAt => keyset!(query, products::created_at, moment, id, falls),
-                ProductSort::BestSelling => keyset!(query, products::units_sold, integer, id, falls),
-                ProductSort::Price => keyset!(query, products::min_price, integer, id, falls),
-                ProductSort::Id | ProductSort::Relevance => {
-                    // Relevance without words is no order of its own; it falls where Id rises.
-                    let falls = falls ^ list.sort.falls();
-                    if let Some(id) = id {
-                        query = if falls {
-                            query.filter(products::id.lt(id))
-                        } else {
-                            query.filter(products::id.gt(id))
-                        };
-                    }
-                    if falls {
-                        query.order_by(products::id.desc())
+        query = match list.sort {
+            ProductSort::Title => keyset!(query, lower(products::title), text, id, falls),
+            ProductSort::ProductType => keyset!(query, lower(products::product_type), text, id, falls),
+            ProductSort::Vendor => keyset!(query, lower(products::vendor), text, id, falls),
+            ProductSort::UpdatedAt => keyset!(query, products::updated_at, moment, id, falls),
+            ProductSort::CreatedAt => keyset!(query, products::created_at, moment, id, falls),
+            ProductSort::BestSelling => keyset!(query, products::units_sold, integer, id, falls),
+            ProductSort::Price => keyset!(query, products::min_price, integer, id, falls),
+            ProductSort::Id | ProductSort::Relevance => {
+                // Relevance without words is no order of its own; it falls where Id rises.
+                let falls = falls ^ list.sort.falls();
+                if let Some(id) = id {
+                    query = if falls {
+                        query.filter(products::id.lt(id))
                     } else {
-                        query.order_by(products::id.asc())
-                    }
+                        query.filter(products::id.gt(id))
+                    };
                 }
-            };
-            let $query =
-                query.limit(request.rows()).select((Product::as_select(), 0_i64.into_sql::<BigInt>()));
-            $load
-        }
+                if falls { query.order_by(products::id.desc()) } else { query.order_by(products::id.asc()) }
+            }
+        };
+        let $query = query.limit(request.rows()).select(Product::as_select());
+        $load
     }};
 }
 
@@ -320,15 +352,51 @@ pub async fn page(
     list: &ProductList,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<(Product, CursorKey)>, DbError> {
-    let rows: Vec<(Product, i64)> = on_each!(conn,
-        postgres: |c| read_page!(|query| query.load(c).await, postgres_condition, list, request, POSTGRES_RANK, |words: &AnyWord| words.to_tsquery(None)),
-        sqlite: |c| read_page!(|query| load_sqlite!(c, query), sqlite_condition, list, request, SQLITE_RANK, |words: &AnyWord| words.to_fts5(None)),
+    let ranked = match list.sort {
+        ProductSort::Relevance => RequiredWords::split(&list.filter),
+        _ => None,
+    };
+    if let Some((words, rest)) = ranked {
+        let page = Page::of_rows(ranked_rows(conn, list, request, &words, &rest).await?, request);
+        return Ok(page.map(|(product, rank)| (product, CursorKey::Integer(rank))));
+    }
+    let has_words = search::looks_for_words(&list.filter);
+    let rows: Vec<Product> = on_each!(conn,
+        postgres: |c| read_page!(|query| query.load(c).await, postgres_condition, list, request),
+        sqlite: |c| read_page!(
+            |query| if has_words { c.load_rows_blocking(query).await } else { load_sqlite!(c, query) },
+            sqlite_condition, list, request
+        ),
     )?;
-    let ranked = list.sort == ProductSort::Relevance && wanted_words(&list.filter).is_some();
-    Ok(Page::of_rows(rows, request).map(|(product, rank)| {
-        let key = if ranked { CursorKey::Integer(rank) } else { list.sort.key(&product) };
+    Ok(Page::of_rows(rows, request).map(|product| {
+        let key = list.sort.key(&product);
         (product, key)
     }))
+}
+
+/// Reads a page of a list that is sorted by relevance: rows with their rank.
+async fn ranked_rows(
+    conn: &mut Conn,
+    list: &ProductList,
+    request: &PageRequest<Cursor>,
+    words: &RequiredWords,
+    rest: &Node,
+) -> Result<Vec<(Product, i64)>, DbError> {
+    let after = request.cursor.as_ref().and_then(|cursor| match cursor.key {
+        CursorKey::Integer(rank) => Some((rank, ProductId::from_uuid(cursor.id))),
+        _ => None,
+    });
+    let is_ascending = list.reverse ^ (request.direction == Direction::Backward);
+    macro_rules! query {
+        ($words:expr, $condition:ident) => {{
+            let condition = Box::new(visible(list.visibility).and($condition(rest, list.currency)));
+            Ranked::new($words, condition, request.rows()).after(after, is_ascending)
+        }};
+    }
+    on_each!(conn,
+        postgres: |c| query!(words.to_tsquery(), postgres_condition).load(c).await,
+        sqlite: |c| c.load_rows_blocking(query!(words.to_fts5(), sqlite_condition)).await,
+    )
 }
 
 /// Products that share words with this one, best match first: those it can be shown beside.
@@ -339,38 +407,17 @@ pub async fn recommendations(
     limit: i64,
 ) -> Result<Vec<Product>, DbError> {
     let Some(words) = search::any_of(words.into_iter()) else { return Ok(Vec::new()) };
-    macro_rules! read {
-        ($c:ident, $matches:expr, $rank:expr, $text:expr) => {{
-            let [before, after] = $rank;
-            products::table
-                .filter(products::status.eq(ProductStatus::Active))
-                .filter(products::id.ne(product))
-                .filter($matches)
-                .order_by((sql::<BigInt>(before).bind::<Text, _>($text).sql(after).desc(), products::id))
-                .limit(limit)
-                .select(Product::as_select())
-                .load($c)
-                .await
+    macro_rules! query {
+        ($words:expr) => {{
+            let others = products::status.eq(ProductStatus::Active).and(products::id.ne(product));
+            Ranked::new($words, Box::new(others), limit)
         }};
     }
-    on_each!(conn,
-        postgres: |c| read!(c, matches_postgres(words.to_tsquery(None)), POSTGRES_RANK, words.to_tsquery(None)),
-        sqlite: |c| read!(c, matches_sqlite(words.to_fts5(None)), SQLITE_RANK, words.to_fts5(None)),
-    )
-}
-
-/// The words a query asks for, by which its matches are ranked; `None` when it asks for none.
-fn wanted_words(filter: &Node) -> Option<AnyWord> {
-    fn collect(node: &Node, words: &mut Vec<String>) {
-        match node {
-            Node::And(nodes) | Node::Or(nodes) => nodes.iter().for_each(|node| collect(node, words)),
-            Node::Text(text) | Node::Title(text) => words.extend(text.words().iter().cloned()),
-            Node::All | Node::Not(_) | Node::Field(_) => {}
-        }
-    }
-    let mut words = Vec::new();
-    collect(filter, &mut words);
-    search::any_of(words.into_iter())
+    let rows: Vec<(Product, i64)> = on_each!(conn,
+        postgres: |c| query!(words.to_tsquery(None)).load(c).await,
+        sqlite: |c| c.load_rows_blocking(query!(words.to_fts5(None))).await,
+    )?;
+    Ok(rows.into_iter().map(|(product, _)| product).collect())
 }
 
 fn status(status: Status) -> ProductStatus {

@@ -1,6 +1,7 @@
 //! The two databases tests run on. Each test gets one of its own, a copy of one that was migrated once.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
@@ -81,7 +82,8 @@ impl Drop for Database {
 
 /// Migrates the database at a URL.
 pub async fn migrate(url: &str) {
-    let config = DbConfig { backend: Backend::parse(url).unwrap(), pool_size: 1 };
+    let backend = Backend::parse(url).unwrap();
+    let config = DbConfig { backend, pool_size: 1, statement_timeout: Duration::from_secs(5) };
     Db::open(&config).await.unwrap().migrate().await.unwrap();
 }
 

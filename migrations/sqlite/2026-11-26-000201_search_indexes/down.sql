@@ -1,0 +1,4 @@
+DROP INDEX products_max_price_idx;
+DROP INDEX products_handle_idx;
+DROP INDEX variants_barcode_idx;
+CREATE INDEX variants_barcode_idx ON variants (barcode);

@@ -1,0 +1,34 @@
+//! Settings of the database: where it is, how many connections are opened to it, how long a statement may take.
+
+use std::time::Duration;
+
+use super::Problems;
+use crate::db::{Backend, DbConfig};
+
+/// How long a statement of a request may take unless something else is set.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads them; the command line's URL goes before the environment's. `None` when there is no valid URL.
+pub(super) fn read(
+    get: &impl Fn(&str) -> Option<String>,
+    problems: &mut Problems,
+    url: Option<String>,
+) -> Option<DbConfig> {
+    let url = url.or_else(|| get("DATABASE_URL")).unwrap_or_else(|| "sqlite://mercato.db".to_owned());
+    let backend = problems.required("DATABASE_URL", Some(url), Backend::parse);
+    let cores = std::thread::available_parallelism().map_or(4, usize::from);
+    let pool_size = problems.parse("DB_POOL_SIZE", get("DB_POOL_SIZE"), (2 * cores).max(4), |text| {
+        text.parse()
+            .ok()
+            .filter(|size| (1..=1_000).contains(size))
+            .ok_or("must be a number from 1 to 1000".into())
+    });
+    let statement_timeout =
+        problems.parse("STATEMENT_TIMEOUT_MS", get("STATEMENT_TIMEOUT_MS"), STATEMENT_TIMEOUT, |text| {
+            let millis = text.parse().ok().filter(|millis| (1..=600_000).contains(millis));
+            millis
+                .map(Duration::from_millis)
+                .ok_or("must be a number of milliseconds from 1 to 600000".into())
+        });
+    backend.map(|backend| DbConfig { backend, pool_size, statement_timeout })
+}

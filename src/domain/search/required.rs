@@ -1,0 +1,116 @@
+//! The words that everything a filter keeps must have, so that a search by relevance begins in the full-text index and not with
+//! every product.
+//!
+//! The repositories rank by them. Never knows a table.
+
+use super::{Node, TextMatch};
+
+/// A condition on words alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequiredWords {
+    /// Words anywhere in the text.
+    Text(TextMatch),
+    /// Words in the title.
+    Title(TextMatch),
+    /// All of these; never empty.
+    All(Vec<RequiredWords>),
+    /// At least one of these; never empty.
+    Any(Vec<RequiredWords>),
+}
+
+impl RequiredWords {
+    /// Splits a filter into the words it requires and what else it asks for; `None` when there are products without any
+    /// particular word that it keeps.
+    #[must_use]
+    pub fn split(filter: &Node) -> Option<(Self, Node)> {
+        match filter {
+            Node::Text(text) => Some((Self::Text(text.clone()), Node::All)),
+            Node::Title(text) => Some((Self::Title(text.clone()), Node::All)),
+            Node::And(members) => {
+                let (mut words, mut rest) = (Vec::new(), Vec::new());
+                for member in members {
+                    match Self::split(member) {
+                        Some((required, left)) => {
+                            words.push(required);
+                            rest.push(left);
+                        }
+                        None => rest.push(member.clone()),
+                    }
+                }
+                let words = if words.len() > 1 { Self::All(words) } else { words.pop()? };
+                Some((words, Node::and(rest).unwrap_or(Node::All)))
+            }
+            Node::Or(members) => {
+                let members: Option<Vec<_>> = members.iter().map(Self::split).collect();
+                let (words, rest): (Vec<_>, Vec<_>) = members?.into_iter().unzip();
+                // What one alternative asks for besides does not hold for the others.
+                let is_words_alone = rest.iter().all(|rest| *rest == Node::All);
+                Some((Self::Any(words), if is_words_alone { Node::All } else { filter.clone() }))
+            }
+            Node::All | Node::Not(_) | Node::Field(_) => None,
+        }
+    }
+
+    /// Writes the condition for FTS5's `MATCH`, where the title is the column `title`.
+    #[must_use]
+    pub fn to_fts5(&self) -> String {
+        match self {
+            Self::Text(text) => text.to_fts5(None),
+            Self::Title(text) => text.to_fts5(Some("title")),
+            Self::All(members) => joined(members, " AND ", Self::to_fts5),
+            Self::Any(members) => joined(members, " OR ", Self::to_fts5),
+        }
+    }
+
+    /// Writes the condition for Postgres's `to_tsquery('simple', …)`, where the title has the weight `A`.
+    #[must_use]
+    pub fn to_tsquery(&self) -> String {
+        match self {
+            Self::Text(text) => text.to_tsquery(None),
+            Self::Title(text) => text.to_tsquery(Some('A')),
+            Self::All(members) => joined(members, " & ", Self::to_tsquery),
+            Self::Any(members) => joined(members, " | ", Self::to_tsquery),
+        }
+    }
+}
+
+fn joined(members: &[RequiredWords], operator: &str, write: fn(&RequiredWords) -> String) -> String {
+    let members: Vec<String> = members.iter().map(|member| format!("({})", write(member))).collect();
+    format!("({})", members.join(operator))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    fn split(query: &str) -> Option<(String, String, Node)> {
+        let (words, rest) = RequiredWords::split(&parse(query).unwrap().filter)?;
+        Some((words.to_fts5(), words.to_tsquery(), rest))
+    }
+
+    #[test]
+    fn words_are_told_from_other_conditions() {
+        let tag = parse("tag:red").unwrap().filter;
+        assert_eq!(
+            split("snow board*"),
+            Some((r#"("snow" AND "board"*)"#.into(), "('snow' & 'board':*)".into(), Node::All))
+        );
+        assert_eq!(split("snow tag:red"), Some((r#""snow""#.into(), "'snow'".into(), tag)));
+        let title = r#"(("snow") OR ({title} : ("board")))"#;
+        assert_eq!(
+            split("snow OR title:board"),
+            Some((title.into(), "(('snow') | ('board':A))".into(), Node::All))
+        );
+        let (words, _, rest) = split("(snow tag:red) OR board").unwrap();
+        assert_eq!(words, r#"(("snow") OR ("board"))"#);
+        assert_eq!(rest, parse("(snow tag:red) OR board").unwrap().filter);
+    }
+
+    #[test]
+    fn a_filter_that_keeps_products_without_a_word_requires_none() {
+        for query in ["", "tag:red", "-snow", "snow OR tag:red", "-snow tag:red"] {
+            assert_eq!(split(query), None, "{query}");
+        }
+    }
+}

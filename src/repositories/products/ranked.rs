@@ -1,0 +1,114 @@
+//! Products by relevance: the full-text index finds and ranks its matches once, up to a bound, and products are joined to them.
+//! Called by the lists of products.
+
+use diesel::backend::Backend;
+use diesel::dsl::AsSelect;
+use diesel::expression::{Expression, SqlTypeOf};
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Text};
+
+use super::Product;
+use crate::db::expr::Condition;
+use crate::db::schema::products;
+use crate::db::types::sql::Uuid;
+use crate::domain::ids::ProductId;
+
+/// How many products a search looks at: of more matches, those that the index finds first. Ranking every match of a word that
+/// each product has would take longer the larger the shop is.
+pub(super) const MAX_MATCHES: u32 = 5_000;
+
+/// The best matches of a full-text expression that meet a condition, each with its rank, as an integer that a cursor can hold.
+pub(super) struct Ranked<DB: Backend> {
+    columns: AsSelect<Product, DB>,
+    words: String,
+    condition: Condition<products::table, DB>,
+    after: Option<(i64, ProductId)>,
+    is_ascending: bool,
+    limit: i64,
+}
+
+impl<DB: Backend> Ranked<DB>
+where
+    Product: Selectable<DB>,
+{
+    /// The best matches first.
+    pub(super) fn new(words: String, condition: Condition<products::table, DB>, limit: i64) -> Self
+    where
+        AsSelect<Product, DB>: Expression,
+    {
+        Self { columns: Product::as_select(), words, condition, after: None, is_ascending: false, limit }
+    }
+
+    /// Those that follow a product with this rank, or come before it when the order is turned around.
+    pub(super) fn after(self, after: Option<(i64, ProductId)>, is_ascending: bool) -> Self {
+        Self { after, is_ascending, ..self }
+    }
+}
+
+impl<DB: Backend> Query for Ranked<DB>
+where
+    AsSelect<Product, DB>: Expression,
+{
+    type SqlType = (SqlTypeOf<AsSelect<Product, DB>>, BigInt);
+}
+
+impl<DB: Backend> QueryId for Ranked<DB> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+/// Writes the statement; the backends differ in their full-text index alone.
+macro_rules! statement {
+    ($backend:ty, $matches:literal, $limit:literal, $join:literal) => {
+        impl QueryFragment<$backend> for Ranked<$backend> {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, $backend>) -> QueryResult<()> {
+                out.push_sql("SELECT ");
+                self.columns.walk_ast(out.reborrow())?;
+                out.push_sql($matches);
+                out.push_bind_param::<Text, _>(&self.words)?;
+                out.push_sql($limit);
+                out.push_sql(&MAX_MATCHES.to_string());
+                out.push_sql($join);
+                self.condition.walk_ast(out.reborrow())?;
+                let (comparison, direction) =
+                    if self.is_ascending { (" > ", " ASC") } else { (" < ", " DESC") };
+                if let Some((rank, id)) = &self.after {
+                    out.push_sql(") AND (ranked.score");
+                    out.push_sql(comparison);
+                    out.push_bind_param::<BigInt, _>(rank)?;
+                    out.push_sql(" OR ranked.score = ");
+                    out.push_bind_param::<BigInt, _>(rank)?;
+                    out.push_sql(" AND products.id");
+                    out.push_sql(comparison);
+                    out.push_bind_param::<Uuid, _>(id)?;
+                }
+                out.push_sql(") ORDER BY ranked.score");
+                out.push_sql(direction);
+                out.push_sql(", products.id");
+                out.push_sql(direction);
+                out.push_sql(" LIMIT ");
+                out.push_bind_param::<BigInt, _>(&self.limit)
+            }
+        }
+    };
+}
+
+#[cfg(feature = "postgres")]
+statement!(
+    diesel::pg::Pg,
+    ", ranked.score FROM (SELECT product_id, (1000000 * ts_rank(document, query))::float8::bigint AS score FROM \
+     (SELECT product_id, document, query FROM product_search, to_tsquery('simple', ",
+    ") AS query WHERE document @@ query LIMIT ",
+    ") AS found) AS ranked JOIN products ON products.id = ranked.product_id WHERE ("
+);
+// SQLite's rank is smaller for better matches; a match in the title counts for more, as it does on PostgreSQL. CROSS JOIN keeps the
+// order: matches first.
+#[cfg(feature = "sqlite")]
+statement!(
+    diesel::sqlite::Sqlite,
+    ", ranked.score FROM (SELECT rowid AS search_id, CAST(-1000000 * bm25(product_search, 10.0, 1.0) AS INTEGER) AS score \
+     FROM product_search WHERE product_search MATCH ",
+    " LIMIT ",
+    ") AS ranked CROSS JOIN products ON products.search_id = ranked.search_id WHERE ("
+);

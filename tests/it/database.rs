@@ -1,0 +1,149 @@
+//! What the database does with operations that are refused, abandoned or too slow: it opens no new connections for the first,
+//! ends the second, and answers the third in time.
+
+use std::time::{Duration, Instant};
+
+use diesel_async::SimpleAsyncConnection;
+use futures_util::future::join_all;
+use mercato::db::{Conn, ConnMut, DbError, Statements};
+use mercato::error::{Error, ErrorCode};
+use serde_json::json;
+
+use crate::support::{Database, TestApp, both};
+
+/// Takes a minute, or for ever.
+const ENDLESS: [&str; 2] = [
+    "SELECT pg_sleep(60)",
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+];
+/// Takes some tenths of a second.
+const SLOW: [&str; 2] = [
+    "SELECT pg_sleep(0.3)",
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) SELECT count(*) FROM n",
+];
+const RENAME: [&str; 2] = ["UPDATE shops SET name = 'renamed'", "UPDATE shops SET name = 'renamed'"];
+/// How long anything may take that must not take long.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Runs SQL of a test's own, PostgreSQL's or SQLite's.
+async fn run(conn: &mut Conn, sql: [&str; 2]) -> Result<(), DbError> {
+    let result = match conn.start() {
+        ConnMut::Postgres(c) => c.batch_execute(sql[0]).await,
+        ConnMut::Sqlite(c) => c.batch_execute(sql[1]).await,
+        ConnMut::None => panic!("there is no connection"),
+    };
+    conn.finish();
+    result.map_err(DbError::from)
+}
+
+/// Begins, runs SQL, and lets go without an end.
+async fn refuse(app: &TestApp, sql: [&str; 2]) {
+    let mut tx = app.app.db.begin(&Statements::default()).await.unwrap();
+    run(tx.conn(), sql).await.unwrap();
+}
+
+both!(refused_writes_are_undone_and_open_no_connection);
+async fn refused_writes_are_undone_and_open_no_connection(app: TestApp) {
+    let document = "mutation($token: String!) { customerEmailVerify(token: $token) { userErrors { code } } }";
+    for _ in 0..2 {
+        app.anonymous().ask_with(document, json!({ "token": "x" })).await;
+    }
+    for _ in 0..250 {
+        join_all((0..4).map(|_| refuse(&app, RENAME))).await;
+    }
+    // At most one for each place in the pools.
+    assert!(app.app.db.connections_opened() <= 5, "{} connections", app.app.db.connections_opened());
+    let name = app.anonymous().ask("{ shop { name } }").await.ok();
+    assert_ne!(name["shop.name"], "renamed");
+}
+
+both!(an_abandoned_statement_ends_and_its_connection_is_made_safe);
+async fn an_abandoned_statement_ends_and_its_connection_is_made_safe(app: TestApp) {
+    for _ in 0..3 {
+        let abandoned = async {
+            let mut tx = app.app.db.begin(&Statements::default()).await.unwrap();
+            run(tx.conn(), RENAME).await.unwrap();
+            // Polled once, which sends it, and dropped.
+            assert!(tokio::time::timeout(Duration::ZERO, run(tx.conn(), ENDLESS)).await.is_err());
+        };
+        tokio::time::timeout(TIMEOUT, abandoned).await.unwrap();
+    }
+    // The row is locked until the abandoned statement has ended; SQLite's only writer is in use until then.
+    tokio::time::timeout(TIMEOUT, refuse(&app, RENAME)).await.unwrap();
+    let name = app.anonymous().ask("{ shop { name } }").await.ok();
+    assert_ne!(name["shop.name"], "renamed");
+}
+
+both!(an_abandoned_read_frees_its_connection);
+async fn an_abandoned_read_frees_its_connection(app: TestApp) {
+    // More of them than there are connections.
+    for _ in 0..6 {
+        let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+        assert!(tokio::time::timeout(Duration::ZERO, run(&mut conn, ENDLESS)).await.is_err());
+    }
+    let reads = join_all((0..4).map(|_| app.app.db.read(&Statements::default())));
+    for conn in tokio::time::timeout(TIMEOUT, reads).await.unwrap() {
+        run(&mut conn.unwrap(), ["SELECT 1", "SELECT 1"]).await.unwrap();
+    }
+}
+
+both!(a_statement_ends_at_its_timeout);
+async fn a_statement_ends_at_its_timeout(database: Database) {
+    let app = TestApp::with(database, &[("STATEMENT_TIMEOUT_MS", "100")]).await;
+    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+    let result = tokio::time::timeout(TIMEOUT, run(&mut conn, ENDLESS)).await.unwrap();
+    assert!(matches!(result, Err(DbError::Timeout(..))), "{result:?}");
+    run(&mut conn, ["SELECT 1", "SELECT 1"]).await.unwrap();
+    drop(conn);
+
+    // In a transaction, nothing of it is kept.
+    let mut tx = app.app.db.begin(&Statements::default()).await.unwrap();
+    run(tx.conn(), RENAME).await.unwrap();
+    let result = tokio::time::timeout(TIMEOUT, run(tx.conn(), ENDLESS)).await.unwrap();
+    assert!(matches!(result, Err(DbError::Timeout(..))), "{result:?}");
+    assert!(run(tx.conn(), RENAME).await.is_err(), "nothing more runs in it");
+    assert!(tx.commit().await.is_err());
+    let name = app.anonymous().ask("{ shop { name } }").await.ok();
+    assert_ne!(name["shop.name"], "renamed");
+    refuse(&app, RENAME).await;
+
+    // What the shop itself does takes as long as it needs, and the next user of the connection is limited again.
+    for _ in 0..4 {
+        let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
+        run(&mut conn, SLOW).await.unwrap();
+    }
+    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+    assert!(tokio::time::timeout(TIMEOUT, run(&mut conn, ENDLESS)).await.unwrap().is_err());
+}
+
+#[test]
+fn a_timeout_names_the_limit_and_the_remedy() {
+    let error = DbError::Timeout(Some(Duration::from_millis(250)), diesel::result::Error::NotFound);
+    let error = Error::from(error);
+    assert_eq!(error.code(), ErrorCode::ServiceUnavailable);
+    let text = error.to_string();
+    assert!(
+        text.contains("250 ms") && text.contains("STATEMENT_TIMEOUT_MS") && text.contains("fewer"),
+        "{text}"
+    );
+}
+
+/// A runtime with one thread: what blocks it blocks everything.
+#[tokio::test(flavor = "current_thread")]
+async fn a_slow_read_does_not_block_the_thread_it_was_asked_on() {
+    let database = Database::sqlite().await.unwrap();
+    let app = TestApp::with(database, &[("STATEMENT_TIMEOUT_MS", "400")]).await;
+    let db = app.app.db.clone();
+    let slow = tokio::spawn(async move {
+        let mut conn = db.read(&Statements::default()).await.unwrap();
+        run(&mut conn, ENDLESS).await
+    });
+    let (mut longest, mut last) = (Duration::ZERO, Instant::now());
+    while !slow.is_finished() {
+        tokio::task::yield_now().await;
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+    }
+    assert!(matches!(slow.await.unwrap(), Err(DbError::Timeout(..))));
+    assert!(longest < Duration::from_millis(200), "blocked for {longest:?}");
+}

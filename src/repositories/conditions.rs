@@ -66,8 +66,3 @@ pub fn price(comparator: Comparator, amount: &str, currency: Currency) -> Option
         Comparator::Less | Comparator::LessOrEqual => Some((Comparator::LessOrEqual, floor)),
     }
 }
-
-/// A text in which nothing is special to `LIKE`.
-pub fn escape_like(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
-}

@@ -2,7 +2,7 @@
 
 use diesel::dsl::{exists, not, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -125,7 +125,12 @@ macro_rules! condition {
                 Node::Text(words) => $words(words, false),
                 Node::Title(words) => $words(words, true),
                 Node::Field(FieldTerm::Tag(value)) => {
-                    text_condition!(product_tags::tag, value, |meets| of_each!(product_tags, value, meets))
+                    text_condition!(product_tags::tag, value, |meets| of_each!(
+                        $backend,
+                        product_tags,
+                        value,
+                        meets
+                    ))
                 }
                 Node::Field(FieldTerm::Vendor(value)) => {
                     text_condition!(products::vendor, value, |meets| meets)
@@ -138,12 +143,12 @@ macro_rules! condition {
                 }
                 Node::Field(FieldTerm::Sku(value)) => {
                     text_condition!(variants::sku.assume_not_null(), value, |meets| of_each!(
-                        variants, value, meets
+                        $backend, variants, value, meets
                     ))
                 }
                 Node::Field(FieldTerm::Barcode(value)) => {
                     text_condition!(variants::barcode.assume_not_null(), value, |meets| of_each!(
-                        variants, value, meets
+                        $backend, variants, value, meets
                     ))
                 }
                 Node::Field(FieldTerm::Id(ids)) => {
@@ -203,17 +208,16 @@ macro_rules! condition {
 /// asking for each product instead, which takes longest where nothing is found. Whether there is a value at all is asked
 /// product by product, until the page is full: it is so for most.
 macro_rules! of_each {
-    ($table:ident, $value:expr, $meets:expr) => {{
+    ($backend:ty, $table:ident, $value:expr, $meets:expr) => {{
         let found = $table::table.filter($meets);
-        match $value {
-            ValueMatch::AnyOf(_) => {
-                Box::new(products::id.eq_any(found.select($table::product_id).offset(0))) as Condition<_, _>
-            }
+        let condition: Condition<products::table, $backend> = match $value {
+            ValueMatch::AnyOf(_) => Box::new(products::id.eq_any(found.select($table::product_id).offset(0))),
             ValueMatch::StartsWith(_) => {
                 Box::new(products::id.eq_any(found.select($table::product_id).limit(i64::from(MAX_MATCHES))))
             }
             ValueMatch::Exists => Box::new(exists(found.filter($table::product_id.eq(products::id)))),
-        }
+        };
+        condition
     }};
 }
 
@@ -388,14 +392,14 @@ async fn ranked_rows(
     });
     let is_ascending = list.reverse ^ (request.direction == Direction::Backward);
     macro_rules! query {
-        ($words:expr, $condition:ident) => {{
+        ($backend:ty, $words:expr, $condition:ident) => {{
             let condition = Box::new(visible(list.visibility).and($condition(rest, list.currency)));
-            Ranked::new($words, condition, request.rows()).after(after, is_ascending)
+            Ranked::<$backend>::new($words, condition, request.rows()).after(after, is_ascending)
         }};
     }
     on_each!(conn,
-        postgres: |c| query!(words.to_tsquery(), postgres_condition).load(c).await,
-        sqlite: |c| c.load_rows_blocking(query!(words.to_fts5(), sqlite_condition)).await,
+        postgres: |c| query!(diesel::pg::Pg, words.to_tsquery(), postgres_condition).load(c).await,
+        sqlite: |c| c.load_rows_blocking(query!(diesel::sqlite::Sqlite, words.to_fts5(), sqlite_condition)).await,
     )
 }
 
@@ -408,14 +412,14 @@ pub async fn recommendations(
 ) -> Result<Vec<Product>, DbError> {
     let Some(words) = search::any_of(words.into_iter()) else { return Ok(Vec::new()) };
     macro_rules! query {
-        ($words:expr) => {{
+        ($backend:ty, $words:expr) => {{
             let others = products::status.eq(ProductStatus::Active).and(products::id.ne(product));
-            Ranked::new($words, Box::new(others), limit)
+            Ranked::<$backend>::new($words, Box::new(others), limit)
         }};
     }
     let rows: Vec<(Product, i64)> = on_each!(conn,
-        postgres: |c| query!(words.to_tsquery(None)).load(c).await,
-        sqlite: |c| c.load_rows_blocking(query!(words.to_fts5(None))).await,
+        postgres: |c| query!(diesel::pg::Pg, words.to_tsquery(None)).load(c).await,
+        sqlite: |c| c.load_rows_blocking(query!(diesel::sqlite::Sqlite, words.to_fts5(None))).await,
     )?;
     Ok(rows.into_iter().map(|(product, _)| product).collect())
 }

@@ -3,7 +3,7 @@
 
 use diesel::backend::Backend;
 use diesel::dsl::AsSelect;
-use diesel::expression::{Expression, SqlTypeOf};
+use diesel::expression::Expression;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Text};
@@ -50,7 +50,7 @@ impl<DB: Backend> Query for Ranked<DB>
 where
     AsSelect<Product, DB>: Expression,
 {
-    type SqlType = (SqlTypeOf<AsSelect<Product, DB>>, BigInt);
+    type SqlType = (<AsSelect<Product, DB> as Expression>::SqlType, BigInt);
 }
 
 impl<DB: Backend> QueryId for Ranked<DB> {

@@ -9,7 +9,7 @@ use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
 use crate::config::{Config, Environment};
 use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
-use crate::error::with_causes;
+use crate::error::{Error, with_causes};
 use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
 use crate::events::{Relay, Retention, Tail};
 use crate::graphql::limits::budget::ResponseMemory;
@@ -106,6 +106,9 @@ pub enum StartError {
     /// There are no rate limits at this address.
     #[error("rate limits can't be shared: {0}")]
     RateLimits(redis::RedisError),
+    /// The secrets of webhooks can't be encrypted.
+    #[error("the secrets of webhooks can't be encrypted: {}", with_causes(.0))]
+    Webhooks(#[source] Error),
     /// Mails can't be put into words.
     #[error("mails can't be written: {}", with_causes(.0))]
     Mails(#[from] PressError),
@@ -168,19 +171,25 @@ impl App {
         ));
         let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
         let keys = match &config.jwt_secret {
-            Some(secret) => Keys::new(secret, &config.jwt_previous),
+            Some(secret) => Keys::new(secret, &config.jwt_previous)?,
             // A command, which signs nobody in.
             None => Keys::random()?,
         };
+        let keys = Arc::new(keys);
         let id_provider = config.jwks.as_ref().map(Jwks::read).transpose()?;
-        let auth = Arc::new(Authenticator::new(db.clone(), Arc::clone(&parts.clock), keys, id_provider));
+        let auth = Arc::new(Authenticator::new(
+            db.clone(),
+            Arc::clone(&parts.clock),
+            Arc::clone(&keys),
+            id_provider,
+        ));
         let passwords = Arc::new(Passwords::new(config.limits.password_queue));
         let attempts = Arc::new(Attempts::new(db.clone(), config.limits.attempts));
         let rate_limits = RateLimits::new(config.limits.rates.clone()).map_err(StartError::RateLimits)?;
         let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
         let (auth_of, passwords_of, sessions_of) =
             (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
-        let attempts_of = || Arc::clone(&attempts);
+        let (attempts_of, keys_of) = (|| Arc::clone(&attempts), || Arc::clone(&keys));
         let schedule = Arc::new(Schedule::new(db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
         let storefront = config.mail.storefront.clone();
         let mails = Mails::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments), auth_of(), storefront)?;
@@ -196,10 +205,23 @@ impl App {
                 Arc::clone(&pricing),
                 Arc::clone(&payments),
                 config.guests.holds.clone(),
+                keys_of(),
             ),
-            orders: Orders::new(db.clone(), Arc::clone(&shop), Arc::clone(&pricing), Arc::clone(&payments)),
+            orders: Orders::new(
+                db.clone(),
+                Arc::clone(&shop),
+                Arc::clone(&pricing),
+                Arc::clone(&payments),
+                keys_of(),
+            ),
             payments,
-            carts: Carts::new(db.clone(), Arc::clone(&pricing), attempts_of(), config.guests.carts.clone()),
+            carts: Carts::new(
+                db.clone(),
+                Arc::clone(&pricing),
+                keys_of(),
+                attempts_of(),
+                config.guests.carts.clone(),
+            ),
             pricing,
             discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
             taxes: Taxes::new(db.clone()),
@@ -208,7 +230,7 @@ impl App {
             privacy: Privacy::new(db.clone(), auth_of()),
             staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of(), attempts_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
-            webhooks: Webhooks::new(db.clone(), webhook_sender(&config, &breakers, outside)),
+            webhooks: Webhooks::new(db.clone(), keys_of(), webhook_sender(&config, &breakers, outside)),
             reports: Reports::new(db.clone()),
             event_export: EventExport::new(
                 db.clone(),
@@ -231,13 +253,16 @@ impl App {
         let clock = || Arc::clone(&parts.clock);
         let bus = event_bus(&config)?;
         services.staff.seed_admin_role(&op).await?;
-        let schema = graphql::schema(Arc::clone(&services), Arc::clone(&shop));
+        if config.jwt_secret.is_some() {
+            services.webhooks.encrypt_secrets(&op).await.map_err(StartError::Webhooks)?;
+        }
+        let schema = graphql::schema(Arc::clone(&services), Arc::clone(&shop), keys_of());
         let tail = Tail::new(db.clone());
         tail.start().await?;
         let response_memory = ResponseMemory::new(config.query_limits.max_fields_in_flight);
-        let subscriptions = Arc::new(subscriptions(&db, &catalog_reads, &schema, &response_memory));
-        let shaper =
-            Shaper::new(Arc::clone(&subscriptions), config.query_limits.clone(), config.base_url());
+        let subscriptions =
+            Arc::new(subscriptions(&db, &catalog_reads, keys_of(), &schema, &response_memory));
+        let shaper = Shaper::new(Arc::clone(&subscriptions), config.query_limits.clone(), config.base_url());
         let shaper: Arc<dyn PayloadShaper> = Arc::new(shaper);
         services.webhooks.shape_by(&shaper);
         Ok(Self {
@@ -323,12 +348,13 @@ fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvi
 fn subscriptions(
     db: &Db,
     catalog: &Arc<CatalogReads>,
+    keys: Arc<Keys>,
     schema: &Schema,
     memory: &ResponseMemory,
 ) -> Subscriptions {
     let (db, catalog) = (db.clone(), Arc::clone(catalog));
     Subscriptions::new(schema.clone(), memory.clone(), move |op, turns| {
-        Loaders::new(&db, &catalog, op, turns)
+        Loaders::new(&db, &catalog, &keys, op, turns)
     })
 }
 

@@ -5,16 +5,18 @@
 //!
 //! - an **access token** of ours, a JWT that lives for an hour (customers) or a quarter of one (staff) and names the session it
 //!   belongs to. A session is a family of refresh tokens in the database; revoking the family ends it.
-//! - an **API key**, `mk_…`, a random secret of which the database has the hash;
-//! - a JWT of an **outside identity provider**, checked against its published keys, which stands for the customer whose
-//!   e-mail address it vouches for.
+//! - an **API key**, `mk_…`, a random secret of which the database has the hash; it permits no more than its owner may do now;
+//! - a JWT of an **outside identity provider**, checked against its published keys, which stands for the customer who proved to
+//!   us that the e-mail address which it vouches for is theirs.
 //!
 //! Whether a session, a key, a member of staff and their roles still stand is asked of the database, but not at every request:
 //! see [`Authenticator`].
 
 mod authenticator;
+mod derived;
 mod jwks;
 mod keys;
+mod owners;
 mod passwords;
 mod secret_file;
 mod secrets;
@@ -22,6 +24,7 @@ mod secrets;
 pub use authenticator::Authenticator;
 pub use jwks::{Jwks, JwksConfig};
 pub use keys::{Holder, Keys, MailedFor, Session};
+pub use owners::permitted_now;
 pub use passwords::{Lane, Passwords};
 pub use secret_file::SecretFile;
 pub use secrets::{API_KEY_PREFIX, hash_secret, new_api_key, new_secret, new_webhook_secret};
@@ -143,6 +146,9 @@ pub enum AuthError {
     /// A token can't be signed.
     #[error("a token can't be signed")]
     Sign(#[source] jsonwebtoken::errors::Error),
+    /// A key can't be made, or a text can't be encrypted.
+    #[error("a text can't be encrypted")]
+    Encrypt,
     /// A password can't be hashed, or a stored hash can't be read.
     #[error("a password can't be hashed or checked: {0}")]
     Password(String),

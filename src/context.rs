@@ -8,6 +8,7 @@ use crate::db::Statements;
 use crate::domain::caller::CallerKind;
 use crate::domain::client_address::ClientAddress;
 use crate::domain::ids::{self, CustomerId, Id};
+use crate::domain::owner::Owner;
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
@@ -86,6 +87,17 @@ impl OpContext {
     #[must_use]
     pub fn site(&self) -> Option<IpAddr> {
         self.client_address.map(ClientAddress::site)
+    }
+
+    /// Who owns what the caller makes: their permissions limit it from now on.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        match (self.credential, &self.actor) {
+            (Credential::Staff(id, _), _) => Owner::Staff(id),
+            (Credential::ApiKey(id), _) => Owner::ApiKey(id),
+            (_, Actor::System) => Owner::System,
+            _ => Owner::Unknown,
+        }
     }
 
     /// The same operation as somebody else would see it.

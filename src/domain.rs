@@ -24,6 +24,7 @@ pub mod media;
 pub mod micros;
 pub mod money;
 pub mod order;
+pub mod owner;
 pub mod page;
 pub mod payment;
 pub mod permission;

@@ -48,6 +48,7 @@ use std::sync::Arc;
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
 
+use crate::auth::Keys;
 use crate::services::{Services, Shop};
 
 /// The schema that is served.
@@ -116,8 +117,8 @@ pub struct AccountMutation(
 
 /// The schema over services.
 #[must_use]
-pub fn schema(services: Arc<Services>, shop: Arc<Shop>) -> Schema {
-    builder().data(services).data(shop).finish()
+pub fn schema(services: Arc<Services>, shop: Arc<Shop>, keys: Arc<Keys>) -> Schema {
+    builder().data(services).data(shop).data(keys).finish()
 }
 
 /// The schema's definition language, as `mercato schema` prints it.

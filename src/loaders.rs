@@ -16,6 +16,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 
+use crate::auth::Keys;
 use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError, Statements};
 use crate::domain::cart::CartRef;
@@ -135,6 +136,8 @@ struct Source {
     statements: Statements,
     orders: OrderVisibility,
     customer: Option<CustomerId>,
+    /// What tells the keys of carts.
+    keys: Arc<Keys>,
 }
 
 impl Source {
@@ -152,12 +155,19 @@ pub fn visibility(op: &OpContext) -> Visibility {
 impl Loaders {
     /// The loaders of one request, or of one event of a subscription, which `turns` drives.
     #[must_use]
-    pub fn new(db: &Db, catalog: &Arc<CatalogReads>, op: &OpContext, turns: &Turns) -> Self {
+    pub fn new(
+        db: &Db,
+        catalog: &Arc<CatalogReads>,
+        keys: &Arc<Keys>,
+        op: &OpContext,
+        turns: &Turns,
+    ) -> Self {
         let source = Source {
             db: db.clone(),
             statements: op.statements.clone(),
             orders: OrderVisibility::of(op),
             customer: op.actor.customer(),
+            keys: Arc::clone(keys),
         };
         let sees = visibility(op);
         Self {
@@ -261,7 +271,7 @@ async fn products_of_collections(
     Ok(Arc::new(try_join_all(reads).await?.into_iter().flatten().collect()))
 }
 
-/// Reads carts, and gives those that the actor knows the token of and that are nobody else's.
+/// Reads carts, and gives those that the actor knows the key of and that are nobody else's.
 async fn open_carts(
     source: Source,
     keys: Vec<CartRef>,
@@ -270,7 +280,8 @@ async fn open_carts(
     let rows = carts::by_ids(&mut source.conn().await?, &ids).await?;
     let rows: HashMap<CartId, Arc<Cart>> = rows.into_iter().map(|row| (row.id, Arc::new(row))).collect();
     let open = |key: CartRef| {
-        let row = rows.get(&key.id).filter(|row| row.is_open_to(&key.token, source.customer)).cloned();
+        let row =
+            rows.get(&key.id).filter(|row| source.keys.opens_cart(row, &key.token, source.customer)).cloned();
         (key, row)
     };
     Ok(keys.into_iter().map(open).collect())

@@ -10,13 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use super::{API_KEY_PREFIX, Actor, Credential, Holder, Identity, Jwks, Keys, Session, hash_secret};
+use super::owners::permissions_of_staff;
+use super::{
+    API_KEY_PREFIX, Actor, Credential, Holder, Identity, Jwks, Keys, Session, hash_secret, permitted_now,
+};
 use crate::context::Clock;
 use crate::db::{Conn, Db, DbError, Statements, Together};
 use crate::domain::ids::{CustomerId, FamilyId, Id};
-use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
-use crate::repositories::{api_keys, customers, refresh_tokens, roles, staff};
+use crate::repositories::{api_keys, customers, refresh_tokens, staff};
 
 /// For how many seconds the database's word on a token is taken.
 const RECHECK: i64 = 5;
@@ -30,7 +32,7 @@ pub struct Authenticator {
     db: Db,
     clock: Arc<dyn Clock>,
     /// The keys of our own tokens.
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
     outside: Option<Jwks>,
     /// The sessions that stand. Many live clients are asked about when something happens that all of them follow.
     alive: Arc<Together<(), FamilyId, ()>>,
@@ -62,7 +64,7 @@ impl Recognised {
 impl Authenticator {
     /// Over a database, with our own keys and those of an outside provider.
     #[must_use]
-    pub fn new(db: Db, clock: Arc<dyn Clock>, keys: Keys, outside: Option<Jwks>) -> Self {
+    pub fn new(db: Db, clock: Arc<dyn Clock>, keys: Arc<Keys>, outside: Option<Jwks>) -> Self {
         let alive = Together::new(&db, |mut conn, (), families: Vec<_>| async move {
             let alive = refresh_tokens::alive(&mut conn, &families).await?;
             Ok(alive.into_iter().map(|family| (family, ())).collect())
@@ -131,7 +133,11 @@ impl Authenticator {
         };
         let mut conn = self.conn().await?;
         let customer = match claims.verified_email() {
-            Some(email) => customers::find_by_email(&mut conn, &email).await?,
+            // Only if they proved to us, too, that the address is theirs: anybody can sign up with anybody's address, and the account
+            // would be shared by whoever did and whoever the provider means. Who recovers it by mail has proved it.
+            Some(email) => customers::find_by_email(&mut conn, &email)
+                .await?
+                .filter(|customer| customer.email_verified_at.is_some()),
             // A provider that was given our customers knows them by their ids here.
             None => match uuid::Uuid::try_parse(&claims.sub) {
                 Ok(id) => customers::find(&mut conn, CustomerId::from_uuid(id)).await?,
@@ -164,7 +170,7 @@ impl Authenticator {
                     Some(member) => Some(Identity {
                         actor: Actor::Staff {
                             name: member.email,
-                            permissions: permissions_of(&roles::of_staff(&mut conn, &[id]).await?),
+                            permissions: permissions_of_staff(&mut conn, id).await?,
                         },
                         credential: Credential::Staff(id, session.family),
                     }),
@@ -178,10 +184,12 @@ impl Authenticator {
         token: &str,
         now: Timestamp,
     ) -> Result<Option<(Identity, Option<Timestamp>)>, Arc<DbError>> {
-        let key = api_keys::find_by_hash(&mut self.conn().await?, &hash_secret(token)).await?;
-        let key = key.filter(|key| key.is_valid_at(now));
-        Ok(key.map(|key| {
-            let actor = Actor::Staff { name: key.name, permissions: key.permissions.0 };
+        let mut conn = self.conn().await?;
+        let key = api_keys::find_by_hash(&mut conn, &hash_secret(token)).await?;
+        let Some(key) = key.filter(|key| key.is_valid_at(now)) else { return Ok(None) };
+        let permitted = permitted_now(&mut conn, key.owner, &key.permissions.0, now).await?;
+        Ok(permitted.map(|permissions| {
+            let actor = Actor::Staff { name: key.name, permissions };
             (Identity { actor, credential: Credential::ApiKey(key.id) }, key.expires_at)
         }))
     }
@@ -190,11 +198,4 @@ impl Authenticator {
     async fn conn(&self) -> Result<Conn, DbError> {
         self.db.read(&Statements::default()).await
     }
-}
-
-/// All permissions of some roles, each once, in the order they are declared.
-fn permissions_of<K>(roles: &[(K, roles::Role)]) -> Vec<Permission> {
-    let held =
-        |permission: &&Permission| roles.iter().any(|(_, role)| role.permissions.0.contains(*permission));
-    Permission::ALL.iter().filter(held).copied().collect()
 }

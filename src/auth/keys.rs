@@ -1,4 +1,5 @@
-//! Our own access tokens: JWTs signed with HS256.
+//! The keys of our own access tokens, JWTs signed with HS256, and of the tokens that are mailed. What else follows from the same
+//! secrets is in `derived`.
 //!
 //! A key is named by a few digits of its hash (`kid`), so that tokens of the previous secrets are still read while `JWT_SECRET`
 //! is changed. What a token says of time is held against the context's clock, not the machine's.
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::derived::DerivedKeys;
 use super::{AuthError, new_secret};
 use crate::domain::hex::hex;
 use crate::domain::ids::{CustomerId, CustomerTokenId, FamilyId, Id, StaffId};
@@ -23,6 +25,8 @@ const ISSUER: &str = "mercato";
 pub struct Keys {
     signing: EncodingKey,
     known: Vec<(String, DecodingKey)>,
+    pub(super) current: DerivedKeys,
+    pub(super) previous: Vec<DerivedKeys>,
 }
 
 /// Whose a session is.
@@ -55,9 +59,12 @@ pub enum MailedFor {
 }
 
 impl MailedFor {
+    /// The texts of all purposes.
+    pub const ALL: &'static [&'static str] = &[Self::Recover.as_str(), Self::VerifyEmail.as_str()];
+
     /// The text that stands for it in the database.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Recover => "recover",
             Self::VerifyEmail => "verify_email",
@@ -84,14 +91,23 @@ enum Kind {
 
 impl Keys {
     /// The keys of a secret, and of those that were in use before it.
-    #[must_use]
-    pub fn new(secret: &SecretString, previous: &[SecretString]) -> Self {
+    ///
+    /// # Errors
+    /// [`AuthError::Encrypt`], which is a bug.
+    pub fn new(secret: &SecretString, previous: &[SecretString]) -> Result<Self, AuthError> {
+        let derived = |secret: &SecretString| DerivedKeys::of(secret.expose_secret().as_bytes());
+        let older = previous.iter().map(derived).collect::<Result<_, _>>()?;
         let known = [secret].into_iter().chain(previous);
         let known = known.map(|secret| {
             let bytes = secret.expose_secret().as_bytes();
             (kid(bytes), DecodingKey::from_secret(bytes))
         });
-        Self { known: known.collect(), signing: EncodingKey::from_secret(secret.expose_secret().as_bytes()) }
+        Ok(Self {
+            known: known.collect(),
+            signing: EncodingKey::from_secret(secret.expose_secret().as_bytes()),
+            current: derived(secret)?,
+            previous: older,
+        })
     }
 
     /// Keys that nobody else has, and that end with the process: for commands, which sign nobody in.
@@ -99,7 +115,7 @@ impl Keys {
     /// # Errors
     /// [`AuthError::Random`] when the system gives no random bytes.
     pub fn random() -> Result<Self, AuthError> {
-        Ok(Self::new(&new_secret()?.into(), &[]))
+        Self::new(&new_secret()?.into(), &[])
     }
 
     /// An access token of a session. It ends with the second before `expires_at`, so give a whole one.
@@ -179,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_token_says_whose_it_is_until_its_time_is_over() {
-        let keys = Keys::new(&"a secret".into(), &[]);
+        let keys = Keys::new(&"a secret".into(), &[]).unwrap();
         let session = session(later(start(), 60));
         let token = keys.sign(&session, start()).unwrap();
         assert_eq!(keys.read(&token, start()), Some(session));
@@ -189,19 +205,19 @@ mod tests {
 
     #[test]
     fn a_secret_can_be_changed_without_signing_everybody_out() {
-        let old = Keys::new(&"the old one".into(), &[]);
+        let old = Keys::new(&"the old one".into(), &[]).unwrap();
         let session = session(later(start(), 60));
         let token = old.sign(&session, start()).unwrap();
-        let new = Keys::new(&"the new one".into(), &["the old one".into()]);
+        let new = Keys::new(&"the new one".into(), &["the old one".into()]).unwrap();
         assert_eq!(new.read(&token, start()), Some(session));
         let newer = new.sign(&session, start()).unwrap();
         assert_eq!(old.read(&newer, start()), None);
-        assert_eq!(Keys::new(&"the new one".into(), &[]).read(&token, start()), None);
+        assert_eq!(Keys::new(&"the new one".into(), &[]).unwrap().read(&token, start()), None);
     }
 
     #[test]
     fn what_is_forged_is_not_read() {
-        let keys = Keys::new(&"a secret".into(), &[]);
+        let keys = Keys::new(&"a secret".into(), &[]).unwrap();
         let token = keys.sign(&session(later(start(), 60)), start()).unwrap();
         let mut parts: Vec<&str> = token.split('.').collect();
         let other = keys.sign(&session(later(start(), 60)), start()).unwrap();

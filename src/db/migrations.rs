@@ -4,13 +4,24 @@
 use diesel_async::SimpleAsyncConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+#[cfg(feature = "sqlite")]
+use sha2::{Digest, Sha256};
+
 use super::conn::Pooled;
 use super::{Db, DbError, Statements};
+#[cfg(feature = "sqlite")]
+use crate::domain::hex::hex;
 
 #[cfg(feature = "postgres")]
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 #[cfg(feature = "sqlite")]
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+#[cfg(feature = "sqlite")]
+diesel::define_sql_function! {
+    /// SHA-256 as hexadecimal digits. PostgreSQL has it; migrations give it to SQLite.
+    fn sha256_hex(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
+}
 
 /// The key of the advisory lock that one migrating process holds at a time.
 #[cfg(feature = "postgres")]
@@ -36,6 +47,9 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Pooled::Sqlite(mut object) => object
                 .spawn_blocking(|connection| {
+                    sha256_hex_utils::register_impl(connection, |text: String| {
+                        hex(&Sha256::digest(text.as_bytes()))
+                    })?;
                     connection.immediate_transaction(|connection| {
                         let versions = connection
                             .run_pending_migrations(SQLITE)

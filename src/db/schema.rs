@@ -13,6 +13,7 @@ diesel::table! {
         expires_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        owner -> Text,
     }
 }
 
@@ -48,7 +49,6 @@ diesel::table! {
 
     carts (id) {
         id -> Uuid,
-        token -> Text,
         customer_id -> Nullable<Uuid>,
         email -> Nullable<Text>,
         phone -> Nullable<Text>,
@@ -60,6 +60,7 @@ diesel::table! {
         delivery_option -> Nullable<Text>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        token_hash -> Nullable<Text>,
     }
 }
 
@@ -117,6 +118,7 @@ diesel::table! {
         expires_at -> Timestamptz,
         used_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        email -> Text,
     }
 }
 
@@ -401,7 +403,6 @@ diesel::table! {
         customer_id -> Nullable<Uuid>,
         email -> Nullable<Text>,
         phone -> Nullable<Text>,
-        token -> Text,
         status -> Text,
         currency -> Text,
         taxes_included -> Bool,
@@ -422,6 +423,7 @@ diesel::table! {
         updated_at -> Timestamptz,
         language -> Nullable<Text>,
         fulfillment_opened_at -> Nullable<Timestamptz>,
+        token_hash -> Nullable<Text>,
     }
 }
 
@@ -754,6 +756,7 @@ diesel::table! {
         created_by -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        owner -> Text,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::domain::ids::{
 use crate::domain::job::JobStatus;
 use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus};
 use crate::domain::order::OrderStatus;
+use crate::domain::owner::Owner;
 use crate::domain::payment::PaymentKind;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{DeliveryStatus, WebhookStatus};
@@ -293,6 +294,41 @@ macro_rules! text_columns {
 text_columns!(ProductStatus, InventoryPolicy, WeightUnit, CollectionSortOrder, OrderStatus, PaymentKind);
 text_columns!(FulfillmentState, ReturnStatus, JobStatus, DeliveryStatus, WebhookStatus);
 text_columns!(MediaKind, MediaStatus, MediaFormat, ContentHash);
+
+column!(Owner, sql::Text);
+
+#[cfg(feature = "postgres")]
+impl ToSql<sql::Text, Pg> for Owner {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        use std::io::Write;
+        write!(out, "{self}")?;
+        Ok(IsNull::No)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl FromSql<sql::Text, Pg> for Owner {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let text = std::str::from_utf8(value.as_bytes())?;
+        Self::parse(text).ok_or_else(|| unknown_text(text))
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl ToSql<sql::Text, Sqlite> for Owner {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(self.to_string());
+        Ok(IsNull::No)
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl FromSql<sql::Text, Sqlite> for Owner {
+    fn from_sql(mut value: SqliteValue<'_, '_, '_>) -> deserialize::Result<Self> {
+        let text = value.read_text();
+        Self::parse(text).ok_or_else(|| unknown_text(text))
+    }
+}
 
 fn unknown_text(text: &str) -> Box<dyn std::error::Error + Send + Sync> {
     format!("`{text}` is no value of this column").into()

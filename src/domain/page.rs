@@ -1,9 +1,5 @@
 //! Keyset pagination: which slice of an ordered list is asked for, and the slice that answers.
 
-use std::fmt;
-
-use super::hex::hex;
-
 /// How many items one page may have.
 pub const MAX_PAGE_SIZE: usize = 250;
 
@@ -111,8 +107,9 @@ impl<T> Page<T> {
     }
 }
 
-/// A row's place in a list that is ordered by a key and, where keys are equal, by id. Its text form is the opaque cursor
-/// clients hold: the list it belongs to is part of it, so that a cursor of another list or order is refused.
+/// A row's place in a list that is ordered by a key and, where keys are equal, by id. Clients hold it encrypted
+/// (`auth::Keys::seal_cursor`), since keys may tell what is not theirs to know. The list it belongs to is part of it, so that a
+/// cursor of another list or order is refused.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Cursor {
     /// Names the list and its order.
@@ -157,37 +154,45 @@ impl CursorKey {
     }
 }
 
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = match &self.key {
-            CursorKey::None => "-".to_owned(),
-            CursorKey::Integer(value) => format!("i{value}"),
-            CursorKey::Text(value) => format!("t{value}"),
-        };
-        let plain = format!("{}\n{}\n{key}", self.list, self.id.simple());
-        f.write_str(&hex(plain.as_bytes()))
-    }
-}
-
 impl Cursor {
-    /// Reads a cursor's text form; `None` when it is none.
+    /// The cursor as bytes, to be encrypted: the list's name and a line feed, the id, the key's kind and the key.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let nibble = |byte: u8| char::from(byte).to_digit(16);
-        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-        let bytes: Option<Vec<u8>> =
-            pairs.iter().map(|&[high, low]| u8::try_from(nibble(high)? * 16 + nibble(low)?).ok()).collect();
-        let plain = String::from_utf8(bytes?).ok()?;
-        let mut parts = plain.splitn(3, '\n');
-        let (list, id, key) = (parts.next()?, parts.next()?, parts.next()?);
-        let key = match key.split_at_checked(1)? {
-            ("-", "") => CursorKey::None,
-            ("i", value) => CursorKey::Integer(value.parse().ok()?),
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.list.len() + 32);
+        bytes.extend_from_slice(self.list.as_bytes());
+        bytes.push(b'\n');
+        bytes.extend_from_slice(self.id.as_bytes());
+        match &self.key {
+            CursorKey::None => bytes.push(b'-'),
+            CursorKey::Integer(value) => {
+                bytes.push(b'i');
+                bytes.extend_from_slice(&value.to_be_bytes());
+            }
+            CursorKey::Text(value) => {
+                bytes.push(b't');
+                bytes.extend_from_slice(value.as_bytes());
+            }
+        }
+        bytes
+    }
+
+    /// Reads what [`Cursor::to_bytes`] wrote; `None` when it is something else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let (list, rest) = bytes.split_at_checked(end)?;
+        let (id, rest) = rest.get(1..)?.split_at_checked(16)?;
+        let key = match rest.split_first()? {
+            (b'-', []) => CursorKey::None,
+            (b'i', value) => CursorKey::Integer(i64::from_be_bytes(value.try_into().ok()?)),
             // No database takes a NUL in a text.
-            ("t", value) if !value.contains('\0') => CursorKey::Text(value.to_owned()),
+            (b't', value) if !value.contains(&0) => {
+                CursorKey::Text(std::str::from_utf8(value).ok()?.to_owned())
+            }
             _ => return None,
         };
-        Some(Self { list: list.to_owned(), key, id: uuid::Uuid::try_parse(id).ok()? })
+        let list = std::str::from_utf8(list).ok()?.to_owned();
+        Some(Self { list, key, id: uuid::Uuid::from_slice(id).ok()? })
     }
 }
 
@@ -217,10 +222,14 @@ mod tests {
     fn cursors_read_back_and_rubbish_is_refused() {
         for key in [CursorKey::None, CursorKey::Integer(-7), CursorKey::Text("Öl\n 🫒".to_owned())] {
             let cursor = Cursor { list: "products/title".to_owned(), key, id: uuid::Uuid::from_u128(7) };
-            assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+            let bytes = cursor.to_bytes();
+            assert_eq!(Cursor::from_bytes(&bytes), Some(cursor));
+            assert_eq!(Cursor::from_bytes(bytes.get(..bytes.len() - 14).unwrap()), None, "cut off");
         }
-        for rubbish in ["", "zz", "abc", "6162", "💥💥"] {
-            assert_eq!(Cursor::parse(rubbish), None, "{rubbish}");
+        for rubbish in
+            ["", "products", "products\n", "products\n0123456789abcdef", "products\n0123456789abcdefi7"]
+        {
+            assert_eq!(Cursor::from_bytes(rubbish.as_bytes()), None, "{rubbish}");
         }
     }
 }

@@ -63,9 +63,9 @@ impl Cart {
         Self(Arc::new(State { row: Arc::new(changed.cart), lines, priced: OnceCell::new() }))
     }
 
-    fn gid(&self) -> ID {
-        let row = &self.0.row;
-        ID(CartRef { id: row.id, token: row.token.clone() }.to_string())
+    fn gid(&self, ctx: &Context<'_>) -> ID {
+        let id = self.0.row.id;
+        ID(CartRef { id, token: ctx.keys().cart_key(id) }.to_string())
     }
 
     async fn rows(&self, ctx: &Context<'_>) -> Result<&[loaders::CartLine]> {
@@ -108,14 +108,14 @@ impl Cart {
 #[Object]
 impl Cart {
     /// The cart's global id. Whoever knows it can use the cart, unless it is a customer's: keep it secret.
-    pub async fn id(&self) -> ID {
-        self.gid()
+    pub async fn id(&self, ctx: &Context<'_>) -> ID {
+        self.gid(ctx)
     }
 
     /// Where the buyer goes on to place the order.
     async fn checkout_url(&self, ctx: &Context<'_>) -> Url {
-        let row = &self.0.row;
-        Url(ctx.absolute(&format!("/checkout/{}?key={}", row.id.uuid(), row.token)))
+        let id = self.0.row.id;
+        Url(ctx.absolute(&format!("/checkout/{}?key={}", id.uuid(), ctx.keys().cart_key(id))))
     }
 
     /// When it was made.
@@ -139,7 +139,7 @@ impl Cart {
         #[graphql(default = false, desc = "Whether the last line comes first.")] reverse: bool,
     ) -> Result<InOrder<BaseCartLineConnection>> {
         let args = PageArgs { first, after, last, before };
-        page(self.shown_lines(ctx).await?, args, reverse)
+        page(ctx, self.shown_lines(ctx).await?, args, reverse)
     }
 
     /// Pieces in the cart.
@@ -208,7 +208,7 @@ impl Cart {
         _with_carrier_rates: bool,
     ) -> Result<InOrder<CartDeliveryGroupConnection>> {
         let args = PageArgs { first, after, last, before };
-        delivery::page(self.groups(ctx).await?, args, reverse)
+        delivery::page(ctx, self.groups(ctx).await?, args, reverse)
     }
 
     /// Gift cards that pay for a part of it.
@@ -219,7 +219,7 @@ impl Cart {
     /// What the buyer should know: lines that can no longer be had as they stand, codes that take nothing off.
     async fn warnings(&self, ctx: &Context<'_>) -> Result<Vec<CartWarning>> {
         let warned = self.warned(ctx).await?;
-        Ok(warned.into_iter().map(|warning| CartWarning::of(&self.gid(), warning)).collect())
+        Ok(warned.into_iter().map(|warning| CartWarning::of(&self.gid(ctx), warning)).collect())
     }
 }
 

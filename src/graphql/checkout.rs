@@ -84,7 +84,7 @@ impl CheckoutMutation {
         let key = input.idempotency_key.take();
         let placed = ctx.services().checkout.place(ctx.op(), &input.into(), key.as_deref()).await;
         let (order, user_errors) = payload(placed)?;
-        let token = order.as_ref().map(|order| order.token.clone());
+        let token = order.as_ref().map(|order| ctx.keys().order_token(order.id));
         Ok(OrderPlacePayload { order: order.map(|order| Order(Arc::new(order))), token, user_errors })
     }
 }

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use async_graphql::SimpleObject;
+use async_graphql::{Context, Object};
 
+use super::request::RequestContext;
 use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, MAX_PAGE_SIZE, Page, PageRequest};
 use crate::error::Error;
 
@@ -26,7 +27,7 @@ impl PageArgs {
     ///
     /// # Errors
     /// [`Error::BadInput`] names the argument and how to mend it.
-    pub fn request(self, list: &str, key: KeyKind) -> Result<PageRequest<Cursor>, Error> {
+    pub fn request(self, ctx: &Context<'_>, list: &str, key: KeyKind) -> Result<PageRequest<Cursor>, Error> {
         let bad = |message: String| Err(Error::BadInput(message));
         let (direction, limit, name, cursor) = match (self.first, self.last) {
             (Some(first), None) if self.before.is_none() => (Direction::Forward, first, "first", self.after),
@@ -40,7 +41,7 @@ impl PageArgs {
         };
         let cursor = match cursor {
             None => None,
-            Some(text) => match Cursor::parse(&text) {
+            Some(text) => match ctx.keys().open_cursor(&text) {
                 Some(cursor) if cursor.list == list && cursor.key.kind() == key => Some(cursor),
                 Some(_) => return bad("the cursor is of another list or of another order".to_owned()),
                 None => return bad("the cursor is none of ours: use one that a page gave".to_owned()),
@@ -61,16 +62,43 @@ pub fn limit(first: i32) -> Result<usize, Error> {
 }
 
 /// Where a page stands in its list.
-#[derive(SimpleObject)]
 pub struct PageInfo {
+    first: Option<Cursor>,
+    last: Option<Cursor>,
+    has_next: bool,
+    has_previous: bool,
+}
+
+/// Where a page stands in its list.
+#[Object]
+impl PageInfo {
     /// The cursor of the page's last item.
-    pub end_cursor: Option<String>,
+    async fn end_cursor(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
+        self.last.as_ref().map(|last| sealed(ctx, last)).transpose()
+    }
+
     /// Whether items follow the page.
-    pub has_next_page: bool,
+    async fn has_next_page(&self) -> bool {
+        self.has_next
+    }
+
     /// Whether items stand before the page.
-    pub has_previous_page: bool,
+    async fn has_previous_page(&self) -> bool {
+        self.has_previous
+    }
+
     /// The cursor of the page's first item.
-    pub start_cursor: Option<String>,
+    async fn start_cursor(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
+        self.first.as_ref().map(|first| sealed(ctx, first)).transpose()
+    }
+}
+
+/// A place as clients hold it. It is encrypted only where it is asked for.
+///
+/// # Errors
+/// [`Error::Internal`], which is a bug.
+pub fn sealed(ctx: &Context<'_>, cursor: &Cursor) -> Result<String, Error> {
+    Ok(ctx.keys().seal_cursor(cursor)?)
 }
 
 /// A page of things, each with its place in the list.
@@ -103,23 +131,23 @@ impl<T> Items<T> {
         self.page.items.iter().map(|(item, ..)| item)
     }
 
-    /// The items, each with its cursor.
-    pub fn with_cursors(&self) -> impl Iterator<Item = (&T, String)> {
-        self.page.items.iter().map(|item| (&item.0, self.cursor(item)))
+    /// The items, each with its place.
+    pub fn with_places(&self) -> impl Iterator<Item = (&T, Cursor)> {
+        self.page.items.iter().map(|item| (&item.0, self.place(item)))
     }
 
     /// Where the page stands.
     pub fn info(&self) -> PageInfo {
         PageInfo {
-            end_cursor: self.page.items.last().map(|item| self.cursor(item)),
-            has_next_page: self.page.has_next,
-            has_previous_page: self.page.has_previous,
-            start_cursor: self.page.items.first().map(|item| self.cursor(item)),
+            first: self.page.items.first().map(|item| self.place(item)),
+            last: self.page.items.last().map(|item| self.place(item)),
+            has_next: self.page.has_next,
+            has_previous: self.page.has_previous,
         }
     }
 
-    fn cursor(&self, (_, key, id): &(T, CursorKey, uuid::Uuid)) -> String {
-        Cursor { list: self.list.clone().into_owned(), key: key.clone(), id: *id }.to_string()
+    fn place(&self, (_, key, id): &(T, CursorKey, uuid::Uuid)) -> Cursor {
+        Cursor { list: self.list.clone().into_owned(), key: key.clone(), id: *id }
     }
 }
 
@@ -146,8 +174,8 @@ macro_rules! connection {
             /// The page's items, each with its cursor.
             async fn edges(&self) -> Vec<$edge> {
                 self.0
-                    .with_cursors()
-                    .map(|(node, cursor)| $edge { cursor, node: $resolve(node.clone()) })
+                    .with_places()
+                    .map(|(node, place)| $edge { place, node: $resolve(node.clone()) })
                     .collect()
             }
 
@@ -165,12 +193,23 @@ macro_rules! connection {
         }
 
         #[doc = concat!("One of a page of ", $what, ", with its cursor.")]
-        #[derive(async_graphql::SimpleObject)]
         pub struct $edge {
-            /// Where the item stands in its list: for `after` and `before`.
-            cursor: String,
-            /// The item.
+            place: $crate::domain::page::Cursor,
             node: $resolved,
+        }
+
+        #[doc = concat!("One of a page of ", $what, ", with its cursor.")]
+        #[async_graphql::Object]
+        impl $edge {
+            /// Where the item stands in its list: for `after` and `before`.
+            async fn cursor(&self, ctx: &async_graphql::Context<'_>) -> Result<String, $crate::error::Error> {
+                $crate::graphql::connection::sealed(ctx, &self.place)
+            }
+
+            /// The item.
+            async fn node(&self) -> &$resolved {
+                &self.node
+            }
         }
     };
 }

@@ -82,7 +82,7 @@ impl Customer {
         #[graphql(default = false, desc = "Whether the order is turned around.")] reverse: bool,
     ) -> Result<InOrder<MailingAddressConnection>> {
         let list = if reverse { "addresses/reverse" } else { "addresses" };
-        let request = PageArgs { first, after, last, before }.request(list, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, list, KeyKind::None)?;
         let mut rows = self.rows(ctx).await?.to_vec();
         if reverse {
             rows.reverse();
@@ -231,7 +231,7 @@ impl CustomerQuery {
         #[graphql(desc = "Words, each of which is in the name or the e-mail address.")] query: Option<String>,
     ) -> Result<InOrder<CustomerConnection>> {
         const LIST: &str = "customers";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let page = ctx.services().customers.customers(ctx.op(), query.as_deref(), &request).await?;
         let page = page.map(|row| (Customer::of(row), CursorKey::None));
         Ok(InOrder(CustomerConnection(Items::new(LIST, page, |customer| customer.0.id.uuid()))))

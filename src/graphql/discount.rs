@@ -310,7 +310,7 @@ impl DiscountQuery {
         #[graphql(desc = "What their title or code has in it, letter case aside.")] query: Option<String>,
     ) -> Result<InOrder<DiscountConnection>> {
         const LIST: &str = "discounts";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let page = ctx.services().discounts.page(ctx.op(), query.as_deref(), &request).await?;
         let page = page.map(|row| (Discount::of(row), CursorKey::None));
         Ok(InOrder(DiscountConnection(Items::new(LIST, page, |discount| discount.0.id.uuid()))))

@@ -86,7 +86,7 @@ impl InventoryQuery {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<InOrder<LocationConnection>> {
         const LIST: &str = "locations";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let page = ctx.services().inventory.locations(ctx.op(), &request).await?;
         let page = page.map(|row| (Location::of(row), CursorKey::None));
         Ok(InOrder(LocationConnection(Items::new(LIST, page, |location| location.row().id.uuid()))))

@@ -135,7 +135,7 @@ impl JobQuery {
         #[graphql(desc = "Terms such as `status:dead` and `kind:mail.receipt`.")] query: Option<String>,
     ) -> Result<InOrder<JobConnection>> {
         const LIST: &str = "jobs";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let page = ctx.services().jobs.page(ctx.op(), query.as_deref(), &request).await?;
         let page = page.map(|row| (Job::of(row), CursorKey::None));
         Ok(InOrder(JobConnection(Items::new(LIST, page, |job| job.0.id.uuid()))))

@@ -10,15 +10,22 @@ mod size;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{Context, Result};
+use uuid::Uuid;
 
 pub use crate::events::Recorded;
 pub use run::{Subscribed, Subscriptions};
 pub use size::variables_bytes;
 
+use super::request::RequestContext;
+use crate::auth::{AuthError, Keys};
 use crate::domain::event::Topic;
 use crate::domain::ids::JobId;
+use crate::domain::page::{Cursor, CursorKey};
 use crate::error::Error;
 use crate::services::jobs::Job;
+
+/// The name of the log among lists, in cursors.
+const LOG: &str = "events";
 
 /// Why a subscription's document is executed.
 #[derive(Clone)]
@@ -70,7 +77,7 @@ pub trait Live {
 
 impl Live for Context<'_> {
     fn follow(&self, topic: &Topic, after: Option<&str>) -> Result<Option<Arc<Recorded>>> {
-        let after = after.map(position).transpose()?;
+        let after = after.map(|after| position(self.keys(), after)).transpose()?;
         Ok(match self.data_unchecked::<Occasion>() {
             Occasion::Start(follows) => {
                 follows.note(Followed::Log(topic.clone(), after));
@@ -97,18 +104,24 @@ impl Live for Context<'_> {
     }
 }
 
-/// How clients hold a place in the log.
-#[must_use]
-pub fn cursor(position: i64) -> String {
-    format!("event-{position}")
+/// How clients hold a place in the log: encrypted, since it counts the shop's events.
+///
+/// # Errors
+/// [`AuthError`], which is a bug.
+pub fn cursor(keys: &Keys, position: i64) -> Result<String, AuthError> {
+    let key = CursorKey::Integer(position);
+    keys.seal_cursor(&Cursor { list: LOG.to_owned(), key, id: Uuid::nil() })
 }
 
 /// The place that a cursor holds.
-fn position(cursor: &str) -> Result<i64, Error> {
-    let position = cursor.strip_prefix("event-").and_then(|digits| digits.parse().ok());
-    position.filter(|position| *position >= 0).ok_or_else(|| {
-        Error::BadInput("`after` is no cursor of an event: use one that an event gave".to_owned())
-    })
+fn position(keys: &Keys, cursor: &str) -> Result<i64, Error> {
+    match keys.open_cursor(cursor) {
+        Some(Cursor { list, key: CursorKey::Integer(position), .. }) if list == LOG => Ok(position),
+        _ => {
+            let message = "`after` is no cursor of an event: use one that an event gave";
+            Err(Error::BadInput(message.to_owned()))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -117,9 +130,11 @@ mod tests {
 
     #[test]
     fn cursors_read_back() {
-        assert_eq!(position(&cursor(17)).unwrap(), 17);
-        for wrong in ["", "17", "event-", "event--1", "event-x", "event-99999999999999999999"] {
-            assert!(position(wrong).is_err(), "{wrong}");
+        let keys = Keys::new(&"a secret".into(), &[]).unwrap();
+        assert_eq!(position(&keys, &cursor(&keys, 17).unwrap()).unwrap(), 17);
+        let of_a_list = Cursor { list: "jobs".to_owned(), key: CursorKey::Integer(17), id: Uuid::nil() };
+        for wrong in ["", "17", "event-17", &keys.seal_cursor(&of_a_list).unwrap()] {
+            assert!(position(&keys, wrong).is_err(), "{wrong}");
         }
     }
 }

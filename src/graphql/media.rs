@@ -301,7 +301,7 @@ pub async fn page(
     by_id: bool,
     reverse: bool,
 ) -> Result<Items<Media>> {
-    let request = page.request(LIST, KeyKind::None)?;
+    let request = page.request(ctx, LIST, KeyKind::None)?;
     let loaders = ctx.loaders();
     let (images, others) = futures_util::try_join!(
         loaders.images_of_product.load(product),

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{Context, Name, Value};
 
+use crate::auth::Keys;
 use crate::context::OpContext;
 use crate::domain::search::Warning;
 use crate::loaders::Loaders;
@@ -55,6 +56,8 @@ pub trait RequestContext {
     fn search_hints(&self) -> &SearchHints;
     /// The shop.
     fn shop(&self) -> &Shop;
+    /// What cursors are encrypted with and tokens of carts and orders are made of.
+    fn keys(&self) -> &Keys;
     /// An address as a client can use it.
     fn absolute(&self, url: &str) -> String;
 }
@@ -78,6 +81,10 @@ impl RequestContext for Context<'_> {
 
     fn shop(&self) -> &Shop {
         self.data_unchecked::<Arc<Shop>>()
+    }
+
+    fn keys(&self) -> &Keys {
+        self.data_unchecked::<Arc<Keys>>()
     }
 
     fn absolute(&self, url: &str) -> String {

@@ -197,7 +197,7 @@ impl ShippingQuery {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<InOrder<ShippingZoneConnection>> {
         const LIST: &str = "shippingZones";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let page = ctx.services().shipping.zones(ctx.op(), &request).await?;
         let page = page.map(|row| (ShippingZone::of(row), CursorKey::None));
         Ok(InOrder(ShippingZoneConnection(Items::new(LIST, page, |zone| zone.0.id.uuid()))))

@@ -216,7 +216,7 @@ impl ApiKey {
         &self.0.name
     }
 
-    /// What it permits.
+    /// What it permits, as far as whoever made it may do that now.
     async fn permissions(&self) -> Vec<Permission> {
         shown(&self.0.permissions.0)
     }
@@ -256,7 +256,7 @@ impl StaffQuery {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<InOrder<ApiKeyConnection>> {
         const LIST: &str = "apiKeys";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let page = ctx.services().api_keys.page(ctx.op(), &request).await?;
         let page = page.map(|row| (ApiKey::of(row), CursorKey::None));
         Ok(InOrder(ApiKeyConnection(Items::new(LIST, page, |key| key.0.id.uuid()))))
@@ -290,7 +290,7 @@ impl StaffQuery {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<InOrder<StaffMemberConnection>> {
         const LIST: &str = "staffMembers";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let page = ctx.services().staff.members(ctx.op(), &request).await?;
         let page = page.map(|row| (StaffMember::of(row), CursorKey::None));
         Ok(InOrder(StaffMemberConnection(Items::new(LIST, page, |member| member.0.id.uuid()))))

@@ -11,10 +11,11 @@ pub use staff::StaffSubscription;
 
 use std::sync::Arc;
 
-use async_graphql::Object;
+use async_graphql::{Context, Object};
 
 use crate::error::Error;
 use crate::events::Recorded;
+use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::DateTime;
 
 /// What an event gives every client, whatever it is about: part of each of their types.
@@ -24,8 +25,8 @@ struct Happened(Arc<Recorded>);
 #[Object]
 impl Happened {
     /// The event's cursor.
-    async fn cursor(&self) -> String {
-        super::live::cursor(self.0.position)
+    async fn cursor(&self, ctx: &Context<'_>) -> Result<String, Error> {
+        Ok(super::live::cursor(ctx.keys(), self.0.position)?)
     }
 
     /// What happened, as the event log calls it: `order.paid`, `product.updated`.

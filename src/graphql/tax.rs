@@ -182,7 +182,7 @@ impl TaxQuery {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<InOrder<TaxRateConnection>> {
         const LIST: &str = "taxRates";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let page = ctx.services().taxes.page(ctx.op(), &request).await?;
         let page = page.map(|row| (TaxRate::of(row), CursorKey::None));
         Ok(InOrder(TaxRateConnection(Items::new(LIST, page, |rate| rate.0.id.uuid()))))

@@ -37,7 +37,8 @@ connection!(WebhookDeliveryConnection, WebhookDeliveryEdge, WebhookDelivery, "we
 pub enum WebhookSubscriptionStatus {
     /// It is.
     Active,
-    /// It is not, until it is set active again: somebody paused it, or it took no message for a day. What happens meanwhile waits.
+    /// It is not, until it is set active again: somebody paused it, it took no message for a day, or its owner may not hear of its topics
+    /// any more. What happens meanwhile waits.
     Paused,
 }
 
@@ -103,7 +104,8 @@ impl WebhookSubscription {
         self.0.paused_at.map(DateTime)
     }
 
-    /// What its maker, or whoever changed it last, may see: nothing else is sent.
+    /// What its owner, who made it or changed it last, might see then. Nothing else is sent, and of this nothing that they may not see any
+    /// more; once that is less than its topics need, it is paused.
     async fn permissions(&self) -> Vec<Permission> {
         self.0.permissions.0.iter().copied().map(Into::into).collect()
     }
@@ -143,6 +145,12 @@ impl WebhookDelivery {
     pub fn of(row: loaders::WebhookDelivery) -> Self {
         Self(Arc::new(row))
     }
+
+    /// Whether the actor may see all that the endpoint may hear.
+    async fn may_see(&self, ctx: &Context<'_>) -> Result<bool> {
+        let webhook = WebhookSubscription::find(ctx, self.0.subscription_id).await?;
+        Ok(webhook.is_some_and(|webhook| ctx.op().lacks(&webhook.0.permissions.0).is_none()))
+    }
 }
 
 /// A message to an endpoint.
@@ -155,8 +163,9 @@ impl WebhookDelivery {
 
     /// The attempts to send it, in order.
     async fn attempts(&self, ctx: &Context<'_>) -> Result<Vec<WebhookAttempt>> {
+        let is_answer_shown = self.may_see(ctx).await?;
         let attempts = ctx.loaders().attempts_of_delivery.load(self.0.id).await?;
-        Ok(attempts.iter().cloned().map(WebhookAttempt).collect())
+        Ok(attempts.iter().cloned().map(|row| WebhookAttempt { row, is_answer_shown }).collect())
     }
 
     /// When it was put into the queue.
@@ -186,8 +195,7 @@ impl WebhookDelivery {
 
     /// What it holds, JSON; null before it was first sent, and for those who may see less than the endpoint.
     async fn payload(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
-        let webhook = WebhookSubscription::find(ctx, self.0.subscription_id).await?;
-        let may_see = webhook.is_some_and(|webhook| ctx.op().lacks(&webhook.0.permissions.0).is_none());
+        let may_see = self.may_see(ctx).await?;
         Ok(self.0.payload.as_deref().filter(|_| may_see))
     }
 
@@ -208,39 +216,42 @@ impl WebhookDelivery {
 }
 
 /// An attempt to send a message.
-pub struct WebhookAttempt(Arc<loaders::WebhookAttempt>);
+pub struct WebhookAttempt {
+    row: Arc<loaders::WebhookAttempt>,
+    is_answer_shown: bool,
+}
 
 /// An attempt to send a message.
 #[Object(visible = "manages_settings")]
 impl WebhookAttempt {
     /// When it began.
     async fn at(&self) -> DateTime {
-        DateTime(self.0.at)
+        DateTime(self.row.at)
     }
 
     /// How long it took, in milliseconds.
     async fn duration(&self) -> i64 {
-        self.0.duration_ms
+        self.row.duration_ms
     }
 
     /// Why it failed; null if the message was taken.
     async fn error(&self) -> Option<&str> {
-        self.0.error.as_deref()
+        self.row.error.as_deref()
     }
 
     /// Its number among the attempts to send the message, from 1 on.
     async fn number(&self) -> i32 {
-        self.0.number
+        self.row.number
     }
 
-    /// The first kilobyte of the answer; null if there was none.
+    /// The first kilobyte of the answer; null if there was none, and for those who may see less than the endpoint.
     async fn response_body(&self) -> Option<&str> {
-        self.0.response_body.as_deref()
+        self.row.response_body.as_deref().filter(|_| self.is_answer_shown)
     }
 
     /// The status of the answer; null if there was none.
     async fn response_status(&self) -> Option<i32> {
-        self.0.response_status
+        self.row.response_status
     }
 }
 
@@ -264,7 +275,7 @@ impl WebhookQuery {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<InOrder<WebhookDeliveryConnection>> {
         const LIST: &str = "webhookDeliveries";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let (id, status) = (parse_gid(&subscription_id)?, status.map(Into::into));
         let page = ctx.services().webhooks.deliveries(ctx.op(), id, status, &request).await?;
         let page = page.map(|row| (WebhookDelivery::of(row), CursorKey::None));
@@ -292,7 +303,7 @@ impl WebhookQuery {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<InOrder<WebhookSubscriptionConnection>> {
         const LIST: &str = "webhookSubscriptions";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let page = ctx.services().webhooks.page(ctx.op(), &request).await?;
         let page = page.map(|row| (WebhookSubscription::of(row), CursorKey::None));
         Ok(InOrder(WebhookSubscriptionConnection(Items::new(LIST, page, |webhook| webhook.0.id.uuid()))))

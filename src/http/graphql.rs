@@ -314,7 +314,8 @@ async fn run_sent(
     if is_get && operation.kind != OperationType::Query {
         return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
     }
-    let mut response = run_operation(&app, op.clone(), &operation, files, base_url, &limits, sent.permit).await?;
+    let mut response =
+        run_operation(&app, op.clone(), &operation, files, base_url, &limits, sent.permit).await?;
     let actual = response_fields(&response.data);
     let throttle = match cost.saturating_sub(actual) {
         // What failed half-way may have cost all of it.
@@ -343,7 +344,7 @@ async fn run_operation(
     op.locale = operation.locale;
     let (request_id, hints, turns) = (Arc::clone(&op.request_id), SearchHints::default(), Turns::default());
     let budget = Budget::new(limits, &app.response_memory, &turns);
-    let loaders = Loaders::new(&app.db, &app.catalog_reads, &op, &turns);
+    let loaders = Loaders::new(&app.db, &app.catalog_reads, &app.auth.keys, &op, &turns);
     let request = operation.request().data(files).data(op).data(loaders).data(BaseUrl(base_url));
     let request = request.data(hints.clone()).data(budget.clone()).data(permit);
     let schema = app.schema.clone();

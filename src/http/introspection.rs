@@ -7,11 +7,7 @@ use crate::error::ErrorCode;
 use crate::graphql::document::Document;
 
 /// Refuses a document that asks for the schema, if whoever sends it may not.
-pub(super) fn check(
-    allowed: Introspection,
-    op: &OpContext,
-    document: &Document,
-) -> Result<(), Refused> {
+pub(super) fn check(allowed: Introspection, op: &OpContext, document: &Document) -> Result<(), Refused> {
     let message = match allowed {
         Introspection::Public => return Ok(()),
         Introspection::Staff if op.actor.is_staff() => return Ok(()),

@@ -7,6 +7,7 @@ use crate::db::schema::api_keys;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn, on_each};
 use crate::domain::ids::{ApiKeyId, Id};
+use crate::domain::owner::Owner;
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
@@ -23,7 +24,7 @@ pub struct ApiKey {
     pub hint: String,
     /// SHA-256 of the key.
     pub secret_hash: String,
-    /// What it permits.
+    /// What it permits, as far as its owner is permitted that now.
     pub permissions: Json<Vec<Permission>>,
     /// Who made it.
     pub created_by: String,
@@ -33,6 +34,8 @@ pub struct ApiKey {
     pub revoked_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Who made it: it permits nothing that they may not do.
+    pub owner: Owner,
 }
 
 impl ApiKey {
@@ -41,6 +44,11 @@ impl ApiKey {
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
+}
+
+/// One key.
+pub async fn find(conn: &mut Conn, id: ApiKeyId) -> Result<Option<ApiKey>, DbError> {
+    on_conn!(conn, |c| api_keys::table.find(id).select(ApiKey::as_select()).first(c).await.optional())
 }
 
 /// The key with a hash.

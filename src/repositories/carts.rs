@@ -4,7 +4,6 @@ use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel_async::RunQueryDsl;
-use subtle::ConstantTimeEq;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::{cart_lines, carts};
@@ -20,8 +19,6 @@ use crate::domain::time::Timestamp;
 pub struct Cart {
     /// Made by us.
     pub id: CartId,
-    /// Random: part of the global id.
-    pub token: String,
     /// Whose it is, if they were signed in: theirs alone then.
     pub customer_id: Option<CustomerId>,
     /// In lower case.
@@ -44,17 +41,11 @@ pub struct Cart {
     pub created_at: Timestamp,
     /// When it or one of its lines last changed.
     pub updated_at: Timestamp,
+    /// SHA-256 of the random key of a cart that was made before keys were derived (`auth::Keys::cart_key`).
+    pub token_hash: Option<String>,
 }
 
 impl Cart {
-    /// Whether somebody may see and change it: they know its token, and it is nobody's yet or their own.
-    #[must_use]
-    pub fn is_open_to(&self, token: &str, customer: Option<CustomerId>) -> bool {
-        // In constant time: how long it takes tells nothing of the token.
-        let knows = bool::from(self.token.as_bytes().ct_eq(token.as_bytes()));
-        knows && self.customer_id.is_none_or(|owner| customer == Some(owner))
-    }
-
     /// The address it is sent to.
     #[must_use]
     pub fn destination(&self) -> Option<&CartAddress> {

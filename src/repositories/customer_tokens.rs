@@ -27,6 +27,8 @@ pub struct CustomerToken {
     pub used_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The address that it is sent to: it proves that one and no other.
+    pub email: String,
 }
 
 /// One token.
@@ -83,18 +85,18 @@ pub async fn spend(conn: &mut Conn, id: CustomerTokenId, now: Timestamp) -> Resu
     Ok(spent > 0)
 }
 
-/// Uses up all tokens of a customer for a purpose.
+/// Uses up all tokens of a customer for these purposes.
 pub async fn spend_all(
     conn: &mut Conn,
     customer: CustomerId,
-    purpose: &str,
+    purposes: &[&str],
     now: Timestamp,
 ) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::update(
             customer_tokens::table
                 .filter(customer_tokens::customer_id.eq(customer))
-                .filter(customer_tokens::purpose.eq(purpose))
+                .filter(customer_tokens::purpose.eq_any(purposes))
                 .filter(customer_tokens::used_at.is_null()),
         )
         .set(customer_tokens::used_at.eq(Some(now)))

@@ -45,8 +45,6 @@ pub struct Order {
     pub email: Option<String>,
     /// Phone number.
     pub phone: Option<String>,
-    /// Random: a guest who knows it sees the order.
-    pub token: String,
     /// The state it is in.
     pub status: OrderStatus,
     /// ISO 4217.
@@ -87,6 +85,8 @@ pub struct Order {
     pub fulfillment_opened_at: Option<Timestamp>,
     /// The language it was placed in, a code of `domain::codes::LANGUAGES`; `None`: none was said.
     pub language: Option<String>,
+    /// SHA-256 of the random token of an order that was placed before tokens were derived (`auth::Keys::order_token`).
+    pub token_hash: Option<String>,
 }
 
 /// An order's line as it is stored: what was sold, as it was at that moment.

@@ -118,6 +118,28 @@ pub async fn revoke_customer(conn: &mut Conn, customer: CustomerId, now: Timesta
     Ok(())
 }
 
+/// Ends all sessions of a customer but one, or all where `own` is `None`.
+pub async fn revoke_others(
+    conn: &mut Conn,
+    customer: CustomerId,
+    own: Option<FamilyId>,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let Some(own) = own else { return revoke_customer(conn, customer, now).await };
+    on_conn!(conn, |c| {
+        diesel::update(
+            refresh_tokens::table
+                .filter(refresh_tokens::customer_id.eq(customer))
+                .filter(refresh_tokens::family_id.ne(own))
+                .filter(refresh_tokens::revoked_at.is_null()),
+        )
+        .set(refresh_tokens::revoked_at.eq(Some(now)))
+        .execute(c)
+        .await
+    })?;
+    Ok(())
+}
+
 /// Ends all sessions of a member of staff.
 pub async fn revoke_staff(conn: &mut Conn, staff: StaffId, now: Timestamp) -> Result<(), DbError> {
     on_conn!(conn, |c| {

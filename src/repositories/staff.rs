@@ -66,6 +66,15 @@ pub async fn find_by_email(conn: &mut Conn, email: &str) -> Result<Option<StaffM
     })
 }
 
+/// One member, kept from change by others until the transaction ends.
+pub async fn lock(conn: &mut Conn, id: StaffId) -> Result<Option<StaffMember>, DbError> {
+    let query = staff_members::table.find(id);
+    on_each!(conn,
+        postgres: |c| query.select(StaffMember::as_select()).for_update().first(c).await.optional(),
+        sqlite: |c| query.select(StaffMember::as_select()).first(c).await.optional(),
+    )
+}
+
 /// The members with these ids, in no order.
 pub async fn by_ids(conn: &mut Conn, ids: &[StaffId]) -> Result<Vec<StaffMember>, DbError> {
     load!(conn, staff_members::table.filter(in_ids(staff_members::id, ids)).select(StaffMember::as_select()))

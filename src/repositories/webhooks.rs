@@ -8,6 +8,7 @@ use crate::db::schema::{webhook_attempts, webhook_deliveries, webhook_subscripti
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::ids::{EventId, Id, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId};
+use crate::domain::owner::Owner;
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
@@ -25,9 +26,9 @@ pub struct WebhookSubscription {
     pub topics: Json<Vec<String>>,
     /// The GraphQL document that shapes them.
     pub query: Option<String>,
-    /// What they are signed with.
+    /// What they are signed with, encrypted: `auth::Keys` reads it.
     pub secret: String,
-    /// Of whoever made or last changed it.
+    /// What its owner was permitted when they made or changed it. They may be permitted less now.
     pub permissions: Json<Vec<Permission>>,
     /// Whether it is sent any.
     pub status: WebhookStatus,
@@ -41,6 +42,8 @@ pub struct WebhookSubscription {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Whoever made it or changed it last: it hears of nothing that they may not see.
+    pub owner: Owner,
 }
 
 /// A message to an endpoint as it is stored.

@@ -54,7 +54,8 @@ impl ApiKeys {
         Ok(api_keys::page(&mut self.db.read(&op.statements).await?, request).await?)
     }
 
-    /// Makes a key; gives it with its secret, which nobody can tell again.
+    /// Makes a key; gives it with its secret, which nobody can tell again. It permits nothing that the actor may not do at the time when it is
+    /// used, and nothing at all once they may not sign in any more; one that the shop itself makes is not limited.
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong, permissions that the actor does not hold among it.
@@ -86,6 +87,7 @@ impl ApiKeys {
             expires_at: new.expires_at,
             revoked_at: None,
             created_at: op.now(),
+            owner: op.owner(),
         };
         retrying(|| self.create_once(op, &key)).await?;
         Ok((key, secret))
@@ -112,10 +114,11 @@ impl ApiKeys {
         Ok(Some(secret))
     }
 
-    /// Revokes a key: it opens nothing any more, here at once and on other nodes within seconds. Revoking it again changes nothing.
+    /// Revokes a key: it opens nothing any more, here at once and on other nodes within seconds, and neither does what was made with it.
+    /// Revoking it again changes nothing.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is none of that id.
+    /// [`Error::Invalid`] when there is none of that id, or it permits more than the actor may do.
     pub async fn revoke(&self, op: &OpContext, id: ApiKeyId) -> Result<ApiKey, Error> {
         op.authorize(Permission::ManageStaff)?;
         let key = retrying(|| self.revoke_once(op, id)).await?;
@@ -131,6 +134,11 @@ impl ApiKeys {
         if key.revoked_at.is_some() {
             tx.rollback().await?;
             return Ok(key);
+        }
+        if let Some(permission) = op.lacks(&key.permissions.0) {
+            tx.rollback().await?;
+            let message = format!("The API key permits {permission}, which you may not do yourself");
+            return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
         }
         key.revoked_at = Some(op.now());
         api_keys::update(tx.conn(), &key).await?;

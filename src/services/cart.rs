@@ -16,7 +16,7 @@ mod warning;
 
 use std::sync::Arc;
 
-use crate::auth::{self, Actor};
+use crate::auth::{Actor, Keys};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, Tx, retrying};
@@ -45,6 +45,7 @@ pub use warning::{Warning, WarningCode, WarningTarget, warnings};
 pub struct Carts {
     db: Db,
     pricing: Arc<Pricing>,
+    keys: Arc<Keys>,
     attempts: Arc<Attempts>,
     guests: GuestCartLimits,
     new_carts: NewCarts,
@@ -123,11 +124,12 @@ impl Carts {
     pub fn new(
         db: Db,
         pricing: Arc<Pricing>,
+        keys: Arc<Keys>,
         attempts: Arc<Attempts>,
         guests: GuestCartLimits,
     ) -> Self {
         let new_carts = NewCarts::new(guests.max_new_per_hour);
-        Self { db, pricing, attempts, guests, new_carts }
+        Self { db, pricing, keys, attempts, guests, new_carts }
     }
 
     /// What a cart that its reader may see costs at this moment.
@@ -159,7 +161,6 @@ impl Carts {
         }
         let mut cart = Cart {
             id: CartId::generate(),
-            token: auth::new_secret()?,
             customer_id: op.actor.customer(),
             email: None,
             phone: None,
@@ -171,6 +172,7 @@ impl Carts {
             delivery_option: None,
             created_at: op.now(),
             updated_at: op.now(),
+            token_hash: None,
         };
         buyer.apply(&mut cart);
         let warnings = addresses::add(&mut cart.delivery_addresses.0, &path, &new_addresses)?;
@@ -418,7 +420,7 @@ impl Carts {
         cart: &CartRef,
         change: &Change<'_>,
     ) -> Result<Changed, Error> {
-        let mut cart = lock(tx, op, cart).await?;
+        let mut cart = lock(tx, op, &self.keys, cart).await?;
         let mut lines = Lines::of(cart.id, carts::lines(tx.conn(), &[cart.id]).await?);
         let before = CartSize::of(&cart, &lines);
         let mut warnings = Vec::new();
@@ -506,9 +508,9 @@ impl Carts {
 
 /// Keeps a cart from change by others, if the one who asks may use it. What there is not, what there is another key of and what
 /// is somebody else's are told apart to nobody.
-async fn lock(tx: &mut Tx, op: &OpContext, cart: &CartRef) -> Result<Cart, Error> {
+async fn lock(tx: &mut Tx, op: &OpContext, keys: &Keys, cart: &CartRef) -> Result<Cart, Error> {
     let row = carts::lock(tx.conn(), cart.id).await?;
-    row.filter(|row| row.is_open_to(&cart.token, op.actor.customer())).ok_or_else(no_such_cart)
+    row.filter(|row| keys.opens_cart(row, &cart.token, op.actor.customer())).ok_or_else(no_such_cart)
 }
 
 /// What a mutation of a cart that is not there answers.

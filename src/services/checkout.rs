@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::auth::{self, Actor};
+use crate::auth::{Actor, Keys};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
@@ -55,6 +55,7 @@ pub struct Checkout {
     pricing: Arc<Pricing>,
     payments: Arc<Payments>,
     holds: HoldLimits,
+    keys: Arc<Keys>,
 }
 
 /// What a transaction came to.
@@ -82,8 +83,9 @@ impl Checkout {
         pricing: Arc<Pricing>,
         payments: Arc<Payments>,
         holds: HoldLimits,
+        keys: Arc<Keys>,
     ) -> Self {
-        Self { db, shop, pricing, payments, holds }
+        Self { db, shop, pricing, payments, holds, keys }
     }
 
     /// Places an order of a cart and has it paid for; the order since. Whoever knows the cart's id may: a customer's cart is theirs.
@@ -155,7 +157,7 @@ impl Checkout {
     ) -> Result<Placed, Error> {
         let cart = carts::lock(tx.conn(), input.cart.id).await?;
         let cart = cart
-            .filter(|cart| may_order(op, cart, &input.cart.token))
+            .filter(|cart| may_order(op, &self.keys, cart, &input.cart.token))
             .ok_or_else(|| Error::invalid(CART, UserErrorCode::NotFound, "There is no such cart"))?;
         // After the lock, so that the answer of another request with the same key is seen.
         if let Some(once) = once
@@ -255,7 +257,6 @@ impl Checkout {
             customer_id: cart.customer_id.or(op.actor.customer()),
             email: Some(email),
             phone: cart.phone.clone().or_else(|| shipping.as_ref()?.phone.clone()),
-            token: auth::new_secret()?,
             status: OrderStatus::PendingPayment,
             currency: self.shop.currency.code().to_owned(),
             taxes_included: self.shop.taxes_included,
@@ -276,6 +277,7 @@ impl Checkout {
             updated_at: op.now(),
             fulfillment_opened_at: None,
             language: op.locale.language.map(str::to_owned),
+            token_hash: None,
         })
     }
 
@@ -366,9 +368,9 @@ impl Checkout {
 }
 
 /// Whether the actor may order a cart whose token they sent. Staff may for the customer whose it is.
-fn may_order(op: &OpContext, cart: &Cart, token: &str) -> bool {
-    cart.is_open_to(token, op.actor.customer())
-        || (op.may(Permission::WriteOrders) && cart.is_open_to(token, cart.customer_id))
+fn may_order(op: &OpContext, keys: &Keys, cart: &Cart, token: &str) -> bool {
+    keys.opens_cart(cart, token, op.actor.customer())
+        || (op.may(Permission::WriteOrders) && keys.opens_cart(cart, token, cart.customer_id))
 }
 
 /// The levels as they are, locked, in the order of preference that they were read in. After another order was faster: then what

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::credentials;
 use super::set;
 use super::validate::Problems;
-use crate::auth::{Authenticator, Holder, Keys, Lane, MailedFor, Passwords};
+use crate::auth::{Authenticator, Credential, Holder, Keys, Lane, MailedFor, Passwords};
 use crate::context::OpContext;
 use crate::db::{Db, OnConstraint, Tx, retrying};
 use crate::domain::event::{CustomerEvent, Event};
@@ -23,7 +23,7 @@ use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::Customer;
-use crate::repositories::{customers, refresh_tokens};
+use crate::repositories::{customer_tokens, customers, refresh_tokens};
 use crate::services::attempts::Purpose;
 use crate::services::sessions::SessionTokens;
 use crate::services::{Attempts, Sessions};
@@ -195,13 +195,14 @@ impl Customers {
         // prove it, by recovering the account.
         inserted.on_constraint("customers", "email", || taken(&["input", "email"]))?;
         let made = Event::CustomerCreated(CustomerEvent { customer_id: customer.id });
-        let mail = self.mail(&mut tx, op, customer.id, MailedFor::VerifyEmail).await?;
+        let mail = self.mail(&mut tx, op, customer, MailedFor::VerifyEmail).await?;
         events::append(&mut tx, op, [made, mail]).await?;
         Ok(tx.commit().await?)
     }
 
     /// Changes the account of the customer who is signed in. A new password ends all their sessions and opens a new one, whose
-    /// tokens are given; a new address is not theirs until they prove it.
+    /// tokens are given. A new address is not theirs until they prove it, and ends all their other sessions. Either ends what was
+    /// mailed to recover the account.
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong.
@@ -241,7 +242,7 @@ impl Customers {
             Some(password) => Some(self.passwords.queue(Lane::Public, op.site())?.hash(password).await?),
         };
         let updated = retrying(|| self.update_once(op, &clean, hash.as_deref())).await?;
-        if hash.is_some() {
+        if hash.is_some() || patch.email.is_some() {
             self.auth.forget();
         }
         Ok(updated)
@@ -261,7 +262,10 @@ impl Customers {
         {
             customer.email = Some(email.clone());
             customer.email_verified_at = None;
-            happened.push(self.mail(&mut tx, op, customer.id, MailedFor::VerifyEmail).await?);
+            // Whoever has the mailbox of before, or is signed in elsewhere, has no part in it any more.
+            customer_tokens::spend_all(tx.conn(), customer.id, MailedFor::ALL, op.now()).await?;
+            refresh_tokens::revoke_others(tx.conn(), customer.id, own_session(op), op.now()).await?;
+            happened.push(self.mail(&mut tx, op, &customer, MailedFor::VerifyEmail).await?);
         }
         set(&mut customer.first_name, patch.first_name.as_ref());
         set(&mut customer.last_name, patch.last_name.as_ref());
@@ -271,6 +275,8 @@ impl Customers {
         let mut tokens = None;
         if let Some(hash) = hash {
             customer.password_hash = Some(hash.to_owned());
+            customer_tokens::spend_all(tx.conn(), customer.id, &[MailedFor::Recover.as_str()], op.now())
+                .await?;
             refresh_tokens::revoke_customer(tx.conn(), customer.id, op.now()).await?;
             let holder = Holder::Customer(customer.id);
             tokens = Some(self.sessions.open(&mut tx, op, holder, FamilyId::generate()).await?);
@@ -300,6 +306,14 @@ impl Customers {
         let id = op.actor.customer().ok_or(Error::Unauthenticated)?;
         let customer = customers::lock(tx.conn(), id).await?;
         customer.filter(|customer| customer.erased_at.is_none()).ok_or(Error::Unauthenticated)
+    }
+}
+
+/// The session that a customer asks with; `None` for a token of an outside identity provider.
+fn own_session(op: &OpContext) -> Option<FamilyId> {
+    match op.credential {
+        Credential::Customer(_, family) => family,
+        _ => None,
     }
 }
 

@@ -19,7 +19,6 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::auth;
 use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx, retrying};
 use crate::domain::permission::Permission;
@@ -30,7 +29,7 @@ use crate::services::Shop;
 use crate::services::order_csv::{OrderReader, OrderRecord, RowError};
 use crate::services::product_import::ImportError;
 
-use rows::{Found, Identity};
+use rows::Found;
 
 /// How many orders are read ahead of those that are being written.
 const READ_AHEAD: usize = 200;
@@ -204,10 +203,9 @@ impl OrderImport {
         records: &[&OrderRecord],
         numbering: Numbering,
     ) -> Result<Result<Vec<Option<ImportedOrder>>, DbError>, Error> {
-        let tokens = records.iter().map(|_| auth::new_secret()).collect::<Result<Vec<_>, _>>()?;
         let mut left = TRIES;
         loop {
-            match retrying(|| self.import_once(op, records, &tokens, numbering)).await {
+            match retrying(|| self.import_once(op, records, numbering)).await {
                 Ok(imported) => return Ok(Ok(imported)),
                 // A name or a number was taken, or a variant was deleted, a moment ago.
                 Err(DbError::Unique(..) | DbError::ForeignKey(..)) if left > 0 => left -= 1,
@@ -223,7 +221,6 @@ impl OrderImport {
         &self,
         op: &OpContext,
         records: &[&OrderRecord],
-        tokens: &[String],
         numbering: Numbering,
     ) -> Result<Vec<Option<ImportedOrder>>, DbError> {
         if records.is_empty() {
@@ -248,9 +245,8 @@ impl OrderImport {
         let mut past = PastOrders::default();
         let mut happened = Vec::with_capacity(numbered.len());
         let mut created = HashMap::new();
-        for ((record, number), token) in numbered.iter().zip(tokens) {
-            let identity = Identity { number: *number, token: token.clone() };
-            let written = rows::add(&mut past, record, identity, &found, &self.shop, op.now());
+        for (record, number) in &numbered {
+            let written = rows::add(&mut past, record, *number, &found, &self.shop, op.now());
             happened.push(written.event);
             created.insert(record.name.as_str(), written.unknown);
         }

@@ -15,6 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::events;
 use crate::repositories::refresh_tokens::{self, RefreshToken};
+use crate::repositories::{customers, staff};
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -121,7 +122,14 @@ impl Sessions {
         of: Of,
     ) -> Result<Option<SessionTokens>, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let row = refresh_tokens::find_by_hash(tx.conn(), hash).await?;
+        let mut row = refresh_tokens::find_by_hash(tx.conn(), hash).await?;
+        if let Some(found) = &row {
+            // Whoever ends all sessions of somebody holds their row: a token that is made meanwhile would escape that.
+            row = match lock_holder(&mut tx, found).await? {
+                true => refresh_tokens::find_by_hash(tx.conn(), hash).await?,
+                false => None,
+            };
+        }
         let row = row.filter(|row| row.revoked_at.is_none() && op.now() < row.expires_at);
         let holder = row.as_ref().and_then(|row| match of {
             Of::Customers => row.customer_id.map(Holder::Customer),
@@ -167,12 +175,32 @@ impl Sessions {
 
     /// Ends a session.
     pub(super) async fn end(&self, op: &OpContext, family: FamilyId) -> Result<bool, Error> {
-        let mut conn = self.db.write(&op.statements).await?;
-        let ended = refresh_tokens::revoke_family(&mut conn, family, op.now()).await?;
-        drop(conn);
+        let ended = retrying(|| self.end_once(op, family)).await?;
         self.auth.forget();
         Ok(ended)
     }
+
+    async fn end_once(&self, op: &OpContext, family: FamilyId) -> Result<bool, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        if let Some(current) = refresh_tokens::current(tx.conn(), family).await? {
+            // Or a token that is made meanwhile would escape.
+            lock_holder(&mut tx, &current).await?;
+        }
+        let ended = refresh_tokens::revoke_family(tx.conn(), family, op.now()).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+}
+
+/// Keeps whose session a token is of from change by others; whether they may still sign in.
+async fn lock_holder(tx: &mut Tx, token: &RefreshToken) -> Result<bool, Error> {
+    Ok(match (token.customer_id, token.staff_id) {
+        (Some(id), _) => {
+            customers::lock(tx.conn(), id).await?.is_some_and(|customer| customer.erased_at.is_none())
+        }
+        (None, Some(id)) => staff::lock(tx.conn(), id).await?.is_some_and(|member| member.is_active),
+        (None, None) => false,
+    })
 }
 
 fn revoked(holder: Holder) -> Event {

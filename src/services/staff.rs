@@ -88,20 +88,28 @@ impl Staff {
         let hash = member.as_ref().and_then(|member| member.password_hash.as_deref());
         let is_right = place.verify(password, hash).await?;
         let member = member.filter(|member| is_right && member.is_active).ok_or_else(unknown)?;
-        retrying(|| self.open_session(op, &attempt, member.id)).await
+        let tokens = retrying(|| self.open_session(op, &attempt, &member)).await?;
+        tokens.ok_or_else(unknown)
     }
 
+    /// Opens a session of a member, unless they may not sign in any more or their password has changed since they were read.
     async fn open_session(
         &self,
         op: &OpContext,
         attempt: &Attempt,
-        id: StaffId,
-    ) -> Result<SessionTokens, Error> {
+        known: &StaffMember,
+    ) -> Result<Option<SessionTokens>, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
+        let member = staff::lock(tx.conn(), known.id).await?;
+        if !member.is_some_and(|member| member.is_active && member.password_hash == known.password_hash) {
+            tx.rollback().await?;
+            return Ok(None);
+        }
         self.attempts.succeed(&mut tx, op, attempt).await?;
-        let tokens = self.sessions.open(&mut tx, op, Holder::Staff(id), FamilyId::generate()).await?;
+        let holder = Holder::Staff(known.id);
+        let tokens = self.sessions.open(&mut tx, op, holder, FamilyId::generate()).await?;
         tx.commit().await?;
-        Ok(tokens)
+        Ok(Some(tokens))
     }
 
     /// Carries a session on with its refresh token, which is spent by that.
@@ -214,7 +222,7 @@ impl Staff {
     ) -> Result<StaffMember, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let before = managers(&mut tx).await?;
-        let member = staff::find(tx.conn(), id).await?;
+        let member = staff::lock(tx.conn(), id).await?;
         let mut member = member
             .ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "Staff member does not exist"))?;
         let known = role_rows::of_staff(tx.conn(), &[id]).await?;

@@ -1,6 +1,6 @@
 //! Webhooks: other services are told of what happens in the shop, by messages to their endpoints.
 //!
-//! The log is followed (`fan_out`): of each event, each endpoint that wants it and whose maker may hear of it gets a message, in the
+//! The log is followed (`fan_out`): of each event, each endpoint that wants it and whose owner may hear of it gets a message, in the
 //! transaction that moves the position in the log. Messages are sent endpoint by endpoint, in the log's order (`deliver`): one that is
 //! not taken is sent again, and those behind it wait. So an endpoint gets each event at least once, in order; what it got twice has the
 //! same `Idempotency-Key`. One that takes nothing for a day is paused, and staff are told;
@@ -12,7 +12,8 @@
 mod deliver;
 mod endpoints;
 mod fan_out;
-
+mod permission;
+mod secrets;
 mod shape;
 
 pub use crate::integrations::webhooks::NotNow;
@@ -22,6 +23,7 @@ pub use shape::PayloadShaper;
 
 use std::sync::{Arc, OnceLock, Weak};
 
+use crate::auth::Keys;
 use crate::db::Db;
 use crate::domain::event::WebhookEvent;
 use crate::domain::ids::WebhookSubscriptionId;
@@ -44,6 +46,7 @@ pub struct Endpoint {
 /// Tells other services of what happens.
 pub struct Webhooks {
     db: Db,
+    keys: Arc<Keys>,
     sender: WebhookSender,
     /// Weak, since it holds all services.
     shaper: OnceLock<Weak<dyn PayloadShaper>>,
@@ -52,8 +55,8 @@ pub struct Webhooks {
 impl Webhooks {
     /// The service over a database. Before anything is shaped by a GraphQL document, [`Webhooks::shape_by`] is to be called.
     #[must_use]
-    pub fn new(db: Db, sender: WebhookSender) -> Self {
-        Self { db, sender, shaper: OnceLock::new() }
+    pub fn new(db: Db, keys: Arc<Keys>, sender: WebhookSender) -> Self {
+        Self { db, keys, sender, shaper: OnceLock::new() }
     }
 
     /// Says what executes GraphQL documents: the schema, which is built over all services and so after this one. It is not kept alive by

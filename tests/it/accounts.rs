@@ -14,6 +14,7 @@ use crate::support::{Client, Database, Reply, TestApp, both};
 
 mod identity_provider;
 mod privacy;
+mod takeover;
 
 const PASSWORD: &str = "correct horse";
 const CREATE: &str = "mutation($input: CustomerCreateInput!) {

@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use mercato::auth::Keys;
+use mercato::domain::page::CursorKey;
+use mercato::graphql::live::cursor;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,6 +22,8 @@ use crate::support::live::Socket;
 use crate::support::smtp::{Manner, SmtpSink};
 use crate::support::{Client, Database, Mood, Receiver, TestApp, both, scratch};
 
+/// What the servers sign their tokens with.
+const SECRET: &str = "a secret of tests that is long enough";
 const CLIENTS: usize = 20;
 const ORDERS_EACH: usize = 25;
 const ORDERS: usize = CLIENTS * ORDERS_EACH;
@@ -139,7 +144,8 @@ async fn buy(server: SocketAddr, client: usize, variant: String, done: Arc<Atomi
 
 /// A live client: connects again whenever it is cut off, and resumes.
 async fn follow(client: Client, seen: Arc<Mutex<Vec<(i64, String, String)>>>) {
-    let mut after = "event-0".to_owned();
+    let keys = Keys::new(&SECRET.into(), &[]).unwrap();
+    let mut after = cursor(&keys, 0).unwrap();
     loop {
         let Some(mut socket) = Socket::try_of(&client).await else {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -153,7 +159,9 @@ async fn follow(client: Client, seen: Arc<Mutex<Vec<(i64, String, String)>>>) {
             let event = &message["payload"]["data"]["events"];
             let text = |field: &str| event[field].as_str().unwrap().to_owned();
             after = text("cursor");
-            let position = after.trim_start_matches("event-").parse().unwrap();
+            let Some(CursorKey::Integer(position)) = keys.open_cursor(&after).map(|cursor| cursor.key) else {
+                panic!("{after} is no cursor of an event");
+            };
             seen.lock().unwrap().push((position, text("kind"), text("subject")));
         }
     }
@@ -173,7 +181,7 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     let folder = scratch::dir().join(format!("chaos-{}", scratch::unique())).display().to_string();
     let settings: Vec<(String, String)> = [
         ("DATABASE_URL", database.url()),
-        ("JWT_SECRET", "a secret of tests that is long enough".to_owned()),
+        ("JWT_SECRET", SECRET.to_owned()),
         ("SMTP_URL", mails.url()),
         ("MAIL_FROM", "Shop <shop@example.com>".to_owned()),
         ("WEBHOOK_ALLOW_PRIVATE", "true".to_owned()),
@@ -355,7 +363,7 @@ async fn what_a_killed_worker_began_is_done_by_another_once(database: Database) 
     mails.now(Manner::Dawdles(Duration::from_secs(2)));
     let settings: Vec<(String, String)> = [
         ("DATABASE_URL", database.url()),
-        ("JWT_SECRET", "a secret of tests that is long enough".to_owned()),
+        ("JWT_SECRET", SECRET.to_owned()),
         ("SMTP_URL", mails.url()),
         ("MAIL_FROM", "Shop <shop@example.com>".to_owned()),
         ("MEDIA_URL", scratch::dir().join(format!("killed-{}", scratch::unique())).display().to_string()),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::live::position;
 use crate::support::redis::RedisServer;
 use crate::support::{Database, TestApp, both};
 
@@ -35,8 +36,7 @@ async fn events_are_in_the_stream_once_and_in_order_also_when_it_was_away(databa
     app.clock.advance(Duration::from_secs(5));
     app.work().await;
 
-    let cursor = app.cursor().await;
-    let count: usize = cursor.trim_start_matches("event-").parse().unwrap();
+    let count = usize::try_from(position(&app.app, &app.cursor().await)).unwrap();
     let events = tail(&redis, count);
     let positions: Vec<u64> = events.iter().map(|event| event["position"].as_u64().unwrap()).collect();
     assert_eq!(positions, (1..=count as u64).collect::<Vec<_>>());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mercato::domain::permission::Permission::{ManageSettings, ReadInventory, ReadOrders, ReadProducts};
 use serde_json::{Value, json};
 
-use crate::support::live::{Closed, Socket};
+use crate::support::live::{Closed, Socket, cursor_of, position};
 use crate::support::{Client, TestApp, both, order_of};
 
 mod nodes;
@@ -70,8 +70,7 @@ async fn a_client_that_was_away_gets_what_it_missed_once_and_in_order(app: TestA
     let event = live.event().await;
     assert_eq!(event["productUpdated"]["product"]["title"], "Last");
     cursors.push(event["productUpdated"]["cursor"].as_str().unwrap().to_owned());
-    let places: Vec<i64> =
-        cursors.iter().map(|cursor| cursor.trim_start_matches("event-").parse().unwrap()).collect();
+    let places: Vec<i64> = cursors.iter().map(|cursor| position(&app.app, cursor)).collect();
     assert!(places.is_sorted_by(|a, b| a < b), "{places:?}");
 }
 
@@ -94,7 +93,7 @@ async fn a_client_that_does_not_read_is_fed_from_the_log(app: TestApp) {
     for _ in 0..EVENTS {
         let event = live.event().await;
         let cursor = event["productUpdated"]["cursor"].as_str().unwrap();
-        let place: i64 = cursor.trim_start_matches("event-").parse().unwrap();
+        let place = position(&app.app, cursor);
         assert!(place > last, "{place} after {last}");
         last = place;
     }
@@ -190,7 +189,7 @@ async fn the_log_is_for_staff(app: TestApp) {
     for variables in [
         json!({ "types": ["product.invented"] }),
         json!({ "after": "17" }),
-        json!({ "after": "event-99999" }),
+        json!({ "after": cursor_of(&app.app, 99_999) }),
     ] {
         socket.subscribe("1", EVENTS, variables).await;
         let message = socket.hear().await;
@@ -337,12 +336,12 @@ async fn a_cursor_whose_events_are_gone_is_refused(app: TestApp) {
     app.admin().ask(run).await.assert_ok();
     app.work().await;
     let mut socket = Socket::of(&app.admin()).await;
-    socket.subscribe("1", EVENTS, json!({ "after": "event-0" })).await;
+    socket.subscribe("1", EVENTS, json!({ "after": cursor_of(&app.app, 0) })).await;
     let message = socket.hear().await;
     assert_eq!(message["type"], "error", "{message:#}");
     assert!(message["payload"][0]["message"].as_str().unwrap().contains("too old"), "{message:#}");
     // An order's history is kept.
-    socket.subscribe("2", ORDER, json!({ "id": order, "after": "event-0" })).await;
+    socket.subscribe("2", ORDER, json!({ "id": order, "after": cursor_of(&app.app, 0) })).await;
     assert_eq!(socket.event().await["orderUpdated"]["kind"], "order.placed");
 }
 

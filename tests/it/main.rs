@@ -45,6 +45,7 @@ mod rate_limits;
 mod reports;
 mod schema;
 mod search;
+mod secrets;
 mod shipping;
 mod smoke;
 mod specification;

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, TestApp, both};
 
+mod owners;
+
 const PASSWORD: &str = "correct horse";
 const LOGIN: &str = "mutation($email: String!, $password: String!) {
     staffLogin(email: $email, password: $password) {

@@ -40,8 +40,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "db", modules: &["domain", "files"], except: &[], crates: WIRE },
     // A repository is handed a connection: it neither takes one from a pool nor begins a transaction.
     Layer { name: "repositories", modules: &["db", "domain"], except: &["db::Db", "db::Tx", "db::retrying"], crates: WIRE },
-    // Loaders are made in the context of a request: who sees what depends on who asks.
-    Layer { name: "loaders", modules: &["repositories", "db", "domain", "context"], except: &[], crates: WIRE },
+    // Loaders are made in the context of a request: who sees what depends on who asks, and on whether they know a cart's key.
+    Layer { name: "loaders", modules: &["repositories", "db", "domain", "context", "auth"], except: &[], crates: WIRE },
     // The relay writes the jobs of those who follow events.
     Layer {
         name: "events",

@@ -1,5 +1,6 @@
 //! Webhooks: other services are told of what happens, once they can be, in order, and of nothing that is not for them.
 
+mod owners;
 mod shaped;
 
 use std::time::Duration;

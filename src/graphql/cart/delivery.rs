@@ -110,12 +110,13 @@ enum CartDeliveryGroupType {
 
 /// A page of groups.
 pub fn page(
+    ctx: &Context<'_>,
     mut groups: Vec<CartDeliveryGroup>,
     args: PageArgs,
     reverse: bool,
 ) -> Result<InOrder<CartDeliveryGroupConnection>> {
     const LIST: &str = "cart delivery groups";
-    let request = args.request(LIST, KeyKind::None)?;
+    let request = args.request(ctx, LIST, KeyKind::None)?;
     if reverse {
         groups.reverse();
     }
@@ -166,13 +167,14 @@ impl CartDeliveryGroup {
     /// The lines that are sent.
     async fn cart_lines(
         &self,
+        ctx: &Context<'_>,
         #[graphql(desc = "The first so many.")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
         #[graphql(default = false, desc = "Whether the last line comes first.")] reverse: bool,
     ) -> Result<InOrder<BaseCartLineConnection>> {
-        line::page(self.0.lines.clone(), PageArgs { first, after, last, before }, reverse)
+        line::page(ctx, self.0.lines.clone(), PageArgs { first, after, last, before }, reverse)
     }
 
     /// Where it is sent; only a country while no address is chosen.

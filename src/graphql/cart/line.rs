@@ -88,12 +88,13 @@ pub fn attribute(all: &[cart::Attribute], key: &str) -> Option<Attribute> {
 
 /// A page of lines.
 pub fn page(
+    ctx: &Context<'_>,
     mut lines: Vec<CartLine>,
     args: PageArgs,
     reverse: bool,
 ) -> Result<InOrder<BaseCartLineConnection>> {
     const LIST: &str = "cart lines";
-    let request = args.request(LIST, KeyKind::None)?;
+    let request = args.request(ctx, LIST, KeyKind::None)?;
     if reverse {
         lines.reverse();
     }

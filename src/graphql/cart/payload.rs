@@ -92,7 +92,7 @@ impl Answer {
         };
         let more = cart.warned(ctx).await?.into_iter().filter(is_new);
         let all = self.warnings.iter().cloned().chain(more);
-        let id = cart.gid();
+        let id = cart.gid(ctx);
         Ok(all.map(|warning| CartWarning::of(&id, warning)).collect())
     }
 }

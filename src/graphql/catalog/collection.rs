@@ -259,8 +259,11 @@ impl Collection {
         let sort_key = sort_key.unwrap_or(ProductCollectionSortKeys::CollectionDefault);
         let (sort, reverse) = self.sort(sort_key, reverse.unwrap_or(false));
         let list = format!("collection/products/{sort:?}/{reverse}");
-        let request = PageArgs { first, after, last, before }
-            .request(&list, sort.map_or(KeyKind::Integer, ProductSort::key_kind))?;
+        let request = PageArgs { first, after, last, before }.request(
+            ctx,
+            &list,
+            sort.map_or(KeyKind::Integer, ProductSort::key_kind),
+        )?;
         let behind_cursor = request.cursor.is_some();
         let wanted = CollectionPage { sort, reverse, request };
         let found = ctx.loaders().products_of_collection.load((self.0.id, wanted)).await?;

@@ -189,7 +189,7 @@ pub async fn page(
     by_id: bool,
     reverse: bool,
 ) -> Result<Items<Image>> {
-    let request = page.request(LIST, KeyKind::None)?;
+    let request = page.request(ctx, LIST, KeyKind::None)?;
     let mut images = ctx.loaders().images_of_product.load(product).await?.to_vec();
     if by_id {
         images.sort_by_key(|image| image.id);

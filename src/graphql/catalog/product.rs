@@ -337,7 +337,7 @@ impl Product {
         sort_key: Option<ProductVariantSortKeys>,
     ) -> Result<InOrder<ProductVariantConnection>> {
         const LIST: &str = "variants";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let mut variants = self.loaded_variants(ctx).await?.to_vec();
         match sort_key.unwrap_or(ProductVariantSortKeys::Position) {
             ProductVariantSortKeys::Position | ProductVariantSortKeys::Relevance => {}
@@ -451,7 +451,7 @@ impl Product {
         #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
     ) -> Result<InOrder<CollectionConnection>> {
         const LIST: &str = "product/collections";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let mut collections = ctx.loaders().collections_of_product.load(self.0.id).await?.to_vec();
         if reverse.unwrap_or(false) {
             collections.reverse();

@@ -144,7 +144,7 @@ impl CatalogQuery {
         let sort = ProductSort::from(sort_key.unwrap_or(ProductSortKeys::Id));
         let reverse = reverse.unwrap_or(false);
         let list = format!("products/{sort:?}/{reverse}");
-        let request = PageArgs { first, after, last, before }.request(&list, sort.key_kind())?;
+        let request = PageArgs { first, after, last, before }.request(ctx, &list, sort.key_kind())?;
         let query = ProductQuery { query, sort, reverse, request };
         let found = ctx.services().catalog.products(ctx.op(), &query).await?;
         ctx.search_hints().note(ctx, &found.warnings);
@@ -241,7 +241,7 @@ impl CatalogQuery {
             CollectionSortKeys::UpdatedAt => CollectionSort::UpdatedAt,
         };
         let list = format!("collections/{sort:?}/{reverse}");
-        let request = PageArgs { first, after, last, before }.request(&list, sort.key_kind())?;
+        let request = PageArgs { first, after, last, before }.request(ctx, &list, sort.key_kind())?;
         let page =
             ctx.services().catalog.collections(ctx.op(), query.as_deref(), sort, reverse, &request).await?;
         let page = page.map(|(row, key): (Arc<_>, _)| (Collection(row), key));

@@ -50,12 +50,8 @@ pub(in crate::graphql) enum ShapeError {
 impl Shape {
     /// Counts a document.
     pub(in crate::graphql) fn of(document: &ExecutableDocument) -> Result<Self, ShapeError> {
-        let mut walk = Walk {
-            fragments: &document.fragments,
-            known: HashMap::new(),
-            nodes: 0,
-            asks_for_schema: false,
-        };
+        let mut walk =
+            Walk { fragments: &document.fragments, known: HashMap::new(), nodes: 0, asks_for_schema: false };
         let (mut total, mut root_fields) = (Self::default(), 0);
         // Fragments that no operation spreads are validated all the same.
         for (name, fragment) in &document.fragments {

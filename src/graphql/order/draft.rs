@@ -399,7 +399,7 @@ impl DraftOrderQuery {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<InOrder<DraftOrderConnection>> {
         const LIST: &str = "draftOrders";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let page = ctx.services().orders.drafts(ctx.op(), &request).await?;
         let page = page.map(|row| (DraftOrder::of(row), CursorKey::None));
         Ok(InOrder(DraftOrderConnection(Items::new(LIST, page, |draft| draft.0.id.uuid()))))

@@ -272,7 +272,7 @@ impl Order {
         #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
     ) -> Result<InOrder<OrderLineItemConnection>> {
         const LIST: &str = "lineItems";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let mut lines = self.lines(ctx).await?.to_vec();
         if reverse.unwrap_or(false) {
             lines.reverse();
@@ -409,7 +409,7 @@ impl Order {
         #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
     ) -> Result<InOrder<DiscountApplicationConnection>> {
         const LIST: &str = "discountApplications";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let lines = self.lines(ctx).await?;
         // They have no ids: their places in the order name them.
         let mut all: Vec<_> =
@@ -435,12 +435,16 @@ impl Order {
 
     /// Where its buyer can look at it.
     async fn status_url(&self, ctx: &Context<'_>) -> Url {
-        Url(ctx.absolute(&format!("/orders/{}?token={}", self.0.id.uuid(), self.0.token)))
+        Url(ctx.absolute(&format!(
+            "/orders/{}?token={}",
+            self.0.id.uuid(),
+            ctx.keys().order_token(self.0.id)
+        )))
     }
 
     /// What a guest shows to see the order: for `order(id:, token:)`.
-    async fn token(&self) -> &str {
-        &self.0.token
+    async fn token(&self, ctx: &Context<'_>) -> String {
+        ctx.keys().order_token(self.0.id)
     }
 
     /// Whether the order was changed after it was placed. Orders never are.
@@ -505,7 +509,7 @@ impl Order {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<InOrder<OrderTimelineEventConnection>> {
         const LIST: &str = "timeline";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let events = ctx.loaders().of_order.events.load(self.0.id).await?;
         let page =
             Page::of_list(events.iter().cloned(), &request, |event, cursor| event.id.uuid() == cursor.id);

@@ -159,6 +159,7 @@ impl Fulfillment {
     /// What was sent.
     async fn fulfillment_line_items(
         &self,
+        ctx: &Context<'_>,
         #[graphql(desc = "The first so many.")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many.")] last: Option<i32>,
@@ -166,7 +167,7 @@ impl Fulfillment {
         #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
     ) -> Result<InOrder<FulfillmentLineItemConnection>> {
         const LIST: &str = "fulfillmentLineItems";
-        let request = PageArgs { first, after, last, before }.request(LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let mut lines = self.row.lines.0.clone();
         if reverse.unwrap_or(false) {
             lines.reverse();

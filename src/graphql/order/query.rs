@@ -59,7 +59,7 @@ pub async fn orders_of_customer(
 ) -> Result<InOrder<OrderConnection>> {
     let sort = OrderSort::from(sort_key.unwrap_or(OrderSortKeys::Id));
     let list = format!("customer/orders/{sort:?}/{reverse}");
-    let request = page.request(&list, sort.key_kind())?;
+    let request = page.request(ctx, &list, sort.key_kind())?;
     let has_previous = request.cursor.is_some();
     let wanted = CustomerPage { sort, reverse, request };
     let none = || OrderPage { items: Vec::new(), has_previous, has_next: false };
@@ -116,7 +116,7 @@ impl OrderQuery {
         let sort = OrderSort::from(sort_key.unwrap_or(OrderSortKeys::Id));
         let reverse = reverse.unwrap_or(false);
         let list = format!("orders/{sort:?}/{reverse}");
-        let request = PageArgs { first, after, last, before }.request(&list, sort.key_kind())?;
+        let request = PageArgs { first, after, last, before }.request(ctx, &list, sort.key_kind())?;
         let wanted = Wanted { query, sort, reverse, request };
         let (page, warnings) = ctx.services().orders.list(ctx.op(), &wanted).await?;
         ctx.search_hints().note(ctx, &warnings);

@@ -49,7 +49,8 @@ pub struct ApiKeyRevokePayload {
 
 #[Object]
 impl ApiKeyMutation {
-    /// Makes a key for a service.
+    /// Makes a key for a service. It permits nothing that you may not do yourself at the time when it is used, and nothing once you may not
+    /// sign in any more; a key that is to outlast its maker is made on the server's machine: `mercato apikey create`.
     #[graphql(guard = "Requires(permission::Permission::ManageStaff)", visible = "manages_staff")]
     async fn api_key_create(
         &self,
@@ -66,7 +67,9 @@ impl ApiKeyMutation {
         Ok(ApiKeyCreatePayload { api_key: key.map(ApiKey::of), secret, user_errors })
     }
 
-    /// Revokes a key, for good. Requests that are signed with it are refused from now on, on other nodes within five seconds.
+    /// Revokes a key, for good. Requests that are signed with it are refused from now on, on other nodes within five seconds, and so
+    /// are those of keys that were made with it; webhooks that were made with it are paused. A key that permits more than you may do is not
+    /// yours to revoke.
     #[graphql(guard = "Requires(permission::Permission::ManageStaff)", visible = "manages_staff")]
     async fn api_key_revoke(
         &self,

@@ -107,7 +107,7 @@ impl WebhookMutation {
         Ok(WebhookDeliveryRetryPayload { user_errors, webhook_delivery: delivery.map(WebhookDelivery::of) })
     }
 
-    /// Has an endpoint told of what happens from now on.
+    /// Has an endpoint told of what happens from now on, as long as you may see it.
     #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
     async fn webhook_subscription_create(
         &self,
@@ -138,7 +138,7 @@ impl WebhookMutation {
         Ok(WebhookSubscriptionDeletePayload { deleted_webhook_subscription_id, user_errors })
     }
 
-    /// Changes an endpoint. From then on it is told of what you may see, whatever its maker might.
+    /// Changes an endpoint. From then on it is yours: it is told of what you may see, as long as you may.
     #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
     async fn webhook_subscription_update(
         &self,

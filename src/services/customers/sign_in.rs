@@ -53,20 +53,31 @@ impl Customers {
         let hash = customer.as_ref().and_then(|customer| customer.password_hash.as_deref());
         let is_right = place.verify(password, hash).await?;
         let customer = customer.filter(|_| is_right).ok_or_else(unidentified)?;
-        retrying(|| self.open_session(op, &attempt, customer.id)).await
+        let tokens = retrying(|| self.open_session(op, &attempt, &customer)).await?;
+        tokens.ok_or_else(unidentified)
     }
 
+    /// Opens a session of a customer, unless their address or password has changed since they were read.
     async fn open_session(
         &self,
         op: &OpContext,
         attempt: &Attempt,
-        id: CustomerId,
-    ) -> Result<SessionTokens, Error> {
+        known: &Customer,
+    ) -> Result<Option<SessionTokens>, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
+        let customer = customers::lock(tx.conn(), known.id).await?;
+        let is_same = |customer: &Customer| {
+            customer.email == known.email && customer.password_hash == known.password_hash
+        };
+        if !customer.as_ref().is_some_and(is_same) {
+            tx.rollback().await?;
+            return Ok(None);
+        }
         self.attempts.succeed(&mut tx, op, attempt).await?;
-        let tokens = self.sessions.open(&mut tx, op, Holder::Customer(id), FamilyId::generate()).await?;
+        let holder = Holder::Customer(known.id);
+        let tokens = self.sessions.open(&mut tx, op, holder, FamilyId::generate()).await?;
         tx.commit().await?;
-        Ok(tokens)
+        Ok(Some(tokens))
     }
 
     /// Carries a session on: with its refresh token, which is spent by that; or with an access token that still holds, as
@@ -115,15 +126,19 @@ impl Customers {
 
     async fn recover_once(&self, op: &OpContext, email: &str) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let Some(customer) = customers::find_by_email(tx.conn(), email).await? else {
+        // Locked, so that the token is for the address that the customer has when it is stored.
+        let found = customers::find_by_email(tx.conn(), email).await?;
+        let customer = match found {
+            Some(found) => customers::lock(tx.conn(), found.id).await?,
+            None => None,
+        };
+        let Some(customer) = customer.filter(|customer| customer.email.as_deref() == Some(email)) else {
             return Ok(tx.rollback().await?);
         };
-        // Kept from change, so that of two that ask at once one gets a mail.
-        customers::lock(tx.conn(), customer.id).await?;
         if self.was_mailed(&mut tx, op, customer.id, MailedFor::Recover).await? {
             return Ok(tx.rollback().await?);
         }
-        let mail = self.mail(&mut tx, op, customer.id, MailedFor::Recover).await?;
+        let mail = self.mail(&mut tx, op, &customer, MailedFor::Recover).await?;
         events::append(&mut tx, op, [mail]).await?;
         Ok(tx.commit().await?)
     }
@@ -167,11 +182,11 @@ impl Customers {
         let mut tx = self.db.begin(&op.statements).await?;
         let mut customer = self.use_up(&mut tx, op, MailedFor::Recover, mailed).await?;
         customer.password_hash = Some(hash.to_owned());
-        // The mail arrived, so the address is theirs.
+        // The mail arrived at the address that the customer has now, so it is theirs.
         customer.email_verified_at = customer.email_verified_at.or_else(|| Some(op.now()));
         customer.updated_at = op.now();
         customers::update(tx.conn(), &customer).await?;
-        customer_tokens::spend_all(tx.conn(), customer.id, MailedFor::Recover.as_str(), op.now()).await?;
+        customer_tokens::spend_all(tx.conn(), customer.id, MailedFor::ALL, op.now()).await?;
         refresh_tokens::revoke_customer(tx.conn(), customer.id, op.now()).await?;
         let email = customer.email.as_deref().unwrap_or_default();
         let owner = Attempt::of_owner(op, Purpose::CustomerSignIn, email);
@@ -228,20 +243,22 @@ impl Customers {
         if self.was_mailed(&mut tx, op, customer.id, MailedFor::VerifyEmail).await? {
             return Ok(tx.rollback().await?);
         }
-        let mail = self.mail(&mut tx, op, customer.id, MailedFor::VerifyEmail).await?;
+        let mail = self.mail(&mut tx, op, &customer, MailedFor::VerifyEmail).await?;
         events::append(&mut tx, op, [mail]).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Makes a token that is to be mailed, in place of those for the same purpose that were mailed before; the event tells its
-    /// id, of which whoever sends the mail makes the token.
+    /// Makes a token that is to be mailed to the address that a customer has now, and proves that one alone; the event tells its id, of
+    /// which whoever sends the mail makes the token. One that proves the address takes the place of those before it.
     pub(super) async fn mail(
         &self,
         tx: &mut Tx,
         op: &OpContext,
-        customer_id: CustomerId,
+        customer: &Customer,
         purpose: MailedFor,
     ) -> Result<Event, Error> {
+        let customer_id = customer.id;
+        let email = customer.email.clone().ok_or(Error::Unauthenticated)?;
         let id = CustomerTokenId::generate();
         let lives = match purpose {
             MailedFor::Recover => RECOVER_LIVES,
@@ -255,10 +272,10 @@ impl Customers {
             expires_at: later(op.now(), lives),
             used_at: None,
             created_at: op.now(),
+            email,
         };
         if purpose == MailedFor::VerifyEmail {
-            // Of an address that they may have changed since.
-            customer_tokens::spend_all(tx.conn(), customer_id, purpose.as_str(), op.now()).await?;
+            customer_tokens::spend_all(tx.conn(), customer_id, &[purpose.as_str()], op.now()).await?;
         }
         customer_tokens::insert(tx.conn(), &row).await?;
         let mailed = CustomerTokenEvent { customer_id, token_id: id };
@@ -280,7 +297,7 @@ impl Customers {
         Ok(last.is_some_and(|last| op.now() < last.plus(self.attempts.mail_interval())))
     }
 
-    /// Uses a mailed token up, and gives its customer, kept from change by others.
+    /// Uses a mailed token up, and gives its customer, kept from change by others: one who still has the address that it was sent to.
     async fn use_up(
         &self,
         tx: &mut Tx,
@@ -292,6 +309,7 @@ impl Customers {
         let token = token.filter(|token| is_good(token, purpose, mailed, op));
         let token = token.ok_or_else(|| invalid_token(mailed.field))?;
         let customer = customers::lock(tx.conn(), token.customer_id).await?;
+        let customer = customer.filter(|customer| customer.email.as_ref() == Some(&token.email));
         let customer = customer.ok_or_else(|| invalid_token(mailed.field))?;
         if !customer_tokens::spend(tx.conn(), token.id, op.now()).await? {
             return Err(invalid_token(mailed.field));

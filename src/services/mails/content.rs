@@ -278,13 +278,16 @@ pub struct Seller {
     pub sales: Money,
 }
 
-/// A webhook whose endpoint keeps failing.
+/// A webhook that is paused: its endpoint keeps failing, or its owner may not hear of its topics any more.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Pause {
     /// The endpoint.
     pub url: String,
     /// What is sent there.
     pub topics: Vec<String>,
-    /// Since when it fails.
+    /// Since when it fails, or is paused.
     pub since: NaiveDate,
+    /// Whether it is paused because its owner may not hear of its topics any more, and not because it fails.
+    #[serde(default)]
+    pub is_ownerless: bool,
 }

@@ -94,7 +94,11 @@ impl Mails {
     ) -> Result<Option<(Customer, String, i64)>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
         let Some(row) = customer_tokens::find(&mut conn, token).await? else { return Ok(None) };
-        let Some(customer) = customers::find(&mut conn, customer).await? else { return Ok(None) };
+        let customer = customers::find(&mut conn, customer).await?;
+        // To the address that the token is for, or to nobody.
+        let Some(customer) = customer.filter(|customer| customer.email.as_ref() == Some(&row.email)) else {
+            return Ok(None);
+        };
         let lives = row.expires_at.micros().saturating_sub(op.now().micros());
         if lives <= 0 || row.used_at.is_some() {
             return Ok(None);

@@ -213,7 +213,7 @@ impl Mails {
 
     /// Where a buyer sees an order: the storefront shows it by its id and its token.
     fn order_link(&self, order: &Order) -> Option<String> {
-        self.link(&format!("/orders/{}?key={}", order.id.uuid(), order.token))
+        self.link(&format!("/orders/{}?key={}", order.id.uuid(), self.auth.keys.order_token(order.id)))
     }
 }
 

@@ -88,6 +88,7 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
             url: "https://warehouse.example/hooks/orders".to_owned(),
             topics: vec!["order.placed".to_owned(), "order.cancelled".to_owned()],
             since: day(),
+            is_ownerless: false,
         }),
     })
 }

@@ -81,6 +81,7 @@ impl Mails {
             url: webhook.url,
             topics: webhook.topics.0,
             since: since.utc().date_naive(),
+            is_ownerless: webhook.failing_since.is_none(),
         });
         self.tell_staff(op, &notice, job).await
     }

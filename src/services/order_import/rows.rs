@@ -58,14 +58,6 @@ impl Found {
     }
 }
 
-/// What an order is called here.
-pub struct Identity {
-    /// Its number.
-    pub number: i64,
-    /// Its token.
-    pub token: String,
-}
-
 /// What became of an order's rows.
 pub struct Written {
     /// What happened.
@@ -78,7 +70,7 @@ pub struct Written {
 pub fn add(
     past: &mut PastOrders,
     record: &OrderRecord,
-    identity: Identity,
+    number: i64,
     found: &Found,
     shop: &Shop,
     now: Timestamp,
@@ -98,13 +90,13 @@ pub fn add(
     }
     let order = Order {
         id,
-        number: identity.number,
+        number,
         cart_id: None,
         imported_as: Some(record.name.clone()),
         customer_id: record.email.as_ref().and_then(|email| found.customers.get(email)).copied(),
         email: record.email.clone(),
         phone: record.phone.clone(),
-        token: identity.token,
+        token_hash: None,
         status,
         currency: shop.currency.code().to_owned(),
         taxes_included: totals.taxes_included.unwrap_or(shop.taxes_included),

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use super::hand::{by_hand, event as paid_event};
 use super::{MAX_LINES, Orders, check_note};
-use crate::auth;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, Tx};
@@ -348,7 +347,6 @@ impl Orders {
             customer_id: draft.customer_id,
             email: draft.email.clone(),
             phone: draft.phone.clone(),
-            token: auth::new_secret()?,
             status: OrderStatus::PendingPayment,
             currency: self.shop.currency.code().to_owned(),
             taxes_included: quote.taxes_included,
@@ -370,6 +368,7 @@ impl Orders {
             updated_at: op.now(),
             fulfillment_opened_at: None,
             language: op.locale.language.map(str::to_owned),
+            token_hash: None,
         })
     }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::permission::{check_reach, heard_now};
 use super::{NotNow, Webhooks, deliver_job, deliver_key, missing, told};
 use crate::context::OpContext;
 use crate::db::retrying;
@@ -70,38 +71,23 @@ impl Webhooks {
             self.deliver_after(op, id, started.until(at)).await?;
             return Ok(Step::Done);
         }
-        let event = match (&delivery.payload, delivery.event_id) {
-            (None, Some(event)) => log::find(&mut conn, event).await?,
-            _ => None,
+        let Some(permitted) = heard_now(&mut conn, op, &webhook).await? else {
+            drop(conn);
+            self.pause_without_permission(op, id).await?;
+            return Ok(Step::Done);
         };
         drop(conn);
-        if delivery.payload.is_none() {
-            let payload = match &event {
-                Some(event) => match self.shape(op, &webhook, event).await {
-                    Ok(payload) => payload,
-                    Err(error) => {
-                        tracing::error!(webhook = ?id, "a message can't be made: {}", with_causes(&error));
-                        let failed =
-                            Attempt::failed(Duration::ZERO, format!("the message can't be made: {error}"));
-                        self.note(op, &webhook, &delivery, &failed, started, false).await?;
-                        return Ok(Step::Done);
-                    }
-                },
-                None => {
-                    let gone =
-                        Attempt::failed(Duration::ZERO, "the event is not in the log any more".to_owned());
-                    self.note(op, &webhook, &delivery, &gone, started, true).await?;
-                    return Ok(Step::Next);
-                }
-            };
-            let Some(payload) = payload else {
-                // The document has nothing to say about it.
-                self.drop_delivery(op, delivery.id).await?;
-                return Ok(Step::Next);
-            };
-            delivery.payload = Some(payload.to_string());
+        if permitted != webhook.permissions.0 {
+            // It may have been made when they were permitted more.
+            delivery.payload = None;
         }
-        let attempt = match self.send(&webhook, &delivery, started).await {
+        if delivery.payload.is_none() {
+            match self.render(op, &webhook, permitted, &delivery, started).await? {
+                Ok(payload) => delivery.payload = Some(payload),
+                Err(step) => return Ok(step),
+            }
+        }
+        let attempt = match self.send(&webhook, &delivery, started).await? {
             Ok(attempt) => attempt,
             Err(not_now) => return Ok(Step::NotNow(not_now)),
         };
@@ -110,23 +96,58 @@ impl Webhooks {
         Ok(if is_success { Step::Next } else { Step::Done })
     }
 
+    /// What a message holds, or what follows from there being nothing to send.
+    async fn render(
+        &self,
+        op: &OpContext,
+        webhook: &WebhookSubscription,
+        permitted: Vec<Permission>,
+        delivery: &WebhookDelivery,
+        started: Timestamp,
+    ) -> Result<Result<String, Step>, Error> {
+        let event = match delivery.event_id {
+            Some(event) => log::find(&mut self.db.read(&op.statements).await?, event).await?,
+            None => None,
+        };
+        let Some(event) = event else {
+            let gone = Attempt::failed(Duration::ZERO, "the event is not in the log any more".to_owned());
+            self.note(op, webhook, delivery, &gone, started, true).await?;
+            return Ok(Err(Step::Next));
+        };
+        match self.shape(op, webhook, permitted, &event).await {
+            Ok(Some(payload)) => Ok(Ok(payload.to_string())),
+            Ok(None) => {
+                // The document has nothing to say about it.
+                self.drop_delivery(op, delivery.id).await?;
+                Ok(Err(Step::Next))
+            }
+            Err(error) => {
+                tracing::error!(webhook = ?webhook.id, "a message can't be made: {}", with_causes(&error));
+                let failed = Attempt::failed(Duration::ZERO, format!("the message can't be made: {error}"));
+                self.note(op, webhook, delivery, &failed, started, false).await?;
+                Ok(Err(Step::Done))
+            }
+        }
+    }
+
     async fn send(
         &self,
         webhook: &WebhookSubscription,
         delivery: &WebhookDelivery,
         now: Timestamp,
-    ) -> Result<Attempt, NotNow> {
+    ) -> Result<Result<Attempt, NotNow>, Error> {
+        let secret = self.secret(webhook)?;
         let id = delivery.id.uuid().to_string();
         let key = delivery.event_id.map_or_else(|| id.clone(), |event| event.uuid().to_string());
         let message = Message {
             url: &webhook.url,
-            secret: &webhook.secret,
+            secret: &secret,
             idempotency_key: &key,
             topic: &topic_name(&delivery.topic),
             delivery: &id,
             body: delivery.payload.as_deref().unwrap_or_default(),
         };
-        self.sender.send(&message, now).await
+        Ok(self.sender.send(&message, now).await)
     }
 
     /// Writes down what came of an attempt, and what is to be done next. `is_final`: it is of no use to try again.
@@ -215,7 +236,7 @@ impl Webhooks {
     /// Sends a message again that was given up or taken, or does not let one wait that is to be sent again; before all that follow.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no such message, it was a test, or its endpoint is paused.
+    /// [`Error::Invalid`] when there is no such message, it was a test, its endpoint is paused, or may hear of more than the actor.
     pub async fn retry(&self, op: &OpContext, id: WebhookDeliveryId) -> Result<WebhookDelivery, Error> {
         op.authorize(Permission::ManageSettings)?;
         retrying(|| self.retry_once(op, id)).await
@@ -229,6 +250,10 @@ impl Webhooks {
             None => None,
         };
         let delivery = webhooks::lock_delivery(tx.conn(), id).await?;
+        if let Some(Err(refused)) = webhook.as_ref().map(|webhook| check_reach(op, webhook)) {
+            tx.rollback().await?;
+            return Err(refused);
+        }
         let problem = match (&webhook, &delivery) {
             (Some(webhook), Some(delivery)) if delivery.event_id.is_some() => {
                 (webhook.status == WebhookStatus::Paused).then_some((
@@ -259,17 +284,24 @@ impl Webhooks {
     /// Nothing waits for it, and it is not sent again.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no such endpoint, or its host failed too often lately.
+    /// [`Error::Invalid`] when there is no such endpoint, its host failed too often lately, its owner may not hear of its topics
+    /// any more, or it may hear of more than the actor.
     pub async fn test(&self, op: &OpContext, id: WebhookSubscriptionId) -> Result<WebhookDelivery, Error> {
         op.authorize(Permission::ManageSettings)?;
         let mut conn = self.db.read(&op.statements).await?;
         let webhook = webhooks::find(&mut conn, id).await?.ok_or_else(|| missing(&["id"]))?;
+        check_reach(op, &webhook)?;
+        let Some(permitted) = heard_now(&mut conn, op, &webhook).await? else {
+            let message = "Whoever made or last changed the webhook subscription may not hear of its topics any \
+                more: change it to make it yours";
+            return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
+        };
         let newest = log::newest_of(&mut conn, &webhook.topics.0).await?;
         drop(conn);
         let topic = newest.as_ref().map(|event| event.row.kind.clone());
         let topic = topic.or_else(|| webhook.topics.0.first().cloned()).unwrap_or_default();
         let payload = match &newest {
-            Some(event) => self.shape(op, &webhook, event).await?,
+            Some(event) => self.shape(op, &webhook, permitted, event).await?,
             None => None,
         };
         let payload = payload.unwrap_or_else(|| {
@@ -293,7 +325,7 @@ impl Webhooks {
             created_at: started,
             delivered_at: None,
         };
-        let attempt = self.send(&webhook, &delivery, started).await.map_err(|not_now| {
+        let attempt = self.send(&webhook, &delivery, started).await?.map_err(|not_now| {
             let seconds = not_now.retry_in.as_secs().max(1);
             let message =
                 format!("The endpoint's host has failed too often lately: try again in {seconds} s");

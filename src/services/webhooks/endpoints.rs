@@ -1,5 +1,6 @@
 //! Endpoints: made, changed, removed, looked at.
 
+use super::permission::check_reach;
 use super::{Webhooks, deliver_job, deliver_key, missing, told};
 use crate::auth::{Actor, new_webhook_secret};
 use crate::context::OpContext;
@@ -88,13 +89,13 @@ impl Webhooks {
         new: &NewWebhook,
     ) -> Result<(WebhookSubscription, String), Error> {
         op.authorize(Permission::ManageSettings)?;
-        let secret = new_webhook_secret()?;
+        let (id, secret) = (WebhookSubscriptionId::generate(), new_webhook_secret()?);
         let webhook = WebhookSubscription {
-            id: WebhookSubscriptionId::generate(),
+            id,
             url: new.url.trim().to_owned(),
             topics: Json(distinct(&new.topics)),
             query: new.query.clone().filter(|query| !query.trim().is_empty()),
-            secret: secret.clone(),
+            secret: self.keys.seal_webhook_secret(id, &secret)?,
             permissions: Json(held(op)),
             status: WebhookStatus::Active,
             failing_since: None,
@@ -102,6 +103,7 @@ impl Webhooks {
             created_by: op.actor.name().to_owned(),
             created_at: op.now(),
             updated_at: op.now(),
+            owner: op.owner(),
         };
         self.check(op, &webhook).await?;
         retrying(|| self.create_once(op, &webhook)).await?;
@@ -120,7 +122,7 @@ impl Webhooks {
         Ok(tx.commit().await?)
     }
 
-    /// Changes an endpoint. From then on it hears of what the actor may. One that is set active goes on at once with what waits for it.
+    /// Changes an endpoint. From then on the actor owns it, and it hears of what they may. One that is set active goes on at once with what waits for it.
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong, also when there is no such endpoint, or one that may hear of more than the actor.
@@ -142,13 +144,7 @@ impl Webhooks {
     ) -> Result<WebhookSubscription, Error> {
         let found = webhooks::find(&mut self.db.read(&op.statements).await?, id).await?;
         let mut webhook = found.clone().ok_or_else(|| missing(&["id"]))?;
-        if let Some(missing) = op.lacks(&webhook.permissions.0) {
-            // What waits for it is not for them to send elsewhere.
-            let message = format!(
-                "The webhook subscription may hear of what needs the permission {missing}, which you do not hold"
-            );
-            return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
-        }
+        check_reach(op, &webhook)?;
         let before = webhook.status;
         set(&mut webhook.url, patch.url.as_ref().map(|url| url.trim().to_owned()).as_ref());
         set(&mut webhook.topics.0, patch.topics.as_deref().map(distinct).as_ref());
@@ -156,6 +152,7 @@ impl Webhooks {
         webhook.query = webhook.query.filter(|query| !query.trim().is_empty());
         set(&mut webhook.status, patch.status.as_ref());
         webhook.permissions = Json(held(op));
+        webhook.owner = op.owner();
         webhook.updated_at = op.now();
         // Before the transaction: a document is tried out, which reads.
         self.check(op, &webhook).await?;
@@ -183,7 +180,7 @@ impl Webhooks {
     /// Removes an endpoint, with the messages to it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no such endpoint.
+    /// [`Error::Invalid`] when there is no such endpoint, or one that may hear of more than the actor.
     pub async fn delete(&self, op: &OpContext, id: WebhookSubscriptionId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
         retrying(|| self.delete_once(op, id)).await
@@ -195,6 +192,10 @@ impl Webhooks {
             tx.rollback().await?;
             return Err(missing(&["id"]));
         };
+        if let Err(refused) = check_reach(op, &webhook) {
+            tx.rollback().await?;
+            return Err(refused);
+        }
         webhooks::delete(tx.conn(), id).await?;
         events::append(&mut tx, op, [Event::WebhookDeleted(told(&webhook))]).await?;
         Ok(tx.commit().await?)

@@ -68,7 +68,7 @@ impl Webhooks {
 }
 
 /// Whether an endpoint is to be told of an event, now or once it is not paused any more: the event is of a topic of it, has happened
-/// since it was made, and its maker may hear of it.
+/// since it was made, and its owner might hear of it when they made it. Whether they still may is seen before it is sent.
 fn is_for(webhook: &WebhookSubscription, event: &Recorded) -> bool {
     let kind = event.row.kind.as_str();
     webhook.topics.0.iter().any(|topic| topic == kind)

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Webhooks;
 use crate::auth::Actor;
 use crate::context::OpContext;
+use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::events::{Recorded, cloud_event};
 use crate::loaders::WebhookSubscription;
@@ -52,18 +53,19 @@ impl Webhooks {
         }
     }
 
-    /// What a message to an endpoint about an event holds; nothing, if it is none for the endpoint.
+    /// What a message to an endpoint about an event holds, of what its owner is permitted to see now; nothing, if it is none for the
+    /// endpoint.
     pub(super) async fn shape(
         &self,
         op: &OpContext,
         webhook: &WebhookSubscription,
+        permitted: Vec<Permission>,
         event: &Recorded,
     ) -> Result<Option<Value>, Error> {
         let (Some(document), Some(shaper)) = (&webhook.query, self.shaper()) else {
             return Ok(Some(cloud_event(event)));
         };
-        let maker =
-            Actor::Staff { name: webhook.created_by.clone(), permissions: webhook.permissions.0.clone() };
-        shaper.shape(document, event, op.acting_as(maker)).await
+        let owner = Actor::Staff { name: webhook.created_by.clone(), permissions: permitted };
+        shaper.shape(document, event, op.acting_as(owner)).await
     }
 }

@@ -9,16 +9,58 @@ fn sample() -> Value {
     serde_json::from_str(&std::fs::read_to_string(PROVIDER).unwrap()).unwrap()
 }
 
-both!(tokens_of_an_identity_provider_stand_for_customers);
-async fn tokens_of_an_identity_provider_stand_for_customers(database: Database) {
-    let keys = crate::support::scratch::make_dir().join("keys.json");
+/// A shop whose customers an outside identity provider signs in; gives the folder of its keys, too.
+async fn shop(database: Database) -> (TestApp, std::path::PathBuf) {
+    let folder = crate::support::scratch::make_dir();
+    let keys = folder.join("keys.json");
     std::fs::write(&keys, sample()["jwks"].to_string()).unwrap();
     let settings = [
         ("JWT_JWKS_FILE", keys.to_str().unwrap()),
         ("JWT_ISSUER", "https://id.example"),
         ("JWT_AUDIENCE", "mercato"),
     ];
-    let app = TestApp::with(database, &settings).await;
+    (TestApp::with(database, &settings).await, folder)
+}
+
+both!(an_account_that_nobody_proved_is_not_shared_with_the_providers_user);
+async fn an_account_that_nobody_proved_is_not_shared_with_the_providers_user(database: Database) {
+    let (app, folder) = shop(database).await;
+    let sample = sample();
+    let token = sample["rs256"].as_str().unwrap();
+    // Somebody was first to sign up with the address of the provider's user.
+    let id = sign_up(&app, "ada@example.com").await;
+    let squatter = sign_in(&app, "ada@example.com").await;
+    assert_eq!(who(&app, token).await, None, "the account is not hers while it is not proven to be");
+    assert_eq!(app.signed_in(token).ask("{ customer { email } }").await.code(), "UNAUTHENTICATED");
+    // She recovers it by mail, and whoever was first is out.
+    let recover = "mutation { customerRecover(email: \"ada@example.com\") { userErrors { code } } }";
+    app.anonymous().ask(recover).await.assert_ok();
+    let mailed = mailed(&app, "customer.recovery_requested", MailedFor::Recover).await.unwrap();
+    let reset = "mutation($id: ID!, $token: String!) {
+        customerReset(id: $id, input: { resetToken: $token, password: \"battery staple\" }) { userErrors { code } }
+    }";
+    app.anonymous().ask_with(reset, json!({ "id": id, "token": mailed })).await.assert_ok();
+    app.clock.advance(Duration::from_secs(5));
+    assert_eq!(who(&app, token).await.as_deref(), Some("ada@example.com"));
+    assert_eq!(who(&app, &squatter.access).await, None);
+
+    // Another customer who takes on a provider's user's address does not become them, nor they another.
+    let ada = app.signed_in(token);
+    let away =
+        "mutation { customerUpdate(customer: { email: \"ada@example.org\" }) { userErrors { code } } }";
+    ada.ask(away).await.assert_ok();
+    assert_eq!(who(&app, token).await, None, "the provider vouches for another address than the account's");
+    let back =
+        "mutation { customerUpdate(customer: { email: \"ada@example.com\" }) { userErrors { code } } }";
+    app.customer().ask(back).await.assert_ok();
+    app.clock.advance(Duration::from_secs(5));
+    assert_eq!(who(&app, token).await, None, "and somebody else's account only has that address");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+both!(tokens_of_an_identity_provider_stand_for_customers);
+async fn tokens_of_an_identity_provider_stand_for_customers(database: Database) {
+    let (app, folder) = shop(database).await;
     let sample = sample();
     let token = |name: &str| sample[name].as_str().unwrap();
     assert_eq!(who(&app, token("rs256")).await, None, "nobody has an account with that address");
@@ -37,7 +79,7 @@ async fn tokens_of_an_identity_provider_stand_for_customers(database: Database) 
     assert!(renew(&app, token("rs256"), None).await.is_none());
     app.clock.advance(Duration::from_hours(2));
     assert_eq!(who(&app, token("eddsa")).await, None);
-    std::fs::remove_dir_all(keys.parent().unwrap()).unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 both!(a_secret_is_changed_without_signing_everybody_out);

@@ -10,15 +10,15 @@ use mercato::repositories::{customers, privacy};
 use super::*;
 use crate::support::blank_order;
 
-const EXPORT: &str = "mutation($id: ID, $token: String) {
+pub const EXPORT: &str = "mutation($id: ID, $token: String) {
     customerDataExport(customerId: $id, customerAccessToken: $token) { data userErrors { code field message } }
 }";
-const ERASE: &str = "mutation($id: ID!) {
+pub const ERASE: &str = "mutation($id: ID!) {
     customerErase(customerId: $id) { customer { id email firstName displayName erasedAt } userErrors { code field message } }
 }";
 
 /// An order of somebody's, as placing one would leave it.
-async fn place(app: &TestApp, customer_id: Option<CustomerId>, email: &str) -> OrderId {
+pub async fn place(app: &TestApp, customer_id: Option<CustomerId>, email: &str) -> OrderId {
     let op = app.app.system();
     let address = Address {
         first_name: Some("Ada".to_owned()),
@@ -86,8 +86,8 @@ async fn seed(app: &TestApp) -> (String, Client, Vec<OrderId>) {
     let own = place(app, Some(CustomerId::from_uuid(uuid(&id))), "ada@example.com").await;
     let as_guest = place(app, None, "ada@example.com").await;
     let of_eve = place(app, None, "eve@example.com").await;
-    let cart = "INSERT INTO carts (id, token, customer_id, email, note, attributes, discount_codes, delivery_addresses,
-        created_at, updated_at) SELECT id, '12345678901234567890123456789012', id, email, 'For Ada', '[]', '[]',
+    let cart = "INSERT INTO carts (id, customer_id, email, note, attributes, discount_codes, delivery_addresses,
+        created_at, updated_at) SELECT id, id, email, 'For Ada', '[]', '[]',
         '[{\"address\": {\"city\": \"London\"}}]', created_at, updated_at FROM customers WHERE email = 'ada@example.com'";
     app.database().run(cart).await;
     (id, ada, vec![own, as_guest, of_eve])

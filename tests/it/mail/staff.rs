@@ -5,6 +5,7 @@ use std::time::Duration;
 use mercato::db::types::Json;
 use mercato::domain::event::{Event, LowStockEvent, WebhookEvent};
 use mercato::domain::ids::{Id, JobId, VariantId, WebhookSubscriptionId};
+use mercato::domain::owner::Owner;
 use mercato::domain::page::PageRequest;
 use mercato::domain::permission::Permission;
 use mercato::domain::webhook::WebhookStatus;
@@ -149,6 +150,7 @@ async fn those_who_manage_settings_hear_of_paused_webhooks(database: Database) {
         created_by: "owner".to_owned(),
         created_at: op.now(),
         updated_at: op.now(),
+        owner: Owner::System,
     };
     // One that is paused, and one that somebody has set active again.
     for row in [webhook(WebhookStatus::Paused), webhook(WebhookStatus::Active)] {

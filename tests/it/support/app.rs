@@ -12,6 +12,7 @@ use mercato::auth::{Holder, Session, hash_secret, later};
 use mercato::config::{Config, Overrides};
 use mercato::db::types::Json;
 use mercato::domain::ids::{ApiKeyId, CustomerId, FamilyId, RefreshTokenId};
+use mercato::domain::owner::Owner;
 use mercato::domain::permission::Permission;
 use mercato::repositories::api_keys::{self, ApiKey};
 use mercato::repositories::customers::{self, Customer};
@@ -212,6 +213,7 @@ impl Service {
             expires_at: None,
             revoked_at: None,
             created_at: op.now(),
+            owner: Owner::System,
         };
         let mut conn = self.app.db.write(&op.statements).await.unwrap();
         if api_keys::find_by_hash(&mut conn, &key.secret_hash).await.unwrap().is_none() {

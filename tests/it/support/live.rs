@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use mercato::app::App;
 use mercato::db::Statements;
+use mercato::domain::page::CursorKey;
 use mercato::repositories::events;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -165,5 +166,18 @@ impl TestApp {
 pub async fn cursor(app: &App) -> String {
     while app.relay.relay().await.unwrap() > 0 {}
     let mut conn = app.db.read(&Statements::default()).await.unwrap();
-    format!("event-{}", events::head(&mut conn).await.unwrap().position)
+    cursor_of(app, events::head(&mut conn).await.unwrap().position)
+}
+
+/// The cursor of a place in the log.
+pub fn cursor_of(app: &App, position: i64) -> String {
+    mercato::graphql::live::cursor(&app.auth.keys, position).unwrap()
+}
+
+/// The place in the log that a cursor holds.
+pub fn position(app: &App, cursor: &str) -> i64 {
+    match app.auth.keys.open_cursor(cursor).expect("a cursor of ours").key {
+        CursorKey::Integer(position) => position,
+        other => panic!("{other:?}"),
+    }
 }

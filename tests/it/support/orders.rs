@@ -51,7 +51,6 @@ pub fn blank_order(now: Timestamp) -> Order {
         customer_id: None,
         email: None,
         phone: None,
-        token: "t".repeat(32),
         status: OrderStatus::PendingPayment,
         currency: "USD".to_owned(),
         taxes_included: true,
@@ -72,6 +71,7 @@ pub fn blank_order(now: Timestamp) -> Order {
         updated_at: now,
         fulfillment_opened_at: None,
         language: None,
+        token_hash: None,
     }
 }
 
@@ -138,7 +138,6 @@ impl TestApp {
         });
         let cart = Cart {
             id: CartId::generate(),
-            token: format!("{:032x}", scratch::unique()),
             customer_id: customer,
             email: None,
             phone: None,
@@ -150,6 +149,7 @@ impl TestApp {
             delivery_option: None,
             created_at: op.now(),
             updated_at: op.now(),
+            token_hash: None,
         };
         let line = |(variant, quantity): &(&str, i64)| CartLine {
             id: CartLineId::generate(),
@@ -165,7 +165,7 @@ impl TestApp {
         carts::insert(tx.conn(), &cart).await.unwrap();
         carts::insert_or_add_lines(tx.conn(), &lines).await.unwrap();
         tx.commit().await.unwrap();
-        CartRef { id: cart.id, token: cart.token }.to_string()
+        CartRef { id: cart.id, token: self.app.auth.keys.cart_key(cart.id) }.to_string()
     }
 
     /// An order as it is stored.

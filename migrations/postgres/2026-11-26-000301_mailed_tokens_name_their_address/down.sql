@@ -1,0 +1,1 @@
+ALTER TABLE customer_tokens DROP COLUMN email;

@@ -1,0 +1,7 @@
+-- Nobody knows what opened them: they get tokens that nobody has.
+ALTER TABLE carts ADD COLUMN token text NOT NULL DEFAULT '';
+UPDATE carts SET token = lower(hex(randomblob(24)));
+ALTER TABLE carts DROP COLUMN token_hash;
+ALTER TABLE orders ADD COLUMN token text NOT NULL DEFAULT '';
+UPDATE orders SET token = lower(hex(randomblob(24)));
+ALTER TABLE orders DROP COLUMN token_hash;

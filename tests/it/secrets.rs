@@ -1,0 +1,163 @@
+//! What the database and cursors tell of secrets: nothing. And that what was handed out before still opens what it opened.
+
+use mercato::auth::Keys;
+use mercato::domain::ids::Id;
+use mercato::domain::page::CursorKey;
+use serde_json::{Value, json};
+
+use crate::support::live::position;
+use crate::support::{Database, TestApp, both, order_id, order_of};
+
+const CART: &str = "query($id: ID!) { cart(id: $id) { id totalQuantity } }";
+const NOTE: &str = "mutation($id: ID!) { cartNoteUpdate(cartId: $id, note: \"Mine\") { cart { id note } userErrors { code } } }";
+const ORDER: &str = "query($id: ID!, $token: String) { order(id: $id, token: $token) { name } }";
+/// What test servers sign their tokens with.
+const SECRET: &str = "a secret of tests that is long enough";
+/// What was handed out for a cart and an order before tokens were derived.
+const OLD_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// Undoes a migration, runs some SQL on what it left, and migrates again.
+async fn migrate_again(app: &TestApp, name: &str, between: &str) {
+    let backend = match app.database() {
+        Database::Sqlite(_) => "sqlite",
+        Database::Postgres(..) => "postgres",
+    };
+    let folder = format!("{}/migrations/{backend}/{name}", env!("CARGO_MANIFEST_DIR"));
+    let down = std::fs::read_to_string(format!("{folder}/down.sql")).unwrap();
+    let version = name.split('_').next().unwrap().replace('-', "");
+    let forget = format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}';");
+    app.database().run(&format!("{down}\n{between}\n{forget}")).await;
+    assert_eq!(app.app.db.migrate().await.unwrap(), [version]);
+}
+
+fn uuid(gid: &str) -> String {
+    let last = gid.rsplit('/').next().unwrap();
+    last.split('?').next().unwrap().to_owned()
+}
+
+both!(what_opened_a_cart_or_an_order_before_the_migration_opens_it_still);
+async fn what_opened_a_cart_or_an_order_before_the_migration_opens_it_still(app: TestApp) {
+    let mug = app.stocked("Mug", "5", 10).await;
+    let ordered = app.cart(&[(&mug, 1)]).await;
+    let placed = app.anonymous().place(order_of(&ordered, "5", "tok_ok")).await.ok();
+    let order = placed["orderPlace.order.id"].clone();
+    let cart = app.cart(&[(&mug, 2)]).await;
+    let between = format!("UPDATE carts SET token = '{OLD_KEY}'; UPDATE orders SET token = '{OLD_KEY}';");
+    migrate_again(&app, "2026-11-26-000303_derived_cart_and_order_tokens", &between).await;
+
+    let guest = app.anonymous();
+    let old = format!("gid://mercato/Cart/{}?key={OLD_KEY}", uuid(&cart));
+    let new = guest.ask_with(CART, json!({ "id": old })).await.ok()["cart"].clone();
+    assert_eq!(new, json!({ "id": cart, "totalQuantity": 2 }), "and it is shown with its new key");
+    for id in [&old, &cart] {
+        guest.ask_with(NOTE, json!({ "id": id })).await.assert_ok();
+    }
+    let wrong = old.replace("?key=0", "?key=1");
+    assert!(guest.ask_with(CART, json!({ "id": wrong })).await.ok()["cart"].is_null());
+    let seen = async |token: &Value| {
+        let reply = guest.ask_with(ORDER, json!({ "id": order, "token": token })).await.ok();
+        !reply["order"].is_null()
+    };
+    assert!(seen(&json!(OLD_KEY)).await && seen(&placed["orderPlace.token"]).await);
+    assert!(!seen(&json!(OLD_KEY.replace('0', "1"))).await && !seen(&json!("")).await);
+    guest.place(order_of(&old, "10", "tok_ok")).await.assert_ok();
+}
+
+both!(a_copy_of_the_database_opens_nothing);
+async fn a_copy_of_the_database_opens_nothing(app: TestApp) {
+    let mug = app.stocked("Mug", "5", 10).await;
+    let cart = app.cart(&[(&mug, 1)]).await;
+    let placed = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
+    let order = app.order(order_id(&placed)).await;
+    assert_eq!(order.token_hash, None);
+    let token = placed["orderPlace.token"].as_str().unwrap();
+    let made = format!("{:?}", (&order, app.payments_of(order.id).await));
+    assert!(!made.contains(token) && token.len() == 48);
+    // Another shop with the same ids and another secret has other tokens.
+    let other = Keys::new(&"the secret of another shop, long enough".into(), &[]).unwrap();
+    assert_ne!(other.order_token(order.id), token);
+    assert!(!other.opens_order(&order, token));
+    assert!(Keys::new(&SECRET.into(), &[]).unwrap().opens_order(&order, token), "all nodes have the same");
+}
+
+both!(cursors_do_not_tell_how_much_was_sold);
+async fn cursors_do_not_tell_how_much_was_sold(app: TestApp) {
+    for title in ["Mug", "Cup", "Bowl"] {
+        app.create_product(json!({ "title": title })).await;
+    }
+    app.database().run("UPDATE products SET units_sold = 12345 WHERE title = 'Mug'").await;
+    let list = async |after: Option<&str>| {
+        let document = "query($after: String) {
+            products(first: 1, sortKey: BEST_SELLING, after: $after) { edges { cursor node { title } } pageInfo { endCursor } }
+        }";
+        app.anonymous().ask_with(document, json!({ "after": after })).await.ok()["products"].clone()
+    };
+    let first = list(None).await;
+    let cursor = first["edges"][0]["cursor"].as_str().unwrap().to_owned();
+    assert_eq!(first["pageInfo"]["endCursor"], cursor.as_str());
+    let opened = app.app.auth.keys.open_cursor(&cursor).unwrap();
+    assert_eq!(opened.key, CursorKey::Integer(12_345), "it is in there");
+    for told in ["12345", "3039", "best", "BEST", &opened.id.simple().to_string()[..12]] {
+        assert!(!cursor.contains(told), "{cursor} tells {told}");
+    }
+    assert!(cursor.len() < 130, "{cursor}");
+    assert_eq!(list(None).await, first, "the same place has the same cursor");
+    assert_ne!(list(Some(&cursor)).await["edges"][0]["node"]["title"], "Mug");
+
+    // Every process of the shop knows it, before and after a start, and no other shop does.
+    assert_eq!(Keys::new(&SECRET.into(), &[]).unwrap().open_cursor(&cursor), Some(opened));
+    let forged = Keys::new(&"the secret of another shop, long enough".into(), &[]).unwrap();
+    let forged = forged.seal_cursor(&app.app.auth.keys.open_cursor(&cursor).unwrap()).unwrap();
+    let reply = app
+        .anonymous()
+        .ask(&format!("{{ products(first: 1, after: {forged:?}) {{ nodes {{ id }} }} }}"))
+        .await;
+    assert_eq!(reply.code(), "BAD_USER_INPUT");
+    assert!(reply.message().contains("the cursor is none of ours"), "{}", reply.message());
+}
+
+both!(cursors_of_the_log_do_not_tell_how_many_events_there_are);
+async fn cursors_of_the_log_do_not_tell_how_many_events_there_are(app: TestApp) {
+    app.create_product(json!({ "title": "Mug" })).await;
+    let cursor = app.cursor().await;
+    let place = position(&app.app, &cursor);
+    assert!(place > 0);
+    app.create_product(json!({ "title": "Cup" })).await;
+    let next = app.cursor().await;
+    assert_eq!(next.len(), cursor.len());
+    let same = cursor.bytes().zip(next.bytes()).filter(|(one, other)| one == other).count();
+    assert!(same < cursor.len() / 4, "{cursor} and {next}");
+}
+
+both!(who_made_keys_is_found_by_the_names_of_before);
+async fn who_made_keys_is_found_by_the_names_of_before(app: TestApp) {
+    let admin = app.admin();
+    admin.ask("{ viewer { name } }").await.assert_ok();
+    let member = "mutation { staffMemberCreate(staffMember: { email: \"ada@example.com\", name: \"Ada\" }) {
+        staffMember { id } userErrors { code } } }";
+    let ada = admin.ask(member).await.ok();
+    for (name, maker) in
+        [("a", "ada@example.com"), ("b", "system"), ("c", "admin"), ("d", "gone@example.com")]
+    {
+        let key = "mutation($key: ApiKeyCreateInput!) { apiKeyCreate(apiKey: $key) { userErrors { code } } }";
+        app.clock.advance(std::time::Duration::from_secs(1));
+        let new = json!({ "name": name, "permissions": ["READ_PRODUCTS"] });
+        admin.ask_with(key, json!({ "key": new })).await.assert_ok();
+        app.database()
+            .run(&format!("UPDATE api_keys SET created_by = '{maker}' WHERE name = '{name}'"))
+            .await;
+    }
+    migrate_again(&app, "2026-11-26-000302_owners_of_keys_and_webhooks", "").await;
+    let op = app.app.system();
+    let mut conn = app.app.db.read(&op.statements).await.unwrap();
+    let request = mercato::domain::page::PageRequest::first(9);
+    let keys = mercato::repositories::api_keys::page(&mut conn, &request).await.unwrap().items;
+    let owner = |name: &str| keys.iter().find(|key| key.name == name).unwrap().owner.to_string();
+    let id = |gid: &str| uuid(gid).replace('-', "");
+    let ada = id(ada["staffMemberCreate.staffMember.id"].as_str().unwrap());
+    let by_admin = keys.iter().find(|key| key.name == "admin").unwrap().id.uuid().simple();
+    assert_eq!(owner("a").replace('-', ""), format!("staff:{ada}"));
+    assert_eq!(owner("b"), "system");
+    assert_eq!(owner("c"), format!("api_key:{by_admin}"));
+    assert_eq!(owner("d"), "unknown");
+}

@@ -1,0 +1,249 @@
+//! An endpoint hears what its owner may see now; nobody touches one that may hear more than they may see; and its secret is encrypted.
+
+use mercato::domain::ids::{Id, WebhookSubscriptionId};
+use mercato::domain::permission::Permission::{ReadCustomers, ReadOrders};
+use mercato::repositories::webhooks;
+
+use super::*;
+use crate::support::order_of;
+
+const LOGIN: &str = "mutation($email: String!) {
+    staffLogin(email: $email, password: \"correct horse\") { staffAccessToken { accessToken } userErrors { code } }
+}";
+const DELETE: &str =
+    "mutation($id: ID!) { webhookSubscriptionDelete(id: $id) { userErrors { field message code } } }";
+
+/// A member of staff with a role of these permissions; gives their id, the role's and a client.
+async fn hire(app: &TestApp, name: &str, permissions: &[Permission]) -> (String, String, Client) {
+    let admin = app.admin();
+    let names: Vec<&str> = permissions.iter().map(|one| one.as_str()).collect();
+    let role =
+        "mutation($role: RoleCreateInput!) { roleCreate(role: $role) { role { id } userErrors { code } } }";
+    let role = admin.ask_with(role, json!({ "role": { "name": name, "permissions": names } })).await.ok();
+    let role = role["roleCreate.role.id"].as_str().unwrap().to_owned();
+    let email = format!("{name}@example.com");
+    let member = "mutation($member: StaffMemberCreateInput!) {
+        staffMemberCreate(staffMember: $member) { staffMember { id } userErrors { code } }
+    }";
+    let new = json!({ "email": email, "name": name, "password": "correct horse", "roleIds": [role] });
+    let member = admin.ask_with(member, json!({ "member": new })).await.ok();
+    let token = app.anonymous().ask_with(LOGIN, json!({ "email": email })).await.ok();
+    let client = app.signed_in(token["staffLogin.staffAccessToken.accessToken"].as_str().unwrap());
+    (member["staffMemberCreate.staffMember.id"].as_str().unwrap().to_owned(), role, client)
+}
+
+async fn change_member(app: &TestApp, id: &str, patch: Value) {
+    let document = "mutation($id: ID!, $patch: StaffMemberUpdateInput!) {
+        staffMemberUpdate(id: $id, staffMember: $patch) { userErrors { code } }
+    }";
+    app.admin().ask_with(document, json!({ "id": id, "patch": patch })).await.assert_ok();
+}
+
+async fn change_role(app: &TestApp, id: &str, permissions: &[Permission]) {
+    let names: Vec<&str> = permissions.iter().map(|one| one.as_str()).collect();
+    let document = "mutation($id: ID!, $permissions: [Permission!]) {
+        roleUpdate(id: $id, role: { permissions: $permissions }) { userErrors { code } }
+    }";
+    app.admin().ask_with(document, json!({ "id": id, "permissions": names })).await.assert_ok();
+}
+
+fn id_of(made: &Reply) -> String {
+    made["webhookSubscriptionCreate.webhookSubscription.id"].as_str().unwrap().to_owned()
+}
+
+async fn status(app: &TestApp, id: &str) -> Value {
+    let document = "query($id: ID!) { webhookSubscription(id: $id) { status failingSince } }";
+    app.admin().ask_with(document, json!({ "id": id })).await.ok()["webhookSubscription"].clone()
+}
+
+/// What a reply says of the mutation's one problem.
+fn problem(reply: &Reply, mutation: &str) -> String {
+    let errors = reply.user_errors(mutation);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    format!("{} {}", errors[0].field, errors[0].code)
+}
+
+both!(an_endpoint_whose_owner_left_is_sent_nothing_more_until_somebody_takes_it_over);
+async fn an_endpoint_whose_owner_left_is_sent_nothing_more_until_somebody_takes_it_over(database: Database) {
+    let app = shop(database).await;
+    let receiver = Receiver::start().await;
+    let (member, _, ada) = hire(&app, "ada", &[ManageSettings, ReadInventory]).await;
+    let id = id_of(&subscribe(&ada, &receiver.url(), &["LOCATION_CREATED"]).await.ok());
+    app.create_location("Shelf 1").await;
+    app.work().await;
+    assert_eq!(receiver.taken().len(), 1);
+
+    // What waits when they leave is not sent either.
+    receiver.is(Mood::Answers(500));
+    app.create_location("Shelf 2").await;
+    app.work().await;
+    receiver.is(Mood::Answers(200));
+    change_member(&app, &member, json!({ "isActive": false })).await;
+    let sent = receiver.received().len();
+    app.create_location("Shelf 3").await;
+    app.clock.advance(Duration::from_secs(60));
+    app.work().await;
+    assert_eq!(receiver.received().len(), sent, "nothing more");
+    assert_eq!(status(&app, &id).await, json!({ "status": "PAUSED", "failingSince": null }));
+    let log = app.app.db.read(&Statements::default()).await.unwrap();
+    let mut conn = log;
+    let events = mercato::repositories::events::latest(&mut conn, 100).await.unwrap();
+    assert_eq!(events.iter().filter(|event| event.kind == "webhook.paused").count(), 1, "staff are told");
+    drop(conn);
+    let reply = app.admin().ask_with(TEST, json!({ "id": id })).await;
+    assert_eq!(problem(&reply, "webhookTest"), "id NOT_ALLOWED");
+
+    // Who may hear of it answers for it from then on, and it misses nothing.
+    app.admin().ask_with(UPDATE, json!({ "id": id, "patch": { "status": "ACTIVE" } })).await.assert_ok();
+    app.work().await;
+    let names: Vec<Value> = receiver.taken().iter().map(|one| one.json()["data"]["name"].clone()).collect();
+    assert_eq!(names, ["Shelf 1", "Shelf 2", "Shelf 3"]);
+}
+
+both!(an_endpoint_hears_no_more_than_its_owner_may_see_now);
+async fn an_endpoint_hears_no_more_than_its_owner_may_see_now(database: Database) {
+    let app = shop(database).await;
+    let receiver = Receiver::start().await;
+    let (_, role, ada) = hire(&app, "ada", &[ManageSettings, ReadInventory, ReadOrders]).await;
+    let of_stock = id_of(&subscribe(&ada, &receiver.url(), &["LOCATION_CREATED"]).await.ok());
+    let of_orders =
+        id_of(&subscribe(&ada, &receiver.url(), &["LOCATION_CREATED", "ORDER_PLACED"]).await.ok());
+    change_role(&app, &role, &[ManageSettings, ReadInventory]).await;
+    app.create_location("Shelf").await;
+    app.work().await;
+    assert_eq!(receiver.taken().len(), 1, "what they may see still");
+    assert_eq!(status(&app, &of_stock).await["status"], "ACTIVE");
+    assert_eq!(status(&app, &of_orders).await["status"], "PAUSED", "one of its topics is none for them");
+}
+
+both!(what_a_document_shows_is_what_its_owner_may_see_when_it_is_sent);
+async fn what_a_document_shows_is_what_its_owner_may_see_when_it_is_sent(database: Database) {
+    let app = shop(database).await;
+    let receiver = Receiver::start().await;
+    let (_, role, ada) = hire(&app, "ada", &[ManageSettings, ReadOrders, ReadCustomers]).await;
+    let query = "subscription { events(types: [\"order.placed\"]) { kind payload } }";
+    let new = json!({ "url": receiver.url(), "topics": ["ORDER_PLACED"], "query": query });
+    ada.ask_with(CREATE, json!({ "new": new })).await.assert_ok();
+    let mug = app.stocked("Mug", "5", 5).await;
+    let place = async || {
+        let cart = app.cart(&[(&mug, 1)]).await;
+        app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.assert_ok();
+    };
+    // A message that was made and not taken is made anew when its owner may see less.
+    receiver.is(Mood::Answers(500));
+    place().await;
+    app.work().await;
+    let first = receiver.received().len();
+    assert!(first > 0);
+    receiver.is(Mood::Answers(200));
+    change_role(&app, &role, &[ReadOrders]).await;
+    app.clock.advance(Duration::from_secs(60));
+    app.work().await;
+    // The field `events` is for those who manage settings: there is nothing to be said any more.
+    assert_eq!(receiver.received().len(), first);
+}
+
+both!(a_key_that_is_revoked_takes_its_endpoints_with_it);
+async fn a_key_that_is_revoked_takes_its_endpoints_with_it(database: Database) {
+    let app = shop(database).await;
+    let receiver = Receiver::start().await;
+    let clerk = app.staff(&[ManageSettings, ReadInventory]);
+    let id = id_of(&subscribe(&clerk, &receiver.url(), &["LOCATION_CREATED"]).await.ok());
+    app.database().run("UPDATE api_keys SET revoked_at = created_at WHERE name LIKE 'staff:%'").await;
+    app.create_location("Shelf").await;
+    app.work().await;
+    assert!(receiver.received().is_empty());
+    assert_eq!(status(&app, &id).await["status"], "PAUSED");
+}
+
+both!(nobody_touches_an_endpoint_that_may_hear_more_than_they_may_see);
+async fn nobody_touches_an_endpoint_that_may_hear_more_than_they_may_see(database: Database) {
+    let app = shop(database).await;
+    let receiver = Receiver::start().await;
+    let made = subscribe(&app.admin(), &receiver.url(), &["LOCATION_CREATED"]).await.ok();
+    let id = id_of(&made);
+    app.create_location("Shelf").await;
+    app.work().await;
+    let delivery = deliveries(&app, &id, None).await.remove(0);
+    let clerk = app.staff(&[ManageSettings, ReadInventory]);
+    for (document, mutation, id) in [
+        (DELETE, "webhookSubscriptionDelete", &json!(id)),
+        (TEST, "webhookTest", &json!(id)),
+        (RETRY, "webhookDeliveryRetry", &delivery["id"]),
+    ] {
+        let reply = clerk.ask_with(document, json!({ "id": id })).await;
+        assert_eq!(problem(&reply, mutation), "id NOT_ALLOWED", "{mutation}");
+    }
+    let reply = clerk.ask_with(UPDATE, json!({ "id": id, "patch": { "status": "PAUSED" } })).await;
+    assert_eq!(problem(&reply, "webhookSubscriptionUpdate"), "id NOT_ALLOWED");
+    let seen = clerk.ask_with(DELIVERIES, json!({ "id": id })).await.ok()["webhookDeliveries.nodes"].clone();
+    assert!(seen[0]["payload"].is_null() && seen[0]["attempts"][0]["responseBody"].is_null(), "{seen}");
+    assert!(delivery["attempts"][0]["responseBody"].is_string());
+    app.admin().ask_with(DELETE, json!({ "id": id })).await.assert_ok();
+}
+
+async fn stored_secret(app: &TestApp, id: &str) -> String {
+    let id = WebhookSubscriptionId::from_uuid(id.rsplit('/').next().unwrap().parse().unwrap());
+    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+    webhooks::find(&mut conn, id).await.unwrap().unwrap().secret
+}
+
+both!(secrets_of_endpoints_are_encrypted_and_those_of_before_are_at_start);
+async fn secrets_of_endpoints_are_encrypted_and_those_of_before_are_at_start(database: Database) {
+    let told = Told::start(database).await;
+    let stored = stored_secret(&told.app, &told.id).await;
+    assert!(!stored.contains(&told.secret) && !stored.contains("whsec_"), "{stored}");
+    let is_signed = async |name: usize| {
+        told.make(name..name + 1).await;
+        told.app.work().await;
+        let received = told.receiver.received();
+        let message = received.last().unwrap();
+        let signed = message.header("mercato-signature");
+        let at = signed.strip_prefix("t=").and_then(|rest| rest.split(',').next()).unwrap();
+        signed == signature(&told.secret, at.parse().unwrap(), &message.body)
+    };
+    assert!(is_signed(1).await);
+
+    // One of before they were encrypted is used as it is, and encrypted when a server starts.
+    let clear = format!("UPDATE webhook_subscriptions SET secret = '{}'", told.secret);
+    told.app.database().run(&clear).await;
+    assert!(is_signed(2).await);
+    node(&told.app, SECRET, "").await;
+    let encrypted = stored_secret(&told.app, &told.id).await;
+    assert!(encrypted.starts_with("v1:") && encrypted != stored);
+    assert!(is_signed(3).await);
+
+    // A start with a new JWT_SECRET encrypts it with that one, as long as the previous one is listed.
+    node(&told.app, NEW_SECRET, SECRET).await;
+    assert_ne!(stored_secret(&told.app, &told.id).await, encrypted);
+    // This server has the old one alone: it sends nothing that it can't sign, and says why.
+    told.make(4..5).await;
+    let sent = told.receiver.received().len();
+    assert_eq!(told.app.work_until_idle().await, 0);
+    assert_eq!(told.receiver.received().len(), sent);
+    let reply = told.app.admin().ask_with(TEST, json!({ "id": told.id })).await;
+    assert_eq!(reply.code(), "CONFLICT");
+    assert!(reply.message().contains("JWT_SECRET_PREVIOUS"), "{}", reply.message());
+    // Started again as it was, with the new one listed, it can.
+    node(&told.app, SECRET, NEW_SECRET).await;
+    told.app.clock.advance(Duration::from_secs(600));
+    told.app.work().await;
+    assert_eq!(told.taken().await, shelves(1..5));
+}
+
+/// What test servers sign their tokens with, and another one.
+const SECRET: &str = "a secret of tests that is long enough";
+const NEW_SECRET: &str = "another secret of tests that is long enough";
+
+/// Starts another node over the same database, with these secrets.
+async fn node(app: &TestApp, secret: &str, previous: &str) {
+    let get = |name: &str| match name {
+        "DATABASE_URL" => Some(app.database().url()),
+        "JWT_SECRET" => Some(secret.to_owned()),
+        "JWT_SECRET_PREVIOUS" => Some(previous.to_owned()).filter(|previous| !previous.is_empty()),
+        _ => None,
+    };
+    let config = mercato::config::Config::read(get, &mercato::config::Overrides::default()).unwrap();
+    let parts = mercato::app::Parts { clock: std::sync::Arc::clone(&app.clock) as _ };
+    mercato::app::App::with(config, parts).await.unwrap();
+}

@@ -95,6 +95,10 @@ impl Document {
                 let message = format!("the fragment `{name}` spreads itself");
                 RequestError::Document(ServerError::new(message, None))
             }
+            ShapeError::UnknownFragment(name, pos) => {
+                let message = format!("the document has no fragment `{name}`");
+                RequestError::Document(ServerError::new(message, Some(pos)))
+            }
         })?;
         shape.check(limits)?;
         let types = type_system();

@@ -23,6 +23,11 @@ fn hostile() -> Vec<(String, &'static str)> {
         (format!("{{ a(b: {}1{}) }}", "{c: ".repeat(1_000), "}".repeat(1_000)), "QUERY_MAX_NESTING"),
         (format!("{{ ...F0 }} {doubling} fragment F25 on QueryRoot {{ __typename }}"), "QUERY_MAX_FIELDS"),
         (format!("{{ ...F0 }} {sixfold} fragment F25 on QueryRoot {{ __typename }}"), "QUERY_MAX_FIELDS"),
+        (
+            format!("{{ __typename }} {doubling} fragment F25 on QueryRoot {{ __typename }}"),
+            "QUERY_MAX_FIELDS",
+        ),
+        (format!("{{ a(b: [\"\"\" \" {}", "[".repeat(2_000)), "QUERY_MAX_NESTING"),
         (pages(2), "QUERY_MAX_COST"),
         (
             format!("{{ __schema {{ types {{ {introspection} name {} }} }} }}", "} } ".repeat(4)),
@@ -74,6 +79,16 @@ async fn what_asks_for_too_much_is_refused_whatever_way_it_comes(app: TestApp) {
     }
     assert_refused(&buyer.ask(&spread_often()).await.body()["errors"], "QUERY_MAX_FIELDS");
     buyer.ask("{ shop { name } }").await.assert_ok();
+}
+
+both!(a_fragment_that_is_not_there_is_refused_before_it_is_expanded);
+async fn a_fragment_that_is_not_there_is_refused_before_it_is_expanded(app: TestApp) {
+    let sixfold: String = (0..25)
+        .map(|n| format!("fragment F{n} on QueryRoot {{ {} }} ", format!("...F{} ", n + 1).repeat(6)))
+        .collect();
+    let refused = app.anonymous().ask(&format!("{{ ...F0 }} {sixfold}")).await;
+    assert_eq!(refused.code(), "BAD_USER_INPUT");
+    assert!(refused.message().contains("`F25`"), "{}", refused.message());
 }
 
 both!(a_webhooks_document_is_weighed_like_any_other);

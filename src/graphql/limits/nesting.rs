@@ -9,6 +9,7 @@ use super::LimitError;
 pub(in crate::graphql) fn check(text: &str, max: u64) -> Result<(), LimitError> {
     let mut rest = text.as_bytes();
     let mut open = 0_u64;
+    let mut is_block_closed = true;
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         match byte {
@@ -25,7 +26,7 @@ pub(in crate::graphql) fn check(text: &str, max: u64) -> Result<(), LimitError> 
                 }
             }
             b'}' | b']' | b')' => open = open.saturating_sub(1),
-            b'"' => rest = after_string(after),
+            b'"' => rest = after_string(after, &mut is_block_closed),
             b'#' => {
                 let end = after.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
                 rest = end.and_then(|end| after.get(end..)).unwrap_or_default();
@@ -37,19 +38,43 @@ pub(in crate::graphql) fn check(text: &str, max: u64) -> Result<(), LimitError> 
 }
 
 /// What follows a string whose first quote was just read.
-fn after_string(text: &[u8]) -> &[u8] {
-    let (mut rest, is_block) = match text.strip_prefix(b"\"\"") {
-        Some(rest) => (rest, true),
-        None => (text, false),
-    };
+///
+/// To the parser, a block string that nothing closes is an empty string, and what follows is a
+/// document still. Then no later block string is closed either, which `is_block_closed` remembers:
+/// nobody looks for the end twice.
+fn after_string<'a>(text: &'a [u8], is_block_closed: &mut bool) -> &'a [u8] {
+    match text {
+        [b'"', b'"', block @ ..] => {
+            if *is_block_closed && let Some(after) = after_block(block) {
+                return after;
+            }
+            *is_block_closed = false;
+            text.get(1..).unwrap_or_default()
+        }
+        _ => after_line(text),
+    }
+}
+
+/// What follows a block string whose first quotes were just read; `None` when nothing closes it.
+fn after_block(mut rest: &[u8]) -> Option<&[u8]> {
+    loop {
+        rest = match rest {
+            [] => return None,
+            [b'\\', b'"', b'"', b'"', after @ ..] => after,
+            [b'"', b'"', b'"', after @ ..] => return Some(after),
+            [_, after @ ..] => after,
+        };
+    }
+}
+
+/// What follows a string of one line.
+fn after_line(mut rest: &[u8]) -> &[u8] {
     loop {
         rest = match rest {
             [] => return rest,
-            [b'\\', b'"', b'"', b'"', after @ ..] if is_block => after,
-            [b'"', b'"', b'"', after @ ..] if is_block => return after,
-            [b'\\', _, after @ ..] if !is_block => after,
+            [b'\\', _, after @ ..] => after,
             // A line ends a string that was not closed: the parser will refuse it.
-            [b'"' | b'\n' | b'\r', after @ ..] if !is_block => return after,
+            [b'"' | b'\n' | b'\r', after @ ..] => return after,
             [_, after @ ..] => after,
         };
     }
@@ -74,6 +99,16 @@ mod tests {
         for deep in ["{a(b:[[1]])}", "# comment\n{{{{", "\"\"{{{{", "\"open\n{{{{", "\"\"\"x\"\"\"{{{{"] {
             assert!(check(deep, 3).is_err(), "{deep}");
         }
+    }
+
+    #[test]
+    fn a_block_string_that_nothing_closes_hides_no_brackets() {
+        // The parser reads an empty string, a string with a space, and lists within lists.
+        for deep in [r#"{ a(b: [""" " [[[["#, r#"{ a(b: ["""[" [[[["#, r#"{ a(b: [""" \""" " [[[["#] {
+            assert!(check(deep, 5).is_err(), "{deep}");
+        }
+        let endless = r#"\"""" "#.repeat(100_000);
+        assert_eq!(check(&format!("\"\"\"\" {endless}"), 3), Ok(()), "in linear time");
     }
 
     #[test]

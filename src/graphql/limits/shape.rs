@@ -1,11 +1,11 @@
 //! What a parsed document expands to: counted in one walk that visits each fragment once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_graphql::parser::types::{
     Directive, ExecutableDocument, FragmentDefinition, OperationType, Selection, SelectionSet,
 };
-use async_graphql::{Name, Positioned};
+use async_graphql::{Name, Pos, Positioned};
 use async_graphql_value::Value;
 
 use super::LimitError;
@@ -15,7 +15,8 @@ use crate::domain::query_limits::CallerLimits;
 /// fragments cannot use up its stack.
 pub(in crate::graphql) const MAX_SELECTION_NESTING: usize = 64;
 
-/// What a document expands to: the sum over its operations, each fragment counted at every spread.
+/// What a document expands to: the sum over its operations, each fragment counted at every spread,
+/// and over the fragments that none of them spreads.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(in crate::graphql) struct Shape {
     /// Selected fields.
@@ -45,6 +46,9 @@ pub(in crate::graphql) enum ShapeError {
     Limit(LimitError),
     /// A fragment spreads itself.
     Cycle(Name),
+    /// A fragment is spread that the document does not define. It is refused here, since spreads of
+    /// nothing expand without end and select no field that could be counted.
+    UnknownFragment(Name, Pos),
 }
 
 impl Shape {
@@ -53,10 +57,6 @@ impl Shape {
         let mut walk =
             Walk { fragments: &document.fragments, known: HashMap::new(), nodes: 0, asks_for_schema: false };
         let (mut total, mut root_fields) = (Self::default(), 0);
-        // Fragments that no operation spreads are validated all the same.
-        for (name, fragment) in &document.fragments {
-            walk.fragment(name, fragment, 0)?;
-        }
         for (_, operation) in document.operations.iter() {
             let mut shape = walk.set(&operation.node.selection_set.node, 0)?;
             shape.directives += walk.directives(&operation.node.directives);
@@ -70,6 +70,14 @@ impl Shape {
                 root_fields = root_fields.max(shape.own_fields);
             }
             total = total.and(shape);
+        }
+        // Fragments that no operation spreads are expanded all the same: by the validator, each anew.
+        let spread: HashSet<&Name> = walk.known.keys().copied().collect();
+        for (name, fragment) in &document.fragments {
+            let shape = walk.fragment(name, fragment, 0)?;
+            if !spread.contains(name) {
+                total = total.and(shape);
+            }
         }
         (total.nodes, total.root_fields) = (walk.nodes, root_fields);
         total.asks_for_schema = walk.asks_for_schema;
@@ -163,10 +171,10 @@ impl<'a> Walk<'a> {
                     self.set(&fragment.node.selection_set.node, nesting + 1)?
                 }
                 Selection::FragmentSpread(spread) => {
-                    match self.fragments.get_key_value(&spread.node.fragment_name.node) {
+                    let name = &spread.node.fragment_name.node;
+                    match self.fragments.get_key_value(name) {
                         Some((name, fragment)) => self.fragment(name, fragment, nesting + 1)?,
-                        // The validator refuses it.
-                        None => Shape::default(),
+                        None => return Err(ShapeError::UnknownFragment(name.clone(), spread.pos)),
                     }
                 }
             };
@@ -284,6 +292,18 @@ mod tests {
         }
         text.push_str(" fragment F40 on QueryRoot { a }");
         assert_eq!(shape(&text).unwrap().fields, u64::MAX);
+    }
+
+    #[test]
+    fn fragments_that_nothing_spreads_count_and_those_that_are_not_there_are_refused() {
+        let doubled = |last: &str| -> String {
+            let next = |n: usize| format!("fragment F{n} on X {{ ...F{0} ...F{0} }} ", n + 1);
+            (0..30).map(next).collect::<String>() + last
+        };
+        let unused = format!("{{ a }} {}", doubled("fragment F30 on X { a }"));
+        assert!(shape(&unused).unwrap().fields > 1 << 30);
+        let missing = shape(&format!("{{ ...F0 }} {}", doubled("")));
+        assert!(matches!(missing, Err(ShapeError::UnknownFragment(name, _)) if name == "F30"));
     }
 
     #[test]

@@ -14,6 +14,8 @@
 
 pub mod budget;
 pub(super) mod cost;
+#[cfg(test)]
+mod fuzz;
 pub(super) mod nesting;
 pub(super) mod shape;
 

@@ -141,3 +141,29 @@ pub fn parse_gid<I: Id>(id: &async_graphql::ID) -> Result<I, Error> {
 pub fn parse_gids<I: Id>(ids: &[async_graphql::ID]) -> Result<Vec<I>, Error> {
     ids.iter().map(parse_gid).collect()
 }
+
+#[cfg(test)]
+mod fuzz {
+    use async_graphql::ID;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::ids::{ProductId, VariantId};
+
+    proptest! {
+        #[test]
+        fn ids_read_back_as_ids_of_their_type_alone(bits in any::<u128>()) {
+            let id = ProductId::from_uuid(uuid::Uuid::from_u128(bits));
+            prop_assert_eq!(parse_gid::<ProductId>(&gid(id)).unwrap(), id);
+            prop_assert!(parse_gid::<VariantId>(&gid(id)).is_err());
+        }
+
+        #[test]
+        fn other_texts_are_no_ids(text in r"(gid://mercato/)?(Product)?/?[0-9a-f-]{0,40}|\PC*") {
+            match parse_gid::<ProductId>(&ID(text.clone())) {
+                Ok(_) => prop_assert!(text.starts_with("gid://mercato/Product/"), "{text}"),
+                Err(error) => prop_assert!(error.to_string().chars().count() < 200, "{error}"),
+            }
+        }
+    }
+}

@@ -26,6 +26,7 @@ mod database;
 mod discounts;
 mod export;
 mod exposure;
+mod fuzz;
 mod graphiql;
 mod holds;
 mod http;

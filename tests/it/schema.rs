@@ -81,7 +81,7 @@ fn list<'a>(of: &'a Value, what: &str) -> Vec<&'a Value> {
 }
 
 /// A type as the schema's language writes it: `[UserError!]!`.
-fn written(of: &Value) -> String {
+pub fn written(of: &Value) -> String {
     match of["kind"].as_str().unwrap() {
         "NON_NULL" => format!("{}!", written(&of["ofType"])),
         "LIST" => format!("[{}]", written(&of["ofType"])),

@@ -227,13 +227,13 @@ class Bench:
     def start_attack(self, row, way, seconds, hold):
         self.attackers += 1
         receiver, sender = self.context.Pipe(False)
-        ready, go = self.context.Event(), self.context.Event()
         attack = attacks.Attack(row.name, way, self.server.port, f"127.0.1.{self.attackers}", seconds, hold, self.shop)
-        child = self.context.Process(target=attacks.run, args=(attack, sender, ready, go), daemon=True)
+        child = self.context.Process(target=attacks.run, args=(attack, sender), daemon=True)
         child.start()
         sender.close()
-        ready.wait(20)
-        go.set()
+        # It says when it begins.
+        if answer_of(receiver, time.monotonic() + 20) != attacks.BEGUN:
+            raise Failed(f"the attack {row.name} does not begin")
         return child, receiver
 
     def attack(self, row, way):

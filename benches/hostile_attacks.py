@@ -26,6 +26,7 @@ CROWD = 900
 SLOW_READERS = 64
 # How long whatever never ends is held: a little longer than the longest of the server's timeouts.
 HOLD_SECONDS = 75
+BEGUN = ("begun", False)
 ANSWER_TIMEOUT = 20
 # How much of an answer is kept, at its beginning and at its end.
 KEPT_BYTES = 32_768
@@ -551,15 +552,14 @@ ROWS = [
 SIEGE = Row("SIGTERM", "all kinds at once as the process is told to end", ("all",), besiege)
 
 
-def run(attack, report, ready, go):
+def run(attack, report):
     """The process of one attack."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     os.nice(10)
     row = next(row for row in [*ROWS, SIEGE] if row.name == attack.row)
-    ready.set()
-    go.wait()
+    report.send(BEGUN)
     attack.end = time.monotonic() + attack.seconds
     if row.holds:
         told = row.start(attack)

@@ -84,10 +84,10 @@ class Load:
             return request_of("POST", ADD, {"id": self.random.choice(shop["carts"]), "lines": [line]})
         return request_of("POST", CART, {"input": {"lines": [line]}})
 
-    def run(self, stop):
+    def run(self):
         due = time.monotonic() + 0.1
         reported = due
-        while not stop.is_set():
+        while True:
             events = self.epoll.poll(max(0.0, min(due - time.monotonic(), 0.05)))
             now = time.monotonic()
             for descriptor, event in events:
@@ -196,10 +196,10 @@ class Load:
             self.samples.append((self.waiting.popleft()[0], REQUEST_TIMEOUT, "timeout"))
 
 
-def run_load(port, rate, shop, report, stop):
+def run_load(port, rate, shop, report):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     take_priority(-10)
-    Load(port, rate, shop, report).run(stop)
+    Load(port, rate, shop, report).run()
 
 
 # What is watched
@@ -213,7 +213,7 @@ def resident_mb(pid):
         return None
 
 
-def run_watch(port, pid, report, stop):
+def run_watch(port, pid, report):
     """Asks for `/health` by a new connection each time, and looks at the memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     take_priority(-10)
@@ -224,7 +224,7 @@ def run_watch(port, pid, report, stop):
             report.send(sample)
 
     def watch_health():
-        while not stop.is_set():
+        while True:
             started = time.monotonic()
             try:
                 with socket.create_connection(("127.0.0.1", port), 5, (HEALTH_ADDRESS, 0)) as made:
@@ -235,14 +235,14 @@ def run_watch(port, pid, report, stop):
                 problem = type(error).__name__
             took = time.monotonic() - started
             tell("health", started, took, problem)
-            stop.wait(max(0.0, SAMPLE_INTERVAL - took))
+            time.sleep(max(0.0, SAMPLE_INTERVAL - took))
 
     threading.Thread(target=watch_health, daemon=True).start()
-    while not stop.is_set():
+    while True:
         size = resident_mb(pid)
         if size is not None:
             tell("memory", time.monotonic(), size, "")
-        stop.wait(SAMPLE_INTERVAL)
+        time.sleep(SAMPLE_INTERVAL)
 
 
 class Watcher:
@@ -250,13 +250,13 @@ class Watcher:
 
     def __init__(self, context, port, pid, rate, shop):
         self.latencies, self.health, self.memory, self.late = [], [], [], []
-        self.answered_until, self.stop, self.children = 0.0, context.Event(), []
+        self.answered_until, self.children = 0.0, []
         for target, arguments, take in [
             (run_load, (port, rate, shop), self.take_load),
             (run_watch, (port, pid), self.take_watch),
         ]:
             receiver, sender = context.Pipe(False)
-            child = context.Process(target=target, args=(*arguments, sender, self.stop), daemon=True)
+            child = context.Process(target=target, args=(*arguments, sender), daemon=True)
             child.start()
             sender.close()
             threading.Thread(target=self.drain, args=(receiver, take), daemon=True).start()
@@ -304,8 +304,6 @@ class Watcher:
             time.sleep(0.05)
 
     def end(self):
-        self.stop.set()
         for child in self.children:
-            child.join(3)
-            if child.is_alive():
-                child.kill()
+            child.kill()
+            child.join()

@@ -211,6 +211,7 @@ impl Config {
                 .ok_or("must be a number of bytes, 1024 or more".into())
         });
         let query_limits = limits::read(&get, &mut problems);
+        let cores = std::thread::available_parallelism().map_or(4, usize::from);
         let network = network::read(&get, &mut problems, cores);
         let currency = problems.required(
             "SHOP_CURRENCY",

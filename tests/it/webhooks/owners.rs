@@ -85,8 +85,7 @@ async fn an_endpoint_whose_owner_left_is_sent_nothing_more_until_somebody_takes_
     app.work().await;
     assert_eq!(receiver.received().len(), sent, "nothing more");
     assert_eq!(status(&app, &id).await, json!({ "status": "PAUSED", "failingSince": null }));
-    let log = app.app.db.read(&Statements::default()).await.unwrap();
-    let mut conn = log;
+    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
     let events = mercato::repositories::events::latest(&mut conn, 100).await.unwrap();
     assert_eq!(events.iter().filter(|event| event.kind == "webhook.paused").count(), 1, "staff are told");
     drop(conn);

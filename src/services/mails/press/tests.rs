@@ -1,6 +1,6 @@
 //! Every kind of mail in every language, as its reader sees it.
 
-use super::super::content::{OrderSummary, Reset, Welcome};
+use super::super::content::{OrderSummary, Pause, Reset, Welcome};
 use super::super::kind::MailKind;
 use super::super::samples::{SAMPLE_SHOP as SHOP, sample};
 use super::*;
@@ -183,4 +183,20 @@ fn what_strangers_wrote_carries_no_links() {
     assert!(
         order.text.contains("12 St. James's Square") && order.text.contains("https://shop.example/orders/")
     );
+}
+
+#[test]
+fn a_webhook_without_an_owner_is_told_of_as_such() {
+    let Content::WebhookPaused(pause) = sample(MailKind::WebhookPaused).unwrap() else { panic!("a pause") };
+    for language in Language::ALL {
+        let fails = print(&Content::WebhookPaused(pause.clone()), *language);
+        let ownerless = Pause { is_ownerless: true, ..pause.clone() };
+        let ownerless = print(&Content::WebhookPaused(ownerless), *language);
+        assert_ne!(fails.text, ownerless.text, "{language:?}");
+        for text in [&ownerless.text, &ownerless.html] {
+            assert!(text.contains("https://warehouse.example/hooks/orders") && text.contains("order.placed"));
+            assert!(!text.contains("\n\n\n\n"), "{text}");
+        }
+        assert!(!ownerless.text.contains("\n\n\n"), "{}", ownerless.text);
+    }
 }

@@ -73,6 +73,7 @@ impl Conn {
                 if statement_timeout.is_none() {
                     // The session keeps it until it is reclaimed.
                     conn.default_timeout = Some(default_timeout);
+                    object.set_instrumentation(Listener(Statements::default()));
                     super::postgres::set_statement_timeout(object, None).await?;
                 }
                 object.set_instrumentation(listener);

@@ -5,8 +5,12 @@
 use std::time::Duration;
 
 use deadpool::managed::Object;
+#[cfg(feature = "postgres")]
+use diesel_async::AsyncConnection;
 
+use super::Statements;
 use super::conn::Pooled;
+use super::statements::Listener;
 
 /// How long PostgreSQL may take to cancel a statement, or to roll back.
 #[cfg(feature = "postgres")]
@@ -57,6 +61,8 @@ fn close(pooled: Pooled) {
 
 /// Brings a connection to rest; false when its state is not known.
 async fn make_safe(pooled: &mut Pooled, unfinished: Unfinished) -> bool {
+    // What is sent here is no statement of the operation any more, which may be counted already.
+    let nobody = Listener(Statements::default());
     match pooled {
         #[cfg(feature = "postgres")]
         Pooled::Postgres(object) if unfinished.has_statement => {
@@ -72,11 +78,15 @@ async fn make_safe(pooled: &mut Pooled, unfinished: Unfinished) -> bool {
         }
         #[cfg(feature = "postgres")]
         Pooled::Postgres(object) => {
+            object.set_instrumentation(nobody);
             let reset = super::postgres::reset(object, unfinished);
             matches!(tokio::time::timeout(RECLAIM_TIMEOUT, reset).await, Ok(Ok(())))
         }
         #[cfg(feature = "sqlite")]
-        Pooled::Sqlite(object) => object.reset().await.is_ok(),
+        Pooled::Sqlite(object) => {
+            object.set_instrumentation(nobody);
+            object.reset().await.is_ok()
+        }
         Pooled::None => false,
     }
 }

@@ -34,9 +34,8 @@ fn watch(told: oneshot::Sender<()>, grace: Duration) {
     };
     runtime.block_on(async move {
         signal().await;
-        if told.send(()).is_err() {
-            return;
-        }
+        // Nobody may listen any more: then the process is about to end, and must do so in time, too.
+        let _ = told.send(());
         tokio::select! {
             () = tokio::time::sleep(grace + EXIT_MARGIN) => {
                 tracing::error!("the process has not ended in time (SHUTDOWN_TIMEOUT_MS): it is ended as it is");

@@ -58,7 +58,7 @@ pub async fn serve(
         shutdown.await;
         live.stop();
     };
-    server::serve(app, health, routes, listener, shutdown).await
+    server::serve(app, health::endpoint(health), routes, listener, shutdown).await
 }
 
 /// The routes over an app.

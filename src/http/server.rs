@@ -30,7 +30,6 @@ use self::connection::Shared;
 use self::connections::Connections;
 use self::front_door::FrontDoor;
 use self::stop::{Phase, Phases};
-use super::health::Health;
 use crate::app::App;
 
 /// Serves an endpoint until `shutdown` is ready, then lets running requests end for a while.
@@ -40,7 +39,7 @@ use crate::app::App;
 /// What the system says when it gives neither a socket nor a thread.
 pub(super) async fn serve(
     app: Arc<App>,
-    health: Arc<Health>,
+    health: impl Endpoint<Output = Response> + 'static,
     endpoint: impl Endpoint<Output = Response> + 'static,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
@@ -51,11 +50,13 @@ pub(super) async fn serve(
     let connections =
         Connections::new(max_connections, config.max_connections_per_address, Arc::clone(&app.metrics));
     let (accepted, mut arriving) = mpsc::unbounded_channel();
-    let shared = Arc::new(Shared::new(Arc::clone(&app), endpoint, listener.local_addr()?, phases.clone()));
+    let local = listener.local_addr()?;
+    let shared = Arc::new(Shared::new(Arc::clone(&app), endpoint, local, phases.clone()));
     let door = FrontDoor {
         config,
         proxies: app.config.trusted_proxies.clone(),
         connections: Arc::clone(&connections),
+        local,
         health,
         metrics: Arc::clone(&app.metrics),
         accepted,

@@ -14,7 +14,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use poem::http::uri::Scheme;
 use poem::http::{Request as HttpRequest, Response as HttpResponse};
+use poem::web::{LocalAddr, RemoteAddr};
+use poem::{Addr, Endpoint, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedSender;
@@ -27,7 +30,6 @@ use super::refusal;
 use super::stop::Phases;
 use crate::config::NetworkConfig;
 use crate::domain::client_address::{ClientAddress, TrustedProxies};
-use crate::http::health::Health;
 use crate::telemetry::Metrics;
 
 /// How long nothing is accepted when the system has no room for another connection.
@@ -48,11 +50,13 @@ const SEND_BUFFER: usize = 256 * 1024;
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2";
 
 /// What the thread needs.
-pub(super) struct FrontDoor {
+pub(super) struct FrontDoor<H> {
     pub(super) config: NetworkConfig,
     pub(super) proxies: TrustedProxies,
     pub(super) connections: Arc<Connections>,
-    pub(super) health: Arc<Health>,
+    pub(super) local: SocketAddr,
+    /// What answers `/health`.
+    pub(super) health: H,
     pub(super) metrics: Arc<Metrics>,
     /// Where connections go that want something else.
     pub(super) accepted: UnboundedSender<Accepted>,
@@ -66,7 +70,7 @@ enum Opening {
     Http2,
 }
 
-impl FrontDoor {
+impl<H: Endpoint<Output = Response> + 'static> FrontDoor<H> {
     /// Starts the thread; it listens until the server is about to stop.
     ///
     /// # Errors
@@ -138,7 +142,7 @@ impl FrontDoor {
         let opening = timeout_at(opened_at + self.config.head_timeout, opening(&socket)).await;
         let is_http2 = match opening {
             Ok(Ok(Opening::Health)) => {
-                let _ = timeout(HEALTH_TIMEOUT, self.answer_health(socket)).await;
+                let _ = timeout(HEALTH_TIMEOUT, self.answer_health(socket, peer)).await;
                 return;
             }
             Ok(Ok(Opening::Http1)) => false,
@@ -156,11 +160,13 @@ impl FrontDoor {
         }
     }
 
-    /// Answers one request for `/health`, or more that it turns out to be, and closes the
-    /// connection.
-    async fn answer_health(&self, socket: TcpStream) {
-        let respond = |_: HttpRequest<Incoming>| async move {
-            let response = self.health.check().await;
+    /// Answers one request for `/health`, and closes the connection.
+    async fn answer_health(&self, socket: TcpStream, peer: SocketAddr) {
+        let respond = |request: HttpRequest<Incoming>| async move {
+            let local = LocalAddr(Addr::SocketAddr(self.local));
+            let remote = RemoteAddr(Addr::SocketAddr(peer));
+            let request = Request::from((request, local, remote, Scheme::HTTP));
+            let response = self.health.get_response(request).await;
             self.metrics.request(response.status().as_u16());
             let response: HttpResponse<Answer> = response.into();
             Ok::<_, std::convert::Infallible>(response)

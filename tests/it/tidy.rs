@@ -98,7 +98,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "error", modules: &["db", "domain"], except: &[], crates: ANY },
     Layer { name: "context", modules: &["auth", "db", "domain", "error"], except: &[], crates: WIRE },
     Layer { name: "config", modules: &["auth", "db", "domain", "events", "integrations", "services"], except: &[], crates: WIRE },
-    Layer { name: "files", modules: &[], except: &[], crates: Crates::Only(&[]) },
+    Layer { name: "files", modules: &[], except: &[], crates: Crates::Only(&["tempfile"]) },
     Layer { name: "telemetry", modules: &["config"], except: &[], crates: WIRE },
     Layer {
         name: "app",

@@ -32,7 +32,10 @@ impl CartSize {
         let codes = cart.discount_codes.0.iter().map(String::len);
         let texts = [&cart.email, &cart.phone, &cart.delivery_option].into_iter().flatten().map(String::len);
         // As they are stored; they can always be written.
-        let addresses = serde_json::to_string(&cart.delivery_addresses.0).map_or(0, |text| text.len());
+        let addresses = match cart.delivery_addresses.0.as_slice() {
+            [] => 0,
+            addresses => serde_json::to_string(addresses).map_or(0, |text| text.len()),
+        };
         let parts = [cart.note.len(), addresses, lines.attribute_bytes()];
         Self { bytes: attributes.chain(codes).chain(texts).chain(parts).sum(), lines: lines.after.len() }
     }

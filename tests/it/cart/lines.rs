@@ -107,7 +107,8 @@ async fn what_is_not_in_the_cart_or_not_for_sale_is_refused(app: TestApp) {
 both!(a_cart_has_its_limits);
 async fn a_cart_has_its_limits(app: TestApp) {
     let mug = endless(&app, "Mug").await;
-    let buyer = app.anonymous();
+    // A guest's are narrower: see `guests`.
+    let buyer = app.customer();
     let id = create(&buyer, Value::Null).await["id"].clone();
     let lines = |from: usize, count: usize| -> Vec<Value> {
         let line = |at: usize| json!({ "merchandiseId": mug, "attributes": [{ "key": "n", "value": at.to_string() }] });

@@ -48,7 +48,7 @@ impl Deaf {
     /// Sends so many requests, each of which leaves a line in the log; insists on an answer to each.
     fn ask_often(&self, times: usize) {
         for _ in 0..times {
-            assert_eq!(self.post("{ shop { name } }"), json!({ "data": { "shop": { "name": "Mercato" } } }));
+            assert_eq!(self.post("{ shop { name } }")["data"], json!({ "shop": { "name": "Mercato" } }));
         }
     }
 

@@ -58,7 +58,8 @@ pub async fn serve(
         shutdown.await;
         live.stop();
     };
-    server::serve(app, health::endpoint(health), routes, listener, shutdown).await
+    let health = headers::protected(Arc::clone(&app), health::endpoint(health));
+    server::serve(app, health, routes, listener, shutdown).await
 }
 
 /// The routes over an app.

@@ -368,32 +368,3 @@ async fn an_error_of_the_database_tells_no_sql(app: TestApp) {
         assert!(!body.contains(word), "{body}");
     }
 }
-
-#[tokio::test]
-async fn a_request_that_is_running_when_the_server_is_told_to_stop_is_answered() {
-    let app = TestApp::sqlite().await;
-    let address = app.address;
-    let body = json!({ "query": NAME }).to_string();
-    let mut connection = TcpStream::connect(address).await.unwrap();
-    let head = format!(
-        "POST /graphql HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         expect: 100-continue\r\n\r\n",
-        body.len()
-    );
-    connection.write_all(head.as_bytes()).await.unwrap();
-    // The server asks for the body: from here on the request is running.
-    let mut asked = [0; 25];
-    connection.read_exact(&mut asked).await.unwrap();
-    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
-
-    let stopped = tokio::spawn(app.stop());
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
-    assert!(!stopped.is_finished(), "the server stopped before it had answered");
-    connection.write_all(body.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains(r#"{"name":"Mercato"}"#), "{answer}");
-    stopped.await.unwrap();
-}

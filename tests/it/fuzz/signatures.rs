@@ -1,7 +1,9 @@
 //! What tells messages of ours and of our partners from forgeries.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
+use mercato::auth::Keys;
 use mercato::domain::ids::OrderId;
 use mercato::integrations::payments::{Headers, PaymentProvider, ProviderError, TestProvider};
 use mercato::integrations::webhooks::signature;
@@ -9,6 +11,7 @@ use proptest::prelude::*;
 
 use super::damage::{Damage, damaged, damages};
 use super::for_each;
+use super::readers::cursors;
 use crate::support::{TestApp, both, request};
 
 /// Headers that nobody signed: names as they are and as they are not, any values.
@@ -34,7 +37,7 @@ proptest! {
         amount in any::<i64>(),
         damages in damages(),
     ) {
-        let provider = TestProvider::new().unwrap();
+        let provider = TestProvider::new(Duration::from_secs(60)).unwrap();
         prop_assert!(is_refused(&provider.parse_webhook(&headers, &body)));
 
         let told = TestProvider::captured(OrderId::generate(), amount);
@@ -51,6 +54,22 @@ proptest! {
         let others: Headers = others.collect();
         if others != signed {
             prop_assert!(is_refused(&provider.parse_webhook(&others, sent.as_bytes())));
+        }
+    }
+
+    #[test]
+    fn cursors_are_read_as_they_were_given_alone(
+        cursor in cursors(),
+        damages in damages(),
+        text in "[A-Za-z0-9_-]{0,200}|\\PC*",
+    ) {
+        let keys = Keys::random().unwrap();
+        let sealed = keys.seal_cursor(&cursor).unwrap();
+        prop_assert_eq!(keys.open_cursor(&sealed), Some(cursor));
+        prop_assert_eq!(keys.open_cursor(&text), None);
+        let forged = String::from_utf8_lossy(&damaged(sealed.as_bytes(), &damages)).into_owned();
+        if forged != sealed {
+            prop_assert_eq!(keys.open_cursor(&forged), None, "{}", forged);
         }
     }
 

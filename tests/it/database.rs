@@ -81,7 +81,8 @@ async fn an_abandoned_read_frees_its_connection(app: TestApp) {
         let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
         assert!(tokio::time::timeout(Duration::ZERO, run(&mut conn, ENDLESS)).await.is_err());
     }
-    let reads = join_all((0..4).map(|_| app.app.db.read(&Statements::default())));
+    let statements = Statements::default();
+    let reads = join_all((0..4).map(|_| app.app.db.read(&statements)));
     for conn in tokio::time::timeout(TIMEOUT, reads).await.unwrap() {
         run(&mut conn.unwrap(), ["SELECT 1", "SELECT 1"]).await.unwrap();
     }

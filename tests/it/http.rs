@@ -4,8 +4,6 @@ use std::io::Read;
 
 use hyper::Request;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::support::{Database, Reply, TestApp, both, request};
 

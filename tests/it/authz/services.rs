@@ -412,7 +412,12 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
     let day = Day::of(op.now());
     let report = DailyReport { day, totals: Vec::new(), products: Vec::new(), countries: Vec::new() };
     let low = LowStockEvent { variant_id: VariantId::generate(), available: 1, threshold: 5 };
-    let notice = Notice::WebhookPaused(Pause { url: String::new(), topics: Vec::new(), since: day.date() });
+    let notice = Notice::WebhookPaused(Pause {
+        url: String::new(),
+        topics: Vec::new(),
+        since: day.date(),
+        is_ownerless: false,
+    });
     Some(match method {
         "orders.order_confirmation" => mails.order_confirmation(op, order, job).await.map(drop),
         "orders.payment_receipt" => mails.payment_receipt(op, order, op.now(), job).await.map(drop),

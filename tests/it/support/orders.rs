@@ -12,7 +12,7 @@ use mercato::repositories::payments::{self, Payment};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Client, Reply, TestApp, scratch};
+use super::{Client, Reply, TestApp};
 
 const PLACE: &str = "mutation($input: OrderPlaceInput!) {
     orderPlace(input: $input) {

@@ -20,6 +20,7 @@ dir=$(mktemp -d)
 port=${PORT:-18765}
 # All subscribers come from one address here.
 export MAX_CONNECTIONS_PER_ADDRESS=10000 WS_MAX_SOCKETS_ANONYMOUS=10000 WS_MAX_BYTES_ANONYMOUS=1000000000
+export RATE_LIMIT_ANONYMOUS=off
 RUST_LOG=warn "$MERCATO" --database-url "${DATABASE_URL:-sqlite://$dir/shop.db}" serve --demo --port "$port" --no-jobs 2>"$dir/log" &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$dir"' EXIT

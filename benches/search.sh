@@ -12,6 +12,7 @@ products=${1:-100000}
 mercato=${MERCATO:-target/release/mercato}
 work=$(mktemp -d)
 export DATABASE_URL=${DATABASE_URL:-sqlite://$work/shop.db} PORT=${PORT:-8701} RUST_LOG=${RUST_LOG:-warn}
+export RATE_LIMIT_ANONYMOUS=off
 export JWT_SECRET=${JWT_SECRET:-a-secret-of-benchmarks-that-is-long-enough}
 python3 - "$products" >"$work/products.csv" <<'PYTHON'
 import itertools, random, sys

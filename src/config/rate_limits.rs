@@ -10,7 +10,7 @@ use crate::services::rate_limits::RateLimitSettings;
 
 /// An address that has not signed in: an office with a hundred people who leaf through the catalogue. An operation at the
 /// limit of `QUERY_MAX_COST` needs a fifth of it, until it is known what it really cost.
-const ANONYMOUS: BucketLimit = BucketLimit { maximum: 5_000_000, restore_rate: 200_000 };
+const ANONYMOUS: BucketLimit = BucketLimit { maximum: 10_000_000, restore_rate: 200_000 };
 const CUSTOMER: BucketLimit = ANONYMOUS;
 const STAFF: BucketLimit = BucketLimit { maximum: 20_000_000, restore_rate: 500_000 };
 /// A storefront that is rendered on a server asks for all its buyers with one key.

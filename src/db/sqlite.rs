@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use diesel::connection::{
-    AnsiTransactionManager, Connection, Instrumentation, LoadConnection, SimpleConnection, TransactionManager,
+    AnsiTransactionManager, Connection, LoadConnection, SimpleConnection, TransactionManager,
 };
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::QueryMetadata;
@@ -35,6 +35,7 @@ use tokio::sync::Mutex;
 
 use super::error::STATEMENT_TIMED_OUT;
 use super::sqlite_deadline::{Limit, install, run_within};
+use super::statements::{Listener, Statements};
 
 /// How long a read may keep a worker thread.
 const INLINE_BUDGET: Duration = Duration::from_millis(1);
@@ -49,6 +50,8 @@ pub struct AsyncSqliteConnection {
     /// Set when nobody waits for the running statement any more, and when a statement of an open transaction was interrupted:
     /// SQLite may have rolled the transaction back then, and nothing more may run in it.
     is_cancelled: Arc<AtomicBool>,
+    /// Where statements are counted: one that runs twice is still one.
+    statements: Statements,
 }
 
 impl AsyncSqliteConnection {
@@ -64,6 +67,7 @@ impl AsyncSqliteConnection {
             if !is_interrupted {
                 return std::future::ready(result).boxed();
             }
+            self.statements.uncount();
         }
         self.spawn_blocking(task)
     }
@@ -162,9 +166,10 @@ impl AsyncSqliteConnection {
     }
 
     /// Has somebody hear of its statements. Called when it comes from the pool, idle.
-    pub(super) fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
+    pub(super) fn set_instrumentation(&mut self, listener: Listener) {
+        self.statements = listener.0.clone();
         if let Ok(mut connection) = self.connection.try_lock() {
-            connection.set_instrumentation(instrumentation);
+            connection.set_instrumentation(listener);
         }
     }
 
@@ -331,6 +336,7 @@ impl Manager for SqliteManager {
             may_write,
             timeout: None,
             is_cancelled: Arc::default(),
+            statements: Statements::default(),
         })
     }
 

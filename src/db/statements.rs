@@ -31,6 +31,12 @@ impl Statements {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// Leaves out one that is about to be sent again.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn uncount(&self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Counts statements that were sent for several operations at once.
     pub fn add(&self, count: u32) {
         self.count.fetch_add(count, Ordering::Relaxed);

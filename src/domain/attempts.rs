@@ -71,9 +71,11 @@ impl Failures {
 
 impl AttemptLimit {
     fn delay(self, failures: i64) -> Duration {
-        let Ok(doublings) = u32::try_from(failures.saturating_sub(i64::from(self.free_failures))) else {
+        let doublings = failures.saturating_sub(i64::from(self.free_failures));
+        if doublings < 0 {
             return Duration::ZERO;
-        };
+        }
+        let doublings = u32::try_from(doublings).unwrap_or(u32::MAX);
         let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
         FIRST_DELAY.saturating_mul(factor).min(self.max_delay)
     }

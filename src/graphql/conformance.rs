@@ -9,6 +9,8 @@
 //!   run; `null` passes for a required one; defaults are not seen by `@skip` and `@include` (6.1.2).
 //! - [`nulls`]: a field that fails and may not be null is left out of its object, or is null in it,
 //!   instead of making its parent null (6.4.4).
+//! - An object of which conditions leave no field is null instead of empty (6.2.1, 6.3); mended for
+//!   the response as a whole and for objects of `in_order`.
 //! - [`directives`]: `@defer` and `@stream` of the working draft are unknown. They are accepted and
 //!   answered in one piece, which the draft allows.
 

@@ -139,7 +139,7 @@ impl Document {
         self.shape.check(limits)?;
         let operation = find(&self.parsed, name)?;
         let bad = |message| RequestError::Refused(ErrorCode::BadUserInput, message);
-        let variables = variables::coerce(type_system(), operation, given).map_err(bad)?;
+        let variables = variables::coerce(type_system(), operation, given).map_err(RequestError::Document)?;
         let locale = locale(operation, &variables).map_err(bad)?;
         let cost = self.costs.iter().find(|(known, _)| known.as_deref() == name || self.costs.len() == 1);
         let cost = cost.map_or(0, |(_, cost)| cost.with(&variables));
@@ -214,6 +214,10 @@ impl Operation {
     /// errors.
     #[must_use]
     pub fn finish(&self, mut response: Response, max_errors: u64) -> Response {
+        if response.errors.is_empty() && response.data == Value::Null {
+            // Everything was left out by conditions: that is an object without fields.
+            response.data = Value::Object(Default::default());
+        }
         if let (false, Some((_, operation))) = (response.errors.is_empty(), self.definition()) {
             let (data, errors) = (&mut response.data, &response.errors);
             nulls::propagate(type_system(), &self.document.parsed, operation, data, errors);

@@ -129,7 +129,7 @@ fn resolve<'a, T: ContainerType>(
             if waiting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        if answer.is_empty() { Value::Null } else { Value::Object(answer) }
+        Value::Object(answer)
     })
 }
 

@@ -9,11 +9,14 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Work};
+use crate::jobs::{Follows, Handler, JobError, Policy, Work};
 use crate::services::Services;
 
 /// How long whoever makes a refund may wait for its provider.
 const GRACE: Duration = Duration::from_secs(15);
+
+/// Attempts after the first: a provider that is away for a day is asked again.
+const RETRIES: u32 = 14;
 
 /// Asks for money that is to go back.
 pub struct MoneyBack {
@@ -31,6 +34,10 @@ impl MoneyBack {
 impl Handler for MoneyBack {
     fn kind(&self) -> &'static str {
         "order.money_back"
+    }
+
+    fn policy(&self) -> Policy {
+        Policy { retries: RETRIES, ..Policy::default() }
     }
 
     fn follows(&self) -> Follows {

@@ -173,11 +173,11 @@ async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(app: TestAp
     let unknown = login(&app, "nobody@example.com", "wrong horse").await;
     let without_password = login(&app, "customer@example.com", "wrong horse").await;
     for other in [unknown, without_password] {
-        assert_eq!(other.text(), wrong.text());
+        assert_eq!(other.without_extensions(), wrong.without_extensions());
         assert_eq!(other.statements(), wrong.statements());
     }
     let long = login(&app, "ada@example.com", &"x".repeat(100_000)).await;
-    assert_eq!(long.text(), wrong.text());
+    assert_eq!(long.without_extensions(), wrong.without_extensions());
 
     let recover = async |email: &str| {
         let document = "mutation($email: String!) { customerRecover(email: $email) {
@@ -185,7 +185,7 @@ async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(app: TestAp
         app.anonymous().ask_with(document, json!({ "email": email })).await
     };
     let known = recover("ada@example.com").await.ok();
-    assert_eq!(recover("nobody@example.com").await.text(), known.text());
+    assert_eq!(recover("nobody@example.com").await.without_extensions(), known.without_extensions());
 }
 
 both!(an_access_token_ends_by_the_clock);

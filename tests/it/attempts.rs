@@ -245,9 +245,11 @@ async fn one_mail_to_recover_an_account_is_sent_in_a_quarter_of_an_hour(database
     let recover = async |email: &str| shop.ask(HOME, RECOVER, json!({ "email": email })).await.ok();
     let first = recover("ada@example.com").await;
     for _ in 0..5 {
-        assert_eq!(recover("ada@example.com").await.text(), first.text(), "the answer is the same");
+        let again = recover("ada@example.com").await;
+        assert_eq!(again.without_extensions(), first.without_extensions(), "the answer is the same");
     }
-    assert_eq!(recover("nobody@example.com").await.text(), first.text());
+    let unknown = recover("nobody@example.com").await;
+    assert_eq!(unknown.without_extensions(), first.without_extensions());
     assert_eq!(shop.mails("ada@example.com", "Set a new password").await, 1);
     shop.app.clock.advance(Duration::from_secs(15 * 60));
     let both = || recover("ada@example.com");

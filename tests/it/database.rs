@@ -121,7 +121,7 @@ async fn a_statement_ends_at_its_timeout(database: Database) {
 fn a_timeout_names_the_limit_and_the_remedy() {
     let error = DbError::Timeout(Some(Duration::from_millis(250)), diesel::result::Error::NotFound);
     let error = Error::from(error);
-    assert_eq!(error.code(), ErrorCode::ServiceUnavailable);
+    assert_eq!(error.code(), ErrorCode::Timeout);
     let text = error.to_string();
     assert!(
         text.contains("250 ms") && text.contains("STATEMENT_TIMEOUT_MS") && text.contains("fewer"),

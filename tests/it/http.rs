@@ -164,7 +164,7 @@ async fn the_storefront_path_is_the_same_endpoint() {
     let client = app.anonymous();
     let mut replies = Vec::new();
     for path in ["/graphql", "/api/2025-01/graphql.json", "/api/unstable/graphql.json"] {
-        let mut reply = client.post(path, &body).await.body().clone();
+        let mut reply = client.post(path, &body).await.without_extensions();
         reply["errors"][0]["extensions"]["requestId"].take();
         replies.push(reply);
     }
@@ -189,7 +189,8 @@ async fn answers_are_compressed_for_those_who_ask() {
             "gzip" => flate2::read::GzDecoder::new(&answer.body[..]).read_to_string(&mut text).unwrap(),
             _ => brotli::Decompressor::new(&answer.body[..], 4096).read_to_string(&mut text).unwrap(),
         };
-        assert_eq!(text.as_bytes(), plain.body);
+        let text: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(text["data"], plain.json()["data"]);
     }
 }
 

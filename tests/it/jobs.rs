@@ -310,7 +310,7 @@ async fn an_attempt_that_takes_too_long_has_failed(app: TestApp) {
     worker.run_due().await.unwrap();
     let failed = find(&app, &new).await;
     assert_eq!((failed.status, failed.attempts), (JobStatus::Queued, 1));
-    assert_eq!(failed.error.as_deref(), Some("it took longer than 5 ms"));
+    assert_eq!(failed.error.as_deref(), Some("it took longer than 5ms"));
     assert_eq!(failed.run_at, app.app.system().now().plus(Duration::from_secs(5)));
 }
 

@@ -150,7 +150,7 @@ async fn a_full_page_of_products_passes_with_room_to_spare(app: TestApp) {
 
 both!(a_response_has_only_so_many_fields_and_bytes);
 async fn a_response_has_only_so_many_fields_and_bytes(database: Database) {
-    let settings = [("RESPONSE_MAX_FIELDS", "anonymous=500"), ("RESPONSE_MAX_BYTES", "customer=2000")];
+    let settings = [("RESPONSE_MAX_FIELDS", "anonymous=100"), ("RESPONSE_MAX_BYTES", "customer=2000")];
     let app = TestApp::with(database, &settings).await;
     app.seed_demo().await;
     let page = "{ products(first: 250) { nodes { id title handle vendor variants(first: 250) { nodes { id title } } } } }";

@@ -2,21 +2,22 @@
 
 use async_graphql::parser::types::{BaseType, OperationDefinition, Type};
 use async_graphql::registry::{MetaInputValue, MetaType};
-use async_graphql::{Name, Value, Variables};
+use async_graphql::{Name, ServerError, Value, Variables};
 
 use crate::graphql::type_system::{TypeSystem, concrete_name, is_list, is_non_null, item_type};
 
 /// The variables that an operation is executed with: those that it declares, with defaults.
 ///
 /// # Errors
-/// A sentence that names the variable that is missing or of the wrong type.
+/// Names the variable that is missing or of the wrong type, with its place in the document.
 pub(in crate::graphql) fn coerce(
     types: &TypeSystem,
     operation: &OperationDefinition,
     mut given: Variables,
-) -> Result<Variables, String> {
+) -> Result<Variables, ServerError> {
     let mut variables = Variables::default();
     for definition in &operation.variable_definitions {
+        let wrong = |message: String| ServerError::new(message, Some(definition.pos));
         let definition = &definition.node;
         let (name, ty) = (&definition.name.node, &definition.var_type.node);
         let value = match (given.remove(name), &definition.default_value) {
@@ -24,13 +25,13 @@ pub(in crate::graphql) fn coerce(
             (None, Some(default)) => default.node.clone(),
             (None, None) if ty.nullable => continue,
             (None, None) => {
-                return Err(format!(
-                    "the variable `${name}` of the type `{ty}` is required: send it in `variables`"
-                ));
+                let message =
+                    format!("the variable `${name}` of the type `{ty}` is required: send it in `variables`");
+                return Err(wrong(message));
             }
         };
         if known(types, ty) {
-            check(types, &ty.to_string(), &value, &mut format!("${name}"))?;
+            check(types, &ty.to_string(), &value, &mut format!("${name}")).map_err(wrong)?;
         }
         variables.insert(name.clone(), value);
     }
@@ -131,7 +132,8 @@ mod tests {
     fn coerced(declared: &str, given: Json) -> Result<Json, String> {
         let document = parse_query(format!("query({declared}) {{ __typename }}")).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
-        let variables = coerce(type_system(), &operation.node, Variables::from_json(given))?;
+        let given = Variables::from_json(given);
+        let variables = coerce(type_system(), &operation.node, given).map_err(|error| error.message)?;
         Ok(serde_json::to_value(variables).unwrap())
     }
 

@@ -14,6 +14,7 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Value, Variables};
 use async_graphql_value::Value as Argument;
 
+use crate::domain::catalog::MAX_OPTIONS;
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::graphql::type_system::{FieldDefinition, TypeSystem, concrete_name, is_list};
 
@@ -196,6 +197,7 @@ impl Compiler<'_> {
             ("__Type", "possibleTypes") => of_type(sizes.possible_types),
             ("__Type", "enumValues") => of_type(sizes.enum_values),
             ("__Field", "args") => sizes.args.average(),
+            ("Product", "options") | ("ProductVariant", "selectedOptions") => MAX_OPTIONS as u64,
             _ => LIST_SIZE,
         }
     }

@@ -16,7 +16,7 @@ use crate::domain::query_limits::QueryLimits;
 use crate::domain::webhook::topic_name;
 use crate::error::{Error, ErrorCode};
 use crate::events::Recorded;
-use crate::graphql::document::Document;
+use crate::graphql::document::{Document, RequestError};
 use crate::graphql::live::{Followed, Follows, Occasion, Subscribed, Subscriptions};
 use crate::services::webhooks::PayloadShaper;
 
@@ -53,8 +53,10 @@ impl Shaper {
         let limits = self.limits.of(op.caller_kind());
         let parsed = Document::parse(document, &limits).map(Arc::new);
         let operation = parsed.and_then(|parsed| parsed.operation(None, Variables::default(), &limits));
-        let operation =
-            operation.map_err(|error| format!("The document can't be used: {}", error.message()))?;
+        let operation = operation.map_err(|error| match error {
+            RequestError::Document(error) => format!("The document can't be read: {}", error.message),
+            RequestError::Refused(_, message) => message,
+        })?;
         let sent = Subscribed::read(operation, &self.base_url, limits);
         let sent = sent.ok_or("The document must be one subscription")?;
         Ok(self.subscriptions.run(&sent, op, occasion).await)

@@ -7,7 +7,7 @@ use super::connections::Full;
 pub(super) const HEAD_TIMEOUT: &str = "HTTP/1.1 408 Request Timeout\r\n\
     connection: close\r\n\
     content-type: application/json\r\n\
-    content-length: 86\r\n\
+    content-length: 88\r\n\
     \r\n\
     {\"error\":\"the request took too long to begin (HTTP_HEAD_TIMEOUT_MS): send it in one go\"}";
 

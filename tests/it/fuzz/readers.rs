@@ -110,7 +110,7 @@ fn check_expressions(node: &Node) -> TestCaseResult {
         Node::Text(text) | Node::Title(text) => {
             let is_word = |word: &String| !word.is_empty() && word.chars().all(char::is_alphanumeric);
             prop_assert!(text.words().iter().all(is_word), "{text:?}");
-            let is_quoted = |of: String, quote: char| of.matches(quote).count() % 2 == 0;
+            let is_quoted = |of: String, quote: char| of.matches(quote).count().is_multiple_of(2);
             prop_assert!(is_quoted(text.to_fts5(None), '"'), "{text:?}");
             prop_assert!(is_quoted(text.to_tsquery(None), '\''), "{text:?}");
             Ok(())

@@ -82,6 +82,8 @@ impl TestApp {
             // Tests are slow and many: nothing is to be refused for that.
             ("MAX_OPERATIONS", "1000"),
             ("HTTP_WRITE_TIMEOUT_MS", "300000"),
+            ("MAX_CONNECTIONS_PER_ADDRESS", "10000"),
+            ("GUEST_CARTS_PER_HOUR", "100000"),
         ];
         let get = |name: &str| {
             let mut all = settings.iter().chain(&usual);

@@ -160,6 +160,15 @@ impl Reply {
         &self.body
     }
 
+    /// The response but for its extensions, which tell how much the caller may still ask for.
+    pub fn without_extensions(&self) -> Value {
+        let mut body = self.body.clone();
+        if let Some(body) = body.as_object_mut() {
+            body.remove("extensions");
+        }
+        body
+    }
+
     /// The errors; none is no error.
     pub fn errors(&self) -> &[Value] {
         self.body["errors"].as_array().map_or(&[], Vec::as_slice)

@@ -57,6 +57,8 @@ impl Database {
             Self::Sqlite(path) => {
                 let mut connection =
                     diesel::SqliteConnection::establish(&path.display().to_string()).unwrap();
+                // A write that was refused may still be rolled back.
+                connection.batch_execute("PRAGMA busy_timeout = 30000").unwrap();
                 connection.batch_execute(sql).unwrap();
             }
             Self::Postgres(..) => {

@@ -70,7 +70,7 @@ pub struct Operation {
     pub variables: Variables,
     /// Where and in which language its buyer shops.
     pub locale: Locale,
-    /// Fields that its response has at most: see [`Cost`].
+    /// Fields that its response has at most: see `limits::cost`.
     pub cost: u64,
 }
 

@@ -3,10 +3,10 @@
 //! The parser, the validator and the executor of async-graphql all walk a document without a bound:
 //! values nest, and every spread of a fragment is followed anew. So a document is weighed first:
 //!
-//! 1. [`nesting`] looks at its text and refuses what nests too deeply for the parser's stack;
-//! 2. [`shape`] walks the parsed document once, however its fragments spread, and counts what they
+//! 1. `nesting` looks at its text and refuses what nests too deeply for the parser's stack;
+//! 2. `shape` walks the parsed document once, however its fragments spread, and counts what they
 //!    expand to;
-//! 3. [`cost`] tells how many fields the largest possible response would have;
+//! 3. `cost` tells how many fields the largest possible response would have;
 //! 4. [`budget`] stops an execution that exceeds its time or the size of its response.
 //!
 //! `graphql::document` calls the first three for every way in which documents arrive, and whoever

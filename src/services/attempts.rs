@@ -7,9 +7,9 @@
 //!
 //! None of this may lock an owner out, since everybody can fail in their name:
 //!
-//! - An account that was signed in from an address before knows it for [`KNOWN_TTL`]. Attempts from there are counted for
+//! - An account that was signed in from an address before knows it for `KNOWN_TTL`. Attempts from there are counted for
 //!   that account and address alone: what strangers do elsewhere, or to other accounts from the same address, delays none of
-//!   them. Whoever shares the address and knows the account can cause a delay of up to [`MAX_KNOWN_DELAY`].
+//!   them. Whoever shares the address and knows the account can cause a delay of up to `MAX_KNOWN_DELAY`.
 //! - From a new address, an owner may meet the delay that strangers caused. A new password by mail is the way around it:
 //!   asking for the mail is counted by address, never by account, and an account that was recovered knows the address.
 //! - The owner is told by mail, once until a day passes without failures.

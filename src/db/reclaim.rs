@@ -18,6 +18,10 @@ const RECLAIM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// In what a connection was let go.
 #[derive(Clone, Copy)]
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(dead_code, reason = "SQLite tells by itself what is unfinished")
+)]
 pub(super) struct Unfinished {
     /// Whether a statement may still run.
     pub(super) has_statement: bool,
@@ -60,6 +64,10 @@ fn close(pooled: Pooled) {
 }
 
 /// Brings a connection to rest; false when its state is not known.
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(unused_variables, reason = "SQLite tells by itself what is unfinished")
+)]
 async fn make_safe(pooled: &mut Pooled, unfinished: Unfinished) -> bool {
     // What is sent here is no statement of the operation any more, which may be counted already.
     let nobody = Listener(Statements::default());

@@ -3,6 +3,7 @@
 use diesel::dsl::{exists, not, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
+#[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 

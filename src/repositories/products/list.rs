@@ -365,6 +365,8 @@ pub async fn page(
         let page = Page::of_rows(ranked_rows(conn, list, request, &words, &rest).await?, request);
         return Ok(page.map(|(product, rank)| (product, CursorKey::Integer(rank))));
     }
+    // Full-text searches take longer than a worker thread may be kept.
+    #[cfg(feature = "sqlite")]
     let has_words = search::looks_for_words(&list.filter);
     let rows: Vec<Product> = on_each!(conn,
         postgres: |c| read_page!(|query| query.load(c).await, postgres_condition, list, request),

@@ -109,7 +109,7 @@ impl Document {
             .map(|(name, operation)| (name.cloned(), Cost::of(types, &parsed, &operation.node)))
             .collect();
         let nodes = costs.iter().fold(shape.nodes, |sum, (_, cost)| sum.saturating_add(cost.nodes()));
-        // Twice the text: it is the key in the cache, too.
+        // The text counts twice: it is also the document's key in the cache.
         let weight = nodes.saturating_mul(NODE_BYTES).saturating_add(2 * text.len() as u64);
         Ok(Self { parsed, shape, costs, weight })
     }
@@ -167,21 +167,24 @@ fn find<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
 ) -> Result<&'a OperationDefinition, RequestError> {
-    let wrong = |message: String| Err(RequestError::Document(ServerError::new(message, None)));
-    match (&document.operations, name) {
-        (DocumentOperations::Single(operation), None) => Ok(&operation.node),
-        (DocumentOperations::Multiple(operations), Some(name)) if operations.contains_key(name) => {
-            operations.get(name).map_or_else(|| wrong(String::new()), |operation| Ok(&operation.node))
+    let found = match (&document.operations, name) {
+        (DocumentOperations::Single(operation), None) => Some(operation),
+        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
+            operations.values().next()
         }
-        (_, Some(name)) => {
-            let shown: String = name.chars().take(100).collect();
-            wrong(format!("the document has no operation named `{shown}`"))
-        }
-        (DocumentOperations::Multiple(operations), None) => match operations.values().next() {
-            Some(only) if operations.len() == 1 => Ok(&only.node),
-            _ => wrong("the document has several operations: name one of them in `operationName`".to_owned()),
-        },
-    }
+        _ => None,
+    };
+    found.map(|operation| &operation.node).ok_or_else(|| {
+        let message = match name {
+            Some(name) => {
+                let shown: String = name.chars().take(100).collect();
+                format!("the document has no operation named `{shown}`")
+            }
+            None => "the document has several operations: name one of them in `operationName`".to_owned(),
+        };
+        RequestError::Document(ServerError::new(message, None))
+    })
 }
 
 impl Operation {

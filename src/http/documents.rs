@@ -3,21 +3,51 @@
 //!
 //! A document is kept once it was found to be valid, and by its weight: so neither rubbish nor
 //! documents that differ each time take more memory than `DOCUMENT_CACHE_BYTES`, nor do they push
-//! out what is in use.
+//! out what is in use. Whoever sends a new document pays for its length before it is parsed, and
+//! long ones are parsed on a thread of their own, a few at a time, so that nobody's requests wait
+//! for the documents of others.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 
+use crate::context::OpContext;
 use crate::domain::query_limits::CallerLimits;
+use crate::error::ErrorCode;
 use crate::graphql::document::{Document, RequestError};
+use crate::services::rate_limits::{RateLimits, Throttled};
 
 /// How many documents are expected: what the cache makes room for at first.
 const USUAL_DOCUMENTS: usize = 200;
+/// The longest document that is parsed in place: it takes about as long as changing threads.
+const MAX_INLINE_BYTES: usize = 4 * 1024;
+/// How many bytes of a new document cost one point: parsing them takes as long as a field does.
+const BYTES_PER_POINT: u64 = 8;
 
 /// The documents that are in use.
-pub(super) struct Documents(Cache<Box<str>, Arc<Document>, ByWeight>);
+pub(super) struct Documents {
+    kept: Cache<Box<str>, Arc<Document>, ByWeight>,
+    /// Places for long documents that are being parsed.
+    parsing: Semaphore,
+}
+
+/// A document that was read for a request.
+pub(super) struct Opened {
+    pub(super) document: Arc<Document>,
+    /// Whether it is not kept yet.
+    pub(super) is_new: bool,
+}
+
+/// Why a document was not read.
+pub(super) enum Unopened {
+    /// Whoever sent it has sent too many.
+    Throttled(Throttled),
+    /// It is wrong, or exceeds a limit.
+    Invalid(RequestError),
+}
 
 #[derive(Clone)]
 struct ByWeight;
@@ -31,60 +61,112 @@ impl Weighter<Box<str>, Arc<Document>> for ByWeight {
 impl Documents {
     /// None yet, and so many bytes at most.
     pub(super) fn new(max_bytes: u64) -> Self {
-        Self(Cache::with_weighter(USUAL_DOCUMENTS, max_bytes, ByWeight))
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self {
+            kept: Cache::with_weighter(USUAL_DOCUMENTS, max_bytes, ByWeight),
+            parsing: Semaphore::new((cores / 2).max(1)),
+        }
     }
 
-    /// The document that a text is; true, if it is not kept yet.
+    /// The document that a text is; a new one is charged to whoever sent it.
     ///
     /// # Errors
-    /// What is wrong with it, or which limit of the caller it exceeds.
-    pub(super) fn read(
+    /// [`Unopened`] says what is wrong with it, or that its sender has to wait.
+    pub(super) async fn open(
         &self,
         text: &str,
+        op: &OpContext,
         limits: &CallerLimits,
-    ) -> Result<(Arc<Document>, bool), RequestError> {
-        match self.0.get(text) {
-            Some(known) => Ok((known, false)),
-            None => Ok((Arc::new(Document::parse(text, limits)?), true)),
+        rates: &RateLimits,
+    ) -> Result<Opened, Unopened> {
+        if let Some(document) = self.kept.get(text) {
+            return Ok(Opened { document, is_new: false });
         }
+        if text.trim().is_empty() {
+            let message = "send a document in `query`".to_owned();
+            return Err(Unopened::Invalid(RequestError::Refused(ErrorCode::BadUserInput, message)));
+        }
+        let points = (text.len() as u64).div_ceil(BYTES_PER_POINT);
+        rates.spend(op, points).await.map_err(Unopened::Throttled)?;
+        let document = self.parse(text, limits).await.map_err(Unopened::Invalid)?;
+        Ok(Opened { document: Arc::new(document), is_new: true })
+    }
+
+    async fn parse(&self, text: &str, limits: &CallerLimits) -> Result<Document, RequestError> {
+        if text.len() <= MAX_INLINE_BYTES {
+            return Document::parse(text, limits);
+        }
+        let _place = self.parsing.acquire().await;
+        let (text, limits) = (text.to_owned(), *limits);
+        tokio::task::spawn_blocking(move || Document::parse(&text, &limits)).await.unwrap_or_else(|error| {
+            tracing::error!("a document can't be parsed: {error}");
+            Err(RequestError::Refused(ErrorCode::Internal, "internal error".to_owned()))
+        })
     }
 
     /// Keeps a document that was found to be valid.
     pub(super) fn keep(&self, text: &str, document: &Arc<Document>) {
-        self.0.insert(text.into(), Arc::clone(document));
+        self.kept.insert(text.into(), Arc::clone(document));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Identity;
+    use crate::context::SystemClock;
     use crate::domain::caller::CallerKind;
     use crate::domain::query_limits::QueryLimits;
+    use crate::domain::rate_limit::BucketLimit;
+    use crate::services::rate_limits::RateLimitSettings;
 
-    fn read(documents: &Documents, text: &str) -> (Arc<Document>, bool) {
-        documents.read(text, &QueryLimits::default().of(CallerKind::Anonymous)).unwrap()
+    fn rates(anonymous: Option<BucketLimit>) -> RateLimits {
+        let settings =
+            RateLimitSettings { anonymous, customer: None, staff: None, api_key: None, redis_url: None };
+        RateLimits::new(settings).unwrap()
     }
 
-    #[test]
-    fn a_document_is_parsed_once() {
+    async fn open(documents: &Documents, text: &str, rates: &RateLimits) -> Result<Opened, Unopened> {
+        let op = OpContext::asked_by(Identity::NOBODY, "test".into(), Arc::new(SystemClock));
+        documents.open(text, &op, &QueryLimits::default().of(CallerKind::Anonymous), rates).await
+    }
+
+    async fn read(documents: &Documents, text: &str) -> Opened {
+        open(documents, text, &rates(None)).await.ok().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_document_is_parsed_once() {
         let documents = Documents::new(1_000_000);
-        let (first, is_new) = read(&documents, "{ shop { name } }");
-        assert!(is_new);
-        documents.keep("{ shop { name } }", &first);
-        let (second, is_new) = read(&documents, "{ shop { name } }");
-        assert!(!is_new && Arc::ptr_eq(&first, &second));
+        let first = read(&documents, "{ shop { name } }").await;
+        assert!(first.is_new);
+        documents.keep("{ shop { name } }", &first.document);
+        let second = read(&documents, "{ shop { name } }").await;
+        assert!(!second.is_new && Arc::ptr_eq(&first.document, &second.document));
     }
 
-    #[test]
-    fn however_many_are_sent_their_weight_is_bounded_and_those_in_use_stay() {
+    #[tokio::test]
+    async fn however_many_are_sent_their_weight_is_bounded_and_those_in_use_stay() {
         let documents = Documents::new(1_000_000);
         let in_use = "{ shop { name } }";
-        documents.keep(in_use, &read(&documents, in_use).0);
+        documents.keep(in_use, &read(&documents, in_use).await.document);
         for n in 0..2_000 {
             let text = format!("{{ a{n}: shop {{ {} }} }}", "name ".repeat(20));
-            documents.keep(&text, &read(&documents, &text).0);
-            assert!(!read(&documents, in_use).1);
+            documents.keep(&text, &read(&documents, &text).await.document);
+            assert!(!read(&documents, in_use).await.is_new);
         }
-        assert!(documents.0.weight() <= 1_000_000, "{}", documents.0.weight());
+        assert!(documents.kept.weight() <= 1_000_000, "{}", documents.kept.weight());
+    }
+
+    #[tokio::test]
+    async fn new_documents_are_paid_for_by_their_length_whatever_they_are() {
+        let (documents, rates) =
+            (Documents::new(1_000_000), rates(Some(BucketLimit { maximum: 1_500, restore_rate: 1 })));
+        let long = |n: u32| format!("{{ shop {{ {} }} }} {n}", "name ".repeat(1_600));
+        assert!(matches!(open(&documents, &long(1), &rates).await, Err(Unopened::Invalid(_))));
+        assert!(matches!(open(&documents, &long(2), &rates).await, Err(Unopened::Throttled(_))));
+        let known = "{ shop { name } }";
+        documents.keep(known, &read(&documents, known).await.document);
+        assert!(open(&documents, known, &rates).await.is_ok(), "a known one costs nothing");
     }
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::admission::{Admission, Permit};
 use super::client_address::client_address;
-use super::documents::Documents;
+use super::documents::{Documents, Opened, Unopened};
 use super::public_url::base_url;
 use super::refusal::Refusal;
 use super::server::unreadable;
@@ -56,6 +56,9 @@ pub(super) struct Operation {
     /// The place that it holds among those that run.
     #[serde(skip)]
     pub(super) permit: Option<Permit>,
+    /// Its document, where it was read already.
+    #[serde(skip)]
+    pub(super) opened: Option<Opened>,
 }
 
 /// The answer to a request, and what its log line says.
@@ -102,6 +105,17 @@ impl Outcome {
     /// What a caller is answered who asks for too much.
     fn throttled(throttled: &Throttled, request_id: &str) -> Self {
         Self::of("", UNREAD, &graphql::throttled(throttled, request_id), StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// The answer to a document, or to variables, that can't be executed.
+    fn invalid(error: RequestError, request_id: &str) -> Result<Self, Refused> {
+        match error {
+            RequestError::Refused(code, message) => Err((code, message)),
+            RequestError::Document(error) => {
+                let response = graphql::error_response(GraphQlResponse::from_errors(vec![error]), request_id);
+                Ok(Self::of("", UNREAD, &response, StatusCode::OK))
+            }
+        }
     }
 
     /// The answer to a request that is not executed.
@@ -280,9 +294,6 @@ async fn run_sent(
     base_url: String,
     is_get: bool,
 ) -> Result<Outcome, Refused> {
-    if sent.query.trim().is_empty() {
-        return Err((ErrorCode::BadUserInput, "send a document in `query`".to_owned()));
-    }
     let (mut variables, files) = (sent.variables.unwrap_or_default(), Uploads::default());
     for (file, paths) in uploads {
         files.put(&mut variables, file, &paths).map_err(|path| {
@@ -293,22 +304,25 @@ async fn run_sent(
     }
     let limits = app.config.query_limits.of(op.caller_kind());
     let request_id = Arc::clone(&op.request_id);
-    let read = documents.read(&sent.query, &limits).and_then(|(document, is_new)| {
-        Ok((document.operation(sent.operation_name.as_deref(), variables, &limits)?, is_new))
-    });
-    // What can't be read costs something as well.
-    let cost = read.as_ref().map_or(1, |(operation, _)| operation.cost);
+    let opened = match sent.opened {
+        Some(opened) => Ok(opened),
+        None => documents.open(&sent.query, &op, &limits, &app.rate_limits).await,
+    };
+    let Opened { document, is_new } = match opened {
+        Ok(opened) => opened,
+        Err(Unopened::Throttled(throttled)) => return Ok(Outcome::throttled(&throttled, &request_id)),
+        Err(Unopened::Invalid(error)) => return Outcome::invalid(error, &request_id),
+    };
+    let operation = document.operation(sent.operation_name.as_deref(), variables, &limits);
+    // What can't be executed costs something as well.
+    let cost = operation.as_ref().map_or(1, |operation| operation.cost);
     let spent = match app.rate_limits.spend(&op, cost).await {
         Ok(status) => status,
         Err(throttled) => return Ok(Outcome::throttled(&throttled, &request_id)),
     };
-    let (operation, is_new) = match read {
-        Ok(read) => read,
-        Err(RequestError::Refused(code, message)) => return Err((code, message)),
-        Err(RequestError::Document(error)) => {
-            let response = graphql::error_response(GraphQlResponse::from_errors(vec![error]), &request_id);
-            return Ok(Outcome::of("", UNREAD, &response, StatusCode::OK));
-        }
+    let operation = match operation {
+        Ok(operation) => operation,
+        Err(error) => return Outcome::invalid(error, &request_id),
     };
     introspection::check(app.config.exposure.introspection, &op, operation.document())?;
     if is_get && operation.kind != OperationType::Query {
@@ -435,7 +449,13 @@ fn from_query(request: &Request) -> Result<Operation, Refused> {
                 .map_err(|error| bad(format!("`variables` is no JSON object: {error}")))?,
         ),
     };
-    Ok(Operation { query: sent.query, operation_name: sent.operation_name, variables, permit: None })
+    Ok(Operation {
+        query: sent.query,
+        operation_name: sent.operation_name,
+        variables,
+        permit: None,
+        opened: None,
+    })
 }
 
 /// The largest body of whoever asks, in bytes. Variables are most of it: they are kept while the operation runs.

@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_graphql::Response;
 use futures_util::stream::{AbortHandle, Abortable, SelectAll, once};
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
 use poem::web::websocket::{CloseCode, Message, WebSocketStream};
@@ -19,9 +20,11 @@ use crate::auth::Identity;
 use crate::context::OpContext;
 use crate::domain::client_address::ClientAddress;
 use crate::domain::ids;
+use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 use crate::graphql::document::RequestError;
 use crate::graphql::live::{Subscribed, variables_bytes};
+use crate::http::documents::{Opened, Unopened};
 use crate::http::graphql::{self, Operation, Refused};
 
 /// How long a client may take to say who it is.
@@ -191,7 +194,7 @@ impl Session {
                 Ok(())
             }
             Said::Subscribe(..) if !self.is_known => Err((4401, "Unauthorized".to_owned())),
-            Said::Subscribe(id, payload) => self.begin(&id, payload),
+            Said::Subscribe(id, payload) => self.begin(&id, payload).await,
             Said::Complete(id) => {
                 if let Some(running) = self.running.remove(json_text(&id).as_str()) {
                     running.abort();
@@ -245,13 +248,13 @@ impl Session {
     }
 
     /// Begins an operation.
-    fn begin(&mut self, id: &str, payload: serde_json::Value) -> Result<(), Close> {
+    async fn begin(&mut self, id: &str, payload: serde_json::Value) -> Result<(), Close> {
         let id: Arc<str> = json_text(id).into();
         if self.running.contains_key(&id) {
             return Err((4409, short(&format!("Subscriber for {id} already exists"))));
         }
         let outs = match serde_json::from_value::<Operation>(payload) {
-            Ok(sent) => self.outs_of(sent),
+            Ok(sent) => self.outs_of(sent).await,
             Err(error) => {
                 let message = format!("the payload is no operation: {error}");
                 refused(&(ErrorCode::BadUserInput, message))
@@ -272,13 +275,22 @@ impl Session {
         OpContext::asked_by(identity, ids::request_id().into(), clock).from_address(self.client)
     }
 
-    /// What comes of an operation.
-    fn outs_of(&self, sent: Operation) -> OutStream {
+    /// What comes of an operation. Its document is read here, so that a socket has one read at a time.
+    async fn outs_of(&mut self, mut sent: Operation) -> OutStream {
         let op = self.context();
-        let (subscribed, cost) = match self.subscribed(&sent, &op) {
+        let (app, documents) = (&self.live.app, &self.live.documents);
+        let limits = app.config.query_limits.of(op.caller_kind());
+        let opened = match documents.open(&sent.query, &op, &limits, &app.rate_limits).await {
+            Ok(opened) => opened,
+            Err(unopened) => return once(std::future::ready(unread(unopened, &op))).boxed(),
+        };
+        let (subscribed, cost) = match self.subscribed(&sent, &opened, limits) {
             Ok(Some(subscribed)) => subscribed,
-            // Queries and mutations are executed as they are over HTTP, and so is what can't be read.
-            Ok(None) => return self.executed(sent, op),
+            // Queries and mutations are executed as they are over HTTP.
+            Ok(None) => {
+                sent.opened = Some(opened);
+                return self.executed(sent, op);
+            }
             Err(refusal) => return refused(&refusal),
         };
         let kept = match self.guard.keep(self.running.len(), subscribed.kept_bytes()) {
@@ -323,12 +335,15 @@ impl Session {
     }
 
     /// The subscription that was sent, and its cost; `None` if it is another operation, or can't be
-    /// read.
-    fn subscribed(&self, sent: &Operation, op: &OpContext) -> Result<Option<(Subscribed, u64)>, Refused> {
-        let limits = self.live.app.config.query_limits.of(op.caller_kind());
-        let Ok((document, _)) = self.live.documents.read(&sent.query, &limits) else { return Ok(None) };
-        let name = sent.operation_name.as_deref();
-        let operation = match document.operation(name, sent.variables.clone().unwrap_or_default(), &limits) {
+    /// executed.
+    fn subscribed(
+        &self,
+        sent: &Operation,
+        opened: &Opened,
+        limits: CallerLimits,
+    ) -> Result<Option<(Subscribed, u64)>, Refused> {
+        let (name, variables) = (sent.operation_name.as_deref(), sent.variables.clone().unwrap_or_default());
+        let operation = match opened.document.operation(name, variables, &limits) {
             Ok(operation) => operation,
             Err(RequestError::Refused(code, message)) => return Err((code, message)),
             Err(RequestError::Document(_)) => return Ok(None),
@@ -414,6 +429,18 @@ async fn deliver<E>(limit: Duration, write: impl Future<Output = Result<(), E>>)
 /// What comes of an operation that is not executed.
 fn refused(refused: &Refused) -> OutStream {
     Box::pin(once(std::future::ready(refusal(refused))))
+}
+
+/// What is sent about a document that was not read.
+fn unread(unopened: Unopened, op: &OpContext) -> Out {
+    let response = match unopened {
+        Unopened::Throttled(throttled) => crate::graphql::throttled(&throttled, &op.request_id),
+        Unopened::Invalid(RequestError::Refused(code, message)) => return refusal(&(code, message)),
+        Unopened::Invalid(RequestError::Document(error)) => {
+            crate::graphql::error_response(Response::from_errors(vec![error]), &op.request_id)
+        }
+    };
+    Out::Refused(json_text(&response.errors))
 }
 
 fn refusal((code, message): &Refused) -> Out {

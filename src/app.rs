@@ -261,7 +261,7 @@ impl App {
         tail.start().await?;
         let response_memory = ResponseMemory::new(config.query_limits.max_fields_in_flight);
         let subscriptions =
-            Arc::new(subscriptions(&db, &catalog_reads, keys_of(), &schema, &response_memory));
+            Arc::new(subscriptions(&db, &catalog_reads, keys_of(), &schema, &response_memory, &config));
         let shaper = Shaper::new(Arc::clone(&subscriptions), config.query_limits.clone(), config.base_url());
         let shaper: Arc<dyn PayloadShaper> = Arc::new(shaper);
         services.webhooks.shape_by(&shaper);
@@ -351,9 +351,10 @@ fn subscriptions(
     keys: Arc<Keys>,
     schema: &Schema,
     memory: &ResponseMemory,
+    config: &Config,
 ) -> Subscriptions {
     let (db, catalog) = (db.clone(), Arc::clone(catalog));
-    Subscriptions::new(schema.clone(), memory.clone(), move |op, turns| {
+    Subscriptions::new(schema.clone(), memory.clone(), config.dialect.id_namespace, move |op, turns| {
         Loaders::new(&db, &catalog, &keys, op, turns)
     })
 }

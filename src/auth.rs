@@ -9,6 +9,8 @@
 //! - a JWT of an **outside identity provider**, checked against its published keys, which stands for the customer who proved to
 //!   us that the e-mail address which it vouches for is theirs.
 //!
+//! A storefront's key, `mp_…`, signs nobody in: it is public, and comes in a header of its own.
+//!
 //! Whether a session, a key, a member of staff and their roles still stand is asked of the database, but not at every request:
 //! see [`Authenticator`].
 
@@ -27,7 +29,9 @@ pub use keys::{Holder, Keys, MailedFor, Session};
 pub use owners::permitted_now;
 pub use passwords::{Lane, Passwords};
 pub use secret_file::SecretFile;
-pub use secrets::{API_KEY_PREFIX, hash_secret, new_api_key, new_secret, new_webhook_secret};
+pub use secrets::{
+    API_KEY_PREFIX, hash_secret, new_api_key, new_secret, new_storefront_key, new_webhook_secret,
+};
 
 use crate::domain::ids::{ApiKeyId, CustomerId, FamilyId, StaffId};
 use crate::domain::permission::Permission;

@@ -2,6 +2,7 @@
 //! told at once. The one place that reads the environment.
 
 mod database;
+mod dialect;
 mod exposure;
 mod guests;
 mod limits;
@@ -11,6 +12,7 @@ mod network;
 mod proxies;
 mod rate_limits;
 
+pub use dialect::DialectConfig;
 pub use exposure::{CorsOrigins, ExposureConfig, Introspection, MetricsPlace};
 pub use guests::{GuestConfig, PaymentHolds};
 pub use mail::MailConfig;
@@ -95,6 +97,8 @@ pub struct Config {
     pub media: MediaConfig,
     /// What the server shows, to whom, and under which address.
     pub exposure: ExposureConfig,
+    /// How far it takes after the Storefront API.
+    pub dialect: DialectConfig,
     /// What buyers may take up before they pay.
     pub guests: GuestConfig,
     /// `LOG_FORMAT`.
@@ -202,6 +206,7 @@ impl Config {
         let exposure = exposure::read(&get, &mut problems, environment);
         let public_url = exposure.public_url.as_ref();
         let cors = exposure::cors(get("CORS_ORIGINS"), &mut problems, environment, public_url);
+        let dialect = dialect::read(&get, &mut problems);
         let guests = guests::read(&get, &mut problems);
         let trusted_proxies = proxies::read(&get, &mut problems);
         let body_limit = problems.parse("BODY_LIMIT", get("BODY_LIMIT"), 1024 * 1024, |text| {
@@ -344,6 +349,7 @@ impl Config {
                 mail,
                 media,
                 exposure,
+                dialect,
                 guests,
                 log_format,
                 log_filter,

@@ -23,6 +23,7 @@ mod job;
 pub mod limits;
 pub mod live;
 mod media;
+mod namespace;
 mod node;
 mod order;
 mod report;

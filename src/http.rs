@@ -1,8 +1,10 @@
 //! The HTTP server: routes and what stands around them.
 //!
-//! `/graphql` and the Storefront path `/api/:version/graphql.json` are the same endpoint, by HTTP and by WebSocket; `/graphiql`
-//! explores it; `/health` tells whether it works, and `/metrics`, perhaps at an address of its own, how it does; payment providers tell theirs at
-//! `/payments/:provider/webhook`. `cli` and tests start it; it decides nothing about any area.
+//! `/graphql` and the Storefront path `/api/:version/graphql.json`, also without `.json`, are the
+//! same endpoint, by HTTP and by WebSocket; `/graphiql` explores it; `/health` tells whether it
+//! works, and `/metrics`, perhaps at an address of its own, how it does; payment providers tell
+//! theirs at `/payments/:provider/webhook`. `cli` and tests start it; it decides nothing about any
+//! area.
 
 mod admission;
 mod client_address;
@@ -21,6 +23,7 @@ mod public_url;
 mod refusal;
 mod respond;
 mod server;
+mod storefront_key;
 mod upload;
 
 use std::sync::Arc;
@@ -74,7 +77,8 @@ fn routes(
     let graphql = Arc::new(live::endpoint(live, graphql.with(cors(&app.config.cors)).map_to_response()));
     let mut routes = Route::new()
         .at("/graphql", Arc::clone(&graphql))
-        .at("/api/:version/graphql.json", graphql)
+        .at("/api/:version/graphql.json", Arc::clone(&graphql))
+        .at("/api/:version/graphql", graphql)
         .at("/payments/:provider/webhook", poem::post(payments::endpoint(Arc::clone(&app))))
         .at("/media/:hash/:name", media::endpoint(Arc::clone(&app)))
         .at("/health", health::endpoint(health))

@@ -45,18 +45,24 @@ struct Known {
     /// Rises when something is forgotten, so that an answer that was under way is not kept after it.
     generation: u64,
     by_token: HashMap<[u8; 32], Recognised>,
+    storefront_keys: HashMap<[u8; 32], Checked>,
 }
 
-#[derive(Clone)]
 struct Recognised {
     identity: Identity,
-    checked_at: Timestamp,
+    checked: Checked,
+}
+
+/// When the database was asked, and until when its word can hold.
+#[derive(Clone, Copy)]
+struct Checked {
+    at: Timestamp,
     expires_at: Option<Timestamp>,
 }
 
-impl Recognised {
+impl Checked {
     fn holds_at(&self, now: Timestamp) -> bool {
-        let age = now.micros().saturating_sub(self.checked_at.micros());
+        let age = now.micros().saturating_sub(self.at.micros());
         (0..RECHECK * 1_000_000).contains(&age) && self.expires_at.is_none_or(|end| now < end)
     }
 }
@@ -83,17 +89,17 @@ impl Authenticator {
         let (now, place) = (self.clock.now(), <[u8; 32]>::from(Sha256::digest(token.as_bytes())));
         let generation = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            match known.by_token.get(&place).filter(|known| known.holds_at(now)) {
+            match known.by_token.get(&place).filter(|known| known.checked.holds_at(now)) {
                 Some(known) => return Ok(Some(known.identity.clone())),
                 None => known.generation,
             }
         };
         let Some((identity, expires_at)) = self.ask(token, now).await? else { return Ok(None) };
-        let recognised = Recognised { identity: identity.clone(), checked_at: now, expires_at };
+        let recognised = Recognised { identity: identity.clone(), checked: Checked { at: now, expires_at } };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.generation == generation {
             if known.by_token.len() >= MAX_KNOWN {
-                known.by_token.retain(|_, known| known.holds_at(now));
+                known.by_token.retain(|_, known| known.checked.holds_at(now));
             }
             if known.by_token.len() < MAX_KNOWN {
                 known.by_token.insert(place, recognised);
@@ -106,7 +112,34 @@ impl Authenticator {
     pub fn ends_at(&self, token: &str) -> Option<Timestamp> {
         let place = <[u8; 32]>::from(Sha256::digest(token.as_bytes()));
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.by_token.get(&place)?.expires_at
+        known.by_token.get(&place)?.checked.expires_at
+    }
+
+    /// Whether a text is the public key of one of the shop's storefronts. It recognises nobody.
+    ///
+    /// # Errors
+    /// [`DbError`] when the database can't be asked.
+    pub async fn knows_storefront_key(&self, text: &str) -> Result<bool, Arc<DbError>> {
+        if text.is_empty() || text.len() > MAX_TOKEN {
+            return Ok(false);
+        }
+        let (now, place) = (self.clock.now(), <[u8; 32]>::from(Sha256::digest(text.as_bytes())));
+        let generation = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.storefront_keys.get(&place).is_some_and(|checked| checked.holds_at(now)) {
+                return Ok(true);
+            }
+            known.generation
+        };
+        let mut conn = self.conn().await?;
+        let key = api_keys::find_by_hash(&mut conn, &hash_secret(text)).await?;
+        let Some(key) = key.filter(|key| key.is_storefront && key.is_valid_at(now)) else { return Ok(false) };
+        // Only keys that are there are kept, so that strangers can't make it grow.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.generation == generation {
+            known.storefront_keys.insert(place, Checked { at: now, expires_at: key.expires_at });
+        }
+        Ok(true)
     }
 
     /// Asks the database about every token anew: something that tokens stand for has ended or changed.
@@ -114,6 +147,7 @@ impl Authenticator {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.generation = known.generation.wrapping_add(1);
         known.by_token.clear();
+        known.storefront_keys.clear();
     }
 
     async fn ask(
@@ -186,7 +220,9 @@ impl Authenticator {
     ) -> Result<Option<(Identity, Option<Timestamp>)>, Arc<DbError>> {
         let mut conn = self.conn().await?;
         let key = api_keys::find_by_hash(&mut conn, &hash_secret(token)).await?;
-        let Some(key) = key.filter(|key| key.is_valid_at(now)) else { return Ok(None) };
+        let Some(key) = key.filter(|key| !key.is_storefront && key.is_valid_at(now)) else {
+            return Ok(None);
+        };
         let permitted = permitted_now(&mut conn, key.owner, &key.permissions.0, now).await?;
         Ok(permitted.map(|permissions| {
             let actor = Actor::Staff { name: key.name, permissions };

@@ -38,7 +38,8 @@ pub async fn permitted_now(
                 return Ok(Some(left));
             }
             Owner::ApiKey(id) => {
-                let Some(key) = api_keys::find(conn, id).await?.filter(|key| key.is_valid_at(now)) else {
+                let key = api_keys::find(conn, id).await?;
+                let Some(key) = key.filter(|key| !key.is_storefront && key.is_valid_at(now)) else {
                     return Ok(None);
                 };
                 left.retain(|permission| key.permissions.0.contains(permission));

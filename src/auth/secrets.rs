@@ -8,6 +8,9 @@ use crate::domain::hex::hex;
 /// How API keys begin, so that people and secret scanners know one when they see it.
 pub const API_KEY_PREFIX: &str = "mk_";
 
+/// How storefronts' keys begin, which are no secrets.
+const STOREFRONT_KEY_PREFIX: &str = "mp_";
+
 /// Random bytes in a secret; twice as many hexadecimal digits.
 const SECRET_BYTES: usize = 24;
 
@@ -27,6 +30,14 @@ pub fn new_secret() -> Result<String, AuthError> {
 /// [`AuthError::Random`] when the system gives no random bytes.
 pub fn new_api_key() -> Result<String, AuthError> {
     Ok(format!("{API_KEY_PREFIX}{}", new_secret()?))
+}
+
+/// A new key of a storefront.
+///
+/// # Errors
+/// [`AuthError::Random`] when the system gives no random bytes.
+pub fn new_storefront_key() -> Result<String, AuthError> {
+    Ok(format!("{STOREFRONT_KEY_PREFIX}{}", new_secret()?))
 }
 
 /// A new secret to sign webhooks with.

@@ -32,8 +32,11 @@ pub struct ApikeyArgs {
     #[arg(long)]
     name: String,
     /// What it permits: READ_PRODUCTS,WRITE_PRODUCTS or all
-    #[arg(long, value_delimiter = ',', required = true)]
+    #[arg(long, value_delimiter = ',', required_unless_present = "storefront")]
     permissions: Vec<String>,
+    /// Make a storefront's public key instead, to read the catalogue and buy: for X-Shopify-Storefront-Access-Token
+    #[arg(long, conflicts_with = "permissions")]
+    storefront: bool,
 }
 
 pub(super) async fn create_user(args: UserArgs, overrides: &Overrides) -> Result<(), CommandError> {
@@ -77,7 +80,7 @@ pub(super) async fn create_api_key(args: ApikeyArgs, overrides: &Overrides) -> R
         }
     }
     let app = app(overrides).await?;
-    let new = NewApiKey { name: args.name, permissions, expires_at: None };
+    let new = NewApiKey { name: args.name, permissions, expires_at: None, is_storefront: args.storefront };
     let (_, secret) = app.services.api_keys.create(&app.system(), &new).await.map_err(failed)?;
     print(&format!("{secret}\n"))
 }

@@ -14,6 +14,7 @@ diesel::table! {
         revoked_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         owner -> Text,
+        is_storefront -> Bool,
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::address::Address;
-use super::ids::{CartAddressId, CartId, Id};
+use super::ids::{CartAddressId, CartId, Id, Namespace, without_namespace};
 
 /// Something a storefront notes on a cart, on one of its lines, or on the order that comes of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl CartRef {
     /// Reads a global id; `None` when it is none of a cart's, or lacks its key.
     #[must_use]
     pub fn parse(gid: &str) -> Option<Self> {
-        let rest = gid.strip_prefix("gid://mercato/")?.strip_prefix(CartId::TYPE)?.strip_prefix('/')?;
+        let rest = without_namespace(gid)?.strip_prefix(CartId::TYPE)?.strip_prefix('/')?;
         let (uuid, token) = rest.split_once("?key=")?;
         Some(Self { id: CartId::from_uuid(Uuid::try_parse(uuid).ok()?), token: token.to_owned() })
     }
@@ -53,7 +53,8 @@ impl CartRef {
 
 impl fmt::Display for CartRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "gid://mercato/{}/{}?key={}", CartId::TYPE, self.id.uuid(), self.token)
+        let namespace = Namespace::Mercato.prefix();
+        write!(f, "{namespace}{}/{}?key={}", CartId::TYPE, self.id.uuid(), self.token)
     }
 }
 
@@ -74,6 +75,8 @@ mod tests {
         let gid = cart.to_string();
         assert_eq!(gid, "gid://mercato/Cart/00000000-0000-0000-0000-000000000007?key=secret");
         assert_eq!(CartRef::parse(&gid), Some(cart.clone()));
+        // As storefronts put it together that keep what stands after the last slash.
+        assert_eq!(CartRef::parse(&gid.replace("mercato", "shopify")), Some(cart.clone()));
         assert!(!format!("{cart:?}").contains("secret"));
     }
 
@@ -84,7 +87,8 @@ mod tests {
             "gid://mercato/Cart/00000000-0000-0000-0000-000000000007",
             "gid://mercato/Cart/7?key=secret",
             "gid://mercato/CartLine/00000000-0000-0000-0000-000000000007?key=secret",
-            "gid://shopify/Cart/00000000-0000-0000-0000-000000000007?key=secret",
+            "gid://other/Cart/00000000-0000-0000-0000-000000000007?key=secret",
+            "gid://shopify/Cart/c1-0123456789abcdef?key=secret",
         ] {
             assert_eq!(CartRef::parse(gid), None, "{gid}");
         }

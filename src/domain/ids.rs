@@ -127,6 +127,37 @@ ids! {
     WorkerId = "Worker";
 }
 
+/// The first part of global ids: whose they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Namespace {
+    /// `gid://mercato/…`, as ids are made.
+    #[default]
+    Mercato,
+    /// `gid://shopify/…`, as the Storefront API has them: some storefronts put their ids together
+    /// themselves.
+    Shopify,
+}
+
+impl Namespace {
+    /// All namespaces. Ids are read in each, whichever is written.
+    pub const ALL: [Self; 2] = [Self::Mercato, Self::Shopify];
+
+    /// What global ids of the namespace begin with.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Mercato => "gid://mercato/",
+            Self::Shopify => "gid://shopify/",
+        }
+    }
+}
+
+/// What follows the namespace in a global id: `Product/<uuid>`.
+#[must_use]
+pub fn without_namespace(gid: &str) -> Option<&str> {
+    Namespace::ALL.iter().find_map(|namespace| gid.strip_prefix(namespace.prefix()))
+}
+
 /// A new UUIDv7.
 #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
 fn generate() -> Uuid {
@@ -152,6 +183,16 @@ pub fn request_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_namespaces_are_read() {
+        for gid in ["gid://mercato/Product/7", "gid://shopify/Product/7"] {
+            assert_eq!(without_namespace(gid), Some("Product/7"), "{gid}");
+        }
+        for other in ["", "Product/7", "gid://", "gid://other/Product/7", "gid://Shopify/Product/7"] {
+            assert_eq!(without_namespace(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn an_id_that_follows_from_others_is_always_the_same() {

@@ -17,8 +17,10 @@ use super::in_context::locale;
 use super::limits::cost::Cost;
 use super::limits::shape::{Shape, ShapeError};
 use super::limits::{LimitError, nesting};
+use super::namespace;
 use super::type_system::type_system;
 use crate::context::Locale;
+use crate::domain::ids::Namespace;
 use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 
@@ -213,10 +215,10 @@ impl Operation {
         request
     }
 
-    /// Brings a response into the form that the specification demands, with a bounded number of
-    /// errors.
+    /// Brings a response into the form that the specification demands, with its ids in a namespace
+    /// and a bounded number of errors.
     #[must_use]
-    pub fn finish(&self, mut response: Response, max_errors: u64) -> Response {
+    pub fn finish(&self, mut response: Response, namespace: Namespace, max_errors: u64) -> Response {
         if response.errors.is_empty() && response.data == Value::Null {
             // Everything was left out by conditions: that is an object without fields.
             response.data = Value::Object(Default::default());
@@ -224,6 +226,10 @@ impl Operation {
         if let (false, Some((_, operation))) = (response.errors.is_empty(), self.definition()) {
             let (data, errors) = (&mut response.data, &response.errors);
             nulls::propagate(type_system(), &self.document.parsed, operation, data, errors);
+        }
+        if let Some((_, operation)) = self.definition() {
+            let (types, document) = (type_system(), &self.document.parsed);
+            namespace::apply(namespace, types, document, operation, &mut response.data);
         }
         let max = usize::try_from(max_errors).unwrap_or(usize::MAX);
         if response.errors.len() > max {

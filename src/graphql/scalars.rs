@@ -2,7 +2,7 @@
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
-use crate::domain::ids::Id;
+use crate::domain::ids::{Id, Namespace, without_namespace};
 use crate::domain::report::Day;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
@@ -101,10 +101,11 @@ impl ScalarType for Date {
     }
 }
 
-/// The global id of a thing: `gid://mercato/Product/<uuid>`.
+/// The global id of a thing: `gid://mercato/Product/<uuid>`. Where the shop's ids are in another
+/// namespace, `namespace` puts them there.
 pub fn gid<I: Id>(id: I) -> async_graphql::ID {
     let mut text = String::with_capacity(14 + I::TYPE.len() + 37);
-    text.push_str("gid://mercato/");
+    text.push_str(Namespace::Mercato.prefix());
     text.push_str(I::TYPE);
     text.push('/');
     text.push_str(id.uuid().hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
@@ -113,7 +114,7 @@ pub fn gid<I: Id>(id: I) -> async_graphql::ID {
 
 /// The type's name and the rest of a global id.
 pub fn split_gid(id: &str) -> Option<(&str, &str)> {
-    id.strip_prefix("gid://mercato/")?.split_once('/')
+    without_namespace(id)?.split_once('/')
 }
 
 /// The id that an argument names.
@@ -156,12 +157,17 @@ mod fuzz {
             let id = ProductId::from_uuid(uuid::Uuid::from_u128(bits));
             prop_assert_eq!(parse_gid::<ProductId>(&gid(id)).unwrap(), id);
             prop_assert!(parse_gid::<VariantId>(&gid(id)).is_err());
+            let in_the_dialect = ID(gid(id).replacen("mercato", "shopify", 1));
+            prop_assert_eq!(parse_gid::<ProductId>(&in_the_dialect).unwrap(), id);
         }
 
         #[test]
-        fn other_texts_are_no_ids(text in r"(gid://mercato/)?(Product)?/?[0-9a-f-]{0,40}|\PC*") {
+        fn other_texts_are_no_ids(text in r"(gid://(mercato|shopify)/)?(Product)?/?[0-9a-f-]{0,40}|\PC*") {
             match parse_gid::<ProductId>(&ID(text.clone())) {
-                Ok(_) => prop_assert!(text.starts_with("gid://mercato/Product/"), "{text}"),
+                Ok(_) => prop_assert!(
+                    without_namespace(&text).is_some_and(|rest| rest.starts_with("Product/")),
+                    "{text}"
+                ),
                 Err(error) => prop_assert!(error.to_string().chars().count() < 200, "{error}"),
             }
         }

@@ -211,6 +211,12 @@ impl ApiKey {
         &self.0.hint
     }
 
+    /// Whether it is a storefront's: public, and good for nothing but
+    /// `X-Shopify-Storefront-Access-Token`.
+    async fn is_storefront(&self) -> bool {
+        self.0.is_storefront
+    }
+
     /// What people, the log and events call it.
     async fn name(&self) -> &str {
         &self.0.name

@@ -21,7 +21,7 @@ use super::public_url::base_url;
 use super::refusal::Refusal;
 use super::server::unreadable;
 use super::upload::{self, Upload};
-use super::{introspection, respond};
+use super::{introspection, respond, storefront_key};
 use crate::app::App;
 use crate::auth::{Actor, Credential, Identity};
 use crate::context::OpContext;
@@ -151,9 +151,16 @@ async fn answer(app: Arc<App>, documents: &Documents, admission: &Admission, req
     let metrics = Arc::clone(&app.metrics);
     let signed = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let client = client_address(&request, &app.config.trusted_proxies);
-    let (op, outcome) = match identity(&app, signed).await {
+    let key = request.headers().get(storefront_key::HEADER).and_then(|value| value.to_str().ok());
+    let identified = match identity(&app, signed).await {
         Ok(identity) => {
             let identity = identity.unwrap_or(Identity::NOBODY);
+            storefront_key::admit(&app, &identity, key).await.map(|()| identity)
+        }
+        Err(refused) => Err(refused),
+    };
+    let (op, outcome) = match identified {
+        Ok(identity) => {
             let op = OpContext::asked_by(identity, Arc::clone(&request_id), Arc::clone(&app.clock))
                 .from_address(client);
             let statements = op.statements.clone();
@@ -341,7 +348,8 @@ async fn run_sent(
     if is_new && was_valid(&response) {
         documents.keep(&sent.query, operation.document());
     }
-    let response = graphql::error_response(operation.finish(response, limits.max_errors), &request_id);
+    let finished = operation.finish(response, app.config.dialect.id_namespace, limits.max_errors);
+    let response = graphql::error_response(finished, &request_id);
     write(&operation, response, &limits, &request_id)
 }
 

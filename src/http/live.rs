@@ -22,13 +22,13 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use self::groups::Groups;
 use self::protocol::Protocol;
-use self::session::Session;
+use self::session::{Introduction, Session};
 use self::sockets::Sockets;
 use super::admission::Admission;
 use super::client_address::client_address;
 use super::documents::Documents;
 use super::public_url::base_url;
-use super::respond;
+use super::{respond, storefront_key};
 use crate::app::App;
 use crate::config::CorsOrigins;
 use crate::domain::client_address::ClientAddress;
@@ -110,8 +110,11 @@ async fn accept(live: Arc<Live>, request: &Request) -> Response {
             return refused(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message);
         }
     };
-    let (token, base_url) =
-        (header(header::AUTHORIZATION).map(str::to_owned), base_url(request, &live.app.config));
+    let introduction = Introduction {
+        token: header(header::AUTHORIZATION).map(str::to_owned),
+        storefront_key: header(storefront_key::HEADER).map(str::to_owned),
+    };
+    let base_url = base_url(request, &live.app.config);
     let mut config = WebSocketConfig::default();
     config.read_buffer_size = READ_BUFFER;
     config.write_buffer_size = WRITE_BUFFER;
@@ -121,7 +124,7 @@ async fn accept(live: Arc<Live>, request: &Request) -> Response {
         .config(config)
         .protocols([protocol.name()])
         .on_upgrade(move |socket| {
-            Box::pin(Session::new(live, protocol, token, base_url, client, guard).run(socket))
+            Box::pin(Session::new(live, protocol, introduction, base_url, client, guard).run(socket))
         })
         .into_response()
 }

@@ -36,6 +36,8 @@ pub struct ApiKey {
     pub created_at: Timestamp,
     /// Who made it: it permits nothing that they may not do.
     pub owner: Owner,
+    /// Whether it is a storefront's, known to everybody: it permits nothing at all.
+    pub is_storefront: bool,
 }
 
 impl ApiKey {
@@ -90,10 +92,16 @@ pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page
     Ok(Page::of_rows(rows, request))
 }
 
-/// Whether there is any key, valid or not.
+/// Whether there is any key that a service can sign in with, valid or not.
 pub async fn exists(conn: &mut Conn) -> Result<bool, DbError> {
-    let found =
-        on_conn!(conn, |c| { api_keys::table.select(api_keys::id).first::<ApiKeyId>(c).await.optional() })?;
+    let found = on_conn!(conn, |c| {
+        api_keys::table
+            .filter(api_keys::is_storefront.eq(false))
+            .select(api_keys::id)
+            .first::<ApiKeyId>(c)
+            .await
+            .optional()
+    })?;
     Ok(found.is_some())
 }
 

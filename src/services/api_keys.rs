@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::staff::check_grant;
 use super::validate::Problems;
-use crate::auth::{API_KEY_PREFIX, Authenticator, hash_secret, new_api_key};
+use crate::auth::{API_KEY_PREFIX, Authenticator, hash_secret, new_api_key, new_storefront_key};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, retrying};
@@ -36,6 +36,8 @@ pub struct NewApiKey {
     pub permissions: Vec<Permission>,
     /// When it ends; `None`: never.
     pub expires_at: Option<Timestamp>,
+    /// Whether it is a storefront's, which everybody may know: it permits nothing.
+    pub is_storefront: bool,
 }
 
 impl ApiKeys {
@@ -63,7 +65,12 @@ impl ApiKeys {
         op.authorize(Permission::ManageStaff)?;
         let mut problems = Problems::default();
         problems.required(&["apiKey", "name"], &new.name);
-        if new.permissions.is_empty() {
+        if new.is_storefront && !new.permissions.is_empty() {
+            let message = "A storefront's key is public, so it permits what anybody may do and nothing else: \
+                           leave the permissions empty";
+            problems.add(&["apiKey", "permissions"], UserErrorCode::NotAllowed, message);
+        }
+        if new.permissions.is_empty() && !new.is_storefront {
             let message = "A key that permits nothing is of no use";
             problems.add(&["apiKey", "permissions"], UserErrorCode::Blank, message);
         }
@@ -76,7 +83,7 @@ impl ApiKeys {
             );
         }
         problems.check()?;
-        let secret = new_api_key()?;
+        let secret = if new.is_storefront { new_storefront_key()? } else { new_api_key()? };
         let key = ApiKey {
             id: ApiKeyId::generate(),
             name: new.name.trim().to_owned(),
@@ -88,6 +95,7 @@ impl ApiKeys {
             revoked_at: None,
             created_at: op.now(),
             owner: op.owner(),
+            is_storefront: new.is_storefront,
         };
         retrying(|| self.create_once(op, &key)).await?;
         Ok((key, secret))
@@ -109,8 +117,8 @@ impl ApiKeys {
         }
         drop(conn);
         let permissions = Permission::ALL.to_vec();
-        let (_, secret) =
-            self.create(op, &NewApiKey { name: name.to_owned(), permissions, expires_at: None }).await?;
+        let new = NewApiKey { name: name.to_owned(), permissions, ..NewApiKey::default() };
+        let (_, secret) = self.create(op, &new).await?;
         Ok(Some(secret))
     }
 

@@ -148,6 +148,8 @@ fn a_configuration_that_is_wrong_is_explained_at_once() {
         ("PUBLIC_URL", "shop"),
         ("GRAPHIQL", "perhaps"),
         ("INTROSPECTION", "friends"),
+        ("ID_NAMESPACE", "saleor"),
+        ("REQUIRE_STOREFRONT_KEY", "maybe"),
         ("METRICS_PORT", "none"),
         ("PAYMENT_HOLD_HOURS", "gold:1"),
         ("GUEST_STOCK_SHARE", "all"),
@@ -429,6 +431,14 @@ fn staff_and_services_are_let_in_from_the_command_line() {
     made.expect(0, &[]);
     let key = made.out.trim();
     assert!(key.starts_with("mk_"), "{made:?}");
+
+    folder
+        .run(&["apikey", "create", "--name", "web", "--storefront", "--permissions", "READ_PRODUCTS"])
+        .expect(2, &["--storefront", "--permissions"]);
+    folder.run(&["apikey", "create", "--name", "web"]).expect(2, &["--permissions"]);
+    let public = folder.run(&["apikey", "create", "--name", "web", "--storefront"]);
+    public.expect(0, &[]);
+    assert!(public.out.starts_with("mp_"), "{public:?}");
 
     // A shop that somebody can enter gets no key of its own.
     let server = Serving::start(&folder, &[]);

@@ -163,7 +163,9 @@ async fn the_storefront_path_is_the_same_endpoint() {
     let body = json!({ "query": "query($id: ID!) { node(id: $id) { id } shop { name } }", "variables": { "id": "x" } });
     let client = app.anonymous();
     let mut replies = Vec::new();
-    for path in ["/graphql", "/api/2025-01/graphql.json", "/api/unstable/graphql.json"] {
+    for path in
+        ["/graphql", "/api/2025-01/graphql.json", "/api/unstable/graphql.json", "/api/2025-07/graphql"]
+    {
         let mut reply = client.post(path, &body).await.without_extensions();
         reply["errors"][0]["extensions"]["requestId"].take();
         replies.push(reply);

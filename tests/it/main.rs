@@ -23,6 +23,7 @@ mod checkout;
 mod cli;
 mod connections;
 mod database;
+mod dialect;
 mod discounts;
 mod export;
 mod exposure;

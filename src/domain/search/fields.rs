@@ -7,6 +7,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
 use super::lexer::{Term, Value};
 use super::{Comparator, FieldTerm, Node, Status, TextMatch, ValueMatch, Warning, WarningCode};
+use crate::domain::ids::{Id, ProductId, without_namespace};
 
 /// What is wrong with a value and how to mend it.
 pub(super) type Hint = &'static str;
@@ -218,12 +219,13 @@ fn single<'t>(term: &'t Term<'_>, hint: Hint) -> Result<&'t str, Hint> {
 
 /// The UUID of a product, given alone or within its global id.
 fn product_id(text: &str) -> Option<String> {
-    uuid_of(text, "gid://mercato/Product/")
+    uuid_of(text, ProductId::TYPE)
 }
 
-/// A UUID, given alone or after a prefix.
-pub(super) fn uuid_of(text: &str, prefix: &str) -> Option<String> {
-    let uuid = text.strip_prefix(prefix).unwrap_or(text);
+/// A UUID, given alone or as the global id of a type.
+pub(super) fn uuid_of(text: &str, of: &str) -> Option<String> {
+    let rest = without_namespace(text).and_then(|rest| rest.strip_prefix(of)?.strip_prefix('/'));
+    let uuid = rest.unwrap_or(text);
     let well_formed = uuid.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
         && uuid.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
     well_formed.then(|| uuid.to_ascii_lowercase())

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::fields::{Hint, amount, each, read_with, required, text, time, uuid_of};
 use super::lexer::{Term, Value};
 use super::{Comparator, Node, ValueMatch, Warning};
+use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::order::{FinancialStatus, FulfillmentStatus, OrderStatus};
 
 const FIELDS: &str = "created_at, customer_id, email, financial_status, fulfillment_status, id, name, sku, status, total and \
@@ -67,10 +68,10 @@ fn known_field(field: &str, term: &Term<'_>) -> Option<Result<Node<OrderTerm>, H
         "fulfillment_status" => {
             |term| one_of(term, FulfillmentStatus::parse, FULFILLMENT, OrderTerm::Fulfillment)
         }
-        "id" => |term| one_of(term, |text| uuid_of(text, "gid://mercato/Order/"), ID, OrderTerm::Id),
-        "customer_id" => |term| {
-            one_of(term, |text| uuid_of(text, "gid://mercato/Customer/"), CUSTOMER, OrderTerm::Customer)
-        },
+        "id" => |term| one_of(term, |text| uuid_of(text, OrderId::TYPE), ID, OrderTerm::Id),
+        "customer_id" => {
+            |term| one_of(term, |text| uuid_of(text, CustomerId::TYPE), CUSTOMER, OrderTerm::Customer)
+        }
         "name" | "number" | "order_number" => |term| one_of(term, name, NAME, OrderTerm::Name),
         "email" => |term| text(term, OrderTerm::Email),
         "sku" => |term| text(term, OrderTerm::Sku),

@@ -193,6 +193,7 @@ fn typed_fields() {
         ("id:01890A5D-AC96-774B-BCCE-B302099A8057", ID),
         ("id:gid://mercato/Product/01890a5d-ac96-774b-bcce-b302099a8057", ID),
         (r#"id:"gid://mercato/Product/01890a5d-ac96-774b-bcce-b302099a8057""#, ID),
+        ("id:gid://shopify/Product/01890a5d-ac96-774b-bcce-b302099a8057", ID),
         ("id:*", "all"),
         ("status:active", "status=[Active]"),
         ("status:Draft,ARCHIVED", "status=[Draft, Archived]"),

@@ -46,7 +46,7 @@ fn nullable_along<'a>(
             PathSegment::Field(key) => {
                 let mut found = Vec::new();
                 for set in &selected.sets {
-                    collect(document, selected.parent, set, key, &mut found);
+                    collect_fields(document, selected.parent, set, key, &mut found);
                 }
                 let defined = found.iter().find_map(|(parent, field)| types.field(parent, &field.name.node));
                 let Some(definition) = defined else { return nullable };
@@ -65,7 +65,7 @@ fn nullable_along<'a>(
 }
 
 /// Finds the fields of a response name, each with the type that it is selected on.
-fn collect<'a>(
+pub(in crate::graphql) fn collect_fields<'a>(
     document: &'a ExecutableDocument,
     parent: &'a str,
     set: &'a SelectionSet,
@@ -80,12 +80,12 @@ fn collect<'a>(
             Selection::Field(_) => {}
             Selection::InlineFragment(fragment) => {
                 let on = fragment.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
-                collect(document, on.unwrap_or(parent), &fragment.node.selection_set.node, key, found);
+                collect_fields(document, on.unwrap_or(parent), &fragment.node.selection_set.node, key, found);
             }
             Selection::FragmentSpread(spread) => {
                 if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
                     let on = fragment.node.type_condition.node.on.node.as_str();
-                    collect(document, on, &fragment.node.selection_set.node, key, found);
+                    collect_fields(document, on, &fragment.node.selection_set.node, key, found);
                 }
             }
         }

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use super::Occasion;
 use super::size::variables_bytes;
 use crate::context::OpContext;
+use crate::domain::ids::Namespace;
 use crate::domain::query_limits::CallerLimits;
 use crate::graphql::document::Operation;
 use crate::graphql::limits::budget::{Budget, ResponseMemory};
@@ -72,18 +73,20 @@ impl Subscribed {
 pub struct Subscriptions {
     schema: Schema,
     memory: ResponseMemory,
+    namespace: Namespace,
     loaders: MakeLoaders,
 }
 
 impl Subscriptions {
-    /// Over a schema; `loaders` makes those of an occasion.
+    /// Over a schema; ids are given in a namespace, and `loaders` makes those of an occasion.
     #[must_use]
     pub fn new(
         schema: Schema,
         memory: ResponseMemory,
+        namespace: Namespace,
         loaders: impl Fn(&OpContext, &Turns) -> Loaders + Send + Sync + 'static,
     ) -> Self {
-        Self { schema, memory, loaders: Box::new(loaders) }
+        Self { schema, memory, namespace, loaders: Box::new(loaders) }
     }
 
     /// What a subscription gives whoever has the context, for an occasion; nothing if it is none of its own.
@@ -104,6 +107,7 @@ impl Subscriptions {
         let mut responses = self.schema.execute_stream(request);
         // Unconstrained: tokio's budget would stop the resolvers of a long list in the middle, and `drive` would go on in vain.
         let response = tokio::task::unconstrained(turns.drive(responses.next())).await?;
-        Some(error_response(sent.operation.finish(response, sent.limits.max_errors), &request_id))
+        let finished = sent.operation.finish(response, self.namespace, sent.limits.max_errors);
+        Some(error_response(finished, &request_id))
     }
 }

@@ -19,10 +19,14 @@ pub struct ApiKeyMutation;
 pub struct ApiKeyCreateInput {
     /// What people, the log and events call it.
     name: String,
-    /// What it permits: nothing that you may not do yourself.
+    /// What it permits: nothing that you may not do yourself. Empty for a storefront's key.
     permissions: Vec<Permission>,
     /// When it ends; never when it is not given.
     expires_at: Option<DateTime>,
+    /// Whether it is a storefront's: a public key for `X-Shopify-Storefront-Access-Token`, with which anybody may read the
+    /// catalogue and buy, and do nothing else.
+    #[graphql(default)]
+    is_storefront: bool,
 }
 
 /// What became of the key.
@@ -31,7 +35,8 @@ pub struct ApiKeyCreateInput {
 pub struct ApiKeyCreatePayload {
     /// The key; null if it could not be made.
     api_key: Option<ApiKey>,
-    /// What requests are signed with, as `Authorization: Bearer`. It is shown this once.
+    /// What requests are signed with, as `Authorization: Bearer`; a storefront's is sent as `X-Shopify-Storefront-Access-Token`. It is
+    /// shown this once.
     secret: Option<String>,
     /// What is wrong with the input.
     user_errors: Vec<UserError>,
@@ -61,6 +66,7 @@ impl ApiKeyMutation {
             name: api_key.name,
             permissions: held(api_key.permissions),
             expires_at: api_key.expires_at.map(|end| end.0),
+            is_storefront: api_key.is_storefront,
         };
         let (made, user_errors) = payload(ctx.services().api_keys.create(ctx.op(), &new).await)?;
         let (key, secret) = made.unzip();

@@ -26,6 +26,7 @@ use crate::graphql::document::RequestError;
 use crate::graphql::live::{Subscribed, variables_bytes};
 use crate::http::documents::{Opened, Unopened};
 use crate::http::graphql::{self, Operation, Refused};
+use crate::http::storefront_key;
 
 /// How long a client may take to say who it is.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,6 +59,15 @@ type OutStream = Pin<Box<dyn Stream<Item = Out> + Send>>;
 /// Why a connection is closed: a code and a word about it.
 type Close = (u16, String);
 
+/// What a client says of itself: in the request that opened the connection, or in its first
+/// message.
+pub struct Introduction {
+    /// What it signs its operations with.
+    pub token: Option<String>,
+    /// The key of the storefront that it comes by.
+    pub storefront_key: Option<String>,
+}
+
 /// One connection.
 pub struct Session {
     live: Arc<Live>,
@@ -65,6 +75,7 @@ pub struct Session {
     base_url: String,
     client: Option<ClientAddress>,
     token: Option<String>,
+    storefront_key: Option<String>,
     identity: Identity,
     is_known: bool,
     /// When its token ends.
@@ -78,11 +89,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// A connection that was just made; `token` is what its request was signed with, if it was.
+    /// A connection that was just made.
     pub fn new(
         live: Arc<Live>,
         protocol: Protocol,
-        token: Option<String>,
+        introduction: Introduction,
         base_url: String,
         client: Option<ClientAddress>,
         guard: SocketGuard,
@@ -93,7 +104,8 @@ impl Session {
             protocol,
             base_url,
             client,
-            token,
+            token: introduction.token,
+            storefront_key: introduction.storefront_key,
             identity: Identity::NOBODY,
             is_known: false,
             ends_at: None,
@@ -187,6 +199,9 @@ impl Session {
                 if let Some(token) = token_in(&payload) {
                     self.token = Some(token.to_owned());
                 }
+                if let Some(key) = storefront_key::key_in(&payload) {
+                    self.storefront_key = Some(key.to_owned());
+                }
                 self.introduce().await?;
                 for message in self.protocol.ack() {
                     self.write(socket, (*message).to_owned()).await?;
@@ -225,13 +240,28 @@ impl Session {
             let caller = Caller::new(&self.identity, name, self.client.map(ClientAddress::site));
             self.guard.belongs_to(caller).map_err(|message| (POLICY_VIOLATION, short(&message)))?;
         }
+        self.check_storefront().await?;
         self.is_known = true;
         Ok(())
     }
 
+    /// Sees that the client comes by a storefront of the shop, where it must.
+    async fn check_storefront(&mut self) -> Result<(), Close> {
+        let admitted =
+            storefront_key::admit(&self.live.app, &self.identity, self.storefront_key.as_deref()).await;
+        admitted.map_err(|(code, message)| match code {
+            ErrorCode::Unauthenticated => (4403, short(&message)),
+            _ => (TRY_AGAIN_LATER, short(&message)),
+        })
+    }
+
     /// Sees that the client still is who it was, and may what it might.
     async fn check(&mut self) -> Result<(), Close> {
-        if !self.is_known || self.token.is_none() {
+        if !self.is_known {
+            return Ok(());
+        }
+        self.check_storefront().await?;
+        if self.token.is_none() {
             return Ok(());
         }
         match graphql::identity(&self.live.app, self.token.as_deref()).await {

@@ -216,6 +216,7 @@ impl Service {
             revoked_at: None,
             created_at: op.now(),
             owner: Owner::System,
+            is_storefront: false,
         };
         let mut conn = self.app.db.write(&op.statements).await.unwrap();
         if api_keys::find_by_hash(&mut conn, &key.secret_hash).await.unwrap().is_none() {

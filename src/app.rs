@@ -31,10 +31,10 @@ use crate::services::mails::PressError;
 use crate::services::media::MediaParts;
 use crate::services::webhooks::PayloadShaper;
 use crate::services::{
-    ApiKeys, Attempts, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, EventExport,
-    Inventory, Jobs, Mails, Media, OrderImport, Orders, Payments, Pricing, Privacy, ProductExport,
-    ProductImport, Products, RateLimits, Reports, Services, Sessions, Shipping, Shop, Staff, Taxes, Variants,
-    Webhooks,
+    ApiKeys, Attempts, Carts, Catalog, Checkout, CleanUp, Collections, CustomerExport, Customers, Discounts,
+    EventExport, Inventory, Jobs, Mails, Media, Options, OrderExport, OrderImport, Orders, Payments, Pricing,
+    Privacy, ProductExport, ProductImport, Products, RateLimits, Reports, Services, Sessions, Shipping, Shop,
+    Staff, Taxes, Variants, Webhooks,
 };
 use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
@@ -54,6 +54,10 @@ pub struct App {
     pub import: ProductImport,
     /// Writes product files.
     pub export: ProductExport,
+    /// The orders as a CSV.
+    pub order_export: OrderExport,
+    /// The customers as a CSV.
+    pub customer_export: CustomerExport,
     /// Reads order files.
     pub order_import: OrderImport,
     /// Its schema.
@@ -197,6 +201,7 @@ impl App {
             catalog: Catalog::new(db.clone(), Arc::clone(&catalog_reads), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),
             variants: Variants::new(db.clone(), Arc::clone(&shop)),
+            options: Options::new(db.clone(), Arc::clone(&shop)),
             collections: Collections::new(db.clone(), Arc::clone(&shop)),
             inventory: Inventory::new(db.clone(), Arc::clone(&shop)),
             checkout: Checkout::new(
@@ -272,6 +277,8 @@ impl App {
             shaper,
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
+            order_export: OrderExport::new(db.clone()),
+            customer_export: CustomerExport::new(db.clone()),
             order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
             test_payments,
             breakers,

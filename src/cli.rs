@@ -128,6 +128,10 @@ enum Import {
 enum Export {
     /// Write all products as Shopify's product CSV, which `import products` reads back.
     Products(products::ExportArgs),
+    /// Write all orders as a CSV in the columns of Shopify's order export, a row for each line.
+    Orders(products::ExportArgs),
+    /// Write all customers as a CSV; those who were erased are left out.
+    Customers(products::ExportArgs),
 }
 
 /// Why a command failed.
@@ -156,6 +160,8 @@ impl Cli {
             Command::Import(Import::Products(args)) => products::import(args, &overrides).await,
             Command::Import(Import::Orders(args)) => orders::import(args, &overrides).await,
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
+            Command::Export(Export::Orders(args)) => products::export_orders(args, &overrides).await,
+            Command::Export(Export::Customers(args)) => products::export_customers(args, &overrides).await,
             Command::Reports(Reports::Rebuild) => reports::rebuild(&overrides).await,
             Command::Mail(Mail::Preview(args)) => mail::preview(&args),
             Command::Events(Events::Tail(args)) => events::tail(args, &overrides).await,

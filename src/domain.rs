@@ -32,6 +32,7 @@ pub mod pricing;
 pub mod query_limits;
 pub mod quote;
 pub mod rate_limit;
+pub mod reorder;
 pub mod report;
 pub mod rounding;
 pub mod search;

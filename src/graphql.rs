@@ -35,6 +35,7 @@ mod staff;
 mod subscription;
 mod tax;
 mod throttle;
+mod total;
 mod type_system;
 mod upload;
 mod webhook;
@@ -92,6 +93,7 @@ pub struct Mutation(
     job::JobMutation,
     media::MediaMutation,
     AccountMutation,
+    ArrangeMutation,
 );
 
 /// Everything that can be followed live.
@@ -114,6 +116,16 @@ pub struct AccountMutation(
     staff::RoleMutation,
     staff::ApiKeyMutation,
     webhook::WebhookMutation,
+);
+
+/// What staff set in order after it was made. A root of its own for the same reason.
+#[derive(MergedObject, Default)]
+pub struct ArrangeMutation(
+    order::OrderEditMutation,
+    customer::StaffCustomerMutation,
+    catalog::ArrangeCatalogMutation,
+    inventory::ClosingMutation,
+    staff::StaffLeaveMutation,
 );
 
 /// The schema over services.

@@ -28,8 +28,8 @@ use crate::domain::media::{ContentHash, StoredFile};
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
 use crate::repositories::{
-    Visibility, carts, customer_addresses, customers, discounts, locations, media, roles, shipping, staff,
-    tax_rates, webhooks,
+    Visibility, carts, customer_addresses, customers, discounts, locations, media, orders as order_rows,
+    products, roles, shipping, staff, tax_rates, webhooks,
 };
 
 pub use crate::repositories::api_keys::ApiKey;
@@ -93,6 +93,10 @@ pub struct Loaders {
     pub collections_of_product: Edge<ProductId, Arc<[Arc<Collection>]>>,
     /// A page of a collection's products that the actor may see.
     pub products_of_collection: Edge<(CollectionId, CollectionPage), Option<Arc<ProductPage>>>,
+    /// How many of a collection's products the actor may see.
+    pub product_count_of_collection: Edge<CollectionId, i64>,
+    /// How many orders a customer has, whoever may see them: who asks is to see to that.
+    pub order_count_of_customer: Edge<CustomerId, i64>,
     /// Carts that the actor may see, by id and token.
     pub carts: Edge<CartRef, Option<Arc<Cart>>>,
     /// A cart's lines, in order.
@@ -195,6 +199,14 @@ impl Loaders {
                 move |keys| {
                     products_of_collections(Arc::clone(&catalog), sees, statements.clone(), keys).boxed()
                 }
+            }),
+            product_count_of_collection: Edge::new(turns, &source, move |source: Source, ids| async move {
+                let counts = products::count_in_collections(&mut source.conn().await?, sees, &ids).await?;
+                Ok(counts.into_iter().collect())
+            }),
+            order_count_of_customer: Edge::new(turns, &source, |source: Source, ids| async move {
+                let counts = order_rows::count_of_customers(&mut source.conn().await?, &ids).await?;
+                Ok(counts.into_iter().collect())
             }),
             carts: Edge::new(turns, &source, open_carts),
             lines_of_cart: Edge::new(turns, &source, |source: Source, ids| async move {

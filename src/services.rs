@@ -13,6 +13,7 @@ pub mod checkout;
 pub mod clean_up;
 mod credentials;
 mod csv_table;
+pub mod customer_export;
 pub mod customers;
 pub mod demo;
 pub mod discounts;
@@ -23,6 +24,7 @@ pub mod jobs;
 pub mod mails;
 pub mod media;
 pub mod order_csv;
+pub mod order_export;
 pub mod order_import;
 pub mod orders;
 pub mod payments;
@@ -36,8 +38,10 @@ pub mod reports;
 pub mod sessions;
 pub mod shipping;
 pub mod shop;
+mod spreadsheet;
 pub mod staff;
 pub mod stock;
+mod tags;
 pub mod taxes;
 mod validate;
 pub mod webhooks;
@@ -45,9 +49,10 @@ pub mod webhooks;
 pub use api_keys::ApiKeys;
 pub use attempts::Attempts;
 pub use cart::Carts;
-pub use catalog::{Catalog, Collections, Products, Variants};
+pub use catalog::{Catalog, Collections, Options, Products, Variants};
 pub use checkout::Checkout;
 pub use clean_up::CleanUp;
+pub use customer_export::CustomerExport;
 pub use customers::Customers;
 pub use discounts::Discounts;
 pub use event_export::EventExport;
@@ -55,6 +60,7 @@ pub use inventory::Inventory;
 pub use jobs::Jobs;
 pub use mails::Mails;
 pub use media::Media;
+pub use order_export::OrderExport;
 pub use order_import::OrderImport;
 pub use orders::Orders;
 pub use payments::Payments;
@@ -81,6 +87,8 @@ pub struct Services {
     pub products: Products,
     /// Writes of variants.
     pub variants: Variants,
+    /// Writes of products' options.
+    pub options: Options,
     /// Writes of collections.
     pub collections: Collections,
     /// Stock and locations.

@@ -34,7 +34,8 @@ pub struct ApikeyArgs {
     /// What it permits: READ_PRODUCTS,WRITE_PRODUCTS or all
     #[arg(long, value_delimiter = ',', required_unless_present = "storefront")]
     permissions: Vec<String>,
-    /// Make a storefront's public key instead, to read the catalogue and buy: for X-Shopify-Storefront-Access-Token
+    /// Make a storefront's public key instead, to read the catalogue and buy: for
+    /// X-Shopify-Storefront-Access-Token
     #[arg(long, conflicts_with = "permissions")]
     storefront: bool,
 }

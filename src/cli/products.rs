@@ -1,4 +1,4 @@
-//! `mercato import products` and `mercato export products`.
+//! `mercato import products`, and `mercato export` of products, orders and customers.
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub struct ImportArgs {
     dry_run: bool,
 }
 
-/// Write all products as Shopify's product CSV.
+/// Where a file of an export is written.
 #[derive(Args)]
 pub struct ExportArgs {
     /// The file; - writes standard output
@@ -56,28 +56,64 @@ pub(super) async fn import(args: ImportArgs, overrides: &Overrides) -> Result<()
 }
 
 pub(super) async fn export(args: ExportArgs, overrides: &Overrides) -> Result<(), CommandError> {
-    let name = args.file.display().to_string();
     let app = app(overrides).await?;
-    let output: Box<dyn Write + Send> = if name == "-" {
-        Box::new(io::stdout())
-    } else {
-        let file = std::fs::File::create(&args.file)
-            .map_err(|error| CommandError::Failed(format!("{name}: {error}")))?;
-        Box::new(file)
-    };
-    let bar = if name == "-" { ProgressBar::hidden() } else { progress(None) };
-    let shown = bar.clone();
-    let result = app
-        .export
-        .run(&app.system(), BufWriter::new(output), move |written| {
-            shown.set_message(format!("{written} products"))
-        })
-        .await;
-    bar.finish_and_clear();
-    let written = result.map_err(|error| match error {
-        ExportError::Read(error) => CommandError::Failed(with_causes(&error)),
-        ExportError::Write(error) => CommandError::Failed(format!("{name}: {error}")),
-    })?;
-    say(&format!("products: {written} exported"));
-    Ok(())
+    let target = Target::of(&args, "products");
+    let written = app.export.run(&app.system(), target.writer()?, target.progress()).await;
+    target.done(written)
+}
+
+pub(super) async fn export_orders(args: ExportArgs, overrides: &Overrides) -> Result<(), CommandError> {
+    let app = app(overrides).await?;
+    let target = Target::of(&args, "orders");
+    let written = app.order_export.run(&app.system(), target.writer()?, target.progress()).await;
+    target.done(written)
+}
+
+pub(super) async fn export_customers(args: ExportArgs, overrides: &Overrides) -> Result<(), CommandError> {
+    let app = app(overrides).await?;
+    let target = Target::of(&args, "customers");
+    let written = app.customer_export.run(&app.system(), target.writer()?, target.progress()).await;
+    target.done(written)
+}
+
+/// Where an export goes, and how far it is.
+struct Target {
+    file: PathBuf,
+    what: &'static str,
+    bar: ProgressBar,
+}
+
+impl Target {
+    fn of(args: &ExportArgs, what: &'static str) -> Self {
+        let bar = if is_standard_output(&args.file) { ProgressBar::hidden() } else { progress(None) };
+        Self { file: args.file.clone(), what, bar }
+    }
+
+    fn writer(&self) -> Result<BufWriter<Box<dyn Write + Send>>, CommandError> {
+        if is_standard_output(&self.file) {
+            return Ok(BufWriter::new(Box::new(io::stdout())));
+        }
+        let file = std::fs::File::create(&self.file)
+            .map_err(|error| CommandError::Failed(format!("{}: {error}", self.file.display())))?;
+        Ok(BufWriter::new(Box::new(file)))
+    }
+
+    fn progress(&self) -> impl FnMut(u64) + use<> {
+        let (bar, what) = (self.bar.clone(), self.what);
+        move |written| bar.set_message(format!("{written} {what}"))
+    }
+
+    fn done(&self, result: Result<u64, ExportError>) -> Result<(), CommandError> {
+        self.bar.finish_and_clear();
+        let written = result.map_err(|error| match error {
+            ExportError::Read(error) => CommandError::Failed(with_causes(&error)),
+            ExportError::Write(error) => CommandError::Failed(format!("{}: {error}", self.file.display())),
+        })?;
+        say(&format!("{}: {written} exported", self.what));
+        Ok(())
+    }
+}
+
+fn is_standard_output(file: &std::path::Path) -> bool {
+    file.as_os_str() == "-"
 }

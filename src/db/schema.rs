@@ -139,6 +139,8 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         language -> Nullable<Text>,
+        tags -> Jsonb,
+        note -> Text,
     }
 }
 
@@ -425,6 +427,7 @@ diesel::table! {
         language -> Nullable<Text>,
         fulfillment_opened_at -> Nullable<Timestamptz>,
         token_hash -> Nullable<Text>,
+        tags -> Jsonb,
     }
 }
 

@@ -20,7 +20,7 @@ pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, Varian
 pub use inventory::{InventoryEvent, LocationEvent, LowStockEvent, ReservationEvent};
 pub use order::{
     DraftOrderEvent, FulfillmentEvent, FulfillmentOpenedEvent, LinePieces, OrderCancelledEvent,
-    OrderNoteEvent, RefundEvent, ReturnEvent,
+    OrderNoteEvent, OrderUpdatedEvent, RefundEvent, ReturnEvent,
 };
 pub use order_import::OrderImportedEvent;
 pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
@@ -129,6 +129,8 @@ events! {
     LocationCreated(LocationEvent) = "location.created" of location_id;
     /// A location changed.
     LocationUpdated(LocationEvent) = "location.updated" of location_id;
+    /// A location was deleted.
+    LocationDeleted(LocationEvent) = "location.deleted" of location_id;
     /// An order was placed.
     OrderPlaced(OrderPlacedEvent) = "order.placed" of order_id;
     /// An order is paid for.
@@ -139,6 +141,8 @@ events! {
     PaymentRecorded(PaymentEvent) = "payment.recorded" of order_id;
     /// An order was cancelled.
     OrderCancelled(OrderCancelledEvent) = "order.cancelled" of order_id;
+    /// Staff changed how an order's buyer is reached, where it goes, or what is noted on it.
+    OrderUpdated(OrderUpdatedEvent) = "order.updated" of order_id;
     /// Staff noted something on an order.
     OrderNoteAdded(OrderNoteEvent) = "order.note_added" of order_id;
     /// The pieces of an order are off the shelf and are to be sent.
@@ -157,6 +161,8 @@ events! {
     DraftOrderCreated(DraftOrderEvent) = "draft_order.created" of draft_order_id;
     /// A draft of an order changed.
     DraftOrderUpdated(DraftOrderEvent) = "draft_order.updated" of draft_order_id;
+    /// A draft was deleted.
+    DraftOrderDeleted(DraftOrderEvent) = "draft_order.deleted" of draft_order_id;
     /// A draft became an order.
     DraftOrderCompleted(DraftOrderEvent) = "draft_order.completed" of draft_order_id;
     /// An order of the past came in from elsewhere.
@@ -191,6 +197,8 @@ events! {
     CartUpdated(CartEvent) = "cart.updated" of cart_id;
     /// A customer signed up.
     CustomerCreated(CustomerEvent) = "customer.created" of customer_id;
+    /// Staff noted a customer, who did not sign up.
+    CustomerAdded(CustomerEvent) = "customer.added" of customer_id;
     /// A customer's own fields or addresses changed.
     CustomerUpdated(CustomerEvent) = "customer.updated" of customer_id;
     /// A customer's password changed; their sessions ended.
@@ -211,6 +219,8 @@ events! {
     StaffMemberCreated(StaffEvent) = "staff_member.created" of staff_id;
     /// A member of staff, their roles or their password changed.
     StaffMemberUpdated(StaffEvent) = "staff_member.updated" of staff_id;
+    /// A member of staff was deleted.
+    StaffMemberDeleted(StaffEvent) = "staff_member.deleted" of staff_id;
     /// A spent refresh token of a member was sent again: somebody else may have it. The session ended.
     StaffSessionRevoked(StaffSessionEvent) = "staff_member.session_revoked" of staff_id;
     /// A role was made.

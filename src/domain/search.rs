@@ -57,7 +57,19 @@ pub const MAX_DEPTH: usize = 16;
 /// Only when the query is larger than [`MAX_CHARS`], [`MAX_TERMS`], [`MAX_WORDS`], [`MAX_PREFIXES`], [`MAX_CONDITIONS`] or
 /// [`MAX_DEPTH`] allow.
 pub fn parse(query: &str) -> Result<Search, SearchError> {
-    let search = read(query, fields::read)?;
+    sized(read(query, fields::read)?)
+}
+
+/// The same for those who may know of stock: with fields for it. To others these are plain words.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_with_stock(query: &str) -> Result<Search, SearchError> {
+    sized(read(query, fields::read_with_stock)?)
+}
+
+fn sized(search: Search) -> Result<Search, SearchError> {
     let mut size = Size::default();
     size.add(&search.filter);
     size.check()?;
@@ -95,7 +107,10 @@ impl Size {
                 self.prefixes += usize::from(matches!(value, Some(ValueMatch::StartsWith(_))));
                 self.conditions += match (term, value) {
                     (FieldTerm::Id(_) | FieldTerm::Status(_), _) | (_, Some(ValueMatch::AnyOf(_))) => 0,
-                    (FieldTerm::AvailableForSale(_) | FieldTerm::Tag(_), _) => 3,
+                    (
+                        FieldTerm::AvailableForSale(_) | FieldTerm::InventoryTotal(..) | FieldTerm::Tag(_),
+                        _,
+                    ) => 3,
                     (FieldTerm::Sku(_) | FieldTerm::Barcode(_), _) => 3,
                     _ => 1,
                 };
@@ -238,6 +253,8 @@ pub enum FieldTerm {
     Status(Vec<Status>),
     /// The product has a variant that can be bought, or has none.
     AvailableForSale(bool),
+    /// How many pieces of all the product's variants that are counted can still be sold.
+    InventoryTotal(Comparator, i64),
     /// The price of one of the variants, in the shop's currency, as an exact decimal: at most 12
     /// digits, then perhaps a point and at most 4 more, without needless zeros (`0`, `19.9`).
     Price(Comparator, String),

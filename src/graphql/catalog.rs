@@ -1,5 +1,6 @@
 //! The catalogue: products, variants, options, images, collections.
 
+mod arrange_mutation;
 mod collection;
 mod collection_mutation;
 mod image;
@@ -11,6 +12,7 @@ mod query;
 mod variant;
 mod variant_mutation;
 
+pub use arrange_mutation::ArrangeCatalogMutation;
 pub use collection::Collection;
 pub use collection_mutation::CollectionMutation;
 pub use image::Image;
@@ -26,9 +28,9 @@ use async_graphql::SimpleObject;
 use super::connection::connection;
 use super::scalars::Html;
 
-connection!(ProductConnection, ProductEdge, Product, "products");
+connection!(ProductConnection, ProductEdge, Product, "products", counted);
 connection!(ProductVariantConnection, ProductVariantEdge, ProductVariant, "variants");
-connection!(CollectionConnection, CollectionEdge, Collection, "collections");
+connection!(CollectionConnection, CollectionEdge, Collection, "collections", counted);
 connection!(ImageConnection, ImageEdge, Image, "images");
 connection!(MediaConnection, MediaEdge, super::media::Media, "media");
 

@@ -151,9 +151,53 @@ impl<T> Items<T> {
     }
 }
 
-/// Defines a connection and its edge over a node type that is cheap to clone; the last two say how a node that is no object is
-/// resolved.
+/// Defines a connection and its edge over a node type that is cheap to clone, `counted` where it
+/// tells how long its list is; the last two say how a node that is no object is resolved.
 macro_rules! connection {
+    ($connection:ident, $edge:ident, $node:ty, $what:literal, counted) => {
+        #[doc = concat!("A page of ", $what, ".")]
+        pub struct $connection(
+            pub $crate::graphql::connection::Items<$node>,
+            pub $crate::graphql::total::Total,
+        );
+
+        #[doc = concat!("A page of ", $what, ".")]
+        #[async_graphql::Object]
+        impl $connection {
+            /// The page's items, each with its cursor.
+            async fn edges(&self) -> Vec<$edge> {
+                self.0
+                    .with_places()
+                    .map(|(node, place)| $edge {
+                        place,
+                        node: $crate::graphql::in_order::InOrder(node.clone()),
+                    })
+                    .collect()
+            }
+
+            /// The page's items.
+            async fn nodes(&self) -> Vec<$crate::graphql::in_order::InOrder<$node>> {
+                self.0.iter().cloned().map($crate::graphql::in_order::InOrder).collect()
+            }
+
+            /// Where the page stands in its list.
+            async fn page_info(
+                &self,
+            ) -> $crate::graphql::in_order::InOrder<$crate::graphql::connection::PageInfo> {
+                $crate::graphql::in_order::InOrder(self.0.info())
+            }
+
+            /// How many items the whole list has. They are counted anew each time it is asked for.
+            async fn total_count(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<$crate::graphql::scalars::UnsignedInt64> {
+                self.1.count(ctx).await
+            }
+        }
+
+        $crate::graphql::connection::edge!($edge, $what, $crate::graphql::in_order::InOrder<$node>);
+    };
     ($connection:ident, $edge:ident, $node:ty, $what:literal) => {
         $crate::graphql::connection::connection!(
             $connection,
@@ -192,6 +236,14 @@ macro_rules! connection {
             }
         }
 
+        $crate::graphql::connection::edge!($edge, $what, $resolved);
+    };
+}
+pub(crate) use connection;
+
+/// Defines the edge of a connection.
+macro_rules! edge {
+    ($edge:ident, $what:literal, $resolved:ty) => {
         #[doc = concat!("One of a page of ", $what, ", with its cursor.")]
         pub struct $edge {
             place: $crate::domain::page::Cursor,
@@ -213,6 +265,6 @@ macro_rules! connection {
         }
     };
 }
-pub(crate) use connection;
+pub(crate) use edge;
 
 connection!(StringConnection, StringEdge, String, "texts", String, std::convert::identity);

@@ -5,11 +5,13 @@ mod address_mutation;
 mod errors;
 mod privacy_mutation;
 mod sign_in_mutation;
+mod staff_mutation;
 
 pub use account_mutation::CustomerAccountMutation;
 pub use address_mutation::CustomerAddressMutation;
 pub use privacy_mutation::CustomerPrivacyMutation;
 pub use sign_in_mutation::CustomerSignInMutation;
+pub use staff_mutation::StaffCustomerMutation;
 
 use std::sync::Arc;
 
@@ -22,13 +24,14 @@ use super::in_order::InOrder;
 use super::order::{OrderConnection, OrderSortKeys, orders_of_customer};
 use super::request::RequestContext;
 use super::scalars::{DateTime, gid, parse_gid};
+use super::total::Total;
 use crate::domain::ids::{CustomerId, Id};
 use crate::domain::page::{Cursor, CursorKey, KeyKind, Page};
 use crate::domain::permission::Permission;
 use crate::loaders::{self, CustomerAddress};
 use crate::services::sessions::SessionTokens;
 
-connection!(CustomerConnection, CustomerEdge, Customer, "customers");
+connection!(CustomerConnection, CustomerEdge, Customer, "customers", counted);
 connection!(MailingAddressConnection, MailingAddressEdge, MailingAddress, "addresses");
 
 /// A customer. Made only for those who may see them: the customer, or staff.
@@ -158,9 +161,14 @@ impl Customer {
         self.0.phone.as_deref()
     }
 
-    /// Words that staff put to them; there are none yet.
-    async fn tags(&self) -> Vec<String> {
-        Vec::new()
+    /// What staff noted on them; null for whoever may not see customers.
+    async fn note(&self, ctx: &Context<'_>) -> Option<&str> {
+        ctx.op().may(Permission::ReadCustomers).then_some(self.0.note.as_str())
+    }
+
+    /// Words that staff put to them.
+    async fn tags(&self) -> &[String] {
+        &self.0.tags.0
     }
 
     /// When they last changed.
@@ -234,6 +242,7 @@ impl CustomerQuery {
         let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let page = ctx.services().customers.customers(ctx.op(), query.as_deref(), &request).await?;
         let page = page.map(|row| (Customer::of(row), CursorKey::None));
-        Ok(InOrder(CustomerConnection(Items::new(LIST, page, |customer| customer.0.id.uuid()))))
+        let items = Items::new(LIST, page, |customer: &Customer| customer.0.id.uuid());
+        Ok(InOrder(CustomerConnection(items, Total::Customers(query))))
     }
 }

@@ -1,8 +1,10 @@
 //! Stock and locations: what staff see and change of them.
 
+mod closing_mutation;
 mod location;
 mod mutation;
 
+pub use closing_mutation::ClosingMutation;
 pub use location::Location;
 pub use mutation::InventoryMutation;
 

@@ -4,7 +4,7 @@
 
 mod mutation;
 
-pub use mutation::MediaMutation;
+pub use mutation::{MediaMutation, media_id};
 
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use crate::domain::media::{MediaFormat, MediaKind, MediaStatus as Status};
 use crate::domain::page::{CursorKey, KeyKind, Page};
 use crate::domain::permission::Permission;
 use crate::loaders;
+use crate::services::media::ChangedMedia;
 
 const LIST: &str = "media";
 
@@ -111,6 +112,14 @@ pub struct VideoSource {
 }
 
 impl Media {
+    /// A picture or video as a service left it.
+    pub fn changed(media: ChangedMedia) -> Self {
+        match media {
+            ChangedMedia::Image(image) => Self::MediaImage(MediaImage::Shown(Arc::new(image))),
+            ChangedMedia::Other(row) => Self::of(Arc::new(row)),
+        }
+    }
+
     fn of(row: Arc<loaders::Media>) -> Self {
         match row.kind {
             MediaKind::Image => Self::MediaImage(MediaImage::Given(row)),

@@ -5,6 +5,7 @@
 
 mod discount;
 mod draft;
+mod edit_mutation;
 mod fields;
 mod history;
 mod line;
@@ -14,6 +15,7 @@ mod sentence;
 
 pub use discount::DiscountApplicationTargetType;
 pub use draft::{DraftOrderMutation, DraftOrderQuery};
+pub use edit_mutation::OrderEditMutation;
 pub use fields::Order;
 pub use mutation::OrderMutation;
 pub use query::{OrderQuery, OrderSortKeys, orders_of_customer};
@@ -26,8 +28,8 @@ use super::shop::MoneyV2;
 use crate::domain::money::{Currency, Money};
 use crate::loaders;
 
-connection!(DraftOrderConnection, DraftOrderEdge, draft::DraftOrder, "drafts of orders");
-connection!(OrderConnection, OrderEdge, Order, "orders");
+connection!(DraftOrderConnection, DraftOrderEdge, draft::DraftOrder, "drafts of orders", counted);
+connection!(OrderConnection, OrderEdge, Order, "orders", counted);
 connection!(OrderLineItemConnection, OrderLineItemEdge, line::OrderLineItem, "lines of an order");
 connection!(
     FulfillmentLineItemConnection,

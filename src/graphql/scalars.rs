@@ -40,6 +40,11 @@ text_scalar! {
     Url, "URL"
 }
 
+text_scalar! {
+    /// A whole number that may be larger than `Int` holds, written as a string: `"2136"`.
+    UnsignedInt64, "UnsignedInt64"
+}
+
 /// An exact decimal number, written as a string so that no client rounds it: `"29.99"`.
 #[derive(Clone, Debug)]
 pub struct Decimal(pub String);

@@ -1,11 +1,13 @@
 //! Staff: who they are, their roles, and the keys of services.
 
 mod key_mutation;
+mod leave_mutation;
 mod member_mutation;
 mod role_mutation;
 mod sign_in_mutation;
 
 pub use key_mutation::ApiKeyMutation;
+pub use leave_mutation::StaffLeaveMutation;
 pub use member_mutation::StaffMemberMutation;
 pub use role_mutation::RoleMutation;
 pub use sign_in_mutation::StaffSignInMutation;

@@ -116,3 +116,15 @@ pub async fn update(conn: &mut Conn, key: &ApiKey) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(api_keys::table.find(key.id)).set(key).execute(c).await)?;
     Ok(())
 }
+
+/// The names of an owner's keys that were not revoked.
+pub async fn names_of_owner(conn: &mut Conn, owner: Owner) -> Result<Vec<String>, DbError> {
+    load!(
+        conn,
+        api_keys::table
+            .filter(api_keys::owner.eq(owner))
+            .filter(api_keys::revoked_at.is_null())
+            .order_by(api_keys::id)
+            .select(api_keys::name)
+    )
+}

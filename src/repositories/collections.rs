@@ -1,5 +1,6 @@
 //! Collections, and which products are in them.
 
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -18,6 +19,9 @@ use crate::domain::collection_rules::CollectionRules;
 use crate::domain::ids::{CollectionId, Id, ProductId};
 use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest};
 use crate::domain::time::Timestamp;
+
+/// How many members one statement may add.
+const MAX_ROWS: usize = 5_000;
 
 /// A collection as it is stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -164,6 +168,25 @@ pub async fn ids_by_product_ids(
     )
 }
 
+/// Collections whose title has a text in it, letter case aside.
+macro_rules! titled {
+    ($title:expr) => {{
+        let mut query = collections::table.into_boxed();
+        if let Some(title) = $title {
+            let title =
+                title.to_ascii_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            query = query.filter(lower(collections::title).like(format!("%{title}%")).escape('\\'));
+        }
+        query
+    }};
+}
+
+/// How many collections have a text in their title.
+pub async fn count(conn: &mut Conn, title: Option<&str>) -> Result<i64, DbError> {
+    let counted: Vec<i64> = load!(conn, titled!(title).select(count_star()))?;
+    Ok(counted.into_iter().sum())
+}
+
 /// A page of collections, each with the key it has in the order. `words` are looked for in the title.
 pub async fn page(
     conn: &mut Conn,
@@ -199,12 +222,7 @@ pub async fn page(
         _ => None,
     });
     let rows: Vec<Collection> = load!(conn, {
-        let mut query = collections::table.into_boxed();
-        if let Some(title) = title {
-            let title =
-                title.to_ascii_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            query = query.filter(lower(collections::title).like(format!("%{title}%")).escape('\\'));
-        }
+        let mut query = titled!(title);
         query = match sort {
             CollectionSort::Title => sorted!(query, lower(collections::title), text),
             CollectionSort::UpdatedAt => sorted!(query, collections::updated_at, moment),
@@ -289,6 +307,28 @@ pub async fn add(conn: &mut Conn, id: CollectionId, products: &[ProductId]) -> R
         .map(|(position, &product_id)| Member { collection_id: id, product_id, position })
         .collect();
     insert_all!(conn, collection_products::table, rows)?;
+    Ok(())
+}
+
+/// Gives all products of a collection their places anew, in this order. In a transaction that holds
+/// the collection.
+pub async fn set_order(conn: &mut Conn, id: CollectionId, members: &[ProductId]) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::delete(collection_products::table.filter(collection_products::collection_id.eq(id)))
+            .execute(c)
+            .await
+    })?;
+    let mut position = 0;
+    for chunk in members.chunks(MAX_ROWS) {
+        let rows: Vec<Member> = chunk
+            .iter()
+            .map(|&product_id| {
+                position += 1;
+                Member { collection_id: id, product_id, position }
+            })
+            .collect();
+        insert_all!(conn, collection_products::table, rows)?;
+    }
     Ok(())
 }
 

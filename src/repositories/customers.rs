@@ -1,10 +1,12 @@
 //! Customers.
 
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::{in_ids, lower};
 use crate::db::schema::customers;
+use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn, on_each};
 use crate::domain::ids::{CustomerId, Id};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
@@ -38,6 +40,10 @@ pub struct Customer {
     pub updated_at: Timestamp,
     /// The language they signed up in, a code of `domain::codes::LANGUAGES`; `None`: none was said.
     pub language: Option<String>,
+    /// Words that staff put to them.
+    pub tags: Json<Vec<String>>,
+    /// What staff noted on them.
+    pub note: String,
 }
 
 /// By their id alone: logs are no place for the rest.
@@ -77,17 +83,12 @@ pub async fn by_ids(conn: &mut Conn, ids: &[CustomerId]) -> Result<Vec<Customer>
     load!(conn, customers::table.filter(in_ids(customers::id, ids)).select(Customer::as_select()))
 }
 
-/// A page of customers in the order they were made: of those who have each of these words, in lower case, in their names or
-/// in their e-mail address.
-pub async fn page(
-    conn: &mut Conn,
-    words: &[String],
-    request: &PageRequest<Cursor>,
-) -> Result<Page<Customer>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| CustomerId::from_uuid(cursor.id));
-    let rows = load!(conn, {
+/// Customers who have each of these words, in lower case, in their names or in their e-mail
+/// address.
+macro_rules! with_words {
+    ($words:expr) => {{
         let mut query = customers::table.into_boxed();
-        for word in words {
+        for word in $words {
             let pattern = format!("%{}%", escape(word));
             // A name that is NULL is like nothing, and the address is there in every row but an erased one.
             query = query.filter(
@@ -99,6 +100,26 @@ pub async fn page(
                     .or(lower(customers::last_name.assume_not_null()).like(pattern).escape('\\')),
             );
         }
+        query
+    }};
+}
+
+/// How many customers have each of these words.
+pub async fn count(conn: &mut Conn, words: &[String]) -> Result<i64, DbError> {
+    let counted: Vec<i64> = load!(conn, with_words!(words).select(count_star()))?;
+    Ok(counted.into_iter().sum())
+}
+
+/// A page of customers in the order they were made: of those who have each of these words, in lower
+/// case, in their names or in their e-mail address.
+pub async fn page(
+    conn: &mut Conn,
+    words: &[String],
+    request: &PageRequest<Cursor>,
+) -> Result<Page<Customer>, DbError> {
+    let cursor = request.cursor.as_ref().map(|cursor| CustomerId::from_uuid(cursor.id));
+    let rows = load!(conn, {
+        let mut query = with_words!(words);
         query = match (request.direction, cursor) {
             (Direction::Forward, Some(id)) => query.filter(customers::id.gt(id)),
             (Direction::Backward, Some(id)) => query.filter(customers::id.lt(id)),
@@ -128,4 +149,18 @@ pub async fn update(conn: &mut Conn, customer: &Customer) -> Result<(), DbError>
 /// A text that `LIKE` takes for itself.
 fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+/// Customers who were not erased, in the order they were made, after `after`.
+pub async fn after(conn: &mut Conn, after: Option<CustomerId>, limit: i64) -> Result<Vec<Customer>, DbError> {
+    let after = after.unwrap_or(CustomerId::from_uuid(uuid::Uuid::nil()));
+    load!(
+        conn,
+        customers::table
+            .filter(customers::id.gt(after))
+            .filter(customers::erased_at.is_null())
+            .order_by(customers::id)
+            .limit(limit)
+            .select(Customer::as_select())
+    )
 }

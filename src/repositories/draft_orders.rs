@@ -1,5 +1,6 @@
 //! Draft orders: what staff put together before it is an order.
 
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -63,6 +64,12 @@ pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page
     Ok(Page::of_rows(rows, request))
 }
 
+/// How many drafts there are.
+pub async fn count(conn: &mut Conn) -> Result<i64, DbError> {
+    let counted: Vec<i64> = load!(conn, draft_orders::table.select(count_star()))?;
+    Ok(counted.into_iter().sum())
+}
+
 /// Adds a draft.
 pub async fn insert(conn: &mut Conn, row: &DraftOrder) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(draft_orders::table).values(row).execute(c).await)?;
@@ -72,5 +79,11 @@ pub async fn insert(conn: &mut Conn, row: &DraftOrder) -> Result<(), DbError> {
 /// Stores a draft's fields, all of them.
 pub async fn update(conn: &mut Conn, row: &DraftOrder) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(draft_orders::table.find(row.id)).set(row).execute(c).await)?;
+    Ok(())
+}
+
+/// Deletes a draft.
+pub async fn delete(conn: &mut Conn, id: DraftOrderId) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::delete(draft_orders::table.find(id)).execute(c).await)?;
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! Locations: where stock lies.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
-use crate::db::schema::locations;
+use crate::db::schema::{fulfillments, inventory_levels, locations, order_lines};
 use crate::db::{Conn, DbError, load, on_conn, on_each};
-use crate::domain::ids::{Id, LocationId};
+use crate::domain::ids::{FulfillmentId, Id, LocationId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
 
@@ -117,5 +119,67 @@ pub async fn insert_missing(conn: &mut Conn, location: &Location) -> Result<bool
 /// Stores a location's fields, all of them.
 pub async fn update(conn: &mut Conn, location: &Location) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(locations::table.find(location.id)).set(location).execute(c).await)?;
+    Ok(())
+}
+
+/// What keeps a location from being deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LocationUse {
+    /// Pieces that lie there, reserved ones among them.
+    pub on_hand: i64,
+    /// Whether orders tell of it: pieces of theirs are reserved, were taken or were sent from
+    /// there.
+    pub has_orders: bool,
+}
+
+/// What a location is used for.
+pub async fn uses(conn: &mut Conn, id: LocationId) -> Result<LocationUse, DbError> {
+    let lying: Vec<i64> = load!(
+        conn,
+        inventory_levels::table
+            .filter(inventory_levels::location_id.eq(id))
+            .filter(inventory_levels::on_hand.gt(0))
+            .select(inventory_levels::on_hand)
+    )?;
+    // An id occurs nowhere else, so it may be looked for in the text of what orders keep as JSON.
+    let named = |column: &str| {
+        sql::<Bool>(&format!("CAST({column} AS text) LIKE ")).bind::<Text, _>(format!("%{}%", id.uuid()))
+    };
+    let lines: Vec<i64> = load!(
+        conn,
+        order_lines::table
+            .filter(named("order_lines.reserved").or(named("order_lines.picked")))
+            .limit(1)
+            .select(order_lines::position)
+    )?;
+    let sent: Vec<FulfillmentId> = load!(
+        conn,
+        fulfillments::table.filter(named("fulfillments.lines")).limit(1).select(fulfillments::id)
+    )?;
+    Ok(LocationUse {
+        on_hand: lying.into_iter().fold(0, i64::saturating_add),
+        has_orders: !lines.is_empty() || !sent.is_empty(),
+    })
+}
+
+/// Whether there is no other active location.
+pub async fn is_only_active(conn: &mut Conn, id: LocationId) -> Result<bool, DbError> {
+    let others: Vec<LocationId> = load!(
+        conn,
+        locations::table
+            .filter(locations::is_active)
+            .filter(locations::id.ne(id))
+            .limit(1)
+            .select(locations::id)
+    )?;
+    Ok(others.is_empty())
+}
+
+/// Removes a location at which nothing lies, with its empty levels. In a transaction.
+pub async fn delete(conn: &mut Conn, id: LocationId) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::delete(inventory_levels::table.filter(inventory_levels::location_id.eq(id))).execute(c).await
+    })?;
+    on_conn!(conn, |c| diesel::delete(locations::table.find(id)).execute(c).await)?;
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::domain::order::{LineCount, OrderStatus};
 use crate::domain::quote::{Allocation, QuotedDelivery, TaxLine};
 use crate::domain::time::Timestamp;
 
-pub use list::{CustomerPage, OrderList, OrderSort, page, page_of_customers};
+pub use list::{CustomerPage, OrderList, OrderSort, count, count_of_customers, page, page_of_customers};
 
 /// The first order's number.
 #[cfg(feature = "sqlite")]
@@ -87,6 +87,8 @@ pub struct Order {
     pub language: Option<String>,
     /// SHA-256 of the random token of an order that was placed before tokens were derived (`auth::Keys::order_token`).
     pub token_hash: Option<String>,
+    /// Words that staff put to it.
+    pub tags: Json<Vec<String>>,
 }
 
 /// An order's line as it is stored: what was sold, as it was at that moment.
@@ -318,4 +320,17 @@ pub async fn clear_reserved(conn: &mut Conn, id: OrderId) -> Result<(), DbError>
             .await
     })?;
     Ok(())
+}
+
+/// Orders in the order they were made, after `after`.
+pub async fn after(conn: &mut Conn, after: Option<OrderId>, limit: i64) -> Result<Vec<Order>, DbError> {
+    let after = after.unwrap_or(OrderId::from_uuid(uuid::Uuid::nil()));
+    load!(
+        conn,
+        orders::table
+            .filter(orders::id.gt(after))
+            .order_by(orders::id)
+            .limit(limit)
+            .select(Order::as_select())
+    )
 }

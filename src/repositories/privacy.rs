@@ -196,6 +196,7 @@ pub async fn blank_order(conn: &mut Conn, order: &Order) -> Result<(), DbError> 
                 orders::phone.eq(None::<String>),
                 orders::note.eq(""),
                 orders::attributes.eq(Json(Vec::<Attribute>::new())),
+                orders::tags.eq(Json(Vec::<String>::new())),
                 orders::shipping_address.eq(shipping),
                 orders::billing_address.eq(billing),
             ))

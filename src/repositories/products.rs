@@ -4,8 +4,8 @@ mod in_collections;
 mod list;
 mod ranked;
 
-pub use in_collections::{CollectionPage, page_in_collections};
-pub use list::{ProductList, ProductSort, page, recommendations};
+pub use in_collections::{CollectionPage, count_in_collections, page_in_collections};
+pub use list::{ProductList, ProductSort, count, page, recommendations};
 
 use std::collections::BTreeMap;
 

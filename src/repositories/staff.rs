@@ -162,3 +162,9 @@ pub async fn set_roles(conn: &mut Conn, id: StaffId, roles: &[RoleId]) -> Result
     insert_all!(conn, staff_roles::table, rows)?;
     Ok(())
 }
+
+/// Removes a member, with their sessions and their roles.
+pub async fn delete(conn: &mut Conn, id: StaffId) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::delete(staff_members::table.find(id)).execute(c).await)?;
+    Ok(())
+}

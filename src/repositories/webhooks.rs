@@ -365,3 +365,14 @@ pub async fn prune(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<usi
             .await
     })
 }
+
+/// The addresses of an owner's endpoints.
+pub async fn urls_of_owner(conn: &mut Conn, owner: Owner) -> Result<Vec<String>, DbError> {
+    load!(
+        conn,
+        webhook_subscriptions::table
+            .filter(webhook_subscriptions::owner.eq(owner))
+            .order_by(webhook_subscriptions::id)
+            .select(webhook_subscriptions::url)
+    )
+}

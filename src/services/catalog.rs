@@ -5,6 +5,7 @@
 //! transaction of the write.
 
 mod collections;
+mod options;
 mod products;
 mod read;
 mod selection;
@@ -12,6 +13,7 @@ mod settle;
 mod variants;
 
 pub use collections::{CollectionPatch, Collections, NewCollection};
+pub use options::{OptionPatch, OptionPlace, Options};
 pub(crate) use products::{MAX_IMAGES, event as product_event, set_images};
 pub use products::{NewImage, NewProduct, ProductPatch, Products, Seo};
 pub use read::{Catalog, ProductQuery, Visible};

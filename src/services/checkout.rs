@@ -278,6 +278,7 @@ impl Checkout {
             fulfillment_opened_at: None,
             language: op.locale.language.map(str::to_owned),
             token_hash: None,
+            tags: Json(Vec::new()),
         })
     }
 

@@ -4,8 +4,10 @@
 //! as an argument; the argument wins. All that a customer reaches here is their own.
 
 mod addresses;
+mod by_staff;
 mod sign_in;
 
+pub use by_staff::CustomerRecord;
 pub use sign_in::MailedToken;
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use super::set;
 use super::validate::Problems;
 use crate::auth::{Authenticator, Credential, Holder, Keys, Lane, MailedFor, Passwords};
 use crate::context::OpContext;
+use crate::db::types::Json;
 use crate::db::{Db, OnConstraint, Tx, retrying};
 use crate::domain::event::{CustomerEvent, Event};
 use crate::domain::ids::{CustomerId, FamilyId, Id};
@@ -148,12 +151,18 @@ impl Customers {
         request: &PageRequest<Cursor>,
     ) -> Result<Page<Customer>, Error> {
         op.authorize(Permission::ReadCustomers)?;
-        let text = query.unwrap_or_default().replace('\0', " ").to_lowercase();
-        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        if words.len() > MAX_WORDS {
-            return Err(Error::BadInput(format!("query: a search of customers may have {MAX_WORDS} words")));
-        }
+        let words = words_of(query)?;
         Ok(customers::page(&mut self.db.read(&op.statements).await?, &words, request).await?)
+    }
+
+    /// How many customers a query finds.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when there are more words than a search may have.
+    pub async fn count(&self, op: &OpContext, query: Option<&str>) -> Result<i64, Error> {
+        op.authorize(Permission::ReadCustomers)?;
+        let words = words_of(query)?;
+        Ok(customers::count(&mut self.db.read(&op.statements).await?, &words).await?)
     }
 
     /// Makes an account. Nobody is signed in by that; a token is made that proves the address, for the mail that follows.
@@ -177,6 +186,8 @@ impl Customers {
             created_at: op.now(),
             updated_at: op.now(),
             language: op.locale.language.map(str::to_owned),
+            tags: Json(Vec::new()),
+            note: String::new(),
         };
         problems.check()?;
         let email = customer.email.as_deref().unwrap_or_default();
@@ -333,4 +344,14 @@ fn person_name(problems: &mut Problems, field: &[&str], text: Option<&str>) -> O
 
 fn taken(field: &[&str]) -> Error {
     Error::invalid(field, UserErrorCode::Taken, "Email has already been taken")
+}
+
+/// The words of a search of customers.
+fn words_of(query: Option<&str>) -> Result<Vec<String>, Error> {
+    let text = query.unwrap_or_default().replace('\0', " ").to_lowercase();
+    let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    if words.len() > MAX_WORDS {
+        return Err(Error::BadInput(format!("query: a search of customers may have {MAX_WORDS} words")));
+    }
+    Ok(words)
 }

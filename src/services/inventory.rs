@@ -1,5 +1,7 @@
 //! Stock: how many pieces lie where, and the locations they lie at.
 
+mod closing;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 

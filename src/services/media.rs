@@ -4,7 +4,10 @@
 //! `process`. What is taken is put aside first and then named in one transaction with its job: a crash in between leaves a file that
 //! nobody names. Nothing that was uploaded is served as it came, but for videos where there is no program to convert them.
 
+mod arrange;
 mod process;
+
+pub use arrange::ChangedMedia;
 
 pub use crate::integrations::storage::{Found, Opened, Part, S3Config, StorageConfig};
 pub use crate::repositories::media::Media as MediaRow;

@@ -19,7 +19,9 @@ macro_rules! in_tx {
 }
 
 mod cancel;
+mod discard;
 mod draft;
+mod edit;
 mod follow_up;
 mod fulfill;
 mod hand;
@@ -29,6 +31,7 @@ mod returns;
 
 pub use cancel::CancelOrder;
 pub use draft::{Completed, DiscountInput, DraftInput, DraftLineInput};
+pub use edit::OrderPatch;
 pub use fulfill::{CreateFulfillment, Tracking};
 pub use refund::{CreateRefund, RefundLine};
 pub use returns::{CreateReturn, ReceiveReturn};
@@ -136,6 +139,20 @@ impl Orders {
         let list = OrderList { filter, currency, sort: wanted.sort, reverse: wanted.reverse };
         let page = orders::page(&mut self.db.read(&op.statements).await?, &list, &wanted.request).await?;
         Ok((page.map(|(order, key)| (Arc::new(order), key)), warnings))
+    }
+
+    /// How many of the shop's orders a query finds.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when the query is larger than a search may be.
+    pub async fn count(&self, op: &OpContext, query: Option<&str>) -> Result<i64, Error> {
+        op.authorize(Permission::ReadOrders)?;
+        let filter = match query {
+            None => Node::All,
+            Some(text) => read_query(text)?.0,
+        };
+        let list = OrderList { filter, currency: self.shop.currency, sort: OrderSort::Id, reverse: false };
+        Ok(orders::count(&mut self.db.read(&op.statements).await?, &list).await?)
     }
 
     /// Whether an order is one that a query finds; without one, whether the query can be read.

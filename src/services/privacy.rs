@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::auth::Authenticator;
 use crate::context::{OpContext, caller_of_customer};
+use crate::db::types::Json;
 use crate::db::{Conn, Db, DbError, retrying};
 use crate::domain::event::{CustomerEvent, Event};
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId};
@@ -98,6 +99,8 @@ impl Privacy {
             email_verified_at: None,
             erased_at: Some(op.now()),
             updated_at: op.now(),
+            tags: Json(Vec::new()),
+            note: String::new(),
             ..customer
         };
         customers::update(tx.conn(), &erased).await?;
@@ -135,6 +138,8 @@ async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
             "lastName": customer.last_name,
             "phone": customer.phone,
             "acceptsMarketing": customer.accepts_marketing,
+            "tags": customer.tags.0,
+            "note": customer.note,
             "createdAt": customer.created_at,
             "updatedAt": customer.updated_at,
             "erasedAt": customer.erased_at,
@@ -176,6 +181,7 @@ async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
             "billingAddress": order.billing_address.as_ref().map(|address| &address.0),
             "note": order.note,
             "attributes": order.attributes.0,
+            "tags": order.tags.0,
             "placedAt": order.placed_at,
             "cancelledAt": order.cancelled_at,
             "lines": lines.iter().filter(|line| line.order_id == order.id).map(sold).collect::<Vec<_>>(),

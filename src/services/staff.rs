@@ -3,6 +3,8 @@
 //! Whoever manages staff may change nothing of somebody who may do more than themselves, or a new password would be a way to
 //! all their permissions. And there is always a member left who can manage staff, once there is one.
 
+mod leave;
+mod own_password;
 mod roles;
 
 pub(super) use roles::in_order;

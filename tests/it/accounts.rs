@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Database, Reply, TestApp, both};
 
+mod by_staff;
 mod identity_provider;
 mod privacy;
 mod takeover;

@@ -22,6 +22,7 @@ mod cart;
 mod catalog;
 mod checkout;
 mod jobs;
+mod operators;
 mod orders;
 mod pricing;
 mod reports;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, TestApp, both};
 
+mod arranging;
 mod collections;
 mod variants;
 

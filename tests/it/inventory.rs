@@ -1,6 +1,7 @@
 //! Stock: changes that all happen or none, requests that may be sent twice, changes at the same time that all count, and
 //! locations whose stock can be sold or not.
 
+mod closing;
 mod told;
 
 use mercato::db::DbError;

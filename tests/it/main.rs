@@ -22,6 +22,7 @@ mod chaos;
 mod checkout;
 mod cli;
 mod connections;
+mod csv_exports;
 mod database;
 mod dialect;
 mod discounts;

@@ -1,6 +1,7 @@
 //! The life of orders as staff lead it: paid, sent, cancelled, refunded, returned, put together by hand; and who sees what of it.
 
 mod drafts;
+mod edits;
 mod lists;
 mod money;
 mod opening;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, TestApp, both};
 
+mod leaving;
 mod owners;
 
 const PASSWORD: &str = "correct horse";

@@ -17,6 +17,15 @@ pub struct OrderCancelledEvent {
     pub note: Option<String>,
 }
 
+/// Staff changed an order.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OrderUpdatedEvent {
+    /// The order.
+    pub order_id: OrderId,
+    /// Which fields, as the API calls them; what they say is the order's to tell.
+    pub fields: Vec<String>,
+}
+
 /// Staff noted something.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderNoteEvent {

@@ -15,6 +15,9 @@ pub(super) type Hint = &'static str;
 const FIELDS: &str = "available_for_sale, barcode, created_at, handle, id, product_type, sku, status, tag, \
                       tag_not, title, updated_at, variants.price and vendor";
 
+const FIELDS_WITH_STOCK: &str = "available_for_sale, barcode, created_at, handle, id, inventory_total, product_type, sku, status, tag, tag_not, title, \
+     updated_at, variants.price and vendor";
+
 const NO_VALUE: Hint = "no value follows the colon; write it without a space, as in title:snowboard";
 const NO_WORD: Hint = "the value has no letter or digit to search for";
 const SHORT_PREFIX: Hint = "write at least two letters before the star";
@@ -24,12 +27,25 @@ const STATUS: Hint = "the value must be active, draft or archived";
 const ID: Hint = "the value must be a product's UUID or its id, gid://mercato/Product/ and the UUID";
 const PRICE: Hint = "the value must be one number such as 19.99, with at most 12 digits before the point and \
                      4 after it, and without a currency or separators";
+const STOCK: Hint = "the value must be one whole number of pieces, such as 5";
 const TIME: Hint = "the value must be a date such as 2026-01-31 or a time such as 2026-01-31T12:00:00Z";
 
 /// The condition a term asks for, and the warning it deserves.
 pub(super) fn read(term: &Term<'_>) -> (Option<Node>, Option<Warning>) {
-    let (node, warning) =
-        read_with(term, known_field, |name, values| words(name, values).map(Node::Text), FIELDS);
+    read_known(term, known_field, FIELDS)
+}
+
+/// The same with the fields of stock.
+pub(super) fn read_with_stock(term: &Term<'_>) -> (Option<Node>, Option<Warning>) {
+    read_known(term, known_field_with_stock, FIELDS_WITH_STOCK)
+}
+
+fn read_known(
+    term: &Term<'_>,
+    known: impl Fn(&str, &Term<'_>) -> Option<Result<Node, Hint>>,
+    fields: &str,
+) -> (Option<Node>, Option<Warning>) {
+    let (node, warning) = read_with(term, known, |name, values| words(name, values).map(Node::Text), fields);
     if node.as_ref().is_some_and(has_short_prefix) {
         let message = format!("`{}` is ignored: {SHORT_PREFIX}.", term.source);
         let field = term.field.unwrap_or_default().to_owned();
@@ -106,6 +122,19 @@ fn known_field(field: &str, term: &Term<'_>) -> Option<Result<Node, Hint>> {
         _ => return None,
     };
     Some(read(term))
+}
+
+/// The same for those who may know of stock.
+fn known_field_with_stock(field: &str, term: &Term<'_>) -> Option<Result<Node, Hint>> {
+    if field.eq_ignore_ascii_case("inventory_total") {
+        return Some(required(term, inventory_total));
+    }
+    known_field(field, term)
+}
+
+fn inventory_total(term: &Term<'_>) -> Result<Node, Hint> {
+    let total = single(term, STOCK)?.parse().map_err(|_| STOCK)?;
+    Ok(Node::Field(FieldTerm::InventoryTotal(term.comparator, total)))
 }
 
 /// Reads a field that every product has: a star asks for nothing.

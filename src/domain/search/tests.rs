@@ -49,6 +49,7 @@ fn show_field(field: &FieldTerm) -> String {
         FieldTerm::Id(ids) => format!("id={}", ids.join("|")),
         FieldTerm::Status(statuses) => format!("status={statuses:?}"),
         FieldTerm::AvailableForSale(available) => format!("available={available}"),
+        FieldTerm::InventoryTotal(comparator, pieces) => format!("stock{}{pieces}", sign(comparator)),
         FieldTerm::Price(comparator, amount) => format!("price{}{amount}", sign(comparator)),
         FieldTerm::CreatedAt(comparator, at) => format!("created{}{}", sign(comparator), time(at)),
         FieldTerm::UpdatedAt(comparator, at) => format!("updated{}{}", sign(comparator), time(at)),
@@ -183,6 +184,21 @@ fn titles() {
         ("red title:*", "[red]"),
         ("red OR title:*", "all"),
     ]);
+}
+
+#[test]
+fn stock_is_a_field_for_those_who_may_know_of_it() {
+    let filter = |text: &str| parse_with_stock(text).unwrap().filter;
+    let total = |comparator, pieces| Node::Field(FieldTerm::InventoryTotal(comparator, pieces));
+    assert_eq!(filter("inventory_total:<5"), total(Comparator::Less, 5));
+    assert_eq!(filter("Inventory_Total:0"), total(Comparator::Equal, 0));
+    assert_eq!(filter("inventory_total:*"), Node::All);
+    for wrong in ["inventory_total:few", "inventory_total:1.5", "inventory_total:", "inventory_total:<1,2"] {
+        assert_eq!(parse_with_stock(wrong).unwrap().warnings.len(), 1, "{wrong}");
+    }
+    let plain = parse("inventory_total:<5").unwrap();
+    assert_eq!(plain.warnings[0].code, WarningCode::InvalidField);
+    assert!(matches!(plain.filter, Node::Text(_)), "{plain:?}");
 }
 
 #[test]

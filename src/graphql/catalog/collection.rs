@@ -15,6 +15,7 @@ use crate::graphql::guard::{Requires, reads_products};
 use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, Html, Url, gid};
+use crate::graphql::total::Total;
 use crate::loaders::{self, CollectionPage, ProductSort};
 
 /// A collection: products that belong together.
@@ -271,6 +272,7 @@ impl Collection {
             Some(page) => Page::clone(&page).map(|(row, key)| (Product(row), key)),
             None => Page { items: Vec::new(), has_previous: behind_cursor, has_next: false },
         };
-        Ok(InOrder(ProductConnection(Items::new(list, page, |product| product.0.id.uuid()))))
+        let items = Items::new(list, page, |product: &Product| product.0.id.uuid());
+        Ok(InOrder(ProductConnection(items, Total::ProductsOfCollection(self.0.id))))
     }
 }

@@ -45,6 +45,13 @@ impl ProductOption {
         Ok(place.parse().ok().and_then(|option: usize| Self::all_of(&product).nth(option)))
     }
 
+    /// The product and the place in it that a global id names.
+    pub fn place(id: &ID) -> Option<(ProductId, usize)> {
+        split_gid(id).filter(|(name, _)| *name == Self::TYPE)?;
+        let (product, place) = place_in_product(id, "option=")?;
+        Some((product, place.parse().ok()?))
+    }
+
     fn name(&self) -> &str {
         self.product.options.0.get(self.option).map_or(DEFAULT_OPTION, |option| option.name.as_str())
     }
@@ -60,6 +67,15 @@ impl ProductOption {
 impl ProductOptionValue {
     /// The type's name in global ids.
     pub const TYPE: &str = "ProductOptionValue";
+
+    /// The product and the places in it that a global id names: the option's, and the value's in
+    /// that.
+    pub fn place(id: &ID) -> Option<(ProductId, usize, usize)> {
+        split_gid(id).filter(|(name, _)| *name == Self::TYPE)?;
+        let (product, place) = place_in_product(id, "value=")?;
+        let (option, value) = place.split_once('.')?;
+        Some((product, option.parse().ok()?, value.parse().ok()?))
+    }
 
     /// The value with a global id, if the actor may see its product.
     pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {

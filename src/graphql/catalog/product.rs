@@ -20,6 +20,7 @@ use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, Html, Url, gid};
 use crate::graphql::shop::MoneyV2;
+use crate::graphql::total::Total;
 use crate::loaders;
 use crate::services::catalog::Selection;
 
@@ -456,9 +457,11 @@ impl Product {
         if reverse.unwrap_or(false) {
             collections.reverse();
         }
+        let total = Total::Known(collections.len());
         let page =
             Page::of_list(collections, &request, |collection, cursor| collection.id.uuid() == cursor.id);
         let page = page.map(|row| (super::Collection(row), CursorKey::None));
-        Ok(InOrder(CollectionConnection(Items::new(LIST, page, |collection| collection.0.id.uuid()))))
+        let items = Items::new(LIST, page, |collection: &super::Collection| collection.0.id.uuid());
+        Ok(InOrder(CollectionConnection(items, total)))
     }
 }

@@ -12,6 +12,7 @@ use crate::graphql::connection::{Items, PageArgs, StringConnection, limit};
 use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
+use crate::graphql::total::Total;
 use crate::loaders::ProductSort;
 use crate::services::catalog::{CollectionSort, ProductQuery};
 
@@ -134,7 +135,7 @@ impl CatalogQuery {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
         #[graphql(
             desc = "What they must have: words, and terms such as `tag:gift`, `vendor:\"Kiln & Co\"`, `product_type:Mug`, \
-                    `title:lin*`, `variants.price:>10`, `available_for_sale:true`, joined by spaces or `OR`, negated by `-`."
+                    `title:lin*`, `variants.price:>10`, `available_for_sale:true`, joined by spaces or `OR`, negated by `-`. Who may see stock can ask for `inventory_total:<5`, too."
         )]
         query: Option<String>,
         #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
@@ -145,11 +146,12 @@ impl CatalogQuery {
         let reverse = reverse.unwrap_or(false);
         let list = format!("products/{sort:?}/{reverse}");
         let request = PageArgs { first, after, last, before }.request(ctx, &list, sort.key_kind())?;
+        let total = Total::Products(query.clone());
         let query = ProductQuery { query, sort, reverse, request };
         let found = ctx.services().catalog.products(ctx.op(), &query).await?;
         ctx.search_hints().note(ctx, &found.warnings);
         let page = Page::clone(&found.products).map(|(row, key)| (Product(row), key));
-        Ok(InOrder(ProductConnection(Items::new(list, page, |product| product.0.id.uuid()))))
+        Ok(InOrder(ProductConnection(Items::new(list, page, |product| product.0.id.uuid()), total)))
     }
 
     /// Products that a product can be shown beside; null if there is no such product.
@@ -245,6 +247,7 @@ impl CatalogQuery {
         let page =
             ctx.services().catalog.collections(ctx.op(), query.as_deref(), sort, reverse, &request).await?;
         let page = page.map(|(row, key): (Arc<_>, _)| (Collection(row), key));
-        Ok(InOrder(CollectionConnection(Items::new(list, page, |collection| collection.0.id.uuid()))))
+        let items = Items::new(list, page, |collection: &Collection| collection.0.id.uuid());
+        Ok(InOrder(CollectionConnection(items, Total::Collections(query))))
     }
 }

@@ -77,7 +77,7 @@ impl CreateMediaInput {
 }
 
 /// The medium that the global id of an image or a video names.
-fn media_id(id: &ID) -> Result<MediaId, Error> {
+pub fn media_id(id: &ID) -> Result<MediaId, Error> {
     let image = parse_gid::<ImageId>(id).map(Id::uuid);
     image.or_else(|error| parse_gid::<VideoId>(id).map(Id::uuid).map_err(|_| error)).map(MediaId::from_uuid)
 }

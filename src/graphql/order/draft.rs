@@ -22,6 +22,7 @@ use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, Decimal, gid, parse_gid};
 use crate::graphql::shop::MoneyV2;
+use crate::graphql::total::Total;
 use crate::loaders;
 use crate::services::orders::{DiscountInput, DraftInput, DraftLineInput};
 
@@ -402,7 +403,8 @@ impl DraftOrderQuery {
         let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
         let page = ctx.services().orders.drafts(ctx.op(), &request).await?;
         let page = page.map(|row| (DraftOrder::of(row), CursorKey::None));
-        Ok(InOrder(DraftOrderConnection(Items::new(LIST, page, |draft| draft.0.id.uuid()))))
+        let items = Items::new(LIST, page, |draft: &DraftOrder| draft.0.id.uuid());
+        Ok(InOrder(DraftOrderConnection(items, Total::DraftOrders)))
     }
 }
 

@@ -428,6 +428,11 @@ impl Order {
         Some(self.0.note.as_str()).filter(|note| !note.is_empty())
     }
 
+    /// Words that staff put to it; empty for whoever may not see orders.
+    async fn tags(&self, ctx: &Context<'_>) -> &[String] {
+        if ctx.op().may(Permission::ReadOrders) { self.0.tags.0.as_slice() } else { &[] }
+    }
+
     /// What the storefront noted.
     async fn custom_attributes(&self) -> Vec<Attribute> {
         Attribute::all(&self.0.attributes.0)

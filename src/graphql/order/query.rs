@@ -10,6 +10,7 @@ use crate::graphql::guard::{Requires, reads_orders};
 use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
+use crate::graphql::total::Total;
 use crate::loaders::{CustomerPage, OrderPage, OrderSort};
 use crate::services::orders::OrderQuery as Wanted;
 
@@ -64,15 +65,16 @@ pub async fn orders_of_customer(
     let wanted = CustomerPage { sort, reverse, request };
     let none = || OrderPage { items: Vec::new(), has_previous, has_next: false };
     if ctx.op().actor.is_staff() && !ctx.op().may(Permission::ReadOrders) {
-        return Ok(connection(list, none()));
+        return Ok(connection(list, none(), Total::Known(0)));
     }
     let found = ctx.loaders().orders_of_customer.load((customer, wanted)).await?;
-    Ok(connection(list, found.map_or_else(none, |page| (*page).clone())))
+    let page = found.map_or_else(none, |page| (*page).clone());
+    Ok(connection(list, page, Total::OrdersOfCustomer(customer)))
 }
 
-fn connection(list: String, page: OrderPage) -> InOrder<OrderConnection> {
+fn connection(list: String, page: OrderPage, total: Total) -> InOrder<OrderConnection> {
     let page = page.map(|(row, key)| (Order(row), key));
-    InOrder(OrderConnection(Items::new(list, page, |order| order.0.id.uuid())))
+    InOrder(OrderConnection(Items::new(list, page, |order| order.0.id.uuid()), total))
 }
 
 #[Object]
@@ -117,9 +119,10 @@ impl OrderQuery {
         let reverse = reverse.unwrap_or(false);
         let list = format!("orders/{sort:?}/{reverse}");
         let request = PageArgs { first, after, last, before }.request(ctx, &list, sort.key_kind())?;
+        let total = Total::Orders(query.clone());
         let wanted = Wanted { query, sort, reverse, request };
         let (page, warnings) = ctx.services().orders.list(ctx.op(), &wanted).await?;
         ctx.search_hints().note(ctx, &warnings);
-        Ok(connection(list, page))
+        Ok(connection(list, page, total))
     }
 }

@@ -23,6 +23,11 @@ pub fn sentence(kind: &str, payload: &Value) -> String {
         "order.paid" => with("The order was paid for".to_owned(), text("provider")),
         "order.expired" => with("The order was given up".to_owned(), &text("reason").replace('_', " ")),
         "order.cancelled" => with("The order was cancelled".to_owned(), &text("reason").to_lowercase()),
+        "order.updated" => {
+            let fields = payload.get("fields").and_then(Value::as_array).into_iter().flatten();
+            let names: Vec<&str> = fields.filter_map(Value::as_str).collect();
+            format!("The order was changed: {}", names.join(", "))
+        }
         "order.note_added" => text("note").to_owned(),
         "payment.recorded" => {
             let what = text("kind").replace('_', " ");

@@ -23,8 +23,8 @@ pub struct ApiKeyCreateInput {
     permissions: Vec<Permission>,
     /// When it ends; never when it is not given.
     expires_at: Option<DateTime>,
-    /// Whether it is a storefront's: a public key for `X-Shopify-Storefront-Access-Token`, with which anybody may read the
-    /// catalogue and buy, and do nothing else.
+    /// Whether it is a storefront's: a public key for `X-Shopify-Storefront-Access-Token`, with
+    /// which anybody may read the catalogue and buy, and do nothing else.
     #[graphql(default)]
     is_storefront: bool,
 }
@@ -35,8 +35,8 @@ pub struct ApiKeyCreateInput {
 pub struct ApiKeyCreatePayload {
     /// The key; null if it could not be made.
     api_key: Option<ApiKey>,
-    /// What requests are signed with, as `Authorization: Bearer`; a storefront's is sent as `X-Shopify-Storefront-Access-Token`. It is
-    /// shown this once.
+    /// What requests are signed with, as `Authorization: Bearer`; a storefront's is sent as
+    /// `X-Shopify-Storefront-Access-Token`. It is shown this once.
     secret: Option<String>,
     /// What is wrong with the input.
     user_errors: Vec<UserError>,

@@ -1,6 +1,6 @@
 //! Lists of orders: the shop's, filtered by the search language, and those of customers; sorted, and read a page at a time.
 
-use diesel::dsl::{not, sql};
+use diesel::dsl::{count_star, not, sql};
 use diesel::prelude::*;
 #[cfg(feature = "sqlite")]
 use diesel::sql_types::Text;
@@ -9,12 +9,12 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::Order;
-use crate::db::expr::{Condition, constant};
+use crate::db::expr::{Condition, constant, in_ids};
 #[cfg(feature = "sqlite")]
 use crate::db::load_sqlite;
 use crate::db::schema::{order_lines, orders};
 use crate::db::types::sql as column;
-use crate::db::{Conn, DbError, on_each};
+use crate::db::{Conn, DbError, load, on_each};
 use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::money::Currency;
 use crate::domain::order::{FinancialStatus, FulfillmentStatus};
@@ -320,6 +320,42 @@ pub async fn page(
         let key = list.sort.key(&order);
         (order, key)
     }))
+}
+
+/// A count of a list's orders on one backend.
+macro_rules! count_query {
+    ($condition:ident, $list:expr) => {{
+        let list: &OrderList = $list;
+        let query = match &list.filter {
+            Node::All => orders::table.into_boxed(),
+            filter => orders::table.filter($condition(filter, list.currency)).into_boxed(),
+        };
+        query.select(count_star())
+    }};
+}
+
+/// How many orders a list has.
+pub async fn count(conn: &mut Conn, list: &OrderList) -> Result<i64, DbError> {
+    let counted: Vec<i64> = on_each!(conn,
+        postgres: |c| count_query!(postgres_condition, list).load(c).await,
+        sqlite: |c| load_sqlite!(c, count_query!(sqlite_condition, list)),
+    )?;
+    Ok(counted.into_iter().sum())
+}
+
+/// How many orders each of these customers has. Who has none is left out.
+pub async fn count_of_customers(
+    conn: &mut Conn,
+    customers: &[CustomerId],
+) -> Result<Vec<(CustomerId, i64)>, DbError> {
+    let counted: Vec<(Option<CustomerId>, i64)> = load!(
+        conn,
+        orders::table
+            .filter(in_ids(orders::customer_id.assume_not_null(), customers))
+            .group_by(orders::customer_id)
+            .select((orders::customer_id, count_star()))
+    )?;
+    Ok(counted.into_iter().filter_map(|(customer, count)| Some((customer?, count))).collect())
 }
 
 impl CustomerPage {

@@ -1,12 +1,15 @@
 //! The products of collections: one statement for however many collections are asked for at once.
 
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::RunQueryDsl;
 
 use super::{Product, ProductSort};
+use crate::db::expr::in_ids;
+use crate::db::schema::{collection_products, products};
 use crate::db::types::sql::{Timestamptz, Uuid};
-use crate::db::{Conn, DbError, on_each};
+use crate::db::{Conn, DbError, load, on_each};
 use crate::domain::ids::{CollectionId, Id, ProductId};
 use crate::domain::page::{Cursor, CursorKey, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
@@ -135,4 +138,22 @@ pub async fn page_in_collections(
         }
     }
     Ok(pages.into_iter().map(|(id, rows)| (id, Page::of_rows(rows, &wanted.request))).collect())
+}
+
+/// How many products each of these collections has that a reader may see. A collection without any
+/// is left out.
+pub async fn count_in_collections(
+    conn: &mut Conn,
+    visibility: Visibility,
+    collections: &[CollectionId],
+) -> Result<Vec<(CollectionId, i64)>, DbError> {
+    load!(
+        conn,
+        collection_products::table
+            .inner_join(products::table)
+            .filter(in_ids(collection_products::collection_id, collections))
+            .filter(super::visible(visibility))
+            .group_by(collection_products::collection_id)
+            .select((collection_products::collection_id, count_star()))
+    )
 }

@@ -1,8 +1,8 @@
 //! The list of products: filtered by the search language, sorted, and read a page at a time.
 
-use diesel::dsl::{exists, not, sql};
+use diesel::dsl::{count_star, exists, not, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -168,6 +168,9 @@ macro_rules! condition {
                     let available = sql::<Bool>(AVAILABLE_FOR_SALE);
                     if *wanted { Box::new(available) } else { Box::new(not(available)) }
                 }
+                Node::Field(FieldTerm::InventoryTotal(comparator, pieces)) => {
+                    compare!(sql::<BigInt>(INVENTORY_TOTAL), *comparator, *pieces, |meets| meets)
+                }
                 Node::Field(FieldTerm::Price(comparator, amount)) => {
                     let Some((comparator, minor)) = price(*comparator, amount, currency) else {
                         return Box::new(constant(false));
@@ -227,6 +230,12 @@ const AVAILABLE_FOR_SALE: &str = "EXISTS (SELECT 1 FROM variants v WHERE v.produ
     AND (NOT v.inventory_tracked OR v.inventory_policy = 'continue' OR 0 < \
     (SELECT sum(i.on_hand - i.reserved) FROM inventory_levels i JOIN locations l ON l.id = i.location_id \
     WHERE i.variant_id = v.id AND l.is_active)))";
+
+/// The pieces that can still be sold of all variants of a product that are counted. Nothing, which
+/// compares with no number, where there is no such variant.
+const INVENTORY_TOTAL: &str = "(SELECT CAST(sum(CASE WHEN l.is_active THEN i.on_hand - i.reserved ELSE 0 END) AS bigint) \
+    FROM variants v LEFT JOIN inventory_levels i ON i.variant_id = v.id LEFT JOIN locations l ON l.id = i.location_id \
+    WHERE v.product_id = products.id AND v.inventory_tracked)";
 
 /// The products that have words: of more than [`MAX_MATCHES`], those that the index finds first. The bound also has the database
 /// read the index once; without it PostgreSQL would ask for each product whether it is in there.
@@ -379,6 +388,29 @@ pub async fn page(
         let key = list.sort.key(&product);
         (product, key)
     }))
+}
+
+/// A count of a list's products on one backend.
+macro_rules! count_query {
+    ($condition:ident, $list:expr) => {{
+        let list: &ProductList = $list;
+        let query = products::table.filter(visible(list.visibility));
+        let query = match &list.filter {
+            Node::All => query.into_boxed(),
+            filter => query.filter($condition(filter, list.currency)).into_boxed(),
+        };
+        query.select(count_star())
+    }};
+}
+
+/// How many products a list has.
+pub async fn count(conn: &mut Conn, list: &ProductList) -> Result<i64, DbError> {
+    // A count looks at all that is found, which takes longer than a worker thread may be kept.
+    let counted: Vec<i64> = on_each!(conn,
+        postgres: |c| count_query!(postgres_condition, list).load(c).await,
+        sqlite: |c| c.load_rows_blocking(count_query!(sqlite_condition, list)).await,
+    )?;
+    Ok(counted.into_iter().sum())
 }
 
 /// Reads a page of a list that is sorted by relevance: rows with their rank.

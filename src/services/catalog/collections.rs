@@ -14,6 +14,7 @@ use crate::domain::collection_rules::CollectionRules;
 use crate::domain::event::{CollectionEvent, CollectionProductsEvent, Event};
 use crate::domain::ids::{CollectionId, ProductId};
 use crate::domain::permission::Permission;
+use crate::domain::reorder::{Reposition, reorder};
 use crate::domain::{handle, html};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
@@ -279,6 +280,55 @@ impl Collections {
             collections::update(tx.conn(), &collection).await?;
             let happened = CollectionProductsEvent { collection_id: id, product_ids: removed };
             events::append(&mut tx, op, [Event::CollectionProductsRemoved(happened)]).await?;
+        }
+        tx.commit().await?;
+        Ok(collection)
+    }
+
+    /// Puts products of a collection that is ordered by hand at other places, one after another.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is not ordered by hand, or with every move of something that is
+    /// not in it.
+    pub async fn reorder_products(
+        &self,
+        op: &OpContext,
+        id: CollectionId,
+        moves: &[Reposition<ProductId>],
+    ) -> Result<Collection, Error> {
+        op.authorize(Permission::WriteProducts)?;
+        if moves.len() > MAX_PRODUCTS {
+            let message = format!("Send up to {MAX_PRODUCTS} moves at a time");
+            return Err(Error::invalid(&["moves"], UserErrorCode::TooMany, message));
+        }
+        retrying(|| self.reorder_once(op, id, moves)).await
+    }
+
+    async fn reorder_once(
+        &self,
+        op: &OpContext,
+        id: CollectionId,
+        moves: &[Reposition<ProductId>],
+    ) -> Result<Collection, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let mut collection = locked(&mut tx, id, &["id"]).await?;
+        if collection.sort_order != CollectionSortOrder::Manual {
+            let message = "This collection sorts its products by itself: set its `sortOrder` to MANUAL first";
+            return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
+        }
+        let mut members = collections::members(tx.conn(), id).await?;
+        let before = members.clone();
+        let mut problems = Problems::default();
+        for at in reorder(&mut members, moves) {
+            let field = ["moves", &at.to_string(), "id"];
+            problems.add(&field, UserErrorCode::NotFound, "The collection has no such product");
+        }
+        problems.check()?;
+        if members != before {
+            collections::set_order(tx.conn(), id, &members).await?;
+            collection.updated_at = op.now();
+            collections::update(tx.conn(), &collection).await?;
+            events::append(&mut tx, op, [Event::CollectionUpdated(event(&collection))]).await?;
         }
         tx.commit().await?;
         Ok(collection)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::context::OpContext;
 use crate::db::Db;
 use crate::domain::page::{Cursor, CursorKey, Page, PageRequest};
+use crate::domain::permission::Permission;
 use crate::domain::search::{self, Node, Warning};
 use crate::error::Error;
 use crate::loaders::{CatalogReads, Collection, Product, ProductPage, ProductSort, visibility};
@@ -53,15 +54,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::BadInput`] when the query is larger than a search may be.
     pub async fn products(&self, op: &OpContext, query: &ProductQuery) -> Result<Visible, Error> {
-        let (filter, warnings) = match query.query.as_deref() {
-            None => (Node::All, Vec::new()),
-            Some(text) => {
-                // No database takes a NUL in a text; in a search it parts words, as any odd character does.
-                let search = search::parse(&text.replace('\0', " "))
-                    .map_err(|error| Error::BadInput(format!("query: {error}")))?;
-                (search.filter, search.warnings)
-            }
-        };
+        let (filter, warnings) = read_query(op, query.query.as_deref())?;
         let list = ProductList {
             visibility: visibility(op),
             filter,
@@ -72,6 +65,31 @@ impl Catalog {
         let pages = self.reads.pages.read((list, query.request.clone()), [()], &op.statements).await?;
         let products = pages.get(&()).map(Arc::clone).unwrap_or_default();
         Ok(Visible { products, warnings })
+    }
+
+    /// How many products that the actor may see a query finds.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when the query is larger than a search may be.
+    pub async fn count_products(&self, op: &OpContext, query: Option<&str>) -> Result<i64, Error> {
+        let (filter, _) = read_query(op, query)?;
+        let list = ProductList {
+            visibility: visibility(op),
+            filter,
+            currency: self.shop.currency,
+            sort: ProductSort::Id,
+            reverse: false,
+        };
+        Ok(products::count(&mut self.db.read(&op.statements).await?, &list).await?)
+    }
+
+    /// How many collections have `title` in their title, letter case aside.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn count_collections(&self, op: &OpContext, title: Option<&str>) -> Result<i64, Error> {
+        let title = title.map(|title| title.replace('\0', " "));
+        Ok(collections::count(&mut self.db.read(&op.statements).await?, title.as_deref()).await?)
     }
 
     /// Up to ten products that a product can be shown beside, best first: those that share its type, tags and title's words.
@@ -142,4 +160,18 @@ impl Catalog {
     pub async fn is_empty(&self, op: &OpContext) -> Result<bool, Error> {
         Ok(products::is_empty(&mut self.db.read(&op.statements).await?).await?)
     }
+}
+
+/// What a query asks for, and what was not understood of it.
+fn read_query(op: &OpContext, query: Option<&str>) -> Result<(Node, Vec<Warning>), Error> {
+    let Some(text) = query else { return Ok((Node::All, Vec::new())) };
+    // No database takes a NUL in a text; in a search it parts words, as any odd character does.
+    let text = text.replace('\0', " ");
+    let search = if op.may(Permission::ReadInventory) {
+        search::parse_with_stock(&text)
+    } else {
+        search::parse(&text)
+    };
+    let search = search.map_err(|error| Error::BadInput(format!("query: {error}")))?;
+    Ok((search.filter, search.warnings))
 }

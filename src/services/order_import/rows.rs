@@ -117,6 +117,7 @@ pub fn add(
         updated_at: now,
         fulfillment_opened_at: None,
         language: None,
+        tags: Json(Vec::new()),
     };
     let event = Event::OrderImported(OrderImportedEvent {
         order_id: id,

@@ -124,6 +124,15 @@ impl Orders {
         Ok(draft_orders::page(&mut self.db.read(&op.statements).await?, request).await?)
     }
 
+    /// How many drafts there are.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] to those who may not see orders.
+    pub async fn count_drafts(&self, op: &OpContext) -> Result<i64, Error> {
+        op.authorize(Permission::ReadOrders)?;
+        Ok(draft_orders::count(&mut self.db.read(&op.statements).await?).await?)
+    }
+
     /// Begins a draft.
     ///
     /// # Errors
@@ -369,6 +378,7 @@ impl Orders {
             fulfillment_opened_at: None,
             language: op.locale.language.map(str::to_owned),
             token_hash: None,
+            tags: Json(Vec::new()),
         })
     }
 

@@ -92,6 +92,46 @@ pub const AREA: Area = Area {
         "mutation { collectionRemoveProducts(id: <collection>, productIds: [<product>]) { userErrors { code } } }",
     ),
     (
+        "mediaUpdate",
+        WriteProducts,
+        r#"mutation {
+            mediaUpdate(media: { id: "gid://mercato/MediaImage/00000000-0000-7000-8000-000000000000", alt: "A mug" }) {
+                userErrors { code }
+            }
+        }"#,
+    ),
+    (
+        "productReorderMedia",
+        WriteProducts,
+        "mutation { productReorderMedia(productId: <none>, moves: []) { userErrors { code } } }",
+    ),
+    (
+        "productOptionUpdate",
+        WriteProducts,
+        r#"mutation {
+            productOptionUpdate(
+                option: { id: "gid://mercato/ProductOption/00000000-0000-7000-8000-000000000000?option=0", name: "Size" }
+            ) { userErrors { code } }
+        }"#,
+    ),
+    (
+        "productOptionsReorder",
+        WriteProducts,
+        "mutation { productOptionsReorder(productId: <none>, options: []) { userErrors { code } } }",
+    ),
+    (
+        "collectionReorderProducts",
+        WriteProducts,
+        "mutation { collectionReorderProducts(id: <no collection>, moves: []) { userErrors { code } } }",
+    ),
+    (
+        "locationDelete",
+        ManageSettings,
+        r#"mutation {
+            locationDelete(id: "gid://mercato/Location/00000000-0000-7000-8000-000000000000") { userErrors { code } }
+        }"#,
+    ),
+    (
         "inventoryAdjustQuantities",
         WriteInventory,
         r#"mutation {

@@ -58,6 +58,18 @@ pub const AREA: Area = Area {
                 returnReceive(input: { id: "gid://mercato/Return/00000000-0000-7000-8000-000000000000" }) { userErrors { code } }
             }"#,
         ),
+        (
+            "orderUpdate",
+            WriteOrders,
+            r#"mutation { orderUpdate(order: { id: <no order>, tags: ["vip"] }) { userErrors { code } } }"#,
+        ),
+        (
+            "draftOrderDelete",
+            WriteOrders,
+            r#"mutation {
+                draftOrderDelete(id: "gid://mercato/DraftOrder/00000000-0000-7000-8000-000000000000") { userErrors { code } }
+            }"#,
+        ),
         ("draftOrderCreate", WriteOrders, "mutation { draftOrderCreate(input: {}) { userErrors { code } } }"),
         (
             "draftOrderUpdate",

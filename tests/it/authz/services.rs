@@ -50,6 +50,10 @@ const GATED: &[(&str, &[Permission])] = &[
     ("products.delete", &[WriteProducts]),
     ("media.create", &[WriteProducts]),
     ("media.delete", &[WriteProducts]),
+    ("arrange.update", &[WriteProducts]),
+    ("arrange.reorder", &[WriteProducts]),
+    ("options.rename", &[WriteProducts]),
+    ("options.reorder", &[WriteProducts]),
     ("variants.create", &[WriteProducts]),
     ("variants.update", &[WriteProducts]),
     ("variants.delete", &[WriteProducts]),
@@ -58,11 +62,13 @@ const GATED: &[(&str, &[Permission])] = &[
     ("collections.delete", &[WriteProducts]),
     ("collections.add_products", &[WriteProducts]),
     ("collections.remove_products", &[WriteProducts]),
+    ("collections.reorder_products", &[WriteProducts]),
     ("inventory.adjust", &[WriteInventory]),
     ("inventory.set", &[WriteInventory]),
     ("inventory.locations", &[ReadInventory]),
     ("inventory.create_location", &[ManageSettings]),
     ("inventory.update_location", &[ManageSettings]),
+    ("closing.delete_location", &[ManageSettings]),
     ("discounts.page", &[ManageSettings]),
     ("discounts.create", &[ManageSettings]),
     ("discounts.update", &[ManageSettings]),
@@ -82,6 +88,10 @@ const GATED: &[(&str, &[Permission])] = &[
     ("refund.void", &[WriteOrders]),
     ("orders.list", &[ReadOrders]),
     ("orders.matches", &[ReadOrders]),
+    ("orders.count", &[ReadOrders]),
+    ("edit.update", &[WriteOrders]),
+    ("discard.delete_draft", &[WriteOrders]),
+    ("draft.count_drafts", &[ReadOrders]),
     ("jobs.page", &[ManageSettings]),
     ("jobs.retry", &[ManageSettings]),
     ("jobs.cancel", &[ManageSettings]),
@@ -123,11 +133,15 @@ const GATED: &[(&str, &[Permission])] = &[
     ("due.expire_due", &[WriteOrders]),
     ("due.check_pending", &[WriteOrders]),
     ("customers.customers", &[ReadCustomers]),
+    ("customers.count", &[ReadCustomers]),
+    ("by_staff.add_by_staff", &[WriteCustomers]),
+    ("by_staff.update_by_staff", &[WriteCustomers]),
     ("privacy.export", &[WriteCustomers]),
     ("privacy.erase", &[WriteCustomers]),
     ("staff.members", &[ManageStaff]),
     ("staff.create", &[ManageStaff]),
     ("staff.update", &[ManageStaff]),
+    ("leave.delete", &[ManageStaff]),
     ("roles.roles", &[ManageStaff]),
     ("roles.create_role", &[ManageStaff]),
     ("roles.update_role", &[ManageStaff]),
@@ -146,6 +160,8 @@ const GATED: &[(&str, &[Permission])] = &[
     ("deliver.test", &[ManageSettings]),
     ("product_import.run", &[WriteProducts, WriteInventory]),
     ("product_export.run", &[ReadProducts]),
+    ("order_export.run", &[ReadOrders, ReadCustomers]),
+    ("customer_export.run", &[ReadCustomers, ReadOrders]),
     ("order_import.run", &[WriteOrders]),
     ("reports.sales", &[ReadReports]),
     ("reports.daily", &[ReadReports]),
@@ -165,6 +181,8 @@ const OPEN: &[&str] = &[
     "payments.handle_webhook",
     "orders.by_token",
     "read.products",
+    "read.count_products",
+    "read.count_collections",
     "read.recommendations",
     "read.tags",
     "read.types",
@@ -206,6 +224,7 @@ const OPEN: &[&str] = &[
     "staff.sign_in",
     "staff.renew",
     "staff.sign_out",
+    "own_password.change_password",
     // For any member of staff and any service.
     "jobs.find",
 ];
@@ -219,6 +238,9 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         return answer;
     }
     if let Some(answer) = call_mails(app, op, method).await {
+        return answer;
+    }
+    if let Some(answer) = super::operators::call(app, op, method).await {
         return answer;
     }
     match method {

@@ -244,6 +244,8 @@ async fn sign_up(app: &App, email: &str) -> (CustomerId, String) {
         created_at: now,
         updated_at: now,
         language: None,
+        tags: Json(Vec::new()),
+        note: String::new(),
     };
     let family = FamilyId::generate();
     let refresh = RefreshToken {

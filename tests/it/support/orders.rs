@@ -72,6 +72,7 @@ pub fn blank_order(now: Timestamp) -> Order {
         fulfillment_opened_at: None,
         language: None,
         token_hash: None,
+        tags: Json(Vec::new()),
     }
 }
 

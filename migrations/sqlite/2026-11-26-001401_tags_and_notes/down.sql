@@ -1,0 +1,3 @@
+ALTER TABLE customers DROP COLUMN note;
+ALTER TABLE customers DROP COLUMN tags;
+ALTER TABLE orders DROP COLUMN tags;

@@ -1,0 +1,158 @@
+//! The words and the order of what a product has to show.
+
+use super::{Media, MediaRow, no_product};
+use crate::context::OpContext;
+use crate::db::{Tx, retrying};
+use crate::domain::event::Event;
+use crate::domain::ids::{Id, ImageId, MediaId, ProductId};
+use crate::domain::permission::Permission;
+use crate::domain::reorder::{Reposition, reorder};
+use crate::error::{Error, UserErrorCode};
+use crate::events;
+use crate::repositories::images::{self, Image};
+use crate::repositories::products::Product;
+use crate::repositories::{media, products};
+use crate::services::catalog::{Settle, product_event};
+use crate::services::validate::Problems;
+
+/// How many moves one call may make.
+const MAX_MOVES: usize = 250;
+
+/// A picture or video as it is after a change.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ChangedMedia {
+    /// One of its product's images.
+    Image(Image),
+    /// A video, or a picture that is not ready.
+    Other(MediaRow),
+}
+
+impl Media {
+    /// Says what a picture or video shows, in words; `None` takes the words away.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is not there, or the words are too long.
+    pub async fn update(
+        &self,
+        op: &OpContext,
+        id: MediaId,
+        alt: Option<&str>,
+    ) -> Result<ChangedMedia, Error> {
+        op.authorize(Permission::WriteProducts)?;
+        let alt = alt.map(str::trim).filter(|alt| !alt.is_empty());
+        let mut problems = Problems::default();
+        problems.line(&["media", "alt"], alt.unwrap_or_default());
+        problems.check()?;
+        retrying(|| self.update_once(op, id, alt)).await
+    }
+
+    async fn update_once(
+        &self,
+        op: &OpContext,
+        id: MediaId,
+        alt: Option<&str>,
+    ) -> Result<ChangedMedia, Error> {
+        let missing =
+            || Error::invalid(&["media", "id"], UserErrorCode::NotFound, "There is no such picture or video");
+        let mut tx = self.db.begin(&op.statements).await?;
+        // Its product first, as everybody locks it; then what it has by then.
+        let image = images::by_ids(tx.conn(), &[ImageId::from_uuid(id.uuid())]).await?.pop();
+        let row = media::find(tx.conn(), id).await?;
+        let of = image.as_ref().map(|image| image.product_id).or(row.as_ref().map(|row| row.product_id));
+        let product = match of {
+            Some(of) => products::lock(tx.conn(), of).await?,
+            None => None,
+        };
+        let Some(mut product) = product else {
+            tx.rollback().await?;
+            return Err(missing());
+        };
+        let image = images::by_ids(tx.conn(), &[ImageId::from_uuid(id.uuid())]).await?.pop();
+        let row = media::find(tx.conn(), id).await?;
+        let image = image.map(|image| Image { alt_text: alt.map(str::to_owned), ..image });
+        let row = row.map(|row| MediaRow { alt: alt.map(str::to_owned), updated_at: op.now(), ..row });
+        if let Some(image) = &image {
+            images::save(tx.conn(), vec![image.clone()]).await?;
+        }
+        if let Some(row) = &row {
+            media::update(tx.conn(), row).await?;
+        }
+        let changed = image.map(ChangedMedia::Image).or(row.map(ChangedMedia::Other));
+        let Some(changed) = changed else {
+            tx.rollback().await?;
+            return Err(missing());
+        };
+        self.record_change(tx, op, &mut product).await?;
+        Ok(changed)
+    }
+
+    /// Puts pictures and videos of a product at other places, one after another; the first is the
+    /// one that stands for the product.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the product or one of them is not there.
+    pub async fn reorder(
+        &self,
+        op: &OpContext,
+        product: ProductId,
+        moves: &[Reposition<MediaId>],
+    ) -> Result<Product, Error> {
+        op.authorize(Permission::WriteProducts)?;
+        if moves.len() > MAX_MOVES {
+            let message = format!("Send up to {MAX_MOVES} moves at a time");
+            return Err(Error::invalid(&["moves"], UserErrorCode::TooMany, message));
+        }
+        retrying(|| self.reorder_once(op, product, moves)).await
+    }
+
+    async fn reorder_once(
+        &self,
+        op: &OpContext,
+        id: ProductId,
+        moves: &[Reposition<MediaId>],
+    ) -> Result<Product, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let Some(mut product) = products::lock(tx.conn(), id).await? else {
+            tx.rollback().await?;
+            return Err(no_product());
+        };
+        let shown = images::by_product_ids(tx.conn(), &[id]).await?;
+        let others = media::besides_images(tx.conn(), &[id]).await?;
+        let images = shown.iter().map(|image| (image.position, MediaId::from_uuid(image.id.uuid())));
+        let mut places: Vec<(i64, MediaId)> =
+            images.chain(others.iter().map(|row| (row.position, row.id))).collect();
+        places.sort_unstable_by_key(|(position, id)| (*position, id.uuid()));
+        let mut order: Vec<MediaId> = places.into_iter().map(|(_, id)| id).collect();
+        let unknown = reorder(&mut order, moves);
+        if !unknown.is_empty() {
+            tx.rollback().await?;
+            let mut problems = Problems::default();
+            for at in unknown {
+                let field = ["moves", &at.to_string(), "id"];
+                problems.add(&field, UserErrorCode::NotFound, "The product has no such picture or video");
+            }
+            problems.check()?;
+            return Err(no_product());
+        }
+        let place = |id: MediaId| (1..).zip(&order).find(|(_, known)| **known == id).map(|(place, _)| place);
+        let moved = shown.into_iter().filter_map(|image| {
+            let position = place(MediaId::from_uuid(image.id.uuid()))?;
+            (position != image.position).then_some(Image { position, ..image })
+        });
+        images::save(tx.conn(), moved.collect()).await?;
+        for row in others {
+            if let Some(position) = place(row.id).filter(|position| *position != row.position) {
+                media::update(tx.conn(), &MediaRow { position, updated_at: op.now(), ..row }).await?;
+            }
+        }
+        self.record_change(tx, op, &mut product).await?;
+        Ok(product)
+    }
+
+    /// Ends a change of what a product has to show.
+    async fn record_change(&self, mut tx: Tx, op: &OpContext, product: &mut Product) -> Result<(), Error> {
+        Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, product).await?;
+        events::append(&mut tx, op, [Event::ProductUpdated(product_event(product))]).await?;
+        Ok(tx.commit().await?)
+    }
+}

@@ -1,0 +1,265 @@
+//! Writes all orders as a CSV in the columns of Shopify's order export: an order is a row for each
+//! of its lines, the first of which has what belongs to the order.
+//!
+//! Reads a piece at a time, so that a shop of any size fits.
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use csv::Writer;
+
+use super::product_export::ExportError;
+use super::spreadsheet::{address_cells, optional_cell, text_cell};
+use crate::context::OpContext;
+use crate::db::{Conn, Db, DbError};
+use crate::domain::fulfillment::FulfillmentState;
+use crate::domain::ids::OrderId;
+use crate::domain::money::{Currency, Money};
+use crate::domain::order::{self, FinancialStatus, FulfillmentStatus, LineCount};
+use crate::domain::payment::PaymentKind;
+use crate::domain::permission::Permission;
+use crate::domain::time::Timestamp;
+use crate::repositories::fulfillments::{self, Fulfillment};
+use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::payments::{self, Payment, paid};
+
+/// How many orders are read at once.
+const CHUNK: i64 = 200;
+
+/// The columns of every row.
+const LINE_COLUMNS: [&str; 9] = [
+    "Lineitem quantity",
+    "Lineitem name",
+    "Lineitem price",
+    "Lineitem sku",
+    "Lineitem requires shipping",
+    "Lineitem taxable",
+    "Lineitem fulfillment status",
+    "Lineitem discount",
+    "Vendor",
+];
+
+/// The columns of an order's first row.
+const ORDER_COLUMNS: [&str; 42] = [
+    "Email",
+    "Phone",
+    "Financial Status",
+    "Paid at",
+    "Fulfillment Status",
+    "Fulfilled at",
+    "Currency",
+    "Subtotal",
+    "Shipping",
+    "Taxes",
+    "Total",
+    "Discount Code",
+    "Discount Amount",
+    "Shipping Method",
+    "Created at",
+    "Cancelled at",
+    "Payment Method",
+    "Payment Reference",
+    "Refunded Amount",
+    "Outstanding Balance",
+    "Notes",
+    "Note Attributes",
+    "Tags",
+    "Id",
+    "Billing Name",
+    "Billing Address1",
+    "Billing Address2",
+    "Billing Company",
+    "Billing City",
+    "Billing Zip",
+    "Billing Province",
+    "Billing Country",
+    "Billing Phone",
+    "Shipping Name",
+    "Shipping Address1",
+    "Shipping Address2",
+    "Shipping Company",
+    "Shipping City",
+    "Shipping Zip",
+    "Shipping Province",
+    "Shipping Country",
+    "Shipping Phone",
+];
+
+/// Exports orders.
+pub struct OrderExport {
+    db: Db,
+}
+
+/// An order with what belongs to it.
+struct Whole {
+    order: Order,
+    lines: Vec<OrderLine>,
+    ledger: Vec<Payment>,
+    fulfillments: Vec<Fulfillment>,
+}
+
+impl OrderExport {
+    /// The service over a database.
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Writes every order; calls `progress` with the number written so far.
+    ///
+    /// # Errors
+    /// [`ExportError`] when the shop can't be read or the file not written.
+    pub async fn run<W: Write>(
+        &self,
+        op: &OpContext,
+        output: W,
+        mut progress: impl FnMut(u64),
+    ) -> Result<u64, ExportError> {
+        op.authorize(Permission::ReadOrders)?;
+        op.authorize(Permission::ReadCustomers)?;
+        let mut writer = Writer::from_writer(output);
+        writer.write_record(["Name"].into_iter().chain(ORDER_COLUMNS).chain(LINE_COLUMNS))?;
+        let (mut written, mut last) = (0, None);
+        loop {
+            let mut conn = self.db.read(&op.statements).await?;
+            let chunk = orders::after(&mut conn, last, CHUNK).await?;
+            let Some(end) = chunk.last() else { break };
+            last = Some(end.id);
+            for whole in whole(&mut conn, chunk).await? {
+                write(&mut writer, &whole)?;
+                written += 1;
+            }
+            progress(written);
+        }
+        writer.flush().map_err(csv::Error::from)?;
+        Ok(written)
+    }
+}
+
+async fn whole(conn: &mut Conn, orders: Vec<Order>) -> Result<Vec<Whole>, DbError> {
+    let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
+    let mut lines = grouped(orders::lines(conn, &ids).await?, |line| line.order_id);
+    let mut ledgers = grouped(payments::by_order_ids(conn, &ids).await?, |payment| payment.order_id);
+    let mut sent = grouped(fulfillments::by_order_ids(conn, &ids).await?, |sent| sent.order_id);
+    let whole = orders.into_iter().map(|order| Whole {
+        lines: lines.remove(&order.id).unwrap_or_default(),
+        ledger: ledgers.remove(&order.id).unwrap_or_default(),
+        fulfillments: sent.remove(&order.id).unwrap_or_default(),
+        order,
+    });
+    Ok(whole.collect())
+}
+
+fn grouped<V>(rows: Vec<V>, of: impl Fn(&V) -> OrderId) -> HashMap<OrderId, Vec<V>> {
+    let mut groups: HashMap<OrderId, Vec<V>> = HashMap::new();
+    for row in rows {
+        groups.entry(of(&row)).or_default().push(row);
+    }
+    groups
+}
+
+fn write<W: Write>(writer: &mut Writer<W>, whole: &Whole) -> Result<(), csv::Error> {
+    let Whole { order, lines, .. } = whole;
+    let name = order.imported_as.clone().unwrap_or_else(|| order::name(order.number));
+    let mut head = order_cells(whole);
+    for line in lines {
+        let cells = [text_cell(&name)].into_iter().chain(head).chain(line_cells(order, line));
+        writer.write_record(cells)?;
+        // What belongs to the order stands in its first row.
+        head = vec![String::new(); ORDER_COLUMNS.len()];
+    }
+    Ok(())
+}
+
+fn line_cells(order: &Order, line: &OrderLine) -> [String; 9] {
+    let title = match line.variant_title.as_str() {
+        "" | crate::domain::catalog::DEFAULT_VARIANT_TITLE => line.title.clone(),
+        variant => format!("{} - {variant}", line.title),
+    };
+    let is_sent = line.fulfilled_quantity >= line.quantity;
+    [
+        line.quantity.to_string(),
+        text_cell(&title),
+        money(order, line.unit_price),
+        optional_cell(line.sku.as_deref()),
+        line.requires_shipping.to_string(),
+        (!line.taxes.0.is_empty()).to_string(),
+        if is_sent { "fulfilled" } else { "pending" }.to_owned(),
+        money(order, line.discount_total),
+        text_cell(&line.vendor),
+    ]
+}
+
+fn order_cells(whole: &Whole) -> Vec<String> {
+    let Whole { order, lines, ledger, fulfillments } = whole;
+    let paid = paid(ledger);
+    let counts = lines.iter().map(OrderLine::count);
+    let sent = FulfillmentStatus::from(LineCount::sent(counts));
+    let paid_at = ledger.iter().find(|row| row.kind == PaymentKind::Captured);
+    let sent_at = fulfillments.iter().rev().find(|sent| sent.status == FulfillmentState::Success);
+    let delivery = order.delivery.0.as_ref();
+    let codes: Vec<&str> = lines
+        .iter()
+        .flat_map(|line| &line.discounts.0)
+        .chain(delivery.into_iter().flat_map(|delivery| &delivery.discounts))
+        .filter_map(|discount| discount.code.as_deref())
+        .fold(Vec::new(), |mut codes, code| {
+            if !codes.contains(&code) {
+                codes.push(code);
+            }
+            codes
+        });
+    let attributes: Vec<String> = order
+        .attributes
+        .0
+        .iter()
+        .map(|attribute| format!("{}: {}", attribute.key, attribute.value))
+        .collect();
+    let mut cells = vec![
+        optional_cell(order.email.as_deref()),
+        optional_cell(order.phone.as_deref()),
+        FinancialStatus::of(order.status, order.total, paid).as_str().to_lowercase(),
+        moment(paid_at.map(|row| row.occurred_at)),
+        match sent {
+            FulfillmentStatus::Unfulfilled => "unfulfilled",
+            FulfillmentStatus::PartiallyFulfilled => "partial",
+            FulfillmentStatus::Fulfilled => "fulfilled",
+        }
+        .to_owned(),
+        moment(sent_at.filter(|_| sent == FulfillmentStatus::Fulfilled).map(|sent| sent.created_at)),
+        order.currency.clone(),
+        money(order, order.subtotal.saturating_sub(order.discount_total)),
+        money(order, order.shipping_total),
+        money(order, order.tax_total),
+        money(order, order.total),
+        text_cell(&codes.join(", ")),
+        // Each line tells of its own part.
+        money(order, 0),
+        optional_cell(delivery.map(|delivery| delivery.option.title.as_str())),
+        order.placed_at.to_string(),
+        moment(order.cancelled_at),
+        optional_cell(ledger.first().map(|row| row.provider.as_str())),
+        optional_cell(paid_at.and_then(|row| row.reference.as_deref())),
+        money(order, paid.refunded),
+        money(order, order.total.saturating_sub(paid.captured).max(0)),
+        text_cell(&order.note),
+        text_cell(&attributes.join("\n")),
+        text_cell(&order.tags.0.join(", ")),
+        crate::domain::ids::Id::uuid(order.id).to_string(),
+    ];
+    cells.extend(address_cells(order.billing_address.as_ref().map(|address| &address.0)));
+    cells.extend(address_cells(order.shipping_address.as_ref().map(|address| &address.0)));
+    cells
+}
+
+fn moment(at: Option<Timestamp>) -> String {
+    at.map(|at| at.to_string()).unwrap_or_default()
+}
+
+/// An amount in the order's currency.
+fn money(order: &Order, minor: i64) -> String {
+    match Currency::parse(&order.currency) {
+        Ok(currency) => Money::new(minor, currency).to_decimal(),
+        Err(_) => minor.to_string(),
+    }
+}

@@ -1,0 +1,72 @@
+//! Orders and customers as files for a spreadsheet.
+
+use serde_json::json;
+
+use crate::support::{TestApp, both, order_of};
+
+/// The cells of a file, by the names of its columns.
+fn cells(file: &[u8]) -> Vec<std::collections::HashMap<String, String>> {
+    let mut reader = csv::Reader::from_reader(file);
+    let names = reader.headers().unwrap().clone();
+    let row =
+        |row: csv::StringRecord| names.iter().map(str::to_owned).zip(row.iter().map(str::to_owned)).collect();
+    reader.records().map(|record| row(record.unwrap())).collect()
+}
+
+both!(orders_are_written_a_row_for_each_line);
+async fn orders_are_written_a_row_for_each_line(app: TestApp) {
+    let (mug, bowl) = (app.stocked("Mug", "4", 9).await, app.stocked("Bowl", "7", 9).await);
+    let cart = app.cart(&[(&mug, 2), (&bowl, 1)]).await;
+    let placed = app.anonymous().place(order_of(&cart, "15", "tok_ok")).await.ok();
+    let change =
+        "mutation($order: OrderUpdateInput!) { orderUpdate(order: $order) { userErrors { message } } }";
+    let formula = "=HYPERLINK(\"https://x.example\")";
+    let order = json!({ "id": placed["orderPlace.order.id"], "note": formula, "tags": ["vip", "gift"] });
+    app.admin().ask_with(change, json!({ "order": order })).await.assert_ok();
+
+    let mut file = Vec::new();
+    let written = app.app.order_export.run(&app.app.system(), &mut file, |_| {}).await.unwrap();
+    assert_eq!(written, 1);
+    let rows = cells(&file);
+    assert_eq!(rows.len(), 2, "{rows:#?}");
+    let name = placed["orderPlace.order.name"].as_str().unwrap();
+    for (row, [quantity, title, price]) in rows.iter().zip([["2", "Mug", "4.00"], ["1", "Bowl", "7.00"]]) {
+        assert_eq!(row["Name"], name);
+        assert_eq!(
+            [&row["Lineitem quantity"], &row["Lineitem name"], &row["Lineitem price"]],
+            [quantity, title, price]
+        );
+    }
+    let first = &rows[0];
+    assert_eq!((first["Email"].as_str(), first["Total"].as_str()), ("ada@example.com", "15.00"));
+    assert_eq!(
+        (first["Financial Status"].as_str(), first["Fulfillment Status"].as_str()),
+        ("paid", "unfulfilled")
+    );
+    assert_eq!(first["Tags"], "vip, gift");
+    // No spreadsheet takes what a stranger wrote for a formula.
+    assert_eq!(first["Notes"], format!("'{formula}"));
+    assert_eq!((rows[1]["Email"].as_str(), rows[1]["Total"].as_str()), ("", ""));
+}
+
+both!(customers_are_written_once_each);
+async fn customers_are_written_once_each(app: TestApp) {
+    let create = "mutation($customer: StaffCustomerCreateInput!) {
+        staffCustomerCreate(customer: $customer) { customer { id } userErrors { message } }
+    }";
+    for (email, tags) in [("grace@example.com", json!(["trade", "late"])), ("gone@example.com", json!([]))] {
+        let customer = json!({ "email": email, "firstName": "Grace", "tags": tags });
+        let made = app.admin().ask_with(create, json!({ "customer": customer })).await.ok();
+        if email.starts_with("gone") {
+            let erase = "mutation($id: ID!) { customerErase(customerId: $id) { userErrors { code } } }";
+            let id = &made["staffCustomerCreate.customer.id"];
+            app.admin().ask_with(erase, json!({ "id": id })).await.assert_ok();
+        }
+    }
+    let mut file = Vec::new();
+    let written = app.app.customer_export.run(&app.app.system(), &mut file, |_| {}).await.unwrap();
+    let rows = cells(&file);
+    let emails: Vec<&str> = rows.iter().map(|row| row["Email"].as_str()).collect();
+    assert_eq!((written, emails), (2, vec!["customer@example.com", "grace@example.com"]));
+    assert_eq!((rows[1]["Tags"].as_str(), rows[1]["Total Orders"].as_str()), ("trade, late", "0"));
+}

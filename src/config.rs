@@ -336,6 +336,10 @@ impl Config {
                     currency,
                     country,
                     taxes_included,
+                    named: ["SHOP_NAME", "SHOP_CURRENCY", "SHOP_COUNTRY", "SHOP_TAXES_INCLUDED"]
+                        .into_iter()
+                        .filter(|name| get(name).is_some())
+                        .collect(),
                 },
                 low_stock,
                 payment_providers,

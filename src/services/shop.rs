@@ -44,6 +44,30 @@ pub struct NewShop {
     pub country: String,
     /// Whether prices contain the taxes.
     pub taxes_included: bool,
+    /// Which of these the settings name, by the settings' names: the rest is what shops usually
+    /// begin with.
+    pub named: Vec<&'static str>,
+}
+
+impl NewShop {
+    /// Settings that a shop which is there already does not follow, each in a sentence.
+    fn ignored(&self, shop: &Shop) -> Vec<String> {
+        let taxes = |included: bool| included.to_string();
+        let settings = [
+            ("SHOP_NAME", self.name.clone(), shop.name.clone()),
+            ("SHOP_CURRENCY", self.currency.code().to_owned(), shop.currency.code().to_owned()),
+            ("SHOP_COUNTRY", self.country.clone(), shop.country.clone()),
+            ("SHOP_TAXES_INCLUDED", taxes(self.taxes_included), taxes(shop.taxes_included)),
+        ];
+        let differs =
+            |(name, wanted, has): &(&'static str, String, String)| self.named.contains(name) && wanted != has;
+        let sentence = |(name, wanted, has): (&str, String, String)| {
+            format!(
+                "{name}={wanted} is ignored: it is what a new shop is made with, and this one is there already, with {has}"
+            )
+        };
+        settings.into_iter().filter(differs).map(sentence).collect()
+    }
 }
 
 impl Shop {
@@ -53,7 +77,11 @@ impl Shop {
     /// [`DbError`] when the database can't be read or written.
     pub async fn load_or_make(db: &Db, op: &OpContext, new: &NewShop) -> Result<Self, DbError> {
         if let Some(row) = shops::find(&mut db.read(&op.statements).await?).await? {
-            return Self::of_row(row);
+            let shop = Self::of_row(row)?;
+            for problem in new.ignored(&shop) {
+                tracing::warn!("{problem}");
+            }
+            return Ok(shop);
         }
         let row = shops::Shop {
             id: ShopId::generate(),
@@ -133,4 +161,35 @@ fn first_zone(op: &OpContext) -> (ShippingZone, Vec<ShippingRate>) {
     };
     let rates = (1..).zip(strategies).map(rate).collect();
     (zone, rates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_a_shop_does_not_follow_are_named() {
+        let shop = Shop {
+            id: ShopId::generate(),
+            name: "Kiln".to_owned(),
+            description: None,
+            currency: Currency::parse("EUR").unwrap(),
+            country: "DE".to_owned(),
+            taxes_included: true,
+            low_stock: LowStock::default(),
+            created_at: Timestamp::EPOCH,
+        };
+        let new = |named: &[&'static str]| NewShop {
+            name: "Mercato".to_owned(),
+            currency: Currency::parse("USD").unwrap(),
+            country: "DE".to_owned(),
+            taxes_included: false,
+            named: named.to_vec(),
+        };
+        assert_eq!(new(&[]).ignored(&shop), Vec::<String>::new());
+        let told = new(&["SHOP_NAME", "SHOP_COUNTRY", "SHOP_TAXES_INCLUDED"]).ignored(&shop);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("SHOP_NAME=Mercato") && told[0].contains("Kiln"), "{told:?}");
+        assert!(told[1].contains("SHOP_TAXES_INCLUDED=false"), "{told:?}");
+    }
 }

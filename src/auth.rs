@@ -23,7 +23,7 @@ mod passwords;
 mod secret_file;
 mod secrets;
 
-pub use authenticator::Authenticator;
+pub use authenticator::{Affected, Authenticator};
 pub use jwks::{Jwks, JwksConfig};
 pub use keys::{Holder, Keys, MailedFor, Session};
 pub use owners::permitted_now;
@@ -103,6 +103,8 @@ pub enum Credential {
     /// By nothing: nobody, or the shop itself.
     #[default]
     None,
+    /// By nothing: the token that was sent is none of ours, or has ended. It gives no right that nobody has.
+    Invalid,
     /// A customer, by an access token of this session; `None`: by a token of an outside identity provider.
     Customer(CustomerId, Option<FamilyId>),
     /// A member of staff, by an access token of this session.
@@ -123,6 +125,8 @@ pub struct Identity {
 impl Identity {
     /// Nobody we know.
     pub const NOBODY: Self = Self { actor: Actor::Anonymous, credential: Credential::None };
+    /// Whoever sends a token that is not valid: nobody we know, who is to be told.
+    pub const UNRECOGNISED: Self = Self { actor: Actor::Anonymous, credential: Credential::Invalid };
 }
 
 /// What can go wrong that is nobody's fault but ours or the machine's.

@@ -145,14 +145,34 @@ impl OpContext {
         permissions.iter().copied().find(|permission| !self.may(*permission))
     }
 
+    /// Whether a token was sent that is not valid. Its sender may do what nobody we know may.
+    #[must_use]
+    pub fn has_invalid_token(&self) -> bool {
+        self.credential == Credential::Invalid
+    }
+
+    /// Why the call can't go on for nobody we know.
+    #[must_use]
+    pub fn unauthenticated(&self) -> Error {
+        if self.has_invalid_token() { Error::InvalidToken } else { Error::Unauthenticated }
+    }
+
+    /// Refuses whoever sent a token that is not valid, where the answer to nobody would mislead them.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`].
+    pub fn check_token(&self) -> Result<(), Error> {
+        if self.has_invalid_token() { Err(Error::InvalidToken) } else { Ok(()) }
+    }
+
     /// Lets the call go on only for staff, services and the shop itself.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] for the anonymous, [`Error::Forbidden`] for customers.
+    /// [`Error::Unauthenticated`] or [`Error::InvalidToken`] for the anonymous, [`Error::StaffOnly`] for customers.
     pub fn authorize_staff(&self) -> Result<(), Error> {
         match &self.actor {
             actor if actor.is_staff() => Ok(()),
-            Actor::Anonymous => Err(Error::Unauthenticated),
+            Actor::Anonymous => Err(self.unauthenticated()),
             _ => Err(Error::StaffOnly),
         }
     }
@@ -160,11 +180,12 @@ impl OpContext {
     /// Lets the call go on only if the actor holds a permission.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] for the anonymous, [`Error::Forbidden`] for those who are known and may not.
+    /// [`Error::Unauthenticated`] or [`Error::InvalidToken`] for the anonymous, [`Error::Forbidden`] for those who
+    /// are known and may not.
     pub fn authorize(&self, permission: Permission) -> Result<(), Error> {
         match &self.actor {
             actor if actor.holds(permission) => Ok(()),
-            Actor::Anonymous => Err(Error::Unauthenticated),
+            Actor::Anonymous => Err(self.unauthenticated()),
             _ => Err(Error::Forbidden(permission)),
         }
     }

@@ -19,6 +19,9 @@ pub enum Error {
     /// Nobody is signed in, and somebody must be.
     #[error("sign in first: send `Authorization: Bearer <token>`")]
     Unauthenticated,
+    /// Somebody must be signed in, and the token that was sent is nobody's.
+    #[error("the token in `Authorization` is not valid or has expired: sign in again, or send a valid one")]
+    InvalidToken,
     /// The actor lacks a permission.
     #[error("this needs the permission {0}")]
     Forbidden(Permission),
@@ -114,7 +117,7 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid(_) | Self::BadInput(_) => ErrorCode::BadUserInput,
-            Self::Unauthenticated => ErrorCode::Unauthenticated,
+            Self::Unauthenticated | Self::InvalidToken => ErrorCode::Unauthenticated,
             Self::Forbidden(_) | Self::StaffOnly => ErrorCode::Forbidden,
             Self::Conflict(_) => ErrorCode::Conflict,
             Self::Throttled { .. } => ErrorCode::Throttled,

@@ -40,7 +40,7 @@ mod type_system;
 mod upload;
 mod webhook;
 
-pub use errors::{RETRY_AFTER, error_response, request_error};
+pub use errors::{AUTHORIZATION, RETRY_AFTER, error_response, invalid_token, request_error};
 pub use request::{BaseUrl, SearchHints};
 pub use throttle::{cost, throttled};
 pub use upload::Uploads;

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
+use tokio::sync::broadcast;
 
 use super::owners::permissions_of_staff;
 use super::{
@@ -26,6 +27,8 @@ const RECHECK: i64 = 5;
 const MAX_KNOWN: usize = 20_000;
 /// How long a token may be, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
+/// How many endings a listener may be behind before it is told that it missed some.
+const MAX_UNHEARD: usize = 64;
 
 /// Recognises bearer tokens.
 pub struct Authenticator {
@@ -37,6 +40,33 @@ pub struct Authenticator {
     /// The sessions that stand. Many live clients are asked about when something happens that all of them follow.
     alive: Arc<Together<(), FamilyId, ()>>,
     known: Mutex<Known>,
+    affected: broadcast::Sender<Affected>,
+}
+
+/// Whose tokens may have ended on this node, or permit something else than before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Affected {
+    /// Those of a session.
+    Session(FamilyId),
+    /// Those of a customer.
+    Customer(CustomerId),
+    /// Those of staff and of services.
+    Staff,
+}
+
+impl Affected {
+    /// Whether a caller is one of them.
+    #[must_use]
+    pub fn includes(self, identity: &Identity) -> bool {
+        match (self, identity.credential) {
+            (Self::Session(ended), Credential::Customer(_, Some(family)) | Credential::Staff(_, family)) => {
+                ended == family
+            }
+            (Self::Customer(affected), Credential::Customer(id, _)) => affected == id,
+            (Self::Staff, Credential::Staff(..) | Credential::ApiKey(_)) => true,
+            _ => false,
+        }
+    }
 }
 
 /// What the database said lately.
@@ -75,7 +105,8 @@ impl Authenticator {
             let alive = refresh_tokens::alive(&mut conn, &families).await?;
             Ok(alive.into_iter().map(|family| (family, ())).collect())
         });
-        Self { db, clock, keys, outside, alive, known: Mutex::default() }
+        let affected = broadcast::Sender::new(MAX_UNHEARD);
+        Self { db, clock, keys, outside, alive, known: Mutex::default(), affected }
     }
 
     /// Whom a token stands for; `None` if it is none of ours, or does not hold any more.
@@ -142,12 +173,22 @@ impl Authenticator {
         Ok(true)
     }
 
-    /// Asks the database about every token anew: something that tokens stand for has ended or changed.
-    pub fn forget(&self) {
+    /// Asks the database about every token anew: something that tokens stand for has ended or changed. Whoever
+    /// waits for that is told whose.
+    pub fn forget(&self, affected: Affected) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.generation = known.generation.wrapping_add(1);
         known.by_token.clear();
         known.storefront_keys.clear();
+        drop(known);
+        // Nobody may be waiting.
+        let _ = self.affected.send(affected);
+    }
+
+    /// Whose tokens end or change on this node from now on.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Affected> {
+        self.affected.subscribe()
     }
 
     async fn ask(

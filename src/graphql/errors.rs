@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ErrorExtensionValues, Object, Response, ServerError};
+use async_graphql::{ErrorExtensionValues, Object, Response, ServerError, Value};
 
+use super::throttle::object;
 use crate::error::{Error, ErrorCode, UserErrorCode, with_causes};
 use crate::loaders::LoadError;
 
@@ -12,6 +13,9 @@ const MAX_MESSAGE: usize = 1_000;
 
 /// In an error's extensions: in how many seconds to try again.
 pub const RETRY_AFTER: &str = "retryAfter";
+
+/// In a response's extensions: what became of the token in `Authorization`.
+pub const AUTHORIZATION: &str = "authorization";
 
 /// One thing that is wrong with the input of a mutation.
 #[derive(Clone)]
@@ -95,6 +99,12 @@ pub fn request_error(code: ErrorCode, message: impl Into<String>, request_id: &s
     values.set("code", code.as_str());
     error.extensions = Some(values);
     error_response(Response::from_errors(vec![error]), request_id)
+}
+
+/// What a response says in [`AUTHORIZATION`] of a token that is not valid: the answer is what it would be without.
+#[must_use]
+pub fn invalid_token() -> Value {
+    object([("status", Value::from("INVALID")), ("message", Value::from(Error::InvalidToken.to_string()))])
 }
 
 fn log(error: &Error) {

@@ -307,6 +307,7 @@ impl StaffQuery {
     /// Who asks, when it is staff or a service; null for buyers.
     #[graphql(visible = "is_staff")]
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<Viewer>> {
+        ctx.op().check_token()?;
         let Actor::Staff { name, permissions } = &ctx.op().actor else { return Ok(None) };
         let staff_member = match ctx.op().credential {
             Credential::Staff(id, _) => StaffMember::find(ctx, id).await?,

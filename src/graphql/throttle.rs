@@ -33,6 +33,7 @@ pub fn throttled(refused: &Throttled, request_id: &str) -> Response {
     error_response(response, request_id)
 }
 
-fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+/// An object of these fields.
+pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Object(fields.into_iter().map(|(name, value)| (Name::new(name), value)).collect())
 }

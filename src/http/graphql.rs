@@ -1,7 +1,8 @@
 //! The GraphQL endpoint: from an HTTP request to an operation in its context, and back.
 //!
 //! A request becomes an [`OpContext`] here: who asks (a bearer token), the request's id, country and
-//! language. It runs in a task of its own and leaves one line in the log. A query ends when its
+//! language. A token that is not valid is no reason to answer nothing: its sender is nobody we know, has no more
+//! rights than that, and is told in `extensions.authorization`. It runs in a task of its own and leaves one line in the log. A query ends when its
 //! client hangs up or its time is over; a mutation is carried out to its end whatever happens.
 
 use std::sync::Arc;
@@ -108,19 +109,23 @@ impl Outcome {
     }
 
     /// The answer to a document, or to variables, that can't be executed.
-    fn invalid(error: RequestError, request_id: &str) -> Result<Self, Refused> {
+    fn invalid(error: RequestError, request_id: &str, has_invalid_token: bool) -> Result<Self, Refused> {
         match error {
             RequestError::Refused(code, message) => Err((code, message)),
             RequestError::Document(error) => {
-                let response = graphql::error_response(GraphQlResponse::from_errors(vec![error]), request_id);
+                let mut response =
+                    graphql::error_response(GraphQlResponse::from_errors(vec![error]), request_id);
+                note_token(&mut response, has_invalid_token);
                 Ok(Self::of("", UNREAD, &response, StatusCode::OK))
             }
         }
     }
 
     /// The answer to a request that is not executed.
-    fn refused((code, message): Refused, request_id: &str) -> Self {
-        Self::of("", UNREAD, &graphql::request_error(code, message, request_id), code.table().1)
+    fn refused((code, message): Refused, request_id: &str, has_invalid_token: bool) -> Self {
+        let mut response = graphql::request_error(code, message, request_id);
+        note_token(&mut response, has_invalid_token);
+        Self::of("", UNREAD, &response, code.table().1)
     }
 }
 
@@ -152,34 +157,27 @@ async fn answer(app: Arc<App>, documents: &Documents, admission: &Admission, req
     let signed = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let client = client_address(&request, &app.config.trusted_proxies);
     let key = request.headers().get(storefront_key::HEADER).and_then(|value| value.to_str().ok());
-    let identified = match identity(&app, signed).await {
-        Ok(identity) => {
-            let identity = identity.unwrap_or(Identity::NOBODY);
-            storefront_key::admit(&app, &identity, key).await.map(|()| identity)
-        }
+    let identity = identity(&app, signed).await;
+    let has_invalid_token = identity.as_ref().is_ok_and(|identity| *identity == Identity::UNRECOGNISED);
+    let identified = match identity {
+        Ok(identity) => storefront_key::admit(&app, &identity, key).await.map(|()| identity),
         Err(refused) => Err(refused),
     };
-    let (op, outcome) = match identified {
+    let (name, statements, outcome) = match identified {
         Ok(identity) => {
             let op = OpContext::asked_by(identity, Arc::clone(&request_id), Arc::clone(&app.clock))
                 .from_address(client);
-            let statements = op.statements.clone();
-            let name = logged_name(&op);
-            ((name, statements), run(app, documents, admission, op, request).await)
-        }
-        Err(refused) => {
-            // Whoever sends wrong tokens is somebody at this address.
-            let op = OpContext::asked_by(Identity::NOBODY, Arc::clone(&request_id), Arc::clone(&app.clock))
-                .from_address(client);
-            let answer = match app.rate_limits.spend(&op, 1).await {
-                Ok(_) => Err(refused),
+            let (name, statements) = (logged_name(&op), op.statements.clone());
+            let outcome = match pay_for_token(&app, &op).await {
+                Ok(()) => run(app, documents, admission, op, request).await,
                 Err(throttled) => Ok(Outcome::throttled(&throttled, &request_id)),
             };
-            (("unknown".to_owned(), Statements::default()), answer)
+            (name, statements, outcome)
         }
+        Err(refused) => ("unknown".to_owned(), Statements::default(), Err(refused)),
     };
-    let outcome = outcome.unwrap_or_else(|refused| Outcome::refused(refused, &request_id));
-    log(&metrics, &outcome, &op.0, &op.1, started, &request_id);
+    let outcome = outcome.unwrap_or_else(|refused| Outcome::refused(refused, &request_id, has_invalid_token));
+    log(&metrics, &outcome, &name, &statements, started, &request_id);
     let mut response = respond::json_bytes(outcome.status, outcome.body);
     if let Some(seconds) = outcome.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -234,24 +232,31 @@ pub(super) fn bearer(signed: &str) -> Option<&str> {
     kind.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// Who asks, by what the request is signed with; `None` is nobody. A token that is none of ours is refused, not taken for nobody's.
-pub(super) async fn identity(app: &App, signed: Option<&str>) -> Result<Option<Identity>, Refused> {
-    let Some(signed) = signed else { return Ok(None) };
-    let token = bearer(signed);
-    let identity = match token {
-        None => None,
-        Some(token) => app.auth.identify(token).await.map_err(|error| {
-            let error = Error::from(error);
-            tracing::warn!("a token can't be checked: {}", with_causes(&error));
-            (error.code(), error.to_string())
-        })?,
-    };
-    match identity {
-        Some(identity) => Ok(Some(identity)),
-        None => Err((
-            ErrorCode::Unauthenticated,
-            "the Authorization header has no valid `Bearer` token, or one that has expired".to_owned(),
-        )),
+/// Who asks, by what the request is signed with.
+pub(super) async fn identity(app: &App, signed: Option<&str>) -> Result<Identity, Refused> {
+    let Some(signed) = signed else { return Ok(Identity::NOBODY) };
+    let Some(token) = bearer(signed) else { return Ok(Identity::UNRECOGNISED) };
+    let identity = app.auth.identify(token).await.map_err(|error| {
+        let error = Error::from(error);
+        tracing::warn!("a token can't be checked: {}", with_causes(&error));
+        (error.code(), error.to_string())
+    })?;
+    Ok(identity.unwrap_or(Identity::UNRECOGNISED))
+}
+
+/// Has the sender of a token that is not valid pay a point for it, beside what they ask for: whether it is one took
+/// a look into the database, and they may be guessing.
+pub(super) async fn pay_for_token(app: &App, op: &OpContext) -> Result<(), Throttled> {
+    match op.has_invalid_token() {
+        true => app.rate_limits.spend(op, 1).await.map(drop),
+        false => Ok(()),
+    }
+}
+
+/// Has a response say that the token is not valid, if it is not.
+fn note_token(response: &mut GraphQlResponse, has_invalid_token: bool) {
+    if has_invalid_token {
+        response.extensions.insert(graphql::AUTHORIZATION.to_owned(), graphql::invalid_token());
     }
 }
 
@@ -318,7 +323,7 @@ async fn run_sent(
     let Opened { document, is_new } = match opened {
         Ok(opened) => opened,
         Err(Unopened::Throttled(throttled)) => return Ok(Outcome::throttled(&throttled, &request_id)),
-        Err(Unopened::Invalid(error)) => return Outcome::invalid(error, &request_id),
+        Err(Unopened::Invalid(error)) => return Outcome::invalid(error, &request_id, op.has_invalid_token()),
     };
     let operation = document.operation(sent.operation_name.as_deref(), variables, &limits);
     // What can't be executed costs something as well.
@@ -329,7 +334,7 @@ async fn run_sent(
     };
     let operation = match operation {
         Ok(operation) => operation,
-        Err(error) => return Outcome::invalid(error, &request_id),
+        Err(error) => return Outcome::invalid(error, &request_id, op.has_invalid_token()),
     };
     introspection::check(app.config.exposure.introspection, &op, operation.document())?;
     if is_get && operation.kind != OperationType::Query {
@@ -345,6 +350,7 @@ async fn run_sent(
         excess => app.rate_limits.refund(&op, excess).await,
     };
     response.extensions.insert("cost".to_owned(), graphql::cost(cost, Some(actual), &throttle));
+    note_token(&mut response, op.has_invalid_token());
     if is_new && was_valid(&response) {
         documents.keep(&sent.query, operation.document());
     }

@@ -1,7 +1,9 @@
 //! Live clients: GraphQL over WebSocket at `/graphql`, in the protocols `graphql-transport-ws` and, for older clients, `graphql-ws`.
 //!
-//! A connection is one task. Who it belongs to is said in `connection_init`; it is asked again before each event is sent, and the connection
-//! is closed when the token ends or what it permits has changed: the client connects again and resumes with its last cursor. Events come
+//! A connection is one task. Who it belongs to is said in `connection_init`; it is asked again before each event is sent and when their
+//! session ends on this node, and the connection is closed when the token has ended or what it permits has changed: the client connects
+//! again and resumes with its last cursor. Close codes are those that the usual client, the library `graphql-ws`, tries again after when
+//! that is of use, and takes as final when the client is to blame. Events come
 //! from `groups`, where identical subscriptions are executed once. A client that reads too slowly stops fetching, and its group's events
 //! come from the log once it goes on: nothing is kept for it here.
 
@@ -14,11 +16,12 @@ mod sockets;
 use std::sync::Arc;
 
 use poem::endpoint::make;
-use poem::http::{StatusCode, header};
-use poem::web::websocket::WebSocket;
-use poem::{Endpoint, FromRequest, IntoResponse, Request, RequestBody, Response};
+use poem::http::{HeaderValue, Method, StatusCode, header};
+use poem::{Endpoint, Request, Response};
 use tokio::sync::watch;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use self::groups::Groups;
 use self::protocol::Protocol;
@@ -103,12 +106,9 @@ async fn accept(live: Arc<Live>, request: &Request) -> Response {
             return refused(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::ServiceUnavailable, &message);
         }
     };
-    let socket = match WebSocket::from_request(request, &mut RequestBody::default()).await {
-        Ok(socket) => socket,
-        Err(_) => {
-            let message = "this is no WebSocket handshake of version 13";
-            return refused(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message);
-        }
+    let (Some(key), Ok(upgrade)) = (handshake_key(request), request.take_upgrade()) else {
+        let message = "this is no WebSocket handshake of version 13";
+        return refused(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message);
     };
     let introduction = Introduction {
         token: header(header::AUTHORIZATION).map(str::to_owned),
@@ -120,13 +120,32 @@ async fn accept(live: Arc<Live>, request: &Request) -> Response {
     config.write_buffer_size = WRITE_BUFFER;
     config.max_message_size = Some(live.app.config.network.sockets.max_message_bytes);
     config.max_frame_size = Some(live.app.config.network.sockets.max_message_bytes);
-    socket
-        .config(config)
-        .protocols([protocol.name()])
-        .on_upgrade(move |socket| {
-            Box::pin(Session::new(live, protocol, introduction, base_url, client, guard).run(socket))
-        })
-        .into_response()
+    let session = Session::new(live, protocol, introduction, base_url, client, guard);
+    tokio::spawn(async move {
+        // Whoever hangs up before the answer has no socket.
+        let Ok(upgraded) = upgrade.await else { return };
+        let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
+        Box::pin(session.run(socket)).await;
+    });
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()))
+        .header(header::SEC_WEBSOCKET_PROTOCOL, protocol.name())
+        .finish()
+}
+
+/// The key of a handshake of version 13; `None` if the request is none.
+fn handshake_key(request: &Request) -> Option<&HeaderValue> {
+    let has = |name: header::HeaderName, word: &str| {
+        let values = request.headers().get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(word))
+    };
+    let is_handshake = request.method() == Method::GET
+        && has(header::CONNECTION, "upgrade")
+        && has(header::SEC_WEBSOCKET_VERSION, "13");
+    request.headers().get(header::SEC_WEBSOCKET_KEY).filter(|_| is_handshake)
 }
 
 fn refused(status: StatusCode, code: ErrorCode, message: &str) -> Response {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::staff::check_grant;
 use super::validate::Problems;
-use crate::auth::{API_KEY_PREFIX, Authenticator, hash_secret, new_api_key, new_storefront_key};
+use crate::auth::{API_KEY_PREFIX, Affected, Authenticator, hash_secret, new_api_key, new_storefront_key};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, retrying};
@@ -130,7 +130,7 @@ impl ApiKeys {
     pub async fn revoke(&self, op: &OpContext, id: ApiKeyId) -> Result<ApiKey, Error> {
         op.authorize(Permission::ManageStaff)?;
         let key = retrying(|| self.revoke_once(op, id)).await?;
-        self.auth.forget();
+        self.auth.forget(Affected::Staff);
         Ok(key)
     }
 

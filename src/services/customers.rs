@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::credentials;
 use super::set;
 use super::validate::Problems;
-use crate::auth::{Authenticator, Credential, Holder, Keys, Lane, MailedFor, Passwords};
+use crate::auth::{Affected, Authenticator, Credential, Holder, Keys, Lane, MailedFor, Passwords};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, OnConstraint, Tx, retrying};
@@ -134,8 +134,12 @@ impl Customers {
     /// The customer who is signed in.
     ///
     /// # Errors
-    /// [`Error`] when the database can't be read.
+    /// [`Error::InvalidToken`] when the request was signed with a token that is not valid; when the database can't
+    /// be read.
     pub async fn current(&self, op: &OpContext, token: Option<&str>) -> Result<Option<Customer>, Error> {
+        if token.is_none() {
+            op.check_token()?;
+        }
         let Some(id) = self.who(op, token).await?.and_then(|op| op.actor.customer()) else { return Ok(None) };
         Ok(customers::find(&mut self.db.read(&op.statements).await?, id).await?)
     }
@@ -254,7 +258,7 @@ impl Customers {
         };
         let updated = retrying(|| self.update_once(op, &clean, hash.as_deref())).await?;
         if hash.is_some() || patch.email.is_some() {
-            self.auth.forget();
+            self.auth.forget(Affected::Customer(updated.0.id));
         }
         Ok(updated)
     }
@@ -303,7 +307,7 @@ impl Customers {
     /// Counts a change of the e-mail address: each has a mail sent, to an address that may be anybody's, and tells whether
     /// that has an account.
     async fn count_email_change(&self, op: &OpContext, email: &str) -> Result<(), Error> {
-        let id = op.actor.customer().ok_or(Error::Unauthenticated)?;
+        let id = op.actor.customer().ok_or_else(|| op.unauthenticated())?;
         let customer = customers::find(&mut self.db.read(&op.statements).await?, id).await?;
         if customer.is_some_and(|customer| customer.email.as_deref() == Some(email)) {
             return Ok(());
@@ -314,7 +318,7 @@ impl Customers {
 
     /// The customer who is signed in, kept from change by others.
     async fn lock(&self, tx: &mut Tx, op: &OpContext) -> Result<Customer, Error> {
-        let id = op.actor.customer().ok_or(Error::Unauthenticated)?;
+        let id = op.actor.customer().ok_or_else(|| op.unauthenticated())?;
         let customer = customers::lock(tx.conn(), id).await?;
         customer.filter(|customer| customer.erased_at.is_none()).ok_or(Error::Unauthenticated)
     }

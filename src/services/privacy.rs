@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::auth::Authenticator;
+use crate::auth::{Affected, Authenticator};
 use crate::context::{OpContext, caller_of_customer};
 use crate::db::types::Json;
 use crate::db::{Conn, Db, DbError, retrying};
@@ -64,7 +64,7 @@ impl Privacy {
     pub async fn erase(&self, op: &OpContext, id: CustomerId) -> Result<Customer, Error> {
         op.authorize(Permission::WriteCustomers)?;
         let erased = retrying(|| self.erase_once(op, id)).await?;
-        self.auth.forget();
+        self.auth.forget(Affected::Customer(id));
         Ok(erased)
     }
 

@@ -120,7 +120,7 @@ impl RateLimits {
             (Credential::ApiKey(id), _) => (Caller::ApiKey(id.uuid()), settings.api_key),
             (Credential::Staff(id, _), _) => (Caller::Staff(id.uuid()), settings.staff),
             (Credential::Customer(id, _), _) => (Caller::Customer(id.uuid()), settings.customer),
-            (Credential::None, _) => {
+            (Credential::None | Credential::Invalid, _) => {
                 // A connection without an address is one more address.
                 let site =
                     op.client_address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.site());

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::{Authenticator, Holder, Session, hash_secret, later, new_secret};
+use crate::auth::{Affected, Authenticator, Holder, Session, hash_secret, later, new_secret};
 use crate::context::OpContext;
 use crate::db::{Db, Tx, retrying};
 use crate::domain::event::{CustomerEvent, Event, StaffSessionEvent};
@@ -143,7 +143,7 @@ impl Sessions {
             refresh_tokens::revoke_family(tx.conn(), row.family_id, op.now()).await?;
             events::append(&mut tx, op, [revoked(holder)]).await?;
             tx.commit().await?;
-            self.auth.forget();
+            self.auth.forget(Affected::Session(row.family_id));
             tracing::warn!(
                 request_id = &*op.request_id,
                 "a spent refresh token was sent again: its session ended"
@@ -176,7 +176,7 @@ impl Sessions {
     /// Ends a session.
     pub(super) async fn end(&self, op: &OpContext, family: FamilyId) -> Result<bool, Error> {
         let ended = retrying(|| self.end_once(op, family)).await?;
-        self.auth.forget();
+        self.auth.forget(Affected::Session(family));
         Ok(ended)
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::validate::Problems;
 use super::{credentials, set};
-use crate::auth::{Authenticator, Credential, Holder, Lane, Passwords};
+use crate::auth::{Affected, Authenticator, Credential, Holder, Lane, Passwords};
 use crate::context::OpContext;
 use crate::db::{Db, OnConstraint, Tx, retrying};
 use crate::domain::event::{Event, StaffEvent};
@@ -211,7 +211,7 @@ impl Staff {
         op.authorize(Permission::ManageStaff)?;
         let (patch, hash) = self.check(op, patch).await?;
         let updated = retrying(|| self.update_once(op, id, &patch, hash.as_deref())).await?;
-        self.auth.forget();
+        self.auth.forget(Affected::Staff);
         Ok(updated)
     }
 

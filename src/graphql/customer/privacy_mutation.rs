@@ -4,7 +4,6 @@ use async_graphql::{Context, ID, Json, Object, Result, SimpleObject};
 
 use super::Customer;
 use crate::domain::permission::Permission;
-use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{Requires, writes_customers};
 use crate::graphql::request::RequestContext;
@@ -52,7 +51,7 @@ impl CustomerPrivacyMutation {
         };
         let id = match &customer_id {
             Some(id) => parse_gid(id)?,
-            None => op.actor.customer().ok_or(Error::Unauthenticated)?,
+            None => op.actor.customer().ok_or_else(|| op.unauthenticated())?,
         };
         let (data, user_errors) = payload(services.privacy.export(&op, id).await)?;
         Ok(CustomerDataExportPayload { data: data.map(Json), user_errors })

@@ -1,6 +1,7 @@
 //! The two protocols that GraphQL clients speak over WebSocket: they say the same with other words.
 
 use serde::Deserialize;
+use serde_json::json;
 
 /// A protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,11 +73,15 @@ impl Protocol {
         })
     }
 
-    /// That a client is known.
-    pub fn ack(self) -> &'static [&'static str] {
+    /// That a client is welcome; `payload` is what it is told beside that.
+    pub fn ack(self, payload: Option<&serde_json::Value>) -> Vec<String> {
+        let ack = match payload {
+            Some(payload) => json!({ "type": "connection_ack", "payload": payload }).to_string(),
+            None => r#"{"type":"connection_ack"}"#.to_owned(),
+        };
         match self {
-            Self::TransportWs => &[r#"{"type":"connection_ack"}"#],
-            Self::LegacyWs => &[r#"{"type":"connection_ack"}"#, r#"{"type":"ka"}"#],
+            Self::TransportWs => vec![ack],
+            Self::LegacyWs => vec![ack, self.keep_alive().to_owned()],
         }
     }
 

@@ -8,20 +8,29 @@ use std::time::Duration;
 use async_graphql::Response;
 use futures_util::stream::{AbortHandle, Abortable, SelectAll, once};
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
-use poem::web::websocket::{CloseCode, Message, WebSocketStream};
+use poem::Upgraded;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message};
 
 use super::Live;
 use super::groups::Asked;
 use super::member::{Outcome, follow};
 use super::protocol::{Protocol, Said};
 use super::sockets::{Caller, MessageRate, SocketGuard};
-use crate::auth::Identity;
+use crate::auth::{Affected, Identity};
 use crate::context::OpContext;
 use crate::domain::client_address::ClientAddress;
 use crate::domain::ids;
 use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
+use crate::graphql::AUTHORIZATION;
 use crate::graphql::document::RequestError;
 use crate::graphql::live::{Subscribed, variables_bytes};
 use crate::http::documents::{Opened, Unopened};
@@ -37,12 +46,28 @@ const MAX_SILENCE: Duration = Duration::from_secs(75);
 /// How many events are written at once.
 const MAX_BATCH: usize = 64;
 
+/// How long a connection that is closed may take to say why, and its client to hear it.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the reason of a close may be, in bytes.
+const MAX_REASON: usize = 123;
+
 /// The code that tells a client to connect again in a moment: it is not to blame.
 const TRY_AGAIN_LATER: u16 = 1013;
-/// The code that tells a client that a message is too large.
-const TOO_BIG: u16 = 1009;
+/// The code that tells a client to connect again with a token that is good: the library `graphql-ws` does, while it
+/// takes 4401 as final.
+const FORBIDDEN: u16 = 4403;
+/// The code that tells a client that a message is none of its protocol.
+const BAD_REQUEST: u16 = 4400;
+/// The code that tells a client that it breaks the WebSocket protocol.
+const PROTOCOL_ERROR: u16 = 1002;
+/// The code that tells a client that a text is not UTF-8.
+const INVALID_TEXT: u16 = 1007;
 /// The code that tells a client that it asks for too much.
 const POLICY_VIOLATION: u16 = 1008;
+/// The code that tells a client that a message is too large.
+const TOO_BIG: u16 = 1009;
+/// The code of a client that is gone, which nobody sends.
+const GONE: u16 = 1006;
 
 /// Something to be sent about an operation.
 enum Out {
@@ -67,6 +92,8 @@ pub struct Introduction {
     /// The key of the storefront that it comes by.
     pub storefront_key: Option<String>,
 }
+/// A client's socket.
+type Socket = WebSocketStream<Upgraded>;
 
 /// One connection.
 pub struct Session {
@@ -80,6 +107,8 @@ pub struct Session {
     is_known: bool,
     /// When its token ends.
     ends_at: Option<Instant>,
+    /// Whose tokens end or change, while it has one.
+    changes: Option<Receiver<Affected>>,
     outs: SelectAll<Abortable<Outs>>,
     /// The operations that run, by the JSON text of their ids.
     running: HashMap<Arc<str>, AbortHandle>,
@@ -109,6 +138,7 @@ impl Session {
             identity: Identity::NOBODY,
             is_known: false,
             ends_at: None,
+            changes: None,
             outs: SelectAll::new(),
             running: HashMap::new(),
             guard,
@@ -118,14 +148,20 @@ impl Session {
     }
 
     /// Serves the connection until one of the sides closes it.
-    pub async fn run(mut self, mut socket: WebSocketStream) {
-        let Err((code, reason)) = self.serve(&mut socket).await else { return };
-        let close = Message::close_with(CloseCode::from(code), reason);
+    pub async fn run(mut self, mut socket: Socket) {
+        let farewell = match self.serve(&mut socket).await {
+            // What the library answers to the client's close is still to be written.
+            Ok(()) => None,
+            Err((GONE, _)) => return,
+            Err((code, reason)) => {
+                Some(CloseFrame { code: code.into(), reason: short(&reason, MAX_REASON).into() })
+            }
+        };
         // The client may be gone.
-        drop(timeout(Duration::from_secs(1), socket.send(close)).await);
+        drop(timeout(FAREWELL_TIMEOUT, close(&mut socket, farewell)).await);
     }
 
-    async fn serve(&mut self, socket: &mut WebSocketStream) -> Result<(), Close> {
+    async fn serve(&mut self, socket: &mut Socket) -> Result<(), Close> {
         let mut stopping = self.live.stopping.subscribe();
         let mut stopped = pin!(async move { drop(stopping.wait_for(|stopping| *stopping).await) });
         let mut introduced = pin!(tokio::time::sleep(INIT_TIMEOUT));
@@ -155,11 +191,16 @@ impl Session {
                         self.write(socket, self.protocol.keep_alive().to_owned()).await?;
                     }
                     // What every client answers, whatever its protocol says.
-                    deliver(self.write_timeout(), socket.send(Message::Ping(Vec::new()))).await?;
+                    deliver(self.write_timeout(), socket.send(Message::Ping(Bytes::new()))).await?;
                 }
                 () = sleep_until(ends_at.unwrap_or_else(Instant::now)), if ends_at.is_some() => {
                     self.ends_at = None;
                     self.check().await?;
+                }
+                affected = next_change(self.changes.as_mut()) => {
+                    if affected.is_none_or(|affected| affected.includes(&self.identity)) {
+                        self.check().await?;
+                    }
                 }
                 () = &mut stopped => {
                     return Err((1001, "the server is about to stop: connect again, and resume with your last cursor".to_owned()));
@@ -169,29 +210,34 @@ impl Session {
     }
 
     /// Takes what a client sent, if it does not send too much.
-    async fn receive(&mut self, message: Message, socket: &mut WebSocketStream) -> Result<(), Close> {
+    async fn receive(&mut self, message: Message, socket: &mut Socket) -> Result<(), Close> {
         self.heard_at = Instant::now();
         self.rate.count().map_err(|message| (POLICY_VIOLATION, message))?;
         match message {
-            Message::Text(text) => self.hear(&text, socket).await,
-            Message::Binary(_) => Err((4400, "send messages as text".to_owned())),
+            Message::Text(text) => self.hear(text.as_str(), socket).await,
+            Message::Binary(_) => Err((BAD_REQUEST, "send messages as text".to_owned())),
             _ => Ok(()),
         }
     }
 
     /// What the client is told of a message that can't be read; nothing if it is gone.
-    fn explain(&self, error: &std::io::Error) -> Option<Close> {
-        // The library has no other word for it.
-        error.to_string().contains("too long").then(|| {
-            let max = self.live.app.config.network.sockets.max_message_bytes;
-            (TOO_BIG, format!("a message may have {max} bytes (WS_MAX_MESSAGE_BYTES): send less"))
-        })
+    fn explain(&self, error: &SocketError) -> Option<Close> {
+        match error {
+            SocketError::Capacity(_) => {
+                let max = self.live.app.config.network.sockets.max_message_bytes;
+                Some((TOO_BIG, format!("a message may have {max} bytes (WS_MAX_MESSAGE_BYTES): send less")))
+            }
+            SocketError::Utf8(_) => Some((INVALID_TEXT, "the message is not UTF-8".to_owned())),
+            SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+            SocketError::Protocol(error) => Some((PROTOCOL_ERROR, error.to_string())),
+            _ => None,
+        }
     }
 
     /// Hears a message.
-    async fn hear(&mut self, text: &str, socket: &mut WebSocketStream) -> Result<(), Close> {
+    async fn hear(&mut self, text: &str, socket: &mut Socket) -> Result<(), Close> {
         let Some(said) = self.protocol.read(text) else {
-            return Err((4400, format!("this is no message of {}", self.protocol.name())));
+            return Err((BAD_REQUEST, format!("this is no message of {}", self.protocol.name())));
         };
         match said {
             Said::Init(_) if self.is_known => Err((4429, "Too many initialisation requests".to_owned())),
@@ -203,8 +249,10 @@ impl Session {
                     self.storefront_key = Some(key.to_owned());
                 }
                 self.introduce().await?;
-                for message in self.protocol.ack() {
-                    self.write(socket, (*message).to_owned()).await?;
+                let told = (self.identity == Identity::UNRECOGNISED)
+                    .then(|| json!({ AUTHORIZATION: crate::graphql::invalid_token() }));
+                for message in self.protocol.ack(told.as_ref()) {
+                    self.write(socket, message).await?;
                 }
                 Ok(())
             }
@@ -222,23 +270,27 @@ impl Session {
         }
     }
 
-    /// Finds out who the client is.
+    /// Finds out who the client is. One whose token is not valid is nobody we know, as over HTTP.
     async fn introduce(&mut self) -> Result<(), Close> {
-        let app = &self.live.app;
-        let refused = |(code, message): Refused| match code {
-            ErrorCode::Unauthenticated => (4403, short(&message)),
-            _ => (TRY_AGAIN_LATER, short(&message)),
-        };
-        let identity = graphql::identity(app, self.token.as_deref()).await;
-        if let Some(identity) = identity.map_err(refused)? {
-            self.identity = identity;
+        let app = Arc::clone(&self.live.app);
+        // Before its token is looked at: that it ends meanwhile is not missed.
+        let changes = app.auth.changes();
+        let identity = graphql::identity(&app, self.token.as_deref()).await;
+        self.identity = identity.map_err(|(_, message)| (TRY_AGAIN_LATER, message))?;
+        if self.identity == Identity::UNRECOGNISED {
+            self.token = None;
+            let paid = graphql::pay_for_token(&app, &self.context()).await;
+            paid.map_err(|throttled| (TRY_AGAIN_LATER, throttled.to_string()))?;
+        }
+        if self.token.is_some() {
+            self.changes = Some(changes);
             let token = self.token.as_deref().and_then(graphql::bearer).unwrap_or_default();
             let left = app.auth.ends_at(token).map(|end| end.micros() - app.system().now().micros());
             let left = left.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
             self.ends_at = left.and_then(|left| Instant::now().checked_add(left));
             let name = self.context().caller();
             let caller = Caller::new(&self.identity, name, self.client.map(ClientAddress::site));
-            self.guard.belongs_to(caller).map_err(|message| (POLICY_VIOLATION, short(&message)))?;
+            self.guard.belongs_to(caller).map_err(|message| (POLICY_VIOLATION, message))?;
         }
         self.check_storefront().await?;
         self.is_known = true;
@@ -250,8 +302,8 @@ impl Session {
         let admitted =
             storefront_key::admit(&self.live.app, &self.identity, self.storefront_key.as_deref()).await;
         admitted.map_err(|(code, message)| match code {
-            ErrorCode::Unauthenticated => (4403, short(&message)),
-            _ => (TRY_AGAIN_LATER, short(&message)),
+            ErrorCode::Unauthenticated => (FORBIDDEN, message),
+            _ => (TRY_AGAIN_LATER, message),
         })
     }
 
@@ -265,15 +317,17 @@ impl Session {
             return Ok(());
         }
         match graphql::identity(&self.live.app, self.token.as_deref()).await {
-            Ok(Some(identity)) if identity == self.identity => Ok(()),
+            Ok(identity) if identity == self.identity => Ok(()),
+            Ok(identity) if identity == Identity::UNRECOGNISED => {
+                let reason =
+                    "Forbidden: the token has ended, connect with a new one and resume with your last cursor";
+                Err((FORBIDDEN, reason.to_owned()))
+            }
             Ok(_) => {
                 let reason = "Forbidden: your permissions have changed, connect again and resume with your last cursor";
-                Err((4403, reason.to_owned()))
+                Err((FORBIDDEN, reason.to_owned()))
             }
-            Err((ErrorCode::Unauthenticated, _)) => {
-                Err((4401, "Unauthorized: the token has ended".to_owned()))
-            }
-            Err((_, message)) => Err((TRY_AGAIN_LATER, short(&message))),
+            Err((_, message)) => Err((TRY_AGAIN_LATER, message)),
         }
     }
 
@@ -281,7 +335,7 @@ impl Session {
     async fn begin(&mut self, id: &str, payload: serde_json::Value) -> Result<(), Close> {
         let id: Arc<str> = json_text(id).into();
         if self.running.contains_key(&id) {
-            return Err((4409, short(&format!("Subscriber for {id} already exists"))));
+            return Err((4409, format!("Subscriber for {id} already exists")));
         }
         let outs = match serde_json::from_value::<Operation>(payload) {
             Ok(sent) => self.outs_of(sent).await,
@@ -383,7 +437,7 @@ impl Session {
     }
 
     /// Sends something about an operation, and what else is ready, in one go.
-    async fn send(&mut self, socket: &mut WebSocketStream, id: Arc<str>, out: Out) -> Result<(), Close> {
+    async fn send(&mut self, socket: &mut Socket, id: Arc<str>, out: Out) -> Result<(), Close> {
         self.check().await?;
         let mut next = Some((id, out));
         let mut left = MAX_BATCH;
@@ -392,7 +446,7 @@ impl Session {
                 return Err((TRY_AGAIN_LATER, "connect again, and resume with your last cursor".to_owned()));
             }
             if let Some(text) = self.text(&id, out) {
-                deliver(self.write_timeout(), socket.feed(Message::Text(text))).await?;
+                deliver(self.write_timeout(), socket.feed(Message::text(text))).await?;
             }
             left -= 1;
             if left > 0 {
@@ -428,8 +482,8 @@ impl Session {
         }
     }
 
-    async fn write(&mut self, socket: &mut WebSocketStream, text: String) -> Result<(), Close> {
-        deliver(self.write_timeout(), socket.send(Message::Text(text))).await
+    async fn write(&mut self, socket: &mut Socket, text: String) -> Result<(), Close> {
+        deliver(self.write_timeout(), socket.send(Message::text(text))).await
     }
 
     /// How long a client may leave a message unread.
@@ -451,7 +505,7 @@ fn out_of(outcome: Outcome) -> Out {
 async fn deliver<E>(limit: Duration, write: impl Future<Output = Result<(), E>>) -> Result<(), Close> {
     match timeout(limit, write).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err((1006, String::new())),
+        Ok(Err(_)) => Err((GONE, String::new())),
         Err(_) => Err((TRY_AGAIN_LATER, "messages are read too slowly (HTTP_WRITE_TIMEOUT_MS)".to_owned())),
     }
 }
@@ -482,9 +536,37 @@ fn json_text(value: &(impl serde::Serialize + ?Sized)) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
-/// A close frame has room for 123 bytes.
-fn short(reason: &str) -> String {
-    reason.chars().take(100).collect()
+/// Says why a connection is closed, if it is this side that closes it, and reads what is on its way until the client
+/// has closed it, too: a socket that is dropped with something unread is reset, and its client never learns why.
+async fn close(socket: &mut Socket, farewell: Option<CloseFrame>) {
+    let said = match farewell {
+        Some(frame) => socket.send(Message::Close(Some(frame))).await,
+        None => socket.flush().await,
+    };
+    let stream = socket.get_mut();
+    if said.is_ok() && stream.shutdown().await.is_ok() {
+        let mut unread = [0; 4 * 1024];
+        while stream.read(&mut unread).await.is_ok_and(|count| count > 0) {}
+    }
+}
+
+/// Whose tokens have ended or changed; `None`: perhaps anybody's, since too many have.
+async fn next_change(changes: Option<&mut Receiver<Affected>>) -> Option<Affected> {
+    match changes {
+        Some(changes) => match changes.recv().await {
+            Ok(affected) => Some(affected),
+            Err(RecvError::Lagged(_)) => None,
+            // The server is about to end.
+            Err(RecvError::Closed) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// The beginning of a text, not longer than a number of bytes.
+fn short(text: &str, max: usize) -> &str {
+    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
 /// The token in what a client says of itself: as the header that it would send over HTTP.

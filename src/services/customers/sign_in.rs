@@ -1,7 +1,7 @@
 //! How customers sign in, carry on and leave; what they do who forgot their password; how they prove their address.
 
 use super::Customers;
-use crate::auth::{Credential, Holder, Lane, MailedFor, hash_secret, later};
+use crate::auth::{Affected, Credential, Holder, Lane, MailedFor, hash_secret, later};
 use crate::context::OpContext;
 use crate::db::{Tx, retrying};
 use crate::domain::event::{CustomerEvent, CustomerTokenEvent, Event};
@@ -169,7 +169,7 @@ impl Customers {
         let place = self.passwords.queue(Lane::Public, op.site())?;
         let hash = place.hash(password).await?;
         let reset = retrying(|| self.reset_once(op, &mailed, &hash)).await?;
-        self.auth.forget();
+        self.auth.forget(Affected::Customer(reset.0.id));
         Ok(reset)
     }
 

@@ -1,6 +1,7 @@
 //! Roles: permissions under a name. One is built in and permits everything.
 
 use super::{Staff, check_grant, check_managers, holds_all, managers};
+use crate::auth::Affected;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{DbError, OnConstraint, Tx, retrying};
@@ -103,7 +104,7 @@ impl Staff {
         op.authorize(Permission::ManageStaff)?;
         let patch = check(op, patch)?;
         let role = retrying(|| self.update_role_once(op, id, &patch)).await?;
-        self.auth.forget();
+        self.auth.forget(Affected::Staff);
         Ok(role)
     }
 

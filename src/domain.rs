@@ -37,6 +37,7 @@ pub mod report;
 pub mod rounding;
 pub mod search;
 pub mod shipping;
+pub mod spelling;
 pub mod tax;
 pub mod time;
 pub mod web_text;

@@ -33,6 +33,7 @@ mod shipping;
 mod shop;
 mod staff;
 mod subscription;
+mod syntax;
 mod tax;
 mod throttle;
 mod total;

@@ -12,13 +12,13 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Request, Response, ServerError, Value, Variables};
 
-use super::conformance::{merging, nulls, variables};
+use super::conformance::{merging, names, nulls, root_fragments, variables};
 use super::in_context::locale;
 use super::limits::cost::Cost;
 use super::limits::shape::{Shape, ShapeError};
 use super::limits::{LimitError, nesting};
-use super::namespace;
 use super::type_system::type_system;
+use super::{namespace, syntax};
 use crate::context::Locale;
 use crate::domain::ids::Namespace;
 use crate::domain::query_limits::CallerLimits;
@@ -38,8 +38,8 @@ pub struct Document {
 /// Why a request is not executed.
 #[derive(Debug)]
 pub enum RequestError {
-    /// Its document is wrong, at a place that the error names.
-    Document(ServerError),
+    /// Its document is wrong, at the places that the errors name; there is one at least.
+    Document(Vec<ServerError>),
     /// Something else is wrong with it.
     Refused(ErrorCode, String),
 }
@@ -50,12 +50,18 @@ impl From<LimitError> for RequestError {
     }
 }
 
+impl From<ServerError> for RequestError {
+    fn from(error: ServerError) -> Self {
+        Self::Document(vec![error])
+    }
+}
+
 impl RequestError {
     /// What is wrong, in a sentence.
     #[must_use]
     pub fn message(&self) -> &str {
         match self {
-            Self::Document(error) => &error.message,
+            Self::Document(errors) => errors.first().map_or("", |error| &error.message),
             Self::Refused(_, message) => message,
         }
     }
@@ -90,21 +96,26 @@ impl Document {
             "send a shorter document, and values as variables",
         )?;
         nesting::check(text, limits.max_nesting)?;
-        let parsed = parse_query(text).map_err(|error| RequestError::Document(error.into()))?;
+        let mut parsed = parse_query(text).map_err(|error| syntax::explain(text, error))?;
         let shape = Shape::of(&parsed).map_err(|error| match error {
             ShapeError::Limit(error) => error.into(),
             ShapeError::Cycle(name) => {
                 let message = format!("the fragment `{name}` spreads itself");
-                RequestError::Document(ServerError::new(message, None))
+                RequestError::from(ServerError::new(message, None))
             }
             ShapeError::UnknownFragment(name, pos) => {
                 let message = format!("the document has no fragment `{name}`");
-                RequestError::Document(ServerError::new(message, Some(pos)))
+                RequestError::from(ServerError::new(message, Some(pos)))
             }
         })?;
         shape.check(limits)?;
         let types = type_system();
-        merging::check(types, &parsed).map_err(RequestError::Document)?;
+        let unknown = names::check(types, &parsed);
+        if !unknown.is_empty() {
+            return Err(RequestError::Document(unknown));
+        }
+        root_fragments::expand(types.root(OperationType::Subscription), &mut parsed);
+        merging::check(types, &parsed)?;
         let costs: Vec<_> = parsed
             .operations
             .iter()
@@ -141,7 +152,7 @@ impl Document {
         self.shape.check(limits)?;
         let operation = find(&self.parsed, name)?;
         let bad = |message| RequestError::Refused(ErrorCode::BadUserInput, message);
-        let variables = variables::coerce(type_system(), operation, given).map_err(RequestError::Document)?;
+        let variables = variables::coerce(type_system(), operation, given)?;
         let locale = locale(operation, &variables).map_err(bad)?;
         let cost = self.costs.iter().find(|(known, _)| known.as_deref() == name || self.costs.len() == 1);
         let cost = cost.map_or(0, |(_, cost)| cost.with(&variables));
@@ -185,7 +196,7 @@ fn find<'a>(
             }
             None => "the document has several operations: name one of them in `operationName`".to_owned(),
         };
-        RequestError::Document(ServerError::new(message, None))
+        ServerError::new(message, None).into()
     })
 }
 

@@ -160,6 +160,11 @@ impl TypeSystem {
         }
     }
 
+    /// All types, except those of introspection.
+    pub(super) fn all(&self) -> impl Iterator<Item = &MetaType> {
+        self.registry.types.values()
+    }
+
     /// A type by its name. Types of introspection are not among them.
     pub(super) fn find(&self, name: &str) -> Option<&MetaType> {
         self.registry.types.get(name)

@@ -112,9 +112,8 @@ impl Outcome {
     fn invalid(error: RequestError, request_id: &str, has_invalid_token: bool) -> Result<Self, Refused> {
         match error {
             RequestError::Refused(code, message) => Err((code, message)),
-            RequestError::Document(error) => {
-                let mut response =
-                    graphql::error_response(GraphQlResponse::from_errors(vec![error]), request_id);
+            RequestError::Document(errors) => {
+                let mut response = graphql::error_response(GraphQlResponse::from_errors(errors), request_id);
                 note_token(&mut response, has_invalid_token);
                 Ok(Self::of("", UNREAD, &response, StatusCode::OK))
             }

@@ -2,8 +2,9 @@
 
 use async_graphql::parser::types::{BaseType, OperationDefinition, Type};
 use async_graphql::registry::{MetaInputValue, MetaType};
-use async_graphql::{Name, ServerError, Value, Variables};
+use async_graphql::{ServerError, Value, Variables};
 
+use crate::domain::spelling::did_you_mean;
 use crate::graphql::type_system::{TypeSystem, concrete_name, is_list, is_non_null, item_type};
 
 /// The variables that an operation is executed with: those that it declares, with defaults.
@@ -70,13 +71,19 @@ fn check(types: &TypeSystem, ty: &str, value: &Value, place: &mut String) -> Res
         Some(MetaType::Enum { enum_values, .. }) => match value {
             Value::Enum(name) if enum_values.contains_key(name.as_str()) => Ok(()),
             Value::String(name) if enum_values.contains_key(name) => Ok(()),
+            Value::String(name) => {
+                let hint = did_you_mean(name, enum_values.keys().map(String::as_str));
+                let (name, ty) = (shown(name), concrete_name(ty));
+                Err(format!("`{place}` is `{name}`, which is no value of the enum `{ty}`.{hint}"))
+            }
             _ => wrong(place),
         },
         Some(MetaType::InputObject { input_fields, .. }) => {
             let Value::Object(fields) = value else { return wrong(place) };
             if let Some(name) = fields.keys().find(|name| !input_fields.contains_key(name.as_str())) {
+                let hint = did_you_mean(name, input_fields.keys().map(String::as_str));
                 return Err(format!(
-                    "`{place}` has the field `{}`, which its type `{}` has not",
+                    "`{place}` has the field `{}`, which its type `{}` does not have.{hint}",
                     shown(name),
                     concrete_name(ty)
                 ));
@@ -117,7 +124,7 @@ fn within<T>(place: &mut String, name: &str, work: impl FnOnce(&mut String) -> T
 }
 
 /// The start of a name that a client made up.
-fn shown(name: &Name) -> String {
+fn shown(name: &str) -> String {
     name.chars().take(50).collect()
 }
 

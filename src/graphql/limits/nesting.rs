@@ -42,7 +42,7 @@ pub(in crate::graphql) fn check(text: &str, max: u64) -> Result<(), LimitError> 
 /// To the parser, a block string that nothing closes is an empty string, and what follows is a
 /// document still. Then no later block string is closed either, which `is_block_closed` remembers:
 /// nobody looks for the end twice.
-fn after_string<'a>(text: &'a [u8], is_block_closed: &mut bool) -> &'a [u8] {
+pub(in crate::graphql) fn after_string<'a>(text: &'a [u8], is_block_closed: &mut bool) -> &'a [u8] {
     match text {
         [b'"', b'"', block @ ..] => {
             if *is_block_closed && let Some(after) = after_block(block) {

@@ -54,7 +54,7 @@ impl Shaper {
         let parsed = Document::parse(document, &limits).map(Arc::new);
         let operation = parsed.and_then(|parsed| parsed.operation(None, Variables::default(), &limits));
         let operation = operation.map_err(|error| match error {
-            RequestError::Document(error) => format!("The document can't be read: {}", error.message),
+            RequestError::Document(_) => format!("The document can't be read: {}", error.message()),
             RequestError::Refused(_, message) => message,
         })?;
         let sent = Subscribed::read(operation, &self.base_url, limits);

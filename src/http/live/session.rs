@@ -520,8 +520,8 @@ fn unread(unopened: Unopened, op: &OpContext) -> Out {
     let response = match unopened {
         Unopened::Throttled(throttled) => crate::graphql::throttled(&throttled, &op.request_id),
         Unopened::Invalid(RequestError::Refused(code, message)) => return refusal(&(code, message)),
-        Unopened::Invalid(RequestError::Document(error)) => {
-            crate::graphql::error_response(Response::from_errors(vec![error]), &op.request_id)
+        Unopened::Invalid(RequestError::Document(errors)) => {
+            crate::graphql::error_response(Response::from_errors(errors), &op.request_id)
         }
     };
     Out::Refused(json_text(&response.errors))

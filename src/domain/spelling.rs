@@ -1,0 +1,91 @@
+//! What somebody may have meant who misspelt a name: the nearest of the names that there are.
+
+/// How long a name may be, in bytes, for which others are looked for: the work grows with its length.
+const MAX_LENGTH: usize = 60;
+/// How many are offered.
+const MAX_OFFERED: usize = 3;
+
+/// The known names that are near to one that is not known, the nearest first.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    if name.len() > MAX_LENGTH {
+        return Vec::new();
+    }
+    let max = name.len() * 2 / 5 + 1;
+    let is_worth_it = |known: &&str| known.len().abs_diff(name.len()) <= max;
+    let known = known.into_iter().filter(is_worth_it).map(|known| (distance(name, known), known));
+    let mut near: Vec<_> = known.filter(|(distance, _)| *distance <= max).collect();
+    near.sort_unstable();
+    near.into_iter().take(MAX_OFFERED).map(|(_, known)| known).collect()
+}
+
+/// A question that offers them, to be put behind a sentence; empty if there are none.
+#[must_use]
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near = nearest(name, known);
+    match near.as_slice() {
+        [] => String::new(),
+        [one] => format!(" Did you mean \"{one}\"?"),
+        [others @ .., last] => format!(" Did you mean \"{}\" or \"{last}\"?", others.join("\", \"")),
+    }
+}
+
+/// How many letters must be put in, left out, replaced or swapped with the next to make one name of another. Case
+/// does not count.
+#[must_use]
+pub fn distance(one: &str, other: &str) -> usize {
+    let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
+    let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
+    let mut above_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=other.len()).collect();
+    let mut letter_above = None;
+    for (row, letter) in one.bytes().enumerate() {
+        let mut current = vec![row + 1];
+        let (mut left, mut letter_left) = (row + 1, None);
+        for (column, known) in other.bytes().enumerate() {
+            let replaced = at(&last, column) + usize::from(letter != known);
+            let mut best = replaced.min(left + 1).min(at(&last, column + 1) + 1);
+            if letter_left == Some(letter) && letter_above == Some(known) {
+                best = best.min(at(&above_last, column.saturating_sub(1)) + 1);
+            }
+            current.push(best);
+            (left, letter_left) = (best, Some(known));
+        }
+        above_last = std::mem::replace(&mut last, current);
+        letter_above = Some(letter);
+    }
+    last.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_one_step() {
+        for (one, other, steps) in [
+            ("title", "title", 0),
+            ("titel", "title", 1),
+            ("Title", "title", 0),
+            ("frist", "first", 1),
+            ("lins", "lines", 1),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(one, other), steps, "{one} {other}");
+            assert_eq!(distance(other, one), steps, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_near_is_offered_and_the_nearest_first() {
+        let known = ["handle", "title", "titles", "totalTitle", "vendor"];
+        assert_eq!(nearest("titel", known), ["title", "titles"]);
+        assert_eq!(nearest("nonsense", known), Vec::<&str>::new());
+        assert_eq!(nearest(&"title".repeat(20), known), Vec::<&str>::new());
+        assert_eq!(did_you_mean("titel", known), " Did you mean \"title\" or \"titles\"?");
+        assert_eq!(did_you_mean("hanlde", known), " Did you mean \"handle\"?");
+        assert_eq!(did_you_mean("nonsense", known), "");
+    }
+}

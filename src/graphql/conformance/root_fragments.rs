@@ -1,0 +1,149 @@
+//! Fragments at the root of a subscription, which the library passes over: their fields are put in their place.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::parser::types::{
+    Directive, DocumentOperations, ExecutableDocument, FragmentDefinition, OperationType, Selection,
+    SelectionSet,
+};
+use async_graphql::{Name, Positioned};
+
+/// The directives of a fragment that count for each of its fields.
+const CONDITIONS: [&str; 2] = ["skip", "include"];
+
+type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+
+/// Puts fields in the place of fragments at the root of subscriptions; `root` is the type there. Spreads must be in
+/// bounds, of fragments that are there and don't spread themselves. What has another type is left for the validator.
+pub(in crate::graphql) fn expand(root: &str, document: &mut ExecutableDocument) {
+    let mut expansion = Expansion { root, fragments: &document.fragments, spread: HashSet::new() };
+    let operations: Vec<_> = match &mut document.operations {
+        DocumentOperations::Single(operation) => vec![operation],
+        DocumentOperations::Multiple(operations) => operations.values_mut().collect(),
+    };
+    for operation in operations {
+        let set = &mut operation.node.selection_set.node;
+        if operation.node.ty == OperationType::Subscription && !set.items.iter().all(is_field) {
+            set.items = expansion.fields(set, &[]);
+        }
+    }
+    let spread = expansion.spread;
+    if !spread.is_empty() {
+        // The validator refuses fragments that nothing spreads.
+        let mut used = HashSet::new();
+        for (_, operation) in document.operations.iter() {
+            collect_spreads(&operation.node.selection_set.node, &document.fragments, &mut used);
+        }
+        document.fragments.retain(|name, _| used.contains(name) || !spread.contains(name));
+    }
+}
+
+struct Expansion<'a> {
+    root: &'a str,
+    fragments: &'a Fragments,
+    /// The fragments whose fields were put in their place.
+    spread: HashSet<Name>,
+}
+
+impl Expansion<'_> {
+    /// What a set selects, without fragments, each under these conditions.
+    fn fields(
+        &mut self,
+        set: &SelectionSet,
+        conditions: &[Positioned<Directive>],
+    ) -> Vec<Positioned<Selection>> {
+        let mut fields = Vec::new();
+        for selection in &set.items {
+            let below = match &selection.node {
+                Selection::Field(_) => None,
+                Selection::InlineFragment(fragment) => {
+                    let condition = fragment.node.type_condition.as_ref();
+                    let is_of_root = condition.is_none_or(|condition| condition.node.on.node == self.root);
+                    is_of_root.then_some(&fragment.node.selection_set.node)
+                }
+                Selection::FragmentSpread(spread) => {
+                    let name = &spread.node.fragment_name.node;
+                    let fragment = self.fragments.get(name);
+                    let fragment =
+                        fragment.filter(|found| found.node.type_condition.node.on.node == self.root);
+                    fragment.map(|fragment| {
+                        self.spread.insert(name.clone());
+                        &fragment.node.selection_set.node
+                    })
+                }
+            };
+            let own = selection.node.directives().iter();
+            let all = conditions
+                .iter()
+                .chain(own.filter(|one| CONDITIONS.contains(&one.node.name.node.as_str())))
+                .cloned();
+            match below {
+                Some(below) => fields.extend(self.fields(below, &all.collect::<Vec<_>>())),
+                None => {
+                    let mut selection = selection.clone();
+                    selection.node.directives_mut().extend_from_slice(conditions);
+                    fields.push(selection);
+                }
+            }
+        }
+        fields
+    }
+}
+
+fn is_field(selection: &Positioned<Selection>) -> bool {
+    matches!(selection.node, Selection::Field(_))
+}
+
+/// Notes the fragments that a set spreads, itself or in others.
+fn collect_spreads(set: &SelectionSet, fragments: &Fragments, used: &mut HashSet<Name>) {
+    for selection in &set.items {
+        match &selection.node {
+            Selection::Field(field) => collect_spreads(&field.node.selection_set.node, fragments, used),
+            Selection::InlineFragment(fragment) => {
+                collect_spreads(&fragment.node.selection_set.node, fragments, used);
+            }
+            Selection::FragmentSpread(spread) => {
+                let name = &spread.node.fragment_name.node;
+                if let (true, Some(fragment)) = (used.insert(name.clone()), fragments.get(name)) {
+                    collect_spreads(&fragment.node.selection_set.node, fragments, used);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+
+    /// The names and conditions of the root fields, and the fragments that are left.
+    fn expanded(text: &str) -> (Vec<String>, Vec<String>) {
+        let mut document = parse_query(text).unwrap();
+        expand("Subscription", &mut document);
+        let (_, operation) = document.operations.iter().next().unwrap();
+        let roots = operation.node.selection_set.node.items.iter().map(|item| match &item.node {
+            Selection::Field(field) => {
+                format!("{}{}", field.node.name.node, "@".repeat(field.node.directives.len()))
+            }
+            _ => "…".to_owned(),
+        });
+        let roots = roots.collect();
+        let mut left: Vec<_> = document.fragments.keys().map(ToString::to_string).collect();
+        left.sort();
+        (roots, left)
+    }
+
+    #[test]
+    fn fragments_at_the_root_give_way_to_their_fields() {
+        let fields = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let text = "subscription { ...A @include(if: true) } fragment A on Subscription { ...B } \
+                    fragment B on Subscription { one { ...C } } fragment C on T { x }";
+        assert_eq!(expanded(text), (fields(&["one@"]), fields(&["C"])));
+        assert_eq!(expanded("subscription { ... { one } ... on Subscription { two } }").0, ["one", "two"]);
+        // What is wrong stays for the validator to see.
+        assert_eq!(expanded("subscription { ... on Other { one } }").0, ["…"]);
+        assert_eq!(expanded("{ ...A } fragment A on Subscription { one }"), (fields(&["…"]), fields(&["A"])));
+    }
+}

@@ -1,28 +1,165 @@
-//! Events as other systems read them: CloudEvents 1.0, as JSON.
+//! Events as other systems read them: CloudEvents 1.0, as JSON, with the names and ids of the API.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Recorded;
+use crate::domain::ids::{
+    ApiKeyId, CartId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, Id,
+    LocationId, OrderId, OrderLineId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId,
+    StaffId, TaxRateId, VariantId, WebhookSubscriptionId,
+};
 
-/// Where events come from.
-const SOURCE: &str = "mercato";
+/// How often the shape of `data` has changed here while the log's own stayed: once, from the log's names and bare
+/// UUIDs to the API's.
+const CHANGES_OF_SHAPE: i32 = 1;
 
-/// An event as CloudEvents has it. Beside what that asks for: `sequence`, its place in the history of what it happened to, and
-/// `position`, its place in the log; both rise. `dataversion` is the version of the shape of `data`.
+/// The fields of payloads that hold ids, and the types of what they name. One that ends in `_ids` holds a list.
+const IDS: [(&str, &str); 24] = [
+    ("api_key_id", ApiKeyId::TYPE),
+    ("cart_id", CartId::TYPE),
+    ("collection_id", CollectionId::TYPE),
+    ("customer_id", CustomerId::TYPE),
+    ("discount_id", DiscountId::TYPE),
+    ("draft_order_id", DraftOrderId::TYPE),
+    ("fulfillment_id", FulfillmentId::TYPE),
+    ("line_id", OrderLineId::TYPE),
+    ("location_id", LocationId::TYPE),
+    ("order_id", OrderId::TYPE),
+    ("product_id", ProductId::TYPE),
+    ("product_ids", ProductId::TYPE),
+    ("refund_id", RefundId::TYPE),
+    ("return_id", ReturnId::TYPE),
+    ("role_id", RoleId::TYPE),
+    ("role_ids", RoleId::TYPE),
+    ("shipping_rate_id", ShippingRateId::TYPE),
+    ("shipping_zone_id", ShippingZoneId::TYPE),
+    ("staff_id", StaffId::TYPE),
+    ("tax_rate_id", TaxRateId::TYPE),
+    ("token_id", CustomerTokenId::TYPE),
+    ("variant_id", VariantId::TYPE),
+    ("variant_ids", VariantId::TYPE),
+    ("webhook_subscription_id", WebhookSubscriptionId::TYPE),
+];
+
+/// An event as CloudEvents has it; `source` is the shop's address. Beside what that asks for: `sequence`, its place
+/// in the history of what it happened to, and `position`, its place in the log; both rise. `dataversion` is the
+/// version of the shape of `data`.
 #[must_use]
-pub fn cloud_event(event: &Recorded) -> Value {
+pub fn cloud_event(event: &Recorded, source: &str) -> Value {
     let row = &event.row;
     json!({
         "specversion": "1.0",
         "id": row.id,
-        "source": SOURCE,
+        "source": source,
         "type": row.kind,
-        "subject": format!("gid://mercato/{}/{}", row.aggregate_type, row.aggregate_id.0),
+        "subject": gid(&row.aggregate_type, &row.aggregate_id.0.to_string()),
         "time": row.occurred_at.to_string(),
         "datacontenttype": "application/json",
-        "dataversion": row.version,
+        "dataversion": row.version.saturating_add(CHANGES_OF_SHAPE),
         "position": event.position,
         "sequence": event.sequence,
-        "data": row.payload.0,
+        "data": as_in_api(&row.payload.0),
     })
+}
+
+/// A message that tells of nothing that happened.
+#[must_use]
+pub fn test_event(id: &str, kind: &str, source: &str) -> Value {
+    json!({
+        "specversion": "1.0",
+        "id": id,
+        "source": source,
+        "type": kind,
+        "datacontenttype": "application/json",
+        "data": { "test": true },
+    })
+}
+
+/// Whether a message is an event as CloudEvents has it, and not what a document made of one.
+#[must_use]
+pub fn is_cloud_event(message: &str) -> bool {
+    serde_json::from_str::<Value>(message).is_ok_and(|message| message.get("specversion").is_some())
+}
+
+/// A payload of the log with the names and ids of the API.
+fn as_in_api(payload: &Value) -> Value {
+    match payload {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| {
+                let value = match type_of(name) {
+                    Some(of) => with_gids(of, value),
+                    None => as_in_api(value),
+                };
+                (camel_case(name), value)
+            });
+            Value::Object(fields.collect::<Map<_, _>>())
+        }
+        Value::Array(items) => items.iter().map(as_in_api).collect(),
+        other => other.clone(),
+    }
+}
+
+fn type_of(field: &str) -> Option<&'static str> {
+    IDS.iter().find(|(name, _)| *name == field).map(|(_, of)| *of)
+}
+
+fn with_gids(of: &str, value: &Value) -> Value {
+    match value {
+        Value::String(uuid) => Value::String(gid(of, uuid)),
+        Value::Array(items) => items.iter().map(|item| with_gids(of, item)).collect(),
+        other => other.clone(),
+    }
+}
+
+fn gid(of: &str, uuid: &str) -> String {
+    format!("gid://mercato/{of}/{uuid}")
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let mut cased = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        cased.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        cased.push_str(letters.as_str());
+    }
+    cased
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_has_the_names_and_ids_of_the_api() {
+        let payload = json!({
+            "order_id": "a", "refund_id": null, "variant_ids": ["b", "c"], "is_active": true,
+            "lines": [{ "line_id": "d", "quantity": 2 }], "tracking_number": "not_an_id",
+        });
+        let expected = json!({
+            "orderId": "gid://mercato/Order/a", "refundId": null,
+            "variantIds": ["gid://mercato/ProductVariant/b", "gid://mercato/ProductVariant/c"],
+            "isActive": true, "trackingNumber": "not_an_id",
+            "lines": [{ "lineId": "gid://mercato/OrderLine/d", "quantity": 2 }],
+        });
+        assert_eq!(as_in_api(&payload), expected);
+    }
+
+    #[test]
+    fn all_ids_of_payloads_are_known() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/domain/event");
+        for file in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let fields = text.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'));
+            for (field, _) in fields.filter(|(field, _)| field.ends_with("_id") || field.ends_with("_ids")) {
+                assert!(type_of(field).is_some(), "{field}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_shaped_by_a_document_is_no_event() {
+        assert!(is_cloud_event(&test_event("1", "order.placed", "https://shop.example").to_string()));
+        assert!(!is_cloud_event(r#"{"data":{"specversion":1}}"#) && !is_cloud_event(""));
+    }
 }

@@ -3,7 +3,7 @@
 //! Called by the webhooks service, one attempt a call, outside of any transaction and with no connection held. It decides nothing
 //! about what is sent again and when. Each host has a breaker of its own, so that one that is down delays nobody else.
 //!
-//! A message is a POST of JSON with these headers:
+//! A message is a POST of JSON, an event as `application/cloudevents+json`, with these headers:
 //!
 //! | header | what it holds |
 //! |---|---|
@@ -44,6 +44,8 @@ pub struct Message<'a> {
     pub delivery: &'a str,
     /// JSON.
     pub body: &'a str,
+    /// Whether it is an event as CloudEvents has it.
+    pub is_cloud_event: bool,
 }
 
 /// What came of sending it.
@@ -126,8 +128,12 @@ impl WebhookSender {
     async fn post(&self, message: &Message<'_>, now: Timestamp) -> Result<Response, Failure> {
         let signature = signature(message.secret, now.utc().timestamp(), message.body);
         let request = self.http.request(Method::POST, message.url).map_err(Failure::None)?;
+        let content_type = match message.is_cloud_event {
+            true => "application/cloudevents+json",
+            false => "application/json",
+        };
         let response = request
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, content_type)
             .header("Mercato-Signature", signature)
             .header("Idempotency-Key", message.idempotency_key)
             .header("Mercato-Topic", message.topic)

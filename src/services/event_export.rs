@@ -23,6 +23,8 @@ pub struct EventExport {
     db: Db,
     stream: Option<EventStream>,
     breaker: Arc<Breaker>,
+    /// The shop's address, which events come from.
+    source: String,
 }
 
 /// The stream can't be reached.
@@ -35,10 +37,10 @@ pub enum NotNow {
 }
 
 impl EventExport {
-    /// From a database into a stream, if there is one.
+    /// From a database into a stream, if there is one; `source` is the shop's address.
     #[must_use]
-    pub fn new(db: Db, stream: Option<EventStream>, breaker: Arc<Breaker>) -> Self {
-        Self { db, stream, breaker }
+    pub fn new(db: Db, stream: Option<EventStream>, breaker: Arc<Breaker>, source: String) -> Self {
+        Self { db, stream, breaker, source }
     }
 
     /// Whether events go anywhere.
@@ -60,7 +62,7 @@ impl EventExport {
             if unread.events.is_empty() {
                 return Ok(Ok(()));
             }
-            let events: Vec<_> = unread.events.iter().map(cloud_event).collect();
+            let events: Vec<_> = unread.events.iter().map(|event| cloud_event(event, &self.source)).collect();
             match self.breaker.call(|_| true, stream.publish(&events)).await {
                 Ok(()) => {}
                 Err(CallError::Open { retry_in }) => return Ok(Err(NotNow::Open(retry_in))),

@@ -48,15 +48,17 @@ pub struct Webhooks {
     db: Db,
     keys: Arc<Keys>,
     sender: WebhookSender,
+    /// The shop's address, which events come from.
+    source: String,
     /// Weak, since it holds all services.
     shaper: OnceLock<Weak<dyn PayloadShaper>>,
 }
 
 impl Webhooks {
-    /// The service over a database. Before anything is shaped by a GraphQL document, [`Webhooks::shape_by`] is to be called.
+    /// The service over a database; `source` is the shop's address. Before anything is shaped by a GraphQL document, [`Webhooks::shape_by`] is to be called.
     #[must_use]
-    pub fn new(db: Db, keys: Arc<Keys>, sender: WebhookSender) -> Self {
-        Self { db, keys, sender, shaper: OnceLock::new() }
+    pub fn new(db: Db, keys: Arc<Keys>, sender: WebhookSender, source: String) -> Self {
+        Self { db, keys, sender, source, shaper: OnceLock::new() }
     }
 
     /// Says what executes GraphQL documents: the schema, which is built over all services and so after this one. It is not kept alive by

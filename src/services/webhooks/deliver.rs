@@ -139,13 +139,16 @@ impl Webhooks {
         let secret = self.secret(webhook)?;
         let id = delivery.id.uuid().to_string();
         let key = delivery.event_id.map_or_else(|| id.clone(), |event| event.uuid().to_string());
+        let body = delivery.payload.as_deref().unwrap_or_default();
         let message = Message {
             url: &webhook.url,
             secret: &secret,
             idempotency_key: &key,
             topic: &topic_name(&delivery.topic),
             delivery: &id,
-            body: delivery.payload.as_deref().unwrap_or_default(),
+            body,
+            // The document may have come or gone since the message was made.
+            is_cloud_event: events::is_cloud_event(body),
         };
         Ok(self.sender.send(&message, now).await)
     }
@@ -304,16 +307,13 @@ impl Webhooks {
             Some(event) => self.shape(op, &webhook, permitted, event).await?,
             None => None,
         };
-        let payload = payload.unwrap_or_else(|| {
-            let data = json!({ "test": true });
-            match webhook.query {
-                Some(_) => json!({ "data": null }),
-                None => json!({ "specversion": "1.0", "source": "mercato", "type": topic, "data": data }),
-            }
+        let (started, delivery_id) = (op.now(), WebhookDeliveryId::generate());
+        let payload = payload.unwrap_or_else(|| match webhook.query {
+            Some(_) => json!({ "data": null }),
+            None => events::test_event(&delivery_id.uuid().to_string(), &topic, &self.source),
         });
-        let started = op.now();
         let mut delivery = WebhookDelivery {
-            id: WebhookDeliveryId::generate(),
+            id: delivery_id,
             subscription_id: id,
             event_id: None,
             topic,

@@ -63,7 +63,7 @@ impl Webhooks {
         event: &Recorded,
     ) -> Result<Option<Value>, Error> {
         let (Some(document), Some(shaper)) = (&webhook.query, self.shaper()) else {
-            return Ok(Some(cloud_event(event)));
+            return Ok(Some(cloud_event(event, &self.source)));
         };
         let owner = Actor::Staff { name: webhook.created_by.clone(), permissions: permitted };
         shaper.shape(document, event, op.acting_as(owner)).await

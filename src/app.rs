@@ -98,6 +98,14 @@ pub enum StartError {
     /// The database can't be opened, reached or migrated.
     #[error("the database can't be used: {}", with_causes(.0))]
     Database(#[from] DbError),
+    /// The database can't be opened or reached.
+    #[error("{place} (DATABASE_URL) can't be used: {}; see that it is there and answers, or correct the setting", with_causes(.source))]
+    Unreachable {
+        /// Where it is.
+        place: String,
+        /// Why it can't.
+        source: DbError,
+    },
     /// A payment provider can't be made.
     #[error("payments can't be taken: {0}")]
     Payments(#[from] ProviderError),
@@ -153,7 +161,7 @@ impl App {
         // TLS to the outside: one implementation for all. A second app in this process finds the first one's.
         let _ = rustls::crypto::ring::default_provider().install_default();
         private_files::protect(&config);
-        let db = Db::open(&config.database).await?;
+        let db = open_database(&config).await?;
         for version in db.migrate().await? {
             tracing::info!(version, "migrated the database");
         }
@@ -235,12 +243,18 @@ impl App {
             privacy: Privacy::new(db.clone(), auth_of()),
             staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of(), attempts_of()),
             api_keys: ApiKeys::new(db.clone(), auth_of()),
-            webhooks: Webhooks::new(db.clone(), keys_of(), webhook_sender(&config, &breakers, outside)),
+            webhooks: Webhooks::new(
+                db.clone(),
+                keys_of(),
+                webhook_sender(&config, &breakers, outside),
+                config.base_url(),
+            ),
             reports: Reports::new(db.clone()),
             event_export: EventExport::new(
                 db.clone(),
                 config.event_export.as_ref().map(EventStream::new).transpose()?,
                 breakers.one("events", outside),
+                config.base_url(),
             ),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
             media: Media::new(db.clone(), Arc::clone(&shop), media_parts(&config, &breakers, outside)?),
@@ -330,6 +344,17 @@ impl App {
     pub fn system(&self) -> OpContext {
         OpContext::system(Arc::clone(&self.clock))
     }
+}
+
+/// Opens the database, or says where it is and why it can't be.
+///
+/// # Errors
+/// [`StartError::Unreachable`].
+pub async fn open_database(config: &Config) -> Result<Db, StartError> {
+    Db::open(&config.database).await.map_err(|source| {
+        let place = config.database.backend.place();
+        StartError::Unreachable { place, source }
+    })
 }
 
 /// The payment providers that a shop has switched on.

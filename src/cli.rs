@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::app::{App, StartError};
+use crate::app::{self, App, StartError};
 use crate::config::{Config, ConfigError, Overrides};
 use crate::telemetry;
 
@@ -192,9 +192,8 @@ async fn app(overrides: &Overrides) -> Result<App, CommandError> {
 
 async fn migrate(overrides: &Overrides) -> Result<(), CommandError> {
     let config = Config::from_env(overrides)?;
-    let start = |error| CommandError::Start(StartError::Database(error));
-    let versions =
-        crate::db::Db::open(&config.database).await.map_err(start)?.migrate().await.map_err(start)?;
+    let database = app::open_database(&config).await?;
+    let versions = database.migrate().await.map_err(StartError::Database)?;
     match versions.as_slice() {
         [] => say("the database is up to date"),
         versions => versions.iter().for_each(|version| say(&format!("migrated to {version}"))),

@@ -11,6 +11,7 @@ mod media;
 mod network;
 mod proxies;
 mod rate_limits;
+mod unknown;
 
 pub use dialect::DialectConfig;
 pub use exposure::{CorsOrigins, ExposureConfig, Introspection, MetricsPlace};
@@ -20,6 +21,8 @@ pub use media::MediaConfig;
 pub use network::{AdmissionConfig, NetworkConfig, SocketConfig, SocketLimits};
 pub use rate_limits::LimitConfig;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -105,6 +108,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `RUST_LOG`.
     pub log_filter: String,
+    /// Sentences about variables of the environment that look like misspelt settings.
+    pub warnings: Vec<String>,
 }
 
 /// How strict the server is about secrets.
@@ -158,7 +163,19 @@ impl Config {
     /// [`ConfigError`] names every setting that is wrong.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_env(overrides: &Overrides) -> Result<Self, ConfigError> {
-        Self::read(|name| std::env::var(name).ok(), overrides)
+        let asked = RefCell::new(BTreeSet::new());
+        let get = |name: &str| {
+            asked.borrow_mut().insert(name.to_owned());
+            std::env::var(name).ok()
+        };
+        let read = Self::read(get, overrides);
+        let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let warnings = unknown::misspelt(&asked.into_inner(), set);
+        match read {
+            Ok(config) => Ok(Self { warnings, ..config }),
+            // What is missing may be what is misspelt.
+            Err(ConfigError(problems)) => Err(ConfigError(problems.into_iter().chain(warnings).collect())),
+        }
     }
 
     /// Reads settings by name from wherever `get` finds them; an empty value is as none.
@@ -357,6 +374,7 @@ impl Config {
                 guests,
                 log_format,
                 log_filter,
+                warnings: Vec::new(),
             }),
             _ => Err(ConfigError(problems.0)),
         }

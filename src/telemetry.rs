@@ -47,6 +47,9 @@ pub fn start(config: &Config) {
         .with(lines);
     // A second start finds the first one's log in place and leaves it.
     let _ = registry.try_init();
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// Waits until what was logged is written, but not for long: before the process ends, and before it tells its user something.

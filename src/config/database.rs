@@ -15,7 +15,16 @@ pub(super) fn read(
     url: Option<String>,
 ) -> Option<DbConfig> {
     let url = url.or_else(|| get("DATABASE_URL")).unwrap_or_else(|| "sqlite://mercato.db".to_owned());
-    let backend = problems.required("DATABASE_URL", Some(url), Backend::parse);
+    let backend = problems.required("DATABASE_URL", Some(url), |url| {
+        let backend = Backend::parse(url)?;
+        match backend.missing_folder() {
+            Some(folder) => Err(format!(
+                "names a file in the folder {}, which does not exist: make the folder, or name another",
+                folder.display()
+            )),
+            None => Ok(backend),
+        }
+    });
     let cores = std::thread::available_parallelism().map_or(4, usize::from);
     let pool_size = problems.parse("DB_POOL_SIZE", get("DB_POOL_SIZE"), (2 * cores).max(4), |text| {
         text.parse()

@@ -1,6 +1,6 @@
 //! Settings of pictures and videos: where their files are kept, how large they may be, what makes something of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
@@ -43,20 +43,53 @@ pub(super) fn read(
         let bytes = text.parse().ok().filter(|bytes| (1_024..=10 * 1024 * 1024 * 1024).contains(bytes));
         bytes.ok_or("must be a number of bytes from 1024 to 10737418240".into())
     });
-    let ffmpeg = match get("FFMPEG").as_deref() {
-        Some("off") => None,
-        Some(program) => Some(PathBuf::from(program)),
-        None => Some(PathBuf::from("ffmpeg")),
-    };
+    let ffmpeg = problems.parse("FFMPEG", get("FFMPEG"), Some(PathBuf::from("ffmpeg")), |text| match text {
+        "off" => Ok(None),
+        program if is_program(Path::new(program), get("PATH").as_deref()) => Ok(Some(PathBuf::from(program))),
+        program => Err(format!(
+            "names `{program}`, which is no program that can be run here: install it, correct the name, or set it to off"
+        )),
+    });
     let allow_private = problems.parse("MEDIA_ALLOW_PRIVATE", get("MEDIA_ALLOW_PRIVATE"), false, |text| {
         text.parse().map_err(|_| "must be true or false".to_owned())
     });
     MediaConfig { storage, max_bytes, ffmpeg, allow_private }
 }
 
+/// Whether there is a program of this name; where it is not known in which folders it would be, it is taken for one.
+fn is_program(program: &Path, path: Option<&str>) -> bool {
+    let is_one = |file: &Path| file.metadata().is_ok_and(|found| found.is_file() && may_run(&found));
+    match path {
+        _ if program.components().count() > 1 => is_one(program),
+        Some(path) => std::env::split_paths(path).any(|folder| is_one(&folder.join(program))),
+        None => true,
+    }
+}
+
+#[cfg(unix)]
+fn may_run(file: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+fn may_run(_: &std::fs::Metadata) -> bool {
+    true
+}
+
 fn storage(text: &str, get: &impl Fn(&str) -> Option<String>) -> Result<StorageConfig, String> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Ok(StorageConfig::Folder(PathBuf::from(text)));
+        // One letter is a drive.
+        return match text.split_once(':') {
+            Some((scheme, _))
+                if scheme.len() > 1 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>
+            {
+                Err(format!(
+                    "must be a folder, or s3://bucket/folder: put two slashes after `{scheme}:`, or ./ before the \
+                     name of a folder that begins like this"
+                ))
+            }
+            _ => Ok(StorageConfig::Folder(PathBuf::from(text))),
+        };
     };
     match scheme {
         "file" if rest.starts_with('/') => Ok(StorageConfig::Folder(PathBuf::from(rest))),
@@ -125,6 +158,11 @@ mod tests {
         for (name, value) in [
             ("MEDIA_URL", "ftp://here"),
             ("MEDIA_URL", "file://here"),
+            ("MEDIA_URL", "s3:/bucket"),
+            ("MEDIA_URL", "s3:bucket"),
+            ("FFMPEG", "/no/such/program"),
+            // A folder is none.
+            ("FFMPEG", "/tmp"),
             ("STORAGE_URL", "s3://"),
             ("MEDIA_MAX_BYTES", "20MB"),
             ("MEDIA_ALLOW_PRIVATE", "perhaps"),

@@ -30,6 +30,13 @@ pub enum DbError {
     /// A statement took longer than it may: this long, where that is known.
     #[error("a database statement took longer than {}", .0.map_or("it may".to_owned(), |limit| format!("{} ms", limit.as_millis())))]
     Timeout(Option<Duration>, #[source] DieselError),
+    /// The database was migrated by a newer program, whose tables this one does not know.
+    #[error(
+        "it was made or migrated by a newer version of mercato: it has the migration {0}, which this program \
+         ({version}) does not know; run that version, or restore a backup from before it",
+        version = env!("CARGO_PKG_VERSION")
+    )]
+    TooNew(String),
     /// Anything else: a bug, or a broken database.
     #[error("query failed")]
     Query(#[source] DieselError),

@@ -1,5 +1,6 @@
 //! Pools of connections, one kind a process: PostgreSQL's, or SQLite's one writer and several readers.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -85,6 +86,31 @@ impl Backend {
                 Err("this build has no PostgreSQL: it was compiled without that feature".to_owned())
             }
             _ => Err("must begin with sqlite:// or postgres://".to_owned()),
+        }
+    }
+
+    /// Where the database is, for whoever must mend that: without a password.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(url) => postgres_place(url),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path) => format!("the SQLite file {path}"),
+        }
+    }
+
+    /// The folder that an SQLite file is to be in, if it is not there.
+    #[must_use]
+    pub fn missing_folder(&self) -> Option<PathBuf> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path) => {
+                let folder = private_file::plain_path(path).parent()?;
+                (!folder.as_os_str().is_empty() && !folder.is_dir()).then(|| folder.to_owned())
+            }
         }
     }
 
@@ -234,6 +260,26 @@ impl Db {
             sqlite: |c| c.batch_execute("SELECT 1").await,
         )
     }
+}
+
+#[cfg(feature = "postgres")]
+fn postgres_place(url: &str) -> String {
+    use tokio_postgres::config::Host;
+    // It was read before.
+    let Ok(config) = url.parse::<tokio_postgres::Config>() else { return "PostgreSQL".to_owned() };
+    let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
+        let ports = config.get_ports();
+        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+        match host {
+            Host::Tcp(host) => format!("{host}:{port}"),
+            #[cfg(unix)]
+            Host::Unix(folder) => format!("{}, port {port}", folder.display()),
+        }
+    });
+    let hosts: Vec<String> = hosts.collect();
+    let user = config.get_user().unwrap_or("the system's user");
+    let database = config.get_dbname().unwrap_or(user);
+    format!("the PostgreSQL database {database} at {} as {user}", hosts.join(" and "))
 }
 
 fn pool<M: Manager>(manager: M, size: usize) -> Result<Pool<M>, DbError> {

@@ -1,11 +1,10 @@
 //! How a PostgreSQL connection is set up, and brought back to that. Called by the pool and by what reclaims connections.
 
+use std::error::Error;
 use std::time::Duration;
 
 use diesel::{ConnectionError, ConnectionResult, QueryResult};
-use diesel_async::{
-    AnsiTransactionManager, AsyncConnection, AsyncPgConnection, SimpleAsyncConnection, TransactionManager,
-};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 
 use super::reclaim::Unfinished;
 
@@ -15,7 +14,7 @@ const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Connects and sets a session up.
 pub(super) async fn connect(url: &str, statement_timeout: Duration) -> ConnectionResult<AsyncPgConnection> {
-    let mut connection = AsyncPgConnection::establish(url).await?;
+    let mut connection = establish(url).await?;
     // Statements are kept prepared. Planning one anew for its parameters would cost more than most of them take, and with an
     // array of ids it would choose to read the whole of a small table. A statement's timeout covers its waiting for locks, too.
     let settings = format!(
@@ -26,6 +25,23 @@ pub(super) async fn connect(url: &str, statement_timeout: Duration) -> Connectio
     );
     connection.batch_execute(&settings).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
+}
+
+/// Connects as the library does, whose error would leave the cause out.
+async fn establish(url: &str) -> ConnectionResult<AsyncPgConnection> {
+    let connected = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
+    let (client, connection) =
+        connected.map_err(|error| ConnectionError::BadConnection(with_cause(&error)))?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+}
+
+/// What an error says, and what is behind it.
+fn with_cause(error: &tokio_postgres::Error) -> String {
+    let told = error.to_string();
+    match error.source().map(ToString::to_string) {
+        Some(cause) if !told.contains(&cause) => format!("{told}: {cause}"),
+        _ => told,
+    }
 }
 
 /// Sets how long statements may take; `None` has no limit.

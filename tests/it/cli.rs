@@ -1,6 +1,7 @@
 //! The command line: the real binary, in a folder of its own and with nothing in its environment.
 
 mod log;
+mod startup;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -43,6 +43,10 @@ async fn events_are_in_the_stream_once_and_in_order_also_when_it_was_away(databa
     let created: Vec<&Value> = events.iter().filter(|event| event["type"] == "product.created").collect();
     assert_eq!(created.len(), 2);
     assert_eq!((&created[0]["specversion"], &created[0]["subject"]), (&json!("1.0"), &json!(mug)));
+    assert_eq!(
+        (&created[0]["data"]["productId"], &created[0]["source"]),
+        (&json!(mug), &json!(app.app.config.base_url()))
+    );
     assert_eq!((&created[0]["data"]["handle"], &created[0]["sequence"]), (&json!("mug"), &json!(1)));
 }
 

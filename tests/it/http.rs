@@ -102,8 +102,13 @@ async fn a_document_can_be_sent_bare() {
 async fn what_is_wrong_with_a_document_is_told_with_its_place() {
     let client = TestApp::sqlite().await;
     for (document, sentence) in [
-        ("{ shop { name ", "expected"),
-        ("{ shop { nonsense } }", "nonsense"),
+        ("{ shop { name ", "Syntax error at line 1, column 15: found the end of the document, expected"),
+        ("{ shop { name ", "the `{` at line 1, column 8 is not closed"),
+        ("{ shop { nonsense } }", "Unknown field \"nonsense\" on type \"Shop\""),
+        ("{ shop { nmae } }", "Did you mean \"name\""),
+        ("{ products(frist: 1) { nodes { titel(x: 1) } } }", "Did you mean \"first\""),
+        ("{ product(handle: $handle) { title } }", "as in `query($handle: String)`"),
+        ("query($id: ID!) { product(id: $id) { title } }", "`$id` of the type `ID!` is required"),
         ("query($handle: String!) { product(handle: $handle) { title } }", "handle"),
         (r#"{ product(handle: 5) { title } }"#, "handle"),
     ] {
@@ -123,13 +128,33 @@ async fn every_answer_has_a_request_id_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_none_of_ours_is_refused() {
+async fn a_token_that_is_none_of_ours_gives_what_is_public_and_says_so() {
     let app = TestApp::sqlite().await;
     for value in ["Bearer nonsense", "Bearer", "Bearer ", "Basic YTpi", "mk_admin", "Bearer mk_nobody"] {
-        let mut request = post(&json!({ "query": NAME }));
-        request.headers_mut().insert("authorization", value.parse().unwrap());
-        assert_refused(&Reply::new(app.send(request).await), 401, "UNAUTHENTICATED");
+        let ask = async |document: &str| {
+            let mut request = post(&json!({ "query": document }));
+            request.headers_mut().insert("authorization", value.parse().unwrap());
+            Reply::new(app.send(request).await)
+        };
+        let reply = ask(NAME).await.ok();
+        assert_eq!(reply["shop.name"], "Mercato");
+        assert_eq!(reply.body()["extensions"]["authorization"]["status"], "INVALID", "{:#}", reply.body());
+        // Nobody we know has no more rights than without a token, and is told why.
+        for document in
+            ["{ locations(first: 1) { nodes { name } } }", "{ customer { id } }", "{ viewer { name } }"]
+        {
+            let reply = ask(document).await;
+            assert_eq!(reply.code(), "UNAUTHENTICATED", "{value} {document}: {:#}", reply.body());
+            assert!(reply.message().contains("not valid or has expired"), "{}", reply.message());
+        }
+        let reply = ask("{ nonsense }").await;
+        assert_eq!(reply.body()["extensions"]["authorization"]["status"], "INVALID");
     }
+    assert!(app.anonymous().ask(NAME).await.ok().body()["extensions"]["authorization"].is_null());
+    // A buyer with an old token can sign in anew.
+    let sign_up = "mutation { customerCreate(input: { email: \"ada@example.com\", password: \"long enough\" }) { \
+                   customer { id } customerUserErrors { message } } }";
+    assert!(app.signed_in("stale").ask(sign_up).await.ok()["customerCreate.customer.id"].is_string());
     // The scheme's letter case is nobody's business.
     app.admin().ask(NAME).await.assert_ok();
     let mut request = post(&json!({ "query": "{ locations(first: 1) { nodes { name } } }" }));

@@ -53,8 +53,9 @@ async fn an_address_that_asks_for_too_much_waits(database: Database) {
     let get = request("GET", "/graphql?query=%7Bshop%7Bname%7D%7D").header("x-forwarded-for", "192.0.2.7");
     assert_throttled(&Reply::new(app.send(get.body("").unwrap()).await), 6);
     let guess = app.signed_in("mk_guess");
-    for _ in 0..6 {
-        assert_eq!(guess.ask_from("192.0.2.9", SHOP, json!({})).await.status(), 401);
+    // A wrong token costs a point beside what is asked for.
+    for _ in 0..2 {
+        guess.ask_from("192.0.2.9", SHOP, json!({})).await.assert_ok();
     }
     assert_throttled(&guess.ask_from("192.0.2.9", SHOP, json!({})).await, 6);
 }
@@ -136,6 +137,22 @@ async fn a_socket_is_limited_as_requests_are(database: Database) {
     socket.subscribe("5", UPDATES, json!({})).await;
     let refused = socket.next().await.unwrap();
     assert_eq!(refused["type"], "error", "{refused:#}");
+}
+
+both!(wrong_tokens_of_sockets_are_counted);
+async fn wrong_tokens_of_sockets_are_counted(database: Database) {
+    let app = TestApp::with(database, &[("RATE_LIMIT_ANONYMOUS", "2/1")]).await;
+    let init = json!({ "type": "connection_init", "payload": { "Authorization": "Bearer mk_guess" } });
+    for _ in 0..2 {
+        let mut socket = Socket::open(app.address, "graphql-transport-ws").await;
+        socket.say(&init).await;
+        let told = socket.hear().await;
+        assert_eq!(told["type"], "connection_ack");
+        assert_eq!(told["payload"]["authorization"]["status"], "INVALID", "{told:#}");
+    }
+    let mut socket = Socket::open(app.address, "graphql-transport-ws").await;
+    socket.say(&init).await;
+    assert_eq!(socket.closed().await.code, 1013);
 }
 
 /// Another process of a shop.

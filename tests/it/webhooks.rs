@@ -140,12 +140,17 @@ async fn what_happens_is_told_signed(database: Database) {
     assert_ne!(signed, signature("whsec_other", at, &message.body));
     assert!((at - told.app.app.system().now().utc().timestamp()).abs() < 60);
     assert_eq!(message.header("mercato-topic"), "LOCATION_CREATED");
-    assert_eq!(message.header("content-type"), "application/json");
+    assert_eq!(message.header("content-type"), "application/cloudevents+json");
     assert!(message.header("user-agent").starts_with("Mercato/"));
 
     let event = message.json();
     assert_eq!((&event["specversion"], &event["type"]), (&json!("1.0"), &json!("location.created")));
     assert_eq!(event["data"]["name"], "Shelf 1");
+    assert_eq!(event["data"]["locationId"], event["subject"]);
+    assert_eq!(
+        (&event["source"], &event["dataversion"]),
+        (&json!(told.app.app.config.base_url()), &json!(2))
+    );
     assert!(event["subject"].as_str().unwrap().starts_with("gid://mercato/Location/"));
     assert_eq!(message.header("idempotency-key"), event["id"]);
 
@@ -394,6 +399,9 @@ async fn an_endpoint_can_be_tried_out(database: Database) {
         json!({ "test": true }),
         "nothing has happened yet"
     );
+    let first = &told.receiver.received()[0];
+    assert_eq!(first.header("content-type"), "application/cloudevents+json");
+    assert!(["id", "source", "type", "specversion"].iter().all(|name| first.json()[name].is_string()));
 
     told.make(1..2).await;
     told.app.work().await;

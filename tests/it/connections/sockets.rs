@@ -110,6 +110,28 @@ async fn a_message_that_is_too_large_closes_the_socket() {
 }
 
 #[tokio::test]
+async fn who_sends_far_too_much_is_told_so_too() {
+    let app = serve(&[]).await;
+    let mut socket = Socket::of(&app.anonymous()).await;
+    // Most of it is unread when the socket is closed.
+    socket.say_text(&"x".repeat(2 * 1024 * 1024)).await;
+    assert_eq!(socket.closed().await.code, 1009);
+}
+
+#[tokio::test]
+async fn what_is_no_text_and_no_frame_closes_the_socket() {
+    let app = serve(&[]).await;
+    let mask = [0; 4];
+    for (head, body, code) in
+        [([0x81, 0x81], 0xff, 1007), ([0xf1, 0x81], b'x', 1002), ([0x82, 0x81], b'x', 4400)]
+    {
+        let mut socket = Socket::of(&app.anonymous()).await;
+        socket.send_bytes(&[head.as_slice(), &mask, &[body]].concat()).await;
+        assert_eq!(socket.closed().await.code, code, "{head:x?}");
+    }
+}
+
+#[tokio::test]
 async fn messages_that_come_too_fast_close_the_socket() {
     let app = serve(&[("WS_MAX_MESSAGES_PER_SECOND", "1")]).await;
     let mut socket = Socket::of(&app.anonymous()).await;

@@ -10,6 +10,7 @@ use mercato::db::Statements;
 use mercato::domain::page::CursorKey;
 use mercato::repositories::events;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -83,6 +84,11 @@ impl Socket {
     /// Sends anything.
     pub async fn say_text(&mut self, text: &str) {
         self.socket.send(Message::text(text.to_owned())).await.unwrap();
+    }
+
+    /// Sends bytes as they are, below the protocol.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.socket.get_mut().write_all(bytes).await.unwrap();
     }
 
     /// Subscribes.

@@ -42,6 +42,12 @@ cat >/dev/null
 kill -INT "$server"; wait "$server"
 set -- "$dir""#;
 
+/// Goes on until standard input ends and the server has stopped, for as long as that may take: `$1` is its directory.
+/// Whoever runs the server can't remove the directory itself where the folder around it is not theirs.
+const TIDY_UP: &str = r#"
+cat >/dev/null
+for _ in $(seq 100); do [ -e "$1/data/postmaster.pid" ] || break; sleep 0.1; done"#;
+
 /// A server with a migrated template.
 pub struct Server {
     /// Everything of its URL up to the database's name, and what follows the name.
@@ -183,6 +189,9 @@ fn start_private(binaries: &Path) -> (String, String) {
     let options = OPTIONS.iter().flat_map(|option| ["-c", option]).map(OsStr::new);
     let arguments: Vec<&OsStr> = std::iter::once(program.as_os_str()).chain(options).collect();
     scratch::outlive(as_user(Path::new("sh")), WATCH, &dir, &arguments);
+    if user.is_some() {
+        scratch::outlive(Command::new("sh"), TIDY_UP, &dir, &[]);
+    }
     let host = dir.display().to_string().replace('%', "%25").replace('/', "%2F");
     (format!("postgres://{USER}@{host}/"), String::new())
 }

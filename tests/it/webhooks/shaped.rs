@@ -28,6 +28,7 @@ async fn a_message_is_what_a_subscription_would_have_sent(database: Database) {
     app.work().await;
 
     let messages: Vec<Value> = receiver.received().iter().map(|one| one.json()).collect();
+    assert_eq!(receiver.received()[0].header("content-type"), "application/json");
     let order = json!({
         "name": placed["orderPlace.order.name"], "email": "ada@example.com",
         "totalPrice": { "amount": "10.00", "currencyCode": "USD" },

@@ -113,10 +113,10 @@ pub enum StartError {
     #[error("nobody can sign in: {}", with_causes(.0))]
     Auth(#[from] AuthError),
     /// There is no bus at this address.
-    #[error("events can't be told: {0}")]
+    #[error("events can't be told at EVENT_BUS_URL or EVENT_EXPORT_URL: {0}")]
     Bus(#[from] redis::RedisError),
     /// There are no rate limits at this address.
-    #[error("rate limits can't be shared: {0}")]
+    #[error("rate limits can't be shared at RATE_LIMIT_URL: {0}")]
     RateLimits(redis::RedisError),
     /// The secrets of webhooks can't be encrypted.
     #[error("the secrets of webhooks can't be encrypted: {}", with_causes(.0))]
@@ -125,7 +125,7 @@ pub enum StartError {
     #[error("mails can't be written: {}", with_causes(.0))]
     Mails(#[from] PressError),
     /// There is nowhere to keep files.
-    #[error("files can't be kept: {0}")]
+    #[error("files can't be kept at MEDIA_URL: {0}")]
     Storage(#[from] StorageError),
     /// A task of the schedule has no time.
     #[error("the schedule can't be read: {0}")]

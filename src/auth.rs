@@ -103,7 +103,8 @@ pub enum Credential {
     /// By nothing: nobody, or the shop itself.
     #[default]
     None,
-    /// By nothing: the token that was sent is none of ours, or has ended. It gives no right that nobody has.
+    /// By nothing: the token that was sent is none of ours, or has ended. It gives no right that
+    /// nobody has.
     Invalid,
     /// A customer, by an access token of this session; `None`: by a token of an outside identity provider.
     Customer(CustomerId, Option<FamilyId>),

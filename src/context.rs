@@ -157,7 +157,8 @@ impl OpContext {
         if self.has_invalid_token() { Error::InvalidToken } else { Error::Unauthenticated }
     }
 
-    /// Refuses whoever sent a token that is not valid, where the answer to nobody would mislead them.
+    /// Refuses whoever sent a token that is not valid, where the answer to nobody would mislead
+    /// them.
     ///
     /// # Errors
     /// [`Error::InvalidToken`].
@@ -168,7 +169,8 @@ impl OpContext {
     /// Lets the call go on only for staff, services and the shop itself.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] or [`Error::InvalidToken`] for the anonymous, [`Error::StaffOnly`] for customers.
+    /// [`Error::Unauthenticated`] or [`Error::InvalidToken`] for the anonymous,
+    /// [`Error::StaffOnly`] for customers.
     pub fn authorize_staff(&self) -> Result<(), Error> {
         match &self.actor {
             actor if actor.is_staff() => Ok(()),
@@ -180,8 +182,8 @@ impl OpContext {
     /// Lets the call go on only if the actor holds a permission.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] or [`Error::InvalidToken`] for the anonymous, [`Error::Forbidden`] for those who
-    /// are known and may not.
+    /// [`Error::Unauthenticated`] or [`Error::InvalidToken`] for the anonymous,
+    /// [`Error::Forbidden`] for those who are known and may not.
     pub fn authorize(&self, permission: Permission) -> Result<(), Error> {
         match &self.actor {
             actor if actor.holds(permission) => Ok(()),

@@ -173,8 +173,8 @@ impl Authenticator {
         Ok(true)
     }
 
-    /// Asks the database about every token anew: something that tokens stand for has ended or changed. Whoever
-    /// waits for that is told whose.
+    /// Asks the database about every token anew: something that tokens stand for has ended or
+    /// changed. Whoever waits for that is told whose.
     pub fn forget(&self, affected: Affected) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.generation = known.generation.wrapping_add(1);

@@ -50,8 +50,12 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
 
     let token = admin_token(&app).await?;
     let address = (app.config.host, app.config.port);
-    let failed =
-        |error| CommandError::Failed(format!("can't listen on {}:{}: {error}", address.0, address.1));
+    let failed = |error| {
+        CommandError::Failed(format!(
+            "can't listen on {}:{}: {error}; set HOST or PORT to what is free",
+            address.0, address.1
+        ))
+    };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     tracing::info!(%address, database = app.config.database.backend.name(), "serving");

@@ -56,7 +56,8 @@ pub(super) fn read(
     MediaConfig { storage, max_bytes, ffmpeg, allow_private }
 }
 
-/// Whether there is a program of this name; where it is not known in which folders it would be, it is taken for one.
+/// Whether there is a program of this name; where it is not known in which folders it would be, it
+/// is taken for one.
 fn is_program(program: &Path, path: Option<&str>) -> bool {
     let is_one = |file: &Path| file.metadata().is_ok_and(|found| found.is_file() && may_run(&found));
     match path {

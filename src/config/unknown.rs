@@ -12,7 +12,8 @@ const LETTERS_PER_SLIP: usize = 6;
 /// The ends of names that are easily left out.
 const UNITS: [&str; 2] = ["_MS", "_BYTES"];
 
-/// A sentence about each variable that is set, is none of the settings, and is near to one of them that is not set.
+/// A sentence about each variable that is set, is none of the settings, and is near to one of them
+/// that is not set.
 pub(super) fn misspelt(settings: &BTreeSet<String>, set: impl Iterator<Item = String>) -> Vec<String> {
     let set: BTreeSet<String> = set.collect();
     let unknown = set.difference(settings).filter(|name| name.len() >= MIN_LENGTH);

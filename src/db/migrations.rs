@@ -33,8 +33,8 @@ impl Db {
     /// Runs the migrations that have not run yet; gives their versions.
     ///
     /// # Errors
-    /// [`DbError`] when one fails; those before it stay, it itself leaves nothing behind. [`DbError::TooNew`] when
-    /// the database has one that this program does not know.
+    /// [`DbError`] when one fails; those before it stay, it itself leaves nothing behind.
+    /// [`DbError::TooNew`] when the database has one that this program does not know.
     pub async fn migrate(&self) -> Result<Vec<String>, DbError> {
         let mut conn = self.write(&Statements::unlimited()).await?;
         // The session's lock and state end with the connection.

@@ -1,6 +1,7 @@
 //! What somebody may have meant who misspelt a name: the nearest of the names that there are.
 
-/// How long a name may be, in bytes, for which others are looked for: the work grows with its length.
+/// How long a name may be, in bytes, for which others are looked for: the work grows with its
+/// length.
 const MAX_LENGTH: usize = 60;
 /// How many are offered.
 const MAX_OFFERED: usize = 3;
@@ -30,8 +31,8 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
     }
 }
 
-/// How many letters must be put in, left out, replaced or swapped with the next to make one name of another. Case
-/// does not count.
+/// How many letters must be put in, left out, replaced or swapped with the next to make one name of
+/// another. Case does not count.
 #[must_use]
 pub fn distance(one: &str, other: &str) -> usize {
     let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);

@@ -9,11 +9,12 @@ use crate::domain::ids::{
     StaffId, TaxRateId, VariantId, WebhookSubscriptionId,
 };
 
-/// How often the shape of `data` has changed here while the log's own stayed: once, from the log's names and bare
-/// UUIDs to the API's.
+/// How often the shape of `data` has changed here while the log's own stayed: once, from the log's
+/// names and bare UUIDs to the API's.
 const CHANGES_OF_SHAPE: i32 = 1;
 
-/// The fields of payloads that hold ids, and the types of what they name. One that ends in `_ids` holds a list.
+/// The fields of payloads that hold ids, and the types of what they name. One that ends in `_ids`
+/// holds a list.
 const IDS: [(&str, &str); 24] = [
     ("api_key_id", ApiKeyId::TYPE),
     ("cart_id", CartId::TYPE),
@@ -41,9 +42,9 @@ const IDS: [(&str, &str); 24] = [
     ("webhook_subscription_id", WebhookSubscriptionId::TYPE),
 ];
 
-/// An event as CloudEvents has it; `source` is the shop's address. Beside what that asks for: `sequence`, its place
-/// in the history of what it happened to, and `position`, its place in the log; both rise. `dataversion` is the
-/// version of the shape of `data`.
+/// An event as CloudEvents has it; `source` is the shop's address. Beside what that asks for:
+/// `sequence`, its place in the history of what it happened to, and `position`, its place in the
+/// log; both rise. `dataversion` is the version of the shape of `data`.
 #[must_use]
 pub fn cloud_event(event: &Recorded, source: &str) -> Value {
     let row = &event.row;

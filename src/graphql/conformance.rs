@@ -9,7 +9,8 @@
 //!   run; `null` passes for a required one; defaults are not seen by `@skip` and `@include` (6.1.2).
 //! - [`names`]: an unknown field with arguments has the arguments of the field above it blamed, and
 //!   few misspelt names are told with what may be meant.
-//! - [`root_fragments`]: fields of fragments at the root of a subscription are not executed (6.2.3).
+//! - [`root_fragments`]: fields of fragments at the root of a subscription are not executed
+//!   (6.2.3).
 //! - [`nulls`]: a field that fails and may not be null is left out of its object, or is null in it,
 //!   instead of making its parent null (6.4.4).
 //! - An object of which conditions leave no field is null instead of empty (6.2.1, 6.3); mended for

@@ -75,7 +75,7 @@ impl From<LoadError> for async_graphql::Error {
 /// Completes a response's errors: each has a code and the request's id. What is the server's fault is logged here, once.
 pub fn error_response(mut response: Response, request_id: &str) -> Response {
     for error in &mut response.errors {
-        // A syntax error quotes the line it is on, however long that is.
+        // A name in it that a client made up may be long.
         if error.message.len() > MAX_MESSAGE {
             error.message = error.message.chars().take(MAX_MESSAGE).chain("…".chars()).collect();
         }
@@ -101,7 +101,8 @@ pub fn request_error(code: ErrorCode, message: impl Into<String>, request_id: &s
     error_response(Response::from_errors(vec![error]), request_id)
 }
 
-/// What a response says in [`AUTHORIZATION`] of a token that is not valid: the answer is what it would be without.
+/// What a response says in [`AUTHORIZATION`] of a token that is not valid: the answer is what it
+/// would be without.
 #[must_use]
 pub fn invalid_token() -> Value {
     object([("status", Value::from("INVALID")), ("message", Value::from(Error::InvalidToken.to_string()))])

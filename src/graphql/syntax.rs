@@ -1,5 +1,5 @@
-//! What is wrong with a text that is no document, in plain words: the parser draws it, and calls things by the names
-//! of its own rules.
+//! What is wrong with a text that is no document, in plain words: the parser draws it, and calls
+//! things by the names of its own rules.
 
 use async_graphql::parser::Error as ParseError;
 use async_graphql::{Pos, ServerError};
@@ -38,7 +38,8 @@ fn found(rest: &str) -> String {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     match rest.chars().next() {
         None => "the end of the document".to_owned(),
-        Some('"') => "a string".to_owned(),
+        Some('"') if is_closed(rest) => "a string".to_owned(),
+        Some('"') => "a string that is not closed".to_owned(),
         Some('.') if rest.starts_with("...") => "`...`".to_owned(),
         Some(first) if is_of_name(first) => {
             let word: String = rest.chars().take_while(|c| is_of_name(*c)).take(MAX_SHOWN).collect();
@@ -46,6 +47,20 @@ fn found(rest: &str) -> String {
         }
         Some(first) => format!("`{first}`"),
     }
+}
+
+/// Whether a string ends, that a text begins with.
+fn is_closed(text: &str) -> bool {
+    if let Some(block) = text.strip_prefix("\"\"\"") {
+        return block.contains("\"\"\"");
+    }
+    let mut is_escaped = false;
+    let line = text.get(1..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    line.chars().any(|c| {
+        let is_end = c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        is_end
+    })
 }
 
 /// What the parser says that it expected, in words.
@@ -94,7 +109,8 @@ fn word(rule: &str) -> Option<&'static str> {
     })
 }
 
-/// The innermost bracket that is open where the parser gave up, if what was found there can't be inside of it.
+/// The innermost bracket that is open where the parser gave up, if what was found there can't be
+/// inside of it.
 fn unclosed(before: &str, rest: &str) -> Option<(char, Pos)> {
     let mut open = Vec::new();
     let (mut left, mut is_block_closed) = (before.as_bytes(), true);
@@ -158,7 +174,7 @@ mod tests {
             ("{ a(b: ) }", vec!["found `)`", "a value"]),
             ("query($id) { a }", vec!["line 1, column 10", "found `)`"]),
             ("quary { a }", vec!["line 1, column 1", "found `quary`", "an operation"]),
-            ("{ a(b: \"x\ny\") }", vec!["line 1", "the end of the string"]),
+            ("{ a(b: \"x\ny\") }", vec!["line 1", "a string that is not closed"]),
             ("", vec!["found the end of the document"]),
         ] {
             let told = explained(text);

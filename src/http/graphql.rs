@@ -1,9 +1,10 @@
 //! The GraphQL endpoint: from an HTTP request to an operation in its context, and back.
 //!
-//! A request becomes an [`OpContext`] here: who asks (a bearer token), the request's id, country and
-//! language. A token that is not valid is no reason to answer nothing: its sender is nobody we know, has no more
-//! rights than that, and is told in `extensions.authorization`. It runs in a task of its own and leaves one line in the log. A query ends when its
-//! client hangs up or its time is over; a mutation is carried out to its end whatever happens.
+//! A request becomes an [`OpContext`] here: who asks (a bearer token), the request's id, country
+//! and language. A token that is not valid is no reason to answer nothing: its sender is nobody we
+//! know, has no more rights than that, and is told in `extensions.authorization`. A request runs in
+//! a task of its own and leaves one line in the log. A query ends when its client hangs up or its
+//! time is over; a mutation is carried out to its end whatever happens.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -243,8 +244,8 @@ pub(super) async fn identity(app: &App, signed: Option<&str>) -> Result<Identity
     Ok(identity.unwrap_or(Identity::UNRECOGNISED))
 }
 
-/// Has the sender of a token that is not valid pay a point for it, beside what they ask for: whether it is one took
-/// a look into the database, and they may be guessing.
+/// Has the sender of a token that is not valid pay a point for it, beside what they ask for:
+/// whether it is one took a look into the database, and they may be guessing.
 pub(super) async fn pay_for_token(app: &App, op: &OpContext) -> Result<(), Throttled> {
     match op.has_invalid_token() {
         true => app.rate_limits.spend(op, 1).await.map(drop),

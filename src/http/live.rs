@@ -1,11 +1,13 @@
 //! Live clients: GraphQL over WebSocket at `/graphql`, in the protocols `graphql-transport-ws` and, for older clients, `graphql-ws`.
 //!
-//! A connection is one task. Who it belongs to is said in `connection_init`; it is asked again before each event is sent and when their
-//! session ends on this node, and the connection is closed when the token has ended or what it permits has changed: the client connects
-//! again and resumes with its last cursor. Close codes are those that the usual client, the library `graphql-ws`, tries again after when
-//! that is of use, and takes as final when the client is to blame. Events come
-//! from `groups`, where identical subscriptions are executed once. A client that reads too slowly stops fetching, and its group's events
-//! come from the log once it goes on: nothing is kept for it here.
+//! A connection is one task. Who it belongs to is said in `connection_init`; it is asked again
+//! before each event is sent and when their session ends on this node, and the connection is closed
+//! when the token has ended or what it permits has changed: the client connects again and resumes
+//! with its last cursor. Close codes are those that the usual client, the library `graphql-ws`,
+//! tries again after when that is of use, and takes as final when the client is to blame. Events
+//! come from `groups`, where identical subscriptions are executed once. A client that reads too
+//! slowly stops fetching, and its group's events come from the log once it goes on: nothing is kept
+//! for it here.
 
 mod groups;
 mod member;

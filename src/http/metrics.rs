@@ -14,7 +14,8 @@ use crate::app::App;
 /// What the text format of OpenMetrics is called.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Serves metrics alone, until it is dropped, within the limits and timeouts that connections to the shop have.
+/// Serves metrics alone, until it is dropped, within the limits and timeouts that connections to
+/// the shop have.
 ///
 /// # Errors
 /// What the system says when connections can't be accepted.

@@ -134,8 +134,8 @@ impl Customers {
     /// The customer who is signed in.
     ///
     /// # Errors
-    /// [`Error::InvalidToken`] when the request was signed with a token that is not valid; when the database can't
-    /// be read.
+    /// [`Error::InvalidToken`] when the request was signed with a token that is not valid; when the
+    /// database can't be read.
     pub async fn current(&self, op: &OpContext, token: Option<&str>) -> Result<Option<Customer>, Error> {
         if token.is_none() {
             op.check_token()?;

@@ -55,7 +55,8 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// The service over a database; `source` is the shop's address. Before anything is shaped by a GraphQL document, [`Webhooks::shape_by`] is to be called.
+    /// The service over a database; `source` is the shop's address. Before anything is shaped by a
+    /// GraphQL document, [`Webhooks::shape_by`] is to be called.
     #[must_use]
     pub fn new(db: Db, keys: Arc<Keys>, sender: WebhookSender, source: String) -> Self {
         Self { db, keys, sender, source, shaper: OnceLock::new() }

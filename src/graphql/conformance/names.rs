@@ -1,8 +1,9 @@
-//! Names that the schema or the document does not have: types, fields, arguments, values of enums, fields of
-//! inputs, variables. Each is told with its place, what it was looked for in, and what may be meant.
+//! Names that the schema or the document does not have: types, fields, arguments, values of enums,
+//! fields of inputs, variables. Each is told with its place, what it was looked for in, and what
+//! may be meant.
 //!
-//! Each part of a document is looked at once, fragments where they are defined, and the number of errors is
-//! bounded. What else can be wrong is left to the library's validator.
+//! Each part of a document is looked at once, fragments where they are defined, and the number of
+//! errors is bounded. What else can be wrong is left to the library's validator.
 
 use std::collections::{HashMap, HashSet};
 

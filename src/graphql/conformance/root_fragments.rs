@@ -1,4 +1,5 @@
-//! Fragments at the root of a subscription, which the library passes over: their fields are put in their place.
+//! Fragments at the root of a subscription, which the library passes over: their fields are put in
+//! their place.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,8 +14,9 @@ const CONDITIONS: [&str; 2] = ["skip", "include"];
 
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
-/// Puts fields in the place of fragments at the root of subscriptions; `root` is the type there. Spreads must be in
-/// bounds, of fragments that are there and don't spread themselves. What has another type is left for the validator.
+/// Puts fields in the place of fragments at the root of subscriptions; `root` is the type there.
+/// Spreads must be in bounds, of fragments that are there and don't spread themselves. What has
+/// another type is left for the validator.
 pub(in crate::graphql) fn expand(root: &str, document: &mut ExecutableDocument) {
     let mut expansion = Expansion { root, fragments: &document.fragments, spread: HashSet::new() };
     let operations: Vec<_> = match &mut document.operations {

@@ -53,8 +53,8 @@ const MAX_REASON: usize = 123;
 
 /// The code that tells a client to connect again in a moment: it is not to blame.
 const TRY_AGAIN_LATER: u16 = 1013;
-/// The code that tells a client to connect again with a token that is good: the library `graphql-ws` does, while it
-/// takes 4401 as final.
+/// The code that tells a client to connect again with a token that is good: the library
+/// `graphql-ws` does, while it takes 4401 as final.
 const FORBIDDEN: u16 = 4403;
 /// The code that tells a client that a message is none of its protocol.
 const BAD_REQUEST: u16 = 4400;
@@ -536,8 +536,9 @@ fn json_text(value: &(impl serde::Serialize + ?Sized)) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
-/// Says why a connection is closed, if it is this side that closes it, and reads what is on its way until the client
-/// has closed it, too: a socket that is dropped with something unread is reset, and its client never learns why.
+/// Says why a connection is closed, if it is this side that closes it, and reads what is on its way
+/// until the client has closed it, too: a socket that is dropped with something unread is reset,
+/// and its client never learns why.
 async fn close(socket: &mut Socket, farewell: Option<CloseFrame>) {
     let said = match farewell {
         Some(frame) => socket.send(Message::Close(Some(frame))).await,

@@ -121,12 +121,12 @@ async fn who_sends_far_too_much_is_told_so_too() {
 #[tokio::test]
 async fn what_is_no_text_and_no_frame_closes_the_socket() {
     let app = serve(&[]).await;
-    let mask = [0; 4];
+    let mask = [0_u8; 4];
     for (head, body, code) in
         [([0x81, 0x81], 0xff, 1007), ([0xf1, 0x81], b'x', 1002), ([0x82, 0x81], b'x', 4400)]
     {
         let mut socket = Socket::of(&app.anonymous()).await;
-        socket.send_bytes(&[head.as_slice(), &mask, &[body]].concat()).await;
+        socket.send_bytes(&[head.as_slice(), mask.as_slice(), [body].as_slice()].concat()).await;
         assert_eq!(socket.closed().await.code, code, "{head:x?}");
     }
 }

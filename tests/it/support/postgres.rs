@@ -42,8 +42,9 @@ cat >/dev/null
 kill -INT "$server"; wait "$server"
 set -- "$dir""#;
 
-/// Goes on until standard input ends and the server has stopped, for as long as that may take: `$1` is its directory.
-/// Whoever runs the server can't remove the directory itself where the folder around it is not theirs.
+/// Goes on until standard input ends and the server has stopped, for as long as that may take: `$1`
+/// is its directory. Whoever runs the server can't remove the directory itself where the folder
+/// around it is not theirs.
 const TIDY_UP: &str = r#"
 cat >/dev/null
 for _ in $(seq 100); do [ -e "$1/data/postmaster.pid" ] || break; sleep 0.1; done"#;

@@ -98,7 +98,7 @@ pub struct Loaders {
     /// How many orders a customer has, whoever may see them: who asks is to see to that.
     pub order_count_of_customer: Edge<CustomerId, i64>,
     /// Carts that the actor may see, by id and token.
-    pub carts: Edge<CartRef, Option<Arc<Cart>>>,
+    pub carts: Edge<CartRef, Option<OpenedCart>>,
     /// A cart's lines, in order.
     pub lines_of_cart: Edge<CartId, Arc<[CartLine]>>,
     /// Locations, by id.
@@ -283,18 +283,30 @@ async fn products_of_collections(
     Ok(Arc::new(try_join_all(reads).await?.into_iter().flatten().collect()))
 }
 
+/// A cart that the actor may use, or could until it was ordered.
+#[derive(Clone)]
+pub struct OpenedCart {
+    /// The cart.
+    pub row: Arc<Cart>,
+    /// Whether an order of it stands: then there is no such cart any more, for anybody.
+    pub is_ordered: bool,
+}
+
 /// Reads carts, and gives those that the actor knows the key of and that are nobody else's.
 async fn open_carts(
     source: Source,
     keys: Vec<CartRef>,
-) -> Result<HashMap<CartRef, Option<Arc<Cart>>>, DbError> {
+) -> Result<HashMap<CartRef, Option<OpenedCart>>, DbError> {
     let ids: Vec<CartId> = keys.iter().map(|key| key.id).collect();
     let rows = carts::by_ids(&mut source.conn().await?, &ids).await?;
-    let rows: HashMap<CartId, Arc<Cart>> = rows.into_iter().map(|row| (row.id, Arc::new(row))).collect();
+    let rows: HashMap<CartId, OpenedCart> = rows
+        .into_iter()
+        .map(|(row, is_ordered)| (row.id, OpenedCart { row: Arc::new(row), is_ordered }))
+        .collect();
     let open = |key: CartRef| {
-        let row =
-            rows.get(&key.id).filter(|row| source.keys.opens_cart(row, &key.token, source.customer)).cloned();
-        (key, row)
+        let is_open = |cart: &&OpenedCart| source.keys.opens_cart(&cart.row, &key.token, source.customer);
+        let cart = rows.get(&key.id).filter(is_open).cloned();
+        (key, cart)
     };
     Ok(keys.into_iter().map(open).collect())
 }

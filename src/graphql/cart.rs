@@ -50,11 +50,20 @@ struct State {
 struct CartBuyerIdentity(Arc<loaders::Cart>);
 
 impl Cart {
-    /// The cart with a global id, if the actor may see it: one that lacks its key names none.
+    /// The cart with a global id, if the actor may see it: one that lacks its key names none, and one that has been ordered is
+    /// gone.
     pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
+        Ok(Self::find_with_ordered(ctx, id).await?.flatten())
+    }
+
+    /// The same, but one that has been ordered is `Some(None)` to those who could see it before.
+    pub async fn find_with_ordered(ctx: &Context<'_>, id: &ID) -> Result<Option<Option<Self>>> {
         let Some(cart) = CartRef::parse(id) else { return Ok(None) };
-        let row = ctx.loaders().carts.load(cart).await?;
-        Ok(row.map(|row| Self(Arc::new(State { row, lines: OnceCell::new(), priced: OnceCell::new() }))))
+        let opened = ctx.loaders().carts.load(cart).await?;
+        Ok(opened.map(|loaders::OpenedCart { row, is_ordered }| {
+            let state = State { row, lines: OnceCell::new(), priced: OnceCell::new() };
+            (!is_ordered).then(|| Self(Arc::new(state)))
+        }))
     }
 
     /// A cart as a mutation left it.
@@ -255,7 +264,7 @@ pub struct CartQuery;
 
 #[Object]
 impl CartQuery {
-    /// A cart; null if there is none, if the id lacks its key, or if it is another customer's.
+    /// A cart; null if there is none, if it has been ordered, if the id lacks its key, or if it is another customer's.
     async fn cart(
         &self,
         ctx: &Context<'_>,

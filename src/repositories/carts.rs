@@ -6,11 +6,12 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
-use crate::db::schema::{cart_lines, carts};
+use crate::db::schema::{cart_lines, carts, orders};
 use crate::db::types::{Json, sql};
 use crate::db::{Conn, DbError, load, on_conn, on_each};
 use crate::domain::cart::{Attribute, CartAddress};
 use crate::domain::ids::{CartId, CartLineId, CustomerId, VariantId};
+use crate::domain::order::OrderStatus;
 use crate::domain::time::Timestamp;
 
 /// A cart as it is stored.
@@ -73,22 +74,45 @@ pub struct CartLine {
     pub created_at: Timestamp,
 }
 
+/// Whether an order stands that was placed from a cart. Once that was given up, the cart can be used again.
+macro_rules! is_ordered {
+    () => {
+        exists(
+            orders::table
+                .filter(orders::cart_id.eq(carts::id.nullable()))
+                .filter(orders::status.ne(OrderStatus::Expired))
+                .filter(orders::status.ne(OrderStatus::Cancelled)),
+        )
+    };
+}
+
 /// One cart.
 pub async fn find(conn: &mut Conn, id: CartId) -> Result<Option<Cart>, DbError> {
     on_conn!(conn, |c| carts::table.find(id).select(Cart::as_select()).first(c).await.optional())
 }
 
-/// One cart, kept from change by others until the transaction ends. Whoever changes its lines holds it.
-pub async fn lock(conn: &mut Conn, id: CartId) -> Result<Option<Cart>, DbError> {
+/// One cart and whether an order of it stands, kept from change by others until the transaction ends. Whoever changes its lines
+/// holds it. On PostgreSQL an order that was placed while this waited for the lock may be missed: [`update`] sees it.
+pub async fn lock(conn: &mut Conn, id: CartId) -> Result<Option<(Cart, bool)>, DbError> {
     on_each!(conn,
-        postgres: |c| carts::table.find(id).select(Cart::as_select()).for_update().first(c).await.optional(),
-        sqlite: |c| carts::table.find(id).select(Cart::as_select()).first(c).await.optional(),
+        postgres: |c| {
+            carts::table
+                .find(id)
+                .select((Cart::as_select(), is_ordered!()))
+                .for_update()
+                .first(c)
+                .await
+                .optional()
+        },
+        sqlite: |c| {
+            carts::table.find(id).select((Cart::as_select(), is_ordered!())).first(c).await.optional()
+        },
     )
 }
 
-/// The carts with these ids, in no order.
-pub async fn by_ids(conn: &mut Conn, ids: &[CartId]) -> Result<Vec<Cart>, DbError> {
-    load!(conn, carts::table.filter(in_ids(carts::id, ids)).select(Cart::as_select()))
+/// The carts with these ids, each with whether an order of it stands, in no order.
+pub async fn by_ids(conn: &mut Conn, ids: &[CartId]) -> Result<Vec<(Cart, bool)>, DbError> {
+    load!(conn, carts::table.filter(in_ids(carts::id, ids)).select((Cart::as_select(), is_ordered!())))
 }
 
 /// The lines of these carts, each cart's in the order they were made.
@@ -108,10 +132,12 @@ pub async fn insert(conn: &mut Conn, cart: &Cart) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Stores a cart's fields, all of them.
-pub async fn update(conn: &mut Conn, cart: &Cart) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::update(carts::table.find(cart.id)).set(cart).execute(c).await)?;
-    Ok(())
+/// Stores a cart's fields, all of them, unless an order of it stands; whether they are stored.
+pub async fn update(conn: &mut Conn, cart: &Cart) -> Result<bool, DbError> {
+    let changed = on_conn!(conn, |c| {
+        diesel::update(carts::table.find(cart.id)).filter(not(is_ordered!())).set(cart).execute(c).await
+    })?;
+    Ok(changed > 0)
 }
 
 /// Adds lines; a line of the same variant with the same attributes gets the quantity instead. One statement with one text,

@@ -459,7 +459,10 @@ impl Carts {
         check_size(&cart, &lines, path)?;
         self.check_guest(op, before, CartSize::of(&cart, &lines), path)?;
         cart.updated_at = op.now();
-        carts::update(tx.conn(), &cart).await.map_err(no_such_customer)?;
+        if !carts::update(tx.conn(), &cart).await.map_err(no_such_customer)? {
+            // It was ordered while this waited for it.
+            return Err(no_such_cart());
+        }
         let happened = event(&cart, &lines);
         let lines = write(tx, lines).await?;
         events::append(tx, op, [Event::CartUpdated(happened)]).await?;
@@ -507,10 +510,13 @@ impl Carts {
 }
 
 /// Keeps a cart from change by others, if the one who asks may use it. What there is not, what there is another key of and what
-/// is somebody else's are told apart to nobody.
+/// is somebody else's are told apart to nobody, nor is what has been ordered.
 async fn lock(tx: &mut Tx, op: &OpContext, keys: &Keys, cart: &CartRef) -> Result<Cart, Error> {
     let row = carts::lock(tx.conn(), cart.id).await?;
-    row.filter(|row| keys.opens_cart(row, &cart.token, op.actor.customer())).ok_or_else(no_such_cart)
+    let is_open = |(row, is_ordered): &(Cart, bool)| {
+        !is_ordered && keys.opens_cart(row, &cart.token, op.actor.customer())
+    };
+    row.filter(is_open).map(|(row, _)| row).ok_or_else(no_such_cart)
 }
 
 /// What a mutation of a cart that is not there answers.

@@ -24,7 +24,7 @@ use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
 use crate::domain::catalog::{InventoryPolicy, full_title};
-use crate::domain::event::{Event, OrderPlacedEvent, PaymentEvent};
+use crate::domain::event::{CartEvent, Event, OrderPlacedEvent, PaymentEvent};
 use crate::domain::ids::{Id, OrderId, OrderLineId, PaymentId, VariantId};
 use crate::domain::inventory::Pieces;
 use crate::domain::order::OrderStatus;
@@ -156,8 +156,8 @@ impl Checkout {
         is_retry: bool,
     ) -> Result<Placed, Error> {
         let cart = carts::lock(tx.conn(), input.cart.id).await?;
-        let cart = cart
-            .filter(|cart| may_order(op, &self.keys, cart, &input.cart.token))
+        let (cart, is_ordered) = cart
+            .filter(|(cart, _)| may_order(op, &self.keys, cart, &input.cart.token))
             .ok_or_else(|| Error::invalid(CART, UserErrorCode::NotFound, "There is no such cart"))?;
         // After the lock, so that the answer of another request with the same key is seen.
         if let Some(once) = once
@@ -165,7 +165,8 @@ impl Checkout {
         {
             return Ok(Placed::Before(order));
         }
-        if tries.is_ordered.load(Ordering::Relaxed) && !orders::free_cart(tx.conn(), cart.id).await? {
+        let clashed = tries.is_ordered.load(Ordering::Relaxed);
+        if is_ordered || (clashed && !orders::free_cart(tx.conn(), cart.id).await?) {
             let message = "The cart has been ordered already: there is an order of it";
             return Err(Error::invalid(CART, UserErrorCode::Taken, message));
         }
@@ -477,6 +478,8 @@ fn placed_events(order: &Order, provider: &str) -> Vec<Event> {
         total: order.total,
         currency: order.currency.clone(),
     })];
+    // Whoever follows the cart learns that it is gone.
+    events.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity: 0 })));
     if order.status == OrderStatus::Paid {
         // There is nothing to be paid.
         events.push(Event::OrderPaid(PaymentEvent {

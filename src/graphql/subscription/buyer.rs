@@ -37,7 +37,7 @@ pub struct OrderUpdate {
 pub struct CartUpdate {
     #[graphql(flatten)]
     happened: Happened,
-    /// The cart as it is now.
+    /// The cart as it is now; null once it has been ordered.
     cart: Option<Cart>,
 }
 
@@ -76,7 +76,7 @@ impl BuyerSubscription {
         Ok(iter(happened.map(|event| OrderUpdate { happened: Happened(event), order })))
     }
 
-    /// What changes in a cart: its lines, what it costs, where it goes.
+    /// What changes in a cart: its lines, what it costs, where it goes, and that it has been ordered.
     async fn cart_updated(
         &self,
         ctx: &Context<'_>,
@@ -84,11 +84,14 @@ impl BuyerSubscription {
         #[graphql(desc = "The cursor of the last event that you had: everything since then comes first.")]
         after: Option<String>,
     ) -> Result<impl Stream<Item = CartUpdate>> {
-        let (Some(known), Some(cart)) = (CartRef::parse(&id), Cart::find(ctx, &id).await?) else {
-            return Err(not_there("cart").into());
-        };
+        let known = CartRef::parse(&id).zip(Cart::find_with_ordered(ctx, &id).await?);
+        let Some((known, cart)) = known else { return Err(not_there("cart").into()) };
         let happened = ctx.follow(&Topic::of(known.id), after.as_deref())?;
-        Ok(iter(happened.map(|event| CartUpdate { happened: Happened(event), cart: Some(cart) })))
+        // Whoever follows it is told that it was ordered; there is nothing to begin to follow.
+        if cart.is_none() && happened.is_none() && after.is_none() {
+            return Err(not_there("cart").into());
+        }
+        Ok(iter(happened.map(|event| CartUpdate { happened: Happened(event), cart })))
     }
 
     /// What changes in a product or its variants.

@@ -6,7 +6,7 @@ use super::{Orders, check_note, facts, illegal, lock, of_variant};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::db::types::Json;
-use crate::domain::event::{Event, OrderCancelledEvent};
+use crate::domain::event::{CartEvent, Event, OrderCancelledEvent};
 use crate::domain::ids::{OrderId, RefundId};
 use crate::domain::order::{CancelReason, Move, OrderStatus};
 use crate::domain::permission::Permission;
@@ -117,6 +117,9 @@ async fn cancel_in(
         restocked: input.restock,
         note: input.note.clone(),
     })];
+    let total_quantity = lines.iter().map(|line| line.quantity).sum();
+    // Its cart can be used again.
+    happened.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity })));
     if let Some(refund) = &refund {
         refunds::insert(tx.conn(), refund).await?;
         happened.push(Event::RefundCreated(event(refund)));

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::{Payments, known};
 use crate::context::OpContext;
 use crate::db::{DbError, Tx, retrying};
-use crate::domain::event::{Event, OrderExpiredEvent, PaymentEvent};
+use crate::domain::event::{CartEvent, Event, OrderExpiredEvent, PaymentEvent};
 use crate::domain::ids::{DiscountId, OrderId, PaymentId, RefundId};
 use crate::domain::inventory::LowStock;
 use crate::domain::order::{Facts, IllegalMove, Move, OrderStatus};
@@ -238,6 +238,9 @@ pub(super) async fn give_up(
     discounts::give_back(tx.conn(), order.id).await?;
     let mut happened =
         vec![Event::OrderExpired(OrderExpiredEvent { order_id: order.id, reason: reason.to_owned() })];
+    let total_quantity = lines.iter().map(|line| line.quantity).sum();
+    // Its cart can be used again.
+    happened.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity })));
     let reserved = lines.iter().flat_map(|line| of_variant(line.variant_id, &line.reserved.0));
     happened.extend(stock::release(tx, op, reserved).await?);
     Ok(happened)

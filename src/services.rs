@@ -35,6 +35,7 @@ pub mod product_export;
 pub mod product_import;
 pub mod rate_limits;
 pub mod reports;
+pub mod sale;
 pub mod sessions;
 pub mod shipping;
 pub mod shop;

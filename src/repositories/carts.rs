@@ -13,6 +13,7 @@ use crate::domain::cart::{Attribute, CartAddress};
 use crate::domain::ids::{CartId, CartLineId, CustomerId, VariantId};
 use crate::domain::order::OrderStatus;
 use crate::domain::time::Timestamp;
+use crate::repositories::discounts::Buyer;
 
 /// A cart as it is stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -51,6 +52,12 @@ impl Cart {
     #[must_use]
     pub fn destination(&self) -> Option<&CartAddress> {
         self.delivery_addresses.0.iter().find(|address| address.selected)
+    }
+
+    /// Whose uses of discounts an order of it would count among, as far as that is known.
+    #[must_use]
+    pub fn buyer(&self) -> Buyer<'_> {
+        Buyer { customer_id: self.customer_id, email: self.email.as_deref() }
     }
 }
 

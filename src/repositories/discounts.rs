@@ -7,11 +7,11 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::{in_ids, in_texts, lower};
-use crate::db::schema::{discount_uses, discounts};
+use crate::db::schema::{customers, discount_uses, discounts, orders};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::discount::{DiscountRule, Refusal, Terms};
-use crate::domain::ids::{DiscountId, Id, OrderId};
+use crate::domain::ids::{CustomerId, DiscountId, Id, OrderId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
 
@@ -45,6 +45,23 @@ pub struct Discount {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+/// Who uses discounts, as far as that is known. An account and a guest with its e-mail address are one buyer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Buyer<'a> {
+    /// Their account.
+    pub customer_id: Option<CustomerId>,
+    /// Their e-mail address, in lower case.
+    pub email: Option<&'a str>,
+}
+
+impl Buyer<'_> {
+    /// What their uses are kept under: the address, or the account where there is none.
+    fn key(&self) -> String {
+        let account = || self.customer_id.map(|id| id.uuid().to_string());
+        self.email.map(str::to_owned).or_else(account).unwrap_or_default()
+    }
 }
 
 #[derive(Insertable)]
@@ -181,18 +198,42 @@ pub async fn delete(conn: &mut Conn, id: DiscountId) -> Result<(), DbError> {
     Ok(())
 }
 
-/// How many orders of a customer use each of these discounts; none where there is no entry.
-pub async fn uses_of_customer(
+/// How many orders of a buyer use each of these discounts; none where there is no entry. Theirs are those of their address, of
+/// their account, of the account that has their address, and of every address that such an account has ordered under.
+pub async fn uses_of_buyer(
     conn: &mut Conn,
     ids: &[DiscountId],
-    customer_key: &str,
+    buyer: Buyer<'_>,
 ) -> Result<Vec<(DiscountId, i64)>, DbError> {
-    let key = customer_key.to_owned();
+    if buyer == Buyer::default() {
+        return Ok(Vec::new());
+    }
+    let account = buyer.customer_id.unwrap_or(CustomerId::from_uuid(uuid::Uuid::nil()));
+    let id = account.uuid().to_string();
+    // No address is empty.
+    let email = buyer.email.unwrap_or_default().to_owned();
+    macro_rules! accounts {
+        () => {
+            customers::table.filter(customers::id.eq(account).or(customers::email.eq(email.clone())))
+        };
+    }
     load!(
         conn,
         discount_uses::table
             .filter(in_ids(discount_uses::discount_id, ids))
-            .filter(discount_uses::customer_key.eq(key))
+            .filter(
+                discount_uses::customer_key
+                    .eq(email.clone())
+                    .or(discount_uses::customer_key.eq(id.clone()))
+                    .or(discount_uses::customer_key
+                        .nullable()
+                        .eq_any(accounts!().select(customers::email)))
+                    .or(discount_uses::customer_key.nullable().eq_any(
+                        orders::table
+                            .filter(orders::customer_id.eq_any(accounts!().select(customers::id.nullable())))
+                            .select(orders::email)
+                    ))
+            )
             .group_by(discount_uses::discount_id)
             .select((discount_uses::discount_id, diesel::dsl::count_star()))
     )
@@ -206,7 +247,7 @@ pub async fn use_up(
     conn: &mut Conn,
     ids: &[DiscountId],
     order_id: OrderId,
-    customer_key: &str,
+    buyer: Buyer<'_>,
     now: Timestamp,
 ) -> Result<Option<Refused>, DbError> {
     if ids.is_empty() {
@@ -214,7 +255,7 @@ pub async fn use_up(
     }
     let known = lock_all(conn, ids).await?;
     let limited = known.iter().any(|discount| discount.customer_limit.is_some());
-    let used = if limited { uses_of_customer(conn, ids, customer_key).await? } else { Vec::new() };
+    let used = if limited { uses_of_buyer(conn, ids, buyer).await? } else { Vec::new() };
     for id in ids {
         let Some(discount) = known.iter().find(|discount| discount.id == *id) else {
             return Ok(Some(Refused { discount_id: *id, code: None, reason: Refusal::Unknown }));
@@ -242,7 +283,7 @@ pub async fn use_up(
     }
     let rows: Vec<Use> = known
         .iter()
-        .map(|discount| Use { discount_id: discount.id, order_id, customer_key: customer_key.to_owned() })
+        .map(|discount| Use { discount_id: discount.id, order_id, customer_key: buyer.key() })
         .collect();
     insert_all!(conn, discount_uses::table, rows)?;
     Ok(None)

@@ -13,11 +13,12 @@ use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
-use crate::domain::ids::{CartId, CustomerId, Id, OrderId, OrderLineId, ProductId, VariantId};
+use crate::domain::ids::{CartId, CustomerId, OrderId, OrderLineId, ProductId, VariantId};
 use crate::domain::inventory::Pieces;
 use crate::domain::order::{LineCount, OrderStatus};
 use crate::domain::quote::{Allocation, QuotedDelivery, TaxLine};
 use crate::domain::time::Timestamp;
+use crate::repositories::discounts::Buyer;
 
 pub use list::{CustomerPage, OrderList, OrderSort, count, count_of_customers, page, page_of_customers};
 
@@ -142,13 +143,10 @@ pub struct OrderLine {
 }
 
 impl Order {
-    /// Whose uses of discounts it counts among: its customer's, or those of a guest's e-mail address.
+    /// Whose uses of discounts it counts among.
     #[must_use]
-    pub fn customer_key(&self) -> String {
-        match (self.customer_id, &self.email) {
-            (Some(customer), _) => customer.uuid().to_string(),
-            (None, email) => email.clone().unwrap_or_default(),
-        }
+    pub fn buyer(&self) -> Buyer<'_> {
+        Buyer { customer_id: self.customer_id, email: self.email.as_deref() }
     }
 }
 

@@ -241,10 +241,19 @@ fn place(address: &Address) -> Address {
     Address { country: address.country.clone(), province: address.province.clone(), ..Address::default() }
 }
 
-/// Lets discounts that were used under an e-mail address be used by nobody in particular: how often is still counted.
-pub async fn blank_discount_uses(conn: &mut Conn, email: &str, instead: &str) -> Result<(), DbError> {
+/// Lets discounts that these orders used, or others under an e-mail address, be used by nobody in particular: how often is still
+/// counted.
+pub async fn blank_discount_uses(
+    conn: &mut Conn,
+    orders: &[OrderId],
+    email: Option<&str>,
+    instead: &str,
+) -> Result<(), DbError> {
+    // No address is empty.
+    let email = email.unwrap_or_default();
     on_conn!(conn, |c| {
-        diesel::update(discount_uses::table.filter(discount_uses::customer_key.eq(email)))
+        diesel::update(discount_uses::table)
+            .filter(discount_uses::customer_key.eq(email).or(in_ids(discount_uses::order_id, orders)))
             .set(discount_uses::customer_key.eq(instead))
             .execute(c)
             .await

@@ -38,7 +38,7 @@ pub use input::{
     AddressPatch, AddressSource, BuyerPatch, ChosenOption, LinePatch, NewAddress, NewCart, NewLine,
 };
 pub use limits::GuestCartLimits;
-pub use stock::{Goods, Room, Shortage};
+pub use stock::{Goods, Room};
 pub use warning::{Warning, WarningCode, WarningTarget, warnings};
 
 /// Makes, changes and prices carts.
@@ -62,9 +62,9 @@ pub struct Changed {
     pub warnings: Vec<Warning>,
 }
 
-/// What a cart's price is wanted for; `customer_key` is [`customer_key`]'s, or what an order knows better.
+/// What a cart's price is wanted for.
 #[must_use]
-pub fn basket<'a>(cart: &'a Cart, lines: &[CartLine], customer_key: Option<&'a str>) -> Basket<'a> {
+pub fn basket<'a>(cart: &'a Cart, lines: &[CartLine]) -> Basket<'a> {
     let line = |line: &CartLine| BasketLine {
         key: line.id.uuid(),
         variant_id: line.variant_id,
@@ -73,17 +73,11 @@ pub fn basket<'a>(cart: &'a Cart, lines: &[CartLine], customer_key: Option<&'a s
     Basket {
         lines: lines.iter().map(line).collect(),
         codes: &cart.discount_codes.0,
-        customer_key,
+        buyer: cart.buyer(),
         destination: cart.destination().map(|chosen| &chosen.address),
         country: cart.country.as_deref(),
         delivery_option: cart.delivery_option.as_deref(),
     }
-}
-
-/// Who a cart's buyer is, as discounts count their uses.
-#[must_use]
-pub fn customer_key(cart: &Cart) -> Option<String> {
-    cart.customer_id.map(|customer| customer.uuid().to_string()).or_else(|| cart.email.clone())
 }
 
 /// What is to be done to a cart, checked as far as it can be without reading it.
@@ -137,9 +131,8 @@ impl Carts {
     /// # Errors
     /// [`Error`] of the database, or when the cart costs more than can be reckoned.
     pub async fn price(&self, op: &OpContext, cart: &Cart, lines: &[CartLine]) -> Result<Priced, Error> {
-        let customer = customer_key(cart);
         let mut conn = self.db.read(&op.statements).await?;
-        self.pricing.price(op, &mut conn, &basket(cart, lines, customer.as_deref())).await
+        self.pricing.price(op, &mut conn, &basket(cart, lines)).await
     }
 
     /// Makes a cart. It is a signed-in customer's from the start.
@@ -496,9 +489,7 @@ impl Carts {
                 let message = "The delivery group is not one of the cart's";
                 return wrong("deliveryGroupId", UserErrorCode::InvalidDeliveryGroup, message);
             }
-            let customer = customer_key(cart);
-            let basket = basket(cart, lines, customer.as_deref());
-            let priced = self.pricing.price(op, tx.conn(), &basket).await?;
+            let priced = self.pricing.price(op, tx.conn(), &basket(cart, lines)).await?;
             if priced.delivery_options.iter().all(|option| option.handle != one.handle) {
                 let message = "The cart can't be delivered this way";
                 return wrong("deliveryOptionHandle", UserErrorCode::InvalidDeliveryOption, message);

@@ -42,7 +42,7 @@ use crate::services::payments::{Charging, Outcome, Payments};
 use crate::services::pricing::{Basket, Priced, Pricing};
 use crate::services::stock::{self, Plan, Short, Want};
 use crate::services::validate::Problems;
-use crate::services::{Shop, cart};
+use crate::services::{Shop, cart, sale};
 use input::Checked;
 
 /// The input's field that is to blame for what is in the cart.
@@ -180,6 +180,11 @@ impl Checkout {
             holds::lock_caller(tx, op, &order).await?;
         }
         let priced = self.price(tx, op, &cart, input, &lines, &order).await?;
+        let lines = sale::sold_lines(&lines, &priced);
+        if lines.is_empty() {
+            let message = "Nothing in the cart is for sale any more: put something else into it";
+            return Err(Error::invalid(CART, UserErrorCode::Blank, message));
+        }
         self.fill(op, &mut order, &priced, input);
         let plan = self.plan(tx, &cart, input, &lines, &priced, is_retry).await?;
 
@@ -198,8 +203,10 @@ impl Checkout {
         if let Some(once) = once {
             once.keep(tx, op, &order.id).await?;
         }
-        let (used, key) = (&priced.counted_discounts, order.customer_key());
-        if let Some(refused) = discounts::use_up(tx.conn(), used, order.id, &key, op.now()).await? {
+        let used = &priced.counted_discounts;
+        if let Some(refused) =
+            discounts::use_up(tx.conn(), used, order.id, order.buyer(), op.now()).await?
+        {
             let message = match refused.code {
                 Some(code) => format!("The discount {code} takes nothing off any more: {}", refused.reason),
                 None => format!("A discount takes nothing off any more: {}", refused.reason),
@@ -293,9 +300,9 @@ impl Checkout {
         lines: &[CartLine],
         order: &Order,
     ) -> Result<Priced, Error> {
-        let key = order.customer_key();
-        let in_cart = cart::basket(cart, lines, Some(&key));
+        let in_cart = cart::basket(cart, lines);
         let basket = Basket {
+            buyer: order.buyer(),
             destination: order.shipping_address.as_ref().map(|address| &address.0),
             country: in_cart.country.or(op.locale.country),
             delivery_option: input.delivery_option.as_deref().or(in_cart.delivery_option),
@@ -332,13 +339,6 @@ impl Checkout {
         is_retry: bool,
     ) -> Result<Plan, Error> {
         let mut problems = Problems::default();
-        let sold: HashMap<_, _> = priced.quote.lines.iter().map(|line| (line.key, line)).collect();
-        for line in lines.iter().filter(|line| !sold.contains_key(&line.id.uuid())) {
-            let title = priced.variants.get(&line.variant_id).map(title_of);
-            let message =
-                format!("{} can't be bought any more", title.as_deref().unwrap_or("A line's product"));
-            problems.add(CART, UserErrorCode::NotFound, message);
-        }
         let is_sent = |line: &CartLine| {
             priced.variants.get(&line.variant_id).is_some_and(|(variant, _)| variant.requires_shipping)
         };
@@ -354,11 +354,7 @@ impl Checkout {
             );
             problems.add(&["input", "expectedTotal"], UserErrorCode::Stale, message);
         }
-        let want = |line: &CartLine| {
-            let (variant, _) = priced.variants.get(&line.variant_id)?;
-            Some(Want::of(variant, line.quantity))
-        };
-        let wants: Vec<Want> = lines.iter().filter_map(want).collect();
+        let wants = sale::wants(lines, priced);
         let locked = if is_retry { Some(locked_levels(tx, &wants, &priced.levels).await?) } else { None };
         let planned = stock::plan(&wants, locked.as_ref().unwrap_or(&priced.levels));
         for short in planned.as_ref().err().into_iter().flatten() {

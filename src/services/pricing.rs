@@ -12,7 +12,6 @@ use uuid::Uuid;
 use crate::context::OpContext;
 use crate::db::Conn;
 use crate::domain::address::Address;
-use crate::domain::catalog::ProductStatus;
 use crate::domain::discount::{Refusal, code_key};
 use crate::domain::ids::{CollectionId, DiscountId, Id, ProductId, VariantId};
 use crate::domain::pricing::{self, Bill, Candidate, Fate, Line, TooLarge};
@@ -21,13 +20,14 @@ use crate::domain::shipping::{Coordinates, Parcel};
 use crate::domain::tax::{Rate, province_key};
 use crate::error::{Error, UserErrorCode};
 use crate::integrations::shipping::ShippingStrategies;
-use crate::repositories::discounts::{self, Discount};
+use crate::repositories::discounts::{self, Buyer, Discount};
 use crate::repositories::inventory::{self, InventoryLevel};
 use crate::repositories::products::Product;
 use crate::repositories::shipping;
 use crate::repositories::variants::{self, Variant};
 use crate::repositories::{collections, locations, tax_rates};
 use crate::services::Shop;
+use crate::services::sale::is_for_sale;
 use crate::services::shipping::zone_of;
 
 /// Prices baskets.
@@ -43,8 +43,8 @@ pub struct Basket<'a> {
     pub lines: Vec<BasketLine>,
     /// Discount codes, as they were typed.
     pub codes: &'a [String],
-    /// Who buys, for discounts of so many uses a customer: a customer's id, or an e-mail address in lower case; `None` while not known.
-    pub customer_key: Option<&'a str>,
+    /// Who buys, for discounts of so many uses a customer.
+    pub buyer: Buyer<'a>,
     /// Where it is sent; `None` while not known, and then the buyer's country decides on taxes.
     pub destination: Option<&'a Address>,
     /// The buyer's country, ISO 3166-1 alpha-2; `None`: the shop's.
@@ -270,7 +270,7 @@ impl Goods {
     /// What a line sells, if it is for sale.
     fn sold(&self, line: &BasketLine) -> Option<&(Arc<Variant>, Arc<Product>)> {
         let known = self.variants.get(&line.variant_id);
-        known.filter(|(_, product)| product.status == ProductStatus::Active && line.quantity > 0)
+        known.filter(|(_, product)| is_for_sale(product) && line.quantity > 0)
     }
 
     /// The weight of what is sent and the subtotal of everything; `None` when nothing is sent.
@@ -342,8 +342,8 @@ impl Offers {
         let mut used: HashMap<DiscountId, i64> = HashMap::new();
         let limited: Vec<DiscountId> =
             found.iter().filter(|row| row.customer_limit.is_some()).map(|row| row.id).collect();
-        if let (Some(key), false) = (basket.customer_key, limited.is_empty()) {
-            used.extend(discounts::uses_of_customer(conn, &limited, key).await?);
+        if !limited.is_empty() {
+            used.extend(discounts::uses_of_buyer(conn, &limited, basket.buyer).await?);
         }
         let mut collections_of: HashMap<ProductId, Vec<CollectionId>> = HashMap::new();
         if found.iter().any(|row| row.rule.0.looks_at_collections()) {

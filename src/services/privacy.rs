@@ -76,16 +76,16 @@ impl Privacy {
             return Ok(customer);
         }
         let proven = proven_email(&customer);
-        for order in privacy::orders(tx.conn(), id, proven).await? {
-            privacy::blank_order(tx.conn(), &order).await?;
+        let orders = privacy::orders(tx.conn(), id, proven).await?;
+        for order in &orders {
+            privacy::blank_order(tx.conn(), order).await?;
         }
         for draft in privacy::drafts(tx.conn(), id, proven).await? {
             privacy::blank_draft(tx.conn(), draft).await?;
         }
-        if let Some(email) = proven {
-            let nobody = format!("erased:{}", id.uuid());
-            privacy::blank_discount_uses(tx.conn(), email, &nobody).await?;
-        }
+        let (ids, nobody): (Vec<_>, _) =
+            (orders.iter().map(|order| order.id).collect(), format!("erased:{}", id.uuid()));
+        privacy::blank_discount_uses(tx.conn(), &ids, proven, &nobody).await?;
         privacy::blank_carts(tx.conn(), id).await?;
         privacy::delete_account(tx.conn(), id).await?;
         privacy::delete_answers(tx.conn(), &caller_of_customer(id)).await?;

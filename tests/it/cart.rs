@@ -9,6 +9,7 @@ mod access;
 mod delivery;
 mod guests;
 mod lines;
+mod ordered;
 mod stock;
 
 /// What tests read of a cart.

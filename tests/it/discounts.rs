@@ -5,12 +5,12 @@ use std::time::Duration;
 use mercato::domain::discount::Refusal;
 use mercato::domain::ids::{DiscountId, OrderId};
 use mercato::domain::permission::Permission::ManageSettings;
-use mercato::repositories::discounts::{self, Refused};
+use mercato::repositories::discounts::{self, Buyer, Refused};
 use mercato::repositories::orders;
 use mercato::services::pricing::{Basket, Priced};
 use serde_json::{Value, json};
 
-use crate::support::{Codes, Reply, TestApp, blank_order, both, id_of, line};
+use crate::support::{Client, Codes, Reply, TestApp, blank_order, both, id_of, line, order_of};
 
 const CREATE: &str = "mutation($discount: DiscountCreateInput!) {
     discountCreate(discount: $discount) {
@@ -290,7 +290,7 @@ async fn a_code_tells_why_it_takes_nothing_off(app: TestApp) {
 
     let typed = codes(&["LATER", "PAST", "OFF", "BIG", "BOWLS", "ONCE", "MINE", "\0", ""]);
     let mut basket = goods.basket(&typed);
-    basket.customer_key = Some(buyer);
+    basket.buyer = guest(buyer);
     assert_eq!(
         refused(&app.price(&basket).await),
         [
@@ -305,7 +305,7 @@ async fn a_code_tells_why_it_takes_nothing_off(app: TestApp) {
             "There is no discount with this code",
         ]
     );
-    basket.customer_key = Some("bob@example.com");
+    basket.buyer = guest("bob@example.com");
     let priced = app.price(&basket).await;
     assert_eq!(refused(&priced)[6], "");
     assert_eq!(priced.quote.discount_total, 600);
@@ -353,7 +353,7 @@ async fn a_price_takes_seven_statements_however_large_the_basket(app: TestApp) {
     }
     let typed: Codes = (0..20).map(|number| format!("code-{number}")).collect();
     let mut basket = goods.basket(&typed[..1]);
-    basket.customer_key = Some("ada@example.com");
+    basket.buyer = guest("ada@example.com");
     basket.delivery_option = Some("standard");
     let (_, small) = app.try_price(&basket).await.unwrap();
     basket.codes = &typed;
@@ -373,14 +373,19 @@ async fn what_is_beyond_measure_is_no_price(app: TestApp) {
     assert!(app.try_price(&basket).await.is_err());
 }
 
+/// A buyer without an account.
+fn guest(email: &str) -> Buyer<'_> {
+    Buyer { customer_id: None, email: Some(email) }
+}
+
 /// Places an order of nothing that uses discounts; gives what was refused, and then nothing was placed.
-async fn place(app: &TestApp, ids: &[&str], customer_key: &str) -> Option<Refused> {
+async fn place(app: &TestApp, ids: &[&str], buyer: &str) -> Option<Refused> {
     let op = app.app.system();
     let mut tx = app.app.db.begin(&op.statements).await.unwrap();
     let order = blank_order(app.app.system().now());
     orders::insert(tx.conn(), &order).await.unwrap();
     let ids: Vec<DiscountId> = ids.iter().map(|id| id_of(id)).collect();
-    let refused = discounts::use_up(tx.conn(), &ids, order.id, customer_key, op.now()).await.unwrap();
+    let refused = discounts::use_up(tx.conn(), &ids, order.id, guest(buyer), op.now()).await.unwrap();
     if refused.is_some() {
         tx.rollback().await.unwrap();
     } else {
@@ -440,7 +445,7 @@ async fn what_is_given_back_can_be_used_again(app: TestApp) {
     orders::insert(tx.conn(), &order).await.unwrap();
     let ids = [id_of(&id)];
     let before = op.statements.count();
-    assert_eq!(discounts::use_up(tx.conn(), &ids, order.id, "ada", op.now()).await.unwrap(), None);
+    assert_eq!(discounts::use_up(tx.conn(), &ids, order.id, guest("ada"), op.now()).await.unwrap(), None);
     assert!(op.statements.count() - before <= 4);
     tx.commit().await.unwrap();
 
@@ -462,4 +467,37 @@ async fn what_is_given_back_can_be_used_again(app: TestApp) {
     assert_eq!(blamed(&lower, "discountUpdate"), ["discount.usageLimit NOT_ALLOWED"]);
     staff.ask_with(DELETE, json!({ "id": id })).await.assert_ok();
     assert_eq!(place(&app, &[&id], "zoe").await.unwrap().reason, Refusal::Unknown);
+}
+
+both!(an_account_and_a_guest_with_its_address_are_one_customer);
+async fn an_account_and_a_guest_with_its_address_are_one_customer(app: TestApp) {
+    let mug = app.stocked("Mug", "10", 20).await;
+    let value = json!({ "fixedAmount": { "amount": "1" } });
+    app.create_discount(json!({ "title": "One", "code": "ONE", "customerLimit": 1, "value": value })).await;
+    let ada = app.new_customer("ada@example.com").await;
+    let order = async |client: &Client, email: &str, total: &str| {
+        let cart = app.cart_of(None, &[(&mug, 1)], &["ONE"], None).await;
+        let mut input = order_of(&cart, total, "tok_ok");
+        input["email"] = json!(email);
+        client.place(input).await
+    };
+    // As a guest first, then signed in, and under another address that the account has ordered with.
+    order(&app.anonymous(), " Ada@Example.com", "9").await.assert_ok();
+    for (client, email) in [(&ada, "ada@example.com"), (&app.anonymous(), "ADA@example.com")] {
+        let refused = order(client, email, "9").await;
+        assert_eq!(blamed(&refused, "orderPlace"), ["input.expectedTotal STALE"], "{email}");
+        order(client, email, "10").await.assert_ok();
+    }
+    // The other way around.
+    let bob = app.new_customer("bob@example.com").await;
+    order(&bob, "bob.at.work@example.com", "9").await.assert_ok();
+    for (client, email) in [
+        (&app.anonymous(), "bob@example.com"),
+        (&app.anonymous(), "bob.at.work@example.com"),
+        (&bob, "bob@example.com"),
+    ] {
+        let refused = order(client, email, "9").await;
+        assert_eq!(blamed(&refused, "orderPlace"), ["input.expectedTotal STALE"], "{email}");
+    }
+    order(&app.anonymous(), "eve@example.com", "9").await.assert_ok();
 }

@@ -1,16 +1,15 @@
-//! What of a cart can be had: which variants are for sale, and how many pieces of them.
+//! What can be put into a cart: which variants are for sale, and how many pieces of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::db::{Conn, DbError};
-use crate::domain::catalog::{InventoryPolicy, ProductStatus};
-use crate::domain::ids::{CartLineId, VariantId};
-use crate::repositories::carts::CartLine;
+use crate::domain::catalog::InventoryPolicy;
+use crate::domain::ids::VariantId;
 use crate::repositories::inventory;
 use crate::repositories::products::Product;
 use crate::repositories::variants::{self, Variant};
-use crate::services::pricing::Priced;
+use crate::services::sale::is_for_sale;
 
 /// How many pieces of a variant can be had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,17 +40,6 @@ pub struct Goods {
     available: HashMap<VariantId, i64>,
 }
 
-/// A line that can't be had as it stands in its cart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Shortage {
-    /// Which.
-    pub line_id: CartLineId,
-    /// What it wants to buy.
-    pub variant_id: VariantId,
-    /// How many of its pieces can be had; `None` when it is no longer for sale at all.
-    pub available: Option<i64>,
-}
-
 impl Goods {
     /// Reads these variants: two statements.
     ///
@@ -70,23 +58,11 @@ impl Goods {
         Ok(Self { variants, available })
     }
 
-    /// What a price was made from.
-    #[must_use]
-    pub fn of(priced: &Priced) -> Self {
-        let available = priced.levels.iter();
-        Self {
-            variants: priced.variants.clone(),
-            available: available
-                .map(|(variant, levels)| (*variant, levels.iter().map(|level| level.available()).sum()))
-                .collect(),
-        }
-    }
-
     /// How many pieces of a variant can be had.
     #[must_use]
     pub fn room(&self, variant: VariantId) -> Room {
         match self.variants.get(&variant) {
-            Some((variant, product)) if product.status == ProductStatus::Active => {
+            Some((variant, product)) if is_for_sale(product) => {
                 if variant.inventory_tracked && variant.inventory_policy == InventoryPolicy::Deny {
                     Room::Pieces(self.available.get(&variant.id).copied().unwrap_or(0))
                 } else {
@@ -101,29 +77,8 @@ impl Goods {
     #[must_use]
     pub fn title(&self, variant: VariantId) -> &str {
         match self.variants.get(&variant) {
-            Some((_, product)) if product.status == ProductStatus::Active => &product.title,
+            Some((_, product)) if is_for_sale(product) => &product.title,
             _ => "",
         }
-    }
-
-    /// The lines that can't be had as they stand. Lines of one variant share what there is of it, the first first.
-    #[must_use]
-    pub fn shortages(&self, lines: &[CartLine]) -> Vec<Shortage> {
-        let mut taken: HashMap<VariantId, i64> = HashMap::new();
-        let mut short = Vec::new();
-        for line in lines {
-            let room = self.room(line.variant_id);
-            let taken = taken.entry(line.variant_id).or_default();
-            let accepted = room.accept(*taken, line.quantity);
-            *taken += accepted;
-            if accepted < line.quantity {
-                short.push(Shortage {
-                    line_id: line.id,
-                    variant_id: line.variant_id,
-                    available: (room != Room::Gone).then_some(accepted),
-                });
-            }
-        }
-        short
     }
 }

@@ -1,9 +1,9 @@
 //! What a buyer should know of their cart: what was not done as it was asked for, and what can no longer be had.
 
-use super::stock::{Goods, Shortage};
 use crate::domain::ids::{CartAddressId, CartLineId, VariantId};
 use crate::repositories::carts::CartLine;
 use crate::services::pricing::Priced;
+use crate::services::sale::{Shortage, shortages};
 
 /// Something a buyer should know of their cart.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,11 +58,11 @@ impl Warning {
 /// What a cart's buyer should know of it: lines that can't be had as they stand, and codes that take nothing off.
 #[must_use]
 pub fn warnings(lines: &[CartLine], priced: &Priced) -> Vec<Warning> {
-    let goods = Goods::of(priced);
+    let title = |variant| priced.variants.get(&variant).map_or("", |(_, product)| product.title.as_str());
     let of_line = |short: Shortage| {
         let target = WarningTarget::Line(short.line_id);
         match short.available {
-            Some(available) => Warning::of_stock(target, goods.title(short.variant_id), available),
+            Some(available) => Warning::of_stock(target, title(short.variant_id), available),
             // Nothing is told of a product that buyers may not see.
             None => Warning {
                 code: WarningCode::MerchandiseOutOfStock,
@@ -79,5 +79,5 @@ pub fn warnings(lines: &[CartLine], priced: &Priced) -> Vec<Warning> {
             message: format!("{}: {reason}", code.code),
         })
     });
-    goods.shortages(lines).into_iter().map(of_line).chain(refused).collect()
+    shortages(lines, priced).into_iter().map(of_line).chain(refused).collect()
 }

@@ -22,9 +22,10 @@ use crate::domain::permission::Permission;
 use crate::domain::quote::Quote;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
+use crate::repositories::discounts::{self, Buyer};
 use crate::repositories::draft_orders::{self, DraftOrder};
 use crate::repositories::orders::{self, Order, OrderLine};
-use crate::repositories::{discounts, payments};
+use crate::repositories::payments;
 use crate::services::idempotency::Once;
 use crate::services::pricing::{Basket, BasketLine, Priced};
 use crate::services::stock::{self, Plan, Want};
@@ -312,8 +313,8 @@ impl Orders {
         if let Some(once) = once {
             once.keep(tx, op, &order.id).await?;
         }
-        let (used, key) = (&priced.counted_discounts, order.customer_key());
-        if discounts::use_up(tx.conn(), used, order.id, &key, op.now()).await?.is_some() {
+        let used = &priced.counted_discounts;
+        if discounts::use_up(tx.conn(), used, order.id, order.buyer(), op.now()).await?.is_some() {
             let message = "A discount takes nothing off any more: try again";
             return Err(Error::invalid(DRAFT, UserErrorCode::Stale, message));
         }
@@ -326,7 +327,6 @@ impl Orders {
 
     /// What a draft costs at this moment, its discounts by hand included.
     async fn price_draft(&self, op: &OpContext, conn: &mut Conn, draft: &Draft) -> Result<Priced, Error> {
-        let key = customer_key(draft);
         let line = |line: &DraftLine| BasketLine {
             key: line.key,
             variant_id: line.variant_id,
@@ -335,7 +335,7 @@ impl Orders {
         let basket = Basket {
             lines: draft.lines.iter().map(line).collect(),
             codes: &[],
-            customer_key: key.as_deref(),
+            buyer: Buyer { customer_id: draft.customer_id, email: draft.email.as_deref() },
             destination: draft.shipping_address.as_ref(),
             country: None,
             delivery_option: draft.delivery_option.as_deref(),
@@ -443,11 +443,6 @@ impl Orders {
         problems.check()?;
         Ok(draft)
     }
-}
-
-/// Whose uses of discounts it will count among.
-fn customer_key(draft: &Draft) -> Option<String> {
-    draft.customer_id.map(|id| id.uuid().to_string()).or_else(|| draft.email.clone())
 }
 
 /// A discount as it is kept; what is wrong with it is noted.

@@ -267,8 +267,7 @@ pub(crate) async fn revive(
         let known = discounts::by_ids(tx.conn(), &used).await?;
         let uncounted = |id: &DiscountId| known.iter().any(|row| row.id == *id && !row.is_counted());
         used.retain(|id| !uncounted(id));
-        let key = order.customer_key();
-        if discounts::use_up(tx.conn(), &used, order.id, &key, op.now()).await?.is_some() {
+        if discounts::use_up(tx.conn(), &used, order.id, order.buyer(), op.now()).await?.is_some() {
             return Ok(None);
         }
     }

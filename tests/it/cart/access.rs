@@ -38,7 +38,7 @@ fn changes(id: &Value, variant: &str, line: &Value) -> Vec<(&'static str, Value)
 }
 
 /// Insists that somebody sees nothing of a cart, and changes nothing, and is told no more than of one that is not there.
-async fn sees_nothing(client: &Client, id: &Value, variant: &str, line: &Value) {
+pub async fn sees_nothing(client: &Client, id: &Value, variant: &str, line: &Value) {
     assert_eq!(read(client, id).await, Value::Null, "{client:?} by {id}");
     let node = client.ask_with(NODE, json!({ "id": id })).await.ok();
     assert_eq!((&node["node"], &node["nodes"]), (&Value::Null, &json!([null])), "{client:?} by {id}");

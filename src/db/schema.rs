@@ -387,6 +387,7 @@ diesel::table! {
         quantity -> Int8,
         gross -> Int8,
         discounts -> Int8,
+        returns -> Int8,
         shipping -> Int8,
         tax -> Int8,
         total -> Int8,
@@ -474,8 +475,10 @@ diesel::table! {
         quantity -> Int8,
         gross -> Int8,
         discounts -> Int8,
+        returns -> Int8,
+        shipping -> Int8,
         tax -> Int8,
-        net -> Int8,
+        total -> Int8,
         refunds -> Int8,
     }
 }
@@ -539,6 +542,8 @@ diesel::table! {
         note -> Text,
         lines -> Jsonb,
         created_at -> Timestamptz,
+        delivery -> Int8,
+        delivery_tax -> Int8,
     }
 }
 

@@ -82,8 +82,11 @@ pub struct RefundedLine {
     pub line_id: OrderLineId,
     /// How many pieces; 0 when only some of their money goes back.
     pub quantity: i64,
-    /// Minor units, for all of them.
+    /// Minor units, for all of them, with taxes.
     pub amount: i64,
+    /// The taxes in `amount`; `None` in a refund of before they were kept.
+    #[serde(default)]
+    pub tax: Option<i64>,
     /// Where pieces that had been sent were put back on the shelf.
     pub restocked: Vec<Pieces>,
 }

@@ -1,12 +1,13 @@
 //! Sales in figures: per day, product, country and currency. What counts when is said in `services::reports`.
 
 use std::fmt;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, SubAssign};
 
 use chrono::{Days, NaiveDate};
 
 use super::address::Address;
 use super::catalog::text_enum;
+use super::rounding::{MICROS, half_up};
 use super::time::Timestamp;
 
 /// The country of what is sent nowhere that is known.
@@ -76,7 +77,9 @@ pub fn country(shipping: Option<&Address>, billing: Option<&Address>) -> String 
     of(shipping).or_else(|| of(billing)).unwrap_or_else(|| NOWHERE.to_owned())
 }
 
-/// What was sold, in minor units of one currency.
+/// What was sold, in minor units of one currency, by the usual definitions. None of it but `tax`, `total` and `refunds` has taxes in it.
+///
+/// `net() = gross - discounts - returns`, and `total = net() + shipping + tax`: of a row, and of any sum of rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Figures {
     /// Orders that were paid for.
@@ -87,38 +90,123 @@ pub struct Figures {
     pub gross: i64,
     /// What discounts took off that.
     pub discounts: i64,
-    /// What delivery cost after its discounts; of whole orders alone.
+    /// What went back of what was left, for pieces or as a goodwill.
+    pub returns: i64,
+    /// What delivery cost after its discounts, less what went back of it.
     pub shipping: i64,
-    /// All taxes.
+    /// All taxes, less what went back of them.
     pub tax: i64,
-    /// What was paid, taxes included.
+    /// What was paid, less what went back.
     pub total: i64,
-    /// What went back.
+    /// The money that went back, taxes included.
     pub refunds: i64,
     /// Orders that were cancelled; of whole orders alone.
     pub cancelled: i64,
 }
 
+/// A line that was sold, as its order has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SoldLine {
+    /// Pieces.
+    pub quantity: i64,
+    /// What they cost before discounts, as the buyer saw it.
+    pub price: i64,
+    /// What discounts took off that.
+    pub discounts: i64,
+    /// The taxes on the rest.
+    pub tax: i64,
+    /// Their rates together, in millionths.
+    pub rate_micros: i64,
+    /// Whether the taxes are in the price.
+    pub taxes_included: bool,
+}
+
+impl SoldLine {
+    /// Its figures. Where prices contain the taxes, those are taken out of the price and of the discounts alike.
+    #[must_use]
+    pub fn figures(self) -> Figures {
+        let paid = self.price.saturating_sub(self.discounts);
+        let (net, discounts) = if self.taxes_included {
+            let (part, whole) = match paid {
+                0 => (self.rate_micros, MICROS.saturating_add(self.rate_micros)),
+                _ => (self.tax, paid),
+            };
+            (paid.saturating_sub(self.tax), self.discounts.saturating_sub(proportion(self.discounts, part, whole)))
+        } else {
+            (paid, self.discounts)
+        };
+        Figures {
+            quantity: self.quantity,
+            gross: net.saturating_add(discounts),
+            discounts,
+            tax: self.tax,
+            total: net.saturating_add(self.tax),
+            ..Figures::default()
+        }
+    }
+}
+
+/// A part of an amount that is to it as `part` is to `whole`, rounded half-up; nothing of nothing.
+#[must_use]
+pub fn proportion(amount: i64, part: i64, whole: i64) -> i64 {
+    if amount <= 0 || part <= 0 || whole <= 0 {
+        return 0;
+    }
+    let part = half_up(i128::from(amount) * i128::from(part), i128::from(whole));
+    i64::try_from(part).unwrap_or(amount)
+}
+
 impl Figures {
-    /// What was paid, without taxes.
+    /// What was sold, without delivery and taxes.
     #[must_use]
     pub fn net(&self) -> i64 {
-        self.total.saturating_sub(self.tax)
+        self.gross.saturating_sub(self.discounts).saturating_sub(self.returns)
+    }
+
+    /// Money that went back of what was sold, with the taxes in it.
+    #[must_use]
+    pub fn returned(amount: i64, tax: i64) -> Self {
+        Self { returns: amount.saturating_sub(tax), ..Self::gone(amount, tax) }
+    }
+
+    /// Money that went back of delivery, with the taxes in it.
+    #[must_use]
+    pub fn undelivered(amount: i64, tax: i64) -> Self {
+        Self { shipping: tax.saturating_sub(amount), ..Self::gone(amount, tax) }
+    }
+
+    fn gone(amount: i64, tax: i64) -> Self {
+        Self { tax: tax.saturating_neg(), total: amount.saturating_neg(), refunds: amount, ..Self::default() }
+    }
+
+    /// Each figure with the other's.
+    fn combine(&mut self, other: Self, with: impl Fn(i64, i64) -> i64) {
+        for (own, other) in [
+            (&mut self.orders, other.orders),
+            (&mut self.quantity, other.quantity),
+            (&mut self.gross, other.gross),
+            (&mut self.discounts, other.discounts),
+            (&mut self.returns, other.returns),
+            (&mut self.shipping, other.shipping),
+            (&mut self.tax, other.tax),
+            (&mut self.total, other.total),
+            (&mut self.refunds, other.refunds),
+            (&mut self.cancelled, other.cancelled),
+        ] {
+            *own = with(*own, other);
+        }
     }
 }
 
 impl AddAssign for Figures {
     fn add_assign(&mut self, other: Self) {
-        let add = |to: &mut i64, more: i64| *to = to.saturating_add(more);
-        add(&mut self.orders, other.orders);
-        add(&mut self.quantity, other.quantity);
-        add(&mut self.gross, other.gross);
-        add(&mut self.discounts, other.discounts);
-        add(&mut self.shipping, other.shipping);
-        add(&mut self.tax, other.tax);
-        add(&mut self.total, other.total);
-        add(&mut self.refunds, other.refunds);
-        add(&mut self.cancelled, other.cancelled);
+        self.combine(other, i64::saturating_add);
+    }
+}
+
+impl SubAssign for Figures {
+    fn sub_assign(&mut self, other: Self) {
+        self.combine(other, i64::saturating_sub);
     }
 }
 
@@ -151,5 +239,33 @@ mod tests {
         assert_eq!(country(Some(&of("DE")), Some(&of("FR"))), "DE");
         assert_eq!(country(Some(&Address::default()), Some(&of("FR"))), "FR");
         assert_eq!(country(None, None), NOWHERE);
+    }
+
+    #[test]
+    fn taxes_are_in_no_figure_of_their_own_line() {
+        let line = SoldLine {
+            quantity: 2,
+            price: 2_000,
+            discounts: 200,
+            tax: 300,
+            rate_micros: 200_000,
+            taxes_included: true,
+        };
+        let included = line.figures();
+        assert_eq!((included.gross, included.discounts, included.net()), (1_667, 167, 1_500));
+        let added = SoldLine { taxes_included: false, tax: 360, ..line }.figures();
+        assert_eq!((added.gross, added.discounts, added.net(), added.total), (2_000, 200, 1_800, 2_160));
+        let free = SoldLine { discounts: 2_000, tax: 0, ..line }.figures();
+        assert_eq!((free.gross, free.discounts, free.net(), free.total), (1_667, 1_667, 0, 0));
+        let untaxed = SoldLine { tax: 0, rate_micros: 0, ..line }.figures();
+        assert_eq!((untaxed.gross, untaxed.discounts, untaxed.total), (2_000, 200, 1_800));
+    }
+
+    #[test]
+    fn what_goes_back_adds_up() {
+        for figures in [Figures::returned(120, 20), Figures::undelivered(120, 20)] {
+            assert_eq!(figures.total, figures.net() + figures.shipping + figures.tax);
+            assert_eq!((figures.total, figures.tax, figures.refunds), (-120, -20, 120));
+        }
     }
 }

@@ -108,8 +108,8 @@ impl SalesReportRow {
         }
     }
 
-    /// The product's id, in a report by products; it stays when the product is deleted. Null for what is no product of the shop, such
-    /// as lines of imported orders.
+    /// The product's id, in a report by products; it stays when the product is deleted. Null for what is of no product of the shop, such
+    /// as delivery and lines of imported orders.
     async fn product_id(&self) -> Option<ID> {
         match &self.0.of {
             reports::Of::Product(id, _) => id.map(gid),
@@ -154,37 +154,43 @@ impl SalesReportRow {
         self.0.figures.quantity
     }
 
-    /// What the pieces cost before discounts.
+    /// What the pieces cost before discounts, without taxes.
     async fn gross_sales(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.gross)
     }
 
-    /// What discounts took off that.
+    /// What discounts took off that, without taxes.
     async fn discounts(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.discounts)
     }
 
-    /// What delivery cost, after its discounts; zero in a report by products.
-    async fn shipping(&self, ctx: &Context<'_>) -> MoneyV2 {
-        self.money(ctx, self.0.figures.shipping)
+    /// What went back of the rest, for pieces or as a goodwill, without taxes.
+    async fn returns(&self, ctx: &Context<'_>) -> MoneyV2 {
+        self.money(ctx, self.0.figures.returns)
     }
 
-    /// All taxes.
-    async fn taxes(&self, ctx: &Context<'_>) -> MoneyV2 {
-        self.money(ctx, self.0.figures.tax)
-    }
-
-    /// What was paid, without taxes.
+    /// Gross sales less discounts and returns.
     async fn net_sales(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.net())
     }
 
-    /// What was paid, with delivery and taxes.
+    /// What delivery cost after its discounts, less what went back of it, without taxes. In a report by products it is in the row
+    /// of no product.
+    async fn shipping(&self, ctx: &Context<'_>) -> MoneyV2 {
+        self.money(ctx, self.0.figures.shipping)
+    }
+
+    /// All taxes, less what went back of them.
+    async fn taxes(&self, ctx: &Context<'_>) -> MoneyV2 {
+        self.money(ctx, self.0.figures.tax)
+    }
+
+    /// Net sales with delivery and taxes: what was paid, less what went back.
     async fn total_sales(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.total)
     }
 
-    /// What went back.
+    /// The money that went back, with taxes: it is in returns, delivery and taxes already.
     async fn refunds(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.refunds)
     }

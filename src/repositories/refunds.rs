@@ -28,10 +28,14 @@ pub struct Refund {
     pub lines: Json<Vec<RefundedLine>>,
     /// When it was asked for.
     pub created_at: Timestamp,
+    /// What of it is for delivery, with the taxes on that.
+    pub delivery: i64,
+    /// The taxes in `delivery`.
+    pub delivery_tax: i64,
 }
 
 impl Refund {
-    /// What of it is for delivery, or for nothing in particular.
+    /// What of it is for delivery with the taxes on that, or for nothing in particular.
     #[must_use]
     pub fn shipping_amount(&self) -> i64 {
         self.amount.saturating_sub(self.lines.0.iter().map(|line| line.amount).sum())

@@ -60,13 +60,15 @@ pub struct OrderSales {
     pub gross: i64,
     /// What these took off.
     pub discounts: i64,
-    /// Delivery.
+    /// What went back of the rest.
+    pub returns: i64,
+    /// Delivery, less what went back of it.
     pub shipping: i64,
-    /// Taxes.
+    /// Taxes, less what went back of them.
     pub tax: i64,
-    /// What was paid.
+    /// What was paid, less what went back.
     pub total: i64,
-    /// What went back.
+    /// The money that went back.
     pub refunds: i64,
     /// Orders that were cancelled.
     pub cancelled: i64,
@@ -92,11 +94,15 @@ pub struct ProductSales {
     pub gross: i64,
     /// What these took off.
     pub discounts: i64,
-    /// Taxes.
+    /// What went back of the rest.
+    pub returns: i64,
+    /// Delivery, less what went back of it: of no product.
+    pub shipping: i64,
+    /// Taxes, less what went back of them.
     pub tax: i64,
-    /// After discounts, without taxes.
-    pub net: i64,
-    /// What went back.
+    /// What was paid, less what went back.
+    pub total: i64,
+    /// The money that went back.
     pub refunds: i64,
 }
 
@@ -139,6 +145,8 @@ struct Sums {
     #[diesel(sql_type = BigInt)]
     discounts: i64,
     #[diesel(sql_type = BigInt)]
+    returns: i64,
+    #[diesel(sql_type = BigInt)]
     shipping: i64,
     #[diesel(sql_type = BigInt)]
     tax: i64,
@@ -157,6 +165,7 @@ impl Sums {
             quantity: self.quantity,
             gross: self.gross,
             discounts: self.discounts,
+            returns: self.returns,
             shipping: self.shipping,
             tax: self.tax,
             total: self.total,
@@ -196,17 +205,18 @@ pub enum SumOf {
 /// The sums of whole orders: the column that names what they are of, twice, comes first. A sum is a number of any size on PostgreSQL.
 const SUM: &str = "CAST(sum(orders) AS bigint) AS orders, CAST(sum(quantity) AS bigint) AS quantity, \
     CAST(sum(gross) AS bigint) AS gross, CAST(sum(discounts) AS bigint) AS discounts, \
-    CAST(sum(shipping) AS bigint) AS shipping, CAST(sum(tax) AS bigint) AS tax, CAST(sum(total) AS bigint) AS total, \
+    CAST(sum(returns) AS bigint) AS returns, CAST(sum(shipping) AS bigint) AS shipping, CAST(sum(tax) AS bigint) AS tax, CAST(sum(total) AS bigint) AS total, \
     CAST(sum(refunds) AS bigint) AS refunds, CAST(sum(cancelled) AS bigint) AS cancelled \
     FROM order_sales WHERE day BETWEEN $1 AND $2";
 
 /// The sums of products. One that was only given back comes last.
 const SUM_OF_PRODUCTS: &str = "SELECT product_id, currency, CAST(sum(orders) AS bigint) AS orders, \
     CAST(sum(quantity) AS bigint) AS quantity, CAST(sum(gross) AS bigint) AS gross, \
-    CAST(sum(discounts) AS bigint) AS discounts, CAST(0 AS bigint) AS shipping, CAST(sum(tax) AS bigint) AS tax, \
-    CAST(sum(net) + sum(tax) AS bigint) AS total, CAST(sum(refunds) AS bigint) AS refunds, \
+    CAST(sum(discounts) AS bigint) AS discounts, CAST(sum(returns) AS bigint) AS returns, \
+    CAST(sum(shipping) AS bigint) AS shipping, CAST(sum(tax) AS bigint) AS tax, CAST(sum(total) AS bigint) AS total, \
+    CAST(sum(refunds) AS bigint) AS refunds, \
     CAST(0 AS bigint) AS cancelled FROM product_sales WHERE day BETWEEN $1 AND $2 \
-    GROUP BY product_id, currency ORDER BY sum(net) + sum(tax) DESC, sum(quantity) DESC, product_id, currency LIMIT $3";
+    GROUP BY product_id, currency ORDER BY sum(total) DESC, sum(quantity) DESC, product_id, currency LIMIT $3";
 
 /// Adds to the figures. In a transaction.
 pub async fn add(conn: &mut Conn, changes: &Changes) -> Result<(), DbError> {
@@ -220,6 +230,7 @@ pub async fn add(conn: &mut Conn, changes: &Changes) -> Result<(), DbError> {
             quantity: figures.quantity,
             gross: figures.gross,
             discounts: figures.discounts,
+            returns: figures.returns,
             shipping: figures.shipping,
             tax: figures.tax,
             total: figures.total,
@@ -236,6 +247,7 @@ pub async fn add(conn: &mut Conn, changes: &Changes) -> Result<(), DbError> {
                     t::quantity.eq(t::quantity + excluded(t::quantity)),
                     t::gross.eq(t::gross + excluded(t::gross)),
                     t::discounts.eq(t::discounts + excluded(t::discounts)),
+                    t::returns.eq(t::returns + excluded(t::returns)),
                     t::shipping.eq(t::shipping + excluded(t::shipping)),
                     t::tax.eq(t::tax + excluded(t::tax)),
                     t::total.eq(t::total + excluded(t::total)),
@@ -257,8 +269,10 @@ pub async fn add(conn: &mut Conn, changes: &Changes) -> Result<(), DbError> {
             quantity: figures.quantity,
             gross: figures.gross,
             discounts: figures.discounts,
+            returns: figures.returns,
+            shipping: figures.shipping,
             tax: figures.tax,
-            net: figures.net(),
+            total: figures.total,
             refunds: figures.refunds,
         };
         on_conn!(conn, |c| {
@@ -271,8 +285,10 @@ pub async fn add(conn: &mut Conn, changes: &Changes) -> Result<(), DbError> {
                     t::quantity.eq(t::quantity + excluded(t::quantity)),
                     t::gross.eq(t::gross + excluded(t::gross)),
                     t::discounts.eq(t::discounts + excluded(t::discounts)),
+                    t::returns.eq(t::returns + excluded(t::returns)),
+                    t::shipping.eq(t::shipping + excluded(t::shipping)),
                     t::tax.eq(t::tax + excluded(t::tax)),
-                    t::net.eq(t::net + excluded(t::net)),
+                    t::total.eq(t::total + excluded(t::total)),
                     t::refunds.eq(t::refunds + excluded(t::refunds)),
                 ))
                 .execute(c)

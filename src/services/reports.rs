@@ -4,8 +4,10 @@
 //! - An order is sold on the day it is paid for, with all its lines, discounts, delivery and taxes as it was placed; once, whatever
 //!   money comes after that. One that is never paid for is not sold.
 //! - An order that was imported is sold on the day it was placed, unless it was not paid for, or was cancelled.
-//! - Money that goes back counts on the day it went, for the products that its refund names in proportion to what it names for them;
-//!   what was never counted as sold (money that nobody wanted) does not count as given back.
+//! - Money that goes back lowers sales on the day it went, for the products that its refund names in proportion to what it names for
+//!   them; what was never counted as sold (money that nobody wanted) does not count as given back.
+//! - What is of no product of the shop (delivery, a goodwill, what an imported order does not tell) has a row of its own among those
+//!   of products, so that any kind of row adds up to the totals.
 //! - A cancelled order counts as cancelled on the day of that, sold or not. It stays sold: what goes back for it tells the rest.
 //!
 //! The figures are kept by a listener that follows the log ([`Reports::catch_up`]): they change in the transaction that moves its
@@ -186,9 +188,18 @@ impl Reports {
         Ok(DailyReport {
             day,
             totals: self.rows(op, SalesBy::Currency, day, day, MAX_CURRENCIES).await?,
-            products: self.rows(op, SalesBy::Product, day, day, BEST).await?,
+            products: self.best_products(op, day).await?,
             countries: self.rows(op, SalesBy::Country, day, day, BEST).await?,
         })
+    }
+
+    /// The products that sold most on a day: delivery and whatever else is of no product is not among them.
+    async fn best_products(&self, op: &OpContext, day: Day) -> Result<Vec<SalesRow>, Error> {
+        // There is one row of no product for each currency.
+        let mut rows = self.rows(op, SalesBy::Product, day, day, BEST + MAX_CURRENCIES).await?;
+        rows.retain(|row| matches!(row.of, Of::Product(Some(_), _)));
+        rows.truncate(usize::try_from(BEST).unwrap_or_default());
+        Ok(rows)
     }
 
     async fn rows(

@@ -245,7 +245,7 @@ impl Refund {
         money(ctx, &self.order, self.row.amount)
     }
 
-    /// How much of it is for delivery, or for nothing in particular.
+    /// How much of it is for delivery with the taxes on that, or for nothing in particular.
     async fn shipping_amount(&self, ctx: &Context<'_>) -> MoneyV2 {
         money(ctx, &self.order, self.row.shipping_amount())
     }
@@ -282,7 +282,7 @@ impl RefundLineItem {
         self.line.quantity
     }
 
-    /// How much, for all of them.
+    /// How much, for all of them, with taxes.
     async fn subtotal(&self, ctx: &Context<'_>) -> MoneyV2 {
         money(ctx, &self.order, self.line.amount)
     }

@@ -261,7 +261,7 @@ pub struct DayFigures {
     pub orders: i64,
     /// How many pieces they have.
     pub pieces: i64,
-    /// What they come to.
+    /// What was paid for them.
     pub sales: Money,
     /// What went back.
     pub refunds: Money,

@@ -103,7 +103,7 @@ impl Mails {
             day.figures.push(DayFigures {
                 orders: row.figures.orders,
                 pieces: row.figures.quantity,
-                sales: Money::new(row.figures.total, currency),
+                sales: Money::new(row.figures.total.saturating_add(row.figures.refunds), currency),
                 refunds: Money::new(row.figures.refunds, currency),
             });
         }

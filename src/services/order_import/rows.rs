@@ -316,16 +316,28 @@ fn refund(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Optio
     let line = |line: &OrderLine| {
         let tax = if record.totals.taxes_included == Some(false) { line.tax_total } else { 0 };
         let amount = line.total().saturating_add(tax);
-        RefundedLine { line_id: line.id, quantity: line.quantity, amount, restocked: Vec::new() }
+        RefundedLine {
+            line_id: line.id,
+            quantity: line.quantity,
+            amount,
+            tax: Some(line.tax_total),
+            restocked: Vec::new(),
+        }
     };
     let whole = if is_refunded_whole(record) { lines } else { &[] };
+    let lines: Vec<RefundedLine> = whole.iter().map(line).collect();
+    let of_lines: i64 = lines.iter().map(|line| line.amount).sum();
+    let rest = record.refunded.saturating_sub(of_lines).max(0);
     (record.refunded > 0).then(|| Refund {
         id: RefundId::generate(),
         order_id,
         amount: record.refunded,
         note: String::new(),
-        lines: Json(whole.iter().map(line).collect()),
+        delivery: if lines.is_empty() { 0 } else { rest.min(record.totals.shipping) },
+        lines: Json(lines),
         created_at: refunded_at(record),
+        // The file does not tell which taxes are on delivery.
+        delivery_tax: 0,
     })
 }
 

@@ -7,8 +7,9 @@ use crate::context::OpContext;
 use crate::db::Tx;
 use crate::db::types::Json;
 use crate::domain::event::{CartEvent, Event, OrderCancelledEvent};
+use crate::domain::fulfillment::RefundState;
 use crate::domain::ids::{OrderId, RefundId};
-use crate::domain::order::{CancelReason, Move, OrderStatus};
+use crate::domain::order::{CancelReason, Move, OrderStatus, share};
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::events;
@@ -17,7 +18,7 @@ use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments;
 use crate::repositories::refunds::{self, Refund, refundable};
 use crate::services::idempotency::Once;
-use crate::services::orders::refund::{event, line_price, priced_line};
+use crate::services::orders::refund::{DeliveryShare, event, line_price, priced_line};
 use crate::services::stock;
 use crate::services::validate::Problems;
 
@@ -101,7 +102,8 @@ async fn cancel_in(
     let known = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
     // By what was paid: an order that is paid for in part gets that part back.
     let left = refundable(&ledger, &known);
-    let refund = (input.refund && left > 0).then(|| whole_refund(op, &order, &lines, left));
+    let standing = || known.iter().filter(|refund| refund.state(&ledger) != RefundState::Failure);
+    let refund = (input.refund && left > 0).then(|| whole_refund(op, &order, &lines, standing, left));
     let (mut reserved, mut picked) = (Vec::new(), Vec::new());
     for line in &mut lines {
         reserved.extend(of_variant(line.variant_id, &std::mem::take(&mut line.reserved.0)));
@@ -146,15 +148,25 @@ async fn cancel_in(
 }
 
 /// A refund of all that is left of an order's money, for all pieces that are left.
-fn whole_refund(op: &OpContext, order: &Order, lines: &[OrderLine], amount: i64) -> Refund {
+fn whole_refund<'a, I: Iterator<Item = &'a Refund>>(
+    op: &OpContext,
+    order: &Order,
+    lines: &[OrderLine],
+    standing: impl Fn() -> I,
+    amount: i64,
+) -> Refund {
     let mut left = amount;
     let lines = lines.iter().filter(|line| line.count().refundable() > 0).map(|line| {
         let quantity = line.count().refundable();
         let part = line_price(order, line, line.refunded_quantity, quantity).min(left);
         left = left.saturating_sub(part);
-        priced_line(line.id, quantity, part)
+        let of_line = standing().flat_map(|refund| &refund.lines.0).filter(|one| one.line_id == line.id);
+        let before = of_line.map(|one| one.amount).sum();
+        let price = line_price(order, line, 0, line.quantity);
+        priced_line(line.id, quantity, part, share(line.tax_total, price, before, part))
     });
     let lines = Json(lines.collect());
+    let delivery = DeliveryShare::of(order, standing(), left);
     Refund {
         id: RefundId::generate(),
         order_id: order.id,
@@ -162,5 +174,7 @@ fn whole_refund(op: &OpContext, order: &Order, lines: &[OrderLine], amount: i64)
         note: String::new(),
         lines,
         created_at: op.now(),
+        delivery: delivery.money(order).min(left),
+        delivery_tax: delivery.tax.min(left),
     }
 }

@@ -200,10 +200,17 @@ impl Orders {
             restocked.extend(of_variant(line.variant_id, &returned));
             let into = if restock { &mut freed } else { &mut gone };
             into.extend(of_variant(line.variant_id, &pieces));
-            refunded.push(RefundedLine { line_id: line.id, quantity, amount, restocked: returned });
+            let tax = Some(share(line.tax_total, price, before, amount));
+            refunded.push(RefundedLine { line_id: line.id, quantity, amount, tax, restocked: returned });
         }
-        let amount = refunded.iter().map(|line| line.amount).sum::<i64>().saturating_add(amounts.shipping);
+        let asked = refunded.iter().map(|line| line.amount).sum::<i64>().saturating_add(amounts.shipping);
         let left = refundable(&ledger, &known);
+        let mut delivery = DeliveryShare::of(&order, known.iter().filter(stands), amounts.shipping);
+        if !order.taxes_included {
+            // Whatever was given as a goodwill before is missing now.
+            delivery.tax = delivery.tax.min(left.saturating_sub(asked)).max(0);
+        }
+        let amount = asked.saturating_add(delivery.added_tax(&order));
         if amount > left {
             let message = format!(
                 "No more can go back than was paid and has not gone back: {} of the {} asked for",
@@ -221,6 +228,8 @@ impl Orders {
             note: input.note.clone().unwrap_or_default(),
             lines: Json(refunded),
             created_at: op.now(),
+            delivery: delivery.money(&order),
+            delivery_tax: delivery.tax,
         };
         for line in lines.iter().filter(|line| wanted.iter().any(|want| want.line_id == line.id)) {
             orders::update_line(tx.conn(), line).await?;
@@ -260,8 +269,42 @@ pub(super) fn line_price(order: &Order, line: &OrderLine, before: i64, pieces: i
     share(line.total().saturating_add(taxes), line.quantity, before, pieces)
 }
 
-pub(super) fn priced_line(line_id: OrderLineId, quantity: i64, amount: i64) -> RefundedLine {
-    RefundedLine { line_id, quantity, amount, restocked: Vec::new() }
+pub(super) fn priced_line(line_id: OrderLineId, quantity: i64, amount: i64, tax: i64) -> RefundedLine {
+    RefundedLine { line_id, quantity, amount, tax: Some(tax), restocked: Vec::new() }
+}
+
+/// What of a refund is for delivery.
+#[derive(Clone, Copy)]
+pub(super) struct DeliveryShare {
+    /// A part of the order's `shipping_total`.
+    pub price: i64,
+    /// The taxes on that part, contained in it or not.
+    pub tax: i64,
+}
+
+impl DeliveryShare {
+    /// As much of an amount as delivery cost and has not gone back by the refunds that stand.
+    pub fn of<'a>(order: &Order, standing: impl Iterator<Item = &'a Refund>, amount: i64) -> Self {
+        let price = |refund: &Refund| {
+            refund.delivery.saturating_sub(if order.taxes_included { 0 } else { refund.delivery_tax })
+        };
+        let before: i64 = standing.map(price).sum();
+        let left = order.shipping_total.saturating_sub(before).max(0);
+        let price = amount.min(left);
+        let taxes = order.delivery.0.iter().flat_map(|delivery| &delivery.taxes);
+        let taxes = taxes.map(|tax| tax.amount).sum();
+        Self { price, tax: share(taxes, order.shipping_total, before, price) }
+    }
+
+    /// The taxes that go back beside the price.
+    pub fn added_tax(self, order: &Order) -> i64 {
+        if order.taxes_included { 0 } else { self.tax }
+    }
+
+    /// All that goes back for delivery.
+    pub fn money(self, order: &Order) -> i64 {
+        self.price.saturating_add(self.added_tax(order))
+    }
 }
 
 /// What the log tells of a refund.

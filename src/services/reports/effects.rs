@@ -9,7 +9,7 @@ use crate::domain::event::{Event, Topic};
 use crate::domain::ids::{Id, OrderId, OrderLineId, ProductId, RefundId};
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
-use crate::domain::report::{Day, Figures, country};
+use crate::domain::report::{Day, Figures, SoldLine, country, proportion};
 use crate::domain::rounding::spread;
 use crate::domain::time::Timestamp;
 use crate::repositories::events::{self, Recorded};
@@ -200,32 +200,21 @@ impl Known {
         })
     }
 
-    /// An order is sold.
+    /// An order is sold, with all that it has. What of its figures is of no line, such as delivery, is of no product.
     fn sell(&self, changes: &mut Changes, id: OrderId, at: Timestamp) {
         let (Some(order), Some(key)) = (self.orders.get(&id), self.key(id, at)) else { return };
         let lines = self.sold.lines_of(id);
-        *changes.orders.entry(key.clone()).or_default() += Figures {
-            orders: 1,
-            quantity: lines.iter().map(|line| line.quantity).sum(),
-            gross: order.subtotal,
-            discounts: order.discount_total,
-            shipping: order.shipping_total,
-            tax: order.tax_total,
-            total: order.total,
-            ..Figures::default()
-        };
         let mut products: BTreeMap<ProductId, Figures> = BTreeMap::new();
         for line in lines {
-            let own_taxes = if order.taxes_included { 0 } else { line.tax_total };
-            *products.entry(product_of(Some(line))).or_default() += Figures {
-                quantity: line.quantity,
-                gross: line.unit_price.saturating_mul(line.quantity),
-                discounts: line.discount_total,
-                tax: line.tax_total,
-                total: line.total().saturating_add(own_taxes),
-                ..Figures::default()
-            };
+            *products.entry(product_of(Some(line))).or_default() += sold_line(order, line).figures();
         }
+        let whole = whole_order(order, lines, products.values());
+        let mut rest = Figures { orders: 0, ..whole };
+        products.values().for_each(|figures| rest -= *figures);
+        if rest != Figures::default() {
+            *products.entry(product_of(None)).or_default() += rest;
+        }
+        *changes.orders.entry(key.clone()).or_default() += whole;
         for (product_id, figures) in products {
             let figures = Figures { orders: 1, ..figures };
             *changes.products.entry(ProductKey { product_id, of: key.clone() }).or_default() += figures;
@@ -236,25 +225,36 @@ impl Known {
     fn give_back(
         &self,
         changes: &mut Changes,
-        order: OrderId,
+        id: OrderId,
         refund: Option<RefundId>,
         amount: i64,
         at: Timestamp,
     ) {
         let refund = refund.and_then(|id| self.refunds.get(&id));
-        let (Some(refund), Some(key)) = (refund, self.key(order, at)) else { return };
-        *changes.orders.entry(key.clone()).or_default() += Figures { refunds: amount, ..Figures::default() };
-        // A provider may give back a part of it; what is for delivery is of no product.
+        let (Some(refund), Some(order), Some(key)) = (refund, self.orders.get(&id), self.key(id, at)) else {
+            return;
+        };
+        let lines = self.sold.lines_of(id);
+        let goodwill = refund.shipping_amount().saturating_sub(refund.delivery).max(0);
         let amounts = refund.lines.0.iter().map(|line| line.amount);
-        let weights: Vec<i64> = amounts.chain([refund.shipping_amount().max(0)]).collect();
-        let lines = self.sold.lines_of(order);
-        for (refunded, amount) in refund.lines.0.iter().zip(spread(amount, &weights)) {
-            if amount > 0 {
-                let product_id = product_of(line_of(lines, refunded.line_id));
-                let key = ProductKey { product_id, of: key.clone() };
-                *changes.products.entry(key).or_default() +=
-                    Figures { refunds: amount, ..Figures::default() };
-            }
+        // A provider may give back a part of it.
+        let weights: Vec<i64> = amounts.chain([refund.delivery, goodwill]).collect();
+        let mut parts = spread(amount, &weights).into_iter();
+        let mut returned: Vec<(ProductId, Figures)> = Vec::new();
+        for (refunded, part) in refund.lines.0.iter().zip(&mut parts) {
+            let line = line_of(lines, refunded.line_id);
+            let tax = refunded.tax.unwrap_or_else(|| line.map_or(0, |line| tax_in(order, line, refunded.amount)));
+            let tax = proportion(part, tax, refunded.amount);
+            returned.push((product_of(line), Figures::returned(part, tax)));
+        }
+        let delivered = parts.next().unwrap_or_default();
+        let tax = proportion(delivered, refund.delivery_tax, refund.delivery);
+        returned.push((product_of(None), Figures::undelivered(delivered, tax)));
+        returned.push((product_of(None), Figures::returned(parts.next().unwrap_or_default(), 0)));
+        for (product_id, figures) in returned.into_iter().filter(|(_, figures)| figures.refunds > 0) {
+            *changes.orders.entry(key.clone()).or_default() += figures;
+            let key = ProductKey { product_id, of: key.clone() };
+            *changes.products.entry(key).or_default() += figures;
         }
     }
 
@@ -263,6 +263,49 @@ impl Known {
         let Some(key) = self.key(order, at) else { return };
         *changes.orders.entry(key).or_default() += Figures { cancelled: 1, ..Figures::default() };
     }
+}
+
+/// A line as figures look at it.
+fn sold_line(order: &Order, line: &OrderLine) -> SoldLine {
+    SoldLine {
+        quantity: line.quantity,
+        price: line.unit_price.saturating_mul(line.quantity),
+        discounts: line.discount_total,
+        tax: line.tax_total,
+        rate_micros: line.taxes.0.iter().map(|tax| tax.rate_micros).sum(),
+        taxes_included: order.taxes_included,
+    }
+}
+
+/// The figures of an order, by its totals: an imported one has more in them than its lines tell.
+fn whole_order<'a>(
+    order: &Order,
+    lines: &[OrderLine],
+    of_lines: impl Iterator<Item = &'a Figures>,
+) -> Figures {
+    let delivery = order.delivery.0.iter().flat_map(|delivery| &delivery.taxes);
+    let in_delivery = if order.taxes_included { delivery.map(|tax| tax.amount).sum() } else { 0 };
+    let shipping = order.shipping_total.saturating_sub(in_delivery);
+    let named: i64 = lines.iter().map(|line| line.discount_total).sum();
+    let unnamed = order.discount_total.saturating_sub(named);
+    let discounts = of_lines.fold(unnamed, |sum, figures| sum.saturating_add(figures.discounts));
+    let net = order.total.saturating_sub(order.tax_total).saturating_sub(shipping);
+    Figures {
+        orders: 1,
+        quantity: lines.iter().map(|line| line.quantity).sum(),
+        gross: net.saturating_add(discounts),
+        discounts,
+        shipping,
+        tax: order.tax_total,
+        total: order.total,
+        ..Figures::default()
+    }
+}
+
+/// The taxes in an amount that goes back of a line.
+fn tax_in(order: &Order, line: &OrderLine, amount: i64) -> i64 {
+    let added = if order.taxes_included { 0 } else { line.tax_total };
+    proportion(amount, line.tax_total, line.total().saturating_add(added))
 }
 
 fn line_of(lines: &[OrderLine], id: OrderLineId) -> Option<&OrderLine> {

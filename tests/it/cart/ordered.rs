@@ -49,7 +49,7 @@ async fn a_cart_is_back_when_its_payment_is_declined(app: TestApp) {
     let buyer = app.anonymous();
     let cart = create(&buyer, json!({ "lines": [{ "merchandiseId": font }] })).await;
     let id = cart["id"].as_str().unwrap();
-    let declined = buyer.place(order_of(id, "10", "tok_declined")).await;
+    let declined = buyer.place(order_of(id, "10", "tok_decline")).await;
     assert_eq!(declined.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED");
     assert_eq!(shown(&read(&buyer, &cart["id"]).await), ["Font 1"]);
     order(&buyer, &cart, "10").await.assert_ok();

@@ -40,6 +40,8 @@ async fn a_refund_whose_maker_died_is_asked_for(app: TestApp) {
         note: String::new(),
         lines: Json(Vec::new()),
         created_at: op.now(),
+        delivery: 0,
+        delivery_tax: 0,
     };
     let event = RefundEvent {
         order_id: order,

@@ -12,6 +12,7 @@ pub mod codes;
 pub mod collection_rules;
 pub mod discount;
 pub mod draft;
+pub mod email;
 pub mod event;
 pub mod fulfillment;
 pub mod handle;

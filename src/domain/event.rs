@@ -20,7 +20,7 @@ pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, Varian
 pub use inventory::{InventoryEvent, LocationEvent, LowStockEvent, ReservationEvent};
 pub use order::{
     DraftOrderEvent, FulfillmentEvent, FulfillmentOpenedEvent, LinePieces, OrderCancelledEvent,
-    OrderNoteEvent, OrderUpdatedEvent, RefundEvent, ReturnEvent,
+    OrderMailFailedEvent, OrderNoteEvent, OrderUpdatedEvent, RefundEvent, ReturnEvent,
 };
 pub use order_import::OrderImportedEvent;
 pub use payment::{OrderExpiredEvent, OrderPlacedEvent, PaymentEvent};
@@ -145,6 +145,8 @@ events! {
     OrderUpdated(OrderUpdatedEvent) = "order.updated" of order_id;
     /// Staff noted something on an order.
     OrderNoteAdded(OrderNoteEvent) = "order.note_added" of order_id;
+    /// A mail to an order's buyer could not be sent, and no more is tried.
+    OrderMailFailed(OrderMailFailedEvent) = "order.mail_failed" of order_id;
     /// The pieces of an order are off the shelf and are to be sent.
     FulfillmentOpened(FulfillmentOpenedEvent) = "fulfillment.opened" of order_id;
     /// Pieces of an order were sent.

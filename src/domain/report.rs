@@ -131,7 +131,10 @@ impl SoldLine {
                 0 => (self.rate_micros, MICROS.saturating_add(self.rate_micros)),
                 _ => (self.tax, paid),
             };
-            (paid.saturating_sub(self.tax), self.discounts.saturating_sub(proportion(self.discounts, part, whole)))
+            (
+                paid.saturating_sub(self.tax),
+                self.discounts.saturating_sub(proportion(self.discounts, part, whole)),
+            )
         } else {
             (paid, self.discounts)
         };

@@ -28,10 +28,11 @@ pub use welcome::Welcome;
 
 use std::sync::Arc;
 
+use crate::domain::ids::OrderId;
 use crate::error::Error;
 use crate::integrations::breaker::{Breaker, CallError};
 use crate::integrations::mail::{Letter, MailError, Mailer};
-use crate::jobs::{JobError, Policy};
+use crate::jobs::{JobError, Policy, Work};
 use crate::services::mails::RETRIES;
 use crate::services::{Mails, Services};
 
@@ -62,6 +63,29 @@ impl Post {
             CallError::Failed(error) if !error.is_transient() => JobError::GiveUp(error.to_string()),
             CallError::TimedOut | CallError::Failed(_) => JobError::Retry(error.to_string()),
         })
+    }
+}
+
+impl Post {
+    /// The same of a letter to an order's buyer. One that will not be sent is noted on the order's timeline, where staff look when
+    /// somebody says that they heard nothing.
+    async fn send_of_order(
+        &self,
+        work: &Work,
+        order: OrderId,
+        written: Result<Option<Letter>, Error>,
+    ) -> Result<(), JobError> {
+        let sent = self.send(written).await;
+        let failure = match &sent {
+            Err(JobError::GiveUp(why)) => Some(why),
+            Err(JobError::Retry(why)) if work.job.attempts >= work.job.max_attempts => Some(why),
+            _ => None,
+        };
+        if let Some(why) = failure {
+            let mail = work.job.kind.trim_start_matches("mail.");
+            self.services.orders.note_unsent_mail(&work.op, order, mail, why).await?;
+        }
+        sent
     }
 }
 

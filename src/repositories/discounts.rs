@@ -225,9 +225,7 @@ pub async fn uses_of_buyer(
                 discount_uses::customer_key
                     .eq(email.clone())
                     .or(discount_uses::customer_key.eq(id.clone()))
-                    .or(discount_uses::customer_key
-                        .nullable()
-                        .eq_any(accounts!().select(customers::email)))
+                    .or(discount_uses::customer_key.nullable().eq_any(accounts!().select(customers::email)))
                     .or(discount_uses::customer_key.nullable().eq_any(
                         orders::table
                             .filter(orders::customer_id.eq_any(accounts!().select(customers::id.nullable())))

@@ -42,7 +42,7 @@ use crate::services::payments::{Charging, Outcome, Payments};
 use crate::services::pricing::{Basket, Priced, Pricing};
 use crate::services::stock::{self, Plan, Short, Want};
 use crate::services::validate::Problems;
-use crate::services::{Shop, cart, sale};
+use crate::services::{Shop, cart, credentials, sale};
 use input::Checked;
 
 /// The input's field that is to blame for what is in the cart.
@@ -204,9 +204,7 @@ impl Checkout {
             once.keep(tx, op, &order.id).await?;
         }
         let used = &priced.counted_discounts;
-        if let Some(refused) =
-            discounts::use_up(tx.conn(), used, order.id, order.buyer(), op.now()).await?
-        {
+        if let Some(refused) = discounts::use_up(tx.conn(), used, order.id, order.buyer(), op.now()).await? {
             let message = match refused.code {
                 Some(code) => format!("The discount {code} takes nothing off any more: {}", refused.reason),
                 None => format!("A discount takes nothing off any more: {}", refused.reason),
@@ -237,17 +235,20 @@ impl Checkout {
         cart: &Cart,
         input: &Checked,
     ) -> Result<String, Error> {
-        if let Some(email) = input.email.as_ref().or(cart.email.as_ref()) {
-            return Ok(email.to_lowercase());
-        }
+        const FIELD: &[&str] = &["input", "email"];
+        let given = input.email.clone().or_else(|| cart.email.clone());
         let customer = match cart.customer_id.or(op.actor.customer()) {
-            Some(id) => customers::by_ids(tx.conn(), &[id]).await?.pop(),
-            None => None,
+            Some(id) if given.is_none() => customers::by_ids(tx.conn(), &[id]).await?.pop(),
+            _ => None,
         };
-        customer.and_then(|customer| customer.email).ok_or_else(|| {
+        let email = given.or_else(|| customer?.email).ok_or_else(|| {
             let message = "Email can't be blank: it is not in the cart either";
-            Error::invalid(&["input", "email"], UserErrorCode::Blank, message)
-        })
+            Error::invalid(FIELD, UserErrorCode::Blank, message)
+        })?;
+        // What the cart or the account has may be older than what is asked of an address now.
+        let mut problems = Problems::default();
+        let email = credentials::email(&mut problems, FIELD, &email);
+        problems.check().map(|()| email)
     }
 
     /// An order without its prices.

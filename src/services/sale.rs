@@ -30,8 +30,7 @@ pub fn is_for_sale(product: &Product) -> bool {
 /// The lines that an order of a cart has, of those that were priced: what is for sale.
 #[must_use]
 pub fn sold_lines(lines: &[CartLine], priced: &Priced) -> Vec<CartLine> {
-    let is_quoted =
-        |line: &&CartLine| priced.quote.lines.iter().any(|quoted| quoted.key == line.id.uuid());
+    let is_quoted = |line: &&CartLine| priced.quote.lines.iter().any(|quoted| quoted.key == line.id.uuid());
     lines.iter().filter(is_quoted).cloned().collect()
 }
 

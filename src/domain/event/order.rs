@@ -66,6 +66,17 @@ pub struct FulfillmentEvent {
     pub tracking_number: Option<String>,
 }
 
+/// A mail to an order's buyer could not be sent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OrderMailFailedEvent {
+    /// The order.
+    pub order_id: OrderId,
+    /// The kind of mail: `order_confirmation`.
+    pub mail: String,
+    /// Why. It names no address.
+    pub reason: String,
+}
+
 /// Money of an order is to go back. Whether it did, the ledger's events tell.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RefundEvent {

@@ -29,6 +29,10 @@ pub fn sentence(kind: &str, payload: &Value) -> String {
             format!("The order was changed: {}", names.join(", "))
         }
         "order.note_added" => text("note").to_owned(),
+        "order.mail_failed" => {
+            let mail = text("mail").replace('_', " ");
+            with(format!("The mail to the buyer was not sent ({mail})"), text("reason"))
+        }
         "payment.recorded" => {
             let what = text("kind").replace('_', " ");
             with(format!("{}: {what}", text("provider")), text("message"))

@@ -7,6 +7,7 @@ use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 
 use super::{Letter, MailError};
+use crate::domain::email;
 
 /// Who letters are from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,10 +44,10 @@ pub(super) fn message(letter: &Letter, from: &Sender) -> Result<Message, MailErr
     if letter.id.is_empty() || !letter.id.chars().all(is_safe) {
         return Err(MailError::Refused("its name is none that a header or a file can have".to_owned()));
     }
-    let to: Address = letter
-        .to
-        .parse()
-        .map_err(|_| MailError::Refused("that is no e-mail address of this world".to_owned()))?;
+    let to =
+        email::parse(&letter.to).map_err(|problem| MailError::Refused(format!("the address {problem}")))?;
+    // What the parser takes, this takes: tests see to that.
+    let to: Address = to.parse().map_err(|_| MailError::Refused("the address is invalid".to_owned()))?;
     let since_1970 = Duration::from_micros(u64::try_from(letter.date.micros()).unwrap_or(0));
     let header = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
     Message::builder()
@@ -104,6 +105,26 @@ mod tests {
             "Auto-Submitted: auto-generated",
         ] {
             assert!(headers.iter().any(|header| header == expected), "{expected} is not in {headers:#?}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_as_an_address_can_be_written_to() {
+        let from = Sender::parse("shop@example.com").unwrap();
+        let long = format!("{}@{}.example.com", "a".repeat(64), "b".repeat(63));
+        for to in [
+            "ada@example.com",
+            "o'neil+shop@example.co.uk",
+            "!#$%&'*+-/=?^_`{|}~@example.com",
+            "1.2@3.example",
+            "root@localhost",
+            "ä@ö.example",
+            "用户@例子.广告",
+            "a@1-2.example",
+            long.as_str(),
+        ] {
+            let letter = Letter { to: to.to_owned(), ..letter() };
+            assert!(message(&letter, &from).is_ok(), "{to}");
         }
     }
 

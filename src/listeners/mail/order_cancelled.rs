@@ -28,7 +28,7 @@ impl Handler for OrderCancelled {
             let recorded = work.event().await?;
             let Event::OrderCancelled(event) = recorded.event()? else { return Err(other_event()) };
             let letter = self.0.mails().order_cancelled(&work.op, event.order_id, work.job.id).await;
-            self.0.send(letter).await
+            self.0.send_of_order(work, event.order_id, letter).await
         }
         .boxed()
     }

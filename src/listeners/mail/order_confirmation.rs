@@ -34,7 +34,9 @@ impl Handler for OrderConfirmation {
             let recorded = work.event().await?;
             let Event::OrderPlaced(event) = recorded.event()? else { return Err(other_event()) };
             match self.0.mails().order_confirmation(&work.op, event.order_id, work.job.id).await? {
-                Confirmation::Letter(letter) => self.0.send(Ok(Some(letter))).await,
+                Confirmation::Letter(letter) => {
+                    self.0.send_of_order(work, event.order_id, Ok(Some(letter))).await
+                }
                 Confirmation::Nobody => Ok(()),
                 Confirmation::NotYet => {
                     Err(JobError::Wait { why: "the order is being paid for".to_owned(), delay: LOOK_AGAIN })

@@ -32,7 +32,7 @@ impl Handler for PaymentReceipt {
                 .mails()
                 .payment_receipt(&work.op, event.order_id, recorded.row.occurred_at, work.job.id)
                 .await;
-            self.0.send(letter).await
+            self.0.send_of_order(work, event.order_id, letter).await
         }
         .boxed()
     }

@@ -32,7 +32,7 @@ impl Handler for ShippingNotice {
                 .mails()
                 .shipping_notice(&work.op, event.order_id, event.fulfillment_id, work.job.id)
                 .await;
-            self.0.send(letter).await
+            self.0.send_of_order(work, event.order_id, letter).await
         }
         .boxed()
     }

@@ -30,7 +30,7 @@ use crate::services::idempotency::Once;
 use crate::services::pricing::{Basket, BasketLine, Priced};
 use crate::services::stock::{self, Plan, Want};
 use crate::services::validate::Problems;
-use crate::services::{address, set};
+use crate::services::{address, credentials, set};
 
 /// The input's field that names a draft.
 const DRAFT: &[&str] = &["input", "id"];
@@ -411,13 +411,8 @@ impl Orders {
             draft.discount = sent.as_ref().map(|sent| discount(&mut problems, &field, sent, currency));
         }
         if let Some(email) = &input.email {
-            let email = email.as_deref().map(|email| email.trim().to_lowercase());
-            draft.email = email.filter(|email| !email.is_empty());
-            let email = draft.email.as_deref().unwrap_or_default();
-            problems.line(&["input", "email"], email);
-            if !email.is_empty() && !email.contains('@') {
-                problems.add(&["input", "email"], UserErrorCode::Invalid, "Email must have an @ in it");
-            }
+            let email = email.as_deref().filter(|email| !email.trim().is_empty());
+            draft.email = email.map(|email| credentials::email(&mut problems, &["input", "email"], email));
         }
         for (name, kept, sent) in [
             ("shippingAddress", &mut draft.shipping_address, &input.shipping_address),

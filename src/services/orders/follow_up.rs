@@ -4,12 +4,15 @@
 
 use super::Orders;
 use crate::context::OpContext;
+use crate::db::Tx;
+use crate::domain::event::{Event, OrderMailFailedEvent};
 use crate::domain::fulfillment::RefundState;
 use crate::domain::ids::{OrderId, RefundId};
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
 use crate::domain::permission::Permission;
 use crate::error::Error;
+use crate::events;
 use crate::repositories::orders;
 use crate::repositories::payments::{self, Payment};
 use crate::repositories::refunds;
@@ -43,6 +46,22 @@ impl Orders {
         self.give_back(op, &order, refund).await
     }
 
+    /// Notes on an order's timeline that a mail to its buyer could not be sent.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn note_unsent_mail(
+        &self,
+        op: &OpContext,
+        order_id: OrderId,
+        mail: &str,
+        reason: &str,
+    ) -> Result<(), Error> {
+        op.authorize(Permission::WriteOrders)?;
+        let event = OrderMailFailedEvent { order_id, mail: mail.to_owned(), reason: reason.to_owned() };
+        in_tx!(self, op, |tx| append(tx, op, Event::OrderMailFailed(event.clone())))
+    }
+
     /// Whether an order is cancelled and a payment of it has not ended.
     ///
     /// # Errors
@@ -64,6 +83,10 @@ impl Orders {
         let order = self.reload(op, id).await?;
         self.payments.void(op, &order).await
     }
+}
+
+async fn append(tx: &mut Tx, op: &OpContext, event: Event) -> Result<(), Error> {
+    Ok(events::append(tx, op, [event]).await?)
 }
 
 /// Whether a provider was asked for money and has neither taken it nor let it go.

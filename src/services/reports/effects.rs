@@ -243,7 +243,8 @@ impl Known {
         let mut returned: Vec<(ProductId, Figures)> = Vec::new();
         for (refunded, part) in refund.lines.0.iter().zip(&mut parts) {
             let line = line_of(lines, refunded.line_id);
-            let tax = refunded.tax.unwrap_or_else(|| line.map_or(0, |line| tax_in(order, line, refunded.amount)));
+            let tax =
+                refunded.tax.unwrap_or_else(|| line.map_or(0, |line| tax_in(order, line, refunded.amount)));
             let tax = proportion(part, tax, refunded.amount);
             returned.push((product_of(line), Figures::returned(part, tax)));
         }

@@ -81,7 +81,10 @@ async fn what_is_no_longer_for_sale_is_neither_shown_nor_ordered(app: TestApp) {
         let hidden = json!({ "product": { "id": product, "status": status } });
         app.admin().ask_with(HIDE, hidden).await.assert_ok();
         let shows = read(&buyer, &cart["id"]).await;
-        assert_eq!((shown(&shows), &shows["cost"]["totalAmount"]["amount"]), (vec!["Font 2".to_owned()], &json!("20.00")));
+        assert_eq!(
+            (shown(&shows), &shows["cost"]["totalAmount"]["amount"]),
+            (vec!["Font 2".to_owned()], &json!("20.00"))
+        );
         assert_eq!(warned(&shows["warnings"]), [("MERCHANDISE_OUT_OF_STOCK".to_owned(), line_id(&cart, 1))]);
         // What it cost before is no price any more; what the cart shows is.
         let before = order(&buyer, &cart, "30").await;

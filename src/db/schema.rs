@@ -602,6 +602,9 @@ diesel::table! {
         position -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        base_price -> Int8,
+        price_table -> Nullable<Jsonb>,
+        location_id -> Nullable<Uuid>,
     }
 }
 
@@ -793,6 +796,7 @@ diesel::joinable!(refresh_tokens -> customers (customer_id));
 diesel::joinable!(refresh_tokens -> staff_members (staff_id));
 diesel::joinable!(refunds -> orders (order_id));
 diesel::joinable!(returns -> orders (order_id));
+diesel::joinable!(shipping_rates -> locations (location_id));
 diesel::joinable!(shipping_rates -> shipping_zones (zone_id));
 diesel::joinable!(staff_roles -> roles (role_id));
 diesel::joinable!(staff_roles -> staff_members (staff_id));

@@ -8,7 +8,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::ids::{DiscountId, VariantId};
+use super::address::Address;
+use super::ids::{DiscountId, LocationId, VariantId};
 
 /// What a basket costs.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -102,10 +103,55 @@ pub struct DeliveryOption {
     pub handle: String,
     /// What buyers read.
     pub title: String,
-    /// The strategy's name: `standard`, `express`, `overnight`.
+    /// The strategy's name: `standard`, `express`, `overnight`, `flat`, `pickup`.
     pub strategy: String,
     /// Minor units, before discounts.
     pub price: i64,
+    /// Where the buyer picks it up; `None` where it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pickup: Option<PickupPlace>,
+}
+
+/// Where a buyer picks an order up, as it was when that was chosen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PickupPlace {
+    /// The location.
+    pub location_id: LocationId,
+    /// What it is called.
+    pub name: String,
+    /// Street and number.
+    pub address1: Option<String>,
+    /// More of the address.
+    pub address2: Option<String>,
+    /// City.
+    pub city: Option<String>,
+    /// Province, state or region.
+    pub province: Option<String>,
+    /// Postal code.
+    pub zip: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    pub country: Option<String>,
+    /// Phone number.
+    pub phone: Option<String>,
+}
+
+impl PickupPlace {
+    /// Its address, with its name as a company's.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        Address {
+            company: Some(self.name.clone()),
+            address1: self.address1.clone(),
+            address2: self.address2.clone(),
+            city: self.city.clone(),
+            province: self.province.clone(),
+            zip: self.zip.clone(),
+            country: self.country.clone(),
+            phone: self.phone.clone(),
+            ..Address::default()
+        }
+    }
 }
 
 /// The delivery that was chosen.

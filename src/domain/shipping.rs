@@ -1,8 +1,11 @@
 //! Delivery: what a parcel weighs, how far it goes, what that costs, and what may be sent how.
 //!
-//! A tariff has a price a kilogram and one a kilometre, in millionths of the currency's main unit; the sum is rounded half-up to the
-//! minor unit, once. Limits of a rate are inclusive at both ends and look at the basket's subtotal **before** discounts, so that a discount never
+//! A tariff has a price for everything, a price a kilogram and one a kilometre; the latter two are in millionths of the currency's main
+//! unit, and their sum is rounded half-up to the minor unit, once. A table adds a price by the step that the weight or the subtotal has
+//! reached. Limits of a rate are inclusive at both ends and look at the basket's subtotal **before** discounts, so that a discount never
 //! makes a delivery dearer or takes it away.
+
+use serde::{Deserialize, Serialize};
 
 use super::money::Currency;
 use super::pricing::MAX_AMOUNT;
@@ -36,12 +39,54 @@ pub struct Parcel {
 }
 
 /// What sending costs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tariff {
+    /// Whatever is sent and wherever it goes, minor units.
+    pub base: i64,
     /// Millionths of the currency's main unit.
     pub per_kilogram_micros: i64,
     /// Millionths of the currency's main unit.
     pub per_kilometre_micros: i64,
+}
+
+/// Prices by the weight of what is sent or by the subtotal of what is bought.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PriceTable {
+    /// What decides on the step.
+    pub by: TableBy,
+    /// Each dearer than the one before in what it begins at; at least one.
+    pub steps: Vec<PriceStep>,
+}
+
+/// What decides on the step of a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableBy {
+    /// All that is sent, together.
+    Weight,
+    /// All that is bought, before discounts.
+    Subtotal,
+}
+
+/// A step of a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PriceStep {
+    /// Where it begins: milligrams, or minor units.
+    pub from: i64,
+    /// What it costs, minor units.
+    pub price: i64,
+}
+
+impl PriceTable {
+    /// The price of the step that is reached; `None` below the first.
+    #[must_use]
+    pub fn price(&self, weight_milligrams: i64, subtotal: i64) -> Option<i64> {
+        let reached = match self.by {
+            TableBy::Weight => weight_milligrams,
+            TableBy::Subtotal => subtotal,
+        };
+        self.steps.iter().rev().find(|step| step.from <= reached).map(|step| step.price)
+    }
 }
 
 /// What may be sent at a rate; `None`: anything.
@@ -91,7 +136,8 @@ impl Tariff {
             * at_least_zero(parcel.distance_metres.min(MAX_DISTANCE))
             * 1_000;
         let minor = half_up((by_weight + by_distance) * i128::from(currency.factor()), 1_000_000_000_000);
-        i64::try_from(minor).unwrap_or(MAX_AMOUNT).min(MAX_AMOUNT)
+        let minor = i64::try_from(minor).unwrap_or(MAX_AMOUNT);
+        minor.saturating_add(self.base.max(0)).min(MAX_AMOUNT)
     }
 }
 
@@ -111,7 +157,7 @@ impl Limits {
 mod tests {
     use super::*;
 
-    const STANDARD: Tariff = Tariff { per_kilogram_micros: 500_000, per_kilometre_micros: 100_000 };
+    const STANDARD: Tariff = Tariff { base: 0, per_kilogram_micros: 500_000, per_kilometre_micros: 100_000 };
 
     fn price(tariff: Tariff, weight_milligrams: i64, distance_metres: i64, currency: &str) -> i64 {
         tariff.price(Parcel { weight_milligrams, distance_metres }, Currency::parse(currency).unwrap())
@@ -128,7 +174,8 @@ mod tests {
         // 0.005 is a half.
         assert_eq!(price(STANDARD, 10_000, 0, "GBP"), 1);
         assert_eq!(price(STANDARD, 9_999, 0, "GBP"), 0);
-        let dear = Tariff { per_kilogram_micros: i64::MAX, per_kilometre_micros: i64::MAX };
+        assert_eq!(price(Tariff { base: 490, ..STANDARD }, 2_000_000, 50_000, "GBP"), 1_090);
+        let dear = Tariff { base: i64::MAX, per_kilogram_micros: i64::MAX, per_kilometre_micros: i64::MAX };
         assert_eq!(price(dear, i64::MAX, i64::MAX, "KWD"), MAX_AMOUNT);
     }
 
@@ -145,6 +192,16 @@ mod tests {
         assert_eq!(here.distance_metres(there), 20_015_114);
         assert_eq!(Coordinates::of(Some(f64::NAN), Some(1.0)), None);
         assert_eq!(Coordinates::of(Some(1.0), None), None);
+    }
+
+    #[test]
+    fn a_table_has_a_price_from_each_step_on() {
+        let steps = [(100, 490), (500, 0)].map(|(from, price)| PriceStep { from, price }).to_vec();
+        let table = PriceTable { by: TableBy::Subtotal, steps };
+        let prices = [99, 100, 499, 500, i64::MAX].map(|subtotal| table.price(0, subtotal));
+        assert_eq!(prices, [None, Some(490), Some(490), Some(0), Some(0)]);
+        let by_weight = PriceTable { by: TableBy::Weight, ..table };
+        assert_eq!(by_weight.price(100, 0), Some(490));
     }
 
     #[test]

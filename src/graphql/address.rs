@@ -106,18 +106,7 @@ impl MailingAddress {
         #[graphql(default = false, desc = "Whether the person's name is a line.")] with_name: bool,
         #[graphql(default = true, desc = "Whether the company is a line.")] with_company: bool,
     ) -> Vec<String> {
-        let address = &*self.address;
-        let place = [address.city.as_deref(), address.province.as_deref(), address.zip.as_deref()];
-        let place = place.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        let lines = [
-            self.full_name().filter(|_| with_name),
-            address.company.clone().filter(|_| with_company),
-            address.address1.clone(),
-            address.address2.clone(),
-            Some(place),
-            self.country_name().map(str::to_owned),
-        ];
-        lines.into_iter().flatten().filter(|line| !line.is_empty()).collect()
+        self.address.lines(with_name, with_company)
     }
 
     /// City, province and country in one line.
@@ -195,6 +184,10 @@ pub struct MailingAddressInput {
     pub province: Option<String>,
     /// Postal code.
     pub zip: Option<String>,
+    /// Degrees north, for the distance that parcels go; comes with `longitude`.
+    pub latitude: Option<f64>,
+    /// Degrees east.
+    pub longitude: Option<f64>,
 }
 
 /// As it was sent: services check and clean it (`services::address::check`).
@@ -211,8 +204,8 @@ impl From<MailingAddressInput> for Address {
             zip: input.zip,
             country: input.country,
             phone: input.phone,
-            latitude: None,
-            longitude: None,
+            latitude: input.latitude,
+            longitude: input.longitude,
         }
     }
 }

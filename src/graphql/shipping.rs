@@ -6,7 +6,7 @@ pub use mutation::ShippingMutation;
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, Result};
+use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
 use super::codes::CountryCode;
 use super::connection::{Items, PageArgs, connection};
@@ -18,7 +18,9 @@ use crate::domain::ids::{Id, ShippingRateId, ShippingZoneId};
 use crate::domain::micros;
 use crate::domain::page::{CursorKey, KeyKind};
 use crate::domain::permission::Permission;
+use crate::domain::shipping;
 use crate::graphql::in_order::InOrder;
+use crate::graphql::inventory::Location;
 use crate::loaders;
 
 connection!(ShippingZoneConnection, ShippingZoneEdge, ShippingZone, "shipping zones");
@@ -27,9 +29,39 @@ connection!(ShippingZoneConnection, ShippingZoneEdge, ShippingZone, "shipping zo
 #[derive(Clone)]
 pub struct ShippingZone(Arc<loaders::ShippingZone>);
 
-/// What sending in some way costs in a zone: so much a kilogram and so much a kilometre.
+/// What delivery in some way costs in a zone: a price, a table, and so much a kilogram and a kilometre, all added up.
 #[derive(Clone)]
 pub struct ShippingRate(Arc<loaders::ShippingRate>);
+
+/// What decides on the step of a price table.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "shipping::TableBy", visible = "manages_settings")]
+pub enum ShippingPriceTableBy {
+    /// The weight of all that is sent, in kilograms.
+    Weight,
+    /// The subtotal of all that is bought, before discounts.
+    Subtotal,
+}
+
+/// Prices of a delivery by weight or by subtotal.
+#[derive(SimpleObject)]
+#[graphql(visible = "manages_settings")]
+struct ShippingPriceTable {
+    /// What decides on the step.
+    by: ShippingPriceTableBy,
+    /// The steps, each up to where the next begins. Below the first, the rate can't be chosen.
+    steps: Vec<ShippingPriceStep>,
+}
+
+/// A step of a price table.
+#[derive(SimpleObject)]
+#[graphql(visible = "manages_settings")]
+struct ShippingPriceStep {
+    /// Where it begins: kilograms, or an amount of the shop's currency.
+    from: Decimal,
+    /// What it costs.
+    price: MoneyV2,
+}
 
 impl ShippingZone {
     /// A zone that was read or written.
@@ -101,7 +133,7 @@ impl ShippingZone {
     }
 }
 
-/// What sending in some way costs in a zone: so much a kilogram and so much a kilometre.
+/// What delivery in some way costs in a zone: a price, a table, and so much a kilogram and a kilometre, all added up.
 #[Object(visible = "manages_settings")]
 impl ShippingRate {
     /// The rate's global id.
@@ -114,7 +146,7 @@ impl ShippingRate {
         ShippingZone::find(ctx, self.0.zone_id).await
     }
 
-    /// The strategy that reckons it: `standard`, `express`, `overnight`.
+    /// The strategy that reckons it: `standard`, `express`, `overnight`, `flat`, `pickup`.
     async fn strategy(&self) -> &str {
         &self.0.strategy
     }
@@ -122,6 +154,30 @@ impl ShippingRate {
     /// What buyers read.
     async fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// What it costs whatever is sent and wherever it goes.
+    async fn price(&self, ctx: &Context<'_>) -> MoneyV2 {
+        MoneyV2(ctx.shop().money(self.0.base_price))
+    }
+
+    /// What it costs beside that by weight or by subtotal; null where there is no table.
+    async fn price_table(&self, ctx: &Context<'_>) -> Option<ShippingPriceTable> {
+        let table = &self.0.price_table.as_ref()?.0;
+        let step = |step: &shipping::PriceStep| ShippingPriceStep {
+            from: Decimal(match table.by {
+                shipping::TableBy::Weight => micros::to_decimal(step.from),
+                shipping::TableBy::Subtotal => ctx.shop().money(step.from).to_decimal(),
+            }),
+            price: MoneyV2(ctx.shop().money(step.price)),
+        };
+        Some(ShippingPriceTable { by: table.by.into(), steps: table.steps.iter().map(step).collect() })
+    }
+
+    /// Where buyers pick it up, for those who may see locations; null where it is sent.
+    async fn location(&self, ctx: &Context<'_>) -> Result<Option<Location>> {
+        let Some(id) = self.0.location_id else { return Ok(None) };
+        Location::find(ctx, id).await
     }
 
     /// What a kilogram costs, in the currency's main unit.

@@ -4,14 +4,18 @@
 //! Pricing calls them while it may be inside a transaction, so a strategy must not wait for anything outside.
 
 mod express;
+mod flat;
 mod overnight;
+mod pickup;
 mod standard;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use express::Express;
+pub use flat::Flat;
 pub use overnight::Overnight;
+pub use pickup::Pickup;
 pub use standard::Standard;
 
 use crate::domain::money::Currency;
@@ -39,9 +43,9 @@ pub trait ShippingStrategy: Send + Sync {
 pub struct ShippingStrategies(BTreeMap<&'static str, Arc<dyn ShippingStrategy>>);
 
 impl Default for ShippingStrategies {
-    /// Standard, express and overnight.
+    /// Standard, express and overnight, for one price, and picked up.
     fn default() -> Self {
-        Self(BTreeMap::new()).with(Standard).with(Express).with(Overnight)
+        Self(BTreeMap::new()).with(Standard).with(Express).with(Overnight).with(Flat).with(Pickup)
     }
 }
 
@@ -80,7 +84,7 @@ mod tests {
             "By bicycle"
         }
         fn usual_tariff(&self) -> Tariff {
-            Tariff { per_kilogram_micros: 0, per_kilometre_micros: 1_000_000 }
+            Tariff { per_kilometre_micros: 1_000_000, ..Tariff::default() }
         }
         fn price(&self, _: Tariff, parcel: Parcel, _: Currency) -> i64 {
             if parcel.distance_metres < 5_000 { 0 } else { 999 }
@@ -101,6 +105,7 @@ mod tests {
         assert_eq!(price("overnight"), Some(600 + 5_000));
         assert_eq!(price("bicycle"), Some(999));
         assert_eq!(price("drone"), None);
-        assert_eq!(all.iter().count(), 4);
+        assert_eq!(price("pickup"), Some(0));
+        assert_eq!(all.iter().count(), 6);
     }
 }

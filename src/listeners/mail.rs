@@ -4,10 +4,13 @@
 
 mod email_verification;
 mod low_stock;
+mod new_order;
 mod order_cancelled;
 mod order_confirmation;
 mod password_recovery;
 mod payment_receipt;
+mod refund_notice;
+mod return_notice;
 mod shipping_notice;
 mod sign_in_warning;
 mod to_staff;
@@ -16,10 +19,13 @@ mod welcome;
 
 pub use email_verification::EmailVerification;
 pub use low_stock::LowStock;
+pub use new_order::NewOrder;
 pub use order_cancelled::OrderCancelled;
 pub use order_confirmation::OrderConfirmation;
 pub use password_recovery::PasswordRecovery;
 pub use payment_receipt::PaymentReceipt;
+pub use refund_notice::RefundNotice;
+pub use return_notice::ReturnNotice;
 pub use shipping_notice::ShippingNotice;
 pub use sign_in_warning::SignInWarning;
 pub use to_staff::ToStaff;

@@ -7,9 +7,9 @@ use crate::db::expr::in_ids;
 use crate::db::schema::{shipping_rates, shipping_zones};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
-use crate::domain::ids::{Id, ShippingRateId, ShippingZoneId};
+use crate::domain::ids::{Id, LocationId, ShippingRateId, ShippingZoneId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
-use crate::domain::shipping::{Limits, Tariff};
+use crate::domain::shipping::{Limits, PriceTable, Tariff};
 use crate::domain::time::Timestamp;
 
 /// A zone as it is stored.
@@ -64,16 +64,27 @@ pub struct ShippingRate {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// What it costs whatever is sent and wherever it goes, minor units.
+    pub base_price: i64,
+    /// What it costs beside that by weight or by subtotal.
+    pub price_table: Option<Json<PriceTable>>,
+    /// Where buyers pick it up; `None` where it is sent.
+    pub location_id: Option<LocationId>,
 }
 
 impl ShippingRate {
-    /// What it costs.
+    /// What it costs for this weight and subtotal; `None` below what its table begins with.
     #[must_use]
-    pub fn tariff(&self) -> Tariff {
-        Tariff {
+    pub fn tariff(&self, weight_milligrams: i64, subtotal: i64) -> Option<Tariff> {
+        let of_table = match &self.price_table {
+            Some(table) => table.0.price(weight_milligrams, subtotal)?,
+            None => 0,
+        };
+        Some(Tariff {
+            base: self.base_price.saturating_add(of_table),
             per_kilogram_micros: self.per_kilogram_micros,
             per_kilometre_micros: self.per_kilometre_micros,
-        }
+        })
     }
 
     /// What may be sent.

@@ -42,6 +42,11 @@ pub fn check(problems: &mut Problems, path: &[&str], sent: &Address) -> Address 
             ),
         }
     }
+    if address.latitude.is_some() != address.longitude.is_some() {
+        let missing = if address.latitude.is_some() { "longitude" } else { "latitude" };
+        let message = "Give both coordinates, or neither";
+        problems.add(&[path, &[missing]].concat(), UserErrorCode::Blank, message);
+    }
     let within = |degrees: Option<f64>, most: f64| degrees.is_none_or(|value| value.abs() <= most);
     for (field, is_right) in
         [("latitude", within(address.latitude, 90.0)), ("longitude", within(address.longitude, 180.0))]
@@ -91,6 +96,7 @@ mod tests {
             zip: Some("a\0b".to_owned()),
             country: Some("Utopia".to_owned()),
             latitude: Some(91.0),
+            longitude: Some(0.0),
             ..Address::default()
         };
         let mut problems = Problems::default();

@@ -16,8 +16,8 @@ mod sign_in;
 mod staff;
 
 pub use content::{
-    Content, DayFigures, DayReport, Delivery, LowStock, Notice, OrderSummary, Parcel, Pause, Piece, Receipt,
-    Reset, Seller, SummaryLine, Verification, Warned, Welcome, Withdrawal,
+    Content, DayFigures, DayReport, Delivery, LowStock, MoneyBack, NewOrder, Notice, OrderSummary, Parcel,
+    Pause, Piece, PiecesBack, Receipt, Reset, Seller, SummaryLine, Verification, Warned, Welcome, Withdrawal,
 };
 pub use kind::MailKind;
 pub use language::Language;

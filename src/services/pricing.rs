@@ -1,7 +1,8 @@
 //! What a basket costs, from what the database says at this moment: carts show it, orders are placed at it.
 //!
 //! It reads over the connection it is given, in or out of a transaction, and with the same few statements however large the
-//! basket and the shop are: at most seven, and one more where a buyer's coordinates are known and nothing of the basket is counted.
+//! basket and the shop are: at most seven, one more where a buyer's coordinates are known and nothing of the basket is counted, and
+//! one more where it can be picked up.
 //! The arithmetic is `domain::pricing`'s.
 
 use std::collections::HashMap;
@@ -13,19 +14,20 @@ use crate::context::OpContext;
 use crate::db::Conn;
 use crate::domain::address::Address;
 use crate::domain::discount::{Refusal, code_key};
-use crate::domain::ids::{CollectionId, DiscountId, Id, ProductId, VariantId};
+use crate::domain::ids::{CollectionId, DiscountId, Id, LocationId, ProductId, VariantId};
 use crate::domain::pricing::{self, Bill, Candidate, Fate, Line, TooLarge};
-use crate::domain::quote::{DeliveryOption, Quote};
+use crate::domain::quote::{DeliveryOption, PickupPlace, Quote};
 use crate::domain::shipping::{Coordinates, Parcel};
 use crate::domain::tax::{Rate, province_key};
 use crate::error::{Error, UserErrorCode};
 use crate::integrations::shipping::ShippingStrategies;
 use crate::repositories::discounts::{self, Buyer, Discount};
 use crate::repositories::inventory::{self, InventoryLevel};
+use crate::repositories::locations::{self, Location};
 use crate::repositories::products::Product;
 use crate::repositories::shipping;
 use crate::repositories::variants::{self, Variant};
-use crate::repositories::{collections, locations, tax_rates};
+use crate::repositories::{collections, tax_rates};
 use crate::services::Shop;
 use crate::services::sale::is_for_sale;
 use crate::services::shipping::zone_of;
@@ -167,6 +169,10 @@ impl Pricing {
         let nearest =
             place.coordinates.and_then(|to| origins.iter().map(|from| from.distance_metres(to)).min());
         let distance_metres = nearest.unwrap_or(zone.default_distance_metres);
+        let pickups: Vec<LocationId> = rates.iter().filter_map(|rate| rate.location_id).collect();
+        let places = if pickups.is_empty() { Vec::new() } else { locations::by_ids(conn, &pickups).await? };
+        let places: Vec<PickupPlace> =
+            places.into_iter().filter(|place| place.is_active).map(pickup_place).collect();
         let mut options: Vec<DeliveryOption> = Vec::new();
         let mut named: Vec<&str> = Vec::new();
         for rate in rates.into_iter().filter(|rate| rate.is_active) {
@@ -181,14 +187,22 @@ impl Pricing {
             if !rate.limits().admit(weight_milligrams, subtotal) {
                 continue;
             }
+            // Nobody picks anything up at a location that is closed.
+            let pickup =
+                rate.location_id.map(|id| places.iter().find(|place| place.location_id == id).cloned());
+            if pickup == Some(None) {
+                continue;
+            }
+            let Some(tariff) = rate.tariff(weight_milligrams, subtotal) else { continue };
             let parcel = Parcel { weight_milligrams, distance_metres };
             let is_free = rate.free_from_subtotal.is_some_and(|from| subtotal >= from);
-            let price = if is_free { 0 } else { strategy.price(rate.tariff(), parcel, self.shop.currency) };
+            let price = if is_free { 0 } else { strategy.price(tariff, parcel, self.shop.currency) };
             options.push(DeliveryOption {
                 handle,
                 title: rate.name.clone(),
                 strategy: rate.strategy.clone(),
                 price,
+                pickup: pickup.flatten(),
             });
         }
         options.sort_by_key(|option| option.price);
@@ -231,6 +245,20 @@ impl Pricing {
             taxes_included: self.shop.taxes_included,
             currency: self.shop.currency,
         }
+    }
+}
+
+fn pickup_place(location: Location) -> PickupPlace {
+    PickupPlace {
+        location_id: location.id,
+        name: location.name,
+        address1: location.address1,
+        address2: location.address2,
+        city: location.city,
+        province: location.province,
+        zip: location.zip,
+        country: location.country,
+        phone: location.phone,
     }
 }
 

@@ -7,13 +7,14 @@ use crate::db::types::Json;
 use crate::db::{Db, OnConstraint, Tx, retrying};
 use crate::domain::codes::COUNTRIES;
 use crate::domain::event::{Event, ShippingRateEvent, ShippingZoneEvent};
-use crate::domain::ids::{ShippingRateId, ShippingZoneId};
+use crate::domain::ids::{LocationId, ShippingRateId, ShippingZoneId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::permission::Permission;
-use crate::domain::shipping::{DEFAULT_DISTANCE, MAX_DISTANCE, MAX_TARIFF};
+use crate::domain::shipping::{DEFAULT_DISTANCE, MAX_DISTANCE, MAX_TARIFF, PriceStep, PriceTable, TableBy};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::integrations::shipping::ShippingStrategies;
+use crate::integrations::shipping::{Flat, Pickup, ShippingStrategies};
+use crate::repositories::locations;
 use crate::repositories::shipping::{self, ShippingRate, ShippingZone};
 use crate::services::Shop;
 use crate::services::set;
@@ -21,6 +22,8 @@ use crate::services::validate::Problems;
 
 /// How many rates a zone may have.
 const MAX_RATES: usize = 100;
+/// How many steps a table may have.
+const MAX_STEPS: usize = 100;
 /// The heaviest a limit may name: a thousand tonnes, in milligrams.
 const MAX_WEIGHT: i64 = 1_000_000_000_000;
 
@@ -47,6 +50,12 @@ pub struct ZonePatch {
 pub struct RatePatch {
     /// What buyers read; the strategy's title, in one that is made.
     pub name: Option<String>,
+    /// What it costs whatever is sent and wherever it goes: an amount, as a decimal text; nothing, in one that is made.
+    pub price: Option<String>,
+    /// What it costs beside that by weight or by subtotal.
+    pub table: Option<Option<TablePatch>>,
+    /// Where buyers pick it up.
+    pub location_id: Option<LocationId>,
     /// In the currency's main unit, as a decimal text; the strategy's own, in one that is made.
     pub per_kilogram: Option<String>,
     /// In the currency's main unit, as a decimal text; the strategy's own, in one that is made.
@@ -65,6 +74,15 @@ pub struct RatePatch {
     pub is_active: Option<bool>,
     /// Its place among the zone's rates; the last, in one that is made.
     pub position: Option<i64>,
+}
+
+/// A table as it was sent.
+#[derive(Clone, Debug)]
+pub struct TablePatch {
+    /// What decides on the step.
+    pub by: TableBy,
+    /// Where each step begins (kilograms or an amount) and what it costs (an amount), as decimal texts.
+    pub steps: Vec<(String, String)>,
 }
 
 impl Shipping {
@@ -258,8 +276,19 @@ impl Shipping {
             position: others.last().map_or(1, |last| last.position.saturating_add(1)),
             created_at: op.now(),
             updated_at: op.now(),
+            base_price: 0,
+            price_table: None,
+            location_id: None,
         };
         new.apply(&mut problems, &mut rate, &self.shop, known.is_some());
+        if known.is_some_and(|strategy| strategy.name() == Flat::NAME)
+            && new.price.is_none()
+            && rate.price_table.is_none()
+        {
+            let message = "Price can't be blank: say what it costs, or give a price table";
+            problems.add(&["rate", "price"], UserErrorCode::Blank, message);
+        }
+        check_location(&mut tx, &mut problems, &rate).await?;
         if let Err(error) = problems.check() {
             tx.rollback().await?;
             return Err(error);
@@ -301,6 +330,7 @@ impl Shipping {
         };
         let mut problems = Problems::default();
         patch.apply(&mut problems, &mut rate, &self.shop, true);
+        check_location(&mut tx, &mut problems, &rate).await?;
         if let Err(error) = problems.check() {
             tx.rollback().await?;
             return Err(error);
@@ -381,6 +411,15 @@ impl RatePatch {
         if is_named || self.name.is_some() {
             problems.required(&["rate", "name"], &rate.name);
         }
+        if let Some(text) = &self.price {
+            rate.base_price = problems.amount(&["rate", "price"], text, shop.currency);
+        }
+        if let Some(table) = &self.table {
+            rate.price_table = table.as_ref().map(|table| Json(table.check(problems, shop)));
+        }
+        if let Some(location) = self.location_id {
+            rate.location_id = Some(location);
+        }
         if let Some(text) = &self.per_kilogram {
             rate.per_kilogram_micros = problems.micros(&["rate", "pricePerKilogram"], text, MAX_TARIFF);
         }
@@ -419,6 +458,53 @@ impl RatePatch {
             }
         }
     }
+}
+
+impl TablePatch {
+    /// The table in numbers; what is wrong with it is noted.
+    fn check(&self, problems: &mut Problems, shop: &Shop) -> PriceTable {
+        const FIELD: [&str; 2] = ["rate", "priceTable"];
+        if self.steps.is_empty() || self.steps.len() > MAX_STEPS {
+            let message = format!("A price table has 1 to {MAX_STEPS} steps");
+            problems.add(&FIELD, UserErrorCode::Invalid, message);
+        }
+        let mut steps: Vec<PriceStep> = Vec::with_capacity(self.steps.len());
+        for (at, (from, price)) in self.steps.iter().take(MAX_STEPS).enumerate() {
+            let at = at.to_string();
+            let field = ["rate", "priceTable", "steps", &at, "from"];
+            let from = match self.by {
+                TableBy::Weight => problems.micros(&field, from, MAX_WEIGHT),
+                TableBy::Subtotal => problems.amount(&field, from, shop.currency),
+            };
+            if steps.last().is_some_and(|last| last.from >= from) {
+                let message = "Each step must begin above the one before";
+                problems.add(&field, UserErrorCode::Invalid, message);
+            }
+            let field = ["rate", "priceTable", "steps", &at, "price"];
+            steps.push(PriceStep { from, price: problems.amount(&field, price, shop.currency) });
+        }
+        PriceTable { by: self.by, steps }
+    }
+}
+
+/// Sees that what is picked up is picked up somewhere, and nothing else is.
+async fn check_location(tx: &mut Tx, problems: &mut Problems, rate: &ShippingRate) -> Result<(), Error> {
+    const FIELD: [&str; 2] = ["rate", "locationId"];
+    match rate.location_id {
+        None if rate.strategy == Pickup::NAME => {
+            let message = "Location can't be blank: say where buyers pick it up";
+            problems.add(&FIELD, UserErrorCode::Blank, message);
+        }
+        Some(_) if rate.strategy != Pickup::NAME => {
+            let message = format!("Only a rate of strategy {} has a location", Pickup::NAME);
+            problems.add(&FIELD, UserErrorCode::NotAllowed, message);
+        }
+        Some(id) if locations::by_ids(tx.conn(), &[id]).await?.is_empty() => {
+            problems.add(&FIELD, UserErrorCode::NotFound, "Location does not exist");
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn zone_missing(field: &[&str]) -> Error {

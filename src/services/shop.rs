@@ -158,6 +158,9 @@ fn first_zone(op: &OpContext) -> (ShippingZone, Vec<ShippingRate>) {
         position,
         created_at: op.now(),
         updated_at: op.now(),
+        base_price: 0,
+        price_table: None,
+        location_id: None,
     };
     let rates = (1..).zip(strategies).map(rate).collect();
     (zone, rates)

@@ -191,7 +191,8 @@ async fn an_order_that_is_declined_is_not_confirmed(database: Database) {
     shop.app.anonymous().ask_with(PLACE, input).await.assert_ok();
     shop.app.work().await;
     assert_eq!(shop.subjects(), Vec::<String>::new());
-    assert_eq!(shop.waiting().await, [("mail.order_confirmation".to_owned(), 0)]);
+    let waiting = [("mail.new_order".to_owned(), 0), ("mail.order_confirmation".to_owned(), 0)];
+    assert_eq!(shop.waiting().await, waiting);
     shop.app.clock.advance(Duration::from_secs(16));
     shop.app.work().await;
     let [mail] = shop.sink.mails().try_into().unwrap();

@@ -62,6 +62,7 @@ fn delivery(price: i64) -> Option<DeliveryOption> {
         title: "Standard".to_owned(),
         strategy: "standard".to_owned(),
         price,
+        pickup: None,
     })
 }
 

@@ -68,11 +68,11 @@ struct CartDeliveryAddress(MailingAddress);
 /// A way to have a cart delivered.
 #[derive(SimpleObject)]
 struct CartDeliveryOption {
-    /// The name of how it is priced: `standard`, `express`, `overnight`.
+    /// The name of how it is priced: `standard`, `express`, `overnight`, `flat`, `pickup`.
     code: Option<String>,
     /// How the goods get to the buyer.
     delivery_method_type: DeliveryMethodType,
-    /// More about it; null, since there is none.
+    /// Where it is picked up, in one line; null where it is sent.
     description: Option<String>,
     /// What it costs before discounts.
     estimated_cost: MoneyV2,
@@ -148,8 +148,11 @@ impl CartDeliveryGroup {
 fn option(shop: &Shop, option: &quote::DeliveryOption) -> CartDeliveryOption {
     CartDeliveryOption {
         code: Some(option.strategy.clone()),
-        delivery_method_type: DeliveryMethodType::Shipping,
-        description: None,
+        delivery_method_type: match option.pickup {
+            Some(_) => DeliveryMethodType::PickUp,
+            None => DeliveryMethodType::Shipping,
+        },
+        description: option.pickup.as_ref().map(|place| place.address().lines(false, true).join(", ")),
         estimated_cost: MoneyV2(shop.money(option.price)),
         handle: option.handle.clone(),
         title: Some(option.title.clone()),

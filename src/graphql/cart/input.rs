@@ -131,6 +131,10 @@ pub struct CartDeliveryAddressInput {
     province_code: Option<String>,
     /// Postal code.
     zip: Option<String>,
+    /// Degrees north, for the distance that parcels go; comes with `longitude`.
+    latitude: Option<f64>,
+    /// Degrees east.
+    longitude: Option<f64>,
 }
 
 /// A delivery option that is chosen.
@@ -249,8 +253,8 @@ impl From<CartDeliveryAddressInput> for Address {
             zip: input.zip,
             country: input.country_code.map(|code| code.0.to_owned()),
             phone: input.phone,
-            latitude: None,
-            longitude: None,
+            latitude: input.latitude,
+            longitude: input.longitude,
         }
     }
 }

@@ -2,15 +2,16 @@
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
-use super::{ShippingRate, ShippingZone};
+use super::{ShippingPriceTableBy, ShippingRate, ShippingZone};
 use crate::domain::ids::{ShippingRateId, ShippingZoneId};
 use crate::domain::permission::Permission;
+use crate::error::Error;
 use crate::graphql::codes::CountryCode;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{Requires, manages_settings};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Decimal, gid, parse_gid};
-use crate::services::shipping::{RatePatch, ZonePatch};
+use crate::services::shipping::{RatePatch, TablePatch, ZonePatch};
 
 /// Writes of shipping zones and rates.
 #[derive(Default)]
@@ -45,10 +46,17 @@ pub struct ShippingZoneUpdateInput {
 pub struct ShippingRateCreateInput {
     /// The global id of the zone it is of.
     zone_id: ID,
-    /// The strategy that reckons it: `standard`, `express` or `overnight`.
+    /// The strategy that reckons it: `standard`, `express` or `overnight` by weight and distance, `flat` for a price or by a table,
+    /// `pickup` where buyers come to a location.
     strategy: String,
     /// What buyers read; the strategy's title when it is not given.
     name: Option<String>,
+    /// What it costs whatever is sent and wherever it goes, beside all else; nothing when it is not given.
+    price: Option<Decimal>,
+    /// What it costs beside that by weight or by subtotal.
+    price_table: Option<ShippingPriceTableInput>,
+    /// The global id of the location where buyers pick it up, for the strategy `pickup`.
+    location_id: Option<ID>,
     /// What a kilogram costs, in the currency's main unit; the strategy's usual when it is not given.
     price_per_kilogram: Option<Decimal>,
     /// What a kilometre costs, in the currency's main unit; the strategy's usual when it is not given.
@@ -69,6 +77,24 @@ pub struct ShippingRateCreateInput {
     position: Option<i64>,
 }
 
+/// Prices of a delivery by weight or by subtotal.
+#[derive(InputObject)]
+pub struct ShippingPriceTableInput {
+    /// What decides on the step.
+    by: ShippingPriceTableBy,
+    /// The steps, each beginning above the one before. Below the first, the rate can't be chosen.
+    steps: Vec<ShippingPriceStepInput>,
+}
+
+/// A step of a price table.
+#[derive(InputObject)]
+pub struct ShippingPriceStepInput {
+    /// Where it begins: kilograms, or an amount of the shop's currency.
+    from: Decimal,
+    /// What it costs, in the currency's main unit.
+    price: Decimal,
+}
+
 /// A change of a shipping rate; what is not given stays as it is.
 #[derive(InputObject)]
 pub struct ShippingRateUpdateInput {
@@ -76,6 +102,12 @@ pub struct ShippingRateUpdateInput {
     id: ID,
     /// What buyers read.
     name: Option<String>,
+    /// What it costs whatever is sent and wherever it goes, beside all else.
+    price: Option<Decimal>,
+    /// What it costs beside that by weight or by subtotal; null removes the table.
+    price_table: MaybeUndefined<ShippingPriceTableInput>,
+    /// The global id of the location where buyers pick it up, for the strategy `pickup`.
+    location_id: Option<ID>,
     /// What a kilogram costs, in the currency's main unit.
     price_per_kilogram: Option<Decimal>,
     /// What a kilometre costs, in the currency's main unit.
@@ -149,10 +181,22 @@ fn text_or_null(number: MaybeUndefined<Decimal>) -> Option<Option<String>> {
     number.map_value(|number| number.0).into()
 }
 
-impl From<ShippingRateCreateInput> for RatePatch {
-    fn from(input: ShippingRateCreateInput) -> Self {
-        Self {
+impl From<ShippingPriceTableInput> for TablePatch {
+    fn from(input: ShippingPriceTableInput) -> Self {
+        let steps = input.steps.into_iter().map(|step| (step.from.0, step.price.0));
+        Self { by: input.by.into(), steps: steps.collect() }
+    }
+}
+
+impl TryFrom<ShippingRateCreateInput> for RatePatch {
+    type Error = Error;
+
+    fn try_from(input: ShippingRateCreateInput) -> Result<Self, Error> {
+        Ok(Self {
             name: input.name,
+            price: text(input.price),
+            table: input.price_table.map(|table| Some(table.into())),
+            location_id: input.location_id.as_ref().map(parse_gid).transpose()?,
             per_kilogram: text(input.price_per_kilogram),
             per_kilometre: text(input.price_per_kilometre),
             min_weight: text(input.minimum_weight).map(Some),
@@ -162,14 +206,19 @@ impl From<ShippingRateCreateInput> for RatePatch {
             free_from_subtotal: text(input.free_from_subtotal).map(Some),
             is_active: input.is_active,
             position: input.position,
-        }
+        })
     }
 }
 
-impl From<ShippingRateUpdateInput> for RatePatch {
-    fn from(input: ShippingRateUpdateInput) -> Self {
-        Self {
+impl TryFrom<ShippingRateUpdateInput> for RatePatch {
+    type Error = Error;
+
+    fn try_from(input: ShippingRateUpdateInput) -> Result<Self, Error> {
+        Ok(Self {
             name: input.name,
+            price: text(input.price),
+            table: input.price_table.map_value(TablePatch::from).into(),
+            location_id: input.location_id.as_ref().map(parse_gid).transpose()?,
             per_kilogram: text(input.price_per_kilogram),
             per_kilometre: text(input.price_per_kilometre),
             min_weight: text_or_null(input.minimum_weight),
@@ -179,7 +228,7 @@ impl From<ShippingRateUpdateInput> for RatePatch {
             free_from_subtotal: text_or_null(input.free_from_subtotal),
             is_active: input.is_active,
             position: input.position,
-        }
+        })
     }
 }
 
@@ -239,7 +288,7 @@ impl ShippingMutation {
         #[graphql(desc = "The rate.")] rate: ShippingRateCreateInput,
     ) -> Result<ShippingRateCreatePayload> {
         let (zone, strategy) = (parse_gid(&rate.zone_id)?, rate.strategy.clone());
-        let answer = ctx.services().shipping.create_rate(ctx.op(), zone, &strategy, &rate.into()).await;
+        let answer = ctx.services().shipping.create_rate(ctx.op(), zone, &strategy, &rate.try_into()?).await;
         let (made, user_errors) = payload(answer)?;
         Ok(ShippingRateCreatePayload { shipping_rate: made.map(ShippingRate::of), user_errors })
     }
@@ -253,7 +302,7 @@ impl ShippingMutation {
     ) -> Result<ShippingRateUpdatePayload> {
         let id = parse_gid(&rate.id)?;
         let (changed, user_errors) =
-            payload(ctx.services().shipping.update_rate(ctx.op(), id, &rate.into()).await)?;
+            payload(ctx.services().shipping.update_rate(ctx.op(), id, &rate.try_into()?).await)?;
         Ok(ShippingRateUpdatePayload { shipping_rate: changed.map(ShippingRate::of), user_errors })
     }
 

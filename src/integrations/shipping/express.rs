@@ -17,6 +17,6 @@ impl ShippingStrategy for Express {
 
     /// 1.0 a kilogram and 0.3 a kilometre.
     fn usual_tariff(&self) -> Tariff {
-        Tariff { per_kilogram_micros: 1_000_000, per_kilometre_micros: 300_000 }
+        Tariff { base: 0, per_kilogram_micros: 1_000_000, per_kilometre_micros: 300_000 }
     }
 }

@@ -17,6 +17,6 @@ impl ShippingStrategy for Overnight {
 
     /// 2.0 a kilogram and 0.5 a kilometre.
     fn usual_tariff(&self) -> Tariff {
-        Tariff { per_kilogram_micros: 2_000_000, per_kilometre_micros: 500_000 }
+        Tariff { base: 0, per_kilogram_micros: 2_000_000, per_kilometre_micros: 500_000 }
     }
 }

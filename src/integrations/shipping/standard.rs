@@ -17,6 +17,6 @@ impl ShippingStrategy for Standard {
 
     /// 0.5 a kilogram and 0.1 a kilometre.
     fn usual_tariff(&self) -> Tariff {
-        Tariff { per_kilogram_micros: 500_000, per_kilometre_micros: 100_000 }
+        Tariff { base: 0, per_kilogram_micros: 500_000, per_kilometre_micros: 100_000 }
     }
 }

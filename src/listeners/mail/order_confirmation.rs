@@ -11,7 +11,7 @@ use crate::jobs::{Follows, Handler, JobError, Policy, Work};
 use crate::services::mails::Confirmation;
 
 /// When an order is looked at again that was being paid for.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Confirms orders.
 pub struct OrderConfirmation(pub Post);

@@ -102,6 +102,10 @@ impl PlaceOrder {
 impl Checked {
     /// Whether it is known where and how the cart is sent.
     pub(super) fn check_delivery(&self, problems: &mut Problems, cart: &Cart, priced: &Priced) {
+        // What is picked up goes nowhere.
+        if priced.quote.delivery.as_ref().is_some_and(|delivery| delivery.option.pickup.is_some()) {
+            return;
+        }
         let address = self.shipping_address.as_ref();
         let address = address.or_else(|| cart.destination().map(|destination| &destination.address));
         let is_there = |part: &Option<String>| part.as_ref().is_some_and(|part| !part.is_empty());

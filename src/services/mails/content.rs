@@ -18,6 +18,10 @@ pub enum Content {
     ShippingNotice(Parcel),
     /// An order is cancelled.
     OrderCancelled(Withdrawal),
+    /// Money of an order went back.
+    RefundNotice(MoneyBack),
+    /// Pieces of an order may come back, or came.
+    ReturnNotice(PiecesBack),
     /// A customer has an account.
     Welcome(Welcome),
     /// A customer may set a new password.
@@ -26,6 +30,8 @@ pub enum Content {
     EmailVerification(Verification),
     /// Somebody keeps trying to sign in as the reader.
     SignInWarning(Warned),
+    /// An order was placed.
+    NewOrder(NewOrder),
     /// Something is nearly sold out.
     LowStock(LowStock),
     /// What was sold in a day.
@@ -43,10 +49,13 @@ impl Content {
             Self::PaymentReceipt(_) => MailKind::PaymentReceipt,
             Self::ShippingNotice(_) => MailKind::ShippingNotice,
             Self::OrderCancelled(_) => MailKind::OrderCancelled,
+            Self::RefundNotice(_) => MailKind::RefundNotice,
+            Self::ReturnNotice(_) => MailKind::ReturnNotice,
             Self::Welcome(_) => MailKind::Welcome,
             Self::PasswordRecovery(_) => MailKind::PasswordRecovery,
             Self::EmailVerification(_) => MailKind::EmailVerification,
             Self::SignInWarning(_) => MailKind::SignInWarning,
+            Self::NewOrder(_) => MailKind::NewOrder,
             Self::LowStock(_) => MailKind::LowStock,
             Self::DailyReport(_) => MailKind::DailyReport,
             Self::WebhookPaused(_) => MailKind::WebhookPaused,
@@ -58,6 +67,8 @@ impl Content {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Notice {
+    /// An order was placed.
+    NewOrder(NewOrder),
     /// Something is nearly sold out.
     LowStock(LowStock),
     /// What was sold in a day.
@@ -69,6 +80,7 @@ pub enum Notice {
 impl From<Notice> for Content {
     fn from(notice: Notice) -> Self {
         match notice {
+            Notice::NewOrder(content) => Self::NewOrder(content),
             Notice::LowStock(content) => Self::LowStock(content),
             Notice::DailyReport(content) => Self::DailyReport(content),
             Notice::WebhookPaused(content) => Self::WebhookPaused(content),
@@ -105,6 +117,8 @@ pub struct OrderSummary {
     pub total: Money,
     /// Where it is sent, line by line; empty when nothing is.
     pub address: Vec<String>,
+    /// Where it is picked up, line by line; empty when it is sent.
+    pub pickup: Vec<String>,
 }
 
 /// The way an order is delivered.
@@ -123,7 +137,7 @@ pub struct SummaryLine {
     pub title: String,
     /// How many pieces.
     pub quantity: i64,
-    /// All of them, after discounts.
+    /// All of them, before discounts: the lines add up to the subtotal.
     pub total: Money,
 }
 
@@ -163,7 +177,7 @@ pub struct Parcel {
 }
 
 /// Pieces of one thing.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Piece {
     /// What it is.
     pub title: String,
@@ -186,6 +200,51 @@ pub struct Withdrawal {
     pub is_unpaid: bool,
     /// What was ordered.
     pub pieces: Vec<Piece>,
+}
+
+/// Money of an order that went back.
+#[derive(Clone, Debug, Serialize)]
+pub struct MoneyBack {
+    /// How the buyer is called, if we know.
+    pub name: Option<String>,
+    /// What the order is called.
+    pub number: String,
+    /// Where it can be looked at.
+    pub link: Option<String>,
+    /// How much.
+    pub amount: Money,
+    /// What it is for; empty when it is for nothing in particular.
+    pub pieces: Vec<Piece>,
+}
+
+/// Pieces of an order that may come back, or came.
+#[derive(Clone, Debug, Serialize)]
+pub struct PiecesBack {
+    /// How the buyer is called, if we know.
+    pub name: Option<String>,
+    /// What the order is called.
+    pub number: String,
+    /// Where it can be looked at.
+    pub link: Option<String>,
+    /// Which pieces.
+    pub pieces: Vec<Piece>,
+    /// Whether they came.
+    pub is_received: bool,
+}
+
+/// An order that was placed, as staff read it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct NewOrder {
+    /// What the order is called.
+    pub number: String,
+    /// What is to be paid.
+    pub total: Money,
+    /// What was ordered.
+    pub pieces: Vec<Piece>,
+    /// How it gets to the buyer; `None` when nothing is sent.
+    pub way: Option<String>,
+    /// Whether money is still to come.
+    pub is_unpaid: bool,
 }
 
 /// An account that was made.

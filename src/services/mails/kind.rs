@@ -14,6 +14,10 @@ text_enum! {
         ShippingNotice = "shipping_notice",
         /// To a buyer: their order is cancelled.
         OrderCancelled = "order_cancelled",
+        /// To a buyer: money of their order went back.
+        RefundNotice = "refund_notice",
+        /// To a buyer: pieces of their order may come back, or came.
+        ReturnNotice = "return_notice",
         /// To a customer: they have an account.
         Welcome = "welcome",
         /// To a customer: how they set a new password.
@@ -22,6 +26,8 @@ text_enum! {
         EmailVerification = "email_verification",
         /// To a customer or a member of staff: somebody keeps trying to sign in as them.
         SignInWarning = "sign_in_warning",
+        /// To staff: an order was placed.
+        NewOrder = "new_order",
         /// To staff: something is nearly sold out.
         LowStock = "low_stock",
         /// To staff: what was sold yesterday.
@@ -36,6 +42,8 @@ impl MailKind {
     #[must_use]
     pub fn for_staff(self) -> Option<Permission> {
         match self {
+            // To those who work on orders, not to all who may look at them.
+            Self::NewOrder => Some(Permission::WriteOrders),
             Self::LowStock => Some(Permission::ReadInventory),
             Self::DailyReport => Some(Permission::ReadReports),
             Self::WebhookPaused => Some(Permission::ManageSettings),

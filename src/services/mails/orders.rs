@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 
-use super::content::{Content, Delivery, OrderSummary, Parcel, Piece, Receipt, SummaryLine, Withdrawal};
+use super::content::{
+    Content, Delivery, MoneyBack, OrderSummary, Parcel, Piece, PiecesBack, Receipt, SummaryLine, Withdrawal,
+};
 use super::{Draft, Language, Mails};
 use crate::context::OpContext;
-use crate::domain::address::Address;
 use crate::domain::catalog::full_title;
-use crate::domain::codes::COUNTRIES;
+use crate::domain::event::ReturnEvent;
 use crate::domain::fulfillment::{FulfillmentState, RefundState};
-use crate::domain::ids::{FulfillmentId, Id, JobId, OrderId};
+use crate::domain::ids::{FulfillmentId, Id, JobId, OrderId, OrderLineId, RefundId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
 use crate::domain::permission::Permission;
+use crate::domain::quote::PickupPlace;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::integrations::mail::Letter;
@@ -62,7 +64,7 @@ impl Mails {
         if matches!(placed.order.status, OrderStatus::Expired | OrderStatus::Cancelled) {
             return Ok(Confirmation::Nobody);
         }
-        if self.is_being_charged(op, &placed) {
+        if self.is_being_charged(op, &placed.order, &placed.ledger) {
             return Ok(Confirmation::NotYet);
         }
         let content = Content::OrderConfirmation(self.summary(&placed));
@@ -70,12 +72,10 @@ impl Mails {
     }
 
     /// Whether an order's provider is about to say yes or no, as it was asked to when the order was placed.
-    fn is_being_charged(&self, op: &OpContext, placed: &Placed) -> bool {
-        let [Payment { kind: PaymentKind::Requested, provider, .. }] = placed.ledger.as_slice() else {
-            return false;
-        };
+    pub(super) fn is_being_charged(&self, op: &OpContext, order: &Order, ledger: &[Payment]) -> bool {
+        let [Payment { kind: PaymentKind::Requested, provider, .. }] = ledger else { return false };
         let charges = self.payments.provider(provider).is_some_and(|provider| provider.charges());
-        charges && op.now() < placed.order.placed_at.plus(CHARGING)
+        charges && op.now() < order.placed_at.plus(CHARGING)
     }
 
     /// What they read once it is paid for; `None` where there was nothing to pay.
@@ -172,6 +172,63 @@ impl Mails {
         self.letter(op, job, placed.draft(content)).map(Some)
     }
 
+    /// What they read once money of it went back; `None` where they have read it with its cancellation.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn refund_notice(
+        &self,
+        op: &OpContext,
+        order: OrderId,
+        refund: RefundId,
+        amount: i64,
+        job: JobId,
+    ) -> Result<Option<Letter>, Error> {
+        op.authorize(Permission::ReadOrders)?;
+        let Some(placed) = self.placed(op, order).await? else { return Ok(None) };
+        let known = refunds::by_order_ids(&mut self.db.read(&op.statements).await?, &[order]).await?;
+        let Some(refund) = known.into_iter().find(|known| known.id == refund) else { return Ok(None) };
+        if placed.order.cancelled_at.is_some_and(|cancelled_at| refund.created_at >= cancelled_at) {
+            return Ok(None);
+        }
+        let quantities = refund.lines.0.iter().map(|line| (line.line_id, line.quantity));
+        let content = Content::RefundNotice(MoneyBack {
+            name: placed.name(),
+            number: placed.number(),
+            link: self.order_link(&placed.order),
+            amount: placed.money(amount),
+            pieces: placed.pieces(quantities),
+        });
+        self.letter(op, job, placed.draft(content)).map(Some)
+    }
+
+    /// What they read once pieces of it may come back, or came.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn return_notice(
+        &self,
+        op: &OpContext,
+        event: &ReturnEvent,
+        is_received: bool,
+        job: JobId,
+    ) -> Result<Option<Letter>, Error> {
+        op.authorize(Permission::ReadOrders)?;
+        let Some(placed) = self.placed(op, event.order_id).await? else { return Ok(None) };
+        let pieces = placed.pieces(event.lines.iter().map(|line| (line.line_id, line.quantity)));
+        if pieces.is_empty() {
+            return Ok(None);
+        }
+        let content = Content::ReturnNotice(PiecesBack {
+            name: placed.name(),
+            number: placed.number(),
+            link: self.order_link(&placed.order),
+            pieces,
+            is_received,
+        });
+        self.letter(op, job, placed.draft(content)).map(Some)
+    }
+
     /// An order whose buyer can be written to: not one of the past that was imported, nor one whose customer has been erased.
     async fn placed(&self, op: &OpContext, id: OrderId) -> Result<Option<Placed>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
@@ -188,7 +245,7 @@ impl Mails {
         let line = |line: &OrderLine| SummaryLine {
             title: title(line),
             quantity: line.quantity,
-            total: money(line.total()),
+            total: money(line.unit_price.saturating_mul(line.quantity)),
         };
         let delivery = order.delivery.0.as_ref();
         OrderSummary {
@@ -208,6 +265,7 @@ impl Mails {
             taxes_included: order.taxes_included,
             total: money(order.total),
             address: placed.address(),
+            pickup: placed.pickup().map(|place| place.address().lines(false, true)).unwrap_or_default(),
         }
     }
 
@@ -236,34 +294,30 @@ impl Placed {
         addresses.into_iter().flatten().find_map(|address| address.0.first_name.clone())
     }
 
+    /// What so many pieces of lines are of.
+    fn pieces(&self, quantities: impl Iterator<Item = (OrderLineId, i64)>) -> Vec<Piece> {
+        let named = quantities.filter(|(_, quantity)| *quantity > 0);
+        let piece = |(id, quantity)| {
+            let line = self.lines.iter().find(|line| line.id == id)?;
+            Some(Piece { title: title(line), quantity })
+        };
+        named.filter_map(piece).collect()
+    }
+
+    /// Where it goes.
     fn address(&self) -> Vec<String> {
-        self.order.shipping_address.as_ref().map(|address| lines_of(&address.0)).unwrap_or_default()
+        let address = self.order.shipping_address.as_ref().filter(|_| self.pickup().is_none());
+        address.map(|address| address.0.lines(true, true)).unwrap_or_default()
+    }
+
+    /// Where the buyer picks it up.
+    fn pickup(&self) -> Option<&PickupPlace> {
+        self.order.delivery.0.as_ref()?.option.pickup.as_ref()
     }
 }
 
-fn title(line: &OrderLine) -> String {
+pub(super) fn title(line: &OrderLine) -> String {
     full_title(&line.title, &line.variant_title)
-}
-
-/// An address as it stands on an envelope.
-fn lines_of(address: &Address) -> Vec<String> {
-    let joined = |parts: [&Option<String>; 3]| {
-        let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
-        parts.join(" ")
-    };
-    let country = address.country.as_deref().map(|code| {
-        let known = COUNTRIES.iter().find(|(known, _)| *known == code);
-        known.map_or(code, |(_, name)| *name).to_owned()
-    });
-    let lines = [
-        joined([&address.first_name, &address.last_name, &None]),
-        joined([&address.company, &None, &None]),
-        joined([&address.address1, &None, &None]),
-        joined([&address.address2, &None, &None]),
-        joined([&address.city, &address.province, &address.zip]),
-        country.unwrap_or_default(),
-    ];
-    lines.into_iter().filter(|line| !line.is_empty()).collect()
 }
 
 fn day(moment: Timestamp) -> NaiveDate {

@@ -3,8 +3,8 @@
 use chrono::NaiveDate;
 
 use super::content::{
-    Content, DayFigures, DayReport, Delivery, LowStock, OrderSummary, Parcel, Pause, Piece, Receipt, Reset,
-    Seller, SummaryLine, Verification, Warned, Welcome, Withdrawal,
+    Content, DayFigures, DayReport, Delivery, LowStock, MoneyBack, NewOrder, OrderSummary, Parcel, Pause,
+    Piece, PiecesBack, Receipt, Reset, Seller, SummaryLine, Verification, Warned, Welcome, Withdrawal,
 };
 use super::kind::MailKind;
 use crate::domain::money::{Currency, Money, MoneyError};
@@ -51,6 +51,20 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
             is_unpaid: false,
             pieces: pieces(),
         }),
+        MailKind::RefundNotice => Content::RefundNotice(MoneyBack {
+            name: name(),
+            number: number(),
+            link: order_link(),
+            amount: money(3_600),
+            pieces: pieces(),
+        }),
+        MailKind::ReturnNotice => Content::ReturnNotice(PiecesBack {
+            name: name(),
+            number: number(),
+            link: order_link(),
+            pieces: pieces(),
+            is_received: false,
+        }),
         MailKind::Welcome => Content::Welcome(Welcome { name: name(), link: link("") }),
         MailKind::PasswordRecovery => Content::PasswordRecovery(Reset {
             name: name(),
@@ -65,6 +79,13 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
             days: 7,
         }),
         MailKind::SignInWarning => Content::SignInWarning(Warned { name: name() }),
+        MailKind::NewOrder => Content::NewOrder(NewOrder {
+            number: number(),
+            total: money(123_840),
+            pieces: pieces(),
+            way: Some("Standard".to_owned()),
+            is_unpaid: true,
+        }),
         MailKind::LowStock => Content::LowStock(LowStock {
             title: "Linen Notebook (A5)".to_owned(),
             sku: Some("LN-A5".to_owned()),
@@ -106,7 +127,7 @@ fn order(currency: Currency) -> OrderSummary {
         placed_on: day(),
         is_unpaid: true,
         lines: vec![
-            SummaryLine { title: "Linen Notebook (A5)".to_owned(), quantity: 2, total: money(3_240) },
+            SummaryLine { title: "Linen Notebook (A5)".to_owned(), quantity: 2, total: money(3_600) },
             SummaryLine { title: "Oak Desk \"Nordic\"".to_owned(), quantity: 1, total: money(119_900) },
         ],
         subtotal: money(123_500),
@@ -116,6 +137,7 @@ fn order(currency: Currency) -> OrderSummary {
         taxes_included: true,
         total: money(123_840),
         address: address(),
+        pickup: Vec::new(),
     }
 }
 

@@ -2,20 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{Content, DayFigures, DayReport, LowStock, Notice, Pause, Seller};
+use super::content::{Content, DayFigures, DayReport, LowStock, NewOrder, Notice, Pause, Piece, Seller};
+use super::orders::title;
 use super::{Draft, Language, Mails, RETRIES};
 use crate::context::OpContext;
 use crate::db::{DbError, retrying};
 use crate::domain::catalog::full_title;
 use crate::domain::event::LowStockEvent;
-use crate::domain::ids::{self, Id, JobId, StaffId, WebhookSubscriptionId};
+use crate::domain::ids::{self, Id, JobId, OrderId, StaffId, WebhookSubscriptionId};
 use crate::domain::money::{Currency, Money};
+use crate::domain::order::OrderStatus;
 use crate::domain::permission::Permission;
 use crate::domain::webhook::WebhookStatus;
 use crate::error::Error;
 use crate::integrations::mail::Letter;
 use crate::jobs::{self, NewJob};
-use crate::repositories::{Visibility, products, roles, staff, variants, webhooks};
+use crate::repositories::orders::{self, OrderLine};
+use crate::repositories::{Visibility, payments, products, roles, staff, variants, webhooks};
 use crate::services::reports::{DailyReport, Of};
 
 /// The kind of the jobs that mail to a member of staff.
@@ -34,6 +37,40 @@ pub struct StaffMail {
 }
 
 impl Mails {
+    /// Has staff told of an order, unless it was given up since. Gives how many are told; `None`: it is being paid for, look again in a
+    /// moment.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn tell_of_new_order(
+        &self,
+        op: &OpContext,
+        id: OrderId,
+        job: JobId,
+    ) -> Result<Option<usize>, Error> {
+        op.authorize(Permission::ReadOrders)?;
+        let mut conn = self.db.read(&op.statements).await?;
+        let Some(order) = orders::find(&mut conn, id).await? else { return Ok(Some(0)) };
+        if order.status.is_given_up() {
+            return Ok(Some(0));
+        }
+        let ledger = payments::by_order_ids(&mut conn, &[id]).await?;
+        if self.is_being_charged(op, &order, &ledger) {
+            return Ok(None);
+        }
+        let lines = orders::lines(&mut conn, &[id]).await?;
+        drop(conn);
+        let piece = |line: &OrderLine| Piece { title: title(line), quantity: line.quantity };
+        let notice = Notice::NewOrder(NewOrder {
+            number: format!("#{}", order.number),
+            total: Money::new(order.total, currency(&order.currency)?),
+            pieces: lines.iter().map(piece).collect(),
+            way: order.delivery.0.as_ref().map(|delivery| delivery.option.title.clone()),
+            is_unpaid: order.status == OrderStatus::PendingPayment,
+        });
+        self.tell_staff(op, &notice, job).await.map(Some)
+    }
+
     /// Has staff told that something is nearly sold out, unless it is not sold any more. Gives how many are told.
     ///
     /// # Errors

@@ -269,6 +269,7 @@ fn delivery(record: &OrderRecord) -> Option<QuotedDelivery> {
             title: record.shipping_method.clone().unwrap_or_else(|| DELIVERY.to_owned()),
             strategy: IMPORTED.to_owned(),
             price: paid.saturating_add(discount),
+            pickup: None,
         },
         discounts: allocation(record.discount_code.as_ref(), discount).into_iter().collect(),
         taxes: Vec::new(),

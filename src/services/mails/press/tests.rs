@@ -107,7 +107,7 @@ fn an_order_is_told_as_it_is() {
     assert_eq!(printed.subject, "Bestellung #1042 bestätigt");
     for part in [
         "Guten Tag Ada,",
-        "2 × Linen Notebook (A5): 32,40\u{a0}EUR",
+        "2 × Linen Notebook (A5): 36,00\u{a0}EUR",
         "Zwischensumme: 1.235,00\u{a0}EUR",
         "Rabatt: −3,60\u{a0}EUR",
         "Versand (Standard): 7,00\u{a0}EUR",
@@ -134,12 +134,18 @@ fn an_order_is_told_as_it_is() {
         taxes_included: false,
         total: yen(133_500),
         address: Vec::new(),
+        pickup: vec!["Corner Shop".to_owned(), "10115 Berlin".to_owned()],
         ..order
     };
     let printed = print(&Content::OrderConfirmation(plain), Language::English);
-    for part in
-        ["Hello,", "Subtotal: 123,500\u{a0}JPY", "Taxes: 10,000\u{a0}JPY", "Total: 133,500\u{a0}JPY", "#1042"]
-    {
+    for part in [
+        "Hello,",
+        "Subtotal: 123,500\u{a0}JPY",
+        "Taxes: 10,000\u{a0}JPY",
+        "Total: 133,500\u{a0}JPY",
+        "#1042",
+        "Pick up at:\nCorner Shop\n10115 Berlin\n",
+    ] {
         assert!(printed.text.contains(part), "{part} is not in {}", printed.text);
     }
     for part in ["Discount", "Delivery", "on its way", "reached us", "https://", "View"] {

@@ -27,7 +27,7 @@ use crate::integrations::webhooks::WebhookSender;
 use crate::jobs::{self, Schedule, Worker};
 use crate::listeners;
 use crate::loaders::{CatalogReads, Loaders};
-use crate::services::mails::PressError;
+use crate::services::mails::{Overrides, PressError};
 use crate::services::media::MediaParts;
 use crate::services::webhooks::PayloadShaper;
 use crate::services::{
@@ -204,7 +204,10 @@ impl App {
         let (attempts_of, keys_of) = (|| Arc::clone(&attempts), || Arc::clone(&keys));
         let schedule = Arc::new(Schedule::new(db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
         let storefront = config.mail.storefront.clone();
-        let mails = Mails::new(db.clone(), Arc::clone(&shop), Arc::clone(&payments), auth_of(), storefront)?;
+        let overrides = config.mail.templates.as_deref().map(Overrides::read).transpose()?.unwrap_or_default();
+        let (shop_of_mails, payments_of_mails) = (Arc::clone(&shop), Arc::clone(&payments));
+        let mails =
+            Mails::new(db.clone(), shop_of_mails, payments_of_mails, auth_of(), storefront, &overrides)?;
         let services = Arc::new(Services {
             catalog: Catalog::new(db.clone(), Arc::clone(&catalog_reads), Arc::clone(&shop)),
             products: Products::new(db.clone(), Arc::clone(&shop)),

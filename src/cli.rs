@@ -163,7 +163,7 @@ impl Cli {
             Command::Export(Export::Orders(args)) => products::export_orders(args, &overrides).await,
             Command::Export(Export::Customers(args)) => products::export_customers(args, &overrides).await,
             Command::Reports(Reports::Rebuild) => reports::rebuild(&overrides).await,
-            Command::Mail(Mail::Preview(args)) => mail::preview(&args),
+            Command::Mail(Mail::Preview(args)) => mail::preview(&args, &overrides),
             Command::Events(Events::Tail(args)) => events::tail(args, &overrides).await,
             Command::User(User::Create(args)) => access::create_user(args, &overrides).await,
             Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,

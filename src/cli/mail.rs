@@ -1,10 +1,13 @@
 //! `mercato mail preview`: what a mail looks like, without a shop.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{CommandError, print};
+use crate::config::{self, Config};
 use crate::error::with_causes;
-use crate::services::mails::{self, Language, MailKind, Press};
+use crate::services::mails::{self, Language, MailKind, Overrides, Press};
 
 /// A mail to be shown.
 #[derive(Args)]
@@ -15,6 +18,9 @@ pub struct PreviewArgs {
     /// The language: en, de, fr or es
     #[arg(long, value_parser = language, default_value = "en")]
     language: Language,
+    /// A folder with templates and texts of the shop's own; that of MAIL_TEMPLATES when it is not given
+    #[arg(long)]
+    templates: Option<PathBuf>,
     /// Print its HTML alone
     #[arg(long, conflicts_with = "text")]
     html: bool,
@@ -23,10 +29,15 @@ pub struct PreviewArgs {
     text: bool,
 }
 
-pub(super) fn preview(args: &PreviewArgs) -> Result<(), CommandError> {
+pub(super) fn preview(args: &PreviewArgs, overrides: &config::Overrides) -> Result<(), CommandError> {
     let failed = |error: &dyn std::error::Error| CommandError::Failed(with_causes(error));
     let content = mails::sample(args.kind).map_err(|error| failed(&error))?;
-    let press = Press::new().map_err(|error| failed(&error))?;
+    let folder = match &args.templates {
+        Some(folder) => Some(folder.clone()),
+        None => Config::from_env(overrides)?.mail.templates,
+    };
+    let own = folder.as_deref().map(Overrides::read).transpose().map_err(|error| failed(&error))?;
+    let press = Press::with(&own.unwrap_or_default()).map_err(|error| failed(&error))?;
     let printed = press.print(mails::SAMPLE_SHOP, &content, args.language).map_err(|error| failed(&error))?;
     match (args.html, args.text) {
         (true, _) => print(&printed.html),

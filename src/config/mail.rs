@@ -14,6 +14,8 @@ pub struct MailConfig {
     pub from: Option<Sender>,
     /// `MAIL_DIR`: where the files go, if not to the usual place.
     pub folder: Option<PathBuf>,
+    /// `MAIL_TEMPLATES`: a folder with templates and texts of the shop's own.
+    pub templates: Option<PathBuf>,
     /// `STOREFRONT_URL`: the buyers' side of the shop, without a slash at its end; without one, mails have no links.
     pub storefront: Option<String>,
 }
@@ -31,7 +33,8 @@ impl MailConfig {
         }
         let storefront =
             problems.parse("STOREFRONT_URL", get("STOREFRONT_URL"), None, |text| storefront(text).map(Some));
-        Self { server, from, folder: get("MAIL_DIR").map(PathBuf::from), storefront }
+        let folder = |name: &str| get(name).map(PathBuf::from);
+        Self { server, from, folder: folder("MAIL_DIR"), templates: folder("MAIL_TEMPLATES"), storefront }
     }
 }
 

@@ -10,6 +10,7 @@ mod customers;
 mod kind;
 mod language;
 mod orders;
+mod overrides;
 mod press;
 mod samples;
 mod sign_in;
@@ -22,6 +23,7 @@ pub use content::{
 pub use kind::MailKind;
 pub use language::Language;
 pub use orders::Confirmation;
+pub use overrides::Overrides;
 pub use press::{Press, PressError, Printed};
 pub use samples::{SAMPLE_SHOP, sample};
 pub use sign_in::SignInWarning;
@@ -61,18 +63,19 @@ struct Draft {
 }
 
 impl Mails {
-    /// The service over a database; with the address of the buyers' side, if there is one.
+    /// The service over a database; with the address of the buyers' side, if there is one, and the shop's own templates and texts.
     ///
     /// # Errors
-    /// [`PressError`], which is a bug.
+    /// [`PressError`] names what of the latter can't be used.
     pub fn new(
         db: Db,
         shop: Arc<Shop>,
         payments: Arc<Payments>,
         auth: Arc<Authenticator>,
         storefront: Option<String>,
+        overrides: &Overrides,
     ) -> Result<Self, PressError> {
-        Ok(Self { db, shop, payments, auth, press: Press::new()?, storefront })
+        Ok(Self { db, shop, payments, auth, press: Press::with(overrides)?, storefront })
     }
 
     /// A draft as a letter of a job: one job's letter has one name, however often it is written.

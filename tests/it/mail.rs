@@ -1,6 +1,7 @@
 //! Mails: who gets which, in which language, how often, and what becomes of them while the mail server is away.
 
 mod delivery;
+mod orders;
 mod staff;
 
 use std::io::Cursor;

@@ -2,10 +2,11 @@
 
 use mercato::domain::address::Address;
 use mercato::domain::permission::Permission::ManageSettings;
+use mercato::services::inventory::LocationPatch;
 use mercato::services::pricing::{Basket, Priced};
 use serde_json::{Value, json};
 
-use crate::support::{Reply, TestApp, both, line};
+use crate::support::{Reply, TestApp, both, id_of, line, order_id, order_of};
 
 const ZONES: &str = "{ shippingZones(first: 9) { nodes {
     id name countries defaultDistanceMetres
@@ -285,4 +286,140 @@ async fn staff_write_rates(app: TestApp) {
     staff.ask_with(RATE_DELETE, json!({ "id": id })).await.assert_ok();
     let gone = staff.ask_with(RATE_DELETE, json!({ "id": id })).await;
     assert_eq!(blamed(&gone, "shippingRateDelete"), ["id NOT_FOUND"]);
+}
+
+/// The id of the zone that a new shop has.
+async fn everywhere(app: &TestApp) -> String {
+    let zones = app.admin().ask(ZONES).await.ok();
+    zones["shippingZones.nodes.0.id"].as_str().unwrap().to_owned()
+}
+
+both!(a_delivery_costs_one_price_or_what_a_table_says);
+async fn a_delivery_costs_one_price_or_what_a_table_says(app: TestApp) {
+    let brick = brick(&app).await;
+    let zone = zone(&app, "Europe", &["FR"], 1_000_000).await;
+    rate(&app, json!({ "zoneId": zone, "strategy": "flat", "name": "Letter", "price": "4.90" })).await;
+    let steps = json!([{ "from": "0", "price": "3" }, { "from": "2", "price": "5.50" }, { "from": "10.5", "price": "20" }]);
+    let by_weight = json!({ "by": "WEIGHT", "steps": steps });
+    rate(&app, json!({ "zoneId": zone, "strategy": "flat", "name": "Parcel", "priceTable": by_weight })).await;
+    let steps = json!([{ "from": "40", "price": "6" }, { "from": "100", "price": "0" }]);
+    let by_subtotal = json!({ "by": "SUBTOTAL", "steps": steps });
+    rate(&app, json!({ "zoneId": zone, "strategy": "standard", "name": "Courier", "price": "1",
+        "pricePerKilogram": "0", "pricePerKilometre": "0", "priceTable": by_subtotal }))
+    .await;
+    let paris = address("FR");
+    for (bricks, expected) in [
+        (1, vec!["Parcel 300", "Letter 490"]),
+        (2, vec!["Letter 490", "Parcel 550", "Courier 700"]),
+        (5, vec!["Courier 100", "Letter 490", "Parcel 550"]),
+        (11, vec!["Courier 100", "Letter 490", "Parcel 2000"]),
+    ] {
+        let mut basket = basket(&brick, bricks);
+        basket.destination = Some(&paris);
+        let priced = app.price(&basket).await;
+        let options: Vec<String> =
+            priced.delivery_options.iter().map(|option| format!("{} {}", option.title, option.price)).collect();
+        assert_eq!(options, expected, "{bricks} bricks of 1 kg at 20.00");
+    }
+    let document = "{ shippingZones(first: 9) { nodes { name rates {
+        name price { amount } priceTable { by steps { from price { amount } } } location { name }
+    } } } }";
+    let zones = app.admin().ask(document).await.ok();
+    let courier = &zones["shippingZones.nodes.1.rates.2"];
+    let steps = json!([{ "from": "40.00", "price": { "amount": "6.00" } }, { "from": "100.00", "price": { "amount": "0.00" } }]);
+    let expected = json!({ "name": "Courier", "price": { "amount": "1.00" },
+        "priceTable": { "by": "SUBTOTAL", "steps": steps }, "location": null });
+    assert_eq!(courier, &expected);
+}
+
+both!(prices_of_rates_are_checked);
+async fn prices_of_rates_are_checked(app: TestApp) {
+    let zone = everywhere(&app).await;
+    let shop = app.create_location("Corner Shop").await;
+    let nowhere = "gid://mercato/Location/01890a5d-ac96-774b-bcce-b302099a8057";
+    let table = |steps: Value| json!({ "by": "WEIGHT", "steps": steps });
+    for (wrong, expected) in [
+        (json!({ "strategy": "flat" }), vec!["rate.price BLANK"]),
+        (json!({ "strategy": "flat", "price": "-1" }), vec!["rate.price INVALID"]),
+        (json!({ "strategy": "flat", "priceTable": table(json!([])) }), vec!["rate.priceTable INVALID"]),
+        (
+            json!({ "strategy": "flat", "priceTable": table(json!([{ "from": "2", "price": "1" }, { "from": "2", "price": "x" }])) }),
+            vec!["rate.priceTable.steps.1.from INVALID", "rate.priceTable.steps.1.price INVALID"],
+        ),
+        (json!({ "strategy": "pickup" }), vec!["rate.locationId BLANK"]),
+        (json!({ "strategy": "pickup", "locationId": nowhere }), vec!["rate.locationId NOT_FOUND"]),
+        (json!({ "strategy": "flat", "price": "1", "locationId": shop }), vec!["rate.locationId NOT_ALLOWED"]),
+    ] {
+        let mut wrong = wrong;
+        (wrong["zoneId"], wrong["name"]) = (json!(zone), json!("Mine"));
+        let reply = app.admin().ask_with(RATE_CREATE, json!({ "rate": wrong })).await;
+        assert_eq!(blamed(&reply, "shippingRateCreate"), expected, "{wrong}");
+    }
+}
+
+both!(an_order_can_be_picked_up);
+async fn an_order_can_be_picked_up(app: TestApp) {
+    let zone = everywhere(&app).await;
+    let create = "mutation { locationCreate(input: { name: \"Corner Shop\",
+        address: { address1: \"1 Main St\", city: \"Berlin\", zip: \"10115\", countryCode: DE }
+    }) { location { id } userErrors { field message } } }";
+    let made = app.admin().ask(create).await.ok();
+    let location = made["locationCreate.location.id"].clone();
+    rate(&app, json!({ "zoneId": zone, "strategy": "pickup", "name": "Pick up", "locationId": location })).await;
+    let variant = json!({ "price": "20", "inventoryTracked": false });
+    let (_, vase) = app.create_priced(json!({ "title": "Vase", "status": "ACTIVE" }), variant).await;
+    let cart = app.cart(&[(&vase, 1)]).await;
+    let document = "query($id: ID!) { cart(id: $id) { deliveryGroups(first: 1) { nodes { deliveryOptions {
+        handle title description deliveryMethodType estimatedCost { amount }
+    } } } } }";
+    let shown = app.anonymous().ask_with(document, json!({ "id": cart })).await.ok();
+    let expected = json!({ "handle": "pickup", "title": "Pick up", "deliveryMethodType": "PICK_UP",
+        "description": "Corner Shop, 1 Main St, 10115 Berlin, Germany", "estimatedCost": { "amount": "0.00" } });
+    assert_eq!(shown["cart.deliveryGroups.nodes.0.deliveryOptions.0"], expected);
+
+    // It goes nowhere, so nobody asks where.
+    let mut input = order_of(&cart, "20", "tok_ok");
+    input["deliveryOption"] = json!("pickup");
+    let placed = app.anonymous().place(input.clone()).await.ok();
+    let order = app.order(order_id(&placed)).await;
+    let pickup = order.delivery.0.unwrap().option.pickup.unwrap();
+    assert_eq!((pickup.name.as_str(), pickup.city.as_deref()), ("Corner Shop", Some("Berlin")));
+    assert_eq!(order.shipping_address, None);
+
+    // Nobody picks anything up where it is closed.
+    let closed = LocationPatch { is_active: Some(false), ..LocationPatch::default() };
+    let id = id_of(location.as_str().unwrap());
+    app.app.services.inventory.update_location(&app.app.system(), id, &closed).await.unwrap();
+    let cart = app.cart(&[(&vase, 1)]).await;
+    input["cartId"] = json!(cart);
+    let refused = app.anonymous().place(input).await;
+    assert!(blamed(&refused, "orderPlace").contains(&"input.shippingAddress BLANK".to_owned()));
+}
+
+both!(coordinates_of_an_address_decide_on_the_distance);
+async fn coordinates_of_an_address_decide_on_the_distance(app: TestApp) {
+    let create = "mutation { locationCreate(input: { name: \"Paris\",
+        address: { latitude: 48.8566, longitude: 2.3522 }
+    }) { userErrors { message } } }";
+    app.admin().ask(create).await.assert_ok();
+    let variant = json!({ "price": "20", "inventoryTracked": false, "weight": { "value": 0.0, "unit": "KILOGRAMS" } });
+    let (_, vase) = app.create_priced(json!({ "title": "Vase", "status": "ACTIVE" }), variant).await;
+    let document = "mutation($input: CartInput!) { cartCreate(input: $input) {
+        cart { deliveryGroups(first: 1) { nodes { deliveryOptions { handle estimatedCost { amount } } } } }
+        userErrors { field code }
+    } }";
+    let ask = async |delivery: Value| {
+        let lines = json!([{ "merchandiseId": vase }]);
+        let addresses = json!([{ "address": { "deliveryAddress": delivery } }]);
+        let input = json!({ "lines": lines, "delivery": { "addresses": addresses } });
+        app.anonymous().ask_with(document, json!({ "input": input })).await
+    };
+    let london = json!({ "city": "London", "countryCode": "GB", "latitude": 51.5074, "longitude": -0.1278 });
+    let reply = ask(london).await.ok();
+    let option = &reply["cartCreate.cart.deliveryGroups.nodes.0.deliveryOptions.0"];
+    let cost: f64 = option["estimatedCost"]["amount"].as_str().unwrap().parse().unwrap();
+    assert!((34.3..34.5).contains(&cost), "344 km at 0.10: {cost}");
+    let half = ask(json!({ "city": "London", "countryCode": "GB", "latitude": 51.5 })).await;
+    let expected = ["input.delivery.addresses.0.address.deliveryAddress.longitude BLANK"];
+    assert_eq!(blamed(&half, "cartCreate"), expected);
 }

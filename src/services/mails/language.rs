@@ -73,6 +73,25 @@ impl Catalogue {
         fill(self.texts.get(name)?, value)
     }
 
+    /// Puts another text in the place of one, which must need no other values.
+    ///
+    /// # Errors
+    /// A sentence, when there is no such text, or it is to have a value that nobody gives.
+    pub fn replace(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let Some(known) = self.texts.get_mut(name) else {
+            return Err(format!("there is no text {name} to take the place of"));
+        };
+        let is_known = |value: &str| {
+            let place = format!("{{{value}}}");
+            known.contains(&place).then_some(place)
+        };
+        if fill(text, is_known).is_none() {
+            return Err(format!("{name} can have no other values than those of `{known}`"));
+        }
+        text.clone_into(known);
+        Ok(())
+    }
+
     /// The names of all texts.
     #[cfg(test)]
     pub fn names(&self) -> impl Iterator<Item = &str> {

@@ -11,7 +11,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::content::Content;
+use super::kind::MailKind;
 use super::language::{Catalogue, Language};
+use super::overrides::{Overrides, wrong};
+use super::samples::{SAMPLE_SHOP, sample};
 use crate::domain::money::Money;
 use crate::domain::web_text::defuse_web_addresses;
 
@@ -19,7 +22,7 @@ use crate::domain::web_text::defuse_web_addresses;
 macro_rules! templates {
     ($($name:literal),* $(,)?) => {
         /// The templates by their names.
-        const TEMPLATES: &[(&str, &str)] = &[$(($name, include_str!(concat!("templates/", $name))),)*];
+        pub(super) const TEMPLATES: &[(&str, &str)] = &[$(($name, include_str!(concat!("templates/", $name))),)*];
     };
 }
 
@@ -73,6 +76,14 @@ pub enum PressError {
     /// A template is broken, or asks for what is not there.
     #[error("a template can't be used")]
     Template(#[source] minijinja::Error),
+    /// A file that takes the place of a template or a text can't be used.
+    #[error("{file} of MAIL_TEMPLATES can't be used: {problem}")]
+    Override {
+        /// The file, or the folder.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A content can't be handed to a template.
     #[error("a content can't be written")]
     Content(#[source] serde_json::Error),
@@ -111,8 +122,26 @@ impl Press {
     /// # Errors
     /// [`PressError`], which is a bug.
     pub fn new() -> Result<Self, PressError> {
-        let languages = Language::ALL.iter().map(|language| Ok((*language, environment(*language)?)));
-        Ok(Self { languages: languages.collect::<Result<_, PressError>>()? })
+        Self::with(&Overrides::default())
+    }
+
+    /// The same with templates and texts of the shop's own. Every mail is tried in every language.
+    ///
+    /// # Errors
+    /// [`PressError`] names what can't be used.
+    pub fn with(overrides: &Overrides) -> Result<Self, PressError> {
+        let languages =
+            Language::ALL.iter().map(|language| Ok((*language, environment(*language, overrides)?)));
+        let press = Self { languages: languages.collect::<Result<_, PressError>>()? };
+        if !overrides.is_empty() {
+            for kind in MailKind::ALL {
+                let content = sample(*kind).map_err(|error| wrong(kind.as_str(), error.to_string()))?;
+                for language in Language::ALL {
+                    press.print(SAMPLE_SHOP, &content, *language)?;
+                }
+            }
+        }
+        Ok(press)
     }
 
     /// Puts what a shop has to tell into words.
@@ -154,8 +183,13 @@ impl Press {
 }
 
 /// The templates in a language.
-fn environment(language: Language) -> Result<Environment<'static>, PressError> {
-    let catalogue = std::sync::Arc::new(Catalogue::of(language).map_err(PressError::Catalogue)?);
+fn environment(language: Language, overrides: &Overrides) -> Result<Environment<'static>, PressError> {
+    let mut catalogue = Catalogue::of(language).map_err(PressError::Catalogue)?;
+    for (name, text) in overrides.texts(language) {
+        let file = format!("{}.json", language.as_str());
+        catalogue.replace(name, text).map_err(|problem| wrong(&file, problem))?;
+    }
+    let catalogue = std::sync::Arc::new(catalogue);
     let mut environment = Environment::new();
     // A value that is not there is a mistake, not an empty place.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -177,6 +211,7 @@ fn environment(language: Language) -> Result<Environment<'static>, PressError> {
         catalogue.day(day).ok_or_else(|| minijinja::Error::new(ErrorKind::InvalidOperation, "no such month"))
     });
     for (name, source) in TEMPLATES {
+        let source = overrides.template(name).unwrap_or(source);
         environment.add_template(name, source).map_err(PressError::Template)?;
     }
     Ok(environment)

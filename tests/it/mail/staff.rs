@@ -17,7 +17,7 @@ use super::{Manner, PLACE, Shop};
 use crate::support::{Database, TestApp, both, order_of};
 
 /// Makes a member of staff whose role permits this.
-async fn hire(app: &TestApp, name: &str, permissions: &[Permission]) {
+pub async fn hire(app: &TestApp, name: &str, permissions: &[Permission]) {
     let (op, staff) = (app.app.system(), &app.app.services.staff);
     let role = RolePatch { name: Some(name.to_owned()), permissions: Some(permissions.to_vec()) };
     let role = staff.create_role(&op, &role).await.unwrap();

@@ -204,7 +204,8 @@ impl App {
         let (attempts_of, keys_of) = (|| Arc::clone(&attempts), || Arc::clone(&keys));
         let schedule = Arc::new(Schedule::new(db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
         let storefront = config.mail.storefront.clone();
-        let overrides = config.mail.templates.as_deref().map(Overrides::read).transpose()?.unwrap_or_default();
+        let overrides =
+            config.mail.templates.as_deref().map(Overrides::read).transpose()?.unwrap_or_default();
         let (shop_of_mails, payments_of_mails) = (Arc::clone(&shop), Arc::clone(&payments));
         let mails =
             Mails::new(db.clone(), shop_of_mails, payments_of_mails, auth_of(), storefront, &overrides)?;

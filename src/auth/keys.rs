@@ -10,6 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::derived::DerivedKeys;
@@ -169,6 +170,48 @@ impl Keys {
         let text = format!("mail:{}:{}", purpose.as_str(), id.uuid());
         jsonwebtoken::crypto::sign(text.as_bytes(), &self.signing, Algorithm::HS256).map_err(AuthError::Sign)
     }
+
+    /// The token that is mailed to a member of staff to set a password with. It is good up to a moment, and as long as the member has
+    /// this address and this password: using it ends it.
+    ///
+    /// # Errors
+    /// [`AuthError::Sign`], which is a bug.
+    pub fn staff_token(
+        &self,
+        id: StaffId,
+        expires_at: Timestamp,
+        email: &str,
+        password_hash: Option<&str>,
+    ) -> Result<String, AuthError> {
+        let state = Sha256::new().chain_update(email).chain_update(b"\0");
+        let state = hex(&state.chain_update(password_hash.unwrap_or_default()).finalize());
+        let (id, micros) = (id.uuid().simple(), expires_at.micros());
+        let text = format!("mail:staff:{id}:{micros}:{state}");
+        let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &self.signing, Algorithm::HS256);
+        Ok(format!("{id}.{micros}.{}", signature.map_err(AuthError::Sign)?))
+    }
+
+    /// Whom such a token is for, if its time is not over. Whether it is one, [`Keys::is_staff_token`] says.
+    #[must_use]
+    pub fn staff_of_token(&self, token: &str, now: Timestamp) -> Option<StaffId> {
+        let (id, expires_at) = parts_of_staff_token(token)?;
+        (now < expires_at).then_some(id)
+    }
+
+    /// Whether a token was mailed to a member who has this address and this password. Its time is not looked at.
+    #[must_use]
+    pub fn is_staff_token(&self, token: &str, id: StaffId, email: &str, password_hash: Option<&str>) -> bool {
+        let Some((of, expires_at)) = parts_of_staff_token(token) else { return false };
+        let made = self.staff_token(id, expires_at, email, password_hash);
+        of == id && made.is_ok_and(|made| bool::from(made.as_bytes().ct_eq(token.as_bytes())))
+    }
+}
+
+/// Whom a mailed token of staff is for, and until when.
+fn parts_of_staff_token(token: &str) -> Option<(StaffId, Timestamp)> {
+    let (id, rest) = token.split_once('.')?;
+    let (micros, _) = rest.split_once('.')?;
+    Some((StaffId::from_uuid(id.parse().ok()?), Timestamp::from_micros(micros.parse().ok()?)?))
 }
 
 fn kid(secret: &[u8]) -> String {
@@ -231,5 +274,26 @@ mod tests {
         let mailed = keys.mailed(MailedFor::Recover, id).unwrap();
         assert_ne!(mailed, keys.mailed(MailedFor::VerifyEmail, id).unwrap());
         assert_eq!(mailed, keys.mailed(MailedFor::Recover, id).unwrap());
+    }
+
+    #[test]
+    fn a_token_of_staff_ends_with_its_time_and_with_the_password() {
+        let keys = Keys::new(&"a secret".into(), &[]).unwrap();
+        let (id, other) = (StaffId::generate(), StaffId::generate());
+        let ends = later(start(), 60);
+        let token = keys.staff_token(id, ends, "ada@example.com", None).unwrap();
+        assert_eq!(keys.staff_of_token(&token, start()), Some(id));
+        assert_eq!(keys.staff_of_token(&token, ends), None);
+        let is_good = |token: &str, id, email, hash| keys.is_staff_token(token, id, email, hash);
+        assert!(is_good(&token, id, "ada@example.com", None));
+        assert!(!is_good(&token, id, "ada@example.com", Some("hash")));
+        assert!(
+            !is_good(&token, id, "eve@example.com", None) && !is_good(&token, other, "ada@example.com", None)
+        );
+        let longer = token.replace(&ends.micros().to_string(), &later(ends, 60).micros().to_string());
+        assert!(!is_good(&longer, id, "ada@example.com", None));
+        for rubbish in ["", ".", "..", "a.b.c", "0.0.0"] {
+            assert_eq!(keys.staff_of_token(rubbish, start()), None, "{rubbish}");
+        }
     }
 }

@@ -15,10 +15,12 @@ mod press;
 mod samples;
 mod sign_in;
 mod staff;
+mod staff_access;
 
 pub use content::{
-    Content, DayFigures, DayReport, Delivery, LowStock, MoneyBack, NewOrder, Notice, OrderSummary, Parcel,
-    Pause, Piece, PiecesBack, Receipt, Reset, Seller, SummaryLine, Verification, Warned, Welcome, Withdrawal,
+    Access, Content, DayFigures, DayReport, Delivery, LowStock, MoneyBack, NewOrder, Notice, OrderSummary,
+    Parcel, Pause, Piece, PiecesBack, Receipt, Reset, Seller, SummaryLine, Verification, Warned, Welcome,
+    Withdrawal,
 };
 pub use kind::MailKind;
 pub use language::Language;
@@ -28,6 +30,7 @@ pub use press::{Press, PressError, Printed};
 pub use samples::{SAMPLE_SHOP, sample};
 pub use sign_in::SignInWarning;
 pub use staff::{STAFF_JOB, StaffMail};
+pub use staff_access::StaffAccess;
 
 /// What the settings of mail are made of.
 pub use crate::integrations::mail::{Sender, SmtpServer};

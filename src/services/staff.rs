@@ -3,6 +3,7 @@
 //! Whoever manages staff may change nothing of somebody who may do more than themselves, or a new password would be a way to
 //! all their permissions. And there is always a member left who can manage staff, once there is one.
 
+mod access;
 mod leave;
 mod own_password;
 mod roles;
@@ -193,6 +194,9 @@ impl Staff {
         inserted.on_constraint("staff_members", "email", taken)?;
         staff::set_roles(tx.conn(), member.id, &role_ids).await?;
         events::append(&mut tx, op, [Event::StaffMemberCreated(told(&member, role_ids))]).await?;
+        if member.password_hash.is_none() && member.is_active {
+            self.invite(&mut tx, op, &member).await?;
+        }
         tx.commit().await?;
         Ok(member)
     }

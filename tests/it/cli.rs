@@ -305,6 +305,44 @@ fn mails_are_shown_before_they_are_sent() {
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0, "no database was made");
 }
 
+#[test]
+fn mails_are_written_by_the_shops_own_templates_and_texts() {
+    let folder = Folder::new();
+    let own = folder.0.join("own");
+    fs::create_dir(&own).unwrap();
+    let write = |name: &str, text: &str| fs::write(own.join(name), text).unwrap();
+    let preview =
+        |arguments: &[&str]| folder.run(&[&["mail", "preview", "--templates", "own"], arguments].concat());
+    write("en.json", r#"{ "order_confirmation.intro": "Hooray!", "shared.hello": "Dear {name}," }"#);
+    write("layout.txt", "{% block body %}{% endblock %}\n-- \nThe team of {{ shop }}\n");
+    let shown = preview(&["order_confirmation"]);
+    shown.expect(0, &[]);
+    for part in ["Dear Ada,\nHooray!", "The team of Mercato Paper & Home", "Subject: Order #1042 confirmed"] {
+        assert!(shown.out.contains(part), "{part} is not in {shown:?}");
+    }
+    // Other languages are as they were.
+    assert!(preview(&["order_confirmation", "--language", "de"]).out.contains("Guten Tag Ada,"));
+
+    for (name, text, problem) in [
+        ("en.json", r#"{ "order_confirmation.intor": "Hi" }"#, "there is no text order_confirmation.intor"),
+        ("en.json", r#"{ "shared.hello": "Dear {nickname}," }"#, "shared.hello can have no other values"),
+        ("en.json", "{", "en.json"),
+        ("welcome.html", "{% if %}", "welcome.html"),
+        ("welcome.txt", "{% block subject %}{{ nickname }}{% endblock %}", "welcome.txt"),
+        ("wellcome.txt", "Hi", "wellcome.txt"),
+    ] {
+        let before = fs::read_to_string(own.join(name)).ok();
+        write(name, text);
+        preview(&["order_confirmation"]).expect(1, &[problem]);
+        match before {
+            Some(before) => write(name, &before),
+            None => fs::remove_file(own.join(name)).unwrap(),
+        }
+    }
+    preview(&["order_confirmation"]).expect(0, &[]);
+    folder.run(&["mail", "preview", "welcome", "--templates", "missing"]).expect(1, &["missing"]);
+}
+
 /// A server that is killed when its test is over, however that is.
 struct Serving {
     child: Child,

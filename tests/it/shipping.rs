@@ -301,11 +301,15 @@ async fn a_delivery_costs_one_price_or_what_a_table_says(app: TestApp) {
     rate(&app, json!({ "zoneId": zone, "strategy": "flat", "name": "Letter", "price": "4.90" })).await;
     let steps = json!([{ "from": "0", "price": "3" }, { "from": "2", "price": "5.50" }, { "from": "10.5", "price": "20" }]);
     let by_weight = json!({ "by": "WEIGHT", "steps": steps });
-    rate(&app, json!({ "zoneId": zone, "strategy": "flat", "name": "Parcel", "priceTable": by_weight })).await;
+    rate(&app, json!({ "zoneId": zone, "strategy": "flat", "name": "Parcel", "priceTable": by_weight }))
+        .await;
     let steps = json!([{ "from": "40", "price": "6" }, { "from": "100", "price": "0" }]);
     let by_subtotal = json!({ "by": "SUBTOTAL", "steps": steps });
-    rate(&app, json!({ "zoneId": zone, "strategy": "standard", "name": "Courier", "price": "1",
-        "pricePerKilogram": "0", "pricePerKilometre": "0", "priceTable": by_subtotal }))
+    rate(
+        &app,
+        json!({ "zoneId": zone, "strategy": "standard", "name": "Courier", "price": "1",
+        "pricePerKilogram": "0", "pricePerKilometre": "0", "priceTable": by_subtotal }),
+    )
     .await;
     let paris = address("FR");
     for (bricks, expected) in [
@@ -317,8 +321,11 @@ async fn a_delivery_costs_one_price_or_what_a_table_says(app: TestApp) {
         let mut basket = basket(&brick, bricks);
         basket.destination = Some(&paris);
         let priced = app.price(&basket).await;
-        let options: Vec<String> =
-            priced.delivery_options.iter().map(|option| format!("{} {}", option.title, option.price)).collect();
+        let options: Vec<String> = priced
+            .delivery_options
+            .iter()
+            .map(|option| format!("{} {}", option.title, option.price))
+            .collect();
         assert_eq!(options, expected, "{bricks} bricks of 1 kg at 20.00");
     }
     let document = "{ shippingZones(first: 9) { nodes { name rates {
@@ -348,7 +355,10 @@ async fn prices_of_rates_are_checked(app: TestApp) {
         ),
         (json!({ "strategy": "pickup" }), vec!["rate.locationId BLANK"]),
         (json!({ "strategy": "pickup", "locationId": nowhere }), vec!["rate.locationId NOT_FOUND"]),
-        (json!({ "strategy": "flat", "price": "1", "locationId": shop }), vec!["rate.locationId NOT_ALLOWED"]),
+        (
+            json!({ "strategy": "flat", "price": "1", "locationId": shop }),
+            vec!["rate.locationId NOT_ALLOWED"],
+        ),
     ] {
         let mut wrong = wrong;
         (wrong["zoneId"], wrong["name"]) = (json!(zone), json!("Mine"));
@@ -365,7 +375,8 @@ async fn an_order_can_be_picked_up(app: TestApp) {
     }) { location { id } userErrors { field message } } }";
     let made = app.admin().ask(create).await.ok();
     let location = made["locationCreate.location.id"].clone();
-    rate(&app, json!({ "zoneId": zone, "strategy": "pickup", "name": "Pick up", "locationId": location })).await;
+    rate(&app, json!({ "zoneId": zone, "strategy": "pickup", "name": "Pick up", "locationId": location }))
+        .await;
     let variant = json!({ "price": "20", "inventoryTracked": false });
     let (_, vase) = app.create_priced(json!({ "title": "Vase", "status": "ACTIVE" }), variant).await;
     let cart = app.cart(&[(&vase, 1)]).await;
@@ -402,7 +413,8 @@ async fn coordinates_of_an_address_decide_on_the_distance(app: TestApp) {
         address: { latitude: 48.8566, longitude: 2.3522 }
     }) { userErrors { message } } }";
     app.admin().ask(create).await.assert_ok();
-    let variant = json!({ "price": "20", "inventoryTracked": false, "weight": { "value": 0.0, "unit": "KILOGRAMS" } });
+    let variant =
+        json!({ "price": "20", "inventoryTracked": false, "weight": { "value": 0.0, "unit": "KILOGRAMS" } });
     let (_, vase) = app.create_priced(json!({ "title": "Vase", "status": "ACTIVE" }), variant).await;
     let document = "mutation($input: CartInput!) { cartCreate(input: $input) {
         cart { deliveryGroups(first: 1) { nodes { deliveryOptions { handle estimatedCost { amount } } } } }

@@ -50,6 +50,22 @@ pub struct StaffTokenRenewPayload {
     user_errors: Vec<UserError>,
 }
 
+/// What became of the wish for a new password.
+#[derive(SimpleObject)]
+pub struct StaffRecoverPayload {
+    /// What is wrong with the input.
+    user_errors: Vec<UserError>,
+}
+
+/// Whether a new password is set.
+#[derive(SimpleObject)]
+pub struct StaffPasswordResetPayload {
+    /// The token of a new session; null if the password was not set.
+    staff_access_token: Option<StaffAccessToken>,
+    /// What is wrong with the input.
+    user_errors: Vec<UserError>,
+}
+
 /// Whether the session is over.
 #[derive(SimpleObject)]
 pub struct StaffLogoutPayload {
@@ -80,6 +96,28 @@ impl StaffSignInMutation {
     ) -> Result<StaffTokenRenewPayload> {
         let (tokens, user_errors) = payload(ctx.services().staff.renew(ctx.op(), &refresh_token).await)?;
         Ok(StaffTokenRenewPayload { staff_access_token: tokens.map(Into::into), user_errors })
+    }
+
+    /// Mails a member of staff a token to set a new password with. The answer is the same whether or not there is one.
+    async fn staff_recover(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Their e-mail address.")] email: String,
+    ) -> Result<StaffRecoverPayload> {
+        let (_, user_errors) = payload(ctx.services().staff.recover(ctx.op(), &email).await)?;
+        Ok(StaffRecoverPayload { user_errors })
+    }
+
+    /// Sets a new password of a member of staff with a mailed token, ends their sessions and opens a new one.
+    async fn staff_password_reset(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The token that was mailed.")] token: String,
+        #[graphql(desc = "The new password, of 8 characters or more.")] password: String,
+    ) -> Result<StaffPasswordResetPayload> {
+        let reset = ctx.services().staff.reset_password(ctx.op(), &token, &password).await;
+        let (tokens, user_errors) = payload(reset)?;
+        Ok(StaffPasswordResetPayload { staff_access_token: tokens.map(Into::into), user_errors })
     }
 
     /// Signs the member of staff out who asks: ends their session, with all tokens that came of the same sign-in.

@@ -30,6 +30,10 @@ pub enum Content {
     EmailVerification(Verification),
     /// Somebody keeps trying to sign in as the reader.
     SignInWarning(Warned),
+    /// A new member of staff is to set a password.
+    StaffInvitation(Access),
+    /// A member of staff may set a new password.
+    StaffRecovery(Access),
     /// An order was placed.
     NewOrder(NewOrder),
     /// Something is nearly sold out.
@@ -55,6 +59,8 @@ impl Content {
             Self::PasswordRecovery(_) => MailKind::PasswordRecovery,
             Self::EmailVerification(_) => MailKind::EmailVerification,
             Self::SignInWarning(_) => MailKind::SignInWarning,
+            Self::StaffInvitation(_) => MailKind::StaffInvitation,
+            Self::StaffRecovery(_) => MailKind::StaffRecovery,
             Self::NewOrder(_) => MailKind::NewOrder,
             Self::LowStock(_) => MailKind::LowStock,
             Self::DailyReport(_) => MailKind::DailyReport,
@@ -230,6 +236,19 @@ pub struct PiecesBack {
     pub pieces: Vec<Piece>,
     /// Whether they came.
     pub is_received: bool,
+}
+
+/// A way for a member of staff to a password of their own.
+#[derive(Clone, Debug, Serialize)]
+pub struct Access {
+    /// How colleagues call them.
+    pub name: Option<String>,
+    /// What proves who they are.
+    pub token: String,
+    /// For how many minutes it is good.
+    pub minutes: i64,
+    /// The same in days, rounded up.
+    pub days: i64,
 }
 
 /// An order that was placed, as staff read it.

@@ -26,6 +26,10 @@ text_enum! {
         EmailVerification = "email_verification",
         /// To a customer or a member of staff: somebody keeps trying to sign in as them.
         SignInWarning = "sign_in_warning",
+        /// To a new member of staff: how they set a password.
+        StaffInvitation = "staff_invitation",
+        /// To a member of staff: how they set a new password.
+        StaffRecovery = "staff_recovery",
         /// To staff: an order was placed.
         NewOrder = "new_order",
         /// To staff: something is nearly sold out.

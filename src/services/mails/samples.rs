@@ -3,8 +3,8 @@
 use chrono::NaiveDate;
 
 use super::content::{
-    Content, DayFigures, DayReport, Delivery, LowStock, MoneyBack, NewOrder, OrderSummary, Parcel, Pause,
-    Piece, PiecesBack, Receipt, Reset, Seller, SummaryLine, Verification, Warned, Welcome, Withdrawal,
+    Access, Content, DayFigures, DayReport, Delivery, LowStock, MoneyBack, NewOrder, OrderSummary, Parcel,
+    Pause, Piece, PiecesBack, Receipt, Reset, Seller, SummaryLine, Verification, Warned, Welcome, Withdrawal,
 };
 use super::kind::MailKind;
 use crate::domain::money::{Currency, Money, MoneyError};
@@ -79,6 +79,8 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
             days: 7,
         }),
         MailKind::SignInWarning => Content::SignInWarning(Warned { name: name() }),
+        MailKind::StaffInvitation => Content::StaffInvitation(access(7 * 24 * 60)),
+        MailKind::StaffRecovery => Content::StaffRecovery(access(60)),
         MailKind::NewOrder => Content::NewOrder(NewOrder {
             number: number(),
             total: money(123_840),
@@ -112,6 +114,11 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
             is_ownerless: false,
         }),
     })
+}
+
+fn access(minutes: i64) -> Access {
+    let days = minutes.saturating_add(24 * 60 - 1) / (24 * 60);
+    Access { name: Some("Ada".to_owned()), token: TOKEN.to_owned(), minutes, days }
 }
 
 fn day() -> NaiveDate {

@@ -27,6 +27,8 @@ pub const AREA: Area = Area {
         ("customerDefaultAddressUpdate", r#"mutation { customerDefaultAddressUpdate(addressId: "gid://mercato/MailingAddress/00000000-0000-7000-8000-000000000000") { userErrors { code } } }"#),
         ("staffLogin", r#"mutation { staffLogin(email: "a@example.com", password: "x") { userErrors { code } } }"#),
         ("staffTokenRenew", r#"mutation { staffTokenRenew(refreshToken: "x") { userErrors { code } } }"#),
+        ("staffRecover", r#"mutation { staffRecover(email: "nobody@example.com") { userErrors { code } } }"#),
+        ("staffPasswordReset", r#"mutation { staffPasswordReset(token: "x", password: "long enough") { userErrors { code } } }"#),
         ("staffLogout", "mutation { staffLogout { ended userErrors { code } } }"),
         ("staffPasswordChange", r#"mutation { staffPasswordChange(oldPassword: "long enough", newPassword: "longer still") { userErrors { code } } }"#),
     ],

@@ -31,9 +31,13 @@ async fn confirmation(database: Database, taxes_included: &str) -> String {
     let mut lines = Vec::new();
     for (title, price, quantity) in [("Card", "0.99", 7), ("Lamp", "1037.35", 1)] {
         let variant = json!({ "price": price, "inventoryTracked": false });
-        lines.push((app.create_priced(json!({ "title": title, "status": "ACTIVE" }), variant).await.1, quantity));
+        lines.push((
+            app.create_priced(json!({ "title": title, "status": "ACTIVE" }), variant).await.1,
+            quantity,
+        ));
     }
-    let lines: Vec<(&str, i64)> = lines.iter().map(|(variant, quantity)| (variant.as_str(), *quantity)).collect();
+    let lines: Vec<(&str, i64)> =
+        lines.iter().map(|(variant, quantity)| (variant.as_str(), *quantity)).collect();
     let cart = app.cart_of(None, &lines, &["THIRD"], None).await;
     let mut input = order_of(&cart, "0.01", "tok_ok");
     input["shippingAddress"] = json!({ "address1": "1 Main St", "city": "Springfield", "province": "IL", "zip": "62701", "country": "US" });
@@ -51,7 +55,8 @@ fn add_up(text: &str, is_tax_added: bool) {
     let lines: i64 = text.lines().filter(|line| line.contains(" × ")).map(cents).sum();
     let subtotal = amount(text, "Subtotal");
     assert_eq!(lines, subtotal, "{text}");
-    let (discount, delivery, taxes) = (amount(text, "Discount"), amount(text, "Delivery ("), amount(text, "Taxes: "));
+    let (discount, delivery, taxes) =
+        (amount(text, "Discount"), amount(text, "Delivery ("), amount(text, "Taxes: "));
     assert!(discount < 0 && delivery > 0 && (taxes > 0) == is_tax_added, "{text}");
     assert_eq!(subtotal + discount + delivery + taxes, amount(text, "Total"), "{text}");
     assert!(text.contains("1 Main St\nSpringfield, IL 62701\nUnited States"), "{text}");
@@ -70,7 +75,9 @@ async fn the_figures_of_a_mail_add_up_with_taxes(database: Database) {
 /// Asks for a mutation of orders.
 async fn change(app: &TestApp, mutation: &str, more: &str, input: Value) -> Value {
     let kind = format!("{}{}Input", mutation[..1].to_uppercase(), &mutation[1..]);
-    let document = format!("mutation($input: {kind}!) {{ {mutation}(input: $input) {{ {more} userErrors {{ message }} }} }}");
+    let document = format!(
+        "mutation($input: {kind}!) {{ {mutation}(input: $input) {{ {more} userErrors {{ message }} }} }}"
+    );
     app.admin().ask_with(&document, json!({ "input": input })).await.ok()[mutation].clone()
 }
 
@@ -91,7 +98,11 @@ async fn buyers_hear_of_refunds_and_returns(database: Database) {
     let returned = shop.mail(&format!("Rücksendung zu Bestellung {number}"));
     assert!(returned.text().contains("2 × Mug") && returned.to == ["ada@example.com"], "{}", returned.text());
     let received = shop.mail(&format!("Ihre Rücksendung zu Bestellung {number} ist angekommen"));
-    assert!(received.text().contains("2 × Mug") && received.html().contains("2 × Mug"), "{}", received.text());
+    assert!(
+        received.text().contains("2 × Mug") && received.html().contains("2 × Mug"),
+        "{}",
+        received.text()
+    );
     let refunds: Vec<String> = shop
         .sink
         .mails()
@@ -100,7 +111,9 @@ async fn buyers_hear_of_refunds_and_returns(database: Database) {
         .map(|mail| mail.text())
         .collect();
     assert_eq!(refunds.len(), 2);
-    let of = |amount: &str| refunds.iter().find(|text| text.contains(amount)).unwrap_or_else(|| panic!("{refunds:?}"));
+    let of = |amount: &str| {
+        refunds.iter().find(|text| text.contains(amount)).unwrap_or_else(|| panic!("{refunds:?}"))
+    };
     assert!(of("10,00\u{a0}USD").contains("2 × Mug"));
     assert!(!of("1,50\u{a0}USD").contains("Mug"));
 }
@@ -112,12 +125,21 @@ async fn those_who_work_on_orders_hear_of_new_ones(database: Database) {
     hire(&shop.app, "reader", &[ReadOrders]).await;
     shop.order("tok_ok").await.assert_ok();
     let bowl = shop.app.stocked("Bowl", "5", 10).await;
-    let declined = shop.app.anonymous().place(order_of(&shop.app.cart(&[(&bowl, 1)]).await, "5", "tok_decline")).await;
+    let declined =
+        shop.app.anonymous().place(order_of(&shop.app.cart(&[(&bowl, 1)]).await, "5", "tok_decline")).await;
     assert_eq!(declined.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED");
     shop.app.work().await;
-    let mails: Vec<_> = shop.sink.mails().into_iter().filter(|mail| mail.header("Subject").starts_with("New order")).collect();
+    let mails: Vec<_> = shop
+        .sink
+        .mails()
+        .into_iter()
+        .filter(|mail| mail.header("Subject").starts_with("New order"))
+        .collect();
     assert_eq!(mails.len(), 1, "{:?}", shop.subjects());
-    assert_eq!((mails[0].header("Subject"), &mails[0].to), ("New order #1001".to_owned(), &vec!["packer@example.com".to_owned()]));
+    assert_eq!(
+        (mails[0].header("Subject"), &mails[0].to),
+        ("New order #1001".to_owned(), &vec!["packer@example.com".to_owned()])
+    );
     let text = mails[0].text();
     for part in ["for 15.00\u{a0}USD", "3 × Mug"] {
         assert!(text.contains(part), "{part} is not in {text}");
@@ -132,7 +154,12 @@ async fn staff_see_on_the_order_that_a_mail_was_not_sent(database: Database) {
     let reply = shop.order("tok_ok").await.ok();
     assert_eq!(shop.app.work_until_idle().await, 2, "the confirmation and the receipt");
     let document = "query($id: ID!) { order(id: $id) { timeline(first: 50) { nodes { kind message } } } }";
-    let seen = shop.app.staff(&[ReadOrders]).ask_with(document, json!({ "id": reply["orderPlace.order.id"] })).await.ok();
+    let seen = shop
+        .app
+        .staff(&[ReadOrders])
+        .ask_with(document, json!({ "id": reply["orderPlace.order.id"] }))
+        .await
+        .ok();
     let told: Vec<String> = seen["order.timeline.nodes"]
         .as_array()
         .unwrap()
@@ -143,7 +170,10 @@ async fn staff_see_on_the_order_that_a_mail_was_not_sent(database: Database) {
     assert_eq!(told.len(), 2, "{seen:?}");
     for mail in ["order confirmation", "payment receipt"] {
         let start = format!("The mail to the buyer was not sent ({mail})");
-        assert!(told.iter().any(|message| message.starts_with(&start) && message.contains("550")), "{told:?}");
+        assert!(
+            told.iter().any(|message| message.starts_with(&start) && message.contains("550")),
+            "{told:?}"
+        );
     }
     assert!(!told.concat().contains("ada"), "{told:?}");
 }
@@ -156,7 +186,14 @@ async fn no_door_takes_an_address_that_no_mail_can_be_sent_to(app: TestApp) {
         userErrors { field message code } } }";
     let sign_up = "mutation($input: CustomerCreateInput!) { customerCreate(input: $input) { userErrors { field message code } } }";
     let draft = "mutation($input: DraftOrderInput!) { draftOrderCreate(input: $input) { userErrors { field message code } } }";
-    for email in ["a..b@example.com", ".a@example.com", "<a@example.com>", "a\u{200b}@example.com", "a@b", "a@exa mple.com"] {
+    for email in [
+        "a..b@example.com",
+        ".a@example.com",
+        "<a@example.com>",
+        "a\u{200b}@example.com",
+        "a@b",
+        "a@exa mple.com",
+    ] {
         let is_good = email == "a@b";
         let mut order = order_of(&cart, "11", "tok_ok");
         order["email"] = json!(email);
@@ -164,16 +201,26 @@ async fn no_door_takes_an_address_that_no_mail_can_be_sent_to(app: TestApp) {
         let lines = json!([{ "variantId": font, "quantity": 1 }]);
         for (door, reply) in [
             ("orderPlace", app.anonymous().place(order).await),
-            ("cartBuyerIdentityUpdate", app.anonymous().ask_with(buyer, json!({ "id": cart, "email": email })).await),
+            (
+                "cartBuyerIdentityUpdate",
+                app.anonymous().ask_with(buyer, json!({ "id": cart, "email": email })).await,
+            ),
             ("customerCreate", app.anonymous().ask_with(sign_up, account).await),
-            ("draftOrderCreate", app.admin().ask_with(draft, json!({ "input": { "email": email, "lineItems": lines } })).await),
+            (
+                "draftOrderCreate",
+                app.admin().ask_with(draft, json!({ "input": { "email": email, "lineItems": lines } })).await,
+            ),
         ] {
             assert!(reply.errors().is_empty(), "{reply:?}");
             let errors = reply.user_errors(door);
             let refused = errors.iter().find(|error| error.field.ends_with("email"));
             assert_eq!(refused.is_none(), is_good, "{door}: {email:?}");
             if let Some(refused) = refused {
-                assert!(refused.code == "INVALID" && refused.message.starts_with("Email is invalid: "), "{}", refused.message);
+                assert!(
+                    refused.code == "INVALID" && refused.message.starts_with("Email is invalid: "),
+                    "{}",
+                    refused.message
+                );
             }
         }
     }

@@ -176,3 +176,81 @@ async fn those_who_manage_settings_hear_of_paused_webhooks(database: Database) {
     assert!(mail.html().contains("a=1&amp;b=2") && !mail.source.contains("a secret"));
     assert_eq!(shop.sink.mails().len(), 1);
 }
+
+const RESET: &str = "mutation($token: String!, $password: String!) {
+    staffPasswordReset(token: $token, password: $password) {
+        staffAccessToken { accessToken } userErrors { field code message }
+    }
+}";
+const LOGIN: &str = "mutation($password: String!) {
+    staffLogin(email: \"clerk@example.com\", password: $password) {
+        staffAccessToken { accessToken } userErrors { code }
+    }
+}";
+
+impl Shop {
+    /// The code in the one mail of a subject.
+    fn code(&self, subject: &str) -> String {
+        let text = self.mail(subject).text();
+        text.lines()
+            .find_map(|line| line.strip_prefix("    "))
+            .unwrap_or_else(|| panic!("no code in {text}"))
+            .to_owned()
+    }
+}
+
+both!(members_set_their_own_password_by_mail);
+async fn members_set_their_own_password_by_mail(database: Database) {
+    let shop = Shop::open(database).await;
+    let guest = shop.app.anonymous();
+    let create = "mutation { staffMemberCreate(staffMember: { email: \"clerk@example.com\", name: \"Clerk\" }) { userErrors { code } } }";
+    shop.app.admin().ask(create).await.assert_ok();
+    shop.app.work().await;
+    let invitation = shop.code("You can work at Mercato now");
+    let set = async |token: &str, password: &str| {
+        guest.ask_with(RESET, json!({ "token": token, "password": password })).await
+    };
+    let short = set(&invitation, "short").await.user_errors("staffPasswordReset").remove(0);
+    assert_eq!((short.field.as_str(), short.code.as_str()), ("password", "TOO_SHORT"));
+    let session = set(&invitation, "correct horse").await.ok();
+    assert!(session["staffPasswordReset.staffAccessToken.accessToken"].is_string());
+    guest.ask_with(LOGIN, json!({ "password": "correct horse" })).await.assert_ok();
+    assert_eq!(
+        set(&invitation, "another horse").await.user_errors("staffPasswordReset")[0].code,
+        "TOKEN_INVALID"
+    );
+
+    // Who asks learns nothing, and a second wish a moment later brings no second mail.
+    for email in ["clerk@example.com", "Clerk@Example.com", "nobody@example.com"] {
+        let recover = "mutation($email: String!) { staffRecover(email: $email) { userErrors { code } } }";
+        guest.ask_with(recover, json!({ "email": email })).await.assert_ok();
+        shop.app.work().await;
+    }
+    let recovery = shop.code("Set a new staff password for Mercato");
+    for wrong in ["", "x", &recovery[1..], &format!("{recovery}0")] {
+        let refused = set(wrong, "another horse").await;
+        assert_eq!(refused.user_errors("staffPasswordReset")[0].code, "TOKEN_INVALID", "{wrong}");
+    }
+    set(&recovery, "another horse").await.assert_ok();
+    guest.ask_with(LOGIN, json!({ "password": "another horse" })).await.assert_ok();
+    assert!(
+        !guest
+            .ask_with(LOGIN, json!({ "password": "correct horse" }))
+            .await
+            .user_errors("staffLogin")
+            .is_empty()
+    );
+
+    // An hour later it would have been over.
+    shop.app.clock.advance(Duration::from_secs(60 * 60));
+    guest
+        .ask("mutation { staffRecover(email: \"clerk@example.com\") { userErrors { code } } }")
+        .await
+        .assert_ok();
+    shop.app.work().await;
+    let mails = shop.sink.mails();
+    let text = mails.last().unwrap().text();
+    let late = text.lines().find_map(|line| line.strip_prefix("    ")).unwrap();
+    shop.app.clock.advance(Duration::from_secs(60 * 60));
+    assert_eq!(set(late, "third horse").await.user_errors("staffPasswordReset")[0].code, "TOKEN_INVALID");
+}

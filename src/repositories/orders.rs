@@ -13,7 +13,7 @@ use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
-use crate::domain::ids::{CartId, CustomerId, OrderId, OrderLineId, ProductId, VariantId};
+use crate::domain::ids::{CartId, CustomerId, Id, OrderId, OrderLineId, ProductId, VariantId};
 use crate::domain::inventory::Pieces;
 use crate::domain::order::{LineCount, OrderStatus};
 use crate::domain::quote::{Allocation, QuotedDelivery, TaxLine};

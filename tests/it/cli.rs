@@ -317,7 +317,8 @@ fn mails_are_written_by_the_shops_own_templates_and_texts() {
     write("layout.txt", "{% block body %}{% endblock %}\n-- \nThe team of {{ shop }}\n");
     let shown = preview(&["order_confirmation"]);
     shown.expect(0, &[]);
-    for part in ["Dear Ada,", "Hooray!", "The team of Mercato Paper & Home", "Subject: Order #1042 confirmed"] {
+    for part in ["Dear Ada,", "Hooray!", "The team of Mercato Paper & Home", "Subject: Order #1042 confirmed"]
+    {
         assert!(shown.out.contains(part), "{part} is not in {shown:?}");
     }
     // Other languages are as they were.

@@ -280,7 +280,11 @@ pub(crate) async fn revive(
         line.reserved.0 = pieces;
         orders::set_places(tx.conn(), line).await?;
     }
-    Ok(Some(reserved.happened))
+    let mut happened = reserved.happened;
+    // Its cart is gone once more.
+    happened
+        .extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity: 0 })));
+    Ok(Some(happened))
 }
 
 /// What was told, each once. What no ledger takes is left out.

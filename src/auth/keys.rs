@@ -171,8 +171,8 @@ impl Keys {
         jsonwebtoken::crypto::sign(text.as_bytes(), &self.signing, Algorithm::HS256).map_err(AuthError::Sign)
     }
 
-    /// The token that is mailed to a member of staff to set a password with. It is good up to a moment, and as long as the member has
-    /// this address and this password: using it ends it.
+    /// The token that is mailed to a member of staff to set a password with. It is good up to a
+    /// moment, and as long as the member has this address and this password: using it ends it.
     ///
     /// # Errors
     /// [`AuthError::Sign`], which is a bug.
@@ -191,14 +191,16 @@ impl Keys {
         Ok(format!("{id}.{micros}.{}", signature.map_err(AuthError::Sign)?))
     }
 
-    /// Whom such a token is for, if its time is not over. Whether it is one, [`Keys::is_staff_token`] says.
+    /// Whom such a token is for, if its time is not over. Whether it is one,
+    /// [`Keys::is_staff_token`] says.
     #[must_use]
     pub fn staff_of_token(&self, token: &str, now: Timestamp) -> Option<StaffId> {
         let (id, expires_at) = parts_of_staff_token(token)?;
         (now < expires_at).then_some(id)
     }
 
-    /// Whether a token was mailed to a member who has this address and this password. Its time is not looked at.
+    /// Whether a token was mailed to a member who has this address and this password. Its time is
+    /// not looked at.
     #[must_use]
     pub fn is_staff_token(&self, token: &str, id: StaffId, email: &str, password_hash: Option<&str>) -> bool {
         let Some((of, expires_at)) = parts_of_staff_token(token) else { return false };

@@ -18,7 +18,8 @@ pub struct PreviewArgs {
     /// The language: en, de, fr or es
     #[arg(long, value_parser = language, default_value = "en")]
     language: Language,
-    /// A folder with templates and texts of the shop's own; that of MAIL_TEMPLATES when it is not given
+    /// A folder with templates and texts of the shop's own; that of MAIL_TEMPLATES when it is not
+    /// given
     #[arg(long)]
     templates: Option<PathBuf>,
     /// Print its HTML alone

@@ -34,8 +34,8 @@ pub struct Address {
     pub longitude: Option<f64>,
 }
 
-/// How the line or lines with the city are written: `C` is the city, `P` the province, `Z` the postal code; what is between two of them
-/// stands only where both do.
+/// How the line or lines with the city are written: `C` is the city, `P` the province, `Z` the
+/// postal code; what is between two of them stands only where both do.
 fn locality_pattern(country: &str) -> &'static str {
     match country {
         "US" | "CO" | "JP" | "KR" | "CN" | "TH" | "PH" => "C, P Z",
@@ -52,7 +52,8 @@ fn locality_pattern(country: &str) -> &'static str {
 }
 
 impl Address {
-    /// As it stands on an envelope, line by line, in the way of its country: there is no empty line.
+    /// As it stands on an envelope, line by line, in the way of its country: there is no empty
+    /// line.
     #[must_use]
     pub fn lines(&self, with_name: bool, with_company: bool) -> Vec<String> {
         let names = [&self.first_name, &self.last_name].into_iter().flatten();

@@ -1,8 +1,10 @@
-//! E-mail addresses: one parser for everybody who takes one (checkout, sign-up, staff) and for what sends mail, so that no address is
-//! taken that no mail can be sent to. Whether mail arrives there only mail can tell.
+//! E-mail addresses: one parser for everybody who takes one (checkout, sign-up, staff) and for what
+//! sends mail, so that no address is taken that no mail can be sent to. Whether mail arrives there
+//! only mail can tell.
 //!
-//! An address is plain: a name of letters, digits and a few signs, an `@`, and a domain. What RFC 5322 allows beside that (quoted
-//! names, comments, literal IP addresses) is of no person who buys something, and mail servers refuse much of it.
+//! An address is plain: a name of letters, digits and a few signs, an `@`, and a domain. What RFC
+//! 5322 allows beside that (quoted names, comments, literal IP addresses) is of no person who buys
+//! something, and mail servers refuse much of it.
 
 /// How long an address may be, in bytes.
 const MAX_LENGTH: usize = 254;

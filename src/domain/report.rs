@@ -77,9 +77,11 @@ pub fn country(shipping: Option<&Address>, billing: Option<&Address>) -> String 
     of(shipping).or_else(|| of(billing)).unwrap_or_else(|| NOWHERE.to_owned())
 }
 
-/// What was sold, in minor units of one currency, by the usual definitions. None of it but `tax`, `total` and `refunds` has taxes in it.
+/// What was sold, in minor units of one currency, by the usual definitions. None of it but `tax`,
+/// `total` and `refunds` has taxes in it.
 ///
-/// `net() = gross - discounts - returns`, and `total = net() + shipping + tax`: of a row, and of any sum of rows.
+/// `net() = gross - discounts - returns`, and `total = net() + shipping + tax`: of a row, and of
+/// any sum of rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Figures {
     /// Orders that were paid for.
@@ -122,7 +124,8 @@ pub struct SoldLine {
 }
 
 impl SoldLine {
-    /// Its figures. Where prices contain the taxes, those are taken out of the price and of the discounts alike.
+    /// Its figures. Where prices contain the taxes, those are taken out of the price and of the
+    /// discounts alike.
     #[must_use]
     pub fn figures(self) -> Figures {
         let paid = self.price.saturating_sub(self.discounts);

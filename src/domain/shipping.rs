@@ -1,9 +1,10 @@
 //! Delivery: what a parcel weighs, how far it goes, what that costs, and what may be sent how.
 //!
-//! A tariff has a price for everything, a price a kilogram and one a kilometre; the latter two are in millionths of the currency's main
-//! unit, and their sum is rounded half-up to the minor unit, once. A table adds a price by the step that the weight or the subtotal has
-//! reached. Limits of a rate are inclusive at both ends and look at the basket's subtotal **before** discounts, so that a discount never
-//! makes a delivery dearer or takes it away.
+//! A tariff has a price for everything, a price a kilogram and one a kilometre; the latter two are
+//! in millionths of the currency's main unit, and their sum is rounded half-up to the minor unit,
+//! once. A table adds a price by the step that the weight or the subtotal has reached. Limits of a
+//! rate are inclusive at both ends and look at the basket's subtotal **before** discounts, so that
+//! a discount never makes a delivery dearer or takes it away.
 
 use serde::{Deserialize, Serialize};
 

@@ -50,8 +50,8 @@ struct State {
 struct CartBuyerIdentity(Arc<loaders::Cart>);
 
 impl Cart {
-    /// The cart with a global id, if the actor may see it: one that lacks its key names none, and one that has been ordered is
-    /// gone.
+    /// The cart with a global id, if the actor may see it: one that lacks its key names none, and
+    /// one that has been ordered is gone.
     pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
         Ok(Self::find_with_ordered(ctx, id).await?.flatten())
     }
@@ -264,7 +264,8 @@ pub struct CartQuery;
 
 #[Object]
 impl CartQuery {
-    /// A cart; null if there is none, if it has been ordered, if the id lacks its key, or if it is another customer's.
+    /// A cart; null if there is none, if it has been ordered, if the id lacks its key, or if it is
+    /// another customer's.
     async fn cart(
         &self,
         ctx: &Context<'_>,

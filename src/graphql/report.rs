@@ -108,8 +108,8 @@ impl SalesReportRow {
         }
     }
 
-    /// The product's id, in a report by products; it stays when the product is deleted. Null for what is of no product of the shop, such
-    /// as delivery and lines of imported orders.
+    /// The product's id, in a report by products; it stays when the product is deleted. Null for
+    /// what is of no product of the shop, such as delivery and lines of imported orders.
     async fn product_id(&self) -> Option<ID> {
         match &self.0.of {
             reports::Of::Product(id, _) => id.map(gid),
@@ -174,8 +174,8 @@ impl SalesReportRow {
         self.money(ctx, self.0.figures.net())
     }
 
-    /// What delivery cost after its discounts, less what went back of it, without taxes. In a report by products it is in the row
-    /// of no product.
+    /// What delivery cost after its discounts, less what went back of it, without taxes. In a
+    /// report by products it is in the row of no product.
     async fn shipping(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.shipping)
     }

@@ -29,7 +29,8 @@ connection!(ShippingZoneConnection, ShippingZoneEdge, ShippingZone, "shipping zo
 #[derive(Clone)]
 pub struct ShippingZone(Arc<loaders::ShippingZone>);
 
-/// What delivery in some way costs in a zone: a price, a table, and so much a kilogram and a kilometre, all added up.
+/// What delivery in some way costs in a zone: a price, a table, and so much a kilogram and a
+/// kilometre, all added up.
 #[derive(Clone)]
 pub struct ShippingRate(Arc<loaders::ShippingRate>);
 
@@ -133,7 +134,8 @@ impl ShippingZone {
     }
 }
 
-/// What delivery in some way costs in a zone: a price, a table, and so much a kilogram and a kilometre, all added up.
+/// What delivery in some way costs in a zone: a price, a table, and so much a kilogram and a
+/// kilometre, all added up.
 #[Object(visible = "manages_settings")]
 impl ShippingRate {
     /// The rate's global id.

@@ -75,8 +75,8 @@ impl Post {
 }
 
 impl Post {
-    /// The same of a letter to an order's buyer. One that will not be sent is noted on the order's timeline, where staff look when
-    /// somebody says that they heard nothing.
+    /// The same of a letter to an order's buyer. One that will not be sent is noted on the order's
+    /// timeline, where staff look when somebody says that they heard nothing.
     async fn send_of_order(
         &self,
         work: &Work,

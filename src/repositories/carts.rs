@@ -81,7 +81,8 @@ pub struct CartLine {
     pub created_at: Timestamp,
 }
 
-/// Whether an order stands that was placed from a cart. Once that was given up, the cart can be used again.
+/// Whether an order stands that was placed from a cart. Once that was given up, the cart can be
+/// used again.
 macro_rules! is_ordered {
     () => {
         exists(
@@ -98,8 +99,9 @@ pub async fn find(conn: &mut Conn, id: CartId) -> Result<Option<Cart>, DbError> 
     on_conn!(conn, |c| carts::table.find(id).select(Cart::as_select()).first(c).await.optional())
 }
 
-/// One cart and whether an order of it stands, kept from change by others until the transaction ends. Whoever changes its lines
-/// holds it. On PostgreSQL an order that was placed while this waited for the lock may be missed: [`update`] sees it.
+/// One cart and whether an order of it stands, kept from change by others until the transaction
+/// ends. Whoever changes its lines holds it. On PostgreSQL an order that was placed while this
+/// waited for the lock may be missed: [`update`] sees it.
 pub async fn lock(conn: &mut Conn, id: CartId) -> Result<Option<(Cart, bool)>, DbError> {
     on_each!(conn,
         postgres: |c| {

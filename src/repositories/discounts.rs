@@ -47,7 +47,8 @@ pub struct Discount {
     pub updated_at: Timestamp,
 }
 
-/// Who uses discounts, as far as that is known. An account and a guest with its e-mail address are one buyer.
+/// Who uses discounts, as far as that is known. An account and a guest with its e-mail address are
+/// one buyer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Buyer<'a> {
     /// Their account.
@@ -198,8 +199,9 @@ pub async fn delete(conn: &mut Conn, id: DiscountId) -> Result<(), DbError> {
     Ok(())
 }
 
-/// How many orders of a buyer use each of these discounts; none where there is no entry. Theirs are those of their address, of
-/// their account, of the account that has their address, and of every address that such an account has ordered under.
+/// How many orders of a buyer use each of these discounts; none where there is no entry. Theirs are
+/// those of their address, of their account, of the account that has their address, and of every
+/// address that such an account has ordered under.
 pub async fn uses_of_buyer(
     conn: &mut Conn,
     ids: &[DiscountId],

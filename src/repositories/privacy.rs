@@ -241,8 +241,8 @@ fn place(address: &Address) -> Address {
     Address { country: address.country.clone(), province: address.province.clone(), ..Address::default() }
 }
 
-/// Lets discounts that these orders used, or others under an e-mail address, be used by nobody in particular: how often is still
-/// counted.
+/// Lets discounts that these orders used, or others under an e-mail address, be used by nobody in
+/// particular: how often is still counted.
 pub async fn blank_discount_uses(
     conn: &mut Conn,
     orders: &[OrderId],

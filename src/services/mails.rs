@@ -66,7 +66,8 @@ struct Draft {
 }
 
 impl Mails {
-    /// The service over a database; with the address of the buyers' side, if there is one, and the shop's own templates and texts.
+    /// The service over a database; with the address of the buyers' side, if there is one, and the
+    /// shop's own templates and texts.
     ///
     /// # Errors
     /// [`PressError`] names what of the latter can't be used.

@@ -1,9 +1,9 @@
 //! What a basket costs, from what the database says at this moment: carts show it, orders are placed at it.
 //!
-//! It reads over the connection it is given, in or out of a transaction, and with the same few statements however large the
-//! basket and the shop are: at most seven, one more where a buyer's coordinates are known and nothing of the basket is counted, and
-//! one more where it can be picked up.
-//! The arithmetic is `domain::pricing`'s.
+//! It reads over the connection it is given, in or out of a transaction, and with the same few
+//! statements however large the basket and the shop are: at most seven, one more where a buyer's
+//! coordinates are known and nothing of the basket is counted, and one more where it can be picked
+//! up. The arithmetic is `domain::pricing`'s.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,14 +1,18 @@
 //! Sales in figures: the read side, made of the event log alone and at any time made anew.
 //!
 //! What counts when, in days of UTC:
-//! - An order is sold on the day it is paid for, with all its lines, discounts, delivery and taxes as it was placed; once, whatever
-//!   money comes after that. One that is never paid for is not sold.
-//! - An order that was imported is sold on the day it was placed, unless it was not paid for, or was cancelled.
-//! - Money that goes back lowers sales on the day it went, for the products that its refund names in proportion to what it names for
-//!   them; what was never counted as sold (money that nobody wanted) does not count as given back.
-//! - What is of no product of the shop (delivery, a goodwill, what an imported order does not tell) has a row of its own among those
-//!   of products, so that any kind of row adds up to the totals.
-//! - A cancelled order counts as cancelled on the day of that, sold or not. It stays sold: what goes back for it tells the rest.
+//! - An order is sold on the day it is paid for, with all its lines, discounts, delivery and taxes
+//!   as it was placed; once, whatever money comes after that. One that is never paid for is not
+//!   sold.
+//! - An order that was imported is sold on the day it was placed, unless it was not paid for, or
+//!   was cancelled.
+//! - Money that goes back lowers sales on the day it went, for the products that its refund names
+//!   in proportion to what it names for them; what was never counted as sold (money that nobody
+//!   wanted) does not count as given back.
+//! - What is of no product of the shop (delivery, a goodwill, what an imported order does not tell)
+//!   has a row of its own among those of products, so that any kind of row adds up to the totals.
+//! - A cancelled order counts as cancelled on the day of that, sold or not. It stays sold: what
+//!   goes back for it tells the rest.
 //!
 //! The figures are kept by a listener that follows the log ([`Reports::catch_up`]): they change in the transaction that moves its
 //! position, so each event counts once. What an event adds follows from the event, from earlier ones, and from what never changes of
@@ -193,7 +197,8 @@ impl Reports {
         })
     }
 
-    /// The products that sold most on a day: delivery and whatever else is of no product is not among them.
+    /// The products that sold most on a day: delivery and whatever else is of no product is not
+    /// among them.
     async fn best_products(&self, op: &OpContext, day: Day) -> Result<Vec<SalesRow>, Error> {
         // There is one row of no product for each currency.
         let mut rows = self.rows(op, SalesBy::Product, day, day, BEST + MAX_CURRENCIES).await?;

@@ -1,7 +1,9 @@
-//! Whether a line of a cart can be bought: the one rule by which prices count it, carts show it and orders take it.
+//! Whether a line of a cart can be bought: the one rule by which prices count it, carts show it and
+//! orders take it.
 //!
-//! What buyers may not buy any more is left out: a cart warns of it, costs nothing for it, and is ordered without it. Of what is for
-//! sale there must be enough: a cart warns of what is short, and an order is refused until its buyer has changed the line.
+//! What buyers may not buy any more is left out: a cart warns of it, costs nothing for it, and is
+//! ordered without it. Of what is for sale there must be enough: a cart warns of what is short, and
+//! an order is refused until its buyer has changed the line.
 
 use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{CartLineId, Id, VariantId};
@@ -44,7 +46,8 @@ pub fn wants(sold: &[CartLine], priced: &Priced) -> Vec<Want> {
     sold.iter().filter_map(want).collect()
 }
 
-/// The lines of a cart that can't be had as they stand. Lines of one variant share what there is of it, the first first.
+/// The lines of a cart that can't be had as they stand. Lines of one variant share what there is of
+/// it, the first first.
 #[must_use]
 pub fn shortages(lines: &[CartLine], priced: &Priced) -> Vec<Shortage> {
     let sold = sold_lines(lines, priced);

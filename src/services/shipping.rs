@@ -50,7 +50,8 @@ pub struct ZonePatch {
 pub struct RatePatch {
     /// What buyers read; the strategy's title, in one that is made.
     pub name: Option<String>,
-    /// What it costs whatever is sent and wherever it goes: an amount, as a decimal text; nothing, in one that is made.
+    /// What it costs whatever is sent and wherever it goes: an amount, as a decimal text; nothing,
+    /// in one that is made.
     pub price: Option<String>,
     /// What it costs beside that by weight or by subtotal.
     pub table: Option<Option<TablePatch>>,
@@ -81,7 +82,8 @@ pub struct RatePatch {
 pub struct TablePatch {
     /// What decides on the step.
     pub by: TableBy,
-    /// Where each step begins (kilograms or an amount) and what it costs (an amount), as decimal texts.
+    /// Where each step begins (kilograms or an amount) and what it costs (an amount), as decimal
+    /// texts.
     pub steps: Vec<(String, String)>,
 }
 

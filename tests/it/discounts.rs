@@ -481,7 +481,8 @@ async fn an_account_and_a_guest_with_its_address_are_one_customer(app: TestApp) 
         input["email"] = json!(email);
         client.place(input).await
     };
-    // As a guest first, then signed in, and under another address that the account has ordered with.
+    // As a guest first, then signed in, and under another address that the account has ordered
+    // with.
     order(&app.anonymous(), " Ada@Example.com", "9").await.assert_ok();
     for (client, email) in [(&ada, "ada@example.com"), (&app.anonymous(), "ADA@example.com")] {
         let refused = order(client, email, "9").await;

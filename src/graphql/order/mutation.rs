@@ -110,8 +110,8 @@ pub struct RefundCreateInput {
     order_id: ID,
     /// For which pieces, each line once.
     line_items: Option<Vec<RefundLineItemInput>>,
-    /// How much of `totalShippingPrice`, and what is more than that as a goodwill. Where prices don't contain the taxes, those on this
-    /// part of delivery go back with it.
+    /// How much of `totalShippingPrice`, and what is more than that as a goodwill. Where prices
+    /// don't contain the taxes, those on this part of delivery go back with it.
     shipping_amount: Option<Decimal>,
     /// Why, for staff.
     note: Option<String>,

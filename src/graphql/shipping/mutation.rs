@@ -46,12 +46,13 @@ pub struct ShippingZoneUpdateInput {
 pub struct ShippingRateCreateInput {
     /// The global id of the zone it is of.
     zone_id: ID,
-    /// The strategy that reckons it: `standard`, `express` or `overnight` by weight and distance, `flat` for a price or by a table,
-    /// `pickup` where buyers come to a location.
+    /// The strategy that reckons it: `standard`, `express` or `overnight` by weight and distance,
+    /// `flat` for a price or by a table, `pickup` where buyers come to a location.
     strategy: String,
     /// What buyers read; the strategy's title when it is not given.
     name: Option<String>,
-    /// What it costs whatever is sent and wherever it goes, beside all else; nothing when it is not given.
+    /// What it costs whatever is sent and wherever it goes, beside all else; nothing when it is not
+    /// given.
     price: Option<Decimal>,
     /// What it costs beside that by weight or by subtotal.
     price_table: Option<ShippingPriceTableInput>,

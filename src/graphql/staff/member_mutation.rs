@@ -21,7 +21,8 @@ pub struct StaffMemberCreateInput {
     email: String,
     /// How colleagues call them.
     name: String,
-    /// The password they begin with, of 8 characters or more. Without one they are mailed a token to set one with (`staffPasswordReset`).
+    /// The password they begin with, of 8 characters or more. Without one they are mailed a token
+    /// to set one with (`staffPasswordReset`).
     password: Option<String>,
     /// The global ids of their roles, none of which may permit more than you may do yourself.
     #[graphql(default)]

@@ -98,7 +98,8 @@ impl StaffSignInMutation {
         Ok(StaffTokenRenewPayload { staff_access_token: tokens.map(Into::into), user_errors })
     }
 
-    /// Mails a member of staff a token to set a new password with. The answer is the same whether or not there is one.
+    /// Mails a member of staff a token to set a new password with. The answer is the same whether
+    /// or not there is one.
     async fn staff_recover(
         &self,
         ctx: &Context<'_>,
@@ -108,7 +109,8 @@ impl StaffSignInMutation {
         Ok(StaffRecoverPayload { user_errors })
     }
 
-    /// Sets a new password of a member of staff with a mailed token, ends their sessions and opens a new one.
+    /// Sets a new password of a member of staff with a mailed token, ends their sessions and opens
+    /// a new one.
     async fn staff_password_reset(
         &self,
         ctx: &Context<'_>,

@@ -76,7 +76,8 @@ impl BuyerSubscription {
         Ok(iter(happened.map(|event| OrderUpdate { happened: Happened(event), order })))
     }
 
-    /// What changes in a cart: its lines, what it costs, where it goes, and that it has been ordered.
+    /// What changes in a cart: its lines, what it costs, where it goes, and that it has been
+    /// ordered.
     async fn cart_updated(
         &self,
         ctx: &Context<'_>,

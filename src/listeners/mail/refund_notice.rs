@@ -8,7 +8,8 @@ use crate::domain::event::Event;
 use crate::domain::payment::PaymentKind;
 use crate::jobs::{Follows, Handler, JobError, Policy, Work};
 
-/// Tells of money that went back. What else happens to payments is told of elsewhere, or not at all.
+/// Tells of money that went back. What else happens to payments is told of elsewhere, or not at
+/// all.
 pub struct RefundNotice(pub Post);
 
 impl Handler for RefundNotice {

@@ -172,7 +172,8 @@ impl Mails {
         self.letter(op, job, placed.draft(content)).map(Some)
     }
 
-    /// What they read once money of it went back; `None` where they have read it with its cancellation.
+    /// What they read once money of it went back; `None` where they have read it with its
+    /// cancellation.
     ///
     /// # Errors
     /// [`Error`] of the database.

@@ -1,8 +1,9 @@
 //! Templates and texts of the shop's own, read from a folder at startup: what is not there is ours.
 //!
-//! A file is called after the template that it takes the place of (`order_confirmation.html`, `layout.txt`), or after a language
-//! (`de.json`): the latter is an object of texts by their names. Whatever could go wrong when a mail is written is found when the
-//! shop starts: [`super::Press::with`] writes a sample of each mail in each language.
+//! A file is called after the template that it takes the place of (`order_confirmation.html`,
+//! `layout.txt`), or after a language (`de.json`): the latter is an object of texts by their names.
+//! Whatever could go wrong when a mail is written is found when the shop starts:
+//! [`super::Press::with`] writes a sample of each mail in each language.
 
 use std::collections::BTreeMap;
 use std::path::Path;

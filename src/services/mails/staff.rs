@@ -37,8 +37,8 @@ pub struct StaffMail {
 }
 
 impl Mails {
-    /// Has staff told of an order, unless it was given up since. Gives how many are told; `None`: it is being paid for, look again in a
-    /// moment.
+    /// Has staff told of an order, unless it was given up since. Gives how many are told; `None`:
+    /// it is being paid for, look again in a moment.
     ///
     /// # Errors
     /// [`Error`] of the database.

@@ -43,8 +43,9 @@ impl StaffAccess {
 }
 
 impl Mails {
-    /// What a member reads who is to set a password. It holds the token, so whoever may write as any member may read it. `None` for one
-    /// who may not sign in any more, who has set a password since they were invited, or whose time is over.
+    /// What a member reads who is to set a password. It holds the token, so whoever may write as
+    /// any member may read it. `None` for one who may not sign in any more, who has set a password
+    /// since they were invited, or whose time is over.
     ///
     /// # Errors
     /// [`Error`] of the database.

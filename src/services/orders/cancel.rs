@@ -102,8 +102,9 @@ async fn cancel_in(
     let known = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
     // By what was paid: an order that is paid for in part gets that part back.
     let left = refundable(&ledger, &known);
-    let standing = || known.iter().filter(|refund| refund.state(&ledger) != RefundState::Failure);
-    let refund = (input.refund && left > 0).then(|| whole_refund(op, &order, &lines, standing, left));
+    let standing: Vec<&Refund> =
+        known.iter().filter(|refund| refund.state(&ledger) != RefundState::Failure).collect();
+    let refund = (input.refund && left > 0).then(|| whole_refund(op, &order, &lines, &standing, left));
     let (mut reserved, mut picked) = (Vec::new(), Vec::new());
     for line in &mut lines {
         reserved.extend(of_variant(line.variant_id, &std::mem::take(&mut line.reserved.0)));
@@ -148,11 +149,11 @@ async fn cancel_in(
 }
 
 /// A refund of all that is left of an order's money, for all pieces that are left.
-fn whole_refund<'a, I: Iterator<Item = &'a Refund>>(
+fn whole_refund(
     op: &OpContext,
     order: &Order,
     lines: &[OrderLine],
-    standing: impl Fn() -> I,
+    standing: &[&Refund],
     amount: i64,
 ) -> Refund {
     let mut left = amount;
@@ -160,13 +161,13 @@ fn whole_refund<'a, I: Iterator<Item = &'a Refund>>(
         let quantity = line.count().refundable();
         let part = line_price(order, line, line.refunded_quantity, quantity).min(left);
         left = left.saturating_sub(part);
-        let of_line = standing().flat_map(|refund| &refund.lines.0).filter(|one| one.line_id == line.id);
+        let of_line = standing.iter().flat_map(|refund| &refund.lines.0).filter(|one| one.line_id == line.id);
         let before = of_line.map(|one| one.amount).sum();
         let price = line_price(order, line, 0, line.quantity);
         priced_line(line.id, quantity, part, share(line.tax_total, price, before, part))
     });
     let lines = Json(lines.collect());
-    let delivery = DeliveryShare::of(order, standing(), left);
+    let delivery = DeliveryShare::of(order, standing.iter().copied(), left);
     Refund {
         id: RefundId::generate(),
         order_id: order.id,

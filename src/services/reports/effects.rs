@@ -200,7 +200,8 @@ impl Known {
         })
     }
 
-    /// An order is sold, with all that it has. What of its figures is of no line, such as delivery, is of no product.
+    /// An order is sold, with all that it has. What of its figures is of no line, such as delivery,
+    /// is of no product.
     fn sell(&self, changes: &mut Changes, id: OrderId, at: Timestamp) {
         let (Some(order), Some(key)) = (self.orders.get(&id), self.key(id, at)) else { return };
         let lines = self.sold.lines_of(id);

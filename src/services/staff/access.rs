@@ -1,7 +1,8 @@
-//! How members of staff get a password of their own: by a token that is mailed to them when they are made without one, or when they ask.
+//! How members of staff get a password of their own: by a token that is mailed to them when they
+//! are made without one, or when they ask.
 //!
-//! A token is kept nowhere. It is good for as long as it says, and while its member has the address and the password that they had when
-//! it was made: so it is used once.
+//! A token is kept nowhere. It is good for as long as it says, and while its member has the address
+//! and the password that they had when it was made: so it is used once.
 
 use super::{Staff, told};
 use crate::auth::{Holder, Lane, later};
@@ -26,7 +27,8 @@ const INVITATION_LIVES: i64 = 7 * 24 * 60 * 60;
 const RECOVERY_LIVES: i64 = 60 * 60;
 
 impl Staff {
-    /// Has a member mailed a token to set a new password with. Who asks learns nothing of whether there is such a member.
+    /// Has a member mailed a token to set a new password with. Who asks learns nothing of whether
+    /// there is such a member.
     ///
     /// # Errors
     /// [`Error::Invalid`] when that is no e-mail address.
@@ -56,7 +58,8 @@ impl Staff {
         Ok(tx.commit().await?)
     }
 
-    /// Has a member who has no password yet mailed a token to set one with, in the transaction that makes them.
+    /// Has a member who has no password yet mailed a token to set one with, in the transaction that
+    /// makes them.
     pub(super) async fn invite(
         &self,
         tx: &mut Tx,
@@ -71,7 +74,8 @@ impl Staff {
         Ok(jobs::enqueue(tx, op, [mail.job()?]).await?)
     }
 
-    /// Sets a new password with a mailed token, ends all sessions of the member, and opens a new one.
+    /// Sets a new password with a mailed token, ends all sessions of the member, and opens a new
+    /// one.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the password or the token is not good.

@@ -1,4 +1,5 @@
-//! Figures by the usual definitions: whatever is ordered and given back, each row and each report adds up, and so does the money.
+//! Figures by the usual definitions: whatever is ordered and given back, each row and each report
+//! adds up, and so does the money.
 
 use mercato::domain::address::Address;
 use mercato::domain::ids::OrderId;
@@ -184,7 +185,8 @@ async fn figures_add_up_where_taxes_are_added(database: Database) {
     trade(&app, 0x5EED_0002).await;
 }
 
-/// Sells something and gives all of it back: nothing is left of it in any figure but the money that went back.
+/// Sells something and gives all of it back: nothing is left of it in any figure but the money that
+/// went back.
 async fn sell_and_cancel(app: TestApp) {
     let variants = seed(&app).await;
     let first = today(&app);

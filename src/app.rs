@@ -32,9 +32,9 @@ use crate::services::media::MediaParts;
 use crate::services::webhooks::PayloadShaper;
 use crate::services::{
     ApiKeys, Attempts, Carts, Catalog, Checkout, CleanUp, Collections, CustomerExport, Customers, Discounts,
-    EventExport, Inventory, Jobs, Mails, Media, Options, OrderExport, OrderImport, Orders, Payments, Pricing,
-    Privacy, ProductExport, ProductImport, Products, RateLimits, Reports, Services, Sessions, Shipping, Shop,
-    Staff, Taxes, Variants, Webhooks,
+    EventExport, Inventory, Jobs, Mails, Media, Menus, Options, OrderExport, OrderImport, Orders, Pages,
+    Payments, Pricing, Privacy, ProductExport, ProductImport, Products, RateLimits, Redirects, Reports,
+    Services, Sessions, Shipping, Shop, ShopSettings, Sitemaps, Staff, Taxes, Variants, Webhooks,
 };
 use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
@@ -48,6 +48,8 @@ pub struct App {
     pub db: Db,
     /// Its catalogue's reads, which requests share.
     pub catalog_reads: Arc<CatalogReads>,
+    /// What it is, as staff change it.
+    pub shop: Arc<Shop>,
     /// Its use cases.
     pub services: Arc<Services>,
     /// Reads product files.
@@ -261,13 +263,18 @@ impl App {
                 config.base_url(),
             ),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
+            shop_settings: ShopSettings::new(db.clone(), Arc::clone(&shop)),
+            pages: Pages::new(db.clone()),
+            menus: Menus::new(db.clone()),
+            redirects: Redirects::new(db.clone()),
+            sitemaps: Sitemaps::new(db.clone()),
             media: Media::new(db.clone(), Arc::clone(&shop), media_parts(&config, &breakers, outside)?),
             clean_up: CleanUp::new(db.clone(), config.guests.cart_ttl.clone()),
             mails,
         });
         let listens = listeners::Parts {
             services: Arc::clone(&services),
-            mailer: mailer(&config, &shop.name),
+            mailer: mailer(&config, &shop.name()),
             mail_breaker: breakers.one("mail", outside),
         };
         let mut handlers = listeners::all(&listens);
@@ -298,6 +305,7 @@ impl App {
             order_export: OrderExport::new(db.clone()),
             customer_export: CustomerExport::new(db.clone()),
             order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
+            shop,
             test_payments,
             breakers,
             metrics,
@@ -334,13 +342,15 @@ impl App {
                 tokio::join!(self.worker.run(until(), jobs::GRACE), self.schedule.run(until()));
             }
         };
+        let shop = self.shop.keep_fresh(&self.db, until());
         let bus = async {
             tokio::select! {
                 () = self.bus.run() => {}
                 () = until() => {}
             }
         };
-        tokio::join!(told, worker, bus, self.relay.run(until()), self.tail.run(self.bus.listen(), until()));
+        let tail = self.tail.run(self.bus.listen(), until());
+        tokio::join!(told, worker, bus, shop, self.relay.run(until()), tail);
     }
 
     /// The context of work that the shop itself does.

@@ -11,6 +11,7 @@ mod checkout;
 mod codes;
 mod conformance;
 mod connection;
+mod content;
 mod customer;
 mod discount;
 pub mod document;
@@ -63,6 +64,7 @@ pub struct QueryRoot(
     node::NodeQuery,
     shop::ShopQuery,
     catalog::CatalogQuery,
+    content::ContentQuery,
     inventory::InventoryQuery,
     discount::DiscountQuery,
     tax::TaxQuery,
@@ -95,6 +97,7 @@ pub struct Mutation(
     media::MediaMutation,
     AccountMutation,
     ArrangeMutation,
+    StoreMutation,
 );
 
 /// Everything that can be followed live.
@@ -104,6 +107,10 @@ pub struct Subscription(
     subscription::StaffSubscription,
     subscription::JobSubscription,
 );
+
+/// What changes the shop itself, and what else storefronts of the dialect send. A root of its own, as the next one.
+#[derive(MergedObject, Default)]
+pub struct StoreMutation(shop::ShopMutation, content::ContentMutation);
 
 /// What changes customers, staff and services. A root of its own: one flat merge of many types overflows.
 #[derive(MergedObject, Default)]

@@ -5,6 +5,7 @@
 
 mod awaited;
 mod catalog;
+mod content;
 mod edge;
 mod orders;
 mod turns;
@@ -50,6 +51,7 @@ pub use crate::repositories::tax_rates::TaxRate;
 pub use crate::repositories::variants::Variant;
 pub use crate::repositories::webhooks::{WebhookAttempt, WebhookDelivery, WebhookSubscription};
 pub use catalog::CatalogReads;
+pub use content::{Content, ContentPage, Menu, MenuItem, ShopPolicy, UrlRedirect, content_visibility};
 use edge::Edge;
 pub use edge::{LoadError, Loaded};
 pub use orders::{
@@ -119,6 +121,8 @@ pub struct Loaders {
     pub orders_of_customer: Edge<(CustomerId, CustomerPage), Option<Arc<OrderPage>>>,
     /// What belongs to an order.
     pub of_order: OfOrder,
+    /// Pages, menus, policies and redirects.
+    pub content: Content,
     /// Customers, by id, whoever may see them: who asks for one is to see to that.
     pub customers: Edge<CustomerId, Option<Arc<Customer>>>,
     /// A customer's addresses, in the order they were made.
@@ -235,6 +239,7 @@ impl Loaders {
             orders: Edge::new(turns, &source, orders::by_ids),
             orders_of_customer: Edge::new(turns, &source, orders::of_customers),
             of_order: OfOrder::new(turns, &source),
+            content: Content::new(turns, &source, content_visibility(op)),
             customers: Edge::new(turns, &source, |source: Source, ids| async move {
                 Ok(single(customers::by_ids(&mut source.conn().await?, &ids).await?, |customer| customer.id))
             }),

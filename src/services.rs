@@ -11,6 +11,7 @@ pub mod cart;
 pub mod catalog;
 pub mod checkout;
 pub mod clean_up;
+pub mod content;
 mod credentials;
 mod csv_table;
 pub mod customer_export;
@@ -53,6 +54,7 @@ pub use cart::Carts;
 pub use catalog::{Catalog, Collections, Options, Products, Variants};
 pub use checkout::Checkout;
 pub use clean_up::CleanUp;
+pub use content::{Menus, Pages, Redirects, Sitemaps};
 pub use customer_export::CustomerExport;
 pub use customers::Customers;
 pub use discounts::Discounts;
@@ -73,7 +75,7 @@ pub use rate_limits::RateLimits;
 pub use reports::Reports;
 pub use sessions::Sessions;
 pub use shipping::Shipping;
-pub use shop::Shop;
+pub use shop::{Shop, ShopSettings};
 pub use staff::Staff;
 pub use taxes::Taxes;
 pub use webhooks::Webhooks;
@@ -130,6 +132,16 @@ pub struct Services {
     pub jobs: Jobs,
     /// What nobody needs any more.
     pub clean_up: CleanUp,
+    /// What staff change of the shop itself.
+    pub shop_settings: ShopSettings,
+    /// Pages.
+    pub pages: Pages,
+    /// Menus.
+    pub menus: Menus,
+    /// Redirects from old paths.
+    pub redirects: Redirects,
+    /// What is published, for search engines.
+    pub sitemaps: Sitemaps,
     /// Pictures and videos of products.
     pub media: Media,
 }

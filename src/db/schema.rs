@@ -350,6 +350,34 @@ diesel::table! {
 diesel::table! {
     use crate::db::types::sql::*;
 
+    menu_items (id) {
+        id -> Uuid,
+        menu_id -> Uuid,
+        parent_id -> Nullable<Uuid>,
+        position -> Int8,
+        title -> Text,
+        kind -> Text,
+        resource_id -> Nullable<Uuid>,
+        url -> Nullable<Text>,
+        tags -> Jsonb,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    menus (id) {
+        id -> Uuid,
+        handle -> Text,
+        title -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     order_lines (id) {
         id -> Uuid,
         order_id -> Uuid,
@@ -429,6 +457,23 @@ diesel::table! {
         fulfillment_opened_at -> Nullable<Timestamptz>,
         token_hash -> Nullable<Text>,
         tags -> Jsonb,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    pages (id) {
+        id -> Uuid,
+        handle -> Text,
+        title -> Text,
+        body -> Text,
+        body_summary -> Text,
+        seo_title -> Nullable<Text>,
+        seo_description -> Nullable<Text>,
+        is_published -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -624,6 +669,19 @@ diesel::table! {
 diesel::table! {
     use crate::db::types::sql::*;
 
+    shop_policies (id) {
+        id -> Uuid,
+        kind -> Text,
+        title -> Text,
+        body -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     shops (id) {
         id -> Uuid,
         singleton -> Bool,
@@ -634,6 +692,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         taxes_included -> Bool,
+        profile -> Jsonb,
     }
 }
 
@@ -691,6 +750,17 @@ diesel::table! {
     unpaid_orders (order_id) {
         order_id -> Uuid,
         caller -> Text,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    url_redirects (id) {
+        id -> Uuid,
+        path -> Text,
+        target -> Text,
+        created_at -> Timestamptz,
     }
 }
 
@@ -786,6 +856,7 @@ diesel::joinable!(fulfillments -> orders (order_id));
 diesel::joinable!(inventory_levels -> locations (location_id));
 diesel::joinable!(inventory_levels -> variants (variant_id));
 diesel::joinable!(media -> products (product_id));
+diesel::joinable!(menu_items -> menus (menu_id));
 diesel::joinable!(order_lines -> orders (order_id));
 diesel::joinable!(order_lines -> variants (variant_id));
 diesel::joinable!(orders -> customers (customer_id));
@@ -831,9 +902,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     locations,
     media,
     media_renditions,
+    menu_items,
+    menus,
     order_lines,
     order_sales,
     orders,
+    pages,
     payments,
     product_images,
     product_sales,
@@ -846,12 +920,14 @@ diesel::allow_tables_to_appear_in_same_query!(
     scheduled_tasks,
     shipping_rates,
     shipping_zones,
+    shop_policies,
     shops,
     staff_members,
     staff_roles,
     tax_rates,
     unpaid_order_stock,
     unpaid_orders,
+    url_redirects,
     variants,
     webhook_attempts,
     webhook_deliveries,

@@ -12,16 +12,18 @@ use crate::domain::catalog::{CollectionSortOrder, InventoryPolicy, ProductStatus
 use crate::domain::fulfillment::{FulfillmentState, ReturnStatus};
 use crate::domain::ids::{
     AddressId, ApiKeyId, CartId, CartLineId, CollectionId, CustomerId, CustomerTokenId, DiscountId,
-    DraftOrderId, EventId, FamilyId, FulfillmentId, Id, ImageId, JobId, LocationId, MediaId, OrderId,
-    OrderLineId, PaymentId, ProductId, RefreshTokenId, RefundId, ReturnId, RoleId, ShippingRateId,
-    ShippingZoneId, ShopId, StaffId, TaxRateId, VariantId, WebhookAttemptId, WebhookDeliveryId,
-    WebhookSubscriptionId, WorkerId,
+    DraftOrderId, EventId, FamilyId, FulfillmentId, Id, ImageId, JobId, LocationId, MediaId, MenuId,
+    MenuItemId, OrderId, OrderLineId, PageId, PaymentId, PolicyId, ProductId, RefreshTokenId, RefundId,
+    ReturnId, RoleId, ShippingRateId, ShippingZoneId, ShopId, StaffId, TaxRateId, UrlRedirectId, VariantId,
+    WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId, WorkerId,
 };
 use crate::domain::job::JobStatus;
 use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus};
+use crate::domain::menu::MenuItemKind;
 use crate::domain::order::OrderStatus;
 use crate::domain::owner::Owner;
 use crate::domain::payment::PaymentKind;
+use crate::domain::policy::PolicyKind;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{DeliveryStatus, WebhookStatus};
 
@@ -235,6 +237,11 @@ uuid_columns!(
     WebhookSubscriptionId,
     WebhookDeliveryId,
     WebhookAttemptId,
+    MenuId,
+    MenuItemId,
+    PageId,
+    PolicyId,
+    UrlRedirectId,
     AnyId,
 );
 
@@ -294,6 +301,7 @@ macro_rules! text_columns {
 text_columns!(ProductStatus, InventoryPolicy, WeightUnit, CollectionSortOrder, OrderStatus, PaymentKind);
 text_columns!(FulfillmentState, ReturnStatus, JobStatus, DeliveryStatus, WebhookStatus);
 text_columns!(MediaKind, MediaStatus, MediaFormat, ContentHash);
+text_columns!(MenuItemKind, PolicyKind);
 
 column!(Owner, sql::Text);
 

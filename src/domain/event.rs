@@ -6,6 +6,7 @@
 mod account;
 mod cart;
 mod catalog;
+mod content;
 mod inventory;
 mod order;
 mod order_import;
@@ -17,6 +18,7 @@ mod webhook;
 pub use account::{ApiKeyEvent, CustomerEvent, CustomerTokenEvent, RoleEvent, StaffEvent, StaffSessionEvent};
 pub use cart::CartEvent;
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
+pub use content::{MenuEvent, PageEvent, ShopEvent, UrlRedirectEvent};
 pub use inventory::{InventoryEvent, LocationEvent, LowStockEvent, ReservationEvent};
 pub use order::{
     DraftOrderEvent, FulfillmentEvent, FulfillmentOpenedEvent, LinePieces, OrderCancelledEvent,
@@ -235,6 +237,24 @@ events! {
     ApiKeyCreated(ApiKeyEvent) = "api_key.created" of api_key_id;
     /// An API key was revoked.
     ApiKeyRevoked(ApiKeyEvent) = "api_key.revoked" of api_key_id;
+    /// The shop's own settings, its brand or its policies changed.
+    ShopUpdated(ShopEvent) = "shop.updated" of shop_id;
+    /// A menu was created.
+    MenuCreated(MenuEvent) = "menu.created" of menu_id;
+    /// A menu or its items changed.
+    MenuUpdated(MenuEvent) = "menu.updated" of menu_id;
+    /// A menu was deleted.
+    MenuDeleted(MenuEvent) = "menu.deleted" of menu_id;
+    /// A page was created.
+    PageCreated(PageEvent) = "page.created" of page_id;
+    /// A page changed, or was published or hidden.
+    PageUpdated(PageEvent) = "page.updated" of page_id;
+    /// A page was deleted.
+    PageDeleted(PageEvent) = "page.deleted" of page_id;
+    /// Requests for an old path are redirected from now on.
+    UrlRedirectCreated(UrlRedirectEvent) = "url_redirect.created" of url_redirect_id;
+    /// A redirect was deleted.
+    UrlRedirectDeleted(UrlRedirectEvent) = "url_redirect.deleted" of url_redirect_id;
     /// An endpoint of another service is told of what happens.
     WebhookCreated(WebhookEvent) = "webhook.created" of webhook_subscription_id;
     /// An endpoint of another service changed.

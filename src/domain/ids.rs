@@ -119,6 +119,18 @@ ids! {
     WebhookDeliveryId = "WebhookDelivery";
     /// The id of an attempt to send a message to an endpoint.
     WebhookAttemptId = "WebhookAttempt";
+    /// A menu's id.
+    MenuId = "Menu";
+    /// The id of an item of a menu.
+    MenuItemId = "MenuItem";
+    /// A page's id.
+    PageId = "Page";
+    /// The id of a policy of the shop.
+    PolicyId = "ShopPolicy";
+    /// The id of a redirect.
+    UrlRedirectId = "UrlRedirect";
+    /// The id of the shop's only market: the shop's own UUID.
+    MarketId = "Market";
     /// A draft order's id.
     DraftOrderId = "DraftOrder";
     /// A job's id.

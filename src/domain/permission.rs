@@ -27,7 +27,7 @@ text_enum! {
         ReadReports = "READ_REPORTS",
         /// Change staff, their roles and API keys.
         ManageStaff = "MANAGE_STAFF",
-        /// Change the shop's settings, discounts, taxes, shipping and locations.
+        /// Change the shop's settings, pages, menus, redirects, discounts, taxes, shipping and locations.
         ManageSettings = "MANAGE_SETTINGS",
     }
 }

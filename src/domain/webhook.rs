@@ -57,6 +57,7 @@ pub fn needs(kind: &str) -> Option<Permission> {
         ("discount" | "tax_rate" | "shipping_zone" | "shipping_rate" | "webhook", _) => {
             Some(Permission::ManageSettings)
         }
+        ("shop" | "menu" | "page" | "url_redirect", _) => Some(Permission::ManageSettings),
         ("staff_member" | "role" | "api_key", _) => Some(Permission::ManageStaff),
         _ => None,
     }

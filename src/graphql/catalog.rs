@@ -16,8 +16,9 @@ pub use arrange_mutation::ArrangeCatalogMutation;
 pub use collection::Collection;
 pub use collection_mutation::CollectionMutation;
 pub use image::Image;
+pub use input::{ImageInput, SeoInput};
 pub use option::{ProductOption, ProductOptionValue};
-pub use product::Product;
+pub use product::{Count, Product};
 pub use product_mutation::ProductMutation;
 pub use query::CatalogQuery;
 pub use variant::ProductVariant;
@@ -39,9 +40,9 @@ connection!(MediaConnection, MediaEdge, super::media::Media, "media");
 #[graphql(name = "SEO")]
 pub struct Seo {
     /// The title; null means the thing's own.
-    title: Option<String>,
+    pub title: Option<String>,
     /// The description; null means the thing's own.
-    description: Option<String>,
+    pub description: Option<String>,
 }
 
 /// A plain text, cut at a word where it would be longer than asked for.

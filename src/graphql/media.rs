@@ -18,6 +18,7 @@ use crate::domain::ids::{Id, ImageId, MediaId, ProductId, VideoId};
 use crate::domain::media::{MediaFormat, MediaKind, MediaStatus as Status};
 use crate::domain::page::{CursorKey, KeyKind, Page};
 use crate::domain::permission::Permission;
+use crate::domain::shop_profile::BrandImage;
 use crate::loaders;
 use crate::services::media::ChangedMedia;
 
@@ -83,13 +84,15 @@ pub struct MediaWarning {
     message: String,
 }
 
-/// An image as one of a product's media.
+/// An image as one of a product's media, or of the shop's brand.
 #[derive(Clone)]
 pub enum MediaImage {
     /// One of the product's images.
     Shown(Arc<loaders::Image>),
     /// One that was given for it, as it was at the time.
     Given(Arc<loaders::Media>),
+    /// One of the shop's brand.
+    Brand(BrandImage),
 }
 
 /// A video as one of a product's media.
@@ -131,6 +134,7 @@ impl Media {
     fn key(&self) -> (uuid::Uuid, i64) {
         match self {
             Self::MediaImage(MediaImage::Shown(image)) => (image.id.uuid(), image.position),
+            Self::MediaImage(MediaImage::Brand(image)) => (image.id.uuid(), 0),
             Self::MediaImage(MediaImage::Given(row)) | Self::Video(Video(row)) => {
                 (row.id.uuid(), row.position)
             }
@@ -167,12 +171,17 @@ impl MediaImage {
         if let Some(image) = ctx.loaders().images.load(id).await? {
             return Ok(ctx.loaders().products.load(image.product_id).await?.map(|_| Self::Shown(image)));
         }
+        let details = ctx.shop().details();
+        if let Some(image) = details.profile.brand.images().find(|image| image.id == id) {
+            return Ok(Some(Self::Brand(image.clone())));
+        }
         let row = find(ctx, MediaId::from_uuid(id.uuid())).await?;
         Ok(row.filter(|row| row.kind == MediaKind::Image).map(Self::Given))
     }
 
     async fn shown(&self, ctx: &Context<'_>) -> Result<Option<Image>> {
         let image = match self {
+            Self::Brand(image) => return Ok(Some(Image::Brand(image.clone()))),
             Self::Shown(image) => Some(Arc::clone(image)),
             Self::Given(row) if row.status == Status::Ready => {
                 ctx.loaders().images.load(ImageId::from_uuid(row.id.uuid())).await?
@@ -183,13 +192,14 @@ impl MediaImage {
     }
 }
 
-/// An image as one of a product's media.
+/// An image as one of a product's media, or of the shop's brand.
 #[Object]
 impl MediaImage {
     /// The medium's global id.
     pub async fn id(&self) -> ID {
         match self {
             Self::Shown(image) => gid(image.id),
+            Self::Brand(image) => gid(image.id),
             Self::Given(row) => gid(ImageId::from_uuid(row.id.uuid())),
         }
     }
@@ -198,6 +208,7 @@ impl MediaImage {
     pub async fn alt(&self) -> Option<String> {
         match self {
             Self::Shown(image) => image.alt_text.clone(),
+            Self::Brand(image) => image.alt_text.clone(),
             Self::Given(row) => row.alt.clone(),
         }
     }
@@ -220,7 +231,7 @@ impl MediaImage {
     /// How far it is; buyers see what is ready.
     pub async fn status(&self) -> MediaStatus {
         match self {
-            Self::Shown(_) => MediaStatus::Ready,
+            Self::Shown(_) | Self::Brand(_) => MediaStatus::Ready,
             Self::Given(row) => row.status.into(),
         }
     }
@@ -228,7 +239,7 @@ impl MediaImage {
     /// Why it can't be shown, where it can't.
     pub async fn media_errors(&self) -> Vec<MediaError> {
         match self {
-            Self::Shown(_) => Vec::new(),
+            Self::Shown(_) | Self::Brand(_) => Vec::new(),
             Self::Given(row) => errors(row),
         }
     }
@@ -236,7 +247,7 @@ impl MediaImage {
     /// What was left undone with it.
     pub async fn media_warnings(&self) -> Vec<MediaWarning> {
         match self {
-            Self::Shown(_) => Vec::new(),
+            Self::Shown(_) | Self::Brand(_) => Vec::new(),
             Self::Given(row) => warnings(row),
         }
     }

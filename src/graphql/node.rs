@@ -4,6 +4,7 @@ use async_graphql::{Context, ID, Interface, Object};
 
 use super::cart::Cart;
 use super::catalog::{Collection, Product, ProductOption, ProductOptionValue, ProductVariant};
+use super::content::{Menu, MenuItem, Page, UrlRedirect};
 use super::customer::Customer;
 use super::discount::Discount;
 use super::inventory::Location;
@@ -12,11 +13,12 @@ use super::order::Order;
 use super::request::RequestContext;
 use super::scalars::{parse_gid, split_gid};
 use super::shipping::{ShippingRate, ShippingZone};
-use super::shop::Shop;
+use super::shop::{Market, Shop, ShopPolicy};
 use super::tax::TaxRate;
 use crate::domain::ids::{
-    CartId, CollectionId, CustomerId, DiscountId, Id, ImageId, LocationId, OrderId, ProductId,
-    ShippingRateId, ShippingZoneId, ShopId, TaxRateId, VariantId, VideoId,
+    CartId, CollectionId, CustomerId, DiscountId, Id, ImageId, LocationId, MarketId, MenuId, MenuItemId,
+    OrderId, PageId, PolicyId, ProductId, ShippingRateId, ShippingZoneId, ShopId, TaxRateId, UrlRedirectId,
+    VariantId, VideoId,
 };
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::error::Error;
@@ -57,6 +59,18 @@ pub enum Node {
     ShippingZone(ShippingZone),
     /// A shipping rate.
     ShippingRate(ShippingRate),
+    /// The shop's market.
+    Market(Market),
+    /// A menu.
+    Menu(Menu),
+    /// An item of a menu.
+    MenuItem(MenuItem),
+    /// A page.
+    Page(Page),
+    /// A policy of the shop.
+    ShopPolicy(ShopPolicy),
+    /// A redirect.
+    UrlRedirect(UrlRedirect),
 }
 
 /// Reads of anything.
@@ -110,6 +124,15 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
         TaxRateId::TYPE => TaxRate::find(ctx, parse_gid(id)?).await?.map(Node::TaxRate),
         ShippingZoneId::TYPE => ShippingZone::find(ctx, parse_gid(id)?).await?.map(Node::ShippingZone),
         ShippingRateId::TYPE => ShippingRate::find(ctx, parse_gid(id)?).await?.map(Node::ShippingRate),
+        MarketId::TYPE => {
+            let (market, id) = (Market::of_shop(ctx), parse_gid::<MarketId>(id)?);
+            (market.0 == id).then_some(Node::Market(market))
+        }
+        MenuId::TYPE => Menu::find(ctx, parse_gid(id)?).await?.map(Node::Menu),
+        MenuItemId::TYPE => MenuItem::find(ctx, parse_gid(id)?).await?.map(Node::MenuItem),
+        PageId::TYPE => Page::find(ctx, parse_gid(id)?).await?.map(Node::Page),
+        PolicyId::TYPE => ShopPolicy::find(ctx, parse_gid(id)?).await?.map(Node::ShopPolicy),
+        UrlRedirectId::TYPE => UrlRedirect::find(ctx, parse_gid(id)?).await?.map(Node::UrlRedirect),
         ProductOption::TYPE => ProductOption::find(ctx, id).await?.map(Node::ProductOption),
         ProductOptionValue::TYPE => ProductOptionValue::find(ctx, id).await?.map(Node::ProductOptionValue),
         _ => None,

@@ -36,6 +36,10 @@ text_scalar! {
     Html, "HTML"
 }
 text_scalar! {
+    /// A color, as the web writes it: `#1A2B3C`.
+    Color, "Color"
+}
+text_scalar! {
     /// An address on the web.
     Url, "URL"
 }

@@ -1,11 +1,25 @@
 //! The shop, and money as the dialect has it.
 
+mod brand;
+mod localization;
+mod mutation;
+mod policy;
+
+pub use localization::Market;
+pub use mutation::ShopMutation;
+pub use policy::ShopPolicy;
+
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
+
+use brand::Brand;
+use localization::Localization;
+use policy::ShopPolicyWithDefault;
 
 use super::codes::{CountryCode, CurrencyCode};
 use super::request::RequestContext;
 use super::scalars::{Decimal, Url, gid};
 use crate::domain::money::Money;
+use crate::domain::policy::PolicyKind;
 
 /// An amount of money in its currency.
 #[derive(Clone, Copy)]
@@ -38,13 +52,58 @@ impl Shop {
     }
 
     /// The name buyers know.
-    async fn name<'a>(&self, ctx: &'a Context<'_>) -> &'a str {
-        &ctx.shop().name
+    async fn name(&self, ctx: &Context<'_>) -> String {
+        ctx.shop().name()
     }
 
     /// A sentence about the shop.
-    async fn description<'a>(&self, ctx: &'a Context<'_>) -> Option<&'a str> {
-        ctx.shop().description.as_deref()
+    async fn description(&self, ctx: &Context<'_>) -> Option<String> {
+        ctx.shop().details().description.clone()
+    }
+
+    /// How the shop presents itself; null until staff say.
+    async fn brand(&self, ctx: &Context<'_>) -> Option<Brand> {
+        Some(ctx.shop().details()).filter(|details| !details.profile.brand.is_empty()).map(Brand)
+    }
+
+    /// What becomes of personal data.
+    async fn privacy_policy(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
+        ShopPolicy::of_kind(ctx, PolicyKind::Privacy).await
+    }
+
+    /// When and how money goes back.
+    async fn refund_policy(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
+        ShopPolicy::of_kind(ctx, PolicyKind::Refund).await
+    }
+
+    /// How and where orders are sent.
+    async fn shipping_policy(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
+        ShopPolicy::of_kind(ctx, PolicyKind::Shipping).await
+    }
+
+    /// Under which terms the site is used.
+    async fn terms_of_service(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
+        ShopPolicy::of_kind(ctx, PolicyKind::TermsOfService).await
+    }
+
+    /// How subscriptions are bought and ended; null where staff wrote nothing, since none are sold.
+    async fn subscription_policy(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicyWithDefault>> {
+        Ok(ShopPolicy::of_kind(ctx, PolicyKind::Subscription).await?.map(ShopPolicyWithDefault))
+    }
+
+    /// How to reach the shop.
+    async fn contact_information(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
+        ShopPolicy::of_kind(ctx, PolicyKind::ContactInformation).await
+    }
+
+    /// Who runs the shop.
+    async fn legal_notice(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
+        ShopPolicy::of_kind(ctx, PolicyKind::LegalNotice).await
+    }
+
+    /// Under which terms goods are sold.
+    async fn terms_of_sale(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
+        ShopPolicy::of_kind(ctx, PolicyKind::TermsOfSale).await
     }
 
     /// How amounts are written, with `{{amount}}` where the number goes.
@@ -107,5 +166,11 @@ impl ShopQuery {
     /// The shop.
     async fn shop(&self) -> Shop {
         Shop
+    }
+
+    /// Where and in which languages the shop sells, and which of them holds for this request: what `@inContext` asks for where the
+    /// shop has it, and otherwise the shop's own.
+    async fn localization(&self) -> Localization {
+        Localization
     }
 }

@@ -28,7 +28,7 @@ use crate::error::{Error, UserErrorCode};
 
 /// A handle for a new thing: the one that was asked for, or the first free one made of its title. `taken` are the handles
 /// that begin like it.
-fn free_handle(stem: &str, taken: &[String]) -> String {
+pub(super) fn free_handle(stem: &str, taken: &[String]) -> String {
     (0..)
         .map(|n| handle::alternative(stem, n))
         .find(|candidate| !taken.contains(candidate))
@@ -36,7 +36,7 @@ fn free_handle(stem: &str, taken: &[String]) -> String {
 }
 
 /// The error of a handle that another product or collection has.
-fn handle_taken(field: &[&str], handle: &str) -> Error {
+pub(super) fn handle_taken(field: &[&str], handle: &str) -> Error {
     Error::invalid(
         field,
         UserErrorCode::Taken,

@@ -84,7 +84,7 @@ impl Mails {
 
     /// A draft as a letter of a job: one job's letter has one name, however often it is written.
     fn letter(&self, op: &OpContext, job: JobId, draft: Draft) -> Result<Letter, Error> {
-        let printed = self.press.print(&self.shop.name, &draft.content, draft.language);
+        let printed = self.press.print(&self.shop.name(), &draft.content, draft.language);
         let printed = printed.map_err(|error| Error::Internal(Arc::new(error)))?;
         Ok(Letter {
             id: format!("{}.{}", draft.content.kind().as_str(), job.uuid().simple()),

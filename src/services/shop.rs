@@ -1,26 +1,37 @@
 //! The shop's own facts: its name, its currency, where it is. Made at first start, read once at every start.
+//!
+//! What staff change while the shop runs is kept in memory, since nearly every page of a storefront shows some of it. The
+//! process that changes it knows at once; the others look every few seconds ([`Shop::keep_fresh`]).
+
+mod settings;
+
+pub use settings::{BrandPatch, NewPolicy, ShopPatch, ShopSettings};
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, Statements};
 use crate::domain::ids::{ShippingRateId, ShippingZoneId, ShopId};
 use crate::domain::inventory::LowStock;
 use crate::domain::money::{Currency, Money};
 use crate::domain::shipping::DEFAULT_DISTANCE;
+use crate::domain::shop_profile::ShopProfile;
 use crate::domain::time::Timestamp;
+use crate::error::with_causes;
 use crate::integrations::shipping::{Express, Overnight, ShippingStrategy, Standard};
 use crate::repositories::shipping::{self, ShippingRate, ShippingZone};
 use crate::repositories::shops;
+
+/// How often a process looks whether another one changed the shop.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The shop.
 #[derive(Clone, Debug)]
 pub struct Shop {
     /// Its id.
     pub id: ShopId,
-    /// The name buyers know.
-    pub name: String,
-    /// A sentence about it.
-    pub description: Option<String>,
     /// What all prices are in.
     pub currency: Currency,
     /// ISO 3166-1 alpha-2.
@@ -31,6 +42,20 @@ pub struct Shop {
     pub low_stock: LowStock,
     /// When it was made.
     pub created_at: Timestamp,
+    details: Arc<RwLock<Arc<ShopDetails>>>,
+}
+
+/// What staff may change of a shop.
+#[derive(Clone, Debug)]
+pub struct ShopDetails {
+    /// The name buyers know.
+    pub name: String,
+    /// A sentence about it.
+    pub description: Option<String>,
+    /// Its language and its brand.
+    pub profile: ShopProfile,
+    /// When any of it last changed.
+    pub updated_at: Timestamp,
 }
 
 /// What a shop is made with at first start; later changes are staff's.
@@ -54,7 +79,7 @@ impl NewShop {
     fn ignored(&self, shop: &Shop) -> Vec<String> {
         let taxes = |included: bool| included.to_string();
         let settings = [
-            ("SHOP_NAME", self.name.clone(), shop.name.clone()),
+            ("SHOP_NAME", self.name.clone(), shop.name()),
             ("SHOP_CURRENCY", self.currency.code().to_owned(), shop.currency.code().to_owned()),
             ("SHOP_COUNTRY", self.country.clone(), shop.country.clone()),
             ("SHOP_TAXES_INCLUDED", taxes(self.taxes_included), taxes(shop.taxes_included)),
@@ -93,6 +118,7 @@ impl Shop {
             created_at: op.now(),
             updated_at: op.now(),
             taxes_included: new.taxes_included,
+            profile: Json(ShopProfile::default()),
         };
         let mut tx = db.begin(&op.statements).await?;
         if shops::insert(tx.conn(), &row).await? {
@@ -106,16 +132,61 @@ impl Shop {
     }
 
     fn of_row(row: shops::Shop) -> Result<Self, DbError> {
+        let currency = Currency::parse(&row.currency).map_err(DbError::corrupt)?;
         Ok(Self {
             id: row.id,
-            name: row.name,
-            description: row.description,
-            currency: Currency::parse(&row.currency).map_err(DbError::corrupt)?,
-            country: row.country,
+            currency,
+            country: row.country.clone(),
             taxes_included: row.taxes_included,
             low_stock: LowStock::default(),
             created_at: row.created_at,
+            details: Arc::new(RwLock::new(Arc::new(ShopDetails::of(row)))),
         })
+    }
+
+    /// What staff may change of it, as it is now.
+    #[must_use]
+    pub fn details(&self) -> Arc<ShopDetails> {
+        Arc::clone(&self.details.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The name buyers know.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.details().name.clone()
+    }
+
+    /// Shows the shop as it is stored, unless something newer is shown.
+    fn show(&self, row: shops::Shop) {
+        let mut details = self.details.write().unwrap_or_else(PoisonError::into_inner);
+        if row.updated_at >= details.updated_at {
+            *details = Arc::new(ShopDetails::of(row));
+        }
+    }
+
+    /// Shows what other processes change, until `shutdown` is ready.
+    pub async fn keep_fresh(&self, db: &Db, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            if let Err(error) = self.refresh(db).await {
+                tracing::error!("the shop's settings can't be read: {}", with_causes(&error));
+            }
+            tokio::select! {
+                () = &mut shutdown => return,
+                () = tokio::time::sleep(REFRESH_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Shows the shop as it is stored.
+    ///
+    /// # Errors
+    /// [`DbError`] of the read.
+    pub async fn refresh(&self, db: &Db) -> Result<(), DbError> {
+        if let Some(row) = shops::find(&mut db.read(&Statements::default()).await?).await? {
+            self.show(row);
+        }
+        Ok(())
     }
 
     /// The same, with staff being told from so few pieces on.
@@ -128,6 +199,17 @@ impl Shop {
     #[must_use]
     pub fn money(&self, minor: i64) -> Money {
         Money::new(minor, self.currency)
+    }
+}
+
+impl ShopDetails {
+    fn of(row: shops::Shop) -> Self {
+        Self {
+            name: row.name,
+            description: row.description,
+            profile: row.profile.0,
+            updated_at: row.updated_at,
+        }
     }
 }
 
@@ -174,13 +256,17 @@ mod tests {
     fn settings_that_a_shop_does_not_follow_are_named() {
         let shop = Shop {
             id: ShopId::generate(),
-            name: "Kiln".to_owned(),
-            description: None,
             currency: Currency::parse("EUR").unwrap(),
             country: "DE".to_owned(),
             taxes_included: true,
             low_stock: LowStock::default(),
             created_at: Timestamp::EPOCH,
+            details: Arc::new(RwLock::new(Arc::new(ShopDetails {
+                name: "Kiln".to_owned(),
+                description: None,
+                profile: ShopProfile::default(),
+                updated_at: Timestamp::EPOCH,
+            }))),
         };
         let new = |named: &[&'static str]| NewShop {
             name: "Mercato".to_owned(),

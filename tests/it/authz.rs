@@ -21,6 +21,7 @@ mod accounts;
 mod cart;
 mod catalog;
 mod checkout;
+mod content;
 mod jobs;
 mod operators;
 mod orders;
@@ -48,6 +49,7 @@ const AREAS: &[Area] = &[
     catalog::AREA,
     cart::AREA,
     checkout::AREA,
+    content::AREA,
     pricing::AREA,
     accounts::AREA,
     orders::AREA,
@@ -94,7 +96,7 @@ impl Verdict {
 /// A shop with one of each thing, to be asked about.
 struct Shop {
     app: TestApp,
-    ids: [(&'static str, String); 11],
+    ids: [(&'static str, String); 12],
 }
 
 impl Shop {
@@ -108,7 +110,10 @@ impl Shop {
         let cart = app.cart(&[(&variant, 1)]).await;
         let job = "mutation { scheduledTaskRun(name: \"task.clean_up\") { job { id } userErrors { code } } }";
         let job = app.admin().ask(job).await.ok()["scheduledTaskRun.job.id"].as_str().unwrap().to_owned();
+        let page = "mutation { pageCreate(page: { title: \"Care\" }) { page { id } userErrors { code } } }";
+        let page = app.admin().ask(page).await.ok()["pageCreate.page.id"].as_str().unwrap().to_owned();
         let ids = [
+            ("<page>", page),
             ("<cart>", cart),
             ("<job>", job),
             ("<order>", order),

@@ -22,6 +22,7 @@ mod chaos;
 mod checkout;
 mod cli;
 mod connections;
+mod content;
 mod csv_exports;
 mod database;
 mod dialect;

@@ -7,6 +7,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::media::{MAX_SCALE, MAX_WANTED, MediaFormat, Wanted, choose, parse_path};
 use crate::domain::page::{CursorKey, KeyKind, Page};
+use crate::domain::shop_profile::BrandImage;
 use crate::error::Error;
 use crate::graphql::connection::{Items, PageArgs};
 use crate::graphql::request::RequestContext;
@@ -22,6 +23,8 @@ pub enum Image {
     Collection(Arc<loaders::Collection>),
     /// The one that stands for a video.
     Video(Arc<loaders::Media>),
+    /// One of the shop's brand.
+    Brand(BrandImage),
 }
 
 /// Which of the sizes and formats that an image is kept in is given: the largest that is not larger than asked for, or the smallest of
@@ -96,6 +99,7 @@ impl Image {
             Self::Product(image) => &image.url,
             Self::Collection(collection) => collection.image_url.as_deref().unwrap_or_default(),
             Self::Video(video) => video.poster_url.as_deref().unwrap_or_default(),
+            Self::Brand(image) => &image.url,
         }
     }
 
@@ -116,6 +120,7 @@ impl Image {
     async fn id(&self) -> Option<ID> {
         match self {
             Self::Product(image) => Some(gid(image.id)),
+            Self::Brand(image) => Some(gid(image.id)),
             Self::Collection(_) | Self::Video(_) => None,
         }
     }
@@ -126,6 +131,7 @@ impl Image {
             Self::Product(image) => image.alt_text.as_deref(),
             Self::Collection(collection) => collection.image_alt_text.as_deref(),
             Self::Video(video) => video.alt.as_deref(),
+            Self::Brand(image) => image.alt_text.as_deref(),
         }
     }
 
@@ -161,7 +167,7 @@ impl Image {
     async fn width(&self) -> Option<i64> {
         match self {
             Self::Product(image) => image.width,
-            Self::Collection(_) | Self::Video(_) => self.own_size().map(|size| size.0),
+            Self::Collection(_) | Self::Video(_) | Self::Brand(_) => self.own_size().map(|size| size.0),
         }
     }
 
@@ -169,7 +175,7 @@ impl Image {
     async fn height(&self) -> Option<i64> {
         match self {
             Self::Product(image) => image.height,
-            Self::Collection(_) | Self::Video(_) => self.own_size().map(|size| size.1),
+            Self::Collection(_) | Self::Video(_) | Self::Brand(_) => self.own_size().map(|size| size.1),
         }
     }
 

@@ -106,6 +106,13 @@ pub struct Count {
     precision: CountPrecision,
 }
 
+impl Count {
+    /// Just as many.
+    pub fn exact(count: usize) -> Self {
+        Self { count, precision: CountPrecision::Exact }
+    }
+}
+
 /// How exact a count is.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 enum CountPrecision {

@@ -15,6 +15,7 @@ use async_graphql::{Name, Value, Variables};
 use async_graphql_value::Value as Argument;
 
 use crate::domain::catalog::MAX_OPTIONS;
+use crate::domain::codes::COUNTRIES;
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::graphql::type_system::{FieldDefinition, TypeSystem, concrete_name, is_list};
 
@@ -197,6 +198,10 @@ impl Compiler<'_> {
             ("__Type", "possibleTypes") => of_type(sizes.possible_types),
             ("__Type", "enumValues") => of_type(sizes.enum_values),
             ("__Field", "args") => sizes.args.average(),
+            ("PaginatedSitemapResources", "items") => MAX_PAGE_SIZE as u64,
+            ("Localization", "availableCountries") => COUNTRIES.len() as u64,
+            // One language is sold in.
+            ("Localization" | "Country", "availableLanguages") => 1,
             ("Product", "options") | ("ProductVariant", "selectedOptions") => MAX_OPTIONS as u64,
             _ => LIST_SIZE,
         }

@@ -151,7 +151,7 @@ impl Products {
             title: new.title.trim().to_owned(),
             description: html::to_text(&new.description_html),
             description_html: new.description_html.clone(),
-            vendor: new.vendor.clone().unwrap_or_else(|| self.shop.name.clone()),
+            vendor: new.vendor.clone().unwrap_or_else(|| self.shop.name()),
             product_type: new.product_type.trim().to_owned(),
             status: new.status.unwrap_or(ProductStatus::Active),
             options: Json(new.options.clone()),
@@ -263,7 +263,7 @@ impl Products {
 }
 
 impl Seo {
-    pub(super) fn validate(&self, problems: &mut Problems, of: &str) {
+    pub(in crate::services) fn validate(&self, problems: &mut Problems, of: &str) {
         problems.line(&[of, "seo", "title"], self.title.as_deref().unwrap_or_default());
         problems.html(&[of, "seo", "description"], self.description.as_deref().unwrap_or_default());
     }

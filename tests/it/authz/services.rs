@@ -11,8 +11,8 @@ use mercato::context::OpContext;
 use mercato::domain::event::LowStockEvent;
 use mercato::domain::ids::{
     ApiKeyId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, JobId,
-    LocationId, OrderId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, StaffId,
-    TaxRateId, VariantId, WebhookDeliveryId, WebhookSubscriptionId,
+    LocationId, MenuId, OrderId, PageId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId,
+    ShippingZoneId, StaffId, TaxRateId, UrlRedirectId, VariantId, WebhookDeliveryId, WebhookSubscriptionId,
 };
 use mercato::domain::order::CancelReason;
 use mercato::domain::page::PageRequest;
@@ -25,6 +25,7 @@ use mercato::error::{Error, ErrorCode};
 use mercato::repositories::orders::OrderSort;
 use mercato::services::api_keys::NewApiKey;
 use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, ProductPatch, VariantStrategy};
+use mercato::services::content::{MenuPatch, NewMenu, NewPage, PagePatch};
 use mercato::services::discounts::DiscountPatch;
 use mercato::services::inventory::LocationPatch;
 use mercato::services::mails::{Notice, Pause, SignInWarning, StaffMail};
@@ -36,6 +37,7 @@ use mercato::services::product_export::ExportError;
 use mercato::services::product_import::ImportError;
 use mercato::services::reports::DailyReport;
 use mercato::services::shipping::{RatePatch, ZonePatch};
+use mercato::services::shop::ShopPatch;
 use mercato::services::staff::{RolePatch, StaffPatch};
 use mercato::services::taxes::TaxRatePatch;
 use mercato::services::webhooks::{NewWebhook, WebhookPatch};
@@ -168,6 +170,16 @@ const GATED: &[(&str, &[Permission])] = &[
     ("reports.catch_up", &[ManageSettings]),
     ("reports.count_units", &[ManageSettings]),
     ("reports.rebuild", &[ManageSettings]),
+    ("settings.update", &[ManageSettings]),
+    ("menus.page", &[ManageSettings]),
+    ("menus.create", &[ManageSettings]),
+    ("menus.update", &[ManageSettings]),
+    ("menus.delete", &[ManageSettings]),
+    ("pages.create", &[ManageSettings]),
+    ("pages.update", &[ManageSettings]),
+    ("pages.delete", &[ManageSettings]),
+    ("redirects.create", &[ManageSettings]),
+    ("redirects.delete", &[ManageSettings]),
 ];
 
 /// Methods that answer anybody, with what that somebody may see.
@@ -190,6 +202,11 @@ const OPEN: &[&str] = &[
     "read.is_empty",
     "pricing.price",
     "shipping.countries",
+    // What a storefront shows: pages that are published, unless the actor writes them.
+    "pages.page",
+    "redirects.page",
+    "sitemaps.count",
+    "sitemaps.page",
     // Of a cart whose key is known and that is nobody else's.
     "cart.price",
     "cart.create",
@@ -238,6 +255,9 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         return answer;
     }
     if let Some(answer) = call_mails(app, op, method).await {
+        return answer;
+    }
+    if let Some(answer) = call_content(app, op, method).await {
         return answer;
     }
     if let Some(answer) = super::operators::call(app, op, method).await {
@@ -423,6 +443,28 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
         "draft.create_draft" => orders.create_draft(op, &DraftInput::default(), None).await.map(drop),
         "draft.update_draft" => orders.update_draft(op, draft, &DraftInput::default(), None).await.map(drop),
         "draft.complete_draft" => orders.complete_draft(op, draft, true, None).await.map(drop),
+        _ => return None,
+    })
+}
+
+/// The same for the shop itself and what its storefronts show besides the catalogue.
+async fn call_content(app: &App, op: &OpContext, method: &str) -> Option<Result<(), Error>> {
+    let services = &app.services;
+    Some(match method {
+        "settings.update" => services.shop_settings.update(op, &ShopPatch::default()).await,
+        "menus.page" => services.menus.page(op, &PageRequest::first(1)).await.map(drop),
+        "menus.create" => services.menus.create(op, &NewMenu::default()).await.map(drop),
+        "menus.update" => {
+            services.menus.update(op, MenuId::generate(), &MenuPatch::default()).await.map(drop)
+        }
+        "menus.delete" => services.menus.delete(op, MenuId::generate()).await,
+        "pages.create" => services.pages.create(op, &NewPage::default()).await.map(drop),
+        "pages.update" => {
+            services.pages.update(op, PageId::generate(), &PagePatch::default()).await.map(drop)
+        }
+        "pages.delete" => services.pages.delete(op, PageId::generate()).await,
+        "redirects.create" => services.redirects.create(op, "/a", "/b").await.map(drop),
+        "redirects.delete" => services.redirects.delete(op, UrlRedirectId::generate()).await,
         _ => return None,
     })
 }

@@ -1,0 +1,128 @@
+//! Redirects from old paths: how paths are compared, and how a list of redirects is searched.
+
+/// How long a path or a target may be, in bytes.
+pub const MAX_LENGTH: usize = 2_048;
+
+/// Which redirects a search asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RedirectQuery {
+    /// All of them.
+    All,
+    /// None: what is asked for is no path.
+    Nothing,
+    /// The one of a path.
+    Path(String),
+    /// Those whose path begins so.
+    PathPrefix(String),
+    /// Those that lead to a target.
+    Target(String),
+}
+
+impl RedirectQuery {
+    /// Reads `path:/old`, `path:/old*` or `target:/new`; what has no field is the beginning of a path. All behind
+    /// the colon is the value: storefronts send the path of a request as it came, whatever is in it.
+    #[must_use]
+    pub fn parse(query: &str) -> Self {
+        let query = query.trim();
+        if query.is_empty() {
+            return Self::All;
+        }
+        if let Some(target) = query.strip_prefix("target:") {
+            return Self::Target(unquoted(target).to_owned());
+        }
+        let (value, is_field) = match query.strip_prefix("path:") {
+            Some(value) => (unquoted(value), true),
+            None => (query, false),
+        };
+        let (value, is_prefix) = match value.strip_suffix('*') {
+            Some(value) => (value, true),
+            None => (value, !is_field),
+        };
+        let decoded = decoded(value);
+        match (is_prefix, path(value)) {
+            _ if decoded.contains('\0') => Self::Nothing,
+            (true, _) if decoded.starts_with('/') => Self::PathPrefix(decoded),
+            (true, _) => Self::PathPrefix(format!("/{decoded}")),
+            (false, Some(path)) => Self::Path(path),
+            (false, None) => Self::Nothing,
+        }
+    }
+}
+
+/// A path as redirects are stored and compared by: decoded, and without slashes at its end. `None` for what is no path
+/// that could be redirected, as `/` is none.
+#[must_use]
+pub fn path(text: &str) -> Option<String> {
+    let path = decoded(text.trim());
+    let path = path.trim_end_matches('/');
+    let is_path = path.starts_with('/') && !path.starts_with("//") && path.len() <= MAX_LENGTH;
+    (is_path && !path.contains(char::is_control)).then(|| path.to_owned())
+}
+
+/// A value without the quotes around it.
+fn unquoted(text: &str) -> &str {
+    let text = text.trim();
+    let inner = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(text)
+}
+
+/// A text whose `%C3%A9` are the letters they stand for; as it is where they stand for none.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| byte == b'%').and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            // `from_str_radix` takes a sign, too.
+            let are_digits = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            u8::from_str_radix(digits, 16).ok().filter(|_| are_digits)
+        });
+        bytes.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_compared_decoded_and_without_a_last_slash() {
+        for (text, expected) in [
+            ("/old", Some("/old")),
+            (" /old/// ", Some("/old")),
+            ("/caf%C3%A9/men%C3%BC", Some("/café/menü")),
+            ("/100%", Some("/100%")),
+            ("/a%FFb", Some("/a%FFb")),
+            ("/a%+1", Some("/a%+1")),
+            ("/", None),
+            ("", None),
+            ("old", None),
+            ("//elsewhere.example", None),
+            ("https://shop.example/old", None),
+            ("/a%00b", None),
+        ] {
+            assert_eq!(path(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn searches_ask_for_paths_or_targets() {
+        use RedirectQuery as Query;
+        for (query, expected) in [
+            ("", Query::All),
+            ("path:/old", Query::Path("/old".to_owned())),
+            ("path:/a b,(c):d/", Query::Path("/a b,(c):d".to_owned())),
+            ("path:\"/old\"", Query::Path("/old".to_owned())),
+            ("path:", Query::Nothing),
+            ("path:/old*", Query::PathPrefix("/old".to_owned())),
+            ("path:*", Query::PathPrefix("/".to_owned())),
+            ("old", Query::PathPrefix("/old".to_owned())),
+            ("target:/new", Query::Target("/new".to_owned())),
+            ("/a%00b", Query::Nothing),
+        ] {
+            assert_eq!(Query::parse(query), expected, "{query}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Pages: texts of the shop that are about no product.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Visibility;
+use crate::db::expr::{constant, in_ids, lower};
+use crate::db::schema::pages;
+use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::domain::ids::{Id, PageId};
+use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, PageRequest};
+use crate::domain::time::Timestamp;
+
+/// A page as it is stored.
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
+#[diesel(table_name = pages, treat_none_as_null = true)]
+pub struct Page {
+    /// Made by us.
+    pub id: PageId,
+    /// Unique in the shop.
+    pub handle: String,
+    /// Never empty.
+    pub title: String,
+    /// As staff wrote it, with HTML.
+    pub body: String,
+    /// The beginning of the body without its tags.
+    pub body_summary: String,
+    /// Overrides the title for search engines.
+    pub seo_title: Option<String>,
+    /// Overrides the summary for search engines.
+    pub seo_description: Option<String>,
+    /// Whether everybody may see it.
+    pub is_published: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What a list of pages is sorted by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PageSort {
+    /// In the order they were created.
+    Id,
+    /// Title, A to Z.
+    Title,
+    /// Oldest change first.
+    UpdatedAt,
+}
+
+impl PageSort {
+    /// The kind of key that pages have in this order.
+    #[must_use]
+    pub fn key_kind(self) -> KeyKind {
+        match self {
+            Self::Id => KeyKind::None,
+            Self::Title => KeyKind::Text,
+            Self::UpdatedAt => KeyKind::Integer,
+        }
+    }
+}
+
+/// Which pages are asked for, in which order.
+#[derive(Clone, Debug)]
+pub struct PageList<'a> {
+    /// Which of them the reader may see.
+    pub visibility: Visibility,
+    /// What their titles must contain, letter case aside.
+    pub title: Option<&'a str>,
+    /// The order.
+    pub sort: PageSort,
+    /// Whether the order is reversed.
+    pub is_reversed: bool,
+}
+
+/// One page, kept from change by others until the transaction ends.
+pub async fn lock(conn: &mut Conn, id: PageId) -> Result<Option<Page>, DbError> {
+    on_each!(conn,
+        postgres: |c| pages::table.find(id).select(Page::as_select()).for_update().first(c).await.optional(),
+        sqlite: |c| pages::table.find(id).select(Page::as_select()).first(c).await.optional(),
+    )
+}
+
+/// The pages with these ids that the reader may see, in no order.
+pub async fn by_ids(conn: &mut Conn, visibility: Visibility, ids: &[PageId]) -> Result<Vec<Page>, DbError> {
+    load!(
+        conn,
+        pages::table
+            .filter(in_ids(pages::id, ids))
+            .filter(pages::is_published.or(constant(visibility.is_all())))
+            .select(Page::as_select())
+    )
+}
+
+/// The pages with these handles that the reader may see, in no order.
+pub async fn by_handles(
+    conn: &mut Conn,
+    visibility: Visibility,
+    handles: &[String],
+) -> Result<Vec<Page>, DbError> {
+    load!(
+        conn,
+        pages::table
+            .filter(pages::handle.eq_any(handles.to_vec()))
+            .filter(pages::is_published.or(constant(visibility.is_all())))
+            .select(Page::as_select())
+    )
+}
+
+/// The handles that are `stem` or begin with `stem` and a hyphen.
+pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
+    let (from, to) = (format!("{stem}-"), format!("{stem}."));
+    load!(
+        conn,
+        pages::table
+            .filter(
+                pages::handle
+                    .eq(stem.to_owned())
+                    .or(pages::handle.ge(from.clone()).and(pages::handle.lt(to.clone()))),
+            )
+            .select(pages::handle)
+    )
+}
+
+/// A page of pages, each with the key it has in the order.
+pub async fn page(
+    conn: &mut Conn,
+    list: &PageList<'_>,
+    request: &PageRequest<Cursor>,
+) -> Result<crate::domain::page::Page<(Page, CursorKey)>, DbError> {
+    let is_descending = list.is_reversed ^ (request.direction == Direction::Backward);
+    let id = request.cursor.as_ref().map(|cursor| PageId::from_uuid(cursor.id));
+    macro_rules! sorted {
+        ($query:ident, $key:expr, $value:expr) => {{
+            if let (Some(value), Some(id)) = ($value, id) {
+                $query = if is_descending {
+                    $query.filter($key.le(value.clone()).and($key.lt(value).or(pages::id.lt(id))))
+                } else {
+                    $query.filter($key.ge(value.clone()).and($key.gt(value).or(pages::id.gt(id))))
+                };
+            }
+            if is_descending {
+                $query.order_by(($key.desc(), pages::id.desc()))
+            } else {
+                $query.order_by(($key.asc(), pages::id.asc()))
+            }
+        }};
+    }
+    let text = request.cursor.as_ref().and_then(|cursor| match &cursor.key {
+        CursorKey::Text(text) => Some(text.clone()),
+        _ => None,
+    });
+    let moment = request.cursor.as_ref().and_then(|cursor| match cursor.key {
+        CursorKey::Integer(micros) => Timestamp::from_micros(micros),
+        _ => None,
+    });
+    let rows: Vec<Page> = load!(conn, {
+        let mut query = pages::table.into_boxed();
+        if !list.visibility.is_all() {
+            query = query.filter(pages::is_published);
+        }
+        if let Some(title) = list.title {
+            let title =
+                title.to_ascii_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            query = query.filter(lower(pages::title).like(format!("%{title}%")).escape('\\'));
+        }
+        query = match list.sort {
+            PageSort::Title => sorted!(query, lower(pages::title), text),
+            PageSort::UpdatedAt => sorted!(query, pages::updated_at, moment),
+            PageSort::Id => sorted!(query, pages::id, id),
+        };
+        query.limit(request.rows()).select(Page::as_select())
+    })?;
+    Ok(crate::domain::page::Page::of_rows(rows, request).map(|page| {
+        let key = match list.sort {
+            PageSort::Title => CursorKey::Text(page.title.to_ascii_lowercase()),
+            PageSort::UpdatedAt => CursorKey::Integer(page.updated_at.micros()),
+            PageSort::Id => CursorKey::None,
+        };
+        (page, key)
+    }))
+}
+
+/// Adds a page.
+pub async fn insert(conn: &mut Conn, page: &Page) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::insert_into(pages::table).values(page).execute(c).await)?;
+    Ok(())
+}
+
+/// Stores a page's fields, all of them.
+pub async fn update(conn: &mut Conn, page: &Page) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(pages::table.find(page.id)).set(page).execute(c).await)?;
+    Ok(())
+}
+
+/// Removes a page.
+pub async fn delete(conn: &mut Conn, id: PageId) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::delete(pages::table.find(id)).execute(c).await)?;
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! What a storefront shows besides the catalogue: pages, menus, redirects from old paths, and sitemaps.
+//!
+//! Single pages and menus are read through `loaders`. Who may manage the shop's settings writes them, and sees pages that are
+//! not published.
+
+mod menus;
+mod pages;
+mod redirects;
+mod sitemaps;
+
+pub use menus::{MenuPatch, Menus, NewMenu, NewMenuItem};
+pub use pages::{NewPage, PagePatch, Pages};
+pub use redirects::Redirects;
+pub use sitemaps::{SitemapKind, Sitemaps};
+
+pub use crate::repositories::pages::PageSort;
+pub use crate::repositories::sitemap::SitemapEntry;

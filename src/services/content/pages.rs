@@ -1,0 +1,221 @@
+//! Pages, as staff write them: texts about the shop that are about no product.
+
+use crate::context::OpContext;
+use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
+use crate::domain::event::{Event, PageEvent};
+use crate::domain::ids::PageId;
+use crate::domain::page::{Cursor, CursorKey, PageRequest};
+use crate::domain::permission::Permission;
+use crate::domain::{handle, html};
+use crate::error::{Error, UserErrorCode};
+use crate::events;
+use crate::loaders::content_visibility;
+use crate::repositories::pages::{self, Page, PageList, PageSort};
+use crate::services::catalog::{Seo, free_handle, handle_taken};
+use crate::services::validate::Problems;
+
+/// How long a summary is, in characters.
+const SUMMARY: usize = 150;
+
+/// Creates, changes, deletes and lists pages.
+pub struct Pages {
+    db: Db,
+}
+
+/// A page to be created.
+#[derive(Clone, Debug, Default)]
+pub struct NewPage {
+    /// Must not be empty.
+    pub title: String,
+    /// Made of the title when `None`.
+    pub handle: Option<String>,
+    /// With HTML; may be empty.
+    pub body: String,
+    /// For search engines.
+    pub seo: Seo,
+    /// Whether everybody may see it.
+    pub is_published: bool,
+}
+
+/// A change of a page: `None` leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct PagePatch {
+    /// See [`NewPage`].
+    pub title: Option<String>,
+    /// See [`NewPage`].
+    pub handle: Option<String>,
+    /// See [`NewPage`].
+    pub body: Option<String>,
+    /// Both texts, in place of those there were.
+    pub seo: Option<Seo>,
+    /// See [`NewPage`].
+    pub is_published: Option<bool>,
+}
+
+impl Pages {
+    /// The service over a database.
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// A page of the pages that the actor may see, whose title contains the words of the query.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn page(
+        &self,
+        op: &OpContext,
+        query: Option<&str>,
+        sort: PageSort,
+        is_reversed: bool,
+        request: &PageRequest<Cursor>,
+    ) -> Result<crate::domain::page::Page<(Page, CursorKey)>, Error> {
+        // No database takes a NUL in a text.
+        let query = query.map(|query| query.replace('\0', " "));
+        let title = query.as_deref().map(|query| query.trim().strip_prefix("title:").unwrap_or(query.trim()));
+        let title =
+            title.map(|title| title.trim_matches(['"', '\'', '*', ' '])).filter(|title| !title.is_empty());
+        let list = PageList { visibility: content_visibility(op), title, sort, is_reversed };
+        Ok(pages::page(&mut self.db.read(&op.statements).await?, &list, request).await?)
+    }
+
+    /// Creates a page.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong.
+    pub async fn create(&self, op: &OpContext, new: &NewPage) -> Result<Page, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        let mut problems = Problems::default();
+        problems.required(&["page", "title"], &new.title);
+        validate(&mut problems, new.handle.as_deref(), &new.body, &new.seo);
+        problems.check()?;
+        retrying(|| self.create_once(op, new)).await
+    }
+
+    async fn create_once(&self, op: &OpContext, new: &NewPage) -> Result<Page, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let handle = match &new.handle {
+            Some(handle) => handle.clone(),
+            None => {
+                let stem = handle::from_title(&new.title).unwrap_or("page".to_owned());
+                free_handle(&stem, &pages::handles_like(tx.conn(), &stem).await?)
+            }
+        };
+        let page = Page {
+            id: PageId::generate(),
+            handle,
+            title: new.title.trim().to_owned(),
+            body: new.body.clone(),
+            body_summary: summary(&new.body),
+            seo_title: new.seo.title.clone(),
+            seo_description: new.seo.description.clone(),
+            is_published: new.is_published,
+            created_at: op.now(),
+            updated_at: op.now(),
+        };
+        let taken = || match &new.handle {
+            Some(handle) => handle_taken(&["page", "handle"], handle),
+            // Another page took the free handle a moment ago: try again with the next.
+            None => DbError::clash().into(),
+        };
+        pages::insert(tx.conn(), &page).await.on_constraint("pages", "handle", taken)?;
+        events::append(&mut tx, op, [Event::PageCreated(event(&page))]).await?;
+        tx.commit().await?;
+        Ok(page)
+    }
+
+    /// Changes a page.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong, also when there is no such page.
+    pub async fn update(&self, op: &OpContext, id: PageId, patch: &PagePatch) -> Result<Page, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        let mut problems = Problems::default();
+        if let Some(title) = &patch.title {
+            problems.required(&["page", "title"], title);
+        }
+        let (body, seo) = (patch.body.as_deref().unwrap_or_default(), patch.seo.clone().unwrap_or_default());
+        validate(&mut problems, patch.handle.as_deref(), body, &seo);
+        problems.check()?;
+        retrying(|| self.update_once(op, id, patch)).await
+    }
+
+    async fn update_once(&self, op: &OpContext, id: PageId, patch: &PagePatch) -> Result<Page, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let mut page = locked(&mut tx, id, &["page", "id"]).await?;
+        patch.apply(&mut page);
+        page.updated_at = op.now();
+        let taken = || handle_taken(&["page", "handle"], &page.handle);
+        pages::update(tx.conn(), &page).await.on_constraint("pages", "handle", taken)?;
+        events::append(&mut tx, op, [Event::PageUpdated(event(&page))]).await?;
+        tx.commit().await?;
+        Ok(page)
+    }
+
+    /// Deletes a page. Items of menus that lead to it are not shown any more.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is no such page.
+    pub async fn delete(&self, op: &OpContext, id: PageId) -> Result<(), Error> {
+        op.authorize(Permission::ManageSettings)?;
+        retrying(|| self.delete_once(op, id)).await
+    }
+
+    async fn delete_once(&self, op: &OpContext, id: PageId) -> Result<(), Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let page = locked(&mut tx, id, &["id"]).await?;
+        pages::delete(tx.conn(), id).await?;
+        events::append(&mut tx, op, [Event::PageDeleted(event(&page))]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+impl PagePatch {
+    fn apply(&self, page: &mut Page) {
+        if let Some(title) = &self.title {
+            title.trim().clone_into(&mut page.title);
+        }
+        if let Some(handle) = &self.handle {
+            page.handle.clone_from(handle);
+        }
+        if let Some(body) = &self.body {
+            page.body.clone_from(body);
+            page.body_summary = summary(body);
+        }
+        if let Some(seo) = &self.seo {
+            page.seo_title.clone_from(&seo.title);
+            page.seo_description.clone_from(&seo.description);
+        }
+        page.is_published = self.is_published.unwrap_or(page.is_published);
+    }
+}
+
+fn validate(problems: &mut Problems, handle: Option<&str>, body: &str, seo: &Seo) {
+    if let Some(problem) = handle.and_then(handle::problem) {
+        problems.add(&["page", "handle"], UserErrorCode::Invalid, problem);
+    }
+    problems.html(&["page", "body"], body);
+    seo.validate(problems, "page");
+}
+
+/// The beginning of a body without its tags, cut behind a word.
+fn summary(body: &str) -> String {
+    let text = html::to_text(body);
+    if text.chars().count() <= SUMMARY {
+        return text;
+    }
+    let cut: String = text.chars().take(SUMMARY - 1).collect();
+    let words = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
+    format!("{words}…")
+}
+
+async fn locked(tx: &mut Tx, id: PageId, field: &[&str]) -> Result<Page, Error> {
+    let missing = || Error::invalid(field, UserErrorCode::NotFound, "Page does not exist");
+    pages::lock(tx.conn(), id).await?.ok_or_else(missing)
+}
+
+fn event(page: &Page) -> PageEvent {
+    PageEvent { page_id: page.id, handle: page.handle.clone() }
+}

@@ -1,0 +1,112 @@
+//! Redirects from old paths, for whoever moves a shop here or renames what search engines know.
+
+use crate::context::OpContext;
+use crate::db::{Db, OnConstraint, retrying};
+use crate::domain::event::{Event, UrlRedirectEvent};
+use crate::domain::ids::UrlRedirectId;
+use crate::domain::page::{Cursor, Page, PageRequest};
+use crate::domain::permission::Permission;
+use crate::domain::redirect::{self, RedirectQuery};
+use crate::error::{Error, UserErrorCode};
+use crate::events;
+use crate::repositories::url_redirects::{self, UrlRedirect};
+use crate::services::validate::Problems;
+
+/// Creates and deletes redirects, and looks them up for storefronts.
+pub struct Redirects {
+    db: Db,
+}
+
+impl Redirects {
+    /// The service over a database.
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// A page of redirects, in the order they were created. Everybody may read them: storefronts follow them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn page(
+        &self,
+        op: &OpContext,
+        query: Option<&str>,
+        is_reversed: bool,
+        request: &PageRequest<Cursor>,
+    ) -> Result<Page<UrlRedirect>, Error> {
+        // No database takes a NUL in a text.
+        let wanted = RedirectQuery::parse(&query.unwrap_or_default().replace('\0', " "));
+        let mut conn = self.db.read(&op.statements).await?;
+        Ok(url_redirects::page(&mut conn, &wanted, is_reversed, request).await?)
+    }
+
+    /// Creates a redirect.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with everything that is wrong.
+    pub async fn create(&self, op: &OpContext, path: &str, target: &str) -> Result<UrlRedirect, Error> {
+        op.authorize(Permission::ManageSettings)?;
+        let mut problems = Problems::default();
+        let decoded = redirect::path(path);
+        if decoded.is_none() {
+            let message = "Path must be a path of the storefront such as /old-page, other than /";
+            problems.add(&["urlRedirect", "path"], UserErrorCode::Invalid, message);
+        }
+        let target = target.trim();
+        problems.url(&["urlRedirect", "target"], target);
+        if target.starts_with("//") {
+            let message = "Target must be a path such as /new-page, or an https:// address";
+            problems.add(&["urlRedirect", "target"], UserErrorCode::Invalid, message);
+        } else if decoded.is_some() && redirect::path(target) == decoded {
+            let message = "Target must be another path than the one that is redirected";
+            problems.add(&["urlRedirect", "target"], UserErrorCode::Invalid, message);
+        }
+        problems.check()?;
+        let redirect = UrlRedirect {
+            id: UrlRedirectId::generate(),
+            path: decoded.unwrap_or_default(),
+            target: target.to_owned(),
+            created_at: op.now(),
+        };
+        retrying(|| self.create_once(op, &redirect)).await?;
+        Ok(redirect)
+    }
+
+    async fn create_once(&self, op: &OpContext, redirect: &UrlRedirect) -> Result<(), Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let taken = || {
+            let message = format!("'{}' is redirected already: delete that redirect first", redirect.path);
+            Error::invalid(&["urlRedirect", "path"], UserErrorCode::Taken, message)
+        };
+        url_redirects::insert(tx.conn(), redirect).await.on_constraint("url_redirects", "path", taken)?;
+        events::append(&mut tx, op, [Event::UrlRedirectCreated(event(redirect))]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Deletes a redirect.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is no such redirect.
+    pub async fn delete(&self, op: &OpContext, id: UrlRedirectId) -> Result<(), Error> {
+        op.authorize(Permission::ManageSettings)?;
+        retrying(|| self.delete_once(op, id)).await
+    }
+
+    async fn delete_once(&self, op: &OpContext, id: UrlRedirectId) -> Result<(), Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let Some(redirect) = url_redirects::lock(tx.conn(), id).await? else {
+            tx.rollback().await?;
+            return Err(Error::invalid(&["id"], UserErrorCode::NotFound, "Redirect does not exist"));
+        };
+        url_redirects::delete(tx.conn(), id).await?;
+        events::append(&mut tx, op, [Event::UrlRedirectDeleted(event(&redirect))]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+fn event(redirect: &UrlRedirect) -> UrlRedirectEvent {
+    UrlRedirectEvent { url_redirect_id: redirect.id, path: redirect.path.clone() }
+}

@@ -1,4 +1,7 @@
-//! `@inContext(country:, language:)` on operations: where and in which language the buyer shops.
+//! `@inContext` on operations: where and in which language the buyer shops.
+//!
+//! What else the dialect lets storefronts say is checked and has no effect: the shop sells at the same prices to everybody,
+//! whatever store is nearest, and follows nobody.
 //!
 //! async-graphql runs directives on fields alone, so the directive is registered here for validation, and the HTTP layer
 //! reads it from the parsed document before it executes it.
@@ -8,8 +11,8 @@ use std::borrow::Cow;
 use async_graphql::parser::types::{Directive, OperationDefinition};
 use async_graphql::registry::{__DirectiveLocation as Location, MetaDirective, MetaInputValue, Registry};
 use async_graphql::{
-    ContextDirective, CustomDirective, CustomDirectiveFactory, InputType, ServerError, ServerResult, Value,
-    Variables,
+    ContextDirective, CustomDirective, CustomDirectiveFactory, ID, InputObject, InputType, ServerError,
+    ServerResult, Value, Variables,
 };
 
 use super::codes::{CountryCode, LanguageCode};
@@ -17,6 +20,28 @@ use crate::context::Locale;
 
 /// The directive, for the schema.
 pub struct InContext;
+
+/// Who buys for a company.
+#[derive(InputObject)]
+struct BuyerInput {
+    /// The global id of the branch of the company that is bought for; it has no effect, since the shop knows no companies.
+    company_location_id: Option<ID>,
+    /// What a customer signs in with. It has no effect here: `customer` takes it as an argument, and so do carts.
+    customer_access_token: String,
+}
+
+/// What a visitor lets be done with what is known of them. It has no effect: the shop follows nobody.
+#[derive(InputObject)]
+struct VisitorConsent {
+    /// Whether visits may be counted.
+    analytics: Option<bool>,
+    /// Whether advertising may be chosen by visits.
+    marketing: Option<bool>,
+    /// Whether what they choose may be remembered.
+    preferences: Option<bool>,
+    /// Whether what is known of them may be sold.
+    sale_of_data: Option<bool>,
+}
 
 impl CustomDirectiveFactory for InContext {
     fn name(&self) -> Cow<'static, str> {
@@ -26,9 +51,19 @@ impl CustomDirectiveFactory for InContext {
     fn register(&self, registry: &mut Registry) {
         let country = <Option<CountryCode> as InputType>::create_type_info(registry);
         let language = <Option<LanguageCode> as InputType>::create_type_info(registry);
+        let buyer = <Option<BuyerInput> as InputType>::create_type_info(registry);
+        let location = <Option<ID> as InputType>::create_type_info(registry);
+        let consent = <Option<VisitorConsent> as InputType>::create_type_info(registry);
         let args = [
+            argument("buyer", buyer, "Who buys for a company; it has no effect."),
             argument("country", country, "The country the buyer shops from."),
             argument("language", language, "The language the buyer reads."),
+            argument(
+                "preferredLocationId",
+                location,
+                "The global id of the location the buyer would rather buy at; it has no effect.",
+            ),
+            argument("visitorConsent", consent, "What the visitor lets be done; it has no effect."),
         ];
         registry.add_directive(MetaDirective {
             name: "inContext".to_owned(),

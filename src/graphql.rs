@@ -110,7 +110,7 @@ pub struct Subscription(
 
 /// What changes the shop itself, and what else storefronts of the dialect send. A root of its own, as the next one.
 #[derive(MergedObject, Default)]
-pub struct StoreMutation(shop::ShopMutation, content::ContentMutation);
+pub struct StoreMutation(shop::ShopMutation, content::ContentMutation, cart::CartGiftCardMutation);
 
 /// What changes customers, staff and services. A root of its own: one flat merge of many types overflows.
 #[derive(MergedObject, Default)]

@@ -3,11 +3,13 @@
 mod absent;
 mod cost;
 mod delivery;
+mod gift_card;
 mod input;
 mod line;
 mod mutation;
 mod payload;
 
+pub use gift_card::CartGiftCardMutation;
 pub use mutation::CartMutation;
 
 use std::collections::HashMap;

@@ -24,7 +24,7 @@ use crate::services::cart::{Changed, no_such_cart};
 pub struct CartMutation;
 
 /// What a global id says of a cart; one that lacks its key names none.
-fn cart_ref(id: &ID) -> Result<CartRef, Error> {
+pub(super) fn cart_ref(id: &ID) -> Result<CartRef, Error> {
     CartRef::parse(id).ok_or_else(no_such_cart)
 }
 

@@ -156,4 +156,10 @@ payloads! {
     CartDeliveryAddressesRemovePayload;
     /// What became of the chosen delivery options.
     CartSelectedDeliveryOptionsUpdatePayload;
+    /// What became of the gift cards to be used.
+    CartGiftCardCodesAddPayload;
+    /// What became of the gift cards to be used no more.
+    CartGiftCardCodesRemovePayload;
+    /// What became of the gift cards in place of others.
+    CartGiftCardCodesUpdatePayload;
 }

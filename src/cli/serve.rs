@@ -14,7 +14,7 @@ use crate::auth::SecretFile;
 use crate::config::{Config, CorsOrigins, Environment, MetricsPlace, Overrides};
 use crate::error::with_causes;
 use crate::http;
-use crate::services::demo;
+use crate::services::demo::{self, DemoShop};
 use crate::telemetry;
 
 /// Serve the shop over HTTP.
@@ -178,7 +178,13 @@ async fn fill_demo(app: &App) -> Result<(), CommandError> {
         tracing::info!("the database has products already: no demo shop is made");
         return Ok(());
     }
-    demo::fill(&app.db, &op, &app.import, &app.services.collections).await.map_err(|error| failed(&error))?;
+    let shop = DemoShop {
+        shop: &app.shop,
+        services: &app.services,
+        import: &app.import,
+        order_import: &app.order_import,
+    };
+    demo::fill(&app.db, &op, shop).await.map_err(|error| failed(&error))?;
     tracing::info!("made the demo shop");
     Ok(())
 }

@@ -1,11 +1,16 @@
 //! The demo shop: fills an empty database with a small believable shop, through the same services that staff and imports use.
 
+mod content;
+mod trade;
+
+pub use trade::PASSWORD;
+
 use std::io::Cursor;
 
 use serde::Deserialize;
 
 use super::catalog::NewCollection;
-use super::{Collections, ProductImport, product_import::ImportError};
+use super::{Collections, OrderImport, ProductImport, Services, Shop, product_import::ImportError};
 use crate::context::OpContext;
 use crate::db::{Db, DbError};
 use crate::domain::catalog::CollectionSortOrder;
@@ -31,15 +36,28 @@ struct DemoCollection {
     products: Vec<String>,
 }
 
+/// What the demo shop is made with.
+#[derive(Clone, Copy)]
+pub struct DemoShop<'a> {
+    /// The shop that is filled.
+    pub shop: &'a Shop,
+    /// What staff use.
+    pub services: &'a Services,
+    /// What reads its products.
+    pub import: &'a ProductImport,
+    /// What reads its orders.
+    pub order_import: &'a OrderImport,
+}
+
 /// Why there is no demo shop.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// Its products could not be written.
+    /// Its products or its orders could not be imported.
     #[error(transparent)]
-    Products(#[from] ImportError),
-    /// Its collections could not be written.
+    Import(#[from] ImportError),
+    /// Something else of it could not be written.
     #[error(transparent)]
-    Collections(#[from] Error),
+    Write(#[from] Error),
     /// What is compiled in is broken; a test sees that it is not.
     #[error("the demo's data is broken: {0}")]
     Data(String),
@@ -47,7 +65,7 @@ pub enum DemoError {
 
 impl From<DbError> for DemoError {
     fn from(error: DbError) -> Self {
-        Self::Collections(error.into())
+        Self::Write(error.into())
     }
 }
 
@@ -55,12 +73,14 @@ impl From<DbError> for DemoError {
 ///
 /// # Errors
 /// [`DemoError`]; what was written before stays.
-pub async fn fill(
-    db: &Db,
-    op: &OpContext,
-    import: &ProductImport,
-    collections: &Collections,
-) -> Result<(), DemoError> {
+pub async fn fill(db: &Db, op: &OpContext, demo: DemoShop<'_>) -> Result<(), DemoError> {
+    import_products(op, demo.import).await?;
+    create_collections(db, op, &demo.services.collections).await?;
+    content::fill(db, op, &demo).await?;
+    trade::fill(db, op, &demo).await
+}
+
+async fn import_products(op: &OpContext, import: &ProductImport) -> Result<(), DemoError> {
     let mut broken = None;
     import
         .run(op, Cursor::new(PRODUCTS), false, |imported| {
@@ -72,6 +92,10 @@ pub async fn fill(
     if let Some(broken) = broken {
         return Err(DemoError::Data(broken));
     }
+    Ok(())
+}
+
+async fn create_collections(db: &Db, op: &OpContext, collections: &Collections) -> Result<(), DemoError> {
     let wanted: Vec<DemoCollection> =
         serde_json::from_str(COLLECTIONS).map_err(|error| DemoError::Data(error.to_string()))?;
     for collection in wanted {

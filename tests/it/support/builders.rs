@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use mercato::services::demo;
+use mercato::services::demo::{self, DemoShop};
 use mercato::services::product_import::{ImportSummary, Imported};
 use serde_json::{Value, json};
 
@@ -12,7 +12,13 @@ impl TestApp {
     /// Fills the shop as `serve --demo` does.
     pub async fn seed_demo(&self) {
         let app = &self.app;
-        demo::fill(&app.db, &app.system(), &app.import, &app.services.collections).await.unwrap();
+        let shop = DemoShop {
+            shop: &app.shop,
+            services: &app.services,
+            import: &app.import,
+            order_import: &app.order_import,
+        };
+        demo::fill(&app.db, &app.system(), shop).await.unwrap();
     }
 
     /// Imports a product CSV, every row of which must be good.

@@ -1,7 +1,10 @@
 //! Storefronts that were written for the Shopify Storefront API are served as they are: what Next.js Commerce and Hydrogen
 //! ask for, in documents of our own with the same operations, variables and fields, is answered by the demo shop.
 //!
-//! Next.js Commerce sends fourteen operations. Eleven are here; those for menus and pages come with menus and pages.
+//! Of Next.js Commerce, all fourteen operations are here; of Hydrogen's skeleton, those of every page but search, blogs and
+//! account.
+
+mod hydrogen;
 
 use serde_json::{Value, json};
 
@@ -18,11 +21,15 @@ const ADD_TO_CART: &str = include_str!("storefront/add_to_cart.graphql");
 const EDIT_CART_ITEMS: &str = include_str!("storefront/edit_cart_items.graphql");
 const REMOVE_FROM_CART: &str = include_str!("storefront/remove_from_cart.graphql");
 const GET_CART: &str = include_str!("storefront/get_cart.graphql");
-const HYDROGEN_PRODUCT: &str = include_str!("storefront/hydrogen_product.graphql");
-const HYDROGEN_CART: &str = include_str!("storefront/hydrogen_cart.graphql");
+const GET_MENU: &str = include_str!("storefront/get_menu.graphql");
+const GET_PAGE: &str = include_str!("storefront/get_page.graphql");
+const GET_PAGES: &str = include_str!("storefront/get_pages.graphql");
 
 /// Fragments, by the spread that wants them; those that spread others stand before them.
-const FRAGMENTS: [(&str, &str); 3] = [
+const FRAGMENTS: [(&str, &str); 6] = [
+    ("...CommercePage", include_str!("storefront/page.fragment.graphql")),
+    ("...HydrogenCart ", include_str!("storefront/hydrogen_cart.fragment.graphql")),
+    ("...StoreMenu ", include_str!("storefront/hydrogen_menu.fragment.graphql")),
     ("...CommerceCart", include_str!("storefront/cart.fragment.graphql")),
     ("...CommerceProduct", include_str!("storefront/product.fragment.graphql")),
     ("...CommerceCollection", include_str!("storefront/collection.fragment.graphql")),
@@ -188,56 +195,37 @@ async fn next_js_commerce_fills_a_cart_and_empties_it(app: TestApp) {
     assert!(ask(GET_CART, json!({ "cartId": "gid://shopify/Cart/c1-old" })).await["cart"].is_null());
 }
 
-both!(hydrogen_adds_to_a_cart);
-async fn hydrogen_adds_to_a_cart(app: TestApp) {
+both!(next_js_commerce_shows_its_menus);
+async fn next_js_commerce_shows_its_menus(app: TestApp) {
     app.seed_demo().await;
     let buyer = app.anonymous();
-    let product = visit(&buyer, GET_PRODUCT, json!({ "handle": "linen-notebook" })).await;
-    let made = visit_within(CART_STATEMENTS, &buyer, CREATE_CART, json!({})).await;
-    let lines = json!([{ "merchandiseId": each(&product, "product.variants", "id")[0], "quantity": 1 }]);
-    let variables =
-        json!({ "cartId": made["cartCreate.cart.id"], "lines": lines, "country": "US", "language": "EN" });
-    let reply = visit_within(CART_STATEMENTS, &buyer, HYDROGEN_CART, variables).await;
-    let cart = &reply["cartLinesAdd.cart"];
-    assert_eq!((&cart["totalQuantity"], &cart["appliedGiftCards"]), (&json!(1), &json!([])));
-    let line = &cart["lines"]["nodes"][0];
-    assert_eq!(line["merchandise"]["product"]["handle"], "linen-notebook");
-    assert_eq!((&line["quantity"], &line["parentRelationship"]), (&json!(1), &Value::Null));
+    let base = format!("http://{}", app.address);
+    for (handle, expected) in [
+        (
+            "next-js-frontend-header-menu",
+            ["/search", "/collections/stationery", "/collections/kitchen"].as_slice(),
+        ),
+        ("next-js-frontend-footer-menu", &["/", "/pages/about", "/pages/contact", "/pages/care"]),
+    ] {
+        let menu = visit(&buyer, GET_MENU, json!({ "handle": handle })).await;
+        let items = menu["menu.items"].as_array().unwrap();
+        assert!(items.iter().all(|item| !item["title"].as_str().unwrap().is_empty()), "{handle}");
+        // It takes its own domain off, and makes pages of its own of what is left.
+        let paths: Vec<&str> =
+            items.iter().map(|item| item["url"].as_str().unwrap().strip_prefix(&base).unwrap()).collect();
+        assert_eq!(paths, expected, "{handle}");
+    }
+    assert!(visit(&buyer, GET_MENU, json!({ "handle": "no-such-menu" })).await["menu"].is_null());
 }
 
-both!(hydrogen_shows_the_chosen_variant_and_its_neighbours);
-async fn hydrogen_shows_the_chosen_variant_and_its_neighbours(app: TestApp) {
+both!(next_js_commerce_shows_pages);
+async fn next_js_commerce_shows_pages(app: TestApp) {
     app.seed_demo().await;
-    let chosen = json!([{ "name": "Size", "value": "A6" }, { "name": "Color", "value": "Forest" }]);
-    let variables =
-        json!({ "handle": "linen-notebook", "selectedOptions": chosen, "country": "US", "language": "EN" });
-    let reply = visit(&app.anonymous(), HYDROGEN_PRODUCT, variables).await;
-    assert_eq!(reply["product.selectedOrFirstAvailableVariant.sku"], "QHP-LNB-A6-FOR");
-    assert_eq!(reply["product.selectedOrFirstAvailableVariant.product.handle"], "linen-notebook");
-
-    let neighbours = reply["product.adjacentVariants"].as_array().unwrap();
-    let differs = |neighbour: &Value| {
-        let options = neighbour["selectedOptions"].as_array().unwrap().iter();
-        options
-            .zip(chosen.as_array().unwrap())
-            .filter(|(option, chosen)| option["value"] != chosen["value"])
-            .count()
-    };
-    assert!(
-        !neighbours.is_empty() && neighbours.iter().all(|neighbour| differs(neighbour) == 1),
-        "{neighbours:#?}"
-    );
-
-    let values = reply["product.options.1.optionValues"].as_array().unwrap();
-    assert!(values.iter().all(|value| value["firstSelectableVariant"]["availableForSale"].is_boolean()));
-    let encoded = |which: &str| reply[&format!("product.encodedVariant{which}")].as_str().unwrap().to_owned();
-    assert!(encoded("Existence").starts_with("v1_") && encoded("Availability").starts_with("v1_"));
-}
-
-both!(hydrogen_shows_the_first_available_variant_where_none_is_chosen);
-async fn hydrogen_shows_the_first_available_variant_where_none_is_chosen(app: TestApp) {
-    app.seed_demo().await;
-    let variables = json!({ "handle": "linen-notebook", "selectedOptions": [] });
-    let reply = visit(&app.anonymous(), HYDROGEN_PRODUCT, variables).await;
-    assert_eq!(reply["product.selectedOrFirstAvailableVariant.availableForSale"], true);
+    let buyer = app.anonymous();
+    let all = visit(&buyer, GET_PAGES, json!({})).await;
+    assert_eq!(each(&all, "pages", "handle"), ["about", "contact", "care"]);
+    let page = visit(&buyer, GET_PAGE, json!({ "handle": "about" })).await;
+    assert_eq!(page["pageByHandle"], all["pages.edges.0.node"]);
+    assert_eq!(page["pageByHandle.title"], "About us");
+    assert!(visit(&buyer, GET_PAGE, json!({ "handle": "nothing" })).await["pageByHandle"].is_null());
 }

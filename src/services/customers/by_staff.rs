@@ -1,7 +1,7 @@
 //! Customers as staff keep them: people who never signed up, and what is noted on those who did.
 
 use super::{Customers, line, person_name, taken};
-use crate::auth::MailedFor;
+use crate::auth::{Affected, MailedFor};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{OnConstraint, retrying};
@@ -93,7 +93,7 @@ impl Customers {
         let clean = cleaned(patch)?;
         let customer = retrying(|| self.update_record_once(op, id, &clean)).await?;
         if clean.email.is_some() {
-            self.auth.forget();
+            self.auth.forget(Affected::Customer(id));
         }
         Ok(customer)
     }

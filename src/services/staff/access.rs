@@ -5,7 +5,7 @@
 //! and the password that they had when it was made: so it is used once.
 
 use super::{Staff, told};
-use crate::auth::{Holder, Lane, later};
+use crate::auth::{Affected, Holder, Lane, later};
 use crate::context::OpContext;
 use crate::db::{Tx, retrying};
 use crate::domain::event::Event;
@@ -101,7 +101,7 @@ impl Staff {
         };
         let hash = self.passwords.queue(Lane::Public, op.site())?.hash(password).await?;
         let tokens = retrying(|| self.reset_once(op, &member, token, &hash)).await?;
-        self.auth.forget();
+        self.auth.forget(Affected::Staff);
         Ok(tokens)
     }
 

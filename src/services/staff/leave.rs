@@ -1,7 +1,7 @@
 //! Members of staff who leave for good.
 
 use super::{Staff, check_managers, holds_all, managers, told};
-use crate::auth::Credential;
+use crate::auth::{Affected, Credential};
 use crate::context::OpContext;
 use crate::db::{Tx, retrying};
 use crate::domain::event::Event;
@@ -26,7 +26,7 @@ impl Staff {
             return Err(refused("You can't delete yourself: have a colleague do it"));
         }
         retrying(|| self.delete_once(op, id)).await?;
-        self.auth.forget();
+        self.auth.forget(Affected::Staff);
         Ok(())
     }
 

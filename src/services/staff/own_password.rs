@@ -1,7 +1,7 @@
 //! A member of staff changes their own password, whatever their roles permit.
 
 use super::{Staff, told};
-use crate::auth::{Credential, Holder, Lane};
+use crate::auth::{Affected, Credential, Holder, Lane};
 use crate::context::OpContext;
 use crate::db::retrying;
 use crate::domain::event::Event;
@@ -45,7 +45,7 @@ impl Staff {
         }
         let hash = self.passwords.queue(Lane::Staff, op.site())?.hash(new_password).await?;
         let tokens = retrying(|| self.set_password(op, &attempt, &member, &hash)).await?;
-        self.auth.forget();
+        self.auth.forget(Affected::Staff);
         tokens.ok_or_else(wrong)
     }
 

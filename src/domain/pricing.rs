@@ -25,8 +25,11 @@ use super::quote::{Allocation, DeliveryOption, Quote, QuotedDelivery, QuotedLine
 use super::tax::{Rate, SHIPPING_TAX_CLASS, taxes};
 use choice::Chosen;
 
-/// What all lines together, and what delivery, may cost at most, in minor units: far from where 64 bits end.
+/// What all lines of an order together, and what delivery, may cost at most, in minor units: far from where 64 bits end.
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
+/// What one piece of a variant may cost at most, in minor units. A cart holds at most a million pieces, so that whatever is in
+/// one can be added up, even at prices that rose since.
+pub const MAX_PRICE: i64 = 1_000_000_000_000;
 
 /// A basket with all that decides on its price.
 #[derive(Clone, Debug)]
@@ -90,7 +93,7 @@ pub enum Fate {
     Refused(Refusal),
 }
 
-/// The basket costs more than amounts may be.
+/// The basket costs more than can be added up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the basket costs more than an order can")]
 pub struct TooLarge;
@@ -98,7 +101,7 @@ pub struct TooLarge;
 /// The price of a basket, and what became of each of the bill's discounts, in their order.
 ///
 /// # Errors
-/// [`TooLarge`] where amounts would be beyond [`MAX_AMOUNT`].
+/// [`TooLarge`] where amounts would be beyond 64 bits. What an order may cost is less: see [`MAX_AMOUNT`].
 pub fn price(bill: &Bill<'_>) -> Result<(Quote, Vec<Fate>), TooLarge> {
     let subtotal = subtotal(bill)?;
     let chosen = choice::choose(bill, subtotal);
@@ -116,16 +119,14 @@ pub fn price(bill: &Bill<'_>) -> Result<(Quote, Vec<Fate>), TooLarge> {
         quote.tax_total = sum(quote.tax_total, tax_sum(&delivery.taxes)?)?;
         quote.delivery = Some(delivery);
     }
-    let untaxed = quote.subtotal - quote.discount_total + quote.shipping_total;
+    let untaxed = sum(quote.subtotal - quote.discount_total, quote.shipping_total)?;
     quote.total = if quote.taxes_included { untaxed } else { sum(untaxed, quote.tax_total)? };
     Ok((quote, chosen.fates))
 }
 
 fn subtotal(bill: &Bill<'_>) -> Result<i64, TooLarge> {
     let gross = |line: &Line<'_>| line.unit_price.checked_mul(line.quantity).ok_or(TooLarge);
-    let subtotal = bill.lines.iter().try_fold(0_i64, |so_far, line| sum(so_far, gross(line)?))?;
-    let delivery = bill.delivery.as_ref().map_or(0, |option| option.price);
-    if subtotal > MAX_AMOUNT || delivery > MAX_AMOUNT { Err(TooLarge) } else { Ok(subtotal) }
+    bill.lines.iter().try_fold(0_i64, |so_far, line| sum(so_far, gross(line)?))
 }
 
 fn sum(one: i64, other: i64) -> Result<i64, TooLarge> {

@@ -309,7 +309,7 @@ impl Checkout {
             delivery_option: input.delivery_option.as_deref().or(in_cart.delivery_option),
             ..in_cart
         };
-        self.pricing.price(op, tx.conn(), &basket).await
+        self.pricing.price_order(op, tx.conn(), &basket).await
     }
 
     /// Puts the prices into the order, and says until when it waits to be paid.

@@ -15,7 +15,7 @@ use crate::db::Conn;
 use crate::domain::address::Address;
 use crate::domain::discount::{Refusal, code_key};
 use crate::domain::ids::{CollectionId, DiscountId, Id, LocationId, ProductId, VariantId};
-use crate::domain::pricing::{self, Bill, Candidate, Fate, Line, TooLarge};
+use crate::domain::pricing::{self, Bill, Candidate, Fate, Line, MAX_AMOUNT, TooLarge};
 use crate::domain::quote::{DeliveryOption, PickupPlace, Quote};
 use crate::domain::shipping::{Coordinates, Parcel};
 use crate::domain::tax::{Rate, province_key};
@@ -108,7 +108,7 @@ impl Pricing {
     /// A basket's prices at this moment. Nobody is kept from asking: whose basket it is, is for the caller to know.
     ///
     /// # Errors
-    /// [`Error`] of the database; [`Error::Invalid`] where the basket costs more than an order can.
+    /// [`Error`] of the database; [`Error::Invalid`] where the basket costs more than can be added up.
     pub async fn price(&self, op: &OpContext, conn: &mut Conn, basket: &Basket<'_>) -> Result<Priced, Error> {
         let goods = Goods::read(conn, basket).await?;
         let place = self.place(basket);
@@ -128,7 +128,11 @@ impl Pricing {
             .cloned();
         let bill = self.bill(basket, &goods, &offers, &tax_rates, parcel.is_some(), delivery);
         let (quote, fates) = pricing::price(&bill).map_err(|TooLarge| {
-            Error::invalid(&[], UserErrorCode::NotAllowed, "This is more than one order can cost")
+            Error::invalid(
+                &[],
+                UserErrorCode::NotAllowed,
+                "This costs more than can be added up: take less of it",
+            )
         })?;
         Ok(Priced {
             codes: offers.outcomes(basket, &fates),
@@ -138,6 +142,28 @@ impl Pricing {
             delivery_options: options,
             quote,
         })
+    }
+
+    /// The prices of what is to be ordered, which has a limit that carts may be beyond.
+    ///
+    /// # Errors
+    /// As [`Pricing::price`]; [`Error::Invalid`] where the basket costs more than one order can.
+    pub async fn price_order(
+        &self,
+        op: &OpContext,
+        conn: &mut Conn,
+        basket: &Basket<'_>,
+    ) -> Result<Priced, Error> {
+        let priced = self.price(op, conn, basket).await?;
+        if priced.quote.subtotal > MAX_AMOUNT {
+            let most = self.shop.money(MAX_AMOUNT).to_decimal();
+            let message = format!(
+                "One order can cost up to {most} {}: order less at a time",
+                self.shop.currency.code()
+            );
+            return Err(Error::invalid(&[], UserErrorCode::NotAllowed, message));
+        }
+        Ok(priced)
     }
 
     /// Where a basket goes, as far as that is known.

@@ -2,11 +2,16 @@
 
 use crate::domain::micros;
 use crate::domain::money::{Currency, Money};
+use crate::domain::pricing::MAX_PRICE;
 use crate::domain::web_text::has_web_address;
 use crate::error::{Error, UserError, UserErrorCode};
 
 /// How long a single line of text may be, in characters.
 pub const MAX_LINE: usize = 255;
+/// How long the words for an image may be, in characters.
+pub const MAX_ALT_TEXT: usize = 512;
+/// How long an address may be, in bytes.
+const MAX_URL_BYTES: usize = 2_048;
 /// How long a description may be, in bytes.
 pub const MAX_HTML: usize = 512 * 1024;
 
@@ -30,8 +35,17 @@ impl Problems {
 
     /// A line of text.
     pub fn line(&mut self, field: &[&str], text: &str) {
-        if text.chars().count() > MAX_LINE {
-            let message = format!("{} is too long (maximum is {MAX_LINE} characters)", name(field));
+        self.text(field, text, MAX_LINE);
+    }
+
+    /// What an image shows, in words.
+    pub fn alt_text(&mut self, field: &[&str], text: &str) {
+        self.text(field, text, MAX_ALT_TEXT);
+    }
+
+    fn text(&mut self, field: &[&str], text: &str, most: usize) {
+        if text.chars().count() > most {
+            let message = format!("{} is too long (maximum is {most} characters)", name(field));
             self.add(field, UserErrorCode::TooLong, message);
         } else if text.contains('\0') {
             self.add(field, UserErrorCode::Invalid, format!("{} can't contain a NUL character", name(field)));
@@ -75,6 +89,22 @@ impl Problems {
     /// An amount as [`Problems::amount`], where one is given.
     pub fn amount_if_any(&mut self, field: &[&str], text: Option<&str>, currency: Currency) -> Option<i64> {
         text.map(|text| self.amount(field, text, currency))
+    }
+
+    /// What one piece is sold for, in minor units; 0 when the text is no such amount, and then noted.
+    pub fn price(&mut self, field: &[&str], text: &str, currency: Currency) -> i64 {
+        let minor = self.amount(field, text, currency);
+        self.price_limit(field, minor, currency);
+        minor
+    }
+
+    /// A price that is not too high for carts to add it up.
+    pub fn price_limit(&mut self, field: &[&str], minor: i64, currency: Currency) {
+        if minor > MAX_PRICE {
+            let most = Money::new(MAX_PRICE, currency).to_decimal();
+            let message = format!("{} can be up to {most} {}", name(field), currency.code());
+            self.add(field, UserErrorCode::Invalid, message);
+        }
     }
 
     /// A plain decimal of at least zero and at most `most`, in millionths; 0 when it is none, and then noted.
@@ -121,9 +151,12 @@ impl Problems {
 
     /// A web address, or a path on this server.
     pub fn url(&mut self, field: &[&str], url: &str) {
-        let known = ["https://", "http://", "/"].iter().any(|start| url.starts_with(start));
-        if !known || url.len() > 2_048 || url.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            let message = format!("{} must be an https:// or http:// address without spaces", name(field));
+        if !is_address(url) || url.len() > MAX_URL_BYTES {
+            let message = format!(
+                "{} must be an https:// or http:// address, or a path on this server that starts with one slash, without \
+                 spaces and of at most {MAX_URL_BYTES} bytes",
+                name(field)
+            );
             self.add(field, UserErrorCode::Invalid, message);
         }
     }
@@ -131,6 +164,11 @@ impl Problems {
     /// Whether nothing was noted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The problems themselves, for those who tell of them in another way.
+    pub fn into_vec(self) -> Vec<UserError> {
+        self.0
     }
 
     /// Adds what others noted.
@@ -145,6 +183,15 @@ impl Problems {
     pub fn check(self) -> Result<(), Error> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
     }
+}
+
+/// Whether a text is a web address, or a path on this server. One that starts with two slashes is neither: it names another
+/// server and not how to speak to it.
+pub fn is_address(text: &str) -> bool {
+    let starts = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
+    let is_path = text.starts_with('/') && !text.starts_with("//");
+    (is_path || starts("https://") || starts("http://"))
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 /// The field's name as a person would say it: `compareAtPrice` is "Compare at price".

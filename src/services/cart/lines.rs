@@ -45,6 +45,7 @@ impl Lines {
         at: Timestamp,
     ) -> Result<Vec<Warning>, Error> {
         let mut problems = Problems::default();
+        let pieces_before = self.total_quantity();
         let mut short = Vec::new();
         for (index, line) in new.iter().enumerate() {
             let room = goods.room(line.variant_id);
@@ -64,6 +65,7 @@ impl Lines {
             let message = format!("A cart can have up to {MAX_LINES} lines");
             problems.add(path, UserErrorCode::CartTooLarge, message);
         }
+        self.check_pieces(&mut problems, path, pieces_before);
         problems.check()?;
         Ok(self.warnings(short, goods))
     }
@@ -144,6 +146,7 @@ impl Lines {
             self.replace(line);
         }
         self.merge(&mut problems, path);
+        self.check_pieces(&mut problems, path, before.iter().map(|line| line.quantity).sum());
         problems.check()?;
         self.write_differences(&before);
         Ok(self.warnings(short, goods))
@@ -162,6 +165,17 @@ impl Lines {
             }
         }
         problems.check()
+    }
+
+    /// All lines together may have as many pieces as one, so that what they cost can always be added up. A cart that was beyond
+    /// that before may still shrink.
+    fn check_pieces(&self, problems: &mut Problems, path: &[&str], before: i64) {
+        let pieces = self.total_quantity();
+        if problems.is_empty() && pieces > MAX_QUANTITY && pieces > before {
+            let message =
+                format!("A cart can have up to {MAX_QUANTITY} pieces in all its lines, and not {pieces}");
+            problems.add(path, UserErrorCode::CartTooLarge, message);
+        }
     }
 
     /// How large all attributes are together, in bytes.

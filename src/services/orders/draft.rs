@@ -340,7 +340,7 @@ impl Orders {
             country: None,
             delivery_option: draft.delivery_option.as_deref(),
         };
-        let mut priced = self.pricing.price(op, conn, &basket).await?;
+        let mut priced = self.pricing.price_order(op, conn, &basket).await?;
         draft.discount(&mut priced.quote);
         Ok(priced)
     }

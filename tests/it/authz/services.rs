@@ -201,6 +201,7 @@ const OPEN: &[&str] = &[
     "read.collections",
     "read.is_empty",
     "pricing.price",
+    "pricing.price_order",
     "shipping.countries",
     // What a storefront shows: pages that are published, unless the actor writes them.
     "pages.page",

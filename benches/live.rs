@@ -55,7 +55,7 @@ async fn measure(
 ) -> Result<(), Failure> {
     let is_here = |address: &String| address.starts_with("127.0.0.1:");
     assert!(is_here(&address) && is_here(&changed_at), "loopback only");
-    let create = r#"{"query":"mutation { productCreate(product: { title: \"0\" }) { product { id } } }"}"#;
+    let create = r#"{"query":"mutation { productCreate(product: { title: \"0\", status: ACTIVE, price: \"0\" }) { product { id } } }"}"#;
     let answer = post(&mut TcpStream::connect(&address).await?, &key, create).await?;
     let id = answer.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next());
     let id = id.ok_or(format!("no product: {answer}"))?.to_owned();

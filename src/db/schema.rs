@@ -786,6 +786,7 @@ diesel::table! {
         image_id -> Nullable<Uuid>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        is_priced -> Bool,
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Variant {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Whether it was given its price; until then that is 0, and nobody can buy it.
+    pub is_priced: bool,
 }
 
 /// The variants with these ids, in no order.
@@ -90,6 +92,15 @@ pub async fn insert(conn: &mut Conn, rows: Vec<Variant>) -> Result<(), DbError> 
 /// Stores a variant's fields, all of them.
 pub async fn update(conn: &mut Conn, variant: &Variant) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(variants::table.find(variant.id)).set(variant).execute(c).await)?;
+    Ok(())
+}
+
+/// Counts the stock of variants from now on.
+pub async fn track(conn: &mut Conn, ids: &[VariantId], at: Timestamp) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(variants::table.filter(in_ids(variants::id, ids)))
+        .set((variants::inventory_tracked.eq(true), variants::updated_at.eq(at)))
+        .execute(c)
+        .await)?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! derived from a product (its price span, its words in the search index, the rule-based collections it is in) true in the
 //! transaction of the write.
 
+pub(crate) mod check;
 mod collections;
 mod options;
 mod products;
@@ -12,10 +13,11 @@ mod selection;
 mod settle;
 mod variants;
 
+pub(crate) use check::MAX_IMAGES;
 pub use collections::{CollectionPatch, Collections, NewCollection};
 pub use options::{OptionPatch, OptionPlace, Options};
-pub(crate) use products::{MAX_IMAGES, event as product_event, set_images};
 pub use products::{NewImage, NewProduct, ProductPatch, Products, Seo};
+pub(crate) use products::{event as product_event, set_images};
 pub use read::{Catalog, ProductQuery, Visible};
 pub use selection::{Selection, encode_variants};
 pub use settle::Settle;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::OpContext;
 use crate::db::{Db, OnConstraint, Tx, retrying};
-use crate::domain::event::{Event, InventoryEvent, LocationEvent};
+use crate::domain::event::{Event, InventoryEvent, LocationEvent, VariantsEvent};
 use crate::domain::ids::{LocationId, VariantId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::permission::Permission;
@@ -17,7 +17,7 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::inventory::{self, InventoryLevel};
 use crate::repositories::locations::{self, Location};
-use crate::repositories::variants;
+use crate::repositories::variants::{self, Variant};
 use crate::services::idempotency::Once;
 use crate::services::validate::Problems;
 use crate::services::{Shop, set, stock};
@@ -25,7 +25,7 @@ use crate::services::{Shop, set, stock};
 /// How many levels one call may change.
 const MAX_CHANGES: usize = 250;
 /// How many pieces a level may hold.
-const MAX_QUANTITY: i64 = 1_000_000_000;
+pub(crate) const MAX_QUANTITY: i64 = 1_000_000_000;
 
 /// Changes stock and locations.
 pub struct Inventory {
@@ -172,10 +172,11 @@ impl Inventory {
             return Ok(answer);
         }
         let rows = changes.iter().map(|change| (change.variant_id, change.location_id));
-        let counted = check_known(&mut tx, "changes", rows).await?;
+        let known = check_known(&mut tx, "changes", rows).await?;
+        let given = changes.iter().filter(|change| change.delta > 0).map(|change| change.variant_id);
+        let (counted, mut happened) = count_from_now_on(&mut tx, op, &known, given.collect()).await?;
         let mut problems = Problems::default();
         let mut answer: Vec<Option<ChangedLevel>> = vec![None; changes.len()];
-        let mut happened = Vec::new();
         for (at, change) in in_row_order(changes, |change| (change.variant_id, change.location_id)) {
             let level =
                 adjust_level(&mut tx, op, change.variant_id, change.location_id, change.delta).await?;
@@ -246,10 +247,11 @@ impl Inventory {
             return Ok(answer);
         }
         let rows = counts.iter().map(|count| (count.variant_id, count.location_id));
-        let counted = check_known(&mut tx, "quantities", rows).await?;
+        let known = check_known(&mut tx, "quantities", rows).await?;
+        let given = counts.iter().filter(|count| count.quantity > 0).map(|count| count.variant_id);
+        let (counted, mut happened) = count_from_now_on(&mut tx, op, &known, given.collect()).await?;
         let mut problems = Problems::default();
         let mut answer: Vec<Option<ChangedLevel>> = vec![None; counts.len()];
-        let mut happened = Vec::new();
         for (at, count) in in_row_order(counts, |count| (count.variant_id, count.location_id)) {
             // A level that is not there can't be locked, so it is made first.
             inventory::insert_missing(tx.conn(), count.variant_id, count.location_id, op.now()).await?;
@@ -438,12 +440,38 @@ fn check_changes(
     }
 }
 
-/// Sees that every variant and location is there; gives the variants whose stock is counted.
+/// Whoever enters the stock of a variant wants it counted: variants that are given stock and are not counted yet are from now
+/// on. Gives all of them that are counted since, and what happened.
+async fn count_from_now_on(
+    tx: &mut Tx,
+    op: &OpContext,
+    known: &[Variant],
+    given: HashSet<VariantId>,
+) -> Result<(Vec<VariantId>, Vec<Event>), Error> {
+    let is_new = |variant: &&Variant| !variant.inventory_tracked && given.contains(&variant.id);
+    let mut new: Vec<&Variant> = known.iter().filter(is_new).collect();
+    if !new.is_empty() {
+        let ids: Vec<VariantId> = new.iter().map(|variant| variant.id).collect();
+        variants::track(tx.conn(), &ids, op.now()).await?;
+    }
+    new.sort_by_key(|variant| variant.product_id);
+    let of_product = |variants: &[&Variant]| {
+        let product_id = variants.first()?.product_id;
+        let variant_ids = variants.iter().map(|variant| variant.id).collect();
+        Some(Event::VariantsUpdated(VariantsEvent { product_id, variant_ids }))
+    };
+    let happened =
+        new.chunk_by(|one, next| one.product_id == next.product_id).filter_map(of_product).collect();
+    let counted = known.iter().filter(|variant| variant.inventory_tracked || given.contains(&variant.id));
+    Ok((counted.map(|variant| variant.id).collect(), happened))
+}
+
+/// Sees that every variant and location is there; gives the variants.
 async fn check_known(
     tx: &mut Tx,
     list: &str,
     rows: impl Iterator<Item = (VariantId, LocationId)>,
-) -> Result<Vec<VariantId>, Error> {
+) -> Result<Vec<Variant>, Error> {
     let rows: Vec<(VariantId, LocationId)> = rows.collect();
     let variant_ids: Vec<VariantId> = rows.iter().map(|row| row.0).collect();
     let location_ids: Vec<LocationId> = rows.iter().map(|row| row.1).collect();
@@ -465,8 +493,7 @@ async fn check_known(
         }
     }
     problems.check()?;
-    let counted = known_variants.iter().filter(|row| row.inventory_tracked);
-    Ok(counted.map(|row| row.id).collect())
+    Ok(known_variants)
 }
 
 impl LocationPatch {

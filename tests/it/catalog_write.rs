@@ -9,6 +9,7 @@ use crate::support::{Client, Reply, TestApp, both};
 
 mod arranging;
 mod collections;
+mod on_sale;
 mod variants;
 
 /// How the event log calls staff who may read and write products.
@@ -139,7 +140,7 @@ async fn a_product_is_made_with_all_its_fields(app: TestApp) {
     assert_eq!(product["variants"]["nodes"], json!([first]));
 
     let plain = create(&app, json!({ "title": "Mug" })).await;
-    assert_eq!((&plain["vendor"], &plain["status"]), (&json!("Mercato"), &json!("ACTIVE")));
+    assert_eq!((&plain["vendor"], &plain["status"]), (&json!("Mercato"), &json!("DRAFT")));
 }
 
 both!(handles_are_made_of_titles_and_none_is_given_twice);

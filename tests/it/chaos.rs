@@ -321,7 +321,7 @@ fn today() -> String {
 
 /// Something that is sold, ten thousand pieces of it; gives the variant's id.
 async fn shop(ask: &impl AsyncFn(&str, Value) -> Value) -> String {
-    let product = ask("mutation { productCreate(product: { title: \"Cup\", status: ACTIVE }) { product { id variants(first: 1) { nodes { id } } } userErrors { message } } }", json!({})).await;
+    let product = ask("mutation { productCreate(product: { title: \"Cup\", status: ACTIVE, price: \"5\" }) { product { id variants(first: 1) { nodes { id } } } userErrors { message } } }", json!({})).await;
     let product = &product["productCreate"]["product"];
     let variant = product["variants"]["nodes"][0]["id"].as_str().unwrap().to_owned();
     let update = "mutation($product: ID!, $variant: ID!) { productVariantsBulkUpdate(productId: $product, variants: [{ id: $variant, price: \"5\", inventoryTracked: true, requiresShipping: false }]) { userErrors { message } } }";

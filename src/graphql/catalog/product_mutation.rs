@@ -7,19 +7,22 @@ use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use super::Product;
 use super::input::{ImageInput, SeoInput};
 use super::product::ProductStatus;
+use super::variant_mutation::{InventoryLevelInput, quantities};
 use crate::domain::catalog::ProductOption;
 use crate::domain::permission::Permission;
+use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{Requires, writes_products};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::{gid, parse_gid};
-use crate::services::catalog::{NewProduct, ProductPatch};
+use crate::graphql::scalars::{Decimal, gid, parse_gid};
+use crate::services::catalog::{NewProduct, NewVariant, ProductPatch, VariantPatch};
 
 /// Writes of products.
 #[derive(Default)]
 pub struct ProductMutation;
 
-/// A product to be made. It begins with one variant, of the first value of each option.
+/// A product to be made. It begins with one variant, of the first value of each option, with the price and stock that are given
+/// here.
 #[derive(InputObject)]
 pub struct ProductCreateInput {
     /// The title.
@@ -37,7 +40,7 @@ pub struct ProductCreateInput {
     /// Words to find it by.
     #[graphql(default)]
     tags: Vec<String>,
-    /// Who can see it; everyone when it is not given.
+    /// Who can see it; DRAFT when it is not given. ACTIVE needs a price.
     status: Option<ProductStatus>,
     /// What its variants are to differ in, up to three.
     #[graphql(default)]
@@ -49,6 +52,17 @@ pub struct ProductCreateInput {
     images: Vec<ImageInput>,
     /// Which tax rates it has; `standard` when it is not given.
     tax_class: Option<String>,
+    /// What its first variant costs. Until it has a price, the product can't be ACTIVE.
+    price: Option<Decimal>,
+    /// What its first variant cost before the sale.
+    compare_at_price: Option<Decimal>,
+    /// The shop's own code for its first variant.
+    sku: Option<String>,
+    /// The EAN, UPC or ISBN of its first variant.
+    barcode: Option<String>,
+    /// How many pieces of its first variant lie where; its stock is counted when any are given.
+    #[graphql(default)]
+    inventory_quantities: Vec<InventoryLevelInput>,
 }
 
 /// An option of a product that is to be made.
@@ -128,13 +142,25 @@ struct ProductDeletePayload {
     user_errors: Vec<UserError>,
 }
 
-impl From<ProductCreateInput> for NewProduct {
-    fn from(input: ProductCreateInput) -> Self {
+impl TryFrom<ProductCreateInput> for NewProduct {
+    type Error = Error;
+
+    fn try_from(input: ProductCreateInput) -> Result<Self, Error> {
+        let variant = NewVariant {
+            fields: VariantPatch {
+                price: input.price.map(|price| price.0),
+                compare_at_price: input.compare_at_price.map(|price| Some(price.0)),
+                sku: input.sku.map(Some),
+                barcode: input.barcode.map(Some),
+                ..VariantPatch::default()
+            },
+            quantities: quantities(&input.inventory_quantities)?,
+        };
         let option = |option: OptionCreateInput| ProductOption {
             name: option.name,
             values: option.values.into_iter().map(|value| value.name).collect(),
         };
-        Self {
+        Ok(Self {
             title: input.title,
             handle: input.handle,
             description_html: input.description_html,
@@ -146,7 +172,8 @@ impl From<ProductCreateInput> for NewProduct {
             seo: input.seo.map(Into::into).unwrap_or_default(),
             images: input.images.into_iter().map(Into::into).collect(),
             tax_class: input.tax_class,
-        }
+            variant,
+        })
     }
 }
 
@@ -176,7 +203,8 @@ impl ProductMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The product.")] product: ProductCreateInput,
     ) -> Result<ProductCreatePayload> {
-        let (made, user_errors) = payload(ctx.services().products.create(ctx.op(), &product.into()).await)?;
+        let new = NewProduct::try_from(product)?;
+        let (made, user_errors) = payload(ctx.services().products.create(ctx.op(), &new).await)?;
         Ok(ProductCreatePayload { product: made.map(|row| Product(Arc::new(row))), user_errors })
     }
 

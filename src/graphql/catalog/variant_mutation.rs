@@ -6,6 +6,7 @@ use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Resu
 
 use super::variant::{InventoryPolicy, WeightUnit};
 use super::{Product, ProductVariant};
+use crate::domain::ids::LocationId;
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
@@ -170,11 +171,13 @@ impl TryFrom<&ProductVariantsBulkInput> for NewVariant {
     type Error = Error;
 
     fn try_from(input: &ProductVariantsBulkInput) -> Result<Self, Error> {
-        let level =
-            |level: &InventoryLevelInput| Ok((parse_gid(&level.location_id)?, level.available_quantity));
-        let quantities = input.inventory_quantities.iter().map(level).collect::<Result<_, Error>>()?;
-        Ok(Self { fields: input.try_into()?, quantities })
+        Ok(Self { fields: input.try_into()?, quantities: quantities(&input.inventory_quantities)? })
     }
+}
+
+/// How many pieces lie where.
+pub(super) fn quantities(input: &[InventoryLevelInput]) -> Result<Vec<(LocationId, i64)>, Error> {
+    input.iter().map(|level| Ok((parse_gid(&level.location_id)?, level.available_quantity))).collect()
 }
 
 fn shown(

@@ -381,7 +381,7 @@ impl Collections {
         }
         if let Some((url, alt)) = image {
             problems.url(&["collection", "image", "url"], url);
-            problems.line(&["collection", "image", "altText"], alt.as_deref().unwrap_or_default());
+            problems.alt_text(&["collection", "image", "altText"], alt.as_deref().unwrap_or_default());
         }
         let Some(rules) = rules else { return };
         let field = ["collection", "ruleSet", "rules"];

@@ -3,17 +3,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::check::ProductFields;
+use super::variants::{NewVariant, apply, blank_variant, check_locations, check_variant, insert_levels};
 use super::{Settle, free_handle, handle_taken};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
-use crate::domain::catalog::{
-    DEFAULT_TAX_CLASS, InventoryPolicy, MAX_OPTIONS, MAX_TAGS, ProductOption, ProductStatus, WeightUnit,
-    variant_title,
-};
+use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus};
 use crate::domain::event::{Event, ProductEvent};
-use crate::domain::ids::{Id, ImageId, MediaId, ProductId, VariantId};
+use crate::domain::ids::{Id, ImageId, MediaId, ProductId};
 use crate::domain::media::parse_path;
+use crate::domain::money::Currency;
 use crate::domain::permission::Permission;
 use crate::domain::{handle, html, tax};
 use crate::error::{Error, UserErrorCode};
@@ -26,16 +26,13 @@ use crate::services::Shop;
 use crate::services::set;
 use crate::services::validate::Problems;
 
-/// How many images a product may have.
-pub(crate) const MAX_IMAGES: usize = 250;
-
 /// Makes, changes and deletes products.
 pub struct Products {
     db: Db,
     shop: Arc<Shop>,
 }
 
-/// A product to be made. It begins with one variant, of the first value of each option, at a price of zero.
+/// A product to be made. It begins with one variant, of the first value of each option.
 #[derive(Clone, Debug, Default)]
 pub struct NewProduct {
     /// Must not be empty.
@@ -50,7 +47,7 @@ pub struct NewProduct {
     pub product_type: String,
     /// Kept once each, letter case aside.
     pub tags: Vec<String>,
-    /// Active when `None`.
+    /// A draft when `None`. An active one needs a price.
     pub status: Option<ProductStatus>,
     /// Up to three.
     pub options: Vec<ProductOption>,
@@ -60,6 +57,8 @@ pub struct NewProduct {
     pub images: Vec<NewImage>,
     /// Which tax rates it has; `standard` when `None`.
     pub tax_class: Option<String>,
+    /// The variant it begins with, without option values; its stock is counted when it is given any.
+    pub variant: NewVariant,
 }
 
 /// What search engines are told instead of title and description.
@@ -119,25 +118,36 @@ impl Products {
     pub async fn create(&self, op: &OpContext, new: &NewProduct) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
         let mut problems = Problems::default();
-        problems.required(&["product", "title"], &new.title);
-        validate_texts(
-            &mut problems,
-            new.vendor.as_deref(),
-            Some(&new.product_type),
-            Some(&new.description_html),
-        );
-        validate_handle(&mut problems, new.handle.as_deref());
-        validate_tags(&mut problems, &new.tags);
-        new.seo.validate(&mut problems, "product");
-        validate_images(&mut problems, &new.images);
-        validate_options(&mut problems, &new.options);
-        validate_tax_class(&mut problems, new.tax_class.as_deref());
+        ProductFields {
+            title: Some(&new.title),
+            handle: new.handle.as_deref(),
+            vendor: new.vendor.as_deref(),
+            product_type: Some(&new.product_type),
+            description_html: Some(&new.description_html),
+            tags: &new.tags,
+            seo: new.seo.clone(),
+            images: &new.images,
+            options: &new.options,
+            tax_class: new.tax_class.as_deref(),
+        }
+        .check(&mut problems);
+        check_variant(&mut problems, &["product"], &new.variant, self.shop.currency);
+        if new.status == Some(ProductStatus::Active) && new.variant.fields.price.is_none() {
+            let message = "An active product needs a price: give one (0 is a price, too), or make it a DRAFT";
+            problems.add(&["product", "price"], UserErrorCode::Blank, message);
+        }
         problems.check()?;
         retrying(|| self.create_once(op, new)).await
     }
 
     async fn create_once(&self, op: &OpContext, new: &NewProduct) -> Result<Product, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
+        let mut problems = Problems::default();
+        check_locations(&mut problems, &mut tx, std::slice::from_ref(&new.variant), |_| {
+            vec!["product".to_owned()]
+        })
+        .await?;
+        problems.check()?;
         let handle = match &new.handle {
             Some(handle) => handle.clone(),
             None => {
@@ -146,14 +156,14 @@ impl Products {
                 free_handle(&stem, &taken)
             }
         };
-        let product = Product {
+        let mut product = Product {
             id: ProductId::generate(),
             title: new.title.trim().to_owned(),
             description: html::to_text(&new.description_html),
             description_html: new.description_html.clone(),
             vendor: new.vendor.clone().unwrap_or_else(|| self.shop.name()),
             product_type: new.product_type.trim().to_owned(),
-            status: new.status.unwrap_or(ProductStatus::Active),
+            status: new.status.unwrap_or(ProductStatus::Draft),
             options: Json(new.options.clone()),
             seo_title: new.seo.title.clone(),
             seo_description: new.seo.description.clone(),
@@ -165,6 +175,8 @@ impl Products {
             handle,
             tax_class: new.tax_class.as_deref().map_or_else(|| DEFAULT_TAX_CLASS.to_owned(), tax::class_key),
         };
+        let variant = first_variant(op, &product, &new.variant, self.shop.currency);
+        (product.min_price, product.max_price) = (variant.price, variant.price);
         let taken = || match &new.handle {
             Some(handle) => handle_taken(&["product", "handle"], handle),
             // Another product took the free handle a moment ago: try again with the next.
@@ -174,11 +186,13 @@ impl Products {
         let tags = distinct_tags(&new.tags);
         products::add_tags(tx.conn(), product.id, &tags).await?;
         set_images(&mut tx, product.id, &new.images).await?;
-        let variant = first_variant(op, &product);
         variants::insert(tx.conn(), vec![variant.clone()]).await?;
+        let mut happened = vec![Event::ProductCreated(event(&product))];
+        let stocked = [(variant.id, new.variant.quantities.as_slice())];
+        happened.extend(insert_levels(&mut tx, op, &stocked).await?);
         let settle = Settle::begin(&mut tx, self.shop.currency).await?;
         settle.derived(&mut tx, op, &product, &[variant], &tags).await?;
-        events::append(&mut tx, op, [Event::ProductCreated(event(&product))]).await?;
+        events::append(&mut tx, op, happened).await?;
         tx.commit().await?;
         Ok(product)
     }
@@ -195,20 +209,19 @@ impl Products {
     ) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
         let mut problems = Problems::default();
-        if let Some(title) = &patch.title {
-            problems.required(&["product", "title"], title);
+        ProductFields {
+            title: patch.title.as_deref(),
+            handle: patch.handle.as_deref(),
+            vendor: patch.vendor.as_deref(),
+            product_type: patch.product_type.as_deref(),
+            description_html: patch.description_html.as_deref(),
+            tags: patch.tags.as_deref().unwrap_or_default(),
+            seo: patch.seo.clone().unwrap_or_default(),
+            images: patch.images.as_deref().unwrap_or_default(),
+            options: &[],
+            tax_class: patch.tax_class.as_deref(),
         }
-        validate_texts(
-            &mut problems,
-            patch.vendor.as_deref(),
-            patch.product_type.as_deref(),
-            patch.description_html.as_deref(),
-        );
-        validate_handle(&mut problems, patch.handle.as_deref());
-        validate_tags(&mut problems, patch.tags.as_deref().unwrap_or_default());
-        patch.seo.clone().unwrap_or_default().validate(&mut problems, "product");
-        validate_images(&mut problems, patch.images.as_deref().unwrap_or_default());
-        validate_tax_class(&mut problems, patch.tax_class.as_deref());
+        .check(&mut problems);
         problems.check()?;
         retrying(|| self.update_once(op, id, patch)).await
     }
@@ -224,6 +237,11 @@ impl Products {
             tx.rollback().await?;
             return Err(product_missing(&["product", "id"]));
         };
+        let becomes_active =
+            patch.status == Some(ProductStatus::Active) && product.status != ProductStatus::Active;
+        if becomes_active {
+            check_priced(&mut tx, id).await?;
+        }
         patch.apply(&mut product);
         // The handle first: settling stores the rest, and a handle that is taken is the one thing that can stop it.
         let taken = || handle_taken(&["product", "handle"], &product.handle);
@@ -295,34 +313,29 @@ pub(crate) fn event(product: &Product) -> ProductEvent {
     ProductEvent { product_id: product.id, handle: product.handle.clone() }
 }
 
+/// A product goes on sale only when somebody said what each of its variants costs.
+async fn check_priced(tx: &mut Tx, id: ProductId) -> Result<(), Error> {
+    let variants = variants::by_product_ids(tx.conn(), &[id]).await?;
+    let Some(unpriced) = variants.iter().find(|variant| !variant.is_priced) else { return Ok(()) };
+    let message = format!(
+        "The variant '{}' has no price yet: give it one with productVariantsBulkUpdate (0 is a price, too)",
+        unpriced.title
+    );
+    Err(Error::invalid(&["product", "status"], UserErrorCode::NotAllowed, message))
+}
+
 pub(super) fn product_missing(field: &[&str]) -> Error {
     Error::invalid(field, UserErrorCode::NotFound, "Product does not exist")
 }
 
-/// The variant a product begins with.
-fn first_variant(op: &OpContext, product: &Product) -> Variant {
+/// The variant a product begins with. Until it is given stock, it is not counted.
+fn first_variant(op: &OpContext, product: &Product, new: &NewVariant, currency: Currency) -> Variant {
     let values: Vec<String> =
         product.options.0.iter().filter_map(|option| option.values.first().cloned()).collect();
-    Variant {
-        id: VariantId::generate(),
-        product_id: product.id,
-        position: 1,
-        title: variant_title(&values),
-        sku: None,
-        barcode: None,
-        price: 0,
-        compare_at_price: None,
-        option_values: Json(values),
-        weight_milligrams: 0,
-        weight_unit: WeightUnit::Grams,
-        taxable: true,
-        requires_shipping: true,
-        inventory_tracked: false,
-        inventory_policy: InventoryPolicy::Deny,
-        image_id: None,
-        created_at: op.now(),
-        updated_at: op.now(),
-    }
+    let mut variant = blank_variant(op, product.id, 1, values);
+    variant.inventory_tracked = !new.quantities.is_empty();
+    apply(&new.fields, &mut variant, currency);
+    variant
 }
 
 /// Each tag once, letter case aside, without blanks around it.
@@ -367,99 +380,4 @@ pub(crate) async fn set_images(tx: &mut Tx, id: ProductId, wanted: &[NewImage]) 
     }
     images::save(tx.conn(), rows.clone()).await?;
     Ok(rows)
-}
-
-fn validate_texts(
-    problems: &mut Problems,
-    vendor: Option<&str>,
-    product_type: Option<&str>,
-    html: Option<&str>,
-) {
-    problems.line(&["product", "vendor"], vendor.unwrap_or_default());
-    problems.line(&["product", "productType"], product_type.unwrap_or_default());
-    problems.html(&["product", "descriptionHtml"], html.unwrap_or_default());
-}
-
-fn validate_handle(problems: &mut Problems, given: Option<&str>) {
-    if let Some(problem) = given.and_then(handle::problem) {
-        problems.add(&["product", "handle"], UserErrorCode::Invalid, problem);
-    }
-}
-
-fn validate_tax_class(problems: &mut Problems, given: Option<&str>) {
-    let Some(class) = given else { return };
-    problems.required(&["product", "taxClass"], class);
-    if tax::class_key(class) == tax::SHIPPING_TAX_CLASS {
-        let message = "Tax class 'shipping' is that of delivery: choose another for products";
-        problems.add(&["product", "taxClass"], UserErrorCode::Invalid, message);
-    }
-}
-
-fn validate_tags(problems: &mut Problems, tags: &[String]) {
-    if tags.len() > MAX_TAGS {
-        problems.add(
-            &["product", "tags"],
-            UserErrorCode::TooMany,
-            format!("A product can have up to {MAX_TAGS} tags"),
-        );
-    }
-    for tag in tags {
-        problems.line(&["product", "tags"], tag);
-        if tag.contains(',') {
-            let message = format!("Tag '{tag}' can't contain a comma: send it as two tags");
-            problems.add(&["product", "tags"], UserErrorCode::Invalid, message);
-        }
-    }
-}
-
-fn validate_images(problems: &mut Problems, images: &[NewImage]) {
-    if images.len() > MAX_IMAGES {
-        let message = format!("A product can have up to {MAX_IMAGES} images");
-        problems.add(&["product", "images"], UserErrorCode::TooMany, message);
-    }
-    let mut seen = HashSet::new();
-    for (at, image) in images.iter().enumerate() {
-        let at = at.to_string();
-        problems.url(&["product", "images", &at, "url"], &image.url);
-        problems.line(&["product", "images", &at, "altText"], image.alt_text.as_deref().unwrap_or_default());
-        if !seen.insert(&image.url) {
-            problems.add(
-                &["product", "images", &at, "url"],
-                UserErrorCode::Taken,
-                "The image is there twice",
-            );
-        }
-    }
-}
-
-fn validate_options(problems: &mut Problems, options: &[ProductOption]) {
-    if options.len() > MAX_OPTIONS {
-        let message = format!("A product can have up to {MAX_OPTIONS} options");
-        problems.add(&["product", "productOptions"], UserErrorCode::TooMany, message);
-    }
-    let mut names = HashSet::new();
-    for (at, option) in options.iter().enumerate() {
-        let at = at.to_string();
-        problems.required(&["product", "productOptions", &at, "name"], &option.name);
-        if !names.insert(option.name.to_lowercase()) {
-            let message = format!("Option '{}' is there twice", option.name);
-            problems.add(&["product", "productOptions", &at, "name"], UserErrorCode::Taken, message);
-        }
-        let values = &["product", "productOptions", at.as_str(), "values"];
-        if option.values.is_empty() {
-            problems.add(
-                values,
-                UserErrorCode::Blank,
-                format!("Option '{}' needs at least one value", option.name),
-            );
-        }
-        let mut seen = HashSet::new();
-        for value in &option.values {
-            problems.required(values, value);
-            if !seen.insert(value) {
-                let message = format!("Option '{}' has the value '{value}' twice", option.name);
-                problems.add(values, UserErrorCode::Taken, message);
-            }
-        }
-    }
 }

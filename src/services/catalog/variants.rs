@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::Settle;
+use super::check::VariantFields;
 use super::products::product_missing;
+use super::{Settle, check};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, OnConstraint, Tx, retrying};
-use crate::domain::catalog::{
-    InventoryPolicy, MAX_OPTIONS, MAX_VARIANTS, ProductOption, WeightUnit, variant_title,
-};
+use crate::domain::catalog::{InventoryPolicy, MAX_OPTIONS, ProductOption, WeightUnit, variant_title};
 use crate::domain::event::{Event, VariantsEvent};
 use crate::domain::ids::{ImageId, LocationId, ProductId, VariantId};
+use crate::domain::money::Currency;
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
@@ -112,19 +112,14 @@ impl Variants {
             problems.add(&["variants"], UserErrorCode::Blank, "Variants can't be empty");
         }
         for (at, variant) in new.iter().enumerate() {
-            self.validate(&mut problems, at, &variant.fields);
+            let path = ["variants", &at.to_string()];
+            check_variant(&mut problems, &path, variant, self.shop.currency);
             if variant.fields.price.is_none() {
                 problems.add(
                     &["variants", &at.to_string(), "price"],
                     UserErrorCode::Blank,
                     "Price can't be blank",
                 );
-            }
-            for (_, quantity) in &variant.quantities {
-                if *quantity < 0 {
-                    let field = ["variants", &at.to_string(), "inventoryQuantities"];
-                    problems.add(&field, UserErrorCode::Invalid, "Quantity can't be negative");
-                }
             }
         }
         problems.check()?;
@@ -154,10 +149,7 @@ impl Variants {
         }
 
         let mut problems = Problems::default();
-        if existing.len() + new.len() > MAX_VARIANTS {
-            let message = format!("A product can have up to {MAX_VARIANTS} variants");
-            problems.add(&["variants"], UserErrorCode::TooMany, message);
-        }
+        check::variant_count(&mut problems, existing.len() + new.len());
         // Values that were given are looked for in the options as they are now: a new one may be added to an option, but a new
         // option may be added only where no variant stands that would lack a value for it.
         let may_add_options = existing.is_empty() && product.options.0.is_empty();
@@ -169,32 +161,21 @@ impl Variants {
         let mut made = Vec::with_capacity(new.len());
         for (at, (position, wanted)) in (last.saturating_add(1)..).zip(new).enumerate() {
             let values = option_values(&mut problems, at, &product.options.0, &given(wanted));
-            let mut variant = blank(op, product_id, position, values);
-            self.apply(&wanted.fields, &mut variant);
+            let mut variant = blank_variant(op, product_id, position, values);
+            apply(&wanted.fields, &mut variant, self.shop.currency);
             made.push(variant);
         }
         check_distinct(&mut problems, &existing, &made);
         check_references(&mut problems, &mut tx, product_id, new.iter().map(|variant| &variant.fields))
             .await?;
-        check_locations(&mut problems, &mut tx, new).await?;
+        let path = |at: usize| vec!["variants".to_owned(), at.to_string()];
+        check_locations(&mut problems, &mut tx, new, path).await?;
         problems.check()?;
 
         variants::insert(tx.conn(), made.clone()).await?;
-        let levels: Vec<InventoryLevel> = made
-            .iter()
-            .zip(new)
-            .flat_map(|(variant, new)| new.quantities.iter().map(|quantity| (variant.id, *quantity)))
-            .map(|(variant_id, (location_id, on_hand))| InventoryLevel {
-                variant_id,
-                location_id,
-                on_hand,
-                reserved: 0,
-                updated_at: op.now(),
-            })
-            .collect();
-        let mut happened: Vec<Event> =
-            levels.iter().map(|level| level_event(level, level.on_hand, "created")).collect();
-        inventory::insert(tx.conn(), levels).await?;
+        let stocked: Vec<_> =
+            made.iter().zip(new).map(|(variant, new)| (variant.id, new.quantities.as_slice())).collect();
+        let mut happened = insert_levels(&mut tx, op, &stocked).await?;
         happened.push(Event::VariantsCreated(event(product_id, &made)));
         Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, &mut product).await?;
         events::append(&mut tx, op, happened).await?;
@@ -218,7 +199,8 @@ impl Variants {
             problems.add(&["variants"], UserErrorCode::Blank, "Variants can't be empty");
         }
         for (at, (_, patch)) in patches.iter().enumerate() {
-            self.validate(&mut problems, at, patch);
+            let as_new = NewVariant { fields: patch.clone(), quantities: Vec::new() };
+            check_variant(&mut problems, &["variants", &at.to_string()], &as_new, self.shop.currency);
         }
         problems.check()?;
         retrying(|| self.update_once(op, product_id, patches)).await
@@ -254,7 +236,7 @@ impl Variants {
                 variant.title = variant_title(&values);
                 variant.option_values = Json(values);
             }
-            self.apply(patch, &mut variant);
+            apply(patch, &mut variant, self.shop.currency);
             variant.updated_at = op.now();
             changed.push(variant);
         }
@@ -334,52 +316,70 @@ impl Variants {
         tx.commit().await?;
         Ok(product)
     }
+}
 
-    fn validate(&self, problems: &mut Problems, at: usize, patch: &VariantPatch) {
-        let at = at.to_string();
-        if let Some(price) = &patch.price {
-            problems.amount(&["variants", &at, "price"], price, self.shop.currency);
-        }
-        if let Some(Some(price)) = &patch.compare_at_price {
-            problems.amount(&["variants", &at, "compareAtPrice"], price, self.shop.currency);
-        }
-        if let Some(Some(sku)) = &patch.sku {
-            problems.line(&["variants", &at, "sku"], sku);
-        }
-        if let Some(Some(barcode)) = &patch.barcode {
-            problems.line(&["variants", &at, "barcode"], barcode);
-        }
-        if patch.weight_milligrams.is_some_and(|weight| weight < 0) {
-            problems.add(&["variants", &at, "weight"], UserErrorCode::Invalid, "Weight can't be negative");
-        }
-        for value in patch.option_values.iter().flatten() {
-            problems.required(&["variants", &at, "optionValues", "name"], &value.name);
-            problems.required(&["variants", &at, "optionValues", "optionName"], &value.option_name);
-        }
+/// Notes what is wrong with a variant's fields, under its path.
+pub(super) fn check_variant(problems: &mut Problems, path: &[&str], new: &NewVariant, currency: Currency) {
+    let patch = &new.fields;
+    let field = |name: &'static str| [path, &[name]].concat();
+    let mut amount =
+        |name, text: Option<&String>| text.map(|text| problems.amount(&field(name), text, currency));
+    let price = amount("price", patch.price.as_ref());
+    let compare_at_price = amount("compareAtPrice", patch.compare_at_price.as_ref().and_then(Option::as_ref));
+    VariantFields {
+        price,
+        compare_at_price,
+        sku: patch.sku.as_ref().and_then(Option::as_deref),
+        barcode: patch.barcode.as_ref().and_then(Option::as_deref),
+        weight_milligrams: patch.weight_milligrams,
+        quantities: new.quantities.iter().map(|(_, quantity)| *quantity).collect(),
     }
+    .check(problems, path, currency);
+    for value in patch.option_values.iter().flatten() {
+        problems.required(&[path, &["optionValues", "name"]].concat(), &value.name);
+        problems.required(&[path, &["optionValues", "optionName"]].concat(), &value.option_name);
+    }
+}
 
-    /// Sets the fields that were validated.
-    fn apply(&self, patch: &VariantPatch, variant: &mut Variant) {
-        let amount = |text: &str| {
-            let mut problems = Problems::default();
-            problems.amount(&[], text, self.shop.currency)
-        };
-        if let Some(price) = &patch.price {
-            variant.price = amount(price);
-        }
-        if let Some(price) = &patch.compare_at_price {
-            variant.compare_at_price = price.as_deref().map(amount);
-        }
-        set(&mut variant.sku, patch.sku.as_ref());
-        set(&mut variant.barcode, patch.barcode.as_ref());
-        set(&mut variant.weight_milligrams, patch.weight_milligrams.as_ref());
-        set(&mut variant.weight_unit, patch.weight_unit.as_ref());
-        set(&mut variant.taxable, patch.taxable.as_ref());
-        set(&mut variant.requires_shipping, patch.requires_shipping.as_ref());
-        set(&mut variant.inventory_tracked, patch.inventory_tracked.as_ref());
-        set(&mut variant.inventory_policy, patch.inventory_policy.as_ref());
-        set(&mut variant.image_id, patch.image_id.as_ref());
+/// Sets the fields that were validated.
+pub(super) fn apply(patch: &VariantPatch, variant: &mut Variant, currency: Currency) {
+    let amount = |text: &str| Problems::default().amount(&[], text, currency);
+    if let Some(price) = &patch.price {
+        (variant.price, variant.is_priced) = (amount(price), true);
     }
+    if let Some(price) = &patch.compare_at_price {
+        variant.compare_at_price = price.as_deref().map(amount);
+    }
+    set(&mut variant.sku, patch.sku.as_ref());
+    set(&mut variant.barcode, patch.barcode.as_ref());
+    set(&mut variant.weight_milligrams, patch.weight_milligrams.as_ref());
+    set(&mut variant.weight_unit, patch.weight_unit.as_ref());
+    set(&mut variant.taxable, patch.taxable.as_ref());
+    set(&mut variant.requires_shipping, patch.requires_shipping.as_ref());
+    set(&mut variant.inventory_tracked, patch.inventory_tracked.as_ref());
+    set(&mut variant.inventory_policy, patch.inventory_policy.as_ref());
+    set(&mut variant.image_id, patch.image_id.as_ref());
+}
+
+/// Puts the pieces of new variants where they lie; what happened.
+pub(super) async fn insert_levels(
+    tx: &mut Tx,
+    op: &OpContext,
+    stocked: &[(VariantId, &[(LocationId, i64)])],
+) -> Result<Vec<Event>, Error> {
+    let pieces =
+        stocked.iter().flat_map(|(id, quantities)| quantities.iter().map(|quantity| (*id, *quantity)));
+    let level = |(variant_id, (location_id, on_hand))| InventoryLevel {
+        variant_id,
+        location_id,
+        on_hand,
+        reserved: 0,
+        updated_at: op.now(),
+    };
+    let levels: Vec<InventoryLevel> = pieces.map(level).collect();
+    let happened = levels.iter().map(|level| level_event(level, level.on_hand, "created")).collect();
+    inventory::insert(tx.conn(), levels).await?;
+    Ok(happened)
 }
 
 fn event(product_id: ProductId, variants: &[Variant]) -> VariantsEvent {
@@ -387,7 +387,12 @@ fn event(product_id: ProductId, variants: &[Variant]) -> VariantsEvent {
 }
 
 /// A variant with the usual values. Stock is counted, as in a shop that sells things.
-fn blank(op: &OpContext, product_id: ProductId, position: i64, values: Vec<String>) -> Variant {
+pub(super) fn blank_variant(
+    op: &OpContext,
+    product_id: ProductId,
+    position: i64,
+    values: Vec<String>,
+) -> Variant {
     Variant {
         id: VariantId::generate(),
         product_id,
@@ -407,6 +412,7 @@ fn blank(op: &OpContext, product_id: ProductId, position: i64, values: Vec<Strin
         image_id: None,
         created_at: op.now(),
         updated_at: op.now(),
+        is_priced: false,
     }
 }
 
@@ -499,7 +505,13 @@ async fn check_references(
     Ok(())
 }
 
-async fn check_locations(problems: &mut Problems, tx: &mut Tx, new: &[NewVariant]) -> Result<(), Error> {
+/// Pieces can lie only at locations that are there, and once at each; `path` is that of the variant at a place.
+pub(super) async fn check_locations(
+    problems: &mut Problems,
+    tx: &mut Tx,
+    new: &[NewVariant],
+    path: impl Fn(usize) -> Vec<String>,
+) -> Result<(), Error> {
     let wanted: HashSet<LocationId> =
         new.iter().flat_map(|variant| variant.quantities.iter().map(|(location, _)| *location)).collect();
     if wanted.is_empty() {
@@ -509,8 +521,10 @@ async fn check_locations(problems: &mut Problems, tx: &mut Tx, new: &[NewVariant
     let known = locations::by_ids(tx.conn(), &wanted).await?;
     for (at, variant) in new.iter().enumerate() {
         let mut seen = HashSet::new();
+        let path = path(at);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let field = [path.as_slice(), &["inventoryQuantities"]].concat();
         for (location, _) in &variant.quantities {
-            let field = ["variants", &at.to_string(), "inventoryQuantities"];
             if known.iter().all(|row| row.id != *location) {
                 problems.add(&field, UserErrorCode::NotFound, "Location does not exist");
             } else if !seen.insert(*location) {

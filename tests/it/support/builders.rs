@@ -28,8 +28,15 @@ impl TestApp {
         self.app.import.run(&self.app.system(), input, false, each).await.unwrap()
     }
 
-    /// Makes a product of a `ProductCreateInput`; gives its id.
-    pub async fn create_product(&self, product: Value) -> String {
+    /// Makes a product of a `ProductCreateInput`; gives its id. Unless that says otherwise, everybody sees it, and it costs
+    /// nothing.
+    pub async fn create_product(&self, mut product: Value) -> String {
+        if product["status"].is_null() {
+            product["status"] = json!("ACTIVE");
+        }
+        if product["price"].is_null() {
+            product["price"] = json!("0");
+        }
         let document = "mutation($product: ProductCreateInput!) {
             productCreate(product: $product) { product { id } userErrors { field message code } }
         }";

@@ -1,0 +1,200 @@
+//! The rules of products and variants, whoever writes them: staff through the API, or a file that is imported.
+//!
+//! Problems are noted by the paths of the API's input. The import turns them into its own words and lines; it must have no rules
+//! beside these.
+
+use std::collections::HashSet;
+
+use super::{NewImage, Seo};
+use crate::domain::catalog::{MAX_OPTIONS, MAX_TAGS, MAX_VARIANTS, ProductOption};
+use crate::domain::money::Currency;
+use crate::domain::{handle, tax};
+use crate::error::UserErrorCode;
+use crate::services::inventory::MAX_QUANTITY;
+use crate::services::validate::Problems;
+
+/// How many images a product may have.
+pub(crate) const MAX_IMAGES: usize = 250;
+/// The most a variant may weigh, in milligrams: a thousand tonnes.
+const MAX_MILLIGRAMS: i64 = 1_000_000_000_000;
+
+/// What is to be written of a product. `None` and empty lists break no rule.
+#[derive(Default)]
+pub(crate) struct ProductFields<'a> {
+    /// Must not be empty.
+    pub title: Option<&'a str>,
+    /// The part of its address that names it.
+    pub handle: Option<&'a str>,
+    /// Who makes it.
+    pub vendor: Option<&'a str>,
+    /// What kind of product it is.
+    pub product_type: Option<&'a str>,
+    /// With HTML.
+    pub description_html: Option<&'a str>,
+    /// Words to find it by.
+    pub tags: &'a [String],
+    /// What search engines are told.
+    pub seo: Seo,
+    /// Its images.
+    pub images: &'a [NewImage],
+    /// What its variants differ in.
+    pub options: &'a [ProductOption],
+    /// Which tax rates it has.
+    pub tax_class: Option<&'a str>,
+}
+
+/// What is to be written of a variant. `None` and empty lists break no rule.
+#[derive(Default)]
+pub(crate) struct VariantFields<'a> {
+    /// Minor units.
+    pub price: Option<i64>,
+    /// Minor units.
+    pub compare_at_price: Option<i64>,
+    /// The shop's own code.
+    pub sku: Option<&'a str>,
+    /// EAN, UPC or ISBN.
+    pub barcode: Option<&'a str>,
+    /// Milligrams.
+    pub weight_milligrams: Option<i64>,
+    /// Pieces on hand, at each location.
+    pub quantities: Vec<i64>,
+}
+
+impl ProductFields<'_> {
+    /// Notes what breaks a rule.
+    pub fn check(&self, problems: &mut Problems) {
+        if let Some(title) = self.title {
+            problems.required(&["product", "title"], title);
+        }
+        problems.line(&["product", "vendor"], self.vendor.unwrap_or_default());
+        problems.line(&["product", "productType"], self.product_type.unwrap_or_default());
+        problems.html(&["product", "descriptionHtml"], self.description_html.unwrap_or_default());
+        if let Some(problem) = self.handle.and_then(handle::problem) {
+            problems.add(&["product", "handle"], UserErrorCode::Invalid, problem);
+        }
+        tags(problems, self.tags);
+        self.seo.validate(problems, "product");
+        images(problems, self.images);
+        options(problems, self.options);
+        tax_class(problems, self.tax_class);
+    }
+}
+
+impl VariantFields<'_> {
+    /// Notes what breaks a rule, under the path of the variant.
+    pub fn check(&self, problems: &mut Problems, path: &[&str], currency: Currency) {
+        let field = |name: &'static str| [path, &[name]].concat();
+        for (name, price) in [("price", self.price), ("compareAtPrice", self.compare_at_price)] {
+            problems.price_limit(&field(name), price.unwrap_or_default(), currency);
+        }
+        problems.line(&field("sku"), self.sku.unwrap_or_default());
+        problems.line(&field("barcode"), self.barcode.unwrap_or_default());
+        match self.weight_milligrams.unwrap_or_default() {
+            ..0 => problems.add(&field("weight"), UserErrorCode::Invalid, "Weight can't be negative"),
+            weight if weight > MAX_MILLIGRAMS => {
+                problems.add(
+                    &field("weight"),
+                    UserErrorCode::Invalid,
+                    "Weight can be up to a thousand tonnes",
+                );
+            }
+            _ => {}
+        }
+        for quantity in &self.quantities {
+            if *quantity < 0 {
+                let message = "Quantity can't be negative";
+                problems.add(&field("inventoryQuantities"), UserErrorCode::Invalid, message);
+            } else if *quantity > MAX_QUANTITY {
+                let message = format!("Quantity can be up to {MAX_QUANTITY}");
+                problems.add(&field("inventoryQuantities"), UserErrorCode::Invalid, message);
+            }
+        }
+    }
+}
+
+/// A product may not have more variants than there is room for.
+pub(crate) fn variant_count(problems: &mut Problems, count: usize) {
+    if count > MAX_VARIANTS {
+        let message = format!("A product can have up to {MAX_VARIANTS} variants");
+        problems.add(&["variants"], UserErrorCode::TooMany, message);
+    }
+}
+
+fn tax_class(problems: &mut Problems, given: Option<&str>) {
+    let Some(class) = given else { return };
+    problems.required(&["product", "taxClass"], class);
+    if tax::class_key(class) == tax::SHIPPING_TAX_CLASS {
+        let message = "Tax class 'shipping' is that of delivery: choose another for products";
+        problems.add(&["product", "taxClass"], UserErrorCode::Invalid, message);
+    }
+}
+
+fn tags(problems: &mut Problems, tags: &[String]) {
+    if tags.len() > MAX_TAGS {
+        problems.add(
+            &["product", "tags"],
+            UserErrorCode::TooMany,
+            format!("A product can have up to {MAX_TAGS} tags"),
+        );
+    }
+    for tag in tags {
+        problems.line(&["product", "tags"], tag);
+        if tag.contains(',') {
+            let message = format!("Tag '{tag}' can't contain a comma: send it as two tags");
+            problems.add(&["product", "tags"], UserErrorCode::Invalid, message);
+        }
+    }
+}
+
+fn images(problems: &mut Problems, images: &[NewImage]) {
+    if images.len() > MAX_IMAGES {
+        let message = format!("A product can have up to {MAX_IMAGES} images");
+        problems.add(&["product", "images"], UserErrorCode::TooMany, message);
+    }
+    let mut seen = HashSet::new();
+    for (at, image) in images.iter().enumerate() {
+        let at = at.to_string();
+        problems.url(&["product", "images", &at, "url"], &image.url);
+        problems
+            .alt_text(&["product", "images", &at, "altText"], image.alt_text.as_deref().unwrap_or_default());
+        if !seen.insert(&image.url) {
+            problems.add(
+                &["product", "images", &at, "url"],
+                UserErrorCode::Taken,
+                "The image is there twice",
+            );
+        }
+    }
+}
+
+fn options(problems: &mut Problems, options: &[ProductOption]) {
+    if options.len() > MAX_OPTIONS {
+        let message = format!("A product can have up to {MAX_OPTIONS} options");
+        problems.add(&["product", "productOptions"], UserErrorCode::TooMany, message);
+    }
+    let mut names = HashSet::new();
+    for (at, option) in options.iter().enumerate() {
+        let at = at.to_string();
+        problems.required(&["product", "productOptions", &at, "name"], &option.name);
+        if !names.insert(option.name.to_lowercase()) {
+            let message = format!("Option '{}' is there twice", option.name);
+            problems.add(&["product", "productOptions", &at, "name"], UserErrorCode::Taken, message);
+        }
+        let values = &["product", "productOptions", at.as_str(), "values"];
+        if option.values.is_empty() {
+            problems.add(
+                values,
+                UserErrorCode::Blank,
+                format!("Option '{}' needs at least one value", option.name),
+            );
+        }
+        let mut seen = HashSet::new();
+        for value in &option.values {
+            problems.required(values, value);
+            if !seen.insert(value) {
+                let message = format!("Option '{}' has the value '{value}' twice", option.name);
+                problems.add(values, UserErrorCode::Taken, message);
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Products on sale: none without a price, stock that is counted, and prices that every cart can add up.
+
+use serde_json::json;
+
+use super::{CREATE, UPDATE, create, editor, pairs, refused};
+use crate::support::{TestApp, both};
+
+both!(a_product_is_made_with_price_stock_and_codes_of_its_first_variant);
+async fn a_product_is_made_with_price_stock_and_codes_of_its_first_variant(app: TestApp) {
+    let shelf = app.create_location("Shelf").await;
+    let product = json!({
+        "title": "Mug", "status": "ACTIVE", "price": "12.50", "compareAtPrice": "15", "sku": "M-1", "barcode": "0012",
+        "inventoryQuantities": [{ "locationId": shelf, "availableQuantity": 7 }],
+        "productOptions": [{ "name": "Size", "values": [{ "name": "S" }] }],
+    });
+    editor(&app).ask_with(CREATE, json!({ "product": product })).await.assert_ok();
+    let read = "{ product(handle: \"mug\") { status priceRange { minVariantPrice { amount } } variants(first: 9) { nodes {
+        title sku barcode price { amount } compareAtPrice { amount } inventoryTracked inventoryLevels { onHand }
+    } } } }";
+    let reply = app.admin().ask(read).await.ok();
+    let first = json!({
+        "title": "S", "sku": "M-1", "barcode": "0012", "price": { "amount": "12.50" }, "compareAtPrice": { "amount": "15.00" },
+        "inventoryTracked": true, "inventoryLevels": [{ "onHand": 7 }],
+    });
+    assert_eq!(reply["product.variants.nodes"], json!([first]));
+    assert_eq!(reply["product.status"], "ACTIVE");
+    assert_eq!(reply["product.priceRange.minVariantPrice.amount"], "12.50");
+
+    let nowhere = "gid://mercato/Location/01890a5d-ac96-774b-bcce-b302099a8057";
+    for (input, expected) in [
+        (json!({ "price": "-1" }), "product.price INVALID"),
+        (json!({ "price": "10000000000.01" }), "product.price INVALID"),
+        (json!({ "sku": "x".repeat(256) }), "product.sku TOO_LONG"),
+        (
+            json!({ "inventoryQuantities": [{ "locationId": shelf, "availableQuantity": -1 }] }),
+            "product.inventoryQuantities INVALID",
+        ),
+        (
+            json!({ "inventoryQuantities": [{ "locationId": nowhere, "availableQuantity": 1 }] }),
+            "product.inventoryQuantities NOT_FOUND",
+        ),
+    ] {
+        let mut input = input;
+        input["title"] = json!("Cup");
+        let errors = refused(&app, "productCreate", CREATE, json!({ "product": input })).await;
+        assert_eq!(
+            errors.iter().map(|(field, code)| format!("{field} {code}")).collect::<Vec<_>>(),
+            [expected]
+        );
+    }
+}
+
+both!(nothing_goes_on_sale_before_it_has_a_price);
+async fn nothing_goes_on_sale_before_it_has_a_price(app: TestApp) {
+    let active = json!({ "product": { "title": "Mug", "status": "ACTIVE" } });
+    let errors = refused(&app, "productCreate", CREATE, active).await;
+    assert_eq!(errors, pairs(&[("product.price", "BLANK")]));
+    let product = create(&app, json!({ "title": "Mug" })).await;
+    assert_eq!(product["status"], "DRAFT");
+    let id = product["id"].as_str().unwrap();
+    let publish = json!({ "product": { "id": id, "status": "ACTIVE" } });
+    let errors = refused(&app, "productUpdate", UPDATE, publish.clone()).await;
+    assert_eq!(errors, pairs(&[("product.status", "NOT_ALLOWED")]));
+
+    // Nothing is a price, too, if somebody says so.
+    let variant = app.variants_of(id).await.remove(0);
+    let price = "mutation($id: ID!, $variant: ID!) {
+        productVariantsBulkUpdate(productId: $id, variants: [{ id: $variant, price: \"0\" }]) { userErrors { message } }
+    }";
+    editor(&app).ask_with(price, json!({ "id": id, "variant": variant })).await.assert_ok();
+    editor(&app).ask_with(UPDATE, publish).await.assert_ok();
+}
+
+both!(a_first_variant_that_is_given_stock_is_counted);
+async fn a_first_variant_that_is_given_stock_is_counted(app: TestApp) {
+    let sizes = json!([{ "name": "Size", "values": [{ "name": "S" }] }]);
+    let product = app.create_product(json!({ "title": "Mug", "price": "5", "productOptions": sizes })).await;
+    let (variant, shelf) = (app.variants_of(&product).await.remove(0), app.create_location("Shelf").await);
+    app.put(&variant, &shelf, 10).await;
+    let read = "{ product(handle: \"mug\") { variants(first: 1) { nodes { inventoryTracked quantityAvailable } } } }";
+    let reply = app.admin().ask(read).await.ok();
+    let counted = json!({ "inventoryTracked": true, "quantityAvailable": 10 });
+    assert_eq!(reply["product.variants.nodes.0"], counted);
+}
+
+both!(a_cart_at_the_highest_price_still_tells_what_it_costs);
+async fn a_cart_at_the_highest_price_still_tells_what_it_costs(app: TestApp) {
+    let id = app.create_product(json!({ "title": "Island", "price": "10000000000.00" })).await;
+    let variant = app.variants_of(&id).await.remove(0);
+    let create = "mutation($lines: [CartLineInput!]) { cartCreate(input: { lines: $lines }) {
+        cart { cost { subtotalAmount { amount } } } userErrors { code message }
+    } }";
+    let lines = |pieces: i64| json!({ "lines": [{ "merchandiseId": variant, "quantity": pieces }] });
+    let reply = app.anonymous().ask_with(create, lines(1_000_000)).await.ok();
+    assert_eq!(reply["cartCreate.cart.cost.subtotalAmount.amount"], "10000000000000000.00");
+
+    let mut two = lines(1_000_000);
+    two["lines"].as_array_mut().unwrap().push(
+        json!({ "merchandiseId": variant, "quantity": 1, "attributes": [{ "key": "n", "value": "2" }] }),
+    );
+    let reply = app.anonymous().ask_with(create, two).await;
+    assert_eq!(reply.user_errors("cartCreate")[0].code, "CART_TOO_LARGE");
+}

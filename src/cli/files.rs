@@ -71,6 +71,11 @@ impl Progress {
         self.bar.suspend(|| errors.iter().for_each(|error| say(&error.to_string())));
     }
 
+    /// Tells of one thing.
+    pub fn tell(&self, lines: &[String]) {
+        self.bar.suspend(|| lines.iter().for_each(|line| say(line)));
+    }
+
     /// Counts more things: on the bar, or in a line now and then.
     pub fn count(&mut self, more: u64) {
         let before = self.seen / LINE_EVERY;

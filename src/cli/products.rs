@@ -11,14 +11,14 @@ use super::{CommandError, app, say};
 use crate::config::Overrides;
 use crate::error::with_causes;
 use crate::services::product_export::ExportError;
-use crate::services::product_import::Imported;
+use crate::services::product_import::{Imported, Report};
 
 /// Read products from Shopify's product CSV.
 #[derive(Args)]
 pub struct ImportArgs {
     /// The file; - reads standard input
     file: PathBuf,
-    /// Go through the whole file and tell what would happen, but write nothing
+    /// Go through the whole file and tell what would happen, field by field, but write nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -38,8 +38,11 @@ pub(super) async fn import(args: ImportArgs, overrides: &Overrides) -> Result<()
     let input = bar.wrap_read(input);
     let mut progress = Progress::new(bar.clone(), "products");
     let each = move |imported: &Imported| {
-        if let Imported::Failed(errors) = imported {
-            progress.complain(errors);
+        match imported {
+            Imported::Failed(errors) => progress.complain(errors),
+            Imported::Created(report) => tell(&progress, report, "would be created", args.dry_run),
+            Imported::Updated(report) => tell(&progress, report, "would be changed", args.dry_run),
+            Imported::Unchanged(report) => tell(&progress, report, "", false),
         }
         progress.count(1);
     };
@@ -47,12 +50,31 @@ pub(super) async fn import(args: ImportArgs, overrides: &Overrides) -> Result<()
     bar.finish_and_clear();
     let summary = result.map_err(|error| failed(&name, &error))?;
     tell_ignored(&summary.ignored_columns);
+    if summary.notes > 0 {
+        say(&format!("values that were changed so that they fit: {}, told above", summary.notes));
+    }
+    if summary.warnings > 0 {
+        say(&format!(
+            "warnings: {}, told above; a column that the file lacks changes nothing",
+            summary.warnings
+        ));
+    }
     let done = if args.dry_run { "would be " } else { "" };
     say(&format!(
         "products: {} {done}created, {} {done}updated, {} unchanged, {} failed",
         summary.created, summary.updated, summary.unchanged, summary.failed
     ));
     if summary.failed > 0 { Err(CommandError::Told) } else { Ok(()) }
+}
+
+/// Tells what was changed of a product's values, and what a dry run would do to it.
+fn tell(progress: &Progress, report: &Report, would: &str, is_dry_run: bool) {
+    let mut lines: Vec<String> = report.notes.iter().map(ToString::to_string).collect();
+    if is_dry_run {
+        lines.push(format!("line {}: `{}` {would}", report.line, report.handle));
+        lines.extend(report.changes.iter().map(|change| format!("  {change}")));
+    }
+    progress.tell(&lines);
 }
 
 pub(super) async fn export(args: ExportArgs, overrides: &Overrides) -> Result<(), CommandError> {

@@ -16,7 +16,7 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use csv::{ByteRecord, StringRecord, Terminator};
 
 pub use groups::{Group, Groups, MAX_ROWS};
-pub use row::{Row, parse_flag};
+pub use row::{Row, parse_flag, unwrapped};
 
 /// The columns of a kind of file.
 pub trait Column: Copy + Eq + Hash + Send + 'static {
@@ -68,6 +68,21 @@ impl fmt::Display for RowError {
 
 impl std::error::Error for RowError {}
 
+/// What was changed of a row so that it fits, in words a shop-keeper understands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowNote {
+    /// The line the row starts on, as in [`RowError`].
+    pub line: u64,
+    /// What was in the file, and what it was taken for.
+    pub text: String,
+}
+
+impl fmt::Display for RowNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: note: {}", self.line, self.text)
+    }
+}
+
 /// Why a file cannot be read at all.
 #[derive(Debug)]
 pub enum FileError {
@@ -81,6 +96,8 @@ pub enum FileError {
     Utf16,
     /// Its header is not UTF-8.
     NotUtf8,
+    /// A quotation mark of its header is never closed.
+    UnclosedHeader,
     /// Its lines end as on the first Macintoshes, with a carriage return only.
     MacLineEndings,
     /// Its header is another kind of file's.
@@ -108,6 +125,9 @@ impl fmt::Display for FileError {
             Self::NotCsv(what) => write!(f, "this is not a CSV file but {what}; {SAVE_AS_UTF8}"),
             Self::Utf16 => write!(f, "the file's encoding is UTF-16 (“Unicode text”); {SAVE_AS_UTF8}"),
             Self::NotUtf8 => write!(f, "the header is not in UTF-8; {SAVE_AS_UTF8}"),
+            Self::UnclosedHeader => f.write_str(
+                "a quotation mark in the first line is never closed, so the whole file is one column name; close it",
+            ),
             Self::MacLineEndings => write!(f, "the lines end in the old Macintosh way; {SAVE_AS_UTF8}"),
             Self::UnknownHeader { file, examples, found } => write!(
                 f,
@@ -153,6 +173,9 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// one row of the whole rest of the file.
 const MAX_ROW_BYTES: usize = 4 * 1024 * 1024;
 
+/// What is read after the end of a file: a row of its own, unless a quotation mark is open there. Text has no NUL.
+const END: &[u8] = b"\n\0end of file\0\n";
+
 const UTF8_BOM: &[u8] = b"\xEF\xBB\xBF";
 /// How files start that are no CSV, however they are named.
 const SIGNATURES: [(&[u8], &str); 5] = [
@@ -168,8 +191,8 @@ fn open<R: Read, C: Column>(input: R) -> Result<(csv::Reader<Source<R>>, Header<
     let mut input = BufReader::new(input);
     let head = read_head(&mut input)?;
     let delimiter = delimiter_of::<C>(check_head(&head)?);
-    // With the line break at the end every row ends in one, which `next_row` counts on.
-    let input = Cursor::new(head).chain(input).chain(b"\n".as_slice());
+    // With the line break before the end every row ends in one, which `next_row` counts on.
+    let input = Cursor::new(head).chain(input).chain(END);
     let mut csv = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -177,6 +200,9 @@ fn open<R: Read, C: Column>(input: R) -> Result<(csv::Reader<Source<R>>, Header<
         .terminator(Terminator::Any(b'\n'))
         .from_reader(Source { input, budget: 0 });
     let (_, names) = next_row(&mut csv)?.ok_or(FileError::Empty)?;
+    if is_unclosed(&names) {
+        return Err(FileError::UnclosedHeader);
+    }
     let header = Header::parse(&names)?;
     Ok((csv, header))
 }
@@ -234,7 +260,7 @@ fn delimiter_of<C: Column>(header: &str) -> u8 {
     [b'\t', b';', b','].into_iter().max_by_key(known).unwrap_or(b',')
 }
 
-/// The file's first line once more, the rest of the file, a line break.
+/// The file's first line once more, the rest of the file, [`END`].
 type Input<R> = Chain<Chain<Cursor<Vec<u8>>, BufReader<R>>, &'static [u8]>;
 
 /// A file with a limit on how much of it one row may take.
@@ -247,13 +273,23 @@ struct Source<R> {
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.budget == 0 {
-            let reason = "the row is too long; is a quotation mark missing at the end of a cell?";
+            let reason = "the row is too long; a quotation mark that opens in it is probably never closed, and no row \
+                behind it was read";
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         let count = self.input.read(buffer)?;
         self.budget = self.budget.saturating_sub(count);
         Ok(count)
     }
+}
+
+/// Whether a quotation mark of a row is still open where the file ends.
+fn is_unclosed(record: &ByteRecord) -> bool {
+    record.get(record.len().saturating_sub(1)).is_some_and(|cell| cell.ends_with(END))
+}
+
+fn line_breaks(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|&&byte| byte == b'\n').count() as u64
 }
 
 /// The next row that is not blank, and the line it starts on.
@@ -263,6 +299,9 @@ fn next_row<R: Read>(csv: &mut csv::Reader<Source<R>>) -> Result<Option<(u64, By
         let before = csv.position().line();
         let mut record = ByteRecord::new();
         if !csv.read_byte_record(&mut record)? {
+            return Ok(None);
+        }
+        if record.len() == 1 && record.get(0) == Some(END.trim_ascii()) {
             return Ok(None);
         }
         // Rows end at the line feed, so the last cell still has the carriage return of CR LF.
@@ -275,7 +314,7 @@ fn next_row<R: Read>(csv: &mut csv::Reader<Source<R>>) -> Result<Option<(u64, By
             continue;
         }
         // Counted back from the row's end, because the parser skips blank lines without telling.
-        let lines = record.as_slice().split(|&byte| byte == b'\n').count() as u64;
+        let lines = line_breaks(record.as_slice()).saturating_add(1);
         let line = csv.position().line().saturating_sub(lines).max(before);
         return Ok(Some((line, record)));
     }
@@ -327,6 +366,11 @@ impl<C: Column> Header<C> {
         Err(FileError::MissingColumns(missing.into_iter().map(|column| column.name(layout)).collect()))
     }
 
+    /// The columns that the file has and somebody knows.
+    pub fn known(&self) -> impl Iterator<Item = C> {
+        self.columns.keys().copied()
+    }
+
     /// Where a column is, if the file has it.
     fn place(&self, column: C) -> Option<usize> {
         self.columns.get(&column).map(|(place, _)| *place)
@@ -343,12 +387,30 @@ impl<C: Column> Header<C> {
         String::from_utf8_lossy(cell).trim().to_owned()
     }
 
-    /// The cells as text, or why they cannot be told apart or read.
-    fn check(&self, record: ByteRecord) -> Result<StringRecord, String> {
+    /// The cells of the row that starts on a line as text, or why they cannot be told apart or read. Blank cells behind the
+    /// last column are let pass: spreadsheets write them.
+    fn check(&self, line: u64, mut record: ByteRecord) -> Result<StringRecord, String> {
+        if is_unclosed(&record) {
+            return Err(self.unclosed(line, &record));
+        }
+        if record.iter().skip(self.width).all(|cell| cell.trim_ascii().is_empty())
+            && record.len() > self.width
+        {
+            record.truncate(self.width);
+        }
         if record.len() != self.width {
+            let breaks = line_breaks(record.as_slice());
+            let reach = match breaks {
+                0 => String::new(),
+                _ => format!(
+                    "; the row goes on to line {}, and what stands in these lines was read as part of it: perhaps a \
+                     quotation mark is missing",
+                    line.saturating_add(breaks)
+                ),
+            };
             return Err(format!(
                 "the row has {} cells, but the header has {}; a cell with a comma or a quotation mark in it must \
-                 stand in quotation marks",
+                 stand in quotation marks{reach}",
                 record.len(),
                 self.width
             ));
@@ -362,6 +424,21 @@ impl<C: Column> Header<C> {
             let cell = String::from_utf8_lossy(record.get(field).unwrap_or_default());
             format!("`{}` is not UTF-8 text; save the file as UTF-8", excerpt(&cell))
         })
+    }
+
+    /// Where the quotation mark opens that is never closed, and what that hides.
+    fn unclosed(&self, line: u64, record: &ByteRecord) -> String {
+        let last = record.len().saturating_sub(1);
+        let before: u64 = record.iter().take(last).map(line_breaks).sum();
+        let opens = line.saturating_add(before);
+        let breaks = line_breaks(record.as_slice()).saturating_sub(line_breaks(END));
+        let known = self.columns.values().find(|(place, _)| *place == last);
+        let cell = known.map_or_else(|| "a cell".to_owned(), |(_, name)| name.clone());
+        format!(
+            "the quotation mark that opens {cell} in line {opens} is never closed, so everything from there to the end of \
+             the file (line {}) was read as this one cell, and no row behind line {opens} was taken: close it",
+            line.saturating_add(breaks)
+        )
     }
 }
 

@@ -8,6 +8,7 @@
 //! two headers, the classic one (`Handle, Title, Body (HTML), …`) and a newer one (`Title, URL handle,
 //! Description, …`): [`ProductReader`] takes both, [`ProductWriter`] writes the classic one.
 
+mod columns;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -19,9 +20,28 @@ use super::csv_table::{self, Header, Layout};
 use crate::domain::catalog::{InventoryPolicy, ProductStatus, WeightUnit};
 use crate::domain::handle;
 
-pub use super::csv_table::{FileError, RowError};
+pub use super::csv_table::{FileError, RowError, RowNote, excerpt};
+pub use columns::Columns;
 pub use reader::ProductReader;
 pub use writer::ProductWriter;
+
+/// What the rows of a product say. What a file has no column for is here as a new product has it: [`Columns::over`] tells what
+/// becomes of a product that is there already.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProductRows {
+    /// The product that the rows describe, if it is new.
+    pub product: ProductRecord,
+    /// Its status, where the file says.
+    pub status: Option<ProductStatus>,
+    /// Whether it is shown in the online store, where the file says.
+    pub is_published: Option<bool>,
+    /// The names of its options, from the first on, where the file says.
+    pub option_names: Vec<Option<String>>,
+    /// The handle as it was written, where that was changed.
+    pub written_handle: Option<String>,
+    /// What was changed so that it fits.
+    pub notes: Vec<RowNote>,
+}
 
 /// A product with its variants and images, as a file states it.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,8 +94,8 @@ pub struct VariantRecord {
     pub sku: Option<String>,
     /// The barcode.
     pub barcode: Option<String>,
-    /// Its price, in minor units of the file's currency.
-    pub price: i64,
+    /// Its price, in minor units of the file's currency; `None` while it has none.
+    pub price: Option<i64>,
     /// The price it is compared with, in minor units.
     pub compare_at_price: Option<i64>,
     /// Its weight, in grams.
@@ -90,7 +110,7 @@ pub struct VariantRecord {
     pub inventory_tracked: bool,
     /// What happens when it is sold out.
     pub inventory_policy: InventoryPolicy,
-    /// How many are in stock, where the file says; negative when more were sold than there were.
+    /// How many are in stock, where the file says.
     pub quantity: Option<i64>,
     /// The image that shows this variant.
     pub image_url: Option<String>,
@@ -139,6 +159,22 @@ enum Column {
     WeightUnit,
     Status,
 }
+
+/// The columns that tell about variants and not about how they are told apart.
+const VARIANT_COLUMNS: [Column; 12] = [
+    Column::Sku,
+    Column::Grams,
+    Column::Tracker,
+    Column::Quantity,
+    Column::Policy,
+    Column::Price,
+    Column::CompareAtPrice,
+    Column::RequiresShipping,
+    Column::Taxable,
+    Column::Barcode,
+    Column::VariantImage,
+    Column::WeightUnit,
+];
 
 /// Each column with its classic and its new name, in the classic order.
 const COLUMNS: [(Column, &str, &str); 33] = [
@@ -203,9 +239,10 @@ impl csv_table::Column for Column {
 
     fn required(layout: Layout) -> &'static [Self] {
         match layout {
-            Layout::Classic => &[Self::Handle, Self::Title, Self::Price],
+            // Without the others it can still change products that are there.
+            Layout::Classic => &[Self::Handle],
             // A new file without handles has one row for each product, and its title makes the handle.
-            Layout::New => &[Self::Title, Self::Price],
+            Layout::New => &[],
         }
     }
 
@@ -216,6 +253,10 @@ impl csv_table::Column for Column {
     fn key(header: &Header<Self>, record: &ByteRecord) -> (String, bool) {
         let title = header.lossy(record, Self::Title);
         let mut key = header.lossy(record, Self::Handle);
+        // A handle that is no handle is made one, unless it would be cut short.
+        if key.chars().count() <= handle::MAX_LENGTH && handle::problem(&key).is_some() {
+            key = handle::from_title(&key).unwrap_or(key);
+        }
         if key.is_empty() && header.layout == Layout::New {
             key = handle::from_title(&title).unwrap_or_default();
         }

@@ -111,6 +111,11 @@ pub(super) async fn records(conn: &mut Conn, products: Vec<Product>) -> Result<V
         .collect())
 }
 
+/// A weight as the file has it.
+pub(super) fn whole_grams(milligrams: i64) -> i64 {
+    milligrams.saturating_add(500) / 1_000
+}
+
 async fn on_hand(
     conn: &mut Conn,
     location: LocationId,
@@ -149,10 +154,9 @@ fn record(
             option_values: variant.option_values.0,
             sku: variant.sku,
             barcode: variant.barcode,
-            price: variant.price,
+            price: variant.is_priced.then_some(variant.price),
             compare_at_price: variant.compare_at_price,
-            // The file knows whole grams.
-            weight_grams: variant.weight_milligrams.saturating_add(500) / 1_000,
+            weight_grams: whole_grams(variant.weight_milligrams),
             weight_unit: variant.weight_unit,
             taxable: variant.taxable,
             requires_shipping: variant.requires_shipping,

@@ -1,8 +1,11 @@
 //! Reads Shopify's product CSV into the shop: streaming, a transaction a product.
 //!
-//! The file is the whole truth of the products it names: a product it names again is changed to what it says, variants it
-//! lacks are removed, and what already is as it says is not touched. A product with a bad row is left as it was, and the
-//! rest goes on. A quantity is what is on hand at the first active location, which is made if there is none.
+//! The file is the whole truth of what it has columns for: a product it names again is changed to what it says, variants it
+//! lacks are removed where it tells variants apart, and what already is as it says is not touched. What it has no column for
+//! stays. A product with a bad row is left as it was, and the rest goes on. A quantity is what is on hand at the first active
+//! location, which is made if there is none.
+
+mod changes;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -13,12 +16,13 @@ use tokio::sync::mpsc;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
-use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, variant_title};
+use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus, variant_title};
 use crate::domain::event::{Event, LocationEvent};
 use crate::domain::html;
 use crate::domain::ids::{LocationId, ProductId, VariantId};
+use crate::domain::money::Currency;
 use crate::domain::permission::Permission;
-use crate::error::Error;
+use crate::error::{Error, UserError};
 use crate::events;
 use crate::repositories::images::Image;
 use crate::repositories::inventory::{self, InventoryLevel};
@@ -26,11 +30,16 @@ use crate::repositories::locations::{self, Location};
 use crate::repositories::products::{self, Product};
 use crate::repositories::variants::{self, Variant};
 use crate::services::Shop;
-use crate::services::catalog::{NewImage, Settle, product_event, set_images};
+use crate::services::catalog::check::{ProductFields, VariantFields, variant_count};
+use crate::services::catalog::{NewImage, Seo, Settle, product_event, set_images};
 use crate::services::inventory::{adjust_level, level_event};
-use crate::services::product_csv::{FileError, ProductReader, ProductRecord, RowError, VariantRecord};
-use crate::services::product_export::records;
+use crate::services::product_csv::{
+    Columns, FileError, ProductReader, ProductRecord, ProductRows, RowError, RowNote, VariantRecord,
+};
+use crate::services::product_export::{records, whole_grams};
 use crate::services::stock;
+use crate::services::validate::Problems;
+pub use changes::Change;
 
 /// How many products are read ahead of the one that is being written.
 const READ_AHEAD: usize = 64;
@@ -50,13 +59,26 @@ pub struct ProductImport {
 #[derive(Debug)]
 pub enum Imported {
     /// It is new.
-    Created,
+    Created(Report),
     /// It was there and is changed.
-    Updated,
+    Updated(Report),
     /// It was there and is as the file says.
-    Unchanged,
+    Unchanged(Report),
     /// It is left as it was; these rows are to blame.
     Failed(Vec<RowError>),
+}
+
+/// What an import does to one product.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The line its first row starts on.
+    pub line: u64,
+    /// Its handle.
+    pub handle: String,
+    /// What was changed of the file's values so that they fit.
+    pub notes: Vec<RowNote>,
+    /// What changes, field by field; told by a dry run alone.
+    pub changes: Vec<Change>,
 }
 
 /// What became of the products of a file.
@@ -70,6 +92,10 @@ pub struct ImportSummary {
     pub unchanged: u64,
     /// Products left as they were because of bad rows.
     pub failed: u64,
+    /// Values that were changed so that they fit.
+    pub notes: u64,
+    /// Changes that take something away or put something on sale; counted by a dry run alone.
+    pub warnings: u64,
     /// Columns nobody knows.
     pub ignored_columns: Vec<String>,
 }
@@ -110,6 +136,7 @@ impl ProductImport {
         let mut summary =
             ImportSummary { ignored_columns: reader.ignored_columns().to_vec(), ..Default::default() };
         let location = self.location(op).await?;
+        let import = Run { columns: reader.columns(), location, dry_run };
 
         // The file is read on a thread of its own, a little ahead of the database.
         let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
@@ -122,16 +149,11 @@ impl ProductImport {
         });
         let outcomes = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
         let mut imports = std::pin::pin!(
-            outcomes.map(|outcome| self.import_outcome(op, outcome, &location, dry_run)).buffered(AT_ONCE)
+            outcomes.map(|outcome| self.import_outcome(op, outcome, &import)).buffered(AT_ONCE)
         );
         while let Some(imported) = imports.next().await {
             let imported = imported?;
-            match &imported {
-                Imported::Created => summary.created += 1,
-                Imported::Updated => summary.updated += 1,
-                Imported::Unchanged => summary.unchanged += 1,
-                Imported::Failed(_) => summary.failed += 1,
-            }
+            summary.count(&imported);
             each(&imported);
         }
         drop(reading);
@@ -144,52 +166,80 @@ impl ProductImport {
     async fn import_outcome(
         &self,
         op: &OpContext,
-        outcome: Result<ProductRecord, Vec<RowError>>,
-        location: &FirstLocation,
-        dry_run: bool,
+        outcome: Result<ProductRows, Vec<RowError>>,
+        import: &Run,
     ) -> Result<Imported, Error> {
-        match outcome {
-            // The id is made here, in the file's order, though products are written side by side.
-            Ok(record) => {
-                let id = ProductId::generate();
-                retrying(|| self.import_once(op, id, &record, location, dry_run)).await
-            }
-            Err(errors) => Ok(Imported::Failed(errors)),
+        let rows = match outcome {
+            Ok(rows) => rows,
+            Err(errors) => return Ok(Imported::Failed(errors)),
+        };
+        let broken = broken_rules(&rows, &import.columns, self.shop.currency);
+        if !broken.is_empty() {
+            return Ok(Imported::Failed(broken));
         }
+        // The id is made here, in the file's order, though products are written side by side.
+        let id = ProductId::generate();
+        retrying(|| self.import_once(op, id, &rows, import)).await
     }
 
     async fn import_once(
         &self,
         op: &OpContext,
         new_id: ProductId,
-        record: &ProductRecord,
-        location: &FirstLocation,
-        dry_run: bool,
+        rows: &ProductRows,
+        import: &Run,
     ) -> Result<Imported, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let before = match products::find_by_handle(tx.conn(), &record.handle).await? {
-            Some(found) => products::lock(tx.conn(), found.id).await?,
-            None => None,
-        };
+        let before = self.find(&mut tx, rows).await?;
         let known = match &before {
             Some(before) => records(tx.conn(), vec![before.clone()]).await?.pop(),
             None => None,
         };
-        if known.is_some_and(|known| says_the_same(&known, record)) {
+        let mut report = Report {
+            line: rows.product.line,
+            handle: rows.product.handle.clone(),
+            notes: rows.notes.clone(),
+            changes: Vec::new(),
+        };
+        let over = import.columns.over(rows, known.as_ref(), &mut report.notes);
+        let record = match over.and_then(sellable) {
+            Ok(record) => record,
+            Err(errors) => {
+                tx.rollback().await?;
+                return Ok(Imported::Failed(errors));
+            }
+        };
+        if known.as_ref().is_some_and(|known| says_the_same(known, &record)) {
             tx.rollback().await?;
-            return Ok(Imported::Unchanged);
+            return Ok(Imported::Unchanged(report));
+        }
+        if import.dry_run {
+            report.changes = changes::of(known.as_ref(), &record, self.shop.currency);
         }
         let created = before.is_none();
         let product = before.unwrap_or_else(|| blank(op, new_id));
-        match self.write(&mut tx, op, record, product, created, location).await? {
-            Ok(()) if dry_run => tx.rollback().await?,
+        match self.write(&mut tx, op, &record, product, created, &import.location).await? {
+            Ok(()) if import.dry_run => tx.rollback().await?,
             Ok(()) => tx.commit().await?,
             Err(errors) => {
                 tx.rollback().await?;
                 return Ok(Imported::Failed(errors));
             }
         }
-        Ok(if created { Imported::Created } else { Imported::Updated })
+        Ok(if created { Imported::Created(report) } else { Imported::Updated(report) })
+    }
+
+    /// The product that rows are of, kept from change by others. One that an earlier import gave a handle that is none is found
+    /// by it.
+    async fn find(&self, tx: &mut Tx, rows: &ProductRows) -> Result<Option<Product>, Error> {
+        let mut found = products::find_by_handle(tx.conn(), &rows.product.handle).await?;
+        if let (None, Some(written)) = (&found, &rows.written_handle) {
+            found = products::find_by_handle(tx.conn(), written).await?;
+        }
+        match found {
+            Some(found) => Ok(products::lock(tx.conn(), found.id).await?),
+            None => Ok(None),
+        }
     }
 
     /// Makes a product what its record says; or tells which rows the shop's state does not allow.
@@ -281,10 +331,6 @@ impl ProductImport {
             let Some(quantity) = row.quantity else { continue };
             let reject =
                 |reason: String| RowError { line: row.line, key: Some(record.handle.clone()), reason };
-            if quantity < 0 {
-                errors.push(reject(format!("quantity {quantity}: there can't be less than nothing on hand")));
-                continue;
-            }
             if old_variants.iter().all(|known| known.id != variant.id) {
                 let level = InventoryLevel {
                     variant_id: variant.id,
@@ -345,6 +391,92 @@ impl ProductImport {
     }
 }
 
+impl ImportSummary {
+    fn count(&mut self, imported: &Imported) {
+        let (counter, report) = match imported {
+            Imported::Created(report) => (&mut self.created, report),
+            Imported::Updated(report) => (&mut self.updated, report),
+            Imported::Unchanged(report) => (&mut self.unchanged, report),
+            Imported::Failed(_) => {
+                self.failed = self.failed.saturating_add(1);
+                return;
+            }
+        };
+        *counter = counter.saturating_add(1);
+        let warnings = report.changes.iter().filter(|change| change.is_warning());
+        self.warnings = self.warnings.saturating_add(warnings.count() as u64);
+        self.notes = self.notes.saturating_add(report.notes.len() as u64);
+    }
+}
+
+/// One import of one file.
+struct Run {
+    columns: Columns,
+    location: FirstLocation,
+    /// Whether nothing is to be written.
+    dry_run: bool,
+}
+
+/// What of a file's values breaks the rules that the API has, too. What the file does not tell is not looked at.
+fn broken_rules(rows: &ProductRows, columns: &Columns, currency: Currency) -> Vec<RowError> {
+    let product = &rows.product;
+    let images = images(product);
+    let options = product.options.iter().filter(|option| !option.name.is_empty());
+    let options: Vec<ProductOption> =
+        options.map(|o| ProductOption { name: o.name.clone(), values: o.values.clone() }).collect();
+    let mut problems = Problems::default();
+    ProductFields {
+        title: Some(product.title.as_str()).filter(|_| columns.has_title()),
+        handle: Some(&product.handle),
+        vendor: Some(&product.vendor),
+        product_type: Some(&product.product_type),
+        description_html: Some(&product.body_html),
+        tags: &product.tags,
+        seo: Seo { title: product.seo_title.clone(), description: product.seo_description.clone() },
+        images: &images,
+        options: &options,
+        tax_class: None,
+    }
+    .check(&mut problems);
+    variant_count(&mut problems, product.variants.len());
+    for (at, variant) in product.variants.iter().enumerate() {
+        VariantFields {
+            price: variant.price,
+            compare_at_price: variant.compare_at_price,
+            sku: variant.sku.as_deref(),
+            barcode: variant.barcode.as_deref(),
+            weight_milligrams: Some(variant.weight_grams.saturating_mul(1_000)),
+            quantities: variant.quantity.into_iter().collect(),
+        }
+        .check(&mut problems, &["variants", &at.to_string()], currency);
+    }
+    let line = |field: &[String]| match field {
+        [list, at, ..] if list == "variants" => {
+            at.parse().ok().and_then(|at: usize| product.variants.get(at)).map(|variant| variant.line)
+        }
+        _ => None,
+    };
+    let told = |problem: UserError| RowError {
+        line: line(&problem.field).unwrap_or(product.line),
+        key: Some(product.handle.clone()),
+        reason: problem.message,
+    };
+    problems.into_vec().into_iter().map(told).collect()
+}
+
+/// The product, unless it would go on sale before somebody said what each of its variants costs.
+fn sellable(record: ProductRecord) -> Result<ProductRecord, Vec<RowError>> {
+    let unpriced = record.variants.iter().filter(|variant| variant.price.is_none());
+    let told = |variant: &VariantRecord| RowError {
+        line: if variant.line == 0 { record.line } else { variant.line },
+        key: Some(record.handle.clone()),
+        reason: "the price is empty, and the product is active: write 0 if the variant costs nothing"
+            .to_owned(),
+    };
+    let errors: Vec<RowError> = unpriced.map(told).collect();
+    if record.status != ProductStatus::Active || errors.is_empty() { Ok(record) } else { Err(errors) }
+}
+
 /// The location whose stock a file counts.
 struct FirstLocation {
     row: Location,
@@ -375,7 +507,7 @@ fn blank(op: &OpContext, id: ProductId) -> Product {
         description_html: String::new(),
         vendor: String::new(),
         product_type: String::new(),
-        status: crate::domain::catalog::ProductStatus::Draft,
+        status: ProductStatus::Draft,
         options: Json(Vec::new()),
         seo_title: None,
         seo_description: None,
@@ -389,8 +521,9 @@ fn blank(op: &OpContext, id: ProductId) -> Product {
 }
 
 fn fill(product: &mut Product, op: &OpContext, record: &ProductRecord) {
-    product.min_price = record.variants.iter().map(|row| row.price).min().unwrap_or(0);
-    product.max_price = record.variants.iter().map(|row| row.price).max().unwrap_or(0);
+    let prices = || record.variants.iter().map(|row| row.price.unwrap_or(0));
+    product.min_price = prices().min().unwrap_or(0);
+    product.max_price = prices().max().unwrap_or(0);
     product.updated_at = op.now();
     product.handle.clone_from(&record.handle);
     product.title.clone_from(&record.title);
@@ -436,10 +569,10 @@ fn variant(
         title: variant_title(&row.option_values),
         sku: row.sku.clone(),
         barcode: row.barcode.clone(),
-        price: row.price,
+        price: row.price.unwrap_or(0),
         compare_at_price: row.compare_at_price,
         option_values: Json(row.option_values.clone()),
-        weight_milligrams: row.weight_grams.saturating_mul(1_000),
+        weight_milligrams: weight_milligrams(row, known),
         weight_unit: row.weight_unit,
         taxable: row.taxable,
         requires_shipping: row.requires_shipping,
@@ -451,7 +584,14 @@ fn variant(
             .map(|image| image.id),
         created_at: known.map_or_else(|| op.now(), |known| known.created_at),
         updated_at: op.now(),
+        is_priced: row.price.is_some(),
     }
+}
+
+/// The file knows whole grams: a finer weight that rounds to them stays.
+fn weight_milligrams(row: &VariantRecord, known: Option<&Variant>) -> i64 {
+    let same = known.filter(|known| whole_grams(known.weight_milligrams) == row.weight_grams);
+    same.map_or_else(|| row.weight_grams.saturating_mul(1_000), |known| known.weight_milligrams)
 }
 
 impl From<DbError> for ImportError {

@@ -99,8 +99,11 @@ impl<R: Read, C: Column> Groups<R, C> {
 
     /// Gives a row to the thing it belongs to.
     fn accept(&mut self, line: u64, record: ByteRecord) {
-        let (key, continues) = C::key(&self.header, &record);
-        let cells = self.header.check(record).and_then(|cells| match key.as_str() {
+        let (mut key, continues) = C::key(&self.header, &record);
+        if super::is_unclosed(&record) && key.contains('\n') {
+            key.clear();
+        }
+        let cells = self.header.check(line, record).and_then(|cells| match key.as_str() {
             "" => Err(C::no_key(&self.header)),
             _ => Ok(cells),
         });

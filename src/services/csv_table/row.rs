@@ -32,6 +32,16 @@ impl<C: Column> Row<'_, C> {
         Some(self.text(column)).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
+    /// A code, such as an SKU, without what keeps spreadsheets from taking it for a number.
+    pub fn code(&self, column: C, notes: &mut Vec<String>) -> Option<String> {
+        let text = self.text(column);
+        let code = unwrapped(text).trim();
+        if code != text {
+            notes.push(format!("{} is taken as `{}`", self.shown(column), excerpt(code)));
+        }
+        Some(code).filter(|code| !code.is_empty()).map(str::to_owned)
+    }
+
     /// Whether the file has a column.
     pub fn has(&self, column: C) -> bool {
         self.header.place(column).is_some()
@@ -56,7 +66,7 @@ impl<C: Column> Row<'_, C> {
         complaint: &str,
         problems: &mut Vec<String>,
     ) -> T {
-        let text = self.text(column);
+        let text = unwrapped(self.text(column));
         if text.is_empty() {
             return blank;
         }
@@ -73,7 +83,7 @@ impl<C: Column> Row<'_, C> {
 
     /// An amount in minor units, not below zero.
     pub fn amount(&self, column: C, currency: Currency, problems: &mut Vec<String>) -> Option<i64> {
-        let text = Some(self.text(column)).filter(|text| !text.is_empty())?;
+        let text = Some(unwrapped(self.text(column))).filter(|text| !text.is_empty())?;
         let shown = self.shown(column);
         problems.push(match Money::parse(text, currency) {
             Ok(amount) if amount.minor() >= 0 => return Some(amount.minor()),
@@ -89,6 +99,16 @@ impl<C: Column> Row<'_, C> {
         });
         None
     }
+}
+
+/// A cell without what is put around digits to keep spreadsheets from taking them for a number: Shopify's apostrophe before
+/// them, or a formula of nothing but a text, `="0012"`.
+pub fn unwrapped(text: &str) -> &str {
+    if let Some(inner) = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"')) {
+        return inner;
+    }
+    let is_guarded = |c: char| c.is_ascii_digit() || matches!(c, '\'' | '=' | '+' | '-' | '@');
+    text.strip_prefix('\'').filter(|rest| rest.starts_with(is_guarded)).unwrap_or(text)
 }
 
 /// The words for yes and no.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::domain::address::Address;
 use crate::domain::money::{Currency, Money};
+use crate::domain::pricing::MAX_AMOUNT;
 use crate::domain::time::Timestamp;
 use crate::services::csv_table::{self, Group, Groups, Header, MAX_ROWS, excerpt};
 
@@ -181,12 +182,17 @@ impl Head {
     fn finish(self, currency: Currency) -> Result<OrderRecord, Vec<String>> {
         let mut order = self.record;
         let shown = |minor| Money::new(minor, currency).to_decimal();
-        let too_much = || vec!["the order's amounts are too large".to_owned()];
+        let too_much = || {
+            vec![format!("the order's amounts are too large: an order can cost up to {}", shown(MAX_AMOUNT))]
+        };
         let gross = order.lines.iter().try_fold(0_i64, |sum, line| {
             line.unit_price.checked_mul(line.quantity).and_then(|gross| sum.checked_add(gross))
         });
         let line_discounts = order.lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.discount));
         let (lines, line_discounts) = gross.zip(line_discounts).ok_or_else(too_much)?;
+        if lines > MAX_AMOUNT || order.totals.total > MAX_AMOUNT {
+            return Err(too_much());
+        }
         let Totals { discount, shipping, tax, total, .. } = order.totals;
         let subtotal = self.subtotal;
         let named = Named { lines, line_discounts, discount, subtotal, shipping, tax, total };
@@ -272,7 +278,7 @@ fn line(row: &Row, currency: Currency, problems: &mut Vec<String>) -> LineRecord
     LineRecord {
         line: row.line,
         title: row.text(Column::Title).to_owned(),
-        sku: row.given(Column::Sku),
+        sku: row.code(Column::Sku, &mut Vec::new()),
         vendor: row.given(Column::Vendor),
         quantity,
         unit_price,

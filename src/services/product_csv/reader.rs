@@ -9,20 +9,22 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
-use super::{Column, FileError, ImageRecord, OptionRecord, ProductRecord, RowError, VariantRecord};
+use super::{
+    Column, Columns, FileError, ImageRecord, OptionRecord, ProductRecord, ProductRows, RowError, RowNote,
+    VARIANT_COLUMNS, VariantRecord,
+};
 use crate::domain::catalog::{
     DEFAULT_OPTION, DEFAULT_VARIANT_TITLE, InventoryPolicy, MAX_OPTIONS, ProductStatus, WeightUnit,
 };
 use crate::domain::money::Currency;
 use crate::services::csv_table::{self, Group, Groups, Header, MAX_ROWS, excerpt, parse_flag};
+use crate::services::validate::is_address;
 
-/// How long a handle or a title may be, in characters.
-const MAX_NAME_CHARS: usize = 255;
 /// The largest quantity and the largest number of grams, as in Shopify.
 const MAX_COUNT: i64 = 1_000_000_000;
 
 /// A product, or everything that is wrong with its rows.
-type Outcome = Result<ProductRecord, Vec<RowError>>;
+type Outcome = Result<ProductRows, Vec<RowError>>;
 type Row<'a> = csv_table::Row<'a, Column>;
 
 /// The products of a file. Each comes out when its last row has been read.
@@ -38,6 +40,12 @@ impl<R: Read> ProductReader<R> {
     /// [`FileError`] says why the file is no product CSV.
     pub fn new(input: R, currency: Currency) -> Result<Self, FileError> {
         Ok(Self { groups: Groups::new(input)?, currency })
+    }
+
+    /// The columns that the file has.
+    pub fn columns(&self) -> Columns {
+        let header = self.groups.header();
+        Columns { layout: header.layout, present: header.known().collect() }
     }
 
     /// The columns of the file that nothing is read from, as the header spells them.
@@ -59,7 +67,8 @@ impl<R: Read> Iterator for ProductReader<R> {
 #[derive(Default)]
 struct Block {
     group: Group,
-    product: Option<ProductRecord>,
+    product: Option<ProductRows>,
+    notes: Vec<RowNote>,
     /// The names of the product's options, where its first row has them right.
     option_names: Option<Vec<String>>,
     variants: Vec<VariantRecord>,
@@ -95,48 +104,53 @@ impl Block {
 
     /// Takes in a row: what it says of the product, its variant, its image.
     fn add(&mut self, row: &Row, first: bool, currency: Currency) {
-        let mut problems = Vec::new();
+        let (mut problems, mut notes) = (Vec::new(), Vec::new());
         if first {
-            self.add_product(row, &mut problems);
+            self.add_product(row, &mut problems, &mut notes);
         } else {
             self.compare_product(row, &mut problems);
         }
+        // A row whose variant or image stood in columns that the file lacks says nothing, and that is no mistake.
+        let needed = [Column::OptionValue(1), Column::Price, Column::ImageUrl];
         if first || row.has_variant() {
-            self.add_variant(row, currency, &mut problems);
-        } else if row.text(Column::ImageUrl).is_empty() {
+            self.add_variant(row, currency, &mut problems, &mut notes);
+        } else if row.text(Column::ImageUrl).is_empty() && needed.iter().all(|column| row.has(*column)) {
             let [value, price, image] =
                 [Column::OptionValue(1), Column::Price, Column::ImageUrl].map(|column| row.name(column));
             problems
                 .push(format!("the row has no variant and no image: {value}, {price} and {image} are empty"));
         }
-        self.images.extend(row.image(&mut problems));
+        self.images.extend(row.image(&mut problems, &mut notes));
+        self.notes.extend(notes.into_iter().map(|text| RowNote { line: row.line, text }));
         for reason in problems {
             self.group.fail(row.line, reason);
         }
     }
 
-    fn add_product(&mut self, row: &Row, problems: &mut Vec<String>) {
+    fn add_product(&mut self, row: &Row, problems: &mut Vec<String>, notes: &mut Vec<String>) {
         let title = row.text(Column::Title);
-        if title.is_empty() {
+        if title.is_empty() && row.has(Column::Title) {
             let name = row.name(Column::Title);
             problems.push(format!("{name} is empty: the first row of a product needs it"));
-        }
-        for (column, text) in [(Column::Handle, self.group.key.as_str()), (Column::Title, title)] {
-            let (name, length) = (row.name(column), text.chars().count());
-            if length > MAX_NAME_CHARS {
-                problems
-                    .push(format!("{name} has {length} characters; at most {MAX_NAME_CHARS} are allowed"));
-            }
         }
         if row.flag(Column::GiftCard, false, problems) {
             problems.push("this is a gift card, and gift cards cannot be imported".to_owned());
         }
-        let published = row.flag(Column::Published, true, problems);
-        let complaint = "is none of active, draft and archived";
-        let status =
-            row.value(Column::Status, ProductStatus::Active, ProductStatus::parse, complaint, problems);
+        let written_handle = row.given(Column::Handle).filter(|handle| *handle != self.group.key);
+        if written_handle.is_some() {
+            let shown = row.shown(Column::Handle);
+            notes.push(format!("{shown} is taken as `{}`", excerpt(&self.group.key)));
+        }
+        let is_published = row.value(
+            Column::Published,
+            None,
+            |text| parse_flag(text).map(Some),
+            "is neither TRUE nor FALSE",
+            problems,
+        );
+        let status = row.status(problems, notes);
         self.option_names = row.option_names(problems);
-        self.product = Some(ProductRecord {
+        let product = ProductRecord {
             line: row.line,
             handle: self.group.key.clone(),
             title: title.to_owned(),
@@ -145,8 +159,8 @@ impl Block {
             vendor: row.text(Column::Vendor).to_owned(),
             product_type: row.text(Column::Type).to_owned(),
             tags: tags(row.text(Column::Tags)),
-            status: match status {
-                ProductStatus::Active if !published => ProductStatus::Draft,
+            status: match status.unwrap_or(ProductStatus::Active) {
+                ProductStatus::Active if is_published == Some(false) => ProductStatus::Draft,
                 status => status,
             },
             seo_title: row.given(Column::SeoTitle),
@@ -154,7 +168,11 @@ impl Block {
             options: Vec::new(),
             variants: Vec::new(),
             images: Vec::new(),
-        });
+        };
+        let option_names = (1..=MAX_OPTIONS).map(|number| row.given(Column::OptionName(number))).collect();
+        let notes = Vec::new();
+        self.product =
+            Some(ProductRows { product, status, is_published, option_names, written_handle, notes });
     }
 
     /// A later row may repeat what belongs to the product, but not contradict it.
@@ -169,19 +187,27 @@ impl Block {
                 ));
             }
         };
-        if let Some(product) = &self.product {
-            compare(Column::Title, &product.title);
+        if let Some(rows) = &self.product {
+            compare(Column::Title, &rows.product.title);
         }
         if let Some(names) = self.option_names.as_ref().filter(|names| !names.is_empty()) {
-            for (place, number) in (1..=MAX_OPTIONS).enumerate() {
+            for (place, number) in
+                (1..=MAX_OPTIONS).enumerate().filter(|(_, number)| row.tells_option(*number))
+            {
                 compare(Column::OptionName(number), names.get(place).map_or("", String::as_str));
             }
         }
     }
 
-    fn add_variant(&mut self, row: &Row, currency: Currency, problems: &mut Vec<String>) {
+    fn add_variant(
+        &mut self,
+        row: &Row,
+        currency: Currency,
+        problems: &mut Vec<String>,
+        notes: &mut Vec<String>,
+    ) {
         let values = self.option_names.as_ref().and_then(|names| row.option_values(names, problems));
-        if let Some(values) = &values {
+        if let Some(values) = values.as_ref().filter(|_| row.tells_variants_apart()) {
             match self.combinations.entry(values.clone()) {
                 Entry::Vacant(entry) => {
                     entry.insert(row.line);
@@ -197,20 +223,15 @@ impl Block {
                 )),
             }
         }
-        if row.text(Column::Price).is_empty() {
-            let name = row.name(Column::Price);
-            problems.push(format!("{name} is empty: write 0 if the variant costs nothing"));
-        }
         let policy = "is neither deny nor continue";
         let grams = "is not a number of grams from 0, such as 250";
         let unit = "is none of g, kg, oz and lb";
-        let quantity = "is not a quantity: write a whole number, such as 12";
         self.variants.push(VariantRecord {
             line: row.line,
             option_values: values.unwrap_or_default(),
-            sku: row.given(Column::Sku),
-            barcode: row.given(Column::Barcode),
-            price: row.amount(Column::Price, currency, problems).unwrap_or_default(),
+            sku: row.code(Column::Sku, notes),
+            barcode: row.code(Column::Barcode, notes),
+            price: row.amount(Column::Price, currency, problems),
             compare_at_price: row.amount(Column::CompareAtPrice, currency, problems),
             weight_grams: row.value(Column::Grams, 0, parse_grams, grams, problems),
             weight_unit: row.value(Column::WeightUnit, WeightUnit::Grams, WeightUnit::parse, unit, problems),
@@ -224,22 +245,18 @@ impl Block {
                 policy,
                 problems,
             ),
-            quantity: row.value(
-                Column::Quantity,
-                None,
-                |text| parse_quantity(text).map(Some),
-                quantity,
-                problems,
-            ),
-            image_url: row.url(Column::VariantImage, problems),
+            quantity: row.quantity(problems, notes),
+            image_url: row.url(Column::VariantImage, problems, notes),
         });
     }
 
     /// The product, unless something is wrong with any of its rows.
     fn finish(mut self) -> Outcome {
-        let Some(mut product) = self.product.filter(|_| self.group.errors.is_empty()) else {
+        let Some(mut rows) = self.product.filter(|_| self.group.errors.is_empty()) else {
             return Err(self.group.into_errors());
         };
+        rows.notes = self.notes;
+        let product = &mut rows.product;
         product.variants = self.variants;
         for (place, name) in self.option_names.unwrap_or_default().into_iter().enumerate() {
             let values = product.variants.iter().filter_map(|variant| variant.option_values.get(place));
@@ -247,7 +264,7 @@ impl Block {
         }
         self.images.sort_by_key(|(position, _)| *position);
         product.images = distinct(self.images.into_iter().map(|(_, image)| image), |image| image.url.clone());
-        Ok(product)
+        Ok(rows)
     }
 }
 
@@ -268,8 +285,14 @@ fn parse_policy(text: &str) -> Option<InventoryPolicy> {
     InventoryPolicy::parse(text).or_else(|| parse_flag(text).map(answer))
 }
 
+/// A whole number; spreadsheets may write `12.0`.
 fn parse_quantity(text: &str) -> Option<i64> {
-    text.parse().ok().filter(|count| (-MAX_COUNT..=MAX_COUNT).contains(count))
+    let whole = text.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
+    whole
+        .map_or(text, |(whole, _)| whole)
+        .parse()
+        .ok()
+        .filter(|count| (-MAX_COUNT..=MAX_COUNT).contains(count))
 }
 
 /// Whole grams; some programs write the fraction that a conversion from pounds leaves.
@@ -285,25 +308,68 @@ fn parse_grams(text: &str) -> Option<i64> {
 impl Row<'_> {
     /// Whether the row has a variant; one with nothing but an image only adds that to the product.
     fn has_variant(&self) -> bool {
+        let is_given = |column| !self.text(column).is_empty();
+        if !self.tells_option(1) {
+            return VARIANT_COLUMNS.into_iter().any(is_given);
+        }
         let options = (1..=MAX_OPTIONS).map(Column::OptionValue);
-        let mut columns = options.chain([Column::Price, Column::Sku, Column::Barcode]);
-        columns.any(|column| !self.text(column).is_empty())
+        options.chain([Column::Price, Column::Sku, Column::Barcode]).any(is_given)
     }
 
-    fn url(&self, column: Column, problems: &mut Vec<String>) -> Option<String> {
-        let parse = |text: &str| {
-            let lower = text.to_ascii_lowercase();
-            let known = ["https://", "http://", "/"].iter().any(|start| lower.starts_with(start));
-            (known && !text.contains(char::is_whitespace)).then(|| Some(text.to_owned()))
-        };
-        let complaint =
-            "is not one image's address: it must start with https://, http:// or / and have no spaces";
-        self.value(column, None, parse, complaint, problems)
+    /// Whether the file tells the variants' values for an option.
+    fn tells_option(&self, number: usize) -> bool {
+        self.has(Column::OptionValue(number))
+    }
+
+    /// Whether rows with the same option values mean the same variant. Where the values of an option that the file names are
+    /// missing, they need not.
+    fn tells_variants_apart(&self) -> bool {
+        let is_hidden = |number| self.has(Column::OptionName(number)) && !self.tells_option(number);
+        self.tells_option(1) && !(2..=MAX_OPTIONS).any(is_hidden)
+    }
+
+    /// Who sees the product, where the file says. This shop has nothing that only those see who know its address.
+    fn status(&self, problems: &mut Vec<String>, notes: &mut Vec<String>) -> Option<ProductStatus> {
+        if self.text(Column::Status).eq_ignore_ascii_case("unlisted") {
+            notes.push(format!("{} is taken as draft: buyers don't see it", self.shown(Column::Status)));
+            return Some(ProductStatus::Draft);
+        }
+        let complaint = "is none of active, draft, archived and unlisted";
+        self.value(Column::Status, None, |text| ProductStatus::parse(text).map(Some), complaint, problems)
+    }
+
+    /// How many are in stock, where the file says; what was sold beyond that is not owed here.
+    fn quantity(&self, problems: &mut Vec<String>, notes: &mut Vec<String>) -> Option<i64> {
+        let complaint = "is not a quantity: write a whole number, such as 12";
+        let parse = |text: &str| parse_quantity(text).map(Some);
+        let quantity = self.value(Column::Quantity, None, parse, complaint, problems)?;
+        if quantity < 0 {
+            notes.push(format!("{} is taken as 0", self.shown(Column::Quantity)));
+        }
+        Some(quantity.max(0))
+    }
+
+    fn url(&self, column: Column, problems: &mut Vec<String>, notes: &mut Vec<String>) -> Option<String> {
+        let text = self.text(column);
+        let url = if text.starts_with("//") { format!("https:{text}") } else { text.to_owned() };
+        if url.is_empty() {
+            return None;
+        }
+        if !is_address(&url) {
+            let complaint =
+                "is not one image's address: it must start with https://, http:// or / and have no spaces";
+            problems.push(format!("{} {complaint}", self.shown(column)));
+            return None;
+        }
+        if url != text {
+            notes.push(format!("{} is taken as `{}`", self.shown(column), excerpt(&url)));
+        }
+        Some(url)
     }
 
     /// The row's image behind its position.
-    fn image(&self, problems: &mut Vec<String>) -> Option<(u64, ImageRecord)> {
-        let url = self.url(Column::ImageUrl, problems)?;
+    fn image(&self, problems: &mut Vec<String>, notes: &mut Vec<String>) -> Option<(u64, ImageRecord)> {
+        let url = self.url(Column::ImageUrl, problems, notes)?;
         let complaint = "is not a position: write 1, 2, 3 …";
         let parse = |text: &str| text.parse().ok();
         let position = self.value(Column::ImagePosition, u64::MAX, parse, complaint, problems);
@@ -314,17 +380,27 @@ impl Row<'_> {
     fn option_names(&self, problems: &mut Vec<String>) -> Option<Vec<String>> {
         let is =
             |column, default| ["", default].iter().any(|text| self.text(column).eq_ignore_ascii_case(text));
-        let blank = |number| is(Column::OptionName(number), "") && is(Column::OptionValue(number), "");
+        // What has no column for its values is no option of this file.
+        let blank = |number| {
+            !self.tells_option(number)
+                || (is(Column::OptionName(number), "") && is(Column::OptionValue(number), ""))
+        };
         let placeholder = is(Column::OptionName(1), DEFAULT_OPTION)
             && is(Column::OptionValue(1), DEFAULT_VARIANT_TITLE)
             && (2..=MAX_OPTIONS).all(blank);
-        let used =
-            if placeholder { 0 } else { (1..=MAX_OPTIONS).rfind(|number| !blank(*number)).unwrap_or(0) };
+        let used = if placeholder || !self.tells_option(1) {
+            0
+        } else {
+            (1..=MAX_OPTIONS).rfind(|number| !blank(*number)).unwrap_or(0)
+        };
 
         let mut names: Vec<String> = Vec::new();
         for column in (1..=used).map(Column::OptionName) {
             let name = self.text(column);
-            if name.is_empty() {
+            if name.is_empty() && !self.has(column) {
+                // The product that is there knows it.
+                names.push(String::new());
+            } else if name.is_empty() {
                 problems.push(format!("{} is empty, but the option is used", self.name(column)));
             } else if names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
                 problems.push(format!("{} is the name of another option, too", self.shown(column)));
@@ -343,12 +419,13 @@ impl Row<'_> {
             let column = Column::OptionValue(number);
             let text = self.text(column);
             match names.get(place) {
-                Some(name) if text.is_empty() => {
+                Some(name) if text.is_empty() && self.has(column) => {
                     let column = self.name(column);
                     problems.push(format!("{column} is empty: every variant needs a value for {name}"));
                 }
                 Some(_) => values.push(text.to_owned()),
                 None if text.is_empty()
+                    || !self.tells_option(1)
                     || (names.is_empty() && text.eq_ignore_ascii_case(DEFAULT_VARIANT_TITLE)) => {}
                 None => {
                     let (shown, name) = (self.shown(column), self.name(Column::OptionName(number)));

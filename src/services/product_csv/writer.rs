@@ -11,6 +11,7 @@ use std::io::Write;
 use super::{COLUMNS, Column, ImageRecord, ProductRecord, VariantRecord};
 use crate::domain::catalog::{DEFAULT_OPTION, DEFAULT_VARIANT_TITLE, ProductStatus};
 use crate::domain::money::{Currency, Money};
+use crate::services::csv_table::unwrapped;
 
 /// Writes a header, then products. Nothing is sure to be written before [`ProductWriter::finish`].
 pub struct ProductWriter<W: Write> {
@@ -103,17 +104,17 @@ fn variant_cell(variant: &VariantRecord, column: Column, currency: Currency) -> 
     Some(match column {
         Column::OptionValue(1) if variant.option_values.is_empty() => DEFAULT_VARIANT_TITLE.into(),
         Column::OptionValue(number) => variant.option_values.get(number.checked_sub(1)?)?.as_str().into(),
-        Column::Sku => variant.sku.as_deref()?.into(),
+        Column::Sku => code(variant.sku.as_deref()?),
         Column::Grams => variant.weight_grams.to_string().into(),
         Column::Tracker if variant.inventory_tracked => "shopify".into(),
         Column::Quantity => variant.quantity?.to_string().into(),
         Column::Policy => variant.inventory_policy.as_str().into(),
         Column::Fulfillment => "manual".into(),
-        Column::Price => amount(variant.price),
+        Column::Price => amount(variant.price?),
         Column::CompareAtPrice => amount(variant.compare_at_price?),
         Column::RequiresShipping => flag(variant.requires_shipping),
         Column::Taxable => flag(variant.taxable),
-        Column::Barcode => variant.barcode.as_deref()?.into(),
+        Column::Barcode => code(variant.barcode.as_deref()?),
         Column::VariantImage => variant.image_url.as_deref()?.into(),
         Column::WeightUnit => variant.weight_unit.as_str().into(),
         _ => return None,
@@ -127,6 +128,11 @@ fn image_cell(position: usize, image: &ImageRecord, column: Column) -> Option<Co
         Column::ImageAlt => image.alt_text.as_deref()?.into(),
         _ => return None,
     })
+}
+
+/// A code that looks like one with something put around it gets an apostrophe, which the reader takes away again.
+fn code(code: &str) -> Cow<'_, str> {
+    if unwrapped(code) == code { code.into() } else { format!("'{code}").into() }
 }
 
 fn flag(value: bool) -> Cow<'static, str> {

@@ -200,11 +200,12 @@ proptest! {
         for (count, outcome) in reader.enumerate() {
             prop_assert!(count <= file.len(), "it never ends");
             match outcome {
-                Ok(product) => {
+                Ok(rows) => {
+                    let product = rows.product;
                     prop_assert!(!product.variants.is_empty() && !product.handle.is_empty());
                     for variant in &product.variants {
                         prop_assert_eq!(variant.option_values.len(), product.options.len());
-                        prop_assert!(variant.price >= 0);
+                        prop_assert!(variant.price.is_none_or(|price| price >= 0));
                     }
                 }
                 Err(errors) => prop_assert!(!errors.is_empty()),

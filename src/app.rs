@@ -35,6 +35,7 @@ use crate::services::{
     EventExport, Inventory, Jobs, Mails, Media, Menus, Options, OrderExport, OrderImport, Orders, Pages,
     Payments, Pricing, Privacy, ProductExport, ProductImport, Products, RateLimits, Redirects, Reports,
     Services, Sessions, Shipping, Shop, ShopSettings, Sitemaps, Staff, Taxes, Variants, Webhooks,
+    search_index,
 };
 use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
@@ -168,6 +169,7 @@ impl App {
             tracing::info!(version, "migrated the database");
         }
         let op = OpContext::system(Arc::clone(&parts.clock));
+        search_index::fill(&db, &op).await?;
         let shop = Shop::load_or_make(&db, &op, &config.shop).await?.with_low_stock(config.low_stock);
         let shop = Arc::new(shop);
         let catalog_reads = Arc::new(CatalogReads::new(&db));

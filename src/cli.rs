@@ -15,11 +15,14 @@ mod worker;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::app::{self, App, StartError};
 use crate::config::{Config, ConfigError, Overrides};
+use crate::context::{OpContext, SystemClock};
+use crate::services::search_index;
 use crate::telemetry;
 
 /// Headless commerce over GraphQL: one binary that serves a shop.
@@ -192,8 +195,10 @@ async fn app(overrides: &Overrides) -> Result<App, CommandError> {
 
 async fn migrate(overrides: &Overrides) -> Result<(), CommandError> {
     let config = Config::from_env(overrides)?;
-    let database = app::open_database(&config).await?;
-    let versions = database.migrate().await.map_err(StartError::Database)?;
+    let db = app::open_database(&config).await?;
+    let versions = db.migrate().await.map_err(StartError::Database)?;
+    let op = OpContext::system(Arc::new(SystemClock));
+    search_index::fill(&db, &op).await.map_err(StartError::Database)?;
     match versions.as_slice() {
         [] => say("the database is up to date"),
         versions => versions.iter().for_each(|version| say(&format!("migrated to {version}"))),

@@ -45,6 +45,7 @@ pub mod shipping;
 pub mod shop_profile;
 pub mod spelling;
 pub mod tax;
+pub mod text;
 pub mod time;
 pub mod web_text;
 pub mod webhook;

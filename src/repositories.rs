@@ -40,10 +40,12 @@ pub mod shops;
 pub mod sitemap;
 pub mod staff;
 pub mod tax_rates;
+pub mod unindexed;
 pub mod unpaid_orders;
 pub mod url_redirects;
 pub mod variants;
 pub mod webhooks;
+mod words;
 
 /// Which products a read may see.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -92,6 +92,7 @@ diesel::table! {
         seo_description -> Nullable<Text>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        title_key -> Text,
     }
 }
 
@@ -401,6 +402,7 @@ diesel::table! {
         refunded_quantity -> Int8,
         picked -> Jsonb,
         product_id -> Nullable<Uuid>,
+        sku_key -> Nullable<Text>,
     }
 }
 
@@ -534,6 +536,7 @@ diesel::table! {
     product_tags (product_id, tag) {
         product_id -> Uuid,
         tag -> Text,
+        tag_key -> Text,
     }
 }
 
@@ -558,6 +561,9 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         tax_class -> Text,
+        title_key -> Text,
+        vendor_key -> Text,
+        type_key -> Text,
     }
 }
 
@@ -625,6 +631,16 @@ diesel::table! {
         name -> Text,
         last_due_at -> Timestamptz,
         last_job_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    search_words (field, word, row_id) {
+        field -> Text,
+        word -> Text,
+        row_id -> Uuid,
     }
 }
 
@@ -737,6 +753,15 @@ diesel::table! {
 diesel::table! {
     use crate::db::types::sql::*;
 
+    unindexed_rows (row_id) {
+        row_id -> Uuid,
+        kind -> Text,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     unpaid_order_stock (order_id, variant_id) {
         order_id -> Uuid,
         variant_id -> Uuid,
@@ -787,6 +812,8 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         is_priced -> Bool,
+        sku_key -> Nullable<Text>,
+        barcode_key -> Nullable<Text>,
     }
 }
 
@@ -919,6 +946,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     returns,
     roles,
     scheduled_tasks,
+    search_words,
     shipping_rates,
     shipping_zones,
     shop_policies,
@@ -926,6 +954,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     staff_members,
     staff_roles,
     tax_rates,
+    unindexed_rows,
     unpaid_order_stock,
     unpaid_orders,
     url_redirects,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::text_enum;
 use super::money::{Currency, Money};
+use super::text;
 
 text_enum! {
     /// What a rule looks at.
@@ -31,7 +32,7 @@ text_enum! {
 text_enum! {
     /// How a rule compares.
     RuleRelation {
-        /// The same, letter case aside.
+        /// The same, letter case and accents aside.
         Equals = "EQUALS",
         /// Not the same.
         NotEquals = "NOT_EQUALS",
@@ -180,8 +181,8 @@ impl Rule {
 
     /// A negative relation holds when no value breaks it; a positive one when any value meets it.
     fn compare_text<'a>(&self, values: impl IntoIterator<Item = &'a str>) -> bool {
-        let condition = self.condition.trim().to_lowercase();
-        let mut values = values.into_iter().map(str::to_lowercase);
+        let condition = text::key(self.condition.trim());
+        let mut values = values.into_iter().map(text::key);
         match self.relation {
             RuleRelation::Equals => values.any(|value| value == condition),
             RuleRelation::NotEquals => values.all(|value| value != condition),

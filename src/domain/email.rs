@@ -32,7 +32,7 @@ pub enum EmailProblem {
 /// An address as it is looked up: without blanks around it, in lower case. It may be none.
 #[must_use]
 pub fn normal(text: &str) -> String {
-    text.trim().to_lowercase()
+    super::text::lower(text.trim())
 }
 
 /// An address as it is kept: without blanks around it, in lower case.

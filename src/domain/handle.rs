@@ -1,24 +1,71 @@
 //! Handles: the part of a URL that names a product or a collection.
 
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+
+use super::text;
+
 /// How long a handle may be, in characters.
 pub const MAX_LENGTH: usize = 255;
 
 /// How much of that a title may fill, so that a number fits behind it.
 const MAX_STEM: usize = MAX_LENGTH - 15;
 
-/// A handle made of a title: lower case, accents dropped, every run of other characters one hyphen. `None` when the title has
-/// no letter or digit.
+/// A handle made of a title: lower case, Latin letters without accents, every other letter as it is
+/// written, and every run of other characters one hyphen. `None` when the title has no letter or
+/// digit.
 #[must_use]
 pub fn from_title(title: &str) -> Option<String> {
-    let mut handle = String::with_capacity(title.len());
-    for word in super::search::normalize(title) {
-        if !handle.is_empty() {
-            handle.push('-');
-        }
-        handle.push_str(&word);
-    }
-    let handle = handle.chars().take(MAX_STEM).collect::<String>().trim_end_matches('-').to_owned();
+    let spelled = spelled(title);
+    let words = spelled.split(|c| !super::search::is_word_char(c));
+    let words: Vec<&str> = words.filter(|word| word.chars().any(char::is_alphanumeric)).collect();
+    let handle = words.join("-").chars().take(MAX_STEM).collect::<String>().trim_end_matches('-').to_owned();
     (!handle.is_empty()).then_some(handle)
+}
+
+/// A title as an address spells it. Other than for a search, the accents of Greek and Cyrillic
+/// letters stay, and so do the marks of all scripts: without them `バス` and `パス` would be one word.
+fn spelled(title: &str) -> String {
+    let mut spelled = String::with_capacity(title.len());
+    let mut is_latin = false;
+    for c in title.nfc().filter(|&c| !super::search::vanishes(c)) {
+        if is_combining_mark(c) {
+            if !is_latin {
+                spelled.push(c);
+            }
+            continue;
+        }
+        let decomposed = || std::iter::once(c).nfkd();
+        let first = decomposed().next().unwrap_or(c);
+        is_latin = text::is_latin(first);
+        if is_latin || first.is_ascii() {
+            spelled.extend(decomposed().filter(|&c| !is_combining_mark(c)));
+        } else if matches!(c, '\u{ff00}'..='\u{ffef}') || is_capital_alone(c) {
+            // Half-width letters, and capitals in a style that has no lower case, are the usual
+            // ones.
+            spelled.extend(decomposed());
+        } else {
+            spelled.push(c);
+        }
+    }
+    let lower = text::lower(&spelled);
+    let mut plain = String::with_capacity(lower.len());
+    for c in lower.chars() {
+        match text::plain_latin(c) {
+            Some(letters) => plain.push_str(letters),
+            None => plain.push(c),
+        }
+    }
+    plain
+}
+
+fn is_capital_alone(c: char) -> bool {
+    c.is_uppercase() && c.to_lowercase().eq([c])
+}
+
+/// A handle in the one form that is stored, of the several that Unicode has for the same letters.
+#[must_use]
+pub fn normalized(handle: &str) -> String {
+    handle.nfc().collect()
 }
 
 /// What is wrong with a handle that was given, or `None`.
@@ -30,8 +77,8 @@ pub fn problem(handle: &str) -> Option<String> {
     if handle.chars().count() > MAX_LENGTH {
         return Some(format!("Handle is too long (maximum is {MAX_LENGTH} characters)"));
     }
-    let bad =
-        handle.chars().find(|c| !(c.is_alphanumeric() && !c.is_uppercase() || matches!(c, '-' | '_')))?;
+    let is_letter = |c: char| c.is_alphanumeric() && !c.is_uppercase() || is_combining_mark(c);
+    let bad = handle.chars().find(|&c| !(is_letter(c) || matches!(c, '-' | '_')))?;
     Some(format!("Handle can't contain {bad:?}: use lower-case letters, digits, hyphens and underscores"))
 }
 
@@ -39,4 +86,44 @@ pub fn problem(handle: &str) -> Option<String> {
 #[must_use]
 pub fn alternative(handle: &str, n: u32) -> String {
     if n == 0 { handle.to_owned() } else { format!("{handle}-{n}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_makes_a_handle_that_spells_it() {
+        for (title, expected) in [
+            ("Crème brûlée!", "creme-brulee"),
+            ("Łódź & Smørrebrød", "lodz-smorrebrod"),
+            ("Don’t stop", "dont-stop"),
+            ("Straße İstanbul ısı", "strasse-istanbul-isi"),
+            ("バス", "バス"),
+            ("ハス", "ハス"),
+            ("パス", "パス"),
+            ("ﾊﾟｽ", "パス"),
+            ("हिन्दी किताब", "हिन्दी-किताब"),
+            ("รองเท้าผ้าใบ", "รองเท้าผ้าใบ"),
+            ("Чай и Ёлка", "чай-и-ёлка"),
+            ("ΟΔΟΣ", "οδος"),
+            ("滑雪板 套装", "滑雪板-套装"),
+            ("한국 사과", "한국-사과"),
+            ("Ｆｕｌｌ ½", "full-1-2"),
+        ] {
+            let handle = from_title(title).unwrap();
+            assert_eq!(handle, expected, "{title}");
+            assert_eq!(problem(&handle), None, "{title}");
+            assert_eq!(normalized(&handle), handle, "{title}");
+        }
+        assert_eq!(from_title("🎿 !!! \u{3099}"), None);
+    }
+
+    #[test]
+    fn every_letter_makes_a_handle_that_may_be_given() {
+        for c in '\0'..='\u{2ffff}' {
+            let handle = from_title(&format!("a{c}b")).unwrap();
+            assert_eq!(problem(&handle), None, "{c:?}");
+        }
+    }
 }

@@ -1,9 +1,10 @@
-//! Reads the `query:` arguments of `products` and `orders` (Shopify's search syntax) into a small tree.
+//! Reads the `query:` arguments of lists (Shopify's search syntax) into a small tree.
 //!
-//! Services call [`parse`] or [`parse_orders`] and pass the warnings on to the client; the repositories fold
-//! [`Node`] into SQL, render words with [`TextMatch`] and [`AnyWord`], and build their indexes from
-//! [`normalize`]. The module must never touch a database, a clock or the network, never panic, and
-//! never refuse a search because a shopper typed an odd character: only the size limits are errors.
+//! Services call [`parse`] or one of its sisters and pass the warnings on to the client; the
+//! repositories fold [`Node`] into SQL, render words with [`TextMatch`] and [`AnyWord`], and build
+//! their indexes from [`index_words`]. The module must never touch a database, a clock or the
+//! network, never panic, and never refuse a search because a shopper typed an odd character: only
+//! the size limits are errors.
 //!
 //! ```text
 //! query  = any { ["AND"] any }          a space means AND
@@ -17,8 +18,10 @@
 //! Whatever does not fit (a lone dash, an open quote, `OR` at an end) is read as text or dropped.
 
 mod fields;
+mod forms;
 mod grammar;
 mod lexer;
+mod list_fields;
 mod order_fields;
 mod required;
 #[cfg(test)]
@@ -29,9 +32,12 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
+pub use forms::Sequence;
+pub use list_fields::ListTerm;
 pub use order_fields::OrderTerm;
 pub use required::RequiredWords;
-pub use words::{AnyWord, TextMatch, any_of, normalize};
+pub use words::{AnyWord, TextMatch, any_of, index_words, normalize};
+pub(in crate::domain) use words::{is_word_char, vanishes};
 
 /// The longest query accepted, in characters.
 pub const MAX_CHARS: usize = 1_024;
@@ -99,7 +105,7 @@ impl Size {
             Node::And(nodes) | Node::Or(nodes) => nodes.iter().for_each(|node| self.add(node)),
             Node::Not(node) => self.add(node),
             Node::Text(text) | Node::Title(text) => {
-                self.words += text.words().len();
+                self.words += text.cost();
                 self.prefixes += usize::from(text.is_prefix());
             }
             Node::Field(term) => {
@@ -128,13 +134,57 @@ impl Size {
     }
 }
 
-/// Reads a search query for orders. Words outside of fields are looked for in what an order is called and in its e-mail address.
+/// Reads a search query for orders. Words outside of fields are looked for in what an order is
+/// called, in its buyer's name and in their e-mail address.
 ///
 /// # Errors
 ///
 /// As [`parse`].
 pub fn parse_orders(query: &str) -> Result<Search<OrderTerm>, SearchError> {
-    read(query, order_fields::read)
+    read_words(query, order_fields::read)
+}
+
+/// Reads a search query for collections. Words outside of fields are looked for in their titles.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_collections(query: &str) -> Result<Search<ListTerm>, SearchError> {
+    read_words(query, list_fields::of_collections)
+}
+
+/// Reads a search query for customers. Words outside of fields are looked for in their names and
+/// e-mail addresses.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_customers(query: &str) -> Result<Search<ListTerm>, SearchError> {
+    read_words(query, list_fields::of_customers)
+}
+
+/// Reads a search query for discounts. Words outside of fields are looked for in their titles and
+/// codes.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_discounts(query: &str) -> Result<Search<ListTerm>, SearchError> {
+    read_words(query, list_fields::of_discounts)
+}
+
+/// Reads a query and counts its words.
+fn read_words<F: PartialEq>(query: &str, term: grammar::ReadTerm<F>) -> Result<Search<F>, SearchError> {
+    fn words<F>(node: &Node<F>) -> usize {
+        match node {
+            Node::And(nodes) | Node::Or(nodes) => nodes.iter().map(words).sum(),
+            Node::Not(node) => words(node),
+            Node::Text(text) | Node::Title(text) => text.cost(),
+            Node::All | Node::Field(_) => 0,
+        }
+    }
+    let search = read(query, term)?;
+    if words(&search.filter) > MAX_WORDS { Err(SearchError::TooManyWords) } else { Ok(search) }
 }
 
 fn read<F: PartialEq>(query: &str, term: grammar::ReadTerm<F>) -> Result<Search<F>, SearchError> {
@@ -281,8 +331,7 @@ impl FieldTerm {
 
 /// How the value of a plain text field is tested.
 ///
-/// Values are as typed, without outer spaces; repositories compare them ignoring case and escape
-/// what is special to `LIKE`.
+/// Values are as typed, without outer spaces; repositories compare their keys, `domain::text::key`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ValueMatch {
     /// The field has a value.

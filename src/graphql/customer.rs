@@ -236,11 +236,17 @@ impl CustomerQuery {
         #[graphql(desc = "After this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Words, each of which is in the name or the e-mail address.")] query: Option<String>,
+        #[graphql(
+            desc = "What they must have: beginnings of words of their names or e-mail addresses, and terms such as \
+                    `email:ada@example.com`, `last_name:Lovelace`, `created_at:>=2026-01-31`, joined by spaces or `OR`, negated by `-`."
+        )]
+        query: Option<String>,
     ) -> Result<InOrder<CustomerConnection>> {
         const LIST: &str = "customers";
         let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
-        let page = ctx.services().customers.customers(ctx.op(), query.as_deref(), &request).await?;
+        let (page, warnings) =
+            ctx.services().customers.customers(ctx.op(), query.as_deref(), &request).await?;
+        ctx.search_hints().note(ctx, &warnings);
         let page = page.map(|row| (Customer::of(row), CursorKey::None));
         let items = Items::new(LIST, page, |customer: &Customer| customer.0.id.uuid());
         Ok(InOrder(CustomerConnection(items, Total::Customers(query))))

@@ -307,11 +307,16 @@ impl DiscountQuery {
         #[graphql(desc = "After this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "What their title or code has in it, letter case aside.")] query: Option<String>,
+        #[graphql(
+            desc = "What they must have: beginnings of words of their titles or codes, and terms such as `title:summer`, \
+                    `code:SUMMER*`, `created_at:>=2026-01-31`, joined by spaces or `OR`, negated by `-`."
+        )]
+        query: Option<String>,
     ) -> Result<InOrder<DiscountConnection>> {
         const LIST: &str = "discounts";
         let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
-        let page = ctx.services().discounts.page(ctx.op(), query.as_deref(), &request).await?;
+        let (page, warnings) = ctx.services().discounts.page(ctx.op(), query.as_deref(), &request).await?;
+        ctx.search_hints().note(ctx, &warnings);
         let page = page.map(|row| (Discount::of(row), CursorKey::None));
         Ok(InOrder(DiscountConnection(Items::new(LIST, page, |discount| discount.0.id.uuid()))))
     }

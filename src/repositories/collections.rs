@@ -6,9 +6,9 @@ use diesel_async::RunQueryDsl;
 
 #[cfg(feature = "postgres")]
 use crate::db::expr::array_agg;
+use crate::db::expr::in_ids;
 #[cfg(feature = "sqlite")]
 use crate::db::expr::{hex, json_group_array};
-use crate::db::expr::{in_ids, lower};
 #[cfg(feature = "sqlite")]
 use crate::db::load_sqlite;
 use crate::db::schema::{collection_products, collections};
@@ -18,7 +18,11 @@ use crate::domain::catalog::CollectionSortOrder;
 use crate::domain::collection_rules::CollectionRules;
 use crate::domain::ids::{CollectionId, Id, ProductId};
 use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest};
+use crate::domain::search::{ListTerm, Node};
+use crate::domain::text;
 use crate::domain::time::Timestamp;
+use crate::repositories::conditions::{list_condition, text_condition};
+use crate::repositories::words::{self, Field, Words};
 
 /// How many members one statement may add.
 const MAX_ROWS: usize = 5_000;
@@ -140,7 +144,7 @@ pub async fn by_product_ids(
                 .inner_join(collections::table)
                 .filter(in_ids(collection_products::product_id, ids))
                 .group_by(collections::id)
-                .order_by((lower(collections::title), collections::id))
+                .order_by((collections::title_key, collections::id))
                 .select((Collection::as_select(), $members))
         };
     }
@@ -168,29 +172,39 @@ pub async fn ids_by_product_ids(
     )
 }
 
-/// Collections whose title has a text in it, letter case aside.
-macro_rules! titled {
-    ($title:expr) => {{
-        let mut query = collections::table.into_boxed();
-        if let Some(title) = $title {
-            let title =
-                title.to_ascii_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            query = query.filter(lower(collections::title).like(format!("%{title}%")).escape('\\'));
-        }
-        query
-    }};
-}
+#[cfg(feature = "postgres")]
+list_condition!(postgres_condition, diesel::pg::Pg, collections, CollectionId,
+words: &[Field::Collection], title: &[Field::Collection], Handle: |value| {
+    text_condition!(collections::handle, collections::handle, text::lower, value, |meets| meets)
+});
+#[cfg(feature = "sqlite")]
+list_condition!(sqlite_condition, diesel::sqlite::Sqlite, collections, CollectionId,
+words: &[Field::Collection], title: &[Field::Collection], Handle: |value| {
+    text_condition!(collections::handle, collections::handle, text::lower, value, |meets| meets)
+});
 
-/// How many collections have a text in their title.
-pub async fn count(conn: &mut Conn, title: Option<&str>) -> Result<i64, DbError> {
-    let counted: Vec<i64> = load!(conn, titled!(title).select(count_star()))?;
+/// How many collections a search finds.
+pub async fn count(conn: &mut Conn, filter: &Node<ListTerm>) -> Result<i64, DbError> {
+    macro_rules! query {
+        ($condition:ident) => {
+            match filter {
+                Node::All => collections::table.into_boxed(),
+                filter => collections::table.filter($condition(filter)).into_boxed(),
+            }
+            .select(count_star())
+        };
+    }
+    let counted: Vec<i64> = on_each!(conn,
+        postgres: |c| query!(postgres_condition).load(c).await,
+        sqlite: |c| load_sqlite!(c, query!(sqlite_condition)),
+    )?;
     Ok(counted.into_iter().sum())
 }
 
-/// A page of collections, each with the key it has in the order. `words` are looked for in the title.
+/// A page of the collections that a search finds, each with the key it has in the order.
 pub async fn page(
     conn: &mut Conn,
-    title: Option<&str>,
+    filter: &Node<ListTerm>,
     sort: CollectionSort,
     reverse: bool,
     request: &PageRequest<Cursor>,
@@ -221,18 +235,27 @@ pub async fn page(
         CursorKey::Integer(micros) => Timestamp::from_micros(micros),
         _ => None,
     });
-    let rows: Vec<Collection> = load!(conn, {
-        let mut query = titled!(title);
-        query = match sort {
-            CollectionSort::Title => sorted!(query, lower(collections::title), text),
-            CollectionSort::UpdatedAt => sorted!(query, collections::updated_at, moment),
-            CollectionSort::Id => sorted!(query, collections::id, id),
-        };
-        query.limit(request.rows()).select(Collection::as_select())
-    })?;
+    macro_rules! query {
+        ($condition:ident) => {{
+            let mut query = match filter {
+                Node::All => collections::table.into_boxed(),
+                filter => collections::table.filter($condition(filter)).into_boxed(),
+            };
+            query = match sort {
+                CollectionSort::Title => sorted!(query, collections::title_key, text),
+                CollectionSort::UpdatedAt => sorted!(query, collections::updated_at, moment),
+                CollectionSort::Id => sorted!(query, collections::id, id),
+            };
+            query.limit(request.rows()).select(Collection::as_select())
+        }};
+    }
+    let rows: Vec<Collection> = on_each!(conn,
+        postgres: |c| query!(postgres_condition).load(c).await,
+        sqlite: |c| load_sqlite!(c, query!(sqlite_condition)),
+    )?;
     Ok(Page::of_rows(rows, request).map(|collection| {
         let key = match sort {
-            CollectionSort::Title => CursorKey::Text(collection.title.to_ascii_lowercase()),
+            CollectionSort::Title => CursorKey::Text(text::key(&collection.title)),
             CollectionSort::UpdatedAt => CursorKey::Integer(collection.updated_at.micros()),
             CollectionSort::Id => CursorKey::None,
         };
@@ -253,23 +276,33 @@ pub async fn touch(conn: &mut Conn, ids: &[CollectionId], at: Timestamp) -> Resu
 
 /// Adds a collection.
 pub async fn insert(conn: &mut Conn, collection: &Collection) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::insert_into(collections::table).values(collection).execute(c).await)?;
-    Ok(())
+    let keyed = (collection, collections::title_key.eq(text::key(&collection.title)));
+    on_conn!(conn, |c| diesel::insert_into(collections::table).values(keyed).execute(c).await)?;
+    words::add(conn, &[words_of(collection)]).await
 }
 
 /// Stores a collection's fields, all of them.
 pub async fn update(conn: &mut Conn, collection: &Collection) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::update(collections::table.find(collection.id))
-        .set(collection)
-        .execute(c)
-        .await)?;
-    Ok(())
+    let keyed = (collection, collections::title_key.eq(text::key(&collection.title)));
+    on_conn!(conn, |c| diesel::update(collections::table.find(collection.id)).set(keyed).execute(c).await)?;
+    words::set(conn, &collection.id, &[words_of(collection)]).await
+}
+
+/// Lets a collection be found, and sorted, by its title as it is.
+pub async fn refresh_words(conn: &mut Conn, collection: &Collection) -> Result<(), DbError> {
+    let key = collections::title_key.eq(text::key(&collection.title));
+    on_conn!(conn, |c| diesel::update(collections::table.find(collection.id)).set(key).execute(c).await)?;
+    words::set(conn, &collection.id, &[words_of(collection)]).await
+}
+
+fn words_of(collection: &Collection) -> Words {
+    Words::of(&collection.id, Field::Collection, &[&collection.title])
 }
 
 /// Removes a collection; its products stay.
 pub async fn delete(conn: &mut Conn, id: CollectionId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(collections::table.find(id)).execute(c).await)?;
-    Ok(())
+    words::remove(conn, &[id]).await
 }
 
 /// The products in a collection, in the order staff gave.

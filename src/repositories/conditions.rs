@@ -1,28 +1,76 @@
-//! What lists that are searched share: a term of the search language as a condition on a column.
+//! What lists that are searched share: the search language as conditions on columns.
 
 use crate::domain::money::{Currency, Money};
 use crate::domain::search::Comparator;
 
-/// A text column against a search value, letter case aside, put into what is to be asked of the row.
+/// A text column against a search value, put into what is to be asked of the row. What is compared
+/// is the column's key, which is stored beside it, and the key of the value.
 macro_rules! text_condition {
-    ($column:expr, $value:expr, |$meets:ident| $asked:expr) => {
+    ($column:expr, $key:expr, $key_of:path, $value:expr, |$meets:ident| $asked:expr) => {
         match $value {
             $crate::domain::search::ValueMatch::Exists => {
                 let $meets = $column.ne("");
                 Box::new($asked)
             }
             $crate::domain::search::ValueMatch::AnyOf(values) => {
-                let values: Vec<String> = values.iter().map(|value| value.to_ascii_lowercase()).collect();
-                let $meets = $crate::db::expr::lower($column).eq_any(values);
+                let values: Vec<String> = values.iter().map(|value| $key_of(value)).collect();
+                let $meets = $key.eq_any(values);
                 Box::new($asked)
             }
             $crate::domain::search::ValueMatch::StartsWith(start) => {
                 // A range, which an index answers, where LIKE with a parameter is asked of each row.
-                let start = start.to_ascii_lowercase();
+                let start = $key_of(start);
                 let end = format!("{start}{}", char::MAX);
-                let column = $crate::db::expr::lower($column);
-                let $meets = column.ge(start).and(column.lt(end));
+                let $meets = $key.ge(start).and($key.lt(end));
                 Box::new($asked)
+            }
+        }
+    };
+}
+
+/// Writes the function that turns a search of collections, customers or discounts into a condition,
+/// for one backend: in which fields words and titles are looked for, and which field they have that
+/// the others lack.
+macro_rules! list_condition {
+    ($name:ident, $backend:ty, $table:ident, $id:ty, words: $words:expr, title: $title:expr, $own:ident: |$value:ident| $asked:expr) => {
+        fn $name(
+            node: &$crate::domain::search::Node<$crate::domain::search::ListTerm>,
+        ) -> $crate::db::expr::Condition<$table::table, $backend> {
+            use $crate::db::expr::{Condition, constant};
+            use $crate::domain::search::{ListTerm, Node};
+            use $crate::domain::time::Timestamp;
+            use $crate::repositories::conditions::compare;
+            use $crate::repositories::words::HasWords;
+
+            const ID: &str = concat!(stringify!($table), ".id");
+            let each = |nodes: &[Node<ListTerm>]| -> Vec<Condition<$table::table, $backend>> {
+                nodes.iter().map($name).collect()
+            };
+            match node {
+                Node::All => Box::new(constant(true)),
+                Node::And(nodes) => {
+                    let all = each(nodes).into_iter().reduce(|a, b| Box::new(a.and(b)));
+                    all.unwrap_or_else(|| Box::new(constant(true)))
+                }
+                Node::Or(nodes) => {
+                    let any = each(nodes).into_iter().reduce(|a, b| Box::new(a.or(b)));
+                    any.unwrap_or_else(|| Box::new(constant(false)))
+                }
+                Node::Not(node) => Box::new(diesel::dsl::not($name(node))),
+                Node::Text(text) => Box::new(HasWords::new(ID, $words, text)),
+                Node::Title(text) => Box::new(HasWords::new(ID, $title, text)),
+                Node::Field(ListTerm::Id(ids)) => {
+                    let ids = ids.iter().filter_map(|id| uuid::Uuid::try_parse(id).ok());
+                    Box::new($table::id.eq_any(ids.map(<$id>::from_uuid).collect::<Vec<_>>()))
+                }
+                Node::Field(ListTerm::CreatedAt(comparator, at)) => {
+                    compare!($table::created_at, *comparator, Timestamp::from(*at), |meets| meets)
+                }
+                Node::Field(ListTerm::UpdatedAt(comparator, at)) => {
+                    compare!($table::updated_at, *comparator, Timestamp::from(*at), |meets| meets)
+                }
+                Node::Field(ListTerm::$own($value)) => $asked,
+                Node::Field(_) => Box::new(constant(false)),
             }
         }
     };
@@ -46,7 +94,7 @@ macro_rules! compare {
         }
     }};
 }
-pub(super) use {compare, text_condition};
+pub(super) use {compare, list_condition, text_condition};
 
 /// A price of the query in minor units. An amount between two minor units equals none, and is compared by the lower one:
 /// more than 9.995 is more than 9.99.

@@ -4,13 +4,19 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use crate::db::expr::{in_ids, lower};
+use crate::db::expr::in_ids;
+#[cfg(feature = "sqlite")]
+use crate::db::load_sqlite;
 use crate::db::schema::customers;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn, on_each};
 use crate::domain::ids::{CustomerId, Id};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::search::{ListTerm, Node};
+use crate::domain::text;
 use crate::domain::time::Timestamp;
+use crate::repositories::conditions::{list_condition, text_condition};
+use crate::repositories::words::{self, Field, Words};
 
 /// A customer as they are stored.
 #[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -83,72 +89,90 @@ pub async fn by_ids(conn: &mut Conn, ids: &[CustomerId]) -> Result<Vec<Customer>
     load!(conn, customers::table.filter(in_ids(customers::id, ids)).select(Customer::as_select()))
 }
 
-/// Customers who have each of these words, in lower case, in their names or in their e-mail
-/// address.
-macro_rules! with_words {
-    ($words:expr) => {{
-        let mut query = customers::table.into_boxed();
-        for word in $words {
-            let pattern = format!("%{}%", escape(word));
-            // A name that is NULL is like nothing, and the address is there in every row but an erased one.
-            query = query.filter(
-                customers::email
-                    .assume_not_null()
-                    .like(pattern.clone())
-                    .escape('\\')
-                    .or(lower(customers::first_name.assume_not_null()).like(pattern.clone()).escape('\\'))
-                    .or(lower(customers::last_name.assume_not_null()).like(pattern).escape('\\')),
-            );
-        }
-        query
-    }};
-}
+#[cfg(feature = "postgres")]
+list_condition!(postgres_condition, diesel::pg::Pg, customers, CustomerId,
+words: &[Field::Customer], title: &[Field::Customer], Email: |value| {
+    let email = || customers::email.assume_not_null();
+    text_condition!(email(), email(), text::lower, value, |meets| customers::email.is_not_null().and(meets))
+});
+#[cfg(feature = "sqlite")]
+list_condition!(sqlite_condition, diesel::sqlite::Sqlite, customers, CustomerId,
+words: &[Field::Customer], title: &[Field::Customer], Email: |value| {
+    let email = || customers::email.assume_not_null();
+    text_condition!(email(), email(), text::lower, value, |meets| customers::email.is_not_null().and(meets))
+});
 
-/// How many customers have each of these words.
-pub async fn count(conn: &mut Conn, words: &[String]) -> Result<i64, DbError> {
-    let counted: Vec<i64> = load!(conn, with_words!(words).select(count_star()))?;
+/// How many customers a search finds.
+pub async fn count(conn: &mut Conn, filter: &Node<ListTerm>) -> Result<i64, DbError> {
+    macro_rules! query {
+        ($condition:ident) => {
+            match filter {
+                Node::All => customers::table.into_boxed(),
+                filter => customers::table.filter($condition(filter)).into_boxed(),
+            }
+            .select(count_star())
+        };
+    }
+    let counted: Vec<i64> = on_each!(conn,
+        postgres: |c| query!(postgres_condition).load(c).await,
+        sqlite: |c| load_sqlite!(c, query!(sqlite_condition)),
+    )?;
     Ok(counted.into_iter().sum())
 }
 
-/// A page of customers in the order they were made: of those who have each of these words, in lower
-/// case, in their names or in their e-mail address.
+/// A page of the customers that a search finds, in the order they were made.
 pub async fn page(
     conn: &mut Conn,
-    words: &[String],
+    filter: &Node<ListTerm>,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<Customer>, DbError> {
     let cursor = request.cursor.as_ref().map(|cursor| CustomerId::from_uuid(cursor.id));
-    let rows = load!(conn, {
-        let mut query = with_words!(words);
-        query = match (request.direction, cursor) {
-            (Direction::Forward, Some(id)) => query.filter(customers::id.gt(id)),
-            (Direction::Backward, Some(id)) => query.filter(customers::id.lt(id)),
-            (_, None) => query,
-        };
-        query = match request.direction {
-            Direction::Forward => query.order_by(customers::id.asc()),
-            Direction::Backward => query.order_by(customers::id.desc()),
-        };
-        query.limit(request.rows()).select(Customer::as_select())
-    })?;
+    macro_rules! query {
+        ($condition:ident) => {{
+            let mut query = match filter {
+                Node::All => customers::table.into_boxed(),
+                filter => customers::table.filter($condition(filter)).into_boxed(),
+            };
+            query = match (request.direction, cursor) {
+                (Direction::Forward, Some(id)) => query.filter(customers::id.gt(id)),
+                (Direction::Backward, Some(id)) => query.filter(customers::id.lt(id)),
+                (_, None) => query,
+            };
+            query = match request.direction {
+                Direction::Forward => query.order_by(customers::id.asc()),
+                Direction::Backward => query.order_by(customers::id.desc()),
+            };
+            query.limit(request.rows()).select(Customer::as_select())
+        }};
+    }
+    let rows: Vec<Customer> = on_each!(conn,
+        postgres: |c| query!(postgres_condition).load(c).await,
+        sqlite: |c| load_sqlite!(c, query!(sqlite_condition)),
+    )?;
     Ok(Page::of_rows(rows, request))
 }
 
 /// Adds a customer.
 pub async fn insert(conn: &mut Conn, customer: &Customer) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(customers::table).values(customer).execute(c).await)?;
-    Ok(())
+    words::add(conn, &[words_of(customer)]).await
 }
 
 /// Stores a customer's fields, all of them.
 pub async fn update(conn: &mut Conn, customer: &Customer) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(customers::table.find(customer.id)).set(customer).execute(c).await)?;
-    Ok(())
+    refresh_words(conn, customer).await
 }
 
-/// A text that `LIKE` takes for itself.
-fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+/// Lets a customer be found by their names and their address as they are.
+pub async fn refresh_words(conn: &mut Conn, customer: &Customer) -> Result<(), DbError> {
+    words::set(conn, &customer.id, &[words_of(customer)]).await
+}
+
+fn words_of(customer: &Customer) -> Words {
+    let texts = [&customer.first_name, &customer.last_name, &customer.email];
+    let texts: Vec<&str> = texts.into_iter().filter_map(Option::as_deref).collect();
+    Words::of(&customer.id, Field::Customer, &texts)
 }
 
 /// Customers who were not erased, in the order they were made, after `after`.

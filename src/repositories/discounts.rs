@@ -6,14 +6,17 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use crate::db::expr::{in_ids, in_texts, lower};
+use crate::db::expr::{in_ids, in_texts};
 use crate::db::schema::{customers, discount_uses, discounts, orders};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
-use crate::domain::discount::{DiscountRule, Refusal, Terms};
+use crate::domain::discount::{DiscountRule, Refusal, Terms, code_key};
 use crate::domain::ids::{CustomerId, DiscountId, Id, OrderId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::search::{ListTerm, Node};
 use crate::domain::time::Timestamp;
+use crate::repositories::conditions::{list_condition, text_condition};
+use crate::repositories::words::{self, Field, Words};
 
 /// A discount as it is stored. The database refuses more uses than the limit.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -151,52 +154,80 @@ pub async fn known_codes(conn: &mut Conn, code_keys: &[String]) -> Result<Vec<St
     )
 }
 
-/// A page of discounts, in the order they were made. `words` are looked for in titles and codes.
+#[cfg(feature = "postgres")]
+list_condition!(postgres_condition, diesel::pg::Pg, discounts, DiscountId,
+words: &[Field::DiscountTitle, Field::DiscountCode], title: &[Field::DiscountTitle], Code: |value| {
+    let key = || discounts::code_key.assume_not_null();
+    text_condition!(key(), key(), code_key, value, |meets| discounts::code_key.is_not_null().and(meets))
+});
+#[cfg(feature = "sqlite")]
+list_condition!(sqlite_condition, diesel::sqlite::Sqlite, discounts, DiscountId,
+words: &[Field::DiscountTitle, Field::DiscountCode], title: &[Field::DiscountTitle], Code: |value| {
+    let key = || discounts::code_key.assume_not_null();
+    text_condition!(key(), key(), code_key, value, |meets| discounts::code_key.is_not_null().and(meets))
+});
+
+/// A page of the discounts that a search finds, in the order they were made.
 pub async fn page(
     conn: &mut Conn,
-    words: Option<&str>,
+    filter: &Node<ListTerm>,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<Discount>, DbError> {
     let cursor = request.cursor.as_ref().map(|cursor| DiscountId::from_uuid(cursor.id));
-    let rows = load!(conn, {
-        let mut query = discounts::table.into_boxed();
-        if let Some(words) = words {
-            let escaped = words.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            let (title, code) = (escaped.to_ascii_lowercase(), escaped.to_lowercase());
-            let in_code = discounts::code_key.assume_not_null().like(format!("%{code}%")).escape('\\');
-            let in_title = lower(discounts::title).like(format!("%{title}%")).escape('\\');
-            query = query.filter(in_title.or(discounts::code_key.is_not_null().and(in_code)));
-        }
-        query = match (request.direction, cursor) {
-            (Direction::Forward, Some(id)) => query.filter(discounts::id.gt(id)),
-            (Direction::Backward, Some(id)) => query.filter(discounts::id.lt(id)),
-            (_, None) => query,
-        };
-        query = match request.direction {
-            Direction::Forward => query.order_by(discounts::id.asc()),
-            Direction::Backward => query.order_by(discounts::id.desc()),
-        };
-        query.limit(request.rows()).select(Discount::as_select())
-    })?;
+    macro_rules! query {
+        ($condition:ident) => {{
+            let mut query = match filter {
+                Node::All => discounts::table.into_boxed(),
+                filter => discounts::table.filter($condition(filter)).into_boxed(),
+            };
+            query = match (request.direction, cursor) {
+                (Direction::Forward, Some(id)) => query.filter(discounts::id.gt(id)),
+                (Direction::Backward, Some(id)) => query.filter(discounts::id.lt(id)),
+                (_, None) => query,
+            };
+            query = match request.direction {
+                Direction::Forward => query.order_by(discounts::id.asc()),
+                Direction::Backward => query.order_by(discounts::id.desc()),
+            };
+            query.limit(request.rows()).select(Discount::as_select())
+        }};
+    }
+    let rows: Vec<Discount> = on_each!(conn,
+        postgres: |c| query!(postgres_condition).load(c).await,
+        sqlite: |c| crate::db::load_sqlite!(c, query!(sqlite_condition)),
+    )?;
     Ok(Page::of_rows(rows, request))
 }
 
 /// Adds a discount.
 pub async fn insert(conn: &mut Conn, discount: &Discount) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(discounts::table).values(discount).execute(c).await)?;
-    Ok(())
+    words::add(conn, &words_of(discount)).await
 }
 
 /// Stores a discount's fields, all of them.
 pub async fn update(conn: &mut Conn, discount: &Discount) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(discounts::table.find(discount.id)).set(discount).execute(c).await)?;
-    Ok(())
+    refresh_words(conn, discount).await
+}
+
+/// Lets a discount be found by its title and its code as they are.
+pub async fn refresh_words(conn: &mut Conn, discount: &Discount) -> Result<(), DbError> {
+    words::set(conn, &discount.id, &words_of(discount)).await
+}
+
+fn words_of(discount: &Discount) -> [Words; 2] {
+    let code = discount.code.as_deref().unwrap_or_default();
+    [
+        Words::of(&discount.id, Field::DiscountTitle, &[&discount.title]),
+        Words::of(&discount.id, Field::DiscountCode, &[code]),
+    ]
 }
 
 /// Removes a discount; orders keep what it took off them.
 pub async fn delete(conn: &mut Conn, id: DiscountId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(discounts::table.find(id)).execute(c).await)?;
-    Ok(())
+    words::remove(conn, &[id]).await
 }
 
 /// How many orders of a buyer use each of these discounts; none where there is no entry. Theirs are

@@ -8,7 +8,7 @@ use diesel::sql_types::BigInt;
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
 
-use crate::db::expr::{in_numbers, in_texts, lower};
+use crate::db::expr::{in_numbers, in_texts};
 use crate::db::schema::{customers, fulfillments, orders, payments, products, refunds, variants};
 use crate::db::{Conn, DbError, insert_all, load, on_each};
 use crate::domain::ids::{CustomerId, ProductId, VariantId};
@@ -17,6 +17,7 @@ use crate::repositories::orders::{self as order_rows, Order, OrderLine};
 use crate::repositories::payments::Payment;
 use crate::repositories::products::add_units_sold;
 use crate::repositories::refunds::Refund;
+use crate::repositories::words::{self, Words};
 
 /// How many lines go into one statement: PostgreSQL takes 65,535 parameters.
 const LINES_A_STATEMENT: usize = 1_000;
@@ -85,13 +86,13 @@ pub async fn taken_numbers(conn: &mut Conn, numbers: &[i64]) -> Result<Vec<i64>,
     load!(conn, orders::table.filter(in_numbers(orders::number, numbers)).select(orders::number))
 }
 
-/// The variants with these codes, which are in lower case; the first made first.
+/// The variants with these codes, which are keys of `domain::text`; the first made first.
 pub async fn variants_by_sku(conn: &mut Conn, skus: &[String]) -> Result<Vec<SoldVariant>, DbError> {
     load!(
         conn,
         variants::table
             .inner_join(products::table)
-            .filter(in_texts(lower(variants::sku.assume_not_null()), skus))
+            .filter(in_texts(variants::sku_key.assume_not_null(), skus))
             .order_by(variants::id)
             .select((
                 variants::id,
@@ -159,7 +160,9 @@ pub async fn skip_numbers(conn: &mut Conn, number: i64) -> Result<(), DbError> {
 
 /// Adds orders with all that is theirs. In a transaction.
 pub async fn insert(conn: &mut Conn, past: PastOrders) -> Result<(), DbError> {
+    let found_by: Vec<Words> = past.orders.iter().map(order_rows::words_of).collect();
     insert_all!(conn, orders::table, past.orders)?;
+    words::add(conn, &found_by).await?;
     let mut lines = past.lines;
     while !lines.is_empty() {
         let rest = lines.split_off(lines.len().min(LINES_A_STATEMENT));

@@ -17,8 +17,10 @@ use crate::domain::ids::{CartId, CustomerId, Id, OrderId, OrderLineId, ProductId
 use crate::domain::inventory::Pieces;
 use crate::domain::order::{LineCount, OrderStatus};
 use crate::domain::quote::{Allocation, QuotedDelivery, TaxLine};
+use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::discounts::Buyer;
+use crate::repositories::words::{self, Field, Words};
 
 pub use list::{CustomerPage, OrderList, OrderSort, count, count_of_customers, page, page_of_customers};
 
@@ -142,6 +144,15 @@ pub struct OrderLine {
     pub product_id: Option<ProductId>,
 }
 
+/// A line with what it is found by.
+#[derive(Insertable)]
+#[diesel(table_name = order_lines)]
+struct KeyedLine {
+    #[diesel(embed)]
+    line: OrderLine,
+    sku_key: Option<String>,
+}
+
 impl Order {
     /// Whose uses of discounts it counts among.
     #[must_use]
@@ -200,12 +211,44 @@ pub async fn lines(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<OrderLine>, D
 /// Adds an order.
 pub async fn insert(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(orders::table).values(order).execute(c).await)?;
-    Ok(())
+    words::add(conn, &[words_of(order)]).await
+}
+
+/// Lets orders be found by their names and addresses as they are: for whoever changes those. In a
+/// transaction.
+pub async fn refresh_words(conn: &mut Conn, rows: &[Order]) -> Result<(), DbError> {
+    let ids: Vec<OrderId> = rows.iter().map(|order| order.id).collect();
+    words::remove(conn, &ids).await?;
+    words::add(conn, &rows.iter().map(words_of).collect::<Vec<_>>()).await
+}
+
+/// What an order is found by: what it is called, and its buyer's names and e-mail address.
+pub(super) fn words_of(order: &Order) -> Words {
+    let number = order.number.to_string();
+    let mut texts = vec![number.as_str()];
+    texts.extend(order.imported_as.as_deref());
+    texts.extend(order.email.as_deref());
+    for Json(address) in order.shipping_address.iter().chain(&order.billing_address) {
+        let names = [&address.first_name, &address.last_name, &address.company];
+        texts.extend(names.into_iter().filter_map(Option::as_deref));
+    }
+    Words::of(&order.id, Field::Order, &texts)
 }
 
 /// Adds lines. In a transaction.
 pub async fn insert_lines(conn: &mut Conn, rows: Vec<OrderLine>) -> Result<(), DbError> {
+    let keyed = |line: OrderLine| KeyedLine { sku_key: line.sku.as_deref().map(text::key), line };
+    let rows: Vec<KeyedLine> = rows.into_iter().map(keyed).collect();
     insert_all!(conn, order_lines::table, rows)?;
+    Ok(())
+}
+
+/// Stores anew what lines are found by, where that is more than a migration can know.
+pub async fn refresh_line_keys(conn: &mut Conn, rows: &[OrderLine]) -> Result<(), DbError> {
+    for line in rows.iter().filter(|line| !line.sku.as_deref().is_none_or(str::is_ascii)) {
+        let key = order_lines::sku_key.eq(line.sku.as_deref().map(text::key));
+        on_conn!(conn, |c| diesel::update(order_lines::table.find(line.id)).set(key).execute(c).await)?;
+    }
     Ok(())
 }
 

@@ -209,7 +209,8 @@ pub async fn blank_order(conn: &mut Conn, order: &Order) -> Result<(), DbError> 
             .execute(c)
             .await
     })?;
-    Ok(())
+    let blank = Order { email: None, shipping_address: None, billing_address: None, ..order.clone() };
+    super::orders::refresh_words(conn, &[blank]).await
 }
 
 /// Leaves a draft with what is bought, and of its addresses the country and the province.

@@ -21,6 +21,7 @@ use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
 use crate::domain::catalog::{ProductOption, ProductStatus};
 use crate::domain::ids::{Id, ProductId};
+use crate::domain::text;
 use crate::domain::time::Timestamp;
 
 /// A product as it is stored.
@@ -65,11 +66,31 @@ pub struct Product {
     pub tax_class: String,
 }
 
-#[derive(Queryable, Selectable, Insertable)]
+/// What a product is compared and sorted by.
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = products)]
+struct Keys {
+    title_key: String,
+    vendor_key: String,
+    type_key: String,
+}
+
+impl Keys {
+    fn of(product: &Product) -> Self {
+        Self {
+            title_key: text::key(&product.title),
+            vendor_key: text::key(&product.vendor),
+            type_key: text::key(&product.product_type),
+        }
+    }
+}
+
+#[derive(Insertable)]
 #[diesel(table_name = product_tags)]
 struct ProductTag {
     product_id: ProductId,
     tag: String,
+    tag_key: String,
 }
 
 /// The condition that a reader may see a product. One statement text for both kinds of readers.
@@ -164,13 +185,33 @@ pub async fn is_empty(conn: &mut Conn) -> Result<bool, DbError> {
 
 /// Adds a product.
 pub async fn insert(conn: &mut Conn, product: &Product) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::insert_into(products::table).values(product).execute(c).await)?;
+    let keyed = (product, Keys::of(product));
+    on_conn!(conn, |c| diesel::insert_into(products::table).values(keyed).execute(c).await)?;
     Ok(())
 }
 
 /// Stores a product's fields, all of them.
 pub async fn update(conn: &mut Conn, product: &Product) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::update(products::table.find(product.id)).set(product).execute(c).await)?;
+    let keyed = (product, Keys::of(product));
+    on_conn!(conn, |c| diesel::update(products::table.find(product.id)).set(keyed).execute(c).await)?;
+    Ok(())
+}
+
+/// Stores anew what a product and its tags are compared and sorted by, where that is more than a
+/// migration can know.
+pub async fn refresh_keys(conn: &mut Conn, product: &Product, tags: &[String]) -> Result<(), DbError> {
+    if ![&product.title, &product.vendor, &product.product_type].iter().all(|text| text.is_ascii()) {
+        let keys = Keys::of(product);
+        on_conn!(conn, |c| diesel::update(products::table.find(product.id)).set(keys).execute(c).await)?;
+    }
+    for tag in tags.iter().filter(|tag| !tag.is_ascii()) {
+        on_conn!(conn, |c| {
+            diesel::update(product_tags::table.find((product.id, tag)))
+                .set(product_tags::tag_key.eq(text::key(tag)))
+                .execute(c)
+                .await
+        })?;
+    }
     Ok(())
 }
 
@@ -201,8 +242,8 @@ pub async fn set_tags(conn: &mut Conn, id: ProductId, tags: &[String]) -> Result
 
 /// Gives a product tags that it has not. In a transaction.
 pub async fn add_tags(conn: &mut Conn, id: ProductId, tags: &[String]) -> Result<(), DbError> {
-    let rows: Vec<ProductTag> =
-        tags.iter().map(|tag| ProductTag { product_id: id, tag: tag.clone() }).collect();
+    let row = |tag: &String| ProductTag { product_id: id, tag: tag.clone(), tag_key: text::key(tag) };
+    let rows: Vec<ProductTag> = tags.iter().map(row).collect();
     insert_all!(conn, product_tags::table, rows)?;
     Ok(())
 }
@@ -213,16 +254,17 @@ pub async fn distinct_tags(
     visibility: Visibility,
     limit: i64,
 ) -> Result<Vec<String>, DbError> {
-    load!(
+    let rows: Vec<(String, String)> = load!(
         conn,
         product_tags::table
             .inner_join(products::table)
             .filter(visible(visibility))
-            .select(product_tags::tag)
+            .select((product_tags::tag_key, product_tags::tag))
             .distinct()
-            .order_by(product_tags::tag)
+            .order_by((product_tags::tag_key, product_tags::tag))
             .limit(limit)
-    )
+    )?;
+    Ok(rows.into_iter().map(|(_, tag)| tag).collect())
 }
 
 /// The first distinct types of products that can be seen, in order.
@@ -231,16 +273,17 @@ pub async fn distinct_types(
     visibility: Visibility,
     limit: i64,
 ) -> Result<Vec<String>, DbError> {
-    load!(
+    let rows: Vec<(String, String)> = load!(
         conn,
         products::table
             .filter(visible(visibility))
             .filter(products::product_type.ne(""))
-            .select(products::product_type)
+            .select((products::type_key, products::product_type))
             .distinct()
-            .order_by(products::product_type)
+            .order_by((products::type_key, products::product_type))
             .limit(limit)
-    )
+    )?;
+    Ok(rows.into_iter().map(|(_, kind)| kind).collect())
 }
 
 /// Counts pieces of products as sold, or no longer where the number is below zero. Those that are gone are left out.

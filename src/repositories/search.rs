@@ -8,12 +8,11 @@ use diesel_async::RunQueryDsl;
 use crate::db::types::sql::Uuid;
 use crate::db::{Conn, DbError, on_conn};
 use crate::domain::ids::ProductId;
-use crate::domain::search::normalize;
+use crate::domain::search::index_words;
 
 /// Puts a product into the index, in place of what was there: words of its title count for more than those of the rest.
 pub async fn index(conn: &mut Conn, id: ProductId, title: &str, rest: &[&str]) -> Result<(), DbError> {
-    let title = normalize(title).join(" ");
-    let body = rest.iter().flat_map(|text| normalize(text)).collect::<Vec<_>>().join(" ");
+    let (title, body) = (index_words(&[title]).join(" "), index_words(rest).join(" "));
     on_conn!(conn, |c| Index { id, title, body }.execute(c).await)?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn};
 use crate::domain::catalog::{InventoryPolicy, WeightUnit};
 use crate::domain::ids::{ImageId, ProductId, VariantId};
+use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::products::Product;
 
@@ -56,6 +57,30 @@ pub struct Variant {
     pub is_priced: bool,
 }
 
+/// What a variant is compared by.
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = variants, treat_none_as_null = true)]
+struct Keys {
+    sku_key: Option<String>,
+    barcode_key: Option<String>,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = variants)]
+struct Keyed {
+    #[diesel(embed)]
+    variant: Variant,
+    #[diesel(embed)]
+    keys: Keys,
+}
+
+impl Keys {
+    fn of(variant: &Variant) -> Self {
+        let key = |text: &Option<String>| text.as_deref().map(text::key);
+        Self { sku_key: key(&variant.sku), barcode_key: key(&variant.barcode) }
+    }
+}
+
 /// The variants with these ids, in no order.
 pub async fn by_ids(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<Variant>, DbError> {
     load!(conn, variants::table.filter(in_ids(variants::id, ids)).select(Variant::as_select()))
@@ -85,13 +110,26 @@ pub async fn with_products(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<(Va
 
 /// Adds variants. In a transaction.
 pub async fn insert(conn: &mut Conn, rows: Vec<Variant>) -> Result<(), DbError> {
+    let keyed = |variant: Variant| Keyed { keys: Keys::of(&variant), variant };
+    let rows: Vec<Keyed> = rows.into_iter().map(keyed).collect();
     insert_all!(conn, variants::table, rows)?;
     Ok(())
 }
 
 /// Stores a variant's fields, all of them.
 pub async fn update(conn: &mut Conn, variant: &Variant) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::update(variants::table.find(variant.id)).set(variant).execute(c).await)?;
+    let keyed = (variant, Keys::of(variant));
+    on_conn!(conn, |c| diesel::update(variants::table.find(variant.id)).set(keyed).execute(c).await)?;
+    Ok(())
+}
+
+/// Stores anew what variants are compared by, where that is more than a migration can know.
+pub async fn refresh_keys(conn: &mut Conn, rows: &[Variant]) -> Result<(), DbError> {
+    let is_plain = |text: &Option<String>| text.as_deref().is_none_or(str::is_ascii);
+    for variant in rows.iter().filter(|variant| !(is_plain(&variant.sku) && is_plain(&variant.barcode))) {
+        let keys = Keys::of(variant);
+        on_conn!(conn, |c| diesel::update(variants::table.find(variant.id)).set(keys).execute(c).await)?;
+    }
     Ok(())
 }
 

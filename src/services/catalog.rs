@@ -21,6 +21,7 @@ pub(crate) use products::{event as product_event, set_images};
 pub use read::{Catalog, ProductQuery, Visible};
 pub use selection::{Selection, encode_variants};
 pub use settle::Settle;
+pub(in crate::services) use settle::index;
 pub use variants::{NewVariant, OptionValue, VariantPatch, VariantStrategy, Variants};
 
 pub use crate::repositories::collections::CollectionSort;

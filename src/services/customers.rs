@@ -23,16 +23,14 @@ use crate::domain::event::{CustomerEvent, Event};
 use crate::domain::ids::{CustomerId, FamilyId, Id};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::permission::Permission;
+use crate::domain::search::{self, Warning};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::Customer;
 use crate::repositories::{customer_tokens, customers, refresh_tokens};
 use crate::services::attempts::Purpose;
 use crate::services::sessions::SessionTokens;
-use crate::services::{Attempts, Sessions};
-
-/// How many words a search of customers may have.
-const MAX_WORDS: usize = 5;
+use crate::services::{Attempts, Sessions, list_query};
 
 /// Customers and their accounts.
 pub struct Customers {
@@ -144,29 +142,31 @@ impl Customers {
         Ok(customers::find(&mut self.db.read(&op.statements).await?, id).await?)
     }
 
-    /// A page of customers, for staff: of those who have each of these words in their names or address.
+    /// A page of the customers that a query finds, for staff, and what of the query was not
+    /// understood.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when there are more words than a search may have.
+    /// [`Error::BadInput`] when the query is larger than a search may be.
     pub async fn customers(
         &self,
         op: &OpContext,
         query: Option<&str>,
         request: &PageRequest<Cursor>,
-    ) -> Result<Page<Customer>, Error> {
+    ) -> Result<(Page<Customer>, Vec<Warning>), Error> {
         op.authorize(Permission::ReadCustomers)?;
-        let words = words_of(query)?;
-        Ok(customers::page(&mut self.db.read(&op.statements).await?, &words, request).await?)
+        let (filter, warnings) = list_query::read(query, search::parse_customers)?;
+        let mut conn = self.db.read(&op.statements).await?;
+        Ok((customers::page(&mut conn, &filter, request).await?, warnings))
     }
 
     /// How many customers a query finds.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when there are more words than a search may have.
+    /// [`Error::BadInput`] when the query is larger than a search may be.
     pub async fn count(&self, op: &OpContext, query: Option<&str>) -> Result<i64, Error> {
         op.authorize(Permission::ReadCustomers)?;
-        let words = words_of(query)?;
-        Ok(customers::count(&mut self.db.read(&op.statements).await?, &words).await?)
+        let (filter, _) = list_query::read(query, search::parse_customers)?;
+        Ok(customers::count(&mut self.db.read(&op.statements).await?, &filter).await?)
     }
 
     /// Makes an account. Nobody is signed in by that; a token is made that proves the address, for the mail that follows.
@@ -348,14 +348,4 @@ fn person_name(problems: &mut Problems, field: &[&str], text: Option<&str>) -> O
 
 fn taken(field: &[&str]) -> Error {
     Error::invalid(field, UserErrorCode::Taken, "Email has already been taken")
-}
-
-/// The words of a search of customers.
-fn words_of(query: Option<&str>) -> Result<Vec<String>, Error> {
-    let text = query.unwrap_or_default().replace('\0', " ").to_lowercase();
-    let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-    if words.len() > MAX_WORDS {
-        return Err(Error::BadInput(format!("query: a search of customers may have {MAX_WORDS} words")));
-    }
-    Ok(words)
 }

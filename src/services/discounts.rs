@@ -11,14 +11,14 @@ use crate::domain::ids::DiscountId;
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::permission::Permission;
 use crate::domain::rounding::MICROS;
+use crate::domain::search::{self, Warning};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::discounts::{self, Discount};
 use crate::repositories::{Visibility, collections, products};
-use crate::services::Shop;
-use crate::services::set;
 use crate::services::validate::Problems;
+use crate::services::{Shop, list_query, set};
 
 /// How many products and how many collections a discount may name.
 const MAX_ITEMS: usize = 250;
@@ -101,21 +101,21 @@ impl Discounts {
         Self { db, shop }
     }
 
-    /// A page of discounts; `words` are looked for in titles and codes.
+    /// A page of the discounts that a query finds, and what of the query was not understood.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] to those who may not manage the shop's settings.
+    /// [`Error::Forbidden`] to those who may not manage the shop's settings; [`Error::BadInput`]
+    /// when the query is larger than a search may be.
     pub async fn page(
         &self,
         op: &OpContext,
-        words: Option<&str>,
+        query: Option<&str>,
         request: &PageRequest<Cursor>,
-    ) -> Result<Page<Discount>, Error> {
+    ) -> Result<(Page<Discount>, Vec<Warning>), Error> {
         op.authorize(Permission::ManageSettings)?;
-        // No database takes a NUL in a text.
-        let words = words.map(|words| words.trim().replace('\0', " ")).filter(|words| !words.is_empty());
+        let (filter, warnings) = list_query::read(query, search::parse_discounts)?;
         let mut conn = self.db.read(&op.statements).await?;
-        Ok(discounts::page(&mut conn, words.as_deref(), request).await?)
+        Ok((discounts::page(&mut conn, &filter, request).await?, warnings))
     }
 
     /// Makes a discount.

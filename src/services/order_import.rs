@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx, retrying};
 use crate::domain::permission::Permission;
+use crate::domain::text;
 use crate::error::Error;
 use crate::events;
 use crate::repositories::order_import::{self as repository, PastOrders};
@@ -236,7 +237,7 @@ impl OrderImport {
             new.into_iter().zip(numbers).filter_map(|(record, number)| Some((record, number?))).collect();
 
         let lines = numbered.iter().flat_map(|(record, _)| &record.lines);
-        let skus = distinct(lines.filter_map(|line| line.sku.as_ref()).map(|sku| sku.to_ascii_lowercase()));
+        let skus = distinct(lines.filter_map(|line| line.sku.as_ref()).map(|sku| text::key(sku)));
         let emails = distinct(numbered.iter().filter_map(|(record, _)| record.email.clone()));
         let found = Found::new(
             repository::variants_by_sku(tx.conn(), &skus).await?,

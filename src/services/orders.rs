@@ -59,7 +59,7 @@ use crate::repositories::refunds::{self, Refund};
 use crate::repositories::returns::Return;
 use crate::repositories::{locations, variants};
 use crate::services::validate::Problems;
-use crate::services::{Payments, Pricing, Shop};
+use crate::services::{Payments, Pricing, Shop, list_query};
 
 /// How long a note may be, in characters.
 const MAX_NOTE: usize = 5_000;
@@ -131,10 +131,7 @@ impl Orders {
         wanted: &OrderQuery,
     ) -> Result<(OrderPage, Vec<Warning>), Error> {
         op.authorize(Permission::ReadOrders)?;
-        let (filter, warnings) = match wanted.query.as_deref() {
-            None => (Node::All, Vec::new()),
-            Some(text) => read_query(text)?,
-        };
+        let (filter, warnings) = list_query::read(wanted.query.as_deref(), search::parse_orders)?;
         let currency = self.shop.currency;
         let list = OrderList { filter, currency, sort: wanted.sort, reverse: wanted.reverse };
         let page = orders::page(&mut self.db.read(&op.statements).await?, &list, &wanted.request).await?;
@@ -161,7 +158,7 @@ impl Orders {
     /// [`Error::BadInput`] when the query is larger than a search may be.
     pub async fn matches(&self, op: &OpContext, query: &str, id: Option<OrderId>) -> Result<bool, Error> {
         op.authorize(Permission::ReadOrders)?;
-        let (filter, _) = read_query(query)?;
+        let (filter, _) = list_query::read(Some(query), search::parse_orders)?;
         let Some(id) = id else { return Ok(true) };
         let only = Node::Field(OrderTerm::Id(vec![id.uuid().to_string()]));
         let list = OrderList {
@@ -190,14 +187,6 @@ impl Orders {
         let order = orders::find(&mut self.db.read(&op.statements).await?, id).await?;
         order.ok_or_else(no_order)
     }
-}
-
-/// Reads a query in the search language.
-fn read_query(text: &str) -> Result<(Node<OrderTerm>, Vec<Warning>), Error> {
-    // No database takes a NUL in a text.
-    let search = search::parse_orders(&text.replace('\0', " "))
-        .map_err(|error| Error::BadInput(format!("query: {error}")))?;
-    Ok((search.filter, search.warnings))
 }
 
 /// The same in a transaction: of whoever writes into the ledger what became of a refund.

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Reply, TestApp, both};
 
+mod texts;
+
 /// Six products that differ in all that can be searched.
 async fn seed(app: &TestApp) {
     let shelf = app.create_location("Shelf").await;
@@ -96,7 +98,7 @@ const QUERIES: &[(&str, &str)] = &[
     // Words, anywhere and in any order.
     ("mug", "mug rack"),
     ("MUG", "mug rack"),
-    ("mugs", "rack"),
+    ("mugs", "mug rack"),
     ("rack mug", "rack"),
     ("stoneware", "creme mug"),
     ("kitchen", "mug rack"),
@@ -195,15 +197,6 @@ async fn a_query_finds_what_it_says(app: TestApp) {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-both!(letter_case_of_ascii_letters_does_not_matter_in_fields);
-async fn letter_case_of_ascii_letters_does_not_matter_in_fields(app: TestApp) {
-    let product = json!({ "handle": "one", "title": "One", "vendor": "Öland", "productType": "Tin", "tags": ["Ärmel"] });
-    app.create_product(product).await;
-    for query in ["vendor:Öland", "vendor:ÖLAND", "product_type:tin", "tag:ÄRMEL", "tag:Ärm*"] {
-        assert_eq!(found(&app, query).await, "one", "{query}");
-    }
 }
 
 both!(odd_queries_are_searched_as_text);

@@ -6,7 +6,7 @@ use mercato::domain::page::CursorKey;
 use serde_json::{Value, json};
 
 use crate::support::live::position;
-use crate::support::{Database, TestApp, both, order_id, order_of};
+use crate::support::{TestApp, both, order_id, order_of};
 
 const CART: &str = "query($id: ID!) { cart(id: $id) { id totalQuantity } }";
 const NOTE: &str = "mutation($id: ID!) { cartNoteUpdate(cartId: $id, note: \"Mine\") { cart { id note } userErrors { code } } }";
@@ -15,20 +15,6 @@ const ORDER: &str = "query($id: ID!, $token: String) { order(id: $id, token: $to
 const SECRET: &str = "a secret of tests that is long enough";
 /// What was handed out for a cart and an order before tokens were derived.
 const OLD_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
-
-/// Undoes a migration, runs some SQL on what it left, and migrates again.
-async fn migrate_again(app: &TestApp, name: &str, between: &str) {
-    let backend = match app.database() {
-        Database::Sqlite(_) => "sqlite",
-        Database::Postgres(..) => "postgres",
-    };
-    let folder = format!("{}/migrations/{backend}/{name}", env!("CARGO_MANIFEST_DIR"));
-    let down = std::fs::read_to_string(format!("{folder}/down.sql")).unwrap();
-    let version = name.split('_').next().unwrap().replace('-', "");
-    let forget = format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}';");
-    app.database().run(&format!("{down}\n{between}\n{forget}")).await;
-    assert_eq!(app.app.db.migrate().await.unwrap(), [version]);
-}
 
 fn uuid(gid: &str) -> String {
     let last = gid.rsplit('/').next().unwrap();
@@ -43,7 +29,7 @@ async fn what_opened_a_cart_or_an_order_before_the_migration_opens_it_still(app:
     let order = placed["orderPlace.order.id"].clone();
     let cart = app.cart(&[(&mug, 2)]).await;
     let between = format!("UPDATE carts SET token = '{OLD_KEY}'; UPDATE orders SET token = '{OLD_KEY}';");
-    migrate_again(&app, "2026-11-26-000303_derived_cart_and_order_tokens", &between).await;
+    app.migrate_again("2026-11-26-000303_derived_cart_and_order_tokens", &between).await;
 
     let guest = app.anonymous();
     let old = format!("gid://mercato/Cart/{}?key={OLD_KEY}", uuid(&cart));
@@ -147,7 +133,7 @@ async fn who_made_keys_is_found_by_the_names_of_before(app: TestApp) {
             .run(&format!("UPDATE api_keys SET created_by = '{maker}' WHERE name = '{name}'"))
             .await;
     }
-    migrate_again(&app, "2026-11-26-000302_owners_of_keys_and_webhooks", "").await;
+    app.migrate_again("2026-11-26-000302_owners_of_keys_and_webhooks", "").await;
     let op = app.app.system();
     let mut conn = app.app.db.read(&op.statements).await.unwrap();
     let request = mercato::domain::page::PageRequest::first(9);

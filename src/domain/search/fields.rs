@@ -95,7 +95,7 @@ pub(super) fn read_with<F>(
 }
 
 /// The plain words of a name and values.
-fn words(name: &str, values: &[Value]) -> Option<TextMatch> {
+pub(super) fn words(name: &str, values: &[Value]) -> Option<TextMatch> {
     let text = values.iter().fold(name.to_owned(), |text, value| text + " " + &value.text);
     let alone = name.is_empty();
     let phrase = alone && values.iter().all(|value| value.quoted);
@@ -165,7 +165,7 @@ pub(super) fn text<F: PartialEq>(term: &Term<'_>, field: fn(ValueMatch) -> F) ->
     Node::or(tests.into_iter().map(|test| Node::Field(field(test))).collect()).ok_or(NO_VALUE)
 }
 
-fn title(term: &Term<'_>) -> Result<Node, Hint> {
+pub(super) fn title<F: PartialEq>(term: &Term<'_>) -> Result<Node<F>, Hint> {
     let titles = equal(term)?
         .iter()
         .filter_map(|value| TextMatch::new(&value.text, value.quoted, value.prefix))

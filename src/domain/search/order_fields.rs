@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::fields::{Hint, amount, each, read_with, required, text, time, uuid_of};
-use super::lexer::{Term, Value};
+use super::fields::{Hint, amount, each, read_with, required, text, time, uuid_of, words};
+use super::lexer::Term;
 use super::{Comparator, Node, ValueMatch, Warning};
 use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::order::{FinancialStatus, FulfillmentStatus, OrderStatus};
@@ -44,20 +44,11 @@ pub enum OrderTerm {
     CreatedAt(Comparator, DateTime<Utc>),
     /// When it was last changed.
     UpdatedAt(Comparator, DateTime<Utc>),
-    /// Its name, or the beginning of its e-mail address.
-    Any(String),
 }
 
 /// The condition a term asks for, and the warning it deserves.
 pub(super) fn read(term: &Term<'_>) -> (Option<Node<OrderTerm>>, Option<Warning>) {
-    read_with(term, known_field, any, FIELDS)
-}
-
-/// What stands outside of fields: every value must be met.
-fn any(name: &str, values: &[Value]) -> Option<Node<OrderTerm>> {
-    let texts = std::iter::once(name).chain(values.iter().map(|value| value.text.as_str()));
-    let texts = texts.map(str::trim).filter(|text| !text.is_empty());
-    Node::and(texts.map(|text| Node::Field(OrderTerm::Any(text.to_owned()))).collect())
+    read_with(term, known_field, |name, values| words(name, values).map(Node::Text), FIELDS)
 }
 
 /// Reads the term of a known field; `None` if the field is not known.
@@ -147,10 +138,15 @@ mod tests {
     }
 
     #[test]
-    fn words_outside_of_fields_stay_as_they_are() {
-        let any = |text: &str| OrderTerm::Any(text.to_owned());
-        assert_eq!(terms("ada@example.com"), [any("ada@example.com")]);
-        assert_eq!(terms("#1001 \"ada\""), [any("#1001"), any("ada")]);
+    fn words_outside_of_fields_are_looked_for_together() {
+        let words = |query: &str| match parse_orders(query).unwrap().filter {
+            Node::Text(text) => text.words(),
+            other => panic!("{other:?} in {query}"),
+        };
+        assert_eq!(words("ada@example.com"), ["ada", "example", "com"]);
+        assert_eq!(words("#1001 JÜRGEN"), ["1001", "jurgen"]);
+        let long = "a ".repeat(super::super::MAX_WORDS + 1);
+        assert_eq!(parse_orders(&long).err(), Some(super::super::SearchError::TooManyWords));
     }
 
     #[test]

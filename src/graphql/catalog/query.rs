@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, Result};
 
 use super::{Collection, CollectionConnection, Product, ProductConnection};
+use crate::domain::handle;
 use crate::domain::ids::{CollectionId, Id, ProductId};
 use crate::domain::page::{CursorKey, Page};
 use crate::error::Error;
@@ -82,11 +83,11 @@ impl From<ProductSortKeys> for ProductSort {
 }
 
 async fn product_by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Product>> {
-    Ok(ctx.loaders().products_by_handle.load(handle).await?.map(Product))
+    Ok(ctx.loaders().products_by_handle.load(handle::normalized(&handle)).await?.map(Product))
 }
 
 async fn collection_by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Collection>> {
-    Ok(ctx.loaders().collections_by_handle.load(handle).await?.map(Collection))
+    Ok(ctx.loaders().collections_by_handle.load(handle::normalized(&handle)).await?.map(Collection))
 }
 
 fn one_of_id_and_handle() -> async_graphql::Error {
@@ -231,7 +232,11 @@ impl CatalogQuery {
         #[graphql(desc = "After this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "What their titles must have in them.")] query: Option<String>,
+        #[graphql(
+            desc = "What they must have: beginnings of words of their titles, and terms such as `title:Stationery`, `handle:mugs`, \
+                    `updated_at:>=2026-01-31`, joined by spaces or `OR`, negated by `-`."
+        )]
+        query: Option<String>,
         #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
         #[graphql(desc = "What they are sorted by.", default_with = "Some(CollectionSortKeys::Id)")]
         sort_key: Option<CollectionSortKeys>,
@@ -244,8 +249,9 @@ impl CatalogQuery {
         };
         let list = format!("collections/{sort:?}/{reverse}");
         let request = PageArgs { first, after, last, before }.request(ctx, &list, sort.key_kind())?;
-        let page =
+        let (page, warnings) =
             ctx.services().catalog.collections(ctx.op(), query.as_deref(), sort, reverse, &request).await?;
+        ctx.search_hints().note(ctx, &warnings);
         let page = page.map(|(row, key): (Arc<_>, _)| (Collection(row), key));
         let items = Items::new(list, page, |collection: &Collection| collection.0.id.uuid());
         Ok(InOrder(CollectionConnection(items, Total::Collections(query))))

@@ -106,7 +106,7 @@ impl OrderQuery {
         #[graphql(desc = "The last so many.")] last: Option<i32>,
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
         #[graphql(
-            desc = "What they must have: a name such as `#1001`, the beginning of an e-mail address, and terms such as `status:paid`, \
+            desc = "What they must have: a name such as `#1001`, beginnings of words of the buyer's name or e-mail address, and terms such as `status:paid`, \
                     `financial_status:refunded`, `fulfillment_status:unfulfilled`, `email:ada@example.com`, `sku:MUG-1`, \
                     `total:>100`, `created_at:>=2026-01-31`, joined by spaces or `OR`, negated by `-`."
         )]

@@ -19,9 +19,11 @@ use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::money::Currency;
 use crate::domain::order::{FinancialStatus, FulfillmentStatus};
 use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest};
-use crate::domain::search::{Node, OrderTerm, ValueMatch};
+use crate::domain::search::{Node, OrderTerm};
+use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::conditions::{compare, price, text_condition};
+use crate::repositories::words::{Field, HasWords};
 
 /// What a list of orders is sorted by; orders that are equal in it are sorted by id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -105,34 +107,26 @@ macro_rules! condition {
                     any.unwrap_or_else(|| Box::new(constant(false)))
                 }
                 Node::Not(node) => Box::new(not($name(node, currency))),
-                // Searches of orders have none of these: words are `OrderTerm::Any`.
-                Node::Text(_) | Node::Title(_) => Box::new(constant(false)),
+                Node::Text(text) => Box::new(HasWords::new("orders.id", &[Field::Order], text)),
+                // An order has no title.
+                Node::Title(_) => Box::new(constant(false)),
                 Node::Field(OrderTerm::Status(wanted)) => Box::new(orders::status.eq_any(wanted.clone())),
                 Node::Field(OrderTerm::Financial(wanted)) => any_of(wanted, financial),
                 Node::Field(OrderTerm::Fulfillment(wanted)) => any_of(wanted, fulfillment),
                 Node::Field(OrderTerm::Email(value)) => {
-                    let email = orders::email.assume_not_null();
-                    let meets: Condition<orders::table, $backend> = match value {
-                        ValueMatch::Exists => Box::new(constant(true)),
-                        ValueMatch::AnyOf(values) => {
-                            let values: Vec<String> =
-                                values.iter().map(|value| value.to_ascii_lowercase()).collect();
-                            Box::new(email.eq_any(values))
-                        }
-                        ValueMatch::StartsWith(start) => {
-                            let (from, to) = range(start);
-                            Box::new(email.ge(from).and(email.lt(to)))
-                        }
-                    };
+                    let email = || orders::email.assume_not_null();
                     // An order without one is no match, and a match of the opposite.
-                    Box::new(orders::email.is_not_null().and(meets))
+                    text_condition!(email(), email(), text::lower, value, |meets| {
+                        orders::email.is_not_null().and(meets)
+                    })
                 }
                 Node::Field(OrderTerm::Name(names)) => {
                     let numbers: Vec<i64> = names.iter().filter_map(|name| number(name)).collect();
                     Box::new(orders::number.eq_any(numbers).or(called!(names.clone())))
                 }
                 Node::Field(OrderTerm::Sku(value)) => {
-                    text_condition!(order_lines::sku.assume_not_null(), value, |meets| {
+                    let (sku, key) = (order_lines::sku, || order_lines::sku_key.assume_not_null());
+                    text_condition!(sku.assume_not_null(), key(), text::key, value, |meets| {
                         orders::id.eq_any(order_lines::table.filter(meets).select(order_lines::order_id))
                     })
                 }
@@ -155,16 +149,6 @@ macro_rules! condition {
                 }
                 Node::Field(OrderTerm::UpdatedAt(comparator, at)) => {
                     compare!(orders::updated_at, *comparator, Timestamp::from(*at), |meets| meets)
-                }
-                Node::Field(OrderTerm::Any(text)) => {
-                    let (from, to) = range(text);
-                    let email = orders::email.assume_not_null();
-                    let by_email = orders::email.is_not_null().and(email.ge(from).and(email.lt(to)));
-                    let found = by_email.or(called!(vec![text.clone()]));
-                    match number(text) {
-                        Some(number) => Box::new(found.or(orders::number.eq(number))),
-                        None => Box::new(found),
-                    }
                 }
             }
         }
@@ -241,13 +225,6 @@ where
 /// The number in a name: 1001 of `#1001`.
 fn number(name: &str) -> Option<i64> {
     name.trim_start_matches('#').parse().ok()
-}
-
-/// From the first text that begins with `start` to the first after all that do. E-mail addresses are kept in lower case.
-fn range(start: &str) -> (String, String) {
-    let start = start.to_ascii_lowercase();
-    let end = format!("{start}\u{10ffff}");
-    (start, end)
 }
 
 fn parsed(ids: &[String]) -> impl Iterator<Item = Uuid> {

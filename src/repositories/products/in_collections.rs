@@ -41,9 +41,9 @@ impl CollectionPage {
     fn key(&self) -> &'static str {
         match self.sort {
             None => "cp.position",
-            Some(ProductSort::Title) => "lower(p.title)",
-            Some(ProductSort::ProductType) => "lower(p.product_type)",
-            Some(ProductSort::Vendor) => "lower(p.vendor)",
+            Some(ProductSort::Title) => "p.title_key",
+            Some(ProductSort::ProductType) => "p.type_key",
+            Some(ProductSort::Vendor) => "p.vendor_key",
             Some(ProductSort::UpdatedAt) => "p.updated_at",
             Some(ProductSort::CreatedAt) => "p.created_at",
             Some(ProductSort::BestSelling) => "p.units_sold",

@@ -21,6 +21,7 @@ use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageReque
 use crate::domain::search::{
     self, Comparator, FieldTerm, Node, RequiredWords, Status, TextMatch, ValueMatch,
 };
+use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
 use crate::repositories::conditions::{compare, price, text_condition};
@@ -84,9 +85,9 @@ impl ProductSort {
     /// The key that a product has in this order; its rank is not the product's own and is read beside it.
     pub(super) fn key(self, product: &Product) -> CursorKey {
         match self {
-            Self::Title => CursorKey::Text(product.title.to_ascii_lowercase()),
-            Self::ProductType => CursorKey::Text(product.product_type.to_ascii_lowercase()),
-            Self::Vendor => CursorKey::Text(product.vendor.to_ascii_lowercase()),
+            Self::Title => CursorKey::Text(text::key(&product.title)),
+            Self::ProductType => CursorKey::Text(text::key(&product.product_type)),
+            Self::Vendor => CursorKey::Text(text::key(&product.vendor)),
             Self::UpdatedAt => CursorKey::Integer(product.updated_at.micros()),
             Self::CreatedAt => CursorKey::Integer(product.created_at.micros()),
             Self::BestSelling => CursorKey::Integer(product.units_sold),
@@ -126,31 +127,33 @@ macro_rules! condition {
                 Node::Text(words) => $words(words, false),
                 Node::Title(words) => $words(words, true),
                 Node::Field(FieldTerm::Tag(value)) => {
-                    text_condition!(product_tags::tag, value, |meets| of_each!(
-                        $backend,
-                        product_tags,
-                        value,
-                        meets
-                    ))
+                    text_condition!(product_tags::tag, product_tags::tag_key, text::key, value, |meets| {
+                        of_each!($backend, product_tags, value, meets)
+                    })
                 }
                 Node::Field(FieldTerm::Vendor(value)) => {
-                    text_condition!(products::vendor, value, |meets| meets)
+                    text_condition!(products::vendor, products::vendor_key, text::key, value, |meets| meets)
                 }
                 Node::Field(FieldTerm::ProductType(value)) => {
-                    text_condition!(products::product_type, value, |meets| meets)
+                    let (kind, key) = (products::product_type, products::type_key);
+                    text_condition!(kind, key, text::key, value, |meets| meets)
                 }
                 Node::Field(FieldTerm::Handle(value)) => {
-                    text_condition!(products::handle, value, |meets| meets)
+                    // Handles have no capitals of other alphabets.
+                    let key = || lower(products::handle);
+                    text_condition!(products::handle, key(), text::lower, value, |meets| meets)
                 }
                 Node::Field(FieldTerm::Sku(value)) => {
-                    text_condition!(variants::sku.assume_not_null(), value, |meets| of_each!(
-                        $backend, variants, value, meets
-                    ))
+                    let (sku, key) = (variants::sku, || variants::sku_key.assume_not_null());
+                    text_condition!(sku.assume_not_null(), key(), text::key, value, |meets| {
+                        of_each!($backend, variants, value, meets)
+                    })
                 }
                 Node::Field(FieldTerm::Barcode(value)) => {
-                    text_condition!(variants::barcode.assume_not_null(), value, |meets| of_each!(
-                        $backend, variants, value, meets
-                    ))
+                    let (barcode, key) = (variants::barcode, || variants::barcode_key.assume_not_null());
+                    text_condition!(barcode.assume_not_null(), key(), text::key, value, |meets| {
+                        of_each!($backend, variants, value, meets)
+                    })
                 }
                 Node::Field(FieldTerm::Id(ids)) => {
                     let ids: Vec<ProductId> = ids
@@ -335,9 +338,9 @@ macro_rules! read_page {
             filter => query.filter($condition(filter, list.currency)).into_boxed(),
         };
         query = match list.sort {
-            ProductSort::Title => keyset!(query, lower(products::title), text, id, falls),
-            ProductSort::ProductType => keyset!(query, lower(products::product_type), text, id, falls),
-            ProductSort::Vendor => keyset!(query, lower(products::vendor), text, id, falls),
+            ProductSort::Title => keyset!(query, products::title_key, text, id, falls),
+            ProductSort::ProductType => keyset!(query, products::type_key, text, id, falls),
+            ProductSort::Vendor => keyset!(query, products::vendor_key, text, id, falls),
             ProductSort::UpdatedAt => keyset!(query, products::updated_at, moment, id, falls),
             ProductSort::CreatedAt => keyset!(query, products::created_at, moment, id, falls),
             ProductSort::BestSelling => keyset!(query, products::units_sold, integer, id, falls),

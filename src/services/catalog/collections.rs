@@ -99,7 +99,7 @@ impl Collections {
     async fn create_once(&self, op: &OpContext, new: &NewCollection) -> Result<Collection, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let handle = match &new.handle {
-            Some(handle) => handle.clone(),
+            Some(handle) => handle::normalized(handle),
             None => {
                 let stem = handle::from_title(&new.title).unwrap_or("collection".to_owned());
                 let taken = collections::handles_like(tx.conn(), &stem).await?;
@@ -408,7 +408,7 @@ impl CollectionPatch {
             title.trim().clone_into(&mut collection.title);
         }
         if let Some(handle) = &self.handle {
-            collection.handle.clone_from(handle);
+            collection.handle = handle::normalized(handle);
         }
         if let Some(html) = &self.description_html {
             collection.description = html::to_text(html);

@@ -15,7 +15,7 @@ use crate::domain::ids::{Id, ImageId, MediaId, ProductId};
 use crate::domain::media::parse_path;
 use crate::domain::money::Currency;
 use crate::domain::permission::Permission;
-use crate::domain::{handle, html, tax};
+use crate::domain::{handle, html, tax, text};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::images::{self, Image};
@@ -149,7 +149,7 @@ impl Products {
         .await?;
         problems.check()?;
         let handle = match &new.handle {
-            Some(handle) => handle.clone(),
+            Some(handle) => handle::normalized(handle),
             None => {
                 let stem = handle::from_title(&new.title).unwrap_or("product".to_owned());
                 let taken = products::handles_like(tx.conn(), &stem).await?;
@@ -292,7 +292,7 @@ impl ProductPatch {
         if let Some(title) = &self.title {
             title.trim().clone_into(&mut product.title);
         }
-        set(&mut product.handle, self.handle.as_ref());
+        set(&mut product.handle, self.handle.as_deref().map(handle::normalized).as_ref());
         set(&mut product.vendor, self.vendor.as_ref());
         set(&mut product.product_type, self.product_type.as_ref());
         set(&mut product.status, self.status.as_ref());
@@ -338,11 +338,11 @@ fn first_variant(op: &OpContext, product: &Product, new: &NewVariant, currency: 
     variant
 }
 
-/// Each tag once, letter case aside, without blanks around it.
+/// Each tag once, letter case and accents aside, without blanks around it.
 pub(crate) fn distinct_tags(tags: &[String]) -> Vec<String> {
     let mut seen = HashSet::new();
     let trimmed = tags.iter().map(|tag| tag.trim()).filter(|tag| !tag.is_empty());
-    trimmed.filter(|tag| seen.insert(tag.to_lowercase())).map(ToOwned::to_owned).collect()
+    trimmed.filter(|tag| seen.insert(text::key(tag))).map(ToOwned::to_owned).collect()
 }
 
 /// Gives a product these images in this order. An image whose address it has already stays the image it is.

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::loaders::{CatalogReads, Collection, Product, ProductPage, ProductSort, visibility};
 use crate::repositories::collections::{self, CollectionSort};
 use crate::repositories::products::{self, ProductList};
-use crate::services::Shop;
+use crate::services::{Shop, list_query};
 
 /// Reads lists of products and collections.
 pub struct Catalog {
@@ -41,6 +41,9 @@ pub struct Visible {
     /// What was ignored.
     pub warnings: Vec<Warning>,
 }
+
+/// A page of collections, each with the key it has in the list's order.
+pub type CollectionPage = Page<(Arc<Collection>, CursorKey)>;
 
 impl Catalog {
     /// The service over a database.
@@ -83,13 +86,13 @@ impl Catalog {
         Ok(products::count(&mut self.db.read(&op.statements).await?, &list).await?)
     }
 
-    /// How many collections have `title` in their title, letter case aside.
+    /// How many collections a query finds.
     ///
     /// # Errors
-    /// When the database does not answer.
-    pub async fn count_collections(&self, op: &OpContext, title: Option<&str>) -> Result<i64, Error> {
-        let title = title.map(|title| title.replace('\0', " "));
-        Ok(collections::count(&mut self.db.read(&op.statements).await?, title.as_deref()).await?)
+    /// [`Error::BadInput`] when the query is larger than a search may be.
+    pub async fn count_collections(&self, op: &OpContext, query: Option<&str>) -> Result<i64, Error> {
+        let (filter, _) = list_query::read(query, search::parse_collections)?;
+        Ok(collections::count(&mut self.db.read(&op.statements).await?, &filter).await?)
     }
 
     /// Up to ten products that a product can be shown beside, best first: those that share its type, tags and title's words.
@@ -135,22 +138,22 @@ impl Catalog {
         Ok(Page::of_rows(rows, &request))
     }
 
-    /// A page of collections whose title has `title` in it, letter case aside.
+    /// A page of the collections that a query finds, and what of the query was not understood.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// [`Error::BadInput`] when the query is larger than a search may be.
     pub async fn collections(
         &self,
         op: &OpContext,
-        title: Option<&str>,
+        query: Option<&str>,
         sort: CollectionSort,
         reverse: bool,
         request: &PageRequest<Cursor>,
-    ) -> Result<Page<(Arc<Collection>, CursorKey)>, Error> {
+    ) -> Result<(CollectionPage, Vec<Warning>), Error> {
+        let (filter, warnings) = list_query::read(query, search::parse_collections)?;
         let mut conn = self.db.read(&op.statements).await?;
-        let title = title.map(|title| title.replace('\0', " "));
-        let page = collections::page(&mut conn, title.as_deref(), sort, reverse, request).await?;
-        Ok(page.map(|(collection, key)| (Arc::new(collection), key)))
+        let page = collections::page(&mut conn, &filter, sort, reverse, request).await?;
+        Ok((page.map(|(collection, key)| (Arc::new(collection), key)), warnings))
     }
 
     /// Whether there is no product at all.
@@ -164,14 +167,6 @@ impl Catalog {
 
 /// What a query asks for, and what was not understood of it.
 fn read_query(op: &OpContext, query: Option<&str>) -> Result<(Node, Vec<Warning>), Error> {
-    let Some(text) = query else { return Ok((Node::All, Vec::new())) };
-    // No database takes a NUL in a text; in a search it parts words, as any odd character does.
-    let text = text.replace('\0', " ");
-    let search = if op.may(Permission::ReadInventory) {
-        search::parse_with_stock(&text)
-    } else {
-        search::parse(&text)
-    };
-    let search = search.map_err(|error| Error::BadInput(format!("query: {error}")))?;
-    Ok((search.filter, search.warnings))
+    let parse = if op.may(Permission::ReadInventory) { search::parse_with_stock } else { search::parse };
+    list_query::read(query, parse)
 }

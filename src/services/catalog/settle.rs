@@ -1,7 +1,7 @@
 //! What is derived from a product, brought up to date in the transaction that changed it.
 
 use crate::context::OpContext;
-use crate::db::Tx;
+use crate::db::{DbError, Tx};
 use crate::domain::collection_rules::{ProductFacts, VariantFacts};
 use crate::domain::ids::{CollectionId, ProductId};
 use crate::domain::money::Currency;
@@ -53,15 +53,7 @@ impl Settle {
         variants: &[Variant],
         tags: &[String],
     ) -> Result<(), Error> {
-        let mut words =
-            vec![product.vendor.as_str(), product.product_type.as_str(), product.description.as_str()];
-        words.extend(tags.iter().map(String::as_str));
-        for variant in variants {
-            words.extend([variant.title.as_str(), variant.sku.as_deref().unwrap_or_default()]);
-            words.extend(variant.barcode.as_deref());
-        }
-        search::index(tx.conn(), product.id, &product.title, &words).await?;
-
+        index(tx, product, variants, tags).await?;
         let now_in = self.collections_for(product, variants, tags);
         self.move_between_collections(tx, op, product.id, &now_in).await
     }
@@ -100,6 +92,24 @@ impl Settle {
         }
         Ok(())
     }
+}
+
+/// Puts a product's words into the search index.
+pub(in crate::services) async fn index(
+    tx: &mut Tx,
+    product: &Product,
+    variants: &[Variant],
+    tags: &[String],
+) -> Result<(), DbError> {
+    let mut words = vec![product.vendor.as_str(), product.product_type.as_str()];
+    words.extend(tags.iter().map(String::as_str));
+    for variant in variants {
+        words.extend([variant.title.as_str(), variant.sku.as_deref().unwrap_or_default()]);
+        words.extend(variant.barcode.as_deref());
+    }
+    // The longest at the end, where the index may have no more room.
+    words.push(&product.description);
+    search::index(tx.conn(), product.id, &product.title, &words).await
 }
 
 /// Makes a product's price span that of its variants.

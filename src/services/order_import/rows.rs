@@ -11,6 +11,7 @@ use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
 use crate::domain::quote::{Allocation, DeliveryOption, QuotedDelivery, TaxLine};
 use crate::domain::rounding::spread;
+use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::fulfillments::Fulfillment;
 use crate::repositories::order_import::{PastOrders, SoldVariant};
@@ -33,7 +34,7 @@ const IMPORTED: &str = "imported";
 pub struct Found {
     /// By code as it is written.
     variants: HashMap<String, SoldVariant>,
-    /// By code in lower case.
+    /// By code, letter case and accents aside.
     alike: HashMap<String, SoldVariant>,
     customers: HashMap<String, CustomerId>,
 }
@@ -47,14 +48,14 @@ impl Found {
             customers: customers.into_iter().collect(),
         };
         for variant in variants {
-            found.alike.entry(variant.sku.to_ascii_lowercase()).or_insert_with(|| variant.clone());
+            found.alike.entry(text::key(&variant.sku)).or_insert_with(|| variant.clone());
             found.variants.entry(variant.sku.clone()).or_insert(variant);
         }
         found
     }
 
     fn variant(&self, sku: &str) -> Option<&SoldVariant> {
-        self.variants.get(sku).or_else(|| self.alike.get(&sku.to_ascii_lowercase()))
+        self.variants.get(sku).or_else(|| self.alike.get(&text::key(sku)))
     }
 }
 

@@ -111,6 +111,7 @@ async fn update_in(
     if !fields.is_empty() {
         order.updated_at = op.now();
         orders::update(tx.conn(), &order).await?;
+        orders::refresh_words(tx.conn(), std::slice::from_ref(&order)).await?;
         let fields = fields.into_iter().map(str::to_owned).collect();
         let event = OrderUpdatedEvent { order_id: id, fields };
         events::append(tx, op, [Event::OrderUpdated(event)]).await?;

@@ -17,6 +17,7 @@ use crate::domain::catalog::{
     DEFAULT_OPTION, DEFAULT_VARIANT_TITLE, InventoryPolicy, MAX_OPTIONS, ProductStatus, WeightUnit,
 };
 use crate::domain::money::Currency;
+use crate::domain::text;
 use crate::services::csv_table::{self, Group, Groups, Header, MAX_ROWS, excerpt, parse_flag};
 use crate::services::validate::is_address;
 
@@ -276,7 +277,7 @@ fn distinct<T>(items: impl Iterator<Item = T>, key: impl Fn(&T) -> String) -> Ve
 
 fn tags(text: &str) -> Vec<String> {
     let tags = text.split(',').map(str::trim).filter(|tag| !tag.is_empty());
-    distinct(tags.map(str::to_owned), |tag| tag.to_lowercase())
+    distinct(tags.map(str::to_owned), |tag| text::key(tag))
 }
 
 /// The new header asks whether to continue, which some answer with yes or no.

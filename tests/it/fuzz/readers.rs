@@ -9,6 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestCaseResult;
+use unicode_normalization::char::is_combining_mark;
 
 use super::damage::{damaged, damages};
 
@@ -102,13 +103,15 @@ fn check_search<F>(search: &Search<F>) -> TestCaseResult {
     Ok(())
 }
 
-/// What a full-text expression looks for stands in quotes, and is nothing but letters and digits.
+/// What a full-text expression looks for stands in quotes, and is nothing but letters with their
+/// marks and digits.
 fn check_expressions(node: &Node) -> TestCaseResult {
     match node {
         Node::And(nodes) | Node::Or(nodes) => nodes.iter().try_for_each(check_expressions),
         Node::Not(inner) => check_expressions(inner),
         Node::Text(text) | Node::Title(text) => {
-            let is_word = |word: &String| !word.is_empty() && word.chars().all(char::is_alphanumeric);
+            let is_letter = |c: char| c.is_alphanumeric() || is_combining_mark(c);
+            let is_word = |word: &String| !word.is_empty() && word.chars().all(is_letter);
             prop_assert!(text.words().iter().all(is_word), "{text:?}");
             let is_quoted = |of: String, quote: char| of.matches(quote).count().is_multiple_of(2);
             prop_assert!(is_quoted(text.to_fts5(None), '"'), "{text:?}");

@@ -62,6 +62,20 @@ pub struct Service {
 }
 
 impl TestApp {
+    /// Undoes a migration, runs some SQL on what it left, and migrates again.
+    pub async fn migrate_again(&self, name: &str, between: &str) {
+        let backend = match self.database() {
+            Database::Sqlite(_) => "sqlite",
+            Database::Postgres(..) => "postgres",
+        };
+        let folder = format!("{}/migrations/{backend}/{name}", env!("CARGO_MANIFEST_DIR"));
+        let down = std::fs::read_to_string(format!("{folder}/down.sql")).unwrap();
+        let version = name.split('_').next().unwrap().replace('-', "");
+        let forget = format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}';");
+        self.database().run(&format!("{down}\n{between}\n{forget}")).await;
+        assert_eq!(self.app.db.migrate().await.unwrap(), [version]);
+    }
+
     /// Starts a server on SQLite, for tests of what no database has a say in.
     pub async fn sqlite() -> Self {
         Self::with(Database::sqlite().await.unwrap(), &[]).await

@@ -1,0 +1,31 @@
+//! Rows that a migration found in the database and could not make words and keys for: only the
+//! server knows how. Filled by migrations, emptied by `services::search_index` before the shop
+//! opens.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expr::in_ids;
+use crate::db::schema::unindexed_rows;
+use crate::db::types::AnyId;
+use crate::db::{Conn, DbError, load, on_conn};
+use crate::domain::ids::Id;
+
+/// The first so many, each with what it is: the name of its table.
+pub async fn page(conn: &mut Conn, limit: i64) -> Result<Vec<(AnyId, String)>, DbError> {
+    load!(
+        conn,
+        unindexed_rows::table
+            .order_by(unindexed_rows::row_id)
+            .limit(limit)
+            .select((unindexed_rows::row_id, unindexed_rows::kind))
+    )
+}
+
+/// Notes that rows have what they need.
+pub async fn remove<I: Id>(conn: &mut Conn, rows: &[I]) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::delete(unindexed_rows::table.filter(in_ids(unindexed_rows::row_id, rows))).execute(c).await
+    })?;
+    Ok(())
+}

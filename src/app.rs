@@ -102,12 +102,12 @@ pub enum StartError {
     #[error("the database can't be used: {}", with_causes(.0))]
     Database(#[from] DbError),
     /// The database can't be opened or reached.
-    #[error("{place} (DATABASE_URL) can't be used: {}; see that it is there and answers, or correct the setting", with_causes(.source))]
+    #[error("{place} (DATABASE_URL) can't be used: {}; see that it is there and answers, or correct the setting", with_causes(.source.as_ref()))]
     Unreachable {
         /// Where it is.
         place: String,
         /// Why it can't.
-        source: DbError,
+        source: Box<DbError>,
     },
     /// A payment provider can't be made.
     #[error("payments can't be taken: {0}")]
@@ -369,7 +369,7 @@ impl App {
 pub async fn open_database(config: &Config) -> Result<Db, StartError> {
     Db::open(&config.database).await.map_err(|source| {
         let place = config.database.backend.place();
-        StartError::Unreachable { place, source }
+        StartError::Unreachable { place, source: Box::new(source) }
     })
 }
 

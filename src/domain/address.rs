@@ -97,8 +97,9 @@ impl Address {
                         line.push_str(&between);
                     }
                     line.push_str(part);
-                    between.clear();
                 }
+                // What parts a missing one from its neighbour parts nothing.
+                between.clear();
             }
             line
         };

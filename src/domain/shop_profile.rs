@@ -103,9 +103,4 @@ mod tests {
         assert!(["#1a2B3c", "#FFF"].into_iter().all(is_color));
         assert!(!["", "#", "1a2b3c", "#1a2b", "#ggg", "red", "#ääa"].into_iter().any(is_color));
     }
-
-    #[test]
-    fn an_empty_document_is_a_profile() {
-        assert_eq!(serde_json::from_str::<ShopProfile>("{}").unwrap(), ShopProfile::default());
-    }
 }

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::Recorded;
 use crate::domain::ids::{
     ApiKeyId, CartId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, Id,
-    LocationId, OrderId, OrderLineId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId,
-    StaffId, TaxRateId, VariantId, WebhookSubscriptionId,
+    LocationId, MenuId, OrderId, OrderLineId, PageId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId,
+    ShippingZoneId, ShopId, StaffId, TaxRateId, UrlRedirectId, VariantId, WebhookSubscriptionId,
 };
 
 /// How often the shape of `data` has changed here while the log's own stayed: once, from the log's
@@ -15,7 +15,7 @@ const CHANGES_OF_SHAPE: i32 = 1;
 
 /// The fields of payloads that hold ids, and the types of what they name. One that ends in `_ids`
 /// holds a list.
-const IDS: [(&str, &str); 24] = [
+const IDS: [(&str, &str); 28] = [
     ("api_key_id", ApiKeyId::TYPE),
     ("cart_id", CartId::TYPE),
     ("collection_id", CollectionId::TYPE),
@@ -25,7 +25,9 @@ const IDS: [(&str, &str); 24] = [
     ("fulfillment_id", FulfillmentId::TYPE),
     ("line_id", OrderLineId::TYPE),
     ("location_id", LocationId::TYPE),
+    ("menu_id", MenuId::TYPE),
     ("order_id", OrderId::TYPE),
+    ("page_id", PageId::TYPE),
     ("product_id", ProductId::TYPE),
     ("product_ids", ProductId::TYPE),
     ("refund_id", RefundId::TYPE),
@@ -34,9 +36,11 @@ const IDS: [(&str, &str); 24] = [
     ("role_ids", RoleId::TYPE),
     ("shipping_rate_id", ShippingRateId::TYPE),
     ("shipping_zone_id", ShippingZoneId::TYPE),
+    ("shop_id", ShopId::TYPE),
     ("staff_id", StaffId::TYPE),
     ("tax_rate_id", TaxRateId::TYPE),
     ("token_id", CustomerTokenId::TYPE),
+    ("url_redirect_id", UrlRedirectId::TYPE),
     ("variant_id", VariantId::TYPE),
     ("variant_ids", VariantId::TYPE),
     ("webhook_subscription_id", WebhookSubscriptionId::TYPE),

@@ -3,9 +3,9 @@
 //!
 //! A document is kept once it was found to be valid, and by its weight: so neither rubbish nor
 //! documents that differ each time take more memory than `DOCUMENT_CACHE_BYTES`, nor do they push
-//! out what is in use. Whoever sends a new document pays for its length before it is parsed, and
-//! long ones are parsed on a thread of their own, a few at a time, so that nobody's requests wait
-//! for the documents of others.
+//! out what is in use. Whoever sends a long document that is new pays for its length before it is
+//! parsed, on a thread of its own, a few at a time, so that nobody's requests wait for the
+//! documents of others.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -24,7 +24,9 @@ use crate::services::rate_limits::{RateLimits, Throttled};
 const USUAL_DOCUMENTS: usize = 200;
 /// The longest document that is parsed in place: it takes about as long as changing threads.
 const MAX_INLINE_BYTES: usize = 4 * 1024;
-/// How many bytes of a new document cost one point: parsing them takes as long as a field does.
+/// How many bytes of a new document cost nothing beside what it asks for.
+const FREE_BYTES: u64 = 1024;
+/// How many bytes beyond these cost one point: parsing them takes as long as a field does.
 const BYTES_PER_POINT: u64 = 8;
 
 /// The documents that are in use.
@@ -86,10 +88,18 @@ impl Documents {
             let message = "send a document in `query`".to_owned();
             return Err(Unopened::Invalid(RequestError::Refused(ErrorCode::BadUserInput, message)));
         }
-        let points = (text.len() as u64).div_ceil(BYTES_PER_POINT);
-        rates.spend(op, points).await.map_err(Unopened::Throttled)?;
-        let document = self.parse(text, limits).await.map_err(Unopened::Invalid)?;
-        Ok(Opened { document: Arc::new(document), is_new: true })
+        let points = (text.len() as u64).saturating_sub(FREE_BYTES) / BYTES_PER_POINT;
+        if points > 0 {
+            rates.spend(op, points).await.map_err(Unopened::Throttled)?;
+        }
+        match self.parse(text, limits).await {
+            Ok(document) => Ok(Opened { document: Arc::new(document), is_new: true }),
+            Err(error) => {
+                // What can't be executed costs something as well.
+                rates.spend(op, 1).await.map_err(Unopened::Throttled)?;
+                Err(Unopened::Invalid(error))
+            }
+        }
     }
 
     async fn parse(&self, text: &str, limits: &CallerLimits) -> Result<Document, RequestError> {
@@ -161,7 +171,7 @@ mod tests {
     #[tokio::test]
     async fn new_documents_are_paid_for_by_their_length_whatever_they_are() {
         let (documents, rates) =
-            (Documents::new(1_000_000), rates(Some(BucketLimit { maximum: 1_500, restore_rate: 1 })));
+            (Documents::new(1_000_000), rates(Some(BucketLimit { maximum: 1_000, restore_rate: 1 })));
         let long = |n: u32| format!("{{ shop {{ {} }} }} {n}", "name ".repeat(1_600));
         assert!(matches!(open(&documents, &long(1), &rates).await, Err(Unopened::Invalid(_))));
         assert!(matches!(open(&documents, &long(2), &rates).await, Err(Unopened::Throttled(_))));

@@ -174,7 +174,16 @@ async fn answer(app: Arc<App>, documents: &Documents, admission: &Admission, req
             };
             (name, statements, outcome)
         }
-        Err(refused) => ("unknown".to_owned(), Statements::default(), Err(refused)),
+        Err(refused) => {
+            // Whoever guesses keys is somebody at this address.
+            let op = OpContext::asked_by(Identity::NOBODY, Arc::clone(&request_id), Arc::clone(&app.clock))
+                .from_address(client);
+            let outcome = match app.rate_limits.spend(&op, 1).await {
+                Ok(_) => Err(refused),
+                Err(throttled) => Ok(Outcome::throttled(&throttled, &request_id)),
+            };
+            ("unknown".to_owned(), Statements::default(), outcome)
+        }
     };
     let outcome = outcome.unwrap_or_else(|refused| Outcome::refused(refused, &request_id, has_invalid_token));
     log(&metrics, &outcome, &name, &statements, started, &request_id);

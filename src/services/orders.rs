@@ -144,10 +144,7 @@ impl Orders {
     /// [`Error::BadInput`] when the query is larger than a search may be.
     pub async fn count(&self, op: &OpContext, query: Option<&str>) -> Result<i64, Error> {
         op.authorize(Permission::ReadOrders)?;
-        let filter = match query {
-            None => Node::All,
-            Some(text) => read_query(text)?.0,
-        };
+        let (filter, _) = list_query::read(query, search::parse_orders)?;
         let list = OrderList { filter, currency: self.shop.currency, sort: OrderSort::Id, reverse: false };
         Ok(orders::count(&mut self.db.read(&op.statements).await?, &list).await?)
     }

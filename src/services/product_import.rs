@@ -6,6 +6,9 @@
 //! location, which is made if there is none.
 
 mod changes;
+mod rows;
+
+pub use changes::Change;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -13,18 +16,17 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
+use self::rows::{fill, images, variant};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
-use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus, variant_title};
+use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus};
 use crate::domain::event::{Event, LocationEvent};
-use crate::domain::html;
 use crate::domain::ids::{LocationId, ProductId, VariantId};
 use crate::domain::money::Currency;
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserError};
 use crate::events;
-use crate::repositories::images::Image;
 use crate::repositories::inventory::{self, InventoryLevel};
 use crate::repositories::locations::{self, Location};
 use crate::repositories::products::{self, Product};
@@ -36,10 +38,9 @@ use crate::services::inventory::{adjust_level, level_event};
 use crate::services::product_csv::{
     Columns, FileError, ProductReader, ProductRecord, ProductRows, RowError, RowNote, VariantRecord,
 };
-use crate::services::product_export::{records, whole_grams};
+use crate::services::product_export::records;
 use crate::services::stock;
 use crate::services::validate::Problems;
-pub use changes::Change;
 
 /// How many products are read ahead of the one that is being written.
 const READ_AHEAD: usize = 64;
@@ -518,80 +519,6 @@ fn blank(op: &OpContext, id: ProductId) -> Product {
         updated_at: op.now(),
         tax_class: DEFAULT_TAX_CLASS.to_owned(),
     }
-}
-
-fn fill(product: &mut Product, op: &OpContext, record: &ProductRecord) {
-    let prices = || record.variants.iter().map(|row| row.price.unwrap_or(0));
-    product.min_price = prices().min().unwrap_or(0);
-    product.max_price = prices().max().unwrap_or(0);
-    product.updated_at = op.now();
-    product.handle.clone_from(&record.handle);
-    product.title.clone_from(&record.title);
-    product.description = html::to_text(&record.body_html);
-    product.description_html.clone_from(&record.body_html);
-    product.vendor.clone_from(&record.vendor);
-    product.product_type.clone_from(&record.product_type);
-    product.status = record.status;
-    product.seo_title.clone_from(&record.seo_title);
-    product.seo_description.clone_from(&record.seo_description);
-    let options = record.options.iter();
-    product.options =
-        Json(options.map(|o| ProductOption { name: o.name.clone(), values: o.values.clone() }).collect());
-}
-
-/// The product's images: those of its own, and those that only a variant names.
-fn images(record: &ProductRecord) -> Vec<NewImage> {
-    let mut images: Vec<NewImage> = record
-        .images
-        .iter()
-        .map(|image| NewImage { url: image.url.clone(), alt_text: image.alt_text.clone() })
-        .collect();
-    for url in record.variants.iter().filter_map(|row| row.image_url.as_ref()) {
-        if images.iter().all(|image| image.url != *url) {
-            images.push(NewImage { url: url.clone(), alt_text: None });
-        }
-    }
-    images
-}
-
-fn variant(
-    op: &OpContext,
-    product_id: ProductId,
-    position: i64,
-    row: &VariantRecord,
-    known: Option<&Variant>,
-    images: &[Image],
-) -> Variant {
-    Variant {
-        id: known.map_or_else(VariantId::generate, |known| known.id),
-        product_id,
-        position,
-        title: variant_title(&row.option_values),
-        sku: row.sku.clone(),
-        barcode: row.barcode.clone(),
-        price: row.price.unwrap_or(0),
-        compare_at_price: row.compare_at_price,
-        option_values: Json(row.option_values.clone()),
-        weight_milligrams: weight_milligrams(row, known),
-        weight_unit: row.weight_unit,
-        taxable: row.taxable,
-        requires_shipping: row.requires_shipping,
-        inventory_tracked: row.inventory_tracked,
-        inventory_policy: row.inventory_policy,
-        image_id: images
-            .iter()
-            .find(|image| row.image_url.as_ref() == Some(&image.url))
-            .map(|image| image.id),
-        created_at: known.map_or_else(|| op.now(), |known| known.created_at),
-        updated_at: op.now(),
-        is_priced: row.price.is_some(),
-    }
-}
-
-/// The file knows whole grams: a finer weight that rounds to them stays.
-fn weight_milligrams(row: &VariantRecord, known: Option<&Variant>) -> i64 {
-    let same = known.filter(|known| whole_grams(known.weight_milligrams) == row.weight_grams);
-    same.map_or_else(|| row.weight_grams.saturating_mul(1_000), |known| known.weight_milligrams)
 }
 
 impl From<DbError> for ImportError {

@@ -185,7 +185,9 @@ fn a_database_is_migrated_once() {
     assert!(folder.file("shop.db").is_file());
     folder.run(&["migrate", "--database-url", "sqlite://shop.db"]).expect(0, &["the database is up to date"]);
     folder.run(&["--database-url", "sqlite://shop.db", "migrate"]).expect(0, &["the database is up to date"]);
-    folder.run(&["migrate", "--database-url", "sqlite://no/such/folder/shop.db"]).expect(1, &["database"]);
+    folder
+        .run(&["migrate", "--database-url", "sqlite://no/such/folder/shop.db"])
+        .expect(2, &["no/such/folder"]);
     let nobody = "postgres://nobody@127.0.0.1:1/none";
     folder.run(&["migrate", "--database-url", nobody]).expect(1, &["database"]);
 }
@@ -441,10 +443,10 @@ fn the_demo_shop_is_served_until_it_is_told_to_end() {
     // Started again it is the same shop, with the same token, and the demo is not put over it.
     let server = Serving::start(&folder, &["--demo"]);
     assert_eq!(server.after("Authorization: Bearer "), token);
-    let (_, body) =
-        server.post(None, "{ product(handle: \"spoon\") { title } products(first: 250) { nodes { id } } }");
+    let products = "{ product(handle: \"spoon\") { title } products(first: 250) { nodes { id } } }";
+    let (_, body) = server.post(Some(&token), products);
     assert_eq!(body["data"]["product"]["title"], "Spoon");
-    assert_eq!(body["data"]["products"]["nodes"].as_array().unwrap().len(), 26);
+    assert_eq!(body["data"]["products"]["nodes"].as_array().unwrap().len(), 27);
     assert_eq!(server.end(), Some(0));
 }
 

@@ -367,14 +367,6 @@ async fn a_price_takes_seven_statements_however_large_the_basket(app: TestApp) {
     assert_eq!(plain, 5);
 }
 
-both!(what_is_beyond_measure_is_no_price);
-async fn what_is_beyond_measure_is_no_price(app: TestApp) {
-    let price = json!({ "price": "90000000000000.00" });
-    let (_, variant) = app.create_priced(json!({ "title": "Moon" }), price).await;
-    let basket = Basket { lines: vec![line(&variant, 1_000_000)], ..Basket::default() };
-    assert!(app.try_price(&basket).await.is_err());
-}
-
 /// A buyer without an account.
 fn guest(email: &str) -> Buyer<'_> {
     Buyer { customer_id: None, email: Some(email) }

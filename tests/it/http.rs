@@ -310,8 +310,8 @@ async fn metrics_count_operations_and_requests() {
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
     for line in [
         "mercato_operations_total{kind=\"query\",outcome=\"ok\"} 1",
-        "mercato_operations_total{kind=\"query\",outcome=\"BAD_USER_INPUT\"} 1",
-        "mercato_operation_duration_seconds_count{kind=\"query\"} 2",
+        "mercato_operations_total{kind=\"none\",outcome=\"BAD_USER_INPUT\"} 1",
+        "mercato_operation_duration_seconds_count{kind=\"query\"} 1",
         "mercato_breakers{breaker=\"payments.test\",state=\"closed\"} 1",
         "mercato_breakers{breaker=\"payments.test\",state=\"open\"} 0",
         "mercato_breaker_calls_total{breaker=\"payments.test\",outcome=\"rejected\"} 0",

@@ -223,7 +223,9 @@ async fn queries_and_mutations_go_over_the_same_connection(app: TestApp) {
     assert_eq!(socket.event().await["productCreate"]["product"]["handle"], "mug");
     assert_eq!(socket.hear().await["type"], "complete");
     socket.subscribe("b", "{ nonsense", json!({})).await;
-    assert_eq!(socket.hear().await["payload"]["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    let error = socket.hear().await;
+    assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!("b")));
+    assert_eq!(error["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
 }
 
 both!(older_clients_speak_their_own_protocol);

@@ -30,7 +30,7 @@ pub fn normalize(text: &str) -> Vec<String> {
     compounds(text).into_iter().flatten().map(cut).collect()
 }
 
-/// The words of texts as an index has them, in the texts' order: see [`forms::indexed`]. At the end
+/// The words of texts as an index has them, in the texts' order: see `forms`. At the end
 /// come words whose parts a hyphen joins, `tshirt` of a `T-Shirt`, and those behind an article,
 /// `ete` of `l'été`. Of texts that are too long, the end is left out.
 #[must_use]

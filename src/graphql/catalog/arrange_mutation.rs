@@ -231,7 +231,7 @@ impl ArrangeCatalogMutation {
         #[graphql(desc = "The collection's global id.")] id: ID,
         #[graphql(desc = "What goes where, up to 250 moves.")] moves: Vec<MoveInput>,
     ) -> Result<CollectionReorderProductsPayload> {
-        let (id, moves) = (parse_gid(&id)?, self::moves(&moves, |id| parse_gid::<ProductId>(id))?);
+        let (id, moves) = (parse_gid(&id)?, self::moves(&moves, parse_gid::<ProductId>)?);
         let moved = ctx.services().collections.reorder_products(ctx.op(), id, &moves).await;
         let (moved, user_errors) = payload(moved)?;
         let collection = moved.map(|row| Collection(Arc::new(row)));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use mercato::app::App;
 use mercato::auth::Actor;
 use mercato::context::OpContext;
-use mercato::domain::event::LowStockEvent;
+use mercato::domain::event::{LowStockEvent, ReturnEvent};
 use mercato::domain::ids::{
     ApiKeyId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, JobId,
     LocationId, MenuId, OrderId, PageId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId,
@@ -28,7 +28,7 @@ use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, Pro
 use mercato::services::content::{MenuPatch, NewMenu, NewPage, PagePatch};
 use mercato::services::discounts::DiscountPatch;
 use mercato::services::inventory::LocationPatch;
-use mercato::services::mails::{Notice, Pause, SignInWarning, StaffMail};
+use mercato::services::mails::{Notice, Pause, SignInWarning, StaffAccess, StaffMail};
 use mercato::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, DraftInput, OrderQuery, ReceiveReturn,
     Tracking,
@@ -110,6 +110,7 @@ const GATED: &[(&str, &[Permission])] = &[
     ("follow_up.ask_refund", &[WriteOrders]),
     ("follow_up.is_payment_open", &[WriteOrders]),
     ("follow_up.let_payment_go", &[WriteOrders]),
+    ("follow_up.note_unsent_mail", &[WriteOrders]),
     ("refund.create_refund", &[WriteOrders]),
     ("returns.create_return", &[WriteOrders]),
     ("returns.receive_return", &[WriteOrders]),
@@ -124,10 +125,14 @@ const GATED: &[(&str, &[Permission])] = &[
     ("orders.payment_receipt", &[ReadOrders]),
     ("orders.shipping_notice", &[ReadOrders]),
     ("orders.order_cancelled", &[ReadOrders]),
+    ("orders.refund_notice", &[ReadOrders]),
+    ("orders.return_notice", &[ReadOrders]),
     ("customers.welcome", &[ReadCustomers]),
     ("sign_in.sign_in_warning", &[ReadCustomers, ManageStaff]),
     ("customers.password_recovery", &[WriteCustomers]),
     ("customers.email_verification", &[WriteCustomers]),
+    ("staff.tell_of_new_order", &[ReadOrders]),
+    ("staff_access.staff_access", &[ManageStaff]),
     ("staff.tell_of_low_stock", &[ReadInventory]),
     ("staff.tell_of_pause", &[ManageSettings]),
     ("staff.tell_of_day", &[ReadReports]),
@@ -243,6 +248,8 @@ const OPEN: &[&str] = &[
     "staff.renew",
     "staff.sign_out",
     "own_password.change_password",
+    "access.recover",
+    "access.reset_password",
     // For any member of staff and any service.
     "jobs.find",
 ];
@@ -419,6 +426,7 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
         "follow_up.ask_refund" => orders.ask_refund(op, OrderId::generate(), RefundId::generate()).await,
         "follow_up.is_payment_open" => orders.is_payment_open(op, OrderId::generate()).await.map(drop),
         "follow_up.let_payment_go" => orders.let_payment_go(op, OrderId::generate()).await.map(drop),
+        "follow_up.note_unsent_mail" => orders.note_unsent_mail(op, OrderId::generate(), "", "").await,
         "open.open_fulfillment" => orders.open_fulfillment(op, OrderId::generate()).await.map(drop),
         "fulfill.cancel_fulfillment" => {
             orders.cancel_fulfillment(op, FulfillmentId::generate(), None).await.map(drop)
@@ -488,6 +496,19 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
         "orders.payment_receipt" => mails.payment_receipt(op, order, op.now(), job).await.map(drop),
         "orders.shipping_notice" => {
             mails.shipping_notice(op, order, FulfillmentId::generate(), job).await.map(drop)
+        }
+        "orders.refund_notice" => {
+            mails.refund_notice(op, order, RefundId::generate(), 0, job).await.map(drop)
+        }
+        "orders.return_notice" => {
+            let event = ReturnEvent { order_id: order, return_id: ReturnId::generate(), lines: Vec::new() };
+            mails.return_notice(op, &event, false, job).await.map(drop)
+        }
+        "staff.tell_of_new_order" => mails.tell_of_new_order(op, order, job).await.map(drop),
+        "staff_access.staff_access" => {
+            let access =
+                StaffAccess { staff_id: StaffId::generate(), is_invitation: false, expires_micros: 0 };
+            mails.staff_access(op, access, job).await.map(drop)
         }
         "orders.order_cancelled" => mails.order_cancelled(op, order, job).await.map(drop),
         "sign_in.sign_in_warning" => mails.sign_in_warning(op, SignInWarning::of(None), job).await.map(drop),

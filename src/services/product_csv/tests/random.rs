@@ -1,0 +1,139 @@
+//! Random products are written and read back, and files spoiled at random are read.
+
+use super::*;
+
+/// A small deterministic source of numbers (`SplitMix64`).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (bits ^ (bits >> 31)) % bound
+    }
+
+    fn coin(&mut self) -> bool {
+        self.below(2) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[usize::try_from(self.below(items.len() as u64)).unwrap()]
+    }
+
+    /// Any text, as hostile to a CSV as it can be; `trimmed` and not empty where cells are trimmed.
+    fn text(&mut self, trimmed: bool) -> String {
+        const PIECES: [&str; 18] = [
+            "a", "Z", "7", " ", ",", ";", "\t", "\"", "\"\"", "\n", "\r\n", "\r", "é", "日本", "🧦", "=1+1",
+            "-", "<b>",
+        ];
+        let text: String = (0..=self.below(12)).map(|_| self.pick(&PIECES)).collect();
+        match text.trim() {
+            _ if !trimmed => text,
+            "" => "x".to_owned(),
+            text => text.to_owned(),
+        }
+    }
+
+    fn maybe(&mut self) -> Option<String> {
+        self.coin().then(|| self.text(true))
+    }
+
+    /// A code, some of which look as if something was put around them.
+    fn code(&mut self) -> Option<String> {
+        let around = self.pick(&["", "", "'", "''", "='", "=\""]);
+        self.maybe().map(|text| format!("{around}{text}7\""))
+    }
+
+    fn amount(&mut self) -> i64 {
+        i64::try_from(self.below(10_u64.pow(9))).unwrap()
+    }
+
+    fn product(&mut self, number: usize) -> ProductRecord {
+        let options = if self.coin() { 0 } else { 1 + self.below(3) };
+        let count = if options == 0 { 1 } else { 1 + self.below(6) };
+        let variants: Vec<_> = (0..count).map(|count| self.variant(options, count)).collect();
+        let options = (0..usize::try_from(options).unwrap()).map(|place| OptionRecord {
+            name: format!("{place}{}", self.text(true)),
+            values: variants.iter().fold(Vec::new(), |mut values: Vec<String>, variant| {
+                let value = &variant.option_values[place];
+                if !values.contains(value) {
+                    values.push(value.clone());
+                }
+                values
+            }),
+        });
+        let options = options.collect();
+        ProductRecord {
+            line: 0,
+            handle: format!("h{number}"),
+            title: self.text(true),
+            body_html: self.text(false),
+            vendor: self.text(true),
+            product_type: self.text(true),
+            tags: (0..self.below(4))
+                .map(|tag| format!("{tag}{}", self.text(true).replace(',', "")).trim().to_owned())
+                .collect(),
+            status: self.pick(ProductStatus::ALL),
+            seo_title: self.maybe(),
+            seo_description: self.maybe(),
+            options,
+            images: (0..self.below(4))
+                .map(|image| ImageRecord { url: format!("/{image}\",;.jpg"), alt_text: self.maybe() })
+                .collect(),
+            variants,
+        }
+    }
+
+    fn variant(&mut self, options: u64, number: u64) -> VariantRecord {
+        // The first value tells the variants apart, the others repeat.
+        let value = |random: &mut Self, option| match option {
+            0 => format!("{number}{}", random.text(true)),
+            _ => random.pick(&["S", "M,\"L\"", "日本"]).to_owned(),
+        };
+        VariantRecord {
+            line: 0,
+            option_values: (0..options).map(|option| value(self, option)).collect(),
+            sku: self.code(),
+            barcode: self.code(),
+            price: self.coin().then(|| self.amount()),
+            compare_at_price: self.coin().then(|| self.amount()),
+            weight_grams: self.amount(),
+            weight_unit: self.pick(WeightUnit::ALL),
+            taxable: self.coin(),
+            requires_shipping: self.coin(),
+            inventory_tracked: self.coin(),
+            inventory_policy: self.pick(InventoryPolicy::ALL),
+            quantity: self.coin().then(|| self.amount()),
+            image_url: self.coin().then(|| "https://cdn.example/é,.jpg".to_owned()),
+        }
+    }
+}
+
+#[test]
+fn whatever_is_written_reads_back() {
+    for seed in 0..300 {
+        let mut random = Random(seed);
+        let products: Vec<_> = (0..8).map(|number| random.product(number)).collect();
+        assert_eq!(without_lines(&read_ok(write(&products))), products, "seed {seed}");
+    }
+}
+
+#[test]
+fn whatever_is_read_the_reader_stands() {
+    let sample = std::fs::read(SAMPLE).unwrap();
+    for seed in 0..300 {
+        let mut random = Random(seed);
+        let mut file = sample.clone();
+        let rest = file.len() - sample.split_inclusive(|byte| *byte == b'\n').next().unwrap().len();
+        for _ in 0..=random.below(40) {
+            let place = sample.len() - 1 - usize::try_from(random.below(rest as u64)).unwrap();
+            file[place] = random.pick(b"\",\n\r\0\xFFa-");
+        }
+        let lines = file.split(|byte| *byte == b'\n').count() as u64;
+        for error in read(&file).into_iter().filter_map(Result::err).flatten() {
+            assert!((2..=lines).contains(&error.line), "seed {seed}: {error}");
+        }
+    }
+}

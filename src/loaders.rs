@@ -14,7 +14,6 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 
 use crate::auth::Keys;
@@ -137,11 +136,14 @@ pub struct Loaders {
     pub attempts_of_delivery: Edge<WebhookDeliveryId, Arc<[Arc<WebhookAttempt>]>>,
 }
 
-/// What a request reads from, and where its statements are counted.
-#[derive(Clone)]
+/// What a request reads from, what its actor may see of it, and where its statements are counted.
 struct Source {
     db: Db,
     statements: Statements,
+    turns: Turns,
+    catalog: Arc<CatalogReads>,
+    sees: Visibility,
+    sees_content: Visibility,
     orders: OrderVisibility,
     customer: Option<CustomerId>,
     /// What tells the keys of carts.
@@ -170,94 +172,117 @@ impl Loaders {
         op: &OpContext,
         turns: &Turns,
     ) -> Self {
-        let source = Source {
+        let source = Arc::new(Source {
             db: db.clone(),
             statements: op.statements.clone(),
+            turns: turns.clone(),
+            catalog: Arc::clone(catalog),
+            sees: visibility(op),
+            sees_content: content_visibility(op),
             orders: OrderVisibility::of(op),
             customer: op.actor.customer(),
             keys: Arc::clone(keys),
-        };
-        let sees = visibility(op);
+        });
         Self {
-            products: Edge::together(turns, &source, &catalog.products, sees),
-            products_by_handle: Edge::together(turns, &source, &catalog.products_by_handle, sees),
-            tags: Edge::together(turns, &source, &catalog.tags, ()),
-            images: Edge::together(turns, &source, &catalog.images, ()),
-            images_of_product: Edge::together(turns, &source, &catalog.images_of_product, ()),
-            renditions: Edge::together(turns, &source, &catalog.renditions, ()),
-            media: Edge::new(turns, &source, |source: Source, ids| async move {
+            products: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
+                source.catalog.products.read(source.sees, keys, &source.statements).await
+            }),
+            products_by_handle: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
+                source.catalog.products_by_handle.read(source.sees, keys, &source.statements).await
+            }),
+            tags: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
+                source.catalog.tags.read((), keys, &source.statements).await
+            }),
+            images: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
+                source.catalog.images.read((), keys, &source.statements).await
+            }),
+            images_of_product: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
+                source.catalog.images_of_product.read((), keys, &source.statements).await
+            }),
+            renditions: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
+                source.catalog.renditions.read((), keys, &source.statements).await
+            }),
+            media: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 Ok(single(media::by_ids(&mut source.conn().await?, &ids).await?, |row| row.id))
             }),
-            media_of_product: Edge::new(turns, &source, |source: Source, ids| async move {
+            media_of_product: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 let rows = media::besides_images(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|row| (row.product_id, Arc::new(row)))))
             }),
-            variants: Edge::together(turns, &source, &catalog.variants, ()),
-            variants_of_product: Edge::together(turns, &source, &catalog.variants_of_product, ()),
-            levels_of_variant: Edge::together(turns, &source, &catalog.levels_of_variant, ()),
-            collections: Edge::together(turns, &source, &catalog.collections, ()),
-            collections_by_handle: Edge::together(turns, &source, &catalog.collections_by_handle, ()),
-            collections_of_product: Edge::together(turns, &source, &catalog.collections_of_product, ()),
-            products_of_collection: Edge::reading(turns, {
-                let (catalog, statements) = (Arc::clone(catalog), op.statements.clone());
-                move |keys| {
-                    products_of_collections(Arc::clone(&catalog), sees, statements.clone(), keys).boxed()
-                }
+            variants: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
+                source.catalog.variants.read((), keys, &source.statements).await
             }),
-            product_count_of_collection: Edge::new(turns, &source, move |source: Source, ids| async move {
-                let counts = products::count_in_collections(&mut source.conn().await?, sees, &ids).await?;
+            variants_of_product: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
+                source.catalog.variants_of_product.read((), keys, &source.statements).await
+            }),
+            levels_of_variant: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
+                source.catalog.levels_of_variant.read((), keys, &source.statements).await
+            }),
+            collections: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
+                source.catalog.collections.read((), keys, &source.statements).await
+            }),
+            collections_by_handle: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
+                source.catalog.collections_by_handle.read((), keys, &source.statements).await
+            }),
+            collections_of_product: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
+                source.catalog.collections_of_product.read((), keys, &source.statements).await
+            }),
+            products_of_collection: Edge::shared(&source, &products_of_collections),
+            product_count_of_collection: Edge::new(&source, &|source: Arc<Source>, ids| async move {
+                let counts =
+                    products::count_in_collections(&mut source.conn().await?, source.sees, &ids).await?;
                 Ok(counts.into_iter().collect())
             }),
-            order_count_of_customer: Edge::new(turns, &source, |source: Source, ids| async move {
+            order_count_of_customer: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 let counts = order_rows::count_of_customers(&mut source.conn().await?, &ids).await?;
                 Ok(counts.into_iter().collect())
             }),
-            carts: Edge::new(turns, &source, open_carts),
-            lines_of_cart: Edge::new(turns, &source, |source: Source, ids| async move {
+            carts: Edge::new(&source, &open_carts),
+            lines_of_cart: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 let rows = carts::lines(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|line| (line.cart_id, line))))
             }),
-            locations: Edge::new(turns, &source, |source: Source, ids| async move {
+            locations: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 Ok(single(locations::by_ids(&mut source.conn().await?, &ids).await?, |location| location.id))
             }),
-            discounts: Edge::new(turns, &source, |source: Source, ids| async move {
+            discounts: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 Ok(single(discounts::by_ids(&mut source.conn().await?, &ids).await?, |discount| discount.id))
             }),
-            tax_rates: Edge::new(turns, &source, |source: Source, ids| async move {
+            tax_rates: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 Ok(single(tax_rates::by_ids(&mut source.conn().await?, &ids).await?, |rate| rate.id))
             }),
-            shipping_zones: Edge::new(turns, &source, |source: Source, ids| async move {
+            shipping_zones: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 Ok(single(shipping::zones_by_ids(&mut source.conn().await?, &ids).await?, |zone| zone.id))
             }),
-            shipping_rates: Edge::new(turns, &source, |source: Source, ids| async move {
+            shipping_rates: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 Ok(single(shipping::rates_by_ids(&mut source.conn().await?, &ids).await?, |rate| rate.id))
             }),
-            rates_of_zone: Edge::new(turns, &source, |source: Source, ids| async move {
+            rates_of_zone: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 let rows = shipping::rates_of_zones(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|rate| (rate.zone_id, Arc::new(rate)))))
             }),
-            orders: Edge::new(turns, &source, orders::by_ids),
-            orders_of_customer: Edge::new(turns, &source, orders::of_customers),
-            of_order: OfOrder::new(turns, &source),
-            content: Content::new(turns, &source, content_visibility(op)),
-            customers: Edge::new(turns, &source, |source: Source, ids| async move {
+            orders: Edge::new(&source, &orders::by_ids),
+            orders_of_customer: Edge::new(&source, &orders::of_customers),
+            of_order: OfOrder::new(&source),
+            content: Content::new(&source),
+            customers: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 Ok(single(customers::by_ids(&mut source.conn().await?, &ids).await?, |customer| customer.id))
             }),
-            addresses_of_customer: Edge::new(turns, &source, |source: Source, ids| async move {
+            addresses_of_customer: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 let rows = customer_addresses::by_customer_ids(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|address| (address.customer_id, Arc::new(address)))))
             }),
-            staff_members: Edge::new(turns, &source, |source: Source, ids| async move {
+            staff_members: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 Ok(single(staff::by_ids(&mut source.conn().await?, &ids).await?, |member| member.id))
             }),
-            roles_of_staff: Edge::new(turns, &source, |source: Source, ids| async move {
+            roles_of_staff: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 let rows = roles::of_staff(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|(member, role)| (member, Arc::new(role)))))
             }),
-            webhook_subscriptions: Edge::new(turns, &source, |source: Source, ids| async move {
+            webhook_subscriptions: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 Ok(single(webhooks::by_ids(&mut source.conn().await?, &ids).await?, |webhook| webhook.id))
             }),
-            attempts_of_delivery: Edge::new(turns, &source, |source: Source, ids| async move {
+            attempts_of_delivery: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 let rows = webhooks::attempts_of(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|attempt| (attempt.delivery_id, Arc::new(attempt)))))
             }),
@@ -267,9 +292,7 @@ impl Loaders {
 
 /// Reads one page of many collections: a statement for each different page that is asked for, however many collections.
 async fn products_of_collections(
-    catalog: Arc<CatalogReads>,
-    sees: Visibility,
-    statements: Statements,
+    source: Arc<Source>,
     keys: Vec<(CollectionId, CollectionPage)>,
 ) -> Loaded<Arc<HashMap<(CollectionId, CollectionPage), Option<Arc<ProductPage>>>>> {
     let mut wanted: HashMap<CollectionPage, Vec<CollectionId>> = HashMap::new();
@@ -277,10 +300,10 @@ async fn products_of_collections(
         wanted.entry(page).or_default().push(collection);
     }
     let reads = wanted.into_iter().map(|(page, ids)| {
-        let (catalog, statements) = (&catalog, &statements);
+        let Source { catalog, sees, statements, .. } = &*source;
         async move {
             let found =
-                catalog.products_of_collection.read((sees, page.clone()), ids.clone(), statements).await?;
+                catalog.products_of_collection.read((*sees, page.clone()), ids.clone(), statements).await?;
             let pages = ids.into_iter().map(|id| ((id, page.clone()), found.get(&id).cloned().flatten()));
             Ok::<_, LoadError>(pages.collect::<Vec<_>>())
         }
@@ -299,7 +322,7 @@ pub struct OpenedCart {
 
 /// Reads carts, and gives those that the actor knows the key of and that are nobody else's.
 async fn open_carts(
-    source: Source,
+    source: Arc<Source>,
     keys: Vec<CartRef>,
 ) -> Result<HashMap<CartRef, Option<OpenedCart>>, DbError> {
     let ids: Vec<CartId> = keys.iter().map(|key| key.id).collect();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::edge::Edge;
-use super::{Source, Turns, grouped, single};
+use super::{Source, grouped, single};
 use crate::context::OpContext;
 use crate::domain::ids::{MenuId, MenuItemId, PageId, PolicyId, ShopId, UrlRedirectId};
 use crate::domain::permission::Permission;
@@ -44,40 +44,44 @@ pub fn content_visibility(op: &OpContext) -> Visibility {
 
 impl Content {
     /// The edges of one request.
-    pub(super) fn new(turns: &Turns, source: &Source, sees: Visibility) -> Self {
+    pub(super) fn new(source: &Arc<Source>) -> Self {
         Self {
-            menus: Edge::new(turns, source, |source: Source, ids| async move {
+            menus: Edge::new(source, &|source: Arc<Source>, ids| async move {
                 Ok(single(menus::by_ids(&mut source.conn().await?, &ids).await?, |menu| menu.id))
             }),
-            menus_by_handle: Edge::new(turns, source, |source: Source, handles| async move {
+            menus_by_handle: Edge::new(source, &|source: Arc<Source>, handles| async move {
                 let rows = menus::by_handles(&mut source.conn().await?, &handles).await?;
                 Ok(single(rows, |menu| menu.handle.clone()))
             }),
-            menu_items: Edge::new(turns, source, |source: Source, ids| async move {
+            menu_items: Edge::new(source, &|source: Arc<Source>, ids| async move {
                 Ok(single(menus::items_by_ids(&mut source.conn().await?, &ids).await?, |item| item.id))
             }),
-            items_of_menu: Edge::new(turns, source, |source: Source, ids| async move {
+            items_of_menu: Edge::new(source, &|source: Arc<Source>, ids| async move {
                 let rows = menus::items_of(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|item| (item.menu_id, Arc::new(item)))))
             }),
-            pages: Edge::new(turns, source, move |source: Source, ids| async move {
-                Ok(single(pages::by_ids(&mut source.conn().await?, sees, &ids).await?, |page| page.id))
+            pages: Edge::new(source, &|source: Arc<Source>, ids| async move {
+                Ok(single(
+                    pages::by_ids(&mut source.conn().await?, source.sees_content, &ids).await?,
+                    |page| page.id,
+                ))
             }),
-            pages_by_handle: Edge::new(turns, source, move |source: Source, handles| async move {
-                let rows = pages::by_handles(&mut source.conn().await?, sees, &handles).await?;
+            pages_by_handle: Edge::new(source, &|source: Arc<Source>, handles| async move {
+                let rows =
+                    pages::by_handles(&mut source.conn().await?, source.sees_content, &handles).await?;
                 Ok(single(rows, |page| page.handle.clone()))
             }),
-            policies: Edge::new(turns, source, |source: Source, ids| async move {
+            policies: Edge::new(source, &|source: Arc<Source>, ids| async move {
                 let rows = shop_policies::by_ids(&mut source.conn().await?, &ids).await?;
                 Ok(single(rows, |policy| policy.id))
             }),
-            policies_of_shop: Edge::new(turns, source, |source: Source, shops| async move {
+            policies_of_shop: Edge::new(source, &|source: Arc<Source>, shops| async move {
                 let rows = shop_policies::all(&mut source.conn().await?).await?;
                 // A database has one shop.
                 let shop = shops.first().copied();
                 Ok(grouped(rows.into_iter().filter_map(|policy| Some((shop?, Arc::new(policy))))))
             }),
-            url_redirects: Edge::new(turns, source, |source: Source, ids| async move {
+            url_redirects: Edge::new(source, &|source: Arc<Source>, ids| async move {
                 let rows = url_redirects::by_ids(&mut source.conn().await?, &ids).await?;
                 Ok(single(rows, |redirect| redirect.id))
             }),

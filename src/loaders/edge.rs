@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 
 use super::awaited::Awaited;
 use super::{Source, Turns};
-use crate::db::{DbError, Together};
+use crate::db::DbError;
 
 /// The error of a batch, for each of its keys.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -44,14 +44,17 @@ pub type Loaded<V> = Result<V, LoadError>;
 const MAX_BATCH: usize = 4_000;
 
 /// An edge of the graph: many keys are read at once. A key that has nothing gets the default: `None`, or no items.
+///
+/// A request has all edges and uses few of them, so one that is not asked costs nothing but a reference to the request's
+/// [`Source`].
 pub struct Edge<K, V>
 where
     K: Eq + Hash + Clone + Debug + Send + Sync + 'static,
     V: Clone + Default + Send + Sync + 'static,
 {
-    read: Arc<Read<K, V>>,
-    turns: Turns,
-    /// Made when it is first asked: most requests use few edges.
+    source: Arc<Source>,
+    read: &'static dyn Read<K, V>,
+    /// Made when it is first asked.
     gathered: OnceLock<Gathered<K, V>>,
 }
 
@@ -82,9 +85,28 @@ struct Gathering<K, V> {
 
 type Results<K, V> = Awaited<HashMap<Key<K>, Loaded<V>>>;
 
-type Read<K, V> = dyn Fn(Vec<K>) -> BoxFuture<'static, Loaded<Arc<HashMap<K, V>>>> + Send + Sync;
+/// Reads the values of many keys. Any closure that captures nothing is one.
+trait Read<K, V>: Send + Sync {
+    fn read(&self, source: Arc<Source>, keys: Vec<K>) -> BoxFuture<'static, Loaded<Arc<HashMap<K, V>>>>;
+}
 
-struct Batch<K, V>(Arc<Read<K, V>>);
+impl<R, F, K, V, Values, Error> Read<K, V> for R
+where
+    R: Fn(Arc<Source>, Vec<K>) -> F + Send + Sync,
+    F: Future<Output = Result<Values, Error>> + Send + 'static,
+    Values: Into<Arc<HashMap<K, V>>>,
+    Error: Into<LoadError>,
+{
+    fn read(&self, source: Arc<Source>, keys: Vec<K>) -> BoxFuture<'static, Loaded<Arc<HashMap<K, V>>>> {
+        let found = self(source, keys);
+        async move { found.await.map(Into::into).map_err(Into::into) }.boxed()
+    }
+}
+
+struct Batch<K: 'static, V: 'static> {
+    source: Arc<Source>,
+    read: &'static dyn Read<K, V>,
+}
 
 impl<K, V> Edge<K, V>
 where
@@ -92,44 +114,22 @@ where
     V: Clone + Default + Send + Sync + 'static,
 {
     /// An edge whose batches are read for this request alone.
-    pub(super) fn new<F>(
-        turns: &Turns,
-        source: &Source,
-        read: impl Fn(Source, Vec<K>) -> F + Send + Sync + 'static,
-    ) -> Self
+    pub(super) fn new<R, F>(source: &Arc<Source>, read: &'static R) -> Self
     where
+        R: Fn(Arc<Source>, Vec<K>) -> F + Send + Sync,
         F: Future<Output = Result<HashMap<K, V>, DbError>> + Send + 'static,
     {
-        let source = source.clone();
-        Self::reading(turns, move |keys| {
-            let found = read(source.clone(), keys);
-            async move { found.await.map(Arc::new).map_err(LoadError::from) }.boxed()
-        })
+        Self { source: Arc::clone(source), read, gathered: OnceLock::new() }
     }
 
     /// An edge whose batches are read together with those of other requests.
-    pub(super) fn together<L>(
-        turns: &Turns,
-        source: &Source,
-        together: &Arc<Together<L, K, V>>,
-        lane: L,
-    ) -> Self
+    pub(super) fn shared<R, F, Error>(source: &Arc<Source>, read: &'static R) -> Self
     where
-        L: Eq + Hash + Clone + Send + Sync + 'static,
+        R: Fn(Arc<Source>, Vec<K>) -> F + Send + Sync,
+        F: Future<Output = Result<Arc<HashMap<K, V>>, Error>> + Send + 'static,
+        Error: Into<LoadError>,
     {
-        let (together, statements) = (Arc::clone(together), source.statements.clone());
-        Self::reading(turns, move |keys| {
-            let (together, lane, statements) = (Arc::clone(&together), lane.clone(), statements.clone());
-            async move { Ok(together.read(lane, keys, &statements).await?) }.boxed()
-        })
-    }
-
-    /// An edge that is read in a way of its own.
-    pub(super) fn reading(
-        turns: &Turns,
-        read: impl Fn(Vec<K>) -> BoxFuture<'static, Loaded<Arc<HashMap<K, V>>>> + Send + Sync + 'static,
-    ) -> Self {
-        Self { read: Arc::new(read), turns: turns.clone(), gathered: OnceLock::new() }
+        Self { source: Arc::clone(source), read, gathered: OnceLock::new() }
     }
 
     /// The value of a key, read together with the keys that others ask for at the same time.
@@ -138,15 +138,17 @@ where
     /// The error of the batch.
     pub async fn load(&self, key: K) -> Loaded<V> {
         let gathered = self.gathered.get_or_init(|| Gathered {
-            loader: Loader::new(Batch(Arc::clone(&self.read)))
+            loader: Loader::new(Batch { source: Arc::clone(&self.source), read: self.read })
                 .with_max_batch_size(MAX_BATCH)
                 .with_yield_count(0),
             open: Arc::default(),
         });
         let result = {
             let mut open = gathered.open.lock().unwrap_or_else(PoisonError::into_inner);
-            let gathering = open
-                .get_or_insert_with(|| Gathering { keys: Vec::new(), result: gathered.gather(&self.turns) });
+            let gathering = open.get_or_insert_with(|| Gathering {
+                keys: Vec::new(),
+                result: gathered.gather(&self.source.turns),
+            });
             gathering.keys.push(Key(key.clone()));
             gathering.result.clone()
         };
@@ -181,7 +183,8 @@ where
     V: Clone + Default + Send + Sync + 'static,
 {
     async fn load(&mut self, keys: &[Key<K>]) -> HashMap<Key<K>, Loaded<V>> {
-        let found = (self.0)(keys.iter().map(|Key(key)| key.clone()).collect()).await;
+        let keys_of_batch = keys.iter().map(|Key(key)| key.clone()).collect();
+        let found = self.read.read(Arc::clone(&self.source), keys_of_batch).await;
         let value = |Key(key): &Key<K>| match &found {
             Ok(found) => Ok(found.get(key).cloned().unwrap_or_default()),
             Err(error) => Err(error.clone()),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::edge::Edge;
-use super::{Source, Turns, grouped, single};
+use super::{Source, grouped, single};
 use crate::context::OpContext;
 use crate::db::DbError;
 use crate::domain::ids::{CustomerId, Id, OrderId};
@@ -74,29 +74,29 @@ pub struct OfOrder {
 }
 
 impl OfOrder {
-    pub(super) fn new(turns: &Turns, source: &Source) -> Self {
+    pub(super) fn new(source: &Arc<Source>) -> Self {
         Self {
-            lines: Edge::new(turns, source, |source: Source, ids| async move {
+            lines: Edge::new(source, &|source: Arc<Source>, ids| async move {
                 let rows = orders::lines(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|line| (line.order_id, Arc::new(line)))))
             }),
-            payments: Edge::new(turns, source, |source: Source, ids| async move {
+            payments: Edge::new(source, &|source: Arc<Source>, ids| async move {
                 let rows = payments::by_order_ids(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|payment| (payment.order_id, payment))))
             }),
-            fulfillments: Edge::new(turns, source, |source: Source, ids| async move {
+            fulfillments: Edge::new(source, &|source: Arc<Source>, ids| async move {
                 let rows = fulfillments::by_order_ids(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|row| (row.order_id, Arc::new(row)))))
             }),
-            refunds: Edge::new(turns, source, |source: Source, ids| async move {
+            refunds: Edge::new(source, &|source: Arc<Source>, ids| async move {
                 let rows = refunds::by_order_ids(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|refund| (refund.order_id, refund))))
             }),
-            returns: Edge::new(turns, source, |source: Source, ids| async move {
+            returns: Edge::new(source, &|source: Arc<Source>, ids| async move {
                 let rows = returns::by_order_ids(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|row| (row.order_id, Arc::new(row)))))
             }),
-            events: Edge::new(turns, source, |source: Source, ids: Vec<OrderId>| async move {
+            events: Edge::new(source, &|source: Arc<Source>, ids: Vec<OrderId>| async move {
                 let rows = events::of_aggregates(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(
                     rows.into_iter().map(|row| (OrderId::from_uuid(row.aggregate_id.0), Arc::new(row))),
@@ -108,7 +108,7 @@ impl OfOrder {
 
 /// Reads orders by their ids; those that the actor may not see are not there.
 pub(super) async fn by_ids(
-    source: Source,
+    source: Arc<Source>,
     ids: Vec<OrderId>,
 ) -> Result<HashMap<OrderId, Option<Arc<Order>>>, DbError> {
     if source.orders == OrderVisibility::None {
@@ -122,7 +122,7 @@ pub(super) async fn by_ids(
 /// Reads one page of many customers' orders: a statement for each different page that is asked for, however many customers. Only
 /// who has a customer in hand asks, and may see their orders.
 pub(super) async fn of_customers(
-    source: Source,
+    source: Arc<Source>,
     keys: Vec<(CustomerId, CustomerPage)>,
 ) -> Result<HashMap<(CustomerId, CustomerPage), Option<Arc<OrderPage>>>, DbError> {
     let mut wanted: HashMap<CustomerPage, Vec<CustomerId>> = HashMap::new();

@@ -81,11 +81,20 @@ impl Conn {
             #[cfg(feature = "sqlite")]
             Pooled::Sqlite(object) => {
                 object.timeout = statement_timeout;
+                object.is_inline = true;
                 object.set_instrumentation(listener);
             }
             Pooled::None => {}
         }
         Ok(conn)
+    }
+
+    /// Says that the next statements read so much that SQLite had better not begin them on this thread.
+    pub(super) fn expect_long_reads(&mut self) {
+        #[cfg(feature = "sqlite")]
+        if let Pooled::Sqlite(object) = &mut self.pooled {
+            object.is_inline = false;
+        }
     }
 
     /// The connection inside, to send one statement. For the macros, which call [`Conn::finish`] when it is answered.

@@ -4,9 +4,9 @@
 //! **Where statements run.** A worker thread of the async runtime must not be blocked, but nearly all reads take some microseconds
 //! from the page cache, and handing each to another thread and back costs several times that: two wake-ups and two switches. So a
 //! reader runs a statement on the calling thread under [`INLINE_BUDGET`]. When that is used up, the statement is interrupted and
-//! runs again, from the start, on a blocking thread under its real deadline. A read has no effect, so nobody can tell. Searches,
-//! whose index is read between two looks at the clock, go to a blocking thread at once (`spawn_blocking`), and so does
-//! all that the writer does, since it waits for the disk.
+//! runs again, from the start, on a blocking thread under its real deadline. A read has no effect, so nobody can tell. What is
+//! known to take longer goes to a blocking thread at once: reads of many keys, searches, whose index is read between two looks
+//! at the clock, and all that the writer does, since it waits for the disk.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -47,6 +47,8 @@ pub struct AsyncSqliteConnection {
     may_write: bool,
     /// How long a statement may take; `None` has no limit.
     pub(super) timeout: Option<Duration>,
+    /// Whether reads may begin on the calling thread.
+    pub(super) is_inline: bool,
     /// Set when nobody waits for the running statement any more, and when a statement of an open transaction was interrupted:
     /// SQLite may have rolled the transaction back then, and nothing more may run in it.
     is_cancelled: Arc<AtomicBool>,
@@ -60,7 +62,7 @@ impl AsyncSqliteConnection {
         &mut self,
         task: impl Fn(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
     ) -> BoxFuture<'static, QueryResult<R>> {
-        if !self.may_write {
+        if self.is_inline && !self.may_write {
             let Ok(mut connection) = self.connection.try_lock() else { return busy() };
             let limit = Limit { ends_at: Some(Instant::now() + INLINE_BUDGET), cancelled: None };
             let (result, is_interrupted) = run_within(limit, || task(&mut connection));
@@ -335,6 +337,7 @@ impl Manager for SqliteManager {
             connection: Arc::new(Mutex::new(connection)),
             may_write,
             timeout: None,
+            is_inline: true,
             is_cancelled: Arc::default(),
             statements: Statements::default(),
         })

@@ -14,6 +14,9 @@ use tokio::sync::oneshot;
 
 use super::{Conn, Db, DbError, Statements};
 
+/// The most keys that are read within the time that a statement may keep a worker thread: see `sqlite.rs`.
+const MAX_INLINE_KEYS: usize = 100;
+
 /// One kind of read, for the whole process. Keys of a lane are read together; each lane has at most so many reads under way.
 pub struct Together<L, K, V> {
     db: Db,
@@ -124,7 +127,12 @@ where
         while let Some(waiting) = self.next() {
             let statements = Statements::default();
             let found = match self.of.db.read(&statements).await {
-                Ok(conn) => (self.of.read)(conn, self.lane.clone(), waiting.keys.into_iter().collect()).await,
+                Ok(mut conn) => {
+                    if waiting.keys.len() > MAX_INLINE_KEYS {
+                        conn.expect_long_reads();
+                    }
+                    (self.of.read)(conn, self.lane.clone(), waiting.keys.into_iter().collect()).await
+                }
                 Err(error) => Err(error),
             };
             let found = found.map(Arc::new).map_err(Arc::new);

@@ -24,6 +24,7 @@ pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problem
         max_root_fields: limit("QUERY_MAX_ROOT_FIELDS", usual.max_root_fields, MAX_LIMIT),
         max_directives: limit("QUERY_MAX_DIRECTIVES", usual.max_directives, MAX_LIMIT),
         max_cost: limit("QUERY_MAX_COST", usual.max_cost, MAX_LIMIT),
+        max_concurrent_cost: limit("MAX_CONCURRENT_COST", usual.max_concurrent_cost, MAX_LIMIT),
         max_response_fields: limit("RESPONSE_MAX_FIELDS", usual.max_response_fields, MAX_LIMIT),
         max_response_bytes: limit("RESPONSE_MAX_BYTES", usual.max_response_bytes, MAX_LIMIT),
         timeout_ms: limit("QUERY_TIMEOUT_MS", usual.timeout_ms, 3_600_000),

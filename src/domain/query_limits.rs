@@ -26,6 +26,8 @@ pub struct QueryLimits {
     pub max_directives: PerCaller<u64>,
     /// `QUERY_MAX_COST`: fields that the largest possible response would have.
     pub max_cost: PerCaller<u64>,
+    /// `MAX_CONCURRENT_COST`: the cost of all operations of one caller that run at the same time.
+    pub max_concurrent_cost: PerCaller<u64>,
     /// `RESPONSE_MAX_FIELDS`: fields that a response has in fact.
     pub max_response_fields: PerCaller<u64>,
     /// `RESPONSE_MAX_BYTES`: the length of a response as JSON, before compression.
@@ -51,6 +53,7 @@ impl Default for QueryLimits {
             max_root_fields: PerCaller::buyers_and_staff(10, 50),
             max_directives: PerCaller::buyers_and_staff(100, 500),
             max_cost: PerCaller::buyers_and_staff(1_000_000, 5_000_000),
+            max_concurrent_cost: PerCaller::buyers_and_staff(100_000, 10_000_000),
             max_response_fields: PerCaller::buyers_and_staff(200_000, 1_000_000),
             max_response_bytes: PerCaller::buyers_and_staff(8 * 1024 * 1024, 64 * 1024 * 1024),
             timeout_ms: PerCaller::buyers_and_staff(10_000, 30_000),
@@ -80,6 +83,8 @@ pub struct CallerLimits {
     pub max_directives: u64,
     /// See [`QueryLimits::max_cost`].
     pub max_cost: u64,
+    /// See [`QueryLimits::max_concurrent_cost`].
+    pub max_concurrent_cost: u64,
     /// See [`QueryLimits::max_response_fields`].
     pub max_response_fields: u64,
     /// See [`QueryLimits::max_response_bytes`].
@@ -103,6 +108,7 @@ impl QueryLimits {
             max_root_fields: self.max_root_fields.of(kind),
             max_directives: self.max_directives.of(kind),
             max_cost: self.max_cost.of(kind),
+            max_concurrent_cost: self.max_concurrent_cost.of(kind),
             max_response_fields: self.max_response_fields.of(kind),
             max_response_bytes: self.max_response_bytes.of(kind),
             timeout: Duration::from_millis(self.timeout_ms.of(kind)),

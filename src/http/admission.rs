@@ -1,7 +1,7 @@
 //! Overload: how many operations run at once, how many wait, and who is turned away first.
 //!
-//! `http::graphql` and live connections ask for a [`Permit`] once they know who asks and what,
-//! before anything is executed. Nothing but operations is counted: `/health` is never turned away.
+//! `http::graphql` and live connections ask for a [`Permit`] once they know who asks and for how
+//! much, before anything is executed. Nothing but operations is counted: `/health` is never turned away.
 //! A permit is part of its operation and ends with it, not with the request: a client that hangs up
 //! frees nothing that is still at work.
 //!
@@ -9,6 +9,11 @@
 //! those that come before: anonymous callers may use 60 % of all places, with customers and API
 //! keys 85 %, and staff all of them. So whatever the others do, staff find a place, and a crowd of
 //! strangers leaves room for customers.
+//!
+//! Callers of one kind share the processors fairly: how much one of them has running at a time is
+//! bounded by its cost ([`Shares`]). Whoever waits for their own operations takes no place meanwhile.
+
+mod shares;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,17 +21,23 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub(super) use self::shares::Share;
+use self::shares::Shares;
 use super::graphql::Refused;
 use crate::config::AdmissionConfig;
 use crate::context::OpContext;
 use crate::domain::caller::CallerKind;
+use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
+use crate::services::rate_limits::Caller;
 use crate::telemetry::Metrics;
 
 /// How much of all places anonymous callers may use, in per cent.
 const ANONYMOUS_SHARE: usize = 60;
 /// How much of all places everybody but staff may use, in per cent.
 const PUBLIC_SHARE: usize = 85;
+/// How many callers fill the queue of their kind when each has as many waiting as it may.
+const CALLERS_IN_QUEUE: usize = 4;
 
 /// Decides who runs, who waits and who is turned away.
 pub struct Admission {
@@ -35,6 +46,7 @@ pub struct Admission {
     public: Arc<Semaphore>,
     all: Arc<Semaphore>,
     queued: [AtomicUsize; 3],
+    shares: Arc<Shares>,
     max_operations: usize,
     max_queued: usize,
     queue_timeout: Duration,
@@ -53,6 +65,7 @@ enum Priority {
 /// The right to run an operation, until it is dropped.
 pub(super) struct Permit {
     _places: Vec<OwnedSemaphorePermit>,
+    _share: Option<Share>,
     metrics: Arc<Metrics>,
 }
 
@@ -65,6 +78,7 @@ impl Admission {
             public: places(PUBLIC_SHARE),
             all: places(100),
             queued: Default::default(),
+            shares: Arc::new(Shares::new(config.max_queued / CALLERS_IN_QUEUE)),
             max_operations: config.max_operations,
             max_queued: config.max_queued,
             queue_timeout: config.queue_timeout,
@@ -72,11 +86,18 @@ impl Admission {
         }
     }
 
-    /// Lets an operation run: at once, or after a short wait.
+    /// Lets an operation of some cost run: at once, or after a wait.
     ///
     /// # Errors
-    /// `SERVICE_UNAVAILABLE` when too many run and wait already.
-    pub(super) async fn admit(&self, op: &OpContext) -> Result<Permit, Refused> {
+    /// `THROTTLED` when too many of the caller's own operations run and wait already,
+    /// `SERVICE_UNAVAILABLE` when too many of all callers' do.
+    pub(super) async fn admit(
+        &self,
+        op: &OpContext,
+        cost: u64,
+        limits: &CallerLimits,
+    ) -> Result<Permit, Refused> {
+        let share = self.share(op, cost, limits).await?;
         let priority = Priority::of(op);
         let places = match self.try_acquire(priority) {
             Some(places) => Some(places),
@@ -87,7 +108,34 @@ impl Admission {
             return Err((ErrorCode::ServiceUnavailable, self.explanation()));
         };
         self.metrics.operations_running.inc();
-        Ok(Permit { _places: places, metrics: Arc::clone(&self.metrics) })
+        Ok(Permit { _places: places, _share: share, metrics: Arc::clone(&self.metrics) })
+    }
+
+    /// The caller's share of the processors for work of some cost, after what it asked for before;
+    /// `None` for whom nothing limits.
+    ///
+    /// # Errors
+    /// `THROTTLED` when too much of what it asked for waits already, or for too long.
+    pub(super) async fn share(
+        &self,
+        op: &OpContext,
+        cost: u64,
+        limits: &CallerLimits,
+    ) -> Result<Option<Share>, Refused> {
+        let Some(caller) = Caller::of(op) else { return Ok(None) };
+        let taken = self.shares.take(caller, cost, limits.max_concurrent_cost);
+        match tokio::time::timeout(limits.timeout, taken).await {
+            Ok(Some(share)) => Ok(Some(share)),
+            Ok(None) | Err(_) => {
+                self.metrics.operation_shed(Priority::of(op).name());
+                let message = format!(
+                    "your own operations keep you waiting: together they may cost {} at a time \
+                     (MAX_CONCURRENT_COST), and this one costs {cost}; send fewer at once, and this one again",
+                    limits.max_concurrent_cost
+                );
+                Err((ErrorCode::Throttled, message))
+            }
+        }
     }
 
     /// The semaphores that a caller needs a place of, always in the same order.
@@ -172,6 +220,7 @@ mod tests {
     use crate::auth::{Actor, Credential, Identity};
     use crate::context::SystemClock;
     use crate::domain::ids::{ApiKeyId, CustomerId};
+    use crate::domain::query_limits::QueryLimits;
 
     fn admission(max_operations: usize, max_queued: usize) -> Admission {
         let queue_timeout = Duration::from_millis(1);
@@ -194,9 +243,13 @@ mod tests {
         ]
     }
 
+    async fn admit(admission: &Admission, op: &OpContext) -> Result<Permit, Refused> {
+        admission.admit(op, 1, &QueryLimits::default().of(op.caller_kind())).await
+    }
+
     async fn admit_all(admission: &Admission, op: &OpContext) -> Vec<Permit> {
         let mut permits = Vec::new();
-        while let Ok(permit) = admission.admit(op).await {
+        while let Ok(permit) = admit(admission, op).await {
             permits.push(permit);
         }
         permits
@@ -208,14 +261,14 @@ mod tests {
         let [anonymous, customer, key] = callers();
         let strangers = admit_all(&admission, &anonymous).await;
         assert_eq!(strangers.len(), 12);
-        let mut customers = vec![admission.admit(&key).await.ok().unwrap()];
+        let mut customers = vec![admit(&admission, &key).await.ok().unwrap()];
         customers.extend(admit_all(&admission, &customer).await);
         assert_eq!(customers.len(), 5);
         let system = OpContext::system(Arc::new(SystemClock));
         assert_eq!(admit_all(&admission, &system).await.len(), 3);
-        assert!(admission.admit(&anonymous).await.is_err());
+        assert!(admit(&admission, &anonymous).await.is_err());
         drop((strangers, customers));
-        assert!(admission.admit(&anonymous).await.is_ok(), "places are given back");
+        assert!(admit(&admission, &anonymous).await.is_ok(), "places are given back");
     }
 
     #[tokio::test]
@@ -225,10 +278,10 @@ mod tests {
             Arc::default(),
         );
         let [anonymous, ..] = callers();
-        let first = [admission.admit(&anonymous).await.ok(), admission.admit(&anonymous).await.ok()];
-        let mut waiting = std::pin::pin!(admission.admit(&anonymous));
+        let first = [admit(&admission, &anonymous).await.ok(), admit(&admission, &anonymous).await.ok()];
+        let mut waiting = std::pin::pin!(admit(&admission, &anonymous));
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        let (code, message) = admission.admit(&anonymous).await.err().unwrap();
+        let (code, message) = admit(&admission, &anonymous).await.err().unwrap();
         assert_eq!(code, ErrorCode::ServiceUnavailable);
         assert!(message.contains("MAX_OPERATIONS is 4"), "the queue is full: {message}");
         drop(first);

@@ -4,8 +4,8 @@
 //! A document is kept once it was found to be valid, and by its weight: so neither rubbish nor
 //! documents that differ each time take more memory than `DOCUMENT_CACHE_BYTES`, nor do they push
 //! out what is in use. Whoever sends a long document that is new pays for its length before it is
-//! parsed, on a thread of its own, a few at a time, so that nobody's requests wait for the
-//! documents of others.
+//! parsed, on a thread of its own, a few at a time and as part of its sender's share, so that
+//! nobody's requests wait for the documents of others.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
+use super::admission::Admission;
+use super::graphql::Refused;
 use crate::context::OpContext;
 use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
@@ -28,6 +30,9 @@ const MAX_INLINE_BYTES: usize = 4 * 1024;
 const FREE_BYTES: u64 = 1024;
 /// How many bytes beyond these cost one point: parsing them takes as long as a field does.
 const BYTES_PER_POINT: u64 = 8;
+/// What a byte of a new document adds to the work of an operation, in points: it is parsed and
+/// validated while its sender's share of the processors is in use.
+const WORK_PER_BYTE: u64 = 8;
 
 /// The documents that are in use.
 pub(super) struct Documents {
@@ -47,6 +52,8 @@ pub(super) struct Opened {
 pub(super) enum Unopened {
     /// Whoever sent it has sent too many.
     Throttled(Throttled),
+    /// Too many of its sender's wait already.
+    Refused(Refused),
     /// It is wrong, or exceeds a limit.
     Invalid(RequestError),
 }
@@ -58,6 +65,11 @@ impl Weighter<Box<str>, Arc<Document>> for ByWeight {
     fn weight(&self, _: &Box<str>, document: &Arc<Document>) -> u64 {
         document.weight()
     }
+}
+
+/// The work of parsing and validating a document, in points of cost.
+pub(super) fn cost(text: &str) -> u64 {
+    (text.len() as u64).saturating_mul(WORK_PER_BYTE)
 }
 
 impl Documents {
@@ -80,6 +92,7 @@ impl Documents {
         op: &OpContext,
         limits: &CallerLimits,
         rates: &RateLimits,
+        admission: &Admission,
     ) -> Result<Opened, Unopened> {
         if let Some(document) = self.kept.get(text) {
             return Ok(Opened { document, is_new: false });
@@ -92,7 +105,13 @@ impl Documents {
         if points > 0 {
             rates.spend(op, points).await.map_err(Unopened::Throttled)?;
         }
-        match self.parse(text, limits).await {
+        let parsed = if text.len() <= MAX_INLINE_BYTES {
+            Document::parse(text, limits)
+        } else {
+            let _share = admission.share(op, cost(text), limits).await.map_err(Unopened::Refused)?;
+            self.parse_apart(text, limits).await
+        };
+        match parsed {
             Ok(document) => Ok(Opened { document: Arc::new(document), is_new: true }),
             Err(error) => {
                 // What can't be executed costs something as well.
@@ -102,10 +121,8 @@ impl Documents {
         }
     }
 
-    async fn parse(&self, text: &str, limits: &CallerLimits) -> Result<Document, RequestError> {
-        if text.len() <= MAX_INLINE_BYTES {
-            return Document::parse(text, limits);
-        }
+    /// Parses a long document on a thread of its own.
+    async fn parse_apart(&self, text: &str, limits: &CallerLimits) -> Result<Document, RequestError> {
         let _place = self.parsing.acquire().await;
         let (text, limits) = (text.to_owned(), *limits);
         tokio::task::spawn_blocking(move || Document::parse(&text, &limits)).await.unwrap_or_else(|error| {
@@ -122,8 +139,11 @@ impl Documents {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::auth::Identity;
+    use crate::config::AdmissionConfig;
     use crate::context::SystemClock;
     use crate::domain::caller::CallerKind;
     use crate::domain::query_limits::QueryLimits;
@@ -138,7 +158,10 @@ mod tests {
 
     async fn open(documents: &Documents, text: &str, rates: &RateLimits) -> Result<Opened, Unopened> {
         let op = OpContext::asked_by(Identity::NOBODY, "test".into(), Arc::new(SystemClock));
-        documents.open(text, &op, &QueryLimits::default().of(CallerKind::Anonymous), rates).await
+        let config = AdmissionConfig { max_operations: 4, max_queued: 4, queue_timeout: Duration::ZERO };
+        let admission = Admission::new(&config, Arc::default());
+        let limits = QueryLimits::default().of(CallerKind::Anonymous);
+        documents.open(text, &op, &limits, rates, &admission).await
     }
 
     async fn read(documents: &Documents, text: &str) -> Opened {

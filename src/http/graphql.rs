@@ -23,7 +23,7 @@ use super::public_url::base_url;
 use super::refusal::Refusal;
 use super::server::unreadable;
 use super::upload::{self, Upload};
-use super::{introspection, respond, storefront_key};
+use super::{documents, introspection, respond, storefront_key};
 use crate::app::App;
 use crate::auth::{Actor, Credential, Identity};
 use crate::context::OpContext;
@@ -55,9 +55,6 @@ pub(super) struct Operation {
     pub(super) operation_name: Option<String>,
     #[serde(default)]
     pub(super) variables: Option<Variables>,
-    /// The place that it holds among those that run.
-    #[serde(skip)]
-    pub(super) permit: Option<Permit>,
     /// Its document, where it was read already.
     #[serde(skip)]
     pub(super) opened: Option<Opened>,
@@ -279,13 +276,12 @@ async fn run(
     let is_get = request.method() == Method::GET;
     let base_url = base_url(&request, &app.config);
     let body = request.take_body();
-    let (mut sent, uploads) = if is_get {
+    let (sent, uploads) = if is_get {
         (from_query(&request)?, Vec::new())
     } else {
         from_body(&app, &op, &request, body).await?
     };
-    sent.permit = Some(admission.admit(&op).await?);
-    run_sent(app, documents, op, sent, uploads, base_url, is_get).await
+    run_sent(app, documents, admission, op, sent, uploads, base_url, is_get).await
 }
 
 /// Executes an operation that came another way than by a request of its own, and leaves a line in
@@ -293,6 +289,7 @@ async fn run(
 pub(super) async fn execute(
     app: Arc<App>,
     documents: &Documents,
+    admission: &Admission,
     op: OpContext,
     sent: Operation,
     base_url: String,
@@ -301,7 +298,7 @@ pub(super) async fn execute(
     let (name, statements, request_id) =
         (logged_name(&op), op.statements.clone(), Arc::clone(&op.request_id));
     let metrics = Arc::clone(&app.metrics);
-    let outcome = run_sent(app, documents, op, sent, Vec::new(), base_url, false).await?;
+    let outcome = run_sent(app, documents, admission, op, sent, Vec::new(), base_url, false).await?;
     log(&metrics, &outcome, &name, &statements, started, &request_id);
     Ok(String::from_utf8(outcome.body).unwrap_or_default())
 }
@@ -309,6 +306,7 @@ pub(super) async fn execute(
 async fn run_sent(
     app: Arc<App>,
     documents: &Documents,
+    admission: &Admission,
     op: OpContext,
     sent: Operation,
     uploads: Vec<Upload>,
@@ -327,11 +325,12 @@ async fn run_sent(
     let request_id = Arc::clone(&op.request_id);
     let opened = match sent.opened {
         Some(opened) => Ok(opened),
-        None => documents.open(&sent.query, &op, &limits, &app.rate_limits).await,
+        None => documents.open(&sent.query, &op, &limits, &app.rate_limits, admission).await,
     };
     let Opened { document, is_new } = match opened {
         Ok(opened) => opened,
         Err(Unopened::Throttled(throttled)) => return Ok(Outcome::throttled(&throttled, &request_id)),
+        Err(Unopened::Refused(refused)) => return Err(refused),
         Err(Unopened::Invalid(error)) => return Outcome::invalid(error, &request_id, op.has_invalid_token()),
     };
     let operation = document.operation(sent.operation_name.as_deref(), variables, &limits);
@@ -349,8 +348,16 @@ async fn run_sent(
     if is_get && operation.kind != OperationType::Query {
         return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
     }
-    let mut response =
-        run_operation(&app, op.clone(), &operation, files, base_url, &limits, sent.permit).await?;
+    // A document that is new is validated as well.
+    let work = cost + if is_new { documents::cost(&sent.query) } else { 0 };
+    let permit = match admission.admit(&op, work, &limits).await {
+        Ok(permit) => permit,
+        Err(refused) => {
+            app.rate_limits.refund(&op, cost).await;
+            return Err(refused);
+        }
+    };
+    let mut response = run_operation(&app, op.clone(), &operation, files, base_url, &limits, permit).await?;
     let actual = response_fields(&response.data);
     let throttle = match cost.saturating_sub(actual) {
         // What failed half-way may have cost all of it.
@@ -376,7 +383,7 @@ async fn run_operation(
     files: Uploads,
     base_url: String,
     limits: &CallerLimits,
-    permit: Option<Permit>,
+    permit: Permit,
 ) -> Result<GraphQlResponse, Refused> {
     op.locale = operation.locale;
     let (request_id, hints, turns) = (Arc::clone(&op.request_id), SearchHints::default(), Turns::default());
@@ -472,13 +479,7 @@ fn from_query(request: &Request) -> Result<Operation, Refused> {
                 .map_err(|error| bad(format!("`variables` is no JSON object: {error}")))?,
         ),
     };
-    Ok(Operation {
-        query: sent.query,
-        operation_name: sent.operation_name,
-        variables,
-        permit: None,
-        opened: None,
-    })
+    Ok(Operation { query: sent.query, operation_name: sent.operation_name, variables, opened: None })
 }
 
 /// The largest body of whoever asks, in bytes. Variables are most of it: they are kept while the operation runs.

@@ -30,7 +30,7 @@ pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
 /// The same, of what is written already.
 pub fn json_bytes(status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         response = response.header(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     response.extension(AnswerSize(body.capacity())).body(body)

@@ -59,13 +59,36 @@ struct SharedBuckets {
     retry_at: Mutex<Option<Instant>>,
 }
 
-/// Whose bucket it is.
+/// A caller, as limits tell them apart.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-enum Caller {
+pub enum Caller {
+    /// Whoever has not signed in, by address; a /64 of IPv6 is one.
     Address(IpAddr),
+    /// A customer.
     Customer(uuid::Uuid),
+    /// A member of staff.
     Staff(uuid::Uuid),
+    /// An API key.
     ApiKey(uuid::Uuid),
+}
+
+impl Caller {
+    /// Who asks; `None` for the shop itself, which nothing limits.
+    #[must_use]
+    pub fn of(op: &OpContext) -> Option<Self> {
+        Some(match (op.credential, &op.actor) {
+            (_, Actor::System) => return None,
+            (Credential::ApiKey(id), _) => Self::ApiKey(id.uuid()),
+            (Credential::Staff(id, _), _) => Self::Staff(id.uuid()),
+            (Credential::Customer(id, _), _) => Self::Customer(id.uuid()),
+            (Credential::None | Credential::Invalid, _) => {
+                // A connection without an address is one more address.
+                let site =
+                    op.client_address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.site());
+                Self::Address(site)
+            }
+        })
+    }
 }
 
 impl RateLimits {
@@ -114,18 +137,12 @@ impl RateLimits {
 
     /// The bucket of whoever asks; `None` for those who are not limited.
     fn bucket_of(&self, op: &OpContext) -> Option<(Caller, BucketLimit)> {
-        let settings = &self.settings;
-        let (caller, limit) = match (op.credential, &op.actor) {
-            (_, Actor::System) => return None,
-            (Credential::ApiKey(id), _) => (Caller::ApiKey(id.uuid()), settings.api_key),
-            (Credential::Staff(id, _), _) => (Caller::Staff(id.uuid()), settings.staff),
-            (Credential::Customer(id, _), _) => (Caller::Customer(id.uuid()), settings.customer),
-            (Credential::None | Credential::Invalid, _) => {
-                // A connection without an address is one more address.
-                let site =
-                    op.client_address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.site());
-                (Caller::Address(site), settings.anonymous)
-            }
+        let caller = Caller::of(op)?;
+        let limit = match caller {
+            Caller::Address(_) => self.settings.anonymous,
+            Caller::Customer(_) => self.settings.customer,
+            Caller::Staff(_) => self.settings.staff,
+            Caller::ApiKey(_) => self.settings.api_key,
         };
         limit.map(|limit| (caller, limit))
     }

@@ -364,10 +364,11 @@ impl Session {
         let op = self.context();
         let (app, documents) = (&self.live.app, &self.live.documents);
         let limits = app.config.query_limits.of(op.caller_kind());
-        let opened = match documents.open(&sent.query, &op, &limits, &app.rate_limits).await {
-            Ok(opened) => opened,
-            Err(unopened) => return once(std::future::ready(unread(unopened, &op))).boxed(),
-        };
+        let opened =
+            match documents.open(&sent.query, &op, &limits, &app.rate_limits, &self.live.admission).await {
+                Ok(opened) => opened,
+                Err(unopened) => return once(std::future::ready(unread(unopened, &op))).boxed(),
+            };
         let (subscribed, cost) = match self.subscribed(&sent, &opened, limits) {
             Ok(Some(subscribed)) => subscribed,
             // Queries and mutations are executed as they are over HTTP.
@@ -398,7 +399,7 @@ impl Session {
     }
 
     /// What comes of a query or a mutation.
-    fn executed(&self, mut sent: Operation, op: OpContext) -> OutStream {
+    fn executed(&self, sent: Operation, op: OpContext) -> OutStream {
         let bytes = sent.query.len() + sent.variables.as_ref().map_or(0, variables_bytes);
         let kept = match self.guard.keep(self.running.len(), bytes) {
             Ok(kept) => kept,
@@ -407,11 +408,8 @@ impl Session {
         let (live, base_url) = (Arc::clone(&self.live), self.base_url.clone());
         Box::pin(once(async move {
             let _kept = kept;
-            let executed = async {
-                sent.permit = Some(live.admission.admit(&op).await?);
-                graphql::execute(Arc::clone(&live.app), &live.documents, op, sent, base_url).await
-            };
-            match executed.await {
+            let app = Arc::clone(&live.app);
+            match graphql::execute(app, &live.documents, &live.admission, op, sent, base_url).await {
                 Ok(body) => Out::Next(body.into()),
                 Err(refused) => refusal(&refused),
             }
@@ -519,6 +517,7 @@ fn refused(refused: &Refused) -> OutStream {
 fn unread(unopened: Unopened, op: &OpContext) -> Out {
     let response = match unopened {
         Unopened::Throttled(throttled) => crate::graphql::throttled(&throttled, &op.request_id),
+        Unopened::Refused(refused) => return refusal(&refused),
         Unopened::Invalid(RequestError::Refused(code, message)) => return refusal(&(code, message)),
         Unopened::Invalid(RequestError::Document(errors)) => {
             crate::graphql::error_response(Response::from_errors(errors), &op.request_id)

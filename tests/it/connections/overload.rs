@@ -1,6 +1,7 @@
 //! More operations than the server runs at once: who waits, who is turned away, and what still
 //! works.
 
+use futures_util::future::select_all;
 use mercato::db::Statements;
 use tokio::time::timeout;
 
@@ -45,6 +46,27 @@ async fn strangers_are_turned_away_first_and_health_never() {
         assert_eq!(asked.await.unwrap(), 200, "what ran was finished");
     }
     app.anonymous().ask(NAME).await.assert_ok();
+}
+
+#[tokio::test]
+async fn the_operations_of_one_caller_wait_for_one_another_and_for_nobody_else() {
+    let settings = [("MAX_CONCURRENT_COST", "anonymous=1"), ("MAX_QUEUED_OPERATIONS", "8")];
+    let app = serve(&settings).await;
+    let writing = app.app.db.write(&Statements::default()).await.unwrap();
+    let running = begin(&app, app.anonymous(), 1).await;
+    // Of the two that may wait, the one that runs is one.
+    let clients = [app.anonymous(), app.anonymous()];
+    let asked = clients.each_ref().map(|client| Box::pin(client.ask(NAME)));
+    let (refused, _, mut waiting) = select_all(asked).await;
+    assert_eq!((refused.status(), refused.code()), (429, "THROTTLED"));
+    assert_eq!(refused.header("retry-after"), "1");
+    assert!(refused.message().contains("MAX_CONCURRENT_COST"), "{}", refused.message());
+    app.customer().ask(NAME).await.assert_ok();
+    metric(&app, "mercato_operations_shed_total{caller=\"anonymous\"} 1").await;
+
+    drop(writing);
+    assert_eq!(running.await.unwrap(), 200);
+    timeout(PATIENCE, waiting.remove(0)).await.unwrap().assert_ok();
 }
 
 #[tokio::test]

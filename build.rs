@@ -21,7 +21,7 @@ const SOURCES: &str = "src/http/graphiql";
 const DEMO_IMAGES: &str = "src/services/demo/images";
 
 /// What decides the bundle. The rest of `SOURCES` is put together here, without npm.
-const BUNDLED: [&str; 4] = ["package.json", "package-lock.json", "bundle.mjs", "main.jsx"];
+const BUNDLED: [&str; 5] = ["package.json", "package-lock.json", "bundle.mjs", "main.jsx", "fetcher.js"];
 
 /// The npm package of `GraphiQL` 5 holds nothing a browser can load, and the CDNs that
 /// assemble a module on request (esm.sh, the `+esm` of jsDelivr) let an integrity hash
@@ -131,7 +131,7 @@ fn npm(folder: &Path, arguments: &[&str]) -> io::Result<()> {
 fn generate(sources: &Path, bundle: Option<&Path>, out: &Path) -> io::Result<()> {
     let (files, head) = match bundle {
         Some(bundle) => (listing(bundle)?, "bundled.head.html"),
-        None => (vec![sources.join("public.js")], "public.head.html"),
+        None => (vec![sources.join("public.js"), sources.join("fetcher.js")], "public.head.html"),
     };
 
     let embedded = out.join("graphiql_assets");

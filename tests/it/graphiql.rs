@@ -1,7 +1,8 @@
-//! GraphiQL as a developer meets it: it works in a browser, and each of its examples has an answer in the demo shop.
+//! GraphiQL as a developer meets it: it works in a browser, and its tabs lead through the demo shop to a paid order.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ fn program(name: &str) -> Option<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_developer_explores_the_schema_in_a_browser() {
+async fn a_developer_goes_through_all_tabs_in_a_browser() {
     let browser =
         setting("CHROMIUM").map(PathBuf::from).or_else(|| BROWSERS.iter().find_map(|name| program(name)));
     let (Some(node), Some(browser)) = (program("node"), browser) else {
@@ -26,6 +27,10 @@ async fn a_developer_explores_the_schema_in_a_browser() {
     };
     let app = TestApp::sqlite().await;
     app.seed_demo().await;
+    let staff = app.admin();
+    staff.ask("{ shop { name } }").await.assert_ok();
+    let shop = Arc::clone(&app.app);
+    tokio::spawn(async move { shop.work(true, std::future::pending()).await });
     let page = app.send(request("GET", "/graphiql").body(String::new()).unwrap()).await;
     if String::from_utf8_lossy(&page.body).contains("https://cdn.") {
         skip("GraphiQL is not tried in a browser: this build has no bundle of it, for want of npm");
@@ -35,8 +40,8 @@ async fn a_developer_explores_the_schema_in_a_browser() {
     visit.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/graphiql/run.mjs"));
     visit
         .arg(format!("http://{}", app.address))
-        .arg("Linen Notebook")
-        .arg(scratch::dir().join("graphiql.png"));
+        .arg(staff.token.unwrap())
+        .arg(scratch::dir().join("graphiql"));
     visit.env("CHROMIUM", browser);
     let visited = tokio::task::spawn_blocking(move || visit.output().unwrap()).await.unwrap();
     assert!(visited.status.success(), "{}", String::from_utf8_lossy(&visited.stderr));
@@ -67,31 +72,46 @@ fn examples() -> Vec<Example> {
     examples
 }
 
-both!(every_example_has_an_answer_in_the_demo_shop);
-async fn every_example_has_an_answer_in_the_demo_shop(app: TestApp) {
-    app.seed_demo().await;
-    // What the reader of an example is told to put in.
-    let ids = "{
-        locations(first: 1) { nodes { id } }
-        product(handle: \"linen-notebook\") { variants(first: 1) { nodes { id } } }
-    }";
-    let ids = app.admin().ask(ids).await.ok();
-    let id = |path: &str| ids[path].as_str().unwrap().to_owned();
-    let (variant, location) = (id("product.variants.nodes.0.id"), id("locations.nodes.0.id"));
+/// A tab's variables with what they refer to: `"<cartCreate.cart.id>"` is that field of an earlier answer.
+fn fill(variables: &Value, answers: &Value) -> Value {
+    match variables {
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), fill(value, answers))).collect()
+        }
+        Value::Array(items) => items.iter().map(|item| fill(item, answers)).collect(),
+        Value::String(text) if text.starts_with('<') => {
+            let path = format!("/{}", text.trim_matches(['<', '>']).replace('.', "/"));
+            answers.pointer(&path).unwrap_or_else(|| panic!("no tab before has {text}")).clone()
+        }
+        other => other.clone(),
+    }
+}
 
-    let examples = examples();
-    assert!(examples.len() > 5);
-    for example in examples {
-        let variables =
-            example.variables.replace("<variant id>", &variant).replace("<location id>", &location);
-        let variables: Value = serde_json::from_str(&variables).unwrap();
+both!(the_tabs_lead_from_a_search_to_a_paid_order_that_is_followed);
+async fn the_tabs_lead_from_a_search_to_a_paid_order_that_is_followed(app: TestApp) {
+    app.seed_demo().await;
+    app.go_live();
+    let mut answers = json!({});
+    let mut live = None;
+    for example in examples() {
+        let variables = fill(&serde_json::from_str(&example.variables).unwrap(), &answers);
         let client = if example.is_for_staff { app.admin() } else { app.anonymous() };
+        if example.document.contains("\nsubscription ") {
+            live = Some(app.follow(&client, &example.document, variables).await);
+            continue;
+        }
         let reply = client.ask_with(&example.document, variables).await;
         assert!(reply.errors().is_empty(), "{}: {:#}", example.name, reply.body());
-        let reply = reply.ok();
-        for (field, value) in reply.data().as_object().unwrap() {
+        for (field, value) in reply.ok().data().as_object().unwrap() {
             let is_empty = value.is_null() || value.get("nodes") == Some(&json!([]));
             assert!(!is_empty, "{}: the demo shop has nothing for `{field}`", example.name);
+            answers[field] = value.clone();
         }
+        app.work().await;
     }
+    let order = &answers["orderPlace"]["order"];
+    assert_eq!((&order["status"], &order["totalDiscounts"]["amount"]), (&json!("PAID"), &json!("4.80")));
+    assert_eq!(answers["fulfillmentCreate"]["order"]["name"], order["name"], "staff send what was bought");
+    let mut live = live.expect("a tab subscribes");
+    while live.event().await["orderUpdated"]["order"]["status"] != "FULFILLED" {}
 }

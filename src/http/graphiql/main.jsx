@@ -1,7 +1,8 @@
 // The page that Mercato serves at /graphiql when it was built with npm at hand.
-import { createGraphiQLFetcher, createLocalStorage } from '@graphiql/toolkit';
+import { createLocalStorage } from '@graphiql/toolkit';
 import { GraphiQL } from 'graphiql';
 import { createRoot } from 'react-dom/client';
+import { fetcher, onEditHeaders } from './fetcher.js';
 
 // Monaco asks for its workers by label. They are files of our own origin, so
 // that the content-security policy needs no `blob:`.
@@ -10,18 +11,6 @@ globalThis.MonacoEnvironment = {
   getWorker: (_id, label) =>
     new Worker(new URL(workers[label] ?? 'editor.worker.js', import.meta.url), { type: 'module' }),
 };
-
-const endpoint = new URL('/graphql', location.href);
-const socket = new URL(endpoint);
-socket.protocol = socket.protocol.replace('http', 'ws');
-
-// With `subscriptionUrl` the headers of a tab become the payload of
-// `connection_init`: one token serves queries and subscriptions alike.
-const fetcher = createGraphiQLFetcher({
-  url: endpoint.href,
-  subscriptionUrl: socket.href,
-  enableIncrementalDelivery: false,
-});
 
 // Other servers show their GraphiQL on localhost too: keep the tabs apart. And keep no
 // token: GraphiQL forgets the headers of a tab, but its history would store them.
@@ -36,6 +25,7 @@ storage.setItem = (key, value) => {
 createRoot(document.getElementById('graphiql')).render(
   <GraphiQL
     fetcher={fetcher}
+    onEditHeaders={onEditHeaders}
     defaultTabs={JSON.parse(document.getElementById('tabs').textContent)}
     storage={storage}
     shouldPersistHeaders={false}

@@ -1,14 +1,9 @@
 // Starts the public copy of GraphiQL: what /graphiql serves when Mercato was built
-// without npm. Needs no build step, so it is plain script.
-'use strict';
+// without npm. Needs no build step, so it imports nothing but our own file.
+import { fetcher, onEditHeaders } from './fetcher.js';
 
-(() => {
-  const root = document.getElementById('graphiql');
-  if (!globalThis.YogaGraphiQL) {
-    root.textContent = 'The public copy of GraphiQL did not load: this page needs access to the internet.';
-    return;
-  }
-
+const root = document.getElementById('graphiql');
+if (globalThis.YogaGraphiQL) {
   const copy = document.getElementById('graphiql-copy').src;
   const workers = {
     editor: ['editor.worker.bundle.js', 'sha384-pE2N9HoATIHFXyG+qNs0KfCQYNupaLtNYdrU+207YoYufZkQXiNrxwhjD19bwavY'],
@@ -25,18 +20,10 @@
     },
   };
 
-  // The headers of the tab on show, as the payload of `connection_init`.
-  const headers = () => {
-    const models = globalThis.__MONACO?.editor.getModels() ?? [];
-    const editor = models.find(({ uri }) => uri.path.includes('request-headers'));
-    try { return JSON.parse(editor.getValue()); } catch { return {}; }
-  };
-
   globalThis.YogaGraphiQL.renderYogaGraphiQL(root, {
     title: 'Mercato GraphiQL',
-    endpoint: '/graphql',
-    subscriptionsProtocol: 'WS',
-    connectionParams: headers,
+    fetcher,
+    onEditHeaders,
     defaultTabs: JSON.parse(document.getElementById('tabs').textContent),
     // The copy would put its own welcome before the tabs, keep the token in the
     // browser's storage, and write each document into the address.
@@ -44,4 +31,6 @@
     shouldPersistHeaders: false,
     onEditQuery() {},
   });
-})();
+} else {
+  root.textContent = 'The public copy of GraphiQL did not load: this page needs access to the internet.';
+}

@@ -1,19 +1,20 @@
-// Uses GraphiQL as a developer would, in a headless Chromium, and fails on anything
+// Uses GraphiQL as a developer would, in a headless Chromium: explores the schema, and goes
+// through all tabs to a paid order, which a second window follows live. Fails on anything
 // that the browser complains about.
 //
-//   node run.mjs <base URL> <text expected in the response> <screenshot.png>
+//   node run.mjs <base URL of a demo shop> <staff's token> <folder for screenshots>
 //
 // Speaks the DevTools protocol over a pipe, so that there is nothing to install.
 // CHROMIUM names the browser where it is not `chromium`.
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const [base, expected, screenshot] = process.argv.slice(2);
-if (!screenshot) {
-  console.error('usage: node run.mjs <base URL> <expected text> <screenshot.png>');
+const [base, token, screenshots] = process.argv.slice(2);
+if (!screenshots) {
+  console.error('usage: node run.mjs <base URL> <staff token> <folder for screenshots>');
   process.exit(1);
 }
 
@@ -127,30 +128,36 @@ async function open({ send }) {
     }
   };
   const type = (text) => call('Input.insertText', { text });
-  const capture = async (path) => {
+  // A page in the background is not drawn, and takes no clicks.
+  const show = () => call('Page.bringToFront');
+  const capture = async (name) => {
+    await show();
     const { data } = await call('Page.captureScreenshot', { format: 'png' });
-    await writeFile(path, data, 'base64');
+    await writeFile(join(screenshots, `${name}.png`), data, 'base64');
   };
-  return { visit, wait, click, type, capture };
+  return { visit, wait, evaluate, click, type, capture, show };
 }
 
 const one = (selector) => `document.querySelector(${JSON.stringify(selector)})`;
 const text = (selector) => `${one(selector)}?.textContent`;
 
-async function explore(page) {
+/** The content of one of the four editors. They draw visible lines only: this asks the model. */
+const content = (editor) =>
+  `__MONACO.editor.getModels().find(({ uri }) => /${editor}/.test(uri.path)).getValue()`;
+/** What an editor underlines in red. */
+const markers = (editor) => `__MONACO.editor.getModelMarkers({})
+  .filter(({ resource, severity }) => severity === 8 && resource.path.includes('${editor}'))
+  .map(({ message }) => message)`;
+
+async function visit(page) {
   await page.visit(new URL('/graphiql', base).href);
-  await page.wait('the first example', `${text('.graphiql-query-editor')}?.includes('Mercato')`);
+  await page.wait('a tab', `${text('.graphiql-query-editor .view-lines')}?.trim()`);
+}
+
+async function explore(page) {
+  await visit(page);
   await page.click('the docs button', one('[aria-label="Show Documentation Explorer"]'));
   await page.wait('the schema', `${text('.graphiql-doc-explorer')}?.includes('Root Types')`);
-
-  await page.click('the execute button', one('.graphiql-execute-button'));
-  // The editor draws visible lines only: ask its model for the whole response.
-  const response = `__MONACO.editor.getModels().find(({ uri }) => /response/.test(uri.path)).getValue()`;
-  const answer = await page.wait('a response', response);
-  if (!answer.includes(expected)) {
-    throw new Error(`the response lacks ${JSON.stringify(expected)}:\n${answer}`);
-  }
-  await page.wait('the response to be drawn', text('.result-window .view-lines'));
 
   await page.click('the search field', one('.graphiql-doc-explorer-search-input'));
   await page.type('Product');
@@ -165,12 +172,97 @@ async function explore(page) {
   await page.wait('the fields of Product',
     `[...document.querySelectorAll('${docs} .graphiql-doc-explorer-field-name')]
       .some((field) => field.textContent === 'title')`);
+  await page.capture('explorer');
+  await page.click('the docs button', one('[aria-label="Hide Documentation Explorer"]'));
+}
 
-  // What is still on its way, such as a worker that starts late, has its chance to fail.
+/** Shows a tab, by the name of its operation. */
+async function turnTo(page, tab) {
+  const button = `[...document.querySelectorAll('.graphiql-tab-button')].find((one) => one.textContent === '${tab}')`;
+  await page.evaluate(`${button}.scrollIntoView({ block: 'nearest', inline: 'nearest' })`);
+  await page.click(`the tab ${tab}`, button);
+  await page.wait(`the document of ${tab}`, `/^(query|mutation|subscription) ${tab}\\b/m.test(${content('operation')})`);
+}
+
+/** Waits until nothing in the tab is underlined: its document is checked a moment after it is shown. */
+async function expectNoMarkers(page, tab) {
   await sleep(1_000);
+  await page.wait(`${tab} to have no errors`, `${markers('')}.length === 0`)
+    .catch(async (error) => { throw new Error(`${error.message}: ${await page.evaluate(markers(''))}`); });
+}
+
+async function answer(page, tab) {
+  await page.click('the execute button', one('.graphiql-execute-button'));
+  const answer = JSON.parse(await page.wait(`the answer of ${tab}`, content('response')));
+  const wrong = answer.errors ?? Object.values(answer.data).flatMap((field) => field?.userErrors ?? []);
+  if (wrong.length) throw new Error(`${tab} is answered with ${JSON.stringify(wrong, null, 2)}`);
+  return answer.data;
+}
+
+/** Runs a tab as it is; gives what it is answered with. */
+async function run(page, tab) {
+  await turnTo(page, tab);
+  await expectNoMarkers(page, tab);
+  const data = await answer(page, tab);
+  await page.capture(tab);
+  return data;
+}
+
+/** Goes from a search to a paid order. */
+async function buy(page) {
+  const { products } = await run(page, 'Search');
+  if (products.nodes[0]?.title !== 'Linen Notebook') throw new Error('the search finds something else');
+  for (const tab of ['Collections', 'Product', 'NewCart', 'AddLines', 'Buyer', 'Discount', 'Delivery']) {
+    await run(page, tab);
+  }
+  const { orderPlace: { order } } = await run(page, 'PlaceOrder');
+  if (order.status !== 'PAID') throw new Error(`the order is ${order.status}`);
+  return order.id;
+}
+
+/** Follows the order of another window, and has staff write notes until the first arrives. */
+async function follow(page, order) {
+  await visit(page);
+  await turnTo(page, 'Follow');
+  await expectNoMarkers(page, 'Follow');
+  await page.click('the execute button', one('.graphiql-execute-button'));
+  const note = `mutation { orderNoteAdd(input: { orderId: "${order}", note: "Watched" }) { userErrors { message } } }`;
+  for (let notes = 0; !(await page.evaluate(content('response'))); notes += 1) {
+    if (notes === 20) throw new Error('nothing is heard of the order');
+    await fetch(new URL('/graphql', base), {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
+      body: JSON.stringify({ query: note }),
+    });
+    await sleep(1_000);
+  }
+}
+
+/** Does what staff do. Without the token there are errors; once it is there, in no tab. */
+async function work(page, follower) {
+  await turnTo(page, 'Orders');
+  await page.wait('the errors of a tab of staff', `${markers('operation')}.length > 0`);
+  await page.capture('Orders-without-token');
+  await page.click('the execute button', one('.graphiql-execute-button'));
+  await page.wait('what to do', `${content('response')}.includes('mercato serve')`);
+
+  await page.click('the headers', `[...document.querySelectorAll('button')].find((one) => one.textContent === 'Headers')`);
+  await page.evaluate(`__MONACO.editor.getEditors().find((one) => /request-headers/.test(one.getModel().uri.path)).focus()`);
+  await page.evaluate(`(() => {
+    const editor = __MONACO.editor.getEditors().find((one) => /request-headers/.test(one.getModel().uri.path));
+    const at = editor.getModel().findMatches('<admin token>', false, false, true, null, false)[0].range;
+    editor.setSelection(at);
+  })()`);
+  await page.type(token);
+  for (const tab of ['Orders', 'Timeline', 'Fulfill']) await run(page, tab);
+  await follower.wait('what became of the order', `${content('response')}.includes('"FULFILLED"')`);
+  await follower.capture('Follow');
+  await page.show();
+  for (const tab of ['Stock', 'Restock', 'NewProduct', 'Orders', 'Search']) await run(page, tab);
 }
 
 const complaints = [];
+await mkdir(screenshots, { recursive: true });
 const browser = await launch((event) => {
   const said = complaint(event);
   if (said) complaints.push(said.trim().slice(0, 300));
@@ -182,11 +274,17 @@ let page;
 try {
   page = await open(browser);
   await explore(page);
+  const order = await buy(page);
+  const follower = await open(browser);
+  await follow(follower, order);
+  await page.show();
+  await work(page, follower);
+  // What is still on its way, such as a worker that starts late, has its chance to fail.
+  await sleep(1_000);
   if (complaints.length) throw new Error('the browser complained');
-  await page.capture(screenshot);
 } catch (error) {
   console.error([`GraphiQL: ${error.message}`, ...complaints].join('\n'));
-  await page?.capture(screenshot).catch(() => {});
+  await page?.capture('failure').catch(() => {});
   process.exitCode = 1;
 } finally {
   await browser.close();

@@ -442,6 +442,7 @@ fn media_parts(
         max_bytes: media.max_bytes,
     })
 }
+        cache_bytes: media.cache_bytes,
 
 /// Where this process meets the others.
 fn event_bus(config: &Config) -> Result<Arc<dyn EventBus>, StartError> {

@@ -9,6 +9,8 @@ use crate::services::media::{S3Config, StorageConfig};
 
 /// How large a file may be, in bytes, unless something else is set.
 const MAX_BYTES: u64 = 20 * 1024 * 1024;
+/// How many bytes of parts of pictures are kept in memory unless something else is set.
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Settings of pictures and videos.
 #[derive(Clone, Debug)]
@@ -17,6 +19,8 @@ pub struct MediaConfig {
     pub storage: StorageConfig,
     /// `MEDIA_MAX_BYTES`: how large a file may be.
     pub max_bytes: u64,
+    /// `MEDIA_CACHE_BYTES`: how many bytes of parts of pictures are kept in memory.
+    pub cache_bytes: u64,
     /// `FFMPEG`: the program that makes videos playable; `None` where it is `off`.
     pub ffmpeg: Option<PathBuf>,
     /// `MEDIA_ALLOW_PRIVATE`: whether media may be fetched from private networks and this machine.
@@ -43,6 +47,10 @@ pub(super) fn read(
         let bytes = text.parse().ok().filter(|bytes| (1_024..=10 * 1024 * 1024 * 1024).contains(bytes));
         bytes.ok_or("must be a number of bytes from 1024 to 10737418240".into())
     });
+    let cache_bytes = problems.parse("MEDIA_CACHE_BYTES", get("MEDIA_CACHE_BYTES"), CACHE_BYTES, |text| {
+        let bytes = text.parse().ok().filter(|bytes| *bytes <= 10 * 1024 * 1024 * 1024);
+        bytes.ok_or("must be a number of bytes from 0 to 10737418240".into())
+    });
     let ffmpeg = problems.parse("FFMPEG", get("FFMPEG"), Some(PathBuf::from("ffmpeg")), |text| match text {
         "off" => Ok(None),
         program if is_program(Path::new(program), get("PATH").as_deref()) => Ok(Some(PathBuf::from(program))),
@@ -53,7 +61,7 @@ pub(super) fn read(
     let allow_private = problems.parse("MEDIA_ALLOW_PRIVATE", get("MEDIA_ALLOW_PRIVATE"), false, |text| {
         text.parse().map_err(|_| "must be true or false".to_owned())
     });
-    MediaConfig { storage, max_bytes, ffmpeg, allow_private }
+    MediaConfig { storage, max_bytes, cache_bytes, ffmpeg, allow_private }
 }
 
 /// Whether there is a program of this name; where it is not known in which folders it would be, it

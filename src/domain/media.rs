@@ -1,6 +1,10 @@
 //! Pictures and videos of products: in which states and formats they are, what their files are called, which sizes a picture is kept
 //! in, and which of them answers a wish. Files are named for their content, so that a name means the same for ever.
 
+mod wanted;
+
+pub use wanted::{Cut, MAX_CUT_PIXELS, filling, source_of_cut};
+
 use super::catalog::text_enum;
 
 /// How wide pictures are kept, in pixels, where they are that wide: close enough that the next smaller one still looks sharp.
@@ -45,12 +49,30 @@ text_enum! {
         Png = "png",
         /// WebP.
         Webp = "webp",
+        /// GIF, where it is animated.
+        Gif = "gif",
         /// MPEG-4.
         Mp4 = "mp4",
         /// WebM.
         Webm = "webm",
         /// QuickTime.
         Mov = "mov",
+    }
+}
+
+text_enum! {
+    /// Which part of a picture is kept where it is cut.
+    Crop {
+        /// The middle.
+        Center = "center",
+        /// The upper part.
+        Top = "top",
+        /// The lower part.
+        Bottom = "bottom",
+        /// The left part.
+        Left = "left",
+        /// The right part.
+        Right = "right",
     }
 }
 
@@ -62,6 +84,7 @@ impl MediaFormat {
             Self::Jpeg => "image/jpeg",
             Self::Png => "image/png",
             Self::Webp => "image/webp",
+            Self::Gif => "image/gif",
             Self::Mp4 => "video/mp4",
             Self::Webm => "video/webm",
             Self::Mov => "video/quicktime",
@@ -72,7 +95,7 @@ impl MediaFormat {
     #[must_use]
     pub fn kind(self) -> MediaKind {
         match self {
-            Self::Jpeg | Self::Png | Self::Webp => MediaKind::Image,
+            Self::Jpeg | Self::Png | Self::Webp | Self::Gif => MediaKind::Image,
             Self::Mp4 | Self::Webm | Self::Mov => MediaKind::Video,
         }
     }
@@ -176,6 +199,8 @@ pub struct Wanted {
     pub max_height: Option<u32>,
     /// In which format, where there is a choice.
     pub format: Option<MediaFormat>,
+    /// Which part, where it is to have exactly the shape of the most pixels.
+    pub crop: Option<Crop>,
 }
 
 impl Wanted {
@@ -263,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_format_that_is_not_there_gives_way_to_the_usual_one() {
-        let of = |format| Wanted { format: Some(format), max_width: Some(700), max_height: None };
+        let of = |format| Wanted { format: Some(format), max_width: Some(700), ..Wanted::default() };
         assert_eq!(chosen(of(MediaFormat::Webp)), (MediaFormat::Webp, 640));
         assert_eq!(chosen(of(MediaFormat::Png)), (MediaFormat::Jpeg, 640));
         let whole = Wanted { format: Some(MediaFormat::Webp), ..Wanted::default() };

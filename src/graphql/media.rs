@@ -245,11 +245,14 @@ impl MediaImage {
     }
 
     /// What was left undone with it.
-    pub async fn media_warnings(&self) -> Vec<MediaWarning> {
-        match self {
-            Self::Shown(_) | Self::Brand(_) => Vec::new(),
-            Self::Given(row) => warnings(row),
-        }
+    pub async fn media_warnings(&self, ctx: &Context<'_>) -> Result<Vec<MediaWarning>> {
+        let row = match self {
+            Self::Brand(_) => None,
+            // What it was made of; nothing where only its address was given.
+            Self::Shown(image) => ctx.loaders().media.load(MediaId::from_uuid(image.id.uuid())).await?,
+            Self::Given(row) => Some(Arc::clone(row)),
+        };
+        Ok(row.map(|row| warnings(&row)).unwrap_or_default())
     }
 }
 

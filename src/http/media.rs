@@ -1,4 +1,6 @@
-//! Pictures and videos: `/media/:hash/:name`. A name means the same for ever, so that whoever has a file need not ask again.
+//! Pictures and videos: `/media/:hash/:name`. A name means the same for ever, so that whoever has a
+//! file need not ask again. A query asks for a picture in another size, as Shopify's CDN
+//! understands it: `?width=400&height=400&crop=center`.
 //!
 //! What it is served as follows from the name's ending, out of a list of formats that run no script, and browsers are told to believe
 //! that alone; the file behind it was kept under that very ending. Nothing of a request becomes part of a path but 64 digits.
@@ -7,15 +9,17 @@ use std::sync::Arc;
 
 use poem::endpoint::make;
 use poem::http::{HeaderMap, StatusCode, header};
-use poem::{Body, Endpoint, IntoResponse, Request, Response, get};
+use poem::{Body, Endpoint, IntoResponse, Request, Response, ResponseBuilder, get};
 
 use super::respond;
 use crate::app::App;
-use crate::domain::media::{StoredFile, parse_name};
+use crate::domain::media::{ContentHash, MediaFormat, StoredFile, Wanted, parse_name};
 use crate::error::with_causes;
-use crate::services::media::{Found, Opened, Part};
+use crate::services::media::{CutPicture, Found, Opened, Part, Shown};
 
 const FOREVER: &str = "public, max-age=31536000, immutable";
+/// What is given in place of what was asked for, for lack of time.
+const BRIEFLY: &str = "public, max-age=10";
 
 /// The endpoint.
 pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
@@ -28,16 +32,27 @@ pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
 async fn answer(app: &App, request: &Request) -> Response {
     let part = |name| request.raw_path_param(name).unwrap_or_default();
     let Some(file) = parse_name(part("hash"), part("name")) else { return missing() };
-    let tag = format!("\"{}\"", file.hash.as_str());
     let headers = request.headers();
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    // A proxy that compresses makes the tag weak.
-    let is_known = |tags: &str| tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag);
-    if text(header::IF_NONE_MATCH).is_some_and(is_known) {
-        return described(&file, &tag).status(StatusCode::NOT_MODIFIED).finish();
+    let wanted = Wanted::parse(request.uri().query().unwrap_or_default());
+    if wanted == Wanted::default() {
+        return stored(app, headers, &file, FOREVER).await;
+    }
+    match app.services.media.sized(&file, wanted).await {
+        Shown::Kept { file, is_final } => {
+            stored(app, headers, &file, if is_final { FOREVER } else { BRIEFLY }).await
+        }
+        Shown::Cut(picture) => cut(headers, &picture),
+    }
+}
+
+/// A file that is kept.
+async fn stored(app: &App, headers: &HeaderMap, file: &StoredFile, cached: &str) -> Response {
+    let tag = tag_of(&file.hash);
+    if is_known(headers, &tag) {
+        return described(file.format, &tag, cached).status(StatusCode::NOT_MODIFIED).finish();
     }
     match app.services.media.open(&file.hash, file.format, wanted_part(headers, &tag)).await {
-        Ok(Found::File(opened)) => content(&file, &tag, opened),
+        Ok(Found::File(opened)) => content(file.format, &tag, cached, opened),
         Ok(Found::NoSuchPart(size)) => guarded()
             .status(StatusCode::RANGE_NOT_SATISFIABLE)
             .header(header::CONTENT_RANGE, format!("bytes */{size}"))
@@ -50,10 +65,33 @@ async fn answer(app: &App, request: &Request) -> Response {
     }
 }
 
-fn content(file: &StoredFile, tag: &str, opened: Opened) -> Response {
+/// A part of a picture, which is small enough to be sent whole.
+fn cut(headers: &HeaderMap, picture: &CutPicture) -> Response {
+    let tag = tag_of(&picture.hash);
+    let response = described(picture.format, &tag, FOREVER);
+    if is_known(headers, &tag) {
+        return response.status(StatusCode::NOT_MODIFIED).finish();
+    }
+    response.header(header::CONTENT_LENGTH, picture.bytes.len()).body(picture.bytes.clone())
+}
+
+fn tag_of(hash: &ContentHash) -> String {
+    format!("\"{}\"", hash.as_str())
+}
+
+/// Whether the client has what bears this tag.
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let tags = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    // A proxy that compresses makes the tag weak.
+    tags.is_some_and(|tags| tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
+}
+
+fn content(format: MediaFormat, tag: &str, cached: &str, opened: Opened) -> Response {
     let Opened { size, range, content } = opened;
     let length = range.end.saturating_sub(range.start);
-    let response = described(file, tag).header(header::CONTENT_LENGTH, length);
+    let response = described(format, tag, cached)
+        .header(header::ACCEPT_RANGES, "bytes")
+        .header(header::CONTENT_LENGTH, length);
     let response = if length == size {
         response
     } else {
@@ -65,19 +103,18 @@ fn content(file: &StoredFile, tag: &str, opened: Opened) -> Response {
 }
 
 /// What is told of a file whether or not it follows.
-fn described(file: &StoredFile, tag: &str) -> poem::ResponseBuilder {
+fn described(format: MediaFormat, tag: &str, cached: &str) -> ResponseBuilder {
     guarded()
-        .content_type(file.format.mime_type())
-        .header(header::CACHE_CONTROL, FOREVER)
+        .content_type(format.mime_type())
+        .header(header::CACHE_CONTROL, cached)
         .header(header::ETAG, tag)
-        .header(header::ACCEPT_RANGES, "bytes")
         // Storefronts are of other origins; there is nothing here that is not for everybody.
         .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")
         .header("cross-origin-resource-policy", "cross-origin")
 }
 
 /// What every answer carries: whatever is in a file, it is no page of this origin.
-fn guarded() -> poem::ResponseBuilder {
+fn guarded() -> ResponseBuilder {
     Response::builder()
         .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox")

@@ -4,6 +4,8 @@
 //! Pure functions that take a while: `services::media` runs them on threads that may block, a few at a time. Whatever a file says of
 //! itself by its name or its declared type is never asked for; the size of a picture is known from its header before any of it is read.
 
+mod animation;
+
 use std::io::Cursor;
 
 use image::codecs::gif::GifDecoder;
@@ -11,11 +13,12 @@ use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
 use image::codecs::png::{CompressionType, FilterType as PngFilter, PngDecoder, PngEncoder};
 use image::codecs::webp::WebPDecoder;
 use image::imageops::FilterType;
+use image::metadata::Orientation;
 use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, Limits, RgbImage, RgbaImage,
 };
 
-use crate::domain::media::{MAX_WEBP_SIDE, MediaFormat};
+use crate::domain::media::{Cut, MAX_WEBP_SIDE, MediaFormat};
 
 /// The most pixels that a picture may have either way.
 pub const MAX_SIDE: u32 = 20_000;
@@ -48,9 +51,9 @@ pub enum PictureType {
     Jpeg,
     /// PNG.
     Png,
-    /// GIF; of an animation the first frame.
+    /// GIF.
     Gif,
-    /// WebP; of an animation the first frame.
+    /// WebP.
     Webp,
 }
 
@@ -85,12 +88,25 @@ pub enum PictureError {
     Unwritable(MediaFormat),
 }
 
-/// A picture that was read: upright, 8 bits a channel, nothing with it but the colours' profile.
+/// A picture that was read: upright, 8 bits a channel, nothing with it but the colours' profile. Of
+/// an animation it is the first frame.
 #[derive(Clone)]
 pub struct Picture {
     pixels: Pixels,
     kind: PictureType,
     profile: Option<Vec<u8>>,
+    motion: Motion,
+}
+
+/// Whether a picture moves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Motion {
+    /// It does not.
+    Still,
+    /// It does, in this file, which has no notes any more.
+    Animated(Vec<u8>),
+    /// It does as it came, and can't once it is turned upright: frames are not worked on.
+    Lost,
 }
 
 #[derive(Clone)]
@@ -182,6 +198,12 @@ impl Picture {
         if let Some(orientation) = orientation {
             image.apply_orientation(orientation);
         }
+        let is_upright = orientation.is_none_or(|it| it == Orientation::NoTransforms);
+        let motion = match animation::without_notes(bytes, kind)? {
+            None => Motion::Still,
+            Some(file) if is_upright => Motion::Animated(file),
+            Some(_) => Motion::Lost,
+        };
         let pixels = if image.color().has_alpha() {
             let image = image.into_rgba8();
             match image.pixels().all(|pixel| pixel.0[3] == u8::MAX) {
@@ -191,7 +213,13 @@ impl Picture {
         } else {
             Pixels::Opaque(image.into_rgb8())
         };
-        Ok(Self { pixels, kind, profile })
+        Ok(Self { pixels, kind, profile, motion })
+    }
+
+    /// Whether it moves.
+    #[must_use]
+    pub fn motion(&self) -> &Motion {
+        &self.motion
     }
 
     /// Pixels across and upwards.
@@ -212,12 +240,21 @@ impl Picture {
         }
     }
 
-    /// The picture in its own size, and in a format that loses nothing to speak of.
+    /// The picture in its own size, and in a format that loses nothing to speak of; an animation as
+    /// it is.
     ///
     /// # Errors
     /// [`PictureError::Unwritable`].
     pub fn original(&self) -> Result<Encoded, PictureError> {
         let (width, height) = self.size();
+        if let Motion::Animated(file) = &self.motion {
+            let format = match self.kind {
+                PictureType::Gif => MediaFormat::Gif,
+                PictureType::Webp => MediaFormat::Webp,
+                PictureType::Png | PictureType::Jpeg => MediaFormat::Png,
+            };
+            return Ok(Encoded { format, width, height, bytes: file.clone() });
+        }
         let format = match self.kind {
             PictureType::Jpeg => MediaFormat::Jpeg,
             PictureType::Png | PictureType::Gif => MediaFormat::Png,
@@ -244,7 +281,28 @@ impl Picture {
             }
             Pixels::Clear(image) => Pixels::Clear(resize_clear(image, width, height)),
         };
-        Self { pixels, kind: self.kind, profile: self.profile.clone() }
+        self.with(pixels)
+    }
+
+    /// A part of the picture.
+    #[must_use]
+    pub fn cut(&self, cut: &Cut) -> Self {
+        let Cut { x, y, width, height, size } = *cut;
+        let part = match &self.pixels {
+            Pixels::Opaque(image) => {
+                Pixels::Opaque(image::imageops::crop_imm(image, x, y, width, height).to_image())
+            }
+            Pixels::Clear(image) => {
+                Pixels::Clear(image::imageops::crop_imm(image, x, y, width, height).to_image())
+            }
+        };
+        let part = self.with(part);
+        if part.size() == size { part } else { part.resized(size) }
+    }
+
+    /// The first frame in other pixels.
+    fn with(&self, pixels: Pixels) -> Self {
+        Self { pixels, kind: self.kind, profile: self.profile.clone(), motion: Motion::Still }
     }
 
     fn encode_at(&self, format: MediaFormat, quality: u8) -> Result<Encoded, PictureError> {
@@ -253,7 +311,7 @@ impl Picture {
             MediaFormat::Jpeg => self.jpeg(quality),
             MediaFormat::Png => self.png(),
             MediaFormat::Webp => self.webp(quality),
-            MediaFormat::Mp4 | MediaFormat::Webm | MediaFormat::Mov => None,
+            MediaFormat::Gif | MediaFormat::Mp4 | MediaFormat::Webm | MediaFormat::Mov => None,
         };
         let bytes = bytes.ok_or(PictureError::Unwritable(format))?;
         Ok(Encoded { format, width, height, bytes })

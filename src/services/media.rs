@@ -2,12 +2,15 @@
 //!
 //! `graphql` calls [`Media::create`] and [`Media::delete`], `http` calls [`Media::open`], and the job calls what stands in
 //! `process`. What is taken is put aside first and then named in one transaction with its job: a crash in between leaves a file that
-//! nobody names. Nothing that was uploaded is served as it came, but for videos where there is no program to convert them.
+//! nobody names. Nothing that was uploaded is served as it came, but for videos where there is no program to convert them, and animated
+//! pictures, which lose their notes alone.
 
 mod arrange;
 mod process;
+mod sized;
 
 pub use arrange::ChangedMedia;
+pub use sized::{CutPicture, Shown};
 
 pub use crate::integrations::storage::{Found, Opened, Part, S3Config, StorageConfig};
 pub use crate::repositories::media::Media as MediaRow;
@@ -56,6 +59,7 @@ pub struct Media {
     converter: Converter,
     max_bytes: u64,
     reading: Arc<Semaphore>,
+    cuts: sized::Cuts,
 }
 
 /// What [`Media`] works with outside of the database.
@@ -68,6 +72,8 @@ pub struct MediaParts {
     pub converter: Converter,
     /// How large a file may be.
     pub max_bytes: u64,
+    /// How many bytes of parts of pictures are kept in memory.
+    pub cache_bytes: u64,
 }
 
 /// A picture or video that is to be shown with a product.
@@ -124,7 +130,7 @@ impl Media {
     /// The service over a database.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>, parts: MediaParts) -> Self {
-        let MediaParts { storage, http, converter, max_bytes } = parts;
+        let MediaParts { storage, http, converter, max_bytes, cache_bytes } = parts;
         Self {
             db,
             shop,
@@ -133,6 +139,7 @@ impl Media {
             converter,
             max_bytes,
             reading: Arc::new(Semaphore::new(READ_AT_ONCE)),
+            cuts: sized::Cuts::new(cache_bytes),
         }
     }
 

@@ -3,6 +3,7 @@
 mod pictures;
 mod places;
 mod refused;
+mod sizes;
 mod videos;
 
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 
 use crate::domain::ids::{Id, ProductId};
-use crate::domain::media::{MAX_SCALE, MAX_WANTED, MediaFormat, Wanted, choose, parse_path};
+use crate::domain::media::{Crop, MAX_SCALE, MAX_WANTED, MediaFormat, Wanted, choose, parse_path};
 use crate::domain::page::{CursorKey, KeyKind, Page};
 use crate::domain::shop_profile::BrandImage;
 use crate::error::Error;
@@ -27,11 +27,12 @@ pub enum Image {
     Brand(BrandImage),
 }
 
-/// Which of the sizes and formats that an image is kept in is given: the largest that is not larger than asked for, or the smallest of
-/// all. An image that is kept elsewhere on the web is shown as it is there.
+/// Which of the sizes and formats that an image is kept in is given: the largest that is not larger
+/// than asked for, or the smallest of all. With `crop` and both limits, the image is cut to their
+/// shape. An animated image and one that is kept elsewhere on the web are shown as they are.
 #[derive(InputObject)]
 pub struct ImageTransformInput {
-    /// Which part is kept where the image is cut. None is: it is shown whole.
+    /// Which part is kept where the image is cut: to the shape of `maxWidth` by `maxHeight`, which must both be given.
     crop: Option<CropRegion>,
     /// The most pixels upwards, from 1 to 5760.
     max_height: Option<i32>,
@@ -87,6 +88,13 @@ impl ImageTransformInput {
                 ImageContentType::Jpg => MediaFormat::Jpeg,
                 ImageContentType::Png => MediaFormat::Png,
                 ImageContentType::Webp => MediaFormat::Webp,
+            }),
+            crop: self.crop.map(|crop| match crop {
+                CropRegion::Bottom => Crop::Bottom,
+                CropRegion::Center => Crop::Center,
+                CropRegion::Left => Crop::Left,
+                CropRegion::Right => Crop::Right,
+                CropRegion::Top => Crop::Top,
             }),
         })
     }
@@ -146,6 +154,9 @@ impl Image {
         let (Some(wanted), Some(original)) = (wanted, parse_path(self.address())) else {
             return Ok(self.absolute(ctx));
         };
+        if wanted.cut().is_some() && original.format != MediaFormat::Gif {
+            return Ok(Url(ctx.absolute(&format!("{}?{}", self.address(), wanted.query()))));
+        }
         let others = ctx.loaders().renditions.load(original.hash.clone()).await?;
         let chosen = choose(&original, &others, wanted);
         Ok(chosen.map_or_else(|| self.absolute(ctx), |file| Url(ctx.absolute(&file.path()))))

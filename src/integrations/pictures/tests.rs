@@ -15,7 +15,7 @@ fn halves(width: u32, height: u32) -> RgbImage {
 }
 
 fn picture(pixels: Pixels, kind: PictureType) -> Picture {
-    Picture { pixels, kind, profile: None }
+    Picture { pixels, kind, profile: None, motion: Motion::Still }
 }
 
 fn photograph(width: u32, height: u32) -> Vec<u8> {
@@ -194,20 +194,4 @@ fn colours_that_are_not_the_usual_ones_keep_their_profile() {
     assert!(!is_worth_keeping(&profile));
     profile[16..20].copy_from_slice(b"CMYK");
     assert!(!is_worth_keeping(&profile));
-}
-
-#[test]
-fn of_an_animation_the_first_picture_is_kept() {
-    let mut bytes = Vec::new();
-    {
-        let mut encoder = GifEncoder::new(&mut bytes);
-        for shade in [200_u8, 0] {
-            let frame = RgbaImage::from_pixel(10, 10, Rgba([shade, shade, shade, 255]));
-            encoder.encode_frame(image::Frame::new(frame)).unwrap();
-        }
-    }
-    let read = Picture::read(&bytes, PictureType::Gif).unwrap();
-    let Pixels::Opaque(pixels) = &read.pixels else { panic!("nothing shines through") };
-    assert!(pixels.get_pixel(5, 5).0[0] > 150);
-    assert_eq!(read.original().unwrap().format, MediaFormat::Png);
 }

@@ -18,7 +18,7 @@ use crate::domain::media::{
 use crate::error::{Error, with_causes};
 use crate::events;
 use crate::integrations::downloads::{DownloadError, download};
-use crate::integrations::pictures::{Encoded, Picture, PictureError, PictureType, Recognised};
+use crate::integrations::pictures::{Encoded, Motion, Picture, PictureError, PictureType, Recognised};
 use crate::integrations::storage::StorageError;
 use crate::integrations::videos::VideoError;
 use crate::jobs::{JobError, Work};
@@ -30,6 +30,14 @@ use crate::services::catalog::{Settle, product_event};
 /// What is told of a video that is kept as it came.
 const NOT_CONVERTED: &str = "The video is shown as it was uploaded: the server has no ffmpeg to convert it and to make a poster. Not \
     every browser may play it, and it keeps what the camera noted in it.";
+
+/// What is told of a picture that moves.
+const ANIMATED: &str = "The picture is animated, and is kept as it was uploaded: it is shown in this size wherever another is asked \
+    for. Upload it as small as it is to be shown.";
+
+/// What is told of a picture that does not move any more.
+const NOT_ANIMATED: &str = "Only the first frame of the animated picture is shown, since it had to be turned upright: save it upright \
+    and upload it again.";
 
 /// Why one is not ready.
 enum Trouble {
@@ -245,6 +253,15 @@ impl Media {
         let bytes = size_of(&original);
         let hash = self.storage.keep(original.format, original.bytes).await?;
         let file = StoredFile { hash, format: original.format, width, height };
+        let note = match held.picture.motion() {
+            Motion::Still => None,
+            Motion::Lost => Some(NOT_ANIMATED.to_owned()),
+            // Frames are not made smaller, and a part of them that stands still is not the picture.
+            Motion::Animated(_) => {
+                let note = Some(ANIMATED.to_owned());
+                return Ok(Made { file, bytes, renditions: Vec::new(), poster_url: None, note });
+            }
+        };
 
         let mut renditions = Vec::new();
         let is_largest = width <= rules::WIDTHS.last().copied().unwrap_or(0);
@@ -269,7 +286,7 @@ impl Media {
             let percent = done + (95 - done) * (at + 1) / count;
             work.progress(u8::try_from(percent).unwrap_or(95)).await?;
         }
-        Ok(Made { file, bytes, renditions, poster_url: None, note: None })
+        Ok(Made { file, bytes, renditions, poster_url: None, note })
     }
 
     async fn keep_rendition(&self, source: &ContentHash, file: Encoded) -> Result<Rendition, Trouble> {

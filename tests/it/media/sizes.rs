@@ -1,0 +1,170 @@
+//! Pictures in the sizes that the pages of storefronts ask for, and pictures that move.
+
+use image::AnimationDecoder;
+use image::codecs::gif::{GifDecoder, GifEncoder};
+use serde_json::json;
+
+use super::{fetch, give, holds, jpeg, media_of, noted_jpeg, path_of, picture_at, transformed};
+use crate::support::{TestApp, both, request};
+
+/// Gives a product one picture; its address.
+async fn shown(app: &TestApp, name: &str, file: &[u8]) -> (String, String) {
+    let product = app.create_product(json!({ "title": "Mug" })).await;
+    give(&app.admin(), &product, &[(name, file)]).await.assert_ok();
+    app.work().await;
+    let seen = media_of(&app.anonymous(), &product).await;
+    let url = seen["product.images.nodes.0.url"].as_str().unwrap().to_owned();
+    (product, url)
+}
+
+/// The size of what is at an address.
+async fn size_at(app: &TestApp, url: &str) -> (u32, u32) {
+    let (_, picture) = picture_at(app, url).await;
+    (picture.width(), picture.height())
+}
+
+both!(a_page_gets_the_next_size_that_fills_it);
+async fn a_page_gets_the_next_size_that_fills_it(app: TestApp) {
+    let (_, url) = shown(&app, "mug.jpg", &jpeg(1200, 800)).await;
+    for (query, expected) in [
+        ("width=100", (160, 107)),
+        ("width=320", (320, 213)),
+        ("width=400", (480, 320)),
+        ("width=400&v=17", (480, 320)),
+        ("height=320", (480, 320)),
+        ("width=300&height=2000", (320, 213)),
+        ("width=1000", (1200, 800)),
+        ("width=3000", (1200, 800)),
+        ("width=99999999", (1200, 800)),
+        ("width=abc", (1200, 800)),
+        ("width=0", (1200, 800)),
+        ("width=-5&height=&crop=nowhere&format=exe", (1200, 800)),
+        ("%00&&=&width", (1200, 800)),
+    ] {
+        assert_eq!(size_at(&app, &format!("{url}?{query}")).await, expected, "{query}");
+    }
+    let (kind, picture) = picture_at(&app, &format!("{url}?width=400&format=webp")).await;
+    assert_eq!((kind.as_str(), picture.width()), ("image/webp", 480));
+
+    let path = format!("{}?width=400", path_of(&app, &url));
+    let small = fetch(&app, &format!("{url}?width=400")).await;
+    assert_eq!(small.header("cache-control"), "public, max-age=31536000, immutable");
+    assert_ne!(small.header("etag"), fetch(&app, &url).await.header("etag"));
+    let known = request("GET", &path).header("if-none-match", small.header("etag"));
+    assert_eq!(app.send(known.body(String::new()).unwrap()).await.status, 304);
+    let nothing = format!("/media/{}/1x1.jpg?width=5&height=5&crop=top", "0".repeat(64));
+    assert_eq!(app.send(request("GET", &nothing).body(String::new()).unwrap()).await.status, 404);
+}
+
+both!(a_picture_is_cut_to_the_shape_that_a_page_asks_for);
+async fn a_picture_is_cut_to_the_shape_that_a_page_asks_for(app: TestApp) {
+    let (product, url) = shown(&app, "mug.jpg", &jpeg(1200, 800)).await;
+    for (query, expected) in [
+        ("width=400&height=400&crop=center", (480, 480)),
+        ("width=400&height=500&crop=center", (480, 600)),
+        ("width=160&height=40&crop=top", (160, 40)),
+        // Nothing is enlarged, and the shape stays.
+        ("width=5000&height=5000&crop=center", (800, 800)),
+        ("width=99999999&height=1&crop=bottom", (1200, 1)),
+        ("width=400&crop=center", (480, 320)),
+    ] {
+        assert_eq!(size_at(&app, &format!("{url}?{query}")).await, expected, "{query}");
+    }
+    // The pattern gets redder from left to right.
+    let red = async |crop: &str, x: u32| {
+        let (_, picture) = picture_at(&app, &format!("{url}?width=160&height=160&crop={crop}")).await;
+        picture.into_rgb8().get_pixel(x, 80).0[0]
+    };
+    assert!(red("left", 4).await < 30 && red("left", 155).await < 190);
+    assert!(red("right", 4).await > 60 && red("right", 155).await > 220);
+
+    let first = fetch(&app, &format!("{url}?width=400&height=400&crop=center")).await;
+    let again = fetch(&app, &format!("{url}?width=400&height=400&crop=center")).await;
+    assert_eq!((first.body.len(), first.header("etag")), (again.body.len(), again.header("etag")));
+    assert_eq!(first.header("cache-control"), "public, max-age=31536000, immutable");
+
+    let transform = json!({ "maxWidth": 320, "maxHeight": 320, "scale": 2, "crop": "CENTER" });
+    let square = transformed(&app, &product, transform).await;
+    assert_eq!(size_at(&app, &square).await, (640, 640));
+    let transform =
+        json!({ "maxWidth": 160, "maxHeight": 80, "crop": "LEFT", "preferredContentType": "WEBP" });
+    let (kind, picture) = picture_at(&app, &transformed(&app, &product, transform).await).await;
+    assert_eq!((kind.as_str(), picture.width(), picture.height()), ("image/webp", 160, 80));
+}
+
+both!(sizes_of_a_photograph_are_upright);
+async fn sizes_of_a_photograph_are_upright(app: TestApp) {
+    let (_, url) = shown(&app, "mug.jpg", &noted_jpeg(1200, 800)).await;
+    for (query, expected) in [("width=300", (320, 480)), ("width=320&height=160&crop=top", (320, 160))] {
+        let url = format!("{url}?{query}");
+        assert_eq!(size_at(&app, &url).await, expected, "{query}");
+        assert!(!holds(&fetch(&app, &url).await.body, b"Exif"), "{query}");
+    }
+}
+
+both!(however_many_parts_are_asked_for_each_request_gets_a_picture);
+async fn however_many_parts_are_asked_for_each_request_gets_a_picture(app: TestApp) {
+    let (_, url) = shown(&app, "mug.jpg", &jpeg(1200, 800)).await;
+    let urls: Vec<String> =
+        (1..=60).map(|height| format!("{url}?width=1600&height={}&crop=center", height * 10)).collect();
+    let answers = futures_util::future::join_all(urls.iter().map(|url| fetch(&app, url))).await;
+    for (url, answer) in urls.iter().zip(answers) {
+        assert_eq!(answer.status, 200, "{url}");
+        let picture = image::load_from_memory(&answer.body).unwrap();
+        let is_part = answer.header("cache-control").contains("immutable");
+        // Whoever found no place has the whole picture for a moment, and may ask again.
+        assert!(is_part || (picture.width(), picture.height()) == (1200, 800), "{url}");
+    }
+}
+
+/// An animation of two frames, with a note in it.
+fn animation() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = GifEncoder::new(&mut bytes);
+    encoder.set_repeat(image::codecs::gif::Repeat::Infinite).unwrap();
+    for shade in [20_u8, 220] {
+        let frame = image::RgbaImage::from_pixel(400, 300, image::Rgba([shade, shade, 60, 255]));
+        encoder.encode_frame(image::Frame::new(frame)).unwrap();
+    }
+    drop(encoder);
+    let end = bytes.pop().unwrap();
+    bytes.extend(b"\x21\xFE\x0CSECRET-PLACE\0");
+    bytes.push(end);
+    bytes
+}
+
+both!(an_animated_picture_stays_animated_and_its_size_is_told);
+async fn an_animated_picture_stays_animated_and_its_size_is_told(app: TestApp) {
+    let (product, url) = shown(&app, "mug.gif", &animation()).await;
+    assert!(url.ends_with("/400x300.gif"), "{url}");
+    let staff = media_of(&app.admin(), &product).await;
+    let medium = &staff["product.media.nodes.0"];
+    assert_eq!((&medium["status"], &medium["mediaErrors"]), (&json!("READY"), &json!([])));
+    let warning = medium["mediaWarnings"][0]["message"].as_str().unwrap();
+    assert!(warning.contains("animated"), "{warning}");
+
+    let original = fetch(&app, &url).await;
+    assert_eq!(original.header("content-type"), "image/gif");
+    assert!(!holds(&original.body, b"SECRET-PLACE"));
+    let frames = GifDecoder::new(std::io::Cursor::new(&original.body[..])).unwrap().into_frames();
+    assert_eq!(frames.collect_frames().unwrap().len(), 2);
+
+    for query in ["width=160", "width=100&height=100&crop=center", "width=160&format=webp"] {
+        let answer = fetch(&app, &format!("{url}?{query}")).await;
+        assert_eq!((answer.header("content-type"), &answer.body), ("image/gif", &original.body), "{query}");
+    }
+    let transform =
+        json!({ "maxWidth": 160, "maxHeight": 160, "crop": "TOP", "preferredContentType": "WEBP" });
+    assert_eq!(transformed(&app, &product, transform).await, url);
+}
+
+both!(pictures_that_stand_still_are_told_nothing_of);
+async fn pictures_that_stand_still_are_told_nothing_of(app: TestApp) {
+    let mut still = Vec::new();
+    let frame = image::RgbaImage::from_pixel(200, 100, image::Rgba([200, 20, 20, 255]));
+    GifEncoder::new(&mut still).encode_frame(image::Frame::new(frame)).unwrap();
+    let (product, url) = shown(&app, "mug.gif", &still).await;
+    assert!(url.ends_with(".png"), "{url}");
+    assert_eq!(media_of(&app.admin(), &product).await["product.media.nodes.0.mediaWarnings"], json!([]));
+    assert_eq!(size_at(&app, &format!("{url}?width=100")).await, (160, 80));
+}

@@ -431,7 +431,7 @@ diesel::table! {
 
     orders (id) {
         id -> Uuid,
-        number -> Int8,
+        number -> Nullable<Int8>,
         cart_id -> Nullable<Uuid>,
         imported_as -> Nullable<Text>,
         customer_id -> Nullable<Uuid>,

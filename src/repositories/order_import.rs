@@ -83,7 +83,12 @@ pub async fn known_names(conn: &mut Conn, names: &[String]) -> Result<Vec<String
 
 /// Which of these numbers orders have already.
 pub async fn taken_numbers(conn: &mut Conn, numbers: &[i64]) -> Result<Vec<i64>, DbError> {
-    load!(conn, orders::table.filter(in_numbers(orders::number, numbers)).select(orders::number))
+    load!(
+        conn,
+        orders::table
+            .filter(in_numbers(orders::number.assume_not_null(), numbers))
+            .select(orders::number.assume_not_null())
+    )
 }
 
 /// The variants with these codes, which are keys of `domain::text`; the first made first.

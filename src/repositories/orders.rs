@@ -2,7 +2,11 @@
 
 mod list;
 
+#[cfg(feature = "sqlite")]
+use diesel::dsl::sql;
 use diesel::prelude::*;
+#[cfg(feature = "sqlite")]
+use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
@@ -24,9 +28,9 @@ use crate::repositories::words::{self, Field, Words};
 
 pub use list::{CustomerPage, OrderList, OrderSort, count, count_of_customers, page, page_of_customers};
 
-/// The first order's number.
+/// One more than the last, as SQLite counts orders; from 1001 on.
 #[cfg(feature = "sqlite")]
-const FIRST_NUMBER: i64 = 1_001;
+const NEXT_NUMBER: &str = "(SELECT coalesce(max(number), 1000) + 1 FROM orders)";
 
 /// An order as it is stored. The database refuses totals that don't add up.
 #[derive(
@@ -36,8 +40,9 @@ const FIRST_NUMBER: i64 = 1_001;
 pub struct Order {
     /// Made by us.
     pub id: OrderId,
-    /// Rises from 1001 on; buyers read it as `#1001`.
-    pub number: i64,
+    /// Rises from 1001 on; buyers read it as `#1001`. `None` while the buyer's money is being asked
+    /// for, and for good where that was refused: only what stands is counted.
+    pub number: Option<i64>,
     /// The cart it was placed from, which has no second order.
     pub cart_id: Option<CartId>,
     /// What it was called where it was imported from.
@@ -208,9 +213,14 @@ pub async fn lines(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<OrderLine>, D
     )
 }
 
-/// Adds an order.
+/// Adds an order, which is found by no words until it has its number or is given up.
 pub async fn insert(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(orders::table).values(order).execute(c).await)?;
+    Ok(())
+}
+
+/// Lets an order be found by its words.
+pub async fn add_words(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
     words::add(conn, &[words_of(order)]).await
 }
 
@@ -224,8 +234,8 @@ pub async fn refresh_words(conn: &mut Conn, rows: &[Order]) -> Result<(), DbErro
 
 /// What an order is found by: what it is called, and its buyer's names and e-mail address.
 pub(super) fn words_of(order: &Order) -> Words {
-    let number = order.number.to_string();
-    let mut texts = vec![number.as_str()];
+    let number = order.number.map(|number| number.to_string());
+    let mut texts = Vec::from_iter(number.as_deref());
     texts.extend(order.imported_as.as_deref());
     texts.extend(order.email.as_deref());
     for Json(address) in order.shipping_address.iter().chain(&order.billing_address) {
@@ -278,15 +288,26 @@ pub async fn set_opened(conn: &mut Conn, id: OrderId, at: Timestamp) -> Result<(
     Ok(())
 }
 
-/// The number of the next order. On PostgreSQL it may leave a gap where the order is not placed after all; on SQLite the one writer
-/// counts.
-pub async fn next_number(conn: &mut Conn) -> Result<i64, DbError> {
-    on_each!(conn,
-        postgres: |c| diesel::select(nextval("order_numbers")).get_result(c).await,
-        sqlite: |c| orders::table.select(diesel::dsl::max(orders::number)).get_result(c).await.map(
-            |last: Option<i64>| last.map_or(FIRST_NUMBER, |last| last.saturating_add(1)),
-        ),
-    )
+/// Gives an order the next number, unless it has one, and lets it be found by its words. At the end
+/// of a transaction, when nothing can be refused any more: a number that PostgreSQL has drawn does
+/// not come back. On SQLite the one writer counts.
+pub async fn give_number(conn: &mut Conn, order: &mut Order) -> Result<(), DbError> {
+    if order.number.is_some() {
+        return Ok(());
+    }
+    order.number = on_each!(conn,
+        postgres: |c| diesel::update(orders::table.find(order.id))
+            .set(orders::number.eq(nextval("order_numbers").nullable()))
+            .returning(orders::number)
+            .get_result(c)
+            .await,
+        sqlite: |c| diesel::update(orders::table.find(order.id))
+            .set(orders::number.eq(sql::<Nullable<BigInt>>(NEXT_NUMBER)))
+            .returning(orders::number)
+            .get_result(c)
+            .await,
+    )?;
+    add_words(conn, order).await
 }
 
 /// Marks an order as paid if it waits for its payment and costs no more than `captured`; the order after. One statement, so that

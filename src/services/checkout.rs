@@ -4,7 +4,7 @@
 //! was given under the idempotency key is looked up; the cart is priced, and refused if that is not what the buyer saw or if
 //! something can't be had; the order is written; discounts are used up and stock is reserved last, since those rows are wanted by
 //! other orders too and stay locked until the commit; only the events follow, which tell what is left. Nothing is locked that orders
-//! of other things want.
+//! of other things want. The order gets its number at the end, or, where its buyer is charged first, when it is known to stand.
 //!
 //! What is paid, and by whom, comes after the commit: see `services::payments`. Under one key the answer is the order, as it is:
 //! a request that is sent again while its payment runs waits for the end of it.
@@ -188,7 +188,6 @@ impl Checkout {
         self.fill(op, &mut order, &priced, input);
         let plan = self.plan(tx, &cart, input, &lines, &priced, is_retry).await?;
 
-        order.number = orders::next_number(tx.conn()).await?;
         let inserted = orders::insert(tx.conn(), &order).await;
         inserted.on_constraint("orders", "cart_id", || {
             // Tried again, it is seen whether that order was given up.
@@ -219,11 +218,15 @@ impl Checkout {
         // If somebody was faster: tried again, it is seen what is left.
         let reserved = stock::reserve_plan(tx, op, &plan, self.shop.low_stock).await?;
         let reserved = reserved.ok_or_else(DbError::clash)?;
+        let is_charged = is_charged && input.provider.charges();
+        if !is_charged {
+            orders::give_number(tx.conn(), &mut order).await?;
+        }
         // The last of all, since they tell what is left, and in one statement.
         let placed = placed_events(&order, input.provider.name());
         events::append(tx, op, placed.into_iter().chain(reserved)).await?;
         // Before the commit, which is when others can find the order.
-        let charging = (is_charged && input.provider.charges()).then(|| self.payments.begin(order.id));
+        let charging = is_charged.then(|| self.payments.begin(order.id));
         Ok(Placed::Now(Box::new(order), charging))
     }
 
@@ -260,7 +263,7 @@ impl Checkout {
         let billing = input.billing_address.clone().or_else(|| shipping.clone());
         Ok(Order {
             id: OrderId::generate(),
-            number: 0,
+            number: None,
             cart_id: Some(cart.id),
             imported_as: None,
             customer_id: cart.customer_id.or(op.actor.customer()),

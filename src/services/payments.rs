@@ -7,8 +7,8 @@
 //!
 //! What follows for the order:
 //! - money comes while it waits: PAID;
-//! - the payment is declined: EXPIRED; stock and discounts go back, and the cart can be ordered again;
-//! - no answer in time: it goes on waiting until `expires_at`, and then EXPIRED as above;
+//! - the payment is declined: EXPIRED; stock and discounts go back, and the cart can be ordered again; it never gets a number;
+//! - no answer in time: it gets its number and goes on waiting until `expires_at`, and then EXPIRED as above;
 //! - money comes after that: PAID again if stock and discounts can still be had and the cart was not ordered again meanwhile, and
 //!   sent back otherwise;
 //! - money comes for a cancelled order, or a second time: it is sent back.
@@ -30,6 +30,7 @@ use std::time::Duration;
 use crate::context::OpContext;
 use crate::db::Db;
 use crate::domain::ids::OrderId;
+use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
 use crate::error::Error;
 use crate::integrations::breaker::{Breaker, Breakers, CallError, Settings};
@@ -136,17 +137,24 @@ impl Payments {
         let told = match self.ask(provider, || provider.authorize(&charge)).await {
             Ok(told) => self.captured(provider, &order, told).await,
             Err(error) => {
-                tracing::warn!(order = order.number, provider = provider.name(), "a charge: {error}");
+                tracing::warn!(order = ?order.id, provider = provider.name(), "a charge: {error}");
                 Vec::new()
             }
         };
-        if told.is_empty() {
-            return Ok(Outcome { order, declined: None });
-        }
         let declined = declined(told.iter().map(|told| (told.kind, told.message.as_ref())));
-        let recorded = self.record(op, provider.name(), order.id, &told).await?;
-        let order = recorded.unwrap_or(order);
+        let recorded = match told.is_empty() {
+            true => None,
+            false => self.record(op, provider.name(), order.id, &told).await?,
+        };
+        let order = self.standing(op, recorded.unwrap_or(order)).await?;
         Ok(Outcome { declined: declined.filter(|_| order.status.is_given_up()), order })
+    }
+
+    /// An order once its provider has said all that it says for now: one that still waits stands.
+    async fn standing(&self, op: &OpContext, order: Order) -> Result<Order, Error> {
+        let waits = order.status == OrderStatus::PendingPayment && order.number.is_none();
+        let standing = if waits { self.let_stand(op, order.id).await? } else { None };
+        Ok(standing.unwrap_or(order))
     }
 
     /// What was told, and what came of capturing what is only kept ready.
@@ -167,7 +175,7 @@ impl Payments {
         match self.ask(provider, || provider.capture(&payment)).await {
             Ok(more) => told.extend(more),
             Err(error) => {
-                tracing::warn!(order = order.number, provider = provider.name(), "a capture: {error}");
+                tracing::warn!(order = ?order.id, provider = provider.name(), "a capture: {error}");
             }
         }
         told
@@ -195,6 +203,7 @@ impl Payments {
                 tokio::time::sleep(LOOK_EVERY).await;
                 continue;
             }
+            let order = self.standing(op, order).await?;
             let declined = declined(ledger.iter().map(|row| (row.kind, row.message.as_ref())));
             return Ok(Some(Outcome { declined: declined.filter(|_| order.status.is_given_up()), order }));
         }

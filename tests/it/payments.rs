@@ -1,5 +1,7 @@
 //! Payments: declined, late, twice, never; and money that goes back.
 
+mod numbers;
+
 use std::sync::Arc;
 use std::time::Duration;
 

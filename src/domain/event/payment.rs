@@ -10,8 +10,8 @@ use crate::domain::payment::PaymentKind;
 pub struct OrderPlacedEvent {
     /// The order.
     pub order_id: OrderId,
-    /// Its number.
-    pub number: i64,
+    /// Its number; none yet where the buyer's money is being asked for.
+    pub number: Option<i64>,
     /// What is to be paid, minor units.
     pub total: i64,
     /// ISO 4217.

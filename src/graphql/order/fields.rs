@@ -179,13 +179,14 @@ impl Order {
         gid(self.0.id)
     }
 
-    /// How people call it: `#1001`, or as it was called where it was imported from.
-    async fn name(&self) -> String {
-        self.0.imported_as.clone().unwrap_or_else(|| order::name(self.0.number))
+    /// How people call it: `#1001`, or as it was called where it was imported from. Null as long as it has no number.
+    async fn name(&self) -> Option<String> {
+        self.0.imported_as.clone().or_else(|| self.0.number.map(order::name))
     }
 
-    /// Its number; unique in the shop.
-    async fn order_number(&self) -> i64 {
+    /// Its number; unique in the shop. Null while the buyer's money is being asked for, and for good where that was refused: only orders
+    /// that stand are counted.
+    async fn order_number(&self) -> Option<i64> {
         self.0.number
     }
 

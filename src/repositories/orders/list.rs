@@ -40,6 +40,9 @@ pub enum OrderSort {
     Total,
 }
 
+/// What orders are sorted by number by: those that have none come first.
+const NUMBER_KEY: &str = "coalesce(orders.number, 0)";
+
 impl OrderSort {
     /// The kind of key that orders have in this order.
     #[must_use]
@@ -50,7 +53,7 @@ impl OrderSort {
     fn key(self, order: &Order) -> CursorKey {
         match self {
             Self::Id => CursorKey::None,
-            Self::Number => CursorKey::Integer(order.number),
+            Self::Number => CursorKey::Integer(order.number.unwrap_or_default()),
             Self::PlacedAt => CursorKey::Integer(order.placed_at.micros()),
             Self::UpdatedAt => CursorKey::Integer(order.updated_at.micros()),
             Self::Total => CursorKey::Integer(order.total),
@@ -122,7 +125,8 @@ macro_rules! condition {
                 }
                 Node::Field(OrderTerm::Name(names)) => {
                     let numbers: Vec<i64> = names.iter().filter_map(|name| number(name)).collect();
-                    Box::new(orders::number.eq_any(numbers).or(called!(names.clone())))
+                    let is_numbered = orders::number.assume_not_null().eq_any(numbers);
+                    Box::new(orders::number.is_not_null().and(is_numbered).or(called!(names.clone())))
                 }
                 Node::Field(OrderTerm::Sku(value)) => {
                     let (sku, key) = (order_lines::sku, || order_lines::sku_key.assume_not_null());
@@ -266,7 +270,7 @@ macro_rules! read_page {
             filter => orders::table.filter($condition(filter, list.currency)).into_boxed(),
         };
         query = match list.sort {
-            OrderSort::Number => keyset!(query, orders::number, integer, id, falls),
+            OrderSort::Number => keyset!(query, sql::<BigInt>(NUMBER_KEY), integer, id, falls),
             OrderSort::PlacedAt => keyset!(query, orders::placed_at, moment, id, falls),
             OrderSort::UpdatedAt => keyset!(query, orders::updated_at, moment, id, falls),
             OrderSort::Total => keyset!(query, orders::total, integer, id, falls),
@@ -341,7 +345,7 @@ impl CustomerPage {
     fn sql(&self, of_customers: &str) -> String {
         let key = match self.sort {
             OrderSort::Id => "0",
-            OrderSort::Number => "o.number",
+            OrderSort::Number => "coalesce(o.number, 0)",
             OrderSort::PlacedAt => "o.placed_at",
             OrderSort::UpdatedAt => "o.updated_at",
             OrderSort::Total => "o.total",

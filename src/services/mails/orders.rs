@@ -14,7 +14,7 @@ use crate::domain::event::ReturnEvent;
 use crate::domain::fulfillment::{FulfillmentState, RefundState};
 use crate::domain::ids::{FulfillmentId, Id, JobId, OrderId, OrderLineId, RefundId};
 use crate::domain::money::{Currency, Money};
-use crate::domain::order::OrderStatus;
+use crate::domain::order::{self, OrderStatus};
 use crate::domain::payment::PaymentKind;
 use crate::domain::permission::Permission;
 use crate::domain::quote::PickupPlace;
@@ -73,6 +73,9 @@ impl Mails {
 
     /// Whether an order's provider is about to say yes or no, as it was asked to when the order was placed.
     pub(super) fn is_being_charged(&self, op: &OpContext, order: &Order, ledger: &[Payment]) -> bool {
+        if order.number.is_none() {
+            return true;
+        }
         let [Payment { kind: PaymentKind::Requested, provider, .. }] = ledger else { return false };
         let charges = self.payments.provider(provider).is_some_and(|provider| provider.charges());
         charges && op.now() < order.placed_at.plus(CHARGING)
@@ -156,6 +159,10 @@ impl Mails {
         op.authorize(Permission::ReadOrders)?;
         let Some(placed) = self.placed(op, order).await? else { return Ok(None) };
         let Some(cancelled_at) = placed.order.cancelled_at else { return Ok(None) };
+        // Its buyer still waits for the answer of the provider, and is told by that.
+        if placed.order.number.is_none() {
+            return Ok(None);
+        }
         let asked = refunds::by_order_ids(&mut self.db.read(&op.statements).await?, &[order]).await?;
         let with_it = asked.iter().filter(|refund| refund.created_at >= cancelled_at);
         let given = with_it.filter(|refund| refund.state(&placed.ledger) != RefundState::Failure);
@@ -286,7 +293,7 @@ impl Placed {
     }
 
     fn number(&self) -> String {
-        format!("#{}", self.order.number)
+        self.order.number.map(order::name).unwrap_or_default()
     }
 
     /// How the buyer is called, by the addresses they gave.

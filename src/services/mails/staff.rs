@@ -11,7 +11,7 @@ use crate::domain::catalog::full_title;
 use crate::domain::event::LowStockEvent;
 use crate::domain::ids::{self, Id, JobId, OrderId, StaffId, WebhookSubscriptionId};
 use crate::domain::money::{Currency, Money};
-use crate::domain::order::OrderStatus;
+use crate::domain::order::{self, OrderStatus};
 use crate::domain::permission::Permission;
 use crate::domain::webhook::WebhookStatus;
 use crate::error::Error;
@@ -62,7 +62,7 @@ impl Mails {
         drop(conn);
         let piece = |line: &OrderLine| Piece { title: title(line), quantity: line.quantity };
         let notice = Notice::NewOrder(NewOrder {
-            number: format!("#{}", order.number),
+            number: order.number.map(order::name).unwrap_or_default(),
             total: Money::new(order.total, currency(&order.currency)?),
             pieces: lines.iter().map(piece).collect(),
             way: order.delivery.0.as_ref().map(|delivery| delivery.option.title.clone()),

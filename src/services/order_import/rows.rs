@@ -91,7 +91,7 @@ pub fn add(
     }
     let order = Order {
         id,
-        number,
+        number: Some(number),
         cart_id: None,
         imported_as: Some(record.name.clone()),
         customer_id: record.email.as_ref().and_then(|email| found.customers.get(email)).copied(),
@@ -122,7 +122,7 @@ pub fn add(
     };
     let event = Event::OrderImported(OrderImportedEvent {
         order_id: id,
-        number: order.number,
+        number,
         imported_as: record.name.clone(),
         status,
         total: order.total,

@@ -98,6 +98,10 @@ async fn cancel_in(
     order.expires_at = None;
     order.updated_at = op.now();
     orders::update(tx.conn(), &order).await?;
+    if order.number.is_none() {
+        // It gets none any more; staff find it by its buyer.
+        orders::add_words(tx.conn(), &order).await?;
+    }
 
     let known = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
     // By what was paid: an order that is paid for in part gets that part back.

@@ -281,18 +281,12 @@ impl Orders {
         let priced = self.price_draft(op, tx.conn(), &draft).await?;
         let plan = plan(&draft, &priced)?;
         let mut order = self.order_of(op, &draft, &priced.quote)?;
-        order.number = orders::next_number(tx.conn()).await?;
-        let mut happened = vec![Event::OrderPlaced(OrderPlacedEvent {
-            order_id: order.id,
-            number: order.number,
-            total: order.total,
-            currency: order.currency.clone(),
-        })];
+        let mut paid = None;
         let payment =
             (!completion.payment_pending || order.total == 0).then(|| by_hand(op, &order, order.total));
         if let Some(payment) = &payment {
             order.status = OrderStatus::Paid;
-            happened.push(Event::OrderPaid(paid_event(payment)));
+            paid = Some(Event::OrderPaid(paid_event(payment)));
         }
         orders::insert(tx.conn(), &order).await.map_err(|error| match error {
             DbError::ForeignKey(..) => {
@@ -309,7 +303,6 @@ impl Orders {
         row.updated_at = op.now();
         draft_orders::update(tx.conn(), &row).await?;
         let event = DraftOrderEvent { draft_order_id: row.id, order_id: Some(order.id) };
-        happened.push(Event::DraftOrderCompleted(event));
         if let Some(once) = once {
             once.keep(tx, op, &order.id).await?;
         }
@@ -320,8 +313,16 @@ impl Orders {
         }
         // If somebody was faster: tried again, it is seen what is left.
         let reserved = stock::reserve_plan(tx, op, &plan, self.shop.low_stock).await?;
-        happened.extend(reserved.ok_or_else(DbError::clash)?);
-        events::append(tx, op, happened).await?;
+        let reserved = reserved.ok_or_else(DbError::clash)?;
+        orders::give_number(tx.conn(), &mut order).await?;
+        let placed = Event::OrderPlaced(OrderPlacedEvent {
+            order_id: order.id,
+            number: order.number,
+            total: order.total,
+            currency: order.currency.clone(),
+        });
+        let happened = [Some(placed), paid, Some(Event::DraftOrderCompleted(event))];
+        events::append(tx, op, happened.into_iter().flatten().chain(reserved)).await?;
         Ok(order.id)
     }
 
@@ -350,7 +351,7 @@ impl Orders {
         let billing = draft.billing_address.clone().or_else(|| shipping.clone());
         Ok(Order {
             id: OrderId::generate(),
-            number: 0,
+            number: None,
             cart_id: None,
             imported_as: None,
             customer_id: draft.customer_id,

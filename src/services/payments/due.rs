@@ -44,7 +44,7 @@ impl Payments {
                     }
                     Err(error) => {
                         tracing::error!(
-                            order = order.number,
+                            order = ?order.id,
                             "an order can't be given up: {}",
                             with_causes(&error)
                         );
@@ -72,12 +72,11 @@ impl Payments {
             after = Some(last.id);
             for order in pending.iter().filter(|order| order.placed_at < before) {
                 let ledger = ledgers.get(&order.id).map(Vec::as_slice).unwrap_or_default();
-                match self.ask_what_became(op, order, ledger).await {
-                    Ok(Some(now)) => paid += u64::from(now.status == OrderStatus::Paid),
-                    Ok(None) => {}
+                match self.check(op, order, ledger).await {
+                    Ok(is_paid) => paid += u64::from(is_paid),
                     Err(error) => {
                         tracing::error!(
-                            order = order.number,
+                            order = ?order.id,
                             "a payment can't be checked: {}",
                             with_causes(&error)
                         );
@@ -93,10 +92,20 @@ impl Payments {
         for request in &open {
             let Some(order) = orders.iter().find(|order| order.id == request.order_id) else { continue };
             if let Err(error) = self.give_back(op, order, request).await {
-                tracing::error!(order = order.number, "a refund can't be checked: {}", with_causes(&error));
+                tracing::error!(order = ?order.id, "a refund can't be checked: {}", with_causes(&error));
             }
         }
         Ok(paid)
+    }
+
+    /// Asks what became of one order's payment; whether it is paid for since. One whose charge was
+    /// cut off, and of which its provider knows nothing, stands from now on.
+    async fn check(&self, op: &OpContext, order: &Order, ledger: &[Payment]) -> Result<bool, Error> {
+        let now = self.ask_what_became(op, order, ledger).await?;
+        if order.number.is_none() {
+            self.let_stand(op, order.id).await?;
+        }
+        Ok(now.is_some_and(|now| now.status == OrderStatus::Paid))
     }
 
     /// A batch of orders that wait for their payment with their ledgers: those that are due, or those after an id.
@@ -132,7 +141,7 @@ impl Payments {
         let told = match self.ask(provider, || provider.status(&payment)).await {
             Ok(told) => self.captured(provider, order, told).await,
             Err(error) => {
-                tracing::warn!(order = order.number, provider = provider.name(), "a status: {error}");
+                tracing::warn!(order = ?order.id, provider = provider.name(), "a status: {error}");
                 return Ok(None);
             }
         };
@@ -159,7 +168,7 @@ impl Payments {
                 Ok(told) if told.is_empty() => {}
                 Ok(told) => drop(self.record(op, provider.name(), order.id, &told).await?),
                 Err(error) => {
-                    tracing::warn!(order = order.number, provider = provider.name(), "a cancel: {error}");
+                    tracing::warn!(order = ?order.id, provider = provider.name(), "a cancel: {error}");
                 }
             }
         }

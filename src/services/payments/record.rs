@@ -72,7 +72,7 @@ impl Payments {
             };
             match told {
                 Ok(told) => drop(self.note(op, provider, id, &told).await?),
-                Err(error) => tracing::warn!(order = recorded.order.number, provider, "a cancel: {error}"),
+                Err(error) => tracing::warn!(order = ?recorded.order.id, provider, "a cancel: {error}"),
             }
         }
         Ok(Some(recorded.order))
@@ -87,6 +87,24 @@ impl Payments {
         told: &[Told],
     ) -> Result<(), Error> {
         self.note(op, provider, id, told).await.map(drop)
+    }
+
+    /// Lets an order stand that goes on waiting for its payment: it gets its number. The order
+    /// since; `None` where it does not wait, or has one.
+    pub(super) async fn let_stand(&self, op: &OpContext, id: OrderId) -> Result<Option<Order>, Error> {
+        retrying(|| self.let_stand_once(op, id)).await
+    }
+
+    async fn let_stand_once(&self, op: &OpContext, id: OrderId) -> Result<Option<Order>, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let waits = |order: &Order| order.status == OrderStatus::PendingPayment && order.number.is_none();
+        let Some(mut order) = orders::lock(tx.conn(), id).await?.filter(waits) else {
+            tx.rollback().await?;
+            return Ok(None);
+        };
+        orders::give_number(tx.conn(), &mut order).await?;
+        tx.commit().await?;
+        Ok(Some(order))
     }
 
     async fn note(
@@ -113,9 +131,10 @@ impl Payments {
         // The usual case in the fewest statements: all of the money comes while the order waits for it.
         if let [one] = told
             && one.kind == PaymentKind::Captured
-            && let Some(order) = orders::pay_pending(tx.conn(), id, one.amount, op.now()).await?
+            && let Some(mut order) = orders::pay_pending(tx.conn(), id, one.amount, op.now()).await?
         {
             payments::insert_missing(tx.conn(), &row(op, provider, one)).await?;
+            orders::give_number(tx.conn(), &mut order).await?;
             events::append(&mut tx, op, [Event::OrderPaid(event(provider, one))]).await?;
             tx.commit().await?;
             return Ok(Some(Recorded { order, send_back: Vec::new(), let_go: false }));
@@ -175,6 +194,9 @@ impl Payments {
         if matches!(consequence, Consequence::Pay | Consequence::GiveUp | Consequence::Revive) {
             orders::update(tx.conn(), &order).await?;
         }
+        if matches!(consequence, Consequence::Pay | Consequence::Revive) {
+            orders::give_number(tx.conn(), &mut order).await?;
+        }
         events::append(&mut tx, op, happened).await?;
         if news.iter().any(|one| matches!(one.kind, PaymentKind::Refunded | PaymentKind::RefundFailed)) {
             // The order's state and its refunded pieces follow from what became of refunds.
@@ -233,6 +255,10 @@ pub(super) async fn give_up(
     order.status = order.status.after(Move::Expire, Facts::default()).map_err(illegal)?;
     order.expires_at = None;
     order.updated_at = op.now();
+    if order.number.is_none() {
+        // It gets none any more; staff find it by its buyer.
+        orders::add_words(tx.conn(), order).await?;
+    }
     let lines = orders::lines(tx.conn(), &[order.id]).await?;
     orders::clear_reserved(tx.conn(), order.id).await?;
     discounts::give_back(tx.conn(), order.id).await?;

@@ -70,7 +70,7 @@ impl Payments {
             }
             asked.push(&row.provider);
             let Some(provider) = self.provider(&row.provider) else {
-                tracing::warn!(order = order.number, provider = row.provider, "no provider for a cancel");
+                tracing::warn!(order = ?order.id, provider = row.provider, "no provider for a cancel");
                 have_answered = false;
                 continue;
             };
@@ -79,7 +79,7 @@ impl Payments {
                 Ok(told) if told.is_empty() => {}
                 Ok(told) => drop(self.record(op, &row.provider, order.id, &told).await?),
                 Err(error) => {
-                    tracing::warn!(order = order.number, provider = row.provider, "a cancel: {error}");
+                    tracing::warn!(order = ?order.id, provider = row.provider, "a cancel: {error}");
                     have_answered = false;
                 }
             }
@@ -135,7 +135,7 @@ impl Payments {
         request: &Payment,
     ) -> Result<RefundOutcome, Error> {
         let (Some(provider), Some(refund_id)) = (self.provider(&request.provider), request.refund_id) else {
-            tracing::warn!(order = order.number, provider = request.provider, "no provider for a refund");
+            tracing::warn!(order = ?order.id, provider = request.provider, "no provider for a refund");
             return Ok(RefundOutcome::Pending);
         };
         let payment = Known {
@@ -148,7 +148,7 @@ impl Payments {
         let told = match self.ask(provider, || provider.refund(&refund)).await {
             Ok(told) => told,
             Err(error) => {
-                tracing::warn!(order = order.number, provider = request.provider, "a refund: {error}");
+                tracing::warn!(order = ?order.id, provider = request.provider, "a refund: {error}");
                 return Ok(RefundOutcome::Pending);
             }
         };

@@ -45,7 +45,7 @@ pub fn blank_order(now: Timestamp) -> Order {
     let id = OrderId::generate();
     Order {
         id,
-        number: i64::from_be_bytes(id.uuid().as_bytes()[8..].try_into().unwrap()),
+        number: Some(i64::from_be_bytes(id.uuid().as_bytes()[8..].try_into().unwrap())),
         cart_id: None,
         imported_as: None,
         customer_id: None,

@@ -1,0 +1,3 @@
+DROP INDEX orders_number_idx;
+UPDATE orders SET number = nextval('order_numbers') WHERE number IS NULL;
+ALTER TABLE orders ALTER COLUMN number SET NOT NULL;

@@ -1,0 +1,95 @@
+//! Which number an order gets, and when: those that stand are counted, and no others.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use mercato::domain::order::OrderStatus;
+use mercato::domain::permission::Permission::ReadOrders;
+use mercato::repositories::orders::{self, Order};
+use serde_json::json;
+
+use super::{Shop, impatient};
+use crate::support::{Database, TestApp, blank_order, both, order_id, order_of};
+
+both!(a_declined_payment_costs_no_number);
+async fn a_declined_payment_costs_no_number(app: TestApp) {
+    let mug = app.stocked("Mug", "5", 50).await;
+    let cart = app.cart(&[(&mug, 1)]).await;
+    let first = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
+    assert_eq!(first["orderPlace.order.name"], "#1001");
+
+    let cart = app.cart(&[(&mug, 1)]).await;
+    for _ in 0..2 {
+        let reply = app.anonymous().place(order_of(&cart, "5", "tok_decline")).await;
+        assert_eq!(reply.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED");
+    }
+    let other = app.cart(&[(&mug, 2)]).await;
+    app.anonymous().place(order_of(&other, "10", "tok_decline")).await;
+    let second = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
+    assert_eq!(second["orderPlace.order.name"], "#1002");
+    let third = app.anonymous().place(order_of(&other, "10", "tok_auth")).await.ok();
+    assert_eq!(third["orderPlace.order.orderNumber"], 1_003);
+
+    // Staff see and find what was declined, and that it was never counted.
+    let staff = app.staff(&[ReadOrders]);
+    let document = "query($query: String) {
+        orders(first: 9, query: $query, sortKey: ORDER_NUMBER) { nodes { name orderNumber status } }
+    }";
+    let all = staff.ask_with(document, json!({})).await.ok();
+    let seen: Vec<_> = all["orders.nodes"].as_array().unwrap().iter().map(|order| &order["name"]).collect();
+    assert_eq!(
+        seen,
+        [&json!(null), &json!(null), &json!(null), &json!("#1001"), &json!("#1002"), &json!("#1003")]
+    );
+    let found = async |query: &str| {
+        let found = staff.ask_with(document, json!({ "query": query })).await.ok();
+        found["orders.nodes"].as_array().unwrap().len()
+    };
+    assert_eq!((found("1002").await, found("name:#1002").await, found("-name:#1002").await), (1, 1, 5));
+    assert_eq!((found("ada@example.com").await, found("status:EXPIRED").await), (6, 3));
+}
+
+both!(refused_orders_cost_no_number_however_many_try_at_once);
+async fn refused_orders_cost_no_number_however_many_try_at_once(app: TestApp) {
+    let mug = app.stocked("Mug", "4", 12).await;
+    let mut carts = Vec::new();
+    for at in 0..24 {
+        carts.push((app.cart(&[(&mug, 1)]).await, if at % 3 == 0 { "tok_decline" } else { "tok_ok" }));
+    }
+    let buyers =
+        carts.iter().map(|(cart, token)| async { app.anonymous().place(order_of(cart, "4", token)).await });
+    let replies = join_all(buyers).await;
+    let mut numbers: Vec<i64> =
+        replies.iter().filter_map(|reply| reply["orderPlace.order.orderNumber"].as_i64()).collect();
+    numbers.sort_unstable();
+    let last = 1_000 + i64::try_from(numbers.len()).unwrap();
+    assert_eq!(numbers, (1_001..=last).collect::<Vec<_>>());
+    assert!(!numbers.is_empty());
+}
+
+both!(an_order_that_goes_on_waiting_has_its_number);
+async fn an_order_that_goes_on_waiting_has_its_number(database: Database) {
+    let shop = Shop::open(impatient(database).await).await;
+    let id = shop.waiting("tok_hang").await;
+    assert_eq!(shop.app.order(id).await.number, Some(1_001));
+    assert_eq!(shop.expire().await, 1);
+    assert_eq!(shop.app.order(id).await.number, Some(1_001), "it stood");
+    let again = order_id(&shop.place("tok_ok").await.ok());
+    assert_eq!(shop.app.order(again).await.number, Some(1_002));
+}
+
+both!(an_order_whose_charge_was_cut_off_is_counted_once_it_is_looked_at);
+async fn an_order_whose_charge_was_cut_off_is_counted_once_it_is_looked_at(app: TestApp) {
+    let op = app.app.system();
+    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
+    let order = Order { number: None, ..blank_order(op.now()) };
+    orders::insert(tx.conn(), &order).await.unwrap();
+    tx.commit().await.unwrap();
+    let payments = &app.app.services.payments;
+    payments.check_pending(&op).await.unwrap();
+    assert_eq!(app.order(order.id).await.number, None, "its provider may still answer");
+    app.clock.advance(Duration::from_secs(60));
+    payments.check_pending(&app.app.system()).await.unwrap();
+    let order = app.order(order.id).await;
+    assert_eq!((order.number, order.status), (Some(1_001), OrderStatus::PendingPayment));
+}

@@ -276,7 +276,7 @@ impl App {
         });
         let listens = listeners::Parts {
             services: Arc::clone(&services),
-            mailer: mailer(&config, &shop.name()),
+            mailer: mailer(&config),
             mail_breaker: breakers.one("mail", outside),
         };
         let mut handlers = listeners::all(&listens);
@@ -419,8 +419,8 @@ fn webhook_sender(config: &Config, breakers: &Breakers, outside: breaker::Settin
 }
 
 /// What takes a shop's mails to their readers.
-fn mailer(config: &Config, shop: &str) -> Arc<dyn Mailer> {
-    let from = config.mail.from.clone().unwrap_or_else(|| Sender::of_shop(shop));
+fn mailer(config: &Config) -> Arc<dyn Mailer> {
+    let from = config.mail.from.clone().unwrap_or_else(Sender::of_shop);
     match &config.mail.server {
         Some(server) => Arc::new(Smtp::new(server.clone(), from)),
         None => Arc::new(Files::new(config.mail_folder(), from)),

@@ -26,6 +26,8 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Letter {
     /// Names the letter, the same whenever it is sent again: its `Message-ID` and its file are called after it.
     pub id: String,
+    /// What the shop is called that writes it.
+    pub shop: String,
     /// Who gets it: one e-mail address.
     pub to: String,
     /// A line.

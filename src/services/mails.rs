@@ -90,6 +90,7 @@ impl Mails {
             id: format!("{}.{}", draft.content.kind().as_str(), job.uuid().simple()),
             to: draft.to,
             subject: printed.subject,
+            shop: self.shop.name(),
             text: printed.text,
             html: printed.html,
             language: draft.language.as_str(),

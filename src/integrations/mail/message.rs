@@ -11,7 +11,11 @@ use crate::domain::email;
 
 /// Who letters are from.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sender(Mailbox);
+pub struct Sender {
+    mailbox: Mailbox,
+    /// Whether each letter bears the name that its shop has at the time.
+    is_named_by_shop: bool,
+}
 
 impl Sender {
     /// Reads `Mercato <no-reply@shop.example>`, or an address alone.
@@ -20,20 +24,28 @@ impl Sender {
     /// A sentence that goes after the setting's name.
     pub fn parse(text: &str) -> Result<Self, String> {
         text.parse()
-            .map(Self)
+            .map(|mailbox| Self { mailbox, is_named_by_shop: false })
             .map_err(|_| "must be an address such as `Mercato <no-reply@shop.example>`".to_owned())
     }
 
     /// Who letters of a shop are from that has not said so: nobody could answer.
     #[must_use]
-    pub fn of_shop(name: &str) -> Self {
+    pub fn of_shop() -> Self {
         let address = Address::new_dangerous("no-reply", "localhost");
-        Self(Mailbox::new(Some(one_line(name)), address))
+        Self { mailbox: Mailbox::new(None, address), is_named_by_shop: true }
+    }
+
+    /// Who a letter of a shop is from.
+    fn of_letter(&self, shop: &str) -> Mailbox {
+        match self.is_named_by_shop {
+            true => Mailbox::new(Some(one_line(shop)), self.mailbox.email.clone()),
+            false => self.mailbox.clone(),
+        }
     }
 
     /// The name of a letter among all letters in the world.
     fn message_id(&self, id: &str) -> String {
-        format!("<{id}@{}>", self.0.email.domain())
+        format!("<{id}@{}>", self.mailbox.email.domain())
     }
 }
 
@@ -51,7 +63,7 @@ pub(super) fn message(letter: &Letter, from: &Sender) -> Result<Message, MailErr
     let since_1970 = Duration::from_micros(u64::try_from(letter.date.micros()).unwrap_or(0));
     let header = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
     Message::builder()
-        .from(from.0.clone())
+        .from(from.of_letter(&letter.shop))
         .to(Mailbox::new(None, to))
         .subject(one_line(&letter.subject))
         .message_id(Some(from.message_id(&letter.id)))
@@ -76,6 +88,7 @@ mod tests {
     fn letter() -> Letter {
         Letter {
             id: "order_placed.0123".to_owned(),
+            shop: "Mercato".to_owned(),
             to: "ada@example.com".to_owned(),
             subject: "Bestellung bestätigt".to_owned(),
             text: "Guten Tag".to_owned(),
@@ -131,8 +144,8 @@ mod tests {
     #[test]
     fn nothing_adds_a_header() {
         let injection = "Hello\r\nBcc: everybody@example.com\r\n\r\nBuy!";
-        let from = Sender::of_shop(injection);
-        let subject = Letter { subject: injection.to_owned(), ..letter() };
+        let from = Sender::of_shop();
+        let subject = Letter { subject: injection.to_owned(), shop: injection.to_owned(), ..letter() };
         let text = String::from_utf8(message(&subject, &from).unwrap().formatted()).unwrap();
         assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
         assert_eq!(headers(&subject).len(), headers(&letter()).len());

@@ -11,6 +11,7 @@ use crate::support::smtp::{Mail, Manner, SmtpSink};
 fn letter(id: &str) -> Letter {
     Letter {
         id: id.to_owned(),
+        shop: "Paper & Home".to_owned(),
         to: "ada@example.com".to_owned(),
         subject: "Bestellung #1042 bestätigt".to_owned(),
         text: "Guten Tag Ada,\n.\nGesamtbetrag: 12,40\u{a0}EUR\n".to_owned(),
@@ -166,7 +167,7 @@ async fn without_a_server_a_letter_is_a_file() {
     assert!(matches!(mailer.send(&escaping).await, Err(MailError::Refused(_))));
 
     // Where a folder can't be, because a file is.
-    let blocked = Files::new(inner.join("g.1.eml/mail"), Sender::of_shop("Shop"));
+    let blocked = Files::new(inner.join("g.1.eml/mail"), Sender::of_shop());
     assert!(blocked.send(&letter("g.3")).await.unwrap_err().is_transient());
     std::fs::remove_dir_all(folder).unwrap();
 }

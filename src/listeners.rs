@@ -63,6 +63,7 @@ pub fn all(parts: &Parts) -> Vec<Arc<dyn Handler>> {
         Arc::new(mail::PasswordRecovery(post())),
         Arc::new(mail::EmailVerification(post())),
         Arc::new(mail::SignInWarning(post())),
+        Arc::new(mail::AccountChange(post())),
         Arc::new(mail::StaffAccess(post())),
         Arc::new(mail::NewOrder(post())),
         Arc::new(mail::LowStock(post())),

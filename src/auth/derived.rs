@@ -30,6 +30,7 @@ pub(super) struct DerivedKeys {
     cursor_nonces: hmac::Key,
     cursors: LessSafeKey,
     webhook_secrets: LessSafeKey,
+    addresses: LessSafeKey,
 }
 
 impl DerivedKeys {
@@ -49,6 +50,7 @@ impl DerivedKeys {
             cursor_nonces: mac("cursor nonces"),
             cursors: cipher("cursors")?,
             webhook_secrets: cipher("webhook secrets")?,
+            addresses: cipher("addresses")?,
         })
     }
 
@@ -131,6 +133,25 @@ impl Keys {
         let Some(sealed) = stored.strip_prefix(SEALED) else { return Some(stored.to_owned()) };
         let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let plain = self.all().find_map(|keys| open(&keys.webhook_secrets, id.uuid().as_bytes(), &sealed))?;
+        String::from_utf8(plain).ok()
+    }
+
+    /// The address of a customer as it waits in a queue.
+    ///
+    /// # Errors
+    /// [`AuthError`] when the system gives no random bytes.
+    pub fn seal_address(&self, id: CustomerId, address: &str) -> Result<String, AuthError> {
+        let mut nonce = [0_u8; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(AuthError::Random)?;
+        seal(&self.current.addresses, &nonce, id.uuid().as_bytes(), address.as_bytes().to_vec())
+    }
+
+    /// The address of a customer that was sealed; `None` if that was done with a `JWT_SECRET` that
+    /// this process does not have, or for another customer.
+    #[must_use]
+    pub fn open_address(&self, id: CustomerId, sealed: &str) -> Option<String> {
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let plain = self.all().find_map(|keys| open(&keys.addresses, id.uuid().as_bytes(), &sealed))?;
         String::from_utf8(plain).ok()
     }
 

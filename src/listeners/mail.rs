@@ -2,6 +2,7 @@
 //! letter, and the mailer takes it. A letter is called after its job, so one that is sent again, since nobody knows whether the first
 //! one left, is known to be the same by its `Message-ID`.
 
+mod account_change;
 mod email_verification;
 mod low_stock;
 mod new_order;
@@ -18,6 +19,7 @@ mod to_staff;
 mod webhook_paused;
 mod welcome;
 
+pub use account_change::AccountChange;
 pub use email_verification::EmailVerification;
 pub use low_stock::LowStock;
 pub use new_order::NewOrder;

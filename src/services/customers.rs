@@ -26,9 +26,11 @@ use crate::domain::permission::Permission;
 use crate::domain::search::{self, Warning};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
+use crate::jobs;
 use crate::loaders::Customer;
 use crate::repositories::{customer_tokens, customers, refresh_tokens};
 use crate::services::attempts::Purpose;
+use crate::services::mails::AccountNotice;
 use crate::services::sessions::SessionTokens;
 use crate::services::{Attempts, Sessions, list_query};
 
@@ -217,7 +219,7 @@ impl Customers {
 
     /// Changes the account of the customer who is signed in. A new password ends all their sessions and opens a new one, whose
     /// tokens are given. A new address is not theirs until they prove it, and ends all their other sessions. Either ends what was
-    /// mailed to recover the account.
+    /// mailed to recover the account, and is told to the address of before.
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong.
@@ -271,6 +273,7 @@ impl Customers {
     ) -> Result<(Customer, Option<SessionTokens>), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let mut customer = self.lock(&mut tx, op).await?;
+        let before = customer.clone();
         let mut happened = vec![Event::CustomerUpdated(CustomerEvent { customer_id: customer.id })];
         if let Some(email) = &patch.email
             && customer.email.as_ref() != Some(email)
@@ -299,9 +302,24 @@ impl Customers {
         }
         let updated = customers::update(tx.conn(), &customer).await;
         updated.on_constraint("customers", "email", || taken(&["customer", "email"]))?;
+        self.tell_owner(&mut tx, op, &before, &customer).await?;
         events::append(&mut tx, op, happened).await?;
         tx.commit().await?;
         Ok((customer, tokens))
+    }
+
+    /// Has the owner of an account told that its address or password was changed.
+    async fn tell_owner(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        before: &Customer,
+        after: &Customer,
+    ) -> Result<(), Error> {
+        if let Some(job) = AccountNotice::job(&self.auth.keys, before, after)? {
+            jobs::enqueue(tx, op, [job]).await?;
+        }
+        Ok(())
     }
 
     /// Counts a change of the e-mail address: each has a mail sent, to an address that may be anybody's, and tells whether

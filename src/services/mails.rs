@@ -5,6 +5,7 @@
 //! is by then; who is not there any more, or whose address is gone, gets none. Listeners ask for a letter and hand it to the mailer:
 //! nothing here sends anything.
 
+mod account;
 mod content;
 mod customers;
 mod kind;
@@ -17,10 +18,11 @@ mod sign_in;
 mod staff;
 mod staff_access;
 
+pub use account::AccountNotice;
 pub use content::{
-    Access, Content, DayFigures, DayReport, Delivery, LowStock, MoneyBack, NewOrder, Notice, OrderSummary,
-    Parcel, Pause, Piece, PiecesBack, Receipt, Reset, Seller, SummaryLine, Verification, Warned, Welcome,
-    Withdrawal,
+    Access, AccountChange, Content, DayFigures, DayReport, Delivery, LowStock, MoneyBack, NewOrder, Notice,
+    OrderSummary, Parcel, Pause, Piece, PiecesBack, Receipt, Reset, Seller, SummaryLine, Verification,
+    Warned, Welcome, Withdrawal,
 };
 pub use kind::MailKind;
 pub use language::Language;
@@ -88,9 +90,9 @@ impl Mails {
         let printed = printed.map_err(|error| Error::Internal(Arc::new(error)))?;
         Ok(Letter {
             id: format!("{}.{}", draft.content.kind().as_str(), job.uuid().simple()),
+            shop: self.shop.name(),
             to: draft.to,
             subject: printed.subject,
-            shop: self.shop.name(),
             text: printed.text,
             html: printed.html,
             language: draft.language.as_str(),

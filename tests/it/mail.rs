@@ -1,5 +1,6 @@
 //! Mails: who gets which, in which language, how often, and what becomes of them while the mail server is away.
 
+mod accounts;
 mod delivery;
 mod orders;
 mod staff;

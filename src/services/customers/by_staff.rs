@@ -109,11 +109,11 @@ impl Customers {
         let mut customer = customer.filter(|customer| customer.erased_at.is_none()).ok_or_else(|| {
             Error::invalid(&["customer", "id"], UserErrorCode::NotFound, "Customer does not exist")
         })?;
-        let before = customer.email.clone();
+        let before = customer.clone();
         put(&mut customer, patch);
         customer.updated_at = op.now();
         let mut happened = vec![Event::CustomerUpdated(CustomerEvent { customer_id: id })];
-        if customer.email != before {
+        if customer.email != before.email {
             customer.email_verified_at = None;
             customer_tokens::spend_all(tx.conn(), id, MailedFor::ALL, op.now()).await?;
             refresh_tokens::revoke_customer(tx.conn(), id, op.now()).await?;
@@ -123,6 +123,9 @@ impl Customers {
         }
         let updated = customers::update(tx.conn(), &customer).await;
         updated.on_constraint("customers", "email", || taken(&["customer", "email"]))?;
+        if before.password_hash.is_some() {
+            self.tell_owner(&mut tx, op, &before, &customer).await?;
+        }
         events::append(&mut tx, op, happened).await?;
         tx.commit().await?;
         Ok(customer)

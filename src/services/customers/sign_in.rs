@@ -181,6 +181,7 @@ impl Customers {
     ) -> Result<(Customer, SessionTokens), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let mut customer = self.use_up(&mut tx, op, MailedFor::Recover, mailed).await?;
+        let before = customer.clone();
         customer.password_hash = Some(hash.to_owned());
         // The mail arrived at the address that the customer has now, so it is theirs.
         customer.email_verified_at = customer.email_verified_at.or_else(|| Some(op.now()));
@@ -193,6 +194,7 @@ impl Customers {
         self.attempts.trust(&mut tx, op, &owner).await?;
         let holder = Holder::Customer(customer.id);
         let tokens = self.sessions.open(&mut tx, op, holder, FamilyId::generate()).await?;
+        self.tell_owner(&mut tx, op, &before, &customer).await?;
         let changed = Event::CustomerPasswordChanged(CustomerEvent { customer_id: customer.id });
         events::append(&mut tx, op, [changed]).await?;
         tx.commit().await?;

@@ -30,6 +30,8 @@ pub enum Content {
     EmailVerification(Verification),
     /// Somebody keeps trying to sign in as the reader.
     SignInWarning(Warned),
+    /// An account has another address or password.
+    AccountChange(AccountChange),
     /// A new member of staff is to set a password.
     StaffInvitation(Access),
     /// A member of staff may set a new password.
@@ -59,6 +61,7 @@ impl Content {
             Self::PasswordRecovery(_) => MailKind::PasswordRecovery,
             Self::EmailVerification(_) => MailKind::EmailVerification,
             Self::SignInWarning(_) => MailKind::SignInWarning,
+            Self::AccountChange(_) => MailKind::AccountChange,
             Self::StaffInvitation(_) => MailKind::StaffInvitation,
             Self::StaffRecovery(_) => MailKind::StaffRecovery,
             Self::NewOrder(_) => MailKind::NewOrder,
@@ -306,6 +309,17 @@ pub struct Verification {
 pub struct Warned {
     /// How its owner is called, if we know.
     pub name: Option<String>,
+}
+
+/// What was changed of an account.
+#[derive(Clone, Debug, Serialize)]
+pub struct AccountChange {
+    /// How its owner is called, if we know.
+    pub name: Option<String>,
+    /// Whether it has another address.
+    pub has_new_address: bool,
+    /// Whether it has another password.
+    pub has_new_password: bool,
 }
 
 /// Something that is nearly sold out.

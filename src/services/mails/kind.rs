@@ -26,6 +26,8 @@ text_enum! {
         EmailVerification = "email_verification",
         /// To a customer or a member of staff: somebody keeps trying to sign in as them.
         SignInWarning = "sign_in_warning",
+        /// To a customer, at the address of before: their account has another address or password.
+        AccountChange = "account_change",
         /// To a new member of staff: how they set a password.
         StaffInvitation = "staff_invitation",
         /// To a member of staff: how they set a new password.

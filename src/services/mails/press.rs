@@ -63,6 +63,8 @@ templates![
     "email_verification.txt",
     "sign_in_warning.html",
     "sign_in_warning.txt",
+    "account_change.html",
+    "account_change.txt",
     "low_stock.html",
     "low_stock.txt",
     "daily_report.html",

@@ -3,8 +3,9 @@
 use chrono::NaiveDate;
 
 use super::content::{
-    Access, Content, DayFigures, DayReport, Delivery, LowStock, MoneyBack, NewOrder, OrderSummary, Parcel,
-    Pause, Piece, PiecesBack, Receipt, Reset, Seller, SummaryLine, Verification, Warned, Welcome, Withdrawal,
+    Access, AccountChange, Content, DayFigures, DayReport, Delivery, LowStock, MoneyBack, NewOrder,
+    OrderSummary, Parcel, Pause, Piece, PiecesBack, Receipt, Reset, Seller, SummaryLine, Verification,
+    Warned, Welcome, Withdrawal,
 };
 use super::kind::MailKind;
 use crate::domain::money::{Currency, Money, MoneyError};
@@ -79,6 +80,11 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
             days: 7,
         }),
         MailKind::SignInWarning => Content::SignInWarning(Warned { name: name() }),
+        MailKind::AccountChange => Content::AccountChange(AccountChange {
+            name: name(),
+            has_new_address: true,
+            has_new_password: true,
+        }),
         MailKind::StaffInvitation => Content::StaffInvitation(access(7 * 24 * 60)),
         MailKind::StaffRecovery => Content::StaffRecovery(access(60)),
         MailKind::NewOrder => Content::NewOrder(NewOrder {

@@ -28,7 +28,7 @@ use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, Pro
 use mercato::services::content::{MenuPatch, NewMenu, NewPage, PagePatch};
 use mercato::services::discounts::DiscountPatch;
 use mercato::services::inventory::LocationPatch;
-use mercato::services::mails::{Notice, Pause, SignInWarning, StaffAccess, StaffMail};
+use mercato::services::mails::{AccountNotice, Notice, Pause, SignInWarning, StaffAccess, StaffMail};
 use mercato::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, DraftInput, OrderQuery, ReceiveReturn,
     Tracking,
@@ -128,6 +128,7 @@ const GATED: &[(&str, &[Permission])] = &[
     ("orders.refund_notice", &[ReadOrders]),
     ("orders.return_notice", &[ReadOrders]),
     ("customers.welcome", &[ReadCustomers]),
+    ("account.account_change", &[ReadCustomers]),
     ("sign_in.sign_in_warning", &[ReadCustomers, ManageStaff]),
     ("customers.password_recovery", &[WriteCustomers]),
     ("customers.email_verification", &[WriteCustomers]),
@@ -513,6 +514,15 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
         "orders.order_cancelled" => mails.order_cancelled(op, order, job).await.map(drop),
         "sign_in.sign_in_warning" => mails.sign_in_warning(op, SignInWarning::of(None), job).await.map(drop),
         "customers.welcome" => mails.welcome(op, customer, job).await.map(drop),
+        "account.account_change" => {
+            let notice = AccountNotice {
+                customer_id: customer,
+                sealed_address: String::new(),
+                has_new_address: true,
+                has_new_password: false,
+            };
+            mails.account_change(op, &notice, job).await.map(drop)
+        }
         "customers.password_recovery" => mails.password_recovery(op, customer, token, job).await.map(drop),
         "customers.email_verification" => mails.email_verification(op, customer, token, job).await.map(drop),
         "staff.tell_of_low_stock" => mails.tell_of_low_stock(op, &low, job).await.map(drop),

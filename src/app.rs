@@ -80,7 +80,7 @@ pub struct App {
     /// Who asks.
     pub auth: Arc<Authenticator>,
     /// How much callers may ask for.
-    pub rate_limits: RateLimits,
+    pub rate_limits: Arc<RateLimits>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What tells processes that something happened.
@@ -201,7 +201,8 @@ impl App {
         ));
         let passwords = Arc::new(Passwords::new(config.limits.password_queue));
         let attempts = Arc::new(Attempts::new(db.clone(), config.limits.attempts));
-        let rate_limits = RateLimits::new(config.limits.rates.clone()).map_err(StartError::RateLimits)?;
+        let rate_limits =
+            Arc::new(RateLimits::new(config.limits.rates.clone()).map_err(StartError::RateLimits)?);
         let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
         let (auth_of, passwords_of, sessions_of) =
             (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
@@ -242,6 +243,7 @@ impl App {
                 keys_of(),
                 attempts_of(),
                 config.guests.carts.clone(),
+                Arc::clone(&rate_limits),
             ),
             pricing,
             discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
@@ -440,9 +442,9 @@ fn media_parts(
         http: PublicHttp::new(reach, downloads::TIMEOUT),
         converter: Converter::new(media.ffmpeg.clone()),
         max_bytes: media.max_bytes,
+        cache_bytes: media.cache_bytes,
     })
 }
-        cache_bytes: media.cache_bytes,
 
 /// Where this process meets the others.
 fn event_bus(config: &Config) -> Result<Arc<dyn EventBus>, StartError> {

@@ -29,7 +29,7 @@ use crate::events;
 use crate::repositories::carts::{self, Cart, CartLine};
 use crate::services::pricing::{Basket, BasketLine, Priced};
 use crate::services::validate::Problems;
-use crate::services::{Attempts, Pricing};
+use crate::services::{Attempts, Pricing, RateLimits};
 use limits::CartSize;
 use lines::Lines;
 use new_carts::NewCarts;
@@ -121,8 +121,9 @@ impl Carts {
         keys: Arc<Keys>,
         attempts: Arc<Attempts>,
         guests: GuestCartLimits,
+        rates: Arc<RateLimits>,
     ) -> Self {
-        let new_carts = NewCarts::new(guests.max_new_per_hour);
+        let new_carts = NewCarts::new(guests.max_new_per_hour, rates);
         Self { db, pricing, keys, attempts, guests, new_carts }
     }
 
@@ -150,7 +151,7 @@ impl Carts {
         let new_addresses = self.new_addresses(op, &mut problems, &path, &new.addresses).await?;
         problems.check()?;
         if let (Actor::Anonymous, Some(address)) = (&op.actor, op.client_address) {
-            self.new_carts.count(address, op.now())?;
+            self.new_carts.count(op, address).await?;
         }
         let mut cart = Cart {
             id: CartId::generate(),

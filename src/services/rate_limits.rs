@@ -16,12 +16,17 @@ use tokio::time::Instant;
 use self::memory::MemoryBuckets;
 use crate::auth::{Actor, Credential};
 use crate::context::OpContext;
+use crate::domain::client_address::ClientAddress;
 use crate::domain::ids::Id;
 pub use crate::domain::rate_limit::{BucketLimit, MAX_POINTS, ThrottleStatus, Throttled};
 use crate::integrations::redis_buckets::RedisBuckets;
 
 /// How long Redis is left alone after it did not answer.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// What a new cart takes out of its address's bucket: so much comes back in an hour, at one point
+/// a second for each cart an hour that may be made.
+const CART_POINTS: u64 = 60 * 60;
 
 /// What those are told who are not limited.
 const UNLIMITED: ThrottleStatus = ThrottleStatus {
@@ -70,6 +75,8 @@ pub enum Caller {
     Staff(uuid::Uuid),
     /// An API key.
     ApiKey(uuid::Uuid),
+    /// An address that makes carts.
+    NewCarts(IpAddr),
 }
 
 impl Caller {
@@ -108,6 +115,32 @@ impl RateLimits {
     /// [`Throttled`] when there is not enough in it; nothing is taken out then.
     pub async fn spend(&self, op: &OpContext, cost: u64) -> Result<ThrottleStatus, Throttled> {
         let Some((caller, limit)) = self.bucket_of(op) else { return Ok(UNLIMITED) };
+        self.spend_of(caller, limit, cost, op).await
+    }
+
+    /// Counts one more cart of an address that may make so many an hour.
+    ///
+    /// # Errors
+    /// [`Throttled`] when there were too many.
+    pub async fn count_cart(
+        &self,
+        op: &OpContext,
+        address: ClientAddress,
+        max_per_hour: u64,
+    ) -> Result<(), Throttled> {
+        // More than a bucket can hold is as good as no limit.
+        let max = max_per_hour.min(MAX_POINTS / CART_POINTS);
+        let limit = BucketLimit { maximum: max.saturating_mul(CART_POINTS), restore_rate: max };
+        self.spend_of(Caller::NewCarts(address.site()), limit, CART_POINTS, op).await.map(drop)
+    }
+
+    async fn spend_of(
+        &self,
+        caller: Caller,
+        limit: BucketLimit,
+        cost: u64,
+        op: &OpContext,
+    ) -> Result<ThrottleStatus, Throttled> {
         if let Some(redis) = self.redis.as_ref().filter(|redis| redis.is_worth_a_try()) {
             match redis.buckets.spend(&caller.to_string(), limit, cost, op.now()).await {
                 Ok(spent) => {
@@ -155,6 +188,7 @@ impl std::fmt::Display for Caller {
             Self::Customer(id) => write!(f, "customer:{id}"),
             Self::Staff(id) => write!(f, "staff:{id}"),
             Self::ApiKey(id) => write!(f, "api_key:{id}"),
+            Self::NewCarts(site) => write!(f, "new_carts:{site}"),
         }
     }
 }

@@ -170,6 +170,32 @@ async fn another(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
     address
 }
 
+both!(processes_count_new_carts_together);
+async fn processes_count_new_carts_together(database: Database) {
+    let Some(redis) = RedisServer::start().await else { return };
+    let url = redis.url();
+    let settings = [("RATE_LIMIT_URL", url.as_str()), ("GUEST_CARTS_PER_HOUR", "4")];
+    let app = TestApp::with(database, &settings).await;
+    let one = app.anonymous();
+    let other = Client { server: another(&app, &settings).await, ..one.clone() };
+    let create = "mutation { cartCreate { cart { id } userErrors { code message } } }";
+    for client in [&one, &other, &one, &other] {
+        assert!(client.ask(create).await.ok()["cartCreate.cart.id"].is_string());
+    }
+    for client in [&one, &other] {
+        let refused = client.ask(create).await.user_errors("cartCreate").remove(0);
+        assert_eq!(refused.code, "TOO_MANY");
+        assert!(
+            refused.message.contains("Up to 4 carts") && refused.message.contains("in 15 min"),
+            "{refused:?}"
+        );
+    }
+    // One comes back in each quarter of an hour, for all of them together.
+    app.clock.advance(Duration::from_secs(15 * 60));
+    assert!(other.ask(create).await.ok()["cartCreate.cart.id"].is_string());
+    assert_eq!(one.ask(create).await.user_errors("cartCreate")[0].code, "TOO_MANY");
+}
+
 both!(processes_share_limits_in_redis_and_go_on_without_it);
 async fn processes_share_limits_in_redis_and_go_on_without_it(database: Database) {
     let Some(redis) = RedisServer::start().await else { return };

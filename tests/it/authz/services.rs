@@ -193,6 +193,7 @@ const OPEN: &[&str] = &[
     // Of whoever asks.
     "rate_limits.spend",
     "rate_limits.refund",
+    "rate_limits.count_cart",
     "attempts.check",
     "attempts.count",
     "checkout.place",
@@ -513,7 +514,6 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
         }
         "orders.order_cancelled" => mails.order_cancelled(op, order, job).await.map(drop),
         "sign_in.sign_in_warning" => mails.sign_in_warning(op, SignInWarning::of(None), job).await.map(drop),
-        "customers.welcome" => mails.welcome(op, customer, job).await.map(drop),
         "account.account_change" => {
             let notice = AccountNotice {
                 customer_id: customer,
@@ -523,6 +523,7 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
             };
             mails.account_change(op, &notice, job).await.map(drop)
         }
+        "customers.welcome" => mails.welcome(op, customer, job).await.map(drop),
         "customers.password_recovery" => mails.password_recovery(op, customer, token, job).await.map(drop),
         "customers.email_verification" => mails.email_verification(op, customer, token, job).await.map(drop),
         "staff.tell_of_low_stock" => mails.tell_of_low_stock(op, &low, job).await.map(drop),

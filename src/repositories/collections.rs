@@ -173,30 +173,21 @@ pub async fn ids_by_product_ids(
 }
 
 #[cfg(feature = "postgres")]
-list_condition!(postgres_condition, diesel::pg::Pg, collections, CollectionId,
+list_condition!(postgres_condition, postgres_found, diesel::pg::Pg, collections, CollectionId,
 words: &[Field::Collection], title: &[Field::Collection], Handle: |value| {
     text_condition!(collections::handle, collections::handle, text::lower, value, |meets| meets)
 });
 #[cfg(feature = "sqlite")]
-list_condition!(sqlite_condition, diesel::sqlite::Sqlite, collections, CollectionId,
+list_condition!(sqlite_condition, sqlite_found, diesel::sqlite::Sqlite, collections, CollectionId,
 words: &[Field::Collection], title: &[Field::Collection], Handle: |value| {
     text_condition!(collections::handle, collections::handle, text::lower, value, |meets| meets)
 });
 
 /// How many collections a search finds.
 pub async fn count(conn: &mut Conn, filter: &Node<ListTerm>) -> Result<i64, DbError> {
-    macro_rules! query {
-        ($condition:ident) => {
-            match filter {
-                Node::All => collections::table.into_boxed(),
-                filter => collections::table.filter($condition(filter)).into_boxed(),
-            }
-            .select(count_star())
-        };
-    }
     let counted: Vec<i64> = on_each!(conn,
-        postgres: |c| query!(postgres_condition).load(c).await,
-        sqlite: |c| load_sqlite!(c, query!(sqlite_condition)),
+        postgres: |c| postgres_found(filter).select(count_star()).load(c).await,
+        sqlite: |c| load_sqlite!(c, sqlite_found(filter).select(count_star())),
     )?;
     Ok(counted.into_iter().sum())
 }
@@ -236,11 +227,8 @@ pub async fn page(
         _ => None,
     });
     macro_rules! query {
-        ($condition:ident) => {{
-            let mut query = match filter {
-                Node::All => collections::table.into_boxed(),
-                filter => collections::table.filter($condition(filter)).into_boxed(),
-            };
+        ($found:ident) => {{
+            let mut query = $found(filter);
             query = match sort {
                 CollectionSort::Title => sorted!(query, collections::title_key, text),
                 CollectionSort::UpdatedAt => sorted!(query, collections::updated_at, moment),
@@ -250,8 +238,8 @@ pub async fn page(
         }};
     }
     let rows: Vec<Collection> = on_each!(conn,
-        postgres: |c| query!(postgres_condition).load(c).await,
-        sqlite: |c| load_sqlite!(c, query!(sqlite_condition)),
+        postgres: |c| query!(postgres_found).load(c).await,
+        sqlite: |c| load_sqlite!(c, query!(sqlite_found)),
     )?;
     Ok(Page::of_rows(rows, request).map(|collection| {
         let key = match sort {

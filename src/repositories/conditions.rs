@@ -28,11 +28,11 @@ macro_rules! text_condition {
     };
 }
 
-/// Writes the function that turns a search of collections, customers or discounts into a condition,
-/// for one backend: in which fields words and titles are looked for, and which field they have that
-/// the others lack.
+/// Writes the functions that turn a search of collections, customers or discounts into a condition
+/// and into a query of the rows that it finds, for one backend: in which fields words and titles are
+/// looked for, and which field they have that the others lack.
 macro_rules! list_condition {
-    ($name:ident, $backend:ty, $table:ident, $id:ty, words: $words:expr, title: $title:expr, $own:ident: |$value:ident| $asked:expr) => {
+    ($name:ident, $found:ident, $backend:ty, $table:ident, $id:ty, words: $words:expr, title: $title:expr, $own:ident: |$value:ident| $asked:expr) => {
         fn $name(
             node: &$crate::domain::search::Node<$crate::domain::search::ListTerm>,
         ) -> $crate::db::expr::Condition<$table::table, $backend> {
@@ -71,6 +71,16 @@ macro_rules! list_condition {
                 }
                 Node::Field(ListTerm::$own($value)) => $asked,
                 Node::Field(_) => Box::new(constant(false)),
+            }
+        }
+
+        fn $found(
+            filter: &$crate::domain::search::Node<$crate::domain::search::ListTerm>,
+        ) -> $table::BoxedQuery<'static, $backend> {
+            match filter {
+                // Without a condition that is always true, the database takes its shortest way.
+                $crate::domain::search::Node::All => $table::table.into_boxed(),
+                filter => $table::table.filter($name(filter)).into_boxed(),
             }
         }
     };

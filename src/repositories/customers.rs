@@ -90,13 +90,13 @@ pub async fn by_ids(conn: &mut Conn, ids: &[CustomerId]) -> Result<Vec<Customer>
 }
 
 #[cfg(feature = "postgres")]
-list_condition!(postgres_condition, diesel::pg::Pg, customers, CustomerId,
+list_condition!(postgres_condition, postgres_found, diesel::pg::Pg, customers, CustomerId,
 words: &[Field::Customer], title: &[Field::Customer], Email: |value| {
     let email = || customers::email.assume_not_null();
     text_condition!(email(), email(), text::lower, value, |meets| customers::email.is_not_null().and(meets))
 });
 #[cfg(feature = "sqlite")]
-list_condition!(sqlite_condition, diesel::sqlite::Sqlite, customers, CustomerId,
+list_condition!(sqlite_condition, sqlite_found, diesel::sqlite::Sqlite, customers, CustomerId,
 words: &[Field::Customer], title: &[Field::Customer], Email: |value| {
     let email = || customers::email.assume_not_null();
     text_condition!(email(), email(), text::lower, value, |meets| customers::email.is_not_null().and(meets))
@@ -104,18 +104,9 @@ words: &[Field::Customer], title: &[Field::Customer], Email: |value| {
 
 /// How many customers a search finds.
 pub async fn count(conn: &mut Conn, filter: &Node<ListTerm>) -> Result<i64, DbError> {
-    macro_rules! query {
-        ($condition:ident) => {
-            match filter {
-                Node::All => customers::table.into_boxed(),
-                filter => customers::table.filter($condition(filter)).into_boxed(),
-            }
-            .select(count_star())
-        };
-    }
     let counted: Vec<i64> = on_each!(conn,
-        postgres: |c| query!(postgres_condition).load(c).await,
-        sqlite: |c| load_sqlite!(c, query!(sqlite_condition)),
+        postgres: |c| postgres_found(filter).select(count_star()).load(c).await,
+        sqlite: |c| load_sqlite!(c, sqlite_found(filter).select(count_star())),
     )?;
     Ok(counted.into_iter().sum())
 }
@@ -128,11 +119,8 @@ pub async fn page(
 ) -> Result<Page<Customer>, DbError> {
     let cursor = request.cursor.as_ref().map(|cursor| CustomerId::from_uuid(cursor.id));
     macro_rules! query {
-        ($condition:ident) => {{
-            let mut query = match filter {
-                Node::All => customers::table.into_boxed(),
-                filter => customers::table.filter($condition(filter)).into_boxed(),
-            };
+        ($found:ident) => {{
+            let mut query = $found(filter);
             query = match (request.direction, cursor) {
                 (Direction::Forward, Some(id)) => query.filter(customers::id.gt(id)),
                 (Direction::Backward, Some(id)) => query.filter(customers::id.lt(id)),
@@ -146,8 +134,8 @@ pub async fn page(
         }};
     }
     let rows: Vec<Customer> = on_each!(conn,
-        postgres: |c| query!(postgres_condition).load(c).await,
-        sqlite: |c| load_sqlite!(c, query!(sqlite_condition)),
+        postgres: |c| query!(postgres_found).load(c).await,
+        sqlite: |c| load_sqlite!(c, query!(sqlite_found)),
     )?;
     Ok(Page::of_rows(rows, request))
 }

@@ -155,13 +155,13 @@ pub async fn known_codes(conn: &mut Conn, code_keys: &[String]) -> Result<Vec<St
 }
 
 #[cfg(feature = "postgres")]
-list_condition!(postgres_condition, diesel::pg::Pg, discounts, DiscountId,
+list_condition!(postgres_condition, postgres_found, diesel::pg::Pg, discounts, DiscountId,
 words: &[Field::DiscountTitle, Field::DiscountCode], title: &[Field::DiscountTitle], Code: |value| {
     let key = || discounts::code_key.assume_not_null();
     text_condition!(key(), key(), code_key, value, |meets| discounts::code_key.is_not_null().and(meets))
 });
 #[cfg(feature = "sqlite")]
-list_condition!(sqlite_condition, diesel::sqlite::Sqlite, discounts, DiscountId,
+list_condition!(sqlite_condition, sqlite_found, diesel::sqlite::Sqlite, discounts, DiscountId,
 words: &[Field::DiscountTitle, Field::DiscountCode], title: &[Field::DiscountTitle], Code: |value| {
     let key = || discounts::code_key.assume_not_null();
     text_condition!(key(), key(), code_key, value, |meets| discounts::code_key.is_not_null().and(meets))
@@ -175,11 +175,8 @@ pub async fn page(
 ) -> Result<Page<Discount>, DbError> {
     let cursor = request.cursor.as_ref().map(|cursor| DiscountId::from_uuid(cursor.id));
     macro_rules! query {
-        ($condition:ident) => {{
-            let mut query = match filter {
-                Node::All => discounts::table.into_boxed(),
-                filter => discounts::table.filter($condition(filter)).into_boxed(),
-            };
+        ($found:ident) => {{
+            let mut query = $found(filter);
             query = match (request.direction, cursor) {
                 (Direction::Forward, Some(id)) => query.filter(discounts::id.gt(id)),
                 (Direction::Backward, Some(id)) => query.filter(discounts::id.lt(id)),
@@ -193,8 +190,8 @@ pub async fn page(
         }};
     }
     let rows: Vec<Discount> = on_each!(conn,
-        postgres: |c| query!(postgres_condition).load(c).await,
-        sqlite: |c| crate::db::load_sqlite!(c, query!(sqlite_condition)),
+        postgres: |c| query!(postgres_found).load(c).await,
+        sqlite: |c| crate::db::load_sqlite!(c, query!(sqlite_found)),
     )?;
     Ok(Page::of_rows(rows, request))
 }

@@ -139,6 +139,12 @@ impl Document {
         self.weight
     }
 
+    /// What kind of operation the named one is, or the only one; `None` if there is no such operation.
+    #[must_use]
+    pub fn kind(&self, name: Option<&str>) -> Option<OperationType> {
+        find(&self.parsed, name).ok().map(|operation| operation.ty)
+    }
+
     /// Makes an operation ready: the named one, or the only one.
     ///
     /// # Errors

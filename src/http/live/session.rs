@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Response;
+use async_graphql::parser::types::OperationType;
 use futures_util::stream::{AbortHandle, Abortable, SelectAll, once};
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
 use poem::Upgraded;
@@ -424,7 +425,12 @@ impl Session {
         opened: &Opened,
         limits: CallerLimits,
     ) -> Result<Option<(Subscribed, u64)>, Refused> {
-        let (name, variables) = (sent.operation_name.as_deref(), sent.variables.clone().unwrap_or_default());
+        let name = sent.operation_name.as_deref();
+        // What is executed as over HTTP is made ready there.
+        if opened.document.kind(name) != Some(OperationType::Subscription) {
+            return Ok(None);
+        }
+        let variables = sent.variables.clone().unwrap_or_default();
         let operation = match opened.document.operation(name, variables, &limits) {
             Ok(operation) => operation,
             Err(RequestError::Refused(code, message)) => return Err((code, message)),

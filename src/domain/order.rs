@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::catalog::text_enum;
+use super::ids::{Id, OrderId};
 use super::payment::Paid;
 
 text_enum! {
@@ -263,10 +264,13 @@ impl FinancialStatus {
     }
 }
 
-/// How an order is called: `#1001`.
+/// How an order is called: `#1001`, or by the end of its id as long as it has no number.
 #[must_use]
-pub fn name(number: i64) -> String {
-    format!("#{number}")
+pub fn name(id: OrderId, number: Option<i64>) -> String {
+    match number {
+        Some(number) => format!("#{number}"),
+        None => format!("#{:08X}", id.uuid().as_u128() as u32),
+    }
 }
 
 /// The pieces of a line, counted.

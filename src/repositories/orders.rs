@@ -19,7 +19,7 @@ use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId, OrderLineId, ProductId, VariantId};
 use crate::domain::inventory::Pieces;
-use crate::domain::order::{LineCount, OrderStatus};
+use crate::domain::order::{self, LineCount, OrderStatus};
 use crate::domain::quote::{Allocation, QuotedDelivery, TaxLine};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
@@ -159,6 +159,12 @@ struct KeyedLine {
 }
 
 impl Order {
+    /// How people call it, wherever it came from.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.imported_as.clone().unwrap_or_else(|| order::name(self.id, self.number))
+    }
+
     /// Whose uses of discounts it counts among.
     #[must_use]
     pub fn buyer(&self) -> Buyer<'_> {

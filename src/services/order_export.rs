@@ -13,9 +13,9 @@ use super::spreadsheet::{address_cells, optional_cell, text_cell};
 use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError};
 use crate::domain::fulfillment::FulfillmentState;
-use crate::domain::ids::{Id, OrderId};
+use crate::domain::ids::OrderId;
 use crate::domain::money::{Currency, Money};
-use crate::domain::order::{self, FinancialStatus, FulfillmentStatus, LineCount};
+use crate::domain::order::{FinancialStatus, FulfillmentStatus, LineCount};
 use crate::domain::payment::PaymentKind;
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
@@ -160,7 +160,7 @@ fn grouped<V>(rows: Vec<V>, of: impl Fn(&V) -> OrderId) -> HashMap<OrderId, Vec<
 
 fn write<W: Write>(writer: &mut Writer<W>, whole: &Whole) -> Result<(), csv::Error> {
     let Whole { order, lines, .. } = whole;
-    let name = name_of(order);
+    let name = order.name();
     let mut head = order_cells(whole);
     for line in lines {
         let cells = [text_cell(&name)].into_iter().chain(head).chain(line_cells(order, line));
@@ -169,12 +169,6 @@ fn write<W: Write>(writer: &mut Writer<W>, whole: &Whole) -> Result<(), csv::Err
         head = vec![String::new(); ORDER_COLUMNS.len()];
     }
     Ok(())
-}
-
-/// What an order is called; by its id where it has no number, so that no two are taken for one.
-fn name_of(order: &Order) -> String {
-    let number = || order.number.map_or_else(|| order.id.uuid().to_string(), order::name);
-    order.imported_as.clone().unwrap_or_else(number)
 }
 
 fn line_cells(order: &Order, line: &OrderLine) -> [String; 9] {

@@ -293,7 +293,7 @@ impl Placed {
     }
 
     fn number(&self) -> String {
-        self.order.number.map(order::name).unwrap_or_default()
+        order::name(self.order.id, self.order.number)
     }
 
     /// How the buyer is called, by the addresses they gave.

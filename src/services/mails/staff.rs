@@ -62,7 +62,7 @@ impl Mails {
         drop(conn);
         let piece = |line: &OrderLine| Piece { title: title(line), quantity: line.quantity };
         let notice = Notice::NewOrder(NewOrder {
-            number: order.number.map(order::name).unwrap_or_default(),
+            number: order::name(order.id, order.number),
             total: Money::new(order.total, currency(&order.currency)?),
             pieces: lines.iter().map(piece).collect(),
             way: order.delivery.0.as_ref().map(|delivery| delivery.option.title.clone()),

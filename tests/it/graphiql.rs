@@ -1,4 +1,5 @@
-//! GraphiQL as a developer meets it: it works in a browser, and its tabs lead through the demo shop to a paid order.
+//! GraphiQL as a developer meets it: it works in a browser, and its tabs lead through the demo
+//! shop to a paid order.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -72,7 +73,8 @@ fn examples() -> Vec<Example> {
     examples
 }
 
-/// A tab's variables with what they refer to: `"<cartCreate.cart.id>"` is that field of an earlier answer.
+/// A tab's variables with what they refer to: `"<cartCreate.cart.id>"` is that field of an
+/// earlier answer.
 fn fill(variables: &Value, answers: &Value) -> Value {
     match variables {
         Value::Object(fields) => {

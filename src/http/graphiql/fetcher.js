@@ -36,8 +36,15 @@ function refetchSchema() {
 /** What GraphiQL runs operations and fetches the schema with. */
 export async function fetcher({ query, variables, operationName }, options) {
   const isOfSchema = operationName === 'IntrospectionQuery';
-  const headers = fillHeaders(options?.headers, isOfSchema);
-  const request = { query, operationName, variables: fill(variables) };
+  let headers;
+  let request;
+  try {
+    headers = fillHeaders(options?.headers ?? {}, isOfSchema);
+    request = { query, operationName, variables: fill(variables) };
+  } catch ({ message }) {
+    // GraphiQL would show the stack of an error that is thrown.
+    return { errors: [{ message }] };
+  }
   if (isSubscription(options?.documentAST, operationName)) return follow(request, headers);
 
   const response = await fetch(endpoint, {
@@ -54,13 +61,15 @@ export async function fetcher({ query, variables, operationName }, options) {
 }
 
 /** The schema is that of the last token in every tab, so that tabs of staff stay valid. */
-function fillHeaders(headers, isOfSchema) {
-  const isLeftOpen = headers?.Authorization?.includes(TOKEN);
-  if (!isLeftOpen && !(isOfSchema && authorization && !headers?.Authorization)) return headers;
-  if (!authorization && !isOfSchema) {
-    throw new Error(`Put the token that \`mercato serve\` printed in place of ${TOKEN} in the Headers editor.`);
+function fillHeaders({ Authorization, ...others }, isOfSchema) {
+  const isLeftOpen = Authorization?.includes(TOKEN);
+  if (isLeftOpen && !authorization && !isOfSchema) {
+    throw new Error('This is for staff: in the Headers editor, put the token that '
+      + `\`mercato serve\` printed in place of ${TOKEN}.`);
   }
-  return { ...headers, Authorization: authorization };
+  const isTaken = isLeftOpen || (isOfSchema && !Authorization);
+  const used = isTaken ? authorization : Authorization;
+  return used ? { ...others, Authorization: used } : others;
 }
 
 function fill(value) {
@@ -74,7 +83,8 @@ function fill(value) {
   if (found !== undefined && found !== null) return found;
   const [field] = path.split('.');
   const why = field in answers ? 'its last answer has no such value' : 'no tab has run it yet';
-  throw new Error(`${value} comes from the answer to \`${field}\`, but ${why}. Run the tab with \`${field}\` first.`);
+  throw new Error(`${value} comes from the answer to \`${field}\`, but ${why}: `
+    + `run a tab with \`${field}\` first.`);
 }
 
 function isSubscription(document, name) {

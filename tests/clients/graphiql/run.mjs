@@ -242,16 +242,15 @@ async function follow(page, order) {
 async function work(page, follower) {
   await turnTo(page, 'Orders');
   await page.wait('the errors of a tab of staff', `${markers('operation')}.length > 0`);
-  await page.capture('Orders-without-token');
   await page.click('the execute button', one('.graphiql-execute-button'));
   await page.wait('what to do', `${content('response')}.includes('mercato serve')`);
+  await page.capture('Orders-without-token');
 
   await page.click('the headers', `[...document.querySelectorAll('button')].find((one) => one.textContent === 'Headers')`);
-  await page.evaluate(`__MONACO.editor.getEditors().find((one) => /request-headers/.test(one.getModel().uri.path)).focus()`);
   await page.evaluate(`(() => {
     const editor = __MONACO.editor.getEditors().find((one) => /request-headers/.test(one.getModel().uri.path));
-    const at = editor.getModel().findMatches('<admin token>', false, false, true, null, false)[0].range;
-    editor.setSelection(at);
+    editor.setSelection(editor.getModel().findMatches('<admin token>', false, false, true, null, false)[0].range);
+    editor.focus();
   })()`);
   await page.type(token);
   for (const tab of ['Orders', 'Timeline', 'Fulfill']) await run(page, tab);

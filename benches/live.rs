@@ -108,7 +108,7 @@ async fn measure(
                 }
                 let now = counts.started.elapsed().as_micros();
                 let update = format!(
-                    r#"{{"query":"mutation {{ productUpdate(product: {{ id: \"{id}\", title: \"{now}\" }}) {{ userErrors {{ message }} }} }}"}}"#
+                    r#"{{"query":"mutation {{ productUpdate(id: \"{id}\", product: {{ title: \"{now}\" }}) {{ userErrors {{ message }} }} }}"}}"#
                 );
                 post(&mut connection, &key, &update).await?;
             }

@@ -73,14 +73,14 @@ products = send("{ products(first: 200) { nodes { variants(first: 1) { nodes { i
 variants = [product["variants"]["nodes"][0]["id"] for product in products]
 create = "mutation($input: CartInput!) { cartCreate(input: $input) { cart { id } userErrors { message } } }"
 place = """mutation($input: OrderPlaceInput!) {
-    orderPlace(input: $input) { order { id name status } token userErrors { field message code } }
+    orderPlace(input: $input, idempotencyKey: "once") { order { id name status } token userErrors { field message code } }
 }"""
 def lines(one, two):
     return [{"merchandiseId": variants[n % len(variants)], "quantity": 1} for n in (one, two)]
 def order(cart, total):
-    return {"cartId": cart, "email": "ada@example.com", "deliveryOption": "standard", "expectedTotal": total,
+    return {"cartId": cart, "email": "ada@example.com", "deliveryOptionHandle": "standard", "expectedTotal": total,
             "shippingAddress": {"address1": "1 Main St", "city": "Springfield", "zip": "12345", "country": "US"},
-            "payment": {"provider": "test", "token": "tok_ok"}, "idempotencyKey": "once"}
+            "payment": {"provider": "test", "token": "tok_ok"}}
 # The total, delivery included, is what a wrong one is refused with.
 cart = send(create, {"input": {"lines": lines(0, 1)}})["cartCreate"]["cart"]["id"]
 refused = send(place, {"input": order(cart, "0")})["orderPlace"]["userErrors"]

@@ -14,7 +14,7 @@ mod relay;
 mod retention;
 mod tail;
 
-pub use cloud_event::{cloud_event, is_cloud_event, test_event};
+pub use cloud_event::{api_payload, api_version, cloud_event, is_cloud_event, test_event};
 pub use relay::Relay;
 pub use retention::Retention;
 pub use tail::{Feed, Tail};

@@ -8,6 +8,7 @@ mod cart;
 mod catalog;
 mod content;
 mod inventory;
+mod name;
 mod order;
 mod order_import;
 mod payment;
@@ -141,7 +142,7 @@ events! {
     OrderExpired(OrderExpiredEvent) = "order.expired" of order_id;
     /// Something else happened to an order's payment.
     PaymentRecorded(PaymentEvent) = "payment.recorded" of order_id;
-    /// An order was cancelled.
+    /// An order was canceled.
     OrderCancelled(OrderCancelledEvent) = "order.cancelled" of order_id;
     /// Staff changed how an order's buyer is reached, where it goes, or what is noted on it.
     OrderUpdated(OrderUpdatedEvent) = "order.updated" of order_id;

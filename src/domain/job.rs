@@ -21,6 +21,19 @@ text_enum! {
 }
 
 impl JobStatus {
+    /// The state as the API has it. The database keeps the spelling it began with.
+    #[must_use]
+    pub fn public_name(self) -> &'static str {
+        if self == Self::Cancelled { "canceled" } else { self.as_str() }
+    }
+
+    /// The state a name in the API stands for, in either case and either spelling.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let by_public_name = |status: &&Self| status.public_name().eq_ignore_ascii_case(name.trim());
+        Self::ALL.iter().find(by_public_name).copied().or_else(|| Self::parse(name))
+    }
+
     /// Whether nothing more happens to it by itself.
     #[must_use]
     pub fn is_finished(self) -> bool {

@@ -163,10 +163,10 @@ impl fmt::Display for IllegalMove {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_sent {
             return f.write_str(
-                "Pieces of the order are sent, so it can't be cancelled: cancel its fulfillments first, or refund it",
+                "Pieces of the order are sent, so it can't be canceled: cancel its fulfillments first, or refund it",
             );
         }
-        write!(f, "An order that is {} allows no {}. ", self.from.as_str(), self.step.as_str())?;
+        write!(f, "An order that is {} allows no {}. ", self.from.public_name(), self.step.as_str())?;
         let legal: Vec<&str> = self.from.legal().map(Move::as_str).collect();
         if legal.is_empty() {
             f.write_str("It allows nothing more")
@@ -177,6 +177,19 @@ impl fmt::Display for IllegalMove {
 }
 
 impl OrderStatus {
+    /// The state as the API has it. Databases and logs keep the spelling they began with.
+    #[must_use]
+    pub fn public_name(self) -> &'static str {
+        if self == Self::Cancelled { "CANCELED" } else { self.as_str() }
+    }
+
+    /// The state a name in the API or in a file stands for, in either case and either spelling.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let by_public_name = |status: &&Self| status.public_name().eq_ignore_ascii_case(name.trim());
+        Self::ALL.iter().find(by_public_name).copied().or_else(|| Self::parse(name))
+    }
+
     /// The moves that the state allows.
     pub fn legal(self) -> impl Iterator<Item = Move> {
         Move::ALL.iter().copied().filter(move |step| self.allows(*step))
@@ -425,7 +438,7 @@ mod tests {
     #[test]
     fn who_asks_for_an_illegal_move_hears_what_is_legal() {
         let error = OrderStatus::Cancelled.after(Move::Fulfill, Facts::default()).unwrap_err();
-        assert_eq!(error.to_string(), "An order that is CANCELLED allows no fulfillment. It allows: refund");
+        assert_eq!(error.to_string(), "An order that is CANCELED allows no fulfillment. It allows: refund");
         let error = OrderStatus::Paid.after(Move::Pay, Facts::default()).unwrap_err();
         assert!(error.to_string().ends_with("It allows: cancellation, fulfillment, refund"), "{error}");
         let part = Facts { sent: Extent::Part, refunded: Extent::Part };

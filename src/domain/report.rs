@@ -102,7 +102,7 @@ pub struct Figures {
     pub total: i64,
     /// The money that went back, taxes included.
     pub refunds: i64,
-    /// Orders that were cancelled; of whole orders alone.
+    /// Orders that were canceled; of whole orders alone.
     pub cancelled: i64,
 }
 

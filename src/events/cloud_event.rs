@@ -3,11 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::Recorded;
+use crate::domain::event::Event;
 use crate::domain::ids::{
     ApiKeyId, CartId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, Id,
     LocationId, MenuId, OrderId, OrderLineId, PageId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId,
     ShippingZoneId, ShopId, StaffId, TaxRateId, UrlRedirectId, VariantId, WebhookSubscriptionId,
 };
+use crate::domain::order::OrderStatus;
 
 /// How often the shape of `data` has changed here while the log's own stayed: once, from the log's
 /// names and bare UUIDs to the API's.
@@ -46,6 +48,9 @@ const IDS: [(&str, &str); 28] = [
     ("webhook_subscription_id", WebhookSubscriptionId::TYPE),
 ];
 
+/// The fields of payloads that the API has other names for.
+const NAMES: [(&str, &str); 2] = [("line_id", "line_item_id"), ("staff_id", "staff_member_id")];
+
 /// An event as CloudEvents has it; `source` is the shop's address. Beside what that asks for:
 /// `sequence`, its place in the history of what it happened to, and `position`, its place in the
 /// log; both rise. `dataversion` is the version of the shape of `data`.
@@ -56,14 +61,14 @@ pub fn cloud_event(event: &Recorded, source: &str) -> Value {
         "specversion": "1.0",
         "id": row.id,
         "source": source,
-        "type": row.kind,
+        "type": Event::public_name(&row.kind),
         "subject": gid(&row.aggregate_type, &row.aggregate_id.0.to_string()),
         "time": row.occurred_at.to_string(),
         "datacontenttype": "application/json",
-        "dataversion": row.version.saturating_add(CHANGES_OF_SHAPE),
+        "dataversion": api_version(row.version),
         "position": event.position,
         "sequence": event.sequence,
-        "data": as_in_api(&row.payload.0),
+        "data": api_payload(&row.payload.0),
     })
 }
 
@@ -74,7 +79,7 @@ pub fn test_event(id: &str, kind: &str, source: &str) -> Value {
         "specversion": "1.0",
         "id": id,
         "source": source,
-        "type": kind,
+        "type": Event::public_name(kind),
         "datacontenttype": "application/json",
         "data": { "test": true },
     })
@@ -86,20 +91,30 @@ pub fn is_cloud_event(message: &str) -> bool {
     serde_json::from_str::<Value>(message).is_ok_and(|message| message.get("specversion").is_some())
 }
 
+/// The version of the shape that [`api_payload`] gives a payload of a version of the log's.
+#[must_use]
+pub fn api_version(version: i32) -> i32 {
+    version.saturating_add(CHANGES_OF_SHAPE)
+}
+
 /// A payload of the log with the names and ids of the API.
-fn as_in_api(payload: &Value) -> Value {
+#[must_use]
+pub fn api_payload(payload: &Value) -> Value {
     match payload {
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, value)| {
                 let value = match type_of(name) {
                     Some(of) => with_gids(of, value),
-                    None => as_in_api(value),
+                    None if name == "status" && value == OrderStatus::Cancelled.as_str() => {
+                        Value::from(OrderStatus::Cancelled.public_name())
+                    }
+                    None => api_payload(value),
                 };
-                (camel_case(name), value)
+                (api_name(name), value)
             });
             Value::Object(fields.collect::<Map<_, _>>())
         }
-        Value::Array(items) => items.iter().map(as_in_api).collect(),
+        Value::Array(items) => items.iter().map(api_payload).collect(),
         other => other.clone(),
     }
 }
@@ -118,6 +133,10 @@ fn with_gids(of: &str, value: &Value) -> Value {
 
 fn gid(of: &str, uuid: &str) -> String {
     format!("gid://mercato/{of}/{uuid}")
+}
+
+fn api_name(field: &str) -> String {
+    camel_case(NAMES.iter().find(|(known, _)| *known == field).map_or(field, |&(_, name)| name))
 }
 
 fn camel_case(name: &str) -> String {
@@ -139,15 +158,15 @@ mod tests {
     fn a_payload_has_the_names_and_ids_of_the_api() {
         let payload = json!({
             "order_id": "a", "refund_id": null, "variant_ids": ["b", "c"], "is_active": true,
-            "lines": [{ "line_id": "d", "quantity": 2 }], "tracking_number": "not_an_id",
+            "lines": [{ "line_id": "d", "quantity": 2 }], "status": "CANCELLED", "tracking_number": "not_an_id",
         });
         let expected = json!({
             "orderId": "gid://mercato/Order/a", "refundId": null,
             "variantIds": ["gid://mercato/ProductVariant/b", "gid://mercato/ProductVariant/c"],
-            "isActive": true, "trackingNumber": "not_an_id",
-            "lines": [{ "lineId": "gid://mercato/OrderLine/d", "quantity": 2 }],
+            "isActive": true, "status": "CANCELED", "trackingNumber": "not_an_id",
+            "lines": [{ "lineItemId": "gid://mercato/OrderLine/d", "quantity": 2 }],
         });
-        assert_eq!(as_in_api(&payload), expected);
+        assert_eq!(api_payload(&payload), expected);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
 use super::address::MailingAddressInput;
 use super::errors::{UserError, payload};
@@ -19,7 +19,7 @@ pub struct CheckoutMutation;
 #[derive(InputObject)]
 pub struct OrderPlaceInput {
     /// The cart's global id.
-    cart_id: String,
+    cart_id: ID,
     /// Where the buyer gets mail.
     email: Option<String>,
     /// Where it is sent; needed where something is.
@@ -27,14 +27,11 @@ pub struct OrderPlaceInput {
     /// Where the bill goes; not given, it is where the order is sent.
     billing_address: Option<MailingAddressInput>,
     /// The handle of one of the cart's delivery options; needed where something is sent.
-    delivery_option: Option<String>,
+    delivery_option_handle: Option<String>,
     /// How it is paid for.
     payment: OrderPaymentInput,
     /// The total that the buyer saw: if the cart costs something else by now, nothing is ordered.
     expected_total: Decimal,
-    /// Makes it safe to send the same request twice: the same key and input get the same order, which is placed and paid for once.
-    /// A new try, after a payment was declined, needs a new key.
-    idempotency_key: Option<String>,
 }
 
 /// How an order is paid for.
@@ -61,11 +58,11 @@ struct OrderPlacePayload {
 impl From<OrderPlaceInput> for PlaceOrder {
     fn from(input: OrderPlaceInput) -> Self {
         Self {
-            cart_id: input.cart_id,
+            cart_id: input.cart_id.0,
             email: input.email,
             shipping_address: input.shipping_address.map(Into::into),
             billing_address: input.billing_address.map(Into::into),
-            delivery_option: input.delivery_option,
+            delivery_option: input.delivery_option_handle,
             provider: input.payment.provider,
             token: input.payment.token.unwrap_or_default(),
             expected_total: input.expected_total.0,
@@ -79,10 +76,15 @@ impl CheckoutMutation {
     async fn order_place(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The order.")] mut input: OrderPlaceInput,
+        #[graphql(desc = "The order.")] input: OrderPlaceInput,
+        #[graphql(
+            desc = "Makes it safe to send the same request twice: the same key and input get the same order, which is placed and \
+                    paid for once. A new try, after a payment was declined, needs a new key."
+        )]
+        idempotency_key: Option<String>,
     ) -> Result<OrderPlacePayload> {
-        let key = input.idempotency_key.take();
-        let placed = ctx.services().checkout.place(ctx.op(), &input.into(), key.as_deref()).await;
+        let key = idempotency_key.as_deref();
+        let placed = ctx.services().checkout.place(ctx.op(), &input.into(), key).await;
         let (order, user_errors) = payload(placed)?;
         let token = order.as_ref().map(|order| ctx.keys().order_token(order.id));
         Ok(OrderPlacePayload { order: order.map(|order| Order(Arc::new(order))), token, user_errors })

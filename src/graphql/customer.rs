@@ -120,7 +120,7 @@ impl Customer {
     }
 
     /// Whether they proved that the e-mail address is theirs.
-    async fn email_verified(&self) -> bool {
+    async fn is_email_verified(&self) -> bool {
         self.0.email_verified_at.is_some()
     }
 

@@ -90,7 +90,7 @@ pub struct DiscountValue {
     /// How many pieces are cheaper, for BUY_X_GET_Y.
     get_quantity: Option<i64>,
     /// How often in one order, for BUY_X_GET_Y; null means any number of times.
-    uses_per_order: Option<i64>,
+    uses_per_order_limit: Option<i64>,
 }
 
 /// Products by themselves and by the collections they are in.
@@ -151,7 +151,7 @@ impl DiscountValue {
             buy_quantity: None,
             get: None,
             get_quantity: None,
-            uses_per_order: None,
+            uses_per_order_limit: None,
         };
         let percentage = |micros: &i64| Some(Decimal(micros::to_percentage(*micros)));
         match value {
@@ -179,7 +179,7 @@ impl DiscountValue {
                 buy_quantity: Some(*buy_quantity),
                 get: items(get),
                 get_quantity: Some(*get_quantity),
-                uses_per_order: *uses_per_order,
+                uses_per_order_limit: *uses_per_order,
                 ..none(DiscountKind::BuyXGetY)
             },
             discount::DiscountValue::FreeShipping => none(DiscountKind::FreeShipping),

@@ -29,6 +29,7 @@ pub enum JobStatus {
     /// It failed too often, or can't succeed.
     Dead,
     /// Staff called it off.
+    #[graphql(name = "CANCELED")]
     Cancelled,
 }
 
@@ -57,17 +58,17 @@ impl Job {
     }
 
     /// How far it is, in percent.
-    async fn progress(&self) -> i32 {
+    async fn progress_percentage(&self) -> i32 {
         self.0.progress
     }
 
     /// How often it was begun.
-    async fn attempts(&self) -> i32 {
+    async fn attempt_count(&self) -> i32 {
         self.0.attempts
     }
 
     /// How often it may be begun in vain.
-    async fn max_attempts(&self) -> i32 {
+    async fn attempt_limit(&self) -> i32 {
         self.0.max_attempts
     }
 

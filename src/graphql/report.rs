@@ -195,7 +195,7 @@ impl SalesReportRow {
         self.money(ctx, self.0.figures.refunds)
     }
 
-    /// Orders that were cancelled; zero in a report by products.
+    /// Orders that were canceled; zero in a report by products.
     async fn canceled_order_count(&self) -> i64 {
         self.0.figures.cancelled
     }

@@ -30,7 +30,7 @@ connection!(ShippingZoneConnection, ShippingZoneEdge, ShippingZone, "shipping zo
 pub struct ShippingZone(Arc<loaders::ShippingZone>);
 
 /// What delivery in some way costs in a zone: a price, a table, and so much a kilogram and a
-/// kilometre, all added up.
+/// kilometer, all added up.
 #[derive(Clone)]
 pub struct ShippingRate(Arc<loaders::ShippingRate>);
 
@@ -112,13 +112,13 @@ impl ShippingZone {
         self.0.countries.0.iter().filter_map(|code| CountryCode::parse(code)).collect()
     }
 
-    /// How far away its addresses are taken to be where coordinates don't tell, in metres.
-    async fn default_distance_metres(&self) -> i64 {
+    /// How far away its addresses are taken to be where coordinates don't tell.
+    async fn default_distance_meters(&self) -> i64 {
         self.0.default_distance_metres
     }
 
     /// Its rates, in the order staff gave.
-    async fn rates(&self, ctx: &Context<'_>) -> Result<Vec<ShippingRate>> {
+    async fn shipping_rates(&self, ctx: &Context<'_>) -> Result<Vec<ShippingRate>> {
         let rows = ctx.loaders().rates_of_zone.load(self.0.id).await?;
         Ok(rows.iter().cloned().map(ShippingRate).collect())
     }
@@ -135,7 +135,7 @@ impl ShippingZone {
 }
 
 /// What delivery in some way costs in a zone: a price, a table, and so much a kilogram and a
-/// kilometre, all added up.
+/// kilometer, all added up.
 #[Object(visible = "manages_settings")]
 impl ShippingRate {
     /// The rate's global id.
@@ -144,7 +144,7 @@ impl ShippingRate {
     }
 
     /// The zone it is of.
-    async fn zone(&self, ctx: &Context<'_>) -> Result<Option<ShippingZone>> {
+    async fn shipping_zone(&self, ctx: &Context<'_>) -> Result<Option<ShippingZone>> {
         ShippingZone::find(ctx, self.0.zone_id).await
     }
 
@@ -187,18 +187,18 @@ impl ShippingRate {
         Decimal(micros::to_decimal(self.0.per_kilogram_micros))
     }
 
-    /// What a kilometre costs, in the currency's main unit.
-    async fn price_per_kilometre(&self) -> Decimal {
+    /// What a kilometer costs, in the currency's main unit.
+    async fn price_per_kilometer(&self) -> Decimal {
         Decimal(micros::to_decimal(self.0.per_kilometre_micros))
     }
 
     /// From how many kilograms on it can be chosen.
-    async fn minimum_weight(&self) -> Option<Decimal> {
+    async fn minimum_weight_kilograms(&self) -> Option<Decimal> {
         self.0.min_weight_milligrams.map(|weight| Decimal(micros::to_decimal(weight)))
     }
 
     /// Up to how many kilograms it can be chosen.
-    async fn maximum_weight(&self) -> Option<Decimal> {
+    async fn maximum_weight_kilograms(&self) -> Option<Decimal> {
         self.0.max_weight_milligrams.map(|weight| Decimal(micros::to_decimal(weight)))
     }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Object};
 
+use crate::domain::event::Event;
 use crate::error::Error;
 use crate::events::Recorded;
 use crate::graphql::request::RequestContext;
@@ -29,9 +30,9 @@ impl Happened {
         Ok(super::live::cursor(ctx.keys(), self.0.position)?)
     }
 
-    /// What happened, as the event log calls it: `order.paid`, `product.updated`.
+    /// What happened: `order.paid`, `product.updated`.
     async fn kind(&self) -> &str {
-        &self.0.row.kind
+        Event::public_name(&self.0.row.kind)
     }
 
     /// When.

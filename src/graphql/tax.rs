@@ -100,8 +100,6 @@ pub struct TaxRateCreateInput {
 /// A change of a tax rate; what is not given stays as it is.
 #[derive(InputObject)]
 pub struct TaxRateUpdateInput {
-    /// The rate's global id.
-    id: ID,
     /// What buyers read: `VAT`.
     name: Option<String>,
     /// Where it is charged.
@@ -211,9 +209,10 @@ impl TaxMutation {
     async fn tax_rate_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The rate and what is to change.")] tax_rate: TaxRateUpdateInput,
+        #[graphql(desc = "The rate's global id.")] id: ID,
+        #[graphql(desc = "What is to change.")] tax_rate: TaxRateUpdateInput,
     ) -> Result<TaxRateUpdatePayload> {
-        let id = parse_gid(&tax_rate.id)?;
+        let id = parse_gid(&id)?;
         let (changed, user_errors) =
             payload(ctx.services().taxes.update(ctx.op(), id, &tax_rate.into()).await)?;
         Ok(TaxRateUpdatePayload { tax_rate: changed.map(TaxRate::of), user_errors })

@@ -94,8 +94,8 @@ impl WebhookSubscription {
         &self.0.created_by
     }
 
-    /// Since when it takes nothing; null while it does. After a day it is paused.
-    async fn failing_since(&self) -> Option<DateTime> {
+    /// When the first message failed since it last took one; null while it takes them. After a day it is paused.
+    async fn first_failed_at(&self) -> Option<DateTime> {
         self.0.failing_since.map(DateTime)
     }
 
@@ -178,9 +178,9 @@ impl WebhookDelivery {
         self.0.delivered_at.map(DateTime)
     }
 
-    /// The event's UUID, which is the message's `Idempotency-Key`; null for a test.
-    async fn event_id(&self) -> Option<String> {
-        self.0.event_id.map(|event| event.uuid().to_string())
+    /// The event's global id, whose UUID is the message's `Idempotency-Key`; null for a test.
+    async fn event_id(&self) -> Option<ID> {
+        self.0.event_id.map(gid)
     }
 
     /// Whether it was sent to try the endpoint out.
@@ -225,12 +225,12 @@ pub struct WebhookAttempt {
 #[Object(visible = "manages_settings")]
 impl WebhookAttempt {
     /// When it began.
-    async fn at(&self) -> DateTime {
+    async fn attempted_at(&self) -> DateTime {
         DateTime(self.row.at)
     }
 
-    /// How long it took, in milliseconds.
-    async fn duration(&self) -> i64 {
+    /// How long it took.
+    async fn duration_milliseconds(&self) -> i64 {
         self.row.duration_ms
     }
 
@@ -267,7 +267,7 @@ impl WebhookQuery {
     async fn webhook_deliveries(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The subscription's global id.")] subscription_id: ID,
+        #[graphql(desc = "The subscription's global id.")] webhook_subscription_id: ID,
         #[graphql(desc = "Those in this state alone.")] status: Option<WebhookDeliveryStatus>,
         #[graphql(desc = "The first so many.")] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
@@ -276,7 +276,7 @@ impl WebhookQuery {
     ) -> Result<InOrder<WebhookDeliveryConnection>> {
         const LIST: &str = "webhookDeliveries";
         let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
-        let (id, status) = (parse_gid(&subscription_id)?, status.map(Into::into));
+        let (id, status) = (parse_gid(&webhook_subscription_id)?, status.map(Into::into));
         let page = ctx.services().webhooks.deliveries(ctx.op(), id, status, &request).await?;
         let page = page.map(|row| (WebhookDelivery::of(row), CursorKey::None));
         Ok(InOrder(WebhookDeliveryConnection(Items::new(LIST, page, |delivery| delivery.0.id.uuid()))))

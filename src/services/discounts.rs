@@ -188,7 +188,7 @@ impl Discounts {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut discount) = discounts::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(missing(&["discount", "id"]));
+            return Err(missing(&["id"]));
         };
         let mut problems = Problems::default();
         self.apply(&mut tx, &mut problems, &mut discount, patch).await?;
@@ -301,7 +301,7 @@ impl Discounts {
                 problems.count(&field("buyQuantity"), *buy_quantity);
                 problems.count(&field("getQuantity"), *get_quantity);
                 if let Some(uses) = uses_per_order {
-                    problems.count(&field("usesPerOrder"), *uses);
+                    problems.count(&field("usesPerOrderLimit"), *uses);
                 }
                 DiscountValue::BuyXGetY {
                     buy: buy.clone(),

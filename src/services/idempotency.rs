@@ -38,7 +38,7 @@ impl<'a> Once<'a> {
         let Some(key) = key else { return Ok(None) };
         if key.is_empty() || key.chars().count() > MAX_KEY || key.contains('\0') {
             let message = format!("Idempotency key must have 1 to {MAX_KEY} characters");
-            return Err(Error::invalid(&["input", "idempotencyKey"], UserErrorCode::Invalid, message));
+            return Err(Error::invalid(&["idempotencyKey"], UserErrorCode::Invalid, message));
         }
         let input = serde_json::to_vec(input).map_err(DbError::corrupt)?;
         let input_hash = hex(&Sha256::digest(&input));

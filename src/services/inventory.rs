@@ -153,7 +153,7 @@ impl Inventory {
             }
         }
         problems.check()?;
-        let once = Once::new(key, "inventoryAdjustQuantities", &(reason, changes))?;
+        let once = Once::new(key, "inventoryQuantitiesAdjust", &(reason, changes))?;
         retrying(|| self.adjust_once(op, reason, changes, once.as_ref())).await
     }
 
@@ -228,7 +228,7 @@ impl Inventory {
             }
         }
         problems.check()?;
-        let once = Once::new(key, "inventorySetQuantities", &(reason, counts))?;
+        let once = Once::new(key, "inventoryQuantitiesSet", &(reason, counts))?;
         retrying(|| self.set_once(op, reason, counts, once.as_ref())).await
     }
 
@@ -516,7 +516,7 @@ impl LocationPatch {
 
 fn check_location(location: &Location) -> Result<(), Error> {
     let mut problems = Problems::default();
-    problems.required(&["input", "name"], &location.name);
+    problems.required(&["location", "name"], &location.name);
     for (field, text) in [
         ("address1", &location.address1),
         ("address2", &location.address2),
@@ -525,27 +525,27 @@ fn check_location(location: &Location) -> Result<(), Error> {
         ("zip", &location.zip),
         ("phone", &location.phone),
     ] {
-        problems.line(&["input", "address", field], text.as_deref().unwrap_or_default());
+        problems.line(&["location", "address", field], text.as_deref().unwrap_or_default());
     }
     for (field, degrees, most) in
         [("latitude", location.latitude, 90.0), ("longitude", location.longitude, 180.0)]
     {
         if degrees.is_some_and(|degrees| !(-most..=most).contains(&degrees)) {
             let message = format!("Must be from -{most} to {most} degrees");
-            problems.add(&["input", "address", field], UserErrorCode::Invalid, message);
+            problems.add(&["location", "address", field], UserErrorCode::Invalid, message);
         }
     }
     if location.latitude.is_some() != location.longitude.is_some() {
         let missing = if location.latitude.is_some() { "longitude" } else { "latitude" };
         let message = "Give both coordinates, or neither";
-        problems.add(&["input", "address", missing], UserErrorCode::Blank, message);
+        problems.add(&["location", "address", missing], UserErrorCode::Blank, message);
     }
     problems.check()
 }
 
 fn location_taken(location: &Location) -> Error {
     let message = format!("There is a location called '{}' already", location.name);
-    Error::invalid(&["input", "name"], UserErrorCode::Taken, message)
+    Error::invalid(&["location", "name"], UserErrorCode::Taken, message)
 }
 
 fn location_event(location: &Location) -> LocationEvent {

@@ -68,7 +68,7 @@ impl Jobs {
                 finished_at: None,
                 ..state(job, JobStatus::Queued)
             }),
-            status => Err(not_allowed(status, "A job that is dead or cancelled can be tried again")),
+            status => Err(not_allowed(status, "A job that is dead or canceled can be tried again")),
         })
         .await
     }
@@ -83,7 +83,7 @@ impl Jobs {
             JobStatus::Queued | JobStatus::Running => {
                 Ok(Ended { finished_at: Some(op.now()), ..state(job, JobStatus::Cancelled) })
             }
-            status => Err(not_allowed(status, "A job that waits or runs can be cancelled")),
+            status => Err(not_allowed(status, "A job that waits or runs can be canceled")),
         })
         .await
     }
@@ -161,7 +161,7 @@ fn state(job: &Job, status: JobStatus) -> Ended {
 }
 
 fn not_allowed(status: JobStatus, rule: &str) -> Error {
-    let message = format!("{rule}; this one is {}", status.as_str());
+    let message = format!("{rule}; this one is {}", status.public_name());
     Error::invalid(ID, UserErrorCode::NotAllowed, message)
 }
 
@@ -170,10 +170,10 @@ fn filter(query: &str) -> Result<JobFilter, Error> {
     let mut filter = JobFilter::default();
     for term in query.split_whitespace() {
         match term.split_once(':') {
-            Some(("status", status)) => match JobStatus::parse(status) {
+            Some(("status", status)) => match JobStatus::named(status) {
                 Some(status) => filter.statuses.push(status),
                 None => {
-                    let all: Vec<&str> = JobStatus::ALL.iter().map(|status| status.as_str()).collect();
+                    let all: Vec<&str> = JobStatus::ALL.iter().map(|status| status.public_name()).collect();
                     let message = format!("query: a status is one of {}", all.join(", "));
                     return Err(Error::BadInput(message));
                 }

@@ -65,8 +65,6 @@ use crate::services::{Payments, Pricing, Shop, list_query};
 const MAX_NOTE: usize = 5_000;
 /// How many lines one call may name.
 const MAX_LINES: usize = 250;
-/// The input's field that names the order.
-const ORDER: &[&str] = &["input", "orderId"];
 
 /// Reads and changes orders.
 pub struct Orders {
@@ -182,7 +180,7 @@ impl Orders {
     /// The order as it is now.
     async fn reload(&self, op: &OpContext, id: OrderId) -> Result<Order, Error> {
         let order = orders::find(&mut self.db.read(&op.statements).await?, id).await?;
-        order.ok_or_else(no_order)
+        order.ok_or_else(|| no_order(&["id"]))
     }
 }
 
@@ -234,9 +232,9 @@ fn facts(order: &Order, lines: &[OrderLine], ledger: &[Payment]) -> Facts {
     Facts::of(order.total, lines.iter().map(OrderLine::count), paid(ledger))
 }
 
-/// The order, locked.
-async fn lock(tx: &mut Tx, id: OrderId) -> Result<Order, Error> {
-    orders::lock(tx.conn(), id).await?.ok_or_else(no_order)
+/// The order that a field of the input names, locked.
+async fn lock(tx: &mut Tx, id: OrderId, field: &[&str]) -> Result<Order, Error> {
+    orders::lock(tx.conn(), id).await?.ok_or_else(|| no_order(field))
 }
 
 /// Ends a transaction as its work ended.
@@ -253,13 +251,13 @@ async fn finish<T>(tx: Tx, result: Result<T, Error>) -> Result<T, Error> {
     }
 }
 
-fn no_order() -> Error {
-    Error::invalid(ORDER, UserErrorCode::NotFound, "Order does not exist")
+fn no_order(field: &[&str]) -> Error {
+    Error::invalid(field, UserErrorCode::NotFound, "Order does not exist")
 }
 
 /// A move that the order's state does not allow, as its sender hears of it.
-fn illegal(error: IllegalMove) -> Error {
-    Error::invalid(ORDER, UserErrorCode::NotAllowed, error.to_string())
+fn illegal(field: &[&str]) -> impl Fn(IllegalMove) -> Error {
+    move |error| Error::invalid(field, UserErrorCode::NotAllowed, error.to_string())
 }
 
 /// A longer text that staff write.
@@ -272,17 +270,17 @@ fn check_note(problems: &mut Problems, field: &[&str], note: &str) {
     }
 }
 
-/// Lines that a call names: each once, with a number of pieces of at least `least`.
-fn check_lines(problems: &mut Problems, lines: &[LineQuantity], least: i64) {
+/// Lines that an argument names: each once, with a number of pieces of at least `least`.
+fn check_lines(problems: &mut Problems, argument: &str, lines: &[LineQuantity], least: i64) {
     if lines.len() > MAX_LINES {
         let message = format!("Send up to {MAX_LINES} lines at a time");
-        problems.add(&["input", "lineItems"], UserErrorCode::TooMany, message);
+        problems.add(&[argument, "lineItems"], UserErrorCode::TooMany, message);
     }
     for (at, line) in lines.iter().enumerate() {
         let at = at.to_string();
         if line.quantity < least {
             let message = format!("Quantity must be at least {least}");
-            problems.add(&["input", "lineItems", &at, "quantity"], UserErrorCode::Invalid, message);
+            problems.add(&[argument, "lineItems", &at, "quantity"], UserErrorCode::Invalid, message);
         }
         if lines
             .iter()
@@ -290,20 +288,21 @@ fn check_lines(problems: &mut Problems, lines: &[LineQuantity], least: i64) {
             .any(|other| other.line_id == line.line_id)
         {
             let message = "The line is there twice";
-            problems.add(&["input", "lineItems", &at, "lineItemId"], UserErrorCode::Taken, message);
+            problems.add(&[argument, "lineItems", &at, "lineItemId"], UserErrorCode::Taken, message);
         }
     }
 }
 
-/// The lines that a call names, each with its place in the input; what is not there is noted.
+/// The lines that an argument names, each with its place in it; what is not there is noted.
 fn named<'a>(
     problems: &mut Problems,
+    argument: &str,
     lines: &'a mut [OrderLine],
     wanted: &[LineQuantity],
 ) -> Vec<(usize, &'a mut OrderLine, i64)> {
     for (at, want) in wanted.iter().enumerate() {
         if lines.iter().all(|line| line.id != want.line_id) {
-            let field = ["input", "lineItems", &at.to_string(), "lineItemId"];
+            let field = [argument, "lineItems", &at.to_string(), "lineItemId"];
             problems.add(&field, UserErrorCode::NotFound, "The order has no such line");
         }
     }
@@ -314,10 +313,11 @@ fn named<'a>(
     found.collect()
 }
 
-/// Notes that there are fewer pieces than a call names.
-fn too_many(problems: &mut Problems, at: usize, left: i64, what: &str) {
+/// Notes that there are fewer pieces than an argument names.
+fn too_many(problems: &mut Problems, argument: &str, at: usize, left: i64, what: &str) {
     let message = format!("{left} of its pieces can be {what}");
-    problems.add(&["input", "lineItems", &at.to_string(), "quantity"], UserErrorCode::NotAllowed, message);
+    let field = [argument, "lineItems", &at.to_string(), "quantity"];
+    problems.add(&field, UserErrorCode::NotAllowed, message);
 }
 
 /// Takes `quantity` pieces out of places, from the first on; gives them. Fewer where there are not so many.
@@ -373,11 +373,11 @@ async fn counted(tx: &mut Tx, ids: &[VariantId]) -> Result<Vec<VariantId>, DbErr
 }
 
 /// Where goods that come back are put: the location that was asked for, or the first.
-async fn shelf(tx: &mut Tx, wanted: Option<LocationId>) -> Result<Option<LocationId>, Error> {
+async fn shelf(tx: &mut Tx, argument: &str, wanted: Option<LocationId>) -> Result<Option<LocationId>, Error> {
     let Some(id) = wanted else { return Ok(locations::first(tx.conn()).await?.map(|row| row.id)) };
     let known = locations::by_ids(tx.conn(), &[id]).await?;
     if known.is_empty() {
-        let field = ["input", "locationId"];
+        let field = [argument, "locationId"];
         return Err(Error::invalid(&field, UserErrorCode::NotFound, "Location does not exist"));
     }
     Ok(Some(id))

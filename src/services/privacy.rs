@@ -16,7 +16,7 @@ use crate::domain::event::{CustomerEvent, Event};
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId};
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
-use crate::events;
+use crate::events::{self, api_payload};
 use crate::loaders::Customer;
 use crate::repositories::events::EventRow;
 use crate::repositories::orders::OrderLine;
@@ -49,7 +49,7 @@ impl Privacy {
 
     async fn export_once(&self, op: &OpContext, id: CustomerId) -> Result<Value, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let customer = customers::lock(tx.conn(), id).await?.ok_or_else(unknown)?;
+        let customer = customers::lock(tx.conn(), id).await?.ok_or_else(|| unknown("customerId"))?;
         let document = held(tx.conn(), &customer).await?;
         let exported = Event::CustomerDataExported(CustomerEvent { customer_id: id });
         events::append(&mut tx, op, [exported]).await?;
@@ -70,7 +70,7 @@ impl Privacy {
 
     async fn erase_once(&self, op: &OpContext, id: CustomerId) -> Result<Customer, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let customer = customers::lock(tx.conn(), id).await?.ok_or_else(unknown)?;
+        let customer = customers::lock(tx.conn(), id).await?.ok_or_else(|| unknown("id"))?;
         if customer.erased_at.is_some() {
             tx.rollback().await?;
             return Ok(customer);
@@ -170,7 +170,7 @@ async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
             "importedAs": order.imported_as,
             "email": order.email,
             "phone": order.phone,
-            "status": order.status,
+            "status": order.status.public_name(),
             "currency": order.currency,
             "subtotal": order.subtotal,
             "discountTotal": order.discount_total,
@@ -183,7 +183,7 @@ async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
             "attributes": order.attributes.0,
             "tags": order.tags.0,
             "placedAt": order.placed_at,
-            "cancelledAt": order.cancelled_at,
+            "canceledAt": order.cancelled_at,
             "lines": lines.iter().filter(|line| line.order_id == order.id).map(sold).collect::<Vec<_>>(),
             "payments": payments.iter().filter(|(of, ..)| *of == order.id).map(|(_, provider, kind, amount, at)| json!({
                 "provider": provider, "kind": kind.as_str(), "amount": amount, "occurredAt": at,
@@ -208,9 +208,13 @@ fn sold(line: &OrderLine) -> Value {
 
 /// Who of the shop's staff had a hand in it is not the customer's to know.
 fn told(event: &EventRow) -> Value {
-    json!({ "kind": event.kind, "occurredAt": event.occurred_at, "payload": event.payload.0 })
+    json!({
+        "kind": Event::public_name(&event.kind),
+        "occurredAt": event.occurred_at,
+        "payload": api_payload(&event.payload.0),
+    })
 }
 
-fn unknown() -> Error {
-    Error::invalid(&["customerId"], UserErrorCode::NotFound, "Customer does not exist")
+fn unknown(argument: &str) -> Error {
+    Error::invalid(&[argument], UserErrorCode::NotFound, "Customer does not exist")
 }

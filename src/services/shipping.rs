@@ -184,7 +184,7 @@ impl Shipping {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut zone) = shipping::lock_zone(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(zone_missing(&["zone", "id"]));
+            return Err(zone_missing(&["id"]));
         };
         if let Err(error) = patch.apply(&mut tx, &mut zone).await {
             tx.rollback().await?;
@@ -247,19 +247,19 @@ impl Shipping {
         if known.is_none() {
             let all: Vec<&str> = self.strategies.iter().map(|strategy| strategy.name()).collect();
             let message = format!("Strategy must be one of {}", all.join(", "));
-            problems.add(&["rate", "strategy"], UserErrorCode::Invalid, message);
+            problems.add(&["shippingRate", "strategy"], UserErrorCode::Invalid, message);
         }
         let mut tx = self.db.begin(&op.statements).await?;
         // The zone's lock keeps two rates from getting one position.
         let zone = shipping::lock_zone(tx.conn(), zone_id).await?;
         if zone.is_none() {
             let message = "Shipping zone does not exist";
-            problems.add(&["rate", "zoneId"], UserErrorCode::NotFound, message);
+            problems.add(&["shippingRate", "shippingZoneId"], UserErrorCode::NotFound, message);
         }
         let others = shipping::rates_of_zones(tx.conn(), &[zone_id]).await?;
         if others.len() >= MAX_RATES {
             let message = format!("A zone can have up to {MAX_RATES} rates");
-            problems.add(&["rate", "zoneId"], UserErrorCode::TooMany, message);
+            problems.add(&["shippingRate", "shippingZoneId"], UserErrorCode::TooMany, message);
         }
         let usual = known.map(|strategy| strategy.usual_tariff());
         let mut rate = ShippingRate {
@@ -288,7 +288,7 @@ impl Shipping {
             && rate.price_table.is_none()
         {
             let message = "Price can't be blank: say what it costs, or give a price table";
-            problems.add(&["rate", "price"], UserErrorCode::Blank, message);
+            problems.add(&["shippingRate", "price"], UserErrorCode::Blank, message);
         }
         check_location(&mut tx, &mut problems, &rate).await?;
         if let Err(error) = problems.check() {
@@ -328,7 +328,7 @@ impl Shipping {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut rate) = shipping::lock_rate(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(rate_missing(&["rate", "id"]));
+            return Err(rate_missing(&["id"]));
         };
         let mut problems = Problems::default();
         patch.apply(&mut problems, &mut rate, &self.shop, true);
@@ -382,21 +382,21 @@ impl ZonePatch {
         }
         set(&mut zone.default_distance_metres, self.default_distance_metres.as_ref());
         let mut problems = Problems::default();
-        problems.required(&["zone", "name"], &zone.name);
+        problems.required(&["shippingZone", "name"], &zone.name);
         if !(0..=MAX_DISTANCE).contains(&zone.default_distance_metres) {
-            let message = format!("Default distance must be from 0 to {MAX_DISTANCE} metres");
-            problems.add(&["zone", "defaultDistanceMetres"], UserErrorCode::Invalid, message);
+            let message = format!("Default distance must be from 0 to {MAX_DISTANCE} meters");
+            problems.add(&["shippingZone", "defaultDistanceMeters"], UserErrorCode::Invalid, message);
         }
         let zones = shipping::zones(tx.conn()).await?;
         for other in zones.iter().filter(|other| other.id != zone.id) {
             let (own, others) = (&zone.countries.0, &other.countries.0);
             if own.is_empty() && others.is_empty() {
                 let message = format!("Zone '{}' is everywhere else already: name countries", other.name);
-                problems.add(&["zone", "countries"], UserErrorCode::Taken, message);
+                problems.add(&["shippingZone", "countries"], UserErrorCode::Taken, message);
             }
             for country in own.iter().filter(|country| others.contains(country)) {
                 let message = format!("{country} is in zone '{}' already", other.name);
-                problems.add(&["zone", "countries"], UserErrorCode::Taken, message);
+                problems.add(&["shippingZone", "countries"], UserErrorCode::Taken, message);
             }
         }
         problems.check()
@@ -411,10 +411,10 @@ impl RatePatch {
         }
         // Without a strategy there is no name to fall back on, and that is noted already.
         if is_named || self.name.is_some() {
-            problems.required(&["rate", "name"], &rate.name);
+            problems.required(&["shippingRate", "name"], &rate.name);
         }
         if let Some(text) = &self.price {
-            rate.base_price = problems.amount(&["rate", "price"], text, shop.currency);
+            rate.base_price = problems.amount(&["shippingRate", "price"], text, shop.currency);
         }
         if let Some(table) = &self.table {
             rate.price_table = table.as_ref().map(|table| Json(table.check(problems, shop)));
@@ -423,18 +423,21 @@ impl RatePatch {
             rate.location_id = Some(location);
         }
         if let Some(text) = &self.per_kilogram {
-            rate.per_kilogram_micros = problems.micros(&["rate", "pricePerKilogram"], text, MAX_TARIFF);
+            rate.per_kilogram_micros =
+                problems.micros(&["shippingRate", "pricePerKilogram"], text, MAX_TARIFF);
         }
         if let Some(text) = &self.per_kilometre {
-            rate.per_kilometre_micros = problems.micros(&["rate", "pricePerKilometre"], text, MAX_TARIFF);
+            rate.per_kilometre_micros =
+                problems.micros(&["shippingRate", "pricePerKilometer"], text, MAX_TARIFF);
         }
         // A kilogram has as many milligrams as a number has millionths.
         for (field, given, weight) in [
-            ("minimumWeight", &self.min_weight, &mut rate.min_weight_milligrams),
-            ("maximumWeight", &self.max_weight, &mut rate.max_weight_milligrams),
+            ("minimumWeightKilograms", &self.min_weight, &mut rate.min_weight_milligrams),
+            ("maximumWeightKilograms", &self.max_weight, &mut rate.max_weight_milligrams),
         ] {
             if let Some(given) = given {
-                *weight = given.as_deref().map(|text| problems.micros(&["rate", field], text, MAX_WEIGHT));
+                *weight =
+                    given.as_deref().map(|text| problems.micros(&["shippingRate", field], text, MAX_WEIGHT));
             }
         }
         for (field, given, amount) in [
@@ -443,20 +446,20 @@ impl RatePatch {
             ("freeFromSubtotal", &self.free_from_subtotal, &mut rate.free_from_subtotal),
         ] {
             if let Some(given) = given {
-                *amount = problems.amount_if_any(&["rate", field], given.as_deref(), shop.currency);
+                *amount = problems.amount_if_any(&["shippingRate", field], given.as_deref(), shop.currency);
             }
         }
         set(&mut rate.is_active, self.is_active.as_ref());
         set(&mut rate.position, self.position.as_ref());
         for (field, min, max) in [
-            ("maximumWeight", rate.min_weight_milligrams, rate.max_weight_milligrams),
+            ("maximumWeightKilograms", rate.min_weight_milligrams, rate.max_weight_milligrams),
             ("maximumSubtotal", rate.min_subtotal, rate.max_subtotal),
         ] {
             if let (Some(min), Some(max)) = (min, max)
                 && min > max
             {
                 let message = "The maximum can't be below the minimum";
-                problems.add(&["rate", field], UserErrorCode::Invalid, message);
+                problems.add(&["shippingRate", field], UserErrorCode::Invalid, message);
             }
         }
     }
@@ -465,7 +468,7 @@ impl RatePatch {
 impl TablePatch {
     /// The table in numbers; what is wrong with it is noted.
     fn check(&self, problems: &mut Problems, shop: &Shop) -> PriceTable {
-        const FIELD: [&str; 2] = ["rate", "priceTable"];
+        const FIELD: [&str; 2] = ["shippingRate", "priceTable"];
         if self.steps.is_empty() || self.steps.len() > MAX_STEPS {
             let message = format!("A price table has 1 to {MAX_STEPS} steps");
             problems.add(&FIELD, UserErrorCode::Invalid, message);
@@ -473,7 +476,7 @@ impl TablePatch {
         let mut steps: Vec<PriceStep> = Vec::with_capacity(self.steps.len());
         for (at, (from, price)) in self.steps.iter().take(MAX_STEPS).enumerate() {
             let at = at.to_string();
-            let field = ["rate", "priceTable", "steps", &at, "from"];
+            let field = ["shippingRate", "priceTable", "steps", &at, "from"];
             let from = match self.by {
                 TableBy::Weight => problems.micros(&field, from, MAX_WEIGHT),
                 TableBy::Subtotal => problems.amount(&field, from, shop.currency),
@@ -482,7 +485,7 @@ impl TablePatch {
                 let message = "Each step must begin above the one before";
                 problems.add(&field, UserErrorCode::Invalid, message);
             }
-            let field = ["rate", "priceTable", "steps", &at, "price"];
+            let field = ["shippingRate", "priceTable", "steps", &at, "price"];
             steps.push(PriceStep { from, price: problems.amount(&field, price, shop.currency) });
         }
         PriceTable { by: self.by, steps }
@@ -491,7 +494,7 @@ impl TablePatch {
 
 /// Sees that what is picked up is picked up somewhere, and nothing else is.
 async fn check_location(tx: &mut Tx, problems: &mut Problems, rate: &ShippingRate) -> Result<(), Error> {
-    const FIELD: [&str; 2] = ["rate", "locationId"];
+    const FIELD: [&str; 2] = ["shippingRate", "locationId"];
     match rate.location_id {
         None if rate.strategy == Pickup::NAME => {
             let message = "Location can't be blank: say where buyers pick it up";
@@ -519,12 +522,12 @@ fn rate_missing(field: &[&str]) -> Error {
 
 fn zone_taken(zone: &ShippingZone) -> Error {
     let message = format!("There is a shipping zone called '{}' already", zone.name);
-    Error::invalid(&["zone", "name"], UserErrorCode::Taken, message)
+    Error::invalid(&["shippingZone", "name"], UserErrorCode::Taken, message)
 }
 
 fn rate_taken(rate: &ShippingRate) -> Error {
     let message = format!("The zone has a {} rate called '{}' already", rate.strategy, rate.name);
-    Error::invalid(&["rate", "name"], UserErrorCode::Taken, message)
+    Error::invalid(&["shippingRate", "name"], UserErrorCode::Taken, message)
 }
 
 fn zone_event(zone: &ShippingZone) -> ShippingZoneEvent {

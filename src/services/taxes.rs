@@ -109,7 +109,7 @@ impl Taxes {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut rate) = tax_rates::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(missing(&["taxRate", "id"]));
+            return Err(missing(&["id"]));
         };
         let mut problems = Problems::default();
         patch.apply(&mut problems, &mut rate);

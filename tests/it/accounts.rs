@@ -20,7 +20,7 @@ mod takeover;
 const PASSWORD: &str = "correct horse";
 const CREATE: &str = "mutation($input: CustomerCreateInput!) {
     customerCreate(input: $input) {
-        customer { id email firstName displayName acceptsMarketing emailVerified }
+        customer { id email firstName displayName acceptsMarketing isEmailVerified }
         customerUserErrors { code field message } userErrors { code field message }
     }
 }";
@@ -129,7 +129,7 @@ async fn a_customer_signs_up_and_in_and_out(app: TestApp) {
         (&customer["displayName"], &customer["acceptsMarketing"]),
         (&json!("Ada Lovelace"), &json!(true))
     );
-    assert_eq!(customer["emailVerified"], false);
+    assert_eq!(customer["isEmailVerified"], false);
     let id = customer["id"].as_str().unwrap();
     let kinds: Vec<String> = log(&app).await.into_iter().map(|event| event.kind).collect();
     assert!(kinds.contains(&"customer.created".to_owned()), "{kinds:?}");
@@ -393,7 +393,7 @@ async fn a_forgotten_password_is_replaced_by_mail(app: TestApp) {
     let recover = "mutation { customerRecover(email: \"Ada@example.com\") { userErrors { code } } }";
     app.anonymous().ask(recover).await.assert_ok();
     let token = mailed(&app, "customer.recovery_requested", MailedFor::Recover).await.unwrap();
-    let fields = "customer { email emailVerified } customerAccessToken { accessToken }
+    let fields = "customer { email isEmailVerified } customerAccessToken { accessToken }
         customerUserErrors { code field message } userErrors { code field message }";
     let reset = async |id: &str, token: &str, password: &str| {
         let document = format!(
@@ -411,7 +411,7 @@ async fn a_forgotten_password_is_replaced_by_mail(app: TestApp) {
         assert_eq!(problems(&reset(id, token, password).await, "customerReset"), [problem]);
     }
     let reply = reset(&id, &token, "battery staple").await.ok();
-    assert_eq!(reply["customerReset.customer.emailVerified"], true, "the mail arrived");
+    assert_eq!(reply["customerReset.customer.isEmailVerified"], true, "the mail arrived");
     let next = reply["customerReset.customerAccessToken.accessToken"].as_str().unwrap();
     assert!(who(&app, next).await.is_some());
     assert_eq!(who(&app, &session.access).await, None);
@@ -452,22 +452,22 @@ async fn an_address_is_proven_by_mail(app: TestApp) {
     assert_ne!(first, second);
     let verify = async |token: &str| {
         let document = format!(
-            "mutation($token: String!) {{ customerEmailVerify(token: $token) {{ customer {{ emailVerified }} {errors} }} }}"
+            "mutation($token: String!) {{ customerEmailVerify(token: $token) {{ customer {{ isEmailVerified }} {errors} }} }}"
         );
         app.anonymous().ask_with(&document, json!({ "token": token })).await
     };
     for bad in ["nonsense", &first] {
         assert_eq!(problems(&verify(bad).await, "customerEmailVerify"), ["token TOKEN_INVALID"]);
     }
-    assert_eq!(verify(&second).await.ok()["customerEmailVerify.customer.emailVerified"], true);
+    assert_eq!(verify(&second).await.ok()["customerEmailVerify.customer.isEmailVerified"], true);
     let before = log(&app).await.len();
     ada.ask(&ask).await.assert_ok();
     assert_eq!(log(&app).await.len(), before, "what is proven is not asked for");
 
     // A new address is not proven, and the old one's token is no proof of it.
     let change = "mutation { customerUpdate(customer: { email: \"ada@example.org\" }) {
-        customer { emailVerified } userErrors { code } } }";
-    assert_eq!(ada.ask(change).await.ok()["customerUpdate.customer.emailVerified"], false);
+        customer { isEmailVerified } userErrors { code } } }";
+    assert_eq!(ada.ask(change).await.ok()["customerUpdate.customer.isEmailVerified"], false);
     assert_eq!(problems(&verify(&second).await, "customerEmailVerify"), ["token TOKEN_INVALID"]);
 }
 

@@ -195,7 +195,7 @@ async fn refunded_order(app: &TestApp) -> (String, String) {
     let placed = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
     let text = |path: &str| placed[path].as_str().unwrap().to_owned();
     let (order, token) = (text("orderPlace.order.id"), text("orderPlace.token"));
-    let document = "mutation($id: ID!) { refundCreate(input: { orderId: $id, shippingAmount: 1 }) { userErrors { message } } }";
+    let document = "mutation($id: ID!) { refundCreate(refund: { orderId: $id, shippingAmount: 1 }) { userErrors { message } } }";
     app.admin().ask_with(document, json!({ "id": order })).await.assert_ok();
     (order, token)
 }

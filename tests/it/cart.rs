@@ -131,7 +131,7 @@ fn warned(warnings: &Value) -> Vec<(String, Value)> {
 
 /// A product of one variant at 10.00 of which there is as much as anybody wants; gives the variant's id.
 async fn endless(app: &TestApp, title: &str) -> String {
-    let variant = json!({ "price": "10.00", "inventoryTracked": false });
+    let variant = json!({ "price": "10.00", "isInventoryTracked": false });
     app.create_priced(json!({ "title": title }), variant).await.1
 }
 

@@ -142,7 +142,7 @@ async fn what_is_not_for_sale_reaches_nobody_who_may_not_read_it(app: TestApp) {
         let product = app
             .create_product(json!({
                 "title": "Moonstone", "tags": ["stone", "moonstone-tag"], "productType": "Moonstone Gem", "status": status,
-                "productOptions": [{ "name": "Moonstone cut", "values": [{ "name": "Moonstone round" }] }],
+                "options": [{ "name": "Moonstone cut", "values": [{ "name": "Moonstone round" }] }],
                 "images": [{ "url": "https://images.example/moonstone.jpg", "altText": "Moonstone photo" }],
             }))
             .await;
@@ -157,7 +157,7 @@ async fn what_is_not_for_sale_reaches_nobody_who_may_not_read_it(app: TestApp) {
             app.admin().ask_with(variants, json!({ "product": product, "variant": variant })).await.ok();
         let made = &made["productVariantsBulkUpdate.product"];
         let collection = app.create_collection(json!({ "title": "Stones" })).await;
-        let add = "mutation($id: ID!, $ids: [ID!]!) { collectionAddProducts(id: $id, productIds: $ids) { userErrors { code } } }";
+        let add = "mutation($id: ID!, $ids: [ID!]!) { collectionProductsAdd(collectionId: $id, productIds: $ids) { userErrors { code } } }";
         app.admin().ask_with(add, json!({ "id": collection, "ids": [product, sunstone] })).await.assert_ok();
 
         let names = [
@@ -206,14 +206,14 @@ async fn what_is_not_for_sale_reaches_nobody_who_may_not_read_it(app: TestApp) {
         // Who may count stock and not read products is told the number alone.
         let location = app.create_location(&format!("Vault {status}")).await;
         let adjust = "mutation($variant: ID!, $location: ID!) {
-            inventoryAdjustQuantities(input: {
+            inventoryQuantitiesAdjust(input: {
                 reason: \"received\", changes: [{ variantId: $variant, locationId: $location, delta: 3 }]
             }) { changes { quantityAfterChange variant { sku } } userErrors { code } }
         }";
         let reply =
             strangers[3].ask_with(adjust, json!({ "variant": variant, "location": location })).await.ok();
         let expected = json!([{ "quantityAfterChange": 3, "variant": null }]);
-        assert_eq!(reply["inventoryAdjustQuantities.changes"], expected);
+        assert_eq!(reply["inventoryQuantitiesAdjust.changes"], expected);
     }
 }
 
@@ -245,7 +245,7 @@ async fn seed_ties(app: &TestApp) -> String {
     app.database().run("UPDATE products SET units_sold = 3 WHERE min_price = 500").await;
     app.database().run("UPDATE products SET units_sold = 7 WHERE min_price = 900").await;
     ids.reverse();
-    let add = "mutation($id: ID!, $ids: [ID!]!) { collectionAddProducts(id: $id, productIds: $ids) { userErrors { code } } }";
+    let add = "mutation($id: ID!, $ids: [ID!]!) { collectionProductsAdd(collectionId: $id, productIds: $ids) { userErrors { code } } }";
     app.admin().ask_with(add, json!({ "id": collection, "ids": ids })).await.assert_ok();
     collection
 }
@@ -398,7 +398,7 @@ async fn pages_of_a_collection_give_each_product_once_in_every_order(app: TestAp
         ("PRICE_DESC", "sortKey: PRICE, reverse: true"),
     ] {
         let update = format!(
-            "mutation {{ collectionUpdate(collection: {{ id: {collection:?}, sortOrder: {own_order} }}) {{ userErrors {{ code }} }} }}"
+            "mutation {{ collectionUpdate(id: {collection:?}, collection: {{ sortOrder: {own_order} }}) {{ userErrors {{ code }} }} }}"
         );
         app.admin().ask(&update).await.assert_ok();
         assert_eq!(ids("").await, ids(&format!("{same_as},")).await, "{own_order}");
@@ -559,7 +559,7 @@ async fn a_page_goes_on_after_an_item_that_is_gone(app: TestApp) {
     let paged = Paged { document: "{ products(sortKey: TITLE, ARGS) PAGE }", path: "products" };
     let (all, _) = paged.page(&app.anonymous(), "first: 250").await;
     let (_, info) = paged.page(&app.anonymous(), "first: 3").await;
-    let delete = "mutation($id: ID!) { productDelete(input: { id: $id }) { userErrors { code } } }";
+    let delete = "mutation($id: ID!) { productDelete(id: $id) { userErrors { code } } }";
     app.admin().ask_with(delete, json!({ "id": all[2] })).await.assert_ok();
     let (after, _) = paged.page(&app.anonymous(), &format!("first: 250, after: {}", info["endCursor"])).await;
     assert_eq!(after, all[3..]);

@@ -5,7 +5,7 @@ use mercato::domain::permission::Permission::{ReadProducts, WriteProducts};
 use mercato::repositories::events::{self, EventRow};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Reply, TestApp, both};
+use crate::support::{Client, Reply, TestApp, both, update_of};
 
 mod arranging;
 mod collections;
@@ -73,13 +73,13 @@ const CREATE: &str = "mutation($product: ProductCreateInput!) {
         product {
             id handle title descriptionHtml vendor productType tags status seo { title description } createdAt updatedAt
             options { name values } images(first: 9) { nodes { id url altText } }
-            variants(first: 9) { nodes { title price { amount } availableForSale inventoryTracked } }
+            variants(first: 9) { nodes { title price { amount } availableForSale isInventoryTracked } }
         }
         userErrors { field message code }
     }
 }";
-const UPDATE: &str = "mutation($product: ProductUpdateInput!) {
-    productUpdate(product: $product) {
+const UPDATE: &str = "mutation($id: ID!, $product: ProductUpdateInput!) {
+    productUpdate(id: $id, product: $product) {
         product {
             id handle title descriptionHtml vendor productType tags status seo { title description } createdAt updatedAt
             images(first: 9) { nodes { id url altText } }
@@ -88,7 +88,7 @@ const UPDATE: &str = "mutation($product: ProductUpdateInput!) {
     }
 }";
 const DELETE: &str = "mutation($id: ID!) {
-    productDelete(input: { id: $id }) { deletedProductId userErrors { field message code } }
+    productDelete(id: $id) { deletedProductId userErrors { field message code } }
 }";
 
 async fn create(app: &TestApp, product: Value) -> Value {
@@ -105,7 +105,7 @@ async fn a_product_is_made_with_all_its_fields(app: TestApp) {
         json!({
             "title": "  Crème Brûlée Dish ", "descriptionHtml": "<p>Round</p>", "vendor": "Kiln & Co", "productType": "Dish",
             "tags": ["oven", "Gift", "OVEN", " white "], "status": "DRAFT",
-            "productOptions": [
+            "options": [
                 { "name": "Size", "values": [{ "name": "S" }, { "name": "L" }] },
                 { "name": "Color", "values": [{ "name": "White" }] },
             ],
@@ -135,7 +135,7 @@ async fn a_product_is_made_with_all_its_fields(app: TestApp) {
     let images = product["images"]["nodes"].as_array().unwrap();
     assert_eq!((&images[0]["altText"], &images[1]["altText"]), (&json!("Two"), &Value::Null));
     let first = json!({
-        "title": "S / White", "price": { "amount": "0.00" }, "availableForSale": true, "inventoryTracked": false
+        "title": "S / White", "price": { "amount": "0.00" }, "availableForSale": true, "isInventoryTracked": false
     });
     assert_eq!(product["variants"]["nodes"], json!([first]));
 
@@ -260,16 +260,16 @@ both!(a_product_that_is_wrong_is_not_made);
 async fn a_product_that_is_wrong_is_not_made(app: TestApp) {
     create(&app, json!({ "title": "Taken" })).await;
     let option = |name: &str, values: &[&str]| json!({ "name": name, "values": values.iter().map(|value| json!({ "name": value })).collect::<Vec<_>>() });
-    let with_options = |options: &[Value]| json!({ "title": "A", "productOptions": options });
+    let with_options = |options: &[Value]| json!({ "title": "A", "options": options });
     let mut cases = bad_products();
     let (a, b, c, d) = (option("A", &["1"]), option("B", &["1"]), option("C", &["1"]), option("D", &["1"]));
     cases.extend([
-        (with_options(&[a.clone(), b, c, d]), vec![("product.productOptions", "TOO_MANY")]),
-        (with_options(&[a, option("a", &["1"])]), vec![("product.productOptions.1.name", "TAKEN")]),
-        (with_options(&[option("", &["1"])]), vec![("product.productOptions.0.name", "BLANK")]),
-        (with_options(&[option("A", &[])]), vec![("product.productOptions.0.values", "BLANK")]),
-        (with_options(&[option("A", &["1", "1"])]), vec![("product.productOptions.0.values", "TAKEN")]),
-        (with_options(&[option("A", &[" "])]), vec![("product.productOptions.0.values", "BLANK")]),
+        (with_options(&[a.clone(), b, c, d]), vec![("product.options", "TOO_MANY")]),
+        (with_options(&[a, option("a", &["1"])]), vec![("product.options.1.name", "TAKEN")]),
+        (with_options(&[option("", &["1"])]), vec![("product.options.0.name", "BLANK")]),
+        (with_options(&[option("A", &[])]), vec![("product.options.0.values", "BLANK")]),
+        (with_options(&[option("A", &["1", "1"])]), vec![("product.options.0.values", "TAKEN")]),
+        (with_options(&[option("A", &[" "])]), vec![("product.options.0.values", "BLANK")]),
     ]);
     for (product, expected) in cases {
         let shown: String = product.to_string().chars().take(120).collect();
@@ -289,7 +289,7 @@ async fn a_change_that_is_wrong_is_not_made(app: TestApp) {
     for (mut change, expected) in bad_products() {
         change["id"] = product["id"].clone();
         let shown: String = change.to_string().chars().take(120).collect();
-        let errors = refused(&app, "productUpdate", UPDATE, json!({ "product": change })).await;
+        let errors = refused(&app, "productUpdate", UPDATE, update_of("product", change)).await;
         assert_eq!(errors, pairs(&expected), "{shown}");
     }
     let read = "query($id: ID!) { product(id: $id) { handle title tags updatedAt images(first: 9) { nodes { id url altText } } } }";
@@ -329,7 +329,8 @@ async fn a_change_leaves_alone_what_it_does_not_name(app: TestApp) {
         app.clock.advance(std::time::Duration::from_secs(1));
         let mut input = change;
         input["id"] = json!(id);
-        let reply = written(&app, UPDATE, json!({ "product": input }), &["product.updated"], &id).await;
+        let reply =
+            written(&app, UPDATE, update_of("product", input.clone()), &["product.updated"], &id).await;
         expected["updatedAt"] = json!(format!("2026-01-01T12:00:{:02}Z", at + 1));
         changed.as_object().unwrap().iter().for_each(|(field, value)| expected[field] = value.clone());
         for (field, value) in reply["productUpdate.product"].as_object().unwrap() {
@@ -342,7 +343,7 @@ async fn a_change_leaves_alone_what_it_does_not_name(app: TestApp) {
     let reply = written(
         &app,
         UPDATE,
-        json!({ "product": { "id": id, "images": images } }),
+        json!({ "id": id, "product": { "images": images } }),
         &["product.updated"],
         &id,
     )
@@ -366,7 +367,7 @@ async fn a_deleted_product_is_gone_with_all_that_was_its(app: TestApp) {
     let id = product["id"].as_str().unwrap();
     let variant = app.variants_of(id).await.remove(0);
     let location = app.create_location("Shelf").await;
-    let adjust = "mutation($variant: ID!, $location: ID!) { inventoryAdjustQuantities(input: {
+    let adjust = "mutation($variant: ID!, $location: ID!) { inventoryQuantitiesAdjust(input: {
         reason: \"received\", changes: [{ variantId: $variant, locationId: $location, delta: 3 }]
     }) { userErrors { code } } }";
     app.admin().ask_with(adjust, json!({ "variant": variant, "location": location })).await.assert_ok();
@@ -387,9 +388,9 @@ async fn a_deleted_product_is_gone_with_all_that_was_its(app: TestApp) {
         })
     );
     let again = refused(&app, "productDelete", DELETE, json!({ "id": id })).await;
-    assert_eq!(again, pairs(&[("input.id", "NOT_FOUND")]));
-    let change = json!({ "product": { "id": id, "title": "Cup" } });
-    assert_eq!(refused(&app, "productUpdate", UPDATE, change).await, pairs(&[("product.id", "NOT_FOUND")]));
+    assert_eq!(again, pairs(&[("id", "NOT_FOUND")]));
+    let change = json!({ "id": id, "product": { "title": "Cup" } });
+    assert_eq!(refused(&app, "productUpdate", UPDATE, change).await, pairs(&[("id", "NOT_FOUND")]));
     for wrong in [variant.as_str(), "mug", ""] {
         let reply = editor(&app).ask_with(DELETE, json!({ "id": wrong })).await;
         assert_eq!(reply.code(), "BAD_USER_INPUT", "{wrong:?} is no product's id");
@@ -412,20 +413,20 @@ async fn a_write_that_cannot_be_logged_does_not_happen(app: TestApp) {
     app.database().run("ALTER TABLE events RENAME TO events_elsewhere").await;
     for write in [
         r#"productCreate(product: { title: "Cup" }) { product { id } }"#,
-        r#"productUpdate(product: { id: <mug>, title: "Cup" }) { product { id } }"#,
+        r#"productUpdate(id: <mug>, product: { title: "Cup" }) { product { id } }"#,
         r#"productVariantsBulkCreate(productId: <mug>, variants: [{
             price: 1, optionValues: [{ optionName: "Size", name: "S" }],
-            inventoryQuantities: [{ locationId: <shelf>, availableQuantity: 1 }]
+            inventoryLevels: [{ locationId: <shelf>, onHand: 1 }]
         }]) { productVariants { id } }"#,
         "productVariantsBulkUpdate(productId: <mug>, variants: [{ id: <variant>, price: 2 }]) { productVariants { id } }",
-        "productDelete(input: { id: <mug> }) { deletedProductId }",
+        "productDelete(id: <mug>) { deletedProductId }",
         r#"collectionCreate(collection: { title: "Cups" }) { collection { id } }"#,
-        r#"collectionUpdate(collection: { id: <mugs>, title: "Cups" }) { collection { id } }"#,
-        "collectionAddProducts(id: <mugs>, productIds: [<mug>]) { collection { id } }",
-        "collectionDelete(input: { id: <mugs> }) { deletedCollectionId }",
-        r#"locationCreate(input: { name: "Cellar" }) { location { id } }"#,
-        r#"locationUpdate(id: <shelf>, input: { name: "Cellar" }) { location { id } }"#,
-        r#"inventoryAdjustQuantities(input: {
+        r#"collectionUpdate(id: <mugs>, collection: { title: "Cups" }) { collection { id } }"#,
+        "collectionProductsAdd(collectionId: <mugs>, productIds: [<mug>]) { collection { id } }",
+        "collectionDelete(id: <mugs>) { deletedCollectionId }",
+        r#"locationCreate(location: { name: "Cellar" }) { location { id } }"#,
+        r#"locationUpdate(id: <shelf>, location: { name: "Cellar" }) { location { id } }"#,
+        r#"inventoryQuantitiesAdjust(input: {
             reason: "received", changes: [{ variantId: <variant>, locationId: <shelf>, delta: 3 }]
         }) { changes { delta } }"#,
     ] {

@@ -34,7 +34,7 @@ const MAILS_AT_ONCE: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(240);
 
 const EVENTS: &str = "subscription($after: String) {
-    events(types: [\"order.placed\", \"order.paid\"], after: $after) { cursor kind subject }
+    events(kinds: [\"order.placed\", \"order.paid\"], after: $after) { cursor kind subjectId }
 }";
 
 /// A server that can be killed and started again.
@@ -125,16 +125,16 @@ async fn attempt(server: SocketAddr, key: Option<&str>, document: &str, variable
 /// A buyer: places orders one after the other, and sends each again until it is answered.
 async fn buy(server: SocketAddr, client: usize, variant: String, done: Arc<AtomicUsize>) -> Vec<String> {
     let cart = "mutation($variant: ID!) { cartCreate(input: { lines: [{ merchandiseId: $variant, quantity: 1 }] }) { cart { id } } }";
-    let place = "mutation($input: OrderPlaceInput!) { orderPlace(input: $input) { order { id } userErrors { message } } }";
+    let place = "mutation($input: OrderPlaceInput!, $key: String!) { orderPlace(input: $input, idempotencyKey: $key) { order { id } userErrors { message } } }";
     let mut orders = Vec::new();
     for n in 0..ORDERS_EACH {
         let made = insist(server, None, cart, json!({ "variant": variant })).await;
         let input = json!({
             "cartId": made["cartCreate"]["cart"]["id"], "email": format!("buyer-{client}-{n}@example.com"),
             "expectedTotal": "5", "payment": { "provider": "test", "token": "tok_ok" },
-            "idempotencyKey": format!("{client}-{n}"),
         });
-        let placed = insist(server, None, place, json!({ "input": input })).await;
+        let variables = json!({ "input": input, "key": format!("{client}-{n}") });
+        let placed = insist(server, None, place, variables).await;
         let id = placed["orderPlace"]["order"]["id"].as_str();
         orders.push(id.unwrap_or_else(|| panic!("an order was refused: {placed}")).to_owned());
         done.fetch_add(1, Ordering::SeqCst);
@@ -162,7 +162,7 @@ async fn follow(client: Client, seen: Arc<Mutex<Vec<(i64, String, String)>>>) {
             let Some(CursorKey::Integer(position)) = keys.open_cursor(&after).map(|cursor| cursor.key) else {
                 panic!("{after} is no cursor of an event");
             };
-            seen.lock().unwrap().push((position, text("kind"), text("subject")));
+            seen.lock().unwrap().push((position, text("kind"), text("subjectId")));
         }
     }
 }
@@ -201,7 +201,7 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     let ask = async |document: &str, variables: Value| insist(address, Some(&key), document, variables).await;
 
     let variant = shop(&ask).await;
-    let subscribe = "mutation($url: URL!) { webhookSubscriptionCreate(webhookSubscription: { url: $url, topics: [ORDER_PLACED, ORDER_PAID] }) { webhookSubscription { id } userErrors { message } } }";
+    let subscribe = "mutation($url: String!) { webhookSubscriptionCreate(webhookSubscription: { url: $url, topics: [ORDER_PLACED, ORDER_PAID] }) { webhookSubscription { id } userErrors { message } } }";
     let made = ask(subscribe, json!({ "url": receiver.url() })).await;
     assert!(made["webhookSubscriptionCreate"]["webhookSubscription"]["id"].is_string(), "{made}");
     receiver.is(Mood::Fails { one_in: 5 });
@@ -229,7 +229,7 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     receiver.is(Mood::Answers(200));
 
     // All that follows is done.
-    let open = "{ jobs(first: 250, query: \"status:queued status:running\") { nodes { kind status attempts error runAt } } }";
+    let open = "{ jobs(first: 250, query: \"status:queued status:running\") { nodes { kind status attemptCount error runAt } } }";
     let mut left = Value::Null;
     until("jobs are stuck", async || {
         left = ask(open, json!({})).await["jobs"]["nodes"].clone();
@@ -324,18 +324,18 @@ async fn shop(ask: &impl AsyncFn(&str, Value) -> Value) -> String {
     let product = ask("mutation { productCreate(product: { title: \"Cup\", status: ACTIVE, price: \"5\" }) { product { id variants(first: 1) { nodes { id } } } userErrors { message } } }", json!({})).await;
     let product = &product["productCreate"]["product"];
     let variant = product["variants"]["nodes"][0]["id"].as_str().unwrap().to_owned();
-    let update = "mutation($product: ID!, $variant: ID!) { productVariantsBulkUpdate(productId: $product, variants: [{ id: $variant, price: \"5\", inventoryTracked: true, requiresShipping: false }]) { userErrors { message } } }";
+    let update = "mutation($product: ID!, $variant: ID!) { productVariantsBulkUpdate(productId: $product, variants: [{ id: $variant, price: \"5\", isInventoryTracked: true, requiresShipping: false }]) { userErrors { message } } }";
     let updated = ask(update, json!({ "product": product["id"], "variant": variant })).await;
     assert_eq!(updated["productVariantsBulkUpdate"]["userErrors"], json!([]));
     let location = ask(
-        "mutation { locationCreate(input: { name: \"Shelf\" }) { location { id } userErrors { message } } }",
+        "mutation { locationCreate(location: { name: \"Shelf\" }) { location { id } userErrors { message } } }",
         json!({}),
     )
     .await;
-    let set = "mutation($variant: ID!, $location: ID!) { inventorySetQuantities(input: { reason: \"received\", ignoreCompareQuantity: true, quantities: [{ variantId: $variant, locationId: $location, quantity: 10000 }] }) { userErrors { message } } }";
+    let set = "mutation($variant: ID!, $location: ID!) { inventoryQuantitiesSet(input: { reason: \"received\", ignoreCompareQuantity: true, quantities: [{ variantId: $variant, locationId: $location, quantity: 10000 }] }) { userErrors { message } } }";
     let location = &location["locationCreate"]["location"]["id"];
     let set = ask(set, json!({ "variant": variant, "location": location })).await;
-    assert_eq!(set["inventorySetQuantities"]["userErrors"], json!([]));
+    assert_eq!(set["inventoryQuantitiesSet"]["userErrors"], json!([]));
     variant
 }
 
@@ -382,7 +382,7 @@ async fn what_a_killed_worker_began_is_done_by_another_once(database: Database) 
     killed.wait().unwrap();
     mails.now(Manner::Takes);
     let mut other = Server::command(&settings, &["worker"]).spawn().unwrap();
-    let document = "{ jobs(first: 10) { nodes { kind status attempts } } }";
+    let document = "{ jobs(first: 10) { nodes { kind status attemptCount } } }";
     let mut done = Value::Null;
     until("no worker took the jobs over", async || {
         done = app.admin().ask(document).await.ok()["jobs.nodes"].clone();
@@ -394,7 +394,7 @@ async fn what_a_killed_worker_began_is_done_by_another_once(database: Database) 
     other.wait().unwrap();
     // The proof of the address has run out by the machine's time, and is not mailed any more.
     let welcome = done.as_array().unwrap().iter().find(|job| job["kind"] == "mail.welcome").unwrap();
-    assert_eq!(welcome["attempts"], 2, "{done}");
+    assert_eq!(welcome["attemptCount"], 2, "{done}");
     let sent: Vec<String> = mails.mails().iter().map(|mail| mail.header("Message-ID")).collect();
     assert!(sent.len() == 1 && sent[0].contains("welcome"), "{sent:?}");
 }

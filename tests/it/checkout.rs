@@ -111,8 +111,7 @@ async fn everything_that_is_wrong_with_an_order_is_told_at_once(app: TestApp) {
 both!(what_is_sent_needs_an_address_and_a_way_to_get_there);
 async fn what_is_sent_needs_an_address_and_a_way_to_get_there(app: TestApp) {
     let product = json!({ "title": "Vase", "status": "ACTIVE" });
-    let variant =
-        json!({ "price": "20", "inventoryTracked": false, "weight": { "value": 2.0, "unit": "KILOGRAMS" } });
+    let variant = json!({ "price": "20", "isInventoryTracked": false, "weight": { "value": 2.0, "unit": "KILOGRAMS" } });
     let (_, vase) = app.create_priced(product, variant).await;
     let cart = app.cart(&[(&vase, 1)]).await;
     let reply = app.anonymous().place(order_of(&cart, "20", "tok_ok")).await;
@@ -121,9 +120,9 @@ async fn what_is_sent_needs_an_address_and_a_way_to_get_there(app: TestApp) {
     let mut input = order_of(&cart, "20", "tok_ok");
     input["shippingAddress"] = json!({ "address1": "1 Main St", "country": "US" });
     let reply = app.anonymous().place(input.clone()).await;
-    assert_eq!(blamed(&reply), ["input.shippingAddress.city BLANK", "input.deliveryOption BLANK"]);
+    assert_eq!(blamed(&reply), ["input.shippingAddress.city BLANK", "input.deliveryOptionHandle BLANK"]);
     input["shippingAddress"]["city"] = json!("Springfield");
-    input["deliveryOption"] = json!("standard");
+    input["deliveryOptionHandle"] = json!("standard");
     let reply = app.anonymous().place(input.clone()).await;
     assert_eq!(blamed(&reply), ["input.expectedTotal STALE"], "with what it costs to be sent");
     let message = reply.user_errors("orderPlace").remove(0).message;
@@ -146,7 +145,7 @@ async fn what_is_sent_needs_an_address_and_a_way_to_get_there(app: TestApp) {
     };
     let cart = app.cart_of(None, &[(&vase, 1)], &[], Some(address)).await;
     let mut input = order_of(&cart, total, "tok_ok");
-    input["deliveryOption"] = json!("standard");
+    input["deliveryOptionHandle"] = json!("standard");
     app.anonymous().place(input).await.assert_ok();
 }
 
@@ -157,7 +156,7 @@ async fn several_locations_serve_one_order_and_what_may_be_oversold_is(app: Test
     app.put(&mug, &cellar, 2).await;
     let print = app.sold("Print", json!({ "price": "1", "inventoryPolicy": "CONTINUE" })).await;
     app.put(&print, &cellar, 1).await;
-    let file = app.sold("File", json!({ "price": "1", "inventoryTracked": false })).await;
+    let file = app.sold("File", json!({ "price": "1", "isInventoryTracked": false })).await;
     let cart = app.cart(&[(&mug, 3), (&print, 5), (&file, 9)]).await;
     let reply = app.anonymous().place(order_of(&cart, "17", "tok_ok")).await.ok();
     assert_eq!(
@@ -333,7 +332,7 @@ async fn a_code_for_one_use_is_used_once_by_fifty_buyers(app: TestApp) {
 
 both!(what_costs_nothing_needs_no_payment);
 async fn what_costs_nothing_needs_no_payment(app: TestApp) {
-    let file = app.sold("File", json!({ "price": "0", "inventoryTracked": false })).await;
+    let file = app.sold("File", json!({ "price": "0", "isInventoryTracked": false })).await;
     let cart = app.cart(&[(&file, 1)]).await;
     let reply = app.anonymous().place(order_of(&cart, "0", "tok_decline")).await.ok();
     assert_eq!(reply["orderPlace.order.status"], "PAID");

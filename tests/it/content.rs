@@ -9,7 +9,7 @@ use std::time::Duration;
 use mercato::domain::permission::Permission::ManageSettings;
 use serde_json::{Value, json};
 
-use crate::support::{Reply, TestApp, both};
+use crate::support::{Reply, TestApp, both, update_of};
 
 /// What is wrong with a mutation's input: `page.title BLANK`.
 fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
@@ -32,8 +32,8 @@ fn each(reply: &Reply, path: &str, field: &str) -> Vec<String> {
     nodes.map(|node| node[field].as_str().unwrap().to_owned()).collect()
 }
 
-const UPDATE_PAGE: &str = "mutation($page: PageUpdateInput!) {
-    pageUpdate(page: $page) { page { title handle body seo { title } } userErrors { field message code } }
+const UPDATE_PAGE: &str = "mutation($id: ID!, $page: PageUpdateInput!) {
+    pageUpdate(id: $id, page: $page) { page { title handle body seo { title } } userErrors { field message code } }
 }";
 
 both!(staff_write_pages_and_everybody_reads_them);
@@ -64,7 +64,7 @@ async fn staff_write_pages_and_everybody_reads_them(app: TestApp) {
 
     let staff = app.staff(&[ManageSettings]);
     let change = json!({ "id": id, "handle": "about", "body": "<p>Bread</p>", "seo": { "title": "Us" } });
-    let updated = staff.ask_with(UPDATE_PAGE, json!({ "page": change })).await.ok();
+    let updated = staff.ask_with(UPDATE_PAGE, update_of("page", change)).await.ok();
     let expected = json!({ "title": "About the bakery", "handle": "about", "body": "<p>Bread</p>", "seo": { "title": "Us" } });
     assert_eq!(updated["pageUpdate.page"], expected);
 
@@ -92,13 +92,13 @@ async fn pages_are_refused_with_all_that_is_wrong(app: TestApp) {
     assert_eq!(blamed(&again, "pageCreate"), ["page.handle TAKEN"]);
     // Without a handle of its own it gets the next one.
     let second = create_page(&app, json!({ "title": "FAQ" })).await;
-    let taken = staff.ask_with(UPDATE_PAGE, json!({ "page": { "id": second, "handle": "faq" } })).await;
+    let taken = staff.ask_with(UPDATE_PAGE, json!({ "id": second, "page": { "handle": "faq" } })).await;
     assert_eq!(blamed(&taken, "pageUpdate"), ["page.handle TAKEN"]);
-    let unchanged = json!({ "page": { "id": first, "handle": "faq" } });
+    let unchanged = json!({ "id": first, "page": { "handle": "faq" } });
     staff.ask_with(UPDATE_PAGE, unchanged).await.assert_ok();
     let unknown =
-        json!({ "page": { "id": "gid://mercato/Page/00000000-0000-7000-8000-000000000000", "title": "No" } });
-    assert_eq!(blamed(&staff.ask_with(UPDATE_PAGE, unknown).await, "pageUpdate"), ["page.id NOT_FOUND"]);
+        json!({ "id": "gid://mercato/Page/00000000-0000-7000-8000-000000000000", "page": { "title": "No" } });
+    assert_eq!(blamed(&staff.ask_with(UPDATE_PAGE, unknown).await, "pageUpdate"), ["id NOT_FOUND"]);
     let neither = app.anonymous().ask("{ page { id } }").await;
     assert!(neither.message().contains("`id` and `handle`"), "{}", neither.message());
     let odd = "query($h: String!) { page(handle: $h) { id } menu(handle: $h) { id } }";
@@ -128,7 +128,7 @@ async fn pages_that_are_not_published_are_for_staff(app: TestApp) {
     // A sitemap is for search engines, whoever looks at it.
     assert_eq!(reply["sitemap.resources.items"], json!([{ "handle": "story" }]));
 
-    let publish = json!({ "page": { "id": hidden, "isPublished": true } });
+    let publish = json!({ "id": hidden, "page": { "isPublished": true } });
     app.staff(&[ManageSettings]).ask_with(UPDATE_PAGE, publish).await.assert_ok();
     let reply = app.anonymous().ask_with(document, json!({ "id": hidden })).await.ok();
     assert_eq!(reply["page.id"], json!(hidden));

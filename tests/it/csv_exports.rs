@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{TestApp, both, order_of};
+use crate::support::{TestApp, both, order_of, update_of};
 
 /// The cells of a file, by the names of its columns.
 fn cells(file: &[u8]) -> Vec<std::collections::HashMap<String, String>> {
@@ -18,11 +18,10 @@ async fn orders_are_written_a_row_for_each_line(app: TestApp) {
     let (mug, bowl) = (app.stocked("Mug", "4", 9).await, app.stocked("Bowl", "7", 9).await);
     let cart = app.cart(&[(&mug, 2), (&bowl, 1)]).await;
     let placed = app.anonymous().place(order_of(&cart, "15", "tok_ok")).await.ok();
-    let change =
-        "mutation($order: OrderUpdateInput!) { orderUpdate(order: $order) { userErrors { message } } }";
+    let change = "mutation($id: ID!, $order: OrderUpdateInput!) { orderUpdate(id: $id, order: $order) { userErrors { message } } }";
     let formula = "=HYPERLINK(\"https://x.example\")";
     let order = json!({ "id": placed["orderPlace.order.id"], "note": formula, "tags": ["vip", "gift"] });
-    app.admin().ask_with(change, json!({ "order": order })).await.assert_ok();
+    app.admin().ask_with(change, update_of("order", order)).await.assert_ok();
 
     let mut file = Vec::new();
     let written = app.app.order_export.run(&app.app.system(), &mut file, |_| {}).await.unwrap();
@@ -58,7 +57,7 @@ async fn customers_are_written_once_each(app: TestApp) {
         let customer = json!({ "email": email, "firstName": "Grace", "tags": tags });
         let made = app.admin().ask_with(create, json!({ "customer": customer })).await.ok();
         if email.starts_with("gone") {
-            let erase = "mutation($id: ID!) { customerErase(customerId: $id) { userErrors { code } } }";
+            let erase = "mutation($id: ID!) { customerErase(id: $id) { userErrors { code } } }";
             let id = &made["staffCustomerCreate.customer.id"];
             app.admin().ask_with(erase, json!({ "id": id })).await.assert_ok();
         }

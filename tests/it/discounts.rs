@@ -10,21 +10,21 @@ use mercato::repositories::orders;
 use mercato::services::pricing::{Basket, Priced};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Codes, Reply, TestApp, blank_order, both, id_of, line, order_of};
+use crate::support::{Client, Codes, Reply, TestApp, blank_order, both, id_of, line, order_of, update_of};
 
 const CREATE: &str = "mutation($discount: DiscountCreateInput!) {
     discountCreate(discount: $discount) {
         discount {
             id title code discountClass status isActive usageLimit customerLimit usedCount endsAt
-            value { kind percentage appliesOnEachItem amount { amount } buyQuantity getQuantity usesPerOrder
+            value { kind percentage appliesOnEachItem amount { amount } buyQuantity getQuantity usesPerOrderLimit
                 items { products { title } collections { title } } buy { products { title } } get { products { title } } }
             minimumSubtotal { amount } combinesWith { orderDiscounts productDiscounts shippingDiscounts }
         }
         userErrors { field message code }
     }
 }";
-const UPDATE: &str = "mutation($discount: DiscountUpdateInput!) {
-    discountUpdate(discount: $discount) {
+const UPDATE: &str = "mutation($id: ID!, $discount: DiscountUpdateInput!) {
+    discountUpdate(id: $id, discount: $discount) {
         discount { title code status usageLimit value { kind } minimumSubtotal { amount } }
         userErrors { field message code }
     }
@@ -70,7 +70,7 @@ impl Goods {
             app.create_priced(json!({ "title": "Lamp" }), json!({ "price": "40.00" })).await;
         let lamps = app.create_collection(json!({ "title": "Lamps" })).await;
         let document = "mutation($id: ID!, $products: [ID!]!) {
-            collectionAddProducts(id: $id, productIds: $products) { userErrors { message } }
+            collectionProductsAdd(collectionId: $id, productIds: $products) { userErrors { message } }
         }";
         let variables = json!({ "id": lamps, "products": [lamp] });
         app.admin().ask_with(document, variables).await.assert_ok();
@@ -109,7 +109,7 @@ async fn staff_write_discounts(app: TestApp) {
     assert_eq!(made["combinesWith"]["shippingDiscounts"], true);
 
     let change = json!({ "id": id, "code": null, "minimumSubtotal": null, "value": { "freeShipping": true }, "isActive": false });
-    let changed = staff.ask_with(UPDATE, json!({ "discount": change })).await.ok();
+    let changed = staff.ask_with(UPDATE, update_of("discount", change)).await.ok();
     let expected = json!({ "title": "Summer", "code": null, "status": "INACTIVE", "usageLimit": 5,
         "value": { "kind": "FREE_SHIPPING" }, "minimumSubtotal": null });
     assert_eq!(changed["discountUpdate.discount"], expected);
@@ -126,8 +126,8 @@ async fn staff_write_discounts(app: TestApp) {
     staff.ask_with(DELETE, json!({ "id": id })).await.assert_ok();
     let gone = staff.ask_with(DELETE, json!({ "id": id })).await;
     assert_eq!(blamed(&gone, "discountDelete"), ["id NOT_FOUND"]);
-    let gone = staff.ask_with(UPDATE, json!({ "discount": { "id": id } })).await;
-    assert_eq!(blamed(&gone, "discountUpdate"), ["discount.id NOT_FOUND"]);
+    let gone = staff.ask_with(UPDATE, json!({ "id": id, "discount": {} })).await;
+    assert_eq!(blamed(&gone, "discountUpdate"), ["id NOT_FOUND"]);
 
     let op = app.app.system();
     let mut conn = app.app.db.read(&op.statements).await.unwrap();
@@ -203,10 +203,10 @@ async fn what_is_wrong_with_a_discount_is_told_at_once(app: TestApp) {
         create(nothing).await,
         ["discount.value.fixedAmount.items BLANK", "discount.value.fixedAmount.amount INVALID"]
     );
-    let deal = json!({ "title": "A", "value": { "buyXGetY": { "buyQuantity": 0, "getQuantity": 0, "usesPerOrder": 0 } } });
+    let deal = json!({ "title": "A", "value": { "buyXGetY": { "buyQuantity": 0, "getQuantity": 0, "usesPerOrderLimit": 0 } } });
     let field = "discount.value.buyXGetY";
     let expected =
-        ["buyQuantity", "getQuantity", "usesPerOrder"].map(|name| format!("{field}.{name} INVALID"));
+        ["buyQuantity", "getQuantity", "usesPerOrderLimit"].map(|name| format!("{field}.{name} INVALID"));
     assert_eq!(create(deal).await, expected);
 
     let value = json!({ "freeShipping": true });
@@ -258,8 +258,8 @@ async fn discounts_are_shown_per_line(app: TestApp) {
     assert_eq!(priced.counted_discounts, [id_of::<DiscountId>(&ten)]);
 
     // Drafts are not sold, and what is gone is not there.
-    let hide = json!({ "product": { "id": goods.mug, "status": "DRAFT" } });
-    let document = "mutation($product: ProductUpdateInput!) { productUpdate(product: $product) { userErrors { message } } }";
+    let hide = json!({ "id": goods.mug, "product": { "status": "DRAFT" } });
+    let document = "mutation($id: ID!, $product: ProductUpdateInput!) { productUpdate(id: $id, product: $product) { userErrors { message } } }";
     app.admin().ask_with(document, hide).await.assert_ok();
     let mut basket = goods.basket(&[]);
     basket.lines.push(line("gid://mercato/ProductVariant/01890a5d-ac96-774b-bcce-b302099a8057", 1));
@@ -454,10 +454,10 @@ async fn what_is_given_back_can_be_used_again(app: TestApp) {
 
     // The limit can't go below what is used already; gone, it can't be used.
     let staff = app.staff(&[ManageSettings]);
-    let value = json!({ "discount": { "id": id, "usageLimit": 2 } });
+    let value = json!({ "id": id, "discount": { "usageLimit": 2 } });
     staff.ask_with(UPDATE, value).await.assert_ok();
     assert_eq!(place(&app, &[&id], "eve").await, None);
-    let lower = staff.ask_with(UPDATE, json!({ "discount": { "id": id, "usageLimit": 1 } })).await;
+    let lower = staff.ask_with(UPDATE, json!({ "id": id, "discount": { "usageLimit": 1 } })).await;
     assert_eq!(blamed(&lower, "discountUpdate"), ["discount.usageLimit NOT_ALLOWED"]);
     staff.ask_with(DELETE, json!({ "id": id })).await.assert_ok();
     assert_eq!(place(&app, &[&id], "zoe").await.unwrap().reason, Refusal::Unknown);

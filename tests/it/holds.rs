@@ -54,7 +54,7 @@ async fn guests_hold_a_share_of_a_variant_by_orders_they_have_not_paid_for(app: 
 
     // An order that is paid for counts no longer.
     let id = first["orderPlace.order.id"].clone();
-    let paid = "mutation($id: ID!) { orderMarkAsPaid(input: { orderId: $id }) { userErrors { message } } }";
+    let paid = "mutation($id: ID!) { orderMarkAsPaid(id: $id) { userErrors { message } } }";
     app.admin().ask_with(paid, json!({ "id": id })).await.assert_ok();
     by_transfer(&guest, &of(1).await, "1").await.assert_ok();
 }
@@ -109,7 +109,7 @@ async fn the_share_holds_however_many_order_at_once(database: Database) {
 both!(a_caller_has_so_many_unpaid_orders_however_many_are_placed_at_once);
 async fn a_caller_has_so_many_unpaid_orders_however_many_are_placed_at_once(database: Database) {
     let app = TestApp::with(database, &[("MAX_UNPAID_ORDERS", "4")]).await;
-    let file = app.sold("File", json!({ "price": "1", "inventoryTracked": false })).await;
+    let file = app.sold("File", json!({ "price": "1", "isInventoryTracked": false })).await;
     let order = async |client: &Client| {
         let cart = app.cart(&[(&file, 1)]).await;
         by_transfer(client, &cart, "1").await

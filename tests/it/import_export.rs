@@ -136,7 +136,7 @@ async fn a_shop_of_odd_products_survives_an_export(app: TestApp) {
     let values = |size: &str, color: &str| json!([{ "optionName": "Size", "name": size }, { "optionName": "Color", "name": color }]);
     let variants = json!([
         { "price": "5.10", "compareAtPrice": "6", "optionValues": values("L", "Red"), "inventoryPolicy": "CONTINUE", "sku": "0012" },
-        { "price": "0", "optionValues": values("S", "Red"), "inventoryTracked": false, "taxable": false, "barcode": "00012" },
+        { "price": "0", "optionValues": values("S", "Red"), "isInventoryTracked": false, "taxable": false, "barcode": "00012" },
         { "price": "7", "optionValues": values("S", "Blue"), "weight": { "value": 2, "unit": "KILOGRAMS" }, "requiresShipping": false },
     ]);
     app.create_variants(&mug, variants).await;
@@ -154,7 +154,7 @@ async fn a_shop_of_odd_products_survives_an_export(app: TestApp) {
 both!(a_value_that_no_variant_has_yet_survives_an_export_to_the_same_shop);
 async fn a_value_that_no_variant_has_yet_survives_an_export_to_the_same_shop(app: TestApp) {
     let sizes = json!([{ "name": "Size", "values": [{ "name": "S" }, { "name": "M" }, { "name": "L" }] }]);
-    app.create_product(json!({ "title": "Mug", "productOptions": sizes })).await;
+    app.create_product(json!({ "title": "Mug", "options": sizes })).await;
     let before = picture(&app).await;
     app.clock.advance(Duration::from_secs(60));
     let file = export(&app).await;
@@ -365,8 +365,7 @@ async fn quantities_are_those_of_the_first_location_that_is_open(app: TestApp) {
     let closed = app.create_location("Closed").await;
     app.create_location("Shelf").await;
     app.create_location("Cellar").await;
-    let close =
-        "mutation($id: ID!) { locationUpdate(id: $id, input: { isActive: false }) { userErrors { code } } }";
+    let close = "mutation($id: ID!) { locationUpdate(id: $id, location: { isActive: false }) { userErrors { code } } }";
     app.admin().ask_with(close, json!({ "id": closed })).await.assert_ok();
     import(&app, &file(&["mug,Mug,Size,S,5,shopify,3", "mug,,,M,5,shopify,", "mug,,,L,5,shopify,0"])).await;
     let levels = async || {

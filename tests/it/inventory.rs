@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, TestApp, both};
 
-const ADJUST: &str = "mutation($input: InventoryAdjustQuantitiesInput!) {
-    inventoryAdjustQuantities(input: $input) {
+const ADJUST: &str = "mutation($input: InventoryQuantitiesAdjustInput!, $key: String) {
+    inventoryQuantitiesAdjust(input: $input, idempotencyKey: $key) {
         changes { delta quantityAfterChange location { name } } userErrors { field message code }
     }
 }";
-const SET: &str = "mutation($input: InventorySetQuantitiesInput!) {
-    inventorySetQuantities(input: $input) { changes { delta quantityAfterChange } userErrors { field message code } }
+const SET: &str = "mutation($input: InventoryQuantitiesSetInput!, $key: String) {
+    inventoryQuantitiesSet(input: $input, idempotencyKey: $key) { changes { delta quantityAfterChange } userErrors { field message code } }
 }";
 const NOBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -58,9 +58,13 @@ fn counts(quantities: &[(&str, &str, i64, Option<i64>)]) -> Value {
     json!({ "reason": "cycle_count_available", "quantities": quantities.iter().map(count).collect::<Vec<_>>() })
 }
 
-fn with_key(mut input: Value, key: &str) -> Value {
-    input["idempotencyKey"] = json!(key);
-    input
+fn with_key(input: Value, key: &str) -> Value {
+    json!({ "input": input, "key": key })
+}
+
+/// The variables of an input, which may have come with its key.
+fn variables(input: Value) -> Value {
+    if input.get("key").is_some() { input } else { json!({ "input": input }) }
 }
 
 fn clerk(app: &TestApp) -> Client {
@@ -68,11 +72,11 @@ fn clerk(app: &TestApp) -> Client {
 }
 
 async fn adjust(app: &TestApp, input: Value) -> Reply {
-    clerk(app).ask_with(ADJUST, json!({ "input": input })).await
+    clerk(app).ask_with(ADJUST, variables(input)).await
 }
 
 async fn set(app: &TestApp, input: Value) -> Reply {
-    clerk(app).ask_with(SET, json!({ "input": input })).await
+    clerk(app).ask_with(SET, variables(input)).await
 }
 
 /// What lies where of the mug, as `S Shelf 3`.
@@ -115,7 +119,7 @@ async fn stock_is_changed_by_numbers_of_pieces(app: TestApp) {
     let reply = adjust(&app, adjustment(&changes)).await.ok();
     let change = |delta: i64, place: &str| json!({ "delta": delta, "quantityAfterChange": delta, "location": { "name": place } });
     let expected = json!([change(3, "Shelf"), change(5, "Cellar"), change(0, "Cellar")]);
-    assert_eq!(reply["inventoryAdjustQuantities.changes"], expected, "in the order of the input");
+    assert_eq!(reply["inventoryQuantitiesAdjust.changes"], expected, "in the order of the input");
     assert_eq!(levels(&app).await, ["M Cellar 5", "S Cellar 0", "S Shelf 3"]);
 
     let rows = log(&app).await;
@@ -161,7 +165,7 @@ async fn more_than_there_is_cannot_be_taken_and_then_nothing_is(app: TestApp) {
             vec!["input.changes.0.delta INSUFFICIENT_STOCK", "input.changes.2.delta INSUFFICIENT_STOCK"],
         ),
     ] {
-        let mut found = blamed(&adjust(&app, adjustment(&changes)).await, "inventoryAdjustQuantities");
+        let mut found = blamed(&adjust(&app, adjustment(&changes)).await, "inventoryQuantitiesAdjust");
         found.sort();
         assert_eq!(found, expected);
         assert_eq!(levels(&app).await, before);
@@ -175,13 +179,13 @@ async fn stock_is_set_where_it_is_as_it_was_last_seen(app: TestApp) {
     let (s, m, shelf) = (stock.s.as_str(), stock.m.as_str(), stock.shelf.as_str());
     let first = set(&app, counts(&[(s, shelf, 4, Some(0)), (m, shelf, 6, Some(0))])).await.ok();
     let change = |delta: i64, after: i64| json!({ "delta": delta, "quantityAfterChange": after });
-    assert_eq!(first["inventorySetQuantities.changes"], json!([change(4, 4), change(6, 6)]));
+    assert_eq!(first["inventoryQuantitiesSet.changes"], json!([change(4, 4), change(6, 6)]));
 
     let happened = log(&app).await;
     let stale = set(&app, counts(&[(s, shelf, 9, Some(4)), (m, shelf, 9, Some(5))])).await;
-    assert_eq!(blamed(&stale, "inventorySetQuantities"), ["input.quantities.1.compareQuantity STALE"]);
+    assert_eq!(blamed(&stale, "inventoryQuantitiesSet"), ["input.quantities.1.compareQuantity STALE"]);
     assert!(
-        stale.user_errors("inventorySetQuantities")[0].message.contains('6'),
+        stale.user_errors("inventoryQuantitiesSet")[0].message.contains('6'),
         "it tells what the quantity is"
     );
     assert_eq!(levels(&app).await, ["M Shelf 6", "S Shelf 4"]);
@@ -191,7 +195,7 @@ async fn stock_is_set_where_it_is_as_it_was_last_seen(app: TestApp) {
     let mut whatever = counts(&[(s, shelf, 1, Some(77)), (m, shelf, 6, None)]);
     whatever["ignoreCompareQuantity"] = json!(true);
     let reply = set(&app, whatever).await.ok();
-    assert_eq!(reply["inventorySetQuantities.changes"], json!([change(-3, 1), change(0, 6)]));
+    assert_eq!(reply["inventoryQuantitiesSet.changes"], json!([change(-3, 1), change(0, 6)]));
     assert_eq!(log(&app).await.len(), happened.len() + 1);
     assert_eq!(set(&app, counts(&[(s, shelf, 1, None)])).await.code(), "BAD_USER_INPUT");
     assert_eq!(levels(&app).await, ["M Shelf 6", "S Shelf 1"]);
@@ -202,10 +206,10 @@ async fn what_orders_were_promised_stays_on_the_shelf(app: TestApp) {
     let stock = Stock::seed(&app).await;
     adjust(&app, stock.one(5)).await.assert_ok();
     app.database().run("UPDATE inventory_levels SET reserved = 3").await;
-    let refused = blamed(&adjust(&app, stock.one(-3)).await, "inventoryAdjustQuantities");
+    let refused = blamed(&adjust(&app, stock.one(-3)).await, "inventoryQuantitiesAdjust");
     assert_eq!(refused, ["input.changes.0.delta INSUFFICIENT_STOCK"]);
     let refused =
-        blamed(&set(&app, counts(&[(&stock.s, &stock.shelf, 2, Some(5))])).await, "inventorySetQuantities");
+        blamed(&set(&app, counts(&[(&stock.s, &stock.shelf, 2, Some(5))])).await, "inventoryQuantitiesSet");
     assert_eq!(refused, ["input.quantities.0.quantity INSUFFICIENT_STOCK"]);
     let document = "{ product(handle: \"mug\") { totalInventory variants(first: 1) { nodes {
         quantityAvailable availableForSale inventoryLevels { onHand reserved available }
@@ -262,10 +266,10 @@ async fn input_that_makes_no_sense_is_refused_field_by_field(app: TestApp) {
             adjustment(&[(s, shelf, 1), (&no_variant, shelf, 1), (s, &no_place, 1)]),
             vec!["input.changes.1.variantId NOT_FOUND", "input.changes.2.locationId NOT_FOUND"],
         ),
-        (with_key(stock.one(1), ""), vec!["input.idempotencyKey INVALID"]),
-        (with_key(stock.one(1), &"k".repeat(256)), vec!["input.idempotencyKey INVALID"]),
+        (with_key(stock.one(1), ""), vec!["idempotencyKey INVALID"]),
+        (with_key(stock.one(1), &"k".repeat(256)), vec!["idempotencyKey INVALID"]),
     ] {
-        assert_eq!(blamed(&adjust(&app, input).await, "inventoryAdjustQuantities"), expected);
+        assert_eq!(blamed(&adjust(&app, input).await, "inventoryQuantitiesAdjust"), expected);
     }
     for (input, expected) in [
         (counts(&[]), vec!["input.quantities BLANK"]),
@@ -277,7 +281,7 @@ async fn input_that_makes_no_sense_is_refused_field_by_field(app: TestApp) {
             vec!["input.quantities.0.variantId NOT_FOUND", "input.quantities.0.locationId NOT_FOUND"],
         ),
     ] {
-        assert_eq!(blamed(&set(&app, input).await, "inventorySetQuantities"), expected);
+        assert_eq!(blamed(&set(&app, input).await, "inventoryQuantitiesSet"), expected);
     }
     let swapped = adjust(&app, adjustment(&[(shelf, s, 1)])).await;
     assert_eq!(swapped.code(), "BAD_USER_INPUT", "a location is no variant");
@@ -314,11 +318,11 @@ async fn a_request_that_is_sent_twice_under_one_key_happens_once(app: TestApp) {
     assert_eq!(reply.code(), "CONFLICT");
 
     // Somebody else's keys are their own; what is refused uses up no key.
-    let other = app.admin().ask_with(ADJUST, json!({ "input": with_key(stock.one(4), "delivery 1") })).await;
+    let other = app.admin().ask_with(ADJUST, with_key(stock.one(4), "delivery 1")).await;
     other.assert_ok();
     assert_eq!(levels(&app).await, ["S Shelf 17"]);
     let refused = adjust(&app, with_key(stock.one(-20), "delivery 2")).await;
-    assert_eq!(blamed(&refused, "inventoryAdjustQuantities"), ["input.changes.0.delta INSUFFICIENT_STOCK"]);
+    assert_eq!(blamed(&refused, "inventoryQuantitiesAdjust"), ["input.changes.0.delta INSUFFICIENT_STOCK"]);
     adjust(&app, with_key(stock.one(-2), "delivery 2")).await.assert_ok();
 
     let count = with_key(counts(&[(&stock.s, &stock.shelf, 2, Some(15))]), "count");
@@ -338,7 +342,7 @@ async fn places(app: &TestApp, stock: &Stock) -> Vec<String> {
 
 /// Sends the same input so many times at the same time.
 async fn at_once(app: &TestApp, times: usize, document: &'static str, input: &Value) -> Vec<Reply> {
-    let (clerk, input) = (clerk(app), json!({ "input": input }));
+    let (clerk, input) = (clerk(app), variables(input.clone()));
     let sending = (0..times).map(|_| {
         let (clerk, input) = (clerk.clone(), input.clone());
         tokio::spawn(async move { clerk.ask_with(document, input).await })
@@ -360,7 +364,7 @@ async fn the_same_request_ten_times_at_once_happens_once(app: TestApp) {
             let input = with_key(adjustment(&[(&stock.s, place, 3)]), &format!("{key} {at}"));
             for reply in at_once(&app, 10, ADJUST, &input).await {
                 let reply = reply.ok();
-                assert_eq!(reply["inventoryAdjustQuantities.changes.0.quantityAfterChange"], expected);
+                assert_eq!(reply["inventoryQuantitiesAdjust.changes.0.quantityAfterChange"], expected);
             }
             assert_eq!(log(&app).await.len(), before + 1);
         }
@@ -377,7 +381,7 @@ async fn of_counts_at_the_same_time_one_is_believed(app: TestApp) {
             let mut believed = 0;
             for reply in at_once(&app, 10, SET, &input).await {
                 assert!(reply.errors().is_empty(), "{:#}", reply.body());
-                match reply.user_errors("inventorySetQuantities").as_slice() {
+                match reply.user_errors("inventoryQuantitiesSet").as_slice() {
                     [] => believed += 1,
                     [error] => assert_eq!(error.code, "STALE"),
                     errors => panic!("{errors:?}"),
@@ -398,7 +402,7 @@ async fn changes_at_the_same_time_all_count(app: TestApp) {
         let mut seen: Vec<i64> = Vec::new();
         for reply in at_once(&app, 20, ADJUST, &adjustment(&[(&stock.s, &place, 1)])).await {
             seen.push(
-                reply.ok()["inventoryAdjustQuantities.changes.0.quantityAfterChange"].as_i64().unwrap(),
+                reply.ok()["inventoryQuantitiesAdjust.changes.0.quantityAfterChange"].as_i64().unwrap(),
             );
         }
         seen.sort_unstable();
@@ -422,10 +426,11 @@ async fn locations_are_made_and_changed(app: TestApp) {
     let fields = "location {
         id name isActive createdAt updatedAt address { address1 address2 city province zip countryCode phone }
     } userErrors { field message code }";
-    let create =
-        format!("mutation($input: LocationAddInput!) {{ locationCreate(input: $input) {{ {fields} }} }}");
+    let create = format!(
+        "mutation($input: LocationCreateInput!) {{ locationCreate(location: $input) {{ {fields} }} }}"
+    );
     let update = format!(
-        "mutation($id: ID!, $input: LocationEditInput!) {{ locationUpdate(id: $id, input: $input) {{ {fields} }} }}"
+        "mutation($id: ID!, $input: LocationUpdateInput!) {{ locationUpdate(id: $id, location: $input) {{ {fields} }} }}"
     );
     let manager = app.staff(&[ManageSettings, ReadInventory]);
     let address = json!({ "address1": "Quay 1", "city": "Lübeck", "zip": "23552", "countryCode": "DE", "phone": "+49 1" });
@@ -458,17 +463,17 @@ async fn locations_are_made_and_changed(app: TestApp) {
     let happened = log(&app).await;
     let long = "x".repeat(256);
     for (mutation, document, variables, expected) in [
-        ("locationCreate", &create, json!({ "input": { "name": "" } }), "input.name BLANK"),
-        ("locationCreate", &create, json!({ "input": { "name": "Harbour" } }), "input.name TAKEN"),
-        ("locationCreate", &create, json!({ "input": { "name": long } }), "input.name TOO_LONG"),
+        ("locationCreate", &create, json!({ "input": { "name": "" } }), "location.name BLANK"),
+        ("locationCreate", &create, json!({ "input": { "name": "Harbour" } }), "location.name TAKEN"),
+        ("locationCreate", &create, json!({ "input": { "name": long } }), "location.name TOO_LONG"),
         (
             "locationCreate",
             &create,
             json!({ "input": { "name": "A", "address": { "zip": long } } }),
-            "input.address.zip TOO_LONG",
+            "location.address.zip TOO_LONG",
         ),
-        ("locationUpdate", &update, json!({ "id": id, "input": { "name": "Shelf" } }), "input.name TAKEN"),
-        ("locationUpdate", &update, json!({ "id": id, "input": { "name": " " } }), "input.name BLANK"),
+        ("locationUpdate", &update, json!({ "id": id, "input": { "name": "Shelf" } }), "location.name TAKEN"),
+        ("locationUpdate", &update, json!({ "id": id, "input": { "name": " " } }), "location.name BLANK"),
         (
             "locationUpdate",
             &update,
@@ -514,7 +519,7 @@ async fn stock_at_a_closed_location_cannot_be_sold(app: TestApp) {
         number
     };
     assert_eq!(sold().await, 7);
-    let switch = "mutation($id: ID!, $on: Boolean!) { locationUpdate(id: $id, input: { isActive: $on }) { userErrors { code } } }";
+    let switch = "mutation($id: ID!, $on: Boolean!) { locationUpdate(id: $id, location: { isActive: $on }) { userErrors { code } } }";
     for (place, on, expected) in
         [(&stock.shelf, false, 4), (&stock.cellar, false, 0), (&stock.shelf, true, 3)]
     {

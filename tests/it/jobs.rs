@@ -91,9 +91,9 @@ async fn committed_events_get_gapless_positions_and_a_number_in_their_history(ap
     assert!(log(&app).await.is_empty(), "nothing has a place before it is relayed");
     app.work().await;
     let cup = app.create_product(json!({ "title": "Cup" })).await;
-    let document = "mutation($product: ProductUpdateInput!) { productUpdate(product: $product) { userErrors { message } } }";
+    let document = "mutation($id: ID!, $product: ProductUpdateInput!) { productUpdate(id: $id, product: $product) { userErrors { message } } }";
     for title in ["Tall mug", "Wide mug"] {
-        app.admin().ask_with(document, json!({ "product": { "id": mug, "title": title } })).await.assert_ok();
+        app.admin().ask_with(document, json!({ "id": mug, "product": { "title": title } })).await.assert_ok();
     }
     app.work().await;
 
@@ -352,15 +352,18 @@ async fn staff_see_and_steer_jobs(app: TestApp) {
     enqueue(&app, [new.clone()]).await;
     let steer = async |what: &str| {
         let document = format!(
-            "mutation($id: ID!) {{ {what}(id: $id) {{ job {{ status attempts }} userErrors {{ field code }} }} }}"
+            "mutation($id: ID!) {{ {what}(id: $id) {{ job {{ status attemptCount }} userErrors {{ field code }} }} }}"
         );
         app.admin().ask_with(&document, json!({ "id": gid(&new) })).await
     };
     let refused = json!([{ "field": ["id"], "code": "NOT_ALLOWED" }]);
     assert_eq!(steer("jobRetry").await["jobRetry.userErrors"], refused, "it waits already");
-    assert_eq!(steer("jobCancel").await.ok()["jobCancel.job.status"], "CANCELLED");
+    assert_eq!(steer("jobCancel").await.ok()["jobCancel.job.status"], "CANCELED");
     assert_eq!(steer("jobCancel").await["jobCancel.userErrors"], refused);
-    assert_eq!(steer("jobRetry").await.ok()["jobRetry.job"], json!({ "status": "QUEUED", "attempts": 0 }));
+    assert_eq!(
+        steer("jobRetry").await.ok()["jobRetry.job"],
+        json!({ "status": "QUEUED", "attemptCount": 0 })
+    );
 
     // One that runs is taken from its worker, who has no say any more.
     let runs = worker(&app, |_| Err(JobError::GiveUp("no use".to_owned())));
@@ -384,7 +387,7 @@ async fn staff_see_and_steer_jobs(app: TestApp) {
     let held =
         jobs::reserve(&mut conn, &["test".to_owned()], WorkerId::generate(), now, lease, 1).await.unwrap();
     drop(conn);
-    assert_eq!(steer("jobCancel").await.ok()["jobCancel.job.status"], "CANCELLED");
+    assert_eq!(steer("jobCancel").await.ok()["jobCancel.job.status"], "CANCELED");
     let mut conn = app.app.db.write(&Statements::default()).await.unwrap();
     assert!(!jobs::extend(&mut conn, &held[0], now).await.unwrap());
     drop(conn);

@@ -17,12 +17,12 @@ const PRODUCT: &str = "subscription($id: ID!, $after: String) {
     productUpdated(id: $id, after: $after) { cursor kind product { title } }
 }";
 const EVENTS: &str = "subscription($types: [String!], $after: String) {
-    events(types: $types, after: $after) { cursor kind subject sequence actor payload }
+    events(kinds: $types, after: $after) { cursor kind subjectId sequence actor payload }
 }";
 
 async fn rename(app: &TestApp, product: &str, title: &str) {
-    let document = "mutation($product: ProductUpdateInput!) { productUpdate(product: $product) { userErrors { message } } }";
-    app.admin().ask_with(document, json!({ "product": { "id": product, "title": title } })).await.assert_ok();
+    let document = "mutation($id: ID!, $product: ProductUpdateInput!) { productUpdate(id: $id, product: $product) { userErrors { message } } }";
+    app.admin().ask_with(document, json!({ "id": product, "product": { "title": title } })).await.assert_ok();
 }
 
 /// An order of a guest: its id and its token.
@@ -44,8 +44,8 @@ async fn a_change_reaches_who_follows(app: TestApp) {
     assert_eq!(event["productUpdated"]["kind"], "product.updated");
     assert_eq!(event["productUpdated"]["product"]["title"], "Tall mug");
     // What becomes hidden is gone for buyers.
-    let document = "mutation($product: ProductUpdateInput!) { productUpdate(product: $product) { userErrors { message } } }";
-    app.admin().ask_with(document, json!({ "product": { "id": mug, "status": "DRAFT" } })).await.assert_ok();
+    let document = "mutation($id: ID!, $product: ProductUpdateInput!) { productUpdate(id: $id, product: $product) { userErrors { message } } }";
+    app.admin().ask_with(document, json!({ "id": mug, "product": { "status": "DRAFT" } })).await.assert_ok();
     assert_eq!(live.event().await["productUpdated"]["product"], Value::Null);
 }
 
@@ -114,7 +114,8 @@ async fn an_order_is_followed_by_its_customer_by_staff_and_by_who_has_its_token(
     for (client, variables) in followers {
         live.push(app.follow(&client, ORDER, variables).await);
     }
-    let document = "mutation($id: ID!) { orderNoteAdd(input: { orderId: $id, note: \"Ring twice\" }) { userErrors { message } } }";
+    let document =
+        "mutation($id: ID!) { orderNoteAdd(orderId: $id, note: \"Ring twice\") { userErrors { message } } }";
     app.admin().ask_with(document, json!({ "id": id })).await.assert_ok();
     for live in &mut live {
         assert_eq!(live.event().await["orderUpdated"]["kind"], "order.note_added");
@@ -173,7 +174,7 @@ async fn the_log_is_for_staff(app: TestApp) {
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let event = live.event().await["events"].clone();
     assert_eq!(event["kind"], "product.created");
-    assert_eq!(event["subject"], json!(mug));
+    assert_eq!(event["subjectId"], json!(mug));
     assert_eq!((&event["sequence"], &event["actor"]), (&json!(1), &json!("admin")));
     app.create_location("Shelf").await;
     assert_eq!(keeper.event().await["events"]["kind"], "location.created", "they may not hear of products");
@@ -204,12 +205,14 @@ async fn staff_follow_the_orders_that_a_query_finds(app: TestApp) {
         orderEvents(query: $query, after: $after) { kind order { status } }
     }";
     let mut live =
-        app.follow(&app.staff(&[ReadOrders]), document, json!({ "query": "status:cancelled" })).await;
+        app.follow(&app.staff(&[ReadOrders]), document, json!({ "query": "status:canceled" })).await;
     let (id, _) = order(&app, &app.anonymous()).await;
-    let cancel = "mutation($id: ID!) { orderCancel(input: { orderId: $id, reason: CUSTOMER }) { userErrors { message } } }";
+    let cancel =
+        "mutation($id: ID!) { orderCancel(id: $id, input: { reason: CUSTOMER }) { userErrors { message } } }";
     app.admin().ask_with(cancel, json!({ "id": id })).await.assert_ok();
     let event = live.event().await;
-    assert_eq!(event["orderEvents"]["order"]["status"], "CANCELLED");
+    assert_eq!(event["orderEvents"]["order"]["status"], "CANCELED");
+    assert_eq!(event["orderEvents"]["kind"], "order.canceled", "as the API spells it");
 }
 
 both!(queries_and_mutations_go_over_the_same_connection);
@@ -344,15 +347,15 @@ async fn staff_see_how_far_a_job_is(app: TestApp) {
         "mutation { scheduledTaskRun(name: \"task.clean_up\") { job { id status } userErrors { message } } }";
     let job = app.admin().ask(run).await.ok()["scheduledTaskRun.job.id"].clone();
     let mut socket = Socket::of(&app.staff(&[])).await;
-    let document = "subscription($id: ID!) { jobProgress(id: $id) { status progress } }";
+    let document = "subscription($id: ID!) { jobUpdated(id: $id) { status progressPercentage } }";
     socket.subscribe("1", document, json!({ "id": job })).await;
-    assert_eq!(socket.event().await["jobProgress"], json!({ "status": "QUEUED", "progress": 0 }));
+    assert_eq!(socket.event().await["jobUpdated"], json!({ "status": "QUEUED", "progressPercentage": 0 }));
     app.work().await;
     let mut event = socket.event().await;
-    if event["jobProgress"]["status"] == "RUNNING" {
+    if event["jobUpdated"]["status"] == "RUNNING" {
         event = socket.event().await;
     }
-    assert_eq!(event["jobProgress"], json!({ "status": "COMPLETED", "progress": 100 }));
+    assert_eq!(event["jobUpdated"], json!({ "status": "COMPLETED", "progressPercentage": 100 }));
     assert_eq!(socket.hear().await["type"], "complete");
     socket
         .subscribe("2", document, json!({ "id": "gid://mercato/Job/00000000-0000-7000-8000-000000000000" }))

@@ -127,7 +127,7 @@ async fn a_buyer_is_told_of_their_order_in_their_language(database: Database) {
     assert_eq!(seen["order.name"], number.as_str());
 
     // Two parcels.
-    let send = "mutation($input: FulfillmentCreateInput!) { fulfillmentCreate(input: $input) { userErrors { message } } }";
+    let send = "mutation($input: FulfillmentCreateInput!) { fulfillmentCreate(fulfillment: $input) { userErrors { message } } }";
     let line = &reply["orderPlace.order.lineItems.nodes.0.id"];
     let tracking =
         json!({ "company": "Parcel & Sons", "number": "PS1", "url": "https://parcel.example/PS1" });
@@ -156,7 +156,8 @@ async fn a_buyer_is_told_of_their_order_in_their_language(database: Database) {
 both!(a_cancelled_order_is_told_with_its_refund);
 async fn a_cancelled_order_is_told_with_its_refund(database: Database) {
     let shop = Shop::open(database).await;
-    let cancel = "mutation($id: ID!) { orderCancel(input: { orderId: $id, reason: CUSTOMER }) { userErrors { message } } }";
+    let cancel =
+        "mutation($id: ID!) { orderCancel(id: $id, input: { reason: CUSTOMER }) { userErrors { message } } }";
     let mut numbers = Vec::new();
     let mug = shop.app.stocked("Bowl", "5", 10).await;
     // Paid for, and not yet paid for.
@@ -219,9 +220,9 @@ async fn a_customer_is_welcomed_and_proves_their_address_by_mail(database: Datab
         .unwrap()
         .1
         .to_owned();
-    let prove = "mutation($token: String!) { customerEmailVerify(token: $token) { customer { emailVerified } userErrors { code } } }";
+    let prove = "mutation($token: String!) { customerEmailVerify(token: $token) { customer { isEmailVerified } userErrors { code } } }";
     let reply = shop.app.anonymous().ask_with(prove, json!({ "token": token })).await.ok();
-    assert_eq!(reply["customerEmailVerify.customer.emailVerified"], true);
+    assert_eq!(reply["customerEmailVerify.customer.isEmailVerified"], true);
 
     shop.app.anonymous().ask(RECOVER).await.assert_ok();
     shop.app.work().await;

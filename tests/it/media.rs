@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, TestApp, request};
 
-const CREATE: &str = "mutation($product: ID!, $media: [CreateMediaInput!]!, $key: String) {
+const CREATE: &str = "mutation($product: ID!, $media: [ProductMediaCreateInput!]!, $key: String) {
     productMediaCreate(productId: $product, media: $media, idempotencyKey: $key) {
         media { id alt mediaContentType status mediaErrors { message } previewImage { url } }
         jobIds userErrors { field message code }

@@ -165,18 +165,18 @@ async fn staff_see_what_became_of_an_order(database: Database) {
         lineItems(first: 9) { nodes { title quantity originalUnitPrice { amount } refundedQuantity } }
         fulfillments { status fulfillmentLineItems(first: 9) { nodes { quantity lineItem { title } } } }
         refunds { status totalRefunded { amount } refundLineItems { quantity subtotal { amount } } }
-        transactions { kind gateway amount { amount } }
+        transactions { kind provider amount { amount } }
         timeline(first: 9) { nodes { kind message details } }
     } }";
     let id = format!("gid://mercato/Order/{}", order.id.uuid());
     let reply = app.admin().ask_with(document, json!({ "id": id })).await.ok();
     let seen = &reply["order"];
-    assert_eq!((&seen["status"], &seen["fulfillmentStatus"]), (&json!("CANCELLED"), &json!("FULFILLED")));
+    assert_eq!((&seen["status"], &seen["fulfillmentStatus"]), (&json!("CANCELED"), &json!("FULFILLED")));
     assert_eq!((&seen["financialStatus"], &seen["name"]), (&json!("REFUNDED"), &json!("#C536543")));
     assert_eq!(seen["canceledAt"], "2010-12-01T14:30:00Z");
     assert_eq!(seen["totalPrice"], json!({ "amount": "3.80", "currencyCode": "GBP" }));
     assert_eq!(seen["refundableAmount"], json!({ "amount": "0.00" }));
-    let refund = json!({ "status": "SUCCESS", "totalRefunded": { "amount": "3.80" }, "refundLineItems": [
+    let refund = json!({ "status": "SUCCEEDED", "totalRefunded": { "amount": "3.80" }, "refundLineItems": [
         { "quantity": 1, "subtotal": { "amount": "2.10" } }, { "quantity": 2, "subtotal": { "amount": "1.70" } },
     ] });
     assert_eq!(seen["refunds"], json!([refund]));
@@ -184,9 +184,9 @@ async fn staff_see_what_became_of_an_order(database: Database) {
         { "quantity": 1, "lineItem": { "title": "Hand Warmer Red Polka Dot" } },
         { "quantity": 2, "lineItem": { "title": "Charlotte Bag Suki Design" } },
     ]);
-    let expected = json!([{ "status": "SUCCESS", "fulfillmentLineItems": { "nodes": sent } }]);
+    let expected = json!([{ "status": "SUCCEEDED", "fulfillmentLineItems": { "nodes": sent } }]);
     assert_eq!(seen["fulfillments"], expected);
-    assert_eq!(seen["transactions"][0]["gateway"], "manual");
+    assert_eq!(seen["transactions"][0]["provider"], "manual");
     assert_eq!(seen["timeline"]["nodes"][0]["kind"], "order.imported");
     assert_eq!(seen["timeline"]["nodes"][0]["message"], "The order was imported: #C536543");
 

@@ -12,7 +12,7 @@ use mercato::domain::order::OrderStatus;
 use mercato::domain::permission::Permission::{ReadOrders, WriteOrders};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Reply, TestApp, both, id_of, order_id, order_of};
+use crate::support::{Client, Reply, TestApp, both, id_of, order_argument, order_id, order_of};
 
 /// What a mutation of orders is asked for.
 const ORDER: &str = "order { id status financialStatus fulfillmentStatus cancelReason canceledAt } \
@@ -55,15 +55,12 @@ impl Shop {
         [0, 1].map(|at| format!("gid://mercato/OrderLine/{}", uuid_of(lines[at].id)))
     }
 
-    /// Asks for a mutation of orders with an input, which gets the order's id unless it names a thing itself.
-    async fn change(&self, mutation: &str, more: &str, mut input: Value) -> Reply {
-        if input.get("id").is_none() && input.get("orderId").is_none() {
-            input["orderId"] = json!(self.gid());
+    /// Asks for a mutation of orders, which gets the order's id unless it is told of a thing itself.
+    async fn change(&self, mutation: &str, more: &str, mut told: Value) -> Reply {
+        if told.get("id").is_none() && told.get("orderId").is_none() {
+            told[order_argument(mutation)] = json!(self.gid());
         }
-        let kind = format!("{}{}Input", mutation[..1].to_uppercase(), &mutation[1..]);
-        let document =
-            format!("mutation($input: {kind}!) {{ {mutation}(input: $input) {{ {more} {ORDER} }} }}");
-        self.clerk().ask_with(&document, json!({ "input": input })).await
+        self.clerk().change_order(mutation, &format!("{more} {ORDER}"), told).await
     }
 
     async fn send(&self, lines: Value) -> Reply {
@@ -133,7 +130,7 @@ async fn an_order_is_sent_in_parts_and_a_part_can_come_back(app: TestApp) {
     let reply = shop.send(json!([pieces(&mugs, 2), pieces(&bowls, 3)])).await;
     assert_eq!(
         blamed(&reply, "fulfillmentCreate"),
-        ["input.lineItems.0.quantity NOT_ALLOWED", "input.lineItems.1.quantity NOT_ALLOWED"]
+        ["fulfillment.lineItems.0.quantity NOT_ALLOWED", "fulfillment.lineItems.1.quantity NOT_ALLOWED"]
     );
     assert_eq!(shop.stock().await, [(8, 1), (10, 2)]);
 
@@ -141,17 +138,17 @@ async fn an_order_is_sent_in_parts_and_a_part_can_come_back(app: TestApp) {
     assert_eq!(reply["fulfillmentCreate.order.status"], "FULFILLED", "all that was left");
     assert_eq!(shop.stock().await, [(7, 0), (8, 0)]);
     let reply = shop.send(Value::Null).await;
-    assert_eq!(blamed(&reply, "fulfillmentCreate"), ["input.orderId NOT_ALLOWED"]);
+    assert_eq!(blamed(&reply, "fulfillmentCreate"), ["fulfillment.orderId NOT_ALLOWED"]);
     let message = &reply.user_errors("fulfillmentCreate")[0].message;
     assert!(message.contains("FULFILLED") && message.contains("refund"), "{message}");
 
     let back = |id: &Value| json!({ "id": id });
     let reply = shop.change("fulfillmentCancel", "fulfillment { status }", back(&first)).await.ok();
-    assert_eq!(reply["fulfillmentCancel.fulfillment.status"], "CANCELLED");
+    assert_eq!(reply["fulfillmentCancel.fulfillment.status"], "CANCELED");
     assert_eq!(reply["fulfillmentCancel.order.status"], "PARTIALLY_FULFILLED");
     assert_eq!(shop.stock().await, [(9, 2), (8, 0)], "on the shelf and reserved again");
     let reply = shop.change("fulfillmentCancel", "", back(&first)).await;
-    assert_eq!(blamed(&reply, "fulfillmentCancel"), ["input.id NOT_ALLOWED"]);
+    assert_eq!(blamed(&reply, "fulfillmentCancel"), ["id NOT_ALLOWED"]);
 
     assert_eq!(shop.send(Value::Null).await.ok()["fulfillmentCreate.order.status"], "FULFILLED");
     assert_eq!(shop.stock().await, [(7, 0), (8, 0)]);
@@ -167,18 +164,18 @@ async fn what_is_wrong_with_a_fulfillment_is_told(app: TestApp) {
     let [mugs, _] = shop.lines().await;
     let none = "gid://mercato/OrderLine/01890a5d-ac96-774b-bcce-b302099a8057";
     for (input, expected) in [
-        (json!({ "lineItems": [] }), vec!["input.lineItems BLANK"]),
-        (json!({ "lineItems": [pieces(&mugs, 0)] }), vec!["input.lineItems.0.quantity INVALID"]),
+        (json!({ "lineItems": [] }), vec!["fulfillment.lineItems BLANK"]),
+        (json!({ "lineItems": [pieces(&mugs, 0)] }), vec!["fulfillment.lineItems.0.quantity INVALID"]),
         (
             json!({ "lineItems": [pieces(&mugs, 1), pieces(&mugs, 1)] }),
-            vec!["input.lineItems.1.lineItemId TAKEN"],
+            vec!["fulfillment.lineItems.1.lineItemId TAKEN"],
         ),
-        (json!({ "lineItems": [pieces(none, 1)] }), vec!["input.lineItems.0.lineItemId NOT_FOUND"]),
-        (json!({ "trackingInfo": { "url": "nowhere" } }), vec!["input.trackingInfo.url INVALID"]),
-        (json!({ "idempotencyKey": "" }), vec!["input.idempotencyKey INVALID"]),
+        (json!({ "lineItems": [pieces(none, 1)] }), vec!["fulfillment.lineItems.0.lineItemId NOT_FOUND"]),
+        (json!({ "trackingInfo": { "url": "nowhere" } }), vec!["fulfillment.trackingInfo.url INVALID"]),
+        (json!({ "idempotencyKey": "" }), vec!["idempotencyKey INVALID"]),
         (
             json!({ "orderId": "gid://mercato/Order/01890a5d-ac96-774b-bcce-b302099a8057" }),
-            vec!["input.orderId NOT_FOUND"],
+            vec!["fulfillment.orderId NOT_FOUND"],
         ),
     ] {
         assert_eq!(blamed(&shop.change("fulfillmentCreate", "", input).await, "fulfillmentCreate"), expected);
@@ -186,7 +183,7 @@ async fn what_is_wrong_with_a_fulfillment_is_told(app: TestApp) {
     let unknown = json!({ "id": "gid://mercato/Fulfillment/01890a5d-ac96-774b-bcce-b302099a8057" });
     assert_eq!(
         blamed(&shop.change("fulfillmentCancel", "", unknown).await, "fulfillmentCancel"),
-        ["input.id NOT_FOUND"]
+        ["id NOT_FOUND"]
     );
     assert_eq!((shop.status().await, shop.stock().await), (OrderStatus::Paid, [(10, 3), (10, 2)]));
 }
@@ -240,7 +237,7 @@ async fn an_order_that_is_cancelled_gives_everything_back(app: TestApp) {
     let input = json!({ "reason": "FRAUD", "staffNote": "Stolen card.", "idempotencyKey": "k" });
     for _ in 0..2 {
         let reply = shop.change("orderCancel", "", input.clone()).await.ok();
-        assert_eq!(reply["orderCancel.order.status"], "CANCELLED");
+        assert_eq!(reply["orderCancel.order.status"], "CANCELED");
         assert_eq!(reply["orderCancel.order.cancelReason"], "FRAUD");
         assert!(reply["orderCancel.order.canceledAt"].is_string());
         assert_eq!(reply["orderCancel.order.financialStatus"], "REFUNDED");
@@ -250,12 +247,14 @@ async fn an_order_that_is_cancelled_gives_everything_back(app: TestApp) {
     assert_eq!(ledger[2..], ["refund_requested 2900", "refunded 2900"]);
 
     let reply = shop.change("orderCancel", "", json!({ "reason": "OTHER" })).await;
-    assert_eq!(blamed(&reply, "orderCancel"), ["input.orderId NOT_ALLOWED"]);
+    assert_eq!(blamed(&reply, "orderCancel"), ["id NOT_ALLOWED"]);
     let message = &reply.user_errors("orderCancel")[0].message;
-    assert_eq!(message, "An order that is CANCELLED allows no cancellation. It allows: refund");
-    for mutation in ["orderMarkAsPaid", "fulfillmentCreate"] {
+    assert_eq!(message, "An order that is CANCELED allows no cancellation. It allows: refund");
+    for (mutation, blamed_for) in
+        [("orderMarkAsPaid", "id NOT_ALLOWED"), ("fulfillmentCreate", "fulfillment.orderId NOT_ALLOWED")]
+    {
         let reply = shop.change(mutation, "", json!({})).await;
-        assert_eq!(blamed(&reply, mutation), ["input.orderId NOT_ALLOWED"], "{mutation}");
+        assert_eq!(blamed(&reply, mutation), [blamed_for], "{mutation}");
     }
 }
 
@@ -265,7 +264,7 @@ async fn an_order_of_which_something_is_sent_is_not_cancelled(app: TestApp) {
     let [mugs, _] = shop.lines().await;
     shop.send(json!([pieces(&mugs, 1)])).await.assert_ok();
     let cancel = || shop.change("orderCancel", "", json!({ "reason": "CUSTOMER" }));
-    assert_eq!(blamed(&cancel().await, "orderCancel"), ["input.orderId NOT_ALLOWED"]);
+    assert_eq!(blamed(&cancel().await, "orderCancel"), ["id NOT_ALLOWED"]);
     // Nor when money went back, which hides it in the status.
     let refund = json!({ "lineItems": [pieces(&mugs, 1)] });
     shop.change("refundCreate", "", refund).await.assert_ok();
@@ -286,7 +285,10 @@ async fn an_order_that_is_not_paid_for_is_cancelled_or_marked_as_paid(app: TestA
     let cart = shop.app.cart(&[(&shop.mug, 1)]).await;
     shop.order = order_id(&shop.app.anonymous().place(transfer(&cart)).await.ok());
     assert_eq!(shop.status().await, OrderStatus::PendingPayment);
-    assert_eq!(blamed(&shop.send(Value::Null).await, "fulfillmentCreate"), ["input.orderId NOT_ALLOWED"]);
+    assert_eq!(
+        blamed(&shop.send(Value::Null).await, "fulfillmentCreate"),
+        ["fulfillment.orderId NOT_ALLOWED"]
+    );
 
     let all =
         (0..4).map(|at| shop.change("orderMarkAsPaid", "", json!({ "idempotencyKey": at.to_string() })));
@@ -322,11 +324,11 @@ async fn an_order_that_was_given_up_by_the_clock_is_paid_late_if_its_stock_is_th
     let other = shop.app.cart(&[(&shop.mug, 1)]).await;
     let placed = shop.app.anonymous().place(order_of(&other, "5", "tok_ok")).await.ok();
     let reply = shop.change("orderMarkAsPaid", "", json!({})).await;
-    assert_eq!(blamed(&reply, "orderMarkAsPaid"), ["input.orderId INSUFFICIENT_STOCK"]);
+    assert_eq!(blamed(&reply, "orderMarkAsPaid"), ["id INSUFFICIENT_STOCK"]);
     assert_eq!(shop.status().await, OrderStatus::Expired);
     assert!(!shop.app.ledger(order).await.iter().any(|row| row.starts_with("captured")));
 
-    let cancel = json!({ "orderId": gid(order_id(&placed)), "reason": "OTHER" });
+    let cancel = json!({ "id": gid(order_id(&placed)), "reason": "OTHER" });
     shop.change("orderCancel", "", cancel).await.assert_ok();
     let reply = shop.change("orderMarkAsPaid", "", json!({})).await.ok();
     assert_eq!(reply["orderMarkAsPaid.order.status"], "PAID");
@@ -347,7 +349,7 @@ async fn an_order_tells_who_did_what_when(app: TestApp) {
     let shop = Shop::open(app).await;
     shop.change("orderNoteAdd", "", json!({ "note": "Rang: gate code 7." })).await.assert_ok();
     let reply = shop.change("orderNoteAdd", "", json!({ "note": " " })).await;
-    assert_eq!(blamed(&reply, "orderNoteAdd"), ["input.note BLANK"]);
+    assert_eq!(blamed(&reply, "orderNoteAdd"), ["note BLANK"]);
     shop.send(Value::Null).await.assert_ok();
 
     let document = "query($id: ID!, $after: String) { order(id: $id) {

@@ -248,12 +248,12 @@ both!(an_order_that_is_cancelled_while_it_is_paid_for_costs_nothing);
 async fn an_order_that_is_cancelled_while_it_is_paid_for_costs_nothing(database: Database) {
     let shop = Shop::open(impatient(database).await).await;
     let id = shop.waiting("tok_late").await;
-    let cancel = "mutation($input: OrderCancelInput!) {
-        orderCancel(input: $input) { order { status } userErrors { field message code } }
+    let cancel = "mutation($id: ID!) {
+        orderCancel(id: $id, input: { reason: CUSTOMER }, idempotencyKey: \"cancel\") { order { status } userErrors { field message code } }
     }";
-    let input = json!({ "orderId": format!("gid://mercato/Order/{}", id.uuid()), "reason": "CUSTOMER", "idempotencyKey": "cancel" });
-    let reply = shop.app.admin().ask_with(cancel, json!({ "input": input })).await.ok();
-    assert_eq!(reply["orderCancel.order.status"], "CANCELLED");
+    let order = json!({ "id": format!("gid://mercato/Order/{}", id.uuid()) });
+    let reply = shop.app.admin().ask_with(cancel, order).await.ok();
+    assert_eq!(reply["orderCancel.order.status"], "CANCELED");
     // The money had come through: it is heard of by whoever cancels, or when the provider tells.
     assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
     let sums = mercato::repositories::payments::paid(&shop.app.payments_of(id).await);
@@ -375,7 +375,8 @@ async fn money_of_a_cancelled_order_goes_back_once_its_provider_answers_again(da
         let cart = app.cart(&[(&mug, 1)]).await;
         placed.push(app.anonymous().place(order_of(&cart, "5", token)).await.ok());
     }
-    let cancel = "mutation($id: ID!) { orderCancel(input: { orderId: $id, reason: CUSTOMER }) { userErrors { message } } }";
+    let cancel =
+        "mutation($id: ID!) { orderCancel(id: $id, input: { reason: CUSTOMER }) { userErrors { message } } }";
     let id = order_id(&placed[0]);
     app.admin().ask_with(cancel, json!({ "id": placed[0]["orderPlace.order.id"] })).await.assert_ok();
     // By now its provider must have answered whoever cancelled.

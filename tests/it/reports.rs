@@ -12,7 +12,7 @@ use mercato::domain::permission::Permission::{ReadProducts, ReadReports};
 use mercato::repositories::reports::{self, OrderSales, ProductSales};
 use serde_json::{Value, json};
 
-use crate::support::{Database, TestApp, both, id_of, order_id, order_of};
+use crate::support::{Database, TestApp, both, id_of, order_argument, order_id, order_of};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -34,13 +34,10 @@ pub async fn buy(app: &TestApp, lines: &[(&str, i64)], total: &str, country: Opt
     order_id(&app.anonymous().place(order_of(&cart, total, "tok_ok")).await.ok())
 }
 
-/// Asks for a mutation of orders with an input, which gets the order's id.
-pub async fn change(app: &TestApp, mutation: &str, order: OrderId, mut input: Value) {
-    input["orderId"] = json!(format!("gid://mercato/Order/{}", order.uuid()));
-    let kind = format!("{}{}Input", mutation[..1].to_uppercase(), &mutation[1..]);
-    let document =
-        format!("mutation($input: {kind}!) {{ {mutation}(input: $input) {{ userErrors {{ message }} }} }}");
-    app.admin().ask_with(&document, json!({ "input": input })).await.assert_ok();
+/// Asks for a mutation of orders, which gets the order's id.
+pub async fn change(app: &TestApp, mutation: &str, order: OrderId, mut told: Value) {
+    told[order_argument(mutation)] = json!(format!("gid://mercato/Order/{}", order.uuid()));
+    app.admin().change_order(mutation, "userErrors { message }", told).await.assert_ok();
 }
 
 /// The id of an order's line.
@@ -284,7 +281,7 @@ async fn a_day_s_report_names_what_sold_most(app: TestApp) {
 
     // A product that is deleted keeps its figures.
     let id = report["products"][0]["productId"].clone();
-    let delete = "mutation($id: ID!) { productDelete(input: { id: $id }) { userErrors { message } } }";
+    let delete = "mutation($id: ID!) { productDelete(id: $id) { userErrors { message } } }";
     app.admin().ask_with(delete, json!({ "id": id })).await.assert_ok();
     app.work().await;
     let report = ask(app.staff(&[ReadReports, ReadProducts])).await;

@@ -11,10 +11,10 @@ mod texts;
 async fn seed(app: &TestApp) {
     let shelf = app.create_location("Shelf").await;
     let sized = |size: &str, price: &str, sku: &str| json!({ "price": price, "sku": sku, "optionValues": [{ "optionName": "Size", "name": size }] });
-    let plain = |price: &str, sku: &str| json!([{ "price": price, "sku": sku, "inventoryTracked": false }]);
+    let plain = |price: &str, sku: &str| json!([{ "price": price, "sku": sku, "isInventoryTracked": false }]);
     let mut in_stock = plain("30", "RACK-1");
-    in_stock[0]["inventoryTracked"] = json!(true);
-    in_stock[0]["inventoryQuantities"] = json!([{ "locationId": shelf, "availableQuantity": 2 }]);
+    in_stock[0]["isInventoryTracked"] = json!(true);
+    in_stock[0]["inventoryLevels"] = json!([{ "locationId": shelf, "onHand": 2 }]);
     let mut with_barcode = plain("9.99", "LNB-A5");
     with_barcode[0]["barcode"] = json!("4006381333931");
     for (handle, title, vendor, kind, tags, description, variants) in [
@@ -371,19 +371,19 @@ async fn the_index_follows_every_write(app: TestApp) {
         .ok();
     let (rack, variant) = (&rack["product.id"], &rack["product.variants.nodes.0.id"]);
     for (write, gone, come) in [
-        ("productUpdate(product: { id: <rack>, title: \"Cup Stand\" })", "title:rack", "title:stand"),
-        ("productUpdate(product: { id: <rack>, productType: \"Holder\" })", "product_type:rack", "holder"),
+        ("productUpdate(id: <rack>, product: { title: \"Cup Stand\" })", "title:rack", "title:stand"),
+        ("productUpdate(id: <rack>, product: { productType: \"Holder\" })", "product_type:rack", "holder"),
         (
-            "productUpdate(product: { id: <rack>, descriptionHtml: \"<p>For <i>teacups</i></p>\" })",
+            "productUpdate(id: <rack>, product: { descriptionHtml: \"<p>For <i>teacups</i></p>\" })",
             "linen-wrapped",
             "teacups",
         ),
         (
-            "productUpdate(product: { id: <rack>, tags: [\"birch wood\"] })",
+            "productUpdate(id: <rack>, product: { tags: [\"birch wood\"] })",
             "oddleaf kitchen",
             "\"birch wood\"",
         ),
-        ("productUpdate(product: { id: <rack>, vendor: \"Évora\" })", "oddleaf", "evora"),
+        ("productUpdate(id: <rack>, product: { vendor: \"Évora\" })", "oddleaf", "evora"),
         (
             "productVariantsBulkUpdate(productId: <rack>, variants: [{ id: <variant>, sku: \"new77\" }])",
             "rack-1",
@@ -396,8 +396,8 @@ async fn the_index_follows_every_write(app: TestApp) {
             "new77",
             "cherry 978123",
         ),
-        ("productUpdate(product: { id: <rack>, status: DRAFT })", "cherry", "zebra OR notebook"),
-        ("productUpdate(product: { id: <rack>, status: ACTIVE })", "zebra", "cherry"),
+        ("productUpdate(id: <rack>, product: { status: DRAFT })", "cherry", "zebra OR notebook"),
+        ("productUpdate(id: <rack>, product: { status: ACTIVE })", "zebra", "cherry"),
     ] {
         let write = write.replace("<rack>", &rack.to_string()).replace("<variant>", &variant.to_string());
         app.admin().ask(&format!("mutation {{ {write} {{ userErrors {{ message }} }} }}")).await.assert_ok();
@@ -409,7 +409,7 @@ async fn the_index_follows_every_write(app: TestApp) {
     assert_eq!(found(&app, "spoon OR ladle").await, "new rack");
     assert_eq!(found(&app, "evora OR teacups").await, "");
 
-    let delete = "mutation($id: ID!) { productDelete(input: { id: $id }) { userErrors { code } } }";
+    let delete = "mutation($id: ID!) { productDelete(id: $id) { userErrors { code } } }";
     app.admin().ask_with(delete, json!({ "id": rack })).await.assert_ok();
     assert_eq!(found(&app, "spoon").await, "");
     // The place in the index that is free again is not taken for the one that is gone.

@@ -9,30 +9,30 @@ use serde_json::{Value, json};
 use crate::support::{Reply, TestApp, both, id_of, line, order_id, order_of};
 
 const ZONES: &str = "{ shippingZones(first: 9) { nodes {
-    id name countries defaultDistanceMetres
-    rates { id strategy name pricePerKilogram pricePerKilometre isActive position zone { name } }
+    id name countries defaultDistanceMeters
+    shippingRates { id strategy name pricePerKilogram pricePerKilometer isActive position shippingZone { name } }
 } } }";
 const ZONE_CREATE: &str = "mutation($zone: ShippingZoneCreateInput!) {
-    shippingZoneCreate(zone: $zone) { shippingZone { id } userErrors { field message code } }
+    shippingZoneCreate(shippingZone: $zone) { shippingZone { id } userErrors { field message code } }
 }";
-const ZONE_UPDATE: &str = "mutation($zone: ShippingZoneUpdateInput!) {
-    shippingZoneUpdate(zone: $zone) { shippingZone { name countries } userErrors { field message code } }
+const ZONE_UPDATE: &str = "mutation($id: ID!, $zone: ShippingZoneUpdateInput!) {
+    shippingZoneUpdate(id: $id, shippingZone: $zone) { shippingZone { name countries } userErrors { field message code } }
 }";
 const ZONE_DELETE: &str = "mutation($id: ID!) {
     shippingZoneDelete(id: $id) { deletedShippingZoneId userErrors { field code } }
 }";
 const RATE_CREATE: &str = "mutation($rate: ShippingRateCreateInput!) {
-    shippingRateCreate(rate: $rate) {
+    shippingRateCreate(shippingRate: $rate) {
         shippingRate {
-            id name strategy pricePerKilogram pricePerKilometre minimumWeight maximumWeight position
+            id name strategy pricePerKilogram pricePerKilometer minimumWeightKilograms maximumWeightKilograms position
             minimumSubtotal { amount } maximumSubtotal { amount } freeFromSubtotal { amount }
         }
         userErrors { field message code }
     }
 }";
-const RATE_UPDATE: &str = "mutation($rate: ShippingRateUpdateInput!) {
-    shippingRateUpdate(rate: $rate) {
-        shippingRate { name pricePerKilogram maximumWeight freeFromSubtotal { amount } }
+const RATE_UPDATE: &str = "mutation($id: ID!, $rate: ShippingRateUpdateInput!) {
+    shippingRateUpdate(id: $id, shippingRate: $rate) {
+        shippingRate { name pricePerKilogram maximumWeightKilograms freeFromSubtotal { amount } }
         userErrors { field message code }
     }
 }";
@@ -41,7 +41,7 @@ const RATE_DELETE: &str = "mutation($id: ID!) {
 }";
 
 async fn zone(app: &TestApp, name: &str, countries: &[&str], metres: i64) -> String {
-    let zone = json!({ "name": name, "countries": countries, "defaultDistanceMetres": metres });
+    let zone = json!({ "name": name, "countries": countries, "defaultDistanceMeters": metres });
     let reply = app.admin().ask_with(ZONE_CREATE, json!({ "zone": zone })).await.ok();
     reply["shippingZoneCreate.shippingZone.id"].as_str().unwrap().to_owned()
 }
@@ -82,11 +82,11 @@ async fn a_new_shop_delivers_everywhere(app: TestApp) {
     let zones = zones["shippingZones.nodes"].as_array().unwrap();
     assert_eq!(zones.len(), 1);
     assert_eq!((&zones[0]["name"], &zones[0]["countries"]), (&json!("Everywhere"), &json!([])));
-    assert_eq!(zones[0]["defaultDistanceMetres"], 50_000);
+    assert_eq!(zones[0]["defaultDistanceMeters"], 50_000);
     let rates = zones[0]["rates"].as_array().unwrap().iter();
     let rates: Vec<String> = rates
         .map(|rate| {
-            format!("{} {} {}", rate["strategy"], rate["pricePerKilogram"], rate["pricePerKilometre"])
+            format!("{} {} {}", rate["strategy"], rate["pricePerKilogram"], rate["pricePerKilometer"])
         })
         .collect();
     let expected = [r#""standard" "0.5" "0.1""#, r#""express" "1" "0.3""#, r#""overnight" "2" "0.5""#];
@@ -127,12 +127,12 @@ async fn zones_and_limits_decide_what_can_be_chosen(app: TestApp) {
     assert_eq!(options(&app.price(&to(1, Some(&france))).await), [""; 0], "a zone without rates");
     assert_eq!(app.price(&to(1, Some(&there))).await.delivery_options.len(), 3);
 
-    rate(&app, json!({ "zoneId": europe, "strategy": "standard", "name": "Parcel", "maximumWeight": "2" }))
+    rate(&app, json!({ "shippingZoneId": europe, "strategy": "standard", "name": "Parcel", "maximumWeightKilograms": "2" }))
         .await;
-    let pallet = json!({ "zoneId": europe, "strategy": "standard", "name": "Pallet", "minimumWeight": "2",
-        "pricePerKilogram": "0.1", "pricePerKilometre": "0" });
+    let pallet = json!({ "shippingZoneId": europe, "strategy": "standard", "name": "Pallet", "minimumWeightKilograms": "2",
+        "pricePerKilogram": "0.1", "pricePerKilometer": "0" });
     let pallet = rate(&app, pallet).await;
-    let express = json!({ "zoneId": europe, "strategy": "EXPRESS", "minimumSubtotal": "40", "maximumSubtotal": "60",
+    let express = json!({ "shippingZoneId": europe, "strategy": "EXPRESS", "minimumSubtotal": "40", "maximumSubtotal": "60",
         "freeFromSubtotal": "60" });
     rate(&app, express).await;
     let handle = format!("standard-{}", pallet.rsplit('/').next().unwrap().replace('-', ""));
@@ -150,7 +150,7 @@ async fn zones_and_limits_decide_what_can_be_chosen(app: TestApp) {
     app.create_discount(json!({ "title": "Sale", "value": { "percentage": { "percentage": 90 } } })).await;
     assert_eq!(options(&app.price(&to(3, Some(&france))).await).len(), 2);
 
-    let off = json!({ "rate": { "id": pallet, "isActive": false } });
+    let off = json!({ "id": pallet, "rate": { "isActive": false } });
     app.admin().ask_with(RATE_UPDATE, off).await.assert_ok();
     assert_eq!(options(&app.price(&to(4, Some(&france))).await), [""; 0]);
 
@@ -164,8 +164,8 @@ async fn zones_and_limits_decide_what_can_be_chosen(app: TestApp) {
 both!(parcels_come_from_where_things_lie);
 async fn parcels_come_from_where_things_lie(app: TestApp) {
     let brick = brick(&app).await;
-    let create = "mutation($input: LocationAddInput!) {
-        locationCreate(input: $input) { location { id address { latitude longitude } } userErrors { field code } }
+    let create = "mutation($input: LocationCreateInput!) {
+        locationCreate(location: $input) { location { id address { latitude longitude } } userErrors { field code } }
     }";
     let place = async |name: &str, latitude: f64, longitude: f64| {
         let address = json!({ "latitude": latitude, "longitude": longitude });
@@ -187,8 +187,8 @@ async fn parcels_come_from_where_things_lie(app: TestApp) {
     let stock = json!({ "input": { "reason": "received", "changes": [
         { "variantId": brick, "locationId": london, "delta": 0 }, { "variantId": brick, "locationId": paris, "delta": 9 },
     ] } });
-    let adjust = "mutation($input: InventoryAdjustQuantitiesInput!) {
-        inventoryAdjustQuantities(input: $input) { userErrors { message } }
+    let adjust = "mutation($input: InventoryQuantitiesAdjustInput!) {
+        inventoryQuantitiesAdjust(input: $input) { userErrors { message } }
     }";
     app.admin().ask_with(adjust, stock).await.assert_ok();
     // It lies in Paris alone: about 236 km.
@@ -203,7 +203,7 @@ async fn parcels_come_from_where_things_lie(app: TestApp) {
 
     let wrong = json!({ "input": { "name": "Moon", "address": { "latitude": 91.0 } } });
     let wrong = app.admin().ask_with(create, wrong).await;
-    let expected = ["input.address.latitude INVALID", "input.address.longitude BLANK"];
+    let expected = ["location.address.latitude INVALID", "location.address.longitude BLANK"];
     assert_eq!(blamed(&wrong, "locationCreate"), expected);
 }
 
@@ -212,19 +212,19 @@ async fn staff_write_zones(app: TestApp) {
     let staff = app.staff(&[ManageSettings]);
     let europe = zone(&app, "Europe", &["FR", "DE", "FR"], 1_000_000).await;
     for (wrong, expected) in [
-        (json!({ "name": "Europe", "countries": ["ES"] }), "zone.name TAKEN"),
-        (json!({ "name": "Iberia", "countries": ["ES", "FR"] }), "zone.countries TAKEN"),
-        (json!({ "name": "Rest", "countries": [] }), "zone.countries TAKEN"),
-        (json!({ "name": " ", "countries": ["ES"] }), "zone.name BLANK"),
+        (json!({ "name": "Europe", "countries": ["ES"] }), "shippingZone.name TAKEN"),
+        (json!({ "name": "Iberia", "countries": ["ES", "FR"] }), "shippingZone.countries TAKEN"),
+        (json!({ "name": "Rest", "countries": [] }), "shippingZone.countries TAKEN"),
+        (json!({ "name": " ", "countries": ["ES"] }), "shippingZone.name BLANK"),
         (
-            json!({ "name": "Far", "countries": ["ES"], "defaultDistanceMetres": -1 }),
-            "zone.defaultDistanceMetres INVALID",
+            json!({ "name": "Far", "countries": ["ES"], "defaultDistanceMeters": -1 }),
+            "shippingZone.defaultDistanceMeters INVALID",
         ),
     ] {
         let reply = staff.ask_with(ZONE_CREATE, json!({ "zone": wrong })).await;
         assert_eq!(blamed(&reply, "shippingZoneCreate"), [expected]);
     }
-    let change = json!({ "zone": { "id": europe, "name": "France", "countries": ["FR"] } });
+    let change = json!({ "id": europe, "zone": { "name": "France", "countries": ["FR"] } });
     let changed = staff.ask_with(ZONE_UPDATE, change).await.ok();
     let expected = json!({ "name": "France", "countries": ["FR"] });
     assert_eq!(changed["shippingZoneUpdate.shippingZone"], expected);
@@ -243,45 +243,48 @@ both!(staff_write_rates);
 async fn staff_write_rates(app: TestApp) {
     let staff = app.staff(&[ManageSettings]);
     let europe = zone(&app, "Europe", &["FR"], 1_000_000).await;
-    let full = json!({ "zoneId": europe, "strategy": "overnight", "name": "Tomorrow", "pricePerKilogram": "2.25",
-        "pricePerKilometre": "0.001", "minimumWeight": "0.5", "maximumWeight": "30", "minimumSubtotal": "10",
+    let full = json!({ "shippingZoneId": europe, "strategy": "overnight", "name": "Tomorrow", "pricePerKilogram": "2.25",
+        "pricePerKilometer": "0.001", "minimumWeightKilograms": "0.5", "maximumWeightKilograms": "30", "minimumSubtotal": "10",
         "maximumSubtotal": "100", "freeFromSubtotal": "90" });
     let made = staff.ask_with(RATE_CREATE, json!({ "rate": full })).await.ok();
     let made = &made["shippingRateCreate.shippingRate"];
     let id = &made["id"];
     let expected = json!({ "id": id, "name": "Tomorrow", "strategy": "overnight", "pricePerKilogram": "2.25",
-        "pricePerKilometre": "0.001", "minimumWeight": "0.5", "maximumWeight": "30", "position": 1,
+        "pricePerKilometer": "0.001", "minimumWeightKilograms": "0.5", "maximumWeightKilograms": "30", "position": 1,
         "minimumSubtotal": { "amount": "10.00" }, "maximumSubtotal": { "amount": "100.00" },
         "freeFromSubtotal": { "amount": "90.00" } });
     assert_eq!(made, &expected);
-    let change = json!({ "rate": { "id": id, "pricePerKilogram": 3, "maximumWeight": null, "freeFromSubtotal": null } });
+    let change = json!({ "id": id, "rate": { "pricePerKilogram": 3, "maximumWeightKilograms": null, "freeFromSubtotal": null } });
     let changed = staff.ask_with(RATE_UPDATE, change).await.ok();
-    let expected = json!({ "name": "Tomorrow", "pricePerKilogram": "3", "maximumWeight": null, "freeFromSubtotal": null });
+    let expected = json!({ "name": "Tomorrow", "pricePerKilogram": "3", "maximumWeightKilograms": null, "freeFromSubtotal": null });
     assert_eq!(changed["shippingRateUpdate.shippingRate"], expected);
 
     let nowhere = "gid://mercato/ShippingZone/01890a5d-ac96-774b-bcce-b302099a8057";
     for (wrong, expected) in [
-        (json!({ "zoneId": europe, "strategy": "overnight", "name": "Tomorrow" }), vec!["rate.name TAKEN"]),
         (
-            json!({ "zoneId": nowhere, "strategy": "pigeon" }),
-            vec!["rate.strategy INVALID", "rate.zoneId NOT_FOUND"],
+            json!({ "shippingZoneId": europe, "strategy": "overnight", "name": "Tomorrow" }),
+            vec!["shippingRate.name TAKEN"],
         ),
         (
-            json!({ "zoneId": europe, "strategy": "express", "name": "", "pricePerKilogram": "-1",
-                "pricePerKilometre": "9999999", "minimumWeight": "2", "maximumWeight": "1", "minimumSubtotal": "x" }),
+            json!({ "shippingZoneId": nowhere, "strategy": "pigeon" }),
+            vec!["shippingRate.strategy INVALID", "shippingRate.shippingZoneId NOT_FOUND"],
+        ),
+        (
+            json!({ "shippingZoneId": europe, "strategy": "express", "name": "", "pricePerKilogram": "-1",
+                "pricePerKilometer": "9999999", "minimumWeightKilograms": "2", "maximumWeightKilograms": "1", "minimumSubtotal": "x" }),
             vec![
-                "rate.name BLANK",
-                "rate.pricePerKilogram INVALID",
-                "rate.pricePerKilometre INVALID",
-                "rate.minimumSubtotal INVALID",
-                "rate.maximumWeight INVALID",
+                "shippingRate.name BLANK",
+                "shippingRate.pricePerKilogram INVALID",
+                "shippingRate.pricePerKilometer INVALID",
+                "shippingRate.minimumSubtotal INVALID",
+                "shippingRate.maximumWeightKilograms INVALID",
             ],
         ),
     ] {
         let reply = staff.ask_with(RATE_CREATE, json!({ "rate": wrong })).await;
         assert_eq!(blamed(&reply, "shippingRateCreate"), expected);
     }
-    let node = "query($id: ID!) { node(id: $id) { ...on ShippingRate { zone { name } } } }";
+    let node = "query($id: ID!) { node(id: $id) { ...on ShippingRate { shippingZone { name } } } }";
     assert_eq!(staff.ask_with(node, json!({ "id": id })).await.ok()["node.zone.name"], "Europe");
     staff.ask_with(RATE_DELETE, json!({ "id": id })).await.assert_ok();
     let gone = staff.ask_with(RATE_DELETE, json!({ "id": id })).await;
@@ -298,17 +301,21 @@ both!(a_delivery_costs_one_price_or_what_a_table_says);
 async fn a_delivery_costs_one_price_or_what_a_table_says(app: TestApp) {
     let brick = brick(&app).await;
     let zone = zone(&app, "Europe", &["FR"], 1_000_000).await;
-    rate(&app, json!({ "zoneId": zone, "strategy": "flat", "name": "Letter", "price": "4.90" })).await;
+    rate(&app, json!({ "shippingZoneId": zone, "strategy": "flat", "name": "Letter", "price": "4.90" }))
+        .await;
     let steps = json!([{ "from": "0", "price": "3" }, { "from": "2", "price": "5.50" }, { "from": "10.5", "price": "20" }]);
     let by_weight = json!({ "by": "WEIGHT", "steps": steps });
-    rate(&app, json!({ "zoneId": zone, "strategy": "flat", "name": "Parcel", "priceTable": by_weight }))
-        .await;
+    rate(
+        &app,
+        json!({ "shippingZoneId": zone, "strategy": "flat", "name": "Parcel", "priceTable": by_weight }),
+    )
+    .await;
     let steps = json!([{ "from": "40", "price": "6" }, { "from": "100", "price": "0" }]);
     let by_subtotal = json!({ "by": "SUBTOTAL", "steps": steps });
     rate(
         &app,
-        json!({ "zoneId": zone, "strategy": "standard", "name": "Courier", "price": "1",
-        "pricePerKilogram": "0", "pricePerKilometre": "0", "priceTable": by_subtotal }),
+        json!({ "shippingZoneId": zone, "strategy": "standard", "name": "Courier", "price": "1",
+        "pricePerKilogram": "0", "pricePerKilometer": "0", "priceTable": by_subtotal }),
     )
     .await;
     let paris = address("FR");
@@ -328,7 +335,7 @@ async fn a_delivery_costs_one_price_or_what_a_table_says(app: TestApp) {
             .collect();
         assert_eq!(options, expected, "{bricks} bricks of 1 kg at 20.00");
     }
-    let document = "{ shippingZones(first: 9) { nodes { name rates {
+    let document = "{ shippingZones(first: 9) { nodes { name shippingRates {
         name price { amount } priceTable { by steps { from price { amount } } } location { name }
     } } } }";
     let zones = app.admin().ask(document).await.ok();
@@ -346,22 +353,28 @@ async fn prices_of_rates_are_checked(app: TestApp) {
     let nowhere = "gid://mercato/Location/01890a5d-ac96-774b-bcce-b302099a8057";
     let table = |steps: Value| json!({ "by": "WEIGHT", "steps": steps });
     for (wrong, expected) in [
-        (json!({ "strategy": "flat" }), vec!["rate.price BLANK"]),
-        (json!({ "strategy": "flat", "price": "-1" }), vec!["rate.price INVALID"]),
-        (json!({ "strategy": "flat", "priceTable": table(json!([])) }), vec!["rate.priceTable INVALID"]),
+        (json!({ "strategy": "flat" }), vec!["shippingRate.price BLANK"]),
+        (json!({ "strategy": "flat", "price": "-1" }), vec!["shippingRate.price INVALID"]),
+        (
+            json!({ "strategy": "flat", "priceTable": table(json!([])) }),
+            vec!["shippingRate.priceTable INVALID"],
+        ),
         (
             json!({ "strategy": "flat", "priceTable": table(json!([{ "from": "2", "price": "1" }, { "from": "2", "price": "x" }])) }),
-            vec!["rate.priceTable.steps.1.from INVALID", "rate.priceTable.steps.1.price INVALID"],
+            vec![
+                "shippingRate.priceTable.steps.1.from INVALID",
+                "shippingRate.priceTable.steps.1.price INVALID",
+            ],
         ),
-        (json!({ "strategy": "pickup" }), vec!["rate.locationId BLANK"]),
-        (json!({ "strategy": "pickup", "locationId": nowhere }), vec!["rate.locationId NOT_FOUND"]),
+        (json!({ "strategy": "pickup" }), vec!["shippingRate.locationId BLANK"]),
+        (json!({ "strategy": "pickup", "locationId": nowhere }), vec!["shippingRate.locationId NOT_FOUND"]),
         (
             json!({ "strategy": "flat", "price": "1", "locationId": shop }),
-            vec!["rate.locationId NOT_ALLOWED"],
+            vec!["shippingRate.locationId NOT_ALLOWED"],
         ),
     ] {
         let mut wrong = wrong;
-        (wrong["zoneId"], wrong["name"]) = (json!(zone), json!("Mine"));
+        (wrong["shippingZoneId"], wrong["name"]) = (json!(zone), json!("Mine"));
         let reply = app.admin().ask_with(RATE_CREATE, json!({ "rate": wrong })).await;
         assert_eq!(blamed(&reply, "shippingRateCreate"), expected, "{wrong}");
     }
@@ -370,14 +383,17 @@ async fn prices_of_rates_are_checked(app: TestApp) {
 both!(an_order_can_be_picked_up);
 async fn an_order_can_be_picked_up(app: TestApp) {
     let zone = everywhere(&app).await;
-    let create = "mutation { locationCreate(input: { name: \"Corner Shop\",
+    let create = "mutation { locationCreate(location: { name: \"Corner Shop\",
         address: { address1: \"1 Main St\", city: \"Berlin\", zip: \"10115\", countryCode: DE }
     }) { location { id } userErrors { field message } } }";
     let made = app.admin().ask(create).await.ok();
     let location = made["locationCreate.location.id"].clone();
-    rate(&app, json!({ "zoneId": zone, "strategy": "pickup", "name": "Pick up", "locationId": location }))
-        .await;
-    let variant = json!({ "price": "20", "inventoryTracked": false });
+    rate(
+        &app,
+        json!({ "shippingZoneId": zone, "strategy": "pickup", "name": "Pick up", "locationId": location }),
+    )
+    .await;
+    let variant = json!({ "price": "20", "isInventoryTracked": false });
     let (_, vase) = app.create_priced(json!({ "title": "Vase", "status": "ACTIVE" }), variant).await;
     let cart = app.cart(&[(&vase, 1)]).await;
     let document = "query($id: ID!) { cart(id: $id) { deliveryGroups(first: 1) { nodes { deliveryOptions {
@@ -390,7 +406,7 @@ async fn an_order_can_be_picked_up(app: TestApp) {
 
     // It goes nowhere, so nobody asks where.
     let mut input = order_of(&cart, "20", "tok_ok");
-    input["deliveryOption"] = json!("pickup");
+    input["deliveryOptionHandle"] = json!("pickup");
     let placed = app.anonymous().place(input.clone()).await.ok();
     let order = app.order(order_id(&placed)).await;
     let pickup = order.delivery.0.unwrap().option.pickup.unwrap();
@@ -409,12 +425,11 @@ async fn an_order_can_be_picked_up(app: TestApp) {
 
 both!(coordinates_of_an_address_decide_on_the_distance);
 async fn coordinates_of_an_address_decide_on_the_distance(app: TestApp) {
-    let create = "mutation { locationCreate(input: { name: \"Paris\",
+    let create = "mutation { locationCreate(location: { name: \"Paris\",
         address: { latitude: 48.8566, longitude: 2.3522 }
     }) { userErrors { message } } }";
     app.admin().ask(create).await.assert_ok();
-    let variant =
-        json!({ "price": "20", "inventoryTracked": false, "weight": { "value": 0.0, "unit": "KILOGRAMS" } });
+    let variant = json!({ "price": "20", "isInventoryTracked": false, "weight": { "value": 0.0, "unit": "KILOGRAMS" } });
     let (_, vase) = app.create_priced(json!({ "title": "Vase", "status": "ACTIVE" }), variant).await;
     let document = "mutation($input: CartInput!) { cartCreate(input: $input) {
         cart { deliveryGroups(first: 1) { nodes { deliveryOptions { handle estimatedCost { amount } } } } }

@@ -50,7 +50,7 @@ async fn a_product_file_fills_the_shop(app: TestApp) {
 both!(a_product_is_sold_in_the_variants_it_is_given);
 async fn a_product_is_sold_in_the_variants_it_is_given(app: TestApp) {
     let sizes = json!([{ "name": "Size", "values": [{ "name": "S" }, { "name": "L" }] }]);
-    let mug = app.create_product(json!({ "title": "Mug", "productOptions": sizes })).await;
+    let mug = app.create_product(json!({ "title": "Mug", "options": sizes })).await;
     let large = json!([{ "price": "12.50", "optionValues": [{ "optionName": "Size", "name": "L" }] }]);
     let made = app.create_variants(&mug, large).await;
     assert!(app.variants_of(&mug).await.ends_with(&made));

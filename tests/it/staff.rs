@@ -17,7 +17,7 @@ const LOGIN: &str = "mutation($email: String!, $password: String!) {
     }
 }";
 const RENEW: &str = "mutation($refresh: String!) {
-    staffTokenRenew(refreshToken: $refresh) {
+    staffAccessTokenRenew(refreshToken: $refresh) {
         staffAccessToken { accessToken expiresAt refreshToken } userErrors { field message code }
     }
 }";
@@ -139,20 +139,20 @@ async fn a_session_of_staff_is_short_and_can_be_carried_on_and_ended(app: TestAp
     assert_eq!(ada.ask(VIEWER).await.code(), "UNAUTHENTICATED");
     let renew = async |refresh: &str| app.anonymous().ask_with(RENEW, json!({ "refresh": refresh })).await;
     let next = renew(&refresh).await.ok();
-    let ada = app.signed_in(next["staffTokenRenew.staffAccessToken.accessToken"].as_str().unwrap());
+    let ada = app.signed_in(next["staffAccessTokenRenew.staffAccessToken.accessToken"].as_str().unwrap());
     ada.ask(VIEWER).await.assert_ok();
     // The first refresh token again: somebody has copied it.
-    assert_eq!(problems(&renew(&refresh).await, "staffTokenRenew"), ["refreshToken TOKEN_INVALID"]);
+    assert_eq!(problems(&renew(&refresh).await, "staffAccessTokenRenew"), ["refreshToken TOKEN_INVALID"]);
     assert_eq!(ada.ask(VIEWER).await.code(), "UNAUTHENTICATED");
-    let newest = text(&next["staffTokenRenew.staffAccessToken.refreshToken"]);
-    assert_eq!(problems(&renew(&newest).await, "staffTokenRenew"), ["refreshToken TOKEN_INVALID"]);
+    let newest = text(&next["staffAccessTokenRenew.staffAccessToken.refreshToken"]);
+    assert_eq!(problems(&renew(&newest).await, "staffAccessTokenRenew"), ["refreshToken TOKEN_INVALID"]);
 
     let (ada, refresh) = sign_in(&app, "ada@example.com").await;
-    let logout = "mutation { staffLogout { ended userErrors { code } } }";
-    assert_eq!(ada.ask(logout).await.ok()["staffLogout.ended"], true);
+    let logout = "mutation { staffLogout { hasEnded userErrors { code } } }";
+    assert_eq!(ada.ask(logout).await.ok()["staffLogout.hasEnded"], true);
     assert_eq!(ada.ask(VIEWER).await.code(), "UNAUTHENTICATED");
-    assert_eq!(problems(&renew(&refresh).await, "staffTokenRenew"), ["refreshToken TOKEN_INVALID"]);
-    assert_eq!(app.admin().ask(logout).await.ok()["staffLogout.ended"], false, "a service has no session");
+    assert_eq!(problems(&renew(&refresh).await, "staffAccessTokenRenew"), ["refreshToken TOKEN_INVALID"]);
+    assert_eq!(app.admin().ask(logout).await.ok()["staffLogout.hasEnded"], false, "a service has no session");
     // A customer's refresh token is none of staff's.
     let customer = "mutation { customerCreate(input: { email: \"c@example.com\", password: \"correct horse\" }) { userErrors { code } } }";
     app.anonymous().ask(customer).await.assert_ok();
@@ -160,7 +160,7 @@ async fn a_session_of_staff_is_short_and_can_be_carried_on_and_ended(app: TestAp
         customerAccessToken { refreshToken } userErrors { code } } }";
     let token = app.anonymous().ask(token).await.ok();
     let refresh = text(&token["customerAccessTokenCreate.customerAccessToken.refreshToken"]);
-    assert_eq!(problems(&renew(&refresh).await, "staffTokenRenew"), ["refreshToken TOKEN_INVALID"]);
+    assert_eq!(problems(&renew(&refresh).await, "staffAccessTokenRenew"), ["refreshToken TOKEN_INVALID"]);
 }
 
 both!(a_member_who_may_not_sign_in_any_more_is_out_at_once);
@@ -174,7 +174,7 @@ async fn a_member_who_may_not_sign_in_any_more_is_out_at_once(app: TestApp) {
         app.admin().ask_with(MEMBER_UPDATE, json!({ "id": id, "input": change })).await.assert_ok();
         assert_eq!(ada.ask(VIEWER).await.code(), "UNAUTHENTICATED", "{change}");
         let reply = app.anonymous().ask_with(RENEW, json!({ "refresh": refresh })).await;
-        assert_eq!(problems(&reply, "staffTokenRenew"), ["refreshToken TOKEN_INVALID"]);
+        assert_eq!(problems(&reply, "staffAccessTokenRenew"), ["refreshToken TOKEN_INVALID"]);
     }
 }
 

@@ -5,15 +5,15 @@ use mercato::domain::permission::Permission::{ManageSettings, ReadProducts};
 use mercato::services::pricing::{Basket, Priced};
 use serde_json::{Value, json};
 
-use crate::support::{Database, Reply, TestApp, both, line};
+use crate::support::{Database, Reply, TestApp, both, line, update_of};
 
 const CREATE: &str = "mutation($rate: TaxRateCreateInput!) {
     taxRateCreate(taxRate: $rate) {
         taxRate { id name countryCode provinceCode taxClass percentage } userErrors { field message code }
     }
 }";
-const UPDATE: &str = "mutation($rate: TaxRateUpdateInput!) {
-    taxRateUpdate(taxRate: $rate) {
+const UPDATE: &str = "mutation($id: ID!, $rate: TaxRateUpdateInput!) {
+    taxRateUpdate(id: $id, taxRate: $rate) {
         taxRate { name countryCode provinceCode taxClass percentage } userErrors { field message code }
     }
 }";
@@ -58,7 +58,7 @@ async fn staff_write_tax_rates(app: TestApp) {
     assert_eq!(blamed(&again, "taxRateCreate"), ["taxRate.name TAKEN"]);
 
     let change = json!({ "id": id, "provinceCode": null, "taxClass": " Books ", "percentage": 5 });
-    let changed = staff.ask_with(UPDATE, json!({ "rate": change })).await.ok();
+    let changed = staff.ask_with(UPDATE, update_of("rate", change)).await.ok();
     let expected = json!({ "name": "QST", "countryCode": "CA", "provinceCode": null, "taxClass": "books",
         "percentage": "5" });
     assert_eq!(changed["taxRateUpdate.taxRate"], expected);
@@ -86,10 +86,10 @@ async fn products_have_a_tax_class(app: TestApp) {
         reply["product.taxClass"].as_str().unwrap().to_owned()
     };
     assert_eq!(class().await, "books");
-    let update = "mutation($product: ProductUpdateInput!) {
-        productUpdate(product: $product) { product { taxClass } userErrors { field message code } }
+    let update = "mutation($id: ID!, $product: ProductUpdateInput!) {
+        productUpdate(id: $id, product: $product) { product { taxClass } userErrors { field message code } }
     }";
-    let change = |class: &str| json!({ "product": { "id": id, "taxClass": class } });
+    let change = |class: &str| json!({ "id": id, "product": { "taxClass": class } });
     app.admin().ask_with(update, change("reduced")).await.assert_ok();
     assert_eq!(class().await, "reduced");
     for wrong in ["shipping", " "] {

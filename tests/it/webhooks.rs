@@ -23,14 +23,14 @@ const CREATE: &str = "mutation($new: WebhookSubscriptionCreateInput!) {
 }";
 const UPDATE: &str = "mutation($id: ID!, $patch: WebhookSubscriptionUpdateInput!) {
     webhookSubscriptionUpdate(id: $id, webhookSubscription: $patch) {
-        webhookSubscription { status url topics pausedAt failingSince } userErrors { field message code }
+        webhookSubscription { status url topics pausedAt firstFailedAt } userErrors { field message code }
     }
 }";
 const DELIVERIES: &str = "query($id: ID!, $status: WebhookDeliveryStatus) {
-    webhookDeliveries(subscriptionId: $id, status: $status, first: 250) {
+    webhookDeliveries(webhookSubscriptionId: $id, status: $status, first: 250) {
         nodes {
             id status topic isTest eventId payload nextAttemptAt deliveredAt webhookSubscription { id }
-            attempts { number error responseStatus responseBody duration at }
+            attempts { number error responseStatus responseBody durationMilliseconds attemptedAt }
         }
     }
 }";
@@ -38,7 +38,7 @@ const RETRY: &str = "mutation($id: ID!) {
     webhookDeliveryRetry(id: $id) { webhookDelivery { status } userErrors { field message code } }
 }";
 const TEST: &str = "mutation($id: ID!) {
-    webhookTest(id: $id) {
+    webhookSubscriptionTest(id: $id) {
         webhookDelivery { status isTest topic attempts { error responseStatus } } userErrors { field message code }
     }
 }";
@@ -155,7 +155,8 @@ async fn what_happens_is_told_signed(database: Database) {
     assert_eq!(message.header("idempotency-key"), event["id"]);
 
     let delivery = &told.deliveries(None).await[0];
-    assert_eq!((&delivery["status"], &delivery["eventId"]), (&json!("DELIVERED"), &event["id"]));
+    assert_eq!(delivery["status"], "DELIVERED");
+    assert!(delivery["eventId"].as_str().unwrap().ends_with(event["id"].as_str().unwrap()));
     assert_eq!(delivery["payload"], message.body);
     assert!(delivery["id"].as_str().unwrap().ends_with(message.header("mercato-delivery")));
     assert_eq!(delivery["webhookSubscription"]["id"], told.id);
@@ -301,10 +302,10 @@ async fn an_endpoint_that_fails_for_a_day_is_paused_and_goes_on_when_it_is_set_a
         told.app.clock.advance(Duration::from_secs(60 * 60));
         told.app.work().await;
     }
-    let document = "query($id: ID!) { webhookSubscription(id: $id) { status failingSince pausedAt } }";
+    let document = "query($id: ID!) { webhookSubscription(id: $id) { status firstFailedAt pausedAt } }";
     let seen = told.app.admin().ask_with(document, json!({ "id": told.id })).await.ok();
     assert_eq!(seen["webhookSubscription.status"], "ACTIVE", "a day is not over");
-    assert!(seen["webhookSubscription.failingSince"].is_string());
+    assert!(seen["webhookSubscription.firstFailedAt"].is_string());
     for _ in 0..2 {
         told.app.clock.advance(Duration::from_secs(60 * 60));
         told.app.work().await;
@@ -331,7 +332,7 @@ async fn an_endpoint_that_fails_for_a_day_is_paused_and_goes_on_when_it_is_set_a
 
     told.receiver.is(Mood::Answers(200));
     let resumed = told.update(json!({ "status": "ACTIVE" })).await.ok();
-    assert!(resumed["webhookSubscriptionUpdate.webhookSubscription.failingSince"].is_null());
+    assert!(resumed["webhookSubscriptionUpdate.webhookSubscription.firstFailedAt"].is_null());
     told.make(4..5).await;
     told.app.work().await;
     assert_eq!(told.taken().await, shelves(2..5));
@@ -392,8 +393,8 @@ async fn an_endpoint_can_be_tried_out(database: Database) {
     let told = Told::start(database).await;
     let test = async || told.app.admin().ask_with(TEST, json!({ "id": told.id })).await;
     let reply = test().await.ok();
-    assert_eq!(reply["webhookTest.webhookDelivery.status"], "DELIVERED");
-    assert_eq!(reply["webhookTest.webhookDelivery.isTest"], true);
+    assert_eq!(reply["webhookSubscriptionTest.webhookDelivery.status"], "DELIVERED");
+    assert_eq!(reply["webhookSubscriptionTest.webhookDelivery.isTest"], true);
     assert_eq!(
         told.receiver.received()[0].json()["data"],
         json!({ "test": true }),
@@ -412,8 +413,8 @@ async fn an_endpoint_can_be_tried_out(database: Database) {
 
     told.receiver.is(Mood::Answers(404));
     let reply = test().await.ok();
-    assert_eq!(reply["webhookTest.webhookDelivery.status"], "FAILED");
-    assert_eq!(reply["webhookTest.webhookDelivery.attempts.0.responseStatus"], 404);
+    assert_eq!(reply["webhookSubscriptionTest.webhookDelivery.status"], "FAILED");
+    assert_eq!(reply["webhookSubscriptionTest.webhookDelivery.attempts.0.responseStatus"], 404);
     let id = told.deliveries(Some("FAILED")).await[0]["id"].clone();
     let errors =
         told.app.admin().ask_with(RETRY, json!({ "id": id })).await.user_errors("webhookDeliveryRetry");

@@ -11,7 +11,7 @@ use crate::domain::order::{FinancialStatus, FulfillmentStatus, OrderStatus};
 const FIELDS: &str = "created_at, customer_id, email, financial_status, fulfillment_status, id, name, sku, status, total and \
                       updated_at";
 
-const STATUS: Hint = "the value must be a status of orders such as paid, pending_payment or cancelled";
+const STATUS: Hint = "the value must be a status of orders such as paid, pending_payment or canceled";
 const FINANCIAL: Hint =
     "the value must be pending, authorized, partially_paid, paid, partially_refunded, refunded or voided";
 const FULFILLMENT: Hint = "the value must be unfulfilled, partially_fulfilled or fulfilled";
@@ -54,7 +54,7 @@ pub(super) fn read(term: &Term<'_>) -> (Option<Node<OrderTerm>>, Option<Warning>
 /// Reads the term of a known field; `None` if the field is not known.
 fn known_field(field: &str, term: &Term<'_>) -> Option<Result<Node<OrderTerm>, Hint>> {
     let read: fn(&Term<'_>) -> Result<Node<OrderTerm>, Hint> = match field.to_ascii_lowercase().as_str() {
-        "status" => |term| one_of(term, OrderStatus::parse, STATUS, OrderTerm::Status),
+        "status" => |term| one_of(term, OrderStatus::named, STATUS, OrderTerm::Status),
         "financial_status" => |term| one_of(term, FinancialStatus::parse, FINANCIAL, OrderTerm::Financial),
         "fulfillment_status" => {
             |term| one_of(term, FulfillmentStatus::parse, FULFILLMENT, OrderTerm::Fulfillment)

@@ -34,8 +34,6 @@ pub struct MoveInput {
 /// The words of a picture or video.
 #[derive(InputObject)]
 pub struct MediaUpdateInput {
-    /// Its global id.
-    id: ID,
     /// What it shows, in words; without any when it is null or empty.
     alt: Option<String>,
 }
@@ -43,8 +41,6 @@ pub struct MediaUpdateInput {
 /// New names for an option.
 #[derive(InputObject)]
 pub struct ProductOptionUpdateInput {
-    /// The option's global id.
-    id: ID,
     /// Its new name; it stays when it is not given.
     name: Option<String>,
     /// New names of values of it; others stay.
@@ -67,7 +63,7 @@ pub struct ProductOptionReorderInput {
     id: ID,
     /// The global ids of all its values, in their new order; they stay as they are when they are
     /// not given.
-    values: Option<Vec<ID>>,
+    value_ids: Option<Vec<ID>>,
 }
 
 /// What became of the picture or video.
@@ -83,7 +79,7 @@ pub struct MediaUpdatePayload {
 /// What became of the product.
 #[derive(SimpleObject)]
 #[graphql(visible = "writes_products")]
-pub struct ProductReorderMediaPayload {
+pub struct ProductMediaReorderPayload {
     /// The product; null if nothing was moved.
     product: Option<Product>,
     /// What is wrong with the input.
@@ -96,6 +92,8 @@ pub struct ProductReorderMediaPayload {
 pub struct ProductOptionUpdatePayload {
     /// The product; null if nothing was changed.
     product: Option<Product>,
+    /// The option; null if nothing was changed.
+    product_option: Option<ProductOption>,
     /// What is wrong with the input.
     user_errors: Vec<UserError>,
 }
@@ -113,7 +111,7 @@ pub struct ProductOptionsReorderPayload {
 /// What became of the collection.
 #[derive(SimpleObject)]
 #[graphql(visible = "writes_products")]
-pub struct CollectionReorderProductsPayload {
+pub struct CollectionProductsReorderPayload {
     /// The collection; null if nothing was moved.
     collection: Option<Collection>,
     /// What is wrong with the input.
@@ -155,9 +153,10 @@ impl ArrangeCatalogMutation {
     async fn media_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The picture or video, and its words.")] media: MediaUpdateInput,
+        #[graphql(desc = "The global id of the picture or video.")] id: ID,
+        #[graphql(desc = "Its words.")] media: MediaUpdateInput,
     ) -> Result<MediaUpdatePayload> {
-        let id = media_id(&media.id)?;
+        let id = media_id(&id)?;
         let changed = ctx.services().media.update(ctx.op(), id, media.alt.as_deref()).await;
         let (changed, user_errors) = payload(changed)?;
         Ok(MediaUpdatePayload { media: changed.map(Media::changed), user_errors })
@@ -166,15 +165,15 @@ impl ArrangeCatalogMutation {
     /// Puts pictures and videos of a product at other places, one after another. The first picture
     /// stands for the product.
     #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
-    async fn product_reorder_media(
+    async fn product_media_reorder(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The product's global id.")] product_id: ID,
         #[graphql(desc = "What goes where, up to 250 moves.")] moves: Vec<MoveInput>,
-    ) -> Result<ProductReorderMediaPayload> {
+    ) -> Result<ProductMediaReorderPayload> {
         let (product, moves) = (parse_gid(&product_id)?, self::moves(&moves, media_id)?);
         let (product, user_errors) = payload(ctx.services().media.reorder(ctx.op(), product, &moves).await)?;
-        Ok(ProductReorderMediaPayload { product: shown(product), user_errors })
+        Ok(ProductMediaReorderPayload { product: shown(product), user_errors })
     }
 
     /// Renames an option of a product, and values of it: in all variants, which stay the variants
@@ -183,15 +182,18 @@ impl ArrangeCatalogMutation {
     async fn product_option_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The option and its new names.")] option: ProductOptionUpdateInput,
+        #[graphql(desc = "The option's global id.")] id: ID,
+        #[graphql(desc = "The new names.")] product_option: ProductOptionUpdateInput,
     ) -> Result<ProductOptionUpdatePayload> {
-        let (product, place) = option_place(&option.id)?;
-        let values = option.values.unwrap_or_default().into_iter();
+        let (product, place) = option_place(&id)?;
+        let values = product_option.values.unwrap_or_default().into_iter();
         let values = values.map(|value| Ok((value_place(&value.id, (product, place))?, value.name)));
         let values = values.collect::<Result<Vec<_>, Error>>()?;
-        let patch = OptionPatch { option: place, name: option.name, values };
+        let patch = OptionPatch { option: place, name: product_option.name, values };
         let (product, user_errors) = payload(ctx.services().options.rename(ctx.op(), product, &patch).await)?;
-        Ok(ProductOptionUpdatePayload { product: shown(product), user_errors })
+        let product = product.map(Arc::new);
+        let product_option = product.as_ref().and_then(|row| ProductOption::all_of(row).nth(place));
+        Ok(ProductOptionUpdatePayload { product: product.map(Product), product_option, user_errors })
     }
 
     /// Puts a product's options, and the values within them, into another order. Its variants are
@@ -211,7 +213,7 @@ impl ArrangeCatalogMutation {
             if of != product {
                 return Err(Error::BadInput("one of `options` is of another product".to_owned()));
             }
-            let values = option.values.as_ref();
+            let values = option.value_ids.as_ref();
             let values = values
                 .map(|ids| ids.iter().map(|id| value_place(id, (product, place))).collect::<Result<_, _>>());
             Ok(OptionPlace { option: place, values: values.transpose()? })
@@ -225,16 +227,16 @@ impl ArrangeCatalogMutation {
     /// Puts products of a collection at other places, one after another. Its `sortOrder` must be
     /// MANUAL.
     #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
-    async fn collection_reorder_products(
+    async fn collection_products_reorder(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The collection's global id.")] id: ID,
+        #[graphql(desc = "The collection's global id.")] collection_id: ID,
         #[graphql(desc = "What goes where, up to 250 moves.")] moves: Vec<MoveInput>,
-    ) -> Result<CollectionReorderProductsPayload> {
-        let (id, moves) = (parse_gid(&id)?, self::moves(&moves, parse_gid::<ProductId>)?);
+    ) -> Result<CollectionProductsReorderPayload> {
+        let (id, moves) = (parse_gid(&collection_id)?, self::moves(&moves, parse_gid::<ProductId>)?);
         let moved = ctx.services().collections.reorder_products(ctx.op(), id, &moves).await;
         let (moved, user_errors) = payload(moved)?;
         let collection = moved.map(|row| Collection(Arc::new(row)));
-        Ok(CollectionReorderProductsPayload { collection, user_errors })
+        Ok(CollectionProductsReorderPayload { collection, user_errors })
     }
 }

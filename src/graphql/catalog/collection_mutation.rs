@@ -42,8 +42,6 @@ pub struct CollectionCreateInput {
 /// A change of a collection; what is not given stays as it is.
 #[derive(InputObject)]
 pub struct CollectionUpdateInput {
-    /// The collection's global id.
-    id: ID,
     /// The title.
     title: Option<String>,
     /// The part of its address that names it.
@@ -81,13 +79,6 @@ pub struct CollectionRuleInput {
     condition: String,
 }
 
-/// The collection that is to be deleted.
-#[derive(InputObject)]
-pub struct CollectionDeleteInput {
-    /// The collection's global id.
-    id: ID,
-}
-
 /// Defines the payload of a mutation that answers with the collection.
 macro_rules! collection_payload {
     ($($name:ident),*) => {$(
@@ -105,8 +96,8 @@ macro_rules! collection_payload {
 collection_payload!(
     CollectionCreatePayload,
     CollectionUpdatePayload,
-    CollectionAddProductsPayload,
-    CollectionRemoveProductsPayload
+    CollectionProductsAddPayload,
+    CollectionProductsRemovePayload
 );
 
 /// What became of the collection.
@@ -180,9 +171,10 @@ impl CollectionMutation {
     async fn collection_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The collection and what is to change.")] collection: CollectionUpdateInput,
+        #[graphql(desc = "The collection's global id.")] id: ID,
+        #[graphql(desc = "What is to change.")] collection: CollectionUpdateInput,
     ) -> Result<CollectionUpdatePayload> {
-        let id = parse_gid(&collection.id)?;
+        let id = parse_gid(&id)?;
         let answer = ctx.services().collections.update(ctx.op(), id, &collection.into()).await;
         let (changed, user_errors) = payload(answer)?;
         Ok(CollectionUpdatePayload { collection: shown(changed), user_errors })
@@ -193,38 +185,38 @@ impl CollectionMutation {
     async fn collection_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The collection.")] input: CollectionDeleteInput,
+        #[graphql(desc = "The collection's global id.")] id: ID,
     ) -> Result<CollectionDeletePayload> {
-        let id = parse_gid(&input.id)?;
+        let id = parse_gid(&id)?;
         let (deleted, user_errors) = payload(ctx.services().collections.delete(ctx.op(), id).await)?;
         Ok(CollectionDeletePayload { deleted_collection_id: deleted.map(|()| gid(id)), user_errors })
     }
 
     /// Puts products at the end of a collection that is kept by hand.
     #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
-    async fn collection_add_products(
+    async fn collection_products_add(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The collection's global id.")] id: ID,
+        #[graphql(desc = "The collection's global id.")] collection_id: ID,
         #[graphql(desc = "The products' global ids, up to 250.")] product_ids: Vec<ID>,
-    ) -> Result<CollectionAddProductsPayload> {
-        let products = parse_gids(&product_ids)?;
-        let answer = ctx.services().collections.add_products(ctx.op(), parse_gid(&id)?, &products).await;
+    ) -> Result<CollectionProductsAddPayload> {
+        let (id, products) = (parse_gid(&collection_id)?, parse_gids(&product_ids)?);
+        let answer = ctx.services().collections.add_products(ctx.op(), id, &products).await;
         let (changed, user_errors) = payload(answer)?;
-        Ok(CollectionAddProductsPayload { collection: shown(changed), user_errors })
+        Ok(CollectionProductsAddPayload { collection: shown(changed), user_errors })
     }
 
     /// Takes products out of a collection that is kept by hand.
     #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
-    async fn collection_remove_products(
+    async fn collection_products_remove(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The collection's global id.")] id: ID,
+        #[graphql(desc = "The collection's global id.")] collection_id: ID,
         #[graphql(desc = "The products' global ids, up to 250.")] product_ids: Vec<ID>,
-    ) -> Result<CollectionRemoveProductsPayload> {
-        let products = parse_gids(&product_ids)?;
-        let answer = ctx.services().collections.remove_products(ctx.op(), parse_gid(&id)?, &products).await;
+    ) -> Result<CollectionProductsRemovePayload> {
+        let (id, products) = (parse_gid(&collection_id)?, parse_gids(&product_ids)?);
+        let answer = ctx.services().collections.remove_products(ctx.op(), id, &products).await;
         let (changed, user_errors) = payload(answer)?;
-        Ok(CollectionRemoveProductsPayload { collection: shown(changed), user_errors })
+        Ok(CollectionProductsRemovePayload { collection: shown(changed), user_errors })
     }
 }

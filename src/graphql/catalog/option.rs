@@ -155,16 +155,16 @@ impl ProductOptionValue {
         Ok(row.map(|row| ProductVariant { row, product: Arc::clone(product) }))
     }
 
-    /// A colour or a picture that stands for the value; null, since none is kept.
+    /// A color or a picture that stands for the value; null, since none is kept.
     async fn swatch(&self) -> Option<ProductOptionValueSwatch> {
         None
     }
 }
 
-/// A colour or a picture that stands for an option's value.
+/// A color or a picture that stands for an option's value.
 #[derive(async_graphql::SimpleObject)]
 struct ProductOptionValueSwatch {
-    /// The colour, as CSS writes it.
+    /// The color, as CSS writes it.
     color: Option<String>,
     /// The picture.
     image: Option<Media>,

@@ -44,7 +44,7 @@ pub struct ProductCreateInput {
     status: Option<ProductStatus>,
     /// What its variants are to differ in, up to three.
     #[graphql(default)]
-    product_options: Vec<OptionCreateInput>,
+    options: Vec<ProductOptionCreateInput>,
     /// What search engines are told.
     seo: Option<SeoInput>,
     /// Its images, in the order they are shown.
@@ -62,21 +62,21 @@ pub struct ProductCreateInput {
     barcode: Option<String>,
     /// How many pieces of its first variant lie where; its stock is counted when any are given.
     #[graphql(default)]
-    inventory_quantities: Vec<InventoryLevelInput>,
+    inventory_levels: Vec<InventoryLevelInput>,
 }
 
 /// An option of a product that is to be made.
 #[derive(InputObject)]
-pub struct OptionCreateInput {
+pub struct ProductOptionCreateInput {
     /// The option's name.
     name: String,
     /// Its values.
-    values: Vec<OptionValueCreateInput>,
+    values: Vec<ProductOptionValueCreateInput>,
 }
 
 /// A value of an option.
 #[derive(InputObject)]
-pub struct OptionValueCreateInput {
+pub struct ProductOptionValueCreateInput {
     /// The value's name.
     name: String,
 }
@@ -84,8 +84,6 @@ pub struct OptionValueCreateInput {
 /// A change of a product; what is not given stays as it is.
 #[derive(InputObject)]
 pub struct ProductUpdateInput {
-    /// The product's global id.
-    id: ID,
     /// The title.
     title: Option<String>,
     /// The part of its address that names it.
@@ -106,13 +104,6 @@ pub struct ProductUpdateInput {
     images: Option<Vec<ImageInput>>,
     /// Which tax rates it has.
     tax_class: Option<String>,
-}
-
-/// The product that is to be deleted.
-#[derive(InputObject)]
-pub struct ProductDeleteInput {
-    /// The product's global id.
-    id: ID,
 }
 
 /// What became of the product.
@@ -154,9 +145,9 @@ impl TryFrom<ProductCreateInput> for NewProduct {
                 barcode: input.barcode.map(Some),
                 ..VariantPatch::default()
             },
-            quantities: quantities(&input.inventory_quantities)?,
+            quantities: quantities(&input.inventory_levels)?,
         };
-        let option = |option: OptionCreateInput| ProductOption {
+        let option = |option: ProductOptionCreateInput| ProductOption {
             name: option.name,
             values: option.values.into_iter().map(|value| value.name).collect(),
         };
@@ -168,7 +159,7 @@ impl TryFrom<ProductCreateInput> for NewProduct {
             product_type: input.product_type,
             tags: input.tags,
             status: input.status.map(Into::into),
-            options: input.product_options.into_iter().map(option).collect(),
+            options: input.options.into_iter().map(option).collect(),
             seo: input.seo.map(Into::into).unwrap_or_default(),
             images: input.images.into_iter().map(Into::into).collect(),
             tax_class: input.tax_class,
@@ -213,9 +204,10 @@ impl ProductMutation {
     async fn product_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product and what is to change.")] product: ProductUpdateInput,
+        #[graphql(desc = "The product's global id.")] id: ID,
+        #[graphql(desc = "What is to change.")] product: ProductUpdateInput,
     ) -> Result<ProductUpdatePayload> {
-        let id = parse_gid(&product.id)?;
+        let id = parse_gid(&id)?;
         let (changed, user_errors) =
             payload(ctx.services().products.update(ctx.op(), id, &product.into()).await)?;
         Ok(ProductUpdatePayload { product: changed.map(|row| Product(Arc::new(row))), user_errors })
@@ -226,9 +218,9 @@ impl ProductMutation {
     async fn product_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product.")] input: ProductDeleteInput,
+        #[graphql(desc = "The product's global id.")] id: ID,
     ) -> Result<ProductDeletePayload> {
-        let id = parse_gid(&input.id)?;
+        let id = parse_gid(&id)?;
         let (deleted, user_errors) = payload(ctx.services().products.delete(ctx.op(), id).await)?;
         Ok(ProductDeletePayload { deleted_product_id: deleted.map(|()| gid(id)), user_errors })
     }

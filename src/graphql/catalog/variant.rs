@@ -236,7 +236,7 @@ impl ProductVariant {
 
     /// Whether its stock is counted.
     #[graphql(guard = "Requires(Permission::ReadProducts)", visible = "reads_products")]
-    async fn inventory_tracked(&self) -> bool {
+    async fn is_inventory_tracked(&self) -> bool {
         self.row.inventory_tracked
     }
 

@@ -42,12 +42,12 @@ pub struct ProductVariantsBulkInput {
     /// Whether it is a thing that is sent; true when it is not given.
     requires_shipping: Option<bool>,
     /// Whether its stock is counted; true when it is not given.
-    inventory_tracked: Option<bool>,
+    is_inventory_tracked: Option<bool>,
     /// What happens when it is sold out; DENY when it is not given.
     inventory_policy: Option<InventoryPolicy>,
     /// How many pieces of a new variant lie where.
     #[graphql(default)]
-    inventory_quantities: Vec<InventoryLevelInput>,
+    inventory_levels: Vec<InventoryLevelInput>,
     /// The global id of the product's image that shows it.
     image_id: MaybeUndefined<ID>,
 }
@@ -76,7 +76,7 @@ pub struct InventoryLevelInput {
     /// The location's global id.
     location_id: ID,
     /// Pieces on hand.
-    available_quantity: i64,
+    on_hand: i64,
 }
 
 /// What becomes of the variant that a product began with when others are made.
@@ -115,6 +115,8 @@ struct ProductVariantsBulkUpdatePayload {
 /// What became of the variants.
 #[derive(SimpleObject)]
 struct ProductVariantsBulkDeletePayload {
+    /// The global ids of the variants that are gone; null if they are still there.
+    deleted_variant_ids: Option<Vec<ID>>,
     /// The product they were of.
     product: Option<Product>,
     /// What is wrong with the input.
@@ -147,7 +149,7 @@ impl TryFrom<&ProductVariantsBulkInput> for VariantPatch {
             weight_unit: input.weight.as_ref().map(|weight| weight.unit.into()),
             taxable: input.taxable,
             requires_shipping: input.requires_shipping,
-            inventory_tracked: input.inventory_tracked,
+            inventory_tracked: input.is_inventory_tracked,
             inventory_policy: input.inventory_policy.map(Into::into),
             image_id,
         })
@@ -171,13 +173,13 @@ impl TryFrom<&ProductVariantsBulkInput> for NewVariant {
     type Error = Error;
 
     fn try_from(input: &ProductVariantsBulkInput) -> Result<Self, Error> {
-        Ok(Self { fields: input.try_into()?, quantities: quantities(&input.inventory_quantities)? })
+        Ok(Self { fields: input.try_into()?, quantities: quantities(&input.inventory_levels)? })
     }
 }
 
 /// How many pieces lie where.
 pub(super) fn quantities(input: &[InventoryLevelInput]) -> Result<Vec<(LocationId, i64)>, Error> {
-    input.iter().map(|level| Ok((parse_gid(&level.location_id)?, level.available_quantity))).collect()
+    input.iter().map(|level| Ok((parse_gid(&level.location_id)?, level.on_hand))).collect()
 }
 
 fn shown(
@@ -243,12 +245,13 @@ impl VariantMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The product's global id.")] product_id: ID,
-        #[graphql(desc = "The variants' global ids.")] variants_ids: Vec<ID>,
+        #[graphql(desc = "The variants' global ids.")] variant_ids: Vec<ID>,
     ) -> Result<ProductVariantsBulkDeletePayload> {
-        let ids = parse_gids(&variants_ids)?;
+        let ids = parse_gids(&variant_ids)?;
         let answer = ctx.services().variants.delete(ctx.op(), parse_gid(&product_id)?, &ids).await;
         let (product, user_errors) = payload(answer)?;
         Ok(ProductVariantsBulkDeletePayload {
+            deleted_variant_ids: product.is_some().then_some(variant_ids),
             product: product.map(|row| Product(Arc::new(row))),
             user_errors,
         })

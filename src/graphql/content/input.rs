@@ -30,8 +30,6 @@ pub struct PageCreateInput {
 /// A change of a page; what is not given stays as it is.
 #[derive(InputObject)]
 pub struct PageUpdateInput {
-    /// The page's global id.
-    pub id: ID,
     /// The title.
     title: Option<String>,
     /// The part of its address that names it.
@@ -59,8 +57,6 @@ pub struct MenuCreateInput {
 /// A change of a menu; what is not given stays as it is.
 #[derive(InputObject)]
 pub struct MenuUpdateInput {
-    /// The menu's global id.
-    pub id: ID,
     /// The title.
     title: Option<String>,
     /// What storefronts ask for it by.

@@ -109,9 +109,10 @@ impl ContentMutation {
     async fn menu_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The menu and what is to change.")] menu: MenuUpdateInput,
+        #[graphql(desc = "The menu's global id.")] id: ID,
+        #[graphql(desc = "What is to change.")] menu: MenuUpdateInput,
     ) -> Result<MenuUpdatePayload> {
-        let id = parse_gid(&menu.id)?;
+        let id = parse_gid(&id)?;
         let answer = ctx.services().menus.update(ctx.op(), id, &menu.try_into()?).await;
         let (updated, user_errors) = payload(answer)?;
         Ok(MenuUpdatePayload { menu: updated.map(|row| Menu(Arc::new(row))), user_errors })
@@ -145,9 +146,10 @@ impl ContentMutation {
     async fn page_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The page and what is to change.")] page: PageUpdateInput,
+        #[graphql(desc = "The page's global id.")] id: ID,
+        #[graphql(desc = "What is to change.")] page: PageUpdateInput,
     ) -> Result<PageUpdatePayload> {
-        let id = parse_gid(&page.id)?;
+        let id = parse_gid(&id)?;
         let (updated, user_errors) = payload(ctx.services().pages.update(ctx.op(), id, &page.into()).await)?;
         Ok(PageUpdatePayload { page: updated.map(|row| Page(Arc::new(row))), user_errors })
     }

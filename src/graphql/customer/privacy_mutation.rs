@@ -63,9 +63,9 @@ impl CustomerPrivacyMutation {
     async fn customer_erase(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The customer's global id.")] customer_id: ID,
+        #[graphql(desc = "The customer's global id.")] id: ID,
     ) -> Result<CustomerErasePayload> {
-        let erased = ctx.services().privacy.erase(ctx.op(), parse_gid(&customer_id)?).await;
+        let erased = ctx.services().privacy.erase(ctx.op(), parse_gid(&id)?).await;
         let (customer, user_errors) = payload(erased)?;
         Ok(CustomerErasePayload { customer: customer.map(Customer::of), user_errors })
     }

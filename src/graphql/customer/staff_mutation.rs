@@ -37,8 +37,6 @@ pub struct StaffCustomerCreateInput {
 /// A change of a customer; what is not given stays as it is.
 #[derive(InputObject)]
 pub struct StaffCustomerUpdateInput {
-    /// Their global id.
-    id: ID,
     /// E-mail address, unique in the shop. A new one is not theirs until they prove it, and ends
     /// their sessions.
     email: Option<String>,
@@ -104,9 +102,10 @@ impl StaffCustomerMutation {
     async fn staff_customer_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The changes.")] customer: StaffCustomerUpdateInput,
+        #[graphql(desc = "Their global id.")] id: ID,
+        #[graphql(desc = "What is to change.")] customer: StaffCustomerUpdateInput,
     ) -> Result<StaffCustomerUpdatePayload> {
-        let id = parse_gid(&customer.id)?;
+        let id = parse_gid(&id)?;
         let patch = CustomerRecord {
             email: customer.email,
             first_name: customer.first_name.into(),

@@ -45,8 +45,6 @@ pub struct DiscountCreateInput {
 /// A change of a discount; what is not given stays as it is.
 #[derive(InputObject)]
 pub struct DiscountUpdateInput {
-    /// The discount's global id.
-    id: ID,
     /// What buyers call it.
     title: Option<String>,
     /// What they type for it, letter case aside; null makes it automatic.
@@ -117,7 +115,7 @@ pub struct DiscountBuyXGetYInput {
     /// The part of their price that is taken off; all of it when it is not given.
     percentage: Option<Decimal>,
     /// How often in one order; any number of times when it is not given.
-    uses_per_order: Option<i64>,
+    uses_per_order_limit: Option<i64>,
 }
 
 /// Products by themselves and by the collections they are in, up to 250 of each.
@@ -203,7 +201,7 @@ impl TryFrom<DiscountValueInput> for NewValue {
                 get: items(input.get)?,
                 get_quantity: input.get_quantity,
                 percentage: input.percentage.map_or_else(|| "100".to_owned(), |percentage| percentage.0),
-                uses_per_order: input.uses_per_order,
+                uses_per_order: input.uses_per_order_limit,
             },
             DiscountValueInput::FreeShipping(true) => Self::FreeShipping,
             DiscountValueInput::FreeShipping(false) => {
@@ -281,9 +279,10 @@ impl DiscountMutation {
     async fn discount_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The discount and what is to change.")] discount: DiscountUpdateInput,
+        #[graphql(desc = "The discount's global id.")] id: ID,
+        #[graphql(desc = "What is to change.")] discount: DiscountUpdateInput,
     ) -> Result<DiscountUpdatePayload> {
-        let id = parse_gid(&discount.id)?;
+        let id = parse_gid(&id)?;
         let patch = DiscountPatch::try_from(discount)?;
         let (changed, user_errors) = payload(ctx.services().discounts.update(ctx.op(), id, &patch).await)?;
         Ok(DiscountUpdatePayload { discount: changed.map(Discount::of), user_errors })

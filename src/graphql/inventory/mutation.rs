@@ -19,13 +19,11 @@ pub struct InventoryMutation;
 
 /// Changes of stock by numbers of pieces.
 #[derive(InputObject)]
-pub struct InventoryAdjustQuantitiesInput {
+pub struct InventoryQuantitiesAdjustInput {
     /// Why, in a word: `received`, `damaged`, `correction`.
     reason: String,
     /// The changes, up to 250, each of another level.
     changes: Vec<InventoryChangeInput>,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer, and stock changes once.
-    idempotency_key: Option<String>,
 }
 
 /// A change of stock by a number of pieces.
@@ -41,7 +39,7 @@ pub struct InventoryChangeInput {
 
 /// Stock as it was counted.
 #[derive(InputObject)]
-pub struct InventorySetQuantitiesInput {
+pub struct InventoryQuantitiesSetInput {
     /// Why, in a word: `cycle_count_available`, `correction`.
     reason: String,
     /// The counts, up to 250, each of another level.
@@ -49,8 +47,6 @@ pub struct InventorySetQuantitiesInput {
     /// Sets the quantities whatever they are now. Without it each needs its `compareQuantity`.
     #[graphql(default = false)]
     ignore_compare_quantity: bool,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer, and stock changes once.
-    idempotency_key: Option<String>,
 }
 
 /// Stock of a variant at a location as it was counted.
@@ -68,7 +64,7 @@ pub struct InventoryQuantityInput {
 
 /// A location to be made.
 #[derive(InputObject)]
-pub struct LocationAddInput {
+pub struct LocationCreateInput {
     /// Its name, unique in the shop.
     name: String,
     /// Where it is.
@@ -79,7 +75,7 @@ pub struct LocationAddInput {
 
 /// A change of a location; what is not given stays as it is.
 #[derive(InputObject)]
-pub struct LocationEditInput {
+pub struct LocationUpdateInput {
     /// Its name, unique in the shop.
     name: Option<String>,
     /// Where it is: of the address, too, what is not given stays as it is.
@@ -141,7 +137,7 @@ impl InventoryChange {
 
 /// What became of the stock.
 #[derive(SimpleObject)]
-struct InventoryAdjustQuantitiesPayload {
+struct InventoryQuantitiesAdjustPayload {
     /// The changes, in the input's order; null if nothing was changed.
     changes: Option<Vec<InventoryChange>>,
     /// What is wrong with the input.
@@ -150,7 +146,7 @@ struct InventoryAdjustQuantitiesPayload {
 
 /// What became of the stock.
 #[derive(SimpleObject)]
-struct InventorySetQuantitiesPayload {
+struct InventoryQuantitiesSetPayload {
     /// The changes, in the input's order; null if nothing was changed.
     changes: Option<Vec<InventoryChange>>,
     /// What is wrong with the input.
@@ -187,7 +183,7 @@ impl TryFrom<&InventoryChangeInput> for Adjustment {
     }
 }
 
-impl InventorySetQuantitiesInput {
+impl InventoryQuantitiesSetInput {
     fn counts(&self) -> Result<Vec<Count>, Error> {
         let count = |input: &InventoryQuantityInput| {
             if input.compare_quantity.is_none() && !self.ignore_compare_quantity {
@@ -235,29 +231,33 @@ fn shown(levels: Option<Vec<ChangedLevel>>) -> Option<Vec<InventoryChange>> {
 impl InventoryMutation {
     /// Changes stock by numbers of pieces: all of it, or nothing if one change can't be.
     #[graphql(guard = "Requires(Permission::WriteInventory)", visible = "writes_inventory")]
-    async fn inventory_adjust_quantities(
+    async fn inventory_quantities_adjust(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The changes.")] input: InventoryAdjustQuantitiesInput,
-    ) -> Result<InventoryAdjustQuantitiesPayload> {
+        #[graphql(desc = "The changes.")] input: InventoryQuantitiesAdjustInput,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
+    ) -> Result<InventoryQuantitiesAdjustPayload> {
         let changes = input.changes.iter().map(Adjustment::try_from).collect::<Result<Vec<_>, _>>()?;
-        let key = input.idempotency_key.as_deref();
+        let key = idempotency_key.as_deref();
         let (changed, user_errors) =
             payload(ctx.services().inventory.adjust(ctx.op(), &input.reason, &changes, key).await)?;
-        Ok(InventoryAdjustQuantitiesPayload { changes: shown(changed), user_errors })
+        Ok(InventoryQuantitiesAdjustPayload { changes: shown(changed), user_errors })
     }
 
     /// Sets stock to counted numbers of pieces: all of it, or nothing if one level is not as you last saw it.
     #[graphql(guard = "Requires(Permission::WriteInventory)", visible = "writes_inventory")]
-    async fn inventory_set_quantities(
+    async fn inventory_quantities_set(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The counts.")] input: InventorySetQuantitiesInput,
-    ) -> Result<InventorySetQuantitiesPayload> {
-        let (counts, key) = (input.counts()?, input.idempotency_key.as_deref());
+        #[graphql(desc = "The counts.")] input: InventoryQuantitiesSetInput,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
+    ) -> Result<InventoryQuantitiesSetPayload> {
+        let (counts, key) = (input.counts()?, idempotency_key.as_deref());
         let (changed, user_errors) =
             payload(ctx.services().inventory.set(ctx.op(), &input.reason, &counts, key).await)?;
-        Ok(InventorySetQuantitiesPayload { changes: shown(changed), user_errors })
+        Ok(InventoryQuantitiesSetPayload { changes: shown(changed), user_errors })
     }
 
     /// Makes a location.
@@ -265,9 +265,9 @@ impl InventoryMutation {
     async fn location_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The location.")] input: LocationAddInput,
+        #[graphql(desc = "The location.")] location: LocationCreateInput,
     ) -> Result<LocationCreatePayload> {
-        let new = location_patch(Some(input.name), input.address, input.is_active);
+        let new = location_patch(Some(location.name), location.address, location.is_active);
         let (made, user_errors) = payload(ctx.services().inventory.create_location(ctx.op(), &new).await)?;
         Ok(LocationCreatePayload { location: made.map(Location::of), user_errors })
     }
@@ -278,9 +278,9 @@ impl InventoryMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The location's global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] input: LocationEditInput,
+        #[graphql(desc = "What is to change.")] location: LocationUpdateInput,
     ) -> Result<LocationUpdatePayload> {
-        let patch = location_patch(input.name, input.address, input.is_active);
+        let patch = location_patch(location.name, location.address, location.is_active);
         let answer = ctx.services().inventory.update_location(ctx.op(), parse_gid(&id)?, &patch).await;
         let (changed, user_errors) = payload(answer)?;
         Ok(LocationUpdatePayload { location: changed.map(Location::of), user_errors })

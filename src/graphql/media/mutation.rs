@@ -22,7 +22,7 @@ pub struct MediaMutation;
 
 /// A picture or video that is to be shown with a product: a file or an address, one of them.
 #[derive(InputObject)]
-pub struct CreateMediaInput {
+pub struct ProductMediaCreateInput {
     /// What it shows, in words.
     alt: Option<String>,
     /// A JPEG, PNG, GIF or WebP picture or an MP4, WebM or QuickTime video, sent with the request as a part of a form.
@@ -38,7 +38,7 @@ pub struct CreateMediaInput {
 struct ProductMediaCreatePayload {
     /// The media, in the order in which they were given. They are not ready yet; null if none could be taken.
     media: Option<Vec<Media>>,
-    /// For each of the media the global id of the job that works on it: `jobProgress` tells how far it is.
+    /// For each of the media the global id of the job that works on it: `jobUpdated` tells how far it is.
     job_ids: Vec<ID>,
     /// What is wrong with the input.
     user_errors: Vec<UserError>,
@@ -53,7 +53,7 @@ struct ProductMediaDeletePayload {
     user_errors: Vec<UserError>,
 }
 
-impl CreateMediaInput {
+impl ProductMediaCreateInput {
     fn decode(self, ctx: &Context<'_>) -> Result<NewMedia, Error> {
         let source = match (self.file, self.original_source) {
             (Some(upload), None) => MediaSource::File(Uploads::take(ctx, upload)?),
@@ -91,7 +91,7 @@ impl MediaMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The product's global id.")] product_id: ID,
-        #[graphql(desc = "The pictures and videos.")] media: Vec<CreateMediaInput>,
+        #[graphql(desc = "The pictures and videos.")] media: Vec<ProductMediaCreateInput>,
         #[graphql(desc = "The same key and input get the same answer, and happen once.")]
         idempotency_key: Option<String>,
     ) -> Result<ProductMediaCreatePayload> {

@@ -53,7 +53,7 @@ pub enum PricingValue {
 /// A part of a price.
 #[derive(SimpleObject, Clone)]
 pub struct PricingPercentageValue {
-    /// In hundredths: 10 % is 10.
+    /// In percent: 10 % is 10.
     percentage: f64,
 }
 
@@ -165,8 +165,8 @@ pub struct TaxLine {
     title: String,
     /// The rate, as a part of one: 20 % is `0.2`.
     rate: Decimal,
-    /// The rate in hundredths: 20 % is 20.
-    rate_percentage: f64,
+    /// The rate in percent: 20 % is `20`.
+    percentage: Decimal,
     /// How much it is.
     price: MoneyV2,
 }
@@ -175,15 +175,15 @@ pub struct TaxLine {
 pub fn taxes(ctx: &Context<'_>, order: &loaders::Order, taxes: &[Tax]) -> Vec<TaxLine> {
     let line = |tax: &Tax| TaxLine {
         title: tax.title.clone(),
-        rate: Decimal(rate(tax.rate_micros)),
-        rate_percentage: tax.rate_micros as f64 / 10_000.0,
+        rate: Decimal(decimal(tax.rate_micros)),
+        percentage: Decimal(decimal(tax.rate_micros.saturating_mul(100))),
         price: money(ctx, order, tax.amount),
     };
     taxes.iter().map(line).collect()
 }
 
 /// Millionths as a decimal number without needless zeros.
-fn rate(micros: i64) -> String {
+fn decimal(micros: i64) -> String {
     let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

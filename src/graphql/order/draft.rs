@@ -51,7 +51,7 @@ pub enum DraftOrderStatus {
 pub enum DraftOrderAppliedDiscountType {
     /// An amount of money.
     FixedAmount,
-    /// Hundredths of what it is on.
+    /// A percentage of what it is on.
     Percentage,
 }
 
@@ -61,7 +61,7 @@ pub enum DraftOrderAppliedDiscountType {
 struct DraftOrderAppliedDiscount {
     /// What buyers read.
     title: String,
-    /// An amount, or hundredths.
+    /// An amount, or a percentage.
     value: Decimal,
     /// Which of the two.
     value_type: DraftOrderAppliedDiscountType,
@@ -72,7 +72,7 @@ struct DraftOrderAppliedDiscount {
 pub struct DraftOrderAppliedDiscountInput {
     /// What buyers read.
     title: Option<String>,
-    /// An amount, or hundredths: 10 is 10 %.
+    /// An amount, or a percentage: 10 is 10 %.
     value: Decimal,
     /// Which of the two.
     value_type: DraftOrderAppliedDiscountType,
@@ -94,15 +94,13 @@ pub struct DraftOrderInput {
     /// Where the bill goes.
     billing_address: MaybeUndefined<MailingAddressInput>,
     /// The handle of the delivery option.
-    delivery_option: MaybeUndefined<String>,
+    delivery_option_handle: MaybeUndefined<String>,
     /// A discount on all lines.
     applied_discount: MaybeUndefined<DraftOrderAppliedDiscountInput>,
     /// What staff write for the buyer.
     note: Option<String>,
     /// What else is noted.
     custom_attributes: Option<Vec<AttributeInput>>,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer.
-    idempotency_key: Option<String>,
 }
 
 /// A line of a draft.
@@ -116,18 +114,6 @@ pub struct DraftOrderLineItemInput {
     applied_discount: Option<DraftOrderAppliedDiscountInput>,
     /// What else is noted.
     custom_attributes: Option<Vec<AttributeInput>>,
-}
-
-/// A draft that is to become an order.
-#[derive(InputObject)]
-pub struct DraftOrderCompleteInput {
-    /// The draft's id.
-    id: ID,
-    /// Whether it is still to be paid for; if not, it was paid by a way of its own.
-    #[graphql(default = true)]
-    payment_pending: bool,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer, and there is one order.
-    idempotency_key: Option<String>,
 }
 
 /// What became of the draft.
@@ -196,7 +182,7 @@ fn shown(ctx: &Context<'_>, discount: &draft::DraftDiscount) -> DraftOrderApplie
 /// An order that staff put together. Its amounts are as they were when it was last changed.
 #[Object(visible = "sees_drafts")]
 impl DraftOrder {
-    /// The draft's id.
+    /// The draft's global id.
     async fn id(&self) -> ID {
         gid(self.0.id)
     }
@@ -248,7 +234,7 @@ impl DraftOrder {
     }
 
     /// The handle of the delivery option.
-    async fn delivery_option(&self) -> Option<&str> {
+    async fn delivery_option_handle(&self) -> Option<&str> {
         self.0.draft.0.delivery_option.as_deref()
     }
 
@@ -364,7 +350,7 @@ impl TryFrom<DraftOrderInput> for DraftInput {
             phone: input.phone.into(),
             shipping_address: input.shipping_address.map_value(Into::into).into(),
             billing_address: input.billing_address.map_value(Into::into).into(),
-            delivery_option: input.delivery_option.into(),
+            delivery_option: input.delivery_option_handle.into(),
             discount: input.applied_discount.map_value(Into::into).into(),
             note: input.note,
             attributes: attributes.map(|all| all.into_iter().map(Into::into).collect()),
@@ -419,11 +405,12 @@ impl DraftOrderMutation {
     async fn draft_order_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is in it.")] input: DraftOrderInput,
+        #[graphql(desc = "What is in it.")] draft_order: DraftOrderInput,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
     ) -> Result<DraftOrderCreatePayload> {
-        let key = input.idempotency_key.clone();
-        let new = DraftInput::try_from(input)?;
-        let made = ctx.services().orders.create_draft(ctx.op(), &new, key.as_deref()).await;
+        let (new, key) = (DraftInput::try_from(draft_order)?, idempotency_key.as_deref());
+        let made = ctx.services().orders.create_draft(ctx.op(), &new, key).await;
         let (draft, user_errors) = payload(made)?;
         Ok(DraftOrderCreatePayload { draft_order: draft.map(DraftOrder::of), user_errors })
     }
@@ -433,13 +420,14 @@ impl DraftOrderMutation {
     async fn draft_order_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The draft's id.")] id: ID,
-        #[graphql(desc = "What is to change.")] input: DraftOrderInput,
+        #[graphql(desc = "The draft's global id.")] id: ID,
+        #[graphql(desc = "What is to change.")] draft_order: DraftOrderInput,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
     ) -> Result<DraftOrderUpdatePayload> {
-        let key = input.idempotency_key.clone();
-        let patch = DraftInput::try_from(input)?;
-        let id = parse_gid(&id)?;
-        let changed = ctx.services().orders.update_draft(ctx.op(), id, &patch, key.as_deref()).await;
+        let (id, patch) = (parse_gid(&id)?, DraftInput::try_from(draft_order)?);
+        let key = idempotency_key.as_deref();
+        let changed = ctx.services().orders.update_draft(ctx.op(), id, &patch, key).await;
         let (draft, user_errors) = payload(changed)?;
         Ok(DraftOrderUpdatePayload { draft_order: draft.map(DraftOrder::of), user_errors })
     }
@@ -449,10 +437,17 @@ impl DraftOrderMutation {
     async fn draft_order_complete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which draft, and whether it is paid for.")] input: DraftOrderCompleteInput,
+        #[graphql(desc = "The draft's global id.")] id: ID,
+        #[graphql(
+            desc = "Whether it is still to be paid for; if not, it was paid by a way of its own.",
+            default = true
+        )]
+        payment_pending: bool,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
     ) -> Result<DraftOrderCompletePayload> {
-        let (id, key) = (parse_gid(&input.id)?, input.idempotency_key.as_deref());
-        let made = ctx.services().orders.complete_draft(ctx.op(), id, input.payment_pending, key).await;
+        let (id, key) = (parse_gid(&id)?, idempotency_key.as_deref());
+        let made = ctx.services().orders.complete_draft(ctx.op(), id, payment_pending, key).await;
         let (made, user_errors) = payload(made)?;
         let (draft, order) = made.map(|made| (made.draft, made.order)).unzip();
         Ok(DraftOrderCompletePayload {

@@ -18,8 +18,6 @@ pub struct OrderEditMutation;
 /// A change of an order; what is not given stays as it is.
 #[derive(InputObject)]
 pub struct OrderUpdateInput {
-    /// The order's global id.
-    id: ID,
     /// The buyer's e-mail address: mails about the order go there from now on.
     email: Option<String>,
     /// The buyer's phone number.
@@ -32,8 +30,6 @@ pub struct OrderUpdateInput {
     note: Option<String>,
     /// All words to tell it by, in place of those there were: up to 250, none with a comma in it.
     tags: Option<Vec<String>>,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer.
-    idempotency_key: Option<String>,
 }
 
 /// What became of the change.
@@ -64,9 +60,12 @@ impl OrderEditMutation {
     async fn order_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The changes.")] order: OrderUpdateInput,
+        #[graphql(desc = "The order's global id.")] id: ID,
+        #[graphql(desc = "What is to change.")] order: OrderUpdateInput,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
     ) -> Result<OrderUpdatePayload> {
-        let (id, key) = (parse_gid(&order.id)?, order.idempotency_key);
+        let id = parse_gid(&id)?;
         let patch = OrderPatch {
             email: order.email,
             phone: order.phone.into(),
@@ -75,7 +74,7 @@ impl OrderEditMutation {
             note: order.note,
             tags: order.tags,
         };
-        let changed = ctx.services().orders.update(ctx.op(), id, &patch, key.as_deref()).await;
+        let changed = ctx.services().orders.update(ctx.op(), id, &patch, idempotency_key.as_deref()).await;
         let (changed, user_errors) = payload(changed)?;
         Ok(OrderUpdatePayload { order: changed.map(Order::of), user_errors })
     }

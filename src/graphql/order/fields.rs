@@ -45,6 +45,7 @@ pub enum OrderStatus {
     /// All of it is sent.
     Fulfilled,
     /// Given up by the shop or the customer; stock and discounts went back.
+    #[graphql(name = "CANCELED")]
     Cancelled,
     /// Some of the money went back.
     PartiallyRefunded,
@@ -86,7 +87,7 @@ pub enum OrderFulfillmentStatus {
     Fulfilled,
 }
 
-/// Why an order is cancelled.
+/// Why an order is canceled.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "order::CancelReason")]
 pub enum OrderCancelReason {
@@ -247,13 +248,13 @@ impl Order {
         self.0.expires_at.map(DateTime)
     }
 
-    /// Why it was cancelled; null if it was not.
+    /// Why it was canceled; null if it was not.
     async fn cancel_reason(&self) -> Option<OrderCancelReason> {
         let reason = order::CancelReason::parse(self.0.cancel_reason.as_deref()?);
         Some(reason.unwrap_or(order::CancelReason::Other).into())
     }
 
-    /// When it was cancelled; null if it was not.
+    /// When it was canceled; null if it was not.
     async fn canceled_at(&self) -> Option<DateTime> {
         self.0.cancelled_at.map(DateTime)
     }

@@ -7,11 +7,13 @@ use async_graphql::{Context, Enum, ID, Json, Object, Result, SimpleObject};
 use super::line::OrderLineItem;
 use super::sentence::sentence;
 use super::{FulfillmentLineItemConnection, money};
+use crate::domain::event::Event;
 use crate::domain::fulfillment::{FulfilledLine, RefundedLine, ReturnedLine};
 use crate::domain::ids::{Id, OrderLineId};
 use crate::domain::page::{CursorKey, KeyKind, Page};
 use crate::domain::permission::Permission;
 use crate::domain::{fulfillment, payment};
+use crate::events::api_payload;
 use crate::graphql::connection::{Items, PageArgs};
 use crate::graphql::guard::{Requires, reads_orders};
 use crate::graphql::in_order::InOrder;
@@ -45,10 +47,12 @@ pub enum OrderTransactionKind {
 /// The state a fulfillment is in.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "fulfillment::FulfillmentState")]
-pub enum FulfillmentState {
+pub enum FulfillmentStatus {
     /// It was sent.
+    #[graphql(name = "SUCCEEDED")]
     Success,
     /// It was taken back before it arrived.
+    #[graphql(name = "CANCELED")]
     Cancelled,
 }
 
@@ -69,8 +73,10 @@ pub enum RefundStatus {
     /// The provider has not answered yet.
     Pending,
     /// It went back.
+    #[graphql(name = "SUCCEEDED")]
     Success,
     /// The provider would not give it back.
+    #[graphql(name = "FAILED")]
     Failure,
 }
 
@@ -95,7 +101,7 @@ impl OrderTransaction {
     }
 
     /// The payment provider.
-    async fn gateway(&self) -> &str {
+    async fn provider(&self) -> &str {
         &self.row.provider
     }
 
@@ -152,7 +158,7 @@ impl Fulfillment {
     }
 
     /// Whether it was sent, or taken back.
-    async fn status(&self) -> FulfillmentState {
+    async fn status(&self) -> FulfillmentStatus {
         self.row.status.into()
     }
 
@@ -365,7 +371,7 @@ impl OrderTimelineEvent {
 
     /// What happened, as the event log calls it: `order.paid`.
     async fn kind(&self) -> &str {
-        &self.0.kind
+        Event::public_name(&self.0.kind)
     }
 
     /// What happened, in a sentence.
@@ -378,9 +384,9 @@ impl OrderTimelineEvent {
         &self.0.actor
     }
 
-    /// The particulars.
+    /// The particulars, with the names and ids of the API.
     async fn details(&self) -> Json<serde_json::Value> {
-        Json(self.0.payload.0.clone())
+        Json(api_payload(&self.0.payload.0))
     }
 
     /// When.

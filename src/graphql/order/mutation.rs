@@ -22,11 +22,9 @@ use crate::services::orders::{
 #[derive(Default)]
 pub struct OrderMutation;
 
-/// An order that is to be cancelled.
+/// An order that is to be canceled.
 #[derive(InputObject)]
 pub struct OrderCancelInput {
-    /// The order's global id.
-    order_id: ID,
     /// Why.
     reason: OrderCancelReason,
     /// Whether what is reserved for it can be sold again; if not, it is off the shelf.
@@ -37,33 +35,11 @@ pub struct OrderCancelInput {
     refund: bool,
     /// For its timeline.
     staff_note: Option<String>,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer.
-    idempotency_key: Option<String>,
-}
-
-/// An order that is to be marked as paid.
-#[derive(InputObject)]
-pub struct OrderMarkAsPaidInput {
-    /// The order's global id.
-    order_id: ID,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer.
-    idempotency_key: Option<String>,
-}
-
-/// A note for an order's timeline.
-#[derive(InputObject)]
-pub struct OrderNoteAddInput {
-    /// The order's global id.
-    order_id: ID,
-    /// What is noted, up to 5000 characters.
-    note: String,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer.
-    idempotency_key: Option<String>,
 }
 
 /// Pieces of a line.
 #[derive(InputObject)]
-pub struct OrderLineQuantityInput {
+pub struct OrderLineItemQuantityInput {
     /// The line's id.
     line_item_id: ID,
     /// How many pieces.
@@ -72,7 +48,7 @@ pub struct OrderLineQuantityInput {
 
 /// Where a parcel can be followed.
 #[derive(InputObject, Default)]
-pub struct FulfillmentTrackingInput {
+pub struct FulfillmentTrackingInfoInput {
     /// Who carries it.
     company: Option<String>,
     /// The carrier's number for it.
@@ -87,20 +63,9 @@ pub struct FulfillmentCreateInput {
     /// The order's global id.
     order_id: ID,
     /// Which pieces, each line once; all that is left without it.
-    line_items: Option<Vec<OrderLineQuantityInput>>,
+    line_items: Option<Vec<OrderLineItemQuantityInput>>,
     /// Where they can be followed.
-    tracking_info: Option<FulfillmentTrackingInput>,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer, and pieces are sent once.
-    idempotency_key: Option<String>,
-}
-
-/// A fulfillment that is taken back before it arrives.
-#[derive(InputObject)]
-pub struct FulfillmentCancelInput {
-    /// The fulfillment's id.
-    id: ID,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer.
-    idempotency_key: Option<String>,
+    tracking_info: Option<FulfillmentTrackingInfoInput>,
 }
 
 /// Money of an order that is to go back.
@@ -117,8 +82,6 @@ pub struct RefundCreateInput {
     note: Option<String>,
     /// The global id of the location where pieces that come back are put; the first location without it.
     location_id: Option<ID>,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer, and the money goes back once.
-    idempotency_key: Option<String>,
 }
 
 /// Pieces of a line whose money is to go back.
@@ -141,28 +104,22 @@ pub struct ReturnCreateInput {
     /// The order's global id.
     order_id: ID,
     /// Which pieces, each line once.
-    line_items: Vec<OrderLineQuantityInput>,
+    line_items: Vec<OrderLineItemQuantityInput>,
     /// Why.
     #[graphql(default)]
     reason: String,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer.
-    idempotency_key: Option<String>,
 }
 
 /// What came back of a return.
 #[derive(InputObject)]
 pub struct ReturnReceiveInput {
-    /// The return's id.
-    id: ID,
     /// Which pieces came, each line once; all of them without it.
-    line_items: Option<Vec<OrderLineQuantityInput>>,
+    line_items: Option<Vec<OrderLineItemQuantityInput>>,
     /// Whether they can be sold again.
     #[graphql(default = true)]
     restock: bool,
     /// The global id of the location where they are put; the first location without it.
     location_id: Option<ID>,
-    /// Makes it safe to send the same request twice: the same key and input get the same answer.
-    idempotency_key: Option<String>,
 }
 
 /// Defines payloads: each of an order, perhaps with what was made of it, and what is wrong with the input.
@@ -206,8 +163,14 @@ payloads! {
     };
 }
 
-fn lines(lines: &[OrderLineQuantityInput]) -> Result<Vec<LineQuantity>, Error> {
-    let line = |line: &OrderLineQuantityInput| {
+impl Default for ReturnReceiveInput {
+    fn default() -> Self {
+        Self { line_items: None, restock: true, location_id: None }
+    }
+}
+
+fn lines(lines: &[OrderLineItemQuantityInput]) -> Result<Vec<LineQuantity>, Error> {
+    let line = |line: &OrderLineItemQuantityInput| {
         Ok(LineQuantity { line_id: parse_gid(&line.line_item_id)?, quantity: line.quantity })
     };
     lines.iter().map(line).collect()
@@ -228,16 +191,19 @@ impl OrderMutation {
     async fn order_cancel(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which order, and why.")] input: OrderCancelInput,
+        #[graphql(desc = "The order's global id.")] id: ID,
+        #[graphql(desc = "Why, and what becomes of what was bought.")] input: OrderCancelInput,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
     ) -> Result<OrderCancelPayload> {
         let cancel = CancelOrder {
-            order_id: parse_gid(&input.order_id)?,
+            order_id: parse_gid(&id)?,
             reason: input.reason.into(),
             restock: input.restock,
             refund: input.refund,
             note: input.staff_note,
         };
-        let key = input.idempotency_key.as_deref();
+        let key = idempotency_key.as_deref();
         let (order, user_errors) = payload(ctx.services().orders.cancel(ctx.op(), &cancel, key).await)?;
         Ok(OrderCancelPayload { order: order.map(Order::of), user_errors })
     }
@@ -247,9 +213,11 @@ impl OrderMutation {
     async fn order_mark_as_paid(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which order.")] input: OrderMarkAsPaidInput,
+        #[graphql(desc = "The order's global id.")] id: ID,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
     ) -> Result<OrderMarkAsPaidPayload> {
-        let (id, key) = (parse_gid(&input.order_id)?, input.idempotency_key.as_deref());
+        let (id, key) = (parse_gid(&id)?, idempotency_key.as_deref());
         let (order, user_errors) = payload(ctx.services().orders.mark_as_paid(ctx.op(), id, key).await)?;
         Ok(OrderMarkAsPaidPayload { order: order.map(Order::of), user_errors })
     }
@@ -259,11 +227,13 @@ impl OrderMutation {
     async fn order_note_add(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which order, and what.")] input: OrderNoteAddInput,
+        #[graphql(desc = "The order's global id.")] order_id: ID,
+        #[graphql(desc = "What is noted, up to 5000 characters.")] note: String,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
     ) -> Result<OrderNoteAddPayload> {
-        let (id, key) = (parse_gid(&input.order_id)?, input.idempotency_key.as_deref());
-        let (order, user_errors) =
-            payload(ctx.services().orders.add_note(ctx.op(), id, &input.note, key).await)?;
+        let (id, key) = (parse_gid(&order_id)?, idempotency_key.as_deref());
+        let (order, user_errors) = payload(ctx.services().orders.add_note(ctx.op(), id, &note, key).await)?;
         Ok(OrderNoteAddPayload { order: order.map(Order::of), user_errors })
     }
 
@@ -272,15 +242,17 @@ impl OrderMutation {
     async fn fulfillment_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is sent.")] input: FulfillmentCreateInput,
+        #[graphql(desc = "What is sent.")] fulfillment: FulfillmentCreateInput,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
     ) -> Result<FulfillmentCreatePayload> {
-        let tracking = input.tracking_info.unwrap_or_default();
+        let tracking = fulfillment.tracking_info.unwrap_or_default();
         let create = CreateFulfillment {
-            order_id: parse_gid(&input.order_id)?,
-            lines: input.line_items.as_deref().map(lines).transpose()?,
+            order_id: parse_gid(&fulfillment.order_id)?,
+            lines: fulfillment.line_items.as_deref().map(lines).transpose()?,
             tracking: Tracking { company: tracking.company, number: tracking.number, url: tracking.url },
         };
-        let key = input.idempotency_key.as_deref();
+        let key = idempotency_key.as_deref();
         let made = ctx.services().orders.create_fulfillment(ctx.op(), &create, key).await;
         let (made, user_errors) = payload(made)?;
         let (order, row) = made.unzip();
@@ -295,9 +267,11 @@ impl OrderMutation {
     async fn fulfillment_cancel(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which fulfillment.")] input: FulfillmentCancelInput,
+        #[graphql(desc = "The fulfillment's global id.")] id: ID,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
     ) -> Result<FulfillmentCancelPayload> {
-        let (id, key) = (parse_gid(&input.id)?, input.idempotency_key.as_deref());
+        let (id, key) = (parse_gid(&id)?, idempotency_key.as_deref());
         let made = ctx.services().orders.cancel_fulfillment(ctx.op(), id, key).await;
         let (made, user_errors) = payload(made)?;
         let (order, row) = made.unzip();
@@ -312,7 +286,9 @@ impl OrderMutation {
     async fn refund_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How much, and for what.")] input: RefundCreateInput,
+        #[graphql(desc = "How much, and for what.")] refund: RefundCreateInput,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
     ) -> Result<RefundCreatePayload> {
         let line = |line: &RefundLineItemInput| -> Result<RefundLine, Error> {
             Ok(RefundLine {
@@ -323,13 +299,13 @@ impl OrderMutation {
             })
         };
         let create = CreateRefund {
-            order_id: parse_gid(&input.order_id)?,
-            lines: input.line_items.iter().flatten().map(line).collect::<Result<_, _>>()?,
-            shipping_amount: input.shipping_amount.map(|amount| amount.0),
-            note: input.note,
-            location_id: location(input.location_id.as_ref())?,
+            order_id: parse_gid(&refund.order_id)?,
+            lines: refund.line_items.iter().flatten().map(line).collect::<Result<_, _>>()?,
+            shipping_amount: refund.shipping_amount.map(|amount| amount.0),
+            note: refund.note,
+            location_id: location(refund.location_id.as_ref())?,
         };
-        let key = input.idempotency_key.as_deref();
+        let key = idempotency_key.as_deref();
         let (made, user_errors) = payload(ctx.services().orders.create_refund(ctx.op(), &create, key).await)?;
         let (order, row) = made.unzip();
         let order = shared(order);
@@ -342,14 +318,16 @@ impl OrderMutation {
     async fn return_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What comes back.")] input: ReturnCreateInput,
+        #[graphql(name = "return", desc = "What comes back.")] new: ReturnCreateInput,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
     ) -> Result<ReturnCreatePayload> {
         let create = CreateReturn {
-            order_id: parse_gid(&input.order_id)?,
-            lines: lines(&input.line_items)?,
-            reason: input.reason,
+            order_id: parse_gid(&new.order_id)?,
+            lines: lines(&new.line_items)?,
+            reason: new.reason,
         };
-        let key = input.idempotency_key.as_deref();
+        let key = idempotency_key.as_deref();
         let (made, user_errors) = payload(ctx.services().orders.create_return(ctx.op(), &create, key).await)?;
         let (order, row) = made.unzip();
         let order = shared(order);
@@ -362,15 +340,19 @@ impl OrderMutation {
     async fn return_receive(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What came back.")] input: ReturnReceiveInput,
+        #[graphql(desc = "The return's global id.")] id: ID,
+        #[graphql(desc = "What came back; all of it without this.")] input: Option<ReturnReceiveInput>,
+        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        idempotency_key: Option<String>,
     ) -> Result<ReturnReceivePayload> {
+        let input = input.unwrap_or_default();
         let receive = ReceiveReturn {
-            id: parse_gid(&input.id)?,
+            id: parse_gid(&id)?,
             lines: input.line_items.as_deref().map(lines).transpose()?,
             restock: input.restock,
             location_id: location(input.location_id.as_ref())?,
         };
-        let key = input.idempotency_key.as_deref();
+        let key = idempotency_key.as_deref();
         let (made, user_errors) =
             payload(ctx.services().orders.receive_return(ctx.op(), &receive, key).await)?;
         let (order, row) = made.unzip();

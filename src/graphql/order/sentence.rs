@@ -22,7 +22,7 @@ pub fn sentence(kind: &str, payload: &Value) -> String {
         "order.imported" => with("The order was imported".to_owned(), text("imported_as")),
         "order.paid" => with("The order was paid for".to_owned(), text("provider")),
         "order.expired" => with("The order was given up".to_owned(), &text("reason").replace('_', " ")),
-        "order.cancelled" => with("The order was cancelled".to_owned(), &text("reason").to_lowercase()),
+        "order.cancelled" => with("The order was canceled".to_owned(), &text("reason").to_lowercase()),
         "order.updated" => {
             let fields = payload.get("fields").and_then(Value::as_array).into_iter().flatten();
             let names: Vec<&str> = fields.filter_map(Value::as_str).collect();
@@ -75,6 +75,6 @@ mod tests {
         assert_eq!(sentence("order.teleported", &Value::Null), "order teleported");
         let cancelled =
             OrderCancelledEvent { order_id, reason: "FRAUD".to_owned(), restocked: true, note: None };
-        assert_eq!(sentence("order.cancelled", &of(cancelled)), "The order was cancelled: fraud");
+        assert_eq!(sentence("order.cancelled", &of(cancelled)), "The order was canceled: fraud");
     }
 }

@@ -24,28 +24,26 @@ pub struct ShippingZoneCreateInput {
     name: String,
     /// Its countries, none of them in another zone; none means everywhere that no other zone names.
     countries: Vec<CountryCode>,
-    /// How far away its addresses are taken to be where coordinates don't tell, in metres; 50,000 when it is not given.
-    default_distance_metres: Option<i64>,
+    /// How far away its addresses are taken to be where coordinates don't tell, in meters; 50,000 when it is not given.
+    default_distance_meters: Option<i64>,
 }
 
 /// A change of a shipping zone; what is not given stays as it is.
 #[derive(InputObject)]
 pub struct ShippingZoneUpdateInput {
-    /// The zone's global id.
-    id: ID,
     /// Its name, unique in the shop.
     name: Option<String>,
     /// All its countries, in place of those there were.
     countries: Option<Vec<CountryCode>>,
-    /// How far away its addresses are taken to be where coordinates don't tell, in metres.
-    default_distance_metres: Option<i64>,
+    /// How far away its addresses are taken to be where coordinates don't tell, in meters.
+    default_distance_meters: Option<i64>,
 }
 
 /// A shipping rate to be made.
 #[derive(InputObject)]
 pub struct ShippingRateCreateInput {
     /// The global id of the zone it is of.
-    zone_id: ID,
+    shipping_zone_id: ID,
     /// The strategy that reckons it: `standard`, `express` or `overnight` by weight and distance,
     /// `flat` for a price or by a table, `pickup` where buyers come to a location.
     strategy: String,
@@ -60,12 +58,12 @@ pub struct ShippingRateCreateInput {
     location_id: Option<ID>,
     /// What a kilogram costs, in the currency's main unit; the strategy's usual when it is not given.
     price_per_kilogram: Option<Decimal>,
-    /// What a kilometre costs, in the currency's main unit; the strategy's usual when it is not given.
-    price_per_kilometre: Option<Decimal>,
+    /// What a kilometer costs, in the currency's main unit; the strategy's usual when it is not given.
+    price_per_kilometer: Option<Decimal>,
     /// From how many kilograms on it can be chosen.
-    minimum_weight: Option<Decimal>,
+    minimum_weight_kilograms: Option<Decimal>,
     /// Up to how many kilograms it can be chosen.
-    maximum_weight: Option<Decimal>,
+    maximum_weight_kilograms: Option<Decimal>,
     /// From which subtotal on it can be chosen, before discounts.
     minimum_subtotal: Option<Decimal>,
     /// Up to which subtotal it can be chosen, before discounts.
@@ -99,8 +97,6 @@ pub struct ShippingPriceStepInput {
 /// A change of a shipping rate; what is not given stays as it is.
 #[derive(InputObject)]
 pub struct ShippingRateUpdateInput {
-    /// The rate's global id.
-    id: ID,
     /// What buyers read.
     name: Option<String>,
     /// What it costs whatever is sent and wherever it goes, beside all else.
@@ -111,12 +107,12 @@ pub struct ShippingRateUpdateInput {
     location_id: Option<ID>,
     /// What a kilogram costs, in the currency's main unit.
     price_per_kilogram: Option<Decimal>,
-    /// What a kilometre costs, in the currency's main unit.
-    price_per_kilometre: Option<Decimal>,
+    /// What a kilometer costs, in the currency's main unit.
+    price_per_kilometer: Option<Decimal>,
     /// From how many kilograms on it can be chosen; null means any weight.
-    minimum_weight: MaybeUndefined<Decimal>,
+    minimum_weight_kilograms: MaybeUndefined<Decimal>,
     /// Up to how many kilograms it can be chosen; null means any weight.
-    maximum_weight: MaybeUndefined<Decimal>,
+    maximum_weight_kilograms: MaybeUndefined<Decimal>,
     /// From which subtotal on it can be chosen, before discounts; null means any.
     minimum_subtotal: MaybeUndefined<Decimal>,
     /// Up to which subtotal it can be chosen, before discounts; null means any.
@@ -199,9 +195,9 @@ impl TryFrom<ShippingRateCreateInput> for RatePatch {
             table: input.price_table.map(|table| Some(table.into())),
             location_id: input.location_id.as_ref().map(parse_gid).transpose()?,
             per_kilogram: text(input.price_per_kilogram),
-            per_kilometre: text(input.price_per_kilometre),
-            min_weight: text(input.minimum_weight).map(Some),
-            max_weight: text(input.maximum_weight).map(Some),
+            per_kilometre: text(input.price_per_kilometer),
+            min_weight: text(input.minimum_weight_kilograms).map(Some),
+            max_weight: text(input.maximum_weight_kilograms).map(Some),
             min_subtotal: text(input.minimum_subtotal).map(Some),
             max_subtotal: text(input.maximum_subtotal).map(Some),
             free_from_subtotal: text(input.free_from_subtotal).map(Some),
@@ -221,9 +217,9 @@ impl TryFrom<ShippingRateUpdateInput> for RatePatch {
             table: input.price_table.map_value(TablePatch::from).into(),
             location_id: input.location_id.as_ref().map(parse_gid).transpose()?,
             per_kilogram: text(input.price_per_kilogram),
-            per_kilometre: text(input.price_per_kilometre),
-            min_weight: text_or_null(input.minimum_weight),
-            max_weight: text_or_null(input.maximum_weight),
+            per_kilometre: text(input.price_per_kilometer),
+            min_weight: text_or_null(input.minimum_weight_kilograms),
+            max_weight: text_or_null(input.maximum_weight_kilograms),
             min_subtotal: text_or_null(input.minimum_subtotal),
             max_subtotal: text_or_null(input.maximum_subtotal),
             free_from_subtotal: text_or_null(input.free_from_subtotal),
@@ -240,12 +236,12 @@ impl ShippingMutation {
     async fn shipping_zone_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The zone.")] zone: ShippingZoneCreateInput,
+        #[graphql(desc = "The zone.")] shipping_zone: ShippingZoneCreateInput,
     ) -> Result<ShippingZoneCreatePayload> {
         let new = ZonePatch {
-            name: Some(zone.name),
-            countries: Some(codes(zone.countries)),
-            default_distance_metres: zone.default_distance_metres,
+            name: Some(shipping_zone.name),
+            countries: Some(codes(shipping_zone.countries)),
+            default_distance_metres: shipping_zone.default_distance_meters,
         };
         let (made, user_errors) = payload(ctx.services().shipping.create_zone(ctx.op(), &new).await)?;
         Ok(ShippingZoneCreatePayload { shipping_zone: made.map(ShippingZone::of), user_errors })
@@ -256,13 +252,14 @@ impl ShippingMutation {
     async fn shipping_zone_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The zone and what is to change.")] zone: ShippingZoneUpdateInput,
+        #[graphql(desc = "The zone's global id.")] id: ID,
+        #[graphql(desc = "What is to change.")] shipping_zone: ShippingZoneUpdateInput,
     ) -> Result<ShippingZoneUpdatePayload> {
-        let id = parse_gid(&zone.id)?;
+        let id = parse_gid(&id)?;
         let patch = ZonePatch {
-            name: zone.name,
-            countries: zone.countries.map(codes),
-            default_distance_metres: zone.default_distance_metres,
+            name: shipping_zone.name,
+            countries: shipping_zone.countries.map(codes),
+            default_distance_metres: shipping_zone.default_distance_meters,
         };
         let (changed, user_errors) =
             payload(ctx.services().shipping.update_zone(ctx.op(), id, &patch).await)?;
@@ -286,10 +283,12 @@ impl ShippingMutation {
     async fn shipping_rate_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The rate.")] rate: ShippingRateCreateInput,
+        #[graphql(desc = "The rate.")] shipping_rate: ShippingRateCreateInput,
     ) -> Result<ShippingRateCreatePayload> {
-        let (zone, strategy) = (parse_gid(&rate.zone_id)?, rate.strategy.clone());
-        let answer = ctx.services().shipping.create_rate(ctx.op(), zone, &strategy, &rate.try_into()?).await;
+        let zone = parse_gid(&shipping_rate.shipping_zone_id)?;
+        let strategy = shipping_rate.strategy.clone();
+        let new = shipping_rate.try_into()?;
+        let answer = ctx.services().shipping.create_rate(ctx.op(), zone, &strategy, &new).await;
         let (made, user_errors) = payload(answer)?;
         Ok(ShippingRateCreatePayload { shipping_rate: made.map(ShippingRate::of), user_errors })
     }
@@ -299,11 +298,12 @@ impl ShippingMutation {
     async fn shipping_rate_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The rate and what is to change.")] rate: ShippingRateUpdateInput,
+        #[graphql(desc = "The rate's global id.")] id: ID,
+        #[graphql(desc = "What is to change.")] shipping_rate: ShippingRateUpdateInput,
     ) -> Result<ShippingRateUpdatePayload> {
-        let id = parse_gid(&rate.id)?;
+        let (id, patch) = (parse_gid(&id)?, shipping_rate.try_into()?);
         let (changed, user_errors) =
-            payload(ctx.services().shipping.update_rate(ctx.op(), id, &rate.try_into()?).await)?;
+            payload(ctx.services().shipping.update_rate(ctx.op(), id, &patch).await)?;
         Ok(ShippingRateUpdatePayload { shipping_rate: changed.map(ShippingRate::of), user_errors })
     }
 

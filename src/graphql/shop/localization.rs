@@ -50,7 +50,7 @@ struct Currency {
 enum UnitSystem {
     /// Pounds and feet.
     ImperialSystem,
-    /// Kilograms and metres.
+    /// Kilograms and meters.
     MetricSystem,
 }
 

@@ -18,7 +18,7 @@ pub struct StaffAccessToken {
     access_token: String,
     /// When it ends.
     expires_at: DateTime,
-    /// What it is renewed with, once: for `staffTokenRenew`. One that is sent twice ends the session.
+    /// What it is renewed with, once: for `staffAccessTokenRenew`. One that is sent twice ends the session.
     refresh_token: Option<String>,
 }
 
@@ -43,7 +43,7 @@ pub struct StaffLoginPayload {
 
 /// Whether the session goes on.
 #[derive(SimpleObject)]
-pub struct StaffTokenRenewPayload {
+pub struct StaffAccessTokenRenewPayload {
     /// The next token; null if the session is over.
     staff_access_token: Option<StaffAccessToken>,
     /// What is wrong with the input.
@@ -70,7 +70,7 @@ pub struct StaffPasswordResetPayload {
 #[derive(SimpleObject)]
 pub struct StaffLogoutPayload {
     /// Whether there was a session to end; there is none for buyers and for services.
-    ended: bool,
+    has_ended: bool,
     /// What is wrong with the input.
     user_errors: Vec<UserError>,
 }
@@ -89,13 +89,13 @@ impl StaffSignInMutation {
     }
 
     /// Gives the next tokens of a session for a refresh token, which is spent by that.
-    async fn staff_token_renew(
+    async fn staff_access_token_renew(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The refresh token.")] refresh_token: String,
-    ) -> Result<StaffTokenRenewPayload> {
+    ) -> Result<StaffAccessTokenRenewPayload> {
         let (tokens, user_errors) = payload(ctx.services().staff.renew(ctx.op(), &refresh_token).await)?;
-        Ok(StaffTokenRenewPayload { staff_access_token: tokens.map(Into::into), user_errors })
+        Ok(StaffAccessTokenRenewPayload { staff_access_token: tokens.map(Into::into), user_errors })
     }
 
     /// Mails a member of staff a token to set a new password with. The answer is the same whether
@@ -125,6 +125,6 @@ impl StaffSignInMutation {
     /// Signs the member of staff out who asks: ends their session, with all tokens that came of the same sign-in.
     async fn staff_logout(&self, ctx: &Context<'_>) -> Result<StaffLogoutPayload> {
         let (ended, user_errors) = payload(ctx.services().staff.sign_out(ctx.op()).await)?;
-        Ok(StaffLogoutPayload { ended: ended.unwrap_or_default(), user_errors })
+        Ok(StaffLogoutPayload { has_ended: ended.unwrap_or_default(), user_errors })
     }
 }

@@ -19,7 +19,7 @@ pub struct JobSubscription;
 impl JobSubscription {
     /// How far a job is: its present state, and every change until it has ended.
     #[graphql(guard = "RequiresStaff", visible = "is_staff")]
-    async fn job_progress(
+    async fn job_updated(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The job's global id.")] id: ID,

@@ -12,6 +12,7 @@ use crate::domain::ids::{Id, OrderId};
 use crate::domain::permission::Permission;
 use crate::domain::webhook::needs;
 use crate::error::Error;
+use crate::events::{api_payload, api_version};
 use crate::graphql::guard::{Requires, is_staff, manages_settings, reads_orders};
 use crate::graphql::live::{Live, Recorded};
 use crate::graphql::order::Order;
@@ -61,19 +62,23 @@ impl StaffSubscription {
     async fn events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only events of these kinds, such as `order.paid`.")] types: Option<Vec<String>>,
+        #[graphql(desc = "Only events of these kinds, such as `order.paid`.")] kinds: Option<Vec<String>>,
         #[graphql(desc = "The cursor of the last event that you had: everything since then comes first.")]
         after: Option<String>,
     ) -> Result<impl Stream<Item = DomainEvent>> {
-        let kinds = types.unwrap_or_default();
-        if let Some(unknown) = kinds.iter().find(|kind| !Event::KINDS.contains(&kind.as_str())) {
-            let shown: String = unknown.chars().take(80).collect();
-            return Err(Error::BadInput(format!("there are no events of the type `{shown}`")).into());
-        }
+        let kinds = kinds.unwrap_or_default().iter().map(|name| kind(name)).collect::<Result<_, _>>()?;
         let may_hear = |event: &Arc<Recorded>| needs(&event.row.kind).is_some_and(|it| ctx.op().may(it));
         let happened = ctx.follow(&Topic::any(kinds), after.as_deref())?.filter(may_hear);
         Ok(iter(happened.map(|event| DomainEvent { happened: Happened(event) })))
     }
+}
+
+/// The kind of events, as the log has it, that goes by a name.
+fn kind(name: &str) -> Result<String, Error> {
+    Event::named(name).map(str::to_owned).ok_or_else(|| {
+        let shown: String = name.chars().take(80).collect();
+        Error::BadInput(format!("there are no events of the kind `{shown}`"))
+    })
 }
 
 /// Something happened to one of the shop's orders.
@@ -112,11 +117,11 @@ impl DomainEvent {
 
     /// The version of the payload's shape.
     async fn version(&self) -> i32 {
-        self.happened.0.row.version
+        api_version(self.happened.0.row.version)
     }
 
     /// The global id of what it happened to.
-    async fn subject(&self) -> ID {
+    async fn subject_id(&self) -> ID {
         let row = &self.happened.0.row;
         ID(format!("gid://mercato/{}/{}", row.aggregate_type, row.aggregate_id.0))
     }
@@ -126,9 +131,9 @@ impl DomainEvent {
         self.happened.0.sequence
     }
 
-    /// The particulars.
+    /// The particulars, with the names and ids of the API.
     async fn payload(&self) -> Json<serde_json::Value> {
-        Json(self.happened.0.row.payload.0.clone())
+        Json(api_payload(&self.happened.0.row.payload.0))
     }
 
     /// Who did it.
@@ -137,7 +142,7 @@ impl DomainEvent {
     }
 
     /// The request that caused it.
-    async fn request_id(&self) -> &str {
-        &self.happened.0.row.request_id
+    async fn request_id(&self) -> ID {
+        ID(self.happened.0.row.request_id.clone())
     }
 }

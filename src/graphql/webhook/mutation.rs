@@ -86,7 +86,7 @@ pub struct WebhookDeliveryRetryPayload {
 /// What became of the message.
 #[derive(SimpleObject)]
 #[graphql(visible = "manages_settings")]
-pub struct WebhookTestPayload {
+pub struct WebhookSubscriptionTestPayload {
     /// What is wrong with the input.
     user_errors: Vec<UserError>,
     /// The message, with its attempt; null if nothing was sent.
@@ -160,13 +160,16 @@ impl WebhookMutation {
 
     /// Sends an endpoint a message at once, to try it out: about the newest event of its topics, or a made-up one. It is sent once.
     #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
-    async fn webhook_test(
+    async fn webhook_subscription_test(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The subscription's global id.")] id: ID,
-    ) -> Result<WebhookTestPayload> {
+    ) -> Result<WebhookSubscriptionTestPayload> {
         let (delivery, user_errors) = payload(ctx.services().webhooks.test(ctx.op(), parse_gid(&id)?).await)?;
-        Ok(WebhookTestPayload { user_errors, webhook_delivery: delivery.map(WebhookDelivery::of) })
+        Ok(WebhookSubscriptionTestPayload {
+            user_errors,
+            webhook_delivery: delivery.map(WebhookDelivery::of),
+        })
     }
 }
 

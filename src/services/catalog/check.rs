@@ -103,10 +103,10 @@ impl VariantFields<'_> {
         for quantity in &self.quantities {
             if *quantity < 0 {
                 let message = "Quantity can't be negative";
-                problems.add(&field("inventoryQuantities"), UserErrorCode::Invalid, message);
+                problems.add(&field("inventoryLevels"), UserErrorCode::Invalid, message);
             } else if *quantity > MAX_QUANTITY {
                 let message = format!("Quantity can be up to {MAX_QUANTITY}");
-                problems.add(&field("inventoryQuantities"), UserErrorCode::Invalid, message);
+                problems.add(&field("inventoryLevels"), UserErrorCode::Invalid, message);
             }
         }
     }
@@ -170,17 +170,17 @@ fn images(problems: &mut Problems, images: &[NewImage]) {
 fn options(problems: &mut Problems, options: &[ProductOption]) {
     if options.len() > MAX_OPTIONS {
         let message = format!("A product can have up to {MAX_OPTIONS} options");
-        problems.add(&["product", "productOptions"], UserErrorCode::TooMany, message);
+        problems.add(&["product", "options"], UserErrorCode::TooMany, message);
     }
     let mut names = HashSet::new();
     for (at, option) in options.iter().enumerate() {
         let at = at.to_string();
-        problems.required(&["product", "productOptions", &at, "name"], &option.name);
+        problems.required(&["product", "options", &at, "name"], &option.name);
         if !names.insert(option.name.to_lowercase()) {
             let message = format!("Option '{}' is there twice", option.name);
-            problems.add(&["product", "productOptions", &at, "name"], UserErrorCode::Taken, message);
+            problems.add(&["product", "options", &at, "name"], UserErrorCode::Taken, message);
         }
-        let values = &["product", "productOptions", at.as_str(), "values"];
+        let values = &["product", "options", at.as_str(), "values"];
         if option.values.is_empty() {
             problems.add(
                 values,

@@ -169,7 +169,7 @@ impl Collections {
         patch: &CollectionPatch,
     ) -> Result<Collection, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut collection = locked(&mut tx, id, &["collection", "id"]).await?;
+        let mut collection = locked(&mut tx, id, &["id"]).await?;
         if patch.rules.is_some() && collection.rules.is_none() {
             let message = "Products are put into this collection by hand: make a new one to have rules";
             return Err(Error::invalid(&["collection", "ruleSet"], UserErrorCode::NotAllowed, message));
@@ -197,7 +197,7 @@ impl Collections {
 
     async fn delete_once(&self, op: &OpContext, id: CollectionId) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let collection = locked(&mut tx, id, &["input", "id"]).await?;
+        let collection = locked(&mut tx, id, &["id"]).await?;
         collections::delete(tx.conn(), id).await?;
         events::append(&mut tx, op, [Event::CollectionDeleted(event(&collection))]).await?;
         tx.commit().await?;

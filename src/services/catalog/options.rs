@@ -58,7 +58,7 @@ impl Options {
     /// [`Error::Invalid`] with everything that is wrong.
     pub async fn rename(&self, op: &OpContext, id: ProductId, patch: &OptionPatch) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
-        retrying(|| self.change(op, id, &["option", "id"], move |options| renamed(options, patch))).await
+        retrying(|| self.change(op, id, &["id"], move |options| renamed(options, patch))).await
     }
 
     /// Puts options, and values within them, into another order. Variants are sorted by that order,
@@ -187,25 +187,25 @@ fn renamed(options: &[ProductOption], patch: &OptionPatch) -> Result<Change, Err
         .collect();
     let Some(option) = options.get_mut(patch.option) else {
         let message = "The product has no such option";
-        return Err(Error::invalid(&["option", "id"], UserErrorCode::NotFound, message));
+        return Err(Error::invalid(&["id"], UserErrorCode::NotFound, message));
     };
     let mut problems = Problems::default();
     if let Some(name) = &patch.name {
-        problems.required(&["option", "name"], name);
+        problems.required(&["productOption", "name"], name);
         if others.contains(&name.trim().to_lowercase()) {
             let message = format!("The product has another option '{}'", name.trim());
-            problems.add(&["option", "name"], UserErrorCode::Taken, message);
+            problems.add(&["productOption", "name"], UserErrorCode::Taken, message);
         }
         name.trim().clone_into(&mut option.name);
     }
     for (at, (place, name)) in patch.values.iter().enumerate() {
         let at = at.to_string();
-        problems.required(&["option", "values", &at, "name"], name);
+        problems.required(&["productOption", "values", &at, "name"], name);
         match option.values.get_mut(*place) {
             Some(value) => name.trim().clone_into(value),
             None => {
                 let message = "The option has no such value";
-                problems.add(&["option", "values", &at, "id"], UserErrorCode::NotFound, message);
+                problems.add(&["productOption", "values", &at, "id"], UserErrorCode::NotFound, message);
             }
         }
     }
@@ -213,7 +213,11 @@ fn renamed(options: &[ProductOption], patch: &OptionPatch) -> Result<Change, Err
         let twins = option.values.iter().filter(|value| *value == name.trim()).count();
         if twins > 1 && option.values.get(*place).is_some() {
             let message = format!("The option would have the value '{}' twice", name.trim());
-            problems.add(&["option", "values", &at.to_string(), "name"], UserErrorCode::Taken, message);
+            problems.add(
+                &["productOption", "values", &at.to_string(), "name"],
+                UserErrorCode::Taken,
+                message,
+            );
         }
     }
     problems.check()?;
@@ -235,7 +239,7 @@ fn reordered(options: &[ProductOption], places: &[OptionPlace]) -> Result<Change
         if !is_order_of(&order, option.values.len()) {
             let message =
                 format!("Name each of the {} values of '{}' once", option.values.len(), option.name);
-            problems.add(&["options", &at.to_string(), "values"], UserErrorCode::Invalid, message);
+            problems.add(&["options", &at.to_string(), "valueIds"], UserErrorCode::Invalid, message);
         }
         let values = order.iter().filter_map(|value| option.values.get(*value).cloned()).collect();
         now.push(ProductOption { name: option.name.clone(), values });

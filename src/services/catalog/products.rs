@@ -235,7 +235,7 @@ impl Products {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(product_missing(&["product", "id"]));
+            return Err(product_missing(&["id"]));
         };
         let becomes_active =
             patch.status == Some(ProductStatus::Active) && product.status != ProductStatus::Active;
@@ -271,7 +271,7 @@ impl Products {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(product) = products::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(product_missing(&["input", "id"]));
+            return Err(product_missing(&["id"]));
         };
         products::delete(tx.conn(), id).await?;
         events::append(&mut tx, op, [Event::ProductDeleted(event(&product))]).await?;

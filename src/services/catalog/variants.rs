@@ -276,11 +276,7 @@ impl Variants {
     ) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
         if ids.is_empty() {
-            return Err(Error::invalid(
-                &["variantsIds"],
-                UserErrorCode::Blank,
-                "Variants ids can't be empty",
-            ));
+            return Err(Error::invalid(&["variantIds"], UserErrorCode::Blank, "Variants ids can't be empty"));
         }
         retrying(|| self.delete_once(op, product_id, ids)).await
     }
@@ -301,13 +297,13 @@ impl Variants {
         let mut problems = Problems::default();
         for (at, id) in ids.iter().enumerate() {
             if gone.iter().all(|variant| variant.id != *id) {
-                let field = ["variantsIds", &at.to_string()];
+                let field = ["variantIds", &at.to_string()];
                 problems.add(&field, UserErrorCode::NotFound, "Product variant does not exist");
             }
         }
         if left.is_empty() {
             let message = "A product needs at least one variant: delete the product instead";
-            problems.add(&["variantsIds"], UserErrorCode::NotAllowed, message);
+            problems.add(&["variantIds"], UserErrorCode::NotAllowed, message);
         }
         problems.check()?;
         variants::delete(tx.conn(), ids).await?;
@@ -523,7 +519,7 @@ pub(super) async fn check_locations(
         let mut seen = HashSet::new();
         let path = path(at);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        let field = [path.as_slice(), &["inventoryQuantities"]].concat();
+        let field = [path.as_slice(), &["inventoryLevels"]].concat();
         for (location, _) in &variant.quantities {
             if known.iter().all(|row| row.id != *location) {
                 problems.add(&field, UserErrorCode::NotFound, "Location does not exist");

@@ -67,7 +67,7 @@ impl PlaceOrder {
         let shipping_address = checked_address("shippingAddress", &self.shipping_address);
         let billing_address = checked_address("billingAddress", &self.billing_address);
         if let Some(option) = &self.delivery_option {
-            problems.line(&["input", "deliveryOption"], option);
+            problems.line(&["input", "deliveryOptionHandle"], option);
         }
         let provider = payments.provider(&self.provider);
         if provider.is_none() {
@@ -131,7 +131,7 @@ impl Checked {
         if priced.quote.delivery.is_some() {
             return;
         }
-        let field = &["input", "deliveryOption"];
+        let field = &["input", "deliveryOptionHandle"];
         let options: Vec<&str> =
             priced.delivery_options.iter().map(|option| option.handle.as_str()).collect();
         if options.is_empty() {

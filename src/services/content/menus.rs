@@ -157,7 +157,7 @@ impl Menus {
         items: Option<&[Placed<'_>]>,
     ) -> Result<Menu, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut menu = locked(&mut tx, id, &["menu", "id"]).await?;
+        let mut menu = locked(&mut tx, id, &["id"]).await?;
         if let Some(title) = &patch.title {
             title.trim().clone_into(&mut menu.title);
         }

@@ -143,7 +143,7 @@ impl Pages {
 
     async fn update_once(&self, op: &OpContext, id: PageId, patch: &PagePatch) -> Result<Page, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut page = locked(&mut tx, id, &["page", "id"]).await?;
+        let mut page = locked(&mut tx, id, &["id"]).await?;
         patch.apply(&mut page);
         page.updated_at = op.now();
         let taken = || handle_taken(&["page", "handle"], &page.handle);

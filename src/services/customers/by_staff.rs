@@ -106,9 +106,9 @@ impl Customers {
     ) -> Result<Customer, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let customer = customers::lock(tx.conn(), id).await?;
-        let mut customer = customer.filter(|customer| customer.erased_at.is_none()).ok_or_else(|| {
-            Error::invalid(&["customer", "id"], UserErrorCode::NotFound, "Customer does not exist")
-        })?;
+        let mut customer = customer
+            .filter(|customer| customer.erased_at.is_none())
+            .ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "Customer does not exist"))?;
         let before = customer.clone();
         put(&mut customer, patch);
         customer.updated_at = op.now();

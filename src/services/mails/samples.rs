@@ -115,7 +115,7 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
         }),
         MailKind::WebhookPaused => Content::WebhookPaused(Pause {
             url: "https://warehouse.example/hooks/orders".to_owned(),
-            topics: vec!["order.placed".to_owned(), "order.cancelled".to_owned()],
+            topics: vec!["order.placed".to_owned(), "order.canceled".to_owned()],
             since: day(),
             is_ownerless: false,
         }),

@@ -8,7 +8,7 @@ use super::{Draft, Language, Mails, RETRIES};
 use crate::context::OpContext;
 use crate::db::{DbError, retrying};
 use crate::domain::catalog::full_title;
-use crate::domain::event::LowStockEvent;
+use crate::domain::event::{Event, LowStockEvent};
 use crate::domain::ids::{self, Id, JobId, OrderId, StaffId, WebhookSubscriptionId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{self, OrderStatus};
@@ -116,7 +116,7 @@ impl Mails {
         let since = webhook.failing_since.or(webhook.paused_at).unwrap_or_else(|| op.now());
         let notice = Notice::WebhookPaused(Pause {
             url: webhook.url,
-            topics: webhook.topics.0,
+            topics: webhook.topics.0.iter().map(|kind| Event::public_name(kind).to_owned()).collect(),
             since: since.utc().date_naive(),
             is_ownerless: webhook.failing_since.is_none(),
         });

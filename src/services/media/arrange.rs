@@ -53,7 +53,7 @@ impl Media {
         alt: Option<&str>,
     ) -> Result<ChangedMedia, Error> {
         let missing =
-            || Error::invalid(&["media", "id"], UserErrorCode::NotFound, "There is no such picture or video");
+            || Error::invalid(&["id"], UserErrorCode::NotFound, "There is no such picture or video");
         let mut tx = self.db.begin(&op.statements).await?;
         // Its product first, as everybody locks it; then what it has by then.
         let image = images::by_ids(tx.conn(), &[ImageId::from_uuid(id.uuid())]).await?.pop();

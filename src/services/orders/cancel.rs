@@ -60,7 +60,7 @@ impl Orders {
     ) -> Result<Order, Error> {
         op.authorize(Permission::WriteOrders)?;
         let mut problems = Problems::default();
-        check_note(&mut problems, &["input", "note"], input.note.as_deref().unwrap_or_default());
+        check_note(&mut problems, &["input", "staffNote"], input.note.as_deref().unwrap_or_default());
         problems.check()?;
         let once = Once::new(key, "orderCancel", input)?;
         let followed = in_tx!(self, op, |tx| cancel_in(tx, op, input, once.as_ref()))?;
@@ -82,7 +82,7 @@ async fn cancel_in(
     input: &CancelOrder,
     once: Option<&Once<'_>>,
 ) -> Result<Followed, Error> {
-    let mut order = lock(tx, input.order_id).await?;
+    let mut order = lock(tx, input.order_id, &["id"]).await?;
     if let Some(once) = once
         && let Some(answer) = once.answer(tx, op).await?
     {
@@ -92,7 +92,8 @@ async fn cancel_in(
     let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
     // Its payment may be under way, or kept ready.
     let void = order.status == OrderStatus::PendingPayment;
-    order.status = order.status.after(Move::Cancel, facts(&order, &lines, &ledger)).map_err(illegal)?;
+    order.status =
+        order.status.after(Move::Cancel, facts(&order, &lines, &ledger)).map_err(illegal(&["id"]))?;
     order.cancelled_at = Some(op.now());
     order.cancel_reason = Some(input.reason.as_str().to_owned());
     order.expires_at = None;

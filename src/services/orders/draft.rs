@@ -33,7 +33,7 @@ use crate::services::validate::Problems;
 use crate::services::{address, credentials, set};
 
 /// The input's field that names a draft.
-const DRAFT: &[&str] = &["input", "id"];
+const DRAFT: &[&str] = &["id"];
 /// How many pieces a line may have.
 const MAX_QUANTITY: i64 = 1_000_000;
 
@@ -390,15 +390,19 @@ impl Orders {
         if let Some(lines) = &input.lines {
             if lines.len() > MAX_LINES {
                 let message = format!("A draft has up to {MAX_LINES} lines");
-                problems.add(&["input", "lineItems"], UserErrorCode::TooMany, message);
+                problems.add(&["draftOrder", "lineItems"], UserErrorCode::TooMany, message);
             }
             let line = |(at, line): (usize, &DraftLineInput)| {
                 let at = at.to_string();
                 if !(1..=MAX_QUANTITY).contains(&line.quantity) {
                     let message = format!("Quantity must be between 1 and {MAX_QUANTITY}");
-                    problems.add(&["input", "lineItems", &at, "quantity"], UserErrorCode::Invalid, message);
+                    problems.add(
+                        &["draftOrder", "lineItems", &at, "quantity"],
+                        UserErrorCode::Invalid,
+                        message,
+                    );
                 }
-                let field = ["input", "lineItems", &at, "appliedDiscount", "value"];
+                let field = ["draftOrder", "lineItems", &at, "appliedDiscount", "value"];
                 let discount =
                     line.discount.as_ref().map(|sent| discount(&mut problems, &field, sent, currency));
                 let key = OrderLineId::generate().uuid();
@@ -408,19 +412,20 @@ impl Orders {
             draft.lines = lines.iter().enumerate().map(line).collect();
         }
         if let Some(sent) = &input.discount {
-            let field = ["input", "appliedDiscount", "value"];
+            let field = ["draftOrder", "appliedDiscount", "value"];
             draft.discount = sent.as_ref().map(|sent| discount(&mut problems, &field, sent, currency));
         }
         if let Some(email) = &input.email {
             let email = email.as_deref().filter(|email| !email.trim().is_empty());
-            draft.email = email.map(|email| credentials::email(&mut problems, &["input", "email"], email));
+            draft.email =
+                email.map(|email| credentials::email(&mut problems, &["draftOrder", "email"], email));
         }
         for (name, kept, sent) in [
             ("shippingAddress", &mut draft.shipping_address, &input.shipping_address),
             ("billingAddress", &mut draft.billing_address, &input.billing_address),
         ] {
             if let Some(sent) = sent {
-                *kept = sent.as_ref().map(|sent| address::check(&mut problems, &["input", name], sent));
+                *kept = sent.as_ref().map(|sent| address::check(&mut problems, &["draftOrder", name], sent));
             }
         }
         set(&mut draft.customer_id, input.customer_id.as_ref());
@@ -428,13 +433,16 @@ impl Orders {
         set(&mut draft.delivery_option, input.delivery_option.as_ref());
         set(&mut draft.note, input.note.as_ref());
         set(&mut draft.attributes, input.attributes.as_ref());
-        problems.line(&["input", "phone"], draft.phone.as_deref().unwrap_or_default());
-        problems.line(&["input", "deliveryOption"], draft.delivery_option.as_deref().unwrap_or_default());
-        check_note(&mut problems, &["input", "note"], &draft.note);
+        problems.line(&["draftOrder", "phone"], draft.phone.as_deref().unwrap_or_default());
+        problems.line(
+            &["draftOrder", "deliveryOptionHandle"],
+            draft.delivery_option.as_deref().unwrap_or_default(),
+        );
+        check_note(&mut problems, &["draftOrder", "note"], &draft.note);
         let lines = draft.lines.iter().flat_map(|line| &line.attributes);
         for attribute in lines.chain(&draft.attributes) {
-            problems.required(&["input", "customAttributes", "key"], &attribute.key);
-            check_note(&mut problems, &["input", "customAttributes", "value"], &attribute.value);
+            problems.required(&["draftOrder", "customAttributes", "key"], &attribute.key);
+            check_note(&mut problems, &["draftOrder", "customAttributes", "value"], &attribute.value);
         }
         problems.check()?;
         Ok(draft)
@@ -481,7 +489,7 @@ fn check_variants(draft: &Draft, priced: &Priced) -> Result<(), Error> {
     let mut problems = Problems::default();
     for (at, line) in draft.lines.iter().enumerate() {
         if priced.quote.lines.iter().all(|quoted| quoted.key != line.key) {
-            let field = ["input", "lineItems", &at.to_string(), "variantId"];
+            let field = ["draftOrder", "lineItems", &at.to_string(), "variantId"];
             problems.add(
                 &field,
                 UserErrorCode::NotFound,

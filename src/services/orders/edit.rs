@@ -96,8 +96,8 @@ async fn update_in(
     once: Option<&Once<'_>>,
 ) -> Result<OrderId, Error> {
     let before = orders::lock(tx.conn(), id).await?;
-    let before = before
-        .ok_or_else(|| Error::invalid(&["order", "id"], UserErrorCode::NotFound, "Order does not exist"))?;
+    let before =
+        before.ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "Order does not exist"))?;
     if let Some(once) = once
         && let Some(answer) = once.answer(tx, op).await?
     {

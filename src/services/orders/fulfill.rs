@@ -24,8 +24,10 @@ use crate::services::idempotency::Once;
 use crate::services::stock;
 use crate::services::validate::Problems;
 
-/// The input's field that names a fulfillment.
-const FULFILLMENT: &[&str] = &["input", "id"];
+/// The argument that names a fulfillment.
+const ID: &[&str] = &["id"];
+/// The field of a new fulfillment that names its order.
+const ORDER: &[&str] = &["fulfillment", "orderId"];
 
 /// Pieces that are to be sent.
 #[derive(Clone, Debug, Serialize)]
@@ -63,17 +65,17 @@ impl Orders {
     ) -> Result<(Order, Fulfillment), Error> {
         op.authorize(Permission::WriteOrders)?;
         let mut problems = Problems::default();
-        check_lines(&mut problems, input.lines.as_deref().unwrap_or_default(), 1);
+        check_lines(&mut problems, "fulfillment", input.lines.as_deref().unwrap_or_default(), 1);
         if input.lines.as_ref().is_some_and(Vec::is_empty) {
             let message = "Name the lines, or leave them out for all that is left";
-            problems.add(&["input", "lineItems"], UserErrorCode::Blank, message);
+            problems.add(&["fulfillment", "lineItems"], UserErrorCode::Blank, message);
         }
         let tracking = &input.tracking;
         for (field, text) in [("company", &tracking.company), ("number", &tracking.number)] {
-            problems.line(&["input", "trackingInfo", field], text.as_deref().unwrap_or_default());
+            problems.line(&["fulfillment", "trackingInfo", field], text.as_deref().unwrap_or_default());
         }
         if let Some(url) = &tracking.url {
-            problems.url(&["input", "trackingInfo", "url"], url);
+            problems.url(&["fulfillment", "trackingInfo", "url"], url);
         }
         problems.check()?;
         let once = Once::new(key, "fulfillmentCreate", input)?;
@@ -108,7 +110,7 @@ impl Orders {
         let mut conn = self.db.read(&op.statements).await?;
         let fulfillment = fulfillments::find(&mut conn, id).await?.ok_or_else(no_fulfillment)?;
         let order = orders::find(&mut conn, fulfillment.order_id).await?;
-        Ok((order.ok_or_else(super::no_order)?, fulfillment))
+        Ok((order.ok_or_else(|| super::no_order(ID))?, fulfillment))
     }
 }
 
@@ -119,7 +121,7 @@ async fn fulfill_in(
     once: Option<&Once<'_>>,
     low: LowStock,
 ) -> Result<FulfillmentId, Error> {
-    let mut order = lock(tx, input.order_id).await?;
+    let mut order = lock(tx, input.order_id, ORDER).await?;
     if let Some(once) = once
         && let Some(answer) = once.answer(tx, op).await?
     {
@@ -127,20 +129,20 @@ async fn fulfill_in(
     }
     let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
     let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
-    order.status.after(Move::Fulfill, facts(&order, &lines, &ledger)).map_err(illegal)?;
+    order.status.after(Move::Fulfill, facts(&order, &lines, &ledger)).map_err(illegal(ORDER))?;
     let wanted = input.lines.clone().unwrap_or_else(|| {
         let left = lines.iter().filter(|line| line.count().to_send() > 0);
         left.map(|line| LineQuantity { line_id: line.id, quantity: line.count().to_send() }).collect()
     });
     let mut problems = Problems::default();
     if wanted.is_empty() {
-        problems.add(super::ORDER, UserErrorCode::NotAllowed, "Nothing of the order is left to be sent");
+        problems.add(ORDER, UserErrorCode::NotAllowed, "Nothing of the order is left to be sent");
     }
     let mut sent: Vec<Sent> = Vec::with_capacity(wanted.len());
-    for (at, line, quantity) in named(&mut problems, &mut lines, &wanted) {
+    for (at, line, quantity) in named(&mut problems, "fulfillment", &mut lines, &wanted) {
         let left = line.count().to_send();
         if quantity > left {
-            too_many(&mut problems, at, left, "sent");
+            too_many(&mut problems, "fulfillment", at, left, "sent");
             continue;
         }
         line.fulfilled_quantity = line.fulfilled_quantity.saturating_add(quantity);
@@ -152,7 +154,8 @@ async fn fulfill_in(
     }
     problems.check()?;
 
-    order.status = order.status.after(Move::Fulfill, facts(&order, &lines, &ledger)).map_err(illegal)?;
+    order.status =
+        order.status.after(Move::Fulfill, facts(&order, &lines, &ledger)).map_err(illegal(ORDER))?;
     order.updated_at = op.now();
     orders::update(tx.conn(), &order).await?;
     for line in lines.iter().filter(|line| sent.iter().any(|sent| sent.line.line_id == line.id)) {
@@ -225,7 +228,7 @@ async fn unfulfill_in(
     once: Option<&Once<'_>>,
 ) -> Result<FulfillmentId, Error> {
     let order_id = fulfillments::find(tx.conn(), id).await?.ok_or_else(no_fulfillment)?.order_id;
-    let mut order = lock(tx, order_id).await?;
+    let mut order = lock(tx, order_id, ID).await?;
     if let Some(once) = once
         && let Some(answer) = once.answer(tx, op).await?
     {
@@ -234,7 +237,7 @@ async fn unfulfill_in(
     // As it is now that the order is locked.
     let mut fulfillment = fulfillments::find(tx.conn(), id).await?.ok_or_else(no_fulfillment)?;
     if fulfillment.status == FulfillmentState::Cancelled {
-        return Err(not_allowed("The fulfillment is cancelled already"));
+        return Err(not_allowed("The fulfillment is canceled already"));
     }
     let mut lines = orders::lines(tx.conn(), &[order_id]).await?;
     let ledger = payments::by_order_ids(tx.conn(), &[order_id]).await?;
@@ -265,7 +268,7 @@ async fn unfulfill_in(
         orders::update_line(tx.conn(), line).await?;
     }
     order.status =
-        order.status.after(Move::CancelFulfillment, facts(&order, &lines, &ledger)).map_err(illegal)?;
+        order.status.after(Move::CancelFulfillment, facts(&order, &lines, &ledger)).map_err(illegal(ID))?;
     order.updated_at = op.now();
     orders::update(tx.conn(), &order).await?;
     fulfillment.status = FulfillmentState::Cancelled;
@@ -291,9 +294,9 @@ fn event(fulfillment: &Fulfillment) -> FulfillmentEvent {
 }
 
 fn no_fulfillment() -> Error {
-    Error::invalid(FULFILLMENT, UserErrorCode::NotFound, "Fulfillment does not exist")
+    Error::invalid(ID, UserErrorCode::NotFound, "Fulfillment does not exist")
 }
 
 fn not_allowed(message: &str) -> Error {
-    Error::invalid(FULFILLMENT, UserErrorCode::NotAllowed, message)
+    Error::invalid(ID, UserErrorCode::NotAllowed, message)
 }

@@ -1,6 +1,6 @@
 //! What staff do by hand: they mark an order as paid, and note things on it.
 
-use super::{ORDER, Orders, check_note, illegal, lock};
+use super::{Orders, check_note, illegal, lock};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::event::{Event, OrderNoteEvent, PaymentEvent};
@@ -16,6 +16,9 @@ use crate::repositories::payments::{self, Payment, paid};
 use crate::services::idempotency::Once;
 use crate::services::payments::revive;
 use crate::services::validate::Problems;
+
+/// The argument that names the order that is paid for.
+const ID: &[&str] = &["id"];
 
 impl Orders {
     /// Marks an order as paid: what is missing of its total came by a way of its own. An order that was given up by the clock gets
@@ -44,9 +47,9 @@ impl Orders {
         op.authorize(Permission::WriteOrders)?;
         let mut problems = Problems::default();
         if note.trim().is_empty() {
-            problems.add(&["input", "note"], UserErrorCode::Blank, "Note can't be blank");
+            problems.add(&["note"], UserErrorCode::Blank, "Note can't be blank");
         }
-        check_note(&mut problems, &["input", "note"], note);
+        check_note(&mut problems, &["note"], note);
         problems.check()?;
         let once = Once::new(key, "orderNoteAdd", &(id, note))?;
         in_tx!(self, op, |tx| note_in(tx, op, id, note, once.as_ref()))?;
@@ -60,14 +63,14 @@ impl Orders {
         id: OrderId,
         once: Option<&Once<'_>>,
     ) -> Result<OrderId, Error> {
-        let mut order = lock(tx, id).await?;
+        let mut order = lock(tx, id, ID).await?;
         if let Some(once) = once
             && let Some(answer) = once.answer(tx, op).await?
         {
             return Ok(answer);
         }
         let was_given_up = order.status == OrderStatus::Expired;
-        order.status = order.status.after(Move::Pay, Facts::default()).map_err(illegal)?;
+        order.status = order.status.after(Move::Pay, Facts::default()).map_err(illegal(ID))?;
         order.expires_at = None;
         order.updated_at = op.now();
         orders::update(tx.conn(), &order).await?;
@@ -85,7 +88,7 @@ impl Orders {
             let reserved = revive(tx, op, &order, self.shop.low_stock).await?;
             happened.extend(reserved.ok_or_else(|| {
                 let message = "The order was given up, and its stock or a discount of it can't be had any more: place a new one";
-                Error::invalid(ORDER, UserErrorCode::InsufficientStock, message)
+                Error::invalid(ID, UserErrorCode::InsufficientStock, message)
             })?);
         }
         events::append(tx, op, happened).await?;
@@ -100,7 +103,7 @@ async fn note_in(
     note: &str,
     once: Option<&Once<'_>>,
 ) -> Result<OrderId, Error> {
-    lock(tx, id).await?;
+    lock(tx, id, &["orderId"]).await?;
     if let Some(once) = once
         && let Some(answer) = once.answer(tx, op).await?
     {

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::{
-    LineQuantity, ORDER, Orders, back, check_lines, check_note, counted, draw, facts, illegal, lock, named,
+    LineQuantity, Orders, back, check_lines, check_note, counted, draw, facts, illegal, lock, named,
     of_variant, shelf, told, too_many, total,
 };
 use crate::context::OpContext;
@@ -27,6 +27,9 @@ use crate::repositories::returns;
 use crate::services::idempotency::Once;
 use crate::services::stock;
 use crate::services::validate::Problems;
+
+/// The field of a new refund that names its order.
+const ORDER: &[&str] = &["refund", "orderId"];
 
 /// Money that is to go back.
 #[derive(Clone, Debug, Serialize)]
@@ -89,7 +92,7 @@ impl Orders {
         let made =
             refunds::by_order_ids(&mut conn, &[order.id]).await?.into_iter().find(|row| row.id == refund);
         let order = orders::find(&mut conn, order.id).await?;
-        order.zip(made).ok_or_else(super::no_order)
+        order.zip(made).ok_or_else(|| super::no_order(ORDER))
     }
 
     /// Asks for the money of a refund that is written down, and brings the order in line with what came of it.
@@ -108,17 +111,17 @@ impl Orders {
 
     fn amounts(&self, problems: &mut Problems, input: &CreateRefund) -> Amounts {
         let lines: Vec<LineQuantity> = quantities(input);
-        check_lines(problems, &lines, 0);
-        check_note(problems, &["input", "note"], input.note.as_deref().unwrap_or_default());
+        check_lines(problems, "refund", &lines, 0);
+        check_note(problems, &["refund", "note"], input.note.as_deref().unwrap_or_default());
         let currency = self.shop.currency;
         let of_line = |(at, line): (usize, &RefundLine)| {
-            let field = ["input", "lineItems", &at.to_string(), "amount"];
+            let field = ["refund", "lineItems", &at.to_string(), "amount"];
             line.amount.as_ref().map(|text| problems.amount(&field, text, currency))
         };
         let lines: Vec<Option<i64>> = input.lines.iter().enumerate().map(of_line).collect();
         let shipping = input.shipping_amount.as_ref();
         let shipping =
-            shipping.map_or(0, |text| problems.amount(&["input", "shippingAmount"], text, currency));
+            shipping.map_or(0, |text| problems.amount(&["refund", "shippingAmount"], text, currency));
         if shipping == 0
             && lines
                 .iter()
@@ -126,7 +129,7 @@ impl Orders {
                 .all(|(amount, line)| line.quantity == 0 && amount.unwrap_or_default() == 0)
         {
             let message = "Say what the refund is for: pieces, amounts, or delivery";
-            problems.add(&["input"], UserErrorCode::Blank, message);
+            problems.add(&["refund"], UserErrorCode::Blank, message);
         }
         Amounts { lines, shipping }
     }
@@ -139,7 +142,7 @@ impl Orders {
         amounts: &Amounts,
         once: Option<&Once<'_>>,
     ) -> Result<RefundId, Error> {
-        let mut order = lock(tx, input.order_id).await?;
+        let mut order = lock(tx, input.order_id, ORDER).await?;
         if let Some(once) = once
             && let Some(answer) = once.answer(tx, op).await?
         {
@@ -149,20 +152,20 @@ impl Orders {
         let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
         let known = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
         let returns = returns::by_order_ids(tx.conn(), &[order.id]).await?;
-        order.status.after(Move::Refund, facts(&order, &lines, &ledger)).map_err(illegal)?;
+        order.status.after(Move::Refund, facts(&order, &lines, &ledger)).map_err(illegal(ORDER))?;
 
         let mut problems = Problems::default();
         let wanted = quantities(input);
-        let shelf = shelf(tx, input.location_id).await?;
+        let shelf = shelf(tx, "refund", input.location_id).await?;
         let sold: Vec<_> = lines.iter().filter_map(|line| line.variant_id).collect();
         let counted = counted(tx, &sold).await?;
         let stands = |refund: &&Refund| refund.state(&ledger) != RefundState::Failure;
         let mut refunded = Vec::with_capacity(wanted.len());
         let (mut freed, mut gone, mut restocked) = (Vec::new(), Vec::new(), Vec::new());
-        for (at, line, quantity) in named(&mut problems, &mut lines, &wanted) {
+        for (at, line, quantity) in named(&mut problems, "refund", &mut lines, &wanted) {
             let count = line.count();
             if quantity > count.refundable() {
-                too_many(&mut problems, at, count.refundable(), "refunded");
+                too_many(&mut problems, "refund", at, count.refundable(), "refunded");
                 continue;
             }
             let of_line = known.iter().filter(stands).flat_map(|refund| &refund.lines.0);
@@ -175,7 +178,7 @@ impl Orders {
             let amount = amount.unwrap_or(usual.min(most));
             if amount > most {
                 let message = format!("No more than {} is left of what the line cost", self.decimal(most));
-                let field = ["input", "lineItems", &at.to_string(), "amount"];
+                let field = ["refund", "lineItems", &at.to_string(), "amount"];
                 problems.add(&field, UserErrorCode::NotAllowed, message);
             }
             let restock = input.lines.get(at).is_some_and(|line| line.restock);

@@ -24,8 +24,10 @@ use crate::services::idempotency::Once;
 use crate::services::stock;
 use crate::services::validate::Problems;
 
-/// The input's field that names a return.
-const RETURN: &[&str] = &["input", "id"];
+/// The argument that names a return.
+const ID: &[&str] = &["id"];
+/// The field of a new return that names its order.
+const ORDER: &[&str] = &["return", "orderId"];
 
 /// Pieces that a buyer is to send back.
 #[derive(Clone, Debug, Serialize)]
@@ -64,11 +66,11 @@ impl Orders {
     ) -> Result<(Order, Return), Error> {
         op.authorize(Permission::WriteOrders)?;
         let mut problems = Problems::default();
-        check_lines(&mut problems, &input.lines, 1);
+        check_lines(&mut problems, "return", &input.lines, 1);
         if input.lines.is_empty() {
-            problems.add(&["input", "lineItems"], UserErrorCode::Blank, "Name what comes back");
+            problems.add(&["return", "lineItems"], UserErrorCode::Blank, "Name what comes back");
         }
-        check_note(&mut problems, &["input", "reason"], &input.reason);
+        check_note(&mut problems, &["return", "reason"], &input.reason);
         problems.check()?;
         let once = Once::new(key, "returnCreate", input)?;
         let id = in_tx!(self, op, |tx| return_in(tx, op, input, once.as_ref()))?;
@@ -87,7 +89,7 @@ impl Orders {
     ) -> Result<(Order, Return), Error> {
         op.authorize(Permission::WriteOrders)?;
         let mut problems = Problems::default();
-        check_lines(&mut problems, input.lines.as_deref().unwrap_or_default(), 0);
+        check_lines(&mut problems, "input", input.lines.as_deref().unwrap_or_default(), 0);
         problems.check()?;
         let once = Once::new(key, "returnReceive", input)?;
         let id = in_tx!(self, op, |tx| receive_in(tx, op, input, once.as_ref()))?;
@@ -98,7 +100,7 @@ impl Orders {
         let mut conn = self.db.read(&op.statements).await?;
         let row = returns::find(&mut conn, id).await?.ok_or_else(no_return)?;
         let order = orders::find(&mut conn, row.order_id).await?;
-        Ok((order.ok_or_else(super::no_order)?, row))
+        Ok((order.ok_or_else(|| super::no_order(ID))?, row))
     }
 }
 
@@ -108,7 +110,7 @@ async fn return_in(
     input: &CreateReturn,
     once: Option<&Once<'_>>,
 ) -> Result<ReturnId, Error> {
-    let mut order = lock(tx, input.order_id).await?;
+    let mut order = lock(tx, input.order_id, ORDER).await?;
     if let Some(once) = once
         && let Some(answer) = once.answer(tx, op).await?
     {
@@ -116,15 +118,16 @@ async fn return_in(
     }
     let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
     let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
-    order.status = order.status.after(Move::Return, facts(&order, &lines, &ledger)).map_err(illegal)?;
+    order.status =
+        order.status.after(Move::Return, facts(&order, &lines, &ledger)).map_err(illegal(ORDER))?;
     let refunds = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
     let returns = returns::by_order_ids(tx.conn(), &[order.id]).await?;
     let mut problems = Problems::default();
     let mut coming = Vec::with_capacity(input.lines.len());
-    for (at, line, quantity) in named(&mut problems, &mut lines, &input.lines) {
+    for (at, line, quantity) in named(&mut problems, "return", &mut lines, &input.lines) {
         let out = line.fulfilled_quantity.saturating_sub(back(line.id, &refunds, &returns)).max(0);
         if quantity > out {
-            too_many(&mut problems, at, out, "sent back");
+            too_many(&mut problems, "return", at, out, "sent back");
         }
         coming.push(ReturnedLine { line_id: line.id, quantity, received: 0 });
     }
@@ -157,7 +160,7 @@ async fn receive_in(
     once: Option<&Once<'_>>,
 ) -> Result<ReturnId, Error> {
     let order_id = returns::find(tx.conn(), input.id).await?.ok_or_else(no_return)?.order_id;
-    let mut order = lock(tx, order_id).await?;
+    let mut order = lock(tx, order_id, ID).await?;
     if let Some(once) = once
         && let Some(answer) = once.answer(tx, op).await?
     {
@@ -166,7 +169,7 @@ async fn receive_in(
     // As it is now that the order is locked.
     let mut row = returns::find(tx.conn(), input.id).await?.ok_or_else(no_return)?;
     if row.status == ReturnStatus::Received {
-        return Err(Error::invalid(RETURN, UserErrorCode::NotAllowed, "The return is received already"));
+        return Err(Error::invalid(ID, UserErrorCode::NotAllowed, "The return is received already"));
     }
     let mut problems = Problems::default();
     for line in &mut row.lines.0 {
@@ -178,7 +181,7 @@ async fn receive_in(
             Some(Some(at)) => {
                 let came = input.lines.iter().flatten().nth(at).map_or(0, |want| want.quantity);
                 if came > line.quantity {
-                    too_many(&mut problems, at, line.quantity, "received");
+                    too_many(&mut problems, "input", at, line.quantity, "received");
                 }
                 came
             }
@@ -207,7 +210,7 @@ async fn receive_in(
         once.keep(tx, op, &row.id).await?;
     }
     if input.restock
-        && let Some(location_id) = shelf(tx, input.location_id).await?
+        && let Some(location_id) = shelf(tx, "input", input.location_id).await?
     {
         let lines = orders::lines(tx.conn(), &[order_id]).await?;
         let sold: Vec<_> = lines.iter().filter_map(|line| line.variant_id).collect();
@@ -223,5 +226,5 @@ async fn receive_in(
 }
 
 fn no_return() -> Error {
-    Error::invalid(RETURN, UserErrorCode::NotFound, "Return does not exist")
+    Error::invalid(ID, UserErrorCode::NotFound, "Return does not exist")
 }

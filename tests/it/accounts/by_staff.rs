@@ -3,16 +3,16 @@
 use mercato::domain::permission::Permission::{ReadCustomers, WriteCustomers};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Reply, TestApp, both};
+use crate::support::{Client, Reply, TestApp, both, update_of};
 
 const CREATE: &str = "mutation($customer: StaffCustomerCreateInput!) {
     staffCustomerCreate(customer: $customer) {
         customer { id email firstName phone acceptsMarketing tags note } userErrors { field code message }
     }
 }";
-const UPDATE: &str = "mutation($customer: StaffCustomerUpdateInput!) {
-    staffCustomerUpdate(customer: $customer) {
-        customer { id email emailVerified firstName phone tags note } userErrors { field code message }
+const UPDATE: &str = "mutation($id: ID!, $customer: StaffCustomerUpdateInput!) {
+    staffCustomerUpdate(id: $id, customer: $customer) {
+        customer { id email isEmailVerified firstName phone tags note } userErrors { field code message }
     }
 }";
 
@@ -59,23 +59,23 @@ async fn staff_change_what_is_held_on_a_customer(app: TestApp) {
     let own = customer.ask("{ customer { id tags note } }").await.ok();
     let id = own["customer.id"].clone();
     let change = json!({ "id": id, "phone": "020", "tags": ["vip"], "note": "Likes blue" });
-    let changed = clerk(&app).ask_with(UPDATE, json!({ "customer": change })).await.ok();
+    let changed = clerk(&app).ask_with(UPDATE, update_of("customer", change)).await.ok();
     assert_eq!(changed["staffCustomerUpdate.customer.phone"], "020");
-    assert_eq!(changed["staffCustomerUpdate.customer.emailVerified"], true);
+    assert_eq!(changed["staffCustomerUpdate.customer.isEmailVerified"], true);
     // They see their tags, as the dialect has it, and no notes on them.
     let own = customer.ask("{ customer { phone tags note } }").await.ok();
     assert_eq!(own["customer"], json!({ "phone": "020", "tags": ["vip"], "note": null }));
 
     // A new address is not theirs until they prove it.
     let moved = json!({ "id": id, "email": "new@example.com" });
-    let changed = clerk(&app).ask_with(UPDATE, json!({ "customer": moved })).await.ok();
-    assert_eq!(changed["staffCustomerUpdate.customer.emailVerified"], false);
+    let changed = clerk(&app).ask_with(UPDATE, update_of("customer", moved)).await.ok();
+    assert_eq!(changed["staffCustomerUpdate.customer.isEmailVerified"], false);
     assert_eq!(changed["staffCustomerUpdate.customer.note"], "Likes blue");
     assert_ne!(customer.ask("{ customer { id } }").await.body()["data"]["customer"]["id"], id);
 
     let none = "gid://mercato/Customer/00000000-0000-7000-8000-000000000000";
-    let missing = clerk(&app).ask_with(UPDATE, json!({ "customer": { "id": none, "note": "" } })).await;
-    assert_eq!(blamed(&missing, "staffCustomerUpdate"), ["customer.id NOT_FOUND"]);
+    let missing = clerk(&app).ask_with(UPDATE, json!({ "id": none, "customer": { "note": "" } })).await;
+    assert_eq!(blamed(&missing, "staffCustomerUpdate"), ["id NOT_FOUND"]);
 }
 
 both!(tags_and_notes_go_with_a_customer_who_is_erased);
@@ -87,7 +87,8 @@ async fn tags_and_notes_go_with_a_customer_who_is_erased(app: TestApp) {
     let held = clerk(&app).ask_with(export, json!({ "id": id })).await.ok();
     assert_eq!(held["customerDataExport.data.customer.note"], "Pays late");
     assert_eq!(held["customerDataExport.data.customer.tags"], json!(["trade"]));
-    let erase = "mutation($id: ID!) { customerErase(customerId: $id) { customer { tags note } userErrors { code } } }";
+    let erase =
+        "mutation($id: ID!) { customerErase(id: $id) { customer { tags note } userErrors { code } } }";
     let erased = clerk(&app).ask_with(erase, json!({ "id": id })).await.ok();
     assert_eq!(erased["customerErase.customer"], json!({ "tags": [], "note": "" }));
     assert_eq!(erased["customerErase.customer"]["email"], Value::Null);

@@ -14,7 +14,7 @@ pub const EXPORT: &str = "mutation($id: ID, $token: String) {
     customerDataExport(customerId: $id, customerAccessToken: $token) { data userErrors { code field message } }
 }";
 pub const ERASE: &str = "mutation($id: ID!) {
-    customerErase(customerId: $id) { customer { id email firstName displayName erasedAt } userErrors { code field message } }
+    customerErase(id: $id) { customer { id email firstName displayName erasedAt } userErrors { code field message } }
 }";
 
 /// An order of somebody's, as placing one would leave it.
@@ -171,7 +171,7 @@ async fn drafts_for_a_customer_are_theirs_too(app: TestApp) {
     let (id, ada, _) = seed(&app).await;
     let mug = app.stocked("Mug", "5", 10).await;
     let draft = "mutation($input: DraftOrderInput!) {
-        draftOrderCreate(input: $input) { draftOrder { id } userErrors { code field message } }
+        draftOrderCreate(draftOrder: $input) { draftOrder { id } userErrors { code field message } }
     }";
     let address = json!({ "address1": "12 St James's Square", "country": "GB" });
     for whose in [

@@ -9,22 +9,22 @@ use super::*;
 const RECOVER: &str = "mutation($email: String!) { customerRecover(email: $email) { userErrors { code } } }";
 const RESET: &str = "mutation($id: ID!, $input: CustomerResetInput!) {
     customerReset(id: $id, input: $input) {
-        customer { emailVerified } customerAccessToken { accessToken }
+        customer { isEmailVerified } customerAccessToken { accessToken }
         customerUserErrors { code field message } userErrors { code field message }
     }
 }";
 const VERIFY: &str = "mutation($token: String!) {
     customerEmailVerify(token: $token) {
-        customer { emailVerified } customerUserErrors { code field message } userErrors { code field message }
+        customer { isEmailVerified } customerUserErrors { code field message } userErrors { code field message }
     }
 }";
 const UPDATE: &str = "mutation($customer: CustomerUpdateInput!) {
     customerUpdate(customer: $customer) {
-        customer { email emailVerified } customerAccessToken { accessToken }
+        customer { email isEmailVerified } customerAccessToken { accessToken }
         customerUserErrors { code field message } userErrors { code field message }
     }
 }";
-const ME: &str = "{ customer { email emailVerified } }";
+const ME: &str = "{ customer { email isEmailVerified } }";
 
 async fn recovery(app: &TestApp, email: &str) -> String {
     // Long after the last one.
@@ -75,7 +75,7 @@ async fn an_old_link_proves_no_new_address(app: TestApp) {
     assert_eq!(problems(&verify(&app, &verify_link).await, "customerEmailVerify"), ["token TOKEN_INVALID"]);
     let reply = reset(&app, &id, &reset_link).await;
     assert_eq!(problems(&reply, "customerReset"), ["input.resetToken TOKEN_INVALID"]);
-    assert_eq!(eve.ask(ME).await.ok()["customer.emailVerified"], false);
+    assert_eq!(eve.ask(ME).await.ok()["customer.isEmailVerified"], false);
     assert_eq!(exported(&eve).await, Vec::<Value>::new(), "nobody has proved the address");
     // Nor does it help to change it there and back.
     update(&eve, json!({ "email": "eve@example.com" })).await.assert_ok();
@@ -84,7 +84,7 @@ async fn an_old_link_proves_no_new_address(app: TestApp) {
     // Proven for one address, it is not for the next.
     verify(&app, &verification(&app).await).await.assert_ok();
     update(&eve, json!({ "email": "victim@example.com" })).await.assert_ok();
-    assert_eq!(eve.ask(ME).await.ok()["customer.emailVerified"], false);
+    assert_eq!(eve.ask(ME).await.ok()["customer.isEmailVerified"], false);
     assert_eq!(exported(&eve).await, Vec::<Value>::new());
 
     app.staff(&[WriteCustomers]).ask_with(ERASE, json!({ "id": id })).await.assert_ok();
@@ -120,7 +120,7 @@ async fn whoever_has_the_mailbox_of_before_is_out(app: TestApp) {
     // Its holder recovers it by the new address.
     let link = recovery(&app, "new@example.com").await;
     let reply = reset(&app, &id, &link).await.ok();
-    assert_eq!(reply["customerReset.customer.emailVerified"], true);
+    assert_eq!(reply["customerReset.customer.isEmailVerified"], true);
     login(&app, "new@example.com", "another staple").await.assert_ok();
 }
 

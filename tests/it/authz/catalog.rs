@@ -32,7 +32,7 @@ pub const AREA: Area = Area {
     (
         "productUpdate",
         WriteProducts,
-        r#"mutation { productUpdate(product: { id: <product>, title: "Cup" }) { product { title } userErrors { code } } }"#,
+        r#"mutation { productUpdate(id: <product>, product: { title: "Cup" }) { product { title } userErrors { code } } }"#,
     ),
     (
         "productMediaCreate",
@@ -48,7 +48,7 @@ pub const AREA: Area = Area {
         WriteProducts,
         "mutation { productMediaDelete(productId: <none>, mediaIds: []) { userErrors { code } } }",
     ),
-    ("productDelete", WriteProducts, "mutation { productDelete(input: { id: <none> }) { userErrors { code } } }"),
+    ("productDelete", WriteProducts, "mutation { productDelete(id: <none>) { userErrors { code } } }"),
     (
         "productVariantsBulkCreate",
         WriteProducts,
@@ -64,7 +64,7 @@ pub const AREA: Area = Area {
     (
         "productVariantsBulkDelete",
         WriteProducts,
-        "mutation { productVariantsBulkDelete(productId: <none>, variantsIds: [<variant>]) { userErrors { code } } }",
+        "mutation { productVariantsBulkDelete(productId: <none>, variantIds: [<variant>]) { userErrors { code } } }",
     ),
     (
         "collectionCreate",
@@ -74,43 +74,43 @@ pub const AREA: Area = Area {
     (
         "collectionUpdate",
         WriteProducts,
-        r#"mutation { collectionUpdate(collection: { id: <collection>, title: "Cups" }) { userErrors { code } } }"#,
+        r#"mutation { collectionUpdate(id: <collection>, collection: { title: "Cups" }) { userErrors { code } } }"#,
     ),
     (
         "collectionDelete",
         WriteProducts,
-        "mutation { collectionDelete(input: { id: <no collection> }) { userErrors { code } } }",
+        "mutation { collectionDelete(id: <no collection>) { userErrors { code } } }",
     ),
     (
-        "collectionAddProducts",
+        "collectionProductsAdd",
         WriteProducts,
-        "mutation { collectionAddProducts(id: <collection>, productIds: [<product>]) { userErrors { code } } }",
+        "mutation { collectionProductsAdd(collectionId: <collection>, productIds: [<product>]) { userErrors { code } } }",
     ),
     (
-        "collectionRemoveProducts",
+        "collectionProductsRemove",
         WriteProducts,
-        "mutation { collectionRemoveProducts(id: <collection>, productIds: [<product>]) { userErrors { code } } }",
+        "mutation { collectionProductsRemove(collectionId: <collection>, productIds: [<product>]) { userErrors { code } } }",
     ),
     (
         "mediaUpdate",
         WriteProducts,
         r#"mutation {
-            mediaUpdate(media: { id: "gid://mercato/MediaImage/00000000-0000-7000-8000-000000000000", alt: "A mug" }) {
+            mediaUpdate(id: "gid://mercato/MediaImage/00000000-0000-7000-8000-000000000000", media: { alt: "A mug" }) {
                 userErrors { code }
             }
         }"#,
     ),
     (
-        "productReorderMedia",
+        "productMediaReorder",
         WriteProducts,
-        "mutation { productReorderMedia(productId: <none>, moves: []) { userErrors { code } } }",
+        "mutation { productMediaReorder(productId: <none>, moves: []) { userErrors { code } } }",
     ),
     (
         "productOptionUpdate",
         WriteProducts,
         r#"mutation {
             productOptionUpdate(
-                option: { id: "gid://mercato/ProductOption/00000000-0000-7000-8000-000000000000?option=0", name: "Size" }
+                id: "gid://mercato/ProductOption/00000000-0000-7000-8000-000000000000?option=0", productOption: { name: "Size" }
             ) { userErrors { code } }
         }"#,
     ),
@@ -120,9 +120,9 @@ pub const AREA: Area = Area {
         "mutation { productOptionsReorder(productId: <none>, options: []) { userErrors { code } } }",
     ),
     (
-        "collectionReorderProducts",
+        "collectionProductsReorder",
         WriteProducts,
-        "mutation { collectionReorderProducts(id: <no collection>, moves: []) { userErrors { code } } }",
+        "mutation { collectionProductsReorder(collectionId: <no collection>, moves: []) { userErrors { code } } }",
     ),
     (
         "locationDelete",
@@ -132,29 +132,29 @@ pub const AREA: Area = Area {
         }"#,
     ),
     (
-        "inventoryAdjustQuantities",
+        "inventoryQuantitiesAdjust",
         WriteInventory,
         r#"mutation {
-            inventoryAdjustQuantities(
+            inventoryQuantitiesAdjust(
                 input: { reason: "received", changes: [{ variantId: <variant>, locationId: <location>, delta: 1 }] }
             ) { userErrors { code } }
         }"#,
     ),
     (
-        "inventorySetQuantities",
+        "inventoryQuantitiesSet",
         WriteInventory,
         r#"mutation {
-            inventorySetQuantities(input: {
+            inventoryQuantitiesSet(input: {
                 reason: "counted", ignoreCompareQuantity: true,
                 quantities: [{ variantId: <variant>, locationId: <location>, quantity: 1 }]
             }) { userErrors { code } }
         }"#,
     ),
-    ("locationCreate", ManageSettings, r#"mutation { locationCreate(input: { name: "Attic" }) { userErrors { code } } }"#),
+    ("locationCreate", ManageSettings, r#"mutation { locationCreate(location: { name: "Attic" }) { userErrors { code } } }"#),
     (
         "locationUpdate",
         ManageSettings,
-        r#"mutation { locationUpdate(id: <location>, input: { name: "Cellar" }) { userErrors { code } } }"#,
+        r#"mutation { locationUpdate(id: <location>, location: { name: "Cellar" }) { userErrors { code } } }"#,
     ),
 ],
     guarded_fields: &[
@@ -171,9 +171,9 @@ pub const AREA: Area = Area {
         "{ node(id: <variant>) { ...on ProductVariant { inventoryPolicy } } }",
     ),
     (
-        "ProductVariant.inventoryTracked",
+        "ProductVariant.isInventoryTracked",
         ReadProducts,
-        "{ node(id: <variant>) { ...on ProductVariant { inventoryTracked } } }",
+        "{ node(id: <variant>) { ...on ProductVariant { isInventoryTracked } } }",
     ),
     (
         "ProductVariant.inventoryLevels",

@@ -23,7 +23,7 @@ pub const AREA: Area = Area {
             "menuUpdate",
             ManageSettings,
             r#"mutation { menuUpdate(
-                menu: { id: "gid://mercato/Menu/00000000-0000-7000-8000-000000000000", title: "Side" }
+                id: "gid://mercato/Menu/00000000-0000-7000-8000-000000000000", menu: { title: "Side" }
             ) { userErrors { code } } }"#,
         ),
         (
@@ -36,7 +36,7 @@ pub const AREA: Area = Area {
             "pageUpdate",
             ManageSettings,
             r#"mutation { pageUpdate(
-                page: { id: "gid://mercato/Page/00000000-0000-7000-8000-000000000000", title: "About" }
+                id: "gid://mercato/Page/00000000-0000-7000-8000-000000000000", page: { title: "About" }
             ) { userErrors { code } } }"#,
         ),
         (

@@ -5,10 +5,8 @@ use mercato::domain::permission::Permission::{ManageSettings, ReadOrders};
 use super::Area;
 
 /// Root fields for any member of staff and any service.
-pub const FOR_STAFF: &[(&str, &str)] = &[
-    ("job", "{ job(id: <job>) { id } }"),
-    ("jobProgress", "subscription { jobProgress(id: <job>) { id } }"),
-];
+pub const FOR_STAFF: &[(&str, &str)] =
+    &[("job", "{ job(id: <job>) { id } }"), ("jobUpdated", "subscription { jobUpdated(id: <job>) { id } }")];
 
 pub const AREA: Area = Area {
     public: &[
@@ -39,7 +37,7 @@ pub const AREA: Area = Area {
             r#"mutation { scheduledTaskRun(name: "none") { userErrors { code } } }"#,
         ),
         ("orderEvents", ReadOrders, r#"subscription { orderEvents(query: "status:paid") { cursor } }"#),
-        ("events", ManageSettings, r#"subscription { events(types: ["order.paid"]) { cursor } }"#),
+        ("events", ManageSettings, r#"subscription { events(kinds: ["order.paid"]) { cursor } }"#),
     ],
     guarded_fields: &[],
 };

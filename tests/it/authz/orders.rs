@@ -17,51 +17,51 @@ pub const AREA: Area = Area {
         (
             "orderCancel",
             WriteOrders,
-            "mutation { orderCancel(input: { orderId: <no order>, reason: OTHER }) { userErrors { code } } }",
+            "mutation { orderCancel(id: <no order>, input: { reason: OTHER }) { userErrors { code } } }",
         ),
         (
             "orderMarkAsPaid",
             WriteOrders,
-            "mutation { orderMarkAsPaid(input: { orderId: <no order> }) { userErrors { code } } }",
+            "mutation { orderMarkAsPaid(id: <no order>) { userErrors { code } } }",
         ),
         (
             "orderNoteAdd",
             WriteOrders,
-            r#"mutation { orderNoteAdd(input: { orderId: <no order>, note: "Hm" }) { userErrors { code } } }"#,
+            r#"mutation { orderNoteAdd(orderId: <no order>, note: "Hm") { userErrors { code } } }"#,
         ),
         (
             "fulfillmentCreate",
             WriteOrders,
-            "mutation { fulfillmentCreate(input: { orderId: <no order> }) { userErrors { code } } }",
+            "mutation { fulfillmentCreate(fulfillment: { orderId: <no order> }) { userErrors { code } } }",
         ),
         (
             "fulfillmentCancel",
             WriteOrders,
             r#"mutation {
-                fulfillmentCancel(input: { id: "gid://mercato/Fulfillment/00000000-0000-7000-8000-000000000000" }) { userErrors { code } }
+                fulfillmentCancel(id: "gid://mercato/Fulfillment/00000000-0000-7000-8000-000000000000") { userErrors { code } }
             }"#,
         ),
         (
             "refundCreate",
             WriteOrders,
-            "mutation { refundCreate(input: { orderId: <no order>, shippingAmount: 1 }) { userErrors { code } } }",
+            "mutation { refundCreate(refund: { orderId: <no order>, shippingAmount: 1 }) { userErrors { code } } }",
         ),
         (
             "returnCreate",
             WriteOrders,
-            "mutation { returnCreate(input: { orderId: <no order>, lineItems: [] }) { userErrors { code } } }",
+            "mutation { returnCreate(return: { orderId: <no order>, lineItems: [] }) { userErrors { code } } }",
         ),
         (
             "returnReceive",
             WriteOrders,
             r#"mutation {
-                returnReceive(input: { id: "gid://mercato/Return/00000000-0000-7000-8000-000000000000" }) { userErrors { code } }
+                returnReceive(id: "gid://mercato/Return/00000000-0000-7000-8000-000000000000") { userErrors { code } }
             }"#,
         ),
         (
             "orderUpdate",
             WriteOrders,
-            r#"mutation { orderUpdate(order: { id: <no order>, tags: ["vip"] }) { userErrors { code } } }"#,
+            r#"mutation { orderUpdate(id: <no order>, order: { tags: ["vip"] }) { userErrors { code } } }"#,
         ),
         (
             "draftOrderDelete",
@@ -70,19 +70,23 @@ pub const AREA: Area = Area {
                 draftOrderDelete(id: "gid://mercato/DraftOrder/00000000-0000-7000-8000-000000000000") { userErrors { code } }
             }"#,
         ),
-        ("draftOrderCreate", WriteOrders, "mutation { draftOrderCreate(input: {}) { userErrors { code } } }"),
+        (
+            "draftOrderCreate",
+            WriteOrders,
+            "mutation { draftOrderCreate(draftOrder: {}) { userErrors { code } } }",
+        ),
         (
             "draftOrderUpdate",
             WriteOrders,
             r#"mutation {
-                draftOrderUpdate(id: "gid://mercato/DraftOrder/00000000-0000-7000-8000-000000000000", input: {}) { userErrors { code } }
+                draftOrderUpdate(id: "gid://mercato/DraftOrder/00000000-0000-7000-8000-000000000000", draftOrder: {}) { userErrors { code } }
             }"#,
         ),
         (
             "draftOrderComplete",
             WriteOrders,
             r#"mutation {
-                draftOrderComplete(input: { id: "gid://mercato/DraftOrder/00000000-0000-7000-8000-000000000000" }) { userErrors { code } }
+                draftOrderComplete(id: "gid://mercato/DraftOrder/00000000-0000-7000-8000-000000000000") { userErrors { code } }
             }"#,
         ),
     ],

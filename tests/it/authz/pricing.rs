@@ -19,7 +19,7 @@ pub const AREA: Area = Area {
             "discountUpdate",
             ManageSettings,
             r#"mutation { discountUpdate(
-                discount: { id: "gid://mercato/Discount/00000000-0000-7000-8000-000000000000", title: "Sale" }
+                id: "gid://mercato/Discount/00000000-0000-7000-8000-000000000000", discount: { title: "Sale" }
             ) { userErrors { code } } }"#,
         ),
         (
@@ -37,7 +37,7 @@ pub const AREA: Area = Area {
             "taxRateUpdate",
             ManageSettings,
             r#"mutation { taxRateUpdate(
-                taxRate: { id: "gid://mercato/TaxRate/00000000-0000-7000-8000-000000000000", name: "GST" }
+                id: "gid://mercato/TaxRate/00000000-0000-7000-8000-000000000000", taxRate: { name: "GST" }
             ) { userErrors { code } } }"#,
         ),
         (
@@ -45,17 +45,17 @@ pub const AREA: Area = Area {
             ManageSettings,
             r#"mutation { taxRateDelete(id: "gid://mercato/TaxRate/00000000-0000-7000-8000-000000000000") { userErrors { code } } }"#,
         ),
-        ("shippingZones", ManageSettings, "{ shippingZones(first: 1) { nodes { name rates { name } } } }"),
+        ("shippingZones", ManageSettings, "{ shippingZones(first: 1) { nodes { name shippingRates { name } } } }"),
         (
             "shippingZoneCreate",
             ManageSettings,
-            r#"mutation { shippingZoneCreate(zone: { name: "France", countries: [FR] }) { userErrors { code } } }"#,
+            r#"mutation { shippingZoneCreate(shippingZone: { name: "France", countries: [FR] }) { userErrors { code } } }"#,
         ),
         (
             "shippingZoneUpdate",
             ManageSettings,
             r#"mutation { shippingZoneUpdate(
-                zone: { id: "gid://mercato/ShippingZone/00000000-0000-7000-8000-000000000000", name: "Spain" }
+                id: "gid://mercato/ShippingZone/00000000-0000-7000-8000-000000000000", shippingZone: { name: "Spain" }
             ) { userErrors { code } } }"#,
         ),
         (
@@ -69,14 +69,14 @@ pub const AREA: Area = Area {
             "shippingRateCreate",
             ManageSettings,
             r#"mutation { shippingRateCreate(
-                rate: { zoneId: "gid://mercato/ShippingZone/00000000-0000-7000-8000-000000000000", strategy: "express" }
+                shippingRate: { shippingZoneId: "gid://mercato/ShippingZone/00000000-0000-7000-8000-000000000000", strategy: "express" }
             ) { userErrors { code } } }"#,
         ),
         (
             "shippingRateUpdate",
             ManageSettings,
             r#"mutation { shippingRateUpdate(
-                rate: { id: "gid://mercato/ShippingRate/00000000-0000-7000-8000-000000000000", name: "Slow" }
+                id: "gid://mercato/ShippingRate/00000000-0000-7000-8000-000000000000", shippingRate: { name: "Slow" }
             ) { userErrors { code } } }"#,
         ),
         (

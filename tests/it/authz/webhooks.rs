@@ -18,7 +18,7 @@ pub const AREA: Area = Area {
             "webhookDeliveries",
             ManageSettings,
             r#"{ webhookDeliveries(
-                first: 1, subscriptionId: "gid://mercato/WebhookSubscription/00000000-0000-7000-8000-000000000000"
+                first: 1, webhookSubscriptionId: "gid://mercato/WebhookSubscription/00000000-0000-7000-8000-000000000000"
             ) { nodes { payload attempts { error } } } }"#,
         ),
         (
@@ -51,9 +51,9 @@ pub const AREA: Area = Area {
             ) { userErrors { code } } }"#,
         ),
         (
-            "webhookTest",
+            "webhookSubscriptionTest",
             ManageSettings,
-            r#"mutation { webhookTest(
+            r#"mutation { webhookSubscriptionTest(
                 id: "gid://mercato/WebhookSubscription/00000000-0000-7000-8000-000000000000"
             ) { userErrors { code } } }"#,
         ),

@@ -93,7 +93,7 @@ async fn an_address_is_copied_from_the_customers_own_book(app: TestApp) {
 both!(a_delivery_is_chosen_and_paid_for);
 async fn a_delivery_is_chosen_and_paid_for(app: TestApp) {
     let mug = endless(&app, "Mug").await;
-    let download = json!({ "price": "5", "requiresShipping": false, "inventoryTracked": false });
+    let download = json!({ "price": "5", "requiresShipping": false, "isInventoryTracked": false });
     let (_, download) = app.create_priced(json!({ "title": "Download" }), download).await;
     let buyer = app.anonymous();
     let virtual_cart = create(&buyer, json!({ "lines": [{ "merchandiseId": download }] })).await;

@@ -6,8 +6,8 @@ use super::access::sees_nothing;
 use super::{create, endless, line_id, read, shown, warned};
 use crate::support::{Client, Reply, TestApp, both, keyed, order_id, order_of};
 
-const HIDE: &str = "mutation($product: ProductUpdateInput!) {
-    productUpdate(product: $product) { userErrors { message } }
+const HIDE: &str = "mutation($id: ID!, $product: ProductUpdateInput!) {
+    productUpdate(id: $id, product: $product) { userErrors { message } }
 }";
 
 /// Pays by card for a cart of what is sent nowhere.
@@ -17,7 +17,7 @@ async fn order(client: &Client, cart: &Value, total: &str) -> Reply {
 
 /// Something at 10.00 that is sent nowhere and never runs out: its product and its variant.
 async fn download(app: &TestApp, title: &str) -> (String, String) {
-    let variant = json!({ "price": "10.00", "inventoryTracked": false, "requiresShipping": false });
+    let variant = json!({ "price": "10.00", "isInventoryTracked": false, "requiresShipping": false });
     app.create_priced(json!({ "title": title, "status": "ACTIVE" }), variant).await
 }
 
@@ -78,7 +78,7 @@ async fn what_is_no_longer_for_sale_is_neither_shown_nor_ordered(app: TestApp) {
         let buyer = app.anonymous();
         let lines = json!([{ "merchandiseId": font, "quantity": 2 }, { "merchandiseId": song }]);
         let cart = create(&buyer, json!({ "lines": lines })).await;
-        let hidden = json!({ "product": { "id": product, "status": status } });
+        let hidden = json!({ "id": product, "product": { "status": status } });
         app.admin().ask_with(HIDE, hidden).await.assert_ok();
         let shows = read(&buyer, &cart["id"]).await;
         assert_eq!(
@@ -96,7 +96,7 @@ async fn what_is_no_longer_for_sale_is_neither_shown_nor_ordered(app: TestApp) {
     // Of a cart that has nothing else there is nothing to order.
     let (product, song) = download(&app, "Song").await;
     let cart = create(&app.anonymous(), json!({ "lines": [{ "merchandiseId": song }] })).await;
-    app.admin().ask_with(HIDE, json!({ "product": { "id": product, "status": "DRAFT" } })).await.assert_ok();
+    app.admin().ask_with(HIDE, json!({ "id": product, "product": { "status": "DRAFT" } })).await.assert_ok();
     let refused = order(&app.anonymous(), &cart, "0").await;
     let error = &refused.user_errors("orderPlace")[0];
     assert_eq!((error.field.as_str(), error.code.as_str()), ("input.cartId", "BLANK"));

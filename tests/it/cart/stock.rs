@@ -18,7 +18,7 @@ struct Five {
 impl Five {
     async fn seed(app: &TestApp) -> Self {
         let (product, variant) = app
-            .create_priced(json!({ "title": "Mug" }), json!({ "price": "10", "inventoryTracked": true }))
+            .create_priced(json!({ "title": "Mug" }), json!({ "price": "10", "isInventoryTracked": true }))
             .await;
         let five = Self { product, variant, location: app.create_location("Shelf").await };
         five.set(app, 5).await;
@@ -26,8 +26,8 @@ impl Five {
     }
 
     async fn set(&self, app: &TestApp, quantity: i64) {
-        let document = "mutation($input: InventorySetQuantitiesInput!) {
-            inventorySetQuantities(input: $input) { userErrors { field message } }
+        let document = "mutation($input: InventoryQuantitiesSetInput!) {
+            inventoryQuantitiesSet(input: $input) { userErrors { field message } }
         }";
         let quantities =
             json!([{ "variantId": self.variant, "locationId": self.location, "quantity": quantity }]);
@@ -99,8 +99,8 @@ async fn a_cart_tells_what_can_no_longer_be_had(app: TestApp) {
     assert_eq!(warned(&read(&buyer, id).await["warnings"]), [(OUT.to_owned(), line.clone())]);
 
     five.set(&app, 9).await;
-    let document = "mutation($product: ProductUpdateInput!) { productUpdate(product: $product) { userErrors { message } } }";
-    let archived = json!({ "product": { "id": five.product, "status": "ARCHIVED" } });
+    let document = "mutation($id: ID!, $product: ProductUpdateInput!) { productUpdate(id: $id, product: $product) { userErrors { message } } }";
+    let archived = json!({ "id": five.product, "product": { "status": "ARCHIVED" } });
     app.admin().ask_with(document, archived).await.assert_ok();
     let cart = read(&buyer, id).await;
     assert_eq!(shown(&cart), Vec::<String>::new(), "nothing is shown of what buyers may not see");

@@ -34,24 +34,24 @@ async fn seed_kettle(app: &TestApp) -> String {
     let product = app
         .create_product(json!({
             "title": "Kettle",
-            "productOptions": [
+            "options": [
                 { "name": "Size", "values": [value("S"), value("M"), value("L")] },
                 { "name": "Color", "values": [value("Red"), value("Blue"), value("Green")] },
             ],
         }))
         .await;
-    let stock = |pieces: i64| json!([{ "locationId": location, "availableQuantity": pieces }]);
+    let stock = |pieces: i64| json!([{ "locationId": location, "onHand": pieces }]);
     let variants = json!([
         {
             "optionValues": options(&[("Size", "S"), ("Color", "Red")]), "price": "12.00", "compareAtPrice": "20.00",
-            "inventoryQuantities": stock(5),
+            "inventoryLevels": stock(5),
         },
-        { "optionValues": options(&[("Size", "S"), ("Color", "Blue")]), "price": "9.50", "inventoryQuantities": stock(0) },
+        { "optionValues": options(&[("Size", "S"), ("Color", "Blue")]), "price": "9.50", "inventoryLevels": stock(0) },
         {
             "optionValues": options(&[("Color", "Green"), ("Size", "S")]), "price": "14", "compareAtPrice": "30.00",
-            "inventoryPolicy": "CONTINUE", "inventoryQuantities": stock(0),
+            "inventoryPolicy": "CONTINUE", "inventoryLevels": stock(0),
         },
-        { "optionValues": options(&[("Size", "M"), ("Color", "Green")]), "price": "40.00", "inventoryTracked": false },
+        { "optionValues": options(&[("Size", "M"), ("Color", "Green")]), "price": "40.00", "isInventoryTracked": false },
     ]);
     replace_variants(app, &product, variants).await;
     product
@@ -101,7 +101,7 @@ async fn combinations_are_encoded_for_one_option_and_for_three(app: TestApp) {
         let product = app.create_product(json!({ "title": title })).await;
         let variant = |values: &&[&str]| {
             let pairs: Vec<(&str, &str)> = names.iter().copied().zip(values.iter().copied()).collect();
-            json!({ "price": "1", "inventoryTracked": false, "optionValues": options(&pairs) })
+            json!({ "price": "1", "isInventoryTracked": false, "optionValues": options(&pairs) })
         };
         app.create_variants(&product, values.iter().map(variant).collect()).await;
         let document =
@@ -224,7 +224,7 @@ async fn what_can_be_bought_follows_stock_and_policy(app: TestApp) {
     // Only the sold-out variant is left: the product can't be bought, and the first variant is shown all the same.
     let ids = app.variants_of(&product).await;
     let delete = "mutation($product: ID!, $ids: [ID!]!) {
-        productVariantsBulkDelete(productId: $product, variantsIds: $ids) { userErrors { code } }
+        productVariantsBulkDelete(productId: $product, variantIds: $ids) { userErrors { code } }
     }";
     app.admin()
         .ask_with(delete, json!({ "product": product, "ids": [ids[0], ids[2], ids[3]] }))

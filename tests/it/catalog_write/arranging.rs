@@ -14,19 +14,19 @@ const PRODUCT: &str = "query($id: ID!) { product(id: $id) {
     variants(first: 10) { nodes { id title selectedOptions { name value } } }
 } }";
 const REORDER_MEDIA: &str = "mutation($id: ID!, $moves: [MoveInput!]!) {
-    productReorderMedia(productId: $id, moves: $moves) { product { id } userErrors { field code message } }
+    productMediaReorder(productId: $id, moves: $moves) { product { id } userErrors { field code message } }
 }";
-const MEDIA_UPDATE: &str = "mutation($media: MediaUpdateInput!) {
-    mediaUpdate(media: $media) { media { id alt } userErrors { field code message } }
+const MEDIA_UPDATE: &str = "mutation($id: ID!, $media: MediaUpdateInput!) {
+    mediaUpdate(id: $id, media: $media) { media { id alt } userErrors { field code message } }
 }";
-const OPTION_UPDATE: &str = "mutation($option: ProductOptionUpdateInput!) {
-    productOptionUpdate(option: $option) { product { id } userErrors { field code message } }
+const OPTION_UPDATE: &str = "mutation($id: ID!, $option: ProductOptionUpdateInput!) {
+    productOptionUpdate(id: $id, productOption: $option) { product { id } userErrors { field code message } }
 }";
 const OPTIONS_REORDER: &str = "mutation($id: ID!, $options: [ProductOptionReorderInput!]!) {
     productOptionsReorder(productId: $id, options: $options) { product { id } userErrors { field code message } }
 }";
 const REORDER_PRODUCTS: &str = "mutation($id: ID!, $moves: [MoveInput!]!) {
-    collectionReorderProducts(id: $id, moves: $moves) { collection { id } userErrors { field code message } }
+    collectionProductsReorder(collectionId: $id, moves: $moves) { collection { id } userErrors { field code message } }
 }";
 
 async fn product(app: &TestApp, id: &str) -> Value {
@@ -51,26 +51,23 @@ async fn pictures_get_their_words_and_their_places(app: TestApp) {
     assert_eq!(after["featuredImage"]["url"], "https://images.example/c.png");
 
     let reply = editor(&app)
-        .ask_with(MEDIA_UPDATE, json!({ "media": { "id": ids[1], "alt": " A bowl " } }))
+        .ask_with(MEDIA_UPDATE, json!({ "id": ids[1], "media": { "alt": " A bowl " } }))
         .await
         .ok();
     assert_eq!(reply["mediaUpdate.media"], json!({ "id": ids[1], "alt": "A bowl" }));
-    editor(&app).ask_with(MEDIA_UPDATE, json!({ "media": { "id": ids[0] } })).await.assert_ok();
+    editor(&app).ask_with(MEDIA_UPDATE, json!({ "id": ids[0], "media": {} })).await.assert_ok();
     assert_eq!(each(&product(&app, &mug).await["media"]["nodes"], "alt"), ["c", "A bowl", "-"]);
 
     let other = "gid://mercato/MediaImage/00000000-0000-7000-8000-000000000000";
     let moves = json!([{ "id": ids[0], "newPosition": 0 }, { "id": other, "newPosition": 0 }]);
     let blamed =
-        refused(&app, "productReorderMedia", REORDER_MEDIA, json!({ "id": mug, "moves": moves })).await;
+        refused(&app, "productMediaReorder", REORDER_MEDIA, json!({ "id": mug, "moves": moves })).await;
     assert_eq!(blamed, pairs(&[("moves.1.id", "NOT_FOUND")]));
     assert_eq!(each(&product(&app, &mug).await["media"]["nodes"], "alt"), ["c", "A bowl", "-"]);
-    let long = json!({ "media": { "id": ids[0], "alt": "x".repeat(256) } });
+    let long = json!({ "id": ids[0], "media": { "alt": "x".repeat(256) } });
     assert_eq!(refused(&app, "mediaUpdate", MEDIA_UPDATE, long).await, pairs(&[("media.alt", "TOO_LONG")]));
-    let unknown = json!({ "media": { "id": other, "alt": "x" } });
-    assert_eq!(
-        refused(&app, "mediaUpdate", MEDIA_UPDATE, unknown).await,
-        pairs(&[("media.id", "NOT_FOUND")])
-    );
+    let unknown = json!({ "id": other, "media": { "alt": "x" } });
+    assert_eq!(refused(&app, "mediaUpdate", MEDIA_UPDATE, unknown).await, pairs(&[("id", "NOT_FOUND")]));
 }
 
 /// A product in two sizes and two colours.
@@ -79,7 +76,7 @@ async fn shirt(app: &TestApp) -> String {
         { "name": "Size", "values": [{ "name": "S" }, { "name": "M" }] },
         { "name": "Colour", "values": [{ "name": "Red" }, { "name": "Blue" }] },
     ]);
-    let shirt = app.create_product(json!({ "title": "Shirt", "productOptions": options })).await;
+    let shirt = app.create_product(json!({ "title": "Shirt", "options": options })).await;
     let variant = |size: &str, colour: &str| json!({ "price": "5", "optionValues": [{ "optionName": "Size", "name": size }, { "optionName": "Colour", "name": colour }] });
     app.create_variants(&shirt, json!([variant("S", "Blue"), variant("M", "Red"), variant("M", "Blue")]))
         .await;
@@ -96,7 +93,7 @@ async fn options_and_their_values_get_other_names(app: TestApp) {
         { "id": size["optionValues"][0]["id"], "name": "M" },
         { "id": size["optionValues"][1]["id"], "name": "S" },
     ]);
-    let change = json!({ "option": { "id": size["id"], "name": " Fit ", "values": values } });
+    let change = json!({ "id": size["id"], "option": { "name": " Fit ", "values": values } });
     editor(&app).ask_with(OPTION_UPDATE, change).await.assert_ok();
     let after = product(&app, &shirt).await;
     assert_eq!(each(&after["options"], "name"), ["Fit", "Colour"]);
@@ -104,21 +101,21 @@ async fn options_and_their_values_get_other_names(app: TestApp) {
     assert_eq!(each(&after["variants"]["nodes"], "title"), ["M / Red", "M / Blue", "S / Red", "S / Blue"]);
     assert_eq!(each(&after["variants"]["nodes"], "id"), variants, "variants stay the variants they are");
 
-    let taken = json!({ "option": {
-        "id": size["id"], "name": "colour", "values": [{ "id": size["optionValues"][0]["id"], "name": "S" }]
+    let taken = json!({ "id": size["id"], "option": {
+        "name": "colour", "values": [{ "id": size["optionValues"][0]["id"], "name": "S" }]
     } });
     let blamed = refused(&app, "productOptionUpdate", OPTION_UPDATE, taken).await;
-    assert_eq!(blamed, pairs(&[("option.name", "TAKEN"), ("option.values.0.name", "TAKEN")]));
+    assert_eq!(blamed, pairs(&[("productOption.name", "TAKEN"), ("productOption.values.0.name", "TAKEN")]));
     let plain = app.create_product(json!({ "title": "Plain" })).await;
     let title = product(&app, &plain).await["options"][0]["id"].clone();
     let blamed = refused(
         &app,
         "productOptionUpdate",
         OPTION_UPDATE,
-        json!({ "option": { "id": title, "name": "X" } }),
+        json!({ "id": title, "option": { "name": "X" } }),
     )
     .await;
-    assert_eq!(blamed, pairs(&[("option.id", "NOT_FOUND")]));
+    assert_eq!(blamed, pairs(&[("id", "NOT_FOUND")]));
 }
 
 both!(options_and_their_values_get_other_places);
@@ -127,7 +124,7 @@ async fn options_and_their_values_get_other_places(app: TestApp) {
     let before = product(&app, &shirt).await;
     let [size, colour] = [&before["options"][0], &before["options"][1]];
     let colours = json!([colour["optionValues"][1]["id"], colour["optionValues"][0]["id"]]);
-    let order = json!([{ "id": colour["id"], "values": colours }, { "id": size["id"] }]);
+    let order = json!([{ "id": colour["id"], "valueIds": colours }, { "id": size["id"] }]);
     editor(&app).ask_with(OPTIONS_REORDER, json!({ "id": shirt, "options": order })).await.assert_ok();
     let after = product(&app, &shirt).await;
     assert_eq!(each(&after["options"], "name"), ["Colour", "Size"]);
@@ -147,7 +144,7 @@ async fn products_of_a_collection_get_other_places(app: TestApp) {
     for title in ["Mug", "Bowl", "Plate", "Jug"] {
         products.push(app.create_product(json!({ "title": title, "status": "ACTIVE" })).await);
     }
-    let add = "mutation($id: ID!, $products: [ID!]!) { collectionAddProducts(id: $id, productIds: $products) { userErrors { code } } }";
+    let add = "mutation($id: ID!, $products: [ID!]!) { collectionProductsAdd(collectionId: $id, productIds: $products) { userErrors { code } } }";
     editor(&app).ask_with(add, json!({ "id": collection, "products": products })).await.assert_ok();
     let moves = json!([{ "id": products[3], "newPosition": 0 }, { "id": products[0], "newPosition": 2 }]);
     editor(&app).ask_with(REORDER_PRODUCTS, json!({ "id": collection, "moves": moves })).await.assert_ok();
@@ -160,11 +157,11 @@ async fn products_of_a_collection_get_other_places(app: TestApp) {
     let cup = app.create_product(json!({ "title": "Cup" })).await;
     let moves = json!([{ "id": cup, "newPosition": 0 }]);
     let variables = json!({ "id": collection, "moves": moves });
-    let blamed = refused(&app, "collectionReorderProducts", REORDER_PRODUCTS, variables).await;
+    let blamed = refused(&app, "collectionProductsReorder", REORDER_PRODUCTS, variables).await;
     assert_eq!(blamed, pairs(&[("moves.0.id", "NOT_FOUND")]));
     let sorted = app.create_collection(json!({ "title": "Sorted", "sortOrder": "ALPHA_ASC" })).await;
     let variables = json!({ "id": sorted, "moves": [] });
-    let blamed = refused(&app, "collectionReorderProducts", REORDER_PRODUCTS, variables).await;
+    let blamed = refused(&app, "collectionProductsReorder", REORDER_PRODUCTS, variables).await;
     assert_eq!(blamed, pairs(&[("id", "NOT_ALLOWED")]));
 }
 

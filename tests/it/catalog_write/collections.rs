@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{pairs, refused, written};
-use crate::support::{TestApp, both};
+use crate::support::{TestApp, both, update_of};
 
 const FIELDS: &str = "collection {
     id handle title descriptionHtml sortOrder updatedAt seo { title } image { altText }
@@ -20,17 +20,17 @@ fn create() -> String {
 
 fn update() -> String {
     format!(
-        "mutation($collection: CollectionUpdateInput!) {{ collectionUpdate(collection: $collection) {{ {FIELDS} }} }}"
+        "mutation($id: ID!, $collection: CollectionUpdateInput!) {{ collectionUpdate(id: $id, collection: $collection) {{ {FIELDS} }} }}"
     )
 }
 
-/// `collectionAddProducts` or `collectionRemoveProducts`.
+/// `collectionProductsAdd` or `collectionProductsRemove`.
 fn fill(mutation: &str) -> String {
     format!("mutation($id: ID!, $ids: [ID!]!) {{ {mutation}(id: $id, productIds: $ids) {{ {FIELDS} }} }}")
 }
 
 const DELETE: &str = "mutation($id: ID!) {
-    collectionDelete(input: { id: $id }) { deletedCollectionId userErrors { field message code } }
+    collectionDelete(id: $id) { deletedCollectionId userErrors { field message code } }
 }";
 
 async fn handles_in(app: &TestApp, collection: &str) -> Vec<String> {
@@ -82,7 +82,7 @@ async fn a_collection_is_filled_by_hand(app: TestApp) {
     }
     let id = made["id"].as_str().unwrap();
 
-    let (add, remove) = (fill("collectionAddProducts"), fill("collectionRemoveProducts"));
+    let (add, remove) = (fill("collectionProductsAdd"), fill("collectionProductsRemove"));
     let (added, removed) = (["collection.products_added"], ["collection.products_removed"]);
     let steps: [(&str, Value, &[&str], &[&str]); 7] = [
         (&add, json!([c, a]), &added, &["c", "a"]),
@@ -106,15 +106,15 @@ async fn a_collection_is_filled_by_hand(app: TestApp) {
     let unknown = "gid://mercato/Product/01890a5d-ac96-774b-bcce-b302099a8057";
     let new = app.create_product(json!({ "title": "D" })).await;
     let errors =
-        refused(&app, "collectionAddProducts", &add, json!({ "id": id, "ids": [new, unknown] })).await;
+        refused(&app, "collectionProductsAdd", &add, json!({ "id": id, "ids": [new, unknown] })).await;
     assert_eq!(errors, pairs(&[("productIds.1", "NOT_FOUND")]));
     let many = json!({ "id": id, "ids": vec![new; 251] });
     assert_eq!(
-        refused(&app, "collectionAddProducts", &add, many).await,
+        refused(&app, "collectionProductsAdd", &add, many).await,
         pairs(&[("productIds", "TOO_MANY")])
     );
     assert_eq!(handles_in(&app, id).await, ["c", "b", "a"]);
-    let rules = json!({ "collection": { "id": id, "ruleSet": { "appliedDisjunctively": true, "rules": [rule("TAG", "EQUALS", "x")] } } });
+    let rules = json!({ "id": id, "collection": { "ruleSet": { "appliedDisjunctively": true, "rules": [rule("TAG", "EQUALS", "x")] } } });
     let errors = refused(&app, "collectionUpdate", &update(), rules).await;
     assert_eq!(errors, pairs(&[("collection.ruleSet", "NOT_ALLOWED")]));
 }
@@ -124,10 +124,10 @@ async fn a_collection_changes_in_what_is_named_alone(app: TestApp) {
     let product = app.create_product(json!({ "title": "Mug" })).await;
     let image = json!({ "url": "/x.svg", "altText": "X" });
     let id = app.create_collection(json!({ "title": "Mugs", "image": image })).await;
-    let add = fill("collectionAddProducts");
+    let add = fill("collectionProductsAdd");
     let reply =
         written(&app, &add, json!({ "id": id, "ids": [product] }), &["collection.products_added"], &id).await;
-    let mut expected = reply["collectionAddProducts.collection"].clone();
+    let mut expected = reply["collectionProductsAdd.collection"].clone();
     for (at, (change, changed)) in [
         (json!({ "title": " Cups " }), json!({ "title": "Cups" })),
         (json!({ "handle": "cups" }), json!({ "handle": "cups" })),
@@ -145,7 +145,7 @@ async fn a_collection_changes_in_what_is_named_alone(app: TestApp) {
         let mut input = change;
         input["id"] = json!(id);
         let reply =
-            written(&app, &update(), json!({ "collection": input }), &["collection.updated"], &id).await;
+            written(&app, &update(), update_of("collection", input), &["collection.updated"], &id).await;
         expected["updatedAt"] = json!(format!("2026-01-01T12:00:{:02}Z", at + 1));
         changed.as_object().unwrap().iter().for_each(|(field, value)| expected[field] = value.clone());
         assert_eq!(reply["collectionUpdate.collection"], expected, "after {input}");
@@ -158,12 +158,12 @@ async fn a_collection_changes_in_what_is_named_alone(app: TestApp) {
         json!({ "collection": null, "product": { "title": "Mug", "collections": { "nodes": [] } } })
     );
     for (mutation, document, variables, field) in [
-        ("collectionDelete", DELETE.to_owned(), json!({ "id": id }), "input.id"),
-        ("collectionUpdate", update(), json!({ "collection": { "id": id } }), "collection.id"),
-        ("collectionAddProducts", add.clone(), json!({ "id": id, "ids": [product] }), "id"),
+        ("collectionDelete", DELETE.to_owned(), json!({ "id": id }), "id"),
+        ("collectionUpdate", update(), json!({ "id": id, "collection": {} }), "id"),
+        ("collectionProductsAdd", add.clone(), json!({ "id": id, "ids": [product] }), "id"),
         (
-            "collectionRemoveProducts",
-            fill("collectionRemoveProducts"),
+            "collectionProductsRemove",
+            fill("collectionProductsRemove"),
             json!({ "id": id, "ids": [product] }),
             "id",
         ),
@@ -239,7 +239,7 @@ async fn a_collection_that_is_wrong_is_not_made(app: TestApp) {
         assert_eq!(errors, pairs(&expected), "{shown}");
         let mut change = collection;
         change["id"] = json!(changed);
-        let errors = refused(&app, "collectionUpdate", &update(), json!({ "collection": change })).await;
+        let errors = refused(&app, "collectionUpdate", &update(), update_of("collection", change)).await;
         assert_eq!(errors, pairs(&expected), "{shown} as a change");
     }
 }
@@ -298,11 +298,11 @@ async fn rules_fill_a_collection_and_follow_its_products(app: TestApp) {
     assert_eq!(in_which("mug").await, "|n");
     let first = app.variants_of(&mug).await.remove(0);
     let steps = [
-        ("productUpdate(product: { id: <mug>, tags: [\"sale\"] })", "&|n"),
-        ("productUpdate(product: { id: <mug>, vendor: \"Other\" })", "|n"),
-        ("productUpdate(product: { id: <mug>, tags: [], productType: \"CUP\" })", ""),
-        ("productUpdate(product: { id: <mug>, productType: \"\", title: \"Tea Cup\" })", ""),
-        ("productUpdate(product: { id: <mug>, title: \"Mug\", status: DRAFT })", "n"),
+        ("productUpdate(id: <mug>, product: { tags: [\"sale\"] })", "&|n"),
+        ("productUpdate(id: <mug>, product: { vendor: \"Other\" })", "|n"),
+        ("productUpdate(id: <mug>, product: { tags: [], productType: \"CUP\" })", ""),
+        ("productUpdate(id: <mug>, product: { productType: \"\", title: \"Tea Cup\" })", ""),
+        ("productUpdate(id: <mug>, product: { title: \"Mug\", status: DRAFT })", "n"),
         ("productVariantsBulkUpdate(productId: <mug>, variants: [{ id: <first>, price: 10 }])", "dn"),
         (
             "productVariantsBulkUpdate(productId: <mug>, variants: [{ id: <first>, price: \"9.99\", compareAtPrice: 20 }])",
@@ -331,19 +331,18 @@ async fn rules_fill_a_collection_and_follow_its_products(app: TestApp) {
     }
     let variants = app.variants_of(&mug).await;
     let delete = format!(
-        "mutation {{ productVariantsBulkDelete(productId: {mug:?}, variantsIds: [{:?}]) {{ userErrors {{ code }} }} }}",
+        "mutation {{ productVariantsBulkDelete(productId: {mug:?}, variantIds: [{:?}]) {{ userErrors {{ code }} }} }}",
         variants[1]
     );
     app.admin().ask(&delete).await.assert_ok();
     assert_eq!(in_which("mug").await, "ln", "its dear variant is gone");
 
-    let delete =
-        format!("mutation {{ productDelete(input: {{ id: {early:?} }}) {{ userErrors {{ code }} }} }}");
+    let delete = format!("mutation {{ productDelete(id: {early:?}) {{ userErrors {{ code }} }} }}");
     app.admin().ask(&delete).await.assert_ok();
     assert_eq!(in_which("early-mug").await, "");
 
     // By hand nothing is put in or taken out.
-    for mutation in ["collectionAddProducts", "collectionRemoveProducts"] {
+    for mutation in ["collectionProductsAdd", "collectionProductsRemove"] {
         let variables = json!({ "id": ids[0], "ids": [mug] });
         assert_eq!(
             refused(&app, mutation, &fill(mutation), variables).await,
@@ -380,7 +379,7 @@ async fn new_rules_are_followed_at_once(app: TestApp) {
             json!([{ "handle": "b" }]),
         ),
     ] {
-        let change = json!({ "collection": { "id": id, "ruleSet": rules } });
+        let change = json!({ "id": id, "collection": { "ruleSet": rules } });
         let reply = written(&app, &update(), change, &["collection.updated"], id).await;
         assert_eq!(reply["collectionUpdate.collection.products.nodes"], expected);
         assert_eq!(reply["collectionUpdate.collection.ruleSet"], rules);

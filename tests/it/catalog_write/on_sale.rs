@@ -10,17 +10,17 @@ async fn a_product_is_made_with_price_stock_and_codes_of_its_first_variant(app: 
     let shelf = app.create_location("Shelf").await;
     let product = json!({
         "title": "Mug", "status": "ACTIVE", "price": "12.50", "compareAtPrice": "15", "sku": "M-1", "barcode": "0012",
-        "inventoryQuantities": [{ "locationId": shelf, "availableQuantity": 7 }],
-        "productOptions": [{ "name": "Size", "values": [{ "name": "S" }] }],
+        "inventoryLevels": [{ "locationId": shelf, "onHand": 7 }],
+        "options": [{ "name": "Size", "values": [{ "name": "S" }] }],
     });
     editor(&app).ask_with(CREATE, json!({ "product": product })).await.assert_ok();
     let read = "{ product(handle: \"mug\") { status priceRange { minVariantPrice { amount } } variants(first: 9) { nodes {
-        title sku barcode price { amount } compareAtPrice { amount } inventoryTracked inventoryLevels { onHand }
+        title sku barcode price { amount } compareAtPrice { amount } isInventoryTracked inventoryLevels { onHand }
     } } } }";
     let reply = app.admin().ask(read).await.ok();
     let first = json!({
         "title": "S", "sku": "M-1", "barcode": "0012", "price": { "amount": "12.50" }, "compareAtPrice": { "amount": "15.00" },
-        "inventoryTracked": true, "inventoryLevels": [{ "onHand": 7 }],
+        "isInventoryTracked": true, "inventoryLevels": [{ "onHand": 7 }],
     });
     assert_eq!(reply["product.variants.nodes"], json!([first]));
     assert_eq!(reply["product.status"], "ACTIVE");
@@ -32,12 +32,12 @@ async fn a_product_is_made_with_price_stock_and_codes_of_its_first_variant(app: 
         (json!({ "price": "10000000000.01" }), "product.price INVALID"),
         (json!({ "sku": "x".repeat(256) }), "product.sku TOO_LONG"),
         (
-            json!({ "inventoryQuantities": [{ "locationId": shelf, "availableQuantity": -1 }] }),
-            "product.inventoryQuantities INVALID",
+            json!({ "inventoryLevels": [{ "locationId": shelf, "onHand": -1 }] }),
+            "product.inventoryLevels INVALID",
         ),
         (
-            json!({ "inventoryQuantities": [{ "locationId": nowhere, "availableQuantity": 1 }] }),
-            "product.inventoryQuantities NOT_FOUND",
+            json!({ "inventoryLevels": [{ "locationId": nowhere, "onHand": 1 }] }),
+            "product.inventoryLevels NOT_FOUND",
         ),
     ] {
         let mut input = input;
@@ -58,7 +58,7 @@ async fn nothing_goes_on_sale_before_it_has_a_price(app: TestApp) {
     let product = create(&app, json!({ "title": "Mug" })).await;
     assert_eq!(product["status"], "DRAFT");
     let id = product["id"].as_str().unwrap();
-    let publish = json!({ "product": { "id": id, "status": "ACTIVE" } });
+    let publish = json!({ "id": id, "product": { "status": "ACTIVE" } });
     let errors = refused(&app, "productUpdate", UPDATE, publish.clone()).await;
     assert_eq!(errors, pairs(&[("product.status", "NOT_ALLOWED")]));
 
@@ -74,12 +74,12 @@ async fn nothing_goes_on_sale_before_it_has_a_price(app: TestApp) {
 both!(a_first_variant_that_is_given_stock_is_counted);
 async fn a_first_variant_that_is_given_stock_is_counted(app: TestApp) {
     let sizes = json!([{ "name": "Size", "values": [{ "name": "S" }] }]);
-    let product = app.create_product(json!({ "title": "Mug", "price": "5", "productOptions": sizes })).await;
+    let product = app.create_product(json!({ "title": "Mug", "price": "5", "options": sizes })).await;
     let (variant, shelf) = (app.variants_of(&product).await.remove(0), app.create_location("Shelf").await);
     app.put(&variant, &shelf, 10).await;
-    let read = "{ product(handle: \"mug\") { variants(first: 1) { nodes { inventoryTracked quantityAvailable } } } }";
+    let read = "{ product(handle: \"mug\") { variants(first: 1) { nodes { isInventoryTracked quantityAvailable } } } }";
     let reply = app.admin().ask(read).await.ok();
-    let counted = json!({ "inventoryTracked": true, "quantityAvailable": 10 });
+    let counted = json!({ "isInventoryTracked": true, "quantityAvailable": 10 });
     assert_eq!(reply["product.variants.nodes.0"], counted);
 }
 

@@ -13,7 +13,7 @@ const CREATE: &str = "mutation($product: ID!, $variants: [ProductVariantsBulkInp
         product { id }
         productVariants {
             id title sku barcode price { amount } compareAtPrice { amount } weight weightUnit taxable requiresShipping
-            inventoryTracked inventoryPolicy quantityAvailable image { id }
+            isInventoryTracked inventoryPolicy quantityAvailable image { id }
         }
         userErrors { field message code }
     }
@@ -23,13 +23,13 @@ const UPDATE: &str = "mutation($product: ID!, $variants: [ProductVariantsBulkInp
         product { id }
         productVariants {
             id title sku barcode price { amount } compareAtPrice { amount } weight weightUnit taxable requiresShipping
-            inventoryTracked inventoryPolicy image { id }
+            isInventoryTracked inventoryPolicy image { id }
         }
         userErrors { field message code }
     }
 }";
 const DELETE: &str = "mutation($product: ID!, $ids: [ID!]!) {
-    productVariantsBulkDelete(productId: $product, variantsIds: $ids) { product { id } userErrors { field message code } }
+    productVariantsBulkDelete(productId: $product, variantIds: $ids) { product { id } userErrors { field message code } }
 }";
 
 /// A product as staff see it, with everything that a write of its variants may touch.
@@ -73,8 +73,8 @@ async fn variants_are_made_with_all_their_fields(app: TestApp) {
             "optionValues": [{ "optionName": "Size", "name": "S" }, { "optionName": "Color", "name": "Red" }],
             "weight": { "value": 1.5, "unit": "KILOGRAMS" }, "taxable": false, "requiresShipping": false,
             "inventoryPolicy": "CONTINUE", "imageId": second,
-            "inventoryQuantities":
-                [{ "locationId": shelf, "availableQuantity": 3 }, { "locationId": cellar, "availableQuantity": 4 }],
+            "inventoryLevels":
+                [{ "locationId": shelf, "onHand": 3 }, { "locationId": cellar, "onHand": 4 }],
         },
         { "price": 0, "optionValues": [{ "optionName": "color", "name": "Blue" }, { "optionName": "SIZE", "name": "S" }] },
     ]);
@@ -90,7 +90,7 @@ async fn variants_are_made_with_all_their_fields(app: TestApp) {
         json!({
             "id": null, "title": "S / Red", "sku": "MUG-S", "barcode": "4006381333931", "price": { "amount": "12.50" },
             "compareAtPrice": { "amount": "15.00" }, "weight": 1.5, "weightUnit": "KILOGRAMS", "taxable": false,
-            "requiresShipping": false, "inventoryTracked": true, "inventoryPolicy": "CONTINUE", "quantityAvailable": 7,
+            "requiresShipping": false, "isInventoryTracked": true, "inventoryPolicy": "CONTINUE", "quantityAvailable": 7,
             "image": { "id": second },
         })
     );
@@ -101,7 +101,7 @@ async fn variants_are_made_with_all_their_fields(app: TestApp) {
         json!({
             "id": null, "title": "S / Blue", "sku": null, "barcode": null, "price": { "amount": "0.00" },
             "compareAtPrice": null, "weight": 0.0, "weightUnit": "GRAMS", "taxable": true, "requiresShipping": true,
-            "inventoryTracked": true, "inventoryPolicy": "DENY", "quantityAvailable": 0,
+            "isInventoryTracked": true, "inventoryPolicy": "DENY", "quantityAvailable": 0,
             "image": { "id": images["product.images.nodes.0.id"] },
         })
     );
@@ -133,7 +133,7 @@ async fn the_variant_a_product_begins_with_makes_way(app: TestApp) {
 
     // A product that was made with options keeps its first variant, unless told otherwise.
     let with_options =
-        json!({ "title": "Cup", "productOptions": [{ "name": "Size", "values": [{ "name": "S" }] }] });
+        json!({ "title": "Cup", "options": [{ "name": "Size", "values": [{ "name": "S" }] }] });
     let cup = app.create_product(with_options).await;
     let variables = |variants: Value| json!({ "product": cup, "variants": variants, "strategy": "REMOVE_STANDALONE_VARIANT" });
     let default = json!({ "product": cup, "variants": [sized("S", "3")] });
@@ -170,7 +170,7 @@ async fn variants_that_are_wrong_are_not_made(app: TestApp) {
         variant
     };
     let option = |name: &str, value: &str| json!({ "optionName": name, "name": value });
-    let at = |place: &str, pieces: i64| json!({ "locationId": place, "availableQuantity": pieces });
+    let at = |place: &str, pieces: i64| json!({ "locationId": place, "onHand": pieces });
     let before = picture(&app, &mug).await;
     app.clock.advance(Duration::from_secs(60));
     let cases: Vec<(Value, Vec<(&str, &str)>)> = vec![
@@ -193,16 +193,16 @@ async fn variants_that_are_wrong_are_not_made(app: TestApp) {
         (json!([sized("L", "1"), sized("L", "2")]), vec![("variants.1.optionValues", "TAKEN")]),
         (json!([with("imageId", image)]), vec![("variants.0.imageId", "NOT_FOUND")]),
         (
-            json!([with("inventoryQuantities", json!([at(&shelf, -1)]))]),
-            vec![("variants.0.inventoryQuantities", "INVALID")],
+            json!([with("inventoryLevels", json!([at(&shelf, -1)]))]),
+            vec![("variants.0.inventoryLevels", "INVALID")],
         ),
         (
-            json!([with("inventoryQuantities", json!([at(nowhere, 1)]))]),
-            vec![("variants.0.inventoryQuantities", "NOT_FOUND")],
+            json!([with("inventoryLevels", json!([at(nowhere, 1)]))]),
+            vec![("variants.0.inventoryLevels", "NOT_FOUND")],
         ),
         (
-            json!([with("inventoryQuantities", json!([at(&shelf, 1), at(&shelf, 2)]))]),
-            vec![("variants.0.inventoryQuantities", "TAKEN")],
+            json!([with("inventoryLevels", json!([at(&shelf, 1), at(&shelf, 2)]))]),
+            vec![("variants.0.inventoryLevels", "TAKEN")],
         ),
         (
             json!([sized("L", "1"), with("price", json!("x")), { "compareAtPrice": "y" }]),
@@ -266,7 +266,7 @@ async fn variants_change_in_what_is_named_alone(app: TestApp) {
     let (mug, ids) = seed_mug(&app).await;
     let mut expected = json!({
         "id": ids[0], "title": "S", "sku": null, "barcode": null, "price": { "amount": "5.00" }, "compareAtPrice": null,
-        "weight": 0.0, "weightUnit": "GRAMS", "taxable": true, "requiresShipping": true, "inventoryTracked": true,
+        "weight": 0.0, "weightUnit": "GRAMS", "taxable": true, "requiresShipping": true, "isInventoryTracked": true,
         "inventoryPolicy": "DENY", "image": null,
     });
     for (change, changed) in [
@@ -284,7 +284,7 @@ async fn variants_change_in_what_is_named_alone(app: TestApp) {
             json!({ "taxable": false, "requiresShipping": false }),
             json!({ "taxable": false, "requiresShipping": false }),
         ),
-        (json!({ "inventoryTracked": false }), json!({ "inventoryTracked": false })),
+        (json!({ "isInventoryTracked": false }), json!({ "isInventoryTracked": false })),
         (json!({ "inventoryPolicy": "CONTINUE" }), json!({ "inventoryPolicy": "CONTINUE" })),
         (json!({ "optionValues": [{ "optionName": "Size", "name": "XS" }] }), json!({ "title": "XS" })),
         (json!({}), json!({})),
@@ -367,9 +367,9 @@ async fn variants_are_deleted_together_and_the_last_one_stays(app: TestApp) {
     let before = picture(&app, &mug).await;
     app.clock.advance(Duration::from_secs(60));
     for (gone, expected) in [
-        (json!([ids[0], foreign]), ("variantsIds.1", "NOT_FOUND")),
-        (json!(ids), ("variantsIds", "NOT_ALLOWED")),
-        (json!([]), ("variantsIds", "BLANK")),
+        (json!([ids[0], foreign]), ("variantIds.1", "NOT_FOUND")),
+        (json!(ids), ("variantIds", "NOT_ALLOWED")),
+        (json!([]), ("variantIds", "BLANK")),
     ] {
         let errors =
             refused(&app, "productVariantsBulkDelete", DELETE, json!({ "product": mug, "ids": gone })).await;
@@ -385,5 +385,5 @@ async fn variants_are_deleted_together_and_the_last_one_stays(app: TestApp) {
     assert_eq!(shown["updatedAt"], "2026-01-01T12:01:00Z");
     let last =
         refused(&app, "productVariantsBulkDelete", DELETE, json!({ "product": mug, "ids": [ids[1]] })).await;
-    assert_eq!(last, pairs(&[("variantsIds", "NOT_ALLOWED")]));
+    assert_eq!(last, pairs(&[("variantIds", "NOT_ALLOWED")]));
 }

@@ -4,13 +4,13 @@ use mercato::domain::permission::Permission::ManageSettings;
 use serde_json::{Value, json};
 
 use super::{blamed, create_page};
-use crate::support::{Reply, TestApp, both};
+use crate::support::{Reply, TestApp, both, update_of};
 
 const CREATE: &str = "mutation($menu: MenuCreateInput!) {
     menuCreate(menu: $menu) { menu { id handle } userErrors { field message code } }
 }";
-const UPDATE: &str = "mutation($menu: MenuUpdateInput!) {
-    menuUpdate(menu: $menu) { menu { id title handle } userErrors { field message code } }
+const UPDATE: &str = "mutation($id: ID!, $menu: MenuUpdateInput!) {
+    menuUpdate(id: $id, menu: $menu) { menu { id title handle } userErrors { field message code } }
 }";
 const READ: &str = "query($handle: String!) {
     menu(handle: $handle) { id title handle itemsCount items { ...Item items { ...Item items { ...Item } } } }
@@ -108,18 +108,18 @@ async fn a_menu_changes_and_its_items_keep_their_ids(app: TestApp) {
         { "id": search, "title": "Find", "type": "SEARCH", "items": [{ "title": "Home", "type": "FRONTPAGE" }] },
     ]);
     let change = json!({ "id": id, "title": "Bottom", "items": items });
-    staff.ask_with(UPDATE, json!({ "menu": change })).await.assert_ok();
+    staff.ask_with(UPDATE, update_of("menu", change)).await.assert_ok();
     let after = read(&app, "footer").await;
     assert_eq!((&after["menu.title"], &after["menu.itemsCount"]), (&json!("Bottom"), &json!(1)));
     assert_eq!((&after["menu.items.0.id"], &after["menu.items.0.title"]), (search, &json!("Find")));
     assert_ne!(after["menu.items.0.items.0.id"], before["menu.items.0.id"], "it is a new one");
 
     // What is not given stays.
-    staff.ask_with(UPDATE, json!({ "menu": { "id": id, "handle": "bottom" } })).await.assert_ok();
+    staff.ask_with(UPDATE, json!({ "id": id, "menu": { "handle": "bottom" } })).await.assert_ok();
     assert_eq!(read(&app, "bottom").await["menu.items"], after["menu.items"]);
 
     let foreign = json!([{ "id": before["menu.items.0.id"], "title": "Home", "type": "FRONTPAGE" }]);
-    let refused = staff.ask_with(UPDATE, json!({ "menu": { "id": id, "items": foreign } })).await;
+    let refused = staff.ask_with(UPDATE, json!({ "id": id, "menu": { "items": foreign } })).await;
     assert_eq!(blamed(&refused, "menuUpdate"), ["menu.items.0.id NOT_FOUND"]);
     assert_eq!(read(&app, "bottom").await["menu.items"], after["menu.items"]);
 
@@ -154,10 +154,10 @@ async fn what_is_not_published_is_in_no_menu(app: TestApp) {
     assert_eq!(staff["menu.items.1.resource.title"], "Plans");
 
     let publish =
-        "mutation($id: ID!) { productUpdate(product: { id: $id, status: ACTIVE }) { userErrors { code } } }";
+        "mutation($id: ID!) { productUpdate(id: $id, product: { status: ACTIVE }) { userErrors { code } } }";
     app.admin().ask_with(publish, json!({ "id": draft })).await.assert_ok();
     assert_eq!(titles(&read(&app, "main").await), ["Soon", "Home"]);
-    let delete = "mutation($id: ID!) { productDelete(input: { id: $id }) { userErrors { code } } }";
+    let delete = "mutation($id: ID!) { productDelete(id: $id) { userErrors { code } } }";
     app.admin().ask_with(delete, json!({ "id": draft })).await.assert_ok();
     assert_eq!(titles(&read(&app, "main").await), ["Home"]);
 }

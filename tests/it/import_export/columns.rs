@@ -121,8 +121,8 @@ async fn a_file_follows_the_rules_of_the_api(app: TestApp) {
 both!(a_row_that_brings_stock_has_it_counted);
 async fn a_row_that_brings_stock_has_it_counted(app: TestApp) {
     import(&app, "Handle,Title,Variant Price,Variant Inventory Qty\nmug,Mug,5,-3\n").await;
-    let read = "{ product(handle: \"mug\") { variants(first: 1) { nodes { inventoryTracked inventoryLevels { onHand } } } } }";
+    let read = "{ product(handle: \"mug\") { variants(first: 1) { nodes { isInventoryTracked inventoryLevels { onHand } } } } }";
     let reply = app.admin().ask(read).await.ok();
-    let expected = json!({ "inventoryTracked": true, "inventoryLevels": [{ "onHand": 0 }] });
+    let expected = json!({ "isInventoryTracked": true, "inventoryLevels": [{ "onHand": 0 }] });
     assert_eq!(reply["product.variants.nodes.0"], expected);
 }

@@ -154,7 +154,7 @@ fn without(file: &[Vec<String>], gone: &BTreeSet<&str>) -> Vec<Vec<String>> {
 async fn clear(app: &TestApp) {
     let reply = app.admin().ask("{ products(first: 50) { nodes { id } } }").await.ok();
     for product in reply["products.nodes"].as_array().unwrap() {
-        let delete = "mutation($id: ID!) { productDelete(input: { id: $id }) { userErrors { message } } }";
+        let delete = "mutation($id: ID!) { productDelete(id: $id) { userErrors { message } } }";
         app.admin().ask_with(delete, json!({ "id": product["id"] })).await.assert_ok();
     }
 }

@@ -36,7 +36,8 @@ async fn a_location_is_deleted_unless_something_depends_on_it(app: TestApp) {
     let placed = app.anonymous().place(order_of(&app.cart(&[(&mug, 1)]).await, "5", "tok_ok")).await.ok();
     app.work().await;
     let order = &placed["orderPlace.order.id"];
-    let send = "mutation($id: ID!) { fulfillmentCreate(input: { orderId: $id }) { userErrors { message } } }";
+    let send =
+        "mutation($id: ID!) { fulfillmentCreate(fulfillment: { orderId: $id }) { userErrors { message } } }";
     app.admin().ask_with(send, json!({ "id": order })).await.assert_ok();
     refused(&delete(&app, &cellar).await, "NOT_ALLOWED", "isActive");
 }

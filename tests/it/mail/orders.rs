@@ -30,7 +30,7 @@ async fn confirmation(database: Database, taxes_included: &str) -> String {
     app.create_discount(json!({ "title": "Third", "code": "THIRD", "value": third })).await;
     let mut lines = Vec::new();
     for (title, price, quantity) in [("Card", "0.99", 7), ("Lamp", "1037.35", 1)] {
-        let variant = json!({ "price": price, "inventoryTracked": false });
+        let variant = json!({ "price": price, "isInventoryTracked": false });
         lines.push((
             app.create_priced(json!({ "title": title, "status": "ACTIVE" }), variant).await.1,
             quantity,
@@ -41,7 +41,7 @@ async fn confirmation(database: Database, taxes_included: &str) -> String {
     let cart = app.cart_of(None, &lines, &["THIRD"], None).await;
     let mut input = order_of(&cart, "0.01", "tok_ok");
     input["shippingAddress"] = json!({ "address1": "1 Main St", "city": "Springfield", "province": "IL", "zip": "62701", "country": "US" });
-    input["deliveryOption"] = json!("standard");
+    input["deliveryOptionHandle"] = json!("standard");
     let refused = app.anonymous().place(input.clone()).await;
     let message = refused.user_errors("orderPlace").remove(0).message;
     input["expectedTotal"] = json!(message.split_whitespace().nth(3).unwrap());
@@ -74,11 +74,8 @@ async fn the_figures_of_a_mail_add_up_with_taxes(database: Database) {
 
 /// Asks for a mutation of orders.
 async fn change(app: &TestApp, mutation: &str, more: &str, input: Value) -> Value {
-    let kind = format!("{}{}Input", mutation[..1].to_uppercase(), &mutation[1..]);
-    let document = format!(
-        "mutation($input: {kind}!) {{ {mutation}(input: $input) {{ {more} userErrors {{ message }} }} }}"
-    );
-    app.admin().ask_with(&document, json!({ "input": input })).await.ok()[mutation].clone()
+    let selection = format!("{more} userErrors {{ message }}");
+    app.admin().change_order(mutation, &selection, input).await.ok()[mutation].clone()
 }
 
 both!(buyers_hear_of_refunds_and_returns);
@@ -180,12 +177,12 @@ async fn staff_see_on_the_order_that_a_mail_was_not_sent(database: Database) {
 
 both!(no_door_takes_an_address_that_no_mail_can_be_sent_to);
 async fn no_door_takes_an_address_that_no_mail_can_be_sent_to(app: TestApp) {
-    let font = app.sold("Font", json!({ "price": "10", "inventoryTracked": false })).await;
+    let font = app.sold("Font", json!({ "price": "10", "isInventoryTracked": false })).await;
     let cart = app.cart(&[(&font, 1)]).await;
     let buyer = "mutation($id: ID!, $email: String!) { cartBuyerIdentityUpdate(cartId: $id, buyerIdentity: { email: $email }) {
         userErrors { field message code } } }";
     let sign_up = "mutation($input: CustomerCreateInput!) { customerCreate(input: $input) { userErrors { field message code } } }";
-    let draft = "mutation($input: DraftOrderInput!) { draftOrderCreate(input: $input) { userErrors { field message code } } }";
+    let draft = "mutation($input: DraftOrderInput!) { draftOrderCreate(draftOrder: $input) { userErrors { field message code } } }";
     for email in [
         "a..b@example.com",
         ".a@example.com",

@@ -24,9 +24,9 @@ async fn a_photograph_is_shown_upright_in_every_size_and_without_its_notes(app: 
     );
 
     app.work().await;
-    let document = "query($id: ID!) { job(id: $id) { status progress } }";
+    let document = "query($id: ID!) { job(id: $id) { status progressPercentage } }";
     let done = app.admin().ask_with(document, json!({ "id": job })).await.ok();
-    assert_eq!(done["job"], json!({ "status": "COMPLETED", "progress": 100 }));
+    assert_eq!(done["job"], json!({ "status": "COMPLETED", "progressPercentage": 100 }));
 
     let seen = media_of(&app.anonymous(), &product).await;
     let shown = &seen["product.media.nodes.0"];
@@ -226,10 +226,10 @@ async fn pictures_are_ordered_and_removed_as_images_are(app: TestApp) {
     assert_eq!(left["product.media.nodes"].as_array().unwrap().len(), 1);
 
     // All images in place of those there were: what is not among them is gone, and its medium with it.
-    let document = "mutation($product: ProductUpdateInput!) {
-        productUpdate(product: $product) { userErrors { message } }
+    let document = "mutation($id: ID!, $product: ProductUpdateInput!) {
+        productUpdate(id: $id, product: $product) { userErrors { message } }
     }";
-    let empty = json!({ "product": { "id": product, "images": [] } });
+    let empty = json!({ "id": product, "product": { "images": [] } });
     app.admin().ask_with(document, empty).await.assert_ok();
     assert_eq!(media_of(&app.admin(), &product).await["product.media.nodes"], json!([]));
 }
@@ -257,7 +257,7 @@ both!(a_product_that_goes_takes_its_media_along);
 async fn a_product_that_goes_takes_its_media_along(app: TestApp) {
     let product = app.create_product(json!({ "title": "Mug" })).await;
     give(&app.admin(), &product, &[("mug.jpg", &jpeg(200, 200))]).await.assert_ok();
-    let document = "mutation($id: ID!) { productDelete(input: { id: $id }) { userErrors { message } } }";
+    let document = "mutation($id: ID!) { productDelete(id: $id) { userErrors { message } } }";
     app.admin().ask_with(document, json!({ "id": product })).await.assert_ok();
     // Its job finds nothing to do.
     app.work().await;

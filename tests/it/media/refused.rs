@@ -61,10 +61,10 @@ async fn a_picture_that_ends_too_early_fails_alone(app: TestApp) {
     assert_eq!(buyer["product.media.nodes.0.alt"], "whole.jpg");
 
     // The job said what it had to say: there is nothing to try again.
-    let document = "query($id: ID!) { job(id: $id) { status attempts } }";
+    let document = "query($id: ID!) { job(id: $id) { status attemptCount } }";
     let job =
         app.admin().ask_with(document, json!({ "id": given["productMediaCreate.jobIds.0"] })).await.ok();
-    assert_eq!(job["job"], json!({ "status": "COMPLETED", "attempts": 1 }));
+    assert_eq!(job["job"], json!({ "status": "COMPLETED", "attemptCount": 1 }));
 
     let delete = "mutation($product: ID!, $ids: [ID!]!) {
         productMediaDelete(productId: $product, mediaIds: $ids) { userErrors { message } }

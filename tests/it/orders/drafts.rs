@@ -12,21 +12,24 @@ const DRAFT: &str = "draftOrder {
 } userErrors { field message code }";
 
 async fn create(app: &TestApp, input: Value) -> Reply {
-    let document =
-        format!("mutation($input: DraftOrderInput!) {{ draftOrderCreate(input: $input) {{ {DRAFT} }} }}");
+    let document = format!(
+        "mutation($input: DraftOrderInput!) {{ draftOrderCreate(draftOrder: $input) {{ {DRAFT} }} }}"
+    );
     app.staff(&[ReadOrders, WriteOrders]).ask_with(&document, json!({ "input": input })).await
 }
 
 async fn update(app: &TestApp, id: &Value, input: Value) -> Reply {
     let document = format!(
-        "mutation($id: ID!, $input: DraftOrderInput!) {{ draftOrderUpdate(id: $id, input: $input) {{ {DRAFT} }} }}"
+        "mutation($id: ID!, $input: DraftOrderInput!) {{ draftOrderUpdate(id: $id, draftOrder: $input) {{ {DRAFT} }} }}"
     );
     app.staff(&[ReadOrders, WriteOrders]).ask_with(&document, json!({ "id": id, "input": input })).await
 }
 
-async fn complete(app: &TestApp, input: Value) -> Reply {
+async fn complete(app: &TestApp, arguments: Value) -> Reply {
     let document = format!(
-        "mutation($input: DraftOrderCompleteInput!) {{ draftOrderComplete(input: $input) {{
+        "mutation($id: ID!, $paymentPending: Boolean! = true, $idempotencyKey: String) {{ draftOrderComplete(
+            id: $id, paymentPending: $paymentPending, idempotencyKey: $idempotencyKey
+        ) {{
             order {{
                 id name status financialStatus email totalPrice {{ amount }} totalDiscounts {{ amount }} note
                 discountApplications(first: 9) {{ nodes {{
@@ -39,7 +42,7 @@ async fn complete(app: &TestApp, input: Value) -> Reply {
             }} {DRAFT}
         }} }}"
     );
-    app.staff(&[ReadOrders, WriteOrders]).ask_with(&document, json!({ "input": input })).await
+    app.staff(&[ReadOrders, WriteOrders]).ask_with(&document, arguments).await
 }
 
 #[track_caller]
@@ -109,10 +112,10 @@ async fn staff_make_an_order_with_discounts_by_hand(app: TestApp) {
     assert_eq!(app.history(order).await, ["order.placed", "order.paid"]);
     assert_eq!(complete(&app, input).await.ok()["draftOrderComplete.order.name"], "#1001", "the same answer");
     let again = complete(&app, json!({ "id": id })).await;
-    assert_eq!(blamed(&again, "draftOrderComplete"), ["input.id NOT_ALLOWED"]);
+    assert_eq!(blamed(&again, "draftOrderComplete"), ["id NOT_ALLOWED"]);
     assert_eq!(
         blamed(&update(&app, &id, json!({ "note": "x" })).await, "draftOrderUpdate"),
-        ["input.id NOT_ALLOWED"]
+        ["id NOT_ALLOWED"]
     );
     assert_eq!(app.count_orders().await, 1);
 }
@@ -145,7 +148,7 @@ async fn a_draft_that_is_to_be_paid_waits_for_that(app: TestApp) {
     let id = short["draftOrderCreate.draftOrder.id"].clone();
     assert_eq!(
         blamed(&complete(&app, json!({ "id": id })).await, "draftOrderComplete"),
-        ["input.id INSUFFICIENT_STOCK"]
+        ["id INSUFFICIENT_STOCK"]
     );
     assert_eq!((app.count_orders().await, app.stock(&mug).await), (1, (3, 2)));
 }
@@ -161,31 +164,25 @@ async fn what_is_wrong_with_a_draft_is_told_at_once(app: TestApp) {
     bad["appliedDiscount"] = json!({ "value": "101", "valueType": "PERCENTAGE" });
     let input = json!({ "lineItems": [bad], "email": "nobody", "shippingAddress": { "country": "Utopia" } });
     let expected = [
-        "input.lineItems.0.quantity INVALID",
-        "input.lineItems.0.appliedDiscount.value INVALID",
-        "input.email INVALID",
-        "input.shippingAddress.country INVALID",
+        "draftOrder.lineItems.0.quantity INVALID",
+        "draftOrder.lineItems.0.appliedDiscount.value INVALID",
+        "draftOrder.email INVALID",
+        "draftOrder.shippingAddress.country INVALID",
     ];
     assert_eq!(blamed(&create(&app, input).await, "draftOrderCreate"), expected);
     let nothing = "gid://mercato/ProductVariant/01890a5d-ac96-774b-bcce-b302099a8057";
     let reply = create(&app, json!({ "lineItems": [line(nothing, 1)] })).await;
-    assert_eq!(blamed(&reply, "draftOrderCreate"), ["input.lineItems.0.variantId NOT_FOUND"]);
+    assert_eq!(blamed(&reply, "draftOrderCreate"), ["draftOrder.lineItems.0.variantId NOT_FOUND"]);
 
     let empty = create(&app, json!({})).await.ok()["draftOrderCreate.draftOrder.id"].clone();
-    assert_eq!(
-        blamed(&complete(&app, json!({ "id": empty })).await, "draftOrderComplete"),
-        ["input.id BLANK"]
-    );
+    assert_eq!(blamed(&complete(&app, json!({ "id": empty })).await, "draftOrderComplete"), ["id BLANK"]);
     let unknown = json!({ "id": "gid://mercato/DraftOrder/01890a5d-ac96-774b-bcce-b302099a8057" });
-    assert_eq!(blamed(&complete(&app, unknown).await, "draftOrderComplete"), ["input.id NOT_FOUND"]);
+    assert_eq!(blamed(&complete(&app, unknown).await, "draftOrderComplete"), ["id NOT_FOUND"]);
 
     let ghost = "gid://mercato/Customer/01890a5d-ac96-774b-bcce-b302099a8057";
     let draft = create(&app, json!({ "lineItems": [line(&mug, 1)], "customerId": ghost })).await.ok();
     let id = draft["draftOrderCreate.draftOrder.id"].clone();
-    assert_eq!(
-        blamed(&complete(&app, json!({ "id": id })).await, "draftOrderComplete"),
-        ["input.id NOT_FOUND"]
-    );
+    assert_eq!(blamed(&complete(&app, json!({ "id": id })).await, "draftOrderComplete"), ["id NOT_FOUND"]);
 
     let list = "{ draftOrders(first: 1) { nodes { id status } pageInfo { hasNextPage } } }";
     let reply = app.staff(&[ReadOrders]).ask(list).await.ok();

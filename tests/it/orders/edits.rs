@@ -2,15 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Reply, TestApp, both, order_id, order_of};
+use crate::support::{Reply, TestApp, both, order_id, order_of, update_of};
 
-const UPDATE: &str = "mutation($order: OrderUpdateInput!) {
-    orderUpdate(order: $order) {
+const UPDATE: &str = "mutation($id: ID!, $order: OrderUpdateInput!) {
+    orderUpdate(id: $id, order: $order) {
         order { email phone note tags shippingAddress { city } }
         userErrors { field code message }
     }
 }";
-const DRAFT_CREATE: &str = "mutation { draftOrderCreate(input: { note: \"later\" }) { draftOrder { id } } }";
+const DRAFT_CREATE: &str =
+    "mutation { draftOrderCreate(draftOrder: { note: \"later\" }) { draftOrder { id } } }";
 const DRAFT_DELETE: &str = "mutation($id: ID!) {
     draftOrderDelete(id: $id) { deletedDraftOrderId userErrors { field code message } }
 }";
@@ -33,7 +34,7 @@ async fn staff_correct_how_a_buyer_is_reached_and_where_an_order_goes(app: TestA
         "id": id, "email": " Grace@Example.com", "phone": "020", "note": "Ring twice", "tags": [" vip", "VIP", "gift"],
         "shippingAddress": { "city": "London", "country": "united kingdom" },
     });
-    let reply = app.admin().ask_with(UPDATE, json!({ "order": change })).await.ok();
+    let reply = app.admin().ask_with(UPDATE, update_of("order", change)).await.ok();
     let order = &reply["orderUpdate.order"];
     assert_eq!((&order["email"], &order["phone"]), (&json!("grace@example.com"), &json!("020")));
     assert_eq!((&order["note"], &order["tags"]), (&json!("Ring twice"), &json!(["vip", "gift"])));
@@ -41,11 +42,11 @@ async fn staff_correct_how_a_buyer_is_reached_and_where_an_order_goes(app: TestA
     assert!(app.history(order_id(&placed)).await.contains(&"order.updated".to_owned()));
 
     // What is not given stays, and doing it again changes nothing.
-    let again = app.admin().ask_with(UPDATE, json!({ "order": { "id": id, "phone": null } })).await.ok();
+    let again = app.admin().ask_with(UPDATE, json!({ "id": id, "order": { "phone": null } })).await.ok();
     assert_eq!(again["orderUpdate.order.phone"], Value::Null);
     assert_eq!(again["orderUpdate.order.email"], "grace@example.com");
     let before = app.history(order_id(&placed)).await.len();
-    app.admin().ask_with(UPDATE, json!({ "order": { "id": id, "note": "Ring twice" } })).await.assert_ok();
+    app.admin().ask_with(UPDATE, json!({ "id": id, "order": { "note": "Ring twice" } })).await.assert_ok();
     assert_eq!(app.history(order_id(&placed)).await.len(), before);
 
     // Its buyer sees no tags.
@@ -62,7 +63,7 @@ async fn a_change_of_an_order_is_refused_with_all_that_is_wrong(app: TestApp) {
         "id": id, "email": "nobody", "note": "n".repeat(5_001), "tags": ["a, b"],
         "shippingAddress": { "country": "Utopia" },
     });
-    let reply = app.admin().ask_with(UPDATE, json!({ "order": wrong })).await;
+    let reply = app.admin().ask_with(UPDATE, update_of("order", wrong)).await;
     let expected = [
         "order.email INVALID",
         "order.shippingAddress.country INVALID",
@@ -71,18 +72,18 @@ async fn a_change_of_an_order_is_refused_with_all_that_is_wrong(app: TestApp) {
     ];
     assert_eq!(blamed(&reply, "orderUpdate"), expected);
     let none = json!({ "id": "gid://mercato/Order/00000000-0000-7000-8000-000000000000", "note": "" });
-    let reply = app.admin().ask_with(UPDATE, json!({ "order": none })).await;
-    assert_eq!(blamed(&reply, "orderUpdate"), ["order.id NOT_FOUND"]);
+    let reply = app.admin().ask_with(UPDATE, update_of("order", none)).await;
+    assert_eq!(blamed(&reply, "orderUpdate"), ["id NOT_FOUND"]);
 
     let cancel =
-        "mutation($id: ID!) { orderCancel(input: { orderId: $id, reason: OTHER }) { userErrors { code } } }";
+        "mutation($id: ID!) { orderCancel(id: $id, input: { reason: OTHER }) { userErrors { code } } }";
     app.admin().ask_with(cancel, json!({ "id": id })).await.assert_ok();
     let moved = json!({ "id": id, "shippingAddress": { "city": "Paris", "country": "FR" } });
-    let reply = app.admin().ask_with(UPDATE, json!({ "order": moved })).await;
+    let reply = app.admin().ask_with(UPDATE, update_of("order", moved)).await;
     assert_eq!(blamed(&reply, "orderUpdate"), ["order.shippingAddress NOT_ALLOWED"]);
     // A note is good at any time.
     let note = json!({ "id": id, "note": "Called" });
-    app.admin().ask_with(UPDATE, json!({ "order": note })).await.assert_ok();
+    app.admin().ask_with(UPDATE, update_of("order", note)).await.assert_ok();
 }
 
 both!(a_draft_is_deleted_unless_it_became_an_order);
@@ -99,11 +100,12 @@ async fn a_draft_is_deleted_unless_it_became_an_order(app: TestApp) {
 
     let mug = app.stocked("Mug", "5", 10).await;
     let create = "mutation($variant: ID!) {
-        draftOrderCreate(input: { lineItems: [{ variantId: $variant, quantity: 1 }] }) { draftOrder { id } userErrors { code } }
+        draftOrderCreate(draftOrder: { lineItems: [{ variantId: $variant, quantity: 1 }] }) { draftOrder { id } userErrors { code } }
     }";
     let made = admin.ask_with(create, json!({ "variant": mug })).await.ok();
     let id = made["draftOrderCreate.draftOrder.id"].clone();
-    let complete = "mutation($id: ID!) { draftOrderComplete(input: { id: $id }) { order { id } userErrors { code message } } }";
+    let complete =
+        "mutation($id: ID!) { draftOrderComplete(id: $id) { order { id } userErrors { code message } } }";
     admin.ask_with(complete, json!({ "id": id })).await.assert_ok();
     let kept = admin.ask_with(DRAFT_DELETE, json!({ "id": id })).await;
     assert_eq!(blamed(&kept, "draftOrderDelete"), ["id NOT_ALLOWED"]);

@@ -48,9 +48,11 @@ async fn seed(app: &TestApp) -> (String, Vec<OrderId>) {
     ] {
         all.push(place(app, &mug, quantity, email, token).await);
     }
-    let cancel = "mutation($id: ID!) { orderCancel(input: { orderId: $id, reason: OTHER }) { userErrors { message } } }";
+    let cancel =
+        "mutation($id: ID!) { orderCancel(id: $id, input: { reason: OTHER }) { userErrors { message } } }";
     app.admin().ask_with(cancel, json!({ "id": gid(all[2]) })).await.assert_ok();
-    let send = "mutation($id: ID!) { fulfillmentCreate(input: { orderId: $id }) { userErrors { message } } }";
+    let send =
+        "mutation($id: ID!) { fulfillmentCreate(fulfillment: { orderId: $id }) { userErrors { message } } }";
     app.admin().ask_with(send, json!({ "id": gid(all[3]) })).await.assert_ok();
     (mug, all)
 }

@@ -119,7 +119,7 @@ async fn a_guest_sees_what_a_buyer_sees_and_nothing_of_staffs(app: TestApp) {
         assert_eq!(ask(fields).await.code(), "UNAUTHENTICATED", "{fields}");
     }
     let staff = "query($id: ID!) { order(id: $id) { refundableAmount { amount } refunds { note }
-        transactions { kind gateway amount { amount } message processedAt reference } } }";
+        transactions { kind provider amount { amount } message processedAt reference } } }";
     let reply = shop.clerk().ask_with(staff, json!({ "id": shop.gid() })).await.ok();
     assert_eq!(reply["order.refundableAmount.amount"], "24.00");
     let kinds: Vec<&Value> =

@@ -34,7 +34,7 @@ async fn seed(app: &TestApp) -> Vec<String> {
     for (title, price, is_sent) in [("Card", "0.99", true), ("Lamp", "37.35", true), ("Song", "12.01", false)]
     {
         let variant = json!({
-            "price": price, "inventoryTracked": false, "requiresShipping": is_sent,
+            "price": price, "isInventoryTracked": false, "requiresShipping": is_sent,
             "weight": { "value": 0.7, "unit": "KILOGRAMS" },
         });
         variants.push(app.create_priced(json!({ "title": title, "status": "ACTIVE" }), variant).await.1);
@@ -68,7 +68,7 @@ async fn buy(app: &TestApp, lines: &[(&str, i64)], codes: &[&str], country: &str
     };
     let cart = app.cart_of(None, lines, codes, Some(address)).await;
     let mut input = order_of(&cart, "0.01", "tok_ok");
-    input["deliveryOption"] = json!("standard");
+    input["deliveryOptionHandle"] = json!("standard");
     let refused = app.anonymous().place(input.clone()).await;
     let message = refused.user_errors("orderPlace").remove(0).message;
     input["expectedTotal"] = json!(message.split_whitespace().nth(3).expect("the total"));
@@ -92,7 +92,7 @@ async fn give_back(app: &TestApp, dice: &mut Dice, order: OrderId) {
         input["shippingAmount"] = json!(dice.pick(&["0.37", "2.00", "5.01", "8"]));
     }
     let document =
-        "mutation($input: RefundCreateInput!) { refundCreate(input: $input) { userErrors { code } } }";
+        "mutation($input: RefundCreateInput!) { refundCreate(refund: $input) { userErrors { code } } }";
     let reply = app.admin().ask_with(document, json!({ "input": input })).await;
     assert!(reply.errors().is_empty(), "{reply:?}");
 }

@@ -43,10 +43,10 @@ async fn a_rebuild_comes_to_the_same_row_for_row(app: TestApp) {
 
     let op = app.app.system();
     // Things change that a rebuild must not look at.
-    let document = "mutation($product: ProductUpdateInput!) { productUpdate(product: $product) { userErrors { message } } }";
+    let document = "mutation($id: ID!, $product: ProductUpdateInput!) { productUpdate(id: $id, product: $product) { userErrors { message } } }";
     let product = format!("gid://mercato/Product/{}", mercato::domain::ids::Id::uuid(before.1[0].product_id));
     app.admin()
-        .ask_with(document, json!({ "product": { "id": product, "title": "Tall" } }))
+        .ask_with(document, json!({ "id": product, "product": { "title": "Tall" } }))
         .await
         .assert_ok();
     for batch in [1, 3, 1_000] {

@@ -110,7 +110,7 @@ async fn jobs_are_steered_by_those_who_manage_the_shop(app: TestApp) {
         assert_eq!(clerk.ask_with(document, id.clone()).await.code(), "FORBIDDEN", "{document}");
     }
     // Who knows a job sees how far it is, and not what it is about.
-    let document = "query($id: ID!) { job(id: $id) { kind status progress } }";
+    let document = "query($id: ID!) { job(id: $id) { kind status progressPercentage } }";
     assert_eq!(clerk.ask_with(document, id.clone()).await.ok()["job.kind"], "task.clean_up");
     let cancel = "mutation($id: ID!) { jobCancel(id: $id) { userErrors { code } } }";
     app.staff(&[ManageSettings]).ask_with(cancel, id).await.assert_ok();

@@ -76,7 +76,7 @@ impl TestApp {
     /// Makes a stock location; gives its id.
     pub async fn create_location(&self, name: &str) -> String {
         let document = "mutation($name: String!) {
-            locationCreate(input: { name: $name }) { location { id } userErrors { field message code } }
+            locationCreate(location: { name: $name }) { location { id } userErrors { field message code } }
         }";
         id(&self.admin().ask_with(document, json!({ "name": name })).await.ok()["locationCreate.location"])
     }

@@ -55,7 +55,7 @@ use std::sync::Mutex;
 pub use app::TestApp;
 pub use client::{Client, Reply};
 pub use databases::Database;
-pub use orders::{blank_order, keyed, order_id, order_of};
+pub use orders::{blank_order, keyed, order_argument, order_id, order_of, update_of};
 pub use prices::{Codes, id_of, line};
 pub use receiver::{Mood, Receiver};
 pub use wire::{Answer, request, send};

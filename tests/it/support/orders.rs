@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::{Client, Reply, TestApp};
 
-const PLACE: &str = "mutation($input: OrderPlaceInput!) {
-    orderPlace(input: $input) {
+const PLACE: &str = "mutation($input: OrderPlaceInput!, $key: String) {
+    orderPlace(input: $input, idempotencyKey: $key) {
         order { id name orderNumber status totalPrice { amount currencyCode } }
         token userErrors { field message code }
     }
@@ -34,7 +34,7 @@ pub fn order_of(cart: &str, total: &str, token: &str) -> Value {
     })
 }
 
-/// The same under a key.
+/// The same under a key, which [`Client::place`] sends beside it.
 pub fn keyed(mut input: Value, key: &str) -> Value {
     input["idempotencyKey"] = json!(key);
     input
@@ -78,9 +78,55 @@ pub fn blank_order(now: Timestamp) -> Order {
 
 impl Client {
     /// Places an order.
-    pub async fn place(&self, input: Value) -> Reply {
-        self.ask_with(PLACE, json!({ "input": input })).await
+    pub async fn place(&self, mut input: Value) -> Reply {
+        let key = take(&mut input, "idempotencyKey");
+        self.ask_with(PLACE, json!({ "input": input, "key": key })).await
     }
+
+    /// Changes orders by a mutation. All it is to be told is in one object: what it takes as arguments, and what it takes in
+    /// its input.
+    pub async fn change_order(&self, mutation: &str, selection: &str, mut told: Value) -> Reply {
+        let own: &[(&str, &str)] = match mutation {
+            "fulfillmentCreate" => &[("fulfillment", "FulfillmentCreateInput!")],
+            "refundCreate" => &[("refund", "RefundCreateInput!")],
+            "returnCreate" => &[("return", "ReturnCreateInput!")],
+            "orderCancel" => &[("id", "ID!"), ("input", "OrderCancelInput!")],
+            "returnReceive" => &[("id", "ID!"), ("input", "ReturnReceiveInput")],
+            "orderNoteAdd" => &[("orderId", "ID!"), ("note", "String!")],
+            "orderMarkAsPaid" | "fulfillmentCancel" => &[("id", "ID!")],
+            other => panic!("{other} is none of these"),
+        };
+        let arguments = [own, &[("idempotencyKey", "String")]].concat();
+        let list =
+            |item: fn(&(&str, &str)) -> String| arguments.iter().map(item).collect::<Vec<_>>().join(", ");
+        let declared = list(|(name, kind)| format!("${name}: {kind}"));
+        let given = list(|(name, _)| format!("{name}: ${name}"));
+        let mut variables = json!({});
+        for (name, _) in arguments.iter().filter(|(_, kind)| !kind.contains("Input")) {
+            variables[*name] = take(&mut told, name);
+        }
+        for (name, _) in arguments.iter().filter(|(_, kind)| kind.contains("Input")) {
+            variables[*name] = told.take();
+        }
+        let document = format!("mutation({declared}) {{ {mutation}({given}) {{ {selection} }} }}");
+        self.ask_with(&document, variables).await
+    }
+}
+
+/// Takes a field out of an object; null where it has none.
+fn take(of: &mut Value, field: &str) -> Value {
+    of.as_object_mut().and_then(|fields| fields.remove(field)).unwrap_or_default()
+}
+
+/// The variables of an update: the id of what is changed stands beside the changes.
+pub fn update_of(argument: &str, mut changes: Value) -> Value {
+    let id = take(&mut changes, "id");
+    json!({ "id": id, argument: changes })
+}
+
+/// What a mutation of orders calls the order's id.
+pub fn order_argument(mutation: &str) -> &'static str {
+    if ["orderCancel", "orderMarkAsPaid"].contains(&mutation) { "id" } else { "orderId" }
 }
 
 /// The id of the order that was placed.
@@ -102,15 +148,15 @@ impl TestApp {
     /// gives the variant's id.
     pub async fn sold(&self, title: &str, mut variant: Value) -> String {
         variant["requiresShipping"] = json!(false);
-        let tracked = &mut variant["inventoryTracked"];
+        let tracked = &mut variant["isInventoryTracked"];
         *tracked = json!(tracked.as_bool().unwrap_or(true));
         self.create_priced(json!({ "title": title, "status": "ACTIVE" }), variant).await.1
     }
 
     /// Puts pieces of a variant to a location.
     pub async fn put(&self, variant: &str, location: &str, pieces: i64) {
-        let document = "mutation($input: InventoryAdjustQuantitiesInput!) {
-            inventoryAdjustQuantities(input: $input) { userErrors { message } }
+        let document = "mutation($input: InventoryQuantitiesAdjustInput!) {
+            inventoryQuantitiesAdjust(input: $input) { userErrors { message } }
         }";
         let change = json!({ "variantId": variant, "locationId": location, "delta": pieces });
         let input = json!({ "reason": "received", "changes": [change] });

@@ -52,7 +52,7 @@ fn id_of(made: &Reply) -> String {
 }
 
 async fn status(app: &TestApp, id: &str) -> Value {
-    let document = "query($id: ID!) { webhookSubscription(id: $id) { status failingSince } }";
+    let document = "query($id: ID!) { webhookSubscription(id: $id) { status firstFailedAt } }";
     app.admin().ask_with(document, json!({ "id": id })).await.ok()["webhookSubscription"].clone()
 }
 
@@ -84,13 +84,13 @@ async fn an_endpoint_whose_owner_left_is_sent_nothing_more_until_somebody_takes_
     app.clock.advance(Duration::from_secs(60));
     app.work().await;
     assert_eq!(receiver.received().len(), sent, "nothing more");
-    assert_eq!(status(&app, &id).await, json!({ "status": "PAUSED", "failingSince": null }));
+    assert_eq!(status(&app, &id).await, json!({ "status": "PAUSED", "firstFailedAt": null }));
     let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
     let events = mercato::repositories::events::latest(&mut conn, 100).await.unwrap();
     assert_eq!(events.iter().filter(|event| event.kind == "webhook.paused").count(), 1, "staff are told");
     drop(conn);
     let reply = app.admin().ask_with(TEST, json!({ "id": id })).await;
-    assert_eq!(problem(&reply, "webhookTest"), "id NOT_ALLOWED");
+    assert_eq!(problem(&reply, "webhookSubscriptionTest"), "id NOT_ALLOWED");
 
     // Who may hear of it answers for it from then on, and it misses nothing.
     app.admin().ask_with(UPDATE, json!({ "id": id, "patch": { "status": "ACTIVE" } })).await.assert_ok();
@@ -120,7 +120,7 @@ async fn what_a_document_shows_is_what_its_owner_may_see_when_it_is_sent(databas
     let app = shop(database).await;
     let receiver = Receiver::start().await;
     let (_, role, ada) = hire(&app, "ada", &[ManageSettings, ReadOrders, ReadCustomers]).await;
-    let query = "subscription { events(types: [\"order.placed\"]) { kind payload } }";
+    let query = "subscription { events(kinds: [\"order.placed\"]) { kind payload } }";
     let new = json!({ "url": receiver.url(), "topics": ["ORDER_PLACED"], "query": query });
     ada.ask_with(CREATE, json!({ "new": new })).await.assert_ok();
     let mug = app.stocked("Mug", "5", 5).await;
@@ -167,7 +167,7 @@ async fn nobody_touches_an_endpoint_that_may_hear_more_than_they_may_see(databas
     let clerk = app.staff(&[ManageSettings, ReadInventory]);
     for (document, mutation, id) in [
         (DELETE, "webhookSubscriptionDelete", &json!(id)),
-        (TEST, "webhookTest", &json!(id)),
+        (TEST, "webhookSubscriptionTest", &json!(id)),
         (RETRY, "webhookDeliveryRetry", &delivery["id"]),
     ] {
         let reply = clerk.ask_with(document, json!({ "id": id })).await;

@@ -20,7 +20,7 @@ async fn a_message_is_what_a_subscription_would_have_sent(database: Database) {
         "subscription { orderEvents { kind order { name email totalPrice { amount currencyCode } } } }";
     shaped(&app, &receiver, &["ORDER_PLACED", "ORDER_PAID"], query).await.assert_ok();
     // Orders that do not match are none for it.
-    let query = "subscription { orderEvents(query: \"status:CANCELLED\") { kind } }";
+    let query = "subscription { orderEvents(query: \"status:CANCELED\") { kind } }";
     shaped(&app, &receiver, &["ORDER_PLACED"], query).await.assert_ok();
     let mug = app.stocked("Mug", "5", 5).await;
     let cart = app.cart(&[(&mug, 2)]).await;
@@ -47,7 +47,7 @@ async fn a_document_must_fit_its_topics(database: Database) {
         ("{ shop { name } }", "must be one subscription"),
         ("subscription { orderEvents { nothing } }", "Unknown field"),
         (&resumed, "Leave `after` out"),
-        ("subscription { events(types: [\"order.paid\"]) { kind } }", "ORDER_PLACED is nothing"),
+        ("subscription { events(kinds: [\"order.paid\"]) { kind } }", "ORDER_PLACED is nothing"),
         (
             "subscription { productUpdated(id: \"gid://mercato/Product/00000000-0000-7000-8000-000000000000\") { kind } }",
             "no such product",

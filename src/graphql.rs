@@ -2,6 +2,32 @@
 //!
 //! A resolver decodes its arguments, calls one service or loader, and wraps the answer. Rules are services', queries are
 //! repositories', and neither is here. The buyer's side has the names and shapes of the Shopify Storefront API.
+//!
+//! ## Names
+//!
+//! What the Storefront API has is called as it is there, whatever the rules below say. All else keeps
+//! them, in its spelling (`canceled`, `color`, `meter`); `tests/it/schema/names.rs` fails otherwise.
+//!
+//! - A mutation is `thingVerb`. What it works on is its argument `id: ID!`; where it works on parts of
+//!   a thing (`collectionProductsAdd`, `orderNoteAdd`), the thing is `thingId: ID!`.
+//! - `thingCreate(thing: ThingCreateInput!)` and `thingUpdate(id: ID!, thing: ThingUpdateInput!)` answer
+//!   with `thing`; `ThingInput` serves both where they take the same. `thingDelete(id: ID!)` answers
+//!   with `deletedThingId`, or `deleted…Ids` where it deletes several.
+//! - What else a mutation is to know of how it is done is `input: ThingVerbInput!`, or an argument
+//!   where that is one value. `idempotencyKey` is always an argument: it is the request's.
+//! - The input of a part is called after the part: `ProductOptionCreateInput`. A field of an input
+//!   has the name of the field that shows it: `inventoryLevels { onHand }`.
+//! - Ids are `id`, `thingId` and `thingIds`, of the type `ID`. Another thing is called by its type:
+//!   `shippingZone`, `webhookSubscriptionId`.
+//! - Booleans are `isX` or `hasX`, or a verb that says what to do (`restock`). Times are `…At`,
+//!   numbers of things `…Count`, bounds `…Limit`. A number with a unit names it
+//!   (`pricePerKilometer`, `durationMilliseconds`).
+//! - `…percentage` is in percent: 20 % is `20`, a `Decimal`. Inside it stays a whole number of
+//!   millionths.
+//! - A state is a `ThingStatus` of adjectives and participles (`PENDING`, `FAILED`).
+//! - `thingUpdated(id: ID!)` follows a thing. Events are a thing and what happened to it:
+//!   `order.canceled`, as a topic `ORDER_CANCELED`. The log keeps the kinds it began with;
+//!   [`Event::public_name`](crate::domain::event::Event::public_name) has the names outside.
 
 mod address;
 mod attribute;

@@ -1,6 +1,8 @@
 //! The schema as its readers see it: printed in `schema.graphql`, described throughout, named by one convention, and showing
 //! nobody what is not for them.
 
+mod names;
+
 use mercato::domain::permission::Permission;
 use serde_json::Value;
 

@@ -102,7 +102,8 @@ async fn what_is_held_on_a_customer_is_given_out(app: TestApp) {
     assert_eq!(data["addresses"][0]["address"]["address1"], "12 St James's Square");
     assert_eq!(data["carts"][0]["note"], "For Ada");
     let ids: Vec<&Value> = data["orders"].as_array().unwrap().iter().map(|order| &order["id"]).collect();
-    assert_eq!(ids, [&json!(orders[0].uuid()), &json!(orders[1].uuid())], "and nobody else's");
+    let gid = |order: OrderId| json!(format!("gid://mercato/Order/{}", order.uuid()));
+    assert_eq!(ids, [&gid(orders[0]), &gid(orders[1])], "and nobody else's");
     assert_eq!(data["orders"][0]["lines"][0]["title"], "Mug");
     assert_eq!(data["orders"][0]["total"], 1_000);
     assert!(data["events"].as_array().unwrap().iter().any(|event| event["kind"] == "customer.created"));

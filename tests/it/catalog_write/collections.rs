@@ -145,7 +145,8 @@ async fn a_collection_changes_in_what_is_named_alone(app: TestApp) {
         let mut input = change;
         input["id"] = json!(id);
         let reply =
-            written(&app, &update(), update_of("collection", input), &["collection.updated"], &id).await;
+            written(&app, &update(), update_of("collection", input.clone()), &["collection.updated"], &id)
+                .await;
         expected["updatedAt"] = json!(format!("2026-01-01T12:00:{:02}Z", at + 1));
         changed.as_object().unwrap().iter().for_each(|(field, value)| expected[field] = value.clone());
         assert_eq!(reply["collectionUpdate.collection"], expected, "after {input}");

@@ -15,6 +15,11 @@ use crate::domain::page::{Cursor, CursorKey, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
 
+/// What lists have for a key that are sorted by id alone.
+const NO_KEY: &str = "0";
+/// The product's id, as the index has it that keeps the members in staff's order.
+const ID: &str = "cp.product_id";
+
 /// A page that is asked for of each of several collections.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct CollectionPage {
@@ -49,7 +54,7 @@ impl CollectionPage {
             Some(ProductSort::BestSelling) => "p.units_sold",
             Some(ProductSort::Price) => "p.min_price",
             // Relevance needs a query, and a collection has none.
-            Some(ProductSort::Id | ProductSort::Relevance) => "0",
+            Some(ProductSort::Id | ProductSort::Relevance) => NO_KEY,
         }
     }
 
@@ -59,22 +64,29 @@ impl CollectionPage {
             ^ (self.request.direction == Direction::Backward)
     }
 
-    /// The statement. SQLite numbers such parameters by their first appearance, so they appear in the order they are
-    /// bound: the collections, whether all products can be seen, the cursor's key and id if there is one, how many rows.
-    fn sql(&self, in_collections: &str) -> String {
+    /// The statement: a part for each collection, which stops when its page is full, where one over all of them would number all
+    /// their products. Both databases give the rows part by part. SQLite numbers such parameters by their first appearance, so
+    /// they appear in the order they are bound: a collection, whether all products can be seen, the cursor's key and id if there
+    /// is one, how many rows; then the other collections.
+    fn sql(&self, collections: usize) -> String {
         let (key, direction) = (self.key(), if self.falls() { "DESC" } else { "ASC" });
         let (beyond, size) = match (&self.request.cursor, self.falls()) {
-            (None, _) => (String::new(), "$3"),
-            (Some(_), false) => (format!("AND ({key} > $3 OR ({key} = $3 AND p.id > $4))"), "$5"),
-            (Some(_), true) => (format!("AND ({key} < $3 OR ({key} = $3 AND p.id < $4))"), "$5"),
+            (None, _) => (String::new(), 3),
+            (Some(_), false) => (format!("AND ({key} > $3 OR ({key} = $3 AND {ID} > $4))"), 5),
+            (Some(_), true) => (format!("AND ({key} < $3 OR ({key} = $3 AND {ID} < $4))"), 5),
         };
-        format!(
-            "SELECT * FROM (SELECT cp.collection_id, cp.position, p.*, row_number() OVER \
-             (PARTITION BY cp.collection_id ORDER BY {key} {direction}, p.id {direction}) AS place \
-             FROM collection_products cp JOIN products p ON p.id = cp.product_id \
-             WHERE cp.collection_id {in_collections} AND ($2 OR p.status = 'active') {beyond}) numbered \
-             WHERE place <= {size} ORDER BY collection_id, place"
-        )
+        // A number there would be a column's.
+        let order = if key == NO_KEY { String::new() } else { format!("{key} {direction}, ") };
+        let part = |at: usize| {
+            let collection = if at == 0 { 1 } else { size + at };
+            format!(
+                "SELECT * FROM (SELECT cp.collection_id, cp.position, p.* \
+                 FROM collection_products cp JOIN products p ON p.id = cp.product_id \
+                 WHERE cp.collection_id = ${collection} AND ($2 OR p.status = 'active') {beyond} \
+                 ORDER BY {order}{ID} {direction} LIMIT ${size}) part{at}"
+            )
+        };
+        (0..collections).map(part).collect::<Vec<_>>().join(" UNION ALL ")
     }
 
     fn product_key(&self, row: &Row) -> CursorKey {
@@ -92,40 +104,39 @@ pub async fn page_in_collections(
 ) -> Result<Vec<(CollectionId, Page<(Product, CursorKey)>)>, DbError> {
     let everything = visibility == Visibility::All;
     let size = wanted.request.rows();
-    macro_rules! load {
-        ($c:ident, $query:expr) => {{
-            let query = $query.bind::<Bool, _>(everything);
-            let sized = match &wanted.request.cursor {
-                None => query,
-                Some(cursor) => {
-                    let moment = matches!(wanted.sort, Some(ProductSort::CreatedAt | ProductSort::UpdatedAt));
-                    let keyed = match &cursor.key {
-                        CursorKey::Integer(micros) if moment => query.bind::<Timestamptz, _>(
-                            Timestamp::from_micros(*micros).unwrap_or(Timestamp::EPOCH),
-                        ),
-                        CursorKey::Integer(integer) => query.bind::<BigInt, _>(*integer),
-                        CursorKey::Text(text) => query.bind::<Text, _>(text.clone()),
-                        CursorKey::None => query.bind::<BigInt, _>(0),
-                    };
-                    keyed.bind::<Uuid, _>(ProductId::from_uuid(cursor.id))
-                }
-            };
-            sized.bind::<BigInt, _>(size).load::<Row>($c).await
-        }};
+    // As many parts as SQLite joins in one statement.
+    const MAX_PARTS: usize = 500;
+    let mut rows: Vec<Row> = Vec::new();
+    for collections in collections.chunks(MAX_PARTS) {
+        let Some((first, others)) = collections.split_first() else { continue };
+        macro_rules! load {
+            ($c:ident) => {{
+                let query = diesel::sql_query(wanted.sql(collections.len())).into_boxed();
+                let query = query.bind::<Uuid, _>(*first).bind::<Bool, _>(everything);
+                let query = match &wanted.request.cursor {
+                    None => query,
+                    Some(cursor) => {
+                        let moment =
+                            matches!(wanted.sort, Some(ProductSort::CreatedAt | ProductSort::UpdatedAt));
+                        let keyed = match &cursor.key {
+                            CursorKey::Integer(micros) if moment => query.bind::<Timestamptz, _>(
+                                Timestamp::from_micros(*micros).unwrap_or(Timestamp::EPOCH),
+                            ),
+                            CursorKey::Integer(integer) => query.bind::<BigInt, _>(*integer),
+                            CursorKey::Text(text) => query.bind::<Text, _>(text.clone()),
+                            CursorKey::None => query.bind::<BigInt, _>(0),
+                        };
+                        keyed.bind::<Uuid, _>(ProductId::from_uuid(cursor.id))
+                    }
+                };
+                let query = query.bind::<BigInt, _>(size);
+                let query = others.iter().fold(query, |query, other| query.bind::<Uuid, _>(*other));
+                query.load::<Row>($c).await
+            }};
+        }
+        let found: Vec<Row> = on_each!(conn, postgres: |c| load!(c), sqlite: |c| load!(c))?;
+        rows.extend(found);
     }
-    let rows: Vec<Row> = on_each!(conn,
-        postgres: |c| {
-            let ids: Vec<uuid::Uuid> = collections.iter().map(|id| id.uuid()).collect();
-            let query = diesel::sql_query(wanted.sql("= ANY($1)")).into_boxed();
-            load!(c, query.bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(ids))
-        },
-        sqlite: |c| {
-            let ids: Vec<String> = collections.iter().map(|id| id.uuid().simple().to_string()).collect();
-            let ids = format!("[\"{}\"]", ids.join("\",\""));
-            let query = diesel::sql_query(wanted.sql("IN (SELECT unhex(value) FROM json_each($1))")).into_boxed();
-            load!(c, query.bind::<Text, _>(ids))
-        },
-    )?;
 
     let mut pages: Vec<(CollectionId, Vec<(Product, CursorKey)>)> = Vec::new();
     for row in rows {

@@ -15,6 +15,13 @@ diesel::define_sql_function! {
     fn lower(text: sql::Text) -> sql::Text;
 }
 
+diesel::define_sql_function! {
+    /// A condition that no index is asked for: the databases look for none behind a function. `otherwise` is what stands for
+    /// neither yes nor no.
+    #[sql_name = "coalesce"]
+    fn of_each_row(condition: Bool, otherwise: Bool) -> Bool;
+}
+
 #[cfg(feature = "postgres")]
 diesel::define_sql_function! {
     /// The ids of a group as an array.

@@ -35,6 +35,9 @@ impl<C> PageRequest<C> {
     }
 }
 
+/// A row's place among the rows of its list: its key, and its id where keys are equal.
+pub type Place = (CursorKey, uuid::Uuid);
+
 /// A page of items in list order, whatever direction it was read in.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Page<T> {
@@ -44,26 +47,46 @@ pub struct Page<T> {
     pub has_previous: bool,
     /// Whether items stand after the last one.
     pub has_next: bool,
+    /// Where the page begins, if not with its first item.
+    pub begins_at: Option<Place>,
+    /// Where the page ends, if not with its last item.
+    pub ends_at: Option<Place>,
 }
 
 /// A page with nothing on it, of a list with nothing in it.
 impl<T> Default for Page<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), has_previous: false, has_next: false }
+        Self::new(Vec::new(), false, false)
     }
 }
 
 impl<T> Page<T> {
+    /// A page that begins with its first item and ends with its last one.
+    #[must_use]
+    pub fn new(items: Vec<T>, has_previous: bool, has_next: bool) -> Self {
+        Self { items, has_previous, has_next, begins_at: None, ends_at: None }
+    }
+
+    /// The same page of a list that was read up to a place and not beyond, although the page is not
+    /// full: its cursor leads on from there.
+    #[must_use]
+    pub fn read_up_to(self, place: Place, direction: Direction) -> Self {
+        match direction {
+            Direction::Forward => Self { has_next: true, ends_at: Some(place), ..self },
+            Direction::Backward => Self { has_previous: true, begins_at: Some(place), ..self },
+        }
+    }
+
     /// Makes a page of rows read in the request's direction, of which there may be one more than asked for.
     pub fn of_rows<C>(mut rows: Vec<T>, request: &PageRequest<C>) -> Self {
         let more = rows.len() > request.limit;
         rows.truncate(request.limit);
         let behind_cursor = request.cursor.is_some();
         match request.direction {
-            Direction::Forward => Self { items: rows, has_previous: behind_cursor, has_next: more },
+            Direction::Forward => Self::new(rows, behind_cursor, more),
             Direction::Backward => {
                 rows.reverse();
-                Self { items: rows, has_previous: more, has_next: behind_cursor }
+                Self::new(rows, more, behind_cursor)
             }
         }
     }
@@ -103,6 +126,8 @@ impl<T> Page<T> {
             items: self.items.into_iter().map(convert).collect(),
             has_previous: self.has_previous,
             has_next: self.has_next,
+            begins_at: self.begins_at,
+            ends_at: self.ends_at,
         }
     }
 }
@@ -216,6 +241,19 @@ mod tests {
         assert_eq!(page(&request(Direction::Backward, 2, Some(2))), (vec![1], false, true));
         assert_eq!(page(&request(Direction::Forward, 2, Some(9))), (vec![], true, false));
         assert_eq!(page(&request(Direction::Forward, 0, None)), (vec![], false, true));
+    }
+
+    #[test]
+    fn a_page_that_was_not_read_to_its_end_leads_on() {
+        let place = (CursorKey::Integer(7), uuid::Uuid::nil());
+        let page = Page::of_rows(vec![1], &request(Direction::Forward, 2, None));
+        let page = page.read_up_to(place.clone(), Direction::Forward).map(|item| item + 1);
+        assert_eq!((page.items.as_slice(), page.has_previous, page.has_next), ([2].as_slice(), false, true));
+        assert_eq!((page.begins_at, page.ends_at), (None, Some(place.clone())));
+        let page = Page::of_rows(vec![1], &request(Direction::Backward, 2, None));
+        let page = page.read_up_to(place.clone(), Direction::Backward);
+        assert_eq!((page.has_previous, page.has_next), (true, false));
+        assert_eq!((page.begins_at, page.ends_at), (Some(place), None));
     }
 
     #[test]

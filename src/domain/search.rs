@@ -27,6 +27,7 @@ mod required;
 #[cfg(test)]
 mod tests;
 mod words;
+mod work;
 
 use std::fmt;
 
@@ -38,6 +39,7 @@ pub use order_fields::OrderTerm;
 pub use required::RequiredWords;
 pub use words::{AnyWord, TextMatch, any_of, index_words, normalize};
 pub(in crate::domain) use words::{is_word_char, vanishes};
+pub use work::{beginnings, work};
 
 /// The longest query accepted, in characters.
 pub const MAX_CHARS: usize = 1_024;

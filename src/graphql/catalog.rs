@@ -27,9 +27,18 @@ pub use variant_mutation::VariantMutation;
 use async_graphql::SimpleObject;
 
 use super::connection::connection;
-use super::scalars::Html;
+use super::scalars::{Html, UnsignedInt64};
+use super::total::ProductTotal;
 
-connection!(ProductConnection, ProductEdge, Product, "products", counted);
+connection!(
+    ProductConnection,
+    ProductEdge,
+    Product,
+    "products",
+    counted by ProductTotal as Option<UnsignedInt64>,
+    "How many items the whole list has. They are counted anew each time it is asked for; null where more products would have to be \
+     looked at for that than one search may."
+);
 connection!(ProductVariantConnection, ProductVariantEdge, ProductVariant, "variants");
 connection!(CollectionConnection, CollectionEdge, Collection, "collections", counted);
 connection!(ImageConnection, ImageEdge, Image, "images");

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use async_graphql::{Context, Object};
 
 use super::request::RequestContext;
-use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, MAX_PAGE_SIZE, Page, PageRequest};
+use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, MAX_PAGE_SIZE, Page, PageRequest, Place};
 use crate::error::Error;
 
 /// Which page of a connection is asked for, as its arguments say.
@@ -72,7 +72,8 @@ pub struct PageInfo {
 /// Where a page stands in its list.
 #[Object]
 impl PageInfo {
-    /// The cursor of the page's last item.
+    /// The cursor of the page's last item, or of the place up to which a long list was looked at:
+    /// then fewer items were found than asked for, and the next page goes on from there.
     async fn end_cursor(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
         self.last.as_ref().map(|last| sealed(ctx, last)).transpose()
     }
@@ -87,7 +88,7 @@ impl PageInfo {
         self.has_previous
     }
 
-    /// The cursor of the page's first item.
+    /// The cursor of the page's first item, or of the place down to which a long list was looked at.
     async fn start_cursor(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
         self.first.as_ref().map(|first| sealed(ctx, first)).transpose()
     }
@@ -139,26 +140,48 @@ impl<T> Items<T> {
     /// Where the page stands.
     pub fn info(&self) -> PageInfo {
         PageInfo {
-            first: self.page.items.first().map(|item| self.place(item)),
-            last: self.page.items.last().map(|item| self.place(item)),
+            first: self.end(self.page.begins_at.as_ref(), self.page.items.first()),
+            last: self.end(self.page.ends_at.as_ref(), self.page.items.last()),
             has_next: self.page.has_next,
             has_previous: self.page.has_previous,
         }
     }
 
+    fn end(&self, at: Option<&Place>, item: Option<&(T, CursorKey, uuid::Uuid)>) -> Option<Cursor> {
+        let (key, id) = match (at, item) {
+            (Some((key, id)), _) | (None, Some((_, key, id))) => (key, id),
+            (None, None) => return None,
+        };
+        Some(self.cursor(key, *id))
+    }
+
     fn place(&self, (_, key, id): &(T, CursorKey, uuid::Uuid)) -> Cursor {
-        Cursor { list: self.list.clone().into_owned(), key: key.clone(), id: *id }
+        self.cursor(key, *id)
+    }
+
+    fn cursor(&self, key: &CursorKey, id: uuid::Uuid) -> Cursor {
+        Cursor { list: self.list.clone().into_owned(), key: key.clone(), id }
     }
 }
 
 /// Defines a connection and its edge over a node type that is cheap to clone, `counted` where it
-/// tells how long its list is; the last two say how a node that is no object is resolved.
+/// tells how long its list is, by what and as what; the last two say how a node that is no object is resolved.
 macro_rules! connection {
     ($connection:ident, $edge:ident, $node:ty, $what:literal, counted) => {
+        $crate::graphql::connection::connection!(
+            $connection,
+            $edge,
+            $node,
+            $what,
+            counted by $crate::graphql::total::Total as $crate::graphql::scalars::UnsignedInt64,
+            "How many items the whole list has. They are counted anew each time it is asked for."
+        );
+    };
+    ($connection:ident, $edge:ident, $node:ty, $what:literal, counted by $total:ty as $count:ty, $told:tt) => {
         #[doc = concat!("A page of ", $what, ".")]
         pub struct $connection(
             pub $crate::graphql::connection::Items<$node>,
-            pub $crate::graphql::total::Total,
+            pub $total,
         );
 
         #[doc = concat!("A page of ", $what, ".")]
@@ -187,11 +210,11 @@ macro_rules! connection {
                 $crate::graphql::in_order::InOrder(self.0.info())
             }
 
-            /// How many items the whole list has. They are counted anew each time it is asked for.
+            #[doc = $told]
             async fn total_count(
                 &self,
                 ctx: &async_graphql::Context<'_>,
-            ) -> async_graphql::Result<$crate::graphql::scalars::UnsignedInt64> {
+            ) -> async_graphql::Result<$count> {
                 self.1.count(ctx).await
             }
         }

@@ -11,10 +11,6 @@ use crate::domain::ids::{CollectionId, CustomerId};
 pub enum Total {
     /// A list that is read whole anyway.
     Known(usize),
-    /// Products that a query finds.
-    Products(Option<String>),
-    /// A collection's products.
-    ProductsOfCollection(CollectionId),
     /// Collections that a query finds.
     Collections(Option<String>),
     /// Orders that a query finds.
@@ -33,8 +29,6 @@ impl Total {
         let (op, services) = (ctx.op(), ctx.services());
         let count = match self {
             Self::Known(count) => return Ok(UnsignedInt64(count.to_string())),
-            Self::Products(query) => services.catalog.count_products(op, query.as_deref()).await?,
-            Self::ProductsOfCollection(id) => ctx.loaders().product_count_of_collection.load(*id).await?,
             Self::Collections(query) => services.catalog.count_collections(op, query.as_deref()).await?,
             Self::Orders(query) => services.orders.count(op, query.as_deref()).await?,
             Self::OrdersOfCustomer(id) => ctx.loaders().order_count_of_customer.load(*id).await?,
@@ -42,5 +36,24 @@ impl Total {
             Self::DraftOrders => services.orders.count_drafts(op).await?,
         };
         Ok(UnsignedInt64(count.to_string()))
+    }
+}
+
+/// The list of products that a page is of.
+pub enum ProductTotal {
+    /// Those that a query finds.
+    Found(Option<String>),
+    /// A collection's.
+    OfCollection(CollectionId),
+}
+
+impl ProductTotal {
+    /// Counts the list's products; `None` where too many would have to be looked at.
+    pub async fn count(&self, ctx: &Context<'_>) -> Result<Option<UnsignedInt64>> {
+        let count = match self {
+            Self::Found(query) => ctx.services().catalog.count_products(ctx.op(), query.as_deref()).await?,
+            Self::OfCollection(id) => Some(ctx.loaders().product_count_of_collection.load(*id).await?),
+        };
+        Ok(count.map(|count| UnsignedInt64(count.to_string())))
     }
 }

@@ -1,5 +1,7 @@
 //! Products, their tags, and the lists they are found in.
 
+mod extent;
+mod filter;
 mod in_collections;
 mod list;
 mod ranked;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Reply, TestApp, both};
 
+mod long_lists;
 mod texts;
 
 /// Six products that differ in all that can be searched.

@@ -15,7 +15,7 @@ use crate::graphql::guard::{Requires, reads_products};
 use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, Html, Url, gid};
-use crate::graphql::total::Total;
+use crate::graphql::total::ProductTotal;
 use crate::loaders::{self, CollectionPage, ProductSort};
 
 /// A collection: products that belong together.
@@ -270,9 +270,9 @@ impl Collection {
         let found = ctx.loaders().products_of_collection.load((self.0.id, wanted)).await?;
         let page = match found {
             Some(page) => Page::clone(&page).map(|(row, key)| (Product(row), key)),
-            None => Page { items: Vec::new(), has_previous: behind_cursor, has_next: false },
+            None => Page::new(Vec::new(), behind_cursor, false),
         };
         let items = Items::new(list, page, |product: &Product| product.0.id.uuid());
-        Ok(InOrder(ProductConnection(items, Total::ProductsOfCollection(self.0.id))))
+        Ok(InOrder(ProductConnection(items, ProductTotal::OfCollection(self.0.id))))
     }
 }

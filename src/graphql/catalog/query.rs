@@ -13,7 +13,7 @@ use crate::graphql::connection::{Items, PageArgs, StringConnection, limit};
 use crate::graphql::in_order::InOrder;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
-use crate::graphql::total::Total;
+use crate::graphql::total::{ProductTotal, Total};
 use crate::loaders::ProductSort;
 use crate::services::catalog::{CollectionSort, ProductQuery};
 
@@ -147,7 +147,7 @@ impl CatalogQuery {
         let reverse = reverse.unwrap_or(false);
         let list = format!("products/{sort:?}/{reverse}");
         let request = PageArgs { first, after, last, before }.request(ctx, &list, sort.key_kind())?;
-        let total = Total::Products(query.clone());
+        let total = ProductTotal::Found(query.clone());
         let query = ProductQuery { query, sort, reverse, request };
         let found = ctx.services().catalog.products(ctx.op(), &query).await?;
         ctx.search_hints().note(ctx, &found.warnings);

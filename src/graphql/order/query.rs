@@ -63,7 +63,7 @@ pub async fn orders_of_customer(
     let request = page.request(ctx, &list, sort.key_kind())?;
     let has_previous = request.cursor.is_some();
     let wanted = CustomerPage { sort, reverse, request };
-    let none = || OrderPage { items: Vec::new(), has_previous, has_next: false };
+    let none = || OrderPage::new(Vec::new(), has_previous, false);
     if ctx.op().actor.is_staff() && !ctx.op().may(Permission::ReadOrders) {
         return Ok(connection(list, none(), Total::Known(0)));
     }

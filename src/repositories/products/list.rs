@@ -1,30 +1,30 @@
 //! The list of products: filtered by the search language, sorted, and read a page at a time.
 
-use diesel::dsl::{count_star, exists, not, sql};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
-use uuid::Uuid;
 
-use super::ranked::{MAX_MATCHES, Ranked};
+use super::extent::Extent;
+use super::filter::Asked;
+#[cfg(feature = "postgres")]
+use super::filter::{postgres_condition, postgres_filter, postgres_visible};
+#[cfg(feature = "sqlite")]
+use super::filter::{sqlite_condition, sqlite_filter, sqlite_visible};
+use super::ranked::{Ranked, matches_to_ask};
 use super::{Product, visible};
-use crate::db::expr::{Condition, constant, lower};
 #[cfg(feature = "sqlite")]
 use crate::db::load_sqlite;
-use crate::db::schema::{product_tags, products, variants};
+use crate::db::schema::products;
 use crate::db::{Conn, DbError, on_each};
 use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::money::Currency;
-use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest};
-use crate::domain::search::{
-    self, Comparator, FieldTerm, Node, RequiredWords, Status, TextMatch, ValueMatch,
-};
+use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest, Place};
+use crate::domain::search::{self, Node, RequiredWords};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
-use crate::repositories::conditions::{compare, price, text_condition};
 
 /// What a list of products is sorted by; products that are equal in it are sorted by id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -65,11 +65,6 @@ pub struct ProductList {
 }
 
 impl ProductSort {
-    /// Whether the key falls in the sort's own direction.
-    fn falls(self) -> bool {
-        matches!(self, Self::BestSelling | Self::Relevance)
-    }
-
     /// The kind of key that products have in this order.
     #[must_use]
     pub fn key_kind(self) -> KeyKind {
@@ -98,269 +93,175 @@ impl ProductSort {
     }
 }
 
-/// Writes the function that turns a search into a condition, for one backend. The backends differ in full-text search and
-/// in diesel's types alone.
-macro_rules! condition {
-    ($name:ident, $backend:ty, $words:expr, $without_words:expr) => {
-        fn $name(node: &Node, currency: Currency) -> Condition<products::table, $backend> {
-            let all = |nodes: &[Node]| {
-                nodes
-                    .iter()
-                    .map(|node| $name(node, currency))
-                    .reduce(|a, b| Box::new(a.and(b)) as Condition<_, _>)
-            };
-            let any = |nodes: &[Node]| {
-                nodes
-                    .iter()
-                    .map(|node| $name(node, currency))
-                    .reduce(|a, b| Box::new(a.or(b)) as Condition<_, _>)
-            };
-            match node {
-                Node::All => Box::new(constant(true)),
-                Node::And(nodes) => all(nodes).unwrap_or_else(|| Box::new(constant(true))),
-                Node::Or(nodes) => any(nodes).unwrap_or_else(|| Box::new(constant(false))),
-                Node::Not(node) => match node.as_ref() {
-                    Node::Text(words) => $without_words(words, false),
-                    Node::Title(words) => $without_words(words, true),
-                    node => Box::new(not($name(node, currency))),
-                },
-                Node::Text(words) => $words(words, false),
-                Node::Title(words) => $words(words, true),
-                Node::Field(FieldTerm::Tag(value)) => {
-                    text_condition!(product_tags::tag, product_tags::tag_key, text::key, value, |meets| {
-                        of_each!($backend, product_tags, value, meets)
-                    })
-                }
-                Node::Field(FieldTerm::Vendor(value)) => {
-                    text_condition!(products::vendor, products::vendor_key, text::key, value, |meets| meets)
-                }
-                Node::Field(FieldTerm::ProductType(value)) => {
-                    let (kind, key) = (products::product_type, products::type_key);
-                    text_condition!(kind, key, text::key, value, |meets| meets)
-                }
-                Node::Field(FieldTerm::Handle(value)) => {
-                    // Handles have no capitals of other alphabets.
-                    let key = || lower(products::handle);
-                    text_condition!(products::handle, key(), text::lower, value, |meets| meets)
-                }
-                Node::Field(FieldTerm::Sku(value)) => {
-                    let (sku, key) = (variants::sku, || variants::sku_key.assume_not_null());
-                    text_condition!(sku.assume_not_null(), key(), text::key, value, |meets| {
-                        of_each!($backend, variants, value, meets)
-                    })
-                }
-                Node::Field(FieldTerm::Barcode(value)) => {
-                    let (barcode, key) = (variants::barcode, || variants::barcode_key.assume_not_null());
-                    text_condition!(barcode.assume_not_null(), key(), text::key, value, |meets| {
-                        of_each!($backend, variants, value, meets)
-                    })
-                }
-                Node::Field(FieldTerm::Id(ids)) => {
-                    let ids: Vec<ProductId> = ids
-                        .iter()
-                        .filter_map(|id| Uuid::try_parse(id).ok())
-                        .map(ProductId::from_uuid)
-                        .collect();
-                    Box::new(products::id.eq_any(ids))
-                }
-                Node::Field(FieldTerm::Status(wanted)) => {
-                    let wanted: Vec<ProductStatus> = wanted.iter().copied().map(status).collect();
-                    Box::new(products::status.eq_any(wanted))
-                }
-                Node::Field(FieldTerm::AvailableForSale(wanted)) => {
-                    let available = sql::<Bool>(AVAILABLE_FOR_SALE);
-                    if *wanted { Box::new(available) } else { Box::new(not(available)) }
-                }
-                Node::Field(FieldTerm::InventoryTotal(comparator, pieces)) => {
-                    compare!(sql::<BigInt>(INVENTORY_TOTAL), *comparator, *pieces, |meets| meets)
-                }
-                Node::Field(FieldTerm::Price(comparator, amount)) => {
-                    let Some((comparator, minor)) = price(*comparator, amount, currency) else {
-                        return Box::new(constant(false));
-                    };
-                    // The product knows the span of its variants' prices, which says nothing where it has none.
-                    let has_variants =
-                        || exists(variants::table.filter(variants::product_id.eq(products::id)));
-                    match comparator {
-                        Comparator::Greater => Box::new(products::max_price.gt(minor).and(has_variants())),
-                        Comparator::GreaterOrEqual => {
-                            Box::new(products::max_price.ge(minor).and(has_variants()))
-                        }
-                        Comparator::Less => Box::new(products::min_price.lt(minor).and(has_variants())),
-                        Comparator::LessOrEqual => {
-                            Box::new(products::min_price.le(minor).and(has_variants()))
-                        }
-                        Comparator::Equal => Box::new(
-                            products::id.eq_any(
-                                variants::table
-                                    .filter(variants::price.eq(minor))
-                                    .select(variants::product_id)
-                                    .offset(0),
-                            ),
-                        ),
-                    }
-                }
-                Node::Field(FieldTerm::CreatedAt(comparator, at)) => {
-                    compare!(products::created_at, *comparator, Timestamp::from(*at), |meets| meets)
-                }
-                Node::Field(FieldTerm::UpdatedAt(comparator, at)) => {
-                    compare!(products::updated_at, *comparator, Timestamp::from(*at), |meets| meets)
-                }
-            }
-        }
-    };
+/// A place, as the kinds of keys are compared with it.
+struct At {
+    text: Option<String>,
+    integer: Option<i64>,
+    moment: Option<Timestamp>,
+    id: ProductId,
 }
 
-/// A condition on any of the product's tags or variants. What an index finds is read once: OFFSET and LIMIT keep PostgreSQL from
-/// asking for each product instead, which takes longest where nothing is found. Whether there is a value at all is asked
-/// product by product, until the page is full: it is so for most.
-macro_rules! of_each {
-    ($backend:ty, $table:ident, $value:expr, $meets:expr) => {{
-        let found = $table::table.filter($meets);
-        let condition: Condition<products::table, $backend> = match $value {
-            ValueMatch::AnyOf(_) => Box::new(products::id.eq_any(found.select($table::product_id).offset(0))),
-            ValueMatch::StartsWith(_) => {
-                Box::new(products::id.eq_any(found.select($table::product_id).limit(i64::from(MAX_MATCHES))))
-            }
-            ValueMatch::Exists => Box::new(exists(found.filter($table::product_id.eq(products::id)))),
-        };
-        condition
+impl At {
+    fn new(key: &CursorKey, id: uuid::Uuid) -> Self {
+        let integer = if let CursorKey::Integer(integer) = key { Some(*integer) } else { None };
+        Self {
+            text: if let CursorKey::Text(text) = key { Some(text.clone()) } else { None },
+            integer,
+            moment: integer.and_then(Timestamp::from_micros),
+            id: ProductId::from_uuid(id),
+        }
+    }
+
+    fn cursor(request: &PageRequest<Cursor>) -> Option<Self> {
+        request.cursor.as_ref().map(|cursor| Self::new(&cursor.key, cursor.id))
+    }
+}
+
+/// Writes something for the column that a list is sorted by, with what reads its value of a place and what makes a key of it;
+/// the last expression is for lists that are sorted by id alone.
+macro_rules! by_key {
+    ($sort:expr, |$column:ident, $value_of:ident, $key_of:ident| $keyed:expr, $by_id:expr) => {{
+        macro_rules! keyed {
+            ($of:expr, $read:expr, $make:expr) => {{
+                let ($column, $value_of, $key_of) = ($of, $read, $make);
+                $keyed
+            }};
+        }
+        let text = |at: &At| at.text.clone();
+        let integer = |at: &At| at.integer;
+        let moment = |at: &At| at.moment;
+        let of_moment = |at: Timestamp| CursorKey::Integer(at.micros());
+        match $sort {
+            ProductSort::Title => keyed!(products::title_key, text, CursorKey::Text),
+            ProductSort::ProductType => keyed!(products::type_key, text, CursorKey::Text),
+            ProductSort::Vendor => keyed!(products::vendor_key, text, CursorKey::Text),
+            ProductSort::UpdatedAt => keyed!(products::updated_at, moment, of_moment),
+            ProductSort::CreatedAt => keyed!(products::created_at, moment, of_moment),
+            ProductSort::BestSelling => keyed!(products::units_sold, integer, CursorKey::Integer),
+            ProductSort::Price => keyed!(products::min_price, integer, CursorKey::Integer),
+            ProductSort::Id | ProductSort::Relevance => $by_id,
+        }
     }};
 }
 
-/// The same rule as `domain::inventory::is_for_sale`, for any of a product's variants.
-const AVAILABLE_FOR_SALE: &str = "EXISTS (SELECT 1 FROM variants v WHERE v.product_id = products.id \
-    AND (NOT v.inventory_tracked OR v.inventory_policy = 'continue' OR 0 < \
-    (SELECT sum(i.on_hand - i.reserved) FROM inventory_levels i JOIN locations l ON l.id = i.location_id \
-    WHERE i.variant_id = v.id AND l.is_active)))";
-
-/// The pieces that can still be sold of all variants of a product that are counted. Nothing, which
-/// compares with no number, where there is no such variant.
-const INVENTORY_TOTAL: &str = "(SELECT CAST(sum(CASE WHEN l.is_active THEN i.on_hand - i.reserved ELSE 0 END) AS bigint) \
-    FROM variants v LEFT JOIN inventory_levels i ON i.variant_id = v.id LEFT JOIN locations l ON l.id = i.location_id \
-    WHERE v.product_id = products.id AND v.inventory_tracked)";
-
-/// The products that have words: of more than [`MAX_MATCHES`], those that the index finds first. The bound also has the database
-/// read the index once; without it PostgreSQL would ask for each product whether it is in there.
-#[cfg(feature = "postgres")]
-fn with_words_postgres(words: &TextMatch, in_title: bool) -> Condition<products::table, diesel::pg::Pg> {
-    Box::new(
-        sql::<Bool>(
-            "products.id IN (SELECT product_id FROM product_search WHERE document @@ to_tsquery('simple', ",
-        )
-        .bind::<Text, _>(words.to_tsquery(in_title.then_some('A')))
-        .sql(&format!(") LIMIT {MAX_MATCHES})")),
-    )
-}
-
-/// The products that do not have words, without a bound. A join: a list of ids may be too long to be hashed.
-#[cfg(feature = "postgres")]
-fn without_words_postgres(words: &TextMatch, in_title: bool) -> Condition<products::table, diesel::pg::Pg> {
-    Box::new(
-        sql::<Bool>(
-            "NOT EXISTS (SELECT 1 FROM product_search s WHERE s.product_id = products.id AND s.document @@ \
-             to_tsquery('simple', ",
-        )
-        .bind::<Text, _>(words.to_tsquery(in_title.then_some('A')))
-        .sql("))"),
-    )
-}
-
-#[cfg(feature = "sqlite")]
-fn with_words_sqlite(
-    words: &TextMatch,
-    in_title: bool,
-) -> Condition<products::table, diesel::sqlite::Sqlite> {
-    Box::new(
-        sql::<Bool>("products.search_id IN (SELECT rowid FROM product_search WHERE product_search MATCH ")
-            .bind::<Text, _>(words.to_fts5(in_title.then_some("title")))
-            .sql(&format!(" LIMIT {MAX_MATCHES})")),
-    )
-}
-
-#[cfg(feature = "sqlite")]
-fn without_words_sqlite(
-    words: &TextMatch,
-    in_title: bool,
-) -> Condition<products::table, diesel::sqlite::Sqlite> {
-    Box::new(
-        sql::<Bool>(
-            "products.search_id NOT IN (SELECT rowid FROM product_search WHERE product_search MATCH ",
-        )
-        .bind::<Text, _>(words.to_fts5(in_title.then_some("title")))
-        .sql(")"),
-    )
-}
-
-#[cfg(feature = "postgres")]
-condition!(postgres_condition, diesel::pg::Pg, with_words_postgres, without_words_postgres);
-
-#[cfg(feature = "sqlite")]
-condition!(sqlite_condition, diesel::sqlite::Sqlite, with_words_sqlite, without_words_sqlite);
-
-/// Filters a boxed query to what follows the cursor, and sorts it: by key and id, so that no two rows are equal.
-macro_rules! keyset {
-    ($query:ident, $key:expr, $value:expr, $id:expr, $falls:expr) => {{
-        if let (Some(value), Some(id)) = ($value, $id) {
-            // Written so that an index on (key, id) bounds the scan.
-            $query = if $falls {
-                $query.filter($key.le(value.clone()).and($key.lt(value).or(products::id.lt(id))))
+/// Sorts a boxed query by a key and id, so that no two rows are equal, and filters it to what follows one place and goes up to
+/// another. Written so that an index on (key, id) bounds the scan.
+macro_rules! between {
+    ($query:expr, $key:expr, $value_of:expr, $after:expr, $up_to:expr, $falls:expr) => {{
+        let (after, up_to): (Option<&At>, Option<&At>) = ($after, $up_to);
+        let (key, mut query) = ($key, $query);
+        if let Some((value, id)) = after.and_then(|at| Some(($value_of(at)?, at.id))) {
+            query = if $falls {
+                query.filter(key.le(value.clone()).and(key.lt(value).or(products::id.lt(id))))
             } else {
-                $query.filter($key.ge(value.clone()).and($key.gt(value).or(products::id.gt(id))))
+                query.filter(key.ge(value.clone()).and(key.gt(value).or(products::id.gt(id))))
+            };
+        }
+        if let Some((value, id)) = up_to.and_then(|at| Some(($value_of(at)?, at.id))) {
+            query = if $falls {
+                query.filter(key.ge(value.clone()).and(key.gt(value).or(products::id.ge(id))))
+            } else {
+                query.filter(key.le(value.clone()).and(key.lt(value).or(products::id.le(id))))
             };
         }
         if $falls {
-            $query.order_by(($key.desc(), products::id.desc()))
+            query.order_by((key.desc(), products::id.desc()))
         } else {
-            $query.order_by(($key.asc(), products::id.asc()))
+            query.order_by((key.asc(), products::id.asc()))
         }
     }};
+}
+
+/// The same for a query that is sorted by id.
+macro_rules! between_ids {
+    ($query:expr, $after:expr, $up_to:expr, $falls:expr) => {{
+        let (after, up_to): (Option<&At>, Option<&At>) = ($after, $up_to);
+        let mut query = $query;
+        if let Some(at) = after {
+            query = if $falls {
+                query.filter(products::id.lt(at.id))
+            } else {
+                query.filter(products::id.gt(at.id))
+            };
+        }
+        if let Some(at) = up_to {
+            query = if $falls {
+                query.filter(products::id.ge(at.id))
+            } else {
+                query.filter(products::id.le(at.id))
+            };
+        }
+        if $falls { query.order_by(products::id.desc()) } else { query.order_by(products::id.asc()) }
+    }};
+}
+
+impl ProductList {
+    /// Whether the key falls where the page is read. Relevance without words is no order of its own; it is the order of ids.
+    fn falls(&self, request: &PageRequest<Cursor>) -> bool {
+        let turned = self.reverse ^ (request.direction == Direction::Backward);
+        turned ^ (self.sort == ProductSort::BestSelling)
+    }
 }
 
 /// Reads a page of a list on one backend.
 macro_rules! read_page {
-    (|$query:ident| $load:expr, $condition:ident, $list:expr, $request:expr) => {{
-        let (list, request): (&ProductList, &PageRequest<Cursor>) = ($list, $request);
-        let falls = list.reverse ^ list.sort.falls() ^ (request.direction == Direction::Backward);
-        let text = request.cursor.as_ref().and_then(|cursor| match &cursor.key {
-            CursorKey::Text(text) => Some(text.clone()),
-            _ => None,
-        });
-        let integer = request.cursor.as_ref().and_then(|cursor| match cursor.key {
-            CursorKey::Integer(integer) => Some(integer),
-            _ => None,
-        });
-        let moment = integer.and_then(Timestamp::from_micros);
-        let id = request.cursor.as_ref().map(|cursor| ProductId::from_uuid(cursor.id));
-        let query = products::table.filter(visible(list.visibility));
-        let mut query = match &list.filter {
-            Node::All => query.into_boxed(),
-            filter => query.filter($condition(filter, list.currency)).into_boxed(),
+    (|$query:ident| $load:expr, $visible:ident, $filter:ident, $list:expr, $request:expr, $extent:expr) => {{
+        let (list, request, extent): (&ProductList, &PageRequest<Cursor>, &Extent) =
+            ($list, $request, $extent);
+        let (falls, cursor) = (list.falls(request), At::cursor(request));
+        let end = if let Extent::UpTo((key, id)) = extent { Some(At::new(key, *id)) } else { None };
+        let query = $visible(list.visibility);
+        let query = match &list.filter {
+            Node::All => query,
+            _ => query.filter($filter(list, extent)),
         };
-        query = match list.sort {
-            ProductSort::Title => keyset!(query, products::title_key, text, id, falls),
-            ProductSort::ProductType => keyset!(query, products::type_key, text, id, falls),
-            ProductSort::Vendor => keyset!(query, products::vendor_key, text, id, falls),
-            ProductSort::UpdatedAt => keyset!(query, products::updated_at, moment, id, falls),
-            ProductSort::CreatedAt => keyset!(query, products::created_at, moment, id, falls),
-            ProductSort::BestSelling => keyset!(query, products::units_sold, integer, id, falls),
-            ProductSort::Price => keyset!(query, products::min_price, integer, id, falls),
-            ProductSort::Id | ProductSort::Relevance => {
-                // Relevance without words is no order of its own; it falls where Id rises.
-                let falls = falls ^ list.sort.falls();
-                if let Some(id) = id {
-                    query = if falls {
-                        query.filter(products::id.lt(id))
-                    } else {
-                        query.filter(products::id.gt(id))
-                    };
-                }
-                if falls { query.order_by(products::id.desc()) } else { query.order_by(products::id.asc()) }
-            }
-        };
+        let query = by_key!(
+            list.sort,
+            |key, value_of, _key_of| between!(query, key, value_of, cursor.as_ref(), end.as_ref(), falls),
+            between_ids!(query, cursor.as_ref(), end.as_ref(), falls)
+        );
         let $query = query.limit(request.rows()).select(Product::as_select());
         $load
     }};
+}
+
+/// The place of the product so many rows behind a page's cursor, if the list is that long. Only an index is read.
+pub(super) async fn place_beyond(
+    conn: &mut Conn,
+    list: &ProductList,
+    request: &PageRequest<Cursor>,
+    rows: usize,
+) -> Result<Option<Place>, DbError> {
+    let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+    let (falls, cursor) = (list.falls(request), At::cursor(request));
+    macro_rules! read {
+        (|$query:ident| $load:expr) => {{
+            let all = products::table.into_boxed();
+            by_key!(
+                list.sort,
+                |key, value_of, key_of| {
+                    let sorted = between!(all, key, value_of, cursor.as_ref(), None, falls);
+                    let $query = sorted.offset(rows).limit(1).select((key, products::id));
+                    let found: QueryResult<Vec<(_, ProductId)>> = $load;
+                    found.map(|found| found.into_iter().next().map(|(key, id)| (key_of(key), id.uuid())))
+                },
+                {
+                    let sorted = between_ids!(all, cursor.as_ref(), None, falls);
+                    let $query = sorted.offset(rows).limit(1).select(products::id);
+                    let found: QueryResult<Vec<ProductId>> = $load;
+                    let key = || match list.sort.key_kind() {
+                        KeyKind::Integer => CursorKey::Integer(0),
+                        _ => CursorKey::None,
+                    };
+                    found.map(|found| found.into_iter().next().map(|id| (key(), id.uuid())))
+                }
+            )
+        }};
+    }
+    on_each!(conn,
+        postgres: |c| read!(|query| query.load(c).await),
+        sqlite: |c| read!(|query| load_sqlite!(c, query)),
+    )
 }
 
 /// A page of products, each with the key it has in the list's order.
@@ -377,43 +278,53 @@ pub async fn page(
         let page = Page::of_rows(ranked_rows(conn, list, request, &words, &rest).await?, request);
         return Ok(page.map(|(product, rank)| (product, CursorKey::Integer(rank))));
     }
-    // Full-text searches take longer than a worker thread may be kept.
+    let extent = Extent::of(conn, list, request).await?;
+    // Full-text searches, and looking at many products, take longer than a worker thread may be kept.
     #[cfg(feature = "sqlite")]
-    let has_words = search::looks_for_words(&list.filter);
+    let is_long = search::looks_for_words(&list.filter) || !matches!(extent, Extent::Whole);
     let rows: Vec<Product> = on_each!(conn,
-        postgres: |c| read_page!(|query| query.load(c).await, postgres_condition, list, request),
+        postgres: |c| read_page!(|query| query.load(c).await, postgres_visible, postgres_filter, list, request, &extent),
         sqlite: |c| read_page!(
-            |query| if has_words { c.load_rows_blocking(query).await } else { load_sqlite!(c, query) },
-            sqlite_condition, list, request
+            |query| if is_long { c.load_rows_blocking(query).await } else { load_sqlite!(c, query) },
+            sqlite_visible, sqlite_filter, list, request, &extent
         ),
     )?;
-    Ok(Page::of_rows(rows, request).map(|product| {
+    let is_full = rows.len() > request.limit;
+    let page = Page::of_rows(rows, request).map(|product| {
         let key = list.sort.key(&product);
         (product, key)
-    }))
+    });
+    Ok(match extent {
+        Extent::UpTo(place) if !is_full => page.read_up_to(place, request.direction),
+        _ => page,
+    })
 }
 
 /// A count of a list's products on one backend.
 macro_rules! count_query {
-    ($condition:ident, $list:expr) => {{
+    ($visible:ident, $filter:ident, $list:expr, $extent:expr) => {{
         let list: &ProductList = $list;
-        let query = products::table.filter(visible(list.visibility));
+        let query = $visible(list.visibility);
         let query = match &list.filter {
-            Node::All => query.into_boxed(),
-            filter => query.filter($condition(filter, list.currency)).into_boxed(),
+            Node::All => query,
+            _ => query.filter($filter(list, $extent)),
         };
         query.select(count_star())
     }};
 }
 
-/// How many products a list has.
-pub async fn count(conn: &mut Conn, list: &ProductList) -> Result<i64, DbError> {
+/// How many products a list has; `None` where more products would have to be looked at than a search may.
+pub async fn count(conn: &mut Conn, list: &ProductList) -> Result<Option<i64>, DbError> {
+    let extent = Extent::of(conn, list, &PageRequest::first(0)).await?;
+    if matches!(extent, Extent::UpTo(_)) {
+        return Ok(None);
+    }
     // A count looks at all that is found, which takes longer than a worker thread may be kept.
     let counted: Vec<i64> = on_each!(conn,
-        postgres: |c| count_query!(postgres_condition, list).load(c).await,
-        sqlite: |c| c.load_rows_blocking(count_query!(sqlite_condition, list)).await,
+        postgres: |c| count_query!(postgres_visible, postgres_filter, list, &extent).load(c).await,
+        sqlite: |c| c.load_rows_blocking(count_query!(sqlite_visible, sqlite_filter, list, &extent)).await,
     )?;
-    Ok(counted.into_iter().sum())
+    Ok(Some(counted.into_iter().sum()))
 }
 
 /// Reads a page of a list that is sorted by relevance: rows with their rank.
@@ -431,8 +342,11 @@ async fn ranked_rows(
     let is_ascending = list.reverse ^ (request.direction == Direction::Backward);
     macro_rules! query {
         ($backend:ty, $words:expr, $condition:ident) => {{
-            let condition = Box::new(visible(list.visibility).and($condition(rest, list.currency)));
-            Ranked::<$backend>::new($words, condition, request.rows()).after(after, is_ascending)
+            let asked = $condition(rest, list.currency, Asked::Product);
+            let condition = Box::new(visible(list.visibility).and(asked));
+            Ranked::<$backend>::new($words, condition, request.rows())
+                .of_matches(matches_to_ask(rest))
+                .after(after, is_ascending)
         }};
     }
     on_each!(conn,
@@ -460,12 +374,4 @@ pub async fn recommendations(
         sqlite: |c| c.load_rows_blocking(query!(diesel::sqlite::Sqlite, words.to_fts5(None))).await,
     )?;
     Ok(rows.into_iter().map(|(product, _)| product).collect())
-}
-
-fn status(status: Status) -> ProductStatus {
-    match status {
-        Status::Active => ProductStatus::Active,
-        Status::Draft => ProductStatus::Draft,
-        Status::Archived => ProductStatus::Archived,
-    }
 }

@@ -9,14 +9,21 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Text};
 
 use super::Product;
+use super::extent::rows_to_ask;
 use crate::db::expr::Condition;
 use crate::db::schema::products;
 use crate::db::types::sql::Uuid;
 use crate::domain::ids::ProductId;
+use crate::domain::search::Node;
 
 /// How many products a search looks at: of more matches, those that the index finds first. Ranking every match of a word that
 /// each product has would take longer the larger the shop is.
-pub(super) const MAX_MATCHES: u32 = 5_000;
+pub(super) const MAX_MATCHES: usize = 5_000;
+
+/// How many that is where more than words is asked of each.
+pub(super) fn matches_to_ask(rest: &Node) -> usize {
+    MAX_MATCHES.min(rows_to_ask(rest))
+}
 
 /// The best matches of a full-text expression that meet a condition, each with its rank, as an integer that a cursor can hold.
 pub(super) struct Ranked<DB: Backend> {
@@ -25,6 +32,7 @@ pub(super) struct Ranked<DB: Backend> {
     condition: Condition<products::table, DB>,
     after: Option<(i64, ProductId)>,
     is_ascending: bool,
+    matches: usize,
     limit: i64,
 }
 
@@ -37,7 +45,13 @@ where
     where
         AsSelect<Product, DB>: Expression,
     {
-        Self { columns: Product::as_select(), words, condition, after: None, is_ascending: false, limit }
+        let (columns, after, is_ascending) = (Product::as_select(), None, false);
+        Self { columns, words, condition, after, is_ascending, matches: MAX_MATCHES, limit }
+    }
+
+    /// So many matches and no more are ranked.
+    pub(super) fn of_matches(self, matches: usize) -> Self {
+        Self { matches, ..self }
     }
 
     /// Those that follow a product with this rank, or come before it when the order is turned around.
@@ -68,7 +82,7 @@ macro_rules! statement {
                 out.push_sql($matches);
                 out.push_bind_param::<Text, _>(&self.words)?;
                 out.push_sql($limit);
-                out.push_sql(&MAX_MATCHES.to_string());
+                out.push_sql(&self.matches.to_string());
                 out.push_sql($join);
                 self.condition.walk_ast(out.reborrow())?;
                 let (comparison, direction) =

@@ -70,11 +70,11 @@ impl Catalog {
         Ok(Visible { products, warnings })
     }
 
-    /// How many products that the actor may see a query finds.
+    /// How many products that the actor may see a query finds; `None` where too many would have to be looked at.
     ///
     /// # Errors
     /// [`Error::BadInput`] when the query is larger than a search may be.
-    pub async fn count_products(&self, op: &OpContext, query: Option<&str>) -> Result<i64, Error> {
+    pub async fn count_products(&self, op: &OpContext, query: Option<&str>) -> Result<Option<i64>, Error> {
         let (filter, _) = read_query(op, query)?;
         let list = ProductList {
             visibility: visibility(op),

@@ -1,0 +1,138 @@
+//! How much of the list of products a search looks at. A search that no index answers would look at every product, and take the
+//! longer the larger the shop is; so it looks at a bounded number of them in the list's order, and the page tells where it
+//! stopped. Called by the list of products.
+
+use diesel::prelude::*;
+#[cfg(feature = "postgres")]
+use diesel_async::RunQueryDsl;
+
+use super::filter::Asked;
+#[cfg(feature = "postgres")]
+use super::filter::postgres_condition;
+#[cfg(feature = "sqlite")]
+use super::filter::sqlite_condition;
+use super::list::{ProductList, place_beyond};
+use crate::db::expr::Condition;
+use crate::db::schema::{product_tags, products, variants};
+use crate::db::{Conn, DbError, on_each};
+use crate::domain::ids::ProductId;
+use crate::domain::money::Currency;
+use crate::domain::page::{Cursor, PageRequest, Place};
+use crate::domain::search::{self, FieldTerm, Node, RequiredWords};
+use crate::domain::text;
+use crate::repositories::conditions::text_condition;
+
+/// How long a search may look at products, in about microseconds.
+const MAX_WORK: usize = 60_000;
+/// How long it takes to read one.
+const READING: usize = 2;
+/// Of how many products a search looks at each, wherever in the list they stand.
+const MAX_FEW: usize = 2_000;
+/// One more, as statements count: it tells that there are more.
+const FEW_AND_ONE: i64 = 2_001;
+/// Of how many conditions it is found out whether few products meet them.
+const MAX_TRIED: usize = 3;
+
+/// How many products a search may ask whether they meet a condition.
+pub(super) fn rows_to_ask(condition: &Node) -> usize {
+    MAX_WORK.checked_div(READING.saturating_add(search::work(condition))).unwrap_or(MAX_WORK)
+}
+
+/// What of a list is looked at.
+#[derive(Debug)]
+pub(super) enum Extent {
+    /// All of it: it is short, or an index answers.
+    Whole,
+    /// What is behind the page's cursor, which is not much.
+    Rest,
+    /// These products, among which all are that are asked for.
+    Few(Vec<ProductId>),
+    /// From the page's cursor up to this place.
+    UpTo(Place),
+}
+
+impl Extent {
+    /// How much of a list is looked at for a page.
+    pub(super) async fn of(
+        conn: &mut Conn,
+        list: &ProductList,
+        request: &PageRequest<Cursor>,
+    ) -> Result<Self, DbError> {
+        // What has words is found by them, up to a bound of their own.
+        if list.filter == Node::All || RequiredWords::split(&list.filter).is_some() {
+            return Ok(Self::Whole);
+        }
+        let rows = rows_to_ask(&list.filter);
+        let Some(place) = place_beyond(conn, list, request, rows).await? else {
+            return Ok(if request.cursor.is_some() { Self::Rest } else { Self::Whole });
+        };
+        for condition in search::beginnings(&list.filter).into_iter().take(MAX_TRIED) {
+            let ids = some(conn, condition, list.currency).await?;
+            if ids.len() <= MAX_FEW.min(rows) {
+                return Ok(Self::Few(ids));
+            }
+        }
+        Ok(Self::UpTo(place))
+    }
+}
+
+/// Products that meet a condition which an index answers, some of them twice: more than [`MAX_FEW`] where not all of them are
+/// given.
+async fn some(conn: &mut Conn, condition: &Node, currency: Currency) -> Result<Vec<ProductId>, DbError> {
+    let alternatives = match condition {
+        Node::Or(alternatives) => alternatives.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let mut ids = Vec::new();
+    for condition in alternatives {
+        ids.extend(some_of(conn, condition, currency).await?);
+        if ids.len() > MAX_FEW {
+            break;
+        }
+    }
+    Ok(ids)
+}
+
+async fn some_of(conn: &mut Conn, condition: &Node, currency: Currency) -> Result<Vec<ProductId>, DbError> {
+    macro_rules! read {
+        (|$query:ident| $load:expr, $backend:ty, $condition:ident) => {{
+            macro_rules! of {
+                ($table:ident, $met:expr) => {{
+                    let met: Condition<$table::table, $backend> = $met;
+                    let $query = $table::table.filter(met).select($table::product_id).limit(FEW_AND_ONE);
+                    $load
+                }};
+            }
+            match condition {
+                Node::Field(FieldTerm::Tag(value)) => {
+                    let (tag, key) = (product_tags::tag, product_tags::tag_key);
+                    of!(product_tags, text_condition!(tag, key, text::key, value, |met| met))
+                }
+                Node::Field(FieldTerm::Sku(value)) => {
+                    let (sku, key) = (variants::sku, || variants::sku_key.assume_not_null());
+                    of!(variants, text_condition!(sku.assume_not_null(), key(), text::key, value, |met| met))
+                }
+                Node::Field(FieldTerm::Barcode(value)) => {
+                    let (barcode, key) = (variants::barcode, || variants::barcode_key.assume_not_null());
+                    of!(
+                        variants,
+                        text_condition!(barcode.assume_not_null(), key(), text::key, value, |met| met)
+                    )
+                }
+                condition => {
+                    let $query = products::table
+                        .filter($condition(condition, currency, Asked::Index))
+                        .select(products::id)
+                        .limit(FEW_AND_ONE);
+                    $load
+                }
+            }
+        }};
+    }
+    on_each!(conn,
+        postgres: |c| read!(|query| query.load(c).await, diesel::pg::Pg, postgres_condition),
+        sqlite: |c| read!(
+            |query| c.load_rows_blocking(query).await, diesel::sqlite::Sqlite, sqlite_condition
+        ),
+    )
+}

@@ -1,0 +1,96 @@
+//! Searches that no index answers: they look at a bounded number of products, and a page tells where it stopped.
+
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, both};
+
+/// More products than a search looks at which asks each for as much as [`expensive`] does.
+const PRODUCTS: usize = 400;
+
+/// Products with a tag, from A to Z; the second and the last but one are rare, and the last has no tag.
+async fn seed(app: &TestApp) {
+    let mut file = "Handle,Title,Tags,Variant SKU,Variant Price\n".to_owned();
+    for at in 0..PRODUCTS {
+        let tags = match at {
+            1 | 398 => "plain, rare",
+            399 => "",
+            _ => "plain",
+        };
+        file += &format!("p{at},T{at:03},\"{tags}\",S-{at},5.00\n");
+    }
+    app.import(&file).await;
+}
+
+/// A search with as many conditions as it may have, which are asked of each product.
+fn expensive(query: &str) -> String {
+    (0..60).fold(query.to_owned(), |query, at| query + &format!(" -tag:t{at}"))
+}
+
+async fn page(app: &TestApp, query: &str, page: &str) -> Value {
+    let document = format!(
+        "query($query: String) {{ products(query: $query, sortKey: TITLE, {page}) {{
+            nodes {{ title }} pageInfo {{ startCursor endCursor hasNextPage hasPreviousPage }} }} }}"
+    );
+    let reply = app.anonymous().ask_with(&document, json!({ "query": query })).await.ok();
+    reply["products"].clone()
+}
+
+async fn total(app: &TestApp, query: &str) -> Value {
+    let document = "query($query: String) { products(first: 1, query: $query) { totalCount } }";
+    app.anonymous().ask_with(document, json!({ "query": query })).await.ok()["products.totalCount"].clone()
+}
+
+both!(a_search_that_looks_at_many_products_goes_on_where_it_stopped);
+async fn a_search_that_looks_at_many_products_goes_on_where_it_stopped(app: TestApp) {
+    seed(&app).await;
+    let query = expensive("-tag:*");
+
+    let first = page(&app, &query, "first: 5").await;
+    assert_eq!(first["nodes"], json!([]), "no product without a tag is among those that were looked at");
+    assert_eq!(first["pageInfo"]["hasNextPage"], true, "the list was not read to its end");
+    let cursor = first["pageInfo"]["endCursor"].as_str().unwrap();
+    let second = page(&app, &query, &format!("first: 5, after: \"{cursor}\"")).await;
+    assert_eq!(second["nodes"], json!([{ "title": "T399" }]));
+    assert_eq!(second["pageInfo"]["hasNextPage"], false);
+
+    let last = page(&app, &query, "last: 5").await;
+    assert_eq!(last["nodes"], json!([{ "title": "T399" }]));
+    assert_eq!(last["pageInfo"]["hasPreviousPage"], true);
+    let cursor = last["pageInfo"]["startCursor"].as_str().unwrap();
+    let before = page(&app, &query, &format!("last: 5, before: \"{cursor}\"")).await;
+    assert_eq!((&before["nodes"], &before["pageInfo"]["hasPreviousPage"]), (&json!([]), &json!(false)));
+
+    assert_eq!(total(&app, &query).await, Value::Null);
+    assert_eq!(total(&app, "-tag:*").await, "1", "a search that asks less looks at the whole shop");
+}
+
+both!(every_product_is_found_on_one_of_the_pages);
+async fn every_product_is_found_on_one_of_the_pages(app: TestApp) {
+    seed(&app).await;
+    let query = expensive("-sku:nothing");
+    let (mut titles, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = page(&app, &query, &format!("first: 150{after}")).await;
+        let found = page["nodes"].as_array().unwrap().iter();
+        titles.extend(found.map(|node| node["title"].as_str().unwrap().to_owned()));
+        if page["pageInfo"]["hasNextPage"] == false {
+            break;
+        }
+        after = format!(", after: {}", page["pageInfo"]["endCursor"]);
+    }
+    assert_eq!(titles, (0..PRODUCTS).map(|at| format!("T{at:03}")).collect::<Vec<_>>());
+}
+
+both!(a_search_begins_with_what_few_products_have);
+async fn a_search_begins_with_what_few_products_have(app: TestApp) {
+    seed(&app).await;
+    for begins_with in
+        ["tag:rare", "sku:S-1,S-398", "tag:rare OR sku:s-398", "handle:p1,p398", "-tag:none sku:S-1,S-398"]
+    {
+        let query = expensive(begins_with);
+        let found = page(&app, &query, "first: 5").await;
+        assert_eq!(found["nodes"], json!([{ "title": "T001" }, { "title": "T398" }]), "{begins_with}");
+        assert_eq!(found["pageInfo"]["hasNextPage"], false, "{begins_with}");
+        assert_eq!(total(&app, &query).await, "2", "{begins_with}");
+    }
+}

@@ -23,7 +23,7 @@ use crate::domain::text;
 use crate::repositories::conditions::text_condition;
 
 /// How long a search may look at products, in about microseconds.
-const MAX_WORK: usize = 60_000;
+const MAX_WORK: usize = 40_000;
 /// How long it takes to read one.
 const READING: usize = 2;
 /// Of how many products a search looks at each, wherever in the list they stand.

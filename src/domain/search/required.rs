@@ -51,6 +51,36 @@ impl RequiredWords {
         }
     }
 
+    /// Takes the conditions on words out of alternatives: together they are one look at the index.
+    #[must_use]
+    pub fn among(alternatives: &[Node]) -> (Option<Self>, Vec<&Node>) {
+        fn itself(node: &Node) -> Option<&Node> {
+            Some(node)
+        }
+        Self::taken_out(alternatives, itself)
+    }
+
+    /// The same for the words that nothing that is kept may have.
+    #[must_use]
+    pub fn refused(conditions: &[Node]) -> (Option<Self>, Vec<&Node>) {
+        fn opposite(node: &Node) -> Option<&Node> {
+            if let Node::Not(node) = node { Some(node.as_ref()) } else { None }
+        }
+        Self::taken_out(conditions, opposite)
+    }
+
+    fn taken_out(nodes: &[Node], of_interest: fn(&Node) -> Option<&Node>) -> (Option<Self>, Vec<&Node>) {
+        let (mut words, mut others) = (Vec::new(), Vec::new());
+        for node in nodes {
+            match of_interest(node) {
+                Some(Node::Text(text)) => words.push(Self::Text(text.clone())),
+                Some(Node::Title(text)) => words.push(Self::Title(text.clone())),
+                _ => others.push(node),
+            }
+        }
+        ((!words.is_empty()).then_some(Self::Any(words)), others)
+    }
+
     /// Writes the condition for FTS5's `MATCH`, where the title is the column `title`.
     #[must_use]
     pub fn to_fts5(&self) -> String {
@@ -105,6 +135,20 @@ mod tests {
         let (words, _, rest) = split("(snow tag:red) OR board").unwrap();
         assert_eq!(words, r#"(("snow") OR ("board"))"#);
         assert_eq!(rest, parse("(snow tag:red) OR board").unwrap().filter);
+    }
+
+    #[test]
+    fn words_beside_other_conditions_are_looked_for_together() {
+        let Node::Or(nodes) = parse("snow OR tag:red OR title:board").unwrap().filter else { panic!() };
+        let (words, others) = RequiredWords::among(&nodes);
+        assert_eq!(words.unwrap().to_tsquery(), "(('snow') | ('board':A))");
+        assert_eq!(others, [&parse("tag:red").unwrap().filter]);
+
+        let Node::And(nodes) = parse("-snow -tag:red -board").unwrap().filter else { panic!() };
+        let (words, others) = RequiredWords::refused(&nodes);
+        assert_eq!(words.unwrap().to_fts5(), r#"(("snow") OR ("board"))"#);
+        assert_eq!(others, [&parse("-tag:red").unwrap().filter]);
+        assert_eq!(RequiredWords::refused(&[parse("snow").unwrap().filter]).0, None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::db::schema::{product_tags, products, variants};
 use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::money::Currency;
-use crate::domain::search::{Comparator, FieldTerm, Node, RequiredWords, Status, TextMatch, ValueMatch};
+use crate::domain::search::{Comparator, FieldTerm, Node, RequiredWords, Status, ValueMatch};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
@@ -32,41 +32,49 @@ pub(super) enum Asked {
     Opposite,
 }
 
-/// Writes the function that turns a search into a condition, for one backend. The backends differ in full-text search and
-/// in diesel's types alone.
+/// Writes the function that turns a search into a condition, for one backend. The backends differ in full-text search, in diesel's
+/// types, and in whether a product is asked for its words.
 macro_rules! condition {
-    ($name:ident, $backend:ty, $words:expr, $without_words:expr) => {
+    ($name:ident, $backend:ty, $with:ident, $without:ident, $written:ident, $of_each:pat) => {
         pub(super) fn $name(
             node: &Node,
             currency: Currency,
             asked: Asked,
         ) -> Condition<products::table, $backend> {
-            let all = |nodes: &[Node]| {
-                nodes
-                    .iter()
-                    .map(|node| $name(node, currency, asked))
-                    .reduce(|a, b| Box::new(a.and(b)) as Condition<_, _>)
+            let each = |nodes: Vec<&Node>| -> Vec<Condition<products::table, $backend>> {
+                nodes.into_iter().map(|node| $name(node, currency, asked)).collect()
             };
-            let any = |nodes: &[Node]| {
-                nodes
-                    .iter()
-                    .map(|node| $name(node, currency, asked))
-                    .reduce(|a, b| Box::new(a.or(b)) as Condition<_, _>)
+            let with = |words: RequiredWords| -> Condition<products::table, $backend> {
+                // A list of the first matches would have all others be no match.
+                if matches!(asked, $of_each) {
+                    Box::new(not($without(words.$written())))
+                } else {
+                    $with(words.$written(), MAX_MATCHES)
+                }
             };
             match node {
                 Node::All => Box::new(constant(true)),
-                Node::And(nodes) => all(nodes).unwrap_or_else(|| Box::new(constant(true))),
-                Node::Or(nodes) => any(nodes).unwrap_or_else(|| Box::new(constant(false))),
+                Node::And(nodes) => {
+                    let (refused, others) = RequiredWords::refused(nodes);
+                    let mut all = each(others);
+                    all.extend(refused.map(|words| $without(words.$written())));
+                    let all = all.into_iter().reduce(|a, b| Box::new(a.and(b)));
+                    all.unwrap_or_else(|| Box::new(constant(true)))
+                }
+                Node::Or(nodes) => {
+                    let (words, others) = RequiredWords::among(nodes);
+                    let mut any = each(others);
+                    any.extend(words.map(with));
+                    let any = any.into_iter().reduce(|a, b| Box::new(a.or(b)));
+                    any.unwrap_or_else(|| Box::new(constant(false)))
+                }
                 Node::Not(node) => match node.as_ref() {
-                    Node::Text(words) => $without_words(words, false),
-                    Node::Title(words) => $without_words(words, true),
+                    Node::Text(words) => $without(RequiredWords::Text(words.clone()).$written()),
+                    Node::Title(words) => $without(RequiredWords::Title(words.clone()).$written()),
                     node => Box::new(not($name(node, currency, Asked::Opposite))),
                 },
-                // A list of the first matches would have all others be no match.
-                Node::Text(words) if asked == Asked::Opposite => Box::new(not($without_words(words, false))),
-                Node::Title(words) if asked == Asked::Opposite => Box::new(not($without_words(words, true))),
-                Node::Text(words) => $words(words, false),
-                Node::Title(words) => $words(words, true),
+                Node::Text(words) => with(RequiredWords::Text(words.clone())),
+                Node::Title(words) => with(RequiredWords::Title(words.clone())),
                 Node::Field(FieldTerm::Tag(value)) => {
                     text_condition!(product_tags::tag, product_tags::tag_key, text::key, value, |meets| {
                         of_each!($backend, asked, product_tags, value, meets)
@@ -179,10 +187,10 @@ const INVENTORY_TOTAL: &str = "(SELECT CAST(sum(CASE WHEN l.is_active THEN i.on_
     FROM variants v LEFT JOIN inventory_levels i ON i.variant_id = v.id LEFT JOIN locations l ON l.id = i.location_id \
     WHERE v.product_id = products.id AND v.inventory_tracked)";
 
-/// The products that have words: of more than [`MAX_MATCHES`], those that the index finds first. The bound also has the database
-/// read the index once; without it PostgreSQL would ask for each product whether it is in there.
+/// The products that have words: of more than so many, those that the index finds first. The bound also has the database read the
+/// index once; without it PostgreSQL would ask for each product whether it is in there.
 #[cfg(feature = "postgres")]
-fn matching_postgres(query: String, limit: usize) -> Condition<products::table, diesel::pg::Pg> {
+fn with_postgres(query: String, limit: usize) -> Condition<products::table, diesel::pg::Pg> {
     Box::new(
         sql::<Bool>(
             "products.id IN (SELECT product_id FROM product_search WHERE document @@ to_tsquery('simple', ",
@@ -192,26 +200,21 @@ fn matching_postgres(query: String, limit: usize) -> Condition<products::table, 
     )
 }
 
-#[cfg(feature = "postgres")]
-fn with_words_postgres(words: &TextMatch, in_title: bool) -> Condition<products::table, diesel::pg::Pg> {
-    matching_postgres(words.to_tsquery(in_title.then_some('A')), MAX_MATCHES)
-}
-
 /// The products that do not have words, without a bound; OFFSET as in `of_each!`.
 #[cfg(feature = "postgres")]
-fn without_words_postgres(words: &TextMatch, in_title: bool) -> Condition<products::table, diesel::pg::Pg> {
+fn without_postgres(query: String) -> Condition<products::table, diesel::pg::Pg> {
     Box::new(
         sql::<Bool>(
             "NOT EXISTS (SELECT 1 FROM product_search s WHERE s.product_id = products.id AND s.document @@ \
              to_tsquery('simple', ",
         )
-        .bind::<Text, _>(words.to_tsquery(in_title.then_some('A')))
+        .bind::<Text, _>(query)
         .sql(") OFFSET 0)"),
     )
 }
 
 #[cfg(feature = "sqlite")]
-fn matching_sqlite(query: String, limit: usize) -> Condition<products::table, diesel::sqlite::Sqlite> {
+fn with_sqlite(query: String, limit: usize) -> Condition<products::table, diesel::sqlite::Sqlite> {
     Box::new(
         sql::<Bool>("products.search_id IN (SELECT rowid FROM product_search WHERE product_search MATCH ")
             .bind::<Text, _>(query)
@@ -220,31 +223,27 @@ fn matching_sqlite(query: String, limit: usize) -> Condition<products::table, di
 }
 
 #[cfg(feature = "sqlite")]
-fn with_words_sqlite(
-    words: &TextMatch,
-    in_title: bool,
-) -> Condition<products::table, diesel::sqlite::Sqlite> {
-    matching_sqlite(words.to_fts5(in_title.then_some("title")), MAX_MATCHES)
-}
-
-#[cfg(feature = "sqlite")]
-fn without_words_sqlite(
-    words: &TextMatch,
-    in_title: bool,
-) -> Condition<products::table, diesel::sqlite::Sqlite> {
+fn without_sqlite(query: String) -> Condition<products::table, diesel::sqlite::Sqlite> {
     Box::new(
         sql::<Bool>(
             "products.search_id NOT IN (SELECT rowid FROM product_search WHERE product_search MATCH ",
         )
-        .bind::<Text, _>(words.to_fts5(in_title.then_some("title")))
+        .bind::<Text, _>(query)
         .sql(")"),
     )
 }
 
 #[cfg(feature = "postgres")]
-condition!(postgres_condition, diesel::pg::Pg, with_words_postgres, without_words_postgres);
+condition!(
+    postgres_condition,
+    diesel::pg::Pg,
+    with_postgres,
+    without_postgres,
+    to_tsquery,
+    Asked::Opposite | Asked::Product
+);
 #[cfg(feature = "sqlite")]
-condition!(sqlite_condition, diesel::sqlite::Sqlite, with_words_sqlite, without_words_sqlite);
+condition!(sqlite_condition, diesel::sqlite::Sqlite, with_sqlite, without_sqlite, to_fts5, Asked::Opposite);
 
 /// The products that a reader may see. PostgreSQL plans a statement once for all its values, and only where the status is compared
 /// alone does it pass over the others in the index that sorts.
@@ -296,9 +295,9 @@ macro_rules! filtered {
 }
 
 #[cfg(feature = "postgres")]
-filtered!(postgres_filter, diesel::pg::Pg, postgres_condition, matching_postgres, to_tsquery);
+filtered!(postgres_filter, diesel::pg::Pg, postgres_condition, with_postgres, to_tsquery);
 #[cfg(feature = "sqlite")]
-filtered!(sqlite_filter, diesel::sqlite::Sqlite, sqlite_condition, matching_sqlite, to_fts5);
+filtered!(sqlite_filter, diesel::sqlite::Sqlite, sqlite_condition, with_sqlite, to_fts5);
 
 fn status(status: Status) -> ProductStatus {
     match status {

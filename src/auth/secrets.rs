@@ -11,6 +11,9 @@ pub const API_KEY_PREFIX: &str = "mk_";
 /// How storefronts' keys begin, which are no secrets.
 const STOREFRONT_KEY_PREFIX: &str = "mp_";
 
+/// How long storefronts' keys are. Hydrogen takes one of any other length for a secret, and complains on every page.
+const STOREFRONT_KEY_LENGTH: usize = 32;
+
 /// Random bytes in a secret; twice as many hexadecimal digits.
 const SECRET_BYTES: usize = 24;
 
@@ -37,7 +40,9 @@ pub fn new_api_key() -> Result<String, AuthError> {
 /// # Errors
 /// [`AuthError::Random`] when the system gives no random bytes.
 pub fn new_storefront_key() -> Result<String, AuthError> {
-    Ok(format!("{STOREFRONT_KEY_PREFIX}{}", new_secret()?))
+    let mut key = format!("{STOREFRONT_KEY_PREFIX}{}", new_secret()?);
+    key.truncate(STOREFRONT_KEY_LENGTH);
+    Ok(key)
 }
 
 /// A new secret to sign webhooks with.

@@ -2,6 +2,8 @@
 //!
 //! `X-Forwarded-For` and `Forwarded` are read only when the connection comes from one of `TRUSTED_PROXIES`; anybody else
 //! could write whatever they like there. Where a proxy sends both, the first counts: nearly every proxy keeps that one.
+//!
+//! A storefront that asks on its server for a buyer is a proxy in this sense, and names the buyer in a header of its dialect.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,6 +13,9 @@ use poem::{Addr, Request};
 use crate::domain::client_address::{ClientAddress, TrustedProxies};
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Where storefronts name the buyer they ask for: as the Storefront API has it, and as Hydrogen does.
+const BUYER: [&str; 2] = ["shopify-storefront-buyer-ip", "x-shopify-client-ip"];
 
 /// The client's address; `None` where the connection has none.
 pub(super) fn client_address(request: &Request, proxies: &TrustedProxies) -> Option<ClientAddress> {
@@ -38,8 +43,15 @@ fn peer(request: &Request) -> Option<IpAddr> {
     }
 }
 
-/// The addresses that proxies have written down, in their order; `None` for one that cannot be read.
+/// The addresses that proxies have written down, in their order; `None` for one that cannot be read. What a storefront wrote
+/// comes first: the proxies stand between it and this server.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let buyer = BUYER.iter().find_map(|name| headers.get(*name));
+    let buyer = buyer.map(|value| value.to_str().ok().and_then(|text| address(text.trim())));
+    buyer.into_iter().chain(forwarded(headers)).collect()
+}
+
+fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let items = |name: &str| -> Vec<String> {
         let values = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
         values.flat_map(|value| value.split(',')).map(|item| item.trim().to_owned()).collect()
@@ -83,6 +95,20 @@ mod tests {
         assert_eq!(client(&both), "198.51.100.1");
         assert_eq!(client(&both[1..]), "198.51.100.2");
         assert_eq!(client(&[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_storefronts_buyer_is_before_all_proxies() {
+        for name in BUYER {
+            let buyer = (name, "198.51.100.1");
+            assert_eq!(client(&[buyer]), "198.51.100.1");
+            // Between the storefront and the server is another proxy.
+            assert_eq!(client(&[buyer, ("x-forwarded-for", "10.0.0.3")]), "198.51.100.1");
+            // It was no storefront that asked: whoever it was says whatever they like.
+            assert_eq!(client(&[buyer, ("x-forwarded-for", "6.6.6.6")]), "6.6.6.6");
+            assert_eq!(client(&[buyer, ("forwarded", "for=6.6.6.6")]), "6.6.6.6");
+            assert_eq!(client(&[(name, "who knows")]), "10.0.0.1");
+        }
     }
 
     #[test]

@@ -33,6 +33,34 @@ fn assert_throttled(reply: &Reply, maximum: u64) {
     assert_eq!(*status, expected, "{:#}", reply.body());
 }
 
+/// Asks as a storefront does on its server, naming its buyer.
+async fn ask_for(app: &TestApp, (header, buyer): (&str, &str)) -> Reply {
+    let request = request("POST", "/api/2025-01/graphql.json").header("content-type", "application/json");
+    let body = json!({ "query": SHOP }).to_string();
+    Reply::new(app.send(request.header(header, buyer).body(body).unwrap()).await)
+}
+
+both!(buyers_of_a_storefront_that_names_them_are_told_apart);
+async fn buyers_of_a_storefront_that_names_them_are_told_apart(database: Database) {
+    let app = TestApp::with(database, &[PROXY, LIMIT]).await;
+    for buyer in [("Shopify-Storefront-Buyer-IP", "192.0.2.7"), ("X-Shopify-Client-IP", "2001:db8::1")] {
+        for _ in 0..3 {
+            ask_for(&app, buyer).await.assert_ok();
+        }
+        assert_throttled(&ask_for(&app, buyer).await, 6);
+    }
+    ask_for(&app, ("X-Shopify-Client-IP", "192.0.2.8")).await.assert_ok();
+}
+
+both!(whom_nobody_trusts_names_no_buyer);
+async fn whom_nobody_trusts_names_no_buyer(database: Database) {
+    let app = TestApp::with(database, &[LIMIT]).await;
+    for buyer in ["192.0.2.7", "192.0.2.8", "192.0.2.9"] {
+        ask_for(&app, ("X-Shopify-Client-IP", buyer)).await.assert_ok();
+    }
+    assert_throttled(&ask_for(&app, ("X-Shopify-Client-IP", "192.0.2.10")).await, 6);
+}
+
 both!(an_address_that_asks_for_too_much_waits);
 async fn an_address_that_asks_for_too_much_waits(database: Database) {
     let app = TestApp::with(database, &[PROXY, LIMIT]).await;

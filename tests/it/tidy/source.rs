@@ -37,7 +37,10 @@ impl Source {
                 let path = entry.unwrap().path();
                 let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
                 if path.is_dir() {
-                    folders.push(path);
+                    // What npm put there is not ours.
+                    if !path.ends_with("node_modules") {
+                        folders.push(path);
+                    }
                 } else if endings.iter().any(|ending| name.ends_with(ending)) {
                     found.push(Self::new(&name, &std::fs::read_to_string(&path).unwrap()));
                 }

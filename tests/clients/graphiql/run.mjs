@@ -226,7 +226,7 @@ async function follow(page, order) {
   await turnTo(page, 'Follow');
   await expectNoMarkers(page, 'Follow');
   await page.click('the execute button', one('.graphiql-execute-button'));
-  const note = `mutation { orderNoteAdd(input: { orderId: "${order}", note: "Watched" }) { userErrors { message } } }`;
+  const note = `mutation { orderNoteAdd(orderId: "${order}", note: "Watched") { userErrors { message } } }`;
   for (let notes = 0; !(await page.evaluate(content('response'))); notes += 1) {
     if (notes === 20) throw new Error('nothing is heard of the order');
     await fetch(new URL('/graphql', base), {

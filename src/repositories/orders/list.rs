@@ -324,7 +324,8 @@ pub async fn count(conn: &mut Conn, list: &OrderList) -> Result<i64, DbError> {
     Ok(counted.into_iter().sum())
 }
 
-/// How many orders each of these customers has. Who has none is left out.
+/// How many orders each of these customers has. Who has none is left out, and so is what has no
+/// number: a payment that was declined made no order.
 pub async fn count_of_customers(
     conn: &mut Conn,
     customers: &[CustomerId],
@@ -333,6 +334,7 @@ pub async fn count_of_customers(
         conn,
         orders::table
             .filter(in_ids(orders::customer_id.assume_not_null(), customers))
+            .filter(orders::number.is_not_null())
             .group_by(orders::customer_id)
             .select((orders::customer_id, count_star()))
     )?;
@@ -359,14 +361,14 @@ impl CustomerPage {
         format!(
             "SELECT * FROM (SELECT o.*, row_number() OVER \
              (PARTITION BY o.customer_id ORDER BY {key} {direction}, o.id {direction}) AS place \
-             FROM orders o WHERE o.customer_id {of_customers} {beyond}) numbered \
+             FROM orders o WHERE o.customer_id {of_customers} AND o.number IS NOT NULL {beyond}) numbered \
              WHERE place <= {size} ORDER BY customer_id, place"
         )
     }
 }
 
-/// The same page of the orders of each of these customers: orders with the key they have in its order, in pages by customer. Who
-/// has none is left out.
+/// The same page of the orders of each of these customers: orders with the key they have in its
+/// order, in pages by customer. Who has none is left out, and so is what has no number.
 pub async fn page_of_customers(
     conn: &mut Conn,
     customers: &[CustomerId],

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use mercato::domain::ids::{CustomerId, Id};
 use mercato::domain::order::OrderStatus;
 use mercato::domain::permission::Permission::ReadOrders;
 use mercato::repositories::orders::{self, Order};
@@ -93,4 +94,21 @@ async fn an_order_whose_charge_was_cut_off_is_counted_once_it_is_looked_at(app: 
     payments.check_pending(&app.app.system()).await.unwrap();
     let order = app.order(order.id).await;
     assert_eq!((order.number, order.status), (Some(1_001), OrderStatus::PendingPayment));
+}
+
+both!(a_declined_payment_is_no_order_of_its_customer);
+async fn a_declined_payment_is_no_order_of_its_customer(app: TestApp) {
+    let mug = app.stocked("Mug", "5", 50).await;
+    let customer = app.customer();
+    let own = customer.ask("{ customer { id } }").await.ok();
+    let id = CustomerId::from_uuid(
+        own["customer.id"].as_str().unwrap().rsplit('/').next().unwrap().parse().unwrap(),
+    );
+    for token in ["tok_decline", "tok_ok", "tok_decline"] {
+        let cart = app.cart_of(Some(id), &[(&mug, 1)], &[], None).await;
+        customer.place(order_of(&cart, "5", token)).await;
+    }
+    let seen = customer.ask("{ customer { orders(first: 9) { totalCount nodes { name } } } }").await.ok();
+    assert_eq!(seen["customer.orders.nodes"], json!([{ "name": "#1001" }]));
+    assert_eq!(seen["customer.orders.totalCount"], "1");
 }

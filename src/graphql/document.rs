@@ -139,7 +139,7 @@ impl Document {
         self.weight
     }
 
-    /// What kind of operation the named one is, or the only one; `None` if there is no such operation.
+    /// What kind of operation the named one is, or the only one; `None` if there is none of it.
     #[must_use]
     pub fn kind(&self, name: Option<&str>) -> Option<OperationType> {
         find(&self.parsed, name).ok().map(|operation| operation.ty)

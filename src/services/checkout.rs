@@ -4,7 +4,8 @@
 //! was given under the idempotency key is looked up; the cart is priced, and refused if that is not what the buyer saw or if
 //! something can't be had; the order is written; discounts are used up and stock is reserved last, since those rows are wanted by
 //! other orders too and stay locked until the commit; only the events follow, which tell what is left. Nothing is locked that orders
-//! of other things want. The order gets its number at the end, or, where its buyer is charged first, when it is known to stand.
+//! of other things want. The order gets its number at the end, or, where its buyer is charged
+//! first, when it is known to stand.
 //!
 //! What is paid, and by whom, comes after the commit: see `services::payments`. Under one key the answer is the order, as it is:
 //! a request that is sent again while its payment runs waits for the end of it.

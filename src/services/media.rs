@@ -2,8 +2,8 @@
 //!
 //! `graphql` calls [`Media::create`] and [`Media::delete`], `http` calls [`Media::open`], and the job calls what stands in
 //! `process`. What is taken is put aside first and then named in one transaction with its job: a crash in between leaves a file that
-//! nobody names. Nothing that was uploaded is served as it came, but for videos where there is no program to convert them, and animated
-//! pictures, which lose their notes alone.
+//! nobody names. Nothing that was uploaded is served as it came, but for videos where there is no
+//! program to convert them, and animated pictures, which lose their notes alone.
 
 mod arrange;
 mod process;

@@ -7,8 +7,10 @@
 //!
 //! What follows for the order:
 //! - money comes while it waits: PAID;
-//! - the payment is declined: EXPIRED; stock and discounts go back, and the cart can be ordered again; it never gets a number;
-//! - no answer in time: it gets its number and goes on waiting until `expires_at`, and then EXPIRED as above;
+//! - the payment is declined: EXPIRED; stock and discounts go back, and the cart can be ordered
+//!   again; it never gets a number;
+//! - no answer in time: it gets its number and goes on waiting until `expires_at`, and then EXPIRED
+//!   as above;
 //! - money comes after that: PAID again if stock and discounts can still be had and the cart was not ordered again meanwhile, and
 //!   sent back otherwise;
 //! - money comes for a cancelled order, or a second time: it is sent back.

@@ -32,7 +32,8 @@ pub enum Image {
 /// shape. An animated image and one that is kept elsewhere on the web are shown as they are.
 #[derive(InputObject)]
 pub struct ImageTransformInput {
-    /// Which part is kept where the image is cut: to the shape of `maxWidth` by `maxHeight`, which must both be given.
+    /// Which part is kept where the image is cut: to the shape of `maxWidth` by `maxHeight`, which
+    /// must both be given.
     crop: Option<CropRegion>,
     /// The most pixels upwards, from 1 to 5760.
     max_height: Option<i32>,

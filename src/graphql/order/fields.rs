@@ -180,14 +180,14 @@ impl Order {
         gid(self.0.id)
     }
 
-    /// How people call it: `#1001`, or as it was called where it was imported from. As long as it has no number, it is called by the
-    /// end of its id.
+    /// How people call it: `#1001`, or as it was called where it was imported from. As long as it has
+    /// no number, it is called by the end of its id.
     async fn name(&self) -> String {
         self.0.name()
     }
 
-    /// Its number; unique in the shop. Null while the buyer's money is being asked for, and for good where that was refused: only orders
-    /// that stand are counted.
+    /// Its number; unique in the shop. Null while the buyer's money is being asked for, and for good
+    /// where that was refused: only orders that stand are counted.
     async fn order_number(&self) -> Option<i64> {
         self.0.number
     }

@@ -1,5 +1,6 @@
-//! How many carts an address may make in an hour. Counted as rate limits are: in Redis, where several processes share those, and
-//! otherwise in memory. Called by [`super::Carts`] before a guest's cart is made.
+//! How many carts an address may make in an hour. Counted as rate limits are: in Redis, where
+//! several processes share those, and otherwise in memory. Called by [`super::Carts`] before a
+//! guest's cart is made.
 
 use std::sync::Arc;
 

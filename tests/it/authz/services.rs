@@ -515,12 +515,9 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
         "orders.order_cancelled" => mails.order_cancelled(op, order, job).await.map(drop),
         "sign_in.sign_in_warning" => mails.sign_in_warning(op, SignInWarning::of(None), job).await.map(drop),
         "account.account_change" => {
-            let notice = AccountNotice {
-                customer_id: customer,
-                sealed_address: String::new(),
-                has_new_address: true,
-                has_new_password: false,
-            };
+            let (has_new_address, has_new_password, sealed_address) = (true, true, String::new());
+            let customer_id = customer;
+            let notice = AccountNotice { customer_id, sealed_address, has_new_address, has_new_password };
             mails.account_change(op, &notice, job).await.map(drop)
         }
         "customers.welcome" => mails.welcome(op, customer, job).await.map(drop),

@@ -66,11 +66,11 @@ async fn a_new_address_is_told_to_the_old_one(database: Database) {
 
     // By staff as well.
     let clerk = shop.app.staff(&[ReadCustomers, WriteCustomers]);
-    let update = "mutation($customer: StaffCustomerUpdateInput!) {
-        staffCustomerUpdate(customer: $customer) { userErrors { field code message } }
+    let update = "mutation($id: ID!, $customer: StaffCustomerUpdateInput!) {
+        staffCustomerUpdate(id: $id, customer: $customer) { userErrors { field code message } }
     }";
-    let customer = json!({ "id": id, "email": "ada@example.net" });
-    clerk.ask_with(update, json!({ "customer": customer })).await.assert_ok();
+    let customer = json!({ "email": "ada@example.net" });
+    clerk.ask_with(update, json!({ "id": id, "customer": customer })).await.assert_ok();
     shop.app.work().await;
     let told: Vec<_> =
         shop.sink.mails().into_iter().filter(|mail| mail.header("Subject") == CHANGED).collect();

@@ -75,7 +75,14 @@ pub enum Caller {
     Staff(uuid::Uuid),
     /// An API key.
     ApiKey(uuid::Uuid),
-    /// An address that makes carts.
+}
+
+/// What a bucket counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+enum BucketKey {
+    /// The requests of a caller.
+    Requests(Caller),
+    /// The carts that an address makes.
     NewCarts(IpAddr),
 }
 
@@ -114,8 +121,8 @@ impl RateLimits {
     /// # Errors
     /// [`Throttled`] when there is not enough in it; nothing is taken out then.
     pub async fn spend(&self, op: &OpContext, cost: u64) -> Result<ThrottleStatus, Throttled> {
-        let Some((caller, limit)) = self.bucket_of(op) else { return Ok(UNLIMITED) };
-        self.spend_of(caller, limit, cost, op).await
+        let Some((key, limit)) = self.bucket_of(op) else { return Ok(UNLIMITED) };
+        self.spend_of(key, limit, cost, op).await
     }
 
     /// Counts one more cart of an address that may make so many an hour.
@@ -131,18 +138,18 @@ impl RateLimits {
         // More than a bucket can hold is as good as no limit.
         let max = max_per_hour.min(MAX_POINTS / CART_POINTS);
         let limit = BucketLimit { maximum: max.saturating_mul(CART_POINTS), restore_rate: max };
-        self.spend_of(Caller::NewCarts(address.site()), limit, CART_POINTS, op).await.map(drop)
+        self.spend_of(BucketKey::NewCarts(address.site()), limit, CART_POINTS, op).await.map(drop)
     }
 
     async fn spend_of(
         &self,
-        caller: Caller,
+        key: BucketKey,
         limit: BucketLimit,
         cost: u64,
         op: &OpContext,
     ) -> Result<ThrottleStatus, Throttled> {
         if let Some(redis) = self.redis.as_ref().filter(|redis| redis.is_worth_a_try()) {
-            match redis.buckets.spend(&caller.to_string(), limit, cost, op.now()).await {
+            match redis.buckets.spend(&key.to_string(), limit, cost, op.now()).await {
                 Ok(spent) => {
                     redis.note_answer();
                     return spent;
@@ -150,14 +157,14 @@ impl RateLimits {
                 Err(error) => redis.note_failure(&error),
             }
         }
-        self.memory.spend(caller, limit, cost, op.now())
+        self.memory.spend(key, limit, cost, op.now())
     }
 
     /// Puts points back that were taken out in excess of what a request cost.
     pub async fn refund(&self, op: &OpContext, points: u64) -> ThrottleStatus {
-        let Some((caller, limit)) = self.bucket_of(op) else { return UNLIMITED };
+        let Some((key, limit)) = self.bucket_of(op) else { return UNLIMITED };
         if let Some(redis) = self.redis.as_ref().filter(|redis| redis.is_worth_a_try()) {
-            match redis.buckets.refund(&caller.to_string(), limit, points, op.now()).await {
+            match redis.buckets.refund(&key.to_string(), limit, points, op.now()).await {
                 Ok(status) => {
                     redis.note_answer();
                     return status;
@@ -165,11 +172,11 @@ impl RateLimits {
                 Err(error) => redis.note_failure(&error),
             }
         }
-        self.memory.refund(caller, limit, points, op.now())
+        self.memory.refund(key, limit, points, op.now())
     }
 
     /// The bucket of whoever asks; `None` for those who are not limited.
-    fn bucket_of(&self, op: &OpContext) -> Option<(Caller, BucketLimit)> {
+    fn bucket_of(&self, op: &OpContext) -> Option<(BucketKey, BucketLimit)> {
         let caller = Caller::of(op)?;
         let limit = match caller {
             Caller::Address(_) => self.settings.anonymous,
@@ -177,17 +184,17 @@ impl RateLimits {
             Caller::Staff(_) => self.settings.staff,
             Caller::ApiKey(_) => self.settings.api_key,
         };
-        limit.map(|limit| (caller, limit))
+        limit.map(|limit| (BucketKey::Requests(caller), limit))
     }
 }
 
-impl std::fmt::Display for Caller {
+impl std::fmt::Display for BucketKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Address(site) => write!(f, "address:{site}"),
-            Self::Customer(id) => write!(f, "customer:{id}"),
-            Self::Staff(id) => write!(f, "staff:{id}"),
-            Self::ApiKey(id) => write!(f, "api_key:{id}"),
+            Self::Requests(Caller::Address(site)) => write!(f, "address:{site}"),
+            Self::Requests(Caller::Customer(id)) => write!(f, "customer:{id}"),
+            Self::Requests(Caller::Staff(id)) => write!(f, "staff:{id}"),
+            Self::Requests(Caller::ApiKey(id)) => write!(f, "api_key:{id}"),
             Self::NewCarts(site) => write!(f, "new_carts:{site}"),
         }
     }

@@ -6,12 +6,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use super::Caller;
+use super::BucketKey;
 use crate::domain::rate_limit::{Bucket, BucketLimit, ThrottleStatus, Throttled};
 use crate::domain::time::Timestamp;
 
-/// How many callers are remembered; some 150 bytes each.
-const MAX_CALLERS: usize = 100_000;
+/// How many buckets are remembered; some 150 bytes each.
+const MAX_BUCKETS: usize = 100_000;
 
 /// The buckets of one process.
 #[derive(Default)]
@@ -19,15 +19,15 @@ pub(super) struct MemoryBuckets(Mutex<Buckets>);
 
 #[derive(Default)]
 struct Buckets {
-    by_caller: HashMap<Caller, (Bucket, Timestamp)>,
-    /// The same callers, in the order in which their buckets will be full.
-    by_full_at: BTreeSet<(Timestamp, Caller)>,
+    by_key: HashMap<BucketKey, (Bucket, Timestamp)>,
+    /// The same keys, in the order in which their buckets will be full.
+    by_full_at: BTreeSet<(Timestamp, BucketKey)>,
 }
 
 impl MemoryBuckets {
     pub(super) fn spend(
         &self,
-        caller: Caller,
+        key: BucketKey,
         limit: BucketLimit,
         cost: u64,
         now: Timestamp,
@@ -35,12 +35,12 @@ impl MemoryBuckets {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .change(caller, limit, now, |bucket| bucket.spend(limit, cost, now))
+            .change(key, limit, now, |bucket| bucket.spend(limit, cost, now))
     }
 
     pub(super) fn refund(
         &self,
-        caller: Caller,
+        key: BucketKey,
         limit: BucketLimit,
         points: u64,
         now: Timestamp,
@@ -48,21 +48,21 @@ impl MemoryBuckets {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .change(caller, limit, now, |bucket| bucket.refund(limit, points, now))
+            .change(key, limit, now, |bucket| bucket.refund(limit, points, now))
     }
 }
 
 impl Buckets {
     fn change<T>(
         &mut self,
-        caller: Caller,
+        key: BucketKey,
         limit: BucketLimit,
         now: Timestamp,
         change: impl FnOnce(&mut Bucket) -> T,
     ) -> T {
-        let mut bucket = match self.by_caller.get(&caller) {
+        let mut bucket = match self.by_key.get(&key) {
             Some((bucket, full_at)) => {
-                self.by_full_at.remove(&(*full_at, caller));
+                self.by_full_at.remove(&(*full_at, key));
                 *bucket
             }
             None => {
@@ -72,16 +72,16 @@ impl Buckets {
         };
         let outcome = change(&mut bucket);
         let full_at = bucket.full_at(limit);
-        self.by_caller.insert(caller, (bucket, full_at));
-        self.by_full_at.insert((full_at, caller));
+        self.by_key.insert(key, (bucket, full_at));
+        self.by_full_at.insert((full_at, key));
         outcome
     }
 
     fn make_room(&mut self) {
-        if self.by_caller.len() >= MAX_CALLERS
-            && let Some((_, caller)) = self.by_full_at.pop_first()
+        if self.by_key.len() >= MAX_BUCKETS
+            && let Some((_, key)) = self.by_full_at.pop_first()
         {
-            self.by_caller.remove(&caller);
+            self.by_key.remove(&key);
         }
     }
 }
@@ -91,24 +91,26 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::services::rate_limits::Caller;
 
     const LIMIT: BucketLimit = BucketLimit { maximum: 10, restore_rate: 1 };
 
-    fn caller(number: usize) -> Caller {
-        Caller::Address(Ipv4Addr::from_bits(u32::try_from(number).unwrap()).into())
+    fn caller(number: usize) -> BucketKey {
+        let address = Ipv4Addr::from_bits(u32::try_from(number).unwrap());
+        BucketKey::Requests(Caller::Address(address.into()))
     }
 
     #[test]
     fn buckets_are_bounded_and_the_fullest_is_forgotten() {
         let (buckets, now) = (MemoryBuckets::default(), Timestamp::EPOCH);
         buckets.spend(caller(0), LIMIT, 10, now).unwrap();
-        for number in 1..=MAX_CALLERS {
+        for number in 1..=MAX_BUCKETS {
             buckets.spend(caller(number), LIMIT, 1, now).unwrap();
         }
         {
             let buckets = buckets.0.lock().unwrap();
-            assert_eq!(buckets.by_caller.len(), MAX_CALLERS);
-            assert_eq!(buckets.by_full_at.len(), MAX_CALLERS);
+            assert_eq!(buckets.by_key.len(), MAX_BUCKETS);
+            assert_eq!(buckets.by_full_at.len(), MAX_BUCKETS);
         }
         assert!(buckets.spend(caller(0), LIMIT, 1, now).is_err(), "the emptiest is remembered");
         let fullest = buckets.spend(caller(1), LIMIT, 1, now).unwrap();

@@ -2,6 +2,7 @@
 // of each, and says what went wrong. And what a storefront leaves to its shop: placing the order.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 
 /** Fails with the message unless the condition holds. */
@@ -60,7 +61,7 @@ export async function visit({ base, pictures, isKnown = () => false }, tour) {
 /** Waits until all pictures in sight are there; a storefront that shows none fails. */
 export async function expectPictures(page) {
   // Scripts may not run by text under a storefront's content-security policy: poll from here.
-  for (const end = Date.now() + 20_000; ; await page.waitForTimeout(200)) {
+  for (const end = Date.now() + 20_000; ; await sleep(200)) {
     const { loaded, missing } = await page.evaluate(() => {
       const inSight = [...document.images].filter((image) => {
         const { top, bottom, left, right } = image.getBoundingClientRect();
@@ -82,6 +83,22 @@ export async function ask(request, api, query, variables) {
   const { data, errors } = await (await request.post(api, { data: { query, variables } })).json();
   expect(!errors, `the shop refuses: ${JSON.stringify(errors)}`);
   return data;
+}
+
+/** Waits until what `holds` asks for is so. */
+export async function until(what, holds) {
+  for (const end = Date.now() + 15_000; !await holds(); await sleep(200)) {
+    expect(Date.now() < end, `waited in vain for ${what}`);
+  }
+}
+
+/** Waits until the shop knows of so many pieces in a cart: pages show what they expect before it does. */
+export function untilShopHas(quantity, request, api, cartId) {
+  return until(`a cart of ${quantity} in the shop`, async () => {
+    const document = 'query($id: ID!) { cart(id: $id) { totalQuantity } }';
+    const { cart } = await ask(request, api, document, { id: await cartId() });
+    return cart?.totalQuantity === quantity;
+  });
 }
 
 /** Orders what is in a cart, as a shop's checkout would, and returns the order's name. */

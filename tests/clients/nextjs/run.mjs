@@ -1,7 +1,7 @@
 // Shops in Next.js Commerce as a buyer would, and exits with 1 if a step fails.
 //
 //   node run.mjs <base URL of the storefront> <GraphQL URL of the shop> <folder for pictures>
-import { ask, expect, expectPictures, placeOrder, visit } from '../visitor.mjs';
+import { expect, expectPictures, placeOrder, until, untilShopHas, visit } from '../visitor.mjs';
 
 const [base, api, pictures] = process.argv.slice(2);
 if (!pictures) {
@@ -16,17 +16,20 @@ await visit({ base, pictures, isKnown }, async ({ page, context, step }) => {
   const cookie = async () => (await context.cookies()).find(({ name }) => name === 'cartId')?.value;
   const cart = page.getByRole('dialog');
   const products = page.locator('main a[href^="/product/"]');
+  const cartId = async () => decodeURIComponent(await cookie());
+  const shopHas = (quantity) => untilShopHas(quantity, context.request, api, cartId);
   // The storefront shows what became of the cart on the next page only, whatever the shop answers:
   // its actions say `revalidateTag(…, 'seconds')`, which doesn't draw the page again.
   const openCart = async () => {
-    await page.waitForLoadState('networkidle');
     await page.reload();
     await page.getByRole('button', { name: 'Open cart' }).first().click();
     await cart.getByText('My Cart').waitFor();
   };
 
   const chooseOptions = async () => {
-    for (const option of await page.locator('main form dl').all()) {
+    const options = page.locator('main form dl');
+    await options.first().waitFor();
+    for (const option of await options.all()) {
       const value = option.locator('button:not([disabled])').last();
       const text = await value.textContent();
       await value.click();
@@ -37,6 +40,7 @@ await visit({ base, pictures, isKnown }, async ({ page, context, step }) => {
     await page.goto(`/product/${product}`);
     await chooseOptions();
     await page.getByRole('button', { name: 'Add to cart', exact: true }).click();
+    await shopHas(1);
   };
 
   await step('home', async () => {
@@ -46,9 +50,7 @@ await visit({ base, pictures, isKnown }, async ({ page, context, step }) => {
     await products.first().waitFor();
     await expectPictures(page);
     expect(await products.count() >= 3, 'the home page features fewer than three products');
-    for (const end = Date.now() + 15_000; !await cookie(); await page.waitForTimeout(100)) {
-      expect(Date.now() < end, 'the storefront made no cart');
-    }
+    await until('a cart', cookie);
   });
   await step('a link of the menu', async () => {
     await page.locator('nav').getByRole('link', { name: 'Stationery' }).click();
@@ -96,22 +98,20 @@ await visit({ base, pictures, isKnown }, async ({ page, context, step }) => {
   });
   await step('into the cart', async () => {
     await page.getByRole('button', { name: 'Add to cart', exact: true }).click();
+    await shopHas(1);
     await openCart();
     await cart.getByText('Linen Notebook').waitFor();
     await expectPictures(page);
   });
   await step('one more of it', async () => {
     await cart.getByRole('button', { name: 'Increase item quantity' }).click();
+    await shopHas(2);
     await openCart();
     await cart.locator('li p', { hasText: /^2$/ }).waitFor();
   });
-  await step('checkout knows the cart', async () => {
-    const { cart: found } = await ask(context.request, api,
-      'query($id: ID!) { cart(id: $id) { totalQuantity checkoutUrl } }', { id: decodeURIComponent(await cookie()) });
-    expect(found.totalQuantity === 2 && found.checkoutUrl, JSON.stringify(found));
-  });
   await step('out of the cart', async () => {
     await cart.getByRole('button', { name: 'Remove cart item' }).click();
+    await shopHas(0);
     await openCart();
     await cart.getByText('Your cart is empty.').waitFor();
   });
@@ -120,14 +120,15 @@ await visit({ base, pictures, isKnown }, async ({ page, context, step }) => {
     await addToCart('stoneware-mug');
     await openCart();
     await cart.getByText('Stoneware Mug').waitFor();
-    ordered = decodeURIComponent(await cookie());
+    ordered = await cartId();
     console.log(`      ordered ${await placeOrder(context.request, api, ordered)}`);
   });
   await step('a second visit has an empty cart', async () => {
+    // It asks for the cart it knows, hears that there is none, and makes another.
     await page.goto('/');
+    await until('another cart', async () => await cartId() !== ordered);
     await openCart();
     await cart.getByText('Your cart is empty.').waitFor();
-    expect(decodeURIComponent(await cookie()) !== ordered, 'the storefront keeps the ordered cart');
   });
   await step('and can be filled', async () => {
     await addToCart('linen-notebook');

@@ -121,7 +121,7 @@ export async function placeOrder(request, api, cartId) {
   const total = chosen.cartSelectedDeliveryOptionsUpdate.cart.cost.totalAmount.amount;
   const placed = await ask(request, api, `mutation($input: OrderPlaceInput!) {
     orderPlace(input: $input) { order { name status } userErrors { field message code } }
-  }`, { input: { cartId, email: 'ada@shopper.example', expectedTotal: total, deliveryOption: option,
+  }`, { input: { cartId, email: 'ada@shopper.example', expectedTotal: total, deliveryOptionHandle: option,
     shippingAddress: { ...place, country: 'United States' }, payment: { provider: 'test', token: 'tok_visitor' } } });
   const { order, userErrors } = placed.orderPlace;
   expect(order, `the order was not placed: ${JSON.stringify(userErrors)}`);

@@ -74,6 +74,8 @@ impl Turns {
 
     /// Runs what asks the loaders, and gives their batches their turns.
     pub async fn drive<F: Future>(&self, request: F) -> F::Output {
+        // A batch holds what it reads from, which holds these turns: it would keep itself alive.
+        let _unread = DropUnread(&self.0);
         let mut request = pin!(request);
         let mut reading = FuturesUnordered::new();
         let pulse = Arc::new(Pulse { woken: AtomicBool::new(true), task: AtomicWaker::new() });
@@ -106,6 +108,17 @@ impl Turns {
     }
 }
 
+/// Drops the batches of a request that ends, or is given up, before they are read.
+struct DropUnread<'a>(&'a State);
+
+impl Drop for DropUnread<'_> {
+    fn drop(&mut self) {
+        let unread = std::mem::take(&mut *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        // After the lock is released: a batch may have others wait for it.
+        drop(unread);
+    }
+}
+
 /// Wakes a request's task, and remembers that it is the request that was woken.
 struct Pulse {
     woken: AtomicBool,
@@ -121,5 +134,43 @@ impl Wake for Pulse {
         if !self.woken.swap(true, Ordering::AcqRel) {
             self.task.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    /// A batch that holds something, and is never done.
+    fn batch(held: &Arc<()>) -> Batch {
+        let held = Arc::clone(held);
+        Box::pin(async move {
+            let _held = held;
+            std::future::pending().await
+        })
+    }
+
+    #[tokio::test]
+    async fn what_is_not_read_goes_with_its_request() {
+        let (turns, held) = (Turns::default(), Arc::new(()));
+        turns.drive(async { turns.enqueue(batch(&held)) }).await;
+        assert_eq!(Arc::strong_count(&held), 1, "the request ended first");
+
+        let go_on = Notify::new();
+        let mut request = Box::pin(turns.drive(async {
+            turns.enqueue(batch(&held));
+            go_on.notified().await;
+            turns.enqueue(batch(&held));
+            std::future::pending::<()>().await;
+        }));
+        assert!(poll!(request.as_mut()).is_pending());
+        go_on.notify_one();
+        assert!(poll!(request.as_mut()).is_pending());
+        assert_eq!(Arc::strong_count(&held), 3, "one is being read, and one waits for that");
+        drop(request);
+        assert_eq!(Arc::strong_count(&held), 1, "the request was given up");
     }
 }

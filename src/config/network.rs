@@ -51,7 +51,8 @@ pub struct NetworkConfig {
 pub struct AdmissionConfig {
     /// `MAX_OPERATIONS`: how many operations run at once.
     pub max_operations: usize,
-    /// `MAX_QUEUED_OPERATIONS`: how many of each kind of caller wait for their turn.
+    /// `MAX_QUEUED_OPERATIONS`: how many of each kind of caller wait for a place, and how many of one
+    /// caller for their turn.
     pub max_queued: usize,
     /// `OPERATION_QUEUE_TIMEOUT_MS`: how long one waits.
     pub queue_timeout: Duration,

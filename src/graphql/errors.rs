@@ -14,6 +14,9 @@ const MAX_MESSAGE: usize = 1_000;
 /// In an error's extensions: in how many seconds to try again.
 pub const RETRY_AFTER: &str = "retryAfter";
 
+/// When a caller may come again whose own operations keep it waiting, in seconds.
+const RETRY_SECONDS: u64 = 1;
+
 /// In a response's extensions: what became of the token in `Authorization`.
 pub const AUTHORIZATION: &str = "authorization";
 
@@ -97,6 +100,9 @@ pub fn request_error(code: ErrorCode, message: impl Into<String>, request_id: &s
     let mut error = ServerError::new(message, None);
     let mut values = ErrorExtensionValues::default();
     values.set("code", code.as_str());
+    if code == ErrorCode::Throttled {
+        values.set(RETRY_AFTER, RETRY_SECONDS);
+    }
     error.extensions = Some(values);
     error_response(Response::from_errors(vec![error]), request_id)
 }

@@ -36,8 +36,6 @@ use crate::telemetry::Metrics;
 const ANONYMOUS_SHARE: usize = 60;
 /// How much of all places everybody but staff may use, in per cent.
 const PUBLIC_SHARE: usize = 85;
-/// How many callers fill the queue of their kind when each has as many waiting as it may.
-const CALLERS_IN_QUEUE: usize = 4;
 
 /// Decides who runs, who waits and who is turned away.
 pub struct Admission {
@@ -78,7 +76,7 @@ impl Admission {
             public: places(PUBLIC_SHARE),
             all: places(100),
             queued: Default::default(),
-            shares: Arc::new(Shares::new(config.max_queued / CALLERS_IN_QUEUE)),
+            shares: Arc::new(Shares::new(config.max_queued)),
             max_operations: config.max_operations,
             max_queued: config.max_queued,
             queue_timeout: config.queue_timeout,

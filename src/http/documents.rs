@@ -14,7 +14,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
-use super::admission::Admission;
+use super::admission::{Admission, Share};
 use super::graphql::Refused;
 use crate::context::OpContext;
 use crate::domain::query_limits::CallerLimits;
@@ -38,7 +38,7 @@ const WORK_PER_BYTE: u64 = 8;
 pub(super) struct Documents {
     kept: Cache<Box<str>, Arc<Document>, ByWeight>,
     /// Places for long documents that are being parsed.
-    parsing: Semaphore,
+    parsing: Arc<Semaphore>,
 }
 
 /// A document that was read for a request.
@@ -78,7 +78,7 @@ impl Documents {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self {
             kept: Cache::with_weighter(USUAL_DOCUMENTS, max_bytes, ByWeight),
-            parsing: Semaphore::new((cores / 2).max(1)),
+            parsing: Arc::new(Semaphore::new((cores / 2).max(1))),
         }
     }
 
@@ -108,8 +108,8 @@ impl Documents {
         let parsed = if text.len() <= MAX_INLINE_BYTES {
             Document::parse(text, limits)
         } else {
-            let _share = admission.share(op, cost(text), limits).await.map_err(Unopened::Refused)?;
-            self.parse_apart(text, limits).await
+            let share = admission.share(op, cost(text), limits).await.map_err(Unopened::Refused)?;
+            self.parse_apart(text, limits, share).await
         };
         match parsed {
             Ok(document) => Ok(Opened { document: Arc::new(document), is_new: true }),
@@ -121,11 +121,20 @@ impl Documents {
         }
     }
 
-    /// Parses a long document on a thread of its own.
-    async fn parse_apart(&self, text: &str, limits: &CallerLimits) -> Result<Document, RequestError> {
-        let _place = self.parsing.acquire().await;
+    /// Parses a long document on a thread of its own, which goes on, and is counted, whoever hangs up.
+    async fn parse_apart(
+        &self,
+        text: &str,
+        limits: &CallerLimits,
+        share: Option<Share>,
+    ) -> Result<Document, RequestError> {
+        let place = Arc::clone(&self.parsing).acquire_owned().await;
         let (text, limits) = (text.to_owned(), *limits);
-        tokio::task::spawn_blocking(move || Document::parse(&text, &limits)).await.unwrap_or_else(|error| {
+        let parsing = tokio::task::spawn_blocking(move || {
+            let _counted = (place, share);
+            Document::parse(&text, &limits)
+        });
+        parsing.await.unwrap_or_else(|error| {
             tracing::error!("a document can't be parsed: {error}");
             Err(RequestError::Refused(ErrorCode::Internal, "internal error".to_owned()))
         })

@@ -127,7 +127,7 @@ impl Outcome {
 }
 
 /// Ends a task when whoever waits for it is gone.
-struct AbortOnDrop(tokio::task::AbortHandle);
+pub(super) struct AbortOnDrop(pub(super) tokio::task::AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

@@ -1,12 +1,14 @@
 //! One connection, from its first message to its last.
 
+mod operations;
+
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Response;
-use async_graphql::parser::types::OperationType;
+use futures_util::future::{BoxFuture, OptionFuture};
 use futures_util::stream::{AbortHandle, Abortable, SelectAll, once};
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
 use poem::Upgraded;
@@ -20,22 +22,20 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message};
 
+use self::operations::Opening;
 use super::Live;
-use super::groups::Asked;
-use super::member::{Outcome, follow};
+use super::member::Outcome;
 use super::protocol::{Protocol, Said};
 use super::sockets::{Caller, MessageRate, SocketGuard};
 use crate::auth::{Affected, Identity};
 use crate::context::OpContext;
 use crate::domain::client_address::ClientAddress;
 use crate::domain::ids;
-use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 use crate::graphql::AUTHORIZATION;
 use crate::graphql::document::RequestError;
-use crate::graphql::live::{Subscribed, variables_bytes};
-use crate::http::documents::{Opened, Unopened};
-use crate::http::graphql::{self, Operation, Refused};
+use crate::http::documents::Unopened;
+use crate::http::graphql::{self, Refused};
 use crate::http::storefront_key;
 
 /// How long a client may take to say who it is.
@@ -111,6 +111,8 @@ pub struct Session {
     /// Whose tokens end or change, while it has one.
     changes: Option<Receiver<Affected>>,
     outs: SelectAll<Abortable<Outs>>,
+    /// The operation whose document is being read; nothing more is heard until it is.
+    opening: Option<BoxFuture<'static, Opening>>,
     /// The operations that run, by the JSON text of their ids.
     running: HashMap<Arc<str>, AbortHandle>,
     guard: SocketGuard,
@@ -141,6 +143,7 @@ impl Session {
             ends_at: None,
             changes: None,
             outs: SelectAll::new(),
+            opening: None,
             running: HashMap::new(),
             guard,
             rate,
@@ -172,11 +175,15 @@ impl Session {
         loop {
             let ends_at = self.ends_at;
             tokio::select! {
-                message = socket.next() => match message {
+                message = socket.next(), if self.opening.is_none() => match message {
                     Some(Ok(Message::Close(_))) | None => return Ok(()),
                     Some(Ok(message)) => self.receive(message, socket).await?,
                     Some(Err(error)) => return self.explain(&error).map_or(Ok(()), Err),
                 },
+                Some(opening) = OptionFuture::from(self.opening.as_mut()), if self.opening.is_some() => {
+                    self.opening = None;
+                    self.begin(opening);
+                }
                 Some((id, out)) = self.outs.next(), if !self.outs.is_empty() => {
                     self.send(socket, id, out).await?;
                 }
@@ -258,7 +265,7 @@ impl Session {
                 Ok(())
             }
             Said::Subscribe(..) if !self.is_known => Err((4401, "Unauthorized".to_owned())),
-            Said::Subscribe(id, payload) => self.begin(&id, payload).await,
+            Said::Subscribe(id, payload) => self.open(&id, payload),
             Said::Complete(id) => {
                 if let Some(running) = self.running.remove(json_text(&id).as_str()) {
                     running.abort();
@@ -330,114 +337,6 @@ impl Session {
             }
             Err((_, message)) => Err((TRY_AGAIN_LATER, message)),
         }
-    }
-
-    /// Begins an operation.
-    async fn begin(&mut self, id: &str, payload: serde_json::Value) -> Result<(), Close> {
-        let id: Arc<str> = json_text(id).into();
-        if self.running.contains_key(&id) {
-            return Err((4409, format!("Subscriber for {id} already exists")));
-        }
-        let outs = match serde_json::from_value::<Operation>(payload) {
-            Ok(sent) => self.outs_of(sent).await,
-            Err(error) => {
-                let message = format!("the payload is no operation: {error}");
-                refused(&(ErrorCode::BadUserInput, message))
-            }
-        };
-        let (handle, registration) = AbortHandle::new_pair();
-        let ended = once(std::future::ready(Out::Complete));
-        let name = Arc::clone(&id);
-        let outs: Outs = Box::pin(outs.chain(ended).map(move |out| (Arc::clone(&name), out)));
-        self.outs.push(Abortable::new(outs, registration));
-        self.running.insert(id, handle);
-        Ok(())
-    }
-
-    /// The context of an operation.
-    fn context(&self) -> OpContext {
-        let (identity, clock) = (self.identity.clone(), Arc::clone(&self.live.app.clock));
-        OpContext::asked_by(identity, ids::request_id().into(), clock).from_address(self.client)
-    }
-
-    /// What comes of an operation. Its document is read here, so that a socket has one read at a time.
-    async fn outs_of(&mut self, mut sent: Operation) -> OutStream {
-        let op = self.context();
-        let (app, documents) = (&self.live.app, &self.live.documents);
-        let limits = app.config.query_limits.of(op.caller_kind());
-        let opened =
-            match documents.open(&sent.query, &op, &limits, &app.rate_limits, &self.live.admission).await {
-                Ok(opened) => opened,
-                Err(unopened) => return once(std::future::ready(unread(unopened, &op))).boxed(),
-            };
-        let (subscribed, cost) = match self.subscribed(&sent, &opened, limits) {
-            Ok(Some(subscribed)) => subscribed,
-            // Queries and mutations are executed as they are over HTTP.
-            Ok(None) => {
-                sent.opened = Some(opened);
-                return self.executed(sent, op);
-            }
-            Err(refusal) => return refused(&refusal),
-        };
-        let kept = match self.guard.keep(self.running.len(), subscribed.kept_bytes()) {
-            Ok(kept) => kept,
-            Err(message) => return refused(&(ErrorCode::LimitExceeded, message)),
-        };
-        let asked = Asked::new(&sent.query, sent.operation_name.as_deref(), subscribed, &op);
-        let (app, groups) = (Arc::clone(&self.live.app), self.live.groups.clone());
-        let admitted = once(async move {
-            let spent = app.rate_limits.spend(&op, cost).await;
-            spent.map(|_| asked).map_err(|refused| crate::graphql::throttled(&refused, &op.request_id))
-        });
-        let outs = admitted.flat_map(move |admitted| match admitted {
-            Ok(asked) => follow(groups.clone(), asked).map(out_of).left_stream(),
-            Err(refused) => once(std::future::ready(Out::Refused(json_text(&refused.errors)))).right_stream(),
-        });
-        Box::pin(outs.map(move |out| {
-            let _kept = &kept;
-            out
-        }))
-    }
-
-    /// What comes of a query or a mutation.
-    fn executed(&self, sent: Operation, op: OpContext) -> OutStream {
-        let bytes = sent.query.len() + sent.variables.as_ref().map_or(0, variables_bytes);
-        let kept = match self.guard.keep(self.running.len(), bytes) {
-            Ok(kept) => kept,
-            Err(message) => return refused(&(ErrorCode::LimitExceeded, message)),
-        };
-        let (live, base_url) = (Arc::clone(&self.live), self.base_url.clone());
-        Box::pin(once(async move {
-            let _kept = kept;
-            let app = Arc::clone(&live.app);
-            match graphql::execute(app, &live.documents, &live.admission, op, sent, base_url).await {
-                Ok(body) => Out::Next(body.into()),
-                Err(refused) => refusal(&refused),
-            }
-        }))
-    }
-
-    /// The subscription that was sent, and its cost; `None` if it is another operation, or can't be
-    /// executed.
-    fn subscribed(
-        &self,
-        sent: &Operation,
-        opened: &Opened,
-        limits: CallerLimits,
-    ) -> Result<Option<(Subscribed, u64)>, Refused> {
-        let name = sent.operation_name.as_deref();
-        // What is executed as over HTTP is made ready there.
-        if opened.document.kind(name) != Some(OperationType::Subscription) {
-            return Ok(None);
-        }
-        let variables = sent.variables.clone().unwrap_or_default();
-        let operation = match opened.document.operation(name, variables, &limits) {
-            Ok(operation) => operation,
-            Err(RequestError::Refused(code, message)) => return Err((code, message)),
-            Err(RequestError::Document(_)) => return Ok(None),
-        };
-        let cost = operation.cost;
-        Ok(Subscribed::read(operation, &self.base_url, limits).map(|subscribed| (subscribed, cost)))
     }
 
     /// Sends something about an operation, and what else is ready, in one go.

@@ -46,8 +46,10 @@ fn peer(request: &Request) -> Option<IpAddr> {
 /// The addresses that proxies have written down, in their order; `None` for one that cannot be read. What a storefront wrote
 /// comes first: the proxies stand between it and this server.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let buyer = BUYER.iter().find_map(|name| headers.get(*name));
-    let buyer = buyer.map(|value| value.to_str().ok().and_then(|text| address(text.trim())));
+    let values = BUYER.iter().flat_map(|name| headers.get_all(*name));
+    let mut named = values.map(|value| value.to_str().ok().and_then(|text| address(text.trim())));
+    // Where several are named, a visitor may have written one of them: which, nobody can tell.
+    let buyer = named.next().map(|first| first.filter(|first| named.all(|other| other == Some(*first))));
     buyer.into_iter().chain(forwarded(headers)).collect()
 }
 
@@ -109,6 +111,19 @@ mod tests {
             assert_eq!(client(&[buyer, ("forwarded", "for=6.6.6.6")]), "6.6.6.6");
             assert_eq!(client(&[(name, "who knows")]), "10.0.0.1");
         }
+    }
+
+    #[test]
+    fn a_storefront_names_one_buyer_or_none() {
+        let [dialect, hydrogen] = BUYER;
+        for names in [[dialect, dialect], [hydrogen, hydrogen], [dialect, hydrogen]] {
+            let of = |first, second| client(&[(names[0], first), (names[1], second)]);
+            assert_eq!(of("198.51.100.1", "198.51.100.1"), "198.51.100.1");
+            assert_eq!(of("6.6.6.6", "198.51.100.1"), "10.0.0.1");
+            assert_eq!(of("198.51.100.1", "6.6.6.6"), "10.0.0.1");
+            assert_eq!(of("198.51.100.1", "who knows"), "10.0.0.1");
+        }
+        assert_eq!(client(&[(dialect, "6.6.6.6, 198.51.100.1")]), "10.0.0.1");
     }
 
     #[test]

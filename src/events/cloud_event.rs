@@ -11,9 +11,9 @@ use crate::domain::ids::{
 };
 use crate::domain::order::OrderStatus;
 
-/// How often the shape of `data` has changed here while the log's own stayed: once, from the log's
-/// names and bare UUIDs to the API's.
-const CHANGES_OF_SHAPE: i32 = 1;
+/// How often the shape of `data` has changed here while the log's own stayed: from the log's names
+/// and bare UUIDs to the API's, and then with the API, when that got one rule for each kind of name.
+const CHANGES_OF_SHAPE: i32 = 2;
 
 /// The fields of payloads that hold ids, and the types of what they name. One that ends in `_ids`
 /// holds a list.

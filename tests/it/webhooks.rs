@@ -149,7 +149,7 @@ async fn what_happens_is_told_signed(database: Database) {
     assert_eq!(event["data"]["locationId"], event["subject"]);
     assert_eq!(
         (&event["source"], &event["dataversion"]),
-        (&json!(told.app.app.config.base_url()), &json!(2))
+        (&json!(told.app.app.config.base_url()), &json!(3))
     );
     assert!(event["subject"].as_str().unwrap().starts_with("gid://mercato/Location/"));
     assert_eq!(message.header("idempotency-key"), event["id"]);

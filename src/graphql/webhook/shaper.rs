@@ -14,7 +14,7 @@ use crate::context::OpContext;
 use crate::domain::event::{Event, Things, Topic};
 use crate::domain::query_limits::QueryLimits;
 use crate::domain::webhook::topic_name;
-use crate::error::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode, UserErrorCode};
 use crate::events::Recorded;
 use crate::graphql::document::{Document, RequestError};
 use crate::graphql::live::{Followed, Follows, Occasion, Subscribed, Subscriptions};
@@ -40,7 +40,8 @@ impl Shaper {
         Self { subscriptions, limits, base_url }
     }
 
-    /// What a document sends on an occasion; nothing, if it has nothing to say.
+    /// What a document sends on an occasion; nothing, if it has nothing to say. What is told of a
+    /// document is its author's to mend: it does not fit the schema, or a limit.
     ///
     /// # Errors
     /// What is wrong with the document, in a sentence.
@@ -100,9 +101,8 @@ impl PayloadShaper for Shaper {
         async move {
             let broken = |why: String| Error::Internal(Arc::new(ShapeError(why)));
             let occasion = Occasion::Event(Arc::new(event.clone()));
-            let Some(response) = self.execute(document, op, occasion).await.map_err(broken)? else {
-                return Ok(None);
-            };
+            let executed = self.execute(document, op, occasion).await;
+            let Some(response) = executed.map_err(|why| outdated(&why))? else { return Ok(None) };
             if let Some(error) = response.errors.iter().find(|error| is_ours(error)) {
                 return Err(broken(error.message.clone()));
             }
@@ -114,6 +114,13 @@ impl PayloadShaper for Shaper {
         }
         .boxed()
     }
+}
+
+/// A document was valid when the endpoint was made, and is not any more: the schema has changed.
+fn outdated(why: &str) -> Error {
+    let message =
+        format!("The subscription's query is not valid any more: {}; update it", why.trim_end_matches('.'));
+    Error::invalid(&["id"], UserErrorCode::Invalid, message)
 }
 
 /// Whether events of a kind can be of a topic.

@@ -122,8 +122,7 @@ impl Webhooks {
                 Ok(Err(Step::Next))
             }
             Err(error) => {
-                tracing::error!(webhook = ?webhook.id, "a message can't be made: {}", with_causes(&error));
-                let failed = Attempt::failed(Duration::ZERO, format!("the message can't be made: {error}"));
+                let failed = Attempt::failed(Duration::ZERO, why_not_made(webhook.id, &error));
                 self.note(op, webhook, delivery, &failed, started, false).await?;
                 Ok(Err(Step::Done))
             }
@@ -354,6 +353,16 @@ impl Webhooks {
         webhooks::insert_attempt(tx.conn(), row(delivery, attempt, started)).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// Why a message can't be made, for those who look after the endpoint. What they can't mend is
+/// logged.
+fn why_not_made(webhook: WebhookSubscriptionId, error: &Error) -> String {
+    if let Error::Invalid(problems) = error {
+        return problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ");
+    }
+    tracing::error!(?webhook, "a message can't be made: {}", with_causes(error));
+    format!("the message can't be made: {error}")
 }
 
 /// The row of a message's last attempt.

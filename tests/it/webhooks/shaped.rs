@@ -1,9 +1,11 @@
 //! Messages that a subscription document shapes.
 
+use std::time::Duration;
+
 use mercato::domain::permission::Permission::{ManageSettings, ReadInventory};
 use serde_json::{Value, json};
 
-use super::{CREATE, shop};
+use super::{CREATE, TEST, UPDATE, deliveries, shop};
 use crate::support::{Database, Receiver, Reply, TestApp, both, order_of};
 
 /// Has the receiver told of orders, shaped by a document.
@@ -75,4 +77,33 @@ async fn a_document_must_fit_its_topics(database: Database) {
     let clerk = app.staff(&[ManageSettings, ReadInventory]);
     let errors = clerk.ask_with(CREATE, json!({ "new": new })).await.user_errors("webhookSubscriptionCreate");
     assert!(errors[0].message.contains("READ_ORDERS"), "{errors:?}");
+}
+
+both!(a_document_that_is_not_valid_any_more_is_told_in_plain_words);
+async fn a_document_that_is_not_valid_any_more_is_told_in_plain_words(database: Database) {
+    let app = shop(database).await;
+    let receiver = Receiver::start().await;
+    let valid = "subscription { orderEvents { kind } }";
+    let made = shaped(&app, &receiver, &["ORDER_PLACED"], valid).await.ok();
+    let id = made["webhookSubscriptionCreate.webhookSubscription.id"].as_str().unwrap();
+    // As an upgrade leaves one that asks for a field whose name has changed.
+    app.database()
+        .run("UPDATE webhook_subscriptions SET query = 'subscription { orderEvents { oldName } }'")
+        .await;
+    let mug = app.stocked("Mug", "5", 5).await;
+    let cart = app.cart(&[(&mug, 2)]).await;
+    app.anonymous().place(order_of(&cart, "10", "tok_ok")).await.assert_ok();
+    app.work().await;
+    let waiting = deliveries(&app, id, Some("PENDING")).await;
+    let told = waiting[0]["attempts"][0]["error"].as_str().unwrap();
+    assert!(told.contains("query is not valid any more") && told.contains("oldName"), "{told}");
+
+    let errors = app.admin().ask_with(TEST, json!({ "id": id })).await.user_errors("webhookSubscriptionTest");
+    assert!(errors[0].message.contains("not valid any more"), "{errors:?}");
+
+    let mended = json!({ "id": id, "patch": { "query": valid } });
+    app.admin().ask_with(UPDATE, mended).await.assert_ok();
+    app.clock.advance(Duration::from_secs(3_600));
+    app.work().await;
+    assert_eq!(receiver.received()[0].json()["data"]["orderEvents"]["kind"], "order.placed");
 }

@@ -41,8 +41,10 @@ impl AccountNotice {
     /// [`Error`] when the system gives no random bytes.
     pub fn job(keys: &Keys, before: &Customer, after: &Customer) -> Result<Option<NewJob>, Error> {
         let has_new_address = before.email != after.email;
-        // Who had none proves by their first one that the address is theirs.
-        let has_new_password = before.password_hash.is_some() && before.password_hash != after.password_hash;
+        // Who had none proves by their first one that the address is theirs. An address that nobody
+        // has proved to be theirs may be a stranger's, whom every change would send a mail.
+        let had_password = before.password_hash.is_some() && before.email_verified_at.is_some();
+        let has_new_password = had_password && before.password_hash != after.password_hash;
         let Some(address) = before.email.as_deref().filter(|_| has_new_address || has_new_password) else {
             return Ok(None);
         };

@@ -16,7 +16,7 @@ pub(super) struct NewCarts {
 }
 
 impl NewCarts {
-    /// Up to so many an hour.
+    /// Up to so many at once, and as many an hour after that.
     pub(super) fn new(max: u64, rates: Arc<RateLimits>) -> Self {
         Self { max, rates }
     }
@@ -27,10 +27,10 @@ impl NewCarts {
     /// [`Error::Invalid`] names the limit and when there is room again.
     pub(super) async fn count(&self, op: &OpContext, address: ClientAddress) -> Result<(), Error> {
         let Err(throttled) = self.rates.count_cart(op, address, self.max).await else { return Ok(()) };
+        let max = self.max;
         let message = format!(
-            "Up to {} carts an hour may be made from one address, and that many were made from yours: go on with one of \
-             them, try again in {} min, or sign in",
-            self.max,
+            "Up to {max} carts may be made at once from one address, and {max} an hour after that, and that many were made \
+             from yours: go on with one of them, try again in {} min, or sign in",
             throttled.retry_after.as_secs().div_ceil(60)
         );
         Err(Error::invalid(&["input"], UserErrorCode::TooMany, message))

@@ -139,7 +139,8 @@ impl Customer {
         self.0.last_name.as_deref()
     }
 
-    /// Their orders.
+    /// Their orders. Those without a number are left out, for staff as well: payments that were
+    /// declined, or are being asked for. Staff find these in `orders`.
     #[expect(clippy::too_many_arguments, reason = "the dialect's arguments")]
     async fn orders(
         &self,

@@ -277,12 +277,13 @@ impl FinancialStatus {
     }
 }
 
-/// How an order is called: `#1001`, or by the end of its id as long as it has no number.
+/// How an order is called: `#1001`, or by the end of its id as long as it has no number:
+/// `#X-0A1B2C3D`, which is never the name of another that has one.
 #[must_use]
 pub fn name(id: OrderId, number: Option<i64>) -> String {
     match number {
         Some(number) => format!("#{number}"),
-        None => format!("#{:08X}", id.uuid().as_u128() as u32),
+        None => format!("#X-{:08X}", id.uuid().as_u128() as u32),
     }
 }
 
@@ -504,6 +505,13 @@ mod tests {
         assert_eq!(of(cancelled, 500, 0, 500, 500), FinancialStatus::Refunded);
         assert_eq!(of(cancelled, 500, 0, 0, 0), FinancialStatus::Voided);
         assert_eq!(of(paid, 500, 0, 1_000, 500), FinancialStatus::Paid, "paid twice, and given back once");
+    }
+
+    #[test]
+    fn the_name_of_an_order_without_a_number_is_no_number() {
+        let id = OrderId::from_uuid(uuid::Uuid::from_u128(0x0A1B_2C3D_1234_5678));
+        assert_eq!(name(id, None), "#X-12345678");
+        assert_eq!(name(id, Some(12_345_678)), "#12345678");
     }
 
     #[test]

@@ -240,8 +240,8 @@ pub async fn refresh_words(conn: &mut Conn, rows: &[Order]) -> Result<(), DbErro
 
 /// What an order is found by: what it is called, and its buyer's names and e-mail address.
 pub(super) fn words_of(order: &Order) -> Words {
-    let number = order.number.map(|number| number.to_string());
-    let mut texts = Vec::from_iter(number.as_deref());
+    let called = order.number.map_or_else(|| order.name(), |number| number.to_string());
+    let mut texts = vec![called.as_str()];
     texts.extend(order.imported_as.as_deref());
     texts.extend(order.email.as_deref());
     for Json(address) in order.shipping_address.iter().chain(&order.billing_address) {
@@ -297,11 +297,14 @@ pub async fn set_opened(conn: &mut Conn, id: OrderId, at: Timestamp) -> Result<(
 /// Gives an order the next number, unless it has one, and lets it be found by its words. At the end
 /// of a transaction, when nothing can be refused any more: a number that PostgreSQL has drawn does
 /// not come back. On SQLite the one writer counts.
+///
+/// # Errors
+/// [`DbError::Clash`] where an imported order has the number: run again, it draws the next.
 pub async fn give_number(conn: &mut Conn, order: &mut Order) -> Result<(), DbError> {
     if order.number.is_some() {
         return Ok(());
     }
-    order.number = on_each!(conn,
+    let given: Result<Option<i64>, DbError> = on_each!(conn,
         postgres: |c| diesel::update(orders::table.find(order.id))
             .set(orders::number.eq(nextval("order_numbers").nullable()))
             .returning(orders::number)
@@ -312,7 +315,11 @@ pub async fn give_number(conn: &mut Conn, order: &mut Order) -> Result<(), DbErr
             .returning(orders::number)
             .get_result(c)
             .await,
-    )?;
+    );
+    order.number = given.map_err(|error| match error {
+        DbError::Unique(_, error) => DbError::Clash(error),
+        other => other,
+    })?;
     add_words(conn, order).await
 }
 

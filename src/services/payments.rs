@@ -152,7 +152,8 @@ impl Payments {
         Ok(Outcome { declined: declined.filter(|_| order.status.is_given_up()), order })
     }
 
-    /// An order once its provider has said all that it says for now: one that still waits stands.
+    /// An order, as it is by now, once its provider has said all that it says for now: one that
+    /// still waits stands.
     async fn standing(&self, op: &OpContext, order: Order) -> Result<Order, Error> {
         let waits = order.status == OrderStatus::PendingPayment && order.number.is_none();
         let standing = if waits { self.let_stand(op, order.id).await? } else { None };
@@ -192,7 +193,7 @@ impl Payments {
         loop {
             let mut conn = self.db.read(&op.statements).await?;
             let Some(order) = orders::find(&mut conn, id).await? else { return Ok(None) };
-            let ledger = payments::by_order_ids(&mut conn, &[id]).await?;
+            let mut ledger = payments::by_order_ids(&mut conn, &[id]).await?;
             drop(conn);
             let is_charged = |row: &payments::Payment| {
                 row.kind == PaymentKind::Requested
@@ -205,7 +206,13 @@ impl Payments {
                 tokio::time::sleep(LOOK_EVERY).await;
                 continue;
             }
+            let before = order.status;
             let order = self.standing(op, order).await?;
+            if order.status != before {
+                // What became of it was written down after the ledger was read.
+                let mut conn = self.db.read(&op.statements).await?;
+                ledger = payments::by_order_ids(&mut conn, &[id]).await?;
+            }
             let declined = declined(ledger.iter().map(|row| (row.kind, row.message.as_ref())));
             return Ok(Some(Outcome { declined: declined.filter(|_| order.status.is_given_up()), order }));
         }

@@ -122,7 +122,8 @@ async fn an_order_whose_payment_does_not_answer_waits_and_is_then_given_up(datab
     assert_eq!(shop.expire().await, 1);
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Expired, (5, 0)));
     assert!(shop.app.order_lines(id).await[0].reserved.0.is_empty());
-    assert_eq!(shop.app.history(id).await, ["order.placed", "order.expired"]);
+    // While it waits it stands, and so it was given its number.
+    assert_eq!(shop.app.history(id).await, ["order.placed", "order.updated", "order.expired"]);
     assert_eq!(shop.expire().await, 0);
 }
 
@@ -190,7 +191,8 @@ async fn money_that_comes_after_an_order_was_given_up_takes_the_stock_again(data
     assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Paid, (5, 2)));
     assert_eq!(shop.app.order_lines(id).await[0].reserved.0[0].quantity, 2);
-    assert_eq!(shop.app.history(id).await, ["order.placed", "order.expired", "order.paid"]);
+    let expected = ["order.placed", "order.updated", "order.expired", "order.paid"];
+    assert_eq!(shop.app.history(id).await, expected);
 }
 
 both!(money_that_comes_when_the_stock_is_gone_goes_back);

@@ -17,7 +17,7 @@ pub struct OrderCancelledEvent {
     pub note: Option<String>,
 }
 
-/// Staff changed an order.
+/// Staff changed an order, or it got its number after it was placed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderUpdatedEvent {
     /// The order.

@@ -10,7 +10,8 @@ use crate::domain::payment::PaymentKind;
 pub struct OrderPlacedEvent {
     /// The order.
     pub order_id: OrderId,
-    /// Its number; none yet where the buyer's money is being asked for.
+    /// Its number; none yet where the buyer's money is being asked for. It has one once it is paid
+    /// for, or once an `order.updated` names `orderNumber`.
     pub number: Option<i64>,
     /// What is to be paid, minor units.
     pub total: i64,

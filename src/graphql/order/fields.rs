@@ -181,7 +181,7 @@ impl Order {
     }
 
     /// How people call it: `#1001`, or as it was called where it was imported from. As long as it has
-    /// no number, it is called by the end of its id.
+    /// no number, it is called by the end of its id: `#X-0A1B2C3D`.
     async fn name(&self) -> String {
         self.0.name()
     }

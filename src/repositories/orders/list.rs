@@ -19,7 +19,7 @@ use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::money::Currency;
 use crate::domain::order::{FinancialStatus, FulfillmentStatus};
 use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest};
-use crate::domain::search::{Node, OrderTerm};
+use crate::domain::search::{Node, OrderTerm, TextMatch};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::conditions::{compare, price, text_condition};
@@ -126,7 +126,17 @@ macro_rules! condition {
                 Node::Field(OrderTerm::Name(names)) => {
                     let numbers: Vec<i64> = names.iter().filter_map(|name| number(name)).collect();
                     let is_numbered = orders::number.assume_not_null().eq_any(numbers);
-                    Box::new(orders::number.is_not_null().and(is_numbered).or(called!(names.clone())))
+                    let named: Condition<orders::table, $backend> =
+                        Box::new(orders::number.is_not_null().and(is_numbered).or(called!(names.clone())));
+                    let unnumbered = names.iter().filter(|name| is_of_no_number(name));
+                    unnumbered.filter_map(|name| TextMatch::new(name, false, false)).fold(
+                        named,
+                        |any, text| {
+                            let has_words: Condition<orders::table, $backend> =
+                                Box::new(HasWords::new("orders.id", &[Field::Order], &text));
+                            Box::new(any.or(has_words))
+                        },
+                    )
                 }
                 Node::Field(OrderTerm::Sku(value)) => {
                     let (sku, key) = (order_lines::sku, || order_lines::sku_key.assume_not_null());
@@ -229,6 +239,12 @@ where
 /// The number in a name: 1001 of `#1001`.
 fn number(name: &str) -> Option<i64> {
     name.trim_start_matches('#').parse().ok()
+}
+
+/// Whether a name is that of an order without a number: `#X-0A1B2C3D`.
+fn is_of_no_number(name: &str) -> bool {
+    let bare = name.trim_start_matches('#');
+    bare.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"))
 }
 
 fn parsed(ids: &[String]) -> impl Iterator<Item = Uuid> {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::{Payments, known};
 use crate::context::OpContext;
 use crate::db::{DbError, Tx, retrying};
-use crate::domain::event::{CartEvent, Event, OrderExpiredEvent, PaymentEvent};
+use crate::domain::event::{CartEvent, Event, OrderExpiredEvent, OrderUpdatedEvent, PaymentEvent};
 use crate::domain::ids::{DiscountId, OrderId, PaymentId, RefundId};
 use crate::domain::inventory::LowStock;
 use crate::domain::order::{Facts, IllegalMove, Move, OrderStatus};
@@ -89,20 +89,28 @@ impl Payments {
         self.note(op, provider, id, told).await.map(drop)
     }
 
-    /// Lets an order stand that goes on waiting for its payment: it gets its number. The order
-    /// since; `None` where it does not wait, or has one.
+    /// Lets an order stand that goes on waiting for its payment: it gets its number, unless it has
+    /// one or does not wait any more. The order since; `None` when there is no such order.
     pub(super) async fn let_stand(&self, op: &OpContext, id: OrderId) -> Result<Option<Order>, Error> {
         retrying(|| self.let_stand_once(op, id)).await
     }
 
     async fn let_stand_once(&self, op: &OpContext, id: OrderId) -> Result<Option<Order>, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
+        let found = orders::lock(tx.conn(), id).await?;
         let waits = |order: &Order| order.status == OrderStatus::PendingPayment && order.number.is_none();
-        let Some(mut order) = orders::lock(tx.conn(), id).await?.filter(waits) else {
-            tx.rollback().await?;
-            return Ok(None);
+        let mut order = match found {
+            Some(order) if waits(&order) => order,
+            other => {
+                tx.rollback().await?;
+                return Ok(other);
+            }
         };
+        order.updated_at = op.now();
+        orders::update(tx.conn(), &order).await?;
         orders::give_number(tx.conn(), &mut order).await?;
+        let event = OrderUpdatedEvent { order_id: id, fields: vec!["orderNumber".to_owned()] };
+        events::append(&mut tx, op, [Event::OrderUpdated(event)]).await?;
         tx.commit().await?;
         Ok(Some(order))
     }

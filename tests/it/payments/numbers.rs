@@ -49,6 +49,10 @@ async fn a_declined_payment_costs_no_number(app: TestApp) {
     };
     assert_eq!((found("1002").await, found("name:#1002").await, found("-name:#1002").await), (1, 1, 5));
     assert_eq!((found("ada@example.com").await, found("status:EXPIRED").await), (6, 3));
+    // By what they are called without a number, too.
+    let name = orders[0]["name"].as_str().unwrap();
+    assert!(name.starts_with("#X-"), "{name}");
+    assert_eq!((found(name).await, found(&format!("name:{name}")).await), (1, 1));
 }
 
 both!(refused_orders_cost_no_number_however_many_try_at_once);
@@ -92,8 +96,26 @@ async fn an_order_whose_charge_was_cut_off_is_counted_once_it_is_looked_at(app: 
     assert_eq!(app.order(order.id).await.number, None, "its provider may still answer");
     app.clock.advance(Duration::from_secs(60));
     payments.check_pending(&app.app.system()).await.unwrap();
-    let order = app.order(order.id).await;
-    assert_eq!((order.number, order.status), (Some(1_001), OrderStatus::PendingPayment));
+    let since = app.order(order.id).await;
+    assert_eq!((since.number, since.status), (Some(1_001), OrderStatus::PendingPayment));
+    // Whoever follows orders hears of it, once.
+    assert!(since.updated_at > order.updated_at);
+    assert_eq!(app.history(order.id).await, ["order.updated"]);
+    payments.check_pending(&app.app.system()).await.unwrap();
+    assert_eq!(app.history(order.id).await, ["order.updated"]);
+}
+
+both!(a_number_that_an_imported_order_has_is_passed_over);
+async fn a_number_that_an_imported_order_has_is_passed_over(app: TestApp) {
+    let op = app.app.system();
+    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
+    let order = Order { number: Some(1_001), ..blank_order(op.now()) };
+    orders::insert(tx.conn(), &order).await.unwrap();
+    tx.commit().await.unwrap();
+    let mug = app.stocked("Mug", "5", 50).await;
+    let cart = app.cart(&[(&mug, 1)]).await;
+    let placed = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
+    assert_eq!(placed["orderPlace.order.name"], "#1002");
 }
 
 both!(a_declined_payment_is_no_order_of_its_customer);

@@ -153,6 +153,24 @@ async fn a_buyer_is_told_of_their_order_in_their_language(database: Database) {
     );
 }
 
+both!(an_order_that_is_cancelled_while_it_is_charged_is_told_to_its_buyer);
+async fn an_order_that_is_cancelled_while_it_is_charged_is_told_to_its_buyer(database: Database) {
+    let shop = Shop::open(database).await;
+    let mug = shop.app.stocked("Bowl", "5", 10).await;
+    let cart = shop.app.cart(&[(&mug, 3)]).await;
+    let mut input = order_of(&cart, "15", "tok_ok");
+    input["payment"] = json!({ "provider": "manual", "token": "tok_ok" });
+    let reply = shop.app.anonymous().ask_with(PLACE, json!({ "input": input })).await.ok();
+    // As it is until the provider has answered.
+    shop.app.database().run("UPDATE orders SET number = NULL").await;
+    let cancel =
+        "mutation($id: ID!) { orderCancel(id: $id, input: { reason: CUSTOMER }) { userErrors { message } } }";
+    shop.app.admin().ask_with(cancel, json!({ "id": reply["orderPlace.order.id"] })).await.assert_ok();
+    shop.app.work().await;
+    let subjects = shop.subjects();
+    assert!(subjects.len() == 1 && subjects[0].starts_with("Bestellung #X-"), "{subjects:?}");
+}
+
 both!(a_cancelled_order_is_told_with_its_refund);
 async fn a_cancelled_order_is_told_with_its_refund(database: Database) {
     let shop = Shop::open(database).await;

@@ -159,8 +159,9 @@ impl Mails {
         op.authorize(Permission::ReadOrders)?;
         let Some(placed) = self.placed(op, order).await? else { return Ok(None) };
         let Some(cancelled_at) = placed.order.cancelled_at else { return Ok(None) };
-        // Its buyer still waits for the answer of the provider, and is told by that.
-        if placed.order.number.is_none() {
+        // Its buyer was told that the payment was declined, and so that nothing came of the order.
+        let is_declined = placed.ledger.iter().any(|row| row.kind == PaymentKind::Declined);
+        if is_declined && placed.order.number.is_none() {
             return Ok(None);
         }
         let asked = refunds::by_order_ids(&mut self.db.read(&op.statements).await?, &[order]).await?;

@@ -272,7 +272,12 @@ impl App {
             menus: Menus::new(db.clone()),
             redirects: Redirects::new(db.clone()),
             sitemaps: Sitemaps::new(db.clone()),
-            media: Media::new(db.clone(), Arc::clone(&shop), media_parts(&config, &breakers, outside)?),
+            media: Media::new(
+                db.clone(),
+                Arc::clone(&shop),
+                Arc::clone(&rate_limits),
+                media_parts(&config, &breakers, outside)?,
+            ),
             clean_up: CleanUp::new(db.clone(), config.guests.cart_ttl.clone()),
             mails,
         });

@@ -11,8 +11,12 @@ use poem::endpoint::make;
 use poem::http::{HeaderMap, StatusCode, header};
 use poem::{Body, Endpoint, IntoResponse, Request, Response, ResponseBuilder, get};
 
+use super::client_address::client_address;
 use super::respond;
 use crate::app::App;
+use crate::auth::Identity;
+use crate::context::OpContext;
+use crate::domain::ids;
 use crate::domain::media::{ContentHash, MediaFormat, StoredFile, Wanted, parse_name};
 use crate::error::with_causes;
 use crate::services::media::{CutPicture, Found, Opened, Part, Shown};
@@ -37,7 +41,10 @@ async fn answer(app: &App, request: &Request) -> Response {
     if wanted == Wanted::default() {
         return stored(app, headers, &file, FOREVER).await;
     }
-    match app.services.media.sized(&file, wanted).await {
+    // Pictures are for everybody, whoever asks: their address alone counts.
+    let op = OpContext::asked_by(Identity::NOBODY, ids::request_id().into(), Arc::clone(&app.clock))
+        .from_address(client_address(request, &app.config.trusted_proxies));
+    match app.services.media.sized(&op, &file, wanted).await {
         Shown::Kept { file, is_final } => {
             stored(app, headers, &file, if is_final { FOREVER } else { BRIEFLY }).await
         }

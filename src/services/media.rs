@@ -36,10 +36,10 @@ use crate::integrations::storage::{Storage, StorageError, hash_of};
 use crate::integrations::videos::Converter;
 use crate::jobs::{self, NewJob};
 use crate::repositories::{images, media, products};
-use crate::services::Shop;
 use crate::services::catalog::{MAX_IMAGES, Settle, product_event};
 use crate::services::idempotency::Once;
 use crate::services::validate::Problems;
+use crate::services::{RateLimits, Shop};
 
 /// The kind of the job that works on one of them.
 pub const JOB: &str = "media.process";
@@ -58,8 +58,9 @@ pub struct Media {
     http: PublicHttp,
     converter: Converter,
     max_bytes: u64,
+    rate_limits: Arc<RateLimits>,
     reading: Arc<Semaphore>,
-    cuts: sized::Cuts,
+    cuts: Arc<sized::Cuts>,
 }
 
 /// What [`Media`] works with outside of the database.
@@ -129,7 +130,7 @@ struct Looked {
 impl Media {
     /// The service over a database.
     #[must_use]
-    pub fn new(db: Db, shop: Arc<Shop>, parts: MediaParts) -> Self {
+    pub fn new(db: Db, shop: Arc<Shop>, rate_limits: Arc<RateLimits>, parts: MediaParts) -> Self {
         let MediaParts { storage, http, converter, max_bytes, cache_bytes } = parts;
         Self {
             db,
@@ -138,8 +139,9 @@ impl Media {
             http,
             converter,
             max_bytes,
+            rate_limits,
             reading: Arc::new(Semaphore::new(READ_AT_ONCE)),
-            cuts: sized::Cuts::new(cache_bytes),
+            cuts: Arc::new(sized::Cuts::new(cache_bytes)),
         }
     }
 

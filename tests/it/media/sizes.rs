@@ -4,8 +4,10 @@ use image::AnimationDecoder;
 use image::codecs::gif::{GifDecoder, GifEncoder};
 use serde_json::json;
 
-use super::{fetch, give, holds, jpeg, media_of, noted_jpeg, path_of, picture_at, transformed};
-use crate::support::{TestApp, both, request};
+use super::{
+    encoded, fetch, give, holds, jpeg, media_of, noted_jpeg, path_of, pattern, picture_at, transformed,
+};
+use crate::support::{Database, TestApp, both, request};
 
 /// Gives a product one picture; its address.
 async fn shown(app: &TestApp, name: &str, file: &[u8]) -> (String, String) {
@@ -114,6 +116,66 @@ async fn however_many_parts_are_asked_for_each_request_gets_a_picture(app: TestA
         let is_part = answer.header("cache-control").contains("immutable");
         // Whoever found no place has the whole picture for a moment, and may ask again.
         assert!(is_part || (picture.width(), picture.height()) == (1200, 800), "{url}");
+    }
+}
+
+both!(a_false_ending_of_an_address_changes_nothing_for_others);
+async fn a_false_ending_of_an_address_changes_nothing_for_others(app: TestApp) {
+    let (_, url) = shown(&app, "mug.jpg", &jpeg(1200, 800)).await;
+    let query = "width=160&height=160&crop=center";
+    let (kind, _) = picture_at(&app, &format!("{}?{query}", url.replace(".jpg", ".webp"))).await;
+    assert_eq!(kind, "image/webp");
+    assert_eq!(picture_at(&app, &format!("{url}?{query}")).await.0, "image/jpeg");
+}
+
+/// How long what is at an address may be kept.
+async fn cached(app: &TestApp, url: &str) -> String {
+    let answer = fetch(app, url).await;
+    assert_eq!(answer.status, 200, "{url}");
+    answer.header("cache-control").to_owned()
+}
+
+const FOREVER: &str = "public, max-age=31536000, immutable";
+
+both!(parts_that_are_new_cost_points_and_others_do_not);
+async fn parts_that_are_new_cost_points_and_others_do_not(database: Database) {
+    // Enough for two parts.
+    let app = TestApp::with(database, &[("RATE_LIMIT_ANONYMOUS", "120000/1")]).await;
+    let (_, url) = shown(&app, "mug.jpg", &jpeg(1200, 800)).await;
+    let part = |height: u32| format!("{url}?width=160&height={height}&crop=center");
+    for height in [100, 120, 100, 120, 100] {
+        assert_eq!(cached(&app, &part(height)).await, FOREVER, "{height}");
+    }
+    assert_eq!(cached(&app, &part(140)).await, "public, max-age=10");
+    assert_eq!(cached(&app, &part(120)).await, FOREVER);
+    assert_eq!(cached(&app, &format!("{url}?width=160")).await, FOREVER);
+}
+
+/// An animated WebP of two frames.
+fn moving_webp() -> Vec<u8> {
+    let chunk = |name: &[u8], content: &[u8]| {
+        let length = u32::try_from(content.len()).unwrap().to_le_bytes();
+        let padding = vec![0; content.len() % 2];
+        [name, &length, content, &padding].concat()
+    };
+    let picture = encoded(pattern(40, 30), image::ImageFormat::WebP);
+    // From the upper left, 40 by 30 pixels, for a tenth of a second.
+    let place = [0_u8, 0, 0, 0, 0, 0, 39, 0, 0, 29, 0, 0, 100, 0, 0, 0];
+    let frame = chunk(b"ANMF", &[place.as_slice(), &picture[12..]].concat());
+    let head = chunk(b"VP8X", &[2, 0, 0, 0, 39, 0, 0, 29, 0, 0]);
+    let body = [b"WEBP".to_vec(), head, chunk(b"ANIM", &[0; 6]), frame.clone(), frame].concat();
+    chunk(b"RIFF", &body)
+}
+
+both!(that_a_picture_moves_is_found_out_once);
+async fn that_a_picture_moves_is_found_out_once(database: Database) {
+    // Enough for one part.
+    let app = TestApp::with(database, &[("RATE_LIMIT_ANONYMOUS", "60000/1")]).await;
+    let (_, url) = shown(&app, "mug.webp", &moving_webp()).await;
+    assert!(url.ends_with("/40x30.webp"), "{url}");
+    for height in [100, 120, 140] {
+        let part = format!("{url}?width=160&height={height}&crop=center");
+        assert_eq!(cached(&app, &part).await, FOREVER, "{height}");
     }
 }
 

@@ -83,6 +83,15 @@ pub enum PictureError {
     /// It would take too long.
     #[error("The picture can't be read: it has too many scans. Save it again as a usual JPEG")]
     TooManyScans,
+    /// It is an animation of too many frames.
+    #[error("The animation has {0} frames, and up to 1000 are taken: leave some out")]
+    TooManyFrames(usize),
+    /// It is an animation of too many frames for its size.
+    #[error(
+        "The animation has {0} frames of {1} × {2} pixels; up to 1 billion pixels in all frames are taken: \
+         make it smaller, or leave frames out"
+    )]
+    TooManyFramePixels(usize, u32, u32),
     /// It can't be written.
     #[error("The picture can't be written as {0:?}")]
     Unwritable(MediaFormat),
@@ -186,7 +195,8 @@ impl Picture {
             _ => PictureError::Unreadable(kind),
         };
         let mut decoder = decoder(bytes, kind)?;
-        within_limits(decoder.dimensions())?;
+        let size = decoder.dimensions();
+        within_limits(size)?;
         check_whole(bytes, kind)?;
         let mut limits = Limits::no_limits();
         limits.max_alloc = Some(MAX_ALLOC);
@@ -199,7 +209,7 @@ impl Picture {
             image.apply_orientation(orientation);
         }
         let is_upright = orientation.is_none_or(|it| it == Orientation::NoTransforms);
-        let motion = match animation::without_notes(bytes, kind)? {
+        let motion = match animation::without_notes(bytes, kind, size)? {
             None => Motion::Still,
             Some(file) if is_upright => Motion::Animated(file),
             Some(_) => Motion::Lost,

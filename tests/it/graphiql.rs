@@ -48,6 +48,17 @@ async fn a_developer_goes_through_all_tabs_in_a_browser() {
     assert!(visited.status.success(), "{}", String::from_utf8_lossy(&visited.stderr));
 }
 
+#[test]
+fn headers_in_any_case_and_answers_that_are_no_json_are_understood() {
+    let Some(node) = program("node") else {
+        skip("GraphiQL's fetcher is not tried: that takes node");
+        return;
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/graphiql/fetcher.mjs");
+    let tried = Command::new(node).arg(script).output().unwrap();
+    assert!(tried.status.success(), "{}", String::from_utf8_lossy(&tried.stderr));
+}
+
 /// An example: its name, its document, its variables, and whether it is for staff.
 struct Example {
     name: String,

@@ -21,8 +21,8 @@ let authorization;
 
 /** What `onEditHeaders` of GraphiQL calls. A token changes what the schema shows. */
 export function onEditHeaders(text) {
-  const entered = parse(text)?.Authorization;
-  if (!/^Bearer [^<>\s]+$/.test(entered ?? '') || entered === authorization) return;
+  const entered = splitHeaders(parse(text)).authorization;
+  if (!/^Bearer [^<>\s]+$/i.test(entered ?? '') || entered === authorization) return;
   authorization = entered;
   clearTimeout(onEditHeaders.pause);
   onEditHeaders.pause = setTimeout(refetchSchema, 300);
@@ -47,12 +47,7 @@ export async function fetcher({ query, variables, operationName }, options) {
   }
   if (isSubscription(options?.documentAST, operationName)) return follow(request, headers);
 
-  const response = await fetch(endpoint, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', ...headers },
-    body: JSON.stringify(request),
-  });
-  const answer = await response.json();
+  const answer = await post(request, headers);
   if (!isOfSchema && answer.data) {
     Object.assign(answers, answer.data);
     windows.postMessage(answer.data);
@@ -60,16 +55,50 @@ export async function fetcher({ query, variables, operationName }, options) {
   return answer;
 }
 
+/** What the server answers, or why it does not. */
+async function post(request, headers) {
+  const failed = (message) => ({ errors: [{ message }] });
+  let response;
+  let text;
+  try {
+    response = await fetch(endpoint, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...headers },
+      body: JSON.stringify(request),
+    });
+    text = await response.text();
+  } catch ({ message }) {
+    return failed(`The server can't be asked: ${message}`);
+  }
+  const answer = parse(text);
+  if (answer && typeof answer === 'object') return answer;
+  const status = `${response.status} ${response.statusText}`.trim();
+  return failed(`The answer is not JSON, so it does not come from the shop (status ${status}): `
+    + 'see whether the shop runs, and what the proxy in front of it says.');
+}
+
 /** The schema is that of the last token in every tab, so that tabs of staff stay valid. */
-function fillHeaders({ Authorization, ...others }, isOfSchema) {
-  const isLeftOpen = Authorization?.includes(TOKEN);
+function fillHeaders(headers, isOfSchema) {
+  const { authorization: entered, others } = splitHeaders(headers);
+  const isLeftOpen = entered?.includes(TOKEN);
   if (isLeftOpen && !authorization && !isOfSchema) {
     throw new Error('This is for staff: in the Headers editor, put the token that '
       + `\`mercato serve\` printed in place of ${TOKEN}.`);
   }
-  const isTaken = isLeftOpen || (isOfSchema && !Authorization);
-  const used = isTaken ? authorization : Authorization;
+  const isTaken = isLeftOpen || (isOfSchema && !entered);
+  const used = isTaken ? authorization : entered;
   return used ? { ...others, Authorization: used } : others;
+}
+
+/** `Authorization`, in whatever case it is written, and the other headers. */
+function splitHeaders(headers) {
+  const all = Object.entries(headers ?? {});
+  const isIt = ([name]) => name.toLowerCase() === 'authorization';
+  const entered = all.findLast(isIt)?.[1];
+  return {
+    authorization: typeof entered === 'string' ? entered : undefined,
+    others: Object.fromEntries(all.filter((header) => !isIt(header))),
+  };
 }
 
 function fill(value) {

@@ -26,7 +26,7 @@ fn update() -> String {
 
 /// `collectionProductsAdd` or `collectionProductsRemove`.
 fn fill(mutation: &str) -> String {
-    format!("mutation($id: ID!, $ids: [ID!]!) {{ {mutation}(id: $id, productIds: $ids) {{ {FIELDS} }} }}")
+    format!("mutation($id: ID!, $ids: [ID!]!) {{ {mutation}(collectionId: $id, productIds: $ids) {{ {FIELDS} }} }}")
 }
 
 const DELETE: &str = "mutation($id: ID!) {

@@ -145,8 +145,8 @@ pub struct Cursor {
     pub id: uuid::Uuid,
 }
 
-/// A sort key's value.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+/// A sort key's value. Keys of one list compare as the database orders them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum CursorKey {
     /// The list is ordered by id alone.
     None,

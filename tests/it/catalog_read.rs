@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Database, Reply, TestApp, both};
 
+mod collections;
 mod variants;
 
 /// Everything that a product page could want.

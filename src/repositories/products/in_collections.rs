@@ -64,27 +64,49 @@ impl CollectionPage {
             ^ (self.request.direction == Direction::Backward)
     }
 
-    /// The statement: a part for each collection, which stops when its page is full, where one over all of them would number all
-    /// their products. Both databases give the rows part by part. SQLite numbers such parameters by their first appearance, so
-    /// they appear in the order they are bound: a collection, whether all products can be seen, the cursor's key and id if there
-    /// is one, how many rows; then the other collections.
-    fn sql(&self, collections: usize) -> String {
+    /// A collection's part of the statement, which stops when its page is full, where one over all
+    /// collections would number all their products. SQLite numbers such parameters by their first
+    /// appearance, so they appear in the order they are bound: the collection or collections,
+    /// whether all products can be seen, the cursor's key and id if there is one, how many rows.
+    fn part(&self, collection: &str) -> String {
         let (key, direction) = (self.key(), if self.falls() { "DESC" } else { "ASC" });
-        let (beyond, size) = match (&self.request.cursor, self.falls()) {
-            (None, _) => (String::new(), 3),
-            (Some(_), false) => (format!("AND ({key} > $3 OR ({key} = $3 AND {ID} > $4))"), 5),
-            (Some(_), true) => (format!("AND ({key} < $3 OR ({key} = $3 AND {ID} < $4))"), 5),
+        let beyond = match (&self.request.cursor, self.falls()) {
+            (None, _) => String::new(),
+            (Some(_), false) => format!("AND ({key} > $3 OR ({key} = $3 AND {ID} > $4))"),
+            (Some(_), true) => format!("AND ({key} < $3 OR ({key} = $3 AND {ID} < $4))"),
         };
+        let size = self.size_at();
         // A number there would be a column's.
         let order = if key == NO_KEY { String::new() } else { format!("{key} {direction}, ") };
+        format!(
+            "SELECT cp.collection_id, cp.position, p.* \
+             FROM collection_products cp JOIN products p ON p.id = cp.product_id \
+             WHERE cp.collection_id = {collection} AND ($2 OR p.status = 'active') {beyond} \
+             ORDER BY {order}{ID} {direction} LIMIT ${size}"
+        )
+    }
+
+    /// Which parameter says how many rows.
+    fn size_at(&self) -> usize {
+        if self.request.cursor.is_some() { 5 } else { 3 }
+    }
+
+    /// One part that is run for each collection of an array: to plan as many parts would take
+    /// longer than to run them.
+    #[cfg(feature = "postgres")]
+    fn to_postgres(&self) -> String {
+        format!(
+            "SELECT part.* FROM unnest($1) AS wanted (id) CROSS JOIN LATERAL ({}) AS part",
+            self.part("wanted.id")
+        )
+    }
+
+    /// A part for each collection; the others are bound at the end.
+    #[cfg(feature = "sqlite")]
+    fn to_sqlite(&self, collections: usize) -> String {
         let part = |at: usize| {
-            let collection = if at == 0 { 1 } else { size + at };
-            format!(
-                "SELECT * FROM (SELECT cp.collection_id, cp.position, p.* \
-                 FROM collection_products cp JOIN products p ON p.id = cp.product_id \
-                 WHERE cp.collection_id = ${collection} AND ($2 OR p.status = 'active') {beyond} \
-                 ORDER BY {order}{ID} {direction} LIMIT ${size}) part{at}"
-            )
+            let collection = if at == 0 { 1 } else { self.size_at() + at };
+            format!("SELECT * FROM ({}) part{at}", self.part(&format!("${collection}")))
         };
         (0..collections).map(part).collect::<Vec<_>>().join(" UNION ALL ")
     }
@@ -106,13 +128,11 @@ pub async fn page_in_collections(
     let size = wanted.request.rows();
     // As many parts as SQLite joins in one statement.
     const MAX_PARTS: usize = 500;
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<(CollectionId, CursorKey, Product)> = Vec::new();
     for collections in collections.chunks(MAX_PARTS) {
-        let Some((first, others)) = collections.split_first() else { continue };
-        macro_rules! load {
-            ($c:ident) => {{
-                let query = diesel::sql_query(wanted.sql(collections.len())).into_boxed();
-                let query = query.bind::<Uuid, _>(*first).bind::<Bool, _>(everything);
+        macro_rules! bind_page {
+            ($query:expr) => {{
+                let query = $query.bind::<Bool, _>(everything);
                 let query = match &wanted.request.cursor {
                     None => query,
                     Some(cursor) => {
@@ -129,26 +149,51 @@ pub async fn page_in_collections(
                         keyed.bind::<Uuid, _>(ProductId::from_uuid(cursor.id))
                     }
                 };
-                let query = query.bind::<BigInt, _>(size);
-                let query = others.iter().fold(query, |query, other| query.bind::<Uuid, _>(*other));
-                query.load::<Row>($c).await
+                query.bind::<BigInt, _>(size)
             }};
         }
-        let found: Vec<Row> = on_each!(conn, postgres: |c| load!(c), sqlite: |c| load!(c))?;
-        rows.extend(found);
+        let found: Vec<Row> = on_each!(conn,
+            postgres: |c| {
+                let ids: Vec<uuid::Uuid> = collections.iter().map(|id| id.uuid()).collect();
+                let query = diesel::sql_query(wanted.to_postgres()).into_boxed();
+                let query = query.bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(ids);
+                bind_page!(query).load::<Row>(c).await
+            },
+            sqlite: |c| {
+                let query = diesel::sql_query(wanted.to_sqlite(collections.len())).into_boxed();
+                let mut ids = collections.iter();
+                let query = ids.by_ref().take(1).fold(query, |query, first| query.bind::<Uuid, _>(*first));
+                let query = bind_page!(query);
+                ids.fold(query, |query, other| query.bind::<Uuid, _>(*other)).load::<Row>(c).await
+            },
+        )?;
+        rows.extend(found.into_iter().map(|row| {
+            let key = wanted.product_key(&row);
+            (row.collection_id, key, row.product)
+        }));
     }
 
+    Ok(pages_of(rows, wanted))
+}
+
+/// Rows in pages by collection. They are sorted here, as no database promises to keep the order
+/// that parts of a statement have.
+fn pages_of(
+    mut rows: Vec<(CollectionId, CursorKey, Product)>,
+    wanted: &CollectionPage,
+) -> Vec<(CollectionId, Page<(Product, CursorKey)>)> {
+    rows.sort_by(|(left_in, left_key, left), (right_in, right_key, right)| {
+        let order = left_key.cmp(right_key).then_with(|| left.id.cmp(&right.id));
+        left_in.cmp(right_in).then(if wanted.falls() { order.reverse() } else { order })
+    });
     let mut pages: Vec<(CollectionId, Vec<(Product, CursorKey)>)> = Vec::new();
-    for row in rows {
-        let key = wanted.product_key(&row);
+    for (collection, key, product) in rows {
         match pages.last_mut() {
-            Some((collection, products)) if *collection == row.collection_id => {
-                products.push((row.product, key))
-            }
-            _ => pages.push((row.collection_id, vec![(row.product, key)])),
+            Some((last, products)) if *last == collection => products.push((product, key)),
+            _ => pages.push((collection, vec![(product, key)])),
         }
     }
-    Ok(pages.into_iter().map(|(id, rows)| (id, Page::of_rows(rows, &wanted.request))).collect())
+    pages.into_iter().map(|(id, rows)| (id, Page::of_rows(rows, &wanted.request))).collect()
 }
 
 /// How many products each of these collections has that a reader may see. A collection without any

@@ -84,14 +84,6 @@ fn sized(search: Search) -> Result<Search, SearchError> {
     Ok(search)
 }
 
-/// Whether a filter looks for words in texts.
-#[must_use]
-pub fn looks_for_words(filter: &Node) -> bool {
-    let mut size = Size::default();
-    size.add(filter);
-    size.words > 0
-}
-
 /// What makes a search expensive.
 #[derive(Default)]
 struct Size {

@@ -2,7 +2,9 @@
 //! longer the larger the shop is; so it looks at a bounded number of them in the list's order, and the page tells where it
 //! stopped. Called by the list of products.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
 
@@ -12,15 +14,16 @@ use super::filter::postgres_condition;
 #[cfg(feature = "sqlite")]
 use super::filter::sqlite_condition;
 use super::list::{ProductList, place_beyond};
+use super::ranked::matches_to_ask;
 use crate::db::expr::Condition;
 use crate::db::schema::{product_tags, products, variants};
 use crate::db::{Conn, DbError, on_each};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Currency;
 use crate::domain::page::{Cursor, PageRequest, Place};
-use crate::domain::search::{self, FieldTerm, Node, RequiredWords};
+use crate::domain::search::{self, Comparator, FieldTerm, Node, RequiredWords};
 use crate::domain::text;
-use crate::repositories::conditions::text_condition;
+use crate::repositories::conditions::{price, text_condition};
 
 /// How long a search may look at products, in about microseconds.
 const MAX_WORK: usize = 40_000;
@@ -43,7 +46,7 @@ pub(super) fn rows_to_ask(condition: &Node) -> usize {
 pub(super) enum Extent {
     /// All of it: it is short, or an index answers.
     Whole,
-    /// What is behind the page's cursor, which is not much.
+    /// What is behind the page's cursor, which is not much and is asked product by product.
     Rest,
     /// These products, among which all are that are asked for.
     Few(Vec<ProductId>),
@@ -58,22 +61,66 @@ impl Extent {
         list: &ProductList,
         request: &PageRequest<Cursor>,
     ) -> Result<Self, DbError> {
-        // What has words is found by them, up to a bound of their own.
-        if list.filter == Node::All || RequiredWords::split(&list.filter).is_some() {
+        if list.filter == Node::All {
+            return Ok(Self::Whole);
+        }
+        // What has words is found by them, unless they have too many matches to ask all of these
+        // for the rest.
+        let required = RequiredWords::split(&list.filter);
+        if let Some((words, rest)) = &required
+            && !is_cut(conn, words, rest).await?
+        {
             return Ok(Self::Whole);
         }
         let rows = rows_to_ask(&list.filter);
         let Some(place) = place_beyond(conn, list, request, rows).await? else {
-            return Ok(if request.cursor.is_some() { Self::Rest } else { Self::Whole });
+            let is_whole = request.cursor.is_none() && required.is_none();
+            return Ok(if is_whole { Self::Whole } else { Self::Rest });
         };
-        for condition in search::beginnings(&list.filter).into_iter().take(MAX_TRIED) {
-            let ids = some(conn, condition, list.currency).await?;
-            if ids.len() <= MAX_FEW.min(rows) {
-                return Ok(Self::Few(ids));
-            }
-        }
-        Ok(Self::UpTo(place))
+        Ok(match few(conn, list, rows).await? {
+            Some(ids) => Self::Few(ids),
+            None => Self::UpTo(place),
+        })
     }
+}
+
+/// Whether words have more matches than are asked for the rest of a filter. Where there is no rest,
+/// the first matches are all that is shown.
+pub(super) async fn is_cut(conn: &mut Conn, words: &RequiredWords, rest: &Node) -> Result<bool, DbError> {
+    if *rest == Node::All {
+        return Ok(false);
+    }
+    let end = format!(" LIMIT 1 OFFSET {})", matches_to_ask(rest));
+    let found: Vec<bool> = on_each!(conn,
+        postgres: |c| {
+            sql::<Bool>("SELECT EXISTS (SELECT 1 FROM product_search WHERE document @@ to_tsquery('simple', ")
+                .bind::<Text, _>(words.to_tsquery())
+                .sql(&format!("){end}"))
+                .load(c)
+                .await
+        },
+        sqlite: |c| {
+            let found = sql::<Bool>("SELECT EXISTS (SELECT 1 FROM product_search WHERE product_search MATCH ");
+            c.load_rows_blocking(found.bind::<Text, _>(words.to_fts5()).sql(&end)).await
+        },
+    )?;
+    Ok(found.contains(&true))
+}
+
+/// The products among which all of a list are, where it asks for something that only few products
+/// have: at most so many.
+pub(super) async fn few(
+    conn: &mut Conn,
+    list: &ProductList,
+    rows: usize,
+) -> Result<Option<Vec<ProductId>>, DbError> {
+    for condition in search::beginnings(&list.filter).into_iter().take(MAX_TRIED) {
+        let ids = some(conn, condition, list.currency).await?;
+        if ids.len() <= MAX_FEW.min(rows) {
+            return Ok(Some(ids));
+        }
+    }
+    Ok(None)
 }
 
 /// Products that meet a condition which an index answers, some of them twice: more than [`MAX_FEW`] where not all of them are
@@ -118,6 +165,10 @@ async fn some_of(conn: &mut Conn, condition: &Node, currency: Currency) -> Resul
                         variants,
                         text_condition!(barcode.assume_not_null(), key(), text::key, value, |met| met)
                     )
+                }
+                Node::Field(FieldTerm::Price(Comparator::Equal, amount)) => {
+                    let price = price(Comparator::Equal, amount, currency).map(|(_, minor)| minor);
+                    of!(variants, Box::new(variants::price.eq_any(price)))
                 }
                 condition => {
                     let $query = products::table

@@ -28,14 +28,12 @@ pub(super) enum Asked {
     Index,
     /// Of each product that is looked at.
     Product,
-    /// The same, for all but those that meet the condition.
-    Opposite,
 }
 
-/// Writes the function that turns a search into a condition, for one backend. The backends differ in full-text search, in diesel's
-/// types, and in whether a product is asked for its words.
+/// Writes the function that turns a search into a condition, for one backend. The backends differ
+/// in full-text search and in diesel's types.
 macro_rules! condition {
-    ($name:ident, $backend:ty, $with:ident, $without:ident, $written:ident, $of_each:pat) => {
+    ($name:ident, $backend:ty, $with:ident, $without:ident, $written:ident) => {
         pub(super) fn $name(
             node: &Node,
             currency: Currency,
@@ -46,10 +44,10 @@ macro_rules! condition {
             };
             let with = |words: RequiredWords| -> Condition<products::table, $backend> {
                 // A list of the first matches would have all others be no match.
-                if matches!(asked, $of_each) {
-                    Box::new(not($without(words.$written())))
-                } else {
+                if asked == Asked::Index {
                     $with(words.$written(), MAX_MATCHES)
+                } else {
+                    Box::new(not($without(words.$written())))
                 }
             };
             match node {
@@ -71,7 +69,7 @@ macro_rules! condition {
                 Node::Not(node) => match node.as_ref() {
                     Node::Text(words) => $without(RequiredWords::Text(words.clone()).$written()),
                     Node::Title(words) => $without(RequiredWords::Title(words.clone()).$written()),
-                    node => Box::new(not($name(node, currency, Asked::Opposite))),
+                    node => Box::new(not($name(node, currency, Asked::Product))),
                 },
                 Node::Text(words) => with(RequiredWords::Text(words.clone())),
                 Node::Title(words) => with(RequiredWords::Title(words.clone())),
@@ -156,19 +154,18 @@ macro_rules! condition {
     };
 }
 
-/// A condition on any of the product's tags or variants. What an index finds is read once: OFFSET and LIMIT keep PostgreSQL from
-/// asking for each product instead, which takes longest where nothing is found. Where each product is asked, OFFSET keeps it from
-/// reading all tags or variants of the shop instead, which takes longest where few products are asked.
+/// A condition on any of the product's tags or variants. What an index finds is read once, and all
+/// of it, as only short lists ask the index: OFFSET keeps PostgreSQL from asking for each product
+/// instead, which takes longest where nothing is found. Where each product is asked, OFFSET keeps
+/// it from reading all tags or variants of the shop instead, which takes longest where few products
+/// are asked.
 macro_rules! of_each {
     ($backend:ty, $asked:expr, $table:ident, $value:expr, $meets:expr) => {{
         let found = $table::table.filter($meets);
         let condition: Condition<products::table, $backend> = match ($asked, $value) {
-            (Asked::Index, ValueMatch::AnyOf(_)) => {
+            (Asked::Index, ValueMatch::AnyOf(_) | ValueMatch::StartsWith(_)) => {
                 Box::new(products::id.eq_any(found.select($table::product_id).offset(0)))
             }
-            (Asked::Index, ValueMatch::StartsWith(_)) => Box::new(products::id.eq_any(
-                found.select($table::product_id).limit(i64::try_from(MAX_MATCHES).unwrap_or(i64::MAX)),
-            )),
             _ => Box::new(exists(found.filter($table::product_id.eq(products::id)).offset(0))),
         };
         condition
@@ -234,16 +231,9 @@ fn without_sqlite(query: String) -> Condition<products::table, diesel::sqlite::S
 }
 
 #[cfg(feature = "postgres")]
-condition!(
-    postgres_condition,
-    diesel::pg::Pg,
-    with_postgres,
-    without_postgres,
-    to_tsquery,
-    Asked::Opposite | Asked::Product
-);
+condition!(postgres_condition, diesel::pg::Pg, with_postgres, without_postgres, to_tsquery);
 #[cfg(feature = "sqlite")]
-condition!(sqlite_condition, diesel::sqlite::Sqlite, with_sqlite, without_sqlite, to_fts5, Asked::Opposite);
+condition!(sqlite_condition, diesel::sqlite::Sqlite, with_sqlite, without_sqlite, to_fts5);
 
 /// The products that a reader may see. PostgreSQL plans a statement once for all its values, and only where the status is compared
 /// alone does it pass over the others in the index that sorts.
@@ -264,18 +254,25 @@ pub(super) fn sqlite_visible(
 /// Writes the function that turns a list's filter into a condition, for one backend: within what of the list is looked at, and
 /// beginning with the words that all must have, which are looked for together.
 macro_rules! filtered {
-    ($name:ident, $backend:ty, $condition:ident, $matching:ident, $written:ident) => {
+    ($name:ident, $backend:ty, $condition:ident, $matching:ident, $without:ident, $written:ident) => {
         pub(super) fn $name(list: &ProductList, extent: &Extent) -> Condition<products::table, $backend> {
             let currency = list.currency;
+            let of_each_product = || -> Condition<products::table, $backend> {
+                let Some((words, rest)) = RequiredWords::split(&list.filter) else {
+                    return $condition(&list.filter, currency, Asked::Product);
+                };
+                let met = not($without(words.$written()));
+                match rest {
+                    Node::All => Box::new(met),
+                    rest => Box::new(met.and($condition(&rest, currency, Asked::Product))),
+                }
+            };
             match extent {
                 // The products to be looked at are given, and an index of something else would lead to others.
                 Extent::Few(ids) => {
-                    let asked = $condition(&list.filter, currency, Asked::Product);
-                    Box::new(in_ids(products::id, ids).and(of_each_row(asked, false)))
+                    Box::new(in_ids(products::id, ids).and(of_each_row(of_each_product(), false)))
                 }
-                Extent::UpTo(_) | Extent::Rest => {
-                    Box::new(of_each_row($condition(&list.filter, currency, Asked::Product), false))
-                }
+                Extent::UpTo(_) | Extent::Rest => Box::new(of_each_row(of_each_product(), false)),
                 Extent::Whole => match RequiredWords::split(&list.filter) {
                     Some((words, rest)) => {
                         let found = $matching(words.$written(), matches_to_ask(&rest));
@@ -295,9 +292,9 @@ macro_rules! filtered {
 }
 
 #[cfg(feature = "postgres")]
-filtered!(postgres_filter, diesel::pg::Pg, postgres_condition, with_postgres, to_tsquery);
+filtered!(postgres_filter, diesel::pg::Pg, postgres_condition, with_postgres, without_postgres, to_tsquery);
 #[cfg(feature = "sqlite")]
-filtered!(sqlite_filter, diesel::sqlite::Sqlite, sqlite_condition, with_sqlite, to_fts5);
+filtered!(sqlite_filter, diesel::sqlite::Sqlite, sqlite_condition, with_sqlite, without_sqlite, to_fts5);
 
 fn status(status: Status) -> ProductStatus {
     match status {

@@ -5,13 +5,13 @@ use diesel::prelude::*;
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
 
-use super::extent::Extent;
+use super::extent::{self, Extent, rows_to_ask};
 use super::filter::Asked;
 #[cfg(feature = "postgres")]
 use super::filter::{postgres_condition, postgres_filter, postgres_visible};
 #[cfg(feature = "sqlite")]
 use super::filter::{sqlite_condition, sqlite_filter, sqlite_visible};
-use super::ranked::{Ranked, matches_to_ask};
+use super::ranked::{MAX_MATCHES, Ranked, matches_to_ask};
 use super::{Product, visible};
 #[cfg(feature = "sqlite")]
 use crate::db::load_sqlite;
@@ -279,9 +279,9 @@ pub async fn page(
         return Ok(page.map(|(product, rank)| (product, CursorKey::Integer(rank))));
     }
     let extent = Extent::of(conn, list, request).await?;
-    // Full-text searches, and looking at many products, take longer than a worker thread may be kept.
+    // Searches take longer than a worker thread may be kept.
     #[cfg(feature = "sqlite")]
-    let is_long = search::looks_for_words(&list.filter) || !matches!(extent, Extent::Whole);
+    let is_long = list.filter != Node::All;
     let rows: Vec<Product> = on_each!(conn,
         postgres: |c| read_page!(|query| query.load(c).await, postgres_visible, postgres_filter, list, request, &extent),
         sqlite: |c| read_page!(
@@ -340,12 +340,16 @@ async fn ranked_rows(
         _ => None,
     });
     let is_ascending = list.reverse ^ (request.direction == Direction::Backward);
+    // Of more matches than are ranked, the wanted ones may be known by what only few products have.
+    let is_cut = extent::is_cut(conn, words, rest).await?;
+    let few = if is_cut { extent::few(conn, list, rows_to_ask(rest)).await? } else { None };
     macro_rules! query {
         ($backend:ty, $words:expr, $condition:ident) => {{
             let asked = $condition(rest, list.currency, Asked::Product);
             let condition = Box::new(visible(list.visibility).and(asked));
             Ranked::<$backend>::new($words, condition, request.rows())
-                .of_matches(matches_to_ask(rest))
+                .of_matches(if few.is_some() { MAX_MATCHES } else { matches_to_ask(rest) })
+                .among(few.as_deref())
                 .after(after, is_ascending)
         }};
     }

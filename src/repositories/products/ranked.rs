@@ -10,7 +10,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::Product;
 use super::extent::rows_to_ask;
-use crate::db::expr::Condition;
+use crate::db::expr::{Condition, InIds, in_ids};
 use crate::db::schema::products;
 use crate::db::types::sql::Uuid;
 use crate::domain::ids::ProductId;
@@ -20,9 +20,10 @@ use crate::domain::search::Node;
 /// each product has would take longer the larger the shop is.
 pub(super) const MAX_MATCHES: usize = 5_000;
 
-/// How many that is where more than words is asked of each.
+/// How many that is where more than words is asked of each: as many, unless extraordinarily much is
+/// asked.
 pub(super) fn matches_to_ask(rest: &Node) -> usize {
-    MAX_MATCHES.min(rows_to_ask(rest))
+    MAX_MATCHES.min(rows_to_ask(rest).saturating_mul(2))
 }
 
 /// The best matches of a full-text expression that meet a condition, each with its rank, as an integer that a cursor can hold.
@@ -33,6 +34,7 @@ pub(super) struct Ranked<DB: Backend> {
     after: Option<(i64, ProductId)>,
     is_ascending: bool,
     matches: usize,
+    among: Option<InIds<products::id>>,
     limit: i64,
 }
 
@@ -46,12 +48,17 @@ where
         AsSelect<Product, DB>: Expression,
     {
         let (columns, after, is_ascending) = (Product::as_select(), None, false);
-        Self { columns, words, condition, after, is_ascending, matches: MAX_MATCHES, limit }
+        Self { columns, words, condition, after, is_ascending, matches: MAX_MATCHES, among: None, limit }
     }
 
     /// So many matches and no more are ranked.
     pub(super) fn of_matches(self, matches: usize) -> Self {
         Self { matches, ..self }
+    }
+
+    /// Only these products are ranked, whichever the index finds first.
+    pub(super) fn among(self, few: Option<&[ProductId]>) -> Self {
+        Self { among: few.map(|ids| in_ids(products::id, ids)), ..self }
     }
 
     /// Those that follow a product with this rank, or come before it when the order is turned around.
@@ -74,14 +81,20 @@ impl<DB: Backend> QueryId for Ranked<DB> {
 
 /// Writes the statement; the backends differ in their full-text index alone.
 macro_rules! statement {
-    ($backend:ty, $matches:literal, $limit:literal, $join:literal) => {
+    ($backend:ty, $matches:literal, $met:literal, $among:literal, $join:literal) => {
         impl QueryFragment<$backend> for Ranked<$backend> {
             fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, $backend>) -> QueryResult<()> {
                 out.push_sql("SELECT ");
                 self.columns.walk_ast(out.reborrow())?;
                 out.push_sql($matches);
                 out.push_bind_param::<Text, _>(&self.words)?;
-                out.push_sql($limit);
+                out.push_sql($met);
+                if let Some(among) = &self.among {
+                    out.push_sql($among);
+                    among.walk_ast(out.reborrow())?;
+                    out.push_sql(")");
+                }
+                out.push_sql(" LIMIT ");
                 out.push_sql(&self.matches.to_string());
                 out.push_sql($join);
                 self.condition.walk_ast(out.reborrow())?;
@@ -113,16 +126,19 @@ statement!(
     diesel::pg::Pg,
     ", ranked.score FROM (SELECT product_id, (1000000 * ts_rank(document, query))::float8::bigint AS score FROM \
      (SELECT product_id, document, query FROM product_search, to_tsquery('simple', ",
-    ") AS query WHERE document @@ query LIMIT ",
+    ") AS query WHERE document @@ query",
+    " AND product_id IN (SELECT id FROM products WHERE ",
     ") AS found) AS ranked JOIN products ON products.id = ranked.product_id WHERE ("
 );
 // SQLite's rank is smaller for better matches; a match in the title counts for more, as it does on PostgreSQL. CROSS JOIN keeps the
-// order: matches first.
+// order: matches first. The plus has each match asked for its rowid; without it the index would be
+// asked anew for each rowid.
 #[cfg(feature = "sqlite")]
 statement!(
     diesel::sqlite::Sqlite,
     ", ranked.score FROM (SELECT rowid AS search_id, CAST(-1000000 * bm25(product_search, 10.0, 1.0) AS INTEGER) AS score \
      FROM product_search WHERE product_search MATCH ",
-    " LIMIT ",
+    "",
+    " AND +rowid IN (SELECT search_id FROM products WHERE ",
     ") AS ranked CROSS JOIN products ON products.search_id = ranked.search_id WHERE ("
 );

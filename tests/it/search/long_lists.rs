@@ -7,16 +7,17 @@ use crate::support::{TestApp, both};
 /// More products than a search looks at which asks each for as much as [`expensive`] does.
 const PRODUCTS: usize = 400;
 
-/// Products with a tag, from A to Z; the second and the last but one are rare, and the last has no tag.
+/// Products with a tag, from A to Z; the second and the last but one are rare and cost something
+/// else, and the last has no tag.
 async fn seed(app: &TestApp) {
     let mut file = "Handle,Title,Tags,Variant SKU,Variant Price\n".to_owned();
     for at in 0..PRODUCTS {
-        let tags = match at {
-            1 | 398 => "plain, rare",
-            399 => "",
-            _ => "plain",
+        let (tags, price) = match at {
+            1 | 398 => ("plain, rare", "7.00"),
+            399 => ("", "5.00"),
+            _ => ("plain", "5.00"),
         };
-        file += &format!("p{at},T{at:03},\"{tags}\",S-{at},5.00\n");
+        file += &format!("p{at},T{at:03},\"{tags}\",S-{at},{price}\n");
     }
     app.import(&file).await;
 }
@@ -24,6 +25,13 @@ async fn seed(app: &TestApp) {
 /// A search with as many conditions as it may have, which are asked of each product.
 fn expensive(query: &str) -> String {
     (0..60).fold(query.to_owned(), |query, at| query + &format!(" -tag:t{at}"))
+}
+
+/// A search by words with so many other conditions that not all products which have `plain` are
+/// asked for them at once.
+fn expensive_words(query: &str) -> String {
+    let words = ('a'..='n').fold(query.to_owned(), |query, letter| query + &format!(" -without{letter}"));
+    (0..30).fold(words, |query, at| query + &format!(" -tag:t{at}"))
 }
 
 async fn page(app: &TestApp, query: &str, page: &str) -> Value {
@@ -64,29 +72,87 @@ async fn a_search_that_looks_at_many_products_goes_on_where_it_stopped(app: Test
     assert_eq!(total(&app, "-tag:*").await, "1", "a search that asks less looks at the whole shop");
 }
 
-both!(every_product_is_found_on_one_of_the_pages);
-async fn every_product_is_found_on_one_of_the_pages(app: TestApp) {
-    seed(&app).await;
-    let query = expensive("-sku:nothing");
+/// The titles of all products that a query finds, on however many pages.
+async fn all_titles(app: &TestApp, query: &str) -> Vec<String> {
     let (mut titles, mut after) = (Vec::new(), String::new());
     loop {
-        let page = page(&app, &query, &format!("first: 150{after}")).await;
+        let page = page(app, query, &format!("first: 150{after}")).await;
         let found = page["nodes"].as_array().unwrap().iter();
         titles.extend(found.map(|node| node["title"].as_str().unwrap().to_owned()));
         if page["pageInfo"]["hasNextPage"] == false {
-            break;
+            return titles;
         }
         after = format!(", after: {}", page["pageInfo"]["endCursor"]);
     }
-    assert_eq!(titles, (0..PRODUCTS).map(|at| format!("T{at:03}")).collect::<Vec<_>>());
+}
+
+/// The titles of the first products.
+fn first_titles(products: usize) -> Vec<String> {
+    (0..products).map(|at| format!("T{at:03}")).collect()
+}
+
+both!(every_product_is_found_on_one_of_the_pages);
+async fn every_product_is_found_on_one_of_the_pages(app: TestApp) {
+    seed(&app).await;
+    assert_eq!(all_titles(&app, &expensive("-sku:nothing")).await, first_titles(PRODUCTS));
+    let with_tag = first_titles(PRODUCTS - 1);
+    for query in ["tag:plain", "plain OR tag:none"] {
+        assert_eq!(all_titles(&app, &expensive(&format!("({query})"))).await, with_tag, "{query}");
+    }
+}
+
+both!(a_word_that_many_products_have_loses_none_of_them_to_other_conditions);
+async fn a_word_that_many_products_have_loses_none_of_them_to_other_conditions(app: TestApp) {
+    seed(&app).await;
+    let query = expensive_words("plain");
+    assert_eq!(all_titles(&app, &query).await, first_titles(PRODUCTS - 1));
+    assert_eq!(total(&app, &query).await, Value::Null, "a count would be too low");
+
+    let document = "query($query: String, $key: ProductSortKeys) {
+        products(first: 5, query: $query, sortKey: $key) { nodes { title } totalCount pageInfo { hasNextPage } } }";
+    for key in ["TITLE", "RELEVANCE", "PRICE"] {
+        let variables = json!({ "query": expensive_words("plain tag:rare"), "key": key });
+        let reply = app.anonymous().ask_with(document, variables).await.ok();
+        let mut found: Vec<&str> = reply["products.nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|node| node["title"].as_str().unwrap())
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, ["T001", "T398"], "{key}");
+        assert_eq!(reply["products.totalCount"], "2", "{key}");
+        assert_eq!(reply["products.pageInfo.hasNextPage"], false, "{key}");
+    }
+    assert_eq!(total(&app, "plain -tag:none").await, "399", "all are asked where little is asked");
+}
+
+both!(beginnings_find_every_product_however_many_variants_have_them);
+async fn beginnings_find_every_product_however_many_variants_have_them(app: TestApp) {
+    let mut file = "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Price\n".to_owned();
+    for product in 0..52 {
+        for variant in 0..100 {
+            let title = if variant == 0 { format!("T{product:03}") } else { String::new() };
+            file += &format!("p{product},{title},Size,{variant},SKU-{product}-{variant},5.00\n");
+        }
+    }
+    app.import(&file).await;
+    assert_eq!(total(&app, "sku:sku*").await, "52");
+    assert_eq!(all_titles(&app, "sku:sku*").await, first_titles(52));
 }
 
 both!(a_search_begins_with_what_few_products_have);
 async fn a_search_begins_with_what_few_products_have(app: TestApp) {
     seed(&app).await;
-    for begins_with in
-        ["tag:rare", "sku:S-1,S-398", "tag:rare OR sku:s-398", "handle:p1,p398", "-tag:none sku:S-1,S-398"]
-    {
+    for begins_with in [
+        "tag:rare",
+        "sku:S-1,S-398",
+        "tag:rare OR sku:s-398",
+        "handle:p1,p398",
+        "-tag:none sku:S-1,S-398",
+        "price:7",
+        "price:7.001 OR tag:rare",
+    ] {
         let query = expensive(begins_with);
         let found = page(&app, &query, "first: 5").await;
         assert_eq!(found["nodes"], json!([{ "title": "T001" }, { "title": "T398" }]), "{begins_with}");

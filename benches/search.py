@@ -25,7 +25,7 @@ CONDITIONS = [
     "-tag:*", "tag_not:*", "-tag:tag*", "-tag:tag001", "tag:tag001", "tag:tag*", "tag:nothing",
     "-vendor:vendor*", "-vendor:maker", "vendor:maker", "vendor:nobody*", "-vendor:*", "-product_type:kind", "-product_type:*",
     "-handle:product*", "handle:product*", "-sku:*", "-sku:sku*", "sku:sku*", "-barcode:*", "barcode:nothing*",
-    "price:>99999999", "price:>0", "-price:>0", "price:0.01", "-price:<999999", "variants.price:>=500 variants.price:<=500.01",
+    "price:>99999999", "price:>0", "-price:>0", "price:0.01", "price:1001", "price:1001 available_for_sale:false", "-price:<999999", "variants.price:>=500 variants.price:<=500.01",
     "created_at:>2100-01-01", "-created_at:>2000-01-01", "updated_at:<2000-01-01",
     "available_for_sale:true", "available_for_sale:false", "NOT available_for_sale:true", "status:draft", "-status:active",
     "-common", "-common -new -the -with -shop", "-common*", "-title:common", "nothing", "common", "common -tag:*", "common tag:nothing",
@@ -40,6 +40,8 @@ COMBINED = [
     PREFIXES, FREQUENT, FREQUENT + " common new the with shop common new",
     " OR ".join(("common new the with shop " * 3).split()), '"common new" OR "the with"',
     "(" + " OR ".join(("common new the with shop " * 3).split()) + ") available_for_sale:false -tag:*",
+    "common tag:tag001 available_for_sale:true price:>1 price:<50", "common available_for_sale:true price:>1 tag:imported",
+    "common OR tag:tag001", "common " + " ".join(f"-tag:no{n}" for n in range(50)),
 ]
 OF_STAFF = ["inventory_total:>999999", "inventory_total:<0", "-inventory_total:>0", "inventory_total:<0 -tag:*", "inventory_total:<0 OR available_for_sale:false"]
 COUNTED = [None, "-tag:*", "common", "vendor:maker", "tag:imported", "available_for_sale:true", "tag:tag001 price:>1", "status:draft"]
@@ -57,7 +59,8 @@ def catalogue(products, file):
     for i in range(products):
         tags = ", ".join(["imported"] + [f"tag{n:03}" for n in random.sample(range(200), 2)])
         cents = random.randint(100, 100000)
-        price, dearer = (f"{c // 100}.{c % 100:02}" for c in (cents, cents + 100))
+        # Every other product has a price that many have.
+        price, dearer = (f"{c // 100}.{c % 100:02}" for c in (cents, cents + 100 if i % 2 else 100100))
         print(f'product-{i},{words(1)} common {words(3)},{words(30)},Maker,Kind,"{tags}",Size,S,SKU-{i}-S,B{i}S,{price},shopify,5', file=file)
         print(f"product-{i},,,,,,,L,SKU-{i}-L,B{i}L,{dearer},shopify,5", file=file)
 

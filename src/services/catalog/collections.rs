@@ -311,10 +311,10 @@ impl Collections {
         moves: &[Reposition<ProductId>],
     ) -> Result<Collection, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut collection = locked(&mut tx, id, &["id"]).await?;
+        let mut collection = locked(&mut tx, id, &["collectionId"]).await?;
         if collection.sort_order != CollectionSortOrder::Manual {
             let message = "This collection sorts its products by itself: set its `sortOrder` to MANUAL first";
-            return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
+            return Err(Error::invalid(&["collectionId"], UserErrorCode::NotAllowed, message));
         }
         let mut members = collections::members(tx.conn(), id).await?;
         let before = members.clone();
@@ -449,10 +449,10 @@ async fn locked(tx: &mut Tx, id: CollectionId, field: &[&str]) -> Result<Collect
 }
 
 async fn by_hand(tx: &mut Tx, id: CollectionId) -> Result<Collection, Error> {
-    let collection = locked(tx, id, &["id"]).await?;
+    let collection = locked(tx, id, &["collectionId"]).await?;
     if collection.rules.is_some() {
         let message = "This collection is kept by its rules: change them, or the products";
-        return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
+        return Err(Error::invalid(&["collectionId"], UserErrorCode::NotAllowed, message));
     }
     Ok(collection)
 }

@@ -162,7 +162,7 @@ async fn products_of_a_collection_get_other_places(app: TestApp) {
     let sorted = app.create_collection(json!({ "title": "Sorted", "sortOrder": "ALPHA_ASC" })).await;
     let variables = json!({ "id": sorted, "moves": [] });
     let blamed = refused(&app, "collectionProductsReorder", REORDER_PRODUCTS, variables).await;
-    assert_eq!(blamed, pairs(&[("id", "NOT_ALLOWED")]));
+    assert_eq!(blamed, pairs(&[("collectionId", "NOT_ALLOWED")]));
 }
 
 both!(products_are_found_by_their_stock_by_those_who_may_see_it);

@@ -26,7 +26,9 @@ fn update() -> String {
 
 /// `collectionProductsAdd` or `collectionProductsRemove`.
 fn fill(mutation: &str) -> String {
-    format!("mutation($id: ID!, $ids: [ID!]!) {{ {mutation}(collectionId: $id, productIds: $ids) {{ {FIELDS} }} }}")
+    format!(
+        "mutation($id: ID!, $ids: [ID!]!) {{ {mutation}(collectionId: $id, productIds: $ids) {{ {FIELDS} }} }}"
+    )
 }
 
 const DELETE: &str = "mutation($id: ID!) {
@@ -161,12 +163,12 @@ async fn a_collection_changes_in_what_is_named_alone(app: TestApp) {
     for (mutation, document, variables, field) in [
         ("collectionDelete", DELETE.to_owned(), json!({ "id": id }), "id"),
         ("collectionUpdate", update(), json!({ "id": id, "collection": {} }), "id"),
-        ("collectionProductsAdd", add.clone(), json!({ "id": id, "ids": [product] }), "id"),
+        ("collectionProductsAdd", add.clone(), json!({ "id": id, "ids": [product] }), "collectionId"),
         (
             "collectionProductsRemove",
             fill("collectionProductsRemove"),
             json!({ "id": id, "ids": [product] }),
-            "id",
+            "collectionId",
         ),
     ] {
         assert_eq!(

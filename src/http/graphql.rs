@@ -276,12 +276,12 @@ async fn run(
     let is_get = request.method() == Method::GET;
     let base_url = base_url(&request, &app.config);
     let body = request.take_body();
-    let (sent, uploads) = if is_get {
+    let sent = if is_get {
         (from_query(&request)?, Vec::new())
     } else {
         from_body(&app, &op, &request, body).await?
     };
-    run_sent(app, documents, admission, op, sent, uploads, base_url, is_get).await
+    run_sent(app, documents, admission, op, sent, base_url, is_get).await
 }
 
 /// Executes an operation that came another way than by a request of its own, and leaves a line in
@@ -298,7 +298,7 @@ pub(super) async fn execute(
     let (name, statements, request_id) =
         (logged_name(&op), op.statements.clone(), Arc::clone(&op.request_id));
     let metrics = Arc::clone(&app.metrics);
-    let outcome = run_sent(app, documents, admission, op, sent, Vec::new(), base_url, false).await?;
+    let outcome = run_sent(app, documents, admission, op, (sent, Vec::new()), base_url, false).await?;
     log(&metrics, &outcome, &name, &statements, started, &request_id);
     Ok(String::from_utf8(outcome.body).unwrap_or_default())
 }
@@ -308,8 +308,7 @@ async fn run_sent(
     documents: &Documents,
     admission: &Admission,
     op: OpContext,
-    sent: Operation,
-    uploads: Vec<Upload>,
+    (sent, uploads): (Operation, Vec<Upload>),
     base_url: String,
     is_get: bool,
 ) -> Result<Outcome, Refused> {

@@ -83,7 +83,7 @@ async fn a_new_shop_delivers_everywhere(app: TestApp) {
     assert_eq!(zones.len(), 1);
     assert_eq!((&zones[0]["name"], &zones[0]["countries"]), (&json!("Everywhere"), &json!([])));
     assert_eq!(zones[0]["defaultDistanceMeters"], 50_000);
-    let rates = zones[0]["rates"].as_array().unwrap().iter();
+    let rates = zones[0]["shippingRates"].as_array().unwrap().iter();
     let rates: Vec<String> = rates
         .map(|rate| {
             format!("{} {} {}", rate["strategy"], rate["pricePerKilogram"], rate["pricePerKilometer"])
@@ -285,7 +285,7 @@ async fn staff_write_rates(app: TestApp) {
         assert_eq!(blamed(&reply, "shippingRateCreate"), expected);
     }
     let node = "query($id: ID!) { node(id: $id) { ...on ShippingRate { shippingZone { name } } } }";
-    assert_eq!(staff.ask_with(node, json!({ "id": id })).await.ok()["node.zone.name"], "Europe");
+    assert_eq!(staff.ask_with(node, json!({ "id": id })).await.ok()["node.shippingZone.name"], "Europe");
     staff.ask_with(RATE_DELETE, json!({ "id": id })).await.assert_ok();
     let gone = staff.ask_with(RATE_DELETE, json!({ "id": id })).await;
     assert_eq!(blamed(&gone, "shippingRateDelete"), ["id NOT_FOUND"]);
@@ -339,7 +339,7 @@ async fn a_delivery_costs_one_price_or_what_a_table_says(app: TestApp) {
         name price { amount } priceTable { by steps { from price { amount } } } location { name }
     } } } }";
     let zones = app.admin().ask(document).await.ok();
-    let courier = &zones["shippingZones.nodes.1.rates.2"];
+    let courier = &zones["shippingZones.nodes.1.shippingRates.2"];
     let steps = json!([{ "from": "40.00", "price": { "amount": "6.00" } }, { "from": "100.00", "price": { "amount": "0.00" } }]);
     let expected = json!({ "name": "Courier", "price": { "amount": "1.00" },
         "priceTable": { "by": "SUBTOTAL", "steps": steps }, "location": null });

@@ -194,6 +194,7 @@ const OPEN: &[&str] = &[
     "rate_limits.spend",
     "rate_limits.refund",
     "rate_limits.count_cart",
+    "sized.sized",
     "attempts.check",
     "attempts.count",
     "checkout.place",

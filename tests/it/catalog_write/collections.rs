@@ -349,7 +349,7 @@ async fn rules_fill_a_collection_and_follow_its_products(app: TestApp) {
         let variables = json!({ "id": ids[0], "ids": [mug] });
         assert_eq!(
             refused(&app, mutation, &fill(mutation), variables).await,
-            pairs(&[("id", "NOT_ALLOWED")])
+            pairs(&[("collectionId", "NOT_ALLOWED")])
         );
     }
 }

@@ -32,7 +32,7 @@ impl Shop {
     async fn change(&self, client: &Client, customer: Value) -> Value {
         let reply = client.ask_with(UPDATE, json!({ "customer": customer })).await.ok();
         self.app.work().await;
-        reply["customerUpdate.customerAccessToken.accessToken"].clone()
+        reply["customerUpdate.customerAccessToken"]["accessToken"].clone()
     }
 }
 

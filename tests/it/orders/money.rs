@@ -147,7 +147,7 @@ async fn what_comes_back_is_on_the_shelf_once(app: TestApp) {
     let id = reply["returnCreate.return.id"].clone();
     assert_eq!(
         blamed(&ask(json!([pieces(&mugs, 2)])).await, "returnCreate"),
-        ["input.lineItems.0.quantity NOT_ALLOWED"]
+        ["return.lineItems.0.quantity NOT_ALLOWED"]
     );
 
     let receive = |input: Value| {
@@ -172,7 +172,7 @@ async fn what_comes_back_is_on_the_shelf_once(app: TestApp) {
     assert_eq!(shop.stock().await, [(10, 0), (9, 0)]);
     assert_eq!(
         blamed(&ask(json!([pieces(&mugs, 1)])).await, "returnCreate"),
-        ["input.lineItems.0.quantity NOT_ALLOWED"]
+        ["return.lineItems.0.quantity NOT_ALLOWED"]
     );
     let sent = "query($id: ID!) { order(id: $id) { fulfillments { id } } }";
     let sent = shop.clerk().ask_with(sent, json!({ "id": shop.gid() })).await.ok();

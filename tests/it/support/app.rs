@@ -95,6 +95,7 @@ impl TestApp {
             ("MEDIA_URL", media_folder.to_str().unwrap()),
             // Tests are slow and many: nothing is to be refused for that.
             ("MAX_OPERATIONS", "1000"),
+            ("MAX_QUEUED_OPERATIONS", "10000"),
             ("HTTP_WRITE_TIMEOUT_MS", "300000"),
             ("MAX_CONNECTIONS_PER_ADDRESS", "10000"),
             ("GUEST_CARTS_PER_HOUR", "100000"),

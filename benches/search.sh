@@ -15,6 +15,7 @@
 # ends with the script. Needs python3, and for PostgreSQL its binaries.
 set -euo pipefail
 root=$(realpath "$(dirname "$0")/..")
+. "$root/benches/postgres.sh"
 backend=sqlite mercato=
 case ${1:-} in
 sqlite | postgres) backend=$1 && shift ;;
@@ -38,19 +39,7 @@ trap finish EXIT
 
 database=()
 if [ "$backend" = postgres ]; then
-    PATH=$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' '\n' | tail -1)
-    # PostgreSQL refuses to run as root.
-    as=() && [ "$(id -u)" -ne 0 ] || as=(runuser -u postgres --)
-    pg=$(mktemp -d /tmp/search-pg.XXXXXX)
-    trap 'finish; rm -rf "$pg"' EXIT
-    [ "$(id -u)" -ne 0 ] || chown postgres "$pg"
-    "${as[@]}" initdb -D "$pg/data" -U mercato -A trust -E UTF8 >/dev/null
-    port=${PG_PORT:-$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')}
-    "${as[@]}" postgres -D "$pg/data" -k "$pg" -p "$port" -c listen_addresses=127.0.0.1 -c shared_buffers=256MB \
-        -c max_wal_size=2GB >"$work/postgres.log" 2>&1 &
-    pids+=($!)
-    for _ in $(seq 100); do "${as[@]}" pg_isready -q -h 127.0.0.1 -p "$port" && break || sleep 0.1; done
-    "${as[@]}" createdb -h 127.0.0.1 -p "$port" -U mercato shop
+    start_postgres
     database=(--database "postgres://mercato@127.0.0.1:$port/shop")
 fi
 

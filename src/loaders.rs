@@ -162,6 +162,15 @@ pub fn visibility(op: &OpContext) -> Visibility {
     if op.may(Permission::ReadProducts) { Visibility::All } else { Visibility::Published }
 }
 
+/// An edge of the catalog, whose batches are read together with those of other requests in the same lane.
+macro_rules! shared {
+    ($source:ident, $reads:ident, $lane:expr) => {
+        Edge::shared(&$source, &|$source: Arc<Source>, keys| async move {
+            $source.catalog.$reads.read($lane, keys, &$source.statements).await
+        })
+    };
+}
+
 impl Loaders {
     /// The loaders of one request, or of one event of a subscription, which `turns` drives.
     #[must_use]
@@ -184,24 +193,12 @@ impl Loaders {
             keys: Arc::clone(keys),
         });
         Self {
-            products: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
-                source.catalog.products.read(source.sees, keys, &source.statements).await
-            }),
-            products_by_handle: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
-                source.catalog.products_by_handle.read(source.sees, keys, &source.statements).await
-            }),
-            tags: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
-                source.catalog.tags.read((), keys, &source.statements).await
-            }),
-            images: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
-                source.catalog.images.read((), keys, &source.statements).await
-            }),
-            images_of_product: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
-                source.catalog.images_of_product.read((), keys, &source.statements).await
-            }),
-            renditions: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
-                source.catalog.renditions.read((), keys, &source.statements).await
-            }),
+            products: shared!(source, products, source.sees),
+            products_by_handle: shared!(source, products_by_handle, source.sees),
+            tags: shared!(source, tags, ()),
+            images: shared!(source, images, ()),
+            images_of_product: shared!(source, images_of_product, ()),
+            renditions: shared!(source, renditions, ()),
             media: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 Ok(single(media::by_ids(&mut source.conn().await?, &ids).await?, |row| row.id))
             }),
@@ -209,24 +206,12 @@ impl Loaders {
                 let rows = media::besides_images(&mut source.conn().await?, &ids).await?;
                 Ok(grouped(rows.into_iter().map(|row| (row.product_id, Arc::new(row)))))
             }),
-            variants: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
-                source.catalog.variants.read((), keys, &source.statements).await
-            }),
-            variants_of_product: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
-                source.catalog.variants_of_product.read((), keys, &source.statements).await
-            }),
-            levels_of_variant: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
-                source.catalog.levels_of_variant.read((), keys, &source.statements).await
-            }),
-            collections: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
-                source.catalog.collections.read((), keys, &source.statements).await
-            }),
-            collections_by_handle: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
-                source.catalog.collections_by_handle.read((), keys, &source.statements).await
-            }),
-            collections_of_product: Edge::shared(&source, &|source: Arc<Source>, keys| async move {
-                source.catalog.collections_of_product.read((), keys, &source.statements).await
-            }),
+            variants: shared!(source, variants, ()),
+            variants_of_product: shared!(source, variants_of_product, ()),
+            levels_of_variant: shared!(source, levels_of_variant, ()),
+            collections: shared!(source, collections, ()),
+            collections_by_handle: shared!(source, collections_by_handle, ()),
+            collections_of_product: shared!(source, collections_of_product, ()),
             products_of_collection: Edge::shared(&source, &products_of_collections),
             product_count_of_collection: Edge::new(&source, &|source: Arc<Source>, ids| async move {
                 let counts =

@@ -89,7 +89,7 @@ impl Conn {
         Ok(conn)
     }
 
-    /// Says that the next statements read so much that SQLite had better not begin them on this thread.
+    /// Has SQLite run the next reads on a blocking thread from the start, since they take long.
     pub(super) fn expect_long_reads(&mut self) {
         #[cfg(feature = "sqlite")]
         if let Pooled::Sqlite(object) = &mut self.pooled {

@@ -15,6 +15,16 @@ pub trait Id: Copy + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static {
     fn from_uuid(uuid: Uuid) -> Self;
     /// The bare UUID.
     fn uuid(self) -> Uuid;
+
+    /// The global id, `gid://mercato/Product/<uuid>`, in the namespace that ids are made in.
+    fn gid(self) -> String {
+        let mut text = String::with_capacity(Namespace::Mercato.prefix().len() + Self::TYPE.len() + 37);
+        text.push_str(Namespace::Mercato.prefix());
+        text.push_str(Self::TYPE);
+        text.push('/');
+        text.push_str(self.uuid().hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+        text
+    }
 }
 
 macro_rules! ids {

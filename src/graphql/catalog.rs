@@ -36,8 +36,8 @@ connection!(
     Product,
     "products",
     counted by ProductTotal as Option<UnsignedInt64>,
-    "How many items the whole list has. They are counted anew each time it is asked for; null where more products would have to be \
-     looked at for that than one search may."
+    "How many products the whole list has, counted each time it is requested. Null when counting would take longer than a \
+     search may."
 );
 connection!(ProductVariantConnection, ProductVariantEdge, ProductVariant, "variants");
 connection!(CollectionConnection, CollectionEdge, Collection, "collections", counted);

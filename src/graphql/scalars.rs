@@ -2,7 +2,7 @@
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
-use crate::domain::ids::{Id, Namespace, without_namespace};
+use crate::domain::ids::{Id, without_namespace};
 use crate::domain::report::Day;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
@@ -113,12 +113,7 @@ impl ScalarType for Date {
 /// The global id of a thing: `gid://mercato/Product/<uuid>`. Where the shop's ids are in another
 /// namespace, `namespace` puts them there.
 pub fn gid<I: Id>(id: I) -> async_graphql::ID {
-    let mut text = String::with_capacity(14 + I::TYPE.len() + 37);
-    text.push_str(Namespace::Mercato.prefix());
-    text.push_str(I::TYPE);
-    text.push('/');
-    text.push_str(id.uuid().hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
-    async_graphql::ID(text)
+    async_graphql::ID(id.gid())
 }
 
 /// The type's name and the rest of a global id.

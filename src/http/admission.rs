@@ -127,8 +127,8 @@ impl Admission {
             Ok(None) | Err(_) => {
                 self.metrics.operation_shed(Priority::of(op).name());
                 let message = format!(
-                    "your own operations keep you waiting: together they may cost {} at a time \
-                     (MAX_CONCURRENT_COST), and this one costs {cost}; send fewer at once, and this one again",
+                    "too many of your own operations are running: together they may cost {} at a time \
+                     (MAX_CONCURRENT_COST), and others wait already; send fewer at once, and this one again",
                     limits.max_concurrent_cost
                 );
                 Err((ErrorCode::Throttled, message))

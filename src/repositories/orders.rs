@@ -165,6 +165,12 @@ impl Order {
         self.imported_as.clone().unwrap_or_else(|| order::name(self.id, self.number))
     }
 
+    /// Whether its provider was asked for the money and has said nothing yet that lets it stand.
+    #[must_use]
+    pub fn waits_for_number(&self) -> bool {
+        self.status == OrderStatus::PendingPayment && self.number.is_none()
+    }
+
     /// Whose uses of discounts it counts among.
     #[must_use]
     pub fn buyer(&self) -> Buyer<'_> {

@@ -32,7 +32,6 @@ use std::time::Duration;
 use crate::context::OpContext;
 use crate::db::Db;
 use crate::domain::ids::OrderId;
-use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
 use crate::error::Error;
 use crate::integrations::breaker::{Breaker, Breakers, CallError, Settings};
@@ -155,8 +154,7 @@ impl Payments {
     /// An order, as it is by now, once its provider has said all that it says for now: one that
     /// still waits stands.
     async fn standing(&self, op: &OpContext, order: Order) -> Result<Order, Error> {
-        let waits = order.status == OrderStatus::PendingPayment && order.number.is_none();
-        let standing = if waits { self.let_stand(op, order.id).await? } else { None };
+        let standing = if order.waits_for_number() { self.let_stand(op, order.id).await? } else { None };
         Ok(standing.unwrap_or(order))
     }
 

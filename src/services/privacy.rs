@@ -131,7 +131,7 @@ async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
     happened.extend(log::of_aggregates(conn, &order_ids).await?);
     Ok(json!({
         "customer": {
-            "id": gid(id),
+            "id": id.gid(),
             "email": customer.email,
             "emailVerifiedAt": customer.email_verified_at,
             "firstName": customer.first_name,
@@ -145,10 +145,10 @@ async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
             "erasedAt": customer.erased_at,
         },
         "addresses": addresses.iter().map(|row| json!({
-            "id": gid(row.id), "isDefault": row.is_default, "address": row.address.0, "createdAt": row.created_at,
+            "id": row.id.gid(), "isDefault": row.is_default, "address": row.address.0, "createdAt": row.created_at,
         })).collect::<Vec<_>>(),
         "carts": carts.iter().map(|cart| json!({
-            "id": gid(cart.id),
+            "id": cart.id.gid(),
             "email": cart.email,
             "phone": cart.phone,
             "country": cart.country,
@@ -158,14 +158,14 @@ async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
             "createdAt": cart.created_at,
             "updatedAt": cart.updated_at,
             "lines": in_carts.iter().filter(|line| line.cart_id == cart.id).map(|line| json!({
-                "variantId": gid(line.variant_id), "quantity": line.quantity, "attributes": line.attributes.0,
+                "variantId": line.variant_id.gid(), "quantity": line.quantity, "attributes": line.attributes.0,
             })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "drafts": drafts.iter().map(|row| json!({
-            "id": gid(row.id), "draft": row.draft.0, "createdAt": row.created_at, "updatedAt": row.updated_at,
+            "id": row.id.gid(), "draft": row.draft.0, "createdAt": row.created_at, "updatedAt": row.updated_at,
         })).collect::<Vec<_>>(),
         "orders": placed.iter().map(|order| json!({
-            "id": gid(order.id),
+            "id": order.id.gid(),
             "number": order.number,
             "importedAs": order.imported_as,
             "email": order.email,
@@ -204,10 +204,6 @@ fn sold(line: &OrderLine) -> Value {
         "taxTotal": line.tax_total,
         "attributes": line.attributes.0,
     })
-}
-
-fn gid<I: Id>(id: I) -> String {
-    format!("gid://mercato/{}/{}", I::TYPE, id.uuid())
 }
 
 /// Who of the shop's staff had a hand in it is not the customer's to know.

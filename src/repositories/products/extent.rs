@@ -32,7 +32,7 @@ const READING: usize = 2;
 /// Of how many products a search looks at each, wherever in the list they stand.
 const MAX_FEW: usize = 2_000;
 /// One more, as statements count: it tells that there are more.
-const FEW_AND_ONE: i64 = 2_001;
+const FEW_AND_ONE: i64 = MAX_FEW as i64 + 1;
 /// Of how many conditions it is found out whether few products meet them.
 const MAX_TRIED: usize = 3;
 

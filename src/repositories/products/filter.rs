@@ -75,7 +75,7 @@ macro_rules! condition {
                 Node::Title(words) => with(RequiredWords::Title(words.clone())),
                 Node::Field(FieldTerm::Tag(value)) => {
                     text_condition!(product_tags::tag, product_tags::tag_key, text::key, value, |meets| {
-                        of_each!($backend, asked, product_tags, value, meets)
+                        of_each!($backend, asked, is_indexed(value), product_tags, meets)
                     })
                 }
                 Node::Field(FieldTerm::Vendor(value)) => {
@@ -93,13 +93,13 @@ macro_rules! condition {
                 Node::Field(FieldTerm::Sku(value)) => {
                     let (sku, key) = (variants::sku, || variants::sku_key.assume_not_null());
                     text_condition!(sku.assume_not_null(), key(), text::key, value, |meets| {
-                        of_each!($backend, asked, variants, value, meets)
+                        of_each!($backend, asked, is_indexed(value), variants, meets)
                     })
                 }
                 Node::Field(FieldTerm::Barcode(value)) => {
                     let (barcode, key) = (variants::barcode, || variants::barcode_key.assume_not_null());
                     text_condition!(barcode.assume_not_null(), key(), text::key, value, |meets| {
-                        of_each!($backend, asked, variants, value, meets)
+                        of_each!($backend, asked, is_indexed(value), variants, meets)
                     })
                 }
                 Node::Field(FieldTerm::Id(ids)) => {
@@ -138,8 +138,7 @@ macro_rules! condition {
                             Box::new(products::min_price.le(minor).and(has_variants()))
                         }
                         Comparator::Equal => {
-                            let value = ValueMatch::AnyOf(Vec::new());
-                            of_each!($backend, asked, variants, &value, variants::price.eq(minor))
+                            of_each!($backend, asked, true, variants, variants::price.eq(minor))
                         }
                     }
                 }
@@ -160,16 +159,20 @@ macro_rules! condition {
 /// it from reading all tags or variants of the shop instead, which takes longest where few products
 /// are asked.
 macro_rules! of_each {
-    ($backend:ty, $asked:expr, $table:ident, $value:expr, $meets:expr) => {{
+    ($backend:ty, $asked:expr, $is_indexed:expr, $table:ident, $meets:expr) => {{
         let found = $table::table.filter($meets);
-        let condition: Condition<products::table, $backend> = match ($asked, $value) {
-            (Asked::Index, ValueMatch::AnyOf(_) | ValueMatch::StartsWith(_)) => {
-                Box::new(products::id.eq_any(found.select($table::product_id).offset(0)))
-            }
-            _ => Box::new(exists(found.filter($table::product_id.eq(products::id)).offset(0))),
+        let condition: Condition<products::table, $backend> = if $asked == Asked::Index && $is_indexed {
+            Box::new(products::id.eq_any(found.select($table::product_id).offset(0)))
+        } else {
+            Box::new(exists(found.filter($table::product_id.eq(products::id)).offset(0)))
         };
         condition
     }};
+}
+
+/// Whether an index finds what matches.
+fn is_indexed(value: &ValueMatch) -> bool {
+    matches!(value, ValueMatch::AnyOf(_) | ValueMatch::StartsWith(_))
 }
 
 /// The same rule as `domain::inventory::is_for_sale`, for any of a product's variants.

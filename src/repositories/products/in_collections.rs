@@ -20,6 +20,9 @@ const NO_KEY: &str = "0";
 /// The product's id, as the index has it that keeps the members in staff's order.
 const ID: &str = "cp.product_id";
 
+/// As many parts as SQLite joins in one statement.
+const MAX_PARTS: usize = 500;
+
 /// A page that is asked for of each of several collections.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct CollectionPage {
@@ -126,8 +129,6 @@ pub async fn page_in_collections(
 ) -> Result<Vec<(CollectionId, Page<(Product, CursorKey)>)>, DbError> {
     let everything = visibility == Visibility::All;
     let size = wanted.request.rows();
-    // As many parts as SQLite joins in one statement.
-    const MAX_PARTS: usize = 500;
     let mut rows: Vec<(CollectionId, CursorKey, Product)> = Vec::new();
     for collections in collections.chunks(MAX_PARTS) {
         macro_rules! bind_page {

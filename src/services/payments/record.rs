@@ -98,9 +98,8 @@ impl Payments {
     async fn let_stand_once(&self, op: &OpContext, id: OrderId) -> Result<Option<Order>, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let found = orders::lock(tx.conn(), id).await?;
-        let waits = |order: &Order| order.status == OrderStatus::PendingPayment && order.number.is_none();
         let mut order = match found {
-            Some(order) if waits(&order) => order,
+            Some(order) if order.waits_for_number() => order,
             other => {
                 tx.rollback().await?;
                 return Ok(other);

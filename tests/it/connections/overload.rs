@@ -3,9 +3,11 @@
 
 use futures_util::future::select_all;
 use mercato::db::Statements;
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::{NAME, PATIENCE, connect, metric, post, rest, serve};
+use crate::support::live::Socket;
 use crate::support::{Client, TestApp, request};
 
 const CART: &str = "mutation { cartCreate(input: {}) { cart { id } userErrors { message } } }";
@@ -67,6 +69,23 @@ async fn the_operations_of_one_caller_wait_for_one_another_and_for_nobody_else()
     drop(writing);
     assert_eq!(running.await.unwrap(), 200);
     timeout(PATIENCE, waiting.remove(0)).await.unwrap().assert_ok();
+}
+
+#[tokio::test]
+async fn a_socket_goes_on_while_a_document_waits_for_its_turn() {
+    let settings = [("MAX_CONCURRENT_COST", "anonymous=1"), ("QUERY_TIMEOUT_MS", "600000")];
+    let app = serve(&settings).await;
+    let writing = app.app.db.write(&Statements::default()).await.unwrap();
+    let running = begin(&app, app.anonymous(), 1).await;
+    let mut socket = Socket::of(&app.anonymous()).await;
+    let long = format!("{NAME} #{}", "x".repeat(8_000));
+    socket.subscribe("1", &long, json!({})).await;
+    // It hears of the end at once, and not when its document has been read.
+    let stopped = tokio::spawn(app.stop());
+    assert_eq!(timeout(PATIENCE, socket.closed()).await.unwrap().code, 1001);
+    drop(writing);
+    assert_eq!(running.await.unwrap(), 200);
+    timeout(PATIENCE, stopped).await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,19 @@
+# Sourced by benches that run on PostgreSQL, too.
+
+# Starts a private server on loopback with an empty database `shop`, and sets its `port`. It ends with the bench, which has the
+# folder `work` for the log, the list `pids`, and the function `finish` that ends these.
+start_postgres() {
+    PATH=$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' '\n' | tail -1)
+    # PostgreSQL refuses to run as root.
+    as=() && [ "$(id -u)" -ne 0 ] || as=(runuser -u postgres --)
+    pg=$(mktemp -d /tmp/mercato-bench-pg.XXXXXX)
+    trap 'finish; rm -rf "$pg"' EXIT
+    [ "$(id -u)" -ne 0 ] || chown postgres "$pg"
+    "${as[@]}" initdb -D "$pg/data" -U mercato -A trust -E UTF8 >/dev/null
+    port=${PG_PORT:-$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')}
+    "${as[@]}" postgres -D "$pg/data" -k "$pg" -p "$port" -c listen_addresses=127.0.0.1 -c shared_buffers=256MB \
+        -c max_wal_size=2GB >"$work/postgres.log" 2>&1 &
+    pids+=($!)
+    for _ in $(seq 100); do "${as[@]}" pg_isready -q -h 127.0.0.1 -p "$port" && break || sleep 0.1; done
+    "${as[@]}" createdb -h 127.0.0.1 -p "$port" -U mercato shop
+}

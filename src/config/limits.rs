@@ -17,6 +17,7 @@ pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problem
     };
     let limits = QueryLimits {
         max_bytes: limit("QUERY_MAX_BYTES", usual.max_bytes, MAX_LIMIT),
+        max_tokens: limit("QUERY_MAX_TOKENS", usual.max_tokens, MAX_LIMIT),
         max_nesting: limit("QUERY_MAX_NESTING", usual.max_nesting, MAX_NESTING),
         max_depth: limit("QUERY_MAX_DEPTH", usual.max_depth, MAX_NESTING),
         max_fields: limit("QUERY_MAX_FIELDS", usual.max_fields, MAX_LIMIT),

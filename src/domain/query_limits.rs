@@ -12,6 +12,8 @@ use super::caller::{CallerKind, PerCaller};
 pub struct QueryLimits {
     /// `QUERY_MAX_BYTES`: the length of a document.
     pub max_bytes: PerCaller<u64>,
+    /// `QUERY_MAX_TOKENS`: names, values, brackets and other signs of a document.
+    pub max_tokens: PerCaller<u64>,
     /// `QUERY_MAX_NESTING`: brackets, braces and parentheses that are open at once.
     pub max_nesting: PerCaller<u64>,
     /// `QUERY_MAX_DEPTH`: fields within fields.
@@ -46,6 +48,7 @@ impl Default for QueryLimits {
     fn default() -> Self {
         Self {
             max_bytes: PerCaller::all(64 * 1024),
+            max_tokens: PerCaller::buyers_and_staff(8_000, 32_000),
             max_nesting: PerCaller::all(50),
             max_depth: PerCaller::all(20),
             max_fields: PerCaller::buyers_and_staff(3_000, 6_000),
@@ -69,6 +72,8 @@ impl Default for QueryLimits {
 pub struct CallerLimits {
     /// See [`QueryLimits::max_bytes`].
     pub max_bytes: u64,
+    /// See [`QueryLimits::max_tokens`].
+    pub max_tokens: u64,
     /// See [`QueryLimits::max_nesting`].
     pub max_nesting: u64,
     /// See [`QueryLimits::max_depth`].
@@ -101,6 +106,7 @@ impl QueryLimits {
     pub fn of(&self, kind: CallerKind) -> CallerLimits {
         CallerLimits {
             max_bytes: self.max_bytes.of(kind),
+            max_tokens: self.max_tokens.of(kind),
             max_nesting: self.max_nesting.of(kind),
             max_depth: self.max_depth.of(kind),
             max_fields: self.max_fields.of(kind),

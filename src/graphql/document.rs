@@ -16,7 +16,7 @@ use super::conformance::{merging, names, nulls, root_fragments, variables};
 use super::in_context::locale;
 use super::limits::cost::Cost;
 use super::limits::shape::{Shape, ShapeError};
-use super::limits::{LimitError, nesting};
+use super::limits::{self, LimitError};
 use super::type_system::type_system;
 use super::{namespace, syntax};
 use crate::context::Locale;
@@ -95,7 +95,7 @@ impl Document {
             limits.max_bytes,
             "send a shorter document, and values as variables",
         )?;
-        nesting::check(text, limits.max_nesting)?;
+        limits::text::check(text, limits)?;
         let mut parsed = parse_query(text).map_err(|error| syntax::explain(text, error))?;
         let shape = Shape::of(&parsed).map_err(|error| match error {
             ShapeError::Limit(error) => error.into(),
@@ -311,6 +311,7 @@ mod tests {
             |inner: &str, times: usize| format!("{}{inner}{}", "{ a ".repeat(times), "}".repeat(times));
         for (text, setting) in [
             (format!("{{ a }} #{}", "x".repeat(70_000)), "QUERY_MAX_BYTES"),
+            (repeated("a(b: $c) ", 1_200), "QUERY_MAX_TOKENS"),
             (format!("{{ a(b: {}1{}) }}", "[".repeat(60), "]".repeat(60)), "QUERY_MAX_NESTING"),
             (nested("", 25), "QUERY_MAX_DEPTH"),
             (repeated("a ", 3_100), "QUERY_MAX_FIELDS"),

@@ -3,7 +3,7 @@
 //! The parser, the validator and the executor of async-graphql all walk a document without a bound:
 //! values nest, and every spread of a fragment is followed anew. So a document is weighed first:
 //!
-//! 1. `nesting` looks at its text and refuses what nests too deeply for the parser's stack;
+//! 1. `text` refuses what nests too deeply for the parser's stack or is too long for its time;
 //! 2. `shape` walks the parsed document once, however its fragments spread, and counts what they
 //!    expand to;
 //! 3. `cost` tells how many fields the largest possible response would have;
@@ -16,8 +16,8 @@ pub mod budget;
 pub(super) mod cost;
 #[cfg(test)]
 mod fuzz;
-pub(super) mod nesting;
 pub(super) mod shape;
+pub(super) mod text;
 
 use std::fmt;
 

@@ -4,7 +4,7 @@
 use async_graphql::parser::Error as ParseError;
 use async_graphql::{Pos, ServerError};
 
-use super::limits::nesting::after_string;
+use super::limits::text::after_string;
 
 /// How much of what was found is told, in characters.
 const MAX_SHOWN: usize = 30;

@@ -33,15 +33,16 @@ fn hostile() -> Vec<(String, &'static str)> {
             format!("{{ __schema {{ types {{ {introspection} name {} }} }} }}", "} } ".repeat(4)),
             "QUERY_MAX_COST",
         ),
+        (format!("{{ {} }}", "a!".repeat(4_000)), "QUERY_MAX_TOKENS"),
         (format!("{{ {} }}", "a: __typename ".repeat(300)), "QUERY_MAX_ALIASES"),
         (format!("mutation {{ {} }}", "cartCreate { cart { id } } ".repeat(11)), "QUERY_MAX_ROOT_FIELDS"),
         (format!("{{ {} }}", "__typename @skip(if: false) ".repeat(101)), "QUERY_MAX_DIRECTIVES"),
     ]
 }
 
-/// A fragment of 3,000 aliases that is spread 1,000 times: too long for an address.
+/// A fragment of 2,000 aliases that is spread 1,000 times: too long for an address.
 fn spread_often() -> String {
-    let aliases: String = (0..3_000).map(|n| format!("a{n}: id ")).collect();
+    let aliases: String = (0..2_000).map(|n| format!("a{n}: id ")).collect();
     format!("{{ shop {{ {} }} }} fragment F on Shop {{ {aliases} }}", "...F ".repeat(1_000))
 }
 

@@ -15,6 +15,7 @@ mod graphql;
 mod headers;
 mod health;
 mod introspection;
+mod large_work;
 mod live;
 mod media;
 mod metrics;

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use deadpool::managed::{Manager, Pool};
 #[cfg(feature = "postgres")]
+use diesel::ConnectionError;
+#[cfg(feature = "postgres")]
 use diesel_async::AsyncPgConnection;
 use diesel_async::SimpleAsyncConnection;
 #[cfg(feature = "postgres")]
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 #[cfg(feature = "postgres")]
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 
 use super::conn::Pooled;
 #[cfg(feature = "sqlite")]
@@ -136,6 +139,7 @@ struct Opened {
     announcements: Announcements,
     statement_timeout: Duration,
     connections_opened: Arc<AtomicU64>,
+    runtime: Handle,
 }
 
 enum Pools {
@@ -174,6 +178,7 @@ impl Db {
             announcements: Announcements::default(),
             statement_timeout: timeout,
             connections_opened: opened,
+            runtime: Handle::current(),
         }));
         // The writer comes first: it is the one that may make the file.
         drop(db.write(&Statements::default()).await?);
@@ -229,6 +234,12 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { readers, .. } => readers.status().max_size,
         }
+    }
+
+    /// The runtime that the database was opened on: for what others than its caller wait for, since a
+    /// caller may run on threads of a lower priority.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.0.runtime
     }
 
     /// How many connections were opened since the start: many only if something closes them.
@@ -301,10 +312,17 @@ fn postgres_manager(
     // A closed connection is noticed without a test query, which would double the load.
     config.recycling_method = RecyclingMethod::Fast;
     let opened = Arc::clone(opened);
+    // A connection has a task, on the runtime where it was opened: that of all its users.
+    let runtime = Handle::current();
     config.custom_setup = Box::new(move |url| {
-        let opened = Arc::clone(&opened);
+        let (opened, url) = (Arc::clone(&opened), url.to_owned());
+        let connecting =
+            runtime.spawn(async move { super::postgres::connect(&url, statement_timeout).await });
         async move {
-            let connection = super::postgres::connect(url, statement_timeout).await?;
+            let connection = connecting
+                .await
+                .map_err(|error| ConnectionError::BadConnection(error.to_string()))
+                .flatten()?;
             opened.fetch_add(1, Ordering::Relaxed);
             Ok(connection)
         }

@@ -99,8 +99,8 @@ where
         if state.under_way < self.most {
             state.under_way += 1;
             drop(lanes);
-            // A task of its own: whoever began it may go, and others wait for it.
-            tokio::spawn(UnderWay { of: Arc::clone(self), lane, ended: false }.run());
+            // A task of its own, where nothing of low priority runs: others wait for it, whoever began it.
+            self.db.runtime().spawn(UnderWay { of: Arc::clone(self), lane, ended: false }.run());
         }
         answered
     }

@@ -24,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(super) use self::shares::Share;
 use self::shares::Shares;
 use super::graphql::Refused;
+use super::large_work::LargeWork;
 use crate::config::AdmissionConfig;
 use crate::context::OpContext;
 use crate::domain::caller::CallerKind;
@@ -45,6 +46,8 @@ pub struct Admission {
     all: Arc<Semaphore>,
     queued: [AtomicUsize; 3],
     shares: Arc<Shares>,
+    /// The threads for what is large.
+    pub(super) large_work: LargeWork,
     max_operations: usize,
     max_queued: usize,
     queue_timeout: Duration,
@@ -77,6 +80,7 @@ impl Admission {
             all: places(100),
             queued: Default::default(),
             shares: Arc::new(Shares::new(config.max_queued)),
+            large_work: LargeWork::default(),
             max_operations: config.max_operations,
             max_queued: config.max_queued,
             queue_timeout: config.queue_timeout,

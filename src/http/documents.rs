@@ -4,7 +4,7 @@
 //! A document is kept once it was found to be valid, and by its weight: so neither rubbish nor
 //! documents that differ each time take more memory than `DOCUMENT_CACHE_BYTES`, nor do they push
 //! out what is in use. Whoever sends a long document that is new pays for its length before it is
-//! parsed, on a thread of its own, a few at a time and as part of its sender's share, so that
+//! parsed, among the large work, a few at a time and as part of its sender's share, so that
 //! nobody's requests wait for the documents of others.
 
 use std::num::NonZero;
@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::admission::{Admission, Share};
 use super::graphql::Refused;
+use super::large_work::{LargeWork, is_large_document};
 use crate::context::OpContext;
 use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
@@ -24,8 +25,6 @@ use crate::services::rate_limits::{RateLimits, Throttled};
 
 /// How many documents are expected: what the cache makes room for at first.
 const USUAL_DOCUMENTS: usize = 200;
-/// The longest document that is parsed in place: it takes about as long as changing threads.
-const MAX_INLINE_BYTES: usize = 4 * 1024;
 /// How many bytes of a new document cost nothing beside what it asks for.
 const FREE_BYTES: u64 = 1024;
 /// How many bytes beyond these cost one point: parsing them takes as long as a field does.
@@ -105,11 +104,11 @@ impl Documents {
         if points > 0 {
             rates.spend(op, points).await.map_err(Unopened::Throttled)?;
         }
-        let parsed = if text.len() <= MAX_INLINE_BYTES {
-            Document::parse(text, limits)
-        } else {
+        let parsed = if is_large_document(text) {
             let share = admission.share(op, cost(text), limits).await.map_err(Unopened::Refused)?;
-            self.parse_apart(text, limits, share).await
+            self.parse_apart(text, limits, share, &admission.large_work).await
+        } else {
+            Document::parse(text, limits)
         };
         match parsed {
             Ok(document) => Ok(Opened { document: Arc::new(document), is_new: true }),
@@ -127,10 +126,11 @@ impl Documents {
         text: &str,
         limits: &CallerLimits,
         share: Option<Share>,
+        large_work: &LargeWork,
     ) -> Result<Document, RequestError> {
         let place = Arc::clone(&self.parsing).acquire_owned().await;
         let (text, limits) = (text.to_owned(), *limits);
-        let parsing = tokio::task::spawn_blocking(move || {
+        let parsing = large_work.compute(move || {
             let _counted = (place, share);
             Document::parse(&text, &limits)
         });

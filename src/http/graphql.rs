@@ -10,15 +10,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Response as GraphQlResponse, Value, Variables};
+use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, Value, Variables};
 use poem::endpoint::make;
 use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, Request, Response};
 use serde::Deserialize;
+use tokio::task::JoinError;
 
 use super::admission::{Admission, Permit};
 use super::client_address::client_address;
 use super::documents::{Documents, Opened, Unopened};
+use super::large_work::{is_large_document, is_large_query, large_query_work};
 use super::public_url::base_url;
 use super::refusal::Refusal;
 use super::server::unreadable;
@@ -35,7 +37,7 @@ use crate::graphql::document::{Operation as ExecutableOperation, RequestError, r
 use crate::graphql::limits::budget::{Budget, Stopped};
 use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
 use crate::loaders::{Loaders, Turns};
-use crate::services::rate_limits::Throttled;
+use crate::services::rate_limits::{ThrottleStatus, Throttled};
 use crate::telemetry::{self, Metrics};
 
 /// The kind of an operation that can't be read.
@@ -347,8 +349,13 @@ async fn run_sent(
     if is_get && operation.kind != OperationType::Query {
         return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
     }
+    let is_large = operation.kind == OperationType::Query
+        && (is_large_query(cost) || is_new && is_large_document(&sent.query));
     // A document that is new is validated as well.
-    let work = cost + if is_new { documents::cost(&sent.query) } else { 0 };
+    let mut work = cost + if is_new { documents::cost(&sent.query) } else { 0 };
+    if is_large {
+        work = large_query_work(work, limits.max_concurrent_cost);
+    }
     let permit = match admission.admit(&op, work, &limits).await {
         Ok(permit) => permit,
         Err(refused) => {
@@ -356,8 +363,41 @@ async fn run_sent(
             return Err(refused);
         }
     };
-    let mut response = run_operation(&app, op.clone(), &operation, files, base_url, &limits, permit).await?;
-    let actual = response_fields(&response.data);
+    let document = Arc::clone(operation.document());
+    let admitted = AdmittedOperation { op, operation, files, base_url, limits, spent, permit };
+    let answering = execute_admitted(app, admitted);
+    let (outcome, was_valid) = if is_large {
+        admission.large_work.run(answering).await.map_err(|error| ended_unexpectedly(&error, &request_id))?
+    } else {
+        answering.await
+    };
+    if is_new && was_valid {
+        documents.keep(&sent.query, &document);
+    }
+    outcome
+}
+
+/// An operation that was paid for and admitted, with all that it needs.
+struct AdmittedOperation {
+    op: OpContext,
+    operation: ExecutableOperation,
+    files: Uploads,
+    base_url: String,
+    limits: CallerLimits,
+    /// What is left to its caller after paying for it.
+    spent: ThrottleStatus,
+    permit: Permit,
+}
+
+/// Executes an operation and writes its response; also whether its document turned out to be valid.
+async fn execute_admitted(app: Arc<App>, admitted: AdmittedOperation) -> (Result<Outcome, Refused>, bool) {
+    let AdmittedOperation { op, operation, files, base_url, limits, spent, permit } = admitted;
+    let request = operation.request().data(files).data(BaseUrl(base_url)).data(permit);
+    let mut response = match run_operation(&app, op.clone(), &operation, request, &limits).await {
+        Ok(response) => response,
+        Err(refused) => return (Err(refused), false),
+    };
+    let (cost, actual) = (operation.cost, response_fields(&response.data));
     let throttle = match cost.saturating_sub(actual) {
         // What failed half-way may have cost all of it.
         _ if response.is_err() => spent,
@@ -366,30 +406,25 @@ async fn run_sent(
     };
     response.extensions.insert("cost".to_owned(), graphql::cost(cost, Some(actual), &throttle));
     note_token(&mut response, op.has_invalid_token());
-    if is_new && was_valid(&response) {
-        documents.keep(&sent.query, operation.document());
-    }
+    let was_valid = was_valid(&response);
     let finished = operation.finish(response, app.config.dialect.id_namespace, limits.max_errors);
-    let response = graphql::error_response(finished, &request_id);
-    write(&operation, response, &limits, &request_id)
+    let response = graphql::error_response(finished, &op.request_id);
+    (write(&operation, response, &limits, &op.request_id), was_valid)
 }
 
 /// Executes an operation within its limits.
 async fn run_operation(
-    app: &Arc<App>,
+    app: &App,
     mut op: OpContext,
     operation: &ExecutableOperation,
-    files: Uploads,
-    base_url: String,
+    request: GraphQlRequest,
     limits: &CallerLimits,
-    permit: Permit,
 ) -> Result<GraphQlResponse, Refused> {
     op.locale = operation.locale;
     let (request_id, hints, turns) = (Arc::clone(&op.request_id), SearchHints::default(), Turns::default());
     let budget = Budget::new(limits, &app.response_memory, &turns);
     let loaders = Loaders::new(&app.db, &app.catalog_reads, &app.auth.keys, &op, &turns);
-    let request = operation.request().data(files).data(op).data(loaders).data(BaseUrl(base_url));
-    let request = request.data(hints.clone()).data(budget.clone()).data(permit);
+    let request = request.data(op).data(loaders).data(hints.clone()).data(budget.clone());
     let schema = app.schema.clone();
     // Unconstrained: tokio's budget would stop the resolvers of a long list in the middle, and `drive` would go on in vain.
     let executed =
@@ -398,10 +433,7 @@ async fn run_operation(
     let _aborted = (!is_mutation).then(|| AbortOnDrop(executed.abort_handle()));
     let mut response = match tokio::time::timeout(limits.timeout, executed).await {
         Ok(Ok(response)) => response,
-        Ok(Err(panicked)) => {
-            tracing::error!(request_id = &*request_id, "an operation ended unexpectedly: {panicked}");
-            return Err((ErrorCode::Internal, "internal error".to_owned()));
-        }
+        Ok(Err(error)) => return Err(ended_unexpectedly(&error, &request_id)),
         Err(_) if is_mutation => {
             let message = format!(
                 "the mutation takes longer than {} ms (QUERY_TIMEOUT_MS) and goes on without you: send it again \
@@ -420,6 +452,12 @@ async fn run_operation(
         response.extensions.insert("search".to_owned(), hints);
     }
     Ok(response)
+}
+
+/// Logs that the task of an operation panicked, which is a bug of ours.
+fn ended_unexpectedly(error: &JoinError, request_id: &str) -> Refused {
+    tracing::error!(request_id, "an operation ended unexpectedly: {error}");
+    (ErrorCode::Internal, "internal error".to_owned())
 }
 
 fn refused_by(stopped: &Stopped) -> Refused {

@@ -1,9 +1,9 @@
 //! Prepares `GraphiQL`, the page at `/graphiql`, and lists the demo shop's pictures.
 //!
-//! Where `npm` works, the front end in `src/http/graphiql` is bundled and every file
-//! of the bundle is embedded, so that the page works offline. Where it does not, or
-//! with `MERCATO_GRAPHIQL=public`, the page loads a pinned public copy instead: that
-//! is worth a warning, and never a failed build.
+//! If `npm` works, the front end in `src/http/graphiql` is bundled and every file
+//! of the bundle is embedded, so that the page works offline. Otherwise, or with
+//! `MERCATO_GRAPHIQL=public`, the page loads a pinned public copy instead: the build
+//! warns but does not fail.
 //!
 //! Everything is written below `OUT_DIR`; `graphiql_assets.rs` there is what
 //! `src/http/graphiql.rs` includes.
@@ -20,7 +20,7 @@ use std::{
 const SOURCES: &str = "src/http/graphiql";
 const DEMO_IMAGES: &str = "src/services/demo/images";
 
-/// What decides the bundle. The rest of `SOURCES` is put together here, without npm.
+/// The inputs of the bundle. The rest of `SOURCES` is assembled here without npm.
 const BUNDLED: [&str; 5] = ["package.json", "package-lock.json", "bundle.mjs", "main.jsx", "fetcher.js"];
 
 /// The npm package of `GraphiQL` 5 holds nothing a browser can load, and the CDNs that
@@ -70,8 +70,8 @@ fn list_demo_images(out: &Path) -> io::Result<()> {
     fs::write(out.join("demo_images.rs"), format!("static IMAGES: &[(&str, &str)] = &[\n{images}];\n"))
 }
 
-/// Runs npm in a copy of the front end, unless the bundle of just these sources is
-/// there already. Returns the folder of gzipped files.
+/// Runs npm in a copy of the front end, unless the bundle of exactly these sources
+/// already exists. Returns the folder of gzipped files.
 fn bundle(sources: &Path, work: &Path) -> io::Result<PathBuf> {
     let mut inputs = Vec::new();
     for name in BUNDLED {
@@ -104,7 +104,7 @@ fn bundle(sources: &Path, work: &Path) -> io::Result<PathBuf> {
         ],
     )?;
     npm(work, &["run", "bundle"])?;
-    // Two hundred megabytes that nothing needs any more.
+    // About 200 MB, and no longer needed.
     fs::remove_dir_all(work.join("node_modules"))?;
     fs::write(stamp, revision)?;
     Ok(dist)
@@ -121,10 +121,10 @@ fn npm(folder: &Path, arguments: &[&str]) -> io::Result<()> {
         return Ok(());
     }
     let step = arguments.first().copied().unwrap_or_default();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let why = said.lines().find(|line| line.contains("error"));
-    let why = why.unwrap_or("it gave no reason").trim();
-    Err(io::Error::other(format!("npm {step} failed: {why}")))
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let reason = stderr.lines().find(|line| line.contains("error"));
+    let reason = reason.unwrap_or("no reason given").trim();
+    Err(io::Error::other(format!("npm {step} failed: {reason}")))
 }
 
 /// Writes the page and the Rust file with it and every asset.
@@ -176,9 +176,9 @@ fn generate(sources: &Path, bundle: Option<&Path>, out: &Path) -> io::Result<()>
     fs::write(out.join("graphiql_assets.rs"), code)
 }
 
-/// The example documents as `GraphiQL` takes them: a JSON array with one tab for each
+/// The example documents in the format of `GraphiQL`: a JSON array with one tab for each
 /// `.graphql` file, in the order of their names, with the variables and the headers
-/// that lie beside it.
+/// next to it.
 fn tabs(examples: &Path) -> io::Result<String> {
     let mut tabs = Vec::new();
     for file in listing(examples)? {

@@ -1,9 +1,12 @@
-//! Live clients against a running server: `benches/live.sh` starts one and runs this.
+//! Benchmark of live subscriptions against a running server: `benches/live.sh` starts one and runs
+//! this.
 //!
-//! Opens connections that all follow one product, changes the product, and tells how many events reached them, how fast, and how long each
-//! took from the moment its change was sent. Loopback only; ends by itself.
+//! Opens connections that all subscribe to one product, changes the product, and reports how many
+//! events arrived, how fast, and the latency of each from the moment its change was sent. Loopback
+//! only; ends by itself.
 //!
-//!     live ADDRESS KEY SUBSCRIBERS EVENTS [EVENTS A SECOND; 0: as fast as they are taken] [ADDRESS OF THE PROCESS THAT CHANGES IT]
+//!     live ADDRESS KEY SUBSCRIBERS EVENTS [EVENTS PER SECOND; 0: as fast as possible]
+//!         [ADDRESS OF THE PROCESS THAT CHANGES IT]
 
 #![expect(
     clippy::print_stdout,
@@ -22,10 +25,10 @@ use tokio::sync::{Semaphore, mpsc};
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const PRODUCT: &str = "subscription($id: ID!) { productUpdated(id: $id) { cursor kind product { title } } }";
-/// How many changes are sent at once when they are sent as fast as they are taken.
-const WRITERS: usize = 4;
-/// How long the last event may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Number of concurrent writers when no rate is given.
+const DEFAULT_WRITERS: usize = 4;
+/// Timeout of the last event.
+const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Counts {
     started: Instant,
@@ -35,7 +38,7 @@ struct Counts {
 }
 
 fn main() -> Result<(), Failure> {
-    // What `cargo bench` and `cargo test` ask of it is not meant for it.
+    // Flags passed by `cargo bench` and `cargo test` are ignored.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let [address, key, subscribers, events, rest @ ..] = arguments.as_slice() else { return Ok(()) };
     let rate = rest.first().map_or(Ok(0), |rate| rate.parse())?;
@@ -53,14 +56,14 @@ async fn measure(
     events: usize,
     rate: u64,
 ) -> Result<(), Failure> {
-    let is_here = |address: &String| address.starts_with("127.0.0.1:");
-    assert!(is_here(&address) && is_here(&changed_at), "loopback only");
+    let is_loopback = |address: &String| address.starts_with("127.0.0.1:");
+    assert!(is_loopback(&address) && is_loopback(&changed_at), "loopback only");
     let create = r#"{"query":"mutation { productCreate(product: { title: \"0\", status: ACTIVE, price: \"0\" }) { product { id } } }"}"#;
     let answer = post(&mut TcpStream::connect(&address).await?, &key, create).await?;
     let id = answer.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next());
     let id = id.ok_or(format!("no product: {answer}"))?.to_owned();
 
-    // What its making told is past.
+    // Skip the events of the product's creation.
     tokio::time::sleep(Duration::from_secs(1)).await;
 
     let counts = Arc::new(Counts {
@@ -86,14 +89,14 @@ async fn measure(
     }
     drop(sender);
     while counts.acknowledged.load(Ordering::SeqCst) < subscribers {
-        assert!(counts.started.elapsed() < PATIENCE, "not all connections were made");
+        assert!(counts.started.elapsed() < LAST_EVENT_TIMEOUT, "not all connections were made");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // Every subscription is under way.
+    // Wait until every subscription is active.
     tokio::time::sleep(Duration::from_secs(2)).await;
 
-    let began = Instant::now();
-    let writers = if rate > 0 { 1 } else { WRITERS };
+    let began_at = Instant::now();
+    let writers = if rate > 0 { 1 } else { DEFAULT_WRITERS };
     let left = Arc::new(AtomicUsize::new(events));
     let mut writing = Vec::new();
     for _ in 0..writers {
@@ -118,12 +121,12 @@ async fn measure(
     for writer in writing {
         writer.await??;
     }
-    let wanted = (subscribers * events) as u64;
-    while counts.received.load(Ordering::SeqCst) < wanted && began.elapsed() < PATIENCE {
+    let expected = (subscribers * events) as u64;
+    while counts.received.load(Ordering::SeqCst) < expected && began_at.elapsed() < LAST_EVENT_TIMEOUT {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let received = counts.received.load(Ordering::SeqCst);
-    let until = Duration::from_micros(counts.last.load(Ordering::SeqCst)) - (began - counts.started);
+    let until = Duration::from_micros(counts.last.load(Ordering::SeqCst)) - (began_at - counts.started);
     let mut times = Vec::new();
     while let Ok(latency) = latencies.try_recv() {
         times.push(latency);
@@ -132,7 +135,7 @@ async fn measure(
     let at =
         |share: f64| times.get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1)));
     println!(
-        "{received} of {wanted} deliveries to {subscribers} subscribers in {:.2} s: {:.0}/s; \
+        "{received} of {expected} deliveries to {subscribers} subscribers in {:.2} s: {:.0}/s; \
          from change to client p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
         until.as_secs_f64(),
         received as f64 / until.as_secs_f64(),
@@ -140,10 +143,10 @@ async fn measure(
         *at(0.99).unwrap_or(&0) as f64 / 1000.0,
         *at(1.0).unwrap_or(&0) as f64 / 1000.0,
     );
-    if received == wanted { Ok(()) } else { Err("events are missing".into()) }
+    if received == expected { Ok(()) } else { Err("events are missing".into()) }
 }
 
-/// Sends a request on a connection that is kept; gives the body.
+/// Sends a request on a kept-alive connection and returns the response's body.
 async fn post(connection: &mut TcpStream, key: &str, body: &str) -> Result<String, Failure> {
     let request = format!(
         "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nauthorization: Bearer {key}\r\n\
@@ -170,7 +173,7 @@ async fn post(connection: &mut TcpStream, key: &str, body: &str) -> Result<Strin
     }
 }
 
-/// A frame of a client: masked, with a mask of zeros.
+/// A client's WebSocket frame, masked with zeros.
 fn frame(text: &str) -> Vec<u8> {
     let mut frame = vec![0x81];
     match text.len() {
@@ -204,7 +207,7 @@ async fn open(address: &str, id: &str) -> Result<TcpStream, Failure> {
     Ok(socket)
 }
 
-/// Counts frames, and sees how old what they tell of is.
+/// Counts frames and measures their latency.
 async fn follow(
     mut socket: TcpStream,
     counts: &Counts,
@@ -238,7 +241,7 @@ async fn follow(
     }
 }
 
-/// Where the text of a whole frame begins and ends.
+/// Start and end of the payload of a complete frame.
 fn frame_at(bytes: &[u8]) -> Option<(usize, usize)> {
     let (start, length) = match *bytes.get(1)? {
         126 => (4, usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]))),

@@ -1,4 +1,5 @@
-//! The composition root: the one place that knows every concrete type and puts them together.
+//! The composition root, the one place that knows all concrete types: builds the [`App`] from the
+//! settings.
 
 mod gauges;
 mod private_files;
@@ -11,25 +12,25 @@ use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
 use crate::error::{Error, with_causes};
 use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
-use crate::events::{Relay, Retention, Tail};
+use crate::events::{LogFollower, Relay, Retention};
 use crate::graphql::limits::budget::ResponseMemory;
-use crate::graphql::live::Subscriptions;
-use crate::graphql::{self, Schema, Shaper};
+use crate::graphql::live::SubscriptionExecutor;
+use crate::graphql::{self, PayloadRenderer, Schema};
 use crate::integrations::breaker::{self, Breakers};
 use crate::integrations::downloads;
 use crate::integrations::event_stream::EventStream;
-use crate::integrations::mail::{Files, Mailer, Sender, Smtp};
+use crate::integrations::mail::{FileMailer, Mailer, Sender, SmtpMailer};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
-use crate::integrations::public_http::{PublicHttp, Reach};
+use crate::integrations::public_http::{NetworkPolicy, PublicHttp};
 use crate::integrations::storage::{Storage, StorageError};
-use crate::integrations::videos::Converter;
+use crate::integrations::videos::VideoConverter;
 use crate::integrations::webhooks::WebhookSender;
 use crate::jobs::{self, Schedule, Worker};
 use crate::listeners;
 use crate::loaders::{CatalogReads, Loaders};
-use crate::services::mails::{Overrides, PressError};
+use crate::services::mails::{MailOverrides, MailRenderError};
 use crate::services::media::MediaParts;
-use crate::services::webhooks::PayloadShaper;
+use crate::services::webhooks::RenderPayload;
 use crate::services::{
     ApiKeys, Attempts, Carts, Catalog, Checkout, CleanUp, Collections, CustomerExport, Customers, Discounts,
     EventExport, Inventory, Jobs, Mails, Media, Menus, Options, OrderExport, OrderImport, Orders, Pages,
@@ -41,161 +42,165 @@ use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
 use crate::{db::Backend, events::bus::PostgresBus};
 
-/// A shop that is ready to serve.
+/// A shop that is ready to serve requests.
 pub struct App {
-    /// Its settings.
+    /// The settings.
     pub config: Config,
-    /// Its database.
+    /// The database.
     pub db: Db,
-    /// Its catalogue's reads, which requests share.
+    /// The catalogue's reads, coalesced across requests.
     pub catalog_reads: Arc<CatalogReads>,
-    /// What it is, as staff change it.
+    /// The shop's profile, which staff can change.
     pub shop: Arc<Shop>,
-    /// Its use cases.
+    /// The use cases.
     pub services: Arc<Services>,
-    /// Reads product files.
+    /// Imports products from CSV files.
     pub import: ProductImport,
-    /// Writes product files.
+    /// Exports products as CSV.
     pub export: ProductExport,
-    /// The orders as a CSV.
+    /// Exports orders as CSV.
     pub order_export: OrderExport,
-    /// The customers as a CSV.
+    /// Exports customers as CSV.
     pub customer_export: CustomerExport,
-    /// Reads order files.
+    /// Imports orders from CSV files.
     pub order_import: OrderImport,
-    /// Its schema.
+    /// The GraphQL schema.
     pub schema: Schema,
-    /// Fields of all responses that are being put together.
+    /// Limits the number of fields of all responses that are being built.
     pub response_memory: ResponseMemory,
     /// Executes subscriptions.
-    pub subscriptions: Arc<Subscriptions>,
-    /// The provider of payments that moves no money, where it is switched on: for tests to be told by.
+    pub subscriptions: Arc<SubscriptionExecutor>,
+    /// The test payment provider, if it is enabled, so that tests can control it.
     pub test_payments: Option<Arc<TestProvider>>,
-    /// What shapes messages to other services.
-    pub shaper: Arc<dyn PayloadShaper>,
-    /// What stands before everything outside.
+    /// Renders webhook payloads.
+    pub payload_renderer: Arc<dyn RenderPayload>,
+    /// The circuit breakers in front of external services.
     pub breakers: Arc<Breakers>,
-    /// What it counts and measures.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Who asks.
+    /// Authenticates callers.
     pub auth: Arc<Authenticator>,
-    /// How much callers may ask for.
+    /// The rate limits of callers.
     pub rate_limits: Arc<RateLimits>,
-    /// The time.
+    /// The source of time.
     pub clock: Arc<dyn Clock>,
-    /// What tells processes that something happened.
+    /// Signals to other processes that the event log has grown.
     pub bus: Arc<dyn EventBus>,
-    /// Puts the event log in order.
+    /// Moves committed events into the log.
     pub relay: Relay,
-    /// The end of the event log.
-    pub tail: Tail,
+    /// Delivers new events to live clients.
+    pub log_follower: LogFollower,
     /// Runs jobs.
     pub worker: Arc<Worker>,
-    /// What is done by the clock.
+    /// Enqueues scheduled tasks.
     pub schedule: Arc<Schedule>,
 }
 
-/// Why a shop can't start.
+/// Why the shop can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The database can't be opened, reached or migrated.
     #[error("the database can't be used: {}", with_causes(.0))]
     Database(#[from] DbError),
     /// The database can't be opened or reached.
-    #[error("{place} (DATABASE_URL) can't be used: {}; see that it is there and answers, or correct the setting", with_causes(.source.as_ref()))]
+    #[error("{location} (DATABASE_URL) can't be used: {}; see that it is there and answers, or correct the setting", with_causes(.source.as_ref()))]
     Unreachable {
-        /// Where it is.
-        place: String,
-        /// Why it can't.
+        /// Where the database is.
+        location: String,
+        /// The cause.
         source: Box<DbError>,
     },
-    /// A payment provider can't be made.
+    /// A payment provider can't be created.
     #[error("payments can't be taken: {0}")]
     Payments(#[from] ProviderError),
-    /// Nobody could be signed in.
+    /// Authentication can't be set up.
     #[error("nobody can sign in: {}", with_causes(.0))]
     Auth(#[from] AuthError),
-    /// There is no bus at this address.
+    /// The address of the event bus or event stream is invalid.
     #[error("events can't be told at EVENT_BUS_URL or EVENT_EXPORT_URL: {0}")]
     Bus(#[from] redis::RedisError),
-    /// There are no rate limits at this address.
+    /// The address of the shared rate limits is invalid.
     #[error("rate limits can't be shared at RATE_LIMIT_URL: {0}")]
     RateLimits(redis::RedisError),
-    /// The secrets of webhooks can't be encrypted.
+    /// Webhook secrets can't be encrypted.
     #[error("the secrets of webhooks can't be encrypted: {}", with_causes(.0))]
     Webhooks(#[source] Error),
-    /// Mails can't be put into words.
+    /// A mail template is invalid.
     #[error("mails can't be written: {}", with_causes(.0))]
-    Mails(#[from] PressError),
-    /// There is nowhere to keep files.
+    Mails(#[from] MailRenderError),
+    /// The storage of files can't be used.
     #[error("files can't be kept at MEDIA_URL: {0}")]
     Storage(#[from] StorageError),
-    /// A task of the schedule has no time.
+    /// The cron expression of a scheduled task is invalid.
     #[error("the schedule can't be read: {0}")]
     Schedule(#[from] croner::errors::CronError),
 }
 
-/// What tests put in place of the real thing.
-pub struct Parts {
-    /// The time.
+/// Dependencies that tests replace.
+pub struct Dependencies {
+    /// The source of time.
     pub clock: Arc<dyn Clock>,
 }
 
-impl Default for Parts {
+impl Default for Dependencies {
     fn default() -> Self {
         Self { clock: Arc::new(SystemClock) }
     }
 }
 
 impl App {
-    /// Opens the database, migrates it, and builds everything over it.
+    /// Opens and migrates the database, and builds everything on top of it.
     ///
     /// # Errors
-    /// [`StartError`] says what is missing.
+    /// [`StartError`] when a part can't be set up.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        Self::with(config, Parts::default()).await
+        Self::with(config, Dependencies::default()).await
     }
 
-    /// The same, with parts of one's own.
+    /// Like [`Self::start`], with other dependencies than the default ones.
     ///
     /// # Errors
-    /// [`StartError`] says what is missing.
-    pub async fn with(config: Config, parts: Parts) -> Result<Self, StartError> {
-        // TLS to the outside: one implementation for all. A second app in this process finds the first one's.
+    /// [`StartError`] when a part can't be set up.
+    pub async fn with(config: Config, dependencies: Dependencies) -> Result<Self, StartError> {
+        // One TLS implementation for all clients. Fails if another app in this process has
+        // installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         private_files::protect(&config);
         let db = open_database(&config).await?;
         for version in db.migrate().await? {
             tracing::info!(version, "migrated the database");
         }
-        let op = OpContext::system(Arc::clone(&parts.clock));
-        search_index::fill(&db, &op).await?;
-        let shop = Shop::load_or_make(&db, &op, &config.shop).await?.with_low_stock(config.low_stock);
+        let op = OpContext::system(Arc::clone(&dependencies.clock));
+        search_index::backfill(&db, &op).await?;
+        let shop = Shop::load_or_create(&db, &op, &config.shop).await?.with_low_stock(config.low_stock);
         let shop = Arc::new(shop);
         let catalog_reads = Arc::new(CatalogReads::new(&db));
         let (breakers, metrics) = (Arc::new(Breakers::default()), Arc::new(Metrics::default()));
         metrics.collect(Arc::clone(&breakers));
-        gauges::register(&metrics, &db, &parts.clock);
-        let outside = breaker::Settings { open_for: config.breaker_open, ..breaker::Settings::default() };
+        gauges::register(&metrics, &db, &dependencies.clock);
+        let breaker_settings = breaker::BreakerSettings {
+            open_duration: config.breaker_open,
+            ..breaker::BreakerSettings::default()
+        };
         let (providers, test_payments) = payment_providers(&config)?;
         let payments = Arc::new(Payments::new(
             db.clone(),
             Arc::clone(&shop),
             providers,
             &breakers,
-            breaker::Settings { timeout: config.payment_timeout, ..outside },
+            breaker::BreakerSettings { timeout: config.payment_timeout, ..breaker_settings },
         ));
         let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
         let keys = match &config.jwt_secret {
             Some(secret) => Keys::new(secret, &config.jwt_previous)?,
-            // A command, which signs nobody in.
+            // For commands, which don't sign in anybody.
             None => Keys::random()?,
         };
         let keys = Arc::new(keys);
         let id_provider = config.jwks.as_ref().map(Jwks::read).transpose()?;
         let auth = Arc::new(Authenticator::new(
             db.clone(),
-            Arc::clone(&parts.clock),
+            Arc::clone(&dependencies.clock),
             Arc::clone(&keys),
             id_provider,
         ));
@@ -207,10 +212,11 @@ impl App {
         let (auth_of, passwords_of, sessions_of) =
             (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
         let (attempts_of, keys_of) = (|| Arc::clone(&attempts), || Arc::clone(&keys));
-        let schedule = Arc::new(Schedule::new(db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
+        let schedule =
+            Arc::new(Schedule::new(db.clone(), Arc::clone(&dependencies.clock), listeners::TASKS)?);
         let storefront = config.mail.storefront.clone();
         let overrides =
-            config.mail.templates.as_deref().map(Overrides::read).transpose()?.unwrap_or_default();
+            config.mail.templates.as_deref().map(MailOverrides::read).transpose()?.unwrap_or_default();
         let (shop_of_mails, payments_of_mails) = (Arc::clone(&shop), Arc::clone(&payments));
         let mails =
             Mails::new(db.clone(), shop_of_mails, payments_of_mails, auth_of(), storefront, &overrides)?;
@@ -256,14 +262,14 @@ impl App {
             webhooks: Webhooks::new(
                 db.clone(),
                 keys_of(),
-                webhook_sender(&config, &breakers, outside),
+                webhook_sender(&config, &breakers, breaker_settings),
                 config.base_url(),
             ),
             reports: Reports::new(db.clone()),
             event_export: EventExport::new(
                 db.clone(),
                 config.event_export.as_ref().map(EventStream::new).transpose()?,
-                breakers.one("events", outside),
+                breakers.breaker("events", breaker_settings),
                 config.base_url(),
             ),
             jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
@@ -276,39 +282,40 @@ impl App {
                 db.clone(),
                 Arc::clone(&shop),
                 Arc::clone(&rate_limits),
-                media_parts(&config, &breakers, outside)?,
+                media_parts(&config, &breakers, breaker_settings)?,
             ),
             clean_up: CleanUp::new(db.clone(), config.guests.cart_ttl.clone()),
             mails,
         });
-        let listens = listeners::Parts {
+        let listener_dependencies = listeners::Dependencies {
             services: Arc::clone(&services),
             mailer: mailer(&config),
-            mail_breaker: breakers.one("mail", outside),
+            mail_breaker: breakers.breaker("mail", breaker_settings),
         };
-        let mut handlers = listeners::all(&listens);
+        let mut handlers = listeners::all(&listener_dependencies);
         let retention = Retention::new(db.clone(), config.event_retention, &handlers);
-        handlers.push(listeners::clean_up(&listens, retention));
-        let clock = || Arc::clone(&parts.clock);
+        handlers.push(listeners::clean_up(&listener_dependencies, retention));
+        let clock = || Arc::clone(&dependencies.clock);
         let bus = event_bus(&config)?;
         services.staff.seed_admin_role(&op).await?;
         if config.jwt_secret.is_some() {
             services.webhooks.encrypt_secrets(&op).await.map_err(StartError::Webhooks)?;
         }
         let schema = graphql::schema(Arc::clone(&services), Arc::clone(&shop), keys_of());
-        let tail = Tail::new(db.clone());
-        tail.start().await?;
+        let log_follower = LogFollower::new(db.clone());
+        log_follower.start().await?;
         let response_memory = ResponseMemory::new(config.query_limits.max_fields_in_flight);
         let subscriptions =
             Arc::new(subscriptions(&db, &catalog_reads, keys_of(), &schema, &response_memory, &config));
-        let shaper = Shaper::new(Arc::clone(&subscriptions), config.query_limits.clone(), config.base_url());
-        let shaper: Arc<dyn PayloadShaper> = Arc::new(shaper);
-        services.webhooks.shape_by(&shaper);
+        let payload_renderer =
+            PayloadRenderer::new(Arc::clone(&subscriptions), config.query_limits.clone(), config.base_url());
+        let payload_renderer: Arc<dyn RenderPayload> = Arc::new(payload_renderer);
+        services.webhooks.set_renderer(&payload_renderer);
         Ok(Self {
             response_memory,
             subscriptions,
             schema,
-            shaper,
+            payload_renderer,
             import: ProductImport::new(db.clone(), Arc::clone(&shop)),
             export: ProductExport::new(db.clone(), Arc::clone(&shop)),
             order_export: OrderExport::new(db.clone()),
@@ -321,7 +328,7 @@ impl App {
             relay: Relay::new(db.clone(), clock(), Arc::clone(&bus), &handlers),
             worker: Worker::new(db.clone(), clock(), &handlers),
             schedule,
-            tail,
+            log_follower,
             bus,
             services,
             auth,
@@ -333,54 +340,57 @@ impl App {
         })
     }
 
-    /// Does what follows from events and the clock until `shutdown` is ready: puts the log in order and, with `runs_jobs`, runs jobs. What
-    /// runs then may end first.
-    pub async fn work(&self, runs_jobs: bool, shutdown: impl Future<Output = ()>) {
+    /// Runs background work until `shutdown` completes: relays events and, with `runs_jobs`, runs
+    /// jobs and the schedule. Running jobs are then given time to finish.
+    pub async fn run_workers(&self, runs_jobs: bool, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = tokio::sync::watch::channel(());
-        let until = || {
+        let until_stopped = || {
             let mut stopped = stopped.clone();
-            // Told, or dropped: either way it is over.
+            // Completes on a signal or when the sender is dropped.
             async move { drop(stopped.changed().await) }
         };
-        let told = async {
+        let shutdown = async {
             shutdown.await;
             drop(stop);
         };
         let worker = async {
             if runs_jobs {
-                tokio::join!(self.worker.run(until(), jobs::GRACE), self.schedule.run(until()));
+                tokio::join!(
+                    self.worker.run(until_stopped(), jobs::SHUTDOWN_TIMEOUT),
+                    self.schedule.run(until_stopped())
+                );
             }
         };
-        let shop = self.shop.keep_fresh(&self.db, until());
+        let shop = self.shop.refresh_periodically(&self.db, until_stopped());
         let bus = async {
             tokio::select! {
                 () = self.bus.run() => {}
-                () = until() => {}
+                () = until_stopped() => {}
             }
         };
-        let tail = self.tail.run(self.bus.listen(), until());
-        tokio::join!(told, worker, bus, shop, self.relay.run(until()), tail);
+        let log_follower = self.log_follower.run(self.bus.subscribe(), until_stopped());
+        tokio::join!(shutdown, worker, bus, shop, self.relay.run(until_stopped()), log_follower);
     }
 
-    /// The context of work that the shop itself does.
+    /// Creates the context of work by the shop itself.
     #[must_use]
     pub fn system(&self) -> OpContext {
         OpContext::system(Arc::clone(&self.clock))
     }
 }
 
-/// Opens the database, or says where it is and why it can't be.
+/// Opens the database. The error says where it is.
 ///
 /// # Errors
 /// [`StartError::Unreachable`].
 pub async fn open_database(config: &Config) -> Result<Db, StartError> {
     Db::open(&config.database).await.map_err(|source| {
-        let place = config.database.backend.place();
-        StartError::Unreachable { place, source: Box::new(source) }
+        let location = config.database.backend.location();
+        StartError::Unreachable { location, source: Box::new(source) }
     })
 }
 
-/// The payment providers that a shop has switched on.
+/// Creates the payment providers that are enabled.
 fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvider>>), ProviderError> {
     let (mut providers, mut test) = (Providers::new(), None);
     let holds = &config.guests.payment_holds;
@@ -392,14 +402,14 @@ fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvi
                 test = Some(Arc::clone(&provider));
                 providers = providers.with(provider);
             }
-            // The settings name none but these.
+            // The settings accept no other names.
             _ => {}
         }
     }
     Ok((providers, test))
 }
 
-/// What executes subscriptions.
+/// Creates the executor of subscriptions.
 fn subscriptions(
     db: &Db,
     catalog: &Arc<CatalogReads>,
@@ -407,51 +417,61 @@ fn subscriptions(
     schema: &Schema,
     memory: &ResponseMemory,
     config: &Config,
-) -> Subscriptions {
+) -> SubscriptionExecutor {
     let (db, catalog) = (db.clone(), Arc::clone(catalog));
-    Subscriptions::new(schema.clone(), memory.clone(), config.dialect.id_namespace, move |op, turns| {
-        Loaders::new(&db, &catalog, &keys, op, turns)
-    })
+    SubscriptionExecutor::new(
+        schema.clone(),
+        memory.clone(),
+        config.dialect.id_namespace,
+        move |op, scheduler| Loaders::new(&db, &catalog, &keys, op, scheduler),
+    )
 }
 
-/// What sends webhooks: to the public internet, unless the shop's services are elsewhere.
-fn webhook_sender(config: &Config, breakers: &Breakers, outside: breaker::Settings) -> WebhookSender {
+/// Creates the sender of webhooks. Only public addresses are allowed, unless the settings say
+/// otherwise.
+fn webhook_sender(
+    config: &Config,
+    breakers: &Breakers,
+    breaker_settings: breaker::BreakerSettings,
+) -> WebhookSender {
     let is_private_allowed = config.webhook_allow_private;
     let is_https_required = config.environment == Environment::Production && !is_private_allowed;
-    let settings = breaker::Settings { timeout: config.webhook_timeout, ..outside };
-    // The breaker's patience ends first.
-    let http =
-        PublicHttp::new(Reach { is_private_allowed, is_https_required }, settings.timeout.saturating_mul(2));
-    WebhookSender::new(http, breakers.family("webhooks", settings))
+    let settings = breaker::BreakerSettings { timeout: config.webhook_timeout, ..breaker_settings };
+    // Longer than the breaker's timeout, so that the latter applies.
+    let http = PublicHttp::new(
+        NetworkPolicy { is_private_allowed, is_https_required },
+        settings.timeout.saturating_mul(2),
+    );
+    WebhookSender::new(http, breakers.group("webhooks", settings))
 }
 
-/// What takes a shop's mails to their readers.
+/// Creates the mailer: over SMTP, or to files if no server is configured.
 fn mailer(config: &Config) -> Arc<dyn Mailer> {
-    let from = config.mail.from.clone().unwrap_or_else(Sender::of_shop);
+    let from = config.mail.from.clone().unwrap_or_else(Sender::named_by_shop);
     match &config.mail.server {
-        Some(server) => Arc::new(Smtp::new(server.clone(), from)),
-        None => Arc::new(Files::new(config.mail_folder(), from)),
+        Some(server) => Arc::new(SmtpMailer::new(server.clone(), from)),
+        None => Arc::new(FileMailer::new(config.mail_folder(), from)),
     }
 }
 
-/// What pictures and videos are worked on and kept with.
+/// Creates what pictures and videos are processed and stored with.
 fn media_parts(
     config: &Config,
     breakers: &Breakers,
-    outside: breaker::Settings,
+    breaker_settings: breaker::BreakerSettings,
 ) -> Result<MediaParts, StartError> {
     let media = &config.media;
-    let reach = Reach { is_private_allowed: media.allow_private, is_https_required: false };
+    let policy = NetworkPolicy { is_private_allowed: media.allow_private, is_https_required: false };
     Ok(MediaParts {
-        storage: Storage::new(&media.storage, breakers.one("storage", outside))?,
-        http: PublicHttp::new(reach, downloads::TIMEOUT),
-        converter: Converter::new(media.ffmpeg.clone()),
+        storage: Storage::new(&media.storage, breakers.breaker("storage", breaker_settings))?,
+        http: PublicHttp::new(policy, downloads::TIMEOUT),
+        converter: VideoConverter::new(media.ffmpeg.clone()),
         max_bytes: media.max_bytes,
         cache_bytes: media.cache_bytes,
     })
 }
 
-/// Where this process meets the others.
+/// Creates the event bus.
 fn event_bus(config: &Config) -> Result<Arc<dyn EventBus>, StartError> {
     Ok(match (&config.event_bus, &config.database.backend) {
         (BusAddress::Redis(url), _) => Arc::new(RedisBus::new(url)?),

@@ -1,18 +1,21 @@
-//! Who is asking, and what they may do: turns the token of a request into an [`Actor`]; keeps passwords; makes and checks
-//! tokens. Decides nothing about any area.
+//! Authentication and permissions: turns the token of a request into an [`Actor`], stores passwords
+//! as hashes, and issues and verifies tokens. It makes no decisions for any other area.
 //!
-//! What signs somebody in is a bearer token, of three kinds:
+//! There are three kinds of bearer tokens:
 //!
-//! - an **access token** of ours, a JWT that lives for an hour (customers) or a quarter of one (staff) and names the session it
-//!   belongs to. A session is a family of refresh tokens in the database; revoking the family ends it.
-//! - an **API key**, `mk_…`, a random secret of which the database has the hash; it permits no more than its owner may do now;
-//! - a JWT of an **outside identity provider**, checked against its published keys, which stands for the customer who proved to
-//!   us that the e-mail address which it vouches for is theirs.
+//! - an **access token** of ours, a JWT that is valid for an hour (customers) or fifteen minutes
+//!   (staff) and names its session. A session is a family of refresh tokens in the database;
+//!   revoking the family ends it.
+//! - an **API key**, `mk_…`, a random secret that the database stores as a hash; it grants no more
+//!   than its owner may do now;
+//! - a JWT of an **external identity provider**, verified with its published keys, which identifies
+//!   the customer who has verified the e-mail address in it with us.
 //!
-//! A storefront's key, `mp_…`, signs nobody in: it is public, and comes in a header of its own.
+//! A storefront key, `mp_…`, authenticates nobody: it is public, and is sent in a header of its
+//! own.
 //!
-//! Whether a session, a key, a member of staff and their roles still stand is asked of the database, but not at every request:
-//! see [`Authenticator`].
+//! Sessions, keys, members of staff and their roles are checked in the database, but not for every
+//! request: see [`Authenticator`].
 
 mod authenticator;
 mod derived;
@@ -23,39 +26,39 @@ mod passwords;
 mod secret_file;
 mod secrets;
 
-pub use authenticator::{Affected, Authenticator};
+pub use authenticator::{Authenticator, Invalidation};
 pub use jwks::{Jwks, JwksConfig};
-pub use keys::{Holder, Keys, MailedFor, Session};
-pub use owners::permitted_now;
+pub use keys::{Keys, MailedTokenPurpose, Principal, Session};
+pub use owners::effective_permissions;
 pub use passwords::{Lane, Passwords};
 pub use secret_file::SecretFile;
 pub use secrets::{
     API_KEY_PREFIX, hash_secret, new_api_key, new_secret, new_storefront_key, new_webhook_secret,
 };
 
-use crate::domain::ids::{ApiKeyId, CustomerId, FamilyId, StaffId};
+use crate::domain::ids::{ApiKeyId, CustomerId, SessionId, StaffId};
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 
-/// When a queue of passwords that is full has got shorter.
+/// When a client should retry after the password queue was full.
 const BUSY_DELAY: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Who asks.
+/// Who performs an operation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Actor {
-    /// Nobody we know: a buyer who has not signed in.
+    /// A buyer who is not signed in.
     Anonymous,
-    /// A signed-in customer, who may do no more with the catalogue than anybody.
+    /// A signed-in customer, who has no more rights in the catalogue than an anonymous buyer.
     Customer(CustomerId),
-    /// Staff or a service, with the permissions of their roles or of their key.
+    /// Staff or a service, with the permissions of their roles or their key.
     Staff {
-        /// How logs and events call them: a member's e-mail address, a key's name.
+        /// The name in logs and events: a member's e-mail address, a key's name.
         name: String,
-        /// What they may do.
+        /// Their permissions.
         permissions: Vec<Permission>,
     },
-    /// The shop itself: commands run on its own machine.
+    /// The shop itself: its jobs, and commands run on its machine.
     System,
 }
 
@@ -70,7 +73,7 @@ impl Actor {
         }
     }
 
-    /// The customer who is signed in.
+    /// The id of the signed-in customer.
     #[must_use]
     pub fn customer(&self) -> Option<CustomerId> {
         match self {
@@ -85,7 +88,7 @@ impl Actor {
         matches!(self, Self::Staff { .. } | Self::System)
     }
 
-    /// How logs and events call the actor.
+    /// The actor's name in logs and events.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -97,51 +100,51 @@ impl Actor {
     }
 }
 
-/// By what an actor was recognised.
+/// What authenticated an actor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Credential {
-    /// By nothing: nobody, or the shop itself.
+    /// Nothing: an anonymous caller, or the shop itself.
     #[default]
     None,
-    /// By nothing: the token that was sent is none of ours, or has ended. It gives no right that
-    /// nobody has.
+    /// The token is unknown or has expired. It grants no more than no token.
     Invalid,
-    /// A customer, by an access token of this session; `None`: by a token of an outside identity provider.
-    Customer(CustomerId, Option<FamilyId>),
+    /// A customer, by an access token of this session; `None`: by a token of an external identity
+    /// provider.
+    Customer(CustomerId, Option<SessionId>),
     /// A member of staff, by an access token of this session.
-    Staff(StaffId, FamilyId),
+    Staff(StaffId, SessionId),
     /// A service, by an API key.
     ApiKey(ApiKeyId),
 }
 
-/// Whom a token stands for.
+/// Whom a token identifies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
-    /// Who it is.
+    /// The actor.
     pub actor: Actor,
-    /// By what they were recognised.
+    /// What authenticated them.
     pub credential: Credential,
 }
 
 impl Identity {
-    /// Nobody we know.
-    pub const NOBODY: Self = Self { actor: Actor::Anonymous, credential: Credential::None };
-    /// Whoever sends a token that is not valid: nobody we know, who is to be told.
-    pub const UNRECOGNISED: Self = Self { actor: Actor::Anonymous, credential: Credential::Invalid };
+    /// A caller without a token.
+    pub const ANONYMOUS: Self = Self { actor: Actor::Anonymous, credential: Credential::None };
+    /// A caller with an invalid token, who is told so.
+    pub const INVALID_TOKEN: Self = Self { actor: Actor::Anonymous, credential: Credential::Invalid };
 }
 
-/// What can go wrong that is nobody's fault but ours or the machine's.
+/// Internal errors of authentication; invalid tokens and passwords are not among them.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// A file of a secret can't be read or made.
+    /// The file of a secret can't be read or created.
     #[error("the file {file}: {source}")]
     File {
         /// The file's name.
         file: String,
-        /// What the system says.
+        /// The underlying error.
         source: std::io::Error,
     },
-    /// The document of an identity provider's keys is none, or has no key that can be used.
+    /// The JWKS document is malformed, or has no usable key.
     #[error("the JWKS document {file}: {problem}")]
     Jwks {
         /// The file's name.
@@ -149,19 +152,19 @@ pub enum AuthError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The system gives no random bytes.
-    #[error("no random bytes: {0}")]
+    /// The system's random number generator failed.
+    #[error("the random number generator failed: {0}")]
     Random(getrandom::Error),
     /// A token can't be signed.
     #[error("a token can't be signed")]
     Sign(#[source] jsonwebtoken::errors::Error),
-    /// A key can't be made, or a text can't be encrypted.
+    /// A key can't be created, or a text can't be encrypted.
     #[error("a text can't be encrypted")]
     Encrypt,
     /// A password can't be hashed, or a stored hash can't be read.
     #[error("a password can't be hashed or checked: {0}")]
     Password(String),
-    /// More passwords are to be checked than can wait.
+    /// The queue of passwords to be checked is full.
     #[error("too many passwords are waiting to be checked")]
     Busy,
 }
@@ -175,9 +178,9 @@ impl From<AuthError> for Error {
     }
 }
 
-/// A moment so many seconds later.
+/// Adds seconds to a timestamp.
 #[must_use]
-pub fn later(than: Timestamp, seconds: i64) -> Timestamp {
-    let micros = than.micros().saturating_add(seconds.saturating_mul(1_000_000));
-    Timestamp::from_micros(micros).unwrap_or(than)
+pub fn add_seconds(start: Timestamp, seconds: i64) -> Timestamp {
+    let micros = start.micros().saturating_add(seconds.saturating_mul(1_000_000));
+    Timestamp::from_micros(micros).unwrap_or(start)
 }

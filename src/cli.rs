@@ -1,6 +1,6 @@
-//! The command line: reads the settings, starts what a command needs, and says how it went. Results go to standard output,
-//! everything else to standard error; the exit code is 0 when all went well, 1 when it did not, 2 when the command or the
-//! configuration is wrong.
+//! The command line: reads the settings, starts what a command needs, and reports the result.
+//! Results go to standard output, everything else to standard error. The exit code is 0 for
+//! success, 1 for failure, and 2 when the command or the configuration is invalid.
 
 mod access;
 mod events;
@@ -27,7 +27,8 @@ use crate::telemetry;
 
 /// Headless commerce over GraphQL: one binary that serves a shop.
 ///
-/// Without any configuration it keeps a shop in the file mercato.db. See the README for the environment variables it reads.
+/// Without any configuration the shop is stored in the file mercato.db. See the README for the
+/// environment variables.
 #[derive(Parser)]
 #[command(name = "mercato", version)]
 pub struct Cli {
@@ -37,10 +38,11 @@ pub struct Cli {
     command: Command,
 }
 
-/// Where the shop is kept.
+/// Where the shop is stored.
 #[derive(Args, Default)]
 struct DatabaseArgs {
-    /// Where the shop is kept, instead of DATABASE_URL: sqlite://mercato.db or postgres://user:password@host/database
+    /// Where the shop is stored, instead of DATABASE_URL: sqlite://mercato.db or
+    /// postgres://user:password@host/database
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
 }
@@ -49,91 +51,95 @@ struct DatabaseArgs {
 enum Command {
     /// Serve the shop over HTTP.
     Serve(serve::ServeArgs),
-    /// Run jobs and the schedule without serving anything.
+    /// Run jobs and scheduled tasks without serving anything.
     Worker,
-    /// Bring the database's tables up to date (serve does so, too).
+    /// Migrate the database (serve does so, too).
     Migrate,
     /// Print the GraphQL schema.
     Schema,
-    /// Read a file into the shop.
+    /// Import a file.
     #[command(subcommand)]
     Import(Import),
-    /// Write the shop into a file.
+    /// Export to a file.
     #[command(subcommand)]
     Export(Export),
-    /// Sales in figures.
+    /// Sales reports.
     #[command(subcommand)]
     Reports(Reports),
     /// Mails.
     #[command(subcommand)]
     Mail(Mail),
-    /// What happens in the shop.
+    /// The event stream.
     #[command(subcommand)]
     Events(Events),
     /// Members of staff.
     #[command(subcommand)]
     User(User),
-    /// Keys that services sign in with.
+    /// API keys.
     #[command(subcommand)]
     Apikey(Apikey),
 }
 
 #[derive(Subcommand)]
 enum Reports {
-    /// Make all figures anew from the event log.
+    /// Rebuild all figures from the event log.
     ///
-    /// They come out the same. While it runs they are incomplete; a server may go on meanwhile. If it is interrupted, run it again.
+    /// The result is the same. Figures are incomplete while it runs; a server may keep running. If
+    /// it is interrupted, run it again.
     Rebuild,
 }
 
 #[derive(Subcommand)]
 enum Mail {
-    /// Print a mail of a kind about a shop that does not exist: its subject and its plain text, or its HTML.
+    /// Print a sample mail: its subject and plain text, or its HTML.
     Preview(mail::PreviewArgs),
 }
 
 #[derive(Subcommand)]
 enum Events {
-    /// Print events of the stream that other services read, as they come.
+    /// Print events of the stream for other services as they arrive.
     Tail(events::TailArgs),
 }
 
 #[derive(Subcommand)]
 enum User {
-    /// Make a member of staff. The password is asked for, or read from standard input.
+    /// Create a member of staff. The password is prompted for, or read from standard input.
     Create(access::UserArgs),
 }
 
 #[derive(Subcommand)]
 enum Apikey {
-    /// Make a key and print it. It can't be shown again.
+    /// Create a key and print it. It can't be shown again.
     Create(access::ApikeyArgs),
 }
 
 #[derive(Subcommand)]
 enum Import {
-    /// Read products from Shopify's product CSV.
+    /// Import products from Shopify's product CSV.
     ///
-    /// The file is the whole truth of the products it names: those that are there are changed to what it says, variants it
-    /// lacks are removed, and what is as it says is not touched, so it can be run again. A product with a bad row is left
-    /// as it was; the row is named, and the exit code is 1. Quantities are what is on hand at the first active location.
+    /// The file is authoritative for the products it contains: existing ones are changed to match
+    /// it, variants that it lacks are removed, and what already matches is not touched, so it can
+    /// be imported again. A product with an invalid row is left unchanged; the row is reported, and
+    /// the exit code is 1. Quantities are the stock on hand at the first active location.
     Products(products::ImportArgs),
-    /// Read past orders from Shopify's order export.
+    /// Import past orders from Shopify's order export.
     ///
-    /// Orders come in as they were: at the prices of the time, with what was paid, given back and sent. Import the products
-    /// first, so that lines find their variants by SKU; stock is not touched. An order that is known by its name is left as it
-    /// is, so the file can be imported again. An order with a bad row, or whose amounts don't add up, is left out; the row is
-    /// named, and the exit code is 1.
+    /// Orders are imported as they were: at the prices of the time, with what was paid, refunded
+    /// and shipped. Import the products first, so that lines find their variants by SKU; stock is
+    /// not changed. An order whose name exists is skipped, so the file can be imported again. An
+    /// order with an invalid row, or whose amounts don't add up, is left out; the row is reported,
+    /// and the exit code is 1.
     Orders(orders::ImportArgs),
 }
 
 #[derive(Subcommand)]
 enum Export {
-    /// Write all products as Shopify's product CSV, which `import products` reads back.
+    /// Export all products as Shopify's product CSV, which `import products` reads back.
     Products(products::ExportArgs),
-    /// Write all orders as a CSV in the columns of Shopify's order export, a row for each line.
+    /// Export all orders as a CSV with the columns of Shopify's order export, one row per line
+    /// item.
     Orders(products::ExportArgs),
-    /// Write all customers as a CSV; those who were erased are left out.
+    /// Export all customers as a CSV, except erased ones.
     Customers(products::ExportArgs),
 }
 
@@ -146,13 +152,13 @@ enum CommandError {
     Start(#[from] StartError),
     #[error("{0}")]
     Failed(String),
-    /// What is wrong was told already.
+    /// The problem has already been printed.
     #[error("")]
-    Told,
+    AlreadyReported,
 }
 
 impl Cli {
-    /// Runs the command that was asked for.
+    /// Runs the command and returns its exit code.
     pub async fn run(self) -> ExitCode {
         let overrides = Overrides { database_url: self.database.database_url, ..Overrides::default() };
         let result = match self.command {
@@ -174,17 +180,17 @@ impl Cli {
         telemetry::flush();
         match result {
             Ok(()) => ExitCode::SUCCESS,
-            Err(CommandError::Told) => ExitCode::from(1),
+            Err(CommandError::AlreadyReported) => ExitCode::from(1),
             Err(error) => {
-                say(&format!("mercato: {error}"));
+                print_status(&format!("mercato: {error}"));
                 ExitCode::from(if matches!(error, CommandError::Config(_)) { 2 } else { 1 })
             }
         }
     }
 }
 
-/// An app for a command that does its work and ends: it logs warnings alone, unless told otherwise.
-async fn app(overrides: &Overrides) -> Result<App, CommandError> {
+/// Starts the app for a one-off command: it logs only warnings unless the log filter is set.
+async fn start_app(overrides: &Overrides) -> Result<App, CommandError> {
     let mut config = Config::from_env(overrides)?;
     if config.log_filter == "info" {
         config.log_filter = "warn".to_owned();
@@ -198,24 +204,25 @@ async fn migrate(overrides: &Overrides) -> Result<(), CommandError> {
     let db = app::open_database(&config).await?;
     let versions = db.migrate().await.map_err(StartError::Database)?;
     let op = OpContext::system(Arc::new(SystemClock));
-    search_index::fill(&db, &op).await.map_err(StartError::Database)?;
+    search_index::backfill(&db, &op).await.map_err(StartError::Database)?;
     match versions.as_slice() {
-        [] => say("the database is up to date"),
-        versions => versions.iter().for_each(|version| say(&format!("migrated to {version}"))),
+        [] => print_status("the database is up to date"),
+        versions => versions.iter().for_each(|version| print_status(&format!("migrated to {version}"))),
     }
     Ok(())
 }
 
-/// Writes a command's result.
+/// Writes a command's result to standard output.
 fn print(text: &str) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     written.map_err(|error| CommandError::Failed(format!("the result can't be written: {error}")))
 }
 
-/// Tells the person at the terminal. If they can't be told, the command goes on: a full disk or a closed terminal ends no server.
-fn say(text: &str) {
-    // After what was logged before.
+/// Prints a message to standard error. Errors are ignored: a full disk or a closed terminal must
+/// not stop a server.
+fn print_status(text: &str) {
+    // Keep the order with earlier log lines.
     telemetry::flush();
     let _ = writeln!(std::io::stderr(), "{text}");
 }

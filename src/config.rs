@@ -1,5 +1,5 @@
-//! Settings, from the environment and the command line: typed, and all checked at start, so that everything that is wrong is
-//! told at once. The one place that reads the environment.
+//! Settings from the environment and the command line: typed, and all validated at startup, so that
+//! all problems are reported at once. This is the only place that reads the environment.
 
 mod database;
 mod dialect;
@@ -9,12 +9,13 @@ mod limits;
 mod mail;
 mod media;
 mod network;
+mod problems;
 mod proxies;
 mod rate_limits;
 mod unknown;
 
 pub use dialect::DialectConfig;
-pub use exposure::{CorsOrigins, ExposureConfig, Introspection, MetricsPlace};
+pub use exposure::{CorsOrigins, ExposureConfig, Introspection, MetricsEndpoint};
 pub use guests::{GuestConfig, PaymentHolds};
 pub use mail::MailConfig;
 pub use media::MediaConfig;
@@ -30,107 +31,111 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use self::problems::Problems;
 use crate::auth::JwksConfig;
 use crate::db::{Backend, DbConfig};
 use crate::domain::client_address::TrustedProxies;
 use crate::domain::codes::COUNTRIES;
-use crate::domain::inventory::LowStock;
+use crate::domain::inventory::LowStockThreshold;
 use crate::domain::money::Currency;
 use crate::domain::query_limits::QueryLimits;
 use crate::events::bus::BusAddress;
 use crate::integrations::event_stream::StreamAddress;
-use crate::services::payments::{self, PROVIDERS};
+use crate::services::payments::{self, PROVIDER_NAMES};
 use crate::services::shop::NewShop;
 
-/// How long a secret of tokens must be, in characters.
-const MIN_SECRET: usize = 32;
+/// Minimum length of a JWT secret, in characters.
+const MIN_SECRET_CHARS: usize = 32;
 
-/// All settings, valid.
+/// All settings, validated.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `DATABASE_URL`, `DB_POOL_SIZE`, `STATEMENT_TIMEOUT_MS`.
     pub database: DbConfig,
     /// `HOST`.
     pub host: IpAddr,
-    /// `PORT`; 0 takes a free one.
+    /// `PORT`; 0 picks a free one.
     pub port: u16,
     /// `MERCATO_ENV`.
     pub environment: Environment,
-    /// `JWT_SECRET`; `None` in development alone, where `serve` keeps one in a file.
+    /// `JWT_SECRET`; `None` only in development, where `serve` stores one in a file.
     pub jwt_secret: Option<SecretString>,
-    /// `JWT_SECRET_PREVIOUS`: secrets whose tokens are still read.
+    /// `JWT_SECRET_PREVIOUS`: secrets whose tokens are still accepted.
     pub jwt_previous: Vec<SecretString>,
-    /// `JWT_JWKS_FILE`, `JWT_ISSUER`, `JWT_AUDIENCE`: the identity provider whose tokens are taken, too.
+    /// `JWT_JWKS_FILE`, `JWT_ISSUER`, `JWT_AUDIENCE`: the external identity provider.
     pub jwks: Option<JwksConfig>,
-    /// `CORS_ORIGINS`: who may send requests from a browser.
+    /// `CORS_ORIGINS`: origins that may call the server from a browser.
     pub cors: CorsOrigins,
-    /// `TRUSTED_PROXIES`: those whose word on the client's address is taken.
+    /// `TRUSTED_PROXIES`: proxies that are trusted to report the client's address.
     pub trusted_proxies: TrustedProxies,
-    /// How much callers may ask for, and how often they may fail.
+    /// Rate limits and limits of failed attempts.
     pub limits: LimitConfig,
-    /// `BODY_LIMIT`: the largest request body, in bytes.
+    /// `BODY_LIMIT`: maximum size of a request body, in bytes.
     pub body_limit: usize,
-    /// `QUERY_…` and `RESPONSE_…`: how much one operation may ask for.
+    /// `QUERY_…` and `RESPONSE_…`: limits of one operation.
     pub query_limits: QueryLimits,
-    /// Connections, sockets and overload.
+    /// Connections, WebSockets and overload.
     pub network: NetworkConfig,
-    /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`, `SHOP_TAXES_INCLUDED`: what a shop is made with at first start.
+    /// `SHOP_NAME`, `SHOP_CURRENCY`, `SHOP_COUNTRY`, `SHOP_TAXES_INCLUDED`: initial values of a new
+    /// shop.
     pub shop: NewShop,
-    /// `LOW_STOCK_THRESHOLD`: from how few pieces of a variant on staff are told; 0: never.
-    pub low_stock: LowStock,
-    /// `PAYMENT_PROVIDERS`: the names of those that payments are taken by.
+    /// `LOW_STOCK_THRESHOLD`: number of units of a variant at or below which staff are notified; 0:
+    /// never.
+    pub low_stock: LowStockThreshold,
+    /// `PAYMENT_PROVIDERS`: names of the enabled payment providers.
     pub payment_providers: Vec<&'static str>,
-    /// `PAYMENT_TIMEOUT_MS`: how long one of them may take to answer.
+    /// `PAYMENT_TIMEOUT_MS`: how long a payment provider may take to respond.
     pub payment_timeout: Duration,
-    /// `BREAKER_OPEN_MS`: how long what failed too often outside is left in peace.
+    /// `BREAKER_OPEN_MS`: how long an external service that failed too often is not called.
     pub breaker_open: Duration,
-    /// `WEBHOOK_ALLOW_PRIVATE`: whether webhooks may be sent to private networks and this machine, and without TLS.
+    /// `WEBHOOK_ALLOW_PRIVATE`: whether webhooks may be sent to private networks and this machine,
+    /// and without TLS.
     pub webhook_allow_private: bool,
-    /// `WEBHOOK_TIMEOUT_MS`: how long a receiver of webhooks may take to answer.
+    /// `WEBHOOK_TIMEOUT_MS`: how long an endpoint may take to respond.
     pub webhook_timeout: Duration,
-    /// `EVENT_BUS_URL`: where processes tell each other that something happened.
+    /// `EVENT_BUS_URL`: how processes notify each other of new events.
     pub event_bus: BusAddress,
-    /// `EVENT_EXPORT_URL`: the stream that other services read events from.
+    /// `EVENT_EXPORT_URL`: the event stream for other services.
     pub event_export: Option<StreamAddress>,
-    /// `EVENT_RETENTION_DAYS`: how long events are kept that are no part of an order's history.
+    /// `EVENT_RETENTION_DAYS`: how long events are kept that are not part of an order's history.
     pub event_retention: Duration,
     /// `SMTP_URL`, `MAIL_FROM`, `MAIL_DIR`, `STOREFRONT_URL`.
     pub mail: MailConfig,
     /// Pictures and videos.
     pub media: MediaConfig,
-    /// What the server shows, to whom, and under which address.
+    /// What the server exposes, to whom, and at which URL.
     pub exposure: ExposureConfig,
-    /// How far it takes after the Storefront API.
+    /// Compatibility with Shopify's Storefront API.
     pub dialect: DialectConfig,
-    /// What buyers may take up before they pay.
+    /// What buyers may use before they pay.
     pub guests: GuestConfig,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
     pub log_filter: String,
-    /// Sentences about variables of the environment that look like misspelt settings.
+    /// Warnings about environment variables that look like misspelt settings.
     pub warnings: Vec<String>,
 }
 
-/// How strict the server is about secrets.
+/// Whether this is a development machine or a real shop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Environment {
-    /// A developer's machine: secrets are made where they are missing.
+    /// A development machine: missing secrets are generated.
     Development,
-    /// A shop: secrets must be given.
+    /// A real shop: secrets must be configured.
     Production,
 }
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
-    /// For people.
+    /// Readable text.
     Pretty,
-    /// For machines: an object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Everything that is wrong with the settings.
+/// All problems with the settings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
 
@@ -143,16 +148,16 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// What the command line sets instead of the environment.
+/// Settings from the command line, which override the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// Instead of `DATABASE_URL`.
+    /// Overrides `DATABASE_URL`.
     pub database_url: Option<String>,
-    /// Instead of `HOST`.
+    /// Overrides `HOST`.
     pub host: Option<String>,
-    /// Instead of `PORT`.
+    /// Overrides `PORT`.
     pub port: Option<String>,
-    /// Instead of the usual `SHOP_NAME`.
+    /// Overrides the default of `SHOP_NAME`.
     pub shop_name: Option<String>,
 }
 
@@ -160,28 +165,28 @@ impl Config {
     /// Reads the process's environment.
     ///
     /// # Errors
-    /// [`ConfigError`] names every setting that is wrong.
+    /// [`ConfigError`] names every invalid setting.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_env(overrides: &Overrides) -> Result<Self, ConfigError> {
-        let asked = RefCell::new(BTreeSet::new());
+        let queried = RefCell::new(BTreeSet::new());
         let get = |name: &str| {
-            asked.borrow_mut().insert(name.to_owned());
+            queried.borrow_mut().insert(name.to_owned());
             std::env::var(name).ok()
         };
         let read = Self::read(get, overrides);
         let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        let warnings = unknown::misspelt(&asked.into_inner(), set);
+        let warnings = unknown::find_misspelt(&queried.into_inner(), set);
         match read {
             Ok(config) => Ok(Self { warnings, ..config }),
-            // What is missing may be what is misspelt.
+            // A missing setting may be the misspelt one.
             Err(ConfigError(problems)) => Err(ConfigError(problems.into_iter().chain(warnings).collect())),
         }
     }
 
-    /// Reads settings by name from wherever `get` finds them; an empty value is as none.
+    /// Reads settings by name through `get`; an empty value counts as unset.
     ///
     /// # Errors
-    /// [`ConfigError`] names every setting that is wrong.
+    /// [`ConfigError`] names every invalid setting.
     pub fn read(get: impl Fn(&str) -> Option<String>, overrides: &Overrides) -> Result<Self, ConfigError> {
         let get =
             |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
@@ -205,13 +210,13 @@ impl Config {
             text.parse().map_err(|_| "must be a number from 0 to 65535".to_owned())
         });
         let secret = |text: &str| match text.chars().count() {
-            MIN_SECRET.. => Ok(SecretString::from(text)),
-            _ => Err(format!("must have {MIN_SECRET} characters or more that nobody can guess")),
+            MIN_SECRET_CHARS.. => Ok(SecretString::from(text)),
+            _ => Err(format!("must have {MIN_SECRET_CHARS} characters or more that nobody can guess")),
         };
         let jwt_secret = problems.parse("JWT_SECRET", get("JWT_SECRET"), None, |text| secret(text).map(Some));
         if environment == Environment::Production && get("JWT_SECRET").is_none() {
             let problem = format!(
-                "must be set in production, to {MIN_SECRET} characters or more that nobody can guess"
+                "must be set in production, to {MIN_SECRET_CHARS} characters or more that nobody can guess"
             );
             problems.add("JWT_SECRET", &problem);
         }
@@ -222,7 +227,7 @@ impl Config {
         let jwks = problems.jwks(get("JWT_JWKS_FILE"), get("JWT_ISSUER"), get("JWT_AUDIENCE"));
         let exposure = exposure::read(&get, &mut problems, environment);
         let public_url = exposure.public_url.as_ref();
-        let cors = exposure::cors(get("CORS_ORIGINS"), &mut problems, environment, public_url);
+        let cors = exposure::read_cors(get("CORS_ORIGINS"), &mut problems, environment, public_url);
         let dialect = dialect::read(&get, &mut problems);
         let guests = guests::read(&get, &mut problems);
         let trusted_proxies = proxies::read(&get, &mut problems);
@@ -246,59 +251,81 @@ impl Config {
                 .map(|(code, _)| (*code).to_owned())
                 .ok_or("must be a two-letter country code such as GB".into())
         });
-        // The test provider gives goods away.
-        let usual_providers = match environment {
-            Environment::Development => PROVIDERS.to_vec(),
-            Environment::Production => PROVIDERS.iter().copied().filter(|name| *name != "test").collect(),
+        // The test provider accepts orders without real payment.
+        let default_providers = match environment {
+            Environment::Development => PROVIDER_NAMES.to_vec(),
+            Environment::Production => {
+                PROVIDER_NAMES.iter().copied().filter(|name| *name != "test").collect()
+            }
         };
-        let payment_providers =
-            problems.parse("PAYMENT_PROVIDERS", get("PAYMENT_PROVIDERS"), usual_providers, payment_providers);
-        let payment_timeout =
-            problems.parse("PAYMENT_TIMEOUT_MS", get("PAYMENT_TIMEOUT_MS"), payments::TIMEOUT, |text| {
+        let payment_providers = problems.parse(
+            "PAYMENT_PROVIDERS",
+            get("PAYMENT_PROVIDERS"),
+            default_providers,
+            parse_payment_providers,
+        );
+        let payment_timeout = problems.parse(
+            "PAYMENT_TIMEOUT_MS",
+            get("PAYMENT_TIMEOUT_MS"),
+            payments::DEFAULT_TIMEOUT,
+            |text| {
                 let millis = text.parse().ok().filter(|millis| (1..=10_000).contains(millis));
                 millis
                     .map(Duration::from_millis)
                     .ok_or("must be a number of milliseconds from 1 to 10000".into())
-            });
-        let breaker_open =
-            problems.parse("BREAKER_OPEN_MS", get("BREAKER_OPEN_MS"), payments::OPEN_FOR, |text| {
+            },
+        );
+        let breaker_open = problems.parse(
+            "BREAKER_OPEN_MS",
+            get("BREAKER_OPEN_MS"),
+            payments::DEFAULT_OPEN_DURATION,
+            |text| {
                 let millis = text.parse().ok().filter(|millis| (1..=3_600_000).contains(millis));
                 millis
                     .map(Duration::from_millis)
                     .ok_or("must be a number of milliseconds from 1 to 3600000".into())
-            });
+            },
+        );
         let webhook_allow_private =
             problems.parse("WEBHOOK_ALLOW_PRIVATE", get("WEBHOOK_ALLOW_PRIVATE"), false, |text| {
                 text.parse().map_err(|_| "must be true or false".to_owned())
             });
-        let webhook_timeout =
-            problems.parse("WEBHOOK_TIMEOUT_MS", get("WEBHOOK_TIMEOUT_MS"), payments::TIMEOUT, |text| {
+        let webhook_timeout = problems.parse(
+            "WEBHOOK_TIMEOUT_MS",
+            get("WEBHOOK_TIMEOUT_MS"),
+            payments::DEFAULT_TIMEOUT,
+            |text| {
                 let millis = text.parse().ok().filter(|millis| (1..=10_000).contains(millis));
                 millis
                     .map(Duration::from_millis)
                     .ok_or("must be a number of milliseconds from 1 to 10000".into())
-            });
+            },
+        );
         let taxes_included =
             problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {
                 text.parse().map_err(|_| "must be true or false".to_owned())
             });
-        let low_stock =
-            problems.parse("LOW_STOCK_THRESHOLD", get("LOW_STOCK_THRESHOLD"), LowStock::at(5), |text| {
-                let pieces = text.parse().ok().filter(|pieces| (0..=1_000_000).contains(pieces));
-                pieces.map(LowStock::at).ok_or("must be a number of pieces from 0 to 1000000".into())
-            });
-        let usual_bus = match &backend {
+        let low_stock = problems.parse(
+            "LOW_STOCK_THRESHOLD",
+            get("LOW_STOCK_THRESHOLD"),
+            LowStockThreshold::new(5),
+            |text| {
+                let units = text.parse().ok().filter(|units| (0..=1_000_000).contains(units));
+                units.map(LowStockThreshold::new).ok_or("must be a number of units from 0 to 1000000".into())
+            },
+        );
+        let default_bus = match &backend {
             #[cfg(feature = "postgres")]
             Some(Backend::Postgres(_)) => BusAddress::Postgres,
             _ => BusAddress::Local,
         };
-        let event_bus = problems.parse("EVENT_BUS_URL", get("EVENT_BUS_URL"), usual_bus.clone(), |text| {
+        let event_bus = problems.parse("EVENT_BUS_URL", get("EVENT_BUS_URL"), default_bus.clone(), |text| {
             let scheme = text.split_once("://").map(|(scheme, _)| scheme);
             match (scheme, text) {
                 (None, "local") => Ok(BusAddress::Local),
-                (None, "postgres") if usual_bus == BusAddress::Postgres => Ok(BusAddress::Postgres),
+                (None, "postgres") if default_bus == BusAddress::Postgres => Ok(BusAddress::Postgres),
                 (Some("redis" | "redis+unix" | "unix"), url) => Ok(BusAddress::Redis(url.to_owned())),
-                _ => Err("must be redis://host, local, or postgres where that is the database".to_owned()),
+                _ => Err("must be redis://host, local, or postgres if that is the database".to_owned()),
             }
         });
         let limits = rate_limits::read(&get, &mut problems, &event_bus);
@@ -314,12 +341,12 @@ impl Config {
             });
         let event_retention = Duration::from_secs(event_retention * 24 * 60 * 60);
         let mail = MailConfig::read(get, &mut problems);
-        let media = media::read(&get, &mut problems, beside(backend.as_ref(), "media"));
-        let usual_format = match environment {
+        let media = media::read(&get, &mut problems, path_beside(backend.as_ref(), "media"));
+        let default_format = match environment {
             Environment::Development => LogFormat::Pretty,
             Environment::Production => LogFormat::Json,
         };
-        let log_format = problems.parse("LOG_FORMAT", get("LOG_FORMAT"), usual_format, |text| match text {
+        let log_format = problems.parse("LOG_FORMAT", get("LOG_FORMAT"), default_format, |text| match text {
             "pretty" => Ok(LogFormat::Pretty),
             "json" => Ok(LogFormat::Json),
             _ => Err("must be pretty or json".to_owned()),
@@ -328,7 +355,7 @@ impl Config {
             let filter = tracing_subscriber::EnvFilter::try_new(text);
             filter
                 .map(|_| text.to_owned())
-                .map_err(|error| format!("is no log filter such as info,mercato=debug: {error}"))
+                .map_err(|error| format!("must be a log filter such as info,mercato=debug: {error}"))
         });
 
         match (database, currency, problems.0.is_empty()) {
@@ -353,7 +380,7 @@ impl Config {
                     currency,
                     country,
                     taxes_included,
-                    named: ["SHOP_NAME", "SHOP_CURRENCY", "SHOP_COUNTRY", "SHOP_TAXES_INCLUDED"]
+                    explicit: ["SHOP_NAME", "SHOP_CURRENCY", "SHOP_COUNTRY", "SHOP_TAXES_INCLUDED"]
                         .into_iter()
                         .filter(|name| get(name).is_some())
                         .collect(),
@@ -380,50 +407,50 @@ impl Config {
         }
     }
 
-    /// Where a developer's shop keeps the API key that it makes at first start.
+    /// Where a development shop stores its first API key.
     #[must_use]
     pub fn admin_token_file(&self) -> PathBuf {
         self.beside_database("admin-token")
     }
 
-    /// Where a developer's shop keeps the secret of its tokens.
+    /// Where a development shop stores its JWT secret.
     #[must_use]
     pub fn jwt_secret_file(&self) -> PathBuf {
         self.beside_database("jwt-secret")
     }
 
-    /// Where mails are written to while there is no mail server.
+    /// Where mails are written without a mail server.
     #[must_use]
     pub fn mail_folder(&self) -> PathBuf {
-        self.mail.folder.clone().unwrap_or_else(|| self.own_mail_folder())
+        self.mail.folder.clone().unwrap_or_else(|| self.default_mail_folder())
     }
 
-    /// Where pictures and videos are kept unless something else is set.
+    /// Where media are stored by default.
     #[must_use]
-    pub fn own_media_folder(&self) -> PathBuf {
+    pub fn default_media_folder(&self) -> PathBuf {
         self.beside_database("media")
     }
 
-    /// Where mails are written to unless something else is set.
+    /// Where mails are written by default.
     #[must_use]
-    pub fn own_mail_folder(&self) -> PathBuf {
+    pub fn default_mail_folder(&self) -> PathBuf {
         self.beside_database("").with_file_name("mail")
     }
 
-    /// The address under which clients reach the server, as far as the settings tell.
+    /// The URL at which clients reach the server, as far as the settings tell.
     #[must_use]
     pub fn base_url(&self) -> String {
         let listening = || format!("http://{}", std::net::SocketAddr::new(self.host, self.port));
         self.exposure.public_url.clone().unwrap_or_else(listening)
     }
 
-    /// A file beside an SQLite database, or in the working directory.
+    /// A file next to the SQLite database, or in the working directory.
     fn beside_database(&self, extension: &str) -> PathBuf {
-        beside(Some(&self.database.backend), extension)
+        path_beside(Some(&self.database.backend), extension)
     }
 }
 
-fn beside(database: Option<&Backend>, extension: &str) -> PathBuf {
+fn path_beside(database: Option<&Backend>, extension: &str) -> PathBuf {
     match database {
         #[cfg(feature = "sqlite")]
         Some(Backend::Sqlite(path)) => PathBuf::from(path).with_extension(extension),
@@ -431,66 +458,13 @@ fn beside(database: Option<&Backend>, extension: &str) -> PathBuf {
     }
 }
 
-struct Problems(Vec<String>);
-
-impl Problems {
-    fn add(&mut self, name: &str, problem: &str) {
-        self.0.push(format!("{name} {problem}"));
-    }
-
-    /// A setting with its usual value.
-    fn parse<T>(
-        &mut self,
-        name: &str,
-        value: Option<String>,
-        usual: T,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> T {
-        match value.as_deref().map(parse) {
-            None => usual,
-            Some(Ok(value)) => value,
-            Some(Err(problem)) => {
-                self.add(name, &problem);
-                usual
-            }
-        }
-    }
-
-    /// An identity provider: all of it is said, or nothing.
-    fn jwks(
-        &mut self,
-        file: Option<String>,
-        issuer: Option<String>,
-        audience: Option<String>,
-    ) -> Option<JwksConfig> {
-        let settings = [("JWT_JWKS_FILE", &file), ("JWT_ISSUER", &issuer), ("JWT_AUDIENCE", &audience)];
-        if settings.iter().any(|(_, value)| value.is_some()) {
-            for (name, _) in settings.iter().filter(|(_, value)| value.is_none()) {
-                self.add(name, "must be set: JWT_JWKS_FILE, JWT_ISSUER and JWT_AUDIENCE go together");
-            }
-        }
-        Some(JwksConfig { file: file?.into(), issuer: issuer?, audience: audience? })
-    }
-
-    /// A setting that has no value to go on with.
-    fn required<T>(
-        &mut self,
-        name: &str,
-        value: Option<String>,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        self.parse(name, value, None, |text| parse(text).map(Some))
-    }
-}
-
-fn payment_providers(text: &str) -> Result<Vec<&'static str>, String> {
-    let known = |name: &str| {
-        PROVIDERS
-            .iter()
-            .copied()
-            .find(|known| *known == name.trim())
-            .ok_or_else(|| format!("must be names separated by commas, out of {}", PROVIDERS.join(", ")))
-    };
+fn parse_payment_providers(text: &str) -> Result<Vec<&'static str>, String> {
+    let known =
+        |name: &str| {
+            PROVIDER_NAMES.iter().copied().find(|known| *known == name.trim()).ok_or_else(|| {
+                format!("must be names separated by commas, out of {}", PROVIDER_NAMES.join(", "))
+            })
+        };
     text.split(',').map(known).collect()
 }
 
@@ -562,9 +536,9 @@ mod tests {
     }
 
     #[test]
-    fn low_stock_is_a_number_of_pieces() {
-        assert_eq!(read(&[]).unwrap().low_stock, LowStock::at(5));
-        assert_eq!(read(&[("LOW_STOCK_THRESHOLD", "0")]).unwrap().low_stock, LowStock::at(0));
+    fn low_stock_is_a_number_of_units() {
+        assert_eq!(read(&[]).unwrap().low_stock, LowStockThreshold::new(5));
+        assert_eq!(read(&[("LOW_STOCK_THRESHOLD", "0")]).unwrap().low_stock, LowStockThreshold::new(0));
         for wrong in ["-1", "few", "1000001"] {
             assert!(read(&[("LOW_STOCK_THRESHOLD", wrong)]).is_err(), "{wrong}");
         }

@@ -1,10 +1,10 @@
-//! What every service call is made in: who asks, under which request id, in which country and language, at what time.
+//! The context of an operation: the actor, the request id, the locale and the clock.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::auth::{Actor, Credential, Identity};
-use crate::db::Statements;
+use crate::db::StatementCounter;
 use crate::domain::caller::CallerKind;
 use crate::domain::client_address::ClientAddress;
 use crate::domain::ids::{self, CustomerId, Id};
@@ -13,21 +13,22 @@ use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 
-/// The first argument of every service call. Cheap to clone; one for each request, and one for each command.
+/// The context of one request, job or command: the first argument of every service call. Cheap to
+/// clone.
 #[derive(Clone)]
 pub struct OpContext {
-    /// Who asks.
+    /// Who performs the operation.
     pub actor: Actor,
-    /// By what they were recognised.
+    /// How the actor was authenticated.
     pub credential: Credential,
-    /// Appears in the response, in the log and in events.
+    /// The request id, which appears in the response, in the log and in events.
     pub request_id: Arc<str>,
-    /// Where the request comes from; `None` for work of the shop itself.
+    /// The address that the request comes from; `None` for work of the shop itself.
     pub client_address: Option<ClientAddress>,
-    /// Where and in which language the buyer shops.
+    /// The buyer's country and language.
     pub locale: Locale,
-    /// Counts the SQL statements of this operation.
-    pub statements: Statements,
+    /// Counts the operation's SQL statements.
+    pub statements: StatementCounter,
     clock: Arc<dyn Clock>,
 }
 
@@ -41,7 +42,7 @@ pub struct Locale {
 }
 
 impl OpContext {
-    /// The context of a request.
+    /// Creates the context of a request, without a credential.
     pub fn new(actor: Actor, request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
         Self {
             actor,
@@ -49,47 +50,48 @@ impl OpContext {
             request_id,
             client_address: None,
             locale: Locale::default(),
-            statements: Statements::default(),
+            statements: StatementCounter::default(),
             clock,
         }
     }
 
-    /// The context of what somebody asks for.
+    /// Creates the context of a request of an authenticated caller.
     #[must_use]
-    pub fn asked_by(identity: Identity, request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
+    pub fn for_identity(identity: Identity, request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
         Self { credential: identity.credential, ..Self::new(identity.actor, request_id, clock) }
     }
 
-    /// The same context for a request that comes from an address.
+    /// Sets the client's address.
     #[must_use]
-    pub fn from_address(self, client_address: Option<ClientAddress>) -> Self {
+    pub fn with_client_address(self, client_address: Option<ClientAddress>) -> Self {
         Self { client_address, ..self }
     }
 
-    /// The same context for somebody who was recognised.
+    /// Replaces the actor and credential.
     #[must_use]
-    pub fn of(self, identity: Identity) -> Self {
+    pub fn with_identity(self, identity: Identity) -> Self {
         Self { actor: identity.actor, credential: identity.credential, ..self }
     }
 
-    /// Names the caller among all others, where `actor.name()` is for people to read: who has the same name is not the same.
+    /// A unique key of the caller, unlike `actor.name()`, which is for people to read and not
+    /// unique.
     #[must_use]
-    pub fn caller(&self) -> String {
+    pub fn caller_key(&self) -> String {
         match (self.credential, &self.actor) {
-            (_, Actor::Customer(id)) => caller_of_customer(*id),
+            (_, Actor::Customer(id)) => customer_caller_key(*id),
             (Credential::Staff(id, _), _) => format!("staff:{}", id.uuid()),
             (Credential::ApiKey(id), _) => format!("api_key:{}", id.uuid()),
             (_, actor) => actor.name().to_owned(),
         }
     }
 
-    /// The address that limits count the request by.
+    /// The network that rate limits are counted by.
     #[must_use]
-    pub fn site(&self) -> Option<IpAddr> {
-        self.client_address.map(ClientAddress::site)
+    pub fn client_network(&self) -> Option<IpAddr> {
+        self.client_address.map(ClientAddress::network)
     }
 
-    /// Who owns what the caller makes: their permissions limit it from now on.
+    /// The owner of what the caller creates, whose permissions will limit it.
     #[must_use]
     pub fn owner(&self) -> Owner {
         match (self.credential, &self.actor) {
@@ -100,23 +102,24 @@ impl OpContext {
         }
     }
 
-    /// The same operation as somebody else would see it.
+    /// The same operation, performed as another actor.
     #[must_use]
     pub fn acting_as(&self, actor: Actor) -> Self {
         Self { actor, credential: Credential::None, ..self.clone() }
     }
 
-    /// The context of work that the shop itself does: a command, the demo, an import.
+    /// Creates the context of work by the shop itself: a command, the demo, an import.
     pub fn system(clock: Arc<dyn Clock>) -> Self {
-        Self::system_in(ids::request_id().into(), clock)
+        Self::system_for_request(ids::request_id().into(), clock)
     }
 
-    /// The same for what follows from a request. No request waits for it, so its statements are not limited in time.
-    pub fn system_in(request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
-        Self { statements: Statements::unlimited(), ..Self::new(Actor::System, request_id, clock) }
+    /// Creates the context of work by the shop itself that was caused by a request. As no request
+    /// waits for it, there is no statement timeout.
+    pub fn system_for_request(request_id: Arc<str>, clock: Arc<dyn Clock>) -> Self {
+        Self { statements: StatementCounter::unlimited(), ..Self::new(Actor::System, request_id, clock) }
     }
 
-    /// What kind of caller limits take the actor for.
+    /// The kind of caller, for limits.
     #[must_use]
     pub fn caller_kind(&self) -> CallerKind {
         match (self.credential, &self.actor) {
@@ -127,81 +130,82 @@ impl OpContext {
         }
     }
 
-    /// The time.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Whether the actor holds a permission.
+    /// Whether the actor has a permission.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         self.actor.holds(permission)
     }
 
-    /// The first of these permissions that the actor does not hold.
+    /// The first of these permissions that the actor does not have.
     #[must_use]
-    pub fn lacks(&self, permissions: &[Permission]) -> Option<Permission> {
+    pub fn first_missing_permission(&self, permissions: &[Permission]) -> Option<Permission> {
         permissions.iter().copied().find(|permission| !self.may(*permission))
     }
 
-    /// Whether a token was sent that is not valid. Its sender may do what nobody we know may.
+    /// Whether the request carried an invalid token. Its sender has the rights of an anonymous
+    /// caller.
     #[must_use]
     pub fn has_invalid_token(&self) -> bool {
         self.credential == Credential::Invalid
     }
 
-    /// Why the call can't go on for nobody we know.
+    /// The error for an anonymous caller where authentication is required.
     #[must_use]
-    pub fn unauthenticated(&self) -> Error {
+    pub fn authentication_error(&self) -> Error {
         if self.has_invalid_token() { Error::InvalidToken } else { Error::Unauthenticated }
     }
 
-    /// Refuses whoever sent a token that is not valid, where the answer to nobody would mislead
-    /// them.
+    /// Fails if the request carried an invalid token, where the response to an anonymous caller
+    /// would be misleading.
     ///
     /// # Errors
     /// [`Error::InvalidToken`].
-    pub fn check_token(&self) -> Result<(), Error> {
+    pub fn reject_invalid_token(&self) -> Result<(), Error> {
         if self.has_invalid_token() { Err(Error::InvalidToken) } else { Ok(()) }
     }
 
-    /// Lets the call go on only for staff, services and the shop itself.
+    /// Requires the actor to be staff, a service or the shop itself.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] or [`Error::InvalidToken`] for the anonymous,
+    /// [`Error::Unauthenticated`] or [`Error::InvalidToken`] for anonymous callers,
     /// [`Error::StaffOnly`] for customers.
     pub fn authorize_staff(&self) -> Result<(), Error> {
         match &self.actor {
             actor if actor.is_staff() => Ok(()),
-            Actor::Anonymous => Err(self.unauthenticated()),
+            Actor::Anonymous => Err(self.authentication_error()),
             _ => Err(Error::StaffOnly),
         }
     }
 
-    /// Lets the call go on only if the actor holds a permission.
+    /// Requires the actor to have a permission.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] or [`Error::InvalidToken`] for the anonymous,
-    /// [`Error::Forbidden`] for those who are known and may not.
+    /// [`Error::Unauthenticated`] or [`Error::InvalidToken`] for anonymous callers,
+    /// [`Error::Forbidden`] for authenticated callers without the permission.
     pub fn authorize(&self, permission: Permission) -> Result<(), Error> {
         match &self.actor {
             actor if actor.holds(permission) => Ok(()),
-            Actor::Anonymous => Err(self.unauthenticated()),
+            Actor::Anonymous => Err(self.authentication_error()),
             _ => Err(Error::Forbidden(permission)),
         }
     }
 }
 
-/// How [`OpContext::caller`] names a customer.
+/// The [`OpContext::caller_key`] of a customer.
 #[must_use]
-pub fn caller_of_customer(id: CustomerId) -> String {
+pub fn customer_caller_key(id: CustomerId) -> String {
     format!("customer:{}", id.uuid())
 }
 
-/// Where time comes from: the machine, or a test.
+/// A source of time: the machine's clock, or a test's.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 

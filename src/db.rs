@@ -1,10 +1,11 @@
-//! The database: pools, connections, transactions, column types, migrations, and errors made alike.
+//! The database layer: pools, connections, transactions, column types, migrations and errors.
 //!
-//! Two backends, one query: repositories write a query once and `on_conn!` expands it for each backend; what differs by
-//! nature stands side by side in `on_each!`. Services open connections and transactions here; nobody asks for a second
-//! connection while holding one. Never knows a table's meaning.
+//! Repositories write a query once, and `on_conn!` expands it for both backends; queries that have
+//! to differ stand side by side in `per_backend!`. Services open connections and transactions
+//! here. Never ask for a second connection while holding one: the pool could run dry. This layer
+//! knows nothing about what tables mean.
 
-mod announcements;
+mod commit_signals;
 mod conn;
 mod error;
 pub mod expr;
@@ -14,6 +15,7 @@ mod pool;
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod private_file;
+mod read_coalescer;
 mod reclaim;
 #[expect(missing_docs, reason = "generated from the database")]
 pub mod schema;
@@ -21,18 +23,17 @@ pub mod schema;
 mod sqlite;
 #[cfg(feature = "sqlite")]
 mod sqlite_deadline;
-mod statements;
-mod together;
+mod statement_counter;
 mod tx;
 pub mod types;
 
-pub use announcements::Announcements;
+pub use commit_signals::CommitSignals;
 #[cfg(feature = "sqlite")]
 pub(crate) use conn::load_sqlite;
 pub use conn::{Conn, ConnMut};
-pub(crate) use conn::{insert_all, load, on_conn, on_each};
+pub(crate) use conn::{insert_all, load, on_conn, per_backend};
 pub use error::{Constraint, DbError, OnConstraint};
 pub use pool::{Backend, Db, DbConfig};
-pub use statements::Statements;
-pub use together::Together;
-pub use tx::{AsRetryable, Tx, retrying};
+pub use read_coalescer::ReadCoalescer;
+pub use statement_counter::StatementCounter;
+pub use tx::{Retryable, Tx, with_retries};

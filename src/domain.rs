@@ -1,6 +1,7 @@
-//! Pure types and rules: ids, money, the catalogue's states, collection rules, the search language, events.
+//! Pure types and rules: ids, money, catalog, orders, pricing, search queries, events.
 //!
-//! Every layer may use it; it uses std, serde, chrono, uuid and ipnet, never I/O, never async, never a layer above.
+//! Every layer may use it. It depends on std, serde, chrono, uuid and ipnet, and must not do I/O,
+//! be async or use a layer above.
 
 pub mod address;
 pub mod attempts;

@@ -1,55 +1,56 @@
-//! The errors services answer with, and the one table that maps them to GraphQL, HTTP and the log.
+//! The errors of services, and the one table that maps them to GraphQL, HTTP and the log.
 //!
-//! What a user can mend is [`Error::Invalid`] and becomes `userErrors`; everything else is a GraphQL error with a code.
-//! Messages are for whoever sent the request: never SQL, a path or a backtrace. Sources are for the log.
+//! Errors that a user can fix are [`Error::Invalid`] and become `userErrors`; all others are
+//! GraphQL errors with a code. Messages are for the sender of the request and never contain SQL, a
+//! path or a backtrace. Sources are for the log.
 
 use std::time::Duration;
 
 use poem::http::StatusCode;
 
-use crate::db::{AsRetryable, DbError};
+use crate::db::{DbError, Retryable};
 use crate::domain::permission::Permission;
 
-/// What a service answers instead of a result.
+/// An error of a service.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Input that its sender can mend, each problem with its place.
+    /// The input has problems that its sender can fix.
     #[error("invalid input: {}", .0.first().map_or("", |first| first.message.as_str()))]
     Invalid(Vec<UserError>),
-    /// Nobody is signed in, and somebody must be.
+    /// Authentication is required.
     #[error("sign in first: send `Authorization: Bearer <token>`")]
     Unauthenticated,
-    /// Somebody must be signed in, and the token that was sent is nobody's.
+    /// Authentication is required, and the token that was sent is invalid.
     #[error("the token in `Authorization` is not valid or has expired: sign in again, or send a valid one")]
     InvalidToken,
     /// The actor lacks a permission.
     #[error("this needs the permission {0}")]
     Forbidden(Permission),
-    /// The actor is no member of staff.
+    /// The actor is not a staff member.
     #[error("this is for staff and services")]
     StaffOnly,
-    /// An argument that no client that follows the schema's documentation would send.
+    /// An argument that contradicts the schema's documentation.
     #[error("{0}")]
     BadInput(String),
-    /// The request clashes with what another one did.
+    /// The request conflicts with an earlier one.
     #[error("{0}")]
     Conflict(String),
-    /// Too many attempts were made at something that can be guessed.
+    /// Too many attempts were made at something that could be guessed.
     #[error("too many attempts: try again in {} s", .retry_after.as_secs())]
     Throttled {
         /// When the next attempt may be made, in whole seconds.
         retry_after: Duration,
     },
-    /// More is asked for at once than can be done.
+    /// The server is overloaded.
     #[error("the service is busy: try again in {} s", .retry_after.as_secs())]
     Overloaded {
         /// When to try again, in whole seconds.
         retry_after: Duration,
     },
-    /// The database, or what is needed from outside, can't be reached.
+    /// The database or an external service can't be reached.
     #[error("the service is busy or unavailable, try again")]
     Unavailable(#[source] std::sync::Arc<DbError>),
-    /// A database statement took longer than it may.
+    /// A database statement exceeded its timeout.
     #[error(
         "this took the database longer than the {} ms that a statement may take (STATEMENT_TIMEOUT_MS): ask for fewer items, or \
          search for less at once, and try again"
@@ -63,32 +64,33 @@ pub enum Error {
 /// The code of a GraphQL error, in `extensions.code`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ErrorCode {
-    /// Nobody is signed in.
+    /// Authentication is required.
     Unauthenticated,
     /// The actor may not do this.
     Forbidden,
-    /// The document or an argument is wrong.
+    /// The document or an argument is invalid.
     BadUserInput,
-    /// The request asks for more than its caller may.
+    /// The request exceeds a limit of its caller.
     LimitExceeded,
-    /// The cost of the operation is more than its caller may ask for.
+    /// The operation's cost exceeds the limit of its caller.
     MaxCostExceeded,
-    /// Another request was first.
+    /// The request conflicts with another one.
     Conflict,
     /// The request took too long.
     Timeout,
-    /// The caller asks for too much or too often.
+    /// The caller exceeded a rate limit.
     Throttled,
-    /// Try again later.
+    /// The service is unavailable or overloaded.
     ServiceUnavailable,
-    /// Our fault.
+    /// A bug or a broken database.
     Internal,
 }
 
 impl ErrorCode {
-    /// How the code is written, the HTTP status of a request that fails with it as a whole, and the level it is logged at.
+    /// The code as it is written, the HTTP status if the request as a whole fails with it, and its
+    /// log level.
     #[must_use]
-    pub fn table(self) -> (&'static str, StatusCode, tracing::Level) {
+    pub fn properties(self) -> (&'static str, StatusCode, tracing::Level) {
         use tracing::Level;
         match self {
             Self::Unauthenticated => ("UNAUTHENTICATED", StatusCode::UNAUTHORIZED, Level::DEBUG),
@@ -104,10 +106,10 @@ impl ErrorCode {
         }
     }
 
-    /// How the code is written.
+    /// The code as it is written.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        self.table().0
+        self.properties().0
     }
 }
 
@@ -127,7 +129,7 @@ impl Error {
         }
     }
 
-    /// When to try again, where that is known.
+    /// When to try again, if that is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -136,7 +138,7 @@ impl Error {
         }
     }
 
-    /// One thing that is wrong with the input.
+    /// Creates an [`Error::Invalid`] with a single problem.
     pub fn invalid(field: &[&str], code: UserErrorCode, message: impl Into<String>) -> Self {
         Self::Invalid(vec![UserError::new(field, code, message)])
     }
@@ -152,7 +154,7 @@ impl From<std::sync::Arc<DbError>> for Error {
     fn from(error: std::sync::Arc<DbError>) -> Self {
         match *error {
             DbError::Timeout(Some(limit), _) => Self::TimedOut(limit, error),
-            DbError::Timeout(None, _) | DbError::Unavailable(_) | DbError::Clash(_) => {
+            DbError::Timeout(None, _) | DbError::Unavailable(_) | DbError::Conflict(_) => {
                 Self::Unavailable(error)
             }
             _ => Self::Internal(error),
@@ -160,59 +162,60 @@ impl From<std::sync::Arc<DbError>> for Error {
     }
 }
 
-impl AsRetryable for Error {
+impl Retryable for Error {
     fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(error) if error.is_retryable())
     }
 }
 
-/// One thing a user can mend.
+/// A problem with the input that a user can fix.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct UserError {
-    /// The path of the input field, from the mutation's argument on; empty when no field is to blame.
+    /// The path of the input field, starting with the mutation's argument; empty if the problem is
+    /// not about a field.
     pub field: Vec<String>,
-    /// What is wrong and how to mend it, in a sentence.
+    /// A sentence that says what is wrong and how to fix it.
     pub message: String,
     /// The kind of problem.
     pub code: UserErrorCode,
 }
 
 impl UserError {
-    /// A problem with a field.
+    /// Creates a problem with a field.
     pub fn new(field: &[&str], code: UserErrorCode, message: impl Into<String>) -> Self {
         Self { field: field.iter().map(|part| (*part).to_owned()).collect(), message: message.into(), code }
     }
 }
 
-/// The kinds of problems a user can mend.
+/// The kinds of problems that a user can fix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, async_graphql::Enum)]
 #[graphql(name = "UserErrorCode")]
 pub enum UserErrorCode {
-    /// A value that is needed is missing or empty.
+    /// A required value is missing or empty.
     Blank,
-    /// A value has the wrong form.
+    /// A value is malformed or out of range.
     Invalid,
-    /// A value must be unique, and another has it.
+    /// A value must be unique and is already taken.
     Taken,
     /// A text is too long.
     TooLong,
     /// A text is too short.
     TooShort,
-    /// A token is none, or does not hold any more.
+    /// A token is invalid or has expired.
     TokenInvalid,
-    /// The e-mail address and the password are not those of anybody.
+    /// No account matches the e-mail address and password.
     UnidentifiedCustomer,
     /// There are too many items.
     TooMany,
-    /// What an id names is not there.
+    /// No object has the id.
     NotFound,
-    /// The value is not what the sender expected it to be: somebody else changed it.
+    /// The current value differs from the expected one: somebody else has changed it.
     Stale,
     /// The change would leave less stock on hand than is reserved.
     InsufficientStock,
-    /// What is referred to is in a state that does not allow this.
+    /// The state of the object does not allow this.
     NotAllowed,
-    /// The payment provider said no.
+    /// The payment provider declined the payment.
     PaymentDeclined,
     /// The line is not in the cart.
     InvalidMerchandiseLine,
@@ -220,7 +223,7 @@ pub enum UserErrorCode {
     InvalidDeliveryAddressId,
     /// The delivery group is not one of the cart's.
     InvalidDeliveryGroup,
-    /// The delivery option is not one of those that can be chosen.
+    /// The delivery option is not available.
     InvalidDeliveryOption,
     /// The quantity is too small.
     MinimumNotMet,
@@ -228,22 +231,22 @@ pub enum UserErrorCode {
     MaximumExceeded,
     /// The note is too long.
     NoteTooLong,
-    /// The cart would hold too much.
+    /// The cart would become too large.
     CartTooLarge,
     /// The cart would have too many delivery addresses.
     TooManyDeliveryAddresses,
-    /// A cart is sent to one address.
+    /// A cart can be delivered to only one address.
     OnlyOneDeliveryAddressCanBeSelected,
 }
 
-/// An error with everything that caused it, in one line: for the log and for whoever runs a command.
+/// Formats an error with all of its causes in one line, for the log and the output of commands.
 #[must_use]
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
-        // Some errors tell their cause themselves.
+        // Some errors include their cause in their message.
         if !text.ends_with(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);

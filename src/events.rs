@@ -1,53 +1,54 @@
-//! The event log and those who follow it.
+//! The event log, and delivery of its events.
 //!
-//! Services append what happened in the transaction that made it happen; nothing is published that did not commit. The [`Relay`] then
-//! gives committed events their positions, without gaps and rising, and writes the jobs of their listeners in the same transaction;
-//! the [`bus`] tells every process where the log ends since, and each reads on from where it was ([`Tail`]). Whoever follows the log
-//! by a job has a position of its own ([`follow`]).
-//!
-//! Never called outside a transaction: [`append`].
+//! Services append events in the transaction that causes them, so events of a transaction that does
+//! not commit never become visible. The [`Relay`] then assigns positions to committed events,
+//! strictly increasing and without gaps, and inserts the jobs of their listeners in the same
+//! transaction. The [`bus`] tells every process that the log has grown, and each process dispatches
+//! the new events to its live subscribers ([`LogFollower`]). Jobs that process the log in order
+//! keep a position of their own ([`consumer`]).
 
 pub mod bus;
 mod cloud_event;
-pub mod follow;
+pub mod consumer;
+mod log_follower;
 mod relay;
 mod retention;
-mod tail;
 
 pub use cloud_event::{api_payload, api_version, cloud_event, is_cloud_event, test_event};
+pub use log_follower::{Feed, LogFollower};
 pub use relay::Relay;
 pub use retention::Retention;
-pub use tail::{Feed, Tail};
 
-pub use crate::repositories::events::{EventRow, Recorded, Waiting};
+pub use crate::repositories::events::{Backlog, EventRow, LoggedEvent};
 
 use crate::context::OpContext;
 use crate::db::types::{AnyId, Json};
-use crate::db::{Db, DbError, Statements, Tx};
+use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::event::Event;
 use crate::domain::ids::EventId;
 use crate::repositories::events;
 
-/// Appends events to the log, with who caused them and in which request.
+/// Appends events to the log, with the actor and request of `op`. Part of the transaction that
+/// causes them.
 ///
 /// # Errors
-/// [`DbError`] of the insert; the transaction is to be dropped then.
+/// [`DbError`] of the insert; drop the transaction then.
 pub async fn append(
     tx: &mut Tx,
     op: &OpContext,
-    happened: impl IntoIterator<Item = Event>,
+    events: impl IntoIterator<Item = Event>,
 ) -> Result<(), DbError> {
-    let rows = happened.into_iter().map(|event| row(op, &event)).collect::<Result<Vec<_>, _>>()?;
-    tx.announce_events();
+    let rows = events.into_iter().map(|event| row(op, &event)).collect::<Result<Vec<_>, _>>()?;
+    tx.notify_events_on_commit();
     events::insert(tx.conn(), rows).await
 }
 
-/// How many events wait for their places in the log, and since when.
+/// Number of events that have no position yet, and the time of the oldest.
 ///
 /// # Errors
 /// [`DbError`] of the read.
-pub async fn waiting(db: &Db) -> Result<Waiting, DbError> {
-    events::waiting(&mut db.read(&Statements::default()).await?).await
+pub async fn backlog(db: &Db) -> Result<Backlog, DbError> {
+    events::backlog(&mut db.read(&StatementCounter::default()).await?).await
 }
 
 fn row(op: &OpContext, event: &Event) -> Result<EventRow, DbError> {

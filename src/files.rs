@@ -1,21 +1,22 @@
-//! Files and folders that only their owner may use: databases, pictures, mails, secrets. Called by whoever writes them, and at
-//! startup for those of an earlier run. Reads and writes no content.
+//! Creates files and folders that only their owner may access: databases, pictures, mails, secrets.
+//! Called by whoever writes them, and at startup for those of an earlier run. Reads and writes no
+//! content.
 //!
-//! Modes are set after the fact as well as at creation, so that no umask decides who can read a shop. Where the system has no
-//! modes, nothing is done.
+//! Modes are set on existing files as well as at creation, so that access does not depend on the
+//! umask. On systems without file modes this module does nothing.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// What may be done with a file or folder by its group and by everybody else.
+/// The mode bits of the group and of all other users.
 #[cfg(unix)]
 const OTHERS: u32 = 0o077;
 
-/// Creates an empty file for its owner alone unless it exists, and closes an existing one to everybody else.
+/// Creates an empty file that only its owner may access, or restricts an existing one.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the operating system.
 pub fn create_private_file(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -27,10 +28,11 @@ pub fn create_private_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Creates a folder, and those it lies in, for their owner alone. One that exists is left as it is: it may be shared on purpose.
+/// Creates a folder, and its missing parents, that only their owner may access. Existing folders
+/// are left as they are: they may be shared on purpose.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the operating system.
 pub fn create_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -39,10 +41,10 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Takes a file or folder from everybody but its owner. Nothing where it does not exist.
+/// Revokes everybody else's access to a file or folder. Does nothing if it does not exist.
 ///
 /// # Errors
-/// What the system says; the owner alone may do it.
+/// The error of the operating system; only the owner may do this.
 #[cfg(unix)]
 pub fn restrict(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -59,16 +61,16 @@ pub fn restrict(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, permissions)
 }
 
-/// See above: this system has no modes.
+/// Does nothing: this system has no file modes.
 ///
 /// # Errors
-/// None.
+/// Never.
 #[cfg(not(unix))]
 pub fn restrict(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether somebody but its owner may use a file or folder.
+/// Whether anybody but its owner may access a file or folder.
 #[must_use]
 pub fn is_open_to_others(path: &Path) -> bool {
     #[cfg(unix)]

@@ -1,33 +1,35 @@
-//! The schema: one folder or file an area, each with its types, queries and mutations.
+//! The GraphQL schema: one folder or file per area, each with its types, queries and mutations.
 //!
-//! A resolver decodes its arguments, calls one service or loader, and wraps the answer. Rules are services', queries are
-//! repositories', and neither is here. The buyer's side has the names and shapes of the Shopify Storefront API.
+//! A resolver decodes its arguments, calls a single service or loader, and wraps the result. It
+//! contains neither business rules, which belong to services, nor database queries, which belong to
+//! repositories. The types for buyers follow the Shopify Storefront API.
 //!
 //! ## Names
 //!
-//! What the Storefront API has is called as it is there, whatever the rules below say. All else keeps
-//! them, in its spelling (`canceled`, `color`, `meter`); `tests/it/schema/names.rs` fails otherwise.
+//! Anything that exists in the Storefront API has the same name here. Everything else follows the
+//! rules below, in American spelling (`canceled`, `color`, `meter`), which
+//! `tests/it/schema/names.rs` enforces.
 //!
-//! - A mutation is `thingVerb`. What it works on is its argument `id: ID!`; where it works on parts of
-//!   a thing (`collectionProductsAdd`, `orderNoteAdd`), the thing is `thingId: ID!`.
-//! - `thingCreate(thing: ThingCreateInput!)` and `thingUpdate(id: ID!, thing: ThingUpdateInput!)` answer
-//!   with `thing`; `ThingInput` serves both where they take the same. `thingDelete(id: ID!)` answers
-//!   with `deletedThingId`, or `deleted…Ids` where it deletes several.
-//! - What else a mutation is to know of how it is done is `input: ThingVerbInput!`, or an argument
-//!   where that is one value. `idempotencyKey` is always an argument: it is the request's.
-//! - The input of a part is called after the part: `ProductOptionCreateInput`. A field of an input
-//!   has the name of the field that shows it: `inventoryLevels { onHand }`.
-//! - Ids are `id`, `thingId` and `thingIds`, of the type `ID`. Another thing is called by its type:
+//! - Mutations are named `thingVerb`. Their object is the argument `id: ID!`; a mutation of an
+//!   object's parts (`collectionProductsAdd`, `orderNoteAdd`) has `thingId: ID!` instead.
+//! - `thingCreate(thing: ThingCreateInput!)` and `thingUpdate(id: ID!, thing: ThingUpdateInput!)`
+//!   return `thing`; if both take the same input, it is called `ThingInput`. `thingDelete(id: ID!)`
+//!   returns `deletedThingId`, or `deleted…Ids` if it deletes several objects.
+//! - Further options of a mutation are `input: ThingVerbInput!`, or an argument if there is only
+//!   one. `idempotencyKey` is always an argument, since it belongs to the request.
+//! - The input for a part is named after the part: `ProductOptionCreateInput`. An input field has
+//!   the same name as the output field that shows its value: `inventoryLevels { onHand }`.
+//! - Ids are `id`, `thingId` and `thingIds`, of type `ID`. References are named after their type:
 //!   `shippingZone`, `webhookSubscriptionId`.
-//! - Booleans are `isX` or `hasX`, or a verb that says what to do (`restock`). Times are `…At`,
-//!   numbers of things `…Count`, bounds `…Limit`. A number with a unit names it
+//! - Booleans are `isX` or `hasX`, or a verb that says what to do (`restock`). Times end in `At`,
+//!   counts in `Count`, bounds in `Limit`. A number with a unit names the unit
 //!   (`pricePerKilometer`, `durationMilliseconds`).
-//! - `…percentage` is in percent: 20 % is `20`, a `Decimal`. Inside it stays a whole number of
+//! - `…percentage` is in percent: 20 % is `20`, a `Decimal`. Internally it is an integer in
 //!   millionths.
-//! - A state is a `ThingStatus` of adjectives and participles (`PENDING`, `FAILED`).
-//! - `thingUpdated(id: ID!)` follows a thing. Events are a thing and what happened to it:
-//!   `order.canceled`, as a topic `ORDER_CANCELED`. The log keeps the kinds it began with;
-//!   [`Event::public_name`](crate::domain::event::Event::public_name) has the names outside.
+//! - A state is an enum `ThingStatus` of adjectives and participles (`PENDING`, `FAILED`).
+//! - `thingUpdated(id: ID!)` follows an object. Events are named after an object and what happened
+//!   to it: `order.canceled`, as a topic `ORDER_CANCELED`. The event log has internal names;
+//!   [`Event::public_name`](crate::domain::event::Event::public_name) returns the public ones.
 
 mod address;
 mod attribute;
@@ -44,7 +46,7 @@ pub mod document;
 mod errors;
 mod guard;
 mod in_context;
-mod in_order;
+mod inline_object;
 mod inventory;
 mod job;
 pub mod limits;
@@ -68,11 +70,11 @@ mod type_system;
 mod upload;
 mod webhook;
 
-pub use errors::{AUTHORIZATION, RETRY_AFTER, error_response, invalid_token, request_error};
+pub use errors::{AUTHORIZATION, RETRY_AFTER, complete_errors, invalid_token_extension, request_error};
 pub use request::{BaseUrl, SearchHints};
-pub use throttle::{cost, throttled};
+pub use throttle::{cost_extension, throttled_response};
 pub use upload::Uploads;
-pub use webhook::Shaper;
+pub use webhook::PayloadRenderer;
 
 use std::sync::Arc;
 
@@ -81,10 +83,10 @@ use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
 use crate::auth::Keys;
 use crate::services::{Services, Shop};
 
-/// The schema that is served.
+/// The type of the schema.
 pub type Schema = async_graphql::Schema<QueryRoot, Mutation, Subscription>;
 
-/// Everything that can be read.
+/// The root of all queries.
 #[derive(MergedObject, Default)]
 pub struct QueryRoot(
     node::NodeQuery,
@@ -105,7 +107,7 @@ pub struct QueryRoot(
     job::JobQuery,
 );
 
-/// Everything that can be changed.
+/// The root of all mutations.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     catalog::ProductMutation,
@@ -122,11 +124,11 @@ pub struct Mutation(
     job::JobMutation,
     media::MediaMutation,
     AccountMutation,
-    ArrangeMutation,
+    BackOfficeMutation,
     StoreMutation,
 );
 
-/// Everything that can be followed live.
+/// The root of all subscriptions.
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(
     subscription::BuyerSubscription,
@@ -134,11 +136,13 @@ pub struct Subscription(
     subscription::JobSubscription,
 );
 
-/// What changes the shop itself, and what else storefronts of the dialect send. A root of its own, as the next one.
+/// Mutations of the shop and its content, and of gift cards in carts. Merged separately, like the
+/// next one.
 #[derive(MergedObject, Default)]
 pub struct StoreMutation(shop::ShopMutation, content::ContentMutation, cart::CartGiftCardMutation);
 
-/// What changes customers, staff and services. A root of its own: one flat merge of many types overflows.
+/// Mutations of customers, staff and services. Merged separately, because a single flat merge of so
+/// many types causes an overflow.
 #[derive(MergedObject, Default)]
 pub struct AccountMutation(
     customer::CustomerAccountMutation,
@@ -152,23 +156,23 @@ pub struct AccountMutation(
     webhook::WebhookMutation,
 );
 
-/// What staff set in order after it was made. A root of its own for the same reason.
+/// Further mutations by staff. Merged separately for the same reason.
 #[derive(MergedObject, Default)]
-pub struct ArrangeMutation(
+pub struct BackOfficeMutation(
     order::OrderEditMutation,
     customer::StaffCustomerMutation,
-    catalog::ArrangeCatalogMutation,
-    inventory::ClosingMutation,
-    staff::StaffLeaveMutation,
+    catalog::CatalogReorderMutation,
+    inventory::LocationDeleteMutation,
+    staff::StaffAccountMutation,
 );
 
-/// The schema over services.
+/// Creates the schema over the services.
 #[must_use]
 pub fn schema(services: Arc<Services>, shop: Arc<Shop>, keys: Arc<Keys>) -> Schema {
     builder().data(services).data(shop).data(keys).finish()
 }
 
-/// The schema's definition language, as `mercato schema` prints it.
+/// The schema in the schema definition language, as printed by `mercato schema`.
 #[must_use]
 pub fn sdl() -> String {
     let sdl =
@@ -181,6 +185,6 @@ fn builder() -> async_graphql::SchemaBuilder<QueryRoot, Mutation, Subscription> 
         .directive(in_context::InContext)
         .directive(conformance::directives::Defer)
         .directive(conformance::directives::Stream)
-        // Documents are weighed in `limits` before they come here.
+        // `limits` has checked documents before they get here.
         .limit_recursive_depth(limits::shape::MAX_SELECTION_NESTING + 1)
 }

@@ -1,28 +1,28 @@
-//! The HTTP server: routes and what stands around them.
+//! The HTTP server: routes and middleware.
 //!
-//! `/graphql` and the Storefront path `/api/:version/graphql.json`, also without `.json`, are the
-//! same endpoint, by HTTP and by WebSocket; `/graphiql` explores it; `/health` tells whether it
-//! works, and `/metrics`, perhaps at an address of its own, how it does; payment providers tell
-//! theirs at `/payments/:provider/webhook`. `cli` and tests start it; it decides nothing about any
-//! area.
+//! `/graphql` and the Storefront path `/api/:version/graphql.json` (with or without `.json`) are
+//! the same endpoint, over HTTP and WebSocket. `/graphiql` is the schema explorer, `/health` the
+//! health check, `/metrics` the Prometheus metrics (optionally on a separate address), and
+//! `/payments/:provider/webhook` receives payment webhooks. Started by `cli` and by tests; contains
+//! no business logic.
 
 mod admission;
 mod client_address;
 mod demo;
-mod documents;
+mod document_cache;
 mod graphiql;
 mod graphql;
 mod headers;
 mod health;
 mod introspection;
-mod large_work;
 mod live;
+mod low_priority_pool;
 mod media;
 mod metrics;
 mod payments;
 mod public_url;
-mod refusal;
 mod respond;
+mod retry_hint;
 mod server;
 mod storefront_key;
 mod upload;
@@ -35,43 +35,42 @@ use poem::{Endpoint, Response, Route};
 use tokio::net::TcpListener;
 
 use self::admission::Admission;
-use self::documents::Documents;
+use self::document_cache::DocumentCache;
 use self::health::Health;
-use self::live::Live;
+use self::live::LiveConnections;
 pub use self::metrics::serve as serve_metrics;
-pub use self::server::raise_limit;
+pub use self::server::raise_open_file_limit;
 use crate::app::App;
-use crate::config::{CorsOrigins, MetricsPlace};
+use crate::config::{CorsOrigins, MetricsEndpoint};
 use crate::error::ErrorCode;
 
-/// Serves an app until `shutdown` is ready, then lets running requests end.
+/// Serves an app until `shutdown` resolves, then lets requests in flight finish.
 ///
 /// # Errors
-/// What the system says when connections can't be accepted.
+/// Returns the I/O error if connections can't be accepted.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
-    let documents = Arc::new(Documents::new(app.config.query_limits.document_cache_bytes));
+    let documents = Arc::new(DocumentCache::new(app.config.query_limits.document_cache_bytes));
     let admission = Arc::new(Admission::new(&app.config.network.admission, Arc::clone(&app.metrics)));
-    let live = Live::new(Arc::clone(&app), Arc::clone(&documents), Arc::clone(&admission));
+    let live = LiveConnections::new(Arc::clone(&app), Arc::clone(&documents), Arc::clone(&admission));
     let health = Health::new(Arc::clone(&app));
     let routes = routes(Arc::clone(&app), documents, admission, Arc::clone(&live), Arc::clone(&health));
     let shutdown = async move {
         shutdown.await;
         live.stop();
     };
-    let health = headers::protected(Arc::clone(&app), health::endpoint(health));
+    let health = headers::with_security_headers(Arc::clone(&app), health::endpoint(health));
     server::serve(app, health, routes, listener, shutdown).await
 }
 
-/// The routes over an app.
 fn routes(
     app: Arc<App>,
-    documents: Arc<Documents>,
+    documents: Arc<DocumentCache>,
     admission: Arc<Admission>,
-    live: Arc<Live>,
+    live: Arc<LiveConnections>,
     health: Arc<Health>,
 ) -> impl Endpoint<Output = Response> {
     let graphql = graphql::endpoint(Arc::clone(&app), documents, admission).with(Compression::new());
@@ -85,7 +84,7 @@ fn routes(
         .at("/health", health::endpoint(health))
         .nest("/demo", demo::routes());
     let exposure = &app.config.exposure;
-    if exposure.metrics == MetricsPlace::Beside {
+    if exposure.metrics == MetricsEndpoint::Shared {
         routes = routes.at("/metrics", metrics::endpoint(Arc::clone(&app)));
     }
     if exposure.has_graphiql {
@@ -96,19 +95,20 @@ fn routes(
         .with(CatchPanic::new().with_handler(on_panic))
         .catch_all_error(respond::plain_error)
         .map_to_response();
-    headers::protected(Arc::clone(&app), routes).after(move |answered: poem::Result<Response>| {
-        if let Ok(response) = &answered {
-            app.metrics.request(response.status().as_u16());
+    headers::with_security_headers(Arc::clone(&app), routes).after(move |result: poem::Result<Response>| {
+        if let Ok(response) = &result {
+            app.metrics.record_request(response.status().as_u16());
         }
-        std::future::ready(answered)
+        std::future::ready(result)
     })
 }
 
-/// A panic is a bug of ours: it is logged by the panic hook, and its client learns no more than that.
+/// Answers a request whose handler panicked with an internal error. The panic hook has logged the
+/// details.
 fn on_panic(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     let request_id = crate::domain::ids::request_id();
     tracing::error!(request_id, "a request panicked");
-    respond::graphql(
+    respond::graphql_error(
         &crate::graphql::request_error(ErrorCode::Internal, "internal error", &request_id),
         ErrorCode::Internal,
     )
@@ -122,7 +122,7 @@ fn cors(origins: &CorsOrigins) -> Cors {
         .max_age(86_400);
     match origins {
         CorsOrigins::Any => cors,
-        // A function and no list: of an empty list poem makes "any".
+        // A function rather than a list, because poem treats an empty list as "any".
         CorsOrigins::List(list) => {
             let list = list.clone();
             cors.allow_origins_fn(move |origin| list.iter().any(|known| known == origin))

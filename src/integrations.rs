@@ -1,7 +1,7 @@
-//! The world outside, behind traits: what the shop works with and could work with another of, and the breakers
-//! before it.
+//! Clients for everything outside the process (mail, payments, storage, webhooks, Redis), each
+//! behind a trait or type of its own, and the circuit breakers in front of them.
 //!
-//! Services call them by name. They know nothing of tables, GraphQL or HTTP routes.
+//! Services call these modules by name. They know nothing of tables, GraphQL or HTTP routes.
 
 pub mod breaker;
 pub mod downloads;

@@ -1,20 +1,21 @@
-//! Durable work: how it is kept and run. What it is, the handlers in `listeners` know.
+//! The job queue: durable work, run by the handlers in `listeners`.
 //!
-//! A job is put into the queue in the transaction of its cause. A worker reserves it and commits that, runs its handler outside of
-//! any transaction with a lease that it keeps extending, and finishes it. Whoever is killed in between loses the lease, and another
-//! worker begins the job again: so a handler runs once or, when something broke, more often, and whatever it does must come out the
-//! same. A job that fails is tried again after a while, twice as long each time; one that fails too often stays, dead, to be looked
-//! at. Of jobs with one unique key, one waits and one runs at most.
+//! A job is enqueued in the transaction of its cause. A worker reserves it, runs its handler
+//! outside of any transaction under a lease that it keeps renewing, and records the result. If the
+//! worker is killed, the lease expires and another worker runs the job again. So delivery is at
+//! least once, and handlers must be idempotent. A failed job is retried with exponential backoff;
+//! after its last attempt it is dead and stays in the queue for inspection. Of the jobs with the
+//! same unique key, at most one is queued and one is running.
 
 mod handler;
 mod schedule;
 mod worker;
 
-pub use handler::{Follows, Handler, JobError, Policy, Work};
-pub use schedule::{Due, Schedule, Task};
-pub use worker::{Drained, GRACE, Worker};
+pub use handler::{EventSubscription, Handler, JobContext, JobError, Policy};
+pub use schedule::{Schedule, Task, TaskStatus};
+pub use worker::{RunSummary, SHUTDOWN_TIMEOUT, Worker};
 
-pub use crate::repositories::jobs::{Depth, Job};
+pub use crate::repositories::jobs::{Job, QueueDepth};
 
 use std::time::Duration;
 
@@ -22,18 +23,18 @@ use serde::Serialize;
 
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, Statements, Tx};
+use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::ids::{EventId, JobId};
 use crate::domain::job::JobStatus;
 use crate::repositories::jobs;
 
-/// How often a job is tried again unless its handler says otherwise.
-pub const USUAL_RETRIES: u32 = 3;
+/// How often a failed job is retried by default.
+pub const DEFAULT_RETRIES: u32 = 3;
 
-/// A job that is to be put into the queue.
+/// A job to enqueue.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewJob {
-    /// Its id, made already.
+    /// The id that the job will have.
     pub id: JobId,
     kind: String,
     payload: serde_json::Value,
@@ -41,15 +42,15 @@ pub struct NewJob {
     event_id: Option<EventId>,
     request_id: Option<String>,
     priority: i32,
-    retries: u32,
+    max_retries: u32,
     delay: Duration,
 }
 
 impl NewJob {
-    /// A job of a kind, with what its handler is to know.
+    /// Creates a job of a kind, with a payload for its handler.
     ///
     /// # Errors
-    /// When the payload can't be written as JSON.
+    /// When the payload can't be serialized as JSON.
     pub fn new(kind: &str, payload: &(impl Serialize + ?Sized)) -> Result<Self, DbError> {
         let payload = serde_json::to_value(payload).map_err(DbError::corrupt)?;
         Ok(Self::with_value(kind, payload))
@@ -64,48 +65,50 @@ impl NewJob {
             event_id: None,
             request_id: None,
             priority: 0,
-            retries: USUAL_RETRIES,
+            max_retries: DEFAULT_RETRIES,
             delay: Duration::ZERO,
         }
     }
 
-    /// Has this id: one that is there already is left out, so that what is begun again is not done twice.
+    /// Sets the id. If the queue already has a job with this id, enqueuing does nothing, so that
+    /// repeating the operation does not duplicate the job.
     #[must_use]
     pub fn with_id(self, id: JobId) -> Self {
         Self { id, ..self }
     }
 
-    /// Left out if a job with this key waits already, and run by itself among those that have it.
+    /// Sets a unique key. If a job with this key is already queued, enqueuing does nothing, and
+    /// jobs with the same key never run at the same time.
     #[must_use]
-    pub fn unique(self, key: impl Into<String>) -> Self {
+    pub fn with_unique_key(self, key: impl Into<String>) -> Self {
         Self { unique_key: Some(key.into()), ..self }
     }
 
-    /// Follows from an event, in whose request it is done.
+    /// Sets the event that the job handles, and the request that the event was caused by.
     #[must_use]
-    pub fn of_event(self, event: EventId, request_id: &str) -> Self {
+    pub fn with_event(self, event: EventId, request_id: &str) -> Self {
         Self { event_id: Some(event), request_id: Some(request_id.to_owned()), ..self }
     }
 
-    /// Runs before others, where the number is higher than theirs; the usual one is 0.
+    /// Sets the priority: jobs with a higher number run first. The default is 0.
     #[must_use]
-    pub fn priority(self, priority: i32) -> Self {
+    pub fn with_priority(self, priority: i32) -> Self {
         Self { priority, ..self }
     }
 
-    /// Is tried again so often when it fails.
+    /// Sets how often the job is retried when it fails.
     #[must_use]
-    pub fn retries(self, retries: u32) -> Self {
-        Self { retries, ..self }
+    pub fn with_max_retries(self, max_retries: u32) -> Self {
+        Self { max_retries, ..self }
     }
 
-    /// Does not run before some time has passed.
+    /// Sets the delay before the first attempt.
     #[must_use]
-    pub fn after(self, delay: Duration) -> Self {
+    pub fn with_delay(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
 
-    pub(crate) fn row(self, op: &OpContext) -> Job {
+    pub(crate) fn into_row(self, op: &OpContext) -> Job {
         Job {
             id: self.id,
             kind: self.kind,
@@ -116,7 +119,7 @@ impl NewJob {
             request_id: self.request_id.unwrap_or_else(|| op.request_id.to_string()),
             priority: self.priority,
             attempts: 0,
-            max_attempts: i32::try_from(self.retries.saturating_add(1)).unwrap_or(i32::MAX),
+            max_attempts: i32::try_from(self.max_retries.saturating_add(1)).unwrap_or(i32::MAX),
             run_at: op.now().plus(self.delay),
             worker: None,
             lease_until: None,
@@ -128,37 +131,37 @@ impl NewJob {
     }
 }
 
-/// Puts jobs into the queue, in the transaction of their cause.
+/// Enqueues jobs in the transaction of their cause.
 ///
 /// # Errors
-/// [`DbError`] of the insert; the transaction is to be dropped then.
+/// [`DbError`] of the insert; drop the transaction then.
 pub async fn enqueue(
     tx: &mut Tx,
     op: &OpContext,
-    new: impl IntoIterator<Item = NewJob>,
+    jobs: impl IntoIterator<Item = NewJob>,
 ) -> Result<(), DbError> {
-    let rows: Vec<Job> = new.into_iter().map(|job| job.row(op)).collect();
+    let rows: Vec<Job> = jobs.into_iter().map(|job| job.into_row(op)).collect();
     if !rows.is_empty() {
         jobs::insert(tx.conn(), rows).await?;
-        tx.announce_jobs();
+        tx.notify_jobs_on_commit();
     }
     Ok(())
 }
 
-/// How many jobs of each kind are in each state, but for those that are done.
+/// Counts unfinished jobs by kind and state.
 ///
 /// # Errors
 /// [`DbError`] of the read.
-pub async fn depths(db: &Db) -> Result<Vec<Depth>, DbError> {
-    jobs::depths(&mut db.read(&Statements::default()).await?).await
+pub async fn queue_depths(db: &Db) -> Result<Vec<QueueDepth>, DbError> {
+    jobs::queue_depths(&mut db.read(&StatementCounter::default()).await?).await
 }
 
-/// Lets the job that waits under a unique key run now, whenever it was to run.
+/// Makes the queued job with a unique key run now, before its scheduled time.
 ///
 /// # Errors
-/// [`DbError`] of the update; the transaction is to be dropped then.
-pub async fn hasten(tx: &mut Tx, op: &OpContext, key: &str) -> Result<(), DbError> {
-    jobs::hasten(tx.conn(), key, op.now()).await?;
-    tx.announce_jobs();
+/// [`DbError`] of the update; drop the transaction then.
+pub async fn expedite(tx: &mut Tx, op: &OpContext, key: &str) -> Result<(), DbError> {
+    jobs::expedite(tx.conn(), key, op.now()).await?;
+    tx.notify_jobs_on_commit();
     Ok(())
 }

@@ -1,38 +1,39 @@
 //! Mercato: a headless-commerce GraphQL server in one binary.
 //!
-//! # The map
+//! # Modules
 //!
-//! | module | what it is |
+//! | module | contents |
 //! |---|---|
 //! | [`domain`] | pure types and rules: ids, money, states, collection rules, the search language, events |
-//! | [`db`] | pools, connections of two backends behind one query macro, transactions, column types, migrations |
-//! | [`repositories`] | Diesel queries: the only place that names a table |
-//! | [`loaders`] | request-scoped dataloaders: one for every edge of the graph |
-//! | [`events`] | the event log that writes append to, its relay, the bus, and what live clients read |
-//! | [`jobs`] | durable work: the queue, the worker, the schedule |
-//! | [`listeners`] | what follows an event or a clock, one file each: handlers of jobs, over services |
-//! | [`auth`] | who asks, and what they may do |
-//! | [`integrations`] | the world outside behind traits and breakers: payments, shipping, mail, storage, webhooks, streams |
-//! | [`services`] | use cases: authorize, validate, transaction, repositories, events, commit |
-//! | [`graphql`] | types, queries, mutations: decode, call one service or loader, wrap |
-//! | [`http`] | routes around the schema |
-//! | [`cli`] | the commands |
+//! | [`db`] | connection pools, one query macro for both backends, transactions, column types, migrations |
+//! | [`repositories`] | Diesel queries: the only layer that names tables |
+//! | [`loaders`] | request-scoped dataloaders, one for every edge of the graph |
+//! | [`events`] | the event log, its relay, the event bus, and the feeds of live clients |
+//! | [`jobs`] | durable jobs: the queue, the worker, the schedule |
+//! | [`listeners`] | job handlers that react to events or run on a schedule, one per file |
+//! | [`auth`] | authentication and permissions |
+//! | [`integrations`] | external services behind traits and circuit breakers: payments, shipping, mail, storage, webhooks, event streams |
+//! | [`services`] | use cases: authorize, validate, change rows and append events in a transaction |
+//! | [`graphql`] | types, queries, mutations and subscriptions, on top of services and loaders |
+//! | [`http`] | the HTTP and WebSocket server around the schema |
+//! | [`cli`] | the command line |
 //! | [`app`] | the composition root: the one place that knows every concrete type |
-//! | [`config`], [`context`], [`error`], [`files`], [`telemetry`] | settings; the context of an operation; errors; who may read files; the log |
+//! | [`config`], [`context`], [`error`], [`files`], [`telemetry`] | settings; the context of an operation; errors; file permissions; log and metrics |
 //!
-//! # The main flow
+//! # Data flow
 //!
 //! ```text
 //! query     HTTP /graphql → authenticate → OpContext → resolver (guard) → loader → repository(&mut Conn) → database
 //! mutation  … → resolver (guard) → services.products.create(op, input) → Tx[ repositories + events::append ] → commit → payload
-//! after     relay → bus → live clients │ jobs of listeners → mail, webhooks, figures
+//! after     relay → bus → live clients │ jobs of listeners → mail, webhooks, reports
 //! ```
 //!
-//! # Who may use whom
+//! # Dependencies between layers
 //!
-//! `domain` uses nothing above it; `db` uses `domain`; `repositories` use both; `loaders` use those; `services` use all of them
-//! but no GraphQL, HTTP or Diesel; `graphql` uses services and loaders but no database; `http` and `cli` use the app. The test
-//! `tests/it/tidy.rs` reads the `use` lines and keeps it so.
+//! `domain` depends on no other layer; `db` depends on `domain`; `repositories` on both; `loaders`
+//! on those; `services` on all of them, but not on GraphQL, HTTP or Diesel; `graphql` on services
+//! and loaders, but not on the database; `http` and `cli` on the app. The test `tests/it/tidy.rs`
+//! checks the `use` declarations.
 
 pub mod app;
 pub mod auth;

@@ -1,20 +1,22 @@
-//! What follows an event or a clock: handlers of jobs, one file each, over services. All of them stand in one list ([`all`]), so that
-//! whoever looks for what happens when an order is placed finds it here.
+//! Job handlers that react to events or run on a schedule, one per file, on top of the services.
+//! They are all listed in [`all`]: that is where to look for what happens when, say, an order is
+//! placed.
 //!
-//! `app.rs` builds them; a worker runs them. None opens a transaction or names a table: that is services' to do.
+//! `app.rs` creates them, and a worker runs them. They don't open transactions or name tables; that
+//! is up to the services.
 
 mod check_payments;
 mod clean_up;
 mod daily_report;
+mod deliver_webhooks;
 mod expire_orders;
 mod export_events;
 mod mail;
-mod money_back;
 mod open_fulfillment;
 mod process_media;
+mod refund_payments;
 mod sales_figures;
 mod units_sold;
-mod webhook_deliver;
 mod webhook_fan_out;
 
 use std::sync::Arc;
@@ -25,61 +27,67 @@ use crate::integrations::mail::Mailer;
 use crate::jobs::{Handler, Task};
 use crate::services::Services;
 
-/// What is done by the clock.
+/// All scheduled tasks.
 pub const TASKS: &[Task] = &[clean_up::TASK, daily_report::TASK, check_payments::TASK, expire_orders::TASK];
 
-/// What listeners work with.
-pub struct Parts {
-    /// Use cases.
+/// What the listeners need.
+pub struct Dependencies {
+    /// The services.
     pub services: Arc<Services>,
-    /// What takes mails to their readers.
+    /// Sends mails.
     pub mailer: Arc<dyn Mailer>,
-    /// What stands before that.
+    /// The circuit breaker in front of the mailer.
     pub mail_breaker: Arc<Breaker>,
 }
 
-/// Every listener but the one that removes old events, which must know the others.
+/// Creates all listeners except that of [`clean_up()`], which must know the others.
 #[must_use]
-pub fn all(parts: &Parts) -> Vec<Arc<dyn Handler>> {
-    let services = || Arc::clone(&parts.services);
-    let post = || mail::Post::new(services(), Arc::clone(&parts.mailer), Arc::clone(&parts.mail_breaker));
+pub fn all(dependencies: &Dependencies) -> Vec<Arc<dyn Handler>> {
+    let services = || Arc::clone(&dependencies.services);
+    let sender = || {
+        mail::MailSender::new(
+            services(),
+            Arc::clone(&dependencies.mailer),
+            Arc::clone(&dependencies.mail_breaker),
+        )
+    };
     let mut all: Vec<Arc<dyn Handler>> = vec![
         Arc::new(check_payments::CheckPayments::new(services())),
         Arc::new(expire_orders::ExpireOrders::new(services())),
         Arc::new(daily_report::DailyReport::new(services())),
         Arc::new(webhook_fan_out::WebhookFanOut::new(services())),
-        Arc::new(webhook_deliver::WebhookDeliver::new(services())),
+        Arc::new(deliver_webhooks::DeliverWebhooks::new(services())),
         Arc::new(open_fulfillment::OpenFulfillment::new(services())),
-        Arc::new(money_back::MoneyBack::new(services())),
+        Arc::new(refund_payments::RefundPayments::new(services())),
         Arc::new(sales_figures::SalesFigures::new(services())),
         Arc::new(units_sold::UnitsSold::new(services())),
-        Arc::new(mail::OrderConfirmation(post())),
-        Arc::new(mail::PaymentReceipt(post())),
-        Arc::new(mail::ShippingNotice(post())),
-        Arc::new(mail::OrderCancelled(post())),
-        Arc::new(mail::RefundNotice(post())),
-        Arc::new(mail::ReturnNotice(post())),
-        Arc::new(mail::Welcome(post())),
-        Arc::new(mail::PasswordRecovery(post())),
-        Arc::new(mail::EmailVerification(post())),
-        Arc::new(mail::SignInWarning(post())),
-        Arc::new(mail::AccountChange(post())),
-        Arc::new(mail::StaffAccess(post())),
-        Arc::new(mail::NewOrder(post())),
-        Arc::new(mail::LowStock(post())),
-        Arc::new(mail::WebhookPaused(post())),
-        Arc::new(mail::ToStaff(post())),
+        Arc::new(mail::OrderConfirmation(sender())),
+        Arc::new(mail::PaymentReceipt(sender())),
+        Arc::new(mail::ShippingNotice(sender())),
+        Arc::new(mail::OrderCancelled(sender())),
+        Arc::new(mail::RefundNotice(sender())),
+        Arc::new(mail::ReturnNotice(sender())),
+        Arc::new(mail::Welcome(sender())),
+        Arc::new(mail::PasswordRecovery(sender())),
+        Arc::new(mail::EmailVerification(sender())),
+        Arc::new(mail::SignInWarning(sender())),
+        Arc::new(mail::AccountChange(sender())),
+        Arc::new(mail::StaffAccess(sender())),
+        Arc::new(mail::NewOrder(sender())),
+        Arc::new(mail::LowStock(sender())),
+        Arc::new(mail::WebhookPaused(sender())),
+        Arc::new(mail::StaffMail(sender())),
         Arc::new(process_media::ProcessMedia::new(services())),
     ];
-    // One that followed the log and did nothing would only keep old events.
-    if parts.services.event_export.is_on() {
+    // Without a stream its position would never advance, and old events could not be removed.
+    if dependencies.services.event_export.is_enabled() {
         all.push(Arc::new(export_events::ExportEvents::new(services())));
     }
     all
 }
 
-/// The one that cleans up.
+/// Creates the listener that removes what is no longer needed.
 #[must_use]
-pub fn clean_up(parts: &Parts, retention: Retention) -> Arc<dyn Handler> {
-    Arc::new(clean_up::CleanUp::new(Arc::clone(&parts.services), retention))
+pub fn clean_up(dependencies: &Dependencies, retention: Retention) -> Arc<dyn Handler> {
+    Arc::new(clean_up::CleanUp::new(Arc::clone(&dependencies.services), retention))
 }

@@ -1,11 +1,12 @@
-//! Reads the command line and calls the library.
+//! Parses the command line and runs the command.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use mercato::cli::Cli;
 
-/// Many small short-lived allocations on all cores are what an answer is made of; this allocator is made for them.
+/// Responses consist of many small, short-lived allocations on all cores, for which mimalloc is
+/// designed.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,7 +1,9 @@
-//! Diesel queries, and the only place that names a table. Functions on `&mut Conn` that read alike in every file: `find`,
-//! `lock`, `by_ids`, `page`, `insert`, `update`, `delete`. Not found is `None`; lists return a `Page`.
+//! Database queries with Diesel; the only place that names tables. Functions take a `&mut Conn` and
+//! are named alike in every file: `find`, `lock`, `by_ids`, `page`, `insert`, `update`, `delete`. A
+//! missing row is `None`; lists return a `Page`.
 //!
-//! Loaders and services call them. They never open a transaction, take a pool, check a permission or append an event.
+//! Called by loaders and services. Repositories never open transactions, take connections from the
+//! pool, check permissions or append events.
 
 pub mod api_keys;
 pub mod attempt_counters;
@@ -47,17 +49,17 @@ pub mod variants;
 pub mod webhooks;
 mod words;
 
-/// Which products a read may see.
+/// The products that a read may return.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Visibility {
-    /// What everybody may see: active products.
+    /// Published (active) products only.
     Published,
-    /// Drafts and archived products too.
+    /// All products, including drafts and archived ones.
     All,
 }
 
 impl Visibility {
-    /// Whether every product may be seen.
+    /// Whether all products are visible.
     #[must_use]
     pub fn is_all(self) -> bool {
         self == Self::All

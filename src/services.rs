@@ -1,8 +1,9 @@
-//! Use cases. A service is built in `app.rs` from what it needs; each of its methods authorizes, validates (all problems at
-//! once), opens a transaction, calls repositories, appends events and commits.
+//! Use cases. Each service is built in `app.rs`. Its methods authorize the caller, validate the
+//! input (reporting all problems at once), open a transaction, call repositories, append events and
+//! commit.
 //!
-//! Resolvers and commands call services. A service knows nothing of GraphQL or HTTP, and holds no connection while it calls
-//! the outside world.
+//! GraphQL resolvers, commands and jobs call services. A service knows nothing of GraphQL or HTTP,
+//! and holds no database connection while it calls external systems.
 
 pub mod address;
 pub mod api_keys;
@@ -84,71 +85,71 @@ pub use webhooks::Webhooks;
 
 use std::sync::Arc;
 
-/// All services, for resolvers to pick from the request's context.
+/// All services, available to resolvers through the request's context.
 pub struct Services {
-    /// Reads of the catalogue.
+    /// Lists of products and collections.
     pub catalog: Catalog,
-    /// Writes of products.
+    /// Creates, updates and deletes products.
     pub products: Products,
-    /// Writes of variants.
+    /// Creates, updates and deletes variants.
     pub variants: Variants,
-    /// Writes of products' options.
+    /// Renames and reorders product options.
     pub options: Options,
-    /// Writes of collections.
+    /// Creates, updates and deletes collections.
     pub collections: Collections,
-    /// Stock and locations.
+    /// Stock levels and locations.
     pub inventory: Inventory,
-    /// Placing orders.
+    /// Turns carts into orders.
     pub checkout: Checkout,
-    /// Having them paid for.
+    /// Payments through payment providers.
     pub payments: Arc<Payments>,
-    /// Orders once they are placed.
+    /// Orders after they are placed, and draft orders.
     pub orders: Orders,
-    /// What baskets cost.
+    /// Prices baskets.
     pub pricing: Arc<Pricing>,
-    /// Writes of discounts.
+    /// Creates, updates and deletes discounts.
     pub discounts: Discounts,
-    /// Writes of tax rates.
+    /// Creates, updates and deletes tax rates.
     pub taxes: Taxes,
-    /// Writes of shipping zones and rates.
+    /// Creates, updates and deletes shipping zones and rates.
     pub shipping: Shipping,
     /// Carts.
     pub carts: Carts,
-    /// Customers, their sign-in and their addresses.
+    /// Customer accounts, sign-in and address books.
     pub customers: Customers,
-    /// What is held on customers.
+    /// Export and erasure of personal data.
     pub privacy: Privacy,
-    /// What mails say.
+    /// Renders and queues mails.
     pub mails: Mails,
-    /// Staff, their sign-in and their roles.
+    /// Staff accounts, sign-in and roles.
     pub staff: Staff,
-    /// Keys of services.
+    /// API keys of integrations.
     pub api_keys: ApiKeys,
-    /// Messages to other services.
+    /// Webhook subscriptions and deliveries.
     pub webhooks: Webhooks,
-    /// Sales in figures.
+    /// Sales reports.
     pub reports: Reports,
-    /// Events for other services.
+    /// Export of the event log.
     pub event_export: EventExport,
-    /// Jobs and the schedule.
+    /// Background jobs and their schedule.
     pub jobs: Jobs,
-    /// What nobody needs any more.
+    /// Deletes expired and obsolete data.
     pub clean_up: CleanUp,
-    /// What staff change of the shop itself.
+    /// Settings of the shop.
     pub shop_settings: ShopSettings,
-    /// Pages.
+    /// Content pages.
     pub pages: Pages,
-    /// Menus.
+    /// Navigation menus.
     pub menus: Menus,
-    /// Redirects from old paths.
+    /// Redirects from old URLs.
     pub redirects: Redirects,
-    /// What is published, for search engines.
+    /// Sitemaps of published content.
     pub sitemaps: Sitemaps,
-    /// Pictures and videos of products.
+    /// Product images and videos.
     pub media: Media,
 }
 
-/// Sets a field that a patch names, and leaves others as they are.
+/// Overwrites a field if the patch has a value for it.
 fn set<T: Clone>(field: &mut T, value: Option<&T>) {
     if let Some(value) = value {
         field.clone_from(value);

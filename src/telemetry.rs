@@ -1,7 +1,8 @@
-//! What the process tells about itself: its log, and its metrics ([`Metrics`]).
+//! Telemetry of the process: its log and its metrics ([`Metrics`]).
 //!
-//! The log goes to standard error, so that standard output stays what a command prints. Errors are logged once, at the boundary;
-//! no secret, token, mail or request body is. A log that can't be written costs nobody anything: see `log_writer`.
+//! The log goes to standard error, because standard output is for the output of commands. Errors
+//! are logged once, at the boundary. Secrets, tokens, mails and request bodies are never logged. A
+//! log that can't be written does not slow down requests: see `log_writer`.
 
 mod log_writer;
 mod metrics;
@@ -21,65 +22,66 @@ use tracing_subscriber::{Layer, fmt};
 use self::log_writer::LogWriter;
 use crate::config::{Config, LogFormat};
 
-/// How much of what a client sent may stand in a field of the log, in characters.
+/// The maximum length of client-supplied text in a log field, in characters.
 const MAX_FIELD_CHARS: usize = 100;
 
-/// The log of this process, once it is started.
-static WRITER: OnceLock<LogWriter> = OnceLock::new();
+/// The writer of this process's log, once it is started.
+static LOG_WRITER: OnceLock<LogWriter> = OnceLock::new();
 
-/// Starts the log. Called once, by `main`.
+/// Starts the log. Called once, at startup.
 pub fn start(config: &Config) {
     let filter = EnvFilter::new(&config.log_filter);
-    let most = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
-    let writer = WRITER.get_or_init(|| LogWriter::start(config.log_format, std::io::stderr())).clone();
-    let lines = fmt::layer()
+    let max_level = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
+    let writer = LOG_WRITER.get_or_init(|| LogWriter::start(config.log_format, std::io::stderr())).clone();
+    let layer = fmt::layer()
         .with_writer(writer)
         .with_ansi(std::io::stderr().is_terminal())
-        // What can't be formatted is no reason to write to a standard error that may be closed.
+        // Formatting errors must not be written to a standard error that may be closed.
         .log_internal_errors(false);
-    let lines = match config.log_format {
-        LogFormat::Pretty => lines.with_target(false).compact().boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    let layer = match config.log_format {
+        LogFormat::Pretty => layer.with_target(false).compact().boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     let registry = tracing_subscriber::registry()
         .with(filter)
-        .with(filter_fn(is_harmless).with_max_level_hint(most))
-        .with(lines);
-    // A second start finds the first one's log in place and leaves it.
+        .with(filter_fn(may_log).with_max_level_hint(max_level))
+        .with(layer);
+    // Fails if the log was started before; that one stays in place.
     let _ = registry.try_init();
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
 }
 
-/// Waits until what was logged is written, but not for long: before the process ends, and before it tells its user something.
+/// Waits briefly until all log lines are written. Called before the process ends, and before it
+/// prints something for its user.
 pub fn flush() {
-    if let Some(writer) = WRITER.get() {
+    if let Some(writer) = LOG_WRITER.get() {
         writer.flush();
     }
 }
 
-/// Text of a client's as it may stand in the log: not long, and on one line.
+/// Prepares client-supplied text for the log: shortens it and escapes control characters.
 #[must_use]
-pub fn bounded(text: &str) -> String {
-    let mut bounded = String::new();
+pub fn sanitize(text: &str) -> String {
+    let mut sanitized = String::new();
     for (count, char) in text.chars().enumerate() {
         if count == MAX_FIELD_CHARS {
-            bounded.push('…');
+            sanitized.push('…');
             break;
         }
-        if char.is_control() { bounded.extend(char.escape_default()) } else { bounded.push(char) }
+        if char.is_control() { sanitized.extend(char.escape_default()) } else { sanitized.push(char) }
     }
-    bounded
+    sanitized
 }
 
-/// Whether something may be logged whatever `RUST_LOG` says. Beyond this level, libraries print what passes through them: the values of
-/// SQL statements, headers with tokens, mails, messages.
-fn is_harmless(metadata: &Metadata<'_>) -> bool {
-    is_harmless_at(metadata.target(), *metadata.level())
+/// Whether an event may be logged if `RUST_LOG` enables it. Below `INFO`, libraries log the data
+/// that passes through them: values of SQL statements, headers with tokens, mails, messages.
+fn may_log(metadata: &Metadata<'_>) -> bool {
+    may_log_at(metadata.target(), *metadata.level())
 }
 
-fn is_harmless_at(target: &str, level: tracing::Level) -> bool {
+fn may_log_at(target: &str, level: tracing::Level) -> bool {
     let is_ours = target.split("::").next() == Some(env!("CARGO_CRATE_NAME"));
     is_ours || level <= tracing::Level::INFO
 }
@@ -92,18 +94,18 @@ mod tests {
 
     #[test]
     fn libraries_log_little_whatever_is_asked_for() {
-        assert!(is_harmless_at("mercato", Level::TRACE) && is_harmless_at("mercato::http", Level::DEBUG));
-        assert!(is_harmless_at("tokio_postgres::connection", Level::INFO));
+        assert!(may_log_at("mercato", Level::TRACE) && may_log_at("mercato::http", Level::DEBUG));
+        assert!(may_log_at("tokio_postgres::connection", Level::INFO));
         for target in ["tokio_postgres::query", "hyper::proto", "h2", "lettre", "mercatoria", "log"] {
-            assert!(!is_harmless_at(target, Level::DEBUG), "{target}");
+            assert!(!may_log_at(target, Level::DEBUG), "{target}");
         }
     }
 
     #[test]
     fn what_clients_send_is_short_and_on_one_line() {
-        assert_eq!(bounded("Cart"), "Cart");
-        assert_eq!(bounded("a\n\u{1b}[31mb"), "a\\n\\u{1b}[31mb");
-        let long = bounded(&"é".repeat(60_000));
+        assert_eq!(sanitize("Cart"), "Cart");
+        assert_eq!(sanitize("a\n\u{1b}[31mb"), "a\\n\\u{1b}[31mb");
+        let long = sanitize(&"é".repeat(60_000));
         assert_eq!((long.chars().count(), long.ends_with('…')), (MAX_FIELD_CHARS + 1, true));
     }
 }

@@ -1,4 +1,4 @@
-//! Metrics of what is in the database: they are read when somebody asks for them.
+//! Gauges of rows in the database, refreshed when the metrics are scraped.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -14,17 +14,18 @@ use crate::error::with_causes;
 use crate::telemetry::Metrics;
 use crate::{events, jobs};
 
-/// Jobs of a kind in a state. Kinds are those that this program has handlers for, and states are few.
+/// Labels of the number of jobs. Their values are few: kinds with a handler in this program, and
+/// states.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct Jobs {
+struct JobLabels {
     kind: String,
-    status: Status,
+    status: StatusLabel,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct Status(JobStatus);
+struct StatusLabel(JobStatus);
 
-impl EncodeLabelValue for Status {
+impl EncodeLabelValue for StatusLabel {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         encoder.write_str(self.0.as_str())
     }
@@ -32,48 +33,44 @@ impl EncodeLabelValue for Status {
 
 #[derive(Clone, Default)]
 struct Gauges {
-    jobs: Family<Jobs, Gauge>,
-    waiting_events: Gauge,
+    jobs: Family<JobLabels, Gauge>,
+    event_backlog: Gauge,
     relay_lag: Gauge,
 }
 
-/// Has the queue of jobs and the relay shown.
+/// Registers the gauges of the job queue and the event relay.
 pub(super) fn register(metrics: &Metrics, db: &Db, clock: &Arc<dyn Clock>) {
     let gauges = Gauges::default();
-    metrics.register("jobs", "Jobs that are not done, by kind and state", gauges.jobs.clone());
-    metrics.register(
-        "events_waiting",
-        "Events that have no place in the log yet",
-        gauges.waiting_events.clone(),
-    );
+    metrics.register("jobs", "Unfinished jobs, by kind and state", gauges.jobs.clone());
+    metrics.register("events_waiting", "Events without a position in the log", gauges.event_backlog.clone());
     metrics.register(
         "relay_lag_milliseconds",
-        "How long the oldest event has waited for its place in the log",
+        "How long the oldest event has waited for its position in the log",
         gauges.relay_lag.clone(),
     );
     let (db, clock) = (db.clone(), Arc::clone(clock));
-    metrics.before_reading(move || {
+    metrics.before_encoding(move || {
         let (gauges, db, clock) = (gauges.clone(), db.clone(), Arc::clone(&clock));
         async move {
-            if let Err(error) = gauges.read(&db, &*clock).await {
-                tracing::warn!("the queue can't be counted: {}", with_causes(&error));
+            if let Err(error) = gauges.refresh(&db, &*clock).await {
+                tracing::warn!("can't count jobs and events: {}", with_causes(&error));
             }
         }
     });
 }
 
 impl Gauges {
-    async fn read(&self, db: &Db, clock: &dyn Clock) -> Result<(), DbError> {
-        let depths = jobs::depths(db).await?;
-        let waiting = events::waiting(db).await?;
-        // What is not there any more is not shown.
+    async fn refresh(&self, db: &Db, clock: &dyn Clock) -> Result<(), DbError> {
+        let depths = jobs::queue_depths(db).await?;
+        let backlog = events::backlog(db).await?;
+        // Drops kinds and states without jobs.
         self.jobs.clear();
         for depth in depths {
-            let labels = Jobs { kind: depth.kind, status: Status(depth.status) };
+            let labels = JobLabels { kind: depth.kind, status: StatusLabel(depth.status) };
             self.jobs.get_or_create(&labels).set(depth.count);
         }
-        self.waiting_events.set(waiting.count);
-        let lag = waiting.since.map(|since| since.until(clock.now()).as_millis()).unwrap_or_default();
+        self.event_backlog.set(backlog.count);
+        let lag = backlog.since.map(|since| since.until(clock.now()).as_millis()).unwrap_or_default();
         self.relay_lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
         Ok(())
     }

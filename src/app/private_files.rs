@@ -1,32 +1,35 @@
-//! At startup: what an earlier run, or another tool, left readable for others. Files and folders that are the shop's own are closed;
-//! a folder that the settings chose may be shared on purpose, so its owner is told instead. Called by `app` before anything is opened.
+//! At startup, restricts files and folders that an earlier run or another tool left readable for
+//! other users. Default locations are restricted; a folder chosen in the settings may be shared on
+//! purpose, so it only causes a warning. Called by `app` before anything is opened.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::Config;
 use crate::files;
 use crate::services::media::StorageConfig;
 
-/// Closes the shop's own files and folders to everybody but their owner.
+/// Restricts the shop's own files and folders to their owner.
 pub(super) fn protect(config: &Config) {
-    let own = [config.own_media_folder(), config.own_mail_folder()];
+    let own_defaults = [config.default_media_folder(), config.default_mail_folder()];
     let media = match &config.media.storage {
         StorageConfig::Folder(folder) => Some(folder.clone()),
         StorageConfig::S3(_) => None,
     };
     let mails = config.mail.server.is_none().then(|| config.mail_folder());
-    let (own_folders, chosen): (Vec<PathBuf>, Vec<PathBuf>) =
-        media.into_iter().chain(mails).partition(|folder| own.contains(folder));
+    let (own_folders, chosen_folders): (Vec<PathBuf>, Vec<PathBuf>) =
+        media.into_iter().chain(mails).partition(|folder| own_defaults.contains(folder));
     for path in own_folders.into_iter().chain([config.admin_token_file(), config.jwt_secret_file()]) {
         if let Err(error) = files::restrict(&path) {
-            tracing::warn!("{} can be read by others, and can't be closed to them: {error}", shown(&path));
+            tracing::warn!(
+                "other users can read {}, and its permissions can't be changed: {error}",
+                path.display()
+            );
         }
     }
-    for folder in chosen.iter().filter(|folder| files::is_open_to_others(folder)) {
-        tracing::warn!("{} can be read by others: unless that is meant, chmod 700", shown(folder));
+    for folder in chosen_folders.iter().filter(|folder| files::is_open_to_others(folder)) {
+        tracing::warn!(
+            "other users can read {0}: unless that is intended, run chmod 700 {0}",
+            folder.display()
+        );
     }
-}
-
-fn shown(path: &Path) -> std::path::Display<'_> {
-    path.display()
 }

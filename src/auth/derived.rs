@@ -1,8 +1,10 @@
-//! Secrets that follow from `JWT_SECRET`: what opens a cart or an order, and the keys that encrypt cursors and the secrets of webhooks.
+//! Secrets derived from `JWT_SECRET`: tokens for carts and orders, and the keys that encrypt
+//! cursors, webhook secrets and queued addresses.
 //!
-//! What the server has to show again is made again from an id, so that no copy of the database tells it; what it has to read again
-//! is encrypted (AES-256-GCM). Each purpose has a key of its own. What a previous secret made is read while `JWT_SECRET_PREVIOUS`
-//! lists that secret. Services and GraphQL call this, by [`Keys`]; nothing here reads the database.
+//! Tokens that the server has to show again are derived from an id, so that a copy of the database
+//! does not reveal them; what it has to read again is encrypted (AES-256-GCM). Each purpose has its
+//! own key. Previous secrets are accepted while `JWT_SECRET_PREVIOUS` lists them. Called by
+//! services and GraphQL through [`Keys`]; nothing here reads the database.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,14 +19,14 @@ use crate::domain::page::Cursor;
 use crate::repositories::carts::Cart;
 use crate::repositories::orders::Order;
 
-/// How many bytes of a derived token are shown; twice as many hexadecimal digits.
+/// Length of a derived token, in bytes; written as twice as many hexadecimal digits.
 const TOKEN_BYTES: usize = 24;
-/// How long the text of a cursor may be. Ours are shorter: the longest key is a title.
-const MAX_CURSOR: usize = 4 * 1024;
-/// How an encrypted secret of a webhook begins. Those of before it were encrypted begin otherwise.
-const SEALED: &str = "v1:";
+/// Maximum length of an encrypted cursor, in bytes. Ours are shorter: the longest key is a title.
+const MAX_CURSOR_BYTES: usize = 4 * 1024;
+/// Prefix of an encrypted webhook secret. Those from before they were encrypted have none.
+const SEALED_PREFIX: &str = "v1:";
 
-/// The keys that follow from one `JWT_SECRET`.
+/// The keys derived from one `JWT_SECRET`.
 pub(super) struct DerivedKeys {
     tokens: hmac::Key,
     cursor_nonces: hmac::Key,
@@ -36,9 +38,9 @@ pub(super) struct DerivedKeys {
 impl DerivedKeys {
     /// # Errors
     /// [`AuthError::Encrypt`], which is a bug.
-    pub(super) fn of(secret: &[u8]) -> Result<Self, AuthError> {
+    pub(super) fn derive(secret: &[u8]) -> Result<Self, AuthError> {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        // No access token and no mailed token is signed over a text like these.
+        // Neither access tokens nor mailed tokens are signed over such a text.
         let derive = |purpose: &str| hmac::sign(&root, format!("derive:{purpose}").as_bytes());
         let mac = |purpose| hmac::Key::new(hmac::HMAC_SHA256, derive(purpose).as_ref());
         let cipher = |purpose| {
@@ -54,99 +56,104 @@ impl DerivedKeys {
         })
     }
 
-    fn token(&self, of: &str, id: uuid::Uuid) -> String {
-        let tag = hmac::sign(&self.tokens, format!("{of}:{id}").as_bytes());
+    fn token(&self, purpose: &str, id: uuid::Uuid) -> String {
+        let tag = hmac::sign(&self.tokens, format!("{purpose}:{id}").as_bytes());
         hex(tag.as_ref().get(..TOKEN_BYTES).unwrap_or_default())
     }
 }
 
 impl Keys {
-    /// What is part of a cart's global id, so that nobody reads or changes a cart by its id alone.
+    /// The secret part of a cart's global id, which is needed to read or change it.
     #[must_use]
     pub fn cart_key(&self, id: CartId) -> String {
         self.current.token("cart", id.uuid())
     }
 
-    /// Whether somebody may see and change a cart: they know its key, and it is nobody's yet or their own.
+    /// Whether a caller may read and change a cart: the key is right, and the cart belongs to
+    /// nobody or to this customer.
     #[must_use]
-    pub fn opens_cart(&self, cart: &Cart, key: &str, customer: Option<CustomerId>) -> bool {
+    pub fn may_open_cart(&self, cart: &Cart, key: &str, customer: Option<CustomerId>) -> bool {
         self.is_token("cart", cart.id.uuid(), cart.token_hash.as_deref(), key)
             && cart.customer_id.is_none_or(|owner| customer == Some(owner))
     }
 
-    /// What a guest shows to see an order.
+    /// The token by which a guest sees an order.
     #[must_use]
     pub fn order_token(&self, id: OrderId) -> String {
         self.current.token("order", id.uuid())
     }
 
-    /// Whether a guest may see an order: they know its token.
+    /// Whether a guest may see an order: the token is right.
     #[must_use]
-    pub fn opens_order(&self, order: &Order, token: &str) -> bool {
+    pub fn may_open_order(&self, order: &Order, token: &str) -> bool {
         self.is_token("order", order.id.uuid(), order.token_hash.as_deref(), token)
     }
 
-    /// In constant time: how long it takes tells nothing of the token.
-    fn is_token(&self, of: &str, id: uuid::Uuid, stored_hash: Option<&str>, given: &str) -> bool {
-        let is_derived = self.all().fold(false, |found, keys| found | is_same(&keys.token(of, id), given));
-        let is_stored = stored_hash.is_some_and(|hash| is_same(hash, &hash_secret(given)));
+    /// Compares in constant time, so that timing reveals nothing about the token.
+    fn is_token(&self, purpose: &str, id: uuid::Uuid, stored_hash: Option<&str>, given: &str) -> bool {
+        let is_derived =
+            self.all().fold(false, |found, keys| found | constant_time_eq(&keys.token(purpose, id), given));
+        let is_stored = stored_hash.is_some_and(|hash| constant_time_eq(hash, &hash_secret(given)));
         is_derived || is_stored
     }
 
-    /// The opaque text of a place in a list. The same place has the same text, so that clients can compare and cache it.
+    /// Encrypts a cursor. The same cursor always gives the same text, so that clients can compare
+    /// and cache it.
     ///
     /// # Errors
     /// [`AuthError::Encrypt`], which is a bug.
     pub fn seal_cursor(&self, cursor: &Cursor) -> Result<String, AuthError> {
         let plain = cursor.to_bytes();
-        // A nonce that follows from what is encrypted: different texts have different ones, and the same text may be told to be the same.
+        // A nonce derived from the plaintext: different cursors have different nonces, and
+        // revealing that two are equal is intended.
         let nonce = hmac::sign(&self.current.cursor_nonces, &plain);
         let nonce = nonce.as_ref().get(..NONCE_LEN).unwrap_or_default();
         seal(&self.current.cursors, nonce, b"", plain)
     }
 
-    /// The place that a text stands for; `None` if we did not make it.
+    /// Decrypts a cursor; `None` if it is not one of ours.
     #[must_use]
     pub fn open_cursor(&self, text: &str) -> Option<Cursor> {
-        let sealed = Some(text).filter(|text| text.len() <= MAX_CURSOR)?;
+        let sealed = Some(text).filter(|text| text.len() <= MAX_CURSOR_BYTES)?;
         let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let plain = self.all().find_map(|keys| open(&keys.cursors, b"", &sealed))?;
         Cursor::from_bytes(&plain)
     }
 
-    /// A webhook's secret as it is stored.
+    /// Encrypts a webhook secret for the database.
     ///
     /// # Errors
-    /// [`AuthError`] when the system gives no random bytes.
+    /// [`AuthError`] when the random number generator fails.
     pub fn seal_webhook_secret(&self, id: WebhookSubscriptionId, secret: &str) -> Result<String, AuthError> {
         let mut nonce = [0_u8; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(AuthError::Random)?;
         let plain = secret.as_bytes().to_vec();
         let sealed = seal(&self.current.webhook_secrets, &nonce, id.uuid().as_bytes(), plain)?;
-        Ok(format!("{SEALED}{sealed}"))
+        Ok(format!("{SEALED_PREFIX}{sealed}"))
     }
 
-    /// A webhook's secret from how it is stored; one that is not encrypted yet is given as it is. `None` if it was encrypted with a
-    /// `JWT_SECRET` that this process has neither as the current one nor among the previous ones.
+    /// Decrypts a stored webhook secret; one that is not encrypted yet is returned as it is. `None`
+    /// if it was encrypted with a `JWT_SECRET` that this process has neither as the current one nor
+    /// as a previous one.
     #[must_use]
     pub fn open_webhook_secret(&self, id: WebhookSubscriptionId, stored: &str) -> Option<String> {
-        let Some(sealed) = stored.strip_prefix(SEALED) else { return Some(stored.to_owned()) };
+        let Some(sealed) = stored.strip_prefix(SEALED_PREFIX) else { return Some(stored.to_owned()) };
         let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let plain = self.all().find_map(|keys| open(&keys.webhook_secrets, id.uuid().as_bytes(), &sealed))?;
         String::from_utf8(plain).ok()
     }
 
-    /// The address of a customer as it waits in a queue.
+    /// Encrypts a customer's e-mail address for the job queue.
     ///
     /// # Errors
-    /// [`AuthError`] when the system gives no random bytes.
+    /// [`AuthError`] when the random number generator fails.
     pub fn seal_address(&self, id: CustomerId, address: &str) -> Result<String, AuthError> {
         let mut nonce = [0_u8; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(AuthError::Random)?;
         seal(&self.current.addresses, &nonce, id.uuid().as_bytes(), address.as_bytes().to_vec())
     }
 
-    /// The address of a customer that was sealed; `None` if that was done with a `JWT_SECRET` that
+    /// Decrypts a customer's e-mail address; `None` if it was encrypted with a `JWT_SECRET` that
     /// this process does not have, or for another customer.
     #[must_use]
     pub fn open_address(&self, id: CustomerId, sealed: &str) -> Option<String> {
@@ -155,10 +162,11 @@ impl Keys {
         String::from_utf8(plain).ok()
     }
 
-    /// Whether a stored secret of a webhook is encrypted with the current `JWT_SECRET`.
+    /// Whether a stored webhook secret is encrypted with the current `JWT_SECRET`.
     #[must_use]
-    pub fn is_sealed_now(&self, id: WebhookSubscriptionId, stored: &str) -> bool {
-        let sealed = stored.strip_prefix(SEALED).and_then(|sealed| URL_SAFE_NO_PAD.decode(sealed).ok());
+    pub fn is_sealed_with_current_key(&self, id: WebhookSubscriptionId, stored: &str) -> bool {
+        let sealed =
+            stored.strip_prefix(SEALED_PREFIX).and_then(|sealed| URL_SAFE_NO_PAD.decode(sealed).ok());
         sealed.is_some_and(|sealed| {
             open(&self.current.webhook_secrets, id.uuid().as_bytes(), &sealed).is_some()
         })
@@ -169,23 +177,23 @@ impl Keys {
     }
 }
 
-fn is_same(one: &str, other: &str) -> bool {
+fn constant_time_eq(one: &str, other: &str) -> bool {
     bool::from(one.as_bytes().ct_eq(other.as_bytes()))
 }
 
-/// The nonce, what is encrypted and its tag, as text for addresses.
-fn seal(key: &LessSafeKey, nonce: &[u8], of: &[u8], mut plain: Vec<u8>) -> Result<String, AuthError> {
+/// Encrypts a text and returns nonce, ciphertext and tag in base64url.
+fn seal(key: &LessSafeKey, nonce: &[u8], aad: &[u8], mut plain: Vec<u8>) -> Result<String, AuthError> {
     let unique = Nonce::try_assume_unique_for_key(nonce).map_err(|_| AuthError::Encrypt)?;
-    let tag = key.seal_in_place_separate_tag(unique, Aad::from(of), &mut plain);
+    let tag = key.seal_in_place_separate_tag(unique, Aad::from(aad), &mut plain);
     let tag = tag.map_err(|_| AuthError::Encrypt)?;
     Ok(URL_SAFE_NO_PAD.encode([nonce, &plain, tag.as_ref()].concat()))
 }
 
-fn open(key: &LessSafeKey, of: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+fn open(key: &LessSafeKey, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let (nonce, rest) = sealed.split_at_checked(NONCE_LEN)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
     let mut rest = rest.to_vec();
-    let plain = key.open_in_place(nonce, Aad::from(of), &mut rest).ok()?.len();
+    let plain = key.open_in_place(nonce, Aad::from(aad), &mut rest).ok()?.len();
     rest.truncate(plain);
     Some(rest)
 }
@@ -268,8 +276,8 @@ mod tests {
         assert_eq!(new.open_webhook_secret(id, &stored).as_deref(), Some("whsec_1"));
         assert_eq!(keys("new", &[]).open_webhook_secret(id, &stored), None);
         assert_eq!(old.open_webhook_secret(other, &stored), None, "it is another endpoint's");
-        assert!(old.is_sealed_now(id, &stored) && !new.is_sealed_now(id, &stored));
+        assert!(old.is_sealed_with_current_key(id, &stored) && !new.is_sealed_with_current_key(id, &stored));
         assert_eq!(old.open_webhook_secret(id, "whsec_clear").as_deref(), Some("whsec_clear"));
-        assert!(!old.is_sealed_now(id, "whsec_clear"));
+        assert!(!old.is_sealed_with_current_key(id, "whsec_clear"));
     }
 }

@@ -1,7 +1,9 @@
-//! Tokens of an outside identity provider, checked against the keys it publishes (a JWKS document, RFC 7517).
+//! Tokens of an external identity provider, verified with the keys it publishes (a JWKS document,
+//! RFC 7517).
 //!
-//! RS256 and EdDSA alone: a key of another kind in the document is left out, and the algorithm is the key's to say, never the
-//! token's. The document is read at start; the provider's new keys are there after the next one.
+//! Only RS256 and EdDSA are supported: other keys in the document are ignored, and the algorithm is
+//! determined by the key, never by the token. The document is read at startup; new keys of the
+//! provider take effect after a restart.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -13,17 +15,17 @@ use serde::Deserialize;
 use super::AuthError;
 use crate::domain::time::Timestamp;
 
-/// How many seconds the provider's clock may be off.
-const LEEWAY: i64 = 30;
+/// How far the provider's clock may be off, in seconds.
+const LEEWAY_SECONDS: i64 = 30;
 
-/// Where the provider's keys are, and whose tokens are taken.
+/// The provider's keys, and which of its tokens are accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JwksConfig {
-    /// The document.
+    /// Path of the JWKS document.
     pub file: PathBuf,
-    /// What tokens must have in `iss`.
+    /// The required `iss` claim.
     pub issuer: String,
-    /// What tokens must have in `aud`.
+    /// The required `aud` claim.
     pub audience: String,
 }
 
@@ -34,15 +36,15 @@ pub struct Jwks {
     audience: String,
 }
 
-/// What an outside token says.
+/// The claims of a provider's token.
 #[derive(Deserialize, Clone, PartialEq, Eq, Debug)]
 pub struct Claims {
-    /// The provider's name for the person.
+    /// The provider's id of the person.
     #[serde(default)]
     pub sub: String,
     /// Their e-mail address.
     pub email: Option<String>,
-    /// Whether the provider has seen that the address is theirs.
+    /// Whether the provider has verified the address.
     #[serde(default)]
     pub email_verified: bool,
     exp: i64,
@@ -50,13 +52,13 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The e-mail address that the provider vouches for, in lower case.
+    /// The e-mail address, in lower case, if the provider has verified it.
     #[must_use]
     pub fn verified_email(&self) -> Option<String> {
         self.email.as_deref().filter(|_| self.email_verified).map(|email| email.trim().to_lowercase())
     }
 
-    /// When the token ends.
+    /// When the token expires.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         Timestamp::from_micros(self.exp.checked_mul(1_000_000)?)
@@ -67,7 +69,7 @@ impl Jwks {
     /// Reads the document.
     ///
     /// # Errors
-    /// [`AuthError`] when it can't be read, is none, or has no key that can be used.
+    /// [`AuthError`] when it can't be read or parsed, or has no usable key.
     pub fn read(config: &JwksConfig) -> Result<Self, AuthError> {
         let file = config.file.display().to_string();
         let text = std::fs::read_to_string(&config.file)
@@ -79,7 +81,7 @@ impl Jwks {
         let set: JwkSet = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let mut keys = Vec::with_capacity(set.keys.len());
         for jwk in &set.keys {
-            if let Some(algorithm) = algorithm(jwk) {
+            if let Some(algorithm) = supported_algorithm(jwk) {
                 let key = DecodingKey::from_jwk(jwk).map_err(|error| error.to_string())?;
                 keys.push((jwk.common.key_id.clone(), algorithm, key));
             }
@@ -90,32 +92,33 @@ impl Jwks {
         Ok(Self { keys, issuer: config.issuer.clone(), audience: config.audience.clone() })
     }
 
-    /// What a token of the provider says; `None` if it is none, is meant for others, or its time is not now.
+    /// Verifies a token; `None` if it is not the provider's, is meant for others, or is not valid
+    /// now.
     #[must_use]
     pub fn verify(&self, token: &str, now: Timestamp) -> Option<Claims> {
         let header = jsonwebtoken::decode_header(token).ok()?;
-        let named = |(kid, algorithm, _): &&(Option<String>, Algorithm, DecodingKey)| {
+        let is_candidate = |(kid, algorithm, _): &&(Option<String>, Algorithm, DecodingKey)| {
             *algorithm == header.alg && (header.kid.is_none() || *kid == header.kid)
         };
-        let claims = self.keys.iter().filter(named).find_map(|(_, algorithm, key)| {
+        let claims = self.keys.iter().filter(is_candidate).find_map(|(_, algorithm, key)| {
             let mut validation = Validation::new(*algorithm);
             validation.set_issuer(&[&self.issuer]);
             validation.set_audience(&[&self.audience]);
             validation.required_spec_claims = HashSet::from(["exp", "iss", "aud"].map(str::to_owned));
-            // Held against our own clock, below.
+            // Checked below, by our own clock.
             validation.validate_exp = false;
             jsonwebtoken::decode::<Claims>(token, key, &validation).ok()
         })?;
         let claims = claims.claims;
         let second = now.micros().div_euclid(1_000_000);
-        let is_now = second < claims.exp.saturating_add(LEEWAY)
-            && claims.nbf.is_none_or(|from| second >= from.saturating_sub(LEEWAY));
-        is_now.then_some(claims)
+        let is_current = second < claims.exp.saturating_add(LEEWAY_SECONDS)
+            && claims.nbf.is_none_or(|from| second >= from.saturating_sub(LEEWAY_SECONDS));
+        is_current.then_some(claims)
     }
 }
 
-/// Which signatures a key is for, if they are of those we check.
-fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
+/// The signature algorithm of a key, if it is supported.
+fn supported_algorithm(jwk: &Jwk) -> Option<Algorithm> {
     if matches!(&jwk.common.public_key_use, Some(purpose) if *purpose != PublicKeyUse::Signature) {
         return None;
     }
@@ -126,7 +129,7 @@ fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
         }
         _ => return None,
     };
-    jwk.common.key_algorithm.is_none_or(|said| said == algorithm.1).then_some(algorithm.0)
+    jwk.common.key_algorithm.is_none_or(|declared| declared == algorithm.1).then_some(algorithm.0)
 }
 
 #[cfg(test)]

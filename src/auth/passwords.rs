@@ -1,13 +1,15 @@
-//! Passwords, kept as Argon2id.
+//! Password hashing with Argon2id.
 //!
-//! A hash takes some 20 MB and tens of milliseconds of a core, so it never runs on the threads that serve requests, no more
-//! run at once than there are cores, and no more wait than [`Passwords::queue`] has places for: whoever comes then is told at
-//! once to try again. One address gets a quarter of the places at most, so a flood from one does not fill the queue.
+//! A hash takes some 20 MB and tens of milliseconds of a core, so hashes run on blocking threads,
+//! no more at once than there are cores, and no more wait than [`Passwords::queue`] has slots for:
+//! further callers are told at once to retry. One address gets at most a quarter of the slots, so
+//! it can't fill the queue.
 //!
-//! Staff have a lane of their own, which strangers never wait in: it is for members who have signed in from the same address
-//! before, and for those who are signed in. Who may use it is said by services.
+//! Staff have a lane of their own that strangers can't fill: it is for members who have signed in
+//! from the same address before, and for those who are signed in. Services decide who may use it.
 //!
-//! An account that is not there is checked against a hash of nothing, so that its answer takes as long as a wrong password's.
+//! An unknown account is checked against a dummy hash, so that the response takes as long as for a
+//! wrong password.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,147 +22,153 @@ use tokio::sync::Semaphore;
 
 use super::AuthError;
 
-/// The hash of no password, made with the parameters of those that are.
-const NOBODY: &str =
+/// A hash that no password matches, with the parameters of real ones.
+const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGF0IGFsbCEhIQ$MzIgYnl0ZXMgdGhhdCBubyBwYXNzd29yZCBtYWtlcyE";
 
-/// Random bytes in a salt.
+/// Length of a salt, in bytes.
 const SALT_BYTES: usize = 16;
 
-/// The part of a queue's places that one address may have.
-const SHARE_OF_AN_ADDRESS: usize = 4;
+/// One address may have this fraction of a queue's slots: a quarter.
+const ADDRESS_SHARE_DIVISOR: usize = 4;
 
-/// Where a password waits to be hashed.
+/// The queue in which a password waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lane {
-    /// For staff who are known: see the module.
+    /// For known staff: see the module.
     Staff,
     /// For everybody else.
     Public,
 }
 
-/// Makes and checks hashes of passwords.
+/// Hashes and verifies passwords.
 pub struct Passwords {
     staff: Queue,
     public: Queue,
 }
 
-/// A place in the queue: for one hash to be made or checked.
-pub struct Place<'a> {
+/// A slot in a queue, for hashing or verifying one password. It is released on drop.
+pub struct PasswordSlot<'a> {
     queue: &'a Queue,
     address: Option<IpAddr>,
 }
 
 struct Queue {
-    turns: Semaphore,
-    max_places: usize,
-    taken: Mutex<Taken>,
+    permits: Semaphore,
+    max_slots: usize,
+    occupancy: Mutex<Occupancy>,
 }
 
-/// The places that are taken.
+/// The slots in use.
 #[derive(Default)]
-struct Taken {
+struct Occupancy {
     total: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
 impl Passwords {
-    /// With so many places in each queue.
+    /// Creates the queues, with up to `max_slots` each.
     #[must_use]
-    pub fn new(max_places: usize) -> Self {
+    pub fn new(max_slots: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let queue = |turns| Queue { turns: Semaphore::new(turns), max_places, taken: Mutex::default() };
+        let queue =
+            |permits| Queue { permits: Semaphore::new(permits), max_slots, occupancy: Mutex::default() };
         Self { staff: queue(1), public: queue(cores.saturating_sub(1).max(1)) }
     }
 
-    /// Takes a place in the queue, for a request from an address.
+    /// Takes a slot in a queue, for a request from an address.
     ///
     /// # Errors
-    /// [`AuthError::Busy`] when all places are taken, or the address has its share of them.
-    pub fn queue(&self, lane: Lane, address: Option<IpAddr>) -> Result<Place<'_>, AuthError> {
+    /// [`AuthError::Busy`] when the queue is full, or the address has its share of it.
+    pub fn queue(&self, lane: Lane, address: Option<IpAddr>) -> Result<PasswordSlot<'_>, AuthError> {
         let queue = match lane {
             Lane::Staff => &self.staff,
             Lane::Public => &self.public,
         };
-        let mut taken = queue.taken();
-        let of_address = address.map_or(0, |address| taken.by_address.get(&address).copied().unwrap_or(0));
-        if taken.total >= queue.max_places || of_address >= queue.max_places.div_ceil(SHARE_OF_AN_ADDRESS) {
+        let mut occupancy = queue.occupancy();
+        let address_count =
+            address.map_or(0, |address| occupancy.by_address.get(&address).copied().unwrap_or(0));
+        if occupancy.total >= queue.max_slots
+            || address_count >= queue.max_slots.div_ceil(ADDRESS_SHARE_DIVISOR)
+        {
             return Err(AuthError::Busy);
         }
-        taken.total += 1;
+        occupancy.total += 1;
         if let Some(address) = address {
-            taken.by_address.insert(address, of_address + 1);
+            occupancy.by_address.insert(address, address_count + 1);
         }
-        Ok(Place { queue, address })
+        Ok(PasswordSlot { queue, address })
     }
 }
 
 impl Queue {
-    fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn occupancy(&self) -> std::sync::MutexGuard<'_, Occupancy> {
+        self.occupancy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for PasswordSlot<'_> {
     fn drop(&mut self) {
-        let mut taken = self.queue.taken();
-        taken.total = taken.total.saturating_sub(1);
+        let mut occupancy = self.queue.occupancy();
+        occupancy.total = occupancy.total.saturating_sub(1);
         if let Some(address) = self.address {
-            match taken.by_address.get_mut(&address) {
-                Some(places) if *places > 1 => *places -= 1,
-                _ => drop(taken.by_address.remove(&address)),
+            match occupancy.by_address.get_mut(&address) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(occupancy.by_address.remove(&address)),
             }
         }
     }
 }
 
-impl Place<'_> {
-    /// The hash to keep of a password.
+impl PasswordSlot<'_> {
+    /// Hashes a password.
     ///
     /// # Errors
-    /// [`AuthError`] when the machine can't.
+    /// [`AuthError`] when hashing fails.
     pub async fn hash(self, password: &str) -> Result<String, AuthError> {
         let password = SecretString::from(password);
-        self.in_turn(move || {
+        self.run(move || {
             let mut salt = [0_u8; SALT_BYTES];
             getrandom::fill(&mut salt).map_err(AuthError::Random)?;
-            let salt = SaltString::encode_b64(&salt).map_err(failed)?;
-            let hash = hasher().hash_password(password.expose_secret().as_bytes(), &salt).map_err(failed)?;
+            let salt = SaltString::encode_b64(&salt).map_err(password_error)?;
+            let hash =
+                hasher().hash_password(password.expose_secret().as_bytes(), &salt).map_err(password_error)?;
             Ok(hash.to_string())
         })
         .await
     }
 
-    /// Whether a password is the one a hash was made of. Without a hash it is not, and takes as long.
+    /// Verifies a password against a hash. Without a hash the result is `false` after the same
+    /// work.
     ///
     /// # Errors
-    /// [`AuthError`] when the machine can't, or the hash is none.
+    /// [`AuthError`] when hashing fails or the hash is malformed.
     pub async fn verify(self, password: &str, hash: Option<&str>) -> Result<bool, AuthError> {
         let password = SecretString::from(password);
-        let (hash, is_somebody) = (hash.unwrap_or(NOBODY).to_owned(), hash.is_some());
-        self.in_turn(move || {
-            let hash = PasswordHash::new(&hash).map_err(failed)?;
+        let (hash, has_hash) = (hash.unwrap_or(DUMMY_HASH).to_owned(), hash.is_some());
+        self.run(move || {
+            let hash = PasswordHash::new(&hash).map_err(password_error)?;
             let is_right = hasher().verify_password(password.expose_secret().as_bytes(), &hash).is_ok();
-            Ok(is_right && is_somebody)
+            Ok(is_right && has_hash)
         })
         .await
     }
 
-    async fn in_turn<T: Send + 'static>(
+    async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> Result<T, AuthError> + Send + 'static,
     ) -> Result<T, AuthError> {
-        let _turn = self.queue.turns.acquire().await.map_err(failed)?;
-        tokio::task::spawn_blocking(work).await.map_err(failed)?
+        let _permit = self.queue.permits.acquire().await.map_err(password_error)?;
+        tokio::task::spawn_blocking(work).await.map_err(password_error)?
     }
 }
 
-/// OWASP's least for Argon2id, which is the crate's default: 19 MiB, two passes, one lane.
+/// OWASP's minimum for Argon2id, which is the crate's default: 19 MiB, two passes, one lane.
 fn hasher() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::default())
 }
 
-fn failed(error: impl std::fmt::Display) -> AuthError {
+fn password_error(error: impl std::fmt::Display) -> AuthError {
     AuthError::Password(error.to_string())
 }
 
@@ -195,20 +203,20 @@ mod tests {
         drop(flood);
         assert!(take(Lane::Public, 1).is_ok() && take(Lane::Public, 5).is_ok(), "places are given back");
         drop(others);
-        assert_eq!(passwords.public.taken().total, 0);
-        assert!(passwords.public.taken().by_address.is_empty());
+        assert_eq!(passwords.public.occupancy().total, 0);
+        assert!(passwords.public.occupancy().by_address.is_empty());
     }
 
     #[test]
     fn nobody_is_checked_with_the_same_effort_as_anybody() {
-        let nobody = PasswordHash::new(NOBODY).unwrap();
+        let nobody = PasswordHash::new(DUMMY_HASH).unwrap();
         let params = Params::try_from(&nobody).unwrap();
-        assert_eq!(params, Params::try_from(&made()).unwrap());
+        assert_eq!(params, Params::try_from(&sample_hash()).unwrap());
         assert_eq!(nobody.algorithm, Algorithm::Argon2id.ident());
         assert_eq!(nobody.hash.unwrap().len(), Params::DEFAULT_OUTPUT_LEN);
     }
 
-    fn made() -> PasswordHash<'static> {
+    fn sample_hash() -> PasswordHash<'static> {
         let salt = Box::leak(Box::new(SaltString::encode_b64(&[7; SALT_BYTES]).unwrap()));
         hasher().hash_password(b"x", &*salt).unwrap()
     }

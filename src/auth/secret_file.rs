@@ -1,4 +1,5 @@
-//! Secrets that a developer's shop makes for itself: kept in a file beside the database that only its owner can read.
+//! Secrets that a development shop generates: each is stored in a file next to the database that
+//! only its owner can read.
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -7,11 +8,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{AuthError, new_secret};
 
-/// A file of one secret.
+/// A file with one secret.
 pub struct SecretFile(pub PathBuf);
 
 impl SecretFile {
-    /// The secret, if the file is there and not empty.
+    /// Reads the secret; `None` if the file is missing or empty.
     ///
     /// # Errors
     /// [`AuthError::File`] names the file.
@@ -20,41 +21,41 @@ impl SecretFile {
             Ok(text) if text.trim().is_empty() => Ok(None),
             Ok(text) => Ok(Some(text.trim().into())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.failed(error)),
+            Err(error) => Err(self.file_error(error)),
         }
     }
 
-    /// The secret, or a new one that is kept from now on.
+    /// Reads the secret, or generates and stores a new one.
     ///
     /// # Errors
-    /// [`AuthError`] names the file, or says that there are no random bytes.
-    pub fn read_or_make(&self) -> Result<SecretString, AuthError> {
+    /// [`AuthError`] names the file, or says that the random number generator failed.
+    pub fn read_or_create(&self) -> Result<SecretString, AuthError> {
         if let Some(secret) = self.read()? {
             return Ok(secret);
         }
         let secret = SecretString::from(new_secret()?);
-        match self.make(&secret) {
+        match self.create(&secret) {
             Ok(()) => Ok(secret),
-            // Another process was first: its secret is the one.
+            // Another process was first: use its secret.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(self.read()?.unwrap_or(secret)),
-            Err(error) => Err(self.failed(error)),
+            Err(error) => Err(self.file_error(error)),
         }
     }
 
-    /// Keeps a secret in place of what was there.
+    /// Replaces the stored secret.
     ///
     /// # Errors
     /// [`AuthError::File`] names the file.
     pub fn replace(&self, secret: &SecretString) -> Result<(), AuthError> {
         match std::fs::remove_file(&self.0) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.failed(error)),
-            _ => self.make(secret).map_err(|error| self.failed(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.file_error(error)),
+            _ => self.create(secret).map_err(|error| self.file_error(error)),
         }
     }
 
-    /// Makes the file, which must not be there: who made it could read it.
-    fn make(&self, secret: &SecretString) -> std::io::Result<()> {
-        // An empty file is what a process that was stopped half-way leaves.
+    /// Creates the file, which must not exist: whoever created it could read it.
+    fn create(&self, secret: &SecretString) -> std::io::Result<()> {
+        // A process that was interrupted leaves an empty file.
         if std::fs::metadata(&self.0).is_ok_and(|file| file.len() == 0) {
             std::fs::remove_file(&self.0)?;
         }
@@ -65,7 +66,7 @@ impl SecretFile {
         writeln!(options.open(&self.0)?, "{}", secret.expose_secret())
     }
 
-    fn failed(&self, source: std::io::Error) -> AuthError {
+    fn file_error(&self, source: std::io::Error) -> AuthError {
         AuthError::File { file: self.0.display().to_string(), source }
     }
 }

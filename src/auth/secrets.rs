@@ -1,60 +1,61 @@
-//! Random secrets, and the hashes that are kept in their place.
+//! Random secrets, and the hashes that are stored in their place.
 
 use sha2::{Digest, Sha256};
 
 use super::AuthError;
 use crate::domain::hex::hex;
 
-/// How API keys begin, so that people and secret scanners know one when they see it.
+/// Prefix of API keys, by which people and secret scanners recognize them.
 pub const API_KEY_PREFIX: &str = "mk_";
 
-/// How storefronts' keys begin, which are no secrets.
+/// Prefix of storefront keys, which are public.
 const STOREFRONT_KEY_PREFIX: &str = "mp_";
 
-/// How long storefronts' keys are. Hydrogen takes one of any other length for a secret, and complains on every page.
+/// Length of storefront keys. Hydrogen takes one of any other length for a secret, and complains on
+/// every page.
 const STOREFRONT_KEY_LENGTH: usize = 32;
 
-/// Random bytes in a secret; twice as many hexadecimal digits.
+/// Length of a secret, in bytes; written as twice as many hexadecimal digits.
 const SECRET_BYTES: usize = 24;
 
-/// A secret nobody can guess.
+/// Generates a random secret.
 ///
 /// # Errors
-/// [`AuthError::Random`] when the system gives no random bytes.
+/// [`AuthError::Random`] when the random number generator fails.
 pub fn new_secret() -> Result<String, AuthError> {
     let mut bytes = [0_u8; SECRET_BYTES];
     getrandom::fill(&mut bytes).map_err(AuthError::Random)?;
     Ok(hex(&bytes))
 }
 
-/// A new API key.
+/// Generates an API key.
 ///
 /// # Errors
-/// [`AuthError::Random`] when the system gives no random bytes.
+/// [`AuthError::Random`] when the random number generator fails.
 pub fn new_api_key() -> Result<String, AuthError> {
     Ok(format!("{API_KEY_PREFIX}{}", new_secret()?))
 }
 
-/// A new key of a storefront.
+/// Generates a storefront key.
 ///
 /// # Errors
-/// [`AuthError::Random`] when the system gives no random bytes.
+/// [`AuthError::Random`] when the random number generator fails.
 pub fn new_storefront_key() -> Result<String, AuthError> {
     let mut key = format!("{STOREFRONT_KEY_PREFIX}{}", new_secret()?);
     key.truncate(STOREFRONT_KEY_LENGTH);
     Ok(key)
 }
 
-/// A new secret to sign webhooks with.
+/// Generates a secret to sign webhooks with.
 ///
 /// # Errors
-/// [`AuthError::Random`] when the system gives no random bytes.
+/// [`AuthError::Random`] when the random number generator fails.
 pub fn new_webhook_secret() -> Result<String, AuthError> {
     Ok(format!("whsec_{}", new_secret()?))
 }
 
-/// What is kept of a secret. It has more randomness than anybody can try, so a plain hash is enough; and it is looked up by
-/// that hash in an index, so that the time it takes tells nothing of the secret.
+/// The hash that is stored in place of a secret. The secrets are too random to be guessed, so a
+/// plain hash is enough; looking them up by hash makes timing attacks useless.
 #[must_use]
 pub fn hash_secret(secret: &str) -> String {
     hex(&Sha256::digest(secret.as_bytes()))

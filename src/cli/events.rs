@@ -1,4 +1,4 @@
-//! `mercato events tail`: what other services read of the stream.
+//! `mercato events tail`: prints the event stream for other services.
 
 use std::time::Duration;
 
@@ -9,18 +9,19 @@ use super::{CommandError, print};
 use crate::config::{Config, Overrides};
 use crate::services::event_export::EventStream;
 
-/// How long one look at the stream waits for something new.
-const WAIT: Duration = Duration::from_secs(5);
-/// How long what is being read may take to end.
+/// How long one read of the stream waits for new events.
+const POLL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a read in progress may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Print events of the stream at EVENT_EXPORT_URL as they come, a line of JSON each, until it is told to stop.
+/// Print events of the stream at EVENT_EXPORT_URL as they arrive, one line of JSON each, until it
+/// is stopped.
 #[derive(Args)]
 pub struct TailArgs {
-    /// Begin with the oldest event that the stream still has
+    /// Start with the oldest event in the stream
     #[arg(long)]
     all: bool,
-    /// End after so many events
+    /// Stop after this number of events
     #[arg(long, value_name = "NUMBER")]
     count: Option<usize>,
 }
@@ -35,14 +36,14 @@ pub(super) async fn tail(args: TailArgs, overrides: &Overrides) -> Result<(), Co
     };
     let stream = EventStream::new(address).map_err(failed)?;
     let mut left = args.count.unwrap_or(usize::MAX);
-    // Where the stream ends now is looked up once: what comes between two looks is missed by neither.
+    // The end of the stream is looked up once, so that events between two reads are not missed.
     let mut last =
         if args.all { EventStream::START.to_owned() } else { stream.end().await.map_err(failed)? };
     let mut stopped = std::pin::pin!(stop_signal(STOP_TIMEOUT));
     while left > 0 {
         let (events, next) = tokio::select! {
             () = &mut stopped => break,
-            read = stream.read(&last, WAIT) => read.map_err(failed)?,
+            read = stream.read(&last, POLL_TIMEOUT) => read.map_err(failed)?,
         };
         for event in events.iter().take(left) {
             print(&format!("{event}\n"))?;

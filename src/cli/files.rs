@@ -1,33 +1,34 @@
-//! What the commands that read and write files share: opening one, showing how far it is read, telling what is wrong with it.
+//! Shared by the commands that read and write files: opening a file, showing progress, reporting
+//! errors.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{CommandError, say};
+use super::{CommandError, print_status};
 use crate::error::with_causes;
 use crate::services::product_csv::RowError;
 use crate::services::product_import::ImportError;
 
-/// A line is written for every so many things where there is no terminal.
-const LINE_EVERY: u64 = 1_000;
+/// Without a terminal, a progress line is printed for every so many items.
+const PROGRESS_LINE_INTERVAL: u64 = 1_000;
 
-/// A file that is read.
-pub struct File {
-    /// How it is called in messages.
+/// An open input file.
+pub struct InputFile {
+    /// Its name in messages.
     pub name: String,
-    /// How many bytes it has, where that is known.
+    /// Its size in bytes, if known.
     pub size: Option<u64>,
-    /// What is in it.
+    /// Its content.
     pub input: Box<dyn io::Read + Send>,
 }
 
 /// Opens a file; `-` is standard input.
-pub fn open(path: &Path) -> Result<File, CommandError> {
+pub fn open_file(path: &Path) -> Result<InputFile, CommandError> {
     let name = path.display().to_string();
     if name == "-" {
-        return Ok(File { name, size: None, input: Box::new(io::stdin()) });
+        return Ok(InputFile { name, size: None, input: Box::new(io::stdin()) });
     }
     let unreadable = |error: io::Error| CommandError::Failed(format!("{name}: {error}"));
     let file = std::fs::File::open(path).map_err(unreadable)?;
@@ -35,61 +36,61 @@ pub fn open(path: &Path) -> Result<File, CommandError> {
     if metadata.is_dir() {
         return Err(CommandError::Failed(format!("{name}: is a folder, not a file")));
     }
-    Ok(File { name, size: Some(metadata.len()), input: Box::new(file) })
+    Ok(InputFile { name, size: Some(metadata.len()), input: Box::new(file) })
 }
 
-/// Why a file could not be imported, or not to its end.
-pub fn failed(name: &str, error: &ImportError) -> CommandError {
+/// Converts the error of an import.
+pub fn import_failed(name: &str, error: &ImportError) -> CommandError {
     CommandError::Failed(match error {
         ImportError::File(error) => format!("{name}: {error}"),
         ImportError::Shop(error) => format!("{name}: {}", with_causes(error)),
     })
 }
 
-/// Tells of columns that nothing is read from.
-pub fn tell_ignored(columns: &[String]) {
+/// Reports columns that are ignored.
+pub fn report_ignored_columns(columns: &[String]) {
     if !columns.is_empty() {
-        say(&format!("columns not read: {}", columns.join(", ")));
+        print_status(&format!("ignored columns: {}", columns.join(", ")));
     }
 }
 
-/// How far an import is.
+/// The progress of an import.
 pub struct Progress {
     bar: ProgressBar,
-    things: &'static str,
+    noun: &'static str,
     seen: u64,
 }
 
 impl Progress {
-    /// Nothing is seen yet.
-    pub fn new(bar: ProgressBar, things: &'static str) -> Self {
-        Self { bar, things, seen: 0 }
+    /// Starts at zero; `noun` names the items.
+    pub fn new(bar: ProgressBar, noun: &'static str) -> Self {
+        Self { bar, noun, seen: 0 }
     }
 
-    /// Tells what is wrong with rows.
-    pub fn complain(&self, errors: &[RowError]) {
-        self.bar.suspend(|| errors.iter().for_each(|error| say(&error.to_string())));
+    /// Prints errors of rows.
+    pub fn print_errors(&self, errors: &[RowError]) {
+        self.bar.suspend(|| errors.iter().for_each(|error| print_status(&error.to_string())));
     }
 
-    /// Tells of one thing.
-    pub fn tell(&self, lines: &[String]) {
-        self.bar.suspend(|| lines.iter().for_each(|line| say(line)));
+    /// Prints lines about one item.
+    pub fn print_lines(&self, lines: &[String]) {
+        self.bar.suspend(|| lines.iter().for_each(|line| print_status(line)));
     }
 
-    /// Counts more things: on the bar, or in a line now and then.
+    /// Counts more items: on the bar, or without a terminal in a line now and then.
     pub fn count(&mut self, more: u64) {
-        let before = self.seen / LINE_EVERY;
+        let before = self.seen / PROGRESS_LINE_INTERVAL;
         self.seen = self.seen.saturating_add(more);
-        let text = format!("{} {}", self.seen, self.things);
-        if self.bar.is_hidden() && self.seen / LINE_EVERY > before {
-            say(&text);
+        let text = format!("{} {}", self.seen, self.noun);
+        if self.bar.is_hidden() && self.seen / PROGRESS_LINE_INTERVAL > before {
+            print_status(&text);
         }
         self.bar.set_message(text);
     }
 }
 
-/// A bar on a terminal; nothing elsewhere, where lines tell.
-pub fn progress(size: Option<u64>) -> ProgressBar {
+/// Creates a progress bar, which is hidden unless standard error is a terminal.
+pub fn progress_bar(size: Option<u64>) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

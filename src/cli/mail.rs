@@ -1,4 +1,4 @@
-//! `mercato mail preview`: what a mail looks like, without a shop.
+//! `mercato mail preview`: shows a sample mail, without a shop.
 
 use std::path::PathBuf;
 
@@ -7,25 +7,24 @@ use clap::Args;
 use super::{CommandError, print};
 use crate::config::{self, Config};
 use crate::error::with_causes;
-use crate::services::mails::{self, Language, MailKind, Overrides, Press};
+use crate::services::mails::{self, Language, MailKind, MailOverrides, MailRenderer};
 
-/// A mail to be shown.
+/// Print a sample mail.
 #[derive(Args)]
 pub struct PreviewArgs {
-    /// Which mail: order_confirmation, payment_receipt, …; a wrong one names all
+    /// Which mail: order_confirmation, payment_receipt, …; an unknown one lists all
     #[arg(value_parser = kind)]
     kind: MailKind,
     /// The language: en, de, fr or es
     #[arg(long, value_parser = language, default_value = "en")]
     language: Language,
-    /// A folder with templates and texts of the shop's own; that of MAIL_TEMPLATES when it is not
-    /// given
+    /// A folder with the shop's own templates and texts [default: MAIL_TEMPLATES]
     #[arg(long)]
     templates: Option<PathBuf>,
-    /// Print its HTML alone
+    /// Print only its HTML
     #[arg(long, conflicts_with = "text")]
     html: bool,
-    /// Print its plain text alone
+    /// Print only its plain text
     #[arg(long)]
     text: bool,
 }
@@ -37,13 +36,14 @@ pub(super) fn preview(args: &PreviewArgs, overrides: &config::Overrides) -> Resu
         Some(folder) => Some(folder.clone()),
         None => Config::from_env(overrides)?.mail.templates,
     };
-    let own = folder.as_deref().map(Overrides::read).transpose().map_err(|error| failed(&error))?;
-    let press = Press::with(&own.unwrap_or_default()).map_err(|error| failed(&error))?;
-    let printed = press.print(mails::SAMPLE_SHOP, &content, args.language).map_err(|error| failed(&error))?;
+    let own = folder.as_deref().map(MailOverrides::read).transpose().map_err(|error| failed(&error))?;
+    let renderer = MailRenderer::with_overrides(&own.unwrap_or_default()).map_err(|error| failed(&error))?;
+    let rendered =
+        renderer.render(mails::SAMPLE_SHOP, &content, args.language).map_err(|error| failed(&error))?;
     match (args.html, args.text) {
-        (true, _) => print(&printed.html),
-        (false, true) => print(&printed.text),
-        (false, false) => print(&format!("Subject: {}\n\n{}", printed.subject, printed.text)),
+        (true, _) => print(&rendered.html),
+        (false, true) => print(&rendered.text),
+        (false, false) => print(&format!("Subject: {}\n\n{}", rendered.subject, rendered.text)),
     }
 }
 

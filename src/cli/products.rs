@@ -6,24 +6,24 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::files::{File, Progress, failed, open, progress, tell_ignored};
-use super::{CommandError, app, say};
+use super::files::{InputFile, Progress, import_failed, open_file, progress_bar, report_ignored_columns};
+use super::{CommandError, print_status, start_app};
 use crate::config::Overrides;
 use crate::error::with_causes;
 use crate::services::product_export::ExportError;
-use crate::services::product_import::{Imported, Report};
+use crate::services::product_import::{ImportedProduct, ProductReport};
 
-/// Read products from Shopify's product CSV.
+/// Import products from Shopify's product CSV.
 #[derive(Args)]
 pub struct ImportArgs {
     /// The file; - reads standard input
     file: PathBuf,
-    /// Go through the whole file and tell what would happen, field by field, but write nothing
+    /// Check the whole file and report what would happen, field by field, but write nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Where a file of an export is written.
+/// Where an export is written.
 #[derive(Args)]
 pub struct ExportArgs {
     /// The file; - writes standard output
@@ -32,83 +32,87 @@ pub struct ExportArgs {
 }
 
 pub(super) async fn import(args: ImportArgs, overrides: &Overrides) -> Result<(), CommandError> {
-    let File { name, size, input } = open(&args.file)?;
-    let app = app(overrides).await?;
-    let bar = progress(size);
+    let InputFile { name, size, input } = open_file(&args.file)?;
+    let app = start_app(overrides).await?;
+    let bar = progress_bar(size);
     let input = bar.wrap_read(input);
     let mut progress = Progress::new(bar.clone(), "products");
-    let each = move |imported: &Imported| {
+    let each = move |imported: &ImportedProduct| {
         match imported {
-            Imported::Failed(errors) => progress.complain(errors),
-            Imported::Created(report) => tell(&progress, report, "would be created", args.dry_run),
-            Imported::Updated(report) => tell(&progress, report, "would be changed", args.dry_run),
-            Imported::Unchanged(report) => tell(&progress, report, "", false),
+            ImportedProduct::Failed(errors) => progress.print_errors(errors),
+            ImportedProduct::Created(report) => {
+                report_product(&progress, report, "would be created", args.dry_run)
+            }
+            ImportedProduct::Updated(report) => {
+                report_product(&progress, report, "would be changed", args.dry_run)
+            }
+            ImportedProduct::Unchanged(report) => report_product(&progress, report, "", false),
         }
         progress.count(1);
     };
     let result = app.import.run(&app.system(), input, args.dry_run, each).await;
     bar.finish_and_clear();
-    let summary = result.map_err(|error| failed(&name, &error))?;
-    tell_ignored(&summary.ignored_columns);
+    let summary = result.map_err(|error| import_failed(&name, &error))?;
+    report_ignored_columns(&summary.ignored_columns);
     if summary.notes > 0 {
-        say(&format!("values that were changed so that they fit: {}, told above", summary.notes));
+        print_status(&format!("adjusted values: {}, listed above", summary.notes));
     }
     if summary.warnings > 0 {
-        say(&format!(
-            "warnings: {}, told above; a column that the file lacks changes nothing",
+        print_status(&format!(
+            "warnings: {}, listed above; a column that the file lacks changes nothing",
             summary.warnings
         ));
     }
     let done = if args.dry_run { "would be " } else { "" };
-    say(&format!(
+    print_status(&format!(
         "products: {} {done}created, {} {done}updated, {} unchanged, {} failed",
         summary.created, summary.updated, summary.unchanged, summary.failed
     ));
-    if summary.failed > 0 { Err(CommandError::Told) } else { Ok(()) }
+    if summary.failed > 0 { Err(CommandError::AlreadyReported) } else { Ok(()) }
 }
 
-/// Tells what was changed of a product's values, and what a dry run would do to it.
-fn tell(progress: &Progress, report: &Report, would: &str, is_dry_run: bool) {
+/// Reports adjusted values of a product, and for a dry run what would happen to it.
+fn report_product(progress: &Progress, report: &ProductReport, would: &str, is_dry_run: bool) {
     let mut lines: Vec<String> = report.notes.iter().map(ToString::to_string).collect();
     if is_dry_run {
         lines.push(format!("line {}: `{}` {would}", report.line, report.handle));
         lines.extend(report.changes.iter().map(|change| format!("  {change}")));
     }
-    progress.tell(&lines);
+    progress.print_lines(&lines);
 }
 
 pub(super) async fn export(args: ExportArgs, overrides: &Overrides) -> Result<(), CommandError> {
-    let app = app(overrides).await?;
-    let target = Target::of(&args, "products");
+    let app = start_app(overrides).await?;
+    let target = ExportTarget::new(&args, "products");
     let written = app.export.run(&app.system(), target.writer()?, target.progress()).await;
-    target.done(written)
+    target.finish(written)
 }
 
 pub(super) async fn export_orders(args: ExportArgs, overrides: &Overrides) -> Result<(), CommandError> {
-    let app = app(overrides).await?;
-    let target = Target::of(&args, "orders");
+    let app = start_app(overrides).await?;
+    let target = ExportTarget::new(&args, "orders");
     let written = app.order_export.run(&app.system(), target.writer()?, target.progress()).await;
-    target.done(written)
+    target.finish(written)
 }
 
 pub(super) async fn export_customers(args: ExportArgs, overrides: &Overrides) -> Result<(), CommandError> {
-    let app = app(overrides).await?;
-    let target = Target::of(&args, "customers");
+    let app = start_app(overrides).await?;
+    let target = ExportTarget::new(&args, "customers");
     let written = app.customer_export.run(&app.system(), target.writer()?, target.progress()).await;
-    target.done(written)
+    target.finish(written)
 }
 
-/// Where an export goes, and how far it is.
-struct Target {
+/// The output of an export and its progress.
+struct ExportTarget {
     file: PathBuf,
-    what: &'static str,
+    noun: &'static str,
     bar: ProgressBar,
 }
 
-impl Target {
-    fn of(args: &ExportArgs, what: &'static str) -> Self {
-        let bar = if is_standard_output(&args.file) { ProgressBar::hidden() } else { progress(None) };
-        Self { file: args.file.clone(), what, bar }
+impl ExportTarget {
+    fn new(args: &ExportArgs, noun: &'static str) -> Self {
+        let bar = if is_standard_output(&args.file) { ProgressBar::hidden() } else { progress_bar(None) };
+        Self { file: args.file.clone(), noun, bar }
     }
 
     fn writer(&self) -> Result<BufWriter<Box<dyn Write + Send>>, CommandError> {
@@ -121,17 +125,17 @@ impl Target {
     }
 
     fn progress(&self) -> impl FnMut(u64) + use<> {
-        let (bar, what) = (self.bar.clone(), self.what);
-        move |written| bar.set_message(format!("{written} {what}"))
+        let (bar, noun) = (self.bar.clone(), self.noun);
+        move |written| bar.set_message(format!("{written} {noun}"))
     }
 
-    fn done(&self, result: Result<u64, ExportError>) -> Result<(), CommandError> {
+    fn finish(&self, result: Result<u64, ExportError>) -> Result<(), CommandError> {
         self.bar.finish_and_clear();
         let written = result.map_err(|error| match error {
             ExportError::Read(error) => CommandError::Failed(with_causes(&error)),
             ExportError::Write(error) => CommandError::Failed(format!("{}: {error}", self.file.display())),
         })?;
-        say(&format!("{}: {written} exported", self.what));
+        print_status(&format!("{}: {written} exported", self.noun));
         Ok(())
     }
 }

@@ -1,13 +1,13 @@
 //! `mercato reports rebuild`.
 
-use super::{CommandError, app, say};
+use super::{CommandError, print_status, start_app};
 use crate::config::Overrides;
 use crate::error::with_causes;
 
-/// Makes the figures anew, of all that has happened until now.
+/// Rebuilds the figures from all events until now.
 pub(super) async fn rebuild(overrides: &Overrides) -> Result<(), CommandError> {
-    let app = app(overrides).await?;
-    // What happened while nothing was there to put it in order.
+    let app = start_app(overrides).await?;
+    // Relays events that were committed while no server was running.
     loop {
         match app.relay.relay().await {
             Ok(0) => break,
@@ -17,6 +17,6 @@ pub(super) async fn rebuild(overrides: &Overrides) -> Result<(), CommandError> {
     }
     let rebuilt = app.services.reports.rebuild(&app.system()).await;
     let events = rebuilt.map_err(|error| CommandError::Failed(with_causes(&error)))?;
-    say(&format!("reports: made anew of {events} events"));
+    print_status(&format!("reports: rebuilt from {events} events"));
     Ok(())
 }

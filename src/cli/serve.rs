@@ -8,10 +8,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
 use super::stop::stop_signal;
-use super::{CommandError, say};
+use super::{CommandError, print_status};
 use crate::app::App;
 use crate::auth::SecretFile;
-use crate::config::{Config, CorsOrigins, Environment, MetricsPlace, Overrides};
+use crate::config::{Config, CorsOrigins, Environment, MetricsEndpoint, Overrides};
 use crate::error::with_causes;
 use crate::http;
 use crate::services::demo::{self, DemoShop};
@@ -26,23 +26,23 @@ pub struct ServeArgs {
     /// Address to listen on, instead of HOST [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     host: Option<String>,
-    /// Port to listen on, instead of PORT; 0 takes a free one [default: 8000]
+    /// Port to listen on, instead of PORT; 0 picks a free one [default: 8000]
     #[arg(long)]
     port: Option<String>,
-    /// Serve the API alone, and leave jobs and the schedule to `mercato worker`
+    /// Serve only the API, and leave jobs and scheduled tasks to `mercato worker`
     #[arg(long)]
     no_jobs: bool,
 }
 
 pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), CommandError> {
-    let shop_name = args.demo.then(|| demo::NAME.to_owned());
+    let shop_name = args.demo.then(|| demo::SHOP_NAME.to_owned());
     let overrides = Overrides { host: args.host, port: args.port, shop_name, ..overrides };
     let mut config = Config::from_env(&overrides)?;
     telemetry::start(&config);
-    keep_secret(&mut config)?;
-    let open_files = http::raise_limit();
+    ensure_jwt_secret(&mut config)?;
+    let open_files = http::raise_open_file_limit();
     tracing::debug!(open_files, "raised the limit of open files");
-    let told_to_stop = stop_signal(config.network.shutdown_timeout);
+    let stop_requested = stop_signal(config.network.shutdown_timeout);
     let app = App::start(config).await?;
     if args.demo {
         fill_demo(&app).await?;
@@ -52,7 +52,7 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     let address = (app.config.host, app.config.port);
     let failed = |error| {
         CommandError::Failed(format!(
-            "can't listen on {}:{}: {error}; set HOST or PORT to what is free",
+            "can't listen on {}:{}: {error}; set HOST or PORT to a free address",
             address.0, address.1
         ))
     };
@@ -60,33 +60,38 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     let address = listener.local_addr().map_err(failed)?;
     tracing::info!(%address, database = app.config.database.backend.name(), "serving");
     let metrics = metrics_listener(&app.config).await?;
-    warn_of_exposure(&app.config);
+    warn_about_exposure(&app.config);
     if app.config.environment == Environment::Development {
         let url = app.config.exposure.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        say(&format!("\n  GraphQL    {url}/graphql"));
+        print_status(&format!("\n  GraphQL    {url}/graphql"));
         if app.config.exposure.has_graphiql {
-            say(&format!("  GraphiQL   {url}/graphiql"));
+            print_status(&format!("  GraphiQL   {url}/graphiql"));
         }
         match token {
-            Some((token, file)) => say(&format!(
+            Some((token, file)) => print_status(&format!(
                 "  Admin      Authorization: Bearer {}\n             (kept in {})\n",
                 token.expose_secret(),
                 file.display()
             )),
-            None => say("  Admin      sign in with `staffLogin`, or make a key: mercato apikey create\n"),
+            None => print_status(
+                "  Admin      sign in with `staffLogin`, or create a key: mercato apikey create\n",
+            ),
         }
     }
     let app = Arc::new(app);
     let metrics = metrics.map(|listener| tokio::spawn(http::serve_metrics(Arc::clone(&app), listener)));
-    // What follows from the last requests is done before the end, as far as it can be.
+    // Jobs caused by the last requests are run before the process ends, as far as possible.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let working = Arc::clone(&app);
-    let mut working =
-        tokio::spawn(async move { working.work(!args.no_jobs, async { drop(stopped.await) }).await });
+    let worker_app = Arc::clone(&app);
+    let mut worker =
+        tokio::spawn(
+            async move { worker_app.run_workers(!args.no_jobs, async { drop(stopped.await) }).await },
+        );
     let served = tokio::select! {
-        served = http::serve(app, listener, told_to_stop) => served,
-        // A shop that takes orders and does nothing about them is no shop: whoever watches the process starts it anew.
-        ended = &mut working => {
+        served = http::serve(app, listener, stop_requested) => served,
+        // A shop that takes orders without processing them is of no use: exit, so that the
+        // supervisor restarts the process.
+        ended = &mut worker => {
             let why = ended.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
             return Err(CommandError::Failed(format!("the background work stopped: {why}")));
         }
@@ -95,16 +100,16 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     if let Some(metrics) = metrics {
         metrics.abort();
     }
-    let worked = working.await;
+    let worked = worker.await;
     served.map_err(|error| CommandError::Failed(format!("the server stopped: {error}")))?;
     worked.map_err(|error| CommandError::Failed(format!("the worker stopped: {error}")))?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Where metrics are served, if at an address of their own.
+/// Binds the listener for metrics if they have a separate address.
 async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>, CommandError> {
-    let MetricsPlace::Own(address) = config.exposure.metrics else { return Ok(None) };
+    let MetricsEndpoint::Separate(address) = config.exposure.metrics else { return Ok(None) };
     let failed = |error| {
         let remedy = "set METRICS_PORT to another port or to off";
         CommandError::Failed(format!("can't listen on {address} for metrics: {error}; {remedy}"))
@@ -114,8 +119,9 @@ async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>, Comman
     Ok(Some(listener))
 }
 
-/// Tells the owner of a shop in production what its settings leave out that most storefronts need, or show that most shops don't.
-fn warn_of_exposure(config: &Config) {
+/// Warns about production settings that most storefronts don't work with, or that expose more than
+/// most shops want.
+fn warn_about_exposure(config: &Config) {
     if config.environment == Environment::Development {
         return;
     }
@@ -134,12 +140,12 @@ fn warn_of_exposure(config: &Config) {
     }
 }
 
-/// The API key that a developer's shop keeps in a file: the one that is there while it is good, or the first of a shop that
-/// nobody could enter otherwise. A shop in production makes none.
+/// The API key of a development shop: the one stored in a file while it is valid, or the first key
+/// of a shop that nobody could sign in to otherwise. Production creates none.
 async fn admin_token(app: &App) -> Result<Option<(SecretString, PathBuf)>, CommandError> {
     let op = app.system();
     let failed = |error: &dyn std::error::Error| {
-        CommandError::Failed(format!("the shop has no key for its developer: {}", with_causes(error)))
+        CommandError::Failed(format!("no API key can be created for development: {}", with_causes(error)))
     };
     if app.config.environment == Environment::Production {
         if app.services.staff.is_empty(&op).await.map_err(|error| failed(&error))? {
@@ -154,17 +160,18 @@ async fn admin_token(app: &App) -> Result<Option<(SecretString, PathBuf)>, Comma
     {
         return Ok(Some((token, path)));
     }
-    let made = app.services.api_keys.create_first(&op, "admin").await.map_err(|error| failed(&error))?;
-    let Some(token) = made.map(SecretString::from) else { return Ok(None) };
+    let created = app.services.api_keys.create_first(&op, "admin").await.map_err(|error| failed(&error))?;
+    let Some(token) = created.map(SecretString::from) else { return Ok(None) };
     file.replace(&token).map_err(|error| failed(&error))?;
     Ok(Some((token, path)))
 }
 
-/// Gives a developer's shop the secret of its tokens that is kept beside its database, unless it has another.
-pub(super) fn keep_secret(config: &mut Config) -> Result<(), CommandError> {
+/// Sets the JWT secret of a development shop from the file next to its database, unless one is
+/// configured.
+pub(super) fn ensure_jwt_secret(config: &mut Config) -> Result<(), CommandError> {
     if config.jwt_secret.is_none() && config.environment == Environment::Development {
         let file = SecretFile(config.jwt_secret_file());
-        config.jwt_secret = Some(file.read_or_make().map_err(crate::app::StartError::from)?);
+        config.jwt_secret = Some(file.read_or_create().map_err(crate::app::StartError::from)?);
     }
     Ok(())
 }
@@ -172,10 +179,10 @@ pub(super) fn keep_secret(config: &mut Config) -> Result<(), CommandError> {
 async fn fill_demo(app: &App) -> Result<(), CommandError> {
     let op = app.system();
     let failed = |error: &dyn std::error::Error| {
-        CommandError::Failed(format!("the demo shop can't be made: {}", with_causes(error)))
+        CommandError::Failed(format!("the demo shop can't be created: {}", with_causes(error)))
     };
     if !app.services.catalog.is_empty(&op).await.map_err(|error| failed(&error))? {
-        tracing::info!("the database has products already: no demo shop is made");
+        tracing::info!("the database already has products: no demo shop is created");
         return Ok(());
     }
     let shop = DemoShop {
@@ -185,6 +192,6 @@ async fn fill_demo(app: &App) -> Result<(), CommandError> {
         order_import: &app.order_import,
     };
     demo::fill(&app.db, &op, shop).await.map_err(|error| failed(&error))?;
-    tracing::info!("made the demo shop");
+    tracing::info!("created the demo shop");
     Ok(())
 }

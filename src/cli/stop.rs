@@ -1,52 +1,57 @@
-//! How a process that runs on is told to end, and how it is ended if it does not.
+//! Signals that stop a long-running process, and a deadline after which it is terminated.
 //!
-//! Signals are waited for on a thread of its own: however busy the others are, the process ends in
-//! time.
+//! Signals are handled on a thread of their own, so that the deadline holds however busy the others
+//! are.
 
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// How much longer than its work the process may take to end.
+/// How much longer than `grace` the process may take to exit.
 const EXIT_MARGIN: Duration = Duration::from_secs(1);
 
-/// Ready when the process is told to stop: Ctrl-C, or SIGTERM where there is one. If it has not
-/// ended by itself after `grace`, or is told again, it is ended. What it did then is as after a
-/// crash: nothing that was confirmed is lost.
+/// Completes when the process receives Ctrl-C or SIGTERM. If the process has not exited after
+/// `grace`, or receives another signal, it is terminated. That is as safe as a crash: nothing that
+/// was confirmed is lost.
 pub(super) fn stop_signal(grace: Duration) -> impl Future<Output = ()> {
-    let (told, stop) = oneshot::channel();
-    let started = std::thread::Builder::new().name("signals".to_owned()).spawn(move || watch(told, grace));
+    let (stop_sender, stop) = oneshot::channel();
+    let started = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || watch_signals(stop_sender, grace));
     if let Err(error) = started {
-        tracing::error!("the process can't be told to stop, only be killed: {error}");
+        tracing::error!("signals can't be handled, so the process can only be killed: {error}");
     }
     async move {
         if stop.await.is_err() {
-            // Without signals the server runs until it is killed.
+            // Without signal handling the server runs until it is killed.
             std::future::pending::<()>().await;
         }
     }
 }
 
-fn watch(told: oneshot::Sender<()>, grace: Duration) {
+fn watch_signals(stop_sender: oneshot::Sender<()>, grace: Duration) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return tracing::error!("the process can't be told to stop, only be killed: {error}"),
+        Err(error) => {
+            return tracing::error!("signals can't be handled, so the process can only be killed: {error}");
+        }
     };
     runtime.block_on(async move {
-        signal().await;
-        // Nobody may listen any more: then the process is about to end, and must do so in time, too.
-        let _ = told.send(());
+        wait_for_signal().await;
+        // There may be no receiver any more: then the process is about to exit, and the deadline
+        // applies, too.
+        let _ = stop_sender.send(());
         tokio::select! {
             () = tokio::time::sleep(grace + EXIT_MARGIN) => {
-                tracing::error!("the process has not ended in time (SHUTDOWN_TIMEOUT_MS): it is ended as it is");
+                tracing::error!("the process has not ended in time (SHUTDOWN_TIMEOUT_MS): terminating it");
             }
-            () = signal() => tracing::warn!("told to stop again: the process is ended as it is"),
+            () = wait_for_signal() => tracing::warn!("received another signal: terminating the process"),
         }
         std::process::exit(1);
     });
 }
 
-async fn signal() {
+async fn wait_for_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

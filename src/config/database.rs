@@ -1,14 +1,15 @@
-//! Settings of the database: where it is, how many connections are opened to it, how long a statement may take.
+//! Database settings: URL, pool size and statement timeout.
 
 use std::time::Duration;
 
 use super::Problems;
 use crate::db::{Backend, DbConfig};
 
-/// How long a statement of a request may take unless something else is set.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Default statement timeout for requests.
+const DEFAULT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads them; the command line's URL goes before the environment's. `None` when there is no valid URL.
+/// Reads the settings; `url` is that of the command line and takes precedence. `None` when there is
+/// no valid URL.
 pub(super) fn read(
     get: &impl Fn(&str) -> Option<String>,
     problems: &mut Problems,
@@ -19,7 +20,7 @@ pub(super) fn read(
         let backend = Backend::parse(url)?;
         match backend.missing_folder() {
             Some(folder) => Err(format!(
-                "names a file in the folder {}, which does not exist: make the folder, or name another",
+                "names a file in the folder {}, which does not exist: create the folder, or name another",
                 folder.display()
             )),
             None => Ok(backend),
@@ -32,12 +33,16 @@ pub(super) fn read(
             .filter(|size| (1..=1_000).contains(size))
             .ok_or("must be a number from 1 to 1000".into())
     });
-    let statement_timeout =
-        problems.parse("STATEMENT_TIMEOUT_MS", get("STATEMENT_TIMEOUT_MS"), STATEMENT_TIMEOUT, |text| {
+    let statement_timeout = problems.parse(
+        "STATEMENT_TIMEOUT_MS",
+        get("STATEMENT_TIMEOUT_MS"),
+        DEFAULT_STATEMENT_TIMEOUT,
+        |text| {
             let millis = text.parse().ok().filter(|millis| (1..=600_000).contains(millis));
             millis
                 .map(Duration::from_millis)
                 .ok_or("must be a number of milliseconds from 1 to 600000".into())
-        });
+        },
+    );
     backend.map(|backend| DbConfig { backend, pool_size, statement_timeout })
 }

@@ -1,18 +1,18 @@
-//! Settings of how far the server takes after the Storefront API.
+//! Settings for compatibility with Shopify's Storefront API.
 
 use super::Problems;
 use crate::domain::ids::Namespace;
 
-/// How far the server takes after the Storefront API, where its clients may differ.
+/// Compatibility with Shopify's Storefront API, where clients differ.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DialectConfig {
-    /// `ID_NAMESPACE`: how the ids in responses begin. Both are always read.
+    /// `ID_NAMESPACE`: the prefix of ids in responses. Both are accepted in requests.
     pub id_namespace: Namespace,
-    /// `REQUIRE_STOREFRONT_KEY`: whether buyers are served through storefronts with a key alone.
+    /// `REQUIRE_STOREFRONT_KEY`: whether buyers need a storefront key.
     pub requires_storefront_key: bool,
 }
 
-/// Reads them.
+/// Reads the settings.
 pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> DialectConfig {
     let default = DialectConfig::default();
     DialectConfig {

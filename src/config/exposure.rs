@@ -1,30 +1,31 @@
-//! Settings of what a server shows, to whom, and under which address: strict in production, open on a developer's machine.
+//! Settings for what the server exposes, to whom, and at which URL: strict in production, open in
+//! development.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Environment, Problems};
 
-/// The port of metrics in production, unless another is set: the one that Prometheus exporters usually have.
-const METRICS_PORT: u16 = 9464;
+/// Default port of metrics in production, as is common for Prometheus exporters.
+const DEFAULT_METRICS_PORT: u16 = 9464;
 
-/// What the server shows, and where.
+/// What the server exposes, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExposureConfig {
-    /// `PUBLIC_URL`: the origin under which clients reach the server, without a slash at its end; `None` in development alone,
-    /// where it is what each request says.
+    /// `PUBLIC_URL`: the origin at which clients reach the server, without a trailing slash; `None`
+    /// only in development, where it is taken from each request.
     pub public_url: Option<String>,
     /// `GRAPHIQL`: whether `/graphiql` is served.
     pub has_graphiql: bool,
-    /// `INTROSPECTION`: who may ask for the schema.
+    /// `INTROSPECTION`: who may query the schema.
     pub introspection: Introspection,
     /// `METRICS_HOST`, `METRICS_PORT`: where metrics are served.
-    pub metrics: MetricsPlace,
+    pub metrics: MetricsEndpoint,
 }
 
-/// Who may ask for the schema.
+/// Who may query the schema.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Introspection {
-    /// Everybody, each what they may use of it.
+    /// Everybody, limited to what they may use.
     Public,
     /// Members of staff and services.
     Staff,
@@ -34,44 +35,45 @@ pub enum Introspection {
 
 /// Where metrics are served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MetricsPlace {
-    /// At `/metrics`, beside everything else.
-    Beside,
-    /// At an address of their own.
-    Own(SocketAddr),
+pub enum MetricsEndpoint {
+    /// At `/metrics` of the main server.
+    Shared,
+    /// At a separate address.
+    Separate(SocketAddr),
     /// Nowhere.
     Off,
 }
 
-/// Which pages of other origins may send requests from a browser.
+/// Origins that may call the server from a browser.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CorsOrigins {
-    /// Any: the buyer's side is public and uses no cookies.
+    /// Any origin: the storefront API is public and uses no cookies.
     Any,
-    /// These.
+    /// These origins.
     List(Vec<String>),
 }
 
 impl ExposureConfig {
-    /// Whether clients reach the server by TLS.
+    /// Whether clients reach the server over TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
     }
 }
 
-/// Reads them.
+/// Reads the settings.
 pub(super) fn read(
     get: &impl Fn(&str) -> Option<String>,
     problems: &mut Problems,
     environment: Environment,
 ) -> ExposureConfig {
     let is_production = environment == Environment::Production;
-    let public_url = problems.parse("PUBLIC_URL", get("PUBLIC_URL"), None, |text| origin(text).map(Some));
+    let public_url =
+        problems.parse("PUBLIC_URL", get("PUBLIC_URL"), None, |text| parse_origin(text).map(Some));
     if is_production && get("PUBLIC_URL").is_none() {
         problems.add(
             "PUBLIC_URL",
-            "must be set in production, to the address under which clients reach this server, such as https://api.shop.example",
+            "must be set in production, to the URL at which clients reach this server, such as https://api.shop.example",
         );
     }
     let has_graphiql = problems.parse("GRAPHIQL", get("GRAPHIQL"), !is_production, |text| match text {
@@ -90,23 +92,23 @@ pub(super) fn read(
         text.parse().map_err(|_| "must be an IP address such as 127.0.0.1 or 0.0.0.0".to_owned())
     });
     let default = if is_production {
-        MetricsPlace::Own(SocketAddr::new(host, METRICS_PORT))
+        MetricsEndpoint::Separate(SocketAddr::new(host, DEFAULT_METRICS_PORT))
     } else {
-        MetricsPlace::Beside
+        MetricsEndpoint::Shared
     };
     let metrics = problems.parse("METRICS_PORT", get("METRICS_PORT"), default, |text| match text {
-        "off" => Ok(MetricsPlace::Off),
+        "off" => Ok(MetricsEndpoint::Off),
         port => port
             .parse()
-            .map(|port| MetricsPlace::Own(SocketAddr::new(host, port)))
+            .map(|port| MetricsEndpoint::Separate(SocketAddr::new(host, port)))
             .map_err(|_| "must be off or a number from 0 to 65535".to_owned()),
     });
     ExposureConfig { public_url, has_graphiql, introspection, metrics }
 }
 
-/// Which pages may send requests from a browser: those of the server itself always, others where they are named. A developer's
-/// server takes them from anywhere unless some are named.
-pub(super) fn cors(
+/// Reads `CORS_ORIGINS`. The server's own origin is always allowed, others when they are listed; in
+/// development any origin by default.
+pub(super) fn read_cors(
     value: Option<String>,
     problems: &mut Problems,
     environment: Environment,
@@ -116,7 +118,7 @@ pub(super) fn cors(
         Environment::Development => CorsOrigins::Any,
         Environment::Production => CorsOrigins::List(Vec::new()),
     };
-    match problems.parse("CORS_ORIGINS", value, default, cors_origins) {
+    match problems.parse("CORS_ORIGINS", value, default, parse_cors_origins) {
         CorsOrigins::Any => CorsOrigins::Any,
         CorsOrigins::List(mut list) => {
             list.extend(public_url.cloned());
@@ -125,7 +127,7 @@ pub(super) fn cors(
     }
 }
 
-fn cors_origins(text: &str) -> Result<CorsOrigins, String> {
+fn parse_cors_origins(text: &str) -> Result<CorsOrigins, String> {
     if text == "*" {
         return Ok(CorsOrigins::Any);
     }
@@ -144,8 +146,8 @@ fn cors_origins(text: &str) -> Result<CorsOrigins, String> {
     }
 }
 
-/// An origin: a scheme, a host and perhaps a port, and nothing after it but a slash.
-fn origin(text: &str) -> Result<String, String> {
+/// Parses an origin: scheme, host and optional port, with at most a trailing slash.
+fn parse_origin(text: &str) -> Result<String, String> {
     let text = text.strip_suffix('/').unwrap_or(text).to_lowercase();
     let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let is_host = |host: &str| {
@@ -171,7 +173,7 @@ mod tests {
         };
         let mut problems = Problems(Vec::new());
         let config = read(&get, &mut problems, environment);
-        let cors = cors(get("CORS_ORIGINS"), &mut problems, environment, config.public_url.as_ref());
+        let cors = read_cors(get("CORS_ORIGINS"), &mut problems, environment, config.public_url.as_ref());
         if problems.0.is_empty() { Ok((config, cors)) } else { Err(problems.0) }
     }
 
@@ -182,7 +184,7 @@ mod tests {
             public_url: None,
             has_graphiql: true,
             introspection: Introspection::Public,
-            metrics: MetricsPlace::Beside,
+            metrics: MetricsEndpoint::Shared,
         };
         assert_eq!((config, cors), (expected, CorsOrigins::Any));
     }
@@ -195,7 +197,7 @@ mod tests {
             public_url: Some("https://api.shop.example".to_owned()),
             has_graphiql: false,
             introspection: Introspection::Staff,
-            metrics: MetricsPlace::Own(SocketAddr::from(([127, 0, 0, 1], METRICS_PORT))),
+            metrics: MetricsEndpoint::Separate(SocketAddr::from(([127, 0, 0, 1], DEFAULT_METRICS_PORT))),
         };
         assert_eq!(strict, expected);
         assert!(strict.is_secure());
@@ -212,11 +214,11 @@ mod tests {
         let (wide, cors) = config(Environment::Production, &wide).unwrap();
         assert!(wide.has_graphiql && !wide.is_secure());
         assert_eq!(wide.introspection, Introspection::Off);
-        assert_eq!(wide.metrics, MetricsPlace::Own(SocketAddr::from(([0, 0, 0, 0], 9000))));
+        assert_eq!(wide.metrics, MetricsEndpoint::Separate(SocketAddr::from(([0, 0, 0, 0], 9000))));
         let origins = ["https://shop.example".to_owned(), "http://shop:8000".to_owned()];
         assert_eq!(cors, CorsOrigins::List(origins.to_vec()));
         let (off, _) = config(Environment::Production, &[url, ("METRICS_PORT", "off")]).unwrap();
-        assert_eq!(off.metrics, MetricsPlace::Off);
+        assert_eq!(off.metrics, MetricsEndpoint::Off);
     }
 
     #[test]

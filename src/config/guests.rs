@@ -1,4 +1,5 @@
-//! Settings of what buyers may take up before they pay: stock that unpaid orders hold, and carts of callers whom nobody knows.
+//! Settings for what buyers may use before they pay: stock held by unpaid orders, and carts of
+//! anonymous callers.
 
 use std::time::Duration;
 
@@ -6,35 +7,37 @@ use super::Problems;
 use crate::services::cart::GuestCartLimits;
 use crate::services::checkout::HoldLimits;
 use crate::services::clean_up::CartTtl;
-use crate::services::payments::PROVIDERS;
+use crate::services::payments::PROVIDER_NAMES;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = HOUR.saturating_mul(24);
 
-/// The longest that an order may wait for its payment.
+/// Maximum time that an order may await payment, in hours.
 const MAX_HOLD_HOURS: f64 = 24.0 * 366.0;
 
-/// What buyers may take up before they pay.
+/// What buyers may use before they pay.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GuestConfig {
-    /// `PAYMENT_HOLD_HOURS`: how long an order of each provider waits for its payment, and holds its stock.
+    /// `PAYMENT_HOLD_HOURS`: how long an order awaits payment and holds its stock, by provider.
     pub payment_holds: PaymentHolds,
     /// `MAX_UNPAID_ORDERS`, `GUEST_STOCK_SHARE`, `GUEST_ORDER_STOCK_SHARE`.
     pub holds: HoldLimits,
     /// `GUEST_CART_BYTES`, `GUEST_EMPTY_CART_BYTES`, `GUEST_CART_LINES`, `GUEST_CARTS_PER_HOUR`.
     pub carts: GuestCartLimits,
-    /// `GUEST_BODY_LIMIT`: the largest request body of a caller who is not signed in, in bytes; never more than `BODY_LIMIT`.
+    /// `GUEST_BODY_LIMIT`: maximum size of a request body of an anonymous caller, in bytes; never
+    /// more than `BODY_LIMIT`.
     pub body_limit: usize,
-    /// `EMPTY_CART_TTL_HOURS`, `CART_TTL_DAYS`: how long carts are kept that nobody touches.
+    /// `EMPTY_CART_TTL_HOURS`, `CART_TTL_DAYS`: how long carts are kept after their last change.
     pub cart_ttl: CartTtl,
 }
 
-/// How long orders wait for their payment.
+/// How long orders await payment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PaymentHolds {
-    /// By transfer, cash or invoice: three days, so that a transfer of a Friday arrives in time.
+    /// By transfer, cash or invoice: three days by default, so that a transfer made on a Friday
+    /// arrives in time.
     pub manual: Duration,
-    /// By the test provider: it answers at once or never.
+    /// By the test provider, which responds at once or never: half an hour by default.
     pub test: Duration,
 }
 
@@ -44,10 +47,10 @@ impl Default for PaymentHolds {
     }
 }
 
-/// Reads them.
+/// Reads the settings.
 pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> GuestConfig {
     let payment_holds =
-        problems.parse("PAYMENT_HOLD_HOURS", get("PAYMENT_HOLD_HOURS"), PaymentHolds::default(), holds);
+        problems.parse("PAYMENT_HOLD_HOURS", get("PAYMENT_HOLD_HOURS"), PaymentHolds::default(), parse_holds);
     let mut number = |name: &str, default: u64, range: std::ops::RangeInclusive<u64>, unit: &str| {
         problems.parse(name, get(name), default, |text| {
             text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
@@ -85,8 +88,8 @@ pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problem
     }
 }
 
-/// Reads `manual:72,test:0.5`; a provider that is not named keeps its default.
-fn holds(text: &str) -> Result<PaymentHolds, String> {
+/// Parses `manual:72,test:0.5`; a provider that is not listed keeps its default.
+fn parse_holds(text: &str) -> Result<PaymentHolds, String> {
     let mut holds = PaymentHolds::default();
     for one in text.split(',') {
         let (name, hours) = one.split_once(':').unwrap_or((one, ""));
@@ -97,7 +100,7 @@ fn holds(text: &str) -> Result<PaymentHolds, String> {
             _ => {
                 return Err(format!(
                     "must name providers out of {}, as manual:72,test:0.5",
-                    PROVIDERS.join(", ")
+                    PROVIDER_NAMES.join(", ")
                 ));
             }
         };

@@ -1,38 +1,39 @@
-//! Settings that bound what one GraphQL operation may ask for.
+//! Limits of a single GraphQL operation.
 
 use super::Problems;
 use crate::domain::caller::{CallerKind, PerCaller};
 use crate::domain::query_limits::QueryLimits;
 
-/// The largest value of a limit: a bound that nobody can reach is none.
+/// Maximum value of a limit.
 const MAX_LIMIT: u64 = 10_000_000_000;
-/// The deepest nesting that the parser can read within the stack of a thread.
+/// Maximum nesting that the parser can handle within a thread's stack.
 const MAX_NESTING: u64 = 200;
 
-/// Reads them.
+/// Reads the settings.
 pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> QueryLimits {
-    let usual = QueryLimits::default();
+    let default = QueryLimits::default();
     let mut limit = |name: &str, default: PerCaller<u64>, max: u64| {
-        problems.parse(name, get(name), default, |text| per_caller(text, default, max))
+        problems.parse(name, get(name), default, |text| parse_per_caller(text, default, max))
     };
     let limits = QueryLimits {
-        max_bytes: limit("QUERY_MAX_BYTES", usual.max_bytes, MAX_LIMIT),
-        max_tokens: limit("QUERY_MAX_TOKENS", usual.max_tokens, MAX_LIMIT),
-        max_nesting: limit("QUERY_MAX_NESTING", usual.max_nesting, MAX_NESTING),
-        max_depth: limit("QUERY_MAX_DEPTH", usual.max_depth, MAX_NESTING),
-        max_fields: limit("QUERY_MAX_FIELDS", usual.max_fields, MAX_LIMIT),
-        max_aliases: limit("QUERY_MAX_ALIASES", usual.max_aliases, MAX_LIMIT),
-        max_root_fields: limit("QUERY_MAX_ROOT_FIELDS", usual.max_root_fields, MAX_LIMIT),
-        max_directives: limit("QUERY_MAX_DIRECTIVES", usual.max_directives, MAX_LIMIT),
-        max_cost: limit("QUERY_MAX_COST", usual.max_cost, MAX_LIMIT),
-        max_concurrent_cost: limit("MAX_CONCURRENT_COST", usual.max_concurrent_cost, MAX_LIMIT),
-        max_response_fields: limit("RESPONSE_MAX_FIELDS", usual.max_response_fields, MAX_LIMIT),
-        max_response_bytes: limit("RESPONSE_MAX_BYTES", usual.max_response_bytes, MAX_LIMIT),
-        timeout_ms: limit("QUERY_TIMEOUT_MS", usual.timeout_ms, 3_600_000),
-        ..usual
+        max_bytes: limit("QUERY_MAX_BYTES", default.max_bytes, MAX_LIMIT),
+        max_tokens: limit("QUERY_MAX_TOKENS", default.max_tokens, MAX_LIMIT),
+        max_nesting: limit("QUERY_MAX_NESTING", default.max_nesting, MAX_NESTING),
+        max_depth: limit("QUERY_MAX_DEPTH", default.max_depth, MAX_NESTING),
+        max_fields: limit("QUERY_MAX_FIELDS", default.max_fields, MAX_LIMIT),
+        max_aliases: limit("QUERY_MAX_ALIASES", default.max_aliases, MAX_LIMIT),
+        max_root_fields: limit("QUERY_MAX_ROOT_FIELDS", default.max_root_fields, MAX_LIMIT),
+        max_directives: limit("QUERY_MAX_DIRECTIVES", default.max_directives, MAX_LIMIT),
+        max_cost: limit("QUERY_MAX_COST", default.max_cost, MAX_LIMIT),
+        max_concurrent_cost: limit("MAX_CONCURRENT_COST", default.max_concurrent_cost, MAX_LIMIT),
+        max_response_fields: limit("RESPONSE_MAX_FIELDS", default.max_response_fields, MAX_LIMIT),
+        max_response_bytes: limit("RESPONSE_MAX_BYTES", default.max_response_bytes, MAX_LIMIT),
+        timeout_ms: limit("QUERY_TIMEOUT_MS", default.timeout_ms, 3_600_000),
+        ..default
     };
-    let mut total =
-        |name: &str, default: u64| problems.parse(name, get(name), default, |text| number(text, MAX_LIMIT));
+    let mut total = |name: &str, default: u64| {
+        problems.parse(name, get(name), default, |text| parse_number(text, MAX_LIMIT))
+    };
     QueryLimits {
         max_errors: total("RESPONSE_MAX_ERRORS", limits.max_errors),
         max_fields_in_flight: total("RESPONSE_MAX_FIELDS_IN_FLIGHT", limits.max_fields_in_flight),
@@ -41,10 +42,15 @@ pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problem
     }
 }
 
-/// One number for all callers, or some such as `anonymous=1000,staff=5000` over the defaults.
-pub(super) fn per_caller(text: &str, default: PerCaller<u64>, max: u64) -> Result<PerCaller<u64>, String> {
+/// Parses one number for all kinds of callers, or some such as `anonymous=1000,staff=5000` over the
+/// defaults.
+pub(super) fn parse_per_caller(
+    text: &str,
+    default: PerCaller<u64>,
+    max: u64,
+) -> Result<PerCaller<u64>, String> {
     if !text.contains('=') {
-        return number(text, max).map(PerCaller::all);
+        return parse_number(text, max).map(PerCaller::all);
     }
     let mut values = default;
     for part in text.split(',') {
@@ -53,12 +59,12 @@ pub(super) fn per_caller(text: &str, default: PerCaller<u64>, max: u64) -> Resul
         let kind = kind.ok_or_else(|| {
             format!("names the kind of caller {:?}: use anonymous, customer, staff or api_key", name.trim())
         })?;
-        values.set(kind, number(value, max)?);
+        values.set(kind, parse_number(value, max)?);
     }
     Ok(values)
 }
 
-fn number(text: &str, max: u64) -> Result<u64, String> {
+fn parse_number(text: &str, max: u64) -> Result<u64, String> {
     text.trim().parse().ok().filter(|value| (1..=max).contains(value)).ok_or_else(|| {
         format!("must be a number from 1 to {max}, or one for each kind of caller: anonymous=…,staff=…")
     })
@@ -71,12 +77,12 @@ mod tests {
     #[test]
     fn a_limit_is_one_number_or_one_for_each_kind_of_caller() {
         let default = PerCaller::buyers_and_staff(10, 20);
-        assert_eq!(per_caller("7", default, 100), Ok(PerCaller::all(7)));
-        let mixed = per_caller("anonymous=1, api_key=9", default, 100).unwrap();
+        assert_eq!(parse_per_caller("7", default, 100), Ok(PerCaller::all(7)));
+        let mixed = parse_per_caller("anonymous=1, api_key=9", default, 100).unwrap();
         let values = CallerKind::ALL.map(|kind| mixed.of(kind));
         assert_eq!(values, [1, 10, 20, 9]);
         for wrong in ["", "0", "101", "many", "anonymous=", "robot=5", "anonymous=1;staff=2"] {
-            assert!(per_caller(wrong, default, 100).is_err(), "{wrong}");
+            assert!(parse_per_caller(wrong, default, 100).is_err(), "{wrong}");
         }
     }
 }

@@ -1,22 +1,22 @@
-//! The settings of mail.
+//! Mail settings.
 
 use std::path::PathBuf;
 
 use super::Problems;
 use crate::services::mails::{Sender, SmtpServer};
 
-/// How mails leave the shop, and where their links lead.
+/// How mails are sent, and where their links lead.
 #[derive(Clone, Debug)]
 pub struct MailConfig {
-    /// `SMTP_URL`: the mail server; without one, mails are files.
+    /// `SMTP_URL`: the mail server; without one, mails are written to files.
     pub server: Option<SmtpServer>,
-    /// `MAIL_FROM`: who mails are from.
+    /// `MAIL_FROM`: the sender.
     pub from: Option<Sender>,
-    /// `MAIL_DIR`: where the files go, if not to the usual place.
+    /// `MAIL_DIR`: the folder for mails, if not the default.
     pub folder: Option<PathBuf>,
-    /// `MAIL_TEMPLATES`: a folder with templates and texts of the shop's own.
+    /// `MAIL_TEMPLATES`: a folder with the shop's own templates and texts.
     pub templates: Option<PathBuf>,
-    /// `STOREFRONT_URL`: the buyers' side of the shop, without a slash at its end; without one, mails have no links.
+    /// `STOREFRONT_URL`: the storefront, without a trailing slash; without it, mails have no links.
     pub storefront: Option<String>,
 }
 
@@ -28,17 +28,18 @@ impl MailConfig {
         if get("SMTP_URL").is_some() && get("MAIL_FROM").is_none() {
             problems.add(
                 "MAIL_FROM",
-                "must be set beside SMTP_URL, to an address that the mail server may send from",
+                "must be set together with SMTP_URL, to an address that the mail server may send from",
             );
         }
-        let storefront =
-            problems.parse("STOREFRONT_URL", get("STOREFRONT_URL"), None, |text| storefront(text).map(Some));
+        let storefront = problems.parse("STOREFRONT_URL", get("STOREFRONT_URL"), None, |text| {
+            parse_storefront_url(text).map(Some)
+        });
         let folder = |name: &str| get(name).map(PathBuf::from);
         Self { server, from, folder: folder("MAIL_DIR"), templates: folder("MAIL_TEMPLATES"), storefront }
     }
 }
 
-fn storefront(text: &str) -> Result<String, String> {
+fn parse_storefront_url(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let is_address = rest.is_some_and(|rest| {
         !rest.is_empty()
@@ -95,12 +96,12 @@ mod tests {
         }
         assert!(!problems.concat().contains("secret"), "{problems:?}");
         for good in ["https://shop.example/", "http://localhost:3000/en"] {
-            assert_eq!(storefront(good).as_deref(), Ok(good.trim_end_matches('/')));
+            assert_eq!(parse_storefront_url(good).as_deref(), Ok(good.trim_end_matches('/')));
         }
         for bad in
             ["https://", "https:///x", "https://shop.example/?a=b", "javascript:alert(1)", "https://a b"]
         {
-            assert!(storefront(bad).is_err(), "{bad}");
+            assert!(parse_storefront_url(bad).is_err(), "{bad}");
         }
     }
 }

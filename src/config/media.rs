@@ -1,4 +1,5 @@
-//! Settings of pictures and videos: where their files are kept, how large they may be, what makes something of them.
+//! Settings of pictures and videos: where files are stored, how large they may be, and how they are
+//! processed.
 
 use std::path::{Path, PathBuf};
 
@@ -7,34 +8,36 @@ use secrecy::SecretString;
 use super::Problems;
 use crate::services::media::{S3Config, StorageConfig};
 
-/// How large a file may be, in bytes, unless something else is set.
-const MAX_BYTES: u64 = 20 * 1024 * 1024;
-/// How many bytes of parts of pictures are kept in memory unless something else is set.
-const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// Default maximum size of a file, in bytes.
+const DEFAULT_MAX_BYTES: u64 = 20 * 1024 * 1024;
+/// Default size of the cache of cropped pictures, in bytes.
+const DEFAULT_CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Settings of pictures and videos.
 #[derive(Clone, Debug)]
 pub struct MediaConfig {
-    /// `MEDIA_URL` or `STORAGE_URL`, and the `AWS_` settings that go with a bucket: where files are kept.
+    /// `MEDIA_URL` or `STORAGE_URL`, and the `AWS_` settings that go with a bucket: where files are
+    /// stored.
     pub storage: StorageConfig,
-    /// `MEDIA_MAX_BYTES`: how large a file may be.
+    /// `MEDIA_MAX_BYTES`: maximum size of a file, in bytes.
     pub max_bytes: u64,
-    /// `MEDIA_CACHE_BYTES`: how many bytes of parts of pictures are kept in memory.
+    /// `MEDIA_CACHE_BYTES`: size of the in-memory cache of cropped pictures, in bytes.
     pub cache_bytes: u64,
-    /// `FFMPEG`: the program that makes videos playable; `None` where it is `off`.
+    /// `FFMPEG`: the program that converts videos; `None` when it is `off`.
     pub ffmpeg: Option<PathBuf>,
     /// `MEDIA_ALLOW_PRIVATE`: whether media may be fetched from private networks and this machine.
     pub allow_private: bool,
 }
 
-/// Reads them; files are kept in a folder unless something else is set.
+/// Reads the settings; `folder` is the default storage.
 pub(super) fn read(
     get: &impl Fn(&str) -> Option<String>,
     problems: &mut Problems,
     folder: PathBuf,
 ) -> MediaConfig {
     let name = if get("MEDIA_URL").is_some() { "MEDIA_URL" } else { "STORAGE_URL" };
-    let storage = problems.parse(name, get(name), StorageConfig::Folder(folder), |text| storage(text, get));
+    let storage =
+        problems.parse(name, get(name), StorageConfig::Folder(folder), |text| parse_storage(text, get));
     if matches!(storage, StorageConfig::S3(_))
         && get("AWS_ACCESS_KEY_ID").is_some() != get("AWS_SECRET_ACCESS_KEY").is_some()
     {
@@ -43,19 +46,20 @@ pub(super) fn read(
             "must be set: it goes with AWS_ACCESS_KEY_ID, and both or none are needed",
         );
     }
-    let max_bytes = problems.parse("MEDIA_MAX_BYTES", get("MEDIA_MAX_BYTES"), MAX_BYTES, |text| {
+    let max_bytes = problems.parse("MEDIA_MAX_BYTES", get("MEDIA_MAX_BYTES"), DEFAULT_MAX_BYTES, |text| {
         let bytes = text.parse().ok().filter(|bytes| (1_024..=10 * 1024 * 1024 * 1024).contains(bytes));
         bytes.ok_or("must be a number of bytes from 1024 to 10737418240".into())
     });
-    let cache_bytes = problems.parse("MEDIA_CACHE_BYTES", get("MEDIA_CACHE_BYTES"), CACHE_BYTES, |text| {
-        let bytes = text.parse().ok().filter(|bytes| *bytes <= 10 * 1024 * 1024 * 1024);
-        bytes.ok_or("must be a number of bytes from 0 to 10737418240".into())
-    });
+    let cache_bytes =
+        problems.parse("MEDIA_CACHE_BYTES", get("MEDIA_CACHE_BYTES"), DEFAULT_CACHE_BYTES, |text| {
+            let bytes = text.parse().ok().filter(|bytes| *bytes <= 10 * 1024 * 1024 * 1024);
+            bytes.ok_or("must be a number of bytes from 0 to 10737418240".into())
+        });
     let ffmpeg = problems.parse("FFMPEG", get("FFMPEG"), Some(PathBuf::from("ffmpeg")), |text| match text {
         "off" => Ok(None),
         program if is_program(Path::new(program), get("PATH").as_deref()) => Ok(Some(PathBuf::from(program))),
         program => Err(format!(
-            "names `{program}`, which is no program that can be run here: install it, correct the name, or set it to off"
+            "names `{program}`, which is not an executable program: install it, correct the name, or set it to off"
         )),
     });
     let allow_private = problems.parse("MEDIA_ALLOW_PRIVATE", get("MEDIA_ALLOW_PRIVATE"), false, |text| {
@@ -64,10 +68,9 @@ pub(super) fn read(
     MediaConfig { storage, max_bytes, cache_bytes, ffmpeg, allow_private }
 }
 
-/// Whether there is a program of this name; where it is not known in which folders it would be, it
-/// is taken for one.
+/// Whether the program exists. Without a `PATH` it is assumed to.
 fn is_program(program: &Path, path: Option<&str>) -> bool {
-    let is_one = |file: &Path| file.metadata().is_ok_and(|found| found.is_file() && may_run(&found));
+    let is_one = |file: &Path| file.metadata().is_ok_and(|found| found.is_file() && is_executable(&found));
     match path {
         _ if program.components().count() > 1 => is_one(program),
         Some(path) => std::env::split_paths(path).any(|folder| is_one(&folder.join(program))),
@@ -76,18 +79,18 @@ fn is_program(program: &Path, path: Option<&str>) -> bool {
 }
 
 #[cfg(unix)]
-fn may_run(file: &std::fs::Metadata) -> bool {
+fn is_executable(file: &std::fs::Metadata) -> bool {
     std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o111 != 0
 }
 
 #[cfg(not(unix))]
-fn may_run(_: &std::fs::Metadata) -> bool {
+fn is_executable(_: &std::fs::Metadata) -> bool {
     true
 }
 
-fn storage(text: &str, get: &impl Fn(&str) -> Option<String>) -> Result<StorageConfig, String> {
+fn parse_storage(text: &str, get: &impl Fn(&str) -> Option<String>) -> Result<StorageConfig, String> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        // One letter is a drive.
+        // A single letter is a drive.
         return match text.split_once(':') {
             Some((scheme, _))
                 if scheme.len() > 1 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>
@@ -170,7 +173,7 @@ mod tests {
             ("MEDIA_URL", "s3:/bucket"),
             ("MEDIA_URL", "s3:bucket"),
             ("FFMPEG", "/no/such/program"),
-            // A folder is none.
+            // A folder is not a program.
             ("FFMPEG", "/tmp"),
             ("STORAGE_URL", "s3://"),
             ("MEDIA_MAX_BYTES", "20MB"),

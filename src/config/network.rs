@@ -1,17 +1,17 @@
-//! Settings of connections: how long each part of a request may take, how many connections, sockets
-//! and operations there may be at once, and how many bytes a caller may make the server hold.
+//! Network settings: timeouts of each part of a request, the number of concurrent connections,
+//! sockets and operations, and how many bytes a caller may make the server hold.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::Problems;
 
-/// The longest time that a timeout can be set to, in milliseconds.
-const MAX_MILLIS: u64 = 60 * 60 * 1000;
+/// Maximum value of a timeout, in milliseconds.
+const MAX_TIMEOUT_MILLIS: u64 = 60 * 60 * 1000;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// Settings of connections, of sockets, and of what happens under overload.
+/// Settings of connections, WebSockets and overload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NetworkConfig {
     /// `HTTP_HEAD_TIMEOUT_MS`: how long the head of a request may take to arrive.
@@ -20,75 +20,73 @@ pub struct NetworkConfig {
     pub body_timeout: Duration,
     /// `HTTP_STALL_TIMEOUT_MS`: how long a body may pause.
     pub stall_timeout: Duration,
-    /// `HTTP_IDLE_TIMEOUT_MS`: how long a connection may be open without a request.
+    /// `HTTP_IDLE_TIMEOUT_MS`: how long a connection may be idle.
     pub idle_timeout: Duration,
-    /// `HTTP_WRITE_TIMEOUT_MS`: how long a client may leave an answer unread.
+    /// `HTTP_WRITE_TIMEOUT_MS`: how long a client may leave a response unread.
     pub write_timeout: Duration,
-    /// `HTTP_MAX_HEAD_BYTES`: how large the head of a request may be.
+    /// `HTTP_MAX_HEAD_BYTES`: maximum size of the head of a request.
     pub max_head_bytes: usize,
-    /// `HTTP2_MAX_STREAMS`: how many requests an HTTP/2 connection may have at once.
+    /// `HTTP2_MAX_STREAMS`: maximum number of concurrent requests on an HTTP/2 connection.
     pub max_streams: u32,
-    /// `HTTP2_PING_INTERVAL_MS`: how often an HTTP/2 client is asked whether it is there.
+    /// `HTTP2_PING_INTERVAL_MS`: interval of pings to an HTTP/2 client.
     pub ping_interval: Duration,
-    /// `SHUTDOWN_TIMEOUT_MS`: how long running requests may take to end once the server was told to
-    /// stop.
+    /// `SHUTDOWN_TIMEOUT_MS`: how long running requests may take to end after a stop signal.
     pub shutdown_timeout: Duration,
-    /// `MAX_CONNECTIONS`; `None` leaves it to the number of files that the process may open.
+    /// `MAX_CONNECTIONS`; `None` derives it from the limit of open files.
     pub max_connections: Option<usize>,
-    /// `MAX_CONNECTIONS_PER_ADDRESS`: how many of them one address may have.
+    /// `MAX_CONNECTIONS_PER_ADDRESS`: maximum number of connections from one address.
     pub max_connections_per_address: usize,
-    /// `MAX_BUFFERED_BYTES_PER_ADDRESS`: how many bytes of request bodies and unread answers are
-    /// held for one address.
+    /// `MAX_BUFFERED_BYTES_PER_ADDRESS`: maximum number of bytes of request bodies and unread
+    /// responses held for one address.
     pub max_buffered_bytes: usize,
-    /// When callers are turned away.
+    /// Admission of operations under load.
     pub admission: AdmissionConfig,
     /// WebSocket connections.
     pub sockets: SocketConfig,
 }
 
-/// How many operations run at once, and how many wait.
+/// How many operations run at once, and how many may wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AdmissionConfig {
-    /// `MAX_OPERATIONS`: how many operations run at once.
+    /// `MAX_OPERATIONS`: maximum number of operations that run at once.
     pub max_operations: usize,
-    /// `MAX_QUEUED_OPERATIONS`: how many of each kind of caller wait for a place, and how many of one
-    /// caller for their turn.
+    /// `MAX_QUEUED_OPERATIONS`: maximum number of waiting operations of each kind of caller, and of
+    /// one caller.
     pub max_queued: usize,
-    /// `OPERATION_QUEUE_TIMEOUT_MS`: how long one waits.
+    /// `OPERATION_QUEUE_TIMEOUT_MS`: how long an operation may wait.
     pub queue_timeout: Duration,
 }
 
 /// Limits of WebSocket connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SocketConfig {
-    /// `WS_MAX_SOCKETS`: how many there are in all.
+    /// `WS_MAX_SOCKETS`: maximum number in total.
     pub max_sockets: usize,
-    /// Limits of anonymous callers, who are counted by address: `WS_MAX_SOCKETS_ANONYMOUS` and so
-    /// on.
+    /// Limits of anonymous callers, per address: `WS_MAX_SOCKETS_ANONYMOUS` and so on.
     pub anonymous: SocketLimits,
     /// Limits of each customer: `WS_MAX_SOCKETS_CUSTOMER` and so on.
     pub customer: SocketLimits,
     /// Limits of each member of staff and each API key: `WS_MAX_SOCKETS_STAFF` and so on.
     pub staff: SocketLimits,
-    /// `WS_MAX_MESSAGE_BYTES`: how large a message may be.
+    /// `WS_MAX_MESSAGE_BYTES`: maximum size of a message.
     pub max_message_bytes: usize,
-    /// `WS_MAX_MESSAGES_PER_SECOND`: how many messages a socket may send, after a burst of twice as
-    /// many.
+    /// `WS_MAX_MESSAGES_PER_SECOND`: how many messages a socket may send per second, with bursts of
+    /// twice as many.
     pub max_messages_per_second: u32,
 }
 
-/// What one caller may have by WebSocket.
+/// WebSocket limits of one caller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SocketLimits {
-    /// How many sockets.
+    /// Maximum number of sockets.
     pub max_sockets: usize,
-    /// How many operations on one socket.
+    /// Maximum number of operations on one socket.
     pub max_operations: usize,
-    /// How many bytes of documents and variables, of all the operations on all sockets.
+    /// Maximum number of bytes of documents and variables, in total over all sockets.
     pub max_bytes: usize,
 }
 
-/// Reads them. `cores` is the number of processors.
+/// Reads the settings. `cores` is the number of processors.
 pub(super) fn read(
     get: &impl Fn(&str) -> Option<String>,
     problems: &mut Problems,
@@ -137,8 +135,8 @@ struct Settings<'a, G> {
 impl<G: Fn(&str) -> Option<String>> Settings<'_, G> {
     fn millis(&mut self, name: &str, default: u64) -> Duration {
         let millis = self.problems.parse(name, (self.get)(name), default, |text| {
-            let millis = text.parse().ok().filter(|millis| (1..=MAX_MILLIS).contains(millis));
-            millis.ok_or_else(|| format!("must be a number of milliseconds from 1 to {MAX_MILLIS}"))
+            let millis = text.parse().ok().filter(|millis| (1..=MAX_TIMEOUT_MILLIS).contains(millis));
+            millis.ok_or_else(|| format!("must be a number of milliseconds from 1 to {MAX_TIMEOUT_MILLIS}"))
         });
         Duration::from_millis(millis)
     }
@@ -150,12 +148,12 @@ impl<G: Fn(&str) -> Option<String>> Settings<'_, G> {
     fn optional_number(&mut self, name: &str, range: RangeInclusive<usize>) -> Option<usize> {
         self.problems.parse(name, (self.get)(name), None, |text| {
             let number = text.parse().ok().filter(|number| range.contains(number));
-            let (least, most) = (range.start(), range.end());
-            number.map(Some).ok_or_else(|| format!("must be a number from {least} to {most}"))
+            let (min, max) = (range.start(), range.end());
+            number.map(Some).ok_or_else(|| format!("must be a number from {min} to {max}"))
         })
     }
 
-    /// The limits of a kind of caller, with their defaults.
+    /// Reads the limits of a kind of caller; the arguments are the defaults.
     fn caller(&mut self, kind: &str, sockets: usize, operations: usize, bytes: usize) -> SocketLimits {
         SocketLimits {
             max_sockets: self.number(&format!("WS_MAX_SOCKETS_{kind}"), sockets, 1..=1_000_000),

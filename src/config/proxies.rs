@@ -1,9 +1,9 @@
-//! The setting that says which proxies stand in front of this server.
+//! The setting that lists trusted proxies.
 
 use super::Problems;
 use crate::domain::client_address::TrustedProxies;
 
-/// Reads `TRUSTED_PROXIES`; none is trusted unless it is named.
+/// Reads `TRUSTED_PROXIES`; by default none is trusted.
 pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> TrustedProxies {
     problems.parse("TRUSTED_PROXIES", get("TRUSTED_PROXIES"), TrustedProxies::default(), |text| {
         TrustedProxies::parse(text).map_err(|part| {

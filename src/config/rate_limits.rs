@@ -1,4 +1,4 @@
-//! Settings of how much callers may ask for, how often they may fail, and how many passwords are checked at once.
+//! Rate limits, limits of failed attempts, and the length of the password queue.
 
 use std::time::Duration;
 
@@ -8,40 +8,43 @@ use crate::events::bus::BusAddress;
 use crate::services::attempts::AttemptSettings;
 use crate::services::rate_limits::RateLimitSettings;
 
-/// An address that has not signed in: an office with a hundred people who leaf through the catalogue. An operation at the
-/// limit of `QUERY_MAX_COST` needs a fifth of it, until it is known what it really cost.
-const ANONYMOUS: BucketLimit = BucketLimit { maximum: 10_000_000, restore_rate: 200_000 };
-const CUSTOMER: BucketLimit = ANONYMOUS;
-const STAFF: BucketLimit = BucketLimit { maximum: 20_000_000, restore_rate: 500_000 };
-/// A storefront that is rendered on a server asks for all its buyers with one key.
-const API_KEY: BucketLimit = BucketLimit { maximum: 50_000_000, restore_rate: 2_000_000 };
+/// Enough for an office with a hundred people browsing the catalogue. An operation at the limit of
+/// `QUERY_MAX_COST` takes a fifth of it until its actual cost is known.
+const DEFAULT_ANONYMOUS: BucketLimit = BucketLimit { maximum: 10_000_000, restore_rate: 200_000 };
+const DEFAULT_CUSTOMER: BucketLimit = DEFAULT_ANONYMOUS;
+const DEFAULT_STAFF: BucketLimit = BucketLimit { maximum: 20_000_000, restore_rate: 500_000 };
+/// A server-rendered storefront sends the requests of all its buyers with one key.
+const DEFAULT_API_KEY: BucketLimit = BucketLimit { maximum: 50_000_000, restore_rate: 2_000_000 };
 
-/// How many passwords wait to be checked or set; the last waits for two seconds on two cores.
-const PASSWORD_QUEUE: usize = 64;
+/// Default length of the password queue; the last one waits for two seconds on two cores.
+const DEFAULT_PASSWORD_QUEUE_LENGTH: usize = 64;
 
-/// Limits of what callers ask for.
+/// Rate limits and limits of attempts.
 #[derive(Clone, Debug)]
 pub struct LimitConfig {
-    /// `RATE_LIMIT_ANONYMOUS`, `RATE_LIMIT_CUSTOMER`, `RATE_LIMIT_STAFF`, `RATE_LIMIT_API_KEY`, `RATE_LIMIT_URL`.
+    /// `RATE_LIMIT_ANONYMOUS`, `RATE_LIMIT_CUSTOMER`, `RATE_LIMIT_STAFF`, `RATE_LIMIT_API_KEY`,
+    /// `RATE_LIMIT_URL`.
     pub rates: RateLimitSettings,
-    /// `SIGN_IN_FAILURES_PER_ACCOUNT`, `SIGN_IN_FAILURES_PER_ADDRESS`, `SIGN_UPS_PER_ADDRESS`, `RECOVERIES_PER_ADDRESS`,
-    /// `CODE_FAILURES_PER_CART`, `CODE_FAILURES_PER_ADDRESS`, `MAX_ATTEMPT_DELAY`, `MAIL_INTERVAL`.
+    /// `SIGN_IN_FAILURES_PER_ACCOUNT`, `SIGN_IN_FAILURES_PER_ADDRESS`, `SIGN_UPS_PER_ADDRESS`,
+    /// `RECOVERIES_PER_ADDRESS`, `CODE_FAILURES_PER_CART`, `CODE_FAILURES_PER_ADDRESS`,
+    /// `MAX_ATTEMPT_DELAY`, `MAIL_INTERVAL`.
     pub attempts: AttemptSettings,
-    /// `PASSWORD_QUEUE`: how many passwords may wait to be checked.
+    /// `PASSWORD_QUEUE`: maximum number of passwords waiting to be checked.
     pub password_queue: usize,
 }
 
-/// Reads them. Buckets are where events are told, if that is Redis.
+/// Reads the settings. By default, buckets are shared through Redis if it is the event bus.
 pub(super) fn read(
     get: &impl Fn(&str) -> Option<String>,
     problems: &mut Problems,
     bus: &BusAddress,
 ) -> LimitConfig {
     let mut bucket =
-        |name: &str, default: BucketLimit| problems.parse(name, get(name), Some(default), bucket);
+        |name: &str, default: BucketLimit| problems.parse(name, get(name), Some(default), parse_bucket);
     let (anonymous, customer) =
-        (bucket("RATE_LIMIT_ANONYMOUS", ANONYMOUS), bucket("RATE_LIMIT_CUSTOMER", CUSTOMER));
-    let (staff, api_key) = (bucket("RATE_LIMIT_STAFF", STAFF), bucket("RATE_LIMIT_API_KEY", API_KEY));
+        (bucket("RATE_LIMIT_ANONYMOUS", DEFAULT_ANONYMOUS), bucket("RATE_LIMIT_CUSTOMER", DEFAULT_CUSTOMER));
+    let (staff, api_key) =
+        (bucket("RATE_LIMIT_STAFF", DEFAULT_STAFF), bucket("RATE_LIMIT_API_KEY", DEFAULT_API_KEY));
     let shared = match bus {
         BusAddress::Redis(url) => Some(url.clone()),
         _ => None,
@@ -55,36 +58,40 @@ pub(super) fn read(
     });
     LimitConfig {
         rates: RateLimitSettings { anonymous, customer, staff, api_key, redis_url },
-        attempts: attempts(get, problems),
-        password_queue: problems.parse("PASSWORD_QUEUE", get("PASSWORD_QUEUE"), PASSWORD_QUEUE, |text| {
-            number(text, 4, 10_000).map(|waiting| waiting as usize)
-        }),
+        attempts: read_attempts(get, problems),
+        password_queue: problems.parse(
+            "PASSWORD_QUEUE",
+            get("PASSWORD_QUEUE"),
+            DEFAULT_PASSWORD_QUEUE_LENGTH,
+            |text| parse_number(text, 4, 10_000).map(|waiting| waiting as usize),
+        ),
     }
 }
 
-fn attempts(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> AttemptSettings {
+fn read_attempts(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> AttemptSettings {
     let default = AttemptSettings::default();
-    let mut free = |name: &str, default: u32| {
-        problems.parse(name, get(name), default, |text| number(text, 1, 1_000_000))
+    let mut failures = |name: &str, default: u32| {
+        problems.parse(name, get(name), default, |text| parse_number(text, 1, 1_000_000))
     };
     AttemptSettings {
-        sign_ins_per_account: free("SIGN_IN_FAILURES_PER_ACCOUNT", default.sign_ins_per_account),
-        sign_ins_per_address: free("SIGN_IN_FAILURES_PER_ADDRESS", default.sign_ins_per_address),
-        sign_ups_per_address: free("SIGN_UPS_PER_ADDRESS", default.sign_ups_per_address),
-        recoveries_per_address: free("RECOVERIES_PER_ADDRESS", default.recoveries_per_address),
-        codes_per_cart: free("CODE_FAILURES_PER_CART", default.codes_per_cart),
-        codes_per_address: free("CODE_FAILURES_PER_ADDRESS", default.codes_per_address),
+        sign_ins_per_account: failures("SIGN_IN_FAILURES_PER_ACCOUNT", default.sign_ins_per_account),
+        sign_ins_per_address: failures("SIGN_IN_FAILURES_PER_ADDRESS", default.sign_ins_per_address),
+        sign_ups_per_address: failures("SIGN_UPS_PER_ADDRESS", default.sign_ups_per_address),
+        recoveries_per_address: failures("RECOVERIES_PER_ADDRESS", default.recoveries_per_address),
+        codes_per_cart: failures("CODE_FAILURES_PER_CART", default.codes_per_cart),
+        codes_per_address: failures("CODE_FAILURES_PER_ADDRESS", default.codes_per_address),
         max_delay: problems.parse("MAX_ATTEMPT_DELAY", get("MAX_ATTEMPT_DELAY"), default.max_delay, |text| {
-            number(text, 1, 86_400).map(|seconds| Duration::from_secs(seconds.into()))
+            parse_number(text, 1, 86_400).map(|seconds| Duration::from_secs(seconds.into()))
         }),
         mail_interval: problems.parse("MAIL_INTERVAL", get("MAIL_INTERVAL"), default.mail_interval, |text| {
-            number(text, 0, 86_400).map(|seconds| Duration::from_secs(seconds.into()))
+            parse_number(text, 0, 86_400).map(|seconds| Duration::from_secs(seconds.into()))
         }),
     }
 }
 
-/// A bucket such as `1000000/50000`: points at once, and points per second. `off`: none.
-fn bucket(text: &str) -> Result<Option<BucketLimit>, String> {
+/// Parses a bucket such as `1000000/50000`: its capacity in points, and points per second. `off`:
+/// no limit.
+fn parse_bucket(text: &str) -> Result<Option<BucketLimit>, String> {
     if text == "off" {
         return Ok(None);
     }
@@ -96,9 +103,9 @@ fn bucket(text: &str) -> Result<Option<BucketLimit>, String> {
     Ok(Some(BucketLimit { maximum, restore_rate }))
 }
 
-fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
-    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-    number.ok_or_else(|| format!("must be a number from {least} to {most}"))
+fn parse_number(text: &str, min: u32, max: u32) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+    number.ok_or_else(|| format!("must be a number from {min} to {max}"))
 }
 
 #[cfg(test)]

@@ -1,29 +1,28 @@
-//! Variables of the environment that are no settings, and look like misspelt ones.
+//! Detects environment variables that look like misspelt settings.
 
 use std::collections::BTreeSet;
 
 use crate::domain::spelling::distance;
 
-/// How long a name must be to be taken for a misspelt one: short ones are near to too many.
+/// Minimum length of a name to be considered misspelt: short names resemble too many others.
 const MIN_LENGTH: usize = 6;
-/// How many letters of a name there are for one that may be wrong.
-const LETTERS_PER_SLIP: usize = 6;
+/// One typo is tolerated per so many letters of a name.
+const LETTERS_PER_TYPO: usize = 6;
 
-/// The ends of names that are easily left out.
-const UNITS: [&str; 2] = ["_MS", "_BYTES"];
+/// Suffixes that are easily left out.
+const UNIT_SUFFIXES: [&str; 2] = ["_MS", "_BYTES"];
 
-/// A sentence about each variable that is set, is none of the settings, and is near to one of them
-/// that is not set.
-pub(super) fn misspelt(settings: &BTreeSet<String>, set: impl Iterator<Item = String>) -> Vec<String> {
+/// Returns a warning about each variable that is not a setting but resembles one that is not set.
+pub(super) fn find_misspelt(settings: &BTreeSet<String>, set: impl Iterator<Item = String>) -> Vec<String> {
     let set: BTreeSet<String> = set.collect();
     let unknown = set.difference(settings).filter(|name| name.len() >= MIN_LENGTH);
     unknown
         .filter_map(|name| {
-            let near = settings.difference(&set).map(|setting| (distance(name, setting), setting));
-            let (distance, setting) = near.min()?;
+            let candidates = settings.difference(&set).map(|setting| (distance(name, setting), setting));
+            let (distance, setting) = candidates.min()?;
             let unit = setting.strip_prefix(name.as_str()).unwrap_or_default();
-            let is_near = distance <= name.len() / LETTERS_PER_SLIP || UNITS.contains(&unit);
-            is_near.then(|| format!("there is no setting {name}: did you mean {setting}?"))
+            let is_likely = distance <= name.len() / LETTERS_PER_TYPO || UNIT_SUFFIXES.contains(&unit);
+            is_likely.then(|| format!("there is no setting {name}: did you mean {setting}?"))
         })
         .collect()
 }
@@ -32,17 +31,17 @@ pub(super) fn misspelt(settings: &BTreeSet<String>, set: impl Iterator<Item = St
 mod tests {
     use super::*;
 
-    fn told(set: &[&str]) -> Vec<String> {
+    fn warnings(set: &[&str]) -> Vec<String> {
         let settings = ["PUBLIC_URL", "PORT", "HOST", "HTTP_BODY_TIMEOUT_MS", "JWT_SECRET", "SHOP_NAME"];
-        misspelt(&settings.map(str::to_owned).into(), set.iter().map(|name| (*name).to_owned()))
+        find_misspelt(&settings.map(str::to_owned).into(), set.iter().map(|name| (*name).to_owned()))
     }
 
     #[test]
     fn only_what_looks_like_a_setting_is_told() {
-        assert_eq!(told(&["JWT_SECRT"]), ["there is no setting JWT_SECRT: did you mean JWT_SECRET?"]);
-        assert_eq!(told(&["HTTP_BODY_TIMEOUT", "PUBLIC-URL", "public_url"]).len(), 3);
+        assert_eq!(warnings(&["JWT_SECRT"]), ["there is no setting JWT_SECRT: did you mean JWT_SECRET?"]);
+        assert_eq!(warnings(&["HTTP_BODY_TIMEOUT", "PUBLIC-URL", "public_url"]).len(), 3);
         let others = ["PATH", "HOME", "HOSTNAME", "HTTP_PROXY", "PGPORT", "SHOP_PORT", "PORTS", "PUBLIC_URL"];
-        assert_eq!(told(&others), Vec::<String>::new());
-        assert_eq!(told(&["SHOP_NAME", "SHOP_NAMES"]), Vec::<String>::new(), "the setting is there, too");
+        assert_eq!(warnings(&others), Vec::<String>::new());
+        assert_eq!(warnings(&["SHOP_NAME", "SHOP_NAMES"]), Vec::<String>::new(), "the setting is there, too");
     }
 }

@@ -1,4 +1,4 @@
-//! One connection of either backend, and the macros that send it queries.
+//! A connection to either backend, and the macros that send queries on it.
 
 use std::time::Duration;
 
@@ -8,31 +8,32 @@ use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 #[cfg(feature = "postgres")]
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
-use super::reclaim::{Unfinished, reclaim};
+use super::reclaim::{UnfinishedWork, reclaim};
 #[cfg(feature = "sqlite")]
 use super::sqlite::{AsyncSqliteConnection, SqliteManager};
-use super::statements::Listener;
-use super::{DbError, Statements};
+use super::statement_counter::StatementListener;
+use super::{DbError, StatementCounter};
 
-/// A pooled connection, held for one batch of queries or one transaction and then given back. Dropped in the middle of a statement
-/// or of a transaction, it is made safe first; nobody waits for that.
+/// A pooled connection, held for one batch of queries or one transaction. It returns to the pool
+/// when it is dropped; if that happens during a statement or a transaction, it is reset in the
+/// background first.
 pub struct Conn {
-    pub(super) pooled: Pooled,
+    pub(super) pooled: PooledConn,
     /// Whether a transaction may be open.
     pub(super) has_transaction: bool,
     has_statement: bool,
     statement_timeout: Option<Duration>,
-    /// The timeout that PostgreSQL's session has for others, if it was changed.
+    /// The statement timeout to restore on the PostgreSQL session, if it was changed.
     default_timeout: Option<Duration>,
 }
 
-pub(super) enum Pooled {
-    /// Boxed, since it is many times the size of the other.
+pub(super) enum PooledConn {
+    /// Boxed because it is many times the size of the SQLite variant.
     #[cfg(feature = "postgres")]
     Postgres(Box<Object<AsyncDieselConnectionManager<AsyncPgConnection>>>),
     #[cfg(feature = "sqlite")]
     Sqlite(Object<SqliteManager>),
-    /// Taken out, to be closed or made safe.
+    /// Taken out, to be closed or reset.
     None,
 }
 
@@ -52,10 +53,10 @@ impl Conn {
     /// Sets up a connection for one operation.
     ///
     /// # Errors
-    /// [`DbError`] when PostgreSQL does not take another timeout.
+    /// [`DbError`] when the statement timeout can't be set on PostgreSQL.
     pub(super) async fn new(
-        pooled: Pooled,
-        statements: &Statements,
+        pooled: PooledConn,
+        statements: &StatementCounter,
         default_timeout: Duration,
     ) -> Result<Self, DbError> {
         let statement_timeout = (!statements.is_unlimited()).then_some(default_timeout);
@@ -66,55 +67,56 @@ impl Conn {
             statement_timeout,
             default_timeout: None,
         };
-        let listener = Listener(statements.clone());
+        let listener = StatementListener(statements.clone());
         match &mut conn.pooled {
             #[cfg(feature = "postgres")]
-            Pooled::Postgres(object) => {
+            PooledConn::Postgres(object) => {
                 if statement_timeout.is_none() {
-                    // The session keeps it until it is reclaimed.
+                    // Restored when the connection is reclaimed.
                     conn.default_timeout = Some(default_timeout);
-                    object.set_instrumentation(Listener(Statements::default()));
+                    object.set_instrumentation(StatementListener(StatementCounter::default()));
                     super::postgres::set_statement_timeout(object, None).await?;
                 }
                 object.set_instrumentation(listener);
             }
             #[cfg(feature = "sqlite")]
-            Pooled::Sqlite(object) => {
+            PooledConn::Sqlite(object) => {
                 object.timeout = statement_timeout;
                 object.is_inline = true;
                 object.set_instrumentation(listener);
             }
-            Pooled::None => {}
+            PooledConn::None => {}
         }
         Ok(conn)
     }
 
-    /// Has SQLite run the next reads on a blocking thread from the start, since they take long.
+    /// Makes SQLite run the following reads on a blocking thread from the start.
     pub(super) fn expect_long_reads(&mut self) {
         #[cfg(feature = "sqlite")]
-        if let Pooled::Sqlite(object) = &mut self.pooled {
+        if let PooledConn::Sqlite(object) = &mut self.pooled {
             object.is_inline = false;
         }
     }
 
-    /// The connection inside, to send one statement. For the macros, which call [`Conn::finish`] when it is answered.
+    /// Lends the inner connection for one statement. For the macros, which call [`Conn::finish`]
+    /// when the statement has completed.
     pub fn start(&mut self) -> ConnMut<'_> {
         self.has_statement = true;
         match &mut self.pooled {
             #[cfg(feature = "postgres")]
-            Pooled::Postgres(object) => ConnMut::Postgres(object),
+            PooledConn::Postgres(object) => ConnMut::Postgres(object),
             #[cfg(feature = "sqlite")]
-            Pooled::Sqlite(object) => ConnMut::Sqlite(object),
-            Pooled::None => ConnMut::None,
+            PooledConn::Sqlite(object) => ConnMut::Sqlite(object),
+            PooledConn::None => ConnMut::None,
         }
     }
 
-    /// Notes that the statement is answered.
+    /// Marks the statement as completed.
     pub fn finish(&mut self) {
         self.has_statement = false;
     }
 
-    /// The error a statement failed with.
+    /// Converts the error of a statement, adding the timeout that applied to it.
     pub(crate) fn error(&self, error: impl Into<DbError>) -> DbError {
         error.into().with_timeout(self.statement_timeout)
     }
@@ -122,35 +124,36 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        let unfinished = Unfinished {
+        let unfinished = UnfinishedWork {
             has_statement: self.has_statement,
             has_transaction: self.has_transaction,
             statement_timeout: self.default_timeout,
         };
         let is_clean = match &self.pooled {
             #[cfg(feature = "postgres")]
-            Pooled::Postgres(_) => {
+            PooledConn::Postgres(_) => {
                 !unfinished.has_statement && !unfinished.has_transaction && self.default_timeout.is_none()
             }
             #[cfg(feature = "sqlite")]
-            Pooled::Sqlite(object) => !unfinished.has_transaction && object.is_idle(),
-            Pooled::None => true,
+            PooledConn::Sqlite(object) => !unfinished.has_transaction && object.is_idle(),
+            PooledConn::None => true,
         };
         if !is_clean {
-            reclaim(std::mem::replace(&mut self.pooled, Pooled::None), unfinished);
+            reclaim(std::mem::replace(&mut self.pooled, PooledConn::None), unfinished);
         }
     }
 }
 
-/// Sends one query, written once, to whichever backend the connection is of; gives `Result<_, DbError>`.
+/// Sends a query, written once, on a connection to either backend; evaluates to
+/// `Result<_, DbError>`.
 macro_rules! on_conn {
     ($conn:expr, |$c:ident| $query:expr) => {
-        $crate::db::on_each!($conn, postgres: |$c| $query, sqlite: |$c| $query)
+        $crate::db::per_backend!($conn, postgres: |$c| $query, sqlite: |$c| $query)
     };
 }
 
-/// Sends one query that differs by nature; gives `Result<_, DbError>`.
-macro_rules! on_each {
+/// Sends a query that has to differ between the backends; evaluates to `Result<_, DbError>`.
+macro_rules! per_backend {
     ($conn:expr, postgres: |$p:ident| $postgres:expr, sqlite: |$s:ident| $sqlite:expr $(,)?) => {{
         let conn: &mut $crate::db::Conn = $conn;
         let result = match conn.start() {
@@ -165,18 +168,19 @@ macro_rules! on_each {
     }};
 }
 
-/// Loads the rows of a query that is written once and owns its values; gives `Result<Vec<_>, DbError>`. For what is read often:
-/// on SQLite it spares a copy of each row, and the statement's text is made once.
+/// Loads the rows of a query that is written once and owns its values; evaluates to `Result<Vec<_>,
+/// DbError>`. Meant for frequent reads: on SQLite it does not copy rows, and the SQL text is built
+/// only once.
 macro_rules! load {
     ($conn:expr, $query:expr) => {
-        $crate::db::on_each!($conn,
+        $crate::db::per_backend!($conn,
             postgres: |c| diesel_async::RunQueryDsl::load($query, c).await,
             sqlite: |c| $crate::db::load_sqlite!(c, $query),
         )
     };
 }
 
-/// Loads the rows of a query on an SQLite connection.
+/// Loads the rows of a query on an SQLite connection without copying them.
 #[cfg(feature = "sqlite")]
 macro_rules! load_sqlite {
     ($c:expr, $query:expr) => {
@@ -184,8 +188,9 @@ macro_rules! load_sqlite {
     };
 }
 
-/// Inserts a `Vec` of rows: one statement on PostgreSQL, one blocking hop on SQLite. Must run inside a transaction,
-/// because SQLite sends a statement a row. A single row has a statement of its own, which stays prepared.
+/// Inserts a `Vec` of rows with one statement on PostgreSQL, or one trip to a blocking thread on
+/// SQLite. Must run inside a transaction, because SQLite sends a statement per row. A single row
+/// has its own statement text, which stays prepared.
 macro_rules! insert_all {
     ($conn:expr, $table:expr, $rows:expr) => {{
         let rows = $rows;
@@ -196,7 +201,7 @@ macro_rules! insert_all {
                 diesel_async::RunQueryDsl::execute(diesel::insert_into($table).values(row), c).await
             })
         } else {
-            $crate::db::on_each!($conn,
+            $crate::db::per_backend!($conn,
                 postgres: |c| diesel_async::RunQueryDsl::execute(diesel::insert_into($table).values(&rows), c).await,
                 sqlite: |c| c.spawn_blocking(move |c| {
                     diesel::RunQueryDsl::execute(diesel::insert_into($table).values(&rows), c)
@@ -208,4 +213,4 @@ macro_rules! insert_all {
 
 #[cfg(feature = "sqlite")]
 pub(crate) use load_sqlite;
-pub(crate) use {insert_all, load, on_conn, on_each};
+pub(crate) use {insert_all, load, on_conn, per_backend};

@@ -1,4 +1,4 @@
-//! Database errors, made alike on both backends.
+//! Database errors, the same for both backends.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -6,31 +6,31 @@ use std::time::Duration;
 use deadpool::managed::PoolError;
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 
-/// What SQLite's connection says of a statement that took too long.
+/// The message of the SQLite connection for a statement that exceeded its deadline.
 pub(super) const STATEMENT_TIMED_OUT: &str = "the statement timed out";
 
-/// What a database refused, or why it could not answer.
+/// An error of a database operation.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// A unique index has the values already.
+    /// A unique constraint was violated.
     #[error("unique constraint on {0}")]
     Unique(Constraint, #[source] DieselError),
-    /// A row that is referred to is missing, or a row is still referred to.
+    /// A foreign key was violated: the referenced row is missing, or the row is still referenced.
     #[error("foreign key constraint on {0}")]
     ForeignKey(Constraint, #[source] DieselError),
-    /// A CHECK or NOT NULL does not hold.
+    /// A `CHECK` or `NOT NULL` constraint was violated.
     #[error("check constraint on {0}")]
     Check(Constraint, #[source] DieselError),
-    /// Another transaction was in the way; the same operation may succeed when it is run again.
-    #[error("clash with another transaction")]
-    Clash(#[source] DieselError),
-    /// The database can't be reached, or all connections stay in use.
+    /// A conflict with another transaction; the same operation may succeed when it is retried.
+    #[error("conflict with another transaction")]
+    Conflict(#[source] DieselError),
+    /// The database can't be reached, or no connection became free in time.
     #[error("database unavailable")]
     Unavailable(#[source] Box<dyn StdError + Send + Sync>),
-    /// A statement took longer than it may: this long, where that is known.
+    /// A statement exceeded its timeout, given if it is known.
     #[error("a database statement took longer than {}", .0.map_or("it may".to_owned(), |limit| format!("{} ms", limit.as_millis())))]
     Timeout(Option<Duration>, #[source] DieselError),
-    /// The database was migrated by a newer program, whose tables this one does not know.
+    /// The database was migrated by a newer version of the program.
     #[error(
         "it was made or migrated by a newer version of mercato: it has the migration {0}, which this program \
          ({version}) does not know; run that version, or restore a backup from before it",
@@ -42,14 +42,14 @@ pub enum DbError {
     Query(#[source] DieselError),
 }
 
-/// Where a constraint stands, as far as the backend tells.
+/// The violated constraint, as far as the backend identifies it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Constraint {
     /// The table.
     pub table: String,
-    /// The columns, for a unique index.
+    /// The columns of a unique constraint.
     pub columns: Vec<String>,
-    /// The constraint's own name, for a CHECK.
+    /// The name of a `CHECK` constraint.
     pub name: String,
 }
 
@@ -60,27 +60,28 @@ impl std::fmt::Display for Constraint {
 }
 
 impl DbError {
-    /// An error that lets no query be sent.
+    /// The database can't be queried at all.
     pub(super) fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(error.into())
     }
 
-    /// A query on a connection that was thrown away.
+    /// A query on a connection that was taken out of its [`super::Conn`].
     pub(crate) fn discarded() -> Self {
         Self::unavailable("the connection was thrown away")
     }
 
-    /// A clash that the operation itself noticed, such as a name that another transaction took a moment ago.
-    pub fn clash() -> Self {
-        Self::Clash(DieselError::RollbackTransaction)
+    /// A conflict detected by the operation itself, such as a handle that another transaction has
+    /// just taken.
+    pub fn conflict() -> Self {
+        Self::Conflict(DieselError::RollbackTransaction)
     }
 
-    /// A value in the database that can't be read: it was written by something else.
+    /// A value in the database that can't be decoded.
     pub fn corrupt(what: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Query(DieselError::DeserializationError(what.into()))
     }
 
-    /// The same error, with the limit if it is one of time.
+    /// Adds the limit to a timeout; other errors are returned unchanged.
     pub(super) fn with_timeout(self, limit: Option<Duration>) -> Self {
         match self {
             Self::Timeout(None, error) => Self::Timeout(limit, error),
@@ -88,14 +89,14 @@ impl DbError {
         }
     }
 
-    /// Whether running the whole operation again may succeed.
+    /// Whether retrying the whole operation may succeed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Clash(_))
+        matches!(self, Self::Conflict(_))
     }
 }
 
-impl super::tx::AsRetryable for DbError {
+impl super::tx::Retryable for DbError {
     fn is_retryable(&self) -> bool {
         DbError::is_retryable(self)
     }
@@ -110,20 +111,22 @@ impl<E: StdError + Send + Sync + 'static> From<PoolError<E>> for DbError {
 impl From<DieselError> for DbError {
     fn from(error: DieselError) -> Self {
         let DieselError::DatabaseError(kind, information) = &error else { return Self::Query(error) };
-        let constraint = Constraint::read(information.as_ref());
+        let constraint = Constraint::parse(information.as_ref());
         match kind {
             DatabaseErrorKind::UniqueViolation => Self::Unique(constraint, error),
             DatabaseErrorKind::ForeignKeyViolation => Self::ForeignKey(constraint, error),
             DatabaseErrorKind::CheckViolation | DatabaseErrorKind::NotNullViolation => {
                 Self::Check(constraint, error)
             }
-            DatabaseErrorKind::SerializationFailure => Self::Clash(error),
+            DatabaseErrorKind::SerializationFailure => Self::Conflict(error),
             DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
                 Self::unavailable(error)
             }
             _ => match information.message() {
-                "database is locked" | "database table is locked" | "deadlock detected" => Self::Clash(error),
-                // PostgreSQL's in English; diesel-async does not tell its code.
+                "database is locked" | "database table is locked" | "deadlock detected" => {
+                    Self::Conflict(error)
+                }
+                // PostgreSQL's English message: diesel-async does not expose the error code.
                 STATEMENT_TIMED_OUT | "canceling statement due to statement timeout" => {
                     Self::Timeout(None, error)
                 }
@@ -134,9 +137,10 @@ impl From<DieselError> for DbError {
 }
 
 impl Constraint {
-    /// PostgreSQL names the table and tells the columns in `Key (a, b)=(…) already exists.`; SQLite puts all it knows
-    /// into the message: `UNIQUE constraint failed: t.a, t.b`, `CHECK constraint failed: name`.
-    fn read(information: &dyn DatabaseErrorInformation) -> Self {
+    /// PostgreSQL names the table, and lists the columns in the details: `Key (a, b)=(…) already
+    /// exists.`. SQLite puts everything into the message: `UNIQUE constraint failed: t.a, t.b`,
+    /// `CHECK constraint failed: name`.
+    fn parse(information: &dyn DatabaseErrorInformation) -> Self {
         let columns_of = |list: &str| -> Vec<String> {
             list.split(", ").map(|column| column.rsplit('.').next().unwrap_or(column).to_owned()).collect()
         };
@@ -161,9 +165,10 @@ impl Constraint {
     }
 }
 
-/// Turns a broken unique constraint into the error a user can mend.
+/// Turns violations of unique constraints into errors that a user can fix.
 pub trait OnConstraint<T> {
-    /// Maps a violation of the unique index of `table` that has `column` among its columns; other errors pass.
+    /// Maps a violation of a unique constraint of `table` that includes `column`; other errors are
+    /// passed on.
     ///
     /// # Errors
     /// `error()` for that violation, the same error otherwise.
@@ -183,7 +188,7 @@ impl<T> OnConstraint<T> for Result<T, DbError> {
         error: impl FnOnce() -> E,
     ) -> Result<T, E> {
         self.map_err(|db_error| match &db_error {
-            DbError::Unique(at, _) if at.table == table && at.columns.iter().any(|known| known == column) => {
+            DbError::Unique(at, _) if at.table == table && at.columns.iter().any(|name| name == column) => {
                 error()
             }
             _ => db_error.into(),

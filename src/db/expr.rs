@@ -1,4 +1,5 @@
-//! SQL expressions that diesel lacks or that would cost a new statement text at every call.
+//! SQL expressions that Diesel lacks, or for which it would generate a new statement text each
+//! time.
 
 use diesel::expression::{
     AppearsOnTable, AsExpression, Expression, SelectableExpression, ValidGrouping, is_aggregate,
@@ -11,20 +12,21 @@ use super::types::sql;
 use crate::domain::ids::Id;
 
 diesel::define_sql_function! {
-    /// Lower case: of ASCII letters alone, on both databases (columns that are compared have collation "C").
+    /// Converts ASCII letters to lower case, on both databases (columns that are compared have
+    /// collation "C").
     fn lower(text: sql::Text) -> sql::Text;
 }
 
 diesel::define_sql_function! {
-    /// A condition that no index is asked for: the databases look for none behind a function. `otherwise` is what stands for
-    /// neither yes nor no.
+    /// A condition that is evaluated for each row without an index: the planners don't look behind
+    /// a function call. `otherwise` replaces `NULL`.
     #[sql_name = "coalesce"]
-    fn of_each_row(condition: Bool, otherwise: Bool) -> Bool;
+    fn without_index(condition: Bool, otherwise: Bool) -> Bool;
 }
 
 #[cfg(feature = "postgres")]
 diesel::define_sql_function! {
-    /// The ids of a group as an array.
+    /// Aggregates the ids of a group into an array.
     #[aggregate]
     fn array_agg(id: sql::Uuid) -> diesel::sql_types::Array<sql::Uuid>;
 }
@@ -37,7 +39,7 @@ diesel::define_sql_function! {
 
 #[cfg(feature = "sqlite")]
 diesel::define_sql_function! {
-    /// A JSON array of a group's texts.
+    /// Aggregates the texts of a group into a JSON array.
     #[aggregate]
     fn json_group_array(text: sql::Text) -> sql::Jsonb;
 }
@@ -48,8 +50,9 @@ diesel::define_sql_function! {
     fn hex(uuid: sql::Uuid) -> sql::Text;
 }
 
-/// Defines a `column IN (values)` with one parameter and one statement text, however many values there are: an array on PostgreSQL, a
-/// JSON array on SQLite. Diesel's `eq_any` has a text for each length on SQLite, and so is never found prepared.
+/// Defines a `column IN (values)` with a single parameter, so that the statement text does not
+/// depend on the number of values: an array on PostgreSQL, a JSON array on SQLite. With Diesel's
+/// `eq_any`, the text differs for each number on SQLite, and the statement is not found prepared.
 macro_rules! in_list {
     ($(#[$doc:meta])* $name:ident, $sql:ty, $value:ty, $sqlite:literal) => {
         $(#[$doc])*
@@ -58,7 +61,7 @@ macro_rules! in_list {
             column: E,
             #[cfg(feature = "postgres")]
             values: Vec<$value>,
-            /// The same values as SQLite takes them.
+            /// The values as a JSON array.
             #[cfg(feature = "sqlite")]
             json: String,
         }
@@ -116,7 +119,7 @@ pub fn in_ids<E: Expression<SqlType = sql::Uuid>, I: Id>(column: E, ids: &[I]) -
         #[cfg(feature = "postgres")]
         values: ids.iter().map(|id| id.uuid()).collect(),
         #[cfg(feature = "sqlite")]
-        json: json(ids),
+        json: json_array(ids),
     }
 }
 
@@ -143,11 +146,11 @@ pub fn in_numbers<E: Expression<SqlType = sql::BigInt>>(column: E, numbers: &[i6
 }
 
 #[cfg(feature = "sqlite")]
-fn json<I: Id>(ids: &[I]) -> String {
+fn json_array<I: Id>(ids: &[I]) -> String {
     let mut json = String::with_capacity(ids.len() * 36 + 2);
     json.push('[');
-    for (at, id) in ids.iter().enumerate() {
-        json.push_str(if at == 0 { "\"" } else { ",\"" });
+    for (index, id) in ids.iter().enumerate() {
+        json.push_str(if index == 0 { "\"" } else { ",\"" });
         json.push_str(id.uuid().simple().encode_lower(&mut uuid::Uuid::encode_buffer()));
         json.push('"');
     }
@@ -155,10 +158,10 @@ fn json<I: Id>(ids: &[I]) -> String {
     json
 }
 
-/// A condition that a query is filtered by, made at run time.
+/// A filter condition built at run time.
 pub type Condition<Table, DB> = Box<dyn diesel::BoxableExpression<Table, DB, SqlType = Bool>>;
 
-/// A constant, for conditions that are always or never met.
+/// A condition that always or never holds.
 pub fn constant(value: bool) -> <bool as AsExpression<Bool>>::Expression {
     AsExpression::<Bool>::as_expression(value)
 }

@@ -1,4 +1,5 @@
-//! Migrations, run by the binary: those of the backend in use, each once, whatever number of processes start at once.
+//! Database migrations, embedded in the binary. Each runs once, however many processes start at the
+//! same time.
 
 use diesel::backend::Backend;
 use diesel::migration::{MigrationSource, MigrationVersion};
@@ -9,8 +10,8 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 #[cfg(feature = "sqlite")]
 use sha2::{Digest, Sha256};
 
-use super::conn::Pooled;
-use super::{Db, DbError, Statements};
+use super::conn::PooledConn;
+use super::{Db, DbError, StatementCounter};
 #[cfg(feature = "sqlite")]
 use crate::domain::hex::hex;
 
@@ -21,38 +22,41 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 #[cfg(feature = "sqlite")]
 diesel::define_sql_function! {
-    /// SHA-256 as hexadecimal digits. PostgreSQL has it; migrations give it to SQLite.
+    /// SHA-256 as hexadecimal digits. PostgreSQL has a function for it; for SQLite, migrations
+    /// register this one.
     fn sha256_hex(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
 }
 
-/// The key of the advisory lock that one migrating process holds at a time.
+/// The key of the advisory lock that a process holds while it migrates.
 #[cfg(feature = "postgres")]
 const POSTGRES_LOCK: i64 = 0x6d65_7263_6174_6f00;
 
 impl Db {
-    /// Runs the migrations that have not run yet; gives their versions.
+    /// Runs the pending migrations and returns their versions.
     ///
     /// # Errors
-    /// [`DbError`] when one fails; those before it stay, it itself leaves nothing behind.
-    /// [`DbError::TooNew`] when the database has one that this program does not know.
+    /// [`DbError`] when a migration fails; it is rolled back, and those before it stay.
+    /// [`DbError::TooNew`] when the database has a migration that this program does not know.
     pub async fn migrate(&self) -> Result<Vec<String>, DbError> {
-        let mut conn = self.write(&Statements::unlimited()).await?;
-        // The session's lock and state end with the connection.
-        match std::mem::replace(&mut conn.pooled, Pooled::None) {
+        let mut conn = self.write(&StatementCounter::unlimited()).await?;
+        // Taken out of the pool: the lock and the session's settings end with the connection.
+        match std::mem::replace(&mut conn.pooled, PooledConn::None) {
             #[cfg(feature = "postgres")]
-            Pooled::Postgres(object) => {
+            PooledConn::Postgres(object) => {
                 let mut connection = deadpool::managed::Object::take(*object);
                 connection.batch_execute(&format!("SELECT pg_advisory_lock({POSTGRES_LOCK})")).await?;
                 let mut harness = diesel_async::AsyncMigrationHarness::new(connection);
                 let applied = harness.applied_migrations().map_err(DbError::unavailable)?;
-                if let Some(version) = unknown::<diesel::pg::Pg>(POSTGRES, &applied).map_err(DbError::from)? {
+                if let Some(version) =
+                    newest_unknown::<diesel::pg::Pg>(POSTGRES, &applied).map_err(DbError::from)?
+                {
                     return Err(DbError::TooNew(version));
                 }
                 let versions = harness.run_pending_migrations(POSTGRES).map_err(DbError::unavailable)?;
                 Ok(versions.iter().map(ToString::to_string).collect())
             }
             #[cfg(feature = "sqlite")]
-            Pooled::Sqlite(mut object) => object
+            PooledConn::Sqlite(mut object) => object
                 .spawn_blocking(|connection| {
                     sha256_hex_utils::register_impl(connection, |text: String| {
                         hex(&Sha256::digest(text.as_bytes()))
@@ -61,7 +65,7 @@ impl Db {
                         let applied = connection
                             .applied_migrations()
                             .map_err(diesel::result::Error::QueryBuilderError)?;
-                        if let Some(version) = unknown::<diesel::sqlite::Sqlite>(SQLITE, &applied)? {
+                        if let Some(version) = newest_unknown::<diesel::sqlite::Sqlite>(SQLITE, &applied)? {
                             return Ok(Err(DbError::TooNew(version)));
                         }
                         let versions = connection
@@ -72,13 +76,13 @@ impl Db {
                 })
                 .await
                 .map_err(DbError::from)?,
-            Pooled::None => Err(DbError::discarded()),
+            PooledConn::None => Err(DbError::discarded()),
         }
     }
 }
 
-/// The newest migration that has run and is none of a program's.
-fn unknown<DB: Backend>(
+/// The newest applied migration that this program does not know.
+fn newest_unknown<DB: Backend>(
     known: EmbeddedMigrations,
     applied: &[MigrationVersion<'_>],
 ) -> Result<Option<String>, diesel::result::Error> {

@@ -1,4 +1,4 @@
-//! Pools of connections, one kind a process: PostgreSQL's, or SQLite's one writer and several readers.
+//! Connection pools: one for PostgreSQL, or one writer and several readers for SQLite.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,28 +17,28 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
-use super::conn::Pooled;
+use super::conn::PooledConn;
 #[cfg(feature = "sqlite")]
 use super::private_file;
 #[cfg(feature = "sqlite")]
 use super::sqlite::SqliteManager;
-use super::{Announcements, Conn, DbError, Statements, on_each};
+use super::{CommitSignals, Conn, DbError, StatementCounter, per_backend};
 
-/// How long a caller waits for a free connection before it is told that the database is too busy.
-const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(10);
+/// How long a caller waits for a free connection.
+const POOL_WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Which database, and how many connections to it.
+/// Which database to use, and with how many connections.
 #[derive(Clone, Debug)]
 pub struct DbConfig {
     /// The backend and where it is.
     pub backend: Backend,
-    /// The most connections that are open at once, at least one.
+    /// The maximum number of open connections, at least one.
     pub pool_size: usize,
-    /// How long one statement of a request may take.
+    /// How long a single statement of a request may take.
     pub statement_timeout: Duration,
 }
 
-/// A database this build can talk to.
+/// A database backend that this build supports, and where the database is.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Backend {
     /// A PostgreSQL server, by URL.
@@ -62,10 +62,10 @@ impl std::fmt::Debug for Backend {
 }
 
 impl Backend {
-    /// Reads a `DATABASE_URL`: `sqlite://mercato.db`, `postgres://user:password@host/database`.
+    /// Parses a `DATABASE_URL`: `sqlite://mercato.db`, `postgres://user:password@host/database`.
     ///
     /// # Errors
-    /// A sentence that names the unknown scheme, or the backend this build lacks.
+    /// A message for the user: the URL is malformed, or this build lacks the backend.
     pub fn parse(url: &str) -> Result<Self, String> {
         let scheme = url.split("://").next().filter(|scheme| scheme.len() < url.len()).unwrap_or_default();
         match scheme {
@@ -92,18 +92,18 @@ impl Backend {
         }
     }
 
-    /// Where the database is, for whoever must mend that: without a password.
+    /// Describes where the database is, without the password, for error messages.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub fn location(&self) -> String {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres(url) => postgres_place(url),
+            Self::Postgres(url) => postgres_location(url),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => format!("the SQLite file {path}"),
         }
     }
 
-    /// The folder that an SQLite file is to be in, if it is not there.
+    /// The folder of the SQLite file, if it does not exist.
     #[must_use]
     pub fn missing_folder(&self) -> Option<PathBuf> {
         match self {
@@ -129,14 +129,14 @@ impl Backend {
     }
 }
 
-/// The database. Cheap to clone; opened once in `app.rs`.
+/// A handle to the database. Cheap to clone; opened once, in `app.rs`.
 #[derive(Clone)]
-pub struct Db(Arc<Opened>);
+pub struct Db(Arc<Inner>);
 
-struct Opened {
+struct Inner {
     pools: Pools,
     backend: Backend,
-    announcements: Announcements,
+    commit_signals: CommitSignals,
     statement_timeout: Duration,
     connections_opened: Arc<AtomicU64>,
     runtime: Handle,
@@ -150,7 +150,8 @@ enum Pools {
 }
 
 impl Db {
-    /// Makes the pools and sees that the database answers. An SQLite file is made where there is none.
+    /// Creates the pools and checks that the database answers. An SQLite file is created if there
+    /// is none.
     ///
     /// # Errors
     /// [`DbError`] when the database can't be opened or reached.
@@ -172,60 +173,60 @@ impl Db {
                 }
             }
         };
-        let db = Self(Arc::new(Opened {
+        let db = Self(Arc::new(Inner {
             pools,
             backend: config.backend.clone(),
-            announcements: Announcements::default(),
+            commit_signals: CommitSignals::default(),
             statement_timeout: timeout,
             connections_opened: opened,
             runtime: Handle::current(),
         }));
-        // The writer comes first: it is the one that may make the file.
-        drop(db.write(&Statements::default()).await?);
+        // The writer goes first: only it may create the file.
+        drop(db.write(&StatementCounter::default()).await?);
         Ok(db)
     }
 
-    /// A connection that only reads; on PostgreSQL it may one day be a replica.
+    /// Takes a connection for reads. On SQLite it can't write.
     ///
     /// # Errors
-    /// [`DbError`] when no connection is free in time or none can be made.
-    pub async fn read(&self, statements: &Statements) -> Result<Conn, DbError> {
+    /// [`DbError`] when no connection becomes free in time or none can be opened.
+    pub async fn read(&self, statements: &StatementCounter) -> Result<Conn, DbError> {
         let pooled = match &self.0.pools {
             #[cfg(feature = "postgres")]
-            Pools::Postgres { pool } => Pooled::Postgres(Box::new(pool.get().await?)),
+            Pools::Postgres { pool } => PooledConn::Postgres(Box::new(pool.get().await?)),
             #[cfg(feature = "sqlite")]
-            Pools::Sqlite { readers, .. } => Pooled::Sqlite(readers.get().await?),
+            Pools::Sqlite { readers, .. } => PooledConn::Sqlite(readers.get().await?),
         };
         Conn::new(pooled, statements, self.0.statement_timeout).await
     }
 
-    /// A connection that may write; on SQLite the only one.
+    /// Takes a connection for writes. SQLite has only one.
     ///
     /// # Errors
-    /// [`DbError`] when no connection is free in time or none can be made.
-    pub async fn write(&self, statements: &Statements) -> Result<Conn, DbError> {
+    /// [`DbError`] when no connection becomes free in time or none can be opened.
+    pub async fn write(&self, statements: &StatementCounter) -> Result<Conn, DbError> {
         let pooled = match &self.0.pools {
             #[cfg(feature = "postgres")]
-            Pools::Postgres { pool } => Pooled::Postgres(Box::new(pool.get().await?)),
+            Pools::Postgres { pool } => PooledConn::Postgres(Box::new(pool.get().await?)),
             #[cfg(feature = "sqlite")]
-            Pools::Sqlite { writer, .. } => Pooled::Sqlite(writer.get().await?),
+            Pools::Sqlite { writer, .. } => PooledConn::Sqlite(writer.get().await?),
         };
         Conn::new(pooled, statements, self.0.statement_timeout).await
     }
 
-    /// What tells that there are new events or jobs.
+    /// The signals sent when events or jobs are committed in this process.
     #[must_use]
-    pub fn announcements(&self) -> &Announcements {
-        &self.0.announcements
+    pub fn commit_signals(&self) -> &CommitSignals {
+        &self.0.commit_signals
     }
 
-    /// Which database it is.
+    /// The backend in use.
     #[must_use]
     pub fn backend(&self) -> &Backend {
         &self.0.backend
     }
 
-    /// The most connections that read at once.
+    /// The maximum number of connections that read at once.
     #[must_use]
     pub fn pool_size(&self) -> usize {
         match &self.0.pools {
@@ -236,37 +237,38 @@ impl Db {
         }
     }
 
-    /// The runtime that the database was opened on: for what others than its caller wait for, since a
-    /// caller may run on threads of a lower priority.
+    /// The runtime that the database was opened on. Shared work is spawned here, because its caller
+    /// may run on threads of a lower priority.
     pub(super) fn runtime(&self) -> &Handle {
         &self.0.runtime
     }
 
-    /// How many connections were opened since the start: many only if something closes them.
+    /// Number of connections opened since the start; it exceeds the pool size only if connections
+    /// are being closed.
     #[must_use]
     pub fn connections_opened(&self) -> u64 {
         self.0.connections_opened.load(Ordering::Relaxed)
     }
 
-    /// Has the database look at how much is in its tables, for its planner: after many rows came at once, before it would by itself.
+    /// Updates the statistics of the query planner, after many rows were written at once.
     ///
     /// # Errors
-    /// [`DbError`] when it does not answer.
-    pub async fn analyze(&self, statements: &Statements) -> Result<(), DbError> {
+    /// [`DbError`] of the statement.
+    pub async fn analyze(&self, statements: &StatementCounter) -> Result<(), DbError> {
         let mut conn = self.write(statements).await?;
-        on_each!(&mut conn,
+        per_backend!(&mut conn,
             postgres: |c| c.batch_execute("ANALYZE").await,
             sqlite: |c| c.batch_execute("PRAGMA optimize").await,
         )
     }
 
-    /// Sees that the database answers.
+    /// Checks that the database answers.
     ///
     /// # Errors
     /// [`DbError`] when it does not.
-    pub async fn ping(&self, statements: &Statements) -> Result<(), DbError> {
+    pub async fn ping(&self, statements: &StatementCounter) -> Result<(), DbError> {
         let mut conn = self.read(statements).await?;
-        on_each!(&mut conn,
+        per_backend!(&mut conn,
             postgres: |c| c.batch_execute("SELECT 1").await,
             sqlite: |c| c.batch_execute("SELECT 1").await,
         )
@@ -274,9 +276,9 @@ impl Db {
 }
 
 #[cfg(feature = "postgres")]
-fn postgres_place(url: &str) -> String {
+fn postgres_location(url: &str) -> String {
     use tokio_postgres::config::Host;
-    // It was read before.
+    // `Backend::parse` has accepted the URL already.
     let Ok(config) = url.parse::<tokio_postgres::Config>() else { return "PostgreSQL".to_owned() };
     let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
         let ports = config.get_ports();
@@ -296,7 +298,7 @@ fn postgres_place(url: &str) -> String {
 fn pool<M: Manager>(manager: M, size: usize) -> Result<Pool<M>, DbError> {
     Pool::builder(manager)
         .max_size(size)
-        .wait_timeout(Some(WAIT_FOR_CONNECTION))
+        .wait_timeout(Some(POOL_WAIT_TIMEOUT))
         .runtime(deadpool::Runtime::Tokio1)
         .build()
         .map_err(DbError::unavailable)
@@ -309,10 +311,10 @@ fn postgres_manager(
     opened: &Arc<AtomicU64>,
 ) -> AsyncDieselConnectionManager<AsyncPgConnection> {
     let mut config = ManagerConfig::<AsyncPgConnection>::default();
-    // A closed connection is noticed without a test query, which would double the load.
+    // Closed connections are detected without a test query, which would double the load.
     config.recycling_method = RecyclingMethod::Fast;
     let opened = Arc::clone(opened);
-    // A connection has a task, on the runtime where it was opened: that of all its users.
+    // The connection's task runs on the runtime that all of its users share.
     let runtime = Handle::current();
     config.custom_setup = Box::new(move |url| {
         let (opened, url) = (Arc::clone(&opened), url.to_owned());

@@ -1,4 +1,4 @@
-//! How a PostgreSQL connection is set up, and brought back to that. Called by the pool and by what reclaims connections.
+//! Sets up and resets PostgreSQL connections. Called by the pool and by `reclaim`.
 
 use std::error::Error;
 use std::time::Duration;
@@ -6,17 +6,18 @@ use std::time::Duration;
 use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 
-use super::reclaim::Unfinished;
+use super::reclaim::UnfinishedWork;
 
-/// How long a transaction may wait for its own process before the server ends it: nothing outside of the database is waited for
-/// inside of one, so only a process that hangs or lost its network does.
+/// How long a transaction may be idle before the server ends it. Transactions wait for nothing
+/// outside of the database, so only those of a process that hangs or lost its network are.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Connects and sets a session up.
+/// Connects and sets up the session.
 pub(super) async fn connect(url: &str, statement_timeout: Duration) -> ConnectionResult<AsyncPgConnection> {
     let mut connection = establish(url).await?;
-    // Statements are kept prepared. Planning one anew for its parameters would cost more than most of them take, and with an
-    // array of ids it would choose to read the whole of a small table. A statement's timeout covers its waiting for locks, too.
+    // Statements stay prepared. Replanning one for its parameters would cost more than most of them
+    // take to run, and for an array of ids the planner would choose to scan a small table. The
+    // statement timeout also covers waiting for locks.
     let settings = format!(
         "SET TIME ZONE 'UTC'; SET plan_cache_mode = force_generic_plan; SET jit = off; \
          SET idle_in_transaction_session_timeout = {}; SET statement_timeout = {}",
@@ -27,7 +28,7 @@ pub(super) async fn connect(url: &str, statement_timeout: Duration) -> Connectio
     Ok(connection)
 }
 
-/// Connects as the library does, whose error would leave the cause out.
+/// Connects like diesel-async does, but keeps the cause in the error.
 async fn establish(url: &str) -> ConnectionResult<AsyncPgConnection> {
     let connected = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
     let (client, connection) =
@@ -35,16 +36,16 @@ async fn establish(url: &str) -> ConnectionResult<AsyncPgConnection> {
     AsyncPgConnection::try_from_client_and_connection(client, connection).await
 }
 
-/// What an error says, and what is behind it.
+/// The message of an error, with that of its source.
 fn with_cause(error: &tokio_postgres::Error) -> String {
-    let told = error.to_string();
+    let message = error.to_string();
     match error.source().map(ToString::to_string) {
-        Some(cause) if !told.contains(&cause) => format!("{told}: {cause}"),
-        _ => told,
+        Some(cause) if !message.contains(&cause) => format!("{message}: {cause}"),
+        _ => message,
     }
 }
 
-/// Sets how long statements may take; `None` has no limit.
+/// Sets how long statements may take; `None` means no limit.
 pub(super) async fn set_statement_timeout(
     connection: &mut AsyncPgConnection,
     timeout: Option<Duration>,
@@ -53,10 +54,10 @@ pub(super) async fn set_statement_timeout(
     connection.batch_execute(&format!("SET statement_timeout = {millis}")).await
 }
 
-/// Rolls back what is open, and sets the usual timeout.
-pub(super) async fn reset(connection: &mut AsyncPgConnection, unfinished: Unfinished) -> QueryResult<()> {
+/// Rolls back an open transaction and restores the statement timeout.
+pub(super) async fn reset(connection: &mut AsyncPgConnection, unfinished: UnfinishedWork) -> QueryResult<()> {
     let status = AnsiTransactionManager::transaction_manager_status_mut(connection);
-    // Refused before it began, it is in none.
+    // There is none if `BEGIN` failed.
     if unfinished.has_transaction && status.transaction_depth()?.is_some() {
         AnsiTransactionManager::rollback_transaction(connection).await?;
     }

@@ -1,15 +1,16 @@
-//! Keeps an SQLite shop to its owner: the file holds addresses and secrets. SQLite gives the files beside it the mode of the database,
-//! so that is set before the first of them is created. Called when the database is opened.
+//! Restricts an SQLite database, which holds personal data and secrets, to its owner. SQLite
+//! creates the files beside the database with the same mode, so the mode is set before any of them
+//! exists. Called when the database is opened.
 
 use std::path::Path;
 
 use crate::files;
 
-/// The database, the write-ahead log beside it, and its index.
+/// Suffixes of the database file, its write-ahead log, and the log's index.
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
-/// Creates the file unless it exists, and closes it and those beside it to everybody but their owner. A file that can't be created is
-/// left for SQLite to complain about.
+/// Creates the file unless it exists, and restricts it and the files beside it to their owner. If
+/// it can't be created, SQLite will report that.
 pub(super) fn protect(path: &str) {
     let path = plain_path(path);
     if let Err(error) = files::create_private_file(path) {
@@ -17,12 +18,14 @@ pub(super) fn protect(path: &str) {
     }
     for suffix in SUFFIXES {
         if let Err(error) = files::restrict(Path::new(&format!("{}{suffix}", path.display()))) {
-            tracing::warn!("the database can be read by others, and can't be closed to them: {error}");
+            tracing::warn!(
+                "other users can read the database, and its permissions can't be changed: {error}"
+            );
         }
     }
 }
 
-/// The path of the file, of what SQLite is told: it takes addresses, too.
+/// The path of the database file, which SQLite also accepts as a `file:` URI with parameters.
 pub(super) fn plain_path(path: &str) -> &Path {
     Path::new(path.strip_prefix("file:").unwrap_or(path).split('?').next().unwrap_or(path))
 }

@@ -1,6 +1,6 @@
-//! Gives a connection back to its pool that was let go in the middle of something: inside a transaction, because its operation was
-//! refused, or while a statement runs, because whoever waited for it is gone. Called when a [`super::Conn`] is dropped; must not
-//! keep the caller waiting.
+//! Resets connections that were dropped in the middle of something: inside a transaction, because
+//! the operation failed, or during a statement, because its future was cancelled. Called when a
+//! [`super::Conn`] is dropped; must not block.
 
 use std::time::Duration;
 
@@ -8,74 +8,75 @@ use deadpool::managed::Object;
 #[cfg(feature = "postgres")]
 use diesel_async::AsyncConnection;
 
-use super::Statements;
-use super::conn::Pooled;
-use super::statements::Listener;
+use super::StatementCounter;
+use super::conn::PooledConn;
+use super::statement_counter::StatementListener;
 
-/// How long PostgreSQL may take to cancel a statement, or to roll back.
+/// How long PostgreSQL may take to cancel a statement or to roll back.
 #[cfg(feature = "postgres")]
 const RECLAIM_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// In what a connection was let go.
+/// What was unfinished when a connection was dropped.
 #[derive(Clone, Copy)]
 #[cfg_attr(
     not(feature = "postgres"),
-    expect(dead_code, reason = "SQLite tells by itself what is unfinished")
+    expect(dead_code, reason = "SQLite knows by itself what is unfinished")
 )]
-pub(super) struct Unfinished {
-    /// Whether a statement may still run.
+pub(super) struct UnfinishedWork {
+    /// Whether a statement may still be running.
     pub(super) has_statement: bool,
     /// Whether a transaction may be open.
     pub(super) has_transaction: bool,
-    /// The statement timeout to set for the next user, if this one had another.
+    /// The statement timeout to restore, if it was changed.
     pub(super) statement_timeout: Option<Duration>,
 }
 
-/// Makes a connection safe in a task of its own, and gives it back; closes it where that fails, or outside of a runtime.
-pub(super) fn reclaim(pooled: Pooled, unfinished: Unfinished) {
-    let mut held = Held(pooled);
+/// Resets a connection in a background task and returns it to its pool. Closes it if that fails or
+/// outside of a runtime.
+pub(super) fn reclaim(pooled: PooledConn, unfinished: UnfinishedWork) {
+    let mut guard = CloseOnDrop(pooled);
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     runtime.spawn(async move {
-        if make_safe(&mut held.0, unfinished).await {
-            // Goes back to the pool as it is dropped.
-            drop(std::mem::replace(&mut held.0, Pooled::None));
+        if reset(&mut guard.0, unfinished).await {
+            // Dropping it returns it to the pool.
+            drop(std::mem::replace(&mut guard.0, PooledConn::None));
         }
     });
 }
 
-/// A connection that is closed when it is dropped, be it because its task never ran.
-struct Held(Pooled);
+/// Closes its connection when it is dropped, even if the task that owns it never runs.
+struct CloseOnDrop(PooledConn);
 
-impl Drop for Held {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        close(std::mem::replace(&mut self.0, Pooled::None));
+        close(std::mem::replace(&mut self.0, PooledConn::None));
     }
 }
 
-/// Closes a connection instead of giving it back.
-fn close(pooled: Pooled) {
+/// Closes a connection instead of returning it to its pool.
+fn close(pooled: PooledConn) {
     match pooled {
         #[cfg(feature = "postgres")]
-        Pooled::Postgres(object) => drop(Object::take(*object)),
+        PooledConn::Postgres(object) => drop(Object::take(*object)),
         #[cfg(feature = "sqlite")]
-        Pooled::Sqlite(object) => drop(Object::take(object)),
-        Pooled::None => {}
+        PooledConn::Sqlite(object) => drop(Object::take(object)),
+        PooledConn::None => {}
     }
 }
 
-/// Brings a connection to rest; false when its state is not known.
+/// Resets a connection; `false` if it must be closed because its state is unknown.
 #[cfg_attr(
     not(feature = "postgres"),
-    expect(unused_variables, reason = "SQLite tells by itself what is unfinished")
+    expect(unused_variables, reason = "SQLite knows by itself what is unfinished")
 )]
-async fn make_safe(pooled: &mut Pooled, unfinished: Unfinished) -> bool {
-    // What is sent here is no statement of the operation any more, which may be counted already.
-    let nobody = Listener(Statements::default());
+async fn reset(pooled: &mut PooledConn, unfinished: UnfinishedWork) -> bool {
+    // These statements don't belong to the operation, whose count may have been logged already.
+    let uncounted = StatementListener(StatementCounter::default());
     match pooled {
         #[cfg(feature = "postgres")]
-        Pooled::Postgres(object) if unfinished.has_statement => {
-            // The server would go on for nobody. A cancellation may come late and hit the next statement, so this connection
-            // gets none.
+        PooledConn::Postgres(object) if unfinished.has_statement => {
+            // Without the cancellation the server would keep working. As it may arrive late and hit
+            // the next statement, the connection is not reused.
             let cancel = object.cancel_token();
             let cancelled =
                 tokio::time::timeout(RECLAIM_TIMEOUT, cancel.cancel_query(tokio_postgres::NoTls)).await;
@@ -85,16 +86,16 @@ async fn make_safe(pooled: &mut Pooled, unfinished: Unfinished) -> bool {
             false
         }
         #[cfg(feature = "postgres")]
-        Pooled::Postgres(object) => {
-            object.set_instrumentation(nobody);
+        PooledConn::Postgres(object) => {
+            object.set_instrumentation(uncounted);
             let reset = super::postgres::reset(object, unfinished);
             matches!(tokio::time::timeout(RECLAIM_TIMEOUT, reset).await, Ok(Ok(())))
         }
         #[cfg(feature = "sqlite")]
-        Pooled::Sqlite(object) => {
-            object.set_instrumentation(nobody);
+        PooledConn::Sqlite(object) => {
+            object.set_instrumentation(uncounted);
             object.reset().await.is_ok()
         }
-        Pooled::None => false,
+        PooledConn::None => false,
     }
 }

@@ -1,12 +1,14 @@
-//! An SQLite connection for async code, and what opens them for the pool. Called by the pool, the transaction and, through the
-//! macros, by repositories; must not know a table.
+//! An async SQLite connection, and the manager that opens connections for the pool. Used by the
+//! pool, by transactions and, through the macros, by repositories; must not know a table.
 //!
-//! **Where statements run.** A worker thread of the async runtime must not be blocked, but nearly all reads take some microseconds
-//! from the page cache, and handing each to another thread and back costs several times that: two wake-ups and two switches. So a
-//! reader runs a statement on the calling thread under [`INLINE_BUDGET`]. When that is used up, the statement is interrupted and
-//! runs again, from the start, on a blocking thread under its real deadline. A read has no effect, so nobody can tell. What is
-//! known to take longer goes to a blocking thread at once: reads of many keys, searches, whose index is read between two looks
-//! at the clock, and all that the writer does, since it waits for the disk.
+//! **Where statements run.** Worker threads of the async runtime must not be blocked, but nearly
+//! all reads are served from the page cache within microseconds, and moving each to another thread
+//! and back would cost several times as much: two wake-ups and two context switches. So a reader
+//! runs a statement on the calling thread within [`INLINE_TIMEOUT`]. If that is not enough, the
+//! statement is interrupted and restarted on a blocking thread under its real deadline; since reads
+//! have no side effects, this is invisible to callers. Work that is known to take longer goes to a
+//! blocking thread at once: reads of many keys, searches, which may read the full-text index
+//! without a call of the progress handler, and all writes, which wait for the disk.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -34,47 +36,48 @@ use futures_util::{FutureExt, StreamExt, TryFutureExt};
 use tokio::sync::Mutex;
 
 use super::error::STATEMENT_TIMED_OUT;
-use super::sqlite_deadline::{Limit, install, run_within};
-use super::statements::{Listener, Statements};
+use super::sqlite_deadline::{Deadline, install, run_with_deadline};
+use super::statement_counter::{StatementCounter, StatementListener};
 
-/// How long a read may keep a worker thread.
-const INLINE_BUDGET: Duration = Duration::from_millis(1);
+/// How long a read may run on a worker thread of the runtime.
+const INLINE_TIMEOUT: Duration = Duration::from_millis(1);
 
-/// One connection. It is busy while a statement runs, also when whoever waited for that is gone; see
-/// [`AsyncSqliteConnection::is_idle`].
+/// An async connection. It stays busy while a statement runs, even if the statement's future was
+/// dropped; see [`AsyncSqliteConnection::is_idle`].
 pub struct AsyncSqliteConnection {
     connection: Arc<Mutex<SqliteConnection>>,
     may_write: bool,
-    /// How long a statement may take; `None` has no limit.
+    /// How long a statement may take; `None` means no limit.
     pub(super) timeout: Option<Duration>,
-    /// Whether reads may begin on the calling thread.
+    /// Whether reads start on the calling thread.
     pub(super) is_inline: bool,
-    /// Set when nobody waits for the running statement any more, and when a statement of an open transaction was interrupted:
-    /// SQLite may have rolled the transaction back then, and nothing more may run in it.
+    /// Set when the running statement is to be abandoned, and when a statement of an open
+    /// transaction was interrupted: SQLite may have rolled back the transaction, so nothing more
+    /// may run in it.
     is_cancelled: Arc<AtomicBool>,
-    /// Where statements are counted: one that runs twice is still one.
-    statements: Statements,
+    /// The operation's counter. A statement that is restarted counts once.
+    statements: StatementCounter,
 }
 
 impl AsyncSqliteConnection {
-    /// Runs a read, on this thread if it is short. It may run twice.
+    /// Runs a read, on the calling thread if it is short. `task` may be called twice.
     fn read<R: Send + 'static>(
         &mut self,
         task: impl Fn(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
     ) -> BoxFuture<'static, QueryResult<R>> {
         if self.is_inline && !self.may_write {
             let Ok(mut connection) = self.connection.try_lock() else { return busy() };
-            let limit = Limit { ends_at: Some(Instant::now() + INLINE_BUDGET), cancelled: None };
-            let (result, is_interrupted) = run_within(limit, || task(&mut connection));
+            let deadline = Deadline { ends_at: Some(Instant::now() + INLINE_TIMEOUT), cancel_flag: None };
+            let (result, is_interrupted) = run_with_deadline(deadline, || task(&mut connection));
             if !is_interrupted {
                 return std::future::ready(result).boxed();
             }
-            self.statements.uncount();
+            self.statements.decrement();
         }
         self.spawn_blocking(task)
     }
 
-    /// Runs work on a blocking thread, under the deadline of a statement.
+    /// Runs `task` on a blocking thread, under the statement timeout.
     pub fn spawn_blocking<R: Send + 'static>(
         &mut self,
         task: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
@@ -84,23 +87,24 @@ impl AsyncSqliteConnection {
         }
         let Ok(mut connection) = Arc::clone(&self.connection).try_lock_owned() else { return busy() };
         let (timeout, is_cancelled) = (self.timeout, Arc::clone(&self.is_cancelled));
-        on_blocking_thread(move || {
-            let limit = Limit {
+        run_on_blocking_thread(move || {
+            let deadline = Deadline {
                 ends_at: timeout.map(|timeout| Instant::now() + timeout),
-                cancelled: Some(Arc::clone(&is_cancelled)),
+                cancel_flag: Some(Arc::clone(&is_cancelled)),
             };
-            let (result, is_interrupted) = run_within(limit, || task(&mut connection));
+            let (result, is_interrupted) = run_with_deadline(deadline, || task(&mut connection));
             if !is_interrupted {
                 return result;
             }
-            if depth(&mut connection).is_some() {
+            if transaction_depth(&mut connection).is_some() {
                 is_cancelled.store(true, Ordering::Relaxed);
             }
             result.map_err(|_| timed_out())
         })
     }
 
-    /// Begins or commits: on a blocking thread, and never interrupted. Refuses to commit what was interrupted.
+    /// Begins or commits a transaction on a blocking thread, without interrupting it. Fails if a
+    /// statement of the transaction was interrupted.
     pub(super) fn control_transaction(
         &mut self,
         task: impl FnOnce(&mut SqliteConnection) -> QueryResult<()> + Send + 'static,
@@ -109,11 +113,11 @@ impl AsyncSqliteConnection {
             return std::future::ready(Err(timed_out())).boxed();
         }
         let Ok(mut connection) = Arc::clone(&self.connection).try_lock_owned() else { return busy() };
-        on_blocking_thread(move || task(&mut connection))
+        run_on_blocking_thread(move || task(&mut connection))
     }
 
-    /// Loads the rows of a query that owns its values. Unlike [`AsyncConnectionCore::load`] it copies no row, and the statement's text
-    /// is made once for each type of query.
+    /// Loads the rows of a query that owns its values. Unlike [`AsyncConnectionCore::load`], it
+    /// does not copy rows, and it builds the SQL text once per query type.
     pub fn load_rows<Q, U, ST>(&mut self, query: Q) -> BoxFuture<'static, QueryResult<Vec<U>>>
     where
         Q: AsQuery,
@@ -124,10 +128,10 @@ impl AsyncSqliteConnection {
         ST: 'static,
     {
         let query = query.as_query();
-        self.read(move |connection| rows(connection, &query))
+        self.read(move |connection| load_rows(connection, &query))
     }
 
-    /// The same on a blocking thread from the start, for what is known to take longer.
+    /// Like [`Self::load_rows`], but on a blocking thread from the start, for slow queries.
     pub fn load_rows_blocking<Q, U, ST>(&mut self, query: Q) -> BoxFuture<'static, QueryResult<Vec<U>>>
     where
         Q: AsQuery,
@@ -138,10 +142,10 @@ impl AsyncSqliteConnection {
         ST: 'static,
     {
         let query = query.as_query();
-        self.spawn_blocking(move |connection| rows(connection, &query))
+        self.spawn_blocking(move |connection| load_rows(connection, &query))
     }
 
-    /// Collects a query's text and values, so that they can go to another thread, and runs it.
+    /// Collects a query's text and values, so that they can be sent to another thread, and runs it.
     fn run<'query, Q, R>(
         &mut self,
         query: Q,
@@ -157,56 +161,57 @@ impl AsyncSqliteConnection {
         }
     }
 
-    /// Whether no statement runs.
+    /// Whether no statement is running.
     pub(super) fn is_idle(&self) -> bool {
         self.connection.try_lock().is_ok()
     }
 
-    /// Whether it can be given to somebody else: idle, and in no transaction.
+    /// Whether it can be reused: idle and not in a transaction.
     fn is_clean(&self) -> bool {
-        self.connection.try_lock().is_ok_and(|mut connection| depth(&mut connection).is_none())
+        self.connection.try_lock().is_ok_and(|mut connection| transaction_depth(&mut connection).is_none())
     }
 
-    /// Has somebody hear of its statements. Called when it comes from the pool, idle.
-    pub(super) fn set_instrumentation(&mut self, listener: Listener) {
+    /// Counts the following statements for `listener`. Called on an idle connection from the pool.
+    pub(super) fn set_instrumentation(&mut self, listener: StatementListener) {
         self.statements = listener.0.clone();
         if let Ok(mut connection) = self.connection.try_lock() {
             connection.set_instrumentation(listener);
         }
     }
 
-    /// Ends what runs, waits for that, and rolls back what is open.
+    /// Interrupts the running statement, waits for it to end, and rolls back an open transaction.
     ///
     /// # Errors
-    /// When the state is not known; the connection must be closed then.
+    /// The state is unknown then, and the connection must be closed.
     pub(super) async fn reset(&mut self) -> QueryResult<()> {
         self.is_cancelled.store(true, Ordering::Relaxed);
         let mut connection = Arc::clone(&self.connection).lock_owned().await;
-        on_blocking_thread(move || roll_back(&mut connection)).await?;
+        run_on_blocking_thread(move || roll_back(&mut connection)).await?;
         self.is_cancelled.store(false, Ordering::Relaxed);
         Ok(())
     }
 }
 
-/// Rolls back if a transaction is open. SQLite may have done so by itself when it interrupted a statement.
+/// Rolls back if a transaction is open. SQLite may have done so itself when it interrupted a
+/// statement.
 pub(super) fn roll_back(connection: &mut SqliteConnection) -> QueryResult<()> {
-    if depth(connection).is_none() {
+    if transaction_depth(connection).is_none() {
         return Ok(());
     }
     match AnsiTransactionManager::rollback_transaction(connection) {
-        Err(_) if depth(connection).is_none() => Ok(()),
+        Err(_) if transaction_depth(connection).is_none() => Ok(()),
         result => result,
     }
 }
 
-/// How many transactions are open, one inside the other; an unknown state counts as one.
-fn depth(connection: &mut SqliteConnection) -> Option<NonZeroU32> {
+/// The nesting depth of transactions; an unknown state counts as one.
+fn transaction_depth(connection: &mut SqliteConnection) -> Option<NonZeroU32> {
     let status = AnsiTransactionManager::transaction_manager_status_mut(connection);
     status.transaction_depth().unwrap_or(Some(NonZeroU32::MIN))
 }
 
-/// Loads the rows of a query.
-fn rows<Q, U, ST>(connection: &mut SqliteConnection, query: &Q) -> QueryResult<Vec<U>>
+/// Loads the rows of a query without copying them.
+fn load_rows<Q, U, ST>(connection: &mut SqliteConnection, query: &Q) -> QueryResult<Vec<U>>
 where
     Q: Query + QueryFragment<Sqlite> + QueryId,
     Q::SqlType: CompatibleType<U, Sqlite, SqlType = ST>,
@@ -217,8 +222,9 @@ where
     rows.map(|row| U::build_from_row(&row?).map_err(DieselError::DeserializationError)).collect()
 }
 
-/// Runs work on one of the runtime's blocking threads. It goes on when nobody waits for it any more.
-fn on_blocking_thread<R: Send + 'static>(
+/// Runs `work` on a blocking thread of the runtime. It runs to completion even if the future is
+/// dropped.
+fn run_on_blocking_thread<R: Send + 'static>(
     work: impl FnOnce() -> QueryResult<R> + Send + 'static,
 ) -> BoxFuture<'static, QueryResult<R>> {
     let running = tokio::task::spawn_blocking(work);
@@ -233,7 +239,8 @@ fn on_blocking_thread<R: Send + 'static>(
     .boxed()
 }
 
-/// The answer while a statement runs that nobody waits for: such a connection is not in use, see `reclaim.rs`.
+/// The error for a statement on a connection where an abandoned one is still running. Unreachable
+/// in practice: see `reclaim.rs`.
 fn busy<R: Send + 'static>() -> BoxFuture<'static, QueryResult<R>> {
     let message = "another statement runs on this connection".to_owned();
     std::future::ready(Err(DieselError::DatabaseError(
@@ -252,7 +259,7 @@ type Binds =
 type OwnedRow =
     <<SqliteConnection as LoadConnection>::Row<'static, 'static> as IntoOwnedRow<'static, Sqlite>>::OwnedRow;
 
-/// A query's text and values, apart from what it borrows.
+/// Collects a query's text and values, so that it borrows nothing.
 fn collect<Q: QueryFragment<Sqlite> + QueryId>(query: &Q) -> QueryResult<CollectedQuery<Binds>> {
     let mut binds = <Sqlite as diesel::backend::Backend>::BindCollector::<'_>::default();
     query.collect_binds(&mut binds, &mut (), &Sqlite)?;
@@ -301,7 +308,7 @@ impl AsyncConnectionCore for AsyncSqliteConnection {
     }
 }
 
-/// Opens connections to one file.
+/// Opens connections to one database file for a pool.
 pub(super) struct SqliteManager {
     pub(super) path: String,
     pub(super) may_write: bool,
@@ -339,7 +346,7 @@ impl Manager for SqliteManager {
             timeout: None,
             is_inline: true,
             is_cancelled: Arc::default(),
-            statements: Statements::default(),
+            statements: StatementCounter::default(),
         })
     }
 

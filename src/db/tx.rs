@@ -1,20 +1,21 @@
-//! An explicit transaction: begun, used, committed. Dropped open, as when an operation is refused, it is rolled back, and its
-//! connection goes back to the pool.
+//! Explicit transactions. A transaction that is dropped without being committed, for instance
+//! because the operation failed, is rolled back in the background, and its connection returns to
+//! the pool.
 
 #[cfg(feature = "sqlite")]
 use diesel::connection::{AnsiTransactionManager as SyncManager, TransactionManager as _};
 #[cfg(feature = "postgres")]
 use diesel_async::{AnsiTransactionManager, TransactionManager as _};
 
-use super::{Announcements, Conn, Db, DbError, Statements, on_each};
+use super::{CommitSignals, Conn, Db, DbError, StatementCounter, per_backend};
 
-/// How often an operation that met a busy database or a serialization failure is tried again.
-const RETRIES: u32 = 5;
+/// How often an operation is retried after a conflict: a busy database or a serialization failure.
+const MAX_RETRIES: u32 = 5;
 
-/// A transaction. Short: nothing outside the database is waited for while it is open.
+/// An open transaction. Keep it short: wait for nothing but the database while it is open.
 pub struct Tx {
     conn: Conn,
-    announcements: Announcements,
+    signals: CommitSignals,
     has_events: bool,
     has_jobs: bool,
 }
@@ -24,13 +25,13 @@ impl Db {
     ///
     /// # Errors
     /// [`DbError`] when there is no connection or the database is busy.
-    pub async fn begin(&self, statements: &Statements) -> Result<Tx, DbError> {
+    pub async fn begin(&self, statements: &StatementCounter) -> Result<Tx, DbError> {
         let mut conn = self.write(statements).await?;
         conn.has_transaction = true;
-        let mut tx =
-            Tx { conn, announcements: self.announcements().clone(), has_events: false, has_jobs: false };
-        // IMMEDIATE: a read transaction that turns into a write fails on SQLite without waiting for its turn.
-        on_each!(&mut tx.conn,
+        let mut tx = Tx { conn, signals: self.commit_signals().clone(), has_events: false, has_jobs: false };
+        // IMMEDIATE, because a read transaction that turns into a write fails on SQLite as busy
+        // without waiting for its turn.
+        per_backend!(&mut tx.conn,
             postgres: |c| AnsiTransactionManager::begin_transaction(c).await,
             sqlite: |c| c.control_transaction(|c| SyncManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")).await,
         )?;
@@ -39,46 +40,46 @@ impl Db {
 }
 
 impl Tx {
-    /// The transaction's connection, for repositories.
+    /// The transaction's connection, to pass to repositories.
     pub fn conn(&mut self) -> &mut Conn {
         &mut self.conn
     }
 
-    /// Has it announced, once this is committed, that there are events in it.
-    pub fn announce_events(&mut self) {
+    /// After commit, wakes whoever waits for events.
+    pub fn notify_events_on_commit(&mut self) {
         self.has_events = true;
     }
 
-    /// Has it announced, once this is committed, that there are jobs in it.
-    pub fn announce_jobs(&mut self) {
+    /// After commit, wakes whoever waits for jobs.
+    pub fn notify_jobs_on_commit(&mut self) {
         self.has_jobs = true;
     }
 
-    /// Makes everything since `begin` permanent.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// [`DbError`] when the database refuses; then nothing was written.
+    /// [`DbError`] when the database refuses; nothing was written then.
     pub async fn commit(mut self) -> Result<(), DbError> {
-        let result = on_each!(&mut self.conn,
+        let result = per_backend!(&mut self.conn,
             postgres: |c| AnsiTransactionManager::commit_transaction(c).await,
             sqlite: |c| c.control_transaction(SyncManager::commit_transaction).await,
         );
         self.conn.has_transaction = result.is_err();
         if result.is_ok() && self.has_events {
-            self.announcements.events.announce();
+            self.signals.events.notify();
         }
         if result.is_ok() && self.has_jobs {
-            self.announcements.jobs.announce();
+            self.signals.jobs.notify();
         }
         result
     }
 
-    /// Undoes everything since `begin`, and waits for that; dropping does it in the background.
+    /// Rolls back and waits for it to complete; dropping the transaction does so in the background.
     ///
     /// # Errors
-    /// [`DbError`] when the connection is gone; nothing was written then either.
+    /// [`DbError`] when the connection is lost; nothing was written then either.
     pub async fn rollback(mut self) -> Result<(), DbError> {
-        let result = on_each!(&mut self.conn,
+        let result = per_backend!(&mut self.conn,
             postgres: |c| AnsiTransactionManager::rollback_transaction(c).await,
             sqlite: |c| c.reset().await,
         );
@@ -87,26 +88,27 @@ impl Tx {
     }
 }
 
-/// Runs an operation that opens its own transaction, again when the database was busy or saw it clash with another.
+/// Runs an operation that opens its own transaction, and retries it when it conflicts with another
+/// transaction or the database is busy.
 ///
 /// # Errors
-/// The operation's own error, or its last clash.
-pub async fn retrying<T, E, F>(mut operation: impl FnMut() -> F) -> Result<T, E>
+/// The operation's own error, or the last conflict once the retries are used up.
+pub async fn with_retries<T, E, F>(mut operation: impl FnMut() -> F) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
-    E: AsRetryable,
+    E: Retryable,
 {
-    let mut left = RETRIES;
+    let mut retries_left = MAX_RETRIES;
     loop {
         match operation().await {
-            Err(error) if left > 0 && error.is_retryable() => left -= 1,
+            Err(error) if retries_left > 0 && error.is_retryable() => retries_left -= 1,
             result => return result,
         }
     }
 }
 
-/// An error that can tell whether the same operation may succeed when it is run again.
-pub trait AsRetryable {
-    /// Whether to run it again.
+/// An error that knows whether running the same operation again may succeed.
+pub trait Retryable {
+    /// Whether to run the operation again.
     fn is_retryable(&self) -> bool;
 }

@@ -1,5 +1,6 @@
-//! Column types that are the same in Rust on both backends: `uuid` or a 16-byte blob, `timestamptz` or integer
-//! microseconds, `jsonb` or text, and enums as text. Repositories' rows are made of them.
+//! Column types that are the same in Rust for both backends: `uuid` or a 16-byte blob,
+//! `timestamptz` or integer microseconds, `jsonb` or text, and enums as text. Repositories use them
+//! in their rows.
 
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
@@ -12,9 +13,9 @@ use crate::domain::catalog::{CollectionSortOrder, InventoryPolicy, ProductStatus
 use crate::domain::fulfillment::{FulfillmentState, ReturnStatus};
 use crate::domain::ids::{
     AddressId, ApiKeyId, CartId, CartLineId, CollectionId, CustomerId, CustomerTokenId, DiscountId,
-    DraftOrderId, EventId, FamilyId, FulfillmentId, Id, ImageId, JobId, LocationId, MediaId, MenuId,
-    MenuItemId, OrderId, OrderLineId, PageId, PaymentId, PolicyId, ProductId, RefreshTokenId, RefundId,
-    ReturnId, RoleId, ShippingRateId, ShippingZoneId, ShopId, StaffId, TaxRateId, UrlRedirectId, VariantId,
+    DraftOrderId, EventId, FulfillmentId, Id, ImageId, JobId, LocationId, MediaId, MenuId, MenuItemId,
+    OrderId, OrderLineId, PageId, PaymentId, PolicyId, ProductId, RefreshTokenId, RefundId, ReturnId, RoleId,
+    SessionId, ShippingRateId, ShippingZoneId, ShopId, StaffId, TaxRateId, UrlRedirectId, VariantId,
     WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId, WorkerId,
 };
 use crate::domain::job::JobStatus;
@@ -45,13 +46,14 @@ pub mod sql {
     #[diesel(sqlite_type(name = "Binary"))]
     pub struct Uuid;
 
-    /// A moment, to the microsecond.
+    /// A point in time with microsecond precision.
     #[derive(Debug, Clone, Copy, Default, SqlType, QueryId)]
     #[diesel(postgres_type(oid = 1184, array_oid = 1185))]
     #[diesel(sqlite_type(name = "Long"))]
     pub struct Timestamptz;
 
-    // `diesel::table!` gives columns of a type of this name arithmetic, and so wants it defined.
+    // `diesel::table!` generates arithmetic for columns of a type with this name, and so requires
+    // it.
     impl diesel::sql_types::ops::Add for Timestamptz {
         type Rhs = BigInt;
         type Output = Self;
@@ -68,7 +70,7 @@ pub mod sql {
     pub struct Jsonb;
 }
 
-/// Microseconds from 1970 to 2000, where PostgreSQL's time begins.
+/// PostgreSQL's epoch, the year 2000, in microseconds since 1970.
 #[cfg(feature = "postgres")]
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
@@ -116,13 +118,13 @@ impl<T: Serialize + DeserializeOwned + std::fmt::Debug> FromSql<sql::Jsonb, Sqli
     }
 }
 
-/// Makes a type of the domain, which knows no diesel, a column of an SQL type.
+/// Maps a domain type, which does not depend on Diesel, to an SQL type.
 macro_rules! column {
     ($rust:ty, $sql:ty) => {
         const _: () = {
             #[derive(AsExpression, FromSqlRow)]
             #[diesel(foreign_derive, sql_type = $sql)]
-            #[expect(dead_code, reason = "only names the type that the derives are for")]
+            #[expect(dead_code, reason = "names the type for the derives")]
             struct Proxy($rust);
         };
     };
@@ -217,7 +219,7 @@ uuid_columns!(
     RoleId,
     ApiKeyId,
     RefreshTokenId,
-    FamilyId,
+    SessionId,
     CustomerTokenId,
     CartId,
     CartLineId,
@@ -245,7 +247,7 @@ uuid_columns!(
     AnyId,
 );
 
-/// An id whose type another column tells.
+/// An id whose type is stored in another column.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AnyId(pub Uuid);
 
@@ -339,5 +341,5 @@ impl FromSql<sql::Text, Sqlite> for Owner {
 }
 
 fn unknown_text(text: &str) -> Box<dyn std::error::Error + Send + Sync> {
-    format!("`{text}` is no value of this column").into()
+    format!("`{text}` is not a valid value of this column").into()
 }

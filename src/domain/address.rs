@@ -1,10 +1,11 @@
-//! Postal addresses, as customers, carts and orders keep them. An order's is a copy: it stays as it was when the order was placed.
+//! Postal addresses of customers, carts and orders. An order keeps a copy, unaffected by later
+//! changes.
 
 use serde::{Deserialize, Serialize};
 
 use super::codes::COUNTRIES;
 
-/// A postal address. Everything may be missing; who needs a part checks for it.
+/// A postal address. Every field is optional; callers check for what they need.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Address {
@@ -16,7 +17,7 @@ pub struct Address {
     pub company: Option<String>,
     /// Street and number.
     pub address1: Option<String>,
-    /// More of the address.
+    /// Second address line.
     pub address2: Option<String>,
     /// City.
     pub city: Option<String>,
@@ -34,8 +35,8 @@ pub struct Address {
     pub longitude: Option<f64>,
 }
 
-/// How the line or lines with the city are written: `C` is the city, `P` the province, `Z` the
-/// postal code; what is between two of them stands only where both do.
+/// How a country writes the line or lines with the city: `C` is the city, `P` the province, `Z` the
+/// postal code. Separators are written only between two present parts.
 fn locality_pattern(country: &str) -> &'static str {
     match country {
         "US" | "CO" | "JP" | "KR" | "CN" | "TH" | "PH" => "C, P Z",
@@ -46,14 +47,13 @@ fn locality_pattern(country: &str) -> &'static str {
         "MX" => "Z C, P",
         "IT" | "MY" => "Z C P",
         "HK" | "AE" | "QA" => "C\nP Z",
-        // What is usual: in most of Europe, Latin America and Africa.
+        // The most common format: most of Europe, Latin America and Africa.
         _ => "Z C\nP",
     }
 }
 
 impl Address {
-    /// As it stands on an envelope, line by line, in the way of its country: there is no empty
-    /// line.
+    /// Formats the address as on an envelope, in the country's format, without empty lines.
     #[must_use]
     pub fn lines(&self, with_name: bool, with_company: bool) -> Vec<String> {
         let names = [&self.first_name, &self.last_name].into_iter().flatten();
@@ -71,7 +71,7 @@ impl Address {
         lines
     }
 
-    /// The country's English name, or its code where it has none.
+    /// The country's English name, or its code if the code is unknown.
     #[must_use]
     pub fn country_name(&self) -> Option<&str> {
         let code = self.country.as_deref()?;
@@ -80,30 +80,30 @@ impl Address {
 
     fn locality(&self) -> Vec<String> {
         let pattern = locality_pattern(self.country.as_deref().unwrap_or_default());
-        let line = |pattern: &str| {
-            let (mut line, mut between) = (String::new(), String::new());
+        let format_line = |pattern: &str| {
+            let (mut line, mut separator) = (String::new(), String::new());
             for c in pattern.chars() {
                 let part = match c {
                     'C' => &self.city,
                     'P' => &self.province,
                     'Z' => &self.zip,
                     c => {
-                        between.push(c);
+                        separator.push(c);
                         continue;
                     }
                 };
                 if let Some(part) = part.as_deref().filter(|part| !part.is_empty()) {
                     if !line.is_empty() {
-                        line.push_str(&between);
+                        line.push_str(&separator);
                     }
                     line.push_str(part);
                 }
-                // What parts a missing one from its neighbour parts nothing.
-                between.clear();
+                // A missing part drops the separators on both sides of it.
+                separator.clear();
             }
             line
         };
-        pattern.split('\n').map(line).collect()
+        pattern.split('\n').map(format_line).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! How often somebody may try something that can be guessed, and how long they wait after too many failures.
+//! Limits on attempts at something that can be guessed, with delays after too many failures.
 
 use std::time::Duration;
 
@@ -7,46 +7,46 @@ use super::time::Timestamp;
 /// How long failures are remembered after the last one.
 pub const FAILURES_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The delay after the first failure that is too much; twice as long after each further one.
+/// Delay after the first failure beyond the free ones; doubles with each further failure.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
-/// How many failures are free, and how long the delay may become.
+/// How many failures are free of delay, and the maximum delay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AttemptLimit {
-    /// Failures without any delay.
+    /// Number of failures without a delay.
     pub free_failures: u32,
-    /// The longest delay.
+    /// Maximum delay.
     pub max_delay: Duration,
 }
 
-/// The failures of one account, address or cart.
+/// The failures counted for one account, address or cart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Failures {
-    /// How many there were.
+    /// Number of failures.
     pub count: i64,
-    /// No attempt is made before.
+    /// Attempts before this time are refused.
     pub blocked_until: Timestamp,
-    /// When the last one was.
+    /// Time of the last failure.
     pub last_at: Timestamp,
-    /// Whether the owner of the account was told of these failures.
+    /// Whether the account's owner was notified about these failures.
     pub is_reported: bool,
 }
 
 impl Failures {
-    /// None yet.
+    /// No failures.
     #[must_use]
     pub fn none(now: Timestamp) -> Self {
         Self { count: 0, blocked_until: now, last_at: now, is_reported: false }
     }
 
-    /// How long to wait until the next attempt; `None` when it may be made now.
+    /// Time until the next attempt is allowed; `None` if it is allowed now.
     #[must_use]
-    pub fn wait(&self, now: Timestamp) -> Option<Duration> {
+    pub fn retry_delay(&self, now: Timestamp) -> Option<Duration> {
         let micros = self.blocked_until.micros().saturating_sub(now.micros());
         u64::try_from(micros).ok().filter(|micros| *micros > 0).map(Duration::from_micros)
     }
 
-    /// Counts failures, and blocks further attempts when there were too many.
+    /// Adds failures and sets the delay if there are too many.
     #[must_use]
     pub fn add(self, limit: AttemptLimit, count: u32, now: Timestamp) -> Self {
         let is_over = now >= self.last_at.plus(FAILURES_TTL);
@@ -56,13 +56,13 @@ impl Failures {
         Self { count, blocked_until: now.plus(delay), last_at: now, is_reported: before.is_reported }
     }
 
-    /// Takes back one that turned out to be a success.
+    /// Takes back one failure because the attempt succeeded after all.
     #[must_use]
-    pub fn take_back(self, now: Timestamp) -> Self {
+    pub fn retract(self, now: Timestamp) -> Self {
         Self { count: self.count.saturating_sub(1).max(0), blocked_until: now, ..self }
     }
 
-    /// Whether these are so many that the owner of the account is to be told now: once, until the failures are forgotten.
+    /// Whether the account's owner is to be notified now: once per series of failures.
     #[must_use]
     pub fn is_report_due(&self, limit: AttemptLimit) -> bool {
         !self.is_reported && self.count >= i64::from(limit.free_failures)
@@ -103,11 +103,11 @@ mod tests {
         let mut failures = Failures::none(at(0));
         for _ in 0..2 {
             failures = failures.add(LIMIT, 1, at(0));
-            assert_eq!(failures.wait(at(0)), None);
+            assert_eq!(failures.retry_delay(at(0)), None);
         }
         failures = failures.add(LIMIT, 3, at(0));
-        assert_eq!(failures.wait(at(0)), Some(Duration::from_secs(4)));
-        assert_eq!(failures.wait(at(4)), None);
+        assert_eq!(failures.retry_delay(at(0)), Some(Duration::from_secs(4)));
+        assert_eq!(failures.retry_delay(at(4)), None);
         assert_eq!(failures.add(LIMIT, 1, at(24 * 60 * 60)).count, 1);
         assert_eq!(failures.add(LIMIT, 1, at(24 * 60 * 60 - 1)).count, 6);
     }
@@ -115,8 +115,8 @@ mod tests {
     #[test]
     fn a_success_is_no_failure() {
         let failed = Failures::none(at(0)).add(LIMIT, 3, at(0)).add(LIMIT, 1, at(1));
-        let back = failed.take_back(at(1));
-        assert_eq!((back.count, back.wait(at(1))), (3, None));
+        let back = failed.retract(at(1));
+        assert_eq!((back.count, back.retry_delay(at(1))), (3, None));
     }
 
     #[test]

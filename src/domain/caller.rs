@@ -1,6 +1,6 @@
-//! The kinds of callers that limits distinguish, and values that differ between them.
+//! Kinds of callers that limits distinguish, and values per kind.
 
-/// Who sends a request, as far as limits are concerned.
+/// The kind of caller that sends a request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CallerKind {
     /// A buyer who has not signed in.

@@ -1,4 +1,4 @@
-//! Carts: what a buyer means to buy.
+//! Carts: what a buyer intends to buy.
 
 use std::fmt;
 
@@ -8,41 +8,41 @@ use uuid::Uuid;
 use super::address::Address;
 use super::ids::{CartAddressId, CartId, Id, Namespace, without_namespace};
 
-/// Something a storefront notes on a cart, on one of its lines, or on the order that comes of it.
+/// A custom attribute that a storefront sets on a cart, a line, or the order created from them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Attribute {
-    /// What it is called.
+    /// The attribute's key.
     pub key: String,
-    /// Its value; may be empty.
+    /// The value; may be empty.
     pub value: String,
 }
 
-/// An address that a cart may be sent to.
+/// A delivery address of a cart.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CartAddress {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: CartAddressId,
-    /// Whether the cart is sent there; true of one address at most.
+    /// Whether the cart is sent to this address; true for at most one.
     pub selected: bool,
-    /// Whether it is for this cart alone, and so not to be kept in the customer's address book.
+    /// Whether the address is for this cart only and is not saved to the customer's address book.
     pub one_time_use: bool,
     /// The address.
     pub address: Address,
 }
 
-/// What a global id says of a cart: `gid://mercato/Cart/<uuid>?key=<token>`. Whoever knows the token may use the cart, so the
-/// id alone is never enough.
+/// A cart's global id: `gid://mercato/Cart/<uuid>?key=<token>`. The token authorizes access, so the
+/// UUID alone is never enough.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CartRef {
-    /// Which cart.
+    /// The cart.
     pub id: CartId,
-    /// What its owner knows.
+    /// The secret that authorizes access.
     pub token: String,
 }
 
 impl CartRef {
-    /// Reads a global id; `None` when it is none of a cart's, or lacks its key.
+    /// Parses a global id; `None` if it is not a cart's or lacks its key.
     #[must_use]
     pub fn parse(gid: &str) -> Option<Self> {
         let rest = without_namespace(gid)?.strip_prefix(CartId::TYPE)?.strip_prefix('/')?;
@@ -58,7 +58,7 @@ impl fmt::Display for CartRef {
     }
 }
 
-/// Without the token, which is no business of a log's.
+/// Leaves out the token, which must not be logged.
 impl fmt::Debug for CartRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.id.fmt(f)
@@ -75,7 +75,7 @@ mod tests {
         let gid = cart.to_string();
         assert_eq!(gid, "gid://mercato/Cart/00000000-0000-0000-0000-000000000007?key=secret");
         assert_eq!(CartRef::parse(&gid), Some(cart.clone()));
-        // As storefronts put it together that keep what stands after the last slash.
+        // Some storefronts build the id themselves from what follows the last slash.
         assert_eq!(CartRef::parse(&gid.replace("mercato", "shopify")), Some(cart.clone()));
         assert!(!format!("{cart:?}").contains("secret"));
     }

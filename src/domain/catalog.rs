@@ -1,8 +1,8 @@
-//! The catalogue's small types: states, policies, units, options.
+//! Small types of the catalog: statuses, policies, units, options.
 
 use serde::{Deserialize, Serialize};
 
-/// Defines an enum that is stored and written as text, with the one table of its spellings.
+/// Defines an enum that is stored and written as text, with one table of its spellings.
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -10,16 +10,16 @@ macro_rules! text_enum {
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)* }
 
         impl $name {
-            /// Every value.
+            /// All values.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The text that stands for the value in databases and files.
+            /// The text stored in the database and in files.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
 
-            /// The value a text stands for, in either case.
+            /// Parses a value's text, ignoring letter case.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|value| value.as_str().eq_ignore_ascii_case(text.trim()))
@@ -29,7 +29,7 @@ macro_rules! text_enum {
 }
 pub(crate) use text_enum;
 
-/// The tax class of products that have no special one.
+/// The tax class of products without a special one.
 pub const DEFAULT_TAX_CLASS: &str = "standard";
 
 text_enum! {
@@ -37,7 +37,7 @@ text_enum! {
     ProductStatus {
         /// Everyone.
         Active = "active",
-        /// Staff only: it is being written.
+        /// Staff only: it is not published yet.
         Draft = "draft",
         /// Staff only: it is no longer sold.
         Archived = "archived",
@@ -45,11 +45,11 @@ text_enum! {
 }
 
 text_enum! {
-    /// What happens when more is asked for than is in stock.
+    /// What happens when more is ordered than is in stock.
     InventoryPolicy {
-        /// The sale is refused.
+        /// The order is refused.
         Deny = "deny",
-        /// The sale goes on.
+        /// The order is accepted.
         Continue = "continue",
     }
 }
@@ -69,7 +69,7 @@ text_enum! {
 }
 
 impl WeightUnit {
-    /// How many grams the unit has.
+    /// Grams per unit.
     #[must_use]
     pub fn grams(self) -> f64 {
         match self {
@@ -82,15 +82,15 @@ impl WeightUnit {
 }
 
 text_enum! {
-    /// The order a collection's products are shown in unless the reader asks for another.
+    /// The default order of a collection's products.
     CollectionSortOrder {
-        /// The order staff gave them.
+        /// In the order set by staff.
         Manual = "manual",
         /// By title, A to Z.
         AlphaAsc = "alpha_asc",
         /// By title, Z to A.
         AlphaDesc = "alpha_desc",
-        /// Most sold first.
+        /// Best-selling first.
         BestSelling = "best_selling",
         /// Oldest first.
         Created = "created",
@@ -98,39 +98,40 @@ text_enum! {
         CreatedDesc = "created_desc",
         /// Cheapest first.
         PriceAsc = "price_asc",
-        /// Dearest first.
+        /// Most expensive first.
         PriceDesc = "price_desc",
     }
 }
 
-/// A product's option, such as Size, and the values its variants may have.
+/// A product option, such as Size, and its values.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProductOption {
-    /// Its name, unique within the product.
+    /// The name, unique within the product.
     pub name: String,
-    /// Its values, in the order they are shown.
+    /// The values in display order.
     pub values: Vec<String>,
 }
 
-/// How many options a product may have, as in Shopify.
+/// Maximum number of options of a product, as in Shopify.
 pub const MAX_OPTIONS: usize = 3;
-/// How many variants a product may have.
+/// Maximum number of variants of a product.
 pub const MAX_VARIANTS: usize = 250;
-/// How many tags a product may have.
+/// Maximum number of tags of a product.
 pub const MAX_TAGS: usize = 250;
 
-/// The name of the one option shown for a product that has none, as storefronts expect it.
+/// The name of the only option of a product without options, as storefronts expect it.
 pub const DEFAULT_OPTION: &str = "Title";
-/// The value of that option, and the title of the product's one variant.
+/// The value of that option, and the title of the product's only variant.
 pub const DEFAULT_VARIANT_TITLE: &str = "Default Title";
 
-/// A variant's title: its option values, or the default one where the product has no options.
+/// A variant's title: its option values, or [`DEFAULT_VARIANT_TITLE`] if the product has no
+/// options.
 #[must_use]
 pub fn variant_title(option_values: &[String]) -> String {
     if option_values.is_empty() { DEFAULT_VARIANT_TITLE.to_owned() } else { option_values.join(" / ") }
 }
 
-/// A product's title with its variant's, where there are several.
+/// A product's title, followed by the variant's title if it has one of its own.
 #[must_use]
 pub fn full_title(product: &str, variant: &str) -> String {
     if variant.is_empty() || variant == DEFAULT_VARIANT_TITLE {

@@ -1,54 +1,55 @@
-//! Where a request comes from: the address that limits count by, and the proxies whose word on it is taken.
+//! The client's IP address, which limits are counted by, and the proxies that are trusted to report
+//! it.
 //!
-//! `http` works out the address once a request or connection; services and limits only read it.
+//! `http` determines the address once per request or connection; services and limits only read it.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// The network part of an IPv6 address that one customer of a provider is given as a whole, in bits.
-const IPV6_SITE: u32 = 64;
+/// Length in bits of the IPv6 prefix that a provider usually assigns to one customer.
+const IPV6_PREFIX_BITS: u32 = 64;
 
-/// The address of whoever sent a request.
+/// The IP address of a client.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ClientAddress(IpAddr);
 
 impl ClientAddress {
-    /// An IPv4 address that is written as an IPv6 one counts as what it is.
+    /// Wraps an address; an IPv4-mapped IPv6 address becomes the IPv4 address.
     #[must_use]
     pub fn new(ip: IpAddr) -> Self {
         Self(ip.to_canonical())
     }
 
-    /// The address itself.
+    /// The IP address.
     #[must_use]
     pub fn ip(self) -> IpAddr {
         self.0
     }
 
-    /// What limits count by: the address, or the first of its /64 for IPv6, where one host has as many addresses as it
-    /// likes.
+    /// The address that limits count by: for IPv6 the /64 network, since one host can use any
+    /// address in it.
     #[must_use]
-    pub fn site(self) -> IpAddr {
+    pub fn network(self) -> IpAddr {
         match self.0 {
             IpAddr::V4(_) => self.0,
             IpAddr::V6(ip) => {
-                let network = ip.to_bits() & (u128::MAX << IPV6_SITE);
+                let network = ip.to_bits() & (u128::MAX << IPV6_PREFIX_BITS);
                 IpAddr::V6(Ipv6Addr::from_bits(network))
             }
         }
     }
 }
 
-/// The proxies in front of this server: only what they say of a client is believed.
+/// The trusted proxies in front of this server; only they may report a client's address.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Reads addresses and networks that are separated by commas: `10.0.0.0/8, 192.0.2.7, fd00::/8`.
+    /// Parses a comma-separated list of addresses and networks: `10.0.0.0/8, 192.0.2.7, fd00::/8`.
     ///
     /// # Errors
-    /// The part that is neither.
+    /// The part that is neither an address nor a network.
     pub fn parse(text: &str) -> Result<Self, String> {
         let network = |part: &str| -> Result<IpNet, String> {
             let address = || part.parse::<IpAddr>().map(IpNet::from);
@@ -57,16 +58,17 @@ impl TrustedProxies {
         text.split(',').map(|part| network(part.trim())).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether an address is one of theirs.
+    /// Whether an address belongs to a trusted proxy.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.0.iter().any(|network| network.contains(&ip))
     }
 
-    /// The client of a connection from `peer` that came through `hops`, the addresses that proxies wrote down on the way,
-    /// the last proxy's last. Each trusted proxy vouches for the hop it wrote and no other, so the client is the first from
-    /// the right that is not a trusted proxy itself. `None` stands for a hop that cannot be read: nothing before it counts.
+    /// Determines the client of a connection from `peer` that was forwarded by `hops`, the
+    /// addresses recorded by proxies, the last proxy's last. Each trusted proxy vouches only for
+    /// the hop it recorded, so the client is the rightmost address that is not a trusted proxy.
+    /// `None` is an unreadable hop: hops before it are not trusted.
     #[must_use]
     pub fn client(
         &self,
@@ -94,12 +96,12 @@ mod tests {
 
     #[test]
     fn an_ipv6_host_is_its_network() {
-        let site = |text: &str| ClientAddress::new(ip(text)).site();
-        assert_eq!(site("2001:db8:1:2:3:4:5:6"), ip("2001:db8:1:2::"));
-        assert_eq!(site("2001:db8:1:2::9"), site("2001:db8:1:2:ffff::"));
-        assert_ne!(site("2001:db8:1:3::9"), site("2001:db8:1:2::9"));
-        assert_eq!(site("192.0.2.7"), ip("192.0.2.7"));
-        assert_eq!(site("::ffff:192.0.2.7"), ip("192.0.2.7"));
+        let network = |text: &str| ClientAddress::new(ip(text)).network();
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), ip("2001:db8:1:2::"));
+        assert_eq!(network("2001:db8:1:2::9"), network("2001:db8:1:2:ffff::"));
+        assert_ne!(network("2001:db8:1:3::9"), network("2001:db8:1:2::9"));
+        assert_eq!(network("192.0.2.7"), ip("192.0.2.7"));
+        assert_eq!(network("::ffff:192.0.2.7"), ip("192.0.2.7"));
     }
 
     #[test]

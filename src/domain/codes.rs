@@ -1,7 +1,8 @@
-//! The codes of countries, languages and currencies, with their English names.
+//! Codes of countries, languages and currencies with their English names.
 //!
-//! Sources: ISO 3166-1 alpha-2, ISO 639-1 (with the regional variants storefronts use) and ISO 4217. `domain::money`
-//! and the GraphQL enums read these tables; nothing else lists codes.
+//! Sources: ISO 3166-1 alpha-2, ISO 639-1 (with the regional variants that storefronts use) and ISO
+//! 4217. `domain::money` and the GraphQL enums read these tables; codes are not listed anywhere
+//! else.
 
 /// A code and its English name.
 pub type Code = (&'static str, &'static str);
@@ -255,7 +256,7 @@ pub const COUNTRIES: &[Code] = &[
     ("ZZ", "Unknown Region"),
 ];
 
-/// Language codes, with a region where writing differs, sorted.
+/// Language codes, with a region where spelling differs, sorted.
 pub const LANGUAGES: &[Code] = &[
     ("AF", "Afrikaans"),
     ("AK", "Akan"),
@@ -403,7 +404,7 @@ pub const LANGUAGES: &[Code] = &[
     ("ZU", "Zulu"),
 ];
 
-/// Three-letter currency codes, their names and how many decimals their minor unit has, sorted.
+/// Three-letter currency codes, their names and their number of decimals, sorted.
 pub const CURRENCIES: &[(&str, &str, u32)] = &[
     ("AED", "United Arab Emirates Dirham", 2),
     ("AFN", "Afghan Afghani", 2),

@@ -1,5 +1,6 @@
-//! Rules that put products into a collection by what they are. Pure: services ask [`CollectionRules::matches`] whenever
-//! a product or a rule changes, and keep the answer as membership rows.
+//! Rules that put products into a collection automatically. Services evaluate
+//! [`CollectionRules::matches`] whenever a product or a rule changes, and store the result as
+//! membership rows.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use super::money::{Currency, Money};
 use super::text;
 
 text_enum! {
-    /// What a rule looks at.
+    /// The product attribute that a rule tests.
     RuleColumn {
         /// The product's title.
         Title = "TITLE",
@@ -20,7 +21,7 @@ text_enum! {
         Tag = "TAG",
         /// Any variant's price.
         VariantPrice = "VARIANT_PRICE",
-        /// Any variant's price before the sale.
+        /// Any variant's compare-at price.
         VariantCompareAtPrice = "VARIANT_COMPARE_AT_PRICE",
         /// Any variant's weight in grams.
         VariantWeight = "VARIANT_WEIGHT",
@@ -32,21 +33,21 @@ text_enum! {
 text_enum! {
     /// How a rule compares.
     RuleRelation {
-        /// The same, letter case and accents aside.
+        /// Equal, ignoring letter case and accents.
         Equals = "EQUALS",
-        /// Not the same.
+        /// Not equal.
         NotEquals = "NOT_EQUALS",
         /// Begins with the condition.
         StartsWith = "STARTS_WITH",
         /// Ends with the condition.
         EndsWith = "ENDS_WITH",
-        /// Has the condition in it.
+        /// Contains the condition.
         Contains = "CONTAINS",
-        /// Does not have the condition in it.
+        /// Does not contain the condition.
         NotContains = "NOT_CONTAINS",
-        /// Is a larger number.
+        /// Greater than the condition.
         GreaterThan = "GREATER_THAN",
-        /// Is a smaller number.
+        /// Less than the condition.
         LessThan = "LESS_THAN",
         /// Has a value.
         IsSet = "IS_SET",
@@ -58,11 +59,11 @@ text_enum! {
 /// One condition on a product.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rule {
-    /// What is looked at.
+    /// The attribute.
     pub column: RuleColumn,
-    /// How it is compared.
+    /// The comparison.
     pub relation: RuleRelation,
-    /// What it is compared with: a text, an amount, or grams. Empty for `IS_SET` and `IS_NOT_SET`.
+    /// The text, amount or weight in grams to compare with. Empty for `IS_SET` and `IS_NOT_SET`.
     #[serde(default)]
     pub condition: String,
 }
@@ -70,13 +71,13 @@ pub struct Rule {
 /// The conditions of a collection.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CollectionRules {
-    /// Whether one met condition is enough; otherwise all must be met.
+    /// Whether one matching rule is enough; otherwise all must match.
     pub any: bool,
-    /// The conditions, at least one.
+    /// The rules, at least one.
     pub rules: Vec<Rule>,
 }
 
-/// What rules can see of a product.
+/// The attributes of a product that rules can test.
 #[derive(Debug, Default)]
 pub struct ProductFacts<'a> {
     /// The title.
@@ -91,28 +92,28 @@ pub struct ProductFacts<'a> {
     pub variants: Vec<VariantFacts<'a>>,
 }
 
-/// What rules can see of a variant.
+/// The attributes of a variant that rules can test.
 #[derive(Debug)]
 pub struct VariantFacts<'a> {
     /// The title.
     pub title: &'a str,
     /// Price in minor units.
     pub price: i64,
-    /// Price before the sale in minor units.
+    /// Compare-at price in minor units.
     pub compare_at_price: Option<i64>,
     /// Weight in grams.
     pub weight_grams: i64,
 }
 
 impl CollectionRules {
-    /// Whether a product belongs into the collection; prices are in `currency`.
+    /// Whether a product belongs to the collection; prices are in `currency`.
     #[must_use]
     pub fn matches(&self, product: &ProductFacts<'_>, currency: Currency) -> bool {
         let mut met = self.rules.iter().map(|rule| rule.matches(product, currency));
         if self.any { met.any(|met| met) } else { met.all(|met| met) }
     }
 
-    /// What is wrong with the rules: each problem with the rule's place in the list.
+    /// Validates the rules; returns each problem with the rule's index.
     #[must_use]
     pub fn problems(&self, currency: Currency) -> Vec<(usize, String)> {
         self.rules.iter().enumerate().filter_map(|(at, rule)| Some((at, rule.problem(currency)?))).collect()
@@ -179,7 +180,7 @@ impl Rule {
         }
     }
 
-    /// A negative relation holds when no value breaks it; a positive one when any value meets it.
+    /// Negative relations hold if they hold for all values, positive ones if they hold for any.
     fn compare_text<'a>(&self, values: impl IntoIterator<Item = &'a str>) -> bool {
         let condition = text::key(self.condition.trim());
         let mut values = values.into_iter().map(text::key);

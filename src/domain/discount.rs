@@ -1,15 +1,18 @@
-//! Discounts: what they give, on what, from which subtotal on, and which of them go together.
+//! Discounts: what they reduce, under which conditions, and how they combine.
 //!
-//! - A discount has a **class**: *order* (a percentage or an amount off everything), *product* (the same off some products, and
-//!   buy X get Y) or *shipping* (free delivery).
-//! - Two discounts **combine** when each names the other's class in its `combines_with`; that holds for two of one class, too.
-//! - Of what can't be combined, the set is taken that takes most off lines and delivery together; between equals the one with
-//!   more codes that the buyer typed ([`super::pricing`]).
-//! - Within a set product discounts come first, then order discounts, then those of shipping, each class in the order the
-//!   discounts were made; each is reckoned on what those before it left.
-//! - `minimum_subtotal` looks at the whole basket before discounts.
+//! - A discount has a **class**: *order* (a percentage or an amount off everything), *product* (the
+//!   same off some products, and buy X get Y) or *shipping* (free delivery).
+//! - Two discounts **combine** if each lists the other's class in its `combines_with`; this applies
+//!   to two discounts of the same class, too.
+//! - Among discounts that can't be combined, the set with the largest reduction of lines and
+//!   delivery is chosen; ties go to the set with more codes entered by the buyer
+//!   ([`super::pricing`]).
+//! - Within a set, product discounts are applied first, then order discounts, then shipping
+//!   discounts, each class in order of creation; each applies to what the previous ones left.
+//! - `minimum_subtotal` is compared with the whole cart before discounts.
 //!
-//! A rule is kept as JSON; what can change while a discount is in use (period, limits, uses) are columns.
+//! A rule is stored as JSON; what can change while a discount is in use (period, limits, usage) is
+//! stored in columns.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,70 +20,72 @@ use super::ids::{CollectionId, ProductId};
 use super::money::Money;
 use super::time::Timestamp;
 
-/// What a discount gives and when.
+/// A discount's value and conditions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DiscountRule {
-    /// What it gives.
+    /// The reduction.
     pub value: DiscountValue,
-    /// What the basket must cost before discounts, minor units; `None`: anything.
+    /// Minimum subtotal before discounts, in minor units; `None` for no minimum.
     pub minimum_subtotal: Option<i64>,
-    /// What it may stand beside.
+    /// The discount classes it combines with.
     #[serde(default)]
     pub combines_with: CombinesWith,
 }
 
-/// What a discount gives.
+/// The reduction that a discount gives.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum DiscountValue {
-    /// A part of the price.
+    /// A percentage of the price.
     Percentage {
-        /// Millionths of the price, up to all of it.
+        /// The rate in millionths, at most 1,000,000.
         rate_micros: i64,
-        /// Off what; `None`: the whole order.
-        items: Option<Items>,
+        /// The discounted items; `None` for the whole order.
+        items: Option<ItemSelection>,
     },
-    /// An amount.
+    /// A fixed amount.
     FixedAmount {
-        /// Minor units.
+        /// The amount in minor units.
         amount: i64,
-        /// Off each piece; otherwise once, spread over the lines.
+        /// Whether the amount is taken off each unit; otherwise it is taken off once and spread
+        /// over the lines.
         each: bool,
-        /// Off what; `None`: the whole order.
-        items: Option<Items>,
+        /// The discounted items; `None` for the whole order.
+        items: Option<ItemSelection>,
     },
-    /// For so many pieces that are bought, so many others are cheaper: whole sets of both alone. A piece is either bought or given;
-    /// the cheapest are given.
+    /// For every `buy_quantity` units bought, `get_quantity` other units are discounted; only
+    /// complete sets count. A unit is either bought or discounted; the cheapest ones are
+    /// discounted.
     BuyXGetY {
-        /// What must be bought; `None`: anything.
-        buy: Option<Items>,
-        /// How many pieces a set has of it.
+        /// The items to buy; `None` for any.
+        buy: Option<ItemSelection>,
+        /// Units to buy per set.
         buy_quantity: i64,
-        /// What is cheaper; `None`: anything.
-        get: Option<Items>,
-        /// How many pieces a set has of it.
+        /// The discounted items; `None` for any.
+        get: Option<ItemSelection>,
+        /// Discounted units per set.
         get_quantity: i64,
-        /// Millionths off the price of those; all of it makes them free.
+        /// The discount rate in millionths; 1,000,000 makes the units free.
         rate_micros: i64,
-        /// How many sets an order may have; `None`: any number.
+        /// Maximum number of sets per order; `None` for no limit.
         uses_per_order: Option<i64>,
     },
-    /// Delivery costs nothing.
+    /// Free delivery.
     FreeShipping,
 }
 
-/// Products by themselves and by the collections they are in.
+/// A selection of products, individually and by collection.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Items {
-    /// These products.
+pub struct ItemSelection {
+    /// Individual products.
     pub products: Vec<ProductId>,
-    /// And all that is in one of these collections.
+    /// Collections whose products are included.
     pub collections: Vec<CollectionId>,
 }
 
-/// Which classes of discounts a discount may stand beside.
+/// The classes that a discount combines with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CombinesWith {
@@ -92,68 +97,68 @@ pub struct CombinesWith {
     pub shipping_discounts: bool,
 }
 
-/// What kind of thing a discount takes off. In the order discounts are applied.
+/// What a discount reduces. Sorted in the order of application.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum DiscountClass {
-    /// Of some products.
+    /// Some products.
     Product,
-    /// Of the whole order.
+    /// The whole order.
     Order,
-    /// Of delivery.
+    /// Delivery.
     Shipping,
 }
 
-/// When a discount can be used, and how often it was.
+/// When and how often a discount may be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Terms {
-    /// Whether staff have it switched on.
+pub struct DiscountTerms {
+    /// Whether staff have activated it.
     pub is_active: bool,
-    /// From when on.
+    /// Start of the period.
     pub starts_at: Timestamp,
-    /// Until when, that moment not included.
+    /// End of the period, exclusive.
     pub ends_at: Option<Timestamp>,
-    /// How many orders may use it.
+    /// Maximum number of orders that may use it.
     pub usage_limit: Option<i64>,
-    /// How many orders of one customer may use it.
+    /// Maximum number of orders per customer that may use it.
     pub customer_limit: Option<i64>,
-    /// How many orders use it.
+    /// Number of orders that have used it.
     pub used_count: i64,
 }
 
-/// Why a discount takes nothing off. The text is for the buyer.
+/// Why a discount does not apply. The text is shown to the buyer.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Refusal {
-    /// There is no such code.
+pub enum DiscountRefusal {
+    /// The code does not exist.
     #[error("There is no discount with this code")]
     Unknown,
-    /// It is switched off.
+    /// It is deactivated.
     #[error("This discount is not active")]
     NotActive,
-    /// Its time has not come.
+    /// Its period has not started.
     #[error("This discount has not begun yet")]
-    NotYet,
-    /// Its time is over.
+    NotStarted,
+    /// Its period is over.
     #[error("This discount has expired")]
     Expired,
-    /// As many orders use it as may.
+    /// The usage limit is reached.
     #[error("This discount has been used up")]
     UsedUp,
-    /// As many orders of this customer use it as may.
+    /// The customer's usage limit is reached.
     #[error("You have used this discount as often as it can be")]
     UsedUpByCustomer,
-    /// The basket is too small.
+    /// The subtotal is below the minimum.
     #[error("This discount is for orders of {} {} or more", .0.to_decimal(), .0.currency().code())]
     MinimumNotReached(Money),
-    /// There is nothing in the basket that it takes anything off.
+    /// No item is eligible.
     #[error("Nothing in the cart is entitled to this discount")]
-    NothingToTakeOff,
-    /// It stands beside none of those that take more off.
+    NotEntitled,
+    /// It can't be combined with discounts that give more.
     #[error("This discount can't be combined with the others, and they take more off")]
     DoesNotCombine,
 }
 
 impl DiscountRule {
-    /// Its class.
+    /// The discount's class.
     #[must_use]
     pub fn class(&self) -> DiscountClass {
         match &self.value {
@@ -166,14 +171,14 @@ impl DiscountRule {
         }
     }
 
-    /// Whether the two may take something off one basket.
+    /// Whether the two discounts may be used together.
     #[must_use]
     pub fn combines(&self, other: &Self) -> bool {
-        self.combines_with.has(other.class()) && other.combines_with.has(self.class())
+        self.combines_with.contains(other.class()) && other.combines_with.contains(self.class())
     }
 
-    /// What it looks at by product and collection.
-    pub fn items(&self) -> impl Iterator<Item = &Items> {
+    /// The item selections of the rule.
+    pub fn items(&self) -> impl Iterator<Item = &ItemSelection> {
         let (one, two) = match &self.value {
             DiscountValue::Percentage { items, .. } | DiscountValue::FixedAmount { items, .. } => {
                 (items.as_ref(), None)
@@ -184,23 +189,23 @@ impl DiscountRule {
         one.into_iter().chain(two)
     }
 
-    /// Whether it must be known which collections products are in.
+    /// Whether evaluating the rule requires the products' collections.
     #[must_use]
-    pub fn looks_at_collections(&self) -> bool {
+    pub fn uses_collections(&self) -> bool {
         self.items().any(|items| !items.collections.is_empty())
     }
 }
 
-impl Items {
-    /// Whether a product is meant that is in these collections.
+impl ItemSelection {
+    /// Whether a product with these collections is selected.
     #[must_use]
-    pub fn has(&self, product: ProductId, collections: &[CollectionId]) -> bool {
+    pub fn contains(&self, product: ProductId, collections: &[CollectionId]) -> bool {
         self.products.contains(&product) || collections.iter().any(|id| self.collections.contains(id))
     }
 }
 
 impl CombinesWith {
-    fn has(self, class: DiscountClass) -> bool {
+    fn contains(self, class: DiscountClass) -> bool {
         match class {
             DiscountClass::Order => self.order_discounts,
             DiscountClass::Product => self.product_discounts,
@@ -209,32 +214,33 @@ impl CombinesWith {
     }
 }
 
-impl Terms {
-    /// Whether an order may use it now, of a customer whose orders use it so often already.
+impl DiscountTerms {
+    /// Checks whether another order may use the discount now, given the number of the customer's
+    /// orders that already use it.
     ///
     /// # Errors
-    /// [`Refusal`] says why not.
-    pub fn check(&self, now: Timestamp, used_by_customer: i64) -> Result<(), Refusal> {
+    /// [`DiscountRefusal`] says why not.
+    pub fn check(&self, now: Timestamp, used_by_customer: i64) -> Result<(), DiscountRefusal> {
         if !self.is_active {
-            return Err(Refusal::NotActive);
+            return Err(DiscountRefusal::NotActive);
         }
         if now < self.starts_at {
-            return Err(Refusal::NotYet);
+            return Err(DiscountRefusal::NotStarted);
         }
         if self.ends_at.is_some_and(|end| now >= end) {
-            return Err(Refusal::Expired);
+            return Err(DiscountRefusal::Expired);
         }
         if self.usage_limit.is_some_and(|limit| self.used_count >= limit) {
-            return Err(Refusal::UsedUp);
+            return Err(DiscountRefusal::UsedUp);
         }
         if self.customer_limit.is_some_and(|limit| used_by_customer >= limit) {
-            return Err(Refusal::UsedUpByCustomer);
+            return Err(DiscountRefusal::UsedUpByCustomer);
         }
         Ok(())
     }
 }
 
-/// How a code is looked up, however it was typed.
+/// The normalized form by which a code is looked up.
 #[must_use]
 pub fn code_key(code: &str) -> String {
     code.trim().to_lowercase()
@@ -263,7 +269,7 @@ mod tests {
     #[test]
     fn terms_say_why_not() {
         let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000).unwrap();
-        let terms = Terms {
+        let terms = DiscountTerms {
             is_active: true,
             starts_at: at(10),
             ends_at: Some(at(20)),
@@ -272,11 +278,14 @@ mod tests {
             used_count: 4,
         };
         assert_eq!(terms.check(at(10), 0), Ok(()));
-        assert_eq!(terms.check(at(9), 0), Err(Refusal::NotYet));
-        assert_eq!(terms.check(at(20), 0), Err(Refusal::Expired));
-        assert_eq!(terms.check(at(15), 1), Err(Refusal::UsedUpByCustomer));
-        assert_eq!(Terms { used_count: 5, ..terms }.check(at(15), 0), Err(Refusal::UsedUp));
-        assert_eq!(Terms { is_active: false, ..terms }.check(at(15), 0), Err(Refusal::NotActive));
+        assert_eq!(terms.check(at(9), 0), Err(DiscountRefusal::NotStarted));
+        assert_eq!(terms.check(at(20), 0), Err(DiscountRefusal::Expired));
+        assert_eq!(terms.check(at(15), 1), Err(DiscountRefusal::UsedUpByCustomer));
+        assert_eq!(DiscountTerms { used_count: 5, ..terms }.check(at(15), 0), Err(DiscountRefusal::UsedUp));
+        assert_eq!(
+            DiscountTerms { is_active: false, ..terms }.check(at(15), 0),
+            Err(DiscountRefusal::NotActive)
+        );
         assert_eq!(code_key(" SümMer-10 "), "sümmer-10");
     }
 }

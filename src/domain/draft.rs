@@ -1,4 +1,4 @@
-//! Draft orders: what staff put together for a buyer, and the discounts they give by hand.
+//! Draft orders, created by staff on behalf of a buyer, and their manual discounts.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use super::ids::{CustomerId, VariantId};
 use super::quote::{Allocation, Quote, TaxLine};
 
 text_enum! {
-    /// What the value of a discount by hand is.
+    /// The unit of a manual discount's value.
     DraftDiscountType {
         /// Minor units.
         FixedAmount = "FIXED_AMOUNT",
@@ -19,31 +19,31 @@ text_enum! {
     }
 }
 
-/// An order that is being put together.
+/// The contents of a draft order.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Draft {
-    /// What is bought.
+    /// The items.
     pub lines: Vec<DraftLine>,
-    /// Who buys, if they have an account.
+    /// The customer, if they have an account.
     pub customer_id: Option<CustomerId>,
-    /// In lower case.
+    /// E-mail address in lower case.
     pub email: Option<String>,
     /// Phone number.
     pub phone: Option<String>,
-    /// Where it is sent.
+    /// Shipping address.
     pub shipping_address: Option<Address>,
-    /// Where the bill goes.
+    /// Billing address.
     pub billing_address: Option<Address>,
-    /// The handle of the delivery option.
+    /// Handle of the chosen delivery option.
     pub delivery_option: Option<String>,
-    /// A discount on all lines.
+    /// A discount on the whole draft.
     pub discount: Option<DraftDiscount>,
-    /// What staff wrote for the buyer.
+    /// A note for the buyer.
     pub note: String,
-    /// What else is noted.
+    /// Custom attributes.
     pub attributes: Vec<Attribute>,
-    /// What it cost when it was last changed, the discounts by hand included.
+    /// The price as of the last change, including manual discounts.
     pub quote: Option<Quote>,
 }
 
@@ -51,70 +51,71 @@ pub struct Draft {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DraftLine {
-    /// Names the line within the draft.
+    /// Identifies the line within the draft.
     pub key: Uuid,
-    /// What is bought.
+    /// The variant.
     pub variant_id: VariantId,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
     /// A discount on this line.
     pub discount: Option<DraftDiscount>,
-    /// What else is noted.
+    /// Custom attributes.
     pub attributes: Vec<Attribute>,
 }
 
-/// A discount that staff give by hand.
+/// A discount given manually by staff.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DraftDiscount {
-    /// What buyers read.
+    /// Title shown to the buyer.
     pub title: String,
-    /// What `value` is.
+    /// The unit of `value`.
     pub kind: DraftDiscountType,
     /// Minor units, or millionths.
     pub value: i64,
 }
 
 impl DraftDiscount {
-    /// What it takes off an amount; never more than there is.
+    /// The reduction of an amount; never more than the amount itself.
     #[must_use]
-    pub fn off(&self, amount: i64) -> i64 {
-        let off = match self.kind {
+    pub fn reduction(&self, amount: i64) -> i64 {
+        let reduction = match self.kind {
             DraftDiscountType::FixedAmount => self.value,
             DraftDiscountType::Percentage => proportion(amount, self.value, 1_000_000),
         };
-        off.clamp(0, amount.max(0))
+        reduction.clamp(0, amount.max(0))
     }
 }
 
 impl Draft {
-    /// Takes the draft's own discounts off a quote, which stays one that adds up. Each line's own comes first; the one of all lines
-    /// is shared out by what they cost then. Taxes shrink with what they are on.
-    pub fn discount(&self, quote: &mut Quote) {
+    /// Applies the draft's manual discounts to a quote and keeps its totals consistent. Line
+    /// discounts are applied first; the discount on the whole draft is spread over the lines in
+    /// proportion to what they cost then. Taxes are reduced in proportion.
+    pub fn apply_discounts(&self, quote: &mut Quote) {
         let before: Vec<i64> = quote.lines.iter().map(super::quote::QuotedLine::total).collect();
         for line in &mut quote.lines {
             let own = self.lines.iter().find(|known| known.key == line.key);
             if let Some(discount) = own.and_then(|line| line.discount.as_ref()) {
-                let off = discount.off(line.total());
-                allocate(line, discount, off);
+                let reduction = discount.reduction(line.total());
+                add_allocation(line, discount, reduction);
             }
         }
         if let Some(discount) = &self.discount {
             let total: i64 = quote.lines.iter().map(super::quote::QuotedLine::total).sum();
-            let off = discount.off(total);
-            let (mut passed, mut given) = (0_i64, 0_i64);
+            let reduction = discount.reduction(total);
+            let (mut passed, mut allocated) = (0_i64, 0_i64);
             for line in &mut quote.lines {
                 passed = passed.saturating_add(line.total());
-                let upto = if total == 0 { 0 } else { floor(off, passed, total) };
-                let part = upto.saturating_sub(given);
-                given = upto;
-                allocate(line, discount, part);
+                let cumulative = if total == 0 { 0 } else { floor_share(reduction, passed, total) };
+                let part = cumulative.saturating_sub(allocated);
+                allocated = cumulative;
+                add_allocation(line, discount, part);
             }
         }
         for (line, before) in quote.lines.iter_mut().zip(before) {
             let after = line.total();
             for tax in &mut line.taxes {
-                shrink(tax, before, after);
+                scale_tax(tax, before, after);
             }
             line.taxes.retain(|tax| tax.amount != 0 || before == after);
             line.tax_total = line.taxes.iter().map(|tax| tax.amount).sum();
@@ -128,7 +129,7 @@ impl Draft {
     }
 }
 
-fn allocate(line: &mut super::quote::QuotedLine, discount: &DraftDiscount, amount: i64) {
+fn add_allocation(line: &mut super::quote::QuotedLine, discount: &DraftDiscount, amount: i64) {
     if amount > 0 {
         let title = discount.title.clone();
         line.discounts.push(Allocation { discount_id: None, title, code: None, amount });
@@ -136,18 +137,18 @@ fn allocate(line: &mut super::quote::QuotedLine, discount: &DraftDiscount, amoun
     }
 }
 
-/// A tax on what cost `before` and costs `after`.
-fn shrink(tax: &mut TaxLine, before: i64, after: i64) {
+/// Scales a tax after the taxed amount changed from `before` to `after`.
+fn scale_tax(tax: &mut TaxLine, before: i64, after: i64) {
     tax.amount = if before == 0 { 0 } else { proportion(tax.amount, after, before) };
 }
 
-/// `amount × part ÷ whole`, halves rounded away from zero; nothing of it is negative.
+/// `amount × part ÷ whole`, halves rounded away from zero; arguments must not be negative.
 fn proportion(amount: i64, part: i64, whole: i64) -> i64 {
     let (amount, part, whole) = (i128::from(amount), i128::from(part), i128::from(whole.max(1)));
     i64::try_from((amount * part * 2 + whole) / (whole * 2)).unwrap_or(i64::MAX)
 }
 
-fn floor(amount: i64, part: i64, whole: i64) -> i64 {
+fn floor_share(amount: i64, part: i64, whole: i64) -> i64 {
     i64::try_from(i128::from(amount) * i128::from(part) / i128::from(whole.max(1))).unwrap_or(i64::MAX)
 }
 
@@ -212,7 +213,7 @@ mod tests {
     fn a_discount_of_one_line_and_one_of_all_add_up() {
         let mut priced = quote(true);
         let tenth = discount(DraftDiscountType::Percentage, 100_000);
-        draft(tenth, discount(DraftDiscountType::FixedAmount, 1_000)).discount(&mut priced);
+        draft(tenth, discount(DraftDiscountType::FixedAmount, 1_000)).apply_discounts(&mut priced);
         assert_eq!(priced.discount_total, 300 + 1_000);
         assert_eq!(priced.total, 2_033);
         adds_up(&priced);
@@ -229,14 +230,14 @@ mod tests {
                         (discount(*kind, value), discount(*kind, value)),
                     ] {
                         let mut priced = quote(taxes_included);
-                        draft(first, all).discount(&mut priced);
+                        draft(first, all).apply_discounts(&mut priced);
                         adds_up(&priced);
                     }
                 }
             }
         }
         let mut free = quote(false);
-        draft(None, discount(DraftDiscountType::Percentage, 1_000_000)).discount(&mut free);
+        draft(None, discount(DraftDiscountType::Percentage, 1_000_000)).apply_discounts(&mut free);
         assert_eq!((free.total, free.tax_total), (0, 0));
     }
 }

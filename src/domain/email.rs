@@ -1,49 +1,50 @@
-//! E-mail addresses: one parser for everybody who takes one (checkout, sign-up, staff) and for what
-//! sends mail, so that no address is taken that no mail can be sent to. Whether mail arrives there
-//! only mail can tell.
+//! E-mail addresses: one parser for all input (checkout, sign-up, staff) and for sending mail, so
+//! that every accepted address can be sent to. Whether mail arrives can only be found out by
+//! sending it.
 //!
-//! An address is plain: a name of letters, digits and a few signs, an `@`, and a domain. What RFC
-//! 5322 allows beside that (quoted names, comments, literal IP addresses) is of no person who buys
-//! something, and mail servers refuse much of it.
+//! Only plain addresses are accepted: a local part of letters, digits and some symbols, an `@`, and
+//! a domain. The other forms of RFC 5322 (quoted local parts, comments, IP address literals) are
+//! not used by buyers, and many mail servers reject them.
 
-/// How long an address may be, in bytes.
+/// Maximum length of an address in bytes.
 const MAX_LENGTH: usize = 254;
-/// How long the part before the `@` may be, in bytes.
-const MAX_NAME: usize = 64;
-/// How long a part of the domain may be, in bytes.
-const MAX_LABEL: usize = 63;
-/// What a name may have beside letters, digits and dots.
-const SIGNS: &str = "!#$%&'*+-/=?^_`{|}~";
+/// Maximum length of the part before the `@` in bytes.
+const MAX_NAME_LENGTH: usize = 64;
+/// Maximum length of a label of the domain in bytes.
+const MAX_LABEL_LENGTH: usize = 63;
+/// Symbols allowed before the `@` besides letters, digits and dots.
+const NAME_SYMBOLS: &str = "!#$%&'*+-/=?^_`{|}~";
 
-/// Why a text is no e-mail address. It reads after the field's name and never repeats the address.
+/// Why a text is not a valid e-mail address. The message is shown after the field's name and never
+/// repeats the address.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum EmailProblem {
-    /// There is nothing in it.
+pub enum EmailError {
+    /// The text is empty.
     #[error("can't be blank")]
     Blank,
-    /// It is too long.
-    #[error("is too long (maximum is {MAX_LENGTH} characters, and {MAX_NAME} before the @)")]
+    /// The address is too long.
+    #[error("is too long (maximum is {MAX_LENGTH} characters, and {MAX_NAME_LENGTH} before the @)")]
     TooLong,
-    /// It is of no such form.
+    /// The address is malformed.
     #[error("is invalid: {0}")]
     Invalid(String),
 }
 
-/// An address as it is looked up: without blanks around it, in lower case. It may be none.
+/// Normalizes an address for lookups: trimmed and in lower case. It is not validated.
 #[must_use]
-pub fn normal(text: &str) -> String {
+pub fn normalize(text: &str) -> String {
     super::text::lower(text.trim())
 }
 
-/// An address as it is kept: without blanks around it, in lower case.
+/// Validates and normalizes an address for storage.
 ///
 /// # Errors
-/// [`EmailProblem`].
-pub fn parse(text: &str) -> Result<String, EmailProblem> {
-    let email = normal(text);
-    let invalid = |why: &str| Err(EmailProblem::Invalid(why.to_owned()));
+/// [`EmailError`].
+pub fn parse(text: &str) -> Result<String, EmailError> {
+    let email = normalize(text);
+    let invalid = |why: &str| Err(EmailError::Invalid(why.to_owned()));
     if email.is_empty() {
-        return Err(EmailProblem::Blank);
+        return Err(EmailError::Blank);
     }
     let Some((name, domain)) = email.split_once('@') else {
         return invalid("it must have an @, such as ada@example.com");
@@ -62,22 +63,23 @@ pub fn parse(text: &str) -> Result<String, EmailProblem> {
         }
     }
     let is_plain = |c: char| c == '.' || c.is_alphanumeric();
-    let wrong = name.chars().find(|c| !is_plain(*c) && !SIGNS.contains(*c));
+    let wrong = name.chars().find(|c| !is_plain(*c) && !NAME_SYMBOLS.contains(*c));
     if let Some(wrong) = wrong.or_else(|| domain.chars().find(|c| !is_plain(*c) && *c != '-')) {
-        return Err(EmailProblem::Invalid(format!("it can't contain {}", shown(wrong))));
+        return Err(EmailError::Invalid(format!("it can't contain {}", describe_char(wrong))));
     }
-    if email.len() > MAX_LENGTH || name.len() > MAX_NAME {
-        return Err(EmailProblem::TooLong);
+    if email.len() > MAX_LENGTH || name.len() > MAX_NAME_LENGTH {
+        return Err(EmailError::TooLong);
     }
-    let is_label = |label: &str| label.len() <= MAX_LABEL && !label.starts_with('-') && !label.ends_with('-');
+    let is_label =
+        |label: &str| label.len() <= MAX_LABEL_LENGTH && !label.starts_with('-') && !label.ends_with('-');
     if !domain.split('.').all(is_label) {
         return invalid("what is after the @ must be a domain, such as example.com");
     }
     Ok(email)
 }
 
-/// A character for people: by its number where it can't be seen.
-fn shown(c: char) -> String {
+/// Names a character in an error message, by its code point if it is invisible.
+fn describe_char(c: char) -> String {
     match c {
         ' ' => "a blank".to_owned(),
         c if c.is_ascii_graphic() => c.to_string(),
@@ -100,7 +102,7 @@ mod tests {
             "用户@例子.广告",
             "root@localhost",
         ] {
-            assert_eq!(parse(good), Ok(normal(good)), "{good}");
+            assert_eq!(parse(good), Ok(normalize(good)), "{good}");
         }
         for bad in [
             "",
@@ -132,7 +134,7 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(parse(&format!("{}@example.com", "a".repeat(65))), Err(EmailProblem::TooLong));
+        assert_eq!(parse(&format!("{}@example.com", "a".repeat(65))), Err(EmailError::TooLong));
         let hidden = parse("a\u{200b}@example.com").unwrap_err().to_string();
         assert_eq!(hidden, "is invalid: it can't contain the character U+200B");
     }

@@ -1,48 +1,48 @@
-//! What becomes of an order's pieces once it is placed: they are sent, refunded, and come back.
+//! Fulfillments, refunds and returns of an order's units.
 
 use serde::{Deserialize, Serialize};
 
 use super::catalog::text_enum;
 use super::ids::{OrderLineId, RefundId};
-use super::inventory::Pieces;
-use super::payment::{Entry, PaymentKind};
+use super::inventory::UnitsAtLocation;
+use super::payment::{LedgerEntry, PaymentKind};
 
 text_enum! {
-    /// The state a fulfillment is in.
+    /// The status of a fulfillment.
     FulfillmentState {
-        /// It was sent.
+        /// The units were shipped.
         Success = "success",
-        /// It was taken back before it arrived.
+        /// The shipment was canceled before it arrived.
         Cancelled = "cancelled",
     }
 }
 
 text_enum! {
-    /// The state a return is in.
+    /// The status of a return.
     ReturnStatus {
-        /// The buyer may send the pieces back.
+        /// The buyer may send the units back.
         Open = "open",
-        /// What came back is received.
+        /// The returned units have arrived.
         Received = "received",
     }
 }
 
 text_enum! {
-    /// Whether a refund's money went back.
+    /// The status of a refund.
     RefundState {
-        /// The provider has not answered yet, or was not asked.
+        /// The provider has not answered yet, or has not been called.
         Pending = "pending",
-        /// It went back.
+        /// The money was refunded.
         Success = "success",
-        /// The provider would not give it back.
+        /// The provider rejected the refund.
         Failure = "failure",
     }
 }
 
 impl RefundState {
-    /// What the ledger of its order says of a refund.
+    /// Derives a refund's status from its order's ledger.
     #[must_use]
-    pub fn of(refund: RefundId, amount: i64, ledger: impl IntoIterator<Item = Entry>) -> Self {
+    pub fn from_ledger(refund: RefundId, amount: i64, ledger: impl IntoIterator<Item = LedgerEntry>) -> Self {
         let (mut asked, mut refunded, mut failed) = (0_i64, 0_i64, 0_i64);
         for entry in ledger.into_iter().filter(|entry| entry.refund_id == Some(refund)) {
             match entry.kind {
@@ -62,44 +62,44 @@ impl RefundState {
     }
 }
 
-/// Pieces of a line that were sent.
+/// Shipped units of an order line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FulfilledLine {
-    /// The order's line.
+    /// The order line.
     pub line_id: OrderLineId,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
-    /// Where they were taken; fewer than `quantity` where stock is not counted.
-    pub taken: Vec<Pieces>,
+    /// Locations they were taken from; fewer units than `quantity` if stock is not tracked.
+    pub taken: Vec<UnitsAtLocation>,
 }
 
-/// Pieces of a line whose money goes back.
+/// Refunded units of an order line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefundedLine {
-    /// The order's line.
+    /// The order line.
     pub line_id: OrderLineId,
-    /// How many pieces; 0 when only some of their money goes back.
+    /// Number of units; 0 for a partial refund of the price.
     pub quantity: i64,
-    /// Minor units, for all of them, with taxes.
+    /// The refunded amount in minor units, including taxes.
     pub amount: i64,
-    /// The taxes in `amount`; `None` in a refund of before they were kept.
+    /// The taxes in `amount`; `None` for refunds that predate this field.
     #[serde(default)]
     pub tax: Option<i64>,
-    /// Where pieces that had been sent were put back on the shelf.
-    pub restocked: Vec<Pieces>,
+    /// Locations where shipped units were restocked.
+    pub restocked: Vec<UnitsAtLocation>,
 }
 
-/// Pieces of a line that come back.
+/// Returned units of an order line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReturnedLine {
-    /// The order's line.
+    /// The order line.
     pub line_id: OrderLineId,
-    /// How many pieces may come back.
+    /// Number of units that may be returned.
     pub quantity: i64,
-    /// How many of them came.
+    /// Number of units received.
     pub received: i64,
 }
 
@@ -110,17 +110,20 @@ mod tests {
     #[test]
     fn the_ledger_says_what_became_of_a_refund() {
         let (id, other) = (RefundId::generate(), RefundId::generate());
-        let entry = |kind, refund_id| Entry { kind, amount: 500, refund_id: Some(refund_id) };
+        let entry = |kind, refund_id| LedgerEntry { kind, amount: 500, refund_id: Some(refund_id) };
         let asked = entry(PaymentKind::RefundRequested, id);
-        assert_eq!(RefundState::of(id, 500, []), RefundState::Pending);
+        assert_eq!(RefundState::from_ledger(id, 500, []), RefundState::Pending);
         assert_eq!(
-            RefundState::of(id, 500, [asked, entry(PaymentKind::Refunded, other)]),
+            RefundState::from_ledger(id, 500, [asked, entry(PaymentKind::Refunded, other)]),
             RefundState::Pending
         );
-        assert_eq!(RefundState::of(id, 500, [asked, entry(PaymentKind::Refunded, id)]), RefundState::Success);
+        assert_eq!(
+            RefundState::from_ledger(id, 500, [asked, entry(PaymentKind::Refunded, id)]),
+            RefundState::Success
+        );
         let failed = entry(PaymentKind::RefundFailed, id);
-        assert_eq!(RefundState::of(id, 500, [asked, failed]), RefundState::Failure);
-        assert_eq!(RefundState::of(id, 500, [asked, failed, asked]), RefundState::Pending);
-        assert_eq!(RefundState::of(id, 0, []), RefundState::Success);
+        assert_eq!(RefundState::from_ledger(id, 500, [asked, failed]), RefundState::Failure);
+        assert_eq!(RefundState::from_ledger(id, 500, [asked, failed, asked]), RefundState::Pending);
+        assert_eq!(RefundState::from_ledger(id, 0, []), RefundState::Success);
     }
 }

@@ -1,33 +1,33 @@
-//! Handles: the part of a URL that names a product or a collection.
+//! Handles: the URL segment that identifies a product or collection.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use super::text;
 
-/// How long a handle may be, in characters.
+/// Maximum length of a handle in characters.
 pub const MAX_LENGTH: usize = 255;
 
-/// How much of that a title may fill, so that a number fits behind it.
+/// Maximum length of a handle generated from a title; leaves room for a numeric suffix.
 const MAX_STEM: usize = MAX_LENGTH - 15;
 
-/// A handle made of a title: lower case, Latin letters without accents, every other letter as it is
-/// written, and every run of other characters one hyphen. `None` when the title has no letter or
+/// Generates a handle from a title: lower case, Latin letters without accents, other letters
+/// unchanged, and a hyphen for each run of other characters. `None` if the title has no letter or
 /// digit.
 #[must_use]
 pub fn from_title(title: &str) -> Option<String> {
-    let spelled = spelled(title);
+    let spelled = transliterate(title);
     let words = spelled.split(|c| !super::search::is_word_char(c));
     let words: Vec<&str> = words.filter(|word| word.chars().any(char::is_alphanumeric)).collect();
     let handle = words.join("-").chars().take(MAX_STEM).collect::<String>().trim_end_matches('-').to_owned();
     (!handle.is_empty()).then_some(handle)
 }
 
-/// A title as an address spells it. Other than for a search, the accents of Greek and Cyrillic
-/// letters stay, and so do the marks of all scripts: without them `バス` and `パス` would be one word.
-fn spelled(title: &str) -> String {
+/// Spells a title for a URL. Unlike the search index it keeps the accents of Greek and Cyrillic
+/// letters and the marks of other scripts: without them `バス` and `パス` would be the same word.
+fn transliterate(title: &str) -> String {
     let mut spelled = String::with_capacity(title.len());
     let mut is_latin = false;
-    for c in title.nfc().filter(|&c| !super::search::vanishes(c)) {
+    for c in title.nfc().filter(|&c| !super::search::is_ignorable(c)) {
         if is_combining_mark(c) {
             if !is_latin {
                 spelled.push(c);
@@ -39,9 +39,9 @@ fn spelled(title: &str) -> String {
         is_latin = text::is_latin(first);
         if is_latin || first.is_ascii() {
             spelled.extend(decomposed().filter(|&c| !is_combining_mark(c)));
-        } else if matches!(c, '\u{ff00}'..='\u{ffef}') || is_capital_alone(c) {
-            // Half-width letters, and capitals in a style that has no lower case, are the usual
-            // ones.
+        } else if matches!(c, '\u{ff00}'..='\u{ffef}') || is_caseless_capital(c) {
+            // Half-width letters, and capitals in styles without lower case, become ordinary
+            // letters.
             spelled.extend(decomposed());
         } else {
             spelled.push(c);
@@ -58,19 +58,19 @@ fn spelled(title: &str) -> String {
     plain
 }
 
-fn is_capital_alone(c: char) -> bool {
+fn is_caseless_capital(c: char) -> bool {
     c.is_uppercase() && c.to_lowercase().eq([c])
 }
 
-/// A handle in the one form that is stored, of the several that Unicode has for the same letters.
+/// Converts a handle to NFC, the form in which it is stored.
 #[must_use]
-pub fn normalized(handle: &str) -> String {
+pub fn normalize(handle: &str) -> String {
     handle.nfc().collect()
 }
 
-/// What is wrong with a handle that was given, or `None`.
+/// Validates a handle; returns the problem, if any.
 #[must_use]
-pub fn problem(handle: &str) -> Option<String> {
+pub fn find_problem(handle: &str) -> Option<String> {
     if handle.is_empty() {
         return Some("Handle can't be blank".to_owned());
     }
@@ -113,8 +113,8 @@ mod tests {
         ] {
             let handle = from_title(title).unwrap();
             assert_eq!(handle, expected, "{title}");
-            assert_eq!(problem(&handle), None, "{title}");
-            assert_eq!(normalized(&handle), handle, "{title}");
+            assert_eq!(find_problem(&handle), None, "{title}");
+            assert_eq!(normalize(&handle), handle, "{title}");
         }
         assert_eq!(from_title("🎿 !!! \u{3099}"), None);
     }
@@ -123,7 +123,7 @@ mod tests {
     fn every_letter_makes_a_handle_that_may_be_given() {
         for c in '\0'..='\u{2ffff}' {
             let handle = from_title(&format!("a{c}b")).unwrap();
-            assert_eq!(problem(&handle), None, "{c:?}");
+            assert_eq!(find_problem(&handle), None, "{c:?}");
         }
     }
 }

@@ -1,14 +1,14 @@
-//! The plain text of a piece of HTML, as shops show it in lists and search engines index it.
+//! Converts HTML to plain text, for product lists and for the search index.
 
-/// The text without tags, with the usual entities decoded and white space collapsed. What scripts, styles and comments
-/// hold is left out. It is for showing as text: it makes no HTML safe.
+/// Strips tags, decodes common entities and collapses white space. The content of scripts, styles
+/// and comments is dropped. The result is plain text: it must be escaped before it is used in HTML.
 #[must_use]
 pub fn to_text(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     let mut rest = html;
     while let Some((before, tag)) = rest.split_once('<') {
         push_words(&mut text, before);
-        // A lone `<` is text.
+        // A `<` that does not start a tag is text.
         if !tag.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!')) {
             push_words(&mut text, "&lt;");
             rest = tag;
@@ -26,7 +26,7 @@ pub fn to_text(html: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Where an element ends whose content is no text.
+/// The end of an element whose content is not text.
 fn hidden_until(tag: &str) -> Option<&'static str> {
     let is = |name: &str| tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     if tag.starts_with("!--") {

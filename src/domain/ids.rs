@@ -1,22 +1,23 @@
-//! Typed ids: a `ProductId` cannot be passed where a `VariantId` is meant. All are UUIDv7, so they rise with time.
+//! Typed ids, so that a `ProductId` can't be passed for a `VariantId`. All are UUIDv7 and therefore
+//! sortable by time.
 //!
-//! The one place where ids are made.
+//! Ids are generated only here.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What all ids share: their type's name in global ids, and the way to and from a UUID.
+/// Common functionality of ids: the type's name in global ids, and conversion from and to UUIDs.
 pub trait Id: Copy + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static {
-    /// The GraphQL type this id belongs to: the middle part of `gid://mercato/Product/<uuid>`.
+    /// The GraphQL type that the id belongs to: the middle part of `gid://mercato/Product/<uuid>`.
     const TYPE: &'static str;
-    /// Wraps a UUID that is known to be such an id.
+    /// Wraps a UUID that is known to be an id of this type.
     fn from_uuid(uuid: Uuid) -> Self;
     /// The bare UUID.
     fn uuid(self) -> Uuid;
 
-    /// The global id, `gid://mercato/Product/<uuid>`, in the namespace that ids are made in.
+    /// The global id `gid://mercato/Product/<uuid>`, in Mercato's own namespace.
     fn gid(self) -> String {
         let mut text = String::with_capacity(Namespace::Mercato.prefix().len() + Self::TYPE.len() + 37);
         text.push_str(Namespace::Mercato.prefix());
@@ -35,7 +36,7 @@ macro_rules! ids {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new id, later than every id made before it on this node.
+            /// Generates an id, later than all ids generated before on this node.
             #[must_use]
             pub fn generate() -> Self {
                 Self(generate())
@@ -69,9 +70,10 @@ ids! {
     VariantId = "ProductVariant";
     /// A product image's id.
     ImageId = "MediaImage";
-    /// The id of a picture or video that is being worked on; a picture's is its [`ImageId`] once it is ready.
+    /// The id of an uploaded picture or video; a picture's becomes its [`ImageId`] once it is
+    /// ready.
     MediaId = "Media";
-    /// A video's id: its [`MediaId`], as clients know it.
+    /// A video's id: its [`MediaId`] under its public type.
     VideoId = "Video";
     /// A collection's id.
     CollectionId = "Collection";
@@ -85,23 +87,23 @@ ids! {
     AddressId = "MailingAddress";
     /// A staff member's id.
     StaffId = "StaffMember";
-    /// The id of a role of staff.
+    /// The id of a staff role.
     RoleId = "Role";
     /// An API key's id.
     ApiKeyId = "ApiKey";
     /// A refresh token's id.
     RefreshTokenId = "RefreshToken";
-    /// The id of all refresh tokens of one sign-in.
-    FamilyId = "Session";
-    /// The id of a token that is mailed to a customer.
+    /// The id of a session: all refresh tokens descended from one sign-in.
+    SessionId = "Session";
+    /// The id of a token mailed to a customer.
     CustomerTokenId = "CustomerToken";
-    /// A cart's id. No global id by itself: a cart's holds its token too.
+    /// A cart's id. Not a global id by itself: that of a cart contains its token, too.
     CartId = "Cart";
     /// A cart line's id.
     CartLineId = "CartLine";
-    /// The id of a delivery address that a cart may be sent to.
+    /// The id of a cart's delivery address.
     CartAddressId = "CartSelectableAddress";
-    /// The id of what of a cart is sent together: the cart's own UUID, since that is all of it.
+    /// The id of a cart's only delivery group: the cart's own UUID.
     DeliveryGroupId = "CartDeliveryGroup";
     /// A shipping zone's id.
     ShippingZoneId = "ShippingZone";
@@ -115,7 +117,7 @@ ids! {
     OrderId = "Order";
     /// An order line's id.
     OrderLineId = "OrderLine";
-    /// The id of a row of the payment ledger.
+    /// The id of an entry of the payment ledger.
     PaymentId = "Payment";
     /// A fulfillment's id.
     FulfillmentId = "Fulfillment";
@@ -123,21 +125,21 @@ ids! {
     RefundId = "Refund";
     /// A return's id.
     ReturnId = "Return";
-    /// The id of another service's endpoint.
+    /// The id of a webhook subscription.
     WebhookSubscriptionId = "WebhookSubscription";
-    /// The id of a message to an endpoint.
+    /// The id of a webhook delivery.
     WebhookDeliveryId = "WebhookDelivery";
-    /// The id of an attempt to send a message to an endpoint.
+    /// The id of an attempt at a webhook delivery.
     WebhookAttemptId = "WebhookAttempt";
     /// A menu's id.
     MenuId = "Menu";
-    /// The id of an item of a menu.
+    /// A menu item's id.
     MenuItemId = "MenuItem";
     /// A page's id.
     PageId = "Page";
-    /// The id of a policy of the shop.
+    /// The id of one of the shop's policies.
     PolicyId = "ShopPolicy";
-    /// The id of a redirect.
+    /// A URL redirect's id.
     UrlRedirectId = "UrlRedirect";
     /// The id of the shop's only market: the shop's own UUID.
     MarketId = "Market";
@@ -145,26 +147,25 @@ ids! {
     DraftOrderId = "DraftOrder";
     /// A job's id.
     JobId = "Job";
-    /// The id of a process that runs jobs. No global id: it lives as long as the process.
+    /// The id of a worker process. Not a global id: it exists only as long as the process.
     WorkerId = "Worker";
 }
 
-/// The first part of global ids: whose they are.
+/// The namespace of global ids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Namespace {
-    /// `gid://mercato/…`, as ids are made.
+    /// `gid://mercato/…`, the default.
     #[default]
     Mercato,
-    /// `gid://shopify/…`, as the Storefront API has them: some storefronts put their ids together
-    /// themselves.
+    /// `gid://shopify/…`, as in Shopify's Storefront API: some storefronts build ids themselves.
     Shopify,
 }
 
 impl Namespace {
-    /// All namespaces. Ids are read in each, whichever is written.
+    /// All namespaces. Ids in any of them are accepted.
     pub const ALL: [Self; 2] = [Self::Mercato, Self::Shopify];
 
-    /// What global ids of the namespace begin with.
+    /// The prefix of global ids in this namespace.
     #[must_use]
     pub const fn prefix(self) -> &'static str {
         match self {
@@ -174,29 +175,29 @@ impl Namespace {
     }
 }
 
-/// What follows the namespace in a global id: `Product/<uuid>`.
+/// The part of a global id after the namespace: `Product/<uuid>`.
 #[must_use]
 pub fn without_namespace(gid: &str) -> Option<&str> {
     Namespace::ALL.iter().find_map(|namespace| gid.strip_prefix(namespace.prefix()))
 }
 
-/// A new UUIDv7.
+/// Generates a UUIDv7.
 #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
 fn generate() -> Uuid {
     Uuid::now_v7()
 }
 
-/// An id that follows from two others: the same whenever it is made, and of the time of the first.
+/// Derives an id from two others: deterministic, with the timestamp of the first.
 #[must_use]
-pub fn derived(first: Uuid, second: Uuid) -> Uuid {
-    /// The part of a UUIDv7 that is not its time.
+pub fn derive(first: Uuid, second: Uuid) -> Uuid {
+    /// The bits of a UUIDv7 other than the timestamp.
     const RANDOM: u128 = (1 << 80) - 1;
     let mixed = first.as_u128() ^ (second.as_u128() & RANDOM);
     let builder = uuid::Builder::from_u128(mixed);
     builder.with_version(uuid::Version::SortRand).with_variant(uuid::Variant::RFC4122).into_uuid()
 }
 
-/// A new id for a request, as it appears in responses and logs.
+/// Generates a request's id, as shown in responses and logs.
 #[must_use]
 pub fn request_id() -> String {
     generate().simple().to_string()
@@ -219,9 +220,9 @@ mod tests {
     #[test]
     fn an_id_that_follows_from_others_is_always_the_same() {
         let [first, second, third] = [generate(), generate(), generate()];
-        let made = derived(first, second);
-        assert_eq!(made, derived(first, second));
-        assert!(made != derived(first, third) && made != derived(third, second));
+        let made = derive(first, second);
+        assert_eq!(made, derive(first, second));
+        assert!(made != derive(first, third) && made != derive(third, second));
         assert_eq!(made.get_version_num(), 7);
         assert_eq!(made.get_timestamp(), first.get_timestamp());
     }

@@ -1,10 +1,10 @@
-//! How languages call themselves, how currencies are written, and which units countries measure in.
+//! Native names of languages, currency symbols, and measurement systems of countries.
 //!
-//! Beside `domain::codes`, whose tables say which of them there are and what they are called in English.
+//! The codes themselves and their English names are in `domain::codes`.
 
 use super::codes::{COUNTRIES, CURRENCIES, Code, LANGUAGES};
 
-/// Languages by their own names, sorted by code; others go by their English names.
+/// Languages and their native names, sorted by code; others use their English names.
 const ENDONYMS: &[Code] = &[
     ("AF", "Afrikaans"),
     ("AR", "العربية"),
@@ -87,7 +87,7 @@ const ENDONYMS: &[Code] = &[
     ("ZU", "isiZulu"),
 ];
 
-/// Currencies by what is written before or behind an amount, sorted by code; others go by their codes.
+/// Currencies and their symbols, sorted by code; others use their codes.
 const SYMBOLS: &[Code] = &[
     ("AUD", "$"),
     ("BRL", "R$"),
@@ -127,50 +127,50 @@ const SYMBOLS: &[Code] = &[
     ("ZAR", "R"),
 ];
 
-/// The countries that measure in pounds and feet.
+/// Countries that use imperial units.
 const IMPERIAL: &[&str] = &["LR", "MM", "US"];
 
 fn find(table: &[Code], code: &str) -> Option<&'static str> {
     table.iter().find(|(known, _)| *known == code).map(|(_, name)| *name)
 }
 
-/// A country's English name; its code where it is none of ours.
+/// A country's English name, or the code if it is unknown.
 #[must_use]
 pub fn country_name(code: &str) -> &str {
     find(COUNTRIES, code).unwrap_or(code)
 }
 
-/// A language's English name; its code where it is none of ours.
+/// A language's English name, or the code if it is unknown.
 #[must_use]
 pub fn language_name(code: &str) -> &str {
     find(LANGUAGES, code).unwrap_or(code)
 }
 
-/// A language's own name for itself.
+/// A language's native name.
 #[must_use]
 pub fn endonym(code: &str) -> &str {
     find(ENDONYMS, code).unwrap_or_else(|| language_name(code))
 }
 
-/// A currency's English name; its code where it is none of ours.
+/// A currency's English name, or the code if it is unknown.
 #[must_use]
 pub fn currency_name(code: &str) -> &str {
     CURRENCIES.iter().find(|(known, ..)| *known == code).map_or(code, |(_, name, _)| name)
 }
 
-/// What is written beside an amount of a currency.
+/// A currency's symbol, or its code if it has none.
 #[must_use]
 pub fn currency_symbol(code: &str) -> &str {
     find(SYMBOLS, code).unwrap_or(code)
 }
 
-/// Whether a country measures in pounds and feet.
+/// Whether a country uses imperial units.
 #[must_use]
 pub fn is_imperial(country: &str) -> bool {
     IMPERIAL.contains(&country)
 }
 
-/// Whether two codes stand for one language, wherever it is spoken: `PT` and `PT_BR`.
+/// Whether two codes are regional variants of the same language: `PT` and `PT_BR`.
 #[must_use]
 pub fn is_same_language(one: &str, other: &str) -> bool {
     let base = |code: &str| code.split('_').next().unwrap_or_default().to_owned();

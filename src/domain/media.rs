@@ -1,23 +1,25 @@
-//! Pictures and videos of products: in which states and formats they are, what their files are called, which sizes a picture is kept
-//! in, and which of them answers a wish. Files are named for their content, so that a name means the same for ever.
+//! Pictures and videos of products: statuses, formats, file names, rendition sizes, and the choice
+//! of a rendition for a requested size. Files are content-addressed, so a name always means the
+//! same content.
 
-mod wanted;
+mod transform;
 
-pub use wanted::{Cut, MAX_CUT_PIXELS, filling, source_of_cut};
+pub use transform::{CropArea, MAX_CROP_SOURCE_PIXELS, choose_covering, choose_crop_source};
 
 use super::catalog::text_enum;
 
-/// How wide pictures are kept, in pixels, where they are that wide: close enough that the next smaller one still looks sharp.
+/// Widths of renditions in pixels, up to the width of the original: close enough together that the
+/// next smaller one still looks sharp.
 pub const WIDTHS: &[u32] = &[160, 320, 480, 640, 960, 1280, 1600, 2048];
-/// The most pixels that may be asked for, either way.
-pub const MAX_WANTED: i64 = 5_760;
-/// The most that pixels may be multiplied by for dense screens.
+/// Maximum width or height that may be requested, in pixels.
+pub const MAX_REQUESTED_SIDE: i64 = 5_760;
+/// Maximum scale for dense screens.
 pub const MAX_SCALE: i64 = 3;
-/// The most pixels that a WebP may have, either way.
+/// Maximum width and height of a WebP, in pixels.
 pub const MAX_WEBP_SIDE: u32 = 16_383;
 
 text_enum! {
-    /// What a medium is.
+    /// Picture or video.
     MediaKind {
         /// A picture.
         Image = "image",
@@ -27,21 +29,21 @@ text_enum! {
 }
 
 text_enum! {
-    /// How far a medium is.
+    /// The processing status of a picture or video.
     MediaStatus {
-        /// It is there, or will be fetched; nothing was done with it yet.
+        /// It was uploaded or is to be downloaded, and is not processed yet.
         Uploaded = "uploaded",
-        /// A job is at it.
+        /// A job is processing it.
         Processing = "processing",
-        /// Buyers see it.
+        /// It is visible to buyers.
         Ready = "ready",
-        /// It can't be shown, for a reason that is told.
+        /// It can't be processed; the reason is reported.
         Failed = "failed",
     }
 }
 
 text_enum! {
-    /// The formats that files are kept and served in. There is none among them that a browser would run a script of.
+    /// The formats of stored files. Browsers execute no scripts in any of them.
     MediaFormat {
         /// JPEG.
         Jpeg = "jpg",
@@ -49,7 +51,7 @@ text_enum! {
         Png = "png",
         /// WebP.
         Webp = "webp",
-        /// GIF, where it is animated.
+        /// GIF; used for animations.
         Gif = "gif",
         /// MPEG-4.
         Mp4 = "mp4",
@@ -61,8 +63,8 @@ text_enum! {
 }
 
 text_enum! {
-    /// Which part of a picture is kept where it is cut.
-    Crop {
+    /// The region of a picture that is kept when it is cropped.
+    CropAnchor {
         /// The middle.
         Center = "center",
         /// The upper part.
@@ -77,7 +79,7 @@ text_enum! {
 }
 
 impl MediaFormat {
-    /// The format as HTTP names it.
+    /// The MIME type.
     #[must_use]
     pub fn mime_type(self) -> &'static str {
         match self {
@@ -91,7 +93,7 @@ impl MediaFormat {
         }
     }
 
-    /// Pictures or videos.
+    /// Whether it is a picture or a video format.
     #[must_use]
     pub fn kind(self) -> MediaKind {
         match self {
@@ -101,47 +103,47 @@ impl MediaFormat {
     }
 }
 
-/// The SHA-256 of a file, in lower-case hexadecimal digits.
+/// The SHA-256 of a file in lower-case hexadecimal.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ContentHash(String);
 
 impl ContentHash {
-    /// The hash that has this digest.
+    /// Creates a hash from its digest.
     #[must_use]
     pub fn new(digest: [u8; 32]) -> Self {
         let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
         Self(digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
     }
 
-    /// The hash that a text is; `None` for any other text.
+    /// Parses a hash; `None` if the text is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_hash = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         is_hash.then(|| Self(text.to_owned()))
     }
 
-    /// Its 64 digits.
+    /// The 64 hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A file that is kept and served.
+/// A stored file that is served to clients.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredFile {
-    /// What is in it.
+    /// The hash of its content.
     pub hash: ContentHash,
-    /// In which format.
+    /// Its format.
     pub format: MediaFormat,
-    /// Pixels across; 0 where that is not known.
+    /// Width in pixels; 0 if unknown.
     pub width: u32,
-    /// Pixels upwards; 0 where that is not known.
+    /// Height in pixels; 0 if unknown.
     pub height: u32,
 }
 
 impl StoredFile {
-    /// Where this server has it.
+    /// The file's path on this server.
     #[must_use]
     pub fn path(&self) -> String {
         let size = match (self.width, self.height) {
@@ -152,8 +154,8 @@ impl StoredFile {
     }
 }
 
-/// The file that a path on this server names by its last two parts; of the name, the format alone matters to what
-/// is in it.
+/// Parses the last two segments of a file's path. Of the name, only the extension matters for the
+/// content.
 #[must_use]
 pub fn parse_name(hash: &str, name: &str) -> Option<StoredFile> {
     let (stem, extension) = name.rsplit_once('.')?;
@@ -168,78 +170,84 @@ pub fn parse_name(hash: &str, name: &str) -> Option<StoredFile> {
     Some(StoredFile { hash: ContentHash::parse(hash)?, format, width, height })
 }
 
-/// The file that an image's address names, where it is one of this server's.
+/// Parses an image URL, if it is a file of this server.
 #[must_use]
 pub fn parse_path(url: &str) -> Option<StoredFile> {
     let (hash, name) = url.strip_prefix("/media/")?.split_once('/')?;
     parse_name(hash, name)
 }
 
-/// Which sizes a picture gets besides its own, each as pixels across and upwards, the largest first. None is larger than the picture.
+/// The sizes of a picture's renditions as width and height, largest first; none is larger than the
+/// picture.
 #[must_use]
-pub fn sizes(width: u32, height: u32) -> Vec<(u32, u32)> {
-    let smaller = WIDTHS.iter().rev().copied().filter(|wanted| *wanted < width);
-    smaller.map(|wanted| (wanted, scaled(height, wanted, width))).collect()
+pub fn rendition_sizes(width: u32, height: u32) -> Vec<(u32, u32)> {
+    let smaller = WIDTHS.iter().rev().copied().filter(|candidate| *candidate < width);
+    smaller.map(|candidate| (candidate, scale(height, candidate, width))).collect()
 }
 
-/// `of` × `part` / `whole`, rounded, and one at least.
+/// `of` × `part` / `whole`, rounded, and at least one.
 #[must_use]
-pub fn scaled(of: u32, part: u32, whole: u32) -> u32 {
+pub fn scale(of: u32, part: u32, whole: u32) -> u32 {
     let whole = u64::from(whole.max(1));
     let product = u64::from(of) * u64::from(part);
     u32::try_from((product + whole / 2) / whole).unwrap_or(of).max(1)
 }
 
-/// What somebody wants of a picture.
+/// A requested size and format of a picture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Wanted {
-    /// The most pixels across.
+pub struct ImageTransform {
+    /// Maximum width.
     pub max_width: Option<u32>,
-    /// The most pixels upwards.
+    /// Maximum height.
     pub max_height: Option<u32>,
-    /// In which format, where there is a choice.
+    /// Preferred format.
     pub format: Option<MediaFormat>,
-    /// Which part, where it is to have exactly the shape of the most pixels.
-    pub crop: Option<Crop>,
+    /// The region to keep if the result is to have exactly the given aspect ratio.
+    pub crop: Option<CropAnchor>,
 }
 
-impl Wanted {
-    fn admits(&self, width: u32, height: u32) -> bool {
-        self.max_width.is_none_or(|most| width <= most) && self.max_height.is_none_or(|most| height <= most)
+impl ImageTransform {
+    fn fits(&self, width: u32, height: u32) -> bool {
+        self.max_width.is_none_or(|max| width <= max) && self.max_height.is_none_or(|max| height <= max)
     }
 }
 
-/// The file that answers a wish best: of those that are not larger than wanted the largest, or the smallest of all where all are larger.
-/// `None` is the original itself.
+/// Chooses the file for a requested size: the largest one that fits, or the smallest one if none
+/// fits. `None` is the original.
 ///
-/// A format that a picture is not kept in gives way to the usual one: JPEG, or PNG where something shines through. Nothing else
-/// does: a picture that is to be WebP is that in each size.
+/// If a picture has no renditions in the requested format, the default format is used instead:
+/// JPEG, or PNG for pictures with transparency. Without a requested format, the original competes
+/// with the renditions of the default format.
 #[must_use]
-pub fn choose<'a>(original: &StoredFile, others: &'a [StoredFile], wanted: Wanted) -> Option<&'a StoredFile> {
+pub fn choose_rendition<'a>(
+    original: &StoredFile,
+    others: &'a [StoredFile],
+    transform: ImageTransform,
+) -> Option<&'a StoredFile> {
     let all = || others.iter().map(Some).chain([None]);
     let file = |choice: Option<&'a StoredFile>| {
         choice.map_or((original.format, original.width, original.height), |file| {
             (file.format, file.width, file.height)
         })
     };
-    let usual = others.iter().map(|file| file.format).find(|format| *format != MediaFormat::Webp);
-    let usual = usual.unwrap_or(original.format);
+    let default_format = others.iter().map(|file| file.format).find(|format| *format != MediaFormat::Webp);
+    let default_format = default_format.unwrap_or(original.format);
     let has = |format: MediaFormat| all().any(|choice| file(choice).0 == format);
-    let format = wanted.format.filter(|format| has(*format)).unwrap_or(usual);
+    let format = transform.format.filter(|format| has(*format)).unwrap_or(default_format);
     let area = |choice: &Option<&'a StoredFile>| {
         let (_, width, height) = file(*choice);
         u64::from(width) * u64::from(height)
     };
     let of_format = || {
         all().filter(|choice| {
-            // Without a wish for a format, the original stands beside those of the usual one.
+            // Without a requested format, the original is a candidate as well.
             let (its, ..) = file(*choice);
-            its == format || (wanted.format.is_none() && choice.is_none())
+            its == format || (transform.format.is_none() && choice.is_none())
         })
     };
     let fitting = of_format().filter(|choice| {
         let (_, width, height) = file(*choice);
-        wanted.admits(width, height)
+        transform.fits(width, height)
     });
     fitting.max_by_key(area).or_else(|| of_format().min_by_key(area)).flatten()
 }
@@ -253,48 +261,52 @@ mod tests {
     }
 
     fn photograph() -> (StoredFile, Vec<StoredFile>) {
-        let others = sizes(1000, 500).into_iter().flat_map(|(width, height)| {
+        let others = rendition_sizes(1000, 500).into_iter().flat_map(|(width, height)| {
             [file(MediaFormat::Webp, width, height), file(MediaFormat::Jpeg, width, height)]
         });
         let whole = file(MediaFormat::Webp, 1000, 500);
         (file(MediaFormat::Jpeg, 1000, 500), [whole].into_iter().chain(others).collect())
     }
 
-    fn chosen(wanted: Wanted) -> (MediaFormat, u32) {
+    fn chosen(transform: ImageTransform) -> (MediaFormat, u32) {
         let (original, others) = photograph();
-        let chosen = choose(&original, &others, wanted).cloned().unwrap_or(original);
+        let chosen = choose_rendition(&original, &others, transform).cloned().unwrap_or(original);
         (chosen.format, chosen.width)
     }
 
     #[test]
     fn a_picture_is_never_enlarged() {
-        assert_eq!(sizes(1000, 500), [(960, 480), (640, 320), (480, 240), (320, 160), (160, 80)]);
-        assert_eq!(sizes(320, 8000), [(160, 4000)]);
-        assert_eq!(sizes(2, 1), []);
-        assert_eq!(sizes(20_000, 1).last(), Some(&(160, 1)));
+        assert_eq!(rendition_sizes(1000, 500), [(960, 480), (640, 320), (480, 240), (320, 160), (160, 80)]);
+        assert_eq!(rendition_sizes(320, 8000), [(160, 4000)]);
+        assert_eq!(rendition_sizes(2, 1), []);
+        assert_eq!(rendition_sizes(20_000, 1).last(), Some(&(160, 1)));
     }
 
     #[test]
     fn the_largest_that_is_not_too_large_is_given() {
-        let wide = |most| Wanted { max_width: Some(most), ..Wanted::default() };
-        assert_eq!(chosen(Wanted::default()), (MediaFormat::Jpeg, 1000));
+        let wide = |max| ImageTransform { max_width: Some(max), ..ImageTransform::default() };
+        assert_eq!(chosen(ImageTransform::default()), (MediaFormat::Jpeg, 1000));
         assert_eq!(chosen(wide(5_000)), (MediaFormat::Jpeg, 1000));
         assert_eq!(chosen(wide(1_000)), (MediaFormat::Jpeg, 1000));
         assert_eq!(chosen(wide(999)), (MediaFormat::Jpeg, 960));
         assert_eq!(chosen(wide(640)), (MediaFormat::Jpeg, 640));
         assert_eq!(chosen(wide(1)), (MediaFormat::Jpeg, 160));
-        assert_eq!(chosen(Wanted { max_height: Some(170), ..wide(640) }), (MediaFormat::Jpeg, 320));
+        assert_eq!(chosen(ImageTransform { max_height: Some(170), ..wide(640) }), (MediaFormat::Jpeg, 320));
     }
 
     #[test]
     fn a_format_that_is_not_there_gives_way_to_the_usual_one() {
-        let of = |format| Wanted { format: Some(format), max_width: Some(700), ..Wanted::default() };
+        let of = |format| ImageTransform {
+            format: Some(format),
+            max_width: Some(700),
+            ..ImageTransform::default()
+        };
         assert_eq!(chosen(of(MediaFormat::Webp)), (MediaFormat::Webp, 640));
         assert_eq!(chosen(of(MediaFormat::Png)), (MediaFormat::Jpeg, 640));
-        let whole = Wanted { format: Some(MediaFormat::Webp), ..Wanted::default() };
+        let whole = ImageTransform { format: Some(MediaFormat::Webp), ..ImageTransform::default() };
         assert_eq!(chosen(whole), (MediaFormat::Webp, 1000));
         let alone = file(MediaFormat::Png, 10, 10);
-        assert_eq!(choose(&alone, &[], of(MediaFormat::Webp)), None);
+        assert_eq!(choose_rendition(&alone, &[], of(MediaFormat::Webp)), None);
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! Menus: what their items can lead to, and how large they can be.
+//! Menus: what their items link to, and their maximum size.
 
 use super::catalog::text_enum;
 
-/// How many levels of items a menu may have.
+/// Maximum number of levels of a menu.
 pub const MAX_LEVELS: usize = 3;
-/// How many items a menu may have on all its levels together.
+/// Maximum number of items of a menu, all levels together.
 pub const MAX_ITEMS: usize = 250;
-/// How many tags an item may have.
+/// Maximum number of tags of an item.
 pub const MAX_TAGS: usize = 20;
 
 text_enum! {
-    /// What an item of a menu leads to.
+    /// What a menu item links to.
     MenuItemKind {
         /// All products.
         Catalog = "catalog",
@@ -20,15 +20,15 @@ text_enum! {
         Collections = "collections",
         /// The buyer's account.
         CustomerAccountPage = "customer_account_page",
-        /// The storefront's first page.
+        /// The storefront's home page.
         Frontpage = "frontpage",
-        /// An address on the web, or a path of the storefront.
+        /// A URL, or a path of the storefront.
         Http = "http",
         /// A page.
         Page = "page",
         /// A product.
         Product = "product",
-        /// The search.
+        /// The search page.
         Search = "search",
         /// A policy of the shop.
         ShopPolicy = "shop_policy",
@@ -36,13 +36,14 @@ text_enum! {
 }
 
 impl MenuItemKind {
-    /// Whether the item leads to one thing of the shop.
+    /// Whether the item links to a particular resource of the shop.
     #[must_use]
     pub fn has_resource(self) -> bool {
         matches!(self, Self::Collection | Self::Page | Self::Product | Self::ShopPolicy)
     }
 
-    /// The path of what every storefront has one of; `None` for kinds whose items differ.
+    /// The path of pages that every storefront has once; `None` for kinds whose target depends on
+    /// the item.
     #[must_use]
     pub fn path(self) -> Option<&'static str> {
         match self {

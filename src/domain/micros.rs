@@ -1,9 +1,9 @@
-//! Decimal numbers that are no money: rates, percentages, kilograms. Kept as integer millionths and written as plain decimals.
+//! Decimal numbers other than money (rates, percentages, kilograms), stored as integer millionths.
 
 use super::rounding::MICROS;
 
-/// The millionths of a plain decimal of at least zero, such as `0.5`; `None` when it is none, has more than six decimals, or is
-/// too large.
+/// Parses a plain non-negative decimal such as `0.5` into millionths; `None` if it is not one, has
+/// more than six decimals, or is too large.
 #[must_use]
 pub fn parse(text: &str) -> Option<i64> {
     let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
@@ -20,7 +20,7 @@ pub fn parse(text: &str) -> Option<i64> {
         .try_fold(0_i64, |sum, digit| sum.checked_mul(10)?.checked_add(i64::from(digit - b'0')))
 }
 
-/// Millionths as a plain decimal without needless zeros. Not below zero.
+/// Formats non-negative millionths as a plain decimal without trailing zeros.
 #[must_use]
 pub fn to_decimal(micros: i64) -> String {
     let (whole, fraction) = (micros / MICROS, micros % MICROS);
@@ -31,14 +31,14 @@ pub fn to_decimal(micros: i64) -> String {
     format!("{whole}.{}", digits.trim_end_matches('0'))
 }
 
-/// Of a percentage: `12.5` is 125,000 millionths of the whole. Four decimals are as fine as it goes.
+/// Parses a percentage into millionths of the whole: `12.5` is 125,000. At most four decimals.
 #[must_use]
 pub fn parse_percentage(text: &str) -> Option<i64> {
     let micros = parse(text)?;
     (micros % 100 == 0).then_some(micros / 100)
 }
 
-/// A part of the whole, in millionths, as a percentage.
+/// Formats millionths of the whole as a percentage.
 #[must_use]
 pub fn to_percentage(micros: i64) -> String {
     to_decimal(micros.saturating_mul(100))

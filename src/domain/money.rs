@@ -1,4 +1,5 @@
-//! Money: an integer of minor units and an ISO 4217 currency. No float ever touches an amount.
+//! Money: an integer number of minor units and an ISO 4217 currency. Floats are never used for
+//! amounts.
 
 use std::fmt;
 
@@ -6,28 +7,28 @@ use serde::{Deserialize, Serialize};
 
 use super::codes::CURRENCIES;
 
-/// An ISO 4217 currency, by its place in [`CURRENCIES`].
+/// An ISO 4217 currency.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency {
     code: &'static str,
     decimals: u32,
 }
 
-/// Why a text is no currency or no amount.
+/// Why a text is not a valid currency or amount.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     /// The code is not in ISO 4217.
     #[error("`{0}` is not an ISO 4217 currency code such as USD")]
     UnknownCurrency(String),
-    /// The text is no plain decimal number.
+    /// The text is not a plain decimal number.
     #[error("`{0}` is not an amount: write digits with a decimal point, such as 12.50")]
     NotAnAmount(String),
-    /// The amount has a fraction that the currency has no coin for.
+    /// The amount has more decimals than the currency.
     #[error("`{amount}` has more than the {decimals} decimals of {currency}")]
     TooManyDecimals {
         /// The amount as given.
         amount: String,
-        /// How many decimals the currency has.
+        /// The currency's number of decimals.
         decimals: u32,
         /// The currency's code.
         currency: &'static str,
@@ -38,10 +39,10 @@ pub enum MoneyError {
 }
 
 impl Currency {
-    /// The currency of a three-letter code, in either case.
+    /// Parses a three-letter code, ignoring case.
     ///
     /// # Errors
-    /// [`MoneyError::UnknownCurrency`] when ISO 4217 has no such code.
+    /// [`MoneyError::UnknownCurrency`] if ISO 4217 has no such code.
     pub fn parse(code: &str) -> Result<Self, MoneyError> {
         let upper = code.trim().to_ascii_uppercase();
         CURRENCIES
@@ -57,13 +58,13 @@ impl Currency {
         self.code
     }
 
-    /// How many decimals the minor unit has: 2 for USD, 0 for JPY, 3 for KWD.
+    /// Number of decimals of the minor unit: 2 for USD, 0 for JPY, 3 for KWD.
     #[must_use]
     pub fn decimals(self) -> u32 {
         self.decimals
     }
 
-    /// How many minor units make one major unit.
+    /// Minor units per major unit.
     #[must_use]
     pub fn factor(self) -> i64 {
         10_i64.pow(self.decimals)
@@ -97,17 +98,17 @@ pub struct Money {
 }
 
 impl Money {
-    /// An amount of minor units.
+    /// An amount in minor units.
     #[must_use]
     pub fn new(minor: i64, currency: Currency) -> Self {
         Self { minor, currency }
     }
 
-    /// The amount a plain decimal text names: `12`, `12.5`, `-0.05`. Exact: a fraction smaller than the currency's
-    /// minor unit is refused, unless its digits are zeros.
+    /// Parses a plain decimal: `12`, `12.5`, `-0.05`. Exact: fractions of the currency's minor unit
+    /// are rejected, except for trailing zeros.
     ///
     /// # Errors
-    /// [`MoneyError`] says what the text is instead.
+    /// [`MoneyError`] if the text is not a valid amount.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {
         let trimmed = text.trim();
         let not_an_amount = || MoneyError::NotAnAmount(text.to_owned());
@@ -152,7 +153,7 @@ impl Money {
         self.currency
     }
 
-    /// The amount as a decimal text with all of the currency's decimals: `12.50`.
+    /// Formats the amount as a decimal with all of the currency's decimals: `12.50`.
     #[must_use]
     pub fn to_decimal(self) -> String {
         let factor = self.currency.factor().unsigned_abs();

@@ -1,97 +1,99 @@
-//! Orders: the states they are in, which move may follow in which state, and what else is derived from their lines.
+//! Orders: their statuses, the transitions between them, and what else is derived from lines and
+//! payments.
 //!
-//! A status is never set by hand: services ask [`OrderStatus::after`] for the one that follows, or hear what is legal instead.
+//! A status is never set directly: services call [`OrderStatus::transition`], which returns the
+//! next status or an error that lists the allowed transitions.
 
 use std::fmt;
 
 use super::catalog::text_enum;
 use super::ids::{Id, OrderId};
-use super::payment::Paid;
+use super::payment::LedgerTotals;
 
 text_enum! {
-    /// The state an order is in.
+    /// The status of an order.
     OrderStatus {
-        /// Placed; stock is reserved until it is paid for or given up.
+        /// Placed; stock is reserved until it is paid, canceled or expired.
         PendingPayment = "PENDING_PAYMENT",
-        /// Paid for; nothing is sent yet.
+        /// Paid; nothing is shipped yet.
         Paid = "PAID",
-        /// Some of it is sent.
+        /// Some of it is shipped.
         PartiallyFulfilled = "PARTIALLY_FULFILLED",
-        /// All of it is sent.
+        /// All of it is shipped.
         Fulfilled = "FULFILLED",
-        /// Given up by the shop or the customer; stock and discounts went back.
+        /// Canceled by the shop or the customer; stock and discounts were released.
         Cancelled = "CANCELLED",
-        /// Some of the money went back.
+        /// Some of the money was refunded.
         PartiallyRefunded = "PARTIALLY_REFUNDED",
-        /// All of the money went back.
+        /// All of the money was refunded.
         Refunded = "REFUNDED",
-        /// Not paid for in time, or payment was declined; stock and discounts went back.
+        /// Not paid in time, or the payment was declined; stock and discounts were released.
         Expired = "EXPIRED",
     }
 }
 
 text_enum! {
-    /// What can be done to an order.
-    Move {
-        /// Its money is there.
+    /// An operation that changes an order's status.
+    Transition {
+        /// The order is paid.
         Pay = "payment",
-        /// It was not paid for in time, or the payment was declined.
+        /// The payment was declined or not made in time.
         Expire = "expiry",
-        /// It is given up.
+        /// The order is canceled.
         Cancel = "cancellation",
-        /// Pieces of it are sent.
+        /// Units are shipped.
         Fulfill = "fulfillment",
-        /// Pieces that were sent are back before they arrived.
+        /// A shipment is canceled before it arrives.
         CancelFulfillment = "cancellation of a fulfillment",
-        /// Money goes back.
+        /// Money is refunded.
         Refund = "refund",
-        /// Its buyer sends pieces back.
+        /// The buyer returns units.
         Return = "return",
     }
 }
 
 text_enum! {
-    /// Where an order's money is.
+    /// The payment status of an order.
     FinancialStatus {
         /// Nothing is paid.
         Pending = "PENDING",
-        /// A provider keeps the money ready.
+        /// A payment is authorized.
         Authorized = "AUTHORIZED",
         /// Some of it is paid.
         PartiallyPaid = "PARTIALLY_PAID",
         /// All of it is paid.
         Paid = "PAID",
-        /// Some of what was paid went back.
+        /// Some of the money was refunded.
         PartiallyRefunded = "PARTIALLY_REFUNDED",
-        /// All that was paid went back.
+        /// All of the money was refunded.
         Refunded = "REFUNDED",
-        /// It was given up before anything was paid.
+        /// Canceled or expired before anything was paid.
         Voided = "VOIDED",
     }
 }
 
 text_enum! {
-    /// How much of an order is sent.
+    /// How much of an order is shipped.
     FulfillmentStatus {
         /// Nothing.
         Unfulfilled = "UNFULFILLED",
         /// Some of it.
         PartiallyFulfilled = "PARTIALLY_FULFILLED",
-        /// All that is to be sent.
+        /// Everything that is to be shipped.
         Fulfilled = "FULFILLED",
     }
 }
 
 text_enum! {
-    /// Why an order is cancelled.
+    /// Why an order was canceled.
     CancelReason {
-        /// The customer wanted it.
+        /// The customer changed their mind.
         Customer = "CUSTOMER",
         /// The payment was declined.
         Declined = "DECLINED",
         /// It was fraudulent.
         Fraud = "FRAUD",
-        /// There was too little in stock.
+        /// Too little stock.
         Inventory = "INVENTORY",
         /// Staff made a mistake.
         Staff = "STAFF",
@@ -100,20 +102,20 @@ text_enum! {
     }
 }
 
-/// How much of something there is.
+/// How much of a whole is covered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Extent {
-    /// None of it.
+pub enum Coverage {
+    /// Nothing.
     #[default]
     Nothing,
-    /// Some of it.
+    /// A part.
     Part,
-    /// All of it.
+    /// Everything.
     Whole,
 }
 
-impl Extent {
-    /// How much of `whole` is `part`. Nothing of nothing is nothing.
+impl Coverage {
+    /// How much of `whole` is covered by `part`. Nothing of nothing is nothing.
     #[must_use]
     pub fn of(part: i64, whole: i64) -> Self {
         match part {
@@ -124,42 +126,43 @@ impl Extent {
     }
 }
 
-/// What an order's lines and its ledger say, once a move is made.
+/// An order's shipments and refunds after a transition, derived from its lines and ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Facts {
-    /// How much of what is to be sent is sent.
-    pub sent: Extent,
-    /// How much of the money went back.
-    pub refunded: Extent,
+pub struct OrderSnapshot {
+    /// How much of what is to be shipped is shipped.
+    pub sent: Coverage,
+    /// How much of the money was refunded.
+    pub refunded: Coverage,
 }
 
-impl Facts {
-    /// What is true of an order of a total, by its lines and what its ledger adds up to. Money that was paid twice and went back once
-    /// is no refund of the order's.
+impl OrderSnapshot {
+    /// Derives the snapshot of an order from its total, its lines and its ledger's totals.
+    /// Refunding the surplus of an order that was paid twice does not count as a refund of the
+    /// order.
     #[must_use]
-    pub fn of(total: i64, lines: impl IntoIterator<Item = LineCount>, paid: Paid) -> Self {
+    pub fn of(total: i64, lines: impl IntoIterator<Item = LineCount>, paid: LedgerTotals) -> Self {
         let refunded = match paid.net() {
-            _ if paid.refunded == 0 => Extent::Nothing,
-            ..=0 => Extent::Whole,
-            net if net >= total => Extent::Nothing,
-            _ => Extent::Part,
+            _ if paid.refunded == 0 => Coverage::Nothing,
+            ..=0 => Coverage::Whole,
+            net if net >= total => Coverage::Nothing,
+            _ => Coverage::Part,
         };
         Self { sent: LineCount::sent(lines), refunded }
     }
 }
 
-/// A move that the state does not allow.
+/// A transition that the order's status does not allow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub struct IllegalMove {
-    /// The state.
+pub struct IllegalTransition {
+    /// The current status.
     pub from: OrderStatus,
-    /// The move.
-    pub step: Move,
-    /// Whether it was refused because pieces are sent.
+    /// The requested transition.
+    pub step: Transition,
+    /// Whether it was rejected because units are shipped.
     pub is_sent: bool,
 }
 
-impl fmt::Display for IllegalMove {
+impl fmt::Display for IllegalTransition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_sent {
             return f.write_str(
@@ -167,52 +170,53 @@ impl fmt::Display for IllegalMove {
             );
         }
         write!(f, "An order that is {} allows no {}. ", self.from.public_name(), self.step.as_str())?;
-        let legal: Vec<&str> = self.from.legal().map(Move::as_str).collect();
-        if legal.is_empty() {
+        let allowed_transitions: Vec<&str> =
+            self.from.allowed_transitions().map(Transition::as_str).collect();
+        if allowed_transitions.is_empty() {
             f.write_str("It allows nothing more")
         } else {
-            write!(f, "It allows: {}", legal.join(", "))
+            write!(f, "It allows: {}", allowed_transitions.join(", "))
         }
     }
 }
 
 impl OrderStatus {
-    /// The state as the API has it. Databases and logs keep the spelling they began with.
+    /// The status as spelled in the API. Databases and logs keep the original spelling.
     #[must_use]
     pub fn public_name(self) -> &'static str {
         if self == Self::Cancelled { "CANCELED" } else { self.as_str() }
     }
 
-    /// The state a name in the API or in a file stands for, in either case and either spelling.
+    /// Parses a status from the API or a file, ignoring case, in either spelling.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_public_name(name: &str) -> Option<Self> {
         let by_public_name = |status: &&Self| status.public_name().eq_ignore_ascii_case(name.trim());
         Self::ALL.iter().find(by_public_name).copied().or_else(|| Self::parse(name))
     }
 
-    /// The moves that the state allows.
-    pub fn legal(self) -> impl Iterator<Item = Move> {
-        Move::ALL.iter().copied().filter(move |step| self.allows(*step))
+    /// The transitions that the status allows.
+    pub fn allowed_transitions(self) -> impl Iterator<Item = Transition> {
+        Transition::ALL.iter().copied().filter(move |step| self.allows(*step))
     }
 
-    /// Whether the state allows a move. Cancelling needs more: that nothing is sent.
+    /// Whether the status allows a transition. Cancelling also requires that nothing is shipped.
     #[must_use]
-    pub fn allows(self, step: Move) -> bool {
+    pub fn allows(self, step: Transition) -> bool {
         use OrderStatus::{
             Cancelled, Expired, Fulfilled, Paid, PartiallyFulfilled, PartiallyRefunded, PendingPayment,
             Refunded,
         };
         match step {
-            // Money may come late, when the order was given up by the clock already.
-            Move::Pay => matches!(self, PendingPayment | Expired),
-            Move::Expire => self == PendingPayment,
-            Move::Cancel => matches!(self, PendingPayment | Paid | PartiallyRefunded),
-            Move::Fulfill => matches!(self, Paid | PartiallyFulfilled | PartiallyRefunded),
-            Move::CancelFulfillment | Move::Return => {
+            // A payment may arrive late, after the order has expired.
+            Transition::Pay => matches!(self, PendingPayment | Expired),
+            Transition::Expire => self == PendingPayment,
+            Transition::Cancel => matches!(self, PendingPayment | Paid | PartiallyRefunded),
+            Transition::Fulfill => matches!(self, Paid | PartiallyFulfilled | PartiallyRefunded),
+            Transition::CancelFulfillment | Transition::Return => {
                 matches!(self, PartiallyFulfilled | Fulfilled | PartiallyRefunded | Refunded)
             }
-            // What was paid for an order that is given up must find its way back.
-            Move::Refund => {
+            // Payments for canceled and expired orders must be refundable.
+            Transition::Refund => {
                 matches!(
                     self,
                     Paid | PartiallyFulfilled | Fulfilled | PartiallyRefunded | Cancelled | Expired
@@ -221,146 +225,152 @@ impl OrderStatus {
         }
     }
 
-    /// The state after a move, with what is true once it is made. Money that went back shows before what is sent.
+    /// The status after a transition, given the order's snapshot after it. Refunds take precedence
+    /// over shipments.
     ///
     /// # Errors
-    /// [`IllegalMove`] says what would be legal.
-    pub fn after(self, step: Move, facts: Facts) -> Result<Self, IllegalMove> {
+    /// The transition is not allowed; the error lists the allowed ones.
+    pub fn transition(self, step: Transition, facts: OrderSnapshot) -> Result<Self, IllegalTransition> {
         if !self.allows(step) {
-            return Err(IllegalMove { from: self, step, is_sent: false });
+            return Err(IllegalTransition { from: self, step, is_sent: false });
         }
         match step {
-            Move::Pay => Ok(Self::Paid),
-            Move::Expire => Ok(Self::Expired),
-            Move::Cancel if facts.sent == Extent::Nothing => Ok(Self::Cancelled),
-            Move::Cancel => Err(IllegalMove { from: self, step, is_sent: true }),
-            Move::Return => Ok(self),
-            Move::Fulfill | Move::CancelFulfillment | Move::Refund => Ok(self.settled(facts)),
+            Transition::Pay => Ok(Self::Paid),
+            Transition::Expire => Ok(Self::Expired),
+            Transition::Cancel if facts.sent == Coverage::Nothing => Ok(Self::Cancelled),
+            Transition::Cancel => Err(IllegalTransition { from: self, step, is_sent: true }),
+            Transition::Return => Ok(self),
+            Transition::Fulfill | Transition::CancelFulfillment | Transition::Refund => {
+                Ok(self.for_snapshot(facts))
+            }
         }
     }
 
-    /// The state of an order by what is true of it. One that is given up, or not paid for, stays so.
+    /// Derives the status from a snapshot. Orders that are unpaid, canceled or expired keep their
+    /// status.
     #[must_use]
-    pub fn settled(self, facts: Facts) -> Self {
+    pub fn for_snapshot(self, facts: OrderSnapshot) -> Self {
         match (self, facts.refunded, facts.sent) {
             (Self::PendingPayment | Self::Cancelled | Self::Expired, ..) => self,
-            (_, Extent::Whole, _) => Self::Refunded,
-            (_, Extent::Part, _) => Self::PartiallyRefunded,
-            (_, Extent::Nothing, Extent::Whole) => Self::Fulfilled,
-            (_, Extent::Nothing, Extent::Part) => Self::PartiallyFulfilled,
-            (_, Extent::Nothing, Extent::Nothing) => Self::Paid,
+            (_, Coverage::Whole, _) => Self::Refunded,
+            (_, Coverage::Part, _) => Self::PartiallyRefunded,
+            (_, Coverage::Nothing, Coverage::Whole) => Self::Fulfilled,
+            (_, Coverage::Nothing, Coverage::Part) => Self::PartiallyFulfilled,
+            (_, Coverage::Nothing, Coverage::Nothing) => Self::Paid,
         }
     }
 
-    /// Whether the order was given up.
+    /// Whether the order was canceled or has expired.
     #[must_use]
-    pub fn is_given_up(self) -> bool {
+    pub fn is_cancelled_or_expired(self) -> bool {
         matches!(self, Self::Cancelled | Self::Expired)
     }
 }
 
 impl FinancialStatus {
-    /// Where the money of an order is: what its ledger adds up to says so, and its status where nothing moved.
+    /// Derives the payment status from the ledger's totals, or from the order's status if no money
+    /// was moved.
     #[must_use]
-    pub fn of(status: OrderStatus, total: i64, paid: Paid) -> Self {
+    pub fn of(status: OrderStatus, total: i64, paid: LedgerTotals) -> Self {
         match paid {
-            Paid { captured, refunded, .. } if captured > 0 && refunded >= captured => Self::Refunded,
+            LedgerTotals { captured, refunded, .. } if captured > 0 && refunded >= captured => Self::Refunded,
             paid if paid.captured > 0 && paid.net() >= total => Self::Paid,
-            Paid { refunded, .. } if refunded > 0 => Self::PartiallyRefunded,
-            Paid { captured, .. } if captured > 0 => Self::PartiallyPaid,
-            Paid { authorized, .. } if authorized > 0 => Self::Authorized,
-            _ if status.is_given_up() => Self::Voided,
-            // What costs nothing is paid once it is placed.
+            LedgerTotals { refunded, .. } if refunded > 0 => Self::PartiallyRefunded,
+            LedgerTotals { captured, .. } if captured > 0 => Self::PartiallyPaid,
+            LedgerTotals { authorized, .. } if authorized > 0 => Self::Authorized,
+            _ if status.is_cancelled_or_expired() => Self::Voided,
+            // Free orders count as paid once they are placed.
             _ if total == 0 && status != OrderStatus::PendingPayment => Self::Paid,
             _ => Self::Pending,
         }
     }
 }
 
-/// How an order is called: `#1001`, or by the end of its id as long as it has no number:
-/// `#X-0A1B2C3D`, which is never the name of another that has one.
+/// An order's display name: `#1001`, or the end of its id while it has no number: `#X-0A1B2C3D`,
+/// which can't be mistaken for a number.
 #[must_use]
-pub fn name(id: OrderId, number: Option<i64>) -> String {
+pub fn display_name(id: OrderId, number: Option<i64>) -> String {
     match number {
         Some(number) => format!("#{number}"),
         None => format!("#X-{:08X}", id.uuid().as_u128() as u32),
     }
 }
 
-/// The pieces of a line, counted.
+/// Counts of a line's units.
 ///
-/// A piece whose money went back and that was not sent will not be: refunds take the pieces that are not sent first. So what is
-/// left to be sent, and how many refunded pieces are with the buyer, follows from three numbers.
+/// A unit that was refunded before it was shipped will not be shipped: refunds take unshipped units
+/// first. So the number of units still to be shipped, and of refunded units that the buyer has,
+/// follow from three numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LineCount {
-    /// Pieces that were sold.
+    /// Units ordered.
     pub quantity: i64,
-    /// Pieces that were sent.
+    /// Units shipped.
     pub fulfilled: i64,
-    /// Pieces whose money went back.
+    /// Units refunded.
     pub refunded: i64,
 }
 
 impl LineCount {
-    /// Pieces that are still to be sent.
+    /// Units still to be shipped.
     #[must_use]
     pub fn to_send(self) -> i64 {
         self.quantity.saturating_sub(self.fulfilled).saturating_sub(self.refunded).max(0)
     }
 
-    /// Pieces that were sent and whose money went back.
+    /// Units that were shipped and refunded.
     #[must_use]
     pub fn refunded_of_sent(self) -> i64 {
         self.refunded.saturating_add(self.fulfilled).saturating_sub(self.quantity).max(0)
     }
 
-    /// Pieces whose money has not gone back.
+    /// Units that can still be refunded.
     #[must_use]
     pub fn refundable(self) -> i64 {
         self.quantity.saturating_sub(self.refunded).max(0)
     }
 
-    /// How much of these lines is sent.
+    /// How much of these lines is shipped.
     #[must_use]
-    pub fn sent(lines: impl IntoIterator<Item = Self>) -> Extent {
+    pub fn sent(lines: impl IntoIterator<Item = Self>) -> Coverage {
         let (mut sent, mut left) = (0_i64, 0_i64);
         for line in lines {
             sent = sent.saturating_add(line.fulfilled);
             left = left.saturating_add(line.to_send());
         }
         match (sent, left) {
-            (0, _) => Extent::Nothing,
-            (_, 0) => Extent::Whole,
-            _ => Extent::Part,
+            (0, _) => Coverage::Nothing,
+            (_, 0) => Coverage::Whole,
+            _ => Coverage::Part,
         }
     }
 }
 
-impl From<Extent> for FulfillmentStatus {
-    fn from(sent: Extent) -> Self {
+impl From<Coverage> for FulfillmentStatus {
+    fn from(sent: Coverage) -> Self {
         match sent {
-            Extent::Nothing => Self::Unfulfilled,
-            Extent::Part => Self::PartiallyFulfilled,
-            Extent::Whole => Self::Fulfilled,
+            Coverage::Nothing => Self::Unfulfilled,
+            Coverage::Part => Self::PartiallyFulfilled,
+            Coverage::Whole => Self::Fulfilled,
         }
     }
 }
 
-/// A share of an amount: what `pieces` of a line's `quantity` cost, when `before` of them are accounted for already. The shares
-/// of all pieces together are the amount, to the minor unit.
+/// The share of an amount for some units of a line, when `before` units have had theirs already.
+/// The shares of all units add up to the amount exactly.
 #[must_use]
-pub fn share(amount: i64, quantity: i64, before: i64, pieces: i64) -> i64 {
+pub fn allocate_share(amount: i64, quantity: i64, before: i64, units: i64) -> i64 {
     if quantity <= 0 {
         return 0;
     }
-    let upto = |pieces: i64| {
-        let pieces = i128::from(pieces.clamp(0, quantity));
-        i64::try_from(i128::from(amount) * pieces / i128::from(quantity)).unwrap_or(amount)
+    let cumulative = |units: i64| {
+        let units = i128::from(units.clamp(0, quantity));
+        i64::try_from(i128::from(amount) * units / i128::from(quantity)).unwrap_or(amount)
     };
-    upto(before.saturating_add(pieces)).saturating_sub(upto(before))
+    cumulative(before.saturating_add(units)).saturating_sub(cumulative(before))
 }
 
-/// A language of `domain::codes::LANGUAGES` as an RFC 5646 tag: `PT_BR` is `pt-BR`.
+/// Converts a code of `domain::codes::LANGUAGES` to an RFC 5646 tag: `PT_BR` becomes `pt-BR`.
 #[must_use]
 pub fn locale_tag(code: &str) -> String {
     match code.split_once('_') {
@@ -373,13 +383,13 @@ pub fn locale_tag(code: &str) -> String {
 mod tests {
     use super::*;
 
-    const EXTENTS: [Extent; 3] = [Extent::Nothing, Extent::Part, Extent::Whole];
+    const EXTENTS: [Coverage; 3] = [Coverage::Nothing, Coverage::Part, Coverage::Whole];
 
-    /// The whole machine, a row a state: what follows each move when nothing is sent and nothing went back.
+    /// The complete state machine, one row per status, for an order without shipments and refunds.
     #[test]
     fn every_state_allows_just_these_moves() {
-        use Move::{Cancel, CancelFulfillment, Expire, Fulfill, Pay, Refund, Return};
-        let table: [(OrderStatus, &[Move]); 8] = [
+        use Transition::{Cancel, CancelFulfillment, Expire, Fulfill, Pay, Refund, Return};
+        let table: [(OrderStatus, &[Transition]); 8] = [
             (OrderStatus::PendingPayment, &[Pay, Expire, Cancel]),
             (OrderStatus::Paid, &[Cancel, Fulfill, Refund]),
             (OrderStatus::PartiallyFulfilled, &[Fulfill, CancelFulfillment, Refund, Return]),
@@ -390,11 +400,11 @@ mod tests {
             (OrderStatus::Expired, &[Pay, Refund]),
         ];
         assert_eq!(table.map(|(status, _)| status).as_slice(), OrderStatus::ALL);
-        for (from, legal) in table {
-            assert_eq!(from.legal().collect::<Vec<_>>(), legal, "{from:?}");
-            for step in Move::ALL {
-                let to = from.after(*step, Facts::default());
-                assert_eq!(to.is_ok(), legal.contains(step), "{from:?} {step:?}");
+        for (from, allowed_transitions) in table {
+            assert_eq!(from.allowed_transitions().collect::<Vec<_>>(), allowed_transitions, "{from:?}");
+            for step in Transition::ALL {
+                let to = from.transition(*step, OrderSnapshot::default());
+                assert_eq!(to.is_ok(), allowed_transitions.contains(step), "{from:?} {step:?}");
             }
         }
     }
@@ -403,47 +413,49 @@ mod tests {
     fn the_state_after_a_move_follows_from_what_is_true_then() {
         for from in OrderStatus::ALL.iter().copied() {
             for (sent, refunded) in EXTENTS.iter().flat_map(|sent| EXTENTS.map(|back| (*sent, back))) {
-                let facts = Facts { sent, refunded };
-                for step in [Move::Fulfill, Move::CancelFulfillment, Move::Refund] {
-                    let Ok(to) = from.after(step, facts) else { continue };
+                let facts = OrderSnapshot { sent, refunded };
+                for step in [Transition::Fulfill, Transition::CancelFulfillment, Transition::Refund] {
+                    let Ok(to) = from.transition(step, facts) else { continue };
                     let expected = match (refunded, sent) {
-                        _ if from.is_given_up() => from,
-                        (Extent::Whole, _) => OrderStatus::Refunded,
-                        (Extent::Part, _) => OrderStatus::PartiallyRefunded,
-                        (_, Extent::Whole) => OrderStatus::Fulfilled,
-                        (_, Extent::Part) => OrderStatus::PartiallyFulfilled,
-                        (_, Extent::Nothing) => OrderStatus::Paid,
+                        _ if from.is_cancelled_or_expired() => from,
+                        (Coverage::Whole, _) => OrderStatus::Refunded,
+                        (Coverage::Part, _) => OrderStatus::PartiallyRefunded,
+                        (_, Coverage::Whole) => OrderStatus::Fulfilled,
+                        (_, Coverage::Part) => OrderStatus::PartiallyFulfilled,
+                        (_, Coverage::Nothing) => OrderStatus::Paid,
                     };
                     assert_eq!(to, expected, "{from:?} {step:?} {facts:?}");
                 }
-                if let Ok(to) = from.after(Move::Cancel, facts) {
-                    assert_eq!((to, sent), (OrderStatus::Cancelled, Extent::Nothing));
+                if let Ok(to) = from.transition(Transition::Cancel, facts) {
+                    assert_eq!((to, sent), (OrderStatus::Cancelled, Coverage::Nothing));
                 }
                 assert!(
-                    from.after(Move::Pay, facts).is_ok_and(|to| to == OrderStatus::Paid)
-                        || !from.allows(Move::Pay)
+                    from.transition(Transition::Pay, facts).is_ok_and(|to| to == OrderStatus::Paid)
+                        || !from.allows(Transition::Pay)
                 );
                 assert!(
-                    from.after(Move::Return, facts).is_ok_and(|to| to == from) || !from.allows(Move::Return)
+                    from.transition(Transition::Return, facts).is_ok_and(|to| to == from)
+                        || !from.allows(Transition::Return)
                 );
             }
         }
         assert_eq!(
-            OrderStatus::PendingPayment.after(Move::Expire, Facts::default()),
+            OrderStatus::PendingPayment.transition(Transition::Expire, OrderSnapshot::default()),
             Ok(OrderStatus::Expired)
         );
-        let sent = Facts { sent: Extent::Whole, refunded: Extent::Nothing };
-        assert_eq!(OrderStatus::PendingPayment.settled(sent), OrderStatus::PendingPayment);
+        let sent = OrderSnapshot { sent: Coverage::Whole, refunded: Coverage::Nothing };
+        assert_eq!(OrderStatus::PendingPayment.for_snapshot(sent), OrderStatus::PendingPayment);
     }
 
     #[test]
     fn who_asks_for_an_illegal_move_hears_what_is_legal() {
-        let error = OrderStatus::Cancelled.after(Move::Fulfill, Facts::default()).unwrap_err();
+        let error =
+            OrderStatus::Cancelled.transition(Transition::Fulfill, OrderSnapshot::default()).unwrap_err();
         assert_eq!(error.to_string(), "An order that is CANCELED allows no fulfillment. It allows: refund");
-        let error = OrderStatus::Paid.after(Move::Pay, Facts::default()).unwrap_err();
+        let error = OrderStatus::Paid.transition(Transition::Pay, OrderSnapshot::default()).unwrap_err();
         assert!(error.to_string().ends_with("It allows: cancellation, fulfillment, refund"), "{error}");
-        let part = Facts { sent: Extent::Part, refunded: Extent::Part };
-        let error = OrderStatus::PartiallyRefunded.after(Move::Cancel, part).unwrap_err();
+        let part = OrderSnapshot { sent: Coverage::Part, refunded: Coverage::Part };
+        let error = OrderStatus::PartiallyRefunded.transition(Transition::Cancel, part).unwrap_err();
         assert!(error.to_string().contains("cancel its fulfillments first"), "{error}");
     }
 
@@ -458,41 +470,45 @@ mod tests {
             (line(5, 5), 0, 5),
         ] {
             assert_eq!((line.to_send(), line.refunded_of_sent()), (to_send, refunded_of_sent), "{line:?}");
-            // Every piece is sent, to be sent, or was left out for its money.
+            // Every unit is shipped, to be shipped, or refunded before shipping.
             assert_eq!(line.fulfilled + line.to_send() + line.refunded - line.refunded_of_sent(), 5);
         }
-        assert_eq!(LineCount::sent([line(0, 0), line(0, 5)]), Extent::Nothing);
-        assert_eq!(LineCount::sent([line(5, 0), line(0, 0)]), Extent::Part);
-        assert_eq!(LineCount::sent([line(5, 0), line(2, 3)]), Extent::Whole);
-        assert_eq!(LineCount::sent([]), Extent::Nothing);
+        assert_eq!(LineCount::sent([line(0, 0), line(0, 5)]), Coverage::Nothing);
+        assert_eq!(LineCount::sent([line(5, 0), line(0, 0)]), Coverage::Part);
+        assert_eq!(LineCount::sent([line(5, 0), line(2, 3)]), Coverage::Whole);
+        assert_eq!(LineCount::sent([]), Coverage::Nothing);
     }
 
     #[test]
     fn what_is_true_of_an_order_follows_from_its_lines_and_its_ledger() {
         let refunded = |captured, refunded| {
-            Facts::of(500, [], Paid { authorized: 0, captured, refunding: 0, refunded }).refunded
+            OrderSnapshot::of(500, [], LedgerTotals { authorized: 0, captured, refunding: 0, refunded })
+                .refunded
         };
-        assert_eq!(refunded(0, 0), Extent::Nothing);
-        assert_eq!(refunded(500, 0), Extent::Nothing);
-        assert_eq!(refunded(500, 1), Extent::Part);
-        assert_eq!(refunded(500, 500), Extent::Whole);
-        assert_eq!(refunded(1_000, 500), Extent::Nothing, "paid twice, and given back once");
+        assert_eq!(refunded(0, 0), Coverage::Nothing);
+        assert_eq!(refunded(500, 0), Coverage::Nothing);
+        assert_eq!(refunded(500, 1), Coverage::Part);
+        assert_eq!(refunded(500, 500), Coverage::Whole);
+        assert_eq!(refunded(1_000, 500), Coverage::Nothing, "paid twice, and given back once");
     }
 
     #[test]
     fn shares_of_all_pieces_are_the_amount() {
         for (amount, quantity) in [(1_000, 3), (1, 7), (0, 2), (999, 1), (i64::MAX, 3)] {
-            let shares = (0..quantity).map(|before| share(amount, quantity, before, 1));
+            let shares = (0..quantity).map(|before| allocate_share(amount, quantity, before, 1));
             assert_eq!(shares.sum::<i64>(), amount);
-            assert_eq!(share(amount, quantity, 0, quantity), amount);
+            assert_eq!(allocate_share(amount, quantity, 0, quantity), amount);
         }
-        assert_eq!((share(1_000, 3, 0, 1), share(1_000, 3, 1, 2), share(1_000, 0, 0, 1)), (333, 667, 0));
+        assert_eq!(
+            (allocate_share(1_000, 3, 0, 1), allocate_share(1_000, 3, 1, 2), allocate_share(1_000, 0, 0, 1)),
+            (333, 667, 0)
+        );
     }
 
     #[test]
     fn where_the_money_is_follows_from_the_ledger() {
         let of = |status, total, authorized, captured, refunded| {
-            FinancialStatus::of(status, total, Paid { authorized, captured, refunding: 0, refunded })
+            FinancialStatus::of(status, total, LedgerTotals { authorized, captured, refunding: 0, refunded })
         };
         let (pending, paid, cancelled) =
             (OrderStatus::PendingPayment, OrderStatus::Paid, OrderStatus::Cancelled);
@@ -510,13 +526,16 @@ mod tests {
     #[test]
     fn the_name_of_an_order_without_a_number_is_no_number() {
         let id = OrderId::from_uuid(uuid::Uuid::from_u128(0x0A1B_2C3D_1234_5678));
-        assert_eq!(name(id, None), "#X-12345678");
-        assert_eq!(name(id, Some(12_345_678)), "#12345678");
+        assert_eq!(display_name(id, None), "#X-12345678");
+        assert_eq!(display_name(id, Some(12_345_678)), "#12345678");
     }
 
     #[test]
     fn an_extent_is_nothing_part_or_whole() {
-        let of = [(0, 0), (0, 5), (3, 5), (5, 5), (6, 5)].map(|(part, whole)| Extent::of(part, whole));
-        assert_eq!(of, [Extent::Nothing, Extent::Nothing, Extent::Part, Extent::Whole, Extent::Whole]);
+        let of = [(0, 0), (0, 5), (3, 5), (5, 5), (6, 5)].map(|(part, whole)| Coverage::of(part, whole));
+        assert_eq!(
+            of,
+            [Coverage::Nothing, Coverage::Nothing, Coverage::Part, Coverage::Whole, Coverage::Whole]
+        );
     }
 }

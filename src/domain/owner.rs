@@ -1,4 +1,5 @@
-//! Whose permissions limit what was made: an API key or a webhook may do no more than its owner may do now.
+//! Owners of API keys and webhooks, whose current permissions are an upper limit for what they
+//! created.
 
 use std::fmt;
 
@@ -6,21 +7,21 @@ use uuid::Uuid;
 
 use super::ids::{ApiKeyId, Id, StaffId};
 
-/// The owner of an API key or of a webhook: who made it, or changed the webhook last.
+/// The owner of an API key or webhook: who created it, or who last changed the webhook.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Owner {
-    /// The shop itself, by a command on its machine: nothing limits it.
+    /// The shop itself, through the command line: no limit.
     System,
-    /// A member of staff.
+    /// A staff member.
     Staff(StaffId),
-    /// A service, by its API key.
+    /// A service, identified by its API key.
     ApiKey(ApiKeyId),
-    /// Somebody who can't be found any more, so that nothing is permitted.
+    /// An owner that no longer exists: nothing is permitted.
     Unknown,
 }
 
 impl Owner {
-    /// The owner that a text stands for.
+    /// Parses an owner as stored in the database.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_once(':') {
@@ -33,7 +34,7 @@ impl Owner {
     }
 }
 
-/// How an owner is written in the database.
+/// The form stored in the database.
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

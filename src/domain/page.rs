@@ -1,59 +1,59 @@
-//! Keyset pagination: which slice of an ordered list is asked for, and the slice that answers.
+//! Keyset pagination: the requested slice of an ordered list, and the resulting page.
 
-/// How many items one page may have.
+/// Maximum number of items of a page.
 pub const MAX_PAGE_SIZE: usize = 250;
 
-/// Which end of the list the page is counted from.
+/// The end of the list that the page is counted from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Direction {
-    /// The first items, after a cursor where one is given.
+    /// The first items, after the cursor if there is one.
     Forward,
-    /// The last items, before a cursor where one is given.
+    /// The last items, before the cursor if there is one.
     Backward,
 }
 
-/// A page asked for: `limit` items on one side of a cursor.
+/// A requested page: up to `limit` items on one side of a cursor.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct PageRequest<C> {
     /// Forward (`first`, `after`) or backward (`last`, `before`).
     pub direction: Direction,
-    /// At most [`MAX_PAGE_SIZE`].
+    /// Maximum number of items; at most [`MAX_PAGE_SIZE`].
     pub limit: usize,
-    /// The item the page begins after (forward) or ends before (backward).
+    /// The item after which (forward) or before which (backward) the page starts.
     pub cursor: Option<C>,
 }
 
 impl<C> PageRequest<C> {
-    /// The first `limit` items.
+    /// Requests the first `limit` items.
     pub fn first(limit: usize) -> Self {
         Self { direction: Direction::Forward, limit, cursor: None }
     }
 
-    /// How many rows to read: one more than asked for tells whether there are more.
-    pub fn rows(&self) -> i64 {
+    /// Number of rows to read: one more than requested shows whether there are more.
+    pub fn row_limit(&self) -> i64 {
         i64::try_from(self.limit).unwrap_or(i64::MAX).saturating_add(1)
     }
 }
 
-/// A row's place among the rows of its list: its key, and its id where keys are equal.
-pub type Place = (CursorKey, uuid::Uuid);
+/// A row's position in its list: its sort key, and its id as a tie-breaker.
+pub type RowPosition = (CursorKey, uuid::Uuid);
 
-/// A page of items in list order, whatever direction it was read in.
+/// A page of items, always in list order.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
-    /// Whether items stand before the first one.
+    /// Whether there are items before the first one.
     pub has_previous: bool,
-    /// Whether items stand after the last one.
+    /// Whether there are items after the last one.
     pub has_next: bool,
-    /// Where the page begins, if not with its first item.
-    pub begins_at: Option<Place>,
-    /// Where the page ends, if not with its last item.
-    pub ends_at: Option<Place>,
+    /// Where the page starts, if not at its first item.
+    pub start: Option<RowPosition>,
+    /// Where the page ends, if not at its last item.
+    pub end: Option<RowPosition>,
 }
 
-/// A page with nothing on it, of a list with nothing in it.
+/// An empty page of an empty list.
 impl<T> Default for Page<T> {
     fn default() -> Self {
         Self::new(Vec::new(), false, false)
@@ -61,46 +61,47 @@ impl<T> Default for Page<T> {
 }
 
 impl<T> Page<T> {
-    /// A page that begins with its first item and ends with its last one.
+    /// A page that starts with its first item and ends with its last one.
     #[must_use]
     pub fn new(items: Vec<T>, has_previous: bool, has_next: bool) -> Self {
-        Self { items, has_previous, has_next, begins_at: None, ends_at: None }
+        Self { items, has_previous, has_next, start: None, end: None }
     }
 
-    /// The same page of a list that was read up to a place and not beyond, although the page is not
-    /// full: its cursor leads on from there.
+    /// Marks that reading stopped at a position before the page was full, so that the page's cursor
+    /// continues from there.
     #[must_use]
-    pub fn read_up_to(self, place: Place, direction: Direction) -> Self {
+    pub fn continued_at(self, place: RowPosition, direction: Direction) -> Self {
         match direction {
-            Direction::Forward => Self { has_next: true, ends_at: Some(place), ..self },
-            Direction::Backward => Self { has_previous: true, begins_at: Some(place), ..self },
+            Direction::Forward => Self { has_next: true, end: Some(place), ..self },
+            Direction::Backward => Self { has_previous: true, start: Some(place), ..self },
         }
     }
 
-    /// Makes a page of rows read in the request's direction, of which there may be one more than asked for.
-    pub fn of_rows<C>(mut rows: Vec<T>, request: &PageRequest<C>) -> Self {
-        let more = rows.len() > request.limit;
+    /// Makes a page of rows read in the request's direction, possibly one more than requested.
+    pub fn from_rows<C>(mut rows: Vec<T>, request: &PageRequest<C>) -> Self {
+        let has_more = rows.len() > request.limit;
         rows.truncate(request.limit);
-        let behind_cursor = request.cursor.is_some();
+        let has_cursor = request.cursor.is_some();
         match request.direction {
-            Direction::Forward => Self::new(rows, behind_cursor, more),
+            Direction::Forward => Self::new(rows, has_cursor, has_more),
             Direction::Backward => {
                 rows.reverse();
-                Self::new(rows, more, behind_cursor)
+                Self::new(rows, has_more, has_cursor)
             }
         }
     }
 
-    /// The page of a list that is wholly in memory. A cursor that is no longer in the list gives an empty page.
-    pub fn of_list<C>(
+    /// Takes a page from a list in memory. A cursor that is no longer in the list results in an
+    /// empty page.
+    pub fn from_list<C>(
         all: impl IntoIterator<Item = T>,
         request: &PageRequest<C>,
         is_at: impl Fn(&T, &C) -> bool,
     ) -> Self {
         let mut items: Vec<T> = all.into_iter().collect();
-        let mut behind_cursor = false;
+        let mut has_cursor = false;
         if let Some(cursor) = &request.cursor {
-            behind_cursor = true;
+            has_cursor = true;
             let at = items.iter().position(|item| is_at(item, cursor));
             match (request.direction, at) {
                 (Direction::Forward, Some(at)) => drop(items.drain(..=at)),
@@ -115,29 +116,29 @@ impl<T> Page<T> {
         let request = PageRequest {
             direction: request.direction,
             limit: request.limit,
-            cursor: behind_cursor.then_some(()),
+            cursor: has_cursor.then_some(()),
         };
-        Self::of_rows(items, &request)
+        Self::from_rows(items, &request)
     }
 
-    /// The same page of other items.
+    /// Converts the items.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         Page {
             items: self.items.into_iter().map(convert).collect(),
             has_previous: self.has_previous,
             has_next: self.has_next,
-            begins_at: self.begins_at,
-            ends_at: self.ends_at,
+            start: self.start,
+            end: self.end,
         }
     }
 }
 
-/// A row's place in a list that is ordered by a key and, where keys are equal, by id. Clients hold it encrypted
-/// (`auth::Keys::seal_cursor`), since keys may tell what is not theirs to know. The list it belongs to is part of it, so that a
-/// cursor of another list or order is refused.
+/// A row's position in a list that is ordered by a key and, for equal keys, by id. Clients receive
+/// it encrypted (`auth::Keys::seal_cursor`), since keys may be confidential. It includes the list's
+/// name, so that a cursor of another list or sort order is rejected.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Cursor {
-    /// Names the list and its order.
+    /// Identifies the list and its sort order.
     pub list: String,
     /// The sort key's value.
     pub key: CursorKey,
@@ -145,10 +146,10 @@ pub struct Cursor {
     pub id: uuid::Uuid,
 }
 
-/// A sort key's value. Keys of one list compare as the database orders them.
+/// A sort key's value. Keys of one list compare like in the database.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum CursorKey {
-    /// The list is ordered by id alone.
+    /// The list is ordered by id only.
     None,
     /// A number, a time in microseconds, or the bits of a rank.
     Integer(i64),
@@ -156,10 +157,10 @@ pub enum CursorKey {
     Text(String),
 }
 
-/// The kinds of keys that lists are ordered by.
+/// The types of sort keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum KeyKind {
-    /// Ids alone.
+pub enum CursorKeyKind {
+    /// No key: ordered by id only.
     None,
     /// Numbers, times and ranks.
     Integer,
@@ -168,19 +169,20 @@ pub enum KeyKind {
 }
 
 impl CursorKey {
-    /// Which kind of key it is.
+    /// The key's type.
     #[must_use]
-    pub fn kind(&self) -> KeyKind {
+    pub fn kind(&self) -> CursorKeyKind {
         match self {
-            Self::None => KeyKind::None,
-            Self::Integer(_) => KeyKind::Integer,
-            Self::Text(_) => KeyKind::Text,
+            Self::None => CursorKeyKind::None,
+            Self::Integer(_) => CursorKeyKind::Integer,
+            Self::Text(_) => CursorKeyKind::Text,
         }
     }
 }
 
 impl Cursor {
-    /// The cursor as bytes, to be encrypted: the list's name and a line feed, the id, the key's kind and the key.
+    /// Serializes the cursor for encryption: the list's name and a line feed, the id, the key's
+    /// type and the key.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.list.len() + 32);
@@ -201,7 +203,7 @@ impl Cursor {
         bytes
     }
 
-    /// Reads what [`Cursor::to_bytes`] wrote; `None` when it is something else.
+    /// Deserializes the result of [`Cursor::to_bytes`]; `None` for anything else.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
@@ -210,7 +212,7 @@ impl Cursor {
         let key = match rest.split_first()? {
             (b'-', []) => CursorKey::None,
             (b'i', value) => CursorKey::Integer(i64::from_be_bytes(value.try_into().ok()?)),
-            // No database takes a NUL in a text.
+            // Databases reject NUL in text.
             (b't', value) if !value.contains(&0) => {
                 CursorKey::Text(std::str::from_utf8(value).ok()?.to_owned())
             }
@@ -232,7 +234,7 @@ mod tests {
     #[test]
     fn a_list_in_memory_pages_like_one_in_the_database() {
         let page = |request: &PageRequest<u32>| {
-            let page = Page::of_list(1..=5, request, |item, cursor| item == cursor);
+            let page = Page::from_list(1..=5, request, |item, cursor| item == cursor);
             (page.items, page.has_previous, page.has_next)
         };
         assert_eq!(page(&request(Direction::Forward, 2, None)), (vec![1, 2], false, true));
@@ -246,14 +248,14 @@ mod tests {
     #[test]
     fn a_page_that_was_not_read_to_its_end_leads_on() {
         let place = (CursorKey::Integer(7), uuid::Uuid::nil());
-        let page = Page::of_rows(vec![1], &request(Direction::Forward, 2, None));
-        let page = page.read_up_to(place.clone(), Direction::Forward).map(|item| item + 1);
+        let page = Page::from_rows(vec![1], &request(Direction::Forward, 2, None));
+        let page = page.continued_at(place.clone(), Direction::Forward).map(|item| item + 1);
         assert_eq!((page.items.as_slice(), page.has_previous, page.has_next), ([2].as_slice(), false, true));
-        assert_eq!((page.begins_at, page.ends_at), (None, Some(place.clone())));
-        let page = Page::of_rows(vec![1], &request(Direction::Backward, 2, None));
-        let page = page.read_up_to(place.clone(), Direction::Backward);
+        assert_eq!((page.start, page.end), (None, Some(place.clone())));
+        let page = Page::from_rows(vec![1], &request(Direction::Backward, 2, None));
+        let page = page.continued_at(place.clone(), Direction::Backward);
         assert_eq!((page.has_previous, page.has_next), (true, false));
-        assert_eq!((page.begins_at, page.ends_at), (Some(place), None));
+        assert_eq!((page.start, page.end), (Some(place), None));
     }
 
     #[test]

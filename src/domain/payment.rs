@@ -1,4 +1,5 @@
-//! Payments: an append-only ledger of what was asked of providers and what they said. What is paid is a fold over it.
+//! Payments: an append-only ledger of requests to providers and their results. What is paid is a
+//! fold over it.
 
 use std::collections::HashMap;
 
@@ -6,105 +7,105 @@ use super::catalog::text_enum;
 use super::ids::RefundId;
 
 text_enum! {
-    /// What a row of the ledger says.
+    /// The kind of a ledger entry.
     PaymentKind {
-        /// The provider was asked for the money; what it said is not known yet.
+        /// The provider was asked to charge; the result is not known yet.
         Requested = "requested",
-        /// The provider keeps the money ready.
+        /// The payment was authorized.
         Authorized = "authorized",
-        /// The money is ours.
+        /// The payment was captured.
         Captured = "captured",
-        /// The provider said no.
+        /// The payment was declined.
         Declined = "declined",
-        /// Money that was kept ready was let go.
+        /// An authorization was voided.
         Voided = "voided",
-        /// The provider was asked to give money back.
+        /// The provider was asked to refund.
         RefundRequested = "refund_requested",
-        /// Money went back.
+        /// The money was refunded.
         Refunded = "refunded",
-        /// The provider would not give money back.
+        /// The provider rejected the refund.
         RefundFailed = "refund_failed",
     }
 }
 
-/// A row of the ledger, as far as the sums need it.
+/// The part of a ledger entry that totals are computed from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// What it says.
+pub struct LedgerEntry {
+    /// The kind.
     pub kind: PaymentKind,
     /// Minor units.
     pub amount: i64,
-    /// The refund it is of.
+    /// The refund that it belongs to, if any.
     pub refund_id: Option<RefundId>,
 }
 
-/// What a ledger adds up to, minor units.
+/// The totals of a ledger, in minor units.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Paid {
-    /// Kept ready by providers, and neither taken nor let go since.
+pub struct LedgerTotals {
+    /// Authorized, and neither captured nor voided yet.
     pub authorized: i64,
-    /// All that was taken.
+    /// Captured.
     pub captured: i64,
-    /// What providers were asked to give back, and have neither given nor refused.
+    /// Refunds that were requested and have neither succeeded nor failed yet.
     pub refunding: i64,
-    /// All that went back.
+    /// Refunded.
     pub refunded: i64,
 }
 
-impl Paid {
-    /// What the shop has: taken and not given back.
+impl LedgerTotals {
+    /// The captured amount less refunds.
     #[must_use]
     pub fn net(self) -> i64 {
         self.captured.saturating_sub(self.refunded)
     }
 
-    /// What can be asked back: refunds under way count as given.
+    /// The amount that can still be refunded; pending refunds count as refunded.
     #[must_use]
     pub fn refundable(self) -> i64 {
         self.net().saturating_sub(self.refunding).max(0)
     }
 
-    /// Whether so much was taken, whatever of it went back since.
+    /// Whether at least `total` was captured, regardless of refunds.
     #[must_use]
     pub fn covers(self, total: i64) -> bool {
         self.captured >= total
     }
 }
 
-/// What a ledger adds up to. Its rows may be in any order: providers tell late, and not in turn.
+/// Sums up a ledger. Entries may be in any order: providers report late and out of order.
 #[must_use]
-pub fn paid(ledger: impl IntoIterator<Item = Entry>) -> Paid {
-    let mut paid = Paid::default();
+pub fn ledger_totals(ledger: impl IntoIterator<Item = LedgerEntry>) -> LedgerTotals {
+    let mut totals = LedgerTotals::default();
     let (mut authorized, mut voided) = (0_i64, 0_i64);
-    // What is still asked back, by refund.
-    let mut asked: HashMap<Option<RefundId>, i64> = HashMap::new();
+    // Requested and unresolved amounts by refund.
+    let mut requested: HashMap<Option<RefundId>, i64> = HashMap::new();
     for entry in ledger {
         let amount = entry.amount;
         match entry.kind {
             PaymentKind::Requested | PaymentKind::Declined => {}
             PaymentKind::Authorized => authorized = authorized.saturating_add(amount),
-            PaymentKind::Captured => paid.captured = paid.captured.saturating_add(amount),
+            PaymentKind::Captured => totals.captured = totals.captured.saturating_add(amount),
             PaymentKind::Voided => voided = voided.saturating_add(amount),
-            PaymentKind::RefundRequested => *asked.entry(entry.refund_id).or_default() += amount,
+            PaymentKind::RefundRequested => *requested.entry(entry.refund_id).or_default() += amount,
             PaymentKind::Refunded => {
-                paid.refunded = paid.refunded.saturating_add(amount);
-                *asked.entry(entry.refund_id).or_default() -= amount;
+                totals.refunded = totals.refunded.saturating_add(amount);
+                *requested.entry(entry.refund_id).or_default() -= amount;
             }
-            PaymentKind::RefundFailed => *asked.entry(entry.refund_id).or_default() -= amount,
+            PaymentKind::RefundFailed => *requested.entry(entry.refund_id).or_default() -= amount,
         }
     }
-    paid.authorized = authorized.saturating_sub(voided).saturating_sub(paid.captured).max(0);
-    // A refund that nobody asked for here was made at the provider's: it is none that is under way.
-    paid.refunding = asked.into_values().filter(|open| *open > 0).sum();
-    paid
+    totals.authorized = authorized.saturating_sub(voided).saturating_sub(totals.captured).max(0);
+    // Refunds made directly at the provider have no request and are not pending.
+    totals.refunding = requested.into_values().filter(|open| *open > 0).sum();
+    totals
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn entry(kind: PaymentKind, amount: i64, refund_id: Option<RefundId>) -> Entry {
-        Entry { kind, amount, refund_id }
+    fn entry(kind: PaymentKind, amount: i64, refund_id: Option<RefundId>) -> LedgerEntry {
+        LedgerEntry { kind, amount, refund_id }
     }
 
     #[test]
@@ -112,13 +113,19 @@ mod tests {
         let authorized = entry(PaymentKind::Authorized, 500, None);
         let captured = entry(PaymentKind::Captured, 500, None);
         let requested = entry(PaymentKind::Requested, 500, None);
-        assert_eq!(paid([requested]), Paid::default());
-        assert_eq!(paid([requested, authorized]), Paid { authorized: 500, ..Paid::default() });
-        let both = Paid { captured: 500, ..Paid::default() };
-        assert_eq!(paid([requested, authorized, captured]), both);
-        assert_eq!(paid([captured, authorized]), both, "in any order");
+        assert_eq!(ledger_totals([requested]), LedgerTotals::default());
+        assert_eq!(
+            ledger_totals([requested, authorized]),
+            LedgerTotals { authorized: 500, ..LedgerTotals::default() }
+        );
+        let both = LedgerTotals { captured: 500, ..LedgerTotals::default() };
+        assert_eq!(ledger_totals([requested, authorized, captured]), both);
+        assert_eq!(ledger_totals([captured, authorized]), both, "in any order");
         assert!(both.covers(500) && !both.covers(501));
-        assert_eq!(paid([authorized, entry(PaymentKind::Voided, 500, None)]), Paid::default());
+        assert_eq!(
+            ledger_totals([authorized, entry(PaymentKind::Voided, 500, None)]),
+            LedgerTotals::default()
+        );
     }
 
     #[test]
@@ -129,14 +136,14 @@ mod tests {
             entry(PaymentKind::RefundRequested, 300, first),
             entry(PaymentKind::RefundRequested, 200, second),
         ];
-        let open = paid(ledger.clone());
+        let open = ledger_totals(ledger.clone());
         assert_eq!((open.refunding, open.refunded, open.refundable()), (500, 0, 500));
         ledger.push(entry(PaymentKind::Refunded, 300, first));
         ledger.push(entry(PaymentKind::RefundFailed, 200, second));
-        let done = paid(ledger.clone());
+        let done = ledger_totals(ledger.clone());
         assert_eq!((done.refunding, done.refunded, done.net(), done.refundable()), (0, 300, 700, 700));
         // Given back at the provider's, and not asked for here.
         ledger.push(entry(PaymentKind::Refunded, 700, None));
-        assert_eq!(paid(ledger).refundable(), 0);
+        assert_eq!(ledger_totals(ledger).refundable(), 0);
     }
 }

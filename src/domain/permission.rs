@@ -1,23 +1,23 @@
-//! What staff and services may be allowed to do.
+//! Permissions of staff and services.
 
 use std::fmt;
 
 use super::catalog::text_enum;
 
 text_enum! {
-    /// A permission that a role or an API key holds.
+    /// A permission of a role or an API key.
     Permission {
-        /// See drafts, archived products and operator fields of the catalogue.
+        /// See drafts, archived products and internal fields of the catalog.
         ReadProducts = "READ_PRODUCTS",
         /// Change products, variants and collections.
         WriteProducts = "WRITE_PRODUCTS",
         /// See orders, their payments and their history.
         ReadOrders = "READ_ORDERS",
-        /// Change orders: pay, send, cancel, refund.
+        /// Change orders: mark as paid, ship, cancel, refund.
         WriteOrders = "WRITE_ORDERS",
         /// See customers and their addresses.
         ReadCustomers = "READ_CUSTOMERS",
-        /// Change customers, export what is held on them, erase them.
+        /// Change customers, export their data, erase them.
         WriteCustomers = "WRITE_CUSTOMERS",
         /// See stock levels and locations.
         ReadInventory = "READ_INVENTORY",
@@ -27,7 +27,8 @@ text_enum! {
         ReadReports = "READ_REPORTS",
         /// Change staff, their roles and API keys.
         ManageStaff = "MANAGE_STAFF",
-        /// Change the shop's settings, pages, menus, redirects, discounts, taxes, shipping and locations.
+        /// Change the shop's settings, pages, menus, redirects, discounts, taxes, shipping and
+        /// locations.
         ManageSettings = "MANAGE_SETTINGS",
     }
 }

@@ -1,31 +1,31 @@
-//! The policies of a shop: what it promises its buyers, and what it has to tell them.
+//! The shop's policies and legal texts.
 
 use super::catalog::text_enum;
 
 text_enum! {
-    /// A policy of the shop, of which it has at most one of a kind.
+    /// The kind of a policy; a shop has at most one of each.
     PolicyKind {
-        /// What becomes of personal data.
+        /// Use of personal data.
         Privacy = "privacy_policy",
-        /// When and how money goes back.
+        /// Conditions of refunds.
         Refund = "refund_policy",
-        /// How and where orders are sent.
+        /// Conditions of shipping.
         Shipping = "shipping_policy",
-        /// Under which terms the site is used.
+        /// Terms for using the site.
         TermsOfService = "terms_of_service",
-        /// How subscriptions are bought and ended.
+        /// Conditions of subscriptions.
         Subscription = "subscription_policy",
-        /// How to reach the shop.
+        /// How to contact the shop.
         ContactInformation = "contact_information",
         /// Who runs the shop.
         LegalNotice = "legal_notice",
-        /// Under which terms goods are sold.
+        /// Terms for buying goods.
         TermsOfSale = "terms_of_sale",
     }
 }
 
 impl PolicyKind {
-    /// The title of a policy that staff gave none.
+    /// The default title.
     #[must_use]
     pub fn default_title(self) -> &'static str {
         match self {
@@ -40,13 +40,13 @@ impl PolicyKind {
         }
     }
 
-    /// The part of its address that names it: `privacy-policy`.
+    /// The URL segment of the policy: `privacy-policy`.
     #[must_use]
     pub fn handle(self) -> String {
         self.as_str().replace('_', "-")
     }
 
-    /// Where storefronts show it.
+    /// The storefront's path of the policy.
     #[must_use]
     pub fn path(self) -> String {
         format!("/policies/{}", self.handle())

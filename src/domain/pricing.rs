@@ -1,119 +1,125 @@
-//! What a basket costs: from its lines, the discounts that may apply, the delivery that was chosen and the tax rates of where it is
-//! sent, to a [`Quote`] whose numbers add up to the minor unit.
+//! Prices a cart or order: from its lines, the discounts that may apply, the chosen delivery and
+//! the tax rates of the destination to a [`Quote`] whose numbers add up exactly.
 //!
-//! # The rules
+//! # Rules
 //!
-//! - All is integers of minor units; whether a currency has none, two or three decimals makes no difference here.
-//! - **Discounts** are chosen and reckoned as [`super::discount`] says. A percentage is taken of the sum of the lines it is on, rounded
-//!   half-up once, and spread over them by largest remainder; a fixed amount is spread likewise, and is never more than the lines cost. So a
-//!   discount is the sum of its allocations, and no line is below zero.
-//! - **Taxes** are rounded half-up per line, on what the line costs after discounts, for all rates together, and spread over the rates by
-//!   largest remainder ([`super::tax`]). Delivery is a line of its own. Where prices contain the taxes, they are taken out of the price and
-//!   nothing is added.
-//! - `total = subtotal - discount_total + shipping_total`, and `+ tax_total` where prices don't contain taxes.
+//! - All amounts are integers of minor units; the currency's number of decimals makes no difference
+//!   here.
+//! - **Discounts** are chosen and combined as described in [`super::discount`]. A percentage is
+//!   taken of the sum of its lines, rounded half-up once, and spread over them by the
+//!   largest-remainder method; a fixed amount is spread the same way and capped at what the lines
+//!   cost. So a discount is the sum of its allocations, and no line becomes negative.
+//! - **Taxes** are rounded half-up per line, on its price after discounts, for all rates together,
+//!   and spread over the rates by the largest-remainder method ([`super::tax`]). Delivery is a line
+//!   of its own. If prices include taxes, the taxes are calculated from the price and nothing is
+//!   added.
+//! - `total = subtotal - discount_total + shipping_total`, plus `tax_total` if prices exclude
+//!   taxes.
 
-mod choice;
+mod selection;
 #[cfg(test)]
 mod tests;
 
 use uuid::Uuid;
 
-use super::discount::{DiscountRule, Refusal};
+use super::discount::{DiscountRefusal, DiscountRule};
 use super::ids::{CollectionId, DiscountId, ProductId, VariantId};
 use super::money::Currency;
 use super::quote::{Allocation, DeliveryOption, Quote, QuotedDelivery, QuotedLine, TaxLine};
-use super::tax::{Rate, SHIPPING_TAX_CLASS, taxes};
-use choice::Chosen;
+use super::tax::{ApplicableRate, SHIPPING_TAX_CLASS, calculate_taxes};
+use selection::Selection;
 
-/// What all lines of an order together, and what delivery, may cost at most, in minor units: far from where 64 bits end.
+/// Maximum price of an order's lines together, and of its delivery, in minor units; far below the
+/// limit of 64 bits.
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
-/// What one piece of a variant may cost at most, in minor units. A cart holds at most a million pieces, so that whatever is in
-/// one can be added up, even at prices that rose since.
+/// Maximum price of a single unit of a variant, in minor units. A cart holds at most a million
+/// units, so its total can always be computed, even if prices rose in the meantime.
 pub const MAX_PRICE: i64 = 1_000_000_000_000;
 
-/// A basket with all that decides on its price.
+/// Everything that determines the price of a cart or order.
 #[derive(Clone, Debug)]
-pub struct Bill<'a> {
-    /// What is bought.
-    pub lines: Vec<Line<'a>>,
-    /// Discounts that are in their period and not used up.
-    pub discounts: Vec<Candidate<'a>>,
-    /// Whether any of it is sent.
-    pub is_sent: bool,
-    /// The delivery that was chosen, if any.
+pub struct PricingInput<'a> {
+    /// The lines.
+    pub lines: Vec<PricingLine<'a>>,
+    /// Active discounts that are not used up.
+    pub discounts: Vec<DiscountCandidate<'a>>,
+    /// Whether any line requires shipping.
+    pub is_shipped: bool,
+    /// The chosen delivery option, if any.
     pub delivery: Option<DeliveryOption>,
-    /// The rates of where it is sent.
-    pub tax_rates: &'a [Rate],
-    /// Whether prices contain the taxes.
+    /// The tax rates of the destination.
+    pub tax_rates: &'a [ApplicableRate],
+    /// Whether prices include taxes.
     pub taxes_included: bool,
-    /// What all amounts are in.
+    /// The currency of all amounts.
     pub currency: Currency,
 }
 
-/// A line of a basket.
+/// A line to be priced.
 #[derive(Clone, Debug)]
-pub struct Line<'a> {
-    /// What the basket calls it.
+pub struct PricingLine<'a> {
+    /// Identifies the line.
     pub key: Uuid,
-    /// What is bought.
+    /// The variant.
     pub variant_id: VariantId,
-    /// The product it is of.
+    /// The variant's product.
     pub product_id: ProductId,
-    /// The collections the product is in.
+    /// The collections that contain the product.
     pub collections: &'a [CollectionId],
-    /// How many pieces, above zero.
+    /// Number of units, above zero.
     pub quantity: i64,
-    /// One piece, not below zero.
+    /// Price of a unit, not negative.
     pub unit_price: i64,
-    /// Whose rates apply; `None`: no tax is charged.
+    /// The tax class; `None` if it is not taxed.
     pub tax_class: Option<&'a str>,
 }
 
 /// A discount that may apply.
 #[derive(Clone, Debug)]
-pub struct Candidate<'a> {
-    /// Which.
+pub struct DiscountCandidate<'a> {
+    /// The discount's id.
     pub id: DiscountId,
-    /// What buyers call it.
+    /// The title shown to buyers.
     pub title: &'a str,
-    /// The code it was asked for by; `None`: automatic.
+    /// The code that was entered; `None` for an automatic discount.
     pub code: Option<&'a str>,
-    /// What it gives.
+    /// The value and conditions.
     pub rule: &'a DiscountRule,
 }
 
-/// What became of a discount.
+/// The result of considering a discount.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Fate {
-    /// It takes something off.
+pub enum DiscountOutcome {
+    /// It reduces the price.
     Applied,
-    /// It will, once a delivery is chosen.
-    Waiting,
-    /// It takes nothing off.
-    Refused(Refusal),
+    /// It will reduce the price once a delivery option is chosen.
+    AwaitingDelivery,
+    /// It does not apply.
+    Refused(DiscountRefusal),
 }
 
-/// The basket costs more than can be added up.
+/// An amount is too large to be represented.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the basket costs more than an order can")]
-pub struct TooLarge;
+pub struct AmountOverflow;
 
-/// The price of a basket, and what became of each of the bill's discounts, in their order.
+/// Calculates a quote, and the outcome of each discount of the input, in input order.
 ///
 /// # Errors
-/// [`TooLarge`] where amounts would be beyond 64 bits. What an order may cost is less: see [`MAX_AMOUNT`].
-pub fn price(bill: &Bill<'_>) -> Result<(Quote, Vec<Fate>), TooLarge> {
-    let subtotal = subtotal(bill)?;
-    let chosen = choice::choose(bill, subtotal);
-    let mut quote = Quote { subtotal, taxes_included: bill.taxes_included, ..Quote::default() };
-    for (at, line) in bill.lines.iter().enumerate() {
-        let quoted = quoted_line(bill, &chosen, at, line)?;
+/// [`AmountOverflow`] if an amount exceeds 64 bits. The limit for orders is lower: see
+/// [`MAX_AMOUNT`].
+pub fn price(input: &PricingInput<'_>) -> Result<(Quote, Vec<DiscountOutcome>), AmountOverflow> {
+    let subtotal = subtotal(input)?;
+    let selected = selection::select(input, subtotal);
+    let mut quote = Quote { subtotal, taxes_included: input.taxes_included, ..Quote::default() };
+    for (at, line) in input.lines.iter().enumerate() {
+        let quoted = quote_line(input, &selected, at, line)?;
         quote.discount_total += quoted.discount_total;
         quote.tax_total = sum(quote.tax_total, quoted.tax_total)?;
         quote.lines.push(quoted);
     }
-    if let Some(option) = &bill.delivery {
-        let delivery = quoted_delivery(bill, &chosen, option)?;
+    if let Some(option) = &input.delivery {
+        let delivery = quote_delivery(input, &selected, option)?;
         let off: i64 = delivery.discounts.iter().map(|discount| discount.amount).sum();
         quote.shipping_total = delivery.option.price - off;
         quote.tax_total = sum(quote.tax_total, tax_sum(&delivery.taxes)?)?;
@@ -121,24 +127,29 @@ pub fn price(bill: &Bill<'_>) -> Result<(Quote, Vec<Fate>), TooLarge> {
     }
     let untaxed = sum(quote.subtotal - quote.discount_total, quote.shipping_total)?;
     quote.total = if quote.taxes_included { untaxed } else { sum(untaxed, quote.tax_total)? };
-    Ok((quote, chosen.fates))
+    Ok((quote, selected.outcomes))
 }
 
-fn subtotal(bill: &Bill<'_>) -> Result<i64, TooLarge> {
-    let gross = |line: &Line<'_>| line.unit_price.checked_mul(line.quantity).ok_or(TooLarge);
-    bill.lines.iter().try_fold(0_i64, |so_far, line| sum(so_far, gross(line)?))
+fn subtotal(input: &PricingInput<'_>) -> Result<i64, AmountOverflow> {
+    let gross = |line: &PricingLine<'_>| line.unit_price.checked_mul(line.quantity).ok_or(AmountOverflow);
+    input.lines.iter().try_fold(0_i64, |so_far, line| sum(so_far, gross(line)?))
 }
 
-fn sum(one: i64, other: i64) -> Result<i64, TooLarge> {
-    one.checked_add(other).ok_or(TooLarge)
+fn sum(one: i64, other: i64) -> Result<i64, AmountOverflow> {
+    one.checked_add(other).ok_or(AmountOverflow)
 }
 
-fn tax_sum(lines: &[TaxLine]) -> Result<i64, TooLarge> {
+fn tax_sum(lines: &[TaxLine]) -> Result<i64, AmountOverflow> {
     lines.iter().try_fold(0, |so_far, line| sum(so_far, line.amount))
 }
 
-fn quoted_line(bill: &Bill<'_>, chosen: &Chosen, at: usize, line: &Line<'_>) -> Result<QuotedLine, TooLarge> {
-    let discounts = chosen.of_line(bill, at);
+fn quote_line(
+    input: &PricingInput<'_>,
+    selected: &Selection,
+    at: usize,
+    line: &PricingLine<'_>,
+) -> Result<QuotedLine, AmountOverflow> {
+    let discounts = selected.line_allocations(input, at);
     let discount_total = discounts.iter().map(|discount| discount.amount).sum();
     let mut quoted = QuotedLine {
         key: line.key,
@@ -151,24 +162,26 @@ fn quoted_line(bill: &Bill<'_>, chosen: &Chosen, at: usize, line: &Line<'_>) -> 
         tax_total: 0,
     };
     if let Some(class) = line.tax_class {
-        quoted.taxes = taxes(quoted.total(), class, bill.tax_rates, bill.taxes_included).ok_or(TooLarge)?;
+        quoted.taxes = calculate_taxes(quoted.total(), class, input.tax_rates, input.taxes_included)
+            .ok_or(AmountOverflow)?;
         quoted.tax_total = tax_sum(&quoted.taxes)?;
     }
     Ok(quoted)
 }
 
-fn quoted_delivery(
-    bill: &Bill<'_>,
-    chosen: &Chosen,
+fn quote_delivery(
+    input: &PricingInput<'_>,
+    selected: &Selection,
     option: &DeliveryOption,
-) -> Result<QuotedDelivery, TooLarge> {
-    let discounts = chosen.of_delivery(bill);
+) -> Result<QuotedDelivery, AmountOverflow> {
+    let discounts = selected.delivery_allocations(input);
     let off: i64 = discounts.iter().map(|discount| discount.amount).sum();
-    let taxes = taxes(option.price - off, SHIPPING_TAX_CLASS, bill.tax_rates, bill.taxes_included);
-    Ok(QuotedDelivery { option: option.clone(), discounts, taxes: taxes.ok_or(TooLarge)? })
+    let taxes =
+        calculate_taxes(option.price - off, SHIPPING_TAX_CLASS, input.tax_rates, input.taxes_included);
+    Ok(QuotedDelivery { option: option.clone(), discounts, taxes: taxes.ok_or(AmountOverflow)? })
 }
 
-impl Candidate<'_> {
+impl DiscountCandidate<'_> {
     fn allocation(&self, amount: i64) -> Option<Allocation> {
         (amount > 0).then(|| Allocation {
             discount_id: Some(self.id),

@@ -1,44 +1,44 @@
-//! How much one GraphQL operation may ask for, by kind of caller.
+//! Limits on GraphQL operations by kind of caller.
 //!
-//! `config` reads the limits, `graphql::limits` enforces them. The name of each setting stands
-//! beside its field, since error messages quote it.
+//! `config` reads them, `graphql::limits` enforces them. Each field names its environment variable,
+//! since error messages quote it.
 
 use std::time::Duration;
 
 use super::caller::{CallerKind, PerCaller};
 
-/// The limits of all callers.
+/// The limits of all kinds of callers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct QueryLimits {
-    /// `QUERY_MAX_BYTES`: the length of a document.
+    /// `QUERY_MAX_BYTES`: length of a document.
     pub max_bytes: PerCaller<u64>,
-    /// `QUERY_MAX_TOKENS`: names, values, brackets and other signs of a document.
+    /// `QUERY_MAX_TOKENS`: number of tokens of a document.
     pub max_tokens: PerCaller<u64>,
-    /// `QUERY_MAX_NESTING`: brackets, braces and parentheses that are open at once.
+    /// `QUERY_MAX_NESTING`: number of brackets, braces and parentheses open at once.
     pub max_nesting: PerCaller<u64>,
-    /// `QUERY_MAX_DEPTH`: fields within fields.
+    /// `QUERY_MAX_DEPTH`: nesting of fields.
     pub max_depth: PerCaller<u64>,
-    /// `QUERY_MAX_FIELDS`: selected fields, each fragment counted wherever it is spread.
+    /// `QUERY_MAX_FIELDS`: number of selected fields; fragments count each time they are spread.
     pub max_fields: PerCaller<u64>,
-    /// `QUERY_MAX_ALIASES`: aliased fields, counted likewise.
+    /// `QUERY_MAX_ALIASES`: number of aliased fields, counted the same way.
     pub max_aliases: PerCaller<u64>,
-    /// `QUERY_MAX_ROOT_FIELDS`: fields of a mutation, each of which is a write.
+    /// `QUERY_MAX_ROOT_FIELDS`: number of root fields of a mutation, each of which is a write.
     pub max_root_fields: PerCaller<u64>,
-    /// `QUERY_MAX_DIRECTIVES`: directives, counted like fields.
+    /// `QUERY_MAX_DIRECTIVES`: number of directives, counted like fields.
     pub max_directives: PerCaller<u64>,
-    /// `QUERY_MAX_COST`: fields that the largest possible response would have.
+    /// `QUERY_MAX_COST`: number of fields of the largest possible response.
     pub max_cost: PerCaller<u64>,
-    /// `MAX_CONCURRENT_COST`: the cost of all operations of one caller that run at the same time.
+    /// `MAX_CONCURRENT_COST`: total cost of a caller's concurrent operations.
     pub max_concurrent_cost: PerCaller<u64>,
-    /// `RESPONSE_MAX_FIELDS`: fields that a response has in fact.
+    /// `RESPONSE_MAX_FIELDS`: actual number of fields of a response.
     pub max_response_fields: PerCaller<u64>,
-    /// `RESPONSE_MAX_BYTES`: the length of a response as JSON, before compression.
+    /// `RESPONSE_MAX_BYTES`: length of a response as JSON, before compression.
     pub max_response_bytes: PerCaller<u64>,
-    /// `QUERY_TIMEOUT_MS`: how long an operation may take, in milliseconds.
+    /// `QUERY_TIMEOUT_MS`: timeout of an operation in milliseconds.
     pub timeout_ms: PerCaller<u64>,
-    /// `RESPONSE_MAX_ERRORS`: errors that a response lists.
+    /// `RESPONSE_MAX_ERRORS`: number of errors listed in a response.
     pub max_errors: u64,
-    /// `RESPONSE_MAX_FIELDS_IN_FLIGHT`: fields of all responses that are being put together.
+    /// `RESPONSE_MAX_FIELDS_IN_FLIGHT`: number of fields of all responses being built at a time.
     pub max_fields_in_flight: u64,
     /// `DOCUMENT_CACHE_BYTES`: memory for parsed documents.
     pub document_cache_bytes: u64,
@@ -101,7 +101,7 @@ pub struct CallerLimits {
 }
 
 impl QueryLimits {
-    /// The limits of a kind of caller.
+    /// The limits for a kind of caller.
     #[must_use]
     pub fn of(&self, kind: CallerKind) -> CallerLimits {
         CallerLimits {

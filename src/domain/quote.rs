@@ -1,9 +1,10 @@
-//! What a basket costs: its lines, discounts, delivery and taxes, in minor units of one currency. Carts show a quote, orders keep
-//! the one they were placed at.
+//! The price of a cart or order: lines, discounts, delivery and taxes, in minor units of one
+//! currency. Carts show a current quote, orders keep the one they were placed with.
 //!
-//! The numbers always add up: a line's total is its gross less its discounts; the subtotal is the sum of the lines' gross; the
-//! tax total is the sum of the tax lines of lines and delivery; and
-//! `total = subtotal - discount_total + shipping_total`, and `+ tax_total` where prices don't contain taxes.
+//! The numbers always add up: a line's total is its gross less its discounts; the subtotal is the
+//! sum of the lines' gross; the tax total is the sum of the tax lines of all lines and of delivery;
+//! and `total = subtotal - discount_total + shipping_total`, plus `tax_total` if prices exclude
+//! taxes.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,41 +12,41 @@ use uuid::Uuid;
 use super::address::Address;
 use super::ids::{DiscountId, LocationId, VariantId};
 
-/// What a basket costs.
+/// The price of a cart or order.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Quote {
-    /// In the basket's order.
+    /// The lines, in the cart's order.
     pub lines: Vec<QuotedLine>,
-    /// The delivery that was chosen; `None` while none is, or when nothing is sent.
+    /// The chosen delivery; `None` if none is chosen or nothing is shipped.
     pub delivery: Option<QuotedDelivery>,
-    /// Whether prices contain the taxes.
+    /// Whether prices include taxes.
     pub taxes_included: bool,
-    /// The lines before discounts.
+    /// Sum of all lines before discounts.
     pub subtotal: i64,
-    /// The discounts of all lines; those of delivery are in `shipping_total`.
+    /// Discounts on lines; discounts on delivery are deducted from `shipping_total`.
     pub discount_total: i64,
-    /// What delivery costs after its discounts.
+    /// Price of delivery after discounts.
     pub shipping_total: i64,
-    /// All taxes, contained in the prices or not.
+    /// All taxes, whether included in prices or not.
     pub tax_total: i64,
-    /// What is to be paid.
+    /// The amount to be paid.
     pub total: i64,
 }
 
-/// A line of a basket.
+/// A priced line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QuotedLine {
-    /// What the basket calls the line.
+    /// Identifies the line.
     pub key: Uuid,
-    /// What is bought.
+    /// The variant.
     pub variant_id: VariantId,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
-    /// One piece, before discounts.
+    /// Price of a unit before discounts.
     pub unit_price: i64,
-    /// What each discount takes off the whole line.
+    /// The share of each discount in the whole line.
     pub discounts: Vec<Allocation>,
     /// The sum of `discounts`.
     pub discount_total: i64,
@@ -56,28 +57,28 @@ pub struct QuotedLine {
 }
 
 impl QuotedLine {
-    /// The line before discounts.
+    /// Price of the line before discounts.
     #[must_use]
     pub fn gross(&self) -> i64 {
         self.unit_price.saturating_mul(self.quantity)
     }
 
-    /// The line after discounts.
+    /// Price of the line after discounts.
     #[must_use]
     pub fn total(&self) -> i64 {
         self.gross().saturating_sub(self.discount_total)
     }
 }
 
-/// What a discount takes off a line or off delivery.
+/// The share of a discount in a line or in delivery.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Allocation {
-    /// Which discount; `None` for one that staff gave by hand or that came with an import.
+    /// The discount; `None` for manual and imported ones.
     pub discount_id: Option<DiscountId>,
-    /// What buyers call it.
+    /// Title shown to buyers.
     pub title: String,
-    /// The code it was asked for by; `None` for an automatic one.
+    /// The code that was entered; `None` for an automatic discount.
     pub code: Option<String>,
     /// Minor units, above zero.
     pub amount: i64,
@@ -87,42 +88,42 @@ pub struct Allocation {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaxLine {
-    /// What it is called: `VAT`.
+    /// Name of the tax, such as `VAT`.
     pub title: String,
-    /// Millionths: 20 % is 200000.
+    /// Rate in millionths: 20 % is 200,000.
     pub rate_micros: i64,
     /// Minor units.
     pub amount: i64,
 }
 
-/// A delivery that can be chosen.
+/// A delivery option.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryOption {
-    /// What clients send to choose it; unique among the options of a basket.
+    /// Identifies the option among those of a cart.
     pub handle: String,
-    /// What buyers read.
+    /// Title shown to buyers.
     pub title: String,
-    /// The strategy's name: `standard`, `express`, `overnight`, `flat`, `pickup`.
+    /// Name of the shipping strategy: `standard`, `express`, `overnight`, `flat`, `pickup`.
     pub strategy: String,
-    /// Minor units, before discounts.
+    /// Price in minor units, before discounts.
     pub price: i64,
-    /// Where the buyer picks it up; `None` where it is sent.
+    /// Where the buyer picks the order up; `None` if it is shipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pickup: Option<PickupPlace>,
 }
 
-/// Where a buyer picks an order up, as it was when that was chosen.
+/// A pickup location, as it was when it was chosen.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PickupPlace {
     /// The location.
     pub location_id: LocationId,
-    /// What it is called.
+    /// The location's name.
     pub name: String,
     /// Street and number.
     pub address1: Option<String>,
-    /// More of the address.
+    /// Second address line.
     pub address2: Option<String>,
     /// City.
     pub city: Option<String>,
@@ -137,7 +138,7 @@ pub struct PickupPlace {
 }
 
 impl PickupPlace {
-    /// Its address, with its name as a company's.
+    /// The address, with the location's name as the company.
     #[must_use]
     pub fn address(&self) -> Address {
         Address {
@@ -154,13 +155,13 @@ impl PickupPlace {
     }
 }
 
-/// The delivery that was chosen.
+/// The chosen delivery.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QuotedDelivery {
-    /// Which.
+    /// The option.
     pub option: DeliveryOption,
-    /// What each discount takes off its price.
+    /// The share of each discount in its price.
     pub discounts: Vec<Allocation>,
     /// The taxes on it.
     pub taxes: Vec<TaxLine>,

@@ -1,39 +1,42 @@
-//! Leaky buckets of points: how much one caller may ask for at once, and how fast that comes back.
+//! Leaky buckets for rate limits: how many points a caller may spend at once, and how fast they are
+//! restored.
 //!
-//! A bucket starts full. What a request costs is taken out, and points flow back with time until it is full again. Kept in
-//! millionths of a point, so that a rate of points per second is a whole number of them per microsecond.
+//! A bucket starts full. Requests take points out, and points are restored over time until it is
+//! full again. Amounts are kept in millionths of a point, so that a rate per second is an integer
+//! per microsecond.
 
 use std::time::Duration;
 
 use super::time::Timestamp;
 
-/// The parts that a point is kept in.
-const PARTS: u64 = 1_000_000;
+/// Parts per point.
+const PARTS_PER_POINT: u64 = 1_000_000;
 
-/// The most points that a bucket may hold: its parts are exact in a double, which is all that Redis scripts have.
+/// Maximum number of points of a bucket: its parts must be exact in a double, the number type of
+/// Redis scripts.
 pub const MAX_POINTS: u64 = 1_000_000_000;
 
-/// How much a bucket holds.
+/// Capacity and rate of a bucket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BucketLimit {
-    /// Points in a full bucket.
+    /// Capacity in points.
     pub maximum: u64,
-    /// Points that flow back per second.
+    /// Points restored per second.
     pub restore_rate: u64,
 }
 
 /// How full a caller's bucket is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ThrottleStatus {
-    /// Points in a full bucket.
+    /// Capacity in points.
     pub maximum_available: u64,
-    /// Points that are in it now.
+    /// Points currently available.
     pub currently_available: u64,
-    /// Points that flow back per second.
+    /// Points restored per second.
     pub restore_rate: u64,
 }
 
-/// A request that costs more than is left.
+/// A request costs more points than are available.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "rate limit reached: this request costs {cost} points, {} of {} are available and {} come back per second; \
@@ -41,38 +44,39 @@ pub struct ThrottleStatus {
     .status.currently_available, .status.maximum_available, .status.restore_rate, .retry_after.as_secs()
 )]
 pub struct Throttled {
-    /// What the request costs.
+    /// Cost of the request.
     pub cost: u64,
-    /// How full the bucket is.
+    /// State of the bucket.
     pub status: ThrottleStatus,
-    /// When there will be enough, in whole seconds.
+    /// Time until enough points are available, in whole seconds.
     pub retry_after: Duration,
 }
 
 impl BucketLimit {
-    /// The parts in a full bucket.
+    /// Capacity in parts.
     #[must_use]
     pub fn parts(self) -> u64 {
-        self.maximum.saturating_mul(PARTS)
+        self.maximum.saturating_mul(PARTS_PER_POINT)
     }
 
-    /// What a request takes out, in parts. One that costs more than a bucket holds needs a full one, and empties it.
+    /// The cost of a request in parts. A request that costs more than the capacity needs a full
+    /// bucket and empties it.
     #[must_use]
     pub fn cost_in_parts(self, cost: u64) -> u64 {
-        cost.min(self.maximum).saturating_mul(PARTS)
+        cost.min(self.maximum).saturating_mul(PARTS_PER_POINT)
     }
 
-    /// How full a bucket is that holds these parts.
+    /// The status of a bucket with this many parts.
     #[must_use]
     pub fn status(self, parts: u64) -> ThrottleStatus {
         ThrottleStatus {
             maximum_available: self.maximum,
-            currently_available: parts / PARTS,
+            currently_available: parts / PARTS_PER_POINT,
             restore_rate: self.restore_rate,
         }
     }
 
-    /// The refusal of a request that a bucket with these parts has not enough for.
+    /// The error for a request that a bucket with this many parts can't serve.
     #[must_use]
     pub fn refuse(self, cost: u64, parts: u64) -> Throttled {
         let missing = self.cost_in_parts(cost).saturating_sub(parts);
@@ -82,7 +86,7 @@ impl BucketLimit {
     }
 }
 
-/// A bucket of a caller.
+/// A caller's bucket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bucket {
     parts: u64,
@@ -90,16 +94,16 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A full bucket.
+    /// Creates a full bucket.
     #[must_use]
     pub fn full(limit: BucketLimit, now: Timestamp) -> Self {
         Self { parts: limit.parts(), at: now }
     }
 
-    /// Takes out what a request costs, if there is enough.
+    /// Spends the cost of a request if enough points are available.
     ///
     /// # Errors
-    /// [`Throttled`]; nothing is taken out then.
+    /// [`Throttled`]; the bucket is unchanged then.
     pub fn spend(
         &mut self,
         limit: BucketLimit,
@@ -116,21 +120,21 @@ impl Bucket {
         }
     }
 
-    /// Puts back what was taken out in excess.
+    /// Returns points that were spent in excess.
     pub fn refund(&mut self, limit: BucketLimit, points: u64, now: Timestamp) -> ThrottleStatus {
         self.restore(limit, now);
         self.parts = self.parts.saturating_add(limit.cost_in_parts(points)).min(limit.parts());
         limit.status(self.parts)
     }
 
-    /// When it will be full, if nothing is taken out before. A full bucket can be forgotten.
+    /// When the bucket will be full if nothing else is spent. A full bucket can be dropped.
     #[must_use]
     pub fn full_at(&self, limit: BucketLimit) -> Timestamp {
         let micros = limit.parts().saturating_sub(self.parts).div_ceil(limit.restore_rate.max(1));
         self.at.plus(Duration::from_micros(micros))
     }
 
-    /// Lets flow back what has come back by now. A clock that went backwards restores nothing.
+    /// Restores the points due by now. A clock that goes backwards restores nothing.
     fn restore(&mut self, limit: BucketLimit, now: Timestamp) {
         let elapsed = u64::try_from(now.micros().saturating_sub(self.at.micros())).unwrap_or(0);
         self.parts = self.parts.saturating_add(elapsed.saturating_mul(limit.restore_rate)).min(limit.parts());

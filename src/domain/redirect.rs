@@ -1,26 +1,26 @@
-//! Redirects from old paths: how paths are compared, and how a list of redirects is searched.
+//! Redirects from old paths: how paths are normalized, and how redirects are searched.
 
-/// How long a path or a target may be, in bytes.
+/// Maximum length of a path or target in bytes.
 pub const MAX_LENGTH: usize = 2_048;
 
-/// Which redirects a search asks for.
+/// A search for redirects.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RedirectQuery {
-    /// All of them.
+    /// All redirects.
     All,
-    /// None: what is asked for is no path.
-    Nothing,
-    /// The one of a path.
+    /// No redirects: the query is not a valid path.
+    Invalid,
+    /// The redirect from this path.
     Path(String),
-    /// Those whose path begins so.
+    /// Redirects from paths with this prefix.
     PathPrefix(String),
-    /// Those that lead to a target.
+    /// Redirects to this target.
     Target(String),
 }
 
 impl RedirectQuery {
-    /// Reads `path:/old`, `path:/old*` or `target:/new`; what has no field is the beginning of a path. All behind
-    /// the colon is the value: storefronts send the path of a request as it came, whatever is in it.
+    /// Parses `path:/old`, `path:/old*` or `target:/new`; without a field it is a prefix of the
+    /// path. Everything after the colon is the value: storefronts send a request's path unescaped.
     #[must_use]
     pub fn parse(query: &str) -> Self {
         let query = query.trim();
@@ -28,52 +28,52 @@ impl RedirectQuery {
             return Self::All;
         }
         if let Some(target) = query.strip_prefix("target:") {
-            return Self::Target(unquoted(target).to_owned());
+            return Self::Target(unquote(target).to_owned());
         }
         let (value, is_field) = match query.strip_prefix("path:") {
-            Some(value) => (unquoted(value), true),
+            Some(value) => (unquote(value), true),
             None => (query, false),
         };
         let (value, is_prefix) = match value.strip_suffix('*') {
             Some(value) => (value, true),
             None => (value, !is_field),
         };
-        let decoded = decoded(value);
-        match (is_prefix, path(value)) {
-            _ if decoded.contains('\0') => Self::Nothing,
+        let decoded = percent_decode(value);
+        match (is_prefix, normalize_path(value)) {
+            _ if decoded.contains('\0') => Self::Invalid,
             (true, _) if decoded.starts_with('/') => Self::PathPrefix(decoded),
             (true, _) => Self::PathPrefix(format!("/{decoded}")),
             (false, Some(path)) => Self::Path(path),
-            (false, None) => Self::Nothing,
+            (false, None) => Self::Invalid,
         }
     }
 }
 
-/// A path as redirects are stored and compared by: decoded, and without slashes at its end. `None` for what is no path
-/// that could be redirected, as `/` is none.
+/// Normalizes a path for storage and comparison: decoded, without trailing slashes. `None` if it
+/// can't be redirected, such as `/`.
 #[must_use]
-pub fn path(text: &str) -> Option<String> {
-    let path = decoded(text.trim());
+pub fn normalize_path(text: &str) -> Option<String> {
+    let path = percent_decode(text.trim());
     let path = path.trim_end_matches('/');
     let is_path = path.starts_with('/') && !path.starts_with("//") && path.len() <= MAX_LENGTH;
     (is_path && !path.contains(char::is_control)).then(|| path.to_owned())
 }
 
-/// A value without the quotes around it.
-fn unquoted(text: &str) -> &str {
+/// Strips surrounding quotes.
+fn unquote(text: &str) -> &str {
     let text = text.trim();
     let inner = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
     inner('"').or_else(|| inner('\'')).unwrap_or(text)
 }
 
-/// A text whose `%C3%A9` are the letters they stand for; as it is where they stand for none.
-fn decoded(text: &str) -> String {
+/// Decodes percent-encoding; returns the text unchanged if the result is not valid UTF-8.
+fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         let escaped = after.get(..2).filter(|_| byte == b'%').and_then(|digits| {
             let digits = std::str::from_utf8(digits).ok()?;
-            // `from_str_radix` takes a sign, too.
+            // `from_str_radix` accepts a sign.
             let are_digits = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
             u8::from_str_radix(digits, 16).ok().filter(|_| are_digits)
         });
@@ -103,7 +103,7 @@ mod tests {
             ("https://shop.example/old", None),
             ("/a%00b", None),
         ] {
-            assert_eq!(path(text).as_deref(), expected, "{text}");
+            assert_eq!(normalize_path(text).as_deref(), expected, "{text}");
         }
     }
 
@@ -115,12 +115,12 @@ mod tests {
             ("path:/old", Query::Path("/old".to_owned())),
             ("path:/a b,(c):d/", Query::Path("/a b,(c):d".to_owned())),
             ("path:\"/old\"", Query::Path("/old".to_owned())),
-            ("path:", Query::Nothing),
+            ("path:", Query::Invalid),
             ("path:/old*", Query::PathPrefix("/old".to_owned())),
             ("path:*", Query::PathPrefix("/".to_owned())),
             ("old", Query::PathPrefix("/old".to_owned())),
             ("target:/new", Query::Target("/new".to_owned())),
-            ("/a%00b", Query::Nothing),
+            ("/a%00b", Query::Invalid),
         ] {
             assert_eq!(Query::parse(query), expected, "{query}");
         }

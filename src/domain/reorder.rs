@@ -1,16 +1,16 @@
-//! Putting the items of a list into another order, a few moves at a time.
+//! Reordering a list by moving items.
 
-/// An item that is to stand at another place.
+/// A request to move an item.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reposition<T> {
-    /// The item.
+    /// The item to move.
     pub item: T,
-    /// Its place among the others, from 0 on; beyond the end is the end.
+    /// Its new zero-based index; values beyond the end mean the end.
     pub position: usize,
 }
 
-/// Makes moves one after another; gives which of them name nothing that is in the list. Those
-/// change nothing.
+/// Applies moves one after another. Returns the indexes of moves whose item is not in the list;
+/// they are skipped.
 pub fn reorder<T: Copy + PartialEq>(list: &mut Vec<T>, moves: &[Reposition<T>]) -> Vec<usize> {
     let mut unknown = Vec::new();
     for (at, wanted) in moves.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Sales in figures: per day, product, country and currency. What counts when is said in `services::reports`.
+//! Sales figures per day, product, country and currency. When sales count is defined in
+//! `services::reports`.
 
 use std::fmt;
 use std::ops::{AddAssign, SubAssign};
@@ -10,19 +11,19 @@ use super::catalog::text_enum;
 use super::rounding::{MICROS, half_up};
 use super::time::Timestamp;
 
-/// The country of what is sent nowhere that is known.
-pub const NOWHERE: &str = "ZZ";
+/// The country of sales without a known one.
+pub const UNKNOWN_COUNTRY: &str = "ZZ";
 
 text_enum! {
-    /// What a report has a row for.
+    /// The rows of a sales report.
     SalesBy {
-        /// Each day.
+        /// By day.
         Day = "DAY",
-        /// Each product.
+        /// By product.
         Product = "PRODUCT",
-        /// Each country.
+        /// By country.
         Country = "COUNTRY",
-        /// Each currency.
+        /// By currency.
         Currency = "CURRENCY",
     }
 }
@@ -32,34 +33,34 @@ text_enum! {
 pub struct Day(NaiveDate);
 
 impl Day {
-    /// The day that a moment is in.
+    /// The day of a point in time.
     #[must_use]
     pub fn of(moment: Timestamp) -> Self {
         Self(moment.utc().date_naive())
     }
 
-    /// The day of a date such as `2026-11-25`, if it is one. Years have four digits, so that days sort as texts.
+    /// Parses a date such as `2026-11-25`. Years have four digits, so that dates sort as text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_iso = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
         if is_iso { NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(Self) } else { None }
     }
 
-    /// The day as chrono has it.
+    /// The date as a chrono type.
     #[must_use]
     pub fn date(self) -> NaiveDate {
         self.0
     }
 
-    /// The day before; the first one has none.
+    /// The previous day; the first day of the calendar returns itself.
     #[must_use]
-    pub fn before(self) -> Self {
+    pub fn previous(self) -> Self {
         Self(self.0.checked_sub_days(Days::new(1)).unwrap_or(self.0))
     }
 
-    /// How many days there are from one day to another, both included; none when it is the earlier one.
+    /// Number of days from one day to another, both included; zero if `to` is earlier.
     #[must_use]
-    pub fn span(self, to: Self) -> i64 {
+    pub fn days_through(self, to: Self) -> i64 {
         to.0.signed_duration_since(self.0).num_days().saturating_add(1).max(0)
     }
 }
@@ -70,64 +71,64 @@ impl fmt::Display for Day {
     }
 }
 
-/// The country that a sale counts for: where it is sent, or else where the bill goes.
+/// The country that a sale counts for: the shipping address's, or else the billing address's.
 #[must_use]
 pub fn country(shipping: Option<&Address>, billing: Option<&Address>) -> String {
     let of = |address: Option<&Address>| address.and_then(|address| address.country.clone());
-    of(shipping).or_else(|| of(billing)).unwrap_or_else(|| NOWHERE.to_owned())
+    of(shipping).or_else(|| of(billing)).unwrap_or_else(|| UNKNOWN_COUNTRY.to_owned())
 }
 
-/// What was sold, in minor units of one currency, by the usual definitions. None of it but `tax`,
-/// `total` and `refunds` has taxes in it.
+/// Sales figures in minor units of one currency. Taxes are included only in `tax`, `total` and
+/// `refunds`.
 ///
-/// `net() = gross - discounts - returns`, and `total = net() + shipping + tax`: of a row, and of
-/// any sum of rows.
+/// `net() = gross - discounts - returns`, and `total = net() + shipping + tax`, both for rows and
+/// for sums of rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Figures {
-    /// Orders that were paid for.
+pub struct SalesFigures {
+    /// Number of paid orders.
     pub orders: i64,
-    /// Their pieces.
+    /// Number of units.
     pub quantity: i64,
-    /// What these cost before discounts.
+    /// Price before discounts.
     pub gross: i64,
-    /// What discounts took off that.
+    /// Discounts.
     pub discounts: i64,
-    /// What went back of what was left, for pieces or as a goodwill.
+    /// Refunds for units and as goodwill, without taxes.
     pub returns: i64,
-    /// What delivery cost after its discounts, less what went back of it.
+    /// Price of delivery after discounts, less refunds.
     pub shipping: i64,
-    /// All taxes, less what went back of them.
+    /// All taxes, less refunded ones.
     pub tax: i64,
-    /// What was paid, less what went back.
+    /// Payments less refunds.
     pub total: i64,
-    /// The money that went back, taxes included.
+    /// Refunds, including taxes.
     pub refunds: i64,
-    /// Orders that were canceled; of whole orders alone.
+    /// Number of canceled orders; counts whole orders only.
     pub cancelled: i64,
 }
 
-/// A line that was sold, as its order has it.
+/// A line of a paid order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SoldLine {
-    /// Pieces.
+pub struct OrderLineSale {
+    /// Number of units.
     pub quantity: i64,
-    /// What they cost before discounts, as the buyer saw it.
+    /// Price before discounts, as shown to the buyer.
     pub price: i64,
-    /// What discounts took off that.
+    /// Discounts.
     pub discounts: i64,
-    /// The taxes on the rest.
+    /// The taxes on the discounted price.
     pub tax: i64,
-    /// Their rates together, in millionths.
+    /// Sum of the tax rates in millionths.
     pub rate_micros: i64,
-    /// Whether the taxes are in the price.
+    /// Whether prices include taxes.
     pub taxes_included: bool,
 }
 
-impl SoldLine {
-    /// Its figures. Where prices contain the taxes, those are taken out of the price and of the
-    /// discounts alike.
+impl OrderLineSale {
+    /// The line's figures. If prices include taxes, these are removed from both the price and the
+    /// discounts.
     #[must_use]
-    pub fn figures(self) -> Figures {
+    pub fn figures(self) -> SalesFigures {
         let paid = self.price.saturating_sub(self.discounts);
         let (net, discounts) = if self.taxes_included {
             let (part, whole) = match paid {
@@ -141,18 +142,18 @@ impl SoldLine {
         } else {
             (paid, self.discounts)
         };
-        Figures {
+        SalesFigures {
             quantity: self.quantity,
             gross: net.saturating_add(discounts),
             discounts,
             tax: self.tax,
             total: net.saturating_add(self.tax),
-            ..Figures::default()
+            ..SalesFigures::default()
         }
     }
 }
 
-/// A part of an amount that is to it as `part` is to `whole`, rounded half-up; nothing of nothing.
+/// `amount` × `part` ÷ `whole`, rounded half-up; zero if any of them is not positive.
 #[must_use]
 pub fn proportion(amount: i64, part: i64, whole: i64) -> i64 {
     if amount <= 0 || part <= 0 || whole <= 0 {
@@ -162,31 +163,31 @@ pub fn proportion(amount: i64, part: i64, whole: i64) -> i64 {
     i64::try_from(part).unwrap_or(amount)
 }
 
-impl Figures {
-    /// What was sold, without delivery and taxes.
+impl SalesFigures {
+    /// Net sales, without delivery and taxes.
     #[must_use]
     pub fn net(&self) -> i64 {
         self.gross.saturating_sub(self.discounts).saturating_sub(self.returns)
     }
 
-    /// Money that went back of what was sold, with the taxes in it.
+    /// A refund of sold items, including taxes.
     #[must_use]
-    pub fn returned(amount: i64, tax: i64) -> Self {
-        Self { returns: amount.saturating_sub(tax), ..Self::gone(amount, tax) }
+    pub fn item_refund(amount: i64, tax: i64) -> Self {
+        Self { returns: amount.saturating_sub(tax), ..Self::refund(amount, tax) }
     }
 
-    /// Money that went back of delivery, with the taxes in it.
+    /// A refund of delivery, including taxes.
     #[must_use]
-    pub fn undelivered(amount: i64, tax: i64) -> Self {
-        Self { shipping: tax.saturating_sub(amount), ..Self::gone(amount, tax) }
+    pub fn delivery_refund(amount: i64, tax: i64) -> Self {
+        Self { shipping: tax.saturating_sub(amount), ..Self::refund(amount, tax) }
     }
 
-    fn gone(amount: i64, tax: i64) -> Self {
+    fn refund(amount: i64, tax: i64) -> Self {
         Self { tax: tax.saturating_neg(), total: amount.saturating_neg(), refunds: amount, ..Self::default() }
     }
 
-    /// Each figure with the other's.
-    fn combine(&mut self, other: Self, with: impl Fn(i64, i64) -> i64) {
+    /// Combines each figure with the other's.
+    fn combine(&mut self, other: Self, operation: impl Fn(i64, i64) -> i64) {
         for (own, other) in [
             (&mut self.orders, other.orders),
             (&mut self.quantity, other.quantity),
@@ -199,18 +200,18 @@ impl Figures {
             (&mut self.refunds, other.refunds),
             (&mut self.cancelled, other.cancelled),
         ] {
-            *own = with(*own, other);
+            *own = operation(*own, other);
         }
     }
 }
 
-impl AddAssign for Figures {
+impl AddAssign for SalesFigures {
     fn add_assign(&mut self, other: Self) {
         self.combine(other, i64::saturating_add);
     }
 }
 
-impl SubAssign for Figures {
+impl SubAssign for SalesFigures {
     fn sub_assign(&mut self, other: Self) {
         self.combine(other, i64::saturating_sub);
     }
@@ -225,7 +226,7 @@ mod tests {
         let day = Day::parse("2026-02-28").unwrap();
         assert_eq!(day.to_string(), "2026-02-28");
         assert_eq!(Day::of(Timestamp::EPOCH).to_string(), "1970-01-01");
-        assert_eq!(Day::parse("2026-03-01").unwrap().before(), day);
+        assert_eq!(Day::parse("2026-03-01").unwrap().previous(), day);
         for text in ["2026-02-29", "2026-2-28", "28.02.2026", "+026-02-28", "2026-02-28T", "", "today"] {
             assert_eq!(Day::parse(text), None, "{text}");
         }
@@ -234,9 +235,9 @@ mod tests {
     #[test]
     fn a_span_has_its_first_and_its_last_day() {
         let day = |text| Day::parse(text).unwrap();
-        assert_eq!(day("2026-02-28").span(day("2026-02-28")), 1);
-        assert_eq!(day("2026-02-28").span(day("2026-03-01")), 2);
-        assert_eq!(day("2026-03-01").span(day("2026-02-27")), 0);
+        assert_eq!(day("2026-02-28").days_through(day("2026-02-28")), 1);
+        assert_eq!(day("2026-02-28").days_through(day("2026-03-01")), 2);
+        assert_eq!(day("2026-03-01").days_through(day("2026-02-27")), 0);
     }
 
     #[test]
@@ -244,12 +245,12 @@ mod tests {
         let of = |country: &str| Address { country: Some(country.to_owned()), ..Address::default() };
         assert_eq!(country(Some(&of("DE")), Some(&of("FR"))), "DE");
         assert_eq!(country(Some(&Address::default()), Some(&of("FR"))), "FR");
-        assert_eq!(country(None, None), NOWHERE);
+        assert_eq!(country(None, None), UNKNOWN_COUNTRY);
     }
 
     #[test]
     fn taxes_are_in_no_figure_of_their_own_line() {
-        let line = SoldLine {
+        let line = OrderLineSale {
             quantity: 2,
             price: 2_000,
             discounts: 200,
@@ -259,17 +260,17 @@ mod tests {
         };
         let included = line.figures();
         assert_eq!((included.gross, included.discounts, included.net()), (1_667, 167, 1_500));
-        let added = SoldLine { taxes_included: false, tax: 360, ..line }.figures();
+        let added = OrderLineSale { taxes_included: false, tax: 360, ..line }.figures();
         assert_eq!((added.gross, added.discounts, added.net(), added.total), (2_000, 200, 1_800, 2_160));
-        let free = SoldLine { discounts: 2_000, tax: 0, ..line }.figures();
+        let free = OrderLineSale { discounts: 2_000, tax: 0, ..line }.figures();
         assert_eq!((free.gross, free.discounts, free.net(), free.total), (1_667, 1_667, 0, 0));
-        let untaxed = SoldLine { tax: 0, rate_micros: 0, ..line }.figures();
+        let untaxed = OrderLineSale { tax: 0, rate_micros: 0, ..line }.figures();
         assert_eq!((untaxed.gross, untaxed.discounts, untaxed.total), (2_000, 200, 1_800));
     }
 
     #[test]
     fn what_goes_back_adds_up() {
-        for figures in [Figures::returned(120, 20), Figures::undelivered(120, 20)] {
+        for figures in [SalesFigures::item_refund(120, 20), SalesFigures::delivery_refund(120, 20)] {
             assert_eq!(figures.total, figures.net() + figures.shipping + figures.tax);
             assert_eq!((figures.total, figures.tax, figures.refunds), (-120, -20, 120));
         }

@@ -1,10 +1,10 @@
-//! Reads the `query:` arguments of lists (Shopify's search syntax) into a small tree.
+//! Parses the `query:` arguments of lists (Shopify's search syntax) into a small tree.
 //!
-//! Services call [`parse`] or one of its sisters and pass the warnings on to the client; the
-//! repositories fold [`Node`] into SQL, render words with [`TextMatch`] and [`AnyWord`], and build
-//! their indexes from [`index_words`]. The module must never touch a database, a clock or the
-//! network, never panic, and never refuse a search because a shopper typed an odd character: only
-//! the size limits are errors.
+//! Services call [`parse`] or one of its variants and pass the warnings on to the client.
+//! Repositories translate [`Node`] to SQL, render words with [`TextMatch`] and [`AnyWord`], and
+//! build their indexes from [`index_words`]. This module must not touch a database, a clock or the
+//! network, must not panic, and must not reject a search because of an odd character: only the size
+//! limits are errors.
 //!
 //! ```text
 //! query  = any { ["AND"] any }          a space means AND
@@ -14,9 +14,10 @@
 //! value  = word | word* | "phrase" | 'phrase' | *
 //! ```
 //!
-//! Commas separate values after a field only, and a backslash makes the next punctuation mark plain.
-//! Whatever does not fit (a lone dash, an open quote, `OR` at an end) is read as text or dropped.
+//! Commas separate values only after a field, and a backslash escapes the next punctuation mark.
+//! Malformed syntax (a lone dash, an open quote, `OR` at an end) is treated as text or dropped.
 
+mod cost;
 mod fields;
 mod forms;
 mod grammar;
@@ -27,72 +28,72 @@ mod required;
 #[cfg(test)]
 mod tests;
 mod words;
-mod work;
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 
+pub use cost::{estimate_cost, indexable_conditions};
 pub use forms::Sequence;
 pub use list_fields::ListTerm;
 pub use order_fields::OrderTerm;
 pub use required::RequiredWords;
 pub use words::{AnyWord, TextMatch, any_of, index_words, normalize};
-pub(in crate::domain) use words::{is_word_char, vanishes};
-pub use work::{beginnings, work};
+pub(in crate::domain) use words::{is_ignorable, is_word_char};
 
-/// The longest query accepted, in characters.
+/// Maximum length of a query in characters.
 pub const MAX_CHARS: usize = 1_024;
-/// The most terms a query may have; every entry of a comma list counts as one.
+/// Maximum number of terms in a query; every value of a comma-separated list counts.
 pub const MAX_TERMS: usize = 64;
-/// The most words that a query may look for in texts.
+/// Maximum number of words searched for in texts.
 pub const MAX_WORDS: usize = 16;
-/// The most beginnings of words or values, `snow*`, that a query may ask for: each stands for all that begin so.
+/// Maximum number of prefixes (`snow*`) in a query: each matches any number of words.
 pub const MAX_PREFIXES: usize = 4;
-/// The most conditions that a query may have of those that may have to be asked of every product; one that is asked of a product's
-/// tags, variants or stock counts for three.
+/// Maximum number of conditions that may have to be evaluated for every product; conditions on
+/// tags, variants or stock count three times.
 pub const MAX_CONDITIONS: usize = 8;
-/// The deepest nesting of parentheses accepted.
+/// Maximum nesting of parentheses.
 pub const MAX_DEPTH: usize = 16;
 
-/// Reads a search query.
+/// Parses a product query.
 ///
-/// Terms that cannot be used are left out of the filter and named in the warnings; a query that
-/// asks for nothing becomes [`Node::All`].
+/// Terms that can't be used are left out and reported as warnings; an empty query becomes
+/// [`Node::All`].
 ///
 /// # Errors
 ///
-/// Only when the query is larger than [`MAX_CHARS`], [`MAX_TERMS`], [`MAX_WORDS`], [`MAX_PREFIXES`], [`MAX_CONDITIONS`] or
-/// [`MAX_DEPTH`] allow.
+/// The query exceeds [`MAX_CHARS`], [`MAX_TERMS`], [`MAX_WORDS`], [`MAX_PREFIXES`],
+/// [`MAX_CONDITIONS`] or [`MAX_DEPTH`].
 pub fn parse(query: &str) -> Result<Search, SearchError> {
-    sized(read(query, fields::read)?)
+    check_size(read(query, fields::read)?)
 }
 
-/// The same for those who may know of stock: with fields for it. To others these are plain words.
+/// Like [`parse`], with stock fields for callers who may see stock; for others these are unknown
+/// fields.
 ///
 /// # Errors
 ///
 /// As [`parse`].
 pub fn parse_with_stock(query: &str) -> Result<Search, SearchError> {
-    sized(read(query, fields::read_with_stock)?)
+    check_size(read(query, fields::read_with_stock)?)
 }
 
-fn sized(search: Search) -> Result<Search, SearchError> {
-    let mut size = Size::default();
+fn check_size(search: Search) -> Result<Search, SearchError> {
+    let mut size = SearchSize::default();
     size.add(&search.filter);
     size.check()?;
     Ok(search)
 }
 
-/// What makes a search expensive.
+/// The cost of a search.
 #[derive(Default)]
-struct Size {
+struct SearchSize {
     words: usize,
     prefixes: usize,
     conditions: usize,
 }
 
-impl Size {
+impl SearchSize {
     fn add(&mut self, node: &Node) {
         match node {
             Node::All => {}
@@ -128,47 +129,48 @@ impl Size {
     }
 }
 
-/// Reads a search query for orders. Words outside of fields are looked for in what an order is
-/// called, in its buyer's name and in their e-mail address.
+/// Parses an order query. Words outside of fields are searched in the order's name and the buyer's
+/// name and e-mail address.
 ///
 /// # Errors
 ///
 /// As [`parse`].
 pub fn parse_orders(query: &str) -> Result<Search<OrderTerm>, SearchError> {
-    read_words(query, order_fields::read)
+    read_and_count_words(query, order_fields::read)
 }
 
-/// Reads a search query for collections. Words outside of fields are looked for in their titles.
+/// Parses a collection query. Words outside of fields are searched in titles.
 ///
 /// # Errors
 ///
 /// As [`parse`].
 pub fn parse_collections(query: &str) -> Result<Search<ListTerm>, SearchError> {
-    read_words(query, list_fields::of_collections)
+    read_and_count_words(query, list_fields::read_collection_term)
 }
 
-/// Reads a search query for customers. Words outside of fields are looked for in their names and
-/// e-mail addresses.
+/// Parses a customer query. Words outside of fields are searched in names and e-mail addresses.
 ///
 /// # Errors
 ///
 /// As [`parse`].
 pub fn parse_customers(query: &str) -> Result<Search<ListTerm>, SearchError> {
-    read_words(query, list_fields::of_customers)
+    read_and_count_words(query, list_fields::read_customer_term)
 }
 
-/// Reads a search query for discounts. Words outside of fields are looked for in their titles and
-/// codes.
+/// Parses a discount query. Words outside of fields are searched in titles and codes.
 ///
 /// # Errors
 ///
 /// As [`parse`].
 pub fn parse_discounts(query: &str) -> Result<Search<ListTerm>, SearchError> {
-    read_words(query, list_fields::of_discounts)
+    read_and_count_words(query, list_fields::read_discount_term)
 }
 
-/// Reads a query and counts its words.
-fn read_words<F: PartialEq>(query: &str, term: grammar::ReadTerm<F>) -> Result<Search<F>, SearchError> {
+/// Parses a query and checks its number of words.
+fn read_and_count_words<F: PartialEq>(
+    query: &str,
+    term: grammar::ReadTerm<F>,
+) -> Result<Search<F>, SearchError> {
     fn words<F>(node: &Node<F>) -> usize {
         match node {
             Node::And(nodes) | Node::Or(nodes) => nodes.iter().map(words).sum(),
@@ -188,28 +190,28 @@ fn read<F: PartialEq>(query: &str, term: grammar::ReadTerm<F>) -> Result<Search<
     grammar::search(lexer::tokens(query)?, term)
 }
 
-/// What a query asks for, and what in it was not understood.
+/// A parsed query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Search<F = FieldTerm> {
-    /// The products, or orders, to keep.
+    /// The filter.
     pub filter: Node<F>,
-    /// The terms that were ignored or read differently than written, in the order written.
+    /// Terms that were ignored or reinterpreted, in the order of the query.
     pub warnings: Vec<Warning>,
 }
 
-/// A condition on products, or with other fields on something else.
+/// A condition on products, or on something else with other fields.
 ///
-/// Kept simple while it is built: `And` and `Or` have at least two members, none of them `All` or
-/// of their own kind, and `Not` never holds another `Not`. `Not(All)` matches nothing.
+/// Kept in a normal form: `And` and `Or` have at least two members, none of them `All` or of the
+/// same kind, and `Not` never contains another `Not`. `Not(All)` matches nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Node<F = FieldTerm> {
-    /// Every product.
+    /// Matches everything.
     All,
-    /// Products that meet every condition.
+    /// Matches if all members match.
     And(Vec<Node<F>>),
-    /// Products that meet at least one condition.
+    /// Matches if any member matches.
     Or(Vec<Node<F>>),
-    /// Products that do not meet the condition.
+    /// Matches if the member does not.
     Not(Box<Node<F>>),
     /// Words anywhere in the product's searchable text.
     Text(TextMatch),
@@ -220,12 +222,12 @@ pub enum Node<F = FieldTerm> {
 }
 
 impl<F: PartialEq> Node<F> {
-    /// Joins conditions that must all hold; `None` when there are none.
+    /// Combines conditions that must all hold; `None` if there are none.
     fn and(parts: Vec<Self>) -> Option<Self> {
         let only_all = !parts.is_empty();
         let mut members: Vec<Self> = Vec::new();
         for part in parts.into_iter().flat_map(Node::into_and_members) {
-            // Neighbouring words become one text match, so that they cost one index lookup.
+            // Adjacent words are merged into one text match, so that they cost one index lookup.
             let apart = match (members.last_mut(), part) {
                 (_, Node::All) => None,
                 (Some(Node::Text(left)), Node::Text(right)) => left.join(right).map(Node::Text),
@@ -241,7 +243,7 @@ impl<F: PartialEq> Node<F> {
         }
     }
 
-    /// Joins alternatives; `None` when there are none.
+    /// Combines alternatives; `None` if there are none.
     fn or(parts: Vec<Self>) -> Option<Self> {
         let mut members: Vec<Self> = parts.into_iter().flat_map(Node::into_or_members).collect();
         if members.contains(&Node::All) {
@@ -253,7 +255,7 @@ impl<F: PartialEq> Node<F> {
         }
     }
 
-    /// Turns the condition into its opposite.
+    /// Negates the condition.
     fn negate(self) -> Self {
         match self {
             Node::Not(inner) => *inner,
@@ -291,16 +293,16 @@ pub enum FieldTerm {
     Sku(ValueMatch),
     /// The barcode of one of the variants.
     Barcode(ValueMatch),
-    /// The product is one of these; each id is a hyphenated UUID in lower case.
+    /// One of these ids, hyphenated UUIDs in lower case.
     Id(Vec<String>),
-    /// The product has one of these statuses.
+    /// One of these statuses.
     Status(Vec<Status>),
-    /// The product has a variant that can be bought, or has none.
+    /// Whether the product can be bought: it has a variant for sale, or no variants.
     AvailableForSale(bool),
-    /// How many pieces of all the product's variants that are counted can still be sold.
+    /// The available units of all tracked variants together.
     InventoryTotal(Comparator, i64),
-    /// The price of one of the variants, in the shop's currency, as an exact decimal: at most 12
-    /// digits, then perhaps a point and at most 4 more, without needless zeros (`0`, `19.9`).
+    /// The price of any variant in the shop's currency, as an exact decimal: at most 12 digits,
+    /// optionally a point and at most 4 decimals, without redundant zeros (`0`, `19.9`).
     Price(Comparator, String),
     /// When the product was created.
     CreatedAt(Comparator, DateTime<Utc>),
@@ -309,7 +311,7 @@ pub enum FieldTerm {
 }
 
 impl FieldTerm {
-    /// How a plain text field is tested; `None` for other fields.
+    /// The condition on a text field; `None` for other fields.
     fn text(&self) -> Option<&ValueMatch> {
         match self {
             Self::Tag(value)
@@ -323,16 +325,16 @@ impl FieldTerm {
     }
 }
 
-/// How the value of a plain text field is tested.
+/// A condition on a text field.
 ///
-/// Values are as typed, without outer spaces; repositories compare their keys, `domain::text::key`.
+/// Values are as typed, trimmed; repositories compare their keys (`domain::text::key`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ValueMatch {
     /// The field has a value.
     Exists,
-    /// The value is one of these; never empty.
+    /// One of these values; never empty.
     AnyOf(Vec<String>),
-    /// The value begins with this; never empty.
+    /// The value has this prefix; never empty.
     StartsWith(String),
 }
 
@@ -347,7 +349,7 @@ pub enum Status {
     Archived,
 }
 
-/// How a field's value relates to the given one.
+/// The relation between a field's value and the given one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Comparator {
     /// `field:value` or `field:=value`
@@ -365,25 +367,25 @@ pub enum Comparator {
 /// A part of the query that was not used as written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Warning {
-    /// What kind of mistake it is.
+    /// The kind of problem.
     pub code: WarningCode,
-    /// The field, as typed; empty for words outside of fields.
+    /// The field as typed; empty for words outside of fields.
     pub field: String,
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     pub message: String,
 }
 
 /// The kind of a [`Warning`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WarningCode {
-    /// There is no such field; the term was searched as plain words.
+    /// The field does not exist; the term was searched as plain words.
     InvalidField,
-    /// The field cannot have this value; the term was ignored.
+    /// The value is invalid for the field; the term was ignored.
     InvalidValue,
 }
 
 impl WarningCode {
-    /// The code Shopify gives such warnings in a response.
+    /// The code that Shopify uses for such warnings.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -393,7 +395,7 @@ impl WarningCode {
     }
 }
 
-/// Why a query was refused.
+/// Why a query was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SearchError {
     /// More than [`MAX_CHARS`] characters.
@@ -402,9 +404,9 @@ pub enum SearchError {
     TooManyTerms,
     /// More than [`MAX_WORDS`] words.
     TooManyWords,
-    /// More than [`MAX_PREFIXES`] beginnings of words or values.
+    /// More than [`MAX_PREFIXES`] prefixes.
     TooManyPrefixes,
-    /// More than [`MAX_CONDITIONS`] conditions that no index answers by itself.
+    /// More than [`MAX_CONDITIONS`] conditions without an index.
     TooManyConditions,
     /// Parentheses nested deeper than [`MAX_DEPTH`].
     TooDeep,

@@ -1,10 +1,10 @@
-//! Delivery: what a parcel weighs, how far it goes, what that costs, and what may be sent how.
+//! Delivery: parcels, distances, tariffs, and limits on what a rate applies to.
 //!
-//! A tariff has a price for everything, a price a kilogram and one a kilometre; the latter two are
-//! in millionths of the currency's main unit, and their sum is rounded half-up to the minor unit,
-//! once. A table adds a price by the step that the weight or the subtotal has reached. Limits of a
-//! rate are inclusive at both ends and look at the basket's subtotal **before** discounts, so that
-//! a discount never makes a delivery dearer or takes it away.
+//! A tariff has a base price, a price per kilogram and a price per kilometer; the latter two are in
+//! millionths of the currency's main unit, and their sum is rounded half-up to the minor unit once.
+//! A price table adds the price of the step that the weight or subtotal has reached. Limits are
+//! inclusive at both ends and apply to the subtotal **before** discounts, so that a discount never
+//! makes delivery more expensive or unavailable.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,106 +12,106 @@ use super::money::Currency;
 use super::pricing::MAX_AMOUNT;
 use super::rounding::half_up;
 
-/// The mean radius of the earth, in metres.
-const EARTH: f64 = 6_371_008.8;
-/// How far anything is sent at most, in metres: more than twice around the earth.
-pub const MAX_DISTANCE: i64 = 100_000_000;
-/// What a kilogram or a kilometre may cost at most, in millionths of the main unit.
-pub const MAX_TARIFF: i64 = 1_000_000_000_000;
-/// What a shop that has no other zone takes everything to be away: 50 km.
-pub const DEFAULT_DISTANCE: i64 = 50_000;
+/// Mean radius of the earth in meters.
+const EARTH_RADIUS_METRES: f64 = 6_371_008.8;
+/// Maximum distance of a delivery in meters: more than twice around the earth.
+pub const MAX_DISTANCE_METRES: i64 = 100_000_000;
+/// Maximum price per kilogram or kilometer, in millionths of the main unit.
+pub const MAX_TARIFF_MICROS: i64 = 1_000_000_000_000;
+/// Distance in meters assumed by a shop without other zones: 50 km.
+pub const DEFAULT_DISTANCE_METRES: i64 = 50_000;
 
-/// A place on earth, in degrees.
+/// Geographic coordinates in degrees.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Coordinates {
-    /// North.
+    /// Degrees north.
     pub latitude: f64,
-    /// East.
+    /// Degrees east.
     pub longitude: f64,
 }
 
-/// What is sent.
+/// Weight and distance of a delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Parcel {
-    /// All that is sent, together.
+    /// Total weight.
     pub weight_milligrams: i64,
-    /// How far it goes.
+    /// Distance.
     pub distance_metres: i64,
 }
 
-/// What sending costs.
+/// The prices of a shipping strategy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tariff {
-    /// Whatever is sent and wherever it goes, minor units.
+    /// Base price in minor units.
     pub base: i64,
-    /// Millionths of the currency's main unit.
+    /// Price per kilogram, in millionths of the currency's main unit.
     pub per_kilogram_micros: i64,
-    /// Millionths of the currency's main unit.
+    /// Price per kilometer, in millionths of the currency's main unit.
     pub per_kilometre_micros: i64,
 }
 
-/// Prices by the weight of what is sent or by the subtotal of what is bought.
+/// Prices by weight or subtotal.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PriceTable {
-    /// What decides on the step.
+    /// What the steps are measured in.
     pub by: TableBy,
-    /// Each dearer than the one before in what it begins at; at least one.
+    /// The steps in ascending order; at least one.
     pub steps: Vec<PriceStep>,
 }
 
-/// What decides on the step of a table.
+/// What a price table's steps are measured in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TableBy {
-    /// All that is sent, together.
+    /// The total weight.
     Weight,
-    /// All that is bought, before discounts.
+    /// The subtotal before discounts.
     Subtotal,
 }
 
-/// A step of a table.
+/// A step of a price table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PriceStep {
-    /// Where it begins: milligrams, or minor units.
+    /// Lower bound in milligrams or minor units, inclusive.
     pub from: i64,
-    /// What it costs, minor units.
+    /// Price in minor units.
     pub price: i64,
 }
 
 impl PriceTable {
-    /// The price of the step that is reached; `None` below the first.
+    /// The price of the step that is reached; `None` below the first step.
     #[must_use]
     pub fn price(&self, weight_milligrams: i64, subtotal: i64) -> Option<i64> {
-        let reached = match self.by {
+        let value = match self.by {
             TableBy::Weight => weight_milligrams,
             TableBy::Subtotal => subtotal,
         };
-        self.steps.iter().rev().find(|step| step.from <= reached).map(|step| step.price)
+        self.steps.iter().rev().find(|step| step.from <= value).map(|step| step.price)
     }
 }
 
-/// What may be sent at a rate; `None`: anything.
+/// Limits on the carts that a rate applies to; `None` means no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Limits {
-    /// From this weight on.
+pub struct ShippingConditions {
+    /// Minimum weight, inclusive.
     pub min_weight_milligrams: Option<i64>,
-    /// Up to this weight.
+    /// Maximum weight, inclusive.
     pub max_weight_milligrams: Option<i64>,
-    /// From this subtotal on, minor units.
+    /// Minimum subtotal in minor units, inclusive.
     pub min_subtotal: Option<i64>,
-    /// Up to this subtotal.
+    /// Maximum subtotal in minor units, inclusive.
     pub max_subtotal: Option<i64>,
 }
 
 impl Coordinates {
-    /// Of two numbers that may be missing.
+    /// Combines two optional numbers; `None` if either is missing or not finite.
     #[must_use]
-    pub fn of(latitude: Option<f64>, longitude: Option<f64>) -> Option<Self> {
+    pub fn from_parts(latitude: Option<f64>, longitude: Option<f64>) -> Option<Self> {
         let is_known = |degrees: &f64| degrees.is_finite();
         Some(Self { latitude: latitude.filter(is_known)?, longitude: longitude.filter(is_known)? })
     }
 
-    /// Along the surface of a sphere (the haversine), to the metre.
+    /// The great-circle distance (haversine formula), in meters.
     #[must_use]
     pub fn distance_metres(self, to: Self) -> i64 {
         let half_chord = |from: f64, to: f64| ((to - from).to_radians() / 2.0).sin().powi(2);
@@ -119,22 +119,23 @@ impl Coordinates {
             + self.latitude.to_radians().cos()
                 * to.latitude.to_radians().cos()
                 * half_chord(self.longitude, to.longitude);
-        let metres = 2.0 * EARTH * a.clamp(0.0, 1.0).sqrt().asin();
-        // At most half around the earth, so the number fits.
+        let metres = 2.0 * EARTH_RADIUS_METRES * a.clamp(0.0, 1.0).sqrt().asin();
+        // At most half the circumference of the earth, so the number fits.
         metres.round() as i64
     }
 }
 
 impl Tariff {
-    /// What a parcel costs, minor units.
+    /// The price of a parcel in minor units.
     #[must_use]
     pub fn price(self, parcel: Parcel, currency: Currency) -> i64 {
-        let at_least_zero = |number: i64| i128::from(number.max(0));
-        // Millionths of the main unit, times a million: a kilogram has a million milligrams, a kilometre a thousand metres.
-        let by_weight =
-            at_least_zero(self.per_kilogram_micros.min(MAX_TARIFF)) * at_least_zero(parcel.weight_milligrams);
-        let by_distance = at_least_zero(self.per_kilometre_micros.min(MAX_TARIFF))
-            * at_least_zero(parcel.distance_metres.min(MAX_DISTANCE))
+        let non_negative = |number: i64| i128::from(number.max(0));
+        // Millionths of the main unit, times a million: a kilogram is a million milligrams, a
+        // kilometer is a thousand meters.
+        let by_weight = non_negative(self.per_kilogram_micros.min(MAX_TARIFF_MICROS))
+            * non_negative(parcel.weight_milligrams);
+        let by_distance = non_negative(self.per_kilometre_micros.min(MAX_TARIFF_MICROS))
+            * non_negative(parcel.distance_metres.min(MAX_DISTANCE_METRES))
             * 1_000;
         let minor = half_up((by_weight + by_distance) * i128::from(currency.factor()), 1_000_000_000_000);
         let minor = i64::try_from(minor).unwrap_or(MAX_AMOUNT);
@@ -142,10 +143,10 @@ impl Tariff {
     }
 }
 
-impl Limits {
-    /// Whether a basket of this weight and subtotal may be sent.
+impl ShippingConditions {
+    /// Whether a cart of this weight and subtotal is within the limits.
     #[must_use]
-    pub fn admit(&self, weight_milligrams: i64, subtotal: i64) -> bool {
+    pub fn is_met_by(&self, weight_milligrams: i64, subtotal: i64) -> bool {
         let within = |value: i64, min: Option<i64>, max: Option<i64>| {
             min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max)
         };
@@ -170,9 +171,10 @@ mod tests {
         assert_eq!(price(STANDARD, 2_000_000, 50_000, "GBP"), 600);
         assert_eq!(price(STANDARD, 2_000_000, 50_000, "JPY"), 6);
         assert_eq!(price(STANDARD, 2_000_000, 50_000, "KWD"), 6_000);
-        // 15 g and 20 m: 0.0075 + 0.002 is 0.0095, rounded once; each by itself would be 0.01.
+        // 15 g and 20 m: 0.0075 + 0.002 is 0.0095, rounded once; rounded separately it would be
+        // 0.01.
         assert_eq!(price(STANDARD, 15_000, 20, "GBP"), 1);
-        // 0.005 is a half.
+        // 0.005 is exactly half.
         assert_eq!(price(STANDARD, 10_000, 0, "GBP"), 1);
         assert_eq!(price(STANDARD, 9_999, 0, "GBP"), 0);
         assert_eq!(price(Tariff { base: 490, ..STANDARD }, 2_000_000, 50_000, "GBP"), 1_090);
@@ -191,8 +193,8 @@ mod tests {
         let (here, there) =
             (Coordinates { latitude: 0.0, longitude: 0.0 }, Coordinates { latitude: 0.0, longitude: 180.0 });
         assert_eq!(here.distance_metres(there), 20_015_114);
-        assert_eq!(Coordinates::of(Some(f64::NAN), Some(1.0)), None);
-        assert_eq!(Coordinates::of(Some(1.0), None), None);
+        assert_eq!(Coordinates::from_parts(Some(f64::NAN), Some(1.0)), None);
+        assert_eq!(Coordinates::from_parts(Some(1.0), None), None);
     }
 
     #[test]
@@ -207,13 +209,15 @@ mod tests {
 
     #[test]
     fn limits_are_inclusive() {
-        let limits = Limits {
+        let conditions = ShippingConditions {
             min_weight_milligrams: Some(10),
             max_weight_milligrams: Some(20),
             max_subtotal: Some(500),
-            ..Limits::default()
+            ..ShippingConditions::default()
         };
-        assert!(limits.admit(10, 500) && limits.admit(20, 0));
-        assert!(!limits.admit(9, 0) && !limits.admit(21, 0) && !limits.admit(15, 501));
+        assert!(conditions.is_met_by(10, 500) && conditions.is_met_by(20, 0));
+        assert!(
+            !conditions.is_met_by(9, 0) && !conditions.is_met_by(21, 0) && !conditions.is_met_by(15, 501)
+        );
     }
 }

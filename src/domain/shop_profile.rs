@@ -1,21 +1,21 @@
-//! What a shop tells of itself beyond its name: its language and its brand. Stored as one JSON document.
+//! The shop's language and brand, stored as one JSON document.
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::ImageId;
 
-/// The language of a shop that has not named one, a code of `domain::codes::LANGUAGES`.
+/// The default language of a shop, a code of `domain::codes::LANGUAGES`.
 pub const DEFAULT_LANGUAGE: &str = "EN";
-/// How many groups of colors a brand may have of each rank.
+/// Maximum number of primary and of secondary color groups of a brand.
 pub const MAX_COLOR_GROUPS: usize = 10;
 
-/// What the shop tells of itself.
+/// The shop's language and brand.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ShopProfile {
-    /// What its texts are written in, a code of `domain::codes::LANGUAGES`.
+    /// The language of the shop's texts, a code of `domain::codes::LANGUAGES`.
     pub language: String,
-    /// How it presents itself.
+    /// The brand.
     pub brand: Brand,
 }
 
@@ -25,69 +25,69 @@ impl Default for ShopProfile {
     }
 }
 
-/// How the shop presents itself.
+/// The shop's brand.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Brand {
-    /// A few words that people remember.
+    /// The slogan.
     pub slogan: Option<String>,
     /// A sentence or two about the shop.
     pub short_description: Option<String>,
     /// The logo.
     pub logo: Option<BrandImage>,
-    /// The logo in a square.
+    /// A square version of the logo.
     pub square_logo: Option<BrandImage>,
     /// A large picture for the top of a page.
     pub cover_image: Option<BrandImage>,
-    /// Its colors.
+    /// The colors.
     pub colors: BrandColors,
 }
 
 /// A picture of a brand.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BrandImage {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: ImageId,
-    /// Absolute, or a path on this server.
+    /// An absolute URL, or a path on this server.
     pub url: String,
-    /// What it shows, in words.
+    /// Alternative text.
     pub alt_text: Option<String>,
 }
 
-/// The colors of a brand, the most important first.
+/// The colors of a brand, most important first.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BrandColors {
-    /// Those that stand out.
+    /// Primary colors.
     pub primary: Vec<ColorGroup>,
-    /// Those beside them.
+    /// Secondary colors.
     pub secondary: Vec<ColorGroup>,
 }
 
-/// Two colors that go together.
+/// A background color and a matching foreground color.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ColorGroup {
-    /// The color of surfaces.
+    /// The background color.
     pub background: Option<String>,
-    /// The color of what is written on them.
+    /// The foreground color.
     pub foreground: Option<String>,
 }
 
 impl Brand {
-    /// Its pictures.
+    /// The brand's pictures.
     pub fn images(&self) -> impl Iterator<Item = &BrandImage> {
         [&self.logo, &self.square_logo, &self.cover_image].into_iter().flatten()
     }
 
-    /// Whether nothing is known of it.
+    /// Whether no field is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Whether a text is a color as the web writes it: `#1A2B3C` or `#1AB`.
+/// Whether a text is a CSS hex color: `#1A2B3C` or `#1AB`.
 #[must_use]
 pub fn is_color(text: &str) -> bool {
     let digits = text.strip_prefix('#').unwrap_or_default();

@@ -1,12 +1,12 @@
-//! What somebody may have meant who misspelt a name: the nearest of the names that there are.
+//! Spelling suggestions for misspelled names.
 
-/// How long a name may be, in bytes, for which others are looked for: the work grows with its
+/// Maximum length in bytes of a name for which suggestions are made: the cost grows with the
 /// length.
 const MAX_LENGTH: usize = 60;
-/// How many are offered.
+/// Maximum number of suggestions.
 const MAX_OFFERED: usize = 3;
 
-/// The known names that are near to one that is not known, the nearest first.
+/// The known names that are similar to an unknown one, most similar first.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     if name.len() > MAX_LENGTH {
@@ -20,7 +20,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<
     near.into_iter().take(MAX_OFFERED).map(|(_, known)| known).collect()
 }
 
-/// A question that offers them, to be put behind a sentence; empty if there are none.
+/// A "Did you mean" question to be appended to an error message; empty if nothing is similar.
 #[must_use]
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let near = nearest(name, known);
@@ -31,8 +31,8 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
     }
 }
 
-/// How many letters must be put in, left out, replaced or swapped with the next to make one name of
-/// another. Case does not count.
+/// The edit distance of two names: insertions, deletions, replacements and swaps of adjacent
+/// letters, ignoring case.
 #[must_use]
 pub fn distance(one: &str, other: &str) -> usize {
     let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);

@@ -1,27 +1,27 @@
-//! How texts are compared: one definition of letter case and accents for names, tags, vendors, SKUs
+//! How texts are compared: one definition of case and accent folding for names, tags, vendors, SKUs
 //! and e-mail addresses.
 //!
-//! Whatever is compared or sorted in a database is stored a second time as its [`key`], because the
-//! databases know the letters of ASCII alone. The module must never be called at two places with
-//! different rules for one column.
+//! Text that is compared or sorted in a database is stored a second time as its [`key`], because
+//! the databases' own case folding only covers ASCII. All code must use the same function for the
+//! same column.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// What a text is compared and sorted by: letter case, accents and compatibility forms make no
-/// difference, so that `Äpfel` is found by `APFEL` and sorts before `Zebra`. A text of ASCII is its
-/// lower case.
+/// The key by which a text is compared and sorted: ignores case, accents and compatibility forms,
+/// so that `APFEL` finds `Äpfel`, which sorts before `Zebra`. The key of ASCII text is its lower
+/// case.
 #[must_use]
 pub fn key(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    folded(text.nfkd())
+    fold(text.nfkd())
 }
 
-/// Folds characters that are decomposed already, see [`key`].
-pub(super) fn folded(decomposed: impl Iterator<Item = char>) -> String {
-    // Upper case brings together what has several lower-case forms, such as ς and σ or ß and ss,
-    // but leaves ẞ, which only lower case unfolds.
+/// Folds decomposed characters; see [`key`].
+pub(super) fn fold(decomposed: impl Iterator<Item = char>) -> String {
+    // Upper-casing merges characters with several lower-case forms, such as ς and σ or ß and ss,
+    // but leaves ẞ, which only lower-casing unfolds.
     let cased = decomposed
         .filter(|&c| !is_accent(c))
         .flat_map(char::to_lowercase)
@@ -34,7 +34,7 @@ pub(super) fn folded(decomposed: impl Iterator<Item = char>) -> String {
             None => text.push(c),
         }
     }
-    // What is no accent, such as a dakuten or a Hangul vowel, belongs to its letter again.
+    // Recomposes marks that are not accents, such as a dakuten or a Hangul vowel.
     text.nfc().collect()
 }
 
@@ -44,9 +44,9 @@ pub fn lower(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.nfc().collect::<String>().to_lowercase() }
 }
 
-/// Whether a mark only modifies a letter that is the same one without it, as in Latin, Greek,
-/// Cyrillic, Hebrew and Arabic script. The vowels, tones and dakuten of other scripts make another
-/// letter.
+/// Whether a mark is an accent that does not change the letter's identity, as in Latin, Greek,
+/// Cyrillic, Hebrew and Arabic. The vowel signs, tone marks and dakuten of other scripts form
+/// different letters.
 fn is_accent(c: char) -> bool {
     is_combining_mark(c)
         && matches!(c,
@@ -58,8 +58,7 @@ fn is_accent(c: char) -> bool {
             | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// Latin letters that Unicode does not decompose, in lower case, and how they are written without
-/// them.
+/// The plain spelling of Latin letters that Unicode does not decompose, in lower case.
 pub(super) const fn plain_latin(c: char) -> Option<&'static str> {
     Some(match c {
         'æ' => "ae",
@@ -82,7 +81,7 @@ pub(super) const fn plain_latin(c: char) -> Option<&'static str> {
     })
 }
 
-/// Whether a character without its accents is a letter of Latin script.
+/// Whether a character (without accents) is a Latin letter.
 pub(super) const fn is_latin(c: char) -> bool {
     matches!(c,
         'a'..='z' | 'A'..='Z' | '\u{c0}'..='\u{2af}' | '\u{1e00}'..='\u{1eff}' | '\u{2c60}'..='\u{2c7f}' | '\u{a720}'..='\u{a7ff}')

@@ -1,4 +1,5 @@
-//! Moments, to the microsecond: as fine as both databases keep them, so that what is written reads back equal.
+//! Timestamps with microsecond precision: the precision of both databases, so that values survive a
+//! round trip.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,48 +7,48 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A moment in UTC.
+/// A point in time in UTC.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(DateTime<Utc>);
 
 impl Timestamp {
-    /// The beginning of 1970.
+    /// The Unix epoch.
     pub const EPOCH: Self = Self(DateTime::UNIX_EPOCH);
 
-    /// Microseconds since 1970.
+    /// Microseconds since the Unix epoch.
     #[must_use]
     pub fn micros(self) -> i64 {
         self.0.timestamp_micros()
     }
 
-    /// The moment so many microseconds since 1970; `None` beyond what a calendar holds.
+    /// The timestamp at this many microseconds since the Unix epoch; `None` if it is out of range.
     #[must_use]
     pub fn from_micros(micros: i64) -> Option<Self> {
         DateTime::from_timestamp_micros(micros).map(Self)
     }
 
-    /// The moment so much later, or the last that a calendar holds.
+    /// Adds a duration, saturating at the latest timestamp.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
         Self(self.0.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC))
     }
 
-    /// The moment so much earlier, or the first that a calendar holds.
+    /// Subtracts a duration, saturating at the earliest timestamp.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
         let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
         Self(self.0.checked_sub_signed(by).unwrap_or(DateTime::<Utc>::MIN_UTC))
     }
 
-    /// How long it is until a later moment; nothing, if that is past.
+    /// The duration until a later timestamp; zero if it has passed.
     #[must_use]
     pub fn until(self, later: Self) -> Duration {
         (later.0 - self.0).to_std().unwrap_or_default()
     }
 
-    /// The moment as chrono has it.
+    /// The timestamp as a chrono type.
     #[must_use]
     pub fn utc(self) -> DateTime<Utc> {
         self.0

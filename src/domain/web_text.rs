@@ -1,15 +1,16 @@
-//! Web addresses inside of names: strangers could otherwise have the shop mail links of theirs to anybody.
+//! Web addresses in names: without these checks, strangers could make the shop mail links of their
+//! choice to anybody.
 //!
-//! Names are checked when they come in, and what is stored already is defused when a mail is rendered. Dots are no reason to
-//! refuse a name: "J.R.R. Tolkien" and "St.John" have them.
+//! Names are checked on input, and stored text is defused when a mail is rendered. Dots alone are
+//! no reason to reject a name: "J.R.R. Tolkien" and "St.John" have them.
 
-/// Dots that browsers take for one in the name of a host.
+/// Characters that browsers accept as a dot in a host name.
 const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
 
-/// How long an initial or an abbreviation before a dot may be, in characters: "R.", "Mrs.".
+/// Maximum length in characters of an initial or abbreviation before a dot: "R.", "Mrs.".
 const MAX_ABBREVIATION: usize = 3;
 
-/// Whether a name contains what a mail program would make a link of.
+/// Whether a name contains something that mail programs turn into a link.
 #[must_use]
 pub fn has_web_address(name: &str) -> bool {
     let lower = name.to_lowercase();
@@ -24,7 +25,8 @@ pub fn has_web_address(name: &str) -> bool {
     })
 }
 
-/// Whether two words with a dot between them look like a host, and not like an initial or an abbreviation before a name.
+/// Whether two words separated by a dot look like a host name rather than an initial or
+/// abbreviation and a name.
 fn is_host(before: &str, after: &str) -> bool {
     if before.is_empty() || after.is_empty() {
         return false;
@@ -37,8 +39,8 @@ fn is_host(before: &str, after: &str) -> bool {
     !(is_short && (is_initial || is_name))
 }
 
-/// A text in which nothing is left that a mail program would make a link of: a space after each dot inside of a word, and
-/// before the slashes of an address.
+/// Changes a text so that mail programs don't turn any of it into a link: adds a space after each
+/// dot within a word and before the slashes of a URL.
 #[must_use]
 pub fn defuse_web_addresses(text: &str) -> String {
     let mut defused = String::with_capacity(text.len());

@@ -1,5 +1,4 @@
-//! Messages to other services about what happened in the shop: their states, when one that was not taken is sent again, and who may
-//! be told of what.
+//! Webhooks: delivery statuses, retries, and the permissions that topics require.
 
 use std::time::Duration;
 
@@ -8,45 +7,45 @@ use super::event::Event;
 use super::permission::Permission;
 use super::time::Timestamp;
 
-/// How long a message that was not taken waits for its first repetition; twice as long for each further one.
-pub const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// How long an endpoint may fail before it is given up.
-pub const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Delay before the first retry of a delivery; doubles with each further one.
+pub const FIRST_RETRY_DELAY: Duration = Duration::from_secs(5);
+/// How long an endpoint may fail before its subscription is paused.
+pub const FAILURE_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 text_enum! {
-    /// Whether an endpoint is sent messages.
+    /// Whether a webhook subscription is delivered to.
     WebhookStatus {
-        /// It is.
+        /// It is delivered to.
         Active = "active",
-        /// It is not, until somebody sets it active again.
+        /// It is not delivered to until somebody activates it again.
         Paused = "paused",
     }
 }
 
 text_enum! {
-    /// The state of a message to an endpoint.
+    /// The status of a delivery.
     DeliveryStatus {
         /// It is to be sent.
         Pending = "pending",
-        /// It was taken.
+        /// The endpoint accepted it.
         Delivered = "delivered",
-        /// It was given up.
+        /// It failed permanently.
         Failed = "failed",
     }
 }
 
-/// Whether an endpoint that has failed since a time is given up by now.
+/// Whether an endpoint that has been failing since a time has failed for too long.
 #[must_use]
-pub fn is_given_up(failing_since: Timestamp, now: Timestamp) -> bool {
-    failing_since.plus(PATIENCE) <= now
+pub fn is_failing_too_long(failing_since: Timestamp, now: Timestamp) -> bool {
+    failing_since.plus(FAILURE_TIMEOUT) <= now
 }
 
-/// What one must be permitted to hear of an event of a kind; `None`: nobody outside hears of it.
+/// The permission required to receive events of a kind; `None` if they are never delivered.
 #[must_use]
-pub fn needs(kind: &str) -> Option<Permission> {
+pub fn required_permission(kind: &str) -> Option<Permission> {
     let (area, what) = kind.split_once('.')?;
     match (area, what) {
-        // They are as good as the tokens that are mailed to the customer alone.
+        // They would expose the tokens that are mailed to the customer.
         ("customer", "recovery_requested" | "verification_requested") => None,
         ("product" | "variants" | "collection", _) => Some(Permission::ReadProducts),
         ("inventory" | "location", _) => Some(Permission::ReadInventory),
@@ -63,12 +62,12 @@ pub fn needs(kind: &str) -> Option<Permission> {
     }
 }
 
-/// The kinds of events that others may be told of.
+/// The kinds of events that can be delivered.
 pub fn topics() -> impl Iterator<Item = &'static str> {
-    Event::KINDS.iter().copied().filter(|kind| needs(kind).is_some())
+    Event::KINDS.iter().copied().filter(|kind| required_permission(kind).is_some())
 }
 
-/// A kind as GraphQL and headers have it: `order.placed` is `ORDER_PLACED`.
+/// A kind's name in GraphQL and in headers: `order.placed` becomes `ORDER_PLACED`.
 #[must_use]
 pub fn topic_name(kind: &str) -> String {
     Event::public_name(kind).replace('.', "_").to_uppercase()
@@ -83,13 +82,14 @@ mod tests {
     #[test]
     fn an_endpoint_has_a_day() {
         let since = Timestamp::EPOCH;
-        assert!(!is_given_up(since, since.plus(PATIENCE - Duration::from_micros(1))));
-        assert!(is_given_up(since, since.plus(PATIENCE)));
+        assert!(!is_failing_too_long(since, since.plus(FAILURE_TIMEOUT - Duration::from_micros(1))));
+        assert!(is_failing_too_long(since, since.plus(FAILURE_TIMEOUT)));
     }
 
     #[test]
     fn every_kind_has_somebody_who_may_hear_of_it_or_is_kept_back_for_a_reason() {
-        let kept: Vec<&str> = Event::KINDS.iter().copied().filter(|kind| needs(kind).is_none()).collect();
+        let kept: Vec<&str> =
+            Event::KINDS.iter().copied().filter(|kind| required_permission(kind).is_none()).collect();
         assert_eq!(kept, ["customer.recovery_requested", "customer.verification_requested"]);
         let names: HashSet<String> = topics().map(topic_name).collect();
         assert_eq!(names.len(), topics().count(), "two kinds have one name");

@@ -1,7 +1,9 @@
-//! How processes tell each other that the log has grown. A bus carries no events, only that there are some: who hears of it reads the
-//! log. So a bus that is down loses nothing; what it would have told is found a moment later by the clock.
+//! The event bus, by which processes signal to each other that the log has grown. It carries no
+//! events: receivers read the log. So nothing is lost while a bus is down, because receivers also
+//! poll the log.
 //!
-//! The relay publishes; whoever feeds live clients listens. Three of them: within the process, over PostgreSQL, over Redis.
+//! The relay publishes, and the log follower of each process subscribes. There are three
+//! implementations: within the process, over PostgreSQL, and over Redis.
 
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -15,30 +17,30 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-/// Tells every process that the log has grown.
+/// Signals to every process that the log has grown.
 pub trait EventBus: Send + Sync + 'static {
-    /// Its name, for people.
+    /// The bus's name, for the log and the startup message.
     fn name(&self) -> &'static str;
 
-    /// Tells that the log has grown. What can't be told is not an error: it is found by the clock.
+    /// Signals that the log has grown. Failing to do so is not an error: receivers also poll.
     fn publish(&self) -> BoxFuture<'_, ()>;
 
-    /// Hears of it from now on; several times may be heard as one.
-    fn listen(&self) -> watch::Receiver<()>;
+    /// Receives the signals sent from now on; several may be received as one.
+    fn subscribe(&self) -> watch::Receiver<()>;
 
-    /// The channel of PostgreSQL that the relay is to notify in its transaction, if that is how the bus tells of it.
-    fn notified_at(&self) -> Option<&'static str> {
+    /// The PostgreSQL channel to notify in the relay's transaction, if the bus works that way.
+    fn notify_channel(&self) -> Option<&'static str> {
         None
     }
 
-    /// Listens to other processes, for as long as it is polled.
+    /// Receives signals of other processes for as long as it is polled.
     fn run(&self) -> BoxFuture<'_, ()>;
 }
 
-/// Where processes meet.
+/// Where the event bus is.
 #[derive(Clone, PartialEq, Eq)]
 pub enum BusAddress {
-    /// Nowhere: there is one process.
+    /// In this process, which is the only one.
     Local,
     /// In the PostgreSQL database.
     Postgres,
@@ -46,7 +48,7 @@ pub enum BusAddress {
     Redis(String),
 }
 
-/// The URL may hold a password, so only the kind is shown.
+/// The URL may contain a password, so only the kind is shown.
 impl std::fmt::Debug for BusAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -60,7 +62,7 @@ impl std::fmt::Debug for BusAddress {
 /// A bus within the process.
 #[derive(Default)]
 pub struct LocalBus {
-    grown: watch::Sender<()>,
+    signal: watch::Sender<()>,
 }
 
 impl EventBus for LocalBus {
@@ -69,12 +71,12 @@ impl EventBus for LocalBus {
     }
 
     fn publish(&self) -> BoxFuture<'_, ()> {
-        self.grown.send_replace(());
+        self.signal.send_replace(());
         std::future::ready(()).boxed()
     }
 
-    fn listen(&self) -> watch::Receiver<()> {
-        self.grown.subscribe()
+    fn subscribe(&self) -> watch::Receiver<()> {
+        self.signal.subscribe()
     }
 
     fn run(&self) -> BoxFuture<'_, ()> {

@@ -1,8 +1,8 @@
-//! Events as other systems read them: CloudEvents 1.0, as JSON, with the names and ids of the API.
+//! Encodes events for other systems: as CloudEvents 1.0 in JSON, with the names and ids of the API.
 
 use serde_json::{Map, Value, json};
 
-use super::Recorded;
+use super::LoggedEvent;
 use crate::domain::event::Event;
 use crate::domain::ids::{
     ApiKeyId, CartId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, Id,
@@ -11,12 +11,12 @@ use crate::domain::ids::{
 };
 use crate::domain::order::OrderStatus;
 
-/// How often the shape of `data` has changed here while the log's own stayed: from the log's names
-/// and bare UUIDs to the API's, and then with the API, when that got one rule for each kind of name.
-const CHANGES_OF_SHAPE: i32 = 2;
+/// The number of changes to the shape of `data` that were made here and not in the log: from the
+/// log's names and bare UUIDs to those of the API, and then to the API's revised naming rules.
+const SHAPE_REVISIONS: i32 = 2;
 
-/// The fields of payloads that hold ids, and the types of what they name. One that ends in `_ids`
-/// holds a list.
+/// Payload fields that hold ids, and the types that the ids refer to. Fields ending in `_ids` hold
+/// lists.
 const IDS: [(&str, &str); 28] = [
     ("api_key_id", ApiKeyId::TYPE),
     ("cart_id", CartId::TYPE),
@@ -48,14 +48,14 @@ const IDS: [(&str, &str); 28] = [
     ("webhook_subscription_id", WebhookSubscriptionId::TYPE),
 ];
 
-/// The fields of payloads that the API has other names for.
+/// Payload fields that have a different name in the API.
 const NAMES: [(&str, &str); 2] = [("line_id", "line_item_id"), ("staff_id", "staff_member_id")];
 
-/// An event as CloudEvents has it; `source` is the shop's address. Beside what that asks for:
-/// `sequence`, its place in the history of what it happened to, and `position`, its place in the
-/// log; both rise. `dataversion` is the version of the shape of `data`.
+/// Encodes an event as a CloudEvent; `source` is the shop's address. Extension attributes are
+/// `sequence`, the event's position among those of its aggregate, and `position`, its position in
+/// the log, both increasing, and `dataversion`, the version of the shape of `data`.
 #[must_use]
-pub fn cloud_event(event: &Recorded, source: &str) -> Value {
+pub fn cloud_event(event: &LoggedEvent, source: &str) -> Value {
     let row = &event.row;
     json!({
         "specversion": "1.0",
@@ -72,7 +72,7 @@ pub fn cloud_event(event: &Recorded, source: &str) -> Value {
     })
 }
 
-/// A message that tells of nothing that happened.
+/// A CloudEvent for testing an endpoint, without a real event behind it.
 #[must_use]
 pub fn test_event(id: &str, kind: &str, source: &str) -> Value {
     json!({
@@ -85,26 +85,26 @@ pub fn test_event(id: &str, kind: &str, source: &str) -> Value {
     })
 }
 
-/// Whether a message is an event as CloudEvents has it, and not what a document made of one.
+/// Whether a message is a CloudEvent, and not one shaped by a subscription's document.
 #[must_use]
 pub fn is_cloud_event(message: &str) -> bool {
     serde_json::from_str::<Value>(message).is_ok_and(|message| message.get("specversion").is_some())
 }
 
-/// The version of the shape that [`api_payload`] gives a payload of a version of the log's.
+/// The version of the shape that [`api_payload`] gives to payloads of a version of the log.
 #[must_use]
 pub fn api_version(version: i32) -> i32 {
-    version.saturating_add(CHANGES_OF_SHAPE)
+    version.saturating_add(SHAPE_REVISIONS)
 }
 
-/// A payload of the log with the names and ids of the API.
+/// Converts a payload of the log to the names and ids of the API.
 #[must_use]
 pub fn api_payload(payload: &Value) -> Value {
     match payload {
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, value)| {
                 let value = match type_of(name) {
-                    Some(of) => with_gids(of, value),
+                    Some(type_name) => with_gids(type_name, value),
                     None if name == "status" && value == OrderStatus::Cancelled.as_str() => {
                         Value::from(OrderStatus::Cancelled.public_name())
                     }
@@ -120,19 +120,19 @@ pub fn api_payload(payload: &Value) -> Value {
 }
 
 fn type_of(field: &str) -> Option<&'static str> {
-    IDS.iter().find(|(name, _)| *name == field).map(|(_, of)| *of)
+    IDS.iter().find(|(name, _)| *name == field).map(|(_, type_name)| *type_name)
 }
 
-fn with_gids(of: &str, value: &Value) -> Value {
+fn with_gids(type_name: &str, value: &Value) -> Value {
     match value {
-        Value::String(uuid) => Value::String(gid(of, uuid)),
-        Value::Array(items) => items.iter().map(|item| with_gids(of, item)).collect(),
+        Value::String(uuid) => Value::String(gid(type_name, uuid)),
+        Value::Array(items) => items.iter().map(|item| with_gids(type_name, item)).collect(),
         other => other.clone(),
     }
 }
 
-fn gid(of: &str, uuid: &str) -> String {
-    format!("gid://mercato/{of}/{uuid}")
+fn gid(type_name: &str, uuid: &str) -> String {
+    format!("gid://mercato/{type_name}/{uuid}")
 }
 
 fn api_name(field: &str) -> String {

@@ -1,36 +1,37 @@
-//! Gives committed events their places in the log.
+//! Assigns positions in the log to committed events.
 //!
-//! A number that is taken inside a transaction is no place: a later one may commit first, and whoever reads by it misses the other. So
-//! events wait without a place until they are committed, and the relay gives them the next ones, one relay at a time: it holds the row
-//! of `event_head`. Every process has a relay; it does not matter which one is first.
+//! A number drawn inside the writing transaction can't serve as the position: a transaction with a
+//! higher number may commit first, and a reader that has seen it would miss the other. So events
+//! are committed without a position, and the relay assigns the next ones. Every process runs a
+//! relay; a lock on the row of `event_head` ensures that only one works at a time.
 //!
-//! The jobs of an event's listeners are written with its place, in one transaction, rather than with the event: a mutation then writes
-//! one row an event however many listen, and what is committed with an event is not lost either way. Whoever follows the log itself
-//! gets one job for as many events as there are, a moment later.
+//! The jobs of an event's listeners are inserted together with its position, not with the event: so
+//! a mutation writes one row per event, however many listeners there are, and still no job is lost.
+//! Handlers that subscribe to the log itself get one job for all new events, a moment later.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::bus::EventBus;
 use crate::context::{Clock, OpContext};
-use crate::db::{Db, DbError, Statements, retrying};
+use crate::db::{Db, DbError, StatementCounter, with_retries};
 use crate::error::with_causes;
-use crate::jobs::{self, Follows, Handler, NewJob};
-use crate::repositories::events::{self, Placed};
+use crate::jobs::{self, EventSubscription, Handler, NewJob};
+use crate::repositories::events::{self, SequencedEvent};
 
-/// How many events get their places at once.
-const BATCH: i64 = 500;
-/// How often it looks when nothing is announced: for what processes without a relay have written.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long it leaves the database to others after a batch, so that under load a batch has many events: each takes a turn as a writer,
-/// of which SQLite has one.
-const BREATH: Duration = Duration::from_millis(5);
-/// How long the job of a follower of the log waits for more events.
-const GATHER: Duration = Duration::from_millis(100);
-/// How long it waits when the database does not answer.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How many events are relayed in one transaction.
+const MAX_BATCH: i64 = 500;
+/// How often the relay looks for events that no commit signal announced: those of other processes.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The pause after a batch. Under load it makes batches larger; each takes a turn as a writer, and
+/// SQLite has only one.
+const BATCH_COOLDOWN: Duration = Duration::from_millis(5);
+/// How long the job of a log subscription is delayed, to cover more events.
+const COALESCE_DELAY: Duration = Duration::from_millis(100);
+/// The delay after a database error.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Puts the log in order.
+/// Moves committed events into the log.
 pub struct Relay {
     db: Db,
     clock: Arc<dyn Clock>,
@@ -39,101 +40,102 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay over a database: it tells the bus, and writes the jobs of handlers that follow events.
+    /// Creates a relay that publishes to `bus` and inserts the jobs of `handlers`.
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, bus: Arc<dyn EventBus>, handlers: &[Arc<dyn Handler>]) -> Self {
         Self { db, clock, bus, handlers: handlers.to_vec() }
     }
 
-    /// Relays until `shutdown` is ready.
+    /// Relays events until `shutdown` completes.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut announced = self.db.announcements().events.listen();
+        let mut committed = self.db.commit_signals().events.subscribe();
         loop {
-            let pause = match self.relay().await {
-                Ok(0) => LOOK_EVERY,
-                Ok(count) if i64::try_from(count).is_ok_and(|count| count == BATCH) => continue,
+            let delay = match self.relay().await {
+                Ok(0) => POLL_INTERVAL,
+                Ok(count) if i64::try_from(count).is_ok_and(|count| count == MAX_BATCH) => continue,
                 Ok(_) => {
-                    tokio::time::sleep(BREATH).await;
+                    tokio::time::sleep(BATCH_COOLDOWN).await;
                     continue;
                 }
                 Err(error) => {
                     tracing::error!("events can't be relayed: {}", with_causes(&error));
-                    PAUSE
+                    RETRY_DELAY
                 }
             };
             tokio::select! {
                 () = &mut shutdown => return,
-                _ = announced.changed() => {}
-                () = tokio::time::sleep(pause) => {}
+                _ = committed.changed() => {}
+                () = tokio::time::sleep(delay) => {}
             }
         }
     }
 
-    /// Gives waiting events their places, and tells of them; how many there were. There may be more.
+    /// Relays one batch of events and returns its size. There may be more.
     ///
     /// # Errors
     /// [`DbError`]; nothing was written then.
     pub async fn relay(&self) -> Result<usize, DbError> {
-        let statements = Statements::default();
-        // Mostly there is nothing, and a look at it keeps no writer waiting.
-        if !events::is_any_pending(&mut self.db.read(&statements).await?).await? {
+        let statements = StatementCounter::default();
+        // Usually there is nothing to do, and a read does not block writers.
+        if !events::has_unsequenced(&mut self.db.read(&statements).await?).await? {
             return Ok(0);
         }
-        let placed = retrying(|| self.place(&statements)).await?;
-        if !placed.is_empty() {
+        let relayed = with_retries(|| self.relay_batch(&statements)).await?;
+        if !relayed.is_empty() {
             self.bus.publish().await;
         }
-        Ok(placed.len())
+        Ok(relayed.len())
     }
 
-    async fn place(&self, statements: &Statements) -> Result<Vec<Placed>, DbError> {
+    async fn relay_batch(&self, statements: &StatementCounter) -> Result<Vec<SequencedEvent>, DbError> {
         let op = OpContext::system(Arc::clone(&self.clock));
         let mut tx = self.db.begin(statements).await?;
         let head = events::lock_head(tx.conn()).await?;
-        let placed = events::place(tx.conn(), head.position, BATCH).await?;
-        if placed.is_empty() {
-            // Another relay was a moment faster.
+        let sequenced = events::assign_positions(tx.conn(), head.position, MAX_BATCH).await?;
+        if sequenced.is_empty() {
+            // Another relay was faster.
             tx.rollback().await?;
-            return Ok(placed);
+            return Ok(sequenced);
         }
-        jobs::enqueue(&mut tx, &op, self.jobs_of(&placed)).await?;
-        if let Some(channel) = self.bus.notified_at() {
+        jobs::enqueue(&mut tx, &op, self.jobs_for(&sequenced)).await?;
+        if let Some(channel) = self.bus.notify_channel() {
             events::notify(tx.conn(), channel).await?;
         }
         tx.commit().await?;
-        Ok(placed)
+        Ok(sequenced)
     }
 
-    fn jobs_of(&self, placed: &[Placed]) -> Vec<NewJob> {
-        let mut new = Vec::new();
+    fn jobs_for(&self, sequenced: &[SequencedEvent]) -> Vec<NewJob> {
+        let mut jobs = Vec::new();
         for handler in &self.handlers {
             let (kind, policy) = (handler.kind(), handler.policy());
-            match handler.follows() {
-                Follows::Nothing => {}
-                Follows::Each(kinds) => {
-                    let events = placed.iter().filter(|event| kinds.contains(&event.kind.as_str()));
-                    new.extend(events.map(|event| {
+            match handler.subscription() {
+                EventSubscription::None => {}
+                EventSubscription::PerEvent(kinds) => {
+                    let events = sequenced.iter().filter(|event| kinds.contains(&event.kind.as_str()));
+                    jobs.extend(events.map(|event| {
                         NewJob::with_value(kind, serde_json::Value::Null)
-                            .of_event(event.id, &event.request_id)
-                            .retries(policy.retries)
-                            .priority(policy.priority)
+                            .with_event(event.id, &event.request_id)
+                            .with_max_retries(policy.max_retries)
+                            .with_priority(policy.priority)
                     }));
                 }
-                Follows::Log(kinds) => {
-                    let concerns = |event: &Placed| kinds.is_empty() || kinds.contains(&event.kind.as_str());
-                    if placed.iter().any(concerns) {
-                        new.push(
+                EventSubscription::Log(kinds) => {
+                    let is_relevant =
+                        |event: &SequencedEvent| kinds.is_empty() || kinds.contains(&event.kind.as_str());
+                    if sequenced.iter().any(is_relevant) {
+                        jobs.push(
                             NewJob::with_value(kind, serde_json::Value::Null)
-                                .unique(kind)
-                                .after(GATHER)
-                                .retries(policy.retries)
-                                .priority(policy.priority),
+                                .with_unique_key(kind)
+                                .with_delay(COALESCE_DELAY)
+                                .with_max_retries(policy.max_retries)
+                                .with_priority(policy.priority),
                         );
                     }
                 }
             }
         }
-        new
+        jobs
     }
 }

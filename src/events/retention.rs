@@ -1,64 +1,69 @@
-//! How long events are kept.
+//! Removes old events from the log.
 //!
-//! What happened to orders is their history and what reports are made of: it is kept for good. Of everything else events are removed
-//! after a while, once every follower has had them and no unfinished job follows from them; the newest event of each thing stays,
-//! unless that is a cart that is gone.
+//! Events of orders are their history and the source of reports, and are kept forever. Other events
+//! are removed when they are older than the retention time, every log consumer has processed them
+//! and no unfinished job refers to them. The newest event of each aggregate stays, except for carts
+//! that no longer exist.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, retrying};
+use crate::db::{Db, DbError, with_retries};
 use crate::domain::ids::{DraftOrderId, Id, OrderId};
-use crate::jobs::{Follows, Handler};
+use crate::jobs::{EventSubscription, Handler};
 use crate::repositories::events;
 
-/// How many are removed in one transaction.
-const BATCH: i64 = 1_000;
-/// What is kept for good.
-const KEPT: [&str; 2] = [OrderId::TYPE, DraftOrderId::TYPE];
+/// How many events are removed in one transaction.
+const MAX_BATCH: i64 = 1_000;
+/// The aggregate types whose events are kept forever.
+const PERMANENT_TYPES: [&str; 2] = [OrderId::TYPE, DraftOrderId::TYPE];
 
 /// Removes old events.
 pub struct Retention {
     db: Db,
-    keep: Duration,
-    followers: Vec<String>,
+    max_age: Duration,
+    consumers: Vec<String>,
 }
 
 impl Retention {
-    /// Keeps events for so long, and until these handlers have had them.
+    /// Keeps events for `max_age`, and until those of `handlers` that subscribe to the log have
+    /// processed them.
     #[must_use]
-    pub fn new(db: Db, keep: Duration, handlers: &[Arc<dyn Handler>]) -> Self {
-        let follows = |handler: &&Arc<dyn Handler>| matches!(handler.follows(), Follows::Log(_));
-        let followers = handlers.iter().filter(follows).map(|handler| handler.kind().to_owned()).collect();
-        Self { db, keep, followers }
+    pub fn new(db: Db, max_age: Duration, handlers: &[Arc<dyn Handler>]) -> Self {
+        let is_consumer =
+            |handler: &&Arc<dyn Handler>| matches!(handler.subscription(), EventSubscription::Log(_));
+        let consumers =
+            handlers.iter().filter(is_consumer).map(|handler| handler.kind().to_owned()).collect();
+        Self { db, max_age, consumers }
     }
 
-    /// Whether the events of a type of thing may be removed at all.
+    /// Whether events of an aggregate type may be removed at all.
     #[must_use]
-    pub fn removes(aggregate_type: &str) -> bool {
-        !KEPT.contains(&aggregate_type)
+    pub fn may_prune(aggregate_type: &str) -> bool {
+        !PERMANENT_TYPES.contains(&aggregate_type)
     }
 
-    /// Removes what need not be kept any longer; how many events that were.
+    /// Removes old events and returns their number.
     ///
     /// # Errors
-    /// [`DbError`]; what was removed before stays removed.
+    /// [`DbError`]; batches before the one that failed stay removed.
     pub async fn prune(&self, op: &OpContext) -> Result<usize, DbError> {
-        let (cutoff, kept) = (op.now().minus(self.keep), KEPT.map(str::to_owned));
-        let mut removed = 0;
+        let (cutoff, permanent) = (op.now().minus(self.max_age), PERMANENT_TYPES.map(str::to_owned));
+        let mut total = 0;
         loop {
-            let gone = retrying(|| async {
+            let removed = with_retries(|| async {
                 let mut tx = self.db.begin(&op.statements).await?;
                 let head = events::lock_head(tx.conn()).await?;
-                let had = events::had_by_all(tx.conn(), &self.followers, head.position).await?;
-                let gone = events::prune(tx.conn(), cutoff, had, &kept, BATCH).await?;
+                let processed =
+                    events::min_consumer_position(tx.conn(), &self.consumers, head.position).await?;
+                let removed = events::prune(tx.conn(), cutoff, processed, &permanent, MAX_BATCH).await?;
                 tx.commit().await?;
-                Ok::<_, DbError>(gone)
+                Ok::<_, DbError>(removed)
             });
-            match gone.await? {
-                0 => return Ok(removed),
-                gone => removed += gone,
+            match removed.await? {
+                0 => return Ok(total),
+                removed => total += removed,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Postal addresses, as customers, carts and orders show and take them.
+//! Mailing addresses of customers, carts and orders.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::domain::address::Address;
 use crate::domain::codes::COUNTRIES;
 use crate::domain::ids::{AddressId, Id};
 
-/// An address with its global id. Cheap to clone.
+/// A mailing address with its ID. Cheap to clone.
 #[derive(Clone)]
 pub struct MailingAddress {
     id: ID,
@@ -18,22 +18,23 @@ pub struct MailingAddress {
 }
 
 impl MailingAddress {
-    /// An address of a customer's address book.
-    pub fn of_book(id: AddressId, address: &Address) -> Self {
+    /// An address from a customer's address book.
+    pub fn from_address_book(id: AddressId, address: &Address) -> Self {
         Self::new(gid(id), address)
     }
 
-    /// An address that is a part of something else, such as an order's; `id` names it there.
+    /// An address that is part of another object, such as an order.
     pub fn new(id: ID, address: &Address) -> Self {
         Self { id, address: Arc::new(address.clone()) }
     }
 
-    /// What it is made of.
+    /// The parts of the address.
     pub fn parts(&self) -> &Address {
         &self.address
     }
 
-    /// The id of an address of a book, for cursors; of others there are no lists.
+    /// The id of an address in an address book, for cursors; nil for other addresses, which don't
+    /// appear in lists.
     pub fn uuid(&self) -> uuid::Uuid {
         parse_gid::<AddressId>(&self.id).map(Id::uuid).unwrap_or_default()
     }
@@ -50,103 +51,103 @@ impl MailingAddress {
     }
 }
 
-/// A postal address.
+/// A mailing address.
 #[Object]
 impl MailingAddress {
-    /// The address's global id.
+    /// The ID of the address.
     pub async fn id(&self) -> &ID {
         &self.id
     }
 
-    /// Street and number.
+    /// The first line of the address, usually street and number.
     async fn address1(&self) -> Option<&str> {
         self.address.address1.as_deref()
     }
 
-    /// More of the address: apartment, suite, unit.
+    /// The second line of the address, usually apartment, suite or unit.
     async fn address2(&self) -> Option<&str> {
         self.address.address2.as_deref()
     }
 
-    /// City, district, village or town.
+    /// The city, district, village or town.
     async fn city(&self) -> Option<&str> {
         self.address.city.as_deref()
     }
 
-    /// Company or organization.
+    /// The company or organization.
     async fn company(&self) -> Option<&str> {
         self.address.company.as_deref()
     }
 
-    /// The country's name.
+    /// The name of the country.
     async fn country(&self) -> Option<&str> {
         self.country_name()
     }
 
-    /// The country's two-letter code.
+    /// The two-letter code of the country.
     #[graphql(deprecation = "Use `countryCodeV2`.")]
     async fn country_code(&self) -> Option<&str> {
         self.address.country.as_deref()
     }
 
-    /// The country's two-letter code.
+    /// The two-letter code of the country.
     #[graphql(name = "countryCodeV2")]
     async fn country_code_v2(&self) -> Option<CountryCode> {
         self.address.country.as_deref().and_then(CountryCode::parse)
     }
 
-    /// Given name.
+    /// The first name.
     async fn first_name(&self) -> Option<&str> {
         self.address.first_name.as_deref()
     }
 
-    /// The address in lines, as it would be written on a letter.
+    /// The lines of the address, formatted as on an envelope.
     pub async fn formatted(
         &self,
-        #[graphql(default = false, desc = "Whether the person's name is a line.")] with_name: bool,
-        #[graphql(default = true, desc = "Whether the company is a line.")] with_company: bool,
+        #[graphql(default = false, desc = "Whether to include the name.")] with_name: bool,
+        #[graphql(default = true, desc = "Whether to include the company.")] with_company: bool,
     ) -> Vec<String> {
         self.address.lines(with_name, with_company)
     }
 
-    /// City, province and country in one line.
+    /// The city, province and country in one line.
     pub async fn formatted_area(&self) -> Option<String> {
         let parts = [self.address.city.as_deref(), self.address.province.as_deref(), self.country_name()];
         let area = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
         (!area.is_empty()).then_some(area)
     }
 
-    /// Family name.
+    /// The last name.
     async fn last_name(&self) -> Option<&str> {
         self.address.last_name.as_deref()
     }
 
-    /// Degrees north, where known.
+    /// The latitude in degrees, if known.
     async fn latitude(&self) -> Option<f64> {
         self.address.latitude
     }
 
-    /// Degrees east, where known.
+    /// The longitude in degrees, if known.
     async fn longitude(&self) -> Option<f64> {
         self.address.longitude
     }
 
-    /// The person's full name.
+    /// The full name.
     pub async fn name(&self) -> Option<String> {
         self.full_name()
     }
 
-    /// Phone number.
+    /// The phone number.
     async fn phone(&self) -> Option<&str> {
         self.address.phone.as_deref()
     }
 
-    /// Province, state or region, as it was given.
+    /// The province, state or region, as entered.
     async fn province(&self) -> Option<&str> {
         self.address.province.as_deref()
     }
 
-    /// The province's code, where that was given: `CA`, `ON`.
+    /// The code of the province, such as `CA` or `ON`, if it was entered as a code.
     async fn province_code(&self) -> Option<&str> {
         let is_code = |text: &&str| {
             (1..=3).contains(&text.len())
@@ -155,42 +156,42 @@ impl MailingAddress {
         self.address.province.as_deref().filter(is_code)
     }
 
-    /// Postal code.
+    /// The postal code.
     async fn zip(&self) -> Option<&str> {
         self.address.zip.as_deref()
     }
 }
 
-/// A postal address; what is not given is not known.
+/// The input fields of a mailing address.
 #[derive(InputObject, Default, Clone)]
 pub struct MailingAddressInput {
-    /// Street and number.
+    /// The first line of the address, usually street and number.
     pub address1: Option<String>,
-    /// More of the address: apartment, suite, unit.
+    /// The second line of the address, usually apartment, suite or unit.
     pub address2: Option<String>,
-    /// City, district, village or town.
+    /// The city, district, village or town.
     pub city: Option<String>,
-    /// Company or organization.
+    /// The company or organization.
     pub company: Option<String>,
-    /// The country: its two-letter code, or its English name.
+    /// The country, as a two-letter code or an English name.
     pub country: Option<String>,
-    /// Given name.
+    /// The first name.
     pub first_name: Option<String>,
-    /// Family name.
+    /// The last name.
     pub last_name: Option<String>,
-    /// Phone number.
+    /// The phone number.
     pub phone: Option<String>,
-    /// Province, state or region: its code where it has one (`CA`, `ON`), or its name.
+    /// The province, state or region, as a code such as `CA` or `ON`, or as a name.
     pub province: Option<String>,
-    /// Postal code.
+    /// The postal code.
     pub zip: Option<String>,
-    /// Degrees north, for the distance that parcels go; comes with `longitude`.
+    /// The latitude in degrees, used for shipping distances. Requires `longitude`.
     pub latitude: Option<f64>,
-    /// Degrees east.
+    /// The longitude in degrees.
     pub longitude: Option<f64>,
 }
 
-/// As it was sent: services check and clean it (`services::address::check`).
+/// Converts the input as is. Services validate and normalize it (`services::address`).
 impl From<MailingAddressInput> for Address {
     fn from(input: MailingAddressInput) -> Self {
         Self {

@@ -1,29 +1,29 @@
-//! What storefronts note on carts, their lines and orders.
+//! Custom attributes of carts, cart lines and orders.
 
 use async_graphql::{InputObject, SimpleObject};
 
 use crate::domain::cart;
 
-/// Something that is noted, such as a gift message.
+/// A custom attribute, such as a gift message.
 #[derive(SimpleObject, Clone)]
 pub struct Attribute {
-    /// What it is called.
+    /// The name of the attribute.
     key: String,
-    /// Its value.
+    /// The value of the attribute.
     value: Option<String>,
 }
 
-/// Something to be noted, such as a gift message.
+/// The input fields of a custom attribute, such as a gift message.
 #[derive(InputObject, Clone)]
 pub struct AttributeInput {
-    /// What it is called.
+    /// The name of the attribute.
     pub key: String,
-    /// Its value.
+    /// The value of the attribute.
     pub value: String,
 }
 
 impl Attribute {
-    /// All that is noted.
+    /// Converts a list of attributes.
     pub fn all(attributes: &[cart::Attribute]) -> Vec<Self> {
         attributes.iter().map(|one| Self { key: one.key.clone(), value: Some(one.value.clone()) }).collect()
     }

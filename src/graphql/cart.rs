@@ -1,6 +1,5 @@
-//! Carts: what buyers mean to buy, what that costs, and how it can be delivered.
+//! Carts: lines, cost, buyer and delivery.
 
-mod absent;
 mod cost;
 mod delivery;
 mod gift_card;
@@ -8,6 +7,7 @@ mod input;
 mod line;
 mod mutation;
 mod payload;
+mod unsupported;
 
 pub use gift_card::CartGiftCardMutation;
 pub use mutation::CartMutation;
@@ -23,55 +23,56 @@ use super::attribute::Attribute;
 use super::codes::CountryCode;
 use super::connection::PageArgs;
 use super::customer::Customer;
-use super::in_order::InOrder;
+use super::inline_object::InlineObject;
 use super::request::RequestContext;
 use super::scalars::{DateTime, Url};
 use crate::domain::cart::CartRef;
 use crate::domain::ids::Id;
 use crate::domain::quote::QuotedLine;
 use crate::loaders;
-use crate::services::cart::{Changed, Warning, warnings};
-use crate::services::pricing::Priced;
-use absent::AppliedGiftCard;
-use cost::{CartCost, CartDiscountAllocation, CartDiscountCode, TargetType, allocations};
+use crate::services::cart::{ChangedCart, Warning, warnings};
+use crate::services::pricing::PricedBasket;
+use cost::{CartCost, CartDiscountAllocation, CartDiscountCode, TargetType, to_cart_allocations};
 use delivery::{CartDelivery, CartDeliveryGroup, CartDeliveryGroupConnection};
 use line::{BaseCartLineConnection, CartLine, page};
 use payload::CartWarning;
+use unsupported::AppliedGiftCard;
 
-/// A cart, with its lines and its price once somebody has asked for them. Cheap to clone: clones share both.
+/// A cart. Its lines and prices are loaded on first use; clones share them.
 #[derive(Clone)]
-pub struct Cart(Arc<State>);
+pub struct Cart(Arc<CartData>);
 
-struct State {
+struct CartData {
     row: Arc<loaders::Cart>,
     lines: OnceCell<Arc<[loaders::CartLine]>>,
-    priced: OnceCell<Arc<Priced>>,
+    priced: OnceCell<Arc<PricedBasket>>,
 }
 
-/// Who buys a cart.
+/// The buyer of a cart.
 struct CartBuyerIdentity(Arc<loaders::Cart>);
 
 impl Cart {
-    /// The cart with a global id, if the actor may see it: one that lacks its key names none, and
-    /// one that has been ordered is gone.
+    /// Finds a cart by its global ID. `None` for an ID without the cart's key, for a cart that the
+    /// actor may not see, and for a cart that has been ordered.
     pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
         Ok(Self::find_with_ordered(ctx, id).await?.flatten())
     }
 
-    /// The same, but one that has been ordered is `Some(None)` to those who could see it before.
+    /// Like [`Self::find`], but a cart that has been ordered is `Some(None)` for those who could
+    /// see it before.
     pub async fn find_with_ordered(ctx: &Context<'_>, id: &ID) -> Result<Option<Option<Self>>> {
         let Some(cart) = CartRef::parse(id) else { return Ok(None) };
-        let opened = ctx.loaders().carts.load(cart).await?;
-        Ok(opened.map(|loaders::OpenedCart { row, is_ordered }| {
-            let state = State { row, lines: OnceCell::new(), priced: OnceCell::new() };
-            (!is_ordered).then(|| Self(Arc::new(state)))
+        let found = ctx.loaders().carts.load(cart).await?;
+        Ok(found.map(|loaders::AccessibleCart { row, is_ordered }| {
+            let data = CartData { row, lines: OnceCell::new(), priced: OnceCell::new() };
+            (!is_ordered).then(|| Self(Arc::new(data)))
         }))
     }
 
-    /// A cart as a mutation left it.
-    fn of(changed: Changed) -> Self {
+    /// The cart as a mutation returned it.
+    fn from_changed(changed: ChangedCart) -> Self {
         let lines = OnceCell::new_with(Some(changed.lines.into()));
-        Self(Arc::new(State { row: Arc::new(changed.cart), lines, priced: OnceCell::new() }))
+        Self(Arc::new(CartData { row: Arc::new(changed.cart), lines, priced: OnceCell::new() }))
     }
 
     fn gid(&self, ctx: &Context<'_>) -> ID {
@@ -79,199 +80,207 @@ impl Cart {
         ID(CartRef { id, token: ctx.keys().cart_key(id) }.to_string())
     }
 
-    async fn rows(&self, ctx: &Context<'_>) -> Result<&[loaders::CartLine]> {
+    async fn load_lines(&self, ctx: &Context<'_>) -> Result<&[loaders::CartLine]> {
         let read = || ctx.loaders().lines_of_cart.load(self.0.row.id);
         Ok(self.0.lines.get_or_try_init(read).await?)
     }
 
-    /// What the cart costs: reckoned once, whatever is asked of it.
-    async fn priced(&self, ctx: &Context<'_>) -> Result<&Arc<Priced>> {
-        let rows = self.rows(ctx).await?;
+    /// The prices of the cart, calculated once per cart.
+    async fn load_pricing(&self, ctx: &Context<'_>) -> Result<&Arc<PricedBasket>> {
+        let rows = self.load_lines(ctx).await?;
         let price = || async { ctx.services().carts.price(ctx.op(), &self.0.row, rows).await.map(Arc::new) };
         Ok(self.0.priced.get_or_try_init(price).await?)
     }
 
-    /// What its buyer should know of it.
-    async fn warned(&self, ctx: &Context<'_>) -> Result<Vec<Warning>> {
-        Ok(warnings(self.rows(ctx).await?, self.priced(ctx).await?))
+    /// The warnings for the buyer.
+    async fn load_warnings(&self, ctx: &Context<'_>) -> Result<Vec<Warning>> {
+        Ok(warnings(self.load_lines(ctx).await?, self.load_pricing(ctx).await?))
     }
 
-    /// The lines that are for sale, in their order.
-    async fn shown_lines(&self, ctx: &Context<'_>) -> Result<Vec<CartLine>> {
-        let (rows, priced) = (self.rows(ctx).await?, self.priced(ctx).await?);
+    /// The lines whose variants are still for sale, in the order they were added.
+    async fn visible_lines(&self, ctx: &Context<'_>) -> Result<Vec<CartLine>> {
+        let (rows, priced) = (self.load_lines(ctx).await?, self.load_pricing(ctx).await?);
         let rows: HashMap<Uuid, &loaders::CartLine> = rows.iter().map(|row| (row.id.uuid(), row)).collect();
-        let line = |quoted: &QuotedLine| CartLine::of(rows.get(&quoted.key)?, quoted, priced);
+        let line = |quoted: &QuotedLine| CartLine::new(rows.get(&quoted.key)?, quoted, priced);
         Ok(priced.quote.lines.iter().filter_map(line).collect())
     }
 
-    async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<CartDeliveryGroup>> {
+    async fn load_delivery_groups(&self, ctx: &Context<'_>) -> Result<Vec<CartDeliveryGroup>> {
         let lines: Vec<CartLine> =
-            self.shown_lines(ctx).await?.into_iter().filter(CartLine::is_sent).collect();
+            self.visible_lines(ctx).await?.into_iter().filter(CartLine::requires_shipping).collect();
         if lines.is_empty() {
             return Ok(Vec::new());
         }
-        let priced = Arc::clone(self.priced(ctx).await?);
-        Ok(vec![CartDeliveryGroup::of(ctx, Arc::clone(&self.0.row), priced, lines)])
+        let priced = Arc::clone(self.load_pricing(ctx).await?);
+        Ok(vec![CartDeliveryGroup::new(ctx, Arc::clone(&self.0.row), priced, lines)])
     }
 }
 
-/// What a buyer means to buy.
+/// A buyer's cart: the merchandise they intend to buy, with its estimated cost.
 #[Object]
 impl Cart {
-    /// The cart's global id. Whoever knows it can use the cart, unless it is a customer's: keep it secret.
+    /// The ID of the cart. It contains a secret key: anyone who knows it can use the cart, unless
+    /// the cart belongs to a customer.
     pub async fn id(&self, ctx: &Context<'_>) -> ID {
         self.gid(ctx)
     }
 
-    /// Where the buyer goes on to place the order.
+    /// The URL of the checkout page for this cart.
     async fn checkout_url(&self, ctx: &Context<'_>) -> Url {
         let id = self.0.row.id;
-        Url(ctx.absolute(&format!("/checkout/{}?key={}", id.uuid(), ctx.keys().cart_key(id))))
+        Url(ctx.absolute_url(&format!("/checkout/{}?key={}", id.uuid(), ctx.keys().cart_key(id))))
     }
 
-    /// When it was made.
+    /// When the cart was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.row.created_at)
     }
 
-    /// When it or one of its lines last changed.
+    /// When the cart or one of its lines was last updated.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.row.updated_at)
     }
 
-    /// Its lines, in the order they were added. What is no longer for sale is not among them; `warnings` tells of it.
+    /// The lines of the cart, in the order they were added. Lines whose variant is no longer for
+    /// sale are left out and reported in `warnings`.
     async fn lines(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(default = false, desc = "Whether the last line comes first.")] reverse: bool,
-    ) -> Result<InOrder<BaseCartLineConnection>> {
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+        #[graphql(default = false, desc = "Reverses the order of the lines.")] reverse: bool,
+    ) -> Result<InlineObject<BaseCartLineConnection>> {
         let args = PageArgs { first, after, last, before };
-        page(ctx, self.shown_lines(ctx).await?, args, reverse)
+        page(ctx, self.visible_lines(ctx).await?, args, reverse)
     }
 
-    /// Pieces in the cart.
+    /// The total number of units in the cart.
     async fn total_quantity(&self, ctx: &Context<'_>) -> Result<i64> {
-        Ok(self.priced(ctx).await?.quote.lines.iter().map(|line| line.quantity).sum())
+        Ok(self.load_pricing(ctx).await?.quote.lines.iter().map(|line| line.quantity).sum())
     }
 
-    /// What it costs.
-    async fn cost(&self, ctx: &Context<'_>) -> Result<InOrder<CartCost>> {
-        let is_known = self.0.row.destination().is_some();
-        Ok(InOrder(CartCost::of(ctx.shop(), self.priced(ctx).await?, is_known)))
+    /// The estimated cost of the cart.
+    async fn cost(&self, ctx: &Context<'_>) -> Result<InlineObject<CartCost>> {
+        let is_destination_known = self.0.row.destination().is_some();
+        Ok(InlineObject(CartCost::new(ctx.shop(), self.load_pricing(ctx).await?, is_destination_known)))
     }
 
-    /// The discount codes that were entered, and whether they take anything off.
+    /// The discount codes that the buyer entered, and whether each one is applicable.
     async fn discount_codes(&self, ctx: &Context<'_>) -> Result<Vec<CartDiscountCode>> {
-        Ok(self.priced(ctx).await?.codes.iter().map(CartDiscountCode::of).collect())
+        Ok(self.load_pricing(ctx).await?.codes.iter().map(CartDiscountCode::new).collect())
     }
 
-    /// What discounts take off delivery; what they take off lines is told there.
+    /// The discounts on delivery. Discounts on lines are found on the lines.
     async fn discount_allocations(&self, ctx: &Context<'_>) -> Result<Vec<CartDiscountAllocation>> {
-        let delivery = self.priced(ctx).await?.quote.delivery.as_ref();
+        let delivery = self.load_pricing(ctx).await?.quote.delivery.as_ref();
         let discounts = delivery.map_or(&[][..], |delivery| &delivery.discounts);
-        Ok(allocations(ctx.shop(), discounts, TargetType::ShippingLine))
+        Ok(to_cart_allocations(ctx.shop(), discounts, TargetType::ShippingLine))
     }
 
-    /// Who buys.
+    /// The buyer: contact details, country and customer.
     async fn buyer_identity(&self) -> CartBuyerIdentity {
         CartBuyerIdentity(Arc::clone(&self.0.row))
     }
 
-    /// What the buyer wrote.
+    /// A note from the buyer to the shop.
     async fn note(&self) -> Option<&str> {
         Some(self.0.row.note.as_str()).filter(|note| !note.is_empty())
     }
 
-    /// What the storefront noted on it.
+    /// The custom attributes set by the storefront.
     async fn attributes(&self) -> Vec<Attribute> {
         Attribute::all(&self.0.row.attributes.0)
     }
 
-    /// What the storefront noted on it under a key.
-    async fn attribute(&self, #[graphql(desc = "What it is called.")] key: String) -> Option<Attribute> {
-        line::attribute(&self.0.row.attributes.0, &key)
+    /// The custom attribute with this key, if there is one.
+    async fn attribute(
+        &self,
+        #[graphql(desc = "The key of the attribute.")] key: String,
+    ) -> Option<Attribute> {
+        line::find_attribute(&self.0.row.attributes.0, &key)
     }
 
-    /// Where it can be sent.
+    /// The delivery addresses of the cart.
     async fn delivery(&self) -> CartDelivery {
         CartDelivery(Arc::clone(&self.0.row))
     }
 
-    /// What of it is sent together: all that is sent at all, or nothing.
+    /// The groups of lines that are shipped together. There is a single group with all lines that
+    /// need shipping, or none if no line does.
     #[expect(clippy::too_many_arguments, reason = "the dialect's arguments")]
     async fn delivery_groups(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(default = false, desc = "Whether the last group comes first.")] reverse: bool,
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+        #[graphql(default = false, desc = "Reverses the order of the groups.")] reverse: bool,
         #[graphql(
             name = "withCarrierRates",
             default = false,
-            desc = "Whether carriers are asked; the shop's own rates are always there."
+            desc = "Whether to include rates calculated by carriers. Has no effect, since all \
+                    rates are the shop's own."
         )]
         _with_carrier_rates: bool,
-    ) -> Result<InOrder<CartDeliveryGroupConnection>> {
+    ) -> Result<InlineObject<CartDeliveryGroupConnection>> {
         let args = PageArgs { first, after, last, before };
-        delivery::page(ctx, self.groups(ctx).await?, args, reverse)
+        delivery::page(ctx, self.load_delivery_groups(ctx).await?, args, reverse)
     }
 
-    /// Gift cards that pay for a part of it.
+    /// The gift cards applied to the cart. Always empty, since gift cards are not supported.
     async fn applied_gift_cards(&self) -> Vec<AppliedGiftCard> {
         Vec::new()
     }
 
-    /// What the buyer should know: lines that can no longer be had as they stand, codes that take nothing off.
+    /// Warnings for the buyer, such as lines that are no longer available in the requested
+    /// quantity, and discount codes that don't apply.
     async fn warnings(&self, ctx: &Context<'_>) -> Result<Vec<CartWarning>> {
-        let warned = self.warned(ctx).await?;
-        Ok(warned.into_iter().map(|warning| CartWarning::of(&self.gid(ctx), warning)).collect())
+        let warnings = self.load_warnings(ctx).await?;
+        Ok(warnings.into_iter().map(|warning| CartWarning::new(&self.gid(ctx), warning)).collect())
     }
 }
 
-/// Who buys a cart.
+/// Information about the buyer of a cart.
 #[Object]
 impl CartBuyerIdentity {
-    /// The buyer's country.
+    /// The country of the buyer.
     async fn country_code(&self) -> Option<CountryCode> {
         self.0.country.as_deref().and_then(CountryCode::parse)
     }
 
-    /// The customer whose the cart is, and who alone sees it.
+    /// The customer that the cart belongs to, and who alone can see it. Null for a guest's cart.
     async fn customer(&self, ctx: &Context<'_>) -> Result<Option<Customer>> {
         let Some(id) = self.0.customer_id else { return Ok(None) };
-        // Whoever sees a customer's cart is that customer.
-        Ok(ctx.loaders().customers.load(id).await?.map(|row| Customer::of(Arc::unwrap_or_clone(row))))
+        // A customer's cart is visible to that customer only.
+        Ok(ctx.loaders().customers.load(id).await?.map(|row| Customer::new(Arc::unwrap_or_clone(row))))
     }
 
-    /// The buyer's e-mail address.
+    /// The email address of the buyer.
     async fn email(&self) -> Option<&str> {
         self.0.email.as_deref()
     }
 
-    /// The buyer's phone number.
+    /// The phone number of the buyer.
     async fn phone(&self) -> Option<&str> {
         self.0.phone.as_deref()
     }
 }
 
-/// Reads of carts.
+/// Queries for carts.
 #[derive(Default)]
 pub struct CartQuery;
 
 #[Object]
 impl CartQuery {
-    /// A cart; null if there is none, if it has been ordered, if the id lacks its key, or if it is
-    /// another customer's.
+    /// Returns a cart by its ID. Null if there is no such cart, if it has been ordered, if the ID
+    /// lacks the cart's secret key, or if the cart belongs to another customer.
     async fn cart(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its global id, as it was made with.")] id: ID,
+        #[graphql(desc = "The ID of the cart, as returned by `cartCreate`.")] id: ID,
     ) -> Result<Option<Cart>> {
         Cart::find(ctx, &id).await
     }

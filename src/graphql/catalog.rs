@@ -1,6 +1,5 @@
-//! The catalogue: products, variants, options, images, collections.
+//! The catalogue: products, variants, options, images and collections.
 
-mod arrange_mutation;
 mod collection;
 mod collection_mutation;
 mod image;
@@ -9,10 +8,10 @@ mod option;
 mod product;
 mod product_mutation;
 mod query;
+mod reorder_mutation;
 mod variant;
 mod variant_mutation;
 
-pub use arrange_mutation::ArrangeCatalogMutation;
 pub use collection::Collection;
 pub use collection_mutation::CollectionMutation;
 pub use image::Image;
@@ -21,6 +20,7 @@ pub use option::{ProductOption, ProductOptionValue};
 pub use product::{Count, Product};
 pub use product_mutation::ProductMutation;
 pub use query::CatalogQuery;
+pub use reorder_mutation::CatalogReorderMutation;
 pub use variant::ProductVariant;
 pub use variant_mutation::VariantMutation;
 
@@ -28,34 +28,34 @@ use async_graphql::SimpleObject;
 
 use super::connection::connection;
 use super::scalars::{Html, UnsignedInt64};
-use super::total::ProductTotal;
+use super::total::ProductTotalCount;
 
 connection!(
     ProductConnection,
     ProductEdge,
     Product,
     "products",
-    counted by ProductTotal as Option<UnsignedInt64>,
-    "How many products the whole list has, counted each time it is requested. Null when counting would take longer than a \
-     search may."
+    counted by ProductTotalCount as Option<UnsignedInt64>,
+    "The total number of products in the list, counted on each request. Null if counting exceeds the \
+     time limit of a search."
 );
 connection!(ProductVariantConnection, ProductVariantEdge, ProductVariant, "variants");
 connection!(CollectionConnection, CollectionEdge, Collection, "collections", counted);
 connection!(ImageConnection, ImageEdge, Image, "images");
 connection!(MediaConnection, MediaEdge, super::media::Media, "media");
 
-/// What search engines are told.
+/// The search engine listing of a resource.
 #[derive(SimpleObject)]
 #[graphql(name = "SEO")]
 pub struct Seo {
-    /// The title; null means the thing's own.
+    /// The title. When null, the title of the resource itself is used.
     pub title: Option<String>,
-    /// The description; null means the thing's own.
+    /// The description. When null, the description of the resource itself is used.
     pub description: Option<String>,
 }
 
-/// A plain text, cut at a word where it would be longer than asked for.
-fn truncated(text: &str, at: Option<i32>) -> String {
+/// Truncates plain text to `at` characters including the ellipsis, at a word boundary.
+fn truncate(text: &str, at: Option<i32>) -> String {
     let Some(limit) = at.and_then(|at| usize::try_from(at).ok()) else { return text.to_owned() };
     if text.chars().count() <= limit {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! Placing an order.
+//! Placing orders.
 
 use std::sync::Arc;
 
@@ -11,47 +11,49 @@ use super::request::RequestContext;
 use super::scalars::Decimal;
 use crate::services::checkout::PlaceOrder;
 
-/// Writes of placing orders.
+/// Checkout mutations.
 #[derive(Default)]
 pub struct CheckoutMutation;
 
-/// An order to be placed. What is not given is taken from the cart.
+/// The input fields of an order. What is omitted is taken from the cart.
 #[derive(InputObject)]
 pub struct OrderPlaceInput {
-    /// The cart's global id.
+    /// The ID of the cart.
     cart_id: ID,
-    /// Where the buyer gets mail.
+    /// The email address of the buyer. Required unless the cart has one.
     email: Option<String>,
-    /// Where it is sent; needed where something is.
+    /// The shipping address. Required if a line needs shipping, unless the cart has one.
     shipping_address: Option<MailingAddressInput>,
-    /// Where the bill goes; not given, it is where the order is sent.
+    /// The billing address. Defaults to the shipping address.
     billing_address: Option<MailingAddressInput>,
-    /// The handle of one of the cart's delivery options; needed where something is sent.
+    /// The handle of one of the cart's delivery options. Required if a line needs shipping, unless
+    /// one is selected in the cart.
     delivery_option_handle: Option<String>,
-    /// How it is paid for.
+    /// How the order is paid.
     payment: OrderPaymentInput,
-    /// The total that the buyer saw: if the cart costs something else by now, nothing is ordered.
+    /// The total that the buyer agreed to. If the current total differs, no order is placed.
     expected_total: Decimal,
 }
 
-/// How an order is paid for.
+/// How an order is paid.
 #[derive(InputObject)]
 pub struct OrderPaymentInput {
-    /// The payment provider's name: `manual`, or another that the shop takes payments by.
+    /// The name of the payment provider: `manual`, or another one that the shop has enabled.
     provider: String,
-    /// What the storefront got from the provider for the buyer's way to pay; `manual` needs none.
+    /// The token of the payment method, obtained from the payment provider by the storefront. Not
+    /// needed for `manual`.
     token: Option<String>,
 }
 
-/// What became of the order.
+/// The result of `orderPlace`.
 #[derive(SimpleObject)]
 struct OrderPlacePayload {
-    /// The order; null if it was not placed, or its payment was declined. It waits in `PENDING_PAYMENT` where nobody has said yet
-    /// whether it is paid for.
+    /// The order. Null if the mutation failed or the payment was declined. While the outcome of the
+    /// payment is unknown, its status is `PENDING_PAYMENT`.
     order: Option<Order>,
-    /// What lets its buyer see the order without signing in; to be kept secret.
+    /// The token that gives access to the order without signing in. Keep it secret.
     token: Option<String>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
@@ -72,15 +74,15 @@ impl From<OrderPlaceInput> for PlaceOrder {
 
 #[Object]
 impl CheckoutMutation {
-    /// Makes an order of a cart, and has it paid for. Of one cart there is one order, unless that was given up.
+    /// Places an order for a cart and charges the buyer. A cart can be ordered only once, unless
+    /// its order was canceled or expired.
     async fn order_place(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The order.")] input: OrderPlaceInput,
-        #[graphql(
-            desc = "Makes it safe to send the same request twice: the same key and input get the same order, which is placed and \
-                    paid for once. A new try, after a payment was declined, needs a new key."
-        )]
+        #[graphql(desc = "The order to place.")] input: OrderPlaceInput,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original order, which is placed and charged only once. To try again after \
+                          a declined payment, use a new key.")]
         idempotency_key: Option<String>,
     ) -> Result<OrderPlacePayload> {
         let key = idempotency_key.as_deref();

@@ -1,9 +1,9 @@
-//! Enums whose values are the codes of `domain::codes`: countries, languages, currencies.
+//! GraphQL enums for the codes of `domain::codes`: countries, languages, currencies.
 
 use crate::domain::codes::{COUNTRIES, CURRENCIES, LANGUAGES};
 
-/// Makes a type an enum whose values a table tells, rather than variants. The type has `values()`, names each with a description;
-/// `parse(name)`; and `name(self)`.
+/// Implements a GraphQL enum whose values come from a table instead of variants. The type must have
+/// the functions `values()`, which returns names with descriptions, `parse(name)` and `name(self)`.
 macro_rules! table_enum {
     ($name:ident, $doc:expr, $visible:expr) => {
         const _: () = {
@@ -98,7 +98,7 @@ macro_rules! table_enum {
 }
 pub(super) use table_enum;
 
-/// An enum over a table of codes: hundreds of values without hundreds of variants.
+/// Defines a GraphQL enum over a table of codes: hundreds of values without hundreds of variants.
 macro_rules! code_enum {
     ($name:ident, $values:expr, $doc:literal) => {
         #[doc = $doc]
@@ -106,7 +106,7 @@ macro_rules! code_enum {
         pub struct $name(pub &'static str);
 
         impl $name {
-            /// The code, if it is one.
+            /// Parses a code; `None` if it is unknown.
             pub fn parse(code: &str) -> Option<Self> {
                 $values.find(|(known, _)| *known == code).map(|(known, _)| Self(known))
             }
@@ -128,7 +128,7 @@ code_enum!(CountryCode, COUNTRIES.iter().copied(), "A country or territory, by i
 code_enum!(
     LanguageCode,
     LANGUAGES.iter().copied(),
-    "A language, by its ISO 639-1 code, with a region where writing differs."
+    "A language, by its ISO 639-1 code, with a region if needed to tell apart written variants."
 );
 code_enum!(
     CurrencyCode,

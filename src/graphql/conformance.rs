@@ -1,22 +1,23 @@
-//! What the GraphQL specification demands and async-graphql 7.2 does not do. `graphql::document`
-//! calls it around the library's own validation and execution.
+//! Parts of the GraphQL specification that async-graphql 7.2 does not implement.
+//! `graphql::document` calls them before and after the library's own validation and execution.
 //!
-//! For upstream, each with its section of the specification of October 2021:
+//! With the sections of the October 2021 specification, for reporting upstream:
 //!
-//! - [`merging`]: fields with one response name are compared within one type condition only
-//!   (5.3.2), and neither arguments nor directives of `__typename` are validated (5.4, 5.7).
-//! - [`variables`]: required variables are missed by the resolver that uses them, after others have
-//!   run; `null` passes for a required one; defaults are not seen by `@skip` and `@include` (6.1.2).
-//! - [`names`]: an unknown field with arguments has the arguments of the field above it blamed, and
-//!   few misspelt names are told with what may be meant.
-//! - [`root_fragments`]: fields of fragments at the root of a subscription are not executed
-//!   (6.2.3).
-//! - [`nulls`]: a field that fails and may not be null is left out of its object, or is null in it,
-//!   instead of making its parent null (6.4.4).
-//! - An object of which conditions leave no field is null instead of empty (6.2.1, 6.3); mended for
-//!   the response as a whole and for objects of `in_order`.
-//! - [`directives`]: `@defer` and `@stream` of the working draft are unknown. They are accepted and
-//!   answered in one piece, which the draft allows.
+//! - [`merging`]: the library compares fields with the same response name only within one type
+//!   condition (5.3.2), and does not validate arguments or directives of `__typename` (5.4, 5.7).
+//! - [`variables`]: missing required variables are only detected by the resolver that uses them,
+//!   when others have already run; `null` is accepted for required variables; `@skip` and
+//!   `@include` don't see defaults (6.1.2).
+//! - [`names`]: for an unknown field with arguments, the library reports errors about its parent's
+//!   arguments, and it has suggestions for few misspelled names.
+//! - [`root_fragments`]: the library does not execute fields of fragments at the root of a
+//!   subscription (6.2.3).
+//! - [`nulls`]: a failed non-null field is omitted or null, instead of making its parent null
+//!   (6.4.4).
+//! - An object whose fields are all skipped is null instead of empty (6.2.1, 6.3). Fixed for the
+//!   response as a whole and for objects in `inline_object`.
+//! - [`directives`]: the library does not know `@defer` and `@stream` of the working draft. They
+//!   are accepted, and the response is sent in one piece, which the draft allows.
 
 pub(super) mod directives;
 pub(super) mod merging;

@@ -1,33 +1,40 @@
-//! Relay connections: pages of things with cursors.
+//! Relay connections: pages of items with cursors.
 
 use std::borrow::Cow;
 
 use async_graphql::{Context, Object};
 
 use super::request::RequestContext;
-use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, MAX_PAGE_SIZE, Page, PageRequest, Place};
+use crate::domain::page::{
+    Cursor, CursorKey, CursorKeyKind, Direction, MAX_PAGE_SIZE, Page, PageRequest, RowPosition,
+};
 use crate::error::Error;
 
-/// Which page of a connection is asked for, as its arguments say.
+/// The pagination arguments of a connection.
 #[derive(Default)]
 pub struct PageArgs {
-    /// The first so many.
+    /// Returns up to the first `n` items.
     pub first: Option<i32>,
-    /// After this cursor.
+    /// Returns the items after this cursor.
     pub after: Option<String>,
-    /// The last so many.
+    /// Returns up to the last `n` items.
     pub last: Option<i32>,
-    /// Before this cursor.
+    /// Returns the items before this cursor.
     pub before: Option<String>,
 }
 
 impl PageArgs {
-    /// The page, in the list of that name that is ordered by keys of that kind. The name is part of its cursors, so that those
-    /// of another list or another order are refused.
+    /// Validates the arguments. `list` is the name of the list, which includes its order, and `key`
+    /// is the kind of its sort keys; cursors of other lists or orders are rejected.
     ///
     /// # Errors
-    /// [`Error::BadInput`] names the argument and how to mend it.
-    pub fn request(self, ctx: &Context<'_>, list: &str, key: KeyKind) -> Result<PageRequest<Cursor>, Error> {
+    /// [`Error::BadInput`] names the invalid argument.
+    pub fn request(
+        self,
+        ctx: &Context<'_>,
+        list: &str,
+        key: CursorKeyKind,
+    ) -> Result<PageRequest<Cursor>, Error> {
         let bad = |message: String| Err(Error::BadInput(message));
         let (direction, limit, name, cursor) = match (self.first, self.last) {
             (Some(first), None) if self.before.is_none() => (Direction::Forward, first, "first", self.after),
@@ -44,24 +51,24 @@ impl PageArgs {
             Some(text) => match ctx.keys().open_cursor(&text) {
                 Some(cursor) if cursor.list == list && cursor.key.kind() == key => Some(cursor),
                 Some(_) => return bad("the cursor is of another list or of another order".to_owned()),
-                None => return bad("the cursor is none of ours: use one that a page gave".to_owned()),
+                None => return bad("the cursor is not valid: use one returned by a page".to_owned()),
             },
         };
         Ok(PageRequest { direction, limit, cursor })
     }
 }
 
-/// The limit of a list that has no cursors.
+/// Validates the `first` argument of a list without cursors.
 ///
 /// # Errors
-/// [`Error::BadInput`] says what it may be.
-pub fn limit(first: i32) -> Result<usize, Error> {
+/// [`Error::BadInput`] if it is negative or above [`MAX_PAGE_SIZE`].
+pub fn validate_first(first: i32) -> Result<usize, Error> {
     usize::try_from(first).ok().filter(|limit| *limit <= MAX_PAGE_SIZE).ok_or_else(|| {
         Error::BadInput(format!("`first` must be a number from 0 to {MAX_PAGE_SIZE}, not {first}"))
     })
 }
 
-/// Where a page stands in its list.
+/// Information about a page.
 pub struct PageInfo {
     first: Option<Cursor>,
     last: Option<Cursor>,
@@ -69,47 +76,49 @@ pub struct PageInfo {
     has_previous: bool,
 }
 
-/// Where a page stands in its list.
+/// Information about a page of a connection.
 #[Object]
 impl PageInfo {
-    /// The cursor of the page's last item, or of the place up to which a long list was looked at:
-    /// then fewer items were found than asked for, and the next page goes on from there.
+    /// The cursor of the last item of the page. When filtering a long list stopped early, it is the
+    /// position up to which the list was examined: the page has fewer items than requested, and the
+    /// next page continues from there.
     async fn end_cursor(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
-        self.last.as_ref().map(|last| sealed(ctx, last)).transpose()
+        self.last.as_ref().map(|last| seal_cursor(ctx, last)).transpose()
     }
 
-    /// Whether items follow the page.
+    /// Whether there are items after the page.
     async fn has_next_page(&self) -> bool {
         self.has_next
     }
 
-    /// Whether items stand before the page.
+    /// Whether there are items before the page.
     async fn has_previous_page(&self) -> bool {
         self.has_previous
     }
 
-    /// The cursor of the page's first item, or of the place down to which a long list was looked at.
+    /// The cursor of the first item of the page or, when filtering a long list stopped early, the
+    /// position down to which the list was examined.
     async fn start_cursor(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
-        self.first.as_ref().map(|first| sealed(ctx, first)).transpose()
+        self.first.as_ref().map(|first| seal_cursor(ctx, first)).transpose()
     }
 }
 
-/// A place as clients hold it. It is encrypted only where it is asked for.
+/// Encrypts a cursor. Done only for cursors that are selected.
 ///
 /// # Errors
-/// [`Error::Internal`], which is a bug.
-pub fn sealed(ctx: &Context<'_>, cursor: &Cursor) -> Result<String, Error> {
+/// [`Error::Internal`] if encryption fails, which is a bug.
+pub fn seal_cursor(ctx: &Context<'_>, cursor: &Cursor) -> Result<String, Error> {
     Ok(ctx.keys().seal_cursor(cursor)?)
 }
 
-/// A page of things, each with its place in the list.
-pub struct Items<T> {
+/// A page of items, each with its sort key and id.
+pub struct ConnectionPage<T> {
     list: Cow<'static, str>,
     page: Page<(T, CursorKey, uuid::Uuid)>,
 }
 
-impl<T> Items<T> {
-    /// A page of a list of that name; `id` tells an item's id.
+impl<T> ConnectionPage<T> {
+    /// Creates a page of the named list; `id` returns an item's id.
     pub fn new(
         list: impl Into<Cow<'static, str>>,
         page: Page<(T, CursorKey)>,
@@ -122,9 +131,9 @@ impl<T> Items<T> {
         Self { list: list.into(), page }
     }
 
-    /// The same page of other items, with the same cursors.
-    pub fn map<U>(self, mut convert: impl FnMut(T) -> U) -> Items<U> {
-        Items { list: self.list, page: self.page.map(|(item, key, id)| (convert(item), key, id)) }
+    /// Converts the items, leaving the cursors unchanged.
+    pub fn map<U>(self, mut convert: impl FnMut(T) -> U) -> ConnectionPage<U> {
+        ConnectionPage { list: self.list, page: self.page.map(|(item, key, id)| (convert(item), key, id)) }
     }
 
     /// The items.
@@ -132,40 +141,47 @@ impl<T> Items<T> {
         self.page.items.iter().map(|(item, ..)| item)
     }
 
-    /// The items, each with its place.
-    pub fn with_places(&self) -> impl Iterator<Item = (&T, Cursor)> {
-        self.page.items.iter().map(|item| (&item.0, self.place(item)))
+    /// The items, each with its cursor.
+    pub fn with_cursors(&self) -> impl Iterator<Item = (&T, Cursor)> {
+        self.page.items.iter().map(|item| (&item.0, self.cursor_of(item)))
     }
 
-    /// Where the page stands.
-    pub fn info(&self) -> PageInfo {
+    /// The page's position in its list.
+    pub fn page_info(&self) -> PageInfo {
         PageInfo {
-            first: self.end(self.page.begins_at.as_ref(), self.page.items.first()),
-            last: self.end(self.page.ends_at.as_ref(), self.page.items.last()),
+            first: self.boundary(self.page.start.as_ref(), self.page.items.first()),
+            last: self.boundary(self.page.end.as_ref(), self.page.items.last()),
             has_next: self.page.has_next,
             has_previous: self.page.has_previous,
         }
     }
 
-    fn end(&self, at: Option<&Place>, item: Option<&(T, CursorKey, uuid::Uuid)>) -> Option<Cursor> {
+    fn boundary(
+        &self,
+        at: Option<&RowPosition>,
+        item: Option<&(T, CursorKey, uuid::Uuid)>,
+    ) -> Option<Cursor> {
         let (key, id) = match (at, item) {
             (Some((key, id)), _) | (None, Some((_, key, id))) => (key, id),
             (None, None) => return None,
         };
-        Some(self.cursor(key, *id))
+        Some(self.cursor_at(key, *id))
     }
 
-    fn place(&self, (_, key, id): &(T, CursorKey, uuid::Uuid)) -> Cursor {
-        self.cursor(key, *id)
+    fn cursor_of(&self, (_, key, id): &(T, CursorKey, uuid::Uuid)) -> Cursor {
+        self.cursor_at(key, *id)
     }
 
-    fn cursor(&self, key: &CursorKey, id: uuid::Uuid) -> Cursor {
+    fn cursor_at(&self, key: &CursorKey, id: uuid::Uuid) -> Cursor {
         Cursor { list: self.list.clone().into_owned(), key: key.clone(), id }
     }
 }
 
-/// Defines a connection and its edge over a node type that is cheap to clone, `counted` where it
-/// tells how long its list is, by what and as what; the last two say how a node that is no object is resolved.
+/// Defines a connection and its edge over a node type, which must be cheap to clone.
+///
+/// With `counted`, the connection has a `totalCount`; `by` and `as` set the type that counts and
+/// the type of the count. The last two parameters of the final arm are for nodes that are not
+/// objects: the type they resolve to, and the conversion to it.
 macro_rules! connection {
     ($connection:ident, $edge:ident, $node:ty, $what:literal, counted) => {
         $crate::graphql::connection::connection!(
@@ -173,44 +189,44 @@ macro_rules! connection {
             $edge,
             $node,
             $what,
-            counted by $crate::graphql::total::Total as $crate::graphql::scalars::UnsignedInt64,
-            "How many items the whole list has. They are counted anew each time it is asked for."
+            counted by $crate::graphql::total::TotalCount as $crate::graphql::scalars::UnsignedInt64,
+            "The total number of items, counted for each request."
         );
     };
-    ($connection:ident, $edge:ident, $node:ty, $what:literal, counted by $total:ty as $count:ty, $told:tt) => {
+    ($connection:ident, $edge:ident, $node:ty, $what:literal, counted by $total:ty as $count:ty, $description:tt) => {
         #[doc = concat!("A page of ", $what, ".")]
         pub struct $connection(
-            pub $crate::graphql::connection::Items<$node>,
+            pub $crate::graphql::connection::ConnectionPage<$node>,
             pub $total,
         );
 
         #[doc = concat!("A page of ", $what, ".")]
         #[async_graphql::Object]
         impl $connection {
-            /// The page's items, each with its cursor.
+            /// The items of the page, each with its cursor.
             async fn edges(&self) -> Vec<$edge> {
                 self.0
-                    .with_places()
-                    .map(|(node, place)| $edge {
-                        place,
-                        node: $crate::graphql::in_order::InOrder(node.clone()),
+                    .with_cursors()
+                    .map(|(node, cursor)| $edge {
+                        cursor,
+                        node: $crate::graphql::inline_object::InlineObject(node.clone()),
                     })
                     .collect()
             }
 
-            /// The page's items.
-            async fn nodes(&self) -> Vec<$crate::graphql::in_order::InOrder<$node>> {
-                self.0.iter().cloned().map($crate::graphql::in_order::InOrder).collect()
+            /// The items of the page.
+            async fn nodes(&self) -> Vec<$crate::graphql::inline_object::InlineObject<$node>> {
+                self.0.iter().cloned().map($crate::graphql::inline_object::InlineObject).collect()
             }
 
-            /// Where the page stands in its list.
+            /// Information about the page.
             async fn page_info(
                 &self,
-            ) -> $crate::graphql::in_order::InOrder<$crate::graphql::connection::PageInfo> {
-                $crate::graphql::in_order::InOrder(self.0.info())
+            ) -> $crate::graphql::inline_object::InlineObject<$crate::graphql::connection::PageInfo> {
+                $crate::graphql::inline_object::InlineObject(self.0.page_info())
             }
 
-            #[doc = $told]
+            #[doc = $description]
             async fn total_count(
                 &self,
                 ctx: &async_graphql::Context<'_>,
@@ -219,7 +235,7 @@ macro_rules! connection {
             }
         }
 
-        $crate::graphql::connection::edge!($edge, $what, $crate::graphql::in_order::InOrder<$node>);
+        $crate::graphql::connection::edge!($edge, $what, $crate::graphql::inline_object::InlineObject<$node>);
     };
     ($connection:ident, $edge:ident, $node:ty, $what:literal) => {
         $crate::graphql::connection::connection!(
@@ -227,35 +243,35 @@ macro_rules! connection {
             $edge,
             $node,
             $what,
-            $crate::graphql::in_order::InOrder<$node>,
-            $crate::graphql::in_order::InOrder
+            $crate::graphql::inline_object::InlineObject<$node>,
+            $crate::graphql::inline_object::InlineObject
         );
     };
     ($connection:ident, $edge:ident, $node:ty, $what:literal, $resolved:ty, $resolve:expr) => {
         #[doc = concat!("A page of ", $what, ".")]
-        pub struct $connection(pub $crate::graphql::connection::Items<$node>);
+        pub struct $connection(pub $crate::graphql::connection::ConnectionPage<$node>);
 
         #[doc = concat!("A page of ", $what, ".")]
         #[async_graphql::Object]
         impl $connection {
-            /// The page's items, each with its cursor.
+            /// The items of the page, each with its cursor.
             async fn edges(&self) -> Vec<$edge> {
                 self.0
-                    .with_places()
-                    .map(|(node, place)| $edge { place, node: $resolve(node.clone()) })
+                    .with_cursors()
+                    .map(|(node, cursor)| $edge { cursor, node: $resolve(node.clone()) })
                     .collect()
             }
 
-            /// The page's items.
+            /// The items of the page.
             async fn nodes(&self) -> Vec<$resolved> {
                 self.0.iter().cloned().map($resolve).collect()
             }
 
-            /// Where the page stands in its list.
+            /// Information about the page.
             async fn page_info(
                 &self,
-            ) -> $crate::graphql::in_order::InOrder<$crate::graphql::connection::PageInfo> {
-                $crate::graphql::in_order::InOrder(self.0.info())
+            ) -> $crate::graphql::inline_object::InlineObject<$crate::graphql::connection::PageInfo> {
+                $crate::graphql::inline_object::InlineObject(self.0.page_info())
             }
         }
 
@@ -267,18 +283,18 @@ pub(crate) use connection;
 /// Defines the edge of a connection.
 macro_rules! edge {
     ($edge:ident, $what:literal, $resolved:ty) => {
-        #[doc = concat!("One of a page of ", $what, ", with its cursor.")]
+        #[doc = concat!("An item of a page of ", $what, ", with its cursor.")]
         pub struct $edge {
-            place: $crate::domain::page::Cursor,
+            cursor: $crate::domain::page::Cursor,
             node: $resolved,
         }
 
-        #[doc = concat!("One of a page of ", $what, ", with its cursor.")]
+        #[doc = concat!("An item of a page of ", $what, ", with its cursor.")]
         #[async_graphql::Object]
         impl $edge {
-            /// Where the item stands in its list: for `after` and `before`.
+            /// The cursor of the item, for `after` and `before`.
             async fn cursor(&self, ctx: &async_graphql::Context<'_>) -> Result<String, $crate::error::Error> {
-                $crate::graphql::connection::sealed(ctx, &self.place)
+                $crate::graphql::connection::seal_cursor(ctx, &self.cursor)
             }
 
             /// The item.

@@ -1,4 +1,4 @@
-//! What a storefront shows besides the catalogue: pages, menus, redirects and sitemaps.
+//! Storefront content besides the catalogue: pages, menus, redirects and sitemaps.
 
 mod input;
 mod menu;

@@ -1,4 +1,4 @@
-//! Discounts: what staff see and change of them.
+//! Discounts, as staff see and manage them.
 
 mod mutation;
 
@@ -9,114 +9,117 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
 use super::catalog::{Collection, Product};
-use super::connection::{Items, PageArgs, connection};
-use super::guard::{Requires, manages_settings};
+use super::connection::{ConnectionPage, PageArgs, connection};
+use super::guard::{PermissionGuard, may_manage_settings};
 use super::request::RequestContext;
 use super::scalars::{DateTime, Decimal, gid, parse_gid};
 use super::shop::MoneyV2;
-use crate::domain::discount::{self, Refusal};
+use crate::domain::discount::{self, DiscountRefusal};
 use crate::domain::ids::{DiscountId, Id};
 use crate::domain::micros;
-use crate::domain::page::{CursorKey, KeyKind};
+use crate::domain::page::{CursorKey, CursorKeyKind};
 use crate::domain::permission::Permission;
-use crate::graphql::in_order::InOrder;
+use crate::graphql::inline_object::InlineObject;
 use crate::loaders;
 
 connection!(DiscountConnection, DiscountEdge, Discount, "discounts");
 
-/// A discount: something that makes baskets cheaper, by a code or by itself.
+/// A discount, either automatic or with a code.
 #[derive(Clone)]
 pub struct Discount(pub Arc<loaders::Discount>);
 
-/// What a discount takes off.
+/// What a discount reduces the price of.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "discount::DiscountClass")]
 pub enum DiscountClass {
-    /// Some products, or what is bought with others.
+    /// The price of products.
     Product,
-    /// The whole order.
+    /// The total of the order.
     Order,
-    /// Delivery.
+    /// The cost of delivery.
     Shipping,
 }
 
-/// Whether a discount can be used now.
+/// Whether a discount can be used.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum DiscountStatus {
-    /// It can.
+    /// The discount can be used.
     Active,
-    /// Its time has not come.
+    /// The discount hasn't started yet.
     Scheduled,
-    /// Its time is over.
+    /// The discount has ended.
     Expired,
-    /// As many orders use it as may.
+    /// The discount has reached its usage limit.
     UsedUp,
-    /// It is switched off.
+    /// The discount has been deactivated.
     Inactive,
 }
 
-/// How a discount takes something off.
+/// How the value of a discount is determined.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum DiscountKind {
-    /// A part of the price.
+    /// A percentage of the price.
     Percentage,
-    /// An amount.
+    /// A fixed amount.
     FixedAmount,
-    /// For so many pieces that are bought, so many others are cheaper.
+    /// Buying a quantity of some products discounts a quantity of others.
     BuyXGetY,
-    /// Delivery costs nothing.
+    /// Delivery is free.
     FreeShipping,
 }
 
-/// What a discount gives.
+/// The value of a discount.
 #[derive(SimpleObject)]
 pub struct DiscountValue {
-    /// How it takes something off.
+    /// How the value is determined.
     kind: DiscountKind,
-    /// The part that is taken off, such as `12.5`, for PERCENTAGE and BUY_X_GET_Y.
+    /// The percentage taken off, such as `12.5`. For `PERCENTAGE` and `BUY_X_GET_Y`.
     percentage: Option<Decimal>,
-    /// The amount that is taken off, for FIXED_AMOUNT.
+    /// The amount taken off. For `FIXED_AMOUNT`.
     amount: Option<MoneyV2>,
-    /// Whether the amount is taken off each piece, for FIXED_AMOUNT.
+    /// Whether the amount is taken off each unit. For `FIXED_AMOUNT`.
     applies_on_each_item: Option<bool>,
-    /// Off what, for PERCENTAGE and FIXED_AMOUNT; null means the whole order.
+    /// The products that are discounted. Null for the whole order. For `PERCENTAGE` and
+    /// `FIXED_AMOUNT`.
     items: Option<DiscountItems>,
-    /// What must be bought, for BUY_X_GET_Y; null means anything.
+    /// The products that have to be bought. Null for any product. For `BUY_X_GET_Y`.
     buy: Option<DiscountItems>,
-    /// How many pieces must be bought, for BUY_X_GET_Y.
+    /// The number of units that have to be bought. For `BUY_X_GET_Y`.
     buy_quantity: Option<i64>,
-    /// What is cheaper, for BUY_X_GET_Y; null means anything.
+    /// The products that are discounted. Null for any product. For `BUY_X_GET_Y`.
     get: Option<DiscountItems>,
-    /// How many pieces are cheaper, for BUY_X_GET_Y.
+    /// The number of units that are discounted. For `BUY_X_GET_Y`.
     get_quantity: Option<i64>,
-    /// How often in one order, for BUY_X_GET_Y; null means any number of times.
+    /// The maximum number of times that the discount applies within an order. Null for no limit.
+    /// For `BUY_X_GET_Y`.
     uses_per_order_limit: Option<i64>,
 }
 
-/// Products by themselves and by the collections they are in.
-pub struct DiscountItems(discount::Items);
+/// A set of products, given individually and by collection.
+pub struct DiscountItems(discount::ItemSelection);
 
-/// What a discount may stand beside. Both must name the other's class.
+/// The classes of discounts that a discount can be combined with. Both discounts must allow the
+/// combination.
 #[derive(SimpleObject)]
 pub struct DiscountCombinesWith {
-    /// Discounts of the whole order.
+    /// Whether it can be combined with order discounts.
     order_discounts: bool,
-    /// Discounts of products.
+    /// Whether it can be combined with product discounts.
     product_discounts: bool,
-    /// Discounts of delivery.
+    /// Whether it can be combined with shipping discounts.
     shipping_discounts: bool,
 }
 
-/// Products by themselves and by the collections they are in.
-#[Object(visible = "manages_settings")]
+/// A set of products, given individually and by collection.
+#[Object(visible = "may_manage_settings")]
 impl DiscountItems {
-    /// The products that are named; those that have been deleted since are left out.
+    /// The products given individually. Deleted products are left out.
     async fn products(&self, ctx: &Context<'_>) -> Result<Vec<Product>> {
         let found = self.0.products.iter().map(|id| Product::find(ctx, *id));
         Ok(futures_util::future::try_join_all(found).await?.into_iter().flatten().collect())
     }
 
-    /// The collections whose products are meant; those that have been deleted since are left out.
+    /// The collections whose products are included. Deleted collections are left out.
     async fn collections(&self, ctx: &Context<'_>) -> Result<Vec<Collection>> {
         let found = self.0.collections.iter().map(|id| Collection::find(ctx, *id));
         Ok(futures_util::future::try_join_all(found).await?.into_iter().flatten().collect())
@@ -124,12 +127,12 @@ impl DiscountItems {
 }
 
 impl Discount {
-    /// A discount that was read or written.
-    pub fn of(row: loaders::Discount) -> Self {
+    /// A discount that was loaded or saved.
+    pub fn new(row: loaders::Discount) -> Self {
         Self(Arc::new(row))
     }
 
-    /// The discount with an id, for those who manage the shop's settings; for others there is none.
+    /// Finds a discount by ID. `None` unless the actor may manage settings.
     pub async fn find(ctx: &Context<'_>, id: DiscountId) -> Result<Option<Self>> {
         if !ctx.op().may(Permission::ManageSettings) {
             return Ok(None);
@@ -139,9 +142,9 @@ impl Discount {
 }
 
 impl DiscountValue {
-    fn of(ctx: &Context<'_>, value: &discount::DiscountValue) -> Self {
-        let items = |items: &Option<discount::Items>| items.clone().map(DiscountItems);
-        let none = |kind| Self {
+    fn new(ctx: &Context<'_>, value: &discount::DiscountValue) -> Self {
+        let items = |items: &Option<discount::ItemSelection>| items.clone().map(DiscountItems);
+        let empty = |kind| Self {
             kind,
             percentage: None,
             amount: None,
@@ -158,13 +161,13 @@ impl DiscountValue {
             discount::DiscountValue::Percentage { rate_micros, items: on } => Self {
                 percentage: percentage(rate_micros),
                 items: items(on),
-                ..none(DiscountKind::Percentage)
+                ..empty(DiscountKind::Percentage)
             },
             discount::DiscountValue::FixedAmount { amount, each, items: on } => Self {
                 amount: Some(MoneyV2(ctx.shop().money(*amount))),
                 applies_on_each_item: Some(*each),
                 items: items(on),
-                ..none(DiscountKind::FixedAmount)
+                ..empty(DiscountKind::FixedAmount)
             },
             discount::DiscountValue::BuyXGetY {
                 buy,
@@ -180,47 +183,47 @@ impl DiscountValue {
                 get: items(get),
                 get_quantity: Some(*get_quantity),
                 uses_per_order_limit: *uses_per_order,
-                ..none(DiscountKind::BuyXGetY)
+                ..empty(DiscountKind::BuyXGetY)
             },
-            discount::DiscountValue::FreeShipping => none(DiscountKind::FreeShipping),
+            discount::DiscountValue::FreeShipping => empty(DiscountKind::FreeShipping),
         }
     }
 }
 
-/// A discount: something that makes baskets cheaper, by a code or by itself.
-#[Object(visible = "manages_settings")]
+/// A discount. It applies automatically, or when the buyer enters its code.
+#[Object(visible = "may_manage_settings")]
 impl Discount {
-    /// The discount's global id.
+    /// The ID of the discount.
     pub async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// What buyers call it.
+    /// The title of the discount, shown to buyers.
     async fn title(&self) -> &str {
         &self.0.title
     }
 
-    /// What they type for it; null for an automatic one.
+    /// The code that buyers enter. Null for an automatic discount.
     async fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
     }
 
-    /// What it takes off.
+    /// What the discount reduces the price of.
     async fn discount_class(&self) -> DiscountClass {
         self.0.rule.0.class().into()
     }
 
-    /// What it gives.
+    /// The value of the discount.
     async fn value(&self, ctx: &Context<'_>) -> DiscountValue {
-        DiscountValue::of(ctx, &self.0.rule.0.value)
+        DiscountValue::new(ctx, &self.0.rule.0.value)
     }
 
-    /// What the basket must cost before discounts; null means anything.
+    /// The minimum subtotal of the cart before discounts. Null for no minimum.
     async fn minimum_subtotal(&self, ctx: &Context<'_>) -> Option<MoneyV2> {
         self.0.rule.0.minimum_subtotal.map(|minor| MoneyV2(ctx.shop().money(minor)))
     }
 
-    /// What it may stand beside.
+    /// The discounts that it can be combined with.
     async fn combines_with(&self) -> DiscountCombinesWith {
         let with = self.0.rule.0.combines_with;
         DiscountCombinesWith {
@@ -230,94 +233,94 @@ impl Discount {
         }
     }
 
-    /// Whether it can be used now.
+    /// Whether the discount can be used now.
     async fn status(&self, ctx: &Context<'_>) -> DiscountStatus {
         match self.0.terms().check(ctx.op().now(), 0) {
-            Err(Refusal::NotYet) => DiscountStatus::Scheduled,
-            Err(Refusal::Expired) => DiscountStatus::Expired,
-            Err(Refusal::UsedUp) => DiscountStatus::UsedUp,
-            Err(Refusal::NotActive) => DiscountStatus::Inactive,
+            Err(DiscountRefusal::NotStarted) => DiscountStatus::Scheduled,
+            Err(DiscountRefusal::Expired) => DiscountStatus::Expired,
+            Err(DiscountRefusal::UsedUp) => DiscountStatus::UsedUp,
+            Err(DiscountRefusal::NotActive) => DiscountStatus::Inactive,
             _ => DiscountStatus::Active,
         }
     }
 
-    /// Whether staff have it switched on.
+    /// Whether staff have activated the discount.
     async fn is_active(&self) -> bool {
         self.0.is_active
     }
 
-    /// From when on it can be used.
+    /// When the discount starts.
     async fn starts_at(&self) -> DateTime {
         DateTime(self.0.starts_at)
     }
 
-    /// Until when it can be used; null means for ever.
+    /// When the discount ends. Null if it doesn't end.
     async fn ends_at(&self) -> Option<DateTime> {
         self.0.ends_at.map(DateTime)
     }
 
-    /// How many orders may use it; null means any number.
+    /// The maximum number of orders that can use the discount. Null for no limit.
     async fn usage_limit(&self) -> Option<i64> {
         self.0.usage_limit
     }
 
-    /// How many orders of one customer may use it; null means any number.
+    /// The maximum number of orders per customer that can use the discount. Null for no limit.
     async fn customer_limit(&self) -> Option<i64> {
         self.0.customer_limit
     }
 
-    /// How many orders use it. Not counted for an automatic discount without limits.
+    /// The number of orders that use the discount. Not counted for automatic discounts without
+    /// limits.
     async fn used_count(&self) -> i64 {
         self.0.used_count
     }
 
-    /// When it was made.
+    /// When it was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// When it last changed.
+    /// When it was last updated.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }
 }
 
-/// Reads of discounts.
+/// Queries for discounts.
 #[derive(Default)]
 pub struct DiscountQuery;
 
 #[Object]
 impl DiscountQuery {
-    /// A discount, by its id.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Returns a discount by ID.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn discount(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its global id.")] id: ID,
+        #[graphql(desc = "The ID of the discount.")] id: ID,
     ) -> Result<Option<Discount>> {
         Discount::find(ctx, parse_gid(&id)?).await
     }
 
-    /// Discounts, in the order they were made.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Returns the shop's discounts, in order of creation.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn discounts(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(
-            desc = "What they must have: beginnings of words of their titles or codes, and terms such as `title:summer`, \
-                    `code:SUMMER*`, `created_at:>=2026-01-31`, joined by spaces or `OR`, negated by `-`."
-        )]
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "A search query: prefixes of words in the title or the code, and filters \
+                          such as `title:summer`, `code:SUMMER*` and `created_at:>=2026-01-31`, \
+                          combined with spaces (and) or `OR` and negated with `-`.")]
         query: Option<String>,
-    ) -> Result<InOrder<DiscountConnection>> {
+    ) -> Result<InlineObject<DiscountConnection>> {
         const LIST: &str = "discounts";
-        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, CursorKeyKind::None)?;
         let (page, warnings) = ctx.services().discounts.page(ctx.op(), query.as_deref(), &request).await?;
-        ctx.search_hints().note(ctx, &warnings);
-        let page = page.map(|row| (Discount::of(row), CursorKey::None));
-        Ok(InOrder(DiscountConnection(Items::new(LIST, page, |discount| discount.0.id.uuid()))))
+        ctx.search_hints().add(ctx, &warnings);
+        let page = page.map(|row| (Discount::new(row), CursorKey::None));
+        Ok(InlineObject(DiscountConnection(ConnectionPage::new(LIST, page, |discount| discount.0.id.uuid()))))
     }
 }

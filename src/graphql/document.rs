@@ -1,8 +1,8 @@
-//! A document on its way from text to execution: weighed, parsed, and its operation made ready.
+//! Documents from text to execution: checking limits, parsing, and preparing operations.
 //!
-//! HTTP, WebSockets and webhooks all take this way, so that none of them hands the library what it
-//! can't bear: [`Document::parse`] does what depends on the text alone, once for each text, and
-//! [`Document::operation`] what depends on the caller and the variables.
+//! HTTP, WebSockets and webhooks all go through this module, so that async-graphql never sees a
+//! document that would overload it. [`Document::parse`] does everything that depends only on the
+//! text, once per text; [`Document::operation`] does what depends on the caller and the variables.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Request, Response, ServerError, Value, Variables};
 
 use super::conformance::{merging, names, nulls, root_fragments, variables};
-use super::in_context::locale;
+use super::in_context::read_locale;
 use super::limits::cost::Cost;
 use super::limits::shape::{Shape, ShapeError};
 use super::limits::{self, LimitError};
@@ -24,10 +24,10 @@ use crate::domain::ids::Namespace;
 use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 
-/// What a node of a parsed document takes of memory at most, in bytes.
+/// The maximum size of a node of a parsed document in memory, in bytes.
 const NODE_BYTES: u64 = 500;
 
-/// A parsed document, and what is known of it whoever sends it.
+/// A parsed document, with everything that does not depend on its sender.
 pub struct Document {
     parsed: ExecutableDocument,
     shape: Shape,
@@ -38,15 +38,15 @@ pub struct Document {
 /// Why a request is not executed.
 #[derive(Debug)]
 pub enum RequestError {
-    /// Its document is wrong, at the places that the errors name; there is one at least.
+    /// The document is invalid. Contains at least one error.
     Document(Vec<ServerError>),
-    /// Something else is wrong with it.
-    Refused(ErrorCode, String),
+    /// Another problem, as an error code and a message.
+    Rejected(ErrorCode, String),
 }
 
 impl From<LimitError> for RequestError {
     fn from(error: LimitError) -> Self {
-        Self::Refused(ErrorCode::LimitExceeded, error.to_string())
+        Self::Rejected(ErrorCode::LimitExceeded, error.to_string())
     }
 }
 
@@ -57,36 +57,36 @@ impl From<ServerError> for RequestError {
 }
 
 impl RequestError {
-    /// What is wrong, in a sentence.
+    /// The message of the first error.
     #[must_use]
     pub fn message(&self) -> &str {
         match self {
             Self::Document(errors) => errors.first().map_or("", |error| &error.message),
-            Self::Refused(_, message) => message,
+            Self::Rejected(_, message) => message,
         }
     }
 }
 
-/// An operation that may be executed.
+/// An operation that is ready to be executed.
 #[derive(Clone)]
-pub struct Operation {
+pub struct ExecutableOperation {
     document: Arc<Document>,
     name: Option<String>,
-    /// What it does.
+    /// Query, mutation or subscription.
     pub kind: OperationType,
-    /// Its variables, defaults included; those that it does not declare are left out.
+    /// The declared variables, including defaults.
     pub variables: Variables,
-    /// Where and in which language its buyer shops.
+    /// The buyer's country and language.
     pub locale: Locale,
-    /// Fields that its response has at most: see `limits::cost`.
+    /// The maximum number of fields in the response: see `limits::cost`.
     pub cost: u64,
 }
 
 impl Document {
-    /// Reads a document within a caller's limits.
+    /// Parses and validates a document within a caller's limits.
     ///
     /// # Errors
-    /// [`RequestError`] says which limit it exceeds, or what is wrong with it.
+    /// [`RequestError`] if the document is invalid or exceeds a limit.
     pub fn parse(text: &str, limits: &CallerLimits) -> Result<Self, RequestError> {
         LimitError::check(
             "QUERY_MAX_BYTES",
@@ -96,8 +96,8 @@ impl Document {
             "send a shorter document, and values as variables",
         )?;
         limits::text::check(text, limits)?;
-        let mut parsed = parse_query(text).map_err(|error| syntax::explain(text, error))?;
-        let shape = Shape::of(&parsed).map_err(|error| match error {
+        let mut parsed = parse_query(text).map_err(|error| syntax::explain_error(text, error))?;
+        let shape = Shape::measure(&parsed).map_err(|error| match error {
             ShapeError::Limit(error) => error.into(),
             ShapeError::Cycle(name) => {
                 let message = format!("the fragment `{name}` spreads itself");
@@ -110,67 +110,67 @@ impl Document {
         })?;
         shape.check(limits)?;
         let types = type_system();
-        let unknown = names::check(types, &parsed);
+        let unknown = names::check_names(types, &parsed);
         if !unknown.is_empty() {
             return Err(RequestError::Document(unknown));
         }
-        root_fragments::expand(types.root(OperationType::Subscription), &mut parsed);
-        merging::check(types, &parsed)?;
+        root_fragments::expand_root_fragments(types.root(OperationType::Subscription), &mut parsed);
+        merging::check_merging(types, &parsed)?;
         let costs: Vec<_> = parsed
             .operations
             .iter()
-            .map(|(name, operation)| (name.cloned(), Cost::of(types, &parsed, &operation.node)))
+            .map(|(name, operation)| (name.cloned(), Cost::compile(types, &parsed, &operation.node)))
             .collect();
-        let nodes = costs.iter().fold(shape.nodes, |sum, (_, cost)| sum.saturating_add(cost.nodes()));
-        // The text counts twice: it is also the document's key in the cache.
+        let nodes = costs.iter().fold(shape.nodes, |sum, (_, cost)| sum.saturating_add(cost.node_count()));
+        // The text counts twice, because it is also the key in the document cache.
         let weight = nodes.saturating_mul(NODE_BYTES).saturating_add(2 * text.len() as u64);
         Ok(Self { parsed, shape, costs, weight })
     }
 
-    /// Whether any part of it asks for the schema.
+    /// Whether any part of the document selects `__schema` or `__type`.
     #[must_use]
-    pub fn asks_for_schema(&self) -> bool {
-        self.shape.asks_for_schema
+    pub fn has_introspection(&self) -> bool {
+        self.shape.has_introspection
     }
 
-    /// What it takes of memory at most, in bytes.
+    /// The maximum size in memory, in bytes.
     #[must_use]
     pub fn weight(&self) -> u64 {
         self.weight
     }
 
-    /// What kind of operation the named one is, or the only one; `None` if there is none of it.
+    /// The kind of the named or only operation; `None` if there is no such operation.
     #[must_use]
     pub fn kind(&self, name: Option<&str>) -> Option<OperationType> {
-        find(&self.parsed, name).ok().map(|operation| operation.ty)
+        find_operation(&self.parsed, name).ok().map(|operation| operation.ty)
     }
 
-    /// Makes an operation ready: the named one, or the only one.
+    /// Prepares the named or only operation for execution.
     ///
     /// # Errors
-    /// [`RequestError`] says which limit of the caller it exceeds, or what is wrong with the request.
+    /// [`RequestError`] if the request is invalid or exceeds one of the caller's limits.
     pub fn operation(
         self: &Arc<Self>,
         name: Option<&str>,
-        given: Variables,
+        values: Variables,
         limits: &CallerLimits,
-    ) -> Result<Operation, RequestError> {
+    ) -> Result<ExecutableOperation, RequestError> {
         self.shape.check(limits)?;
-        let operation = find(&self.parsed, name)?;
-        let bad = |message| RequestError::Refused(ErrorCode::BadUserInput, message);
-        let variables = variables::coerce(type_system(), operation, given)?;
-        let locale = locale(operation, &variables).map_err(bad)?;
+        let operation = find_operation(&self.parsed, name)?;
+        let bad = |message| RequestError::Rejected(ErrorCode::BadUserInput, message);
+        let variables = variables::coerce_variables(type_system(), operation, values)?;
+        let locale = read_locale(operation, &variables).map_err(bad)?;
         let cost = self.costs.iter().find(|(known, _)| known.as_deref() == name || self.costs.len() == 1);
-        let cost = cost.map_or(0, |(_, cost)| cost.with(&variables));
+        let cost = cost.map_or(0, |(_, cost)| cost.evaluate(&variables));
         if cost > limits.max_cost {
             let message = format!(
                 "The cost of the operation is {cost}, and the limit is {} (QUERY_MAX_COST): a field costs 1, and \
                  fields of lists count for each item; ask for smaller pages or fewer fields",
                 limits.max_cost
             );
-            return Err(RequestError::Refused(ErrorCode::MaxCostExceeded, message));
+            return Err(RequestError::Rejected(ErrorCode::MaxCostExceeded, message));
         }
-        Ok(Operation {
+        Ok(ExecutableOperation {
             document: Arc::clone(self),
             name: name.map(str::to_owned),
             kind: operation.ty,
@@ -181,8 +181,8 @@ impl Document {
     }
 }
 
-/// The named operation of a document, or its only one.
-fn find<'a>(
+/// Finds the named or only operation of a document.
+fn find_operation<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
 ) -> Result<&'a OperationDefinition, RequestError> {
@@ -206,15 +206,15 @@ fn find<'a>(
     })
 }
 
-impl Operation {
-    /// The name that the operation has in its document.
+impl ExecutableOperation {
+    /// The operation's name for the log.
     #[must_use]
     pub fn logged_name(&self) -> &str {
-        let known = self.name.as_deref();
-        known.or_else(|| self.definition().and_then(|(name, _)| name)).unwrap_or("anonymous")
+        let requested = self.name.as_deref();
+        requested.or_else(|| self.definition().and_then(|(name, _)| name)).unwrap_or("anonymous")
     }
 
-    /// The operation with its name.
+    /// The operation's name and definition.
     pub fn definition(&self) -> Option<(Option<&str>, &OperationDefinition)> {
         let mut operations = self.document.parsed.operations.iter();
         let wanted = self.name.as_deref();
@@ -223,7 +223,7 @@ impl Operation {
         Some((name.map(Name::as_str), &operation.node))
     }
 
-    /// What async-graphql executes.
+    /// Creates the request for async-graphql.
     #[must_use]
     pub fn request(&self) -> Request {
         let mut request = Request::new("").variables(self.variables.clone());
@@ -232,52 +232,52 @@ impl Operation {
         request
     }
 
-    /// Brings a response into the form that the specification demands, with its ids in a namespace
-    /// and a bounded number of errors.
+    /// Finishes a response: propagates nulls as the specification demands, converts ids to a
+    /// namespace, and limits the number of errors.
     #[must_use]
     pub fn finish(&self, mut response: Response, namespace: Namespace, max_errors: u64) -> Response {
         if response.errors.is_empty() && response.data == Value::Null {
-            // Everything was left out by conditions: that is an object without fields.
+            // All fields were skipped: the result is an empty object, not null.
             response.data = Value::Object(Default::default());
         }
         if let (false, Some((_, operation))) = (response.errors.is_empty(), self.definition()) {
             let (data, errors) = (&mut response.data, &response.errors);
-            nulls::propagate(type_system(), &self.document.parsed, operation, data, errors);
+            nulls::propagate_nulls(type_system(), &self.document.parsed, operation, data, errors);
         }
         if let Some((_, operation)) = self.definition() {
             let (types, document) = (type_system(), &self.document.parsed);
-            namespace::apply(namespace, types, document, operation, &mut response.data);
+            namespace::convert_ids(namespace, types, document, operation, &mut response.data);
         }
         let max = usize::try_from(max_errors).unwrap_or(usize::MAX);
         if response.errors.len() > max {
-            let more = response.errors.len() - max;
+            let omitted = response.errors.len() - max;
             response.errors.truncate(max);
-            let message = format!("{more} more errors are not listed (RESPONSE_MAX_ERRORS)");
+            let message = format!("{omitted} more errors are not listed (RESPONSE_MAX_ERRORS)");
             response.errors.push(ServerError::new(message, None));
         }
         response
     }
 
-    /// The document, for the cache.
+    /// The operation's document.
     #[must_use]
     pub fn document(&self) -> &Arc<Document> {
         &self.document
     }
 }
 
-/// Whether a document was found to be valid when it was executed: what the validator refuses has
-/// neither data nor a place in them.
+/// Whether a document passed validation when it was executed. A response to an invalid document has
+/// no data, and its errors have no path.
 #[must_use]
-pub fn was_valid(response: &Response) -> bool {
+pub fn passed_validation(response: &Response) -> bool {
     response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty())
 }
 
-/// The fields that a response has: what an operation cost in the end.
+/// Counts the fields of a response, which is the actual cost of the operation.
 #[must_use]
-pub fn response_fields(data: &Value) -> u64 {
+pub fn count_response_fields(data: &Value) -> u64 {
     match data {
-        Value::Object(fields) => fields.values().map(|field| 1 + response_fields(field)).sum(),
-        Value::List(items) => items.iter().map(response_fields).sum(),
+        Value::Object(fields) => fields.values().map(|field| 1 + count_response_fields(field)).sum(),
+        Value::List(items) => items.iter().map(count_response_fields).sum(),
         _ => 0,
     }
 }
@@ -292,7 +292,7 @@ mod tests {
         QueryLimits::default().of(CallerKind::Anonymous)
     }
 
-    fn refused(text: &str) -> String {
+    fn rejection_message(text: &str) -> String {
         let limits = limits();
         let document = match Document::parse(text, &limits) {
             Ok(document) => Arc::new(document),
@@ -325,7 +325,7 @@ mod tests {
                 "QUERY_MAX_COST",
             ),
         ] {
-            let message = refused(&text);
+            let message = rejection_message(&text);
             assert!(message.contains(setting) && message.contains("limit"), "{setting}: {message}");
         }
     }

@@ -1,4 +1,5 @@
-//! Errors as GraphQL has them: `userErrors` in payloads for what users can mend, and errors with a code for the rest.
+//! GraphQL errors: `userErrors` in payloads for invalid input, and top-level errors with a code for
+//! everything else.
 
 use std::sync::Arc;
 
@@ -8,31 +9,32 @@ use super::throttle::object;
 use crate::error::{Error, ErrorCode, UserErrorCode, with_causes};
 use crate::loaders::LoadError;
 
-/// How long a message may be, in characters.
-const MAX_MESSAGE: usize = 1_000;
+/// The maximum length of a message, in characters.
+const MAX_MESSAGE_CHARS: usize = 1_000;
 
-/// In an error's extensions: in how many seconds to try again.
+/// The key in an error's extensions for the number of seconds after which to retry.
 pub const RETRY_AFTER: &str = "retryAfter";
 
-/// When a caller may come again whose own operations keep it waiting, in seconds.
-const RETRY_SECONDS: u64 = 1;
+/// When a caller with too many running operations may retry, in seconds.
+const THROTTLED_RETRY_SECONDS: u64 = 1;
 
-/// In a response's extensions: what became of the token in `Authorization`.
+/// The key in a response's extensions for a note about the token in `Authorization`.
 pub const AUTHORIZATION: &str = "authorization";
 
-/// One thing that is wrong with the input of a mutation.
+/// A problem with the input of a mutation.
 #[derive(Clone)]
 pub struct UserError(crate::error::UserError);
 
 /// A problem with the input of a mutation, to be shown beside the field it is about.
 #[Object]
 impl UserError {
-    /// The path of the input field, from the mutation's argument on; null when no field is to blame.
+    /// The path of the input field, starting with the mutation's argument; null if the problem is
+    /// not about a single field.
     async fn field(&self) -> Option<&[String]> {
         (!self.0.field.is_empty()).then_some(self.0.field.as_slice())
     }
 
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     async fn message(&self) -> &str {
         &self.0.message
     }
@@ -43,9 +45,10 @@ impl UserError {
     }
 }
 
-/// What a payload is made of: the service's answer, or what its sender can mend. Other errors end the field.
-pub fn payload<T>(answer: Result<T, Error>) -> async_graphql::Result<(Option<T>, Vec<UserError>)> {
-    match answer {
+/// Splits a service's result into the parts of a payload: the value, or the user errors. Other
+/// errors are returned as errors of the field.
+pub fn payload<T>(result: Result<T, Error>) -> async_graphql::Result<(Option<T>, Vec<UserError>)> {
+    match result {
         Ok(value) => Ok((Some(value), Vec::new())),
         Err(Error::Invalid(errors)) => Ok((None, errors.into_iter().map(UserError).collect())),
         Err(error) => Err(error.into()),
@@ -56,16 +59,16 @@ impl From<Error> for async_graphql::Error {
     fn from(error: Error) -> Self {
         let code = error.code();
         let message = error.to_string();
-        let mut extended = Self::new(message);
+        let mut graphql_error = Self::new(message);
         let mut values = ErrorExtensionValues::default();
         values.set("code", code.as_str());
         if let Some(delay) = error.retry_after() {
             values.set(RETRY_AFTER, delay.as_secs());
         }
-        extended.extensions = Some(values);
-        // The source is for the boundary, which logs it once.
-        extended.source = Some(Arc::new(error));
-        extended
+        graphql_error.extensions = Some(values);
+        // Kept for `complete_errors`, which logs it.
+        graphql_error.source = Some(Arc::new(error));
+        graphql_error
     }
 }
 
@@ -75,19 +78,20 @@ impl From<LoadError> for async_graphql::Error {
     }
 }
 
-/// Completes a response's errors: each has a code and the request's id. What is the server's fault is logged here, once.
-pub fn error_response(mut response: Response, request_id: &str) -> Response {
+/// Completes a response's errors: each gets a code and the request's id. Server errors are logged
+/// here, and only here.
+pub fn complete_errors(mut response: Response, request_id: &str) -> Response {
     for error in &mut response.errors {
-        // A name in it that a client made up may be long.
-        if error.message.len() > MAX_MESSAGE {
-            error.message = error.message.chars().take(MAX_MESSAGE).chain("…".chars()).collect();
+        // Messages may contain names from the document, which may be long.
+        if error.message.len() > MAX_MESSAGE_CHARS {
+            error.message = error.message.chars().take(MAX_MESSAGE_CHARS).chain("…".chars()).collect();
         }
         if let Some(source) = error.source.as_ref().and_then(|source| source.downcast_ref::<Error>()) {
-            log(source);
+            log_error(source);
         }
         let values = error.extensions.get_or_insert_default();
         if values.get("code").is_none() {
-            // What async-graphql itself refuses: syntax, validation, limits, input of the wrong type.
+            // Errors of async-graphql: syntax, validation, limits, input of the wrong type.
             values.set("code", ErrorCode::BadUserInput.as_str());
         }
         values.set("requestId", request_id);
@@ -95,28 +99,28 @@ pub fn error_response(mut response: Response, request_id: &str) -> Response {
     response
 }
 
-/// A response to a request that could not be executed at all.
+/// The response to a request that was not executed.
 pub fn request_error(code: ErrorCode, message: impl Into<String>, request_id: &str) -> Response {
     let mut error = ServerError::new(message, None);
     let mut values = ErrorExtensionValues::default();
     values.set("code", code.as_str());
     if code == ErrorCode::Throttled {
-        values.set(RETRY_AFTER, RETRY_SECONDS);
+        values.set(RETRY_AFTER, THROTTLED_RETRY_SECONDS);
     }
     error.extensions = Some(values);
-    error_response(Response::from_errors(vec![error]), request_id)
+    complete_errors(Response::from_errors(vec![error]), request_id)
 }
 
-/// What a response says in [`AUTHORIZATION`] of a token that is not valid: the answer is what it
-/// would be without.
+/// The value of [`AUTHORIZATION`] in the response to a request with an invalid token, which was
+/// executed as anonymous.
 #[must_use]
-pub fn invalid_token() -> Value {
+pub fn invalid_token_extension() -> Value {
     object([("status", Value::from("INVALID")), ("message", Value::from(Error::InvalidToken.to_string()))])
 }
 
-fn log(error: &Error) {
+fn log_error(error: &Error) {
     let text = with_causes(error);
-    match error.code().table().2 {
+    match error.code().properties().2 {
         tracing::Level::ERROR => tracing::error!("{text}"),
         tracing::Level::WARN => tracing::warn!("{text}"),
         _ => tracing::debug!("{text}"),

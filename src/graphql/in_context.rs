@@ -1,10 +1,10 @@
-//! `@inContext` on operations: where and in which language the buyer shops.
+//! `@inContext` on operations: the buyer's country and language.
 //!
-//! What else the dialect lets storefronts say is checked and has no effect: the shop sells at the same prices to everybody,
-//! whatever store is nearest, and follows nobody.
+//! The other arguments of the Storefront API are validated but have no effect: prices are the same
+//! for all buyers and stores, and visitors are not tracked.
 //!
-//! async-graphql runs directives on fields alone, so the directive is registered here for validation, and the HTTP layer
-//! reads it from the parsed document before it executes it.
+//! async-graphql supports directives only on fields, so the directive is registered here for
+//! validation, and `document` reads it from the parsed document before execution.
 
 use std::borrow::Cow;
 
@@ -18,28 +18,28 @@ use async_graphql::{
 use super::codes::{CountryCode, LanguageCode};
 use crate::context::Locale;
 
-/// The directive, for the schema.
+/// The `@inContext` directive in the schema.
 pub struct InContext;
 
-/// Who buys for a company.
+/// The identity of a buyer who purchases on behalf of a company.
 #[derive(InputObject)]
 struct BuyerInput {
-    /// The global id of the branch of the company that is bought for; it has no effect, since the shop knows no companies.
+    /// The ID of the company location. Has no effect, since companies are not supported.
     company_location_id: Option<ID>,
-    /// What a customer signs in with. It has no effect here: `customer` takes it as an argument, and so do carts.
+    /// The access token of the customer. Has no effect here: pass it to `customer` and to carts.
     customer_access_token: String,
 }
 
-/// What a visitor lets be done with what is known of them. It has no effect: the shop follows nobody.
+/// The visitor's consent to data processing. Has no effect, since visitors are not tracked.
 #[derive(InputObject)]
 struct VisitorConsent {
-    /// Whether visits may be counted.
+    /// Whether the visitor consents to analytics.
     analytics: Option<bool>,
-    /// Whether advertising may be chosen by visits.
+    /// Whether the visitor consents to marketing.
     marketing: Option<bool>,
-    /// Whether what they choose may be remembered.
+    /// Whether the visitor consents to storing preferences.
     preferences: Option<bool>,
-    /// Whether what is known of them may be sold.
+    /// Whether the visitor consents to the sale of data.
     sale_of_data: Option<bool>,
 }
 
@@ -55,21 +55,24 @@ impl CustomDirectiveFactory for InContext {
         let location = <Option<ID> as InputType>::create_type_info(registry);
         let consent = <Option<VisitorConsent> as InputType>::create_type_info(registry);
         let args = [
-            argument("buyer", buyer, "Who buys for a company; it has no effect."),
-            argument("country", country, "The country the buyer shops from."),
-            argument("language", language, "The language the buyer reads."),
+            argument(
+                "buyer",
+                buyer,
+                "The identity of a buyer who purchases on behalf of a company. Has no effect.",
+            ),
+            argument("country", country, "The country of the buyer."),
+            argument("language", language, "The language of the buyer."),
             argument(
                 "preferredLocationId",
                 location,
-                "The global id of the location the buyer would rather buy at; it has no effect.",
+                "The ID of the location the buyer prefers. Has no effect.",
             ),
-            argument("visitorConsent", consent, "What the visitor lets be done; it has no effect."),
+            argument("visitorConsent", consent, "The visitor's consent to data processing. Has no effect."),
         ];
         registry.add_directive(MetaDirective {
             name: "inContext".to_owned(),
             description: Some(
-                "Tells where and in which language the buyer shops; without it, the shop's own country and language \
-                 hold."
+                "Sets the country and language of the buyer. Defaults to the country and language of the shop."
                     .to_owned(),
             ),
             locations: vec![Location::QUERY, Location::MUTATION, Location::SUBSCRIPTION],
@@ -106,11 +109,12 @@ pub(super) fn argument(name: &str, ty: String, description: &str) -> (String, Me
     (name.to_owned(), value)
 }
 
-/// The buyer's country and language that an operation is marked with. Its variables have their defaults already.
+/// Reads the buyer's country and language from an operation's directive. `variables` must include
+/// defaults.
 ///
 /// # Errors
-/// A sentence that names the code that is none.
-pub fn locale(operation: &OperationDefinition, variables: &Variables) -> Result<Locale, String> {
+/// A message about an unknown code.
+pub fn read_locale(operation: &OperationDefinition, variables: &Variables) -> Result<Locale, String> {
     let mut locale = Locale::default();
     let Some(directive) =
         operation.directives.iter().find(|directive| directive.node.name.node == "inContext")
@@ -121,7 +125,7 @@ pub fn locale(operation: &OperationDefinition, variables: &Variables) -> Result<
         let value = directive.node.get_argument(name)?.node.clone();
         value.into_const_with(|name| Ok::<_, ()>(variables.get(&name).cloned().unwrap_or_default())).ok()
     };
-    let unknown = |kind: &str, value: &Value| format!("@inContext: {value} is no {kind} code");
+    let unknown = |kind: &str, value: &Value| format!("@inContext: {value} is not a {kind} code");
     if let Some(value) = argument("country").filter(|value| *value != Value::Null) {
         let code =
             <CountryCode as InputType>::parse(Some(value.clone())).map_err(|_| unknown("country", &value))?;

@@ -1,159 +1,160 @@
-//! Background work, for staff.
+//! Background jobs and scheduled tasks, for staff.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
-use super::connection::{Items, PageArgs, connection};
+use super::connection::{ConnectionPage, PageArgs, connection};
 use super::errors::{UserError, payload};
-use super::guard::{Requires, RequiresStaff, is_staff, manages_settings};
-use super::in_order::InOrder;
+use super::guard::{PermissionGuard, StaffGuard, is_staff, may_manage_settings};
+use super::inline_object::InlineObject;
 use super::request::RequestContext;
 use super::scalars::{DateTime, gid, parse_gid};
 use crate::domain::ids::Id;
 use crate::domain::job;
-use crate::domain::page::{CursorKey, KeyKind};
+use crate::domain::page::{CursorKey, CursorKeyKind};
 use crate::domain::permission::Permission;
 use crate::services::jobs;
 
-/// The state a job is in.
+/// The status of a job.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "job::JobStatus", visible = "is_staff")]
 pub enum JobStatus {
-    /// It waits for its time, or for a worker.
+    /// The job waits for its time or for a worker.
     Queued,
-    /// A worker runs it.
+    /// A worker is running the job.
     Running,
-    /// It is done.
+    /// The job succeeded.
     Completed,
-    /// It failed too often, or can't succeed.
+    /// The job failed too often, or can't succeed.
     Dead,
-    /// Staff called it off.
+    /// The job was canceled by staff.
     #[graphql(name = "CANCELED")]
     Cancelled,
 }
 
-/// A piece of background work.
+/// A background job.
 #[derive(Clone)]
 pub struct Job(pub Arc<jobs::Job>);
 
 connection!(JobConnection, JobEdge, Job, "jobs");
 
-/// A piece of background work.
+/// A background job.
 #[Object(visible = "is_staff")]
 impl Job {
-    /// The job's global id.
+    /// The ID of the job.
     async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// What it does: `mail.receipt`.
+    /// The kind of job, such as `mail.receipt`.
     async fn kind(&self) -> &str {
         &self.0.kind
     }
 
-    /// The state it is in.
+    /// The status of the job.
     async fn status(&self) -> JobStatus {
         self.0.status.into()
     }
 
-    /// How far it is, in percent.
+    /// The progress in percent.
     async fn progress_percentage(&self) -> i32 {
         self.0.progress
     }
 
-    /// How often it was begun.
+    /// The number of attempts so far.
     async fn attempt_count(&self) -> i32 {
         self.0.attempts
     }
 
-    /// How often it may be begun in vain.
+    /// The maximum number of attempts.
     async fn attempt_limit(&self) -> i32 {
         self.0.max_attempts
     }
 
-    /// Why it failed last.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// The error of the last failed attempt.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn error(&self) -> Option<&str> {
         self.0.error.as_deref()
     }
 
-    /// When it may run.
+    /// The earliest time at which the job may run.
     async fn run_at(&self) -> DateTime {
         DateTime(self.0.run_at)
     }
 
-    /// When it was put into the queue.
+    /// When the job was queued.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// When it ended.
+    /// When the job finished.
     async fn finished_at(&self) -> Option<DateTime> {
         self.0.finished_at.map(DateTime)
     }
 }
 
 impl Job {
-    fn of(row: jobs::Job) -> Self {
+    fn new(row: jobs::Job) -> Self {
         Self(Arc::new(row))
     }
 }
 
-/// Something that is done by the clock.
+/// A task that runs on a schedule.
 #[derive(SimpleObject)]
-#[graphql(visible = "manages_settings")]
+#[graphql(visible = "may_manage_settings")]
 pub struct ScheduledTask {
-    /// Its name.
+    /// The name of the task.
     name: &'static str,
-    /// What it does.
+    /// What the task does.
     description: &'static str,
-    /// When: five fields of cron, in UTC.
+    /// The schedule as a cron expression with five fields, in UTC.
     cron: &'static str,
-    /// When it was last due; null if it never was.
+    /// When the task was last due; null if it never was.
     last_due_at: Option<DateTime>,
-    /// When it is due next.
+    /// When the task is due next.
     next_due_at: Option<DateTime>,
-    /// The global id of the job that it became last.
+    /// The ID of the most recent job of the task.
     last_job_id: Option<ID>,
 }
 
-/// Reads of background work.
+/// Job queries.
 #[derive(Default)]
 pub struct JobQuery;
 
 #[Object]
 impl JobQuery {
-    /// Jobs, the newest first.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Returns the jobs, newest first.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn jobs(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Terms such as `status:dead` and `kind:mail.receipt`.")] query: Option<String>,
-    ) -> Result<InOrder<JobConnection>> {
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "A search query with terms such as `status:dead` and `kind:mail.receipt`.")]
+        query: Option<String>,
+    ) -> Result<InlineObject<JobConnection>> {
         const LIST: &str = "jobs";
-        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, CursorKeyKind::None)?;
         let page = ctx.services().jobs.page(ctx.op(), query.as_deref(), &request).await?;
-        let page = page.map(|row| (Job::of(row), CursorKey::None));
-        Ok(InOrder(JobConnection(Items::new(LIST, page, |job| job.0.id.uuid()))))
+        let page = page.map(|row| (Job::new(row), CursorKey::None));
+        Ok(InlineObject(JobConnection(ConnectionPage::new(LIST, page, |job| job.0.id.uuid()))))
     }
 
-    /// A job, by its id.
-    #[graphql(guard = "RequiresStaff", visible = "is_staff")]
+    /// Returns a job by its ID.
+    #[graphql(guard = "StaffGuard", visible = "is_staff")]
     async fn job(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its global id.")] id: ID,
+        #[graphql(desc = "The ID of the job.")] id: ID,
     ) -> Result<Option<Job>> {
-        Ok(ctx.services().jobs.find(ctx.op(), parse_gid(&id)?).await?.map(Job::of))
+        Ok(ctx.services().jobs.find(ctx.op(), parse_gid(&id)?).await?.map(Job::new))
     }
 
-    /// What is done by the clock.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Returns the scheduled tasks.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn scheduled_tasks(&self, ctx: &Context<'_>) -> Result<Vec<ScheduledTask>> {
         let tasks = ctx.services().jobs.tasks(ctx.op()).await?;
         let shown = tasks.into_iter().map(|due| ScheduledTask {
@@ -168,72 +169,73 @@ impl JobQuery {
     }
 }
 
-/// Steers background work.
+/// Job mutations.
 #[derive(Default)]
 pub struct JobMutation;
 
-/// What became of the job.
+/// The result of `jobRetry`.
 #[derive(SimpleObject)]
-#[graphql(visible = "manages_settings")]
+#[graphql(visible = "may_manage_settings")]
 pub struct JobRetryPayload {
-    /// The job; null if it can't be tried again.
+    /// The queued job; null if it can't be retried.
     job: Option<Job>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the job.
+/// The result of `jobCancel`.
 #[derive(SimpleObject)]
-#[graphql(visible = "manages_settings")]
+#[graphql(visible = "may_manage_settings")]
 pub struct JobCancelPayload {
-    /// The job; null if it can't be called off.
+    /// The canceled job; null if it can't be canceled.
     job: Option<Job>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the task.
+/// The result of `scheduledTaskRun`.
 #[derive(SimpleObject)]
-#[graphql(visible = "manages_settings")]
+#[graphql(visible = "may_manage_settings")]
 pub struct ScheduledTaskRunPayload {
-    /// The job that does it; null if there is no such task.
+    /// The job that runs the task; null if there is no such task.
     job: Option<Job>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
 #[Object]
 impl JobMutation {
-    /// Puts a job that is dead or was called off into the queue again.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Queues a dead or canceled job again.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn job_retry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The job's global id.")] id: ID,
+        #[graphql(desc = "The ID of the job.")] id: ID,
     ) -> Result<JobRetryPayload> {
         let (job, user_errors) = payload(ctx.services().jobs.retry(ctx.op(), parse_gid(&id)?).await)?;
-        Ok(JobRetryPayload { job: job.map(Job::of), user_errors })
+        Ok(JobRetryPayload { job: job.map(Job::new), user_errors })
     }
 
-    /// Calls a job off. One that runs is stopped within some seconds; what it did stays done.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Cancels a job. A running job is stopped within a few seconds; what it has done is not
+    /// undone.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn job_cancel(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The job's global id.")] id: ID,
+        #[graphql(desc = "The ID of the job.")] id: ID,
     ) -> Result<JobCancelPayload> {
         let (job, user_errors) = payload(ctx.services().jobs.cancel(ctx.op(), parse_gid(&id)?).await)?;
-        Ok(JobCancelPayload { job: job.map(Job::of), user_errors })
+        Ok(JobCancelPayload { job: job.map(Job::new), user_errors })
     }
 
-    /// Does at once what is done by the clock otherwise.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Runs a scheduled task now.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn scheduled_task_run(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The task's name.")] name: String,
+        #[graphql(desc = "The name of the task.")] name: String,
     ) -> Result<ScheduledTaskRunPayload> {
         let (job, user_errors) = payload(ctx.services().jobs.run_task(ctx.op(), &name).await)?;
-        Ok(ScheduledTaskRunPayload { job: job.map(Job::of), user_errors })
+        Ok(ScheduledTaskRunPayload { job: job.map(Job::new), user_errors })
     }
 }

@@ -1,8 +1,9 @@
-//! What a subscription's document is executed for.
+//! Execution of subscriptions.
 //!
-//! A document is executed once to begin with, when its fields say what they follow and whether that may be seen, and once more for each
-//! event, with a context and loaders of its own: so who may see what is decided anew each time, and nothing that was loaded for one event
-//! is taken for another. Whoever runs documents puts an [`Occasion`] into the request's data; fields ask [`Live::follow`].
+//! A subscription's document is executed once at the start, when its field checks access and
+//! records what it follows, and then once for each event. Each execution has its own context and
+//! loaders, so permissions are checked every time and no data is shared between events. The
+//! executor puts a [`Trigger`] into the request's data; resolvers call [`FollowContext::follow`].
 
 mod run;
 mod size;
@@ -12,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_graphql::{Context, Result};
 use uuid::Uuid;
 
-pub use crate::events::Recorded;
-pub use run::{Subscribed, Subscriptions};
+pub use crate::events::LoggedEvent;
+pub use run::{PreparedSubscription, SubscriptionExecutor};
 pub use size::variables_bytes;
 
 use super::request::RequestContext;
@@ -24,101 +25,102 @@ use crate::domain::page::{Cursor, CursorKey};
 use crate::error::Error;
 use crate::services::jobs::Job;
 
-/// The name of the log among lists, in cursors.
-const LOG: &str = "events";
+/// The list name in cursors of the event log.
+const EVENT_LOG: &str = "events";
 
 /// Why a subscription's document is executed.
 #[derive(Clone)]
-pub enum Occasion {
-    /// To learn what it follows.
-    Start(Follows),
-    /// Something happened.
-    Event(Arc<Recorded>),
-    /// A job has come further.
+pub enum Trigger {
+    /// To start the subscription, and to find out what it follows.
+    Start(TopicRecorder),
+    /// For an event of the log.
+    Event(Arc<LoggedEvent>),
+    /// For a changed job.
     Job(Arc<Job>),
 }
 
-/// What a document's fields said that they follow.
+/// Records what a document's fields follow.
 #[derive(Clone, Default)]
-pub struct Follows(Arc<Mutex<Vec<Followed>>>);
+pub struct TopicRecorder(Arc<Mutex<Vec<FollowTarget>>>);
 
 /// What a field follows.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Followed {
-    /// A part of the event log, from a place on; `None`: from now on.
+pub enum FollowTarget {
+    /// The events of a topic after a position in the log, or from now on if it is `None`.
     Log(Topic, Option<i64>),
-    /// A job, from its present state on.
+    /// A job, starting with its current state.
     Job(JobId),
 }
 
-impl Follows {
-    fn note(&self, followed: Followed) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(followed);
+impl TopicRecorder {
+    fn record(&self, target: FollowTarget) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(target);
     }
 
-    /// What was said.
+    /// Takes the recorded targets.
     #[must_use]
-    pub fn take(&self) -> Vec<Followed> {
+    pub fn take(&self) -> Vec<FollowTarget> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// The occasion, for fields of subscriptions.
-pub trait Live {
-    /// Says that a field follows a topic; gives the event that the document is executed for, if it is one of the topic.
+/// The interface of subscription fields to the trigger.
+pub trait FollowContext {
+    /// Follows a topic. Returns the event that triggered the execution, if it belongs to the topic.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when `after` is no cursor of an event.
-    fn follow(&self, topic: &Topic, after: Option<&str>) -> Result<Option<Arc<Recorded>>>;
+    /// [`Error::BadInput`] if `after` is not the cursor of an event.
+    fn follow(&self, topic: &Topic, after: Option<&str>) -> Result<Option<Arc<LoggedEvent>>>;
 
-    /// Says that a field follows a job; gives the job's state that the document is executed for.
+    /// Follows a job. Returns the state of the job that triggered the execution.
     fn follow_job(&self, id: JobId) -> Option<Arc<Job>>;
 }
 
-impl Live for Context<'_> {
-    fn follow(&self, topic: &Topic, after: Option<&str>) -> Result<Option<Arc<Recorded>>> {
-        let after = after.map(|after| position(self.keys(), after)).transpose()?;
-        Ok(match self.data_unchecked::<Occasion>() {
-            Occasion::Start(follows) => {
-                follows.note(Followed::Log(topic.clone(), after));
+impl FollowContext for Context<'_> {
+    fn follow(&self, topic: &Topic, after: Option<&str>) -> Result<Option<Arc<LoggedEvent>>> {
+        let after = after.map(|after| decode_cursor(self.keys(), after)).transpose()?;
+        Ok(match self.data_unchecked::<Trigger>() {
+            Trigger::Start(recorder) => {
+                recorder.record(FollowTarget::Log(topic.clone(), after));
                 None
             }
-            Occasion::Event(event) => {
+            Trigger::Event(event) => {
                 let row = &event.row;
-                let is_of_it = topic.holds(&row.aggregate_type, row.aggregate_id.0, &row.kind);
-                is_of_it.then(|| Arc::clone(event))
+                let is_of_topic = topic.contains(&row.aggregate_type, row.aggregate_id.0, &row.kind);
+                is_of_topic.then(|| Arc::clone(event))
             }
-            Occasion::Job(_) => None,
+            Trigger::Job(_) => None,
         })
     }
 
     fn follow_job(&self, id: JobId) -> Option<Arc<Job>> {
-        match self.data_unchecked::<Occasion>() {
-            Occasion::Start(follows) => {
-                follows.note(Followed::Job(id));
+        match self.data_unchecked::<Trigger>() {
+            Trigger::Start(recorder) => {
+                recorder.record(FollowTarget::Job(id));
                 None
             }
-            Occasion::Job(job) => (job.id == id).then(|| Arc::clone(job)),
-            Occasion::Event(_) => None,
+            Trigger::Job(job) => (job.id == id).then(|| Arc::clone(job)),
+            Trigger::Event(_) => None,
         }
     }
 }
 
-/// How clients hold a place in the log: encrypted, since it counts the shop's events.
+/// Encodes a position in the event log as a cursor, which is encrypted because positions reveal the
+/// number of the shop's events.
 ///
 /// # Errors
-/// [`AuthError`], which is a bug.
-pub fn cursor(keys: &Keys, position: i64) -> Result<String, AuthError> {
+/// [`AuthError`] if encryption fails, which is a bug.
+pub fn encode_cursor(keys: &Keys, position: i64) -> Result<String, AuthError> {
     let key = CursorKey::Integer(position);
-    keys.seal_cursor(&Cursor { list: LOG.to_owned(), key, id: Uuid::nil() })
+    keys.seal_cursor(&Cursor { list: EVENT_LOG.to_owned(), key, id: Uuid::nil() })
 }
 
-/// The place that a cursor holds.
-fn position(keys: &Keys, cursor: &str) -> Result<i64, Error> {
+/// Decodes the cursor of an event.
+fn decode_cursor(keys: &Keys, cursor: &str) -> Result<i64, Error> {
     match keys.open_cursor(cursor) {
-        Some(Cursor { list, key: CursorKey::Integer(position), .. }) if list == LOG => Ok(position),
+        Some(Cursor { list, key: CursorKey::Integer(position), .. }) if list == EVENT_LOG => Ok(position),
         _ => {
-            let message = "`after` is no cursor of an event: use one that an event gave";
+            let message = "`after` is not the cursor of an event: use the `cursor` of an event";
             Err(Error::BadInput(message.to_owned()))
         }
     }
@@ -131,10 +133,10 @@ mod tests {
     #[test]
     fn cursors_read_back() {
         let keys = Keys::new(&"a secret".into(), &[]).unwrap();
-        assert_eq!(position(&keys, &cursor(&keys, 17).unwrap()).unwrap(), 17);
+        assert_eq!(decode_cursor(&keys, &encode_cursor(&keys, 17).unwrap()).unwrap(), 17);
         let of_a_list = Cursor { list: "jobs".to_owned(), key: CursorKey::Integer(17), id: Uuid::nil() };
         for wrong in ["", "17", "event-17", &keys.seal_cursor(&of_a_list).unwrap()] {
-            assert!(position(&keys, wrong).is_err(), "{wrong}");
+            assert!(decode_cursor(&keys, wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -1,22 +1,23 @@
-//! Pictures and videos of products, and how far they are.
+//! Images and videos of products, and their processing status.
 //!
-//! A picture that is ready is one of its product's images. What is not ready yet, and what can't be shown, staff see alone.
+//! An image that is ready is one of the images of its product. Media that aren't ready or have
+//! failed are visible to staff only.
 
 mod mutation;
 
-pub use mutation::{MediaMutation, media_id};
+pub use mutation::{MediaMutation, parse_media_id};
 
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Interface, Object, Result, SimpleObject};
 
 use super::catalog::Image;
-use super::connection::{Items, PageArgs};
+use super::connection::{ConnectionPage, PageArgs};
 use super::request::RequestContext;
 use super::scalars::{Url, gid};
 use crate::domain::ids::{Id, ImageId, MediaId, ProductId, VideoId};
 use crate::domain::media::{MediaFormat, MediaKind, MediaStatus as Status};
-use crate::domain::page::{CursorKey, KeyKind, Page};
+use crate::domain::page::{CursorKey, CursorKeyKind, Page};
 use crate::domain::permission::Permission;
 use crate::domain::shop_profile::BrandImage;
 use crate::loaders;
@@ -24,16 +25,20 @@ use crate::services::media::ChangedMedia;
 
 const LIST: &str = "media";
 
-/// Something to look at.
+/// An image or a video.
 #[derive(Interface, Clone)]
 #[graphql(
-    field(name = "id", ty = "ID", desc = "The medium's global id."),
-    field(name = "alt", ty = "Option<String>", desc = "What it shows, in words."),
-    field(name = "media_content_type", ty = "MediaContentType", desc = "What kind of medium it is."),
-    field(name = "preview_image", ty = "Option<Image>", desc = "An image that stands for it."),
-    field(name = "status", ty = "MediaStatus", desc = "How far it is; buyers see what is ready."),
-    field(name = "media_errors", ty = "Vec<MediaError>", desc = "Why it can't be shown, where it can't."),
-    field(name = "media_warnings", ty = "Vec<MediaWarning>", desc = "What was left undone with it.")
+    field(name = "id", ty = "ID", desc = "The ID of the media."),
+    field(name = "alt", ty = "Option<String>", desc = "Alternative text that describes the image or video."),
+    field(name = "media_content_type", ty = "MediaContentType", desc = "The type of the media."),
+    field(name = "preview_image", ty = "Option<Image>", desc = "The preview image."),
+    field(
+        name = "status",
+        ty = "MediaStatus",
+        desc = "The processing status. Buyers only see media that are ready."
+    ),
+    field(name = "media_errors", ty = "Vec<MediaError>", desc = "The errors that made the processing fail."),
+    field(name = "media_warnings", ty = "Vec<MediaWarning>", desc = "The warnings of the processing.")
 )]
 pub enum Media {
     /// An image.
@@ -42,114 +47,114 @@ pub enum Media {
     Video(Video),
 }
 
-/// Kinds of media.
+/// The types of media.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum MediaContentType {
-    /// A video elsewhere on the web.
+    /// A video hosted on another site.
     ExternalVideo,
     /// An image.
     Image,
-    /// A three-dimensional model.
+    /// A 3D model.
     #[graphql(name = "MODEL_3D")]
     Model3d,
     /// A video.
     Video,
 }
 
-/// How far a medium is.
+/// The processing status of media.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "crate::domain::media::MediaStatus")]
 pub enum MediaStatus {
-    /// It is there, or will be fetched; nothing was done with it yet.
+    /// The media was uploaded, or is yet to be downloaded. Processing hasn't started.
     Uploaded,
-    /// It is being worked on.
+    /// The media is being processed.
     Processing,
-    /// It is shown.
+    /// The media is ready and shown to buyers.
     Ready,
-    /// It can't be shown.
+    /// The processing failed. The media can't be shown.
     Failed,
 }
 
-/// Why a medium can't be shown.
+/// An error that made the processing of media fail.
 #[derive(SimpleObject)]
 pub struct MediaError {
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     message: String,
 }
 
-/// What was left undone with a medium that is shown.
+/// A warning about media that are ready.
 #[derive(SimpleObject)]
 pub struct MediaWarning {
-    /// What, and why.
+    /// What could not be done, and why.
     message: String,
 }
 
-/// An image as one of a product's media, or of the shop's brand.
+/// An image, as media of a product or of the shop's brand.
 #[derive(Clone)]
 pub enum MediaImage {
-    /// One of the product's images.
-    Shown(Arc<loaders::Image>),
-    /// One that was given for it, as it was at the time.
-    Given(Arc<loaders::Media>),
-    /// One of the shop's brand.
+    /// An image of the product that is ready.
+    Ready(Arc<loaders::Image>),
+    /// An uploaded image, in the state it had when it was loaded.
+    Uploaded(Arc<loaders::Media>),
+    /// An image of the shop's brand.
     Brand(BrandImage),
 }
 
-/// A video as one of a product's media.
+/// A video, as media of a product.
 #[derive(Clone)]
 pub struct Video(Arc<loaders::Media>);
 
 /// A file of a video.
 #[derive(SimpleObject)]
 pub struct VideoSource {
-    /// The format: `mp4`.
+    /// The format, such as `mp4`.
     format: String,
-    /// How many pixels it has upwards; 0 where that is not known.
+    /// The height in pixels. 0 if unknown.
     height: i64,
-    /// The format as HTTP names it: `video/mp4`.
+    /// The MIME type, such as `video/mp4`.
     mime_type: String,
-    /// Where it is.
+    /// The URL of the file.
     url: Url,
-    /// How many pixels it has across; 0 where that is not known.
+    /// The width in pixels. 0 if unknown.
     width: i64,
 }
 
 impl Media {
-    /// A picture or video as a service left it.
-    pub fn changed(media: ChangedMedia) -> Self {
+    /// Media as a service returned it.
+    pub fn from_changed(media: ChangedMedia) -> Self {
         match media {
-            ChangedMedia::Image(image) => Self::MediaImage(MediaImage::Shown(Arc::new(image))),
-            ChangedMedia::Other(row) => Self::of(Arc::new(row)),
+            ChangedMedia::Image(image) => Self::MediaImage(MediaImage::Ready(Arc::new(image))),
+            ChangedMedia::Other(row) => Self::from_row(Arc::new(row)),
         }
     }
 
-    fn of(row: Arc<loaders::Media>) -> Self {
+    fn from_row(row: Arc<loaders::Media>) -> Self {
         match row.kind {
-            MediaKind::Image => Self::MediaImage(MediaImage::Given(row)),
+            MediaKind::Image => Self::MediaImage(MediaImage::Uploaded(row)),
             MediaKind::Video => Self::Video(Video(row)),
         }
     }
 
-    /// The id that its global id is made of, and its place among the product's.
-    fn key(&self) -> (uuid::Uuid, i64) {
+    /// The UUID of the global ID, and the position among the product's media.
+    fn sort_key(&self) -> (uuid::Uuid, i64) {
         match self {
-            Self::MediaImage(MediaImage::Shown(image)) => (image.id.uuid(), image.position),
+            Self::MediaImage(MediaImage::Ready(image)) => (image.id.uuid(), image.position),
             Self::MediaImage(MediaImage::Brand(image)) => (image.id.uuid(), 0),
-            Self::MediaImage(MediaImage::Given(row)) | Self::Video(Video(row)) => {
+            Self::MediaImage(MediaImage::Uploaded(row)) | Self::Video(Video(row)) => {
                 (row.id.uuid(), row.position)
             }
         }
     }
 }
 
-/// Whether the actor sees a medium of a product that they see.
-fn is_seen(ctx: &Context<'_>, row: &loaders::Media) -> bool {
+/// Whether the actor may see a media row, given that they may see its product.
+fn is_visible(ctx: &Context<'_>, row: &loaders::Media) -> bool {
     row.status == Status::Ready || ctx.op().may(Permission::ReadProducts)
 }
 
-/// The row with an id, if the actor may see it and its product.
-async fn find(ctx: &Context<'_>, id: MediaId) -> Result<Option<Arc<loaders::Media>>> {
-    let Some(row) = ctx.loaders().media.load(id).await?.filter(|row| is_seen(ctx, row)) else {
+/// Finds a media row by ID, if the actor may see it and its product.
+async fn find_row(ctx: &Context<'_>, id: MediaId) -> Result<Option<Arc<loaders::Media>>> {
+    let Some(row) = ctx.loaders().media.load(id).await?.filter(|row| is_visible(ctx, row)) else {
         return Ok(None);
     };
     Ok(ctx.loaders().products.load(row.product_id).await?.map(|_| row))
@@ -166,151 +171,151 @@ fn warnings(row: &loaders::Media) -> Vec<MediaWarning> {
 }
 
 impl MediaImage {
-    /// The image with an id, if the actor may see it and its product.
+    /// Finds an image by ID, if the actor may see it and its product.
     pub async fn find(ctx: &Context<'_>, id: ImageId) -> Result<Option<Self>> {
         if let Some(image) = ctx.loaders().images.load(id).await? {
-            return Ok(ctx.loaders().products.load(image.product_id).await?.map(|_| Self::Shown(image)));
+            return Ok(ctx.loaders().products.load(image.product_id).await?.map(|_| Self::Ready(image)));
         }
         let details = ctx.shop().details();
         if let Some(image) = details.profile.brand.images().find(|image| image.id == id) {
             return Ok(Some(Self::Brand(image.clone())));
         }
-        let row = find(ctx, MediaId::from_uuid(id.uuid())).await?;
-        Ok(row.filter(|row| row.kind == MediaKind::Image).map(Self::Given))
+        let row = find_row(ctx, MediaId::from_uuid(id.uuid())).await?;
+        Ok(row.filter(|row| row.kind == MediaKind::Image).map(Self::Uploaded))
     }
 
-    async fn shown(&self, ctx: &Context<'_>) -> Result<Option<Image>> {
+    async fn load_image(&self, ctx: &Context<'_>) -> Result<Option<Image>> {
         let image = match self {
             Self::Brand(image) => return Ok(Some(Image::Brand(image.clone()))),
-            Self::Shown(image) => Some(Arc::clone(image)),
-            Self::Given(row) if row.status == Status::Ready => {
+            Self::Ready(image) => Some(Arc::clone(image)),
+            Self::Uploaded(row) if row.status == Status::Ready => {
                 ctx.loaders().images.load(ImageId::from_uuid(row.id.uuid())).await?
             }
-            Self::Given(_) => None,
+            Self::Uploaded(_) => None,
         };
         Ok(image.map(Image::Product))
     }
 }
 
-/// An image as one of a product's media, or of the shop's brand.
+/// An image of a product or of the shop's brand, with its processing status.
 #[Object]
 impl MediaImage {
-    /// The medium's global id.
+    /// The ID of the media.
     pub async fn id(&self) -> ID {
         match self {
-            Self::Shown(image) => gid(image.id),
+            Self::Ready(image) => gid(image.id),
             Self::Brand(image) => gid(image.id),
-            Self::Given(row) => gid(ImageId::from_uuid(row.id.uuid())),
+            Self::Uploaded(row) => gid(ImageId::from_uuid(row.id.uuid())),
         }
     }
 
-    /// What it shows, in words.
+    /// Alternative text that describes the image.
     pub async fn alt(&self) -> Option<String> {
         match self {
-            Self::Shown(image) => image.alt_text.clone(),
+            Self::Ready(image) => image.alt_text.clone(),
             Self::Brand(image) => image.alt_text.clone(),
-            Self::Given(row) => row.alt.clone(),
+            Self::Uploaded(row) => row.alt.clone(),
         }
     }
 
-    /// The image; null until it is ready.
+    /// The image. Null until it is ready.
     async fn image(&self, ctx: &Context<'_>) -> Result<Option<Image>> {
-        self.shown(ctx).await
+        self.load_image(ctx).await
     }
 
-    /// What kind of medium it is.
+    /// The type of the media.
     pub async fn media_content_type(&self) -> MediaContentType {
         MediaContentType::Image
     }
 
-    /// An image that stands for it: itself, once it is ready.
+    /// The preview image: the image itself. Null until it is ready.
     pub async fn preview_image(&self, ctx: &Context<'_>) -> Result<Option<Image>> {
-        self.shown(ctx).await
+        self.load_image(ctx).await
     }
 
-    /// How far it is; buyers see what is ready.
+    /// The processing status. Buyers only see media that are ready.
     pub async fn status(&self) -> MediaStatus {
         match self {
-            Self::Shown(_) | Self::Brand(_) => MediaStatus::Ready,
-            Self::Given(row) => row.status.into(),
+            Self::Ready(_) | Self::Brand(_) => MediaStatus::Ready,
+            Self::Uploaded(row) => row.status.into(),
         }
     }
 
-    /// Why it can't be shown, where it can't.
+    /// The errors that made the processing fail.
     pub async fn media_errors(&self) -> Vec<MediaError> {
         match self {
-            Self::Shown(_) | Self::Brand(_) => Vec::new(),
-            Self::Given(row) => errors(row),
+            Self::Ready(_) | Self::Brand(_) => Vec::new(),
+            Self::Uploaded(row) => errors(row),
         }
     }
 
-    /// What was left undone with it.
+    /// The warnings of the processing.
     pub async fn media_warnings(&self, ctx: &Context<'_>) -> Result<Vec<MediaWarning>> {
         let row = match self {
             Self::Brand(_) => None,
-            // What it was made of; nothing where only its address was given.
-            Self::Shown(image) => ctx.loaders().media.load(MediaId::from_uuid(image.id.uuid())).await?,
-            Self::Given(row) => Some(Arc::clone(row)),
+            // The upload that the image was made from. None if the image was given by URL only.
+            Self::Ready(image) => ctx.loaders().media.load(MediaId::from_uuid(image.id.uuid())).await?,
+            Self::Uploaded(row) => Some(Arc::clone(row)),
         };
         Ok(row.map(|row| warnings(&row)).unwrap_or_default())
     }
 }
 
 impl Video {
-    /// The video with an id, if the actor may see it and its product.
+    /// Finds a video by ID, if the actor may see it and its product.
     pub async fn find(ctx: &Context<'_>, id: VideoId) -> Result<Option<Self>> {
-        let row = find(ctx, MediaId::from_uuid(id.uuid())).await?;
+        let row = find_row(ctx, MediaId::from_uuid(id.uuid())).await?;
         Ok(row.filter(|row| row.kind == MediaKind::Video).map(Self))
     }
 }
 
-/// A video as one of a product's media.
+/// A video of a product, with its processing status.
 #[Object]
 impl Video {
-    /// The medium's global id.
+    /// The ID of the media.
     pub async fn id(&self) -> ID {
         gid(VideoId::from_uuid(self.0.id.uuid()))
     }
 
-    /// What it shows, in words.
+    /// Alternative text that describes the video.
     pub async fn alt(&self) -> Option<String> {
         self.0.alt.clone()
     }
 
-    /// What kind of medium it is.
+    /// The type of the media.
     pub async fn media_content_type(&self) -> MediaContentType {
         MediaContentType::Video
     }
 
-    /// An image that stands for it; null where none could be made.
+    /// The preview image. Null if none could be made.
     pub async fn preview_image(&self) -> Option<Image> {
         self.0.poster_url.as_ref().map(|_| Image::Video(Arc::clone(&self.0)))
     }
 
-    /// Its files; none until it is ready.
+    /// The files of the video. Empty until it is ready.
     async fn sources(&self, ctx: &Context<'_>) -> Vec<VideoSource> {
         let file = self.0.file().filter(|_| self.0.status == Status::Ready);
         let source = file.map(|file| VideoSource {
             format: MediaFormat::as_str(file.format).to_owned(),
             height: file.height.into(),
             mime_type: file.format.mime_type().to_owned(),
-            url: Url(ctx.absolute(&file.path())),
+            url: Url(ctx.absolute_url(&file.path())),
             width: file.width.into(),
         });
         source.into_iter().collect()
     }
 
-    /// How far it is; buyers see what is ready.
+    /// The processing status. Buyers only see media that are ready.
     pub async fn status(&self) -> MediaStatus {
         self.0.status.into()
     }
 
-    /// Why it can't be shown, where it can't.
+    /// The errors that made the processing fail.
     pub async fn media_errors(&self) -> Vec<MediaError> {
         errors(&self.0)
     }
 
-    /// What was left undone with it.
+    /// The warnings of the processing.
     pub async fn media_warnings(&self) -> Vec<MediaWarning> {
         warnings(&self.0)
     }
@@ -323,23 +328,23 @@ pub async fn page(
     page: PageArgs,
     by_id: bool,
     reverse: bool,
-) -> Result<Items<Media>> {
-    let request = page.request(ctx, LIST, KeyKind::None)?;
+) -> Result<ConnectionPage<Media>> {
+    let request = page.request(ctx, LIST, CursorKeyKind::None)?;
     let loaders = ctx.loaders();
     let (images, others) = futures_util::try_join!(
         loaders.images_of_product.load(product),
         loaders.media_of_product.load(product)
     )?;
-    let images = images.iter().map(|image| Media::MediaImage(MediaImage::Shown(Arc::clone(image))));
-    let others = others.iter().filter(|row| is_seen(ctx, row)).map(|row| Media::of(Arc::clone(row)));
+    let images = images.iter().map(|image| Media::MediaImage(MediaImage::Ready(Arc::clone(image))));
+    let others = others.iter().filter(|row| is_visible(ctx, row)).map(|row| Media::from_row(Arc::clone(row)));
     let mut media: Vec<Media> = images.chain(others).collect();
-    media.sort_by_key(|one| {
-        let (id, position) = one.key();
+    media.sort_by_key(|media| {
+        let (id, position) = media.sort_key();
         if by_id { (0, id) } else { (position, id) }
     });
     if reverse {
         media.reverse();
     }
-    let media = Page::of_list(media, &request, |one, cursor| one.key().0 == cursor.id);
-    Ok(Items::new(LIST, media.map(|one| (one, CursorKey::None)), |one| one.key().0))
+    let media = Page::from_list(media, &request, |media, cursor| media.sort_key().0 == cursor.id);
+    Ok(ConnectionPage::new(LIST, media.map(|media| (media, CursorKey::None)), |media| media.sort_key().0))
 }

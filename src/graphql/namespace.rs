@@ -1,8 +1,8 @@
-//! Puts the ids of a response into the namespace that the shop's settings name.
+//! Converts the ids of a response to the namespace in the shop's settings.
 //!
-//! Resolvers make ids in ours. Where the settings name the other one, the finished response is gone
-//! through along its document: only fields of the type `ID` are changed, never a text that happens
-//! to look like one.
+//! Resolvers create ids in Mercato's namespace. If the settings name the other one, the finished
+//! response is traversed along its document, so that only fields of type `ID` are changed, and not
+//! strings that happen to look like ids.
 
 use async_graphql::Value;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, SelectionSet};
@@ -11,11 +11,11 @@ use super::conformance::nulls::collect_fields;
 use super::type_system::{TypeSystem, concrete_name};
 use crate::domain::ids::Namespace;
 
-/// Selections, each with the type that it is made on.
-type Selected<'a> = Vec<(&'a str, &'a SelectionSet)>;
+/// Selection sets, each with the type it applies to.
+type Selections<'a> = Vec<(&'a str, &'a SelectionSet)>;
 
-/// Puts all ids of a response into a namespace.
-pub(super) fn apply(
+/// Converts all ids of a response to a namespace.
+pub(super) fn convert_ids(
     namespace: Namespace,
     types: &TypeSystem,
     document: &ExecutableDocument,
@@ -24,30 +24,30 @@ pub(super) fn apply(
 ) {
     if namespace != Namespace::Mercato {
         let selected = vec![(types.root(operation.ty), &operation.selection_set.node)];
-        Walk { namespace, types, document }.object(&selected, data);
+        IdConverter { namespace, types, document }.convert_object(&selected, data);
     }
 }
 
-struct Walk<'a> {
+struct IdConverter<'a> {
     namespace: Namespace,
     types: &'a TypeSystem,
     document: &'a ExecutableDocument,
 }
 
-impl<'a> Walk<'a> {
-    /// Goes through an object, or a list of such.
-    fn object(&self, selected: &Selected<'a>, value: &mut Value) {
+impl<'a> IdConverter<'a> {
+    /// Converts the ids of an object, or of a list of objects.
+    fn convert_object(&self, selected: &Selections<'a>, value: &mut Value) {
         match value {
-            Value::List(items) => items.iter_mut().for_each(|item| self.object(selected, item)),
+            Value::List(items) => items.iter_mut().for_each(|item| self.convert_object(selected, item)),
             Value::Object(fields) => {
                 for (key, value) in fields {
-                    let below = self.below(selected, key);
-                    // What has one name in a response is of one shape, on whatever types it is
-                    // selected.
-                    if below.iter().any(|(name, _)| *name == "ID") {
-                        self.rename(value);
+                    let child_selections = self.child_selections(selected, key);
+                    // Fields with the same response name have the same shape, whatever types they
+                    // are selected on.
+                    if child_selections.iter().any(|(name, _)| *name == "ID") {
+                        self.convert_id(value);
                     } else if matches!(value, Value::List(_) | Value::Object(_)) {
-                        self.object(&below, value);
+                        self.convert_object(&child_selections, value);
                     }
                 }
             }
@@ -55,8 +55,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What is selected of the fields of a response name, each with its type.
-    fn below(&self, selected: &Selected<'a>, key: &str) -> Selected<'a> {
+    /// The selection sets of the fields with a response name, each with the field's type.
+    fn child_selections(&self, selected: &Selections<'a>, key: &str) -> Selections<'a> {
         let mut found = Vec::new();
         for &(parent, set) in selected {
             collect_fields(self.document, parent, set, key, &mut found);
@@ -68,14 +68,14 @@ impl<'a> Walk<'a> {
         typed.collect()
     }
 
-    fn rename(&self, value: &mut Value) {
+    fn convert_id(&self, value: &mut Value) {
         match value {
             Value::String(id) => {
                 if let Some(rest) = id.strip_prefix(Namespace::Mercato.prefix()) {
                     *id = format!("{}{rest}", self.namespace.prefix());
                 }
             }
-            Value::List(items) => items.iter_mut().for_each(|item| self.rename(item)),
+            Value::List(items) => items.iter_mut().for_each(|item| self.convert_id(item)),
             _ => {}
         }
     }
@@ -93,7 +93,7 @@ mod tests {
         let document = parse_query(text).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
         let mut data = Value::from_json(data).unwrap();
-        apply(Namespace::Shopify, type_system(), &document, &operation.node, &mut data);
+        convert_ids(Namespace::Shopify, type_system(), &document, &operation.node, &mut data);
         data.into_json().unwrap()
     }
 

@@ -1,4 +1,5 @@
-//! Anything by its global id. What the actor may not see is null, as what is not there.
+//! Objects by their global id. Objects that the actor may not see are null, like those that don't
+//! exist.
 
 use async_graphql::{Context, ID, Interface, Object};
 
@@ -23,9 +24,9 @@ use crate::domain::ids::{
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::error::Error;
 
-/// A thing with a global id.
+/// An object with a global id.
 #[derive(Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "The thing's global id."))]
+#[graphql(field(name = "id", ty = "ID", desc = "The ID of the object."))]
 pub enum Node {
     /// A product.
     Product(Product),
@@ -73,26 +74,27 @@ pub enum Node {
     UrlRedirect(UrlRedirect),
 }
 
-/// Reads of anything.
+/// Queries for objects of any type.
 #[derive(Default)]
 pub struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// The thing with a global id; null if there is none, or none for you to see.
+    /// Returns the object with a global id; null if it does not exist or you may not see it.
     async fn node(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "A global id, as `id` fields give it.")] id: ID,
+        #[graphql(desc = "The ID of the object.")] id: ID,
     ) -> async_graphql::Result<Option<Node>> {
         find(ctx, &id).await
     }
 
-    /// The things with these global ids, in their order; null where there is none, or none for you to see.
+    /// Returns the objects with these global ids, in the same order; null for those that don't
+    /// exist or that you may not see.
     async fn nodes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Up to 250 global ids.")] ids: Vec<ID>,
+        #[graphql(desc = "The IDs of up to 250 objects.")] ids: Vec<ID>,
     ) -> async_graphql::Result<Vec<Option<Node>>> {
         if ids.len() > MAX_PAGE_SIZE {
             return Err(Error::BadInput(format!("`ids` may have up to {MAX_PAGE_SIZE} entries")).into());
@@ -105,7 +107,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> async_graphql::Result<Option<Node>>
     let Some((kind, _)) = split_gid(id) else {
         let shown: String = id.chars().take(80).collect();
         return Err(Error::BadInput(format!(
-            "`{shown}` is no global id: ids look like gid://mercato/Product/<uuid>"
+            "`{shown}` is not a global id: ids look like gid://mercato/Product/<uuid>"
         ))
         .into());
     };

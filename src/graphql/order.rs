@@ -1,7 +1,7 @@
-//! Orders: what their buyers see, and what staff see and do.
+//! Orders, as their buyers see them and as staff see and manage them.
 //!
-//! An order is shown to staff who may read orders, to its customer, and to whom has its token: `find` and the service decide.
-//! What belongs to an order is reached through it alone.
+//! An order is visible to staff who can read orders, to its customer, and to anyone who has its
+//! token. Everything that belongs to an order is reached through the order only.
 
 mod discount;
 mod draft;
@@ -11,7 +11,7 @@ mod history;
 mod line;
 mod mutation;
 mod query;
-mod sentence;
+mod timeline_message;
 
 pub use discount::DiscountApplicationTargetType;
 pub use draft::{DraftOrderMutation, DraftOrderQuery};
@@ -28,7 +28,7 @@ use super::shop::MoneyV2;
 use crate::domain::money::{Currency, Money};
 use crate::loaders;
 
-connection!(DraftOrderConnection, DraftOrderEdge, draft::DraftOrder, "drafts of orders", counted);
+connection!(DraftOrderConnection, DraftOrderEdge, draft::DraftOrder, "draft orders", counted);
 connection!(OrderConnection, OrderEdge, Order, "orders", counted);
 connection!(OrderLineItemConnection, OrderLineItemEdge, line::OrderLineItem, "lines of an order");
 connection!(
@@ -41,16 +41,16 @@ connection!(
     DiscountApplicationConnection,
     DiscountApplicationEdge,
     discount::DiscountApplication,
-    "discounts of an order"
+    "discount applications of an order"
 );
 connection!(
     OrderTimelineEventConnection,
     OrderTimelineEventEdge,
     history::OrderTimelineEvent,
-    "things that happened to an order"
+    "timeline events of an order"
 );
 
-/// An amount in the order's currency.
+/// Converts an amount in minor units of the order's currency.
 fn money(ctx: &Context<'_>, order: &loaders::Order, minor: i64) -> MoneyV2 {
     let currency = Currency::parse(&order.currency).unwrap_or(ctx.shop().currency);
     MoneyV2(Money::new(minor, currency))

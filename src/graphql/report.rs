@@ -1,11 +1,11 @@
-//! Reports: what was sold, in figures. When what counts stands in `services::reports`.
+//! Sales reports. `services::reports` documents on which day orders and refunds count.
 
 use async_graphql::{Context, Enum, ID, Object, Result};
 
 use super::catalog::Product;
 use super::codes::{CountryCode, CurrencyCode};
-use super::guard::{Requires, reads_reports};
-use super::in_order::InOrder;
+use super::guard::{PermissionGuard, may_read_reports};
+use super::inline_object::InlineObject;
 use super::request::RequestContext;
 use super::scalars::{Date, gid};
 use super::shop::MoneyV2;
@@ -14,25 +14,26 @@ use crate::domain::permission::Permission;
 use crate::domain::report::{self, Day};
 use crate::services::reports;
 
-/// What a report has a row for.
+/// What the rows of a sales report stand for.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "report::SalesBy", visible = "reads_reports")]
+#[graphql(remote = "report::SalesBy", visible = "may_read_reports")]
 pub enum SalesReportBy {
-    /// Each day.
+    /// A row per day.
     Day,
-    /// Each product.
+    /// A row per product.
     Product,
-    /// Each country that things are sent to.
+    /// A row per country of delivery.
     Country,
-    /// Each currency.
+    /// A row per currency.
     Currency,
 }
 
-/// What was sold from one day to another.
+/// A sales report for a range of days.
 pub struct SalesReport(reports::SalesReport);
 
-/// What was sold from one day to another. An order counts on the day it was paid for, a refund on the day the money went back.
-#[Object(visible = "reads_reports")]
+/// A sales report for a range of days. Orders count on the day of their payment, refunds on the day
+/// they were made.
+#[Object(visible = "may_read_reports")]
 impl SalesReport {
     /// The first day.
     async fn from(&self) -> Date {
@@ -44,49 +45,50 @@ impl SalesReport {
         Date(self.0.to)
     }
 
-    /// Days in their order; of everything else what sold most first. Days on which nothing happened are left out.
-    async fn rows(&self) -> Vec<InOrder<SalesReportRow>> {
+    /// The rows: days in chronological order, anything else by sales in descending order. Days
+    /// without sales or refunds are omitted.
+    async fn rows(&self) -> Vec<InlineObject<SalesReportRow>> {
         rows(&self.0.rows)
     }
 
-    /// Everything together: a row for each currency.
-    async fn totals(&self) -> Vec<InOrder<SalesReportRow>> {
+    /// The totals, with a row for each currency.
+    async fn totals(&self) -> Vec<InlineObject<SalesReportRow>> {
         rows(&self.0.totals)
     }
 }
 
-/// What was sold on a day.
+/// A sales report for a single day.
 pub struct DailyReport(reports::DailyReport);
 
-/// What was sold on a day.
-#[Object(visible = "reads_reports")]
+/// A sales report for a single day.
+#[Object(visible = "may_read_reports")]
 impl DailyReport {
     /// The day.
     async fn date(&self) -> Date {
         Date(self.0.day)
     }
 
-    /// A row for each currency; none where nothing happened.
-    async fn totals(&self) -> Vec<InOrder<SalesReportRow>> {
+    /// The totals, with a row for each currency that had sales or refunds.
+    async fn totals(&self) -> Vec<InlineObject<SalesReportRow>> {
         rows(&self.0.totals)
     }
 
-    /// The ten products that sold most.
-    async fn products(&self) -> Vec<InOrder<SalesReportRow>> {
+    /// The ten best-selling products.
+    async fn products(&self) -> Vec<InlineObject<SalesReportRow>> {
         rows(&self.0.products)
     }
 
-    /// The ten countries that most was sold to.
-    async fn countries(&self) -> Vec<InOrder<SalesReportRow>> {
+    /// The ten countries with the most sales.
+    async fn countries(&self) -> Vec<InlineObject<SalesReportRow>> {
         rows(&self.0.countries)
     }
 }
 
-fn rows(rows: &[reports::SalesRow]) -> Vec<InOrder<SalesReportRow>> {
-    rows.iter().map(|row| InOrder(SalesReportRow(row.clone()))).collect()
+fn rows(rows: &[reports::SalesRow]) -> Vec<InlineObject<SalesReportRow>> {
+    rows.iter().map(|row| InlineObject(SalesReportRow(row.clone()))).collect()
 }
 
-/// A row of a report.
+/// A row of a sales report.
 pub struct SalesReportRow(reports::SalesRow);
 
 impl SalesReportRow {
@@ -97,138 +99,140 @@ impl SalesReportRow {
     }
 }
 
-/// A row of a report: what was sold of something.
-#[Object(visible = "reads_reports")]
+/// A row of a sales report.
+#[Object(visible = "may_read_reports")]
 impl SalesReportRow {
     /// The day, in a report by days.
     async fn date(&self) -> Option<Date> {
-        match &self.0.of {
-            reports::Of::Day(day) => Day::parse(day).map(Date),
+        match &self.0.group {
+            reports::SalesGroup::Day(day) => Day::parse(day).map(Date),
             _ => None,
         }
     }
 
-    /// The product's id, in a report by products; it stays when the product is deleted. Null for
-    /// what is of no product of the shop, such as delivery and lines of imported orders.
+    /// The ID of the product, in a report by products, even if the product was deleted. Null for
+    /// the row of everything that is not a product of the shop, such as delivery and custom line
+    /// items of imported orders.
     async fn product_id(&self) -> Option<ID> {
-        match &self.0.of {
-            reports::Of::Product(id, _) => id.map(gid),
+        match &self.0.group {
+            reports::SalesGroup::Product(id, _) => id.map(gid),
             _ => None,
         }
     }
 
-    /// The product's title, in a report by products; null once it is deleted.
+    /// The title of the product, in a report by products; null if it was deleted.
     async fn product_title(&self) -> Option<&str> {
-        match &self.0.of {
-            reports::Of::Product(_, Some(product)) => Some(&product.title),
+        match &self.0.group {
+            reports::SalesGroup::Product(_, Some(product)) => Some(&product.title),
             _ => None,
         }
     }
 
-    /// The product, in a report by products, for those who may see it.
-    async fn product(&self, ctx: &Context<'_>) -> Result<Option<InOrder<Product>>> {
-        let reports::Of::Product(Some(id), Some(_)) = &self.0.of else { return Ok(None) };
-        Ok(ctx.loaders().products.load(*id).await?.map(|product| InOrder(Product(product))))
+    /// The product, in a report by products; null if it was deleted or you may not see it.
+    async fn product(&self, ctx: &Context<'_>) -> Result<Option<InlineObject<Product>>> {
+        let reports::SalesGroup::Product(Some(id), Some(_)) = &self.0.group else { return Ok(None) };
+        Ok(ctx.loaders().products.load(*id).await?.map(|product| InlineObject(Product(product))))
     }
 
-    /// The country, in a report by countries; `ZZ` where it is not known.
+    /// The country, in a report by countries; `ZZ` if it is unknown.
     async fn country_code(&self) -> Option<CountryCode> {
-        match &self.0.of {
-            reports::Of::Country(code) => Some(CountryCode::parse(code).unwrap_or(CountryCode("ZZ"))),
+        match &self.0.group {
+            reports::SalesGroup::Country(code) => Some(CountryCode::parse(code).unwrap_or(CountryCode("ZZ"))),
             _ => None,
         }
     }
 
-    /// The currency.
+    /// The currency of the amounts.
     async fn currency_code(&self, ctx: &Context<'_>) -> CurrencyCode {
         CurrencyCode::parse(&self.0.currency).unwrap_or(CurrencyCode(ctx.shop().currency.code()))
     }
 
-    /// Orders that were paid for.
+    /// The number of paid orders.
     async fn order_count(&self) -> i64 {
         self.0.figures.orders
     }
 
-    /// Pieces that were sold.
+    /// The number of units sold.
     async fn quantity(&self) -> i64 {
         self.0.figures.quantity
     }
 
-    /// What the pieces cost before discounts, without taxes.
+    /// The sales before discounts, excluding taxes.
     async fn gross_sales(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.gross)
     }
 
-    /// What discounts took off that, without taxes.
+    /// The discounts, excluding taxes.
     async fn discounts(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.discounts)
     }
 
-    /// What went back of the rest, for pieces or as a goodwill, without taxes.
+    /// The refunds for items and as goodwill, excluding taxes.
     async fn returns(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.returns)
     }
 
-    /// Gross sales less discounts and returns.
+    /// The gross sales minus discounts and returns.
     async fn net_sales(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.net())
     }
 
-    /// What delivery cost after its discounts, less what went back of it, without taxes. In a
-    /// report by products it is in the row of no product.
+    /// The delivery charges after discounts, minus their refunds, excluding taxes. In a report by
+    /// products, they are in the row without a product.
     async fn shipping(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.shipping)
     }
 
-    /// All taxes, less what went back of them.
+    /// The taxes, minus refunded taxes.
     async fn taxes(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.tax)
     }
 
-    /// Net sales with delivery and taxes: what was paid, less what went back.
+    /// The net sales plus delivery and taxes: the payments minus the refunds.
     async fn total_sales(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.total)
     }
 
-    /// The money that went back, with taxes: it is in returns, delivery and taxes already.
+    /// The refunds, including taxes. They are already part of returns, and deducted from
+    /// delivery and taxes.
     async fn refunds(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.figures.refunds)
     }
 
-    /// Orders that were canceled; zero in a report by products.
+    /// The number of canceled orders; zero in a report by products.
     async fn canceled_order_count(&self) -> i64 {
         self.0.figures.cancelled
     }
 }
 
-/// Reads of reports.
+/// Report queries.
 #[derive(Default)]
 pub struct ReportQuery;
 
 #[Object]
 impl ReportQuery {
-    /// What was sold from one day to another, in UTC; over up to 366 days.
-    #[graphql(guard = "Requires(Permission::ReadReports)", visible = "reads_reports")]
+    /// Returns a sales report for a range of up to 366 days in UTC.
+    #[graphql(guard = "PermissionGuard(Permission::ReadReports)", visible = "may_read_reports")]
     async fn sales_report(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first day.")] from: Date,
         #[graphql(desc = "The last day.")] to: Date,
-        #[graphql(desc = "What there is a row for.")] by: SalesReportBy,
-        #[graphql(desc = "The first so many rows, up to 1000.", default = 366)] first: i32,
-    ) -> Result<InOrder<SalesReport>> {
+        #[graphql(desc = "What the rows stand for.")] by: SalesReportBy,
+        #[graphql(desc = "Returns up to the first `n` rows, at most 1000.", default = 366)] first: i32,
+    ) -> Result<InlineObject<SalesReport>> {
         let (services, first) = (ctx.services(), i64::from(first));
         let report = services.reports.sales(ctx.op(), from.0, to.0, by.into(), first).await?;
-        Ok(InOrder(SalesReport(report)))
+        Ok(InlineObject(SalesReport(report)))
     }
 
-    /// What was sold on a day, in UTC, as it is mailed to staff the night after.
-    #[graphql(guard = "Requires(Permission::ReadReports)", visible = "reads_reports")]
+    /// Returns the sales report for a day in UTC, as mailed to staff the following night.
+    #[graphql(guard = "PermissionGuard(Permission::ReadReports)", visible = "may_read_reports")]
     async fn daily_report(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The day.")] date: Date,
-    ) -> Result<InOrder<DailyReport>> {
-        Ok(InOrder(DailyReport(ctx.services().reports.daily(ctx.op(), date.0).await?)))
+    ) -> Result<InlineObject<DailyReport>> {
+        Ok(InlineObject(DailyReport(ctx.services().reports.daily(ctx.op(), date.0).await?)))
     }
 }

@@ -1,4 +1,4 @@
-//! What resolvers take from the request's context. The HTTP layer puts it there, one for each request.
+//! The request's context for resolvers, which the HTTP layer provides for each request.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,16 +10,16 @@ use crate::domain::search::Warning;
 use crate::loaders::Loaders;
 use crate::services::{Services, Shop};
 
-/// Where this server is, as the client sees it: `https://shop.example`. Makes paths of our own into addresses.
+/// The base URL of this server as the client sees it, such as `https://shop.example`.
 pub struct BaseUrl(pub String);
 
-/// Terms of searches that were ignored, for `extensions.search` of the response.
+/// Warnings about ignored search terms, for `extensions.search` of the response.
 #[derive(Clone, Default)]
 pub struct SearchHints(Arc<Mutex<Vec<Value>>>);
 
 impl SearchHints {
-    /// Notes what a search at this place in the document did not understand.
-    pub fn note(&self, ctx: &Context<'_>, warnings: &[Warning]) {
+    /// Adds the warnings of a search at the current path of the response.
+    pub fn add(&self, ctx: &Context<'_>, warnings: &[Warning]) {
         if warnings.is_empty() {
             return;
         }
@@ -37,29 +37,29 @@ impl SearchHints {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Value::Object(hint.into_iter().collect()));
     }
 
-    /// What was noted, once the operation has ended.
+    /// Takes all warnings, once the operation has ended.
     pub fn take(&self) -> Option<Value> {
-        let noted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        (!noted.is_empty()).then_some(Value::List(noted))
+        let hints = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        (!hints.is_empty()).then_some(Value::List(hints))
     }
 }
 
-/// The request, for resolvers.
+/// Typed access to the request's context.
 pub trait RequestContext {
-    /// Who asks, and how.
+    /// The operation's context: the caller, request id and locale.
     fn op(&self) -> &OpContext;
-    /// Use cases.
+    /// The services.
     fn services(&self) -> &Services;
-    /// Edges.
+    /// The batching loaders.
     fn loaders(&self) -> &Loaders;
-    /// Where ignored terms of searches are noted.
+    /// Collects warnings about ignored search terms.
     fn search_hints(&self) -> &SearchHints;
     /// The shop.
     fn shop(&self) -> &Shop;
-    /// What cursors are encrypted with and tokens of carts and orders are made of.
+    /// The keys that encrypt cursors and sign the tokens of carts and orders.
     fn keys(&self) -> &Keys;
-    /// An address as a client can use it.
-    fn absolute(&self, url: &str) -> String;
+    /// Turns a path on this server into an absolute URL; other URLs are returned unchanged.
+    fn absolute_url(&self, url: &str) -> String;
 }
 
 impl RequestContext for Context<'_> {
@@ -87,7 +87,7 @@ impl RequestContext for Context<'_> {
         self.data_unchecked::<Arc<Keys>>()
     }
 
-    fn absolute(&self, url: &str) -> String {
+    fn absolute_url(&self, url: &str) -> String {
         if url.starts_with('/') {
             format!("{}{url}", self.data_unchecked::<BaseUrl>().0)
         } else {

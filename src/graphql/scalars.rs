@@ -1,4 +1,4 @@
-//! Scalars of the Storefront dialect.
+//! Scalars of the Storefront API.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
@@ -7,7 +7,7 @@ use crate::domain::report::Day;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 
-/// A scalar that is a text.
+/// Defines a scalar that is a string.
 macro_rules! text_scalar {
     ($(#[$doc:meta])* $name:ident, $graphql:literal) => {
         $(#[$doc])*
@@ -32,20 +32,20 @@ macro_rules! text_scalar {
 }
 
 text_scalar! {
-    /// A piece of HTML, as staff wrote it.
+    /// HTML content, as staff wrote it.
     Html, "HTML"
 }
 text_scalar! {
-    /// A color, as the web writes it: `#1A2B3C`.
+    /// A color in hexadecimal notation, such as `#1A2B3C`.
     Color, "Color"
 }
 text_scalar! {
-    /// An address on the web.
+    /// An absolute URL.
     Url, "URL"
 }
 
 text_scalar! {
-    /// A whole number that may be larger than `Int` holds, written as a string: `"2136"`.
+    /// An unsigned 64-bit integer, written as a string: `"2136"`.
     UnsignedInt64, "UnsignedInt64"
 }
 
@@ -59,7 +59,7 @@ impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
             Value::String(text) => Ok(Self(text)),
-            // A number in a document is text until here; its digits are taken as they are written.
+            // Numbers in a document keep their exact digits up to here.
             Value::Number(number) => Ok(Self(number.to_string())),
             other => Err(InputValueError::expected_type(other)),
         }
@@ -70,11 +70,11 @@ impl ScalarType for Decimal {
     }
 }
 
-/// A moment in ISO 8601, in UTC: `"2026-11-22T14:05:00Z"`.
+/// A point in time in ISO 8601 format, in UTC: `"2026-11-22T14:05:00Z"`.
 #[derive(Clone, Copy, Debug)]
 pub struct DateTime(pub Timestamp);
 
-/// A moment in ISO 8601, in UTC: `"2026-11-22T14:05:00Z"`.
+/// A point in time in ISO 8601 format, in UTC: `"2026-11-22T14:05:00Z"`.
 #[Scalar]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -82,7 +82,7 @@ impl ScalarType for DateTime {
         match chrono::DateTime::parse_from_rfc3339(&text) {
             Ok(moment) => Ok(Self(moment.to_utc().into())),
             Err(_) => Err(InputValueError::custom(format!(
-                "`{text}` is no ISO 8601 moment such as 2026-11-22T14:05:00Z"
+                "`{text}` is not an ISO 8601 time such as 2026-11-22T14:05:00Z"
             ))),
         }
     }
@@ -92,11 +92,11 @@ impl ScalarType for DateTime {
     }
 }
 
-/// A day in ISO 8601, in UTC: `"2026-11-22"`.
+/// A date in ISO 8601 format, in UTC: `"2026-11-22"`.
 #[derive(Clone, Copy, Debug)]
 pub struct Date(pub Day);
 
-/// A day in ISO 8601, in UTC: `"2026-11-22"`.
+/// A date in ISO 8601 format, in UTC: `"2026-11-22"`.
 #[Scalar]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -110,21 +110,21 @@ impl ScalarType for Date {
     }
 }
 
-/// The global id of a thing: `gid://mercato/Product/<uuid>`. Where the shop's ids are in another
-/// namespace, `namespace` puts them there.
+/// The global id of an object: `gid://mercato/Product/<uuid>`. If the shop's ids are in another
+/// namespace, the `namespace` module converts them in the response.
 pub fn gid<I: Id>(id: I) -> async_graphql::ID {
     async_graphql::ID(id.gid())
 }
 
-/// The type's name and the rest of a global id.
+/// Splits a global id into the type name and the rest.
 pub fn split_gid(id: &str) -> Option<(&str, &str)> {
     without_namespace(id)?.split_once('/')
 }
 
-/// The id that an argument names.
+/// Parses a global id.
 ///
 /// # Errors
-/// [`Error::BadInput`] when it is no id of that type.
+/// [`Error::BadInput`] if it is not an id of that type.
 pub fn parse_gid<I: Id>(id: &async_graphql::ID) -> Result<I, Error> {
     split_gid(id)
         .filter(|(name, _)| *name == I::TYPE)
@@ -133,16 +133,16 @@ pub fn parse_gid<I: Id>(id: &async_graphql::ID) -> Result<I, Error> {
         .ok_or_else(|| {
             let shown: String = id.chars().take(80).collect();
             Error::BadInput(format!(
-                "`{shown}` is no id of a {0}: ids look like gid://mercato/{0}/<uuid>",
+                "`{shown}` is not the id of a {0}: ids look like gid://mercato/{0}/<uuid>",
                 I::TYPE
             ))
         })
 }
 
-/// Several ids of one type.
+/// Parses global ids of one type.
 ///
 /// # Errors
-/// [`Error::BadInput`] for the first that is none.
+/// [`Error::BadInput`] for the first that is not an id of that type.
 pub fn parse_gids<I: Id>(ids: &[async_graphql::ID]) -> Result<Vec<I>, Error> {
     ids.iter().map(parse_gid).collect()
 }

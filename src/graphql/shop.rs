@@ -1,4 +1,4 @@
-//! The shop, and money as the dialect has it.
+//! The shop, and the money type of the dialect.
 
 mod brand;
 mod localization;
@@ -21,14 +21,14 @@ use super::scalars::{Decimal, Url, gid};
 use crate::domain::money::Money;
 use crate::domain::policy::PolicyKind;
 
-/// An amount of money in its currency.
+/// An amount of money with its currency.
 #[derive(Clone, Copy)]
 pub struct MoneyV2(pub Money);
 
-/// An amount of money in its currency.
+/// An amount of money with its currency.
 #[Object]
 impl MoneyV2 {
-    /// The amount, exact.
+    /// The exact amount, in the currency's main unit.
     async fn amount(&self) -> Decimal {
         Decimal(self.0.to_decimal())
     }
@@ -43,82 +43,83 @@ impl MoneyV2 {
 #[derive(Clone)]
 pub struct Shop;
 
-/// The shop.
+/// The shop and its settings.
 #[Object]
 impl Shop {
-    /// The shop's global id.
+    /// The ID of the shop.
     pub async fn id(&self, ctx: &Context<'_>) -> ID {
         gid(ctx.shop().id)
     }
 
-    /// The name buyers know.
+    /// The name of the shop.
     async fn name(&self, ctx: &Context<'_>) -> String {
         ctx.shop().name()
     }
 
-    /// A sentence about the shop.
+    /// The description of the shop.
     async fn description(&self, ctx: &Context<'_>) -> Option<String> {
         ctx.shop().details().description.clone()
     }
 
-    /// How the shop presents itself; null until staff say.
+    /// The brand of the shop. Null until it is set up.
     async fn brand(&self, ctx: &Context<'_>) -> Option<Brand> {
         Some(ctx.shop().details()).filter(|details| !details.profile.brand.is_empty()).map(Brand)
     }
 
-    /// What becomes of personal data.
+    /// The privacy policy. Null until it is written.
     async fn privacy_policy(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
         ShopPolicy::of_kind(ctx, PolicyKind::Privacy).await
     }
 
-    /// When and how money goes back.
+    /// The refund policy. Null until it is written.
     async fn refund_policy(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
         ShopPolicy::of_kind(ctx, PolicyKind::Refund).await
     }
 
-    /// How and where orders are sent.
+    /// The shipping policy. Null until it is written.
     async fn shipping_policy(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
         ShopPolicy::of_kind(ctx, PolicyKind::Shipping).await
     }
 
-    /// Under which terms the site is used.
+    /// The terms of service of the storefront. Null until they are written.
     async fn terms_of_service(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
         ShopPolicy::of_kind(ctx, PolicyKind::TermsOfService).await
     }
 
-    /// How subscriptions are bought and ended; null where staff wrote nothing, since none are sold.
+    /// The subscription policy. Null until it is written, since the shop doesn't sell
+    /// subscriptions.
     async fn subscription_policy(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicyWithDefault>> {
         Ok(ShopPolicy::of_kind(ctx, PolicyKind::Subscription).await?.map(ShopPolicyWithDefault))
     }
 
-    /// How to reach the shop.
+    /// The contact information. Null until it is written.
     async fn contact_information(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
         ShopPolicy::of_kind(ctx, PolicyKind::ContactInformation).await
     }
 
-    /// Who runs the shop.
+    /// The legal notice: who runs the shop. Null until it is written.
     async fn legal_notice(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
         ShopPolicy::of_kind(ctx, PolicyKind::LegalNotice).await
     }
 
-    /// Under which terms goods are sold.
+    /// The terms of sale. Null until they are written.
     async fn terms_of_sale(&self, ctx: &Context<'_>) -> Result<Option<ShopPolicy>> {
         ShopPolicy::of_kind(ctx, PolicyKind::TermsOfSale).await
     }
 
-    /// How amounts are written, with `{{amount}}` where the number goes.
+    /// The format of money amounts. `{{amount}}` stands for the number.
     async fn money_format(&self, ctx: &Context<'_>) -> String {
         format!("{{{{amount}}}} {}", ctx.shop().currency.code())
     }
 
-    /// Where the shop is on the web.
+    /// The domain of the shop.
     async fn primary_domain(&self, ctx: &Context<'_>) -> Domain {
-        let url = ctx.absolute("/");
+        let url = ctx.absolute_url("/");
         let (scheme, host) = url.trim_end_matches('/').split_once("://").unwrap_or(("http", "localhost"));
         Domain { host: host.to_owned(), ssl_enabled: scheme == "https", url: Url(url.clone()) }
     }
 
-    /// In what and from where the shop sells.
+    /// The country and currencies of payments.
     async fn payment_settings(&self, ctx: &Context<'_>) -> PaymentSettings {
         let shop = ctx.shop();
         let currency = CurrencyCode(shop.currency.code());
@@ -129,47 +130,47 @@ impl Shop {
         }
     }
 
-    /// The countries the shop sends to.
+    /// The countries that the shop ships to.
     async fn ships_to_countries(&self, ctx: &Context<'_>) -> Result<Vec<CountryCode>> {
         Ok(ctx.services().shipping.countries(ctx.op()).await?.into_iter().map(CountryCode).collect())
     }
 }
 
-/// A place on the web.
+/// A web domain.
 #[derive(SimpleObject)]
 struct Domain {
-    /// The name of the host.
+    /// The host name.
     host: String,
-    /// Whether connections are encrypted.
+    /// Whether the domain is served over HTTPS.
     ssl_enabled: bool,
-    /// The whole address.
+    /// The URL of the domain.
     url: Url,
 }
 
-/// In what and from where the shop sells.
+/// The country and currencies of payments.
 #[derive(SimpleObject)]
 struct PaymentSettings {
-    /// The country the shop is in.
+    /// The country that the shop is located in.
     country_code: CountryCode,
-    /// The currency prices are in.
+    /// The currency of the shop's prices.
     currency_code: CurrencyCode,
-    /// The currencies prices can be shown in.
+    /// The currencies that prices can be displayed in.
     enabled_presentment_currencies: Vec<CurrencyCode>,
 }
 
-/// Reads of the shop.
+/// Queries for the shop.
 #[derive(Default)]
 pub struct ShopQuery;
 
 #[Object]
 impl ShopQuery {
-    /// The shop.
+    /// Returns the shop.
     async fn shop(&self) -> Shop {
         Shop
     }
 
-    /// Where and in which languages the shop sells, and which of them holds for this request: what `@inContext` asks for where the
-    /// shop has it, and otherwise the shop's own.
+    /// Returns the countries and languages of the shop, and those that apply to this request: the
+    /// ones requested with `@inContext` if the shop supports them, or else the shop's own.
     async fn localization(&self) -> Localization {
         Localization
     }

@@ -1,5 +1,5 @@
-//! What clients can follow live: one file an area. Each event has a cursor; a client that was away sends the last one it had as `after`
-//! and misses nothing.
+//! Subscriptions, one file per area. Each event has a cursor; a client that reconnects passes the
+//! last one it received as `after` and misses nothing.
 
 mod buyer;
 mod job;
@@ -15,33 +15,33 @@ use async_graphql::{Context, Object};
 
 use crate::domain::event::Event;
 use crate::error::Error;
-use crate::events::Recorded;
+use crate::events::LoggedEvent;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::DateTime;
 
-/// What an event gives every client, whatever it is about: part of each of their types.
+/// The fields that all events have in common; flattened into the types of events.
 #[derive(Clone)]
-struct Happened(Arc<Recorded>);
+struct EventFields(Arc<LoggedEvent>);
 
 #[Object]
-impl Happened {
-    /// The event's cursor.
+impl EventFields {
+    /// The event's cursor, for resuming after it.
     async fn cursor(&self, ctx: &Context<'_>) -> Result<String, Error> {
-        Ok(super::live::cursor(ctx.keys(), self.0.position)?)
+        Ok(super::live::encode_cursor(ctx.keys(), self.0.position)?)
     }
 
-    /// What happened: `order.paid`, `product.updated`.
+    /// The kind of event, such as `order.paid` or `product.updated`.
     async fn kind(&self) -> &str {
         Event::public_name(&self.0.row.kind)
     }
 
-    /// When.
+    /// When the event occurred.
     async fn happened_at(&self) -> DateTime {
         DateTime(self.0.row.occurred_at)
     }
 }
 
-/// Following something that is not there, or not for the actor to see.
-fn not_there(what: &str) -> Error {
-    Error::BadInput(format!("there is no such {what}, or none for you to see"))
+/// The error for following something that does not exist or may not be seen by the actor.
+fn not_found(what: &str) -> Error {
+    Error::BadInput(format!("there is no such {what}, or you may not see it"))
 }

@@ -1,32 +1,37 @@
-//! What is wrong with a text that is no document, in plain words: the parser draws it, and calls
-//! things by the names of its own rules.
+//! Readable syntax errors: the parser's own messages contain drawings and the names of grammar
+//! rules.
 
 use async_graphql::parser::Error as ParseError;
 use async_graphql::{Pos, ServerError};
 
-use super::limits::text::after_string;
+use super::limits::text::skip_string;
 
-/// How much of what was found is told, in characters.
-const MAX_SHOWN: usize = 30;
+/// The maximum length of an excerpt from the document in a message, in characters.
+const MAX_SHOWN_CHARS: usize = 30;
 
-/// The parser's error about a text, with its place.
-pub(super) fn explain(text: &str, error: ParseError) -> ServerError {
-    let ParseError::Syntax { message, start, .. } = &error else { return error.into() };
+/// Converts the parser's error about a text.
+pub(super) fn explain_error(text: &str, error: ParseError) -> ServerError {
+    let ParseError::Syntax { message: parser_message, start, .. } = &error else { return error.into() };
     let (before, rest) = text.split_at_checked(offset(text, *start)).unwrap_or((text, ""));
     let rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ',' || c == '\u{feff}');
-    let mut told =
-        format!("Syntax error at line {}, column {}: found {}", start.line, start.column, found(rest));
-    if let Some(expected) = expected(message) {
-        told.push_str(", expected ");
-        told.push_str(&expected);
+    let mut message = format!(
+        "Syntax error at line {}, column {}: found {}",
+        start.line,
+        start.column,
+        describe_found(rest)
+    );
+    if let Some(expected) = describe_expected(parser_message) {
+        message.push_str(", expected ");
+        message.push_str(&expected);
     }
-    if let Some((bracket, at)) = unclosed(before, rest) {
-        told.push_str(&format!("; the `{bracket}` at line {}, column {} is not closed", at.line, at.column));
+    if let Some((bracket, at)) = find_unclosed(before, rest) {
+        message
+            .push_str(&format!("; the `{bracket}` at line {}, column {} is not closed", at.line, at.column));
     }
-    ServerError::new(told, Some(*start))
+    ServerError::new(message, Some(*start))
 }
 
-/// Where a place is in a text, in bytes.
+/// The byte offset of a position in a text.
 fn offset(text: &str, pos: Pos) -> usize {
     let lines = text.split_inclusive('\n').take(pos.line.saturating_sub(1));
     let line_start: usize = lines.map(str::len).sum();
@@ -34,23 +39,23 @@ fn offset(text: &str, pos: Pos) -> usize {
     line.char_indices().nth(pos.column.saturating_sub(1)).map_or(text.len(), |(at, _)| line_start + at)
 }
 
-fn found(rest: &str) -> String {
-    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+fn describe_found(rest: &str) -> String {
+    let is_name_char = |c: char| c.is_ascii_alphanumeric() || c == '_';
     match rest.chars().next() {
         None => "the end of the document".to_owned(),
-        Some('"') if is_closed(rest) => "a string".to_owned(),
+        Some('"') if is_closed_string(rest) => "a string".to_owned(),
         Some('"') => "a string that is not closed".to_owned(),
         Some('.') if rest.starts_with("...") => "`...`".to_owned(),
-        Some(first) if is_of_name(first) => {
-            let word: String = rest.chars().take_while(|c| is_of_name(*c)).take(MAX_SHOWN).collect();
+        Some(first) if is_name_char(first) => {
+            let word: String = rest.chars().take_while(|c| is_name_char(*c)).take(MAX_SHOWN_CHARS).collect();
             format!("`{word}`")
         }
         Some(first) => format!("`{first}`"),
     }
 }
 
-/// Whether a string ends, that a text begins with.
-fn is_closed(text: &str) -> bool {
+/// Whether the string at the start of a text is closed.
+fn is_closed_string(text: &str) -> bool {
     if let Some(block) = text.strip_prefix("\"\"\"") {
         return block.contains("\"\"\"");
     }
@@ -63,14 +68,14 @@ fn is_closed(text: &str) -> bool {
     })
 }
 
-/// What the parser says that it expected, in words.
-fn expected(message: &str) -> Option<String> {
+/// Describes what the parser expected; `None` if its message does not say.
+fn describe_expected(message: &str) -> Option<String> {
     let rules = message.rsplit_once("expected ")?.1;
     if message.trim_end().rsplit_once("unexpected ").is_some_and(|(_, last)| last == rules.trim_end()) {
         return None;
     }
     let mut words: Vec<&str> = Vec::new();
-    for word in rules.split([',', ' ', '\n']).filter_map(word) {
+    for word in rules.split([',', ' ', '\n']).filter_map(describe_rule) {
         if !words.contains(&word) {
             words.push(word);
         }
@@ -82,8 +87,8 @@ fn expected(message: &str) -> Option<String> {
     }
 }
 
-/// What a rule of the parser's stands for; `None` for what helps nobody.
-fn word(rule: &str) -> Option<&'static str> {
+/// Describes a grammar rule of the parser; `None` for rules that are not helpful.
+fn describe_rule(rule: &str) -> Option<&'static str> {
     Some(match rule {
         "executable_document"
         | "executable_definition"
@@ -110,18 +115,17 @@ fn word(rule: &str) -> Option<&'static str> {
     })
 }
 
-/// The innermost bracket that is open where the parser gave up, if what was found there can't be
-/// inside of it.
-fn unclosed(before: &str, rest: &str) -> Option<(char, Pos)> {
+/// The innermost open bracket where the parser failed, if what follows can't be inside of it.
+fn find_unclosed(before: &str, rest: &str) -> Option<(char, Pos)> {
     let mut open = Vec::new();
-    let (mut left, mut is_block_closed) = (before.as_bytes(), true);
+    let (mut left, mut may_have_block_end) = (before.as_bytes(), true);
     while let Some((byte, after)) = left.split_first() {
         let at = before.len() - left.len();
         left = after;
         match byte {
             b'{' | b'[' | b'(' => open.push((char::from(*byte), at)),
             b'}' | b']' | b')' => drop(open.pop()),
-            b'"' => left = after_string(after, &mut is_block_closed),
+            b'"' => left = skip_string(after, &mut may_have_block_end),
             b'#' => {
                 let end = after.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
                 left = end.and_then(|end| after.get(end..)).unwrap_or_default();
@@ -135,14 +139,14 @@ fn unclosed(before: &str, rest: &str) -> Option<(char, Pos)> {
         '[' => ']',
         _ => ')',
     };
-    let is_astray = match rest.chars().next() {
+    let is_misplaced = match rest.chars().next() {
         None => true,
         Some(next) => "{}[]()".contains(next) && next != is_closed_by && (bracket, next) != ('{', '{'),
     };
-    is_astray.then(|| (bracket, pos(before, at)))
+    is_misplaced.then(|| (bracket, pos(before, at)))
 }
 
-/// The line and column of a place in a text.
+/// The line and column of a byte offset in a text.
 fn pos(text: &str, at: usize) -> Pos {
     let before = text.get(..at).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
@@ -157,7 +161,7 @@ mod tests {
     use super::*;
 
     fn explained(text: &str) -> String {
-        explain(text, parse_query(text).unwrap_err()).message
+        explain_error(text, parse_query(text).unwrap_err()).message
     }
 
     #[test]
@@ -178,11 +182,11 @@ mod tests {
             ("{ a(b: \"x\ny\") }", vec!["line 1", "a string that is not closed"]),
             ("", vec!["found the end of the document"]),
         ] {
-            let told = explained(text);
+            let message = explained(text);
             for part in parts {
-                assert!(told.contains(part), "{text}: {told}");
+                assert!(message.contains(part), "{text}: {message}");
             }
-            assert!(!told.contains(['\n', '|', '^']) && !told.contains("-->"), "{told}");
+            assert!(!message.contains(['\n', '|', '^']) && !message.contains("-->"), "{message}");
         }
         assert!(!explained("{ a(b: ) }").contains("not closed"));
     }

@@ -1,35 +1,36 @@
-//! Tax rates: what staff see and change of them.
+//! Tax rates, as staff see and manage them.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
 use super::codes::CountryCode;
-use super::connection::{Items, PageArgs, connection};
+use super::connection::{ConnectionPage, PageArgs, connection};
 use super::errors::{UserError, payload};
-use super::guard::{Requires, manages_settings};
+use super::guard::{PermissionGuard, may_manage_settings};
 use super::request::RequestContext;
 use super::scalars::{DateTime, Decimal, gid, parse_gid};
 use crate::domain::ids::{Id, TaxRateId};
 use crate::domain::micros;
-use crate::domain::page::{CursorKey, KeyKind};
+use crate::domain::page::{CursorKey, CursorKeyKind};
 use crate::domain::permission::Permission;
-use crate::graphql::in_order::InOrder;
+use crate::graphql::inline_object::InlineObject;
 use crate::loaders;
 use crate::services::taxes::TaxRatePatch;
 
 connection!(TaxRateConnection, TaxRateEdge, TaxRate, "tax rates");
 
-/// A tax that is charged somewhere on something. All rates of a country, a province and a tax class add up.
+/// The rate of a tax in a country or province, for a tax class. All rates that apply to an item are
+/// added up.
 #[derive(Clone)]
 pub struct TaxRate(Arc<loaders::TaxRate>);
 
 impl TaxRate {
-    fn of(row: loaders::TaxRate) -> Self {
+    fn new(row: loaders::TaxRate) -> Self {
         Self(Arc::new(row))
     }
 
-    /// The rate with an id, for those who manage the shop's settings; for others there is none.
+    /// Loads a tax rate; `None` for actors who may not manage the shop's settings.
     pub async fn find(ctx: &Context<'_>, id: TaxRateId) -> Result<Option<Self>> {
         if !ctx.op().may(Permission::ManageSettings) {
             return Ok(None);
@@ -38,104 +39,105 @@ impl TaxRate {
     }
 }
 
-/// A tax that is charged somewhere on something. All rates of a country, a province and a tax class add up.
-#[Object(visible = "manages_settings")]
+/// The rate of a tax in a country or province, for a tax class. All rates that apply to an item are
+/// added up.
+#[Object(visible = "may_manage_settings")]
 impl TaxRate {
-    /// The rate's global id.
+    /// The ID of the tax rate.
     pub async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// What buyers read: `VAT`.
+    /// The name shown to buyers, such as `VAT`.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Where it is charged.
+    /// The country in which the tax is charged.
     async fn country_code(&self) -> Option<CountryCode> {
         CountryCode::parse(&self.0.country)
     }
 
-    /// The province it is charged in; null means the whole country.
+    /// The code of the province in which the tax is charged; null for the whole country.
     async fn province_code(&self) -> Option<&str> {
         self.0.province.as_deref()
     }
 
-    /// What is taxed: products of this class; `shipping` is delivery.
+    /// The tax class of the taxed products, or `shipping` for delivery.
     async fn tax_class(&self) -> &str {
         &self.0.tax_class
     }
 
-    /// How much of the price, such as `20` or `8.875`.
+    /// The tax in percent of the price, such as `20` or `8.875`.
     async fn percentage(&self) -> Decimal {
         Decimal(micros::to_percentage(self.0.rate_micros))
     }
 
-    /// When it was made.
+    /// When the tax rate was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// When it last changed.
+    /// When the tax rate was last updated.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }
 }
 
-/// A tax rate to be made.
+/// The input fields of a new tax rate.
 #[derive(InputObject)]
 pub struct TaxRateCreateInput {
-    /// What buyers read: `VAT`.
+    /// The name shown to buyers, such as `VAT`.
     name: String,
-    /// Where it is charged.
+    /// The country in which the tax is charged.
     country_code: CountryCode,
-    /// The province it is charged in, by its code; the whole country when it is not given.
+    /// The code of the province in which the tax is charged. Defaults to the whole country.
     province_code: Option<String>,
-    /// What is taxed: products of this class, or `shipping`; `standard` when it is not given.
+    /// The tax class of the taxed products, or `shipping` for delivery. Defaults to `standard`.
     tax_class: Option<String>,
-    /// How much of the price, such as `20` or `8.875`.
+    /// The tax in percent of the price, such as `20` or `8.875`.
     percentage: Decimal,
 }
 
-/// A change of a tax rate; what is not given stays as it is.
+/// The changes to a tax rate. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct TaxRateUpdateInput {
-    /// What buyers read: `VAT`.
+    /// The name shown to buyers, such as `VAT`.
     name: Option<String>,
-    /// Where it is charged.
+    /// The country in which the tax is charged.
     country_code: Option<CountryCode>,
-    /// The province it is charged in, by its code; null means the whole country.
+    /// The code of the province in which the tax is charged; null for the whole country.
     province_code: MaybeUndefined<String>,
-    /// What is taxed: products of this class, or `shipping`.
+    /// The tax class of the taxed products, or `shipping` for delivery.
     tax_class: Option<String>,
-    /// How much of the price, such as `20` or `8.875`.
+    /// The tax in percent of the price, such as `20` or `8.875`.
     percentage: Option<Decimal>,
 }
 
-/// What became of the tax rate.
+/// The result of `taxRateCreate`.
 #[derive(SimpleObject)]
 struct TaxRateCreatePayload {
-    /// The rate; null if it could not be made.
+    /// The new tax rate. Null if the mutation failed.
     tax_rate: Option<TaxRate>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the tax rate.
+/// The result of `taxRateUpdate`.
 #[derive(SimpleObject)]
 struct TaxRateUpdatePayload {
-    /// The rate; null if it could not be changed.
+    /// The updated tax rate. Null if the mutation failed.
     tax_rate: Option<TaxRate>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the tax rate.
+/// The result of `taxRateDelete`.
 #[derive(SimpleObject)]
 struct TaxRateDeletePayload {
-    /// The global id of the rate that is gone.
+    /// The ID of the deleted tax rate. Null if the mutation failed.
     deleted_tax_rate_id: Option<ID>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
@@ -163,67 +165,67 @@ impl From<TaxRateUpdateInput> for TaxRatePatch {
     }
 }
 
-/// Reads of tax rates.
+/// Tax rate queries.
 #[derive(Default)]
 pub struct TaxQuery;
 
 #[Object]
 impl TaxQuery {
-    /// Tax rates, in the order they were made.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Returns the tax rates, in the order of their creation.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn tax_rates(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-    ) -> Result<InOrder<TaxRateConnection>> {
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+    ) -> Result<InlineObject<TaxRateConnection>> {
         const LIST: &str = "taxRates";
-        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, CursorKeyKind::None)?;
         let page = ctx.services().taxes.page(ctx.op(), &request).await?;
-        let page = page.map(|row| (TaxRate::of(row), CursorKey::None));
-        Ok(InOrder(TaxRateConnection(Items::new(LIST, page, |rate| rate.0.id.uuid()))))
+        let page = page.map(|row| (TaxRate::new(row), CursorKey::None));
+        Ok(InlineObject(TaxRateConnection(ConnectionPage::new(LIST, page, |rate| rate.0.id.uuid()))))
     }
 }
 
-/// Writes of tax rates.
+/// Tax rate mutations.
 #[derive(Default)]
 pub struct TaxMutation;
 
 #[Object]
 impl TaxMutation {
-    /// Makes a tax rate.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Creates a tax rate.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn tax_rate_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The rate.")] tax_rate: TaxRateCreateInput,
+        #[graphql(desc = "The new tax rate.")] tax_rate: TaxRateCreateInput,
     ) -> Result<TaxRateCreatePayload> {
-        let (made, user_errors) = payload(ctx.services().taxes.create(ctx.op(), &tax_rate.into()).await)?;
-        Ok(TaxRateCreatePayload { tax_rate: made.map(TaxRate::of), user_errors })
+        let (created, user_errors) = payload(ctx.services().taxes.create(ctx.op(), &tax_rate.into()).await)?;
+        Ok(TaxRateCreatePayload { tax_rate: created.map(TaxRate::new), user_errors })
     }
 
-    /// Changes a tax rate. Orders keep what they were taxed.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Updates a tax rate. Existing orders don't change.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn tax_rate_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The rate's global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] tax_rate: TaxRateUpdateInput,
+        #[graphql(desc = "The ID of the tax rate.")] id: ID,
+        #[graphql(desc = "The changes to the tax rate.")] tax_rate: TaxRateUpdateInput,
     ) -> Result<TaxRateUpdatePayload> {
         let id = parse_gid(&id)?;
-        let (changed, user_errors) =
+        let (updated, user_errors) =
             payload(ctx.services().taxes.update(ctx.op(), id, &tax_rate.into()).await)?;
-        Ok(TaxRateUpdatePayload { tax_rate: changed.map(TaxRate::of), user_errors })
+        Ok(TaxRateUpdatePayload { tax_rate: updated.map(TaxRate::new), user_errors })
     }
 
-    /// Deletes a tax rate. Orders keep what they were taxed.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Deletes a tax rate. Existing orders don't change.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn tax_rate_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The rate's global id.")] id: ID,
+        #[graphql(desc = "The ID of the tax rate.")] id: ID,
     ) -> Result<TaxRateDeletePayload> {
         let id: TaxRateId = parse_gid(&id)?;
         let (deleted, user_errors) = payload(ctx.services().taxes.delete(ctx.op(), id).await)?;

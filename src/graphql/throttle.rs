@@ -1,14 +1,15 @@
-//! How rate limits look to clients: `extensions.cost.throttleStatus`, as the Shopify APIs have it.
+//! Rate limits in responses: `extensions.cost`, in the format of the Shopify APIs.
 
 use async_graphql::{Name, Response, ServerError, Value};
 
-use super::errors::{RETRY_AFTER, error_response};
+use super::errors::{RETRY_AFTER, complete_errors};
 use crate::error::ErrorCode;
 use crate::services::rate_limits::{ThrottleStatus, Throttled};
 
-/// `extensions.cost`: what was requested, what the response really had, and how full the caller's bucket is since.
+/// The value of `extensions.cost`: the requested cost, the actual cost of the response, and the
+/// state of the caller's bucket.
 #[must_use]
-pub fn cost(requested: u64, actual: Option<u64>, status: &ThrottleStatus) -> Value {
+pub fn cost_extension(requested: u64, actual: Option<u64>, status: &ThrottleStatus) -> Value {
     let throttle_status = [
         ("maximumAvailable", status.maximum_available),
         ("currentlyAvailable", status.currently_available),
@@ -21,19 +22,19 @@ pub fn cost(requested: u64, actual: Option<u64>, status: &ThrottleStatus) -> Val
     ])
 }
 
-/// The response to a request that its caller has not enough points for.
+/// The response to a request for which its caller has too few points.
 #[must_use]
-pub fn throttled(refused: &Throttled, request_id: &str) -> Response {
-    let mut error = ServerError::new(refused.to_string(), None);
+pub fn throttled_response(throttled: &Throttled, request_id: &str) -> Response {
+    let mut error = ServerError::new(throttled.to_string(), None);
     let extensions = error.extensions.get_or_insert_default();
     extensions.set("code", ErrorCode::Throttled.as_str());
-    extensions.set(RETRY_AFTER, refused.retry_after.as_secs());
+    extensions.set(RETRY_AFTER, throttled.retry_after.as_secs());
     let mut response = Response::from_errors(vec![error]);
-    response.extensions.insert("cost".to_owned(), cost(refused.cost, None, &refused.status));
-    error_response(response, request_id)
+    response.extensions.insert("cost".to_owned(), cost_extension(throttled.cost, None, &throttled.status));
+    complete_errors(response, request_id)
 }
 
-/// An object of these fields.
+/// Creates an object value.
 pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Object(fields.into_iter().map(|(name, value)| (Name::new(name), value)).collect())
 }

@@ -1,5 +1,4 @@
-//! How many items a list has, beside the page that is asked for: counted only where `totalCount` is
-//! selected.
+//! `totalCount` of connections, which is only computed if it is selected.
 
 use async_graphql::{Context, Result};
 
@@ -7,23 +6,23 @@ use super::request::RequestContext;
 use super::scalars::UnsignedInt64;
 use crate::domain::ids::{CollectionId, CustomerId};
 
-/// The list that a page is of.
-pub enum Total {
-    /// A list that is read whole anyway.
+/// The list whose items are counted.
+pub enum TotalCount {
+    /// A list that was loaded completely, with its length.
     Known(usize),
-    /// Collections that a query finds.
+    /// Collections that match a query.
     Collections(Option<String>),
-    /// Orders that a query finds.
+    /// Orders that match a query.
     Orders(Option<String>),
-    /// A customer's orders; only who may see them makes a page of them.
+    /// A customer's orders. Permissions are checked when the page is loaded.
     OrdersOfCustomer(CustomerId),
-    /// Customers that a query finds.
+    /// Customers that match a query.
     Customers(Option<String>),
-    /// Drafts of orders.
+    /// Draft orders.
     DraftOrders,
 }
 
-impl Total {
+impl TotalCount {
     /// Counts the list's items.
     pub async fn count(&self, ctx: &Context<'_>) -> Result<UnsignedInt64> {
         let (op, services) = (ctx.op(), ctx.services());
@@ -39,19 +38,19 @@ impl Total {
     }
 }
 
-/// The list of products that a page is of.
-pub enum ProductTotal {
-    /// Those that a query finds.
-    Found(Option<String>),
-    /// A collection's.
+/// The list of products that is counted.
+pub enum ProductTotalCount {
+    /// Products that match a query.
+    Query(Option<String>),
+    /// Products of a collection.
     OfCollection(CollectionId),
 }
 
-impl ProductTotal {
-    /// Counts the list's products; `None` where too many would have to be looked at.
+impl ProductTotalCount {
+    /// Counts the products; `None` if too many would have to be examined.
     pub async fn count(&self, ctx: &Context<'_>) -> Result<Option<UnsignedInt64>> {
         let count = match self {
-            Self::Found(query) => ctx.services().catalog.count_products(ctx.op(), query.as_deref()).await?,
+            Self::Query(query) => ctx.services().catalog.count_products(ctx.op(), query.as_deref()).await?,
             Self::OfCollection(id) => Some(ctx.loaders().product_count_of_collection.load(*id).await?),
         };
         Ok(count.map(|count| UnsignedInt64(count.to_string())))

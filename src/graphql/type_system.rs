@@ -1,8 +1,8 @@
-//! The types of the schema, for whoever reads documents before they are executed.
+//! The types of the schema, for processing documents before they are executed.
 //!
-//! async-graphql keeps its registry to itself, so this is a second one of the same types, made when
-//! it is first needed. It lacks the types of introspection, which [`INTROSPECTION`] lists as the
-//! specification has them.
+//! async-graphql's registry is private, so this is a second registry of the same types, created on
+//! first use. It lacks the introspection types, which [`INTROSPECTION`] lists according to the
+//! specification.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use async_graphql::{CustomDirectiveFactory, InputType, OutputType, SubscriptionT
 use super::in_context::InContext;
 use super::{Mutation, QueryRoot, Subscription};
 
-/// Type, field, and the field's type.
+/// The fields of introspection types: type name, field name and field type.
 const INTROSPECTION: &[(&str, &str, &str)] = &[
     ("__Schema", "description", "String"),
     ("__Schema", "types", "[__Type!]!"),
@@ -56,40 +56,40 @@ const INTROSPECTION: &[(&str, &str, &str)] = &[
     ("__Directive", "args", "[__InputValue!]!"),
 ];
 
-/// The types of the schema.
+/// The types of the schema, and the names of its root types.
 pub(super) struct TypeSystem {
     registry: Registry,
     query: String,
     mutation: String,
     subscription: String,
-    /// How many entries lists of introspection have.
+    /// The sizes of the lists returned by introspection.
     pub(super) sizes: IntrospectionSizes,
 }
 
-/// How many entries the lists of introspection have: of the schema's own, and the average and the
-/// largest of a type's.
+/// The sizes of the lists returned by introspection: for the schema the exact size, for its types
+/// the average and the maximum.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct IntrospectionSizes {
-    /// Types of the schema.
+    /// The types of the schema.
     pub(super) types: u64,
-    /// Fields of a type, input fields included.
+    /// The fields of a type, including input fields.
     pub(super) fields: ListSize,
-    /// Arguments of a field.
+    /// The arguments of a field.
     pub(super) args: ListSize,
-    /// Interfaces of a type.
+    /// The interfaces of a type.
     pub(super) interfaces: ListSize,
-    /// Types that an interface or a union can be.
+    /// The possible types of an interface or a union.
     pub(super) possible_types: ListSize,
-    /// Values of an enum.
+    /// The values of an enum.
     pub(super) enum_values: ListSize,
 }
 
-/// The average, rounded up, and the largest size of a list.
+/// The average and the maximum size of a list.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct ListSize {
     sum: u64,
     count: u64,
-    /// The largest.
+    /// The maximum.
     pub(super) max: u64,
 }
 
@@ -105,12 +105,12 @@ impl ListSize {
     }
 }
 
-/// A field as the schema defines it.
+/// The definition of a field in the schema.
 #[derive(Clone, Copy)]
 pub(super) struct FieldDefinition<'a> {
-    /// Its type, such as `[Product!]!`.
+    /// The type, such as `[Product!]!`.
     pub(super) ty: &'a str,
-    /// Its arguments; none of introspection's are known.
+    /// The arguments; `None` for introspection fields.
     pub(super) args: Option<&'a IndexMap<String, MetaInputValue>>,
 }
 
@@ -121,7 +121,7 @@ impl FieldDefinition<'_> {
     }
 }
 
-/// The types of the schema.
+/// Returns the types of the schema, which are created on first use.
 pub(super) fn type_system() -> &'static TypeSystem {
     static TYPES: LazyLock<TypeSystem> = LazyLock::new(TypeSystem::new);
     &TYPES
@@ -130,8 +130,8 @@ pub(super) fn type_system() -> &'static TypeSystem {
 impl TypeSystem {
     fn new() -> Self {
         let mut registry = Registry::default();
-        // Enumerations of the directive's arguments, and what variables may be of without a field
-        // that uses it.
+        // The types of directive arguments, and built-in types of variables that perhaps no field
+        // uses.
         InContext.register(&mut registry);
         <bool as InputType>::create_type_info(&mut registry);
         <i32 as InputType>::create_type_info(&mut registry);
@@ -151,7 +151,7 @@ impl TypeSystem {
         }
     }
 
-    /// The type that operations of a kind begin at.
+    /// The root type for a kind of operation.
     pub(super) fn root(&self, kind: OperationType) -> &str {
         match kind {
             OperationType::Query => &self.query,
@@ -160,17 +160,17 @@ impl TypeSystem {
         }
     }
 
-    /// All types, except those of introspection.
+    /// All types, except introspection types.
     pub(super) fn all(&self) -> impl Iterator<Item = &MetaType> {
         self.registry.types.values()
     }
 
-    /// A type by its name. Types of introspection are not among them.
+    /// Finds a type by its name; `None` for introspection types.
     pub(super) fn find(&self, name: &str) -> Option<&MetaType> {
         self.registry.types.get(name)
     }
 
-    /// A field of a type.
+    /// Finds a field of a type.
     pub(super) fn field(&self, parent: &str, name: &str) -> Option<FieldDefinition<'_>> {
         match name {
             "__typename" => return Some(FieldDefinition { ty: "String!", args: None }),
@@ -188,7 +188,7 @@ impl TypeSystem {
         Some(FieldDefinition { ty: &field.ty, args: Some(&field.args) })
     }
 
-    /// Whether a type has fields.
+    /// Whether a type is an object, interface or union.
     pub(super) fn is_composite(&self, name: &str) -> bool {
         match self.find(name) {
             Some(found) => found.is_composite(),
@@ -207,12 +207,12 @@ pub(super) fn concrete_name(ty: &str) -> &str {
     MetaTypeName::concrete_typename(ty)
 }
 
-/// Whether a type is a list, whatever may be null in it.
+/// Whether a type is a list, nullable or not.
 pub(super) fn is_list(ty: &str) -> bool {
     ty.starts_with('[')
 }
 
-/// Whether a type may not be null.
+/// Whether a type is non-null.
 pub(super) fn is_non_null(ty: &str) -> bool {
     ty.ends_with('!')
 }

@@ -1,5 +1,5 @@
-//! Files that come with an operation: the scalar that stands for one in the document, and the files themselves, which the HTTP layer
-//! puts into the request. async-graphql's own scalar ends in a panic where a client makes up a file.
+//! File uploads: the scalar for a file, and the files of a request, which the HTTP layer provides.
+//! async-graphql's own scalar panics if a client sends an invalid value.
 
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
@@ -10,25 +10,27 @@ use async_graphql::{
 
 use crate::error::Error;
 
-/// What stands in a variable for a file, before its number.
-const MARK: &str = "#upload:";
+/// The prefix of a variable's placeholder for a file, followed by the file's index.
+const PLACEHOLDER_PREFIX: &str = "#upload:";
 
-/// A file of a multipart request: its place among them.
+/// A file of a multipart request, by its index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Upload(usize);
 
-/// A file that comes with the request, by the GraphQL multipart request specification: the variable is null, and `map` says which
-/// part of the form it is.
+/// A file uploaded with the request, according to the GraphQL multipart request specification: the
+/// variable is null, and `map` assigns a part of the form to it.
 #[Scalar(specified_by_url = "https://github.com/jaydenseric/graphql-multipart-request-spec")]
 impl ScalarType for Upload {
     fn parse(value: Value) -> InputValueResult<Self> {
         let number = match &value {
-            Value::String(text) => text.strip_prefix(MARK).and_then(|number| number.parse().ok()),
+            Value::String(text) => {
+                text.strip_prefix(PLACEHOLDER_PREFIX).and_then(|number| number.parse().ok())
+            }
             _ => None,
         };
         number.map(Self).ok_or_else(|| {
             InputValueError::custom(
-                "a file must come as a part of a multipart/form-data request, in a variable",
+                "a file must be sent as a part of a multipart/form-data request, in a variable",
             )
         })
     }
@@ -38,29 +40,35 @@ impl ScalarType for Upload {
     }
 }
 
-/// The files of a request, each to be taken once.
+/// The files of a request, each of which can be taken once.
 #[derive(Default)]
 pub struct Uploads(Mutex<Vec<Option<File>>>);
 
 impl Uploads {
-    /// Puts a file into the variables at these paths, such as `variables.media.0.file`.
+    /// Adds a file, and refers to it in the variables at these paths, such as
+    /// `variables.media.0.file`.
     ///
     /// # Errors
-    /// The first path that leads nowhere.
-    pub fn put<'a>(&self, variables: &mut Variables, file: File, paths: &'a [String]) -> Result<(), &'a str> {
+    /// The first path that does not exist.
+    pub fn attach<'a>(
+        &self,
+        variables: &mut Variables,
+        file: File,
+        paths: &'a [String],
+    ) -> Result<(), &'a str> {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mark = Value::String(format!("{MARK}{}", files.len()));
+        let placeholder = Value::String(format!("{PLACEHOLDER_PREFIX}{}", files.len()));
         for path in paths {
-            *variable(variables, path).ok_or(path.as_str())? = mark.clone();
+            *variable(variables, path).ok_or(path.as_str())? = placeholder.clone();
         }
         files.push(Some(file));
         Ok(())
     }
 
-    /// The file that a scalar stands for.
+    /// Takes the file that an argument refers to.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when the request has no such file, or it was taken before.
+    /// [`Error::BadInput`] if the request has no such file, or it was already taken.
     pub fn take(ctx: &Context<'_>, upload: Upload) -> Result<File, Error> {
         let files = ctx.data_opt::<Self>();
         let file = files.and_then(|files| {
@@ -93,7 +101,7 @@ mod tests {
         let mut variables = Variables::from_json(json!({ "media": [{ "file": null }], "one": null }));
         let uploads = Uploads::default();
         let put = |variables: &mut Variables, path: &str| {
-            uploads.put(variables, tempfile::tempfile().unwrap(), &[path.to_owned()]).is_ok()
+            uploads.attach(variables, tempfile::tempfile().unwrap(), &[path.to_owned()]).is_ok()
         };
         assert!(put(&mut variables, "variables.media.0.file"));
         assert!(put(&mut variables, "variables.one"));

@@ -1,25 +1,25 @@
-//! Webhooks: the endpoints of other services, and the messages to them.
+//! Webhook subscriptions, and the deliveries to their endpoints.
 
 mod mutation;
-mod shaper;
+mod payload_renderer;
 mod topic;
 
 pub use mutation::WebhookMutation;
-pub use shaper::Shaper;
+pub use payload_renderer::PayloadRenderer;
 use topic::WebhookTopic;
 
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, Result};
 
-use super::connection::{Items, PageArgs, connection};
-use super::guard::{Requires, manages_settings};
-use super::in_order::InOrder;
+use super::connection::{ConnectionPage, PageArgs, connection};
+use super::guard::{PermissionGuard, may_manage_settings};
+use super::inline_object::InlineObject;
 use super::request::RequestContext;
 use super::scalars::{DateTime, gid, parse_gid};
 use super::staff::Permission;
 use crate::domain::ids::{Id, WebhookSubscriptionId};
-use crate::domain::page::{CursorKey, KeyKind};
+use crate::domain::page::{CursorKey, CursorKeyKind};
 use crate::domain::{permission, webhook};
 use crate::loaders;
 
@@ -31,40 +31,41 @@ connection!(
 );
 connection!(WebhookDeliveryConnection, WebhookDeliveryEdge, WebhookDelivery, "webhook deliveries");
 
-/// Whether an endpoint is sent messages.
+/// The status of a webhook subscription.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "webhook::WebhookStatus", visible = "manages_settings")]
+#[graphql(remote = "webhook::WebhookStatus", visible = "may_manage_settings")]
 pub enum WebhookSubscriptionStatus {
-    /// It is.
+    /// Events are delivered to the endpoint.
     Active,
-    /// It is not, until it is set active again: somebody paused it, it took no message for a day, or its owner may not hear of its topics
-    /// any more. What happens meanwhile waits.
+    /// Nothing is delivered until the subscription is activated again. It was paused manually,
+    /// or because the endpoint accepted no delivery for a day, or because its owner can no longer
+    /// see its topics. Events are retained meanwhile.
     Paused,
 }
 
-/// The state of a message to an endpoint.
+/// The status of a webhook delivery.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "webhook::DeliveryStatus", visible = "manages_settings")]
+#[graphql(remote = "webhook::DeliveryStatus", visible = "may_manage_settings")]
 pub enum WebhookDeliveryStatus {
-    /// It is to be sent.
+    /// The delivery is waiting to be sent.
     Pending,
-    /// The endpoint took it.
+    /// The endpoint accepted the delivery.
     Delivered,
-    /// It was given up: the endpoint took nothing for a day.
+    /// The delivery was abandoned: the endpoint accepted nothing for a day.
     Failed,
 }
 
-/// An endpoint of another service that is told of what happens.
+/// A subscription that sends events to an HTTP endpoint.
 #[derive(Clone)]
 pub struct WebhookSubscription(Arc<loaders::WebhookSubscription>);
 
 impl WebhookSubscription {
-    /// An endpoint that was read or written.
-    pub fn of(row: loaders::WebhookSubscription) -> Self {
+    /// A webhook subscription that was loaded or saved.
+    pub fn new(row: loaders::WebhookSubscription) -> Self {
         Self(Arc::new(row))
     }
 
-    /// The endpoint with an id.
+    /// Finds a webhook subscription by ID. `None` unless the actor may manage settings.
     pub async fn find(ctx: &Context<'_>, id: WebhookSubscriptionId) -> Result<Option<Self>> {
         if !ctx.op().may(permission::Permission::ManageSettings) {
             return Ok(None);
@@ -73,239 +74,262 @@ impl WebhookSubscription {
     }
 }
 
-/// An endpoint of another service that is told of what happens. Each event is sent to it by POST, at least once and in the order in which
-/// it happened, signed with its secret: `Mercato-Signature: t=<Unix time>,v1=<HMAC-SHA256 of "<t>.<body>", hexadecimal>`. Any status
-/// from 200 to 299 is success. What is not taken is sent again after 5 seconds, 10, 20 and so on up to an hour, with the same
-/// `Idempotency-Key`, and what is behind it waits.
-#[Object(visible = "manages_settings")]
+/// A subscription that sends events to the HTTP endpoint of another service. Each event is sent as
+/// a `POST` request, at least once and in the order of events. The request is signed with the
+/// secret of the subscription: `Mercato-Signature: t=<Unix time>,v1=<hexadecimal HMAC-SHA256 of
+/// "<t>.<body>">`. Any status from 200 to 299 counts as success. A failed delivery is retried after
+/// 5 seconds, 10 seconds, 20 seconds and so on up to one hour, with the same `Idempotency-Key`;
+/// later events wait for it.
+#[Object(visible = "may_manage_settings")]
 impl WebhookSubscription {
-    /// The subscription's global id.
+    /// The ID of the webhook subscription.
     pub async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// When it was made.
+    /// When the subscription was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// Who made it.
+    /// The name of the staff member or API key that created it.
     async fn created_by(&self) -> &str {
         &self.0.created_by
     }
 
-    /// When the first message failed since it last took one; null while it takes them. After a day it is paused.
+    /// When the first delivery failed since the last success. Null if the last delivery succeeded.
+    /// After a day, the subscription is paused.
     async fn first_failed_at(&self) -> Option<DateTime> {
         self.0.failing_since.map(DateTime)
     }
 
-    /// When it was paused; null while it is active.
+    /// When the subscription was paused. Null while it is active.
     async fn paused_at(&self) -> Option<DateTime> {
         self.0.paused_at.map(DateTime)
     }
 
-    /// What its owner, who made it or changed it last, might see then. Nothing else is sent, and of this nothing that they may not see any
-    /// more; once that is less than its topics need, it is paused.
+    /// The permissions that the owner, who created or last updated the subscription, had at that
+    /// time. The endpoint only receives what these permissions cover and the owner can still see.
+    /// If they no longer cover its topics, the subscription is paused.
     async fn permissions(&self) -> Vec<Permission> {
         self.0.permissions.0.iter().copied().map(Into::into).collect()
     }
 
-    /// The subscription document that shapes its messages; null where they are the events themselves, as CloudEvents.
+    /// The GraphQL subscription document that defines the payloads. Null for the default payload, a
+    /// CloudEvent.
     async fn query(&self) -> Option<&str> {
         self.0.query.as_deref()
     }
 
-    /// Whether it is sent messages.
+    /// Whether events are delivered to the endpoint.
     async fn status(&self) -> WebhookSubscriptionStatus {
         self.0.status.into()
     }
 
-    /// What it is told of.
+    /// The topics that the endpoint receives events of.
     async fn topics(&self) -> Vec<WebhookTopic> {
-        self.0.topics.0.iter().filter_map(|kind| WebhookTopic::of(kind)).collect()
+        self.0.topics.0.iter().filter_map(|kind| WebhookTopic::from_kind(kind)).collect()
     }
 
-    /// When it last changed.
+    /// When the subscription was last updated.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }
 
-    /// Where messages go.
+    /// The URL of the endpoint.
     async fn url(&self) -> &str {
         &self.0.url
     }
 }
 
-/// A message to an endpoint.
+/// A delivery of an event to an endpoint.
 #[derive(Clone)]
 pub struct WebhookDelivery(Arc<loaders::WebhookDelivery>);
 
 impl WebhookDelivery {
-    /// A message that was read or written.
-    pub fn of(row: loaders::WebhookDelivery) -> Self {
+    /// A webhook delivery that was loaded or saved.
+    pub fn new(row: loaders::WebhookDelivery) -> Self {
         Self(Arc::new(row))
     }
 
-    /// Whether the actor may see all that the endpoint may hear.
-    async fn may_see(&self, ctx: &Context<'_>) -> Result<bool> {
+    /// Whether the actor may see everything that the endpoint receives.
+    async fn may_see_payload(&self, ctx: &Context<'_>) -> Result<bool> {
         let webhook = WebhookSubscription::find(ctx, self.0.subscription_id).await?;
-        Ok(webhook.is_some_and(|webhook| ctx.op().lacks(&webhook.0.permissions.0).is_none()))
+        Ok(webhook
+            .is_some_and(|webhook| ctx.op().first_missing_permission(&webhook.0.permissions.0).is_none()))
     }
 }
 
-/// A message to an endpoint.
-#[Object(visible = "manages_settings")]
+/// A delivery of an event to the endpoint of a webhook subscription.
+#[Object(visible = "may_manage_settings")]
 impl WebhookDelivery {
-    /// The delivery's global id; its UUID is the message's `Mercato-Delivery`.
+    /// The ID of the delivery. Its UUID is sent as `Mercato-Delivery` header.
     pub async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// The attempts to send it, in order.
+    /// The attempts to send the delivery, oldest first.
     async fn attempts(&self, ctx: &Context<'_>) -> Result<Vec<WebhookAttempt>> {
-        let is_answer_shown = self.may_see(ctx).await?;
+        let is_response_visible = self.may_see_payload(ctx).await?;
         let attempts = ctx.loaders().attempts_of_delivery.load(self.0.id).await?;
-        Ok(attempts.iter().cloned().map(|row| WebhookAttempt { row, is_answer_shown }).collect())
+        Ok(attempts.iter().cloned().map(|row| WebhookAttempt { row, is_response_visible }).collect())
     }
 
-    /// When it was put into the queue.
+    /// When the delivery was queued.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// When it was taken.
+    /// When the endpoint accepted the delivery. Null if it hasn't.
     async fn delivered_at(&self) -> Option<DateTime> {
         self.0.delivered_at.map(DateTime)
     }
 
-    /// The event's global id, whose UUID is the message's `Idempotency-Key`; null for a test.
+    /// The ID of the event, whose UUID is sent as `Idempotency-Key` header. Null for a test
+    /// delivery.
     async fn event_id(&self) -> Option<ID> {
         self.0.event_id.map(gid)
     }
 
-    /// Whether it was sent to try the endpoint out.
+    /// Whether it is a test delivery.
     async fn is_test(&self) -> bool {
         self.0.event_id.is_none()
     }
 
-    /// When it may be sent; null if it is not to be sent any more.
+    /// The earliest time of the next attempt. Null if there won't be another attempt.
     async fn next_attempt_at(&self) -> Option<DateTime> {
         self.0.next_attempt_at.map(DateTime)
     }
 
-    /// What it holds, JSON; null before it was first sent, and for those who may see less than the endpoint.
+    /// The payload, as JSON. Null before the first attempt, and for readers with fewer permissions
+    /// than the endpoint.
     async fn payload(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
-        let may_see = self.may_see(ctx).await?;
+        let may_see = self.may_see_payload(ctx).await?;
         Ok(self.0.payload.as_deref().filter(|_| may_see))
     }
 
-    /// Its state.
+    /// The status of the delivery.
     async fn status(&self) -> WebhookDeliveryStatus {
         self.0.status.into()
     }
 
-    /// What it tells of; null where there is no such topic any more.
+    /// The topic of the event. Null if the topic no longer exists.
     async fn topic(&self) -> Option<WebhookTopic> {
-        WebhookTopic::of(&self.0.topic)
+        WebhookTopic::from_kind(&self.0.topic)
     }
 
-    /// Whom it is for.
+    /// The webhook subscription that the delivery belongs to.
     async fn webhook_subscription(&self, ctx: &Context<'_>) -> Result<Option<WebhookSubscription>> {
         WebhookSubscription::find(ctx, self.0.subscription_id).await
     }
 }
 
-/// An attempt to send a message.
+/// An attempt to send a delivery.
 pub struct WebhookAttempt {
     row: Arc<loaders::WebhookAttempt>,
-    is_answer_shown: bool,
+    is_response_visible: bool,
 }
 
-/// An attempt to send a message.
-#[Object(visible = "manages_settings")]
+/// An attempt to send a webhook delivery.
+#[Object(visible = "may_manage_settings")]
 impl WebhookAttempt {
-    /// When it began.
+    /// When the attempt started.
     async fn attempted_at(&self) -> DateTime {
         DateTime(self.row.at)
     }
 
-    /// How long it took.
+    /// The duration of the attempt, in milliseconds.
     async fn duration_milliseconds(&self) -> i64 {
         self.row.duration_ms
     }
 
-    /// Why it failed; null if the message was taken.
+    /// Why the attempt failed. Null if it succeeded.
     async fn error(&self) -> Option<&str> {
         self.row.error.as_deref()
     }
 
-    /// Its number among the attempts to send the message, from 1 on.
+    /// The number of the attempt, starting at 1.
     async fn number(&self) -> i32 {
         self.row.number
     }
 
-    /// The first kilobyte of the answer; null if there was none, and for those who may see less than the endpoint.
+    /// The first kilobyte of the response body. Null if there was no response, and for readers with
+    /// fewer permissions than the endpoint.
     async fn response_body(&self) -> Option<&str> {
-        self.row.response_body.as_deref().filter(|_| self.is_answer_shown)
+        self.row.response_body.as_deref().filter(|_| self.is_response_visible)
     }
 
-    /// The status of the answer; null if there was none.
+    /// The HTTP status code of the response. Null if there was no response.
     async fn response_status(&self) -> Option<i32> {
         self.row.response_status
     }
 }
 
-/// Reads of webhooks.
+/// Queries for webhook subscriptions and deliveries.
 #[derive(Default)]
 pub struct WebhookQuery;
 
 #[Object]
 impl WebhookQuery {
-    /// The messages to an endpoint, the newest first. They are kept for 30 days.
-    #[graphql(guard = "Requires(permission::Permission::ManageSettings)", visible = "manages_settings")]
-    #[expect(clippy::too_many_arguments, reason = "the four arguments of a connection beside its own")]
+    /// Returns the deliveries of a webhook subscription, newest first. Deliveries are kept for 30
+    /// days.
+    #[graphql(
+        guard = "PermissionGuard(permission::Permission::ManageSettings)",
+        visible = "may_manage_settings"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "the arguments of a connection in addition to its own")]
     async fn webhook_deliveries(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The subscription's global id.")] webhook_subscription_id: ID,
-        #[graphql(desc = "Those in this state alone.")] status: Option<WebhookDeliveryStatus>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-    ) -> Result<InOrder<WebhookDeliveryConnection>> {
+        #[graphql(desc = "The ID of the webhook subscription.")] webhook_subscription_id: ID,
+        #[graphql(desc = "Returns only deliveries with this status.")] status: Option<WebhookDeliveryStatus>,
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+    ) -> Result<InlineObject<WebhookDeliveryConnection>> {
         const LIST: &str = "webhookDeliveries";
-        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, CursorKeyKind::None)?;
         let (id, status) = (parse_gid(&webhook_subscription_id)?, status.map(Into::into));
         let page = ctx.services().webhooks.deliveries(ctx.op(), id, status, &request).await?;
-        let page = page.map(|row| (WebhookDelivery::of(row), CursorKey::None));
-        Ok(InOrder(WebhookDeliveryConnection(Items::new(LIST, page, |delivery| delivery.0.id.uuid()))))
+        let page = page.map(|row| (WebhookDelivery::new(row), CursorKey::None));
+        Ok(InlineObject(WebhookDeliveryConnection(ConnectionPage::new(LIST, page, |delivery| {
+            delivery.0.id.uuid()
+        }))))
     }
 
-    /// An endpoint, by its id.
-    #[graphql(guard = "Requires(permission::Permission::ManageSettings)", visible = "manages_settings")]
+    /// Returns a webhook subscription by ID.
+    #[graphql(
+        guard = "PermissionGuard(permission::Permission::ManageSettings)",
+        visible = "may_manage_settings"
+    )]
     async fn webhook_subscription(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The subscription's global id.")] id: ID,
+        #[graphql(desc = "The ID of the webhook subscription.")] id: ID,
     ) -> Result<Option<WebhookSubscription>> {
         WebhookSubscription::find(ctx, parse_gid(&id)?).await
     }
 
-    /// Endpoints of other services, in the order they were made.
-    #[graphql(guard = "Requires(permission::Permission::ManageSettings)", visible = "manages_settings")]
+    /// Returns the shop's webhook subscriptions, in order of creation.
+    #[graphql(
+        guard = "PermissionGuard(permission::Permission::ManageSettings)",
+        visible = "may_manage_settings"
+    )]
     async fn webhook_subscriptions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-    ) -> Result<InOrder<WebhookSubscriptionConnection>> {
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+    ) -> Result<InlineObject<WebhookSubscriptionConnection>> {
         const LIST: &str = "webhookSubscriptions";
-        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, CursorKeyKind::None)?;
         let page = ctx.services().webhooks.page(ctx.op(), &request).await?;
-        let page = page.map(|row| (WebhookSubscription::of(row), CursorKey::None));
-        Ok(InOrder(WebhookSubscriptionConnection(Items::new(LIST, page, |webhook| webhook.0.id.uuid()))))
+        let page = page.map(|row| (WebhookSubscription::new(row), CursorKey::None));
+        Ok(InlineObject(WebhookSubscriptionConnection(ConnectionPage::new(LIST, page, |webhook| {
+            webhook.0.id.uuid()
+        }))))
     }
 }

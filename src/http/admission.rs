@@ -1,17 +1,18 @@
-//! Overload: how many operations run at once, how many wait, and who is turned away first.
+//! Overload protection: limits how many operations run and wait, and decides who is turned away
+//! first.
 //!
-//! `http::graphql` and live connections ask for a [`Permit`] once they know who asks and for how
-//! much, before anything is executed. Nothing but operations is counted: `/health` is never turned away.
-//! A permit is part of its operation and ends with it, not with the request: a client that hangs up
-//! frees nothing that is still at work.
+//! `http::graphql` and live connections acquire a [`Permit`] once the caller and the cost are
+//! known, before anything is executed. Only operations are counted; `/health` is never turned away.
+//! A permit lives as long as its operation, not its request: a client that disconnects does not
+//! free what is still in use.
 //!
-//! Each kind of caller shares what it may use with those that come after it and leaves a part to
-//! those that come before: anonymous callers may use 60 % of all places, with customers and API
-//! keys 85 %, and staff all of them. So whatever the others do, staff find a place, and a crowd of
-//! strangers leaves room for customers.
+//! Callers of lower priority leave some slots to those of higher priority: anonymous callers may
+//! use 60 % of all slots, all callers except staff together 85 %, and staff all of them. So staff
+//! always find a slot, and a crowd of anonymous visitors leaves room for customers.
 //!
-//! Callers of one kind share the processors fairly: how much one of them has running at a time is
-//! bounded by its cost ([`Shares`]). Whoever waits for their own operations takes no place meanwhile.
+//! Callers of the same priority share the processors fairly: the total cost of what one of them has
+//! running at a time is limited ([`FairShares`]). An operation that waits for its caller's other
+//! operations takes no slot meanwhile.
 
 mod shares;
 
@@ -21,10 +22,10 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::shares::FairShares;
 pub(super) use self::shares::Share;
-use self::shares::Shares;
-use super::graphql::Refused;
-use super::large_work::LargeWork;
+use super::graphql::Rejection;
+use super::low_priority_pool::LowPriorityPool;
 use crate::config::AdmissionConfig;
 use crate::context::OpContext;
 use crate::domain::caller::CallerKind;
@@ -33,28 +34,30 @@ use crate::error::ErrorCode;
 use crate::services::rate_limits::Caller;
 use crate::telemetry::Metrics;
 
-/// How much of all places anonymous callers may use, in per cent.
+/// Percentage of the slots that anonymous callers may use.
 const ANONYMOUS_SHARE: usize = 60;
-/// How much of all places everybody but staff may use, in per cent.
+/// Percentage of the slots that all callers except staff may use.
 const PUBLIC_SHARE: usize = 85;
 
-/// Decides who runs, who waits and who is turned away.
+/// Decides which operations run, wait or are turned away.
 pub struct Admission {
-    /// Places that are left, for each kind of caller together with those whose places it shares.
+    /// Free slots for anonymous callers.
     anonymous: Arc<Semaphore>,
+    /// Free slots for all callers except staff.
     public: Arc<Semaphore>,
+    /// Free slots for all callers.
     all: Arc<Semaphore>,
     queued: [AtomicUsize; 3],
-    shares: Arc<Shares>,
-    /// The threads for what is large.
-    pub(super) large_work: LargeWork,
+    shares: Arc<FairShares>,
+    /// The threads for expensive work.
+    pub(super) low_priority_pool: LowPriorityPool,
     max_operations: usize,
     max_queued: usize,
     queue_timeout: Duration,
     metrics: Arc<Metrics>,
 }
 
-/// The kinds of callers, the first to be turned away first.
+/// The priorities of callers. Those of low priority, first in this list, are turned away first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Priority {
     Anonymous,
@@ -63,24 +66,24 @@ enum Priority {
     Staff,
 }
 
-/// The right to run an operation, until it is dropped.
+/// The right to run an operation; released when dropped.
 pub(super) struct Permit {
-    _places: Vec<OwnedSemaphorePermit>,
+    _slots: Vec<OwnedSemaphorePermit>,
     _share: Option<Share>,
     metrics: Arc<Metrics>,
 }
 
 impl Admission {
-    /// Nobody runs yet.
+    /// Creates the state without any running operations.
     pub fn new(config: &AdmissionConfig, metrics: Arc<Metrics>) -> Self {
-        let places = |share: usize| Arc::new(Semaphore::new((config.max_operations * share / 100).max(1)));
+        let slots = |share: usize| Arc::new(Semaphore::new((config.max_operations * share / 100).max(1)));
         Self {
-            anonymous: places(ANONYMOUS_SHARE),
-            public: places(PUBLIC_SHARE),
-            all: places(100),
+            anonymous: slots(ANONYMOUS_SHARE),
+            public: slots(PUBLIC_SHARE),
+            all: slots(100),
             queued: Default::default(),
-            shares: Arc::new(Shares::new(config.max_queued)),
-            large_work: LargeWork::default(),
+            shares: Arc::new(FairShares::new(config.max_queued)),
+            low_priority_pool: LowPriorityPool::default(),
             max_operations: config.max_operations,
             max_queued: config.max_queued,
             queue_timeout: config.queue_timeout,
@@ -88,48 +91,48 @@ impl Admission {
         }
     }
 
-    /// Lets an operation of some cost run: at once, or after a wait.
+    /// Admits an operation of the given cost, after a wait if necessary.
     ///
     /// # Errors
-    /// `THROTTLED` when too many of the caller's own operations run and wait already,
-    /// `SERVICE_UNAVAILABLE` when too many of all callers' do.
+    /// `THROTTLED` if too many of the caller's own operations are running and waiting,
+    /// `SERVICE_UNAVAILABLE` if too many of all callers' are.
     pub(super) async fn admit(
         &self,
         op: &OpContext,
         cost: u64,
         limits: &CallerLimits,
-    ) -> Result<Permit, Refused> {
-        let share = self.share(op, cost, limits).await?;
-        let priority = Priority::of(op);
-        let places = match self.try_acquire(priority) {
-            Some(places) => Some(places),
-            None => self.wait(priority).await,
+    ) -> Result<Permit, Rejection> {
+        let share = self.acquire_share(op, cost, limits).await?;
+        let priority = Priority::for_caller(op);
+        let slots = match self.try_acquire_slots(priority) {
+            Some(slots) => Some(slots),
+            None => self.wait_in_queue(priority).await,
         };
-        let Some(places) = places else {
-            self.metrics.operation_shed(priority.name());
-            return Err((ErrorCode::ServiceUnavailable, self.explanation()));
+        let Some(slots) = slots else {
+            self.metrics.record_shed_operation(priority.name());
+            return Err((ErrorCode::ServiceUnavailable, self.busy_message()));
         };
         self.metrics.operations_running.inc();
-        Ok(Permit { _places: places, _share: share, metrics: Arc::clone(&self.metrics) })
+        Ok(Permit { _slots: slots, _share: share, metrics: Arc::clone(&self.metrics) })
     }
 
-    /// The caller's share of the processors for work of some cost, after what it asked for before;
-    /// `None` for whom nothing limits.
+    /// Acquires a part of the caller's share of the processors for work of the given cost, first
+    /// come, first served; `None` for callers without a limit.
     ///
     /// # Errors
-    /// `THROTTLED` when too much of what it asked for waits already, or for too long.
-    pub(super) async fn share(
+    /// `THROTTLED` if too much of the caller's work is waiting, or the wait takes too long.
+    pub(super) async fn acquire_share(
         &self,
         op: &OpContext,
         cost: u64,
         limits: &CallerLimits,
-    ) -> Result<Option<Share>, Refused> {
-        let Some(caller) = Caller::of(op) else { return Ok(None) };
-        let taken = self.shares.take(caller, cost, limits.max_concurrent_cost);
-        match tokio::time::timeout(limits.timeout, taken).await {
+    ) -> Result<Option<Share>, Rejection> {
+        let Some(caller) = Caller::from_context(op) else { return Ok(None) };
+        let share = self.shares.acquire(caller, cost, limits.max_concurrent_cost);
+        match tokio::time::timeout(limits.timeout, share).await {
             Ok(Some(share)) => Ok(Some(share)),
             Ok(None) | Err(_) => {
-                self.metrics.operation_shed(Priority::of(op).name());
+                self.metrics.record_shed_operation(Priority::for_caller(op).name());
                 let message = format!(
                     "too many of your own operations are running: together they may cost {} at a time \
                      (MAX_CONCURRENT_COST), and others wait already; send fewer at once, and this one again",
@@ -140,7 +143,7 @@ impl Admission {
         }
     }
 
-    /// The semaphores that a caller needs a place of, always in the same order.
+    /// The semaphores from which a caller needs a permit, always in the same order.
     fn semaphores(&self, priority: Priority) -> Vec<&Arc<Semaphore>> {
         match priority {
             Priority::Anonymous => vec![&self.anonymous, &self.public, &self.all],
@@ -149,25 +152,25 @@ impl Admission {
         }
     }
 
-    fn try_acquire(&self, priority: Priority) -> Option<Vec<OwnedSemaphorePermit>> {
+    fn try_acquire_slots(&self, priority: Priority) -> Option<Vec<OwnedSemaphorePermit>> {
         let semaphores = self.semaphores(priority).into_iter();
-        semaphores.map(|places| Arc::clone(places).try_acquire_owned().ok()).collect()
+        semaphores.map(|slots| Arc::clone(slots).try_acquire_owned().ok()).collect()
     }
 
-    /// Waits in a queue of bounded length, for a bounded time.
-    async fn wait(&self, priority: Priority) -> Option<Vec<OwnedSemaphorePermit>> {
-        let _place = QueuePlace::take(self.queued.get(priority as usize)?, self.max_queued)?;
+    /// Waits for slots, in a queue of limited length and for a limited time.
+    async fn wait_in_queue(&self, priority: Priority) -> Option<Vec<OwnedSemaphorePermit>> {
+        let _queue_slot = QueueSlot::take(self.queued.get(priority as usize)?, self.max_queued)?;
         let acquire = async {
             let mut acquired = Vec::new();
-            for places in self.semaphores(priority) {
-                acquired.push(Arc::clone(places).acquire_owned().await.ok()?);
+            for slots in self.semaphores(priority) {
+                acquired.push(Arc::clone(slots).acquire_owned().await.ok()?);
             }
             Some(acquired)
         };
         tokio::time::timeout(self.queue_timeout, acquire).await.ok().flatten()
     }
 
-    fn explanation(&self) -> String {
+    fn busy_message(&self) -> String {
         format!(
             "the server is busy with as many operations as it runs at once (MAX_OPERATIONS is {}): try again in a second",
             self.max_operations
@@ -176,7 +179,7 @@ impl Admission {
 }
 
 impl Priority {
-    fn of(op: &OpContext) -> Self {
+    fn for_caller(op: &OpContext) -> Self {
         match op.caller_kind() {
             CallerKind::Anonymous => Self::Anonymous,
             CallerKind::Customer | CallerKind::ApiKey => Self::Known,
@@ -184,7 +187,7 @@ impl Priority {
         }
     }
 
-    /// How metrics call it.
+    /// The metric label.
     fn name(self) -> &'static str {
         match self {
             Self::Anonymous => "anonymous",
@@ -200,17 +203,18 @@ impl Drop for Permit {
     }
 }
 
-/// A place in a queue, until it is dropped.
-struct QueuePlace<'a>(&'a AtomicUsize);
+/// A slot in the queue; released when dropped.
+struct QueueSlot<'a>(&'a AtomicUsize);
 
-impl<'a> QueuePlace<'a> {
+impl<'a> QueueSlot<'a> {
     fn take(queued: &'a AtomicUsize, max_queued: usize) -> Option<Self> {
-        let place = Self(queued);
-        (queued.fetch_add(1, Ordering::Relaxed) < max_queued).then_some(place)
+        // Created first, so that dropping it undoes the increment if the queue is full.
+        let slot = Self(queued);
+        (queued.fetch_add(1, Ordering::Relaxed) < max_queued).then_some(slot)
     }
 }
 
-impl Drop for QueuePlace<'_> {
+impl Drop for QueueSlot<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -232,7 +236,7 @@ mod tests {
 
     fn op(actor: Actor, credential: Credential) -> OpContext {
         let identity = Identity { actor, credential };
-        OpContext::asked_by(identity, "test".into(), Arc::new(SystemClock))
+        OpContext::for_identity(identity, "test".into(), Arc::new(SystemClock))
     }
 
     fn callers() -> [OpContext; 3] {
@@ -245,7 +249,7 @@ mod tests {
         ]
     }
 
-    async fn admit(admission: &Admission, op: &OpContext) -> Result<Permit, Refused> {
+    async fn admit(admission: &Admission, op: &OpContext) -> Result<Permit, Rejection> {
         admission.admit(op, 1, &QueryLimits::default().of(op.caller_kind())).await
     }
 
@@ -270,7 +274,7 @@ mod tests {
         assert_eq!(admit_all(&admission, &system).await.len(), 3);
         assert!(admit(&admission, &anonymous).await.is_err());
         drop((strangers, customers));
-        assert!(admit(&admission, &anonymous).await.is_ok(), "places are given back");
+        assert!(admit(&admission, &anonymous).await.is_ok(), "slots are released");
     }
 
     #[tokio::test]

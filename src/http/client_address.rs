@@ -1,9 +1,12 @@
-//! Who is at the other end of a request: the peer of its connection, or the client that a trusted proxy says it is.
+//! The client address of a request: the peer of its connection, or the address that a trusted proxy
+//! forwards.
 //!
-//! `X-Forwarded-For` and `Forwarded` are read only when the connection comes from one of `TRUSTED_PROXIES`; anybody else
-//! could write whatever they like there. Where a proxy sends both, the first counts: nearly every proxy keeps that one.
+//! `X-Forwarded-For` and `Forwarded` are only read if the connection comes from one of
+//! `TRUSTED_PROXIES`, since anyone else could forge them. If a proxy sends both, `X-Forwarded-For`
+//! takes precedence, because nearly every proxy maintains it.
 //!
-//! A storefront that asks on its server for a buyer is a proxy in this sense, and names the buyer in a header of its dialect.
+//! A storefront that renders pages on its server is a proxy in this sense, and names the buyer's
+//! address in a header of its own.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,25 +17,25 @@ use crate::domain::client_address::{ClientAddress, TrustedProxies};
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Where storefronts name the buyer they ask for: as the Storefront API has it, and as Hydrogen does.
-const BUYER: [&str; 2] = ["shopify-storefront-buyer-ip", "x-shopify-client-ip"];
+/// Headers in which storefronts name the buyer's address: the Storefront API's and Hydrogen's.
+const BUYER_ADDRESS_HEADERS: [&str; 2] = ["shopify-storefront-buyer-ip", "x-shopify-client-ip"];
 
-/// The client's address; `None` where the connection has none.
+/// The client's address; `None` if the connection has none.
 pub(super) fn client_address(request: &Request, proxies: &TrustedProxies) -> Option<ClientAddress> {
     let peer = peer(request)?;
     if is_from_trusted_proxy(request, proxies) {
-        Some(behind_proxies(peer, request.headers(), proxies))
+        Some(forwarded_client(peer, request.headers(), proxies))
     } else {
         Some(ClientAddress::new(peer))
     }
 }
 
-/// Whether a request was passed on by a trusted proxy, whose headers can be believed.
+/// Whether a request comes from a trusted proxy.
 pub(super) fn is_from_trusted_proxy(request: &Request, proxies: &TrustedProxies) -> bool {
     peer(request).is_some_and(|peer| proxies.contains(peer))
 }
 
-fn behind_proxies(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> ClientAddress {
+fn forwarded_client(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> ClientAddress {
     proxies.client(peer, hops(headers).into_iter())
 }
 
@@ -43,12 +46,12 @@ fn peer(request: &Request) -> Option<IpAddr> {
     }
 }
 
-/// The addresses that proxies have written down, in their order; `None` for one that cannot be read. What a storefront wrote
-/// comes first: the proxies stand between it and this server.
+/// The addresses in the forwarding headers, in their order; `None` for any that can't be parsed.
+/// The storefront's comes first, since the proxies stand between the storefront and this server.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let values = BUYER.iter().flat_map(|name| headers.get_all(*name));
-    let mut named = values.map(|value| value.to_str().ok().and_then(|text| address(text.trim())));
-    // Where several are named, a visitor may have written one of them: which, nobody can tell.
+    let values = BUYER_ADDRESS_HEADERS.iter().flat_map(|name| headers.get_all(*name));
+    let mut named = values.map(|value| value.to_str().ok().and_then(|text| parse_address(text.trim())));
+    // If the headers disagree, a visitor may have forged one of them, so none is trusted.
     let buyer = named.next().map(|first| first.filter(|first| named.all(|other| other == Some(*first))));
     buyer.into_iter().chain(forwarded(headers)).collect()
 }
@@ -59,21 +62,22 @@ fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         values.flat_map(|value| value.split(',')).map(|item| item.trim().to_owned()).collect()
     };
     if headers.contains_key(X_FORWARDED_FOR) {
-        return items(X_FORWARDED_FOR).iter().map(|item| address(item)).collect();
+        return items(X_FORWARDED_FOR).iter().map(|item| parse_address(item)).collect();
     }
     items(header::FORWARDED.as_str()).iter().map(|element| forwarded_for(element)).collect()
 }
 
-/// The `for` of one element of a `Forwarded` header (RFC 7239): `for="[2001:db8::1]:4711";proto=https`.
+/// The `for` of one element of a `Forwarded` header (RFC 7239):
+/// `for="[2001:db8::1]:4711";proto=https`.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let mut of_client = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for"));
     let (_, value) = of_client.next()?;
-    address(value.trim().trim_matches('"'))
+    parse_address(value.trim().trim_matches('"'))
 }
 
-/// An address, with or without brackets and a port.
-fn address(text: &str) -> Option<IpAddr> {
+/// Parses an address, with or without brackets and a port.
+fn parse_address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|with_port| with_port.ip()))
 }
@@ -88,7 +92,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        behind_proxies("10.0.0.1".parse().unwrap(), &map, &proxies).ip().to_string()
+        forwarded_client("10.0.0.1".parse().unwrap(), &map, &proxies).ip().to_string()
     }
 
     #[test]
@@ -101,12 +105,12 @@ mod tests {
 
     #[test]
     fn a_storefronts_buyer_is_before_all_proxies() {
-        for name in BUYER {
+        for name in BUYER_ADDRESS_HEADERS {
             let buyer = (name, "198.51.100.1");
             assert_eq!(client(&[buyer]), "198.51.100.1");
-            // Between the storefront and the server is another proxy.
+            // With another proxy between the storefront and the server.
             assert_eq!(client(&[buyer, ("x-forwarded-for", "10.0.0.3")]), "198.51.100.1");
-            // It was no storefront that asked: whoever it was says whatever they like.
+            // Not sent by a storefront but forged by a client.
             assert_eq!(client(&[buyer, ("x-forwarded-for", "6.6.6.6")]), "6.6.6.6");
             assert_eq!(client(&[buyer, ("forwarded", "for=6.6.6.6")]), "6.6.6.6");
             assert_eq!(client(&[(name, "who knows")]), "10.0.0.1");
@@ -115,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_storefront_names_one_buyer_or_none() {
-        let [dialect, hydrogen] = BUYER;
+        let [dialect, hydrogen] = BUYER_ADDRESS_HEADERS;
         for names in [[dialect, dialect], [hydrogen, hydrogen], [dialect, hydrogen]] {
             let of = |first, second| client(&[(names[0], first), (names[1], second)]);
             assert_eq!(of("198.51.100.1", "198.51.100.1"), "198.51.100.1");

@@ -1,11 +1,11 @@
-//! The demo shop's pictures, compiled in.
+//! The demo shop's images, which are compiled into the binary.
 
 use poem::http::{StatusCode, header};
 use poem::{IntoResponse, Response, Route, get, handler, web::Path};
 
 include!(concat!(env!("OUT_DIR"), "/demo_images.rs"));
 
-/// `/demo/<name>.svg`.
+/// Serves `/demo/<name>.svg`.
 pub fn routes() -> Route {
     Route::new().at("/:name", get(picture))
 }

@@ -18,7 +18,7 @@ use poem::{
     web::Path,
 };
 
-/// A file of the bundle. The names are unique, and all of one build share a revision.
+/// A file of the bundle. Names are unique, and all files of a build share a revision.
 struct Asset {
     name: &'static str,
     gzipped: bool,
@@ -46,7 +46,7 @@ fn serve_page(request: &Request) -> Response {
         .and_then(|tags| tags.to_str().ok())
         .is_some_and(|tags| tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
 
-    let response = guarded("text/html; charset=utf-8")
+    let response = secure_response("text/html; charset=utf-8")
         .header(header::ETAG, tag)
         .header(header::CACHE_CONTROL, "no-cache");
     if fresh { response.status(StatusCode::NOT_MODIFIED).finish() } else { response.body(PAGE) }
@@ -57,17 +57,17 @@ fn serve_asset(Path((revision, name)): Path<(String, String)>) -> Result<Respons
     let asset =
         ASSETS.iter().find(|asset| revision == REVISION && name == asset.name).ok_or(NotFoundError)?;
 
-    let mut response = guarded(content_type(asset.name)).header(header::CACHE_CONTROL, FOREVER);
-    // Every browser takes gzip, over plain HTTP too: no second copy is kept for others.
+    let mut response = secure_response(content_type(asset.name)).header(header::CACHE_CONTROL, FOREVER);
+    // Every browser accepts gzip, also over plain HTTP, so there is no uncompressed copy.
     if asset.gzipped {
         response = response.header(header::CONTENT_ENCODING, "gzip");
     }
     Ok(response.body(asset.bytes))
 }
 
-/// What every answer carries. Workers need the policy too: they take it from their own
-/// response, not from the page.
-fn guarded(content_type: &str) -> poem::ResponseBuilder {
+/// A response with the security headers. Worker scripts need the policy too: workers take
+/// it from their own response, not from the page.
+fn secure_response(content_type: &str) -> poem::ResponseBuilder {
     let mut response = Response::builder()
         .content_type(content_type)
         .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
@@ -86,9 +86,9 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// `'self'` covers the WebSocket of the same origin. Monaco sets styles inline. The
-/// workers of the public copy are checked by hash and then started from a blob, as no
-/// browser starts a worker of another origin.
+/// `'self'` includes WebSockets of the same origin. Monaco sets inline styles. The public
+/// copy's workers are verified by hash and then started from a blob, since browsers don't
+/// start workers of another origin.
 fn policy(public_copy: Option<&str>) -> String {
     let (copy, workers) = match public_copy {
         None => (String::new(), "'self'"),

@@ -1,10 +1,10 @@
-//! The GraphQL endpoint: from an HTTP request to an operation in its context, and back.
+//! The GraphQL endpoint: turns an HTTP request into an operation, executes it, and writes the
+//! response.
 //!
-//! A request becomes an [`OpContext`] here: who asks (a bearer token), the request's id, country
-//! and language. A token that is not valid is no reason to answer nothing: its sender is nobody we
-//! know, has no more rights than that, and is told in `extensions.authorization`. A request runs in
-//! a task of its own and leaves one line in the log. A query ends when its client hangs up or its
-//! time is over; a mutation is carried out to its end whatever happens.
+//! The request's bearer token, id, country and language become an [`OpContext`]. A request with an
+//! invalid token is executed as anonymous, and `extensions.authorization` tells the client so. Each
+//! request runs in its own task and writes one log line. A query is cancelled when its client
+//! disconnects or its timeout expires; a mutation always runs to completion.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,66 +19,72 @@ use tokio::task::JoinError;
 
 use super::admission::{Admission, Permit};
 use super::client_address::client_address;
-use super::documents::{Documents, Opened, Unopened};
-use super::large_work::{is_large_document, is_large_query, large_query_work};
+use super::document_cache::{DocumentCache, DocumentError, ResolvedDocument};
+use super::low_priority_pool::{is_large_document, is_large_query, large_query_work};
 use super::public_url::base_url;
-use super::refusal::Refusal;
+use super::retry_hint::RetryHint;
 use super::server::unreadable;
 use super::upload::{self, Upload};
-use super::{documents, introspection, respond, storefront_key};
+use super::{document_cache, introspection, respond, storefront_key};
 use crate::app::App;
 use crate::auth::{Actor, Credential, Identity};
 use crate::context::OpContext;
-use crate::db::Statements;
+use crate::db::StatementCounter;
 use crate::domain::ids;
 use crate::domain::query_limits::CallerLimits;
 use crate::error::{Error, ErrorCode, with_causes};
-use crate::graphql::document::{Operation as ExecutableOperation, RequestError, response_fields, was_valid};
-use crate::graphql::limits::budget::{Budget, Stopped};
+use crate::graphql::document::{ExecutableOperation, RequestError, count_response_fields, passed_validation};
+use crate::graphql::limits::budget::{Budget, StopReason};
 use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
-use crate::loaders::{Loaders, Turns};
+use crate::loaders::{BatchScheduler, Loaders};
 use crate::services::rate_limits::{ThrottleStatus, Throttled};
 use crate::telemetry::{self, Metrics};
 
-/// The kind of an operation that can't be read.
-const UNREAD: &str = "none";
+/// The metric label for the kind of an operation that could not be parsed.
+const UNKNOWN_KIND: &str = "none";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A request that is not executed: why, and its code.
-pub(super) type Refused = (ErrorCode, String);
+/// Why a request is not executed: an error code and a message.
+pub(super) type Rejection = (ErrorCode, String);
 
-/// What a client sends.
+/// A GraphQL request as sent by a client.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Operation {
+pub(super) struct OperationRequest {
     #[serde(default)]
     pub(super) query: String,
     pub(super) operation_name: Option<String>,
     #[serde(default)]
     pub(super) variables: Option<Variables>,
-    /// Its document, where it was read already.
+    /// The parsed document, if it was parsed before.
     #[serde(skip)]
-    pub(super) opened: Option<Opened>,
+    pub(super) resolved: Option<ResolvedDocument>,
 }
 
-/// The answer to a request, and what its log line says.
-struct Outcome {
+/// The response to a request, and the values for its log line and metrics.
+struct OperationResponse {
+    /// The operation's name.
     operation: String,
-    /// What it does, for the metrics.
+    /// `query`, `mutation` or `subscription`, as a metric label.
     kind: &'static str,
-    /// `ok`, or the code of its first error.
+    /// `ok`, or the code of the first error.
     result: String,
     /// The response as JSON.
     body: Vec<u8>,
     status: StatusCode,
-    /// In how many seconds to try again, where all of it was refused for a while.
+    /// After how many seconds to retry, if the request was throttled.
     retry_after: Option<u64>,
 }
 
-impl Outcome {
-    /// A response that is the same for all callers: small.
-    fn of(operation: &str, kind: &'static str, response: &GraphQlResponse, status: StatusCode) -> Self {
+impl OperationResponse {
+    /// Serializes a response without a size limit; for errors, which are small.
+    fn from_response(
+        operation: &str,
+        kind: &'static str,
+        response: &GraphQlResponse,
+        status: StatusCode,
+    ) -> Self {
         let body = respond::to_json(response, u64::MAX).unwrap_or_default();
         Self::with_body(operation, kind, response, body, status)
     }
@@ -90,45 +96,40 @@ impl Outcome {
         body: Vec<u8>,
         status: StatusCode,
     ) -> Self {
-        let refusal = Refusal::of(response);
-        let status = refusal.map_or(status, |refusal| refusal.status);
-        let (operation, result) = (operation.to_owned(), result_of(response));
-        Self {
-            operation,
-            kind,
-            result,
-            body,
-            status,
-            retry_after: refusal.map(|refusal| refusal.retry_after),
-        }
+        let retry = RetryHint::from_response(response);
+        let status = retry.map_or(status, |retry| retry.status);
+        let (operation, result) = (operation.to_owned(), result_label(response));
+        let retry_after = retry.map(|retry| retry.retry_after);
+        Self { operation, kind, result, body, status, retry_after }
     }
 
-    /// What a caller is answered who asks for too much.
+    /// The response to a throttled request.
     fn throttled(throttled: &Throttled, request_id: &str) -> Self {
-        Self::of("", UNREAD, &graphql::throttled(throttled, request_id), StatusCode::TOO_MANY_REQUESTS)
+        let response = graphql::throttled_response(throttled, request_id);
+        Self::from_response("", UNKNOWN_KIND, &response, StatusCode::TOO_MANY_REQUESTS)
     }
 
-    /// The answer to a document, or to variables, that can't be executed.
-    fn invalid(error: RequestError, request_id: &str, has_invalid_token: bool) -> Result<Self, Refused> {
+    /// The response to an invalid document or invalid variables.
+    fn invalid(error: RequestError, request_id: &str, has_invalid_token: bool) -> Result<Self, Rejection> {
         match error {
-            RequestError::Refused(code, message) => Err((code, message)),
+            RequestError::Rejected(code, message) => Err((code, message)),
             RequestError::Document(errors) => {
-                let mut response = graphql::error_response(GraphQlResponse::from_errors(errors), request_id);
-                note_token(&mut response, has_invalid_token);
-                Ok(Self::of("", UNREAD, &response, StatusCode::OK))
+                let mut response = graphql::complete_errors(GraphQlResponse::from_errors(errors), request_id);
+                note_invalid_token(&mut response, has_invalid_token);
+                Ok(Self::from_response("", UNKNOWN_KIND, &response, StatusCode::OK))
             }
         }
     }
 
-    /// The answer to a request that is not executed.
-    fn refused((code, message): Refused, request_id: &str, has_invalid_token: bool) -> Self {
+    /// The response to a rejected request.
+    fn rejected((code, message): Rejection, request_id: &str, has_invalid_token: bool) -> Self {
         let mut response = graphql::request_error(code, message, request_id);
-        note_token(&mut response, has_invalid_token);
-        Self::of("", UNREAD, &response, code.table().1)
+        note_invalid_token(&mut response, has_invalid_token);
+        Self::from_response("", UNKNOWN_KIND, &response, code.properties().1)
     }
 }
 
-/// Ends a task when whoever waits for it is gone.
+/// Aborts a task when dropped.
 pub(super) struct AbortOnDrop(pub(super) tokio::task::AbortHandle);
 
 impl Drop for AbortOnDrop {
@@ -137,55 +138,63 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// The endpoint: POST with a JSON body, or GET for queries.
+/// The endpoint. Accepts POST with a JSON body, and GET for queries.
 pub fn endpoint(
     app: Arc<App>,
-    documents: Arc<Documents>,
+    documents: Arc<DocumentCache>,
     admission: Arc<Admission>,
 ) -> impl Endpoint<Output = Response> {
     make(move |request: Request| {
         let (app, documents, admission) = (Arc::clone(&app), Arc::clone(&documents), Arc::clone(&admission));
-        async move { answer(app, &documents, &admission, request).await }
+        async move { handle(app, &documents, &admission, request).await }
     })
 }
 
-async fn answer(app: Arc<App>, documents: &Documents, admission: &Admission, request: Request) -> Response {
+async fn handle(
+    app: Arc<App>,
+    documents: &DocumentCache,
+    admission: &Admission,
+    request: Request,
+) -> Response {
     let started = Instant::now();
     let request_id: Arc<str> = ids::request_id().into();
     let metrics = Arc::clone(&app.metrics);
-    let signed = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    let authorization = authorization.map(|value| value.to_str().unwrap_or_default());
     let client = client_address(&request, &app.config.trusted_proxies);
     let key = request.headers().get(storefront_key::HEADER).and_then(|value| value.to_str().ok());
-    let identity = identity(&app, signed).await;
-    let has_invalid_token = identity.as_ref().is_ok_and(|identity| *identity == Identity::UNRECOGNISED);
-    let identified = match identity {
-        Ok(identity) => storefront_key::admit(&app, &identity, key).await.map(|()| identity),
-        Err(refused) => Err(refused),
+    let identity = authenticate(&app, authorization).await;
+    let has_invalid_token = identity.as_ref().is_ok_and(|identity| *identity == Identity::INVALID_TOKEN);
+    let authorized = match identity {
+        Ok(identity) => storefront_key::authorize(&app, &identity, key).await.map(|()| identity),
+        Err(rejection) => Err(rejection),
     };
-    let (name, statements, outcome) = match identified {
+    let (name, statements, outcome) = match authorized {
         Ok(identity) => {
-            let op = OpContext::asked_by(identity, Arc::clone(&request_id), Arc::clone(&app.clock))
-                .from_address(client);
-            let (name, statements) = (logged_name(&op), op.statements.clone());
-            let outcome = match pay_for_token(&app, &op).await {
-                Ok(()) => run(app, documents, admission, op, request).await,
-                Err(throttled) => Ok(Outcome::throttled(&throttled, &request_id)),
+            let op = OpContext::for_identity(identity, Arc::clone(&request_id), Arc::clone(&app.clock))
+                .with_client_address(client);
+            let (name, statements) = (caller_label(&op), op.statements.clone());
+            let outcome = match charge_for_invalid_token(&app, &op).await {
+                Ok(()) => handle_operation(app, documents, admission, op, request).await,
+                Err(throttled) => Ok(OperationResponse::throttled(&throttled, &request_id)),
             };
             (name, statements, outcome)
         }
-        Err(refused) => {
-            // Whoever guesses keys is somebody at this address.
-            let op = OpContext::asked_by(Identity::NOBODY, Arc::clone(&request_id), Arc::clone(&app.clock))
-                .from_address(client);
+        Err(rejection) => {
+            // Charged to the client's address, since the client may be guessing keys.
+            let op =
+                OpContext::for_identity(Identity::ANONYMOUS, Arc::clone(&request_id), Arc::clone(&app.clock))
+                    .with_client_address(client);
             let outcome = match app.rate_limits.spend(&op, 1).await {
-                Ok(_) => Err(refused),
-                Err(throttled) => Ok(Outcome::throttled(&throttled, &request_id)),
+                Ok(_) => Err(rejection),
+                Err(throttled) => Ok(OperationResponse::throttled(&throttled, &request_id)),
             };
-            ("unknown".to_owned(), Statements::default(), outcome)
+            ("unknown".to_owned(), StatementCounter::default(), outcome)
         }
     };
-    let outcome = outcome.unwrap_or_else(|refused| Outcome::refused(refused, &request_id, has_invalid_token));
-    log(&metrics, &outcome, &name, &statements, started, &request_id);
+    let outcome = outcome
+        .unwrap_or_else(|rejection| OperationResponse::rejected(rejection, &request_id, has_invalid_token));
+    log_request(&metrics, &outcome, &name, &statements, started, &request_id);
     let mut response = respond::json_bytes(outcome.status, outcome.body);
     if let Some(seconds) = outcome.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -197,7 +206,7 @@ async fn answer(app: Arc<App>, documents: &Documents, admission: &Admission, req
 }
 
 /// `ok`, or the code of a response's first error.
-fn result_of(response: &GraphQlResponse) -> String {
+fn result_label(response: &GraphQlResponse) -> String {
     let Some(error) = response.errors.first() else { return "ok".to_owned() };
     match error.extensions.as_ref().and_then(|values| values.get("code")) {
         Some(Value::String(code)) => code.clone(),
@@ -205,18 +214,18 @@ fn result_of(response: &GraphQlResponse) -> String {
     }
 }
 
-/// The line that an operation leaves in the log.
-fn log(
+/// Writes an operation's log line and records its metrics.
+fn log_request(
     metrics: &Metrics,
-    outcome: &Outcome,
+    outcome: &OperationResponse,
     actor: &str,
-    statements: &Statements,
+    statements: &StatementCounter,
     started: Instant,
     request_id: &str,
 ) {
-    metrics.operation(outcome.kind, &outcome.result, started.elapsed());
+    metrics.record_operation(outcome.kind, &outcome.result, started.elapsed());
     tracing::info!(
-        operation = telemetry::bounded(&outcome.operation),
+        operation = telemetry::sanitize(&outcome.operation),
         actor,
         ms = started.elapsed().as_micros() as f64 / 1000.0,
         statements = statements.count(),
@@ -226,124 +235,128 @@ fn log(
     );
 }
 
-/// How the log calls who asks. A member of staff is called by their e-mail address otherwise, which is nothing for it.
-fn logged_name(op: &OpContext) -> String {
+/// The caller's name in the log: for staff their id, not their email address.
+fn caller_label(op: &OpContext) -> String {
     match op.credential {
-        Credential::Staff(..) => op.caller(),
+        Credential::Staff(..) => op.caller_key(),
         _ => op.actor.name().to_owned(),
     }
 }
 
-/// The token in a value such as `Bearer <token>`.
-pub(super) fn bearer(signed: &str) -> Option<&str> {
-    let (kind, token) = signed.split_once(' ')?;
+/// Parses a header value such as `Bearer <token>`, and returns the token.
+pub(super) fn parse_bearer(authorization: &str) -> Option<&str> {
+    let (kind, token) = authorization.split_once(' ')?;
     kind.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// Who asks, by what the request is signed with.
-pub(super) async fn identity(app: &App, signed: Option<&str>) -> Result<Identity, Refused> {
-    let Some(signed) = signed else { return Ok(Identity::NOBODY) };
-    let Some(token) = bearer(signed) else { return Ok(Identity::UNRECOGNISED) };
+/// Identifies the caller by the value of the `Authorization` header.
+pub(super) async fn authenticate(app: &App, authorization: Option<&str>) -> Result<Identity, Rejection> {
+    let Some(authorization) = authorization else { return Ok(Identity::ANONYMOUS) };
+    let Some(token) = parse_bearer(authorization) else { return Ok(Identity::INVALID_TOKEN) };
     let identity = app.auth.identify(token).await.map_err(|error| {
         let error = Error::from(error);
         tracing::warn!("a token can't be checked: {}", with_causes(&error));
         (error.code(), error.to_string())
     })?;
-    Ok(identity.unwrap_or(Identity::UNRECOGNISED))
+    Ok(identity.unwrap_or(Identity::INVALID_TOKEN))
 }
 
-/// Has the sender of a token that is not valid pay a point for it, beside what they ask for:
-/// whether it is one took a look into the database, and they may be guessing.
-pub(super) async fn pay_for_token(app: &App, op: &OpContext) -> Result<(), Throttled> {
+/// Charges the caller one extra point for an invalid token: the check took a database query, and
+/// the caller may be guessing tokens.
+pub(super) async fn charge_for_invalid_token(app: &App, op: &OpContext) -> Result<(), Throttled> {
     match op.has_invalid_token() {
         true => app.rate_limits.spend(op, 1).await.map(drop),
         false => Ok(()),
     }
 }
 
-/// Has a response say that the token is not valid, if it is not.
-fn note_token(response: &mut GraphQlResponse, has_invalid_token: bool) {
+/// Adds a note about an invalid token to a response.
+fn note_invalid_token(response: &mut GraphQlResponse, has_invalid_token: bool) {
     if has_invalid_token {
-        response.extensions.insert(graphql::AUTHORIZATION.to_owned(), graphql::invalid_token());
+        response.extensions.insert(graphql::AUTHORIZATION.to_owned(), graphql::invalid_token_extension());
     }
 }
 
-async fn run(
+async fn handle_operation(
     app: Arc<App>,
-    documents: &Documents,
+    documents: &DocumentCache,
     admission: &Admission,
     op: OpContext,
     mut request: Request,
-) -> Result<Outcome, Refused> {
+) -> Result<OperationResponse, Rejection> {
     let is_get = request.method() == Method::GET;
     let base_url = base_url(&request, &app.config);
     let body = request.take_body();
     let sent = if is_get {
-        (from_query(&request)?, Vec::new())
+        (parse_query_string(&request)?, Vec::new())
     } else {
-        from_body(&app, &op, &request, body).await?
+        parse_body(&app, &op, &request, body).await?
     };
-    run_sent(app, documents, admission, op, sent, base_url, is_get).await
+    run_operation(app, documents, admission, op, sent, base_url, is_get).await
 }
 
-/// Executes an operation that came another way than by a request of its own, and leaves a line in
-/// the log; its response as JSON.
+/// Executes an operation received over WebSocket, and logs it. Returns the response as JSON.
 pub(super) async fn execute(
     app: Arc<App>,
-    documents: &Documents,
+    documents: &DocumentCache,
     admission: &Admission,
     op: OpContext,
-    sent: Operation,
+    sent: OperationRequest,
     base_url: String,
-) -> Result<String, Refused> {
+) -> Result<String, Rejection> {
     let started = Instant::now();
     let (name, statements, request_id) =
-        (logged_name(&op), op.statements.clone(), Arc::clone(&op.request_id));
+        (caller_label(&op), op.statements.clone(), Arc::clone(&op.request_id));
     let metrics = Arc::clone(&app.metrics);
-    let outcome = run_sent(app, documents, admission, op, (sent, Vec::new()), base_url, false).await?;
-    log(&metrics, &outcome, &name, &statements, started, &request_id);
+    let outcome = run_operation(app, documents, admission, op, (sent, Vec::new()), base_url, false).await?;
+    log_request(&metrics, &outcome, &name, &statements, started, &request_id);
     Ok(String::from_utf8(outcome.body).unwrap_or_default())
 }
 
-async fn run_sent(
+async fn run_operation(
     app: Arc<App>,
-    documents: &Documents,
+    documents: &DocumentCache,
     admission: &Admission,
     op: OpContext,
-    (sent, uploads): (Operation, Vec<Upload>),
+    (sent, uploads): (OperationRequest, Vec<Upload>),
     base_url: String,
     is_get: bool,
-) -> Result<Outcome, Refused> {
+) -> Result<OperationResponse, Rejection> {
     let (mut variables, files) = (sent.variables.unwrap_or_default(), Uploads::default());
     for (file, paths) in uploads {
-        files.put(&mut variables, file, &paths).map_err(|path| {
-            let message =
-                format!("`map` says `{path}`, and there is no such variable: set it to null in `operations`");
+        files.attach(&mut variables, file, &paths).map_err(|path| {
+            let message = format!(
+                "`map` refers to `{path}`, but there is no such variable: set it to null in `operations`"
+            );
             (ErrorCode::BadUserInput, message)
         })?;
     }
     let limits = app.config.query_limits.of(op.caller_kind());
     let request_id = Arc::clone(&op.request_id);
-    let opened = match sent.opened {
-        Some(opened) => Ok(opened),
-        None => documents.open(&sent.query, &op, &limits, &app.rate_limits, admission).await,
+    let resolved = match sent.resolved {
+        Some(resolved) => Ok(resolved),
+        None => documents.get_or_parse(&sent.query, &op, &limits, &app.rate_limits, admission).await,
     };
-    let Opened { document, is_new } = match opened {
-        Ok(opened) => opened,
-        Err(Unopened::Throttled(throttled)) => return Ok(Outcome::throttled(&throttled, &request_id)),
-        Err(Unopened::Refused(refused)) => return Err(refused),
-        Err(Unopened::Invalid(error)) => return Outcome::invalid(error, &request_id, op.has_invalid_token()),
+    let ResolvedDocument { document, is_new } = match resolved {
+        Ok(resolved) => resolved,
+        Err(DocumentError::Throttled(throttled)) => {
+            return Ok(OperationResponse::throttled(&throttled, &request_id));
+        }
+        Err(DocumentError::Rejected(rejection)) => return Err(rejection),
+        Err(DocumentError::Invalid(error)) => {
+            return OperationResponse::invalid(error, &request_id, op.has_invalid_token());
+        }
     };
     let operation = document.operation(sent.operation_name.as_deref(), variables, &limits);
-    // What can't be executed costs something as well.
+    // Operations that can't be executed are charged as well.
     let cost = operation.as_ref().map_or(1, |operation| operation.cost);
-    let spent = match app.rate_limits.spend(&op, cost).await {
+    let throttle_status = match app.rate_limits.spend(&op, cost).await {
         Ok(status) => status,
-        Err(throttled) => return Ok(Outcome::throttled(&throttled, &request_id)),
+        Err(throttled) => return Ok(OperationResponse::throttled(&throttled, &request_id)),
     };
     let operation = match operation {
         Ok(operation) => operation,
-        Err(error) => return Outcome::invalid(error, &request_id, op.has_invalid_token()),
+        Err(error) => return OperationResponse::invalid(error, &request_id, op.has_invalid_token()),
     };
     introspection::check(app.config.exposure.introspection, &op, operation.document())?;
     if is_get && operation.kind != OperationType::Query {
@@ -351,89 +364,95 @@ async fn run_sent(
     }
     let is_large = operation.kind == OperationType::Query
         && (is_large_query(cost) || is_new && is_large_document(&sent.query));
-    // A document that is new is validated as well.
-    let mut work = cost + if is_new { documents::cost(&sent.query) } else { 0 };
+    // A new document is also validated.
+    let mut work = cost + if is_new { document_cache::parse_cost(&sent.query) } else { 0 };
     if is_large {
         work = large_query_work(work, limits.max_concurrent_cost);
     }
     let permit = match admission.admit(&op, work, &limits).await {
         Ok(permit) => permit,
-        Err(refused) => {
+        Err(rejection) => {
             app.rate_limits.refund(&op, cost).await;
-            return Err(refused);
+            return Err(rejection);
         }
     };
     let document = Arc::clone(operation.document());
-    let admitted = AdmittedOperation { op, operation, files, base_url, limits, spent, permit };
-    let answering = execute_admitted(app, admitted);
-    let (outcome, was_valid) = if is_large {
-        admission.large_work.run(answering).await.map_err(|error| ended_unexpectedly(&error, &request_id))?
+    let admitted = AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit };
+    let execution = execute_admitted(app, admitted);
+    let (outcome, passed_validation) = if is_large {
+        admission.low_priority_pool.run(execution).await.map_err(|error| report_panic(&error, &request_id))?
     } else {
-        answering.await
+        execution.await
     };
-    if is_new && was_valid {
-        documents.keep(&sent.query, &document);
+    if is_new && passed_validation {
+        documents.insert(&sent.query, &document);
     }
     outcome
 }
 
-/// An operation that was paid for and admitted, with all that it needs.
+/// An operation that was charged and admitted, with everything needed to execute it.
 struct AdmittedOperation {
     op: OpContext,
     operation: ExecutableOperation,
     files: Uploads,
     base_url: String,
     limits: CallerLimits,
-    /// What is left to its caller after paying for it.
-    spent: ThrottleStatus,
+    /// The caller's bucket after the operation was charged.
+    throttle_status: ThrottleStatus,
     permit: Permit,
 }
 
-/// Executes an operation and writes its response; also whether its document turned out to be valid.
-async fn execute_admitted(app: Arc<App>, admitted: AdmittedOperation) -> (Result<Outcome, Refused>, bool) {
-    let AdmittedOperation { op, operation, files, base_url, limits, spent, permit } = admitted;
+/// Executes an operation and serializes its response. Also returns whether its document passed
+/// validation.
+async fn execute_admitted(
+    app: Arc<App>,
+    admitted: AdmittedOperation,
+) -> (Result<OperationResponse, Rejection>, bool) {
+    let AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit } = admitted;
     let request = operation.request().data(files).data(BaseUrl(base_url)).data(permit);
-    let mut response = match run_operation(&app, op.clone(), &operation, request, &limits).await {
+    let mut response = match execute_with_limits(&app, op.clone(), &operation, request, &limits).await {
         Ok(response) => response,
-        Err(refused) => return (Err(refused), false),
+        Err(rejection) => return (Err(rejection), false),
     };
-    let (cost, actual) = (operation.cost, response_fields(&response.data));
+    let (cost, actual) = (operation.cost, count_response_fields(&response.data));
     let throttle = match cost.saturating_sub(actual) {
-        // What failed half-way may have cost all of it.
-        _ if response.is_err() => spent,
-        0 => spent,
+        // A failed operation may have done all of its work.
+        _ if response.is_err() => throttle_status,
+        0 => throttle_status,
         excess => app.rate_limits.refund(&op, excess).await,
     };
-    response.extensions.insert("cost".to_owned(), graphql::cost(cost, Some(actual), &throttle));
-    note_token(&mut response, op.has_invalid_token());
-    let was_valid = was_valid(&response);
+    response.extensions.insert("cost".to_owned(), graphql::cost_extension(cost, Some(actual), &throttle));
+    note_invalid_token(&mut response, op.has_invalid_token());
+    let passed_validation = passed_validation(&response);
     let finished = operation.finish(response, app.config.dialect.id_namespace, limits.max_errors);
-    let response = graphql::error_response(finished, &op.request_id);
-    (write(&operation, response, &limits, &op.request_id), was_valid)
+    let response = graphql::complete_errors(finished, &op.request_id);
+    (serialize(&operation, response, &limits, &op.request_id), passed_validation)
 }
 
 /// Executes an operation within its limits.
-async fn run_operation(
+async fn execute_with_limits(
     app: &App,
     mut op: OpContext,
     operation: &ExecutableOperation,
     request: GraphQlRequest,
     limits: &CallerLimits,
-) -> Result<GraphQlResponse, Refused> {
+) -> Result<GraphQlResponse, Rejection> {
     op.locale = operation.locale;
-    let (request_id, hints, turns) = (Arc::clone(&op.request_id), SearchHints::default(), Turns::default());
-    let budget = Budget::new(limits, &app.response_memory, &turns);
-    let loaders = Loaders::new(&app.db, &app.catalog_reads, &app.auth.keys, &op, &turns);
+    let (request_id, hints) = (Arc::clone(&op.request_id), SearchHints::default());
+    let scheduler = BatchScheduler::default();
+    let budget = Budget::new(limits, &app.response_memory, &scheduler);
+    let loaders = Loaders::new(&app.db, &app.catalog_reads, &app.auth.keys, &op, &scheduler);
     let request = request.data(op).data(loaders).data(hints.clone()).data(budget.clone());
     let schema = app.schema.clone();
-    // Unconstrained: tokio's budget would stop the resolvers of a long list in the middle, and `drive` would go on in vain.
-    let executed =
-        tokio::spawn(tokio::task::unconstrained(async move { turns.drive(schema.execute(request)).await }));
+    // Unconstrained, because tokio's cooperative budget would suspend the resolvers of a long list
+    // half-way, while `drive` waits for them.
+    let execution = tokio::task::unconstrained(async move { scheduler.drive(schema.execute(request)).await });
+    let task = tokio::spawn(execution);
     let is_mutation = operation.kind == OperationType::Mutation;
-    let _aborted = (!is_mutation).then(|| AbortOnDrop(executed.abort_handle()));
-    let mut response = match tokio::time::timeout(limits.timeout, executed).await {
+    let _abort_query = (!is_mutation).then(|| AbortOnDrop(task.abort_handle()));
+    let mut response = match tokio::time::timeout(limits.timeout, task).await {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => return Err(ended_unexpectedly(&error, &request_id)),
+        Ok(Err(error)) => return Err(report_panic(&error, &request_id)),
         Err(_) if is_mutation => {
             let message = format!(
                 "the mutation takes longer than {} ms (QUERY_TIMEOUT_MS) and goes on without you: send it again \
@@ -442,11 +461,11 @@ async fn run_operation(
             );
             return Err((ErrorCode::Timeout, message));
         }
-        Err(_) => return Err(refused_by(&Stopped::TooSlow(limits.timeout))),
+        Err(_) => return Err(stop_rejection(&StopReason::TooSlow(limits.timeout))),
     };
-    // What a mutation has done is done: its response says how much of it can be told.
-    if let (false, Some(stopped)) = (is_mutation, budget.stopped()) {
-        return Err(refused_by(&stopped));
+    // A mutation has already taken effect, so its response is sent even if it is incomplete.
+    if let (false, Some(reason)) = (is_mutation, budget.stop_reason()) {
+        return Err(stop_rejection(&reason));
     }
     if let Some(hints) = hints.take() {
         response.extensions.insert("search".to_owned(), hints);
@@ -454,28 +473,28 @@ async fn run_operation(
     Ok(response)
 }
 
-/// Logs that the task of an operation panicked, which is a bug of ours.
-fn ended_unexpectedly(error: &JoinError, request_id: &str) -> Refused {
+/// Logs that an operation's task panicked.
+fn report_panic(error: &JoinError, request_id: &str) -> Rejection {
     tracing::error!(request_id, "an operation ended unexpectedly: {error}");
     (ErrorCode::Internal, "internal error".to_owned())
 }
 
-fn refused_by(stopped: &Stopped) -> Refused {
-    let code = match stopped {
-        Stopped::TooLarge(_) => ErrorCode::LimitExceeded,
-        Stopped::TooSlow(_) => ErrorCode::Timeout,
-        Stopped::Busy => ErrorCode::ServiceUnavailable,
+fn stop_rejection(reason: &StopReason) -> Rejection {
+    let code = match reason {
+        StopReason::TooLarge(_) => ErrorCode::LimitExceeded,
+        StopReason::TooSlow(_) => ErrorCode::Timeout,
+        StopReason::Busy => ErrorCode::ServiceUnavailable,
     };
-    (code, stopped.to_string())
+    (code, reason.to_string())
 }
 
-/// Writes a response, unless it is longer than its caller may ask for.
-fn write(
+/// Serializes a response, unless it is longer than the caller's limit.
+fn serialize(
     operation: &ExecutableOperation,
     response: GraphQlResponse,
     limits: &CallerLimits,
     request_id: &str,
-) -> Result<Outcome, Refused> {
+) -> Result<OperationResponse, Rejection> {
     let kind = match operation.kind {
         OperationType::Query => "query",
         OperationType::Mutation => "mutation",
@@ -483,21 +502,22 @@ fn write(
     };
     let name = operation.logged_name();
     if let Some(body) = respond::to_json(&response, limits.max_response_bytes) {
-        return Ok(Outcome::with_body(name, kind, &response, body, StatusCode::OK));
+        return Ok(OperationResponse::with_body(name, kind, &response, body, StatusCode::OK));
     }
-    let done = match operation.kind {
+    let note = match operation.kind {
         OperationType::Mutation => "; the mutation was carried out",
         _ => "",
     };
     let message = format!(
-        "The response is longer than {} bytes (RESPONSE_MAX_BYTES): ask for smaller pages or fewer fields{done}",
+        "The response is longer than {} bytes (RESPONSE_MAX_BYTES): ask for smaller pages or fewer fields{note}",
         limits.max_response_bytes
     );
     let code = ErrorCode::LimitExceeded;
-    Ok(Outcome::of(name, kind, &graphql::request_error(code, message, request_id), code.table().1))
+    let response = graphql::request_error(code, message, request_id);
+    Ok(OperationResponse::from_response(name, kind, &response, code.properties().1))
 }
 
-fn from_query(request: &Request) -> Result<Operation, Refused> {
+fn parse_query_string(request: &Request) -> Result<OperationRequest, Rejection> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Query {
@@ -513,24 +533,25 @@ fn from_query(request: &Request) -> Result<Operation, Refused> {
         None => None,
         Some(text) => Some(
             serde_json::from_str(&text)
-                .map_err(|error| bad(format!("`variables` is no JSON object: {error}")))?,
+                .map_err(|error| bad(format!("`variables` is not a JSON object: {error}")))?,
         ),
     };
-    Ok(Operation { query: sent.query, operation_name: sent.operation_name, variables, opened: None })
+    Ok(OperationRequest { query: sent.query, operation_name: sent.operation_name, variables, resolved: None })
 }
 
-/// The largest body of whoever asks, in bytes. Variables are most of it: they are kept while the operation runs.
+/// The maximum body size for the caller, in bytes. Most of a body are variables, which stay in
+/// memory while the operation runs.
 fn body_limit(app: &App, op: &OpContext) -> usize {
     let limit = app.config.body_limit;
     if op.actor == Actor::Anonymous { limit.min(app.config.guests.body_limit) } else { limit }
 }
 
-async fn from_body(
+async fn parse_body(
     app: &App,
     op: &OpContext,
     request: &Request,
     body: Body,
-) -> Result<(Operation, Vec<Upload>), Refused> {
+) -> Result<(OperationRequest, Vec<Upload>), Rejection> {
     let bad = |message: String| (ErrorCode::BadUserInput, message);
     if request.method() != Method::POST {
         return Err(bad("send POST, or GET for queries".to_owned()));
@@ -538,10 +559,10 @@ async fn from_body(
     let kind = request.content_type().unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case("multipart/form-data") {
-        return upload::from_multipart(app, op, request, body).await;
+        return upload::parse_multipart(app, op, request, body).await;
     }
     let is_document = kind.eq_ignore_ascii_case("application/graphql");
-    // A page of another origin can send any body without asking first, but not this content type: it guards against that.
+    // Guards against cross-site requests: browsers send this content type only after a preflight.
     if !is_document && !kind.eq_ignore_ascii_case("application/json") {
         return Err(bad("send `Content-Type: application/json`".to_owned()));
     }
@@ -553,11 +574,11 @@ async fn from_body(
     })?;
     if is_document {
         let query = String::from_utf8(bytes.to_vec()).map_err(|_| bad("the body is not UTF-8".to_owned()))?;
-        return Ok((Operation { query, ..Operation::default() }, Vec::new()));
+        return Ok((OperationRequest { query, ..OperationRequest::default() }, Vec::new()));
     }
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(bad("batches are not served: send one operation a request".to_owned()));
+        return Err(bad("batches are not supported: send one operation per request".to_owned()));
     }
     let operation = serde_json::from_slice(&bytes);
-    Ok((operation.map_err(|error| bad(format!("the body is no JSON request: {error}")))?, Vec::new()))
+    Ok((operation.map_err(|error| bad(format!("the body is not a JSON request: {error}")))?, Vec::new()))
 }

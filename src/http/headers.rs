@@ -1,8 +1,9 @@
-//! The headers that every response carries unless its endpoint has set its own: caches keep nothing, browsers guess no content types,
-//! put nothing into a frame and tell other sites nothing, and come back by TLS where they came by it.
+//! Security and caching headers for every response, unless its endpoint has set its own: no
+//! caching, no content type sniffing, no framing, no referrer, and HSTS for clients that connect
+//! over TLS.
 //!
-//! Answers of the API are never to be kept by anybody, those to callers without a token included: a query can name a cart or an order by
-//! its secret. What is the same for everybody, such as pictures, says so itself.
+//! API responses must never be cached, not even those to anonymous callers: a query can name a cart
+//! or an order by its secret. Public content such as images sets its own headers.
 
 use std::sync::Arc;
 
@@ -13,15 +14,16 @@ use poem::{Endpoint, Request, Response};
 use super::public_url::is_secure;
 use crate::app::App;
 
-/// Nothing is run, loaded or framed: these are answers of an API. Pages bring their own policy.
-const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-/// A year, as the lists of browsers want it. Other hosts of the domain are not this server's to speak for.
-const TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
-/// What answers depend on beside the address.
+/// Allows nothing, since API responses are not pages. Pages set their own policy.
+const DEFAULT_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+/// One year, the minimum for browsers' preload lists. Subdomains are not included, since this
+/// server can't speak for them.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+/// The request headers that responses depend on.
 const VARY: HeaderValue = HeaderValue::from_static("Authorization, Accept-Encoding, Origin");
 
-/// Whatever the endpoint answers, with the headers that it has not set itself.
-pub(super) fn protected(
+/// Wraps an endpoint and adds the headers that it has not set itself.
+pub(super) fn with_security_headers(
     app: Arc<App>,
     endpoint: impl Endpoint<Output = Response>,
 ) -> impl Endpoint<Output = Response> {
@@ -31,13 +33,13 @@ pub(super) fn protected(
         async move {
             let is_secure = is_secure(&request, &app.config);
             let mut response = endpoint.get_response(request).await;
-            protect(response.headers_mut(), is_secure);
+            set_security_headers(response.headers_mut(), is_secure);
             response
         }
     })
 }
 
-fn protect(headers: &mut HeaderMap, is_secure: bool) {
+fn set_security_headers(headers: &mut HeaderMap, is_secure: bool) {
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::VARY, VARY);
@@ -48,8 +50,8 @@ fn protect(headers: &mut HeaderMap, is_secure: bool) {
     set(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     set(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     set(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    set(header::CONTENT_SECURITY_POLICY, POLICY);
+    set(header::CONTENT_SECURITY_POLICY, DEFAULT_POLICY);
     if is_secure {
-        set(header::STRICT_TRANSPORT_SECURITY, TLS_ONLY);
+        set(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
 }

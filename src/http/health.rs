@@ -1,8 +1,9 @@
-//! `/health`: whether the server can do its work, for load balancers and people.
+//! `/health`: reports whether the server is operational, for load balancers and humans.
 //!
-//! The answer is there within [`ANSWER_TIMEOUT`], however busy the server is: the database is asked
-//! beside it, and where it takes longer, what is known of it from before is told. `http::server`
-//! asks on a thread of its own, and the routes do for connections that have had other requests.
+//! Responds within [`RESPONSE_TIMEOUT`], however busy the server is: the database is pinged in the
+//! background, and if that takes longer, the last known state is reported. `http::server` serves
+//! health checks on a separate thread; the routes serve those on connections that are in use for
+//! other requests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,51 +18,51 @@ use tokio::time::{Instant, timeout};
 
 use super::respond;
 use crate::app::App;
-use crate::db::Statements;
+use crate::db::StatementCounter;
 
-/// How long the answer waits for the database.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
-/// How long the database may take before it is asked again.
+/// How long the response waits for the database.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(50);
+/// How long a ping may take before the next one may start.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the database may give no answer at all before it counts as away, rather than busy.
-const MAX_UNANSWERED: Duration = Duration::from_secs(10);
+/// How long the database may leave pings unanswered before it counts as down rather than busy.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is known of the server's health.
+/// The server's health.
 pub struct Health {
     app: Arc<App>,
-    /// Where the database is asked.
+    /// The runtime that pings the database.
     runtime: Handle,
-    state: Mutex<State>,
-    /// Changes whenever the database was asked.
-    asked: watch::Sender<()>,
+    state: Mutex<PingState>,
+    /// Notified after each ping.
+    pinged: watch::Sender<()>,
 }
 
 #[derive(Default)]
-struct State {
-    is_asking: bool,
-    /// Whether the last answer was that the database is away.
-    is_away: bool,
-    /// Since when there has been no answer.
+struct PingState {
+    is_pinging: bool,
+    /// Whether the last completed ping failed.
+    is_down: bool,
+    /// When the first ping started that has not been answered yet.
     unanswered_since: Option<Instant>,
 }
 
 #[derive(Serialize)]
-struct Report<B> {
+struct HealthReport<B> {
     status: &'static str,
     version: &'static str,
-    database: Check,
-    /// What stands before everything outside. One that is open makes the server none the worse:
-    /// what needs it waits.
+    database: DatabaseHealth,
+    /// The circuit breakers of external services. An open breaker does not make the server
+    /// unhealthy: work that needs the service waits.
     breakers: B,
 }
 
 #[derive(Serialize)]
-struct Check {
+struct DatabaseHealth {
     status: &'static str,
     kind: &'static str,
 }
 
-/// 200 when the database answers, else 503.
+/// The endpoint. Responds with 200 if the database is up, and with 503 otherwise.
 pub fn endpoint(health: Arc<Health>) -> impl Endpoint<Output = Response> {
     get(make(move |_| {
         let health = Arc::clone(&health);
@@ -70,58 +71,58 @@ pub fn endpoint(health: Arc<Health>) -> impl Endpoint<Output = Response> {
 }
 
 impl Health {
-    /// The health of a server whose work is done on the runtime of the caller.
+    /// Creates the health check. Must be called on the runtime that shall ping the database.
     pub fn new(app: Arc<App>) -> Arc<Self> {
-        let (runtime, asked) = (Handle::current(), watch::Sender::new(()));
-        Arc::new(Self { app, runtime, state: Mutex::default(), asked })
+        let (runtime, pinged) = (Handle::current(), watch::Sender::new(()));
+        Arc::new(Self { app, runtime, state: Mutex::default(), pinged })
     }
 
-    /// How the server is, in a moment.
+    /// Pings the database and responds with the health report.
     pub async fn check(self: &Arc<Self>) -> Response {
-        let mut asked = self.asked.subscribe();
-        self.ask();
-        // Whether or not there was an answer: the state tells.
-        let _ = timeout(ANSWER_TIMEOUT, asked.changed()).await;
-        let (status, word) = if self.state().is_well() {
+        let mut pinged = self.pinged.subscribe();
+        self.start_ping();
+        // The state is up to date if the ping completed, and the last known one otherwise.
+        let _ = timeout(RESPONSE_TIMEOUT, pinged.changed()).await;
+        let (status, word) = if self.state().is_healthy() {
             (StatusCode::OK, "ok")
         } else {
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
         };
-        let database = Check { status: word, kind: self.app.config.database.backend.name() };
+        let database = DatabaseHealth { status: word, kind: self.app.config.database.backend.name() };
         let (version, breakers) = (env!("CARGO_PKG_VERSION"), self.app.breakers.reports());
-        respond::json(status, &Report { status: word, version, database, breakers })
+        respond::json(status, &HealthReport { status: word, version, database, breakers })
     }
 
-    /// Has the database asked, unless it is being asked.
-    fn ask(self: &Arc<Self>) {
+    /// Starts a ping in the background, unless one is running.
+    fn start_ping(self: &Arc<Self>) {
         let mut state = self.state();
-        if std::mem::replace(&mut state.is_asking, true) {
+        if std::mem::replace(&mut state.is_pinging, true) {
             return;
         }
         state.unanswered_since.get_or_insert_with(Instant::now);
         drop(state);
         let health = Arc::clone(self);
         self.runtime.spawn(async move {
-            let answer = timeout(PING_TIMEOUT, health.app.db.ping(&Statements::default())).await;
+            let result = timeout(PING_TIMEOUT, health.app.db.ping(&StatementCounter::default())).await;
             let mut state = health.state();
-            state.is_asking = false;
-            if let Ok(answer) = answer {
-                state.is_away = answer.is_err();
+            state.is_pinging = false;
+            if let Ok(result) = result {
+                state.is_down = result.is_err();
                 state.unanswered_since = None;
             }
             drop(state);
-            health.asked.send_replace(());
+            health.pinged.send_replace(());
         });
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PingState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn is_well(&self) -> bool {
-        !self.is_away && self.unanswered_since.is_none_or(|since| since.elapsed() < MAX_UNANSWERED)
+impl PingState {
+    fn is_healthy(&self) -> bool {
+        !self.is_down && self.unanswered_since.is_none_or(|since| since.elapsed() < SILENCE_TIMEOUT)
     }
 }
 
@@ -132,10 +133,10 @@ mod tests {
     #[test]
     fn a_busy_database_is_not_away_until_it_has_been_silent_for_long() {
         let silent_for =
-            |time| State { unanswered_since: Instant::now().checked_sub(time), ..State::default() };
-        assert!(State::default().is_well());
-        assert!(silent_for(Duration::ZERO).is_well());
-        assert!(!silent_for(MAX_UNANSWERED).is_well());
-        assert!(!State { is_away: true, ..State::default() }.is_well());
+            |time| PingState { unanswered_since: Instant::now().checked_sub(time), ..PingState::default() };
+        assert!(PingState::default().is_healthy());
+        assert!(silent_for(Duration::ZERO).is_healthy());
+        assert!(!silent_for(SILENCE_TIMEOUT).is_healthy());
+        assert!(!PingState { is_down: true, ..PingState::default() }.is_healthy());
     }
 }

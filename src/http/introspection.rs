@@ -1,13 +1,14 @@
-//! Who may ask for the schema: `INTROSPECTION` says. Called by the GraphQL endpoint before an operation is executed.
+//! Enforces the `INTROSPECTION` setting. Called by the GraphQL endpoint before an operation is
+//! executed.
 
-use super::graphql::Refused;
+use super::graphql::Rejection;
 use crate::config::Introspection;
 use crate::context::OpContext;
 use crate::error::ErrorCode;
 use crate::graphql::document::Document;
 
-/// Refuses a document that asks for the schema, if whoever sends it may not.
-pub(super) fn check(allowed: Introspection, op: &OpContext, document: &Document) -> Result<(), Refused> {
+/// Rejects a document with introspection fields, unless the caller may use them.
+pub(super) fn check(allowed: Introspection, op: &OpContext, document: &Document) -> Result<(), Rejection> {
     let message = match allowed {
         Introspection::Public => return Ok(()),
         Introspection::Staff if op.actor.is_staff() => return Ok(()),
@@ -16,5 +17,5 @@ pub(super) fn check(allowed: Introspection, op: &OpContext, document: &Document)
         }
         Introspection::Off => "nobody can ask for the schema here (INTROSPECTION=off): read schema.graphql",
     };
-    if document.asks_for_schema() { Err((ErrorCode::Forbidden, message.to_owned())) } else { Ok(()) }
+    if document.has_introspection() { Err((ErrorCode::Forbidden, message.to_owned())) } else { Ok(()) }
 }

@@ -1,9 +1,10 @@
-//! Pictures and videos: `/media/:hash/:name`. A name means the same for ever, so that whoever has a
-//! file need not ask again. A query asks for a picture in another size, as Shopify's CDN
-//! understands it: `?width=400&height=400&crop=center`.
+//! Images and videos at `/media/:hash/:name`. The URL identifies the content, so clients may cache
+//! files forever. A query string resizes an image, with the parameters of Shopify's CDN:
+//! `?width=400&height=400&crop=center`.
 //!
-//! What it is served as follows from the name's ending, out of a list of formats that run no script, and browsers are told to believe
-//! that alone; the file behind it was kept under that very ending. Nothing of a request becomes part of a path but 64 digits.
+//! The content type follows from the file name's extension, is one of a list of formats that can't
+//! contain scripts, and sniffing is disabled. Of the request, only the 64 hexadecimal digits of the
+//! hash become part of a file path.
 
 use std::sync::Arc;
 
@@ -17,54 +18,54 @@ use crate::app::App;
 use crate::auth::Identity;
 use crate::context::OpContext;
 use crate::domain::ids;
-use crate::domain::media::{ContentHash, MediaFormat, StoredFile, Wanted, parse_name};
+use crate::domain::media::{ContentHash, ImageTransform, MediaFormat, StoredFile, parse_name};
 use crate::error::with_causes;
-use crate::services::media::{CutPicture, Found, Opened, Part, Shown};
+use crate::services::media::{ByteRange, CroppedPicture, OpenResult, SizedPicture, StoredContent};
 
-const FOREVER: &str = "public, max-age=31536000, immutable";
-/// What is given in place of what was asked for, for lack of time.
-const BRIEFLY: &str = "public, max-age=10";
+const CACHE_FOREVER: &str = "public, max-age=31536000, immutable";
+/// For an image served in place of a size that is not ready yet.
+const CACHE_BRIEFLY: &str = "public, max-age=10";
 
 /// The endpoint.
 pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
     get(make(move |request: Request| {
         let app = Arc::clone(&app);
-        async move { answer(&app, &request).await }
+        async move { handle(&app, &request).await }
     }))
 }
 
-async fn answer(app: &App, request: &Request) -> Response {
-    let part = |name| request.raw_path_param(name).unwrap_or_default();
-    let Some(file) = parse_name(part("hash"), part("name")) else { return missing() };
+async fn handle(app: &App, request: &Request) -> Response {
+    let param = |name| request.raw_path_param(name).unwrap_or_default();
+    let Some(file) = parse_name(param("hash"), param("name")) else { return not_found() };
     let headers = request.headers();
-    let wanted = Wanted::parse(request.uri().query().unwrap_or_default());
-    if wanted == Wanted::default() {
-        return stored(app, headers, &file, FOREVER).await;
+    let wanted = ImageTransform::parse(request.uri().query().unwrap_or_default());
+    if wanted == ImageTransform::default() {
+        return serve_file(app, headers, &file, CACHE_FOREVER).await;
     }
-    // Pictures are for everybody, whoever asks: their address alone counts.
-    let op = OpContext::asked_by(Identity::NOBODY, ids::request_id().into(), Arc::clone(&app.clock))
-        .from_address(client_address(request, &app.config.trusted_proxies));
-    match app.services.media.sized(&op, &file, wanted).await {
-        Shown::Kept { file, is_final } => {
-            stored(app, headers, &file, if is_final { FOREVER } else { BRIEFLY }).await
+    // Images are public, so callers are not authenticated; limits apply per client address.
+    let op = OpContext::for_identity(Identity::ANONYMOUS, ids::request_id().into(), Arc::clone(&app.clock))
+        .with_client_address(client_address(request, &app.config.trusted_proxies));
+    match app.services.media.resolve_size(&op, &file, wanted).await {
+        SizedPicture::Stored { file, is_final } => {
+            serve_file(app, headers, &file, if is_final { CACHE_FOREVER } else { CACHE_BRIEFLY }).await
         }
-        Shown::Cut(picture) => cut(headers, &picture),
+        SizedPicture::Cropped(picture) => serve_cropped(headers, &picture),
     }
 }
 
-/// A file that is kept.
-async fn stored(app: &App, headers: &HeaderMap, file: &StoredFile, cached: &str) -> Response {
-    let tag = tag_of(&file.hash);
-    if is_known(headers, &tag) {
-        return described(file.format, &tag, cached).status(StatusCode::NOT_MODIFIED).finish();
+/// Serves a stored file.
+async fn serve_file(app: &App, headers: &HeaderMap, file: &StoredFile, cache_control: &str) -> Response {
+    let tag = etag(&file.hash);
+    if matches_etag(headers, &tag) {
+        return describe(file.format, &tag, cache_control).status(StatusCode::NOT_MODIFIED).finish();
     }
-    match app.services.media.open(&file.hash, file.format, wanted_part(headers, &tag)).await {
-        Ok(Found::File(opened)) => content(file.format, &tag, cached, opened),
-        Ok(Found::NoSuchPart(size)) => guarded()
+    match app.services.media.open(&file.hash, file.format, requested_part(headers, &tag)).await {
+        Ok(OpenResult::File(opened)) => file_response(file.format, &tag, cache_control, opened),
+        Ok(OpenResult::RangeNotSatisfiable(size)) => secure_response()
             .status(StatusCode::RANGE_NOT_SATISFIABLE)
             .header(header::CONTENT_RANGE, format!("bytes */{size}"))
             .finish(),
-        Ok(Found::Nothing) => missing(),
+        Ok(OpenResult::NotFound) => not_found(),
         Err(error) => {
             tracing::warn!("a file can't be served: {}", with_causes(&error));
             respond::json(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "error": "try again later" }))
@@ -72,31 +73,31 @@ async fn stored(app: &App, headers: &HeaderMap, file: &StoredFile, cached: &str)
     }
 }
 
-/// A part of a picture, which is small enough to be sent whole.
-fn cut(headers: &HeaderMap, picture: &CutPicture) -> Response {
-    let tag = tag_of(&picture.hash);
-    let response = described(picture.format, &tag, FOREVER);
-    if is_known(headers, &tag) {
+/// Serves a cropped image, which is small enough to be sent without range requests.
+fn serve_cropped(headers: &HeaderMap, picture: &CroppedPicture) -> Response {
+    let tag = etag(&picture.hash);
+    let response = describe(picture.format, &tag, CACHE_FOREVER);
+    if matches_etag(headers, &tag) {
         return response.status(StatusCode::NOT_MODIFIED).finish();
     }
     response.header(header::CONTENT_LENGTH, picture.bytes.len()).body(picture.bytes.clone())
 }
 
-fn tag_of(hash: &ContentHash) -> String {
+fn etag(hash: &ContentHash) -> String {
     format!("\"{}\"", hash.as_str())
 }
 
-/// Whether the client has what bears this tag.
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+/// Whether the client has the current version.
+fn matches_etag(headers: &HeaderMap, tag: &str) -> bool {
     let tags = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     // A proxy that compresses makes the tag weak.
     tags.is_some_and(|tags| tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
 }
 
-fn content(format: MediaFormat, tag: &str, cached: &str, opened: Opened) -> Response {
-    let Opened { size, range, content } = opened;
+fn file_response(format: MediaFormat, tag: &str, cache_control: &str, opened: StoredContent) -> Response {
+    let StoredContent { size, range, content } = opened;
     let length = range.end.saturating_sub(range.start);
-    let response = described(format, tag, cached)
+    let response = describe(format, tag, cache_control)
         .header(header::ACCEPT_RANGES, "bytes")
         .header(header::CONTENT_LENGTH, length);
     let response = if length == size {
@@ -109,39 +110,41 @@ fn content(format: MediaFormat, tag: &str, cached: &str, opened: Opened) -> Resp
     response.body(Body::from_bytes_stream(content))
 }
 
-/// What is told of a file whether or not it follows.
-fn described(format: MediaFormat, tag: &str, cached: &str) -> ResponseBuilder {
-    guarded()
+/// The headers of a file, with or without its content.
+fn describe(format: MediaFormat, tag: &str, cache_control: &str) -> ResponseBuilder {
+    secure_response()
         .content_type(format.mime_type())
-        .header(header::CACHE_CONTROL, cached)
+        .header(header::CACHE_CONTROL, cache_control)
         .header(header::ETAG, tag)
-        // Storefronts are of other origins; there is nothing here that is not for everybody.
+        // Storefronts have other origins, and everything here is public.
         .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")
         .header("cross-origin-resource-policy", "cross-origin")
 }
 
-/// What every answer carries: whatever is in a file, it is no page of this origin.
-fn guarded() -> ResponseBuilder {
+/// The headers of every response. They keep browsers from treating any file as a page of this
+/// origin.
+fn secure_response() -> ResponseBuilder {
     Response::builder()
         .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox")
 }
 
-fn missing() -> Response {
+fn not_found() -> Response {
     StatusCode::NOT_FOUND.into_response()
 }
 
-/// Which part of a file a request asks for. Several at once are answered with the whole, and so is what can't be read.
-fn wanted_part(headers: &HeaderMap, tag: &str) -> Part {
+/// The requested range of a file. Multiple ranges and invalid ones are answered with the whole
+/// file.
+fn requested_part(headers: &HeaderMap, tag: &str) -> ByteRange {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_RANGE).is_some_and(|known| known.trim() != tag) {
-        return Part::Whole;
+        return ByteRange::Full;
     }
     let range = text(header::RANGE).and_then(|range| range.trim().strip_prefix("bytes="));
-    range.and_then(parse_range).unwrap_or(Part::Whole)
+    range.and_then(parse_range).unwrap_or(ByteRange::Full)
 }
 
-fn parse_range(range: &str) -> Option<Part> {
+fn parse_range(range: &str) -> Option<ByteRange> {
     let (first, last) = range.split_once('-')?;
     let number = |text: &str| {
         let text = text.trim();
@@ -149,11 +152,11 @@ fn parse_range(range: &str) -> Option<Part> {
     };
     match (first.trim().is_empty(), last.trim().is_empty()) {
         (true, true) => None,
-        (true, false) => Some(Part::Last(number(last)?)),
-        (false, true) => Some(Part::From(number(first)?)),
+        (true, false) => Some(ByteRange::Suffix(number(last)?)),
+        (false, true) => Some(ByteRange::From(number(first)?)),
         (false, false) => {
             let (first, last) = (number(first)?, number(last)?);
-            (first <= last).then_some(Part::Between(first, last))
+            (first <= last).then_some(ByteRange::Bounded(first, last))
         }
     }
 }
@@ -164,9 +167,9 @@ mod tests {
 
     #[test]
     fn parts_are_read_as_http_writes_them() {
-        assert_eq!(parse_range("0-99"), Some(Part::Between(0, 99)));
-        assert_eq!(parse_range("100-"), Some(Part::From(100)));
-        assert_eq!(parse_range("-5"), Some(Part::Last(5)));
+        assert_eq!(parse_range("0-99"), Some(ByteRange::Bounded(0, 99)));
+        assert_eq!(parse_range("100-"), Some(ByteRange::From(100)));
+        assert_eq!(parse_range("-5"), Some(ByteRange::Suffix(5)));
         for bad in ["", "-", "5", "9-3", "0-1,4-5", "a-b", "+1-2", "-18446744073709551616"] {
             assert_eq!(parse_range(bad), None, "{bad}");
         }

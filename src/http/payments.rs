@@ -1,5 +1,5 @@
-//! Where payment providers tell what happened: `POST /payments/:provider/webhook`. Whether it is theirs, the provider's own check
-//! of the signature says; what follows is the payments service's to decide.
+//! Webhooks of payment providers: `POST /payments/:provider/webhook`. The provider's integration
+//! verifies the signature, and the payments service handles the event.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use crate::telemetry;
 pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
     make(move |request: Request| {
         let app = Arc::clone(&app);
-        async move { answer(&app, request).await }
+        async move { handle(&app, request).await }
     })
 }
 
-async fn answer(app: &App, mut request: Request) -> Response {
+async fn handle(app: &App, mut request: Request) -> Response {
     let provider = request.raw_path_param("provider").unwrap_or_default().to_owned();
     let headers: Headers = request
         .headers()
@@ -29,30 +29,30 @@ async fn answer(app: &App, mut request: Request) -> Response {
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();
     let Ok(body) = request.take_body().into_bytes_limit(app.config.body_limit).await else {
-        return refused(StatusCode::BAD_REQUEST, "the body can't be read, or is too large");
+        return error_response(StatusCode::BAD_REQUEST, "the body can't be read, or is too large");
     };
     let op = app.system();
     match app.services.payments.handle_webhook(&op, &provider, &headers, &body).await {
         Ok(()) => respond::json(StatusCode::OK, &serde_json::json!({ "received": true })),
         Err(WebhookError::UnknownProvider) => {
-            refused(StatusCode::NOT_FOUND, "there is no such payment provider")
+            error_response(StatusCode::NOT_FOUND, "there is no such payment provider")
         }
         Err(WebhookError::BadSignature) => {
             tracing::warn!(provider, "a webhook has a wrong signature");
-            refused(StatusCode::UNAUTHORIZED, "the signature is wrong")
+            error_response(StatusCode::UNAUTHORIZED, "the signature is wrong")
         }
         Err(error @ WebhookError::Unreadable(_)) => {
-            tracing::warn!(provider, "a webhook is refused: {}", telemetry::bounded(&error.to_string()));
-            refused(StatusCode::BAD_REQUEST, "the body is no webhook of this provider")
+            tracing::warn!(provider, "a webhook is refused: {}", telemetry::sanitize(&error.to_string()));
+            error_response(StatusCode::BAD_REQUEST, "the body is not a webhook of this provider")
         }
         Err(WebhookError::Failed(error)) => {
-            // The provider will send it again.
+            // The provider will retry.
             tracing::error!(provider, "a webhook can't be recorded: {}", with_causes(&error));
-            refused(StatusCode::SERVICE_UNAVAILABLE, "try again later")
+            error_response(StatusCode::SERVICE_UNAVAILABLE, "try again later")
         }
     }
 }
 
-fn refused(status: StatusCode, why: &str) -> Response {
+fn error_response(status: StatusCode, why: &str) -> Response {
     respond::json(status, &serde_json::json!({ "error": why }))
 }

@@ -1,6 +1,6 @@
-//! The address under which a client reaches this server, which pictures, checkouts and the shop's own address are built from: what
-//! `PUBLIC_URL` says. Without it, on a developer's machine, it is what the request says: anybody can write any `Host` into one, so
-//! a shop in production is not built on that.
+//! The public base URL of this server, from which image, checkout and shop URLs are built. It is
+//! the setting `PUBLIC_URL` or, on a developer's machine, is taken from the request. Production
+//! shops must set it, because clients control the `Host` header.
 
 use poem::Request;
 
@@ -10,17 +10,17 @@ use crate::config::Config;
 const X_FORWARDED_HOST: &str = "x-forwarded-host";
 const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 
-/// The address, without a slash at its end.
+/// The base URL, without a trailing slash.
 pub(super) fn base_url(request: &Request, config: &Config) -> String {
     if let Some(url) = &config.exposure.public_url {
         return url.clone();
     }
     let scheme = if is_secure(request, config) { "https" } else { "http" };
-    let host = forwarded(request, config, X_FORWARDED_HOST).or_else(|| last(request, "host"));
+    let host = forwarded(request, config, X_FORWARDED_HOST).or_else(|| last_value(request, "host"));
     format!("{scheme}://{}", host.filter(|host| is_host(host)).unwrap_or("localhost"))
 }
 
-/// Whether a client reached this server by TLS.
+/// Whether a client reached this server over TLS.
 pub(super) fn is_secure(request: &Request, config: &Config) -> bool {
     match config.exposure.public_url {
         Some(_) => config.exposure.is_secure(),
@@ -28,14 +28,14 @@ pub(super) fn is_secure(request: &Request, config: &Config) -> bool {
     }
 }
 
-/// What a trusted proxy wrote into a header.
+/// A header set by a trusted proxy.
 fn forwarded<'a>(request: &'a Request, config: &Config, name: &str) -> Option<&'a str> {
-    // Few requests have such headers: whose they are is looked at last.
-    last(request, name).filter(|_| is_from_trusted_proxy(request, &config.trusted_proxies))
+    // Few requests have such headers, so the peer is checked last.
+    last_value(request, name).filter(|_| is_from_trusted_proxy(request, &config.trusted_proxies))
 }
 
-/// What the nearest proxy wrote into a header: each appends to what it was sent.
-fn last<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+/// The last value of a header, set by the nearest proxy: each proxy appends its own.
+fn last_value<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     let value = request.headers().get_all(name).iter().next_back()?.to_str().ok()?;
     value.rsplit(',').next().map(str::trim)
 }

@@ -1,18 +1,18 @@
-//! The server below the routes: connections, their timeouts and limits, and how all of it ends.
+//! The server below the routes: connections, their timeouts and limits, and graceful shutdown.
 //!
-//! `http::serve` calls it. A thread of its own accepts connections and answers `/health`
-//! ([`front_door`]); everything else about a connection happens on the runtime of the caller
-//! ([`connection`]). It knows nothing about what is served.
+//! Called by `http::serve`. A separate thread accepts connections and serves health checks
+//! ([`acceptor`]); everything else happens on the caller's runtime ([`connection`]). This module
+//! knows nothing about the routes.
 
+mod acceptor;
 mod activity;
 mod body;
-mod buffers;
+mod buffer_limiter;
 mod connection;
 mod connections;
 mod descriptors;
-mod front_door;
-mod refusal;
-mod stop;
+mod early_response;
+mod shutdown;
 mod stream;
 
 use std::io;
@@ -23,20 +23,21 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-pub(super) use body::{AnswerSize, BodyAllowance, unreadable};
-pub use descriptors::raise_limit;
+pub(super) use body::{BodyAllowance, ResponseSize, unreadable};
+pub use descriptors::raise_open_file_limit;
 
-use self::connection::Shared;
+use self::acceptor::Acceptor;
+use self::connection::ConnectionHandler;
 use self::connections::Connections;
-use self::front_door::FrontDoor;
-use self::stop::{Phase, Phases};
+use self::shutdown::{Phase, ShutdownSignal};
 use crate::app::App;
 
-/// Serves an endpoint until `shutdown` is ready, then lets running requests end for a while.
-/// Connections that have none, or one that has not arrived as a whole, are closed at once.
+/// Serves an endpoint until `shutdown` resolves, then waits up to `SHUTDOWN_TIMEOUT_MS` for
+/// requests in progress. Idle connections, and requests that have not arrived completely, are
+/// closed at once.
 ///
 /// # Errors
-/// What the system says when it gives neither a socket nor a thread.
+/// Returns the I/O error if there is no socket or thread.
 pub(super) async fn serve(
     app: Arc<App>,
     health: impl Endpoint<Output = Response> + 'static,
@@ -45,14 +46,15 @@ pub(super) async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let config = app.config.network;
-    let (phase, phases) = Phases::start();
+    let (phase, shutdown_signal) = ShutdownSignal::channel();
     let max_connections = descriptors::max_connections(config.max_connections);
     let connections =
         Connections::new(max_connections, config.max_connections_per_address, Arc::clone(&app.metrics));
-    let (accepted, mut arriving) = mpsc::unbounded_channel();
+    let (accepted, mut incoming) = mpsc::unbounded_channel();
     let local = listener.local_addr()?;
-    let shared = Arc::new(Shared::new(Arc::clone(&app), endpoint, local, phases.clone()));
-    let door = FrontDoor {
+    let handler = ConnectionHandler::new(Arc::clone(&app), endpoint, local, shutdown_signal.clone());
+    let handler = Arc::new(handler);
+    let acceptor = Acceptor {
         config,
         proxies: app.config.trusted_proxies.clone(),
         connections: Arc::clone(&connections),
@@ -62,25 +64,25 @@ pub(super) async fn serve(
         accepted,
         refusals: Default::default(),
     };
-    door.open(listener.into_std()?, phases)?;
+    acceptor.start(listener.into_std()?, shutdown_signal)?;
     tracing::debug!(max_connections, "accepting connections");
 
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         tokio::select! {
             () = shutdown.as_mut() => break,
-            accepted = arriving.recv() => match accepted {
-                Some(accepted) => drop(tokio::spawn(Arc::clone(&shared).serve(accepted))),
+            accepted = incoming.recv() => match accepted {
+                Some(accepted) => drop(tokio::spawn(Arc::clone(&handler).serve(accepted))),
                 None => return Err(io::Error::other("nothing accepts connections any more")),
             }
         }
     }
     phase.send_replace(Phase::Draining);
-    // What has come and was not begun is closed.
-    drop(arriving);
+    // Closes accepted connections that are not being served yet.
+    drop(incoming);
     if timeout(config.shutdown_timeout, connections.wait_until_none()).await.is_err() {
         tracing::warn!("requests that took longer than SHUTDOWN_TIMEOUT_MS are cut off");
     }
-    phase.send_replace(Phase::Over);
+    phase.send_replace(Phase::Stopped);
     Ok(())
 }

@@ -1,9 +1,11 @@
-//! Files that come with an operation, as the GraphQL multipart request specification has it: a field `operations` with the operation, a
-//! field `map` that says which variables the files are, and then the files. `http::graphql` calls it.
+//! File uploads, by the GraphQL multipart request specification: a field `operations` with the
+//! operation, a field `map` that maps files to variables, and then the files. Called by
+//! `http::graphql`.
 //!
-//! Files go to temporary ones as they come, which have no name and end with the process; their number and size are limited. A page
-//! of another origin can send such a body without asking first, so whoever sends one must be known by an Authorization header, which
-//! no browser sends by itself, and may write products: that is checked before anything of the body is read.
+//! Files are streamed to anonymous temporary files; their number and size are limited. Browsers
+//! send multipart bodies across origins without a preflight. So the sender must be authenticated by
+//! an `Authorization` header, which browsers don't send on their own, and must be allowed to write
+//! products. Both are checked before the body is read.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,40 +16,44 @@ use poem::{Body, FromRequest, Request, RequestBody};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
-use super::graphql::{Operation, Refused};
+use super::graphql::{OperationRequest, Rejection};
 use super::server::BodyAllowance;
 use crate::app::App;
 use crate::context::OpContext;
 use crate::domain::permission::Permission;
 use crate::error::ErrorCode;
 
-/// How many files a request may have.
+/// The maximum number of files in a request.
 const MAX_FILES: usize = 10;
-/// How long a body may take to come.
-const TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// How long a body may take to arrive.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// A file and the variables that it is: `variables.media.0.file`.
+/// A file and the paths of its variables, such as `variables.media.0.file`.
 pub(super) type Upload = (std::fs::File, Vec<String>);
 
-/// Reads an operation and its files.
-pub(super) async fn from_multipart(
+/// Parses a multipart body into an operation and its files.
+pub(super) async fn parse_multipart(
     app: &App,
     op: &OpContext,
     request: &Request,
     body: Body,
-) -> Result<(Operation, Vec<Upload>), Refused> {
+) -> Result<(OperationRequest, Vec<Upload>), Rejection> {
     op.authorize(Permission::WriteProducts).map_err(|error| (error.code(), error.to_string()))?;
     if let Some(allowance) = request.data::<BodyAllowance>() {
-        allowance.allow_upload(TIMEOUT);
+        allowance.allow_upload(UPLOAD_TIMEOUT);
     }
-    let read = tokio::time::timeout(TIMEOUT, read(app, request, body)).await;
-    read.unwrap_or_else(|_| Err(bad("the files took too long to come")))
+    let read = tokio::time::timeout(UPLOAD_TIMEOUT, read_form(app, request, body)).await;
+    read.unwrap_or_else(|_| Err(bad("the files took too long to arrive")))
 }
 
-async fn read(app: &App, request: &Request, body: Body) -> Result<(Operation, Vec<Upload>), Refused> {
+async fn read_form(
+    app: &App,
+    request: &Request,
+    body: Body,
+) -> Result<(OperationRequest, Vec<Upload>), Rejection> {
     let mut body = RequestBody::new(body);
     let multipart = Multipart::from_request(request, &mut body).await;
-    let mut parts = multipart.map_err(|error| bad(&format!("the body is no multipart form: {error}")))?;
+    let mut parts = multipart.map_err(|error| bad(&format!("the body is not a multipart form: {error}")))?;
     let (mut operation, mut map) = (None, None);
     let mut uploads = Vec::new();
     let mut count = 0;
@@ -58,19 +64,18 @@ async fn read(app: &App, request: &Request, body: Body) -> Result<(Operation, Ve
             "operations" => {
                 let text = read_text(field, "operations", app.config.body_limit).await?;
                 if text.trim_ascii_start().first() == Some(&b'[') {
-                    return Err(bad("batches are not served: send one operation a request"));
+                    return Err(bad("batches are not supported: send one operation per request"));
                 }
-                let read: Result<Operation, _> = serde_json::from_slice(&text);
+                let read: Result<OperationRequest, _> = serde_json::from_slice(&text);
                 operation =
-                    Some(read.map_err(|error| bad(&format!("`operations` is no JSON request: {error}")))?);
+                    Some(read.map_err(|error| bad(&format!("`operations` is not a JSON request: {error}")))?);
             }
             "map" => {
                 let text = read_text(field, "map", app.config.body_limit).await?;
                 let read: Result<HashMap<String, Vec<String>>, _> = serde_json::from_slice(&text);
-                map =
-                    Some(read.map_err(|error| {
-                        bad(&format!("`map` is no JSON object of lists of paths: {error}"))
-                    })?);
+                map = Some(read.map_err(|error| {
+                    bad(&format!("`map` is not a JSON object of lists of paths: {error}"))
+                })?);
             }
             name => {
                 let Some(map) = map.as_mut().filter(|_| operation.is_some()) else {
@@ -98,10 +103,10 @@ async fn read(app: &App, request: &Request, body: Body) -> Result<(Operation, Ve
     }
 }
 
-async fn read_text(field: Field, name: &str, limit: usize) -> Result<Vec<u8>, Refused> {
+async fn read_text(field: Field, name: &str, limit: usize) -> Result<Vec<u8>, Rejection> {
     let mut text = Vec::new();
-    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    let read = field.into_async_read().take(most).read_to_end(&mut text).await;
+    let max = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let read = field.into_async_read().take(max).read_to_end(&mut text).await;
     read.map_err(|error| bad(&format!("the field `{name}` can't be read: {error}")))?;
     if text.len() > limit {
         Err(bad(&format!("the field `{name}` is larger than {limit} bytes")))
@@ -110,10 +115,10 @@ async fn read_text(field: Field, name: &str, limit: usize) -> Result<Vec<u8>, Re
     }
 }
 
-async fn read_file(field: Field, name: &str, limit: u64) -> Result<std::fs::File, Refused> {
-    let made = tokio::task::spawn_blocking(tempfile::tempfile).await;
-    let file = made.map_err(std::io::Error::other).and_then(|made| made);
-    let mut file = File::from_std(file.map_err(|error| broken(&error))?);
+async fn read_file(field: Field, name: &str, limit: u64) -> Result<std::fs::File, Rejection> {
+    let created = tokio::task::spawn_blocking(tempfile::tempfile).await;
+    let file = created.map_err(std::io::Error::other).and_then(|file| file);
+    let mut file = File::from_std(file.map_err(|error| internal_error(&error))?);
     let mut source = field.into_async_read().take(limit.saturating_add(1));
     let mut size = 0;
     let mut chunk = vec![0; 64 * 1024];
@@ -125,19 +130,19 @@ async fn read_file(field: Field, name: &str, limit: u64) -> Result<std::fs::File
         if size > limit {
             return Err(bad(&format!("the file `{name}` is larger than {limit} bytes: make it smaller")));
         }
-        file.write_all(bytes).await.map_err(|error| broken(&error))?;
+        file.write_all(bytes).await.map_err(|error| internal_error(&error))?;
     }
-    file.flush().await.map_err(|error| broken(&error))?;
-    file.rewind().await.map_err(|error| broken(&error))?;
+    file.flush().await.map_err(|error| internal_error(&error))?;
+    file.rewind().await.map_err(|error| internal_error(&error))?;
     Ok(file.into_std().await)
 }
 
-fn bad(message: &str) -> Refused {
+fn bad(message: &str) -> Rejection {
     (ErrorCode::BadUserInput, message.to_owned())
 }
 
-/// No room for a file, or no disk.
-fn broken(error: &std::io::Error) -> Refused {
+/// Logs that a temporary file can't be written, such as for lack of disk space.
+fn internal_error(error: &std::io::Error) -> Rejection {
     tracing::error!("an upload can't be written: {error}");
     (ErrorCode::Internal, "internal error".to_owned())
 }

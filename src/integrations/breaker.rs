@@ -1,21 +1,24 @@
-//! Circuit breakers: one before everything outside, so that what is down is left in peace and nobody waits for it.
+//! Circuit breakers in front of external services, so that a service that is down is not called
+//! again and again and callers do not wait for it.
 //!
-//! A call has a time limit. When half of the last calls failed, the breaker opens: calls are refused at once. After a while it is
-//! half open: one call may try; its success closes the breaker, its failure opens it for as long again. Only what says that the
-//! other side is unwell counts as a failure (it can't be reached, answers too late or with an error of its own); a declined card
-//! does not.
+//! A call has a timeout. When half of the most recent calls failed, the breaker opens and rejects
+//! calls immediately. After a while it becomes half-open and lets one trial call through: success
+//! closes the breaker, failure opens it for the same time again. Only errors that show that the
+//! other side is unhealthy count as failures (it is unreachable, too slow, or returns an error of
+//! its own); a declined card does not.
 //!
-//! Built in `app.rs` through [`Breakers`] and called by whoever calls the outside: services of payments, mail, webhooks, storage.
-//! A refused call must fall back on something: the queue, where the job waits, or what is known already. Never wrapped around work
-//! of the shop itself, nor around its database.
+//! Created in `app.rs` through [`Breakers`] and used by the services for payments, mail, webhooks
+//! and storage. A rejected call needs a fallback: the queue, where the job is retried, or data that
+//! is already known. Never wrap the shop's own work or its database in a breaker.
 //!
-//! The window, the threshold and the time that it stays open are `recloser`'s. What is added here: one trial at a time and closed by
-//! one success (by itself it lets all calls through when half open, and judges the second), calls that began before the breaker
-//! opened or closed are not held against what came after, the time limit, and a state that can be shown.
+//! The window, the threshold and the open duration come from `recloser`. This module adds: a single
+//! trial call whose success closes the breaker (`recloser` lets every call through when half-open
+//! and judges the second one), ignoring results of calls that started before the last state change,
+//! the timeout, and a state that can be reported.
 
 mod registry;
 
-pub use registry::{Breakers, Family, Report};
+pub use registry::{BreakerGroup, BreakerReport, Breakers};
 
 use std::future::{pending, ready};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,47 +28,47 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use recloser::{AsyncRecloser, Recloser};
 
-/// How long a call may take, usually.
-pub const TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a breaker stays open, usually.
-pub const OPEN_FOR: Duration = Duration::from_secs(30);
-/// Of how many last calls half must have failed. Fewer calls than these tell nothing: the breaker opens with the eleventh at the
-/// earliest.
-pub const WINDOW: usize = 10;
+/// Default timeout of a call.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Default time a breaker stays open.
+pub const DEFAULT_OPEN_DURATION: Duration = Duration::from_secs(30);
+/// Default number of recent calls that are considered; half of them must have failed. The window
+/// has to be full first, so a breaker opens on the eleventh call at the earliest.
+pub const DEFAULT_WINDOW: usize = 10;
 
-/// How patient a breaker is.
+/// Timeout and thresholds of a breaker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Settings {
-    /// How long a call may take.
+pub struct BreakerSettings {
+    /// Timeout of a call.
     pub timeout: Duration,
-    /// How long it stays open.
-    pub open_for: Duration,
-    /// How many calls it looks back on; at least one.
+    /// How long the breaker stays open.
+    pub open_duration: Duration,
+    /// Number of recent calls that are considered; at least one.
     pub window: usize,
 }
 
-impl Default for Settings {
+impl Default for BreakerSettings {
     fn default() -> Self {
-        Self { timeout: TIMEOUT, open_for: OPEN_FOR, window: WINDOW }
+        Self { timeout: DEFAULT_TIMEOUT, open_duration: DEFAULT_OPEN_DURATION, window: DEFAULT_WINDOW }
     }
 }
 
-/// What a breaker lets through.
+/// Which calls a breaker lets through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum State {
-    /// All calls.
+pub enum BreakerState {
+    /// All calls pass.
     Closed,
-    /// One, to try.
+    /// One trial call passes.
     HalfOpen,
-    /// None.
+    /// No calls pass.
     Open,
 }
 
-impl State {
+impl BreakerState {
     /// All states.
     pub const ALL: &'static [Self] = &[Self::Closed, Self::HalfOpen, Self::Open];
 
-    /// How it is written.
+    /// The state's name in reports and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -79,21 +82,21 @@ impl State {
 /// Why a call has no result.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError<E> {
-    /// It was not made: the other side failed too often lately.
+    /// The call was not made: too many recent calls failed.
     #[error("it has failed too often lately, and is tried again in {} s", .retry_in.as_secs().max(1))]
     Open {
-        /// When it is worth to ask again.
+        /// When a retry makes sense.
         retry_in: Duration,
     },
-    /// It took too long. Whatever was asked may happen yet.
+    /// The call timed out. It may still take effect on the other side.
     #[error("no answer in time")]
     TimedOut,
-    /// It was made, and ended in an error.
+    /// The call was made and failed.
     #[error("{0}")]
     Failed(E),
 }
 
-/// How many calls ended how.
+/// Calls by how they ended.
 #[derive(Default)]
 struct Counts {
     successes: AtomicU64,
@@ -102,49 +105,52 @@ struct Counts {
     rejected: AtomicU64,
 }
 
-/// A breaker before one thing outside.
+/// A circuit breaker in front of one external service.
 pub struct Breaker {
     name: Arc<str>,
-    settings: Settings,
+    settings: BreakerSettings,
     recloser: AsyncRecloser,
-    gate: Mutex<Gate>,
+    state: Mutex<State>,
     counts: Arc<Counts>,
 }
 
-/// What `recloser` does not tell.
+/// State that `recloser` does not expose.
 #[derive(Default)]
-struct Gate {
-    /// Rises whenever the breaker opens or closes. What a call of another era tells is of the past.
-    era: u64,
-    /// When it opened last, unless it has closed since.
-    opened: Option<Instant>,
-    /// Whether a call is trying.
-    is_trying: bool,
+struct State {
+    /// Incremented whenever the breaker opens or closes. Results of calls from an earlier
+    /// generation are ignored.
+    generation: u64,
+    /// When the breaker last opened; `None` while it is closed.
+    opened_at: Option<Instant>,
+    /// Whether a trial call is in progress.
+    has_trial: bool,
 }
 
-/// A call that is let through. Dropped before its end, it tells nothing, and another may try.
-struct Pass<'a> {
+/// Permission to make one call. If it is dropped before [`Permit::finish`], nothing is recorded and
+/// another trial may start.
+struct Permit<'a> {
     breaker: &'a Breaker,
-    era: u64,
+    generation: u64,
     is_trial: bool,
 }
 
 impl Breaker {
-    /// A closed breaker.
-    fn new(name: Arc<str>, settings: Settings, counts: Arc<Counts>) -> Self {
+    /// Creates a closed breaker.
+    fn new(name: Arc<str>, settings: BreakerSettings, counts: Arc<Counts>) -> Self {
         let recloser = Recloser::custom()
             .error_rate(0.5)
             .closed_len(settings.window.max(1))
             .half_open_len(1)
-            .open_wait(settings.open_for)
+            .open_wait(settings.open_duration)
             .build();
-        Self { name, settings, recloser: recloser.into(), gate: Mutex::default(), counts }
+        Self { name, settings, recloser: recloser.into(), state: Mutex::default(), counts }
     }
 
-    /// Makes a call if it is let through; `call` does nothing before that. `is_failure` tells errors of the other side from its no.
+    /// Makes a call if the breaker lets it through; `call` is not polled before that. `is_failure`
+    /// tells errors that show an unhealthy service from legitimate refusals.
     ///
     /// # Errors
-    /// [`CallError`]: it was not made, it took too long, or its own error.
+    /// [`CallError`]: the call was rejected, timed out, or failed.
     pub async fn call<T, E>(
         &self,
         is_failure: impl FnOnce(&E) -> bool,
@@ -153,7 +159,7 @@ impl Breaker {
         self.call_within(self.settings.timeout, is_failure, call).await
     }
 
-    /// The same for a call that has another time: one that moves much.
+    /// Like [`Breaker::call`], with a timeout of its own, for calls that transfer a lot of data.
     ///
     /// # Errors
     /// [`CallError`].
@@ -163,7 +169,7 @@ impl Breaker {
         is_failure: impl FnOnce(&E) -> bool,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, CallError<E>> {
-        let pass = self.enter().map_err(|retry_in| {
+        let permit = self.acquire().map_err(|retry_in| {
             self.counts.rejected.fetch_add(1, Ordering::Relaxed);
             CallError::Open { retry_in }
         })?;
@@ -171,94 +177,100 @@ impl Breaker {
             Ok(result) => result.map_err(CallError::Failed),
             Err(_) => Err(CallError::TimedOut),
         };
-        let (count, is_well) = match &result {
+        let (count, is_healthy) = match &result {
             Err(CallError::Failed(error)) if is_failure(error) => (&self.counts.failures, false),
             Err(CallError::TimedOut | CallError::Open { .. }) => (&self.counts.timeouts, false),
             Ok(_) | Err(CallError::Failed(_)) => (&self.counts.successes, true),
         };
         count.fetch_add(1, Ordering::Relaxed);
-        pass.end(is_well);
+        permit.finish(is_healthy);
         result
     }
 
-    /// What it lets through at the moment.
+    /// Returns the current state.
     #[must_use]
-    pub fn state(&self) -> State {
-        let gate = self.gate();
-        match gate.opened {
-            None => State::Closed,
-            Some(_) if self.is_permitted() => State::HalfOpen,
-            Some(_) => State::Open,
+    pub fn state(&self) -> BreakerState {
+        let state = self.lock_state();
+        match state.opened_at {
+            None => BreakerState::Closed,
+            Some(_) if self.may_pass() => BreakerState::HalfOpen,
+            Some(_) => BreakerState::Open,
         }
     }
 
-    /// Lets a call through, or tells how long to wait.
-    fn enter(&self) -> Result<Pass<'_>, Duration> {
-        let mut gate = self.gate();
-        if let Some(at) = gate.opened {
-            if gate.is_trying || !self.is_permitted() {
-                return Err(self.left(at));
+    /// Lets a call through, or returns the delay until a retry makes sense.
+    fn acquire(&self) -> Result<Permit<'_>, Duration> {
+        let mut state = self.lock_state();
+        if let Some(at) = state.opened_at {
+            if state.has_trial || !self.may_pass() {
+                return Err(self.retry_delay(at));
             }
-            gate.is_trying = true;
+            state.has_trial = true;
         }
-        Ok(Pass { breaker: self, era: gate.era, is_trial: gate.opened.is_some() })
+        Ok(Permit { breaker: self, generation: state.generation, is_trial: state.opened_at.is_some() })
     }
 
-    /// How long a breaker that opened at some time stays open from now; as long as a call takes where somebody is trying.
-    fn left(&self, opened: Instant) -> Duration {
-        match self.settings.open_for.saturating_sub(opened.elapsed()) {
+    /// Time until a breaker that opened at `opened_at` may be tried again; the call timeout while a
+    /// trial is in progress.
+    fn retry_delay(&self, opened_at: Instant) -> Duration {
+        match self.settings.open_duration.saturating_sub(opened_at.elapsed()) {
             Duration::ZERO => self.settings.timeout,
-            left => left,
+            retry_delay => retry_delay,
         }
     }
 
-    /// Whether `recloser` would let a call through: asked with one that never ends, which it forgets.
-    fn is_permitted(&self) -> bool {
+    /// Whether `recloser` would let a call through. Probed with a future that never completes,
+    /// which `recloser` forgets when it is dropped.
+    fn may_pass(&self) -> bool {
         self.recloser.call(pending::<Result<(), ()>>()).now_or_never().is_none()
     }
 
-    /// Tells `recloser` how a call ended.
-    fn tell(&self, is_well: bool) {
-        let _ = self.recloser.call(ready(if is_well { Ok(()) } else { Err(()) })).now_or_never();
+    /// Reports a call's result to `recloser`.
+    fn record(&self, is_healthy: bool) {
+        let _ = self.recloser.call(ready(if is_healthy { Ok(()) } else { Err(()) })).now_or_never();
     }
 
-    fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pass<'_> {
-    fn end(self, is_well: bool) {
+impl Permit<'_> {
+    fn finish(self, is_healthy: bool) {
         let breaker = self.breaker;
-        let mut gate = breaker.gate();
-        if gate.era != self.era {
+        let mut state = breaker.lock_state();
+        if state.generation != self.generation {
             return;
         }
-        breaker.tell(is_well);
+        breaker.record(is_healthy);
         if self.is_trial {
-            // The first result only fills the window of one, the second is judged.
-            breaker.tell(is_well);
+            // The first result only fills the window of one; the second is judged.
+            breaker.record(is_healthy);
         }
-        match (self.is_trial, is_well) {
+        match (self.is_trial, is_healthy) {
             (true, true) => {
-                *gate = Gate { era: gate.era + 1, ..Gate::default() };
+                *state = State { generation: state.generation + 1, ..State::default() };
                 tracing::info!(breaker = &*breaker.name, "a breaker closes");
             }
-            (false, _) if breaker.is_permitted() => {}
+            (false, _) if breaker.may_pass() => {}
             _ => {
-                *gate = Gate { era: gate.era + 1, opened: Some(Instant::now()), is_trying: false };
+                *state = State {
+                    generation: state.generation + 1,
+                    opened_at: Some(Instant::now()),
+                    has_trial: false,
+                };
                 tracing::warn!(breaker = &*breaker.name, "a breaker opens");
             }
         }
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        // Its end may hold the gate no more, and has begun another era if it was a trial.
-        let mut gate = self.breaker.gate();
-        if self.is_trial && gate.era == self.era {
-            gate.is_trying = false;
+        // If `finish` ran for a trial, the generation has changed already.
+        let mut state = self.breaker.lock_state();
+        if self.is_trial && state.generation == self.generation {
+            state.has_trial = false;
         }
     }
 }

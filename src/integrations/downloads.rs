@@ -1,6 +1,8 @@
-//! Files that are fetched from addresses that users give: from the public internet alone, up to a size, into a temporary file.
+//! Downloads files from URLs given by users: from the public internet only, up to a maximum size,
+//! into a temporary file.
 //!
-//! `services::media` calls it, in a job. Redirects are followed here, a few, each of them checked like the first address.
+//! Called by `services::media` in a job. Redirects are followed here, up to a limit, and each
+//! target is checked like the first URL.
 
 use std::time::Duration;
 
@@ -11,21 +13,21 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use super::public_http::{HttpError, PublicHttp};
 use super::storage::temporary_file;
 
-/// How long a file may take in all.
+/// Timeout of a download, redirects included.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
-/// How often one is sent elsewhere.
+/// Maximum number of redirects.
 const MAX_REDIRECTS: usize = 5;
 
-/// Why a file can't be fetched, in words for whoever gave its address.
+/// Why a file can't be downloaded. The text is for whoever gave the URL.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// It never can: there is none, or it must not be asked for.
+    /// Permanent: there is no such file, or the URL is not allowed.
     #[error("The file can't be fetched: {0}")]
     Refused(String),
-    /// It may be there later.
+    /// Temporary: the file may be available later.
     #[error("The file can't be fetched: {0}")]
     Failed(String),
-    /// A file of this machine can't be written.
+    /// A local temporary file can't be written.
     #[error("a temporary file failed")]
     File(#[from] std::io::Error),
 }
@@ -39,7 +41,7 @@ impl From<HttpError> for DownloadError {
     }
 }
 
-/// Fetches a file of up to so many bytes; it has no name, and stands at its beginning.
+/// Downloads a file of up to `max_bytes` into an unnamed temporary file, rewound to the start.
 ///
 /// # Errors
 /// [`DownloadError`].

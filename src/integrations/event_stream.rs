@@ -1,8 +1,9 @@
-//! A message queue for other services: the shop's events in a Redis stream, as `CloudEvents`, in the order of the log.
+//! Exports the shop's events to a Redis stream for other services, as `CloudEvents`, in the order
+//! of the log.
 //!
-//! An event is in the stream at least once: one that is there twice, since nobody knows whether the first made it, has the same `id` and
-//! the same `position`. The stream keeps about the last million events; a service that was away for longer reads the log by a
-//! subscription.
+//! Delivery is at least once: after an unclear failure an event may be in the stream twice, with
+//! the same `id` and `position`. The stream keeps about the last million events; a service that was
+//! away for longer reads the log through a subscription.
 
 use std::time::Duration;
 
@@ -12,27 +13,27 @@ use redis::{AsyncCommands, AsyncConnectionConfig, Client, RedisError};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-/// The stream's key, unless the address names another one by `?stream=`.
-const STREAM: &str = "mercato:events";
-/// The field of an entry that holds the event.
+/// Default key of the stream; `?stream=` in the URL overrides it.
+const DEFAULT_STREAM: &str = "mercato:events";
+/// The field of a stream entry that holds the event.
 const FIELD: &str = "event";
-/// How many events the stream keeps, about.
-const KEPT: usize = 1_000_000;
-/// How long connecting may take.
+/// Approximate number of events that the stream keeps.
+const MAX_EVENTS: usize = 1_000_000;
+/// Timeout of connecting and of each reply.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A stream of events.
+/// A client of the event stream.
 pub struct EventStream {
     client: Client,
     stream: String,
     connection: OnceCell<ConnectionManager>,
 }
 
-/// Where it is.
+/// The Redis URL and stream name of the export.
 #[derive(Clone)]
 pub struct StreamAddress(String);
 
-/// The address may hold a password.
+/// Hides the address, which may contain a password.
 impl std::fmt::Debug for StreamAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("StreamAddress(…)")
@@ -40,12 +41,12 @@ impl std::fmt::Debug for StreamAddress {
 }
 
 impl StreamAddress {
-    /// Reads an `EVENT_EXPORT_URL`: `redis://host/?stream=shop:events`.
+    /// Parses an `EVENT_EXPORT_URL`: `redis://host/?stream=shop:events`.
     ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// A message that describes what is wrong.
     pub fn parse(url: &str) -> Result<Self, String> {
-        let (server, _) = split(url);
+        let (server, _) = split_address(url);
         match Client::open(server) {
             Ok(_) => Ok(Self(url.to_owned())),
             Err(error) => Err(format!("must be redis://host: {error}")),
@@ -53,39 +54,39 @@ impl StreamAddress {
     }
 }
 
-/// The server and the stream that an address names.
-fn split(url: &str) -> (&str, &str) {
+/// Splits the URL into the server's address and the stream's key.
+fn split_address(url: &str) -> (&str, &str) {
     match url.split_once("?stream=") {
         Some((server, stream)) if !stream.is_empty() => (server, stream),
-        _ => (url, STREAM),
+        _ => (url, DEFAULT_STREAM),
     }
 }
 
 impl EventStream {
-    /// What every entry is after.
+    /// The id before the first entry.
     pub const START: &str = "0";
 
-    /// The stream at an address; the server need not be there yet.
+    /// Creates a client; the server need not be reachable yet.
     ///
     /// # Errors
-    /// When the address is none of Redis's.
+    /// The address is not a Redis URL.
     pub fn new(address: &StreamAddress) -> Result<Self, RedisError> {
-        let (server, stream) = split(&address.0);
+        let (server, stream) = split_address(&address.0);
         Ok(Self { client: Client::open(server)?, stream: stream.to_owned(), connection: OnceCell::new() })
     }
 
-    /// Adds events, in their order.
+    /// Appends events in order.
     ///
     /// # Errors
-    /// When Redis does not take them; some of them may be in the stream then.
+    /// Redis rejected them; some of them may be in the stream nevertheless.
     pub async fn publish(&self, events: &[Value]) -> Result<(), RedisError> {
         let mut pipeline = redis::pipe();
         for event in events {
             let entry = [(FIELD, event.to_string())];
-            pipeline.xadd_maxlen(&self.stream, StreamMaxlen::Approx(KEPT), "*", &entry).ignore();
+            pipeline.xadd_maxlen(&self.stream, StreamMaxlen::Approx(MAX_EVENTS), "*", &entry).ignore();
         }
         match pipeline.query_async(&mut self.connection().await?).await {
-            // Redis was started anew since the last time, and there is a new connection now.
+            // Redis has restarted since the last call; the manager has reconnected by now.
             Err(error) if error.is_connection_dropped() => {
                 pipeline.query_async(&mut self.connection().await?).await
             }
@@ -93,22 +94,23 @@ impl EventStream {
         }
     }
 
-    /// The last entry that is there; [`EventStream::START`] before the first.
+    /// Returns the id of the last entry, or [`EventStream::START`] if the stream is empty.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// Redis does not answer.
     pub async fn end(&self) -> Result<String, RedisError> {
         let mut connection = self.connection().await?;
         let reply: StreamRangeReply = connection.xrevrange_count(&self.stream, "+", "-", 1).await?;
         Ok(reply.ids.into_iter().next().map_or_else(|| Self::START.to_owned(), |last| last.id))
     }
 
-    /// Events after an entry, as text: those that are there, or the first that come within a while; also, the last entry.
+    /// Reads the events after an entry as JSON, waiting up to `wait` for the first one; also
+    /// returns the id of the last entry read.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// Redis does not answer.
     pub async fn read(&self, after: &str, wait: Duration) -> Result<(Vec<String>, String), RedisError> {
-        // A connection of its own: others would wait with it.
+        // Blocking reads need a connection of their own: they would hold up other commands.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         let options =

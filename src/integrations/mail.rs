@@ -1,16 +1,17 @@
-//! Mail: one trait, two ways: to a server over SMTP, or into files on a machine that has none.
+//! Sends mail: one trait with two implementations, SMTP and files for machines without a mail
+//! server.
 //!
-//! Listeners hand in a [`Letter`] that `services::mails` wrote. A mailer sends it or says whether another try makes sense; it tries
-//! once, within [`PATIENCE`], and leaves the waiting and trying again to the job. What it logs or answers never names an address or
-//! a word of the letter.
+//! Listeners pass an [`OutgoingMail`] rendered by `services::mails`. A mailer makes one attempt,
+//! within [`SEND_TIMEOUT`], and reports whether a retry makes sense; retrying is up to the job.
+//! Logs and errors never contain an address or any of the mail's contents.
 
 mod files;
 mod message;
 mod smtp;
 
-pub use files::Files;
+pub use files::FileMailer;
 pub use message::Sender;
-pub use smtp::{Smtp, SmtpServer};
+pub use smtp::{SmtpMailer, SmtpServer};
 
 use std::time::Duration;
 
@@ -18,61 +19,61 @@ use futures_util::future::BoxFuture;
 
 use crate::domain::time::Timestamp;
 
-/// How long one letter may take, connecting to the server included.
-pub const PATIENCE: Duration = Duration::from_secs(3);
+/// Timeout of sending one mail, including connecting to the server.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A mail that is written and not yet sent.
+/// A rendered mail that has not been sent yet.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Letter {
-    /// Names the letter, the same whenever it is sent again: its `Message-ID` and its file are called after it.
+pub struct OutgoingMail {
+    /// Identifies the mail across retries; used for its `Message-ID` and its file name.
     pub id: String,
-    /// What the shop is called that writes it.
+    /// The shop's name, shown as the sender.
     pub shop: String,
-    /// Who gets it: one e-mail address.
+    /// The recipient: one e-mail address.
     pub to: String,
-    /// A line.
+    /// The subject, one line.
     pub subject: String,
-    /// The whole of it, for those who read plain text.
+    /// The plain-text body.
     pub text: String,
-    /// The whole of it again, as HTML.
+    /// The HTML body.
     pub html: String,
-    /// The language it is written in, as an RFC 5646 tag: `de`.
+    /// Language of the mail as an RFC 5646 tag, such as `de`.
     pub language: &'static str,
-    /// When it was written.
+    /// When it was rendered.
     pub date: Timestamp,
 }
 
-/// By its name alone: logs are no place for the rest.
-impl std::fmt::Debug for Letter {
+/// Prints only the id: mail contents never belong in logs.
+impl std::fmt::Debug for OutgoingMail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Letter({})", self.id)
+        write!(f, "OutgoingMail({})", self.id)
     }
 }
 
-/// Why a letter is not sent.
+/// Why a mail was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
-    /// The address or the letter is not accepted, and never will be.
+    /// Permanent: the address or the mail is rejected.
     #[error("the mail can't be delivered: {0}")]
     Refused(String),
-    /// It did not work this time.
+    /// Temporary: this attempt failed.
     #[error("the mail was not sent: {0}")]
     Failed(String),
-    /// The server took too long. It may have the letter all the same.
+    /// The server took too long. It may have accepted the mail nevertheless.
     #[error("the mail server did not answer in time")]
     TimedOut,
 }
 
 impl MailError {
-    /// Whether the same letter may be accepted later.
+    /// Whether a retry may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         !matches!(self, Self::Refused(_))
     }
 }
 
-/// Somebody who takes letters to their readers.
+/// Delivers mail.
 pub trait Mailer: Send + Sync + 'static {
-    /// Sends a letter, or learns that it can't be.
-    fn send<'a>(&'a self, letter: &'a Letter) -> BoxFuture<'a, Result<(), MailError>>;
+    /// Makes one attempt to send a mail.
+    fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), MailError>>;
 }

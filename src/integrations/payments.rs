@@ -1,9 +1,9 @@
-//! Payment providers: whoever takes a buyer's money for the shop. Chosen by name, one trait for all.
+//! Payment providers, chosen by name, behind one trait.
 //!
-//! A provider is asked (authorize, capture, cancel, refund, status) or tells by itself (a webhook). Either way it answers with
-//! what happened, as [`Told`], each under a name of the provider's own: told twice, it is known once. An answer may be empty: what
-//! becomes of the payment is told later. Only `services::payments` calls providers, outside of any transaction and not for longer
-//! than it has patience.
+//! A provider is called (authorize, capture, cancel, refund, status) or calls us (a webhook).
+//! Either way it reports what happened as [`ProviderEvent`]s. Each has an id assigned by the
+//! provider, so duplicates are recognized. A response may be empty: the result then arrives later.
+//! Only `services::payments` calls providers, outside of any transaction and with a timeout.
 
 mod manual;
 mod test;
@@ -20,25 +20,25 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::{OrderId, RefundId};
 use crate::domain::payment::PaymentKind;
 
-/// What is to be paid.
+/// A request for a payment.
 #[derive(Clone, Debug)]
 pub struct Charge {
-    /// For what. Also makes it safe to ask twice: a provider charges an order once.
+    /// The order to be paid. Also the idempotency key: a provider charges an order once.
     pub order_id: OrderId,
     /// Minor units, above zero.
     pub amount: i64,
     /// ISO 4217.
     pub currency: String,
-    /// What the storefront got from the provider for the buyer's card; never kept.
+    /// The provider's token for the buyer's card, received by the storefront; never stored.
     pub token: String,
 }
 
-/// A payment that a provider knows.
+/// Identifies a payment to its provider.
 #[derive(Clone, Debug)]
-pub struct Payment {
-    /// What it was for.
+pub struct PaymentRef {
+    /// The order that is paid.
     pub order_id: OrderId,
-    /// The provider's name for it, once it told one.
+    /// The provider's id of the payment, if already known.
     pub reference: Option<String>,
     /// Minor units.
     pub amount: i64,
@@ -46,20 +46,20 @@ pub struct Payment {
     pub currency: String,
 }
 
-/// Money that is to go back.
+/// A request to refund a payment.
 #[derive(Clone, Debug)]
 pub struct Refund {
-    /// Which refund. Also makes it safe to ask twice: a provider makes a refund once.
+    /// The refund. Also the idempotency key: a provider makes a refund once.
     pub refund_id: RefundId,
-    /// Of which payment; its amount is what goes back.
-    pub payment: Payment,
+    /// The payment to refund; its `amount` is the amount to refund.
+    pub payment: PaymentRef,
 }
 
-/// Something that happened to a payment, as its provider tells it.
+/// Something that happened to a payment, as reported by its provider.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Told {
-    /// The provider's name for what happened, the same however often and by whichever way it tells.
+pub struct ProviderEvent {
+    /// The provider's id of the event, the same each time it is reported.
     pub id: String,
     /// The order that the payment is for.
     pub order_id: OrderId,
@@ -67,77 +67,80 @@ pub struct Told {
     pub kind: PaymentKind,
     /// Minor units.
     pub amount: i64,
-    /// The provider's name for the payment.
+    /// The provider's id of the payment.
     pub reference: Option<String>,
-    /// In the provider's words.
+    /// The provider's message.
     pub message: Option<String>,
-    /// The refund it is of.
+    /// The refund that the event belongs to, if any.
     pub refund_id: Option<RefundId>,
 }
 
-/// Why a provider's answer is none.
+/// Why a provider gave no valid response.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// It took too long. Whatever was asked may happen yet.
+    /// The call timed out. It may still take effect.
     #[error("no answer in time")]
     TimedOut,
-    /// It can't be reached, or answers nonsense.
+    /// The provider is unreachable, or its response is invalid.
     #[error("{0}")]
     Failed(String),
-    /// A webhook is not signed by the provider.
+    /// A webhook's signature is wrong.
     #[error("the signature is wrong")]
     BadSignature,
-    /// A webhook is signed by the provider, and still can't be read.
+    /// A webhook is signed correctly but can't be parsed.
     #[error("the webhook can't be read: {0}")]
     BadWebhook(String),
 }
 
-/// What a provider answers.
-pub type Answer<'a> = BoxFuture<'a, Result<Vec<Told>, ProviderError>>;
+/// A provider's response: the events it reports.
+pub type ProviderFuture<'a> = BoxFuture<'a, Result<Vec<ProviderEvent>, ProviderError>>;
 
-/// The headers of a webhook, names in lower case.
+/// The headers of a webhook; names in lower case.
 pub type Headers = Vec<(String, String)>;
 
-/// Somebody who takes buyers' money for the shop.
+/// A payment provider.
 pub trait PaymentProvider: Send + Sync + 'static {
-    /// What clients and the ledger call it.
+    /// Its name in the API and the ledger.
     fn name(&self) -> &'static str;
 
-    /// Whether it is asked for the money when an order is placed. If not, the order waits for staff to see the money come in.
-    fn charges(&self) -> bool;
+    /// Whether the provider is charged when an order is placed. If not, the order waits until staff
+    /// mark it as paid.
+    fn is_charged_at_checkout(&self) -> bool;
 
-    /// How long an order waits for its money before it is given up.
-    fn waits(&self) -> Duration;
+    /// How long an order waits for its payment before it expires.
+    fn payment_timeout(&self) -> Duration;
 
-    /// Asks for the money, or to keep it ready. A provider that does both in one tells of the capture alone.
-    fn authorize<'a>(&'a self, charge: &'a Charge) -> Answer<'a>;
+    /// Authorizes a payment. A provider that authorizes and captures in one step reports only the
+    /// capture.
+    fn authorize<'a>(&'a self, charge: &'a Charge) -> ProviderFuture<'a>;
 
-    /// Asks for money that is kept ready.
-    fn capture<'a>(&'a self, payment: &'a Payment) -> Answer<'a>;
+    /// Captures an authorized payment.
+    fn capture<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a>;
 
-    /// Lets go of money that is kept ready, and of a charge that has not come through. Where the money was taken already, that is
-    /// what is told.
-    fn cancel<'a>(&'a self, payment: &'a Payment) -> Answer<'a>;
+    /// Voids an authorization or a charge that has not completed. If the payment was captured
+    /// already, reports the capture.
+    fn cancel<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a>;
 
-    /// Gives money back.
-    fn refund<'a>(&'a self, refund: &'a Refund) -> Answer<'a>;
+    /// Refunds a payment.
+    fn refund<'a>(&'a self, refund: &'a Refund) -> ProviderFuture<'a>;
 
-    /// All that has happened to an order's payment so far; nothing where the provider knows of none.
-    fn status<'a>(&'a self, payment: &'a Payment) -> Answer<'a>;
+    /// Reports everything that has happened to an order's payment so far; empty if the provider
+    /// knows no such payment.
+    fn status<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a>;
 
-    /// Reads a webhook, once it has proved that it is the provider's.
+    /// Verifies and parses a webhook.
     ///
     /// # Errors
     /// [`ProviderError::BadSignature`], [`ProviderError::BadWebhook`].
-    fn parse_webhook(&self, headers: &Headers, body: &[u8]) -> Result<Vec<Told>, ProviderError>;
+    fn parse_webhook(&self, headers: &Headers, body: &[u8]) -> Result<Vec<ProviderEvent>, ProviderError>;
 }
 
-/// The providers that a shop takes payments by.
+/// The payment providers that a shop accepts.
 #[derive(Clone, Default)]
 pub struct Providers(Vec<Arc<dyn PaymentProvider>>);
 
 impl Providers {
-    /// The names of all that this build has.
+    /// The names of all providers in this build.
     pub const NAMES: &'static [&'static str] = &[Manual::NAME, TestProvider::NAME];
 
     /// No providers.
@@ -146,20 +149,20 @@ impl Providers {
         Self::default()
     }
 
-    /// One more.
+    /// Inserts a provider.
     #[must_use]
     pub fn with(mut self, provider: Arc<dyn PaymentProvider>) -> Self {
         self.0.push(provider);
         self
     }
 
-    /// The provider of a name, if the shop takes payments by it.
+    /// Returns the provider of this name, if the shop accepts it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn PaymentProvider>> {
         self.0.iter().find(|provider| provider.name() == name)
     }
 
-    /// The names of those that the shop takes payments by.
+    /// The names of the accepted providers.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|provider| provider.name())
     }

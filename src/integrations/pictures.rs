@@ -1,8 +1,9 @@
-//! Pictures: recognised by what is in them, read within limits, turned upright, freed of all that a camera notes beside the pixels,
-//! made smaller, and written as what browsers show.
+//! Decodes pictures within limits, rotates them upright, strips their metadata, and resizes and
+//! encodes them in formats that browsers support.
 //!
-//! Pure functions that take a while: `services::media` runs them on threads that may block, a few at a time. Whatever a file says of
-//! itself by its name or its declared type is never asked for; the size of a picture is known from its header before any of it is read.
+//! Pure functions that take a while: `services::media` runs them on blocking threads, a few at a
+//! time. A file's type is detected from its content, never from its name or declared type, and a
+//! picture's dimensions are checked before its pixels are decoded.
 
 mod animation;
 
@@ -18,33 +19,34 @@ use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, Limits, RgbImage, RgbaImage,
 };
 
-use crate::domain::media::{Cut, MAX_WEBP_SIDE, MediaFormat};
+use crate::domain::media::{CropArea, MAX_WEBP_SIDE, MediaFormat};
 
-/// The most pixels that a picture may have either way.
+/// Maximum width and height of a picture, in pixels.
 pub const MAX_SIDE: u32 = 20_000;
-/// The most pixels that a picture may have.
+/// Maximum number of pixels of a picture.
 pub const MAX_PIXELS: u64 = 50_000_000;
-/// How much memory a decoder may take beside the pixels: as much as the largest picture of 16 bits a channel is.
+/// Maximum memory of a decoder beside the pixels, in bytes: the size of the largest picture with 16
+/// bits a channel.
 const MAX_ALLOC: u64 = 8 * MAX_PIXELS + 64 * 1024 * 1024;
-/// How many scans a JPEG may have. Ten are usual; each goes over the whole picture.
+/// Maximum number of scans of a JPEG. Ten are common; each pass goes over the whole picture.
 const MAX_SCANS: u32 = 100;
-/// How large a colour profile is kept, in bytes.
-const MAX_PROFILE: usize = 64 * 1024;
-/// How good an original is kept.
+/// Maximum size of a color profile that is kept, in bytes.
+const MAX_PROFILE_BYTES: usize = 64 * 1024;
+/// Encoder quality of originals.
 const ORIGINAL_QUALITY: u8 = 90;
-/// How good its smaller ones are.
-const QUALITY: u8 = 80;
+/// Encoder quality of renditions.
+const RENDITION_QUALITY: u8 = 80;
 
-/// What a file is, by its content.
+/// The type of a file, detected from its content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Recognised {
+pub enum FileKind {
     /// A picture of this type.
     Picture(PictureType),
-    /// A video.
+    /// A video of this format.
     Video(MediaFormat),
 }
 
-/// The types of pictures that are read.
+/// The picture types that can be decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PictureType {
     /// JPEG.
@@ -57,48 +59,48 @@ pub enum PictureType {
     Webp,
 }
 
-/// Why a file is no picture or video for a shop, in words for whoever sent it.
+/// Why a file can't be used as a picture or video. The text is for whoever uploaded it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PictureError {
-    /// It is of a type that is not taken.
+    /// The file type is not supported.
     #[error(
         "The file is no JPEG, PNG, GIF or WebP picture and no MP4, WebM or QuickTime video{}",
         .0.map(|kind| format!(", but {kind}")).unwrap_or_default()
     )]
     UnknownType(Option<&'static str>),
-    /// It may hold scripts.
+    /// SVG files may contain scripts.
     #[error("SVG pictures are not taken, since they can hold scripts: save it as PNG or WebP")]
     Svg,
-    /// It has more pixels than are handled.
+    /// The picture has too many pixels.
     #[error(
         "The picture has {0} × {1} pixels; up to 20000 either way and 50 million in all are taken: make it smaller"
     )]
     TooManyPixels(u32, u32),
-    /// The end is missing.
+    /// The file is incomplete.
     #[error("The picture can't be read: its end is missing. Upload it again")]
     Truncated,
-    /// It is broken.
+    /// The file is damaged.
     #[error("The picture can't be read: the file is damaged, or not the {} that it begins as", .0.name())]
     Unreadable(PictureType),
-    /// It would take too long.
+    /// Decoding would take too long.
     #[error("The picture can't be read: it has too many scans. Save it again as a usual JPEG")]
     TooManyScans,
-    /// It is an animation of too many frames.
+    /// The animation has too many frames.
     #[error("The animation has {0} frames, and up to 1000 are taken: leave some out")]
     TooManyFrames(usize),
-    /// It is an animation of too many frames for its size.
+    /// The animation has too many frames for its dimensions.
     #[error(
         "The animation has {0} frames of {1} × {2} pixels; up to 1 billion pixels in all frames are taken: \
          make it smaller, or leave frames out"
     )]
     TooManyFramePixels(usize, u32, u32),
-    /// It can't be written.
+    /// The picture can't be encoded.
     #[error("The picture can't be written as {0:?}")]
     Unwritable(MediaFormat),
 }
 
-/// A picture that was read: upright, 8 bits a channel, nothing with it but the colours' profile. Of
-/// an animation it is the first frame.
+/// A decoded picture: upright, 8 bits a channel, without metadata except its color profile. For an
+/// animation, the first frame.
 #[derive(Clone)]
 pub struct Picture {
     pixels: Pixels,
@@ -107,34 +109,34 @@ pub struct Picture {
     motion: Motion,
 }
 
-/// Whether a picture moves.
+/// Whether a picture is animated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Motion {
-    /// It does not.
+    /// It is a still picture.
     Still,
-    /// It does, in this file, which has no notes any more.
+    /// It is animated; this is the file without its metadata.
     Animated(Vec<u8>),
-    /// It does as it came, and can't once it is turned upright: frames are not worked on.
+    /// The upload was animated, but it had to be rotated, and frames are not re-encoded.
     Lost,
 }
 
 #[derive(Clone)]
 enum Pixels {
     Opaque(RgbImage),
-    /// Something shines through.
-    Clear(RgbaImage),
+    /// Some pixels are not fully opaque.
+    Translucent(RgbaImage),
 }
 
-/// A picture that was written.
+/// An encoded picture.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Encoded {
-    /// As what.
+pub struct EncodedPicture {
+    /// Its format.
     pub format: MediaFormat,
-    /// Pixels across.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels upwards.
+    /// Height in pixels.
     pub height: u32,
-    /// The file.
+    /// The file's content.
     pub bytes: Vec<u8>,
 }
 
@@ -149,20 +151,20 @@ impl PictureType {
     }
 }
 
-/// What a file is whose first bytes these are; some thousands are enough.
+/// Detects a file's type from its first bytes; a few thousand are enough.
 ///
 /// # Errors
-/// [`PictureError`] when it is nothing that is taken.
-pub fn recognise(head: &[u8]) -> Result<Recognised, PictureError> {
+/// [`PictureError`] if the type is not supported.
+pub fn detect_kind(head: &[u8]) -> Result<FileKind, PictureError> {
     let kind = infer::get(head).map(|kind| kind.mime_type());
     Ok(match kind {
-        Some("image/jpeg") => Recognised::Picture(PictureType::Jpeg),
-        Some("image/png") => Recognised::Picture(PictureType::Png),
-        Some("image/gif") => Recognised::Picture(PictureType::Gif),
-        Some("image/webp") => Recognised::Picture(PictureType::Webp),
-        Some("video/mp4" | "video/x-m4v") => Recognised::Video(MediaFormat::Mp4),
-        Some("video/webm") => Recognised::Video(MediaFormat::Webm),
-        Some("video/quicktime") => Recognised::Video(MediaFormat::Mov),
+        Some("image/jpeg") => FileKind::Picture(PictureType::Jpeg),
+        Some("image/png") => FileKind::Picture(PictureType::Png),
+        Some("image/gif") => FileKind::Picture(PictureType::Gif),
+        Some("image/webp") => FileKind::Picture(PictureType::Webp),
+        Some("video/mp4" | "video/x-m4v") => FileKind::Video(MediaFormat::Mp4),
+        Some("video/webm") => FileKind::Video(MediaFormat::Webm),
+        Some("video/quicktime") => FileKind::Video(MediaFormat::Mov),
         _ if is_svg(head) => return Err(PictureError::Svg),
         _ => return Err(PictureError::UnknownType(kind)),
     })
@@ -173,17 +175,17 @@ fn is_svg(head: &[u8]) -> bool {
 }
 
 impl Picture {
-    /// The size that a picture has by its header, as it is stored.
+    /// Reads a picture's stored dimensions from its header.
     ///
     /// # Errors
-    /// [`PictureError`] when the header can't be read, or the picture is too large.
+    /// [`PictureError`] if the header can't be read or the picture is too large.
     pub fn measure(bytes: &[u8], kind: PictureType) -> Result<(u32, u32), PictureError> {
         let size = decoder(bytes, kind)?.dimensions();
-        within_limits(size)?;
+        check_dimensions(size)?;
         Ok(size)
     }
 
-    /// Reads a picture whole.
+    /// Decodes a picture.
     ///
     /// # Errors
     /// [`PictureError`].
@@ -196,12 +198,12 @@ impl Picture {
         };
         let mut decoder = decoder(bytes, kind)?;
         let size = decoder.dimensions();
-        within_limits(size)?;
-        check_whole(bytes, kind)?;
+        check_dimensions(size)?;
+        check_complete(bytes, kind)?;
         let mut limits = Limits::no_limits();
         limits.max_alloc = Some(MAX_ALLOC);
         decoder.set_limits(limits).map_err(unreadable)?;
-        // Broken notes are no reason to refuse what can be seen.
+        // Broken metadata is no reason to reject a readable picture.
         let orientation = decoder.orientation().ok();
         let profile = decoder.icc_profile().ok().flatten().filter(|profile| is_worth_keeping(profile));
         let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
@@ -209,7 +211,7 @@ impl Picture {
             image.apply_orientation(orientation);
         }
         let is_upright = orientation.is_none_or(|it| it == Orientation::NoTransforms);
-        let motion = match animation::without_notes(bytes, kind, size)? {
+        let motion = match animation::strip_metadata(bytes, kind, size)? {
             None => Motion::Still,
             Some(file) if is_upright => Motion::Animated(file),
             Some(_) => Motion::Lost,
@@ -218,7 +220,7 @@ impl Picture {
             let image = image.into_rgba8();
             match image.pixels().all(|pixel| pixel.0[3] == u8::MAX) {
                 true => Pixels::Opaque(DynamicImage::ImageRgba8(image).into_rgb8()),
-                false => Pixels::Clear(image),
+                false => Pixels::Translucent(image),
             }
         } else {
             Pixels::Opaque(image.into_rgb8())
@@ -226,36 +228,36 @@ impl Picture {
         Ok(Self { pixels, kind, profile, motion })
     }
 
-    /// Whether it moves.
+    /// Whether the picture is animated.
     #[must_use]
     pub fn motion(&self) -> &Motion {
         &self.motion
     }
 
-    /// Pixels across and upwards.
+    /// Width and height in pixels.
     #[must_use]
     pub fn size(&self) -> (u32, u32) {
         match &self.pixels {
             Pixels::Opaque(image) => image.dimensions(),
-            Pixels::Clear(image) => image.dimensions(),
+            Pixels::Translucent(image) => image.dimensions(),
         }
     }
 
-    /// The format besides WebP that it is kept in.
+    /// The format to offer for clients without WebP support.
     #[must_use]
-    pub fn usual_format(&self) -> MediaFormat {
+    pub fn default_format(&self) -> MediaFormat {
         match self.pixels {
             Pixels::Opaque(_) => MediaFormat::Jpeg,
-            Pixels::Clear(_) => MediaFormat::Png,
+            Pixels::Translucent(_) => MediaFormat::Png,
         }
     }
 
-    /// The picture in its own size, and in a format that loses nothing to speak of; an animation as
-    /// it is.
+    /// Encodes the picture at its own size and near-lossless quality; returns an animation's file
+    /// unchanged.
     ///
     /// # Errors
     /// [`PictureError::Unwritable`].
-    pub fn original(&self) -> Result<Encoded, PictureError> {
+    pub fn original(&self) -> Result<EncodedPicture, PictureError> {
         let (width, height) = self.size();
         if let Motion::Animated(file) = &self.motion {
             let format = match self.kind {
@@ -263,7 +265,7 @@ impl Picture {
                 PictureType::Webp => MediaFormat::Webp,
                 PictureType::Png | PictureType::Jpeg => MediaFormat::Png,
             };
-            return Ok(Encoded { format, width, height, bytes: file.clone() });
+            return Ok(EncodedPicture { format, width, height, bytes: file.clone() });
         }
         let format = match self.kind {
             PictureType::Jpeg => MediaFormat::Jpeg,
@@ -274,48 +276,48 @@ impl Picture {
         self.encode_at(format, ORIGINAL_QUALITY)
     }
 
-    /// The picture as a file.
+    /// Encodes the picture.
     ///
     /// # Errors
     /// [`PictureError::Unwritable`].
-    pub fn encode(&self, format: MediaFormat) -> Result<Encoded, PictureError> {
-        self.encode_at(format, QUALITY)
+    pub fn encode(&self, format: MediaFormat) -> Result<EncodedPicture, PictureError> {
+        self.encode_at(format, RENDITION_QUALITY)
     }
 
-    /// The picture in another size.
+    /// Resizes the picture.
     #[must_use]
     pub fn resized(&self, (width, height): (u32, u32)) -> Self {
         let pixels = match &self.pixels {
             Pixels::Opaque(image) => {
                 Pixels::Opaque(image::imageops::resize(image, width, height, FilterType::Lanczos3))
             }
-            Pixels::Clear(image) => Pixels::Clear(resize_clear(image, width, height)),
+            Pixels::Translucent(image) => Pixels::Translucent(resize_translucent(image, width, height)),
         };
-        self.with(pixels)
+        self.with_pixels(pixels)
     }
 
-    /// A part of the picture.
+    /// Crops the picture, then resizes the part.
     #[must_use]
-    pub fn cut(&self, cut: &Cut) -> Self {
-        let Cut { x, y, width, height, size } = *cut;
+    pub fn crop(&self, crop: &CropArea) -> Self {
+        let CropArea { x, y, width, height, size } = *crop;
         let part = match &self.pixels {
             Pixels::Opaque(image) => {
                 Pixels::Opaque(image::imageops::crop_imm(image, x, y, width, height).to_image())
             }
-            Pixels::Clear(image) => {
-                Pixels::Clear(image::imageops::crop_imm(image, x, y, width, height).to_image())
+            Pixels::Translucent(image) => {
+                Pixels::Translucent(image::imageops::crop_imm(image, x, y, width, height).to_image())
             }
         };
-        let part = self.with(part);
+        let part = self.with_pixels(part);
         if part.size() == size { part } else { part.resized(size) }
     }
 
-    /// The first frame in other pixels.
-    fn with(&self, pixels: Pixels) -> Self {
+    /// The picture with other pixels; always still.
+    fn with_pixels(&self, pixels: Pixels) -> Self {
         Self { pixels, kind: self.kind, profile: self.profile.clone(), motion: Motion::Still }
     }
 
-    fn encode_at(&self, format: MediaFormat, quality: u8) -> Result<Encoded, PictureError> {
+    fn encode_at(&self, format: MediaFormat, quality: u8) -> Result<EncodedPicture, PictureError> {
         let (width, height) = self.size();
         let bytes = match format {
             MediaFormat::Jpeg => self.jpeg(quality),
@@ -324,7 +326,7 @@ impl Picture {
             MediaFormat::Gif | MediaFormat::Mp4 | MediaFormat::Webm | MediaFormat::Mov => None,
         };
         let bytes = bytes.ok_or(PictureError::Unwritable(format))?;
-        Ok(Encoded { format, width, height, bytes })
+        Ok(EncodedPicture { format, width, height, bytes })
     }
 
     fn jpeg(&self, quality: u8) -> Option<Vec<u8>> {
@@ -348,7 +350,7 @@ impl Picture {
         let (width, height) = self.size();
         match &self.pixels {
             Pixels::Opaque(image) => encoder.write_image(image, width, height, ExtendedColorType::Rgb8),
-            Pixels::Clear(image) => encoder.write_image(image, width, height, ExtendedColorType::Rgba8),
+            Pixels::Translucent(image) => encoder.write_image(image, width, height, ExtendedColorType::Rgba8),
         }
         .ok()?;
         Some(bytes)
@@ -358,7 +360,7 @@ impl Picture {
         let (width, height) = self.size();
         let encoder = match &self.pixels {
             Pixels::Opaque(image) => webp::Encoder::from_rgb(image, width, height),
-            Pixels::Clear(image) => webp::Encoder::from_rgba(image, width, height),
+            Pixels::Translucent(image) => webp::Encoder::from_rgba(image, width, height),
         };
         let bytes = encoder.encode_simple(false, f32::from(quality)).ok()?;
         match &self.profile {
@@ -368,7 +370,7 @@ impl Picture {
     }
 }
 
-fn within_limits((width, height): (u32, u32)) -> Result<(), PictureError> {
+fn check_dimensions((width, height): (u32, u32)) -> Result<(), PictureError> {
     let pixels = u64::from(width) * u64::from(height);
     if width > MAX_SIDE || height > MAX_SIDE || pixels > MAX_PIXELS {
         return Err(PictureError::TooManyPixels(width, height));
@@ -387,8 +389,8 @@ fn decoder(bytes: &[u8], kind: PictureType) -> Result<Box<dyn ImageDecoder + '_>
     decoder.map_err(|_| PictureError::Unreadable(kind))
 }
 
-/// Decoders of JPEG and WebP fill up with grey what is missing; a shop wants to know.
-fn check_whole(bytes: &[u8], kind: PictureType) -> Result<(), PictureError> {
+/// Checks that a JPEG or WebP is complete: their decoders fill missing parts with gray.
+fn check_complete(bytes: &[u8], kind: PictureType) -> Result<(), PictureError> {
     match kind {
         PictureType::Jpeg => check_jpeg(bytes),
         PictureType::Webp => {
@@ -399,7 +401,7 @@ fn check_whole(bytes: &[u8], kind: PictureType) -> Result<(), PictureError> {
     }
 }
 
-/// Goes from marker to marker up to the end of the picture.
+/// Walks from marker to marker up to the end-of-image marker.
 fn check_jpeg(bytes: &[u8]) -> Result<(), PictureError> {
     const STUFFED: u8 = 0x00;
     const END: u8 = 0xD9;
@@ -409,7 +411,7 @@ fn check_jpeg(bytes: &[u8]) -> Result<(), PictureError> {
         match (first, *marker) {
             // Within a scan, or fill bytes.
             (0xFF, 0xFF) => at += 1,
-            // A byte of a scan, the beginning, a restart: nothing follows that has a length.
+            // Stuffed byte, start of image, restart: markers without a length.
             (0xFF, STUFFED | 0x01 | 0xD0..=0xD8) => at += 2,
             (0xFF, END) => return Ok(()),
             (0xFF, marker) => {
@@ -426,18 +428,19 @@ fn check_jpeg(bytes: &[u8]) -> Result<(), PictureError> {
     Err(PictureError::Truncated)
 }
 
-/// A profile of colours that a browser would show wrongly without. It describes a kind of screen, nobody and no place.
+/// Whether browsers would show wrong colors without this profile. A color profile contains nothing
+/// private.
 fn is_worth_keeping(profile: &[u8]) -> bool {
     let is_rgb = profile.get(16..20) == Some(b"RGB ");
-    // What is meant where there is none.
-    let is_usual = profile.windows(4).any(|window| window == b"sRGB")
+    // sRGB is assumed if there is no profile.
+    let is_srgb = profile.windows(4).any(|window| window == b"sRGB")
         || profile.windows(8).any(|w| w == b"s\0R\0G\0B\0");
-    is_rgb && !is_usual && profile.len() <= MAX_PROFILE
+    is_rgb && !is_srgb && profile.len() <= MAX_PROFILE_BYTES
 }
 
-/// Makes a picture smaller that something shines through: each pixel counts as much as can be seen of it, or the colours of what can't
-/// be seen would show at the edges.
-fn resize_clear(image: &RgbaImage, width: u32, height: u32) -> RgbaImage {
+/// Resizes a picture with transparency. Pixels are premultiplied by alpha, or the colors of
+/// invisible pixels would bleed into the edges.
+fn resize_translucent(image: &RgbaImage, width: u32, height: u32) -> RgbaImage {
     let times = |channel: u8, alpha: u8| {
         let product = u32::from(channel) * u32::from(alpha);
         u8::try_from((product + 127) / 255).unwrap_or(u8::MAX)
@@ -446,12 +449,12 @@ fn resize_clear(image: &RgbaImage, width: u32, height: u32) -> RgbaImage {
         let whole = (u32::from(channel) * 255 + u32::from(alpha) / 2) / u32::from(alpha.max(1));
         u8::try_from(whole).unwrap_or(u8::MAX)
     };
-    let mut weighed = image.clone();
-    for pixel in weighed.pixels_mut() {
+    let mut premultiplied = image.clone();
+    for pixel in premultiplied.pixels_mut() {
         let [red, green, blue, alpha] = pixel.0;
         pixel.0 = [times(red, alpha), times(green, alpha), times(blue, alpha), alpha];
     }
-    let mut small = image::imageops::resize(&weighed, width, height, FilterType::Lanczos3);
+    let mut small = image::imageops::resize(&premultiplied, width, height, FilterType::Lanczos3);
     for pixel in small.pixels_mut() {
         let [red, green, blue, alpha] = pixel.0;
         pixel.0 = [over(red, alpha), over(green, alpha), over(blue, alpha), alpha];
@@ -459,7 +462,8 @@ fn resize_clear(image: &RgbaImage, width: u32, height: u32) -> RgbaImage {
     small
 }
 
-/// Puts a profile of colours into a WebP, which the encoder can't do: the extended form has a chunk for it.
+/// Embeds a color profile in a WebP file, which the encoder can't do: this needs the extended file
+/// format.
 fn webp_with_profile(webp: &[u8], profile: &[u8], width: u32, height: u32) -> Option<Vec<u8>> {
     const HAS_PROFILE: u8 = 0x20;
     let mut chunks = webp.get(12..)?;

@@ -1,10 +1,12 @@
-//! An HTTP client for addresses that users give: it reaches the public internet and nothing else, so that nobody has the shop ask its
-//! own network, the machine it runs on or a cloud's metadata.
+//! An HTTP client for URLs given by users. It reaches only the public internet, so that nobody can
+//! make the shop send requests to its own network, the local machine or a cloud's metadata service
+//! (SSRF).
 //!
-//! Whoever sends to or fetches from such an address uses it: webhooks, media by URL. Names are looked up by a resolver that forgets
-//! addresses that are not public, and the connection goes to what it gave: a name that changes its address between a check and the
-//! connection gains nothing. Redirects are not followed, and no proxy of the environment is used, since either would be a way
-//! around. Never for addresses of the shop's own configuration.
+//! Used wherever a user chooses the URL: webhooks and media downloads. The DNS resolver drops
+//! addresses that are not public, and the connection uses exactly the addresses it returned, so a
+//! name that changes its address between check and connection (DNS rebinding) gains nothing.
+//! Redirects and proxies from the environment are disabled, since both would bypass the check.
+//! Don't use it for URLs from the shop's own configuration.
 
 use std::error::Error as StdError;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,58 +16,60 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Url};
 
-/// How long a connection may take to be there.
-const CONNECT: Duration = Duration::from_secs(3);
+/// Timeout of establishing a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a client may reach.
+/// Which addresses a client may connect to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reach {
-    /// Private networks and the machine itself, too: for development, and for shops whose services are in their own network.
+pub struct NetworkPolicy {
+    /// Whether private networks and the local machine are allowed: for development, and for shops
+    /// whose services are in their own network.
     pub is_private_allowed: bool,
-    /// Over TLS alone.
+    /// Whether plain HTTP is rejected.
     pub is_https_required: bool,
 }
 
-/// Why a request is not made, or has no answer. Fit to be shown to whoever gave the address.
+/// Why a request was not sent or has no response. May be shown to whoever gave the URL.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HttpError {
-    /// What is given is no address to send to.
+    /// The URL is not valid, or its scheme is not allowed.
     #[error("{0}")]
     BadUrl(String),
-    /// It leads to a network that must not be reached.
+    /// The host is not on the public internet.
     #[error("`{0}` is not on the public internet")]
     NotPublic(String),
-    /// There is no answer in time.
+    /// The request timed out.
     #[error("no answer in time")]
     TimedOut,
-    /// There is no connection, or it broke.
+    /// The connection failed or broke.
     #[error("{0}")]
     Unreachable(String),
 }
 
-/// The client.
+/// An HTTP client that enforces a [`NetworkPolicy`].
 #[derive(Clone)]
 pub struct PublicHttp {
     client: Result<Client, String>,
-    reach: Reach,
+    policy: NetworkPolicy,
 }
 
 impl PublicHttp {
-    /// A client that gives each request some time in all. Where the machine has no certificates to trust, every request says so.
+    /// Creates a client with a timeout for each request. If the machine has no trusted
+    /// certificates, every request fails with that reason.
     #[must_use]
-    pub fn new(reach: Reach, timeout: Duration) -> Self {
+    pub fn new(policy: NetworkPolicy, timeout: Duration) -> Self {
         let builder = Client::builder()
             .user_agent(concat!("Mercato/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .no_proxy()
             .referer(false)
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .timeout(timeout);
-        let builder = if reach.is_private_allowed { builder } else { builder.dns_resolver(PublicNames) };
-        Self { client: builder.build().map_err(|error| innermost(&error)), reach }
+        let builder = if policy.is_private_allowed { builder } else { builder.dns_resolver(PublicResolver) };
+        Self { client: builder.build().map_err(|error| innermost(&error)), policy }
     }
 
-    /// Whether an address may be sent to, as far as it tells by itself: a name is looked up only when it is.
+    /// Checks a URL without resolving its host name; names are checked when they are resolved.
     ///
     /// # Errors
     /// [`HttpError::BadUrl`], [`HttpError::NotPublic`].
@@ -74,7 +78,7 @@ impl PublicHttp {
         let url = Url::parse(url).map_err(|error| HttpError::BadUrl(format!("this is no URL: {error}")))?;
         match url.scheme() {
             "https" => {}
-            "http" if !self.reach.is_https_required => {}
+            "http" if !self.policy.is_https_required => {}
             "http" => return Err(bad("the URL must begin with https://")),
             _ => return Err(bad("the URL must begin with https:// or http://")),
         }
@@ -82,20 +86,21 @@ impl PublicHttp {
             return Err(bad("the URL must hold neither a user name nor a password"));
         }
         let host = url.host_str().ok_or_else(|| bad("the URL has no host"))?;
-        // A host that is an address is not looked up.
+        // Literal addresses never reach the resolver.
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         match literal {
-            Ok(address) if !self.reach.is_private_allowed && !is_public(address) => {
+            Ok(address) if !self.policy.is_private_allowed && !is_public(address) => {
                 Err(HttpError::NotPublic(host.to_owned()))
             }
             _ => Ok(url),
         }
     }
 
-    /// A request to be filled in and sent.
+    /// Starts building a request.
     ///
     /// # Errors
-    /// [`HttpError`] as [`PublicHttp::check`] gives it; or there can be no client on this machine.
+    /// [`HttpError`] as for [`PublicHttp::check`], or if no client could be created on this
+    /// machine.
     pub fn request(&self, method: Method, url: &str) -> Result<RequestBuilder, HttpError> {
         let url = self.check(url)?;
         let client = self.client.as_ref().map_err(|why| HttpError::Unreachable(why.clone()))?;
@@ -119,7 +124,7 @@ impl From<reqwest::Error> for HttpError {
     }
 }
 
-/// What is at the bottom of an error: those above say little, and may hold the whole URL.
+/// The innermost cause of an error: the outer ones say little and may contain the whole URL.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut bottom = error;
     while let Some(cause) = bottom.source() {
@@ -128,10 +133,10 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
     bottom.to_string()
 }
 
-/// Looks names up, and gives public addresses alone.
-struct PublicNames;
+/// A resolver that returns only public addresses.
+struct PublicResolver;
 
-impl Resolve for PublicNames {
+impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let host = name.as_str();
@@ -156,7 +161,8 @@ pub fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let is_special = match address.octets() {
-        // "This network", carrier-grade NAT, protocol assignments, relays of 6to4, benchmarks, reserved and broadcast.
+        // "This network", carrier-grade NAT, protocol assignments, 6to4 relays, benchmarking,
+        // reserved and broadcast.
         [0, ..] | [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..] | [240..=255, ..] => true,
         [100, second, ..] => (64..=127).contains(&second),
         _ => false,
@@ -169,15 +175,15 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_documentation())
 }
 
-/// Global unicast alone, and of that nothing that leads to an IPv4 address in disguise.
+/// Only global unicast, and none of it that embeds an IPv4 address.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
-        // What a network without IPv4 calls an IPv4 address (NAT64).
+        // NAT64: an IPv4 address as seen from an IPv6-only network.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
             is_public_v4(Ipv4Addr::new(a, b, c, d))
         }
-        // Teredo, other protocols, documentation, 6to4, documentation again.
+        // Teredo and other protocol assignments, documentation, 6to4, documentation again.
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => false,
         [first, ..] => first & 0xe000 == 0x2000,
     }
@@ -187,12 +193,12 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    const STRICT: Reach = Reach { is_private_allowed: false, is_https_required: true };
+    const STRICT: NetworkPolicy = NetworkPolicy { is_private_allowed: false, is_https_required: true };
 
-    fn client(reach: Reach) -> PublicHttp {
-        // The app does so for all.
+    fn client(policy: NetworkPolicy) -> PublicHttp {
+        // The app installs the provider once per process.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        PublicHttp::new(reach, Duration::from_secs(2))
+        PublicHttp::new(policy, Duration::from_secs(2))
     }
 
     #[test]
@@ -278,7 +284,7 @@ mod tests {
             assert!(matches!(strict.check(url), Err(HttpError::BadUrl(_))), "{url}");
         }
         assert!(strict.check("https://shop.example:8443/hook?a=b").is_ok());
-        let lenient = client(Reach { is_private_allowed: true, is_https_required: false });
+        let lenient = client(NetworkPolicy { is_private_allowed: true, is_https_required: false });
         assert!(lenient.check("http://127.0.0.1:9000/hook").is_ok());
     }
 
@@ -286,14 +292,14 @@ mod tests {
     async fn a_name_of_this_machine_is_not_connected_to() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
-        let http = client(Reach { is_private_allowed: false, is_https_required: false });
+        let http = client(NetworkPolicy { is_private_allowed: false, is_https_required: false });
         let sent = http.request(Method::POST, &url).unwrap().send().await;
         assert_eq!(
             sent.map(|_| ()).map_err(HttpError::from),
             Err(HttpError::NotPublic("localhost".to_owned()))
         );
 
-        let http = client(Reach { is_private_allowed: true, is_https_required: false });
+        let http = client(NetworkPolicy { is_private_allowed: true, is_https_required: false });
         drop(listener);
         let sent = http.request(Method::POST, &url).unwrap().send().await;
         let error = HttpError::from(sent.unwrap_err());

@@ -1,5 +1,6 @@
-//! Buckets of points that processes share in Redis: one script does all of a change, so that no two processes spend the same
-//! points. `services::rate_limits` calls it, and goes on without when Redis is away.
+//! Rate-limit buckets that several processes share in Redis. Every change is one script, so no two
+//! processes spend the same points. Called by `services::rate_limits`, which falls back to local
+//! buckets when Redis is unavailable.
 
 use std::time::Duration;
 
@@ -10,15 +11,16 @@ use tokio::sync::OnceCell;
 use crate::domain::rate_limit::{BucketLimit, ThrottleStatus, Throttled};
 use crate::domain::time::Timestamp;
 
-/// How long Redis may take: every request waits for it.
+/// Timeout of a call: every request waits for it.
 const TIMEOUT: Duration = Duration::from_millis(250);
 
-/// What stands before the names of all buckets.
-const PREFIX: &str = "mercato:rate_limit:";
+/// Prefix of all bucket keys.
+const KEY_PREFIX: &str = "mercato:rate_limit:";
 
-/// Restores, then takes out what is to be spent if there is enough, or puts back what is to be refunded; all in parts of a
-/// point. Answers whether there was enough and what is left. A full bucket ends by itself.
-const CHANGE: &str = r"
+/// Restores points, then spends them if there are enough, or refunds some; all in parts of a point.
+/// Returns whether there were enough and what is left. A bucket's key expires when it would be
+/// full.
+const CHANGE_SCRIPT: &str = r"
 local maximum, rate = tonumber(ARGV[1]), tonumber(ARGV[2])
 local spent, refunded, now = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local stored = redis.call('HMGET', KEYS[1], 'parts', 'at')
@@ -38,25 +40,25 @@ redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((maximum - parts)
 return {is_enough, string.format('%.0f', parts)}
 ";
 
-/// Buckets in a Redis server.
+/// Rate-limit buckets in a Redis server.
 pub struct RedisBuckets {
     client: Client,
     connection: OnceCell<ConnectionManager>,
 }
 
 impl RedisBuckets {
-    /// Buckets in the server at a URL; it need not be there yet.
+    /// Creates a client; the server need not be reachable yet.
     ///
     /// # Errors
-    /// When the URL is none of Redis's.
+    /// The URL is not a Redis URL.
     pub fn new(url: &str) -> Result<Self, RedisError> {
         Ok(Self { client: Client::open(url)?, connection: OnceCell::new() })
     }
 
-    /// Takes what a request costs out of a bucket.
+    /// Spends the cost of a request.
     ///
     /// # Errors
-    /// When Redis does not answer. Inside: [`Throttled`], when there is not enough in the bucket.
+    /// Redis does not answer. Inside: [`Throttled`] if the bucket does not have enough points.
     pub async fn spend(
         &self,
         bucket: &str,
@@ -68,10 +70,10 @@ impl RedisBuckets {
         Ok(if is_enough { Ok(limit.status(parts)) } else { Err(limit.refuse(cost, parts)) })
     }
 
-    /// Puts points back into a bucket.
+    /// Refunds points to a bucket.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// Redis does not answer.
     pub async fn refund(
         &self,
         bucket: &str,
@@ -92,13 +94,13 @@ impl RedisBuckets {
         now: Timestamp,
     ) -> Result<(bool, u64), RedisError> {
         let mut script = redis::cmd("EVAL");
-        script.arg(CHANGE).arg(1).arg(format!("{PREFIX}{bucket}"));
+        script.arg(CHANGE_SCRIPT).arg(1).arg(format!("{KEY_PREFIX}{bucket}"));
         script.arg(limit.parts()).arg(limit.restore_rate.max(1)).arg(spent).arg(refunded).arg(now.micros());
-        let answer = async {
+        let reply = async {
             let mut connection = self.connect().await?;
             script.query_async::<(i64, u64)>(&mut connection).await
         };
-        let (is_enough, parts) = tokio::time::timeout(TIMEOUT, answer)
+        let (is_enough, parts) = tokio::time::timeout(TIMEOUT, reply)
             .await
             .map_err(|_| RedisError::from((redis::ErrorKind::Io, "Redis does not answer in time")))??;
         Ok((is_enough == 1, parts))

@@ -1,7 +1,9 @@
-//! Ways of sending a parcel, each a strategy that is looked up by its name at run time: rates in the database name theirs.
+//! Shipping methods, each a strategy looked up by the name that a shipping rate in the database
+//! refers to.
 //!
-//! A strategy of one's own (a carrier that is asked for its prices) implements [`ShippingStrategy`] and is added in `app.rs`.
-//! Pricing calls them while it may be inside a transaction, so a strategy must not wait for anything outside.
+//! A custom strategy (such as a carrier with its own price API) implements [`ShippingStrategy`] and
+//! is registered in `app.rs`. Pricing calls strategies inside transactions, so a strategy must not
+//! do I/O.
 
 mod express;
 mod flat;
@@ -21,49 +23,49 @@ pub use standard::Standard;
 use crate::domain::money::Currency;
 use crate::domain::shipping::{Parcel, Tariff};
 
-/// A way of sending a parcel.
+/// A shipping method.
 pub trait ShippingStrategy: Send + Sync {
-    /// What rates call it; lower case.
+    /// The name that rates refer to; lower case.
     fn name(&self) -> &'static str;
 
-    /// What buyers read where a rate has no name of its own.
+    /// The title shown to buyers if the rate has no name of its own.
     fn title(&self) -> &'static str;
 
-    /// What it costs unless staff say otherwise.
-    fn usual_tariff(&self) -> Tariff;
+    /// The tariff used unless staff set another.
+    fn default_tariff(&self) -> Tariff;
 
-    /// What a parcel costs at a tariff, in minor units of the currency.
+    /// The price of a parcel at a tariff, in minor units of the currency.
     fn price(&self, tariff: Tariff, parcel: Parcel, currency: Currency) -> i64 {
         tariff.price(parcel, currency)
     }
 }
 
-/// The strategies a shop has, by name.
+/// The available strategies by name.
 #[derive(Clone)]
 pub struct ShippingStrategies(BTreeMap<&'static str, Arc<dyn ShippingStrategy>>);
 
 impl Default for ShippingStrategies {
-    /// Standard, express and overnight, for one price, and picked up.
+    /// Standard, express, overnight, flat rate and pickup.
     fn default() -> Self {
         Self(BTreeMap::new()).with(Standard).with(Express).with(Overnight).with(Flat).with(Pickup)
     }
 }
 
 impl ShippingStrategies {
-    /// The same and one more, in place of one of its name.
+    /// Adds a strategy, replacing one with the same name.
     #[must_use]
     pub fn with(mut self, strategy: impl ShippingStrategy + 'static) -> Self {
         self.0.insert(strategy.name(), Arc::new(strategy));
         self
     }
 
-    /// The strategy of a name.
+    /// Returns the strategy of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&dyn ShippingStrategy> {
         self.0.get(name).map(AsRef::as_ref)
     }
 
-    /// All of them, by name.
+    /// All strategies, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &dyn ShippingStrategy> {
         self.0.values().map(AsRef::as_ref)
     }
@@ -73,7 +75,7 @@ impl ShippingStrategies {
 mod tests {
     use super::*;
 
-    /// Carries everything for nothing, and nobody pays by weight.
+    /// Free nearby and expensive far away; ignores weight.
     struct Bicycle;
 
     impl ShippingStrategy for Bicycle {
@@ -83,7 +85,7 @@ mod tests {
         fn title(&self) -> &'static str {
             "By bicycle"
         }
-        fn usual_tariff(&self) -> Tariff {
+        fn default_tariff(&self) -> Tariff {
             Tariff { per_kilometre_micros: 1_000_000, ..Tariff::default() }
         }
         fn price(&self, _: Tariff, parcel: Parcel, _: Currency) -> i64 {
@@ -97,7 +99,7 @@ mod tests {
         let parcel = Parcel { weight_milligrams: 3_000_000, distance_metres: 100_000 };
         let price = |name: &str| {
             let strategy = all.get(name)?;
-            Some(strategy.price(strategy.usual_tariff(), parcel, Currency::parse("GBP").ok()?))
+            Some(strategy.price(strategy.default_tariff(), parcel, Currency::parse("GBP").ok()?))
         };
         // 3 kg over 100 km.
         assert_eq!(price("standard"), Some(150 + 1_000));

@@ -1,8 +1,10 @@
-//! Where files are kept: a folder, or a bucket that speaks S3. Files that are served are named for their content (SHA-256), so that a
-//! name means the same for ever; what was uploaded waits under an id of its own until a job has made of it what is served.
+//! Stores files in a folder or an S3-compatible bucket. Published files are content-addressed
+//! (named by their SHA-256), so a name always means the same content. Uploads are kept under an id
+//! of their own until a job has processed them.
 //!
-//! `services::media` calls it, outside of any transaction. Every call goes through a circuit breaker, and is given up after a while.
-//! Nothing here looks into a file, and no key is made of anything that a client sent.
+//! `services::media` calls it, outside of any transaction. Every call goes through a circuit
+//! breaker and has a timeout. File contents are not inspected here, and keys never contain anything
+//! that a client sent.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,110 +29,111 @@ use super::breaker::{Breaker, CallError};
 use crate::domain::media::{ContentHash, MediaFormat};
 use crate::files;
 
-/// How long a call may take that moves little.
+/// Timeout of calls that transfer little data.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// How many bytes a second are to be expected at least of one that moves much.
-const SLOWEST: u64 = 512 * 1024;
-/// How much is sent at once. S3 wants 5 MiB or more of every part but the last.
-const PART: usize = 8 * 1024 * 1024;
+/// Minimum throughput expected of large transfers, in bytes a second.
+const MIN_BYTES_PER_SECOND: u64 = 512 * 1024;
+/// Size of the parts of a multipart upload, in bytes. S3 requires at least 5 MiB of every part but
+/// the last.
+const PART_BYTES: usize = 8 * 1024 * 1024;
 
-/// Where files are to be kept.
+/// Where files are stored.
 #[derive(Clone, Debug)]
 pub enum StorageConfig {
-    /// In a folder, which is made when it is needed. Several processes must share it.
+    /// In a folder, created when needed. Several processes must share it.
     Folder(PathBuf),
-    /// In a bucket.
+    /// In an S3-compatible bucket.
     S3(S3Config),
 }
 
-/// A bucket, and how to get at it.
+/// An S3-compatible bucket and how to access it.
 #[derive(Clone, Debug)]
 pub struct S3Config {
-    /// Its name.
+    /// The bucket's name.
     pub bucket: String,
-    /// What keys in it begin with; may be empty.
+    /// Prefix of all keys; may be empty.
     pub prefix: String,
-    /// Where it is.
+    /// The bucket's region.
     pub region: String,
-    /// Who has it, where that is not Amazon; `http://` is allowed.
+    /// The service's URL if it is not Amazon's; `http://` is allowed.
     pub endpoint: Option<String>,
-    /// The access key and its secret; `None` takes what the machine may do.
+    /// Access key id and secret; `None` uses the credentials of the machine (such as its role).
     pub key: Option<(String, SecretString)>,
-    /// What goes with a temporary key.
+    /// Session token of temporary credentials.
     pub session_token: Option<SecretString>,
 }
 
-/// Why a file can't be kept or read.
+/// Why a file can't be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// It took too long.
+    /// The call timed out.
     #[error("the storage of files did not answer in time")]
     TimedOut,
-    /// It was not asked: it failed too often lately.
+    /// The call was not made: too many recent calls failed.
     #[error("the storage of files fails: it is tried again later")]
     Open {
-        /// When it is worth to ask again.
+        /// When a retry makes sense.
         retry_in: Duration,
     },
-    /// It says no, or can't be reached.
+    /// The store rejected the call or is unreachable.
     #[error("the storage of files failed")]
     Failed(#[from] object_store::Error),
-    /// A file of this machine can't be read or written.
+    /// A local file can't be read or written.
     #[error("a temporary file failed")]
     File(#[from] std::io::Error),
-    /// The settings make no storage.
+    /// The configuration is invalid.
     #[error("the storage of files is set up wrongly: {0}")]
     Settings(String),
 }
 
-/// A file that is open to be served.
-pub struct Opened {
-    /// All of the file, in bytes.
+/// A stored file, or a part of it, opened for reading.
+pub struct StoredContent {
+    /// Size of the whole file in bytes.
     pub size: u64,
-    /// Which bytes of it follow.
+    /// The byte range that `content` yields.
     pub range: std::ops::Range<u64>,
-    /// These bytes.
+    /// The content of the range.
     pub content: BoxStream<'static, std::io::Result<Bytes>>,
 }
 
-/// Which part of a file is asked for.
+/// The part of a file that is requested.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Part {
-    /// All of it.
-    Whole,
+pub enum ByteRange {
+    /// The whole file.
+    Full,
     /// From one byte to another, both included.
-    Between(u64, u64),
+    Bounded(u64, u64),
     /// From a byte to the end.
     From(u64),
-    /// That many bytes at the end.
-    Last(u64),
+    /// The last bytes, up to this many.
+    Suffix(u64),
 }
 
-/// What was found where a file was asked for.
-pub enum Found {
-    /// The file, or the part of it.
-    File(Opened),
-    /// The file has no such part; it has this many bytes.
-    NoSuchPart(u64),
+/// The result of [`Storage::open`].
+pub enum OpenResult {
+    /// The requested part of the file.
+    File(StoredContent),
+    /// The range is outside of the file, whose size this is.
+    RangeNotSatisfiable(u64),
     /// There is no such file.
-    Nothing,
+    NotFound,
 }
 
-/// The place where files are kept.
+/// The storage of files.
 #[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     root: Path,
-    /// Where it is, if that is a folder of this machine.
+    /// The storage folder, if the storage is local.
     folder: Option<PathBuf>,
     breaker: Arc<Breaker>,
 }
 
 impl Storage {
-    /// The storage of these settings. Nothing is asked of it yet.
+    /// Creates a storage from its configuration, without contacting it.
     ///
     /// # Errors
-    /// [`StorageError::Settings`] when they make none.
+    /// [`StorageError::Settings`] if the configuration is invalid.
     pub fn new(config: &StorageConfig, breaker: Arc<Breaker>) -> Result<Self, StorageError> {
         let wrong = |error: &dyn std::fmt::Display| StorageError::Settings(error.to_string());
         match config {
@@ -147,91 +150,92 @@ impl Storage {
         }
     }
 
-    /// Keeps a file that is to be served; gives its name. The same content again changes nothing.
+    /// Stores a file for publication and returns its name. Storing the same content again is a
+    /// no-op.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn keep(&self, format: MediaFormat, content: Vec<u8>) -> Result<ContentHash, StorageError> {
+    pub async fn put(&self, format: MediaFormat, content: Vec<u8>) -> Result<ContentHash, StorageError> {
         let hash = ContentHash::new(Sha256::digest(&content).into());
-        let limit = patience(content.len() as u64);
+        let limit = transfer_timeout(content.len() as u64);
         let key = self.key(&hash, format);
         self.create_folder(&key).await?;
-        self.within(limit, self.store.put(&key, PutPayload::from(content))).await?;
+        self.call(limit, self.store.put(&key, PutPayload::from(content))).await?;
         self.make_private(&key).await?;
         Ok(hash)
     }
 
-    /// Keeps a file that is to be served and may be large.
+    /// Like [`Storage::put`], for files that may be large.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn keep_file(&self, format: MediaFormat, file: File) -> Result<ContentHash, StorageError> {
-        let (hash, file) = hash_of(file).await?;
-        self.send(&self.key(&hash, format), file).await?;
+    pub async fn put_file(&self, format: MediaFormat, file: File) -> Result<ContentHash, StorageError> {
+        let (hash, file) = hash_file(file).await?;
+        self.upload(&self.key(&hash, format), file).await?;
         Ok(hash)
     }
 
-    /// A file that is served.
+    /// Opens a published file.
     ///
     /// # Errors
-    /// [`StorageError`]; that there is none is no error.
+    /// [`StorageError`]; a missing file is not an error.
     pub async fn open(
         &self,
         hash: &ContentHash,
         format: MediaFormat,
-        part: Part,
-    ) -> Result<Found, StorageError> {
+        part: ByteRange,
+    ) -> Result<OpenResult, StorageError> {
         let key = self.key(hash, format);
         let range = match part {
-            Part::Whole => None,
-            // The store's ranges end before a byte.
-            Part::Between(first, last) => Some(GetRange::Bounded(first..last.saturating_add(1))),
-            Part::From(first) => Some(GetRange::Offset(first)),
-            Part::Last(count) => Some(GetRange::Suffix(count)),
+            ByteRange::Full => None,
+            // GetRange's upper bound is exclusive.
+            ByteRange::Bounded(first, last) => Some(GetRange::Bounded(first..last.saturating_add(1))),
+            ByteRange::From(first) => Some(GetRange::Offset(first)),
+            ByteRange::Suffix(count) => Some(GetRange::Suffix(count)),
         };
         if range.is_some() {
-            // What a store says of a part that a file has not differs from store to store.
-            let size = match self.within(TIMEOUT, self.store.head(&key)).await {
+            // Stores differ in how they report a range outside of the file.
+            let size = match self.call(TIMEOUT, self.store.head(&key)).await {
                 Ok(meta) => meta.size,
-                Err(error) if error.is_missing() => return Ok(Found::Nothing),
+                Err(error) if error.is_missing() => return Ok(OpenResult::NotFound),
                 Err(error) => return Err(error),
             };
             let is_there = match part {
-                Part::Between(first, last) => first <= last && first < size,
-                Part::From(first) => first < size,
-                Part::Last(count) => count > 0 && size > 0,
-                Part::Whole => true,
+                ByteRange::Bounded(first, last) => first <= last && first < size,
+                ByteRange::From(first) => first < size,
+                ByteRange::Suffix(count) => count > 0 && size > 0,
+                ByteRange::Full => true,
             };
             if !is_there {
-                return Ok(Found::NoSuchPart(size));
+                return Ok(OpenResult::RangeNotSatisfiable(size));
             }
         }
         let options = GetOptions { range, ..GetOptions::default() };
-        match self.within(TIMEOUT, self.store.get_opts(&key, options)).await {
-            Ok(found) => Ok(Found::File(Opened {
+        match self.call(TIMEOUT, self.store.get_opts(&key, options)).await {
+            Ok(found) => Ok(OpenResult::File(StoredContent {
                 size: found.meta.size,
                 range: found.range.clone(),
                 content: found.into_stream().map(|chunk| chunk.map_err(std::io::Error::other)).boxed(),
             })),
-            Err(error) if error.is_missing() => Ok(Found::Nothing),
+            Err(error) if error.is_missing() => Ok(OpenResult::NotFound),
             Err(error) => Err(error),
         }
     }
 
-    /// Puts aside what was uploaded until it is worked on. Nobody is served it.
+    /// Keeps an uploaded file until it is processed. It is not published.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn put_aside(&self, id: Uuid, file: File) -> Result<(), StorageError> {
-        self.send(&self.aside(id), file).await
+    pub async fn put_upload(&self, id: Uuid, file: File) -> Result<(), StorageError> {
+        self.upload(&self.upload_path(id), file).await
     }
 
-    /// What was put aside, in a temporary file without a name, at its beginning.
+    /// Copies an upload into an unnamed temporary file, rewound to the start.
     ///
     /// # Errors
-    /// [`StorageError`]; that there is none is no error.
-    pub async fn take_up(&self, id: Uuid) -> Result<Option<File>, StorageError> {
-        let found = match self.within(TIMEOUT, self.store.get(&self.aside(id))).await {
+    /// [`StorageError`]; a missing upload is not an error.
+    pub async fn open_upload(&self, id: Uuid) -> Result<Option<File>, StorageError> {
+        let found = match self.call(TIMEOUT, self.store.get(&self.upload_path(id))).await {
             Ok(found) => found,
             Err(error) if error.is_missing() => return Ok(None),
             Err(error) => return Err(error),
@@ -248,12 +252,12 @@ impl Storage {
         Ok(Some(file))
     }
 
-    /// Removes what was put aside; nothing where nothing is.
+    /// Deletes an upload, if it exists.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn drop_aside(&self, id: Uuid) -> Result<(), StorageError> {
-        match self.within(TIMEOUT, self.store.delete(&self.aside(id))).await {
+    pub async fn delete_upload(&self, id: Uuid) -> Result<(), StorageError> {
+        match self.call(TIMEOUT, self.store.delete(&self.upload_path(id))).await {
             Err(error) if !error.is_missing() => Err(error),
             _ => Ok(()),
         }
@@ -266,70 +270,71 @@ impl Storage {
         self.root.clone().join("files").join(folder).join(format!("{hash}.{}", format.as_str()))
     }
 
-    fn aside(&self, id: Uuid) -> Path {
+    fn upload_path(&self, id: Uuid) -> Path {
         self.root.clone().join("uploads").join(id.simple().to_string())
     }
 
-    /// Sends a file that may be large: in parts then, of which one at a time is in memory.
-    async fn send(&self, key: &Path, file: File) -> Result<(), StorageError> {
+    /// Uploads a file, in parts if it is large, of which one or two are in memory at a time.
+    async fn upload(&self, key: &Path, file: File) -> Result<(), StorageError> {
         self.create_folder(key).await?;
-        self.send_parts(key, file).await?;
+        self.upload_parts(key, file).await?;
         self.make_private(key).await
     }
 
-    async fn send_parts(&self, key: &Path, mut file: File) -> Result<(), StorageError> {
+    async fn upload_parts(&self, key: &Path, mut file: File) -> Result<(), StorageError> {
         let mut part = read_part(&mut file).await?;
-        if part.len() < PART {
-            let limit = patience(part.len() as u64);
-            self.within(limit, self.store.put(key, PutPayload::from(part))).await?;
+        if part.len() < PART_BYTES {
+            let limit = transfer_timeout(part.len() as u64);
+            self.call(limit, self.store.put(key, PutPayload::from(part))).await?;
             return Ok(());
         }
-        let mut upload = self.within(TIMEOUT, self.store.put_multipart(key)).await?;
+        let mut upload = self.call(TIMEOUT, self.store.put_multipart(key)).await?;
         let sent = async {
             while !part.is_empty() {
-                let limit = patience(part.len() as u64);
+                let limit = transfer_timeout(part.len() as u64);
                 let next = read_part(&mut file).await?;
                 let sending = std::mem::replace(&mut part, next);
-                self.within(limit, upload.put_part(PutPayload::from(sending))).await?;
+                self.call(limit, upload.put_part(PutPayload::from(sending))).await?;
             }
-            self.within(TIMEOUT * 5, upload.complete()).await
+            self.call(TIMEOUT * 5, upload.complete()).await
         };
         match sent.await {
             Ok(_) => Ok(()),
             Err(error) => {
-                // Parts that stay would be paid for. The first error is the one to tell.
-                let _ = self.within(TIMEOUT, upload.abort()).await;
+                // Orphaned parts would be billed. The first error is the one to report.
+                let _ = self.call(TIMEOUT, upload.abort()).await;
                 Err(error)
             }
         }
     }
 
-    /// Creates the folder of a file for its owner alone: the store would create it for everybody.
+    /// Creates a file's folder with access for its owner only; the store would make it readable for
+    /// everybody.
     async fn create_folder(&self, key: &Path) -> Result<(), StorageError> {
-        let Some(path) = self.path(key) else { return Ok(()) };
-        on_disk(move || path.parent().map_or(Ok(()), files::create_private_folder)).await
+        let Some(local_path) = self.local_path(key) else { return Ok(()) };
+        run_blocking(move || local_path.parent().map_or(Ok(()), files::create_private_folder)).await
     }
 
-    /// Closes a file to everybody but its owner.
+    /// Restricts access to a file to its owner.
     async fn make_private(&self, key: &Path) -> Result<(), StorageError> {
-        let Some(path) = self.path(key) else { return Ok(()) };
-        on_disk(move || files::restrict(&path)).await
+        let Some(local_path) = self.local_path(key) else { return Ok(()) };
+        run_blocking(move || files::restrict(&local_path)).await
     }
 
-    /// Where a file of a folder is.
-    fn path(&self, key: &Path) -> Option<PathBuf> {
-        let mut path = self.folder.clone()?;
-        path.extend(key.prefix_match(&self.root)?.map(|part| part.as_ref().to_owned()));
-        Some(path)
+    /// A key's path on disk, if the storage is local.
+    fn local_path(&self, key: &Path) -> Option<PathBuf> {
+        let mut local_path = self.folder.clone()?;
+        local_path.extend(key.prefix_match(&self.root)?.map(|part| part.as_ref().to_owned()));
+        Some(local_path)
     }
 
-    /// One call, given up after a while.
-    async fn within<T>(
+    /// Makes one call through the breaker, with a timeout.
+    async fn call<T>(
         &self,
         limit: Duration,
         call: impl Future<Output = Result<T, object_store::Error>>,
     ) -> Result<T, StorageError> {
-        // That there is no such file is an answer.
+        // "Not found" is a valid answer.
         let is_failure = |error: &object_store::Error| !matches!(error, object_store::Error::NotFound { .. });
         match self.breaker.call_within(limit, is_failure, call).await {
             Ok(answer) => Ok(answer),
@@ -346,25 +351,27 @@ impl StorageError {
     }
 }
 
-/// A file without a name, which is gone when it is closed.
+/// Creates an unnamed file that is deleted when it is closed.
 ///
 /// # Errors
-/// What the system says.
+/// The file can't be created.
 pub async fn temporary_file() -> std::io::Result<File> {
     let file = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(std::io::Error::other)??;
     Ok(File::from_std(file))
 }
 
-/// Does something to a file without holding up other tasks.
-async fn on_disk(work: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> Result<(), StorageError> {
+/// Runs blocking file operations without holding up other tasks.
+async fn run_blocking(
+    work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> Result<(), StorageError> {
     Ok(tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)??)
 }
 
-/// The hash of a file, which is at its beginning before and after.
+/// Computes the hash of a file, which is read from its start and rewound.
 ///
 /// # Errors
-/// What the system says.
-pub async fn hash_of(mut file: File) -> std::io::Result<(ContentHash, File)> {
+/// The file can't be read.
+pub async fn hash_file(mut file: File) -> std::io::Result<(ContentHash, File)> {
     let mut hasher = Sha256::new();
     loop {
         let part = read_part(&mut file).await?;
@@ -379,20 +386,20 @@ pub async fn hash_of(mut file: File) -> std::io::Result<(ContentHash, File)> {
     Ok((ContentHash::new(hasher.finalize().into()), file))
 }
 
-/// The next bytes of a file: a part's worth, unless it ends before.
+/// Reads the next part of a file; shorter at the end.
 async fn read_part(file: &mut File) -> std::io::Result<Vec<u8>> {
     let mut part = Vec::new();
-    file.take(PART as u64).read_to_end(&mut part).await?;
+    file.take(PART_BYTES as u64).read_to_end(&mut part).await?;
     Ok(part)
 }
 
-/// How long a call may take that moves so many bytes.
-fn patience(bytes: u64) -> Duration {
-    TIMEOUT + Duration::from_secs(bytes / SLOWEST)
+/// Timeout of a call that transfers `bytes` bytes.
+fn transfer_timeout(bytes: u64) -> Duration {
+    TIMEOUT + Duration::from_secs(bytes / MIN_BYTES_PER_SECOND)
 }
 
 fn s3(config: &S3Config) -> AmazonS3Builder {
-    // A call is given up as a whole: its retries are the job's.
+    // The whole call has a timeout; retries are up to the job.
     let retry = RetryConfig { max_retries: 1, retry_timeout: TIMEOUT, ..RetryConfig::default() };
     let client = ClientOptions::new()
         .with_connect_timeout(TIMEOUT)
@@ -401,7 +408,8 @@ fn s3(config: &S3Config) -> AmazonS3Builder {
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&config.bucket)
         .with_region(&config.region)
-        // Not all who speak S3 remove several objects at once, and one is removed at a time here.
+        // Not every S3-compatible service supports bulk deletes, and objects are deleted one at a
+        // time here.
         .with_disable_bulk_delete(true)
         .with_retry(retry)
         .with_client_options(client);

@@ -1,16 +1,19 @@
-//! Sends webhooks: signed messages to the addresses of other services.
+//! Sends webhooks: signed HTTP requests to the endpoints of other services.
 //!
-//! Called by the webhooks service, one attempt a call, outside of any transaction and with no connection held. It decides nothing
-//! about what is sent again and when. Each host has a breaker of its own, so that one that is down delays nobody else.
+//! Called by the webhooks service, once per attempt, outside of any transaction and without holding
+//! a connection. Retries are not decided here. Each host has its own circuit breaker, so that one
+//! that is down does not delay the others.
 //!
-//! A message is a POST of JSON, an event as `application/cloudevents+json`, with these headers:
+//! A webhook is a POST of JSON (events as `application/cloudevents+json`) with these headers:
 //!
-//! | header | what it holds |
+//! | header | content |
 //! |---|---|
-//! | `Mercato-Signature` | `t=<Unix time>,v1=<HMAC-SHA256 of "<t>.<body>" under the secret, in hexadecimal digits>` |
-//! | `Idempotency-Key` | the event's id: the same however often it is sent |
+//! | `Mercato-Signature` | `t=<Unix time>,v1=<signature>` |
+//! | `Idempotency-Key` | the event's id, the same for every attempt |
 //! | `Mercato-Topic` | what happened, such as `ORDER_PLACED` |
-//! | `Mercato-Delivery` | the delivery's id, to look it up by |
+//! | `Mercato-Delivery` | the delivery's id |
+//!
+//! The signature is the HMAC-SHA256 of `<t>.<body>` under the subscription's secret, in hexadecimal.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,77 +22,77 @@ use hmac::{Hmac, Mac};
 use reqwest::{Method, Response, StatusCode, Url, header};
 use sha2::Sha256;
 
-use super::breaker::{CallError, Family};
+use super::breaker::{BreakerGroup, CallError};
 use super::public_http::{HttpError, PublicHttp};
 use crate::domain::hex::hex;
 use crate::domain::time::Timestamp;
 
-/// How much of an answer is kept, in bytes.
-const KEPT_BYTES: usize = 1024;
-/// How long it may take to come.
+/// Maximum number of bytes of a response that are kept.
+const MAX_RESPONSE_BYTES: usize = 1024;
+/// Timeout of reading a response's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is sent.
+/// A webhook request.
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
-    /// Where to.
+pub struct WebhookMessage<'a> {
+    /// The endpoint's URL.
     pub url: &'a str,
-    /// What it is signed with.
+    /// The secret that signs it.
     pub secret: &'a str,
-    /// Names what it is about; the same however often it is sent.
+    /// Identifies the event or message; the same for every attempt.
     pub idempotency_key: &'a str,
     /// What happened.
     pub topic: &'a str,
     /// The delivery's id.
     pub delivery: &'a str,
-    /// JSON.
+    /// The JSON document.
     pub body: &'a str,
-    /// Whether it is an event as CloudEvents has it.
+    /// Whether the body is a CloudEvent.
     pub is_cloud_event: bool,
 }
 
-/// What came of sending it.
+/// The result of one attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Attempt {
-    /// How long it took.
-    pub took: Duration,
-    /// The status of the answer, if there was one.
+    /// How long the attempt took.
+    pub duration: Duration,
+    /// The response's status, if there was one.
     pub status: Option<u16>,
-    /// The first kilobyte of the answer.
+    /// The first kilobyte of the response.
     pub body: Option<String>,
-    /// Why it failed; `None` is success: a status from 200 to 299.
+    /// Why the attempt failed; `None` for a status from 200 to 299.
     pub error: Option<String>,
 }
 
-/// It was not sent: its host failed too often lately.
+/// Nothing was sent: too many recent calls to the host failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NotNow {
-    /// When it is worth to try again.
+pub struct HostUnavailable {
+    /// When a retry makes sense.
     pub retry_in: Duration,
 }
 
-/// Why an attempt is none that succeeded.
+/// Why an attempt failed.
 enum Failure {
-    /// The host is unwell.
-    Unwell(Response),
-    /// There is no answer.
-    None(HttpError),
+    /// The host responded with a server error.
+    ServerError(Response),
+    /// There was no response.
+    NoResponse(HttpError),
 }
 
 /// Sends webhooks.
 pub struct WebhookSender {
     http: PublicHttp,
-    breakers: Arc<Family>,
+    breakers: Arc<BreakerGroup>,
 }
 
 impl WebhookSender {
-    /// A sender over a client for addresses that users give, with a breaker for each host.
+    /// Creates a sender with a client for user-given URLs and a breaker for each host.
     #[must_use]
-    pub fn new(http: PublicHttp, breakers: Arc<Family>) -> Self {
+    pub fn new(http: PublicHttp, breakers: Arc<BreakerGroup>) -> Self {
         Self { http, breakers }
     }
 
-    /// Whether an address may be sent to, as far as it tells by itself.
+    /// Checks a URL without resolving its host name.
     ///
     /// # Errors
     /// [`HttpError::BadUrl`], [`HttpError::NotPublic`].
@@ -97,37 +100,45 @@ impl WebhookSender {
         self.http.check(url).map(drop)
     }
 
-    /// Sends a message once.
+    /// Makes one attempt to send a message.
     ///
     /// # Errors
-    /// [`NotNow`] where nothing was sent, and it is no attempt.
-    pub async fn send(&self, message: &Message<'_>, now: Timestamp) -> Result<Attempt, NotNow> {
+    /// [`HostUnavailable`] if nothing was sent, which does not count as an attempt.
+    pub async fn send(
+        &self,
+        message: &WebhookMessage<'_>,
+        now: Timestamp,
+    ) -> Result<Attempt, HostUnavailable> {
         let started = Instant::now();
         let url = match self.http.check(message.url) {
             Ok(url) => url,
-            // That its address is none is no fault of the host, and nothing that time mends.
+            // An invalid URL says nothing about the host and does not get better with time.
             Err(error) => return Ok(Attempt::failed(started.elapsed(), error.to_string())),
         };
-        // What is not on the public internet is refused, which tells nothing about the host.
-        let is_unwell = |failure: &Failure| !matches!(failure, Failure::None(HttpError::NotPublic(_)));
-        let breaker = self.breakers.of(&host(&url));
-        let sent = breaker.call(is_unwell, self.post(message, now)).await;
-        let took = started.elapsed();
+        // Requests to private addresses are refused here, which says nothing about the host.
+        let is_host_failure =
+            |failure: &Failure| !matches!(failure, Failure::NoResponse(HttpError::NotPublic(_)));
+        let breaker = self.breakers.member(&host(&url));
+        let sent = breaker.call(is_host_failure, self.post(message, now)).await;
+        let duration = started.elapsed();
         match sent {
-            Ok(response) | Err(CallError::Failed(Failure::Unwell(response))) => {
+            Ok(response) | Err(CallError::Failed(Failure::ServerError(response))) => {
                 let status = response.status();
-                Ok(Attempt::answered(took, status, beginning(response).await))
+                Ok(Attempt::from_response(duration, status, read_start(response).await))
             }
-            Err(CallError::Failed(Failure::None(error))) => Ok(Attempt::failed(took, error.to_string())),
-            Err(CallError::TimedOut) => Ok(Attempt::failed(took, HttpError::TimedOut.to_string())),
-            Err(CallError::Open { retry_in }) => Err(NotNow { retry_in }),
+            Err(CallError::Failed(Failure::NoResponse(error))) => {
+                Ok(Attempt::failed(duration, error.to_string()))
+            }
+            Err(CallError::TimedOut) => Ok(Attempt::failed(duration, HttpError::TimedOut.to_string())),
+            Err(CallError::Open { retry_in }) => Err(HostUnavailable { retry_in }),
         }
     }
 
-    /// The head of the answer: what it says counts, whatever becomes of the rest.
-    async fn post(&self, message: &Message<'_>, now: Timestamp) -> Result<Response, Failure> {
+    /// Sends the request and returns the response's head; its status counts even if the body can't
+    /// be read.
+    async fn post(&self, message: &WebhookMessage<'_>, now: Timestamp) -> Result<Response, Failure> {
         let signature = signature(message.secret, now.utc().timestamp(), message.body);
-        let request = self.http.request(Method::POST, message.url).map_err(Failure::None)?;
+        let request = self.http.request(Method::POST, message.url).map_err(Failure::NoResponse)?;
         let content_type = match message.is_cloud_event {
             true => "application/cloudevents+json",
             false => "application/json",
@@ -141,13 +152,13 @@ impl WebhookSender {
             .body(message.body.to_owned())
             .send()
             .await
-            .map_err(|error| Failure::None(error.into()))?;
-        if response.status().is_server_error() { Err(Failure::Unwell(response)) } else { Ok(response) }
+            .map_err(|error| Failure::NoResponse(error.into()))?;
+        if response.status().is_server_error() { Err(Failure::ServerError(response)) } else { Ok(response) }
     }
 }
 
 impl Attempt {
-    fn answered(took: Duration, status: StatusCode, body: String) -> Self {
+    fn from_response(duration: Duration, status: StatusCode, body: String) -> Self {
         let error = match status {
             status if status.is_success() => None,
             status if status.is_redirection() => {
@@ -155,47 +166,47 @@ impl Attempt {
             }
             status => Some(format!("the answer is {status}")),
         };
-        Self { took, status: Some(status.as_u16()), body: Some(body), error }
+        Self { duration, status: Some(status.as_u16()), body: Some(body), error }
     }
 
-    /// One that had no answer, or was of no use.
+    /// An attempt without a response.
     #[must_use]
-    pub fn failed(took: Duration, error: String) -> Self {
-        Self { took, status: None, body: None, error: Some(error) }
+    pub fn failed(duration: Duration, error: String) -> Self {
+        Self { duration, status: None, body: None, error: Some(error) }
     }
 
-    /// Whether it was taken.
+    /// Whether the endpoint accepted the webhook.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.error.is_none()
     }
 }
 
-/// What fails together.
+/// The host and port: what a breaker is kept for.
 fn host(url: &Url) -> String {
     format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }
 
-/// The first kilobyte of an answer, as far as it comes in time; the rest is not read.
-async fn beginning(mut response: Response) -> String {
+/// The first kilobyte of a response, as far as it arrives in time.
+async fn read_start(mut response: Response) -> String {
     let mut kept = Vec::new();
     let reading = async {
-        while kept.len() < KEPT_BYTES {
+        while kept.len() < MAX_RESPONSE_BYTES {
             let Ok(Some(chunk)) = response.chunk().await else { break };
-            kept.extend(chunk.iter().take(KEPT_BYTES - kept.len()));
+            kept.extend(chunk.iter().take(MAX_RESPONSE_BYTES - kept.len()));
         }
     };
-    // What came until then is kept.
+    // What arrived before the timeout is kept.
     drop(tokio::time::timeout(BODY_TIMEOUT, reading).await);
-    // PostgreSQL keeps no NUL in a text.
+    // PostgreSQL text can't contain NUL.
     String::from_utf8_lossy(&kept).replace('\0', "\u{fffd}")
 }
 
-/// The signature of a body that is sent at a time.
+/// Signs a body at a point in time.
 #[must_use]
 pub fn signature(secret: &str, unix_seconds: i64, body: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
-        // HMAC takes a key of any length.
+        // Unreachable: HMAC accepts keys of any length.
         return String::new();
     };
     mac.update(unix_seconds.to_string().as_bytes());
@@ -210,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_signature_is_of_the_time_and_the_body() {
-        // By `openssl dgst -sha256 -hmac secret` of `1700000000.{"a":1}`.
+        // Computed by `openssl dgst -sha256 -hmac secret` of `1700000000.{"a":1}`.
         let known = "t=1700000000,v1=49f24e537407743fa4a0242bb63b94b9a47ee99cbbe071ccd8a22550ae411686";
         assert_eq!(signature("secret", 1_700_000_000, r#"{"a":1}"#), known);
         assert_ne!(signature("secret", 1_700_000_001, r#"{"a":1}"#), known);

@@ -1,4 +1,4 @@
-//! What a worker runs: a handler for each kind of job, what it is told, and what it may answer.
+//! Job handlers: one for each kind of job, the context they run in, and their errors.
 
 use std::time::Duration;
 
@@ -8,40 +8,43 @@ use super::Job;
 use crate::context::OpContext;
 use crate::db::{Db, DbError};
 use crate::error::{Error, with_causes};
-use crate::repositories::events::{self, Recorded};
+use crate::repositories::events::{self, LoggedEvent};
 use crate::repositories::jobs;
 
-/// Does the jobs of one kind. It may be begun again after it was killed half-way: what it does must come out the same.
+/// Runs the jobs of one kind. A job may run again after it was interrupted, so handlers must be
+/// idempotent.
 pub trait Handler: Send + Sync + 'static {
-    /// The kind's name: `mail.order_confirmation`.
+    /// The name of the kind, such as `mail.order_confirmation`.
     fn kind(&self) -> &'static str;
 
-    /// How its jobs are run.
+    /// How the jobs are run.
     fn policy(&self) -> Policy {
         Policy::default()
     }
 
-    /// Which events it follows, if any.
-    fn follows(&self) -> Follows {
-        Follows::Nothing
+    /// The events that cause a job.
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::None
     }
 
-    /// Does a job.
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>>;
+    /// Runs a job.
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>>;
 }
 
 /// How jobs of a kind are run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Policy {
-    /// How long an attempt may take.
+    /// How long an attempt may take. The default is 60 seconds.
     pub timeout: Duration,
-    /// How many run at once in a process.
+    /// How many run at the same time in a process. The default is 5.
     pub concurrency: usize,
-    /// How often a job that follows from an event is tried again.
-    pub retries: u32,
-    /// How long it waits after its first failure; twice as long after each further one.
+    /// How often a job that was caused by an event is retried. The default is
+    /// [`super::DEFAULT_RETRIES`].
+    pub max_retries: u32,
+    /// The delay after the first failure; it doubles with each further one. The default is 5
+    /// seconds.
     pub backoff: Duration,
-    /// Which goes first: the higher.
+    /// Jobs with a higher number run first. The default is 0.
     pub priority: i32,
 }
 
@@ -50,40 +53,41 @@ impl Default for Policy {
         Self {
             timeout: Duration::from_secs(60),
             concurrency: 5,
-            retries: super::USUAL_RETRIES,
+            max_retries: super::DEFAULT_RETRIES,
             backoff: Duration::from_secs(5),
             priority: 0,
         }
     }
 }
 
-/// Which events a handler has jobs for.
+/// The events that cause jobs of a handler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Follows {
-    /// None: its jobs come from elsewhere.
-    Nothing,
-    /// Events of these kinds: a job for each.
-    Each(&'static [&'static str]),
-    /// The log itself, in its order, from its own position on (`events::follow`): one job, for as many events as there are by then. Events
-    /// of other kinds than these are no reason to look; none named means that all are.
+pub enum EventSubscription {
+    /// No events: the jobs are enqueued by services or the schedule.
+    None,
+    /// One job for each event of these kinds.
+    PerEvent(&'static [&'static str]),
+    /// One job for all new events, which the handler reads in the order of the log from its own
+    /// position (`events::consumer`). Only events of these kinds cause a job; an empty list means
+    /// all kinds.
     Log(&'static [&'static str]),
 }
 
-/// A job that did not succeed.
+/// Why a job did not succeed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum JobError {
-    /// It may succeed later.
+    /// It failed, and may succeed later.
     #[error("{0}")]
     Retry(String),
-    /// It never will.
+    /// It failed, and retrying is pointless.
     #[error("{0}")]
     GiveUp(String),
-    /// It was not tried, since what it needs is known not to be there. That is no attempt.
+    /// It can't run yet. This does not count as an attempt.
     #[error("{why}")]
     Wait {
-        /// What is not there.
+        /// What it waits for.
         why: String,
-        /// When to look again.
+        /// The delay before the next attempt.
         delay: Duration,
     },
 }
@@ -105,40 +109,41 @@ impl From<DbError> for JobError {
     }
 }
 
-/// A job that runs, and what its handler works with.
-pub struct Work {
-    /// The shop itself, in the request that caused the job.
+/// The context in which a job runs.
+pub struct JobContext {
+    /// The context for service calls: the shop itself acts, under the id of the request that caused
+    /// the job.
     pub op: OpContext,
-    /// The job.
+    /// The running job.
     pub job: Job,
     pub(super) db: Db,
 }
 
-impl Work {
-    /// What the job's payload says.
+impl JobContext {
+    /// Deserializes the job's payload.
     ///
     /// # Errors
-    /// [`JobError::GiveUp`] when it is none of the kind.
+    /// [`JobError::GiveUp`] when it has another shape.
     pub fn payload<T: serde::de::DeserializeOwned>(&self) -> Result<T, JobError> {
         serde_json::from_value(self.job.payload.0.clone())
             .map_err(|error| JobError::GiveUp(format!("the payload can't be read: {error}")))
     }
 
-    /// The event that the job follows from.
+    /// Loads the event that caused the job.
     ///
     /// # Errors
     /// [`JobError::GiveUp`] when there is none.
-    pub async fn event(&self) -> Result<Recorded, JobError> {
+    pub async fn event(&self) -> Result<LoggedEvent, JobError> {
         let none = || JobError::GiveUp("there is no such event".to_owned());
         let id = self.job.event_id.ok_or_else(none)?;
         events::find(&mut self.db.read(&self.op.statements).await?, id).await?.ok_or_else(none)
     }
 
-    /// Tells how far the job is, in percent. The end is told by the worker.
+    /// Records the job's progress, in percent, at most 99. The worker records its completion.
     ///
     /// # Errors
-    /// [`JobError::Retry`] when the job is not this worker's any more: another one has begun it again.
-    pub async fn progress(&self, percent: u8) -> Result<(), JobError> {
+    /// [`JobError::Retry`] when another worker has taken over the job.
+    pub async fn set_progress(&self, percent: u8) -> Result<(), JobError> {
         let percent = i32::from(percent.min(99));
         let mut conn = self.db.write(&self.op.statements).await?;
         if jobs::set_progress(&mut conn, &self.job, percent).await? {

@@ -1,7 +1,8 @@
-//! Tasks of the clock: each becomes a job when it is due, in one process however many there are.
+//! Scheduled tasks. Each becomes a job when it is due, in only one of any number of processes.
 //!
-//! When a task was last due stands in the database; whoever writes the next time down first puts the job into the queue, in the same
-//! transaction. What was due while no process ran is done once, not as often as it was due.
+//! The database stores when each task was last due. The process that first records the next time
+//! enqueues the job in the same transaction. A task that was due several times while no process was
+//! running is run once.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,57 +13,57 @@ use croner::errors::CronError;
 
 use super::{NewJob, enqueue};
 use crate::context::{Clock, OpContext};
-use crate::db::{Db, DbError, retrying};
+use crate::db::{Db, DbError, with_retries};
 use crate::domain::ids::JobId;
 use crate::domain::time::Timestamp;
 use crate::error::with_causes;
 use crate::repositories::jobs::{self, ScheduledTask};
 
-/// How often the clock is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the schedule checks for due tasks.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Something that is done by the clock.
+/// A task that runs on a schedule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Task {
-    /// Its name, which is the kind of its jobs.
+    /// The task's name, which is the kind of its jobs.
     pub name: &'static str,
-    /// When: five fields of cron, in UTC.
+    /// When it is due: a cron expression with five fields, in UTC.
     pub cron: &'static str,
-    /// What it does, for people.
+    /// What it does, for staff to read.
     pub description: &'static str,
 }
 
-/// The tasks of a shop.
+/// Enqueues the tasks of a shop when they are due.
 pub struct Schedule {
     db: Db,
     clock: Arc<dyn Clock>,
     tasks: Vec<(Task, Cron)>,
 }
 
-/// A task, when it was last due and when it is next.
+/// A task, with when it was last due and when it is due next.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Due {
+pub struct TaskStatus {
     /// The task.
     pub task: Task,
-    /// When it was last due; `None`: not since the shop knows it.
+    /// When it was last due; `None` if it has not been due yet.
     pub last_due_at: Option<Timestamp>,
-    /// The job that it became then.
+    /// The job that was enqueued then.
     pub last_job_id: Option<JobId>,
-    /// When it is due next; `None`: never.
+    /// When it is due next; `None` if never.
     pub next_due_at: Option<Timestamp>,
 }
 
 impl Schedule {
-    /// A schedule over a database.
+    /// Creates the schedule of `tasks`.
     ///
     /// # Errors
-    /// When a task's times can't be read.
+    /// When a task's cron expression is invalid.
     pub fn new(db: Db, clock: Arc<dyn Clock>, tasks: &[Task]) -> Result<Self, CronError> {
-        let read = |task: &Task| Ok((*task, Cron::from_str(task.cron)?));
-        Ok(Self { db, clock, tasks: tasks.iter().map(read).collect::<Result<_, CronError>>()? })
+        let parse = |task: &Task| Ok((*task, Cron::from_str(task.cron)?));
+        Ok(Self { db, clock, tasks: tasks.iter().map(parse).collect::<Result<_, CronError>>()? })
     }
 
-    /// Looks at the clock until `shutdown` is ready.
+    /// Enqueues due tasks until `shutdown` completes.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut next = None;
@@ -75,78 +76,86 @@ impl Schedule {
             }
             tokio::select! {
                 () = &mut shutdown => return,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
     }
 
-    /// Puts the tasks that are due into the queue. A task that was never seen is due from now on, not at once.
+    /// Enqueues the tasks that are due now. A new task is not due at once, but from its next time
+    /// on.
     ///
     /// # Errors
-    /// [`DbError`]; tasks before the one that failed are in the queue.
+    /// [`DbError`]; tasks before the one that failed have been enqueued.
     pub async fn tick(&self) -> Result<(), DbError> {
         let op = OpContext::system(Arc::clone(&self.clock));
         let known = jobs::tasks(&mut self.db.read(&op.statements).await?).await?;
         for (task, cron) in &self.tasks {
-            let Some(due) = previous(cron, op.now()) else { continue };
+            let Some(due_at) = previous_occurrence(cron, op.now()) else { continue };
             let last = known.iter().find(|known| known.name == task.name);
-            if last.is_none_or(|last| last.last_due_at < due) {
-                retrying(|| self.note(&op, *task, due, last.is_some())).await?;
+            if last.is_none_or(|last| last.last_due_at < due_at) {
+                with_retries(|| self.record_due(&op, *task, due_at, last.is_some())).await?;
             }
         }
         Ok(())
     }
 
-    async fn note(&self, op: &OpContext, task: Task, due: Timestamp, runs: bool) -> Result<(), DbError> {
-        let job = NewJob::new(task.name, &serde_json::json!({ "dueAt": due }))?.unique(task.name);
+    /// Records that a task was due and, if `runs`, enqueues its job.
+    async fn record_due(
+        &self,
+        op: &OpContext,
+        task: Task,
+        due_at: Timestamp,
+        runs: bool,
+    ) -> Result<(), DbError> {
+        let job = NewJob::new(task.name, &serde_json::json!({ "dueAt": due_at }))?.with_unique_key(task.name);
         let mut tx = self.db.begin(&op.statements).await?;
         let row = ScheduledTask {
             name: task.name.to_owned(),
-            last_due_at: due,
+            last_due_at: due_at,
             last_job_id: runs.then_some(job.id),
         };
-        let is_news = jobs::note_due(tx.conn(), &row).await?;
-        if is_news && runs {
+        let is_new = jobs::record_due(tx.conn(), &row).await?;
+        if is_new && runs {
             enqueue(&mut tx, op, [job]).await?;
         }
         tx.commit().await
     }
 
-    /// The first moment after another at which a task is due.
+    /// The first time after `moment` at which a task is due.
     fn next_after(&self, moment: Timestamp) -> Option<Timestamp> {
-        self.tasks.iter().filter_map(|(_, cron)| next(cron, moment)).min()
+        self.tasks.iter().filter_map(|(_, cron)| next_occurrence(cron, moment)).min()
     }
 
-    /// All tasks.
+    /// Lists all tasks.
     ///
     /// # Errors
     /// [`DbError`] of the read.
-    pub async fn list(&self, op: &OpContext) -> Result<Vec<Due>, DbError> {
+    pub async fn list(&self, op: &OpContext) -> Result<Vec<TaskStatus>, DbError> {
         let known = jobs::tasks(&mut self.db.read(&op.statements).await?).await?;
-        let due = |(task, cron): &(Task, Cron)| {
+        let status = |(task, cron): &(Task, Cron)| {
             let last = known.iter().find(|known| known.name == task.name);
-            Due {
+            TaskStatus {
                 task: *task,
                 last_due_at: last.map(|last| last.last_due_at),
                 last_job_id: last.and_then(|last| last.last_job_id),
-                next_due_at: next(cron, op.now()),
+                next_due_at: next_occurrence(cron, op.now()),
             }
         };
-        Ok(self.tasks.iter().map(due).collect())
+        Ok(self.tasks.iter().map(status).collect())
     }
 
-    /// The task of a name.
+    /// Finds a task by its name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Task> {
         self.tasks.iter().map(|(task, _)| *task).find(|task| task.name == name)
     }
 }
 
-fn next(cron: &Cron, after: Timestamp) -> Option<Timestamp> {
+fn next_occurrence(cron: &Cron, after: Timestamp) -> Option<Timestamp> {
     cron.find_next_occurrence(&after.utc(), false).ok().map(Into::into)
 }
 
-fn previous(cron: &Cron, until: Timestamp) -> Option<Timestamp> {
+fn previous_occurrence(cron: &Cron, until: Timestamp) -> Option<Timestamp> {
     cron.find_previous_occurrence(&until.utc(), true).ok().map(Into::into)
 }
 
@@ -158,8 +167,8 @@ mod tests {
     fn times_are_in_utc() {
         let midnight = Cron::from_str("0 0 * * *").unwrap();
         let noon = Timestamp::from(chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(12));
-        assert_eq!(previous(&midnight, noon), Some(Timestamp::EPOCH));
-        assert_eq!(previous(&midnight, Timestamp::EPOCH), Some(Timestamp::EPOCH));
-        assert_eq!(next(&midnight, noon), Some(noon.plus(Duration::from_secs(12 * 3600))));
+        assert_eq!(previous_occurrence(&midnight, noon), Some(Timestamp::EPOCH));
+        assert_eq!(previous_occurrence(&midnight, Timestamp::EPOCH), Some(Timestamp::EPOCH));
+        assert_eq!(next_occurrence(&midnight, noon), Some(noon.plus(Duration::from_secs(12 * 3600))));
     }
 }

@@ -1,8 +1,10 @@
-//! Runs jobs. Any number of processes have a worker each over one database.
+//! The worker, which runs jobs. Any number of processes may each run a worker over the same
+//! database.
 //!
-//! A job is reserved in a statement of its own and its handler runs outside of any transaction, in a task of its own: a panic is a failed
-//! attempt. While it runs the lease is extended; whoever finds that the lease is another's stops. When the process is told to end, running
-//! jobs may end first; those that take longer are handed back.
+//! A job is reserved in one statement, and its handler runs outside of any transaction in its own
+//! task, so a panic is just a failed attempt. While it runs, its lease is renewed; a worker that
+//! has lost the lease stops the handler. On shutdown, running jobs get some time to finish, and
+//! those that take longer are released.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,75 +13,77 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{Handler, Job, JobError, Policy, Work};
+use super::{Handler, Job, JobContext, JobError, Policy};
 use crate::context::{Clock, OpContext};
-use crate::db::{Db, DbError, Statements, retrying};
+use crate::db::{Db, DbError, StatementCounter, with_retries};
 use crate::domain::ids::{JobId, WorkerId};
 use crate::domain::job::{JobStatus, backoff};
 use crate::error::with_causes;
-use crate::repositories::jobs::{self, Ended};
+use crate::repositories::jobs::{self, JobUpdate};
 
-/// How long a worker need not say that it still runs a job.
-pub const LEASE: Duration = Duration::from_secs(30);
-/// How often it says so.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How often the queue is looked at when nothing is announced: jobs of other processes, and jobs whose time has come.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How many jobs run at once in a process.
-const MOST: usize = 16;
-/// How long running jobs may take to end when the process is told to, usually.
-pub const GRACE: Duration = Duration::from_secs(20);
+/// How long a job stays reserved for a worker that does not renew its lease.
+const LEASE_TTL: Duration = Duration::from_secs(30);
+/// How often a worker renews the leases of its jobs.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the queue is checked without a commit signal: for jobs of other processes, and jobs
+/// that have become due.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How many jobs run at the same time in a process.
+const MAX_RUNNING_JOBS: usize = 16;
+/// How long running jobs may take to finish on shutdown.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Runs the jobs of some handlers.
+/// Runs the jobs of a set of handlers.
 pub struct Worker {
     db: Db,
     clock: Arc<dyn Clock>,
     handlers: HashMap<&'static str, Arc<dyn Handler>>,
-    /// What runs: of which kind, and who it is reserved for.
+    /// The running jobs, with their kind and the worker id they are reserved for.
     running: Mutex<HashMap<JobId, (&'static str, WorkerId)>>,
-    ended: Notify,
+    job_ended: Notify,
 }
 
-/// Stops a handler when nobody waits for it any more: it took too long, its job is another's, or the process is about to end.
-struct StopOnDrop(AbortHandle);
+/// Aborts a handler's task when it is dropped: on a timeout, a lost lease, or shutdown.
+struct AbortOnDrop(AbortHandle);
 
-impl Drop for StopOnDrop {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// What [`Worker::run_due`] did.
+/// The result of [`Worker::run_due`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Drained {
-    /// How many attempts were made.
+pub struct RunSummary {
+    /// Number of attempts made.
     pub attempts: usize,
-    /// How many jobs died.
+    /// Number of jobs that are dead now.
     pub dead: usize,
 }
 
 impl Worker {
-    /// A worker over a database.
+    /// Creates a worker for the jobs of `handlers`.
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, handlers: &[Arc<dyn Handler>]) -> Arc<Self> {
         let handlers = handlers.iter().map(|handler| (handler.kind(), Arc::clone(handler))).collect();
-        Arc::new(Self { db, clock, handlers, running: Mutex::default(), ended: Notify::new() })
+        Arc::new(Self { db, clock, handlers, running: Mutex::default(), job_ended: Notify::new() })
     }
 
-    /// Runs jobs until `shutdown` is ready. Those that run then may end within `grace`; what still runs is stopped and handed back.
+    /// Runs jobs until `shutdown` completes. Running jobs then have `grace` to finish; those that
+    /// take longer are aborted and released.
     pub async fn run(self: &Arc<Self>, shutdown: impl Future<Output = ()>, grace: Duration) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut announced = self.db.announcements().jobs.listen();
+        let mut committed = self.db.commit_signals().jobs.subscribe();
         let mut tasks = JoinSet::new();
         loop {
             match self.reserve().await {
                 Ok(reserved) if reserved.is_empty() => {}
                 Ok(reserved) => {
                     for job in reserved {
-                        self.begin(&mut tasks, job);
+                        self.spawn(&mut tasks, job);
                     }
                     // There may be more.
-                    if self.room() > 0 {
+                    if self.capacity() > 0 {
                         continue;
                     }
                 }
@@ -88,42 +92,42 @@ impl Worker {
             while tasks.try_join_next().is_some() {}
             tokio::select! {
                 () = &mut shutdown => break,
-                _ = announced.changed() => {}
-                () = self.ended.notified() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                _ = committed.changed() => {}
+                () = self.job_ended.notified() => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
         let ending = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, ending).await.is_err() {
-            tracing::warn!(jobs = tasks.len(), "jobs that still run are handed back");
+            tracing::warn!(jobs = tasks.len(), "releasing jobs that are still running");
             tasks.shutdown().await;
-            self.hand_back_all().await;
+            self.release_all().await;
         }
     }
 
-    /// Runs what is due, and waits for the end of it. For commands and tests.
+    /// Runs the jobs that are due now, and waits for them. For commands and tests.
     ///
     /// # Errors
     /// [`DbError`] when the queue can't be read.
-    pub async fn run_due(self: &Arc<Self>) -> Result<Drained, DbError> {
-        let mut drained = Drained::default();
+    pub async fn run_due(self: &Arc<Self>) -> Result<RunSummary, DbError> {
+        let mut summary = RunSummary::default();
         let mut tasks = JoinSet::new();
         for job in self.reserve().await? {
-            drained.attempts += 1;
-            self.begin(&mut tasks, job);
+            summary.attempts += 1;
+            self.spawn(&mut tasks, job);
         }
         while let Some(ended) = tasks.join_next().await {
-            drained.dead += usize::from(matches!(ended, Ok(Some(JobStatus::Dead))));
+            summary.dead += usize::from(matches!(ended, Ok(Some(JobStatus::Dead))));
         }
-        Ok(drained)
+        Ok(summary)
     }
 
-    /// The kinds that it runs.
+    /// The kinds of jobs that this worker runs.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
         self.handlers.keys().copied()
     }
 
-    fn begin(self: &Arc<Self>, tasks: &mut JoinSet<Option<JobStatus>>, job: Job) {
+    fn spawn(self: &Arc<Self>, tasks: &mut JoinSet<Option<JobStatus>>, job: Job) {
         let Some((&kind, handler)) = self.handlers.get_key_value(job.kind.as_str()) else { return };
         let Some(reserved_for) = job.worker else { return };
         let id = job.id;
@@ -132,7 +136,7 @@ impl Worker {
         tasks.spawn(async move {
             let status = worker.attempt(&handler, job).await;
             worker.running().remove(&id);
-            worker.ended.notify_one();
+            worker.job_ended.notify_one();
             status
         });
     }
@@ -141,60 +145,64 @@ impl Worker {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many jobs more may run.
-    fn room(&self) -> usize {
-        MOST.saturating_sub(self.running().len())
+    /// How many more jobs may run.
+    fn capacity(&self) -> usize {
+        MAX_RUNNING_JOBS.saturating_sub(self.running().len())
     }
 
-    /// Reserves jobs of the kinds that there is room for: no more than there is room for of any of them.
+    /// Reserves due jobs of the kinds that have free capacity, no more than the kind with the
+    /// least.
     async fn reserve(&self) -> Result<Vec<Job>, DbError> {
-        let (mut room, mut kinds) = (self.room(), Vec::new());
+        let (mut capacity, mut kinds) = (self.capacity(), Vec::new());
         {
             let running = self.running();
             for (kind, handler) in &self.handlers {
                 let used = running.values().filter(|(known, _)| known == kind).count();
-                let left = handler.policy().concurrency.saturating_sub(used);
-                if left > 0 {
-                    room = room.min(left);
+                let free = handler.policy().concurrency.saturating_sub(used);
+                if free > 0 {
+                    capacity = capacity.min(free);
                     kinds.push((*kind).to_owned());
                 }
             }
         }
-        if room == 0 || kinds.is_empty() {
+        if capacity == 0 || kinds.is_empty() {
             return Ok(Vec::new());
         }
-        let (statements, limit) = (Statements::default(), i64::try_from(room).unwrap_or(1));
-        // Mostly there is nothing, and a look at it keeps no writer waiting.
+        let (statements, limit) = (StatementCounter::default(), i64::try_from(capacity).unwrap_or(1));
+        // Usually there is nothing to do, and a read does not block writers.
         if !jobs::is_any_due(&mut self.db.read(&statements).await?, &kinds, self.clock.now()).await? {
             return Ok(Vec::new());
         }
-        retrying(|| async {
+        with_retries(|| async {
             let now = self.clock.now();
-            // Another one each time: whoever still runs a job that was called off and begun again has no say in it.
+            // A new id each time: a handler whose job was cancelled and retried must not affect the
+            // new attempt.
             let worker = WorkerId::generate();
             let mut conn = self.db.write(&statements).await?;
-            let mut reserved = jobs::take_over(&mut conn, &kinds, worker, now, LEASE, limit).await?;
+            let mut reserved =
+                jobs::reserve_expired(&mut conn, &kinds, worker, now, LEASE_TTL, limit).await?;
             let left = limit.saturating_sub(i64::try_from(reserved.len()).unwrap_or(limit));
             if left > 0 {
-                reserved.extend(jobs::reserve(&mut conn, &kinds, worker, now, LEASE, left).await?);
+                reserved.extend(jobs::reserve(&mut conn, &kinds, worker, now, LEASE_TTL, left).await?);
             }
             Ok(reserved)
         })
         .await
     }
 
-    /// One attempt at a job; its state since, or nothing if it is another worker's.
+    /// Makes one attempt at a job. Returns its new state, or `None` if another worker has taken
+    /// over.
     async fn attempt(&self, handler: &Arc<dyn Handler>, job: Job) -> Option<JobStatus> {
         let (policy, started) = (handler.policy(), Instant::now());
         let request_id: Arc<str> = job.request_id.as_str().into();
-        let op = OpContext::system_in(request_id, Arc::clone(&self.clock));
+        let op = OpContext::system_for_request(request_id, Arc::clone(&self.clock));
         let result = if job.attempts > job.max_attempts {
             Err(JobError::GiveUp("its worker was lost too often".to_owned()))
         } else {
-            let work = Work { op, job: job.clone(), db: self.db.clone() };
+            let ctx = JobContext { op, job: job.clone(), db: self.db.clone() };
             let handler = Arc::clone(handler);
-            let mut running = tokio::spawn(async move { handler.run(&work).await });
-            let _stop = StopOnDrop(running.abort_handle());
+            let mut running = tokio::spawn(async move { handler.run(&ctx).await });
+            let _abort_on_drop = AbortOnDrop(running.abort_handle());
             let outcome = tokio::select! {
                 ended = &mut running => Some(match ended {
                     Ok(result) => result,
@@ -204,20 +212,20 @@ impl Worker {
                 () = tokio::time::sleep(policy.timeout) => {
                     Some(Err(JobError::Retry(format!("it took longer than {:?}", policy.timeout))))
                 }
-                () = self.hold(&job) => None,
+                () = self.renew_lease(&job) => None,
             };
             if !running.is_finished() {
-                // It has ended before anybody begins the job again.
+                // It must have stopped before the job is run again.
                 running.abort();
                 drop((&mut running).await);
             }
             let Some(result) = outcome else {
-                tracing::warn!(kind = job.kind, job = ?job.id, "another worker has taken a job over");
+                tracing::warn!(kind = job.kind, job = ?job.id, "another worker has taken over a job");
                 return None;
             };
             result
         };
-        let status = self.end(&job, policy, &result).await;
+        let status = self.finish(&job, policy, &result).await;
         let ms = started.elapsed().as_micros() as f64 / 1000.0;
         match (&result, status) {
             (Ok(()), _) => {
@@ -242,27 +250,28 @@ impl Worker {
         status
     }
 
-    /// Extends a job's lease for as long as this is polled; ready when the job is another's.
-    async fn hold(&self, job: &Job) {
+    /// Renews a job's lease periodically; completes when another worker has taken over the job.
+    async fn renew_lease(&self, job: &Job) {
         loop {
-            tokio::time::sleep(HEARTBEAT).await;
-            let extended = async {
-                let mut conn = self.db.write(&Statements::default()).await?;
-                jobs::extend(&mut conn, job, self.clock.now().plus(LEASE)).await
+            tokio::time::sleep(HEARTBEAT_INTERVAL).await;
+            let renewed = async {
+                let mut conn = self.db.write(&StatementCounter::default()).await?;
+                jobs::extend_lease(&mut conn, job, self.clock.now().plus(LEASE_TTL)).await
             };
-            match extended.await {
+            match renewed.await {
                 Ok(true) => {}
                 Ok(false) => return,
-                // The lease may still hold when the database is back.
-                Err(error) => tracing::warn!("a job's lease can't be extended: {}", with_causes(&error)),
+                // The lease may still be valid when the database is back.
+                Err(error) => tracing::warn!("a job's lease can't be renewed: {}", with_causes(&error)),
             }
         }
     }
 
-    /// Writes down how an attempt ended; the job's state since, or nothing if it is another worker's or the database does not answer.
-    async fn end(&self, job: &Job, policy: Policy, result: &Result<(), JobError>) -> Option<JobStatus> {
+    /// Records the result of an attempt. Returns the job's new state, or `None` if another worker
+    /// has taken over or the database does not answer.
+    async fn finish(&self, job: &Job, policy: Policy, result: &Result<(), JobError>) -> Option<JobStatus> {
         let now = self.clock.now();
-        let finished = |status: JobStatus, error: Option<String>| Ended {
+        let finished = |status: JobStatus, error: Option<String>| JobUpdate {
             status,
             run_at: job.run_at,
             attempts: job.attempts,
@@ -273,70 +282,74 @@ impl Worker {
             progress: if status == JobStatus::Completed { 100 } else { job.progress },
             unique_key: job.unique_key.clone(),
         };
-        let again = |attempts: i32, delay: Duration, why: &str| Ended {
+        let requeued = |attempts: i32, delay: Duration, why: &str| JobUpdate {
             status: JobStatus::Queued,
             run_at: now.plus(delay),
             attempts,
             finished_at: None,
             ..finished(JobStatus::Queued, Some(why.to_owned()))
         };
-        let ended = match result {
+        let update = match result {
             Ok(()) => finished(JobStatus::Completed, None),
             Err(JobError::GiveUp(why)) => finished(JobStatus::Dead, Some(why.clone())),
-            Err(JobError::Wait { why, delay }) => again(job.attempts.saturating_sub(1), *delay, why),
+            Err(JobError::Wait { why, delay }) => requeued(job.attempts.saturating_sub(1), *delay, why),
             Err(JobError::Retry(why)) if job.attempts >= job.max_attempts => {
                 finished(JobStatus::Dead, Some(why.clone()))
             }
             Err(JobError::Retry(why)) => {
-                let failed = u32::try_from(job.attempts).unwrap_or(1);
-                again(job.attempts, backoff(policy.backoff, failed), why)
+                let failures = u32::try_from(job.attempts).unwrap_or(1);
+                requeued(job.attempts, backoff(policy.backoff, failures), why)
             }
         };
-        match retrying(|| self.write_end(job, &ended)).await {
+        match with_retries(|| self.write_result(job, &update)).await {
             Ok(status) => status,
             Err(error) => {
-                // Its lease will lapse, and it is begun again.
-                tracing::error!(kind = job.kind, "a job's end can't be written: {}", with_causes(&error));
+                // Its lease will expire, and the job will run again.
+                tracing::error!(
+                    kind = job.kind,
+                    "the result of a job can't be recorded: {}",
+                    with_causes(&error)
+                );
                 None
             }
         }
     }
 
-    async fn write_end(&self, job: &Job, ended: &Ended) -> Result<Option<JobStatus>, DbError> {
-        let statements = Statements::default();
-        let Some(key) = job.unique_key.as_ref().filter(|_| ended.status == JobStatus::Queued) else {
-            let is_ours = jobs::end(&mut self.db.write(&statements).await?, job, ended).await?;
-            return Ok(is_ours.then_some(ended.status));
+    async fn write_result(&self, job: &Job, update: &JobUpdate) -> Result<Option<JobStatus>, DbError> {
+        let statements = StatementCounter::default();
+        let Some(key) = job.unique_key.as_ref().filter(|_| update.status == JobStatus::Queued) else {
+            let is_ours = jobs::finish_attempt(&mut self.db.write(&statements).await?, job, update).await?;
+            return Ok(is_ours.then_some(update.status));
         };
         let mut tx = self.db.begin(&statements).await?;
-        let mut ended = ended.clone();
-        if jobs::is_key_waiting(tx.conn(), key).await? {
-            // The one that waits does the same work.
-            ended.status = JobStatus::Cancelled;
-            ended.finished_at = Some(self.clock.now());
+        let mut update = update.clone();
+        if jobs::is_key_queued(tx.conn(), key).await? {
+            // The queued job does the same work.
+            update.status = JobStatus::Cancelled;
+            update.finished_at = Some(self.clock.now());
         }
-        let is_ours = match jobs::end(tx.conn(), job, &ended).await {
-            // Another one came to wait a moment ago.
-            Err(DbError::Unique(_, error)) => return Err(DbError::Clash(error)),
+        let is_ours = match jobs::finish_attempt(tx.conn(), job, &update).await {
+            // Another job with the key has just been queued.
+            Err(DbError::Unique(_, error)) => return Err(DbError::Conflict(error)),
             result => result?,
         };
         tx.commit().await?;
-        Ok(is_ours.then_some(ended.status))
+        Ok(is_ours.then_some(update.status))
     }
 
-    /// Gives back the jobs that this worker ran, as if they had not been begun.
-    async fn hand_back_all(&self) {
-        let held: Vec<(JobId, WorkerId)> =
+    /// Releases all running jobs, as if they had not been started.
+    async fn release_all(&self) {
+        let reserved: Vec<(JobId, WorkerId)> =
             self.running().drain().map(|(job, (_, reserved_for))| (job, reserved_for)).collect();
-        let handed = async {
-            let mut conn = self.db.write(&Statements::default()).await?;
-            for (job, reserved_for) in held {
-                jobs::hand_back(&mut conn, job, reserved_for, self.clock.now()).await?;
+        let released = async {
+            let mut conn = self.db.write(&StatementCounter::default()).await?;
+            for (job, reserved_for) in reserved {
+                jobs::release(&mut conn, job, reserved_for, self.clock.now()).await?;
             }
             Ok::<_, DbError>(())
         };
-        if let Err(error) = handed.await {
-            tracing::warn!("jobs can't be handed back: {}", with_causes(&error));
+        if let Err(error) = released.await {
+            tracing::warn!("jobs can't be released: {}", with_causes(&error));
         }
     }
 }

@@ -1,27 +1,27 @@
-//! Every five minutes: providers are asked what became of the payments and refunds that they have not told of.
+//! Every five minutes, asks payment providers for the outcome of pending payments and refunds.
 
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::jobs::{Handler, JobError, Task, Work};
+use crate::jobs::{Handler, JobContext, JobError, Task};
 use crate::services::Services;
 
-/// When.
+/// The scheduled task.
 pub const TASK: Task = Task {
     name: "task.check_payments",
     cron: "*/5 * * * *",
-    description: "Asks payment providers what became of payments and refunds that they have not told of.",
+    description: "Asks payment providers for the outcome of pending payments and refunds.",
 };
 
-/// Asks providers.
+/// Reconciles pending payments and refunds.
 pub struct CheckPayments {
     services: Arc<Services>,
 }
 
 impl CheckPayments {
-    /// The handler over services.
+    /// Creates the handler.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
         Self { services }
@@ -33,11 +33,11 @@ impl Handler for CheckPayments {
         TASK.name
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let paid = self.services.payments.check_pending(&work.op).await?;
+            let paid = self.services.payments.check_pending(&ctx.op).await?;
             if paid > 0 {
-                tracing::info!(orders = paid, "payments had come unnoticed");
+                tracing::info!(orders = paid, "orders were found to be paid");
             }
             Ok(())
         }

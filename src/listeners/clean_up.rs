@@ -1,5 +1,5 @@
-//! Every hour: what nobody needs any more is removed. Sessions, tokens and keys whose time is over, carts that nobody has touched for
-//! long, jobs that are done, old events.
+//! Every hour, removes what is no longer needed: expired sessions, tokens and keys, abandoned
+//! carts, finished jobs, and old events.
 
 use std::sync::Arc;
 
@@ -7,24 +7,24 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::events::Retention;
-use crate::jobs::{Handler, JobError, Policy, Task, Work};
+use crate::jobs::{Handler, JobContext, JobError, Policy, Task};
 use crate::services::Services;
 
-/// When.
+/// The scheduled task.
 pub const TASK: Task = Task {
     name: "task.clean_up",
     cron: "0 * * * *",
     description: "Removes expired sessions, tokens and idempotency keys, abandoned carts, old jobs and old events.",
 };
 
-/// Removes what nobody needs.
+/// Removes expired and obsolete rows.
 pub struct CleanUp {
     services: Arc<Services>,
     retention: Retention,
 }
 
 impl CleanUp {
-    /// The handler over services.
+    /// Creates the handler.
     #[must_use]
     pub fn new(services: Arc<Services>, retention: Retention) -> Self {
         Self { services, retention }
@@ -40,10 +40,10 @@ impl Handler for CleanUp {
         Policy { timeout: std::time::Duration::from_secs(30 * 60), ..Policy::default() }
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let removed = self.services.clean_up.run(&work.op).await?;
-            let events = self.retention.prune(&work.op).await?;
+            let removed = self.services.clean_up.run(&ctx.op).await?;
+            let events = self.retention.prune(&ctx.op).await?;
             tracing::info!(events, "cleaned up: {removed}");
             Ok(())
         }

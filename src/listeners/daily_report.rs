@@ -1,4 +1,4 @@
-//! Every midnight: the staff who see reports are told what was sold the day before.
+//! Every midnight, mails the previous day's sales to staff who may see reports.
 
 use std::sync::Arc;
 
@@ -6,23 +6,23 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::domain::report::Day;
-use crate::jobs::{Handler, JobError, Task, Work};
+use crate::jobs::{Handler, JobContext, JobError, Task};
 use crate::services::Services;
 
-/// When.
+/// The scheduled task.
 pub const TASK: Task = Task {
     name: "task.daily_report",
     cron: "0 0 * * *",
-    description: "Mails what was sold the day before to the staff who may see reports.",
+    description: "Mails the previous day's sales to the staff who may see reports.",
 };
 
-/// Tells staff what was sold.
+/// Sends the daily sales report.
 pub struct DailyReport {
     services: Arc<Services>,
 }
 
 impl DailyReport {
-    /// The handler over services.
+    /// Creates the handler.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
         Self { services }
@@ -34,14 +34,14 @@ impl Handler for DailyReport {
         TASK.name
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
             let Services { reports, mails, .. } = &*self.services;
-            // The last orders of the day may not be in the figures yet.
-            reports.catch_up(&work.op).await?;
-            // The day that it was asked for in, should it be tried again tomorrow.
-            let report = reports.daily(&work.op, Day::of(work.job.created_at).before()).await?;
-            mails.tell_of_day(&work.op, &report, work.job.id).await?;
+            // The figures may not include the last orders of the day yet.
+            reports.catch_up(&ctx.op).await?;
+            // Based on the creation time, in case the job is retried the next day.
+            let report = reports.daily(&ctx.op, Day::of(ctx.job.created_at).previous()).await?;
+            mails.send_daily_report(&ctx.op, &report, ctx.job.id).await?;
             Ok(())
         }
         .boxed()

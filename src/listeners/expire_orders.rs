@@ -1,27 +1,27 @@
-//! Every minute: orders that were not paid for in time are given up, and their stock can be sold again.
+//! Every minute, expires orders that were not paid in time and releases their stock.
 
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::jobs::{Handler, JobError, Task, Work};
+use crate::jobs::{Handler, JobContext, JobError, Task};
 use crate::services::Services;
 
-/// When.
+/// The scheduled task.
 pub const TASK: Task = Task {
     name: "task.expire_orders",
     cron: "* * * * *",
-    description: "Gives up orders that were not paid for in time; their stock can be sold again.",
+    description: "Expires orders that were not paid in time and releases their stock.",
 };
 
-/// Gives up orders.
+/// Expires unpaid orders.
 pub struct ExpireOrders {
     services: Arc<Services>,
 }
 
 impl ExpireOrders {
-    /// The handler over services.
+    /// Creates the handler.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
         Self { services }
@@ -33,11 +33,11 @@ impl Handler for ExpireOrders {
         TASK.name
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let given_up = self.services.payments.expire_due(&work.op).await?;
-            if given_up > 0 {
-                tracing::info!(orders = given_up, "orders were given up");
+            let expired = self.services.payments.expire_due(&ctx.op).await?;
+            if expired > 0 {
+                tracing::info!(orders = expired, "unpaid orders have expired");
             }
             Ok(())
         }

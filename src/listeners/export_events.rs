@@ -1,21 +1,21 @@
-//! Everything that happens: into the stream that other services read, where there is one.
+//! Exports all events to the event stream, if one is configured.
 
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 use crate::services::Services;
-use crate::services::event_export::{EXPORT, NotNow};
+use crate::services::event_export::{EXPORT_JOB, StreamUnavailable};
 
-/// Writes events into a stream.
+/// Exports events to the stream.
 pub struct ExportEvents {
     services: Arc<Services>,
 }
 
 impl ExportEvents {
-    /// The handler over services.
+    /// Creates the handler.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
         Self { services }
@@ -24,24 +24,26 @@ impl ExportEvents {
 
 impl Handler for ExportEvents {
     fn kind(&self) -> &'static str {
-        EXPORT
+        EXPORT_JOB
     }
 
     fn policy(&self) -> Policy {
-        // There may be much to catch up with.
-        Policy { timeout: std::time::Duration::from_secs(10 * 60), retries: 20, ..Policy::default() }
+        // There may be a large backlog.
+        Policy { timeout: std::time::Duration::from_secs(10 * 60), max_retries: 20, ..Policy::default() }
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Log(&[])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::Log(&[])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            match self.services.event_export.run(&work.op).await? {
+            match self.services.event_export.run(&ctx.op).await? {
                 Ok(()) => Ok(()),
-                Err(NotNow::Failed(why)) => Err(JobError::Retry(format!("the stream took no events: {why}"))),
-                Err(NotNow::Open(delay)) => {
+                Err(StreamUnavailable::Failed(why)) => {
+                    Err(JobError::Retry(format!("the stream took no events: {why}")))
+                }
+                Err(StreamUnavailable::Open(delay)) => {
                     Err(JobError::Wait { why: "the stream has failed too often lately".to_owned(), delay })
                 }
             }

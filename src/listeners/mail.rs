@@ -1,6 +1,7 @@
-//! Mails: what is written to whom when something happened. Each is a job of its own, a file each below; `services::mails` writes the
-//! letter, and the mailer takes it. A letter is called after its job, so one that is sent again, since nobody knows whether the first
-//! one left, is known to be the same by its `Message-ID`.
+//! Mails that are sent in response to events. Each kind is a job with its own file below;
+//! `services::mails` renders the mail, and the mailer sends it. The `Message-ID` is derived from
+//! the job, so a mail that is sent again, because it is unknown whether the first attempt
+//! succeeded, can be recognized as a duplicate.
 
 mod account_change;
 mod email_verification;
@@ -15,7 +16,7 @@ mod return_notice;
 mod shipping_notice;
 mod sign_in_warning;
 mod staff_access;
-mod to_staff;
+mod staff_mail;
 mod webhook_paused;
 mod welcome;
 
@@ -32,7 +33,7 @@ pub use return_notice::ReturnNotice;
 pub use shipping_notice::ShippingNotice;
 pub use sign_in_warning::SignInWarning;
 pub use staff_access::StaffAccess;
-pub use to_staff::ToStaff;
+pub use staff_mail::StaffMail;
 pub use webhook_paused::WebhookPaused;
 pub use welcome::Welcome;
 
@@ -41,20 +42,20 @@ use std::sync::Arc;
 use crate::domain::ids::OrderId;
 use crate::error::Error;
 use crate::integrations::breaker::{Breaker, CallError};
-use crate::integrations::mail::{Letter, MailError, Mailer};
-use crate::jobs::{JobError, Policy, Work};
-use crate::services::mails::RETRIES;
+use crate::integrations::mail::{MailError, Mailer, OutgoingMail};
+use crate::jobs::{JobContext, JobError, Policy};
+use crate::services::mails::MAX_RETRIES;
 use crate::services::{Mails, Services};
 
-/// What listeners write mails with.
-pub struct Post {
+/// Sends the mails of listeners.
+pub struct MailSender {
     services: Arc<Services>,
     mailer: Arc<dyn Mailer>,
     breaker: Arc<Breaker>,
 }
 
-impl Post {
-    /// Over what writes letters, what takes them, and what says whether that is worth a try.
+impl MailSender {
+    /// Creates a sender. `breaker` guards the mailer.
     #[must_use]
     pub fn new(services: Arc<Services>, mailer: Arc<dyn Mailer>, breaker: Arc<Breaker>) -> Self {
         Self { services, mailer, breaker }
@@ -64,52 +65,50 @@ impl Post {
         &self.services.mails
     }
 
-    /// Sends a letter that was written, if there is anybody to get it.
-    async fn send(&self, written: Result<Option<Letter>, Error>) -> Result<(), JobError> {
-        let Some(letter) = written? else { return Ok(()) };
-        let sent = self.breaker.call(MailError::is_transient, self.mailer.send(&letter)).await;
+    /// Sends a rendered mail, if there is one.
+    async fn send(&self, rendered: Result<Option<OutgoingMail>, Error>) -> Result<(), JobError> {
+        let Some(mail) = rendered? else { return Ok(()) };
+        let sent = self.breaker.call(MailError::is_transient, self.mailer.send(&mail)).await;
         sent.map_err(|error| match error {
             CallError::Open { retry_in } => JobError::Wait { why: error.to_string(), delay: retry_in },
             CallError::Failed(error) if !error.is_transient() => JobError::GiveUp(error.to_string()),
             CallError::TimedOut | CallError::Failed(_) => JobError::Retry(error.to_string()),
         })
     }
-}
 
-impl Post {
-    /// The same of a letter to an order's buyer. One that will not be sent is noted on the order's
-    /// timeline, where staff look when somebody says that they heard nothing.
-    async fn send_of_order(
+    /// Sends a rendered mail to an order's buyer. A final failure is recorded on the order's
+    /// timeline, where staff will see why the buyer did not get it.
+    async fn send_order_mail(
         &self,
-        work: &Work,
+        ctx: &JobContext,
         order: OrderId,
-        written: Result<Option<Letter>, Error>,
+        rendered: Result<Option<OutgoingMail>, Error>,
     ) -> Result<(), JobError> {
-        let sent = self.send(written).await;
+        let sent = self.send(rendered).await;
         let failure = match &sent {
             Err(JobError::GiveUp(why)) => Some(why),
-            Err(JobError::Retry(why)) if work.job.attempts >= work.job.max_attempts => Some(why),
+            Err(JobError::Retry(why)) if ctx.job.attempts >= ctx.job.max_attempts => Some(why),
             _ => None,
         };
         if let Some(why) = failure {
-            let mail = work.job.kind.trim_start_matches("mail.");
-            self.services.orders.note_unsent_mail(&work.op, order, mail, why).await?;
+            let mail_kind = ctx.job.kind.trim_start_matches("mail.");
+            self.services.orders.record_unsent_mail(&ctx.op, order, mail_kind, why).await?;
         }
         sent
     }
 }
 
-/// How mails are sent.
+/// The policy of mail jobs.
 fn policy() -> Policy {
-    Policy { retries: RETRIES, ..Policy::default() }
+    Policy { max_retries: MAX_RETRIES, ..Policy::default() }
 }
 
-/// The same for what somebody waits for in front of a screen.
-fn urgent() -> Policy {
+/// The policy of mails that somebody is waiting for.
+fn urgent_policy() -> Policy {
     Policy { priority: 10, ..policy() }
 }
 
-/// A job whose event is not of the kind that it follows, which is a bug.
-fn other_event() -> JobError {
+/// The error for an event of a kind that the handler did not subscribe to, which is a bug.
+fn wrong_event() -> JobError {
     JobError::GiveUp("the event is of another kind".to_owned())
 }

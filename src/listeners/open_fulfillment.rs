@@ -1,4 +1,4 @@
-//! An order is paid for: its pieces leave the shelf, and are to be sent.
+//! When an order is paid, takes its units out of stock and opens a fulfillment.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError};
 use crate::services::Services;
 
-/// Opens fulfillments.
+/// Opens fulfillments of paid orders.
 pub struct OpenFulfillment {
     services: Arc<Services>,
 }
 
 impl OpenFulfillment {
-    /// The handler over services.
+    /// Creates the handler.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
         Self { services }
@@ -27,14 +27,14 @@ impl Handler for OpenFulfillment {
         "order.open_fulfillment"
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["order.paid"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["order.paid"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            if let Event::OrderPaid(paid) = work.event().await?.event()? {
-                self.services.orders.open_fulfillment(&work.op, paid.order_id).await?;
+            if let Event::OrderPaid(paid) = ctx.event().await?.event()? {
+                self.services.orders.open_fulfillment(&ctx.op, paid.order_id).await?;
             }
             Ok(())
         }

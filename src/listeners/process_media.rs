@@ -1,4 +1,4 @@
-//! A picture or video was given for a product: what is shown of it is made.
+//! Processes a picture or video of a product into the files that are shown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::jobs::{Handler, JobError, Policy, Work};
+use crate::jobs::{Handler, JobContext, JobError, Policy};
 use crate::services::Services;
-use crate::services::media::JOB;
+use crate::services::media::PROCESS_JOB;
 
-/// Longer than two steps of a conversion may take.
+/// Longer than the limits of two conversion steps.
 const TIMEOUT: Duration = Duration::from_secs(25 * 60);
 
-/// Works on pictures and videos.
+/// Processes pictures and videos.
 pub struct ProcessMedia {
     services: Arc<Services>,
 }
 
 impl ProcessMedia {
-    /// The handler over services.
+    /// Creates the handler.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
         Self { services }
@@ -28,15 +28,15 @@ impl ProcessMedia {
 
 impl Handler for ProcessMedia {
     fn kind(&self) -> &'static str {
-        JOB
+        PROCESS_JOB
     }
 
-    /// Two at once: one may wait for the network while the other is worked on. Behind what customers wait for.
+    /// Two at a time: one may wait for the network while the other uses the CPU.
     fn policy(&self) -> Policy {
         Policy { timeout: TIMEOUT, concurrency: 2, ..Policy::default() }
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
-        self.services.media.process(work).boxed()
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
+        self.services.media.process(ctx).boxed()
     }
 }

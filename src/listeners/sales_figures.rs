@@ -1,4 +1,4 @@
-//! What is sold, given back and cancelled goes into the figures of the reports.
+//! Adds sales, refunds, returns and cancellations to the figures of the reports.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 use crate::services::{Services, reports};
 
-/// Keeps the figures.
+/// Updates the sales figures.
 pub struct SalesFigures {
     services: Arc<Services>,
 }
 
 impl SalesFigures {
-    /// The handler over services.
+    /// Creates the handler.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
         Self { services }
@@ -24,21 +24,21 @@ impl SalesFigures {
 
 impl Handler for SalesFigures {
     fn kind(&self) -> &'static str {
-        reports::FIGURES
+        reports::FIGURES_CONSUMER
     }
 
     fn policy(&self) -> Policy {
-        // One catches up with all that there is; a log of years takes its time.
+        // One job processes the whole backlog, which may be years of events.
         Policy { concurrency: 1, timeout: Duration::from_secs(10 * 60), ..Policy::default() }
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Log(reports::FIGURES_FOLLOW)
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::Log(reports::FIGURES_EVENT_KINDS)
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            self.services.reports.catch_up(&work.op).await?;
+            self.services.reports.catch_up(&ctx.op).await?;
             Ok(())
         }
         .boxed()

@@ -1,4 +1,4 @@
-//! What is sold counts at its product: lists of best sellers are by that.
+//! Counts the units sold of each product, by which best sellers are sorted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 use crate::services::{Services, reports};
 
-/// Counts sold pieces.
+/// Updates the number of units sold.
 pub struct UnitsSold {
     services: Arc<Services>,
 }
 
 impl UnitsSold {
-    /// The handler over services.
+    /// Creates the handler.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
         Self { services }
@@ -24,21 +24,21 @@ impl UnitsSold {
 
 impl Handler for UnitsSold {
     fn kind(&self) -> &'static str {
-        reports::UNITS
+        reports::UNITS_CONSUMER
     }
 
     fn policy(&self) -> Policy {
-        // One catches up with all that there is; a log of years takes its time.
+        // One job processes the whole backlog, which may be years of events.
         Policy { concurrency: 1, timeout: Duration::from_secs(10 * 60), ..Policy::default() }
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Log(reports::UNITS_FOLLOW)
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::Log(reports::UNITS_EVENT_KINDS)
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            self.services.reports.count_units(&work.op).await?;
+            self.services.reports.count_units(&ctx.op).await?;
             Ok(())
         }
         .boxed()

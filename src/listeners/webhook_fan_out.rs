@@ -1,22 +1,22 @@
-//! Everything that happens: the endpoints of other services that want to hear of it get a message each, to be sent by
-//! `webhook_deliver`.
+//! Creates a webhook message for each endpoint that is subscribed to an event, to be sent by
+//! `deliver_webhooks`.
 
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 use crate::services::Services;
-use crate::services::webhooks::FAN_OUT;
+use crate::services::webhooks::FAN_OUT_JOB;
 
-/// Writes messages down.
+/// Creates webhook messages.
 pub struct WebhookFanOut {
     services: Arc<Services>,
 }
 
 impl WebhookFanOut {
-    /// The handler over services.
+    /// Creates the handler.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
         Self { services }
@@ -25,19 +25,19 @@ impl WebhookFanOut {
 
 impl Handler for WebhookFanOut {
     fn kind(&self) -> &'static str {
-        FAN_OUT
+        FAN_OUT_JOB
     }
 
     fn policy(&self) -> Policy {
-        // There may be much to catch up with.
-        Policy { timeout: std::time::Duration::from_secs(10 * 60), retries: 20, ..Policy::default() }
+        // There may be a large backlog.
+        Policy { timeout: std::time::Duration::from_secs(10 * 60), max_retries: 20, ..Policy::default() }
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Log(&[])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::Log(&[])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
-        async { Ok(self.services.webhooks.fan_out(&work.op).await?) }.boxed()
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
+        async { Ok(self.services.webhooks.fan_out(&ctx.op).await?) }.boxed()
     }
 }

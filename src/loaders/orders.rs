@@ -1,11 +1,12 @@
-//! The edges of orders. Who sees an order is decided here, once: staff who may read orders, and the customer it belongs to. A
-//! guest with the order's token is let in by `services::orders`.
+//! Loaders of orders. Visibility is enforced here: an order is visible to staff who may read
+//! orders, and to its customer. A guest with the order's token gets access through
+//! `services::orders`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::edge::Edge;
-use super::{Source, grouped, single};
+use super::loader::Loader;
+use super::{LoadContext, group_by_key, index_by};
 use crate::context::OpContext;
 use crate::db::DbError;
 use crate::domain::ids::{CustomerId, Id, OrderId};
@@ -16,12 +17,12 @@ use crate::repositories::{events, fulfillments, orders, payments, refunds, retur
 pub use crate::repositories::draft_orders::DraftOrder;
 pub use crate::repositories::events::EventRow;
 pub use crate::repositories::fulfillments::Fulfillment;
-pub use crate::repositories::orders::{CustomerPage, Order, OrderLine, OrderSort};
-pub use crate::repositories::payments::{Payment, paid};
+pub use crate::repositories::orders::{CustomerPageQuery, Order, OrderLine, OrderSort};
+pub use crate::repositories::payments::{Payment, ledger_totals};
 pub use crate::repositories::refunds::{Refund, refundable};
 pub use crate::repositories::returns::Return;
 
-/// A page of orders with their keys in the page's order.
+/// A page of orders with their cursor keys.
 pub type OrderPage = Page<(Arc<Order>, CursorKey)>;
 
 /// Which orders an actor may see.
@@ -29,76 +30,77 @@ pub type OrderPage = Page<(Arc<Order>, CursorKey)>;
 pub enum OrderVisibility {
     /// All of them.
     All,
-    /// A customer's own.
-    Of(CustomerId),
-    /// None without its token.
+    /// Only those of a customer.
+    Customer(CustomerId),
+    /// None; a guest needs the order's token.
     None,
 }
 
 impl OrderVisibility {
-    /// What the actor of an operation may see.
+    /// Which orders the actor of an operation may see.
     #[must_use]
-    pub fn of(op: &OpContext) -> Self {
+    pub fn for_actor(op: &OpContext) -> Self {
         match op.actor.customer() {
             _ if op.may(Permission::ReadOrders) => Self::All,
-            Some(customer) => Self::Of(customer),
+            Some(customer) => Self::Customer(customer),
             None => Self::None,
         }
     }
 
-    /// Whether an order may be seen.
+    /// Whether an order is visible.
     #[must_use]
-    pub fn shows(self, order: &Order) -> bool {
+    pub fn includes(self, order: &Order) -> bool {
         match self {
             Self::All => true,
-            Self::Of(customer) => order.customer_id == Some(customer),
+            Self::Customer(customer) => order.customer_id == Some(customer),
             Self::None => false,
         }
     }
 }
 
-/// What belongs to an order. Only who has an order in hand asks, and so may see it.
-pub struct OfOrder {
-    /// Its lines, in their order.
-    pub lines: Edge<OrderId, Arc<[Arc<OrderLine>]>>,
-    /// Its ledger, as it was written.
-    pub payments: Edge<OrderId, Arc<[Payment]>>,
-    /// Its fulfillments, as they were made.
-    pub fulfillments: Edge<OrderId, Arc<[Arc<Fulfillment>]>>,
-    /// Its refunds, as they were made.
-    pub refunds: Edge<OrderId, Arc<[Refund]>>,
-    /// Its returns, as they were made.
-    pub returns: Edge<OrderId, Arc<[Arc<Return>]>>,
-    /// What happened to it, oldest first.
-    pub events: Edge<OrderId, Arc<[Arc<EventRow>]>>,
+/// Loaders of what belongs to an order. Callers must have obtained the order itself, and with it
+/// the right to see these.
+pub struct OrderLoaders {
+    /// The order's lines, in order.
+    pub lines: Loader<OrderId, Arc<[Arc<OrderLine>]>>,
+    /// The order's payment ledger, oldest first.
+    pub payments: Loader<OrderId, Arc<[Payment]>>,
+    /// The order's fulfillments, oldest first.
+    pub fulfillments: Loader<OrderId, Arc<[Arc<Fulfillment>]>>,
+    /// The order's refunds, oldest first.
+    pub refunds: Loader<OrderId, Arc<[Refund]>>,
+    /// The order's returns, oldest first.
+    pub returns: Loader<OrderId, Arc<[Arc<Return>]>>,
+    /// The order's events, oldest first.
+    pub events: Loader<OrderId, Arc<[Arc<EventRow>]>>,
 }
 
-impl OfOrder {
-    pub(super) fn new(source: &Arc<Source>) -> Self {
+impl OrderLoaders {
+    pub(super) fn new(ctx: &Arc<LoadContext>) -> Self {
         Self {
-            lines: Edge::new(source, &|source: Arc<Source>, ids| async move {
-                let rows = orders::lines(&mut source.conn().await?, &ids).await?;
-                Ok(grouped(rows.into_iter().map(|line| (line.order_id, Arc::new(line)))))
+            lines: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+                let rows = orders::lines(&mut ctx.conn().await?, &ids).await?;
+                Ok(group_by_key(rows.into_iter().map(|line| (line.order_id, Arc::new(line)))))
             }),
-            payments: Edge::new(source, &|source: Arc<Source>, ids| async move {
-                let rows = payments::by_order_ids(&mut source.conn().await?, &ids).await?;
-                Ok(grouped(rows.into_iter().map(|payment| (payment.order_id, payment))))
+            payments: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+                let rows = payments::by_order_ids(&mut ctx.conn().await?, &ids).await?;
+                Ok(group_by_key(rows.into_iter().map(|payment| (payment.order_id, payment))))
             }),
-            fulfillments: Edge::new(source, &|source: Arc<Source>, ids| async move {
-                let rows = fulfillments::by_order_ids(&mut source.conn().await?, &ids).await?;
-                Ok(grouped(rows.into_iter().map(|row| (row.order_id, Arc::new(row)))))
+            fulfillments: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+                let rows = fulfillments::by_order_ids(&mut ctx.conn().await?, &ids).await?;
+                Ok(group_by_key(rows.into_iter().map(|row| (row.order_id, Arc::new(row)))))
             }),
-            refunds: Edge::new(source, &|source: Arc<Source>, ids| async move {
-                let rows = refunds::by_order_ids(&mut source.conn().await?, &ids).await?;
-                Ok(grouped(rows.into_iter().map(|refund| (refund.order_id, refund))))
+            refunds: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+                let rows = refunds::by_order_ids(&mut ctx.conn().await?, &ids).await?;
+                Ok(group_by_key(rows.into_iter().map(|refund| (refund.order_id, refund))))
             }),
-            returns: Edge::new(source, &|source: Arc<Source>, ids| async move {
-                let rows = returns::by_order_ids(&mut source.conn().await?, &ids).await?;
-                Ok(grouped(rows.into_iter().map(|row| (row.order_id, Arc::new(row)))))
+            returns: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+                let rows = returns::by_order_ids(&mut ctx.conn().await?, &ids).await?;
+                Ok(group_by_key(rows.into_iter().map(|row| (row.order_id, Arc::new(row)))))
             }),
-            events: Edge::new(source, &|source: Arc<Source>, ids: Vec<OrderId>| async move {
-                let rows = events::of_aggregates(&mut source.conn().await?, &ids).await?;
-                Ok(grouped(
+            events: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids: Vec<OrderId>| async move {
+                let rows = events::by_aggregates(&mut ctx.conn().await?, &ids).await?;
+                Ok(group_by_key(
                     rows.into_iter().map(|row| (OrderId::from_uuid(row.aggregate_id.0), Arc::new(row))),
                 ))
             }),
@@ -106,32 +108,32 @@ impl OfOrder {
     }
 }
 
-/// Reads orders by their ids; those that the actor may not see are not there.
+/// Reads orders by id, without those that the actor may not see.
 pub(super) async fn by_ids(
-    source: Arc<Source>,
+    ctx: Arc<LoadContext>,
     ids: Vec<OrderId>,
 ) -> Result<HashMap<OrderId, Option<Arc<Order>>>, DbError> {
-    if source.orders == OrderVisibility::None {
+    if ctx.order_visibility == OrderVisibility::None {
         return Ok(HashMap::new());
     }
-    let mut rows = orders::by_ids(&mut source.conn().await?, &ids).await?;
-    rows.retain(|order| source.orders.shows(order));
-    Ok(single(rows, |order| order.id))
+    let mut rows = orders::by_ids(&mut ctx.conn().await?, &ids).await?;
+    rows.retain(|order| ctx.order_visibility.includes(order));
+    Ok(index_by(rows, |order| order.id))
 }
 
-/// Reads one page of many customers' orders: a statement for each different page that is asked for, however many customers. Only
-/// who has a customer in hand asks, and may see their orders.
-pub(super) async fn of_customers(
-    source: Arc<Source>,
-    keys: Vec<(CustomerId, CustomerPage)>,
-) -> Result<HashMap<(CustomerId, CustomerPage), Option<Arc<OrderPage>>>, DbError> {
-    let mut wanted: HashMap<CustomerPage, Vec<CustomerId>> = HashMap::new();
+/// Reads one page of orders for each of many customers, with one statement per distinct page.
+/// Callers must have obtained the customer itself, and with it the right to see the orders.
+pub(super) async fn pages_of_customers(
+    ctx: Arc<LoadContext>,
+    keys: Vec<(CustomerId, CustomerPageQuery)>,
+) -> Result<HashMap<(CustomerId, CustomerPageQuery), Option<Arc<OrderPage>>>, DbError> {
+    let mut customers_by_page: HashMap<CustomerPageQuery, Vec<CustomerId>> = HashMap::new();
     for (customer, page) in keys {
-        wanted.entry(page).or_default().push(customer);
+        customers_by_page.entry(page).or_default().push(customer);
     }
-    let mut conn = source.conn().await?;
+    let mut conn = ctx.conn().await?;
     let mut found = HashMap::new();
-    for (page, ids) in wanted {
+    for (page, ids) in customers_by_page {
         for (customer, orders) in orders::page_of_customers(&mut conn, &ids, &page).await? {
             let orders = orders.map(|(order, key)| (Arc::new(order), key));
             found.insert((customer, page.clone()), Some(Arc::new(orders)));

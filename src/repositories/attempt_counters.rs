@@ -1,41 +1,41 @@
-//! How often attempts failed, by keys that only `services::attempts` knows the meaning of.
+//! Failed attempts, counted by keys whose meaning only `services::attempts` knows.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_texts;
 use crate::db::schema::attempt_counters;
-use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::attempts::Failures;
 use crate::domain::time::Timestamp;
 
-/// A counter as it is stored.
+/// A counter as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = attempt_counters, primary_key(key))]
 pub struct AttemptCounter {
-    /// What is counted, as a hash.
+    /// The hashed key of what is counted.
     pub key: String,
-    /// How many attempts failed.
+    /// Number of failures.
     pub failures: i64,
-    /// No attempt is made before.
+    /// Attempts before this time are refused.
     pub blocked_until: Timestamp,
-    /// When the last one failed.
+    /// Time of the last failure.
     pub last_at: Timestamp,
-    /// Whether the owner of the account was told.
+    /// Whether the account's owner was notified.
     pub is_reported: bool,
-    /// When the row can go.
+    /// When the row may be deleted.
     pub expires_at: Timestamp,
 }
 
 impl AttemptCounter {
-    /// A counter of these failures.
+    /// Creates a counter of these failures.
     #[must_use]
     pub fn new(key: String, failures: Failures, expires_at: Timestamp) -> Self {
         let Failures { count, blocked_until, last_at, is_reported } = failures;
         Self { key, failures: count, blocked_until, last_at, is_reported, expires_at }
     }
 
-    /// The failures that it counts.
+    /// The counted failures.
     #[must_use]
     pub fn failures(&self) -> Failures {
         let Self { failures, blocked_until, last_at, is_reported, .. } = *self;
@@ -43,7 +43,7 @@ impl AttemptCounter {
     }
 }
 
-/// The counters with these keys, in no order.
+/// Returns the counters with these keys, in no particular order.
 pub async fn by_keys(conn: &mut Conn, keys: &[String]) -> Result<Vec<AttemptCounter>, DbError> {
     load!(
         conn,
@@ -53,13 +53,13 @@ pub async fn by_keys(conn: &mut Conn, keys: &[String]) -> Result<Vec<AttemptCoun
     )
 }
 
-/// The counters with the keys of these, in the order of their keys and kept from change by others; those that are not there
-/// are added as they are given. In a transaction.
+/// Locks the counters with the keys of `missing`, in the order of their keys; missing ones are
+/// inserted first. Call it in a transaction.
 pub async fn lock(conn: &mut Conn, missing: &[AttemptCounter]) -> Result<Vec<AttemptCounter>, DbError> {
     let mut keys: Vec<String> = missing.iter().map(|counter| counter.key.clone()).collect();
     keys.sort_unstable();
     for key in &keys {
-        // One by one and in order, so that two transactions never wait for each other.
+        // One by one and in order, so that transactions can't deadlock.
         let Some(row) = missing.iter().find(|counter| counter.key == *key) else { continue };
         on_conn!(conn, |c| {
             diesel::insert_into(attempt_counters::table).values(row).on_conflict_do_nothing().execute(c).await
@@ -73,13 +73,13 @@ pub async fn lock(conn: &mut Conn, missing: &[AttemptCounter]) -> Result<Vec<Att
                 .select(AttemptCounter::as_select())
         };
     }
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| counters!().for_update().load(c).await,
         sqlite: |c| counters!().load(c).await,
     )
 }
 
-/// Stores a counter's fields, all of them.
+/// Updates all fields of a counter.
 pub async fn update(conn: &mut Conn, counter: &AttemptCounter) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::update(attempt_counters::table.find(&counter.key)).set(counter).execute(c).await
@@ -87,7 +87,7 @@ pub async fn update(conn: &mut Conn, counter: &AttemptCounter) -> Result<(), DbE
     Ok(())
 }
 
-/// Removes up to `limit` counters that ended before a moment; how many.
+/// Deletes up to `limit` counters that expired before a time; returns their number.
 pub async fn delete_expired(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<usize, DbError> {
     let keys: Vec<String> = load!(
         conn,

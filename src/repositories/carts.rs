@@ -8,80 +8,80 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::{cart_lines, carts, orders};
 use crate::db::types::{Json, sql};
-use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::cart::{Attribute, CartAddress};
 use crate::domain::ids::{CartId, CartLineId, CustomerId, VariantId};
 use crate::domain::order::OrderStatus;
 use crate::domain::time::Timestamp;
 use crate::repositories::discounts::Buyer;
 
-/// A cart as it is stored.
+/// A cart as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = carts, treat_none_as_null = true)]
 pub struct Cart {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: CartId,
-    /// Whose it is, if they were signed in: theirs alone then.
+    /// The customer, if they were signed in; only they may use the cart then.
     pub customer_id: Option<CustomerId>,
-    /// In lower case.
+    /// E-mail address in lower case.
     pub email: Option<String>,
     /// Phone number.
     pub phone: Option<String>,
     /// The buyer's country, ISO 3166-1 alpha-2.
     pub country: Option<String>,
-    /// What the buyer wrote; may be empty.
+    /// The buyer's note; may be empty.
     pub note: String,
-    /// What the storefront added.
+    /// Custom attributes.
     pub attributes: Json<Vec<Attribute>>,
-    /// As they were typed.
+    /// Discount codes as entered.
     pub discount_codes: Json<Vec<String>>,
-    /// Where it may be sent; one at most is selected.
+    /// Delivery addresses, of which at most one is selected.
     pub delivery_addresses: Json<Vec<CartAddress>>,
-    /// The handle of the delivery option that was chosen.
+    /// Handle of the chosen delivery option.
     pub delivery_option: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it or one of its lines last changed.
+    /// When it or one of its lines was last changed.
     pub updated_at: Timestamp,
-    /// SHA-256 of the random key of a cart that was made before keys were derived (`auth::Keys::cart_key`).
+    /// SHA-256 of the random key of a cart that predates derived keys (`auth::Keys::cart_key`).
     pub token_hash: Option<String>,
 }
 
 impl Cart {
-    /// The address it is sent to.
+    /// The selected delivery address.
     #[must_use]
     pub fn destination(&self) -> Option<&CartAddress> {
         self.delivery_addresses.0.iter().find(|address| address.selected)
     }
 
-    /// Whose uses of discounts an order of it would count among, as far as that is known.
+    /// The buyer whose discount uses an order of this cart would count towards, as far as known.
     #[must_use]
     pub fn buyer(&self) -> Buyer<'_> {
         Buyer { customer_id: self.customer_id, email: self.email.as_deref() }
     }
 }
 
-/// A cart's line as it is stored. The database refuses quantities below 1 or above a million.
+/// A cart line as stored. The database rejects quantities below 1 or above a million.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Identifiable)]
 #[diesel(table_name = cart_lines)]
 pub struct CartLine {
-    /// Made by us. Rises with the order in which lines are shown.
+    /// Assigned by the server. Ascending in display order.
     pub id: CartLineId,
     /// The cart.
     pub cart_id: CartId,
-    /// What is bought.
+    /// The variant.
     pub variant_id: VariantId,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
-    /// What the storefront added.
+    /// Custom attributes.
     pub attributes: Json<Vec<Attribute>>,
-    /// A digest of the attributes: a cart has one line for a variant with the same attributes.
+    /// A digest of the attributes: a cart has one line per variant and attributes.
     pub attributes_key: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// Whether an order stands that was placed from a cart. Once that was given up, the cart can be
+/// Whether the cart has an order that is neither expired nor canceled. After that the cart can be
 /// used again.
 macro_rules! is_ordered {
     () => {
@@ -94,16 +94,16 @@ macro_rules! is_ordered {
     };
 }
 
-/// One cart.
+/// Returns a cart.
 pub async fn find(conn: &mut Conn, id: CartId) -> Result<Option<Cart>, DbError> {
     on_conn!(conn, |c| carts::table.find(id).select(Cart::as_select()).first(c).await.optional())
 }
 
-/// One cart and whether an order of it stands, kept from change by others until the transaction
-/// ends. Whoever changes its lines holds it. On PostgreSQL an order that was placed while this
-/// waited for the lock may be missed: [`update`] sees it.
+/// Returns a cart and whether it has an order, and locks it until the transaction ends. Hold this
+/// lock to change the cart's lines. On PostgreSQL, an order placed while this call waits for the
+/// lock may be missed; [`update`] detects it.
 pub async fn lock(conn: &mut Conn, id: CartId) -> Result<Option<(Cart, bool)>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| {
             carts::table
                 .find(id)
@@ -119,12 +119,12 @@ pub async fn lock(conn: &mut Conn, id: CartId) -> Result<Option<(Cart, bool)>, D
     )
 }
 
-/// The carts with these ids, each with whether an order of it stands, in no order.
+/// Returns the carts with these ids and whether each has an order, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[CartId]) -> Result<Vec<(Cart, bool)>, DbError> {
     load!(conn, carts::table.filter(in_ids(carts::id, ids)).select((Cart::as_select(), is_ordered!())))
 }
 
-/// The lines of these carts, each cart's in the order they were made.
+/// Returns the lines of these carts, each cart's in the order of their creation.
 pub async fn lines(conn: &mut Conn, ids: &[CartId]) -> Result<Vec<CartLine>, DbError> {
     load!(
         conn,
@@ -135,13 +135,13 @@ pub async fn lines(conn: &mut Conn, ids: &[CartId]) -> Result<Vec<CartLine>, DbE
     )
 }
 
-/// Adds a cart.
+/// Inserts a cart.
 pub async fn insert(conn: &mut Conn, cart: &Cart) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(carts::table).values(cart).execute(c).await)?;
     Ok(())
 }
 
-/// Stores a cart's fields, all of them, unless an order of it stands; whether they are stored.
+/// Updates all fields of a cart unless it has an order; returns whether it was updated.
 pub async fn update(conn: &mut Conn, cart: &Cart) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {
         diesel::update(carts::table.find(cart.id)).filter(not(is_ordered!())).set(cart).execute(c).await
@@ -149,15 +149,16 @@ pub async fn update(conn: &mut Conn, cart: &Cart) -> Result<bool, DbError> {
     Ok(changed > 0)
 }
 
-/// Adds lines; a line of the same variant with the same attributes gets the quantity instead. One statement with one text,
-/// however many lines; no two of them may be of the same variant with the same attributes.
+/// Inserts lines, or adds to the quantity of an existing line with the same variant and attributes.
+/// One statement with a constant text, regardless of the number of lines; no two rows may have the
+/// same variant and attributes.
 pub async fn insert_or_add_lines(conn: &mut Conn, rows: &[CartLine]) -> Result<(), DbError> {
-    let statement = InsertOrAdd::of(rows)?;
+    let statement = UpsertLines::of(rows)?;
     on_conn!(conn, |c| statement.execute(c).await)?;
     Ok(())
 }
 
-/// Removes lines.
+/// Deletes lines.
 pub async fn delete_lines(conn: &mut Conn, ids: &[CartLineId]) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(cart_lines::table.filter(in_ids(cart_lines::id, ids)))
         .execute(c)
@@ -165,10 +166,11 @@ pub async fn delete_lines(conn: &mut Conn, ids: &[CartLineId]) -> Result<(), DbE
     Ok(())
 }
 
-/// Lines to be inserted by one statement: an array for each column on PostgreSQL, one JSON array on SQLite. Diesel's insert of
-/// many rows has another text for each number of them, and none that adds to rows on SQLite.
+/// An insert of several rows in one statement: one array per column on PostgreSQL, one JSON array
+/// on SQLite. Diesel's multi-row insert has a different text for each number of rows, and does not
+/// support upserts on SQLite.
 #[derive(QueryId)]
-struct InsertOrAdd {
+struct UpsertLines {
     #[cfg(feature = "postgres")]
     columns: Columns,
     #[cfg(feature = "sqlite")]
@@ -189,10 +191,10 @@ struct Columns {
 
 const INSERT: &str =
     "INSERT INTO cart_lines (id, cart_id, variant_id, quantity, attributes, attributes_key, created_at) ";
-const OR_ADD: &str = " ON CONFLICT (cart_id, variant_id, attributes_key) \
+const ON_CONFLICT_ADD: &str = " ON CONFLICT (cart_id, variant_id, attributes_key) \
     DO UPDATE SET quantity = cart_lines.quantity + excluded.quantity";
 
-impl InsertOrAdd {
+impl UpsertLines {
     fn of(rows: &[CartLine]) -> Result<Self, DbError> {
         Ok(Self {
             #[cfg(feature = "postgres")]
@@ -242,7 +244,7 @@ fn json(rows: &[CartLine]) -> Result<String, DbError> {
 }
 
 #[cfg(feature = "postgres")]
-impl QueryFragment<diesel::pg::Pg> for InsertOrAdd {
+impl QueryFragment<diesel::pg::Pg> for UpsertLines {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
         use diesel::sql_types::Array;
 
@@ -263,13 +265,13 @@ impl QueryFragment<diesel::pg::Pg> for InsertOrAdd {
         out.push_sql(", ");
         out.push_bind_param::<Array<sql::Timestamptz>, _>(&rows.created_at)?;
         out.push_sql(")");
-        out.push_sql(OR_ADD);
+        out.push_sql(ON_CONFLICT_ADD);
         Ok(())
     }
 }
 
 #[cfg(feature = "sqlite")]
-impl QueryFragment<diesel::sqlite::Sqlite> for InsertOrAdd {
+impl QueryFragment<diesel::sqlite::Sqlite> for UpsertLines {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
         out.push_sql(INSERT);
         out.push_sql(
@@ -277,22 +279,23 @@ impl QueryFragment<diesel::sqlite::Sqlite> for InsertOrAdd {
             value ->> 5, value ->> 6 FROM json_each(",
         );
         out.push_bind_param::<sql::Text, _>(&self.json)?;
-        // Without a WHERE, SQLite would take ON CONFLICT for a join's.
+        // Without a WHERE, SQLite would parse ON CONFLICT as a join constraint.
         out.push_sql(") WHERE true");
-        out.push_sql(OR_ADD);
+        out.push_sql(ON_CONFLICT_ADD);
         Ok(())
     }
 }
 
-/// Removes up to `limit` carts that nobody has touched since a moment, with their lines; how many.
+/// Deletes up to `limit` carts that were not changed since a time, with their lines; returns their
+/// number.
 pub async fn delete_idle(conn: &mut Conn, since: Timestamp, limit: i64) -> Result<usize, DbError> {
     let ids: Vec<CartId> =
         load!(conn, carts::table.filter(carts::updated_at.lt(since)).limit(limit).select(carts::id))?;
     on_conn!(conn, |c| diesel::delete(carts::table.filter(in_ids(carts::id, &ids))).execute(c).await)
 }
 
-/// Up to `limit` carts without lines that nobody has touched since a moment.
-pub async fn empty_since(conn: &mut Conn, since: Timestamp, limit: i64) -> Result<Vec<CartId>, DbError> {
+/// Returns up to `limit` carts without lines that were not changed since a time.
+pub async fn find_empty(conn: &mut Conn, since: Timestamp, limit: i64) -> Result<Vec<CartId>, DbError> {
     load!(
         conn,
         carts::table
@@ -303,7 +306,8 @@ pub async fn empty_since(conn: &mut Conn, since: Timestamp, limit: i64) -> Resul
     )
 }
 
-/// Removes those of these carts that still have no lines and that nobody has touched since a moment; how many.
+/// Deletes those of these carts that still have no lines and were not changed since a time; returns
+/// their number.
 pub async fn delete_empty(conn: &mut Conn, ids: &[CartId], since: Timestamp) -> Result<usize, DbError> {
     on_conn!(conn, |c| {
         diesel::delete(carts::table.filter(in_ids(carts::id, ids)))

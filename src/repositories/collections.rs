@@ -1,4 +1,4 @@
-//! Collections, and which products are in them.
+//! Collections and their products.
 
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -13,25 +13,25 @@ use crate::db::expr::{hex, json_group_array};
 use crate::db::load_sqlite;
 use crate::db::schema::{collection_products, collections};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::catalog::CollectionSortOrder;
 use crate::domain::collection_rules::CollectionRules;
 use crate::domain::ids::{CollectionId, Id, ProductId};
-use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest};
+use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, Page, PageRequest};
 use crate::domain::search::{ListTerm, Node};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::conditions::{list_condition, text_condition};
-use crate::repositories::words::{self, Field, Words};
+use crate::repositories::words::{self, SearchField, SearchWords};
 
-/// How many members one statement may add.
+/// Maximum number of rows per insert statement.
 const MAX_ROWS: usize = 5_000;
 
-/// A collection as it is stored.
+/// A collection as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = collections, treat_none_as_null = true)]
 pub struct Collection {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: CollectionId,
     /// Unique in the shop.
     pub handle: String,
@@ -39,23 +39,23 @@ pub struct Collection {
     pub title: String,
     /// `description_html` without its tags.
     pub description: String,
-    /// As staff wrote it.
+    /// As written by staff.
     pub description_html: String,
-    /// The order its products are shown in.
+    /// The default order of its products.
     pub sort_order: CollectionSortOrder,
-    /// `None`: products are put in by hand.
+    /// The rules; `None` for a manual collection.
     pub rules: Option<Json<CollectionRules>>,
-    /// Absolute, or a path on this server.
+    /// An absolute URL, or a path on this server.
     pub image_url: Option<String>,
-    /// What the image shows, in words.
+    /// The image's alternative text.
     pub image_alt_text: Option<String>,
     /// Overrides the title for search engines.
     pub seo_title: Option<String>,
     /// Overrides the description for search engines.
     pub seo_description: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it or its list of products last changed.
+    /// When it or its list of products was last changed.
     pub updated_at: Timestamp,
 }
 
@@ -67,43 +67,43 @@ struct Member {
     position: i64,
 }
 
-/// What a list of collections is sorted by.
+/// The sort key of a list of collections.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CollectionSort {
     /// Title, A to Z.
     Title,
     /// Oldest change first.
     UpdatedAt,
-    /// In the order they were made.
+    /// By creation, oldest first.
     Id,
 }
 
 impl CollectionSort {
-    /// The kind of key that collections have in this order.
+    /// The type of the cursor key in this order.
     #[must_use]
-    pub fn key_kind(self) -> KeyKind {
+    pub fn key_kind(self) -> CursorKeyKind {
         match self {
-            Self::Title => KeyKind::Text,
-            Self::UpdatedAt => KeyKind::Integer,
-            Self::Id => KeyKind::None,
+            Self::Title => CursorKeyKind::Text,
+            Self::UpdatedAt => CursorKeyKind::Integer,
+            Self::Id => CursorKeyKind::None,
         }
     }
 }
 
-/// One collection, kept from change by others until the transaction ends.
+/// Returns a collection and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: CollectionId) -> Result<Option<Collection>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| collections::table.find(id).select(Collection::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| collections::table.find(id).select(Collection::as_select()).first(c).await.optional(),
     )
 }
 
-/// The collections with these ids, in no order.
+/// Returns the collections with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[CollectionId]) -> Result<Vec<Collection>, DbError> {
     load!(conn, collections::table.filter(in_ids(collections::id, ids)).select(Collection::as_select()))
 }
 
-/// The collections with these handles, in no order.
+/// Returns the collections with these handles, in no particular order.
 pub async fn by_handles(conn: &mut Conn, handles: &[String]) -> Result<Vec<Collection>, DbError> {
     load!(
         conn,
@@ -113,7 +113,7 @@ pub async fn by_handles(conn: &mut Conn, handles: &[String]) -> Result<Vec<Colle
     )
 }
 
-/// The handles that are `stem` or begin with `stem` and a hyphen.
+/// Returns the handles that equal `stem` or start with `stem` and a hyphen.
 pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
     let (from, to) = (format!("{stem}-"), format!("{stem}."));
     load!(
@@ -128,12 +128,13 @@ pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, Db
     )
 }
 
-/// The collections that are kept by rule.
+/// Returns the collections with rules.
 pub async fn with_rules(conn: &mut Conn) -> Result<Vec<Collection>, DbError> {
     load!(conn, collections::table.filter(collections::rules.is_not_null()).select(Collection::as_select()))
 }
 
-/// The collections these products are in, by title: each once, with those of the products that are in it.
+/// Returns the collections of these products, sorted by title, each with those of the products that
+/// it contains.
 pub async fn by_product_ids(
     conn: &mut Conn,
     ids: &[ProductId],
@@ -148,7 +149,7 @@ pub async fn by_product_ids(
                 .select((Collection::as_select(), $members))
         };
     }
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| query!(array_agg(collection_products::product_id)).load(c).await,
         sqlite: |c| {
             let rows = load_sqlite!(c, query!(json_group_array(hex(collection_products::product_id))));
@@ -159,7 +160,7 @@ pub async fn by_product_ids(
     )
 }
 
-/// Which collections these products are in: a pair for each.
+/// Returns which of these products are in which collections, as pairs.
 pub async fn ids_by_product_ids(
     conn: &mut Conn,
     ids: &[ProductId],
@@ -174,25 +175,25 @@ pub async fn ids_by_product_ids(
 
 #[cfg(feature = "postgres")]
 list_condition!(postgres_condition, postgres_found, diesel::pg::Pg, collections, CollectionId,
-words: &[Field::Collection], title: &[Field::Collection], Handle: |value| {
+words: &[SearchField::Collection], title: &[SearchField::Collection], Handle: |value| {
     text_condition!(collections::handle, collections::handle, text::lower, value, |meets| meets)
 });
 #[cfg(feature = "sqlite")]
 list_condition!(sqlite_condition, sqlite_found, diesel::sqlite::Sqlite, collections, CollectionId,
-words: &[Field::Collection], title: &[Field::Collection], Handle: |value| {
+words: &[SearchField::Collection], title: &[SearchField::Collection], Handle: |value| {
     text_condition!(collections::handle, collections::handle, text::lower, value, |meets| meets)
 });
 
-/// How many collections a search finds.
+/// Counts the collections that match a filter.
 pub async fn count(conn: &mut Conn, filter: &Node<ListTerm>) -> Result<i64, DbError> {
-    let counted: Vec<i64> = on_each!(conn,
+    let counted: Vec<i64> = per_backend!(conn,
         postgres: |c| postgres_found(filter).select(count_star()).load(c).await,
         sqlite: |c| load_sqlite!(c, sqlite_found(filter).select(count_star())),
     )?;
     Ok(counted.into_iter().sum())
 }
 
-/// A page of the collections that a search finds, each with the key it has in the order.
+/// Returns a page of the collections that match a filter, each with its sort key.
 pub async fn page(
     conn: &mut Conn,
     filter: &Node<ListTerm>,
@@ -200,18 +201,18 @@ pub async fn page(
     reverse: bool,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<(Collection, CursorKey)>, DbError> {
-    let falls = reverse ^ (request.direction == Direction::Backward);
+    let is_descending = reverse ^ (request.direction == Direction::Backward);
     let id = request.cursor.as_ref().map(|cursor| CollectionId::from_uuid(cursor.id));
     macro_rules! sorted {
         ($query:ident, $key:expr, $value:expr) => {{
             if let (Some(value), Some(id)) = ($value, id) {
-                $query = if falls {
+                $query = if is_descending {
                     $query.filter($key.le(value.clone()).and($key.lt(value).or(collections::id.lt(id))))
                 } else {
                     $query.filter($key.ge(value.clone()).and($key.gt(value).or(collections::id.gt(id))))
                 };
             }
-            if falls {
+            if is_descending {
                 $query.order_by(($key.desc(), collections::id.desc()))
             } else {
                 $query.order_by(($key.asc(), collections::id.asc()))
@@ -234,14 +235,14 @@ pub async fn page(
                 CollectionSort::UpdatedAt => sorted!(query, collections::updated_at, moment),
                 CollectionSort::Id => sorted!(query, collections::id, id),
             };
-            query.limit(request.rows()).select(Collection::as_select())
+            query.limit(request.row_limit()).select(Collection::as_select())
         }};
     }
-    let rows: Vec<Collection> = on_each!(conn,
+    let rows: Vec<Collection> = per_backend!(conn,
         postgres: |c| query!(postgres_found).load(c).await,
         sqlite: |c| load_sqlite!(c, query!(sqlite_found)),
     )?;
-    Ok(Page::of_rows(rows, request).map(|collection| {
+    Ok(Page::from_rows(rows, request).map(|collection| {
         let key = match sort {
             CollectionSort::Title => CursorKey::Text(text::key(&collection.title)),
             CollectionSort::UpdatedAt => CursorKey::Integer(collection.updated_at.micros()),
@@ -251,7 +252,7 @@ pub async fn page(
     }))
 }
 
-/// Notes that the lists of products of these collections changed.
+/// Updates the modification time of collections whose list of products changed.
 pub async fn touch(conn: &mut Conn, ids: &[CollectionId], at: Timestamp) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::update(collections::table.filter(in_ids(collections::id, ids)))
@@ -262,38 +263,38 @@ pub async fn touch(conn: &mut Conn, ids: &[CollectionId], at: Timestamp) -> Resu
     Ok(())
 }
 
-/// Adds a collection.
+/// Inserts a collection.
 pub async fn insert(conn: &mut Conn, collection: &Collection) -> Result<(), DbError> {
     let keyed = (collection, collections::title_key.eq(text::key(&collection.title)));
     on_conn!(conn, |c| diesel::insert_into(collections::table).values(keyed).execute(c).await)?;
     words::add(conn, &[words_of(collection)]).await
 }
 
-/// Stores a collection's fields, all of them.
+/// Updates all fields of a collection.
 pub async fn update(conn: &mut Conn, collection: &Collection) -> Result<(), DbError> {
     let keyed = (collection, collections::title_key.eq(text::key(&collection.title)));
     on_conn!(conn, |c| diesel::update(collections::table.find(collection.id)).set(keyed).execute(c).await)?;
     words::set(conn, &collection.id, &[words_of(collection)]).await
 }
 
-/// Lets a collection be found, and sorted, by its title as it is.
+/// Updates the search words and sort key of a collection's title.
 pub async fn refresh_words(conn: &mut Conn, collection: &Collection) -> Result<(), DbError> {
     let key = collections::title_key.eq(text::key(&collection.title));
     on_conn!(conn, |c| diesel::update(collections::table.find(collection.id)).set(key).execute(c).await)?;
     words::set(conn, &collection.id, &[words_of(collection)]).await
 }
 
-fn words_of(collection: &Collection) -> Words {
-    Words::of(&collection.id, Field::Collection, &[&collection.title])
+fn words_of(collection: &Collection) -> SearchWords {
+    SearchWords::of(&collection.id, SearchField::Collection, &[&collection.title])
 }
 
-/// Removes a collection; its products stay.
+/// Deletes a collection; its products are kept.
 pub async fn delete(conn: &mut Conn, id: CollectionId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(collections::table.find(id)).execute(c).await)?;
     words::remove(conn, &[id]).await
 }
 
-/// The products in a collection, in the order staff gave.
+/// Returns the products of a collection, in the order set by staff.
 pub async fn members(conn: &mut Conn, id: CollectionId) -> Result<Vec<ProductId>, DbError> {
     load!(
         conn,
@@ -304,7 +305,7 @@ pub async fn members(conn: &mut Conn, id: CollectionId) -> Result<Vec<ProductId>
     )
 }
 
-/// Which of these products are in which of the collections.
+/// Returns the collections that contain a product.
 pub async fn memberships(conn: &mut Conn, product: ProductId) -> Result<Vec<CollectionId>, DbError> {
     load!(
         conn,
@@ -314,7 +315,7 @@ pub async fn memberships(conn: &mut Conn, product: ProductId) -> Result<Vec<Coll
     )
 }
 
-/// Puts products at the end of a collection. In a transaction; none of them is in it yet.
+/// Appends products to a collection; none of them may be in it. Call it in a transaction.
 pub async fn add(conn: &mut Conn, id: CollectionId, products: &[ProductId]) -> Result<(), DbError> {
     let last: Option<i64> = on_conn!(conn, |c| {
         collection_products::table
@@ -331,8 +332,8 @@ pub async fn add(conn: &mut Conn, id: CollectionId, products: &[ProductId]) -> R
     Ok(())
 }
 
-/// Gives all products of a collection their places anew, in this order. In a transaction that holds
-/// the collection.
+/// Replaces the products of a collection by these, in this order. Call it in a transaction that
+/// locks the collection.
 pub async fn set_order(conn: &mut Conn, id: CollectionId, members: &[ProductId]) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(collection_products::table.filter(collection_products::collection_id.eq(id)))
@@ -353,7 +354,7 @@ pub async fn set_order(conn: &mut Conn, id: CollectionId, members: &[ProductId])
     Ok(())
 }
 
-/// Takes products out of a collection.
+/// Removes products from a collection.
 pub async fn remove(conn: &mut Conn, id: CollectionId, products: &[ProductId]) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(

@@ -1,10 +1,10 @@
-//! What lists that are searched share: the search language as conditions on columns.
+//! Shared macros and functions that translate search conditions to SQL conditions on columns.
 
 use crate::domain::money::{Currency, Money};
 use crate::domain::search::Comparator;
 
-/// A text column against a search value, put into what is to be asked of the row. What is compared
-/// is the column's key, which is stored beside it, and the key of the value.
+/// A condition on a text column, embedded in a larger condition on the row. The column's stored key
+/// is compared with the key of the search value.
 macro_rules! text_condition {
     ($column:expr, $key:expr, $key_of:path, $value:expr, |$meets:ident| $asked:expr) => {
         match $value {
@@ -18,7 +18,7 @@ macro_rules! text_condition {
                 Box::new($asked)
             }
             $crate::domain::search::ValueMatch::StartsWith(start) => {
-                // A range, which an index answers, where LIKE with a parameter is asked of each row.
+                // A range can use an index; LIKE with a parameter can't.
                 let start = $key_of(start);
                 let end = format!("{start}{}", char::MAX);
                 let $meets = $key.ge(start).and($key.lt(end));
@@ -28,9 +28,9 @@ macro_rules! text_condition {
     };
 }
 
-/// Writes the functions that turn a search of collections, customers or discounts into a condition
-/// and into a query of the rows that it finds, for one backend: in which fields words and titles are
-/// looked for, and which field they have that the others lack.
+/// Defines, for one backend, the functions that translate a search of collections, customers or
+/// discounts to a condition and to a query of the matching rows. Parameters are the indexed fields
+/// for words and titles, and the one search field that is specific to the list.
 macro_rules! list_condition {
     ($name:ident, $found:ident, $backend:ty, $table:ident, $id:ty, words: $words:expr, title: $title:expr, $own:ident: |$value:ident| $asked:expr) => {
         fn $name(
@@ -78,7 +78,7 @@ macro_rules! list_condition {
             filter: &$crate::domain::search::Node<$crate::domain::search::ListTerm>,
         ) -> $table::BoxedQuery<'static, $backend> {
             match filter {
-                // Without a condition that is always true, the database takes its shortest way.
+                // Without a constant condition, the database can choose a better plan.
                 $crate::domain::search::Node::All => $table::table.into_boxed(),
                 filter => $table::table.filter($name(filter)).into_boxed(),
             }
@@ -86,7 +86,7 @@ macro_rules! list_condition {
     };
 }
 
-/// A column against a value, put into what is to be asked of the row.
+/// A comparison of a column with a value, embedded in a larger condition on the row.
 macro_rules! compare {
     ($column:expr, $comparator:expr, $value:expr, |$meets:ident| $asked:expr) => {{
         macro_rules! asked {
@@ -106,9 +106,9 @@ macro_rules! compare {
 }
 pub(super) use {compare, list_condition, text_condition};
 
-/// A price of the query in minor units. An amount between two minor units equals none, and is compared by the lower one:
-/// more than 9.995 is more than 9.99.
-pub fn price(comparator: Comparator, amount: &str, currency: Currency) -> Option<(Comparator, i64)> {
+/// Converts a price comparison to minor units. An amount between two minor units equals no price
+/// and is rounded down for comparisons: more than 9.995 is more than 9.99.
+pub fn compare_price(comparator: Comparator, amount: &str, currency: Currency) -> Option<(Comparator, i64)> {
     if let Ok(money) = Money::parse(amount, currency) {
         return Some((comparator, money.minor()));
     }

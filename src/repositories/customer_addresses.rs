@@ -11,25 +11,25 @@ use crate::domain::address::Address;
 use crate::domain::ids::{AddressId, CustomerId};
 use crate::domain::time::Timestamp;
 
-/// An address as it is stored.
+/// An address as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = customer_addresses)]
 pub struct CustomerAddress {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: AddressId,
-    /// Whose it is.
+    /// The customer.
     pub customer_id: CustomerId,
-    /// Whether it is the one to propose; one of a customer's at most.
+    /// Whether it is the default; at most one per customer.
     pub is_default: bool,
     /// The address.
     pub address: Json<Address>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// The addresses of these customers, each one's in the order they were made.
+/// Returns the addresses of these customers, each customer's in the order of their creation.
 pub async fn by_customer_ids(conn: &mut Conn, ids: &[CustomerId]) -> Result<Vec<CustomerAddress>, DbError> {
     load!(
         conn,
@@ -40,7 +40,7 @@ pub async fn by_customer_ids(conn: &mut Conn, ids: &[CustomerId]) -> Result<Vec<
     )
 }
 
-/// The addresses with these ids, in no order.
+/// Returns the addresses with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[AddressId]) -> Result<Vec<CustomerAddress>, DbError> {
     load!(
         conn,
@@ -50,13 +50,13 @@ pub async fn by_ids(conn: &mut Conn, ids: &[AddressId]) -> Result<Vec<CustomerAd
     )
 }
 
-/// Adds an address.
+/// Inserts an address.
 pub async fn insert(conn: &mut Conn, address: &CustomerAddress) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(customer_addresses::table).values(address).execute(c).await)?;
     Ok(())
 }
 
-/// Stores an address's fields, all of them.
+/// Updates all fields of an address.
 pub async fn update(conn: &mut Conn, address: &CustomerAddress) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::update(customer_addresses::table.find(address.id)).set(address).execute(c).await
@@ -64,7 +64,7 @@ pub async fn update(conn: &mut Conn, address: &CustomerAddress) -> Result<(), Db
     Ok(())
 }
 
-/// Leaves a customer without a default address.
+/// Removes a customer's default address mark.
 pub async fn clear_default(conn: &mut Conn, customer: CustomerId) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::update(
@@ -79,7 +79,7 @@ pub async fn clear_default(conn: &mut Conn, customer: CustomerId) -> Result<(), 
     Ok(())
 }
 
-/// Removes an address.
+/// Deletes an address.
 pub async fn delete(conn: &mut Conn, id: AddressId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(customer_addresses::table.find(id)).execute(c).await)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Tokens that are mailed to customers to prove that the address is theirs, by their hashes.
+//! Tokens mailed to customers to verify an address or reset a password, stored as hashes.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -9,36 +9,36 @@ use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::{CustomerId, CustomerTokenId};
 use crate::domain::time::Timestamp;
 
-/// A mailed token as it is stored.
+/// A mailed token as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = customer_tokens)]
 pub struct CustomerToken {
-    /// Made by us; the token itself is made of it.
+    /// Assigned by the server; the token is derived from it.
     pub id: CustomerTokenId,
-    /// Whose address it is sent to.
+    /// The customer it is mailed to.
     pub customer_id: CustomerId,
     /// `recover` or `verify_email`.
     pub purpose: String,
     /// SHA-256 of the token.
     pub token_hash: String,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// When it was used; it is good for one use.
+    /// When it was used; it can be used only once.
     pub used_at: Option<Timestamp>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// The address that it is sent to: it proves that one and no other.
+    /// The address it is mailed to, which is the only one it verifies.
     pub email: String,
 }
 
-/// One token.
+/// Returns a token.
 pub async fn find(conn: &mut Conn, id: CustomerTokenId) -> Result<Option<CustomerToken>, DbError> {
     on_conn!(conn, |c| {
         customer_tokens::table.find(id).select(CustomerToken::as_select()).first(c).await.optional()
     })
 }
 
-/// The token with a hash.
+/// Returns the token with this hash.
 pub async fn find_by_hash(conn: &mut Conn, hash: &str) -> Result<Option<CustomerToken>, DbError> {
     on_conn!(conn, |c| {
         customer_tokens::table
@@ -50,8 +50,8 @@ pub async fn find_by_hash(conn: &mut Conn, hash: &str) -> Result<Option<Customer
     })
 }
 
-/// When the last token of a customer for a purpose was made.
-pub async fn last_made_at(
+/// Returns when the last token for a customer and purpose was created.
+pub async fn last_created_at(
     conn: &mut Conn,
     customer: CustomerId,
     purpose: &str,
@@ -68,25 +68,25 @@ pub async fn last_made_at(
     })
 }
 
-/// Adds a token.
+/// Inserts a token.
 pub async fn insert(conn: &mut Conn, token: &CustomerToken) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(customer_tokens::table).values(token).execute(c).await)?;
     Ok(())
 }
 
-/// Uses a token up; false if it was used before.
-pub async fn spend(conn: &mut Conn, id: CustomerTokenId, now: Timestamp) -> Result<bool, DbError> {
-    let spent = on_conn!(conn, |c| {
+/// Marks a token as used; returns `false` if it was used before.
+pub async fn mark_used(conn: &mut Conn, id: CustomerTokenId, now: Timestamp) -> Result<bool, DbError> {
+    let updated = on_conn!(conn, |c| {
         diesel::update(customer_tokens::table.find(id).filter(customer_tokens::used_at.is_null()))
             .set(customer_tokens::used_at.eq(Some(now)))
             .execute(c)
             .await
     })?;
-    Ok(spent > 0)
+    Ok(updated > 0)
 }
 
-/// Uses up all tokens of a customer for these purposes.
-pub async fn spend_all(
+/// Marks all tokens of a customer for these purposes as used.
+pub async fn mark_all_used(
     conn: &mut Conn,
     customer: CustomerId,
     purposes: &[&str],
@@ -106,7 +106,7 @@ pub async fn spend_all(
     Ok(())
 }
 
-/// Removes up to `limit` tokens whose time was over before a moment; how many.
+/// Deletes up to `limit` tokens that expired before a time; returns their number.
 pub async fn delete_expired(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<usize, DbError> {
     let ids: Vec<CustomerTokenId> = load!(
         conn,

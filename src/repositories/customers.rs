@@ -9,24 +9,24 @@ use crate::db::expr::in_ids;
 use crate::db::load_sqlite;
 use crate::db::schema::customers;
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::ids::{CustomerId, Id};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::search::{ListTerm, Node};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::conditions::{list_condition, text_condition};
-use crate::repositories::words::{self, Field, Words};
+use crate::repositories::words::{self, SearchField, SearchWords};
 
-/// A customer as they are stored.
+/// A customer as stored.
 #[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = customers, treat_none_as_null = true)]
 pub struct Customer {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: CustomerId,
-    /// In lower case; `None` once the customer has been erased.
+    /// E-mail address in lower case; `None` once the customer was erased.
     pub email: Option<String>,
-    /// Argon2id; `None` for an account that nobody has set a password for.
+    /// Argon2id hash; `None` if no password has been set.
     pub password_hash: Option<String>,
     /// Given name.
     pub first_name: Option<String>,
@@ -34,37 +34,37 @@ pub struct Customer {
     pub last_name: Option<String>,
     /// Phone number.
     pub phone: Option<String>,
-    /// Whether they want to hear of offers.
+    /// Whether they agreed to receive marketing.
     pub accepts_marketing: bool,
-    /// When they proved that the address is theirs.
+    /// When they verified their e-mail address.
     pub email_verified_at: Option<Timestamp>,
-    /// When what was held on them was removed.
+    /// When their personal data was erased.
     pub erased_at: Option<Timestamp>,
-    /// When they were made.
+    /// When they were created.
     pub created_at: Timestamp,
-    /// When they last changed.
+    /// When they were last changed.
     pub updated_at: Timestamp,
-    /// The language they signed up in, a code of `domain::codes::LANGUAGES`; `None`: none was said.
+    /// The language they signed up in, a code of `domain::codes::LANGUAGES`, if known.
     pub language: Option<String>,
-    /// Words that staff put to them.
+    /// Tags set by staff.
     pub tags: Json<Vec<String>>,
-    /// What staff noted on them.
+    /// A note by staff.
     pub note: String,
 }
 
-/// By their id alone: logs are no place for the rest.
+/// Prints only the id: personal data never belongs in logs.
 impl std::fmt::Debug for Customer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.id.fmt(f)
     }
 }
 
-/// One customer.
+/// Returns a customer.
 pub async fn find(conn: &mut Conn, id: CustomerId) -> Result<Option<Customer>, DbError> {
     on_conn!(conn, |c| customers::table.find(id).select(Customer::as_select()).first(c).await.optional())
 }
 
-/// The customer with an e-mail address, which is given in lower case.
+/// Returns the customer with this e-mail address, which must be in lower case.
 pub async fn find_by_email(conn: &mut Conn, email: &str) -> Result<Option<Customer>, DbError> {
     on_conn!(conn, |c| {
         customers::table
@@ -76,42 +76,42 @@ pub async fn find_by_email(conn: &mut Conn, email: &str) -> Result<Option<Custom
     })
 }
 
-/// One customer, kept from change by others until the transaction ends.
+/// Returns a customer and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: CustomerId) -> Result<Option<Customer>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| customers::table.find(id).select(Customer::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| customers::table.find(id).select(Customer::as_select()).first(c).await.optional(),
     )
 }
 
-/// The customers with these ids, in no order.
+/// Returns the customers with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[CustomerId]) -> Result<Vec<Customer>, DbError> {
     load!(conn, customers::table.filter(in_ids(customers::id, ids)).select(Customer::as_select()))
 }
 
 #[cfg(feature = "postgres")]
 list_condition!(postgres_condition, postgres_found, diesel::pg::Pg, customers, CustomerId,
-words: &[Field::Customer], title: &[Field::Customer], Email: |value| {
+words: &[SearchField::Customer], title: &[SearchField::Customer], Email: |value| {
     let email = || customers::email.assume_not_null();
     text_condition!(email(), email(), text::lower, value, |meets| customers::email.is_not_null().and(meets))
 });
 #[cfg(feature = "sqlite")]
 list_condition!(sqlite_condition, sqlite_found, diesel::sqlite::Sqlite, customers, CustomerId,
-words: &[Field::Customer], title: &[Field::Customer], Email: |value| {
+words: &[SearchField::Customer], title: &[SearchField::Customer], Email: |value| {
     let email = || customers::email.assume_not_null();
     text_condition!(email(), email(), text::lower, value, |meets| customers::email.is_not_null().and(meets))
 });
 
-/// How many customers a search finds.
+/// Counts the customers that match a filter.
 pub async fn count(conn: &mut Conn, filter: &Node<ListTerm>) -> Result<i64, DbError> {
-    let counted: Vec<i64> = on_each!(conn,
+    let counted: Vec<i64> = per_backend!(conn,
         postgres: |c| postgres_found(filter).select(count_star()).load(c).await,
         sqlite: |c| load_sqlite!(c, sqlite_found(filter).select(count_star())),
     )?;
     Ok(counted.into_iter().sum())
 }
 
-/// A page of the customers that a search finds, in the order they were made.
+/// Returns a page of the customers that match a filter, in the order of their creation.
 pub async fn page(
     conn: &mut Conn,
     filter: &Node<ListTerm>,
@@ -130,41 +130,45 @@ pub async fn page(
                 Direction::Forward => query.order_by(customers::id.asc()),
                 Direction::Backward => query.order_by(customers::id.desc()),
             };
-            query.limit(request.rows()).select(Customer::as_select())
+            query.limit(request.row_limit()).select(Customer::as_select())
         }};
     }
-    let rows: Vec<Customer> = on_each!(conn,
+    let rows: Vec<Customer> = per_backend!(conn,
         postgres: |c| query!(postgres_found).load(c).await,
         sqlite: |c| load_sqlite!(c, query!(sqlite_found)),
     )?;
-    Ok(Page::of_rows(rows, request))
+    Ok(Page::from_rows(rows, request))
 }
 
-/// Adds a customer.
+/// Inserts a customer.
 pub async fn insert(conn: &mut Conn, customer: &Customer) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(customers::table).values(customer).execute(c).await)?;
     words::add(conn, &[words_of(customer)]).await
 }
 
-/// Stores a customer's fields, all of them.
+/// Updates all fields of a customer.
 pub async fn update(conn: &mut Conn, customer: &Customer) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(customers::table.find(customer.id)).set(customer).execute(c).await)?;
     refresh_words(conn, customer).await
 }
 
-/// Lets a customer be found by their names and their address as they are.
+/// Updates the search words of a customer.
 pub async fn refresh_words(conn: &mut Conn, customer: &Customer) -> Result<(), DbError> {
     words::set(conn, &customer.id, &[words_of(customer)]).await
 }
 
-fn words_of(customer: &Customer) -> Words {
+fn words_of(customer: &Customer) -> SearchWords {
     let texts = [&customer.first_name, &customer.last_name, &customer.email];
     let texts: Vec<&str> = texts.into_iter().filter_map(Option::as_deref).collect();
-    Words::of(&customer.id, Field::Customer, &texts)
+    SearchWords::of(&customer.id, SearchField::Customer, &texts)
 }
 
-/// Customers who were not erased, in the order they were made, after `after`.
-pub async fn after(conn: &mut Conn, after: Option<CustomerId>, limit: i64) -> Result<Vec<Customer>, DbError> {
+/// Returns customers after `after` in the order of their creation, except erased ones.
+pub async fn list_after(
+    conn: &mut Conn,
+    after: Option<CustomerId>,
+    limit: i64,
+) -> Result<Vec<Customer>, DbError> {
     let after = after.unwrap_or(CustomerId::from_uuid(uuid::Uuid::nil()));
     load!(
         conn,

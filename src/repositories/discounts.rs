@@ -1,7 +1,7 @@
-//! Discounts, and which orders use them.
+//! Discounts and their uses by orders.
 //!
-//! Uses are counted under a lock on the discount's row: whoever places an order takes its discounts in the order of their ids, and
-//! the stock after them, so that two orders never wait for each other.
+//! Uses are counted while the discount's row is locked. Transactions lock discounts in the order of
+//! their ids, and stock after discounts, so that they can't deadlock.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -9,59 +9,59 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::{in_ids, in_texts};
 use crate::db::schema::{customers, discount_uses, discounts, orders};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
-use crate::domain::discount::{DiscountRule, Refusal, Terms, code_key};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
+use crate::domain::discount::{DiscountRefusal, DiscountRule, DiscountTerms, code_key};
 use crate::domain::ids::{CustomerId, DiscountId, Id, OrderId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::search::{ListTerm, Node};
 use crate::domain::time::Timestamp;
 use crate::repositories::conditions::{list_condition, text_condition};
-use crate::repositories::words::{self, Field, Words};
+use crate::repositories::words::{self, SearchField, SearchWords};
 
-/// A discount as it is stored. The database refuses more uses than the limit.
+/// A discount as stored. The database rejects more uses than the limit.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = discounts, treat_none_as_null = true)]
 pub struct Discount {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: DiscountId,
-    /// What buyers call it.
+    /// Title shown to buyers.
     pub title: String,
-    /// The code in lower case, unique in the shop; `None`: automatic.
+    /// The code in lower case, unique in the shop; `None` for an automatic discount.
     pub code_key: Option<String>,
-    /// The code as it was written.
+    /// The code as entered by staff.
     pub code: Option<String>,
-    /// What it gives and when.
+    /// The value and conditions.
     pub rule: Json<DiscountRule>,
-    /// From when on.
+    /// Start of the period.
     pub starts_at: Timestamp,
-    /// Until when.
+    /// End of the period.
     pub ends_at: Option<Timestamp>,
-    /// How many orders may use it.
+    /// Maximum number of orders that may use it.
     pub usage_limit: Option<i64>,
-    /// How many orders of one customer may use it.
+    /// Maximum number of orders per customer that may use it.
     pub customer_limit: Option<i64>,
-    /// How many orders use it, as far as they are counted: see [`Discount::is_counted`].
+    /// Number of orders that use it, if uses are counted: see [`Discount::is_counted`].
     pub used_count: i64,
-    /// Whether staff have it switched on.
+    /// Whether staff have activated it.
     pub is_active: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// Who uses discounts, as far as that is known. An account and a guest with its e-mail address are
-/// one buyer.
+/// The identity of a buyer whose uses are limited, as far as known. An account and a guest with the
+/// same e-mail address are the same buyer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Buyer<'a> {
-    /// Their account.
+    /// The customer account.
     pub customer_id: Option<CustomerId>,
-    /// Their e-mail address, in lower case.
+    /// E-mail address in lower case.
     pub email: Option<&'a str>,
 }
 
 impl Buyer<'_> {
-    /// What their uses are kept under: the address, or the account where there is none.
+    /// The key that uses are stored under: the address, or the account if there is none.
     fn key(&self) -> String {
         let account = || self.customer_id.map(|id| id.uuid().to_string());
         self.email.map(str::to_owned).or_else(account).unwrap_or_default()
@@ -70,28 +70,28 @@ impl Buyer<'_> {
 
 #[derive(Insertable)]
 #[diesel(table_name = discount_uses)]
-struct Use {
+struct DiscountUse {
     discount_id: DiscountId,
     order_id: OrderId,
     customer_key: String,
 }
 
-/// A discount that an order may not use any more, and why.
+/// A discount that an order may no longer use, and the reason.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refused {
-    /// Which.
+pub struct RefusedDiscount {
+    /// The discount.
     pub discount_id: DiscountId,
-    /// Its code; `None`: automatic.
+    /// Its code; `None` for an automatic discount.
     pub code: Option<String>,
-    /// For the buyer.
-    pub reason: Refusal,
+    /// The reason, for the buyer.
+    pub reason: DiscountRefusal,
 }
 
 impl Discount {
-    /// When it can be used, and how often it was.
+    /// The conditions of use.
     #[must_use]
-    pub fn terms(&self) -> Terms {
-        Terms {
+    pub fn terms(&self) -> DiscountTerms {
+        DiscountTerms {
             is_active: self.is_active,
             starts_at: self.starts_at,
             ends_at: self.ends_at,
@@ -101,28 +101,29 @@ impl Discount {
         }
     }
 
-    /// Whether its uses are counted: those of a code, and those that are limited. Of an automatic discount without limits they are
-    /// not, since all orders would queue for its row.
+    /// Whether uses are counted: true for discounts with a code or a limit. Automatic discounts
+    /// without limits are not counted, since all orders would have to lock the row.
     #[must_use]
     pub fn is_counted(&self) -> bool {
         self.code_key.is_some() || self.usage_limit.is_some() || self.customer_limit.is_some()
     }
 }
 
-/// One discount, kept from change by others until the transaction ends.
+/// Returns a discount and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: DiscountId) -> Result<Option<Discount>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| discounts::table.find(id).select(Discount::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| discounts::table.find(id).select(Discount::as_select()).first(c).await.optional(),
     )
 }
 
-/// The discounts with these ids, in no order.
+/// Returns the discounts with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[DiscountId]) -> Result<Vec<Discount>, DbError> {
     load!(conn, discounts::table.filter(in_ids(discounts::id, ids)).select(Discount::as_select()))
 }
 
-/// The automatic discounts that are in force, and those with these codes whether they are or not; in the order they were made.
+/// Returns the automatic discounts that are in force, and those with these codes in any state, in
+/// the order of their creation.
 pub async fn candidates(
     conn: &mut Conn,
     code_keys: &[String],
@@ -144,8 +145,8 @@ pub async fn candidates(
     )
 }
 
-/// Those of these codes, in lower case, that there are.
-pub async fn known_codes(conn: &mut Conn, code_keys: &[String]) -> Result<Vec<String>, DbError> {
+/// Returns which of these codes (in lower case) exist.
+pub async fn existing_codes(conn: &mut Conn, code_keys: &[String]) -> Result<Vec<String>, DbError> {
     load!(
         conn,
         discounts::table
@@ -156,18 +157,18 @@ pub async fn known_codes(conn: &mut Conn, code_keys: &[String]) -> Result<Vec<St
 
 #[cfg(feature = "postgres")]
 list_condition!(postgres_condition, postgres_found, diesel::pg::Pg, discounts, DiscountId,
-words: &[Field::DiscountTitle, Field::DiscountCode], title: &[Field::DiscountTitle], Code: |value| {
+words: &[SearchField::DiscountTitle, SearchField::DiscountCode], title: &[SearchField::DiscountTitle], Code: |value| {
     let key = || discounts::code_key.assume_not_null();
     text_condition!(key(), key(), code_key, value, |meets| discounts::code_key.is_not_null().and(meets))
 });
 #[cfg(feature = "sqlite")]
 list_condition!(sqlite_condition, sqlite_found, diesel::sqlite::Sqlite, discounts, DiscountId,
-words: &[Field::DiscountTitle, Field::DiscountCode], title: &[Field::DiscountTitle], Code: |value| {
+words: &[SearchField::DiscountTitle, SearchField::DiscountCode], title: &[SearchField::DiscountTitle], Code: |value| {
     let key = || discounts::code_key.assume_not_null();
     text_condition!(key(), key(), code_key, value, |meets| discounts::code_key.is_not_null().and(meets))
 });
 
-/// A page of the discounts that a search finds, in the order they were made.
+/// Returns a page of the discounts that match a filter, in the order of their creation.
 pub async fn page(
     conn: &mut Conn,
     filter: &Node<ListTerm>,
@@ -186,50 +187,50 @@ pub async fn page(
                 Direction::Forward => query.order_by(discounts::id.asc()),
                 Direction::Backward => query.order_by(discounts::id.desc()),
             };
-            query.limit(request.rows()).select(Discount::as_select())
+            query.limit(request.row_limit()).select(Discount::as_select())
         }};
     }
-    let rows: Vec<Discount> = on_each!(conn,
+    let rows: Vec<Discount> = per_backend!(conn,
         postgres: |c| query!(postgres_found).load(c).await,
         sqlite: |c| crate::db::load_sqlite!(c, query!(sqlite_found)),
     )?;
-    Ok(Page::of_rows(rows, request))
+    Ok(Page::from_rows(rows, request))
 }
 
-/// Adds a discount.
+/// Inserts a discount.
 pub async fn insert(conn: &mut Conn, discount: &Discount) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(discounts::table).values(discount).execute(c).await)?;
     words::add(conn, &words_of(discount)).await
 }
 
-/// Stores a discount's fields, all of them.
+/// Updates all fields of a discount.
 pub async fn update(conn: &mut Conn, discount: &Discount) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(discounts::table.find(discount.id)).set(discount).execute(c).await)?;
     refresh_words(conn, discount).await
 }
 
-/// Lets a discount be found by its title and its code as they are.
+/// Updates the search words of a discount.
 pub async fn refresh_words(conn: &mut Conn, discount: &Discount) -> Result<(), DbError> {
     words::set(conn, &discount.id, &words_of(discount)).await
 }
 
-fn words_of(discount: &Discount) -> [Words; 2] {
+fn words_of(discount: &Discount) -> [SearchWords; 2] {
     let code = discount.code.as_deref().unwrap_or_default();
     [
-        Words::of(&discount.id, Field::DiscountTitle, &[&discount.title]),
-        Words::of(&discount.id, Field::DiscountCode, &[code]),
+        SearchWords::of(&discount.id, SearchField::DiscountTitle, &[&discount.title]),
+        SearchWords::of(&discount.id, SearchField::DiscountCode, &[code]),
     ]
 }
 
-/// Removes a discount; orders keep what it took off them.
+/// Deletes a discount; orders keep their reductions.
 pub async fn delete(conn: &mut Conn, id: DiscountId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(discounts::table.find(id)).execute(c).await)?;
     words::remove(conn, &[id]).await
 }
 
-/// How many orders of a buyer use each of these discounts; none where there is no entry. Theirs are
-/// those of their address, of their account, of the account that has their address, and of every
-/// address that such an account has ordered under.
+/// Returns the number of a buyer's orders that use each of these discounts; without an entry it is
+/// zero. Uses count if they were made with the buyer's address, their account, the account with
+/// their address, or any address that such an account has ordered with.
 pub async fn uses_of_buyer(
     conn: &mut Conn,
     ids: &[DiscountId],
@@ -240,7 +241,7 @@ pub async fn uses_of_buyer(
     }
     let account = buyer.customer_id.unwrap_or(CustomerId::from_uuid(uuid::Uuid::nil()));
     let id = account.uuid().to_string();
-    // No address is empty.
+    // Addresses are never empty.
     let email = buyer.email.unwrap_or_default().to_owned();
     macro_rules! accounts {
         () => {
@@ -267,33 +268,39 @@ pub async fn uses_of_buyer(
     )
 }
 
-/// Uses discounts up for an order that has been inserted in this transaction: all, or none and which can't be used any more.
+/// Records the uses of discounts by an order that was inserted in this transaction. Records all or,
+/// if one can no longer be used, none, and returns that one.
 ///
-/// The rows are locked in the order of their ids before anything is counted: what others used up is seen then, and nobody can use
-/// anything up until the transaction ends. At most four statements (on SQLite, one more for each further discount).
+/// The rows are locked in the order of their ids before uses are counted, so concurrent uses are
+/// seen, and nobody can use them until the transaction ends. At most four statements (on SQLite one
+/// more for each further discount).
 pub async fn use_up(
     conn: &mut Conn,
     ids: &[DiscountId],
     order_id: OrderId,
     buyer: Buyer<'_>,
     now: Timestamp,
-) -> Result<Option<Refused>, DbError> {
+) -> Result<Option<RefusedDiscount>, DbError> {
     if ids.is_empty() {
         return Ok(None);
     }
     let known = lock_all(conn, ids).await?;
-    let limited = known.iter().any(|discount| discount.customer_limit.is_some());
-    let used = if limited { uses_of_buyer(conn, ids, buyer).await? } else { Vec::new() };
+    let has_customer_limit = known.iter().any(|discount| discount.customer_limit.is_some());
+    let used = if has_customer_limit { uses_of_buyer(conn, ids, buyer).await? } else { Vec::new() };
     for id in ids {
         let Some(discount) = known.iter().find(|discount| discount.id == *id) else {
-            return Ok(Some(Refused { discount_id: *id, code: None, reason: Refusal::Unknown }));
+            return Ok(Some(RefusedDiscount {
+                discount_id: *id,
+                code: None,
+                reason: DiscountRefusal::Unknown,
+            }));
         };
         let by_customer = used.iter().find(|(known, _)| known == id).map_or(0, |(_, uses)| *uses);
         if let Err(reason) = discount.terms().check(now, by_customer) {
-            return Ok(Some(Refused { discount_id: *id, code: discount.code.clone(), reason }));
+            return Ok(Some(RefusedDiscount { discount_id: *id, code: discount.code.clone(), reason }));
         }
     }
-    let raised = on_conn!(conn, |c| {
+    let incremented = on_conn!(conn, |c| {
         diesel::update(
             discounts::table.filter(in_ids(discounts::id, ids)).filter(
                 discounts::usage_limit
@@ -305,20 +312,20 @@ pub async fn use_up(
         .execute(c)
         .await
     })?;
-    if raised != known.len() {
-        // The lock makes this impossible; were it not so, another try would tell which.
-        return Err(DbError::clash());
+    if incremented != known.len() {
+        // The lock makes this impossible; if it happened anyway, a retry would find the reason.
+        return Err(DbError::conflict());
     }
-    let rows: Vec<Use> = known
+    let rows: Vec<DiscountUse> = known
         .iter()
-        .map(|discount| Use { discount_id: discount.id, order_id, customer_key: buyer.key() })
+        .map(|discount| DiscountUse { discount_id: discount.id, order_id, customer_key: buyer.key() })
         .collect();
     insert_all!(conn, discount_uses::table, rows)?;
     Ok(None)
 }
 
-/// Gives back what an order used up. A second time there is nothing to be given back.
-pub async fn give_back(conn: &mut Conn, order_id: OrderId) -> Result<(), DbError> {
+/// Removes an order's uses of discounts. Idempotent.
+pub async fn release_uses(conn: &mut Conn, order_id: OrderId) -> Result<(), DbError> {
     let ids: Vec<DiscountId> = load!(
         conn,
         discount_uses::table.filter(discount_uses::order_id.eq(order_id)).select(discount_uses::discount_id)
@@ -327,16 +334,16 @@ pub async fn give_back(conn: &mut Conn, order_id: OrderId) -> Result<(), DbError
         return Ok(());
     }
     lock_all(conn, &ids).await?;
-    // Under the lock, so that of two who give back at once the second finds nothing.
-    let mut gone: Vec<DiscountId> = on_conn!(conn, |c| {
+    // With the lock held, so that a concurrent call finds nothing.
+    let mut deleted: Vec<DiscountId> = on_conn!(conn, |c| {
         diesel::delete(discount_uses::table.filter(discount_uses::order_id.eq(order_id)))
             .returning(discount_uses::discount_id)
             .get_results(c)
             .await
     })?;
-    gone.sort_unstable();
+    deleted.sort_unstable();
     on_conn!(conn, |c| {
-        diesel::update(discounts::table.filter(in_ids(discounts::id, &gone)))
+        diesel::update(discounts::table.filter(in_ids(discounts::id, &deleted)))
             .set(discounts::used_count.eq(discounts::used_count - 1))
             .execute(c)
             .await
@@ -344,7 +351,7 @@ pub async fn give_back(conn: &mut Conn, order_id: OrderId) -> Result<(), DbError
     Ok(())
 }
 
-/// The discounts with these ids, in their order, kept from change by others until the transaction ends.
+/// Returns the discounts with these ids in order and locks them until the transaction ends.
 async fn lock_all(conn: &mut Conn, ids: &[DiscountId]) -> Result<Vec<Discount>, DbError> {
     macro_rules! query {
         () => {
@@ -354,7 +361,7 @@ async fn lock_all(conn: &mut Conn, ids: &[DiscountId]) -> Result<Vec<Discount>, 
                 .select(Discount::as_select())
         };
     }
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| query!().for_update().load(c).await,
         sqlite: |c| crate::db::load_sqlite!(c, query!()),
     )

@@ -1,4 +1,4 @@
-//! Draft orders: what staff put together before it is an order.
+//! Draft orders created by staff.
 
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -6,38 +6,38 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::schema::draft_orders;
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::draft::Draft;
 use crate::domain::ids::{DraftOrderId, Id, OrderId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
 
-/// A draft as it is stored.
+/// A draft as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = draft_orders, treat_none_as_null = true)]
 pub struct DraftOrder {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: DraftOrderId,
-    /// What staff put together.
+    /// The contents.
     pub draft: Json<Draft>,
-    /// The order that came of it.
+    /// The order created from it.
     pub order_id: Option<OrderId>,
-    /// When it was begun.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// One draft.
+/// Returns a draft.
 pub async fn find(conn: &mut Conn, id: DraftOrderId) -> Result<Option<DraftOrder>, DbError> {
     on_conn!(conn, |c| {
         draft_orders::table.find(id).select(DraftOrder::as_select()).first(c).await.optional()
     })
 }
 
-/// One draft, kept from change by others until the transaction ends.
+/// Returns a draft and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: DraftOrderId) -> Result<Option<DraftOrder>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| {
             draft_orders::table.find(id).select(DraftOrder::as_select()).for_update().first(c).await.optional()
         },
@@ -45,7 +45,7 @@ pub async fn lock(conn: &mut Conn, id: DraftOrderId) -> Result<Option<DraftOrder
     )
 }
 
-/// A page of drafts, in the order they were begun.
+/// Returns a page of drafts in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<DraftOrder>, DbError> {
     let cursor = request.cursor.as_ref().map(|cursor| DraftOrderId::from_uuid(cursor.id));
     let rows = load!(conn, {
@@ -59,24 +59,24 @@ pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page
             Direction::Forward => query.order_by(draft_orders::id.asc()),
             Direction::Backward => query.order_by(draft_orders::id.desc()),
         };
-        query.limit(request.rows()).select(DraftOrder::as_select())
+        query.limit(request.row_limit()).select(DraftOrder::as_select())
     })?;
-    Ok(Page::of_rows(rows, request))
+    Ok(Page::from_rows(rows, request))
 }
 
-/// How many drafts there are.
+/// Counts the drafts.
 pub async fn count(conn: &mut Conn) -> Result<i64, DbError> {
     let counted: Vec<i64> = load!(conn, draft_orders::table.select(count_star()))?;
     Ok(counted.into_iter().sum())
 }
 
-/// Adds a draft.
+/// Inserts a draft.
 pub async fn insert(conn: &mut Conn, row: &DraftOrder) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(draft_orders::table).values(row).execute(c).await)?;
     Ok(())
 }
 
-/// Stores a draft's fields, all of them.
+/// Updates all fields of a draft.
 pub async fn update(conn: &mut Conn, row: &DraftOrder) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(draft_orders::table.find(row.id)).set(row).execute(c).await)?;
     Ok(())

@@ -1,4 +1,5 @@
-//! The event log's rows: written in the transaction of their cause, put in order by the relay, read by whoever follows the shop.
+//! Rows of the event log: inserted in the transaction of the change, sequenced by the relay, and
+//! read by the log's consumers.
 
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
@@ -10,61 +11,61 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::{in_ids, in_texts};
 use crate::db::schema::{carts, event_consumers, event_head, events, jobs};
 use crate::db::types::{AnyId, Json, sql};
-use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
-use crate::domain::event::{Event, Things, Topic};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
+use crate::domain::event::{Event, Topic, TopicScope};
 use crate::domain::ids::{CartId, EventId, Id};
 use crate::domain::job::JobStatus;
 use crate::domain::time::Timestamp;
 
-/// An event as it is stored.
+/// An event as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = events)]
 pub struct EventRow {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: EventId,
     /// What happened: `product.created`.
     pub kind: String,
-    /// The version of the payload's shape.
+    /// The version of the payload's format.
     pub version: i32,
-    /// The type of what it happened to: `Product`.
+    /// The aggregate's type, such as `Product`.
     pub aggregate_type: String,
-    /// The id of what it happened to.
+    /// The aggregate's id.
     pub aggregate_id: AnyId,
-    /// The particulars.
+    /// The event's data.
     pub payload: Json<serde_json::Value>,
     /// Who caused it.
     pub actor: String,
     /// The request that caused it.
     pub request_id: String,
-    /// When.
+    /// When it happened.
     pub occurred_at: Timestamp,
 }
 
-/// An event that has its place in the log.
+/// An event with its position in the log.
 #[derive(Clone, PartialEq, Debug, Queryable)]
-pub struct Recorded {
+pub struct LoggedEvent {
     /// The event.
     pub row: EventRow,
-    /// Its place in the log, from 1 on.
+    /// Position in the log, from 1.
     pub position: i64,
-    /// Its place in the history of what it happened to, from 1 on.
+    /// Position in the history of its aggregate, from 1.
     pub sequence: i64,
 }
 
-impl Recorded {
-    /// What happened, typed.
+impl LoggedEvent {
+    /// Deserializes the event.
     ///
     /// # Errors
-    /// When it was written by another version of the shop that knew more.
+    /// It was written by a newer version that knows more kinds of events.
     pub fn event(&self) -> Result<Event, DbError> {
-        Event::read(&self.row.kind, self.row.payload.0.clone()).map_err(DbError::corrupt)
+        Event::from_log(&self.row.kind, self.row.payload.0.clone()).map_err(DbError::corrupt)
     }
 }
 
-/// An event that was just given its place.
+/// An event whose position was just assigned.
 #[derive(Clone, PartialEq, Debug, QueryableByName)]
-pub struct Placed {
-    /// The event.
+pub struct SequencedEvent {
+    /// The event's id.
     #[diesel(sql_type = sql::Uuid)]
     pub id: EventId,
     /// What happened.
@@ -73,33 +74,34 @@ pub struct Placed {
     /// The request that caused it.
     #[diesel(sql_type = sql_types::Text)]
     pub request_id: String,
-    /// Its place.
+    /// Its position in the log.
     #[diesel(sql_type = sql_types::BigInt)]
     pub position: i64,
 }
 
-/// Events that have no place in the log yet.
+/// Events without a position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Waiting {
-    /// How many.
+pub struct Backlog {
+    /// Number of events.
     pub count: i64,
     /// When the oldest of them happened.
     pub since: Option<Timestamp>,
 }
 
-/// Where the log ends.
+/// The end of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Queryable, Selectable)]
 #[diesel(table_name = event_head)]
-pub struct Head {
-    /// The last event's place; 0 before the first.
+pub struct LogHead {
+    /// The last event's position; 0 if the log is empty.
     pub position: i64,
-    /// Events up to here may have been removed.
+    /// Events up to this position may have been deleted.
     pub pruned: i64,
 }
 
-/// Gives the next events their places, in the order in which they were written, and their numbers in the histories of what they
-/// happened to. The first parameter is where the log ends, the second how many events.
-const PLACE: &str = "
+/// Assigns the next events their positions in the log, in the order of insertion, and their
+/// sequence numbers within their aggregates. `$1` is the log's last position, `$2` the maximum
+/// number of events.
+const ASSIGN_POSITIONS: &str = "
     UPDATE events SET position = placed.position, sequence = placed.sequence
     FROM (
         SELECT id,
@@ -113,28 +115,29 @@ const PLACE: &str = "
     WHERE events.id = placed.id
     RETURNING events.id, events.kind, events.request_id, events.position";
 
-/// Adds events, in one statement. In the transaction of their cause.
+/// Inserts events in one statement. Call it in the transaction of the change.
 pub async fn insert(conn: &mut Conn, rows: Vec<EventRow>) -> Result<(), DbError> {
     if rows.len() < 2 {
         insert_all!(conn, events::table, rows)?;
         return Ok(());
     }
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| diesel::insert_into(events::table).values(&rows).execute(c).await,
-        sqlite: |c| InsertMany::of(&rows)?.execute(c).await,
+        sqlite: |c| BulkInsert::of(&rows)?.execute(c).await,
     )?;
     Ok(())
 }
 
-/// Events to be inserted by one statement, as a JSON array: on SQLite, Diesel sends a statement a row, and two around them.
+/// An insert of several events in one statement, as a JSON array: on SQLite, Diesel sends a
+/// statement per row, and two more around them.
 #[cfg(feature = "sqlite")]
 #[derive(QueryId)]
-struct InsertMany {
+struct BulkInsert {
     json: String,
 }
 
 #[cfg(feature = "sqlite")]
-impl InsertMany {
+impl BulkInsert {
     fn of(rows: &[EventRow]) -> Result<Self, DbError> {
         let of_row = |row: &EventRow| {
             serde_json::json!([
@@ -155,7 +158,7 @@ impl InsertMany {
 }
 
 #[cfg(feature = "sqlite")]
-impl QueryFragment<diesel::sqlite::Sqlite> for InsertMany {
+impl QueryFragment<diesel::sqlite::Sqlite> for BulkInsert {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO events \
@@ -164,21 +167,21 @@ impl QueryFragment<diesel::sqlite::Sqlite> for InsertMany {
             value ->> 6, value ->> 7, value ->> 8 FROM json_each(",
         );
         out.push_bind_param::<sql_types::Text, _>(&self.json)?;
-        // In the order in which they happened: their entries rise by it.
+        // In the order they happened, since `entry` is assigned in insertion order.
         out.push_sql(") ORDER BY key");
         Ok(())
     }
 }
 
-/// Whether there are events without a place.
-pub async fn is_any_pending(conn: &mut Conn) -> Result<bool, DbError> {
+/// Whether there are events without a position.
+pub async fn has_unsequenced(conn: &mut Conn) -> Result<bool, DbError> {
     on_conn!(conn, |c| {
         diesel::select(exists(events::table.filter(events::position.is_null()))).get_result(c).await
     })
 }
 
-/// How many events have no place, and when the oldest of them happened.
-pub async fn waiting(conn: &mut Conn) -> Result<Waiting, DbError> {
+/// Returns the number of events without a position, and when the oldest of them happened.
+pub async fn backlog(conn: &mut Conn) -> Result<Backlog, DbError> {
     let count =
         on_conn!(conn, |c| { events::table.filter(events::position.is_null()).count().get_result(c).await })?;
     let since = on_conn!(conn, |c| {
@@ -190,44 +193,51 @@ pub async fn waiting(conn: &mut Conn) -> Result<Waiting, DbError> {
             .await
             .optional()
     })?;
-    Ok(Waiting { count, since })
+    Ok(Backlog { count, since })
 }
 
-/// Where the log ends.
-pub async fn head(conn: &mut Conn) -> Result<Head, DbError> {
-    on_conn!(conn, |c| event_head::table.select(Head::as_select()).first(c).await)
+/// Returns the end of the log.
+pub async fn head(conn: &mut Conn) -> Result<LogHead, DbError> {
+    on_conn!(conn, |c| event_head::table.select(LogHead::as_select()).first(c).await)
 }
 
-/// Where the log ends, kept from others until the transaction ends: there is one relay at a time.
-pub async fn lock_head(conn: &mut Conn) -> Result<Head, DbError> {
-    on_each!(conn,
-        postgres: |c| event_head::table.select(Head::as_select()).for_update().first(c).await,
-        sqlite: |c| event_head::table.select(Head::as_select()).first(c).await,
+/// Returns the end of the log and locks it until the transaction ends, so that there is one relay
+/// at a time.
+pub async fn lock_head(conn: &mut Conn) -> Result<LogHead, DbError> {
+    per_backend!(conn,
+        postgres: |c| event_head::table.select(LogHead::as_select()).for_update().first(c).await,
+        sqlite: |c| event_head::table.select(LogHead::as_select()).first(c).await,
     )
 }
 
-/// Gives up to `limit` events their places after `head`, which is locked; gives them in their order.
-pub async fn place(conn: &mut Conn, head: i64, limit: i64) -> Result<Vec<Placed>, DbError> {
-    let mut placed: Vec<Placed> = on_conn!(conn, |c| {
-        diesel::sql_query(PLACE)
+/// Assigns positions after `head`, which must be locked, to up to `limit` events; returns them in
+/// order.
+pub async fn assign_positions(
+    conn: &mut Conn,
+    head: i64,
+    limit: i64,
+) -> Result<Vec<SequencedEvent>, DbError> {
+    let mut sequenced: Vec<SequencedEvent> = on_conn!(conn, |c| {
+        diesel::sql_query(ASSIGN_POSITIONS)
             .bind::<sql_types::BigInt, _>(head)
             .bind::<sql_types::BigInt, _>(limit)
             .load(c)
             .await
     })?;
-    placed.sort_unstable_by_key(|event| event.position);
-    if let Some(last) = placed.last() {
+    sequenced.sort_unstable_by_key(|event| event.position);
+    if let Some(last) = sequenced.last() {
         on_conn!(conn, |c| {
             diesel::update(event_head::table).set(event_head::position.eq(last.position)).execute(c).await
         })?;
     }
-    Ok(placed)
+    Ok(sequenced)
 }
 
-/// Tells whoever listens at the channel, once this transaction commits. PostgreSQL alone: elsewhere nobody is outside of the process.
+/// Notifies the listeners of a channel when the transaction commits. PostgreSQL only: with SQLite
+/// there are no other processes to notify.
 #[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "SQLite has no channels"))]
 pub async fn notify(conn: &mut Conn, channel: &str) -> Result<(), DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| {
             diesel::sql_query("SELECT pg_notify($1, '')").bind::<sql_types::Text, _>(channel).execute(c).await
         }.map(drop),
@@ -235,8 +245,8 @@ pub async fn notify(conn: &mut Conn, channel: &str) -> Result<(), DbError> {
     )
 }
 
-/// The event with an id, if it has its place.
-pub async fn find(conn: &mut Conn, id: EventId) -> Result<Option<Recorded>, DbError> {
+/// Returns the event with this id, if it has a position.
+pub async fn find(conn: &mut Conn, id: EventId) -> Result<Option<LoggedEvent>, DbError> {
     on_conn!(conn, |c| {
         events::table
             .find(id)
@@ -252,13 +262,13 @@ pub async fn find(conn: &mut Conn, id: EventId) -> Result<Option<Recorded>, DbEr
     })
 }
 
-/// Events of a topic after a place, in their order.
-pub async fn after(
+/// Returns events of a topic after a position, in order.
+pub async fn list_after(
     conn: &mut Conn,
     topic: &Topic,
     position: i64,
     limit: i64,
-) -> Result<Vec<Recorded>, DbError> {
+) -> Result<Vec<LoggedEvent>, DbError> {
     on_conn!(conn, |c| {
         let mut query = events::table
             .filter(events::position.gt(position))
@@ -270,14 +280,14 @@ pub async fn after(
                 events::sequence.assume_not_null(),
             ))
             .into_boxed();
-        match &topic.things {
-            Things::These(of, ids) => {
+        match &topic.scope {
+            TopicScope::Ids(of, ids) => {
                 let ids: Vec<EventId> = ids.iter().copied().map(EventId::from_uuid).collect();
                 query =
                     query.filter(events::aggregate_type.eq(*of)).filter(in_ids(events::aggregate_id, &ids));
             }
-            Things::Every(of) => query = query.filter(events::aggregate_type.eq(*of)),
-            Things::Any => {}
+            TopicScope::Type(of) => query = query.filter(events::aggregate_type.eq(*of)),
+            TopicScope::All => {}
         }
         if !topic.kinds.is_empty() {
             query = query.filter(in_texts(events::kind, &topic.kinds));
@@ -286,8 +296,8 @@ pub async fn after(
     })
 }
 
-/// The newest event of these kinds that has its place.
-pub async fn newest_of(conn: &mut Conn, kinds: &[String]) -> Result<Option<Recorded>, DbError> {
+/// Returns the newest event of these kinds that has a position.
+pub async fn newest_of_kinds(conn: &mut Conn, kinds: &[String]) -> Result<Option<LoggedEvent>, DbError> {
     on_conn!(conn, |c| {
         events::table
             .filter(events::position.is_not_null())
@@ -304,13 +314,13 @@ pub async fn newest_of(conn: &mut Conn, kinds: &[String]) -> Result<Option<Recor
     })
 }
 
-/// The newest events, newest first, whether or not they have their places.
+/// Returns the newest events, newest first, with or without a position.
 pub async fn latest(conn: &mut Conn, limit: i64) -> Result<Vec<EventRow>, DbError> {
     load!(conn, events::table.order_by(events::entry.desc()).limit(limit).select(EventRow::as_select()))
 }
 
-/// The histories of these things of one type, each thing's as it happened.
-pub async fn of_aggregates<I: Id>(conn: &mut Conn, ids: &[I]) -> Result<Vec<EventRow>, DbError> {
+/// Returns the histories of these aggregates of one type, each in order.
+pub async fn by_aggregates<I: Id>(conn: &mut Conn, ids: &[I]) -> Result<Vec<EventRow>, DbError> {
     load!(
         conn,
         events::table
@@ -321,7 +331,8 @@ pub async fn of_aggregates<I: Id>(conn: &mut Conn, ids: &[I]) -> Result<Vec<Even
     )
 }
 
-/// How far a follower has come, kept from others until the transaction ends; 0 before its first event.
+/// Returns a consumer's position (0 before its first event) and locks it until the transaction
+/// ends.
 pub async fn lock_consumer(conn: &mut Conn, name: &str, now: Timestamp) -> Result<i64, DbError> {
     on_conn!(conn, |c| {
         diesel::insert_into(event_consumers::table)
@@ -335,13 +346,13 @@ pub async fn lock_consumer(conn: &mut Conn, name: &str, now: Timestamp) -> Resul
             .await
     })?;
     let row = event_consumers::table.find(name.to_owned()).select(event_consumers::position);
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| row.for_update().first(c).await,
         sqlite: |c| row.first(c).await,
     )
 }
 
-/// Notes how far a follower has come.
+/// Stores a consumer's position.
 pub async fn advance_consumer(
     conn: &mut Conn,
     name: &str,
@@ -357,28 +368,29 @@ pub async fn advance_consumer(
     Ok(())
 }
 
-/// Up to where every follower of these names has come; the head where there is none.
-pub async fn had_by_all(conn: &mut Conn, names: &[String], head: i64) -> Result<i64, DbError> {
+/// Returns the lowest position of these consumers; `head` if there are none.
+pub async fn min_consumer_position(conn: &mut Conn, names: &[String], head: i64) -> Result<i64, DbError> {
     let known: Vec<(String, i64)> = load!(
         conn,
         event_consumers::table
             .filter(in_texts(event_consumers::name, names))
             .select((event_consumers::name, event_consumers::position))
     )?;
-    // One that has not begun has had nothing.
+    // A consumer that has not started is at 0.
     let of =
         |name: &String| known.iter().find(|(known, _)| known == name).map_or(0, |(_, position)| *position);
     Ok(names.iter().map(of).min().unwrap_or(head))
 }
 
-/// Removes up to `limit` events that happened before `cutoff` and that everybody has had: those up to `had` that no unfinished job
-/// follows from. Histories of these types are kept whole, and of everything else the newest event, so that its numbers go on; but of a
-/// cart that is gone nothing, since anybody can make one. Gives how many are gone.
+/// Deletes up to `limit` events that happened before `cutoff`, were processed by all consumers (up
+/// to position `processed`) and have no unfinished jobs; returns their number. Keeps the whole
+/// history of the aggregate types in `kept_types`, and the newest event of every other aggregate, so
+/// that its sequence continues; except for deleted carts, since anybody can create carts.
 pub async fn prune(
     conn: &mut Conn,
     cutoff: Timestamp,
-    had: i64,
-    kept: &[String],
+    processed: i64,
+    kept_types: &[String],
     limit: i64,
 ) -> Result<usize, DbError> {
     let later = diesel::alias!(events as later);
@@ -386,9 +398,9 @@ pub async fn prune(
     let ids: Vec<EventId> = load!(
         conn,
         events::table
-            .filter(events::position.le(had))
+            .filter(events::position.le(processed))
             .filter(events::occurred_at.lt(cutoff))
-            .filter(not(in_texts(events::aggregate_type, kept)))
+            .filter(not(in_texts(events::aggregate_type, kept_types)))
             .filter(not(exists(
                 jobs::table
                     .filter(jobs::event_id.eq(events::id.nullable()))

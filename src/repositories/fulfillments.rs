@@ -1,4 +1,4 @@
-//! Fulfillments: what was sent of an order, when, and where it was taken.
+//! Fulfillments: what was shipped of an order, when, and from where.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -11,38 +11,38 @@ use crate::domain::fulfillment::{FulfilledLine, FulfillmentState};
 use crate::domain::ids::{FulfillmentId, OrderId};
 use crate::domain::time::Timestamp;
 
-/// A fulfillment as it is stored.
+/// A fulfillment as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = fulfillments, treat_none_as_null = true)]
 pub struct Fulfillment {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: FulfillmentId,
     /// The order.
     pub order_id: OrderId,
-    /// Whether it was sent, or taken back.
+    /// Whether it was shipped or canceled.
     pub status: FulfillmentState,
-    /// Who carries it.
+    /// The carrier.
     pub tracking_company: Option<String>,
-    /// The carrier's number for it.
+    /// The carrier's tracking number.
     pub tracking_number: Option<String>,
-    /// Where it can be followed.
+    /// The tracking page.
     pub tracking_url: Option<String>,
-    /// What was sent.
+    /// The shipped units.
     pub lines: Json<Vec<FulfilledLine>>,
-    /// When it was sent.
+    /// When it was shipped.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// One fulfillment.
+/// Returns a fulfillment.
 pub async fn find(conn: &mut Conn, id: FulfillmentId) -> Result<Option<Fulfillment>, DbError> {
     on_conn!(conn, |c| {
         fulfillments::table.find(id).select(Fulfillment::as_select()).first(c).await.optional()
     })
 }
 
-/// The fulfillments of these orders, each order's as they were made.
+/// Returns the fulfillments of these orders, each order's in the order of their creation.
 pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Fulfillment>, DbError> {
     load!(
         conn,
@@ -53,13 +53,13 @@ pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Fulfil
     )
 }
 
-/// Adds a fulfillment.
+/// Inserts a fulfillment.
 pub async fn insert(conn: &mut Conn, row: &Fulfillment) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(fulfillments::table).values(row).execute(c).await)?;
     Ok(())
 }
 
-/// Stores a fulfillment's fields, all of them.
+/// Updates all fields of a fulfillment.
 pub async fn update(conn: &mut Conn, row: &Fulfillment) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(fulfillments::table.find(row.id)).set(row).execute(c).await)?;
     Ok(())

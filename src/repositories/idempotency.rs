@@ -1,4 +1,4 @@
-//! The answers that were given under idempotency keys.
+//! Responses stored under idempotency keys.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -8,11 +8,11 @@ use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::time::Timestamp;
 
-/// An answer as it is stored, in the transaction of its effect.
+/// A response as stored, in the transaction of its effect.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = idempotency_keys)]
 pub struct IdempotencyKey {
-    /// Who sent the key; others may use the same one.
+    /// The caller; others may use the same key.
     pub actor: String,
     /// The key.
     pub key: String,
@@ -20,13 +20,13 @@ pub struct IdempotencyKey {
     pub operation: String,
     /// A hash of the mutation's input.
     pub input_hash: String,
-    /// What was answered.
+    /// The response.
     pub answer: Json<serde_json::Value>,
-    /// When.
+    /// When it was stored.
     pub created_at: Timestamp,
 }
 
-/// The answer given under a key.
+/// Returns the response stored under a key.
 pub async fn find(conn: &mut Conn, actor: &str, key: &str) -> Result<Option<IdempotencyKey>, DbError> {
     on_conn!(conn, |c| {
         idempotency_keys::table
@@ -38,13 +38,13 @@ pub async fn find(conn: &mut Conn, actor: &str, key: &str) -> Result<Option<Idem
     })
 }
 
-/// Keeps an answer.
+/// Stores a response.
 pub async fn insert(conn: &mut Conn, row: &IdempotencyKey) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(idempotency_keys::table).values(row).execute(c).await)?;
     Ok(())
 }
 
-/// Removes up to `limit` answers that were given before a moment; how many.
+/// Deletes up to `limit` responses that were stored before a time; returns their number.
 pub async fn delete_older(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<usize, DbError> {
     let old: Vec<(String, String)> = load!(
         conn,

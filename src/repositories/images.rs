@@ -8,32 +8,32 @@ use crate::db::schema::product_images;
 use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::{ImageId, ProductId};
 
-/// An image as it is stored.
+/// An image as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = product_images, treat_none_as_null = true)]
 pub struct Image {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: ImageId,
     /// The product it shows.
     pub product_id: ProductId,
-    /// Its place among the product's images, from 1 on.
+    /// Position among the product's images, from 1.
     pub position: i64,
-    /// Absolute, or a path on this server.
+    /// An absolute URL, or a path on this server.
     pub url: String,
-    /// What it shows, in words.
+    /// Alternative text.
     pub alt_text: Option<String>,
-    /// Pixels, where known.
+    /// Width in pixels, if known.
     pub width: Option<i64>,
-    /// Pixels, where known.
+    /// Height in pixels, if known.
     pub height: Option<i64>,
 }
 
-/// The images with these ids, in no order.
+/// Returns the images with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[ImageId]) -> Result<Vec<Image>, DbError> {
     load!(conn, product_images::table.filter(in_ids(product_images::id, ids)).select(Image::as_select()))
 }
 
-/// The images of these products, each product's in their order.
+/// Returns the images of these products, each product's in order.
 pub async fn by_product_ids(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Image>, DbError> {
     load!(
         conn,
@@ -44,7 +44,7 @@ pub async fn by_product_ids(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Im
     )
 }
 
-/// Adds images, or gives those that are there their new place and words. In a transaction.
+/// Inserts images, or updates existing ones. Call it in a transaction.
 pub async fn save(conn: &mut Conn, rows: Vec<Image>) -> Result<(), DbError> {
     for row in rows {
         on_conn!(conn, |c| {
@@ -60,7 +60,7 @@ pub async fn save(conn: &mut Conn, rows: Vec<Image>) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Removes images; variants that showed them lose them.
+/// Deletes images; variants lose references to them.
 pub async fn delete(conn: &mut Conn, ids: &[ImageId]) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(product_images::table.filter(in_ids(product_images::id, ids))).execute(c).await

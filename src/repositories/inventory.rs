@@ -1,39 +1,40 @@
-//! Inventory levels: how many pieces of a variant lie at a location, and how many of them are promised.
+//! Inventory levels: how many units of a variant are at a location, and how many of them are
+//! reserved.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::{inventory_levels, locations};
-use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::ids::{LocationId, VariantId};
 use crate::domain::time::Timestamp;
 
-/// A level as it is stored. The database refuses `reserved` below 0 or above `on_hand`.
+/// A level as stored. The database rejects `reserved` below 0 or above `on_hand`.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = inventory_levels)]
 pub struct InventoryLevel {
-    /// What lies there.
+    /// The variant.
     pub variant_id: VariantId,
-    /// Where it lies.
+    /// The location.
     pub location_id: LocationId,
-    /// Pieces on the shelf.
+    /// Units on hand.
     pub on_hand: i64,
-    /// Pieces of those that are promised to orders.
+    /// Units on hand that are reserved for orders.
     pub reserved: i64,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
 impl InventoryLevel {
-    /// Pieces that can still be sold.
+    /// Units that can be sold.
     #[must_use]
     pub fn available(&self) -> i64 {
         self.on_hand.saturating_sub(self.reserved)
     }
 }
 
-/// The levels of these variants, each with whether its location's stock can be sold.
+/// Returns the levels of these variants and whether each one's location is active.
 pub async fn by_variant_ids(
     conn: &mut Conn,
     ids: &[VariantId],
@@ -48,11 +49,12 @@ pub async fn by_variant_ids(
     )
 }
 
-/// A level with the degrees north and east of its location, as far as they are known.
-pub type LevelAtPlace = (InventoryLevel, Option<f64>, Option<f64>);
+/// A level with the latitude and longitude of its location, if known.
+pub type LevelWithCoordinates = (InventoryLevel, Option<f64>, Option<f64>);
 
-/// The levels of these variants at active locations, each with where that is; locations in the order they were made.
-pub async fn for_sale(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<LevelAtPlace>, DbError> {
+/// Returns the levels of these variants at active locations with their coordinates, locations in
+/// the order of their creation.
+pub async fn for_sale(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<LevelWithCoordinates>, DbError> {
     load!(
         conn,
         inventory_levels::table
@@ -64,26 +66,26 @@ pub async fn for_sale(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<LevelAtP
     )
 }
 
-/// One level, kept from change by others until the transaction ends.
+/// Returns a level and locks it until the transaction ends.
 pub async fn lock(
     conn: &mut Conn,
     variant: VariantId,
     location: LocationId,
 ) -> Result<Option<InventoryLevel>, DbError> {
     let level = || inventory_levels::table.find((variant, location));
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| level().select(InventoryLevel::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| level().select(InventoryLevel::as_select()).first(c).await.optional(),
     )
 }
 
-/// Adds levels. In a transaction.
+/// Inserts levels. Call it in a transaction.
 pub async fn insert(conn: &mut Conn, rows: Vec<InventoryLevel>) -> Result<(), DbError> {
     insert_all!(conn, inventory_levels::table, rows)?;
     Ok(())
 }
 
-/// Makes a level of nothing unless there is one.
+/// Inserts an empty level unless it exists.
 pub async fn insert_missing(
     conn: &mut Conn,
     variant: VariantId,
@@ -103,8 +105,9 @@ pub async fn insert_missing(
     Ok(())
 }
 
-/// Changes what is on hand by `delta`, unless that would leave less than is reserved; the level after, or `None` if it was
-/// refused or there is no such level. One statement, so that no two changes can lose one another.
+/// Changes the number of units on hand by `delta`, unless fewer than the reserved ones would
+/// remain. Returns the new level, or `None` if it was rejected or does not exist. One statement, so
+/// that concurrent changes are not lost.
 pub async fn adjust(
     conn: &mut Conn,
     variant: VariantId,
@@ -126,10 +129,10 @@ pub async fn adjust(
     })
 }
 
-/// The levels of these variants at active locations, in the order of their ids, kept from change by others until the transaction
-/// ends.
+/// Returns the levels of these variants at active locations in the order of their ids, and locks
+/// them until the transaction ends.
 pub async fn lock_active(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<InventoryLevel>, DbError> {
-    // A subquery and no join: `FOR UPDATE` would keep the locations' rows from others as well.
+    // A subquery instead of a join: `FOR UPDATE` would lock the locations as well.
     macro_rules! levels {
         () => {
             inventory_levels::table
@@ -142,14 +145,14 @@ pub async fn lock_active(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<Inven
                 .select(InventoryLevel::as_select())
         };
     }
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| levels!().for_update().load(c).await,
         sqlite: |c| levels!().load(c).await,
     )
 }
 
-/// Promises `quantity` pieces of a level to an order; the level after, or `None` when fewer are free. One statement, so that no two
-/// orders get the same piece.
+/// Reserves `quantity` units of a level. Returns the new level, or `None` if fewer are available.
+/// One statement, so that two orders never get the same unit.
 pub async fn reserve(
     conn: &mut Conn,
     variant: VariantId,
@@ -171,7 +174,7 @@ pub async fn reserve(
     })
 }
 
-/// Frees `quantity` pieces that were promised; the level after, or `None` when there were not so many.
+/// Releases `quantity` reserved units. Returns the new level, or `None` if fewer are reserved.
 pub async fn release(
     conn: &mut Conn,
     variant: VariantId,
@@ -193,8 +196,9 @@ pub async fn release(
     })
 }
 
-/// Takes `quantity` promised pieces off the shelf; the level after, or `None` when there is no such level or fewer were promised.
-pub async fn take(
+/// Removes `quantity` reserved units from stock. Returns the new level, or `None` if it does not
+/// exist or fewer are reserved.
+pub async fn remove_reserved(
     conn: &mut Conn,
     variant: VariantId,
     location: LocationId,

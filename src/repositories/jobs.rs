@@ -1,4 +1,4 @@
-//! The queue of jobs.
+//! The job queue.
 
 use std::time::Duration;
 
@@ -10,74 +10,75 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_texts;
 use crate::db::schema::{jobs, scheduled_tasks};
 use crate::db::types::{Json, sql};
-use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::ids::{EventId, Id, JobId, WorkerId};
 use crate::domain::job::JobStatus;
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
 
-/// A job as it is stored.
+/// A job as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, QueryableByName)]
 #[diesel(table_name = jobs)]
 pub struct Job {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: JobId,
-    /// Which handler runs it: `mail.order_confirmation`.
+    /// The kind, which determines the handler, such as `mail.order_confirmation`.
     pub kind: String,
-    /// What the handler is to know.
+    /// Data for the handler.
     pub payload: Json<serde_json::Value>,
-    /// Its state.
+    /// Its status.
     pub status: JobStatus,
-    /// Of jobs that wait, one has it.
+    /// Unique among queued jobs.
     pub unique_key: Option<String>,
-    /// The event it follows from.
+    /// The event that caused it.
     pub event_id: Option<EventId>,
     /// The request that caused it.
     pub request_id: String,
-    /// Higher first.
+    /// Higher priorities run first.
     pub priority: i32,
-    /// How often it was begun.
+    /// Number of attempts started.
     pub attempts: i32,
-    /// How often it may be begun in vain.
+    /// Maximum number of attempts.
     pub max_attempts: i32,
     /// When it may run.
     pub run_at: Timestamp,
-    /// Who runs it.
+    /// The worker that runs it.
     pub worker: Option<WorkerId>,
-    /// Until when its worker need not say that it still runs it.
+    /// When the worker's lease ends, unless it is renewed.
     pub lease_until: Option<Timestamp>,
-    /// Percent.
+    /// Progress in percent.
     pub progress: i32,
-    /// Why it failed last.
+    /// The last error.
     pub error: Option<String>,
-    /// When it was put into the queue.
+    /// When it was enqueued.
     pub created_at: Timestamp,
-    /// When it was finished.
+    /// When it finished.
     pub finished_at: Option<Timestamp>,
 }
 
-/// Which jobs are asked for.
+/// A filter of jobs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct JobFilter {
-    /// In one of these states; empty: in any.
+    /// Any of these statuses; empty for all.
     pub statuses: Vec<JobStatus>,
-    /// Of one of these kinds; empty: of any.
+    /// Any of these kinds; empty for all.
     pub kinds: Vec<String>,
 }
 
-/// How many jobs of a kind are in a state.
+/// The number of jobs of a kind with a status.
 #[derive(Clone, PartialEq, Eq, Debug, Queryable)]
-pub struct Depth {
+pub struct QueueDepth {
     /// The kind.
     pub kind: String,
-    /// The state.
+    /// The status.
     pub status: JobStatus,
-    /// How many.
+    /// The number of jobs.
     pub count: i64,
 }
 
-/// Reserves jobs for a worker: that meet a condition. `$1` is the worker, `$2` when its lease ends, `$3` the time, `$4` the kinds,
-/// `$5` how many at most; SQLite numbers them as they come. Of jobs with one unique key, one runs at a time.
+/// Reserves jobs that meet a condition for a worker. `$1` is the worker, `$2` the end of its lease,
+/// `$3` the current time, `$4` the kinds, `$5` the maximum number; SQLite numbers parameters by
+/// appearance. Of the jobs with the same unique key, only one runs at a time.
 macro_rules! reserve {
     ($condition:literal, $kinds:literal, $skip_locked:literal) => {
         concat!(
@@ -95,8 +96,8 @@ macro_rules! reserve {
     };
 }
 
-/// Gives back a job: `$1` is the time, `$2` the job, `$3` its worker.
-const HAND_BACK: &str = "
+/// Releases a job: `$1` is the current time, `$2` the job, `$3` its worker.
+const RELEASE: &str = "
     UPDATE jobs SET
         status = CASE WHEN is_doubled THEN 'cancelled' ELSE 'queued' END,
         finished_at = CASE WHEN is_doubled THEN $1 END,
@@ -108,10 +109,10 @@ const HAND_BACK: &str = "
     ) AS of_worker
     WHERE jobs.id = of_worker.held";
 
-/// Sends the reservation.
+/// Executes the reservation.
 macro_rules! send_reserve {
     ($conn:ident, $condition:literal, $kinds:ident, $worker:ident, $until:ident, $now:ident, $limit:ident) => {
-        on_each!($conn,
+        per_backend!($conn,
             postgres: |c| {
                 diesel::sql_query(reserve!($condition, "= ANY($4)", " FOR UPDATE SKIP LOCKED"))
                     .bind::<sql::Uuid, _>($worker)
@@ -136,12 +137,13 @@ macro_rules! send_reserve {
     };
 }
 
-/// Puts jobs into the queue; those whose unique key another one that waits has are left out. In the transaction of their cause.
+/// Enqueues jobs, except those whose unique key a queued job already has. Call it in the
+/// transaction of their cause.
 pub async fn insert(conn: &mut Conn, rows: Vec<Job>) -> Result<usize, DbError> {
     if rows.is_empty() {
         return Ok(0);
     }
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| diesel::insert_into(jobs::table).values(&rows).on_conflict_do_nothing().execute(c).await,
         sqlite: |c| c.spawn_blocking(move |c| {
             rows.iter().try_fold(0, |count, row| {
@@ -152,45 +154,45 @@ pub async fn insert(conn: &mut Conn, rows: Vec<Job>) -> Result<usize, DbError> {
     )
 }
 
-/// The job with an id.
+/// Returns a job.
 pub async fn find(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
     on_conn!(conn, |c| jobs::table.find(id).select(Job::as_select()).first(c).await.optional())
 }
 
-/// The same, kept from others until the transaction ends.
+/// Returns a job and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| jobs::table.find(id).select(Job::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| jobs::table.find(id).select(Job::as_select()).first(c).await.optional(),
     )
 }
 
-/// The jobs with these ids.
+/// Returns the jobs with these ids.
 pub async fn by_ids(conn: &mut Conn, ids: &[JobId]) -> Result<Vec<Job>, DbError> {
     load!(conn, jobs::table.filter(crate::db::expr::in_ids(jobs::id, ids)).select(Job::as_select()))
 }
 
-/// A state that stands in the statement itself: a plan that is made before its parameters are known can't use the indexes of the jobs in one
-/// state otherwise.
+/// A status as a literal in the statement: a plan made before the parameters are known could not
+/// use the partial indexes on statuses.
 fn literal(status: JobStatus) -> SqlLiteral<sql::Text> {
     diesel::dsl::sql(&format!("'{}'", status.as_str()))
 }
 
-/// Whether a job of these kinds is due, or left by its worker.
+/// Whether a job of these kinds is due, or its worker's lease has ended.
 pub async fn is_any_due(conn: &mut Conn, kinds: &[String], now: Timestamp) -> Result<bool, DbError> {
     on_conn!(conn, |c| {
         let queued = jobs::status.eq(literal(JobStatus::Queued)).and(jobs::run_at.le(now));
-        let left =
+        let abandoned =
             jobs::status.eq(literal(JobStatus::Running)).and(jobs::lease_until.le(now).assume_not_null());
         diesel::select(diesel::dsl::exists(
-            jobs::table.filter(queued.or(left)).filter(in_texts(jobs::kind, kinds)),
+            jobs::table.filter(queued.or(abandoned)).filter(in_texts(jobs::kind, kinds)),
         ))
         .get_result(c)
         .await
     })
 }
 
-/// Reserves up to `limit` jobs of these kinds that are due for a worker; gives them, the most urgent first.
+/// Reserves up to `limit` due jobs of these kinds for a worker; returns them, most urgent first.
 pub async fn reserve(
     conn: &mut Conn,
     kinds: &[String],
@@ -206,8 +208,8 @@ pub async fn reserve(
     Ok(reserved)
 }
 
-/// The same of jobs whose worker has not said for the time of its lease that it runs them: it was killed, or can't be reached.
-pub async fn take_over(
+/// Like [`reserve`], for jobs whose worker's lease has ended: it was killed or can't be reached.
+pub async fn reserve_expired(
     conn: &mut Conn,
     kinds: &[String],
     worker: WorkerId,
@@ -219,67 +221,67 @@ pub async fn take_over(
     send_reserve!(conn, "status = 'running' AND lease_until <= $3", kinds, worker, until, now, limit)
 }
 
-/// A job as long as it is its worker's: in the attempt that the worker makes.
+/// A job as long as the worker still owns it in the given attempt.
 #[diesel::dsl::auto_type]
-fn held(id: JobId, worker: Option<WorkerId>, attempts: i32) -> _ {
+fn owned_job(id: JobId, worker: Option<WorkerId>, attempts: i32) -> _ {
     jobs::table.find(id).filter(jobs::worker.eq(worker)).filter(jobs::attempts.eq(attempts))
 }
 
-/// Makes a worker's lease on a job last longer; whether the job is still its own.
-pub async fn extend(conn: &mut Conn, job: &Job, until: Timestamp) -> Result<bool, DbError> {
+/// Renews a worker's lease on a job; returns whether the worker still owns it.
+pub async fn extend_lease(conn: &mut Conn, job: &Job, until: Timestamp) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {
-        let held = held(job.id, job.worker, job.attempts);
-        diesel::update(held).set(jobs::lease_until.eq(until)).execute(c).await
+        let owned_job = owned_job(job.id, job.worker, job.attempts);
+        diesel::update(owned_job).set(jobs::lease_until.eq(until)).execute(c).await
     })?;
     Ok(changed > 0)
 }
 
-/// Notes how far a worker's job is; whether the job is still its own.
+/// Stores the progress of a job; returns whether the worker still owns it.
 pub async fn set_progress(conn: &mut Conn, job: &Job, percent: i32) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {
-        let held = held(job.id, job.worker, job.attempts);
-        diesel::update(held).set(jobs::progress.eq(percent)).execute(c).await
+        let owned_job = owned_job(job.id, job.worker, job.attempts);
+        diesel::update(owned_job).set(jobs::progress.eq(percent)).execute(c).await
     })?;
     Ok(changed > 0)
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Clone, PartialEq, Eq, Debug, AsChangeset)]
 #[diesel(table_name = jobs, treat_none_as_null = true)]
-pub struct Ended {
-    /// The state since.
+pub struct JobUpdate {
+    /// The new status.
     pub status: JobStatus,
     /// When it may run again.
     pub run_at: Timestamp,
-    /// How often it was begun, without what does not count.
+    /// Number of attempts that count.
     pub attempts: i32,
-    /// Why it failed.
+    /// The error, if it failed.
     pub error: Option<String>,
-    /// When it was finished, if it is.
+    /// When it finished, if it did.
     pub finished_at: Option<Timestamp>,
-    /// Nobody runs it.
+    /// Always `None`: nobody runs it.
     pub worker: Option<WorkerId>,
-    /// Nobody's.
+    /// Always `None`: nobody runs it.
     pub lease_until: Option<Timestamp>,
-    /// Percent.
+    /// Progress in percent.
     pub progress: i32,
-    /// `None` where another one that waits has it.
+    /// `None` if a queued job has the same key.
     pub unique_key: Option<String>,
 }
 
-/// Ends an attempt; whether the job was still its worker's.
-pub async fn end(conn: &mut Conn, job: &Job, ended: &Ended) -> Result<bool, DbError> {
+/// Stores the result of an attempt; returns whether the worker still owned the job.
+pub async fn finish_attempt(conn: &mut Conn, job: &Job, update: &JobUpdate) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {
-        diesel::update(held(job.id, job.worker, job.attempts)).set(ended).execute(c).await
+        diesel::update(owned_job(job.id, job.worker, job.attempts)).set(update).execute(c).await
     })?;
     Ok(changed > 0)
 }
 
-/// Gives back a job that a worker runs, as if it had not been begun. One whose unique key another one that waits has is called off: the
-/// other does the same.
-pub async fn hand_back(conn: &mut Conn, id: JobId, worker: WorkerId, now: Timestamp) -> Result<(), DbError> {
+/// Releases a job as if it had not been started. If a queued job has the same unique key, this one
+/// is canceled, since the other one does the same.
+pub async fn release(conn: &mut Conn, id: JobId, worker: WorkerId, now: Timestamp) -> Result<(), DbError> {
     on_conn!(conn, |c| {
-        diesel::sql_query(HAND_BACK)
+        diesel::sql_query(RELEASE)
             .bind::<sql::Timestamptz, _>(now)
             .bind::<sql::Uuid, _>(id)
             .bind::<sql::Uuid, _>(worker)
@@ -289,14 +291,14 @@ pub async fn hand_back(conn: &mut Conn, id: JobId, worker: WorkerId, now: Timest
     Ok(())
 }
 
-/// Changes a locked job as staff want it.
-pub async fn update(conn: &mut Conn, id: JobId, ended: &Ended) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::update(jobs::table.find(id)).set(ended).execute(c).await)?;
+/// Changes a locked job on behalf of staff.
+pub async fn update(conn: &mut Conn, id: JobId, update: &JobUpdate) -> Result<(), DbError> {
+    on_conn!(conn, |c| diesel::update(jobs::table.find(id)).set(update).execute(c).await)?;
     Ok(())
 }
 
-/// Whether a job that waits has a unique key.
-pub async fn is_key_waiting(conn: &mut Conn, key: &str) -> Result<bool, DbError> {
+/// Whether a queued job has this unique key.
+pub async fn is_key_queued(conn: &mut Conn, key: &str) -> Result<bool, DbError> {
     on_conn!(conn, |c| {
         let waiting =
             jobs::table.filter(jobs::unique_key.eq(key)).filter(jobs::status.eq(literal(JobStatus::Queued)));
@@ -304,8 +306,8 @@ pub async fn is_key_waiting(conn: &mut Conn, key: &str) -> Result<bool, DbError>
     })
 }
 
-/// Lets the job that waits under a key run from now on.
-pub async fn hasten(conn: &mut Conn, key: &str, now: Timestamp) -> Result<(), DbError> {
+/// Makes the queued job with this unique key due now.
+pub async fn expedite(conn: &mut Conn, key: &str, now: Timestamp) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::update(
             jobs::table
@@ -320,8 +322,8 @@ pub async fn hasten(conn: &mut Conn, key: &str, now: Timestamp) -> Result<(), Db
     Ok(())
 }
 
-/// The job that waits and has a unique key.
-pub async fn waiting(conn: &mut Conn, key: &str) -> Result<Option<Job>, DbError> {
+/// Returns the queued job with this unique key.
+pub async fn find_queued(conn: &mut Conn, key: &str) -> Result<Option<Job>, DbError> {
     on_conn!(conn, |c| {
         let waiting =
             jobs::table.filter(jobs::unique_key.eq(key)).filter(jobs::status.eq(literal(JobStatus::Queued)));
@@ -329,7 +331,7 @@ pub async fn waiting(conn: &mut Conn, key: &str) -> Result<Option<Job>, DbError>
     })
 }
 
-/// A page of jobs, the newest first.
+/// Returns a page of jobs, newest first.
 pub async fn page(
     conn: &mut Conn,
     filter: &JobFilter,
@@ -353,13 +355,13 @@ pub async fn page(
             Direction::Forward => query.order_by(jobs::id.desc()),
             Direction::Backward => query.order_by(jobs::id.asc()),
         };
-        query.limit(request.rows()).select(Job::as_select())
+        query.limit(request.row_limit()).select(Job::as_select())
     })?;
-    Ok(Page::of_rows(rows, request))
+    Ok(Page::from_rows(rows, request))
 }
 
-/// How many jobs of each kind are in each state that is not done.
-pub async fn depths(conn: &mut Conn) -> Result<Vec<Depth>, DbError> {
+/// Counts the jobs by kind and status, except completed ones.
+pub async fn queue_depths(conn: &mut Conn) -> Result<Vec<QueueDepth>, DbError> {
     on_conn!(conn, |c| {
         jobs::table
             .filter(jobs::status.ne(JobStatus::Completed))
@@ -370,7 +372,8 @@ pub async fn depths(conn: &mut Conn) -> Result<Vec<Depth>, DbError> {
     })
 }
 
-/// Removes up to `limit` finished jobs: those that were done before `done`, and others that ended before `dead`. Gives how many.
+/// Deletes up to `limit` finished jobs: those completed before `done`, and others finished before
+/// `dead`. Returns their number.
 pub async fn purge(conn: &mut Conn, done: Timestamp, dead: Timestamp, limit: i64) -> Result<usize, DbError> {
     let ids: Vec<JobId> = load!(
         conn,
@@ -393,26 +396,26 @@ pub async fn purge(conn: &mut Conn, done: Timestamp, dead: Timestamp, limit: i64
     Ok(ids.len())
 }
 
-/// A task of the clock, and when it was last due.
+/// A scheduled task and when it was last due.
 #[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = scheduled_tasks)]
 pub struct ScheduledTask {
-    /// Its name.
+    /// The task's name.
     pub name: String,
     /// When it was last due.
     pub last_due_at: Timestamp,
-    /// The job that it became then; gone, perhaps.
+    /// The job that was enqueued then; it may have been deleted.
     pub last_job_id: Option<JobId>,
 }
 
-/// All tasks that were due once.
+/// Returns all tasks that have been due at least once.
 pub async fn tasks(conn: &mut Conn) -> Result<Vec<ScheduledTask>, DbError> {
     load!(conn, scheduled_tasks::table.order_by(scheduled_tasks::name).select(ScheduledTask::as_select()))
 }
 
-/// Notes that a task was due, unless it is noted that it was due then or later; whether it was news. Of two processes that note it, one
-/// hears that it was.
-pub async fn note_due(conn: &mut Conn, task: &ScheduledTask) -> Result<bool, DbError> {
+/// Records that a task was due, unless the same or a later time is recorded already; returns
+/// whether it was recorded. If two processes do this at once, only one gets `true`.
+pub async fn record_due(conn: &mut Conn, task: &ScheduledTask) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {
         diesel::insert_into(scheduled_tasks::table).values(task).on_conflict_do_nothing().execute(c).await
     })?;

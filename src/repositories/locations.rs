@@ -1,4 +1,4 @@
-//! Locations: where stock lies.
+//! Stock locations.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -7,22 +7,22 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::{fulfillments, inventory_levels, locations, order_lines};
-use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::ids::{FulfillmentId, Id, LocationId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
 
-/// A location as it is stored.
+/// A location as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = locations, treat_none_as_null = true)]
 pub struct Location {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: LocationId,
     /// Unique in the shop.
     pub name: String,
     /// Street and number.
     pub address1: Option<String>,
-    /// More of the address.
+    /// Second address line.
     pub address2: Option<String>,
     /// City.
     pub city: Option<String>,
@@ -36,25 +36,25 @@ pub struct Location {
     pub phone: Option<String>,
     /// Whether its stock can be sold.
     pub is_active: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Degrees north, for the distance to a buyer.
+    /// Latitude in degrees, for the distance to a buyer.
     pub latitude: Option<f64>,
-    /// Degrees east.
+    /// Longitude in degrees.
     pub longitude: Option<f64>,
 }
 
-/// One location, kept from change by others until the transaction ends.
+/// Returns a location and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: LocationId) -> Result<Option<Location>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| locations::table.find(id).select(Location::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| locations::table.find(id).select(Location::as_select()).first(c).await.optional(),
     )
 }
 
-/// The location that was made first.
+/// Returns the oldest active location.
 pub async fn first(conn: &mut Conn) -> Result<Option<Location>, DbError> {
     on_conn!(conn, |c| {
         locations::table
@@ -67,7 +67,7 @@ pub async fn first(conn: &mut Conn) -> Result<Option<Location>, DbError> {
     })
 }
 
-/// Where the active locations are, as far as their coordinates are known: degrees north and east.
+/// Returns the coordinates (latitude and longitude) of the active locations, where known.
 pub async fn places(conn: &mut Conn) -> Result<Vec<(Option<f64>, Option<f64>)>, DbError> {
     load!(
         conn,
@@ -78,12 +78,12 @@ pub async fn places(conn: &mut Conn) -> Result<Vec<(Option<f64>, Option<f64>)>, 
     )
 }
 
-/// The locations with these ids, in no order.
+/// Returns the locations with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[LocationId]) -> Result<Vec<Location>, DbError> {
     load!(conn, locations::table.filter(in_ids(locations::id, ids)).select(Location::as_select()))
 }
 
-/// A page of locations, in the order they were made.
+/// Returns a page of locations in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<Location>, DbError> {
     let cursor = request.cursor.as_ref().map(|cursor| LocationId::from_uuid(cursor.id));
     let rows = load!(conn, {
@@ -97,18 +97,18 @@ pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page
             Direction::Forward => query.order_by(locations::id.asc()),
             Direction::Backward => query.order_by(locations::id.desc()),
         };
-        query.limit(request.rows()).select(Location::as_select())
+        query.limit(request.row_limit()).select(Location::as_select())
     })?;
-    Ok(Page::of_rows(rows, request))
+    Ok(Page::from_rows(rows, request))
 }
 
-/// Adds a location.
+/// Inserts a location.
 pub async fn insert(conn: &mut Conn, location: &Location) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(locations::table).values(location).execute(c).await)?;
     Ok(())
 }
 
-/// Adds a location unless there is one of its name; whether it was added.
+/// Inserts a location unless one with this name exists; returns whether it was inserted.
 pub async fn insert_missing(conn: &mut Conn, location: &Location) -> Result<bool, DbError> {
     let added = on_conn!(conn, |c| {
         diesel::insert_into(locations::table).values(location).on_conflict_do_nothing().execute(c).await
@@ -116,23 +116,22 @@ pub async fn insert_missing(conn: &mut Conn, location: &Location) -> Result<bool
     Ok(added > 0)
 }
 
-/// Stores a location's fields, all of them.
+/// Updates all fields of a location.
 pub async fn update(conn: &mut Conn, location: &Location) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(locations::table.find(location.id)).set(location).execute(c).await)?;
     Ok(())
 }
 
-/// What keeps a location from being deleted.
+/// What prevents a location from being deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LocationUse {
-    /// Pieces that lie there, reserved ones among them.
+    /// Units on hand, including reserved ones.
     pub on_hand: i64,
-    /// Whether orders tell of it: pieces of theirs are reserved, were taken or were sent from
-    /// there.
+    /// Whether orders refer to it: units were reserved, taken or shipped from there.
     pub has_orders: bool,
 }
 
-/// What a location is used for.
+/// Returns what a location is used for.
 pub async fn uses(conn: &mut Conn, id: LocationId) -> Result<LocationUse, DbError> {
     let lying: Vec<i64> = load!(
         conn,
@@ -141,7 +140,7 @@ pub async fn uses(conn: &mut Conn, id: LocationId) -> Result<LocationUse, DbErro
             .filter(inventory_levels::on_hand.gt(0))
             .select(inventory_levels::on_hand)
     )?;
-    // An id occurs nowhere else, so it may be looked for in the text of what orders keep as JSON.
+    // Ids are unique, so it is safe to search the JSON text of orders for one.
     let named = |column: &str| {
         sql::<Bool>(&format!("CAST({column} AS text) LIKE ")).bind::<Text, _>(format!("%{}%", id.uuid()))
     };
@@ -175,7 +174,7 @@ pub async fn is_only_active(conn: &mut Conn, id: LocationId) -> Result<bool, DbE
     Ok(others.is_empty())
 }
 
-/// Removes a location at which nothing lies, with its empty levels. In a transaction.
+/// Deletes a location without stock, including its empty levels. Call it in a transaction.
 pub async fn delete(conn: &mut Conn, id: LocationId) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(inventory_levels::table.filter(inventory_levels::location_id.eq(id))).execute(c).await

@@ -1,4 +1,4 @@
-//! Pictures and videos of products on their way, and the sizes and formats that pictures are kept in.
+//! Pictures and videos of products while they are processed, and renditions of pictures.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -10,64 +10,65 @@ use crate::domain::ids::{MediaId, ProductId};
 use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus, StoredFile};
 use crate::domain::time::Timestamp;
 
-/// A picture or video as it is stored. A picture that is ready is one of `product_images` too, with the same id.
+/// A picture or video as stored. A picture that is ready also has a row in `product_images` with
+/// the same id.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = media, treat_none_as_null = true)]
 pub struct Media {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: MediaId,
     /// The product it shows.
     pub product_id: ProductId,
-    /// What it is.
+    /// Picture or video.
     pub kind: MediaKind,
-    /// How far it is.
+    /// The processing status.
     pub status: MediaStatus,
-    /// Its place among the product's images and videos.
+    /// Position among the product's pictures and videos.
     pub position: i64,
-    /// Where it is fetched from; `None` when it was uploaded.
+    /// The URL it is downloaded from; `None` if it was uploaded.
     pub source_url: Option<String>,
-    /// What it shows, in words.
+    /// Alternative text.
     pub alt: Option<String>,
-    /// What is served as the thing itself, once it is ready.
+    /// Hash of the main file, once it is ready.
     pub hash: Option<ContentHash>,
-    /// In which format.
+    /// Format of the main file.
     pub format: Option<MediaFormat>,
-    /// How large it is.
+    /// Size of the main file in bytes.
     pub bytes: Option<i64>,
-    /// Pixels, where known.
+    /// Width in pixels, if known.
     pub width: Option<i64>,
-    /// Pixels, where known.
+    /// Height in pixels, if known.
     pub height: Option<i64>,
-    /// The path on this server of the picture that stands for a video.
+    /// Path of a video's poster picture on this server.
     pub poster_url: Option<String>,
-    /// Why it failed, or what was left undone, in words for staff.
+    /// Why it failed, or what could not be done; a message for staff.
     pub note: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// A picture in another size or format.
+/// A rendition of a picture in another size or format.
 #[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = media_renditions)]
 pub struct Rendition {
-    /// The picture.
+    /// Hash of the original.
     pub source_hash: ContentHash,
-    /// In which format.
+    /// Its format.
     pub format: MediaFormat,
-    /// Pixels across.
+    /// Width in pixels.
     pub width: i64,
-    /// Pixels upwards.
+    /// Height in pixels.
     pub height: i64,
-    /// The file.
+    /// Hash of the rendition.
     pub hash: ContentHash,
-    /// How large that is.
+    /// Size in bytes.
     pub bytes: i64,
 }
 
 impl Media {
-    /// What is served as the thing itself, once it is ready.
+    /// The main file, once it is ready.
     #[must_use]
     pub fn file(&self) -> Option<StoredFile> {
         let pixels = |side: Option<i64>| side.and_then(|side| u32::try_from(side).ok()).unwrap_or(0);
@@ -77,7 +78,7 @@ impl Media {
 }
 
 impl Rendition {
-    /// The file.
+    /// The rendition's file.
     #[must_use]
     pub fn file(&self) -> StoredFile {
         let pixels = |side: i64| u32::try_from(side).unwrap_or(0);
@@ -86,18 +87,19 @@ impl Rendition {
     }
 }
 
-/// One of them.
+/// Returns a picture or video.
 pub async fn find(conn: &mut Conn, id: MediaId) -> Result<Option<Media>, DbError> {
     on_conn!(conn, |c| media::table.find(id).select(Media::as_select()).first(c).await.optional())
 }
 
-/// Those with these ids, in no order.
+/// Returns the pictures and videos with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[MediaId]) -> Result<Vec<Media>, DbError> {
     load!(conn, media::table.filter(in_ids(media::id, ids)).select(Media::as_select()))
 }
 
-/// What these products have besides `product_images`: videos, and pictures that are not ready; each product's in their order.
-pub async fn besides_images(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Media>, DbError> {
+/// Returns the media of these products that are not in `product_images`: videos, and pictures that
+/// are not ready; each product's in order.
+pub async fn not_in_images(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Media>, DbError> {
     load!(
         conn,
         media::table
@@ -108,8 +110,8 @@ pub async fn besides_images(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Me
     )
 }
 
-/// How many a product has, `product_images` included, and the last place that is taken.
-pub async fn places(conn: &mut Conn, id: ProductId) -> Result<(i64, i64), DbError> {
+/// Returns the number of media of a product, including `product_images`, and the highest position.
+pub async fn count_and_last_position(conn: &mut Conn, id: ProductId) -> Result<(i64, i64), DbError> {
     let images: (i64, Option<i64>) = on_conn!(conn, |c| {
         product_images::table
             .filter(product_images::product_id.eq(id))
@@ -128,25 +130,25 @@ pub async fn places(conn: &mut Conn, id: ProductId) -> Result<(i64, i64), DbErro
     Ok((images.0 + others.0, images.1.max(others.1).unwrap_or(0)))
 }
 
-/// Adds some. In a transaction.
+/// Inserts media. Call it in a transaction.
 pub async fn insert(conn: &mut Conn, rows: Vec<Media>) -> Result<(), DbError> {
     insert_all!(conn, media::table, rows)?;
     Ok(())
 }
 
-/// Stores the fields of one, all of them; false where it is gone.
+/// Updates all fields; returns `false` if the row was deleted.
 pub async fn update(conn: &mut Conn, row: &Media) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| diesel::update(media::table.find(row.id)).set(row).execute(c).await)?;
     Ok(changed > 0)
 }
 
-/// Removes some.
+/// Deletes media.
 pub async fn delete(conn: &mut Conn, ids: &[MediaId]) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(media::table.filter(in_ids(media::id, ids))).execute(c).await)?;
     Ok(())
 }
 
-/// The other sizes and formats of these pictures.
+/// Returns the renditions of these pictures.
 pub async fn renditions(conn: &mut Conn, of: &[ContentHash]) -> Result<Vec<Rendition>, DbError> {
     let of: Vec<String> = of.iter().map(|hash| hash.as_str().to_owned()).collect();
     load!(
@@ -158,7 +160,7 @@ pub async fn renditions(conn: &mut Conn, of: &[ContentHash]) -> Result<Vec<Rendi
     )
 }
 
-/// Keeps other sizes and formats of a picture, in place of what there was of the same. In a transaction.
+/// Inserts renditions, replacing those of the same format and size. Call it in a transaction.
 pub async fn save_renditions(conn: &mut Conn, rows: &[Rendition]) -> Result<(), DbError> {
     for row in rows {
         on_conn!(conn, |c| {

@@ -6,17 +6,17 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::{menu_items, menus};
 use crate::db::types::{AnyId, Json};
-use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::ids::{Id, MenuId, MenuItemId};
 use crate::domain::menu::MenuItemKind;
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
 
-/// A menu as it is stored.
+/// A menu as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = menus)]
 pub struct Menu {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: MenuId,
     /// Unique in the shop.
     pub handle: String,
@@ -24,53 +24,53 @@ pub struct Menu {
     pub title: String,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it or its items last changed.
+    /// When it or its items were last changed.
     pub updated_at: Timestamp,
 }
 
-/// An item of a menu as it is stored.
+/// An item of a menu as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = menu_items)]
 pub struct MenuItem {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: MenuItemId,
     /// The menu it is in.
     pub menu_id: MenuId,
-    /// The item it is below; `None`: at the top.
+    /// The parent item; `None` at the top level.
     pub parent_id: Option<MenuItemId>,
-    /// Counts through the whole menu, an item before the items below it.
+    /// Position within the whole menu, parents before their children.
     pub position: i64,
     /// Never empty.
     pub title: String,
-    /// What it leads to.
+    /// The kind of target.
     pub kind: MenuItemKind,
-    /// The thing it leads to, of the type that its kind tells.
+    /// The target's id, of the type determined by `kind`.
     pub resource_id: Option<AnyId>,
-    /// Where an item of the kind `Http` leads.
+    /// The URL of an item of the kind `Http`.
     pub url: Option<String>,
-    /// Tags that products of a collection must have.
+    /// Tags that filter a collection's products.
     pub tags: Json<Vec<String>>,
 }
 
-/// One menu, kept from change by others until the transaction ends.
+/// Returns a menu and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: MenuId) -> Result<Option<Menu>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| menus::table.find(id).select(Menu::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| menus::table.find(id).select(Menu::as_select()).first(c).await.optional(),
     )
 }
 
-/// The menus with these ids, in no order.
+/// Returns the menus with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[MenuId]) -> Result<Vec<Menu>, DbError> {
     load!(conn, menus::table.filter(in_ids(menus::id, ids)).select(Menu::as_select()))
 }
 
-/// The menus with these handles, in no order.
+/// Returns the menus with these handles, in no particular order.
 pub async fn by_handles(conn: &mut Conn, handles: &[String]) -> Result<Vec<Menu>, DbError> {
     load!(conn, menus::table.filter(menus::handle.eq_any(handles.to_vec())).select(Menu::as_select()))
 }
 
-/// The handles that are `stem` or begin with `stem` and a hyphen.
+/// Returns the handles that equal `stem` or start with `stem` and a hyphen.
 pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
     let (from, to) = (format!("{stem}-"), format!("{stem}."));
     load!(
@@ -85,7 +85,7 @@ pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, Db
     )
 }
 
-/// The items of these menus, each menu's in its order.
+/// Returns the items of these menus, each menu's in order.
 pub async fn items_of(conn: &mut Conn, ids: &[MenuId]) -> Result<Vec<MenuItem>, DbError> {
     load!(
         conn,
@@ -96,12 +96,12 @@ pub async fn items_of(conn: &mut Conn, ids: &[MenuId]) -> Result<Vec<MenuItem>, 
     )
 }
 
-/// The items with these ids, in no order.
+/// Returns the items with these ids, in no particular order.
 pub async fn items_by_ids(conn: &mut Conn, ids: &[MenuItemId]) -> Result<Vec<MenuItem>, DbError> {
     load!(conn, menu_items::table.filter(in_ids(menu_items::id, ids)).select(MenuItem::as_select()))
 }
 
-/// A page of menus, in the order they were created.
+/// Returns a page of menus in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<Menu>, DbError> {
     let cursor = request.cursor.as_ref().map(|cursor| MenuId::from_uuid(cursor.id));
     let rows = load!(conn, {
@@ -115,24 +115,24 @@ pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page
             Direction::Forward => query.order_by(menus::id.asc()),
             Direction::Backward => query.order_by(menus::id.desc()),
         };
-        query.limit(request.rows()).select(Menu::as_select())
+        query.limit(request.row_limit()).select(Menu::as_select())
     })?;
-    Ok(Page::of_rows(rows, request))
+    Ok(Page::from_rows(rows, request))
 }
 
-/// Adds a menu, without items.
+/// Inserts a menu without items.
 pub async fn insert(conn: &mut Conn, menu: &Menu) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(menus::table).values(menu).execute(c).await)?;
     Ok(())
 }
 
-/// Stores a menu's fields, all of them.
+/// Updates all fields of a menu.
 pub async fn update(conn: &mut Conn, menu: &Menu) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(menus::table.find(menu.id)).set(menu).execute(c).await)?;
     Ok(())
 }
 
-/// Puts items in place of those a menu has. In a transaction; an item stands behind the one it is below.
+/// Replaces the items of a menu. Call it in a transaction; parents come before their children.
 pub async fn set_items(conn: &mut Conn, id: MenuId, items: Vec<MenuItem>) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(menu_items::table.filter(menu_items::menu_id.eq(id))).execute(c).await
@@ -141,7 +141,7 @@ pub async fn set_items(conn: &mut Conn, id: MenuId, items: Vec<MenuItem>) -> Res
     Ok(())
 }
 
-/// Removes a menu with its items.
+/// Deletes a menu and its items.
 pub async fn delete(conn: &mut Conn, id: MenuId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(menus::table.find(id)).execute(c).await)?;
     Ok(())

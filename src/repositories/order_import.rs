@@ -1,4 +1,4 @@
-//! What an import of past orders asks and writes, many rows at a time.
+//! Queries and inserts of the order import, many rows at a time.
 
 use std::collections::BTreeMap;
 
@@ -10,60 +10,61 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expr::{in_numbers, in_texts};
 use crate::db::schema::{customers, fulfillments, orders, payments, products, refunds, variants};
-use crate::db::{Conn, DbError, insert_all, load, on_each};
+use crate::db::{Conn, DbError, insert_all, load, per_backend};
 use crate::domain::ids::{CustomerId, ProductId, VariantId};
 use crate::repositories::fulfillments::Fulfillment;
 use crate::repositories::orders::{self as order_rows, Order, OrderLine};
 use crate::repositories::payments::Payment;
 use crate::repositories::products::add_units_sold;
 use crate::repositories::refunds::Refund;
-use crate::repositories::words::{self, Words};
+use crate::repositories::words::{self, SearchWords};
 
-/// How many lines go into one statement: PostgreSQL takes 65,535 parameters.
-const LINES_A_STATEMENT: usize = 1_000;
+/// Maximum number of lines per statement: PostgreSQL allows 65,535 parameters.
+const MAX_LINES_PER_STATEMENT: usize = 1_000;
 /// The number before the first order's.
 #[cfg(feature = "sqlite")]
 const BEFORE_FIRST: i64 = 1_000;
-/// How far ahead a number must be for the sequence to be set instead of drawn from. Orders that are placed meanwhile draw, too:
-/// they can't come this far between the look at the sequence and its setting, so that it is never set back.
+/// How far ahead a number must be for the sequence to be set instead of advanced. Orders placed
+/// concurrently advance it, too, but not this far between reading and setting it, so that it is
+/// never set back.
 #[cfg(feature = "postgres")]
-const FAR: i64 = 10_000;
+const SETVAL_THRESHOLD: i64 = 10_000;
 
-/// What an import needs of a variant that was sold.
+/// The data of a sold variant that the import needs.
 #[derive(Clone, PartialEq, Debug, Queryable)]
 pub struct SoldVariant {
     /// The variant.
     pub id: VariantId,
     /// Its product.
     pub product_id: ProductId,
-    /// The shop's own code for it.
+    /// The SKU.
     pub sku: String,
     /// Its title.
     pub title: String,
-    /// One piece's weight.
+    /// Weight of a unit.
     pub weight_milligrams: i64,
-    /// Who makes it; may be empty.
+    /// The vendor; may be empty.
     pub vendor: String,
 }
 
-/// All that a batch of orders adds.
+/// The rows of a batch of imported orders.
 #[derive(Clone, Debug, Default)]
-pub struct PastOrders {
+pub struct ImportBatch {
     /// The orders.
     pub orders: Vec<Order>,
     /// Their lines.
     pub lines: Vec<OrderLine>,
-    /// What was paid and given back.
+    /// Ledger entries.
     pub payments: Vec<Payment>,
-    /// What was given back.
+    /// Refunds.
     pub refunds: Vec<Refund>,
-    /// What was sent.
+    /// Fulfillments.
     pub fulfillments: Vec<Fulfillment>,
-    /// How many pieces of each product were sold.
+    /// Units sold per product.
     pub sold: BTreeMap<ProductId, i64>,
 }
 
-/// A number as a query of our own words gives it.
+/// A row with a single number.
 #[cfg(feature = "postgres")]
 #[derive(QueryableByName)]
 struct NumberRow {
@@ -71,7 +72,7 @@ struct NumberRow {
     number: i64,
 }
 
-/// Which of these names orders were imported under already.
+/// Returns which of these names have been imported already.
 pub async fn known_names(conn: &mut Conn, names: &[String]) -> Result<Vec<String>, DbError> {
     load!(
         conn,
@@ -81,7 +82,7 @@ pub async fn known_names(conn: &mut Conn, names: &[String]) -> Result<Vec<String
     )
 }
 
-/// Which of these numbers orders have already.
+/// Returns which of these order numbers are taken.
 pub async fn taken_numbers(conn: &mut Conn, numbers: &[i64]) -> Result<Vec<i64>, DbError> {
     load!(
         conn,
@@ -91,7 +92,7 @@ pub async fn taken_numbers(conn: &mut Conn, numbers: &[i64]) -> Result<Vec<i64>,
     )
 }
 
-/// The variants with these codes, which are keys of `domain::text`; the first made first.
+/// Returns the variants with these SKU keys (see `domain::text`), oldest first.
 pub async fn variants_by_sku(conn: &mut Conn, skus: &[String]) -> Result<Vec<SoldVariant>, DbError> {
     load!(
         conn,
@@ -110,7 +111,7 @@ pub async fn variants_by_sku(conn: &mut Conn, skus: &[String]) -> Result<Vec<Sol
     )
 }
 
-/// The customers with these e-mail addresses who have proved that they are theirs.
+/// Returns the customers who have verified one of these e-mail addresses.
 pub async fn customers_by_email(
     conn: &mut Conn,
     emails: &[String],
@@ -124,9 +125,9 @@ pub async fn customers_by_email(
     )
 }
 
-/// So many numbers for orders, above all there are. In a transaction.
+/// Returns `count` order numbers above all existing ones. Call it in a transaction.
 pub async fn next_numbers(conn: &mut Conn, count: i64) -> Result<Vec<i64>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| {
             let rows: Result<Vec<NumberRow>, _> = diesel::sql_query(
                 "SELECT nextval('order_numbers') AS number FROM generate_series(1, $1)",
@@ -142,15 +143,16 @@ pub async fn next_numbers(conn: &mut Conn, count: i64) -> Result<Vec<i64>, DbErr
     )
 }
 
-/// Lets the numbers of later orders begin above `number`. On SQLite they do by themselves.
+/// Makes later orders get numbers above `number`. A no-op on SQLite, where the next number follows
+/// the highest one.
 pub async fn skip_numbers(conn: &mut Conn, number: i64) -> Result<(), DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| async {
             let last: NumberRow = diesel::sql_query(
                 "SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS number FROM order_numbers",
             ).get_result(c).await?;
             let gap = number.saturating_sub(last.number);
-            if gap > FAR {
+            if gap > SETVAL_THRESHOLD {
                 let set = "SELECT setval('order_numbers', $1) FROM order_numbers WHERE last_value < $1";
                 diesel::sql_query(set).bind::<BigInt, _>(number).execute(c).await?;
             } else if gap > 0 {
@@ -163,19 +165,19 @@ pub async fn skip_numbers(conn: &mut Conn, number: i64) -> Result<(), DbError> {
     )
 }
 
-/// Adds orders with all that is theirs. In a transaction.
-pub async fn insert(conn: &mut Conn, past: PastOrders) -> Result<(), DbError> {
-    let found_by: Vec<Words> = past.orders.iter().map(order_rows::words_of).collect();
-    insert_all!(conn, orders::table, past.orders)?;
-    words::add(conn, &found_by).await?;
-    let mut lines = past.lines;
+/// Inserts a batch of orders. Call it in a transaction.
+pub async fn insert(conn: &mut Conn, batch: ImportBatch) -> Result<(), DbError> {
+    let words: Vec<SearchWords> = batch.orders.iter().map(order_rows::words_of).collect();
+    insert_all!(conn, orders::table, batch.orders)?;
+    words::add(conn, &words).await?;
+    let mut lines = batch.lines;
     while !lines.is_empty() {
-        let rest = lines.split_off(lines.len().min(LINES_A_STATEMENT));
+        let rest = lines.split_off(lines.len().min(MAX_LINES_PER_STATEMENT));
         order_rows::insert_lines(conn, lines).await?;
         lines = rest;
     }
-    insert_all!(conn, payments::table, past.payments)?;
-    insert_all!(conn, refunds::table, past.refunds)?;
-    insert_all!(conn, fulfillments::table, past.fulfillments)?;
-    add_units_sold(conn, &past.sold).await
+    insert_all!(conn, payments::table, batch.payments)?;
+    insert_all!(conn, refunds::table, batch.refunds)?;
+    insert_all!(conn, fulfillments::table, batch.fulfillments)?;
+    add_units_sold(conn, &batch.sold).await
 }

@@ -1,4 +1,4 @@
-//! Pages: texts of the shop that are about no product.
+//! Content pages of the shop.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -6,41 +6,41 @@ use diesel_async::RunQueryDsl;
 use super::Visibility;
 use crate::db::expr::{constant, in_ids, lower};
 use crate::db::schema::pages;
-use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::ids::{Id, PageId};
-use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, PageRequest};
+use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, PageRequest};
 use crate::domain::time::Timestamp;
 
-/// A page as it is stored.
+/// A page as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = pages, treat_none_as_null = true)]
 pub struct Page {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: PageId,
     /// Unique in the shop.
     pub handle: String,
     /// Never empty.
     pub title: String,
-    /// As staff wrote it, with HTML.
+    /// HTML, as written by staff.
     pub body: String,
-    /// The beginning of the body without its tags.
+    /// The beginning of the body as plain text.
     pub body_summary: String,
     /// Overrides the title for search engines.
     pub seo_title: Option<String>,
     /// Overrides the summary for search engines.
     pub seo_description: Option<String>,
-    /// Whether everybody may see it.
+    /// Whether it is public.
     pub is_published: bool,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// What a list of pages is sorted by.
+/// The sort key of a list of pages.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PageSort {
-    /// In the order they were created.
+    /// By creation, oldest first.
     Id,
     /// Title, A to Z.
     Title,
@@ -49,39 +49,39 @@ pub enum PageSort {
 }
 
 impl PageSort {
-    /// The kind of key that pages have in this order.
+    /// The type of the cursor key in this order.
     #[must_use]
-    pub fn key_kind(self) -> KeyKind {
+    pub fn key_kind(self) -> CursorKeyKind {
         match self {
-            Self::Id => KeyKind::None,
-            Self::Title => KeyKind::Text,
-            Self::UpdatedAt => KeyKind::Integer,
+            Self::Id => CursorKeyKind::None,
+            Self::Title => CursorKeyKind::Text,
+            Self::UpdatedAt => CursorKeyKind::Integer,
         }
     }
 }
 
-/// Which pages are asked for, in which order.
+/// A filtered and sorted list of pages.
 #[derive(Clone, Debug)]
 pub struct PageList<'a> {
-    /// Which of them the reader may see.
+    /// The pages that the reader may see.
     pub visibility: Visibility,
-    /// What their titles must contain, letter case aside.
+    /// A text that titles must contain, ignoring case.
     pub title: Option<&'a str>,
-    /// The order.
+    /// The sort key.
     pub sort: PageSort,
-    /// Whether the order is reversed.
+    /// Whether to reverse the order.
     pub is_reversed: bool,
 }
 
-/// One page, kept from change by others until the transaction ends.
+/// Returns a page and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: PageId) -> Result<Option<Page>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| pages::table.find(id).select(Page::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| pages::table.find(id).select(Page::as_select()).first(c).await.optional(),
     )
 }
 
-/// The pages with these ids that the reader may see, in no order.
+/// Returns the visible pages with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, visibility: Visibility, ids: &[PageId]) -> Result<Vec<Page>, DbError> {
     load!(
         conn,
@@ -92,7 +92,7 @@ pub async fn by_ids(conn: &mut Conn, visibility: Visibility, ids: &[PageId]) -> 
     )
 }
 
-/// The pages with these handles that the reader may see, in no order.
+/// Returns the visible pages with these handles, in no particular order.
 pub async fn by_handles(
     conn: &mut Conn,
     visibility: Visibility,
@@ -107,7 +107,7 @@ pub async fn by_handles(
     )
 }
 
-/// The handles that are `stem` or begin with `stem` and a hyphen.
+/// Returns the handles that equal `stem` or start with `stem` and a hyphen.
 pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
     let (from, to) = (format!("{stem}-"), format!("{stem}."));
     load!(
@@ -122,7 +122,7 @@ pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, Db
     )
 }
 
-/// A page of pages, each with the key it has in the order.
+/// Returns a page of pages, each with its sort key.
 pub async fn page(
     conn: &mut Conn,
     list: &PageList<'_>,
@@ -169,9 +169,9 @@ pub async fn page(
             PageSort::UpdatedAt => sorted!(query, pages::updated_at, moment),
             PageSort::Id => sorted!(query, pages::id, id),
         };
-        query.limit(request.rows()).select(Page::as_select())
+        query.limit(request.row_limit()).select(Page::as_select())
     })?;
-    Ok(crate::domain::page::Page::of_rows(rows, request).map(|page| {
+    Ok(crate::domain::page::Page::from_rows(rows, request).map(|page| {
         let key = match list.sort {
             PageSort::Title => CursorKey::Text(page.title.to_ascii_lowercase()),
             PageSort::UpdatedAt => CursorKey::Integer(page.updated_at.micros()),
@@ -181,19 +181,19 @@ pub async fn page(
     }))
 }
 
-/// Adds a page.
+/// Inserts a page.
 pub async fn insert(conn: &mut Conn, page: &Page) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(pages::table).values(page).execute(c).await)?;
     Ok(())
 }
 
-/// Stores a page's fields, all of them.
+/// Updates all fields of a page.
 pub async fn update(conn: &mut Conn, page: &Page) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(pages::table.find(page.id)).set(page).execute(c).await)?;
     Ok(())
 }
 
-/// Removes a page.
+/// Deletes a page.
 pub async fn delete(conn: &mut Conn, id: PageId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(pages::table.find(id)).execute(c).await)?;
     Ok(())

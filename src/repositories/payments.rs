@@ -1,4 +1,4 @@
-//! The payment ledger: rows are added, never changed.
+//! The payment ledger: append-only.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -7,50 +7,50 @@ use crate::db::expr::in_ids;
 use crate::db::schema::payments;
 use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::{OrderId, PaymentId, RefundId};
-use crate::domain::payment::{self, Entry, Paid, PaymentKind};
+use crate::domain::payment::{self, LedgerEntry, LedgerTotals, PaymentKind};
 use crate::domain::time::Timestamp;
 
-/// A row of the ledger.
+/// An entry of the ledger.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, Identifiable)]
 #[diesel(table_name = payments)]
 pub struct Payment {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: PaymentId,
     /// The order.
     pub order_id: OrderId,
     /// The provider's name.
     pub provider: String,
-    /// The provider's name for what it told us: told twice, it is kept once.
+    /// The provider's id of the event, so that a repeated event is stored once.
     pub provider_event_id: String,
-    /// What the row says.
+    /// The kind of entry.
     pub kind: PaymentKind,
     /// Minor units.
     pub amount: i64,
-    /// The provider's name for the payment.
+    /// The provider's id of the payment.
     pub reference: Option<String>,
-    /// What the provider said, for staff.
+    /// The provider's message, for staff.
     pub message: Option<String>,
-    /// The refund it is of.
+    /// The refund that it belongs to, if any.
     pub refund_id: Option<RefundId>,
     /// When it happened.
     pub occurred_at: Timestamp,
 }
 
 impl Payment {
-    /// The row as the sums need it.
+    /// The part of the entry that totals are computed from.
     #[must_use]
-    pub fn entry(&self) -> Entry {
-        Entry { kind: self.kind, amount: self.amount, refund_id: self.refund_id }
+    pub fn entry(&self) -> LedgerEntry {
+        LedgerEntry { kind: self.kind, amount: self.amount, refund_id: self.refund_id }
     }
 }
 
-/// What rows of one order's ledger add up to.
+/// Sums up the ledger of one order.
 #[must_use]
-pub fn paid(ledger: &[Payment]) -> Paid {
-    payment::paid(ledger.iter().map(Payment::entry))
+pub fn ledger_totals(ledger: &[Payment]) -> LedgerTotals {
+    payment::ledger_totals(ledger.iter().map(Payment::entry))
 }
 
-/// The ledgers of these orders, each order's as it was written.
+/// Returns the ledgers of these orders, each order's in order.
 pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Payment>, DbError> {
     load!(
         conn,
@@ -61,7 +61,8 @@ pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Paymen
     )
 }
 
-/// Adds a row unless the provider's event is in the ledger already; whether it was added.
+/// Inserts an entry unless the provider's event is in the ledger already; returns whether it was
+/// inserted.
 pub async fn insert_missing(conn: &mut Conn, row: &Payment) -> Result<bool, DbError> {
     let added = on_conn!(conn, |c| {
         diesel::insert_into(payments::table).values(row).on_conflict_do_nothing().execute(c).await
@@ -69,13 +70,13 @@ pub async fn insert_missing(conn: &mut Conn, row: &Payment) -> Result<bool, DbEr
     Ok(added > 0)
 }
 
-/// Adds a row whose event can't be in the ledger yet: it is our own.
+/// Inserts an entry for an event of our own, which can't be in the ledger yet.
 pub async fn insert(conn: &mut Conn, row: &Payment) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(payments::table).values(row).execute(c).await)?;
     Ok(())
 }
 
-/// Refunds that a provider was asked for before a moment, and that it has neither made nor refused, oldest first.
+/// Returns refunds requested before a time that have neither succeeded nor failed, oldest first.
 pub async fn open_refunds(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<Vec<Payment>, DbError> {
     let answers = diesel::alias!(payments as answers);
     let answered = answers

@@ -1,7 +1,7 @@
-//! All that is held on a customer: read as a whole, and removed without a hole in the books.
+//! The personal data of a customer: exported as a whole, and erased without affecting the accounts.
 //!
-//! The one file that reaches into the tables of several areas, so that whoever adds a column of personal data has one place to
-//! think of. `services::privacy` calls it, in a transaction.
+//! The only file that accesses the tables of several areas, so that there is one place to extend
+//! when a column with personal data is added. Called by `services::privacy`, in a transaction.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -23,45 +23,46 @@ use crate::domain::draft::Draft;
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId, VariantId};
 use crate::domain::time::Timestamp;
 
-/// What a cart holds of its customer.
+/// The personal data of a cart.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable)]
 #[diesel(table_name = carts)]
-pub struct PrivateCart {
+pub struct CartPersonalData {
     /// The cart.
     pub id: CartId,
-    /// As it was given.
+    /// E-mail address.
     pub email: Option<String>,
-    /// As it was given.
+    /// Phone number.
     pub phone: Option<String>,
     /// ISO 3166-1 alpha-2.
     pub country: Option<String>,
-    /// What the buyer wrote.
+    /// The buyer's note.
     pub note: String,
-    /// What the storefront added.
+    /// Custom attributes.
     pub attributes: Json<Vec<Attribute>>,
-    /// The addresses, as the cart keeps them.
+    /// Delivery addresses as stored in the cart.
     pub delivery_addresses: Json<serde_json::Value>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// A line of such a cart.
+/// A line of a customer's cart.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable)]
 #[diesel(table_name = cart_lines)]
-pub struct PrivateCartLine {
+pub struct CartLinePersonalData {
     /// The cart.
     pub cart_id: CartId,
-    /// What is in it.
+    /// The variant.
     pub variant_id: VariantId,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
-    /// What the storefront added.
+    /// Custom attributes.
     pub attributes: Json<Vec<Attribute>>,
 }
 
-/// The customer's orders, oldest first: their own, and those that were placed with this e-mail address by nobody who was signed in.
+/// Returns the customer's orders, oldest first: their own, and guest orders with this e-mail
+/// address.
 pub async fn orders(
     conn: &mut Conn,
     customer: CustomerId,
@@ -86,19 +87,19 @@ pub async fn orders(
     Ok(own.into_iter().chain(as_guest).collect())
 }
 
-/// The customer's carts, oldest first.
-pub async fn carts(conn: &mut Conn, customer: CustomerId) -> Result<Vec<PrivateCart>, DbError> {
+/// Returns the customer's carts, oldest first.
+pub async fn carts(conn: &mut Conn, customer: CustomerId) -> Result<Vec<CartPersonalData>, DbError> {
     load!(
         conn,
         carts::table
             .filter(carts::customer_id.eq(customer))
             .order_by(carts::id)
-            .select(PrivateCart::as_select())
+            .select(CartPersonalData::as_select())
     )
 }
 
-/// The drafts that staff put together for the customer, or for whoever has this e-mail address, oldest first. Reads all drafts: they
-/// are few, and it is rarely asked.
+/// Returns the draft orders for the customer or this e-mail address, oldest first. Scans all
+/// drafts: there are few, and this is rarely needed.
 pub async fn drafts(
     conn: &mut Conn,
     customer: CustomerId,
@@ -120,18 +121,18 @@ pub async fn drafts(
     )
 }
 
-/// What lies in carts.
-pub async fn cart_lines(conn: &mut Conn, ids: &[CartId]) -> Result<Vec<PrivateCartLine>, DbError> {
+/// Returns the lines of carts.
+pub async fn cart_lines(conn: &mut Conn, ids: &[CartId]) -> Result<Vec<CartLinePersonalData>, DbError> {
     load!(
         conn,
         cart_lines::table
             .filter(in_ids(cart_lines::cart_id, ids))
             .order_by((cart_lines::cart_id, cart_lines::id))
-            .select(PrivateCartLine::as_select())
+            .select(CartLinePersonalData::as_select())
     )
 }
 
-/// The payments of orders as provider, kind, amount and moment.
+/// Returns the payments of orders as provider, kind, amount and time.
 pub async fn payments(
     conn: &mut Conn,
     ids: &[OrderId],
@@ -148,7 +149,7 @@ pub async fn payments(
     )
 }
 
-/// Removes the customer's addresses, sessions and mailed tokens.
+/// Deletes the customer's addresses, sessions and mailed tokens.
 pub async fn delete_account(conn: &mut Conn, customer: CustomerId) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(customer_addresses::table.filter(customer_addresses::customer_id.eq(customer)))
@@ -168,8 +169,8 @@ pub async fn delete_account(conn: &mut Conn, customer: CustomerId) -> Result<(),
     Ok(())
 }
 
-/// Leaves the customer's carts with what is in them, and nothing of who filled them.
-pub async fn blank_carts(conn: &mut Conn, customer: CustomerId) -> Result<(), DbError> {
+/// Erases the personal data of the customer's carts, keeping their lines.
+pub async fn anonymize_carts(conn: &mut Conn, customer: CustomerId) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::update(carts::table.filter(carts::customer_id.eq(customer)))
             .set((
@@ -185,8 +186,9 @@ pub async fn blank_carts(conn: &mut Conn, customer: CustomerId) -> Result<(), Db
     Ok(())
 }
 
-/// Leaves an order with its numbers, and of its addresses the country and the province that its taxes came from.
-pub async fn blank_order(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
+/// Erases the personal data of an order, keeping its amounts, and the country and province that
+/// determined its taxes.
+pub async fn anonymize_order(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
     let kept = |address: &Option<Json<Address>>| address.as_ref().map(|Json(address)| Json(place(address)));
     let (shipping, billing) = (kept(&order.shipping_address), kept(&order.billing_address));
     on_conn!(conn, |c| {
@@ -213,8 +215,9 @@ pub async fn blank_order(conn: &mut Conn, order: &Order) -> Result<(), DbError> 
     super::orders::refresh_words(conn, &[blank]).await
 }
 
-/// Leaves a draft with what is bought, and of its addresses the country and the province.
-pub async fn blank_draft(conn: &mut Conn, row: DraftOrder) -> Result<(), DbError> {
+/// Erases the personal data of a draft order, keeping its lines, and the country and province of
+/// its addresses.
+pub async fn anonymize_draft(conn: &mut Conn, row: DraftOrder) -> Result<(), DbError> {
     let Json(mut draft) = row.draft;
     for line in &mut draft.lines {
         line.attributes.clear();
@@ -237,20 +240,20 @@ pub async fn blank_draft(conn: &mut Conn, row: DraftOrder) -> Result<(), DbError
     Ok(())
 }
 
-/// What of an address decided on taxes.
+/// The parts of an address that determine taxes.
 fn place(address: &Address) -> Address {
     Address { country: address.country.clone(), province: address.province.clone(), ..Address::default() }
 }
 
-/// Lets discounts that these orders used, or others under an e-mail address, be used by nobody in
-/// particular: how often is still counted.
-pub async fn blank_discount_uses(
+/// Anonymizes the discount uses of these orders, and others under an e-mail address, by replacing
+/// the key with `instead`; they still count.
+pub async fn anonymize_discount_uses(
     conn: &mut Conn,
     orders: &[OrderId],
     email: Option<&str>,
     instead: &str,
 ) -> Result<(), DbError> {
-    // No address is empty.
+    // Addresses are never empty.
     let email = email.unwrap_or_default();
     on_conn!(conn, |c| {
         diesel::update(discount_uses::table)
@@ -262,8 +265,8 @@ pub async fn blank_discount_uses(
     Ok(())
 }
 
-/// Removes the answers that were kept under somebody's idempotency keys.
-pub async fn delete_answers(conn: &mut Conn, caller: &str) -> Result<(), DbError> {
+/// Deletes the responses stored under a caller's idempotency keys.
+pub async fn delete_responses(conn: &mut Conn, caller: &str) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(idempotency_keys::table.filter(idempotency_keys::actor.eq(caller))).execute(c).await
     })?;

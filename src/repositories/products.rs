@@ -1,12 +1,12 @@
-//! Products, their tags, and the lists they are found in.
+//! Products, their tags, and lists of products.
 
-mod extent;
 mod filter;
 mod in_collections;
 mod list;
-mod ranked;
+mod ranking;
+mod scan;
 
-pub use in_collections::{CollectionPage, count_in_collections, page_in_collections};
+pub use in_collections::{CollectionPageQuery, count_in_collections, page_in_collections};
 pub use list::{ProductList, ProductSort, count, page, recommendations};
 
 use std::collections::BTreeMap;
@@ -20,19 +20,19 @@ use super::Visibility;
 use crate::db::expr::{constant, in_ids};
 use crate::db::schema::{product_tags, products};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::catalog::{ProductOption, ProductStatus};
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 
-/// A product as it is stored.
+/// A product as stored.
 #[derive(
     Clone, PartialEq, Debug, Queryable, QueryableByName, Selectable, Insertable, AsChangeset, Identifiable,
 )]
 #[diesel(table_name = products, treat_none_as_null = true)]
 pub struct Product {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: ProductId,
     /// Unique in the shop.
     pub handle: String,
@@ -40,7 +40,7 @@ pub struct Product {
     pub title: String,
     /// `description_html` without its tags.
     pub description: String,
-    /// As staff wrote it.
+    /// HTML, as written by staff.
     pub description_html: String,
     /// May be empty.
     pub vendor: String,
@@ -48,7 +48,7 @@ pub struct Product {
     pub product_type: String,
     /// Who can see it.
     pub status: ProductStatus,
-    /// In the order they are shown.
+    /// In display order.
     pub options: Json<Vec<ProductOption>>,
     /// Overrides the title for search engines.
     pub seo_title: Option<String>,
@@ -56,19 +56,19 @@ pub struct Product {
     pub seo_description: Option<String>,
     /// The cheapest variant's price, minor units.
     pub min_price: i64,
-    /// The dearest variant's price, minor units.
+    /// The most expensive variant's price, in minor units.
     pub max_price: i64,
-    /// Pieces sold so far.
+    /// Units sold.
     pub units_sold: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it, its variants or its images last changed.
+    /// When it, its variants or its images were last changed.
     pub updated_at: Timestamp,
-    /// Which tax rates it has: `standard` unless told otherwise.
+    /// The tax class, `standard` by default.
     pub tax_class: String,
 }
 
-/// What a product is compared and sorted by.
+/// The keys by which products are compared and sorted.
 #[derive(Insertable, AsChangeset)]
 #[diesel(table_name = products)]
 struct Keys {
@@ -102,15 +102,15 @@ fn visible(
     products::status.eq(ProductStatus::Active).or(constant(visibility.is_all()))
 }
 
-/// One product, whatever its status, kept from change by others until the transaction ends.
+/// Returns a product with any status and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: ProductId) -> Result<Option<Product>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| products::table.find(id).select(Product::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| products::table.find(id).select(Product::as_select()).first(c).await.optional(),
     )
 }
 
-/// One product by handle, whatever its status.
+/// Returns the product with this handle and any status.
 pub async fn find_by_handle(conn: &mut Conn, handle: &str) -> Result<Option<Product>, DbError> {
     on_conn!(conn, |c| {
         products::table
@@ -122,7 +122,7 @@ pub async fn find_by_handle(conn: &mut Conn, handle: &str) -> Result<Option<Prod
     })
 }
 
-/// The products with these ids, in no order.
+/// Returns the visible products with these ids, in no particular order.
 pub async fn by_ids(
     conn: &mut Conn,
     visibility: Visibility,
@@ -137,7 +137,7 @@ pub async fn by_ids(
     )
 }
 
-/// The products with these handles, in no order.
+/// Returns the visible products with these handles, in no particular order.
 pub async fn by_handles(
     conn: &mut Conn,
     visibility: Visibility,
@@ -152,7 +152,8 @@ pub async fn by_handles(
     )
 }
 
-/// The handles that are `stem` or begin with `stem` and a hyphen: those a new handle must differ from.
+/// Returns the handles that equal `stem` or start with `stem` and a hyphen; a new handle must
+/// differ from them.
 pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
     let (from, to) = (format!("{stem}-"), format!("{stem}."));
     load!(
@@ -167,8 +168,12 @@ pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, Db
     )
 }
 
-/// Every product from an id on, in id order: for work that goes through the whole shop a piece at a time.
-pub async fn after(conn: &mut Conn, last: Option<ProductId>, limit: i64) -> Result<Vec<Product>, DbError> {
+/// Returns products after `last` in the order of their ids, for batch jobs over the whole shop.
+pub async fn list_after(
+    conn: &mut Conn,
+    last: Option<ProductId>,
+    limit: i64,
+) -> Result<Vec<Product>, DbError> {
     load!(conn, {
         let mut query = products::table.into_boxed();
         if let Some(last) = last {
@@ -178,29 +183,28 @@ pub async fn after(conn: &mut Conn, last: Option<ProductId>, limit: i64) -> Resu
     })
 }
 
-/// Whether there is no product at all.
+/// Whether there are no products.
 pub async fn is_empty(conn: &mut Conn) -> Result<bool, DbError> {
     let any: Option<ProductId> =
         on_conn!(conn, |c| products::table.select(products::id).first(c).await.optional())?;
     Ok(any.is_none())
 }
 
-/// Adds a product.
+/// Inserts a product.
 pub async fn insert(conn: &mut Conn, product: &Product) -> Result<(), DbError> {
     let keyed = (product, Keys::of(product));
     on_conn!(conn, |c| diesel::insert_into(products::table).values(keyed).execute(c).await)?;
     Ok(())
 }
 
-/// Stores a product's fields, all of them.
+/// Updates all fields of a product.
 pub async fn update(conn: &mut Conn, product: &Product) -> Result<(), DbError> {
     let keyed = (product, Keys::of(product));
     on_conn!(conn, |c| diesel::update(products::table.find(product.id)).set(keyed).execute(c).await)?;
     Ok(())
 }
 
-/// Stores anew what a product and its tags are compared and sorted by, where that is more than a
-/// migration can know.
+/// Recomputes the keys of a product and its tags that a migration could not compute.
 pub async fn refresh_keys(conn: &mut Conn, product: &Product, tags: &[String]) -> Result<(), DbError> {
     if ![&product.title, &product.vendor, &product.product_type].iter().all(|text| text.is_ascii()) {
         let keys = Keys::of(product);
@@ -217,13 +221,13 @@ pub async fn refresh_keys(conn: &mut Conn, product: &Product, tags: &[String]) -
     Ok(())
 }
 
-/// Removes a product with all that belongs to it; whether there was one.
+/// Deletes a product and everything that belongs to it; returns whether it existed.
 pub async fn delete(conn: &mut Conn, id: ProductId) -> Result<bool, DbError> {
     let deleted = on_conn!(conn, |c| diesel::delete(products::table.find(id)).execute(c).await)?;
     Ok(deleted > 0)
 }
 
-/// The tags of these products: pairs in the tags' order.
+/// Returns the tags of these products, sorted, as pairs.
 pub async fn tags(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<(ProductId, String)>, DbError> {
     load!(
         conn,
@@ -234,7 +238,7 @@ pub async fn tags(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<(ProductId, 
     )
 }
 
-/// Gives a product these tags and no others.
+/// Replaces the tags of a product.
 pub async fn set_tags(conn: &mut Conn, id: ProductId, tags: &[String]) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(product_tags::table.filter(product_tags::product_id.eq(id)))
         .execute(c)
@@ -242,7 +246,7 @@ pub async fn set_tags(conn: &mut Conn, id: ProductId, tags: &[String]) -> Result
     add_tags(conn, id, tags).await
 }
 
-/// Gives a product tags that it has not. In a transaction.
+/// Adds tags that a product does not have yet. Call it in a transaction.
 pub async fn add_tags(conn: &mut Conn, id: ProductId, tags: &[String]) -> Result<(), DbError> {
     let row = |tag: &String| ProductTag { product_id: id, tag: tag.clone(), tag_key: text::key(tag) };
     let rows: Vec<ProductTag> = tags.iter().map(row).collect();
@@ -250,7 +254,7 @@ pub async fn add_tags(conn: &mut Conn, id: ProductId, tags: &[String]) -> Result
     Ok(())
 }
 
-/// The first distinct tags of products that can be seen, in order.
+/// Returns the first distinct tags of visible products, sorted.
 pub async fn distinct_tags(
     conn: &mut Conn,
     visibility: Visibility,
@@ -269,7 +273,7 @@ pub async fn distinct_tags(
     Ok(rows.into_iter().map(|(_, tag)| tag).collect())
 }
 
-/// The first distinct types of products that can be seen, in order.
+/// Returns the first distinct types of visible products, sorted.
 pub async fn distinct_types(
     conn: &mut Conn,
     visibility: Visibility,
@@ -288,12 +292,13 @@ pub async fn distinct_types(
     Ok(rows.into_iter().map(|(_, kind)| kind).collect())
 }
 
-/// Counts pieces of products as sold, or no longer where the number is below zero. Those that are gone are left out.
+/// Adds to the products' numbers of units sold, or subtracts if a number is negative. Deleted
+/// products are ignored.
 pub async fn add_units_sold(conn: &mut Conn, sold: &BTreeMap<ProductId, i64>) -> Result<(), DbError> {
     if sold.is_empty() {
         return Ok(());
     }
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| {
             let update = "UPDATE products SET units_sold = units_sold + sold.pieces \
                 FROM (SELECT unnest($1) AS id, unnest($2) AS pieces) AS sold WHERE products.id = sold.id";

@@ -1,4 +1,4 @@
-//! Refresh tokens, by their hashes. All that came of one sign-in are a family, and a family is a session.
+//! Refresh tokens, stored as hashes. All tokens descended from one sign-in form a session.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -6,34 +6,34 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::refresh_tokens;
 use crate::db::{Conn, DbError, load, on_conn};
-use crate::domain::ids::{CustomerId, FamilyId, RefreshTokenId, StaffId};
+use crate::domain::ids::{CustomerId, RefreshTokenId, SessionId, StaffId};
 use crate::domain::time::Timestamp;
 
-/// A refresh token as it is stored.
+/// A refresh token as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = refresh_tokens)]
 pub struct RefreshToken {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: RefreshTokenId,
     /// The session.
-    pub family_id: FamilyId,
-    /// The customer who is signed in, or
+    pub family_id: SessionId,
+    /// The customer who is signed in, if it is one.
     pub customer_id: Option<CustomerId>,
-    /// the member of staff.
+    /// The staff member who is signed in, if it is one.
     pub staff_id: Option<StaffId>,
     /// SHA-256 of the token.
     pub token_hash: String,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
     /// When it was exchanged for the next one.
     pub spent_at: Option<Timestamp>,
-    /// When its session was ended.
+    /// When the session was ended.
     pub revoked_at: Option<Timestamp>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// The token with a hash.
+/// Returns the token with this hash.
 pub async fn find_by_hash(conn: &mut Conn, hash: &str) -> Result<Option<RefreshToken>, DbError> {
     on_conn!(conn, |c| {
         refresh_tokens::table
@@ -45,8 +45,8 @@ pub async fn find_by_hash(conn: &mut Conn, hash: &str) -> Result<Option<RefreshT
     })
 }
 
-/// The token of a session that can still be exchanged.
-pub async fn current(conn: &mut Conn, family: FamilyId) -> Result<Option<RefreshToken>, DbError> {
+/// Returns the token of a session that can still be exchanged.
+pub async fn current_token(conn: &mut Conn, family: SessionId) -> Result<Option<RefreshToken>, DbError> {
     on_conn!(conn, |c| {
         refresh_tokens::table
             .filter(refresh_tokens::family_id.eq(family))
@@ -59,8 +59,8 @@ pub async fn current(conn: &mut Conn, family: FamilyId) -> Result<Option<Refresh
     })
 }
 
-/// Those of these sessions that are there and not ended.
-pub async fn alive(conn: &mut Conn, families: &[FamilyId]) -> Result<Vec<FamilyId>, DbError> {
+/// Returns which of these sessions exist and have not ended.
+pub async fn active_sessions(conn: &mut Conn, families: &[SessionId]) -> Result<Vec<SessionId>, DbError> {
     load!(
         conn,
         refresh_tokens::table
@@ -71,25 +71,25 @@ pub async fn alive(conn: &mut Conn, families: &[FamilyId]) -> Result<Vec<FamilyI
     )
 }
 
-/// Adds a token.
+/// Inserts a token.
 pub async fn insert(conn: &mut Conn, token: &RefreshToken) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(refresh_tokens::table).values(token).execute(c).await)?;
     Ok(())
 }
 
-/// Exchanges a token; false if it was exchanged before.
-pub async fn spend(conn: &mut Conn, id: RefreshTokenId, now: Timestamp) -> Result<bool, DbError> {
-    let spent = on_conn!(conn, |c| {
+/// Marks a token as exchanged; returns `false` if it was exchanged before.
+pub async fn mark_spent(conn: &mut Conn, id: RefreshTokenId, now: Timestamp) -> Result<bool, DbError> {
+    let updated = on_conn!(conn, |c| {
         diesel::update(refresh_tokens::table.find(id).filter(refresh_tokens::spent_at.is_null()))
             .set(refresh_tokens::spent_at.eq(Some(now)))
             .execute(c)
             .await
     })?;
-    Ok(spent > 0)
+    Ok(updated > 0)
 }
 
-/// Ends a session; whether it stood until now.
-pub async fn revoke_family(conn: &mut Conn, family: FamilyId, now: Timestamp) -> Result<bool, DbError> {
+/// Ends a session; returns whether it was active.
+pub async fn revoke_session(conn: &mut Conn, family: SessionId, now: Timestamp) -> Result<bool, DbError> {
     let revoked = on_conn!(conn, |c| {
         diesel::update(
             refresh_tokens::table
@@ -118,11 +118,11 @@ pub async fn revoke_customer(conn: &mut Conn, customer: CustomerId, now: Timesta
     Ok(())
 }
 
-/// Ends all sessions of a customer but one, or all where `own` is `None`.
+/// Ends all sessions of a customer except `own`, if given.
 pub async fn revoke_others(
     conn: &mut Conn,
     customer: CustomerId,
-    own: Option<FamilyId>,
+    own: Option<SessionId>,
     now: Timestamp,
 ) -> Result<(), DbError> {
     let Some(own) = own else { return revoke_customer(conn, customer, now).await };
@@ -140,7 +140,7 @@ pub async fn revoke_others(
     Ok(())
 }
 
-/// Ends all sessions of a member of staff.
+/// Ends all sessions of a staff member.
 pub async fn revoke_staff(conn: &mut Conn, staff: StaffId, now: Timestamp) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::update(
@@ -155,7 +155,7 @@ pub async fn revoke_staff(conn: &mut Conn, staff: StaffId, now: Timestamp) -> Re
     Ok(())
 }
 
-/// Removes up to `limit` tokens whose time was over before a moment; how many.
+/// Deletes up to `limit` tokens that expired before a time; returns their number.
 pub async fn delete_expired(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<usize, DbError> {
     let ids: Vec<RefreshTokenId> = load!(
         conn,

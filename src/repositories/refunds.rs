@@ -1,4 +1,5 @@
-//! Refunds: what is to go back of an order's money, and for what. Whether it went back, the payment ledger says.
+//! Refunds: how much of an order's money is to be refunded, and for what. Whether a refund
+//! succeeded is recorded in the payment ledger.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -10,54 +11,54 @@ use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::fulfillment::{RefundState, RefundedLine};
 use crate::domain::ids::{OrderId, RefundId};
 use crate::domain::time::Timestamp;
-use crate::repositories::payments::{Payment, paid};
+use crate::repositories::payments::{Payment, ledger_totals};
 
-/// A refund as it is stored.
+/// A refund as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, Identifiable)]
 #[diesel(table_name = refunds)]
 pub struct Refund {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: RefundId,
     /// The order.
     pub order_id: OrderId,
-    /// Minor units, of lines and delivery together.
+    /// Total in minor units, lines and delivery together.
     pub amount: i64,
-    /// Why, for staff.
+    /// The reason, for staff.
     pub note: String,
-    /// The pieces it is for.
+    /// The refunded units.
     pub lines: Json<Vec<RefundedLine>>,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: Timestamp,
-    /// What of it is for delivery, with the taxes on that.
+    /// The part for delivery, including taxes.
     pub delivery: i64,
     /// The taxes in `delivery`.
     pub delivery_tax: i64,
 }
 
 impl Refund {
-    /// What of it is for delivery with the taxes on that, or for nothing in particular.
+    /// The part that is not for lines: for delivery, including taxes, or as goodwill.
     #[must_use]
     pub fn shipping_amount(&self) -> i64 {
         self.amount.saturating_sub(self.lines.0.iter().map(|line| line.amount).sum())
     }
 
-    /// What the ledger of its order says of it.
+    /// The refund's status according to its order's ledger.
     #[must_use]
     pub fn state(&self, ledger: &[Payment]) -> RefundState {
-        RefundState::of(self.id, self.amount, ledger.iter().map(Payment::entry))
+        RefundState::from_ledger(self.id, self.amount, ledger.iter().map(Payment::entry))
     }
 }
 
-/// What of an order's money can still go back, by its ledger and its refunds: one that has not reached the ledger yet counts as
-/// given.
+/// The amount of an order that can still be refunded according to its ledger and its refunds. A
+/// refund that is not in the ledger yet counts as refunded.
 #[must_use]
 pub fn refundable(ledger: &[Payment], refunds: &[Refund]) -> i64 {
     let is_new = |refund: &&Refund| ledger.iter().all(|row| row.refund_id != Some(refund.id));
     let waiting: i64 = refunds.iter().filter(is_new).map(|refund| refund.amount).sum();
-    paid(ledger).refundable().saturating_sub(waiting).max(0)
+    ledger_totals(ledger).refundable().saturating_sub(waiting).max(0)
 }
 
-/// The refunds of these orders, each order's as they were made.
+/// Returns the refunds of these orders, each order's in the order of their creation.
 pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Refund>, DbError> {
     load!(
         conn,
@@ -68,7 +69,7 @@ pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Refund
     )
 }
 
-/// Adds a refund.
+/// Inserts a refund.
 pub async fn insert(conn: &mut Conn, row: &Refund) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(refunds::table).values(row).execute(c).await)?;
     Ok(())

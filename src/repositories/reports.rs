@@ -1,4 +1,4 @@
-//! Sales in figures: added to as they become known, read as sums.
+//! Sales figures: incremented as sales become known, and read as sums.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::db::schema::{order_sales, product_sales};
 use crate::db::types::sql::Uuid;
 use crate::db::{Conn, DbError, on_conn};
 use crate::domain::ids::ProductId;
-use crate::domain::report::{Day, Figures};
+use crate::domain::report::{Day, SalesFigures};
 
-/// What figures of whole orders are of.
+/// The key of figures of whole orders.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct OrdersKey {
+pub struct OrderSalesKey {
     /// The day.
     pub day: Day,
     /// ISO 3166-1 alpha-2, or `ZZ`.
@@ -24,25 +24,25 @@ pub struct OrdersKey {
     pub currency: String,
 }
 
-/// What figures of products are of.
+/// The key of figures of products.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct ProductKey {
-    /// The product; all zeros where there is none.
+pub struct ProductSalesKey {
+    /// The product; the nil UUID for amounts without one.
     pub product_id: ProductId,
-    /// When and where.
-    pub of: OrdersKey,
+    /// Day, country and currency.
+    pub group: OrderSalesKey,
 }
 
-/// Figures that are to be added.
+/// Increments of figures.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Changes {
-    /// Of whole orders.
-    pub orders: BTreeMap<OrdersKey, Figures>,
-    /// Of products.
-    pub products: BTreeMap<ProductKey, Figures>,
+pub struct SalesIncrements {
+    /// For whole orders.
+    pub orders: BTreeMap<OrderSalesKey, SalesFigures>,
+    /// For products.
+    pub products: BTreeMap<ProductSalesKey, SalesFigures>,
 }
 
-/// Figures of whole orders as they are stored.
+/// Figures of whole orders as stored.
 #[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = order_sales)]
 pub struct OrderSales {
@@ -52,63 +52,63 @@ pub struct OrderSales {
     pub country: String,
     /// ISO 4217.
     pub currency: String,
-    /// Orders that were paid for.
+    /// Number of paid orders.
     pub orders: i64,
-    /// Their pieces.
+    /// Number of units.
     pub quantity: i64,
-    /// Before discounts.
+    /// Price before discounts.
     pub gross: i64,
-    /// What these took off.
+    /// Discounts.
     pub discounts: i64,
-    /// What went back of the rest.
+    /// Refunds, without taxes.
     pub returns: i64,
-    /// Delivery, less what went back of it.
+    /// Delivery, less refunds.
     pub shipping: i64,
-    /// Taxes, less what went back of them.
+    /// Taxes, less refunds.
     pub tax: i64,
-    /// What was paid, less what went back.
+    /// Payments, less refunds.
     pub total: i64,
-    /// The money that went back.
+    /// Refunds, including taxes.
     pub refunds: i64,
-    /// Orders that were cancelled.
+    /// Number of canceled orders.
     pub cancelled: i64,
 }
 
-/// Figures of products as they are stored.
+/// Figures of products as stored.
 #[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = product_sales)]
 pub struct ProductSales {
     /// `YYYY-MM-DD`.
     pub day: String,
-    /// The product; all zeros where there is none.
+    /// The product; the nil UUID for amounts without one.
     pub product_id: ProductId,
     /// ISO 3166-1 alpha-2, or `ZZ`.
     pub country: String,
     /// ISO 4217.
     pub currency: String,
-    /// Orders that have it.
+    /// Number of paid orders with the product.
     pub orders: i64,
-    /// Pieces.
+    /// Number of units.
     pub quantity: i64,
-    /// Before discounts.
+    /// Price before discounts.
     pub gross: i64,
-    /// What these took off.
+    /// Discounts.
     pub discounts: i64,
-    /// What went back of the rest.
+    /// Refunds, without taxes.
     pub returns: i64,
-    /// Delivery, less what went back of it: of no product.
+    /// Delivery, less refunds; only without a product.
     pub shipping: i64,
-    /// Taxes, less what went back of them.
+    /// Taxes, less refunds.
     pub tax: i64,
-    /// What was paid, less what went back.
+    /// Payments, less refunds.
     pub total: i64,
-    /// The money that went back.
+    /// Refunds, including taxes.
     pub refunds: i64,
 }
 
-/// A sum of figures, of something that is named by a text.
+/// Summed figures of a day, country or currency.
 #[derive(Clone, PartialEq, Eq, Debug, QueryableByName)]
-pub struct Sum {
+pub struct SalesSum {
     /// A day, a country or a currency.
     #[diesel(sql_type = Text)]
     pub key: String,
@@ -117,13 +117,13 @@ pub struct Sum {
     pub currency: String,
     /// The figures.
     #[diesel(embed)]
-    sums: Sums,
+    sums: SalesTotals,
 }
 
-/// A sum of figures of a product.
+/// Summed figures of a product.
 #[derive(Clone, PartialEq, Eq, Debug, QueryableByName)]
-pub struct ProductSum {
-    /// The product; all zeros where there is none.
+pub struct ProductSalesSum {
+    /// The product; the nil UUID for amounts without one.
     #[diesel(sql_type = Uuid)]
     pub product_id: ProductId,
     /// ISO 4217.
@@ -131,11 +131,11 @@ pub struct ProductSum {
     pub currency: String,
     /// The figures.
     #[diesel(embed)]
-    sums: Sums,
+    sums: SalesTotals,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, QueryableByName)]
-struct Sums {
+struct SalesTotals {
     #[diesel(sql_type = BigInt)]
     orders: i64,
     #[diesel(sql_type = BigInt)]
@@ -158,9 +158,9 @@ struct Sums {
     cancelled: i64,
 }
 
-impl Sums {
-    fn figures(&self) -> Figures {
-        Figures {
+impl SalesTotals {
+    fn figures(&self) -> SalesFigures {
+        SalesFigures {
             orders: self.orders,
             quantity: self.quantity,
             gross: self.gross,
@@ -175,41 +175,42 @@ impl Sums {
     }
 }
 
-impl Sum {
+impl SalesSum {
     /// The figures.
     #[must_use]
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> SalesFigures {
         self.sums.figures()
     }
 }
 
-impl ProductSum {
+impl ProductSalesSum {
     /// The figures.
     #[must_use]
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> SalesFigures {
         self.sums.figures()
     }
 }
 
-/// What sums of whole orders are made for.
+/// What figures of whole orders are grouped by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SumOf {
-    /// Each day, earliest first.
+pub enum SalesGrouping {
+    /// By day, earliest first.
     Days,
-    /// Each country, the most sales first.
+    /// By country, highest sales first.
     Countries,
-    /// Each currency, the most sales first.
+    /// By currency, highest sales first.
     Currencies,
 }
 
-/// The sums of whole orders: the column that names what they are of, twice, comes first. A sum is a number of any size on PostgreSQL.
-const SUM: &str = "CAST(sum(orders) AS bigint) AS orders, CAST(sum(quantity) AS bigint) AS quantity, \
+/// The sums of whole orders; it follows the grouping column. The casts are needed since
+/// PostgreSQL's sum of bigints is numeric.
+const SUM_OF_ORDERS: &str = "CAST(sum(orders) AS bigint) AS orders, CAST(sum(quantity) AS bigint) AS quantity, \
     CAST(sum(gross) AS bigint) AS gross, CAST(sum(discounts) AS bigint) AS discounts, \
     CAST(sum(returns) AS bigint) AS returns, CAST(sum(shipping) AS bigint) AS shipping, CAST(sum(tax) AS bigint) AS tax, CAST(sum(total) AS bigint) AS total, \
     CAST(sum(refunds) AS bigint) AS refunds, CAST(sum(cancelled) AS bigint) AS cancelled \
     FROM order_sales WHERE day BETWEEN $1 AND $2";
 
-/// The sums of products. One that was only given back comes last.
+/// The sums of products. Products with only refunds come last.
 const SUM_OF_PRODUCTS: &str = "SELECT product_id, currency, CAST(sum(orders) AS bigint) AS orders, \
     CAST(sum(quantity) AS bigint) AS quantity, CAST(sum(gross) AS bigint) AS gross, \
     CAST(sum(discounts) AS bigint) AS discounts, CAST(sum(returns) AS bigint) AS returns, \
@@ -218,8 +219,8 @@ const SUM_OF_PRODUCTS: &str = "SELECT product_id, currency, CAST(sum(orders) AS 
     CAST(0 AS bigint) AS cancelled FROM product_sales WHERE day BETWEEN $1 AND $2 \
     GROUP BY product_id, currency ORDER BY sum(total) DESC, sum(quantity) DESC, product_id, currency LIMIT $3";
 
-/// Adds to the figures. In a transaction.
-pub async fn add(conn: &mut Conn, changes: &Changes) -> Result<(), DbError> {
+/// Increments the figures. Call it in a transaction.
+pub async fn add(conn: &mut Conn, changes: &SalesIncrements) -> Result<(), DbError> {
     for (key, figures) in &changes.orders {
         use order_sales::dsl as t;
         let row = OrderSales {
@@ -261,10 +262,10 @@ pub async fn add(conn: &mut Conn, changes: &Changes) -> Result<(), DbError> {
     for (key, figures) in &changes.products {
         use product_sales::dsl as t;
         let row = ProductSales {
-            day: key.of.day.to_string(),
+            day: key.group.day.to_string(),
             product_id: key.product_id,
-            country: key.of.country.clone(),
-            currency: key.of.currency.clone(),
+            country: key.group.country.clone(),
+            currency: key.group.currency.clone(),
             orders: figures.orders,
             quantity: figures.quantity,
             gross: figures.gross,
@@ -298,14 +299,14 @@ pub async fn add(conn: &mut Conn, changes: &Changes) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Removes all figures.
+/// Deletes all figures.
 pub async fn clear(conn: &mut Conn) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(order_sales::table).execute(c).await)?;
     on_conn!(conn, |c| diesel::delete(product_sales::table).execute(c).await)?;
     Ok(())
 }
 
-/// All figures as they are stored, in the order of their keys.
+/// Returns all figures, sorted by their keys.
 pub async fn all(conn: &mut Conn) -> Result<(Vec<OrderSales>, Vec<ProductSales>), DbError> {
     let orders = on_conn!(conn, |c| {
         order_sales::table
@@ -329,20 +330,26 @@ pub async fn all(conn: &mut Conn) -> Result<(Vec<OrderSales>, Vec<ProductSales>)
     Ok((orders, products))
 }
 
-/// Sums of whole orders from one day to another.
-pub async fn sums(conn: &mut Conn, of: SumOf, from: Day, to: Day, limit: i64) -> Result<Vec<Sum>, DbError> {
-    let query = match of {
-        SumOf::Days => {
+/// Returns sums of whole orders from one day to another.
+pub async fn sums(
+    conn: &mut Conn,
+    grouping: SalesGrouping,
+    from: Day,
+    to: Day,
+    limit: i64,
+) -> Result<Vec<SalesSum>, DbError> {
+    let query = match grouping {
+        SalesGrouping::Days => {
             format!(
-                "SELECT day AS key, currency, {SUM} GROUP BY day, currency ORDER BY day, currency LIMIT $3"
+                "SELECT day AS key, currency, {SUM_OF_ORDERS} GROUP BY day, currency ORDER BY day, currency LIMIT $3"
             )
         }
-        SumOf::Countries => format!(
-            "SELECT country AS key, currency, {SUM} GROUP BY country, currency \
+        SalesGrouping::Countries => format!(
+            "SELECT country AS key, currency, {SUM_OF_ORDERS} GROUP BY country, currency \
             ORDER BY sum(total) DESC, country, currency LIMIT $3"
         ),
-        SumOf::Currencies => format!(
-            "SELECT currency AS key, currency, {SUM} GROUP BY currency ORDER BY sum(total) DESC, currency LIMIT $3"
+        SalesGrouping::Currencies => format!(
+            "SELECT currency AS key, currency, {SUM_OF_ORDERS} GROUP BY currency ORDER BY sum(total) DESC, currency LIMIT $3"
         ),
     };
     on_conn!(conn, |c| {
@@ -355,13 +362,13 @@ pub async fn sums(conn: &mut Conn, of: SumOf, from: Day, to: Day, limit: i64) ->
     })
 }
 
-/// Sums of products from one day to another, the most sales first.
+/// Returns sums of products from one day to another, highest sales first.
 pub async fn sums_of_products(
     conn: &mut Conn,
     from: Day,
     to: Day,
     limit: i64,
-) -> Result<Vec<ProductSum>, DbError> {
+) -> Result<Vec<ProductSalesSum>, DbError> {
     on_conn!(conn, |c| {
         diesel::sql_query(SUM_OF_PRODUCTS)
             .bind::<Text, _>(from.to_string())

@@ -1,4 +1,4 @@
-//! Returns: pieces that a buyer sends back.
+//! Returns: units that buyers send back.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -11,32 +11,32 @@ use crate::domain::fulfillment::{ReturnStatus, ReturnedLine};
 use crate::domain::ids::{OrderId, ReturnId};
 use crate::domain::time::Timestamp;
 
-/// A return as it is stored.
+/// A return as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = returns)]
 pub struct Return {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: ReturnId,
     /// The order.
     pub order_id: OrderId,
-    /// Whether it is on its way, or received.
+    /// Whether it is open or received.
     pub status: ReturnStatus,
-    /// Why the buyer sends it back.
+    /// The buyer's reason.
     pub reason: String,
-    /// What comes back.
+    /// The returned units.
     pub lines: Json<Vec<ReturnedLine>>,
-    /// When it was agreed on.
+    /// When it was opened.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// One return.
+/// Returns a return.
 pub async fn find(conn: &mut Conn, id: ReturnId) -> Result<Option<Return>, DbError> {
     on_conn!(conn, |c| returns::table.find(id).select(Return::as_select()).first(c).await.optional())
 }
 
-/// The returns of these orders, each order's as they were made.
+/// Returns the returns of these orders, each order's in the order of their creation.
 pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Return>, DbError> {
     load!(
         conn,
@@ -47,13 +47,13 @@ pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Return
     )
 }
 
-/// Adds a return.
+/// Inserts a return.
 pub async fn insert(conn: &mut Conn, row: &Return) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(returns::table).values(row).execute(c).await)?;
     Ok(())
 }
 
-/// Stores a return's fields, all of them.
+/// Updates all fields of a return.
 pub async fn update(conn: &mut Conn, row: &Return) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(returns::table.find(row.id)).set(row).execute(c).await)?;
     Ok(())

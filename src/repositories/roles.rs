@@ -1,4 +1,4 @@
-//! Roles of staff: permissions under a name.
+//! Staff roles: named sets of permissions.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -6,53 +6,53 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::{roles, staff_roles};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::ids::{RoleId, StaffId};
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 
-/// A role as it is stored.
+/// A role as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = roles)]
 pub struct Role {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: RoleId,
     /// Unique in the shop.
     pub name: String,
-    /// What it permits.
+    /// The permissions.
     pub permissions: Json<Vec<Permission>>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// The role of a name.
+/// Returns the role with this name.
 pub async fn find_by_name(conn: &mut Conn, name: &str) -> Result<Option<Role>, DbError> {
     on_conn!(conn, |c| {
         roles::table.filter(roles::name.eq(name)).select(Role::as_select()).first(c).await.optional()
     })
 }
 
-/// One role, kept from change by others until the transaction ends.
+/// Returns a role and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: RoleId) -> Result<Option<Role>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| roles::table.find(id).select(Role::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| roles::table.find(id).select(Role::as_select()).first(c).await.optional(),
     )
 }
 
-/// The roles with these ids, in no order.
+/// Returns the roles with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[RoleId]) -> Result<Vec<Role>, DbError> {
     load!(conn, roles::table.filter(in_ids(roles::id, ids)).select(Role::as_select()))
 }
 
-/// All roles, by name. A shop has few.
+/// Returns all roles, sorted by name. A shop has few.
 pub async fn all(conn: &mut Conn) -> Result<Vec<Role>, DbError> {
     load!(conn, roles::table.order_by(roles::name).select(Role::as_select()))
 }
 
-/// The roles of these members, each member's by name.
+/// Returns the roles of these staff members, each member's sorted by name.
 pub async fn of_staff(conn: &mut Conn, ids: &[StaffId]) -> Result<Vec<(StaffId, Role)>, DbError> {
     load!(
         conn,
@@ -64,13 +64,13 @@ pub async fn of_staff(conn: &mut Conn, ids: &[StaffId]) -> Result<Vec<(StaffId, 
     )
 }
 
-/// Adds a role.
+/// Inserts a role.
 pub async fn insert(conn: &mut Conn, role: &Role) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(roles::table).values(role).execute(c).await)?;
     Ok(())
 }
 
-/// Adds a role unless there is one of its name.
+/// Inserts a role unless one with this name exists.
 pub async fn insert_missing(conn: &mut Conn, role: &Role) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::insert_into(roles::table).values(role).on_conflict_do_nothing().execute(c).await
@@ -78,13 +78,13 @@ pub async fn insert_missing(conn: &mut Conn, role: &Role) -> Result<(), DbError>
     Ok(())
 }
 
-/// Stores a role's fields, all of them.
+/// Updates all fields of a role.
 pub async fn update(conn: &mut Conn, role: &Role) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(roles::table.find(role.id)).set(role).execute(c).await)?;
     Ok(())
 }
 
-/// Removes a role. The database refuses while somebody has it.
+/// Deletes a role. The database rejects this while a staff member has it.
 pub async fn delete(conn: &mut Conn, id: RoleId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(roles::table.find(id)).execute(c).await)?;
     Ok(())

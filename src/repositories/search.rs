@@ -1,4 +1,5 @@
-//! The search index: the words of each product, made by `domain::search` so that both databases find alike.
+//! The search index of products. The words are split by `domain::search`, so that both databases
+//! find the same.
 
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
@@ -10,14 +11,15 @@ use crate::db::{Conn, DbError, on_conn};
 use crate::domain::ids::ProductId;
 use crate::domain::search::index_words;
 
-/// Puts a product into the index, in place of what was there: words of its title count for more than those of the rest.
+/// Indexes a product, replacing its previous words; words of the title rank higher than those of
+/// the rest.
 pub async fn index(conn: &mut Conn, id: ProductId, title: &str, rest: &[&str]) -> Result<(), DbError> {
     let (title, body) = (index_words(&[title]).join(" "), index_words(rest).join(" "));
     on_conn!(conn, |c| Index { id, title, body }.execute(c).await)?;
     Ok(())
 }
 
-/// The statement. A query of its own and not a text, so that it stays prepared.
+/// The statement. A query type instead of SQL text, so that it stays prepared.
 #[derive(QueryId)]
 struct Index {
     id: ProductId,

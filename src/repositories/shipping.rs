@@ -6,74 +6,74 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::{shipping_rates, shipping_zones};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::ids::{Id, LocationId, ShippingRateId, ShippingZoneId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
-use crate::domain::shipping::{Limits, PriceTable, Tariff};
+use crate::domain::shipping::{PriceTable, ShippingConditions, Tariff};
 use crate::domain::time::Timestamp;
 
-/// A zone as it is stored.
+/// A zone as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = shipping_zones, treat_none_as_null = true)]
 pub struct ShippingZone {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: ShippingZoneId,
     /// Unique in the shop.
     pub name: String,
-    /// ISO 3166-1 alpha-2 codes; empty: everywhere that no other zone names.
+    /// ISO 3166-1 alpha-2 codes; empty for all countries that no other zone contains.
     pub countries: Json<Vec<String>>,
-    /// How far away its addresses are taken to be where coordinates don't tell.
+    /// The distance used if coordinates are unknown, in meters.
     pub default_distance_metres: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// A rate as it is stored: what sending in some way costs in a zone.
+/// A shipping rate as stored: the price of a shipping method in a zone.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = shipping_rates, treat_none_as_null = true)]
 pub struct ShippingRate {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: ShippingRateId,
-    /// Where.
+    /// The zone.
     pub zone_id: ShippingZoneId,
     /// The strategy's name.
     pub strategy: String,
-    /// What buyers read; one of a name for each zone and strategy.
+    /// The title shown to buyers; unique within the zone and strategy.
     pub name: String,
-    /// Millionths of the currency's main unit.
+    /// Price per kilogram, in millionths of the currency's main unit.
     pub per_kilogram_micros: i64,
-    /// Millionths of the currency's main unit.
+    /// Price per kilometer, in millionths of the currency's main unit.
     pub per_kilometre_micros: i64,
-    /// For parcels from this weight on.
+    /// Minimum weight, inclusive.
     pub min_weight_milligrams: Option<i64>,
-    /// For parcels up to this weight.
+    /// Maximum weight, inclusive.
     pub max_weight_milligrams: Option<i64>,
-    /// For baskets from this subtotal on, before discounts.
+    /// Minimum subtotal before discounts, inclusive.
     pub min_subtotal: Option<i64>,
-    /// For baskets up to this subtotal.
+    /// Maximum subtotal before discounts, inclusive.
     pub max_subtotal: Option<i64>,
-    /// From this subtotal on it costs nothing.
+    /// Subtotal from which it is free.
     pub free_from_subtotal: Option<i64>,
     /// Whether buyers can choose it.
     pub is_active: bool,
-    /// Its place among the zone's rates.
+    /// Position among the zone's rates.
     pub position: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// What it costs whatever is sent and wherever it goes, minor units.
+    /// Base price in minor units.
     pub base_price: i64,
-    /// What it costs beside that by weight or by subtotal.
+    /// Additional price by weight or subtotal.
     pub price_table: Option<Json<PriceTable>>,
-    /// Where buyers pick it up; `None` where it is sent.
+    /// The pickup location; `None` if it is shipped.
     pub location_id: Option<LocationId>,
 }
 
 impl ShippingRate {
-    /// What it costs for this weight and subtotal; `None` below what its table begins with.
+    /// The tariff for this weight and subtotal; `None` below the first step of the price table.
     #[must_use]
     pub fn tariff(&self, weight_milligrams: i64, subtotal: i64) -> Option<Tariff> {
         let of_table = match &self.price_table {
@@ -87,10 +87,10 @@ impl ShippingRate {
         })
     }
 
-    /// What may be sent.
+    /// The conditions under which the rate applies.
     #[must_use]
-    pub fn limits(&self) -> Limits {
-        Limits {
+    pub fn conditions(&self) -> ShippingConditions {
+        ShippingConditions {
             min_weight_milligrams: self.min_weight_milligrams,
             max_weight_milligrams: self.max_weight_milligrams,
             min_subtotal: self.min_subtotal,
@@ -99,25 +99,25 @@ impl ShippingRate {
     }
 }
 
-/// One zone, kept from change by others until the transaction ends.
+/// Returns a zone and locks it until the transaction ends.
 pub async fn lock_zone(conn: &mut Conn, id: ShippingZoneId) -> Result<Option<ShippingZone>, DbError> {
     let zone = || shipping_zones::table.find(id);
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| zone().select(ShippingZone::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| zone().select(ShippingZone::as_select()).first(c).await.optional(),
     )
 }
 
-/// One rate, kept from change by others until the transaction ends.
+/// Returns a rate and locks it until the transaction ends.
 pub async fn lock_rate(conn: &mut Conn, id: ShippingRateId) -> Result<Option<ShippingRate>, DbError> {
     let rate = || shipping_rates::table.find(id);
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| rate().select(ShippingRate::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| rate().select(ShippingRate::as_select()).first(c).await.optional(),
     )
 }
 
-/// The zones with these ids, in no order.
+/// Returns the zones with these ids, in no particular order.
 pub async fn zones_by_ids(conn: &mut Conn, ids: &[ShippingZoneId]) -> Result<Vec<ShippingZone>, DbError> {
     load!(
         conn,
@@ -125,7 +125,7 @@ pub async fn zones_by_ids(conn: &mut Conn, ids: &[ShippingZoneId]) -> Result<Vec
     )
 }
 
-/// The rates with these ids, in no order.
+/// Returns the rates with these ids, in no particular order.
 pub async fn rates_by_ids(conn: &mut Conn, ids: &[ShippingRateId]) -> Result<Vec<ShippingRate>, DbError> {
     load!(
         conn,
@@ -133,7 +133,7 @@ pub async fn rates_by_ids(conn: &mut Conn, ids: &[ShippingRateId]) -> Result<Vec
     )
 }
 
-/// The rates of these zones, each zone's in their order.
+/// Returns the rates of these zones, each zone's in order.
 pub async fn rates_of_zones(conn: &mut Conn, ids: &[ShippingZoneId]) -> Result<Vec<ShippingRate>, DbError> {
     load!(
         conn,
@@ -144,8 +144,9 @@ pub async fn rates_of_zones(conn: &mut Conn, ids: &[ShippingZoneId]) -> Result<V
     )
 }
 
-/// All zones with their rates, a row for each rate and one for a zone that has none: zones in the order they were made, rates in
-/// theirs. Joined, since there are few of either and this is read for every basket.
+/// Returns all zones with their rates, one row per rate and one for a zone without rates; zones in
+/// the order of their creation, rates by position. A join, since there are few rows and this is
+/// read for every cart.
 pub async fn all(conn: &mut Conn) -> Result<Vec<(ShippingZone, Option<ShippingRate>)>, DbError> {
     load!(
         conn,
@@ -156,12 +157,12 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<(ShippingZone, Option<ShippingRa
     )
 }
 
-/// All zones.
+/// Returns all zones.
 pub async fn zones(conn: &mut Conn) -> Result<Vec<ShippingZone>, DbError> {
     load!(conn, shipping_zones::table.order_by(shipping_zones::id).select(ShippingZone::as_select()))
 }
 
-/// A page of zones, in the order they were made.
+/// Returns a page of zones in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<ShippingZone>, DbError> {
     let cursor = request.cursor.as_ref().map(|cursor| ShippingZoneId::from_uuid(cursor.id));
     let rows = load!(conn, {
@@ -175,42 +176,42 @@ pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page
             Direction::Forward => query.order_by(shipping_zones::id.asc()),
             Direction::Backward => query.order_by(shipping_zones::id.desc()),
         };
-        query.limit(request.rows()).select(ShippingZone::as_select())
+        query.limit(request.row_limit()).select(ShippingZone::as_select())
     })?;
-    Ok(Page::of_rows(rows, request))
+    Ok(Page::from_rows(rows, request))
 }
 
-/// Adds a zone.
+/// Inserts a zone.
 pub async fn insert_zone(conn: &mut Conn, zone: &ShippingZone) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(shipping_zones::table).values(zone).execute(c).await)?;
     Ok(())
 }
 
-/// Stores a zone's fields, all of them.
+/// Updates all fields of a zone.
 pub async fn update_zone(conn: &mut Conn, zone: &ShippingZone) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(shipping_zones::table.find(zone.id)).set(zone).execute(c).await)?;
     Ok(())
 }
 
-/// Removes a zone with its rates.
+/// Deletes a zone and its rates.
 pub async fn delete_zone(conn: &mut Conn, id: ShippingZoneId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(shipping_zones::table.find(id)).execute(c).await)?;
     Ok(())
 }
 
-/// Adds rates. In a transaction.
+/// Inserts rates. Call it in a transaction.
 pub async fn insert_rates(conn: &mut Conn, rows: Vec<ShippingRate>) -> Result<(), DbError> {
     insert_all!(conn, shipping_rates::table, rows)?;
     Ok(())
 }
 
-/// Stores a rate's fields, all of them.
+/// Updates all fields of a rate.
 pub async fn update_rate(conn: &mut Conn, rate: &ShippingRate) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(shipping_rates::table.find(rate.id)).set(rate).execute(c).await)?;
     Ok(())
 }
 
-/// Removes a rate.
+/// Deletes a rate.
 pub async fn delete_rate(conn: &mut Conn, id: ShippingRateId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(shipping_rates::table.find(id)).execute(c).await)?;
     Ok(())

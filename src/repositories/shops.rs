@@ -1,61 +1,61 @@
-//! The shop itself: one row.
+//! The shop's only row.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::schema::shops;
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, on_conn, on_each};
+use crate::db::{Conn, DbError, on_conn, per_backend};
 use crate::domain::ids::ShopId;
 use crate::domain::shop_profile::ShopProfile;
 use crate::domain::time::Timestamp;
 
-/// The shop as it is stored.
+/// The shop as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = shops, treat_none_as_null = true)]
 pub struct Shop {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: ShopId,
-    /// Always true: what keeps a second row out.
+    /// Always true; a unique constraint on it prevents a second row.
     pub singleton: bool,
-    /// The name buyers know.
+    /// The name shown to buyers.
     pub name: String,
-    /// A sentence about it.
+    /// A short description.
     pub description: Option<String>,
-    /// ISO 4217: what all prices are in.
+    /// ISO 4217 code of the currency of all prices.
     pub currency: String,
-    /// ISO 3166-1 alpha-2: where it is.
+    /// ISO 3166-1 alpha-2 code of the shop's country.
     pub country: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Whether prices contain the taxes.
+    /// Whether prices include taxes.
     pub taxes_included: bool,
-    /// Its language and its brand.
+    /// The language and the brand.
     pub profile: Json<ShopProfile>,
 }
 
-/// The shop, once there is one.
+/// Returns the shop, if it exists.
 pub async fn find(conn: &mut Conn) -> Result<Option<Shop>, DbError> {
     on_conn!(conn, |c| shops::table.select(Shop::as_select()).first(c).await.optional())
 }
 
-/// The shop, kept from change by others until the transaction ends.
+/// Returns the shop and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn) -> Result<Option<Shop>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| shops::table.select(Shop::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| shops::table.select(Shop::as_select()).first(c).await.optional(),
     )
 }
 
-/// Stores the shop's fields, all of them.
+/// Updates all fields of the shop.
 pub async fn update(conn: &mut Conn, shop: &Shop) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(shops::table.find(shop.id)).set(shop).execute(c).await)?;
     Ok(())
 }
 
-/// Makes the shop, unless another process was first; whether it was made.
+/// Inserts the shop unless another process did; returns whether it was inserted.
 pub async fn insert(conn: &mut Conn, shop: &Shop) -> Result<bool, DbError> {
     let made = on_conn!(conn, |c| diesel::insert_into(shops::table)
         .values(shop)

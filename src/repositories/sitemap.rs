@@ -1,7 +1,7 @@
-//! What is published, page by page, for search engines.
+//! Published resources in pages, for sitemaps.
 //!
-//! Sitemaps are asked for by number, so that their pages can't begin at a cursor. An index that holds all that is counted
-//! and skipped tells where the page of a number begins; rows are read from there on alone.
+//! Sitemaps are requested by page number, so their pages can't start at a cursor. A covering index
+//! finds the row at which a page starts; only rows from there on are read.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -13,7 +13,7 @@ use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{CollectionId, Id, PageId, ProductId};
 use crate::domain::time::Timestamp;
 
-/// Something that is published.
+/// A published resource.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SitemapEntry {
     /// Its id.
@@ -22,9 +22,9 @@ pub struct SitemapEntry {
     pub handle: String,
     /// Its title.
     pub title: String,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Where its image is, and what that shows in words; a product's are read elsewhere.
+    /// URL and alternative text of its image; those of products are read elsewhere.
     pub image: Option<(String, Option<String>)>,
 }
 
@@ -35,29 +35,29 @@ macro_rules! count {
     };
 }
 
-/// Where the row stands that so many others are before.
+/// Returns the id of the row at an offset.
 macro_rules! id_at {
     ($conn:expr, $query:expr, $id:expr, $offset:expr) => {
         on_conn!($conn, |c| { $query.order_by($id).offset($offset).select($id).first(c).await.optional() })
     };
 }
 
-/// How many products are published.
+/// Counts the published products.
 pub async fn count_products(conn: &mut Conn) -> Result<i64, DbError> {
     count!(conn, products::table.filter(products::status.eq(ProductStatus::Active)))
 }
 
-/// How many collections there are.
+/// Counts the collections.
 pub async fn count_collections(conn: &mut Conn) -> Result<i64, DbError> {
     count!(conn, collections::table)
 }
 
-/// How many pages are published.
+/// Counts the published pages.
 pub async fn count_pages(conn: &mut Conn) -> Result<i64, DbError> {
     count!(conn, pages::table.filter(pages::is_published.eq(true)))
 }
 
-/// Published products in the order they were created, behind so many others.
+/// Returns published products in the order of their creation, from an offset.
 pub async fn products(conn: &mut Conn, offset: i64, limit: i64) -> Result<Vec<SitemapEntry>, DbError> {
     let published = || products::table.filter(products::status.eq(ProductStatus::Active));
     let first: Option<ProductId> = id_at!(conn, published(), products::id, offset)?;
@@ -81,7 +81,7 @@ pub async fn products(conn: &mut Conn, offset: i64, limit: i64) -> Result<Vec<Si
     Ok(rows.into_iter().map(entry).collect())
 }
 
-/// Collections in the order they were created, behind so many others.
+/// Returns collections in the order of their creation, from an offset.
 pub async fn collections(conn: &mut Conn, offset: i64, limit: i64) -> Result<Vec<SitemapEntry>, DbError> {
     let first: Option<CollectionId> = id_at!(conn, collections::table, collections::id, offset)?;
     let Some(first) = first else { return Ok(Vec::new()) };
@@ -107,7 +107,7 @@ pub async fn collections(conn: &mut Conn, offset: i64, limit: i64) -> Result<Vec
     Ok(rows.into_iter().map(entry).collect())
 }
 
-/// Published pages in the order they were created, behind so many others.
+/// Returns published pages in the order of their creation, from an offset.
 pub async fn pages(conn: &mut Conn, offset: i64, limit: i64) -> Result<Vec<SitemapEntry>, DbError> {
     let published = || pages::table.filter(pages::is_published.eq(true));
     let first: Option<PageId> = id_at!(conn, published(), pages::id, offset)?;

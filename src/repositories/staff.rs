@@ -1,60 +1,60 @@
-//! Members of staff, and which roles they have.
+//! Staff members and their roles.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::{staff_members, staff_roles};
-use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::ids::{Id, RoleId, StaffId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
 
-/// A member of staff as they are stored.
+/// A staff member as stored.
 #[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = staff_members, treat_none_as_null = true)]
 pub struct StaffMember {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: StaffId,
-    /// In lower case; unique.
+    /// E-mail address in lower case; unique.
     pub email: String,
-    /// How colleagues call them.
+    /// Display name.
     pub name: String,
-    /// Argon2id; `None`: nobody can sign in.
+    /// Argon2id hash; `None` if they can't sign in.
     pub password_hash: Option<String>,
     /// Whether they may sign in.
     pub is_active: bool,
-    /// When they were made.
+    /// When they were created.
     pub created_at: Timestamp,
-    /// When they last changed.
+    /// When they were last changed.
     pub updated_at: Timestamp,
 }
 
-/// By their id alone: logs are no place for the rest.
+/// Prints only the id: personal data never belongs in logs.
 impl std::fmt::Debug for StaffMember {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.id.fmt(f)
     }
 }
 
-/// A role of a member.
+/// The assignment of a role to a staff member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = staff_roles)]
 pub struct StaffRole {
-    /// The member.
+    /// The staff member.
     pub staff_id: StaffId,
     /// The role.
     pub role_id: RoleId,
 }
 
-/// One member.
+/// Returns a staff member.
 pub async fn find(conn: &mut Conn, id: StaffId) -> Result<Option<StaffMember>, DbError> {
     on_conn!(conn, |c| {
         staff_members::table.find(id).select(StaffMember::as_select()).first(c).await.optional()
     })
 }
 
-/// The member with an e-mail address, which is given in lower case.
+/// Returns the staff member with this e-mail address, which must be in lower case.
 pub async fn find_by_email(conn: &mut Conn, email: &str) -> Result<Option<StaffMember>, DbError> {
     on_conn!(conn, |c| {
         staff_members::table
@@ -66,21 +66,21 @@ pub async fn find_by_email(conn: &mut Conn, email: &str) -> Result<Option<StaffM
     })
 }
 
-/// One member, kept from change by others until the transaction ends.
+/// Returns a staff member and locks them until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: StaffId) -> Result<Option<StaffMember>, DbError> {
     let query = staff_members::table.find(id);
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| query.select(StaffMember::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| query.select(StaffMember::as_select()).first(c).await.optional(),
     )
 }
 
-/// The members with these ids, in no order.
+/// Returns the staff members with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[StaffId]) -> Result<Vec<StaffMember>, DbError> {
     load!(conn, staff_members::table.filter(in_ids(staff_members::id, ids)).select(StaffMember::as_select()))
 }
 
-/// All members who may sign in. A shop has few.
+/// Returns all staff members who may sign in. A shop has few.
 pub async fn active(conn: &mut Conn) -> Result<Vec<StaffMember>, DbError> {
     load!(
         conn,
@@ -91,9 +91,10 @@ pub async fn active(conn: &mut Conn) -> Result<Vec<StaffMember>, DbError> {
     )
 }
 
-/// All members who may sign in, kept from change by others until the transaction ends. A shop has few.
+/// Returns all staff members who may sign in and locks them until the transaction ends. A shop has
+/// few.
 pub async fn lock_active(conn: &mut Conn) -> Result<Vec<StaffMember>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| {
             staff_members::table
                 .filter(staff_members::is_active)
@@ -114,7 +115,7 @@ pub async fn lock_active(conn: &mut Conn) -> Result<Vec<StaffMember>, DbError> {
     )
 }
 
-/// A page of members, in the order they were made.
+/// Returns a page of staff members in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<StaffMember>, DbError> {
     let cursor = request.cursor.as_ref().map(|cursor| StaffId::from_uuid(cursor.id));
     let rows = load!(conn, {
@@ -128,12 +129,12 @@ pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page
             Direction::Forward => query.order_by(staff_members::id.asc()),
             Direction::Backward => query.order_by(staff_members::id.desc()),
         };
-        query.limit(request.rows()).select(StaffMember::as_select())
+        query.limit(request.row_limit()).select(StaffMember::as_select())
     })?;
-    Ok(Page::of_rows(rows, request))
+    Ok(Page::from_rows(rows, request))
 }
 
-/// Whether there is any member.
+/// Whether there are any staff members.
 pub async fn exists(conn: &mut Conn) -> Result<bool, DbError> {
     let found = on_conn!(conn, |c| {
         staff_members::table.select(staff_members::id).first::<StaffId>(c).await.optional()
@@ -141,19 +142,19 @@ pub async fn exists(conn: &mut Conn) -> Result<bool, DbError> {
     Ok(found.is_some())
 }
 
-/// Adds a member.
+/// Inserts a staff member.
 pub async fn insert(conn: &mut Conn, member: &StaffMember) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(staff_members::table).values(member).execute(c).await)?;
     Ok(())
 }
 
-/// Stores a member's fields, all of them.
+/// Updates all fields of a staff member.
 pub async fn update(conn: &mut Conn, member: &StaffMember) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(staff_members::table.find(member.id)).set(member).execute(c).await)?;
     Ok(())
 }
 
-/// Gives a member these roles in place of those they had. In a transaction.
+/// Replaces the roles of a staff member. Call it in a transaction.
 pub async fn set_roles(conn: &mut Conn, id: StaffId, roles: &[RoleId]) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(staff_roles::table.filter(staff_roles::staff_id.eq(id))).execute(c).await
@@ -163,7 +164,7 @@ pub async fn set_roles(conn: &mut Conn, id: StaffId, roles: &[RoleId]) -> Result
     Ok(())
 }
 
-/// Removes a member, with their sessions and their roles.
+/// Deletes a staff member, including sessions and role assignments.
 pub async fn delete(conn: &mut Conn, id: StaffId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(staff_members::table.find(id)).execute(c).await)?;
     Ok(())

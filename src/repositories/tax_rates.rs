@@ -1,54 +1,58 @@
-//! Tax rates, by place and tax class.
+//! Tax rates by place and tax class.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::tax_rates;
-use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::ids::{Id, TaxRateId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
-use crate::domain::tax::Rate;
+use crate::domain::tax::ApplicableRate;
 use crate::domain::time::Timestamp;
 
-/// A rate as it is stored. One of a name for each place and class.
+/// A tax rate as stored. Names are unique per place and class.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = tax_rates, treat_none_as_null = true)]
 pub struct TaxRate {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: TaxRateId,
-    /// What buyers read: `VAT`.
+    /// The name shown to buyers, such as `VAT`.
     pub name: String,
     /// ISO 3166-1 alpha-2.
     pub country: String,
-    /// The province's code, in upper case; `None`: the whole country.
+    /// The province's code in upper case; `None` for the whole country.
     pub province: Option<String>,
-    /// In lower case.
+    /// The tax class in lower case.
     pub tax_class: String,
-    /// Millionths of the price.
+    /// The rate in millionths.
     pub rate_micros: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// One rate, kept from change by others until the transaction ends.
+/// Returns a rate and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: TaxRateId) -> Result<Option<TaxRate>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| tax_rates::table.find(id).select(TaxRate::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| tax_rates::table.find(id).select(TaxRate::as_select()).first(c).await.optional(),
     )
 }
 
-/// The rates with these ids, in no order.
+/// Returns the rates with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[TaxRateId]) -> Result<Vec<TaxRate>, DbError> {
     load!(conn, tax_rates::table.filter(in_ids(tax_rates::id, ids)).select(TaxRate::as_select()))
 }
 
-/// All rates of a place: the country's own, then the province's.
-pub async fn of_place(conn: &mut Conn, country: &str, province: Option<&str>) -> Result<Vec<Rate>, DbError> {
-    // No rate has an empty province.
+/// Returns all rates of a place: the country's, then the province's.
+pub async fn by_place(
+    conn: &mut Conn,
+    country: &str,
+    province: Option<&str>,
+) -> Result<Vec<ApplicableRate>, DbError> {
+    // Provinces are never empty.
     let (country, province) = (country.to_owned(), province.unwrap_or_default().to_owned());
     let rows: Vec<(String, String, i64)> = load!(
         conn,
@@ -58,11 +62,11 @@ pub async fn of_place(conn: &mut Conn, country: &str, province: Option<&str>) ->
             .order_by((tax_rates::province.is_not_null(), tax_rates::id))
             .select((tax_rates::name, tax_rates::tax_class, tax_rates::rate_micros))
     )?;
-    let rate = |(name, tax_class, rate_micros)| Rate { name, tax_class, rate_micros };
+    let rate = |(name, tax_class, rate_micros)| ApplicableRate { name, tax_class, rate_micros };
     Ok(rows.into_iter().map(rate).collect())
 }
 
-/// A page of rates, in the order they were made.
+/// Returns a page of rates in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<TaxRate>, DbError> {
     let cursor = request.cursor.as_ref().map(|cursor| TaxRateId::from_uuid(cursor.id));
     let rows = load!(conn, {
@@ -76,24 +80,24 @@ pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page
             Direction::Forward => query.order_by(tax_rates::id.asc()),
             Direction::Backward => query.order_by(tax_rates::id.desc()),
         };
-        query.limit(request.rows()).select(TaxRate::as_select())
+        query.limit(request.row_limit()).select(TaxRate::as_select())
     })?;
-    Ok(Page::of_rows(rows, request))
+    Ok(Page::from_rows(rows, request))
 }
 
-/// Adds a rate.
+/// Inserts a rate.
 pub async fn insert(conn: &mut Conn, rate: &TaxRate) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(tax_rates::table).values(rate).execute(c).await)?;
     Ok(())
 }
 
-/// Stores a rate's fields, all of them.
+/// Updates all fields of a rate.
 pub async fn update(conn: &mut Conn, rate: &TaxRate) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(tax_rates::table.find(rate.id)).set(rate).execute(c).await)?;
     Ok(())
 }
 
-/// Removes a rate; orders keep what they were taxed.
+/// Deletes a rate; orders keep the taxes they were charged.
 pub async fn delete(conn: &mut Conn, id: TaxRateId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(tax_rates::table.find(id)).execute(c).await)?;
     Ok(())

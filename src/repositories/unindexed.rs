@@ -1,6 +1,5 @@
-//! Rows that a migration found in the database and could not make words and keys for: only the
-//! server knows how. Filled by migrations, emptied by `services::search_index` before the shop
-//! opens.
+//! Rows whose search words and keys could not be computed by a migration, since only the server
+//! knows how. Filled by migrations, emptied by `services::search_index` before the shop opens.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -11,7 +10,7 @@ use crate::db::types::AnyId;
 use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::Id;
 
-/// The first so many, each with what it is: the name of its table.
+/// Returns up to `limit` rows: their ids and tables.
 pub async fn page(conn: &mut Conn, limit: i64) -> Result<Vec<(AnyId, String)>, DbError> {
     load!(
         conn,
@@ -22,7 +21,7 @@ pub async fn page(conn: &mut Conn, limit: i64) -> Result<Vec<(AnyId, String)>, D
     )
 }
 
-/// Notes that rows have what they need.
+/// Removes rows that have been indexed.
 pub async fn remove<I: Id>(conn: &mut Conn, rows: &[I]) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(unindexed_rows::table.filter(in_ids(unindexed_rows::row_id, rows))).execute(c).await

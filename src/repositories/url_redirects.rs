@@ -5,29 +5,29 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::url_redirects;
-use crate::db::{Conn, DbError, load, on_conn, on_each};
+use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::ids::{Id, UrlRedirectId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::redirect::RedirectQuery;
 use crate::domain::time::Timestamp;
 
-/// A redirect as it is stored.
+/// A redirect as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = url_redirects)]
 pub struct UrlRedirect {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: UrlRedirectId,
-    /// As `domain::redirect` has it; unique in the shop.
+    /// Normalized by `domain::redirect`; unique in the shop.
     pub path: String,
-    /// A path, or an address elsewhere.
+    /// A path, or an absolute URL.
     pub target: String,
     /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// One redirect, kept from change by others until the transaction ends.
+/// Returns a redirect and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: UrlRedirectId) -> Result<Option<UrlRedirect>, DbError> {
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| {
             url_redirects::table.find(id).select(UrlRedirect::as_select()).for_update().first(c).await.optional()
         },
@@ -35,29 +35,29 @@ pub async fn lock(conn: &mut Conn, id: UrlRedirectId) -> Result<Option<UrlRedire
     )
 }
 
-/// The redirects with these ids, in no order.
+/// Returns the redirects with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[UrlRedirectId]) -> Result<Vec<UrlRedirect>, DbError> {
     load!(conn, url_redirects::table.filter(in_ids(url_redirects::id, ids)).select(UrlRedirect::as_select()))
 }
 
-/// A page of the redirects that are asked for, in the order they were created.
+/// Returns a page of the redirects that match a query, in the order of their creation.
 pub async fn page(
     conn: &mut Conn,
-    wanted: &RedirectQuery,
+    filter: &RedirectQuery,
     is_reversed: bool,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<UrlRedirect>, DbError> {
-    if *wanted == RedirectQuery::Nothing {
-        return Ok(Page::of_rows(Vec::new(), request));
+    if *filter == RedirectQuery::Invalid {
+        return Ok(Page::from_rows(Vec::new(), request));
     }
     let is_descending = is_reversed ^ (request.direction == Direction::Backward);
     let cursor = request.cursor.as_ref().map(|cursor| UrlRedirectId::from_uuid(cursor.id));
     let rows = load!(conn, {
         let mut query = url_redirects::table.into_boxed();
-        query = match wanted {
-            RedirectQuery::All | RedirectQuery::Nothing => query,
+        query = match filter {
+            RedirectQuery::All | RedirectQuery::Invalid => query,
             RedirectQuery::Path(path) => query.filter(url_redirects::path.eq(path.clone())),
-            // A range, which the index answers.
+            // A range, so that the index can be used.
             RedirectQuery::PathPrefix(start) => query
                 .filter(url_redirects::path.ge(start.clone()))
                 .filter(url_redirects::path.lt(format!("{start}{}", char::MAX))),
@@ -73,18 +73,18 @@ pub async fn page(
         } else {
             query.order_by(url_redirects::id.asc())
         };
-        query.limit(request.rows()).select(UrlRedirect::as_select())
+        query.limit(request.row_limit()).select(UrlRedirect::as_select())
     })?;
-    Ok(Page::of_rows(rows, request))
+    Ok(Page::from_rows(rows, request))
 }
 
-/// Adds a redirect.
+/// Inserts a redirect.
 pub async fn insert(conn: &mut Conn, redirect: &UrlRedirect) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(url_redirects::table).values(redirect).execute(c).await)?;
     Ok(())
 }
 
-/// Removes a redirect.
+/// Deletes a redirect.
 pub async fn delete(conn: &mut Conn, id: UrlRedirectId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(url_redirects::table.find(id)).execute(c).await)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Variants: what is sold of a product.
+//! Product variants.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -13,51 +13,51 @@ use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::products::Product;
 
-/// A variant as it is stored.
+/// A variant as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = variants, treat_none_as_null = true)]
 pub struct Variant {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: VariantId,
-    /// The product it is of.
+    /// The product.
     pub product_id: ProductId,
-    /// Its place among the product's variants, from 1 on.
+    /// Position among the product's variants, from 1.
     pub position: i64,
-    /// Its option values, joined.
+    /// The option values, joined.
     pub title: String,
-    /// The shop's own code for it; need not be unique.
+    /// The SKU; need not be unique.
     pub sku: Option<String>,
     /// EAN, UPC or ISBN.
     pub barcode: Option<String>,
-    /// Minor units.
+    /// Price in minor units.
     pub price: i64,
-    /// The price before the sale, minor units.
+    /// Compare-at price in minor units.
     pub compare_at_price: Option<i64>,
-    /// A value for each of the product's options.
+    /// One value per product option.
     pub option_values: Json<Vec<String>>,
-    /// Milligrams: fine enough to show a weight in any unit as it was given.
+    /// Weight in milligrams: precise enough to show any weight as it was entered.
     pub weight_milligrams: i64,
     /// The unit the weight is shown in.
     pub weight_unit: WeightUnit,
-    /// Whether tax is charged on it.
+    /// Whether it is taxed.
     pub taxable: bool,
-    /// Whether it is a thing that is sent.
+    /// Whether it is shipped.
     pub requires_shipping: bool,
-    /// Whether its stock is counted.
+    /// Whether its stock is tracked.
     pub inventory_tracked: bool,
-    /// What happens when it is sold out.
+    /// What happens when it is out of stock.
     pub inventory_policy: InventoryPolicy,
-    /// The product's image that shows it.
+    /// The product image that shows it.
     pub image_id: Option<ImageId>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Whether it was given its price; until then that is 0, and nobody can buy it.
+    /// Whether a price was set; until then the price is 0, and it can't be bought.
     pub is_priced: bool,
 }
 
-/// What a variant is compared by.
+/// The keys by which variants are compared.
 #[derive(Insertable, AsChangeset)]
 #[diesel(table_name = variants, treat_none_as_null = true)]
 struct Keys {
@@ -81,12 +81,12 @@ impl Keys {
     }
 }
 
-/// The variants with these ids, in no order.
+/// Returns the variants with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<Variant>, DbError> {
     load!(conn, variants::table.filter(in_ids(variants::id, ids)).select(Variant::as_select()))
 }
 
-/// The variants of these products, each product's in their order.
+/// Returns the variants of these products, each product's in order.
 pub async fn by_product_ids(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Variant>, DbError> {
     load!(
         conn,
@@ -97,7 +97,7 @@ pub async fn by_product_ids(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Va
     )
 }
 
-/// The variants with these ids and the products they are of, in no order.
+/// Returns the variants with these ids and their products, in no particular order.
 pub async fn with_products(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<(Variant, Product)>, DbError> {
     load!(
         conn,
@@ -108,7 +108,7 @@ pub async fn with_products(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<(Va
     )
 }
 
-/// Adds variants. In a transaction.
+/// Inserts variants. Call it in a transaction.
 pub async fn insert(conn: &mut Conn, rows: Vec<Variant>) -> Result<(), DbError> {
     let keyed = |variant: Variant| Keyed { keys: Keys::of(&variant), variant };
     let rows: Vec<Keyed> = rows.into_iter().map(keyed).collect();
@@ -116,14 +116,14 @@ pub async fn insert(conn: &mut Conn, rows: Vec<Variant>) -> Result<(), DbError> 
     Ok(())
 }
 
-/// Stores a variant's fields, all of them.
+/// Updates all fields of a variant.
 pub async fn update(conn: &mut Conn, variant: &Variant) -> Result<(), DbError> {
     let keyed = (variant, Keys::of(variant));
     on_conn!(conn, |c| diesel::update(variants::table.find(variant.id)).set(keyed).execute(c).await)?;
     Ok(())
 }
 
-/// Stores anew what variants are compared by, where that is more than a migration can know.
+/// Recomputes the keys of variants that a migration could not compute.
 pub async fn refresh_keys(conn: &mut Conn, rows: &[Variant]) -> Result<(), DbError> {
     let is_plain = |text: &Option<String>| text.as_deref().is_none_or(str::is_ascii);
     for variant in rows.iter().filter(|variant| !(is_plain(&variant.sku) && is_plain(&variant.barcode))) {
@@ -133,7 +133,7 @@ pub async fn refresh_keys(conn: &mut Conn, rows: &[Variant]) -> Result<(), DbErr
     Ok(())
 }
 
-/// Counts the stock of variants from now on.
+/// Starts tracking the stock of variants.
 pub async fn track(conn: &mut Conn, ids: &[VariantId], at: Timestamp) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(variants::table.filter(in_ids(variants::id, ids)))
         .set((variants::inventory_tracked.eq(true), variants::updated_at.eq(at)))

@@ -1,4 +1,4 @@
-//! Endpoints that are told of what happens, the messages to them, and the attempts to send those.
+//! Webhook subscriptions, deliveries, and delivery attempts.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::{webhook_attempts, webhook_deliveries, webhook_subscriptions};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, insert_all, load, on_conn, on_each};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::ids::{EventId, Id, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId};
 use crate::domain::owner::Owner;
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
@@ -14,89 +14,89 @@ use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{DeliveryStatus, WebhookStatus};
 
-/// An endpoint as it is stored.
+/// A webhook subscription as stored.
 #[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = webhook_subscriptions, treat_none_as_null = true)]
 pub struct WebhookSubscription {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: WebhookSubscriptionId,
-    /// Where messages go.
+    /// The endpoint's URL.
     pub url: String,
-    /// Of which kinds of events.
+    /// The kinds of events.
     pub topics: Json<Vec<String>>,
-    /// The GraphQL document that shapes them.
+    /// The GraphQL document that determines the payload.
     pub query: Option<String>,
-    /// What they are signed with, encrypted: `auth::Keys` reads it.
+    /// The signing secret, encrypted by `auth::Keys`.
     pub secret: String,
-    /// What its owner was permitted when they made or changed it. They may be permitted less now.
+    /// The owner's permissions when it was created or last changed. They may have fewer now.
     pub permissions: Json<Vec<Permission>>,
-    /// Whether it is sent any.
+    /// Whether it is delivered to.
     pub status: WebhookStatus,
-    /// Since when the oldest message fails.
+    /// Since when deliveries have been failing.
     pub failing_since: Option<Timestamp>,
     /// When it was paused.
     pub paused_at: Option<Timestamp>,
-    /// Who made it.
+    /// The creator's name.
     pub created_by: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Whoever made it or changed it last: it hears of nothing that they may not see.
+    /// Who created it or last changed it; they limit what it receives.
     pub owner: Owner,
 }
 
-/// A message to an endpoint as it is stored.
+/// A webhook delivery as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = webhook_deliveries, treat_none_as_null = true)]
 pub struct WebhookDelivery {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: WebhookDeliveryId,
-    /// Whom it is for.
+    /// The subscription.
     pub subscription_id: WebhookSubscriptionId,
-    /// What it tells of; `None` is a test.
+    /// The event; `None` for a test delivery.
     pub event_id: Option<EventId>,
     /// The event's kind.
     pub topic: String,
-    /// The event's place in the log.
+    /// The event's position in the log.
     pub position: Option<i64>,
-    /// JSON, once it was made.
+    /// The JSON payload, once it has been rendered.
     pub payload: Option<String>,
-    /// Its state.
+    /// The status.
     pub status: DeliveryStatus,
-    /// How often it was sent.
+    /// Number of attempts.
     pub attempts: i32,
-    /// When it may be sent.
+    /// Time of the next attempt.
     pub next_attempt_at: Option<Timestamp>,
-    /// When it was put into the queue.
+    /// When it was enqueued.
     pub created_at: Timestamp,
-    /// When it was taken.
+    /// When the endpoint accepted it.
     pub delivered_at: Option<Timestamp>,
 }
 
-/// An attempt to send a message as it is stored.
+/// A delivery attempt as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = webhook_attempts)]
 pub struct WebhookAttempt {
-    /// Made by us.
+    /// Assigned by the server.
     pub id: WebhookAttemptId,
-    /// Of which message.
+    /// The delivery.
     pub delivery_id: WebhookDeliveryId,
-    /// From 1 on.
+    /// The attempt's number, from 1.
     pub number: i32,
-    /// When it began.
+    /// When it started.
     pub at: Timestamp,
-    /// How long it took.
+    /// How long it took, in milliseconds.
     pub duration_ms: i64,
-    /// The status of the answer.
+    /// Status of the response.
     pub response_status: Option<i32>,
-    /// Why it failed; `None` is success.
+    /// The error; `None` for success.
     pub error: Option<String>,
-    /// The beginning of the answer.
+    /// The beginning of the response.
     pub response_body: Option<String>,
 }
 
-/// Its secret is not shown.
+/// Leaves out the secret.
 impl std::fmt::Debug for WebhookSubscription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WebhookSubscription")
@@ -108,7 +108,7 @@ impl std::fmt::Debug for WebhookSubscription {
     }
 }
 
-/// The endpoint with an id.
+/// Returns a webhook subscription.
 pub async fn find(
     conn: &mut Conn,
     id: WebhookSubscriptionId,
@@ -123,13 +123,13 @@ pub async fn find(
     })
 }
 
-/// The same, kept from change by others until the transaction ends.
+/// Returns a webhook subscription and locks it until the transaction ends.
 pub async fn lock(
     conn: &mut Conn,
     id: WebhookSubscriptionId,
 ) -> Result<Option<WebhookSubscription>, DbError> {
     let query = webhook_subscriptions::table.find(id);
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| {
             query.select(WebhookSubscription::as_select()).for_update().first(c).await.optional()
         },
@@ -137,7 +137,7 @@ pub async fn lock(
     )
 }
 
-/// The endpoints with these ids.
+/// Returns the webhook subscriptions with these ids.
 pub async fn by_ids(
     conn: &mut Conn,
     ids: &[WebhookSubscriptionId],
@@ -150,7 +150,7 @@ pub async fn by_ids(
     )
 }
 
-/// All endpoints, which are few.
+/// Returns all webhook subscriptions, of which there are few.
 pub async fn all(conn: &mut Conn) -> Result<Vec<WebhookSubscription>, DbError> {
     load!(
         conn,
@@ -160,12 +160,12 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<WebhookSubscription>, DbError> {
     )
 }
 
-/// How many endpoints there are.
+/// Counts the webhook subscriptions.
 pub async fn count(conn: &mut Conn) -> Result<i64, DbError> {
     on_conn!(conn, |c| webhook_subscriptions::table.count().get_result(c).await)
 }
 
-/// A page of endpoints, in the order they were made.
+/// Returns a page of webhook subscriptions in the order of their creation.
 pub async fn page(
     conn: &mut Conn,
     request: &PageRequest<Cursor>,
@@ -182,18 +182,18 @@ pub async fn page(
             Direction::Forward => query.order_by(webhook_subscriptions::id.asc()),
             Direction::Backward => query.order_by(webhook_subscriptions::id.desc()),
         };
-        query.limit(request.rows()).select(WebhookSubscription::as_select())
+        query.limit(request.row_limit()).select(WebhookSubscription::as_select())
     })?;
-    Ok(Page::of_rows(rows, request))
+    Ok(Page::from_rows(rows, request))
 }
 
-/// Adds an endpoint.
+/// Inserts a webhook subscription.
 pub async fn insert(conn: &mut Conn, row: &WebhookSubscription) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(webhook_subscriptions::table).values(row).execute(c).await)?;
     Ok(())
 }
 
-/// Stores an endpoint's fields, all of them.
+/// Updates all fields of a webhook subscription.
 pub async fn update(conn: &mut Conn, row: &WebhookSubscription) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::update(webhook_subscriptions::table.find(row.id)).set(row).execute(c).await
@@ -201,25 +201,25 @@ pub async fn update(conn: &mut Conn, row: &WebhookSubscription) -> Result<(), Db
     Ok(())
 }
 
-/// Removes an endpoint, with its messages.
+/// Deletes a webhook subscription and its deliveries; returns whether it existed.
 pub async fn delete(conn: &mut Conn, id: WebhookSubscriptionId) -> Result<bool, DbError> {
     let gone = on_conn!(conn, |c| diesel::delete(webhook_subscriptions::table.find(id)).execute(c).await)?;
     Ok(gone > 0)
 }
 
-/// The message with an id, kept from change by others until the transaction ends.
+/// Returns a delivery and locks it until the transaction ends.
 pub async fn lock_delivery(
     conn: &mut Conn,
     id: WebhookDeliveryId,
 ) -> Result<Option<WebhookDelivery>, DbError> {
     let query = webhook_deliveries::table.find(id);
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| query.select(WebhookDelivery::as_select()).for_update().first(c).await.optional(),
         sqlite: |c| query.select(WebhookDelivery::as_select()).first(c).await.optional(),
     )
 }
 
-/// The messages with these ids.
+/// Returns the deliveries with these ids.
 pub async fn deliveries_by_ids(
     conn: &mut Conn,
     ids: &[WebhookDeliveryId],
@@ -232,7 +232,7 @@ pub async fn deliveries_by_ids(
     )
 }
 
-/// The message to an endpoint that is to be sent first.
+/// Returns the next pending delivery of a subscription.
 pub async fn first_pending(
     conn: &mut Conn,
     id: WebhookSubscriptionId,
@@ -249,8 +249,8 @@ pub async fn first_pending(
     })
 }
 
-/// Lets the messages to an endpoint that wait be sent from now on.
-pub async fn hasten(conn: &mut Conn, id: WebhookSubscriptionId, now: Timestamp) -> Result<(), DbError> {
+/// Makes the pending deliveries of a subscription due now.
+pub async fn expedite(conn: &mut Conn, id: WebhookSubscriptionId, now: Timestamp) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::update(
             webhook_deliveries::table
@@ -265,7 +265,7 @@ pub async fn hasten(conn: &mut Conn, id: WebhookSubscriptionId, now: Timestamp) 
     Ok(())
 }
 
-/// A page of the messages to an endpoint, in one state where one is given, the newest first.
+/// Returns a page of a subscription's deliveries, optionally with one status, newest first.
 pub async fn delivery_page(
     conn: &mut Conn,
     id: WebhookSubscriptionId,
@@ -288,17 +288,18 @@ pub async fn delivery_page(
             Direction::Forward => query.order_by(webhook_deliveries::id.desc()),
             Direction::Backward => query.order_by(webhook_deliveries::id.asc()),
         };
-        query.limit(request.rows()).select(WebhookDelivery::as_select())
+        query.limit(request.row_limit()).select(WebhookDelivery::as_select())
     })?;
-    Ok(Page::of_rows(rows, request))
+    Ok(Page::from_rows(rows, request))
 }
 
-/// Adds messages; those about an event that the endpoint has a message about already are left out. In a transaction.
+/// Inserts deliveries, except those of an event that the subscription already has a delivery for.
+/// Call it in a transaction.
 pub async fn insert_deliveries(conn: &mut Conn, rows: Vec<WebhookDelivery>) -> Result<usize, DbError> {
     if rows.is_empty() {
         return Ok(0);
     }
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| {
             diesel::insert_into(webhook_deliveries::table)
                 .values(&rows)
@@ -316,26 +317,29 @@ pub async fn insert_deliveries(conn: &mut Conn, rows: Vec<WebhookDelivery>) -> R
     )
 }
 
-/// Stores a message's fields, all of them.
+/// Updates all fields of a delivery.
 pub async fn update_delivery(conn: &mut Conn, row: &WebhookDelivery) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::update(webhook_deliveries::table.find(row.id)).set(row).execute(c).await)?;
     Ok(())
 }
 
-/// Removes a message.
+/// Deletes a delivery.
 pub async fn delete_delivery(conn: &mut Conn, id: WebhookDeliveryId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(webhook_deliveries::table.find(id)).execute(c).await)?;
     Ok(())
 }
 
-/// Adds an attempt.
+/// Inserts an attempt.
 pub async fn insert_attempt(conn: &mut Conn, row: WebhookAttempt) -> Result<(), DbError> {
     insert_all!(conn, webhook_attempts::table, vec![row])?;
     Ok(())
 }
 
-/// The attempts to send these messages, each message's in order.
-pub async fn attempts_of(conn: &mut Conn, ids: &[WebhookDeliveryId]) -> Result<Vec<WebhookAttempt>, DbError> {
+/// Returns the attempts of these deliveries, each delivery's in order.
+pub async fn attempts_by_delivery_ids(
+    conn: &mut Conn,
+    ids: &[WebhookDeliveryId],
+) -> Result<Vec<WebhookAttempt>, DbError> {
     load!(
         conn,
         webhook_attempts::table
@@ -345,8 +349,8 @@ pub async fn attempts_of(conn: &mut Conn, ids: &[WebhookDeliveryId]) -> Result<V
     )
 }
 
-/// Removes up to `limit` messages, with their attempts, that were made before a time; how many. Those that still wait by then are an
-/// endpoint's that is paused.
+/// Deletes up to `limit` deliveries created before a time, with their attempts; returns their
+/// number. Deliveries still pending by then belong to paused subscriptions.
 pub async fn prune(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<usize, DbError> {
     let ids: Vec<WebhookDeliveryId> = load!(
         conn,
@@ -366,7 +370,7 @@ pub async fn prune(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<usi
     })
 }
 
-/// The addresses of an owner's endpoints.
+/// Returns the URLs of an owner's webhook subscriptions.
 pub async fn urls_of_owner(conn: &mut Conn, owner: Owner) -> Result<Vec<String>, DbError> {
     load!(
         conn,

@@ -1,8 +1,8 @@
-//! The words that the operator's lists are searched by, of collections, customers, discounts and
-//! orders: one row for each word, made by `domain::search`, so that both databases find alike and
-//! by an index. Products have a full-text index of their own, which ranks.
+//! Search words of staff's lists (collections, customers, discounts, orders): one row per word,
+//! split by `domain::search`, so that both databases find the same by an index. Products have a
+//! full-text index of their own, with ranking.
 //!
-//! The repositories of those lists write and read it; nobody else needs to.
+//! Used only by the repositories of those lists.
 
 use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
 use diesel::prelude::*;
@@ -17,9 +17,9 @@ use crate::db::{Conn, DbError, on_conn};
 use crate::domain::ids::Id;
 use crate::domain::search::{Sequence, TextMatch, index_words};
 
-/// What words are of.
+/// The searchable fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Field {
+pub enum SearchField {
     /// Titles of collections.
     Collection,
     /// Names and e-mail addresses of customers.
@@ -28,11 +28,11 @@ pub enum Field {
     DiscountTitle,
     /// Codes of discounts.
     DiscountCode,
-    /// What orders are called, and names and e-mail addresses of their buyers.
+    /// Names of orders, and names and e-mail addresses of their buyers.
     Order,
 }
 
-impl Field {
+impl SearchField {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Collection => "collection",
@@ -44,34 +44,34 @@ impl Field {
     }
 }
 
-/// The words of a row.
-pub(super) struct Words {
+/// The search words of a row.
+pub(super) struct SearchWords {
     row: Uuid,
-    field: Field,
+    field: SearchField,
     words: Vec<String>,
 }
 
-impl Words {
-    pub(super) fn of(row: &impl Id, field: Field, texts: &[&str]) -> Self {
+impl SearchWords {
+    pub(super) fn of(row: &impl Id, field: SearchField, texts: &[&str]) -> Self {
         Self { row: row.uuid(), field, words: index_words(texts) }
     }
 }
 
-/// Lets rows that have no words yet be found by these. One statement.
-pub(super) async fn add(conn: &mut Conn, rows: &[Words]) -> Result<(), DbError> {
+/// Inserts the words of rows without words, in one statement.
+pub(super) async fn add(conn: &mut Conn, rows: &[SearchWords]) -> Result<(), DbError> {
     if rows.iter().any(|row| !row.words.is_empty()) {
-        on_conn!(conn, |c| Add::new(rows).execute(c).await)?;
+        on_conn!(conn, |c| InsertWords::new(rows).execute(c).await)?;
     }
     Ok(())
 }
 
-/// Lets a row be found by these words and no others. In a transaction.
-pub(super) async fn set(conn: &mut Conn, row: &impl Id, rows: &[Words]) -> Result<(), DbError> {
+/// Replaces the words of a row. Call it in a transaction.
+pub(super) async fn set(conn: &mut Conn, row: &impl Id, rows: &[SearchWords]) -> Result<(), DbError> {
     remove(conn, std::slice::from_ref(row)).await?;
     add(conn, rows).await
 }
 
-/// Lets rows be found by no words.
+/// Deletes the words of rows.
 pub(super) async fn remove<I: Id>(conn: &mut Conn, rows: &[I]) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(search_words::table.filter(in_ids(search_words::row_id, rows))).execute(c).await
@@ -79,22 +79,22 @@ pub(super) async fn remove<I: Id>(conn: &mut Conn, rows: &[I]) -> Result<(), DbE
     Ok(())
 }
 
-/// The statement that adds words. A query of its own and not a text, so that it stays prepared.
+/// The insert statement. A query type instead of SQL text, so that it stays prepared.
 #[derive(QueryId)]
-struct Add {
+struct InsertWords {
     #[cfg(feature = "postgres")]
     fields: Vec<String>,
     #[cfg(feature = "postgres")]
     words: Vec<String>,
     #[cfg(feature = "postgres")]
     rows: Vec<Uuid>,
-    /// The same as SQLite takes them.
+    /// The same for SQLite.
     #[cfg(feature = "sqlite")]
     json: String,
 }
 
-impl Add {
-    fn new(rows: &[Words]) -> Self {
+impl InsertWords {
+    fn new(rows: &[SearchWords]) -> Self {
         let all = || rows.iter().flat_map(|row| row.words.iter().map(move |word| (row, word)));
         Self {
             #[cfg(feature = "postgres")]
@@ -113,7 +113,7 @@ impl Add {
 }
 
 #[cfg(feature = "postgres")]
-impl QueryFragment<diesel::pg::Pg> for Add {
+impl QueryFragment<diesel::pg::Pg> for InsertWords {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
         use diesel::sql_types::Array;
         out.push_sql("INSERT INTO search_words (field, word, row_id) SELECT * FROM unnest(");
@@ -128,7 +128,7 @@ impl QueryFragment<diesel::pg::Pg> for Add {
 }
 
 #[cfg(feature = "sqlite")]
-impl QueryFragment<diesel::sqlite::Sqlite> for Add {
+impl QueryFragment<diesel::sqlite::Sqlite> for InsertWords {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
         out.push_sql(
             "INSERT OR IGNORE INTO search_words (field, word, row_id) SELECT json_extract(value, '$[0]'), \
@@ -140,37 +140,39 @@ impl QueryFragment<diesel::sqlite::Sqlite> for Add {
     }
 }
 
-/// The condition that a row has words. The words of a phrase may stand anywhere: the texts are
-/// short.
+/// The condition that a row has words. The words of a phrase may be anywhere: the texts are short.
 #[derive(Debug, Clone)]
 pub(super) struct HasWords {
-    /// The column of the row's id.
+    /// The id column, with its table.
     id: &'static str,
-    fields: &'static [Field],
-    /// All of these must be met: of each, any; of that, all.
-    sought: Vec<Vec<Vec<Start>>>,
+    fields: &'static [SearchField],
+    /// A conjunction of alternatives, each a list of words that must all match.
+    alternatives: Vec<Vec<Vec<WordMatch>>>,
 }
 
-/// Words that begin so, or one word.
+/// A single word, or a prefix.
 #[derive(Debug, Clone)]
-struct Start {
+struct WordMatch {
     start: String,
-    /// The first text behind all that begin so; `None`: the word itself is asked for.
+    /// The upper bound of words with the prefix; `None` to match the word itself.
     end: Option<String>,
 }
 
 impl HasWords {
-    /// The condition for a table whose column of ids is named, with the table.
-    pub(super) fn new(id: &'static str, fields: &'static [Field], text: &TextMatch) -> Self {
-        let all = |sequence: Sequence| -> Vec<Start> { sequence.words.into_iter().map(Start::of).collect() };
-        let sought = text.sought().into_iter().map(|forms| forms.into_iter().map(all).collect()).collect();
-        Self { id, fields, sought }
+    /// The condition for a table with this id column.
+    pub(super) fn new(id: &'static str, fields: &'static [SearchField], text: &TextMatch) -> Self {
+        let all = |sequence: Sequence| -> Vec<WordMatch> {
+            sequence.words.into_iter().map(WordMatch::of).collect()
+        };
+        let alternatives =
+            text.sequences().into_iter().map(|forms| forms.into_iter().map(all).collect()).collect();
+        Self { id, fields, alternatives }
     }
 }
 
-impl Start {
-    /// A word that is being typed is found from its second letter on; a number only as a whole, or
-    /// 100 would be every order from 1000 on.
+impl WordMatch {
+    /// Words match by prefix from their second letter on. Numbers match only exactly, or 100 would
+    /// match every order from 1000 on.
     fn of(word: String) -> Self {
         let is_number = word.chars().all(char::is_numeric);
         let is_letter = word.chars().nth(1).is_none() && word.is_ascii();
@@ -192,13 +194,13 @@ impl QueryId for HasWords {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-/// Writes the condition for a backend; it is the same for both. An OR stands only where there is
-/// one, because PostgreSQL joins what it finds under an AND, and asks row by row under an OR.
+/// Defines the condition for a backend; it is the same for both. An OR is written only if there are
+/// alternatives, because PostgreSQL joins the results of an AND, but tests row by row under an OR.
 macro_rules! has_words {
     ($backend:ty) => {
         impl QueryFragment<$backend> for HasWords {
             fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, $backend>) -> QueryResult<()> {
-                for (at, forms) in self.sought.iter().enumerate() {
+                for (at, forms) in self.alternatives.iter().enumerate() {
                     out.push_sql(if at == 0 { "(" } else { " AND " });
                     for (at, words) in forms.iter().enumerate() {
                         out.push_sql(if at == 0 { "(" } else { " OR " });
@@ -218,7 +220,7 @@ macro_rules! has_words {
         impl HasWord<$backend> for HasWords {
             fn walk_word<'b>(
                 &'b self,
-                word: &'b Start,
+                word: &'b WordMatch,
                 mut out: AstPass<'_, 'b, $backend>,
             ) -> QueryResult<()> {
                 out.push_sql(self.id);
@@ -241,9 +243,9 @@ macro_rules! has_words {
     };
 }
 
-/// Writes the condition that a row has one word.
+/// Renders the condition that a row has one word.
 trait HasWord<DB: diesel::backend::Backend> {
-    fn walk_word<'b>(&'b self, word: &'b Start, out: AstPass<'_, 'b, DB>) -> QueryResult<()>;
+    fn walk_word<'b>(&'b self, word: &'b WordMatch, out: AstPass<'_, 'b, DB>) -> QueryResult<()>;
 }
 
 #[cfg(feature = "postgres")]

@@ -1,12 +1,12 @@
-//! Addresses as they come in: trimmed, with the country's code for its name, and everything that is wrong with them told.
+//! Validation and normalization of addresses.
 
 use super::validate::Problems;
 use crate::domain::address::Address;
 use crate::domain::codes::COUNTRIES;
 use crate::error::UserErrorCode;
 
-/// An address as it is kept: texts trimmed, empty ones gone, the country by its code in upper case. What is wrong with it is
-/// noted with the path of its field, which begins with `path`.
+/// Trims all texts, drops empty ones, and replaces the country with its code. Problems are added
+/// below `path`.
 pub fn check(problems: &mut Problems, path: &[&str], sent: &Address) -> Address {
     let mut line = |field: &'static str, text: &Option<String>| -> Option<String> {
         let text = text.as_deref().map(str::trim).filter(|text| !text.is_empty())?;
@@ -58,7 +58,7 @@ pub fn check(problems: &mut Problems, path: &[&str], sent: &Address) -> Address 
     address
 }
 
-/// The two-letter code of a country that is given by its code or its English name, in either case.
+/// The ISO 3166-1 alpha-2 code for a country's code or English name, ignoring case.
 #[must_use]
 pub fn country_code(text: &str) -> Option<&'static str> {
     let text = text.trim();

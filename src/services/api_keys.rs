@@ -1,13 +1,16 @@
-//! API keys: how services sign in. A key is shown once, when it is made; after that the database has its hash alone.
+//! API keys, by which services authenticate. A key is shown once, when it is created; the database
+//! stores its hash.
 
 use std::sync::Arc;
 
-use super::staff::check_grant;
+use super::staff::check_granted_permissions;
 use super::validate::Problems;
-use crate::auth::{API_KEY_PREFIX, Affected, Authenticator, hash_secret, new_api_key, new_storefront_key};
+use crate::auth::{
+    API_KEY_PREFIX, Authenticator, Invalidation, hash_secret, new_api_key, new_storefront_key,
+};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, retrying};
+use crate::db::{Db, with_retries};
 use crate::domain::event::{ApiKeyEvent, Event};
 use crate::domain::ids::ApiKeyId;
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -18,36 +21,36 @@ use crate::events;
 use crate::loaders::ApiKey;
 use crate::repositories::{api_keys, staff};
 
-/// How many characters of a key are kept to tell it by, after its prefix.
-const HINT: usize = 6;
+/// Number of characters of a key, after its prefix, that are stored to recognize it by.
+const HINT_LENGTH: usize = 6;
 
-/// Keys of services.
+/// Manages API keys and storefront keys.
 pub struct ApiKeys {
     db: Db,
     auth: Arc<Authenticator>,
 }
 
-/// A key to be made.
+/// A new key.
 #[derive(Clone, Debug, Default)]
 pub struct NewApiKey {
-    /// What people call it; it is what the log and the events call the service.
+    /// Its name, which also identifies the service in logs and events.
     pub name: String,
-    /// What it permits.
+    /// Its permissions.
     pub permissions: Vec<Permission>,
-    /// When it ends; `None`: never.
+    /// When it expires; `None`: never.
     pub expires_at: Option<Timestamp>,
-    /// Whether it is a storefront's, which everybody may know: it permits nothing.
+    /// Whether it is a storefront key, which is public and has no permissions.
     pub is_storefront: bool,
 }
 
 impl ApiKeys {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, auth: Arc<Authenticator>) -> Self {
         Self { db, auth }
     }
 
-    /// A page of keys, revoked ones too.
+    /// Returns a page of keys, including revoked ones.
     ///
     /// # Errors
     /// [`Error`] for those who may not manage staff.
@@ -56,30 +59,32 @@ impl ApiKeys {
         Ok(api_keys::page(&mut self.db.read(&op.statements).await?, request).await?)
     }
 
-    /// Makes a key; gives it with its secret, which nobody can tell again. It permits nothing that the actor may not do at the time when it is
-    /// used, and nothing at all once they may not sign in any more; one that the shop itself makes is not limited.
+    /// Creates a key and returns it with its secret, which can't be shown again. It never permits
+    /// more than the actor may do at the time it is used, and nothing once they can't sign in any
+    /// more; keys created by the shop itself are not limited.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, permissions that the actor does not hold among it.
+    /// [`Error::Invalid`] with everything that is wrong, including permissions that the actor does
+    /// not hold.
     pub async fn create(&self, op: &OpContext, new: &NewApiKey) -> Result<(ApiKey, String), Error> {
         op.authorize(Permission::ManageStaff)?;
         let mut problems = Problems::default();
         problems.required(&["apiKey", "name"], &new.name);
         if new.is_storefront && !new.permissions.is_empty() {
-            let message = "A storefront's key is public, so it permits what anybody may do and nothing else: \
+            let message = "A storefront key is public, so it can't have permissions of its own: \
                            leave the permissions empty";
             problems.add(&["apiKey", "permissions"], UserErrorCode::NotAllowed, message);
         }
         if new.permissions.is_empty() && !new.is_storefront {
-            let message = "A key that permits nothing is of no use";
+            let message = "A key needs at least one permission";
             problems.add(&["apiKey", "permissions"], UserErrorCode::Blank, message);
         }
-        check_grant(&mut problems, op, &["apiKey", "permissions"], &new.permissions);
+        check_granted_permissions(&mut problems, op, &["apiKey", "permissions"], &new.permissions);
         if new.expires_at.is_some_and(|end| end <= op.now()) {
             problems.add(
                 &["apiKey", "expiresAt"],
                 UserErrorCode::Invalid,
-                "The key would have ended already",
+                "The expiry must be in the future",
             );
         }
         problems.check()?;
@@ -87,9 +92,9 @@ impl ApiKeys {
         let key = ApiKey {
             id: ApiKeyId::generate(),
             name: new.name.trim().to_owned(),
-            hint: secret.chars().take(API_KEY_PREFIX.len() + HINT).collect(),
+            hint: secret.chars().take(API_KEY_PREFIX.len() + HINT_LENGTH).collect(),
             secret_hash: hash_secret(&secret),
-            permissions: Json(super::staff::in_order(&new.permissions)),
+            permissions: Json(super::staff::sort_permissions(&new.permissions)),
             created_by: op.actor.name().to_owned(),
             expires_at: new.expires_at,
             revoked_at: None,
@@ -97,19 +102,19 @@ impl ApiKeys {
             owner: op.owner(),
             is_storefront: new.is_storefront,
         };
-        retrying(|| self.create_once(op, &key)).await?;
+        with_retries(|| self.create_once(op, &key)).await?;
         Ok((key, secret))
     }
 
     async fn create_once(&self, op: &OpContext, key: &ApiKey) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         api_keys::insert(tx.conn(), key).await?;
-        events::append(&mut tx, op, [Event::ApiKeyCreated(told(key))]).await?;
+        events::append(&mut tx, op, [Event::ApiKeyCreated(api_key_event(key))]).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Makes the first key, which permits everything, in a shop that nobody could enter otherwise: one without keys and without
-    /// staff. `None` where there is either.
+    /// Creates the first key, with all permissions, in a shop without keys and staff, which nobody
+    /// could sign in to otherwise. `None` when there is a key or a member of staff.
     pub(crate) async fn create_first(&self, op: &OpContext, name: &str) -> Result<Option<String>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
         if api_keys::exists(&mut conn).await? || staff::exists(&mut conn).await? {
@@ -122,15 +127,15 @@ impl ApiKeys {
         Ok(Some(secret))
     }
 
-    /// Revokes a key: it opens nothing any more, here at once and on other nodes within seconds, and neither does what was made with it.
-    /// Revoking it again changes nothing.
+    /// Revokes a key: it stops working, here at once and on other nodes within seconds, and so do
+    /// the keys that were created with it. Revoking it again has no effect.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is none of that id, or it permits more than the actor may do.
+    /// [`Error::Invalid`] when there is no such key, or it has more permissions than the actor.
     pub async fn revoke(&self, op: &OpContext, id: ApiKeyId) -> Result<ApiKey, Error> {
         op.authorize(Permission::ManageStaff)?;
-        let key = retrying(|| self.revoke_once(op, id)).await?;
-        self.auth.forget(Affected::Staff);
+        let key = with_retries(|| self.revoke_once(op, id)).await?;
+        self.auth.invalidate(Invalidation::Staff);
         Ok(key)
     }
 
@@ -143,19 +148,20 @@ impl ApiKeys {
             tx.rollback().await?;
             return Ok(key);
         }
-        if let Some(permission) = op.lacks(&key.permissions.0) {
+        if let Some(permission) = op.first_missing_permission(&key.permissions.0) {
             tx.rollback().await?;
-            let message = format!("The API key permits {permission}, which you may not do yourself");
+            let message =
+                format!("The API key has the permission {permission}, which you don't have yourself");
             return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
         }
         key.revoked_at = Some(op.now());
         api_keys::update(tx.conn(), &key).await?;
-        events::append(&mut tx, op, [Event::ApiKeyRevoked(told(&key))]).await?;
+        events::append(&mut tx, op, [Event::ApiKeyRevoked(api_key_event(&key))]).await?;
         tx.commit().await?;
         Ok(key)
     }
 }
 
-fn told(key: &ApiKey) -> ApiKeyEvent {
+fn api_key_event(key: &ApiKey) -> ApiKeyEvent {
     ApiKeyEvent { api_key_id: key.id, name: key.name.clone(), permissions: key.permissions.0.clone() }
 }

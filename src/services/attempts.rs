@@ -1,31 +1,34 @@
-//! Attempts at what can be guessed: how often they may fail, and who waits for how long after that.
+//! Throttles attempts at what can be guessed: how often they may fail, and how long the caller has
+//! to wait after that.
 //!
-//! Failures are counted by account and by address, each with some that are free and a delay after that, which doubles up to
-//! a limit. An attempt is counted before it is made and taken back when it succeeds, so that many at once, under aliases
-//! or on many connections, are no way around the count. Counters are in the database: neither another process nor a restart
-//! forgets them.
+//! Failures are counted per account and per address. Some are free; after that there is a delay,
+//! which doubles up to a limit. An attempt is counted before it is made and uncounted when it
+//! succeeds, so that parallel attempts, under aliases or on many connections, don't evade the
+//! count. Counters are in the database, so they are shared by all processes and survive restarts.
 //!
-//! None of this may lock an owner out, since everybody can fail in their name:
+//! This must not lock owners out, since everybody can fail in their name:
 //!
-//! - An account that was signed in from an address before knows it for `KNOWN_TTL`. Attempts from there are counted for
-//!   that account and address alone: what strangers do elsewhere, or to other accounts from the same address, delays none of
-//!   them. Whoever shares the address and knows the account can cause a delay of up to `MAX_KNOWN_DELAY`.
-//! - From a new address, an owner may meet the delay that strangers caused. A new password by mail is the way around it:
-//!   asking for the mail is counted by address, never by account, and an account that was recovered knows the address.
-//! - The owner is told by mail, once until a day passes without failures.
+//! - An account remembers an address it was signed in from for `KNOWN_ADDRESS_TTL`. Attempts from
+//!   there are counted for that account and address alone: what strangers do elsewhere, or to other
+//!   accounts from the same address, does not delay them. Somebody who shares the address and knows
+//!   the account can cause a delay of up to `MAX_KNOWN_ADDRESS_DELAY`.
+//! - From a new address, an owner may meet a delay caused by strangers. Recovering the account by
+//!   mail avoids it: requests for the mail are counted per address, never per account, and recovery
+//!   makes the address known.
+//! - The owner is notified by mail, at most once until a day passes without failures.
 //!
-//! Accounts that are not there are counted in the same way, so that the delay tells nothing.
+//! Unknown accounts are counted in the same way, so that the delay reveals nothing.
 //!
-//! Callers with an API key or of the staff ask for others, as a storefront that is rendered on a server does: their address
-//! is not counted, and the key itself stands for an address that an account knows.
+//! Staff and callers with an API key act for others, such as a storefront rendered on a server:
+//! their address is not counted, and an API key counts as a known address.
 //!
-//! A row is made for two counters an attempt at most, and an address can make few of them before it waits.
+//! An attempt creates at most two rows, and an address can cause only few before it has to wait.
 
 use std::time::Duration;
 
-use crate::auth::{Actor, Credential, Holder, hash_secret};
+use crate::auth::{Actor, Credential, Principal, hash_secret};
 use crate::context::OpContext;
-use crate::db::{Conn, Db, Tx, retrying};
+use crate::db::{Conn, Db, Tx, with_retries};
 use crate::domain::attempts::{AttemptLimit, FAILURES_TTL, Failures};
 use crate::domain::ids::Id;
 use crate::error::Error;
@@ -33,31 +36,31 @@ use crate::jobs;
 use crate::repositories::attempt_counters::{self, AttemptCounter};
 use crate::services::mails::SignInWarning;
 
-/// How long an account knows an address that it was signed in from.
-const KNOWN_TTL: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// The longest delay at an address that the account knows.
-const MAX_KNOWN_DELAY: Duration = Duration::from_secs(60);
-/// How often a customer may change their e-mail address before they wait: each time a mail goes to the new one.
+/// How long an account remembers an address it was signed in from.
+const KNOWN_ADDRESS_TTL: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// Maximum delay at a known address.
+const MAX_KNOWN_ADDRESS_DELAY: Duration = Duration::from_secs(60);
+/// Free changes of a customer's e-mail address: each sends a mail to the new one.
 const MAX_EMAIL_CHANGES: u32 = 5;
 
-/// How often attempts may fail.
+/// How many attempts are free, and how long delays are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AttemptSettings {
-    /// Failed sign-ins to one account that are free.
+    /// Free failed sign-ins to one account.
     pub sign_ins_per_account: u32,
-    /// Failed sign-ins from one address that are free.
+    /// Free failed sign-ins from one address.
     pub sign_ins_per_address: u32,
-    /// Accounts that are made from one address without a delay.
+    /// Free sign-ups from one address.
     pub sign_ups_per_address: u32,
-    /// Mails to recover an account, and uses of wrong mailed tokens, from one address without a delay.
+    /// Free recovery mails and wrong mailed tokens from one address.
     pub recoveries_per_address: u32,
-    /// Unknown discount codes that are tried in one cart without a delay.
+    /// Free unknown discount codes in one cart.
     pub codes_per_cart: u32,
-    /// Unknown discount codes that are tried from one address without a delay.
+    /// Free unknown discount codes from one address.
     pub codes_per_address: u32,
-    /// The longest delay.
+    /// Maximum delay.
     pub max_delay: Duration,
-    /// How long after a mail with a token the next one is sent to the same account.
+    /// Minimum interval between mails with a token to the same account.
     pub mail_interval: Duration,
 }
 
@@ -76,31 +79,31 @@ impl Default for AttemptSettings {
     }
 }
 
-/// What is tried.
+/// The kind of attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Purpose {
-    /// A customer's password, to sign in.
+pub enum AttemptKind {
+    /// A customer signs in with a password.
     CustomerSignIn,
-    /// A staff member's password, to sign in.
+    /// A member of staff signs in with a password.
     StaffSignIn,
-    /// To make an account.
+    /// Creating an account.
     SignUp,
-    /// To have a mail sent that recovers an account or proves an address.
+    /// Requesting a mail to recover an account or verify an address.
     Recovery,
-    /// A token that is said to have come by mail.
+    /// Using a mailed token.
     MailedToken,
-    /// To change the e-mail address of an account.
+    /// Changing the e-mail address of an account.
     EmailChange,
-    /// A discount code, in a cart.
+    /// Entering a discount code in a cart.
     DiscountCode,
 }
 
-/// An attempt that may be made, and where it is counted.
+/// An attempt that is allowed, with its counters.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    purpose: Purpose,
+    kind: AttemptKind,
     counters: Vec<Counter>,
-    /// The row that says that the account knows the address.
+    /// Key of the row that marks the address as known to the account.
     known_key: Option<String>,
     is_known: bool,
 }
@@ -109,24 +112,24 @@ pub struct Attempt {
 struct Counter {
     key: String,
     limit: AttemptLimit,
-    /// Whether its failures are those of one account, whose owner is told of them.
-    is_of_account: bool,
+    /// Whether it counts the failures of one account, whose owner is notified.
+    is_per_account: bool,
 }
 
-/// Counts attempts.
+/// Counts and throttles attempts.
 pub struct Attempts {
     db: Db,
     settings: AttemptSettings,
 }
 
 impl Attempt {
-    /// The attempt of an owner who has just proved who they are in another way: it is not counted.
+    /// An attempt of an owner who has just been authenticated in another way: it is not counted.
     #[must_use]
-    pub fn of_owner(op: &OpContext, purpose: Purpose, subject: &str) -> Self {
-        Self { purpose, counters: Vec::new(), known_key: known_key(op, purpose, subject), is_known: true }
+    pub fn for_owner(op: &OpContext, kind: AttemptKind, subject: &str) -> Self {
+        Self { kind, counters: Vec::new(), known_key: known_key(op, kind, subject), is_known: true }
     }
 
-    /// Whether the account was signed in from the same address before.
+    /// Whether the account was signed in from this address before.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.is_known
@@ -134,72 +137,78 @@ impl Attempt {
 }
 
 impl Attempts {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, settings: AttemptSettings) -> Self {
         Self { db, settings }
     }
 
-    /// How long after a mail with a token the next one is sent to the same account.
+    /// Minimum interval between mails with a token to the same account.
     #[must_use]
     pub fn mail_interval(&self) -> Duration {
         self.settings.mail_interval
     }
 
-    /// Sees whether an attempt may be made now, at an account, cart or whatever else can be guessed.
+    /// Checks whether an attempt may be made now. The subject is the account, cart or whatever is
+    /// guessed at.
     ///
     /// # Errors
     /// [`Error::Throttled`] when it must wait.
-    pub async fn check(&self, op: &OpContext, purpose: Purpose, subject: &str) -> Result<Attempt, Error> {
-        self.check_in(&mut self.db.read(&op.statements).await?, op, purpose, subject).await
+    pub async fn check(&self, op: &OpContext, kind: AttemptKind, subject: &str) -> Result<Attempt, Error> {
+        self.check_with(&mut self.db.read(&op.statements).await?, op, kind, subject).await
     }
 
-    /// The same for whoever has a connection already.
+    /// Like [`Attempts::check`], on a connection of the caller.
     ///
     /// # Errors
     /// [`Error::Throttled`] when it must wait.
-    pub async fn check_in(
+    pub async fn check_with(
         &self,
         conn: &mut Conn,
         op: &OpContext,
-        purpose: Purpose,
+        kind: AttemptKind,
         subject: &str,
     ) -> Result<Attempt, Error> {
-        let known_key = known_key(op, purpose, subject);
-        let counters = self.counters(op, purpose, subject);
+        let known_key = known_key(op, kind, subject);
+        let counters = self.counters(op, kind, subject);
         let keys: Vec<String> =
             counters.iter().map(|counter| &counter.key).chain(&known_key).cloned().collect();
         if keys.is_empty() {
-            return Ok(Attempt { purpose, counters, known_key, is_known: false });
+            return Ok(Attempt { kind, counters, known_key, is_known: false });
         }
         let rows = attempt_counters::by_keys(conn, &keys).await?;
         let is_known =
             |row: &&AttemptCounter| Some(&row.key) == known_key.as_ref() && op.now() < row.expires_at;
         if let Some(known) = rows.iter().find(is_known) {
-            refuse_blocked([known], op)?;
+            ensure_not_blocked([known], op)?;
             let limit = AttemptLimit {
                 free_failures: self.settings.sign_ins_per_account,
-                max_delay: self.settings.max_delay.min(MAX_KNOWN_DELAY),
+                max_delay: self.settings.max_delay.min(MAX_KNOWN_ADDRESS_DELAY),
             };
-            let counters = vec![Counter { key: known.key.clone(), limit, is_of_account: true }];
-            return Ok(Attempt { purpose, counters, known_key, is_known: true });
+            let counters = vec![Counter { key: known.key.clone(), limit, is_per_account: true }];
+            return Ok(Attempt { kind, counters, known_key, is_known: true });
         }
-        refuse_blocked(rows.iter().filter(|row| Some(&row.key) != known_key.as_ref()), op)?;
-        Ok(Attempt { purpose, counters, known_key, is_known: false })
+        ensure_not_blocked(rows.iter().filter(|row| Some(&row.key) != known_key.as_ref()), op)?;
+        Ok(Attempt { kind, counters, known_key, is_known: false })
     }
 
-    /// Counts an attempt that is about to be made, as if it had failed. Too many at an account have its owner told, if there
-    /// is one.
+    /// Counts an attempt that is about to be made, as if it had failed. After too many at an
+    /// account its owner is notified, if there is one.
     ///
     /// # Errors
-    /// [`Error::Throttled`] when others were faster and it must wait.
-    pub async fn count(&self, op: &OpContext, attempt: &Attempt, owner: Option<Holder>) -> Result<(), Error> {
+    /// [`Error::Throttled`] when concurrent attempts were counted first and this one must wait.
+    pub async fn count(
+        &self,
+        op: &OpContext,
+        attempt: &Attempt,
+        owner: Option<Principal>,
+    ) -> Result<(), Error> {
         if attempt.counters.is_empty() {
             return Ok(());
         }
-        retrying(|| async {
+        with_retries(|| async {
             let mut tx = self.db.begin(&op.statements).await?;
-            match self.fail(&mut tx, op, attempt, 1, owner).await {
+            match self.record_failures(&mut tx, op, attempt, 1, owner).await {
                 Ok(()) => Ok(tx.commit().await?),
                 Err(error) => {
                     tx.rollback().await?;
@@ -210,29 +219,30 @@ impl Attempts {
         .await
     }
 
-    /// Counts attempts that failed, in the transaction that found out.
+    /// Counts failed attempts, in the transaction that detected them.
     ///
     /// # Errors
-    /// [`Error::Throttled`] when others were faster and they must wait; the transaction is to be rolled back then.
-    pub async fn fail(
+    /// [`Error::Throttled`] when concurrent attempts were counted first and these must wait; the
+    /// transaction must be rolled back then.
+    pub async fn record_failures(
         &self,
         tx: &mut Tx,
         op: &OpContext,
         attempt: &Attempt,
         failures: u32,
-        owner: Option<Holder>,
+        owner: Option<Principal>,
     ) -> Result<(), Error> {
         let rows = lock(tx, op, attempt).await?;
-        refuse_blocked(&rows, op)?;
+        ensure_not_blocked(&rows, op)?;
         for row in rows {
             let Some(counter) = attempt.counters.iter().find(|counter| counter.key == row.key) else {
                 continue;
             };
             let mut counted = row.failures().add(counter.limit, failures, op.now());
-            if attempt.purpose.is_sign_in() && counter.is_of_account && counted.is_report_due(counter.limit) {
+            if attempt.kind.is_sign_in() && counter.is_per_account && counted.is_report_due(counter.limit) {
                 counted.is_reported = true;
-                // Also where there is no such account, so that nothing tells.
-                jobs::enqueue(tx, op, [SignInWarning::of(owner).job()?]).await?;
+                // Also for unknown accounts, so that nothing reveals whether one exists.
+                jobs::enqueue(tx, op, [SignInWarning::for_owner(owner).job()?]).await?;
             }
             let expires_at = row.expires_at.max(op.now().plus(FAILURES_TTL));
             attempt_counters::update(tx.conn(), &AttemptCounter::new(row.key, counted, expires_at)).await?;
@@ -240,15 +250,15 @@ impl Attempts {
         Ok(())
     }
 
-    /// Takes an attempt back that was counted and has succeeded, in the transaction of what it was for. From now on, the account
-    /// knows the address.
+    /// Uncounts an attempt that has succeeded, in the caller's transaction. From now on, the
+    /// account knows the address.
     ///
     /// # Errors
     /// [`Error`] of the database.
     pub async fn succeed(&self, tx: &mut Tx, op: &OpContext, attempt: &Attempt) -> Result<(), Error> {
         if !attempt.is_known {
             for row in lock(tx, op, attempt).await? {
-                let failures = row.failures().take_back(op.now());
+                let failures = row.failures().retract(op.now());
                 let row = AttemptCounter::new(row.key, failures, row.expires_at);
                 attempt_counters::update(tx.conn(), &row).await?;
             }
@@ -256,45 +266,46 @@ impl Attempts {
         self.trust(tx, op, attempt).await
     }
 
-    /// Has an account know the address, since its owner has proved who they are in another way than was tried.
+    /// Marks the address as known to the account, after its owner was authenticated in another way.
     ///
     /// # Errors
     /// [`Error`] of the database.
     pub async fn trust(&self, tx: &mut Tx, op: &OpContext, attempt: &Attempt) -> Result<(), Error> {
         let Some(key) = attempt.known_key.clone() else { return Ok(()) };
-        let known = AttemptCounter::new(key, Failures::none(op.now()), op.now().plus(KNOWN_TTL));
+        let known = AttemptCounter::new(key, Failures::none(op.now()), op.now().plus(KNOWN_ADDRESS_TTL));
         attempt_counters::lock(tx.conn(), std::slice::from_ref(&known)).await?;
         Ok(attempt_counters::update(tx.conn(), &known).await?)
     }
 
-    /// Where an attempt of a stranger is counted.
-    fn counters(&self, op: &OpContext, purpose: Purpose, subject: &str) -> Vec<Counter> {
+    /// The counters of an attempt from an unknown address.
+    fn counters(&self, op: &OpContext, kind: AttemptKind, subject: &str) -> Vec<Counter> {
         if op.actor == Actor::System {
             return Vec::new();
         }
         let settings = &self.settings;
-        let (per_subject, per_address) = match purpose {
-            Purpose::CustomerSignIn | Purpose::StaffSignIn => {
+        let (per_subject, per_address) = match kind {
+            AttemptKind::CustomerSignIn | AttemptKind::StaffSignIn => {
                 (Some(settings.sign_ins_per_account), Some(settings.sign_ins_per_address))
             }
-            Purpose::SignUp => (None, Some(settings.sign_ups_per_address)),
-            Purpose::Recovery | Purpose::MailedToken => (None, Some(settings.recoveries_per_address)),
-            Purpose::EmailChange => (Some(MAX_EMAIL_CHANGES), None),
-            Purpose::DiscountCode => (Some(settings.codes_per_cart), Some(settings.codes_per_address)),
+            AttemptKind::SignUp => (None, Some(settings.sign_ups_per_address)),
+            AttemptKind::Recovery | AttemptKind::MailedToken => (None, Some(settings.recoveries_per_address)),
+            AttemptKind::EmailChange => (Some(MAX_EMAIL_CHANGES), None),
+            AttemptKind::DiscountCode => (Some(settings.codes_per_cart), Some(settings.codes_per_address)),
         };
-        let counter = |key: String, free_failures, is_of_account| {
+        let counter = |key: String, free_failures, is_per_account| {
             let limit = AttemptLimit { free_failures, max_delay: settings.max_delay };
-            Counter { key, limit, is_of_account }
+            Counter { key, limit, is_per_account }
         };
-        let of_subject = per_subject.map(|free| counter(key(purpose, "subject", subject), free, true));
-        let site = op.site().filter(|_| !op.actor.is_staff()).map(|site| site.to_string());
-        let of_address =
-            per_address.zip(site).map(|(free, site)| counter(key(purpose, "address", &site), free, false));
-        of_subject.into_iter().chain(of_address).collect()
+        let subject_counter = per_subject.map(|free| counter(key(kind, "subject", subject), free, true));
+        let network = op.client_network().filter(|_| !op.actor.is_staff()).map(|network| network.to_string());
+        let address_counter = per_address
+            .zip(network)
+            .map(|(free, network)| counter(key(kind, "address", &network), free, false));
+        subject_counter.into_iter().chain(address_counter).collect()
     }
 }
 
-impl Purpose {
+impl AttemptKind {
     fn is_sign_in(self) -> bool {
         matches!(self, Self::CustomerSignIn | Self::StaffSignIn)
     }
@@ -312,22 +323,22 @@ impl Purpose {
     }
 }
 
-/// The key of the row that says that an account knows where its owner signs in from: the address, or the API key of the
-/// storefront that asks for them.
-fn known_key(op: &OpContext, purpose: Purpose, subject: &str) -> Option<String> {
+/// The key of the row that marks where an account is signed in from as known: the address, or the
+/// API key of a storefront.
+fn known_key(op: &OpContext, kind: AttemptKind, subject: &str) -> Option<String> {
     let origin = match op.credential {
-        _ if !purpose.is_sign_in() => return None,
+        _ if !kind.is_sign_in() => return None,
         Credential::ApiKey(id) => format!("api_key:{}", id.uuid()),
-        _ => op.site()?.to_string(),
+        _ => op.client_network()?.to_string(),
     };
-    Some(key(purpose, "known", &format!("{subject}\0{origin}")))
+    Some(key(kind, "known", &format!("{subject}\0{origin}")))
 }
 
-fn key(purpose: Purpose, scope: &str, of: &str) -> String {
-    hash_secret(&format!("{}\0{scope}\0{of}", purpose.as_str()))
+fn key(kind: AttemptKind, scope: &str, value: &str) -> String {
+    hash_secret(&format!("{}\0{scope}\0{value}", kind.as_str()))
 }
 
-/// The counters of an attempt, kept from change by others.
+/// Locks the counters of an attempt.
 async fn lock(tx: &mut Tx, op: &OpContext, attempt: &Attempt) -> Result<Vec<AttemptCounter>, Error> {
     let (none, expires_at) = (Failures::none(op.now()), op.now().plus(FAILURES_TTL));
     let missing: Vec<AttemptCounter> = attempt
@@ -338,16 +349,16 @@ async fn lock(tx: &mut Tx, op: &OpContext, attempt: &Attempt) -> Result<Vec<Atte
     Ok(attempt_counters::lock(tx.conn(), &missing).await?)
 }
 
-fn refuse_blocked<'a>(
+fn ensure_not_blocked<'a>(
     rows: impl IntoIterator<Item = &'a AttemptCounter>,
     op: &OpContext,
 ) -> Result<(), Error> {
-    match rows.into_iter().filter_map(|row| row.failures().wait(op.now())).max() {
+    match rows.into_iter().filter_map(|row| row.failures().retry_delay(op.now())).max() {
         None => Ok(()),
-        Some(wait) => Err(Error::Throttled { retry_after: whole_seconds(wait) }),
+        Some(wait) => Err(Error::Throttled { retry_after: ceil_to_seconds(wait) }),
     }
 }
 
-fn whole_seconds(wait: Duration) -> Duration {
+fn ceil_to_seconds(wait: Duration) -> Duration {
     Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }

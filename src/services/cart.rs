@@ -1,17 +1,18 @@
-//! Carts: what buyers mean to buy, from the first line until an order is placed.
+//! Carts, from their first line until they are ordered.
 //!
-//! Anybody may make a cart; whoever knows its token may see and change it, until it is a customer's: then they alone. A change
-//! locks the cart's row first, so that of two changes at once each sees what the other did. Prices are `services::pricing`'s;
-//! nothing is reserved before an order is placed.
+//! Anyone can create a cart. Whoever knows its token may read and change it until it belongs to a
+//! customer; then only that customer may. Changes lock the cart's row first, so that concurrent
+//! changes are applied one after another. Prices come from `services::pricing`. Carts reserve no
+//! stock.
 
 mod addresses;
+mod availability;
 mod check;
 mod codes;
 mod input;
 mod limits;
 mod lines;
 mod new_carts;
-mod stock;
 mod warning;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use crate::auth::{Actor, Keys};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, Tx, retrying};
+use crate::db::{Db, DbError, Tx, with_retries};
 use crate::domain::address::Address;
 use crate::domain::cart::{Attribute, CartRef};
 use crate::domain::event::{CartEvent, Event};
@@ -27,21 +28,21 @@ use crate::domain::ids::{CartAddressId, CartId, CartLineId, Id, VariantId};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::carts::{self, Cart, CartLine};
-use crate::services::pricing::{Basket, BasketLine, Priced};
+use crate::services::pricing::{Basket, BasketLine, PricedBasket};
 use crate::services::validate::Problems;
 use crate::services::{Attempts, Pricing, RateLimits};
 use limits::CartSize;
-use lines::Lines;
+use lines::CartLines;
 use new_carts::NewCarts;
 
+pub use availability::{Availability, SellableVariants};
 pub use input::{
     AddressPatch, AddressSource, BuyerPatch, ChosenOption, LinePatch, NewAddress, NewCart, NewLine,
 };
 pub use limits::GuestCartLimits;
-pub use stock::{Goods, Room};
 pub use warning::{Warning, WarningCode, WarningTarget, warnings};
 
-/// Makes, changes and prices carts.
+/// Creates, changes and prices carts.
 pub struct Carts {
     db: Db,
     pricing: Arc<Pricing>,
@@ -51,18 +52,18 @@ pub struct Carts {
     new_carts: NewCarts,
 }
 
-/// A cart since a change.
+/// A cart after a change.
 #[derive(Clone, Debug)]
-pub struct Changed {
+pub struct ChangedCart {
     /// The cart.
     pub cart: Cart,
-    /// Its lines, in their order.
+    /// Its lines, in order.
     pub lines: Vec<CartLine>,
-    /// What was not done as it was asked for.
+    /// Requested changes that were not fully applied.
     pub warnings: Vec<Warning>,
 }
 
-/// What a cart's price is wanted for.
+/// The basket to price for a cart.
 #[must_use]
 pub fn basket<'a>(cart: &'a Cart, lines: &[CartLine]) -> Basket<'a> {
     let line = |line: &CartLine| BasketLine {
@@ -80,8 +81,8 @@ pub fn basket<'a>(cart: &'a Cart, lines: &[CartLine]) -> Basket<'a> {
     }
 }
 
-/// What is to be done to a cart, checked as far as it can be without reading it.
-enum Change<'a> {
+/// A change of a cart, validated as far as possible without reading the cart.
+enum CartChange<'a> {
     AddLines(&'a [NewLine]),
     UpdateLines(&'a [LinePatch]),
     RemoveLines(&'a [CartLineId]),
@@ -95,8 +96,8 @@ enum Change<'a> {
     Delivery(&'a [ChosenOption]),
 }
 
-impl Change<'_> {
-    /// The argument that is to blame when the cart would be too large.
+impl CartChange<'_> {
+    /// The argument that is reported when the cart would become too large.
     fn path(&self) -> &'static [&'static str] {
         match self {
             Self::AddLines(_) | Self::UpdateLines(_) => &["lines"],
@@ -113,7 +114,7 @@ impl Change<'_> {
 }
 
 impl Carts {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(
         db: Db,
@@ -127,20 +128,25 @@ impl Carts {
         Self { db, pricing, keys, attempts, guests, new_carts }
     }
 
-    /// What a cart that its reader may see costs at this moment.
+    /// Prices a cart. The caller is responsible for authorization.
     ///
     /// # Errors
-    /// [`Error`] of the database, or when the cart costs more than can be reckoned.
-    pub async fn price(&self, op: &OpContext, cart: &Cart, lines: &[CartLine]) -> Result<Priced, Error> {
+    /// Database errors; [`Error::Invalid`] when amounts overflow.
+    pub async fn price(
+        &self,
+        op: &OpContext,
+        cart: &Cart,
+        lines: &[CartLine],
+    ) -> Result<PricedBasket, Error> {
         let mut conn = self.db.read(&op.statements).await?;
         self.pricing.price(op, &mut conn, &basket(cart, lines)).await
     }
 
-    /// Makes a cart. It is a signed-in customer's from the start.
+    /// Creates a cart. If a customer is signed in, it belongs to them.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
-    pub async fn create(&self, op: &OpContext, new: &NewCart) -> Result<Changed, Error> {
+    /// [`Error::Invalid`] with all problems.
+    pub async fn create(&self, op: &OpContext, new: &NewCart) -> Result<ChangedCart, Error> {
         let mut problems = Problems::default();
         check::new_lines(&mut problems, &["input", "lines"], &new.lines);
         check::note(&mut problems, &["input", "note"], &new.note);
@@ -160,7 +166,7 @@ impl Carts {
             phone: None,
             country: op.locale.country.map(str::to_owned),
             note: new.note.clone(),
-            attributes: Json(check::kept_attributes(&new.attributes)),
+            attributes: Json(check::dedup_attributes(&new.attributes)),
             discount_codes: Json(codes),
             delivery_addresses: Json(Vec::new()),
             delivery_option: None,
@@ -170,7 +176,7 @@ impl Carts {
         };
         buyer.apply(&mut cart);
         let warnings = addresses::add(&mut cart.delivery_addresses.0, &path, &new_addresses)?;
-        retrying(|| self.create_once(op, &cart, &new.lines, &warnings)).await
+        with_retries(|| self.create_once(op, &cart, &new.lines, &warnings)).await
     }
 
     async fn create_once(
@@ -179,151 +185,157 @@ impl Carts {
         cart: &Cart,
         new: &[NewLine],
         warnings: &[Warning],
-    ) -> Result<Changed, Error> {
+    ) -> Result<ChangedCart, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut changed = Changed { cart: cart.clone(), lines: Vec::new(), warnings: warnings.to_vec() };
-        let made = self.fill(&mut tx, op, &mut changed, new).await;
-        finish(tx, made).await.map(|()| changed)
+        let mut changed = ChangedCart { cart: cart.clone(), lines: Vec::new(), warnings: warnings.to_vec() };
+        let made = self.insert_cart(&mut tx, op, &mut changed, new).await;
+        commit_or_roll_back(tx, made).await.map(|()| changed)
     }
 
-    async fn fill(
+    async fn insert_cart(
         &self,
         tx: &mut Tx,
         op: &OpContext,
-        changed: &mut Changed,
+        changed: &mut ChangedCart,
         new: &[NewLine],
     ) -> Result<(), Error> {
-        let mut lines = Lines::of(changed.cart.id, Vec::new());
+        let mut lines = CartLines::of(changed.cart.id, Vec::new());
         if !new.is_empty() {
-            let goods = read_goods(tx, new.iter().map(|line| line.variant_id)).await?;
-            changed.warnings.extend(lines.add(&["input", "lines"], new, &goods, op.now())?);
+            let sellable = read_sellable_variants(tx, new.iter().map(|line| line.variant_id)).await?;
+            changed.warnings.extend(lines.add(&["input", "lines"], new, &sellable, op.now())?);
         }
         check_size(&changed.cart, &lines, &["input", "lines"])?;
         self.check_guest(op, CartSize::default(), CartSize::of(&changed.cart, &lines), &["input"])?;
         self.count_unknown_codes(tx, op, &changed.cart, &changed.cart.discount_codes.0).await?;
-        carts::insert(tx.conn(), &changed.cart).await.map_err(no_such_customer)?;
+        carts::insert(tx.conn(), &changed.cart).await.map_err(customer_not_found)?;
         let made = event(&changed.cart, &lines);
-        changed.lines = write(tx, lines).await?;
+        changed.lines = write_lines(tx, lines).await?;
         Ok(events::append(tx, op, [Event::CartCreated(made)]).await?)
     }
 
-    /// Adds lines; a variant that is there with the same attributes gets more pieces. Of what there is too little, as much as
-    /// there is.
+    /// Adds lines. If there is a line of the same variant and attributes, its quantity is
+    /// increased. Quantities are limited to the available stock.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
-    pub async fn add_lines(&self, op: &OpContext, cart: &CartRef, new: &[NewLine]) -> Result<Changed, Error> {
+    /// [`Error::Invalid`] with all problems.
+    pub async fn add_lines(
+        &self,
+        op: &OpContext,
+        cart: &CartRef,
+        new: &[NewLine],
+    ) -> Result<ChangedCart, Error> {
         let mut problems = Problems::default();
         check::new_lines(&mut problems, &["lines"], new);
         problems.check()?;
-        self.change(op, cart, &Change::AddLines(new)).await
+        self.change(op, cart, &CartChange::AddLines(new)).await
     }
 
-    /// Changes lines; one of no pieces goes. Of what there is too little, as much as there is, but not less than before.
+    /// Updates lines; a quantity of zero removes the line. Increased quantities are limited to the
+    /// available stock, but never fall below their previous value.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn update_lines(
         &self,
         op: &OpContext,
         cart: &CartRef,
         patches: &[LinePatch],
-    ) -> Result<Changed, Error> {
+    ) -> Result<ChangedCart, Error> {
         let mut problems = Problems::default();
         check::line_patches(&mut problems, &["lines"], patches);
         problems.check()?;
-        self.change(op, cart, &Change::UpdateLines(patches)).await
+        self.change(op, cart, &CartChange::UpdateLines(patches)).await
     }
 
     /// Removes lines.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn remove_lines(
         &self,
         op: &OpContext,
         cart: &CartRef,
         ids: &[CartLineId],
-    ) -> Result<Changed, Error> {
+    ) -> Result<ChangedCart, Error> {
         let mut problems = Problems::default();
         check::ids(&mut problems, &["lineIds"], ids);
         problems.check()?;
-        self.change(op, cart, &Change::RemoveLines(ids)).await
+        self.change(op, cart, &CartChange::RemoveLines(ids)).await
     }
 
-    /// Puts these discount codes in the place of the cart's. Whether they take anything off, its price tells.
+    /// Replaces the discount codes. Whether they apply is part of the cart's price.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn set_discount_codes(
         &self,
         op: &OpContext,
         cart: &CartRef,
         codes: &[String],
-    ) -> Result<Changed, Error> {
+    ) -> Result<ChangedCart, Error> {
         let mut problems = Problems::default();
         let codes = check::codes(&mut problems, &["discountCodes"], codes);
         problems.check()?;
-        self.change(op, cart, &Change::Codes(codes)).await
+        self.change(op, cart, &CartChange::Codes(codes)).await
     }
 
-    /// Changes who buys. The cart becomes the signed-in customer's.
+    /// Updates the buyer. If a customer is signed in, the cart becomes theirs.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn update_buyer(
         &self,
         op: &OpContext,
         cart: &CartRef,
         buyer: &BuyerPatch,
-    ) -> Result<Changed, Error> {
+    ) -> Result<ChangedCart, Error> {
         let mut problems = Problems::default();
         let buyer = check::buyer(&mut problems, &["buyerIdentity"], buyer);
         problems.check()?;
-        self.change(op, cart, &Change::Buyer(buyer)).await
+        self.change(op, cart, &CartChange::Buyer(buyer)).await
     }
 
-    /// Changes the buyer's note.
+    /// Replaces the buyer's note.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is too long.
-    pub async fn set_note(&self, op: &OpContext, cart: &CartRef, note: &str) -> Result<Changed, Error> {
+    pub async fn set_note(&self, op: &OpContext, cart: &CartRef, note: &str) -> Result<ChangedCart, Error> {
         let mut problems = Problems::default();
         check::note(&mut problems, &["note"], note);
         problems.check()?;
-        self.change(op, cart, &Change::Note(note)).await
+        self.change(op, cart, &CartChange::Note(note)).await
     }
 
-    /// Puts these attributes in the place of the cart's.
+    /// Replaces the attributes.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn set_attributes(
         &self,
         op: &OpContext,
         cart: &CartRef,
         attributes: &[Attribute],
-    ) -> Result<Changed, Error> {
+    ) -> Result<ChangedCart, Error> {
         let mut problems = Problems::default();
         check::attributes(&mut problems, &["attributes"], attributes);
         problems.check()?;
-        self.change(op, cart, &Change::Attributes(attributes)).await
+        self.change(op, cart, &CartChange::Attributes(attributes)).await
     }
 
-    /// Adds delivery addresses. The first of a cart is selected unless told otherwise.
+    /// Adds delivery addresses. The first address of a cart is selected by default.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn add_addresses(
         &self,
         op: &OpContext,
         cart: &CartRef,
         new: &[NewAddress],
-    ) -> Result<Changed, Error> {
+    ) -> Result<ChangedCart, Error> {
         let mut problems = Problems::default();
         let new = self.new_addresses(op, &mut problems, &["addresses"], new).await?;
         problems.check()?;
-        self.change(op, cart, &Change::AddAddresses(new)).await
+        self.change(op, cart, &CartChange::AddAddresses(new)).await
     }
 
     async fn new_addresses(
@@ -333,78 +345,83 @@ impl Carts {
         path: &[&str],
         sent: &[NewAddress],
     ) -> Result<Vec<(NewAddress, Address)>, Error> {
-        check::one_selected(problems, path, sent.iter().map(|new| new.selected));
+        check::check_single_selection(problems, path, sent.iter().map(|new| new.selected));
         let sources: Vec<_> = sent.iter().map(|new| Some(&new.address)).collect();
-        let kept = addresses::kept(&self.db, op, problems, path, &sources).await?;
+        let kept = addresses::resolve(&self.db, op, problems, path, &sources).await?;
         Ok(sent.iter().cloned().zip(kept).filter_map(|(new, kept)| Some((new, kept?))).collect())
     }
 
-    /// Changes delivery addresses.
+    /// Updates delivery addresses.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn update_addresses(
         &self,
         op: &OpContext,
         cart: &CartRef,
         patches: &[AddressPatch],
-    ) -> Result<Changed, Error> {
+    ) -> Result<ChangedCart, Error> {
         let (path, mut problems) = (["addresses"], Problems::default());
-        check::no_twins(&mut problems, &path, &["id"], patches.iter().map(|patch| patch.id));
-        check::one_selected(&mut problems, &path, patches.iter().map(|patch| patch.selected));
+        check::reject_duplicates(&mut problems, &path, &["id"], patches.iter().map(|patch| patch.id));
+        check::check_single_selection(&mut problems, &path, patches.iter().map(|patch| patch.selected));
         let sources: Vec<_> = patches.iter().map(|patch| patch.address.as_ref()).collect();
-        let kept = addresses::kept(&self.db, op, &mut problems, &path, &sources).await?;
+        let kept = addresses::resolve(&self.db, op, &mut problems, &path, &sources).await?;
         problems.check()?;
         let patches = patches.iter().cloned().zip(kept).collect();
-        self.change(op, cart, &Change::UpdateAddresses(patches)).await
+        self.change(op, cart, &CartChange::UpdateAddresses(patches)).await
     }
 
     /// Removes delivery addresses.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn remove_addresses(
         &self,
         op: &OpContext,
         cart: &CartRef,
         ids: &[CartAddressId],
-    ) -> Result<Changed, Error> {
+    ) -> Result<ChangedCart, Error> {
         let mut problems = Problems::default();
         check::ids(&mut problems, &["addressIds"], ids);
         problems.check()?;
-        self.change(op, cart, &Change::RemoveAddresses(ids)).await
+        self.change(op, cart, &CartChange::RemoveAddresses(ids)).await
     }
 
-    /// Chooses how the cart is delivered; no choice at all takes back what was chosen.
+    /// Selects a delivery option, or clears the selection if there is none.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it is none of the options that can be chosen.
+    /// [`Error::Invalid`] when the option is not available.
     pub async fn choose_delivery(
         &self,
         op: &OpContext,
         cart: &CartRef,
         chosen: &[ChosenOption],
-    ) -> Result<Changed, Error> {
+    ) -> Result<ChangedCart, Error> {
         let mut problems = Problems::default();
         let groups = chosen.iter().map(|one| one.group_id);
-        check::no_twins(&mut problems, &["selectedDeliveryOptions"], &["deliveryGroupId"], groups);
+        check::reject_duplicates(&mut problems, &["selectedDeliveryOptions"], &["deliveryGroupId"], groups);
         problems.check()?;
-        self.change(op, cart, &Change::Delivery(chosen)).await
+        self.change(op, cart, &CartChange::Delivery(chosen)).await
     }
 
-    async fn change(&self, op: &OpContext, cart: &CartRef, change: &Change<'_>) -> Result<Changed, Error> {
-        retrying(|| self.change_once(op, cart, change)).await
+    async fn change(
+        &self,
+        op: &OpContext,
+        cart: &CartRef,
+        change: &CartChange<'_>,
+    ) -> Result<ChangedCart, Error> {
+        with_retries(|| self.change_once(op, cart, change)).await
     }
 
     async fn change_once(
         &self,
         op: &OpContext,
         cart: &CartRef,
-        change: &Change<'_>,
-    ) -> Result<Changed, Error> {
+        change: &CartChange<'_>,
+    ) -> Result<ChangedCart, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let changed = self.change_locked(&mut tx, op, cart, change).await;
-        finish(tx, changed).await
+        commit_or_roll_back(tx, changed).await
     }
 
     async fn change_locked(
@@ -412,58 +429,60 @@ impl Carts {
         tx: &mut Tx,
         op: &OpContext,
         cart: &CartRef,
-        change: &Change<'_>,
-    ) -> Result<Changed, Error> {
+        change: &CartChange<'_>,
+    ) -> Result<ChangedCart, Error> {
         let mut cart = lock(tx, op, &self.keys, cart).await?;
-        let mut lines = Lines::of(cart.id, carts::lines(tx.conn(), &[cart.id]).await?);
+        let mut lines = CartLines::of(cart.id, carts::lines(tx.conn(), &[cart.id]).await?);
         let before = CartSize::of(&cart, &lines);
         let mut warnings = Vec::new();
         let path = change.path();
         match change {
-            Change::AddLines(new) => {
-                let goods = read_goods(tx, new.iter().map(|line| line.variant_id)).await?;
-                warnings = lines.add(path, new, &goods, op.now())?;
+            CartChange::AddLines(new) => {
+                let sellable = read_sellable_variants(tx, new.iter().map(|line| line.variant_id)).await?;
+                warnings = lines.add(path, new, &sellable, op.now())?;
             }
-            Change::UpdateLines(patches) => {
+            CartChange::UpdateLines(patches) => {
                 let there = lines.after.iter().map(|line| line.variant_id);
                 let wanted = patches.iter().filter_map(|patch| patch.variant_id);
-                let goods = read_goods(tx, there.chain(wanted)).await?;
-                warnings = lines.update(path, patches, &goods)?;
+                let sellable = read_sellable_variants(tx, there.chain(wanted)).await?;
+                warnings = lines.update(path, patches, &sellable)?;
             }
-            Change::RemoveLines(ids) => lines.remove(path, ids)?,
-            Change::Codes(codes) => {
-                self.count_unknown_codes(tx, op, &cart, &codes::added(&cart, codes)).await?;
+            CartChange::RemoveLines(ids) => lines.remove(path, ids)?,
+            CartChange::Codes(codes) => {
+                self.count_unknown_codes(tx, op, &cart, &codes::new_codes(&cart, codes)).await?;
                 cart.discount_codes.0.clone_from(codes);
             }
-            Change::Buyer(buyer) => {
+            CartChange::Buyer(buyer) => {
                 buyer.apply(&mut cart);
                 cart.customer_id = cart.customer_id.or(op.actor.customer());
             }
-            Change::Note(note) => (*note).clone_into(&mut cart.note),
-            Change::Attributes(sent) => cart.attributes = Json(check::kept_attributes(sent)),
-            Change::AddAddresses(new) => {
+            CartChange::Note(note) => (*note).clone_into(&mut cart.note),
+            CartChange::Attributes(sent) => cart.attributes = Json(check::dedup_attributes(sent)),
+            CartChange::AddAddresses(new) => {
                 warnings = addresses::add(&mut cart.delivery_addresses.0, path, new)?;
             }
-            Change::UpdateAddresses(patches) => {
+            CartChange::UpdateAddresses(patches) => {
                 addresses::update(&mut cart.delivery_addresses.0, path, patches)?;
             }
-            Change::RemoveAddresses(ids) => addresses::remove(&mut cart.delivery_addresses.0, path, ids)?,
-            Change::Delivery(chosen) => self.choose(tx, op, &mut cart, &lines.after, chosen).await?,
+            CartChange::RemoveAddresses(ids) => addresses::remove(&mut cart.delivery_addresses.0, path, ids)?,
+            CartChange::Delivery(chosen) => {
+                self.select_delivery(tx, op, &mut cart, &lines.after, chosen).await?
+            }
         }
         check_size(&cart, &lines, path)?;
         self.check_guest(op, before, CartSize::of(&cart, &lines), path)?;
         cart.updated_at = op.now();
-        if !carts::update(tx.conn(), &cart).await.map_err(no_such_customer)? {
-            // It was ordered while this waited for it.
-            return Err(no_such_cart());
+        if !carts::update(tx.conn(), &cart).await.map_err(customer_not_found)? {
+            // The cart was ordered while this change waited for the lock.
+            return Err(cart_not_found());
         }
-        let happened = event(&cart, &lines);
-        let lines = write(tx, lines).await?;
-        events::append(tx, op, [Event::CartUpdated(happened)]).await?;
-        Ok(Changed { cart, lines, warnings })
+        let updated = event(&cart, &lines);
+        let lines = write_lines(tx, lines).await?;
+        events::append(tx, op, [Event::CartUpdated(updated)]).await?;
+        Ok(ChangedCart { cart, lines, warnings })
     }
 
-    /// Refuses what would be too much of a caller whom nobody knows.
+    /// Enforces the limits on carts of anonymous callers.
     fn check_guest(
         &self,
         op: &OpContext,
@@ -474,7 +493,7 @@ impl Carts {
         if op.actor == Actor::Anonymous { self.guests.check(before, after, path) } else { Ok(()) }
     }
 
-    async fn choose(
+    async fn select_delivery(
         &self,
         tx: &mut Tx,
         op: &OpContext,
@@ -501,24 +520,24 @@ impl Carts {
     }
 }
 
-/// Keeps a cart from change by others, if the one who asks may use it. What there is not, what there is another key of and what
-/// is somebody else's are told apart to nobody, nor is what has been ordered.
+/// Locks a cart that the caller may use. A missing cart, a wrong token, another customer's cart and
+/// an ordered cart all give the same error.
 async fn lock(tx: &mut Tx, op: &OpContext, keys: &Keys, cart: &CartRef) -> Result<Cart, Error> {
     let row = carts::lock(tx.conn(), cart.id).await?;
     let is_open = |(row, is_ordered): &(Cart, bool)| {
-        !is_ordered && keys.opens_cart(row, &cart.token, op.actor.customer())
+        !is_ordered && keys.may_open_cart(row, &cart.token, op.actor.customer())
     };
-    row.filter(is_open).map(|(row, _)| row).ok_or_else(no_such_cart)
+    row.filter(is_open).map(|(row, _)| row).ok_or_else(cart_not_found)
 }
 
-/// What a mutation of a cart that is not there answers.
+/// The error of mutations on a missing cart.
 #[must_use]
-pub fn no_such_cart() -> Error {
+pub fn cart_not_found() -> Error {
     Error::invalid(&["cartId"], UserErrorCode::Invalid, "The specified cart does not exist")
 }
 
-/// Ends a transaction. What was refused is undone, and the connection kept.
-async fn finish<T>(tx: Tx, result: Result<T, Error>) -> Result<T, Error> {
+/// Commits, or rolls back after a rejected input so that the connection can be reused.
+async fn commit_or_roll_back<T>(tx: Tx, result: Result<T, Error>) -> Result<T, Error> {
     match &result {
         Ok(_) => tx.commit().await?,
         Err(Error::Invalid(_) | Error::Throttled { .. }) => tx.rollback().await?,
@@ -527,35 +546,38 @@ async fn finish<T>(tx: Tx, result: Result<T, Error>) -> Result<T, Error> {
     result
 }
 
-async fn read_goods(tx: &mut Tx, ids: impl Iterator<Item = VariantId>) -> Result<Goods, Error> {
+async fn read_sellable_variants(
+    tx: &mut Tx,
+    ids: impl Iterator<Item = VariantId>,
+) -> Result<SellableVariants, Error> {
     let mut ids: Vec<VariantId> = ids.collect();
     ids.sort_unstable();
     ids.dedup();
-    Ok(Goods::read(tx.conn(), &ids).await?)
+    Ok(SellableVariants::read(tx.conn(), &ids).await?)
 }
 
-fn check_size(cart: &Cart, lines: &Lines, path: &[&str]) -> Result<(), Error> {
+fn check_size(cart: &Cart, lines: &CartLines, path: &[&str]) -> Result<(), Error> {
     let own = cart.attributes.0.iter().map(|attribute| attribute.key.len() + attribute.value.len());
     if own.sum::<usize>() + lines.attribute_bytes() > check::MAX_ATTRIBUTE_BYTES {
-        let most = check::MAX_ATTRIBUTE_BYTES / 1024;
-        let message = format!("The attributes of a cart and its lines may have {most} KiB together");
+        let max_kib = check::MAX_ATTRIBUTE_BYTES / 1024;
+        let message = format!("The attributes of a cart and its lines may have up to {max_kib} KiB in total");
         return Err(Error::invalid(path, UserErrorCode::CartTooLarge, message));
     }
     Ok(())
 }
 
-/// Writes what changed of the lines; the lines since.
-async fn write(tx: &mut Tx, lines: Lines) -> Result<Vec<CartLine>, Error> {
+/// Writes the changed lines and returns all lines.
+async fn write_lines(tx: &mut Tx, lines: CartLines) -> Result<Vec<CartLine>, Error> {
     if !lines.deleted.is_empty() {
         carts::delete_lines(tx.conn(), &lines.deleted).await?;
     }
     if !lines.inserted.is_empty() {
         carts::insert_or_add_lines(tx.conn(), &lines.inserted).await.map_err(|error| match error {
-            // A variant that was there a moment ago has been deleted: the next try finds it gone.
-            DbError::ForeignKey(_, error) => DbError::Clash(error).into(),
-            // The bound that was looked at above, where the database knows better.
+            // The variant was deleted a moment ago: the retry will not find it.
+            DbError::ForeignKey(_, error) => DbError::Conflict(error).into(),
+            // The limit was checked above, but a concurrent change came first.
             DbError::Check(..) => {
-                let message = format!("A line can have up to {} pieces", check::MAX_QUANTITY);
+                let message = format!("A line can have up to {} units", check::MAX_QUANTITY);
                 Error::invalid(&["lines"], UserErrorCode::MaximumExceeded, message)
             }
             error => error.into(),
@@ -564,14 +586,14 @@ async fn write(tx: &mut Tx, lines: Lines) -> Result<Vec<CartLine>, Error> {
     Ok(lines.after)
 }
 
-/// A cart refers to nothing but its customer, who has been erased since they signed in.
-fn no_such_customer(error: DbError) -> Error {
+/// The only foreign key of a cart is its customer, who must have been erased since they signed in.
+fn customer_not_found(error: DbError) -> Error {
     match error {
         DbError::ForeignKey(..) => Error::Unauthenticated,
         error => error.into(),
     }
 }
 
-fn event(cart: &Cart, lines: &Lines) -> CartEvent {
+fn event(cart: &Cart, lines: &CartLines) -> CartEvent {
     CartEvent { cart_id: cart.id, total_quantity: lines.total_quantity() }
 }

@@ -1,14 +1,23 @@
-//! Placing an order: a cart becomes an order at the prices of that moment, in one transaction, and is then paid for.
+//! Placing an order: turns a cart into an order at current prices in one transaction, and then
+//! charges the buyer.
 //!
-//! The transaction, in this order: the cart is locked, so that of several requests for it one is served at a time; the answer that
-//! was given under the idempotency key is looked up; the cart is priced, and refused if that is not what the buyer saw or if
-//! something can't be had; the order is written; discounts are used up and stock is reserved last, since those rows are wanted by
-//! other orders too and stay locked until the commit; only the events follow, which tell what is left. Nothing is locked that orders
-//! of other things want. The order gets its number at the end, or, where its buyer is charged
-//! first, when it is known to stand.
+//! The steps of the transaction and their order:
 //!
-//! What is paid, and by whom, comes after the commit: see `services::payments`. Under one key the answer is the order, as it is:
-//! a request that is sent again while its payment runs waits for the end of it.
+//! - lock the cart, which serializes requests for the same cart;
+//! - look up the response stored under the idempotency key;
+//! - price the cart, and refuse if the total differs from the one the buyer saw or if a line is not
+//!   available;
+//! - insert the order;
+//! - redeem discounts and reserve stock: last, because other orders compete for these rows and they
+//!   stay locked until the commit;
+//! - append the events.
+//!
+//! No lock is taken that orders of other products would wait for. The order gets its number at the
+//! end or, if its buyer is charged at checkout, once its payment is settled.
+//!
+//! Charging happens after the commit, see `services::payments`. A repeated request with the same
+//! idempotency key waits until a payment in progress has ended, and returns the order as it is
+//! then.
 
 mod holds;
 mod input;
@@ -23,11 +32,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::auth::{Actor, Keys};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
+use crate::db::{Db, DbError, OnConstraint, Tx, with_retries};
 use crate::domain::catalog::{InventoryPolicy, full_title};
 use crate::domain::event::{CartEvent, Event, OrderPlacedEvent, PaymentEvent};
 use crate::domain::ids::{Id, OrderId, OrderLineId, PaymentId, VariantId};
-use crate::domain::inventory::Pieces;
+use crate::domain::inventory::UnitsAtLocation;
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
 use crate::domain::permission::Permission;
@@ -38,15 +47,15 @@ use crate::repositories::inventory::InventoryLevel;
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments::{self, Payment};
 use crate::repositories::{customers, discounts, products, variants};
-use crate::services::idempotency::Once;
-use crate::services::payments::{Charging, Outcome, Payments};
-use crate::services::pricing::{Basket, Priced, Pricing};
-use crate::services::stock::{self, Plan, Short, Want};
+use crate::services::idempotency::IdempotentCall;
+use crate::services::payments::{ChargeGuard, PaymentOutcome, Payments};
+use crate::services::pricing::{Basket, PricedBasket, Pricing};
+use crate::services::stock::{self, Demand, ReservationPlan, Shortfall};
 use crate::services::validate::Problems;
 use crate::services::{Shop, cart, credentials, sale};
-use input::Checked;
+use input::CheckedOrder;
 
-/// The input's field that is to blame for what is in the cart.
+/// The input field that problems with the cart's contents are reported for.
 const CART: &[&str] = &["input", "cartId"];
 
 /// Places orders.
@@ -59,24 +68,24 @@ pub struct Checkout {
     keys: Arc<Keys>,
 }
 
-/// What a transaction came to.
-enum Placed {
-    /// An order, which is to be paid for while others wait for the end of that.
-    Now(Box<Order>, Option<Charging>),
-    /// An order that was placed before under the same key.
-    Before(OrderId),
+/// The result of the transaction.
+enum Placement {
+    /// A new order. The guard is present if it is to be charged, and makes repeated requests wait.
+    New(Box<Order>, Option<ChargeGuard>),
+    /// The order that was placed earlier with the same idempotency key.
+    Replayed(OrderId),
 }
 
-/// What is known from earlier tries of the same request.
+/// What earlier attempts of the same request have found out.
 #[derive(Default)]
-struct Tries {
-    count: AtomicU32,
-    /// There is an order of this cart.
+struct RetryState {
+    attempts: AtomicU32,
+    /// The insert failed because the cart already has an order.
     is_ordered: AtomicBool,
 }
 
 impl Checkout {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(
         db: Db,
@@ -89,33 +98,34 @@ impl Checkout {
         Self { db, shop, pricing, payments, holds, keys }
     }
 
-    /// Places an order of a cart and has it paid for; the order since. Whoever knows the cart's id may: a customer's cart is theirs.
+    /// Places an order of a cart, charges it, and returns the updated order. Whoever has the cart's
+    /// id and token may order it; a customer's cart can be ordered by that customer and by staff.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, the new total and a declined payment included; [`Error::Conflict`] for a
-    /// key that was used otherwise.
+    /// [`Error::Invalid`] with all problems, among them a changed total and a declined payment;
+    /// [`Error::Conflict`] when the key was used for a different request.
     pub async fn place(&self, op: &OpContext, input: &PlaceOrder, key: Option<&str>) -> Result<Order, Error> {
         let checked = input.check(&self.shop, &self.payments)?;
-        let once = Once::new(key, "orderPlace", input)?;
-        let once = match op.actor {
-            Actor::Anonymous => once.map(|once| once.within(format!("cart:{}", checked.cart.id.uuid()))),
-            _ => once,
+        let call = IdempotentCall::new(key, "orderPlace", input)?;
+        let call = match op.actor {
+            Actor::Anonymous => call.map(|call| call.scoped_to(format!("cart:{}", checked.cart.id.uuid()))),
+            _ => call,
         };
-        let tries = Tries::default();
-        let placed = retrying(|| self.place_once(op, &checked, once.as_ref(), &tries)).await?;
-        let outcome = match placed {
-            Placed::Before(id) => self.payments.outcome(op, id).await?,
-            Placed::Now(order, None) => Some(Outcome { order: *order, declined: None }),
-            Placed::Now(order, Some(charging)) => {
+        let retry_state = RetryState::default();
+        let placement = with_retries(|| self.place_once(op, &checked, call.as_ref(), &retry_state)).await?;
+        let outcome = match placement {
+            Placement::Replayed(id) => self.payments.await_outcome(op, id).await?,
+            Placement::New(order, None) => Some(PaymentOutcome { order: *order, declined: None }),
+            Placement::New(order, Some(guard)) => {
                 let charged = self.payments.charge(op, *order, &checked.provider, &checked.token).await;
-                // Those who wait for the same answer may go on.
-                drop(charging);
+                // Lets repeated requests that wait for this charge continue.
+                drop(guard);
                 Some(charged?)
             }
         };
         match outcome {
-            Some(Outcome { order, declined: None }) => Ok(order),
-            Some(Outcome { declined: Some(reason), .. }) => {
+            Some(PaymentOutcome { order, declined: None }) => Ok(order),
+            Some(PaymentOutcome { declined: Some(reason), .. }) => {
                 let message = format!(
                     "The payment was declined: {reason}. Nothing was charged; try another way to pay"
                 );
@@ -128,17 +138,17 @@ impl Checkout {
     async fn place_once(
         &self,
         op: &OpContext,
-        input: &Checked,
-        once: Option<&Once<'_>>,
-        tries: &Tries,
-    ) -> Result<Placed, Error> {
-        let attempt = tries.count.fetch_add(1, Ordering::Relaxed);
+        input: &CheckedOrder,
+        call: Option<&IdempotentCall<'_>>,
+        retry_state: &RetryState,
+    ) -> Result<Placement, Error> {
+        let earlier_attempts = retry_state.attempts.fetch_add(1, Ordering::Relaxed);
         let mut tx = self.db.begin(&op.statements).await?;
-        let result = self.place_in(&mut tx, op, input, once, tries, attempt > 0).await;
+        let result = self.place_in(&mut tx, op, input, call, retry_state, earlier_attempts > 0).await;
         match result {
-            Ok(placed @ Placed::Now(..)) => {
+            Ok(placement @ Placement::New(..)) => {
                 tx.commit().await?;
-                Ok(placed)
+                Ok(placement)
             }
             other => {
                 tx.rollback().await?;
@@ -151,93 +161,96 @@ impl Checkout {
         &self,
         tx: &mut Tx,
         op: &OpContext,
-        input: &Checked,
-        once: Option<&Once<'_>>,
-        tries: &Tries,
+        input: &CheckedOrder,
+        call: Option<&IdempotentCall<'_>>,
+        retry_state: &RetryState,
         is_retry: bool,
-    ) -> Result<Placed, Error> {
+    ) -> Result<Placement, Error> {
         let cart = carts::lock(tx.conn(), input.cart.id).await?;
         let (cart, is_ordered) = cart
             .filter(|(cart, _)| may_order(op, &self.keys, cart, &input.cart.token))
             .ok_or_else(|| Error::invalid(CART, UserErrorCode::NotFound, "There is no such cart"))?;
-        // After the lock, so that the answer of another request with the same key is seen.
-        if let Some(once) = once
-            && let Some(order) = once.answer(tx, op).await?
+        // After taking the lock, so that the response of a concurrent request with the same key is
+        // seen.
+        if let Some(call) = call
+            && let Some(order) = call.replay(tx, op).await?
         {
-            return Ok(Placed::Before(order));
+            return Ok(Placement::Replayed(order));
         }
-        let clashed = tries.is_ordered.load(Ordering::Relaxed);
-        if is_ordered || (clashed && !orders::free_cart(tx.conn(), cart.id).await?) {
-            let message = "The cart has been ordered already: there is an order of it";
+        let has_conflicted = retry_state.is_ordered.load(Ordering::Relaxed);
+        if is_ordered || (has_conflicted && !orders::detach_from_cart(tx.conn(), cart.id).await?) {
+            let message = "The cart has already been ordered";
             return Err(Error::invalid(CART, UserErrorCode::Taken, message));
         }
         let lines = carts::lines(tx.conn(), &[cart.id]).await?;
         if lines.is_empty() {
             return Err(Error::invalid(CART, UserErrorCode::Blank, "The cart is empty"));
         }
-        let email = self.email(tx, op, &cart, input).await?;
-        let mut order = self.order_of(op, &cart, input, email)?;
-        if !input.provider.charges() {
+        let email = self.resolve_email(tx, op, &cart, input).await?;
+        let mut order = self.build_order(op, &cart, input, email)?;
+        if !input.provider.is_charged_at_checkout() {
             holds::lock_caller(tx, op, &order).await?;
         }
         let priced = self.price(tx, op, &cart, input, &lines, &order).await?;
-        let lines = sale::sold_lines(&lines, &priced);
+        let lines = sale::sellable_lines(&lines, &priced);
         if lines.is_empty() {
-            let message = "Nothing in the cart is for sale any more: put something else into it";
+            let message = "Nothing in the cart is for sale any longer: add something else";
             return Err(Error::invalid(CART, UserErrorCode::Blank, message));
         }
-        self.fill(op, &mut order, &priced, input);
+        self.apply_quote(op, &mut order, &priced, input);
         let plan = self.plan(tx, &cart, input, &lines, &priced, is_retry).await?;
 
         let inserted = orders::insert(tx.conn(), &order).await;
         inserted.on_constraint("orders", "cart_id", || {
-            // Tried again, it is seen whether that order was given up.
-            tries.is_ordered.store(true, Ordering::Relaxed);
-            Error::from(DbError::clash())
+            // On retry, the order of this cart may turn out to be an expired one.
+            retry_state.is_ordered.store(true, Ordering::Relaxed);
+            Error::from(DbError::conflict())
         })?;
         orders::insert_lines(tx.conn(), order_lines(&order, &lines, &priced, &plan)).await?;
         let is_charged = order.status == OrderStatus::PendingPayment;
         if is_charged {
-            payments::insert(tx.conn(), &requested(op, &order, input.provider.name())).await?;
+            payments::insert(tx.conn(), &payment_request(op, &order, input.provider.name())).await?;
         }
-        if let Some(once) = once {
-            once.keep(tx, op, &order.id).await?;
+        if let Some(call) = call {
+            call.store(tx, op, &order.id).await?;
         }
         let used = &priced.counted_discounts;
         if let Some(refused) = discounts::use_up(tx.conn(), used, order.id, order.buyer(), op.now()).await? {
             let message = match refused.code {
-                Some(code) => format!("The discount {code} takes nothing off any more: {}", refused.reason),
-                None => format!("A discount takes nothing off any more: {}", refused.reason),
+                Some(code) => format!("The discount {code} no longer applies: {}", refused.reason),
+                None => format!("A discount no longer applies: {}", refused.reason),
             };
             return Err(Error::invalid(CART, UserErrorCode::Stale, message));
         }
-        if is_charged && !input.provider.charges() {
-            let demand = finite_demand(&lines, &priced, &plan);
+        if is_charged && !input.provider.is_charged_at_checkout() {
+            let demand = limited_demand(&lines, &priced, &plan);
             let title = |id| priced.variants.get(&id).map(title_of).unwrap_or_default();
             self.holds.admit(tx, op, &order, &demand, title).await?;
         }
-        // If somebody was faster: tried again, it is seen what is left.
+        // A concurrent order was faster: retry with the current stock levels.
         let reserved = stock::reserve_plan(tx, op, &plan, self.shop.low_stock).await?;
-        let reserved = reserved.ok_or_else(DbError::clash)?;
-        let is_charged = is_charged && input.provider.charges();
+        let reserved = reserved.ok_or_else(DbError::conflict)?;
+        let is_charged = is_charged && input.provider.is_charged_at_checkout();
         if !is_charged {
-            orders::give_number(tx.conn(), &mut order).await?;
+            orders::assign_number(tx.conn(), &mut order).await?;
         }
-        // The last of all, since they tell what is left, and in one statement.
-        let placed = placed_events(&order, input.provider.name());
+        // Events come last because they contain the remaining stock; one statement inserts them
+        // all.
+        let placed = order_placed_events(&order, input.provider.name());
         events::append(tx, op, placed.into_iter().chain(reserved)).await?;
-        // Before the commit, which is when others can find the order.
-        let charging = is_charged.then(|| self.payments.begin(order.id));
-        Ok(Placed::Now(Box::new(order), charging))
+        // Before the commit, because the order is visible to others afterwards.
+        let guard = is_charged.then(|| self.payments.begin_charge(order.id));
+        Ok(Placement::New(Box::new(order), guard))
     }
 
-    /// Where the buyer gets mail: as it was sent, or as the cart has it, or the customer's account.
-    async fn email(
+    /// The buyer's e-mail address: from the input, else from the cart, else from the customer's
+    /// account.
+    async fn resolve_email(
         &self,
         tx: &mut Tx,
         op: &OpContext,
         cart: &Cart,
-        input: &Checked,
+        input: &CheckedOrder,
     ) -> Result<String, Error> {
         const FIELD: &[&str] = &["input", "email"];
         let given = input.email.clone().or_else(|| cart.email.clone());
@@ -246,17 +259,23 @@ impl Checkout {
             _ => None,
         };
         let email = given.or_else(|| customer?.email).ok_or_else(|| {
-            let message = "Email can't be blank: it is not in the cart either";
+            let message = "Email can't be blank: the cart has none either";
             Error::invalid(FIELD, UserErrorCode::Blank, message)
         })?;
-        // What the cart or the account has may be older than what is asked of an address now.
+        // An address stored in the cart or the account may predate the current rules.
         let mut problems = Problems::default();
-        let email = credentials::email(&mut problems, FIELD, &email);
+        let email = credentials::check_email(&mut problems, FIELD, &email);
         problems.check().map(|()| email)
     }
 
-    /// An order without its prices.
-    fn order_of(&self, op: &OpContext, cart: &Cart, input: &Checked, email: String) -> Result<Order, Error> {
+    /// Builds the order, except for its prices.
+    fn build_order(
+        &self,
+        op: &OpContext,
+        cart: &Cart,
+        input: &CheckedOrder,
+        email: String,
+    ) -> Result<Order, Error> {
         let shipping = input
             .shipping_address
             .clone()
@@ -295,16 +314,16 @@ impl Checkout {
         })
     }
 
-    /// What the cart costs at this moment.
+    /// Prices the cart.
     async fn price(
         &self,
         tx: &mut Tx,
         op: &OpContext,
         cart: &Cart,
-        input: &Checked,
+        input: &CheckedOrder,
         lines: &[CartLine],
         order: &Order,
-    ) -> Result<Priced, Error> {
+    ) -> Result<PricedBasket, Error> {
         let in_cart = cart::basket(cart, lines);
         let basket = Basket {
             buyer: order.buyer(),
@@ -316,8 +335,8 @@ impl Checkout {
         self.pricing.price_order(op, tx.conn(), &basket).await
     }
 
-    /// Puts the prices into the order, and says until when it waits to be paid.
-    fn fill(&self, op: &OpContext, order: &mut Order, priced: &Priced, input: &Checked) {
+    /// Copies the prices into the order, and sets when it expires if it is not paid.
+    fn apply_quote(&self, op: &OpContext, order: &mut Order, priced: &PricedBasket, input: &CheckedOrder) {
         let quote = &priced.quote;
         order.taxes_included = quote.taxes_included;
         order.subtotal = quote.subtotal;
@@ -329,63 +348,65 @@ impl Checkout {
         if order.total == 0 {
             order.status = OrderStatus::Paid;
         } else {
-            order.expires_at = Some(op.now().plus(input.provider.waits()));
+            order.expires_at = Some(op.now().plus(input.provider.payment_timeout()));
         }
     }
 
-    /// Which pieces the order gets, if it can be placed: everything that is wrong is told at once.
+    /// Chooses the units to reserve, or returns all reasons why the order can't be placed.
     async fn plan(
         &self,
         tx: &mut Tx,
         cart: &Cart,
-        input: &Checked,
+        input: &CheckedOrder,
         lines: &[CartLine],
-        priced: &Priced,
+        priced: &PricedBasket,
         is_retry: bool,
-    ) -> Result<Plan, Error> {
+    ) -> Result<ReservationPlan, Error> {
         let mut problems = Problems::default();
-        let is_sent = |line: &CartLine| {
+        let is_shipped = |line: &CartLine| {
             priced.variants.get(&line.variant_id).is_some_and(|(variant, _)| variant.requires_shipping)
         };
-        if lines.iter().any(is_sent) {
+        if lines.iter().any(is_shipped) {
             input.check_delivery(&mut problems, cart, priced);
         }
         let total = priced.quote.total;
         if total != input.expected_total {
             let message = format!(
-                "The total is {} and not {} any more: look again, then decide",
+                "The total is {} instead of {}: review the cart and try again",
                 self.shop.money(total).to_decimal(),
                 self.shop.money(input.expected_total).to_decimal()
             );
             problems.add(&["input", "expectedTotal"], UserErrorCode::Stale, message);
         }
-        let wants = sale::wants(lines, priced);
-        let locked = if is_retry { Some(locked_levels(tx, &wants, &priced.levels).await?) } else { None };
-        let planned = stock::plan(&wants, locked.as_ref().unwrap_or(&priced.levels));
-        for short in planned.as_ref().err().into_iter().flatten() {
-            problems.add(CART, UserErrorCode::InsufficientStock, shortage(short, priced));
+        let demands = sale::demands(lines, priced);
+        let locked =
+            if is_retry { Some(lock_levels_in_order(tx, &demands, &priced.levels).await?) } else { None };
+        let planned = stock::plan(&demands, locked.as_ref().unwrap_or(&priced.levels));
+        for shortfall in planned.as_ref().err().into_iter().flatten() {
+            problems.add(CART, UserErrorCode::InsufficientStock, shortfall_message(shortfall, priced));
         }
         problems.check()?;
         planned.map_err(|_| Error::invalid(CART, UserErrorCode::InsufficientStock, "Sold out"))
     }
 }
 
-/// Whether the actor may order a cart whose token they sent. Staff may for the customer whose it is.
+/// Whether the actor may order this cart with this token. Staff may do so on behalf of the cart's
+/// customer.
 fn may_order(op: &OpContext, keys: &Keys, cart: &Cart, token: &str) -> bool {
-    keys.opens_cart(cart, token, op.actor.customer())
-        || (op.may(Permission::WriteOrders) && keys.opens_cart(cart, token, cart.customer_id))
+    keys.may_open_cart(cart, token, op.actor.customer())
+        || (op.may(Permission::WriteOrders) && keys.may_open_cart(cart, token, cart.customer_id))
 }
 
-/// The levels as they are, locked, in the order of preference that they were read in. After another order was faster: then what
-/// is planned can be reserved.
-async fn locked_levels(
+/// Locks the current levels and sorts them in the order of preference in which they were read. Used
+/// after losing a race with another order, so that the new plan can't fail again.
+async fn lock_levels_in_order(
     tx: &mut Tx,
-    wants: &[Want],
+    demands: &[Demand],
     preferred: &HashMap<VariantId, Vec<InventoryLevel>>,
 ) -> Result<HashMap<VariantId, Vec<InventoryLevel>>, Error> {
-    let counted: Vec<VariantId> =
-        wants.iter().filter(|want| want.tracked).map(|want| want.variant_id).collect();
-    let mut levels = stock::lock_levels(tx, &counted).await?;
+    let tracked: Vec<VariantId> =
+        demands.iter().filter(|demand| demand.is_tracked).map(|demand| demand.variant_id).collect();
+    let mut levels = stock::lock_levels(tx, &tracked).await?;
     for (variant, levels) in &mut levels {
         let order = preferred.get(variant).map(Vec::as_slice).unwrap_or_default();
         levels.sort_by_key(|level| order.iter().position(|other| other.location_id == level.location_id));
@@ -393,13 +414,17 @@ async fn locked_levels(
     Ok(levels)
 }
 
-/// Units that a plan reserves, of variants that others can't buy any more once these have run out.
-fn finite_demand(lines: &[CartLine], priced: &Priced, plan: &Plan) -> BTreeMap<VariantId, i64> {
+/// Units to be reserved of variants that can't be oversold.
+fn limited_demand(
+    lines: &[CartLine],
+    priced: &PricedBasket,
+    plan: &ReservationPlan,
+) -> BTreeMap<VariantId, i64> {
     let mut demand = BTreeMap::new();
     for (line, places) in lines.iter().zip(&plan.lines) {
-        let is_finite =
+        let is_limited =
             |(variant, _): &(Arc<variants::Variant>, _)| variant.inventory_policy == InventoryPolicy::Deny;
-        if priced.variants.get(&line.variant_id).is_some_and(is_finite) {
+        if priced.variants.get(&line.variant_id).is_some_and(is_limited) {
             let units: i64 = places.iter().map(|place| place.quantity).sum();
             *demand.entry(line.variant_id).or_default() += units;
         }
@@ -412,19 +437,24 @@ fn title_of((variant, product): &(Arc<variants::Variant>, Arc<products::Product>
     full_title(&product.title, &variant.title)
 }
 
-fn shortage(short: &Short, priced: &Priced) -> String {
-    let title = priced.variants.get(&short.variant_id).map(title_of);
+fn shortfall_message(shortfall: &Shortfall, priced: &PricedBasket) -> String {
+    let title = priced.variants.get(&shortfall.variant_id).map(title_of);
     let title = title.as_deref().unwrap_or("a product");
-    match short.available {
+    match shortfall.available {
         0 => format!("{title} is sold out"),
-        left => format!("Only {left} of {title} can be had"),
+        left => format!("Only {left} of {title} available"),
     }
 }
 
-/// The order's lines: what is sold, as it is at this moment.
-fn order_lines(order: &Order, lines: &[CartLine], priced: &Priced, plan: &Plan) -> Vec<OrderLine> {
+/// The order's lines, with prices and titles as of now.
+fn order_lines(
+    order: &Order,
+    lines: &[CartLine],
+    priced: &PricedBasket,
+    plan: &ReservationPlan,
+) -> Vec<OrderLine> {
     let quoted: HashMap<_, _> = priced.quote.lines.iter().map(|line| (line.key, line)).collect();
-    let line = |((position, line), reserved): ((i64, &CartLine), &Vec<Pieces>)| {
+    let line = |((position, line), reserved): ((i64, &CartLine), &Vec<UnitsAtLocation>)| {
         let (variant, product) = priced.variants.get(&line.variant_id)?;
         let quoted = quoted.get(&line.id.uuid())?;
         Some(OrderLine {
@@ -452,12 +482,13 @@ fn order_lines(order: &Order, lines: &[CartLine], priced: &Priced, plan: &Plan) 
             product_id: Some(product.id),
         })
     };
-    // Every line is quoted and planned, or the order would have been refused.
+    // Every line has a quote and a plan, or else the order would have been refused.
     (1..).zip(lines).zip(&plan.lines).filter_map(line).collect()
 }
 
-/// The ledger's first row: who is asked for the money, before they are.
-fn requested(op: &OpContext, order: &Order, provider: &str) -> Payment {
+/// The ledger's first entry: which provider is asked for how much. Written before the provider is
+/// called.
+fn payment_request(op: &OpContext, order: &Order, provider: &str) -> Payment {
     Payment {
         id: PaymentId::generate(),
         order_id: order.id,
@@ -472,17 +503,17 @@ fn requested(op: &OpContext, order: &Order, provider: &str) -> Payment {
     }
 }
 
-fn placed_events(order: &Order, provider: &str) -> Vec<Event> {
+fn order_placed_events(order: &Order, provider: &str) -> Vec<Event> {
     let mut events = vec![Event::OrderPlaced(OrderPlacedEvent {
         order_id: order.id,
         number: order.number,
         total: order.total,
         currency: order.currency.clone(),
     })];
-    // Whoever follows the cart learns that it is gone.
+    // Subscribers of the cart learn that it has been ordered.
     events.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity: 0 })));
     if order.status == OrderStatus::Paid {
-        // There is nothing to be paid.
+        // An order that costs nothing is paid from the start.
         events.push(Event::OrderPaid(PaymentEvent {
             order_id: order.id,
             provider: provider.to_owned(),

@@ -1,10 +1,11 @@
-//! Removes what nobody needs any more. By the clock; in small transactions, so that nobody waits for it.
+//! Deletes rows that are no longer needed: on a schedule, in small transactions that hold up
+//! nobody.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::context::OpContext;
-use crate::db::{Db, retrying};
+use crate::db::{Db, with_retries};
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::repositories::{
@@ -12,74 +13,74 @@ use crate::repositories::{
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long an answer is kept under its key.
-const KEEP_KEYS: Duration = DAY.saturating_mul(7);
-/// How long a session or token is kept once its time is over: for whoever wonders.
-const KEEP_TOKENS: Duration = DAY;
-/// How long a job that is done is kept.
-const KEEP_DONE: Duration = DAY.saturating_mul(7);
-/// How long a job that is dead or was called off is kept.
-const KEEP_DEAD: Duration = DAY.saturating_mul(60);
-/// How long a message to another service is kept.
-const KEEP_DELIVERIES: Duration = DAY.saturating_mul(30);
-/// How many rows are removed at once.
-const BATCH: i64 = 1_000;
+/// How long the result of an idempotent call is kept.
+const IDEMPOTENCY_KEY_TTL: Duration = DAY.saturating_mul(7);
+/// How long an expired session or token is kept, for inspection.
+const EXPIRED_TOKEN_TTL: Duration = DAY;
+/// How long a completed job is kept.
+const DONE_JOB_TTL: Duration = DAY.saturating_mul(7);
+/// How long a dead or cancelled job is kept.
+const DEAD_JOB_TTL: Duration = DAY.saturating_mul(60);
+/// How long a webhook delivery is kept.
+const WEBHOOK_DELIVERY_TTL: Duration = DAY.saturating_mul(30);
+/// Maximum number of rows deleted in one transaction.
+const BATCH_SIZE: i64 = 1_000;
 
-/// Removes rows batch by batch, until there are none; how many there were.
-macro_rules! batches {
-    ($self:ident, $op:ident, |$conn:ident| $remove:expr) => {{
-        let mut removed = 0;
+/// Deletes rows in batches until there are none; evaluates to their number.
+macro_rules! delete_in_batches {
+    ($self:ident, $op:ident, |$conn:ident| $delete:expr) => {{
+        let mut total = 0;
         loop {
-            let gone = retrying(|| async {
+            let deleted = with_retries(|| async {
                 let mut written = $self.db.write(&$op.statements).await?;
                 let $conn = &mut written;
-                $remove.await
+                $delete.await
             });
-            match gone.await? {
-                0 => break removed,
-                gone => removed += gone,
+            match deleted.await? {
+                0 => break total,
+                deleted => total += deleted,
             }
         }
     }};
 }
 
-/// Removes what nobody needs.
+/// Deletes rows that are no longer needed.
 pub struct CleanUp {
     db: Db,
     carts: CartTtl,
 }
 
-/// How long carts are kept that nobody touches.
+/// How long carts are kept after their last change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CartTtl {
-    /// Those without lines.
+    /// Carts without lines.
     pub empty: Duration,
-    /// Those with lines.
+    /// Carts with lines.
     pub filled: Duration,
 }
 
-/// How much was removed.
+/// Number of deleted rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Removed {
+pub struct CleanUpReport {
     /// Refresh tokens.
     pub refresh_tokens: usize,
-    /// Tokens that were mailed to customers.
+    /// Mailed tokens of customers.
     pub customer_tokens: usize,
-    /// Counters of attempts.
+    /// Attempt counters.
     pub attempt_counters: usize,
     /// Idempotency keys.
     pub keys: usize,
     /// Carts.
     pub carts: usize,
-    /// Notes of orders that wait no longer for their payment.
+    /// Markers of orders that no longer await payment.
     pub unpaid_orders: usize,
     /// Jobs.
     pub jobs: usize,
-    /// Messages to other services.
+    /// Webhook deliveries.
     pub deliveries: usize,
 }
 
-impl fmt::Display for Removed {
+impl fmt::Display for CleanUpReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             refresh_tokens,
@@ -101,54 +102,61 @@ impl fmt::Display for Removed {
 }
 
 impl CleanUp {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, carts: CartTtl) -> Self {
         Self { db, carts }
     }
 
-    /// Removes all of it; how much that was.
+    /// Deletes everything that is due. Returns the number of deleted rows.
     ///
     /// # Errors
-    /// [`Error`] of the database; what was removed before stays removed.
-    pub async fn run(&self, op: &OpContext) -> Result<Removed, Error> {
+    /// [`Error`] of the database; earlier batches stay deleted.
+    pub async fn run(&self, op: &OpContext) -> Result<CleanUpReport, Error> {
         op.authorize(Permission::ManageSettings)?;
-        let ago = |keep: Duration| op.now().minus(keep);
-        let (tokens, keys, carts) = (ago(KEEP_TOKENS), ago(KEEP_KEYS), ago(self.carts.filled));
-        let (done, dead, deliveries) = (ago(KEEP_DONE), ago(KEEP_DEAD), ago(KEEP_DELIVERIES));
-        Ok(Removed {
-            refresh_tokens: batches!(self, op, |conn| refresh_tokens::delete_expired(conn, tokens, BATCH)),
-            customer_tokens: batches!(self, op, |conn| customer_tokens::delete_expired(conn, tokens, BATCH)),
-            attempt_counters: batches!(self, op, |conn| {
-                attempt_counters::delete_expired(conn, op.now(), BATCH)
+        let ago = |ttl: Duration| op.now().minus(ttl);
+        let (tokens, keys, carts) =
+            (ago(EXPIRED_TOKEN_TTL), ago(IDEMPOTENCY_KEY_TTL), ago(self.carts.filled));
+        let (done, dead, deliveries) = (ago(DONE_JOB_TTL), ago(DEAD_JOB_TTL), ago(WEBHOOK_DELIVERY_TTL));
+        Ok(CleanUpReport {
+            refresh_tokens: delete_in_batches!(self, op, |conn| refresh_tokens::delete_expired(
+                conn, tokens, BATCH_SIZE
+            )),
+            customer_tokens: delete_in_batches!(self, op, |conn| customer_tokens::delete_expired(
+                conn, tokens, BATCH_SIZE
+            )),
+            attempt_counters: delete_in_batches!(self, op, |conn| {
+                attempt_counters::delete_expired(conn, op.now(), BATCH_SIZE)
             }),
-            keys: batches!(self, op, |conn| idempotency::delete_older(conn, keys, BATCH)),
-            carts: batches!(self, op, |conn| carts::delete_idle(conn, carts, BATCH))
-                + self.remove_empty_carts(op).await?,
-            unpaid_orders: batches!(self, op, |conn| unpaid_orders::delete_settled(conn, BATCH)),
-            jobs: batches!(self, op, |conn| jobs::purge(conn, done, dead, BATCH)),
-            deliveries: batches!(self, op, |conn| webhooks::prune(conn, deliveries, BATCH)),
+            keys: delete_in_batches!(self, op, |conn| idempotency::delete_older(conn, keys, BATCH_SIZE)),
+            carts: delete_in_batches!(self, op, |conn| carts::delete_idle(conn, carts, BATCH_SIZE))
+                + self.delete_empty_carts(op).await?,
+            unpaid_orders: delete_in_batches!(self, op, |conn| unpaid_orders::delete_settled(
+                conn, BATCH_SIZE
+            )),
+            jobs: delete_in_batches!(self, op, |conn| jobs::purge(conn, done, dead, BATCH_SIZE)),
+            deliveries: delete_in_batches!(self, op, |conn| webhooks::prune(conn, deliveries, BATCH_SIZE)),
         })
     }
 
-    /// Removes carts that nothing lies in. They are looked for by a reader: that takes longer than to remove them, and nobody who
-    /// writes is to wait for it.
-    async fn remove_empty_carts(&self, op: &OpContext) -> Result<usize, Error> {
+    /// Deletes empty carts. They are searched on a read connection, since the search takes longer
+    /// than the deletion and writers should not wait for it.
+    async fn delete_empty_carts(&self, op: &OpContext) -> Result<usize, Error> {
         let since = op.now().minus(self.carts.empty);
-        let mut removed = 0;
+        let mut total = 0;
         loop {
-            let ids = carts::empty_since(&mut self.db.read(&op.statements).await?, since, BATCH).await?;
+            let ids = carts::find_empty(&mut self.db.read(&op.statements).await?, since, BATCH_SIZE).await?;
             if ids.is_empty() {
-                return Ok(removed);
+                return Ok(total);
             }
-            let gone = retrying(|| async {
+            let deleted = with_retries(|| async {
                 carts::delete_empty(&mut self.db.write(&op.statements).await?, &ids, since).await
             });
-            let gone = gone.await?;
-            removed += gone;
-            // All of them have been touched meanwhile, or a replica does not know yet.
-            if gone == 0 {
-                return Ok(removed);
+            let deleted = deleted.await?;
+            total += deleted;
+            // All of them have been changed since, or a replica lags behind.
+            if deleted == 0 {
+                return Ok(total);
             }
         }
     }

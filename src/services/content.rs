@@ -1,7 +1,7 @@
-//! What a storefront shows besides the catalogue: pages, menus, redirects from old paths, and sitemaps.
+//! Storefront content besides the catalogue: pages, menus, redirects from old paths, and sitemaps.
 //!
-//! Single pages and menus are read through `loaders`. Who may manage the shop's settings writes them, and sees pages that are
-//! not published.
+//! Single pages and menus are read through `loaders`. Those who may manage the shop's settings edit
+//! them, and see unpublished pages.
 
 mod menus;
 mod pages;

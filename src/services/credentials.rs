@@ -1,53 +1,54 @@
-//! E-mail addresses and passwords as they come in.
+//! Validates e-mail addresses and passwords.
 
 use super::validate::Problems;
-use crate::domain::email::{self, EmailProblem};
+use crate::domain::email::{self, EmailError};
 use crate::error::UserErrorCode;
 
-/// How short a password may be, in characters.
-const MIN_PASSWORD: usize = 8;
-/// How long a password may be, in characters.
-const MAX_PASSWORD: usize = 200;
+/// Minimum length of a password, in characters.
+const MIN_PASSWORD_LENGTH: usize = 8;
+/// Maximum length of a password, in characters.
+const MAX_PASSWORD_LENGTH: usize = 200;
 
-/// An e-mail address as it is looked up; see [`email::normal`].
+/// Normalizes an e-mail address for lookups; see [`email::normalize`].
 #[must_use]
-pub fn normal_email(text: &str) -> String {
-    email::normal(text)
+pub fn normalize_email(text: &str) -> String {
+    email::normalize(text)
 }
 
-/// An e-mail address as it is kept, and what is wrong with it is noted.
-pub fn email(problems: &mut Problems, field: &[&str], text: &str) -> String {
+/// Validates an e-mail address, reports problems and returns the form that is stored.
+pub fn check_email(problems: &mut Problems, field: &[&str], text: &str) -> String {
     email::parse(text).unwrap_or_else(|problem| {
         let code = match problem {
-            EmailProblem::Blank => UserErrorCode::Blank,
-            EmailProblem::TooLong => UserErrorCode::TooLong,
-            EmailProblem::Invalid(_) => UserErrorCode::Invalid,
+            EmailError::Blank => UserErrorCode::Blank,
+            EmailError::TooLong => UserErrorCode::TooLong,
+            EmailError::Invalid(_) => UserErrorCode::Invalid,
         };
         problems.add(field, code, format!("Email {problem}"));
-        email::normal(text)
+        email::normalize(text)
     })
 }
 
-/// Notes what is wrong with a password that is to be set.
-pub fn password(problems: &mut Problems, field: &[&str], text: &str) {
+/// Validates a new password and reports problems.
+pub fn check_password(problems: &mut Problems, field: &[&str], text: &str) {
     let length = text.chars().count();
     if text.trim().is_empty() {
         problems.add(field, UserErrorCode::Blank, "Password can't be blank");
-    } else if length < MIN_PASSWORD {
-        let message = format!("Password is too short (minimum is {MIN_PASSWORD} characters)");
+    } else if length < MIN_PASSWORD_LENGTH {
+        let message = format!("Password is too short (minimum is {MIN_PASSWORD_LENGTH} characters)");
         problems.add(field, UserErrorCode::TooShort, message);
-    } else if length > MAX_PASSWORD {
-        let message = format!("Password is too long (maximum is {MAX_PASSWORD} characters)");
+    } else if length > MAX_PASSWORD_LENGTH {
+        let message = format!("Password is too long (maximum is {MAX_PASSWORD_LENGTH} characters)");
         problems.add(field, UserErrorCode::TooLong, message);
     } else if text.trim() != text {
         problems.add(field, UserErrorCode::Invalid, "Password can't start or end with a blank");
     }
 }
 
-/// Whether a password that somebody signs in with is worth a hash: none that was ever set is longer.
+/// Whether a password could be right at all: no stored password is longer than the maximum, so
+/// hashing a longer one is pointless.
 #[must_use]
-pub fn could_be_password(text: &str) -> bool {
-    text.chars().count() <= MAX_PASSWORD
+pub fn is_plausible_password(text: &str) -> bool {
+    text.chars().count() <= MAX_PASSWORD_LENGTH
 }
 
 #[cfg(test)]
@@ -56,14 +57,14 @@ mod tests {
 
     #[test]
     fn passwords_are_neither_short_nor_endless() {
-        let codes = |text: &str| {
+        let is_accepted = |text: &str| {
             let mut problems = Problems::default();
-            password(&mut problems, &["password"], text);
+            check_password(&mut problems, &["password"], text);
             problems.check().is_ok()
         };
-        assert!(codes("longenough") && codes(&"ä".repeat(200)));
+        assert!(is_accepted("longenough") && is_accepted(&"ä".repeat(200)));
         for bad in ["", "        ", "short", " padded-word ", &"x".repeat(201)] {
-            assert!(!codes(bad), "{bad:?}");
+            assert!(!is_accepted(bad), "{bad:?}");
         }
     }
 }

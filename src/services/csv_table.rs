@@ -1,9 +1,10 @@
-//! Tables of comma-separated values, as shops export them: what the files of products and of orders have in common.
+//! CSV files as exported by shops: the common part of product and order files.
 //!
-//! A thing (a product, an order) is one or more consecutive rows with the same key. [`Groups`] reads a file row by row and
-//! gives out each thing's rows together; [`Row`] turns cells into values and says what is wrong with them. Called by
-//! `product_csv` and `order_csv`, which know the columns. It must never stop at a problem that is one row's, and never hold
-//! more of a file than the rows of one thing and the keys seen so far.
+//! An item (a product, an order) is one or more consecutive rows with the same key. [`Groups`]
+//! reads a file row by row and yields the rows of each item together; [`Row`] parses cells and
+//! reports problems. Called by `product_csv` and `order_csv`, which define the columns. An invalid
+//! row must never stop the reading, and memory is limited to the rows of one item and the keys seen
+//! so far.
 
 mod groups;
 mod row;
@@ -16,47 +17,48 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use csv::{ByteRecord, StringRecord, Terminator};
 
 pub use groups::{Group, Groups, MAX_ROWS};
-pub use row::{Row, parse_flag, unwrapped};
+pub use row::{Row, parse_flag, strip_text_marker};
 
-/// The columns of a kind of file.
+/// The columns of a file format.
 pub trait Column: Copy + Eq + Hash + Send + 'static {
-    /// What such a file is called: `Shopify product CSV`.
+    /// The name of the format: `Shopify product CSV`.
     const FILE: &'static str;
-    /// Of these a file has at least one, or it is another kind of file.
-    const TELLING: &'static [Self];
+    /// A file without any of these is of another format.
+    const DISTINCTIVE: &'static [Self];
 
-    /// The column a header cell names, and the layout where only one has that name.
-    fn named(name: &str) -> Option<(Self, Option<Layout>)>;
+    /// The column with a header name, and the layout if only one has that name.
+    fn from_name(name: &str) -> Option<(Self, Option<Layout>)>;
     /// The column's name in a layout.
     fn name(self, layout: Layout) -> &'static str;
-    /// The columns no file of a layout can be without.
+    /// The required columns of a layout.
     fn required(layout: Layout) -> &'static [Self];
-    /// How headers begin, for whoever has another kind of file.
+    /// Examples of header names, for error messages.
     fn examples() -> String;
-    /// The key of the thing a row belongs to, empty where it has none; and whether a row without it goes on with the thing
-    /// before. Told from whatever bytes there are: even an unreadable row belongs to something.
+    /// The key of the item that a row belongs to, empty if it has none; and whether a row without a
+    /// key continues the previous item. Works on raw bytes, since even an unreadable row belongs to
+    /// some item.
     fn key(header: &Header<Self>, record: &ByteRecord) -> (String, bool);
-    /// What is wrong with a row without a key.
-    fn no_key(header: &Header<Self>) -> String;
+    /// The error message for a row without a key.
+    fn missing_key_message(header: &Header<Self>) -> String;
 }
 
-/// Which of the headers that Shopify writes over the same table a file has.
+/// The variant of Shopify's header that a file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// The one that has always been there.
+    /// The original one.
     Classic,
-    /// A newer one, of product files alone.
+    /// A newer one, only for product files.
     New,
 }
 
-/// What is wrong with one row, in words a shop-keeper understands.
+/// An error in a row, worded for shopkeepers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowError {
     /// The line the row starts on, from 1, counting the header and line breaks inside cells.
     pub line: u64,
-    /// The handle of its product or the name of its order, where the row has one.
+    /// The handle of its product or the name of its order, if known.
     pub key: Option<String>,
-    /// What is wrong, and how to put it right.
+    /// What is wrong, and how to fix it.
     pub reason: String,
 }
 
@@ -68,12 +70,12 @@ impl fmt::Display for RowError {
 
 impl std::error::Error for RowError {}
 
-/// What was changed of a row so that it fits, in words a shop-keeper understands.
+/// A value of a row that was adjusted, worded for shopkeepers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowNote {
     /// The line the row starts on, as in [`RowError`].
     pub line: u64,
-    /// What was in the file, and what it was taken for.
+    /// What was in the file, and how it was interpreted.
     pub text: String,
 }
 
@@ -83,35 +85,35 @@ impl fmt::Display for RowNote {
     }
 }
 
-/// Why a file cannot be read at all.
+/// Why a file can't be read at all.
 #[derive(Debug)]
 pub enum FileError {
-    /// The file cannot be read.
+    /// Reading failed.
     Io(io::Error),
-    /// There is nothing in it.
+    /// It is empty.
     Empty,
-    /// It is something else, named here.
+    /// It is not CSV, but what is named here.
     NotCsv(&'static str),
-    /// It is text in UTF-16.
+    /// It is encoded in UTF-16.
     Utf16,
     /// Its header is not UTF-8.
     NotUtf8,
-    /// A quotation mark of its header is never closed.
+    /// A quotation mark in the header is never closed.
     UnclosedHeader,
-    /// Its lines end as on the first Macintoshes, with a carriage return only.
+    /// Its lines end with a carriage return only, as on old Macintoshes.
     MacLineEndings,
-    /// Its header is another kind of file's.
+    /// Its header is that of another format.
     UnknownHeader {
-        /// What was expected: `Shopify product CSV`.
+        /// The expected format: `Shopify product CSV`.
         file: &'static str,
-        /// How the header of such a file begins.
+        /// Examples of expected header names.
         examples: String,
-        /// The first names of the header.
+        /// The first header names found.
         found: Vec<String>,
     },
     /// The header lacks these columns.
     MissingColumns(Vec<&'static str>),
-    /// The header has a column twice: this one.
+    /// The header has this column twice.
     DuplicateColumn(String),
 }
 
@@ -167,17 +169,18 @@ impl From<csv::Error> for FileError {
     }
 }
 
-/// How long the header line may be, in bytes.
+/// Maximum length of the header line, in bytes.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// How many bytes may be read for one row, give or take a read buffer. A quotation mark that is never closed makes
-/// one row of the whole rest of the file.
+/// Maximum number of bytes read for one row, give or take a read buffer. An unclosed quotation mark
+/// turns the rest of the file into one row.
 const MAX_ROW_BYTES: usize = 4 * 1024 * 1024;
 
-/// What is read after the end of a file: a row of its own, unless a quotation mark is open there. Text has no NUL.
-const END: &[u8] = b"\n\0end of file\0\n";
+/// Appended to a file: it is read as a row of its own unless a quotation mark is open. Text
+/// contains no NUL.
+const END_MARKER: &[u8] = b"\n\0end of file\0\n";
 
 const UTF8_BOM: &[u8] = b"\xEF\xBB\xBF";
-/// How files start that are no CSV, however they are named.
+/// Signatures of files that are not CSV, whatever their name.
 const SIGNATURES: [(&[u8], &str); 5] = [
     (b"PK\x03\x04", "an Excel workbook or a ZIP archive"),
     (b"\xD0\xCF\x11\xE0", "an old Excel workbook"),
@@ -186,37 +189,37 @@ const SIGNATURES: [(&[u8], &str); 5] = [
     (b"\x89PNG", "an image"),
 ];
 
-/// Finds out what kind of file `input` is, and reads its header.
-fn open<R: Read, C: Column>(input: R) -> Result<(csv::Reader<Source<R>>, Header<C>), FileError> {
+/// Detects the file format and reads the header.
+fn open<R: Read, C: Column>(input: R) -> Result<(csv::Reader<RowReader<R>>, Header<C>), FileError> {
     let mut input = BufReader::new(input);
     let head = read_head(&mut input)?;
-    let delimiter = delimiter_of::<C>(check_head(&head)?);
-    // With the line break before the end every row ends in one, which `next_row` counts on.
-    let input = Cursor::new(head).chain(input).chain(END);
+    let delimiter = detect_delimiter::<C>(check_head(&head)?);
+    // The marker's line break terminates the last row, which `next_row` relies on.
+    let input = Cursor::new(head).chain(input).chain(END_MARKER);
     let mut csv = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .delimiter(delimiter)
         .terminator(Terminator::Any(b'\n'))
-        .from_reader(Source { input, budget: 0 });
+        .from_reader(RowReader { input, budget: 0 });
     let (_, names) = next_row(&mut csv)?.ok_or(FileError::Empty)?;
-    if is_unclosed(&names) {
+    if has_unclosed_quote(&names) {
         return Err(FileError::UnclosedHeader);
     }
     let header = Header::parse(&names)?;
     Ok((csv, header))
 }
 
-/// The lines up to and including the first that is not blank.
+/// Reads the lines up to and including the first that is not blank.
 fn read_head(input: &mut impl BufRead) -> Result<Vec<u8>, FileError> {
     let mut head = Vec::new();
-    let mut left = MAX_HEADER_BYTES;
-    while left > 0 && without_bom(&head).trim_ascii().is_empty() {
-        let count = input.by_ref().take(left as u64).read_until(b'\n', &mut head)?;
+    let mut remaining = MAX_HEADER_BYTES;
+    while remaining > 0 && without_bom(&head).trim_ascii().is_empty() {
+        let count = input.by_ref().take(remaining as u64).read_until(b'\n', &mut head)?;
         if count == 0 {
             return Err(FileError::Empty);
         }
-        left = left.saturating_sub(count);
+        remaining = remaining.saturating_sub(count);
     }
     Ok(head)
 }
@@ -225,7 +228,7 @@ fn without_bom(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(UTF8_BOM).unwrap_or(bytes)
 }
 
-/// The header line as text, or what the file is instead.
+/// Returns the header line as text, or an error if the file is not CSV.
 fn check_head(head: &[u8]) -> Result<&str, FileError> {
     if head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF") {
         return Err(FileError::Utf16);
@@ -249,28 +252,28 @@ fn check_head(head: &[u8]) -> Result<&str, FileError> {
     std::str::from_utf8(line).map_err(|_| FileError::NotUtf8)
 }
 
-/// The delimiter that splits the header into the most columns that are known: a comma, or what spreadsheets write where
-/// the comma is the decimal mark.
-fn delimiter_of<C: Column>(header: &str) -> u8 {
-    let known = |delimiter: &u8| {
+/// Detects the delimiter: the one that splits the header into the most known columns. Where the
+/// comma is the decimal mark, spreadsheets write a semicolon or a tab.
+fn detect_delimiter<C: Column>(header: &str) -> u8 {
+    let count_known = |delimiter: &u8| {
         let names = header.split(char::from(*delimiter));
-        names.filter(|name| C::named(name.trim().trim_matches('"')).is_some()).count()
+        names.filter(|name| C::from_name(name.trim().trim_matches('"')).is_some()).count()
     };
-    // Of equals the last one wins: the comma.
-    [b'\t', b';', b','].into_iter().max_by_key(known).unwrap_or(b',')
+    // On a tie the last one wins: the comma.
+    [b'\t', b';', b','].into_iter().max_by_key(count_known).unwrap_or(b',')
 }
 
-/// The file's first line once more, the rest of the file, [`END`].
+/// The file's first line again, the rest of the file, [`END_MARKER`].
 type Input<R> = Chain<Chain<Cursor<Vec<u8>>, BufReader<R>>, &'static [u8]>;
 
-/// A file with a limit on how much of it one row may take.
-struct Source<R> {
+/// A reader that limits how many bytes one row may take.
+struct RowReader<R> {
     input: Input<R>,
-    /// How many more bytes the row may take.
+    /// Bytes left for the current row.
     budget: usize,
 }
 
-impl<R: Read> Read for Source<R> {
+impl<R: Read> Read for RowReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.budget == 0 {
             let reason = "the row is too long; a quotation mark that opens in it is probably never closed, and no row \
@@ -283,17 +286,17 @@ impl<R: Read> Read for Source<R> {
     }
 }
 
-/// Whether a quotation mark of a row is still open where the file ends.
-fn is_unclosed(record: &ByteRecord) -> bool {
-    record.get(record.len().saturating_sub(1)).is_some_and(|cell| cell.ends_with(END))
+/// Whether a quotation mark in a row is still open at the end of the file.
+fn has_unclosed_quote(record: &ByteRecord) -> bool {
+    record.get(record.len().saturating_sub(1)).is_some_and(|cell| cell.ends_with(END_MARKER))
 }
 
 fn line_breaks(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|&&byte| byte == b'\n').count() as u64
 }
 
-/// The next row that is not blank, and the line it starts on.
-fn next_row<R: Read>(csv: &mut csv::Reader<Source<R>>) -> Result<Option<(u64, ByteRecord)>, csv::Error> {
+/// Reads the next row that is not blank, and the line it starts on.
+fn next_row<R: Read>(csv: &mut csv::Reader<RowReader<R>>) -> Result<Option<(u64, ByteRecord)>, csv::Error> {
     loop {
         csv.get_mut().budget = MAX_ROW_BYTES;
         let before = csv.position().line();
@@ -301,10 +304,10 @@ fn next_row<R: Read>(csv: &mut csv::Reader<Source<R>>) -> Result<Option<(u64, By
         if !csv.read_byte_record(&mut record)? {
             return Ok(None);
         }
-        if record.len() == 1 && record.get(0) == Some(END.trim_ascii()) {
+        if record.len() == 1 && record.get(0) == Some(END_MARKER.trim_ascii()) {
             return Ok(None);
         }
-        // Rows end at the line feed, so the last cell still has the carriage return of CR LF.
+        // Rows end at the line feed, so the last cell still contains the carriage return of CR LF.
         let last = record.len().saturating_sub(1);
         if let Some(cell) = record.get(last).and_then(|cell| cell.strip_suffix(b"\r")).map(<[u8]>::to_vec) {
             record.truncate(last);
@@ -313,21 +316,21 @@ fn next_row<R: Read>(csv: &mut csv::Reader<Source<R>>) -> Result<Option<(u64, By
         if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
             continue;
         }
-        // Counted back from the row's end, because the parser skips blank lines without telling.
+        // Counted back from the row's end, because the parser skips blank lines silently.
         let lines = line_breaks(record.as_slice()).saturating_add(1);
         let line = csv.position().line().saturating_sub(lines).max(before);
         return Ok(Some((line, record)));
     }
 }
 
-/// What the first line says of the others.
+/// The parsed header.
 pub struct Header<C> {
-    /// Which header it is.
+    /// The layout of the file.
     pub layout: Layout,
-    /// Each known column's place, and its name as the file spells it.
+    /// Index and spelling in the file of each known column.
     columns: HashMap<C, (usize, String)>,
     width: usize,
-    /// The columns nobody knows, as the file spells them.
+    /// Unknown columns, as spelled in the file.
     pub ignored: Vec<String>,
 }
 
@@ -337,8 +340,8 @@ impl<C: Column> Header<C> {
         let mut columns = HashMap::new();
         let mut ignored = Vec::new();
         let (mut classic, mut new) = (Vec::new(), Vec::new());
-        for (place, name) in record.iter().map(|name| name.trim().to_owned()).enumerate() {
-            let Some((column, layout)) = C::named(&name) else {
+        for (index, name) in record.iter().map(|name| name.trim().to_owned()).enumerate() {
+            let Some((column, layout)) = C::from_name(&name) else {
                 ignored.extend(Some(name).filter(|name| !name.is_empty()));
                 continue;
             };
@@ -347,14 +350,14 @@ impl<C: Column> Header<C> {
                 Some(Layout::New) => new.push(column),
                 None => {}
             }
-            if let Some((_, name)) = columns.insert(column, (place, name)) {
+            if let Some((_, name)) = columns.insert(column, (index, name)) {
                 return Err(FileError::DuplicateColumn(name));
             }
         }
 
         let layout = if new.len() > classic.len() { Layout::New } else { Layout::Classic };
         let has = |column: &&C| columns.contains_key(*column);
-        if !C::TELLING.iter().any(|column| has(&column)) {
+        if !C::DISTINCTIVE.iter().any(|column| has(&column)) {
             let found = record.iter().map(|name| excerpt(name.trim())).filter(|name| !name.is_empty());
             let found = found.take(4).collect();
             return Err(FileError::UnknownHeader { file: C::FILE, examples: C::examples(), found });
@@ -366,32 +369,33 @@ impl<C: Column> Header<C> {
         Err(FileError::MissingColumns(missing.into_iter().map(|column| column.name(layout)).collect()))
     }
 
-    /// The columns that the file has and somebody knows.
-    pub fn known(&self) -> impl Iterator<Item = C> {
+    /// The known columns that the file has.
+    pub fn columns(&self) -> impl Iterator<Item = C> {
         self.columns.keys().copied()
     }
 
-    /// Where a column is, if the file has it.
-    fn place(&self, column: C) -> Option<usize> {
-        self.columns.get(&column).map(|(place, _)| *place)
+    /// Index of a column, if the file has it.
+    fn index(&self, column: C) -> Option<usize> {
+        self.columns.get(&column).map(|(index, _)| *index)
     }
 
-    /// A column's name as the file spells it.
+    /// The name of a column as spelled in the file.
     pub fn name(&self, column: C) -> &str {
         self.columns.get(&column).map_or(column.name(self.layout), |(_, name)| name)
     }
 
-    /// A cell's text whatever its bytes are, to tell which thing even an unreadable row belongs to.
-    pub fn lossy(&self, record: &ByteRecord, column: C) -> String {
-        let cell = self.place(column).and_then(|place| record.get(place)).unwrap_or_default();
+    /// A cell's text with invalid bytes replaced, to find out which item even an unreadable row
+    /// belongs to.
+    pub fn lossy_text(&self, record: &ByteRecord, column: C) -> String {
+        let cell = self.index(column).and_then(|index| record.get(index)).unwrap_or_default();
         String::from_utf8_lossy(cell).trim().to_owned()
     }
 
-    /// The cells of the row that starts on a line as text, or why they cannot be told apart or read. Blank cells behind the
-    /// last column are let pass: spreadsheets write them.
+    /// Validates a row and returns its cells as text, or why they can't be separated or decoded.
+    /// Blank cells after the last column are accepted, since spreadsheets write them.
     fn check(&self, line: u64, mut record: ByteRecord) -> Result<StringRecord, String> {
-        if is_unclosed(&record) {
-            return Err(self.unclosed(line, &record));
+        if has_unclosed_quote(&record) {
+            return Err(self.describe_unclosed_quote(line, &record));
         }
         if record.iter().skip(self.width).all(|cell| cell.trim_ascii().is_empty())
             && record.len() > self.width
@@ -400,7 +404,7 @@ impl<C: Column> Header<C> {
         }
         if record.len() != self.width {
             let breaks = line_breaks(record.as_slice());
-            let reach = match breaks {
+            let continuation = match breaks {
                 0 => String::new(),
                 _ => format!(
                     "; the row goes on to line {}, and what stands in these lines was read as part of it: perhaps a \
@@ -410,7 +414,7 @@ impl<C: Column> Header<C> {
             };
             return Err(format!(
                 "the row has {} cells, but the header has {}; a cell with a comma or a quotation mark in it must \
-                 stand in quotation marks{reach}",
+                 stand in quotation marks{continuation}",
                 record.len(),
                 self.width
             ));
@@ -426,13 +430,13 @@ impl<C: Column> Header<C> {
         })
     }
 
-    /// Where the quotation mark opens that is never closed, and what that hides.
-    fn unclosed(&self, line: u64, record: &ByteRecord) -> String {
+    /// The error for an unclosed quotation mark: where it opens, and what it hides.
+    fn describe_unclosed_quote(&self, line: u64, record: &ByteRecord) -> String {
         let last = record.len().saturating_sub(1);
         let before: u64 = record.iter().take(last).map(line_breaks).sum();
         let opens = line.saturating_add(before);
-        let breaks = line_breaks(record.as_slice()).saturating_sub(line_breaks(END));
-        let known = self.columns.values().find(|(place, _)| *place == last);
+        let breaks = line_breaks(record.as_slice()).saturating_sub(line_breaks(END_MARKER));
+        let known = self.columns.values().find(|(index, _)| *index == last);
         let cell = known.map_or_else(|| "a cell".to_owned(), |(_, name)| name.clone());
         format!(
             "the quotation mark that opens {cell} in line {opens} is never closed, so everything from there to the end of \
@@ -442,7 +446,7 @@ impl<C: Column> Header<C> {
     }
 }
 
-/// The start of a text, short enough for a message.
+/// The beginning of a text, short enough for a message.
 pub fn excerpt(text: &str) -> String {
     const CHARS: usize = 40;
     let mut short: String = text.chars().take(CHARS).collect();

@@ -1,7 +1,6 @@
-//! Writes all customers as a CSV, in the columns of Shopify's customer export where there is one
-//! for it.
+//! Exports all customers as CSV, with the columns of Shopify's customer export where they apply.
 //!
-//! Reads a piece at a time, so that a shop of any size fits.
+//! Reads in chunks, so that memory use does not depend on the size of the shop.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -17,8 +16,8 @@ use crate::domain::permission::Permission;
 use crate::loaders::{Customer, CustomerAddress};
 use crate::repositories::{customer_addresses, customers, orders};
 
-/// How many customers are read at once.
-const CHUNK: i64 = 500;
+/// Number of customers per chunk.
+const CHUNK_SIZE: i64 = 500;
 
 const COLUMNS: [&str; 18] = [
     "Customer ID",
@@ -47,16 +46,17 @@ pub struct CustomerExport {
 }
 
 impl CustomerExport {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db) -> Self {
         Self { db }
     }
 
-    /// Writes every customer who was not erased; calls `progress` with the number written so far.
+    /// Exports every customer who was not erased; calls `progress` with the number written so far.
+    /// Returns the total.
     ///
     /// # Errors
-    /// [`ExportError`] when the shop can't be read or the file not written.
+    /// [`ExportError`] when the shop can't be read or the file can't be written.
     pub async fn run<W: Write>(
         &self,
         op: &OpContext,
@@ -70,7 +70,7 @@ impl CustomerExport {
         let (mut written, mut last) = (0, None);
         loop {
             let mut conn = self.db.read(&op.statements).await?;
-            let chunk = customers::after(&mut conn, last, CHUNK).await?;
+            let chunk = customers::list_after(&mut conn, last, CHUNK_SIZE).await?;
             let Some(end) = chunk.last() else { break };
             last = Some(end.id);
             for cells in rows(&mut conn, &chunk).await? {
@@ -104,7 +104,7 @@ async fn rows(conn: &mut Conn, customers: &[Customer]) -> Result<Vec<Vec<String>
             text_cell(&customer.note),
             customer.created_at.to_string(),
         ];
-        // Names are the customer's own.
+        // The name columns hold the customer's name, not the address's.
         let [_, address @ ..] = address_cells(addresses.get(&customer.id).map(|row| &row.address.0));
         cells.extend(address);
         cells

@@ -1,7 +1,7 @@
-//! Customers: their accounts, how they sign in, their address books; and what staff read of them.
+//! Customers: accounts, sign-in and address books; and what staff can read.
 //!
-//! A customer is told by the bearer token of their request or by the `customerAccessToken` that the Storefront dialect passes
-//! as an argument; the argument wins. All that a customer reaches here is their own.
+//! A customer is identified by the request's bearer token or by the `customerAccessToken` argument
+//! of the Storefront dialect, which takes precedence. Customers can only access their own data.
 
 mod addresses;
 mod by_staff;
@@ -15,12 +15,14 @@ use std::sync::Arc;
 use super::credentials;
 use super::set;
 use super::validate::Problems;
-use crate::auth::{Affected, Authenticator, Credential, Holder, Keys, Lane, MailedFor, Passwords};
+use crate::auth::{
+    Authenticator, Credential, Invalidation, Keys, Lane, MailedTokenPurpose, Passwords, Principal,
+};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, OnConstraint, Tx, retrying};
+use crate::db::{Db, OnConstraint, Tx, with_retries};
 use crate::domain::event::{CustomerEvent, Event};
-use crate::domain::ids::{CustomerId, FamilyId, Id};
+use crate::domain::ids::{CustomerId, Id, SessionId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::permission::Permission;
 use crate::domain::search::{self, Warning};
@@ -29,12 +31,12 @@ use crate::events;
 use crate::jobs;
 use crate::loaders::Customer;
 use crate::repositories::{customer_tokens, customers, refresh_tokens};
-use crate::services::attempts::Purpose;
+use crate::services::attempts::AttemptKind;
 use crate::services::mails::AccountNotice;
 use crate::services::sessions::SessionTokens;
 use crate::services::{Attempts, Sessions, list_query};
 
-/// Customers and their accounts.
+/// Manages customers and their accounts.
 pub struct Customers {
     db: Db,
     auth: Arc<Authenticator>,
@@ -43,7 +45,7 @@ pub struct Customers {
     attempts: Arc<Attempts>,
 }
 
-/// Somebody who signs up.
+/// The input of a sign-up.
 #[derive(Clone, Default)]
 pub struct NewCustomer {
     /// E-mail address.
@@ -56,11 +58,11 @@ pub struct NewCustomer {
     pub last_name: Option<String>,
     /// Phone number.
     pub phone: Option<String>,
-    /// Whether they want to hear of offers.
+    /// Whether the customer consents to marketing mails.
     pub accepts_marketing: bool,
 }
 
-/// A change of a customer; `None` leaves a field as it is.
+/// A change of a customer. `None` keeps a field.
 #[derive(Clone, Default)]
 pub struct CustomerPatch {
     /// E-mail address.
@@ -73,12 +75,12 @@ pub struct CustomerPatch {
     pub last_name: Option<Option<String>>,
     /// Phone number.
     pub phone: Option<Option<String>>,
-    /// Whether they want to hear of offers.
+    /// Whether the customer consents to marketing mails.
     pub accepts_marketing: Option<bool>,
 }
 
 impl Customers {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(
         db: Db,
@@ -90,18 +92,19 @@ impl Customers {
         Self { db, auth, passwords, sessions, attempts }
     }
 
-    /// The keys that mailed tokens are made with.
+    /// The keys that mailed tokens are derived from.
     #[must_use]
     pub fn keys(&self) -> &Keys {
         &self.auth.keys
     }
 
-    /// The context with the customer who is signed in by a `customerAccessToken`, or else by the request's bearer token.
+    /// The context of the customer identified by the `customerAccessToken`, or else by the bearer
+    /// token.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when nobody is.
-    pub async fn signed_in(&self, op: &OpContext, token: Option<&str>) -> Result<OpContext, Error> {
-        self.who(op, token).await?.ok_or_else(|| {
+    /// [`Error::Invalid`] when no customer is signed in.
+    pub async fn require_customer(&self, op: &OpContext, token: Option<&str>) -> Result<OpContext, Error> {
+        self.identify_customer(op, token).await?.ok_or_else(|| {
             Error::invalid(
                 &["customerAccessToken"],
                 UserErrorCode::TokenInvalid,
@@ -110,45 +113,52 @@ impl Customers {
         })
     }
 
-    /// The same; `None` when nobody is.
-    pub(super) async fn who(&self, op: &OpContext, token: Option<&str>) -> Result<Option<OpContext>, Error> {
+    /// As [`Customers::require_customer`]; `None` when no customer is signed in.
+    pub(super) async fn identify_customer(
+        &self,
+        op: &OpContext,
+        token: Option<&str>,
+    ) -> Result<Option<OpContext>, Error> {
         let op = match token {
             None => Some(op.clone()),
-            Some(token) => self.auth.identify(token.trim()).await?.map(|identity| op.clone().of(identity)),
+            Some(token) => {
+                self.auth.identify(token.trim()).await?.map(|identity| op.clone().with_identity(identity))
+            }
         };
         Ok(op.filter(|op| op.actor.customer().is_some()))
     }
 
-    /// The context of who asks for a customer's data: the customer who is signed in, by a `customerAccessToken` or the bearer
-    /// token, or whoever else the bearer token stands for.
+    /// The context to read a customer's data with: that of the customer identified by the
+    /// `customerAccessToken`, or else the request's own.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the `customerAccessToken` is none.
-    pub async fn acting(&self, op: &OpContext, token: Option<&str>) -> Result<OpContext, Error> {
+    /// [`Error::Invalid`] when the `customerAccessToken` is invalid.
+    pub async fn resolve_actor(&self, op: &OpContext, token: Option<&str>) -> Result<OpContext, Error> {
         match token {
             None => Ok(op.clone()),
-            Some(_) => self.signed_in(op, token).await,
+            Some(_) => self.require_customer(op, token).await,
         }
     }
 
     /// The customer who is signed in.
     ///
     /// # Errors
-    /// [`Error::InvalidToken`] when the request was signed with a token that is not valid; when the
-    /// database can't be read.
+    /// [`Error::InvalidToken`] when the request has an invalid bearer token; database errors.
     pub async fn current(&self, op: &OpContext, token: Option<&str>) -> Result<Option<Customer>, Error> {
         if token.is_none() {
-            op.check_token()?;
+            op.reject_invalid_token()?;
         }
-        let Some(id) = self.who(op, token).await?.and_then(|op| op.actor.customer()) else { return Ok(None) };
+        let Some(id) = self.identify_customer(op, token).await?.and_then(|op| op.actor.customer()) else {
+            return Ok(None);
+        };
         Ok(customers::find(&mut self.db.read(&op.statements).await?, id).await?)
     }
 
-    /// A page of the customers that a query finds, for staff, and what of the query was not
-    /// understood.
+    /// A page of the customers that match a search query, for staff, with warnings about parts of
+    /// the query that were ignored.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when the query is larger than a search may be.
+    /// [`Error::BadInput`] when the query exceeds the limits of a search.
     pub async fn customers(
         &self,
         op: &OpContext,
@@ -161,31 +171,32 @@ impl Customers {
         Ok((customers::page(&mut conn, &filter, request).await?, warnings))
     }
 
-    /// How many customers a query finds.
+    /// Counts the customers that match a search query.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when the query is larger than a search may be.
+    /// [`Error::BadInput`] when the query exceeds the limits of a search.
     pub async fn count(&self, op: &OpContext, query: Option<&str>) -> Result<i64, Error> {
         op.authorize(Permission::ReadCustomers)?;
         let (filter, _) = list_query::read(query, search::parse_customers)?;
         Ok(customers::count(&mut self.db.read(&op.statements).await?, &filter).await?)
     }
 
-    /// Makes an account. Nobody is signed in by that; a token is made that proves the address, for the mail that follows.
+    /// Creates an account, and a token to verify its e-mail address, which is mailed afterwards.
+    /// Does not sign the customer in.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn create(&self, op: &OpContext, new: &NewCustomer) -> Result<Customer, Error> {
         let mut problems = Problems::default();
-        let email = credentials::email(&mut problems, &["input", "email"], &new.email);
-        credentials::password(&mut problems, &["input", "password"], &new.password);
+        let email = credentials::check_email(&mut problems, &["input", "email"], &new.email);
+        credentials::check_password(&mut problems, &["input", "password"], &new.password);
         let mut customer = Customer {
             id: CustomerId::generate(),
             email: Some(email),
             password_hash: None,
             first_name: person_name(&mut problems, &["input", "firstName"], new.first_name.as_deref()),
             last_name: person_name(&mut problems, &["input", "lastName"], new.last_name.as_deref()),
-            phone: line(&mut problems, &["input", "phone"], new.phone.as_deref()),
+            phone: optional_line(&mut problems, &["input", "phone"], new.phone.as_deref()),
             accepts_marketing: new.accepts_marketing,
             email_verified_at: None,
             erased_at: None,
@@ -197,47 +208,48 @@ impl Customers {
         };
         problems.check()?;
         let email = customer.email.as_deref().unwrap_or_default();
-        let attempt = self.attempts.check(op, Purpose::SignUp, email).await?;
-        let place = self.passwords.queue(Lane::Public, op.site())?;
+        let attempt = self.attempts.check(op, AttemptKind::SignUp, email).await?;
+        let place = self.passwords.queue(Lane::Public, op.client_network())?;
         self.attempts.count(op, &attempt, None).await?;
         customer.password_hash = Some(place.hash(&new.password).await?);
-        retrying(|| self.create_once(op, &customer)).await?;
+        with_retries(|| self.create_once(op, &customer)).await?;
         Ok(customer)
     }
 
     async fn create_once(&self, op: &OpContext, customer: &Customer) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let inserted = customers::insert(tx.conn(), customer).await;
-        // Also when the account is one without a password, such as of an import: who says that the address is theirs must
-        // prove it, by recovering the account.
-        inserted.on_constraint("customers", "email", || taken(&["input", "email"]))?;
-        let made = Event::CustomerCreated(CustomerEvent { customer_id: customer.id });
-        let mail = self.mail(&mut tx, op, customer, MailedFor::VerifyEmail).await?;
-        events::append(&mut tx, op, [made, mail]).await?;
+        // This includes accounts without a password, such as imported ones: their owner has to
+        // prove the address by recovering the account.
+        inserted.on_constraint("customers", "email", || email_taken(&["input", "email"]))?;
+        let created = Event::CustomerCreated(CustomerEvent { customer_id: customer.id });
+        let mail = self.create_mailed_token(&mut tx, op, customer, MailedTokenPurpose::VerifyEmail).await?;
+        events::append(&mut tx, op, [created, mail]).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Changes the account of the customer who is signed in. A new password ends all their sessions and opens a new one, whose
-    /// tokens are given. A new address is not theirs until they prove it, and ends all their other sessions. Either ends what was
-    /// mailed to recover the account, and is told to the address of before.
+    /// Updates the signed-in customer's account. A new password ends all sessions and opens a new
+    /// one, whose tokens are returned. A new e-mail address is unverified and ends all other
+    /// sessions. Both invalidate mailed recovery tokens, and a notice is mailed to the previous
+    /// address.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn update(
         &self,
         op: &OpContext,
         token: Option<&str>,
         patch: &CustomerPatch,
     ) -> Result<(Customer, Option<SessionTokens>), Error> {
-        let op = &self.signed_in(op, token).await?;
+        let op = &self.require_customer(op, token).await?;
         let mut problems = Problems::default();
         let path = |field: &'static str| ["customer", field];
         let mut clean = patch.clone();
         if let Some(email) = &patch.email {
-            clean.email = Some(credentials::email(&mut problems, &path("email"), email));
+            clean.email = Some(credentials::check_email(&mut problems, &path("email"), email));
         }
         if let Some(password) = &patch.password {
-            credentials::password(&mut problems, &path("password"), password);
+            credentials::check_password(&mut problems, &path("password"), password);
         }
         for (field, sent, text) in [
             ("firstName", &patch.first_name, &mut clean.first_name),
@@ -248,7 +260,7 @@ impl Customers {
             }
         }
         if let Some(phone) = &patch.phone {
-            clean.phone = Some(line(&mut problems, &path("phone"), phone.as_deref()));
+            clean.phone = Some(optional_line(&mut problems, &path("phone"), phone.as_deref()));
         }
         problems.check()?;
         if let Some(email) = &clean.email {
@@ -256,11 +268,13 @@ impl Customers {
         }
         let hash = match &patch.password {
             None => None,
-            Some(password) => Some(self.passwords.queue(Lane::Public, op.site())?.hash(password).await?),
+            Some(password) => {
+                Some(self.passwords.queue(Lane::Public, op.client_network())?.hash(password).await?)
+            }
         };
-        let updated = retrying(|| self.update_once(op, &clean, hash.as_deref())).await?;
+        let updated = with_retries(|| self.update_once(op, &clean, hash.as_deref())).await?;
         if hash.is_some() || patch.email.is_some() {
-            self.auth.forget(Affected::Customer(updated.0.id));
+            self.auth.invalidate(Invalidation::Customer(updated.0.id));
         }
         Ok(updated)
     }
@@ -274,16 +288,18 @@ impl Customers {
         let mut tx = self.db.begin(&op.statements).await?;
         let mut customer = self.lock(&mut tx, op).await?;
         let before = customer.clone();
-        let mut happened = vec![Event::CustomerUpdated(CustomerEvent { customer_id: customer.id })];
+        let mut events = vec![Event::CustomerUpdated(CustomerEvent { customer_id: customer.id })];
         if let Some(email) = &patch.email
             && customer.email.as_ref() != Some(email)
         {
             customer.email = Some(email.clone());
             customer.email_verified_at = None;
-            // Whoever has the mailbox of before, or is signed in elsewhere, has no part in it any more.
-            customer_tokens::spend_all(tx.conn(), customer.id, MailedFor::ALL, op.now()).await?;
-            refresh_tokens::revoke_others(tx.conn(), customer.id, own_session(op), op.now()).await?;
-            happened.push(self.mail(&mut tx, op, &customer, MailedFor::VerifyEmail).await?);
+            // The owner of the old mailbox, and sessions elsewhere, lose access.
+            customer_tokens::mark_all_used(tx.conn(), customer.id, MailedTokenPurpose::ALL, op.now()).await?;
+            refresh_tokens::revoke_others(tx.conn(), customer.id, current_session(op), op.now()).await?;
+            events.push(
+                self.create_mailed_token(&mut tx, op, &customer, MailedTokenPurpose::VerifyEmail).await?,
+            );
         }
         set(&mut customer.first_name, patch.first_name.as_ref());
         set(&mut customer.last_name, patch.last_name.as_ref());
@@ -293,23 +309,28 @@ impl Customers {
         let mut tokens = None;
         if let Some(hash) = hash {
             customer.password_hash = Some(hash.to_owned());
-            customer_tokens::spend_all(tx.conn(), customer.id, &[MailedFor::Recover.as_str()], op.now())
-                .await?;
+            customer_tokens::mark_all_used(
+                tx.conn(),
+                customer.id,
+                &[MailedTokenPurpose::Recover.as_str()],
+                op.now(),
+            )
+            .await?;
             refresh_tokens::revoke_customer(tx.conn(), customer.id, op.now()).await?;
-            let holder = Holder::Customer(customer.id);
-            tokens = Some(self.sessions.open(&mut tx, op, holder, FamilyId::generate()).await?);
-            happened.push(Event::CustomerPasswordChanged(CustomerEvent { customer_id: customer.id }));
+            let principal = Principal::Customer(customer.id);
+            tokens = Some(self.sessions.open(&mut tx, op, principal, SessionId::generate()).await?);
+            events.push(Event::CustomerPasswordChanged(CustomerEvent { customer_id: customer.id }));
         }
         let updated = customers::update(tx.conn(), &customer).await;
-        updated.on_constraint("customers", "email", || taken(&["customer", "email"]))?;
-        self.tell_owner(&mut tx, op, &before, &customer).await?;
-        events::append(&mut tx, op, happened).await?;
+        updated.on_constraint("customers", "email", || email_taken(&["customer", "email"]))?;
+        self.notify_owner(&mut tx, op, &before, &customer).await?;
+        events::append(&mut tx, op, events).await?;
         tx.commit().await?;
         Ok((customer, tokens))
     }
 
-    /// Has the owner of an account told that its address or password was changed.
-    async fn tell_owner(
+    /// Queues a notice to the account's owner that its address or password was changed.
+    async fn notify_owner(
         &self,
         tx: &mut Tx,
         op: &OpContext,
@@ -322,48 +343,48 @@ impl Customers {
         Ok(())
     }
 
-    /// Counts a change of the e-mail address: each has a mail sent, to an address that may be anybody's, and tells whether
-    /// that has an account.
+    /// Limits changes of the e-mail address: each one sends a mail to an arbitrary address, and
+    /// reveals whether that has an account.
     async fn count_email_change(&self, op: &OpContext, email: &str) -> Result<(), Error> {
-        let id = op.actor.customer().ok_or_else(|| op.unauthenticated())?;
+        let id = op.actor.customer().ok_or_else(|| op.authentication_error())?;
         let customer = customers::find(&mut self.db.read(&op.statements).await?, id).await?;
         if customer.is_some_and(|customer| customer.email.as_deref() == Some(email)) {
             return Ok(());
         }
-        let attempt = self.attempts.check(op, Purpose::EmailChange, &id.uuid().to_string()).await?;
+        let attempt = self.attempts.check(op, AttemptKind::EmailChange, &id.uuid().to_string()).await?;
         self.attempts.count(op, &attempt, None).await
     }
 
-    /// The customer who is signed in, kept from change by others.
+    /// Locks the signed-in customer.
     async fn lock(&self, tx: &mut Tx, op: &OpContext) -> Result<Customer, Error> {
-        let id = op.actor.customer().ok_or_else(|| op.unauthenticated())?;
+        let id = op.actor.customer().ok_or_else(|| op.authentication_error())?;
         let customer = customers::lock(tx.conn(), id).await?;
         customer.filter(|customer| customer.erased_at.is_none()).ok_or(Error::Unauthenticated)
     }
 }
 
-/// The session that a customer asks with; `None` for a token of an outside identity provider.
-fn own_session(op: &OpContext) -> Option<FamilyId> {
+/// The session of the request's token; `None` for a token of an external identity provider.
+fn current_session(op: &OpContext) -> Option<SessionId> {
     match op.credential {
         Credential::Customer(_, family) => family,
         _ => None,
     }
 }
 
-/// A line of text that may be missing, trimmed.
-fn line(problems: &mut Problems, field: &[&str], text: Option<&str>) -> Option<String> {
+/// Trims and validates an optional line of text.
+fn optional_line(problems: &mut Problems, field: &[&str], text: Option<&str>) -> Option<String> {
     let text = text.map(str::trim).filter(|text| !text.is_empty())?;
     problems.line(field, text);
     Some(text.to_owned())
 }
 
-/// A name of a person, as [`line`].
+/// Trims and validates the optional name of a person.
 fn person_name(problems: &mut Problems, field: &[&str], text: Option<&str>) -> Option<String> {
     let text = text.map(str::trim).filter(|text| !text.is_empty())?;
     problems.person_name(field, text);
     Some(text.to_owned())
 }
 
-fn taken(field: &[&str]) -> Error {
+fn email_taken(field: &[&str]) -> Error {
     Error::invalid(field, UserErrorCode::Taken, "Email has already been taken")
 }

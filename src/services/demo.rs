@@ -1,9 +1,10 @@
-//! The demo shop: fills an empty database with a small believable shop, through the same services that staff and imports use.
+//! The demo shop: fills an empty database with a small realistic shop, through the services that
+//! staff and imports use.
 
 mod content;
 mod trade;
 
-pub use trade::PASSWORD;
+pub use trade::CUSTOMER_PASSWORD;
 
 use std::io::Cursor;
 
@@ -21,8 +22,8 @@ use crate::repositories::products;
 const PRODUCTS: &str = include_str!("demo/products.csv");
 const COLLECTIONS: &str = include_str!("demo/collections.json");
 
-/// The shop's name.
-pub const NAME: &str = "Mercato Paper & Home";
+/// The name of the demo shop.
+pub const SHOP_NAME: &str = "Mercato Paper & Home";
 
 #[derive(Deserialize)]
 struct DemoCollection {
@@ -36,29 +37,29 @@ struct DemoCollection {
     products: Vec<String>,
 }
 
-/// What the demo shop is made with.
+/// What is needed to create the demo shop.
 #[derive(Clone, Copy)]
 pub struct DemoShop<'a> {
-    /// The shop that is filled.
+    /// The shop.
     pub shop: &'a Shop,
-    /// What staff use.
+    /// The services.
     pub services: &'a Services,
-    /// What reads its products.
+    /// Imports its products.
     pub import: &'a ProductImport,
-    /// What reads its orders.
+    /// Imports its orders.
     pub order_import: &'a OrderImport,
 }
 
-/// Why there is no demo shop.
+/// Why the demo shop could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// Its products or its orders could not be imported.
+    /// Its products or orders could not be imported.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// Something else of it could not be written.
+    /// Something else could not be written.
     #[error(transparent)]
     Write(#[from] Error),
-    /// What is compiled in is broken; a test sees that it is not.
+    /// The embedded data is malformed, which a test rules out.
     #[error("the demo's data is broken: {0}")]
     Data(String),
 }
@@ -69,10 +70,10 @@ impl From<DbError> for DemoError {
     }
 }
 
-/// Fills the shop.
+/// Creates the demo shop.
 ///
 /// # Errors
-/// [`DemoError`]; what was written before stays.
+/// [`DemoError`]; what was written before remains.
 pub async fn fill(db: &Db, op: &OpContext, demo: DemoShop<'_>) -> Result<(), DemoError> {
     import_products(op, demo.import).await?;
     create_collections(db, op, &demo.services.collections).await?;
@@ -81,24 +82,24 @@ pub async fn fill(db: &Db, op: &OpContext, demo: DemoShop<'_>) -> Result<(), Dem
 }
 
 async fn import_products(op: &OpContext, import: &ProductImport) -> Result<(), DemoError> {
-    let mut broken = None;
+    let mut first_error = None;
     import
         .run(op, Cursor::new(PRODUCTS), false, |imported| {
-            if let super::product_import::Imported::Failed(errors) = imported {
-                broken = errors.first().map(ToString::to_string);
+            if let super::product_import::ImportedProduct::Failed(errors) = imported {
+                first_error = errors.first().map(ToString::to_string);
             }
         })
         .await?;
-    if let Some(broken) = broken {
-        return Err(DemoError::Data(broken));
+    if let Some(first_error) = first_error {
+        return Err(DemoError::Data(first_error));
     }
     Ok(())
 }
 
 async fn create_collections(db: &Db, op: &OpContext, collections: &Collections) -> Result<(), DemoError> {
-    let wanted: Vec<DemoCollection> =
+    let collections_data: Vec<DemoCollection> =
         serde_json::from_str(COLLECTIONS).map_err(|error| DemoError::Data(error.to_string()))?;
-    for collection in wanted {
+    for collection in collections_data {
         let new = NewCollection {
             title: collection.title,
             handle: Some(collection.handle),
@@ -108,7 +109,7 @@ async fn create_collections(db: &Db, op: &OpContext, collections: &Collections) 
             image: collection.image.map(|url| (url, None)),
             ..NewCollection::default()
         };
-        let made = collections.create(op, &new).await?;
+        let created = collections.create(op, &new).await?;
         if !collection.products.is_empty() {
             let mut ids = Vec::with_capacity(collection.products.len());
             let mut conn = db.read(&op.statements).await?;
@@ -117,7 +118,7 @@ async fn create_collections(db: &Db, op: &OpContext, collections: &Collections) 
                 ids.push(product.ok_or_else(|| DemoError::Data(format!("no product `{handle}`")))?.id);
             }
             drop(conn);
-            collections.add_products(op, made.id, &ids).await?;
+            collections.add_products(op, created.id, &ids).await?;
         }
     }
     Ok(())

@@ -1,11 +1,11 @@
-//! Discounts, as staff make and change them. What they take off is `services::pricing`'s.
+//! Administration of discounts. For their calculation see `services::pricing`.
 
 use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, OnConstraint, Tx, retrying};
-use crate::domain::discount::{CombinesWith, DiscountRule, DiscountValue, Items, code_key};
+use crate::db::{Db, OnConstraint, Tx, with_retries};
+use crate::domain::discount::{CombinesWith, DiscountRule, DiscountValue, ItemSelection, code_key};
 use crate::domain::event::{DiscountEvent, Event};
 use crate::domain::ids::DiscountId;
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -20,92 +20,94 @@ use crate::repositories::{Visibility, collections, products};
 use crate::services::validate::Problems;
 use crate::services::{Shop, list_query, set};
 
-/// How many products and how many collections a discount may name.
+/// Maximum number of products, and of collections, per discount.
 const MAX_ITEMS: usize = 250;
-/// How long a code may be, in characters.
+/// Maximum length of a code, in characters.
 const MAX_CODE: usize = 100;
 
-/// Makes, changes and deletes discounts.
+/// Creates, updates and deletes discounts.
 pub struct Discounts {
     db: Db,
     shop: Arc<Shop>,
 }
 
-/// A discount's fields: `None` leaves a field as it is (or as it usually is, in one that is made), `Some(None)` empties it.
+/// The fields of a discount. `None` keeps a field (or uses its default, on creation), `Some(None)`
+/// clears it.
 #[derive(Clone, Debug, Default)]
 pub struct DiscountPatch {
-    /// What buyers call it.
+    /// Title shown to buyers.
     pub title: Option<String>,
-    /// What they type for it; an automatic one has none.
+    /// The code that buyers enter; automatic discounts have none.
     pub code: Option<Option<String>>,
-    /// What it gives.
+    /// What is discounted and by how much.
     pub value: Option<NewValue>,
-    /// What the basket must cost, as a decimal text.
+    /// Minimum subtotal of the basket, as a decimal amount.
     pub minimum_subtotal: Option<Option<String>>,
-    /// What it may stand beside.
+    /// Which other discounts it combines with.
     pub combines_with: Option<CombinesWith>,
-    /// From when on; now, in one that is made.
+    /// Start; defaults to now.
     pub starts_at: Option<Timestamp>,
-    /// Until when.
+    /// End; `None` for no end.
     pub ends_at: Option<Option<Timestamp>>,
-    /// How many orders may use it.
+    /// Maximum number of orders that may use it.
     pub usage_limit: Option<Option<i64>>,
-    /// How many orders of one customer may use it.
+    /// Maximum number of orders per customer that may use it.
     pub customer_limit: Option<Option<i64>>,
-    /// Whether it can be used; true, in one that is made.
+    /// Whether it can be used; defaults to true.
     pub is_active: Option<bool>,
 }
 
-/// What a discount is to give, with its numbers as they were written.
+/// The value of a discount, with its numbers as sent.
 #[derive(Clone, Debug)]
 pub enum NewValue {
-    /// A part of the price.
+    /// A percentage off.
     Percentage {
-        /// Such as `12.5`.
+        /// Percentage, such as `12.5`.
         percentage: String,
-        /// Off what; `None`: the whole order.
-        items: Option<Items>,
+        /// Discounted items; `None` for the whole order.
+        items: Option<ItemSelection>,
     },
-    /// An amount.
+    /// A fixed amount off.
     FixedAmount {
-        /// A decimal text.
+        /// Decimal amount.
         amount: String,
-        /// Off each piece.
+        /// Whether the amount is per unit.
         each: bool,
-        /// Off what; `None`: the whole order.
-        items: Option<Items>,
+        /// Discounted items; `None` for the whole order.
+        items: Option<ItemSelection>,
     },
-    /// For so many pieces that are bought, so many others are cheaper.
+    /// Buy some units, get others at a discount.
     BuyXGetY {
-        /// What must be bought; `None`: anything.
-        buy: Option<Items>,
-        /// How many of it.
+        /// Items that must be bought; `None` for any.
+        buy: Option<ItemSelection>,
+        /// Number of units that must be bought.
         buy_quantity: i64,
-        /// What is cheaper; `None`: anything.
-        get: Option<Items>,
-        /// How many of it.
+        /// Discounted items; `None` for any.
+        get: Option<ItemSelection>,
+        /// Number of units that are discounted.
         get_quantity: i64,
-        /// Off their price; `100` makes them free.
+        /// Percentage off the discounted units; `100` makes them free.
         percentage: String,
-        /// How often in an order.
+        /// Maximum number of times per order.
         uses_per_order: Option<i64>,
     },
-    /// Delivery costs nothing.
+    /// Free delivery.
     FreeShipping,
 }
 
 impl Discounts {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>) -> Self {
         Self { db, shop }
     }
 
-    /// A page of the discounts that a query finds, and what of the query was not understood.
+    /// A page of the discounts that match a search query, with warnings about parts of the query
+    /// that were ignored.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] to those who may not manage the shop's settings; [`Error::BadInput`]
-    /// when the query is larger than a search may be.
+    /// [`Error::Forbidden`] without the permission to manage settings; [`Error::BadInput`] when the
+    /// query exceeds the limits of a search.
     pub async fn page(
         &self,
         op: &OpContext,
@@ -118,13 +120,13 @@ impl Discounts {
         Ok((discounts::page(&mut conn, &filter, request).await?, warnings))
     }
 
-    /// Makes a discount.
+    /// Creates a discount.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn create(&self, op: &OpContext, new: &DiscountPatch) -> Result<Discount, Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.create_once(op, new)).await
+        with_retries(|| self.create_once(op, new)).await
     }
 
     async fn create_once(&self, op: &OpContext, new: &DiscountPatch) -> Result<Discount, Error> {
@@ -149,7 +151,7 @@ impl Discounts {
         };
         let mut problems = Problems::default();
         if new.value.is_none() {
-            problems.add(&["discount", "value"], UserErrorCode::Blank, "Say what the discount gives");
+            problems.add(&["discount", "value"], UserErrorCode::Blank, "Specify the value of the discount");
         }
         let mut tx = self.db.begin(&op.statements).await?;
         self.apply(&mut tx, &mut problems, &mut discount, new).await?;
@@ -165,10 +167,10 @@ impl Discounts {
         Ok(discount)
     }
 
-    /// Changes a discount. Orders that used it keep what it took off.
+    /// Updates a discount. Existing orders keep their discounts.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, also when there is no such discount.
+    /// [`Error::Invalid`] with all problems, or for an unknown id.
     pub async fn update(
         &self,
         op: &OpContext,
@@ -176,7 +178,7 @@ impl Discounts {
         patch: &DiscountPatch,
     ) -> Result<Discount, Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.update_once(op, id, patch)).await
+        with_retries(|| self.update_once(op, id, patch)).await
     }
 
     async fn update_once(
@@ -188,7 +190,7 @@ impl Discounts {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut discount) = discounts::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(missing(&["id"]));
+            return Err(not_found(&["id"]));
         };
         let mut problems = Problems::default();
         self.apply(&mut tx, &mut problems, &mut discount, patch).await?;
@@ -205,20 +207,20 @@ impl Discounts {
         Ok(discount)
     }
 
-    /// Deletes a discount. Orders that used it keep what it took off.
+    /// Deletes a discount. Existing orders keep their discounts.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no such discount.
+    /// [`Error::Invalid`] for an unknown id.
     pub async fn delete(&self, op: &OpContext, id: DiscountId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.delete_once(op, id)).await
+        with_retries(|| self.delete_once(op, id)).await
     }
 
     async fn delete_once(&self, op: &OpContext, id: DiscountId) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(discount) = discounts::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(missing(&["id"]));
+            return Err(not_found(&["id"]));
         };
         discounts::delete(tx.conn(), id).await?;
         events::append(&mut tx, op, [Event::DiscountDeleted(event(&discount))]).await?;
@@ -226,7 +228,7 @@ impl Discounts {
         Ok(())
     }
 
-    /// Puts a patch's fields into a discount and notes what is wrong with the outcome.
+    /// Applies a patch to a discount and validates the result.
     async fn apply(
         &self,
         tx: &mut Tx,
@@ -247,7 +249,7 @@ impl Discounts {
         }
         if let Some(minimum) = &patch.minimum_subtotal {
             let field = ["discount", "minimumSubtotal"];
-            rule.minimum_subtotal = problems.amount_if_any(&field, minimum.as_deref(), self.shop.currency);
+            rule.minimum_subtotal = problems.optional_amount(&field, minimum.as_deref(), self.shop.currency);
         }
         set(&mut rule.combines_with, patch.combines_with.as_ref());
         set(&mut discount.starts_at, patch.starts_at.as_ref());
@@ -273,7 +275,7 @@ impl Discounts {
         Ok(())
     }
 
-    /// Reads what a discount is to give.
+    /// Validates and converts the value.
     async fn value(
         &self,
         tx: &mut Tx,
@@ -284,14 +286,15 @@ impl Discounts {
             NewValue::FreeShipping => DiscountValue::FreeShipping,
             NewValue::Percentage { percentage, items } => {
                 check_items(tx, problems, &["percentage", "items"], items.as_ref()).await?;
-                let rate_micros = part(problems, "percentage", percentage);
+                let rate_micros = parse_percentage(problems, "percentage", percentage);
                 DiscountValue::Percentage { rate_micros, items: items.clone() }
             }
             NewValue::FixedAmount { amount, each, items } => {
                 check_items(tx, problems, &["fixedAmount", "items"], items.as_ref()).await?;
                 let field = ["discount", "value", "fixedAmount", "amount"];
                 let currency = self.shop.currency;
-                let amount = positive(problems, &field, |own| own.amount(&field, amount, currency));
+                let amount =
+                    require_positive(problems, &field, |local| local.amount(&field, amount, currency));
                 DiscountValue::FixedAmount { amount, each: *each, items: items.clone() }
             }
             NewValue::BuyXGetY { buy, buy_quantity, get, get_quantity, percentage, uses_per_order } => {
@@ -308,7 +311,7 @@ impl Discounts {
                     buy_quantity: *buy_quantity,
                     get: get.clone(),
                     get_quantity: *get_quantity,
-                    rate_micros: part(problems, "buyXGetY", percentage),
+                    rate_micros: parse_percentage(problems, "buyXGetY", percentage),
                     uses_per_order: *uses_per_order,
                 }
             }
@@ -316,20 +319,20 @@ impl Discounts {
     }
 }
 
-/// A part of a price, above zero and up to all of it.
-fn part(problems: &mut Problems, of: &str, percentage: &str) -> i64 {
+/// A percentage above zero and up to 100.
+fn parse_percentage(problems: &mut Problems, of: &str, percentage: &str) -> i64 {
     let field = ["discount", "value", of, "percentage"];
-    positive(problems, &field, |own| own.percentage(&field, percentage, MICROS))
+    require_positive(problems, &field, |local| local.percentage(&field, percentage, MICROS))
 }
 
-/// A number that must be above zero; what is wrong with it otherwise is noted by `read`.
-fn positive(problems: &mut Problems, field: &[&str], read: impl FnOnce(&mut Problems) -> i64) -> i64 {
-    let mut own = Problems::default();
-    let number = read(&mut own);
-    if number == 0 && own.is_empty() {
-        own.add(field, UserErrorCode::Invalid, "Must be more than zero");
+/// A number above zero. `read` reports other problems itself.
+fn require_positive(problems: &mut Problems, field: &[&str], read: impl FnOnce(&mut Problems) -> i64) -> i64 {
+    let mut local = Problems::default();
+    let number = read(&mut local);
+    if number == 0 && local.is_empty() {
+        local.add(field, UserErrorCode::Invalid, "Must be more than zero");
     }
-    problems.append(own);
+    problems.append(local);
     number
 }
 
@@ -350,23 +353,23 @@ fn set_code(problems: &mut Problems, discount: &mut Discount, code: Option<&str>
     (discount.code, discount.code_key) = (Some(code.to_owned()), Some(code_key(code)));
 }
 
-/// Sees that products and collections are named, are not too many, and are there.
+/// Checks that products or collections are given, exist, and do not exceed their maximum number.
 async fn check_items(
     tx: &mut Tx,
     problems: &mut Problems,
     place: &[&str; 2],
-    items: Option<&Items>,
+    items: Option<&ItemSelection>,
 ) -> Result<(), Error> {
     let Some(items) = items else { return Ok(()) };
     let [value, name] = *place;
     let field = |list: &'static str| ["discount", "value", value, name, list];
     if items.products.is_empty() && items.collections.is_empty() {
-        let message = "Name at least one product or collection, or leave it out for everything";
+        let message = "Specify at least one product or collection, or omit this for everything";
         problems.add(&["discount", "value", value, name], UserErrorCode::Blank, message);
     }
     for (list, number) in [("productIds", items.products.len()), ("collectionIds", items.collections.len())] {
         if number > MAX_ITEMS {
-            let message = format!("Up to {MAX_ITEMS} can be named");
+            let message = format!("Up to {MAX_ITEMS} are allowed");
             problems.add(&field(list), UserErrorCode::TooMany, message);
         }
     }
@@ -389,7 +392,7 @@ async fn check_items(
     Ok(())
 }
 
-fn missing(field: &[&str]) -> Error {
+fn not_found(field: &[&str]) -> Error {
     Error::invalid(field, UserErrorCode::NotFound, "Discount does not exist")
 }
 

@@ -1,78 +1,79 @@
-//! The shop's events for other services: from the log into a stream, in order, each at least once.
+//! Exports the shop's events to a stream for other services: in order, each at least once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::OpContext;
-use crate::db::{Db, retrying};
+use crate::db::{Db, with_retries};
 use crate::domain::event::Topic;
 use crate::domain::permission::Permission;
 use crate::error::Error;
-use crate::events::{cloud_event, follow};
+use crate::events::{cloud_event, consumer};
 use crate::integrations::breaker::{Breaker, CallError};
 
 pub use crate::integrations::event_stream::EventStream;
 
-/// The name under which the log is followed, and the kind of the job that does it.
-pub const EXPORT: &str = "events.export";
-/// How many events are sent at once.
-const BATCH: i64 = 500;
+/// The name of the log consumer, and the kind of its job.
+pub const EXPORT_JOB: &str = "events.export";
+/// Maximum number of events per write to the stream.
+const BATCH_SIZE: i64 = 500;
 
-/// Writes events into a stream.
+/// Exports events to a stream.
 pub struct EventExport {
     db: Db,
     stream: Option<EventStream>,
     breaker: Arc<Breaker>,
-    /// The shop's address, which events come from.
+    /// The shop's URL, the CloudEvents source.
     source: String,
 }
 
-/// The stream can't be reached.
+/// The stream is unavailable.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum NotNow {
-    /// It did not take the events.
+pub enum StreamUnavailable {
+    /// Writing to it failed.
     Failed(String),
-    /// It failed too often lately, and was not asked.
+    /// It failed too often recently and was not called; retry after this delay.
     Open(Duration),
 }
 
 impl EventExport {
-    /// From a database into a stream, if there is one; `source` is the shop's address.
+    /// Creates the service, with the stream, if there is one; `source` is the shop's URL.
     #[must_use]
     pub fn new(db: Db, stream: Option<EventStream>, breaker: Arc<Breaker>, source: String) -> Self {
         Self { db, stream, breaker, source }
     }
 
-    /// Whether events go anywhere.
+    /// Whether there is a stream.
     #[must_use]
-    pub fn is_on(&self) -> bool {
+    pub fn is_enabled(&self) -> bool {
         self.stream.is_some()
     }
 
-    /// Writes what the stream has not had. Nothing of the database is held meanwhile: whoever is stopped between the stream and the
-    /// database's word on it writes some events a second time.
+    /// Exports all events that were not exported yet. No transaction is open during the write: if
+    /// the process stops between the write and the acknowledgement, some events are written again.
     ///
     /// # Errors
-    /// [`Error`] of the database. [`NotNow`] inside: the stream took no more.
-    pub async fn run(&self, op: &OpContext) -> Result<Result<(), NotNow>, Error> {
+    /// [`Error`] of the database. The inner [`StreamUnavailable`] means that the stream accepted no
+    /// more.
+    pub async fn run(&self, op: &OpContext) -> Result<Result<(), StreamUnavailable>, Error> {
         op.authorize(Permission::ManageSettings)?;
         let Some(stream) = &self.stream else { return Ok(Ok(())) };
         loop {
-            let (had, unread) = self.unread(op).await?;
-            if unread.events.is_empty() {
+            let (position, batch) = self.next_batch(op).await?;
+            if batch.events.is_empty() {
                 return Ok(Ok(()));
             }
-            let events: Vec<_> = unread.events.iter().map(|event| cloud_event(event, &self.source)).collect();
+            let events: Vec<_> = batch.events.iter().map(|event| cloud_event(event, &self.source)).collect();
             match self.breaker.call(|_| true, stream.publish(&events)).await {
                 Ok(()) => {}
-                Err(CallError::Open { retry_in }) => return Ok(Err(NotNow::Open(retry_in))),
-                Err(error) => return Ok(Err(NotNow::Failed(error.to_string()))),
+                Err(CallError::Open { retry_in }) => return Ok(Err(StreamUnavailable::Open(retry_in))),
+                Err(error) => return Ok(Err(StreamUnavailable::Failed(error.to_string()))),
             }
-            retrying(|| async {
+            with_retries(|| async {
                 let mut tx = self.db.begin(&op.statements).await?;
-                // Another worker that took the job over may be further.
-                if follow::position(&mut tx, op, EXPORT).await? == had {
-                    unread.read(&mut tx).await?;
+                // Another worker may have taken over the job and be further ahead.
+                if consumer::position(&mut tx, op, EXPORT_JOB).await? == position {
+                    batch.acknowledge(&mut tx).await?;
                 }
                 tx.commit().await?;
                 Ok::<_, Error>(())
@@ -81,13 +82,15 @@ impl EventExport {
         }
     }
 
-    async fn unread(&self, op: &OpContext) -> Result<(i64, follow::Unread), Error> {
-        retrying(|| async {
+    async fn next_batch(&self, op: &OpContext) -> Result<(i64, consumer::PendingBatch), Error> {
+        with_retries(|| async {
             let mut tx = self.db.begin(&op.statements).await?;
-            let had = follow::position(&mut tx, op, EXPORT).await?;
-            let unread = follow::unread(&mut tx, op, EXPORT, &Topic::any(Vec::new()), BATCH).await?;
+            let position = consumer::position(&mut tx, op, EXPORT_JOB).await?;
+            let batch =
+                consumer::next_batch(&mut tx, op, EXPORT_JOB, &Topic::of_kinds(Vec::new()), BATCH_SIZE)
+                    .await?;
             tx.commit().await?;
-            Ok((had, unread))
+            Ok((position, batch))
         })
         .await
     }

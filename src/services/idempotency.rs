@@ -1,6 +1,7 @@
-//! Mutations that may be sent twice: the same key and input get the same answer, and the effect happens once.
+//! Idempotency keys: a mutation that is sent again with the same key and input returns the stored
+//! response, and takes effect only once.
 //!
-//! Services that move stock, money or orders call it inside the transaction of the effect.
+//! Used by services that change stock, money or orders, inside the transaction of the change.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,20 +14,20 @@ use crate::domain::hex::hex;
 use crate::error::{Error, UserErrorCode};
 use crate::repositories::idempotency::{self, IdempotencyKey};
 
-/// How long a key may be, in characters.
-const MAX_KEY: usize = 255;
+/// Maximum length of a key, in characters.
+const MAX_KEY_CHARS: usize = 255;
 
-/// A mutation that was sent under a key.
-pub struct Once<'a> {
+/// A mutation that was sent with an idempotency key.
+pub struct IdempotentCall<'a> {
     key: &'a str,
     operation: &'static str,
     input_hash: String,
-    /// Among whose keys it is, where that is not the actor's.
+    /// The namespace of the key; `None` for the actor's own.
     scope: Option<String>,
 }
 
-impl<'a> Once<'a> {
-    /// A mutation with its input; `None` when its sender gave no key.
+impl<'a> IdempotentCall<'a> {
+    /// A mutation and its input; `None` without a key.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the key is empty or too long.
@@ -36,8 +37,8 @@ impl<'a> Once<'a> {
         input: &(impl Serialize + ?Sized),
     ) -> Result<Option<Self>, Error> {
         let Some(key) = key else { return Ok(None) };
-        if key.is_empty() || key.chars().count() > MAX_KEY || key.contains('\0') {
-            let message = format!("Idempotency key must have 1 to {MAX_KEY} characters");
+        if key.is_empty() || key.chars().count() > MAX_KEY_CHARS || key.contains('\0') {
+            let message = format!("Idempotency key must have 1 to {MAX_KEY_CHARS} characters");
             return Err(Error::invalid(&["idempotencyKey"], UserErrorCode::Invalid, message));
         }
         let input = serde_json::to_vec(input).map_err(DbError::corrupt)?;
@@ -45,23 +46,23 @@ impl<'a> Once<'a> {
         Ok(Some(Self { key, operation, input_hash, scope: None }))
     }
 
-    /// The key is one among those of `scope`, such as a cart, and not of the actor: guests all have one name, and two of them may
-    /// use the same key.
+    /// Places the key in the namespace of, for example, a cart instead of the actor's. All guests
+    /// are the same actor, and two of them may happen to use the same key.
     #[must_use]
-    pub fn within(self, scope: String) -> Self {
+    pub fn scoped_to(self, scope: String) -> Self {
         Self { scope: Some(scope), ..self }
     }
 
-    /// Among whose keys it is.
+    /// The namespace of the key.
     fn scope(&self, op: &OpContext) -> String {
-        self.scope.clone().unwrap_or_else(|| op.caller())
+        self.scope.clone().unwrap_or_else(|| op.caller_key())
     }
 
-    /// The answer that was given before.
+    /// Returns the response that was stored by an earlier call with the same key.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the key came with another mutation or another input.
-    pub async fn answer<T: DeserializeOwned>(&self, tx: &mut Tx, op: &OpContext) -> Result<Option<T>, Error> {
+    /// [`Error::Conflict`] when the key was used with a different mutation or input.
+    pub async fn replay<T: DeserializeOwned>(&self, tx: &mut Tx, op: &OpContext) -> Result<Option<T>, Error> {
         let Some(known) = idempotency::find(tx.conn(), &self.scope(op), self.key).await? else {
             return Ok(None);
         };
@@ -74,12 +75,12 @@ impl<'a> Once<'a> {
         Ok(Some(serde_json::from_value(known.answer.0).map_err(DbError::corrupt)?))
     }
 
-    /// Keeps the answer. When another request with the same key was a moment faster, the error says to try again, and then
-    /// its answer is found.
+    /// Stores the response. If a concurrent request with the same key was faster, the error is
+    /// retryable, and the retry finds its response.
     ///
     /// # Errors
-    /// [`DbError::Clash`] in that case, or the error of the insert.
-    pub async fn keep(&self, tx: &mut Tx, op: &OpContext, answer: &impl Serialize) -> Result<(), Error> {
+    /// [`DbError::Conflict`] in that case; otherwise database errors.
+    pub async fn store(&self, tx: &mut Tx, op: &OpContext, answer: &impl Serialize) -> Result<(), Error> {
         let row = IdempotencyKey {
             actor: self.scope(op),
             key: self.key.to_owned(),
@@ -89,7 +90,7 @@ impl<'a> Once<'a> {
             created_at: op.now(),
         };
         match idempotency::insert(tx.conn(), &row).await {
-            Err(DbError::Unique(_, error)) => Err(DbError::Clash(error).into()),
+            Err(DbError::Unique(_, error)) => Err(DbError::Conflict(error).into()),
             result => Ok(result?),
         }
     }

@@ -1,6 +1,6 @@
-//! Stock: how many pieces lie where, and the locations they lie at.
+//! Inventory: stock levels of variants at locations, and the locations themselves.
 
-mod closing;
+mod delete_location;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::context::OpContext;
-use crate::db::{Db, OnConstraint, Tx, retrying};
+use crate::db::{Db, OnConstraint, Tx, with_retries};
 use crate::domain::event::{Event, InventoryEvent, LocationEvent, VariantsEvent};
 use crate::domain::ids::{LocationId, VariantId};
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -18,66 +18,66 @@ use crate::events;
 use crate::repositories::inventory::{self, InventoryLevel};
 use crate::repositories::locations::{self, Location};
 use crate::repositories::variants::{self, Variant};
-use crate::services::idempotency::Once;
+use crate::services::idempotency::IdempotentCall;
 use crate::services::validate::Problems;
 use crate::services::{Shop, set, stock};
 
-/// How many levels one call may change.
+/// Maximum number of levels per call.
 const MAX_CHANGES: usize = 250;
-/// How many pieces a level may hold.
+/// Maximum number of units per level.
 pub(crate) const MAX_QUANTITY: i64 = 1_000_000_000;
 
-/// Changes stock and locations.
+/// Changes stock levels and locations.
 pub struct Inventory {
     db: Db,
     shop: Arc<Shop>,
 }
 
-/// A change of a level by a number of pieces.
+/// A relative change of a stock level.
 #[derive(Clone, Debug, Serialize)]
 pub struct Adjustment {
-    /// What lies there.
+    /// The variant.
     pub variant_id: VariantId,
-    /// Where.
+    /// The location.
     pub location_id: LocationId,
-    /// Pieces more, or fewer.
+    /// Units to add, or to remove if negative.
     pub delta: i64,
 }
 
-/// A level as it is to be.
+/// A new value for a stock level.
 #[derive(Clone, Debug, Serialize)]
-pub struct Count {
-    /// What lies there.
+pub struct StockCount {
+    /// The variant.
     pub variant_id: VariantId,
-    /// Where.
+    /// The location.
     pub location_id: LocationId,
-    /// Pieces on hand afterwards.
+    /// Units on hand after the change.
     pub quantity: i64,
-    /// Pieces on hand before, as the sender believes; `None` does not look.
+    /// Expected units on hand before the change; `None` for no check.
     pub expected: Option<i64>,
 }
 
-/// A level after a change, as the answer that an idempotency key keeps.
+/// A stock level after a change. Stored as the response under an idempotency key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChangedLevel {
-    /// What lies there.
+    /// The variant.
     pub variant_id: VariantId,
-    /// Where.
+    /// The location.
     pub location_id: LocationId,
-    /// By how many pieces it changed.
+    /// Units added, or removed if negative.
     pub delta: i64,
-    /// Pieces on hand since.
+    /// Units on hand after the change.
     pub on_hand: i64,
 }
 
-/// A location's fields: `None` leaves a field as it is, `Some(None)` empties it.
+/// The fields of a location. `None` keeps a field, `Some(None)` clears it.
 #[derive(Clone, Debug, Default)]
 pub struct LocationPatch {
-    /// Unique in the shop.
+    /// Name, unique in the shop.
     pub name: Option<String>,
     /// Street and number.
     pub address1: Option<Option<String>>,
-    /// More of the address.
+    /// Second address line.
     pub address2: Option<Option<String>>,
     /// City.
     pub city: Option<Option<String>>,
@@ -91,13 +91,13 @@ pub struct LocationPatch {
     pub phone: Option<Option<String>>,
     /// Whether its stock can be sold.
     pub is_active: Option<bool>,
-    /// Degrees north, for the distance to a buyer.
+    /// Latitude in degrees, to determine the distance to a buyer.
     pub latitude: Option<Option<f64>>,
-    /// Degrees east.
+    /// Longitude in degrees.
     pub longitude: Option<Option<f64>>,
 }
 
-/// How the event log tells a change of a level.
+/// The event of a changed stock level.
 pub(crate) fn level_event(level: &InventoryLevel, delta: i64, reason: &str) -> Event {
     Event::InventoryLevelChanged(InventoryEvent {
         variant_id: level.variant_id,
@@ -108,25 +108,27 @@ pub(crate) fn level_event(level: &InventoryLevel, delta: i64, reason: &str) -> E
     })
 }
 
-/// What changes of levels came to.
-struct Made {
-    answer: Vec<ChangedLevel>,
-    happened: Vec<Event>,
-    /// Those of the variants whose stock is counted.
-    counted: Vec<VariantId>,
+/// The result of changing stock levels.
+struct LevelChanges {
+    levels: Vec<ChangedLevel>,
+    events: Vec<Event>,
+    /// Variants whose inventory is tracked.
+    tracked: Vec<VariantId>,
 }
 
 impl Inventory {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>) -> Self {
         Self { db, shop }
     }
 
-    /// Changes levels by numbers of pieces: all, or none if one can't be. A level that is not there begins at zero.
+    /// Adjusts stock levels by numbers of units: all of them, or none if there is a problem with
+    /// any. Missing levels are created.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong; [`Error::Conflict`] for a key that was used otherwise.
+    /// [`Error::Invalid`] with all problems; [`Error::Conflict`] when the key was used for a
+    /// different request.
     pub async fn adjust(
         &self,
         op: &OpContext,
@@ -153,8 +155,8 @@ impl Inventory {
             }
         }
         problems.check()?;
-        let once = Once::new(key, "inventoryQuantitiesAdjust", &(reason, changes))?;
-        retrying(|| self.adjust_once(op, reason, changes, once.as_ref())).await
+        let call = IdempotentCall::new(key, "inventoryQuantitiesAdjust", &(reason, changes))?;
+        with_retries(|| self.adjust_once(op, reason, changes, call.as_ref())).await
     }
 
     async fn adjust_once(
@@ -162,22 +164,22 @@ impl Inventory {
         op: &OpContext,
         reason: &str,
         changes: &[Adjustment],
-        once: Option<&Once<'_>>,
+        call: Option<&IdempotentCall<'_>>,
     ) -> Result<Vec<ChangedLevel>, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        if let Some(once) = once
-            && let Some(answer) = once.answer(&mut tx, op).await?
+        if let Some(call) = call
+            && let Some(levels) = call.replay(&mut tx, op).await?
         {
             tx.rollback().await?;
-            return Ok(answer);
+            return Ok(levels);
         }
         let rows = changes.iter().map(|change| (change.variant_id, change.location_id));
-        let known = check_known(&mut tx, "changes", rows).await?;
-        let given = changes.iter().filter(|change| change.delta > 0).map(|change| change.variant_id);
-        let (counted, mut happened) = count_from_now_on(&mut tx, op, &known, given.collect()).await?;
+        let known = check_references(&mut tx, "changes", rows).await?;
+        let stocked = changes.iter().filter(|change| change.delta > 0).map(|change| change.variant_id);
+        let (tracked, mut events) = start_tracking(&mut tx, op, &known, stocked.collect()).await?;
         let mut problems = Problems::default();
-        let mut answer: Vec<Option<ChangedLevel>> = vec![None; changes.len()];
-        for (at, change) in in_row_order(changes, |change| (change.variant_id, change.location_id)) {
+        let mut levels: Vec<Option<ChangedLevel>> = vec![None; changes.len()];
+        for (at, change) in in_lock_order(changes, |change| (change.variant_id, change.location_id)) {
             let level =
                 adjust_level(&mut tx, op, change.variant_id, change.location_id, change.delta).await?;
             let Some(level) = level else {
@@ -189,24 +191,26 @@ impl Inventory {
                 );
                 continue;
             };
-            happened.push(level_event(&level, change.delta, reason));
-            if let Some(slot) = answer.get_mut(at) {
-                *slot = Some(changed(&level, change.delta));
+            events.push(level_event(&level, change.delta, reason));
+            if let Some(slot) = levels.get_mut(at) {
+                *slot = Some(changed_level(&level, change.delta));
             }
         }
-        let made = Made { answer: answer.into_iter().flatten().collect(), happened, counted };
-        self.finish(tx, op, problems, made, once).await
+        let changes = LevelChanges { levels: levels.into_iter().flatten().collect(), events, tracked };
+        self.commit_changes(tx, op, problems, changes, call).await
     }
 
-    /// Sets levels to counted numbers of pieces: all, or none if one is not as its sender expected.
+    /// Sets stock levels to counted numbers of units: all of them, or none if one differs from the
+    /// expected value.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong; [`Error::Conflict`] for a key that was used otherwise.
+    /// [`Error::Invalid`] with all problems; [`Error::Conflict`] when the key was used for a
+    /// different request.
     pub async fn set(
         &self,
         op: &OpContext,
         reason: &str,
-        counts: &[Count],
+        counts: &[StockCount],
         key: Option<&str>,
     ) -> Result<Vec<ChangedLevel>, Error> {
         op.authorize(Permission::WriteInventory)?;
@@ -228,32 +232,32 @@ impl Inventory {
             }
         }
         problems.check()?;
-        let once = Once::new(key, "inventoryQuantitiesSet", &(reason, counts))?;
-        retrying(|| self.set_once(op, reason, counts, once.as_ref())).await
+        let call = IdempotentCall::new(key, "inventoryQuantitiesSet", &(reason, counts))?;
+        with_retries(|| self.set_once(op, reason, counts, call.as_ref())).await
     }
 
     async fn set_once(
         &self,
         op: &OpContext,
         reason: &str,
-        counts: &[Count],
-        once: Option<&Once<'_>>,
+        counts: &[StockCount],
+        call: Option<&IdempotentCall<'_>>,
     ) -> Result<Vec<ChangedLevel>, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        if let Some(once) = once
-            && let Some(answer) = once.answer(&mut tx, op).await?
+        if let Some(call) = call
+            && let Some(levels) = call.replay(&mut tx, op).await?
         {
             tx.rollback().await?;
-            return Ok(answer);
+            return Ok(levels);
         }
         let rows = counts.iter().map(|count| (count.variant_id, count.location_id));
-        let known = check_known(&mut tx, "quantities", rows).await?;
-        let given = counts.iter().filter(|count| count.quantity > 0).map(|count| count.variant_id);
-        let (counted, mut happened) = count_from_now_on(&mut tx, op, &known, given.collect()).await?;
+        let known = check_references(&mut tx, "quantities", rows).await?;
+        let stocked = counts.iter().filter(|count| count.quantity > 0).map(|count| count.variant_id);
+        let (tracked, mut events) = start_tracking(&mut tx, op, &known, stocked.collect()).await?;
         let mut problems = Problems::default();
-        let mut answer: Vec<Option<ChangedLevel>> = vec![None; counts.len()];
-        for (at, count) in in_row_order(counts, |count| (count.variant_id, count.location_id)) {
-            // A level that is not there can't be locked, so it is made first.
+        let mut levels: Vec<Option<ChangedLevel>> = vec![None; counts.len()];
+        for (at, count) in in_lock_order(counts, |count| (count.variant_id, count.location_id)) {
+            // A missing level can't be locked, so it is created first.
             inventory::insert_missing(tx.conn(), count.variant_id, count.location_id, op.now()).await?;
             let now = inventory::lock(tx.conn(), count.variant_id, count.location_id).await?;
             let now = now.map_or(0, |level| level.on_hand);
@@ -261,7 +265,7 @@ impl Inventory {
                 && expected != now
             {
                 let message =
-                    format!("The quantity is {now} and not {expected} any more: look again, then decide");
+                    format!("The quantity is now {now} instead of {expected}: check it and try again");
                 let field = ["input", "quantities", &at.to_string(), "compareQuantity"];
                 problems.add(&field, UserErrorCode::Stale, message);
                 continue;
@@ -275,45 +279,45 @@ impl Inventory {
                 continue;
             };
             if delta != 0 {
-                happened.push(level_event(&level, delta, reason));
+                events.push(level_event(&level, delta, reason));
             }
-            if let Some(slot) = answer.get_mut(at) {
-                *slot = Some(changed(&level, delta));
+            if let Some(slot) = levels.get_mut(at) {
+                *slot = Some(changed_level(&level, delta));
             }
         }
-        let made = Made { answer: answer.into_iter().flatten().collect(), happened, counted };
-        self.finish(tx, op, problems, made, once).await
+        let changes = LevelChanges { levels: levels.into_iter().flatten().collect(), events, tracked };
+        self.commit_changes(tx, op, problems, changes, call).await
     }
 
-    /// Commits with events and the kept answer, or leaves everything as it was.
-    async fn finish(
+    /// Commits with events and the stored response, or rolls back if there are problems.
+    async fn commit_changes(
         &self,
         mut tx: Tx,
         op: &OpContext,
         problems: Problems,
-        made: Made,
-        once: Option<&Once<'_>>,
+        changes: LevelChanges,
+        call: Option<&IdempotentCall<'_>>,
     ) -> Result<Vec<ChangedLevel>, Error> {
-        let Made { answer, mut happened, counted } = made;
+        let LevelChanges { levels, mut events, tracked } = changes;
         if let Err(error) = problems.check() {
             tx.rollback().await?;
             return Err(error);
         }
-        let changes = answer.iter().filter(|level| counted.contains(&level.variant_id));
+        let changes = levels.iter().filter(|level| tracked.contains(&level.variant_id));
         let changes = changes.map(|level| (level.variant_id, level.location_id, level.delta));
-        happened.extend(stock::low_after(&mut tx, self.shop.low_stock, changes).await?);
-        events::append(&mut tx, op, happened).await?;
-        if let Some(once) = once {
-            once.keep(&mut tx, op, &answer).await?;
+        events.extend(stock::low_stock_events(&mut tx, self.shop.low_stock, changes).await?);
+        events::append(&mut tx, op, events).await?;
+        if let Some(call) = call {
+            call.store(&mut tx, op, &levels).await?;
         }
         tx.commit().await?;
-        Ok(answer)
+        Ok(levels)
     }
 
     /// A page of locations.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] to those who may not see stock.
+    /// [`Error::Forbidden`] without the permission to read inventory.
     pub async fn locations(
         &self,
         op: &OpContext,
@@ -323,10 +327,10 @@ impl Inventory {
         Ok(locations::page(&mut self.db.read(&op.statements).await?, request).await?)
     }
 
-    /// Makes a location, active unless told otherwise.
+    /// Creates a location, which is active by default.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn create_location(&self, op: &OpContext, new: &LocationPatch) -> Result<Location, Error> {
         op.authorize(Permission::ManageSettings)?;
         let mut location = Location {
@@ -356,10 +360,10 @@ impl Inventory {
         Ok(location)
     }
 
-    /// Changes a location.
+    /// Updates a location.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn update_location(
         &self,
         op: &OpContext,
@@ -384,7 +388,7 @@ impl Inventory {
     }
 }
 
-/// Changes a level, which begins at zero where there is none; `None` if less would be left than is reserved.
+/// Adjusts a level, creating it if it is missing; `None` if less would be left than is reserved.
 pub(crate) async fn adjust_level(
     tx: &mut Tx,
     op: &OpContext,
@@ -395,12 +399,12 @@ pub(crate) async fn adjust_level(
     if let Some(level) = inventory::adjust(tx.conn(), variant, location, delta, op.now()).await? {
         return Ok(Some(level));
     }
-    // There is no level, or too little on it: after this there is one, whoever made it.
+    // The level is missing or too low. Either way it exists after this, whoever inserted it.
     inventory::insert_missing(tx.conn(), variant, location, op.now()).await?;
     Ok(inventory::adjust(tx.conn(), variant, location, delta, op.now()).await?)
 }
 
-fn changed(level: &InventoryLevel, delta: i64) -> ChangedLevel {
+fn changed_level(level: &InventoryLevel, delta: i64) -> ChangedLevel {
     ChangedLevel {
         variant_id: level.variant_id,
         location_id: level.location_id,
@@ -409,8 +413,9 @@ fn changed(level: &InventoryLevel, delta: i64) -> ChangedLevel {
     }
 }
 
-/// Rows are locked in the order of their ids, so that two calls never wait for each other; places in the input stay known.
-fn in_row_order<T, K: Ord>(items: &[T], key: impl Fn(&T) -> K) -> Vec<(usize, &T)> {
+/// Sorts items so that rows are locked in the order of their ids, which rules out deadlocks. Each
+/// item keeps its index in the input.
+fn in_lock_order<T, K: Ord>(items: &[T], key: impl Fn(&T) -> K) -> Vec<(usize, &T)> {
     let mut ordered: Vec<(usize, &T)> = items.iter().enumerate().collect();
     ordered.sort_by_key(|(_, item)| key(item));
     ordered
@@ -434,21 +439,21 @@ fn check_changes(
     let mut seen = HashSet::new();
     for (at, row) in rows.enumerate() {
         if !seen.insert(row) {
-            let message = "The variant is there twice for this location";
+            let message = "The variant is given twice for this location";
             problems.add(&["input", list, &at.to_string()], UserErrorCode::Taken, message);
         }
     }
 }
 
-/// Whoever enters the stock of a variant wants it counted: variants that are given stock and are not counted yet are from now
-/// on. Gives all of them that are counted since, and what happened.
-async fn count_from_now_on(
+/// Enables tracking for variants that are given stock, since whoever enters stock wants it tracked.
+/// Returns all tracked variants, and the events.
+async fn start_tracking(
     tx: &mut Tx,
     op: &OpContext,
     known: &[Variant],
-    given: HashSet<VariantId>,
+    stocked: HashSet<VariantId>,
 ) -> Result<(Vec<VariantId>, Vec<Event>), Error> {
-    let is_new = |variant: &&Variant| !variant.inventory_tracked && given.contains(&variant.id);
+    let is_new = |variant: &&Variant| !variant.inventory_tracked && stocked.contains(&variant.id);
     let mut new: Vec<&Variant> = known.iter().filter(is_new).collect();
     if !new.is_empty() {
         let ids: Vec<VariantId> = new.iter().map(|variant| variant.id).collect();
@@ -460,14 +465,13 @@ async fn count_from_now_on(
         let variant_ids = variants.iter().map(|variant| variant.id).collect();
         Some(Event::VariantsUpdated(VariantsEvent { product_id, variant_ids }))
     };
-    let happened =
-        new.chunk_by(|one, next| one.product_id == next.product_id).filter_map(of_product).collect();
-    let counted = known.iter().filter(|variant| variant.inventory_tracked || given.contains(&variant.id));
-    Ok((counted.map(|variant| variant.id).collect(), happened))
+    let events = new.chunk_by(|one, next| one.product_id == next.product_id).filter_map(of_product).collect();
+    let tracked = known.iter().filter(|variant| variant.inventory_tracked || stocked.contains(&variant.id));
+    Ok((tracked.map(|variant| variant.id).collect(), events))
 }
 
-/// Sees that every variant and location is there; gives the variants.
-async fn check_known(
+/// Checks that all variants and locations exist, and returns the variants.
+async fn check_references(
     tx: &mut Tx,
     list: &str,
     rows: impl Iterator<Item = (VariantId, LocationId)>,
@@ -527,11 +531,11 @@ fn check_location(location: &Location) -> Result<(), Error> {
     ] {
         problems.line(&["location", "address", field], text.as_deref().unwrap_or_default());
     }
-    for (field, degrees, most) in
+    for (field, degrees, max_degrees) in
         [("latitude", location.latitude, 90.0), ("longitude", location.longitude, 180.0)]
     {
-        if degrees.is_some_and(|degrees| !(-most..=most).contains(&degrees)) {
-            let message = format!("Must be from -{most} to {most} degrees");
+        if degrees.is_some_and(|degrees| !(-max_degrees..=max_degrees).contains(&degrees)) {
+            let message = format!("Must be from -{max_degrees} to {max_degrees} degrees");
             problems.add(&["location", "address", field], UserErrorCode::Invalid, message);
         }
     }

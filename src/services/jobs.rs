@@ -1,40 +1,41 @@
-//! What staff see of jobs and the schedule, and how they steer them.
+//! Lets staff inspect and control jobs and scheduled tasks.
 
 use std::sync::Arc;
 
 use crate::context::OpContext;
-use crate::db::{Db, retrying};
+use crate::db::{Db, with_retries};
 use crate::domain::ids::JobId;
 use crate::domain::job::JobStatus;
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::jobs::{self as queue, NewJob, Schedule};
-use crate::repositories::jobs::{self, Ended, JobFilter};
+use crate::repositories::jobs::{self, JobFilter, JobUpdate};
 
-pub use crate::jobs::{Due, Job};
+pub use crate::jobs::{Job, TaskStatus};
 
-/// The input's field that names the job.
-const ID: &[&str] = &["id"];
+/// Path of the argument that identifies the job.
+const ID_FIELD: &[&str] = &["id"];
 
-/// Reads and steers jobs.
+/// Inspects and controls jobs.
 pub struct Jobs {
     db: Db,
     schedule: Arc<Schedule>,
 }
 
 impl Jobs {
-    /// The service over a database, with what is done by the clock.
+    /// Creates the service, with the schedule of the process.
     #[must_use]
     pub fn new(db: Db, schedule: Arc<Schedule>) -> Self {
         Self { db, schedule }
     }
 
-    /// A page of jobs, the newest first. The query has terms such as `status:dead` and `kind:mail.receipt`; of each kind of term one must
-    /// be met.
+    /// Returns a page of jobs, newest first. The query consists of terms such as `status:dead` and
+    /// `kind:mail.receipt`; a job must match one term of each kind.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for a term that there is not; [`Error`] for those who may not manage the shop's settings.
+    /// [`Error::BadInput`] for an unknown term; [`Error`] for those who may not manage the shop's
+    /// settings.
     pub async fn page(
         &self,
         op: &OpContext,
@@ -42,11 +43,11 @@ impl Jobs {
         request: &PageRequest<Cursor>,
     ) -> Result<Page<Job>, Error> {
         op.authorize(Permission::ManageSettings)?;
-        let filter = filter(query.unwrap_or_default())?;
+        let filter = parse_filter(query.unwrap_or_default())?;
         Ok(jobs::page(&mut self.db.read(&op.statements).await?, &filter, request).await?)
     }
 
-    /// The job with an id, for any member of staff and any service that knows it.
+    /// Finds a job by id, for any member of staff and any service that knows it.
     ///
     /// # Errors
     /// [`Error`] for others.
@@ -55,35 +56,36 @@ impl Jobs {
         Ok(jobs::find(&mut self.db.read(&op.statements).await?, id).await?)
     }
 
-    /// Puts a job that is dead or was called off into the queue again, with all its attempts before it.
+    /// Enqueues a dead or cancelled job again, with its full number of attempts.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is none, or it waits, runs or is done.
+    /// [`Error::Invalid`] when there is no such job, or it is queued, running or completed.
     pub async fn retry(&self, op: &OpContext, id: JobId) -> Result<Job, Error> {
         op.authorize(Permission::ManageSettings)?;
         self.change(op, id, |job| match job.status {
-            JobStatus::Dead | JobStatus::Cancelled => Ok(Ended {
+            JobStatus::Dead | JobStatus::Cancelled => Ok(JobUpdate {
                 attempts: 0,
                 run_at: op.now(),
                 finished_at: None,
-                ..state(job, JobStatus::Queued)
+                ..with_status(job, JobStatus::Queued)
             }),
-            status => Err(not_allowed(status, "A job that is dead or canceled can be tried again")),
+            status => Err(not_allowed(status, "Only a dead or canceled job can be retried")),
         })
         .await
     }
 
-    /// Calls a job off. One that runs is stopped within some seconds, wherever it is; what it did stays done.
+    /// Cancels a job. A running one is stopped within seconds on whichever node it runs; its
+    /// effects so far remain.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is none, or it has ended.
+    /// [`Error::Invalid`] when there is no such job, or it has ended.
     pub async fn cancel(&self, op: &OpContext, id: JobId) -> Result<Job, Error> {
         op.authorize(Permission::ManageSettings)?;
         self.change(op, id, |job| match job.status {
             JobStatus::Queued | JobStatus::Running => {
-                Ok(Ended { finished_at: Some(op.now()), ..state(job, JobStatus::Cancelled) })
+                Ok(JobUpdate { finished_at: Some(op.now()), ..with_status(job, JobStatus::Cancelled) })
             }
-            status => Err(not_allowed(status, "A job that waits or runs can be canceled")),
+            status => Err(not_allowed(status, "Only a queued or running job can be canceled")),
         })
         .await
     }
@@ -92,39 +94,39 @@ impl Jobs {
         &self,
         op: &OpContext,
         id: JobId,
-        change: impl Fn(&Job) -> Result<Ended, Error>,
+        change: impl Fn(&Job) -> Result<JobUpdate, Error>,
     ) -> Result<Job, Error> {
-        let none = || Error::invalid(ID, UserErrorCode::NotFound, "Job does not exist");
-        retrying(|| async {
+        let not_found = || Error::invalid(ID_FIELD, UserErrorCode::NotFound, "Job does not exist");
+        with_retries(|| async {
             let mut tx = self.db.begin(&op.statements).await?;
-            let job = jobs::lock(tx.conn(), id).await?.ok_or_else(none)?;
+            let job = jobs::lock(tx.conn(), id).await?.ok_or_else(not_found)?;
             let changed = change(&job)?;
             if changed.status == JobStatus::Queued
                 && let Some(key) = &job.unique_key
-                && jobs::is_key_waiting(tx.conn(), key).await?
+                && jobs::is_key_queued(tx.conn(), key).await?
             {
-                let message = "Another job that waits does the same";
-                return Err(Error::invalid(ID, UserErrorCode::Taken, message));
+                let message = "An equivalent job is already queued";
+                return Err(Error::invalid(ID_FIELD, UserErrorCode::Taken, message));
             }
             jobs::update(tx.conn(), id, &changed).await?;
-            let job = jobs::find(tx.conn(), id).await?.ok_or_else(none)?;
-            tx.announce_jobs();
+            let job = jobs::find(tx.conn(), id).await?.ok_or_else(not_found)?;
+            tx.notify_jobs_on_commit();
             tx.commit().await?;
             Ok(job)
         })
         .await
     }
 
-    /// What is done by the clock.
+    /// Returns the scheduled tasks.
     ///
     /// # Errors
     /// [`Error`] for those who may not manage the shop's settings.
-    pub async fn tasks(&self, op: &OpContext) -> Result<Vec<Due>, Error> {
+    pub async fn tasks(&self, op: &OpContext) -> Result<Vec<TaskStatus>, Error> {
         op.authorize(Permission::ManageSettings)?;
         Ok(self.schedule.list(op).await?)
     }
 
-    /// Does at once what is done by the clock otherwise; gives the job, or the one that waits already.
+    /// Runs a scheduled task now. Returns its job, or the one that is already queued.
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is no such task.
@@ -133,21 +135,22 @@ impl Jobs {
         let Some(task) = self.schedule.find(name) else {
             return Err(Error::invalid(&["name"], UserErrorCode::NotFound, "There is no such task"));
         };
-        let job = NewJob::new(task.name, &serde_json::json!({ "dueAt": op.now() }))?.unique(task.name);
+        let job =
+            NewJob::new(task.name, &serde_json::json!({ "dueAt": op.now() }))?.with_unique_key(task.name);
         let mut tx = self.db.begin(&op.statements).await?;
         let id = job.id;
         queue::enqueue(&mut tx, op, [job]).await?;
         let job = match jobs::find(tx.conn(), id).await? {
             Some(job) => Some(job),
-            None => jobs::waiting(tx.conn(), task.name).await?,
+            None => jobs::find_queued(tx.conn(), task.name).await?,
         };
         tx.commit().await?;
-        job.ok_or_else(|| Error::Conflict("the task is being done at this moment: try again".to_owned()))
+        job.ok_or_else(|| Error::Conflict("the task is running at the moment: try again".to_owned()))
     }
 }
 
-fn state(job: &Job, status: JobStatus) -> Ended {
-    Ended {
+fn with_status(job: &Job, status: JobStatus) -> JobUpdate {
+    JobUpdate {
         status,
         run_at: job.run_at,
         attempts: job.attempts,
@@ -162,15 +165,15 @@ fn state(job: &Job, status: JobStatus) -> Ended {
 
 fn not_allowed(status: JobStatus, rule: &str) -> Error {
     let message = format!("{rule}; this one is {}", status.public_name());
-    Error::invalid(ID, UserErrorCode::NotAllowed, message)
+    Error::invalid(ID_FIELD, UserErrorCode::NotAllowed, message)
 }
 
-/// Reads a query: `status:dead kind:mail.receipt`.
-fn filter(query: &str) -> Result<JobFilter, Error> {
+/// Parses a query such as `status:dead kind:mail.receipt`.
+fn parse_filter(query: &str) -> Result<JobFilter, Error> {
     let mut filter = JobFilter::default();
     for term in query.split_whitespace() {
         match term.split_once(':') {
-            Some(("status", status)) => match JobStatus::named(status) {
+            Some(("status", status)) => match JobStatus::from_public_name(status) {
                 Some(status) => filter.statuses.push(status),
                 None => {
                     let all: Vec<&str> = JobStatus::ALL.iter().map(|status| status.public_name()).collect();
@@ -195,10 +198,10 @@ mod tests {
 
     #[test]
     fn queries_are_terms() {
-        let read = filter("status:dead  kind:a kind:b status:QUEUED").unwrap();
+        let read = parse_filter("status:dead  kind:a kind:b status:QUEUED").unwrap();
         assert_eq!(read.statuses, [JobStatus::Dead, JobStatus::Queued]);
         assert_eq!(read.kinds, ["a", "b"]);
-        assert_eq!(filter("").unwrap(), JobFilter::default());
-        assert!(filter("status:lost").is_err() && filter("mail").is_err());
+        assert_eq!(parse_filter("").unwrap(), JobFilter::default());
+        assert!(parse_filter("status:lost").is_err() && parse_filter("mail").is_err());
     }
 }

@@ -1,9 +1,11 @@
-//! Mails: what they say, in which language, and to whom.
+//! Mails: their content, language and recipient.
 //!
-//! A kind of mail is a [`MailKind`] with a [`Content`], two templates (`templates/<kind>.html` and `.txt`) and its texts in each of
-//! `languages/`; [`Press`] puts it into words. What a letter says is read when it is written, from whatever the order or the customer
-//! is by then; who is not there any more, or whose address is gone, gets none. Listeners ask for a letter and hand it to the mailer:
-//! nothing here sends anything.
+//! Each kind of mail has a [`MailKind`], a variant of [`MailContent`], two templates
+//! (`templates/<kind>.html` and `.txt`) and its texts in every file of `languages/`;
+//! [`MailRenderer`] renders it. The content is read from the database when the mail is rendered, so
+//! it shows the order or customer as it is by then; a recipient who no longer exists or has no
+//! address gets no mail. Listeners have a mail rendered and hand it to the mailer: nothing here
+//! sends mail.
 
 mod account;
 mod content;
@@ -12,7 +14,7 @@ mod kind;
 mod language;
 mod orders;
 mod overrides;
-mod press;
+mod renderer;
 mod samples;
 mod sign_in;
 mod staff;
@@ -20,21 +22,22 @@ mod staff_access;
 
 pub use account::AccountNotice;
 pub use content::{
-    Access, AccountChange, Content, DayFigures, DayReport, Delivery, LowStock, MoneyBack, NewOrder, Notice,
-    OrderSummary, Parcel, Pause, Piece, PiecesBack, Receipt, Reset, Seller, SummaryLine, Verification,
-    Warned, Welcome, Withdrawal,
+    AccountChange, BestSeller, DailyFigures, DailySales, DeliverySummary, EmailVerification, LowStock,
+    MailContent, MailItem, NewOrder, OrderCancellation, OrderSummary, PasswordReset, PaymentReceipt,
+    RefundNotice, ReturnNotice, ShipmentNotice, SignInAlert, StaffNotice, StaffToken, SummaryLine,
+    WebhookPause, Welcome,
 };
 pub use kind::MailKind;
 pub use language::Language;
 pub use orders::Confirmation;
-pub use overrides::Overrides;
-pub use press::{Press, PressError, Printed};
+pub use overrides::MailOverrides;
+pub use renderer::{MailRenderError, MailRenderer, RenderedMail};
 pub use samples::{SAMPLE_SHOP, sample};
 pub use sign_in::SignInWarning;
 pub use staff::{STAFF_JOB, StaffMail};
 pub use staff_access::StaffAccess;
 
-/// What the settings of mail are made of.
+/// Parts of the mail settings.
 pub use crate::integrations::mail::{Sender, SmtpServer};
 
 use std::sync::Arc;
@@ -44,64 +47,65 @@ use crate::context::OpContext;
 use crate::db::Db;
 use crate::domain::ids::{Id, JobId};
 use crate::error::Error;
-use crate::integrations::mail::Letter;
+use crate::integrations::mail::OutgoingMail;
 use crate::services::{Payments, Shop};
 
-/// How often a mail is tried again: for about a day, as mail servers themselves do.
-pub const RETRIES: u32 = 14;
+/// How often sending a mail is retried: for about a day, as mail servers do.
+pub const MAX_RETRIES: u32 = 14;
 
-/// Writes mails.
+/// Composes mails.
 pub struct Mails {
     db: Db,
     shop: Arc<Shop>,
     payments: Arc<Payments>,
     auth: Arc<Authenticator>,
-    press: Press,
+    renderer: MailRenderer,
     storefront: Option<String>,
 }
 
-/// Who a letter is for and what it tells.
+/// A mail before it is rendered.
 struct Draft {
     to: String,
     language: Language,
-    content: Content,
+    content: MailContent,
 }
 
 impl Mails {
-    /// The service over a database; with the address of the buyers' side, if there is one, and the
-    /// shop's own templates and texts.
+    /// Creates the service, with the storefront's URL, if there is one, and the shop's own
+    /// templates and texts.
     ///
     /// # Errors
-    /// [`PressError`] names what of the latter can't be used.
+    /// [`MailRenderError`] names the template or text that can't be used.
     pub fn new(
         db: Db,
         shop: Arc<Shop>,
         payments: Arc<Payments>,
         auth: Arc<Authenticator>,
         storefront: Option<String>,
-        overrides: &Overrides,
-    ) -> Result<Self, PressError> {
-        Ok(Self { db, shop, payments, auth, press: Press::with(overrides)?, storefront })
+        overrides: &MailOverrides,
+    ) -> Result<Self, MailRenderError> {
+        Ok(Self { db, shop, payments, auth, renderer: MailRenderer::with_overrides(overrides)?, storefront })
     }
 
-    /// A draft as a letter of a job: one job's letter has one name, however often it is written.
-    fn letter(&self, op: &OpContext, job: JobId, draft: Draft) -> Result<Letter, Error> {
-        let printed = self.press.print(&self.shop.name(), &draft.content, draft.language);
-        let printed = printed.map_err(|error| Error::Internal(Arc::new(error)))?;
-        Ok(Letter {
+    /// Renders a draft. The mail's id is derived from the job, so that every attempt sends the same
+    /// message.
+    fn render_draft(&self, op: &OpContext, job: JobId, draft: Draft) -> Result<OutgoingMail, Error> {
+        let rendered = self.renderer.render(&self.shop.name(), &draft.content, draft.language);
+        let rendered = rendered.map_err(|error| Error::Internal(Arc::new(error)))?;
+        Ok(OutgoingMail {
             id: format!("{}.{}", draft.content.kind().as_str(), job.uuid().simple()),
             shop: self.shop.name(),
             to: draft.to,
-            subject: printed.subject,
-            text: printed.text,
-            html: printed.html,
+            subject: rendered.subject,
+            text: rendered.text,
+            html: rendered.html,
             language: draft.language.as_str(),
             date: op.now(),
         })
     }
 
-    /// An address of the buyers' side.
-    fn link(&self, path: &str) -> Option<String> {
+    /// The URL of a path of the storefront.
+    fn storefront_url(&self, path: &str) -> Option<String> {
         self.storefront.as_ref().map(|storefront| format!("{storefront}{path}"))
     }
 }

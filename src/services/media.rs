@@ -1,18 +1,20 @@
-//! Pictures and videos of products: taken from staff as files or addresses, worked on by a job, served to everybody.
+//! Pictures and videos of products: uploaded or linked by staff, processed by a job, served to
+//! everybody.
 //!
-//! `graphql` calls [`Media::create`] and [`Media::delete`], `http` calls [`Media::open`], and the job calls what stands in
-//! `process`. What is taken is put aside first and then named in one transaction with its job: a crash in between leaves a file that
-//! nobody names. Nothing that was uploaded is served as it came, but for videos where there is no
-//! program to convert them, and animated pictures, which lose their notes alone.
+//! `graphql` calls [`Media::create`] and [`Media::delete`], `http` calls [`Media::open`], and the
+//! job calls `process`. A file is staged in the storage first and then referenced in one
+//! transaction with its job: a crash in between leaves an unreferenced file. No upload is served
+//! unprocessed, except for videos where ffmpeg is not installed and animated pictures, of which
+//! only the metadata is removed.
 
 mod arrange;
 mod process;
-mod sized;
+mod resize;
 
 pub use arrange::ChangedMedia;
-pub use sized::{CutPicture, Shown};
+pub use resize::{CroppedPicture, SizedPicture};
 
-pub use crate::integrations::storage::{Found, Opened, Part, S3Config, StorageConfig};
+pub use crate::integrations::storage::{ByteRange, OpenResult, S3Config, StorageConfig, StoredContent};
 pub use crate::repositories::media::Media as MediaRow;
 
 use std::sync::Arc;
@@ -23,112 +25,113 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::Semaphore;
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, Tx, retrying};
+use crate::db::{Db, DbError, Tx, with_retries};
 use crate::domain::event::Event;
 use crate::domain::ids::{Id, ImageId, JobId, MediaId, ProductId};
 use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus};
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::integrations::pictures::{Picture, PictureError, Recognised, recognise};
+use crate::integrations::pictures::{FileKind, Picture, PictureError, detect_kind};
 use crate::integrations::public_http::PublicHttp;
-use crate::integrations::storage::{Storage, StorageError, hash_of};
-use crate::integrations::videos::Converter;
+use crate::integrations::storage::{Storage, StorageError, hash_file};
+use crate::integrations::videos::VideoConverter;
 use crate::jobs::{self, NewJob};
 use crate::repositories::{images, media, products};
-use crate::services::catalog::{MAX_IMAGES, Settle, product_event};
-use crate::services::idempotency::Once;
+use crate::services::catalog::{MAX_IMAGES, ProductIndexer, product_event};
+use crate::services::idempotency::IdempotentCall;
 use crate::services::validate::Problems;
 use crate::services::{RateLimits, Shop};
 
-/// The kind of the job that works on one of them.
-pub const JOB: &str = "media.process";
-/// How many may be given at once.
-const MAX_AT_ONCE: usize = 50;
-/// How much of a file tells what it is.
-const HEAD: u64 = 8 * 1024;
-/// How many large pictures are read at once: each may take some hundred megabytes.
-const READ_AT_ONCE: usize = 1;
+/// The kind of the job that processes an upload.
+pub const PROCESS_JOB: &str = "media.process";
+/// Maximum number of media in one call.
+const MAX_MEDIA_PER_CALL: usize = 50;
+/// Number of leading bytes by which the type of a file is detected.
+const MAX_HEAD_BYTES: u64 = 8 * 1024;
+/// Maximum number of pictures that are decoded at a time: each may take some hundred megabytes.
+const MAX_CONCURRENT_DECODES: usize = 1;
 
-/// Takes, works on and serves pictures and videos.
+/// Stores, processes and serves pictures and videos.
 pub struct Media {
     db: Db,
     shop: Arc<Shop>,
     storage: Storage,
     http: PublicHttp,
-    converter: Converter,
+    converter: VideoConverter,
     max_bytes: u64,
     rate_limits: Arc<RateLimits>,
-    reading: Arc<Semaphore>,
-    cuts: Arc<sized::Cuts>,
+    decode_permits: Arc<Semaphore>,
+    crops: Arc<resize::CropCache>,
 }
 
-/// What [`Media`] works with outside of the database.
+/// What [`Media`] needs besides the database.
 pub struct MediaParts {
-    /// Where files are kept.
+    /// Where files are stored.
     pub storage: Storage,
-    /// What fetches from addresses that staff give.
+    /// Fetches from URLs that staff enter.
     pub http: PublicHttp,
-    /// What makes videos playable.
-    pub converter: Converter,
-    /// How large a file may be.
+    /// Converts videos to a format that browsers play.
+    pub converter: VideoConverter,
+    /// Maximum size of an upload, in bytes.
     pub max_bytes: u64,
-    /// How many bytes of parts of pictures are kept in memory.
+    /// Size of the in-memory cache of cropped pictures, in bytes.
     pub cache_bytes: u64,
 }
 
-/// A picture or video that is to be shown with a product.
+/// A picture or video to add to a product.
 #[derive(Debug)]
 pub struct NewMedia {
-    /// Where it comes from.
+    /// The file or its URL.
     pub source: MediaSource,
-    /// What it shows, in words.
+    /// The alt text.
     pub alt: Option<String>,
-    /// What it is to be; `None` where the file tells, and for an address means a picture.
+    /// The kind the caller claims; `None` to detect it from the file, or to expect a picture from a
+    /// URL.
     pub kind: Option<MediaKind>,
 }
 
-/// Where a picture or video comes from.
+/// The source of a picture or video.
 #[derive(Debug)]
 pub enum MediaSource {
-    /// A file that was uploaded.
+    /// An uploaded file.
     File(std::fs::File),
-    /// An address that it is fetched from.
+    /// A URL to fetch it from.
     Url(String),
 }
 
-/// What was taken.
+/// The result of [`Media::create`].
 #[derive(Clone, PartialEq, Debug)]
-pub struct TakenMedia {
-    /// In the order in which they were given.
+pub struct CreatedMedia {
+    /// The new media, in the order of the call.
     pub media: Vec<MediaRow>,
-    /// For each the job that works on it.
+    /// The job that processes each of them.
     pub jobs: Vec<JobId>,
 }
 
-/// What the job is told.
+/// Payload of the job.
 #[derive(Serialize, Deserialize)]
-struct Task {
+struct JobPayload {
     media_id: MediaId,
 }
 
-/// What was given, as far as it matters whether it was given before.
+/// What identifies a repeated call with the same idempotency key.
 #[derive(Serialize)]
-struct Given<'a> {
+struct MediaFingerprint<'a> {
     source: String,
     alt: Option<&'a str>,
     kind: MediaKind,
 }
 
-/// A file that was looked at.
-struct Looked {
+/// An upload that passed inspection.
+struct InspectedFile {
     file: File,
     hash: ContentHash,
     kind: MediaKind,
 }
 
 impl Media {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>, rate_limits: Arc<RateLimits>, parts: MediaParts) -> Self {
         let MediaParts { storage, http, converter, max_bytes, cache_bytes } = parts;
@@ -140,27 +143,28 @@ impl Media {
             converter,
             max_bytes,
             rate_limits,
-            reading: Arc::new(Semaphore::new(READ_AT_ONCE)),
-            cuts: Arc::new(sized::Cuts::new(cache_bytes)),
+            decode_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_DECODES)),
+            crops: Arc::new(resize::CropCache::new(cache_bytes)),
         }
     }
 
-    /// Takes pictures and videos for a product: all, or none if something is wrong with one. A job for each does the rest.
+    /// Adds pictures and videos to a product: all of them, or none if one is invalid. A job is
+    /// enqueued to process each.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong; [`Error::Conflict`] for a key that was used otherwise;
-    /// [`Error::Unavailable`] when files can't be kept at the moment.
+    /// [`Error::Invalid`] with everything that is wrong; [`Error::Conflict`] for an idempotency key
+    /// that was used for something else; [`Error::Unavailable`] when the storage does not answer.
     pub async fn create(
         &self,
         op: &OpContext,
         product: ProductId,
         new: Vec<NewMedia>,
         key: Option<&str>,
-    ) -> Result<TakenMedia, Error> {
+    ) -> Result<CreatedMedia, Error> {
         op.authorize(Permission::WriteProducts)?;
         let mut problems = Problems::default();
-        if new.is_empty() || new.len() > MAX_AT_ONCE {
-            let message = format!("Give 1 to {MAX_AT_ONCE} pictures or videos at once");
+        if new.is_empty() || new.len() > MAX_MEDIA_PER_CALL {
+            let message = format!("Give 1 to {MAX_MEDIA_PER_CALL} pictures or videos at once");
             problems.add(
                 &["media"],
                 if new.is_empty() { UserErrorCode::Blank } else { UserErrorCode::TooMany },
@@ -183,8 +187,10 @@ impl Media {
                     }
                     (one.kind.unwrap_or(MediaKind::Image), url.clone(), Some(url), None)
                 }
-                MediaSource::File(file) => match self.look_at(File::from_std(file), one.kind).await? {
-                    Ok(Looked { file, hash, kind }) => (kind, hash.as_str().to_owned(), None, Some(file)),
+                MediaSource::File(file) => match self.inspect(File::from_std(file), one.kind).await? {
+                    Ok(InspectedFile { file, hash, kind }) => {
+                        (kind, hash.as_str().to_owned(), None, Some(file))
+                    }
                     Err(message) => {
                         problems.add(&["media", &at, "file"], UserErrorCode::Invalid, message);
                         continue;
@@ -199,51 +205,56 @@ impl Media {
             rows.push(row);
         }
         problems.check()?;
-        let given: Vec<Given<'_>> = given
+        let given: Vec<MediaFingerprint<'_>> = given
             .iter()
-            .map(|(source, alt, kind)| Given { source: source.clone(), alt: alt.as_deref(), kind: *kind })
+            .map(|(source, alt, kind)| MediaFingerprint {
+                source: source.clone(),
+                alt: alt.as_deref(),
+                kind: *kind,
+            })
             .collect();
-        let once = Once::new(key, "productMediaCreate", &(product, given))?;
-        if let Some(known) = self.known(op, product, once.as_ref()).await? {
+        let call = IdempotentCall::new(key, "productMediaCreate", &(product, given))?;
+        if let Some(known) = self.find_previous(op, product, call.as_ref()).await? {
             return Ok(known);
         }
         let ids: Vec<MediaId> = files.iter().map(|(id, _)| *id).collect();
         for (id, file) in files {
-            self.storage.put_aside(id.uuid(), file).await.map_err(unavailable)?;
+            self.storage.put_upload(id.uuid(), file).await.map_err(storage_unavailable)?;
         }
-        let taken = retrying(|| self.create_once(op, product, &rows, once.as_ref())).await;
-        let is_needless = match &taken {
-            Ok(taken) => taken.media.iter().all(|known| rows.iter().all(|row| row.id != known.id)),
+        let created = with_retries(|| self.create_once(op, product, &rows, call.as_ref())).await;
+        let is_unused = match &created {
+            Ok(created) => created.media.iter().all(|known| rows.iter().all(|row| row.id != known.id)),
             Err(Error::Invalid(_) | Error::Conflict(_)) => true,
-            // Nobody knows whether that was the last word.
+            // The transaction may have been committed.
             Err(_) => false,
         };
-        if is_needless {
-            // What nobody will take up; a file that stays harms nobody.
+        if is_unused {
+            // No job will use these files. Failing to remove one does no harm.
             for id in ids {
-                let _ = self.storage.drop_aside(id.uuid()).await;
+                let _ = self.storage.delete_upload(id.uuid()).await;
             }
         }
-        taken
+        created
     }
 
-    /// What was answered to this before, or that there is no such product; before files are sent to the storage.
-    async fn known(
+    /// Returns the result of an earlier call with the same key, or an error if the product does not
+    /// exist; checked before files are sent to the storage.
+    async fn find_previous(
         &self,
         op: &OpContext,
         product: ProductId,
-        once: Option<&Once<'_>>,
-    ) -> Result<Option<TakenMedia>, Error> {
+        call: Option<&IdempotentCall<'_>>,
+    ) -> Result<Option<CreatedMedia>, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let known = match once {
-            Some(once) => once.answer(&mut tx, op).await?,
+        let known = match call {
+            Some(call) => call.replay(&mut tx, op).await?,
             None => None,
         };
         let known = match known {
-            Some(answer) => Some(recall(&mut tx, answer).await?),
+            Some(answer) => Some(load_created(&mut tx, answer).await?),
             None if products::lock(tx.conn(), product).await?.is_none() => {
                 tx.rollback().await?;
-                return Err(no_product());
+                return Err(product_not_found());
             }
             None => None,
         };
@@ -256,22 +267,22 @@ impl Media {
         op: &OpContext,
         product: ProductId,
         rows: &[MediaRow],
-        once: Option<&Once<'_>>,
-    ) -> Result<TakenMedia, Error> {
+        call: Option<&IdempotentCall<'_>>,
+    ) -> Result<CreatedMedia, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        if let Some(once) = once
-            && let Some(answer) = once.answer(&mut tx, op).await?
+        if let Some(call) = call
+            && let Some(answer) = call.replay(&mut tx, op).await?
         {
-            let known = recall(&mut tx, answer).await?;
+            let known = load_created(&mut tx, answer).await?;
             tx.rollback().await?;
             return Ok(known);
         }
-        // Locked, so that no two take the same places.
+        // Locked, so that concurrent calls don't assign the same positions.
         if products::lock(tx.conn(), product).await?.is_none() {
             tx.rollback().await?;
-            return Err(no_product());
+            return Err(product_not_found());
         }
-        let (count, last) = media::places(tx.conn(), product).await?;
+        let (count, last) = media::count_and_last_position(tx.conn(), product).await?;
         if usize::try_from(count).unwrap_or(usize::MAX).saturating_add(rows.len()) > MAX_IMAGES {
             tx.rollback().await?;
             let message =
@@ -282,31 +293,32 @@ impl Media {
             (last + 1..).zip(rows).map(|(position, row)| MediaRow { position, ..row.clone() }).collect();
         media::insert(tx.conn(), placed.clone()).await?;
         let queued = placed.iter().map(|row| {
-            let job = NewJob::new(JOB, &Task { media_id: row.id })?;
-            Ok(job.unique(format!("{JOB}:{}", row.id.uuid())))
+            let job = NewJob::new(PROCESS_JOB, &JobPayload { media_id: row.id })?;
+            Ok(job.with_unique_key(format!("{PROCESS_JOB}:{}", row.id.uuid())))
         });
         let queued = queued.collect::<Result<Vec<NewJob>, DbError>>()?;
         let job_ids: Vec<JobId> = queued.iter().map(|job| job.id).collect();
         jobs::enqueue(&mut tx, op, queued).await?;
-        if let Some(once) = once {
+        if let Some(call) = call {
             let answer: Vec<(MediaId, JobId)> =
                 placed.iter().map(|row| row.id).zip(job_ids.clone()).collect();
-            once.keep(&mut tx, op, &answer).await?;
+            call.store(&mut tx, op, &answer).await?;
         }
         tx.commit().await?;
-        Ok(TakenMedia { media: placed, jobs: job_ids })
+        Ok(CreatedMedia { media: placed, jobs: job_ids })
     }
 
-    /// Removes pictures and videos of a product, whatever their state: all, or none if one is not the product's.
+    /// Removes pictures and videos of a product, whatever their status: all, or none if one does
+    /// not belong to it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the product or one of them is not there.
+    /// [`Error::Invalid`] when the product or one of its media does not exist.
     pub async fn delete(&self, op: &OpContext, product: ProductId, ids: &[MediaId]) -> Result<(), Error> {
         op.authorize(Permission::WriteProducts)?;
-        retrying(|| self.delete_once(op, product, ids)).await?;
+        with_retries(|| self.delete_once(op, product, ids)).await?;
         for id in ids {
-            // What waits to be worked on; its job finds nothing to do. A file that stays harms nobody.
-            let _ = self.storage.drop_aside(id.uuid()).await;
+            // A staged upload; its job will find nothing to do. Failing to remove one does no harm.
+            let _ = self.storage.delete_upload(id.uuid()).await;
         }
         Ok(())
     }
@@ -315,7 +327,7 @@ impl Media {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(no_product());
+            return Err(product_not_found());
         };
         let shown = images::by_product_ids(tx.conn(), &[id]).await?;
         let others = media::by_ids(tx.conn(), ids).await?;
@@ -335,71 +347,84 @@ impl Media {
         let image_ids: Vec<ImageId> = ids.iter().map(|id| ImageId::from_uuid(id.uuid())).collect();
         images::delete(tx.conn(), &image_ids).await?;
         media::delete(tx.conn(), ids).await?;
-        Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, &mut product).await?;
+        ProductIndexer::load(&mut tx, self.shop.currency)
+            .await?
+            .save_and_index(&mut tx, op, &mut product)
+            .await?;
         events::append(&mut tx, op, [Event::ProductUpdated(product_event(&product))]).await?;
         tx.commit().await?;
         Ok(())
     }
 
-    /// A file that is served to anybody who knows its name.
+    /// Opens a stored file. Anybody who knows its name may read it.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the storage does not answer.
-    pub async fn open(&self, hash: &ContentHash, format: MediaFormat, part: Part) -> Result<Found, Error> {
-        self.storage.open(hash, format, part).await.map_err(unavailable)
+    pub async fn open(
+        &self,
+        hash: &ContentHash,
+        format: MediaFormat,
+        part: ByteRange,
+    ) -> Result<OpenResult, Error> {
+        self.storage.open(hash, format, part).await.map_err(storage_unavailable)
     }
 
-    /// What a file is and whether it may be worked on, as far as its first bytes tell; otherwise why not.
-    async fn look_at(&self, file: File, wanted: Option<MediaKind>) -> Result<Result<Looked, String>, Error> {
-        let size = file.metadata().await.map_err(broken)?.len();
+    /// Checks the size and type of a file and hashes it. The inner error is a message for whoever
+    /// uploaded it.
+    async fn inspect(
+        &self,
+        file: File,
+        wanted: Option<MediaKind>,
+    ) -> Result<Result<InspectedFile, String>, Error> {
+        let size = file.metadata().await.map_err(temp_file_error)?.len();
         if size > self.max_bytes {
             return Ok(Err(format!("The file is larger than {} bytes: make it smaller", self.max_bytes)));
         }
-        let (recognised, mut file) = recognise_file(file).await.map_err(broken)?;
-        let recognised = match recognised.and_then(|it| check_kind(it, wanted)) {
-            Ok(recognised) => recognised,
+        let (detected, mut file) = detect_file_kind(file).await.map_err(temp_file_error)?;
+        let detected = match detected.and_then(|it| check_kind(it, wanted)) {
+            Ok(detected) => detected,
             Err(message) => return Ok(Err(message)),
         };
-        if let Recognised::Picture(kind) = recognised {
+        if let FileKind::Picture(kind) = detected {
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).await.map_err(broken)?;
-            file.rewind().await.map_err(broken)?;
+            file.read_to_end(&mut bytes).await.map_err(temp_file_error)?;
+            file.rewind().await.map_err(temp_file_error)?;
             let measured = tokio::task::spawn_blocking(move || Picture::measure(&bytes, kind)).await;
-            // A decoder that gives up with a panic has seen no picture either.
+            // A panic of the decoder means that the file is unreadable.
             if let Err(error) = measured.unwrap_or(Err(PictureError::Unreadable(kind))) {
                 return Ok(Err(error.to_string()));
             }
         }
-        let (hash, file) = hash_of(file).await.map_err(broken)?;
-        Ok(Ok(Looked { file, hash, kind: kind_of(recognised) }))
+        let (hash, file) = hash_file(file).await.map_err(temp_file_error)?;
+        Ok(Ok(InspectedFile { file, hash, kind: media_kind(detected) }))
     }
 }
 
-/// What a file is by its first bytes, or why it is nothing that is taken. The file is at its beginning before and after.
-async fn recognise_file(mut file: File) -> std::io::Result<(Result<Recognised, String>, File)> {
+/// Detects the type of a file from its first bytes. The file is at its beginning before and after.
+async fn detect_file_kind(mut file: File) -> std::io::Result<(Result<FileKind, String>, File)> {
     let mut head = Vec::new();
-    (&mut file).take(HEAD).read_to_end(&mut head).await?;
+    (&mut file).take(MAX_HEAD_BYTES).read_to_end(&mut head).await?;
     file.rewind().await?;
-    Ok((recognise(&head).map_err(|error| error.to_string()), file))
+    Ok((detect_kind(&head).map_err(|error| error.to_string()), file))
 }
 
-fn kind_of(recognised: Recognised) -> MediaKind {
-    match recognised {
-        Recognised::Picture(_) => MediaKind::Image,
-        Recognised::Video(_) => MediaKind::Video,
+fn media_kind(detected: FileKind) -> MediaKind {
+    match detected {
+        FileKind::Picture(_) => MediaKind::Image,
+        FileKind::Video(_) => MediaKind::Video,
     }
 }
 
-/// Insists on what it was said to be.
-fn check_kind(recognised: Recognised, wanted: Option<MediaKind>) -> Result<Recognised, String> {
-    match (wanted, kind_of(recognised)) {
+/// Checks that the file is of the kind the caller claims.
+fn check_kind(detected: FileKind, wanted: Option<MediaKind>) -> Result<FileKind, String> {
+    match (wanted, media_kind(detected)) {
         (Some(MediaKind::Image), MediaKind::Video) => {
-            Err("The file is a video, and IMAGE was said: send VIDEO as its mediaContentType".to_owned())
+            Err("The file is a video, but its mediaContentType is IMAGE: send VIDEO".to_owned())
         }
         (Some(MediaKind::Video), MediaKind::Image) => {
-            Err("The file is a picture, and VIDEO was said: send IMAGE as its mediaContentType".to_owned())
+            Err("The file is a picture, but its mediaContentType is VIDEO: send IMAGE".to_owned())
         }
-        _ => Ok(recognised),
+        _ => Ok(detected),
     }
 }
 
@@ -430,24 +455,24 @@ fn new_row(
     }
 }
 
-/// What was answered before, as it is now. What was removed since is left out.
-async fn recall(tx: &mut Tx, answer: Vec<(MediaId, JobId)>) -> Result<TakenMedia, Error> {
+/// Loads the media of an earlier call in their current state, without those removed since.
+async fn load_created(tx: &mut Tx, answer: Vec<(MediaId, JobId)>) -> Result<CreatedMedia, Error> {
     let ids: Vec<MediaId> = answer.iter().map(|(id, _)| *id).collect();
     let mut rows = media::by_ids(tx.conn(), &ids).await?;
     rows.sort_by_key(|row| ids.iter().position(|id| *id == row.id));
-    Ok(TakenMedia { media: rows, jobs: answer.into_iter().map(|(_, job)| job).collect() })
+    Ok(CreatedMedia { media: rows, jobs: answer.into_iter().map(|(_, job)| job).collect() })
 }
 
-fn no_product() -> Error {
+fn product_not_found() -> Error {
     Error::invalid(&["productId"], UserErrorCode::NotFound, "Product does not exist")
 }
 
-/// Files can't be kept or read at the moment; why, is for the log.
-fn unavailable(error: StorageError) -> Error {
+/// The storage is unavailable; the cause is logged.
+fn storage_unavailable(error: StorageError) -> Error {
     Error::Unavailable(Arc::new(DbError::Unavailable(Box::new(error))))
 }
 
-/// A temporary file of this machine fails.
-fn broken(error: std::io::Error) -> Error {
+/// A temporary file on this machine can't be read.
+fn temp_file_error(error: std::io::Error) -> Error {
     Error::Internal(Arc::new(error))
 }

@@ -1,10 +1,11 @@
-//! Shopify's order export, read: what was sold elsewhere, at the prices of the time.
+//! Reads Shopify's order export: orders placed elsewhere, at the prices of the time.
 //!
-//! Called by the order import. It must never touch the database, never yield an order of which one row is bad or whose
-//! amounts don't add up, and never hold more of a file than one order and the names seen so far.
+//! Called by the order import. It must not access the database, never yield an order with an
+//! invalid row or amounts that don't add up, and never hold more of a file than one order and the
+//! names seen so far.
 //!
-//! An order is one or more consecutive rows with the same name. Its first row has what belongs to the order; every row has a
-//! line item. Columns are found by their names, in any order.
+//! An order is one or more consecutive rows with the same name. Its first row has the columns of
+//! the order; every row has a line item. Columns are identified by name, in any order.
 
 mod reader;
 #[cfg(test)]
@@ -23,14 +24,14 @@ pub use super::csv_table::{FileError, RowError};
 pub use reader::OrderReader;
 pub use totals::Totals;
 
-/// An order with its lines, as a file states it. Amounts are in minor units of the shop's currency.
+/// An order with its lines, as stated in a file. Amounts are in minor units of the shop's currency.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderRecord {
     /// The line its first row starts on, from 1.
     pub line: u64,
-    /// What it was called: `#1001`.
+    /// Its name: `#1001`.
     pub name: String,
-    /// The buyer's address, in lower case.
+    /// The buyer's e-mail address, in lower case.
     pub email: Option<String>,
     /// The buyer's phone number.
     pub phone: Option<String>,
@@ -38,37 +39,37 @@ pub struct OrderRecord {
     pub placed_at: Timestamp,
     /// When it was paid for.
     pub paid_at: Option<Timestamp>,
-    /// When it was sent.
+    /// When it was shipped.
     pub fulfilled_at: Option<Timestamp>,
     /// When it was cancelled.
     pub cancelled_at: Option<Timestamp>,
-    /// What became of the money.
+    /// Payment status.
     pub financial: FinancialStatus,
-    /// What became of the goods.
+    /// Fulfillment status.
     pub fulfillment: FulfillmentStatus,
-    /// What it came to.
+    /// Its amounts.
     pub totals: Totals,
-    /// What was paid, refunds not taken off.
+    /// The amount that was paid, before refunds.
     pub captured: i64,
-    /// What was given back of it.
+    /// The amount that was refunded.
     pub refunded: i64,
-    /// The code of its discount.
+    /// Discount code.
     pub discount_code: Option<String>,
-    /// How it was delivered.
+    /// Shipping method.
     pub shipping_method: Option<String>,
-    /// Its taxes; their amounts sum up to `totals.tax`.
+    /// Its taxes; their sum is `totals.tax`.
     pub taxes: Vec<TaxRecord>,
-    /// How it was paid for.
+    /// Payment method.
     pub payment_method: Option<String>,
-    /// The payment's name where it was made.
+    /// The provider's reference of the payment.
     pub payment_reference: Option<String>,
-    /// Where the bill went.
+    /// Billing address.
     pub billing_address: Option<Address>,
-    /// Where the goods went.
+    /// Shipping address.
     pub shipping_address: Option<Address>,
-    /// What the buyer wrote.
+    /// Note of the buyer.
     pub note: String,
-    /// What the storefront added.
+    /// Attributes added by the storefront.
     pub attributes: Vec<Attribute>,
     /// Its lines in file order, at least one.
     pub lines: Vec<LineRecord>,
@@ -79,70 +80,70 @@ pub struct OrderRecord {
 pub struct LineRecord {
     /// The line its row starts on, from 1.
     pub line: u64,
-    /// What was sold, in the words of the time.
+    /// Title of the product and variant at the time.
     pub title: String,
-    /// The shop's own code for it.
+    /// SKU.
     pub sku: Option<String>,
-    /// Who makes it; may be empty.
+    /// Vendor.
     pub vendor: Option<String>,
-    /// How many pieces, at least one.
+    /// Number of units, at least one.
     pub quantity: i64,
-    /// One piece, before discounts.
+    /// Price of one unit, before discounts.
     pub unit_price: i64,
-    /// What was taken off this line alone.
+    /// Discount on this line alone.
     pub discount: i64,
-    /// Whether it is a thing that is sent.
+    /// Whether it is shipped.
     pub requires_shipping: bool,
-    /// Whether tax was charged on it.
+    /// Whether it was taxed.
     pub taxable: bool,
-    /// Whether it was sent, where the file tells for each line.
+    /// Whether it was fulfilled, if the file has the column.
     pub is_fulfilled: bool,
 }
 
 /// A tax on an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaxRecord {
-    /// What it is called.
+    /// Its name.
     pub title: String,
-    /// Millionths, as its name tells; 0 when it does not.
+    /// Its rate in millionths, taken from its name; 0 if the name has none.
     pub rate_micros: i64,
-    /// Minor units.
+    /// Its amount in minor units.
     pub amount: i64,
 }
 
-/// What became of an order's money.
+/// The payment status of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinancialStatus {
-    /// Nothing is paid yet.
+    /// Not paid yet.
     Pending,
-    /// The money is kept ready.
+    /// Authorized, not captured.
     Authorized,
-    /// Some of it is paid.
+    /// Partially paid.
     PartiallyPaid,
-    /// It is paid for.
+    /// Fully paid.
     Paid,
-    /// Some of the money went back.
+    /// Partially refunded.
     PartiallyRefunded,
-    /// All of the money went back.
+    /// Fully refunded.
     Refunded,
-    /// The payment was given up.
+    /// The payment was voided.
     Voided,
-    /// It was not paid for in time.
+    /// Not paid in time.
     Expired,
 }
 
-/// What became of an order's goods.
+/// The fulfillment status of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FulfillmentStatus {
-    /// Nothing is sent.
+    /// Nothing was fulfilled.
     Unfulfilled,
-    /// Some of it is sent.
+    /// Some lines were fulfilled.
     Partial,
-    /// All of it is sent.
+    /// Everything was fulfilled.
     Fulfilled,
 }
 
-/// A column this module knows. Taxes are numbered from 1.
+/// A known column. Taxes are numbered from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Column {
     Name,
@@ -179,21 +180,21 @@ enum Column {
     Outstanding,
     TaxName(usize),
     TaxValue(usize),
-    Address(Side, Part),
+    Address(AddressKind, AddressPart),
 }
 
-/// Which of an order's addresses.
+/// One of an order's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Side {
+enum AddressKind {
     Billing,
     Shipping,
 }
 
-/// A part of an address.
+/// A field of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Part {
+enum AddressPart {
     Name,
-    /// The lines of the address in one; read where they have no columns of their own.
+    /// All street lines in one cell; used when there are no separate columns.
     Street,
     Address1,
     Address2,
@@ -205,10 +206,10 @@ enum Part {
     Phone,
 }
 
-/// How many taxes an order can have.
+/// Number of tax columns.
 const MAX_TAXES: usize = 5;
 
-/// Each column with its name.
+/// The name of each column.
 const COLUMNS: [(Column, &str); 62] = [
     (Column::Name, "Name"),
     (Column::Email, "Email"),
@@ -252,33 +253,33 @@ const COLUMNS: [(Column, &str); 62] = [
     (Column::TaxValue(4), "Tax 4 Value"),
     (Column::TaxName(5), "Tax 5 Name"),
     (Column::TaxValue(5), "Tax 5 Value"),
-    (Column::Address(Side::Billing, Part::Name), "Billing Name"),
-    (Column::Address(Side::Billing, Part::Street), "Billing Street"),
-    (Column::Address(Side::Billing, Part::Address1), "Billing Address1"),
-    (Column::Address(Side::Billing, Part::Address2), "Billing Address2"),
-    (Column::Address(Side::Billing, Part::Company), "Billing Company"),
-    (Column::Address(Side::Billing, Part::City), "Billing City"),
-    (Column::Address(Side::Billing, Part::Zip), "Billing Zip"),
-    (Column::Address(Side::Billing, Part::Province), "Billing Province"),
-    (Column::Address(Side::Billing, Part::Country), "Billing Country"),
-    (Column::Address(Side::Billing, Part::Phone), "Billing Phone"),
-    (Column::Address(Side::Shipping, Part::Name), "Shipping Name"),
-    (Column::Address(Side::Shipping, Part::Street), "Shipping Street"),
-    (Column::Address(Side::Shipping, Part::Address1), "Shipping Address1"),
-    (Column::Address(Side::Shipping, Part::Address2), "Shipping Address2"),
-    (Column::Address(Side::Shipping, Part::Company), "Shipping Company"),
-    (Column::Address(Side::Shipping, Part::City), "Shipping City"),
-    (Column::Address(Side::Shipping, Part::Zip), "Shipping Zip"),
-    (Column::Address(Side::Shipping, Part::Province), "Shipping Province"),
-    (Column::Address(Side::Shipping, Part::Country), "Shipping Country"),
-    (Column::Address(Side::Shipping, Part::Phone), "Shipping Phone"),
+    (Column::Address(AddressKind::Billing, AddressPart::Name), "Billing Name"),
+    (Column::Address(AddressKind::Billing, AddressPart::Street), "Billing Street"),
+    (Column::Address(AddressKind::Billing, AddressPart::Address1), "Billing Address1"),
+    (Column::Address(AddressKind::Billing, AddressPart::Address2), "Billing Address2"),
+    (Column::Address(AddressKind::Billing, AddressPart::Company), "Billing Company"),
+    (Column::Address(AddressKind::Billing, AddressPart::City), "Billing City"),
+    (Column::Address(AddressKind::Billing, AddressPart::Zip), "Billing Zip"),
+    (Column::Address(AddressKind::Billing, AddressPart::Province), "Billing Province"),
+    (Column::Address(AddressKind::Billing, AddressPart::Country), "Billing Country"),
+    (Column::Address(AddressKind::Billing, AddressPart::Phone), "Billing Phone"),
+    (Column::Address(AddressKind::Shipping, AddressPart::Name), "Shipping Name"),
+    (Column::Address(AddressKind::Shipping, AddressPart::Street), "Shipping Street"),
+    (Column::Address(AddressKind::Shipping, AddressPart::Address1), "Shipping Address1"),
+    (Column::Address(AddressKind::Shipping, AddressPart::Address2), "Shipping Address2"),
+    (Column::Address(AddressKind::Shipping, AddressPart::Company), "Shipping Company"),
+    (Column::Address(AddressKind::Shipping, AddressPart::City), "Shipping City"),
+    (Column::Address(AddressKind::Shipping, AddressPart::Zip), "Shipping Zip"),
+    (Column::Address(AddressKind::Shipping, AddressPart::Province), "Shipping Province"),
+    (Column::Address(AddressKind::Shipping, AddressPart::Country), "Shipping Country"),
+    (Column::Address(AddressKind::Shipping, AddressPart::Phone), "Shipping Phone"),
 ];
 
 impl csv_table::Column for Column {
     const FILE: &'static str = "Shopify order export";
-    const TELLING: &'static [Self] = &[Self::Quantity, Self::Title, Self::Price];
+    const DISTINCTIVE: &'static [Self] = &[Self::Quantity, Self::Title, Self::Price];
 
-    fn named(name: &str) -> Option<(Self, Option<Layout>)> {
+    fn from_name(name: &str) -> Option<(Self, Option<Layout>)> {
         let name = name.trim();
         let found = COLUMNS.iter().find(|(_, known)| name.eq_ignore_ascii_case(known));
         found.map(|&(column, _)| (column, None))
@@ -306,10 +307,10 @@ impl csv_table::Column for Column {
     }
 
     fn key(header: &Header<Self>, record: &ByteRecord) -> (String, bool) {
-        (header.lossy(record, Self::Name), header.lossy(record, Self::Financial).is_empty())
+        (header.lossy_text(record, Self::Name), header.lossy_text(record, Self::Financial).is_empty())
     }
 
-    fn no_key(header: &Header<Self>) -> String {
+    fn missing_key_message(header: &Header<Self>) -> String {
         format!("{} is empty: every row needs the name of its order", header.name(Self::Name))
     }
 }

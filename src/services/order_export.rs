@@ -1,7 +1,7 @@
-//! Writes all orders as a CSV in the columns of Shopify's order export: an order is a row for each
-//! of its lines, the first of which has what belongs to the order.
+//! Exports all orders as CSV with the columns of Shopify's order export: one row per line item, the
+//! first of which also has the columns of the order.
 //!
-//! Reads a piece at a time, so that a shop of any size fits.
+//! Reads in chunks, so that memory use does not depend on the size of the shop.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -21,12 +21,12 @@ use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::repositories::fulfillments::{self, Fulfillment};
 use crate::repositories::orders::{self, Order, OrderLine};
-use crate::repositories::payments::{self, Payment, paid};
+use crate::repositories::payments::{self, Payment, ledger_totals};
 
-/// How many orders are read at once.
-const CHUNK: i64 = 200;
+/// Number of orders per chunk.
+const CHUNK_SIZE: i64 = 200;
 
-/// The columns of every row.
+/// Columns that are filled in every row.
 const LINE_COLUMNS: [&str; 9] = [
     "Lineitem quantity",
     "Lineitem name",
@@ -39,7 +39,7 @@ const LINE_COLUMNS: [&str; 9] = [
     "Vendor",
 ];
 
-/// The columns of an order's first row.
+/// Columns that are filled in an order's first row only.
 const ORDER_COLUMNS: [&str; 42] = [
     "Email",
     "Phone",
@@ -90,8 +90,8 @@ pub struct OrderExport {
     db: Db,
 }
 
-/// An order with what belongs to it.
-struct Whole {
+/// An order with its lines, ledger and fulfillments.
+struct ExportedOrder {
     order: Order,
     lines: Vec<OrderLine>,
     ledger: Vec<Payment>,
@@ -99,16 +99,16 @@ struct Whole {
 }
 
 impl OrderExport {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db) -> Self {
         Self { db }
     }
 
-    /// Writes every order; calls `progress` with the number written so far.
+    /// Exports every order; calls `progress` with the number written so far. Returns the total.
     ///
     /// # Errors
-    /// [`ExportError`] when the shop can't be read or the file not written.
+    /// [`ExportError`] when the shop can't be read or the file can't be written.
     pub async fn run<W: Write>(
         &self,
         op: &OpContext,
@@ -122,11 +122,11 @@ impl OrderExport {
         let (mut written, mut last) = (0, None);
         loop {
             let mut conn = self.db.read(&op.statements).await?;
-            let chunk = orders::after(&mut conn, last, CHUNK).await?;
+            let chunk = orders::list_after(&mut conn, last, CHUNK_SIZE).await?;
             let Some(end) = chunk.last() else { break };
             last = Some(end.id);
-            for whole in whole(&mut conn, chunk).await? {
-                write(&mut writer, &whole)?;
+            for order in load_orders(&mut conn, chunk).await? {
+                write_order(&mut writer, &order)?;
                 written += 1;
             }
             progress(written);
@@ -136,36 +136,36 @@ impl OrderExport {
     }
 }
 
-async fn whole(conn: &mut Conn, orders: Vec<Order>) -> Result<Vec<Whole>, DbError> {
+async fn load_orders(conn: &mut Conn, orders: Vec<Order>) -> Result<Vec<ExportedOrder>, DbError> {
     let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
-    let mut lines = grouped(orders::lines(conn, &ids).await?, |line| line.order_id);
-    let mut ledgers = grouped(payments::by_order_ids(conn, &ids).await?, |payment| payment.order_id);
-    let mut sent = grouped(fulfillments::by_order_ids(conn, &ids).await?, |sent| sent.order_id);
-    let whole = orders.into_iter().map(|order| Whole {
+    let mut lines = group_by_order(orders::lines(conn, &ids).await?, |line| line.order_id);
+    let mut ledgers = group_by_order(payments::by_order_ids(conn, &ids).await?, |payment| payment.order_id);
+    let mut sent = group_by_order(fulfillments::by_order_ids(conn, &ids).await?, |sent| sent.order_id);
+    let exported = orders.into_iter().map(|order| ExportedOrder {
         lines: lines.remove(&order.id).unwrap_or_default(),
         ledger: ledgers.remove(&order.id).unwrap_or_default(),
         fulfillments: sent.remove(&order.id).unwrap_or_default(),
         order,
     });
-    Ok(whole.collect())
+    Ok(exported.collect())
 }
 
-fn grouped<V>(rows: Vec<V>, of: impl Fn(&V) -> OrderId) -> HashMap<OrderId, Vec<V>> {
+fn group_by_order<V>(rows: Vec<V>, order_id: impl Fn(&V) -> OrderId) -> HashMap<OrderId, Vec<V>> {
     let mut groups: HashMap<OrderId, Vec<V>> = HashMap::new();
     for row in rows {
-        groups.entry(of(&row)).or_default().push(row);
+        groups.entry(order_id(&row)).or_default().push(row);
     }
     groups
 }
 
-fn write<W: Write>(writer: &mut Writer<W>, whole: &Whole) -> Result<(), csv::Error> {
-    let Whole { order, lines, .. } = whole;
+fn write_order<W: Write>(writer: &mut Writer<W>, exported: &ExportedOrder) -> Result<(), csv::Error> {
+    let ExportedOrder { order, lines, .. } = exported;
     let name = order.name();
-    let mut head = order_cells(whole);
+    let mut head = order_cells(exported);
     for line in lines {
         let cells = [text_cell(&name)].into_iter().chain(head).chain(line_cells(order, line));
         writer.write_record(cells)?;
-        // What belongs to the order stands in its first row.
+        // The order's columns are filled in its first row only.
         head = vec![String::new(); ORDER_COLUMNS.len()];
     }
     Ok(())
@@ -180,19 +180,19 @@ fn line_cells(order: &Order, line: &OrderLine) -> [String; 9] {
     [
         line.quantity.to_string(),
         text_cell(&title),
-        money(order, line.unit_price),
+        format_amount(order, line.unit_price),
         optional_cell(line.sku.as_deref()),
         line.requires_shipping.to_string(),
         (!line.taxes.0.is_empty()).to_string(),
         if is_sent { "fulfilled" } else { "pending" }.to_owned(),
-        money(order, line.discount_total),
+        format_amount(order, line.discount_total),
         text_cell(&line.vendor),
     ]
 }
 
-fn order_cells(whole: &Whole) -> Vec<String> {
-    let Whole { order, lines, ledger, fulfillments } = whole;
-    let paid = paid(ledger);
+fn order_cells(exported: &ExportedOrder) -> Vec<String> {
+    let ExportedOrder { order, lines, ledger, fulfillments } = exported;
+    let paid = ledger_totals(ledger);
     let counts = lines.iter().map(OrderLine::count);
     let sent = FulfillmentStatus::from(LineCount::sent(counts));
     let paid_at = ledger.iter().find(|row| row.kind == PaymentKind::Captured);
@@ -219,29 +219,29 @@ fn order_cells(whole: &Whole) -> Vec<String> {
         optional_cell(order.email.as_deref()),
         optional_cell(order.phone.as_deref()),
         FinancialStatus::of(order.status, order.total, paid).as_str().to_lowercase(),
-        moment(paid_at.map(|row| row.occurred_at)),
+        format_time(paid_at.map(|row| row.occurred_at)),
         match sent {
             FulfillmentStatus::Unfulfilled => "unfulfilled",
             FulfillmentStatus::PartiallyFulfilled => "partial",
             FulfillmentStatus::Fulfilled => "fulfilled",
         }
         .to_owned(),
-        moment(sent_at.filter(|_| sent == FulfillmentStatus::Fulfilled).map(|sent| sent.created_at)),
+        format_time(sent_at.filter(|_| sent == FulfillmentStatus::Fulfilled).map(|sent| sent.created_at)),
         order.currency.clone(),
-        money(order, order.subtotal.saturating_sub(order.discount_total)),
-        money(order, order.shipping_total),
-        money(order, order.tax_total),
-        money(order, order.total),
+        format_amount(order, order.subtotal.saturating_sub(order.discount_total)),
+        format_amount(order, order.shipping_total),
+        format_amount(order, order.tax_total),
+        format_amount(order, order.total),
         text_cell(&codes.join(", ")),
-        // Each line tells of its own part.
-        money(order, 0),
+        // Discounts are stated per line.
+        format_amount(order, 0),
         optional_cell(delivery.map(|delivery| delivery.option.title.as_str())),
         order.placed_at.to_string(),
-        moment(order.cancelled_at),
+        format_time(order.cancelled_at),
         optional_cell(ledger.first().map(|row| row.provider.as_str())),
         optional_cell(paid_at.and_then(|row| row.reference.as_deref())),
-        money(order, paid.refunded),
-        money(order, order.total.saturating_sub(paid.captured).max(0)),
+        format_amount(order, paid.refunded),
+        format_amount(order, order.total.saturating_sub(paid.captured).max(0)),
         text_cell(&order.note),
         text_cell(&attributes.join("\n")),
         text_cell(&order.tags.0.join(", ")),
@@ -252,12 +252,12 @@ fn order_cells(whole: &Whole) -> Vec<String> {
     cells
 }
 
-fn moment(at: Option<Timestamp>) -> String {
+fn format_time(at: Option<Timestamp>) -> String {
     at.map(|at| at.to_string()).unwrap_or_default()
 }
 
-/// An amount in the order's currency.
-fn money(order: &Order, minor: i64) -> String {
+/// Formats an amount in the order's currency.
+fn format_amount(order: &Order, minor: i64) -> String {
     match Currency::parse(&order.currency) {
         Ok(currency) => Money::new(minor, currency).to_decimal(),
         Err(_) => minor.to_string(),

@@ -1,15 +1,15 @@
-//! Reads Shopify's order export into the shop: streaming, a batch of orders a transaction.
+//! Imports Shopify's order export: streaming, with one transaction per batch of orders.
 //!
-//! What comes in is history. An order stands as it was, at the prices of the time, with what was paid, given back and sent;
-//! no stock is moved for it, no mail is sent and no discount is used. An order that is known by its name is left as it is, so a
-//! file can be imported again. An order with a bad row, or whose amounts don't add up, is left out as a whole, and the rest goes
-//! on.
+//! Imported orders are history. An order is stored as it was, at the prices of the time, with what
+//! was paid, refunded and shipped; no stock is changed, no mail is sent and no discount is used up.
+//! An order whose name exists is left as it is, so a file can be imported again. An order with an
+//! invalid row, or whose amounts don't add up, is skipped as a whole, and the import continues.
 //!
-//! - Its number is the one in its name (`#1001`) where that is free. Otherwise it gets one above those of the whole file, and so
-//!   does every order that is placed from then on.
-//! - It belongs to the customer who has proved that its e-mail address is theirs. Who has only claimed so must not be shown
-//!   somebody else's orders.
-//! - Its pieces count as sold, for the order of best sellers, unless it was cancelled or never paid for.
+//! - Its number is the one in its name (`#1001`) if that is free. Otherwise it gets one above those
+//!   of the whole file, as do all orders placed from then on.
+//! - It belongs to the customer with its e-mail address if they have verified that. Others must not
+//!   see somebody else's orders.
+//! - Its units count as sold, for sorting by best sellers, unless it was cancelled or never paid.
 
 mod rows;
 
@@ -20,30 +20,32 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, Tx, retrying};
+use crate::db::{Db, DbError, Tx, with_retries};
 use crate::domain::permission::Permission;
 use crate::domain::text;
 use crate::error::Error;
 use crate::events;
-use crate::repositories::order_import::{self as repository, PastOrders};
+use crate::repositories::order_import::{self as repository, ImportBatch};
 use crate::services::Shop;
 use crate::services::order_csv::{OrderReader, OrderRecord, RowError};
 use crate::services::product_import::ImportError;
 
-use rows::Found;
+use rows::ImportLookup;
 
-/// How many orders are read ahead of those that are being written.
+/// Number of orders that are read ahead of the writer.
 const READ_AHEAD: usize = 200;
-/// How many orders a transaction has at most.
-const BATCH_ORDERS: usize = 100;
-/// After how many lines a transaction takes no more orders.
-const BATCH_LINES: usize = 2_000;
-/// After how many lines of orders that wait for a number these are imported, though the file is not at its end.
-const MOST_WAITING_LINES: usize = 100_000;
-/// How often a batch is tried again that another change was in the way of.
-const TRIES: u32 = 3;
-/// The longest number that an order keeps. What is longer is no number but a code, and later orders would go on from it.
-const MAX_DIGITS: usize = 9;
+/// Maximum number of orders per transaction.
+const MAX_BATCH_ORDERS: usize = 100;
+/// Number of lines after which no more orders are added to a transaction.
+const MAX_BATCH_LINES: usize = 2_000;
+/// Number of lines of orders waiting for a number after which these are imported before the end of
+/// the file.
+const MAX_WAITING_LINES: usize = 100_000;
+/// How often a batch is retried after a conflict with a concurrent change.
+const MAX_RETRIES: u32 = 3;
+/// Maximum number of digits of an order number. Anything longer is a code rather than a number, and
+/// later orders would continue from it.
+const MAX_NUMBER_DIGITS: usize = 9;
 
 /// Imports orders.
 pub struct OrderImport {
@@ -51,78 +53,79 @@ pub struct OrderImport {
     shop: Arc<Shop>,
 }
 
-/// What became of one order of the file.
+/// The result of importing one order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImportedOrder {
-    /// It is new.
+    /// The order was created.
     Created {
-        /// How many lines it has.
+        /// Number of lines.
         lines: u64,
-        /// How many of them are of no variant that the shop has.
+        /// Number of lines without a matching variant.
         unknown: u64,
     },
-    /// It was there, and is left as it is.
+    /// An order with this name exists and was left unchanged.
     Unchanged,
-    /// It is left out; these rows are to blame.
+    /// The order was skipped because of errors in these rows.
     Failed(Vec<RowError>),
 }
 
-/// What became of the orders of a file.
+/// The result of an import.
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 pub struct OrderImportSummary {
-    /// New orders.
+    /// Number of orders created.
     pub created: u64,
-    /// Their lines.
+    /// Number of lines of created orders.
     pub lines: u64,
-    /// Those of their lines whose SKU no variant has.
+    /// Number of these lines without a matching variant.
     pub unknown: u64,
-    /// Orders that were there.
+    /// Number of orders that already existed.
     pub unchanged: u64,
-    /// Orders left out because of bad rows.
+    /// Number of orders skipped because of errors.
     pub failed: u64,
-    /// Columns nobody knows.
+    /// Columns of the file that were ignored.
     pub ignored_columns: Vec<String>,
 }
 
-type Outcome = Result<OrderRecord, Vec<RowError>>;
+type OrderResult = Result<OrderRecord, Vec<RowError>>;
 
 impl OrderImport {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>) -> Self {
         Self { db, shop }
     }
 
-    /// Imports a file; calls `each` with what became of each order, in the file's order but for those that wait for a number. A
-    /// dry run goes through all of it, the
-    /// database's checks too, and writes nothing.
+    /// Imports a file; calls `on_order` with the result of each order, in the order of the file
+    /// except for those that wait for a number. A dry run executes everything, including the
+    /// database's checks, and writes nothing.
     ///
     /// # Errors
-    /// [`ImportError`] when the file is no order export or the database fails; orders before that point stay.
+    /// [`ImportError`] when the file is not an order export or the database fails; orders before
+    /// that point remain.
     pub async fn run(
         &self,
         op: &OpContext,
         input: impl Read + Send + 'static,
         dry_run: bool,
-        mut each: impl FnMut(&ImportedOrder),
+        mut on_order: impl FnMut(&ImportedOrder),
     ) -> Result<OrderImportSummary, ImportError> {
         op.authorize(Permission::WriteOrders)?;
         let reader = OrderReader::new(input, self.shop.currency)?;
         let ignored_columns = reader.ignored_columns().to_vec();
         let mut summary = OrderImportSummary { ignored_columns, ..Default::default() };
 
-        // The file is read on a thread of its own, a little ahead of the database.
+        // The file is read on a blocking thread, a little ahead of the database.
         let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
         let reading = tokio::task::spawn_blocking(move || {
-            for outcome in reader {
-                if sender.blocking_send(outcome).is_err() {
+            for result in reader {
+                if sender.blocking_send(result).is_err() {
                     break;
                 }
             }
         });
-        let mut tell = |imported: ImportedOrder| {
+        let mut report = |imported: ImportedOrder| {
             summary.count(&imported);
-            each(&imported);
+            on_order(&imported);
         };
         let mut waiting = Vec::new();
         let mut waiting_lines = 0_usize;
@@ -132,57 +135,58 @@ impl OrderImport {
             first = first.saturating_add(batch.len());
             let records: Vec<&OrderRecord> = batch.iter().flatten().collect();
             let mut imported = self.import_records(op, &records, numbering).await?.into_iter();
-            for outcome in batch {
-                match outcome.map(|record| (record, imported.next().flatten())) {
-                    Ok((_, Some(imported))) => tell(imported),
+            for result in batch {
+                match result.map(|record| (record, imported.next().flatten())) {
+                    Ok((_, Some(imported))) => report(imported),
                     Ok((record, None)) => {
                         waiting_lines = waiting_lines.saturating_add(record.lines.len());
                         waiting.push(record);
                     }
-                    Err(errors) => tell(ImportedOrder::Failed(errors)),
+                    Err(errors) => report(ImportedOrder::Failed(errors)),
                 }
             }
-            if waiting_lines > MOST_WAITING_LINES {
-                self.import_waiting(op, std::mem::take(&mut waiting), &mut tell).await?;
+            if waiting_lines > MAX_WAITING_LINES {
+                self.import_waiting(op, std::mem::take(&mut waiting), &mut report).await?;
                 waiting_lines = 0;
             }
         }
-        self.import_waiting(op, waiting, &mut tell).await?;
+        self.import_waiting(op, waiting, &mut report).await?;
         drop(reading);
         Ok(summary)
     }
 
-    /// Imports orders that wait for a number.
+    /// Imports the orders that wait for a number.
     async fn import_waiting(
         &self,
         op: &OpContext,
         waiting: Vec<OrderRecord>,
-        tell: &mut impl FnMut(ImportedOrder),
+        report: &mut impl FnMut(ImportedOrder),
     ) -> Result<(), Error> {
-        for records in waiting.chunks(BATCH_ORDERS) {
+        for records in waiting.chunks(MAX_BATCH_ORDERS) {
             let records: Vec<&OrderRecord> = records.iter().collect();
             let imported = self.import_records(op, &records, Numbering::Next).await?;
-            imported.into_iter().flatten().for_each(&mut *tell);
+            imported.into_iter().flatten().for_each(&mut *report);
         }
         Ok(())
     }
 
-    /// Imports orders in one transaction; if the database refuses something, each in one of its own, so that one order takes
-    /// none of the others with it. `None` is an order that waits for a number.
+    /// Imports orders in one transaction; if the database rejects something, each in a transaction
+    /// of its own, so that a bad order does not affect the others. `None` is an order that waits
+    /// for a number.
     async fn import_records(
         &self,
         op: &OpContext,
         records: &[&OrderRecord],
         numbering: Numbering,
     ) -> Result<Vec<Option<ImportedOrder>>, Error> {
-        let mut refused = match self.import_patiently(op, records, numbering).await? {
+        let mut refused = match self.import_with_retries(op, records, numbering).await? {
             Ok(imported) => return Ok(imported),
             Err(refused) => refused,
         };
         let mut imported = Vec::new();
-        for (place, record) in records.iter().enumerate() {
+        for (index, record) in records.iter().enumerate() {
             if records.len() > 1 {
-                match self.import_patiently(op, &[record], numbering.after(place)).await? {
+                match self.import_with_retries(op, &[record], numbering.offset(index)).await? {
                     Ok(alone) => {
                         imported.extend(alone);
                         continue;
@@ -197,19 +201,20 @@ impl OrderImport {
         Ok(imported)
     }
 
-    /// Imports orders in one transaction, again when another change came between; or tells what the database refuses.
-    async fn import_patiently(
+    /// Imports orders in one transaction and retries after conflicts. The inner error is what the
+    /// database rejects.
+    async fn import_with_retries(
         &self,
         op: &OpContext,
         records: &[&OrderRecord],
         numbering: Numbering,
     ) -> Result<Result<Vec<Option<ImportedOrder>>, DbError>, Error> {
-        let mut left = TRIES;
+        let mut retries_left = MAX_RETRIES;
         loop {
-            match retrying(|| self.import_once(op, records, numbering)).await {
+            match with_retries(|| self.import_once(op, records, numbering)).await {
                 Ok(imported) => return Ok(Ok(imported)),
-                // A name or a number was taken, or a variant was deleted, a moment ago.
-                Err(DbError::Unique(..) | DbError::ForeignKey(..)) if left > 0 => left -= 1,
+                // A name or number was taken or a variant deleted concurrently.
+                Err(DbError::Unique(..) | DbError::ForeignKey(..)) if retries_left > 0 => retries_left -= 1,
                 Err(error @ (DbError::Unique(..) | DbError::ForeignKey(..) | DbError::Check(..))) => {
                     return Ok(Err(error));
                 }
@@ -232,32 +237,32 @@ impl OrderImport {
         let known: HashSet<String> = repository::known_names(tx.conn(), &names).await?.into_iter().collect();
         let new: Vec<&OrderRecord> =
             records.iter().copied().filter(|record| !known.contains(&record.name)).collect();
-        let numbers = numbers(&mut tx, &new, numbering).await?;
+        let numbers = assign_numbers(&mut tx, &new, numbering).await?;
         let numbered: Vec<(&OrderRecord, i64)> =
             new.into_iter().zip(numbers).filter_map(|(record, number)| Some((record, number?))).collect();
 
         let lines = numbered.iter().flat_map(|(record, _)| &record.lines);
-        let skus = distinct(lines.filter_map(|line| line.sku.as_ref()).map(|sku| text::key(sku)));
-        let emails = distinct(numbered.iter().filter_map(|(record, _)| record.email.clone()));
-        let found = Found::new(
+        let skus = dedup(lines.filter_map(|line| line.sku.as_ref()).map(|sku| text::key(sku)));
+        let emails = dedup(numbered.iter().filter_map(|(record, _)| record.email.clone()));
+        let lookup = ImportLookup::new(
             repository::variants_by_sku(tx.conn(), &skus).await?,
             repository::customers_by_email(tx.conn(), &emails).await?,
         );
-        let mut past = PastOrders::default();
-        let mut happened = Vec::with_capacity(numbered.len());
+        let mut batch = ImportBatch::default();
+        let mut order_events = Vec::with_capacity(numbered.len());
         let mut created = HashMap::new();
         for (record, number) in &numbered {
-            let written = rows::add(&mut past, record, *number, &found, &self.shop, op.now());
-            happened.push(written.event);
+            let written = rows::add_order(&mut batch, record, *number, &lookup, &self.shop, op.now());
+            order_events.push(written.event);
             created.insert(record.name.as_str(), written.unknown);
         }
         if created.is_empty() || matches!(numbering, Numbering::Trial(_)) {
-            // The database's checks are part of a trial.
-            repository::insert(tx.conn(), past).await?;
+            // A dry run includes the database's checks.
+            repository::insert(tx.conn(), batch).await?;
             tx.rollback().await?;
         } else {
-            repository::insert(tx.conn(), past).await?;
-            events::append(&mut tx, op, happened).await?;
+            repository::insert(tx.conn(), batch).await?;
+            events::append(&mut tx, op, order_events).await?;
             tx.commit().await?;
         }
         let each = records.iter().map(|record| match created.get(record.name.as_str()) {
@@ -284,43 +289,43 @@ impl OrderImportSummary {
     }
 }
 
-/// Which numbers orders get.
+/// How orders are numbered.
 #[derive(Clone, Copy)]
 enum Numbering {
-    /// Those of their names. Orders whose name has none, or whose number is taken, wait: a number given to them now may be that
-    /// of an order further on in the file.
+    /// By the numbers in their names. Orders whose name has no number, or whose number is taken,
+    /// wait: a number assigned now may be that of an order further on in the file.
     Own,
-    /// The next ones, for orders that waited.
+    /// By the next free numbers, for orders that waited.
     Next,
-    /// Numbers for a dry run, from this order of the file on: below all that orders have, so that nobody waits for them and none
-    /// is used up.
+    /// Numbers for a dry run, starting at this order of the file: negative ones, so that none is
+    /// used up and nobody waits for them.
     Trial(usize),
 }
 
 impl Numbering {
-    /// The same for orders from a place on.
-    fn after(self, place: usize) -> Self {
+    /// The numbering for orders starting at an index.
+    fn offset(self, index: usize) -> Self {
         match self {
-            Self::Trial(first) => Self::Trial(first.saturating_add(place)),
+            Self::Trial(first) => Self::Trial(first.saturating_add(index)),
             other => other,
         }
     }
 }
 
-/// The next orders of a file, as many as make a transaction; `None` at its end.
-async fn next_batch(receiver: &mut mpsc::Receiver<Outcome>) -> Option<Vec<Outcome>> {
+/// Receives the next batch of orders; `None` at the end of the file.
+async fn next_batch(receiver: &mut mpsc::Receiver<OrderResult>) -> Option<Vec<OrderResult>> {
     let mut batch = Vec::new();
     let mut lines = 0_usize;
-    while batch.len() < BATCH_ORDERS && lines < BATCH_LINES {
-        let Some(outcome) = receiver.recv().await else { break };
-        lines = lines.saturating_add(outcome.as_ref().map_or(0, |record| record.lines.len()));
-        batch.push(outcome);
+    while batch.len() < MAX_BATCH_ORDERS && lines < MAX_BATCH_LINES {
+        let Some(result) = receiver.recv().await else { break };
+        lines = lines.saturating_add(result.as_ref().map_or(0, |record| record.lines.len()));
+        batch.push(result);
     }
     Some(batch).filter(|batch| !batch.is_empty())
 }
 
-/// The number of each order; `None` where it has to wait for one.
-async fn numbers(
+/// Assigns a number to each order; `None` if it has to wait for one.
+async fn assign_numbers(
     tx: &mut Tx,
     records: &[&OrderRecord],
     numbering: Numbering,
@@ -333,9 +338,9 @@ async fn numbers(
             Ok(repository::next_numbers(tx.conn(), count).await?.into_iter().map(Some).collect())
         }
         Numbering::Own => {
-            let wanted: Vec<Option<i64>> = records.iter().map(|record| number_of(&record.name)).collect();
-            let asked: Vec<i64> = wanted.iter().flatten().copied().collect();
-            let taken = repository::taken_numbers(tx.conn(), &asked).await?;
+            let wanted: Vec<Option<i64>> = records.iter().map(|record| parse_number(&record.name)).collect();
+            let requested: Vec<i64> = wanted.iter().flatten().copied().collect();
+            let taken = repository::taken_numbers(tx.conn(), &requested).await?;
             let mut taken: HashSet<i64> = taken.into_iter().collect();
             let kept: Vec<Option<i64>> =
                 wanted.into_iter().map(|number| number.filter(|number| taken.insert(*number))).collect();
@@ -348,21 +353,21 @@ async fn numbers(
 }
 
 fn trial_numbers(first: usize, count: usize) -> Vec<Option<i64>> {
-    let places = (1..=count).map(|place| i64::try_from(first.saturating_add(place)).unwrap_or(i64::MAX));
-    places.map(|place| Some(-place)).collect()
+    let places = (1..=count).map(|index| i64::try_from(first.saturating_add(index)).unwrap_or(i64::MAX));
+    places.map(|index| Some(-index)).collect()
 }
 
-/// The number in a name like `#1001`.
-fn number_of(name: &str) -> Option<i64> {
+/// Parses the number in a name like `#1001`.
+fn parse_number(name: &str) -> Option<i64> {
     let digits = name.strip_prefix('#').unwrap_or(name);
-    let is_number = digits.len() <= MAX_DIGITS
+    let is_number = digits.len() <= MAX_NUMBER_DIGITS
         && !digits.starts_with('0')
         && digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|_| is_number)
 }
 
-/// Each of some texts once.
-fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
+/// Removes duplicates.
+fn dedup(texts: impl Iterator<Item = String>) -> Vec<String> {
     texts.collect::<HashSet<_>>().into_iter().collect()
 }
 
@@ -374,10 +379,10 @@ mod tests {
     fn an_order_keeps_the_number_in_its_name() {
         for (name, number) in [("#1001", Some(1001)), ("1001", Some(1001)), ("#999999999", Some(999_999_999))]
         {
-            assert_eq!(number_of(name), number);
+            assert_eq!(parse_number(name), number);
         }
         for name in ["#C1001", "#0042", "#", "", "##1", "#-5", "#1001-UK", "#1234567890", "#١"] {
-            assert_eq!(number_of(name), None, "{name}");
+            assert_eq!(parse_number(name), None, "{name}");
         }
     }
 

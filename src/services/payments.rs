@@ -1,29 +1,32 @@
-//! Payments: the only caller of payment providers. What they say goes into the ledger, and the order follows.
+//! Payments. This service is the only caller of payment providers; it records their responses in
+//! the ledger and updates orders accordingly.
 //!
-//! A provider is asked outside of any transaction, for no longer than the timeout, and with no connection held; what it said is
-//! recorded in a transaction of its own, and recorded once however often it is told (`record`). So a process may die between any
-//! two steps: the order then waits for its payment, and [`Payments::check_pending`] and [`Payments::expire_due`] ask the provider
-//! what became of it.
+//! Providers are called outside of any transaction, within a timeout and without holding a database
+//! connection. Their responses are recorded in a transaction of their own, and only once however
+//! often they are delivered (`record`). The process may die between any two steps: the order then
+//! waits for its payment until [`Payments::check_pending`] or [`Payments::expire_due`] asks the
+//! provider for its state.
 //!
-//! What follows for the order:
-//! - money comes while it waits: PAID;
-//! - the payment is declined: EXPIRED; stock and discounts go back, and the cart can be ordered
-//!   again; it never gets a number;
-//! - no answer in time: it gets its number and goes on waiting until `expires_at`, and then EXPIRED
-//!   as above;
-//! - money comes after that: PAID again if stock and discounts can still be had and the cart was not ordered again meanwhile, and
-//!   sent back otherwise;
-//! - money comes for a cancelled order, or a second time: it is sent back.
+//! Effects on the order:
+//!
+//! - money arrives while the order is pending: PAID;
+//! - the payment is declined: EXPIRED. Stock and discounts are released, and the cart can be
+//!   ordered again. The order never gets a number;
+//! - no response within the timeout: the order gets its number and stays pending until
+//!   `expires_at`, and then becomes EXPIRED as above;
+//! - money arrives after that: PAID again, if stock and discounts are still available and the cart
+//!   was not ordered again in the meantime; otherwise the money is refunded;
+//! - money arrives for a cancelled order, or for the second time: it is refunded.
 
-mod due;
+mod in_flight;
+mod reconcile;
 mod record;
 mod refund;
-mod running;
 
 pub use crate::integrations::payments::Headers;
-pub(crate) use record::revive;
+pub(crate) use in_flight::ChargeGuard;
+pub(crate) use record::reinstate;
 pub use refund::RefundOutcome;
-pub(crate) use running::Charging;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,159 +37,174 @@ use crate::db::Db;
 use crate::domain::ids::OrderId;
 use crate::domain::payment::PaymentKind;
 use crate::error::Error;
-use crate::integrations::breaker::{Breaker, Breakers, CallError, Settings};
+use crate::integrations::breaker::{Breaker, BreakerSettings, Breakers, CallError};
 use crate::integrations::payments::{
-    Answer, Charge, Payment as Known, PaymentProvider, ProviderError, Providers, Told,
+    Charge, PaymentProvider, PaymentRef, ProviderError, ProviderEvent, ProviderFuture, Providers,
 };
 use crate::repositories::orders::{self, Order};
 use crate::repositories::payments;
 use crate::services::Shop;
-use running::Running;
+use in_flight::InFlightCharges;
 
-/// The names of all providers that this build has.
-pub const PROVIDERS: &[&str] = Providers::NAMES;
-/// How long a provider may take to answer.
-pub const TIMEOUT: Duration = crate::integrations::breaker::TIMEOUT;
-/// How long one that failed too often is not asked.
-pub const OPEN_FOR: Duration = crate::integrations::breaker::OPEN_FOR;
-/// How much longer than its provider may take another node may take to tell what became of a charge.
-const SLACK: Duration = Duration::from_millis(500);
-/// How often another node's charge is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The names of all providers that are compiled in.
+pub const PROVIDER_NAMES: &[&str] = Providers::NAMES;
+/// Default timeout of a call to a provider.
+pub const DEFAULT_TIMEOUT: Duration = crate::integrations::breaker::DEFAULT_TIMEOUT;
+/// Default time for which a failing provider is not called.
+pub const DEFAULT_OPEN_DURATION: Duration = crate::integrations::breaker::DEFAULT_OPEN_DURATION;
+/// How long to wait beyond the provider's timeouts for the result of a charge on another node.
+const OTHER_NODE_GRACE: Duration = Duration::from_millis(500);
+/// How often to check for the result of a charge on another node.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Takes buyers' money, and gives it back.
+/// Charges buyers and refunds them.
 pub struct Payments {
     db: Db,
     shop: Arc<Shop>,
     providers: Providers,
-    /// By the provider's name.
+    /// By provider name.
     breakers: HashMap<&'static str, Arc<Breaker>>,
     timeout: Duration,
-    running: Running,
+    in_flight: InFlightCharges,
 }
 
-/// What became of an order's payment.
+/// The result of an order's payment.
 #[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The order since.
+pub struct PaymentOutcome {
+    /// The updated order.
     pub order: Order,
-    /// Why the provider said no, if it did.
+    /// Why the payment was declined, if it was.
     pub declined: Option<String>,
 }
 
-/// Why a webhook is not taken.
+/// Why a webhook is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
-    /// The shop takes no payments by a provider of this name.
+    /// The shop does not use a provider of this name.
     #[error("there is no such payment provider")]
     UnknownProvider,
-    /// It is not the provider's.
+    /// The signature does not match.
     #[error("the signature is wrong")]
     BadSignature,
-    /// It is the provider's, and can't be read.
+    /// The signature matches, but the payload can't be parsed.
     #[error(transparent)]
     Unreadable(ProviderError),
-    /// It could not be recorded.
+    /// The events could not be recorded.
     #[error(transparent)]
     Failed(#[from] Error),
 }
 
 impl Payments {
-    /// The service over a database, with the providers that the shop takes payments by, each behind a breaker of its own.
+    /// Creates the service with the shop's providers, each with a circuit breaker of its own.
     #[must_use]
     pub fn new(
         db: Db,
         shop: Arc<Shop>,
         providers: Providers,
         breakers: &Breakers,
-        settings: Settings,
+        settings: BreakerSettings,
     ) -> Self {
-        let breaker = |name: &'static str| (name, breakers.one(&format!("payments.{name}"), settings));
+        let breaker = |name: &'static str| (name, breakers.breaker(&format!("payments.{name}"), settings));
         let breakers = providers.names().map(breaker).collect();
-        Self { db, shop, providers, breakers, timeout: settings.timeout, running: Running::default() }
+        Self {
+            db,
+            shop,
+            providers,
+            breakers,
+            timeout: settings.timeout,
+            in_flight: InFlightCharges::default(),
+        }
     }
 
-    /// The provider of a name, if the shop takes payments by it.
+    /// The provider with this name, if the shop uses it.
     pub(crate) fn provider(&self, name: &str) -> Option<&Arc<dyn PaymentProvider>> {
         self.providers.get(name)
     }
 
-    /// The names of the providers that the shop takes payments by.
-    pub(crate) fn names(&self) -> String {
+    /// The names of the shop's providers, comma-separated.
+    pub(crate) fn provider_names(&self) -> String {
         self.providers.names().collect::<Vec<_>>().join(", ")
     }
 
-    /// Says that an order is about to be charged, before others can see the order: they wait until what is given back is dropped.
-    pub(crate) fn begin(&self, order: OrderId) -> Charging {
-        self.running.begin(order)
+    /// Announces that an order is about to be charged. Must be called before the order becomes
+    /// visible to others: they wait until the guard is dropped.
+    pub(crate) fn begin_charge(&self, order: OrderId) -> ChargeGuard {
+        self.in_flight.begin_charge(order)
     }
 
-    /// Charges an order that was just placed, and records what came of it. An order whose provider does not answer waits on.
+    /// Charges a new order and records the result. The order stays pending if its provider does not
+    /// respond.
     pub(crate) async fn charge(
         &self,
         op: &OpContext,
         order: Order,
         provider: &Arc<dyn PaymentProvider>,
         token: &str,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<PaymentOutcome, Error> {
         let charge = Charge {
             order_id: order.id,
             amount: order.total,
             currency: order.currency.clone(),
             token: token.to_owned(),
         };
-        let told = match self.ask(provider, || provider.authorize(&charge)).await {
-            Ok(told) => self.captured(provider, &order, told).await,
+        let events = match self.call_provider(provider, || provider.authorize(&charge)).await {
+            Ok(events) => self.capture_authorized(provider, &order, events).await,
             Err(error) => {
                 tracing::warn!(order = ?order.id, provider = provider.name(), "a charge: {error}");
                 Vec::new()
             }
         };
-        let declined = declined(told.iter().map(|told| (told.kind, told.message.as_ref())));
-        let recorded = match told.is_empty() {
+        let declined = decline_reason(events.iter().map(|event| (event.kind, event.message.as_ref())));
+        let recorded = match events.is_empty() {
             true => None,
-            false => self.record(op, provider.name(), order.id, &told).await?,
+            false => self.record(op, provider.name(), order.id, &events).await?,
         };
-        let order = self.standing(op, recorded.unwrap_or(order)).await?;
-        Ok(Outcome { declined: declined.filter(|_| order.status.is_given_up()), order })
+        let order = self.with_number(op, recorded.unwrap_or(order)).await?;
+        Ok(PaymentOutcome { declined: declined.filter(|_| order.status.is_cancelled_or_expired()), order })
     }
 
-    /// An order, as it is by now, once its provider has said all that it says for now: one that
-    /// still waits stands.
-    async fn standing(&self, op: &OpContext, order: Order) -> Result<Order, Error> {
-        let standing = if order.waits_for_number() { self.let_stand(op, order.id).await? } else { None };
-        Ok(standing.unwrap_or(order))
+    /// Assigns a number to an order that is still pending after its provider has responded, and
+    /// returns the updated order.
+    async fn with_number(&self, op: &OpContext, order: Order) -> Result<Order, Error> {
+        let numbered =
+            if order.is_awaiting_number() { self.assign_number(op, order.id).await? } else { None };
+        Ok(numbered.unwrap_or(order))
     }
 
-    /// What was told, and what came of capturing what is only kept ready.
-    async fn captured(
+    /// Captures an authorized payment, unless that has already happened. Returns all events.
+    async fn capture_authorized(
         &self,
         provider: &Arc<dyn PaymentProvider>,
         order: &Order,
-        mut told: Vec<Told>,
-    ) -> Vec<Told> {
-        let is = |kind: PaymentKind| told.iter().find(|told| told.kind == kind);
-        let (Some(ready), None) = (is(PaymentKind::Authorized), is(PaymentKind::Captured)) else {
-            return told;
+        mut events: Vec<ProviderEvent>,
+    ) -> Vec<ProviderEvent> {
+        let find = |kind: PaymentKind| events.iter().find(|event| event.kind == kind);
+        let (Some(authorized), None) = (find(PaymentKind::Authorized), find(PaymentKind::Captured)) else {
+            return events;
         };
-        if is(PaymentKind::Voided).is_some() {
-            return told;
+        if find(PaymentKind::Voided).is_some() {
+            return events;
         }
-        let payment = Known { reference: ready.reference.clone(), ..known(order, None) };
-        match self.ask(provider, || provider.capture(&payment)).await {
-            Ok(more) => told.extend(more),
+        let payment = PaymentRef { reference: authorized.reference.clone(), ..payment_ref(order, None) };
+        match self.call_provider(provider, || provider.capture(&payment)).await {
+            Ok(more) => events.extend(more),
             Err(error) => {
                 tracing::warn!(order = ?order.id, provider = provider.name(), "a capture: {error}");
             }
         }
-        told
+        events
     }
 
-    /// What became of an order that another request placed, once its payment has ended: the same answer for all who ask.
-    pub(crate) async fn outcome(&self, op: &OpContext, id: OrderId) -> Result<Option<Outcome>, Error> {
-        let was_here = self.running.ended(id).await;
-        // Asked for the money and then for its capture.
-        let window = self.timeout.saturating_mul(2).saturating_add(SLACK);
+    /// The payment result of an order that another request placed. Waits until its charge has
+    /// ended, so that all callers get the same result.
+    pub(crate) async fn await_outcome(
+        &self,
+        op: &OpContext,
+        id: OrderId,
+    ) -> Result<Option<PaymentOutcome>, Error> {
+        let was_charged_here = self.in_flight.wait_until_charged(id).await;
+        // One timeout for the authorization, and one for the capture.
+        let window = self.timeout.saturating_mul(2).saturating_add(OTHER_NODE_GRACE);
         let until = tokio::time::Instant::now() + window;
         loop {
             let mut conn = self.db.read(&op.statements).await?;
@@ -196,30 +214,34 @@ impl Payments {
             let is_charged = |row: &payments::Payment| {
                 row.kind == PaymentKind::Requested
                     && row.occurred_at.plus(window) > op.now()
-                    && self.provider(&row.provider).is_some_and(|provider| provider.charges())
+                    && self.provider(&row.provider).is_some_and(|provider| provider.is_charged_at_checkout())
             };
-            let is_running = !was_here && ledger.len() == 1 && ledger.iter().any(is_charged);
-            if is_running && tokio::time::Instant::now() < until {
-                // It is another node's, or it has just been given up here.
-                tokio::time::sleep(LOOK_EVERY).await;
+            let is_in_flight = !was_charged_here && ledger.len() == 1 && ledger.iter().any(is_charged);
+            if is_in_flight && tokio::time::Instant::now() < until {
+                // Another node is charging the order, or the charge was aborted on this one.
+                tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
             let before = order.status;
-            let order = self.standing(op, order).await?;
+            let order = self.with_number(op, order).await?;
             if order.status != before {
-                // What became of it was written down after the ledger was read.
+                // The result was recorded after the ledger was read.
                 let mut conn = self.db.read(&op.statements).await?;
                 ledger = payments::by_order_ids(&mut conn, &[id]).await?;
             }
-            let declined = declined(ledger.iter().map(|row| (row.kind, row.message.as_ref())));
-            return Ok(Some(Outcome { declined: declined.filter(|_| order.status.is_given_up()), order }));
+            let declined = decline_reason(ledger.iter().map(|row| (row.kind, row.message.as_ref())));
+            return Ok(Some(PaymentOutcome {
+                declined: declined.filter(|_| order.status.is_cancelled_or_expired()),
+                order,
+            }));
         }
     }
 
-    /// Takes what a provider tells by itself. What it signs is believed, whoever sends it.
+    /// Records the events of a provider's webhook. Authenticated by the webhook's signature,
+    /// whoever the caller is.
     ///
     /// # Errors
-    /// [`WebhookError`] says what to answer.
+    /// [`WebhookError`] determines the response.
     pub async fn handle_webhook(
         &self,
         op: &OpContext,
@@ -228,33 +250,35 @@ impl Payments {
         body: &[u8],
     ) -> Result<(), WebhookError> {
         let provider = self.provider(provider).ok_or(WebhookError::UnknownProvider)?;
-        let told = provider.parse_webhook(headers, body).map_err(|error| match error {
+        let events = provider.parse_webhook(headers, body).map_err(|error| match error {
             ProviderError::BadSignature => WebhookError::BadSignature,
             other => WebhookError::Unreadable(other),
         })?;
-        let mut orders: Vec<OrderId> = told.iter().map(|told| told.order_id).collect();
+        let mut orders: Vec<OrderId> = events.iter().map(|event| event.order_id).collect();
         orders.dedup();
         for id in orders {
-            let of_order: Vec<Told> = told.iter().filter(|told| told.order_id == id).cloned().collect();
+            let of_order: Vec<ProviderEvent> =
+                events.iter().filter(|event| event.order_id == id).cloned().collect();
             if self.record(op, provider.name(), id, &of_order).await?.is_none() {
-                // Refused, it would be sent again and again.
+                // An error response would make the provider send it again and again.
                 tracing::warn!(order = ?id, provider = provider.name(), "a webhook is about an unknown order");
             }
         }
         Ok(())
     }
 
-    /// Asks a provider and waits for its answer, but not for ever. One that failed too often lately is not asked, which is as if it
-    /// did not answer. What it says is an answer, a declined card too: its errors alone are failures.
-    async fn ask<'a>(
+    /// Calls a provider through its circuit breaker, with a timeout. While the breaker is open, the
+    /// call fails as if it had timed out. Only errors count as failures: a declined card is a
+    /// regular response.
+    async fn call_provider<'a>(
         &self,
         provider: &Arc<dyn PaymentProvider>,
-        question: impl FnOnce() -> Answer<'a>,
-    ) -> Result<Vec<Told>, ProviderError> {
+        request: impl FnOnce() -> ProviderFuture<'a>,
+    ) -> Result<Vec<ProviderEvent>, ProviderError> {
         let Some(breaker) = self.breakers.get(provider.name()) else {
             return Err(ProviderError::Failed("the shop takes no payments by it".to_owned()));
         };
-        let answer = breaker.call(|_: &ProviderError| true, async { question().await }).await;
+        let answer = breaker.call(|_: &ProviderError| true, async { request().await }).await;
         answer.map_err(|error| match error {
             CallError::Failed(error) => error,
             CallError::TimedOut => ProviderError::TimedOut,
@@ -263,15 +287,16 @@ impl Payments {
     }
 }
 
-/// An order's payment, as its provider is asked about it; with the provider's name for it, where the ledger has that.
-fn known(order: &Order, ledger: Option<&[payments::Payment]>) -> Known {
+/// How providers identify an order's payment; includes the provider's reference if the ledger has
+/// one.
+fn payment_ref(order: &Order, ledger: Option<&[payments::Payment]>) -> PaymentRef {
     let reference = ledger.into_iter().flatten().find_map(|row| row.reference.clone());
-    Known { order_id: order.id, reference, amount: order.total, currency: order.currency.clone() }
+    PaymentRef { order_id: order.id, reference, amount: order.total, currency: order.currency.clone() }
 }
 
-/// Why a provider said no, if that is what it said.
-fn declined<'a>(told: impl Iterator<Item = (PaymentKind, Option<&'a String>)>) -> Option<String> {
-    let mut told = told.filter(|(kind, _)| *kind == PaymentKind::Declined);
-    let message = told.next()?.1;
+/// The reason of the first declined event, if there is one.
+fn decline_reason<'a>(events: impl Iterator<Item = (PaymentKind, Option<&'a String>)>) -> Option<String> {
+    let mut events = events.filter(|(kind, _)| *kind == PaymentKind::Declined);
+    let message = events.next()?.1;
     Some(message.cloned().unwrap_or_else(|| "the provider gives no reason".to_owned()))
 }

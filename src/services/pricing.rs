@@ -1,9 +1,9 @@
-//! What a basket costs, from what the database says at this moment: carts show it, orders are placed at it.
+//! Prices baskets for carts and checkout from the current data of the shop.
 //!
-//! It reads over the connection it is given, in or out of a transaction, and with the same few
-//! statements however large the basket and the shop are: at most seven, one more where a buyer's
-//! coordinates are known and nothing of the basket is counted, and one more where it can be picked
-//! up. The arithmetic is `domain::pricing`'s.
+//! It uses the connection it is given, inside or outside a transaction. The number of statements
+//! does not depend on the size of the basket or the shop: at most seven, plus one if the buyer's
+//! coordinates are known but nothing in the basket is tracked, plus one if pickup is offered. The
+//! arithmetic is in `domain::pricing`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,12 +13,14 @@ use uuid::Uuid;
 use crate::context::OpContext;
 use crate::db::Conn;
 use crate::domain::address::Address;
-use crate::domain::discount::{Refusal, code_key};
+use crate::domain::discount::{DiscountRefusal, code_key};
 use crate::domain::ids::{CollectionId, DiscountId, Id, LocationId, ProductId, VariantId};
-use crate::domain::pricing::{self, Bill, Candidate, Fate, Line, MAX_AMOUNT, TooLarge};
+use crate::domain::pricing::{
+    self, AmountOverflow, DiscountCandidate, DiscountOutcome, MAX_AMOUNT, PricingInput, PricingLine,
+};
 use crate::domain::quote::{DeliveryOption, PickupPlace, Quote};
 use crate::domain::shipping::{Coordinates, Parcel};
-use crate::domain::tax::{Rate, province_key};
+use crate::domain::tax::{ApplicableRate, province_key};
 use crate::error::{Error, UserErrorCode};
 use crate::integrations::shipping::ShippingStrategies;
 use crate::repositories::discounts::{self, Buyer, Discount};
@@ -30,7 +32,7 @@ use crate::repositories::variants::{self, Variant};
 use crate::repositories::{collections, tax_rates};
 use crate::services::Shop;
 use crate::services::sale::is_for_sale;
-use crate::services::shipping::zone_of;
+use crate::services::shipping::find_zone;
 
 /// Prices baskets.
 pub struct Pricing {
@@ -38,127 +40,132 @@ pub struct Pricing {
     strategies: ShippingStrategies,
 }
 
-/// What a price is wanted for.
+/// What to price.
 #[derive(Clone, Debug, Default)]
 pub struct Basket<'a> {
-    /// What is bought. Lines may be of the same variant.
+    /// The lines; several may be of the same variant.
     pub lines: Vec<BasketLine>,
-    /// Discount codes, as they were typed.
+    /// Discount codes as entered by the buyer.
     pub codes: &'a [String],
-    /// Who buys, for discounts of so many uses a customer.
+    /// The buyer, for discounts that are limited per customer.
     pub buyer: Buyer<'a>,
-    /// Where it is sent; `None` while not known, and then the buyer's country decides on taxes.
+    /// The shipping address; without one, the buyer's country determines the taxes.
     pub destination: Option<&'a Address>,
-    /// The buyer's country, ISO 3166-1 alpha-2; `None`: the shop's.
+    /// The buyer's country, ISO 3166-1 alpha-2; defaults to the shop's.
     pub country: Option<&'a str>,
-    /// The handle of the delivery option that was chosen.
+    /// Handle of the selected delivery option.
     pub delivery_option: Option<&'a str>,
 }
 
 /// A line of a basket.
 #[derive(Clone, Debug)]
 pub struct BasketLine {
-    /// What the basket calls the line.
+    /// The caller's key of the line, returned with its quote.
     pub key: Uuid,
-    /// What is bought.
+    /// The variant.
     pub variant_id: VariantId,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
 }
 
-/// A basket with its prices and what they were made from.
+/// A priced basket, with the data that the prices are based on.
 #[derive(Clone, Debug, Default)]
-pub struct Priced {
-    /// The prices. Lines whose variant is gone or not for sale to anybody are left out.
+pub struct PricedBasket {
+    /// The prices, without lines whose variant was deleted or is not for sale.
     pub quote: Quote,
-    /// The variants that are still there, each with its product.
+    /// The variants that still exist, with their products.
     pub variants: HashMap<VariantId, (Arc<Variant>, Arc<Product>)>,
-    /// What lies where of each variant, active locations alone, nearest to the destination first.
+    /// Stock levels of each variant at active locations, nearest to the destination first.
     pub levels: HashMap<VariantId, Vec<InventoryLevel>>,
-    /// The deliveries that can be chosen, cheapest first; empty when nothing is sent or nothing goes there.
+    /// The available delivery options, cheapest first; empty when nothing needs shipping or nothing
+    /// ships to the destination.
     pub delivery_options: Vec<DeliveryOption>,
-    /// What became of each code that was typed, in its order.
+    /// The result of each entered code, in the order of entry.
     pub codes: Vec<CodeOutcome>,
-    /// The discounts that apply and whose uses are counted: whoever places the order must use them up.
+    /// Applied discounts with a usage limit: they must be redeemed when the order is placed.
     pub counted_discounts: Vec<DiscountId>,
 }
 
-/// What became of a discount code.
+/// The result of a discount code.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CodeOutcome {
-    /// As it was typed.
+    /// The code as entered.
     pub code: String,
-    /// Why it takes nothing off; `None` when it does.
+    /// Why the code does not apply; `None` when it does.
     pub refused: Option<String>,
 }
 
 impl Pricing {
-    /// The service for a shop, with the usual ways of sending.
+    /// Creates the service with the default shipping strategies.
     #[must_use]
     pub fn new(shop: Arc<Shop>) -> Self {
         Self { shop, strategies: ShippingStrategies::default() }
     }
 
-    /// The same with other ways of sending.
+    /// Replaces the shipping strategies.
     #[must_use]
     pub fn with_strategies(self, strategies: ShippingStrategies) -> Self {
         Self { strategies, ..self }
     }
 
-    /// A basket's prices at this moment. Nobody is kept from asking: whose basket it is, is for the caller to know.
+    /// Prices a basket. The caller is responsible for authorization.
     ///
     /// # Errors
-    /// [`Error`] of the database; [`Error::Invalid`] where the basket costs more than can be added up.
-    pub async fn price(&self, op: &OpContext, conn: &mut Conn, basket: &Basket<'_>) -> Result<Priced, Error> {
-        let goods = Goods::read(conn, basket).await?;
-        let place = self.place(basket);
-        let offers = Offers::read(op, conn, basket, &goods).await?;
-        let tax_rates = tax_rates::of_place(conn, place.country, place.province.as_deref()).await?;
-        let parcel = goods.parcel(basket);
-        let options = match parcel {
+    /// Database errors; [`Error::Invalid`] when amounts overflow.
+    pub async fn price(
+        &self,
+        op: &OpContext,
+        conn: &mut Conn,
+        basket: &Basket<'_>,
+    ) -> Result<PricedBasket, Error> {
+        let contents = BasketContents::read(conn, basket).await?;
+        let destination = self.destination(basket);
+        let candidates = DiscountCandidates::read(op, conn, basket, &contents).await?;
+        let tax_rates =
+            tax_rates::by_place(conn, destination.country, destination.province.as_deref()).await?;
+        let parcel = contents.parcel(basket);
+        let delivery_options = match parcel {
             None => Vec::new(),
             Some((weight, subtotal)) => {
-                let origins = goods.origins(conn, place.coordinates).await?;
-                self.options(conn, &place, weight, subtotal, &origins).await?
+                let origins = contents.origins(conn, destination.coordinates).await?;
+                self.delivery_options(conn, &destination, weight, subtotal, &origins).await?
             }
         };
         let delivery = basket
             .delivery_option
-            .and_then(|handle| options.iter().find(|option| option.handle == handle))
+            .and_then(|handle| delivery_options.iter().find(|option| option.handle == handle))
             .cloned();
-        let bill = self.bill(basket, &goods, &offers, &tax_rates, parcel.is_some(), delivery);
-        let (quote, fates) = pricing::price(&bill).map_err(|TooLarge| {
-            Error::invalid(
-                &[],
-                UserErrorCode::NotAllowed,
-                "This costs more than can be added up: take less of it",
-            )
+        let input =
+            self.pricing_input(basket, &contents, &candidates, &tax_rates, parcel.is_some(), delivery);
+        let (quote, outcomes) = pricing::price(&input).map_err(|AmountOverflow| {
+            Error::invalid(&[], UserErrorCode::NotAllowed, "The total is too large: reduce the quantities")
         })?;
-        Ok(Priced {
-            codes: offers.outcomes(basket, &fates),
-            counted_discounts: offers.counted(&fates),
-            levels: goods.levels_from(place.coordinates),
-            variants: goods.variants,
-            delivery_options: options,
+        Ok(PricedBasket {
+            codes: candidates.code_outcomes(basket, &outcomes),
+            counted_discounts: candidates.counted_discounts(&outcomes),
+            levels: contents.levels_from(destination.coordinates),
+            variants: contents.variants,
+            delivery_options,
             quote,
         })
     }
 
-    /// The prices of what is to be ordered, which has a limit that carts may be beyond.
+    /// Prices a basket that is about to be ordered. Orders have a maximum amount, carts don't.
     ///
     /// # Errors
-    /// As [`Pricing::price`]; [`Error::Invalid`] where the basket costs more than one order can.
+    /// As [`Pricing::price`]; [`Error::Invalid`] when the basket exceeds the maximum amount of an
+    /// order.
     pub async fn price_order(
         &self,
         op: &OpContext,
         conn: &mut Conn,
         basket: &Basket<'_>,
-    ) -> Result<Priced, Error> {
+    ) -> Result<PricedBasket, Error> {
         let priced = self.price(op, conn, basket).await?;
         if priced.quote.subtotal > MAX_AMOUNT {
-            let most = self.shop.money(MAX_AMOUNT).to_decimal();
+            let max = self.shop.money(MAX_AMOUNT).to_decimal();
             let message = format!(
-                "One order can cost up to {most} {}: order less at a time",
+                "One order can cost up to {max} {}: split it into several orders",
                 self.shop.currency.code()
             );
             return Err(Error::invalid(&[], UserErrorCode::NotAllowed, message));
@@ -166,54 +173,56 @@ impl Pricing {
         Ok(priced)
     }
 
-    /// Where a basket goes, as far as that is known.
-    fn place<'a>(&'a self, basket: &Basket<'a>) -> Place<'a> {
+    /// The destination of a basket, as far as it is known.
+    fn destination<'a>(&'a self, basket: &Basket<'a>) -> Destination<'a> {
         let destination = basket.destination;
         let address = destination.filter(|address| address.country.is_some());
         let province = address.and_then(|address| address.province.as_deref()).map(province_key);
-        Place {
+        Destination {
             country: address
                 .and_then(|address| address.country.as_deref())
                 .or(basket.country)
                 .unwrap_or(&self.shop.country),
             province: province.filter(|province| !province.contains('\0')),
-            coordinates: destination.and_then(|address| Coordinates::of(address.latitude, address.longitude)),
+            coordinates: destination
+                .and_then(|address| Coordinates::from_parts(address.latitude, address.longitude)),
         }
     }
 
-    /// The deliveries that can be chosen, cheapest first.
-    async fn options(
+    /// The available delivery options, cheapest first.
+    async fn delivery_options(
         &self,
         conn: &mut Conn,
-        place: &Place<'_>,
+        destination: &Destination<'_>,
         weight_milligrams: i64,
         subtotal: i64,
         origins: &[Coordinates],
     ) -> Result<Vec<DeliveryOption>, Error> {
         let zones = shipping::all(conn).await?;
-        let Some((zone, rates)) = zone_of(&zones, place.country) else { return Ok(Vec::new()) };
+        let Some((zone, rates)) = find_zone(&zones, destination.country) else { return Ok(Vec::new()) };
         let nearest =
-            place.coordinates.and_then(|to| origins.iter().map(|from| from.distance_metres(to)).min());
+            destination.coordinates.and_then(|to| origins.iter().map(|from| from.distance_metres(to)).min());
         let distance_metres = nearest.unwrap_or(zone.default_distance_metres);
         let pickups: Vec<LocationId> = rates.iter().filter_map(|rate| rate.location_id).collect();
         let places = if pickups.is_empty() { Vec::new() } else { locations::by_ids(conn, &pickups).await? };
         let places: Vec<PickupPlace> =
             places.into_iter().filter(|place| place.is_active).map(pickup_place).collect();
         let mut options: Vec<DeliveryOption> = Vec::new();
-        let mut named: Vec<&str> = Vec::new();
+        let mut used_names: Vec<&str> = Vec::new();
         for rate in rates.into_iter().filter(|rate| rate.is_active) {
             let Some(strategy) = self.strategies.get(&rate.strategy) else { continue };
-            // The first rate of a strategy has its name, whether or not it can be chosen now: a handle means one rate.
-            let handle = if named.contains(&strategy.name()) {
+            // The first rate of a strategy has the strategy's name as its handle, even if it is not
+            // available now, so that a handle always means the same rate.
+            let handle = if used_names.contains(&strategy.name()) {
                 format!("{}-{}", strategy.name(), rate.id.uuid().simple())
             } else {
-                named.push(strategy.name());
+                used_names.push(strategy.name());
                 strategy.name().to_owned()
             };
-            if !rate.limits().admit(weight_milligrams, subtotal) {
+            if !rate.conditions().is_met_by(weight_milligrams, subtotal) {
                 continue;
             }
-            // Nobody picks anything up at a location that is closed.
+            // Inactive locations offer no pickup.
             let pickup =
                 rate.location_id.map(|id| places.iter().find(|place| place.location_id == id).cloned());
             if pickup == Some(None) {
@@ -235,37 +244,37 @@ impl Pricing {
         Ok(options)
     }
 
-    fn bill<'a>(
+    fn pricing_input<'a>(
         &self,
         basket: &Basket<'_>,
-        goods: &'a Goods,
-        offers: &'a Offers,
-        tax_rates: &'a [Rate],
-        is_sent: bool,
+        contents: &'a BasketContents,
+        candidates: &'a DiscountCandidates,
+        tax_rates: &'a [ApplicableRate],
+        is_shipped: bool,
         delivery: Option<DeliveryOption>,
-    ) -> Bill<'a> {
+    ) -> PricingInput<'a> {
         let line = |line: &BasketLine| {
-            let (variant, product) = goods.sold(line)?;
-            Some(Line {
+            let (variant, product) = contents.sellable(line)?;
+            Some(PricingLine {
                 key: line.key,
                 variant_id: variant.id,
                 product_id: product.id,
-                collections: offers.collections.get(&product.id).map_or(&[], Vec::as_slice),
+                collections: candidates.collections.get(&product.id).map_or(&[], Vec::as_slice),
                 quantity: line.quantity,
                 unit_price: variant.price,
                 tax_class: variant.taxable.then_some(product.tax_class.as_str()),
             })
         };
-        let candidate = |discount: &'a Discount| Candidate {
+        let candidate = |discount: &'a Discount| DiscountCandidate {
             id: discount.id,
             title: &discount.title,
             code: discount.code.as_deref(),
             rule: &discount.rule.0,
         };
-        Bill {
+        PricingInput {
             lines: basket.lines.iter().filter_map(line).collect(),
-            discounts: offers.usable().map(candidate).collect(),
-            is_sent,
+            discounts: candidates.usable().map(candidate).collect(),
+            is_shipped,
             delivery,
             tax_rates,
             taxes_included: self.shop.taxes_included,
@@ -288,21 +297,21 @@ fn pickup_place(location: Location) -> PickupPlace {
     }
 }
 
-/// Where a basket goes.
-struct Place<'a> {
+/// The destination of a basket.
+struct Destination<'a> {
     country: &'a str,
     province: Option<String>,
     coordinates: Option<Coordinates>,
 }
 
-/// What a basket is made of.
-struct Goods {
+/// The variants of a basket and their stock.
+struct BasketContents {
     variants: HashMap<VariantId, (Arc<Variant>, Arc<Product>)>,
-    /// With where they are.
+    /// Stock levels with the coordinates of their locations.
     levels: Vec<(InventoryLevel, Option<Coordinates>)>,
 }
 
-impl Goods {
+impl BasketContents {
     async fn read(conn: &mut Conn, basket: &Basket<'_>) -> Result<Self, Error> {
         let mut ids: Vec<VariantId> = basket.lines.iter().map(|line| line.variant_id).collect();
         ids.sort_unstable();
@@ -316,54 +325,57 @@ impl Goods {
                 .collect(),
             levels: levels
                 .into_iter()
-                .map(|(level, latitude, longitude)| (level, Coordinates::of(latitude, longitude)))
+                .map(|(level, latitude, longitude)| (level, Coordinates::from_parts(latitude, longitude)))
                 .collect(),
         })
     }
 
-    /// What a line sells, if it is for sale.
-    fn sold(&self, line: &BasketLine) -> Option<&(Arc<Variant>, Arc<Product>)> {
+    /// The variant and product of a line, if they are for sale.
+    fn sellable(&self, line: &BasketLine) -> Option<&(Arc<Variant>, Arc<Product>)> {
         let known = self.variants.get(&line.variant_id);
         known.filter(|(_, product)| is_for_sale(product) && line.quantity > 0)
     }
 
-    /// The weight of what is sent and the subtotal of everything; `None` when nothing is sent.
+    /// The weight of the items that need shipping and the subtotal of all; `None` when nothing
+    /// needs shipping.
     fn parcel(&self, basket: &Basket<'_>) -> Option<(i64, i64)> {
-        let (mut weight, mut subtotal, mut is_sent) = (0_i64, 0_i64, false);
+        let (mut weight, mut subtotal, mut is_shipped) = (0_i64, 0_i64, false);
         for line in &basket.lines {
-            let Some((variant, _)) = self.sold(line) else { continue };
+            let Some((variant, _)) = self.sellable(line) else { continue };
             subtotal = subtotal.saturating_add(variant.price.saturating_mul(line.quantity));
             if variant.requires_shipping {
-                is_sent = true;
+                is_shipped = true;
                 weight = weight.saturating_add(variant.weight_milligrams.saturating_mul(line.quantity));
             }
         }
-        is_sent.then_some((weight, subtotal))
+        is_shipped.then_some((weight, subtotal))
     }
 
-    /// Where parcels may come from: the locations that have something of the basket, or all where none has.
+    /// Where parcels may be sent from: the locations that have any of the items in stock, or all
+    /// locations if none has.
     async fn origins(
         &self,
         conn: &mut Conn,
         destination: Option<Coordinates>,
     ) -> Result<Vec<Coordinates>, Error> {
-        let holding = self.levels.iter().filter(|(level, _)| level.available() > 0);
-        let origins: Vec<Coordinates> = holding.filter_map(|(_, place)| *place).collect();
+        let stocked = self.levels.iter().filter(|(level, _)| level.available() > 0);
+        let origins: Vec<Coordinates> = stocked.filter_map(|(_, origin)| *origin).collect();
         if destination.is_none() || !origins.is_empty() {
             return Ok(origins);
         }
         let all = locations::places(conn).await?;
-        Ok(all.into_iter().filter_map(|(north, east)| Coordinates::of(north, east)).collect())
+        Ok(all.into_iter().filter_map(|(north, east)| Coordinates::from_parts(north, east)).collect())
     }
 
-    /// What lies where of each variant, nearest to the destination first; where that is not known, as locations were made.
+    /// The levels of each variant, nearest to the destination first; without known coordinates, in
+    /// the order in which locations were created.
     fn levels_from(&self, destination: Option<Coordinates>) -> HashMap<VariantId, Vec<InventoryLevel>> {
-        let distance = |place: &Option<Coordinates>| match (destination, place) {
+        let distance = |origin: &Option<Coordinates>| match (destination, origin) {
             (Some(to), Some(from)) => from.distance_metres(to),
             _ => i64::MAX,
         };
         let mut ordered: Vec<&(InventoryLevel, Option<Coordinates>)> = self.levels.iter().collect();
-        ordered.sort_by_key(|(_, place)| distance(place));
+        ordered.sort_by_key(|(_, origin)| distance(origin));
         let mut levels: HashMap<VariantId, Vec<InventoryLevel>> = HashMap::new();
         for (level, _) in ordered {
             levels.entry(level.variant_id).or_default().push(level.clone());
@@ -372,23 +384,23 @@ impl Goods {
     }
 }
 
-/// The discounts that may be meant.
-struct Offers {
-    /// Each with why it can't be used.
-    discounts: Vec<(Discount, Option<Refusal>)>,
-    /// The collections of the basket's products, where a discount looks at them.
+/// The discounts that may apply.
+struct DiscountCandidates {
+    /// Each with the reason why it can't be used, if there is one.
+    discounts: Vec<(Discount, Option<DiscountRefusal>)>,
+    /// Collections of the basket's products, read only if a discount depends on them.
     collections: HashMap<ProductId, Vec<CollectionId>>,
 }
 
-impl Offers {
+impl DiscountCandidates {
     async fn read(
         op: &OpContext,
         conn: &mut Conn,
         basket: &Basket<'_>,
-        goods: &Goods,
+        contents: &BasketContents,
     ) -> Result<Self, Error> {
         let mut keys: Vec<String> = basket.codes.iter().map(|code| code_key(code)).collect();
-        // No database takes a NUL in a text, so no code has one.
+        // Neither database accepts NUL in a string, so no code contains one.
         keys.retain(|key| !key.contains('\0'));
         keys.sort_unstable();
         keys.dedup();
@@ -399,37 +411,41 @@ impl Offers {
         if !limited.is_empty() {
             used.extend(discounts::uses_of_buyer(conn, &limited, basket.buyer).await?);
         }
-        let mut collections_of: HashMap<ProductId, Vec<CollectionId>> = HashMap::new();
-        if found.iter().any(|row| row.rule.0.looks_at_collections()) {
-            let mut ids: Vec<ProductId> = goods.variants.values().map(|(_, product)| product.id).collect();
+        let mut collections_by_product: HashMap<ProductId, Vec<CollectionId>> = HashMap::new();
+        if found.iter().any(|row| row.rule.0.uses_collections()) {
+            let mut ids: Vec<ProductId> = contents.variants.values().map(|(_, product)| product.id).collect();
             ids.sort_unstable();
             ids.dedup();
             for (product, collection) in collections::ids_by_product_ids(conn, &ids).await? {
-                collections_of.entry(product).or_default().push(collection);
+                collections_by_product.entry(product).or_default().push(collection);
             }
         }
-        let judged = |row: Discount| {
+        let with_refusal = |row: Discount| {
             let uses = used.get(&row.id).copied().unwrap_or(0);
             let refusal = row.terms().check(op.now(), uses).err();
             (row, refusal)
         };
-        Ok(Self { discounts: found.into_iter().map(judged).collect(), collections: collections_of })
+        Ok(Self {
+            discounts: found.into_iter().map(with_refusal).collect(),
+            collections: collections_by_product,
+        })
     }
 
-    /// Those that can be used, in the order in which their fates are told.
+    /// Discounts that can be used, in the order of the outcomes.
     fn usable(&self) -> impl Iterator<Item = &Discount> {
         self.discounts.iter().filter(|(_, refusal)| refusal.is_none()).map(|(row, _)| row)
     }
 
-    /// What became of each code that was typed.
-    fn outcomes(&self, basket: &Basket<'_>, fates: &[Fate]) -> Vec<CodeOutcome> {
-        let by_id: HashMap<DiscountId, &Fate> = self.usable().map(|row| row.id).zip(fates).collect();
+    /// The result of each entered code.
+    fn code_outcomes(&self, basket: &Basket<'_>, outcomes: &[DiscountOutcome]) -> Vec<CodeOutcome> {
+        let by_id: HashMap<DiscountId, &DiscountOutcome> =
+            self.usable().map(|row| row.id).zip(outcomes).collect();
         let refusal = |code: &str| {
             let key = code_key(code);
             let known = self.discounts.iter().find(|(row, _)| row.code_key.as_deref() == Some(key.as_str()));
-            let Some((row, refusal)) = known else { return Some(Refusal::Unknown) };
+            let Some((row, refusal)) = known else { return Some(DiscountRefusal::Unknown) };
             match (refusal, by_id.get(&row.id)) {
-                (Some(refusal), _) | (None, Some(Fate::Refused(refusal))) => Some(refusal.clone()),
+                (Some(refusal), _) | (None, Some(DiscountOutcome::Refused(refusal))) => Some(refusal.clone()),
                 _ => None,
             }
         };
@@ -440,9 +456,10 @@ impl Offers {
         basket.codes.iter().map(outcome).collect()
     }
 
-    /// Those that take something off and whose uses are counted, in the order of their ids.
-    fn counted(&self, fates: &[Fate]) -> Vec<DiscountId> {
-        let applied = self.usable().zip(fates).filter(|(_, fate)| **fate == Fate::Applied);
+    /// Applied discounts with a usage limit, in the order of their ids.
+    fn counted_discounts(&self, outcomes: &[DiscountOutcome]) -> Vec<DiscountId> {
+        let applied =
+            self.usable().zip(outcomes).filter(|(_, outcome)| **outcome == DiscountOutcome::Applied);
         applied.filter(|(row, _)| row.is_counted()).map(|(row, _)| row.id).collect()
     }
 }

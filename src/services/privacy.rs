@@ -1,17 +1,18 @@
-//! What is held on a customer: given to them as one document, and removed when they or the law want it.
+//! Personal data of customers: exported as one document, and erased on request.
 //!
-//! Erasure keeps the books whole: orders stay with their lines, prices, taxes and payments, and with the country and province
-//! that the taxes came from; who bought is gone. Events name customers by their ids alone, and answers kept under a customer's
-//! idempotency keys are removed. It can't be undone, and doing it again changes nothing.
+//! Erasure keeps the accounts intact: orders keep their lines, prices, taxes and payments, and the
+//! country and province that determined the taxes; the buyer is removed. Events refer to customers
+//! by id only, and stored results of a customer's idempotent calls are deleted. Erasure can't be
+//! undone, and repeating it has no effect.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::auth::{Affected, Authenticator};
-use crate::context::{OpContext, caller_of_customer};
+use crate::auth::{Authenticator, Invalidation};
+use crate::context::{OpContext, customer_caller_key};
 use crate::db::types::Json;
-use crate::db::{Conn, Db, DbError, retrying};
+use crate::db::{Conn, Db, DbError, with_retries};
 use crate::domain::event::{CustomerEvent, Event};
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId};
 use crate::domain::permission::Permission;
@@ -22,21 +23,21 @@ use crate::repositories::events::EventRow;
 use crate::repositories::orders::OrderLine;
 use crate::repositories::{customer_addresses, customers, events as log, orders, privacy};
 
-/// Exports and erases what is held on customers.
+/// Exports and erases personal data of customers.
 pub struct Privacy {
     db: Db,
     auth: Arc<Authenticator>,
 }
 
 impl Privacy {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, auth: Arc<Authenticator>) -> Self {
         Self { db, auth }
     }
 
-    /// All that is held on a customer, as one document: for the customer, or for staff who may change customers. That it was
-    /// given out is an event.
+    /// Exports all data of a customer as one document: for the customer, or for staff who may
+    /// change customers. The export is recorded as an event.
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is no such customer.
@@ -44,51 +45,52 @@ impl Privacy {
         if op.actor.customer() != Some(id) {
             op.authorize(Permission::WriteCustomers)?;
         }
-        retrying(|| self.export_once(op, id)).await
+        with_retries(|| self.export_once(op, id)).await
     }
 
     async fn export_once(&self, op: &OpContext, id: CustomerId) -> Result<Value, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let customer = customers::lock(tx.conn(), id).await?.ok_or_else(|| unknown("customerId"))?;
-        let document = held(tx.conn(), &customer).await?;
-        let exported = Event::CustomerDataExported(CustomerEvent { customer_id: id });
-        events::append(&mut tx, op, [exported]).await?;
+        let customer =
+            customers::lock(tx.conn(), id).await?.ok_or_else(|| customer_not_found("customerId"))?;
+        let document = collect_data(tx.conn(), &customer).await?;
+        let event = Event::CustomerDataExported(CustomerEvent { customer_id: id });
+        events::append(&mut tx, op, [event]).await?;
         tx.commit().await?;
         Ok(document)
     }
 
-    /// Removes what is held on a customer.
+    /// Erases the personal data of a customer.
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is no such customer.
     pub async fn erase(&self, op: &OpContext, id: CustomerId) -> Result<Customer, Error> {
         op.authorize(Permission::WriteCustomers)?;
-        let erased = retrying(|| self.erase_once(op, id)).await?;
-        self.auth.forget(Affected::Customer(id));
+        let erased = with_retries(|| self.erase_once(op, id)).await?;
+        self.auth.invalidate(Invalidation::Customer(id));
         Ok(erased)
     }
 
     async fn erase_once(&self, op: &OpContext, id: CustomerId) -> Result<Customer, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let customer = customers::lock(tx.conn(), id).await?.ok_or_else(|| unknown("id"))?;
+        let customer = customers::lock(tx.conn(), id).await?.ok_or_else(|| customer_not_found("id"))?;
         if customer.erased_at.is_some() {
             tx.rollback().await?;
             return Ok(customer);
         }
-        let proven = proven_email(&customer);
-        let orders = privacy::orders(tx.conn(), id, proven).await?;
+        let verified_email = verified_email(&customer);
+        let orders = privacy::orders(tx.conn(), id, verified_email).await?;
         for order in &orders {
-            privacy::blank_order(tx.conn(), order).await?;
+            privacy::anonymize_order(tx.conn(), order).await?;
         }
-        for draft in privacy::drafts(tx.conn(), id, proven).await? {
-            privacy::blank_draft(tx.conn(), draft).await?;
+        for draft in privacy::drafts(tx.conn(), id, verified_email).await? {
+            privacy::anonymize_draft(tx.conn(), draft).await?;
         }
         let (ids, nobody): (Vec<_>, _) =
             (orders.iter().map(|order| order.id).collect(), format!("erased:{}", id.uuid()));
-        privacy::blank_discount_uses(tx.conn(), &ids, proven, &nobody).await?;
-        privacy::blank_carts(tx.conn(), id).await?;
+        privacy::anonymize_discount_uses(tx.conn(), &ids, verified_email, &nobody).await?;
+        privacy::anonymize_carts(tx.conn(), id).await?;
         privacy::delete_account(tx.conn(), id).await?;
-        privacy::delete_answers(tx.conn(), &caller_of_customer(id)).await?;
+        privacy::delete_responses(tx.conn(), &customer_caller_key(id)).await?;
         let erased = Customer {
             email: None,
             password_hash: None,
@@ -110,25 +112,25 @@ impl Privacy {
     }
 }
 
-/// The e-mail address, if the customer proved that it is theirs: orders that were placed with it by a guest are theirs then. With
-/// an address that anybody can claim they are not.
-fn proven_email(customer: &Customer) -> Option<&str> {
+/// The customer's e-mail address, if it is verified: guest orders placed with it are theirs then.
+/// Anybody can enter an address that is not verified.
+fn verified_email(customer: &Customer) -> Option<&str> {
     customer.email.as_deref().filter(|_| customer.email_verified_at.is_some())
 }
 
-async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
+async fn collect_data(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
     let id = customer.id;
     let addresses = customer_addresses::by_customer_ids(conn, &[id]).await?;
     let carts = privacy::carts(conn, id).await?;
     let cart_ids: Vec<CartId> = carts.iter().map(|cart| cart.id).collect();
-    let in_carts = privacy::cart_lines(conn, &cart_ids).await?;
-    let placed = privacy::orders(conn, id, proven_email(customer)).await?;
-    let drafts = privacy::drafts(conn, id, proven_email(customer)).await?;
-    let order_ids: Vec<OrderId> = placed.iter().map(|order| order.id).collect();
+    let cart_lines = privacy::cart_lines(conn, &cart_ids).await?;
+    let orders = privacy::orders(conn, id, verified_email(customer)).await?;
+    let drafts = privacy::drafts(conn, id, verified_email(customer)).await?;
+    let order_ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
     let lines = orders::lines(conn, &order_ids).await?;
     let payments = privacy::payments(conn, &order_ids).await?;
-    let mut happened = log::of_aggregates(conn, &[id]).await?;
-    happened.extend(log::of_aggregates(conn, &order_ids).await?);
+    let mut events = log::by_aggregates(conn, &[id]).await?;
+    events.extend(log::by_aggregates(conn, &order_ids).await?);
     Ok(json!({
         "customer": {
             "id": id.gid(),
@@ -157,14 +159,14 @@ async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
             "deliveryAddresses": cart.delivery_addresses.0,
             "createdAt": cart.created_at,
             "updatedAt": cart.updated_at,
-            "lines": in_carts.iter().filter(|line| line.cart_id == cart.id).map(|line| json!({
+            "lines": cart_lines.iter().filter(|line| line.cart_id == cart.id).map(|line| json!({
                 "variantId": line.variant_id.gid(), "quantity": line.quantity, "attributes": line.attributes.0,
             })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "drafts": drafts.iter().map(|row| json!({
             "id": row.id.gid(), "draft": row.draft.0, "createdAt": row.created_at, "updatedAt": row.updated_at,
         })).collect::<Vec<_>>(),
-        "orders": placed.iter().map(|order| json!({
+        "orders": orders.iter().map(|order| json!({
             "id": order.id.gid(),
             "number": order.number,
             "importedAs": order.imported_as,
@@ -184,16 +186,16 @@ async fn held(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
             "tags": order.tags.0,
             "placedAt": order.placed_at,
             "canceledAt": order.cancelled_at,
-            "lines": lines.iter().filter(|line| line.order_id == order.id).map(sold).collect::<Vec<_>>(),
+            "lines": lines.iter().filter(|line| line.order_id == order.id).map(order_line_json).collect::<Vec<_>>(),
             "payments": payments.iter().filter(|(of, ..)| *of == order.id).map(|(_, provider, kind, amount, at)| json!({
                 "provider": provider, "kind": kind.as_str(), "amount": amount, "occurredAt": at,
             })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
-        "events": happened.iter().map(told).collect::<Vec<_>>(),
+        "events": events.iter().map(event_json).collect::<Vec<_>>(),
     }))
 }
 
-fn sold(line: &OrderLine) -> Value {
+fn order_line_json(line: &OrderLine) -> Value {
     json!({
         "title": line.title,
         "variantTitle": line.variant_title,
@@ -206,8 +208,8 @@ fn sold(line: &OrderLine) -> Value {
     })
 }
 
-/// Who of the shop's staff had a hand in it is not the customer's to know.
-fn told(event: &EventRow) -> Value {
+/// Events without the actor: which member of staff acted is not the customer's data.
+fn event_json(event: &EventRow) -> Value {
     json!({
         "kind": Event::public_name(&event.kind),
         "occurredAt": event.occurred_at,
@@ -215,6 +217,6 @@ fn told(event: &EventRow) -> Value {
     })
 }
 
-fn unknown(argument: &str) -> Error {
+fn customer_not_found(argument: &str) -> Error {
     Error::invalid(&[argument], UserErrorCode::NotFound, "Customer does not exist")
 }

@@ -1,12 +1,13 @@
-//! Shopify's product CSV, read and written: how a catalogue moves into the shop and out of it.
+//! Reads and writes Shopify's product CSV, to move a catalogue into the shop and out of it.
 //!
-//! Called by the product import and export. It must never touch the database, never yield a product of which one
-//! row is bad, and never hold more of a file than one product and the handles seen so far.
+//! Called by the product import and export. It must not access the database, never yield a product
+//! with an invalid row, and never hold more of a file than one product and the handles seen so far.
 //!
-//! A product is one or more consecutive rows with the same handle. Its first row has the title and everything else
-//! that belongs to the product; every row may add a variant, an image, or both. Shopify writes the same table under
-//! two headers, the classic one (`Handle, Title, Body (HTML), …`) and a newer one (`Title, URL handle,
-//! Description, …`): [`ProductReader`] takes both, [`ProductWriter`] writes the classic one.
+//! A product is one or more consecutive rows with the same handle. Its first row has the title and
+//! all other columns of the product; every row may add a variant, an image, or both. Shopify uses
+//! two headers for this table, the classic one (`Handle, Title, Body (HTML), …`) and a newer one
+//! (`Title, URL handle, Description, …`): [`ProductReader`] accepts both, [`ProductWriter`] writes
+//! the classic one.
 
 mod columns;
 mod reader;
@@ -25,52 +26,52 @@ pub use columns::Columns;
 pub use reader::ProductReader;
 pub use writer::ProductWriter;
 
-/// What the rows of a product say. What a file has no column for is here as a new product has it: [`Columns::over`] tells what
-/// becomes of a product that is there already.
+/// The rows of a product. Columns that the file lacks have the defaults of a new product: see
+/// [`Columns::merge`] for existing products.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProductRows {
-    /// The product that the rows describe, if it is new.
+    /// The product described by the rows, as if it were new.
     pub product: ProductRecord,
-    /// Its status, where the file says.
+    /// Its status, if the file has it.
     pub status: Option<ProductStatus>,
-    /// Whether it is shown in the online store, where the file says.
+    /// Whether it is published in the online store, if the file has it.
     pub is_published: Option<bool>,
-    /// The names of its options, from the first on, where the file says.
+    /// The names of its options in order, where the file has them.
     pub option_names: Vec<Option<String>>,
-    /// The handle as it was written, where that was changed.
+    /// The handle as written in the file, if it was changed.
     pub written_handle: Option<String>,
-    /// What was changed so that it fits.
+    /// Values that were adjusted.
     pub notes: Vec<RowNote>,
 }
 
-/// A product with its variants and images, as a file states it.
+/// A product with its variants and images, as stated in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProductRecord {
     /// The line its first row starts on, from 1.
     pub line: u64,
-    /// The name that its rows share, and the end of its URL.
+    /// The handle that its rows share, part of its URL.
     pub handle: String,
     /// Its title.
     pub title: String,
     /// Its description in HTML, exactly as in the file.
     pub body_html: String,
-    /// Who makes it; may be empty.
+    /// Its vendor; may be empty.
     pub vendor: String,
-    /// What kind of product it is; may be empty.
+    /// Its product type; may be empty.
     pub product_type: String,
-    /// Its tags, each once in whichever case it had first.
+    /// Its tags without duplicates, in the spelling that came first.
     pub tags: Vec<String>,
-    /// Who can see it.
+    /// Its status.
     pub status: ProductStatus,
-    /// The title for search engines, where it differs.
+    /// The title for search engines, if it differs.
     pub seo_title: Option<String>,
-    /// The description for search engines, where it differs.
+    /// The description for search engines, if it differs.
     pub seo_description: Option<String>,
-    /// What its variants differ in; empty when it has only one.
+    /// Its options; empty when it has only one variant.
     pub options: Vec<OptionRecord>,
     /// Its variants in file order, at least one.
     pub variants: Vec<VariantRecord>,
-    /// Its images in the order they are shown, each URL once.
+    /// Its images in display order, without duplicate URLs.
     pub images: Vec<ImageRecord>,
 }
 
@@ -79,11 +80,11 @@ pub struct ProductRecord {
 pub struct OptionRecord {
     /// Its name.
     pub name: String,
-    /// The values that variants have, in the order they first appear.
+    /// The values of its variants, in order of appearance.
     pub values: Vec<String>,
 }
 
-/// A variant of a product: what is priced, stocked and sold.
+/// A variant of a product.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VariantRecord {
     /// The line its row starts on, from 1.
@@ -96,7 +97,7 @@ pub struct VariantRecord {
     pub barcode: Option<String>,
     /// Its price, in minor units of the file's currency; `None` while it has none.
     pub price: Option<i64>,
-    /// The price it is compared with, in minor units.
+    /// The compare-at price, in minor units.
     pub compare_at_price: Option<i64>,
     /// Its weight, in grams.
     pub weight_grams: i64,
@@ -106,13 +107,13 @@ pub struct VariantRecord {
     pub taxable: bool,
     /// Whether it is shipped.
     pub requires_shipping: bool,
-    /// Whether its stock is counted.
+    /// Whether its stock is tracked.
     pub inventory_tracked: bool,
-    /// What happens when it is sold out.
+    /// Whether it can be sold when out of stock.
     pub inventory_policy: InventoryPolicy,
-    /// How many are in stock, where the file says.
+    /// Its quantity in stock, if the file has it.
     pub quantity: Option<i64>,
-    /// The image that shows this variant.
+    /// URL of the variant's image.
     pub image_url: Option<String>,
 }
 
@@ -121,11 +122,11 @@ pub struct VariantRecord {
 pub struct ImageRecord {
     /// An `http` or `https` URL, or a path on this server that starts with `/`.
     pub url: String,
-    /// What the image shows, in words.
+    /// Its alt text.
     pub alt_text: Option<String>,
 }
 
-/// A column this module knows. Options are numbered from 1.
+/// A known column. Options are numbered from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Column {
     Handle,
@@ -142,7 +143,7 @@ enum Column {
     Tracker,
     Quantity,
     Policy,
-    /// Written as Shopify does and read past: this shop fulfils its orders itself.
+    /// Written as Shopify does, ignored when read: this shop fulfils its orders itself.
     Fulfillment,
     Price,
     CompareAtPrice,
@@ -160,7 +161,7 @@ enum Column {
     Status,
 }
 
-/// The columns that tell about variants and not about how they are told apart.
+/// Columns of variants other than their option values.
 const VARIANT_COLUMNS: [Column; 12] = [
     Column::Sku,
     Column::Grams,
@@ -176,7 +177,7 @@ const VARIANT_COLUMNS: [Column; 12] = [
     Column::WeightUnit,
 ];
 
-/// Each column with its classic and its new name, in the classic order.
+/// The classic and the new name of each column, in the classic order.
 const COLUMNS: [(Column, &str, &str); 33] = [
     (Column::Handle, "Handle", "URL handle"),
     (Column::Title, "Title", "Title"),
@@ -215,9 +216,9 @@ const COLUMNS: [(Column, &str, &str); 33] = [
 
 impl csv_table::Column for Column {
     const FILE: &'static str = "Shopify product CSV";
-    const TELLING: &'static [Self] = &[Self::Title, Self::Handle];
+    const DISTINCTIVE: &'static [Self] = &[Self::Title, Self::Handle];
 
-    fn named(name: &str) -> Option<(Self, Option<Layout>)> {
+    fn from_name(name: &str) -> Option<(Self, Option<Layout>)> {
         let name = name.trim();
         COLUMNS.iter().find_map(|&(column, classic, new)| {
             match (name.eq_ignore_ascii_case(classic), name.eq_ignore_ascii_case(new)) {
@@ -239,9 +240,10 @@ impl csv_table::Column for Column {
 
     fn required(layout: Layout) -> &'static [Self] {
         match layout {
-            // Without the others it can still change products that are there.
+            // Without the others a file can still change existing products.
             Layout::Classic => &[Self::Handle],
-            // A new file without handles has one row for each product, and its title makes the handle.
+            // A file in the new layout without handles has one row per product, whose handle is
+            // derived from the title.
             Layout::New => &[],
         }
     }
@@ -251,10 +253,10 @@ impl csv_table::Column for Column {
     }
 
     fn key(header: &Header<Self>, record: &ByteRecord) -> (String, bool) {
-        let title = header.lossy(record, Self::Title);
-        let mut key = header.lossy(record, Self::Handle);
-        // A handle that is no handle is made one, unless it would be cut short.
-        if key.chars().count() <= handle::MAX_LENGTH && handle::problem(&key).is_some() {
+        let title = header.lossy_text(record, Self::Title);
+        let mut key = header.lossy_text(record, Self::Handle);
+        // An invalid handle is normalized, unless that would truncate it.
+        if key.chars().count() <= handle::MAX_LENGTH && handle::find_problem(&key).is_some() {
             key = handle::from_title(&key).unwrap_or(key);
         }
         if key.is_empty() && header.layout == Layout::New {
@@ -263,12 +265,12 @@ impl csv_table::Column for Column {
         (key, title.is_empty())
     }
 
-    fn no_key(header: &Header<Self>) -> String {
+    fn missing_key_message(header: &Header<Self>) -> String {
         format!("{} is empty: every row needs the handle of its product", header.name(Self::Handle))
     }
 }
 
-/// The names a layout's header starts with.
+/// The first header names of a layout.
 fn first_names(layout: Layout) -> String {
     let start = match layout {
         Layout::Classic => [Column::Handle, Column::Title, Column::Body, Column::Vendor],

@@ -1,7 +1,8 @@
-//! Writes the whole catalogue as Shopify's product CSV: what it writes, `product_import` reads back to the same shop.
+//! Exports the catalogue as Shopify's product CSV, which `product_import` reads back to the same
+//! shop.
 //!
-//! Reads a piece at a time, so that a shop of any size fits. Of stock it writes what is on hand at the first active
-//! location, the only one the format has a column for.
+//! Reads in chunks, so that memory use does not depend on the size of the shop. The quantity is the
+//! stock on hand at the first active location, the only one the format has a column for.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -21,8 +22,8 @@ use crate::repositories::variants::{self, Variant};
 use crate::services::Shop;
 use crate::services::product_csv::{ImageRecord, OptionRecord, ProductRecord, ProductWriter, VariantRecord};
 
-/// How many products are read at once.
-const CHUNK: i64 = 200;
+/// Number of products per chunk.
+const CHUNK_SIZE: i64 = 200;
 
 /// Exports products.
 pub struct ProductExport {
@@ -30,7 +31,7 @@ pub struct ProductExport {
     shop: Arc<Shop>,
 }
 
-/// Why an export ended early.
+/// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The shop could not be read.
@@ -48,16 +49,17 @@ impl From<DbError> for ExportError {
 }
 
 impl ProductExport {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>) -> Self {
         Self { db, shop }
     }
 
-    /// Writes every product, drafts and archived ones too; calls `progress` with the number written so far.
+    /// Exports every product, including drafts and archived ones; calls `progress` with the number
+    /// written so far. Returns the total.
     ///
     /// # Errors
-    /// [`ExportError`] when the shop can't be read or the file not written.
+    /// [`ExportError`] when the shop can't be read or the file can't be written.
     pub async fn run<W: Write>(
         &self,
         op: &OpContext,
@@ -70,10 +72,10 @@ impl ProductExport {
         let mut last = None;
         loop {
             let mut conn = self.db.read(&op.statements).await?;
-            let chunk = products::after(&mut conn, last, CHUNK).await?;
+            let chunk = products::list_after(&mut conn, last, CHUNK_SIZE).await?;
             let Some(end) = chunk.last() else { break };
             last = Some(end.id);
-            for record in records(&mut conn, chunk).await? {
+            for record in load_records(&mut conn, chunk).await? {
                 writer.write(&record)?;
                 written += 1;
             }
@@ -84,23 +86,27 @@ impl ProductExport {
     }
 }
 
-/// Products as the file has them.
-pub(super) async fn records(conn: &mut Conn, products: Vec<Product>) -> Result<Vec<ProductRecord>, DbError> {
+/// Loads products as CSV records.
+pub(super) async fn load_records(
+    conn: &mut Conn,
+    products: Vec<Product>,
+) -> Result<Vec<ProductRecord>, DbError> {
     let ids: Vec<ProductId> = products.iter().map(|product| product.id).collect();
-    let mut tags = groups(products::tags(conn, &ids).await?);
-    let mut images =
-        groups(images::by_product_ids(conn, &ids).await?.into_iter().map(|image| (image.product_id, image)));
+    let mut tags = group_by_product(products::tags(conn, &ids).await?);
+    let mut images = group_by_product(
+        images::by_product_ids(conn, &ids).await?.into_iter().map(|image| (image.product_id, image)),
+    );
     let variants = variants::by_product_ids(conn, &ids).await?;
     let on_hand = match locations::first(conn).await? {
         Some(location) => on_hand(conn, location.id, &variants).await?,
         None => HashMap::new(),
     };
-    let mut variants = groups(variants.into_iter().map(|variant| (variant.product_id, variant)));
+    let mut variants = group_by_product(variants.into_iter().map(|variant| (variant.product_id, variant)));
     Ok(products
         .into_iter()
         .map(|product| {
             let id = product.id;
-            record(
+            to_record(
                 product,
                 tags.remove(&id).unwrap_or_default(),
                 images.remove(&id).unwrap_or_default(),
@@ -111,8 +117,8 @@ pub(super) async fn records(conn: &mut Conn, products: Vec<Product>) -> Result<V
         .collect())
 }
 
-/// A weight as the file has it.
-pub(super) fn whole_grams(milligrams: i64) -> i64 {
+/// Rounds a weight to grams, the unit of the file.
+pub(super) fn round_to_grams(milligrams: i64) -> i64 {
     milligrams.saturating_add(500) / 1_000
 }
 
@@ -129,7 +135,7 @@ async fn on_hand(
         .collect())
 }
 
-fn record(
+fn to_record(
     product: Product,
     tags: Vec<String>,
     images: Vec<Image>,
@@ -137,7 +143,7 @@ fn record(
     on_hand: &HashMap<VariantId, i64>,
 ) -> ProductRecord {
     let url_of = |id| images.iter().find(|image| Some(image.id) == id).map(|image| image.url.clone());
-    // The file tells an option's values by the variants that have them.
+    // In the file, an option's values are those that variants have.
     let has = |at: usize, value: &String| {
         variants.iter().any(|variant| variant.option_values.0.get(at) == Some(value))
     };
@@ -156,7 +162,7 @@ fn record(
             barcode: variant.barcode,
             price: variant.is_priced.then_some(variant.price),
             compare_at_price: variant.compare_at_price,
-            weight_grams: whole_grams(variant.weight_milligrams),
+            weight_grams: round_to_grams(variant.weight_milligrams),
             weight_unit: variant.weight_unit,
             taxable: variant.taxable,
             requires_shipping: variant.requires_shipping,
@@ -185,7 +191,7 @@ fn record(
     }
 }
 
-fn groups<V>(rows: impl IntoIterator<Item = (ProductId, V)>) -> HashMap<ProductId, Vec<V>> {
+fn group_by_product<V>(rows: impl IntoIterator<Item = (ProductId, V)>) -> HashMap<ProductId, Vec<V>> {
     let mut groups: HashMap<ProductId, Vec<V>> = HashMap::new();
     for (id, row) in rows {
         groups.entry(id).or_default().push(row);

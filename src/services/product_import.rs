@@ -1,9 +1,10 @@
-//! Reads Shopify's product CSV into the shop: streaming, a transaction a product.
+//! Imports Shopify's product CSV: streaming, with one transaction per product.
 //!
-//! The file is the whole truth of what it has columns for: a product it names again is changed to what it says, variants it
-//! lacks are removed where it tells variants apart, and what already is as it says is not touched. What it has no column for
-//! stays. A product with a bad row is left as it was, and the rest goes on. A quantity is what is on hand at the first active
-//! location, which is made if there is none.
+//! The file is authoritative for the columns it has: existing products are changed to match it,
+//! variants it lacks are removed if it has option values, and what already matches is not touched.
+//! What it has no column for stays. A product with an invalid row is left unchanged, and the import
+//! continues. A quantity is the stock on hand at the first active location, which is created if
+//! there is none.
 
 mod changes;
 mod rows;
@@ -16,10 +17,10 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use self::rows::{fill, images, variant};
+use self::rows::{apply_record, build_images, build_variant};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
+use crate::db::{Db, DbError, OnConstraint, Tx, with_retries};
 use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus};
 use crate::domain::event::{Event, LocationEvent};
 use crate::domain::ids::{LocationId, ProductId, VariantId};
@@ -32,23 +33,23 @@ use crate::repositories::locations::{self, Location};
 use crate::repositories::products::{self, Product};
 use crate::repositories::variants::{self, Variant};
 use crate::services::Shop;
-use crate::services::catalog::check::{ProductFields, VariantFields, variant_count};
-use crate::services::catalog::{NewImage, Seo, Settle, product_event, set_images};
+use crate::services::catalog::check::{ProductFields, VariantFields, check_variant_count};
+use crate::services::catalog::{NewImage, ProductIndexer, Seo, product_event, set_images};
 use crate::services::inventory::{adjust_level, level_event};
 use crate::services::product_csv::{
     Columns, FileError, ProductReader, ProductRecord, ProductRows, RowError, RowNote, VariantRecord,
 };
-use crate::services::product_export::records;
+use crate::services::product_export::load_records;
 use crate::services::stock;
 use crate::services::validate::Problems;
 
-/// How many products are read ahead of the one that is being written.
+/// Number of products that are read ahead of the writer.
 const READ_AHEAD: usize = 64;
-/// How many products are written side by side: on PostgreSQL their waits for the disk overlap. SQLite has one writer, and
-/// takes them one by one.
-const AT_ONCE: usize = 4;
-/// The location that is made where there is none.
-const FIRST_LOCATION: &str = "Main location";
+/// Number of products that are written concurrently: on PostgreSQL their waits for the disk
+/// overlap. SQLite has a single writer and takes them one by one.
+const MAX_CONCURRENT_WRITES: usize = 4;
+/// Name of the location that is created if there is none.
+const DEFAULT_LOCATION_NAME: &str = "Main location";
 
 /// Imports products.
 pub struct ProductImport {
@@ -56,106 +57,107 @@ pub struct ProductImport {
     shop: Arc<Shop>,
 }
 
-/// What became of one product of the file.
+/// The result of importing one product.
 #[derive(Debug)]
-pub enum Imported {
-    /// It is new.
-    Created(Report),
-    /// It was there and is changed.
-    Updated(Report),
-    /// It was there and is as the file says.
-    Unchanged(Report),
-    /// It is left as it was; these rows are to blame.
+pub enum ImportedProduct {
+    /// The product was created.
+    Created(ProductReport),
+    /// An existing product was changed.
+    Updated(ProductReport),
+    /// An existing product already matched the file.
+    Unchanged(ProductReport),
+    /// The product was left unchanged because of errors in these rows.
     Failed(Vec<RowError>),
 }
 
-/// What an import does to one product.
+/// What an import did to one product.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct ProductReport {
     /// The line its first row starts on.
     pub line: u64,
     /// Its handle.
     pub handle: String,
-    /// What was changed of the file's values so that they fit.
+    /// Values of the file that were adjusted.
     pub notes: Vec<RowNote>,
-    /// What changes, field by field; told by a dry run alone.
+    /// Changes by field; only filled by a dry run.
     pub changes: Vec<Change>,
 }
 
-/// What became of the products of a file.
+/// The result of an import.
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 pub struct ImportSummary {
-    /// New products.
+    /// Number of products created.
     pub created: u64,
-    /// Changed products.
+    /// Number of products changed.
     pub updated: u64,
-    /// Products that were as the file says.
+    /// Number of products that already matched the file.
     pub unchanged: u64,
-    /// Products left as they were because of bad rows.
+    /// Number of products left unchanged because of errors.
     pub failed: u64,
-    /// Values that were changed so that they fit.
+    /// Number of values that were adjusted.
     pub notes: u64,
-    /// Changes that take something away or put something on sale; counted by a dry run alone.
+    /// Number of changes that clear a value or put a product on sale; only counted by a dry run.
     pub warnings: u64,
-    /// Columns nobody knows.
+    /// Columns of the file that were ignored.
     pub ignored_columns: Vec<String>,
 }
 
-/// Why an import did not begin, or ended early.
+/// Why an import failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The file is no product CSV.
+    /// The file can't be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The shop could not be written.
+    /// The shop could not be read or written.
     #[error(transparent)]
     Shop(#[from] Error),
 }
 
 impl ProductImport {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>) -> Self {
         Self { db, shop }
     }
 
-    /// Imports a file; calls `each` with what became of each product, in the file's order. A dry run goes through all of it,
-    /// the database's checks too, and writes nothing.
+    /// Imports a file; calls `on_product` with the result of each product, in the order of the
+    /// file. A dry run executes everything, including the database's checks, and writes nothing.
     ///
     /// # Errors
-    /// [`ImportError`] when the file is no product CSV or the database fails; products before that point stay.
+    /// [`ImportError`] when the file is not a product CSV or the database fails; products before
+    /// that point remain.
     pub async fn run(
         &self,
         op: &OpContext,
         input: impl Read + Send + 'static,
         dry_run: bool,
-        mut each: impl FnMut(&Imported),
+        mut on_product: impl FnMut(&ImportedProduct),
     ) -> Result<ImportSummary, ImportError> {
         op.authorize(Permission::WriteProducts)?;
         op.authorize(Permission::WriteInventory)?;
         let reader = ProductReader::new(input, self.shop.currency)?;
         let mut summary =
             ImportSummary { ignored_columns: reader.ignored_columns().to_vec(), ..Default::default() };
-        let location = self.location(op).await?;
-        let import = Run { columns: reader.columns(), location, dry_run };
+        let location = self.stock_location(op).await?;
+        let import = ImportRun { columns: reader.columns(), location, dry_run };
 
-        // The file is read on a thread of its own, a little ahead of the database.
+        // The file is read on a blocking thread, a little ahead of the database.
         let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
         let reading = tokio::task::spawn_blocking(move || {
-            for outcome in reader {
-                if sender.blocking_send(outcome).is_err() {
+            for result in reader {
+                if sender.blocking_send(result).is_err() {
                     break;
                 }
             }
         });
-        let outcomes = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
+        let results = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
         let mut imports = std::pin::pin!(
-            outcomes.map(|outcome| self.import_outcome(op, outcome, &import)).buffered(AT_ONCE)
+            results.map(|result| self.import_product(op, result, &import)).buffered(MAX_CONCURRENT_WRITES)
         );
         while let Some(imported) = imports.next().await {
             let imported = imported?;
             summary.count(&imported);
-            each(&imported);
+            on_product(&imported);
         }
         drop(reading);
         if !dry_run && summary.created + summary.updated > 0 {
@@ -164,23 +166,23 @@ impl ProductImport {
         Ok(summary)
     }
 
-    async fn import_outcome(
+    async fn import_product(
         &self,
         op: &OpContext,
-        outcome: Result<ProductRows, Vec<RowError>>,
-        import: &Run,
-    ) -> Result<Imported, Error> {
-        let rows = match outcome {
+        result: Result<ProductRows, Vec<RowError>>,
+        import: &ImportRun,
+    ) -> Result<ImportedProduct, Error> {
+        let rows = match result {
             Ok(rows) => rows,
-            Err(errors) => return Ok(Imported::Failed(errors)),
+            Err(errors) => return Ok(ImportedProduct::Failed(errors)),
         };
-        let broken = broken_rules(&rows, &import.columns, self.shop.currency);
-        if !broken.is_empty() {
-            return Ok(Imported::Failed(broken));
+        let errors = validate_rows(&rows, &import.columns, self.shop.currency);
+        if !errors.is_empty() {
+            return Ok(ImportedProduct::Failed(errors));
         }
-        // The id is made here, in the file's order, though products are written side by side.
+        // Generated here, in the order of the file, though products are written concurrently.
         let id = ProductId::generate();
-        retrying(|| self.import_once(op, id, &rows, import)).await
+        with_retries(|| self.import_once(op, id, &rows, import)).await
     }
 
     async fn import_once(
@@ -188,50 +190,50 @@ impl ProductImport {
         op: &OpContext,
         new_id: ProductId,
         rows: &ProductRows,
-        import: &Run,
-    ) -> Result<Imported, Error> {
+        import: &ImportRun,
+    ) -> Result<ImportedProduct, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let before = self.find(&mut tx, rows).await?;
         let known = match &before {
-            Some(before) => records(tx.conn(), vec![before.clone()]).await?.pop(),
+            Some(before) => load_records(tx.conn(), vec![before.clone()]).await?.pop(),
             None => None,
         };
-        let mut report = Report {
+        let mut report = ProductReport {
             line: rows.product.line,
             handle: rows.product.handle.clone(),
             notes: rows.notes.clone(),
             changes: Vec::new(),
         };
-        let over = import.columns.over(rows, known.as_ref(), &mut report.notes);
-        let record = match over.and_then(sellable) {
+        let merged = import.columns.merge(rows, known.as_ref(), &mut report.notes);
+        let record = match merged.and_then(ensure_priced) {
             Ok(record) => record,
             Err(errors) => {
                 tx.rollback().await?;
-                return Ok(Imported::Failed(errors));
+                return Ok(ImportedProduct::Failed(errors));
             }
         };
-        if known.as_ref().is_some_and(|known| says_the_same(known, &record)) {
+        if known.as_ref().is_some_and(|known| is_unchanged(known, &record)) {
             tx.rollback().await?;
-            return Ok(Imported::Unchanged(report));
+            return Ok(ImportedProduct::Unchanged(report));
         }
         if import.dry_run {
-            report.changes = changes::of(known.as_ref(), &record, self.shop.currency);
+            report.changes = changes::diff(known.as_ref(), &record, self.shop.currency);
         }
         let created = before.is_none();
-        let product = before.unwrap_or_else(|| blank(op, new_id));
+        let product = before.unwrap_or_else(|| new_product(op, new_id));
         match self.write(&mut tx, op, &record, product, created, &import.location).await? {
             Ok(()) if import.dry_run => tx.rollback().await?,
             Ok(()) => tx.commit().await?,
             Err(errors) => {
                 tx.rollback().await?;
-                return Ok(Imported::Failed(errors));
+                return Ok(ImportedProduct::Failed(errors));
             }
         }
-        Ok(if created { Imported::Created(report) } else { Imported::Updated(report) })
+        Ok(if created { ImportedProduct::Created(report) } else { ImportedProduct::Updated(report) })
     }
 
-    /// The product that rows are of, kept from change by others. One that an earlier import gave a handle that is none is found
-    /// by it.
+    /// Finds and locks the product of the rows, also by the handle as written in the file, which an
+    /// earlier import may have stored.
     async fn find(&self, tx: &mut Tx, rows: &ProductRows) -> Result<Option<Product>, Error> {
         let mut found = products::find_by_handle(tx.conn(), &rows.product.handle).await?;
         if let (None, Some(written)) = (&found, &rows.written_handle) {
@@ -243,7 +245,7 @@ impl ProductImport {
         }
     }
 
-    /// Makes a product what its record says; or tells which rows the shop's state does not allow.
+    /// Writes a product; the inner errors are rows that the shop's state does not allow.
     async fn write(
         &self,
         tx: &mut Tx,
@@ -251,78 +253,85 @@ impl ProductImport {
         record: &ProductRecord,
         mut product: Product,
         is_new: bool,
-        location: &FirstLocation,
+        location: &StockLocation,
     ) -> Result<Result<(), Vec<RowError>>, Error> {
-        fill(&mut product, op, record);
+        apply_record(&mut product, op, record);
         let mut old_variants = Vec::new();
         if is_new {
             let inserted = products::insert(tx.conn(), &product).await;
-            // Another import made it a moment ago: look again.
-            inserted.on_constraint("products", "handle", || Error::from(DbError::clash()))?;
+            // Created by a concurrent import: retry.
+            inserted.on_constraint("products", "handle", || Error::from(DbError::conflict()))?;
             products::add_tags(tx.conn(), product.id, &record.tags).await?;
         } else {
             old_variants = variants::by_product_ids(tx.conn(), &[product.id]).await?;
             products::update(tx.conn(), &product).await?;
             products::set_tags(tx.conn(), product.id, &record.tags).await?;
         }
-        let wanted: Vec<NewImage> = images(record);
+        let wanted: Vec<NewImage> = build_images(record);
         let images = if is_new && wanted.is_empty() {
             Vec::new()
         } else {
             set_images(tx, product.id, &wanted).await?
         };
 
-        let now: Vec<Variant> = (1..)
+        let new_variants: Vec<Variant> = (1..)
             .zip(&record.variants)
             .map(|(position, row)| {
                 let known = old_variants.iter().find(|known| known.option_values.0 == row.option_values);
-                variant(op, product.id, position, row, known, &images)
+                build_variant(op, product.id, position, row, known, &images)
             })
             .collect();
-        let gone: Vec<VariantId> = old_variants
+        let removed: Vec<VariantId> = old_variants
             .iter()
-            .filter(|known| now.iter().all(|variant| variant.id != known.id))
+            .filter(|known| new_variants.iter().all(|variant| variant.id != known.id))
             .map(|known| known.id)
             .collect();
-        if !gone.is_empty() {
-            variants::delete(tx.conn(), &gone).await?;
+        if !removed.is_empty() {
+            variants::delete(tx.conn(), &removed).await?;
         }
         let is_known = |variant: &&Variant| old_variants.iter().any(|known| known.id == variant.id);
-        for variant in now.iter().filter(is_known) {
+        for variant in new_variants.iter().filter(is_known) {
             variants::update(tx.conn(), variant).await?;
         }
-        variants::insert(tx.conn(), now.iter().filter(|variant| !is_known(variant)).cloned().collect())
-            .await?;
+        variants::insert(
+            tx.conn(),
+            new_variants.iter().filter(|variant| !is_known(variant)).cloned().collect(),
+        )
+        .await?;
 
-        let mut happened = vec![if is_new {
+        let mut events = vec![if is_new {
             Event::ProductCreated(product_event(&product))
         } else {
             Event::ProductUpdated(product_event(&product))
         }];
-        match self.stock(tx, op, record, &now, &old_variants, location).await? {
-            Ok(changes) => happened.extend(changes),
+        match self.set_stock(tx, op, record, &new_variants, &old_variants, location).await? {
+            Ok(changes) => events.extend(changes),
             Err(errors) => return Ok(Err(errors)),
         }
-        Settle::begin(tx, self.shop.currency).await?.derived(tx, op, &product, &now, &record.tags).await?;
-        events::append(tx, op, happened).await?;
+        ProductIndexer::load(tx, self.shop.currency)
+            .await?
+            .index(tx, op, &product, &new_variants, &record.tags)
+            .await?;
+        events::append(tx, op, events).await?;
         Ok(Ok(()))
     }
 
-    /// Sets what is on hand of each variant whose row has a quantity.
-    async fn stock(
+    /// Sets the stock on hand of each variant whose row has a quantity.
+    async fn set_stock(
         &self,
         tx: &mut Tx,
         op: &OpContext,
         record: &ProductRecord,
         variants: &[Variant],
         old_variants: &[Variant],
-        location: &FirstLocation,
+        location: &StockLocation,
     ) -> Result<Result<Vec<Event>, Vec<RowError>>, Error> {
-        let mut happened = Vec::new();
-        let counts = record.variants.iter().any(|row| row.quantity.is_some());
-        if counts && !location.is_known && locations::insert_missing(tx.conn(), &location.row).await? {
-            let made = LocationEvent { location_id: location.row.id, name: location.row.name.clone() };
-            happened.push(Event::LocationCreated(made));
+        let mut events = Vec::new();
+        let has_quantities = record.variants.iter().any(|row| row.quantity.is_some());
+        if has_quantities && !location.is_known && locations::insert_missing(tx.conn(), &location.row).await?
+        {
+            let created = LocationEvent { location_id: location.row.id, name: location.row.name.clone() };
+            events.push(Event::LocationCreated(created));
         }
         let location = location.row.id;
         let mut errors = Vec::new();
@@ -340,18 +349,18 @@ impl ProductImport {
                     reserved: 0,
                     updated_at: op.now(),
                 };
-                happened.push(level_event(&level, quantity, "import"));
+                events.push(level_event(&level, quantity, "import"));
                 levels.push(level);
                 continue;
             }
-            let now = inventory::lock(tx.conn(), variant.id, location).await?;
-            let delta = quantity.saturating_sub(now.as_ref().map_or(0, |level| level.on_hand));
-            if delta == 0 && now.is_some() {
+            let current = inventory::lock(tx.conn(), variant.id, location).await?;
+            let delta = quantity.saturating_sub(current.as_ref().map_or(0, |level| level.on_hand));
+            if delta == 0 && current.is_some() {
                 continue;
             }
             match adjust_level(tx, op, variant.id, location, delta).await? {
                 Some(level) => {
-                    happened.push(level_event(&level, delta, "import"));
+                    events.push(level_event(&level, delta, "import"));
                     changes.extend(variant.inventory_tracked.then_some((variant.id, location, delta)));
                 }
                 None => {
@@ -363,18 +372,18 @@ impl ProductImport {
             return Ok(Err(errors));
         }
         inventory::insert(tx.conn(), levels).await?;
-        happened.extend(stock::low_after(tx, self.shop.low_stock, changes).await?);
-        Ok(Ok(happened))
+        events.extend(stock::low_stock_events(tx, self.shop.low_stock, changes).await?);
+        Ok(Ok(events))
     }
 
-    /// The location whose stock the file counts.
-    async fn location(&self, op: &OpContext) -> Result<FirstLocation, Error> {
+    /// The location whose stock the file states.
+    async fn stock_location(&self, op: &OpContext) -> Result<StockLocation, Error> {
         if let Some(row) = locations::first(&mut self.db.read(&op.statements).await?).await? {
-            return Ok(FirstLocation { row, is_known: true });
+            return Ok(StockLocation { row, is_known: true });
         }
         let row = Location {
             id: LocationId::generate(),
-            name: FIRST_LOCATION.to_owned(),
+            name: DEFAULT_LOCATION_NAME.to_owned(),
             address1: None,
             address2: None,
             city: None,
@@ -388,17 +397,17 @@ impl ProductImport {
             latitude: None,
             longitude: None,
         };
-        Ok(FirstLocation { row, is_known: false })
+        Ok(StockLocation { row, is_known: false })
     }
 }
 
 impl ImportSummary {
-    fn count(&mut self, imported: &Imported) {
+    fn count(&mut self, imported: &ImportedProduct) {
         let (counter, report) = match imported {
-            Imported::Created(report) => (&mut self.created, report),
-            Imported::Updated(report) => (&mut self.updated, report),
-            Imported::Unchanged(report) => (&mut self.unchanged, report),
-            Imported::Failed(_) => {
+            ImportedProduct::Created(report) => (&mut self.created, report),
+            ImportedProduct::Updated(report) => (&mut self.updated, report),
+            ImportedProduct::Unchanged(report) => (&mut self.unchanged, report),
+            ImportedProduct::Failed(_) => {
                 self.failed = self.failed.saturating_add(1);
                 return;
             }
@@ -410,18 +419,19 @@ impl ImportSummary {
     }
 }
 
-/// One import of one file.
-struct Run {
+/// The parameters of one import.
+struct ImportRun {
     columns: Columns,
-    location: FirstLocation,
-    /// Whether nothing is to be written.
+    location: StockLocation,
+    /// Whether nothing is written.
     dry_run: bool,
 }
 
-/// What of a file's values breaks the rules that the API has, too. What the file does not tell is not looked at.
-fn broken_rules(rows: &ProductRows, columns: &Columns, currency: Currency) -> Vec<RowError> {
+/// Validates the values in a file by the rules of the API. Columns that the file lacks are not
+/// checked.
+fn validate_rows(rows: &ProductRows, columns: &Columns, currency: Currency) -> Vec<RowError> {
     let product = &rows.product;
-    let images = images(product);
+    let images = build_images(product);
     let options = product.options.iter().filter(|option| !option.name.is_empty());
     let options: Vec<ProductOption> =
         options.map(|o| ProductOption { name: o.name.clone(), values: o.values.clone() }).collect();
@@ -439,7 +449,7 @@ fn broken_rules(rows: &ProductRows, columns: &Columns, currency: Currency) -> Ve
         tax_class: None,
     }
     .check(&mut problems);
-    variant_count(&mut problems, product.variants.len());
+    check_variant_count(&mut problems, product.variants.len());
     for (at, variant) in product.variants.iter().enumerate() {
         VariantFields {
             price: variant.price,
@@ -457,36 +467,37 @@ fn broken_rules(rows: &ProductRows, columns: &Columns, currency: Currency) -> Ve
         }
         _ => None,
     };
-    let told = |problem: UserError| RowError {
+    let to_row_error = |problem: UserError| RowError {
         line: line(&problem.field).unwrap_or(product.line),
         key: Some(product.handle.clone()),
         reason: problem.message,
     };
-    problems.into_vec().into_iter().map(told).collect()
+    problems.into_vec().into_iter().map(to_row_error).collect()
 }
 
-/// The product, unless it would go on sale before somebody said what each of its variants costs.
-fn sellable(record: ProductRecord) -> Result<ProductRecord, Vec<RowError>> {
+/// Rejects an active product with variants that have no price.
+fn ensure_priced(record: ProductRecord) -> Result<ProductRecord, Vec<RowError>> {
     let unpriced = record.variants.iter().filter(|variant| variant.price.is_none());
-    let told = |variant: &VariantRecord| RowError {
+    let to_row_error = |variant: &VariantRecord| RowError {
         line: if variant.line == 0 { record.line } else { variant.line },
         key: Some(record.handle.clone()),
         reason: "the price is empty, and the product is active: write 0 if the variant costs nothing"
             .to_owned(),
     };
-    let errors: Vec<RowError> = unpriced.map(told).collect();
+    let errors: Vec<RowError> = unpriced.map(to_row_error).collect();
     if record.status != ProductStatus::Active || errors.is_empty() { Ok(record) } else { Err(errors) }
 }
 
-/// The location whose stock a file counts.
-struct FirstLocation {
+/// The location whose stock a file states.
+struct StockLocation {
     row: Location,
-    /// Whether it was there at the beginning; otherwise the first product that needs it makes it.
+    /// Whether it existed at the start; otherwise the first product that needs it creates it.
     is_known: bool,
 }
 
-/// Whether a product is as the file says: but for lines, for the order of tags, and for quantities the file leaves open.
-fn says_the_same(known: &ProductRecord, record: &ProductRecord) -> bool {
+/// Whether a product matches the file, ignoring line numbers, the order of tags, and blank
+/// quantities.
+fn is_unchanged(known: &ProductRecord, record: &ProductRecord) -> bool {
     let mut expected = record.clone();
     expected.line = 0;
     expected.tags.sort();
@@ -499,7 +510,7 @@ fn says_the_same(known: &ProductRecord, record: &ProductRecord) -> bool {
     known == expected
 }
 
-fn blank(op: &OpContext, id: ProductId) -> Product {
+fn new_product(op: &OpContext, id: ProductId) -> Product {
     Product {
         id,
         handle: String::new(),

@@ -1,9 +1,10 @@
 //! Rate limits: each caller has a bucket of points, and each request costs some.
 //!
-//! Callers are told apart by API key, member of staff or customer, and those who have not signed in by their address. `http`
-//! spends before it executes an operation and gives back what turned out to be too much. Buckets are in memory, or in Redis
-//! where several processes serve one shop; while Redis is away, each process counts for itself: limits are there to protect
-//! the shop, so they never stop it. Nothing here knows what an operation is or what it costs.
+//! Callers are identified by API key, member of staff or customer, and anonymous ones by address.
+//! `http` spends points before it executes an operation and refunds the excess afterwards. Buckets
+//! are in memory, or in Redis when several processes serve one shop; while Redis is unavailable,
+//! each process counts for itself: limits protect the shop, so they never stop it. This module does
+//! not know what operations cost.
 
 mod memory;
 
@@ -21,53 +22,53 @@ use crate::domain::ids::Id;
 pub use crate::domain::rate_limit::{BucketLimit, MAX_POINTS, ThrottleStatus, Throttled};
 use crate::integrations::redis_buckets::RedisBuckets;
 
-/// How long Redis is left alone after it did not answer.
+/// How long Redis is not asked after it failed.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// What a new cart takes out of its address's bucket: so much comes back in an hour, at one point
-/// a second for each cart an hour that may be made.
+/// Points that a new cart costs: with a restore rate of one point per second for each cart allowed
+/// per hour, this is restored in an hour.
 const CART_POINTS: u64 = 60 * 60;
 
-/// What those are told who are not limited.
+/// The status of callers without a limit.
 const UNLIMITED: ThrottleStatus = ThrottleStatus {
     maximum_available: MAX_POINTS,
     currently_available: MAX_POINTS,
     restore_rate: MAX_POINTS,
 };
 
-/// How much each kind of caller may ask for; `None`: as much as they like.
+/// The limit of each kind of caller; `None`: no limit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RateLimitSettings {
-    /// Of each address that has not signed in.
+    /// For each anonymous address.
     pub anonymous: Option<BucketLimit>,
-    /// Of each customer.
+    /// For each customer.
     pub customer: Option<BucketLimit>,
-    /// Of each member of staff.
+    /// For each member of staff.
     pub staff: Option<BucketLimit>,
-    /// Of each API key.
+    /// For each API key.
     pub api_key: Option<BucketLimit>,
-    /// The Redis server that processes share their buckets in; `None`: each has its own.
+    /// The Redis server with the shared buckets; `None`: each process has its own.
     pub redis_url: Option<String>,
 }
 
-/// Counts what callers ask for.
+/// Enforces rate limits.
 pub struct RateLimits {
     settings: RateLimitSettings,
     memory: MemoryBuckets,
     redis: Option<SharedBuckets>,
 }
 
-/// Buckets that processes share, and whether their server answers.
+/// Buckets shared through Redis, and whether it responds.
 struct SharedBuckets {
     buckets: RedisBuckets,
-    /// When to ask again; `None` while it answers.
+    /// When to try again; `None` while it responds.
     retry_at: Mutex<Option<Instant>>,
 }
 
-/// A caller, as limits tell them apart.
+/// A caller, as identified by rate limits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Caller {
-    /// Whoever has not signed in, by address; a /64 of IPv6 is one.
+    /// An anonymous caller, by address; a /64 network of IPv6 counts as one.
     Address(IpAddr),
     /// A customer.
     Customer(uuid::Uuid),
@@ -77,55 +78,55 @@ pub enum Caller {
     ApiKey(uuid::Uuid),
 }
 
-/// What a bucket counts.
+/// The key of a bucket.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 enum BucketKey {
     /// The requests of a caller.
     Requests(Caller),
-    /// The carts that an address makes.
+    /// The carts created from an address.
     NewCarts(IpAddr),
 }
 
 impl Caller {
-    /// Who asks; `None` for the shop itself, which nothing limits.
+    /// The caller of an operation; `None` for the shop itself, which is not limited.
     #[must_use]
-    pub fn of(op: &OpContext) -> Option<Self> {
+    pub fn from_context(op: &OpContext) -> Option<Self> {
         Some(match (op.credential, &op.actor) {
             (_, Actor::System) => return None,
             (Credential::ApiKey(id), _) => Self::ApiKey(id.uuid()),
             (Credential::Staff(id, _), _) => Self::Staff(id.uuid()),
             (Credential::Customer(id, _), _) => Self::Customer(id.uuid()),
             (Credential::None | Credential::Invalid, _) => {
-                // A connection without an address is one more address.
-                let site =
-                    op.client_address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.site());
-                Self::Address(site)
+                // All connections without an address count as one address.
+                let network =
+                    op.client_address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.network());
+                Self::Address(network)
             }
         })
     }
 }
 
 impl RateLimits {
-    /// Counts under these limits.
+    /// Creates the service with these limits.
     ///
     /// # Errors
-    /// When the URL of the shared buckets is none of Redis's.
+    /// When the URL is not a valid Redis URL.
     pub fn new(settings: RateLimitSettings) -> Result<Self, redis::RedisError> {
         let redis = settings.redis_url.as_deref().map(RedisBuckets::new).transpose()?;
         let redis = redis.map(|buckets| SharedBuckets { buckets, retry_at: Mutex::default() });
         Ok(Self { settings, memory: MemoryBuckets::default(), redis })
     }
 
-    /// Takes what a request costs out of its caller's bucket.
+    /// Takes the cost of a request out of the caller's bucket.
     ///
     /// # Errors
-    /// [`Throttled`] when there is not enough in it; nothing is taken out then.
+    /// [`Throttled`] when there are not enough points; nothing is taken then.
     pub async fn spend(&self, op: &OpContext, cost: u64) -> Result<ThrottleStatus, Throttled> {
-        let Some((key, limit)) = self.bucket_of(op) else { return Ok(UNLIMITED) };
-        self.spend_of(key, limit, cost, op).await
+        let Some((key, limit)) = self.caller_bucket(op) else { return Ok(UNLIMITED) };
+        self.spend_from(key, limit, cost, op).await
     }
 
-    /// Counts one more cart of an address that may make so many an hour.
+    /// Counts a new cart of an address that may create up to `max_per_hour`.
     ///
     /// # Errors
     /// [`Throttled`] when there were too many.
@@ -135,49 +136,49 @@ impl RateLimits {
         address: ClientAddress,
         max_per_hour: u64,
     ) -> Result<(), Throttled> {
-        // More than a bucket can hold is as good as no limit.
+        // More than a bucket can hold amounts to no limit.
         let max = max_per_hour.min(MAX_POINTS / CART_POINTS);
         let limit = BucketLimit { maximum: max.saturating_mul(CART_POINTS), restore_rate: max };
-        self.spend_of(BucketKey::NewCarts(address.site()), limit, CART_POINTS, op).await.map(drop)
+        self.spend_from(BucketKey::NewCarts(address.network()), limit, CART_POINTS, op).await.map(drop)
     }
 
-    async fn spend_of(
+    async fn spend_from(
         &self,
         key: BucketKey,
         limit: BucketLimit,
         cost: u64,
         op: &OpContext,
     ) -> Result<ThrottleStatus, Throttled> {
-        if let Some(redis) = self.redis.as_ref().filter(|redis| redis.is_worth_a_try()) {
+        if let Some(redis) = self.redis.as_ref().filter(|redis| redis.is_available()) {
             match redis.buckets.spend(&key.to_string(), limit, cost, op.now()).await {
                 Ok(spent) => {
-                    redis.note_answer();
+                    redis.record_success();
                     return spent;
                 }
-                Err(error) => redis.note_failure(&error),
+                Err(error) => redis.record_failure(&error),
             }
         }
         self.memory.spend(key, limit, cost, op.now())
     }
 
-    /// Puts points back that were taken out in excess of what a request cost.
+    /// Refunds points that were spent in excess of the actual cost of a request.
     pub async fn refund(&self, op: &OpContext, points: u64) -> ThrottleStatus {
-        let Some((key, limit)) = self.bucket_of(op) else { return UNLIMITED };
-        if let Some(redis) = self.redis.as_ref().filter(|redis| redis.is_worth_a_try()) {
+        let Some((key, limit)) = self.caller_bucket(op) else { return UNLIMITED };
+        if let Some(redis) = self.redis.as_ref().filter(|redis| redis.is_available()) {
             match redis.buckets.refund(&key.to_string(), limit, points, op.now()).await {
                 Ok(status) => {
-                    redis.note_answer();
+                    redis.record_success();
                     return status;
                 }
-                Err(error) => redis.note_failure(&error),
+                Err(error) => redis.record_failure(&error),
             }
         }
         self.memory.refund(key, limit, points, op.now())
     }
 
-    /// The bucket of whoever asks; `None` for those who are not limited.
-    fn bucket_of(&self, op: &OpContext) -> Option<(BucketKey, BucketLimit)> {
-        let caller = Caller::of(op)?;
+    /// The bucket and limit of the caller; `None` when there is no limit.
+    fn caller_bucket(&self, op: &OpContext) -> Option<(BucketKey, BucketLimit)> {
+        let caller = Caller::from_context(op)?;
         let limit = match caller {
             Caller::Address(_) => self.settings.anonymous,
             Caller::Customer(_) => self.settings.customer,
@@ -191,11 +192,11 @@ impl RateLimits {
 impl std::fmt::Display for BucketKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Requests(Caller::Address(site)) => write!(f, "address:{site}"),
+            Self::Requests(Caller::Address(network)) => write!(f, "address:{network}"),
             Self::Requests(Caller::Customer(id)) => write!(f, "customer:{id}"),
             Self::Requests(Caller::Staff(id)) => write!(f, "staff:{id}"),
             Self::Requests(Caller::ApiKey(id)) => write!(f, "api_key:{id}"),
-            Self::NewCarts(site) => write!(f, "new_carts:{site}"),
+            Self::NewCarts(network) => write!(f, "new_carts:{network}"),
         }
     }
 }
@@ -205,21 +206,21 @@ impl SharedBuckets {
         self.retry_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_worth_a_try(&self) -> bool {
+    fn is_available(&self) -> bool {
         self.retry_at().is_none_or(|at| Instant::now() >= at)
     }
 
-    fn note_answer(&self) {
+    fn record_success(&self) {
         if self.retry_at().take().is_some() {
-            tracing::info!("rate limits are shared again: Redis is back");
+            tracing::info!("rate limits are shared again: Redis is available");
         }
     }
 
-    /// Logged once, when Redis goes away.
-    fn note_failure(&self, error: &redis::RedisError) {
+    /// Logs only the first failure of an outage.
+    fn record_failure(&self, error: &redis::RedisError) {
         let mut retry_at = self.retry_at();
         if retry_at.is_none() {
-            tracing::warn!("rate limits are not shared, each process counts for itself: {error}");
+            tracing::warn!("rate limits are not shared, each process counts on its own: {error}");
         }
         *retry_at = Some(Instant::now() + RETRY_DELAY);
     }

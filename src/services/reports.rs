@@ -1,23 +1,28 @@
-//! Sales in figures: the read side, made of the event log alone and at any time made anew.
+//! Sales reports: a read model that is derived from the event log only, and can be rebuilt at any
+//! time.
 //!
-//! What counts when, in days of UTC:
-//! - An order is sold on the day it is paid for, with all its lines, discounts, delivery and taxes
-//!   as it was placed; once, whatever money comes after that. One that is never paid for is not
-//!   sold.
-//! - An order that was imported is sold on the day it was placed, unless it was not paid for, or
-//!   was cancelled.
-//! - Money that goes back lowers sales on the day it went, for the products that its refund names
-//!   in proportion to what it names for them; what was never counted as sold (money that nobody
-//!   wanted) does not count as given back.
-//! - What is of no product of the shop (delivery, a goodwill, what an imported order does not tell)
-//!   has a row of its own among those of products, so that any kind of row adds up to the totals.
-//! - A cancelled order counts as cancelled on the day of that, sold or not. It stays sold: what
-//!   goes back for it tells the rest.
+//! What is counted, on which day (UTC):
 //!
-//! The figures are kept by a listener that follows the log ([`Reports::catch_up`]): they change in the transaction that moves its
-//! position, so each event counts once. What an event adds follows from the event, from earlier ones, and from what never changes of
-//! rows (`effects`); so [`Reports::rebuild`] comes to the same figures. What was sold of a product in all
-//! ([`Reports::count_units`]) follows the log by a position of its own, and no rebuild touches it.
+//! - An order counts as sold on the day it is paid, with its lines, discounts, delivery and taxes
+//!   as they were placed; only once, regardless of further payments. Orders that are never paid do
+//!   not count.
+//! - An imported order counts as sold on the day it was placed, unless it was not paid or was
+//!   cancelled.
+//! - A refund lowers sales on the day the money was paid back, distributed over the products of the
+//!   refund in proportion to their amounts. Money that never counted as sold (a payment that was
+//!   not owed) does not count as refunded.
+//! - Figures that belong to no product of the shop (delivery, goodwill, the unspecified parts of
+//!   imported orders) have their own row among those of products, so that the rows of any grouping
+//!   add up to the totals.
+//! - A cancelled order counts as cancelled on the day of the cancellation, whether it counted as
+//!   sold or not. It remains sold; its refunds lower the sales.
+//!
+//! The figures are maintained by a listener that consumes the event log ([`Reports::catch_up`]).
+//! They are updated in the transaction that advances its position, so each event counts exactly
+//! once. The effect of an event depends only on the event itself, on earlier events and on
+//! immutable columns (`effects`), so [`Reports::rebuild`] produces the same figures. The number of
+//! units sold per product ([`Reports::count_units`]) has a position of its own and is not affected
+//! by a rebuild.
 
 mod effects;
 
@@ -25,135 +30,137 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::context::OpContext;
-use crate::db::{Db, retrying};
+use crate::db::{Db, with_retries};
 use crate::domain::event::Topic;
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::permission::Permission;
-use crate::domain::report::{Day, Figures, SalesBy};
+use crate::domain::report::{Day, SalesBy, SalesFigures};
 use crate::error::Error;
-use crate::events::follow;
+use crate::events::consumer;
 use crate::repositories::Visibility;
 use crate::repositories::products::{self, Product};
-use crate::repositories::reports::{self, SumOf};
+use crate::repositories::reports::{self, SalesGrouping};
 
-/// How far a report may reach, in days.
+/// Maximum period of a report, in days.
 pub const MAX_DAYS: i64 = 366;
-/// How many rows a report may have.
+/// Maximum number of rows of a report.
 pub const MAX_ROWS: i64 = 1_000;
-/// How many products and countries a day's report names.
-const BEST: i64 = 10;
-/// How many currencies a report tells of.
+/// Number of best-selling products and countries in a daily report.
+const MAX_BEST_SELLERS: i64 = 10;
+/// Maximum number of currencies in a report.
 const MAX_CURRENCIES: i64 = 200;
-/// How many events have their effect in one transaction.
-const BATCH: i64 = 200;
+/// Number of events per transaction.
+const BATCH_SIZE: i64 = 200;
 
-/// The name under which the figures follow the log.
-pub const FIGURES: &str = "reports.sales";
-/// What they follow.
-pub const FIGURES_FOLLOW: &[&str] = &["order.paid", "order.imported", "order.cancelled", "payment.recorded"];
-/// The name under which the numbers of sold pieces follow the log.
-pub const UNITS: &str = "reports.units_sold";
-/// What they follow.
-pub const UNITS_FOLLOW: &[&str] = &["order.paid", "order.cancelled"];
+/// Name of the log consumer that maintains the figures.
+pub const FIGURES_CONSUMER: &str = "reports.sales";
+/// The kinds of events that it consumes.
+pub const FIGURES_EVENT_KINDS: &[&str] =
+    &["order.paid", "order.imported", "order.cancelled", "payment.recorded"];
+/// Name of the log consumer that counts sold units per product.
+pub const UNITS_CONSUMER: &str = "reports.units_sold";
+/// The kinds of events that it consumes.
+pub const UNITS_EVENT_KINDS: &[&str] = &["order.paid", "order.cancelled"];
 
-/// What is kept by following the log, each from a position of its own.
+/// Consumers of the event log, each with a position of its own.
 #[derive(Clone, Copy)]
-enum Follower {
+enum LogConsumer {
     /// The figures.
     Figures,
-    /// How many pieces of each product were sold.
+    /// Number of units sold per product.
     Units,
 }
 
-impl Follower {
+impl LogConsumer {
     fn name(self) -> &'static str {
         match self {
-            Self::Figures => FIGURES,
-            Self::Units => UNITS,
+            Self::Figures => FIGURES_CONSUMER,
+            Self::Units => UNITS_CONSUMER,
         }
     }
 
     fn kinds(self) -> &'static [&'static str] {
         match self {
-            Self::Figures => FIGURES_FOLLOW,
-            Self::Units => UNITS_FOLLOW,
+            Self::Figures => FIGURES_EVENT_KINDS,
+            Self::Units => UNITS_EVENT_KINDS,
         }
     }
 }
 
-/// Keeps and reads figures.
+/// Maintains and reads sales figures.
 pub struct Reports {
     db: Db,
     batch: i64,
 }
 
-/// What a row of a report is of.
+/// What a row of a report is grouped by.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Of {
+pub enum SalesGroup {
     /// A day.
     Day(String),
-    /// A product; `None` once it is deleted. Without an id: things of no product of the shop.
+    /// A product's id, and the product unless it was deleted. The id is `None` for figures that
+    /// belong to no product.
     Product(Option<ProductId>, Option<Arc<Product>>),
-    /// A country, or `ZZ`.
+    /// A country, or `ZZ` if unknown.
     Country(String),
-    /// All of the currency.
+    /// The whole currency.
     Currency,
 }
 
 /// A row of a report.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SalesRow {
-    /// What it is of.
-    pub of: Of,
+    /// The group.
+    pub group: SalesGroup,
     /// ISO 4217.
     pub currency: String,
     /// The figures.
-    pub figures: Figures,
+    pub figures: SalesFigures,
 }
 
-/// What was sold from one day to another.
+/// Sales of a period.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SalesReport {
     /// The first day.
     pub from: Day,
     /// The last day.
     pub to: Day,
-    /// Days in their order; of everything else what sold most first.
+    /// Days in chronological order; other groups by sales, highest first.
     pub rows: Vec<SalesRow>,
-    /// Everything together: a row for each currency.
+    /// The totals, one row per currency.
     pub totals: Vec<SalesRow>,
 }
 
-/// What was sold on a day.
+/// Sales of a day.
 #[derive(Clone, PartialEq, Debug)]
 pub struct DailyReport {
     /// The day.
     pub day: Day,
-    /// A row for each currency; none where nothing happened.
+    /// One row per currency; empty if nothing happened.
     pub totals: Vec<SalesRow>,
-    /// The products that sold most.
+    /// The best-selling products.
     pub products: Vec<SalesRow>,
-    /// The countries that most was sold to.
+    /// The countries with the highest sales.
     pub countries: Vec<SalesRow>,
 }
 
 impl Reports {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db) -> Self {
-        Self { db, batch: BATCH }
+        Self { db, batch: BATCH_SIZE }
     }
 
-    /// The same, with the effect of no more events in one transaction.
+    /// Sets the number of events per transaction.
     #[must_use]
-    pub fn in_batches_of(self, batch: i64) -> Self {
+    pub fn with_batch_size(self, batch: i64) -> Self {
         Self { batch: batch.max(1), ..self }
     }
 
-    /// What was sold from one day to another, both included; up to `limit` rows.
+    /// Sales of a period, including both days. Returns at most `limit` rows.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where that is too much to ask for.
+    /// [`Error::BadInput`] when the period or `limit` exceeds the maximum.
     pub async fn sales(
         &self,
         op: &OpContext,
@@ -163,7 +170,7 @@ impl Reports {
         limit: i64,
     ) -> Result<SalesReport, Error> {
         op.authorize(Permission::ReadReports)?;
-        match from.span(to) {
+        match from.days_through(to) {
             1..=MAX_DAYS => {}
             0 => return Err(Error::BadInput(format!("to: {to} is before {from}"))),
             days => {
@@ -183,27 +190,26 @@ impl Reports {
         Ok(SalesReport { from, to, rows, totals })
     }
 
-    /// What was sold on a day.
+    /// Sales of a day.
     ///
     /// # Errors
-    /// [`Error`] of the database.
+    /// Database errors.
     pub async fn daily(&self, op: &OpContext, day: Day) -> Result<DailyReport, Error> {
         op.authorize(Permission::ReadReports)?;
         Ok(DailyReport {
             day,
             totals: self.rows(op, SalesBy::Currency, day, day, MAX_CURRENCIES).await?,
             products: self.best_products(op, day).await?,
-            countries: self.rows(op, SalesBy::Country, day, day, BEST).await?,
+            countries: self.rows(op, SalesBy::Country, day, day, MAX_BEST_SELLERS).await?,
         })
     }
 
-    /// The products that sold most on a day: delivery and whatever else is of no product is not
-    /// among them.
+    /// The best-selling products of a day, without the rows that belong to no product.
     async fn best_products(&self, op: &OpContext, day: Day) -> Result<Vec<SalesRow>, Error> {
-        // There is one row of no product for each currency.
-        let mut rows = self.rows(op, SalesBy::Product, day, day, BEST + MAX_CURRENCIES).await?;
-        rows.retain(|row| matches!(row.of, Of::Product(Some(_), _)));
-        rows.truncate(usize::try_from(BEST).unwrap_or_default());
+        // Each currency has one row that belongs to no product.
+        let mut rows = self.rows(op, SalesBy::Product, day, day, MAX_BEST_SELLERS + MAX_CURRENCIES).await?;
+        rows.retain(|row| matches!(row.group, SalesGroup::Product(Some(_), _)));
+        rows.truncate(usize::try_from(MAX_BEST_SELLERS).unwrap_or_default());
         Ok(rows)
     }
 
@@ -217,16 +223,16 @@ impl Reports {
     ) -> Result<Vec<SalesRow>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
         let sum_of = match by {
-            SalesBy::Day => SumOf::Days,
-            SalesBy::Country => SumOf::Countries,
-            SalesBy::Currency => SumOf::Currencies,
+            SalesBy::Day => SalesGrouping::Days,
+            SalesBy::Country => SalesGrouping::Countries,
+            SalesBy::Currency => SalesGrouping::Currencies,
             SalesBy::Product => {
                 let sums = reports::sums_of_products(&mut conn, from, to, limit).await?;
                 let ids: Vec<ProductId> = sums.iter().map(|sum| sum.product_id).collect();
                 let known = products::by_ids(&mut conn, Visibility::All, &ids).await?.into_iter();
                 let known: HashMap<_, _> = known.map(|product| (product.id, Arc::new(product))).collect();
-                let row = |sum: reports::ProductSum| SalesRow {
-                    of: Of::Product(
+                let row = |sum: reports::ProductSalesSum| SalesRow {
+                    group: SalesGroup::Product(
                         Some(sum.product_id).filter(|id| !id.uuid().is_nil()),
                         known.get(&sum.product_id).cloned(),
                     ),
@@ -236,85 +242,92 @@ impl Reports {
                 return Ok(sums.into_iter().map(row).collect());
             }
         };
-        let row = |sum: reports::Sum| SalesRow {
+        let row = |sum: reports::SalesSum| SalesRow {
             figures: sum.figures(),
-            of: match sum_of {
-                SumOf::Days => Of::Day(sum.key),
-                SumOf::Countries => Of::Country(sum.key),
-                SumOf::Currencies => Of::Currency,
+            group: match sum_of {
+                SalesGrouping::Days => SalesGroup::Day(sum.key),
+                SalesGrouping::Countries => SalesGroup::Country(sum.key),
+                SalesGrouping::Currencies => SalesGroup::Currency,
             },
             currency: sum.currency,
         };
         Ok(reports::sums(&mut conn, sum_of, from, to, limit).await?.into_iter().map(row).collect())
     }
 
-    /// Adds what has happened since the last time to the figures; how many events that were.
+    /// Adds new events to the figures and returns their number.
     ///
     /// # Errors
-    /// [`Error`] of the database; batches before that count.
+    /// Database errors; earlier batches remain committed.
     pub async fn catch_up(&self, op: &OpContext) -> Result<u64, Error> {
         op.authorize(Permission::ManageSettings)?;
-        self.follow(op, Follower::Figures).await
+        self.consume(op, LogConsumer::Figures).await
     }
 
-    /// Counts pieces that were sold since the last time, and those of orders that were cancelled, at their products; how many events
-    /// that were. An import counts its own.
+    /// Adds sold units to their products and subtracts those of cancelled orders; returns the
+    /// number of events. Imports count their own units.
     ///
     /// # Errors
-    /// [`Error`] of the database; batches before that count.
+    /// Database errors; earlier batches remain committed.
     pub async fn count_units(&self, op: &OpContext) -> Result<u64, Error> {
         op.authorize(Permission::ManageSettings)?;
-        self.follow(op, Follower::Units).await
+        self.consume(op, LogConsumer::Units).await
     }
 
-    /// Empties the figures and makes them anew from the log; how many events they are made of. Until it is done they are incomplete.
-    /// What happens meanwhile counts as well; one that was killed half-way is ended by the listener, or by another.
+    /// Clears the figures and rebuilds them from the log; returns the number of events. Until it is
+    /// done, the figures are incomplete. New events are included. If the process dies halfway, the
+    /// listener or another rebuild completes the work.
     ///
     /// # Errors
-    /// [`Error`] of the database.
+    /// Database errors.
     pub async fn rebuild(&self, op: &OpContext) -> Result<u64, Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| async {
+        with_retries(|| async {
             let mut tx = self.db.begin(&op.statements).await?;
-            // Whoever adds to the figures holds the position: they are done, or wait.
-            follow::restart(&mut tx, op, FIGURES).await?;
+            // Taking the position waits for anyone who is updating the figures, and keeps others
+            // out.
+            consumer::restart(&mut tx, op, FIGURES_CONSUMER).await?;
             reports::clear(tx.conn()).await?;
             tx.commit().await?;
             Ok::<_, Error>(())
         })
         .await?;
-        self.follow(op, Follower::Figures).await
+        self.consume(op, LogConsumer::Figures).await
     }
 
-    async fn follow(&self, op: &OpContext, what: Follower) -> Result<u64, Error> {
-        let topic = Topic::any(what.kinds().iter().map(|kind| (*kind).to_owned()).collect());
-        let mut all = 0_u64;
+    async fn consume(&self, op: &OpContext, log_consumer: LogConsumer) -> Result<u64, Error> {
+        let topic = Topic::of_kinds(log_consumer.kinds().iter().map(|kind| (*kind).to_owned()).collect());
+        let mut total = 0_u64;
         loop {
-            let had = retrying(|| self.follow_once(op, what, &topic)).await?;
-            all = all.saturating_add(had.unsigned_abs());
-            if had < self.batch {
-                return Ok(all);
+            let processed = with_retries(|| self.consume_batch(op, log_consumer, &topic)).await?;
+            total = total.saturating_add(processed.unsigned_abs());
+            if processed < self.batch {
+                return Ok(total);
             }
         }
     }
 
-    /// Lets the next events have their effect; how many there were.
-    async fn follow_once(&self, op: &OpContext, what: Follower, topic: &Topic) -> Result<i64, Error> {
+    /// Processes the next batch of events and returns their number.
+    async fn consume_batch(
+        &self,
+        op: &OpContext,
+        log_consumer: LogConsumer,
+        topic: &Topic,
+    ) -> Result<i64, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let unread = follow::unread(&mut tx, op, what.name(), topic, self.batch).await?;
-        match what {
-            _ if unread.events.is_empty() => {}
-            Follower::Figures => {
-                let known = effects::Known::read(tx.conn(), &unread.events).await?;
-                reports::add(tx.conn(), &known.changes(&unread.events)?).await?;
+        let batch = consumer::next_batch(&mut tx, op, log_consumer.name(), topic, self.batch).await?;
+        match log_consumer {
+            _ if batch.events.is_empty() => {}
+            LogConsumer::Figures => {
+                let known = effects::OrderHistory::read(tx.conn(), &batch.events).await?;
+                reports::add(tx.conn(), &known.changes(&batch.events)?).await?;
             }
-            Follower::Units => {
-                let sold = effects::Sold::read(tx.conn(), &unread.events).await?;
-                products::add_units_sold(tx.conn(), &sold.units(&unread.events)?).await?;
+            LogConsumer::Units => {
+                let sold = effects::SoldOrders::read(tx.conn(), &batch.events).await?;
+                products::add_units_sold(tx.conn(), &sold.units(&batch.events)?).await?;
             }
         }
-        unread.read(&mut tx).await?;
+        batch.acknowledge(&mut tx).await?;
         tx.commit().await?;
-        Ok(i64::try_from(unread.events.len()).unwrap_or(self.batch))
+        Ok(i64::try_from(batch.events.len()).unwrap_or(self.batch))
     }
 }

@@ -1,63 +1,63 @@
-//! Whether a line of a cart can be bought: the one rule by which prices count it, carts show it and
-//! orders take it.
+//! Which lines of a cart can be bought. Pricing, carts and checkout all use the rules of this
+//! module.
 //!
-//! What buyers may not buy any more is left out: a cart warns of it, costs nothing for it, and is
-//! ordered without it. Of what is for sale there must be enough: a cart warns of what is short, and
-//! an order is refused until its buyer has changed the line.
+//! Lines whose product is no longer for sale are ignored: the cart shows a warning, they cost
+//! nothing, and they are left out of the order. If there is too little stock for a line, the cart
+//! shows a warning, and checkout is refused until the buyer changes the line.
 
 use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{CartLineId, Id, VariantId};
 use crate::repositories::carts::CartLine;
 use crate::repositories::products::Product;
-use crate::services::pricing::Priced;
-use crate::services::stock::{self, Want};
+use crate::services::pricing::PricedBasket;
+use crate::services::stock::{self, Demand};
 
-/// A line that can't be had as it stands in its cart.
+/// A line that can't be bought as it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Shortage {
-    /// Which.
+pub struct UnavailableLine {
+    /// The line.
     pub line_id: CartLineId,
-    /// What it wants to buy.
+    /// Its variant.
     pub variant_id: VariantId,
-    /// How many of its units can be had; `None` when it is no longer for sale at all.
+    /// Number of units that are available; `None` when the product is no longer for sale.
     pub available: Option<i64>,
 }
 
-/// Whether buyers can buy a product's variants, as far as there are any.
+/// Whether the product is for sale, regardless of its stock.
 #[must_use]
 pub fn is_for_sale(product: &Product) -> bool {
     product.status == ProductStatus::Active
 }
 
-/// The lines that an order of a cart has, of those that were priced: what is for sale.
+/// The lines that are for sale: those that were priced.
 #[must_use]
-pub fn sold_lines(lines: &[CartLine], priced: &Priced) -> Vec<CartLine> {
+pub fn sellable_lines(lines: &[CartLine], priced: &PricedBasket) -> Vec<CartLine> {
     let is_quoted = |line: &&CartLine| priced.quote.lines.iter().any(|quoted| quoted.key == line.id.uuid());
     lines.iter().filter(is_quoted).cloned().collect()
 }
 
-/// What lines that are for sale want of the stock, in their order.
+/// The demands of lines that are for sale, in their order.
 #[must_use]
-pub fn wants(sold: &[CartLine], priced: &Priced) -> Vec<Want> {
-    let want = |line: &CartLine| {
+pub fn demands(sellable: &[CartLine], priced: &PricedBasket) -> Vec<Demand> {
+    let demand = |line: &CartLine| {
         let (variant, _) = priced.variants.get(&line.variant_id)?;
-        Some(Want::of(variant, line.quantity))
+        Some(Demand::of(variant, line.quantity))
     };
-    sold.iter().filter_map(want).collect()
+    sellable.iter().filter_map(demand).collect()
 }
 
-/// The lines of a cart that can't be had as they stand. Lines of one variant share what there is of
-/// it, the first first.
+/// The lines that can't be bought as they are. If several lines are of the same variant, the first
+/// ones get the available units.
 #[must_use]
-pub fn shortages(lines: &[CartLine], priced: &Priced) -> Vec<Shortage> {
-    let sold = sold_lines(lines, priced);
-    let short = stock::plan(&wants(&sold, priced), &priced.levels).err().unwrap_or_default();
-    let shortage = |line: &CartLine| {
-        let available = match sold.iter().position(|one| one.id == line.id) {
+pub fn unavailable_lines(lines: &[CartLine], priced: &PricedBasket) -> Vec<UnavailableLine> {
+    let sellable = sellable_lines(lines, priced);
+    let shortfalls = stock::plan(&demands(&sellable, priced), &priced.levels).err().unwrap_or_default();
+    let unavailable = |line: &CartLine| {
+        let available = match sellable.iter().position(|other| other.id == line.id) {
             None => None,
-            Some(at) => Some(short.iter().find(|short| short.line == at)?.available),
+            Some(index) => Some(shortfalls.iter().find(|shortfall| shortfall.line == index)?.available),
         };
-        Some(Shortage { line_id: line.id, variant_id: line.variant_id, available })
+        Some(UnavailableLine { line_id: line.id, variant_id: line.variant_id, available })
     };
-    lines.iter().filter_map(shortage).collect()
+    lines.iter().filter_map(unavailable).collect()
 }

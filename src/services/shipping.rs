@@ -1,16 +1,19 @@
-//! Shipping zones and rates, as staff make and change them. What delivery costs is `services::pricing`'s.
+//! Administration of shipping zones and rates. For the calculation of delivery prices see
+//! `services::pricing`.
 
 use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, OnConstraint, Tx, retrying};
+use crate::db::{Db, OnConstraint, Tx, with_retries};
 use crate::domain::codes::COUNTRIES;
 use crate::domain::event::{Event, ShippingRateEvent, ShippingZoneEvent};
 use crate::domain::ids::{LocationId, ShippingRateId, ShippingZoneId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::permission::Permission;
-use crate::domain::shipping::{DEFAULT_DISTANCE, MAX_DISTANCE, MAX_TARIFF, PriceStep, PriceTable, TableBy};
+use crate::domain::shipping::{
+    DEFAULT_DISTANCE_METRES, MAX_DISTANCE_METRES, MAX_TARIFF_MICROS, PriceStep, PriceTable, TableBy,
+};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::integrations::shipping::{Flat, Pickup, ShippingStrategies};
@@ -20,81 +23,81 @@ use crate::services::Shop;
 use crate::services::set;
 use crate::services::validate::Problems;
 
-/// How many rates a zone may have.
+/// Maximum number of rates per zone.
 const MAX_RATES: usize = 100;
-/// How many steps a table may have.
+/// Maximum number of steps per price table.
 const MAX_STEPS: usize = 100;
-/// The heaviest a limit may name: a thousand tonnes, in milligrams.
+/// Maximum weight limit, in milligrams: a thousand tonnes.
 const MAX_WEIGHT: i64 = 1_000_000_000_000;
 
-/// Makes, changes and deletes shipping zones and rates.
+/// Creates, updates and deletes shipping zones and rates.
 pub struct Shipping {
     db: Db,
     shop: Arc<Shop>,
     strategies: ShippingStrategies,
 }
 
-/// A zone's fields: `None` leaves a field as it is, or as it usually is in one that is made.
+/// The fields of a zone. `None` keeps a field, or uses its default on creation.
 #[derive(Clone, Debug, Default)]
 pub struct ZonePatch {
-    /// Unique in the shop.
+    /// Name, unique in the shop.
     pub name: Option<String>,
-    /// ISO 3166-1 alpha-2 codes, none of them in another zone; empty: everywhere that no other zone names.
+    /// ISO 3166-1 alpha-2 codes, each in at most one zone; empty for all countries that are in no
+    /// other zone.
     pub countries: Option<Vec<String>>,
-    /// How far away its addresses are taken to be where coordinates don't tell, in metres.
+    /// Assumed distance of addresses without coordinates, in meters.
     pub default_distance_metres: Option<i64>,
 }
 
-/// A rate's fields: `None` leaves a field as it is (or as it usually is, in one that is made), `Some(None)` empties it.
+/// The fields of a rate. `None` keeps a field (or uses its default, on creation), `Some(None)`
+/// clears it.
 #[derive(Clone, Debug, Default)]
 pub struct RatePatch {
-    /// What buyers read; the strategy's title, in one that is made.
+    /// Name shown to buyers; defaults to the strategy's title.
     pub name: Option<String>,
-    /// What it costs whatever is sent and wherever it goes: an amount, as a decimal text; nothing,
-    /// in one that is made.
+    /// Base price, as a decimal amount; defaults to zero.
     pub price: Option<String>,
-    /// What it costs beside that by weight or by subtotal.
+    /// Additional price by weight or subtotal.
     pub table: Option<Option<TablePatch>>,
-    /// Where buyers pick it up.
+    /// Location where buyers pick up their order.
     pub location_id: Option<LocationId>,
-    /// In the currency's main unit, as a decimal text; the strategy's own, in one that is made.
+    /// Price per kilogram, as a decimal amount; defaults to the strategy's.
     pub per_kilogram: Option<String>,
-    /// In the currency's main unit, as a decimal text; the strategy's own, in one that is made.
+    /// Price per kilometer, as a decimal amount; defaults to the strategy's.
     pub per_kilometre: Option<String>,
-    /// Kilograms, as a decimal text.
+    /// Minimum weight in kilograms, as a decimal number.
     pub min_weight: Option<Option<String>>,
-    /// Kilograms, as a decimal text.
+    /// Maximum weight in kilograms, as a decimal number.
     pub max_weight: Option<Option<String>>,
-    /// An amount, as a decimal text.
+    /// Minimum subtotal, as a decimal amount.
     pub min_subtotal: Option<Option<String>>,
-    /// An amount, as a decimal text.
+    /// Maximum subtotal, as a decimal amount.
     pub max_subtotal: Option<Option<String>>,
-    /// An amount, as a decimal text.
+    /// Subtotal from which delivery is free, as a decimal amount.
     pub free_from_subtotal: Option<Option<String>>,
-    /// Whether buyers can choose it; true, in one that is made.
+    /// Whether buyers can select it; defaults to true.
     pub is_active: Option<bool>,
-    /// Its place among the zone's rates; the last, in one that is made.
+    /// Position among the zone's rates; defaults to the last.
     pub position: Option<i64>,
 }
 
-/// A table as it was sent.
+/// A price table, with its numbers as sent.
 #[derive(Clone, Debug)]
 pub struct TablePatch {
-    /// What decides on the step.
+    /// Which quantity selects the step.
     pub by: TableBy,
-    /// Where each step begins (kilograms or an amount) and what it costs (an amount), as decimal
-    /// texts.
+    /// Lower bound (kilograms or an amount) and price of each step, as decimal numbers.
     pub steps: Vec<(String, String)>,
 }
 
 impl Shipping {
-    /// The service over a database, with the usual ways of sending.
+    /// Creates the service with the default shipping strategies.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>) -> Self {
         Self { db, shop, strategies: ShippingStrategies::default() }
     }
 
-    /// The same with other ways of sending.
+    /// Replaces the shipping strategies.
     #[must_use]
     pub fn with_strategies(self, strategies: ShippingStrategies) -> Self {
         Self { strategies, ..self }
@@ -103,7 +106,7 @@ impl Shipping {
     /// A page of zones.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] to those who may not manage the shop's settings.
+    /// [`Error::Forbidden`] without the permission to manage settings.
     pub async fn zones(
         &self,
         op: &OpContext,
@@ -113,33 +116,33 @@ impl Shipping {
         Ok(shipping::page(&mut self.db.read(&op.statements).await?, request).await?)
     }
 
-    /// The countries that something can be sent to.
+    /// The countries that can be shipped to.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Database errors.
     pub async fn countries(&self, op: &OpContext) -> Result<Vec<&'static str>, Error> {
         let zones = shipping::all(&mut self.db.read(&op.statements).await?).await?;
         let is_served = |country: &&str| {
-            zone_of(&zones, country).is_some_and(|(_, rates)| rates.iter().any(|rate| rate.is_active))
+            find_zone(&zones, country).is_some_and(|(_, rates)| rates.iter().any(|rate| rate.is_active))
         };
         Ok(COUNTRIES.iter().map(|(code, _)| *code).filter(is_served).collect())
     }
 
-    /// Makes a zone, without rates.
+    /// Creates a zone without rates.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn create_zone(&self, op: &OpContext, new: &ZonePatch) -> Result<ShippingZone, Error> {
         op.authorize(Permission::ManageSettings)?;
         let zone = ShippingZone {
             id: ShippingZoneId::generate(),
             name: String::new(),
             countries: Json(Vec::new()),
-            default_distance_metres: DEFAULT_DISTANCE,
+            default_distance_metres: DEFAULT_DISTANCE_METRES,
             created_at: op.now(),
             updated_at: op.now(),
         };
-        retrying(|| self.create_zone_once(op, zone.clone(), new)).await
+        with_retries(|| self.create_zone_once(op, zone.clone(), new)).await
     }
 
     async fn create_zone_once(
@@ -161,10 +164,10 @@ impl Shipping {
         Ok(zone)
     }
 
-    /// Changes a zone.
+    /// Updates a zone.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, also when there is no such zone.
+    /// [`Error::Invalid`] with all problems, or for an unknown id.
     pub async fn update_zone(
         &self,
         op: &OpContext,
@@ -172,7 +175,7 @@ impl Shipping {
         patch: &ZonePatch,
     ) -> Result<ShippingZone, Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.update_zone_once(op, id, patch)).await
+        with_retries(|| self.update_zone_once(op, id, patch)).await
     }
 
     async fn update_zone_once(
@@ -184,7 +187,7 @@ impl Shipping {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut zone) = shipping::lock_zone(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(zone_missing(&["id"]));
+            return Err(zone_not_found(&["id"]));
         };
         if let Err(error) = patch.apply(&mut tx, &mut zone).await {
             tx.rollback().await?;
@@ -199,20 +202,20 @@ impl Shipping {
         Ok(zone)
     }
 
-    /// Deletes a zone with its rates.
+    /// Deletes a zone and its rates.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no such zone.
+    /// [`Error::Invalid`] for an unknown id.
     pub async fn delete_zone(&self, op: &OpContext, id: ShippingZoneId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.delete_zone_once(op, id)).await
+        with_retries(|| self.delete_zone_once(op, id)).await
     }
 
     async fn delete_zone_once(&self, op: &OpContext, id: ShippingZoneId) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(zone) = shipping::lock_zone(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(zone_missing(&["id"]));
+            return Err(zone_not_found(&["id"]));
         };
         shipping::delete_zone(tx.conn(), id).await?;
         events::append(&mut tx, op, [Event::ShippingZoneDeleted(zone_event(&zone))]).await?;
@@ -220,10 +223,10 @@ impl Shipping {
         Ok(())
     }
 
-    /// Makes a rate of a zone, by the name of a strategy.
+    /// Creates a rate in a zone, for the strategy with this name.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn create_rate(
         &self,
         op: &OpContext,
@@ -232,7 +235,7 @@ impl Shipping {
         new: &RatePatch,
     ) -> Result<ShippingRate, Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.create_rate_once(op, zone, strategy, new)).await
+        with_retries(|| self.create_rate_once(op, zone, strategy, new)).await
     }
 
     async fn create_rate_once(
@@ -250,7 +253,7 @@ impl Shipping {
             problems.add(&["shippingRate", "strategy"], UserErrorCode::Invalid, message);
         }
         let mut tx = self.db.begin(&op.statements).await?;
-        // The zone's lock keeps two rates from getting one position.
+        // Locking the zone keeps two rates from getting the same position.
         let zone = shipping::lock_zone(tx.conn(), zone_id).await?;
         if zone.is_none() {
             let message = "Shipping zone does not exist";
@@ -261,14 +264,14 @@ impl Shipping {
             let message = format!("A zone can have up to {MAX_RATES} rates");
             problems.add(&["shippingRate", "shippingZoneId"], UserErrorCode::TooMany, message);
         }
-        let usual = known.map(|strategy| strategy.usual_tariff());
+        let default_tariff = known.map(|strategy| strategy.default_tariff());
         let mut rate = ShippingRate {
             id: ShippingRateId::generate(),
             zone_id,
             strategy: known.map(|strategy| strategy.name().to_owned()).unwrap_or_default(),
             name: known.map(|strategy| strategy.title().to_owned()).unwrap_or_default(),
-            per_kilogram_micros: usual.map_or(0, |tariff| tariff.per_kilogram_micros),
-            per_kilometre_micros: usual.map_or(0, |tariff| tariff.per_kilometre_micros),
+            per_kilogram_micros: default_tariff.map_or(0, |tariff| tariff.per_kilogram_micros),
+            per_kilometre_micros: default_tariff.map_or(0, |tariff| tariff.per_kilometre_micros),
             min_weight_milligrams: None,
             max_weight_milligrams: None,
             min_subtotal: None,
@@ -287,7 +290,7 @@ impl Shipping {
             && new.price.is_none()
             && rate.price_table.is_none()
         {
-            let message = "Price can't be blank: say what it costs, or give a price table";
+            let message = "Price can't be blank: set a price or a price table";
             problems.add(&["shippingRate", "price"], UserErrorCode::Blank, message);
         }
         check_location(&mut tx, &mut problems, &rate).await?;
@@ -305,10 +308,10 @@ impl Shipping {
         Ok(rate)
     }
 
-    /// Changes a rate.
+    /// Updates a rate.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, also when there is no such rate.
+    /// [`Error::Invalid`] with all problems, or for an unknown id.
     pub async fn update_rate(
         &self,
         op: &OpContext,
@@ -316,7 +319,7 @@ impl Shipping {
         patch: &RatePatch,
     ) -> Result<ShippingRate, Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.update_rate_once(op, id, patch)).await
+        with_retries(|| self.update_rate_once(op, id, patch)).await
     }
 
     async fn update_rate_once(
@@ -328,7 +331,7 @@ impl Shipping {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut rate) = shipping::lock_rate(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(rate_missing(&["id"]));
+            return Err(rate_not_found(&["id"]));
         };
         let mut problems = Problems::default();
         patch.apply(&mut problems, &mut rate, &self.shop, true);
@@ -349,17 +352,17 @@ impl Shipping {
     /// Deletes a rate.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no such rate.
+    /// [`Error::Invalid`] for an unknown id.
     pub async fn delete_rate(&self, op: &OpContext, id: ShippingRateId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.delete_rate_once(op, id)).await
+        with_retries(|| self.delete_rate_once(op, id)).await
     }
 
     async fn delete_rate_once(&self, op: &OpContext, id: ShippingRateId) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(rate) = shipping::lock_rate(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(rate_missing(&["id"]));
+            return Err(rate_not_found(&["id"]));
         };
         shipping::delete_rate(tx.conn(), id).await?;
         events::append(&mut tx, op, [Event::ShippingRateDeleted(rate_event(&rate))]).await?;
@@ -369,7 +372,7 @@ impl Shipping {
 }
 
 impl ZonePatch {
-    /// Puts the fields into a zone, unless something is wrong with the outcome.
+    /// Applies the patch to a zone and validates the result.
     async fn apply(&self, tx: &mut Tx, zone: &mut ShippingZone) -> Result<(), Error> {
         if let Some(name) = &self.name {
             name.trim().clone_into(&mut zone.name);
@@ -383,15 +386,16 @@ impl ZonePatch {
         set(&mut zone.default_distance_metres, self.default_distance_metres.as_ref());
         let mut problems = Problems::default();
         problems.required(&["shippingZone", "name"], &zone.name);
-        if !(0..=MAX_DISTANCE).contains(&zone.default_distance_metres) {
-            let message = format!("Default distance must be from 0 to {MAX_DISTANCE} meters");
+        if !(0..=MAX_DISTANCE_METRES).contains(&zone.default_distance_metres) {
+            let message = format!("Default distance must be from 0 to {MAX_DISTANCE_METRES} meters");
             problems.add(&["shippingZone", "defaultDistanceMeters"], UserErrorCode::Invalid, message);
         }
         let zones = shipping::zones(tx.conn()).await?;
         for other in zones.iter().filter(|other| other.id != zone.id) {
             let (own, others) = (&zone.countries.0, &other.countries.0);
             if own.is_empty() && others.is_empty() {
-                let message = format!("Zone '{}' is everywhere else already: name countries", other.name);
+                let message =
+                    format!("Zone '{}' already covers all other countries: specify countries", other.name);
                 problems.add(&["shippingZone", "countries"], UserErrorCode::Taken, message);
             }
             for country in own.iter().filter(|country| others.contains(country)) {
@@ -404,12 +408,13 @@ impl ZonePatch {
 }
 
 impl RatePatch {
-    /// Puts the fields into a rate and notes what is wrong with the outcome.
+    /// Applies the patch to a rate and validates the result.
     fn apply(&self, problems: &mut Problems, rate: &mut ShippingRate, shop: &Shop, is_named: bool) {
         if let Some(name) = &self.name {
             name.trim().clone_into(&mut rate.name);
         }
-        // Without a strategy there is no name to fall back on, and that is noted already.
+        // Without a strategy there is no default name, and the missing strategy is a problem of its
+        // own.
         if is_named || self.name.is_some() {
             problems.required(&["shippingRate", "name"], &rate.name);
         }
@@ -424,13 +429,13 @@ impl RatePatch {
         }
         if let Some(text) = &self.per_kilogram {
             rate.per_kilogram_micros =
-                problems.micros(&["shippingRate", "pricePerKilogram"], text, MAX_TARIFF);
+                problems.micros(&["shippingRate", "pricePerKilogram"], text, MAX_TARIFF_MICROS);
         }
         if let Some(text) = &self.per_kilometre {
             rate.per_kilometre_micros =
-                problems.micros(&["shippingRate", "pricePerKilometer"], text, MAX_TARIFF);
+                problems.micros(&["shippingRate", "pricePerKilometer"], text, MAX_TARIFF_MICROS);
         }
-        // A kilogram has as many milligrams as a number has millionths.
+        // `micros` parses millionths, and a kilogram has a million milligrams.
         for (field, given, weight) in [
             ("minimumWeightKilograms", &self.min_weight, &mut rate.min_weight_milligrams),
             ("maximumWeightKilograms", &self.max_weight, &mut rate.max_weight_milligrams),
@@ -446,7 +451,7 @@ impl RatePatch {
             ("freeFromSubtotal", &self.free_from_subtotal, &mut rate.free_from_subtotal),
         ] {
             if let Some(given) = given {
-                *amount = problems.amount_if_any(&["shippingRate", field], given.as_deref(), shop.currency);
+                *amount = problems.optional_amount(&["shippingRate", field], given.as_deref(), shop.currency);
             }
         }
         set(&mut rate.is_active, self.is_active.as_ref());
@@ -466,7 +471,7 @@ impl RatePatch {
 }
 
 impl TablePatch {
-    /// The table in numbers; what is wrong with it is noted.
+    /// Validates and converts the table.
     fn check(&self, problems: &mut Problems, shop: &Shop) -> PriceTable {
         const FIELD: [&str; 2] = ["shippingRate", "priceTable"];
         if self.steps.is_empty() || self.steps.len() > MAX_STEPS {
@@ -492,12 +497,12 @@ impl TablePatch {
     }
 }
 
-/// Sees that what is picked up is picked up somewhere, and nothing else is.
+/// Checks that a pickup rate has a location, and that other rates have none.
 async fn check_location(tx: &mut Tx, problems: &mut Problems, rate: &ShippingRate) -> Result<(), Error> {
     const FIELD: [&str; 2] = ["shippingRate", "locationId"];
     match rate.location_id {
         None if rate.strategy == Pickup::NAME => {
-            let message = "Location can't be blank: say where buyers pick it up";
+            let message = "Location can't be blank: specify where buyers pick up their order";
             problems.add(&FIELD, UserErrorCode::Blank, message);
         }
         Some(_) if rate.strategy != Pickup::NAME => {
@@ -512,11 +517,11 @@ async fn check_location(tx: &mut Tx, problems: &mut Problems, rate: &ShippingRat
     Ok(())
 }
 
-fn zone_missing(field: &[&str]) -> Error {
+fn zone_not_found(field: &[&str]) -> Error {
     Error::invalid(field, UserErrorCode::NotFound, "Shipping zone does not exist")
 }
 
-fn rate_missing(field: &[&str]) -> Error {
+fn rate_not_found(field: &[&str]) -> Error {
     Error::invalid(field, UserErrorCode::NotFound, "Shipping rate does not exist")
 }
 
@@ -538,8 +543,9 @@ fn rate_event(rate: &ShippingRate) -> ShippingRateEvent {
     ShippingRateEvent { shipping_rate_id: rate.id, shipping_zone_id: rate.zone_id, name: rate.name.clone() }
 }
 
-/// The zone of a country with its rates: the first that names it, or else the first that is everywhere else.
-pub(super) fn zone_of<'a>(
+/// The zone of a country and its rates: the zone that lists the country, or else the zone for all
+/// other countries.
+pub(super) fn find_zone<'a>(
     zones: &'a [(ShippingZone, Option<ShippingRate>)],
     country: &str,
 ) -> Option<(&'a ShippingZone, Vec<&'a ShippingRate>)> {

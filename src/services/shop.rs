@@ -1,7 +1,9 @@
-//! The shop's own facts: its name, its currency, where it is. Made at first start, read once at every start.
+//! The shop itself: its name, currency and country. It is created at the first start and loaded at
+//! every start.
 //!
-//! What staff change while the shop runs is kept in memory, since nearly every page of a storefront shows some of it. The
-//! process that changes it knows at once; the others look every few seconds ([`Shop::keep_fresh`]).
+//! Details that staff change at run time are cached in memory, since nearly every page of a
+//! storefront shows some of them. The process that changes them sees it at once; others poll every
+//! few seconds ([`Shop::refresh_periodically`]).
 
 mod settings;
 
@@ -12,11 +14,11 @@ use std::time::Duration;
 
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, Statements};
+use crate::db::{Db, DbError, StatementCounter};
 use crate::domain::ids::{ShippingRateId, ShippingZoneId, ShopId};
-use crate::domain::inventory::LowStock;
+use crate::domain::inventory::LowStockThreshold;
 use crate::domain::money::{Currency, Money};
-use crate::domain::shipping::DEFAULT_DISTANCE;
+use crate::domain::shipping::DEFAULT_DISTANCE_METRES;
 use crate::domain::shop_profile::ShopProfile;
 use crate::domain::time::Timestamp;
 use crate::error::with_causes;
@@ -24,7 +26,7 @@ use crate::integrations::shipping::{Express, Overnight, ShippingStrategy, Standa
 use crate::repositories::shipping::{self, ShippingRate, ShippingZone};
 use crate::repositories::shops;
 
-/// How often a process looks whether another one changed the shop.
+/// How often a process reloads changes made by others.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The shop.
@@ -32,51 +34,50 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(2);
 pub struct Shop {
     /// Its id.
     pub id: ShopId,
-    /// What all prices are in.
+    /// The currency of all prices.
     pub currency: Currency,
-    /// ISO 3166-1 alpha-2.
+    /// ISO 3166-1 alpha-2 code of its country.
     pub country: String,
-    /// Whether prices contain the taxes.
+    /// Whether prices include taxes.
     pub taxes_included: bool,
-    /// From how few pieces of a variant on staff are told; a setting of the process, and no fact of the database.
-    pub low_stock: LowStock,
-    /// When it was made.
+    /// The low-stock threshold: a setting of the process, not stored in the database.
+    pub low_stock: LowStockThreshold,
+    /// When it was created.
     pub created_at: Timestamp,
     details: Arc<RwLock<Arc<ShopDetails>>>,
 }
 
-/// What staff may change of a shop.
+/// The part of a shop that staff can change.
 #[derive(Clone, Debug)]
 pub struct ShopDetails {
-    /// The name buyers know.
+    /// The name shown to buyers.
     pub name: String,
-    /// A sentence about it.
+    /// A short description.
     pub description: Option<String>,
-    /// Its language and its brand.
+    /// Its language and brand.
     pub profile: ShopProfile,
     /// When any of it last changed.
     pub updated_at: Timestamp,
 }
 
-/// What a shop is made with at first start; later changes are staff's.
+/// Initial values of a new shop, used at the first start; staff may change some later.
 #[derive(Clone, Debug)]
 pub struct NewShop {
-    /// The name buyers know.
+    /// The name shown to buyers.
     pub name: String,
-    /// What all prices are in.
+    /// The currency of all prices.
     pub currency: Currency,
-    /// ISO 3166-1 alpha-2.
+    /// ISO 3166-1 alpha-2 code of its country.
     pub country: String,
-    /// Whether prices contain the taxes.
+    /// Whether prices include taxes.
     pub taxes_included: bool,
-    /// Which of these the settings name, by the settings' names: the rest is what shops usually
-    /// begin with.
-    pub named: Vec<&'static str>,
+    /// The names of the settings that are set explicitly; the others are defaults.
+    pub explicit: Vec<&'static str>,
 }
 
 impl NewShop {
-    /// Settings that a shop which is there already does not follow, each in a sentence.
-    fn ignored(&self, shop: &Shop) -> Vec<String> {
+    /// Warnings about explicit settings that an existing shop ignores.
+    fn ignored_settings(&self, shop: &Shop) -> Vec<String> {
         let taxes = |included: bool| included.to_string();
         let settings = [
             ("SHOP_NAME", self.name.clone(), shop.name()),
@@ -84,26 +85,27 @@ impl NewShop {
             ("SHOP_COUNTRY", self.country.clone(), shop.country.clone()),
             ("SHOP_TAXES_INCLUDED", taxes(self.taxes_included), taxes(shop.taxes_included)),
         ];
-        let differs =
-            |(name, wanted, has): &(&'static str, String, String)| self.named.contains(name) && wanted != has;
-        let sentence = |(name, wanted, has): (&str, String, String)| {
+        let differs = |(name, wanted, has): &(&'static str, String, String)| {
+            self.explicit.contains(name) && wanted != has
+        };
+        let format_warning = |(name, wanted, has): (&str, String, String)| {
             format!(
-                "{name}={wanted} is ignored: it is what a new shop is made with, and this one is there already, with {has}"
+                "{name}={wanted} is ignored: it only applies to a new shop, and this one already has {has}"
             )
         };
-        settings.into_iter().filter(differs).map(sentence).collect()
+        settings.into_iter().filter(differs).map(format_warning).collect()
     }
 }
 
 impl Shop {
-    /// The shop in the database, made first if there is none.
+    /// Loads the shop from the database, or creates it if there is none.
     ///
     /// # Errors
     /// [`DbError`] when the database can't be read or written.
-    pub async fn load_or_make(db: &Db, op: &OpContext, new: &NewShop) -> Result<Self, DbError> {
+    pub async fn load_or_create(db: &Db, op: &OpContext, new: &NewShop) -> Result<Self, DbError> {
         if let Some(row) = shops::find(&mut db.read(&op.statements).await?).await? {
-            let shop = Self::of_row(row)?;
-            for problem in new.ignored(&shop) {
+            let shop = Self::from_row(row)?;
+            for problem in new.ignored_settings(&shop) {
                 tracing::warn!("{problem}");
             }
             return Ok(shop);
@@ -122,50 +124,50 @@ impl Shop {
         };
         let mut tx = db.begin(&op.statements).await?;
         if shops::insert(tx.conn(), &row).await? {
-            let (zone, rates) = first_zone(op);
+            let (zone, rates) = default_shipping_zone(op);
             shipping::insert_zone(tx.conn(), &zone).await?;
             shipping::insert_rates(tx.conn(), rates).await?;
         }
         tx.commit().await?;
-        // Another process may have been first: what is in the database is the shop.
-        Self::of_row(shops::find(&mut db.write(&op.statements).await?).await?.unwrap_or(row))
+        // Another process may have been first: load what is in the database.
+        Self::from_row(shops::find(&mut db.write(&op.statements).await?).await?.unwrap_or(row))
     }
 
-    fn of_row(row: shops::Shop) -> Result<Self, DbError> {
+    fn from_row(row: shops::Shop) -> Result<Self, DbError> {
         let currency = Currency::parse(&row.currency).map_err(DbError::corrupt)?;
         Ok(Self {
             id: row.id,
             currency,
             country: row.country.clone(),
             taxes_included: row.taxes_included,
-            low_stock: LowStock::default(),
+            low_stock: LowStockThreshold::default(),
             created_at: row.created_at,
-            details: Arc::new(RwLock::new(Arc::new(ShopDetails::of(row)))),
+            details: Arc::new(RwLock::new(Arc::new(ShopDetails::from_row(row)))),
         })
     }
 
-    /// What staff may change of it, as it is now.
+    /// The current details.
     #[must_use]
     pub fn details(&self) -> Arc<ShopDetails> {
         Arc::clone(&self.details.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The name buyers know.
+    /// The name shown to buyers.
     #[must_use]
     pub fn name(&self) -> String {
         self.details().name.clone()
     }
 
-    /// Shows the shop as it is stored, unless something newer is shown.
-    fn show(&self, row: shops::Shop) {
+    /// Updates the details from a row, unless they are newer.
+    fn update_details(&self, row: shops::Shop) {
         let mut details = self.details.write().unwrap_or_else(PoisonError::into_inner);
         if row.updated_at >= details.updated_at {
-            *details = Arc::new(ShopDetails::of(row));
+            *details = Arc::new(ShopDetails::from_row(row));
         }
     }
 
-    /// Shows what other processes change, until `shutdown` is ready.
-    pub async fn keep_fresh(&self, db: &Db, shutdown: impl Future<Output = ()>) {
+    /// Reloads the details periodically until `shutdown` completes.
+    pub async fn refresh_periodically(&self, db: &Db, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             if let Err(error) = self.refresh(db).await {
@@ -178,20 +180,20 @@ impl Shop {
         }
     }
 
-    /// Shows the shop as it is stored.
+    /// Reloads the details.
     ///
     /// # Errors
     /// [`DbError`] of the read.
     pub async fn refresh(&self, db: &Db) -> Result<(), DbError> {
-        if let Some(row) = shops::find(&mut db.read(&Statements::default()).await?).await? {
-            self.show(row);
+        if let Some(row) = shops::find(&mut db.read(&StatementCounter::default()).await?).await? {
+            self.update_details(row);
         }
         Ok(())
     }
 
-    /// The same, with staff being told from so few pieces on.
+    /// Sets the low-stock threshold.
     #[must_use]
-    pub fn with_low_stock(self, low_stock: LowStock) -> Self {
+    pub fn with_low_stock(self, low_stock: LowStockThreshold) -> Self {
         Self { low_stock, ..self }
     }
 
@@ -203,7 +205,7 @@ impl Shop {
 }
 
 impl ShopDetails {
-    fn of(row: shops::Shop) -> Self {
+    fn from_row(row: shops::Shop) -> Self {
         Self {
             name: row.name,
             description: row.description,
@@ -213,13 +215,14 @@ impl ShopDetails {
     }
 }
 
-/// What a new shop sends with until staff say otherwise: everywhere, in each of the usual ways, as if over 50 km.
-fn first_zone(op: &OpContext) -> (ShippingZone, Vec<ShippingRate>) {
+/// The shipping zone of a new shop until staff change it: everywhere, with all shipping methods at
+/// their default tariffs, for a distance of 50 km.
+fn default_shipping_zone(op: &OpContext) -> (ShippingZone, Vec<ShippingRate>) {
     let zone = ShippingZone {
         id: ShippingZoneId::generate(),
         name: "Everywhere".to_owned(),
         countries: Json(Vec::new()),
-        default_distance_metres: DEFAULT_DISTANCE,
+        default_distance_metres: DEFAULT_DISTANCE_METRES,
         created_at: op.now(),
         updated_at: op.now(),
     };
@@ -229,8 +232,8 @@ fn first_zone(op: &OpContext) -> (ShippingZone, Vec<ShippingRate>) {
         zone_id: zone.id,
         strategy: strategy.name().to_owned(),
         name: strategy.title().to_owned(),
-        per_kilogram_micros: strategy.usual_tariff().per_kilogram_micros,
-        per_kilometre_micros: strategy.usual_tariff().per_kilometre_micros,
+        per_kilogram_micros: strategy.default_tariff().per_kilogram_micros,
+        per_kilometre_micros: strategy.default_tariff().per_kilometre_micros,
         min_weight_milligrams: None,
         max_weight_milligrams: None,
         min_subtotal: None,
@@ -259,7 +262,7 @@ mod tests {
             currency: Currency::parse("EUR").unwrap(),
             country: "DE".to_owned(),
             taxes_included: true,
-            low_stock: LowStock::default(),
+            low_stock: LowStockThreshold::default(),
             created_at: Timestamp::EPOCH,
             details: Arc::new(RwLock::new(Arc::new(ShopDetails {
                 name: "Kiln".to_owned(),
@@ -268,17 +271,17 @@ mod tests {
                 updated_at: Timestamp::EPOCH,
             }))),
         };
-        let new = |named: &[&'static str]| NewShop {
+        let new = |explicit: &[&'static str]| NewShop {
             name: "Mercato".to_owned(),
             currency: Currency::parse("USD").unwrap(),
             country: "DE".to_owned(),
             taxes_included: false,
-            named: named.to_vec(),
+            explicit: explicit.to_vec(),
         };
-        assert_eq!(new(&[]).ignored(&shop), Vec::<String>::new());
-        let told = new(&["SHOP_NAME", "SHOP_COUNTRY", "SHOP_TAXES_INCLUDED"]).ignored(&shop);
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].contains("SHOP_NAME=Mercato") && told[0].contains("Kiln"), "{told:?}");
-        assert!(told[1].contains("SHOP_TAXES_INCLUDED=false"), "{told:?}");
+        assert_eq!(new(&[]).ignored_settings(&shop), Vec::<String>::new());
+        let sentences = new(&["SHOP_NAME", "SHOP_COUNTRY", "SHOP_TAXES_INCLUDED"]).ignored_settings(&shop);
+        assert_eq!(sentences.len(), 2, "{sentences:?}");
+        assert!(sentences[0].contains("SHOP_NAME=Mercato") && sentences[0].contains("Kiln"), "{sentences:?}");
+        assert!(sentences[1].contains("SHOP_TAXES_INCLUDED=false"), "{sentences:?}");
     }
 }

@@ -1,21 +1,21 @@
-//! Cells of files that staff open in a spreadsheet.
+//! Cells of CSV files that staff open in a spreadsheet.
 
 use crate::domain::address::Address;
 
-/// A text that somebody outside of the shop may have written. A spreadsheet takes one that begins
-/// like a formula for one, so such a text is marked as text, as spreadsheets do it themselves.
+/// A cell with a text that strangers may have written. Spreadsheets interpret a text that begins
+/// like a formula as one, so it is marked as text by an apostrophe, as spreadsheets do themselves.
 pub(super) fn text_cell(text: &str) -> String {
     let mut chars = text.chars();
     let is_formula = match chars.next() {
         Some('=' | '@' | '\t' | '\r') => true,
-        // Amounts and phone numbers begin so, too.
+        // Amounts and phone numbers begin like this, too.
         Some('+' | '-') => chars.any(|c| !(c.is_ascii_digit() || " .,()/-".contains(c))),
         _ => false,
     };
     if is_formula { format!("'{text}") } else { text.to_owned() }
 }
 
-/// The same of a text that may be missing.
+/// Like [`text_cell`], for an optional text.
 pub(super) fn optional_cell(text: Option<&str>) -> String {
     text_cell(text.unwrap_or_default())
 }

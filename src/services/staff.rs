@@ -1,39 +1,40 @@
-//! Staff: how members sign in, who they are, which roles they have; and that nobody grants what they do not hold.
+//! Staff: sign-in, members and their roles; nobody can grant a permission they don't hold.
 //!
-//! Whoever manages staff may change nothing of somebody who may do more than themselves, or a new password would be a way to
-//! all their permissions. And there is always a member left who can manage staff, once there is one.
+//! Managing staff does not permit changing a member with more permissions: setting their password
+//! would be a way to those permissions. Once there is a member who can manage staff, one must
+//! always remain.
 
-mod access;
-mod leave;
+mod delete;
 mod own_password;
+mod recovery;
 mod roles;
 
-pub(super) use roles::in_order;
-pub use roles::{ADMIN, RolePatch};
+pub(super) use roles::sort_permissions;
+pub use roles::{ADMIN_ROLE, RolePatch};
 
 use std::sync::Arc;
 
 use super::validate::Problems;
 use super::{credentials, set};
-use crate::auth::{Affected, Authenticator, Credential, Holder, Lane, Passwords};
+use crate::auth::{Authenticator, Credential, Invalidation, Lane, Passwords, Principal};
 use crate::context::OpContext;
-use crate::db::{Db, OnConstraint, Tx, retrying};
+use crate::db::{Db, OnConstraint, Tx, with_retries};
 use crate::domain::event::{Event, StaffEvent};
-use crate::domain::ids::{FamilyId, RoleId, StaffId};
+use crate::domain::ids::{RoleId, SessionId, StaffId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::{Role, StaffMember};
 use crate::repositories::{refresh_tokens, roles as role_rows, staff};
-use crate::services::attempts::{Attempt, Purpose};
-use crate::services::sessions::{Of, SessionTokens};
+use crate::services::attempts::{Attempt, AttemptKind};
+use crate::services::sessions::{AccountKind, SessionTokens};
 use crate::services::{Attempts, Sessions};
 
-/// How many roles a member may have.
+/// Maximum number of roles of a member.
 const MAX_ROLES: usize = 50;
 
-/// Members of staff and their roles.
+/// Manages members of staff and their roles.
 pub struct Staff {
     db: Db,
     auth: Arc<Authenticator>,
@@ -42,14 +43,14 @@ pub struct Staff {
     attempts: Arc<Attempts>,
 }
 
-/// A member to be made, or a change of one; `None` leaves a field as it is.
+/// A new member, or a change of one; `None` leaves a field as it is.
 #[derive(Clone, Default)]
 pub struct StaffPatch {
     /// E-mail address.
     pub email: Option<String>,
-    /// How colleagues call them.
+    /// Name.
     pub name: Option<String>,
-    /// Password.
+    /// Password, in clear text.
     pub password: Option<String>,
     /// All their roles.
     pub role_ids: Option<Vec<RoleId>>,
@@ -58,7 +59,7 @@ pub struct StaffPatch {
 }
 
 impl Staff {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(
         db: Db,
@@ -70,64 +71,66 @@ impl Staff {
         Self { db, auth, passwords, sessions, attempts }
     }
 
-    /// Opens a session for an e-mail address and a password. Every refusal is the same, after the same work.
+    /// Signs a member in by e-mail address and password. Every refusal is the same, after the same
+    /// work.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when they are not those of somebody who may sign in.
+    /// [`Error::Invalid`] when they are wrong or the member can't sign in.
     pub async fn sign_in(&self, op: &OpContext, email: &str, password: &str) -> Result<SessionTokens, Error> {
         let unknown =
             || Error::invalid(&[], UserErrorCode::Invalid, "The e-mail address or the password is wrong");
-        let email = credentials::normal_email(email);
-        if email.contains('\0') || !credentials::could_be_password(password) {
+        let email = credentials::normalize_email(email);
+        if email.contains('\0') || !credentials::is_plausible_password(password) {
             return Err(unknown());
         }
-        let attempt = self.attempts.check(op, Purpose::StaffSignIn, &email).await?;
-        // Strangers never wait where members do who have signed in from their address before.
+        let attempt = self.attempts.check(op, AttemptKind::StaffSignIn, &email).await?;
+        // Strangers can't fill the lane of members who have signed in from their address before.
         let lane = if attempt.is_known() { Lane::Staff } else { Lane::Public };
-        let place = self.passwords.queue(lane, op.site())?;
+        let slot = self.passwords.queue(lane, op.client_network())?;
         let member = staff::find_by_email(&mut self.db.read(&op.statements).await?, &email).await?;
-        let owner = member.as_ref().map(|member| Holder::Staff(member.id));
+        let owner = member.as_ref().map(|member| Principal::Staff(member.id));
         self.attempts.count(op, &attempt, owner).await?;
         let hash = member.as_ref().and_then(|member| member.password_hash.as_deref());
-        let is_right = place.verify(password, hash).await?;
-        let member = member.filter(|member| is_right && member.is_active).ok_or_else(unknown)?;
-        let tokens = retrying(|| self.open_session(op, &attempt, &member)).await?;
+        let is_correct = slot.verify(password, hash).await?;
+        let member = member.filter(|member| is_correct && member.is_active).ok_or_else(unknown)?;
+        let tokens = with_retries(|| self.open_session(op, &attempt, &member)).await?;
         tokens.ok_or_else(unknown)
     }
 
-    /// Opens a session of a member, unless they may not sign in any more or their password has changed since they were read.
+    /// Opens a session, unless the member was deactivated or their password changed since it was
+    /// checked.
     async fn open_session(
         &self,
         op: &OpContext,
         attempt: &Attempt,
-        known: &StaffMember,
+        checked: &StaffMember,
     ) -> Result<Option<SessionTokens>, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let member = staff::lock(tx.conn(), known.id).await?;
-        if !member.is_some_and(|member| member.is_active && member.password_hash == known.password_hash) {
+        let member = staff::lock(tx.conn(), checked.id).await?;
+        if !member.is_some_and(|member| member.is_active && member.password_hash == checked.password_hash) {
             tx.rollback().await?;
             return Ok(None);
         }
         self.attempts.succeed(&mut tx, op, attempt).await?;
-        let holder = Holder::Staff(known.id);
-        let tokens = self.sessions.open(&mut tx, op, holder, FamilyId::generate()).await?;
+        let principal = Principal::Staff(checked.id);
+        let tokens = self.sessions.open(&mut tx, op, principal, SessionId::generate()).await?;
         tx.commit().await?;
         Ok(Some(tokens))
     }
 
-    /// Carries a session on with its refresh token, which is spent by that.
+    /// Extends a session with its refresh token, which is used up.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it is not good any more.
+    /// [`Error::Invalid`] when the token is not valid.
     pub async fn renew(&self, op: &OpContext, refresh_token: &str) -> Result<SessionTokens, Error> {
-        let tokens = self.sessions.exchange(op, refresh_token.trim(), Of::Staff).await?;
+        let tokens = self.sessions.exchange(op, refresh_token.trim(), AccountKind::Staff).await?;
         tokens.ok_or_else(|| {
-            let message = "The token is wrong, was used already or has expired";
+            let message = "The token is wrong, was already used or has expired";
             Error::invalid(&["refreshToken"], UserErrorCode::TokenInvalid, message)
         })
     }
 
-    /// Ends the session that the request is signed with; whether it is one.
+    /// Ends the session of the request. Returns whether there was one.
     ///
     /// # Errors
     /// [`Error`] when the database can't be written.
@@ -143,7 +146,7 @@ impl Staff {
         Ok(!staff::exists(&mut self.db.read(&op.statements).await?).await?)
     }
 
-    /// A page of members.
+    /// Returns a page of members.
     ///
     /// # Errors
     /// [`Error`] for those who may not manage staff.
@@ -156,10 +159,11 @@ impl Staff {
         Ok(staff::page(&mut self.db.read(&op.statements).await?, request).await?)
     }
 
-    /// Makes a member.
+    /// Creates a member, and invites them by mail if they have no password.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, roles that grant more than the actor holds among it.
+    /// [`Error::Invalid`] with everything that is wrong, including roles that grant more than the
+    /// actor holds.
     pub async fn create(&self, op: &OpContext, new: &StaffPatch) -> Result<StaffMember, Error> {
         op.authorize(Permission::ManageStaff)?;
         let new = StaffPatch {
@@ -169,7 +173,7 @@ impl Staff {
             ..new.clone()
         };
         let (new, hash) = self.check(op, &new).await?;
-        retrying(|| self.create_once(op, &new, hash.as_deref())).await
+        with_retries(|| self.create_once(op, &new, hash.as_deref())).await
     }
 
     async fn create_once(
@@ -191,9 +195,9 @@ impl Staff {
             updated_at: op.now(),
         };
         let inserted = staff::insert(tx.conn(), &member).await;
-        inserted.on_constraint("staff_members", "email", taken)?;
+        inserted.on_constraint("staff_members", "email", email_taken)?;
         staff::set_roles(tx.conn(), member.id, &role_ids).await?;
-        events::append(&mut tx, op, [Event::StaffMemberCreated(told(&member, role_ids))]).await?;
+        events::append(&mut tx, op, [Event::StaffMemberCreated(staff_event(&member, role_ids))]).await?;
         if member.password_hash.is_none() && member.is_active {
             self.invite(&mut tx, op, &member).await?;
         }
@@ -201,11 +205,12 @@ impl Staff {
         Ok(member)
     }
 
-    /// Changes a member. A new password, or that they may not sign in any more, ends their sessions.
+    /// Changes a member. A new password or deactivation ends their sessions.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong: roles that grant more than the actor holds, a member who may do more
-    /// than the actor, or that nobody would be left to manage staff.
+    /// [`Error::Invalid`] with everything that is wrong: roles that grant more than the actor
+    /// holds, a member with more permissions than the actor, or that no member would be left to
+    /// manage staff.
     pub async fn update(
         &self,
         op: &OpContext,
@@ -214,8 +219,8 @@ impl Staff {
     ) -> Result<StaffMember, Error> {
         op.authorize(Permission::ManageStaff)?;
         let (patch, hash) = self.check(op, patch).await?;
-        let updated = retrying(|| self.update_once(op, id, &patch, hash.as_deref())).await?;
-        self.auth.forget(Affected::Staff);
+        let updated = with_retries(|| self.update_once(op, id, &patch, hash.as_deref())).await?;
+        self.auth.invalidate(Invalidation::Staff);
         Ok(updated)
     }
 
@@ -227,14 +232,16 @@ impl Staff {
         hash: Option<&str>,
     ) -> Result<StaffMember, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let before = managers(&mut tx).await?;
+        let before = count_managers(&mut tx).await?;
         let member = staff::lock(tx.conn(), id).await?;
         let mut member = member
             .ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "Staff member does not exist"))?;
         let known = role_rows::of_staff(tx.conn(), &[id]).await?;
-        if let Some((_, role)) = known.iter().find(|(_, role)| !holds_all(op, role)) {
-            let message =
-                format!("They have the role '{}', which permits more than you may do yourself", role.name);
+        if let Some((_, role)) = known.iter().find(|(_, role)| !holds_all_permissions(op, role)) {
+            let message = format!(
+                "They have the role '{}', which has permissions that you don't have yourself",
+                role.name
+            );
             return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
         }
         let known: Vec<RoleId> = known.into_iter().map(|(_, role)| role.id).collect();
@@ -250,30 +257,30 @@ impl Staff {
         }
         member.updated_at = op.now();
         let updated = staff::update(tx.conn(), &member).await;
-        updated.on_constraint("staff_members", "email", taken)?;
+        updated.on_constraint("staff_members", "email", email_taken)?;
         if hash.is_some() || !member.is_active {
             refresh_tokens::revoke_staff(tx.conn(), id, op.now()).await?;
         }
-        check_managers(&mut tx, before, &["staffMember"]).await?;
+        ensure_manager_remains(&mut tx, before, &["staffMember"]).await?;
         let role_ids = patch.role_ids.clone().unwrap_or(known);
-        events::append(&mut tx, op, [Event::StaffMemberUpdated(told(&member, role_ids))]).await?;
+        events::append(&mut tx, op, [Event::StaffMemberUpdated(staff_event(&member, role_ids))]).await?;
         tx.commit().await?;
         Ok(member)
     }
 
-    /// What was sent, cleaned, and the hash of its password.
+    /// Validates and normalizes the input, and hashes the password.
     async fn check(&self, op: &OpContext, sent: &StaffPatch) -> Result<(StaffPatch, Option<String>), Error> {
         let mut problems = Problems::default();
         let mut clean = sent.clone();
         if let Some(email) = &sent.email {
-            clean.email = Some(credentials::email(&mut problems, &["staffMember", "email"], email));
+            clean.email = Some(credentials::check_email(&mut problems, &["staffMember", "email"], email));
         }
         if let Some(name) = &sent.name {
             problems.required(&["staffMember", "name"], name);
             clean.name = Some(name.trim().to_owned());
         }
         if let Some(password) = &sent.password {
-            credentials::password(&mut problems, &["staffMember", "password"], password);
+            credentials::check_password(&mut problems, &["staffMember", "password"], password);
         }
         if let Some(role_ids) = &mut clean.role_ids {
             role_ids.sort();
@@ -286,13 +293,16 @@ impl Staff {
         problems.check()?;
         let hash = match &sent.password {
             None => None,
-            Some(password) => Some(self.passwords.queue(Lane::Staff, op.site())?.hash(password).await?),
+            Some(password) => {
+                Some(self.passwords.queue(Lane::Staff, op.client_network())?.hash(password).await?)
+            }
         };
         Ok((clean, hash))
     }
 }
 
-/// Sees that roles are there and grant nothing that the actor does not hold; those that a member has already are not granted.
+/// Checks that roles exist and grant nothing the actor does not hold. Roles that the member already
+/// has are not granted.
 async fn check_roles(tx: &mut Tx, op: &OpContext, ids: &[RoleId], had: &[RoleId]) -> Result<(), Error> {
     let roles = role_rows::by_ids(tx.conn(), ids).await?;
     let mut problems = Problems::default();
@@ -300,8 +310,9 @@ async fn check_roles(tx: &mut Tx, op: &OpContext, ids: &[RoleId], had: &[RoleId]
         let field = ["staffMember", "roleIds", &at.to_string()];
         match roles.iter().find(|role| role.id == *id) {
             None => problems.add(&field, UserErrorCode::NotFound, "Role does not exist"),
-            Some(role) if !had.contains(id) && !holds_all(op, role) => {
-                let message = format!("The role '{}' permits more than you may do yourself", role.name);
+            Some(role) if !had.contains(id) && !holds_all_permissions(op, role) => {
+                let message =
+                    format!("The role '{}' has permissions that you don't have yourself", role.name);
                 problems.add(&field, UserErrorCode::NotAllowed, message);
             }
             Some(_) => {}
@@ -310,8 +321,8 @@ async fn check_roles(tx: &mut Tx, op: &OpContext, ids: &[RoleId], had: &[RoleId]
     problems.check()
 }
 
-/// Notes permissions that somebody would grant without holding them.
-pub(super) fn check_grant(
+/// Reports permissions that the actor would grant without holding them.
+pub(super) fn check_granted_permissions(
     problems: &mut Problems,
     op: &OpContext,
     field: &[&str],
@@ -323,12 +334,12 @@ pub(super) fn check_grant(
     }
 }
 
-fn holds_all(op: &OpContext, role: &Role) -> bool {
+fn holds_all_permissions(op: &OpContext, role: &Role) -> bool {
     role.permissions.0.iter().all(|permission| op.may(*permission))
 }
 
-/// How many members may sign in and manage staff. They can't change until the transaction ends.
-async fn managers(tx: &mut Tx) -> Result<usize, Error> {
+/// Counts the active members who can manage staff, and locks them until the transaction ends.
+async fn count_managers(tx: &mut Tx) -> Result<usize, Error> {
     let ids: Vec<StaffId> = staff::lock_active(tx.conn()).await?.iter().map(|member| member.id).collect();
     let held = role_rows::of_staff(tx.conn(), &ids).await?;
     let manages = |id: &&StaffId| {
@@ -337,20 +348,20 @@ async fn managers(tx: &mut Tx) -> Result<usize, Error> {
     Ok(ids.iter().filter(manages).count())
 }
 
-/// Sees that somebody is left who can manage staff, if there was somebody before.
-async fn check_managers(tx: &mut Tx, before: usize, field: &[&str]) -> Result<(), Error> {
-    if before > 0 && managers(tx).await? == 0 {
-        let message = "Nobody would be left who can manage staff";
+/// Checks that a member who can manage staff remains, if there was one before.
+async fn ensure_manager_remains(tx: &mut Tx, before: usize, field: &[&str]) -> Result<(), Error> {
+    if before > 0 && count_managers(tx).await? == 0 {
+        let message = "No member would be left who can manage staff";
         return Err(Error::invalid(field, UserErrorCode::NotAllowed, message));
     }
     Ok(())
 }
 
-fn told(member: &StaffMember, role_ids: Vec<RoleId>) -> StaffEvent {
+fn staff_event(member: &StaffMember, role_ids: Vec<RoleId>) -> StaffEvent {
     StaffEvent { staff_id: member.id, is_active: member.is_active, role_ids }
 }
 
-fn taken() -> Error {
-    let message = "Somebody has this e-mail address already";
+fn email_taken() -> Error {
+    let message = "This e-mail address is already in use";
     Error::invalid(&["staffMember", "email"], UserErrorCode::Taken, message)
 }

@@ -1,23 +1,29 @@
-//! Stock of orders: reserved when an order is placed, picked when it is paid for, released when it is given up, restocked when goods
-//! come back. Called by services inside their transactions; opens none of its own, and appends no events: it gives them back, so
-//! that its caller appends them with its own.
+//! Stock of orders: reserved when an order is placed, taken when it is paid, released when it is
+//! cancelled or expires, and restocked when goods come back. Services call these functions inside
+//! their own transactions and append the returned events together with theirs.
 //!
-//! The rules, for a variant whose stock is counted:
-//! - A piece is *reserved* at a level (`reserved += n`), never more than lie there free. Only active locations serve orders, and
-//!   several may serve one line: the first that has all of it, else one after the other.
-//! - A reserved piece is *taken* off the shelf (`on_hand -= n`, `reserved -= n`) when its order's fulfillment is opened, and is
-//!   *picked* from then on; or when it is sent, if that comes first. A picked piece lies on no level: it is sent, or put back.
-//! - A variant that is sold beyond its stock (policy `continue`) reserves what there is; the rest is *oversold*: it is promised
-//!   without a place, so `reserved` stays at or below `on_hand`. When an oversold piece is sent it is taken from what lies free
-//!   by then ([`take_oversold`]); what does not lie anywhere is not counted.
-//! - A variant whose stock is not counted reserves nothing and takes nothing.
+//! For a variant whose inventory is tracked:
 //!
-//! Rows are changed in the order of their ids, so that two orders of the same things never wait for each other crosswise. Who also
-//! changes an order and its discounts does so before: order, discounts, stock.
+//! - A unit is *reserved* at a level (`reserved += n`), never beyond what is available there. Only
+//!   active locations serve orders. A line is served from one location if one has enough, and
+//!   otherwise from several.
+//! - A reserved unit is *taken* off the level (`on_hand -= n`, `reserved -= n`) when the order's
+//!   fulfillment is opened, or when the unit is shipped, whichever comes first. From then on it is
+//!   *picked*: it belongs to no level, and is either shipped or put back.
+//! - A variant that may be oversold (policy `continue`) reserves the available units; the rest is
+//!   *oversold* and is not assigned to any location, so `reserved` never exceeds `on_hand`.
+//!   Oversold units are taken from whatever is available when they are shipped ([`take_oversold`]);
+//!   units that are not available anywhere are not counted.
 //!
-//! Whatever changes what can be bought is in the log: `inventory.reserved`, `inventory.released`, `inventory.level_changed`. That a
-//! variant runs low is told by what the transaction knows without asking: its own levels as they are, and those it did not touch as
-//! it read them. So of two that sell the last pieces at two locations at the same moment, neither may notice.
+//! Variants whose inventory is not tracked reserve and take nothing.
+//!
+//! Rows are changed in the order of their ids, so that two orders of the same products can't
+//! deadlock. Callers that also change an order and its discounts lock those first: order,
+//! discounts, stock.
+//!
+//! Every change of the available stock is logged: `inventory.reserved`, `inventory.released`,
+//! `inventory.level_changed`. Low stock is detected from data that the transaction has already
+//! read. If the last units at two locations are sold concurrently, neither transaction may notice.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,146 +32,154 @@ use crate::db::{DbError, Tx};
 use crate::domain::catalog::InventoryPolicy;
 use crate::domain::event::{Event, LowStockEvent, ReservationEvent};
 use crate::domain::ids::{LocationId, VariantId};
-use crate::domain::inventory::{LowStock, Pieces};
+use crate::domain::inventory::{LowStockThreshold, UnitsAtLocation};
 use crate::error::Error;
 use crate::repositories::inventory::{self, InventoryLevel};
 use crate::repositories::variants::Variant;
 use crate::services::inventory::{adjust_level, level_event};
 
-/// A line that wants pieces.
+/// How many units of a variant a line needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Want {
-    /// What.
+pub struct Demand {
+    /// The variant.
     pub variant_id: VariantId,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
-    /// Whether its stock is counted.
-    pub tracked: bool,
-    /// What happens when there are fewer.
+    /// Whether the variant's inventory is tracked.
+    pub is_tracked: bool,
+    /// Whether the variant may be oversold.
     pub policy: InventoryPolicy,
 }
 
-impl Want {
-    /// So many pieces of a variant.
+impl Demand {
+    /// The demand for `quantity` units of a variant.
     #[must_use]
     pub fn of(variant: &Variant, quantity: i64) -> Self {
         Self {
             variant_id: variant.id,
             quantity,
-            tracked: variant.inventory_tracked,
+            is_tracked: variant.inventory_tracked,
             policy: variant.inventory_policy,
         }
     }
 }
 
-/// A line that can't be served.
+/// A demand that can't be met.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Short {
-    /// The line's place among the wants.
+pub struct Shortfall {
+    /// Index of the demand.
     pub line: usize,
-    /// What it wants.
+    /// The variant.
     pub variant_id: VariantId,
-    /// How many pieces it could have.
+    /// Number of units that are available.
     pub available: i64,
 }
 
-/// Which pieces serve which line.
+/// Which units to reserve for which demand.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Plan {
-    /// For each want, in their order, where its pieces are; together fewer than wanted where it is oversold or not counted.
-    pub lines: Vec<Vec<Pieces>>,
-    /// The pieces of all lines together: a statement for each.
-    pieces: BTreeMap<(VariantId, LocationId), i64>,
-    /// What can be sold of a variant at the levels that are left alone.
+pub struct ReservationPlan {
+    /// For each demand, where its units are reserved: fewer than demanded if it is oversold, none
+    /// if its inventory is not tracked.
+    pub lines: Vec<Vec<UnitsAtLocation>>,
+    /// The units of all demands, by level.
+    units: BTreeMap<(VariantId, LocationId), i64>,
+    /// Available units of each variant at levels that the plan does not touch.
     elsewhere: HashMap<VariantId, i64>,
 }
 
-/// Chooses pieces for lines out of what lies free at these levels, which are in the order of preference.
+/// Chooses which units meet the demands. The levels are in order of preference.
 ///
 /// # Errors
-/// Every line that can't be served.
-pub fn plan(wants: &[Want], levels: &HashMap<VariantId, Vec<InventoryLevel>>) -> Result<Plan, Vec<Short>> {
-    let mut plan = Plan::default();
-    let mut short = Vec::new();
-    for (line, want) in wants.iter().enumerate() {
-        let chosen = if want.tracked { choose(want, levels, &plan.pieces) } else { Vec::new() };
-        let found: i64 = chosen.iter().map(|pieces| pieces.quantity).sum();
-        if want.tracked && found < want.quantity && want.policy == InventoryPolicy::Deny {
-            short.push(Short { line, variant_id: want.variant_id, available: found });
+/// Every demand that can't be met.
+pub fn plan(
+    demands: &[Demand],
+    levels: &HashMap<VariantId, Vec<InventoryLevel>>,
+) -> Result<ReservationPlan, Vec<Shortfall>> {
+    let mut plan = ReservationPlan::default();
+    let mut shortfalls = Vec::new();
+    for (line, demand) in demands.iter().enumerate() {
+        let chosen = if demand.is_tracked { choose_units(demand, levels, &plan.units) } else { Vec::new() };
+        let found: i64 = chosen.iter().map(|units| units.quantity).sum();
+        if demand.is_tracked && found < demand.quantity && demand.policy == InventoryPolicy::Deny {
+            shortfalls.push(Shortfall { line, variant_id: demand.variant_id, available: found });
         }
-        for pieces in &chosen {
-            *plan.pieces.entry((want.variant_id, pieces.location_id)).or_default() += pieces.quantity;
+        for units in &chosen {
+            *plan.units.entry((demand.variant_id, units.location_id)).or_default() += units.quantity;
         }
         plan.lines.push(chosen);
     }
     for level in levels.values().flatten() {
-        if !plan.pieces.contains_key(&(level.variant_id, level.location_id)) {
+        if !plan.units.contains_key(&(level.variant_id, level.location_id)) {
             *plan.elsewhere.entry(level.variant_id).or_default() += level.available();
         }
     }
-    if short.is_empty() { Ok(plan) } else { Err(short) }
+    if shortfalls.is_empty() { Ok(plan) } else { Err(shortfalls) }
 }
 
-/// The pieces of one line, beside those that other lines have already.
-fn choose(
-    want: &Want,
+/// Chooses the units for one demand, given those already chosen for others.
+fn choose_units(
+    demand: &Demand,
     levels: &HashMap<VariantId, Vec<InventoryLevel>>,
     chosen: &BTreeMap<(VariantId, LocationId), i64>,
-) -> Vec<Pieces> {
-    let free: Vec<Pieces> = levels
-        .get(&want.variant_id)
+) -> Vec<UnitsAtLocation> {
+    let free: Vec<UnitsAtLocation> = levels
+        .get(&demand.variant_id)
         .into_iter()
         .flatten()
         .map(|level| {
-            let gone = chosen.get(&(want.variant_id, level.location_id)).copied().unwrap_or_default();
-            Pieces { location_id: level.location_id, quantity: level.available().saturating_sub(gone) }
+            let gone = chosen.get(&(demand.variant_id, level.location_id)).copied().unwrap_or_default();
+            UnitsAtLocation {
+                location_id: level.location_id,
+                quantity: level.available().saturating_sub(gone),
+            }
         })
-        .filter(|pieces| pieces.quantity > 0)
+        .filter(|units| units.quantity > 0)
         .collect();
-    if let Some(whole) = free.iter().find(|pieces| pieces.quantity >= want.quantity) {
-        return vec![Pieces { quantity: want.quantity, ..*whole }];
+    if let Some(whole) = free.iter().find(|units| units.quantity >= demand.quantity) {
+        return vec![UnitsAtLocation { quantity: demand.quantity, ..*whole }];
     }
-    let mut left = want.quantity;
-    let mut pieces = Vec::new();
+    let mut left = demand.quantity;
+    let mut units = Vec::new();
     for place in free {
         let quantity = place.quantity.min(left);
         if quantity > 0 {
-            pieces.push(Pieces { quantity, ..place });
+            units.push(UnitsAtLocation { quantity, ..place });
             left -= quantity;
         }
     }
-    pieces
+    units
 }
 
-/// Reserves what a plan chose; what happened, or `None` if not all of it was still free. Then some of it may be reserved: roll back.
+/// Reserves the units of a plan and returns the events, or `None` if some are no longer available.
+/// In that case part of them may have been reserved, and the caller must roll back.
 ///
 /// # Errors
-/// [`DbError`] of the database.
+/// Database errors.
 pub async fn reserve_plan(
     tx: &mut Tx,
     op: &OpContext,
-    plan: &Plan,
-    low: LowStock,
+    plan: &ReservationPlan,
+    low: LowStockThreshold,
 ) -> Result<Option<Vec<Event>>, DbError> {
-    let mut happened = Vec::new();
-    // What can still be sold of each variant, and how much of it was reserved.
+    let mut events = Vec::new();
+    // Available and newly reserved units of each variant.
     let mut left: BTreeMap<VariantId, (i64, i64)> = BTreeMap::new();
-    for (&(variant, location), &quantity) in &plan.pieces {
+    for (&(variant, location), &quantity) in &plan.units {
         let level = inventory::reserve(tx.conn(), variant, location, quantity, op.now()).await?;
         let Some(level) = level else { return Ok(None) };
-        happened.push(Event::InventoryReserved(reservation_event(&level, quantity)));
+        events.push(Event::InventoryReserved(reservation_event(&level, quantity)));
         let elsewhere = plan.elsewhere.get(&variant).copied().unwrap_or_default();
         let (available, reserved) = left.entry(variant).or_insert((elsewhere, 0));
         *available += level.available();
         *reserved += quantity;
     }
-    happened.extend(left.into_iter().filter_map(|(variant, (available, reserved))| {
-        low_event(low, variant, available.saturating_add(reserved), available)
+    events.extend(left.into_iter().filter_map(|(variant, (available, reserved))| {
+        low_stock_event(low, variant, available.saturating_add(reserved), available)
     }));
-    Ok(Some(happened))
+    Ok(Some(events))
 }
 
-/// What the log tells of pieces that are promised, or are no longer.
+/// The event of units that were reserved or released.
 fn reservation_event(level: &InventoryLevel, quantity: i64) -> ReservationEvent {
     ReservationEvent {
         variant_id: level.variant_id,
@@ -175,8 +189,13 @@ fn reservation_event(level: &InventoryLevel, quantity: i64) -> ReservationEvent 
     }
 }
 
-/// What the log tells of a variant that runs low, if it does.
-fn low_event(low: LowStock, variant_id: VariantId, before: i64, available: i64) -> Option<Event> {
+/// The event of a variant that runs low, if it does.
+fn low_stock_event(
+    low: LowStockThreshold,
+    variant_id: VariantId,
+    before: i64,
+    available: i64,
+) -> Option<Event> {
     let threshold = low.threshold();
     low.is_reached(before, available).then_some(Event::InventoryLow(LowStockEvent {
         variant_id,
@@ -185,13 +204,14 @@ fn low_event(low: LowStock, variant_id: VariantId, before: i64, available: i64) 
     }))
 }
 
-/// Which variants run low by changes of what is on hand, after they were made. One statement where there is less of anything.
+/// The events of variants that run low after changes of their units on hand. Needs one statement if
+/// anything decreased, and none otherwise.
 ///
 /// # Errors
-/// [`DbError`] of the database.
-pub async fn low_after(
+/// Database errors.
+pub async fn low_stock_events(
     tx: &mut Tx,
-    low: LowStock,
+    low: LowStockThreshold,
     changes: impl IntoIterator<Item = (VariantId, LocationId, i64)>,
 ) -> Result<Vec<Event>, DbError> {
     let mut deltas: BTreeMap<VariantId, Vec<(LocationId, i64)>> = BTreeMap::new();
@@ -211,15 +231,15 @@ pub async fn low_after(
             let changes = changes.iter().filter(|(location, _)| *location == level.location_id);
             delta = delta.saturating_add(changes.map(|(_, delta)| delta).sum());
         }
-        low_event(low, variant, available.saturating_sub(delta), available)
+        low_stock_event(low, variant, available.saturating_sub(delta), available)
     };
     Ok(deltas.into_iter().filter_map(of_variant).collect())
 }
 
-/// The levels of variants at active locations, by variant, kept from change by others until the transaction ends.
+/// Locks and returns the levels of the variants at active locations.
 ///
 /// # Errors
-/// [`DbError`] of the database.
+/// Database errors.
 pub async fn lock_levels(
     tx: &mut Tx,
     variants: &[VariantId],
@@ -231,148 +251,153 @@ pub async fn lock_levels(
     Ok(levels)
 }
 
-/// Pieces that are reserved for lines, and what happened.
-pub struct Reserved {
-    /// For each want, in their order, where its pieces are.
-    pub lines: Vec<Vec<Pieces>>,
-    /// For the log.
-    pub happened: Vec<Event>,
+/// Units that were reserved, with the events of that.
+pub struct Reservation {
+    /// For each demand, where its units are reserved.
+    pub lines: Vec<Vec<UnitsAtLocation>>,
+    /// Events to append.
+    pub events: Vec<Event>,
 }
 
-/// Reserves pieces for lines: all, or none and every line that can't be served.
+/// Reserves units for all demands, or returns every demand that can't be met.
 ///
 /// # Errors
-/// [`Error`] of the database.
+/// Database errors.
 pub async fn reserve(
     tx: &mut Tx,
     op: &OpContext,
-    wants: &[Want],
-    low: LowStock,
-) -> Result<Result<Reserved, Vec<Short>>, Error> {
+    demands: &[Demand],
+    low: LowStockThreshold,
+) -> Result<Result<Reservation, Vec<Shortfall>>, Error> {
     let counted: Vec<VariantId> =
-        wants.iter().filter(|want| want.tracked).map(|want| want.variant_id).collect();
+        demands.iter().filter(|demand| demand.is_tracked).map(|demand| demand.variant_id).collect();
     if counted.is_empty() {
-        return Ok(Ok(Reserved { lines: vec![Vec::new(); wants.len()], happened: Vec::new() }));
+        return Ok(Ok(Reservation { lines: vec![Vec::new(); demands.len()], events: Vec::new() }));
     }
     let levels = lock_levels(tx, &counted).await?;
-    let plan = match plan(wants, &levels) {
+    let plan = match plan(demands, &levels) {
         Ok(plan) => plan,
-        Err(short) => return Ok(Err(short)),
+        Err(shortfalls) => return Ok(Err(shortfalls)),
     };
-    // The levels are ours until the end of the transaction: this is no clash with another one.
-    let happened = reserve_plan(tx, op, &plan, low).await?.ok_or_else(DbError::clash)?;
-    Ok(Ok(Reserved { lines: plan.lines, happened }))
+    // The levels are locked, so this is not a conflict with another transaction.
+    let events = reserve_plan(tx, op, &plan, low).await?.ok_or_else(DbError::conflict)?;
+    Ok(Ok(Reservation { lines: plan.lines, events }))
 }
 
-/// Frees reserved pieces: the order is given up. A level that is gone, with its variant, needs nothing.
+/// Releases the reserved units of an order that is cancelled or expires. Levels that were deleted
+/// along with their variant are skipped.
 ///
 /// # Errors
-/// [`Error`] of the database.
+/// Database errors.
 pub async fn release(
     tx: &mut Tx,
     op: &OpContext,
-    pieces: impl IntoIterator<Item = (VariantId, Pieces)>,
+    units: impl IntoIterator<Item = (VariantId, UnitsAtLocation)>,
 ) -> Result<Vec<Event>, Error> {
-    let mut happened = Vec::new();
-    for ((variant, location), quantity) in summed(pieces) {
+    let mut events = Vec::new();
+    for ((variant, location), quantity) in sum_by_level(units) {
         match inventory::release(tx.conn(), variant, location, quantity, op.now()).await? {
-            Some(level) => happened.push(Event::InventoryReleased(reservation_event(&level, quantity))),
-            None => tracing::warn!(?variant, ?location, quantity, "pieces to be released were not reserved"),
+            Some(level) => events.push(Event::InventoryReleased(reservation_event(&level, quantity))),
+            None => tracing::warn!(?variant, ?location, quantity, "units to be released were not reserved"),
         }
     }
-    Ok(happened)
+    Ok(events)
 }
 
-/// Takes reserved pieces off the shelf, for a reason in a word.
+/// Takes reserved units off their levels. `reason` goes into the events.
 ///
 /// # Errors
-/// [`Error`] of the database.
+/// Database errors.
 pub async fn take(
     tx: &mut Tx,
     op: &OpContext,
     reason: &str,
-    pieces: impl IntoIterator<Item = (VariantId, Pieces)>,
+    units: impl IntoIterator<Item = (VariantId, UnitsAtLocation)>,
 ) -> Result<Vec<Event>, Error> {
-    let mut happened = Vec::new();
-    for ((variant, location), quantity) in summed(pieces) {
-        match inventory::take(tx.conn(), variant, location, quantity, op.now()).await? {
-            Some(level) => happened.push(level_event(&level, quantity.saturating_neg(), reason)),
-            None => tracing::warn!(?variant, ?location, quantity, "pieces to be taken were not reserved"),
+    let mut events = Vec::new();
+    for ((variant, location), quantity) in sum_by_level(units) {
+        match inventory::remove_reserved(tx.conn(), variant, location, quantity, op.now()).await? {
+            Some(level) => events.push(level_event(&level, quantity.saturating_neg(), reason)),
+            None => tracing::warn!(?variant, ?location, quantity, "units to be taken were not reserved"),
         }
     }
-    Ok(happened)
+    Ok(events)
 }
 
-/// Takes oversold pieces of a variant from whatever lies free; gives what was taken, which may be fewer or none, and what happened.
+/// Takes oversold units of a variant from available stock. Returns what was taken, possibly less
+/// than requested, and the events.
 ///
 /// # Errors
-/// [`Error`] of the database.
+/// Database errors.
 pub async fn take_oversold(
     tx: &mut Tx,
     op: &OpContext,
     variant: VariantId,
     quantity: i64,
-    low: LowStock,
-) -> Result<(Vec<Pieces>, Vec<Event>), Error> {
+    low: LowStockThreshold,
+) -> Result<(Vec<UnitsAtLocation>, Vec<Event>), Error> {
     let levels = lock_levels(tx, &[variant]).await?;
-    let want = Want { variant_id: variant, quantity, tracked: true, policy: InventoryPolicy::Continue };
-    let pieces = choose(&want, &levels, &BTreeMap::new());
+    let demand =
+        Demand { variant_id: variant, quantity, is_tracked: true, policy: InventoryPolicy::Continue };
+    let units = choose_units(&demand, &levels, &BTreeMap::new());
     let before: i64 = levels.values().flatten().map(InventoryLevel::available).sum();
     let mut after = before;
-    let mut happened: Vec<Event> = Vec::new();
-    for piece in &pieces {
-        let delta = piece.quantity.saturating_neg();
-        if let Some(level) = adjust_level(tx, op, variant, piece.location_id, delta).await? {
-            happened.push(level_event(&level, delta, "fulfilled"));
+    let mut events: Vec<Event> = Vec::new();
+    for place in &units {
+        let delta = place.quantity.saturating_neg();
+        if let Some(level) = adjust_level(tx, op, variant, place.location_id, delta).await? {
+            events.push(level_event(&level, delta, "fulfilled"));
             after = after.saturating_add(delta);
         }
     }
-    happened.extend(low_event(low, variant, before, after));
-    Ok((pieces, happened))
+    events.extend(low_stock_event(low, variant, before, after));
+    Ok((units, events))
 }
 
-/// Puts pieces back on the shelf: goods that came back, or that were not sent after all.
+/// Puts units back on their levels: returned goods, or goods that were not shipped after all.
 ///
 /// # Errors
-/// [`Error`] of the database.
+/// Database errors.
 pub async fn restock(
     tx: &mut Tx,
     op: &OpContext,
     reason: &str,
-    pieces: impl IntoIterator<Item = (VariantId, Pieces)>,
+    units: impl IntoIterator<Item = (VariantId, UnitsAtLocation)>,
 ) -> Result<Vec<Event>, Error> {
-    let mut happened = Vec::new();
-    for ((variant, location), quantity) in summed(pieces) {
+    let mut events = Vec::new();
+    for ((variant, location), quantity) in sum_by_level(units) {
         if let Some(level) = adjust_level(tx, op, variant, location, quantity).await? {
-            happened.push(level_event(&level, quantity, reason));
+            events.push(level_event(&level, quantity, reason));
         }
     }
-    Ok(happened)
+    Ok(events)
 }
 
-/// Reserves pieces that were put on the shelf a moment ago, in the same transaction.
+/// Reserves units that were restocked earlier in the same transaction.
 ///
 /// # Errors
-/// [`Error`] of the database.
-pub async fn reserve_again(
+/// Database errors.
+pub async fn reserve_restocked(
     tx: &mut Tx,
     op: &OpContext,
-    pieces: impl IntoIterator<Item = (VariantId, Pieces)>,
+    units: impl IntoIterator<Item = (VariantId, UnitsAtLocation)>,
 ) -> Result<Vec<Event>, Error> {
-    let mut happened = Vec::new();
-    for ((variant, location), quantity) in summed(pieces) {
+    let mut events = Vec::new();
+    for ((variant, location), quantity) in sum_by_level(units) {
         let level = inventory::reserve(tx.conn(), variant, location, quantity, op.now()).await?;
-        let level = level.ok_or_else(DbError::clash)?;
-        happened.push(Event::InventoryReserved(reservation_event(&level, quantity)));
+        let level = level.ok_or_else(DbError::conflict)?;
+        events.push(Event::InventoryReserved(reservation_event(&level, quantity)));
     }
-    Ok(happened)
+    Ok(events)
 }
 
-/// Pieces summed a level, in the order of the levels' ids.
-fn summed(pieces: impl IntoIterator<Item = (VariantId, Pieces)>) -> BTreeMap<(VariantId, LocationId), i64> {
+/// Sums units by level, in the order of the levels' ids.
+fn sum_by_level(
+    units: impl IntoIterator<Item = (VariantId, UnitsAtLocation)>,
+) -> BTreeMap<(VariantId, LocationId), i64> {
     let mut sums = BTreeMap::new();
-    for (variant, piece) in pieces {
-        *sums.entry((variant, piece.location_id)).or_default() += piece.quantity;
+    for (variant, place) in units {
+        *sums.entry((variant, place.location_id)).or_default() += place.quantity;
     }
     sums.retain(|_, quantity| *quantity > 0);
     sums
@@ -393,12 +418,12 @@ mod tests {
         }
     }
 
-    fn want(variant_id: VariantId, quantity: i64) -> Want {
-        Want { variant_id, quantity, tracked: true, policy: InventoryPolicy::Deny }
+    fn demand(variant_id: VariantId, quantity: i64) -> Demand {
+        Demand { variant_id, quantity, is_tracked: true, policy: InventoryPolicy::Deny }
     }
 
-    fn quantities(plan: &Plan) -> Vec<Vec<i64>> {
-        let of_line = |line: &Vec<Pieces>| line.iter().map(|pieces| pieces.quantity).collect();
+    fn quantities(plan: &ReservationPlan) -> Vec<Vec<i64>> {
+        let of_line = |line: &Vec<UnitsAtLocation>| line.iter().map(|units| units.quantity).collect();
         plan.lines.iter().map(of_line).collect()
     }
 
@@ -406,27 +431,27 @@ mod tests {
     fn one_place_serves_a_line_if_it_can_and_several_if_they_must() {
         let mug = VariantId::generate();
         let levels = HashMap::from([(mug, vec![level(mug, 2, 0), level(mug, 9, 4)])]);
-        let whole = plan(&[want(mug, 5)], &levels).unwrap();
+        let whole = plan(&[demand(mug, 5)], &levels).unwrap();
         assert_eq!(whole.lines[0][0].location_id, levels[&mug][1].location_id);
         assert_eq!(quantities(&whole), [[5]]);
-        assert_eq!(quantities(&plan(&[want(mug, 6)], &levels).unwrap()), [[2, 4]]);
+        assert_eq!(quantities(&plan(&[demand(mug, 6)], &levels).unwrap()), [[2, 4]]);
     }
 
     #[test]
     fn lines_of_one_variant_share_what_there_is() {
         let mug = VariantId::generate();
         let levels = HashMap::from([(mug, vec![level(mug, 3, 0)])]);
-        assert_eq!(quantities(&plan(&[want(mug, 1), want(mug, 2)], &levels).unwrap()), [[1], [2]]);
-        let short = plan(&[want(mug, 2), want(mug, 2)], &levels).unwrap_err();
-        assert_eq!(short, [Short { line: 1, variant_id: mug, available: 1 }]);
+        assert_eq!(quantities(&plan(&[demand(mug, 1), demand(mug, 2)], &levels).unwrap()), [[1], [2]]);
+        let shortfalls = plan(&[demand(mug, 2), demand(mug, 2)], &levels).unwrap_err();
+        assert_eq!(shortfalls, [Shortfall { line: 1, variant_id: mug, available: 1 }]);
     }
 
     #[test]
     fn what_may_be_oversold_reserves_what_there_is_and_what_is_not_counted_nothing() {
         let mug = VariantId::generate();
         let levels = HashMap::from([(mug, vec![level(mug, 3, 1)])]);
-        let oversold = Want { policy: InventoryPolicy::Continue, ..want(mug, 5) };
-        let uncounted = Want { tracked: false, ..want(mug, 5) };
+        let oversold = Demand { policy: InventoryPolicy::Continue, ..demand(mug, 5) };
+        let uncounted = Demand { is_tracked: false, ..demand(mug, 5) };
         assert_eq!(quantities(&plan(&[oversold, uncounted], &levels).unwrap()), [vec![2], vec![]]);
         assert_eq!(plan(&[uncounted], &HashMap::new()).unwrap().lines, [vec![]]);
     }

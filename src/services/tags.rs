@@ -1,11 +1,10 @@
-//! Tags that staff put to orders and customers, as they come in.
+//! Validation of tags on orders and customers.
 
 use super::validate::Problems;
 use crate::domain::catalog::MAX_TAGS;
 use crate::error::UserErrorCode;
 
-/// Tags as they are kept: trimmed, none empty, each once, letter case aside. What is wrong with
-/// them is noted.
+/// Trims tags, drops empty ones and duplicates (ignoring case), and adds problems.
 pub(super) fn check(problems: &mut Problems, field: &[&str], sent: &[String]) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
     for tag in sent.iter().map(|tag| tag.trim()).filter(|tag| !tag.is_empty()) {

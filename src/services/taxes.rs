@@ -1,7 +1,7 @@
-//! Tax rates, as staff make and change them. What is charged is `services::pricing`'s.
+//! Administration of tax rates. For the calculation of taxes see `services::pricing`.
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, retrying};
+use crate::db::{Db, DbError, with_retries};
 use crate::domain::catalog::DEFAULT_TAX_CLASS;
 use crate::domain::event::{Event, TaxRateEvent};
 use crate::domain::ids::TaxRateId;
@@ -14,33 +14,34 @@ use crate::repositories::tax_rates::{self, TaxRate};
 use crate::services::set;
 use crate::services::validate::Problems;
 
-/// The highest rate: ten times the price.
+/// The maximum rate, in millionths: ten times the price.
 const MAX_RATE: i64 = 10_000_000;
-/// How long a province's code may be, in characters.
+/// Maximum length of a province code, in characters.
 const MAX_PROVINCE: usize = 50;
 
-/// Makes, changes and deletes tax rates.
+/// Creates, updates and deletes tax rates.
 pub struct Taxes {
     db: Db,
 }
 
-/// A rate's fields: `None` leaves a field as it is (or as it usually is, in one that is made), `Some(None)` empties it.
+/// The fields of a rate. `None` keeps a field (or uses its default, on creation), `Some(None)`
+/// clears it.
 #[derive(Clone, Debug, Default)]
 pub struct TaxRatePatch {
-    /// What buyers read.
+    /// Name shown to buyers.
     pub name: Option<String>,
-    /// ISO 3166-1 alpha-2.
+    /// Country, ISO 3166-1 alpha-2.
     pub country: Option<String>,
-    /// A province's code; the whole country has none.
+    /// Province code; `None` for the whole country.
     pub province: Option<Option<String>>,
-    /// What is taxed; `standard`, in one that is made.
+    /// Tax class; defaults to `standard`.
     pub tax_class: Option<String>,
-    /// A percentage such as `8.875`.
+    /// Percentage, such as `8.875`.
     pub percentage: Option<String>,
 }
 
 impl Taxes {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db) -> Self {
         Self { db }
@@ -49,16 +50,16 @@ impl Taxes {
     /// A page of rates.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] to those who may not manage the shop's settings.
+    /// [`Error::Forbidden`] without the permission to manage settings.
     pub async fn page(&self, op: &OpContext, request: &PageRequest<Cursor>) -> Result<Page<TaxRate>, Error> {
         op.authorize(Permission::ManageSettings)?;
         Ok(tax_rates::page(&mut self.db.read(&op.statements).await?, request).await?)
     }
 
-    /// Makes a rate.
+    /// Creates a rate.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn create(&self, op: &OpContext, new: &TaxRatePatch) -> Result<TaxRate, Error> {
         op.authorize(Permission::ManageSettings)?;
         let mut rate = TaxRate {
@@ -74,22 +75,22 @@ impl Taxes {
         let mut problems = Problems::default();
         new.apply(&mut problems, &mut rate);
         problems.check()?;
-        retrying(|| self.create_once(op, &rate)).await?;
+        with_retries(|| self.create_once(op, &rate)).await?;
         Ok(rate)
     }
 
     async fn create_once(&self, op: &OpContext, rate: &TaxRate) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        tax_rates::insert(tx.conn(), rate).await.map_err(|error| taken(error, rate))?;
+        tax_rates::insert(tx.conn(), rate).await.map_err(|error| rate_taken(error, rate))?;
         events::append(&mut tx, op, [Event::TaxRateCreated(event(rate))]).await?;
         tx.commit().await?;
         Ok(())
     }
 
-    /// Changes a rate. Orders keep what they were taxed.
+    /// Updates a rate. Existing orders keep their taxes.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, also when there is no such rate.
+    /// [`Error::Invalid`] with all problems, or for an unknown id.
     pub async fn update(
         &self,
         op: &OpContext,
@@ -97,7 +98,7 @@ impl Taxes {
         patch: &TaxRatePatch,
     ) -> Result<TaxRate, Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.update_once(op, id, patch)).await
+        with_retries(|| self.update_once(op, id, patch)).await
     }
 
     async fn update_once(
@@ -109,7 +110,7 @@ impl Taxes {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut rate) = tax_rates::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(missing(&["id"]));
+            return Err(not_found(&["id"]));
         };
         let mut problems = Problems::default();
         patch.apply(&mut problems, &mut rate);
@@ -118,26 +119,26 @@ impl Taxes {
             return Err(error);
         }
         rate.updated_at = op.now();
-        tax_rates::update(tx.conn(), &rate).await.map_err(|error| taken(error, &rate))?;
+        tax_rates::update(tx.conn(), &rate).await.map_err(|error| rate_taken(error, &rate))?;
         events::append(&mut tx, op, [Event::TaxRateUpdated(event(&rate))]).await?;
         tx.commit().await?;
         Ok(rate)
     }
 
-    /// Deletes a rate. Orders keep what they were taxed.
+    /// Deletes a rate. Existing orders keep their taxes.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no such rate.
+    /// [`Error::Invalid`] for an unknown id.
     pub async fn delete(&self, op: &OpContext, id: TaxRateId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.delete_once(op, id)).await
+        with_retries(|| self.delete_once(op, id)).await
     }
 
     async fn delete_once(&self, op: &OpContext, id: TaxRateId) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(rate) = tax_rates::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(missing(&["id"]));
+            return Err(not_found(&["id"]));
         };
         tax_rates::delete(tx.conn(), id).await?;
         events::append(&mut tx, op, [Event::TaxRateDeleted(event(&rate))]).await?;
@@ -171,8 +172,8 @@ impl TaxRatePatch {
     }
 }
 
-/// The index on places is one of expressions: SQLite tells its name and no columns.
-fn taken(error: DbError, rate: &TaxRate) -> Error {
+/// The unique index is on expressions, for which SQLite reports the index name and no columns.
+fn rate_taken(error: DbError, rate: &TaxRate) -> Error {
     match error {
         DbError::Unique(..) => {
             let message =
@@ -183,7 +184,7 @@ fn taken(error: DbError, rate: &TaxRate) -> Error {
     }
 }
 
-fn missing(field: &[&str]) -> Error {
+fn not_found(field: &[&str]) -> Error {
     Error::invalid(field, UserErrorCode::NotFound, "Tax rate does not exist")
 }
 

@@ -1,25 +1,26 @@
-//! Webhooks: other services are told of what happens in the shop, by messages to their endpoints.
+//! Webhooks: other services are notified of events in the shop by messages to their endpoints.
 //!
-//! The log is followed (`fan_out`): of each event, each endpoint that wants it and whose owner may hear of it gets a message, in the
-//! transaction that moves the position in the log. Messages are sent endpoint by endpoint, in the log's order (`deliver`): one that is
-//! not taken is sent again, and those behind it wait. So an endpoint gets each event at least once, in order; what it got twice has the
-//! same `Idempotency-Key`. One that takes nothing for a day is paused, and staff are told;
-//! what happens meanwhile waits for it.
+//! A consumer of the event log (`fan_out`) creates a delivery of each event for each endpoint that
+//! subscribes to it and whose owner may see it, in the transaction that acknowledges the events.
+//! Deliveries are sent per endpoint, in the order of the log (`deliver`): a failed one is retried,
+//! and those behind it wait. So an endpoint gets each event at least once, in order; repeated
+//! deliveries have the same `Idempotency-Key`. An endpoint that accepts nothing for a day is
+//! paused, and staff are notified; its deliveries are kept.
 //!
-//! Called by resolvers, which manage endpoints, and by the listeners `webhook_fan_out` and `webhook_deliver`. Nothing is sent in a
-//! transaction or with a connection held.
+//! Called by resolvers, which manage endpoints, and by the listeners `webhook_fan_out` and
+//! `deliver_webhooks`. Nothing is sent inside a transaction or while a connection is held.
 
+mod access;
 mod deliver;
 mod endpoints;
 mod fan_out;
-mod permission;
+mod payload;
 mod secrets;
-mod shape;
 
-pub use crate::integrations::webhooks::NotNow;
+pub use crate::integrations::webhooks::HostUnavailable;
 pub use endpoints::{NewWebhook, WebhookPatch};
-pub use fan_out::FAN_OUT;
-pub use shape::PayloadShaper;
+pub use fan_out::FAN_OUT_JOB;
+pub use payload::RenderPayload;
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -32,56 +33,59 @@ use crate::integrations::webhooks::WebhookSender;
 use crate::jobs::NewJob;
 use crate::loaders::WebhookSubscription;
 
-/// The kind of the job that sends an endpoint its messages. Its payload is [`Endpoint`].
-pub const DELIVER: &str = "webhook.deliver";
+/// The kind of the job that sends the deliveries of an endpoint. Its payload is [`DeliverPayload`].
+pub const DELIVER_JOB: &str = "webhook.deliver";
 
-/// Which endpoint a job is about.
+/// Payload of the job.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Endpoint {
+pub struct DeliverPayload {
     /// The endpoint.
     pub subscription_id: WebhookSubscriptionId,
 }
 
-/// Tells other services of what happens.
+/// Manages webhook subscriptions and sends deliveries.
 pub struct Webhooks {
     db: Db,
     keys: Arc<Keys>,
     sender: WebhookSender,
-    /// The shop's address, which events come from.
+    /// The shop's URL, the CloudEvents source.
     source: String,
-    /// Weak, since it holds all services.
-    shaper: OnceLock<Weak<dyn PayloadShaper>>,
+    /// Weak, since the renderer holds all services.
+    renderer: OnceLock<Weak<dyn RenderPayload>>,
 }
 
 impl Webhooks {
-    /// The service over a database; `source` is the shop's address. Before anything is shaped by a
-    /// GraphQL document, [`Webhooks::shape_by`] is to be called.
+    /// Creates the service; `source` is the shop's URL. [`Webhooks::set_renderer`] must be called
+    /// before payloads can be rendered by a GraphQL document.
     #[must_use]
     pub fn new(db: Db, keys: Arc<Keys>, sender: WebhookSender, source: String) -> Self {
-        Self { db, keys, sender, source, shaper: OnceLock::new() }
+        Self { db, keys, sender, source, renderer: OnceLock::new() }
     }
 
-    /// Says what executes GraphQL documents: the schema, which is built over all services and so after this one. It is not kept alive by
-    /// this. The first call counts.
-    pub fn shape_by(&self, shaper: &Arc<dyn PayloadShaper>) {
-        let _ = self.shaper.set(Arc::downgrade(shaper));
+    /// Sets what executes GraphQL documents: the schema, which is built over all services and so
+    /// after this one. This does not keep it alive. Only the first call has an effect.
+    pub fn set_renderer(&self, renderer: &Arc<dyn RenderPayload>) {
+        let _ = self.renderer.set(Arc::downgrade(renderer));
     }
 }
 
-/// The job that sends an endpoint its messages: one at a time, since they are sent in order.
+/// Creates the job that sends the deliveries of an endpoint: at most one is queued, since they are
+/// sent in order.
 fn deliver_job(id: WebhookSubscriptionId) -> Result<NewJob, Error> {
-    // What it does is tried again by itself: this is for a database that is away for long.
-    const RETRIES: u32 = 20;
-    Ok(NewJob::new(DELIVER, &Endpoint { subscription_id: id })?.unique(deliver_key(id)).retries(RETRIES))
+    // Failed deliveries are retried separately: this is for long outages of the database.
+    const MAX_RETRIES: u32 = 20;
+    Ok(NewJob::new(DELIVER_JOB, &DeliverPayload { subscription_id: id })?
+        .with_unique_key(deliver_key(id))
+        .with_max_retries(MAX_RETRIES))
 }
 
 fn deliver_key(id: WebhookSubscriptionId) -> String {
     use crate::domain::ids::Id;
-    format!("{DELIVER}:{}", id.uuid())
+    format!("{DELIVER_JOB}:{}", id.uuid())
 }
 
-fn told(webhook: &WebhookSubscription) -> WebhookEvent {
+fn webhook_event(webhook: &WebhookSubscription) -> WebhookEvent {
     WebhookEvent {
         webhook_subscription_id: webhook.id,
         topics: webhook.topics.0.clone(),
@@ -89,6 +93,6 @@ fn told(webhook: &WebhookSubscription) -> WebhookEvent {
     }
 }
 
-fn missing(field: &[&str]) -> Error {
+fn not_found(field: &[&str]) -> Error {
     Error::invalid(field, UserErrorCode::NotFound, "Webhook subscription does not exist")
 }

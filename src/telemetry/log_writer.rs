@@ -1,7 +1,8 @@
-//! Writes log lines to standard error on a thread of its own, so that no request waits for a disk, a terminal or whoever reads a pipe,
-//! and none fails with it. What can't be written in time is counted and dropped; once there is room again, the log says how much.
+//! Writes log lines to standard error on a thread of its own, so that no request waits for a disk,
+//! a terminal or the reader of a pipe, or fails with it. Lines that can't be written in time are
+//! dropped and counted; once there is room again, the log says how many.
 //!
-//! Memory is bounded: so many lines wait at most, each so long at most.
+//! Memory is bounded: the queue has a maximum number of lines, and lines have a maximum length.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -13,62 +14,62 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::LogFormat;
 
-/// How many lines wait to be written.
-const MAX_WAITING_LINES: usize = 2_048;
-/// How long a line may be, in bytes. A longer one is cut.
+/// The maximum number of queued lines.
+const MAX_QUEUED_LINES: usize = 2_048;
+/// The maximum length of a line, in bytes. Longer lines are truncated.
 const MAX_LINE_BYTES: usize = 8 * 1024;
-/// How long the end of the process waits for its last lines.
+/// How long [`LogWriter::flush`] waits for queued lines to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where log lines are put. Cheap to clone.
+/// Queues log lines for the writer thread. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct LogWriter {
     format: LogFormat,
-    waiting: SyncSender<Message>,
-    lost: Arc<AtomicU64>,
+    queue: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
 }
 
 enum Message {
     Line(Vec<u8>),
-    /// All lines before it are to be written; then somebody is told.
+    /// Asks for a reply once all earlier lines are written.
     Flush(SyncSender<()>),
 }
 
 impl LogWriter {
-    /// Starts the thread that writes to `target`, which may fail as it likes.
+    /// Starts the thread that writes to `target`, whose errors are tolerated.
     pub(super) fn start(format: LogFormat, target: impl Write + Send + 'static) -> Self {
-        let (waiting, lines) = sync_channel(MAX_WAITING_LINES);
-        let lost = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&lost);
-        // Without the thread all lines are lost, and the process goes on.
+        let (queue, messages) = sync_channel(MAX_QUEUED_LINES);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&dropped);
+        // If the thread can't be started, all lines are dropped, and the process continues.
         let _ = std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_lines(&lines, target, format, &counter));
-        Self { format, waiting, lost }
+            .spawn(move || write_lines(&messages, target, format, &counter));
+        Self { format, queue, dropped }
     }
 
-    /// Waits until what was logged so far is written, but not for long.
+    /// Waits until all lines queued so far are written, at most [`FLUSH_TIMEOUT`].
     pub(super) fn flush(&self) {
-        let (written, until) = sync_channel(1);
-        if self.waiting.try_send(Message::Flush(written)).is_ok() {
-            let _ = until.recv_timeout(FLUSH_TIMEOUT);
+        let (reply, flushed) = sync_channel(1);
+        if self.queue.try_send(Message::Flush(reply)).is_ok() {
+            let _ = flushed.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 
-    fn put(&self, line: &[u8]) {
-        let line = if line.len() > MAX_LINE_BYTES { cut(line, self.format) } else { line.to_vec() };
+    fn enqueue(&self, line: &[u8]) {
+        let line = if line.len() > MAX_LINE_BYTES { truncate(line, self.format) } else { line.to_vec() };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            self.waiting.try_send(Message::Line(line))
+            self.queue.try_send(Message::Line(line))
         {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// The subscriber writes each line in one piece.
+/// The subscriber writes each line with a single call.
 impl Write for &LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.put(line);
+        self.enqueue(line);
         Ok(line.len())
     }
 
@@ -85,43 +86,43 @@ impl<'a> MakeWriter<'a> for LogWriter {
     }
 }
 
-/// Writes lines until nobody is left to send any.
-fn write_lines(lines: &Receiver<Message>, mut target: impl Write, format: LogFormat, lost: &AtomicU64) {
-    for message in lines {
+/// Writes lines until all senders are gone.
+fn write_lines(messages: &Receiver<Message>, mut target: impl Write, format: LogFormat, dropped: &AtomicU64) {
+    for message in messages {
         match message {
-            Message::Flush(written) => {
+            Message::Flush(reply) => {
                 let _ = target.flush();
-                let _ = written.try_send(());
+                let _ = reply.try_send(());
             }
             Message::Line(line) => {
-                let before = lost.load(Ordering::Relaxed);
-                if before > 0 && target.write_all(&notice(before, format)).is_ok() {
-                    lost.fetch_sub(before, Ordering::Relaxed);
+                let count = dropped.load(Ordering::Relaxed);
+                if count > 0 && target.write_all(&dropped_notice(count, format)).is_ok() {
+                    dropped.fetch_sub(count, Ordering::Relaxed);
                 }
                 if target.write_all(&line).is_err() {
-                    lost.fetch_add(1, Ordering::Relaxed);
+                    dropped.fetch_add(1, Ordering::Relaxed);
                 }
             }
         }
     }
 }
 
-/// The line that says how many are missing.
-fn notice(lost: u64, format: LogFormat) -> Vec<u8> {
-    let message = format!("{lost} log lines are missing here: they could not be written in time");
-    own_line(&message, None, format)
+/// Formats the line that says how many lines were dropped.
+fn dropped_notice(count: u64, format: LogFormat) -> Vec<u8> {
+    let message = format!("{count} log lines are missing here: they could not be written in time");
+    format_notice(&message, None, format)
 }
 
-/// A line that is too long: its beginning, and how long it was.
-fn cut(line: &[u8], format: LogFormat) -> Vec<u8> {
-    // Escaped, every byte becomes six at most.
+/// Replaces a line that is too long by its beginning and a note of its length.
+fn truncate(line: &[u8], format: LogFormat) -> Vec<u8> {
+    // JSON escapes a byte as at most six.
     let kept = line.get(..MAX_LINE_BYTES / 8).unwrap_or_default();
-    let message = format!("a log line of {} bytes is cut", line.len());
-    own_line(&message, Some(&String::from_utf8_lossy(kept)), format)
+    let message = format!("a log line of {} bytes was truncated", line.len());
+    format_notice(&message, Some(&String::from_utf8_lossy(kept)), format)
 }
 
-/// A line of the log about itself.
-fn own_line(message: &str, beginning: Option<&str>, format: LogFormat) -> Vec<u8> {
+/// Formats a line of the log about itself.
+fn format_notice(message: &str, beginning: Option<&str>, format: LogFormat) -> Vec<u8> {
     let mut line = match (format, beginning) {
         (LogFormat::Json, Some(beginning)) => {
             serde_json::json!({ "level": "WARN", "message": message, "beginning": beginning }).to_string()
@@ -141,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    /// A place to write to that can be full.
+    /// A target that can be full.
     #[derive(Clone, Default)]
     struct Disk(Arc<Mutex<(Vec<u8>, bool)>>);
 
@@ -171,11 +172,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_full_disk_does_not_take_is_counted() {
+    fn lines_dropped_by_a_full_disk_are_counted() {
         let disk = Disk::default();
         let writer = LogWriter::start(LogFormat::Json, disk.clone());
         let log = |line: &str| {
-            writer.put(line.as_bytes());
+            writer.enqueue(line.as_bytes());
             writer.flush();
         };
         log("one\n");
@@ -191,8 +192,8 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_read_holds_up_nobody() {
-        /// Writes nothing until it is told to, as a pipe that nobody reads.
+    fn a_stuck_reader_blocks_nobody() {
+        /// Blocks like a pipe that nobody reads.
         struct Stuck(Receiver<()>);
         impl Write for Stuck {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -206,23 +207,24 @@ mod tests {
         }
         let (go_on, until) = channel();
         let writer = LogWriter::start(LogFormat::Pretty, Stuck(until));
-        for _ in 0..MAX_WAITING_LINES * 2 {
-            writer.put(b"a line\n");
+        for _ in 0..MAX_QUEUED_LINES * 2 {
+            writer.enqueue(b"a line\n");
         }
-        let lost = writer.lost.load(Ordering::Relaxed);
-        assert!(lost >= MAX_WAITING_LINES as u64 - 1, "{lost}");
+        let dropped = writer.dropped.load(Ordering::Relaxed);
+        assert!(dropped >= MAX_QUEUED_LINES as u64 - 1, "{dropped}");
         drop(go_on);
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_cut_and_stays_a_line() {
+    fn a_line_that_is_too_long_is_truncated_and_stays_a_line() {
         let line = format!("{{\"message\":\"{}\"}}\n", "\u{1}é".repeat(MAX_LINE_BYTES));
         for format in [LogFormat::Json, LogFormat::Pretty] {
-            let short = cut(line.as_bytes(), format);
+            let short = truncate(line.as_bytes(), format);
             assert!(short.len() <= MAX_LINE_BYTES, "{}", short.len());
             assert_eq!(short.iter().filter(|byte| **byte == b'\n').count(), 1);
         }
-        let cut: serde_json::Value = serde_json::from_slice(&cut(line.as_bytes(), LogFormat::Json)).unwrap();
-        assert!(cut["beginning"].as_str().unwrap().starts_with("{\"message\""));
+        let truncated: serde_json::Value =
+            serde_json::from_slice(&truncate(line.as_bytes(), LogFormat::Json)).unwrap();
+        assert!(truncated["beginning"].as_str().unwrap().starts_with("{\"message\""));
     }
 }

@@ -1,9 +1,10 @@
-//! What the process counts and measures, for Prometheus to fetch at `/metrics`.
+//! The metrics of the process, for Prometheus to scrape at `/metrics`.
 //!
-//! [`Metrics`] is made once, in `app.rs`. Whoever has something to show registers it there: a metric that is kept up to date by its
-//! owner ([`Metrics::register`]), one that is read when asked ([`Metrics::collect`]), or work that refreshes metrics before they are
-//! read, such as a count of rows ([`Metrics::before_reading`]). Labels are of few values that the shop itself chooses: never an id,
-//! a name or an address that a client can make up.
+//! [`Metrics`] is created once, in `app.rs`. Components register there: a metric that its owner
+//! keeps up to date ([`Metrics::register`]), a collector that is read at each scrape
+//! ([`Metrics::collect`]), or a function that refreshes metrics before each scrape, such as a count
+//! of rows ([`Metrics::before_encoding`]). Label values are few and chosen by the shop: never an
+//! id, a name or an address that a client can make up.
 
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -18,8 +19,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
-/// How long what refreshes metrics may take; they keep their old values then.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long refreshing the metrics may take. After that, old values are reported.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
 
 type Refresh = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
@@ -27,42 +28,42 @@ type Refresh = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 pub struct Metrics {
     registry: RwLock<Registry>,
     refreshes: RwLock<Vec<Refresh>>,
-    requests: Family<Answered, Counter>,
-    operations: Family<Executed, Counter>,
-    durations: Family<OfKind, Histogram, fn() -> Histogram>,
-    shed: Family<OfCaller, Counter>,
-    refused: Family<Refusal, Counter>,
-    /// How many GraphQL operations are running.
+    requests: Family<RequestLabels, Counter>,
+    operations: Family<OperationLabels, Counter>,
+    durations: Family<KindLabels, Histogram, fn() -> Histogram>,
+    shed_operations: Family<CallerLabels, Counter>,
+    refused_connections: Family<RefusalLabels, Counter>,
+    /// Number of GraphQL operations that are running.
     pub operations_running: Gauge,
-    /// How many connections are open.
+    /// Number of open connections.
     pub connections: Gauge,
-    /// How many of them are WebSocket connections.
+    /// Number of open WebSocket connections.
     pub sockets: Gauge,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct Answered {
+struct RequestLabels {
     status: u16,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct Executed {
+struct OperationLabels {
     kind: &'static str,
     outcome: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct OfKind {
+struct KindLabels {
     kind: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct OfCaller {
+struct CallerLabels {
     caller: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct Refusal {
+struct RefusalLabels {
     reason: &'static str,
 }
 
@@ -70,40 +71,36 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("mercato");
         let (requests, operations) = (Family::default(), Family::default());
-        let durations = Family::new_with_constructor(seconds as fn() -> Histogram);
-        registry.register("http_requests", "HTTP requests, by the status of their answer", requests.clone());
-        registry.register("operations", "GraphQL operations, by how they ended", operations.clone());
-        registry.register(
-            "operation_duration_seconds",
-            "How long GraphQL operations took",
-            durations.clone(),
-        );
-        let (shed, refused) = (Family::default(), Family::default());
+        let durations = Family::new_with_constructor(seconds_histogram as fn() -> Histogram);
+        registry.register("http_requests", "HTTP requests, by the status of the response", requests.clone());
+        registry.register("operations", "GraphQL operations, by outcome", operations.clone());
+        registry.register("operation_duration_seconds", "Duration of GraphQL operations", durations.clone());
+        let (shed_operations, refused_connections) = (Family::default(), Family::default());
         let (operations_running, connections, sockets) =
             (Gauge::default(), Gauge::default(), Gauge::default());
         registry.register(
             "operations_shed",
-            "Operations turned away under overload, by caller",
-            shed.clone(),
+            "Operations rejected under overload, by caller",
+            shed_operations.clone(),
         );
-        registry.register("connections_refused", "Connections closed for a limit", refused.clone());
         registry.register(
-            "operations_running",
-            "GraphQL operations that are running",
-            operations_running.clone(),
+            "connections_refused",
+            "Connections closed because of a limit",
+            refused_connections.clone(),
         );
-        registry.register("connections", "Connections that are open", connections.clone());
-        registry.register("sockets", "WebSocket connections that are open", sockets.clone());
+        registry.register("operations_running", "Running GraphQL operations", operations_running.clone());
+        registry.register("connections", "Open connections", connections.clone());
+        registry.register("sockets", "Open WebSocket connections", sockets.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "What is running", build);
+        registry.register("build", "The running version", build);
         Self {
             registry: RwLock::new(registry),
             refreshes: RwLock::default(),
             requests,
             operations,
             durations,
-            shed,
-            refused,
+            shed_operations,
+            refused_connections,
             operations_running,
             connections,
             sockets,
@@ -111,70 +108,71 @@ impl Default for Metrics {
     }
 }
 
-/// From half a millisecond to sixteen seconds.
-fn seconds() -> Histogram {
+/// A histogram of seconds with buckets from half a millisecond to sixteen seconds.
+fn seconds_histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.0005, 2.0, 16))
 }
 
 impl Metrics {
-    /// Shows a metric whose owner keeps it up to date: a clone of it. The name is without `mercato_`, and a counter's without
-    /// `_total`.
+    /// Registers a clone of a metric that its owner keeps up to date. `name` is without the prefix
+    /// `mercato_`, and for counters without the suffix `_total`.
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
         self.registry.write().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
     }
 
-    /// Shows metrics that are read when somebody asks.
+    /// Registers a collector, which is read at each scrape.
     pub fn collect(&self, collector: impl Collector) {
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(collector));
     }
 
-    /// Does some work whenever somebody asks, before metrics are read, to bring those up to date that count what is in the database.
-    pub fn before_reading<W: Future<Output = ()> + Send + 'static>(
+    /// Runs a function before each scrape, to refresh metrics such as counts of rows.
+    pub fn before_encoding<W: Future<Output = ()> + Send + 'static>(
         &self,
-        work: impl Fn() -> W + Send + Sync + 'static,
+        refresh: impl Fn() -> W + Send + Sync + 'static,
     ) {
         let mut refreshes = self.refreshes.write().unwrap_or_else(PoisonError::into_inner);
-        refreshes.push(Box::new(move || Box::pin(work())));
+        refreshes.push(Box::new(move || Box::pin(refresh())));
     }
 
-    /// Counts an HTTP request by the status of its answer.
-    pub fn request(&self, status: u16) {
-        self.requests.get_or_create(&Answered { status }).inc();
+    /// Counts an HTTP request by the status of its response.
+    pub fn record_request(&self, status: u16) {
+        self.requests.get_or_create(&RequestLabels { status }).inc();
     }
 
-    /// Counts a GraphQL operation that was turned away under overload: of an `anonymous`, `known` or `staff` caller.
-    pub fn operation_shed(&self, caller: &'static str) {
-        self.shed.get_or_create(&OfCaller { caller }).inc();
+    /// Counts a GraphQL operation that was rejected under overload, from an `anonymous`, `known` or
+    /// `staff` caller.
+    pub fn record_shed_operation(&self, caller: &'static str) {
+        self.shed_operations.get_or_create(&CallerLabels { caller }).inc();
     }
 
-    /// Counts a connection that was closed for a limit, by the limit's kind.
-    pub fn connection_refused(&self, reason: &'static str) {
-        self.refused.get_or_create(&Refusal { reason }).inc();
+    /// Counts a connection that was closed because of a limit, by the kind of limit.
+    pub fn record_refused_connection(&self, reason: &'static str) {
+        self.refused_connections.get_or_create(&RefusalLabels { reason }).inc();
     }
 
-    /// Counts a GraphQL operation: `query`, `mutation` or `none`, where it could not be read; `ok` or the code of its first error;
-    /// and how long it took.
-    pub fn operation(&self, kind: &'static str, outcome: &str, took: Duration) {
-        self.operations.get_or_create(&Executed { kind, outcome: outcome.to_owned() }).inc();
-        self.durations.get_or_create(&OfKind { kind }).observe(took.as_secs_f64());
+    /// Records a GraphQL operation. `kind` is `query`, `mutation`, or `none` if it could not be
+    /// parsed; `outcome` is `ok` or the code of its first error.
+    pub fn record_operation(&self, kind: &'static str, outcome: &str, duration: Duration) {
+        self.operations.get_or_create(&OperationLabels { kind, outcome: outcome.to_owned() }).inc();
+        self.durations.get_or_create(&KindLabels { kind }).observe(duration.as_secs_f64());
     }
 
-    /// All metrics, in the text format of OpenMetrics, which Prometheus reads.
+    /// Refreshes and encodes all metrics in the OpenMetrics text format.
     ///
     /// # Errors
-    /// [`std::fmt::Error`] where a metric can't be written.
-    pub async fn read(&self) -> Result<String, std::fmt::Error> {
-        self.read_within(PATIENCE).await
+    /// [`std::fmt::Error`] when a metric can't be encoded.
+    pub async fn encode(&self) -> Result<String, std::fmt::Error> {
+        self.encode_within(REFRESH_TIMEOUT).await
     }
 
-    async fn read_within(&self, patience: Duration) -> Result<String, std::fmt::Error> {
+    async fn encode_within(&self, timeout: Duration) -> Result<String, std::fmt::Error> {
         let refreshes: Vec<BoxFuture<'static, ()>> = {
             let refreshes = self.refreshes.read().unwrap_or_else(PoisonError::into_inner);
             refreshes.iter().map(|refresh| refresh()).collect()
         };
-        if tokio::time::timeout(patience, join_all(refreshes)).await.is_err() {
-            tracing::warn!("some metrics are old: what they count can't be read in time");
+        if tokio::time::timeout(timeout, join_all(refreshes)).await.is_err() {
+            tracing::warn!("some metrics are outdated: refreshing them timed out");
         }
         let mut text = String::new();
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
@@ -192,22 +190,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_registered_is_shown_as_it_is_when_asked() {
+    async fn registered_metrics_are_encoded_with_their_current_values() {
         let metrics = Metrics::default();
         let (lag, rows): (Gauge, Arc<Gauge>) = (Gauge::default(), Arc::default());
         metrics.register("relay_lag", "How far behind the relay is", lag.clone());
         metrics.register("rows", "How many there are", Gauge::clone(&rows));
-        metrics.before_reading(move || {
+        metrics.before_encoding(move || {
             let rows = Arc::clone(&rows);
             async move {
                 rows.set(7);
             }
         });
         lag.set(3);
-        metrics.operation("query", "ok", Duration::from_millis(3));
-        metrics.operation("none", "BAD_USER_INPUT", Duration::ZERO);
-        metrics.request(200);
-        let text = metrics.read().await.unwrap();
+        metrics.record_operation("query", "ok", Duration::from_millis(3));
+        metrics.record_operation("none", "BAD_USER_INPUT", Duration::ZERO);
+        metrics.record_request(200);
+        let text = metrics.encode().await.unwrap();
         for line in [
             "mercato_relay_lag 3",
             "mercato_rows 7",
@@ -222,12 +220,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_takes_too_long_to_refresh_is_shown_as_it_was() {
+    async fn metrics_that_take_too_long_to_refresh_keep_their_old_values() {
         let metrics = Metrics::default();
-        metrics.before_reading(std::future::pending::<()>);
+        metrics.before_encoding(std::future::pending::<()>);
         assert!(
             metrics
-                .read_within(Duration::from_millis(1))
+                .encode_within(Duration::from_millis(1))
                 .await
                 .unwrap()
                 .contains("mercato_build_info{version=")

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mercato::auth::MailedFor;
+use mercato::auth::MailedTokenPurpose;
 use mercato::db::types::AnyId;
 use mercato::domain::ids::{CustomerId, CustomerTokenId, Id};
 use mercato::domain::permission::Permission::{ReadCustomers, WriteCustomers};
@@ -105,10 +105,10 @@ async fn log(app: &TestApp) -> Vec<EventRow> {
 }
 
 /// The token that the newest event of a kind lets be mailed.
-async fn mailed(app: &TestApp, kind: &str, purpose: MailedFor) -> Option<String> {
+async fn mailed(app: &TestApp, kind: &str, purpose: MailedTokenPurpose) -> Option<String> {
     let event = log(app).await.into_iter().find(|event| event.kind == kind)?;
     let id: CustomerTokenId = serde_json::from_value(event.payload.0["token_id"].clone()).unwrap();
-    let token = app.app.services.customers.keys().mailed(purpose, id).unwrap();
+    let token = app.app.services.customers.keys().mailed_token(purpose, id).unwrap();
     assert!(!event.payload.0.to_string().contains(&token), "the log has no token");
     Some(token)
 }
@@ -392,7 +392,7 @@ async fn a_forgotten_password_is_replaced_by_mail(app: TestApp) {
     let session = sign_in(&app, "ada@example.com").await;
     let recover = "mutation { customerRecover(email: \"Ada@example.com\") { userErrors { code } } }";
     app.anonymous().ask(recover).await.assert_ok();
-    let token = mailed(&app, "customer.recovery_requested", MailedFor::Recover).await.unwrap();
+    let token = mailed(&app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap();
     let fields = "customer { email isEmailVerified } customerAccessToken { accessToken }
         customerUserErrors { code field message } userErrors { code field message }";
     let reset = async |id: &str, token: &str, password: &str| {
@@ -429,12 +429,12 @@ async fn a_forgotten_password_is_replaced_by_mail(app: TestApp) {
     };
     app.clock.advance(Duration::from_mins(15));
     app.anonymous().ask(recover).await.assert_ok();
-    let token = mailed(&app, "customer.recovery_requested", MailedFor::Recover).await.unwrap();
+    let token = mailed(&app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap();
     by_url(&token).await.assert_ok();
     login(&app, "ada@example.com", "another staple").await.assert_ok();
     app.clock.advance(Duration::from_mins(15));
     app.anonymous().ask(recover).await.assert_ok();
-    let token = mailed(&app, "customer.recovery_requested", MailedFor::Recover).await.unwrap();
+    let token = mailed(&app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap();
     app.clock.advance(Duration::from_hours(1));
     assert_eq!(problems(&by_url(&token).await, "customerResetByUrl"), ["resetUrl TOKEN_INVALID"]);
 }
@@ -443,12 +443,14 @@ both!(an_address_is_proven_by_mail);
 async fn an_address_is_proven_by_mail(app: TestApp) {
     let errors = "customerUserErrors { code field message } userErrors { code field message }";
     sign_up(&app, "ada@example.com").await;
-    let first = mailed(&app, "customer.verification_requested", MailedFor::VerifyEmail).await.unwrap();
+    let first =
+        mailed(&app, "customer.verification_requested", MailedTokenPurpose::VerifyEmail).await.unwrap();
     let ada = app.signed_in(&sign_in(&app, "ada@example.com").await.access);
     let ask = format!("mutation {{ customerEmailVerificationRequest {{ {errors} }} }}");
     app.clock.advance(Duration::from_mins(15));
     ada.ask(&ask).await.assert_ok();
-    let second = mailed(&app, "customer.verification_requested", MailedFor::VerifyEmail).await.unwrap();
+    let second =
+        mailed(&app, "customer.verification_requested", MailedTokenPurpose::VerifyEmail).await.unwrap();
     assert_ne!(first, second);
     let verify = async |token: &str| {
         let document = format!(

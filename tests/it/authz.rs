@@ -11,7 +11,7 @@ use mercato::domain::permission::Permission::{
     self, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
 };
 use mercato::graphql::document::Document;
-use mercato::graphql::live::{Follows, Occasion, Subscribed};
+use mercato::graphql::live::{PreparedSubscription, TopicRecorder, Trigger};
 use serde_json::json;
 
 use crate::schema::{Introspected, name};
@@ -146,15 +146,15 @@ impl Shop {
         }
         let identity = match &client.token {
             Some(token) => app.auth.identify(token).await.unwrap().unwrap(),
-            None => Identity::NOBODY,
+            None => Identity::ANONYMOUS,
         };
-        let op = OpContext::asked_by(identity, "test".into(), Arc::clone(&app.clock));
+        let op = OpContext::for_identity(identity, "test".into(), Arc::clone(&app.clock));
         let limits = app.config.query_limits.of(op.caller_kind());
         let document =
             Arc::new(Document::parse(document, &limits).unwrap_or_else(|error| panic!("{error:?}")));
         let operation = document.operation(None, Variables::default(), &limits).unwrap();
-        let sent = Subscribed::read(operation, "", limits).unwrap();
-        match app.subscriptions.run(&sent, op, Occasion::Start(Follows::default())).await {
+        let sent = PreparedSubscription::from_operation(operation, "", limits).unwrap();
+        match app.subscriptions.run(&sent, op, Trigger::Start(TopicRecorder::default())).await {
             None => Verdict::Allowed,
             Some(response) => {
                 let response = serde_json::to_value(&response).unwrap();

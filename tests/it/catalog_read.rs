@@ -463,8 +463,8 @@ async fn a_page_that_cannot_be_is_refused_with_the_reason(app: TestApp) {
         (format!("first: 2, before: {by_title:?}"), "`after` goes with `first`"),
         (format!("last: 2, after: {by_title:?}"), "`before` with `last`"),
         (format!("first: 2, after: {by_title:?}, before: {by_title:?}"), "`after` goes with `first`"),
-        ("first: 2, after: \"rubbish\"".to_owned(), "the cursor is none of ours"),
-        ("first: 2, after: \"\"".to_owned(), "the cursor is none of ours"),
+        ("first: 2, after: \"rubbish\"".to_owned(), "the cursor is not valid"),
+        ("first: 2, after: \"\"".to_owned(), "the cursor is not valid"),
         (format!("first: 2, after: {:?}", &by_title[2..]), "the cursor"),
     ];
     for other in [&by_price, &turned] {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use mercato::auth::Keys;
 use mercato::domain::page::CursorKey;
-use mercato::graphql::live::cursor;
+use mercato::graphql::live::encode_cursor;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -31,7 +31,7 @@ const KILLS: usize = 10;
 /// How many mails are under way at once: five confirmations and five receipts.
 const MAILS_AT_ONCE: usize = 10;
 /// How long all that follows may take: leases of killed workers must end first.
-const PATIENCE: Duration = Duration::from_secs(240);
+const TIMEOUT: Duration = Duration::from_secs(240);
 
 const EVENTS: &str = "subscription($after: String) {
     events(kinds: [\"order.placed\", \"order.paid\"], after: $after) { cursor kind subjectId }
@@ -103,7 +103,7 @@ async fn insist(server: SocketAddr, key: Option<&str>, document: &str, variables
         if let Some(answer) = answer.filter(|answer| answer["errors"].is_null()) {
             return answer["data"].clone();
         }
-        assert!(started.elapsed() < PATIENCE, "no answer to {document} with {variables}");
+        assert!(started.elapsed() < TIMEOUT, "no answer to {document} with {variables}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -145,7 +145,7 @@ async fn buy(server: SocketAddr, client: usize, variant: String, done: Arc<Atomi
 /// A live client: connects again whenever it is cut off, and resumes.
 async fn follow(client: Client, seen: Arc<Mutex<Vec<(i64, String, String)>>>) {
     let keys = Keys::new(&SECRET.into(), &[]).unwrap();
-    let mut after = cursor(&keys, 0).unwrap();
+    let mut after = encode_cursor(&keys, 0).unwrap();
     loop {
         let Some(mut socket) = Socket::try_of(&client).await else {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -170,7 +170,7 @@ async fn follow(client: Client, seen: Arc<Mutex<Vec<(i64, String, String)>>>) {
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !holds().await {
-        assert!(started.elapsed() < PATIENCE, "{what}");
+        assert!(started.elapsed() < TIMEOUT, "{what}");
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }

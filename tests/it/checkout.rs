@@ -98,7 +98,7 @@ async fn everything_that_is_wrong_with_an_order_is_told_at_once(app: TestApp) {
     assert_eq!(blamed(&reply), expected);
     let messages: Vec<String> =
         reply.user_errors("orderPlace").into_iter().map(|error| error.message).collect();
-    assert_eq!(messages[1..], ["Only 1 of Mug can be had", "Cup is sold out"]);
+    assert_eq!(messages[1..], ["Only 1 of Mug available", "Cup is sold out"]);
 
     let empty = app.cart(&[]).await;
     assert_eq!(blamed(&app.anonymous().place(order_of(&empty, "1", "tok_ok")).await), ["input.cartId BLANK"]);

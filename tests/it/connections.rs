@@ -18,7 +18,7 @@ mod process;
 mod sockets;
 
 /// How long anything may take that happens at once: longer than any machine that runs tests.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const NAME: &str = "{ shop { name } }";
 
 /// A server on SQLite with some settings of its own.
@@ -37,7 +37,7 @@ async fn connect(server: SocketAddr, bytes: &str) -> TcpStream {
 async fn rest(connection: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     // A reset closes a connection as well.
-    let read = timeout(PATIENCE, connection.read_to_end(&mut bytes)).await;
+    let read = timeout(TIMEOUT, connection.read_to_end(&mut bytes)).await;
     drop(read.expect("the connection is not closed"));
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -65,7 +65,7 @@ async fn metric(app: &TestApp, line: &str) {
             }
         }
     };
-    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("`{line}` does not appear in the metrics"));
+    timeout(TIMEOUT, wait).await.unwrap_or_else(|_| panic!("`{line}` does not appear in the metrics"));
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn a_trusted_proxy_has_as_many_connections_as_there_are() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, wait).await.expect("places are given back");
+    timeout(TIMEOUT, wait).await.expect("places are given back");
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn an_address_has_only_so_many_bytes_held() {
             }
         }
     };
-    let answer = timeout(PATIENCE, wait).await.expect("nothing is refused");
+    let answer = timeout(TIMEOUT, wait).await.expect("nothing is refused");
     assert_eq!(answer.header("retry-after"), "1");
     let message = answer.json()["errors"][0]["message"].as_str().unwrap().to_owned();
     assert!(
@@ -179,7 +179,7 @@ async fn an_address_has_only_so_many_bytes_held() {
     // Once it is gone there is room again.
     drop(first);
     let wait = async { while Reply::try_ask(&app, NAME).await.is_none() {} };
-    timeout(PATIENCE, wait).await.expect("room is given back");
+    timeout(TIMEOUT, wait).await.expect("room is given back");
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn health_is_told_while_everything_else_is_stuck() {
         use std::io::{Read, Write};
         let started = Instant::now();
         let mut connection = std::net::TcpStream::connect(address).unwrap();
-        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        connection.set_read_timeout(Some(TIMEOUT)).unwrap();
         connection.write_all(b"GET /health HTTP/1.1\r\nhost: shop\r\n\r\n").unwrap();
         let mut answer = String::new();
         drop(connection.read_to_string(&mut answer));

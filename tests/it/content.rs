@@ -100,7 +100,7 @@ async fn pages_are_refused_with_all_that_is_wrong(app: TestApp) {
         json!({ "id": "gid://mercato/Page/00000000-0000-7000-8000-000000000000", "page": { "title": "No" } });
     assert_eq!(blamed(&staff.ask_with(UPDATE_PAGE, unknown).await, "pageUpdate"), ["id NOT_FOUND"]);
     let neither = app.anonymous().ask("{ page { id } }").await;
-    assert!(neither.message().contains("`id` and `handle`"), "{}", neither.message());
+    assert!(neither.message().contains("`id` or `handle`"), "{}", neither.message());
     let odd = "query($h: String!) { page(handle: $h) { id } menu(handle: $h) { id } }";
     let odd = app.anonymous().ask_with(odd, json!({ "h": "a\u{0}" })).await.ok();
     assert!(odd["page"].is_null() && odd["menu"].is_null());

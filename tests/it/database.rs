@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use diesel_async::SimpleAsyncConnection;
 use futures_util::future::join_all;
-use mercato::db::{Conn, ConnMut, DbError, Statements, Tx};
+use mercato::db::{Conn, ConnMut, DbError, StatementCounter, Tx};
 use mercato::error::{Error, ErrorCode};
 use serde_json::json;
 
@@ -38,7 +38,7 @@ async fn run(conn: &mut Conn, sql: [&str; 2]) -> Result<(), DbError> {
 
 /// Begins, runs SQL, and lets go without an end.
 async fn refuse(app: &TestApp, sql: [&str; 2]) {
-    let mut tx = app.app.db.begin(&Statements::default()).await.unwrap();
+    let mut tx = app.app.db.begin(&StatementCounter::default()).await.unwrap();
     run(tx.conn(), sql).await.unwrap();
 }
 
@@ -46,7 +46,7 @@ async fn refuse(app: &TestApp, sql: [&str; 2]) {
 /// wait for it.
 async fn begin_renamed(app: &TestApp) -> Tx {
     loop {
-        let mut tx = app.app.db.begin(&Statements::default()).await.unwrap();
+        let mut tx = app.app.db.begin(&StatementCounter::default()).await.unwrap();
         match run(tx.conn(), RENAME).await {
             Ok(()) => return tx,
             Err(DbError::Timeout(..)) => {}
@@ -90,10 +90,10 @@ both!(an_abandoned_read_frees_its_connection);
 async fn an_abandoned_read_frees_its_connection(app: TestApp) {
     // More of them than there are connections.
     for _ in 0..6 {
-        let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+        let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
         assert!(tokio::time::timeout(Duration::ZERO, run(&mut conn, ENDLESS)).await.is_err());
     }
-    let statements = Statements::default();
+    let statements = StatementCounter::default();
     let reads = join_all((0..4).map(|_| app.app.db.read(&statements)));
     for conn in tokio::time::timeout(TIMEOUT, reads).await.unwrap() {
         run(&mut conn.unwrap(), ["SELECT 1", "SELECT 1"]).await.unwrap();
@@ -103,14 +103,14 @@ async fn an_abandoned_read_frees_its_connection(app: TestApp) {
 both!(a_statement_ends_at_its_timeout);
 async fn a_statement_ends_at_its_timeout(database: Database) {
     let app = TestApp::with(database, &[("STATEMENT_TIMEOUT_MS", "100")]).await;
-    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+    let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     let result = tokio::time::timeout(TIMEOUT, run(&mut conn, ENDLESS)).await.unwrap();
     assert!(matches!(result, Err(DbError::Timeout(..))), "{result:?}");
     run(&mut conn, ["SELECT 1", "SELECT 1"]).await.unwrap();
     drop(conn);
 
     // In a transaction, nothing of it is kept.
-    let mut tx = app.app.db.begin(&Statements::default()).await.unwrap();
+    let mut tx = app.app.db.begin(&StatementCounter::default()).await.unwrap();
     run(tx.conn(), RENAME).await.unwrap();
     let result = tokio::time::timeout(TIMEOUT, run(tx.conn(), ENDLESS)).await.unwrap();
     assert!(matches!(result, Err(DbError::Timeout(..))), "{result:?}");
@@ -125,7 +125,7 @@ async fn a_statement_ends_at_its_timeout(database: Database) {
         let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
         run(&mut conn, SLOW).await.unwrap();
     }
-    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+    let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     assert!(tokio::time::timeout(TIMEOUT, run(&mut conn, ENDLESS)).await.unwrap().is_err());
 }
 
@@ -148,7 +148,7 @@ async fn a_slow_read_does_not_block_the_thread_it_was_asked_on() {
     let app = TestApp::with(database, &[("STATEMENT_TIMEOUT_MS", "400")]).await;
     let db = app.app.db.clone();
     let slow = tokio::spawn(async move {
-        let mut conn = db.read(&Statements::default()).await.unwrap();
+        let mut conn = db.read(&StatementCounter::default()).await.unwrap();
         run(&mut conn, ENDLESS).await
     });
     let (mut longest, mut last) = (Duration::ZERO, Instant::now());

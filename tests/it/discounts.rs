@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use mercato::domain::discount::Refusal;
+use mercato::domain::discount::DiscountRefusal;
 use mercato::domain::ids::{DiscountId, OrderId};
 use mercato::domain::permission::Permission::ManageSettings;
-use mercato::repositories::discounts::{self, Buyer, Refused};
+use mercato::repositories::discounts::{self, Buyer, RefusedDiscount};
 use mercato::repositories::orders;
-use mercato::services::pricing::{Basket, Priced};
+use mercato::services::pricing::{Basket, PricedBasket};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Codes, Reply, TestApp, blank_order, both, id_of, line, order_of, update_of};
@@ -37,7 +37,7 @@ fn codes(codes: &[&str]) -> Codes {
 }
 
 /// What each line has off, and by which discount: `Sale 200`.
-fn off(priced: &Priced) -> Vec<Vec<String>> {
+fn off(priced: &PricedBasket) -> Vec<Vec<String>> {
     let lines = priced.quote.lines.iter();
     lines
         .map(|line| line.discounts.iter().map(|one| format!("{} {}", one.title, one.amount)).collect())
@@ -45,7 +45,7 @@ fn off(priced: &Priced) -> Vec<Vec<String>> {
 }
 
 /// What became of the codes: why not, or an empty text.
-fn refused(priced: &Priced) -> Vec<String> {
+fn refused(priced: &PricedBasket) -> Vec<String> {
     priced.codes.iter().map(|code| code.refused.clone().unwrap_or_default()).collect()
 }
 
@@ -373,7 +373,7 @@ fn guest(email: &str) -> Buyer<'_> {
 }
 
 /// Places an order of nothing that uses discounts; gives what was refused, and then nothing was placed.
-async fn place(app: &TestApp, ids: &[&str], buyer: &str) -> Option<Refused> {
+async fn place(app: &TestApp, ids: &[&str], buyer: &str) -> Option<RefusedDiscount> {
     let op = app.app.system();
     let mut tx = app.app.db.begin(&op.statements).await.unwrap();
     let order = blank_order(app.app.system().now());
@@ -391,7 +391,7 @@ async fn place(app: &TestApp, ids: &[&str], buyer: &str) -> Option<Refused> {
 async fn give_back(app: &TestApp, order: OrderId) {
     let op = app.app.system();
     let mut tx = app.app.db.begin(&op.statements).await.unwrap();
-    discounts::give_back(tx.conn(), order).await.unwrap();
+    discounts::release_uses(tx.conn(), order).await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -417,7 +417,7 @@ async fn a_single_use_code_is_used_once_by_fifty_at_once(app: TestApp) {
     let outcomes = futures_util::future::join_all(tries).await;
     assert_eq!(outcomes.iter().filter(|refused| refused.is_none()).count(), 1);
     let reasons = outcomes.iter().flatten().map(|refused| &refused.reason);
-    assert!(reasons.into_iter().all(|reason| *reason == Refusal::UsedUp));
+    assert!(reasons.into_iter().all(|reason| *reason == DiscountRefusal::UsedUp));
     assert_eq!((used(&app, &once).await, used(&app, &thrice).await), (1, 1), "all or none");
 
     // One customer, from fifty windows at once.
@@ -425,7 +425,7 @@ async fn a_single_use_code_is_used_once_by_fifty_at_once(app: TestApp) {
     let outcomes = futures_util::future::join_all(tries).await;
     assert_eq!(outcomes.iter().filter(|refused| refused.is_none()).count(), 3);
     let reasons = outcomes.iter().flatten().map(|refused| &refused.reason);
-    assert!(reasons.into_iter().all(|reason| *reason == Refusal::UsedUpByCustomer));
+    assert!(reasons.into_iter().all(|reason| *reason == DiscountRefusal::UsedUpByCustomer));
     assert_eq!(used(&app, &thrice).await, 4);
 }
 
@@ -460,7 +460,7 @@ async fn what_is_given_back_can_be_used_again(app: TestApp) {
     let lower = staff.ask_with(UPDATE, json!({ "id": id, "discount": { "usageLimit": 1 } })).await;
     assert_eq!(blamed(&lower, "discountUpdate"), ["discount.usageLimit NOT_ALLOWED"]);
     staff.ask_with(DELETE, json!({ "id": id })).await.assert_ok();
-    assert_eq!(place(&app, &[&id], "zoe").await.unwrap().reason, Refusal::Unknown);
+    assert_eq!(place(&app, &[&id], "zoe").await.unwrap().reason, DiscountRefusal::Unknown);
 }
 
 both!(an_account_and_a_guest_with_its_address_are_one_customer);

@@ -31,7 +31,7 @@ async fn a_developer_goes_through_all_tabs_in_a_browser() {
     let staff = app.admin();
     staff.ask("{ shop { name } }").await.assert_ok();
     let shop = Arc::clone(&app.app);
-    tokio::spawn(async move { shop.work(true, std::future::pending()).await });
+    tokio::spawn(async move { shop.run_workers(true, std::future::pending()).await });
     let page = app.send(request("GET", "/graphiql").body(String::new()).unwrap()).await;
     if String::from_utf8_lossy(&page.body).contains("https://cdn.") {
         skip("GraphiQL is not tried in a browser: this build has no bundle of it, for want of npm");

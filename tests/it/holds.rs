@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mercato::services::clean_up::Removed;
+use mercato::services::clean_up::CleanUpReport;
 use serde_json::{Value, json};
 
 use crate::support::{Client, Database, Reply, TestApp, both, order_id, order_of};
@@ -137,7 +137,7 @@ async fn a_caller_has_so_many_unpaid_orders_however_many_are_placed_at_once(data
     let op = app.app.system();
     assert_eq!(app.app.services.payments.expire_due(&op).await.unwrap(), 9);
     let removed = app.app.services.clean_up.run(&op).await.unwrap();
-    assert_eq!(removed, Removed { unpaid_orders: 8, ..removed });
+    assert_eq!(removed, CleanUpReport { unpaid_orders: 8, ..removed });
     order(&guest).await.assert_ok();
     assert_eq!(app.app.services.clean_up.run(&op).await.unwrap().unpaid_orders, 0, "this one waits");
 }

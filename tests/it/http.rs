@@ -61,10 +61,10 @@ async fn what_is_no_request_is_refused_with_a_sentence() {
     let cases = [
         (get(mutation), "GET is for queries"),
         (get("/graphql"), "send a document in `query`"),
-        (get("/graphql?query=%7Bshop%7Bname%7D%7D&variables=x"), "`variables` is no JSON object"),
-        (typed("application/json", r#"[{"query": "{ shop { name } }"}]"#), "batches are not served"),
-        (typed("application/json", r#"{"query": "#), "the body is no JSON request"),
-        (typed("application/json", r#"{"query": 5}"#), "the body is no JSON request"),
+        (get("/graphql?query=%7Bshop%7Bname%7D%7D&variables=x"), "`variables` is not a JSON object"),
+        (typed("application/json", r#"[{"query": "{ shop { name } }"}]"#), "batches are not supported"),
+        (typed("application/json", r#"{"query": "#), "the body is not a JSON request"),
+        (typed("application/json", r#"{"query": 5}"#), "the body is not a JSON request"),
         (typed("application/json", r#"{"query": "  "}"#), "send a document in `query`"),
         (typed("application/json", "{}"), "send a document in `query`"),
         (typed("text/plain", r#"{"query": "{ shop { name } }"}"#), "application/json"),
@@ -373,7 +373,7 @@ async fn pages_have_only_so_many_items() {
         ("first: 1, last: 1", "only one of"),
         ("reverse: true", "one of `first` and `last`"),
         ("first: 1, before: \"x\"", "goes with"),
-        ("first: 1, after: \"x\"", "none of ours"),
+        ("first: 1, after: \"x\"", "the cursor is not valid"),
     ] {
         let reply =
             client.anonymous().ask(&format!("{{ products({arguments}) {{ nodes {{ id }} }} }}")).await;

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use mercato::repositories::events;
-use mercato::services::product_import::{ImportError, ImportSummary, Imported};
+use mercato::services::product_import::{ImportError, ImportSummary, ImportedProduct};
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, both};
@@ -22,8 +22,8 @@ async fn run(
     dry_run: bool,
 ) -> (Result<ImportSummary, ImportError>, Vec<String>) {
     let mut told = Vec::new();
-    let each = |imported: &Imported| {
-        if let Imported::Failed(errors) = imported {
+    let each = |imported: &ImportedProduct| {
+        if let ImportedProduct::Failed(errors) = imported {
             told.extend(errors.iter().map(ToString::to_string));
         }
     };

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use mercato::db::Statements;
+use mercato::db::StatementCounter;
 use mercato::domain::event::Topic;
 use mercato::domain::ids::{Id, WorkerId};
 use mercato::domain::job::JobStatus;
-use mercato::events::{Recorded, Retention, follow};
-use mercato::jobs::{Follows, Handler, Job, JobError, NewJob, Policy, Work, Worker};
+use mercato::events::{LoggedEvent, Retention, consumer};
+use mercato::jobs::{EventSubscription, Handler, Job, JobContext, JobError, NewJob, Policy, Worker};
 use mercato::repositories::{events, jobs};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -19,11 +19,11 @@ use tokio::sync::Notify;
 use crate::support::{TestApp, both, order_of};
 
 /// What a test's handler does with a job.
-type Deed = dyn Fn(&Work) -> Result<(), JobError> + Send + Sync;
+type Deed = dyn Fn(&JobContext) -> Result<(), JobError> + Send + Sync;
 
 /// A handler of a test's own.
 struct Doing {
-    follows: Follows,
+    subscription: EventSubscription,
     policy: Policy,
     deed: Box<Deed>,
 }
@@ -37,11 +37,11 @@ impl Handler for Doing {
         self.policy
     }
 
-    fn follows(&self) -> Follows {
-        self.follows
+    fn subscription(&self) -> EventSubscription {
+        self.subscription
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, work: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async { (self.deed)(work) }.boxed()
     }
 }
@@ -49,7 +49,7 @@ impl Handler for Doing {
 /// A worker whose handler does something with each job.
 fn worker(
     app: &TestApp,
-    deed: impl Fn(&Work) -> Result<(), JobError> + Send + Sync + 'static,
+    deed: impl Fn(&JobContext) -> Result<(), JobError> + Send + Sync + 'static,
 ) -> Arc<Worker> {
     worker_with(app, Policy::default(), deed)
 }
@@ -57,9 +57,9 @@ fn worker(
 fn worker_with(
     app: &TestApp,
     policy: Policy,
-    deed: impl Fn(&Work) -> Result<(), JobError> + Send + Sync + 'static,
+    deed: impl Fn(&JobContext) -> Result<(), JobError> + Send + Sync + 'static,
 ) -> Arc<Worker> {
-    let doing = Doing { follows: Follows::Nothing, policy, deed: Box::new(deed) };
+    let doing = Doing { subscription: EventSubscription::None, policy, deed: Box::new(deed) };
     let handler: Arc<dyn Handler> = Arc::new(doing);
     Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler])
 }
@@ -76,13 +76,13 @@ fn job(payload: serde_json::Value) -> NewJob {
 }
 
 async fn find(app: &TestApp, new: &NewJob) -> Job {
-    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+    let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     jobs::find(&mut conn, new.id).await.unwrap().unwrap()
 }
 
-async fn log(app: &TestApp) -> Vec<Recorded> {
-    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
-    events::after(&mut conn, &Topic::any(Vec::new()), 0, 1_000).await.unwrap()
+async fn log(app: &TestApp) -> Vec<LoggedEvent> {
+    let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
+    events::list_after(&mut conn, &Topic::of_kinds(Vec::new()), 0, 1_000).await.unwrap()
 }
 
 both!(committed_events_get_gapless_positions_and_a_number_in_their_history);
@@ -166,10 +166,10 @@ async fn a_job_that_can_never_succeed_is_not_tried_again_and_one_that_waits_is_n
 
 both!(of_jobs_with_one_key_one_waits_and_one_runs);
 async fn of_jobs_with_one_key_one_waits_and_one_runs(app: TestApp) {
-    let new = || job(json!({})).unique("key");
+    let new = || job(json!({})).with_unique_key("key");
     let (first, second, third) = (new(), new(), new());
     enqueue(&app, [first.clone(), second.clone()]).await;
-    let (statements, now) = (Statements::default(), app.app.system().now());
+    let (statements, now) = (StatementCounter::default(), app.app.system().now());
     let kinds = ["test".to_owned()];
     let reserve = async || {
         let mut conn = app.app.db.write(&statements).await.unwrap();
@@ -191,7 +191,7 @@ both!(a_job_whose_worker_is_lost_is_taken_over_when_its_lease_ends);
 async fn a_job_whose_worker_is_lost_is_taken_over_when_its_lease_ends(app: TestApp) {
     let new = job(json!({}));
     enqueue(&app, [new.clone()]).await;
-    let statements = Statements::default();
+    let statements = StatementCounter::default();
     let mut conn = app.app.db.write(&statements).await.unwrap();
     let now = app.app.system().now();
     let (lost, lease) = (WorkerId::generate(), Duration::from_secs(30));
@@ -213,22 +213,22 @@ async fn a_job_whose_worker_is_lost_is_taken_over_when_its_lease_ends(app: TestA
     // Whoever was taken for lost and is back after all has no say any more.
     let mut conn = app.app.db.write(&statements).await.unwrap();
     assert!(!jobs::set_progress(&mut conn, &held, 50).await.unwrap());
-    assert!(!jobs::extend(&mut conn, &held, now).await.unwrap());
+    assert!(!jobs::extend_lease(&mut conn, &held, now).await.unwrap());
     drop(conn);
     assert_eq!(find(&app, &new).await.status, JobStatus::Completed);
 }
 
 both!(a_job_whose_worker_is_lost_each_time_is_given_up);
 async fn a_job_whose_worker_is_lost_each_time_is_given_up(app: TestApp) {
-    let new = job(json!({})).retries(1);
+    let new = job(json!({})).with_max_retries(1);
     enqueue(&app, [new.clone()]).await;
-    let (statements, kinds) = (Statements::default(), ["test".to_owned()]);
+    let (statements, kinds) = (StatementCounter::default(), ["test".to_owned()]);
     let mut conn = app.app.db.write(&statements).await.unwrap();
     let (now, lease) = (app.app.system().now(), Duration::from_secs(30));
     jobs::reserve(&mut conn, &kinds, WorkerId::generate(), now, lease, 1).await.unwrap();
     app.clock.advance(lease);
     let now = app.app.system().now();
-    let taken = jobs::take_over(&mut conn, &kinds, WorkerId::generate(), now, lease, 1).await.unwrap();
+    let taken = jobs::reserve_expired(&mut conn, &kinds, WorkerId::generate(), now, lease, 1).await.unwrap();
     assert_eq!(taken[0].attempts, 2);
     drop(conn);
     app.clock.advance(lease);
@@ -243,7 +243,7 @@ async fn a_job_whose_worker_is_lost_each_time_is_given_up(app: TestApp) {
 
 both!(the_higher_priority_goes_first);
 async fn the_higher_priority_goes_first(app: TestApp) {
-    let jobs = [("low", -1), ("usual", 0), ("high", 1)].map(|(name, it)| job(json!(name)).priority(it));
+    let jobs = [("low", -1), ("usual", 0), ("high", 1)].map(|(name, it)| job(json!(name)).with_priority(it));
     enqueue(&app, jobs).await;
     let done = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&done);
@@ -259,7 +259,7 @@ both!(what_the_clock_wants_is_done_once_however_many_look_at_it);
 async fn what_the_clock_wants_is_done_once_however_many_look_at_it(app: TestApp) {
     let schedule = &app.app.schedule;
     let queued = async || {
-        let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+        let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
         let kinds = vec!["task.expire_orders".to_owned()];
         let filter = jobs::JobFilter { kinds, statuses: Vec::new() };
         let request = mercato::domain::page::PageRequest::first(50);
@@ -294,7 +294,7 @@ impl Handler for Endless {
         self.1
     }
 
-    fn run<'a>(&'a self, _: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, _: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         self.0.notify_one();
         std::future::pending().boxed()
     }
@@ -316,7 +316,7 @@ async fn an_attempt_that_takes_too_long_has_failed(app: TestApp) {
 
 both!(what_a_stopped_worker_still_runs_is_handed_back);
 async fn what_a_stopped_worker_still_runs_is_handed_back(app: TestApp) {
-    let (first, second) = (job(json!({})), job(json!({})).unique("key"));
+    let (first, second) = (job(json!({})), job(json!({})).with_unique_key("key"));
     for (new, waits) in [(&first, false), (&second, true)] {
         enqueue(&app, [new.clone()]).await;
         let begun = Arc::new(Notify::new());
@@ -325,7 +325,7 @@ async fn what_a_stopped_worker_still_runs_is_handed_back(app: TestApp) {
         let told = async {
             begun.notified().await;
             if waits {
-                enqueue(&app, [job(json!({})).unique("key")]).await;
+                enqueue(&app, [job(json!({})).with_unique_key("key")]).await;
             }
         };
         worker.run(told, Duration::ZERO).await;
@@ -382,14 +382,14 @@ async fn staff_see_and_steer_jobs(app: TestApp) {
         "BAD_USER_INPUT"
     );
     steer("jobRetry").await.assert_ok();
-    let mut conn = app.app.db.write(&Statements::default()).await.unwrap();
+    let mut conn = app.app.db.write(&StatementCounter::default()).await.unwrap();
     let (now, lease) = (app.app.system().now(), Duration::from_secs(30));
     let held =
         jobs::reserve(&mut conn, &["test".to_owned()], WorkerId::generate(), now, lease, 1).await.unwrap();
     drop(conn);
     assert_eq!(steer("jobCancel").await.ok()["jobCancel.job.status"], "CANCELED");
-    let mut conn = app.app.db.write(&Statements::default()).await.unwrap();
-    assert!(!jobs::extend(&mut conn, &held[0], now).await.unwrap());
+    let mut conn = app.app.db.write(&StatementCounter::default()).await.unwrap();
+    assert!(!jobs::extend_lease(&mut conn, &held[0], now).await.unwrap());
     drop(conn);
 
     let tasks = app.admin().ask("{ scheduledTasks { name cron lastDueAt nextDueAt } }").await.ok();
@@ -415,30 +415,34 @@ async fn old_events_go_once_everybody_has_had_them(app: TestApp) {
     app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.assert_ok();
     app.work().await;
     let before = log(&app).await;
-    let newest = |event: &Recorded| {
+    let newest = |event: &LoggedEvent| {
         let of_it = before.iter().filter(|other| other.row.aggregate_id == event.row.aggregate_id);
         of_it.map(|other| other.sequence).max() == Some(event.sequence)
     };
-    let of_order = |event: &&Recorded| event.row.aggregate_type == "Order";
-    let old: Vec<&Recorded> = before.iter().filter(|event| !newest(event) && !of_order(event)).collect();
+    let of_order = |event: &&LoggedEvent| event.row.aggregate_type == "Order";
+    let old: Vec<&LoggedEvent> = before.iter().filter(|event| !newest(event) && !of_order(event)).collect();
     assert!(old.len() >= 2 && before.iter().filter(of_order).count() >= 2, "{before:#?}");
     // A job that is not done yet follows from one of them.
-    let waits = job(json!({})).of_event(old[0].row.id, "a request");
+    let waits = job(json!({})).with_event(old[0].row.id, "a request");
     enqueue(&app, [waits.clone()]).await;
 
-    let follower: Arc<dyn Handler> =
-        Arc::new(Doing { follows: Follows::Log(&[]), policy: Policy::default(), deed: Box::new(|_| Ok(())) });
+    let follower: Arc<dyn Handler> = Arc::new(Doing {
+        subscription: EventSubscription::Log(&[]),
+        policy: Policy::default(),
+        deed: Box::new(|_| Ok(())),
+    });
     let retention = Retention::new(app.app.db.clone(), 90 * DAY, &[follower]);
     let op = app.app.system();
     app.clock.advance(91 * DAY);
     assert_eq!(retention.prune(&op).await.unwrap(), 0, "somebody has not had them");
     let mut tx = app.app.db.begin(&op.statements).await.unwrap();
-    let unread = follow::unread(&mut tx, &op, "test", &Topic::any(Vec::new()), 1_000).await.unwrap();
-    assert_eq!(unread.events, before);
-    unread.read(&mut tx).await.unwrap();
+    let batch =
+        consumer::next_batch(&mut tx, &op, "test", &Topic::of_kinds(Vec::new()), 1_000).await.unwrap();
+    assert_eq!(batch.events, before);
+    batch.acknowledge(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(retention.prune(&op).await.unwrap(), old.len() - 1);
-    let kept = |event: &&Recorded| newest(event) || of_order(event) || event.row.id == old[0].row.id;
+    let kept = |event: &&LoggedEvent| newest(event) || of_order(event) || event.row.id == old[0].row.id;
     assert_eq!(log(&app).await, before.iter().filter(kept).cloned().collect::<Vec<_>>());
 
     worker(&app, |_| Ok(())).run_due().await.unwrap();

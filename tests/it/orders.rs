@@ -372,5 +372,5 @@ async fn an_order_tells_who_did_what_when(app: TestApp) {
     assert_eq!(nodes[2]["details"]["note"], "Rang: gate code 7.");
     assert_eq!(reply["order.timeline.pageInfo.hasNextPage"], true);
     let rest = ask(reply["order.timeline.pageInfo.endCursor"].clone()).await;
-    assert_eq!(told(&rest["order.timeline.nodes.0"]), ["fulfillment.created", "Pieces sent: 5", staff]);
+    assert_eq!(told(&rest["order.timeline.nodes.0"]), ["fulfillment.created", "Units shipped: 5", staff]);
 }

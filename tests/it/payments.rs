@@ -8,7 +8,7 @@ use std::time::Duration;
 use mercato::domain::ids::{Id, OrderId, RefundId};
 use mercato::domain::order::OrderStatus;
 use mercato::domain::payment::PaymentKind;
-use mercato::integrations::payments::{TestProvider, Told};
+use mercato::integrations::payments::{ProviderEvent, TestProvider};
 use mercato::services::payments::RefundOutcome;
 use serde_json::json;
 
@@ -59,7 +59,7 @@ impl Shop {
     }
 
     /// What the provider tells by itself; the HTTP status it is answered with.
-    async fn tell(&self, told: &[Told]) -> u16 {
+    async fn tell(&self, told: &[ProviderEvent]) -> u16 {
         let provider = Arc::clone(self.app.app.test_payments.as_ref().unwrap());
         let (headers, body) = provider.webhook(told).unwrap();
         let mut post = request("POST", "/payments/test/webhook");
@@ -160,7 +160,7 @@ both!(a_second_payment_of_one_order_goes_back);
 async fn a_second_payment_of_one_order_goes_back(app: TestApp) {
     let shop = Shop::open(app).await;
     let id = order_id(&shop.place("tok_ok").await.ok());
-    let told = Told { id: "another".to_owned(), ..TestProvider::captured(id, 1_000) };
+    let told = ProviderEvent { id: "another".to_owned(), ..TestProvider::captured(id, 1_000) };
     assert_eq!(shop.tell(&[told]).await, 200);
     let expected =
         ["requested 1000", "captured 1000", "captured 1000", "refund_requested 1000", "refunded 1000"];
@@ -176,7 +176,7 @@ async fn a_webhook_pays_an_order_that_waits(database: Database) {
     let id = shop.waiting("tok_hang").await;
     assert_eq!(shop.tell(&[TestProvider::captured(id, 400)]).await, 200);
     assert_eq!(shop.status(id).await, OrderStatus::PendingPayment, "a part is not all of it");
-    let rest = Told { id: "rest".to_owned(), ..TestProvider::captured(id, 600) };
+    let rest = ProviderEvent { id: "rest".to_owned(), ..TestProvider::captured(id, 600) };
     assert_eq!(shop.tell(&[rest]).await, 200);
     assert_eq!(shop.status(id).await, OrderStatus::Paid);
     // Of what is not known nothing follows.
@@ -240,8 +240,11 @@ async fn money_that_comes_for_a_cancelled_order_goes_back(database: Database) {
     let cart = shop.app.cart(&[(&shop.mug, 1)]).await;
     let second = order_id(&shop.app.anonymous().place(order_of(&cart, "5", "tok_hang")).await.ok());
     shop.app.database().run("UPDATE orders SET status = 'CANCELLED', expires_at = NULL").await;
-    let ready =
-        Told { id: "ready".to_owned(), kind: PaymentKind::Authorized, ..TestProvider::captured(second, 500) };
+    let ready = ProviderEvent {
+        id: "ready".to_owned(),
+        kind: PaymentKind::Authorized,
+        ..TestProvider::captured(second, 500)
+    };
     assert_eq!(shop.tell(&[ready]).await, 200);
     assert_eq!(shop.status(second).await, OrderStatus::Cancelled);
 }
@@ -258,7 +261,7 @@ async fn an_order_that_is_cancelled_while_it_is_paid_for_costs_nothing(database:
     assert_eq!(reply["orderCancel.order.status"], "CANCELED");
     // The money had come through: it is heard of by whoever cancels, or when the provider tells.
     assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
-    let sums = mercato::repositories::payments::paid(&shop.app.payments_of(id).await);
+    let sums = mercato::repositories::payments::ledger_totals(&shop.app.payments_of(id).await);
     assert_eq!((sums.captured, sums.refunded), (1_000, 1_000));
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Cancelled, (5, 0)));
 }
@@ -280,7 +283,7 @@ async fn no_more_goes_back_than_was_paid(app: TestApp) {
     let (a, b) =
         tokio::join!(shop.refund(id, RefundId::generate(), 300), shop.refund(id, RefundId::generate(), 300));
     assert!(a.is_ok() != b.is_ok(), "of two at once, one: {a:?} {b:?}");
-    let sums = mercato::repositories::payments::paid(&shop.app.payments_of(id).await);
+    let sums = mercato::repositories::payments::ledger_totals(&shop.app.payments_of(id).await);
     assert_eq!((sums.captured, sums.refunded, sums.refunding, sums.refundable()), (1_000, 1_000, 0, 0));
 }
 
@@ -290,7 +293,7 @@ async fn a_refund_that_the_provider_refuses_is_none(app: TestApp) {
     let id = order_id(&shop.place("tok_norefund").await.ok());
     let outcome = shop.refund(id, RefundId::generate(), 1_000).await.unwrap();
     assert_eq!(outcome, RefundOutcome::Failed("the card takes no refunds".to_owned()));
-    let sums = mercato::repositories::payments::paid(&shop.app.payments_of(id).await);
+    let sums = mercato::repositories::payments::ledger_totals(&shop.app.payments_of(id).await);
     assert_eq!((sums.refunded, sums.refundable()), (0, 1_000));
 }
 

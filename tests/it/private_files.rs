@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use mercato::domain::media::MediaFormat;
-use mercato::integrations::breaker::{Breakers, Settings};
+use mercato::integrations::breaker::{BreakerSettings, Breakers};
 use mercato::integrations::storage::{Storage, StorageConfig};
 
 use crate::support::{Database, TestApp, scratch};
@@ -60,13 +60,13 @@ async fn mails_are_their_owners() {
 #[tokio::test]
 async fn pictures_are_their_owners() {
     let folder = scratch::dir().join(format!("pictures-{}", scratch::unique()));
-    let breaker = Breakers::default().one("storage", Settings::default());
+    let breaker = Breakers::default().breaker("storage", BreakerSettings::default());
     let storage = Storage::new(&StorageConfig::Folder(folder.clone()), breaker).unwrap();
-    storage.keep(MediaFormat::Png, b"a picture".to_vec()).await.unwrap();
+    storage.put(MediaFormat::Png, b"a picture".to_vec()).await.unwrap();
     let file = tokio::fs::File::from_std(
         fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap(),
     );
-    storage.put_aside(uuid::Uuid::from_u128(7), file).await.unwrap();
+    storage.put_upload(uuid::Uuid::from_u128(7), file).await.unwrap();
     assert_private(&folder);
     let kept = below(&folder);
     assert_eq!(kept.iter().filter(|path| path.is_file()).count(), 2, "{kept:?}");

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mercato::app::{App, Parts};
+use mercato::app::{App, Dependencies};
 use mercato::config::{Config, Overrides};
 use mercato::domain::permission::Permission::ReadProducts;
 use serde_json::json;
@@ -191,7 +191,7 @@ async fn another(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
         settings.iter().chain(&own).find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     };
     let config = Config::read(get, &Overrides::default()).unwrap();
-    let app = App::with(config, Parts { clock: Arc::clone(&app.clock) as _ }).await.unwrap();
+    let app = App::with(config, Dependencies { clock: Arc::clone(&app.clock) as _ }).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(mercato::http::serve(Arc::new(app), listener, std::future::pending()));

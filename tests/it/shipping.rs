@@ -3,7 +3,7 @@
 use mercato::domain::address::Address;
 use mercato::domain::permission::Permission::ManageSettings;
 use mercato::services::inventory::LocationPatch;
-use mercato::services::pricing::{Basket, Priced};
+use mercato::services::pricing::{Basket, PricedBasket};
 use serde_json::{Value, json};
 
 use crate::support::{Reply, TestApp, both, id_of, line, order_id, order_of};
@@ -52,7 +52,7 @@ async fn rate(app: &TestApp, rate: Value) -> String {
 }
 
 /// The options a buyer has: `standard Standard 600`.
-fn options(priced: &Priced) -> Vec<String> {
+fn options(priced: &PricedBasket) -> Vec<String> {
     let options = priced.delivery_options.iter();
     options.map(|option| format!("{} {} {}", option.handle, option.title, option.price)).collect()
 }

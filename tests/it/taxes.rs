@@ -2,7 +2,7 @@
 
 use mercato::domain::address::Address;
 use mercato::domain::permission::Permission::{ManageSettings, ReadProducts};
-use mercato::services::pricing::{Basket, Priced};
+use mercato::services::pricing::{Basket, PricedBasket};
 use serde_json::{Value, json};
 
 use crate::support::{Database, Reply, TestApp, both, line, update_of};
@@ -39,7 +39,7 @@ fn address(country: &str, province: Option<&str>) -> Address {
 }
 
 /// The taxes of each line and of delivery: `GST 5`.
-fn taxes(priced: &Priced) -> Vec<Vec<String>> {
+fn taxes(priced: &PricedBasket) -> Vec<Vec<String>> {
     let of_lines = priced.quote.lines.iter().map(|line| &line.taxes);
     let all = of_lines.chain(priced.quote.delivery.iter().map(|delivery| &delivery.taxes));
     all.map(|taxes| taxes.iter().map(|tax| format!("{} {}", tax.title, tax.amount)).collect()).collect()

@@ -5,7 +5,7 @@ mod shaped;
 
 use std::time::Duration;
 
-use mercato::db::Statements;
+use mercato::db::StatementCounter;
 use mercato::domain::job::JobStatus;
 use mercato::domain::page::PageRequest;
 use mercato::domain::permission::Permission::{self, ManageSettings, ReadInventory};
@@ -43,18 +43,18 @@ const TEST: &str = "mutation($id: ID!) {
     }
 }";
 
-/// How long receivers may take here, in milliseconds.
-const PATIENCE: &str = "500";
+/// The timeout of deliveries, in milliseconds.
+const TIMEOUT: &str = "500";
 
-/// A shop that tells a receiver on this machine when a location is made.
-struct Told {
+/// A shop with a webhook for new locations, delivered to a receiver on this machine.
+struct WebhookShop {
     app: TestApp,
     receiver: Receiver,
     id: String,
     secret: String,
 }
 
-impl Told {
+impl WebhookShop {
     async fn start(database: Database) -> Self {
         let app = shop(database).await;
         let receiver = Receiver::start().await;
@@ -65,7 +65,7 @@ impl Told {
         Self { app, receiver, id, secret }
     }
 
-    /// Makes locations, of which the receiver is to be told.
+    /// Creates locations, one webhook each.
     async fn make(&self, names: std::ops::Range<usize>) {
         for name in names {
             self.app.create_location(&format!("Shelf {name}")).await;
@@ -107,7 +107,7 @@ impl Told {
 
 async fn shop(database: Database) -> TestApp {
     let settings =
-        [("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_TIMEOUT_MS", PATIENCE), ("BREAKER_OPEN_MS", "200")];
+        [("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_TIMEOUT_MS", TIMEOUT), ("BREAKER_OPEN_MS", "200")];
     TestApp::with(database, &settings).await
 }
 
@@ -126,7 +126,7 @@ fn shelves(names: std::ops::Range<usize>) -> Vec<String> {
 
 both!(what_happens_is_told_signed);
 async fn what_happens_is_told_signed(database: Database) {
-    let told = Told::start(database).await;
+    let told = WebhookShop::start(database).await;
     told.app.create_product(json!({ "title": "Not of its topics" })).await;
     told.make(1..2).await;
     told.app.work().await;
@@ -167,7 +167,7 @@ async fn what_happens_is_told_signed(database: Database) {
 
 both!(what_is_not_taken_is_sent_again_and_the_order_kept);
 async fn what_is_not_taken_is_sent_again_and_the_order_kept(database: Database) {
-    let told = Told::start(database).await;
+    let told = WebhookShop::start(database).await;
     told.receiver.is(Mood::Fails { one_in: 3 });
     told.make(1..21).await;
     told.settle(Duration::from_secs(5)).await;
@@ -192,7 +192,7 @@ async fn what_is_not_taken_is_sent_again_and_the_order_kept(database: Database) 
 
 both!(an_endpoint_that_was_down_for_a_minute_gets_everything_afterwards);
 async fn an_endpoint_that_was_down_for_a_minute_gets_everything_afterwards(database: Database) {
-    let mut told = Told::start(database).await;
+    let mut told = WebhookShop::start(database).await;
     told.make(1..3).await;
     told.app.work().await;
     told.receiver.goes_down().await;
@@ -218,7 +218,7 @@ async fn an_endpoint_that_was_down_for_a_minute_gets_everything_afterwards(datab
 
 both!(one_that_is_slow_is_not_waited_for);
 async fn one_that_is_slow_is_not_waited_for(database: Database) {
-    let told = Told::start(database).await;
+    let told = WebhookShop::start(database).await;
     told.receiver.is(Mood::Hangs);
     told.make(1..2).await;
     told.app.work().await;
@@ -232,7 +232,7 @@ async fn one_that_is_slow_is_not_waited_for(database: Database) {
 
 both!(an_answer_counts_by_its_status);
 async fn an_answer_counts_by_its_status(database: Database) {
-    let told = Told::start(database).await;
+    let told = WebhookShop::start(database).await;
     told.receiver.is(Mood::BreaksOff);
     told.make(1..2).await;
     told.app.work().await;
@@ -244,7 +244,7 @@ async fn an_answer_counts_by_its_status(database: Database) {
 
 both!(a_redirect_is_not_followed);
 async fn a_redirect_is_not_followed(database: Database) {
-    let told = Told::start(database).await;
+    let told = WebhookShop::start(database).await;
     told.receiver.is(Mood::Answers(307));
     told.make(1..2).await;
     told.app.work().await;
@@ -255,7 +255,7 @@ async fn a_redirect_is_not_followed(database: Database) {
 
 both!(a_host_that_fails_often_is_left_in_peace_and_then_tried);
 async fn a_host_that_fails_often_is_left_in_peace_and_then_tried(database: Database) {
-    let mut told = Told::start(database).await;
+    let mut told = WebhookShop::start(database).await;
     let mut ids = vec![told.id.clone()];
     for _ in 0..14 {
         let made = subscribe(&told.app.admin(), &told.receiver.url(), &["LOCATION_CREATED"]).await.ok();
@@ -293,7 +293,7 @@ async fn report(app: &TestApp) -> Value {
 
 both!(an_endpoint_that_fails_for_a_day_is_paused_and_goes_on_when_it_is_set_active);
 async fn an_endpoint_that_fails_for_a_day_is_paused_and_goes_on_when_it_is_set_active(database: Database) {
-    let told = Told::start(database).await;
+    let told = WebhookShop::start(database).await;
     hire(&told.app).await;
     told.receiver.is(Mood::Answers(410));
     told.make(1..3).await;
@@ -358,7 +358,7 @@ async fn hire(app: &TestApp) {
 
 /// The jobs that mail to staff, all of which are done.
 async fn mails(app: &TestApp) -> Vec<Job> {
-    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+    let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     let filter = JobFilter { kinds: vec!["mail.staff".to_owned()], ..JobFilter::default() };
     let jobs = jobs::page(&mut conn, &filter, &PageRequest::first(10)).await.unwrap().items;
     assert!(jobs.iter().all(|job| job.status == JobStatus::Completed), "{jobs:?}");
@@ -367,7 +367,7 @@ async fn mails(app: &TestApp) -> Vec<Job> {
 
 both!(a_message_that_waits_can_be_sent_at_once);
 async fn a_message_that_waits_can_be_sent_at_once(database: Database) {
-    let told = Told::start(database).await;
+    let told = WebhookShop::start(database).await;
     told.receiver.is(Mood::Answers(500));
     told.make(1..2).await;
     for wait in [0, 5, 10, 20] {
@@ -390,7 +390,7 @@ async fn a_message_that_waits_can_be_sent_at_once(database: Database) {
 
 both!(an_endpoint_can_be_tried_out);
 async fn an_endpoint_can_be_tried_out(database: Database) {
-    let told = Told::start(database).await;
+    let told = WebhookShop::start(database).await;
     let test = async || told.app.admin().ask_with(TEST, json!({ "id": told.id })).await;
     let reply = test().await.ok();
     assert_eq!(reply["webhookSubscriptionTest.webhookDelivery.status"], "DELIVERED");
@@ -425,7 +425,7 @@ async fn an_endpoint_can_be_tried_out(database: Database) {
 
 both!(an_endpoint_that_is_gone_or_paused_is_told_of_nothing);
 async fn an_endpoint_that_is_gone_or_paused_is_told_of_nothing(database: Database) {
-    let told = Told::start(database).await;
+    let told = WebhookShop::start(database).await;
     let paused = told.update(json!({ "status": "PAUSED" })).await.ok();
     assert!(paused["webhookSubscriptionUpdate.webhookSubscription.pausedAt"].is_string());
     told.make(1..2).await;

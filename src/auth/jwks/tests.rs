@@ -1,4 +1,4 @@
-//! Tokens that were signed once, with keys that are gone since: valid for an hour from 2026-01-01T12:00:00Z on.
+//! Tokens signed with keys that no longer exist: valid for an hour from 2026-01-01T12:00:00Z on.
 
 use serde_json::Value;
 

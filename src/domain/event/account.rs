@@ -1,63 +1,64 @@
-//! What events tell of customers, staff and services. Ids and permissions alone: names and addresses stay where they can be
-//! erased, and a token that is mailed is made again from its id by whoever sends the mail (`auth::Keys::mailed`).
+//! Payloads of events about customers, staff and API keys. They contain ids and permissions only:
+//! names and addresses are kept where they can be erased, and mailed tokens are derived again from
+//! their id when the mail is sent (`auth::Keys::mailed_token`).
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{ApiKeyId, CustomerId, CustomerTokenId, RoleId, StaffId};
 use crate::domain::permission::Permission;
 
-/// A customer, as an event names them.
+/// The payload of events about a customer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CustomerEvent {
     /// The customer.
     pub customer_id: CustomerId,
 }
 
-/// A token that is to be mailed to a customer.
+/// The payload of events that cause a token to be mailed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CustomerTokenEvent {
     /// The customer.
     pub customer_id: CustomerId,
-    /// The token's id, which the token is made of.
+    /// The id that the token is derived from.
     pub token_id: CustomerTokenId,
 }
 
-/// A member of staff, as an event names them.
+/// The payload of events about a staff member.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StaffEvent {
-    /// The member.
+    /// The staff member.
     pub staff_id: StaffId,
-    /// Whether they may sign in since.
+    /// Whether they may sign in after the event.
     pub is_active: bool,
-    /// Their roles since.
+    /// Their roles after the event.
     pub role_ids: Vec<RoleId>,
 }
 
-/// A session of a member of staff.
+/// The payload of events about a staff member's session.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StaffSessionEvent {
-    /// The member.
+    /// The staff member.
     pub staff_id: StaffId,
 }
 
-/// A role, as an event names it.
+/// The payload of events about a role.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RoleEvent {
     /// The role.
     pub role_id: RoleId,
-    /// Its name at that moment.
+    /// Its name at the time.
     pub name: String,
-    /// What it permits since.
+    /// Its permissions after the event.
     pub permissions: Vec<Permission>,
 }
 
-/// An API key, as an event names it.
+/// The payload of events about an API key.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ApiKeyEvent {
     /// The key.
     pub api_key_id: ApiKeyId,
-    /// What people call it.
+    /// Its display name.
     pub name: String,
-    /// What it permits.
+    /// Its permissions.
     pub permissions: Vec<Permission>,
 }

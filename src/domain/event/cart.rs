@@ -1,14 +1,15 @@
-//! What events tell of carts.
+//! Payloads of events about carts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::CartId;
 
-/// A cart. Whoever wants to know more reads it: it changes too often for every state to be kept.
+/// The payload of events about a cart. Carts change too often to record their contents; consumers
+/// read the cart itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CartEvent {
     /// The cart.
     pub cart_id: CartId,
-    /// How many pieces were in it since.
+    /// Number of units in the cart after the event.
     pub total_quantity: i64,
 }

@@ -1,19 +1,19 @@
-//! What events tell of the catalogue.
+//! Payloads of events about the catalog.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{CollectionId, ProductId, VariantId};
 
-/// A product, as an event names it.
+/// The payload of events about a product.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProductEvent {
     /// The product.
     pub product_id: ProductId,
-    /// Its handle at that moment.
+    /// Its handle at the time.
     pub handle: String,
 }
 
-/// Variants of a product.
+/// The payload of events about a product's variants.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VariantsEvent {
     /// The product.
@@ -22,16 +22,16 @@ pub struct VariantsEvent {
     pub variant_ids: Vec<VariantId>,
 }
 
-/// A collection, as an event names it.
+/// The payload of events about a collection.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CollectionEvent {
     /// The collection.
     pub collection_id: CollectionId,
-    /// Its handle at that moment.
+    /// Its handle at the time.
     pub handle: String,
 }
 
-/// Products put into or taken out of a collection.
+/// The payload of events about products added to or removed from a collection.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CollectionProductsEvent {
     /// The collection.

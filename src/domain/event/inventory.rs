@@ -1,53 +1,53 @@
-//! What events tell of stock and locations.
+//! Payloads of events about stock and locations.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{LocationId, VariantId};
 
-/// A change of stock.
+/// The payload of a stock change.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct InventoryEvent {
     /// The variant.
     pub variant_id: VariantId,
     /// The location.
     pub location_id: LocationId,
-    /// By how many pieces on hand changed.
+    /// Change of the number of units on hand.
     pub delta: i64,
-    /// How many pieces are on hand since.
+    /// Units on hand after the change.
     pub on_hand: i64,
-    /// Why, in a word: `correction`, `received`, `import`.
+    /// The reason: `correction`, `received`, `import`.
     pub reason: String,
 }
 
-/// Pieces that are promised to an order, or are no longer.
+/// The payload of a reservation or its release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReservationEvent {
     /// The variant.
     pub variant_id: VariantId,
     /// The location.
     pub location_id: LocationId,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
-    /// How many pieces of the location can be sold since.
+    /// Units available at the location afterwards.
     pub available: i64,
 }
 
-/// A variant of which few pieces can still be sold.
+/// The payload of a low-stock warning.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LowStockEvent {
     /// The variant.
     pub variant_id: VariantId,
-    /// How many pieces of all active locations can still be sold.
+    /// Units available at all active locations together.
     pub available: i64,
-    /// From how few on that is told.
+    /// The threshold that was reached.
     pub threshold: i64,
 }
 
-/// A location, as an event names it.
+/// The payload of events about a location.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LocationEvent {
     /// The location.
     pub location_id: LocationId,
-    /// Its name at that moment.
+    /// Its name at the time.
     pub name: String,
 }

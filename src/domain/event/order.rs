@@ -1,83 +1,83 @@
-//! What events tell of orders after they are placed.
+//! Payloads of events about orders after they were placed.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{DraftOrderId, FulfillmentId, OrderId, OrderLineId, RefundId, ReturnId};
 
-/// An order was cancelled.
+/// The payload of a cancellation.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderCancelledEvent {
     /// The order.
     pub order_id: OrderId,
-    /// Why, as `domain::order::CancelReason` spells it.
+    /// The reason: a [`CancelReason`](crate::domain::order::CancelReason) as text.
     pub reason: String,
-    /// Whether reserved pieces can be sold again.
+    /// Whether reserved units became available again.
     pub restocked: bool,
-    /// What staff noted.
+    /// The staff's note.
     pub note: Option<String>,
 }
 
-/// Staff changed an order, or it got its number after it was placed.
+/// The payload of an order's changes by staff, and of its late numbering.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderUpdatedEvent {
     /// The order.
     pub order_id: OrderId,
-    /// Which fields, as the API calls them; what they say is the order's to tell.
+    /// The changed fields by their API names; their values are read from the order.
     pub fields: Vec<String>,
 }
 
-/// Staff noted something.
+/// The payload of a staff note.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderNoteEvent {
     /// The order.
     pub order_id: OrderId,
-    /// What they noted.
+    /// The note.
     pub note: String,
 }
 
-/// Pieces of a line.
+/// A number of units of an order line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LinePieces {
+pub struct LineUnits {
     /// The line.
     pub line_id: OrderLineId,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
 }
 
-/// Pieces of an order are to be sent.
+/// The payload of an order's release for shipping.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FulfillmentOpenedEvent {
     /// The order.
     pub order_id: OrderId,
-    /// The pieces that were taken off the shelf: those that were reserved.
-    pub lines: Vec<LinePieces>,
+    /// The units taken from stock: those that were reserved.
+    pub lines: Vec<LineUnits>,
 }
 
-/// Pieces of an order were sent, or taken back before they arrived.
+/// The payload of a shipment or its cancellation.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FulfillmentEvent {
     /// The order.
     pub order_id: OrderId,
     /// The fulfillment.
     pub fulfillment_id: FulfillmentId,
-    /// Which pieces.
-    pub lines: Vec<LinePieces>,
-    /// The carrier's number.
+    /// The units.
+    pub lines: Vec<LineUnits>,
+    /// The carrier's tracking number.
     pub tracking_number: Option<String>,
 }
 
-/// A mail to an order's buyer could not be sent.
+/// The payload of a mail that failed permanently.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderMailFailedEvent {
     /// The order.
     pub order_id: OrderId,
-    /// The kind of mail: `order_confirmation`.
+    /// The kind of mail, such as `order_confirmation`.
     pub mail: String,
-    /// Why. It names no address.
+    /// The reason, without the address.
     pub reason: String,
 }
 
-/// Money of an order is to go back. Whether it did, the ledger's events tell.
+/// The payload of a refund request. The ledger's events report whether the refund succeeded.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RefundEvent {
     /// The order.
@@ -86,28 +86,28 @@ pub struct RefundEvent {
     pub refund_id: RefundId,
     /// Minor units.
     pub amount: i64,
-    /// Which pieces it is for.
-    pub lines: Vec<LinePieces>,
-    /// Why, as staff noted.
+    /// The refunded units.
+    pub lines: Vec<LineUnits>,
+    /// The staff's reason.
     pub note: String,
 }
 
-/// Pieces of an order are to come back, or came.
+/// The payload of a return that was opened or received.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReturnEvent {
     /// The order.
     pub order_id: OrderId,
     /// The return.
     pub return_id: ReturnId,
-    /// Which pieces.
-    pub lines: Vec<LinePieces>,
+    /// The returned units.
+    pub lines: Vec<LineUnits>,
 }
 
-/// A draft was put together, changed, or made an order.
+/// The payload of events about a draft order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DraftOrderEvent {
-    /// The draft.
+    /// The draft order.
     pub draft_order_id: DraftOrderId,
-    /// The order that came of it.
+    /// The order created from it.
     pub order_id: Option<OrderId>,
 }

@@ -1,4 +1,4 @@
-//! What events tell of orders that were imported.
+//! Payloads of events about imported orders.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,18 +6,18 @@ use crate::domain::ids::OrderId;
 use crate::domain::order::OrderStatus;
 use crate::domain::time::Timestamp;
 
-/// An order that was placed elsewhere and imported.
+/// The payload of an order's import.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderImportedEvent {
     /// The order.
     pub order_id: OrderId,
     /// Its number in this shop.
     pub number: i64,
-    /// What it was called where it came from.
+    /// Its name in the system it came from.
     pub imported_as: String,
-    /// The state it came in.
+    /// Its status when imported.
     pub status: OrderStatus,
-    /// What it came to, minor units.
+    /// Its total in minor units.
     pub total: i64,
     /// ISO 4217.
     pub currency: String,

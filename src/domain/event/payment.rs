@@ -1,34 +1,34 @@
-//! What events tell of orders being placed and paid for.
+//! Payloads of events about orders being placed and paid.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{OrderId, RefundId};
 use crate::domain::payment::PaymentKind;
 
-/// An order was placed.
+/// The payload of a placed order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderPlacedEvent {
     /// The order.
     pub order_id: OrderId,
-    /// Its number; none yet where the buyer's money is being asked for. It has one once it is paid
-    /// for, or once an `order.updated` names `orderNumber`.
+    /// The order number; `None` while the payment is pending. It is known once the order is paid,
+    /// or once an `order.updated` event lists `orderNumber`.
     pub number: Option<i64>,
-    /// What is to be paid, minor units.
+    /// The total in minor units.
     pub total: i64,
     /// ISO 4217.
     pub currency: String,
 }
 
-/// An order was given up without being paid for.
+/// The payload of an expired order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderExpiredEvent {
     /// The order.
     pub order_id: OrderId,
-    /// Why, in a word: `payment_declined`, `not_paid_in_time`.
+    /// The reason: `payment_declined`, `not_paid_in_time`.
     pub reason: String,
 }
 
-/// Something happened to an order's payment.
+/// The payload of a change of an order's payment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PaymentEvent {
     /// The order.
@@ -39,8 +39,8 @@ pub struct PaymentEvent {
     pub kind: PaymentKind,
     /// Minor units.
     pub amount: i64,
-    /// What the provider said, for staff.
+    /// The provider's message, for staff.
     pub message: Option<String>,
-    /// The refund it is of.
+    /// The refund that it belongs to, if any.
     pub refund_id: Option<RefundId>,
 }

@@ -1,47 +1,47 @@
-//! What events tell of discounts, taxes and shipping.
+//! Payloads of events about discounts, taxes and shipping.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{DiscountId, ShippingRateId, ShippingZoneId, TaxRateId};
 
-/// A discount, as an event names it.
+/// The payload of events about a discount.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DiscountEvent {
     /// The discount.
     pub discount_id: DiscountId,
-    /// Its title at that moment.
+    /// Its title at the time.
     pub title: String,
-    /// Its code; `None`: automatic.
+    /// Its code; `None` for an automatic discount.
     pub code: Option<String>,
 }
 
-/// A tax rate, as an event names it.
+/// The payload of events about a tax rate.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TaxRateEvent {
     /// The rate.
     pub tax_rate_id: TaxRateId,
-    /// Its name at that moment.
+    /// Its name at the time.
     pub name: String,
-    /// Millionths of the price.
+    /// The rate in millionths.
     pub rate_micros: i64,
 }
 
-/// A shipping zone, as an event names it.
+/// The payload of events about a shipping zone.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ShippingZoneEvent {
     /// The zone.
     pub shipping_zone_id: ShippingZoneId,
-    /// Its name at that moment.
+    /// Its name at the time.
     pub name: String,
 }
 
-/// A shipping rate, as an event names it.
+/// The payload of events about a shipping rate.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ShippingRateEvent {
     /// The rate.
     pub shipping_rate_id: ShippingRateId,
-    /// The zone it is of.
+    /// The zone that it belongs to.
     pub shipping_zone_id: ShippingZoneId,
-    /// Its name at that moment.
+    /// Its name at the time.
     pub name: String,
 }

@@ -1,66 +1,66 @@
-//! What of the log somebody follows.
+//! Topics: subsets of the event log that can be subscribed to.
 
 use uuid::Uuid;
 
 use crate::domain::ids::Id;
 
-/// A part of the log.
+/// A subset of the event log.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Topic {
-    /// What the events happened to.
-    pub things: Things,
-    /// Their kinds; empty: all.
+    /// The aggregates whose events belong to it.
+    pub scope: TopicScope,
+    /// The kinds of events that belong to it; empty for all kinds.
     pub kinds: Vec<String>,
 }
 
-/// What events happened to.
+/// A set of aggregates.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Things {
-    /// These things of one type.
-    These(&'static str, Vec<Uuid>),
-    /// Whatever is of one type.
-    Every(&'static str),
-    /// Anything.
-    Any,
+pub enum TopicScope {
+    /// These aggregates of one type.
+    Ids(&'static str, Vec<Uuid>),
+    /// All aggregates of one type.
+    Type(&'static str),
+    /// All aggregates.
+    All,
 }
 
 impl Topic {
-    /// The history of one thing.
+    /// The events of one aggregate.
     #[must_use]
     pub fn of<I: Id>(id: I) -> Self {
-        Self::of_all(&[id])
+        Self::of_ids(&[id])
     }
 
-    /// The histories of some things.
+    /// The events of some aggregates of one type.
     #[must_use]
-    pub fn of_all<I: Id>(ids: &[I]) -> Self {
+    pub fn of_ids<I: Id>(ids: &[I]) -> Self {
         let mut ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
         ids.sort_unstable();
         ids.dedup();
-        Self { things: Things::These(I::TYPE, ids), kinds: Vec::new() }
+        Self { scope: TopicScope::Ids(I::TYPE, ids), kinds: Vec::new() }
     }
 
-    /// The histories of everything of a type.
+    /// The events of all aggregates of a type.
     #[must_use]
-    pub fn every<I: Id>() -> Self {
-        Self { things: Things::Every(I::TYPE), kinds: Vec::new() }
+    pub fn of_type<I: Id>() -> Self {
+        Self { scope: TopicScope::Type(I::TYPE), kinds: Vec::new() }
     }
 
-    /// All that happens, of these kinds; of any, where there are none.
+    /// All events of these kinds; of all kinds if the list is empty.
     #[must_use]
-    pub fn any(kinds: Vec<String>) -> Self {
-        Self { things: Things::Any, kinds }
+    pub fn of_kinds(kinds: Vec<String>) -> Self {
+        Self { scope: TopicScope::All, kinds }
     }
 
-    /// Whether an event is part of it.
+    /// Whether an event belongs to the topic.
     #[must_use]
-    pub fn holds(&self, aggregate_type: &str, aggregate_id: Uuid, kind: &str) -> bool {
-        let of_things = match &self.things {
-            Things::These(of, ids) => *of == aggregate_type && ids.binary_search(&aggregate_id).is_ok(),
-            Things::Every(of) => *of == aggregate_type,
-            Things::Any => true,
+    pub fn contains(&self, aggregate_type: &str, aggregate_id: Uuid, kind: &str) -> bool {
+        let is_in_scope = match &self.scope {
+            TopicScope::Ids(of, ids) => *of == aggregate_type && ids.binary_search(&aggregate_id).is_ok(),
+            TopicScope::Type(of) => *of == aggregate_type,
+            TopicScope::All => true,
         };
-        of_things && (self.kinds.is_empty() || self.kinds.iter().any(|known| known == kind))
+        is_in_scope && (self.kinds.is_empty() || self.kinds.iter().any(|known| known == kind))
     }
 }
 
@@ -72,14 +72,15 @@ mod tests {
     #[test]
     fn a_topic_holds_what_happened_to_its_things() {
         let (id, other) = (OrderId::generate(), OrderId::generate());
-        let topic = Topic::of_all(&[other, id, id]);
-        assert!(topic.holds("Order", id.uuid(), "order.paid"));
-        assert!(!topic.holds("Order", OrderId::generate().uuid(), "order.paid"));
-        assert!(!topic.holds("Product", id.uuid(), "product.updated"));
-        assert!(Topic::every::<ProductId>().holds("Product", id.uuid(), "product.updated"));
-        let paid = Topic::any(vec!["order.paid".to_owned()]);
+        let topic = Topic::of_ids(&[other, id, id]);
+        assert!(topic.contains("Order", id.uuid(), "order.paid"));
+        assert!(!topic.contains("Order", OrderId::generate().uuid(), "order.paid"));
+        assert!(!topic.contains("Product", id.uuid(), "product.updated"));
+        assert!(Topic::of_type::<ProductId>().contains("Product", id.uuid(), "product.updated"));
+        let paid = Topic::of_kinds(vec!["order.paid".to_owned()]);
         assert!(
-            paid.holds("Order", id.uuid(), "order.paid") && !paid.holds("Order", id.uuid(), "order.placed")
+            paid.contains("Order", id.uuid(), "order.paid")
+                && !paid.contains("Order", id.uuid(), "order.placed")
         );
     }
 }

@@ -1,17 +1,18 @@
-//! What events of webhooks tell. Not the address, which may hold a secret.
+//! Payloads of events about webhook subscriptions. They leave out the URL, which may contain a
+//! secret.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::WebhookSubscriptionId;
 use crate::domain::webhook::WebhookStatus;
 
-/// An endpoint of another service, as an event names it.
+/// The payload of events about a webhook subscription.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WebhookEvent {
-    /// The endpoint.
+    /// The subscription.
     pub webhook_subscription_id: WebhookSubscriptionId,
-    /// What it is told of since.
+    /// Its topics after the event.
     pub topics: Vec<String>,
-    /// Whether it is told of anything since.
+    /// Its status after the event.
     pub status: WebhookStatus,
 }

@@ -1,7 +1,7 @@
-//! Turns a term into a condition: knows the fields and what their values look like.
+//! Converts terms to conditions: knows the fields and the formats of their values.
 //!
-//! Called by the grammar only. It must never guess what a malformed value may have meant: such a
-//! term is left out and a warning says so.
+//! Called only by the grammar. It must not guess the meaning of a malformed value: such a term is
+//! left out with a warning.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
@@ -9,7 +9,7 @@ use super::lexer::{Term, Value};
 use super::{Comparator, FieldTerm, Node, Status, TextMatch, ValueMatch, Warning, WarningCode};
 use crate::domain::ids::{Id, ProductId, without_namespace};
 
-/// What is wrong with a value and how to mend it.
+/// What is wrong with a value and how to fix it.
 pub(super) type Hint = &'static str;
 
 const FIELDS: &str = "available_for_sale, barcode, created_at, handle, id, product_type, sku, status, tag, \
@@ -30,22 +30,23 @@ const PRICE: Hint = "the value must be one number such as 19.99, with at most 12
 const STOCK: Hint = "the value must be one whole number of pieces, such as 5";
 const TIME: Hint = "the value must be a date such as 2026-01-31 or a time such as 2026-01-31T12:00:00Z";
 
-/// The condition a term asks for, and the warning it deserves.
+/// Converts a term to a condition and a warning, if any.
 pub(super) fn read(term: &Term<'_>) -> (Option<Node>, Option<Warning>) {
-    read_known(term, known_field, FIELDS)
+    read_and_check(term, read_product_field, FIELDS)
 }
 
-/// The same with the fields of stock.
+/// Like [`read`], including stock fields.
 pub(super) fn read_with_stock(term: &Term<'_>) -> (Option<Node>, Option<Warning>) {
-    read_known(term, known_field_with_stock, FIELDS_WITH_STOCK)
+    read_and_check(term, read_product_or_stock_field, FIELDS_WITH_STOCK)
 }
 
-fn read_known(
+fn read_and_check(
     term: &Term<'_>,
-    known: impl Fn(&str, &Term<'_>) -> Option<Result<Node, Hint>>,
+    read_field: impl Fn(&str, &Term<'_>) -> Option<Result<Node, Hint>>,
     fields: &str,
 ) -> (Option<Node>, Option<Warning>) {
-    let (node, warning) = read_with(term, known, |name, values| words(name, values).map(Node::Text), fields);
+    let (node, warning) =
+        read_with(term, read_field, |name, values| words(name, values).map(Node::Text), fields);
     if node.as_ref().is_some_and(has_short_prefix) {
         let message = format!("`{}` is ignored: {SHORT_PREFIX}.", term.source);
         let field = term.field.unwrap_or_default().to_owned();
@@ -54,7 +55,7 @@ fn read_known(
     (node, warning)
 }
 
-/// Whether a term asks for all words that begin with one letter: most products have one, so it tells none apart.
+/// Whether a term has a prefix of a single letter, which would match most products.
 fn has_short_prefix(node: &Node) -> bool {
     match node {
         Node::Text(text) | Node::Title(text) => text.has_short_prefix(),
@@ -64,46 +65,47 @@ fn has_short_prefix(node: &Node) -> bool {
     }
 }
 
-/// The same for any set of fields: `known` reads the terms of those, `plain` what is no field, and `fields` names them all.
+/// Converts a term for any set of fields: `read_field` reads known fields, `read_plain` reads
+/// everything else, and `fields` lists the fields for the warning.
 pub(super) fn read_with<F>(
     term: &Term<'_>,
-    known: impl Fn(&str, &Term<'_>) -> Option<Result<Node<F>, Hint>>,
-    plain: impl Fn(&str, &[Value]) -> Option<Node<F>>,
+    read_field: impl Fn(&str, &Term<'_>) -> Option<Result<Node<F>, Hint>>,
+    read_plain: impl Fn(&str, &[Value]) -> Option<Node<F>>,
     fields: &str,
 ) -> (Option<Node<F>>, Option<Warning>) {
     let Some(field) = term.field else {
-        return (plain("", &term.values), None);
+        return (read_plain("", &term.values), None);
     };
     let warning = |code, message| Some(Warning { code, field: field.to_owned(), message });
     let source = term.source;
-    match known(field, term) {
+    match read_field(field, term) {
         Some(Ok(node)) => (Some(node), None),
         Some(Err(hint)) => {
             let message = format!("`{source}` is ignored: {hint}.");
             (None, warning(WarningCode::InvalidValue, message))
         }
-        // A word and a colon, as in `note: read this`, is no attempt at a field.
-        None if term.values.is_empty() => (plain(field, &[]), None),
+        // A word followed by a colon, as in `note: read this`, was not meant as a field.
+        None if term.values.is_empty() => (read_plain(field, &[]), None),
         None => {
             let message = format!(
                 "`{field}` is not a search field, so `{source}` is searched as plain words. The fields are \
                  {fields}; to search for text with a colon, put it in quotes."
             );
-            (plain(field, &term.values), warning(WarningCode::InvalidField, message))
+            (read_plain(field, &term.values), warning(WarningCode::InvalidField, message))
         }
     }
 }
 
-/// The plain words of a name and values.
+/// The plain words of a field's name and values.
 pub(super) fn words(name: &str, values: &[Value]) -> Option<TextMatch> {
     let text = values.iter().fold(name.to_owned(), |text, value| text + " " + &value.text);
-    let alone = name.is_empty();
-    let phrase = alone && values.iter().all(|value| value.quoted);
-    TextMatch::new(&text, phrase, values.last().is_some_and(|value| value.prefix))
+    let is_alone = name.is_empty();
+    let is_phrase = is_alone && values.iter().all(|value| value.is_quoted);
+    TextMatch::new(&text, is_phrase, values.last().is_some_and(|value| value.is_prefix))
 }
 
-/// Reads the term of a known field; `None` if the field is not known.
-fn known_field(field: &str, term: &Term<'_>) -> Option<Result<Node, Hint>> {
+/// Reads a known field; `None` for other fields.
+fn read_product_field(field: &str, term: &Term<'_>) -> Option<Result<Node, Hint>> {
     let read: fn(&Term<'_>) -> Result<Node, Hint> = match field.to_ascii_lowercase().as_str() {
         "tag" => |term| text(term, FieldTerm::Tag),
         "tag_not" => |term| text(term, FieldTerm::Tag).map(Node::negate),
@@ -124,12 +126,12 @@ fn known_field(field: &str, term: &Term<'_>) -> Option<Result<Node, Hint>> {
     Some(read(term))
 }
 
-/// The same for those who may know of stock.
-fn known_field_with_stock(field: &str, term: &Term<'_>) -> Option<Result<Node, Hint>> {
+/// Like [`read_product_field`], including stock fields.
+fn read_product_or_stock_field(field: &str, term: &Term<'_>) -> Option<Result<Node, Hint>> {
     if field.eq_ignore_ascii_case("inventory_total") {
         return Some(required(term, inventory_total));
     }
-    known_field(field, term)
+    read_product_field(field, term)
 }
 
 fn inventory_total(term: &Term<'_>) -> Result<Node, Hint> {
@@ -137,7 +139,7 @@ fn inventory_total(term: &Term<'_>) -> Result<Node, Hint> {
     Ok(Node::Field(FieldTerm::InventoryTotal(term.comparator, total)))
 }
 
-/// Reads a field that every product has: a star asks for nothing.
+/// Reads a field that every product has: a star matches everything.
 pub(super) fn required<F>(
     term: &Term<'_>,
     read: fn(&Term<'_>) -> Result<Node<F>, Hint>,
@@ -153,7 +155,7 @@ pub(super) fn text<F: PartialEq>(term: &Term<'_>, field: fn(ValueMatch) -> F) ->
     let mut tests = Vec::new();
     for value in equal(term)? {
         let text = value.text.trim().to_owned();
-        match (value.prefix, value.is_star()) {
+        match (value.is_prefix, value.is_star()) {
             (false, _) => exact.push(text),
             (true, false) => tests.push(ValueMatch::StartsWith(text)),
             (true, true) => tests.push(ValueMatch::Exists),
@@ -168,7 +170,7 @@ pub(super) fn text<F: PartialEq>(term: &Term<'_>, field: fn(ValueMatch) -> F) ->
 pub(super) fn title<F: PartialEq>(term: &Term<'_>) -> Result<Node<F>, Hint> {
     let titles = equal(term)?
         .iter()
-        .filter_map(|value| TextMatch::new(&value.text, value.quoted, value.prefix))
+        .filter_map(|value| TextMatch::new(&value.text, value.is_quoted, value.is_prefix))
         .map(Node::Title);
     Node::or(titles.collect()).ok_or(NO_WORD)
 }
@@ -178,7 +180,7 @@ fn id(term: &Term<'_>) -> Result<Node, Hint> {
 }
 
 fn status(term: &Term<'_>) -> Result<Node, Hint> {
-    each(term, status_named, STATUS).map(|statuses| Node::Field(FieldTerm::Status(statuses)))
+    each(term, parse_status, STATUS).map(|statuses| Node::Field(FieldTerm::Status(statuses)))
 }
 
 fn available_for_sale(term: &Term<'_>) -> Result<Node, Hint> {
@@ -195,12 +197,12 @@ fn price(term: &Term<'_>) -> Result<Node, Hint> {
     Ok(Node::Field(FieldTerm::Price(term.comparator, amount(term)?)))
 }
 
-/// The one amount that a term compares with.
+/// The single amount that a term compares with.
 pub(super) fn amount(term: &Term<'_>) -> Result<String, Hint> {
     decimal(single(term, PRICE)?).ok_or(PRICE)
 }
 
-/// Reads a moment, or a date, which stands for the whole day in UTC.
+/// Reads a timestamp, or a date that stands for the whole day in UTC.
 pub(super) fn time<F>(term: &Term<'_>, field: fn(Comparator, DateTime<Utc>) -> F) -> Result<Node<F>, Hint> {
     let text = single(term, TIME)?;
     let at = |comparator, time| Node::Field(field(comparator, time));
@@ -219,7 +221,7 @@ pub(super) fn time<F>(term: &Term<'_>, field: fn(Comparator, DateTime<Utc>) -> F
     })
 }
 
-/// The values of a field that has no order.
+/// The values of a field without an order.
 fn equal<'t>(term: &'t Term<'_>) -> Result<&'t [Value], Hint> {
     match term.comparator {
         Comparator::Equal if term.values.is_empty() => Err(NO_VALUE),
@@ -228,11 +230,11 @@ fn equal<'t>(term: &'t Term<'_>) -> Result<&'t [Value], Hint> {
     }
 }
 
-/// Reads every value of a list.
+/// Reads all values of a list.
 pub(super) fn each<T>(term: &Term<'_>, read: fn(&str) -> Option<T>, hint: Hint) -> Result<Vec<T>, Hint> {
     equal(term)?
         .iter()
-        .map(|value| if value.prefix { None } else { read(value.text.trim()) })
+        .map(|value| if value.is_prefix { None } else { read(value.text.trim()) })
         .collect::<Option<_>>()
         .ok_or(hint)
 }
@@ -241,26 +243,26 @@ pub(super) fn each<T>(term: &Term<'_>, read: fn(&str) -> Option<T>, hint: Hint) 
 fn single<'t>(term: &'t Term<'_>, hint: Hint) -> Result<&'t str, Hint> {
     match term.values.as_slice() {
         [] => Err(NO_VALUE),
-        [value] if !value.prefix => Ok(value.text.trim()),
+        [value] if !value.is_prefix => Ok(value.text.trim()),
         _ => Err(hint),
     }
 }
 
-/// The UUID of a product, given alone or within its global id.
+/// A product's UUID, bare or as a global id.
 fn product_id(text: &str) -> Option<String> {
-    uuid_of(text, ProductId::TYPE)
+    parse_uuid(text, ProductId::TYPE)
 }
 
-/// A UUID, given alone or as the global id of a type.
-pub(super) fn uuid_of(text: &str, of: &str) -> Option<String> {
+/// A UUID, bare or as a global id of the given type.
+pub(super) fn parse_uuid(text: &str, of: &str) -> Option<String> {
     let rest = without_namespace(text).and_then(|rest| rest.strip_prefix(of)?.strip_prefix('/'));
     let uuid = rest.unwrap_or(text);
-    let well_formed = uuid.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
+    let is_well_formed = uuid.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
         && uuid.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
-    well_formed.then(|| uuid.to_ascii_lowercase())
+    is_well_formed.then(|| uuid.to_ascii_lowercase())
 }
 
-fn status_named(text: &str) -> Option<Status> {
+fn parse_status(text: &str) -> Option<Status> {
     match text.to_ascii_lowercase().as_str() {
         "active" => Some(Status::Active),
         "draft" => Some(Status::Draft),
@@ -269,7 +271,7 @@ fn status_named(text: &str) -> Option<Status> {
     }
 }
 
-/// A decimal number without needless zeros, small enough for 64 bits in any currency.
+/// A decimal without redundant zeros, small enough for 64 bits in any currency.
 fn decimal(text: &str) -> Option<String> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -284,9 +286,9 @@ fn decimal(text: &str) -> Option<String> {
     Some(if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") })
 }
 
-/// The beginning of a day and of the next one.
+/// The start of a day and of the next day.
 fn day(text: &str) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
-    // The year has four digits, as in RFC 3339; chrono would take more.
+    // Years have four digits as in RFC 3339; chrono would accept more.
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10)?;
     let midnight = |date: NaiveDate| date.and_time(NaiveTime::MIN).and_utc();
     Some((midnight(date), midnight(date.checked_add_days(Days::new(1))?)))

@@ -1,66 +1,69 @@
-//! The forms that a word has in the index: English words without their endings, and texts without
-//! spaces in pairs of characters.
+//! The indexed forms of words: stems of English words, and pairs of characters for scripts without
+//! spaces.
 //!
-//! Called by `words` alone, for what is indexed and what is looked for alike: a rule that changes
-//! here needs an index that is made anew, by a migration that fills `unindexed_rows`. It knows no
-//! dictionary.
+//! Called only by `words`, both for indexing and for searching. A change of these rules requires a
+//! migration that re-indexes everything by filling `unindexed_rows`. There is no dictionary.
 
 use unicode_normalization::char::is_combining_mark;
 
 use super::words::MAX_WORD_CHARS;
 
-/// Words of the index, one after another.
+/// Consecutive words of the index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Sequence {
-    /// The words; there is at least one.
+    /// The words, at least one.
     pub words: Vec<String>,
-    /// Whether the last of them may be only the beginning of a word.
-    pub is_open: bool,
+    /// Whether the last word is a prefix.
+    pub is_prefix: bool,
 }
 
 impl Sequence {
-    /// One word, as the index has it.
-    pub(super) fn of(word: String) -> Self {
-        Self { words: vec![word], is_open: false }
+    /// A single word, as indexed.
+    pub(super) fn single(word: String) -> Self {
+        Self { words: vec![word], is_prefix: false }
     }
 
-    /// What a word is found by: it may begin and end inside of a text without spaces.
-    pub(super) fn whole(word: &str) -> Self {
-        let mut words = indexed(word);
+    /// The sequence that finds a word; it may start and end inside of a text without spaces.
+    pub(super) fn for_word(word: &str) -> Self {
+        let mut words = index_forms(word);
         let characters =
-            segments(word).last().filter(|last| last.is_unspaced).map(|last| units(last.text).len());
+            segments(word).last().filter(|last| last.is_unspaced).map(|last| graphemes(last.text).len());
         match characters {
-            // The last character by itself is there only where the text ends.
+            // A single last character is only indexed at the end of a text.
             Some(2..) => {
                 words.pop();
-                Self { words, is_open: false }
+                Self { words, is_prefix: false }
             }
-            Some(_) => Self { words, is_open: true },
-            None => Self { words, is_open: false },
+            Some(_) => Self { words, is_prefix: true },
+            None => Self { words, is_prefix: false },
         }
     }
 
-    /// Words that follow one another.
-    pub(super) fn phrase<'a>(words: impl IntoIterator<Item = &'a String>, prefix: bool) -> Self {
+    /// Consecutive words.
+    pub(super) fn phrase<'a>(words: impl IntoIterator<Item = &'a String>, is_prefix: bool) -> Self {
         let words: Vec<&String> = words.into_iter().collect();
         let Some((last, before)) = words.split_last() else {
-            return Self { words: Vec::new(), is_open: prefix };
+            return Self { words: Vec::new(), is_prefix };
         };
-        let end = Self::whole(last);
-        let mut words: Vec<String> = before.iter().flat_map(|word| indexed(word)).collect();
+        let end = Self::for_word(last);
+        let mut words: Vec<String> = before.iter().flat_map(|word| index_forms(word)).collect();
         words.extend(end.words);
-        Self { words, is_open: end.is_open || prefix }
+        Self { words, is_prefix: end.is_prefix || is_prefix }
     }
 
-    /// What a word is found by whose parts hyphens join, or that is one part alone.
-    pub(super) fn forms(parts: &[String], prefix: bool) -> Vec<Self> {
+    /// The alternatives that find a compound of hyphenated parts, or a single word.
+    pub(super) fn forms(parts: &[String], is_prefix: bool) -> Vec<Self> {
         match parts {
-            [word] if prefix => begun(word),
-            [word] => vec![Self::whole(word)],
+            [word] if is_prefix => prefix_forms(word),
+            [word] => vec![Self::for_word(word)],
             parts => {
-                let mut forms = vec![Self::phrase(parts, prefix)];
-                if let Some(whole) = joined(parts) {
-                    forms.extend(if prefix { begun(&whole) } else { vec![Self::whole(&whole)] });
+                let mut forms = vec![Self::phrase(parts, is_prefix)];
+                if let Some(joined) = join_parts(parts) {
+                    forms.extend(if is_prefix {
+                        prefix_forms(&joined)
+                    } else {
+                        vec![Self::for_word(&joined)]
+                    });
                 }
                 forms
             }
@@ -68,22 +71,22 @@ impl Sequence {
     }
 }
 
-/// What the beginning of a word is found by. The index has words without their endings, `box` of
-/// `boxes`: on the way there, `boxe` must not find less than `box` does.
-fn begun(word: &str) -> Vec<Sequence> {
-    let whole = Sequence::whole(word);
+/// The alternatives that find words with a prefix. The index contains stems (`box` for `boxes`), so
+/// while `boxes` is being typed, `boxe` must not find less than `box`.
+fn prefix_forms(word: &str) -> Vec<Sequence> {
+    let whole = Sequence::for_word(word);
     let Some(start) = segments(word).last().filter(|last| !last.is_unspaced).map(|last| last.text) else {
         return vec![whole];
     };
-    let ending_in = |last: String, is_open| {
+    let with_last = |last: String, is_prefix| {
         let mut words = whole.words.clone();
         words.pop();
         words.push(last);
-        Sequence { words, is_open }
+        Sequence { words, is_prefix }
     };
-    let mut forms = vec![ending_in(start.to_owned(), true)];
+    let mut forms = vec![with_last(start.to_owned(), true)];
     for stem in [stem(start), stem(&format!("{start}s"))] {
-        let form = ending_in(stem.clone(), false);
+        let form = with_last(stem.clone(), false);
         if !stem.starts_with(start) && !forms.contains(&form) {
             forms.push(form);
         }
@@ -91,15 +94,15 @@ fn begun(word: &str) -> Vec<Sequence> {
     forms
 }
 
-/// The words that stand for a word in the index: its stem; of a text without spaces, every two
-/// characters that follow one another, and the last one.
-pub(super) fn indexed(word: &str) -> Vec<String> {
+/// The indexed words of a word: its stem, or, for text without spaces, all pairs of adjacent
+/// characters and the last character.
+pub(super) fn index_forms(word: &str) -> Vec<String> {
     let mut words = Vec::new();
     for segment in segments(word) {
         if segment.is_unspaced {
-            let units = units(segment.text);
-            words.extend(units.windows(2).map(<[&str]>::concat));
-            words.extend(units.last().map(|last| (*last).to_owned()));
+            let graphemes = graphemes(segment.text);
+            words.extend(graphemes.windows(2).map(<[&str]>::concat));
+            words.extend(graphemes.last().map(|last| (*last).to_owned()));
         } else {
             let cut: String = segment.text.chars().take(MAX_WORD_CHARS).collect();
             words.push(stem(&cut));
@@ -108,46 +111,48 @@ pub(super) fn indexed(word: &str) -> Vec<String> {
     words
 }
 
-/// How many words the index is asked for to find a word.
+/// The number of index lookups that finding a word takes.
 pub(super) fn cost(word: &str) -> usize {
-    let cost =
-        |segment: Segment<'_>| if segment.is_unspaced { units(segment.text).len().div_ceil(2) } else { 1 };
+    let cost = |segment: Segment<'_>| {
+        if segment.is_unspaced { graphemes(segment.text).len().div_ceil(2) } else { 1 }
+    };
     segments(word).into_iter().map(cost).sum()
 }
 
-/// The parts of a word without the hyphens between them, where they are several and in a script
-/// with spaces.
-pub(super) fn joined(parts: &[String]) -> Option<String> {
-    let whole = parts.concat();
-    let is_plain = parts.len() > 1 && whole.len() <= MAX_WORD_CHARS && !whole.chars().any(is_unspaced);
-    is_plain.then_some(whole)
+/// The parts of a hyphenated word joined, if there are several and the script uses spaces.
+pub(super) fn join_parts(parts: &[String]) -> Option<String> {
+    let joined = parts.concat();
+    let is_plain = parts.len() > 1 && joined.len() <= MAX_WORD_CHARS && !joined.chars().any(is_unspaced);
+    is_plain.then_some(joined)
 }
 
-/// An English word without the ending of its plural; others lose a letter at most. What is left
-/// need not be a word, but is the same for `box` and `boxes`, `berry` and `berries`, `hoodie` and
-/// `hoodies`.
+/// The stem of an English word: without its plural ending. Words of other languages lose a letter
+/// at most. The stem need not be a word, but is the same for `box` and `boxes`, `berry` and
+/// `berries`, `hoodie` and `hoodies`.
 pub(super) fn stem(word: &str) -> String {
     if !word.bytes().all(|byte| byte.is_ascii_lowercase()) {
         return word.to_owned();
     }
-    let ends_in = |word: &str, ends: &[&str]| ends.iter().any(|end| word.ends_with(end));
+    let ends_with_any = |word: &str, ends: &[&str]| ends.iter().any(|end| word.ends_with(end));
     let mut stem = word;
-    if stem.len() > 3 && !ends_in(stem, &["ss", "us", "is"]) {
+    if stem.len() > 3 && !ends_with_any(stem, &["ss", "us", "is"]) {
         stem = stem.strip_suffix('s').unwrap_or(stem);
     }
-    if stem.len() > 3 && ends_in(stem, &["ie", "se", "xe", "ze", "che", "she"]) {
+    if stem.len() > 3 && ends_with_any(stem, &["ie", "se", "xe", "ze", "che", "she"]) {
         stem = stem.strip_suffix('e').unwrap_or(stem);
     }
     match stem.strip_suffix('y') {
-        Some(start) if start.len() > 2 && !ends_in(start, &["a", "e", "i", "o", "u"]) => format!("{start}i"),
+        Some(start) if start.len() > 2 && !ends_with_any(start, &["a", "e", "i", "o", "u"]) => {
+            format!("{start}i")
+        }
         _ => stem.to_owned(),
     }
 }
 
-/// A piece of a word in one kind of script.
+/// A part of a word in one kind of script.
 struct Segment<'a> {
     text: &'a str,
-    /// Whether the script has no spaces between words.
+    /// Whether the script is written without spaces.
     is_unspaced: bool,
 }
 
@@ -155,7 +160,7 @@ fn segments(word: &str) -> Vec<Segment<'_>> {
     let mut segments = Vec::new();
     let (mut start, mut kind) = (0, None);
     for (at, c) in word.char_indices() {
-        // A mark is of the script of its letter.
+        // A combining mark belongs to the script of its letter.
         let next = if is_combining_mark(c) { kind.unwrap_or(is_unspaced(c)) } else { is_unspaced(c) };
         if let Some(is_unspaced) = kind.filter(|kind| *kind != next) {
             segments.extend(word.get(start..at).map(|text| Segment { text, is_unspaced }));
@@ -169,22 +174,22 @@ fn segments(word: &str) -> Vec<Segment<'_>> {
     segments
 }
 
-/// The characters of a text, each with its marks.
-fn units(text: &str) -> Vec<&str> {
-    let mut units = Vec::new();
+/// The characters of a text, each with its combining marks.
+fn graphemes(text: &str) -> Vec<&str> {
+    let mut graphemes = Vec::new();
     let mut start = 0;
     for (at, c) in text.char_indices().skip(1) {
         if !is_combining_mark(c) {
-            units.extend(text.get(start..at));
+            graphemes.extend(text.get(start..at));
             start = at;
         }
     }
-    units.extend(text.get(start..).filter(|last| !last.is_empty()));
-    units
+    graphemes.extend(text.get(start..).filter(|last| !last.is_empty()));
+    graphemes
 }
 
-/// Whether a character is of a script in which words run together or into their endings: Chinese,
-/// Japanese, Korean, Thai, Lao, Burmese, Khmer.
+/// Whether a character belongs to a script written without spaces between words, or with endings
+/// attached to them: Chinese, Japanese, Korean, Thai, Lao, Burmese, Khmer.
 const fn is_unspaced(c: char) -> bool {
     matches!(c,
         '\u{e00}'..='\u{eff}'

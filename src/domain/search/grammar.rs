@@ -1,7 +1,7 @@
-//! Puts the tokens of a query together into a tree.
+//! Parses a query's tokens into a tree.
 //!
-//! Called by the parent module only. It must never recurse deeper than the query's parentheses,
-//! which are limited.
+//! Called only by the parent module. The recursion is bounded by the nesting of parentheses, which
+//! is limited.
 
 use std::iter::Peekable;
 use std::vec;
@@ -9,10 +9,10 @@ use std::vec;
 use super::lexer::{Term, Token};
 use super::{MAX_DEPTH, Node, Search, SearchError, Warning};
 
-/// Turns a term into the condition it asks for, and the warning it deserves.
+/// Converts a term to a condition and a warning, if any.
 pub(super) type ReadTerm<F> = fn(&Term<'_>) -> (Option<Node<F>>, Option<Warning>);
 
-/// Reads a whole query.
+/// Parses a whole query.
 pub(super) fn search<F: PartialEq>(
     tokens: Vec<Token<'_>>,
     read: ReadTerm<F>,
@@ -22,7 +22,7 @@ pub(super) fn search<F: PartialEq>(
     Ok(Search { filter, warnings: parser.warnings })
 }
 
-/// Reads conditions, each of which is `None` where the query asks for nothing.
+/// A recursive-descent parser; conditions are `None` where the query is empty.
 struct Parser<'a, F> {
     tokens: Peekable<vec::IntoIter<Token<'a>>>,
     warnings: Vec<Warning>,
@@ -30,7 +30,7 @@ struct Parser<'a, F> {
 }
 
 impl<F: PartialEq> Parser<'_, F> {
-    /// Reads conditions that must all hold, up to the closing parenthesis or the end.
+    /// Parses conditions that must all hold, up to the closing parenthesis or the end.
     fn query(&mut self, depth: usize) -> Result<Option<Node<F>>, SearchError> {
         if depth > MAX_DEPTH {
             return Err(SearchError::TooDeep);
@@ -39,7 +39,7 @@ impl<F: PartialEq> Parser<'_, F> {
         while let Some(token) = self.tokens.peek() {
             match token {
                 Token::Close if depth > 0 => break,
-                // AND is what a space means anyway; the others have nothing to work on.
+                // AND is implied by a space; the others have no operands here.
                 Token::And | Token::Or | Token::Close => {
                     self.tokens.next();
                 }
@@ -49,7 +49,7 @@ impl<F: PartialEq> Parser<'_, F> {
         Ok(Node::and(parts))
     }
 
-    /// Reads alternatives.
+    /// Parses alternatives.
     fn any(&mut self, depth: usize) -> Result<Option<Node<F>>, SearchError> {
         let mut parts = Vec::new();
         parts.extend(self.unary(depth)?);
@@ -60,11 +60,11 @@ impl<F: PartialEq> Parser<'_, F> {
         Ok(Node::or(parts))
     }
 
-    /// Reads a term or a group, perhaps negated.
+    /// Parses a term or a group, possibly negated.
     fn unary(&mut self, depth: usize) -> Result<Option<Node<F>>, SearchError> {
-        let mut negated = false;
+        let mut is_negated = false;
         while self.skip(&Token::Not) {
-            negated = !negated;
+            is_negated = !is_negated;
         }
         let node = if self.skip(&Token::Open) {
             let group = self.query(depth + 1)?;
@@ -73,7 +73,7 @@ impl<F: PartialEq> Parser<'_, F> {
         } else {
             self.term()
         };
-        Ok(if negated { node.map(Node::negate) } else { node })
+        Ok(if is_negated { node.map(Node::negate) } else { node })
     }
 
     fn term(&mut self) -> Option<Node<F>> {
@@ -85,7 +85,7 @@ impl<F: PartialEq> Parser<'_, F> {
         node
     }
 
-    /// Skips the next token if it is this one.
+    /// Consumes the next token if it equals `token`.
     fn skip(&mut self, token: &Token<'_>) -> bool {
         self.tokens.next_if(|next| next == token).is_some()
     }

@@ -1,12 +1,13 @@
 //! Splits a search query into tokens.
 //!
-//! Called by the parent module only. It must never fail on odd input: what is no syntax is text.
+//! Called only by the parent module. It must not fail on malformed input: whatever is not syntax is
+//! text.
 
 use std::str::Chars;
 
 use super::{Comparator, MAX_TERMS, SearchError};
 
-/// One piece of a query.
+/// A token of a query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Token<'a> {
     And,
@@ -17,38 +18,38 @@ pub(super) enum Token<'a> {
     Term(Term<'a>),
 }
 
-/// Something to look for, as written.
+/// A search term, as written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Term<'a> {
-    /// The term's piece of the query.
+    /// The term's text in the query.
     pub source: &'a str,
-    /// The name before the colon, in any letter case.
+    /// The name before the colon, as typed.
     pub field: Option<&'a str>,
-    /// Plain equality unless written otherwise after the colon.
+    /// The comparison; equality unless an operator follows the colon.
     pub comparator: Comparator,
-    /// The values between the commas, none of them without content; exactly one without a field.
+    /// The comma-separated values, without empty ones; exactly one if there is no field.
     pub values: Vec<Value>,
 }
 
 /// One value of a term.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Value {
-    /// The value without quotes, escapes and the final star.
+    /// The value without quotes, escapes and trailing star.
     pub text: String,
-    /// Whether it stood in quotes.
-    pub quoted: bool,
-    /// Whether a star followed it.
-    pub prefix: bool,
+    /// Whether it was quoted.
+    pub is_quoted: bool,
+    /// Whether it ended with a star.
+    pub is_prefix: bool,
 }
 
 impl Value {
-    /// Whether it is a star alone, which stands for any value.
+    /// Whether it is a lone star, which matches any value.
     pub fn is_star(&self) -> bool {
-        self.prefix && self.text.trim().is_empty()
+        self.is_prefix && self.text.trim().is_empty()
     }
 
     fn has_content(&self) -> bool {
-        self.prefix || !self.text.trim().is_empty()
+        self.is_prefix || !self.text.trim().is_empty()
     }
 }
 
@@ -69,7 +70,7 @@ pub(super) fn tokens(query: &str) -> Result<Vec<Token<'_>>, SearchError> {
     Ok(tokens)
 }
 
-/// The query that is still to be read.
+/// The rest of the query.
 struct Lexer<'a> {
     rest: &'a str,
 }
@@ -99,13 +100,13 @@ impl<'a> Lexer<'a> {
         token
     }
 
-    /// Skips dashes and tells whether they negate: one that is attached to something does, while
-    /// longer runs and lone dashes are punctuation.
+    /// Skips dashes; returns whether they negate. A single dash attached to something does, longer
+    /// runs and lone dashes are punctuation.
     fn skip_dashes(&mut self) -> bool {
-        let after = self.rest.trim_start_matches('-');
-        let single = self.rest.strip_prefix('-') == Some(after);
-        self.rest = after;
-        single && after.chars().next().is_some_and(|c| !c.is_whitespace() && c != ')')
+        let rest = self.rest.trim_start_matches('-');
+        let is_single = self.rest.strip_prefix('-') == Some(rest);
+        self.rest = rest;
+        is_single && rest.chars().next().is_some_and(|c| !c.is_whitespace() && c != ')')
     }
 
     fn term(&mut self) -> Term<'a> {
@@ -119,15 +120,15 @@ impl<'a> Lexer<'a> {
         Term { source, field, comparator, values }
     }
 
-    /// Takes a field name and its colon. Times such as `12:30` and URLs have none.
+    /// Reads a field's name and the colon. Times such as `12:30` and URLs are not fields.
     fn field(&mut self) -> Option<&'a str> {
-        let (name, after) = self.rest.split_once(':')?;
-        let named = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        let (name, rest) = self.rest.split_once(':')?;
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
             && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'));
-        if !named || after.starts_with("//") {
+        if !is_name || rest.starts_with("//") {
             return None;
         }
-        self.rest = after;
+        self.rest = rest;
         Some(name)
     }
 
@@ -140,19 +141,19 @@ impl<'a> Lexer<'a> {
             ("=", Comparator::Equal),
         ];
         for (sign, comparator) in signs {
-            if let Some(after) = self.rest.strip_prefix(sign) {
-                self.rest = after;
+            if let Some(rest) = self.rest.strip_prefix(sign) {
+                self.rest = rest;
                 return comparator;
             }
         }
         Comparator::Equal
     }
 
-    /// Takes the values after a field, which commas separate.
+    /// Reads the comma-separated values of a field.
     fn values(&mut self) -> Vec<Value> {
         let mut values = vec![self.value(true)];
-        while let Some(after) = self.rest.strip_prefix(',') {
-            self.rest = after;
+        while let Some(rest) = self.rest.strip_prefix(',') {
+            self.rest = rest;
             values.push(self.value(true));
         }
         values.retain(Value::has_content);
@@ -166,26 +167,26 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Takes a value in quotes; `None` leaves an opening quote without its end to be read as text.
+    /// Reads a quoted value; `None` if the quote is not closed and is to be read as text.
     fn quoted(&mut self) -> Option<Value> {
         let mut chars = self.rest.chars();
         let quote = chars.next().filter(|c| matches!(c, '"' | '\''))?;
         let mut text = String::new();
         loop {
             match chars.next()? {
-                '\\' => text.push(escaped(&mut chars)),
+                '\\' => text.push(read_escaped(&mut chars)),
                 c if c == quote && ends_quote(quote, chars.as_str()) => break,
                 c => text.push(c),
             }
         }
-        let after = chars.as_str();
-        self.rest = after.trim_start_matches('*');
-        Some(Value { text, quoted: true, prefix: after.starts_with('*') })
+        let rest = chars.as_str();
+        self.rest = rest.trim_start_matches('*');
+        Some(Value { text, is_quoted: true, is_prefix: rest.starts_with('*') })
     }
 
-    /// Takes a value up to the next space or parenthesis, in a list also up to the next comma.
+    /// Reads a value up to the next space or parenthesis, in a list also up to the next comma.
     fn bare(&mut self, in_list: bool) -> Value {
-        // A quote that was never closed is no part of the value.
+        // An unclosed quote is not part of the value.
         let mut chars = self.rest.strip_prefix('"').unwrap_or(self.rest).chars();
         let mut text = String::new();
         let mut length_without_stars = 0;
@@ -196,16 +197,16 @@ impl<'a> Lexer<'a> {
                     text.push('*');
                     continue;
                 }
-                Some('\\') => text.push(escaped(&mut chars)),
+                Some('\\') => text.push(read_escaped(&mut chars)),
                 Some(',') if in_list => break,
                 Some(c) if !ends_word(c) => text.push(c),
                 _ => break,
             }
             length_without_stars = text.len();
         }
-        let prefix = length_without_stars < text.len();
+        let is_prefix = length_without_stars < text.len();
         text.truncate(length_without_stars);
-        Value { text, quoted: false, prefix }
+        Value { text, is_quoted: false, is_prefix }
     }
 }
 
@@ -214,15 +215,15 @@ fn ends_word(c: char) -> bool {
     c.is_whitespace() || matches!(c, '(' | ')')
 }
 
-/// Whether a quote with this text after it is a closing one; a single quote inside a word is an
+/// Whether a quote followed by `after` is a closing one; a single quote within a word is an
 /// apostrophe.
-fn ends_quote(quote: char, after: &str) -> bool {
-    quote == '"' || after.chars().next().is_none_or(|c| ends_word(c) || matches!(c, ',' | '*'))
+fn ends_quote(quote: char, rest: &str) -> bool {
+    quote == '"' || rest.chars().next().is_none_or(|c| ends_word(c) || matches!(c, ',' | '*'))
 }
 
-/// Takes the character a backslash stands before, if it is a punctuation mark; otherwise the
-/// backslash is just itself.
-fn escaped(chars: &mut Chars<'_>) -> char {
+/// Reads the character after a backslash if it is punctuation; otherwise the backslash stands for
+/// itself.
+fn read_escaped(chars: &mut Chars<'_>) -> char {
     let mut ahead = chars.clone();
     match ahead.next() {
         Some(c) if c.is_ascii_punctuation() => {

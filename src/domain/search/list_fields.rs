@@ -1,9 +1,8 @@
-//! The fields that the shorter lists of the operator's side can be searched by: collections,
-//! customers, discounts.
+//! Search fields of the staff's lists of collections, customers and discounts.
 
 use chrono::{DateTime, Utc};
 
-use super::fields::{Hint, each, read_with, required, text, time, title, uuid_of, words};
+use super::fields::{Hint, each, parse_uuid, read_with, required, text, time, title, words};
 use super::lexer::Term;
 use super::{Comparator, Node, ValueMatch, Warning};
 
@@ -18,30 +17,32 @@ const CUSTOMER_ID: Hint =
 const DISCOUNT_ID: Hint =
     "the value must be a discount's UUID or its id, gid://mercato/Discount/ and the UUID";
 
-/// A test of one field of a collection, a customer or a discount; each list has some of them.
+/// A condition on a field of a collection, customer or discount; each list supports some of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ListTerm {
-    /// It is one of these; each id is a hyphenated UUID in lower case.
+    /// One of these ids, hyphenated UUIDs in lower case.
     Id(Vec<String>),
     /// The handle.
     Handle(ValueMatch),
-    /// The code that buyers enter.
+    /// The discount code.
     Code(ValueMatch),
     /// The e-mail address.
     Email(ValueMatch),
-    /// When it was made.
+    /// When it was created.
     CreatedAt(Comparator, DateTime<Utc>),
     /// When it was last changed.
     UpdatedAt(Comparator, DateTime<Utc>),
 }
 
-type Read = (Option<Node<ListTerm>>, Option<Warning>);
-type Known = fn(&Term<'_>) -> Result<Node<ListTerm>, Hint>;
+type TermResult = (Option<Node<ListTerm>>, Option<Warning>);
+type FieldReader = fn(&Term<'_>) -> Result<Node<ListTerm>, Hint>;
 
-pub(super) fn of_collections(term: &Term<'_>) -> Read {
+pub(super) fn read_collection_term(term: &Term<'_>) -> TermResult {
     read(term, COLLECTIONS, |field| {
-        let read: Known = match field {
-            "id" => |term| each(term, |id| uuid_of(id, "gid://mercato/Collection/"), COLLECTION_ID).map(ids),
+        let read: FieldReader = match field {
+            "id" => {
+                |term| each(term, |id| parse_uuid(id, "gid://mercato/Collection/"), COLLECTION_ID).map(ids)
+            }
             "handle" => |term| text(term, ListTerm::Handle),
             "title" => |term| required(term, title),
             "updated_at" => updated_at,
@@ -51,12 +52,12 @@ pub(super) fn of_collections(term: &Term<'_>) -> Read {
     })
 }
 
-pub(super) fn of_customers(term: &Term<'_>) -> Read {
+pub(super) fn read_customer_term(term: &Term<'_>) -> TermResult {
     read(term, CUSTOMERS, |field| {
-        let read: Known = match field {
-            "id" => |term| each(term, |id| uuid_of(id, "gid://mercato/Customer/"), CUSTOMER_ID).map(ids),
+        let read: FieldReader = match field {
+            "id" => |term| each(term, |id| parse_uuid(id, "gid://mercato/Customer/"), CUSTOMER_ID).map(ids),
             "email" => |term| text(term, ListTerm::Email),
-            // Names are looked for together: in many languages it is not plain which is which.
+            // Both names are searched together: in many languages it is unclear which is which.
             "first_name" | "last_name" | "name" => |term| required(term, title),
             "created_at" => created_at,
             "updated_at" => updated_at,
@@ -66,10 +67,10 @@ pub(super) fn of_customers(term: &Term<'_>) -> Read {
     })
 }
 
-pub(super) fn of_discounts(term: &Term<'_>) -> Read {
+pub(super) fn read_discount_term(term: &Term<'_>) -> TermResult {
     read(term, DISCOUNTS, |field| {
-        let read: Known = match field {
-            "id" => |term| each(term, |id| uuid_of(id, "gid://mercato/Discount/"), DISCOUNT_ID).map(ids),
+        let read: FieldReader = match field {
+            "id" => |term| each(term, |id| parse_uuid(id, "gid://mercato/Discount/"), DISCOUNT_ID).map(ids),
             "code" => |term| text(term, ListTerm::Code),
             "title" => |term| required(term, title),
             "created_at" => created_at,
@@ -80,9 +81,9 @@ pub(super) fn of_discounts(term: &Term<'_>) -> Read {
     })
 }
 
-fn read(term: &Term<'_>, fields: &str, known: fn(&str) -> Option<Known>) -> Read {
+fn read(term: &Term<'_>, fields: &str, find_reader: fn(&str) -> Option<FieldReader>) -> TermResult {
     let known_field =
-        |field: &str, term: &Term<'_>| known(&field.to_ascii_lowercase()).map(|read| read(term));
+        |field: &str, term: &Term<'_>| find_reader(&field.to_ascii_lowercase()).map(|read| read(term));
     read_with(term, known_field, |name, values| words(name, values).map(Node::Text), fields)
 }
 

@@ -1,8 +1,8 @@
-//! The fields that orders can be searched by, beside those of products.
+//! Search fields of orders.
 
 use chrono::{DateTime, Utc};
 
-use super::fields::{Hint, amount, each, read_with, required, text, time, uuid_of, words};
+use super::fields::{Hint, amount, each, parse_uuid, read_with, required, text, time, words};
 use super::lexer::Term;
 use super::{Comparator, Node, ValueMatch, Warning};
 use crate::domain::ids::{CustomerId, Id, OrderId};
@@ -19,26 +19,26 @@ const ID: Hint = "the value must be an order's UUID or its id, gid://mercato/Ord
 const CUSTOMER: Hint = "the value must be a customer's UUID or its id, gid://mercato/Customer/ and the UUID";
 const NAME: Hint = "the value must be an order's name such as #1001";
 
-/// A test of one field of an order.
+/// A condition on a field of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrderTerm {
-    /// The order is in one of these states.
+    /// One of these statuses.
     Status(Vec<OrderStatus>),
-    /// Its money is in one of these places.
+    /// One of these payment statuses.
     Financial(Vec<FinancialStatus>),
-    /// So much of it is sent.
+    /// One of these fulfillment statuses.
     Fulfillment(Vec<FulfillmentStatus>),
     /// The e-mail address.
     Email(ValueMatch),
-    /// What it is called, with or without `#`.
+    /// The order's name, with or without `#`.
     Name(Vec<String>),
     /// The SKU of one of its lines.
     Sku(ValueMatch),
-    /// It is one of these; each id is a hyphenated UUID in lower case.
+    /// One of these ids, hyphenated UUIDs in lower case.
     Id(Vec<String>),
-    /// It is one of these customers'; each id is a hyphenated UUID in lower case.
+    /// One of these customers; ids are hyphenated UUIDs in lower case.
     Customer(Vec<String>),
-    /// Its total in the shop's currency, as an exact decimal.
+    /// The total in the shop's currency, as an exact decimal.
     Total(Comparator, String),
     /// When it was placed.
     CreatedAt(Comparator, DateTime<Utc>),
@@ -46,22 +46,22 @@ pub enum OrderTerm {
     UpdatedAt(Comparator, DateTime<Utc>),
 }
 
-/// The condition a term asks for, and the warning it deserves.
+/// Converts a term to a condition and a warning, if any.
 pub(super) fn read(term: &Term<'_>) -> (Option<Node<OrderTerm>>, Option<Warning>) {
-    read_with(term, known_field, |name, values| words(name, values).map(Node::Text), FIELDS)
+    read_with(term, read_order_field, |name, values| words(name, values).map(Node::Text), FIELDS)
 }
 
-/// Reads the term of a known field; `None` if the field is not known.
-fn known_field(field: &str, term: &Term<'_>) -> Option<Result<Node<OrderTerm>, Hint>> {
+/// Reads a known field; `None` for other fields.
+fn read_order_field(field: &str, term: &Term<'_>) -> Option<Result<Node<OrderTerm>, Hint>> {
     let read: fn(&Term<'_>) -> Result<Node<OrderTerm>, Hint> = match field.to_ascii_lowercase().as_str() {
-        "status" => |term| one_of(term, OrderStatus::named, STATUS, OrderTerm::Status),
+        "status" => |term| one_of(term, OrderStatus::from_public_name, STATUS, OrderTerm::Status),
         "financial_status" => |term| one_of(term, FinancialStatus::parse, FINANCIAL, OrderTerm::Financial),
         "fulfillment_status" => {
             |term| one_of(term, FulfillmentStatus::parse, FULFILLMENT, OrderTerm::Fulfillment)
         }
-        "id" => |term| one_of(term, |text| uuid_of(text, OrderId::TYPE), ID, OrderTerm::Id),
+        "id" => |term| one_of(term, |text| parse_uuid(text, OrderId::TYPE), ID, OrderTerm::Id),
         "customer_id" => {
-            |term| one_of(term, |text| uuid_of(text, CustomerId::TYPE), CUSTOMER, OrderTerm::Customer)
+            |term| one_of(term, |text| parse_uuid(text, CustomerId::TYPE), CUSTOMER, OrderTerm::Customer)
         }
         "name" | "number" | "order_number" => |term| one_of(term, name, NAME, OrderTerm::Name),
         "email" => |term| text(term, OrderTerm::Email),
@@ -87,7 +87,7 @@ fn one_of<T>(
     field: fn(Vec<T>) -> OrderTerm,
 ) -> Result<Node<OrderTerm>, Hint> {
     match (term.comparator, term.values.as_slice()) {
-        // Every order has one.
+        // Every order has a value.
         (Comparator::Equal, [value]) if value.is_star() => Ok(Node::All),
         _ => each(term, read, hint).map(|values| Node::Field(field(values))),
     }

@@ -1,26 +1,26 @@
-//! The words that everything a filter keeps must have, so that a search by relevance begins in the full-text index and not with
-//! every product.
+//! Extracts the words that every match of a filter must contain, so that a search by relevance can
+//! start from the full-text index instead of from every product.
 //!
-//! The repositories rank by them. Never knows a table.
+//! The repositories rank by them. This module knows no tables.
 
 use super::{Node, TextMatch};
 
-/// A condition on words alone.
+/// A condition on words only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequiredWords {
     /// Words anywhere in the text.
     Text(TextMatch),
     /// Words in the title.
     Title(TextMatch),
-    /// All of these; never empty.
+    /// All of these must match; never empty.
     All(Vec<RequiredWords>),
-    /// At least one of these; never empty.
+    /// Any of these must match; never empty.
     Any(Vec<RequiredWords>),
 }
 
 impl RequiredWords {
-    /// Splits a filter into the words it requires and what else it asks for; `None` when there are products without any
-    /// particular word that it keeps.
+    /// Splits a filter into the words it requires and the remaining conditions; `None` if a match
+    /// need not contain any particular word.
     #[must_use]
     pub fn split(filter: &Node) -> Option<(Self, Node)> {
         match filter {
@@ -43,7 +43,7 @@ impl RequiredWords {
             Node::Or(members) => {
                 let members: Option<Vec<_>> = members.iter().map(Self::split).collect();
                 let (words, rest): (Vec<_>, Vec<_>) = members?.into_iter().unzip();
-                // What one alternative asks for besides does not hold for the others.
+                // The other conditions of one alternative do not apply to the rest.
                 let is_words_alone = rest.iter().all(|rest| *rest == Node::All);
                 Some((Self::Any(words), if is_words_alone { Node::All } else { filter.clone() }))
             }
@@ -51,28 +51,28 @@ impl RequiredWords {
         }
     }
 
-    /// Takes the conditions on words out of alternatives: together they are one look at the index.
+    /// Extracts word conditions from alternatives, so that they become a single index lookup.
     #[must_use]
-    pub fn among(alternatives: &[Node]) -> (Option<Self>, Vec<&Node>) {
+    pub fn extract_alternatives(alternatives: &[Node]) -> (Option<Self>, Vec<&Node>) {
         fn itself(node: &Node) -> Option<&Node> {
             Some(node)
         }
-        Self::taken_out(alternatives, itself)
+        Self::extract(alternatives, itself)
     }
 
-    /// The same for the words that nothing that is kept may have.
+    /// Extracts negated word conditions from conjuncts, so that they become a single index lookup.
     #[must_use]
-    pub fn refused(conditions: &[Node]) -> (Option<Self>, Vec<&Node>) {
-        fn opposite(node: &Node) -> Option<&Node> {
+    pub fn extract_excluded(conditions: &[Node]) -> (Option<Self>, Vec<&Node>) {
+        fn negated(node: &Node) -> Option<&Node> {
             if let Node::Not(node) = node { Some(node.as_ref()) } else { None }
         }
-        Self::taken_out(conditions, opposite)
+        Self::extract(conditions, negated)
     }
 
-    fn taken_out(nodes: &[Node], of_interest: fn(&Node) -> Option<&Node>) -> (Option<Self>, Vec<&Node>) {
+    fn extract(nodes: &[Node], select: fn(&Node) -> Option<&Node>) -> (Option<Self>, Vec<&Node>) {
         let (mut words, mut others) = (Vec::new(), Vec::new());
         for node in nodes {
-            match of_interest(node) {
+            match select(node) {
                 Some(Node::Text(text)) => words.push(Self::Text(text.clone())),
                 Some(Node::Title(text)) => words.push(Self::Title(text.clone())),
                 _ => others.push(node),
@@ -81,30 +81,31 @@ impl RequiredWords {
         ((!words.is_empty()).then_some(Self::Any(words)), others)
     }
 
-    /// Writes the condition for FTS5's `MATCH`, where the title is the column `title`.
+    /// Renders the condition for FTS5's `MATCH`, with the title in the column `title`.
     #[must_use]
     pub fn to_fts5(&self) -> String {
         match self {
             Self::Text(text) => text.to_fts5(None),
             Self::Title(text) => text.to_fts5(Some("title")),
-            Self::All(members) => joined(members, " AND ", Self::to_fts5),
-            Self::Any(members) => joined(members, " OR ", Self::to_fts5),
+            Self::All(members) => join(members, " AND ", Self::to_fts5),
+            Self::Any(members) => join(members, " OR ", Self::to_fts5),
         }
     }
 
-    /// Writes the condition for Postgres's `to_tsquery('simple', …)`, where the title has the weight `A`.
+    /// Renders the condition for Postgres's `to_tsquery('simple', …)`, with weight `A` for the
+    /// title.
     #[must_use]
     pub fn to_tsquery(&self) -> String {
         match self {
             Self::Text(text) => text.to_tsquery(None),
             Self::Title(text) => text.to_tsquery(Some('A')),
-            Self::All(members) => joined(members, " & ", Self::to_tsquery),
-            Self::Any(members) => joined(members, " | ", Self::to_tsquery),
+            Self::All(members) => join(members, " & ", Self::to_tsquery),
+            Self::Any(members) => join(members, " | ", Self::to_tsquery),
         }
     }
 }
 
-fn joined(members: &[RequiredWords], operator: &str, write: fn(&RequiredWords) -> String) -> String {
+fn join(members: &[RequiredWords], operator: &str, write: fn(&RequiredWords) -> String) -> String {
     let members: Vec<String> = members.iter().map(|member| format!("({})", write(member))).collect();
     format!("({})", members.join(operator))
 }
@@ -140,15 +141,15 @@ mod tests {
     #[test]
     fn words_beside_other_conditions_are_looked_for_together() {
         let Node::Or(nodes) = parse("snow OR tag:red OR title:board").unwrap().filter else { panic!() };
-        let (words, others) = RequiredWords::among(&nodes);
+        let (words, others) = RequiredWords::extract_alternatives(&nodes);
         assert_eq!(words.unwrap().to_tsquery(), "(('snow') | ('board':A))");
         assert_eq!(others, [&parse("tag:red").unwrap().filter]);
 
         let Node::And(nodes) = parse("-snow -tag:red -board").unwrap().filter else { panic!() };
-        let (words, others) = RequiredWords::refused(&nodes);
+        let (words, others) = RequiredWords::extract_excluded(&nodes);
         assert_eq!(words.unwrap().to_fts5(), r#"(("snow") OR ("board"))"#);
         assert_eq!(others, [&parse("-tag:red").unwrap().filter]);
-        assert_eq!(RequiredWords::refused(&[parse("snow").unwrap().filter]).0, None);
+        assert_eq!(RequiredWords::extract_excluded(&[parse("snow").unwrap().filter]).0, None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Every feature of the search syntax, odd input, the limits, and random text that must not panic.
+//! All features of the search syntax, malformed input, limits, and random text that must not panic.
 
 use super::*;
 
-/// Writes a tree on one line, so that tables of expectations stay readable.
+/// Renders a tree on one line, to keep tables of expectations readable.
 fn show(node: &Node) -> String {
     let list = |name: &str, nodes: &[Node]| {
         let nodes: Vec<String> = nodes.iter().map(show).collect();
@@ -49,14 +49,14 @@ fn show_field(field: &FieldTerm) -> String {
         FieldTerm::Id(ids) => format!("id={}", ids.join("|")),
         FieldTerm::Status(statuses) => format!("status={statuses:?}"),
         FieldTerm::AvailableForSale(available) => format!("available={available}"),
-        FieldTerm::InventoryTotal(comparator, pieces) => format!("stock{}{pieces}", sign(comparator)),
+        FieldTerm::InventoryTotal(comparator, units) => format!("stock{}{units}", sign(comparator)),
         FieldTerm::Price(comparator, amount) => format!("price{}{amount}", sign(comparator)),
         FieldTerm::CreatedAt(comparator, at) => format!("created{}{}", sign(comparator), time(at)),
         FieldTerm::UpdatedAt(comparator, at) => format!("updated{}{}", sign(comparator), time(at)),
     }
 }
 
-/// Reads each query, expects no warning and compares the tree.
+/// Parses each query, expects no warnings and compares the tree.
 fn check(cases: &[(&str, &str)]) {
     for (query, expected) in cases {
         let search = parse(query).unwrap();
@@ -189,7 +189,7 @@ fn titles() {
 #[test]
 fn stock_is_a_field_for_those_who_may_know_of_it() {
     let filter = |text: &str| parse_with_stock(text).unwrap().filter;
-    let total = |comparator, pieces| Node::Field(FieldTerm::InventoryTotal(comparator, pieces));
+    let total = |comparator, units| Node::Field(FieldTerm::InventoryTotal(comparator, units));
     assert_eq!(filter("inventory_total:<5"), total(Comparator::Less, 5));
     assert_eq!(filter("Inventory_Total:0"), total(Comparator::Equal, 0));
     assert_eq!(filter("inventory_total:*"), Node::All);
@@ -258,7 +258,7 @@ fn escapes() {
         (r"snow\*", "[snow]"),
         (r"\-snow", "[snow]"),
         (r"\(a OR b\)", "or([a], [b])"),
-        // Before anything else a backslash is itself.
+        // Before other characters a backslash stands for itself.
         (r"tag:a\b", r"tag=a\b"),
         (r"AC\DC", "[ac dc]"),
         (r"snow\", "[snow]"),
@@ -481,8 +481,8 @@ fn one_letter_before_a_star_is_ignored_with_a_warning() {
     assert_eq!(parse("滑*").unwrap().warnings, []);
 }
 
-/// Checks what [`Node`] and the renderers promise.
-fn check_promises(node: &Node, query: &str) {
+/// Checks the invariants of [`Node`] and of the renderers.
+fn check_invariants(node: &Node, query: &str) {
     match node {
         Node::All => {}
         Node::And(nodes) | Node::Or(nodes) => {
@@ -490,12 +490,12 @@ fn check_promises(node: &Node, query: &str) {
             for inner in nodes {
                 assert!(*inner != Node::All, "for {query}");
                 assert!(std::mem::discriminant(inner) != std::mem::discriminant(node), "for {query}");
-                check_promises(inner, query);
+                check_invariants(inner, query);
             }
         }
         Node::Not(inner) => {
             assert!(!matches!(**inner, Node::Not(_)), "for {query}");
-            check_promises(inner, query);
+            check_invariants(inner, query);
         }
         Node::Text(text) | Node::Title(text) => {
             assert!(!text.words().is_empty(), "for {query}");
@@ -509,7 +509,7 @@ fn check_promises(node: &Node, query: &str) {
 
 #[test]
 fn random_input_never_panics() {
-    const PIECES: &[&str] = &[
+    const FRAGMENTS: &[&str] = &[
         " ",
         " ",
         " ",
@@ -557,7 +557,7 @@ fn random_input_never_panics() {
         "\u{fdfa}",
         "\u{10ffff}",
     ];
-    // A small xorshift generator: the same input in every run.
+    // A small xorshift generator, so that every run uses the same input.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut below = move |limit: usize| {
         state ^= state << 13;
@@ -572,10 +572,10 @@ fn random_input_never_panics() {
             1 => {
                 (0..length).filter_map(|_| char::from_u32(u32::try_from(below(0x11_0000)).unwrap())).collect()
             }
-            _ => (0..length).map(|_| PIECES[below(PIECES.len())]).collect(),
+            _ => (0..length).map(|_| FRAGMENTS[below(FRAGMENTS.len())]).collect(),
         };
         if let Ok(search) = parse(&query) {
-            check_promises(&search.filter, &query);
+            check_invariants(&search.filter, &query);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Makes words from text, for the index and the query alike, and writes them in each database's
-//! full-text language.
+//! Splits text into words, for the index and for queries alike, and renders them in each database's
+//! full-text query language.
 //!
-//! The repositories call it when they index a product and when they run a search. It must never
-//! let anything but letters, digits and their marks into a rendered expression.
+//! Repositories call it when they index a product and when they search. Only letters, digits and
+//! their marks may get into a rendered expression.
 
 use std::collections::HashSet;
 
@@ -12,45 +12,46 @@ use super::MAX_WORDS;
 use super::forms::{self, Sequence};
 use crate::domain::text;
 
-/// Longer words are cut: Postgres refuses lexemes of 2 KiB, and nobody types them out.
+/// Maximum length of a word in characters; longer ones are cut. Postgres rejects lexemes of 2 KiB.
 pub(super) const MAX_WORD_CHARS: usize = 128;
 
-/// How much of a text is indexed, in bytes of its words: Postgres holds no document of more than 1
-/// MiB.
+/// Maximum size in bytes of the indexed words of a text: Postgres limits documents to 1 MiB.
 const MAX_INDEXED_BYTES: usize = 300_000;
 
-/// Splits text into words, so that accents, letter case and punctuation make no difference.
+/// Splits text into words, ignoring accents, letter case and punctuation.
 ///
-/// Compatibility forms are unfolded and accents dropped (`Ｃｒêｐｅ` is `crepe`), letters are folded to
-/// lower case (`Straße` is `strasse`), apostrophes vanish (`don't` is `dont`) and everything else
-/// that is no letter or digit separates words. Text without spaces, as in Chinese or Japanese,
-/// stays one word. Normalising words again leaves them as they are.
+/// Compatibility forms are decomposed and accents removed (`Ｃｒêｐｅ` becomes `crepe`), letters are
+/// lower-cased (`Straße` becomes `strasse`), apostrophes are removed (`don't` becomes `dont`), and
+/// everything else that is not a letter or digit separates words. Text without spaces, as in
+/// Chinese or Japanese, stays one word. Normalization is idempotent.
 #[must_use]
 pub fn normalize(text: &str) -> Vec<String> {
-    compounds(text).into_iter().flatten().map(cut).collect()
+    compounds(text).into_iter().flatten().map(truncate).collect()
 }
 
-/// The words of texts as an index has them, in the texts' order: see `forms`. At the end
-/// come words whose parts a hyphen joins, `tshirt` of a `T-Shirt`, and those behind an article,
-/// `ete` of `l'été`. Of texts that are too long, the end is left out.
+/// The indexed words of texts, in order; see `forms`. They are followed by joined compounds
+/// (`tshirt` for `T-Shirt`) and words after an elided article (`ete` for `l'été`). Texts that are
+/// too long are cut off.
 #[must_use]
 pub fn index_words(texts: &[&str]) -> Vec<String> {
     let (mut words, mut more) = (Vec::new(), Vec::new());
     let mut left = MAX_INDEXED_BYTES;
     for compound in texts.iter().flat_map(|text| compounds(text)) {
-        let made = compound.iter().flat_map(|word| forms::indexed(word)).collect::<Vec<_>>();
-        let whole = forms::joined(&compound).map(|whole| forms::stem(&whole));
-        let size: usize = made.iter().chain(&whole).map(|word| word.len() + 1).sum();
+        let forms_of_parts = compound.iter().flat_map(|word| forms::index_forms(word)).collect::<Vec<_>>();
+        let whole = forms::join_parts(&compound).map(|whole| forms::stem(&whole));
+        let size: usize = forms_of_parts.iter().chain(&whole).map(|word| word.len() + 1).sum();
         if size > left {
             break;
         }
         left -= size;
-        words.extend(made);
+        words.extend(forms_of_parts);
         more.extend(whole);
     }
-    let behind_articles = texts.iter().flat_map(|text| text.split_whitespace()).filter_map(behind_article);
-    for word in
-        behind_articles.flat_map(|word| compounds(word).concat()).flat_map(|word| forms::indexed(&word))
+    let words_after_articles =
+        texts.iter().flat_map(|text| text.split_whitespace()).filter_map(word_after_article);
+    for word in words_after_articles
+        .flat_map(|word| compounds(word).concat())
+        .flat_map(|word| forms::index_forms(&word))
     {
         let Some(rest) = left.checked_sub(word.len() + 1) else { break };
         left = rest;
@@ -60,8 +61,8 @@ pub fn index_words(texts: &[&str]) -> Vec<String> {
     words
 }
 
-/// What stands behind a French or Italian article that an apostrophe shortens.
-fn behind_article(word: &str) -> Option<&str> {
+/// The word after an elided French or Italian article.
+fn word_after_article(word: &str) -> Option<&str> {
     let (article, rest) = word.split_once(['\'', '\u{2019}'])?;
     let article = article.trim_start_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
     let is_article = matches!(
@@ -71,9 +72,9 @@ fn behind_article(word: &str) -> Option<&str> {
     (is_article && rest.chars().nth(1).is_some()).then_some(rest)
 }
 
-/// The words of a text, those together that only hyphens stand between.
+/// The words of a text; words joined by hyphens are grouped.
 fn compounds(text: &str) -> Vec<Vec<String>> {
-    let folded = text::folded(text.nfkd().filter(|&c| !vanishes(c)));
+    let folded = text::fold(text.nfkd().filter(|&c| !is_ignorable(c)));
     folded
         .split(|c| !is_word_char(c) && !is_hyphen(c))
         .map(|chunk| {
@@ -84,13 +85,13 @@ fn compounds(text: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-fn cut(word: String) -> String {
+fn truncate(word: String) -> String {
     if word.len() <= MAX_WORD_CHARS { word } else { word.chars().take(MAX_WORD_CHARS).collect() }
 }
 
-/// Whether a character is left out without ending the word: apostrophes, the soft hyphen and the
+/// Whether a character is dropped without ending the word: apostrophes, the soft hyphen and
 /// invisible joiners.
-pub(in crate::domain) const fn vanishes(c: char) -> bool {
+pub(in crate::domain) const fn is_ignorable(c: char) -> bool {
     matches!(
         c,
         '\'' | '\u{2018}'
@@ -108,118 +109,119 @@ const fn is_hyphen(c: char) -> bool {
     matches!(c, '-' | '\u{2010}'..='\u{2013}')
 }
 
-/// Whether a character belongs to a word.
+/// Whether a character can be part of a word.
 pub(in crate::domain) fn is_word_char(c: char) -> bool {
-    // Letters in circles and squares count as letters in Unicode, but the databases index no
-    // symbols, and a search for one could never match.
+    // Unicode counts circled and squared letters as letters, but the databases don't index symbols,
+    // so a search for one could never match.
     (c.is_alphanumeric() || is_combining_mark(c)) && !matches!(c, '\u{1f100}'..='\u{1f1ff}')
 }
 
-/// Words to look for; there is always at least one.
+/// Words to search for; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TextMatch {
-    /// The words, those together that only hyphens stand between; none of them empty.
+    /// The words; those joined by hyphens are grouped. None is empty.
     compounds: Vec<Vec<String>>,
-    phrase: bool,
-    prefix: bool,
+    is_phrase: bool,
+    is_prefix: bool,
 }
 
 impl TextMatch {
-    /// Makes a match for the words of `text`; `None` when there are none.
+    /// Creates a match for the words of `text`; `None` if there are none.
     ///
-    /// All words must occur: with `phrase`, one after another; with `prefix`, the last one may be
-    /// only the beginning of a word.
+    /// All words must occur. With `is_phrase` they must be consecutive; with `is_prefix` the last
+    /// one matches the beginning of a word.
     #[must_use]
-    pub fn new(text: &str, phrase: bool, prefix: bool) -> Option<Self> {
+    pub fn new(text: &str, is_phrase: bool, is_prefix: bool) -> Option<Self> {
         let compounds: Vec<Vec<String>> =
-            compounds(text).into_iter().map(|parts| parts.into_iter().map(cut).collect()).collect();
-        let several = compounds.iter().map(Vec::len).sum::<usize>() > 1;
-        (!compounds.is_empty()).then_some(Self { compounds, phrase: phrase && several, prefix })
+            compounds(text).into_iter().map(|parts| parts.into_iter().map(truncate).collect()).collect();
+        let has_several = compounds.iter().map(Vec::len).sum::<usize>() > 1;
+        (!compounds.is_empty()).then_some(Self { compounds, is_phrase: is_phrase && has_several, is_prefix })
     }
 
-    /// The normalised words.
+    /// The normalized words.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
         self.compounds.concat()
     }
 
-    /// How many words the index is asked for: one for every two characters where words are not told
-    /// apart.
+    /// The number of index lookups it takes: for scripts without spaces, one for every two
+    /// characters.
     pub(super) fn cost(&self) -> usize {
         self.compounds.iter().flatten().map(|word| forms::cost(word)).sum()
     }
 
-    /// Whether the words must follow one another; never set for a single word.
+    /// Whether the words must be consecutive; always false for a single word.
     #[must_use]
     pub const fn is_phrase(&self) -> bool {
-        self.phrase
+        self.is_phrase
     }
 
-    /// Whether the last word may be only the beginning of a word.
+    /// Whether the last word is a prefix.
     #[must_use]
     pub const fn is_prefix(&self) -> bool {
-        self.prefix
+        self.is_prefix
     }
 
-    /// Whether it asks for everything that begins with one letter of an alphabet. A character of Chinese or Japanese is a word's
-    /// worth.
+    /// Whether the prefix is a single letter of an alphabet. A single Chinese or Japanese character
+    /// is as specific as a word.
     pub(super) fn has_short_prefix(&self) -> bool {
         let last = self.compounds.last().and_then(|parts| parts.last());
         let mut letters = last.map(|word| word.chars()).into_iter().flatten();
-        self.prefix && letters.next().is_some_and(|letter| letter < '\u{2e80}') && letters.next().is_none()
+        self.is_prefix && letters.next().is_some_and(|letter| letter < '\u{2e80}') && letters.next().is_none()
     }
 
-    /// What is looked for: all of these, each in any of its forms.
+    /// The sequences to search for: all must match, each in any of its forms.
     #[must_use]
-    pub fn sought(&self) -> Vec<Vec<Sequence>> {
-        if self.phrase {
-            return vec![vec![Sequence::phrase(self.compounds.iter().flatten(), self.prefix)]];
+    pub fn sequences(&self) -> Vec<Vec<Sequence>> {
+        if self.is_phrase {
+            return vec![vec![Sequence::phrase(self.compounds.iter().flatten(), self.is_prefix)]];
         }
         let last = self.compounds.len().saturating_sub(1);
-        let sought = self.compounds.iter().enumerate();
-        sought.map(|(at, parts)| Sequence::forms(parts, self.prefix && at == last)).collect()
+        let sequences = self.compounds.iter().enumerate();
+        sequences.map(|(at, parts)| Sequence::forms(parts, self.is_prefix && at == last)).collect()
     }
 
-    /// Writes the match for FTS5's `MATCH`, within one column if given.
+    /// Renders the match for FTS5's `MATCH`, optionally within one column.
     ///
-    /// The column is a name from the program, never input.
+    /// The column is a constant name, never user input.
     #[must_use]
     pub fn to_fts5(&self, column: Option<&'static str>) -> String {
-        fts5(&self.sought(), " AND ", column)
+        fts5(&self.sequences(), " AND ", column)
     }
 
-    /// Writes the match for Postgres's `to_tsquery('simple', …)`, within one weight (`A` to `D`) if given.
+    /// Renders the match for Postgres's `to_tsquery('simple', …)`, optionally within one weight
+    /// (`A` to `D`).
     #[must_use]
     pub fn to_tsquery(&self, weight: Option<char>) -> String {
-        tsquery(&self.sought(), " & ", weight)
+        tsquery(&self.sequences(), " & ", weight)
     }
 
-    /// Adds the words of a neighbour that must match too, or gives it back if one of the two would
-    /// change its meaning.
+    /// Merges the words of an adjacent match that must match, too; returns it if merging would
+    /// change the meaning of either.
     pub(super) fn join(&mut self, next: Self) -> Option<Self> {
-        if self.phrase || self.prefix || next.phrase {
+        if self.is_phrase || self.is_prefix || next.is_phrase {
             return Some(next);
         }
         self.compounds.extend(next.compounds);
-        self.prefix = next.prefix;
+        self.is_prefix = next.is_prefix;
         None
     }
 }
 
-/// Words of which at least one must occur; there is always at least one.
+/// Words of which at least one must occur; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AnyWord(Vec<String>);
 
-/// Makes a match for products that have any of these words, as recommendations need it; `None` when
+/// Creates a match for products with any of these words, as recommendations need it; `None` if
 /// there are none.
 ///
-/// Words are taken apart as in the index, repeated ones dropped, and only the first [`MAX_WORDS`]
+/// Words are split as in the index, duplicates are dropped, and only the first [`MAX_WORDS`] are
 /// kept.
 pub fn any_of(words: impl Iterator<Item = String>) -> Option<AnyWord> {
     let mut seen = HashSet::new();
     let words: Vec<String> = words
         .flat_map(|word| compounds(&word).concat())
-        .flat_map(|word| Sequence::whole(&word).words)
+        .flat_map(|word| Sequence::for_word(&word).words)
         .filter(|word| seen.insert(word.clone()))
         .take(MAX_WORDS)
         .collect();
@@ -227,45 +229,45 @@ pub fn any_of(words: impl Iterator<Item = String>) -> Option<AnyWord> {
 }
 
 impl AnyWord {
-    /// The words, as the index has them.
+    /// The words, as indexed.
     #[must_use]
     pub fn words(&self) -> &[String] {
         &self.0
     }
 
-    fn sought(&self) -> Vec<Vec<Sequence>> {
-        self.0.iter().map(|word| vec![Sequence::of(word.clone())]).collect()
+    fn sequences(&self) -> Vec<Vec<Sequence>> {
+        self.0.iter().map(|word| vec![Sequence::single(word.clone())]).collect()
     }
 
-    /// Writes the match for FTS5's `MATCH`; see [`TextMatch::to_fts5`].
+    /// Renders the match for FTS5's `MATCH`; see [`TextMatch::to_fts5`].
     #[must_use]
     pub fn to_fts5(&self, column: Option<&'static str>) -> String {
-        fts5(&self.sought(), " OR ", column)
+        fts5(&self.sequences(), " OR ", column)
     }
 
-    /// Writes the match for `to_tsquery`; see [`TextMatch::to_tsquery`].
+    /// Renders the match for `to_tsquery`; see [`TextMatch::to_tsquery`].
     #[must_use]
     pub fn to_tsquery(&self, weight: Option<char>) -> String {
-        tsquery(&self.sought(), " | ", weight)
+        tsquery(&self.sequences(), " | ", weight)
     }
 }
 
-/// Joins what stands on one level, in parentheses if it is several.
+/// Joins operands, in parentheses if there are several.
 fn grouped(parts: Vec<String>, operator: &str) -> String {
     let joined = parts.join(operator);
     if parts.len() > 1 { format!("({joined})") } else { joined }
 }
 
-/// Writes words as an FTS5 expression that can stand next to any operator.
-fn fts5(sought: &[Vec<Sequence>], between: &str, column: Option<&'static str>) -> String {
-    let written = |sequence: &Sequence| {
+/// Renders words as an FTS5 expression that can be combined with any operator.
+fn fts5(sequences: &[Vec<Sequence>], between: &str, column: Option<&'static str>) -> String {
+    let render = |sequence: &Sequence| {
         let words = sequence.words.join(" ").replace('"', r#""""#);
-        // A star at the end applies to the last word alone.
-        format!(r#""{words}"{}"#, if sequence.is_open { "*" } else { "" })
+        // A star at the end applies to the last word only.
+        format!(r#""{words}"{}"#, if sequence.is_prefix { "*" } else { "" })
     };
-    let of_word = |forms: &Vec<Sequence>| grouped(forms.iter().map(written).collect(), " OR ");
-    let expression = sought.iter().map(of_word).collect::<Vec<_>>().join(between);
-    let is_word = matches!(sought, [forms] if matches!(forms.as_slice(), [form] if form.words.len() == 1));
+    let of_word = |forms: &Vec<Sequence>| grouped(forms.iter().map(render).collect(), " OR ");
+    let expression = sequences.iter().map(of_word).collect::<Vec<_>>().join(between);
+    let is_word = matches!(sequences, [forms] if matches!(forms.as_slice(), [form] if form.words.len() == 1));
     match column {
         Some(column) => format!("{{{column}}} : ({expression})"),
         None if is_word => expression,
@@ -273,23 +275,23 @@ fn fts5(sought: &[Vec<Sequence>], between: &str, column: Option<&'static str>) -
     }
 }
 
-/// Writes words as a tsquery that can stand next to any operator.
-fn tsquery(sought: &[Vec<Sequence>], between: &str, weight: Option<char>) -> String {
+/// Renders words as a tsquery that can be combined with any operator.
+fn tsquery(sequences: &[Vec<Sequence>], between: &str, weight: Option<char>) -> String {
     let weight = weight.filter(|weight| matches!(weight, 'A'..='D'));
     let label = weight.map(|weight| format!(":{weight}")).unwrap_or_default();
     let star = if weight.is_some() { "*" } else { ":*" };
-    let quoted = |word: &String| format!("'{}'{label}", word.replace('\\', "\\\\").replace('\'', "''"));
-    let written = |sequence: &Sequence| {
-        let mut words: Vec<String> = sequence.words.iter().map(quoted).collect();
-        if sequence.is_open
+    let quote = |word: &String| format!("'{}'{label}", word.replace('\\', "\\\\").replace('\'', "''"));
+    let render = |sequence: &Sequence| {
+        let mut words: Vec<String> = sequence.words.iter().map(quote).collect();
+        if sequence.is_prefix
             && let Some(last) = words.last_mut()
         {
             last.push_str(star);
         }
         grouped(words, " <-> ")
     };
-    let of_word = |forms: &Vec<Sequence>| grouped(forms.iter().map(written).collect(), " | ");
-    grouped(sought.iter().map(of_word).collect(), between)
+    let of_word = |forms: &Vec<Sequence>| grouped(forms.iter().map(render).collect(), " | ");
+    grouped(sequences.iter().map(of_word).collect(), between)
 }
 
 #[cfg(test)]
@@ -347,8 +349,8 @@ mod tests {
             (r#"a" OR "b"#, false, false, r#"("a" AND "or" AND "b")"#, "('a' & 'or' & 'b')"),
             (r"a' | '\b", false, false, r#"("a" AND "b")"#, "('a' & 'b')"),
         ];
-        for (text, phrase, prefix, fts5, tsquery) in cases {
-            let text = TextMatch::new(text, phrase, prefix).unwrap();
+        for (text, is_phrase, is_prefix, fts5, tsquery) in cases {
+            let text = TextMatch::new(text, is_phrase, is_prefix).unwrap();
             assert_eq!((text.to_fts5(None).as_str(), text.to_tsquery(None).as_str()), (fts5, tsquery));
         }
         assert_eq!(TextMatch::new("!!!", true, true), None);
@@ -390,8 +392,8 @@ mod tests {
             ("boxe", true, r#"(("boxe"* OR "box"))"#, "('boxe':* | 'box')"),
             ("T-Shirts", false, r#"(("t shirt" OR "tshirt"))"#, "(('t' <-> 'shirt') | 'tshirt')"),
         ];
-        for (text, prefix, fts5, tsquery) in cases {
-            let text = TextMatch::new(text, false, prefix).unwrap();
+        for (text, is_prefix, fts5, tsquery) in cases {
+            let text = TextMatch::new(text, false, is_prefix).unwrap();
             assert_eq!((text.to_fts5(None).as_str(), text.to_tsquery(None).as_str()), (fts5, tsquery));
         }
         let phrase = TextMatch::new("滑雪板 boots", true, false).unwrap();

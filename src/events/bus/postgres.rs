@@ -1,5 +1,6 @@
-//! A bus over the shop's own PostgreSQL: the relay notifies in its transaction, so that whoever hears of it finds the events. It is one
-//! notification a batch, since notifications make commits wait for each other.
+//! An event bus over the shop's own PostgreSQL. The relay sends `NOTIFY` in its transaction, so
+//! that receivers find the events when the notification arrives. There is one notification per
+//! batch, because `NOTIFY` serializes commits.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -11,45 +12,45 @@ use tokio_postgres::{AsyncMessage, Error, NoTls};
 
 use super::EventBus;
 
-/// The channel.
+/// The notification channel.
 const CHANNEL: &str = "mercato_events";
-/// How long it waits before it connects anew.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The delay before reconnecting.
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
-/// A bus over PostgreSQL.
+/// An event bus over PostgreSQL.
 pub struct PostgresBus {
     url: String,
-    grown: watch::Sender<()>,
+    signal: watch::Sender<()>,
 }
 
 impl PostgresBus {
-    /// A bus over the database at a URL.
+    /// Creates a bus over the database at a URL.
     #[must_use]
     pub fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), grown: watch::Sender::new(()) }
+        Self { url: url.to_owned(), signal: watch::Sender::new(()) }
     }
 
     /// Listens until the connection ends.
     async fn listen_once(&self) -> Result<(), Error> {
         let (client, mut connection) = tokio_postgres::connect(&self.url, NoTls).await?;
-        let asked = format!("LISTEN {CHANNEL}");
+        let command = format!("LISTEN {CHANNEL}");
         let listening = async {
-            client.batch_execute(&asked).await?;
-            // What was told before this connection listened.
-            self.grown.send_replace(());
+            client.batch_execute(&command).await?;
+            // Notifications may have been sent before this connection listened.
+            self.signal.send_replace(());
             std::future::pending::<Result<(), Error>>().await
         };
-        let hearing = async {
+        let receiving = async {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
                 if let AsyncMessage::Notification(_) = message? {
-                    self.grown.send_replace(());
+                    self.signal.send_replace(());
                 }
             }
             Ok(())
         };
         tokio::select! {
-            ended = listening => ended,
-            ended = hearing => ended,
+            result = listening => result,
+            result = receiving => result,
         }
     }
 }
@@ -60,16 +61,16 @@ impl EventBus for PostgresBus {
     }
 
     fn publish(&self) -> BoxFuture<'_, ()> {
-        // Others are notified by the relay's transaction; the own process need not wait for that.
-        self.grown.send_replace(());
+        // The relay's transaction notifies the other processes; this one need not wait for that.
+        self.signal.send_replace(());
         std::future::ready(()).boxed()
     }
 
-    fn listen(&self) -> watch::Receiver<()> {
-        self.grown.subscribe()
+    fn subscribe(&self) -> watch::Receiver<()> {
+        self.signal.subscribe()
     }
 
-    fn notified_at(&self) -> Option<&'static str> {
+    fn notify_channel(&self) -> Option<&'static str> {
         Some(CHANNEL)
     }
 
@@ -80,7 +81,7 @@ impl EventBus for PostgresBus {
                     Ok(()) => tracing::warn!("the event bus has lost its connection"),
                     Err(error) => tracing::warn!("the event bus has no connection: {error}"),
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RECONNECT_DELAY).await;
             }
         }
         .boxed()

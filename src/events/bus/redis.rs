@@ -1,5 +1,5 @@
-//! A bus over Redis: a channel that every process publishes to and subscribes to. Redis may be stopped at any time: processes go on by
-//! the clock until it is back.
+//! An event bus over a Redis channel that every process publishes and subscribes to. Redis may be
+//! stopped at any time: until it is back, processes poll the log.
 
 use std::time::Duration;
 
@@ -11,33 +11,34 @@ use tokio::sync::{OnceCell, watch};
 
 use super::EventBus;
 
-/// The channel.
+/// The pub/sub channel.
 const CHANNEL: &str = "mercato:events";
-/// How long it waits before it connects anew.
-const PAUSE: Duration = Duration::from_secs(1);
-/// How long telling may take: the relay waits for it.
-const TIMEOUT: Duration = Duration::from_millis(250);
+/// The delay before reconnecting.
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
+/// How long publishing may take: the relay waits for it.
+const PUBLISH_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// A bus over Redis.
+/// An event bus over Redis.
 pub struct RedisBus {
     client: Client,
     publisher: OnceCell<ConnectionManager>,
-    grown: watch::Sender<()>,
+    signal: watch::Sender<()>,
 }
 
 impl RedisBus {
-    /// A bus over the server at a URL; it need not be there yet.
+    /// Creates a bus over the server at a URL, which need not be reachable yet.
     ///
     /// # Errors
-    /// When the URL is none of Redis's.
+    /// When the URL is not a valid Redis URL.
     pub fn new(url: &str) -> Result<Self, RedisError> {
         let client = Client::open(url)?;
-        Ok(Self { client, publisher: OnceCell::new(), grown: watch::Sender::new(()) })
+        Ok(Self { client, publisher: OnceCell::new(), signal: watch::Sender::new(()) })
     }
 
-    async fn tell(&self) -> Result<(), RedisError> {
-        let config =
-            ConnectionManagerConfig::new().set_number_of_retries(0).set_connection_timeout(Some(TIMEOUT));
+    async fn publish_to_redis(&self) -> Result<(), RedisError> {
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(0)
+            .set_connection_timeout(Some(PUBLISH_TIMEOUT));
         let connect = || ConnectionManager::new_with_config(self.client.clone(), config);
         let mut publisher = self.publisher.get_or_try_init(connect).await?.clone();
         publisher.publish(CHANNEL, "").await
@@ -47,11 +48,11 @@ impl RedisBus {
     async fn listen_once(&self) -> Result<(), RedisError> {
         let mut subscriber = self.client.get_async_pubsub().await?;
         subscriber.subscribe(CHANNEL).await?;
-        // What was told before this connection listened.
-        self.grown.send_replace(());
+        // Messages may have been published before this connection subscribed.
+        self.signal.send_replace(());
         let mut messages = subscriber.into_on_message();
         while messages.next().await.is_some() {
-            self.grown.send_replace(());
+            self.signal.send_replace(());
         }
         Ok(())
     }
@@ -63,19 +64,19 @@ impl EventBus for RedisBus {
     }
 
     fn publish(&self) -> BoxFuture<'_, ()> {
-        self.grown.send_replace(());
+        self.signal.send_replace(());
         async {
-            match tokio::time::timeout(TIMEOUT, self.tell()).await {
+            match tokio::time::timeout(PUBLISH_TIMEOUT, self.publish_to_redis()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!("the event bus can't tell other processes: {error}"),
-                Err(_) => tracing::warn!("the event bus can't tell other processes: Redis does not answer"),
+                Ok(Err(error)) => tracing::warn!("the event bus can't signal other processes: {error}"),
+                Err(_) => tracing::warn!("the event bus can't signal other processes: Redis does not answer"),
             }
         }
         .boxed()
     }
 
-    fn listen(&self) -> watch::Receiver<()> {
-        self.grown.subscribe()
+    fn subscribe(&self) -> watch::Receiver<()> {
+        self.signal.subscribe()
     }
 
     fn run(&self) -> BoxFuture<'_, ()> {
@@ -85,7 +86,7 @@ impl EventBus for RedisBus {
                     Ok(()) => tracing::warn!("the event bus has lost its connection to Redis"),
                     Err(error) => tracing::warn!("the event bus has no connection to Redis: {error}"),
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RECONNECT_DELAY).await;
             }
         }
         .boxed()

@@ -1,4 +1,4 @@
-//! What a cart costs, and what discounts take off.
+//! The cost of a cart, and discount allocations.
 
 use async_graphql::{Interface, Object, SimpleObject};
 
@@ -6,129 +6,137 @@ use crate::domain::quote::Allocation;
 pub use crate::graphql::order::DiscountApplicationTargetType as TargetType;
 use crate::graphql::shop::MoneyV2;
 use crate::services::Shop;
-use crate::services::pricing::{CodeOutcome, Priced};
+use crate::services::pricing::{CodeOutcome, PricedBasket};
 
-/// What a cart costs.
+/// The estimated cost of a cart.
 #[derive(SimpleObject)]
 pub struct CartCost {
-    /// What the buyer will be charged for the lines, before discounts, taxes and delivery.
+    /// The amount that the buyer is charged for the lines, before discounts, taxes and delivery.
     checkout_charge_amount: MoneyV2,
-    /// The lines, before discounts.
+    /// The total of the lines, before discounts.
     subtotal_amount: MoneyV2,
-    /// Whether the subtotal may still change; it does not.
+    /// Whether the subtotal may still change. Always false.
     subtotal_amount_estimated: bool,
-    /// What is to be paid: lines, delivery and taxes, after discounts.
+    /// The total to pay for lines, delivery and taxes, after discounts.
     total_amount: MoneyV2,
-    /// Whether the total may still change, since it is not known where or how the cart is delivered.
+    /// Whether the total may still change, because the delivery address or the delivery option
+    /// isn't known yet.
     total_amount_estimated: bool,
-    /// All taxes, contained in the prices or not.
+    /// The total of all taxes, whether or not they are included in the prices.
     total_tax_amount: Option<MoneyV2>,
-    /// Whether the taxes may still change, since it is not known where the cart is delivered.
+    /// Whether the taxes may still change, because the delivery address isn't known yet.
     total_tax_amount_estimated: bool,
-    /// Duties; null, since none are reckoned.
+    /// The total of all duties. Always null, since duties are not calculated.
     total_duty_amount: Option<MoneyV2>,
-    /// Whether the duties may still change; they do not.
+    /// Whether the duties may still change. Always false.
     total_duty_amount_estimated: bool,
 }
 
-/// A discount code of a cart.
+/// A discount code applied to a cart.
 #[derive(SimpleObject)]
 pub struct CartDiscountCode {
-    /// Whether it takes something off.
+    /// Whether the code currently discounts the cart.
     applicable: bool,
-    /// The code, as it was entered.
+    /// The code, as the buyer entered it.
     code: String,
 }
 
-/// What a discount takes off.
+/// The amount that a discount takes off a cart line or its delivery.
 #[derive(Interface, Clone)]
 #[graphql(
-    field(name = "discounted_amount", ty = "MoneyV2", desc = "How much."),
-    field(name = "target_type", ty = "TargetType", desc = "Off what.")
+    field(name = "discounted_amount", ty = "MoneyV2", desc = "The amount taken off."),
+    field(name = "target_type", ty = "TargetType", desc = "What the discount reduces the price of.")
 )]
 pub enum CartDiscountAllocation {
-    /// By a discount that needs no code.
+    /// The allocation of an automatic discount.
     CartAutomaticDiscountAllocation(CartAutomaticDiscountAllocation),
-    /// By a discount code.
+    /// The allocation of a discount code.
     CartCodeDiscountAllocation(CartCodeDiscountAllocation),
 }
 
-/// What a discount takes off that needs no code.
+/// The allocation of an automatic discount: one that needs no code.
 #[derive(Clone)]
-pub struct CartAutomaticDiscountAllocation(Taken);
+pub struct CartAutomaticDiscountAllocation(AllocatedDiscount);
 
-/// What a discount code takes off.
+/// The allocation of a discount code.
 #[derive(Clone)]
-pub struct CartCodeDiscountAllocation(Taken);
+pub struct CartCodeDiscountAllocation(AllocatedDiscount);
 
 #[derive(Clone)]
-struct Taken {
+struct AllocatedDiscount {
     amount: MoneyV2,
     target: TargetType,
     name: String,
 }
 
-/// What discounts take off.
-pub fn allocations(shop: &Shop, all: &[Allocation], target: TargetType) -> Vec<CartDiscountAllocation> {
-    let shown = |one: &Allocation| {
-        let taken =
-            |name: &String| Taken { amount: MoneyV2(shop.money(one.amount)), target, name: name.clone() };
-        match &one.code {
-            Some(code) => {
-                CartDiscountAllocation::CartCodeDiscountAllocation(CartCodeDiscountAllocation(taken(code)))
-            }
+/// The allocations of discounts to a line or to delivery.
+pub fn to_cart_allocations(
+    shop: &Shop,
+    allocations: &[Allocation],
+    target: TargetType,
+) -> Vec<CartDiscountAllocation> {
+    let to_allocation = |allocation: &Allocation| {
+        let to_discount = |name: &String| AllocatedDiscount {
+            amount: MoneyV2(shop.money(allocation.amount)),
+            target,
+            name: name.clone(),
+        };
+        match &allocation.code {
+            Some(code) => CartDiscountAllocation::CartCodeDiscountAllocation(CartCodeDiscountAllocation(
+                to_discount(code),
+            )),
             None => CartDiscountAllocation::CartAutomaticDiscountAllocation(CartAutomaticDiscountAllocation(
-                taken(&one.title),
+                to_discount(&allocation.title),
             )),
         }
     };
-    all.iter().map(shown).collect()
+    allocations.iter().map(to_allocation).collect()
 }
 
-/// What a discount takes off that needs no code.
+/// The amount that an automatic discount takes off a cart line or its delivery.
 #[Object]
 impl CartAutomaticDiscountAllocation {
-    /// How much.
+    /// The amount taken off.
     pub async fn discounted_amount(&self) -> MoneyV2 {
         self.0.amount
     }
 
-    /// Off what.
+    /// What the discount reduces the price of.
     pub async fn target_type(&self) -> TargetType {
         self.0.target
     }
 
-    /// What the discount is called.
+    /// The title of the discount.
     async fn title(&self) -> &str {
         &self.0.name
     }
 }
 
-/// What a discount code takes off.
+/// The amount that a discount code takes off a cart line or its delivery.
 #[Object]
 impl CartCodeDiscountAllocation {
-    /// How much.
+    /// The amount taken off.
     pub async fn discounted_amount(&self) -> MoneyV2 {
         self.0.amount
     }
 
-    /// Off what.
+    /// What the discount reduces the price of.
     pub async fn target_type(&self) -> TargetType {
         self.0.target
     }
 
-    /// The code.
+    /// The discount code.
     async fn code(&self) -> &str {
         &self.0.name
     }
 }
 
 impl CartCost {
-    /// The cost of a cart of which it is known, or not, where it is delivered.
-    pub fn of(shop: &Shop, priced: &Priced, is_destination_known: bool) -> Self {
+    /// The cost of a cart. Until the destination is known, taxes and the total are estimates.
+    pub fn new(shop: &Shop, priced: &PricedBasket, is_destination_known: bool) -> Self {
         let quote = &priced.quote;
         let money = |minor| MoneyV2(shop.money(minor));
-        // Where there is something to choose and nothing was chosen, delivery is still to come.
+        // Delivery is still to be paid if there are options and none has been selected.
         let is_delivery_open = !priced.delivery_options.is_empty() && quote.delivery.is_none();
         Self {
             checkout_charge_amount: money(quote.subtotal),
@@ -145,8 +153,8 @@ impl CartCost {
 }
 
 impl CartDiscountCode {
-    /// What became of a code.
-    pub fn of(outcome: &CodeOutcome) -> Self {
+    /// A discount code with the outcome of pricing.
+    pub fn new(outcome: &CodeOutcome) -> Self {
         Self { applicable: outcome.refused.is_none(), code: outcome.code.clone() }
     }
 }

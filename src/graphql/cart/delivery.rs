@@ -1,4 +1,4 @@
-//! Where a cart can be sent, and how.
+//! Delivery addresses, groups and options of a cart.
 
 use std::sync::Arc;
 
@@ -8,300 +8,303 @@ use super::line::{self, BaseCartLineConnection, CartLine};
 use crate::domain::address::Address;
 use crate::domain::cart::CartAddress;
 use crate::domain::ids::{DeliveryGroupId, Id};
-use crate::domain::page::{CursorKey, KeyKind, Page};
+use crate::domain::page::{CursorKey, CursorKeyKind, Page};
 use crate::domain::quote;
 use crate::graphql::address::MailingAddress;
-use crate::graphql::connection::{Items, PageArgs, connection};
-use crate::graphql::in_order::InOrder;
+use crate::graphql::connection::{ConnectionPage, PageArgs, connection};
+use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::gid;
 use crate::graphql::shop::MoneyV2;
 use crate::loaders;
 use crate::services::Shop;
-use crate::services::pricing::Priced;
+use crate::services::pricing::PricedBasket;
 
 connection!(
     CartDeliveryGroupConnection,
     CartDeliveryGroupEdge,
     CartDeliveryGroup,
-    "what of a cart is sent together"
+    "delivery groups of a cart"
 );
 
-/// What of a cart is sent together. Cheap to clone.
+/// A group of cart lines that are shipped together. Cheap to clone.
 #[derive(Clone)]
-pub struct CartDeliveryGroup(Arc<Group>);
+pub struct CartDeliveryGroup(Arc<GroupData>);
 
-struct Group {
+struct GroupData {
     id: DeliveryGroupId,
     address: MailingAddress,
-    priced: Arc<Priced>,
+    priced: Arc<PricedBasket>,
     lines: Vec<CartLine>,
 }
 
-/// Where a cart can be sent.
+/// The delivery addresses of a cart.
 pub struct CartDelivery(pub Arc<loaders::Cart>);
 
-/// An address that a cart can be sent to.
+/// A delivery address of a cart.
 #[derive(SimpleObject)]
 struct CartSelectableAddress {
-    /// The address.
-    address: AddressOfCart,
-    /// Its global id.
+    /// The postal address.
+    address: CartAddressUnion,
+    /// The ID of the address.
     id: ID,
-    /// Whether it is for this cart alone, and not to be kept for the customer.
+    /// Whether the address is for this cart only, and isn't saved for the customer.
     one_time_use: bool,
-    /// Whether the cart is sent there.
+    /// Whether the cart is delivered to this address.
     selected: bool,
 }
 
-/// The kinds of addresses that a cart can be sent to.
+/// An address that a cart can be delivered to.
 #[derive(Union)]
 #[graphql(name = "CartAddress")]
-enum AddressOfCart {
+enum CartAddressUnion {
     /// A postal address.
     CartDeliveryAddress(CartDeliveryAddress),
 }
 
-/// A postal address that a cart can be sent to.
+/// A postal address that a cart can be delivered to.
 struct CartDeliveryAddress(MailingAddress);
 
-/// A way to have a cart delivered.
+/// A way to have a delivery group delivered.
 #[derive(SimpleObject)]
 struct CartDeliveryOption {
-    /// The name of how it is priced: `standard`, `express`, `overnight`, `flat`, `pickup`.
+    /// The pricing strategy: `standard`, `express`, `overnight`, `flat` or `pickup`.
     code: Option<String>,
-    /// How the goods get to the buyer.
+    /// How the goods reach the buyer.
     delivery_method_type: DeliveryMethodType,
-    /// Where it is picked up, in one line; null where it is sent.
+    /// For pickup, the address of the location in one line. Null for other options.
     description: Option<String>,
-    /// What it costs before discounts.
+    /// The estimated cost, before discounts.
     estimated_cost: MoneyV2,
-    /// What is sent to choose it.
+    /// The handle that identifies the option in `cartSelectedDeliveryOptionsUpdate`.
     handle: String,
-    /// What buyers read.
+    /// The title shown to buyers.
     title: Option<String>,
 }
 
-/// How goods get to a buyer.
+/// How the goods reach the buyer.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 enum DeliveryMethodType {
-    /// By the shop itself, nearby.
+    /// Delivered locally by the shop.
     Local,
-    /// Not at all.
+    /// Not delivered.
     None,
-    /// To a place nearby where the buyer picks them up.
+    /// Sent to a pickup point near the buyer.
     PickupPoint,
-    /// The buyer picks them up at the shop.
+    /// Picked up by the buyer at one of the shop's locations.
     PickUp,
-    /// The buyer is in the shop.
+    /// Handed over in a retail store.
     Retail,
-    /// By a carrier.
+    /// Shipped by a carrier.
     Shipping,
 }
 
-/// How often a group is sent.
+/// How often a delivery group is delivered.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 enum CartDeliveryGroupType {
-    /// Once.
+    /// Delivered once.
     OneTimePurchase,
-    /// Again and again.
+    /// Delivered repeatedly.
     Subscription,
 }
 
-/// A page of groups.
+/// A page of delivery groups.
 pub fn page(
     ctx: &Context<'_>,
     mut groups: Vec<CartDeliveryGroup>,
     args: PageArgs,
     reverse: bool,
-) -> Result<InOrder<CartDeliveryGroupConnection>> {
+) -> Result<InlineObject<CartDeliveryGroupConnection>> {
     const LIST: &str = "cart delivery groups";
-    let request = args.request(ctx, LIST, KeyKind::None)?;
+    let request = args.request(ctx, LIST, CursorKeyKind::None)?;
     if reverse {
         groups.reverse();
     }
-    let page = Page::of_list(groups, &request, |group, cursor| group.0.id.uuid() == cursor.id);
+    let page = Page::from_list(groups, &request, |group, cursor| group.0.id.uuid() == cursor.id);
     let page = page.map(|group| (group, CursorKey::None));
-    Ok(InOrder(CartDeliveryGroupConnection(Items::new(LIST, page, |group| group.0.id.uuid()))))
+    Ok(InlineObject(CartDeliveryGroupConnection(ConnectionPage::new(LIST, page, |group| group.0.id.uuid()))))
 }
 
 impl CartDeliveryGroup {
-    /// These lines of a cart. Where no address is chosen, they go to the buyer's country, or else to the shop's.
-    pub fn of(
+    /// A group of these lines of a cart. Without a selected address, its destination is the buyer's
+    /// country, or else the shop's.
+    pub fn new(
         ctx: &Context<'_>,
         cart: Arc<loaders::Cart>,
-        priced: Arc<Priced>,
+        priced: Arc<PricedBasket>,
         lines: Vec<CartLine>,
     ) -> Self {
         let id = DeliveryGroupId::from_uuid(cart.id.uuid());
         let address = match cart.destination() {
-            Some(chosen) => MailingAddress::new(gid(chosen.id), &chosen.address),
+            Some(selected) => MailingAddress::new(gid(selected.id), &selected.address),
             None => {
                 let country = cart.country.clone().or_else(|| Some(ctx.shop().country.clone()));
                 MailingAddress::new(gid(id), &Address { country, ..Address::default() })
             }
         };
-        Self(Arc::new(Group { id, address, priced, lines }))
+        Self(Arc::new(GroupData { id, address, priced, lines }))
     }
 }
 
-fn option(shop: &Shop, option: &quote::DeliveryOption) -> CartDeliveryOption {
+fn to_delivery_option(shop: &Shop, option: &quote::DeliveryOption) -> CartDeliveryOption {
     CartDeliveryOption {
         code: Some(option.strategy.clone()),
         delivery_method_type: match option.pickup {
             Some(_) => DeliveryMethodType::PickUp,
             None => DeliveryMethodType::Shipping,
         },
-        description: option.pickup.as_ref().map(|place| place.address().lines(false, true).join(", ")),
+        description: option.pickup.as_ref().map(|location| location.address().lines(false, true).join(", ")),
         estimated_cost: MoneyV2(shop.money(option.price)),
         handle: option.handle.clone(),
         title: Some(option.title.clone()),
     }
 }
 
-/// What of a cart is sent together.
+/// A group of cart lines that are shipped together.
 #[Object]
 impl CartDeliveryGroup {
-    /// The group's global id.
+    /// The ID of the delivery group.
     async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// The lines that are sent.
+    /// The lines in the group.
     async fn cart_lines(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(default = false, desc = "Whether the last line comes first.")] reverse: bool,
-    ) -> Result<InOrder<BaseCartLineConnection>> {
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+        #[graphql(default = false, desc = "Reverses the order of the lines.")] reverse: bool,
+    ) -> Result<InlineObject<BaseCartLineConnection>> {
         line::page(ctx, self.0.lines.clone(), PageArgs { first, after, last, before }, reverse)
     }
 
-    /// Where it is sent; only a country while no address is chosen.
+    /// The address that the group is delivered to. Only the country is set until an address is
+    /// selected.
     async fn delivery_address(&self) -> MailingAddress {
         self.0.address.clone()
     }
 
-    /// The ways that can be chosen, cheapest first; none where nothing is sent to.
+    /// The delivery options available for the address, cheapest first. Empty if the shop doesn't
+    /// ship there.
     async fn delivery_options(&self, ctx: &Context<'_>) -> Vec<CartDeliveryOption> {
-        self.0.priced.delivery_options.iter().map(|known| option(ctx.shop(), known)).collect()
+        self.0.priced.delivery_options.iter().map(|option| to_delivery_option(ctx.shop(), option)).collect()
     }
 
-    /// The way that was chosen; null while none is, or when it can no longer be.
+    /// The selected delivery option. Null if none was selected, or if it is no longer available.
     async fn selected_delivery_option(&self, ctx: &Context<'_>) -> Option<CartDeliveryOption> {
-        self.0.priced.quote.delivery.as_ref().map(|chosen| option(ctx.shop(), &chosen.option))
+        self.0.priced.quote.delivery.as_ref().map(|delivery| to_delivery_option(ctx.shop(), &delivery.option))
     }
 
-    /// How often it is sent.
+    /// How often the group is delivered.
     async fn group_type(&self) -> CartDeliveryGroupType {
         CartDeliveryGroupType::OneTimePurchase
     }
 }
 
-/// Where a cart can be sent.
+/// The delivery addresses of a cart.
 #[Object]
 impl CartDelivery {
-    /// The addresses it can be sent to, in the order they were added.
+    /// The delivery addresses, in the order they were added.
     async fn addresses(
         &self,
-        #[graphql(default = false, desc = "Whether only the selected one is wanted.")] selected: bool,
+        #[graphql(default = false, desc = "Whether to return only the selected address.")] selected: bool,
     ) -> Vec<CartSelectableAddress> {
         let all = self.0.delivery_addresses.0.iter();
-        let shown = |known: &CartAddress| CartSelectableAddress {
-            address: AddressOfCart::CartDeliveryAddress(CartDeliveryAddress(MailingAddress::new(
-                gid(known.id),
-                &known.address,
+        let to_selectable = |address: &CartAddress| CartSelectableAddress {
+            address: CartAddressUnion::CartDeliveryAddress(CartDeliveryAddress(MailingAddress::new(
+                gid(address.id),
+                &address.address,
             ))),
-            id: gid(known.id),
-            one_time_use: known.one_time_use,
-            selected: known.selected,
+            id: gid(address.id),
+            one_time_use: address.one_time_use,
+            selected: address.selected,
         };
-        all.filter(|known| known.selected || !selected).map(shown).collect()
+        all.filter(|address| address.selected || !selected).map(to_selectable).collect()
     }
 }
 
-/// A postal address that a cart can be sent to.
+/// A postal address that a cart can be delivered to.
 #[Object]
 impl CartDeliveryAddress {
-    /// Street and number.
+    /// The first line of the address, usually the street and number.
     async fn address1(&self) -> Option<&str> {
         self.0.parts().address1.as_deref()
     }
 
-    /// More of the address: apartment, suite, unit.
+    /// The second line of the address: apartment, suite or unit.
     async fn address2(&self) -> Option<&str> {
         self.0.parts().address2.as_deref()
     }
 
-    /// City, district, village or town.
+    /// The city, district, village or town.
     async fn city(&self) -> Option<&str> {
         self.0.parts().city.as_deref()
     }
 
-    /// Company or organization.
+    /// The company or organization.
     async fn company(&self) -> Option<&str> {
         self.0.parts().company.as_deref()
     }
 
-    /// The country's two-letter code.
+    /// The two-letter country code (ISO 3166-1 alpha-2).
     async fn country_code(&self) -> Option<&str> {
         self.0.parts().country.as_deref()
     }
 
-    /// Given name.
+    /// The first name.
     async fn first_name(&self) -> Option<&str> {
         self.0.parts().first_name.as_deref()
     }
 
-    /// The address in lines, as it would be written on a letter.
+    /// The address as lines, formatted as on a letter.
     async fn formatted(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = false, desc = "Whether the person's name is a line.")] with_name: bool,
-        #[graphql(default = true, desc = "Whether the company is a line.")] with_company: bool,
+        #[graphql(default = false, desc = "Whether to include the name of the person.")] with_name: bool,
+        #[graphql(default = true, desc = "Whether to include the company.")] with_company: bool,
     ) -> Result<Vec<String>> {
         self.0.formatted(ctx, with_name, with_company).await
     }
 
-    /// City, province and country in one line.
+    /// The city, province and country in one line.
     async fn formatted_area(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         self.0.formatted_area(ctx).await
     }
 
-    /// Family name.
+    /// The last name.
     async fn last_name(&self) -> Option<&str> {
         self.0.parts().last_name.as_deref()
     }
 
-    /// Degrees north, where known.
+    /// Latitude in degrees north, if known.
     async fn latitude(&self) -> Option<f64> {
         self.0.parts().latitude
     }
 
-    /// Degrees east, where known.
+    /// Longitude in degrees east, if known.
     async fn longitude(&self) -> Option<f64> {
         self.0.parts().longitude
     }
 
-    /// The person's full name.
+    /// The full name of the person.
     async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         self.0.name(ctx).await
     }
 
-    /// Phone number.
+    /// The phone number.
     async fn phone(&self) -> Option<&str> {
         self.0.parts().phone.as_deref()
     }
 
-    /// The province's code, or its name where it was given so.
+    /// The code of the province, or its name if the code isn't known.
     async fn province_code(&self) -> Option<&str> {
         self.0.parts().province.as_deref()
     }
 
-    /// Postal code.
+    /// The postal or ZIP code.
     async fn zip(&self) -> Option<&str> {
         self.0.parts().zip.as_deref()
     }

@@ -1,4 +1,4 @@
-//! What mutations of carts are sent.
+//! Inputs of cart mutations.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined};
 
@@ -14,149 +14,153 @@ use crate::services::cart::{
     AddressPatch, AddressSource, BuyerPatch, ChosenOption, LinePatch, NewAddress, NewCart, NewLine,
 };
 
-/// A cart to be made.
+/// The input fields of a new cart.
 #[derive(InputObject, Default)]
 pub struct CartInput {
-    /// What the storefront notes on it.
+    /// The custom attributes to set.
     attributes: Option<Vec<AttributeInput>>,
-    /// Who buys.
+    /// The buyer: contact details, country and customer.
     buyer_identity: Option<CartBuyerIdentityInput>,
-    /// Where it can be sent.
+    /// The delivery addresses of the cart.
     delivery: Option<CartDeliveryInput>,
-    /// Discount codes.
+    /// The discount codes to apply, at most 25.
     discount_codes: Option<Vec<String>>,
-    /// Its lines, up to 250.
+    /// The lines to add, at most 250.
     lines: Option<Vec<CartLineInput>>,
-    /// What the buyer writes, up to 5000 characters.
+    /// A note from the buyer to the shop, at most 5000 characters.
     note: Option<String>,
 }
 
-/// A line to be added.
+/// A line to add to a cart.
 #[derive(InputObject)]
 pub struct CartLineInput {
-    /// What the storefront notes on it. Lines of one variant with the same attributes are one line.
+    /// The custom attributes of the line. Lines with the same variant and the same attributes are
+    /// merged.
     attributes: Option<Vec<AttributeInput>>,
-    /// The variant's global id.
+    /// The ID of the product variant.
     merchandise_id: ID,
-    /// How many pieces; 1 when it is not given.
+    /// The number of units. Defaults to 1.
     quantity: Option<i64>,
 }
 
-/// A change of a line; what is not given stays as it is.
+/// The changes to a line. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct CartLineUpdateInput {
-    /// What the storefront notes on it, in the place of what it noted before.
+    /// The custom attributes of the line. Replaces the existing ones.
     attributes: Option<Vec<AttributeInput>>,
-    /// The line's global id.
+    /// The ID of the line.
     id: ID,
-    /// The global id of another variant.
+    /// The ID of the product variant to replace the current one with.
     merchandise_id: Option<ID>,
-    /// How many pieces; 0 removes the line.
+    /// The number of units. 0 removes the line.
     quantity: Option<i64>,
 }
 
-/// Who buys; what is not given stays as it is.
+/// The changes to the buyer of a cart. Omitted fields are left unchanged.
 #[derive(InputObject, Default)]
 pub struct CartBuyerIdentityInput {
-    /// The buyer's country, which decides on taxes until there is an address.
+    /// The country of the buyer. Determines taxes until there is a delivery address.
     country_code: MaybeUndefined<CountryCode>,
-    /// Makes the cart the customer's, and theirs alone.
+    /// A customer access token. Assigns the cart to its customer, who alone can see it from then
+    /// on.
     customer_access_token: Option<String>,
-    /// The buyer's e-mail address.
+    /// The email address of the buyer.
     email: MaybeUndefined<String>,
-    /// The buyer's phone number.
+    /// The phone number of the buyer.
     phone: MaybeUndefined<String>,
 }
 
-/// Where a cart can be sent.
+/// The delivery addresses of a new cart.
 #[derive(InputObject)]
 pub struct CartDeliveryInput {
-    /// The addresses, up to 10.
+    /// The addresses, at most 10.
     addresses: Option<Vec<CartSelectableAddressInput>>,
 }
 
-/// An address to be added.
+/// A delivery address to add to a cart.
 #[derive(InputObject)]
 pub struct CartSelectableAddressInput {
     /// The address.
     address: CartAddressInput,
-    /// Whether it is for this cart alone, and not to be kept for the customer.
+    /// Whether the address is for this cart only, and isn't saved for the customer.
     one_time_use: Option<bool>,
-    /// Whether the cart is sent there. The first address of a cart is selected unless this is false.
+    /// Whether the cart is delivered to this address. Defaults to true for the first address of a
+    /// cart.
     selected: Option<bool>,
 }
 
-/// A change of an address; what is not given stays as it is.
+/// The changes to a delivery address of a cart. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct CartSelectableAddressUpdateInput {
-    /// The address, as a whole.
+    /// The new address. Replaces the existing one entirely.
     address: Option<CartAddressInput>,
-    /// The global id of the cart's address.
+    /// The ID of the cart's delivery address.
     id: ID,
-    /// Whether it is for this cart alone, and not to be kept for the customer.
+    /// Whether the address is for this cart only, and isn't saved for the customer.
     one_time_use: Option<bool>,
-    /// Whether the cart is sent there.
+    /// Whether the cart is delivered to this address.
     selected: Option<bool>,
 }
 
-/// An address, of one kind.
+/// A delivery address. Exactly one of the fields must be given.
 #[derive(InputObject)]
 pub struct CartAddressInput {
-    /// The global id of an address in the book of the customer who is signed in: it is copied.
+    /// The ID of an address in the address book of the signed-in customer, to copy from.
     copy_from_customer_address_id: Option<ID>,
     /// A postal address.
     delivery_address: Option<CartDeliveryAddressInput>,
 }
 
-/// A postal address; what is not given is not known.
+/// A postal address. All fields are optional.
 #[derive(InputObject)]
 pub struct CartDeliveryAddressInput {
-    /// Street and number.
+    /// The first line of the address, usually the street and number.
     address1: Option<String>,
-    /// More of the address: apartment, suite, unit.
+    /// The second line of the address: apartment, suite or unit.
     address2: Option<String>,
-    /// City, district, village or town.
+    /// The city, district, village or town.
     city: Option<String>,
-    /// Company or organization.
+    /// The company or organization.
     company: Option<String>,
     /// The country.
     country_code: Option<CountryCode>,
-    /// Given name.
+    /// The first name.
     first_name: Option<String>,
-    /// Family name.
+    /// The last name.
     last_name: Option<String>,
-    /// Phone number.
+    /// The phone number.
     phone: Option<String>,
-    /// The province's code, or its name where it has none.
+    /// The code of the province, or its name if it has no code.
     province_code: Option<String>,
-    /// Postal code.
+    /// The postal or ZIP code.
     zip: Option<String>,
-    /// Degrees north, for the distance that parcels go; comes with `longitude`.
+    /// Latitude, in degrees north. Used for shipping rates by distance; requires `longitude`.
     latitude: Option<f64>,
-    /// Degrees east.
+    /// Longitude, in degrees east.
     longitude: Option<f64>,
 }
 
-/// A delivery option that is chosen.
+/// The delivery option selected for a delivery group.
 #[derive(InputObject)]
 pub struct CartSelectedDeliveryOptionInput {
-    /// The group's global id.
+    /// The ID of the delivery group.
     delivery_group_id: ID,
-    /// The option's handle.
+    /// The handle of the delivery option.
     delivery_option_handle: String,
 }
 
-/// Attributes, as services take them.
-pub fn attributes(sent: Vec<AttributeInput>) -> Vec<Attribute> {
-    sent.into_iter().map(Attribute::from).collect()
+/// Converts attribute inputs to the domain type.
+pub fn convert_attributes(inputs: Vec<AttributeInput>) -> Vec<Attribute> {
+    inputs.into_iter().map(Attribute::from).collect()
 }
 
 impl CartBuyerIdentityInput {
-    /// The context of the buyer: the customer whom the token names, once it has been checked, or else whoever sent the request.
-    /// `path` leads to this input.
-    pub async fn op(&self, ctx: &Context<'_>, path: &[&str]) -> Result<OpContext, Error> {
+    /// The context to act in: as the customer that the access token identifies, or else as the
+    /// sender of the request. Errors of the token are reported below `path`, the path of this
+    /// input.
+    pub async fn acting_context(&self, ctx: &Context<'_>, path: &[&str]) -> Result<OpContext, Error> {
         let token = self.customer_access_token.as_deref();
-        ctx.services().customers.acting(ctx.op(), token).await.map_err(|error| match error {
+        ctx.services().customers.resolve_actor(ctx.op(), token).await.map_err(|error| match error {
             Error::Invalid(mut errors) => {
                 let path = path.iter().map(|part| (*part).to_owned());
                 errors.iter_mut().for_each(|error| drop(error.field.splice(..0, path.clone())));
@@ -166,8 +170,8 @@ impl CartBuyerIdentityInput {
         })
     }
 
-    /// The buyer, as services take them.
-    pub fn patch(self) -> BuyerPatch {
+    /// The patch that the cart service takes.
+    pub fn into_patch(self) -> BuyerPatch {
         BuyerPatch {
             email: self.email.into(),
             phone: self.phone.into(),
@@ -177,24 +181,24 @@ impl CartBuyerIdentityInput {
 }
 
 impl CartInput {
-    /// The context of the buyer.
-    pub async fn op(&self, ctx: &Context<'_>) -> Result<OpContext, Error> {
+    /// The context to act in; see [`CartBuyerIdentityInput::acting_context`].
+    pub async fn acting_context(&self, ctx: &Context<'_>) -> Result<OpContext, Error> {
         match &self.buyer_identity {
-            Some(buyer) => buyer.op(ctx, &["input", "buyerIdentity"]).await,
+            Some(buyer) => buyer.acting_context(ctx, &["input", "buyerIdentity"]).await,
             None => Ok(ctx.op().clone()),
         }
     }
 
-    /// The cart, as services take it.
-    pub fn cart(self) -> Result<NewCart, Error> {
+    /// The new cart that the cart service takes.
+    pub fn into_new_cart(self) -> Result<NewCart, Error> {
         let lines = self.lines.unwrap_or_default().into_iter();
         let addresses = self.delivery.and_then(|delivery| delivery.addresses).unwrap_or_default();
         Ok(NewCart {
             lines: lines.map(NewLine::try_from).collect::<Result<_, _>>()?,
             codes: self.discount_codes.unwrap_or_default(),
             note: self.note.unwrap_or_default(),
-            attributes: attributes(self.attributes.unwrap_or_default()),
-            buyer: self.buyer_identity.unwrap_or_default().patch(),
+            attributes: convert_attributes(self.attributes.unwrap_or_default()),
+            buyer: self.buyer_identity.unwrap_or_default().into_patch(),
             addresses: addresses.into_iter().map(NewAddress::try_from).collect::<Result<_, _>>()?,
         })
     }
@@ -207,7 +211,7 @@ impl TryFrom<CartLineInput> for NewLine {
         Ok(Self {
             variant_id: parse_gid(&input.merchandise_id)?,
             quantity: input.quantity.unwrap_or(1),
-            attributes: attributes(input.attributes.unwrap_or_default()),
+            attributes: convert_attributes(input.attributes.unwrap_or_default()),
         })
     }
 }
@@ -220,7 +224,7 @@ impl TryFrom<CartLineUpdateInput> for LinePatch {
             id: parse_gid(&input.id)?,
             variant_id: input.merchandise_id.as_ref().map(parse_gid).transpose()?,
             quantity: input.quantity,
-            attributes: input.attributes.map(attributes),
+            attributes: input.attributes.map(convert_attributes),
         })
     }
 }
@@ -233,7 +237,7 @@ impl TryFrom<CartAddressInput> for AddressSource {
             (Some(address), None) => Ok(Self::Sent(Box::new(address.into()))),
             (None, Some(id)) => Ok(Self::Book(parse_gid(&id)?)),
             _ => {
-                let message = "address: give one of `deliveryAddress` and `copyFromCustomerAddressId`";
+                let message = "address: give either `deliveryAddress` or `copyFromCustomerAddressId`";
                 Err(Error::BadInput(message.to_owned()))
             }
         }

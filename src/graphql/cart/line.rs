@@ -1,87 +1,91 @@
-//! A cart's lines.
+//! Lines of a cart.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Interface, Object, Result, SimpleObject, Union};
 
-use super::absent::ComponentizableCartLine;
-use super::cost::{CartDiscountAllocation, TargetType, allocations};
+use super::cost::{CartDiscountAllocation, TargetType, to_cart_allocations};
+use super::unsupported::ComponentizableCartLine;
 use crate::domain::cart;
 use crate::domain::ids::Id;
-use crate::domain::page::{CursorKey, KeyKind, Page};
+use crate::domain::page::{CursorKey, CursorKeyKind, Page};
 use crate::domain::quote::QuotedLine;
 use crate::graphql::attribute::Attribute;
 use crate::graphql::catalog::ProductVariant;
-use crate::graphql::connection::{Items, PageArgs, connection};
-use crate::graphql::in_order::InOrder;
+use crate::graphql::connection::{ConnectionPage, PageArgs, connection};
+use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::gid;
 use crate::graphql::shop::MoneyV2;
 use crate::loaders;
 use crate::services::Shop;
-use crate::services::pricing::Priced;
+use crate::services::pricing::PricedBasket;
 
 connection!(BaseCartLineConnection, BaseCartLineEdge, BaseCartLine, "lines of a cart");
 
-/// A line of a cart: so many pieces of a variant. Cheap to clone.
+/// A line of a cart: a quantity of a variant. Cheap to clone.
 #[derive(Clone)]
-pub struct CartLine(Arc<Line>);
+pub struct CartLine(Arc<LineData>);
 
-struct Line {
+struct LineData {
     row: loaders::CartLine,
     quoted: QuotedLine,
     variant: ProductVariant,
 }
 
-/// A line of a cart, made up of others or not.
+/// A line of a cart.
 #[derive(Interface, Clone)]
 #[graphql(
-    field(name = "id", ty = "ID", desc = "The line's global id."),
-    field(name = "quantity", ty = "i64", desc = "How many pieces."),
-    field(name = "merchandise", ty = "Merchandise", desc = "What is bought."),
-    field(name = "cost", ty = "CartLineCost", desc = "What the line costs."),
-    field(name = "attributes", ty = "Vec<Attribute>", desc = "What the storefront noted on it."),
+    field(name = "id", ty = "ID", desc = "The ID of the line."),
+    field(name = "quantity", ty = "i64", desc = "The number of units."),
+    field(
+        name = "merchandise",
+        ty = "Merchandise",
+        desc = "The product variant that the buyer intends to buy."
+    ),
+    field(name = "cost", ty = "CartLineCost", desc = "The cost of the line."),
+    field(name = "attributes", ty = "Vec<Attribute>", desc = "The custom attributes set by the storefront."),
     field(
         name = "attribute",
         ty = "Option<Attribute>",
-        desc = "What the storefront noted on it under a key.",
-        arg(name = "key", ty = "String", desc = "What it is called.")
+        desc = "The custom attribute with this key, if there is one.",
+        arg(name = "key", ty = "String", desc = "The key of the attribute.")
     ),
     field(
         name = "discount_allocations",
         ty = "Vec<CartDiscountAllocation>",
-        desc = "What discounts take off the line."
+        desc = "The discounts applied to the line."
     )
 )]
 pub enum BaseCartLine {
-    /// A line of its own.
+    /// A line with a single product variant.
     CartLine(CartLine),
-    /// A line that is made up of others.
+    /// A line that consists of component lines.
     ComponentizableCartLine(ComponentizableCartLine),
 }
 
-/// What a line can be of.
+/// What a cart line contains.
 #[derive(Union, Clone)]
 pub enum Merchandise {
-    /// A variant of a product.
+    /// A product variant.
     ProductVariant(ProductVariant),
 }
 
-/// What a line costs.
+/// The cost of a cart line.
 #[derive(SimpleObject)]
 pub struct CartLineCost {
-    /// One piece.
+    /// The price of one unit.
     amount_per_quantity: MoneyV2,
-    /// One piece before the sale; null where it is on none.
+    /// The price of one unit before the sale. Null if it isn't on sale.
     compare_at_amount_per_quantity: Option<MoneyV2>,
-    /// The line before discounts.
+    /// The cost of the line before discounts.
     subtotal_amount: MoneyV2,
-    /// The line after discounts.
+    /// The cost of the line after discounts.
     total_amount: MoneyV2,
 }
 
-/// What is noted under a key.
-pub fn attribute(all: &[cart::Attribute], key: &str) -> Option<Attribute> {
+/// The attribute with a key.
+pub fn find_attribute(all: &[cart::Attribute], key: &str) -> Option<Attribute> {
     let found = all.iter().find(|attribute| attribute.key == key)?;
     Attribute::all(std::slice::from_ref(found)).pop()
 }
@@ -92,15 +96,15 @@ pub fn page(
     mut lines: Vec<CartLine>,
     args: PageArgs,
     reverse: bool,
-) -> Result<InOrder<BaseCartLineConnection>> {
+) -> Result<InlineObject<BaseCartLineConnection>> {
     const LIST: &str = "cart lines";
-    let request = args.request(ctx, LIST, KeyKind::None)?;
+    let request = args.request(ctx, LIST, CursorKeyKind::None)?;
     if reverse {
         lines.reverse();
     }
-    let page = Page::of_list(lines, &request, |line, cursor| line.0.row.id.uuid() == cursor.id);
+    let page = Page::from_list(lines, &request, |line, cursor| line.0.row.id.uuid() == cursor.id);
     let page = page.map(|line| (BaseCartLine::CartLine(line), CursorKey::None));
-    Ok(InOrder(BaseCartLineConnection(Items::new(LIST, page, BaseCartLine::uuid))))
+    Ok(InlineObject(BaseCartLineConnection(ConnectionPage::new(LIST, page, BaseCartLine::uuid))))
 }
 
 impl BaseCartLine {
@@ -113,22 +117,22 @@ impl BaseCartLine {
 }
 
 impl CartLine {
-    /// A line with its price; `None` when its variant is gone.
-    pub fn of(row: &loaders::CartLine, quoted: &QuotedLine, priced: &Priced) -> Option<Self> {
+    /// A line with its prices. `None` if the variant no longer exists.
+    pub fn new(row: &loaders::CartLine, quoted: &QuotedLine, priced: &PricedBasket) -> Option<Self> {
         let (variant, product) = priced.variants.get(&row.variant_id)?;
-        Some(Self(Arc::new(Line {
+        Some(Self(Arc::new(LineData {
             row: row.clone(),
             quoted: quoted.clone(),
-            variant: ProductVariant::of(Arc::clone(variant), Arc::clone(product)),
+            variant: ProductVariant::new(Arc::clone(variant), Arc::clone(product)),
         })))
     }
 
-    /// Whether its pieces are things that are sent.
-    pub fn is_sent(&self) -> bool {
+    /// Whether the line needs shipping.
+    pub fn requires_shipping(&self) -> bool {
         self.0.variant.row().requires_shipping
     }
 
-    fn priced(&self, shop: &Shop) -> CartLineCost {
+    fn calculate_cost(&self, shop: &Shop) -> CartLineCost {
         let (quoted, variant) = (&self.0.quoted, self.0.variant.row());
         let money = |minor| MoneyV2(shop.money(minor));
         CartLineCost {
@@ -140,53 +144,56 @@ impl CartLine {
     }
 }
 
-/// A line of a cart: so many pieces of a variant.
+/// A line of a cart: a quantity of a product variant.
 #[Object]
 impl CartLine {
-    /// The line's global id.
+    /// The ID of the line.
     pub async fn id(&self) -> ID {
         gid(self.0.row.id)
     }
 
-    /// How many pieces.
+    /// The number of units.
     pub async fn quantity(&self) -> i64 {
         self.0.row.quantity
     }
 
-    /// What is bought.
+    /// The product variant that the buyer intends to buy.
     pub async fn merchandise(&self) -> Merchandise {
         Merchandise::ProductVariant(self.0.variant.clone())
     }
 
-    /// What the line costs.
+    /// The cost of the line.
     pub async fn cost(&self, ctx: &Context<'_>) -> CartLineCost {
-        self.priced(ctx.shop())
+        self.calculate_cost(ctx.shop())
     }
 
-    /// What the storefront noted on it.
+    /// The custom attributes set by the storefront.
     pub async fn attributes(&self) -> Vec<Attribute> {
         Attribute::all(&self.0.row.attributes.0)
     }
 
-    /// What the storefront noted on it under a key.
-    pub async fn attribute(&self, #[graphql(desc = "What it is called.")] key: String) -> Option<Attribute> {
-        attribute(&self.0.row.attributes.0, &key)
+    /// The custom attribute with this key, if there is one.
+    pub async fn attribute(
+        &self,
+        #[graphql(desc = "The key of the attribute.")] key: String,
+    ) -> Option<Attribute> {
+        find_attribute(&self.0.row.attributes.0, &key)
     }
 
-    /// What discounts take off the line.
+    /// The discounts applied to the line.
     pub async fn discount_allocations(&self, ctx: &Context<'_>) -> Vec<CartDiscountAllocation> {
-        allocations(ctx.shop(), &self.0.quoted.discounts, TargetType::LineItem)
+        to_cart_allocations(ctx.shop(), &self.0.quoted.discounts, TargetType::LineItem)
     }
 
-    /// The line it belongs to; null, since lines stand by themselves.
+    /// The parent line. Always null, since lines are not nested.
     async fn parent_relationship(&self) -> Option<CartLineParentRelationship> {
         None
     }
 }
 
-/// How a line belongs to another.
+/// The relationship of a cart line to its parent line.
 #[derive(SimpleObject)]
 struct CartLineParentRelationship {
-    /// The other.
+    /// The parent line.
     parent: CartLine,
 }

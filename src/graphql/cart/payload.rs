@@ -1,51 +1,53 @@
-//! What mutations of carts answer.
+//! Payloads of cart mutations.
 
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
 use super::Cart;
 use crate::error::{Error, UserErrorCode};
 use crate::graphql::scalars::gid;
-use crate::services::cart::{Changed, Warning, WarningCode, WarningTarget};
+use crate::services::cart::{ChangedCart, Warning, WarningCode, WarningTarget};
 
-/// A problem with the input of a cart's mutation, to be shown beside the field it is about.
+/// An error in the input of a cart mutation.
 #[derive(SimpleObject)]
 pub struct CartUserError {
-    /// The kind of problem.
+    /// The error code.
     code: UserErrorCode,
-    /// The path of the input field, from the mutation's argument on; null when no field is to blame.
+    /// The path to the invalid input field, starting at the mutation's argument. Null when the
+    /// error isn't about a single field.
     field: Option<Vec<String>>,
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     message: String,
 }
 
-/// Something a buyer should know of their cart. It does not keep a mutation from its work.
+/// A warning about a cart. The mutation succeeded, but something needs the buyer's attention.
 #[derive(SimpleObject)]
 pub struct CartWarning {
-    /// Its kind.
+    /// The warning code.
     code: CartWarningCode,
-    /// A sentence for the buyer.
+    /// A message for the buyer.
     message: String,
-    /// The global id of what it is about: a line, a variant that did not get into the cart, a delivery address, the cart.
+    /// The ID of the object that the warning is about: a cart line, a product variant that couldn't
+    /// be added, a delivery address or the cart.
     target: ID,
 }
 
-/// The kinds of warnings.
+/// The codes of cart warnings.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "WarningCode")]
 enum CartWarningCode {
-    /// There are fewer pieces than are wanted.
+    /// There are fewer units in stock than requested.
     MerchandiseNotEnoughStock,
-    /// There is none.
+    /// The variant is out of stock.
     MerchandiseOutOfStock,
-    /// The cart has the delivery address already.
+    /// The cart already has this delivery address.
     DuplicateDeliveryAddress,
-    /// The discount code takes nothing off.
+    /// The discount code doesn't apply to the cart.
     DiscountCodeNotHonoured,
 }
 
 impl CartWarning {
-    /// A warning of the cart with this global id.
-    pub fn of(cart: &ID, warning: Warning) -> Self {
+    /// A warning about the cart with this global ID.
+    pub fn new(cart: &ID, warning: Warning) -> Self {
         let target = match warning.target {
             WarningTarget::Cart => cart.clone(),
             WarningTarget::Line(id) => gid(id),
@@ -56,110 +58,114 @@ impl CartWarning {
     }
 }
 
-/// What every mutation of a cart answers.
-pub struct Answer {
+/// The fields that all cart payloads share.
+pub struct CartMutationResult {
     cart: Option<Cart>,
     user_errors: Vec<CartUserError>,
     warnings: Vec<Warning>,
 }
 
-impl Answer {
-    /// The service's answer, or what its sender can mend. Other errors end the field.
-    pub fn of(answer: Result<Changed, Error>) -> Result<Self> {
-        match answer {
+impl CartMutationResult {
+    /// Builds a payload from the result of the service. Errors in the input become user errors; any
+    /// other error fails the field.
+    pub fn new(result: Result<ChangedCart, Error>) -> Result<Self> {
+        match result {
             Ok(mut changed) => {
                 let warnings = std::mem::take(&mut changed.warnings);
-                Ok(Self { cart: Some(Cart::of(changed)), user_errors: Vec::new(), warnings })
+                Ok(Self { cart: Some(Cart::from_changed(changed)), user_errors: Vec::new(), warnings })
             }
             Err(Error::Invalid(errors)) => {
-                let error = |error: crate::error::UserError| CartUserError {
+                let to_cart_error = |error: crate::error::UserError| CartUserError {
                     code: error.code,
                     field: (!error.field.is_empty()).then_some(error.field),
                     message: error.message,
                 };
-                let user_errors = errors.into_iter().map(error).collect();
+                let user_errors = errors.into_iter().map(to_cart_error).collect();
                 Ok(Self { cart: None, user_errors, warnings: Vec::new() })
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// What the mutation itself has to say, and what there is to say of the cart besides.
-    async fn warned(&self, ctx: &Context<'_>) -> Result<Vec<CartWarning>> {
+    /// The warnings of the mutation, followed by those of the cart that it didn't report itself.
+    async fn load_warnings(&self, ctx: &Context<'_>) -> Result<Vec<CartWarning>> {
         let Some(cart) = &self.cart else { return Ok(Vec::new()) };
         let is_new = |warning: &Warning| {
-            self.warnings.iter().all(|known| (known.code, known.target) != (warning.code, warning.target))
+            self.warnings
+                .iter()
+                .all(|reported| (reported.code, reported.target) != (warning.code, warning.target))
         };
-        let more = cart.warned(ctx).await?.into_iter().filter(is_new);
-        let all = self.warnings.iter().cloned().chain(more);
+        let others = cart.load_warnings(ctx).await?.into_iter().filter(is_new);
+        let all = self.warnings.iter().cloned().chain(others);
         let id = cart.gid(ctx);
-        Ok(all.map(|warning| CartWarning::of(&id, warning)).collect())
+        Ok(all.map(|warning| CartWarning::new(&id, warning)).collect())
     }
 }
 
-/// Defines the payloads, which differ by their names alone.
+/// Defines the payload types, which differ only by name.
 macro_rules! payloads {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        pub struct $name(Answer);
+        pub struct $name(CartMutationResult);
 
         impl $name {
-            /// See [`Answer::of`].
-            pub fn of(answer: Result<Changed, Error>) -> Result<Self> {
-                Answer::of(answer).map(Self)
+            /// See [`CartMutationResult::new`].
+            pub fn new(result: Result<ChangedCart, Error>) -> Result<Self> {
+                CartMutationResult::new(result).map(Self)
             }
         }
 
         $(#[$doc])*
         #[Object]
         impl $name {
-            /// The cart as it is now; null if nothing was done.
+            /// The updated cart. Null if the mutation failed.
             async fn cart(&self) -> Option<Cart> {
                 self.0.cart.clone()
             }
 
-            /// What is wrong with the input.
+            /// Errors in the input. Empty when the mutation succeeded.
             async fn user_errors(&self) -> &[CartUserError] {
                 &self.0.user_errors
             }
 
-            /// What was not done as it was asked for, and what can no longer be had.
+            /// Warnings about changes that could only be made in part, and about items that are no
+            /// longer available.
             async fn warnings(&self, ctx: &Context<'_>) -> Result<Vec<CartWarning>> {
-                self.0.warned(ctx).await
+                self.0.load_warnings(ctx).await
             }
         }
     )*};
 }
 
 payloads! {
-    /// What became of the new cart.
+    /// The result of `cartCreate`.
     CartCreatePayload;
-    /// What became of the new lines.
+    /// The result of `cartLinesAdd`.
     CartLinesAddPayload;
-    /// What became of the changed lines.
+    /// The result of `cartLinesUpdate`.
     CartLinesUpdatePayload;
-    /// What became of the removed lines.
+    /// The result of `cartLinesRemove`.
     CartLinesRemovePayload;
-    /// What became of the discount codes.
+    /// The result of `cartDiscountCodesUpdate`.
     CartDiscountCodesUpdatePayload;
-    /// What became of the buyer.
+    /// The result of `cartBuyerIdentityUpdate`.
     CartBuyerIdentityUpdatePayload;
-    /// What became of the note.
+    /// The result of `cartNoteUpdate`.
     CartNoteUpdatePayload;
-    /// What became of the attributes.
+    /// The result of `cartAttributesUpdate`.
     CartAttributesUpdatePayload;
-    /// What became of the new delivery addresses.
+    /// The result of `cartDeliveryAddressesAdd`.
     CartDeliveryAddressesAddPayload;
-    /// What became of the changed delivery addresses.
+    /// The result of `cartDeliveryAddressesUpdate`.
     CartDeliveryAddressesUpdatePayload;
-    /// What became of the removed delivery addresses.
+    /// The result of `cartDeliveryAddressesRemove`.
     CartDeliveryAddressesRemovePayload;
-    /// What became of the chosen delivery options.
+    /// The result of `cartSelectedDeliveryOptionsUpdate`.
     CartSelectedDeliveryOptionsUpdatePayload;
-    /// What became of the gift cards to be used.
+    /// The result of `cartGiftCardCodesAdd`.
     CartGiftCardCodesAddPayload;
-    /// What became of the gift cards to be used no more.
+    /// The result of `cartGiftCardCodesRemove`.
     CartGiftCardCodesRemovePayload;
-    /// What became of the gift cards in place of others.
+    /// The result of `cartGiftCardCodesUpdate`.
     CartGiftCardCodesUpdatePayload;
 }

@@ -4,143 +4,145 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
-use super::{Image, Product, ProductConnection, Seo, html, truncated};
+use super::{Image, Product, ProductConnection, Seo, html, truncate};
 use crate::domain::catalog;
 use crate::domain::collection_rules;
 use crate::domain::ids::{CollectionId, Id};
-use crate::domain::page::{KeyKind, Page};
+use crate::domain::page::{CursorKeyKind, Page};
 use crate::domain::permission::Permission;
-use crate::graphql::connection::{Items, PageArgs};
-use crate::graphql::guard::{Requires, reads_products};
-use crate::graphql::in_order::InOrder;
+use crate::graphql::connection::{ConnectionPage, PageArgs};
+use crate::graphql::guard::{PermissionGuard, may_read_products};
+use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, Html, Url, gid};
-use crate::graphql::total::ProductTotal;
-use crate::loaders::{self, CollectionPage, ProductSort};
+use crate::graphql::total::ProductTotalCount;
+use crate::loaders::{self, CollectionPageQuery, ProductSort};
 
-/// A collection: products that belong together.
+/// A collection: a group of products.
 #[derive(Clone)]
 pub struct Collection(pub Arc<loaders::Collection>);
 
-/// What products of a collection are sorted by.
+/// The keys that the products of a collection can be sorted by.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum ProductCollectionSortKeys {
-    /// Most sold first.
+    /// By sales, best-selling first.
     BestSelling,
-    /// The collection's own order.
+    /// By the default order of the collection.
     CollectionDefault,
-    /// Oldest first.
+    /// By time of creation, oldest first.
     Created,
-    /// In the order they were made.
+    /// By ID, which is the order of creation.
     Id,
-    /// The order staff gave.
+    /// By the order set by staff.
     Manual,
-    /// Cheapest first.
+    /// By price, lowest first.
     Price,
-    /// As COLLECTION_DEFAULT.
+    /// The same as `COLLECTION_DEFAULT`.
     Relevance,
-    /// Title, A to Z.
+    /// By title, A to Z.
     Title,
 }
 
-/// The order a collection's products are shown in unless the reader asks for another.
+/// The default order of the products in a collection.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "catalog::CollectionSortOrder")]
 pub enum CollectionSortOrder {
-    /// The order staff gave.
+    /// By the order set by staff.
     Manual,
     /// By title, A to Z.
     AlphaAsc,
     /// By title, Z to A.
     AlphaDesc,
-    /// Most sold first.
+    /// By sales, best-selling first.
     BestSelling,
-    /// Oldest first.
+    /// By time of creation, oldest first.
     Created,
-    /// Newest first.
+    /// By time of creation, newest first.
     CreatedDesc,
-    /// Cheapest first.
+    /// By price, lowest first.
     PriceAsc,
-    /// Dearest first.
+    /// By price, highest first.
     PriceDesc,
 }
 
-/// What a rule looks at.
+/// The attributes that a collection rule can compare.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "collection_rules::RuleColumn", name = "CollectionRuleColumn")]
 pub enum RuleColumn {
-    /// The product's title.
+    /// The title of the product.
     Title,
-    /// The product's type.
+    /// The type of the product.
     Type,
-    /// The product's vendor.
+    /// The vendor of the product.
     Vendor,
-    /// Any of the product's tags.
+    /// The tags of the product. One matching tag is enough.
     Tag,
-    /// Any variant's price.
+    /// The prices of the variants. One matching variant is enough.
     VariantPrice,
-    /// Any variant's price before the sale.
+    /// The compare-at prices of the variants. One matching variant is enough.
     VariantCompareAtPrice,
-    /// Any variant's weight, in grams.
+    /// The weights of the variants, in grams. One matching variant is enough.
     VariantWeight,
-    /// Any variant's title.
+    /// The titles of the variants. One matching variant is enough.
     VariantTitle,
 }
 
-/// How a rule compares.
+/// How a collection rule compares the attribute with the condition. Letter case is ignored.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "collection_rules::RuleRelation", name = "CollectionRuleRelation")]
 pub enum RuleRelation {
-    /// The same, letter case aside.
+    /// The attribute equals the condition.
     Equals,
-    /// Not the same.
+    /// The attribute doesn't equal the condition.
     NotEquals,
-    /// Begins with the condition.
+    /// The attribute starts with the condition.
     StartsWith,
-    /// Ends with the condition.
+    /// The attribute ends with the condition.
     EndsWith,
-    /// Has the condition in it.
+    /// The attribute contains the condition.
     Contains,
-    /// Does not have the condition in it.
+    /// The attribute doesn't contain the condition.
     NotContains,
-    /// Is a larger number.
+    /// The attribute is greater than the condition.
     GreaterThan,
-    /// Is a smaller number.
+    /// The attribute is less than the condition.
     LessThan,
-    /// Has a value.
+    /// The attribute has a value.
     IsSet,
-    /// Has no value.
+    /// The attribute has no value.
     IsNotSet,
 }
 
-/// The rules that keep a collection.
+/// The rules that decide which products are in a collection.
 #[derive(SimpleObject)]
 struct CollectionRuleSet {
-    /// Whether one met rule is enough; otherwise all must be met.
+    /// Whether a product has to match only one of the rules. Otherwise, it has to match all of
+    /// them.
     applied_disjunctively: bool,
-    /// The rules.
+    /// The rules of the collection.
     rules: Vec<CollectionRule>,
 }
 
-/// A condition on products.
+/// A rule that products are matched against.
 #[derive(SimpleObject)]
 struct CollectionRule {
-    /// What is looked at.
+    /// The attribute that is compared.
     column: RuleColumn,
-    /// How it is compared.
+    /// How the attribute is compared with the condition.
     relation: RuleRelation,
-    /// What it is compared with.
+    /// The value that the attribute is compared with.
     condition: String,
 }
 
 impl Collection {
-    /// The collection with an id.
+    /// Finds a collection by ID.
     pub async fn find(ctx: &Context<'_>, id: CollectionId) -> Result<Option<Self>> {
         Ok(ctx.loaders().collections.load(id).await?.map(Self))
     }
 
-    /// The order that is asked for, and whether it is turned around.
-    fn sort(&self, key: ProductCollectionSortKeys, reverse: bool) -> (Option<ProductSort>, bool) {
+    /// The sort key to use, and whether to reverse its order. `None` stands for the order set by
+    /// staff.
+    fn resolve_sort(&self, key: ProductCollectionSortKeys, reverse: bool) -> (Option<ProductSort>, bool) {
         use ProductCollectionSortKeys as Key;
         use catalog::CollectionSortOrder as Order;
         match key {
@@ -164,70 +166,72 @@ impl Collection {
     }
 }
 
-/// A collection: products that belong together.
+/// A collection: a group of products that customers can browse, either selected by staff or matched
+/// by rules.
 #[Object]
 impl Collection {
-    /// The collection's global id.
+    /// The ID of the collection.
     pub async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// The part of its address that names it: unique in the shop.
+    /// The handle: a unique, human-readable identifier used in URLs.
     async fn handle(&self) -> &str {
         &self.0.handle
     }
 
-    /// The title.
+    /// The title of the collection.
     async fn title(&self) -> &str {
         &self.0.title
     }
 
-    /// The description without HTML.
+    /// The description as plain text.
     async fn description(
         &self,
-        #[graphql(desc = "Cuts the text to so many characters, at a word.")] truncate_at: Option<i32>,
+        #[graphql(desc = "Truncates the text to this many characters, at a word boundary.")]
+        truncate_at: Option<i32>,
     ) -> String {
-        truncated(&self.0.description, truncate_at)
+        truncate(&self.0.description, truncate_at)
     }
 
-    /// The description with HTML, as staff wrote it.
+    /// The description, with HTML.
     async fn description_html(&self) -> Html {
         html(&self.0.description_html)
     }
 
-    /// The image that stands for it.
+    /// The image that represents the collection.
     async fn image(&self) -> Option<Image> {
         self.0.image_url.as_ref().map(|_| Image::Collection(Arc::clone(&self.0)))
     }
 
-    /// What search engines are told.
+    /// The title and description shown to search engines.
     async fn seo(&self) -> Seo {
         Seo { title: self.0.seo_title.clone(), description: self.0.seo_description.clone() }
     }
 
-    /// When it or its list of products last changed.
+    /// When the collection or its list of products was last updated.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }
 
-    /// Its page on a web shop of ours; null, since the shop front is yours.
+    /// The URL on a hosted online store. Always null, since there is none.
     async fn online_store_url(&self) -> Option<Url> {
         None
     }
 
-    /// Parameters to follow a click with; null, since nobody is followed.
+    /// URL parameters for tracking clicks. Always null, since clicks are not tracked.
     async fn tracking_parameters(&self) -> Option<String> {
         None
     }
 
-    /// The order its products are shown in.
-    #[graphql(guard = "Requires(Permission::ReadProducts)", visible = "reads_products")]
+    /// The default order of the products.
+    #[graphql(guard = "PermissionGuard(Permission::ReadProducts)", visible = "may_read_products")]
     async fn sort_order(&self) -> CollectionSortOrder {
         self.0.sort_order.into()
     }
 
-    /// The rules that keep it; null where products are put in by hand.
-    #[graphql(guard = "Requires(Permission::ReadProducts)", visible = "reads_products")]
+    /// The rules that decide which products are in the collection. Null for a manual collection.
+    #[graphql(guard = "PermissionGuard(Permission::ReadProducts)", visible = "may_read_products")]
     async fn rule_set(&self) -> Option<CollectionRuleSet> {
         let rules = &self.0.rules.as_ref()?.0;
         let rule = |rule: &collection_rules::Rule| CollectionRule {
@@ -241,38 +245,38 @@ impl Collection {
         })
     }
 
-    /// Its products.
+    /// The products in the collection.
     #[expect(clippy::too_many_arguments, reason = "the dialect's arguments")]
     async fn products(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Reverses the order.", default_with = "Some(false)")] reverse: Option<bool>,
         #[graphql(
-            desc = "What they are sorted by.",
+            desc = "The key to sort by.",
             default_with = "Some(ProductCollectionSortKeys::CollectionDefault)"
         )]
         sort_key: Option<ProductCollectionSortKeys>,
-    ) -> Result<InOrder<ProductConnection>> {
+    ) -> Result<InlineObject<ProductConnection>> {
         let sort_key = sort_key.unwrap_or(ProductCollectionSortKeys::CollectionDefault);
-        let (sort, reverse) = self.sort(sort_key, reverse.unwrap_or(false));
+        let (sort, reverse) = self.resolve_sort(sort_key, reverse.unwrap_or(false));
         let list = format!("collection/products/{sort:?}/{reverse}");
         let request = PageArgs { first, after, last, before }.request(
             ctx,
             &list,
-            sort.map_or(KeyKind::Integer, ProductSort::key_kind),
+            sort.map_or(CursorKeyKind::Integer, ProductSort::key_kind),
         )?;
-        let behind_cursor = request.cursor.is_some();
-        let wanted = CollectionPage { sort, reverse, request };
-        let found = ctx.loaders().products_of_collection.load((self.0.id, wanted)).await?;
+        let has_previous = request.cursor.is_some();
+        let collection_page = CollectionPageQuery { sort, reverse, request };
+        let found = ctx.loaders().products_of_collection.load((self.0.id, collection_page)).await?;
         let page = match found {
             Some(page) => Page::clone(&page).map(|(row, key)| (Product(row), key)),
-            None => Page::new(Vec::new(), behind_cursor, false),
+            None => Page::new(Vec::new(), has_previous, false),
         };
-        let items = Items::new(list, page, |product: &Product| product.0.id.uuid());
-        Ok(InOrder(ProductConnection(items, ProductTotal::OfCollection(self.0.id))))
+        let items = ConnectionPage::new(list, page, |product: &Product| product.0.id.uuid());
+        Ok(InlineObject(ProductConnection(items, ProductTotalCount::OfCollection(self.0.id))))
     }
 }

@@ -1,4 +1,4 @@
-//! Writes of collections.
+//! Collection mutations.
 
 use std::sync::Arc;
 
@@ -10,84 +10,88 @@ use super::input::{ImageInput, SeoInput};
 use crate::domain::collection_rules::{CollectionRules, Rule};
 use crate::domain::permission::Permission;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, writes_products};
+use crate::graphql::guard::{PermissionGuard, may_write_products};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{gid, parse_gid, parse_gids};
 use crate::services::catalog::{CollectionPatch, NewCollection};
 
-/// Writes of collections.
+/// Collection mutations.
 #[derive(Default)]
 pub struct CollectionMutation;
 
-/// A collection to be made.
+/// The input fields of a new collection.
 #[derive(InputObject)]
 pub struct CollectionCreateInput {
-    /// The title.
+    /// The title of the collection.
     title: String,
-    /// The part of its address that names it; made of the title when it is not given.
+    /// The handle: a unique, human-readable identifier used in URLs. Generated from the title by
+    /// default.
     handle: Option<String>,
     /// The description, with HTML.
     #[graphql(default)]
     description_html: String,
-    /// The order its products are shown in; MANUAL when it is not given, ALPHA_ASC for one with rules.
+    /// The default order of the products. Defaults to `MANUAL`, or to `ALPHA_ASC` for a collection
+    /// with rules.
     sort_order: Option<CollectionSortOrder>,
-    /// The rules that keep it; without them products are put in by hand.
+    /// The rules that decide which products are in the collection. Without rules, products are
+    /// added manually.
     rule_set: Option<CollectionRuleSetInput>,
-    /// The image that stands for it.
+    /// The image that represents the collection.
     image: Option<ImageInput>,
-    /// What search engines are told.
+    /// The title and description shown to search engines.
     seo: Option<SeoInput>,
 }
 
-/// A change of a collection; what is not given stays as it is.
+/// The changes to a collection. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct CollectionUpdateInput {
-    /// The title.
+    /// The title of the collection.
     title: Option<String>,
-    /// The part of its address that names it.
+    /// The handle: a unique, human-readable identifier used in URLs.
     handle: Option<String>,
     /// The description, with HTML.
     description_html: Option<String>,
-    /// The order its products are shown in.
+    /// The default order of the products.
     sort_order: Option<CollectionSortOrder>,
-    /// New rules, for a collection that is kept by rules.
+    /// The new rules. Only for a collection that already has rules.
     rule_set: Option<CollectionRuleSetInput>,
-    /// The image that stands for it; null takes it away.
+    /// The image that represents the collection. Null removes it.
     image: MaybeUndefined<ImageInput>,
-    /// What search engines are told, in place of what they were.
+    /// The title and description shown to search engines. Replaces both.
     seo: Option<SeoInput>,
 }
 
-/// The rules that keep a collection.
+/// The rules that decide which products are in a collection.
 #[derive(InputObject)]
 pub struct CollectionRuleSetInput {
-    /// Whether one met rule is enough; otherwise all must be met.
+    /// Whether a product has to match only one of the rules. Otherwise, it has to match all of
+    /// them.
     applied_disjunctively: bool,
-    /// The rules.
+    /// The rules of the collection.
     rules: Vec<CollectionRuleInput>,
 }
 
-/// A condition on products.
+/// A rule that products are matched against.
 #[derive(InputObject)]
 pub struct CollectionRuleInput {
-    /// What is looked at.
+    /// The attribute that is compared.
     column: RuleColumn,
-    /// How it is compared.
+    /// How the attribute is compared with the condition.
     relation: RuleRelation,
-    /// What it is compared with: a text, an amount, or grams.
+    /// The value that the attribute is compared with: text, an amount, or a weight in grams.
     #[graphql(default)]
     condition: String,
 }
 
-/// Defines the payload of a mutation that answers with the collection.
+/// Defines the payload of a mutation that returns a collection.
 macro_rules! collection_payload {
     ($($name:ident),*) => {$(
-        /// What became of the collection.
+        /// The result of a collection mutation.
         #[derive(SimpleObject)]
         struct $name {
-            /// The collection; null if it could not be made or changed.
+            /// The collection. Null if the mutation failed.
             collection: Option<Collection>,
-            /// What is wrong with the input.
+            /// Errors in the input. Empty when the mutation succeeded.
             user_errors: Vec<UserError>,
         }
     )*};
@@ -100,12 +104,12 @@ collection_payload!(
     CollectionProductsRemovePayload
 );
 
-/// What became of the collection.
+/// The result of `collectionDelete`.
 #[derive(SimpleObject)]
 struct CollectionDeletePayload {
-    /// The global id of the collection that is gone.
+    /// The ID of the deleted collection. Null if the mutation failed.
     deleted_collection_id: Option<ID>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
@@ -148,75 +152,75 @@ impl From<CollectionUpdateInput> for CollectionPatch {
     }
 }
 
-fn shown(row: Option<crate::loaders::Collection>) -> Option<Collection> {
+fn to_collection(row: Option<crate::loaders::Collection>) -> Option<Collection> {
     row.map(|row| Collection(Arc::new(row)))
 }
 
 #[Object]
 impl CollectionMutation {
-    /// Makes a collection.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Creates a collection.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn collection_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The collection.")] collection: CollectionCreateInput,
+        #[graphql(desc = "The collection to create.")] collection: CollectionCreateInput,
     ) -> Result<CollectionCreatePayload> {
-        let (made, user_errors) =
+        let (created, user_errors) =
             payload(ctx.services().collections.create(ctx.op(), &collection.into()).await)?;
-        Ok(CollectionCreatePayload { collection: shown(made), user_errors })
+        Ok(CollectionCreatePayload { collection: to_collection(created), user_errors })
     }
 
-    /// Changes a collection.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Updates a collection.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn collection_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The collection's global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] collection: CollectionUpdateInput,
+        #[graphql(desc = "The ID of the collection.")] id: ID,
+        #[graphql(desc = "The fields to change.")] collection: CollectionUpdateInput,
     ) -> Result<CollectionUpdatePayload> {
         let id = parse_gid(&id)?;
-        let answer = ctx.services().collections.update(ctx.op(), id, &collection.into()).await;
-        let (changed, user_errors) = payload(answer)?;
-        Ok(CollectionUpdatePayload { collection: shown(changed), user_errors })
+        let result = ctx.services().collections.update(ctx.op(), id, &collection.into()).await;
+        let (changed, user_errors) = payload(result)?;
+        Ok(CollectionUpdatePayload { collection: to_collection(changed), user_errors })
     }
 
-    /// Deletes a collection; its products stay.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Deletes a collection. Its products are not deleted.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn collection_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The collection's global id.")] id: ID,
+        #[graphql(desc = "The ID of the collection.")] id: ID,
     ) -> Result<CollectionDeletePayload> {
         let id = parse_gid(&id)?;
         let (deleted, user_errors) = payload(ctx.services().collections.delete(ctx.op(), id).await)?;
         Ok(CollectionDeletePayload { deleted_collection_id: deleted.map(|()| gid(id)), user_errors })
     }
 
-    /// Puts products at the end of a collection that is kept by hand.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Adds products to the end of a manual collection.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn collection_products_add(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The collection's global id.")] collection_id: ID,
-        #[graphql(desc = "The products' global ids, up to 250.")] product_ids: Vec<ID>,
+        #[graphql(desc = "The ID of the collection.")] collection_id: ID,
+        #[graphql(desc = "The IDs of the products, at most 250.")] product_ids: Vec<ID>,
     ) -> Result<CollectionProductsAddPayload> {
         let (id, products) = (parse_gid(&collection_id)?, parse_gids(&product_ids)?);
-        let answer = ctx.services().collections.add_products(ctx.op(), id, &products).await;
-        let (changed, user_errors) = payload(answer)?;
-        Ok(CollectionProductsAddPayload { collection: shown(changed), user_errors })
+        let result = ctx.services().collections.add_products(ctx.op(), id, &products).await;
+        let (changed, user_errors) = payload(result)?;
+        Ok(CollectionProductsAddPayload { collection: to_collection(changed), user_errors })
     }
 
-    /// Takes products out of a collection that is kept by hand.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Removes products from a manual collection.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn collection_products_remove(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The collection's global id.")] collection_id: ID,
-        #[graphql(desc = "The products' global ids, up to 250.")] product_ids: Vec<ID>,
+        #[graphql(desc = "The ID of the collection.")] collection_id: ID,
+        #[graphql(desc = "The IDs of the products, at most 250.")] product_ids: Vec<ID>,
     ) -> Result<CollectionProductsRemovePayload> {
         let (id, products) = (parse_gid(&collection_id)?, parse_gids(&product_ids)?);
-        let answer = ctx.services().collections.remove_products(ctx.op(), id, &products).await;
-        let (changed, user_errors) = payload(answer)?;
-        Ok(CollectionProductsRemovePayload { collection: shown(changed), user_errors })
+        let result = ctx.services().collections.remove_products(ctx.op(), id, &products).await;
+        let (changed, user_errors) = payload(result)?;
+        Ok(CollectionProductsRemovePayload { collection: to_collection(changed), user_errors })
     }
 }

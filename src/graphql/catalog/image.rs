@@ -1,15 +1,18 @@
-//! Images, by URL, and in the sizes and formats that those are kept in which this server has.
+//! Images and their URLs. An image that is stored on this server is available in several sizes and
+//! formats.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 
 use crate::domain::ids::{Id, ProductId};
-use crate::domain::media::{Crop, MAX_SCALE, MAX_WANTED, MediaFormat, Wanted, choose, parse_path};
-use crate::domain::page::{CursorKey, KeyKind, Page};
+use crate::domain::media::{
+    CropAnchor, ImageTransform, MAX_REQUESTED_SIDE, MAX_SCALE, MediaFormat, choose_rendition, parse_path,
+};
+use crate::domain::page::{CursorKey, CursorKeyKind, Page};
 use crate::domain::shop_profile::BrandImage;
 use crate::error::Error;
-use crate::graphql::connection::{Items, PageArgs};
+use crate::graphql::connection::{ConnectionPage, PageArgs};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Url, gid};
 use crate::loaders;
@@ -17,51 +20,52 @@ use crate::loaders;
 /// An image.
 #[derive(Clone)]
 pub enum Image {
-    /// One of a product's.
+    /// An image of a product.
     Product(Arc<loaders::Image>),
-    /// A collection's.
+    /// The image of a collection.
     Collection(Arc<loaders::Collection>),
-    /// The one that stands for a video.
+    /// The preview image of a video.
     Video(Arc<loaders::Media>),
-    /// One of the shop's brand.
+    /// An image of the shop's brand.
     Brand(BrandImage),
 }
 
-/// Which of the sizes and formats that an image is kept in is given: the largest that is not larger
-/// than asked for, or the smallest of all. With `crop` and both limits, the image is cut to their
-/// shape. An animated image and one that is kept elsewhere on the web are shown as they are.
+/// The size and format of an image. The URL leads to the largest stored rendition within `maxWidth`
+/// and `maxHeight`, or to the smallest one if all are larger. With `crop`, `maxWidth` and
+/// `maxHeight`, the image is cropped to their aspect ratio. Animated images, and images that are
+/// hosted elsewhere, are returned unchanged.
 #[derive(InputObject)]
 pub struct ImageTransformInput {
-    /// Which part is kept where the image is cut: to the shape of `maxWidth` by `maxHeight`, which
-    /// must both be given.
+    /// The part of the image to keep when cropping. Requires `maxWidth` and `maxHeight`.
     crop: Option<CropRegion>,
-    /// The most pixels upwards, from 1 to 5760.
+    /// The maximum height in pixels, from 1 to 5760.
     max_height: Option<i32>,
-    /// The most pixels across, from 1 to 5760.
+    /// The maximum width in pixels, from 1 to 5760.
     max_width: Option<i32>,
-    /// The format, where the image is kept in it. It gives way to JPEG, or to PNG where something shines through.
+    /// The preferred format. If the image isn't available in it, the URL leads to a JPEG, or to a
+    /// PNG for an image with transparency.
     preferred_content_type: Option<ImageContentType>,
-    /// Pixels a point, for dense screens, from 1 to 3: what the most pixels are multiplied by.
+    /// The device pixel ratio, from 1 to 3. `maxWidth` and `maxHeight` are multiplied by it.
     #[graphql(default_with = "Some(1)")]
     scale: Option<i32>,
 }
 
-/// Which part of an image is kept where it is cut.
+/// The part of an image to keep when cropping.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum CropRegion {
-    /// The lower part.
+    /// Keeps the bottom of the image.
     Bottom,
-    /// The middle.
+    /// Keeps the center of the image.
     Center,
-    /// The left part.
+    /// Keeps the left of the image.
     Left,
-    /// The right part.
+    /// Keeps the right of the image.
     Right,
-    /// The upper part.
+    /// Keeps the top of the image.
     Top,
 }
 
-/// Formats of images.
+/// Image formats.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum ImageContentType {
     /// JPEG.
@@ -73,36 +77,36 @@ pub enum ImageContentType {
 }
 
 impl ImageTransformInput {
-    /// What is wanted, as rules know it.
-    fn wanted(&self) -> Result<Wanted, Error> {
-        let within = |name: &str, value: Option<i32>, most: i64| match value.map(i64::from) {
-            Some(value) if (1..=most).contains(&value) => Ok(u32::try_from(value).ok()),
-            Some(_) => Err(Error::BadInput(format!("`{name}` must be from 1 to {most}"))),
+    /// Validates the input and converts it to the domain type.
+    fn to_transform(&self) -> Result<ImageTransform, Error> {
+        let check_range = |name: &str, value: Option<i32>, max: i64| match value.map(i64::from) {
+            Some(value) if (1..=max).contains(&value) => Ok(u32::try_from(value).ok()),
+            Some(_) => Err(Error::BadInput(format!("`{name}` must be from 1 to {max}"))),
             None => Ok(None),
         };
-        let scale = within("scale", self.scale, MAX_SCALE)?.unwrap_or(1);
-        let scaled = |most: Option<u32>| most.map(|most| most.saturating_mul(scale));
-        Ok(Wanted {
-            max_width: scaled(within("maxWidth", self.max_width, MAX_WANTED)?),
-            max_height: scaled(within("maxHeight", self.max_height, MAX_WANTED)?),
+        let scale = check_range("scale", self.scale, MAX_SCALE)?.unwrap_or(1);
+        let scale = |limit: Option<u32>| limit.map(|limit| limit.saturating_mul(scale));
+        Ok(ImageTransform {
+            max_width: scale(check_range("maxWidth", self.max_width, MAX_REQUESTED_SIDE)?),
+            max_height: scale(check_range("maxHeight", self.max_height, MAX_REQUESTED_SIDE)?),
             format: self.preferred_content_type.map(|kind| match kind {
                 ImageContentType::Jpg => MediaFormat::Jpeg,
                 ImageContentType::Png => MediaFormat::Png,
                 ImageContentType::Webp => MediaFormat::Webp,
             }),
             crop: self.crop.map(|crop| match crop {
-                CropRegion::Bottom => Crop::Bottom,
-                CropRegion::Center => Crop::Center,
-                CropRegion::Left => Crop::Left,
-                CropRegion::Right => Crop::Right,
-                CropRegion::Top => Crop::Top,
+                CropRegion::Bottom => CropAnchor::Bottom,
+                CropRegion::Center => CropAnchor::Center,
+                CropRegion::Left => CropAnchor::Left,
+                CropRegion::Right => CropAnchor::Right,
+                CropRegion::Top => CropAnchor::Top,
             }),
         })
     }
 }
 
 impl Image {
-    /// An address on the web, or a path on this server.
+    /// The URL of the image, or its path on this server.
     fn address(&self) -> &str {
         match self {
             Self::Product(image) => &image.url,
@@ -112,11 +116,11 @@ impl Image {
         }
     }
 
-    fn absolute(&self, ctx: &Context<'_>) -> Url {
-        Url(ctx.absolute(self.address()))
+    fn absolute_url(&self, ctx: &Context<'_>) -> Url {
+        Url(ctx.absolute_url(self.address()))
     }
 
-    /// How many pixels it has, where it is this server's.
+    /// The width and height in pixels of an image stored on this server.
     fn own_size(&self) -> Option<(i64, i64)> {
         parse_path(self.address()).map(|file| (file.width.into(), file.height.into()))
     }
@@ -125,7 +129,7 @@ impl Image {
 /// An image.
 #[Object]
 impl Image {
-    /// The image's global id; null for one that is part of something else.
+    /// The ID of the image. Null for an image that is part of another object, such as a collection.
     async fn id(&self) -> Option<ID> {
         match self {
             Self::Product(image) => Some(gid(image.id)),
@@ -134,7 +138,7 @@ impl Image {
         }
     }
 
-    /// What it shows, in words.
+    /// Alternative text that describes the image.
     async fn alt_text(&self) -> Option<&str> {
         match self {
             Self::Product(image) => image.alt_text.as_deref(),
@@ -144,38 +148,39 @@ impl Image {
         }
     }
 
-    /// Where it is.
+    /// The URL of the image.
     async fn url(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "In which size and format; the image itself when it is not given.")]
-        transform: Option<ImageTransformInput>,
+        #[graphql(desc = "The size and format of the image. Defaults to the original.")] transform: Option<
+            ImageTransformInput,
+        >,
     ) -> Result<Url> {
-        let wanted = transform.map(|transform| transform.wanted()).transpose()?;
-        let (Some(wanted), Some(original)) = (wanted, parse_path(self.address())) else {
-            return Ok(self.absolute(ctx));
+        let requested = transform.map(|transform| transform.to_transform()).transpose()?;
+        let (Some(requested), Some(original)) = (requested, parse_path(self.address())) else {
+            return Ok(self.absolute_url(ctx));
         };
-        if wanted.cut().is_some() && original.format != MediaFormat::Gif {
-            return Ok(Url(ctx.absolute(&format!("{}?{}", self.address(), wanted.query()))));
+        if requested.requested_crop().is_some() && original.format != MediaFormat::Gif {
+            return Ok(Url(ctx.absolute_url(&format!("{}?{}", self.address(), requested.query()))));
         }
-        let others = ctx.loaders().renditions.load(original.hash.clone()).await?;
-        let chosen = choose(&original, &others, wanted);
-        Ok(chosen.map_or_else(|| self.absolute(ctx), |file| Url(ctx.absolute(&file.path()))))
+        let renditions = ctx.loaders().renditions.load(original.hash.clone()).await?;
+        let rendition = choose_rendition(&original, &renditions, requested);
+        Ok(rendition.map_or_else(|| self.absolute_url(ctx), |file| Url(ctx.absolute_url(&file.path()))))
     }
 
-    /// Where it is.
+    /// The URL of the original image.
     #[graphql(deprecation = "Use `url` instead.")]
     async fn src(&self, ctx: &Context<'_>) -> Url {
-        self.absolute(ctx)
+        self.absolute_url(ctx)
     }
 
-    /// Where it is.
+    /// The URL of the original image.
     #[graphql(deprecation = "Use `url` instead.")]
     async fn original_src(&self, ctx: &Context<'_>) -> Url {
-        self.absolute(ctx)
+        self.absolute_url(ctx)
     }
 
-    /// How many pixels it has across; null where that is not known.
+    /// The width of the original image in pixels. Null if unknown.
     async fn width(&self) -> Option<i64> {
         match self {
             Self::Product(image) => image.width,
@@ -183,7 +188,7 @@ impl Image {
         }
     }
 
-    /// How many pixels it has upwards; null where that is not known.
+    /// The height of the original image in pixels. Null if unknown.
     async fn height(&self) -> Option<i64> {
         match self {
             Self::Product(image) => image.height,
@@ -191,7 +196,7 @@ impl Image {
         }
     }
 
-    /// A few bytes that stand for it while it loads; null, since none are made.
+    /// A ThumbHash of the image, to show while it loads. Always null, since none are generated.
     async fn thumbhash(&self) -> Option<String> {
         None
     }
@@ -206,8 +211,8 @@ pub async fn page(
     page: PageArgs,
     by_id: bool,
     reverse: bool,
-) -> Result<Items<Image>> {
-    let request = page.request(ctx, LIST, KeyKind::None)?;
+) -> Result<ConnectionPage<Image>> {
+    let request = page.request(ctx, LIST, CursorKeyKind::None)?;
     let mut images = ctx.loaders().images_of_product.load(product).await?.to_vec();
     if by_id {
         images.sort_by_key(|image| image.id);
@@ -215,7 +220,7 @@ pub async fn page(
     if reverse {
         images.reverse();
     }
-    let images = Page::of_list(images, &request, |image, cursor| image.id.uuid() == cursor.id);
+    let images = Page::from_list(images, &request, |image, cursor| image.id.uuid() == cursor.id);
     let images = images.map(|row| (row, CursorKey::None));
-    Ok(Items::new(LIST, images, |row| row.id.uuid()).map(Image::Product))
+    Ok(ConnectionPage::new(LIST, images, |row| row.id.uuid()).map(Image::Product))
 }

@@ -1,25 +1,25 @@
-//! Inputs that several mutations of the catalogue share.
+//! Inputs shared by catalogue mutations.
 
 use async_graphql::InputObject;
 
 use crate::services::catalog;
 
-/// What search engines are told.
+/// The search engine listing of a resource.
 #[derive(InputObject)]
 #[graphql(name = "SEOInput")]
 pub struct SeoInput {
-    /// The title; null means the thing's own.
+    /// The title. When null, the title of the resource itself is used.
     title: Option<String>,
-    /// The description; null means the thing's own.
+    /// The description. When null, the description of the resource itself is used.
     description: Option<String>,
 }
 
-/// An image, by its address.
+/// An image, given by its URL.
 #[derive(InputObject)]
 pub struct ImageInput {
-    /// Where it is: https://, http://, or a path on this server.
+    /// The URL of the image (`https://` or `http://`), or a path on this server.
     url: String,
-    /// What it shows, in words.
+    /// Alternative text that describes the image.
     alt_text: Option<String>,
 }
 

@@ -1,5 +1,7 @@
-//! Options of products, and their values. They are part of their product, so their global ids are the product's with their
-//! place in it: `gid://mercato/ProductOption/<uuid>?option=0`.
+//! Product options and their values.
+//!
+//! Options and values are stored with their product, so their global IDs consist of the ID of the
+//! product and an index: `gid://mercato/ProductOption/<uuid>?option=0`.
 
 use std::sync::Arc;
 
@@ -13,51 +15,51 @@ use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::split_gid;
 use crate::loaders;
 
-/// What variants of a product differ in, such as Size.
+/// An option of a product, such as Size.
 #[derive(Clone)]
 pub struct ProductOption {
     product: Arc<loaders::Product>,
-    option: usize,
+    index: usize,
 }
 
-/// A value of an option, such as Small.
+/// A value of a product option, such as Small.
 #[derive(Clone)]
 pub struct ProductOptionValue {
-    of: ProductOption,
+    option: ProductOption,
     value: usize,
 }
 
 impl ProductOption {
-    /// The type's name in global ids.
+    /// The type name in global IDs.
     pub const TYPE: &str = "ProductOption";
 
-    /// The options of a product: one that stands for none, where it has none.
-    pub fn all_of(product: &Arc<loaders::Product>) -> impl Iterator<Item = Self> + use<> {
+    /// The options of a product. A product without options has a single placeholder option.
+    pub fn all(product: &Arc<loaders::Product>) -> impl Iterator<Item = Self> + use<> {
         let count = product.options.0.len().max(1);
         let product = Arc::clone(product);
-        (0..count).map(move |option| Self { product: Arc::clone(&product), option })
+        (0..count).map(move |index| Self { product: Arc::clone(&product), index })
     }
 
-    /// The option with a global id, if the actor may see its product.
+    /// Finds an option by global ID, if the actor may see its product.
     pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
-        let Some((product, place)) = place_in_product(id, "option=") else { return Ok(None) };
+        let Some((product, index)) = split_product_id(id, "option=") else { return Ok(None) };
         let Some(product) = ctx.loaders().products.load(product).await? else { return Ok(None) };
-        Ok(place.parse().ok().and_then(|option: usize| Self::all_of(&product).nth(option)))
+        Ok(index.parse().ok().and_then(|index: usize| Self::all(&product).nth(index)))
     }
 
-    /// The product and the place in it that a global id names.
-    pub fn place(id: &ID) -> Option<(ProductId, usize)> {
+    /// The product and the index of the option that a global ID refers to.
+    pub fn parse_id(id: &ID) -> Option<(ProductId, usize)> {
         split_gid(id).filter(|(name, _)| *name == Self::TYPE)?;
-        let (product, place) = place_in_product(id, "option=")?;
-        Some((product, place.parse().ok()?))
+        let (product, index) = split_product_id(id, "option=")?;
+        Some((product, index.parse().ok()?))
     }
 
     fn name(&self) -> &str {
-        self.product.options.0.get(self.option).map_or(DEFAULT_OPTION, |option| option.name.as_str())
+        self.product.options.0.get(self.index).map_or(DEFAULT_OPTION, |option| option.name.as_str())
     }
 
     fn values(&self) -> Vec<&str> {
-        match self.product.options.0.get(self.option) {
+        match self.product.options.0.get(self.index) {
             Some(option) => option.values.iter().map(String::as_str).collect(),
             None => vec![DEFAULT_VARIANT_TITLE],
         }
@@ -65,107 +67,106 @@ impl ProductOption {
 }
 
 impl ProductOptionValue {
-    /// The type's name in global ids.
+    /// The type name in global IDs.
     pub const TYPE: &str = "ProductOptionValue";
 
-    /// The product and the places in it that a global id names: the option's, and the value's in
-    /// that.
-    pub fn place(id: &ID) -> Option<(ProductId, usize, usize)> {
+    /// The product and the indexes of the option and the value that a global ID refers to.
+    pub fn parse_id(id: &ID) -> Option<(ProductId, usize, usize)> {
         split_gid(id).filter(|(name, _)| *name == Self::TYPE)?;
-        let (product, place) = place_in_product(id, "value=")?;
-        let (option, value) = place.split_once('.')?;
+        let (product, index) = split_product_id(id, "value=")?;
+        let (option, value) = index.split_once('.')?;
         Some((product, option.parse().ok()?, value.parse().ok()?))
     }
 
-    /// The value with a global id, if the actor may see its product.
+    /// Finds a value by global ID, if the actor may see its product.
     pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
-        let Some((product, place)) = place_in_product(id, "value=") else { return Ok(None) };
+        let Some((product, index)) = split_product_id(id, "value=") else { return Ok(None) };
         let Some(product) = ctx.loaders().products.load(product).await? else { return Ok(None) };
-        let places = place
+        let indexes = index
             .split_once('.')
             .and_then(|(option, value)| Some((option.parse().ok()?, value.parse().ok()?)));
-        let Some((option, value)) = places else { return Ok(None) };
-        let option: Option<ProductOption> = ProductOption::all_of(&product).nth(option);
-        Ok(option.filter(|of| value < of.values().len()).map(|of| Self { of, value }))
+        let Some((option, value)) = indexes else { return Ok(None) };
+        let option: Option<ProductOption> = ProductOption::all(&product).nth(option);
+        Ok(option.filter(|option| value < option.values().len()).map(|option| Self { option, value }))
     }
 }
 
-/// The product and the place in it that a global id names.
-fn place_in_product<'a>(id: &'a ID, name: &str) -> Option<(ProductId, &'a str)> {
-    let (uuid, place) = split_gid(id)?.1.split_once('?')?;
-    Some((ProductId::from_uuid(uuid::Uuid::try_parse(uuid).ok()?), place.strip_prefix(name)?))
+/// The product, and the text of the indexes, in the global ID of an option or a value.
+fn split_product_id<'a>(id: &'a ID, name: &str) -> Option<(ProductId, &'a str)> {
+    let (uuid, index) = split_gid(id)?.1.split_once('?')?;
+    Some((ProductId::from_uuid(uuid::Uuid::try_parse(uuid).ok()?), index.strip_prefix(name)?))
 }
 
-/// What variants of a product differ in, such as Size.
+/// A property of a product that customers can choose, such as Size.
 #[Object]
 impl ProductOption {
-    /// The option's global id.
+    /// The ID of the option.
     pub async fn id(&self) -> ID {
-        ID(format!("gid://mercato/{}/{}?option={}", Self::TYPE, self.product.id.uuid(), self.option))
+        ID(format!("gid://mercato/{}/{}?option={}", Self::TYPE, self.product.id.uuid(), self.index))
     }
 
-    /// The option's name.
+    /// The name of the option.
     #[graphql(name = "name")]
-    async fn shown_name(&self) -> &str {
+    async fn display_name(&self) -> &str {
         self.name()
     }
 
-    /// Its values, in the order they are shown.
+    /// The values of the option, in display order.
     async fn option_values(&self) -> Vec<ProductOptionValue> {
-        (0..self.values().len()).map(|value| ProductOptionValue { of: self.clone(), value }).collect()
+        (0..self.values().len()).map(|value| ProductOptionValue { option: self.clone(), value }).collect()
     }
 
-    /// The names of its values.
+    /// The names of the option's values.
     #[graphql(name = "values", deprecation = "Use `optionValues` instead.")]
     async fn value_names(&self) -> Vec<&str> {
         self.values()
     }
 }
 
-/// A value of an option, such as Small.
+/// A value of a product option, such as Small.
 #[Object]
 impl ProductOptionValue {
-    /// The value's global id.
+    /// The ID of the option value.
     pub async fn id(&self) -> ID {
-        let of = &self.of;
+        let option = &self.option;
         ID(format!(
             "gid://mercato/{}/{}?value={}.{}",
             Self::TYPE,
-            of.product.id.uuid(),
-            of.option,
+            option.product.id.uuid(),
+            option.index,
             self.value
         ))
     }
 
-    /// The value's name.
+    /// The name of the option value.
     async fn name(&self) -> &str {
-        self.of.values().get(self.value).copied().unwrap_or_default()
+        self.option.values().get(self.value).copied().unwrap_or_default()
     }
 
-    /// The first variant that has the value.
+    /// The first variant that has this option value.
     async fn first_selectable_variant(&self, ctx: &Context<'_>) -> Result<Option<ProductVariant>> {
-        let product = &self.of.product;
+        let product = &self.option.product;
         let variants = ctx.loaders().variants_of_product.load(product.id).await?;
         let has_value = |variant: &&Arc<loaders::Variant>| {
-            let name = self.of.values().get(self.value).copied();
+            let name = self.option.values().get(self.value).copied();
             product.options.0.is_empty()
-                || variant.option_values.0.get(self.of.option).map(String::as_str) == name
+                || variant.option_values.0.get(self.option.index).map(String::as_str) == name
         };
         let row = variants.iter().find(has_value).cloned();
         Ok(row.map(|row| ProductVariant { row, product: Arc::clone(product) }))
     }
 
-    /// A color or a picture that stands for the value; null, since none is kept.
+    /// A color or image that represents the value. Always null, since swatches are not supported.
     async fn swatch(&self) -> Option<ProductOptionValueSwatch> {
         None
     }
 }
 
-/// A color or a picture that stands for an option's value.
+/// A color or image that represents an option value.
 #[derive(async_graphql::SimpleObject)]
 struct ProductOptionValueSwatch {
-    /// The color, as CSS writes it.
+    /// The color, in CSS notation.
     color: Option<String>,
-    /// The picture.
+    /// The image.
     image: Option<Media>,
 }

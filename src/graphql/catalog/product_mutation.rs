@@ -1,4 +1,4 @@
-//! Writes of products.
+//! Product mutations.
 
 use std::sync::Arc;
 
@@ -7,129 +7,131 @@ use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use super::Product;
 use super::input::{ImageInput, SeoInput};
 use super::product::ProductStatus;
-use super::variant_mutation::{InventoryLevelInput, quantities};
+use super::variant_mutation::{InventoryLevelInput, parse_quantities};
 use crate::domain::catalog::ProductOption;
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, writes_products};
+use crate::graphql::guard::{PermissionGuard, may_write_products};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Decimal, gid, parse_gid};
 use crate::services::catalog::{NewProduct, NewVariant, ProductPatch, VariantPatch};
 
-/// Writes of products.
+/// Product mutations.
 #[derive(Default)]
 pub struct ProductMutation;
 
-/// A product to be made. It begins with one variant, of the first value of each option, with the price and stock that are given
-/// here.
+/// The input fields of a new product. It is created with a single variant, which has the first
+/// value of each option, and the price and inventory given here.
 #[derive(InputObject)]
 pub struct ProductCreateInput {
-    /// The title.
+    /// The title of the product.
     title: String,
-    /// The part of its address that names it; made of the title when it is not given.
+    /// The handle: a unique, human-readable identifier used in URLs. Generated from the title by
+    /// default.
     handle: Option<String>,
     /// The description, with HTML.
     #[graphql(default)]
     description_html: String,
-    /// Who makes it; the shop when it is not given.
+    /// The vendor or manufacturer. Defaults to the name of the shop.
     vendor: Option<String>,
-    /// What kind of product it is.
+    /// The product type: the shop's own category for it.
     #[graphql(default)]
     product_type: String,
-    /// Words to find it by.
+    /// The tags of the product.
     #[graphql(default)]
     tags: Vec<String>,
-    /// Who can see it; DRAFT when it is not given. ACTIVE needs a price.
+    /// The status of the product. Defaults to `DRAFT`. `ACTIVE` requires a price.
     status: Option<ProductStatus>,
-    /// What its variants are to differ in, up to three.
+    /// The options of the product, at most three.
     #[graphql(default)]
     options: Vec<ProductOptionCreateInput>,
-    /// What search engines are told.
+    /// The title and description shown to search engines.
     seo: Option<SeoInput>,
-    /// Its images, in the order they are shown.
+    /// The images of the product, in display order.
     #[graphql(default)]
     images: Vec<ImageInput>,
-    /// Which tax rates it has; `standard` when it is not given.
+    /// The tax class, which decides on the tax rates of the product. Defaults to `standard`.
     tax_class: Option<String>,
-    /// What its first variant costs. Until it has a price, the product can't be ACTIVE.
+    /// The price of the first variant. A product without a price can't be `ACTIVE`.
     price: Option<Decimal>,
-    /// What its first variant cost before the sale.
+    /// The compare-at price of the first variant: its price before the sale.
     compare_at_price: Option<Decimal>,
-    /// The shop's own code for its first variant.
+    /// The stock-keeping unit (SKU) of the first variant.
     sku: Option<String>,
-    /// The EAN, UPC or ISBN of its first variant.
+    /// The barcode of the first variant: an EAN, UPC or ISBN.
     barcode: Option<String>,
-    /// How many pieces of its first variant lie where; its stock is counted when any are given.
+    /// The inventory of the first variant at each location. If any is given, the inventory is
+    /// tracked.
     #[graphql(default)]
     inventory_levels: Vec<InventoryLevelInput>,
 }
 
-/// An option of a product that is to be made.
+/// An option of a new product.
 #[derive(InputObject)]
 pub struct ProductOptionCreateInput {
-    /// The option's name.
+    /// The name of the option.
     name: String,
-    /// Its values.
+    /// The values of the option.
     values: Vec<ProductOptionValueCreateInput>,
 }
 
-/// A value of an option.
+/// A value of a product option.
 #[derive(InputObject)]
 pub struct ProductOptionValueCreateInput {
-    /// The value's name.
+    /// The name of the option value.
     name: String,
 }
 
-/// A change of a product; what is not given stays as it is.
+/// The changes to a product. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct ProductUpdateInput {
-    /// The title.
+    /// The title of the product.
     title: Option<String>,
-    /// The part of its address that names it.
+    /// The handle: a unique, human-readable identifier used in URLs.
     handle: Option<String>,
     /// The description, with HTML.
     description_html: Option<String>,
-    /// Who makes it.
+    /// The vendor or manufacturer.
     vendor: Option<String>,
-    /// What kind of product it is.
+    /// The product type: the shop's own category for it.
     product_type: Option<String>,
-    /// All words to find it by, in place of those there were.
+    /// The tags of the product. Replaces the existing tags.
     tags: Option<Vec<String>>,
-    /// Who can see it.
+    /// The status of the product, which decides who can see it.
     status: Option<ProductStatus>,
-    /// What search engines are told, in place of what they were.
+    /// The title and description shown to search engines. Replaces both.
     seo: Option<SeoInput>,
-    /// All its images, in place of those there were.
+    /// The images of the product. Replaces the existing images.
     images: Option<Vec<ImageInput>>,
-    /// Which tax rates it has.
+    /// The tax class, which decides on the tax rates of the product.
     tax_class: Option<String>,
 }
 
-/// What became of the product.
+/// The result of `productCreate`.
 #[derive(SimpleObject)]
 struct ProductCreatePayload {
-    /// The product; null if it could not be made.
+    /// The new product. Null if the mutation failed.
     product: Option<Product>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the product.
+/// The result of `productUpdate`.
 #[derive(SimpleObject)]
 struct ProductUpdatePayload {
-    /// The product; null if it could not be changed.
+    /// The updated product. Null if the mutation failed.
     product: Option<Product>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the product.
+/// The result of `productDelete`.
 #[derive(SimpleObject)]
 struct ProductDeletePayload {
-    /// The global id of the product that is gone.
+    /// The ID of the deleted product. Null if the mutation failed.
     deleted_product_id: Option<ID>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
@@ -145,7 +147,7 @@ impl TryFrom<ProductCreateInput> for NewProduct {
                 barcode: input.barcode.map(Some),
                 ..VariantPatch::default()
             },
-            quantities: quantities(&input.inventory_levels)?,
+            quantities: parse_quantities(&input.inventory_levels)?,
         };
         let option = |option: ProductOptionCreateInput| ProductOption {
             name: option.name,
@@ -187,25 +189,25 @@ impl From<ProductUpdateInput> for ProductPatch {
 
 #[Object]
 impl ProductMutation {
-    /// Makes a product.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Creates a product.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn product_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product.")] product: ProductCreateInput,
+        #[graphql(desc = "The product to create.")] product: ProductCreateInput,
     ) -> Result<ProductCreatePayload> {
         let new = NewProduct::try_from(product)?;
-        let (made, user_errors) = payload(ctx.services().products.create(ctx.op(), &new).await)?;
-        Ok(ProductCreatePayload { product: made.map(|row| Product(Arc::new(row))), user_errors })
+        let (created, user_errors) = payload(ctx.services().products.create(ctx.op(), &new).await)?;
+        Ok(ProductCreatePayload { product: created.map(|row| Product(Arc::new(row))), user_errors })
     }
 
-    /// Changes a product.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Updates a product.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn product_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product's global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] product: ProductUpdateInput,
+        #[graphql(desc = "The ID of the product.")] id: ID,
+        #[graphql(desc = "The fields to change.")] product: ProductUpdateInput,
     ) -> Result<ProductUpdatePayload> {
         let id = parse_gid(&id)?;
         let (changed, user_errors) =
@@ -213,12 +215,12 @@ impl ProductMutation {
         Ok(ProductUpdatePayload { product: changed.map(|row| Product(Arc::new(row))), user_errors })
     }
 
-    /// Deletes a product with its variants, images and stock.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Deletes a product with its variants, images and inventory.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn product_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product's global id.")] id: ID,
+        #[graphql(desc = "The ID of the product.")] id: ID,
     ) -> Result<ProductDeletePayload> {
         let id = parse_gid(&id)?;
         let (deleted, user_errors) = payload(ctx.services().products.delete(ctx.op(), id).await)?;

@@ -1,4 +1,4 @@
-//! Reads of the catalogue.
+//! Queries for the catalogue.
 
 use std::sync::Arc;
 
@@ -9,60 +9,60 @@ use crate::domain::handle;
 use crate::domain::ids::{CollectionId, Id, ProductId};
 use crate::domain::page::{CursorKey, Page};
 use crate::error::Error;
-use crate::graphql::connection::{Items, PageArgs, StringConnection, limit};
-use crate::graphql::in_order::InOrder;
+use crate::graphql::connection::{ConnectionPage, PageArgs, StringConnection, validate_first};
+use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
-use crate::graphql::total::{ProductTotal, Total};
+use crate::graphql::total::{ProductTotalCount, TotalCount};
 use crate::loaders::ProductSort;
 use crate::services::catalog::{CollectionSort, ProductQuery};
 
-/// Reads of the catalogue.
+/// Queries for the catalogue.
 #[derive(Default)]
 pub struct CatalogQuery;
 
-/// What products are sorted by.
+/// The keys that products can be sorted by.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum ProductSortKeys {
-    /// Most sold first.
+    /// By sales, best-selling first.
     BestSelling,
-    /// Oldest first.
+    /// By time of creation, oldest first.
     CreatedAt,
-    /// In the order they were made.
+    /// By ID, which is the order of creation.
     Id,
-    /// Cheapest first, by the cheapest variant.
+    /// By the price of the cheapest variant, lowest first.
     Price,
-    /// Type, A to Z.
+    /// By type, A to Z.
     ProductType,
-    /// Best match of the query first.
+    /// By relevance to the search query, best match first.
     Relevance,
-    /// Title, A to Z.
+    /// By title, A to Z.
     Title,
-    /// Oldest change first.
+    /// By time of the last update, oldest first.
     UpdatedAt,
-    /// Vendor, A to Z.
+    /// By vendor, A to Z.
     Vendor,
 }
 
-/// What collections are sorted by.
+/// The keys that collections can be sorted by.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum CollectionSortKeys {
-    /// In the order they were made.
+    /// By ID, which is the order of creation.
     Id,
-    /// As ID.
+    /// The same as `ID`.
     Relevance,
-    /// Title, A to Z.
+    /// By title, A to Z.
     Title,
-    /// Oldest change first.
+    /// By time of the last update, oldest first.
     UpdatedAt,
 }
 
-/// What recommendations are for.
+/// The purpose of product recommendations.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum ProductRecommendationIntent {
-    /// Products that go with it.
+    /// Products that complement the product.
     Complementary,
-    /// Products like it.
+    /// Products that are similar to the product.
     Related,
 }
 
@@ -82,87 +82,93 @@ impl From<ProductSortKeys> for ProductSort {
     }
 }
 
-async fn product_by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Product>> {
-    Ok(ctx.loaders().products_by_handle.load(handle::normalized(&handle)).await?.map(Product))
+async fn find_product_by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Product>> {
+    Ok(ctx.loaders().products_by_handle.load(handle::normalize(&handle)).await?.map(Product))
 }
 
-async fn collection_by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Collection>> {
-    Ok(ctx.loaders().collections_by_handle.load(handle::normalized(&handle)).await?.map(Collection))
+async fn find_collection_by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Collection>> {
+    Ok(ctx.loaders().collections_by_handle.load(handle::normalize(&handle)).await?.map(Collection))
 }
 
-fn one_of_id_and_handle() -> async_graphql::Error {
-    Error::BadInput("give one of `id` and `handle`".to_owned()).into()
+fn id_or_handle_error() -> async_graphql::Error {
+    Error::BadInput("give either `id` or `handle`".to_owned()).into()
 }
 
-fn texts(list: &'static str, page: Page<String>) -> InOrder<StringConnection> {
+fn string_connection(list: &'static str, page: Page<String>) -> InlineObject<StringConnection> {
     let page = page.map(|text| (text.clone(), CursorKey::Text(text)));
-    InOrder(StringConnection(Items::new(list, page, |_| uuid::Uuid::nil())))
+    InlineObject(StringConnection(ConnectionPage::new(list, page, |_| uuid::Uuid::nil())))
 }
 
 #[Object]
 impl CatalogQuery {
-    /// A product, by its id or its handle.
+    /// Returns a product by its ID or its handle. Exactly one of them must be given.
     async fn product(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its global id.")] id: Option<ID>,
-        #[graphql(desc = "Its handle.")] handle: Option<String>,
+        #[graphql(desc = "The ID of the product.")] id: Option<ID>,
+        #[graphql(desc = "The handle of the product.")] handle: Option<String>,
     ) -> Result<Option<Product>> {
         match (id, handle) {
             (Some(id), None) => Product::find(ctx, parse_gid::<ProductId>(&id)?).await,
-            (None, Some(handle)) => product_by_handle(ctx, handle).await,
-            _ => Err(one_of_id_and_handle()),
+            (None, Some(handle)) => find_product_by_handle(ctx, handle).await,
+            _ => Err(id_or_handle_error()),
         }
     }
 
-    /// A product, by its handle.
+    /// Returns a product by its handle.
     #[graphql(deprecation = "Use `product` instead.")]
     async fn product_by_handle(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its handle.")] handle: String,
+        #[graphql(desc = "The handle of the product.")] handle: String,
     ) -> Result<Option<Product>> {
-        product_by_handle(ctx, handle).await
+        find_product_by_handle(ctx, handle).await
     }
 
-    /// The shop's products.
+    /// Returns the shop's products.
     #[expect(clippy::too_many_arguments, reason = "the dialect's arguments")]
     async fn products(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(
-            desc = "What they must have: words, and terms such as `tag:gift`, `vendor:\"Kiln & Co\"`, `product_type:Mug`, \
-                    `title:lin*`, `variants.price:>10`, `available_for_sale:true`, joined by spaces or `OR`, negated by `-`. Who may see stock can ask for `inventory_total:<5`, too."
-        )]
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "A search query: words, and filters such as `tag:gift`, `vendor:\"Kiln & \
+                          Co\"`, `product_type:Mug`, `title:lin*`, `variants.price:>10` and \
+                          `available_for_sale:true`, combined with spaces (and) or `OR` and negated \
+                          with `-`. Staff who can read inventory can also filter by \
+                          `inventory_total:<5`.")]
         query: Option<String>,
-        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
-        #[graphql(desc = "What they are sorted by.", default_with = "Some(ProductSortKeys::Id)")]
-        sort_key: Option<ProductSortKeys>,
-    ) -> Result<InOrder<ProductConnection>> {
+        #[graphql(desc = "Reverses the order.", default_with = "Some(false)")] reverse: Option<bool>,
+        #[graphql(desc = "The key to sort by.", default_with = "Some(ProductSortKeys::Id)")] sort_key: Option<
+            ProductSortKeys,
+        >,
+    ) -> Result<InlineObject<ProductConnection>> {
         let sort = ProductSort::from(sort_key.unwrap_or(ProductSortKeys::Id));
         let reverse = reverse.unwrap_or(false);
         let list = format!("products/{sort:?}/{reverse}");
         let request = PageArgs { first, after, last, before }.request(ctx, &list, sort.key_kind())?;
-        let total = ProductTotal::Found(query.clone());
+        let total = ProductTotalCount::Query(query.clone());
         let query = ProductQuery { query, sort, reverse, request };
         let found = ctx.services().catalog.products(ctx.op(), &query).await?;
-        ctx.search_hints().note(ctx, &found.warnings);
+        ctx.search_hints().add(ctx, &found.warnings);
         let page = Page::clone(&found.products).map(|(row, key)| (Product(row), key));
-        Ok(InOrder(ProductConnection(Items::new(list, page, |product| product.0.id.uuid()), total)))
+        Ok(InlineObject(ProductConnection(
+            ConnectionPage::new(list, page, |product| product.0.id.uuid()),
+            total,
+        )))
     }
 
-    /// Products that a product can be shown beside; null if there is no such product.
+    /// Returns products to recommend along with a product. Null if there is no such product.
     async fn product_recommendations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product's global id.")] product_id: Option<ID>,
-        #[graphql(desc = "The product's handle.")] product_handle: Option<String>,
+        #[graphql(desc = "The ID of the product.")] product_id: Option<ID>,
+        #[graphql(desc = "The handle of the product.")] product_handle: Option<String>,
         #[graphql(
-            desc = "What they are for; both kinds are found alike.",
+            desc = "The purpose of the recommendations. Has no effect at present: all purposes \
+                    give the same products.",
             default_with = "Some(ProductRecommendationIntent::Related)"
         )]
         intent: Option<ProductRecommendationIntent>,
@@ -170,8 +176,8 @@ impl CatalogQuery {
         let _ = intent;
         let product = match (product_id, product_handle) {
             (Some(id), None) => Product::find(ctx, parse_gid::<ProductId>(&id)?).await?,
-            (None, Some(handle)) => product_by_handle(ctx, handle).await?,
-            _ => return Err(one_of_id_and_handle()),
+            (None, Some(handle)) => find_product_by_handle(ctx, handle).await?,
+            _ => return Err(id_or_handle_error()),
         };
         let Some(product) = product else { return Ok(None) };
         let tags = ctx.loaders().tags.load(product.0.id).await?;
@@ -179,68 +185,67 @@ impl CatalogQuery {
         Ok(Some(found.into_iter().map(Product).collect()))
     }
 
-    /// The tags in use, A to Z.
+    /// Returns the tags in use, A to Z.
     async fn product_tags(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: i32,
-    ) -> Result<InOrder<StringConnection>> {
-        let page = ctx.services().catalog.tags(ctx.op(), limit(first)?).await?;
-        Ok(texts("productTags", page))
+        #[graphql(desc = "Returns up to the first `n` items.")] first: i32,
+    ) -> Result<InlineObject<StringConnection>> {
+        let page = ctx.services().catalog.tags(ctx.op(), validate_first(first)?).await?;
+        Ok(string_connection("productTags", page))
     }
 
-    /// The product types in use, A to Z.
+    /// Returns the product types in use, A to Z.
     async fn product_types(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: i32,
-    ) -> Result<InOrder<StringConnection>> {
-        let page = ctx.services().catalog.types(ctx.op(), limit(first)?).await?;
-        Ok(texts("productTypes", page))
+        #[graphql(desc = "Returns up to the first `n` items.")] first: i32,
+    ) -> Result<InlineObject<StringConnection>> {
+        let page = ctx.services().catalog.types(ctx.op(), validate_first(first)?).await?;
+        Ok(string_connection("productTypes", page))
     }
 
-    /// A collection, by its id or its handle.
+    /// Returns a collection by its ID or its handle. Exactly one of them must be given.
     async fn collection(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its global id.")] id: Option<ID>,
-        #[graphql(desc = "Its handle.")] handle: Option<String>,
+        #[graphql(desc = "The ID of the collection.")] id: Option<ID>,
+        #[graphql(desc = "The handle of the collection.")] handle: Option<String>,
     ) -> Result<Option<Collection>> {
         match (id, handle) {
             (Some(id), None) => Collection::find(ctx, parse_gid::<CollectionId>(&id)?).await,
-            (None, Some(handle)) => collection_by_handle(ctx, handle).await,
-            _ => Err(one_of_id_and_handle()),
+            (None, Some(handle)) => find_collection_by_handle(ctx, handle).await,
+            _ => Err(id_or_handle_error()),
         }
     }
 
-    /// A collection, by its handle.
+    /// Returns a collection by its handle.
     #[graphql(deprecation = "Use `collection` instead.")]
     async fn collection_by_handle(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its handle.")] handle: String,
+        #[graphql(desc = "The handle of the collection.")] handle: String,
     ) -> Result<Option<Collection>> {
-        collection_by_handle(ctx, handle).await
+        find_collection_by_handle(ctx, handle).await
     }
 
-    /// The shop's collections.
+    /// Returns the shop's collections.
     #[expect(clippy::too_many_arguments, reason = "the dialect's arguments")]
     async fn collections(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(
-            desc = "What they must have: beginnings of words of their titles, and terms such as `title:Stationery`, `handle:mugs`, \
-                    `updated_at:>=2026-01-31`, joined by spaces or `OR`, negated by `-`."
-        )]
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "A search query: prefixes of words in the title, and filters such as \
+                          `title:Stationery`, `handle:mugs` and `updated_at:>=2026-01-31`, combined \
+                          with spaces (and) or `OR` and negated with `-`.")]
         query: Option<String>,
-        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
-        #[graphql(desc = "What they are sorted by.", default_with = "Some(CollectionSortKeys::Id)")]
+        #[graphql(desc = "Reverses the order.", default_with = "Some(false)")] reverse: Option<bool>,
+        #[graphql(desc = "The key to sort by.", default_with = "Some(CollectionSortKeys::Id)")]
         sort_key: Option<CollectionSortKeys>,
-    ) -> Result<InOrder<CollectionConnection>> {
+    ) -> Result<InlineObject<CollectionConnection>> {
         let reverse = reverse.unwrap_or(false);
         let sort = match sort_key.unwrap_or(CollectionSortKeys::Id) {
             CollectionSortKeys::Id | CollectionSortKeys::Relevance => CollectionSort::Id,
@@ -251,9 +256,9 @@ impl CatalogQuery {
         let request = PageArgs { first, after, last, before }.request(ctx, &list, sort.key_kind())?;
         let (page, warnings) =
             ctx.services().catalog.collections(ctx.op(), query.as_deref(), sort, reverse, &request).await?;
-        ctx.search_hints().note(ctx, &warnings);
+        ctx.search_hints().add(ctx, &warnings);
         let page = page.map(|(row, key): (Arc<_>, _)| (Collection(row), key));
-        let items = Items::new(list, page, |collection: &Collection| collection.0.id.uuid());
-        Ok(InOrder(CollectionConnection(items, Total::Collections(query))))
+        let items = ConnectionPage::new(list, page, |collection: &Collection| collection.0.id.uuid());
+        Ok(InlineObject(CollectionConnection(items, TotalCount::Collections(query))))
     }
 }

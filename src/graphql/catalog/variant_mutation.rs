@@ -1,4 +1,4 @@
-//! Writes of variants.
+//! Product variant mutations.
 
 use std::sync::Arc;
 
@@ -10,120 +10,121 @@ use crate::domain::ids::LocationId;
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, writes_products};
+use crate::graphql::guard::{PermissionGuard, may_write_products};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Decimal, parse_gid, parse_gids};
 use crate::loaders;
 use crate::services::catalog::{NewVariant, OptionValue, VariantPatch, VariantStrategy};
 
-/// Writes of variants.
+/// Product variant mutations.
 #[derive(Default)]
 pub struct VariantMutation;
 
-/// A variant to be made, or what is to change of one; what is not given stays as it is, or as is usual.
+/// The input fields of a new variant, or the changes to an existing one. When updating, omitted
+/// fields are left unchanged.
 #[derive(InputObject)]
 pub struct ProductVariantsBulkInput {
-    /// The variant's global id: of one that is to change.
+    /// The ID of the variant to update. Required for updates.
     id: Option<ID>,
-    /// What it costs; must be given for a new one.
+    /// The price. Required for a new variant.
     price: Option<Decimal>,
-    /// What it cost before the sale; null takes it off the sale.
+    /// The compare-at price: the price before the sale. Null ends the sale.
     compare_at_price: MaybeUndefined<Decimal>,
-    /// The shop's own code for it.
+    /// The stock-keeping unit (SKU): the shop's own code for the variant.
     sku: MaybeUndefined<String>,
-    /// Its EAN, UPC or ISBN.
+    /// The barcode: an EAN, UPC or ISBN.
     barcode: MaybeUndefined<String>,
-    /// A value for each of the product's options.
+    /// The value of the variant for each product option.
     option_values: Option<Vec<VariantOptionValueInput>>,
-    /// Its weight.
+    /// The weight of the variant.
     weight: Option<WeightInput>,
-    /// Whether tax is charged on it; true when it is not given.
+    /// Whether tax is charged on the variant. Defaults to true.
     taxable: Option<bool>,
-    /// Whether it is a thing that is sent; true when it is not given.
+    /// Whether the variant is a physical item that needs to be shipped. Defaults to true.
     requires_shipping: Option<bool>,
-    /// Whether its stock is counted; true when it is not given.
+    /// Whether the inventory of the variant is tracked. Defaults to true.
     is_inventory_tracked: Option<bool>,
-    /// What happens when it is sold out; DENY when it is not given.
+    /// What happens when customers order more units than are in stock. Defaults to `DENY`.
     inventory_policy: Option<InventoryPolicy>,
-    /// How many pieces of a new variant lie where.
+    /// The inventory of a new variant at each location.
     #[graphql(default)]
     inventory_levels: Vec<InventoryLevelInput>,
-    /// The global id of the product's image that shows it.
+    /// The ID of the product image to show for the variant.
     image_id: MaybeUndefined<ID>,
 }
 
-/// A value for one of a product's options.
+/// The value that a variant has for a product option.
 #[derive(InputObject)]
 pub struct VariantOptionValueInput {
-    /// The option's name.
+    /// The name of the option.
     option_name: String,
-    /// The value's name; one that the option lacks is added to it.
+    /// The name of the option value. A value that doesn't exist yet is added to the option.
     name: String,
 }
 
 /// A weight.
 #[derive(InputObject)]
 pub struct WeightInput {
-    /// How many units.
+    /// The weight, in `unit`.
     value: f64,
-    /// The unit.
+    /// The unit of weight.
     unit: WeightUnit,
 }
 
-/// How many pieces lie at a location.
+/// The inventory of a variant at a location.
 #[derive(InputObject)]
 pub struct InventoryLevelInput {
-    /// The location's global id.
+    /// The ID of the location.
     location_id: ID,
-    /// Pieces on hand.
+    /// The number of units on hand.
     on_hand: i64,
 }
 
-/// What becomes of the variant that a product began with when others are made.
+/// What to do with the initial variant of the product when further variants are created.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "VariantStrategy")]
 pub enum ProductVariantsBulkCreateStrategy {
-    /// It goes if it stands for a product without options.
+    /// Deletes the initial variant if the product has no options yet.
     Default,
-    /// It goes if it is the only one.
+    /// Deletes the initial variant if it is the only one.
     #[graphql(name = "REMOVE_STANDALONE_VARIANT")]
     RemoveStandalone,
 }
 
-/// What became of the variants.
+/// The result of `productVariantsBulkCreate`.
 #[derive(SimpleObject)]
 struct ProductVariantsBulkCreatePayload {
-    /// The product they are of.
+    /// The product that the variants belong to.
     product: Option<Product>,
-    /// The new variants; null if they could not be made.
+    /// The new variants. Null if the mutation failed.
     product_variants: Option<Vec<ProductVariant>>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the variants.
+/// The result of `productVariantsBulkUpdate`.
 #[derive(SimpleObject)]
 struct ProductVariantsBulkUpdatePayload {
-    /// The product they are of.
+    /// The product that the variants belong to.
     product: Option<Product>,
-    /// The changed variants; null if they could not be changed.
+    /// The updated variants. Null if the mutation failed.
     product_variants: Option<Vec<ProductVariant>>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the variants.
+/// The result of `productVariantsBulkDelete`.
 #[derive(SimpleObject)]
 struct ProductVariantsBulkDeletePayload {
-    /// The global ids of the variants that are gone; null if they are still there.
+    /// The IDs of the deleted variants. Null if the mutation failed.
     deleted_variant_ids: Option<Vec<ID>>,
-    /// The product they were of.
+    /// The product that the variants belonged to.
     product: Option<Product>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// The most a weight may be, in grams: a thousand tonnes.
+/// Maximum weight of a variant: 1000 tonnes, in grams.
 const MAX_GRAMS: f64 = 1e9;
 
 impl TryFrom<&ProductVariantsBulkInput> for VariantPatch {
@@ -173,16 +174,16 @@ impl TryFrom<&ProductVariantsBulkInput> for NewVariant {
     type Error = Error;
 
     fn try_from(input: &ProductVariantsBulkInput) -> Result<Self, Error> {
-        Ok(Self { fields: input.try_into()?, quantities: quantities(&input.inventory_levels)? })
+        Ok(Self { fields: input.try_into()?, quantities: parse_quantities(&input.inventory_levels)? })
     }
 }
 
-/// How many pieces lie where.
-pub(super) fn quantities(input: &[InventoryLevelInput]) -> Result<Vec<(LocationId, i64)>, Error> {
+/// The quantity on hand at each location.
+pub(super) fn parse_quantities(input: &[InventoryLevelInput]) -> Result<Vec<(LocationId, i64)>, Error> {
     input.iter().map(|level| Ok((parse_gid(&level.location_id)?, level.on_hand))).collect()
 }
 
-fn shown(
+fn to_product_and_variants(
     found: Option<(loaders::Product, Vec<loaders::Variant>)>,
 ) -> (Option<Product>, Option<Vec<ProductVariant>>) {
     let Some((product, rows)) = found else { return (None, None) };
@@ -194,34 +195,34 @@ fn shown(
 
 #[Object]
 impl VariantMutation {
-    /// Makes variants of a product: all, or none if anything is wrong with one.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Creates variants of a product. Either all variants are created or none.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn product_variants_bulk_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product's global id.")] product_id: ID,
-        #[graphql(desc = "The variants.")] variants: Vec<ProductVariantsBulkInput>,
+        #[graphql(desc = "The ID of the product.")] product_id: ID,
+        #[graphql(desc = "The variants to create.")] variants: Vec<ProductVariantsBulkInput>,
         #[graphql(
-            desc = "What becomes of the variant the product began with.",
+            desc = "What to do with the initial variant of the product.",
             default_with = "Some(ProductVariantsBulkCreateStrategy::Default)"
         )]
         strategy: Option<ProductVariantsBulkCreateStrategy>,
     ) -> Result<ProductVariantsBulkCreatePayload> {
         let new = variants.iter().map(NewVariant::try_from).collect::<Result<Vec<_>, _>>()?;
         let strategy = strategy.unwrap_or(ProductVariantsBulkCreateStrategy::Default).into();
-        let answer = ctx.services().variants.create(ctx.op(), parse_gid(&product_id)?, strategy, &new).await;
-        let (made, user_errors) = payload(answer)?;
-        let (product, product_variants) = shown(made);
+        let result = ctx.services().variants.create(ctx.op(), parse_gid(&product_id)?, strategy, &new).await;
+        let (created, user_errors) = payload(result)?;
+        let (product, product_variants) = to_product_and_variants(created);
         Ok(ProductVariantsBulkCreatePayload { product, product_variants, user_errors })
     }
 
-    /// Changes variants of a product: all, or none if anything is wrong with one.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Updates variants of a product. Either all variants are updated or none.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn product_variants_bulk_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product's global id.")] product_id: ID,
-        #[graphql(desc = "The variants, each with its id and what is to change.")] variants: Vec<
+        #[graphql(desc = "The ID of the product.")] product_id: ID,
+        #[graphql(desc = "The variants to update, each with its ID and the fields to change.")] variants: Vec<
             ProductVariantsBulkInput,
         >,
     ) -> Result<ProductVariantsBulkUpdatePayload> {
@@ -233,23 +234,24 @@ impl VariantMutation {
             Ok((parse_gid(id)?, VariantPatch::try_from(input)?))
         };
         let patches = variants.iter().map(patch).collect::<Result<Vec<_>, Error>>()?;
-        let answer = ctx.services().variants.update(ctx.op(), parse_gid(&product_id)?, &patches).await;
-        let (changed, user_errors) = payload(answer)?;
-        let (product, product_variants) = shown(changed);
+        let result = ctx.services().variants.update(ctx.op(), parse_gid(&product_id)?, &patches).await;
+        let (changed, user_errors) = payload(result)?;
+        let (product, product_variants) = to_product_and_variants(changed);
         Ok(ProductVariantsBulkUpdatePayload { product, product_variants, user_errors })
     }
 
-    /// Deletes variants of a product: all, or none. The last one stays.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Deletes variants of a product. Either all variants are deleted or none. The last variant of
+    /// a product can't be deleted.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn product_variants_bulk_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product's global id.")] product_id: ID,
-        #[graphql(desc = "The variants' global ids.")] variant_ids: Vec<ID>,
+        #[graphql(desc = "The ID of the product.")] product_id: ID,
+        #[graphql(desc = "The IDs of the variants.")] variant_ids: Vec<ID>,
     ) -> Result<ProductVariantsBulkDeletePayload> {
         let ids = parse_gids(&variant_ids)?;
-        let answer = ctx.services().variants.delete(ctx.op(), parse_gid(&product_id)?, &ids).await;
-        let (product, user_errors) = payload(answer)?;
+        let result = ctx.services().variants.delete(ctx.op(), parse_gid(&product_id)?, &ids).await;
+        let (product, user_errors) = payload(result)?;
         Ok(ProductVariantsBulkDeletePayload {
             deleted_variant_ids: product.is_some().then_some(variant_ids),
             product: product.map(|row| Product(Arc::new(row))),

@@ -1,5 +1,5 @@
-//! `@defer` and `@stream`: accepted wherever the draft of the specification has them, and answered
-//! in one piece, so that clients that send them need not know this server.
+//! `@defer` and `@stream` of the specification's draft: accepted, but the response is sent in one
+//! piece. So clients that use these directives work with this server.
 
 use std::borrow::Cow;
 
@@ -9,16 +9,16 @@ use async_graphql::{ContextDirective, CustomDirective, CustomDirectiveFactory, S
 
 use crate::graphql::in_context::argument;
 
-/// `@defer`, for the schema.
+/// The `@defer` directive in the schema.
 pub(in crate::graphql) struct Defer;
 
-/// `@stream`, for the schema.
+/// The `@stream` directive in the schema.
 pub(in crate::graphql) struct Stream;
 
-/// A directive that changes nothing.
-struct Ignored;
+/// A directive without effect.
+struct NoopDirective;
 
-impl CustomDirective for Ignored {}
+impl CustomDirective for NoopDirective {}
 
 impl CustomDirectiveFactory for Defer {
     fn name(&self) -> Cow<'static, str> {
@@ -28,14 +28,14 @@ impl CustomDirectiveFactory for Defer {
     fn register(&self, registry: &mut Registry) {
         registry.add_directive(directive(
             "defer",
-            "Marks a fragment that may be sent later. This server sends it with the rest.",
+            "Marks a fragment that may be delivered later. This server delivers it with the rest of the response.",
             &[Location::FRAGMENT_SPREAD, Location::INLINE_FRAGMENT],
             Vec::new(),
         ));
     }
 
     fn create(&self, _: &ContextDirective<'_>, _: &Directive) -> ServerResult<Box<dyn CustomDirective>> {
-        Ok(Box::new(Ignored))
+        Ok(Box::new(NoopDirective))
     }
 }
 
@@ -45,18 +45,19 @@ impl CustomDirectiveFactory for Stream {
     }
 
     fn register(&self, registry: &mut Registry) {
-        let mut initial_count = argument("initialCount", "Int".to_owned(), "Items that are needed at once.");
+        let mut initial_count =
+            argument("initialCount", "Int".to_owned(), "The number of items to deliver immediately.");
         initial_count.1.default_value = Some(Value::from(0).to_string());
         registry.add_directive(directive(
             "stream",
-            "Marks a list whose items may be sent one by one. This server sends them together.",
+            "Marks a list whose items may be delivered one by one. This server delivers them together.",
             &[Location::FIELD],
             vec![initial_count],
         ));
     }
 
     fn create(&self, _: &ContextDirective<'_>, _: &Directive) -> ServerResult<Box<dyn CustomDirective>> {
-        Ok(Box::new(Ignored))
+        Ok(Box::new(NoopDirective))
     }
 }
 
@@ -68,7 +69,7 @@ fn directive(
 ) -> MetaDirective {
     let mut condition = argument("if", "Boolean!".to_owned(), "Whether the directive applies.");
     condition.1.default_value = Some("true".to_owned());
-    let label = argument("label", "String".to_owned(), "A name for the part that may come later.");
+    let label = argument("label", "String".to_owned(), "A label for the part that may be delivered later.");
     MetaDirective {
         name: name.to_owned(),
         description: Some(description.to_owned()),

@@ -1,8 +1,8 @@
-//! Whether the fields that share a response name can be one field, and whether `__typename` is
-//! asked for as the specification allows.
+//! Checks that fields with the same response name can be merged, and that `__typename` is selected
+//! as the specification allows.
 //!
 //! The work is bounded: a document whose overlapping type conditions would take more than
-//! [`MAX_STEPS`] comparisons is refused.
+//! [`MAX_COMPARISONS`] is rejected.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,60 +11,60 @@ use async_graphql::{Positioned, ServerError};
 
 use crate::graphql::type_system::{TypeSystem, concrete_name};
 
-/// How many fields may be compared, counted each time.
-const MAX_STEPS: usize = 100_000;
+/// The maximum number of fields visited, counting repeated visits.
+const MAX_COMPARISONS: usize = 100_000;
 
-/// The directives that `__typename` may have.
-const CONDITIONS: [&str; 2] = ["skip", "include"];
+/// The directives allowed on `__typename`.
+const CONDITIONAL_DIRECTIVES: [&str; 2] = ["skip", "include"];
 
 /// A field with the type that it is selected on.
-type On<'a> = (&'a str, &'a Positioned<Field>);
+type TypedField<'a> = (&'a str, &'a Positioned<Field>);
 
-/// Refuses a document with fields that conflict.
+/// Rejects a document with conflicting fields.
 ///
 /// # Errors
-/// The first conflict, with its places.
-pub(in crate::graphql) fn check(
+/// The first conflict, with its positions.
+pub(in crate::graphql) fn check_merging(
     types: &TypeSystem,
     document: &ExecutableDocument,
 ) -> Result<(), ServerError> {
-    let mut rule = Rule { types, document, steps: 0 };
+    let mut checker = MergeChecker { types, document, comparisons: 0 };
     for (_, operation) in document.operations.iter() {
         let root = [(types.root(operation.node.ty), &operation.node.selection_set.node)];
-        rule.check_shapes(&root)?;
-        rule.check_fields(&root)?;
+        checker.check_shapes(&root)?;
+        checker.check_fields(&root)?;
     }
     Ok(())
 }
 
-struct Rule<'a> {
+struct MergeChecker<'a> {
     types: &'a TypeSystem,
     document: &'a ExecutableDocument,
-    steps: usize,
+    comparisons: usize,
 }
 
-/// A selection with the type that it is made on.
-type SetOn<'a> = (&'a str, &'a SelectionSet);
+/// A selection set with the type that it applies to.
+type TypedSelectionSet<'a> = (&'a str, &'a SelectionSet);
 
-impl<'a> Rule<'a> {
-    /// Sees that fields of one response name have the same shape, whatever type they are on.
-    fn check_shapes(&mut self, sets: &[SetOn<'a>]) -> Result<(), ServerError> {
-        for fields in self.by_response_name(sets)? {
+impl<'a> MergeChecker<'a> {
+    /// Checks that fields with the same response name have the same shape, on whatever types.
+    fn check_shapes(&mut self, sets: &[TypedSelectionSet<'a>]) -> Result<(), ServerError> {
+        for fields in self.group_by_response_name(sets)? {
             let [first, others @ ..] = fields.as_slice() else { continue };
             for other in others {
                 if !self.have_same_shape(first, other) {
                     return Err(conflict(first, other, "they return types of different shapes"));
                 }
             }
-            self.check_shapes(&self.below(&fields))?;
+            self.check_shapes(&self.child_sets(&fields))?;
         }
         Ok(())
     }
 
-    /// Sees that fields of one response name are the same field with the same arguments, where both
-    /// can be selected on one object.
-    fn check_fields(&mut self, sets: &[SetOn<'a>]) -> Result<(), ServerError> {
-        for fields in self.by_response_name(sets)? {
+    /// Checks that fields with the same response name are the same field with the same arguments,
+    /// if both can apply to one object.
+    fn check_fields(&mut self, sets: &[TypedSelectionSet<'a>]) -> Result<(), ServerError> {
+        for fields in self.group_by_response_name(sets)? {
             let objects: BTreeSet<&str> =
                 fields.iter().map(|(on, _)| *on).filter(|on| !self.types.is_abstract(on)).collect();
             if objects.len() < 2 {
@@ -72,32 +72,35 @@ impl<'a> Rule<'a> {
                 continue;
             }
             for object in objects {
-                let meet = fields.iter().filter(|(on, _)| *on == object || self.types.is_abstract(on));
-                self.check_same(&meet.copied().collect::<Vec<_>>())?;
+                let overlapping = fields.iter().filter(|(on, _)| *on == object || self.types.is_abstract(on));
+                self.check_same(&overlapping.copied().collect::<Vec<_>>())?;
             }
         }
         Ok(())
     }
 
-    fn check_same(&mut self, fields: &[On<'a>]) -> Result<(), ServerError> {
+    fn check_same(&mut self, fields: &[TypedField<'a>]) -> Result<(), ServerError> {
         let [first, others @ ..] = fields else { return Ok(()) };
         for other in others {
             let (a, b) = (&first.1.node, &other.1.node);
             if a.name.node != b.name.node {
-                let why = format!("`{}` and `{}` are different fields", a.name.node, b.name.node);
-                return Err(conflict(first, other, &why));
+                let reason = format!("`{}` and `{}` are different fields", a.name.node, b.name.node);
+                return Err(conflict(first, other, &reason));
             }
             if !have_same_arguments(a, b) {
                 return Err(conflict(first, other, "they have differing arguments"));
             }
         }
-        self.check_fields(&self.below(fields))
+        self.check_fields(&self.child_sets(fields))
     }
 
-    /// The fields of selections, fragments expanded, grouped by response name.
-    fn by_response_name(&mut self, sets: &[SetOn<'a>]) -> Result<Vec<Vec<On<'a>>>, ServerError> {
+    /// Groups the fields of selection sets by response name, with fragments expanded.
+    fn group_by_response_name(
+        &mut self,
+        sets: &[TypedSelectionSet<'a>],
+    ) -> Result<Vec<Vec<TypedField<'a>>>, ServerError> {
         let mut groups: HashMap<&str, usize> = HashMap::new();
-        let mut fields: Vec<Vec<On<'a>>> = Vec::new();
+        let mut fields: Vec<Vec<TypedField<'a>>> = Vec::new();
         let mut found = Vec::new();
         for (on, set) in sets {
             self.collect(on, set, &mut found)?;
@@ -118,13 +121,13 @@ impl<'a> Rule<'a> {
         &mut self,
         on: &'a str,
         set: &'a SelectionSet,
-        found: &mut Vec<On<'a>>,
+        found: &mut Vec<TypedField<'a>>,
     ) -> Result<(), ServerError> {
         for selection in &set.items {
             match &selection.node {
                 Selection::Field(field) => {
-                    self.steps += 1;
-                    if self.steps > MAX_STEPS {
+                    self.comparisons += 1;
+                    if self.comparisons > MAX_COMPARISONS {
                         return Err(ServerError::new(
                             "the document selects too many fields on types that overlap: use fewer type conditions",
                             Some(field.pos),
@@ -149,8 +152,8 @@ impl<'a> Rule<'a> {
         Ok(())
     }
 
-    /// What is selected of fields, each with its type.
-    fn below(&self, fields: &[On<'a>]) -> Vec<SetOn<'a>> {
+    /// The selection sets of fields, each with the field's type.
+    fn child_sets(&self, fields: &[TypedField<'a>]) -> Vec<TypedSelectionSet<'a>> {
         let with_type = fields.iter().filter_map(|(on, field)| {
             let definition = self.types.field(on, &field.node.name.node)?;
             Some((concrete_name(definition.ty), &field.node.selection_set.node))
@@ -158,9 +161,9 @@ impl<'a> Rule<'a> {
         with_type.filter(|(_, set)| !set.items.is_empty()).collect()
     }
 
-    fn have_same_shape(&self, (on, a): &On<'a>, (other_on, b): &On<'a>) -> bool {
+    fn have_same_shape(&self, (on, a): &TypedField<'a>, (other_on, b): &TypedField<'a>) -> bool {
         let definition = |on: &str, field: &Positioned<Field>| self.types.field(on, &field.node.name.node);
-        // Unknown fields are refused by the validator.
+        // Unknown fields are rejected by the validator.
         let (Some(a), Some(b)) = (definition(on, a), definition(other_on, b)) else { return true };
         let (of_a, of_b) = (concrete_name(a.ty), concrete_name(b.ty));
         let have_same_wrappers = a.ty.replacen(of_a, "", 1) == b.ty.replacen(of_b, "", 1);
@@ -178,7 +181,8 @@ fn check_typename(field: &Positioned<Field>) -> Result<(), ServerError> {
         return Err(ServerError::new(message, Some(name.pos)));
     }
     let directives = &field.node.directives;
-    let unknown = directives.iter().find(|one| !CONDITIONS.contains(&one.node.name.node.as_str()));
+    let unknown =
+        directives.iter().find(|one| !CONDITIONAL_DIRECTIVES.contains(&one.node.name.node.as_str()));
     match unknown {
         Some(directive) => {
             let message = format!("`@{}` can't be used on `__typename`", directive.node.name.node);
@@ -195,10 +199,10 @@ fn have_same_arguments(a: &Field, b: &Field) -> bool {
             .all(|(name, value)| b.get_argument(&name.node).is_some_and(|other| other.node == value.node))
 }
 
-fn conflict(first: &On<'_>, other: &On<'_>, why: &str) -> ServerError {
+fn conflict(first: &TypedField<'_>, other: &TypedField<'_>, reason: &str) -> ServerError {
     let name = &first.1.node.response_key().node;
     let message = format!(
-        "the fields `{name}` conflict because {why}: use different aliases to fetch both if that is what you want"
+        "the fields `{name}` conflict because {reason}: use different aliases to fetch both if that is what you want"
     );
     let mut error = ServerError::new(message, Some(first.1.pos));
     error.locations.push(other.1.pos);
@@ -213,7 +217,7 @@ mod tests {
     use crate::graphql::type_system::type_system;
 
     fn checked(text: &str) -> Result<(), String> {
-        check(type_system(), &parse_query(text).unwrap()).map_err(|error| error.message)
+        check_merging(type_system(), &parse_query(text).unwrap()).map_err(|error| error.message)
     }
 
     #[test]

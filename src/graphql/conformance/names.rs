@@ -1,9 +1,8 @@
-//! Names that the schema or the document does not have: types, fields, arguments, values of enums,
-//! fields of inputs, variables. Each is told with its place, what it was looked for in, and what
-//! may be meant.
+//! Validation of names: types, fields, arguments, enum values, input fields and variables. Errors
+//! include the position, where the name was looked up, and suggestions for misspelled names.
 //!
-//! Each part of a document is looked at once, fragments where they are defined, and the number of
-//! errors is bounded. What else can be wrong is left to the library's validator.
+//! Each part of a document is checked once, fragments at their definition, and the number of errors
+//! is limited. Everything else is left to the library's validator.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,57 +18,58 @@ use async_graphql_value::Value;
 use crate::domain::spelling::did_you_mean;
 use crate::graphql::type_system::{TypeSystem, concrete_name, is_non_null, item_type};
 
-/// How many errors are told.
+/// The maximum number of errors.
 const MAX_ERRORS: usize = 20;
-/// How much of a name that a client made up is told, in characters.
-const MAX_SHOWN: usize = 50;
+/// The maximum length of a name from the document in a message, in characters.
+const MAX_SHOWN_CHARS: usize = 50;
 
-/// Everything that is named and is not there.
-pub(in crate::graphql) fn check(types: &TypeSystem, document: &ExecutableDocument) -> Vec<ServerError> {
-    let mut walk = Walk { types, errors: Vec::new(), part: Part::default() };
+/// Returns an error for each unknown name, in the order of the document.
+pub(in crate::graphql) fn check_names(types: &TypeSystem, document: &ExecutableDocument) -> Vec<ServerError> {
+    let mut checker = NameChecker { types, errors: Vec::new(), references: References::default() };
     let mut fragments: Vec<_> = document.fragments.iter().collect();
-    fragments.sort_by_key(|(_, fragment)| place(fragment.pos));
-    let mut parts = HashMap::new();
+    fragments.sort_by_key(|(_, fragment)| sort_key(fragment.pos));
+    let mut fragment_references = HashMap::new();
     for (name, fragment) in fragments {
-        if walk.is_composite(&fragment.node.type_condition.node.on) {
-            walk.set(&fragment.node.type_condition.node.on.node, &fragment.node.selection_set.node);
+        if checker.check_composite(&fragment.node.type_condition.node.on) {
+            let on = &fragment.node.type_condition.node.on.node;
+            checker.selection_set(on, &fragment.node.selection_set.node);
         }
-        parts.insert(name.as_str(), std::mem::take(&mut walk.part));
+        fragment_references.insert(name.as_str(), std::mem::take(&mut checker.references));
     }
     let mut operations: Vec<_> = document.operations.iter().map(|(_, operation)| operation).collect();
-    operations.sort_by_key(|operation| place(operation.pos));
+    operations.sort_by_key(|operation| sort_key(operation.pos));
     for operation in operations {
-        walk.operation(&operation.node);
-        let own = std::mem::take(&mut walk.part);
-        walk.undeclared(&operation.node, &own, &parts);
+        checker.operation(&operation.node);
+        let own = std::mem::take(&mut checker.references);
+        checker.report_undeclared(&operation.node, &own, &fragment_references);
     }
-    walk.errors.sort_by_key(|error| error.locations.first().copied().map(place));
-    walk.errors
+    checker.errors.sort_by_key(|error| error.locations.first().copied().map(sort_key));
+    checker.errors
 }
 
-struct Walk<'a> {
+struct NameChecker<'a> {
     types: &'a TypeSystem,
     errors: Vec<ServerError>,
-    part: Part<'a>,
+    references: References<'a>,
 }
 
-/// What an operation or a fragment uses of the rest of its document.
+/// The variables and fragments that an operation or a fragment refers to.
 #[derive(Default)]
-struct Part<'a> {
-    variables: Vec<Use<'a>>,
+struct References<'a> {
+    variables: Vec<VariableUse<'a>>,
     spreads: Vec<&'a str>,
 }
 
-/// A variable where it is used.
-struct Use<'a> {
+/// A use of a variable.
+struct VariableUse<'a> {
     name: &'a str,
     pos: Pos,
-    /// The type that is wanted there, where it is known.
+    /// The expected type, if known.
     ty: Option<&'a str>,
 }
 
-impl<'a> Walk<'a> {
-    fn tell(&mut self, pos: Pos, message: String) {
+impl<'a> NameChecker<'a> {
+    fn report(&mut self, pos: Pos, message: String) {
         if !self.is_full() {
             self.errors.push(ServerError::new(message, Some(pos)));
         }
@@ -84,21 +84,21 @@ impl<'a> Walk<'a> {
             self.variable(definition);
         }
         self.directives(&operation.directives);
-        self.set(self.types.root(operation.ty), &operation.selection_set.node);
+        self.selection_set(self.types.root(operation.ty), &operation.selection_set.node);
     }
 
     fn variable(&mut self, definition: &'a Positioned<VariableDefinition>) {
         let ty = &definition.node.var_type;
-        let name = base(&ty.node);
+        let name = base_name(&ty.node);
         if self.types.find(name).is_none() {
             let known = self.types.all().filter(|known| known.is_input()).map(MetaType::name);
             let hint = did_you_mean(name, known);
-            self.tell(ty.pos, format!("Unknown type \"{}\".{hint}", shown(name)));
+            self.report(ty.pos, format!("Unknown type \"{}\".{hint}", truncate(name)));
         }
     }
 
-    /// Whether a type has fields; tells if there is none of this name.
-    fn is_composite(&mut self, on: &'a Positioned<Name>) -> bool {
+    /// Whether a type has fields. Reports an error if there is no such type.
+    fn check_composite(&mut self, on: &'a Positioned<Name>) -> bool {
         let name = on.node.as_str();
         match self.types.find(name) {
             Some(found) => found.is_composite(),
@@ -106,13 +106,13 @@ impl<'a> Walk<'a> {
             None => {
                 let known = self.types.all().filter(|known| known.is_composite()).map(MetaType::name);
                 let hint = did_you_mean(name, known);
-                self.tell(on.pos, format!("Unknown type \"{}\".{hint}", shown(name)));
+                self.report(on.pos, format!("Unknown type \"{}\".{hint}", truncate(name)));
                 false
             }
         }
     }
 
-    fn set(&mut self, parent: &'a str, set: &'a SelectionSet) {
+    fn selection_set(&mut self, parent: &'a str, set: &'a SelectionSet) {
         for selection in &set.items {
             if self.is_full() {
                 return;
@@ -122,14 +122,14 @@ impl<'a> Walk<'a> {
                 Selection::Field(field) => self.field(parent, field),
                 Selection::InlineFragment(fragment) => {
                     let on = match &fragment.node.type_condition {
-                        Some(condition) if !self.is_composite(&condition.node.on) => continue,
+                        Some(condition) if !self.check_composite(&condition.node.on) => continue,
                         Some(condition) => condition.node.on.node.as_str(),
                         None => parent,
                     };
-                    self.set(on, &fragment.node.selection_set.node);
+                    self.selection_set(on, &fragment.node.selection_set.node);
                 }
                 Selection::FragmentSpread(spread) => {
-                    self.part.spreads.push(spread.node.fragment_name.node.as_str());
+                    self.references.spreads.push(spread.node.fragment_name.node.as_str());
                 }
             }
         }
@@ -139,16 +139,16 @@ impl<'a> Walk<'a> {
         let types = self.types;
         let name = &field.node.name;
         let Some(definition) = types.field(parent, &name.node) else {
-            // Types of introspection are the library's.
+            // Introspection types are left to the library.
             if let Some(parent) = types.find(parent) {
-                self.tell(name.pos, unknown_field(types, parent, &name.node));
+                self.report(name.pos, unknown_field_message(types, parent, &name.node));
             }
             return;
         };
         if let Some(args) = definition.args {
             self.arguments(parent, field, args);
         }
-        self.set(concrete_name(definition.ty), &field.node.selection_set.node);
+        self.selection_set(concrete_name(definition.ty), &field.node.selection_set.node);
     }
 
     fn arguments(
@@ -163,75 +163,76 @@ impl<'a> Walk<'a> {
                 Some(arg) => self.value(&arg.ty, &value.node, value.pos, &mut arg.name.clone()),
                 None => {
                     let hint = did_you_mean(&name.node, args.keys().map(String::as_str));
-                    let name_shown = shown(&name.node);
-                    self.tell(
+                    let shown_name = truncate(&name.node);
+                    self.report(
                         name.pos,
                         format!(
-                            "Unknown argument \"{name_shown}\" on field \"{field_name}\" of type \"{parent}\".{hint}"
+                            "Unknown argument \"{shown_name}\" on field \"{field_name}\" of type \"{parent}\".{hint}"
                         ),
                     );
                 }
             }
         }
-        let is_given = |arg: &MetaInputValue| field.node.get_argument(&arg.name).is_some();
+        let is_present = |arg: &MetaInputValue| field.node.get_argument(&arg.name).is_some();
         let missing = args.values().filter(|arg| is_non_null(&arg.ty) && arg.default_value.is_none());
-        for arg in missing.filter(|arg| !is_given(arg)) {
+        for arg in missing.filter(|arg| !is_present(arg)) {
             let message = format!(
                 "The field \"{field_name}\" of type \"{parent}\" needs the argument \"{}\" of the type \"{}\"",
                 arg.name, arg.ty
             );
-            self.tell(field.node.name.pos, message);
+            self.report(field.node.name.pos, message);
         }
     }
 
-    /// Looks at a literal where a value of a type is wanted; `inside` says where that is.
-    fn value(&mut self, ty: &'a str, value: &'a Value, pos: Pos, inside: &mut String) {
+    /// Checks a literal where a value of a type is expected; `path` is its location in the
+    /// arguments.
+    fn value(&mut self, ty: &'a str, value: &'a Value, pos: Pos, path: &mut String) {
         if let Value::Variable(name) = value {
-            self.part.variables.push(Use { name, pos, ty: Some(ty) });
+            self.references.variables.push(VariableUse { name, pos, ty: Some(ty) });
             return;
         }
         if let Value::List(items) = value {
             for item in items {
-                self.value(item_type(ty).unwrap_or(ty), item, pos, inside);
+                self.value(item_type(ty).unwrap_or(ty), item, pos, path);
             }
             return;
         }
         let name = concrete_name(ty);
         match (self.types.find(name), value) {
             (Some(MetaType::Enum { enum_values, .. }), Value::Enum(_) | Value::String(_)) => {
-                let given = match value {
-                    Value::Enum(given) => given.as_str(),
-                    Value::String(given) => given.as_str(),
+                let value_name = match value {
+                    Value::Enum(value_name) => value_name.as_str(),
+                    Value::String(value_name) => value_name.as_str(),
                     _ => return,
                 };
-                if !enum_values.contains_key(given) {
-                    let hint = did_you_mean(given, enum_values.keys().map(String::as_str));
-                    let given = shown(given);
-                    self.tell(
+                if !enum_values.contains_key(value_name) {
+                    let hint = did_you_mean(value_name, enum_values.keys().map(String::as_str));
+                    let value_name = truncate(value_name);
+                    self.report(
                         pos,
                         format!(
-                            "\"{inside}\" is \"{given}\", which is no value of the enum \"{name}\".{hint}"
+                            "\"{path}\" is \"{value_name}\", which is not a value of the enum \"{name}\".{hint}"
                         ),
                     );
                 }
             }
             (Some(MetaType::InputObject { input_fields, .. }), Value::Object(fields)) => {
-                for (given, value) in fields {
-                    match input_fields.get(given.as_str()) {
+                for (field_name, value) in fields {
+                    match input_fields.get(field_name.as_str()) {
                         Some(field) => {
-                            let length = inside.len();
-                            inside.push('.');
-                            inside.push_str(&field.name);
-                            self.value(&field.ty, value, pos, inside);
-                            inside.truncate(length);
+                            let length = path.len();
+                            path.push('.');
+                            path.push_str(&field.name);
+                            self.value(&field.ty, value, pos, path);
+                            path.truncate(length);
                         }
                         None => {
-                            let hint = did_you_mean(given, input_fields.keys().map(String::as_str));
-                            let given = shown(given);
-                            self.tell(
+                            let hint = did_you_mean(field_name, input_fields.keys().map(String::as_str));
+                            let field_name = truncate(field_name);
+                            self.report(
                                 pos,
                                 format!(
-                                    "Unknown field \"{given}\" in \"{inside}\" of type \"{name}\".{hint}"
+                                    "Unknown field \"{field_name}\" in \"{path}\" of type \"{name}\".{hint}"
                                 ),
                             );
                         }
@@ -242,10 +243,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Notes the variables of a value, whatever is wanted there.
+    /// Records the variables in a value. `ty` is the expected type, if known.
     fn variables(&mut self, value: &'a Value, pos: Pos, ty: Option<&'a str>) {
         match value {
-            Value::Variable(name) => self.part.variables.push(Use { name, pos, ty }),
+            Value::Variable(name) => self.references.variables.push(VariableUse { name, pos, ty }),
             Value::List(items) => items.iter().for_each(|item| self.variables(item, pos, None)),
             Value::Object(fields) => fields.values().for_each(|field| self.variables(field, pos, None)),
             _ => {}
@@ -259,14 +260,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Tells of the variables that an operation uses, itself or in fragments, and does not declare.
-    fn undeclared(
+    /// Reports variables that an operation uses, directly or in fragments, but does not declare.
+    fn report_undeclared(
         &mut self,
         operation: &'a OperationDefinition,
-        own: &Part<'a>,
-        parts: &HashMap<&'a str, Part<'a>>,
+        own: &References<'a>,
+        fragment_references: &HashMap<&'a str, References<'a>>,
     ) {
-        let declared = |name: &str| {
+        let is_declared = |name: &str| {
             operation.variable_definitions.iter().any(|definition| definition.node.name.node == name)
         };
         let kind = match operation.ty {
@@ -275,10 +276,10 @@ impl<'a> Walk<'a> {
             OperationType::Subscription => "subscription",
         };
         let (mut reached, mut next) = (HashSet::new(), vec![own]);
-        while let Some(part) = next.pop() {
-            for used in part.variables.iter().filter(|used| !declared(used.name)) {
-                let (name, ty) = (shown(used.name), used.ty.unwrap_or("String"));
-                self.tell(
+        while let Some(references) = next.pop() {
+            for used in references.variables.iter().filter(|used| !is_declared(used.name)) {
+                let (name, ty) = (truncate(used.name), used.ty.unwrap_or("String"));
+                self.report(
                     used.pos,
                     format!(
                         "The variable \"${name}\" is not declared: declare it where the operation begins, as in \
@@ -286,43 +287,42 @@ impl<'a> Walk<'a> {
                     ),
                 );
             }
-            next.extend(
-                part.spreads.iter().filter(|name| reached.insert(**name)).filter_map(|name| parts.get(name)),
-            );
+            let new_spreads = references.spreads.iter().filter(|name| reached.insert(**name));
+            next.extend(new_spreads.filter_map(|name| fragment_references.get(name)));
         }
     }
 }
 
-fn unknown_field(types: &TypeSystem, parent: &MetaType, name: &str) -> String {
+fn unknown_field_message(types: &TypeSystem, parent: &MetaType, name: &str) -> String {
     let known = parent.fields().into_iter().flat_map(IndexMap::keys).map(String::as_str);
-    let of_others: Vec<&str> = parent
+    let types_with_field: Vec<&str> = parent
         .possible_types()
         .into_iter()
         .flatten()
         .map(String::as_str)
         .filter(|other| types.field(other, name).is_some())
         .collect();
-    let hint = match of_others.first() {
+    let hint = match types_with_field.first() {
         Some(other) => format!(" It is a field of \"{other}\": select it in `... on {other} {{ {name} }}`."),
         None => did_you_mean(name, known),
     };
-    format!("Unknown field \"{}\" on type \"{}\".{hint}", shown(name), parent.name())
+    format!("Unknown field \"{}\" on type \"{}\".{hint}", truncate(name), parent.name())
 }
 
 /// The name of a type without its wrappers.
-fn base(ty: &Type) -> &str {
+fn base_name(ty: &Type) -> &str {
     match &ty.base {
         BaseType::Named(name) => name,
-        BaseType::List(item) => base(item),
+        BaseType::List(item) => base_name(item),
     }
 }
 
-/// The start of a name that a client made up.
-fn shown(name: &str) -> String {
-    name.chars().take(MAX_SHOWN).collect()
+/// Truncates a name from the document.
+fn truncate(name: &str) -> String {
+    name.chars().take(MAX_SHOWN_CHARS).collect()
 }
 
-fn place(pos: Pos) -> (usize, usize) {
+fn sort_key(pos: Pos) -> (usize, usize) {
     (pos.line, pos.column)
 }
 
@@ -335,7 +335,7 @@ mod tests {
 
     fn checked(text: &str) -> Vec<String> {
         let document = parse_query(text).unwrap();
-        check(type_system(), &document).into_iter().map(|error| error.message).collect()
+        check_names(type_system(), &document).into_iter().map(|error| error.message).collect()
     }
 
     #[test]

@@ -1,15 +1,14 @@
-//! Makes the parent of a field null that failed although it may not be null.
+//! Null propagation: a failed non-null field makes its parent null.
 //!
-//! Only what errors name is looked at: each has the path of its field, along which the document
-//! tells what may be null.
+//! Only the paths of errors are examined; the document determines what is nullable along a path.
 
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet};
 use async_graphql::{Name, PathSegment, ServerError, Value};
 
 use crate::graphql::type_system::{TypeSystem, concrete_name, is_non_null, item_type};
 
-/// Brings the data of a response with errors into the form that the specification demands.
-pub(in crate::graphql) fn propagate(
+/// Propagates nulls in the data of a response with errors, as the specification demands.
+pub(in crate::graphql) fn propagate_nulls(
     types: &TypeSystem,
     document: &ExecutableDocument,
     operation: &OperationDefinition,
@@ -17,26 +16,27 @@ pub(in crate::graphql) fn propagate(
     errors: &[ServerError],
 ) {
     for error in errors.iter().filter(|error| !error.path.is_empty()) {
-        let root = Selected { parent: types.root(operation.ty), sets: vec![&operation.selection_set.node] };
-        let nullable = nullable_along(types, document, root, &error.path);
-        // Where there is nothing below any more, an earlier error has emptied it.
-        let present = present_along(data, &error.path);
+        let sets = vec![&operation.selection_set.node];
+        let root = SelectedObject { parent: types.root(operation.ty), sets };
+        let nullable = find_nullable_segments(types, document, root, &error.path);
+        // If an earlier error has already made a parent null, the rest of the path is not present.
+        let present = count_present_segments(data, &error.path);
         let at = (0..=present).rev().find(|at| nullable.get(*at).copied().unwrap_or(true));
         set_null(data, error.path.get(..at.unwrap_or(0)).unwrap_or_default());
     }
 }
 
-/// The selections that make up an object.
-struct Selected<'a> {
+/// An object's type and the selection sets that apply to it.
+struct SelectedObject<'a> {
     parent: &'a str,
     sets: Vec<&'a SelectionSet>,
 }
 
-/// Whether each place along a path may be null, the data as a whole first.
-fn nullable_along<'a>(
+/// Whether the data as a whole, and then each segment of a path, is nullable.
+fn find_nullable_segments<'a>(
     types: &'a TypeSystem,
     document: &'a ExecutableDocument,
-    mut selected: Selected<'a>,
+    mut object: SelectedObject<'a>,
     path: &[PathSegment],
 ) -> Vec<bool> {
     let mut nullable = vec![true];
@@ -45,14 +45,14 @@ fn nullable_along<'a>(
         match segment {
             PathSegment::Field(key) => {
                 let mut found = Vec::new();
-                for set in &selected.sets {
-                    collect_fields(document, selected.parent, set, key, &mut found);
+                for set in &object.sets {
+                    collect_fields(document, object.parent, set, key, &mut found);
                 }
                 let defined = found.iter().find_map(|(parent, field)| types.field(parent, &field.name.node));
                 let Some(definition) = defined else { return nullable };
                 ty = definition.ty;
                 let sets = found.iter().map(|(_, field)| &field.selection_set.node).collect();
-                selected = Selected { parent: concrete_name(ty), sets };
+                object = SelectedObject { parent: concrete_name(ty), sets };
             }
             PathSegment::Index(_) => match item_type(ty) {
                 Some(item) => ty = item,
@@ -64,7 +64,7 @@ fn nullable_along<'a>(
     nullable
 }
 
-/// Finds the fields of a response name, each with the type that it is selected on.
+/// Collects the fields with a response name, each with the type that it is selected on.
 pub(in crate::graphql) fn collect_fields<'a>(
     document: &'a ExecutableDocument,
     parent: &'a str,
@@ -92,8 +92,8 @@ pub(in crate::graphql) fn collect_fields<'a>(
     }
 }
 
-/// How many segments of a path lead to something that is there, and then to the first that is not.
-fn present_along(data: &Value, path: &[PathSegment]) -> usize {
+/// Counts the segments of a path up to and including the first one that is null.
+fn count_present_segments(data: &Value, path: &[PathSegment]) -> usize {
     let mut here = data;
     for (at, segment) in path.iter().enumerate() {
         let next = match (segment, here) {
@@ -148,7 +148,7 @@ mod tests {
                 ServerError { path: segments.collect(), ..ServerError::new("it failed", None) }
             })
             .collect();
-        propagate(type_system(), &document, &operation.node, &mut data, &errors);
+        propagate_nulls(type_system(), &document, &operation.node, &mut data, &errors);
         data.into_json().unwrap()
     }
 

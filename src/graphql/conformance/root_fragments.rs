@@ -1,5 +1,5 @@
-//! Fragments at the root of a subscription, which the library passes over: their fields are put in
-//! their place.
+//! Expands fragments at the root of subscriptions, which the library ignores: they are replaced by
+//! their fields.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,16 +9,17 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Positioned};
 
-/// The directives of a fragment that count for each of its fields.
-const CONDITIONS: [&str; 2] = ["skip", "include"];
+/// The directives of a fragment that apply to each of its fields.
+const CONDITIONAL_DIRECTIVES: [&str; 2] = ["skip", "include"];
 
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
-/// Puts fields in the place of fragments at the root of subscriptions; `root` is the type there.
-/// Spreads must be in bounds, of fragments that are there and don't spread themselves. What has
-/// another type is left for the validator.
-pub(in crate::graphql) fn expand(root: &str, document: &mut ExecutableDocument) {
-    let mut expansion = Expansion { root, fragments: &document.fragments, spread: HashSet::new() };
+/// Replaces fragments at the root of subscriptions by their fields; `root` is the root type.
+///
+/// The document's shape must be within limits, and its fragments must be defined and free of
+/// cycles. Fragments on other types are left to the validator.
+pub(in crate::graphql) fn expand_root_fragments(root: &str, document: &mut ExecutableDocument) {
+    let mut expander = FragmentExpander { root, fragments: &document.fragments, expanded: HashSet::new() };
     let operations: Vec<_> = match &mut document.operations {
         DocumentOperations::Single(operation) => vec![operation],
         DocumentOperations::Multiple(operations) => operations.values_mut().collect(),
@@ -26,29 +27,29 @@ pub(in crate::graphql) fn expand(root: &str, document: &mut ExecutableDocument) 
     for operation in operations {
         let set = &mut operation.node.selection_set.node;
         if operation.node.ty == OperationType::Subscription && !set.items.iter().all(is_field) {
-            set.items = expansion.fields(set, &[]);
+            set.items = expander.fields(set, &[]);
         }
     }
-    let spread = expansion.spread;
-    if !spread.is_empty() {
-        // The validator refuses fragments that nothing spreads.
+    let expanded = expander.expanded;
+    if !expanded.is_empty() {
+        // The validator rejects unused fragments.
         let mut used = HashSet::new();
         for (_, operation) in document.operations.iter() {
             collect_spreads(&operation.node.selection_set.node, &document.fragments, &mut used);
         }
-        document.fragments.retain(|name, _| used.contains(name) || !spread.contains(name));
+        document.fragments.retain(|name, _| used.contains(name) || !expanded.contains(name));
     }
 }
 
-struct Expansion<'a> {
+struct FragmentExpander<'a> {
     root: &'a str,
     fragments: &'a Fragments,
-    /// The fragments whose fields were put in their place.
-    spread: HashSet<Name>,
+    /// The fragments that were replaced by their fields.
+    expanded: HashSet<Name>,
 }
 
-impl Expansion<'_> {
-    /// What a set selects, without fragments, each under these conditions.
+impl FragmentExpander<'_> {
+    /// The selections of a set with fragments expanded, each with additional conditions.
     fn fields(
         &mut self,
         set: &SelectionSet,
@@ -56,7 +57,7 @@ impl Expansion<'_> {
     ) -> Vec<Positioned<Selection>> {
         let mut fields = Vec::new();
         for selection in &set.items {
-            let below = match &selection.node {
+            let nested_set = match &selection.node {
                 Selection::Field(_) => None,
                 Selection::InlineFragment(fragment) => {
                     let condition = fragment.node.type_condition.as_ref();
@@ -69,7 +70,7 @@ impl Expansion<'_> {
                     let fragment =
                         fragment.filter(|found| found.node.type_condition.node.on.node == self.root);
                     fragment.map(|fragment| {
-                        self.spread.insert(name.clone());
+                        self.expanded.insert(name.clone());
                         &fragment.node.selection_set.node
                     })
                 }
@@ -77,10 +78,10 @@ impl Expansion<'_> {
             let own = selection.node.directives().iter();
             let all = conditions
                 .iter()
-                .chain(own.filter(|one| CONDITIONS.contains(&one.node.name.node.as_str())))
+                .chain(own.filter(|one| CONDITIONAL_DIRECTIVES.contains(&one.node.name.node.as_str())))
                 .cloned();
-            match below {
-                Some(below) => fields.extend(self.fields(below, &all.collect::<Vec<_>>())),
+            match nested_set {
+                Some(nested_set) => fields.extend(self.fields(nested_set, &all.collect::<Vec<_>>())),
                 None => {
                     let mut selection = selection.clone();
                     selection.node.directives_mut().extend_from_slice(conditions);
@@ -96,7 +97,7 @@ fn is_field(selection: &Positioned<Selection>) -> bool {
     matches!(selection.node, Selection::Field(_))
 }
 
-/// Notes the fragments that a set spreads, itself or in others.
+/// Collects the fragments that a selection set spreads, directly or indirectly.
 fn collect_spreads(set: &SelectionSet, fragments: &Fragments, used: &mut HashSet<Name>) {
     for selection in &set.items {
         match &selection.node {
@@ -123,7 +124,7 @@ mod tests {
     /// The names and conditions of the root fields, and the fragments that are left.
     fn expanded(text: &str) -> (Vec<String>, Vec<String>) {
         let mut document = parse_query(text).unwrap();
-        expand("Subscription", &mut document);
+        expand_root_fragments("Subscription", &mut document);
         let (_, operation) = document.operations.iter().next().unwrap();
         let roots = operation.node.selection_set.node.items.iter().map(|item| match &item.node {
             Selection::Field(field) => {

@@ -1,4 +1,4 @@
-//! Checks an operation's variables before anything is executed, and fills in their defaults.
+//! Validates an operation's variables before it is executed, and fills in their defaults.
 
 use async_graphql::parser::types::{BaseType, OperationDefinition, Type};
 use async_graphql::registry::{MetaInputValue, MetaType};
@@ -7,21 +7,21 @@ use async_graphql::{ServerError, Value, Variables};
 use crate::domain::spelling::did_you_mean;
 use crate::graphql::type_system::{TypeSystem, concrete_name, is_list, is_non_null, item_type};
 
-/// The variables that an operation is executed with: those that it declares, with defaults.
+/// Returns the declared variables of an operation, including defaults.
 ///
 /// # Errors
-/// Names the variable that is missing or of the wrong type, with its place in the document.
-pub(in crate::graphql) fn coerce(
+/// Names a variable that is missing or of the wrong type, with its position in the document.
+pub(in crate::graphql) fn coerce_variables(
     types: &TypeSystem,
     operation: &OperationDefinition,
-    mut given: Variables,
+    mut values: Variables,
 ) -> Result<Variables, ServerError> {
     let mut variables = Variables::default();
     for definition in &operation.variable_definitions {
         let wrong = |message: String| ServerError::new(message, Some(definition.pos));
         let definition = &definition.node;
         let (name, ty) = (&definition.name.node, &definition.var_type.node);
-        let value = match (given.remove(name), &definition.default_value) {
+        let value = match (values.remove(name), &definition.default_value) {
             (Some(value), _) => value,
             (None, Some(default)) => default.node.clone(),
             (None, None) if ty.nullable => continue,
@@ -31,27 +31,27 @@ pub(in crate::graphql) fn coerce(
                 return Err(wrong(message));
             }
         };
-        if known(types, ty) {
-            check(types, &ty.to_string(), &value, &mut format!("${name}")).map_err(wrong)?;
+        if is_known_type(types, ty) {
+            check_value(types, &ty.to_string(), &value, &mut format!("${name}")).map_err(wrong)?;
         }
         variables.insert(name.clone(), value);
     }
     Ok(variables)
 }
 
-/// Whether a type exists: the validator refuses others.
-fn known(types: &TypeSystem, ty: &Type) -> bool {
+/// Whether a type exists. Unknown types are rejected by the validator.
+fn is_known_type(types: &TypeSystem, ty: &Type) -> bool {
     match &ty.base {
         BaseType::Named(name) => types.find(name).is_some_and(MetaType::is_input),
-        BaseType::List(item) => known(types, item),
+        BaseType::List(item) => is_known_type(types, item),
     }
 }
 
-/// Refuses a value that is not of a type. `place` tells where it stands.
-fn check(types: &TypeSystem, ty: &str, value: &Value, place: &mut String) -> Result<(), String> {
+/// Checks that a value is of a type. `path` is its location.
+fn check_value(types: &TypeSystem, ty: &str, value: &Value, path: &mut String) -> Result<(), String> {
     if *value == Value::Null {
         return match is_non_null(ty) {
-            true => Err(format!("`{place}` is null, and its type is `{ty}`: send a value")),
+            true => Err(format!("`{path}` is null, and its type is `{ty}`: send a value")),
             false => Ok(()),
         };
     }
@@ -59,38 +59,38 @@ fn check(types: &TypeSystem, ty: &str, value: &Value, place: &mut String) -> Res
         let item = item_type(ty).unwrap_or_default();
         return match value {
             Value::List(items) => items.iter().enumerate().try_for_each(|(at, value)| {
-                within(place, &at.to_string(), |place| check(types, item, value, place))
+                with_path_segment(path, &at.to_string(), |path| check_value(types, item, value, path))
             }),
-            // A single value stands for a list of one.
-            value => check(types, item, value, place),
+            // A single value is coerced to a list.
+            value => check_value(types, item, value, path),
         };
     }
-    let wrong = |place: &str| Err(format!("`{place}` is not of the type `{}`", ty.trim_end_matches('!')));
+    let wrong = |path: &str| Err(format!("`{path}` is not of the type `{}`", ty.trim_end_matches('!')));
     match types.find(concrete_name(ty)) {
-        Some(MetaType::Scalar { is_valid: Some(is_valid), .. }) if !is_valid(value) => wrong(place),
+        Some(MetaType::Scalar { is_valid: Some(is_valid), .. }) if !is_valid(value) => wrong(path),
         Some(MetaType::Enum { enum_values, .. }) => match value {
             Value::Enum(name) if enum_values.contains_key(name.as_str()) => Ok(()),
             Value::String(name) if enum_values.contains_key(name) => Ok(()),
             Value::String(name) => {
                 let hint = did_you_mean(name, enum_values.keys().map(String::as_str));
-                let (name, ty) = (shown(name), concrete_name(ty));
-                Err(format!("`{place}` is `{name}`, which is no value of the enum `{ty}`.{hint}"))
+                let (name, ty) = (truncate(name), concrete_name(ty));
+                Err(format!("`{path}` is `{name}`, which is not a value of the enum `{ty}`.{hint}"))
             }
-            _ => wrong(place),
+            _ => wrong(path),
         },
         Some(MetaType::InputObject { input_fields, .. }) => {
-            let Value::Object(fields) = value else { return wrong(place) };
+            let Value::Object(fields) = value else { return wrong(path) };
             if let Some(name) = fields.keys().find(|name| !input_fields.contains_key(name.as_str())) {
                 let hint = did_you_mean(name, input_fields.keys().map(String::as_str));
                 return Err(format!(
-                    "`{place}` has the field `{}`, which its type `{}` does not have.{hint}",
-                    shown(name),
+                    "`{path}` has the field `{}`, which its type `{}` does not have.{hint}",
+                    truncate(name),
                     concrete_name(ty)
                 ));
             }
             input_fields.values().try_for_each(|field| {
-                within(place, &field.name, |place| {
-                    check_field(types, field, fields.get(field.name.as_str()), place)
+                with_path_segment(path, &field.name, |path| {
+                    check_field(types, field, fields.get(field.name.as_str()), path)
                 })
             })
         }
@@ -102,29 +102,29 @@ fn check_field(
     types: &TypeSystem,
     field: &MetaInputValue,
     value: Option<&Value>,
-    place: &mut String,
+    path: &mut String,
 ) -> Result<(), String> {
     match value {
-        Some(value) => check(types, &field.ty, value, place),
+        Some(value) => check_value(types, &field.ty, value, path),
         None if is_non_null(&field.ty) && field.default_value.is_none() => {
-            Err(format!("`{place}` of the type `{}` is required", field.ty))
+            Err(format!("`{path}` of the type `{}` is required", field.ty))
         }
         None => Ok(()),
     }
 }
 
-/// Does something at a place below this one.
-fn within<T>(place: &mut String, name: &str, work: impl FnOnce(&mut String) -> T) -> T {
-    let length = place.len();
-    place.push('.');
-    place.push_str(name);
-    let done = work(place);
-    place.truncate(length);
-    done
+/// Calls a function with the path extended by a segment.
+fn with_path_segment<T>(path: &mut String, name: &str, work: impl FnOnce(&mut String) -> T) -> T {
+    let length = path.len();
+    path.push('.');
+    path.push_str(name);
+    let result = work(path);
+    path.truncate(length);
+    result
 }
 
-/// The start of a name that a client made up.
-fn shown(name: &str) -> String {
+/// Truncates a name from the request.
+fn truncate(name: &str) -> String {
     name.chars().take(50).collect()
 }
 
@@ -140,7 +140,8 @@ mod tests {
         let document = parse_query(format!("query({declared}) {{ __typename }}")).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
         let given = Variables::from_json(given);
-        let variables = coerce(type_system(), &operation.node, given).map_err(|error| error.message)?;
+        let variables =
+            coerce_variables(type_system(), &operation.node, given).map_err(|error| error.message)?;
         Ok(serde_json::to_value(variables).unwrap())
     }
 

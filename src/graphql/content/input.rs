@@ -1,4 +1,4 @@
-//! Inputs of the writes of pages, menus and redirects.
+//! Inputs of page, menu and redirect mutations.
 
 use async_graphql::{ID, InputObject};
 
@@ -10,89 +10,91 @@ use crate::graphql::catalog::SeoInput;
 use crate::graphql::scalars::parse_gid;
 use crate::services::content::{MenuPatch, NewMenu, NewMenuItem, NewPage, PagePatch};
 
-/// A page to be created.
+/// The input fields of a new page.
 #[derive(InputObject)]
 pub struct PageCreateInput {
-    /// The title.
+    /// The title of the page.
     title: String,
-    /// The part of its address that names it; made of the title when it is not given.
+    /// The handle: a unique, human-readable identifier used in URLs. Generated from the title by
+    /// default.
     handle: Option<String>,
-    /// The text, with HTML.
+    /// The content, with HTML.
     #[graphql(default)]
     body: String,
-    /// What search engines are told.
+    /// The title and description shown to search engines.
     seo: Option<SeoInput>,
-    /// Whether everybody may see it.
+    /// Whether the page is published. An unpublished page is visible to staff only.
     #[graphql(default = true)]
     is_published: bool,
 }
 
-/// A change of a page; what is not given stays as it is.
+/// The changes to a page. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct PageUpdateInput {
-    /// The title.
+    /// The title of the page.
     title: Option<String>,
-    /// The part of its address that names it.
+    /// The handle: a unique, human-readable identifier used in URLs.
     handle: Option<String>,
-    /// The text, with HTML.
+    /// The content, with HTML.
     body: Option<String>,
-    /// What search engines are told, in place of what they were.
+    /// The title and description shown to search engines. Replaces both.
     seo: Option<SeoInput>,
-    /// Whether everybody may see it.
+    /// Whether the page is published. An unpublished page is visible to staff only.
     is_published: Option<bool>,
 }
 
-/// A menu to be created.
+/// The input fields of a new menu.
 #[derive(InputObject)]
 pub struct MenuCreateInput {
-    /// The title.
+    /// The title of the menu.
     title: String,
-    /// What storefronts ask for it by, such as `main-menu`; made of the title when it is not given.
+    /// The handle that storefronts request the menu by, such as `main-menu`. Generated from the
+    /// title by default.
     handle: Option<String>,
-    /// Its items, on up to three levels.
+    /// The items of the menu, nested up to three levels.
     #[graphql(default)]
     items: Vec<MenuItemInput>,
 }
 
-/// A change of a menu; what is not given stays as it is.
+/// The changes to a menu. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct MenuUpdateInput {
-    /// The title.
+    /// The title of the menu.
     title: Option<String>,
-    /// What storefronts ask for it by.
+    /// The handle that storefronts request the menu by.
     handle: Option<String>,
-    /// All its items, in place of those there were.
+    /// The items of the menu. Replaces the existing items.
     items: Option<Vec<MenuItemInput>>,
 }
 
 /// An item of a menu.
 #[derive(InputObject)]
 pub struct MenuItemInput {
-    /// The global id of the item of the menu that it is; a new item has none.
+    /// The ID of the existing menu item to update. Omit it for a new item.
     id: Option<ID>,
-    /// The title.
+    /// The title of the item.
     title: String,
-    /// What it leads to.
+    /// The type of the item, which decides what it links to.
     #[graphql(name = "type")]
     kind: MenuItemType,
-    /// The global id of the collection, page, product or policy that it leads to.
+    /// The ID of the collection, page, product or policy that the item links to.
     resource_id: Option<ID>,
-    /// Where an item of the type HTTP leads: an address, or a path such as `/search`.
+    /// The target of an item of the type `HTTP`: a URL, or a path such as `/search`.
     url: Option<String>,
-    /// Of the products of a collection, those with all of these tags.
+    /// Tags that narrow a link to a collection to the products that have all of them.
     #[graphql(default)]
     tags: Vec<String>,
-    /// The items below it.
+    /// The child items.
     #[graphql(default)]
     items: Vec<MenuItemInput>,
 }
 
-/// A redirect to be created.
+/// The input fields of a new redirect.
 #[derive(InputObject)]
 pub struct UrlRedirectCreateInput {
-    /// The old path: `/old-page`.
+    /// The old path, such as `/old-page`.
     pub path: String,
-    /// Where it leads: a path such as `/new-page`, or an https:// address.
+    /// The target: a path such as `/new-page`, or an `https://` URL.
     pub target: String,
 }
 
@@ -124,7 +126,7 @@ impl TryFrom<MenuCreateInput> for NewMenu {
     type Error = Error;
 
     fn try_from(input: MenuCreateInput) -> Result<Self, Error> {
-        Ok(Self { title: input.title, handle: input.handle, items: items(input.items)? })
+        Ok(Self { title: input.title, handle: input.handle, items: convert_items(input.items)? })
     }
 }
 
@@ -132,21 +134,25 @@ impl TryFrom<MenuUpdateInput> for MenuPatch {
     type Error = Error;
 
     fn try_from(input: MenuUpdateInput) -> Result<Self, Error> {
-        Ok(Self { title: input.title, handle: input.handle, items: input.items.map(items).transpose()? })
+        Ok(Self {
+            title: input.title,
+            handle: input.handle,
+            items: input.items.map(convert_items).transpose()?,
+        })
     }
 }
 
-fn items(items: Vec<MenuItemInput>) -> Result<Vec<NewMenuItem>, Error> {
-    items.into_iter().map(item).collect()
+fn convert_items(items: Vec<MenuItemInput>) -> Result<Vec<NewMenuItem>, Error> {
+    items.into_iter().map(convert_item).collect()
 }
 
-fn item(input: MenuItemInput) -> Result<NewMenuItem, Error> {
+fn convert_item(input: MenuItemInput) -> Result<NewMenuItem, Error> {
     let kind = input.kind.kind();
     let resource = input.resource_id.map(|id| match kind {
         Some(MenuItemKind::Collection) => parse_gid::<CollectionId>(&id).map(Id::uuid),
         Some(MenuItemKind::Page) => parse_gid::<PageId>(&id).map(Id::uuid),
         Some(MenuItemKind::ShopPolicy) => parse_gid::<PolicyId>(&id).map(Id::uuid),
-        // Of the others, those that lead to no single thing say so themselves.
+        // Any other type either links to a product, or rejects a resource by itself.
         _ => parse_gid::<ProductId>(&id).map(Id::uuid),
     });
     Ok(NewMenuItem {
@@ -156,6 +162,6 @@ fn item(input: MenuItemInput) -> Result<NewMenuItem, Error> {
         resource: resource.transpose()?,
         url: input.url,
         tags: input.tags,
-        items: items(input.items)?,
+        items: convert_items(input.items)?,
     })
 }

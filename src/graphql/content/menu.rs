@@ -1,8 +1,8 @@
 //! Menus.
 //!
-//! A menu is read as a whole, whatever of it is selected: its items with what they lead to take a few statements, on however
-//! many levels they are. What an item leads to and the reader may not see is left out, with the item; whoever may change menus
-//! sees all items.
+//! A menu is always loaded as a whole, so that the items on all levels and the resources they link
+//! to take a fixed number of statements. Items whose resource the reader may not see are left out,
+//! except for staff who can change menus.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::domain::ids::{Id, MenuId, MenuItemId};
 use crate::domain::menu::MenuItemKind;
 use crate::domain::permission::Permission;
 use crate::graphql::catalog::{Collection, Product};
-use crate::graphql::in_order::InOrder;
+use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Url, gid};
 use crate::graphql::shop::ShopPolicy;
 use crate::loaders;
 
-/// A menu of a storefront.
+/// A navigation menu of the storefront.
 #[derive(Clone)]
 pub struct Menu(pub Arc<loaders::Menu>);
 
@@ -32,10 +32,10 @@ pub struct MenuItem {
     menu: Arc<[VisibleItem]>,
 }
 
-/// An item that the reader sees, and what it leads to.
+/// A menu item that is visible to the reader, with the resource it links to.
 type VisibleItem = (Arc<loaders::MenuItem>, Option<MenuItemResource>);
 
-/// What an item of a menu can lead to.
+/// The resources that a menu item can link to.
 #[derive(Union, Clone)]
 pub enum MenuItemResource {
     /// A collection.
@@ -48,34 +48,34 @@ pub enum MenuItemResource {
     ShopPolicy(ShopPolicy),
 }
 
-/// What an item of a menu leads to.
+/// The types of menu items.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum MenuItemType {
-    /// An article of a blog; the shop has none.
+    /// Links to a blog article. Not supported.
     Article,
-    /// A blog; the shop has none.
+    /// Links to a blog. Not supported.
     Blog,
-    /// All products.
+    /// Links to the list of all products.
     Catalog,
-    /// A collection.
+    /// Links to a collection.
     Collection,
-    /// The list of collections.
+    /// Links to the list of collections.
     Collections,
-    /// The buyer's account.
+    /// Links to the customer's account.
     CustomerAccountPage,
-    /// The storefront's first page.
+    /// Links to the home page of the storefront.
     Frontpage,
-    /// An address on the web, or a path of the storefront.
+    /// Links to a URL, or to a path of the storefront.
     Http,
-    /// A metaobject; the shop has none.
+    /// Links to a metaobject. Not supported.
     Metaobject,
-    /// A page.
+    /// Links to a page.
     Page,
-    /// A product.
+    /// Links to a product.
     Product,
-    /// The search.
+    /// Links to the search page.
     Search,
-    /// A policy of the shop.
+    /// Links to a policy of the shop.
     ShopPolicy,
 }
 
@@ -97,15 +97,15 @@ impl From<MenuItemKind> for MenuItemType {
 }
 
 impl MenuItemType {
-    /// What the shop knows it as; `None` for what it has none of.
+    /// The corresponding domain type. `None` for types that are not supported.
     pub fn kind(self) -> Option<MenuItemKind> {
         MenuItemKind::ALL.iter().copied().find(|kind| Self::from(*kind) == self)
     }
 }
 
 impl MenuItemResource {
-    /// What an item leads to, if it is there and the reader may see it.
-    async fn of(ctx: &Context<'_>, item: &loaders::MenuItem) -> Result<Option<Self>> {
+    /// Loads the resource that an item links to, if it exists and the reader may see it.
+    async fn load(ctx: &Context<'_>, item: &loaders::MenuItem) -> Result<Option<Self>> {
         let Some(id) = item.resource_id.map(|id| id.0) else { return Ok(None) };
         Ok(match item.kind {
             MenuItemKind::Collection => Collection::find(ctx, Id::from_uuid(id)).await?.map(Self::Collection),
@@ -116,7 +116,7 @@ impl MenuItemResource {
         })
     }
 
-    /// Where storefronts show it.
+    /// The path of the resource in the storefront.
     fn path(&self) -> String {
         match self {
             Self::Collection(collection) => format!("/collections/{}", collection.0.handle),
@@ -127,35 +127,35 @@ impl MenuItemResource {
     }
 }
 
-/// A menu's items on all its levels that the reader sees.
-async fn visible_items(ctx: &Context<'_>, menu: MenuId) -> Result<Arc<[VisibleItem]>> {
+/// The items on all levels of a menu that the reader may see.
+async fn load_visible_items(ctx: &Context<'_>, menu: MenuId) -> Result<Arc<[VisibleItem]>> {
     let rows = ctx.loaders().content.items_of_menu.load(menu).await?;
-    let resources = try_join_all(rows.iter().map(|row| MenuItemResource::of(ctx, row))).await?;
-    let sees_all = ctx.op().may(Permission::ManageSettings);
+    let resources = try_join_all(rows.iter().map(|row| MenuItemResource::load(ctx, row))).await?;
+    let may_see_all = ctx.op().may(Permission::ManageSettings);
     let items = rows.iter().cloned().zip(resources);
-    Ok(items.filter(|(row, found)| sees_all || !row.kind.has_resource() || found.is_some()).collect())
+    Ok(items.filter(|(row, found)| may_see_all || !row.kind.has_resource() || found.is_some()).collect())
 }
 
-/// Those of a menu's items that are below one of them, or at the top.
-fn items_below(menu: &Arc<[VisibleItem]>, parent: Option<MenuItemId>) -> Vec<InOrder<MenuItem>> {
+/// The visible items directly below `parent`, or the top-level items.
+fn items_below(menu: &Arc<[VisibleItem]>, parent: Option<MenuItemId>) -> Vec<InlineObject<MenuItem>> {
     let items = menu.iter().filter(|(row, _)| row.parent_id == parent);
     items
         .map(|(row, resource)| {
             let (row, resource) = (Arc::clone(row), resource.clone());
-            InOrder(MenuItem { row, resource, menu: Arc::clone(menu) })
+            InlineObject(MenuItem { row, resource, menu: Arc::clone(menu) })
         })
         .collect()
 }
 
 impl Menu {
-    /// The menu with an id.
+    /// Finds a menu by ID.
     pub async fn find(ctx: &Context<'_>, id: MenuId) -> Result<Option<Self>> {
         Ok(ctx.loaders().content.menus.load(id).await?.map(Self))
     }
 
-    /// The menu with a handle.
+    /// Finds a menu by handle.
     pub async fn by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Self>> {
-        // No database takes a NUL in a text.
+        // Databases don't accept NUL characters in text.
         if handle.contains('\0') {
             return Ok(None);
         }
@@ -164,39 +164,40 @@ impl Menu {
 }
 
 impl MenuItem {
-    /// The item with an id, if the reader sees it.
+    /// Finds a menu item by ID, if the reader may see it.
     pub async fn find(ctx: &Context<'_>, id: MenuItemId) -> Result<Option<Self>> {
         let Some(row) = ctx.loaders().content.menu_items.load(id).await? else { return Ok(None) };
-        let menu = visible_items(ctx, row.menu_id).await?;
+        let menu = load_visible_items(ctx, row.menu_id).await?;
         let found = menu.iter().find(|(visible, _)| visible.id == id).cloned();
         Ok(found.map(|(row, resource)| Self { row, resource, menu }))
     }
 }
 
-/// A menu of a storefront.
+/// A navigation menu of the storefront.
 #[Object]
 impl Menu {
-    /// What storefronts ask for it by: unique in the shop.
+    /// The handle that storefronts request the menu by, unique in the shop.
     async fn handle(&self) -> &str {
         &self.0.handle
     }
 
-    /// The menu's global id.
+    /// The ID of the menu.
     pub async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// The items at the top, in their order. An item that leads to what is not published is left out.
-    async fn items(&self, ctx: &Context<'_>) -> Result<Vec<InOrder<MenuItem>>> {
-        Ok(items_below(&visible_items(ctx, self.0.id).await?, None))
+    /// The top-level items, in display order. Items that link to an unpublished resource are left
+    /// out.
+    async fn items(&self, ctx: &Context<'_>) -> Result<Vec<InlineObject<MenuItem>>> {
+        Ok(items_below(&load_visible_items(ctx, self.0.id).await?, None))
     }
 
-    /// How many items there are at the top.
+    /// The number of top-level items.
     async fn items_count(&self, ctx: &Context<'_>) -> Result<usize> {
-        Ok(items_below(&visible_items(ctx, self.0.id).await?, None).len())
+        Ok(items_below(&load_visible_items(ctx, self.0.id).await?, None).len())
     }
 
-    /// The title.
+    /// The title of the menu.
     async fn title(&self) -> &str {
         &self.0.title
     }
@@ -205,22 +206,22 @@ impl Menu {
 /// An item of a menu.
 #[Object]
 impl MenuItem {
-    /// The item's global id.
+    /// The ID of the menu item.
     pub async fn id(&self) -> ID {
         gid(self.row.id)
     }
 
-    /// The items below it, in their order.
-    async fn items(&self) -> Vec<InOrder<MenuItem>> {
+    /// The child items, in display order.
+    async fn items(&self) -> Vec<InlineObject<MenuItem>> {
         items_below(&self.menu, Some(self.row.id))
     }
 
-    /// What it leads to; null where that is no single thing of the shop.
+    /// The resource that the item links to. Null if it doesn't link to a single resource.
     async fn resource(&self) -> Option<MenuItemResource> {
         self.resource.clone()
     }
 
-    /// The global id of what it leads to.
+    /// The ID of the resource that the item links to.
     async fn resource_id(&self) -> Option<ID> {
         self.resource.as_ref().map(|resource| match resource {
             MenuItemResource::Collection(collection) => gid(collection.0.id),
@@ -230,29 +231,30 @@ impl MenuItem {
         })
     }
 
-    /// Of the products of a collection, those with all of these tags.
+    /// Tags that narrow a link to a collection to the products that have all of them.
     async fn tags(&self) -> &[String] {
         &self.row.tags.0
     }
 
-    /// The title.
+    /// The title of the item.
     async fn title(&self) -> &str {
         &self.row.title
     }
 
-    /// What it leads to.
+    /// The type of the item.
     #[graphql(name = "type")]
     async fn kind(&self) -> MenuItemType {
         self.row.kind.into()
     }
 
-    /// Where it leads, by the paths that storefronts use: `/collections/mugs`, `/pages/about`.
+    /// The URL that the item links to, using the storefront's paths, such as `/collections/mugs`
+    /// and `/pages/about`.
     async fn url(&self, ctx: &Context<'_>) -> Option<Url> {
         let path = match (&self.resource, self.row.kind.path()) {
             (Some(resource), _) => Some(resource.path()),
             (None, Some(path)) => Some(path.to_owned()),
             (None, None) => self.row.url.clone(),
         };
-        path.map(|path| Url(ctx.absolute(&path)))
+        path.map(|path| Url(ctx.absolute_url(&path)))
     }
 }

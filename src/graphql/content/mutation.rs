@@ -1,4 +1,4 @@
-//! Writes of pages, menus and redirects.
+//! Page, menu and redirect mutations.
 
 use std::sync::Arc;
 
@@ -11,119 +11,119 @@ use super::{Menu, Page, UrlRedirect};
 use crate::domain::ids::{MenuId, PageId, UrlRedirectId};
 use crate::domain::permission::Permission;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, manages_settings};
+use crate::graphql::guard::{PermissionGuard, may_manage_settings};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{gid, parse_gid};
 
-/// Writes of pages, menus and redirects.
+/// Page, menu and redirect mutations.
 #[derive(Default)]
 pub struct ContentMutation;
 
-/// What became of the page.
+/// The result of `pageCreate`.
 #[derive(SimpleObject)]
 struct PageCreatePayload {
-    /// The page; null if it could not be created.
+    /// The new page. Null if the mutation failed.
     page: Option<Page>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the page.
+/// The result of `pageUpdate`.
 #[derive(SimpleObject)]
 struct PageUpdatePayload {
-    /// The page; null if it could not be changed.
+    /// The updated page. Null if the mutation failed.
     page: Option<Page>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the page.
+/// The result of `pageDelete`.
 #[derive(SimpleObject)]
 struct PageDeletePayload {
-    /// The global id of the page that is gone.
+    /// The ID of the deleted page. Null if the mutation failed.
     deleted_page_id: Option<ID>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the menu.
+/// The result of `menuCreate`.
 #[derive(SimpleObject)]
 struct MenuCreatePayload {
-    /// The menu; null if it could not be created.
+    /// The new menu. Null if the mutation failed.
     menu: Option<Menu>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the menu.
+/// The result of `menuUpdate`.
 #[derive(SimpleObject)]
 struct MenuUpdatePayload {
-    /// The menu; null if it could not be changed.
+    /// The updated menu. Null if the mutation failed.
     menu: Option<Menu>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the menu.
+/// The result of `menuDelete`.
 #[derive(SimpleObject)]
 struct MenuDeletePayload {
-    /// The global id of the menu that is gone.
+    /// The ID of the deleted menu. Null if the mutation failed.
     deleted_menu_id: Option<ID>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the redirect.
+/// The result of `urlRedirectCreate`.
 #[derive(SimpleObject)]
 struct UrlRedirectCreatePayload {
-    /// The redirect; null if it could not be created.
+    /// The new redirect. Null if the mutation failed.
     url_redirect: Option<UrlRedirect>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the redirect.
+/// The result of `urlRedirectDelete`.
 #[derive(SimpleObject)]
 struct UrlRedirectDeletePayload {
-    /// The global id of the redirect that is gone.
+    /// The ID of the deleted redirect. Null if the mutation failed.
     deleted_url_redirect_id: Option<ID>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
 #[Object]
 impl ContentMutation {
     /// Creates a menu with its items.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn menu_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The menu.")] menu: MenuCreateInput,
+        #[graphql(desc = "The menu to create.")] menu: MenuCreateInput,
     ) -> Result<MenuCreatePayload> {
         let (created, user_errors) = payload(ctx.services().menus.create(ctx.op(), &menu.try_into()?).await)?;
         Ok(MenuCreatePayload { menu: created.map(|row| Menu(Arc::new(row))), user_errors })
     }
 
-    /// Changes a menu. Items that are given by their ids keep them.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Updates a menu. Items given with an ID keep it.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn menu_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The menu's global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] menu: MenuUpdateInput,
+        #[graphql(desc = "The ID of the menu.")] id: ID,
+        #[graphql(desc = "The fields to change.")] menu: MenuUpdateInput,
     ) -> Result<MenuUpdatePayload> {
         let id = parse_gid(&id)?;
-        let answer = ctx.services().menus.update(ctx.op(), id, &menu.try_into()?).await;
-        let (updated, user_errors) = payload(answer)?;
+        let result = ctx.services().menus.update(ctx.op(), id, &menu.try_into()?).await;
+        let (updated, user_errors) = payload(result)?;
         Ok(MenuUpdatePayload { menu: updated.map(|row| Menu(Arc::new(row))), user_errors })
     }
 
     /// Deletes a menu with its items.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn menu_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The menu's global id.")] id: ID,
+        #[graphql(desc = "The ID of the menu.")] id: ID,
     ) -> Result<MenuDeletePayload> {
         let id: MenuId = parse_gid(&id)?;
         let (deleted, user_errors) = payload(ctx.services().menus.delete(ctx.op(), id).await)?;
@@ -131,47 +131,47 @@ impl ContentMutation {
     }
 
     /// Creates a page.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn page_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The page.")] page: PageCreateInput,
+        #[graphql(desc = "The page to create.")] page: PageCreateInput,
     ) -> Result<PageCreatePayload> {
         let (created, user_errors) = payload(ctx.services().pages.create(ctx.op(), &page.into()).await)?;
         Ok(PageCreatePayload { page: created.map(|row| Page(Arc::new(row))), user_errors })
     }
 
-    /// Changes a page, or publishes or hides it.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Updates a page, and publishes or unpublishes it.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn page_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The page's global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] page: PageUpdateInput,
+        #[graphql(desc = "The ID of the page.")] id: ID,
+        #[graphql(desc = "The fields to change.")] page: PageUpdateInput,
     ) -> Result<PageUpdatePayload> {
         let id = parse_gid(&id)?;
         let (updated, user_errors) = payload(ctx.services().pages.update(ctx.op(), id, &page.into()).await)?;
         Ok(PageUpdatePayload { page: updated.map(|row| Page(Arc::new(row))), user_errors })
     }
 
-    /// Deletes a page. Items of menus that lead to it are not shown any more.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Deletes a page. Menu items that link to it are no longer shown.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn page_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The page's global id.")] id: ID,
+        #[graphql(desc = "The ID of the page.")] id: ID,
     ) -> Result<PageDeletePayload> {
         let id: PageId = parse_gid(&id)?;
         let (deleted, user_errors) = payload(ctx.services().pages.delete(ctx.op(), id).await)?;
         Ok(PageDeletePayload { deleted_page_id: deleted.map(|()| gid(id)), user_errors })
     }
 
-    /// Redirects an old path from now on.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Creates a redirect from an old path.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn url_redirect_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The redirect.")] url_redirect: UrlRedirectCreateInput,
+        #[graphql(desc = "The redirect to create.")] url_redirect: UrlRedirectCreateInput,
     ) -> Result<UrlRedirectCreatePayload> {
         let UrlRedirectCreateInput { path, target } = url_redirect;
         let (created, user_errors) =
@@ -181,11 +181,11 @@ impl ContentMutation {
     }
 
     /// Deletes a redirect.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn url_redirect_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The redirect's global id.")] id: ID,
+        #[graphql(desc = "The ID of the redirect.")] id: ID,
     ) -> Result<UrlRedirectDeletePayload> {
         let id: UrlRedirectId = parse_gid(&id)?;
         let (deleted, user_errors) = payload(ctx.services().redirects.delete(ctx.op(), id).await)?;

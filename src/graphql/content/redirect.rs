@@ -9,31 +9,31 @@ use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::gid;
 use crate::loaders;
 
-/// A redirect: who asks a storefront for an old path is led to another place.
+/// A redirect from an old path to a new location.
 #[derive(Clone)]
 pub struct UrlRedirect(pub Arc<loaders::UrlRedirect>);
 
 impl UrlRedirect {
-    /// The redirect with an id.
+    /// Finds a redirect by ID.
     pub async fn find(ctx: &Context<'_>, id: UrlRedirectId) -> Result<Option<Self>> {
         Ok(ctx.loaders().content.url_redirects.load(id).await?.map(Self))
     }
 }
 
-/// A redirect: who asks a storefront for an old path is led to another place.
+/// A redirect from an old path of the storefront to a new location.
 #[Object]
 impl UrlRedirect {
-    /// The redirect's global id.
+    /// The ID of the redirect.
     pub async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// The old path: `/old-page`.
+    /// The old path, such as `/old-page`.
     async fn path(&self) -> &str {
         &self.0.path
     }
 
-    /// Where it leads: a path, or an address elsewhere.
+    /// The target of the redirect: a path or a URL.
     async fn target(&self) -> &str {
         &self.0.target
     }

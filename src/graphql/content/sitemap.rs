@@ -1,6 +1,6 @@
-//! Sitemaps: what is published, page by page, for search engines.
+//! Sitemaps: the published resources of a type, for search engines.
 
-#![expect(unreachable_code, reason = "there is no value of a type, whatever the macros add behind it")]
+#![expect(unreachable_code, reason = "the macros generate code after matches on uninhabited types")]
 
 use async_graphql::{Context, Enum, Interface, Object, Result, SimpleObject};
 use uuid::Uuid;
@@ -11,16 +11,16 @@ use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::DateTime;
 use crate::services::content::{SitemapEntry, SitemapKind};
 
-/// What a sitemap lists.
+/// The resource types that a sitemap can list.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum SitemapType {
-    /// Articles of blogs; the shop has none.
+    /// Blog articles. Not supported, so the sitemap is empty.
     Article,
-    /// Blogs; the shop has none.
+    /// Blogs. Not supported, so the sitemap is empty.
     Blog,
     /// Collections.
     Collection,
-    /// Metaobjects; the shop has none.
+    /// Metaobjects. Not supported, so the sitemap is empty.
     Metaobject,
     /// Pages.
     Page,
@@ -28,48 +28,52 @@ pub enum SitemapType {
     Product,
 }
 
-/// What is published of one type, for search engines.
+/// The published resources of a type.
 pub struct Sitemap(pub SitemapType);
 
 /// A page of a sitemap.
 #[derive(SimpleObject)]
 pub struct PaginatedSitemapResources {
-    /// Whether there is another page.
+    /// Whether there are more pages.
     has_next_page: bool,
-    /// Up to 250 things that are published.
+    /// The published resources, at most 250.
     items: Vec<SitemapResourceInterface>,
 }
 
-/// Something that is published.
+/// A published resource in a sitemap.
 #[derive(Interface)]
 #[graphql(
-    field(name = "handle", ty = "String", desc = "The part of its address that names it."),
-    field(name = "updated_at", ty = "DateTime", desc = "When it last changed.")
+    field(
+        name = "handle",
+        ty = "String",
+        desc = "The handle: a unique, human-readable identifier used in URLs."
+    ),
+    field(name = "updated_at", ty = "DateTime", desc = "When it was last updated.")
 )]
 pub enum SitemapResourceInterface {
-    /// A thing of the shop.
+    /// A resource of the shop.
     SitemapResource(SitemapResource),
     /// A metaobject.
     SitemapResourceMetaobject(SitemapResourceMetaobject),
 }
 
-/// A product, a collection or a page that is published.
+/// A published product, collection or page.
 pub struct SitemapResource {
     entry: SitemapEntry,
     kind: SitemapType,
 }
 
-/// A metaobject that is published. The shop has none, so there never is one.
+/// A published metaobject. Never returned, since metaobjects are not supported.
 pub enum SitemapResourceMetaobject {}
 
-/// The image of something that is published.
+/// The image of a resource in a sitemap.
 #[derive(SimpleObject)]
 pub struct SitemapImage {
-    /// What it shows, in words.
+    /// Alternative text that describes the image.
     alt: Option<String>,
-    /// Its path on this server, or its address elsewhere.
+    /// The path of the image on this server, or its URL if it is hosted elsewhere.
     filepath: Option<String>,
-    /// When it last changed, with what it belongs to.
+    /// When the resource that the image belongs to was last updated.
     updated_at: DateTime,
 }
 
@@ -79,25 +83,25 @@ impl From<SitemapType> for SitemapKind {
             SitemapType::Collection => Self::Collections,
             SitemapType::Page => Self::Pages,
             SitemapType::Product => Self::Products,
-            SitemapType::Article | SitemapType::Blog | SitemapType::Metaobject => Self::Nothing,
+            SitemapType::Article | SitemapType::Blog | SitemapType::Metaobject => Self::Unsupported,
         }
     }
 }
 
-/// What is published of one type, for search engines.
+/// The published resources of a type, for search engines.
 #[Object]
 impl Sitemap {
-    /// How many pages there are.
+    /// The number of pages.
     async fn pages_count(&self, ctx: &Context<'_>) -> Result<Option<Count>> {
         let pages = ctx.services().sitemaps.count(ctx.op(), self.0.into()).await?;
         Ok(Some(Count::exact(pages)))
     }
 
-    /// A page; null behind the last one.
+    /// Returns a page of the sitemap. Null after the last page.
     async fn resources(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which page, from 1 on.")] page: i32,
+        #[graphql(desc = "The page number, starting at 1.")] page: i32,
     ) -> Result<Option<PaginatedSitemapResources>> {
         let found = ctx.services().sitemaps.page(ctx.op(), self.0.into(), page.into()).await?;
         let resource =
@@ -110,8 +114,8 @@ impl Sitemap {
 }
 
 impl SitemapResource {
-    /// Where its image is, and what that shows in words.
-    async fn found_image(&self, ctx: &Context<'_>) -> Result<Option<(String, Option<String>)>> {
+    /// The URL and the alternative text of the image.
+    async fn find_image(&self, ctx: &Context<'_>) -> Result<Option<(String, Option<String>)>> {
         if self.kind != SitemapType::Product {
             return Ok(self.entry.image.clone());
         }
@@ -121,52 +125,52 @@ impl SitemapResource {
     }
 }
 
-/// A product, a collection or a page that is published.
+/// A published product, collection or page.
 #[Object]
 impl SitemapResource {
-    /// The part of its address that names it.
+    /// The handle: a unique, human-readable identifier used in URLs.
     pub async fn handle(&self) -> String {
         self.entry.handle.clone()
     }
 
-    /// The image that stands for it.
+    /// The image that represents the resource.
     async fn image(&self, ctx: &Context<'_>) -> Result<Option<SitemapImage>> {
-        let found = self.found_image(ctx).await?;
+        let found = self.find_image(ctx).await?;
         let updated_at = DateTime(self.entry.updated_at);
         Ok(found.map(|(url, alt)| SitemapImage { alt, filepath: Some(url), updated_at }))
     }
 
-    /// The title.
+    /// The title of the resource.
     async fn title(&self) -> Option<&str> {
         Some(&self.entry.title)
     }
 
-    /// When it last changed.
+    /// When it was last updated.
     pub async fn updated_at(&self) -> DateTime {
         DateTime(self.entry.updated_at)
     }
 }
 
-/// A metaobject that is published. The shop has none, so there never is one.
+/// A published metaobject. Never returned, since metaobjects are not supported.
 #[Object]
 impl SitemapResourceMetaobject {
-    /// The part of its address that names it.
+    /// The handle: a unique, human-readable identifier used in URLs.
     pub async fn handle(&self) -> String {
         match *self {}
     }
 
-    /// The part of its address on a web shop of ours that names it.
+    /// The handle of the URL on a hosted online store.
     async fn online_store_url_handle(&self) -> Option<String> {
         match *self {}
     }
 
-    /// What its definition is called.
+    /// The type of the metaobject definition.
     #[graphql(name = "type")]
     async fn kind(&self) -> String {
         match *self {}
     }
 
-    /// When it last changed.
+    /// When it was last updated.
     pub async fn updated_at(&self) -> DateTime {
         match *self {}
     }

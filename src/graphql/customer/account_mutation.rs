@@ -1,4 +1,4 @@
-//! Signing up, and changing one's account.
+//! Sign-up, account changes and email verification.
 
 use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result};
 
@@ -7,82 +7,84 @@ use super::{Customer, CustomerAccessToken};
 use crate::graphql::request::RequestContext;
 use crate::services::customers::{CustomerPatch, NewCustomer};
 
-/// Signing up, and changing one's account.
+/// Mutations for sign-up, account changes and email verification.
 #[derive(Default)]
 pub struct CustomerAccountMutation;
 
-/// Somebody who signs up.
+/// The input fields of a new customer account.
 #[derive(InputObject)]
 pub struct CustomerCreateInput {
-    /// Whether they want to hear of offers.
+    /// Whether the customer accepts marketing. Defaults to false.
     accepts_marketing: Option<bool>,
-    /// E-mail address, unique in the shop.
+    /// The email address, unique in the shop.
     email: String,
-    /// Given name.
+    /// The first name.
     first_name: Option<String>,
-    /// Family name.
+    /// The last name.
     last_name: Option<String>,
-    /// Password, of 8 characters or more.
+    /// The password, at least 8 characters long.
     password: String,
-    /// Phone number.
+    /// The phone number.
     phone: Option<String>,
 }
 
-/// A change of an account; what is not given stays as it is.
+/// The changes to a customer account. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct CustomerUpdateInput {
-    /// Whether they want to hear of offers.
+    /// Whether the customer accepts marketing.
     accepts_marketing: Option<bool>,
-    /// E-mail address, unique in the shop.
+    /// The email address, unique in the shop.
     email: Option<String>,
-    /// Given name.
+    /// The first name.
     first_name: MaybeUndefined<String>,
-    /// Family name.
+    /// The last name.
     last_name: MaybeUndefined<String>,
-    /// Password, of 8 characters or more. A new one ends all sessions.
+    /// The new password, at least 8 characters long. Changing it ends all sessions of the customer.
     password: Option<String>,
-    /// Phone number.
+    /// The phone number.
     phone: MaybeUndefined<String>,
 }
 
 customer_payload_type! {
-    /// What became of the account.
+    /// The result of `customerCreate`.
     CustomerCreatePayload {
-        /// The customer; null if the account could not be made.
+        /// The new customer. Null if the mutation failed.
         customer: Option<Customer>,
     }
 }
 
 customer_payload_type! {
-    /// What became of the account.
+    /// The result of `customerUpdate`.
     CustomerUpdatePayload {
-        /// The customer; null if the account could not be changed.
+        /// The updated customer. Null if the mutation failed.
         customer: Option<Customer>,
-        /// The token of a new session, when the password changed and so ended the one that asked.
+        /// The access token of a new session. Set if the password was changed, since that ends the
+        /// current session.
         customer_access_token: Option<CustomerAccessToken>,
     }
 }
 
 customer_payload_type! {
-    /// Whether a mail is on its way.
+    /// The result of `customerEmailVerificationRequest`.
     CustomerEmailVerificationRequestPayload {}
 }
 
 customer_payload_type! {
-    /// Whether the address is the customer's.
+    /// The result of `customerEmailVerify`.
     CustomerEmailVerifyPayload {
-        /// The customer; null if the token is not good.
+        /// The customer whose email address was verified. Null if the token isn't valid.
         customer: Option<Customer>,
     }
 }
 
 #[Object]
 impl CustomerAccountMutation {
-    /// Makes an account. Nobody is signed in by that: follow with `customerAccessTokenCreate`.
+    /// Creates a customer account. It doesn't sign the customer in: call
+    /// `customerAccessTokenCreate` next.
     async fn customer_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The account.")] input: CustomerCreateInput,
+        #[graphql(desc = "The account to create.")] input: CustomerCreateInput,
     ) -> Result<CustomerCreatePayload> {
         let new = NewCustomer {
             email: input.email,
@@ -92,18 +94,18 @@ impl CustomerAccountMutation {
             phone: input.phone,
             accepts_marketing: input.accepts_marketing.unwrap_or(false),
         };
-        let made = ctx.services().customers.create(ctx.op(), &new).await;
-        let (made, customer_user_errors, user_errors) = customer_payload(made)?;
-        Ok(CustomerCreatePayload { customer: made.map(Customer::of), customer_user_errors, user_errors })
+        let created = ctx.services().customers.create(ctx.op(), &new).await;
+        let (created, customer_user_errors, user_errors) = customer_payload(created)?;
+        Ok(CustomerCreatePayload { customer: created.map(Customer::new), customer_user_errors, user_errors })
     }
 
-    /// Changes the account of the customer who is signed in.
+    /// Updates the account of the signed-in customer.
     async fn customer_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "An access token; the request's bearer token when it is not given.")]
+        #[graphql(desc = "The customer access token. Defaults to the bearer token of the request.")]
         customer_access_token: Option<String>,
-        #[graphql(desc = "The changes.")] customer: CustomerUpdateInput,
+        #[graphql(desc = "The fields to change.")] customer: CustomerUpdateInput,
     ) -> Result<CustomerUpdatePayload> {
         let patch = CustomerPatch {
             email: customer.email,
@@ -118,35 +120,36 @@ impl CustomerAccountMutation {
         let (updated, customer_user_errors, user_errors) = customer_payload(updated)?;
         let (customer, tokens) = updated.unzip();
         Ok(CustomerUpdatePayload {
-            customer: customer.map(Customer::of),
+            customer: customer.map(Customer::new),
             customer_access_token: tokens.flatten().map(Into::into),
             customer_user_errors,
             user_errors,
         })
     }
 
-    /// Lets a mail be sent that proves the address of the customer who is signed in; nothing happens when it is proven.
+    /// Sends the signed-in customer an email to verify the email address. Does nothing if the
+    /// address is already verified.
     async fn customer_email_verification_request(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "An access token; the request's bearer token when it is not given.")]
+        #[graphql(desc = "The customer access token. Defaults to the bearer token of the request.")]
         customer_access_token: Option<String>,
     ) -> Result<CustomerEmailVerificationRequestPayload> {
         let token = customer_access_token.as_deref();
-        let asked = ctx.services().customers.request_verification(ctx.op(), token).await;
-        let (_, customer_user_errors, user_errors) = customer_payload(asked)?;
+        let requested = ctx.services().customers.request_verification(ctx.op(), token).await;
+        let (_, customer_user_errors, user_errors) = customer_payload(requested)?;
         Ok(CustomerEmailVerificationRequestPayload { customer_user_errors, user_errors })
     }
 
-    /// Proves with the token of a mail that the address is the customer's.
+    /// Verifies the email address of a customer with the token from the verification email.
     async fn customer_email_verify(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The token of the mail.")] token: String,
+        #[graphql(desc = "The token from the verification email.")] token: String,
     ) -> Result<CustomerEmailVerifyPayload> {
         let verified = ctx.services().customers.verify_email(ctx.op(), &token).await;
         let (customer, customer_user_errors, user_errors) = customer_payload(verified)?;
-        let customer = customer.map(Customer::of);
+        let customer = customer.map(Customer::new);
         Ok(CustomerEmailVerifyPayload { customer, customer_user_errors, user_errors })
     }
 }

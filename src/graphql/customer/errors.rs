@@ -1,39 +1,40 @@
-//! What is wrong with a customer's input, as the dialect tells it: `customerUserErrors` beside `userErrors`.
+//! User errors of customer mutations, which the dialect reports as `customerUserErrors` in addition
+//! to `userErrors`.
 
 use async_graphql::{Enum, Object};
 
 use crate::error::{Error, UserErrorCode};
 use crate::graphql::errors::{UserError, payload};
 
-/// A problem with a customer's input.
+/// An error in the input of a customer mutation.
 #[derive(Clone)]
 pub struct CustomerUserError(crate::error::UserError);
 
-/// The kinds of problems with a customer's input.
+/// The error codes of customer mutations.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum CustomerErrorCode {
-    /// A value that is needed is missing or empty.
+    /// A required value is missing or empty.
     Blank,
-    /// A value has the wrong form.
+    /// The value is invalid.
     Invalid,
-    /// What an id names is not there.
+    /// There is no object with the given ID.
     NotFound,
-    /// A value must be unique, and another has it.
+    /// The value must be unique, but is already in use.
     Taken,
-    /// A token is none, or does not hold any more.
+    /// The token is invalid or has expired.
     TokenInvalid,
-    /// A text is too long.
+    /// The text is too long.
     TooLong,
-    /// A text is too short.
+    /// The text is too short.
     TooShort,
-    /// The e-mail address and the password are not those of an account.
+    /// There is no account with this email address and password.
     UnidentifiedCustomer,
 }
 
-/// A problem with a customer's input, to be shown beside the field it is about.
+/// An error in the input of a customer mutation.
 #[Object]
 impl CustomerUserError {
-    /// The kind of problem.
+    /// The error code.
     async fn code(&self) -> Option<CustomerErrorCode> {
         Some(match self.0.code {
             UserErrorCode::Blank => CustomerErrorCode::Blank,
@@ -47,39 +48,42 @@ impl CustomerUserError {
         })
     }
 
-    /// The path of the input field, from the mutation's argument on; null when no field is to blame.
+    /// The path to the invalid input field, starting at the mutation's argument. Null when the
+    /// error isn't about a single field.
     async fn field(&self) -> Option<&[String]> {
         (!self.0.field.is_empty()).then_some(self.0.field.as_slice())
     }
 
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     async fn message(&self) -> &str {
         &self.0.message
     }
 }
 
-/// What a payload is made of: the service's answer, or what its sender can mend, in both of the dialect's forms.
+/// Splits the result of a service into the payload's value and its user errors, in both forms of
+/// the dialect. Any other error fails the field.
 pub fn customer_payload<T>(
-    answer: Result<T, Error>,
+    result: Result<T, Error>,
 ) -> async_graphql::Result<(Option<T>, Vec<CustomerUserError>, Vec<UserError>)> {
-    let customer_errors = match &answer {
+    let customer_errors = match &result {
         Err(Error::Invalid(errors)) => errors.iter().cloned().map(CustomerUserError).collect(),
         _ => Vec::new(),
     };
-    let (value, user_errors) = payload(answer)?;
+    let (value, user_errors) = payload(result)?;
     Ok((value, customer_errors, user_errors))
 }
 
-/// Defines the payload of a mutation of customers.
+/// Defines the payload type of a customer mutation.
 macro_rules! customer_payload_type {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(async_graphql::SimpleObject)]
         pub struct $name {
             $($(#[$field_doc])* $field: $type,)*
-            /// What is wrong with the input.
+            /// Errors in the input, with customer error codes. Empty when the mutation succeeded.
             customer_user_errors: Vec<$crate::graphql::customer::errors::CustomerUserError>,
-            /// What is wrong with the input, as all mutations tell it.
+            /// Errors in the input, in the same form as for all other mutations. Empty when the
+            /// mutation succeeded.
             user_errors: Vec<$crate::graphql::errors::UserError>,
         }
     };

@@ -1,4 +1,4 @@
-//! Signing in and out, carrying a session on, and setting a new password in place of one that is forgotten.
+//! Sign-in, sign-out, token renewal and password reset.
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
@@ -10,88 +10,88 @@ use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Url, parse_gid};
 use crate::services::customers::MailedToken;
 
-/// Signing in and out, carrying a session on, and setting a new password in place of one that is forgotten.
+/// Mutations for sign-in, sign-out, token renewal and password reset.
 #[derive(Default)]
 pub struct CustomerSignInMutation;
 
-/// What somebody signs in with.
+/// The credentials of a customer.
 #[derive(InputObject)]
 pub struct CustomerAccessTokenCreateInput {
-    /// E-mail address.
+    /// The email address.
     email: String,
-    /// Password.
+    /// The password.
     password: String,
 }
 
-/// A new password, and what allows it.
+/// The input fields of a password reset.
 #[derive(InputObject)]
 pub struct CustomerResetInput {
-    /// The new password, of 8 characters or more.
+    /// The new password, at least 8 characters long.
     password: String,
-    /// The token of the mail.
+    /// The token from the password reset email.
     reset_token: String,
 }
 
 customer_payload_type! {
-    /// Whether somebody is signed in.
+    /// The result of `customerAccessTokenCreate`.
     CustomerAccessTokenCreatePayload {
-        /// The token of the session; null if nobody is signed in.
+        /// The access token of the new session. Null if the sign-in failed.
         customer_access_token: Option<CustomerAccessToken>,
     }
 }
 
-/// Whether the session goes on.
+/// The result of `customerAccessTokenRenew`.
 #[derive(SimpleObject)]
 pub struct CustomerAccessTokenRenewPayload {
-    /// The next token; null if the session is over.
+    /// The new access token. Null if the renewal failed.
     customer_access_token: Option<CustomerAccessToken>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// Whether the session is over.
+/// The result of `customerAccessTokenDelete`.
 #[derive(SimpleObject)]
 pub struct CustomerAccessTokenDeletePayload {
-    /// The token that does not hold any more.
+    /// The access token of the session that was ended. Null if the mutation failed.
     deleted_access_token: Option<String>,
-    /// The same.
+    /// The same as `deletedAccessToken`.
     deleted_customer_access_token_id: Option<String>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
 customer_payload_type! {
-    /// The same for an address that has an account and for one that has none.
+    /// The result of `customerRecover`. It is the same whether or not an account exists.
     CustomerRecoverPayload {}
 }
 
 customer_payload_type! {
-    /// Whether the password is set.
+    /// The result of `customerReset`.
     CustomerResetPayload {
-        /// The customer; null if the password could not be set.
+        /// The customer. Null if the mutation failed.
         customer: Option<Customer>,
-        /// The token of a new session; all others have ended.
+        /// The access token of a new session. All other sessions have ended.
         customer_access_token: Option<CustomerAccessToken>,
     }
 }
 
 customer_payload_type! {
-    /// Whether the password is set.
+    /// The result of `customerResetByUrl`.
     CustomerResetByUrlPayload {
-        /// The customer; null if the password could not be set.
+        /// The customer. Null if the mutation failed.
         customer: Option<Customer>,
-        /// The token of a new session; all others have ended.
+        /// The access token of a new session. All other sessions have ended.
         customer_access_token: Option<CustomerAccessToken>,
     }
 }
 
 #[Object]
 impl CustomerSignInMutation {
-    /// Signs a customer in by their e-mail address and password.
+    /// Signs a customer in with email address and password.
     async fn customer_access_token_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who they are.")] input: CustomerAccessTokenCreateInput,
+        #[graphql(desc = "The credentials of the customer.")] input: CustomerAccessTokenCreateInput,
     ) -> Result<CustomerAccessTokenCreatePayload> {
         let tokens = ctx.services().customers.sign_in(ctx.op(), &input.email, &input.password).await;
         let (tokens, customer_user_errors, user_errors) = customer_payload(tokens)?;
@@ -99,14 +99,17 @@ impl CustomerSignInMutation {
         Ok(CustomerAccessTokenCreatePayload { customer_access_token, customer_user_errors, user_errors })
     }
 
-    /// Gives the next token of a session: for a refresh token, which is spent by that and replaced; or for an access token that
-    /// still holds, which makes the session last no longer.
+    /// Renews an access token. With a refresh token, the session is extended and the refresh token
+    /// is replaced. With a valid access token only, a new access token is issued without extending
+    /// the session.
     async fn customer_access_token_renew(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The token so far. With a refresh token it may have ended.")]
+        #[graphql(desc = "The current access token. It may have expired if a refresh token is given.")]
         customer_access_token: String,
-        #[graphql(desc = "The refresh token that came with it.")] refresh_token: Option<String>,
+        #[graphql(desc = "The refresh token that was issued with the access token.")] refresh_token: Option<
+            String,
+        >,
     ) -> Result<CustomerAccessTokenRenewPayload> {
         let refresh = refresh_token.as_deref();
         let (tokens, user_errors) =
@@ -114,11 +117,11 @@ impl CustomerSignInMutation {
         Ok(CustomerAccessTokenRenewPayload { customer_access_token: tokens.map(Into::into), user_errors })
     }
 
-    /// Signs a customer out: ends the session of a token, with all tokens that came of the same sign-in.
+    /// Signs a customer out: ends the session of the access token, with all tokens issued for it.
     async fn customer_access_token_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The token.")] customer_access_token: String,
+        #[graphql(desc = "The access token.")] customer_access_token: String,
     ) -> Result<CustomerAccessTokenDeletePayload> {
         let ended = ctx.services().customers.sign_out(ctx.op(), &customer_access_token).await;
         let (ended, user_errors) = payload(ended)?;
@@ -130,23 +133,24 @@ impl CustomerSignInMutation {
         })
     }
 
-    /// Lets a mail be sent to a customer who forgot their password. The answer is the same whether there is such an account.
+    /// Sends a password reset email. The result is the same whether or not an account exists.
     async fn customer_recover(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Their e-mail address.")] email: String,
+        #[graphql(desc = "The email address of the account.")] email: String,
     ) -> Result<CustomerRecoverPayload> {
-        let asked = ctx.services().customers.recover(ctx.op(), &email).await;
-        let (_, customer_user_errors, user_errors) = customer_payload(asked)?;
+        let requested = ctx.services().customers.recover(ctx.op(), &email).await;
+        let (_, customer_user_errors, user_errors) = customer_payload(requested)?;
         Ok(CustomerRecoverPayload { customer_user_errors, user_errors })
     }
 
-    /// Sets a new password with the token of a mail, ends all sessions of the customer, and opens a new one.
+    /// Resets a customer's password with the token from the password reset email. Ends all sessions
+    /// of the customer and starts a new one.
     async fn customer_reset(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The customer's global id.")] id: ID,
-        #[graphql(desc = "The token and the password.")] input: CustomerResetInput,
+        #[graphql(desc = "The ID of the customer.")] id: ID,
+        #[graphql(desc = "The new password and the reset token.")] input: CustomerResetInput,
     ) -> Result<CustomerResetPayload> {
         let mailed = MailedToken {
             customer_id: Some(parse_gid(&id)?),
@@ -158,19 +162,21 @@ impl CustomerSignInMutation {
         let (reset, customer_user_errors, user_errors) = customer_payload(reset)?;
         let (customer, tokens) = reset.unzip();
         Ok(CustomerResetPayload {
-            customer: customer.map(Customer::of),
+            customer: customer.map(Customer::new),
             customer_access_token: tokens.map(Into::into),
             customer_user_errors,
             user_errors,
         })
     }
 
-    /// The same as `customerReset`, with the address that the mail has: it ends in the customer's id and the token.
+    /// Resets a customer's password with the URL from the password reset email. Otherwise the same
+    /// as `customerReset`.
     async fn customer_reset_by_url(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The new password, of 8 characters or more.")] password: String,
-        #[graphql(desc = "The address of the mail: https://shop.example/account/reset/<id>/<token>")]
+        #[graphql(desc = "The new password, at least 8 characters long.")] password: String,
+        #[graphql(desc = "The URL from the password reset email: \
+                          https://shop.example/account/reset/<id>/<token>")]
         reset_url: Url,
     ) -> Result<CustomerResetByUrlPayload> {
         let (customer_id, token) = split_url(&reset_url.0);
@@ -179,7 +185,7 @@ impl CustomerSignInMutation {
         let (reset, customer_user_errors, user_errors) = customer_payload(reset)?;
         let (customer, tokens) = reset.unzip();
         Ok(CustomerResetByUrlPayload {
-            customer: customer.map(Customer::of),
+            customer: customer.map(Customer::new),
             customer_access_token: tokens.map(Into::into),
             customer_user_errors,
             user_errors,
@@ -187,7 +193,8 @@ impl CustomerSignInMutation {
     }
 }
 
-/// The customer and the token that an address ends in. An address without a customer is of nobody.
+/// The customer ID and the token at the end of a reset URL. Without a valid ID, the nil ID, which
+/// no customer has.
 fn split_url(url: &str) -> (Option<CustomerId>, &str) {
     let path = url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     let mut parts = path.rsplit('/');

@@ -1,88 +1,88 @@
-//! What staff write down of customers. The dialect's `customerCreate` and `customerUpdate` are the
-//! customers' own, so these have names of their own.
+//! Customer mutations for staff. `customerCreate` and `customerUpdate` are the customers' own in
+//! the dialect, hence the prefix `staff`.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
 use super::Customer;
 use crate::domain::permission::Permission;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, writes_customers};
+use crate::graphql::guard::{PermissionGuard, may_write_customers};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
 use crate::services::customers::CustomerRecord;
 
-/// What staff write down of customers.
+/// Customer mutations for staff.
 #[derive(Default)]
 pub struct StaffCustomerMutation;
 
-/// A customer who did not sign up.
+/// The input fields of a new customer created by staff.
 #[derive(InputObject)]
 pub struct StaffCustomerCreateInput {
-    /// E-mail address, unique in the shop.
+    /// The email address, unique in the shop.
     email: String,
-    /// Given name.
+    /// The first name.
     first_name: Option<String>,
-    /// Family name.
+    /// The last name.
     last_name: Option<String>,
-    /// Phone number.
+    /// The phone number.
     phone: Option<String>,
-    /// Whether they want to hear of offers.
+    /// Whether the customer accepts marketing. Defaults to false.
     accepts_marketing: Option<bool>,
-    /// Words to tell them by, up to 250; none has a comma in it.
+    /// The tags of the customer, at most 250. A tag can't contain a comma.
     tags: Option<Vec<String>>,
-    /// What is noted on them, up to 5000 characters.
+    /// A note for staff, at most 5000 characters.
     note: Option<String>,
 }
 
-/// A change of a customer; what is not given stays as it is.
+/// The changes to a customer. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct StaffCustomerUpdateInput {
-    /// E-mail address, unique in the shop. A new one is not theirs until they prove it, and ends
-    /// their sessions.
+    /// The email address, unique in the shop. A new address is unverified, and changing it ends the
+    /// customer's sessions.
     email: Option<String>,
-    /// Given name.
+    /// The first name.
     first_name: MaybeUndefined<String>,
-    /// Family name.
+    /// The last name.
     last_name: MaybeUndefined<String>,
-    /// Phone number.
+    /// The phone number.
     phone: MaybeUndefined<String>,
-    /// Whether they want to hear of offers.
+    /// Whether the customer accepts marketing.
     accepts_marketing: Option<bool>,
-    /// All words to tell them by, in place of those there were.
+    /// The tags of the customer. Replaces the existing tags.
     tags: Option<Vec<String>>,
-    /// What is noted on them, up to 5000 characters.
+    /// A note for staff, at most 5000 characters.
     note: Option<String>,
 }
 
-/// What became of the customer.
+/// The result of `staffCustomerCreate`.
 #[derive(SimpleObject)]
-#[graphql(visible = "writes_customers")]
+#[graphql(visible = "may_write_customers")]
 pub struct StaffCustomerCreatePayload {
-    /// The customer; null if they could not be made.
+    /// The new customer. Null if the mutation failed.
     customer: Option<Customer>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the change.
+/// The result of `staffCustomerUpdate`.
 #[derive(SimpleObject)]
-#[graphql(visible = "writes_customers")]
+#[graphql(visible = "may_write_customers")]
 pub struct StaffCustomerUpdatePayload {
-    /// The customer; null if they could not be changed.
+    /// The updated customer. Null if the mutation failed.
     customer: Option<Customer>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
 #[Object]
 impl StaffCustomerMutation {
-    /// Makes a customer who did not sign up. They have no password and are mailed nothing; by
-    /// `customerRecover` they make the account theirs.
-    #[graphql(guard = "Requires(Permission::WriteCustomers)", visible = "writes_customers")]
+    /// Creates a customer on behalf of the shop. The customer has no password and isn't notified.
+    /// They can take over the account with `customerRecover`.
+    #[graphql(guard = "PermissionGuard(Permission::WriteCustomers)", visible = "may_write_customers")]
     async fn staff_customer_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The customer.")] customer: StaffCustomerCreateInput,
+        #[graphql(desc = "The customer to create.")] customer: StaffCustomerCreateInput,
     ) -> Result<StaffCustomerCreatePayload> {
         let new = CustomerRecord {
             email: Some(customer.email),
@@ -93,17 +93,17 @@ impl StaffCustomerMutation {
             tags: customer.tags,
             note: customer.note,
         };
-        let (made, user_errors) = payload(ctx.services().customers.add_by_staff(ctx.op(), &new).await)?;
-        Ok(StaffCustomerCreatePayload { customer: made.map(Customer::of), user_errors })
+        let (created, user_errors) = payload(ctx.services().customers.add_by_staff(ctx.op(), &new).await)?;
+        Ok(StaffCustomerCreatePayload { customer: created.map(Customer::new), user_errors })
     }
 
-    /// Changes what is held on a customer.
-    #[graphql(guard = "Requires(Permission::WriteCustomers)", visible = "writes_customers")]
+    /// Updates a customer.
+    #[graphql(guard = "PermissionGuard(Permission::WriteCustomers)", visible = "may_write_customers")]
     async fn staff_customer_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Their global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] customer: StaffCustomerUpdateInput,
+        #[graphql(desc = "The ID of the customer.")] id: ID,
+        #[graphql(desc = "The fields to change.")] customer: StaffCustomerUpdateInput,
     ) -> Result<StaffCustomerUpdatePayload> {
         let id = parse_gid(&id)?;
         let patch = CustomerRecord {
@@ -117,6 +117,6 @@ impl StaffCustomerMutation {
         };
         let changed = ctx.services().customers.update_by_staff(ctx.op(), id, &patch).await;
         let (changed, user_errors) = payload(changed)?;
-        Ok(StaffCustomerUpdatePayload { customer: changed.map(Customer::of), user_errors })
+        Ok(StaffCustomerUpdatePayload { customer: changed.map(Customer::new), user_errors })
     }
 }

@@ -1,176 +1,182 @@
-//! Writes of discounts.
+//! Discount mutations.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, OneofObject, Result, SimpleObject};
 
 use super::Discount;
-use crate::domain::discount::{CombinesWith, Items};
+use crate::domain::discount::{CombinesWith, ItemSelection};
 use crate::domain::ids::DiscountId;
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, manages_settings};
+use crate::graphql::guard::{PermissionGuard, may_manage_settings};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, Decimal, gid, parse_gid, parse_gids};
 use crate::services::discounts::{DiscountPatch, NewValue};
 
-/// Writes of discounts.
+/// Discount mutations.
 #[derive(Default)]
 pub struct DiscountMutation;
 
-/// A discount to be made.
+/// The input fields of a new discount.
 #[derive(InputObject)]
 pub struct DiscountCreateInput {
-    /// What buyers call it.
+    /// The title of the discount, shown to buyers.
     title: String,
-    /// What they type for it, letter case aside; without one it is automatic.
+    /// The code that buyers enter, regardless of letter case. Without a code, the discount is
+    /// automatic.
     code: Option<String>,
-    /// What it gives.
+    /// The value of the discount.
     value: DiscountValueInput,
-    /// What the basket must cost before discounts.
+    /// The minimum subtotal of the cart before discounts, in the shop's currency. No minimum by
+    /// default.
     minimum_subtotal: Option<Decimal>,
-    /// What it may stand beside; nothing when it is not given.
+    /// The discounts that it can be combined with. None by default.
     combines_with: Option<DiscountCombinesWithInput>,
-    /// From when on it can be used; now when it is not given.
+    /// When the discount starts. Defaults to now.
     starts_at: Option<DateTime>,
-    /// Until when it can be used, that moment not included.
+    /// When the discount ends (exclusive). By default, it doesn't end.
     ends_at: Option<DateTime>,
-    /// How many orders may use it.
+    /// The maximum number of orders that can use the discount. No limit by default.
     usage_limit: Option<i64>,
-    /// How many orders of one customer may use it.
+    /// The maximum number of orders per customer that can use the discount. No limit by default.
     customer_limit: Option<i64>,
-    /// Whether it can be used; true when it is not given.
+    /// Whether the discount is active. Defaults to true.
     is_active: Option<bool>,
 }
 
-/// A change of a discount; what is not given stays as it is.
+/// The changes to a discount. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct DiscountUpdateInput {
-    /// What buyers call it.
+    /// The title of the discount, shown to buyers.
     title: Option<String>,
-    /// What they type for it, letter case aside; null makes it automatic.
+    /// The code that buyers enter, regardless of letter case. Null makes the discount automatic.
     code: MaybeUndefined<String>,
-    /// What it gives.
+    /// The value of the discount.
     value: Option<DiscountValueInput>,
-    /// What the basket must cost before discounts; null means anything.
+    /// The minimum subtotal of the cart before discounts, in the shop's currency. Null removes the
+    /// minimum.
     minimum_subtotal: MaybeUndefined<Decimal>,
-    /// What it may stand beside.
+    /// The discounts that it can be combined with.
     combines_with: Option<DiscountCombinesWithInput>,
-    /// From when on it can be used.
+    /// When the discount starts.
     starts_at: Option<DateTime>,
-    /// Until when it can be used; null means for ever.
+    /// When the discount ends (exclusive). Null removes the end.
     ends_at: MaybeUndefined<DateTime>,
-    /// How many orders may use it; null means any number.
+    /// The maximum number of orders that can use the discount. Null removes the limit.
     usage_limit: MaybeUndefined<i64>,
-    /// How many orders of one customer may use it; null means any number.
+    /// The maximum number of orders per customer that can use the discount. Null removes the limit.
     customer_limit: MaybeUndefined<i64>,
-    /// Whether it can be used.
+    /// Whether the discount is active.
     is_active: Option<bool>,
 }
 
-/// What a discount is to give: one of these.
+/// The value of a discount. Exactly one of the fields must be given.
 #[derive(OneofObject)]
 pub enum DiscountValueInput {
-    /// A part of the price.
+    /// A percentage of the price.
     Percentage(DiscountPercentageInput),
-    /// An amount.
+    /// A fixed amount.
     FixedAmount(DiscountFixedAmountInput),
-    /// For so many pieces that are bought, so many others are cheaper.
+    /// Buying a quantity of some products discounts a quantity of others.
     BuyXGetY(DiscountBuyXGetYInput),
-    /// Delivery costs nothing, if this is true.
+    /// Delivery is free. Must be true.
     FreeShipping(bool),
 }
 
-/// A part of the price.
+/// A percentage off the price.
 #[derive(InputObject)]
 pub struct DiscountPercentageInput {
-    /// The part, such as `12.5`; up to `100`.
+    /// The percentage to take off, such as `12.5`. At most `100`.
     percentage: Decimal,
-    /// Off what; the whole order when it is not given.
+    /// The products to discount. Defaults to the whole order.
     items: Option<DiscountItemsInput>,
 }
 
-/// An amount.
+/// A fixed amount off the price.
 #[derive(InputObject)]
 pub struct DiscountFixedAmountInput {
-    /// The amount, in the shop's currency. Never more is taken off than there is.
+    /// The amount to take off, in the shop's currency. It is capped at the price of what is
+    /// discounted.
     amount: Decimal,
-    /// Takes the amount off each piece, instead of once, spread over the lines.
+    /// Whether the amount is taken off each unit, instead of once for all discounted lines.
     #[graphql(default = false)]
     applies_on_each_item: bool,
-    /// Off what; the whole order when it is not given.
+    /// The products to discount. Defaults to the whole order.
     items: Option<DiscountItemsInput>,
 }
 
-/// For so many pieces that are bought, so many others are cheaper. Whole sets of both alone count; the cheapest pieces are given.
+/// Buying a quantity of some products discounts a quantity of others. Only complete sets count. The
+/// cheapest units are discounted.
 #[derive(InputObject)]
 pub struct DiscountBuyXGetYInput {
-    /// What must be bought; anything when it is not given.
+    /// The products that have to be bought. Defaults to any product.
     buy: Option<DiscountItemsInput>,
-    /// How many pieces must be bought.
+    /// The number of units that have to be bought.
     buy_quantity: i64,
-    /// What is cheaper; anything when it is not given.
+    /// The products to discount. Defaults to any product.
     get: Option<DiscountItemsInput>,
-    /// How many pieces are cheaper.
+    /// The number of units to discount.
     get_quantity: i64,
-    /// The part of their price that is taken off; all of it when it is not given.
+    /// The percentage to take off the discounted units. Defaults to `100`, which makes them free.
     percentage: Option<Decimal>,
-    /// How often in one order; any number of times when it is not given.
+    /// The maximum number of times that the discount applies within an order. No limit by default.
     uses_per_order_limit: Option<i64>,
 }
 
-/// Products by themselves and by the collections they are in, up to 250 of each.
+/// A set of products, given individually and by collection. At most 250 of each.
 #[derive(InputObject)]
 pub struct DiscountItemsInput {
-    /// The products' global ids.
+    /// The IDs of the products.
     #[graphql(default)]
     product_ids: Vec<ID>,
-    /// The collections' global ids.
+    /// The IDs of the collections.
     #[graphql(default)]
     collection_ids: Vec<ID>,
 }
 
-/// What a discount may stand beside. Both must name the other's class.
+/// The classes of discounts that a discount can be combined with. Both discounts must allow the
+/// combination.
 #[derive(InputObject)]
 pub struct DiscountCombinesWithInput {
-    /// Discounts of the whole order.
+    /// Whether it can be combined with order discounts.
     #[graphql(default = false)]
     order_discounts: bool,
-    /// Discounts of products.
+    /// Whether it can be combined with product discounts.
     #[graphql(default = false)]
     product_discounts: bool,
-    /// Discounts of delivery.
+    /// Whether it can be combined with shipping discounts.
     #[graphql(default = false)]
     shipping_discounts: bool,
 }
 
-/// What became of the discount.
+/// The result of `discountCreate`.
 #[derive(SimpleObject)]
 struct DiscountCreatePayload {
-    /// The discount; null if it could not be made.
+    /// The new discount. Null if the mutation failed.
     discount: Option<Discount>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the discount.
+/// The result of `discountUpdate`.
 #[derive(SimpleObject)]
 struct DiscountUpdatePayload {
-    /// The discount; null if it could not be changed.
+    /// The updated discount. Null if the mutation failed.
     discount: Option<Discount>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the discount.
+/// The result of `discountDelete`.
 #[derive(SimpleObject)]
 struct DiscountDeletePayload {
-    /// The global id of the discount that is gone.
+    /// The ID of the deleted discount. Null if the mutation failed.
     deleted_discount_id: Option<ID>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-impl TryFrom<DiscountItemsInput> for Items {
+impl TryFrom<DiscountItemsInput> for ItemSelection {
     type Error = Error;
 
     fn try_from(input: DiscountItemsInput) -> Result<Self, Error> {
@@ -185,7 +191,7 @@ impl TryFrom<DiscountValueInput> for NewValue {
     type Error = Error;
 
     fn try_from(input: DiscountValueInput) -> Result<Self, Error> {
-        let items = |items: Option<DiscountItemsInput>| items.map(Items::try_from).transpose();
+        let items = |items: Option<DiscountItemsInput>| items.map(ItemSelection::try_from).transpose();
         Ok(match input {
             DiscountValueInput::Percentage(input) => {
                 Self::Percentage { percentage: input.percentage.0, items: items(input.items)? }
@@ -262,38 +268,38 @@ impl TryFrom<DiscountUpdateInput> for DiscountPatch {
 
 #[Object]
 impl DiscountMutation {
-    /// Makes a discount.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Creates a discount.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn discount_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The discount.")] discount: DiscountCreateInput,
+        #[graphql(desc = "The discount to create.")] discount: DiscountCreateInput,
     ) -> Result<DiscountCreatePayload> {
         let new = DiscountPatch::try_from(discount)?;
-        let (made, user_errors) = payload(ctx.services().discounts.create(ctx.op(), &new).await)?;
-        Ok(DiscountCreatePayload { discount: made.map(Discount::of), user_errors })
+        let (created, user_errors) = payload(ctx.services().discounts.create(ctx.op(), &new).await)?;
+        Ok(DiscountCreatePayload { discount: created.map(Discount::new), user_errors })
     }
 
-    /// Changes a discount. Orders that used it keep what it took off.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Updates a discount. Existing orders are not affected.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn discount_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The discount's global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] discount: DiscountUpdateInput,
+        #[graphql(desc = "The ID of the discount.")] id: ID,
+        #[graphql(desc = "The fields to change.")] discount: DiscountUpdateInput,
     ) -> Result<DiscountUpdatePayload> {
         let id = parse_gid(&id)?;
         let patch = DiscountPatch::try_from(discount)?;
         let (changed, user_errors) = payload(ctx.services().discounts.update(ctx.op(), id, &patch).await)?;
-        Ok(DiscountUpdatePayload { discount: changed.map(Discount::of), user_errors })
+        Ok(DiscountUpdatePayload { discount: changed.map(Discount::new), user_errors })
     }
 
-    /// Deletes a discount. Orders that used it keep what it took off.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Deletes a discount. Existing orders are not affected.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn discount_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The discount's global id.")] id: ID,
+        #[graphql(desc = "The ID of the discount.")] id: ID,
     ) -> Result<DiscountDeletePayload> {
         let id: DiscountId = parse_gid(&id)?;
         let (deleted, user_errors) = payload(ctx.services().discounts.delete(ctx.op(), id).await)?;

@@ -7,50 +7,50 @@ use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use crate::domain::ids::LocationId;
 use crate::domain::permission::Permission;
 use crate::graphql::codes::CountryCode;
-use crate::graphql::guard::sees_locations;
+use crate::graphql::guard::may_see_locations;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, gid};
 use crate::loaders;
 
-/// A place where stock lies.
+/// A location that stocks inventory.
 #[derive(Clone)]
 pub struct Location(Arc<loaders::Location>);
 
-/// Where a location is.
+/// The address of a location.
 #[derive(SimpleObject)]
 struct LocationAddress {
-    /// Street and number.
+    /// The first line of the address, usually the street and number.
     address1: Option<String>,
-    /// More of the address.
+    /// The second line of the address.
     address2: Option<String>,
-    /// City.
+    /// The city.
     city: Option<String>,
-    /// Province, state or region.
+    /// The province, state or region.
     province: Option<String>,
-    /// Postal code.
+    /// The postal or ZIP code.
     zip: Option<String>,
-    /// Country.
+    /// The country.
     country_code: Option<CountryCode>,
-    /// Phone number.
+    /// The phone number.
     phone: Option<String>,
-    /// Degrees north.
+    /// Latitude in degrees north.
     latitude: Option<f64>,
-    /// Degrees east.
+    /// Longitude in degrees east.
     longitude: Option<f64>,
 }
 
 impl Location {
-    /// A location that was read or written.
-    pub fn of(row: loaders::Location) -> Self {
+    /// A location that was loaded or saved.
+    pub fn new(row: loaders::Location) -> Self {
         Self(Arc::new(row))
     }
 
-    /// The row.
+    /// The database row.
     pub fn row(&self) -> &loaders::Location {
         &self.0
     }
 
-    /// The location with an id, for those who may see stock; for others there is none.
+    /// Finds a location by ID. `None` unless the actor may read inventory.
     pub async fn find(ctx: &Context<'_>, id: LocationId) -> Result<Option<Self>> {
         if !ctx.op().may(Permission::ReadInventory) {
             return Ok(None);
@@ -59,20 +59,20 @@ impl Location {
     }
 }
 
-/// A place where stock lies.
-#[Object(visible = "sees_locations")]
+/// A location that stocks inventory, such as a warehouse or a store.
+#[Object(visible = "may_see_locations")]
 impl Location {
-    /// The location's global id.
+    /// The ID of the location.
     pub async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// Its name, unique in the shop.
+    /// The name, unique in the shop.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Where it is.
+    /// The address of the location.
     async fn address(&self) -> LocationAddress {
         LocationAddress {
             address1: self.0.address1.clone(),
@@ -87,17 +87,17 @@ impl Location {
         }
     }
 
-    /// Whether its stock can be sold.
+    /// Whether inventory at the location can be sold.
     async fn is_active(&self) -> bool {
         self.0.is_active
     }
 
-    /// When it was made.
+    /// When it was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// When it last changed.
+    /// When it was last updated.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }

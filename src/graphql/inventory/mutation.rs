@@ -1,4 +1,4 @@
-//! Writes of stock and locations.
+//! Inventory and location mutations.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
@@ -8,166 +8,167 @@ use crate::error::Error;
 use crate::graphql::catalog::ProductVariant;
 use crate::graphql::codes::CountryCode;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, manages_settings, sees_stock, writes_inventory};
+use crate::graphql::guard::{PermissionGuard, may_manage_settings, may_see_stock, may_write_inventory};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
-use crate::services::inventory::{Adjustment, ChangedLevel, Count, LocationPatch};
+use crate::services::inventory::{Adjustment, ChangedLevel, LocationPatch, StockCount};
 
-/// Writes of stock and locations.
+/// Inventory and location mutations.
 #[derive(Default)]
 pub struct InventoryMutation;
 
-/// Changes of stock by numbers of pieces.
+/// Relative changes to inventory quantities.
 #[derive(InputObject)]
 pub struct InventoryQuantitiesAdjustInput {
-    /// Why, in a word: `received`, `damaged`, `correction`.
+    /// The reason for the changes, as a keyword: `received`, `damaged`, `correction`.
     reason: String,
-    /// The changes, up to 250, each of another level.
+    /// The changes, at most 250 and at most one per variant and location.
     changes: Vec<InventoryChangeInput>,
 }
 
-/// A change of stock by a number of pieces.
+/// A relative change to the inventory of a variant at a location.
 #[derive(InputObject)]
 pub struct InventoryChangeInput {
-    /// The variant's global id.
+    /// The ID of the product variant.
     variant_id: ID,
-    /// The location's global id.
+    /// The ID of the location.
     location_id: ID,
-    /// Pieces more, or fewer.
+    /// The number of units to add. Negative to remove units.
     delta: i64,
 }
 
-/// Stock as it was counted.
+/// Absolute inventory quantities, as counted.
 #[derive(InputObject)]
 pub struct InventoryQuantitiesSetInput {
-    /// Why, in a word: `cycle_count_available`, `correction`.
+    /// The reason for the changes, as a keyword: `cycle_count_available`, `correction`.
     reason: String,
-    /// The counts, up to 250, each of another level.
+    /// The counts, at most 250 and at most one per variant and location.
     quantities: Vec<InventoryQuantityInput>,
-    /// Sets the quantities whatever they are now. Without it each needs its `compareQuantity`.
+    /// Whether to set the quantities regardless of their current values. Otherwise, each count
+    /// requires `compareQuantity`.
     #[graphql(default = false)]
     ignore_compare_quantity: bool,
 }
 
-/// Stock of a variant at a location as it was counted.
+/// The counted inventory of a variant at a location.
 #[derive(InputObject)]
 pub struct InventoryQuantityInput {
-    /// The variant's global id.
+    /// The ID of the product variant.
     variant_id: ID,
-    /// The location's global id.
+    /// The ID of the location.
     location_id: ID,
-    /// Pieces on hand.
+    /// The number of units on hand.
     quantity: i64,
-    /// Pieces on hand as you last saw them: if somebody changed them since, nothing is set.
+    /// The number of units on hand that you last read. If it has changed since, no quantity is set.
     compare_quantity: Option<i64>,
 }
 
-/// A location to be made.
+/// The input fields of a new location.
 #[derive(InputObject)]
 pub struct LocationCreateInput {
-    /// Its name, unique in the shop.
+    /// The name, unique in the shop.
     name: String,
-    /// Where it is.
+    /// The address of the location.
     address: Option<LocationAddressInput>,
-    /// Whether its stock can be sold; true when it is not given.
+    /// Whether inventory at the location can be sold. Defaults to true.
     is_active: Option<bool>,
 }
 
-/// A change of a location; what is not given stays as it is.
+/// The changes to a location. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct LocationUpdateInput {
-    /// Its name, unique in the shop.
+    /// The name, unique in the shop.
     name: Option<String>,
-    /// Where it is: of the address, too, what is not given stays as it is.
+    /// The changes to the address. Omitted fields are left unchanged.
     address: Option<LocationAddressInput>,
-    /// Whether its stock can be sold.
+    /// Whether inventory at the location can be sold.
     is_active: Option<bool>,
 }
 
-/// Where a location is.
+/// The address of a location.
 #[derive(InputObject)]
 pub struct LocationAddressInput {
-    /// Street and number.
+    /// The first line of the address, usually the street and number.
     address1: MaybeUndefined<String>,
-    /// More of the address.
+    /// The second line of the address.
     address2: MaybeUndefined<String>,
-    /// City.
+    /// The city.
     city: MaybeUndefined<String>,
-    /// Province, state or region.
+    /// The province, state or region.
     province: MaybeUndefined<String>,
-    /// Postal code.
+    /// The postal or ZIP code.
     zip: MaybeUndefined<String>,
-    /// Country.
+    /// The country.
     country_code: MaybeUndefined<CountryCode>,
-    /// Phone number.
+    /// The phone number.
     phone: MaybeUndefined<String>,
-    /// Degrees north, for the distance that parcels go; comes with `longitude`.
+    /// Latitude, in degrees north. Used for shipping rates by distance; requires `longitude`.
     latitude: MaybeUndefined<f64>,
-    /// Degrees east.
+    /// Longitude, in degrees east.
     longitude: MaybeUndefined<f64>,
 }
 
-/// What became of a level.
+/// A change to an inventory level.
 #[derive(Clone)]
 struct InventoryChange(ChangedLevel);
 
-/// What became of a level.
-#[Object(visible = "sees_stock")]
+/// A change to the inventory of a product variant at a location.
+#[Object(visible = "may_see_stock")]
 impl InventoryChange {
-    /// What lies there.
+    /// The product variant.
     async fn variant(&self, ctx: &Context<'_>) -> Result<Option<ProductVariant>> {
         ProductVariant::find(ctx, self.0.variant_id).await
     }
 
-    /// Where it lies.
+    /// The location.
     async fn location(&self, ctx: &Context<'_>) -> Result<Option<Location>> {
         Location::find(ctx, self.0.location_id).await
     }
 
-    /// By how many pieces it changed.
+    /// The difference in units on hand.
     async fn delta(&self) -> i64 {
         self.0.delta
     }
 
-    /// Pieces on hand since.
+    /// The number of units on hand after the change.
     async fn quantity_after_change(&self) -> i64 {
         self.0.on_hand
     }
 }
 
-/// What became of the stock.
+/// The result of `inventoryQuantitiesAdjust`.
 #[derive(SimpleObject)]
 struct InventoryQuantitiesAdjustPayload {
-    /// The changes, in the input's order; null if nothing was changed.
+    /// The changes, in the order of the input. Null if the mutation failed.
     changes: Option<Vec<InventoryChange>>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the stock.
+/// The result of `inventoryQuantitiesSet`.
 #[derive(SimpleObject)]
 struct InventoryQuantitiesSetPayload {
-    /// The changes, in the input's order; null if nothing was changed.
+    /// The changes, in the order of the input. Null if the mutation failed.
     changes: Option<Vec<InventoryChange>>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the location.
+/// The result of `locationCreate`.
 #[derive(SimpleObject)]
 struct LocationCreatePayload {
-    /// The location; null if it could not be made.
+    /// The new location. Null if the mutation failed.
     location: Option<Location>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the location.
+/// The result of `locationUpdate`.
 #[derive(SimpleObject)]
 struct LocationUpdatePayload {
-    /// The location; null if it could not be changed.
+    /// The updated location. Null if the mutation failed.
     location: Option<Location>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
@@ -184,14 +185,14 @@ impl TryFrom<&InventoryChangeInput> for Adjustment {
 }
 
 impl InventoryQuantitiesSetInput {
-    fn counts(&self) -> Result<Vec<Count>, Error> {
+    fn parse_counts(&self) -> Result<Vec<StockCount>, Error> {
         let count = |input: &InventoryQuantityInput| {
             if input.compare_quantity.is_none() && !self.ignore_compare_quantity {
                 let message =
                     "quantities: each needs its `compareQuantity`, or send `ignoreCompareQuantity: true`";
                 return Err(Error::BadInput(message.to_owned()));
             }
-            Ok(Count {
+            Ok(StockCount {
                 variant_id: parse_gid(&input.variant_id)?,
                 location_id: parse_gid(&input.location_id)?,
                 quantity: input.quantity,
@@ -202,7 +203,7 @@ impl InventoryQuantitiesSetInput {
     }
 }
 
-fn location_patch(
+fn build_location_patch(
     name: Option<String>,
     address: Option<LocationAddressInput>,
     is_active: Option<bool>,
@@ -223,66 +224,69 @@ fn location_patch(
     }
 }
 
-fn shown(levels: Option<Vec<ChangedLevel>>) -> Option<Vec<InventoryChange>> {
+fn to_inventory_changes(levels: Option<Vec<ChangedLevel>>) -> Option<Vec<InventoryChange>> {
     levels.map(|levels| levels.into_iter().map(InventoryChange).collect())
 }
 
 #[Object]
 impl InventoryMutation {
-    /// Changes stock by numbers of pieces: all of it, or nothing if one change can't be.
-    #[graphql(guard = "Requires(Permission::WriteInventory)", visible = "writes_inventory")]
+    /// Adjusts inventory by relative quantities. Either all changes are made or none.
+    #[graphql(guard = "PermissionGuard(Permission::WriteInventory)", visible = "may_write_inventory")]
     async fn inventory_quantities_adjust(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The changes.")] input: InventoryQuantitiesAdjustInput,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "The changes and their reason.")] input: InventoryQuantitiesAdjustInput,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<InventoryQuantitiesAdjustPayload> {
         let changes = input.changes.iter().map(Adjustment::try_from).collect::<Result<Vec<_>, _>>()?;
         let key = idempotency_key.as_deref();
         let (changed, user_errors) =
             payload(ctx.services().inventory.adjust(ctx.op(), &input.reason, &changes, key).await)?;
-        Ok(InventoryQuantitiesAdjustPayload { changes: shown(changed), user_errors })
+        Ok(InventoryQuantitiesAdjustPayload { changes: to_inventory_changes(changed), user_errors })
     }
 
-    /// Sets stock to counted numbers of pieces: all of it, or nothing if one level is not as you last saw it.
-    #[graphql(guard = "Requires(Permission::WriteInventory)", visible = "writes_inventory")]
+    /// Sets inventory to absolute quantities. Either all quantities are set or none. Fails if a
+    /// quantity differs from its `compareQuantity`.
+    #[graphql(guard = "PermissionGuard(Permission::WriteInventory)", visible = "may_write_inventory")]
     async fn inventory_quantities_set(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The counts.")] input: InventoryQuantitiesSetInput,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "The counts and their reason.")] input: InventoryQuantitiesSetInput,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<InventoryQuantitiesSetPayload> {
-        let (counts, key) = (input.counts()?, idempotency_key.as_deref());
+        let (counts, key) = (input.parse_counts()?, idempotency_key.as_deref());
         let (changed, user_errors) =
             payload(ctx.services().inventory.set(ctx.op(), &input.reason, &counts, key).await)?;
-        Ok(InventoryQuantitiesSetPayload { changes: shown(changed), user_errors })
+        Ok(InventoryQuantitiesSetPayload { changes: to_inventory_changes(changed), user_errors })
     }
 
-    /// Makes a location.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Creates a location.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn location_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The location.")] location: LocationCreateInput,
+        #[graphql(desc = "The location to create.")] location: LocationCreateInput,
     ) -> Result<LocationCreatePayload> {
-        let new = location_patch(Some(location.name), location.address, location.is_active);
-        let (made, user_errors) = payload(ctx.services().inventory.create_location(ctx.op(), &new).await)?;
-        Ok(LocationCreatePayload { location: made.map(Location::of), user_errors })
+        let new = build_location_patch(Some(location.name), location.address, location.is_active);
+        let (created, user_errors) = payload(ctx.services().inventory.create_location(ctx.op(), &new).await)?;
+        Ok(LocationCreatePayload { location: created.map(Location::new), user_errors })
     }
 
-    /// Changes a location.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Updates a location.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn location_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The location's global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] location: LocationUpdateInput,
+        #[graphql(desc = "The ID of the location.")] id: ID,
+        #[graphql(desc = "The fields to change.")] location: LocationUpdateInput,
     ) -> Result<LocationUpdatePayload> {
-        let patch = location_patch(location.name, location.address, location.is_active);
-        let answer = ctx.services().inventory.update_location(ctx.op(), parse_gid(&id)?, &patch).await;
-        let (changed, user_errors) = payload(answer)?;
-        Ok(LocationUpdatePayload { location: changed.map(Location::of), user_errors })
+        let patch = build_location_patch(location.name, location.address, location.is_active);
+        let result = ctx.services().inventory.update_location(ctx.op(), parse_gid(&id)?, &patch).await;
+        let (changed, user_errors) = payload(result)?;
+        Ok(LocationUpdatePayload { location: changed.map(Location::new), user_errors })
     }
 }

@@ -1,9 +1,9 @@
-//! What an operation may use while it is executed: time, and the size of its response.
+//! Limits on the execution of an operation: time, and the size of its response.
 //!
-//! Whoever executes an operation puts a [`Budget`] into its context; objects account for their
-//! fields before they resolve them. So an operation that computes without ever waiting still ends
-//! at its deadline, and one whose lists turn out longer than its caller may ask for ends before its
-//! response fills the memory. The budgets of all operations draw on one [`ResponseMemory`].
+//! The executor puts a [`Budget`] into the operation's context, and objects account for their
+//! fields before they resolve them. So an operation that never waits still ends at its deadline,
+//! and one whose lists are longer than allowed ends before its response fills the memory. The
+//! budgets of all operations share one [`ResponseMemory`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use super::LimitError;
 use crate::domain::query_limits::CallerLimits;
-use crate::loaders::Turns;
+use crate::loaders::BatchScheduler;
 
-/// Fields after which an operation looks at the clock and asks for more of the common memory.
-const CHUNK: u64 = 256;
-/// Fields that an operation may have however busy the server is.
-const SMALL: u64 = 10_000;
+/// Number of fields after which an operation checks the clock and reserves more memory.
+const CHUNK_FIELDS: u64 = 256;
+/// Number of fields that a response may have however busy the server is.
+const MAX_SMALL_RESPONSE_FIELDS: u64 = 10_000;
 
-/// Fields of all responses that are being put together. Cheap to clone.
+/// The memory for all responses in progress, measured in fields. Cheap to clone.
 #[derive(Clone)]
 pub struct ResponseMemory(Arc<Memory>);
 
@@ -28,13 +28,13 @@ struct Memory {
 }
 
 impl ResponseMemory {
-    /// Room for so many fields.
+    /// Creates a memory for up to `max` fields.
     #[must_use]
     pub fn new(max: u64) -> Self {
         Self(Arc::new(Memory { max, used: AtomicU64::new(0) }))
     }
 
-    /// Fields that are in use.
+    /// The number of fields in use.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.0.used.load(Ordering::Relaxed)
@@ -43,16 +43,16 @@ impl ResponseMemory {
 
 /// Why an operation was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// Its response would be larger than its caller may ask for.
+pub enum StopReason {
+    /// The response exceeds the caller's limit.
     TooLarge(LimitError),
-    /// It took too long.
+    /// The operation exceeded its timeout.
     TooSlow(Duration),
-    /// Other large responses need the memory.
+    /// Other large responses use the memory.
     Busy,
 }
 
-impl std::fmt::Display for Stopped {
+impl std::fmt::Display for StopReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TooLarge(error) => error.fmt(f),
@@ -66,20 +66,20 @@ impl std::fmt::Display for Stopped {
     }
 }
 
-/// What one operation may use. Cheap to clone.
+/// The budget of one operation. Cheap to clone.
 #[derive(Clone)]
-pub struct Budget(Arc<Account>);
+pub struct Budget(Arc<BudgetState>);
 
-struct Account {
-    turns: Turns,
+struct BudgetState {
+    scheduler: BatchScheduler,
     memory: ResponseMemory,
     max_fields: u64,
     timeout: Duration,
     deadline: Instant,
     fields: AtomicU64,
-    /// What was taken of the common memory.
-    taken: AtomicU64,
-    stopped: AtomicU8,
+    /// Number of fields reserved in the shared memory.
+    reserved: AtomicU64,
+    stop_reason: AtomicU8,
 }
 
 const RUNNING: u8 = 0;
@@ -88,80 +88,80 @@ const TOO_SLOW: u8 = 2;
 const BUSY: u8 = 3;
 
 impl Budget {
-    /// A budget that begins now.
+    /// Creates a budget whose timeout starts now.
     #[must_use]
-    pub fn new(limits: &CallerLimits, memory: &ResponseMemory, turns: &Turns) -> Self {
-        Self(Arc::new(Account {
-            turns: turns.clone(),
+    pub fn new(limits: &CallerLimits, memory: &ResponseMemory, scheduler: &BatchScheduler) -> Self {
+        Self(Arc::new(BudgetState {
+            scheduler: scheduler.clone(),
             memory: memory.clone(),
             max_fields: limits.max_response_fields,
             timeout: limits.timeout,
             deadline: Instant::now() + limits.timeout,
             fields: AtomicU64::new(0),
-            taken: AtomicU64::new(0),
-            stopped: AtomicU8::new(RUNNING),
+            reserved: AtomicU64::new(0),
+            stop_reason: AtomicU8::new(RUNNING),
         }))
     }
 
-    /// Accounts for the fields of an object, and lets other requests go on when it is their turn.
+    /// Accounts for the fields of an object, and yields to other requests if necessary.
     ///
     /// # Errors
-    /// [`Stopped`] when there is nothing left; whoever executes the operation answers with it.
-    pub(in crate::graphql) async fn spend(&self, fields: usize) -> Result<(), Stopped> {
+    /// [`StopReason`] if the budget is used up.
+    pub(in crate::graphql) async fn spend(&self, fields: usize) -> Result<(), StopReason> {
         self.account_for(fields)?;
-        self.0.turns.slice().await;
+        self.0.scheduler.yield_if_due().await;
         Ok(())
     }
 
-    fn account_for(&self, fields: usize) -> Result<(), Stopped> {
-        let account = &*self.0;
-        let before = account.fields.fetch_add(fields as u64, Ordering::Relaxed);
+    fn account_for(&self, fields: usize) -> Result<(), StopReason> {
+        let state = &*self.0;
+        let before = state.fields.fetch_add(fields as u64, Ordering::Relaxed);
         let now = before + fields as u64;
-        if before / CHUNK != now / CHUNK {
-            account.look_around(now);
+        if before / CHUNK_FIELDS != now / CHUNK_FIELDS {
+            state.check_limits(now);
         }
-        self.stopped().map_or(Ok(()), Err)
+        self.stop_reason().map_or(Ok(()), Err)
     }
 
-    /// Why the operation was stopped; `None` while it was not.
+    /// Why the operation was stopped; `None` if it was not.
     #[must_use]
-    pub fn stopped(&self) -> Option<Stopped> {
-        match self.0.stopped.load(Ordering::Relaxed) {
-            TOO_LARGE => Some(Stopped::TooLarge(LimitError {
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        match self.0.stop_reason.load(Ordering::Relaxed) {
+            TOO_LARGE => Some(StopReason::TooLarge(LimitError {
                 setting: Some("RESPONSE_MAX_FIELDS"),
-                what: "The number of fields in the response",
+                subject: "The number of fields in the response",
                 value: None,
                 limit: self.0.max_fields,
                 remedy: "ask for smaller pages, and for the rest in further requests",
             })),
-            TOO_SLOW => Some(Stopped::TooSlow(self.0.timeout)),
-            BUSY => Some(Stopped::Busy),
+            TOO_SLOW => Some(StopReason::TooSlow(self.0.timeout)),
+            BUSY => Some(StopReason::Busy),
             _ => None,
         }
     }
 }
 
-impl Account {
-    fn look_around(&self, fields: u64) {
-        self.turns.check_slice();
-        let taken = self.memory.0.used.fetch_add(CHUNK, Ordering::Relaxed) + CHUNK;
-        self.taken.fetch_add(CHUNK, Ordering::Relaxed);
-        let stopped = if fields > self.max_fields {
+impl BudgetState {
+    fn check_limits(&self, fields: u64) {
+        self.scheduler.check_time_slice();
+        let reserved = self.memory.0.used.fetch_add(CHUNK_FIELDS, Ordering::Relaxed) + CHUNK_FIELDS;
+        self.reserved.fetch_add(CHUNK_FIELDS, Ordering::Relaxed);
+        let reason = if fields > self.max_fields {
             TOO_LARGE
         } else if Instant::now() > self.deadline {
             TOO_SLOW
-        } else if fields > SMALL && taken > self.memory.0.max {
+        } else if fields > MAX_SMALL_RESPONSE_FIELDS && reserved > self.memory.0.max {
             BUSY
         } else {
             return;
         };
-        self.stopped.store(stopped, Ordering::Relaxed);
+        self.stop_reason.store(reason, Ordering::Relaxed);
     }
 }
 
-impl Drop for Account {
+impl Drop for BudgetState {
     fn drop(&mut self) {
-        self.memory.0.used.fetch_sub(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.memory.0.used.fetch_sub(self.reserved.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -175,16 +175,16 @@ mod tests {
         CallerLimits { max_response_fields: 50_000, ..QueryLimits::default().of(CallerKind::Anonymous) }
     }
 
-    fn spend_all(budget: &Budget, fields: u64) -> Result<(), Stopped> {
+    fn spend_all(budget: &Budget, fields: u64) -> Result<(), StopReason> {
         (0..fields / 10).try_for_each(|_| budget.account_for(10))
     }
 
     #[test]
     fn a_response_that_is_too_large_is_stopped_and_its_memory_given_back() {
         let memory = ResponseMemory::new(1_000_000);
-        let budget = Budget::new(&limits(), &memory, &Turns::default());
+        let budget = Budget::new(&limits(), &memory, &BatchScheduler::default());
         assert_eq!(spend_all(&budget, 50_000), Ok(()));
-        assert!(matches!(spend_all(&budget, 1_000), Err(Stopped::TooLarge(_))));
+        assert!(matches!(spend_all(&budget, 1_000), Err(StopReason::TooLarge(_))));
         assert!(memory.used() >= 50_000);
         drop(budget);
         assert_eq!(memory.used(), 0);
@@ -193,16 +193,17 @@ mod tests {
     #[test]
     fn large_responses_are_stopped_when_there_are_too_many_of_them_and_small_ones_never() {
         let memory = ResponseMemory::new(60_000);
-        let budgets: Vec<_> = (0..3).map(|_| Budget::new(&limits(), &memory, &Turns::default())).collect();
+        let budgets: Vec<_> =
+            (0..3).map(|_| Budget::new(&limits(), &memory, &BatchScheduler::default())).collect();
         assert_eq!(spend_all(&budgets[0], 40_000), Ok(()));
-        assert_eq!(spend_all(&budgets[1], 40_000), Err(Stopped::Busy));
+        assert_eq!(spend_all(&budgets[1], 40_000), Err(StopReason::Busy));
         assert_eq!(spend_all(&budgets[2], 9_000), Ok(()));
     }
 
     #[test]
     fn a_computation_without_end_is_stopped_at_its_deadline() {
         let limits = CallerLimits { timeout: Duration::ZERO, ..limits() };
-        let budget = Budget::new(&limits, &ResponseMemory::new(1_000_000), &Turns::default());
-        assert_eq!(spend_all(&budget, 1_000), Err(Stopped::TooSlow(Duration::ZERO)));
+        let budget = Budget::new(&limits, &ResponseMemory::new(1_000_000), &BatchScheduler::default());
+        assert_eq!(spend_all(&budget, 1_000), Err(StopReason::TooSlow(Duration::ZERO)));
     }
 }

@@ -1,12 +1,12 @@
-//! What an operation costs: the number of fields that the largest possible response would have.
+//! The cost of an operation: the number of fields that the largest possible response would have.
 //!
-//! A field costs 1, and what is selected of a list's items counts once for each item: as many as
-//! `first` or `last` of the connection asks for, as many as a list argument such as `ids` has
-//! entries, or a fixed number where the list has no argument. A field of a mutation costs
-//! [`MUTATION`] more. Introspection is counted by the size of the schema.
+//! A field costs 1, and the fields of a list's items count once per item. The number of items is
+//! the value of `first` or `last` for connections, the length of a list argument such as `ids`, or
+//! a fixed number if there is no such argument. Root fields of mutations cost an additional
+//! [`MUTATION_COST`]. The cost of introspection depends on the size of the schema.
 //!
-//! Page sizes may be variables, so a cost is compiled once, with the document, and computed for each
-//! request from what little of it depends on variables.
+//! Page sizes may be variables, so the cost is compiled once per document, and the parts that
+//! depend on variables are evaluated for each request.
 
 use async_graphql::parser::types::{
     ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
@@ -19,10 +19,10 @@ use crate::domain::codes::COUNTRIES;
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::graphql::type_system::{FieldDefinition, TypeSystem, concrete_name, is_list};
 
-/// What a write costs beyond its response.
-const MUTATION: u64 = 10;
-/// How many items a list of objects is taken to have that no argument limits.
-const LIST_SIZE: u64 = 10;
+/// The cost of a mutation in addition to its response.
+const MUTATION_COST: u64 = 10;
+/// The assumed length of a list of objects that no argument limits.
+const DEFAULT_LIST_SIZE: u64 = 10;
 
 /// A cost that may depend on variables.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -31,11 +31,11 @@ pub(in crate::graphql) struct Cost {
     terms: Vec<(Size, Cost)>,
 }
 
-/// How many items a list has at most.
+/// The maximum number of items of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Size {
     Fixed(u64),
-    /// The largest of these numbers, of which there is usually one.
+    /// The largest of these sizes. Usually there is only one.
     Page(Vec<PageSize>),
     /// The length of a list in a variable.
     LengthOf(Name),
@@ -48,32 +48,33 @@ enum PageSize {
 }
 
 impl Cost {
-    /// Compiles the cost of an operation whose shape was found to be within limits.
-    pub(in crate::graphql) fn of(
+    /// Compiles the cost of an operation, whose shape must be within limits.
+    pub(in crate::graphql) fn compile(
         types: &TypeSystem,
         document: &ExecutableDocument,
         operation: &OperationDefinition,
     ) -> Self {
         let compiler = Compiler { types, document };
         let root = types.root(operation.ty);
-        let mut cost = compiler.set(root, None, &operation.selection_set.node);
+        let mut cost = compiler.selection_set(root, None, &operation.selection_set.node);
         if operation.ty == OperationType::Mutation {
-            cost.fixed =
-                cost.fixed.saturating_add(MUTATION * compiler.top_fields(&operation.selection_set.node));
+            cost.fixed = cost
+                .fixed
+                .saturating_add(MUTATION_COST * compiler.count_root_fields(&operation.selection_set.node));
         }
         cost
     }
 
-    /// The cost of a request with these variables, defaults included.
-    pub(in crate::graphql) fn with(&self, variables: &Variables) -> u64 {
+    /// Evaluates the cost for variables, which must include defaults.
+    pub(in crate::graphql) fn evaluate(&self, variables: &Variables) -> u64 {
         self.terms.iter().fold(self.fixed, |sum, (size, cost)| {
-            sum.saturating_add(size.with(variables).saturating_mul(cost.with(variables)))
+            sum.saturating_add(size.evaluate(variables).saturating_mul(cost.evaluate(variables)))
         })
     }
 
-    /// How many nodes this has: what it takes of memory.
-    pub(in crate::graphql) fn nodes(&self) -> u64 {
-        self.terms.iter().map(|(_, cost)| 1 + cost.nodes()).sum()
+    /// The number of nodes of this cost, which determines its size in memory.
+    pub(in crate::graphql) fn node_count(&self) -> u64 {
+        self.terms.iter().map(|(_, cost)| 1 + cost.node_count()).sum()
     }
 
     fn add(&mut self, size: Size, cost: Self) {
@@ -91,7 +92,7 @@ impl Cost {
 }
 
 impl Size {
-    fn with(&self, variables: &Variables) -> u64 {
+    fn evaluate(&self, variables: &Variables) -> u64 {
         match self {
             Self::Fixed(size) => *size,
             Self::Page(sizes) => sizes
@@ -112,7 +113,7 @@ impl Size {
     }
 }
 
-/// The size of a page as a number; larger ones are refused when the field is executed.
+/// The size of a page, limited to the maximum. Larger ones are rejected when the field is executed.
 fn page_size(value: &Value) -> u64 {
     match value {
         Value::Number(number) => {
@@ -127,31 +128,32 @@ struct Compiler<'a> {
     document: &'a ExecutableDocument,
 }
 
-/// Where a selection stands.
+/// The context of a selection set.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    /// The field whose selection it is.
+struct Scope<'a> {
+    /// The field that it belongs to.
     field: &'a str,
-    /// The size of the page, where that field is a connection.
+    /// The page size, if that field is a connection.
     page: Option<&'a Size>,
 }
 
 impl Compiler<'_> {
-    fn set(&self, parent: &str, place: Option<Place<'_>>, set: &SelectionSet) -> Cost {
+    fn selection_set(&self, parent: &str, scope: Option<Scope<'_>>, set: &SelectionSet) -> Cost {
         let mut cost = Cost::default();
         for selection in &set.items {
             match &selection.node {
-                Selection::Field(field) => self.field(&mut cost, parent, place, &field.node),
+                Selection::Field(field) => self.field(&mut cost, parent, scope, &field.node),
                 Selection::InlineFragment(fragment) => {
                     let on = fragment.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
-                    let of = self.set(on.unwrap_or(parent), place, &fragment.node.selection_set.node);
-                    cost.add(Size::Fixed(1), of);
+                    let child =
+                        self.selection_set(on.unwrap_or(parent), scope, &fragment.node.selection_set.node);
+                    cost.add(Size::Fixed(1), child);
                 }
                 Selection::FragmentSpread(spread) => {
                     if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
                         let on = fragment.node.type_condition.node.on.node.as_str();
-                        let of = self.set(on, place, &fragment.node.selection_set.node);
-                        cost.add(Size::Fixed(1), of);
+                        let child = self.selection_set(on, scope, &fragment.node.selection_set.node);
+                        cost.add(Size::Fixed(1), child);
                     }
                 }
             }
@@ -159,70 +161,71 @@ impl Compiler<'_> {
         cost
     }
 
-    fn field(&self, cost: &mut Cost, parent: &str, place: Option<Place<'_>>, field: &Field) {
+    fn field(&self, cost: &mut Cost, parent: &str, scope: Option<Scope<'_>>, field: &Field) {
         cost.fixed = cost.fixed.saturating_add(1);
         let name = field.name.node.as_str();
-        // Unknown fields are refused by the validator.
+        // Unknown fields are rejected by the validator.
         let Some(definition) = self.types.field(parent, name) else { return };
         if field.selection_set.node.items.is_empty() {
             return;
         }
-        let (child, page) = (concrete_name(definition.ty), page_of(definition, field));
+        let (child, page) = (concrete_name(definition.ty), page_size_argument(definition, field));
         if is_list(definition.ty) {
-            let size = match (page, place.and_then(|place| place.page), length_of(definition, field)) {
-                (Some(size), _, _) => size,
-                (None, Some(size), _) if matches!(name, "nodes" | "edges") => size.clone(),
-                (None, _, Some(size)) => size,
-                _ => Size::Fixed(self.list_size(parent, name, place)),
-            };
-            let here = Place { field: name, page: None };
-            cost.add(size, self.set(child, Some(here), &field.selection_set.node));
+            let size =
+                match (page, scope.and_then(|scope| scope.page), list_argument_length(definition, field)) {
+                    (Some(size), _, _) => size,
+                    (None, Some(size), _) if matches!(name, "nodes" | "edges") => size.clone(),
+                    (None, _, Some(size)) => size,
+                    _ => Size::Fixed(self.list_size(parent, name, scope)),
+                };
+            let child_scope = Scope { field: name, page: None };
+            cost.add(size, self.selection_set(child, Some(child_scope), &field.selection_set.node));
         } else {
-            let here = Place { field: name, page: page.as_ref() };
-            cost.add(Size::Fixed(1), self.set(child, Some(here), &field.selection_set.node));
+            let child_scope = Scope { field: name, page: page.as_ref() };
+            cost.add(Size::Fixed(1), self.selection_set(child, Some(child_scope), &field.selection_set.node));
         }
     }
 
     /// The size of a list that no argument limits.
-    fn list_size(&self, parent: &str, name: &str, place: Option<Place<'_>>) -> u64 {
+    fn list_size(&self, parent: &str, name: &str, scope: Option<Scope<'_>>) -> u64 {
         let sizes = &self.types.sizes;
-        // All types together have the average of each; a single one may have the most.
-        let is_of_all_types = place.is_some_and(|place| place.field == "types");
-        let of_type = |size: crate::graphql::type_system::ListSize| {
+        // The average is exact for the list of all types; a single type may have the maximum.
+        let is_of_all_types = scope.is_some_and(|scope| scope.field == "types");
+        let type_list_size = |size: crate::graphql::type_system::ListSize| {
             if is_of_all_types { size.average() } else { size.max }
         };
         match (parent, name) {
             ("__Schema", "types") => sizes.types,
-            ("__Type", "fields" | "inputFields") => of_type(sizes.fields),
-            ("__Type", "interfaces") => of_type(sizes.interfaces),
-            ("__Type", "possibleTypes") => of_type(sizes.possible_types),
-            ("__Type", "enumValues") => of_type(sizes.enum_values),
+            ("__Type", "fields" | "inputFields") => type_list_size(sizes.fields),
+            ("__Type", "interfaces") => type_list_size(sizes.interfaces),
+            ("__Type", "possibleTypes") => type_list_size(sizes.possible_types),
+            ("__Type", "enumValues") => type_list_size(sizes.enum_values),
             ("__Field", "args") => sizes.args.average(),
             ("PaginatedSitemapResources", "items") => MAX_PAGE_SIZE as u64,
             ("Localization", "availableCountries") => COUNTRIES.len() as u64,
-            // One language is sold in.
+            // The shop has a single language.
             ("Localization" | "Country", "availableLanguages") => 1,
             ("Product", "options") | ("ProductVariant", "selectedOptions") => MAX_OPTIONS as u64,
-            _ => LIST_SIZE,
+            _ => DEFAULT_LIST_SIZE,
         }
     }
 
-    /// Fields at the top of a selection, with fragments expanded.
-    fn top_fields(&self, set: &SelectionSet) -> u64 {
+    /// Counts the root fields, with fragments expanded.
+    fn count_root_fields(&self, set: &SelectionSet) -> u64 {
         let count = set.items.iter().map(|selection| match &selection.node {
             Selection::Field(_) => 1,
-            Selection::InlineFragment(fragment) => self.top_fields(&fragment.node.selection_set.node),
+            Selection::InlineFragment(fragment) => self.count_root_fields(&fragment.node.selection_set.node),
             Selection::FragmentSpread(spread) => {
                 let fragment = self.document.fragments.get(&spread.node.fragment_name.node);
-                fragment.map_or(0, |fragment| self.top_fields(&fragment.node.selection_set.node))
+                fragment.map_or(0, |fragment| self.count_root_fields(&fragment.node.selection_set.node))
             }
         });
         count.fold(0, u64::saturating_add)
     }
 }
 
-/// The size of a page that a field's arguments ask for, where the field has such arguments.
-fn page_of(definition: FieldDefinition<'_>, field: &Field) -> Option<Size> {
+/// The page size in a field's arguments; `None` if there are no such arguments.
+fn page_size_argument(definition: FieldDefinition<'_>, field: &Field) -> Option<Size> {
     let sizes: Vec<PageSize> = ["first", "last"]
         .into_iter()
         .filter(|name| definition.has_arg(name))
@@ -238,8 +241,9 @@ fn page_of(definition: FieldDefinition<'_>, field: &Field) -> Option<Size> {
     }
 }
 
-/// The number of entries of the list argument that a field's items answer, such as `ids`.
-fn length_of(definition: FieldDefinition<'_>, field: &Field) -> Option<Size> {
+/// The length of a list argument, such as `ids`, for each of whose entries the field returns an
+/// item.
+fn list_argument_length(definition: FieldDefinition<'_>, field: &Field) -> Option<Size> {
     field.arguments.iter().find_map(|(name, value)| {
         let argument = definition.args?.get(name.node.as_str())?;
         if !is_list(&argument.ty) {
@@ -264,7 +268,7 @@ mod tests {
     fn cost(text: &str, variables: Json) -> u64 {
         let document = parse_query(text).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
-        Cost::of(type_system(), &document, &operation.node).with(&Variables::from_json(variables))
+        Cost::compile(type_system(), &document, &operation.node).evaluate(&Variables::from_json(variables))
     }
 
     #[test]
@@ -311,6 +315,6 @@ mod tests {
         assert!(cost(deep, json!({})) > 1_000_000, "{}", cost(deep, json!({})));
         let writes =
             cost("mutation { a: cartCreate { cart { id } } b: cartCreate { cart { id } } }", json!({}));
-        assert_eq!(writes, 6 + 2 * MUTATION);
+        assert_eq!(writes, 6 + 2 * MUTATION_COST);
     }
 }

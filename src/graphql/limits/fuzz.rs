@@ -1,6 +1,6 @@
-//! The limits held against slow and plain computations of the same, on documents made at random.
+//! Compares the limits with slow, simple reference implementations, on random documents.
 //!
-//! How many documents each test makes says `PROPTEST_CASES`: see `tests/it/fuzz.rs`.
+//! `PROPTEST_CASES` sets the number of documents per test: see `tests/it/fuzz.rs`.
 
 use std::collections::BTreeSet;
 
@@ -19,10 +19,11 @@ use crate::domain::caller::CallerKind;
 use crate::domain::query_limits::{CallerLimits, QueryLimits};
 use crate::graphql::type_system::type_system;
 
-/// Fragments that a sketched document defines; a spread of the next one is of none.
+/// The number of fragments in a random document. Spreads of fragment number `FRAGMENTS` are of an
+/// undefined one.
 const FRAGMENTS: usize = 4;
 
-/// What a document selects, before it is text.
+/// A selection of a random document.
 #[derive(Clone, Debug)]
 enum Node {
     Field { has_alias: bool, has_argument: bool, directives: u64, below: Vec<Node> },
@@ -30,7 +31,7 @@ enum Node {
     Spread { fragment: usize, directives: u64 },
 }
 
-/// A document before it is text.
+/// A random document.
 #[derive(Clone, Debug)]
 struct Sketch {
     operations: Vec<Operation>,
@@ -45,8 +46,8 @@ struct Operation {
     below: Vec<Node>,
 }
 
-/// Whether a text nests no more deeply than it may.
-fn nests_within(text: &str, max_nesting: u64) -> bool {
+/// Whether a text is within a limit for nesting.
+fn is_within_nesting(text: &str, max_nesting: u64) -> bool {
     let limits = QueryLimits::default().of(CallerKind::Anonymous);
     text::check(text, &CallerLimits { max_nesting, max_tokens: u64::MAX, ..limits }).is_ok()
 }
@@ -85,7 +86,7 @@ fn sketches() -> impl Strategy<Value = Sketch> {
     (any_sketch, 0..4).prop_map(|(sketch, kind)| if kind == 0 { sketch } else { sketch.without_cycles() })
 }
 
-/// Replaces spreads of fragments before `least`.
+/// Replaces spreads of fragments with numbers below `least`.
 fn raise(nodes: &mut [Node], least: usize) {
     for node in nodes {
         if let Node::Spread { fragment, .. } = node
@@ -122,7 +123,7 @@ impl Node {
         }
     }
 
-    /// The nodes that the parser makes of it, fragments not expanded.
+    /// The number of nodes that the parser creates, without expanding fragments.
     fn size(&self) -> u64 {
         match self {
             Self::Field { has_argument, directives, below, .. } => {
@@ -260,7 +261,7 @@ impl Sketch {
     }
 }
 
-/// A value of an argument, and the brackets that are open at once in it.
+/// A random argument value, and the nesting of its brackets.
 fn bracketed() -> impl Strategy<Value = (String, u64)> {
     const VALUES: &[&str] = &[
         "1",
@@ -284,28 +285,28 @@ fn bracketed() -> impl Strategy<Value = (String, u64)> {
     })
 }
 
-/// Rubbish of what matters to the scanner.
+/// Random text of pieces that matter to the scanner.
 fn rubbish() -> impl Strategy<Value = String> {
     const PIECES: &[&str] =
         &["{", "}", "[", "]", "(", ")", "\"", "\"\"", "\"\"\"", "\\", "\\\"", "\n", "\r", "#", "a", " ", "é"];
     vec(select(PIECES), 0..50).prop_map(|pieces| pieces.concat())
 }
 
-/// The most brackets that are open at once in what the parser can read of a text, and whether it
-/// can read all: it ends at a string that is none.
+/// The maximum nesting of brackets in the part of a text that the parser can read, which ends at an
+/// invalid string, and whether that is all of the text.
 fn open_brackets(text: &str) -> (u64, bool) {
     let chars: Vec<char> = text.chars().collect();
-    let (mut at, mut open, mut most) = (0, 0_u64, 0_u64);
+    let (mut at, mut open, mut max_open) = (0, 0_u64, 0_u64);
     while let Some(char) = chars.get(at) {
         at += match char {
             '"' => match block_string(&chars[at..]).or_else(|| line_string(&chars[at..])) {
                 Some(length) => length,
-                None => return (most, false),
+                None => return (max_open, false),
             },
             '#' => chars[at..].iter().take_while(|char| !matches!(char, '\n' | '\r')).count(),
             '{' | '[' | '(' => {
                 open += 1;
-                most = most.max(open);
+                max_open = max_open.max(open);
                 1
             }
             '}' | ']' | ')' => {
@@ -315,10 +316,10 @@ fn open_brackets(text: &str) -> (u64, bool) {
             _ => 1,
         };
     }
-    (most, true)
+    (max_open, true)
 }
 
-/// How long the block string is that a text begins with.
+/// The length of the block string at the start of a text.
 fn block_string(chars: &[char]) -> Option<usize> {
     let are_quotes = |at: usize| chars[at.min(chars.len())..].starts_with(&['"'; 3]);
     let mut at = if are_quotes(0) { 3 } else { return None };
@@ -332,7 +333,7 @@ fn block_string(chars: &[char]) -> Option<usize> {
     None
 }
 
-/// How long the string of one line is that a text begins with.
+/// The length of the single-line string at the start of a text.
 fn line_string(chars: &[char]) -> Option<usize> {
     let mut at = 1;
     loop {
@@ -345,23 +346,23 @@ fn line_string(chars: &[char]) -> Option<usize> {
     }
 }
 
-/// What a document asks of each thing of a type: fields of its own, and pages of others.
+/// A random selection on objects of a type: its own fields, and connections.
 #[derive(Clone, Debug)]
-struct Ask {
+struct ObjectSelection {
     fields: u64,
     pages: Vec<Page>,
-    /// Whether it is asked by a named fragment.
+    /// Whether it is wrapped in a named fragment.
     is_fragment: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Page {
-    /// Which of the type's connections, counted around.
+    /// The index of the connection, modulo the number of the type's connections.
     connection: usize,
     /// `first`, and `last` if there is another.
     sizes: Vec<PageSize>,
     has_edges: bool,
-    of: Ask,
+    of: ObjectSelection,
 }
 
 #[derive(Clone, Debug)]
@@ -370,10 +371,10 @@ enum PageSize {
     Variable(usize),
 }
 
-/// Variables of a generated document: page sizes.
+/// The number of variables of a random document, which are page sizes.
 const VARIABLES: usize = 3;
 
-/// Connections of a type, each with the type of its nodes; `product` is a single one.
+/// The connections of a type, each with the type of its nodes; `product` is a single object.
 fn connections(of: &str) -> &'static [(&'static str, &'static str)] {
     match of {
         "Product" => &[("variants", "ProductVariant"), ("collections", "Collection")],
@@ -383,8 +384,8 @@ fn connections(of: &str) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-fn asks() -> impl Strategy<Value = Ask> {
-    let plain = (1..4_u64, any::<bool>()).prop_map(|(fields, is_fragment)| Ask {
+fn selections() -> impl Strategy<Value = ObjectSelection> {
+    let plain = (1..4_u64, any::<bool>()).prop_map(|(fields, is_fragment)| ObjectSelection {
         fields,
         pages: Vec::new(),
         is_fragment,
@@ -396,7 +397,7 @@ fn asks() -> impl Strategy<Value = Ask> {
         ];
         let page = (0..2_usize, vec(size, 0..3), any::<bool>(), inner)
             .prop_map(|(connection, sizes, has_edges, of)| Page { connection, sizes, has_edges, of });
-        (0..3_u64, vec(page, 1..3), any::<bool>()).prop_map(|(fields, pages, is_fragment)| Ask {
+        (0..3_u64, vec(page, 1..3), any::<bool>()).prop_map(|(fields, pages, is_fragment)| ObjectSelection {
             fields,
             pages,
             is_fragment,
@@ -404,8 +405,8 @@ fn asks() -> impl Strategy<Value = Ask> {
     })
 }
 
-impl Ask {
-    /// What stands between the braces.
+impl ObjectSelection {
+    /// The text between the braces.
     fn text(&self, of: &str, fragments: &mut Vec<String>) -> String {
         let mut text: String = (0..self.fields).map(|_| "__typename ").collect();
         for page in &self.pages {
@@ -458,10 +459,10 @@ impl Page {
         }
         let size = |size: &PageSize| match size {
             PageSize::Number(number) => *number,
-            // One that is not given is of no size.
+            // A missing variable counts as 0.
             PageSize::Variable(at) => variables.get(*at).copied().unwrap_or_default(),
         };
-        // Ten of what is asked for without a size.
+        // Ten items without a page size.
         let size = self.sizes.iter().map(size).max().unwrap_or(10).clamp(0, 250);
         2 + u64::try_from(size).unwrap() * (item + u64::from(self.has_edges))
     }
@@ -471,7 +472,7 @@ proptest! {
     #[test]
     fn shapes_are_those_of_plain_expansions(sketch in sketches()) {
         let text = sketch.text();
-        let shape = Shape::of(&parse_query(&text).unwrap());
+        let shape = Shape::measure(&parse_query(&text).unwrap());
         match sketch.shape() {
             None => {
                 let is_refused =
@@ -496,7 +497,7 @@ proptest! {
             text.push_str(&format!("fragment F{at} on X {{ {wrapped} }} "));
         }
         let nesting = 1 + depths.iter().map(|depth| depth + 1).sum::<u64>();
-        match Shape::of(&parse_query(&text).unwrap()) {
+        match Shape::measure(&parse_query(&text).unwrap()) {
             Ok(shape) => {
                 prop_assert!(nesting <= MAX_SELECTION_NESTING as u64, "{}", text);
                 prop_assert_eq!(shape.depth, depths.iter().sum::<u64>() + 1);
@@ -513,29 +514,29 @@ proptest! {
         let (text, depth) = (format!("{{ a(b: {value}) }}"), depth + 2);
         prop_assert!(parse_query(&text).is_ok(), "{}", text);
         prop_assert_eq!(open_brackets(&text), (depth, true), "{}", text);
-        prop_assert!(nests_within(&text, depth), "{}", text);
-        prop_assert!(!nests_within(&text, depth - 1), "{}", text);
+        prop_assert!(is_within_nesting(&text, depth), "{}", text);
+        prop_assert!(!is_within_nesting(&text, depth - 1), "{}", text);
     }
 
     #[test]
     fn rubbish_hides_no_brackets(text in rubbish()) {
         let (depth, is_whole) = open_brackets(&text);
         if depth > 0 {
-            prop_assert!(!nests_within(&text, depth - 1), "{}", text);
+            prop_assert!(!is_within_nesting(&text, depth - 1), "{}", text);
         }
-        prop_assert!(!is_whole || nests_within(&text, depth), "{}", text);
+        prop_assert!(!is_whole || is_within_nesting(&text, depth), "{}", text);
     }
 
     #[test]
     fn costs_multiply_by_pages(
-        ask in asks(),
+        selection in selections(),
         variables in vec(-3..300_i64, VARIABLES),
         ids in 0..5_usize,
         has_variable_ids in any::<bool>(),
     ) {
         let (types, mut fragments) = (type_system(), Vec::new());
         let root = types.root(OperationType::Query);
-        let selected = ask.text(root, &mut fragments);
+        let selected = selection.text(root, &mut fragments);
         let list: Vec<String> = (0..ids).map(|id| format!("\"{id}\"")).collect();
         let list = if has_variable_ids { "$ids".to_owned() } else { format!("[{}]", list.join(", ")) };
         let text = format!("{{ {selected} nodes(ids: {list}) {{ id }} }} {}", fragments.concat());
@@ -544,7 +545,7 @@ proptest! {
         given.insert("ids".to_owned(), json!((0..ids).collect::<Vec<_>>()));
         let document = parse_query(&text).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
-        let cost = Cost::of(types, &document, &operation.node).with(&Variables::from_json(given.into()));
-        prop_assert_eq!(cost, ask.cost(root, &variables) + 1 + ids as u64, "{}", text);
+        let cost = Cost::compile(types, &document, &operation.node).evaluate(&Variables::from_json(given.into()));
+        prop_assert_eq!(cost, selection.cost(root, &variables) + 1 + ids as u64, "{}", text);
     }
 }

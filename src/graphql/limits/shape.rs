@@ -1,4 +1,5 @@
-//! What a parsed document expands to: counted in one walk that visits each fragment once.
+//! The shape of a parsed document: counts of what it expands to, computed in a single traversal
+//! that visits each fragment once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,80 +12,85 @@ use async_graphql_value::Value;
 use super::LimitError;
 use crate::domain::query_limits::CallerLimits;
 
-/// How deep selections of any kind may nest. The walk stops there, so that a long chain of
-/// fragments cannot use up its stack.
+/// The maximum nesting of selections of any kind. The traversal stops there, so that a long chain
+/// of fragments can't overflow the stack.
 pub(in crate::graphql) const MAX_SELECTION_NESTING: usize = 64;
 
-/// What a document expands to: the sum over its operations, each fragment counted at every spread,
-/// and over the fragments that none of them spreads.
+/// What a document expands to: the sum over its operations, with each fragment counted at every
+/// spread, and over its unused fragments.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(in crate::graphql) struct Shape {
-    /// Selected fields.
+    /// Number of selected fields.
     pub fields: u64,
-    /// Those of them that stand in no other field.
-    own_fields: u64,
-    /// Fields within fields.
+    /// Number of fields that are not nested in other fields.
+    top_level_fields: u64,
+    /// Maximum nesting of fields.
     pub depth: u64,
-    /// Selections of any kind within one another.
+    /// Maximum nesting of selections of any kind.
     nesting: u64,
-    /// Aliased fields.
+    /// Number of aliased fields.
     pub aliases: u64,
-    /// Directives, on anything.
+    /// Number of directives of any kind.
     pub directives: u64,
-    /// The most root fields of a mutation.
+    /// Maximum number of root fields of a mutation.
     pub root_fields: u64,
-    /// Nodes of the parsed document, not expanded: what it takes of memory.
+    /// Number of nodes of the parsed document, without expansion, which determines its size in
+    /// memory.
     pub nodes: u64,
-    /// Whether any part of it asks for the schema.
-    pub asks_for_schema: bool,
+    /// Whether any part of the document selects `__schema` or `__type`.
+    pub has_introspection: bool,
 }
 
-/// Why a document has no shape.
+/// Why a document can't be measured.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::graphql) enum ShapeError {
-    /// It nests too deeply.
+    /// Selections nest too deeply.
     Limit(LimitError),
     /// A fragment spreads itself.
     Cycle(Name),
-    /// A fragment is spread that the document does not define. It is refused here, since spreads of
-    /// nothing expand without end and select no field that could be counted.
+    /// A fragment is spread but not defined. Rejected here, since spreads of it select no fields
+    /// that could be counted, but may be expanded exponentially often.
     UnknownFragment(Name, Pos),
 }
 
 impl Shape {
-    /// Counts a document.
-    pub(in crate::graphql) fn of(document: &ExecutableDocument) -> Result<Self, ShapeError> {
-        let mut walk =
-            Walk { fragments: &document.fragments, known: HashMap::new(), nodes: 0, asks_for_schema: false };
+    /// Measures a document.
+    pub(in crate::graphql) fn measure(document: &ExecutableDocument) -> Result<Self, ShapeError> {
+        let mut walker = ShapeWalker {
+            fragments: &document.fragments,
+            shapes: HashMap::new(),
+            nodes: 0,
+            has_introspection: false,
+        };
         let (mut total, mut root_fields) = (Self::default(), 0);
         for (_, operation) in document.operations.iter() {
-            let mut shape = walk.set(&operation.node.selection_set.node, 0)?;
-            shape.directives += walk.directives(&operation.node.directives);
+            let mut shape = walker.selection_set(&operation.node.selection_set.node, 0)?;
+            shape.directives += walker.directives(&operation.node.directives);
             for variable in &operation.node.variable_definitions {
-                walk.nodes += 1;
+                walker.nodes += 1;
                 if let Some(default) = &variable.node.default_value {
-                    walk.value(&default.node.clone().into_value());
+                    walker.value(&default.node.clone().into_value());
                 }
             }
             if operation.node.ty == OperationType::Mutation {
-                root_fields = root_fields.max(shape.own_fields);
+                root_fields = root_fields.max(shape.top_level_fields);
             }
-            total = total.and(shape);
+            total = total.combine(shape);
         }
-        // Fragments that no operation spreads are expanded all the same: by the validator, each anew.
-        let spread: HashSet<&Name> = walk.known.keys().copied().collect();
+        // The validator also expands unused fragments, each separately.
+        let spread: HashSet<&Name> = walker.shapes.keys().copied().collect();
         for (name, fragment) in &document.fragments {
-            let shape = walk.fragment(name, fragment, 0)?;
+            let shape = walker.fragment(name, fragment, 0)?;
             if !spread.contains(name) {
-                total = total.and(shape);
+                total = total.combine(shape);
             }
         }
-        (total.nodes, total.root_fields) = (walk.nodes, root_fields);
-        total.asks_for_schema = walk.asks_for_schema;
+        (total.nodes, total.root_fields) = (walker.nodes, root_fields);
+        total.has_introspection = walker.has_introspection;
         Ok(total)
     }
 
-    /// Refuses a shape that exceeds a caller's limits.
+    /// Rejects a shape that exceeds a caller's limits.
     pub(in crate::graphql) fn check(&self, limits: &CallerLimits) -> Result<(), LimitError> {
         LimitError::check(
             "QUERY_MAX_DEPTH",
@@ -123,52 +129,52 @@ impl Shape {
         )
     }
 
-    /// Side by side.
-    fn and(self, other: Self) -> Self {
+    /// Combines the shapes of adjacent selections.
+    fn combine(self, other: Self) -> Self {
         Self {
             fields: self.fields.saturating_add(other.fields),
             depth: self.depth.max(other.depth),
             nesting: self.nesting.max(other.nesting),
             aliases: self.aliases.saturating_add(other.aliases),
             directives: self.directives.saturating_add(other.directives),
-            own_fields: self.own_fields.saturating_add(other.own_fields),
+            top_level_fields: self.top_level_fields.saturating_add(other.top_level_fields),
             root_fields: 0,
             nodes: 0,
-            asks_for_schema: false,
+            has_introspection: false,
         }
     }
 }
 
-struct Walk<'a> {
+struct ShapeWalker<'a> {
     fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
-    /// Shapes of fragments; `None` while one is being counted.
-    known: HashMap<&'a Name, Option<Shape>>,
+    /// The shapes of fragments; `None` for those being measured.
+    shapes: HashMap<&'a Name, Option<Shape>>,
     nodes: u64,
-    asks_for_schema: bool,
+    has_introspection: bool,
 }
 
-impl<'a> Walk<'a> {
-    fn set(&mut self, set: &'a SelectionSet, nesting: u64) -> Result<Shape, ShapeError> {
-        check_stack(nesting)?;
+impl<'a> ShapeWalker<'a> {
+    fn selection_set(&mut self, set: &'a SelectionSet, nesting: u64) -> Result<Shape, ShapeError> {
+        check_nesting(nesting)?;
         let mut total = Shape::default();
         for selection in &set.items {
             self.nodes += 1;
             let directives = self.directives(selection.node.directives());
             let mut shape = match &selection.node {
                 Selection::Field(field) => {
-                    self.asks_for_schema |= matches!(field.node.name.node.as_str(), "__schema" | "__type");
+                    self.has_introspection |= matches!(field.node.name.node.as_str(), "__schema" | "__type");
                     for (_, value) in &field.node.arguments {
                         self.value(&value.node);
                     }
-                    let mut shape = self.set(&field.node.selection_set.node, nesting + 1)?;
+                    let mut shape = self.selection_set(&field.node.selection_set.node, nesting + 1)?;
                     shape.fields = shape.fields.saturating_add(1);
-                    shape.own_fields = 1;
+                    shape.top_level_fields = 1;
                     shape.depth += 1;
                     shape.aliases = shape.aliases.saturating_add(u64::from(field.node.alias.is_some()));
                     shape
                 }
                 Selection::InlineFragment(fragment) => {
-                    self.set(&fragment.node.selection_set.node, nesting + 1)?
+                    self.selection_set(&fragment.node.selection_set.node, nesting + 1)?
                 }
                 Selection::FragmentSpread(spread) => {
                     let name = &spread.node.fragment_name.node;
@@ -180,9 +186,9 @@ impl<'a> Walk<'a> {
             };
             shape.nesting += 1;
             shape.directives = shape.directives.saturating_add(directives);
-            total = total.and(shape);
+            total = total.combine(shape);
         }
-        check_stack(nesting + total.nesting)?;
+        check_nesting(nesting + total.nesting)?;
         Ok(total)
     }
 
@@ -192,19 +198,19 @@ impl<'a> Walk<'a> {
         fragment: &'a Positioned<FragmentDefinition>,
         nesting: u64,
     ) -> Result<Shape, ShapeError> {
-        match self.known.get(name) {
+        match self.shapes.get(name) {
             Some(Some(shape)) => {
-                check_stack(nesting + shape.nesting)?;
+                check_nesting(nesting + shape.nesting)?;
                 return Ok(*shape);
             }
             Some(None) => return Err(ShapeError::Cycle(name.clone())),
             None => {}
         }
-        self.known.insert(name, None);
+        self.shapes.insert(name, None);
         self.nodes += 1;
-        let mut shape = self.set(&fragment.node.selection_set.node, nesting)?;
+        let mut shape = self.selection_set(&fragment.node.selection_set.node, nesting)?;
         shape.directives = shape.directives.saturating_add(self.directives(&fragment.node.directives));
-        self.known.insert(name, Some(shape));
+        self.shapes.insert(name, Some(shape));
         Ok(shape)
     }
 
@@ -218,7 +224,7 @@ impl<'a> Walk<'a> {
         directives.len() as u64
     }
 
-    /// Counts the nodes of a value, whose nesting the text's brackets have bounded.
+    /// Counts the nodes of a value, whose nesting was limited with the brackets of the text.
     fn value(&mut self, value: &Value) {
         self.nodes += 1;
         match value {
@@ -229,13 +235,13 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn check_stack(nesting: u64) -> Result<(), ShapeError> {
+fn check_nesting(nesting: u64) -> Result<(), ShapeError> {
     if nesting <= MAX_SELECTION_NESTING as u64 {
         return Ok(());
     }
     Err(ShapeError::Limit(LimitError {
         setting: None,
-        what: "The nesting of the document's selections, with fragments expanded,",
+        subject: "The nesting of the document's selections, with fragments expanded,",
         value: None,
         limit: MAX_SELECTION_NESTING as u64,
         remedy: "spread fewer fragments within fragments",
@@ -249,7 +255,7 @@ mod tests {
     use super::*;
 
     fn shape(text: &str) -> Result<Shape, ShapeError> {
-        Shape::of(&parse_query(text).unwrap())
+        Shape::measure(&parse_query(text).unwrap())
     }
 
     #[test]
@@ -269,10 +275,10 @@ mod tests {
             "query { ... on QueryRoot { __schema { queryType { name } } } }",
             "query A { shop { name } } query B { ...F } fragment F on QueryRoot { __type(name: \"A\") { name } }",
         ] {
-            assert!(shape(document).unwrap().asks_for_schema, "{document}");
+            assert!(shape(document).unwrap().has_introspection, "{document}");
         }
         let innocent = "query A { __typename shop { __typename name } } query schema { type: shop { id } }";
-        assert!(!shape(innocent).unwrap().asks_for_schema);
+        assert!(!shape(innocent).unwrap().has_introspection);
     }
 
     #[test]

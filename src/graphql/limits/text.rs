@@ -1,18 +1,17 @@
-//! How much a text asks of the parser, before the parser sees it: how deeply its brackets nest, and
-//! of how many tokens it consists.
+//! Limits on the text of a document, checked before parsing: the nesting of its brackets and the
+//! number of its tokens.
 //!
-//! Every recursion of the parser stands behind a bracket, so the first bounds its stack; the second
-//! bounds its time. Brackets in strings and comments do not count. Linear in the text, without
-//! allocation.
+//! The parser only recurses at brackets, so the nesting bounds its stack, and the number of tokens
+//! its time. Brackets in strings and comments don't count. Takes linear time and does not allocate.
 
 use super::LimitError;
 use crate::domain::query_limits::CallerLimits;
 
-/// Refuses a text that nests too deeply or has too many tokens.
+/// Rejects a text that nests too deeply or has too many tokens.
 pub(in crate::graphql) fn check(text: &str, limits: &CallerLimits) -> Result<(), LimitError> {
     let mut rest = text.as_bytes();
     let (mut open, mut tokens) = (0_u64, 0_u64);
-    let (mut is_word, mut is_block_closed) = (false, true);
+    let (mut is_word, mut may_have_block_end) = (false, true);
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         let was_word = std::mem::take(&mut is_word);
@@ -22,7 +21,7 @@ pub(in crate::graphql) fn check(text: &str, limits: &CallerLimits) -> Result<(),
                 if open > limits.max_nesting {
                     return Err(LimitError {
                         setting: Some("QUERY_MAX_NESTING"),
-                        what: "The nesting of the document's brackets",
+                        subject: "The nesting of the document's brackets",
                         value: None,
                         limit: limits.max_nesting,
                         remedy: "nest fewer selections, lists and objects in one another",
@@ -32,13 +31,13 @@ pub(in crate::graphql) fn check(text: &str, limits: &CallerLimits) -> Result<(),
             b'}' | b']' | b')' => (open, tokens) = (open.saturating_sub(1), tokens + 1),
             b'"' => {
                 tokens += 1;
-                rest = after_string(after, &mut is_block_closed);
+                rest = skip_string(after, &mut may_have_block_end);
             }
             b'#' => {
                 let end = after.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
                 rest = end.and_then(|end| after.get(end..)).unwrap_or_default();
             }
-            // The dots of a spread count with what they spread.
+            // The dots of a spread are counted together with what they spread.
             b' ' | b'\t' | b'\n' | b'\r' | b',' | b'.' => {}
             b'!' | b'$' | b'&' | b':' | b'=' | b'@' | b'|' => tokens += 1,
             _ => {
@@ -57,26 +56,26 @@ pub(in crate::graphql) fn check(text: &str, limits: &CallerLimits) -> Result<(),
     )
 }
 
-/// What follows a string whose first quote was just read.
+/// Skips a string whose first quote was just read, and returns the rest.
 ///
-/// To the parser, a block string that nothing closes is an empty string, and what follows is a
-/// document still. Then no later block string is closed either, which `is_block_closed` remembers:
-/// nobody looks for the end twice.
-pub(in crate::graphql) fn after_string<'a>(text: &'a [u8], is_block_closed: &mut bool) -> &'a [u8] {
+/// The parser takes an unclosed block string for an empty string, and continues after it. Then no
+/// later block string is closed either, which `may_have_block_end` records, so that the search for
+/// the end is not repeated.
+pub(in crate::graphql) fn skip_string<'a>(text: &'a [u8], may_have_block_end: &mut bool) -> &'a [u8] {
     match text {
         [b'"', b'"', block @ ..] => {
-            if *is_block_closed && let Some(after) = after_block(block) {
+            if *may_have_block_end && let Some(after) = skip_block_string(block) {
                 return after;
             }
-            *is_block_closed = false;
+            *may_have_block_end = false;
             text.get(1..).unwrap_or_default()
         }
-        _ => after_line(text),
+        _ => skip_line_string(text),
     }
 }
 
-/// What follows a block string whose first quotes were just read; `None` when nothing closes it.
-fn after_block(mut rest: &[u8]) -> Option<&[u8]> {
+/// Skips a block string whose first quotes were just read; `None` if it is not closed.
+fn skip_block_string(mut rest: &[u8]) -> Option<&[u8]> {
     loop {
         rest = match rest {
             [] => return None,
@@ -87,13 +86,13 @@ fn after_block(mut rest: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// What follows a string of one line.
-fn after_line(mut rest: &[u8]) -> &[u8] {
+/// Skips a single-line string.
+fn skip_line_string(mut rest: &[u8]) -> &[u8] {
     loop {
         rest = match rest {
             [] => return rest,
             [b'\\', _, after @ ..] => after,
-            // A line ends a string that was not closed: the parser will refuse it.
+            // The end of the line ends an unclosed string, which the parser will reject.
             [b'"' | b'\n' | b'\r', after @ ..] => return after,
             [_, after @ ..] => after,
         };

@@ -1,6 +1,7 @@
-//! Executes a subscription's document for one occasion: with a context, loaders and batches of its own.
+//! Executes a subscription's document for one trigger, with its own context and loaders.
 //!
-//! Live connections call it, and what shapes webhooks, whose messages are what a live client would have got.
+//! Called by live connections and for webhook payloads, which equal the messages that a live client
+//! would receive.
 
 use std::sync::Arc;
 
@@ -8,45 +9,49 @@ use async_graphql::parser::types::{OperationType, Selection};
 use async_graphql::{Name, Response, Variables};
 use futures_util::StreamExt;
 
-use super::Occasion;
+use super::Trigger;
 use super::size::variables_bytes;
 use crate::context::OpContext;
 use crate::domain::ids::Namespace;
 use crate::domain::query_limits::CallerLimits;
-use crate::graphql::document::Operation;
+use crate::graphql::document::ExecutableOperation;
 use crate::graphql::limits::budget::{Budget, ResponseMemory};
-use crate::graphql::{BaseUrl, Schema, SearchHints, error_response};
-use crate::loaders::{Loaders, Turns};
+use crate::graphql::{BaseUrl, Schema, SearchHints, complete_errors};
+use crate::loaders::{BatchScheduler, Loaders};
 
-/// What makes the loaders of an occasion.
-type MakeLoaders = Box<dyn Fn(&OpContext, &Turns) -> Loaders + Send + Sync>;
+/// Creates the loaders for an execution.
+type LoaderFactory = Box<dyn Fn(&OpContext, &BatchScheduler) -> Loaders + Send + Sync>;
 
-/// A subscription that somebody sent.
+/// A valid subscription operation, ready to be executed for each event.
 #[derive(Clone)]
-pub struct Subscribed {
-    operation: Operation,
+pub struct PreparedSubscription {
+    operation: ExecutableOperation,
     base_url: String,
     limits: CallerLimits,
 }
 
-impl Subscribed {
-    /// The subscription that an operation is; `None` if it is none. Paths become addresses under
-    /// `base_url`, and each event is executed within `limits`.
+impl PreparedSubscription {
+    /// Prepares an operation; `None` if it is not a subscription. URLs in responses start with
+    /// `base_url`, and `limits` apply to each execution.
     #[must_use]
-    pub fn read(operation: Operation, base_url: &str, limits: CallerLimits) -> Option<Self> {
+    pub fn from_operation(
+        operation: ExecutableOperation,
+        base_url: &str,
+        limits: CallerLimits,
+    ) -> Option<Self> {
         let is_subscription = operation.kind == OperationType::Subscription;
         is_subscription.then(|| Self { operation, base_url: base_url.to_owned(), limits })
     }
 
-    /// Its variables: those that it declares.
+    /// The declared variables.
     #[must_use]
     pub fn variables(&self) -> &Variables {
         &self.operation.variables
     }
 
-    /// The variable that says from where on its field is followed, if it has one.
+    /// The variable in the field's `after` argument, if there is one.
     #[must_use]
-    pub fn resumed_by(&self) -> Option<Name> {
+    pub fn resume_variable(&self) -> Option<Name> {
         let (_, operation) = self.operation.definition()?;
         let [field] = operation.selection_set.node.items.as_slice() else { return None };
         let Selection::Field(field) = &field.node else { return None };
@@ -54,15 +59,15 @@ impl Subscribed {
         after.into_const_with(Err).err()
     }
 
-    /// The bytes that it keeps, near enough.
+    /// Its approximate size in memory, in bytes.
     #[must_use]
-    pub fn kept_bytes(&self) -> usize {
+    pub fn retained_bytes(&self) -> usize {
         let document = usize::try_from(self.operation.document().weight()).unwrap_or(usize::MAX);
         let rest = size_of::<Self>() + variables_bytes(self.variables()) + self.base_url.len();
         document.saturating_add(rest)
     }
 
-    /// Where its sender finds this server.
+    /// The base URL of this server, as its sender sees it.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.base_url
@@ -70,44 +75,53 @@ impl Subscribed {
 }
 
 /// Executes subscriptions.
-pub struct Subscriptions {
+pub struct SubscriptionExecutor {
     schema: Schema,
     memory: ResponseMemory,
     namespace: Namespace,
-    loaders: MakeLoaders,
+    loaders: LoaderFactory,
 }
 
-impl Subscriptions {
-    /// Over a schema; ids are given in a namespace, and `loaders` makes those of an occasion.
+impl SubscriptionExecutor {
+    /// Creates an executor for a schema. Ids in responses are in `namespace`, and `loaders` creates
+    /// the loaders for each execution.
     #[must_use]
     pub fn new(
         schema: Schema,
         memory: ResponseMemory,
         namespace: Namespace,
-        loaders: impl Fn(&OpContext, &Turns) -> Loaders + Send + Sync + 'static,
+        loaders: impl Fn(&OpContext, &BatchScheduler) -> Loaders + Send + Sync + 'static,
     ) -> Self {
         Self { schema, memory, namespace, loaders: Box::new(loaders) }
     }
 
-    /// What a subscription gives whoever has the context, for an occasion; nothing if it is none of its own.
-    pub async fn run(&self, sent: &Subscribed, mut op: OpContext, occasion: Occasion) -> Option<Response> {
-        op.locale = sent.operation.locale;
-        let (turns, request_id) = (Turns::default(), Arc::clone(&op.request_id));
-        let budget = Budget::new(&sent.limits, &self.memory, &turns);
-        let loaders = (self.loaders)(&op, &turns);
-        let request = sent
+    /// Executes a subscription for a trigger; `None` if the trigger doesn't concern the
+    /// subscription.
+    pub async fn run(
+        &self,
+        subscription: &PreparedSubscription,
+        mut op: OpContext,
+        trigger: Trigger,
+    ) -> Option<Response> {
+        op.locale = subscription.operation.locale;
+        let (scheduler, request_id) = (BatchScheduler::default(), Arc::clone(&op.request_id));
+        let budget = Budget::new(&subscription.limits, &self.memory, &scheduler);
+        let loaders = (self.loaders)(&op, &scheduler);
+        let request = subscription
             .operation
             .request()
             .data(op)
             .data(loaders)
-            .data(BaseUrl(sent.base_url.clone()))
+            .data(BaseUrl(subscription.base_url.clone()))
             .data(SearchHints::default())
             .data(budget)
-            .data(occasion);
+            .data(trigger);
         let mut responses = self.schema.execute_stream(request);
-        // Unconstrained: tokio's budget would stop the resolvers of a long list in the middle, and `drive` would go on in vain.
-        let response = tokio::task::unconstrained(turns.drive(responses.next())).await?;
-        let finished = sent.operation.finish(response, self.namespace, sent.limits.max_errors);
-        Some(error_response(finished, &request_id))
+        // Unconstrained, because tokio's cooperative budget would suspend the resolvers of a long
+        // list half-way, while `drive` waits for them.
+        let response = tokio::task::unconstrained(scheduler.drive(responses.next())).await?;
+        let max_errors = subscription.limits.max_errors;
+        let finished = subscription.operation.finish(response, self.namespace, max_errors);
+        Some(complete_errors(finished, &request_id))
     }
 }

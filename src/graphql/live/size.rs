@@ -1,12 +1,12 @@
-//! How much memory variables keep, near enough: what live connections are charged for beside the
-//! document's own weight.
+//! Estimates the memory taken by variables, which counts against the limits of live connections,
+//! together with the weight of the document.
 
 use async_graphql::{Name, Value, Variables};
 
-/// What a name or a text takes beside its letters.
+/// The overhead of a string in bytes.
 const TEXT_OVERHEAD: usize = 16;
 
-/// The bytes that variables take.
+/// The approximate size of variables in memory, in bytes.
 #[must_use]
 pub fn variables_bytes(variables: &Variables) -> usize {
     variables.iter().map(|(name, value)| text_bytes(name) + value_bytes(value)).sum()

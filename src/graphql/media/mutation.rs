@@ -1,4 +1,4 @@
-//! Giving pictures and videos to products.
+//! Mutations that add and remove the media of products.
 
 use std::sync::Arc;
 
@@ -10,51 +10,54 @@ use crate::domain::media::MediaKind;
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, writes_products};
+use crate::graphql::guard::{PermissionGuard, may_write_products};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Url, gid, parse_gid};
 use crate::graphql::upload::{Upload, Uploads};
 use crate::services::media::{MediaSource, NewMedia};
 
-/// Writes of pictures and videos.
+/// Mutations that add and remove the media of products.
 #[derive(Default)]
 pub struct MediaMutation;
 
-/// A picture or video that is to be shown with a product: a file or an address, one of them.
+/// An image or video to add to a product. Either `file` or `originalSource` must be given.
 #[derive(InputObject)]
 pub struct ProductMediaCreateInput {
-    /// What it shows, in words.
+    /// Alternative text that describes the image or video.
     alt: Option<String>,
-    /// A JPEG, PNG, GIF or WebP picture or an MP4, WebM or QuickTime video, sent with the request as a part of a form.
+    /// The file, uploaded with a multipart request: a JPEG, PNG, GIF or WebP image, or an MP4, WebM
+    /// or QuickTime video.
     file: Option<Upload>,
-    /// Where such a file is fetched from.
+    /// The URL to download the file from.
     original_source: Option<Url>,
-    /// What it is: `IMAGE` or `VIDEO`. A file tells by itself; an address is taken for that of an image.
+    /// The type of the media: `IMAGE` or `VIDEO`. Detected for files. Defaults to `IMAGE` for URLs.
     media_content_type: Option<MediaContentType>,
 }
 
-/// What was taken.
+/// The result of `productMediaCreate`.
 #[derive(SimpleObject)]
 struct ProductMediaCreatePayload {
-    /// The media, in the order in which they were given. They are not ready yet; null if none could be taken.
+    /// The new media, in the order of the input. They aren't ready yet. Null if the mutation
+    /// failed.
     media: Option<Vec<Media>>,
-    /// For each of the media the global id of the job that works on it: `jobUpdated` tells how far it is.
+    /// The IDs of the jobs that process the media, in the same order. Follow their progress with
+    /// `jobUpdated`.
     job_ids: Vec<ID>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What is gone.
+/// The result of `productMediaDelete`.
 #[derive(SimpleObject)]
 struct ProductMediaDeletePayload {
-    /// The global ids of the media that are gone.
+    /// The IDs of the deleted media. Null if the mutation failed.
     deleted_media_ids: Option<Vec<ID>>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
 impl ProductMediaCreateInput {
-    fn decode(self, ctx: &Context<'_>) -> Result<NewMedia, Error> {
+    fn into_new_media(self, ctx: &Context<'_>) -> Result<NewMedia, Error> {
         let source = match (self.file, self.original_source) {
             (Some(upload), None) => MediaSource::File(Uploads::take(ctx, upload)?),
             (None, Some(url)) => MediaSource::Url(url.0),
@@ -76,47 +79,49 @@ impl ProductMediaCreateInput {
     }
 }
 
-/// The medium that the global id of an image or a video names.
-pub fn media_id(id: &ID) -> Result<MediaId, Error> {
+/// Parses the global ID of an image or a video.
+pub fn parse_media_id(id: &ID) -> Result<MediaId, Error> {
     let image = parse_gid::<ImageId>(id).map(Id::uuid);
     image.or_else(|error| parse_gid::<VideoId>(id).map(Id::uuid).map_err(|_| error)).map(MediaId::from_uuid)
 }
 
 #[Object]
 impl MediaMutation {
-    /// Gives pictures and videos to a product: as files of a multipart request, or as addresses that they are fetched from. A job for
-    /// each makes of it what is shown; until then it is seen by staff alone.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Adds images and videos to a product, uploaded with a multipart request or given by URL. Each
+    /// one is processed by a background job and visible to staff only until it is ready.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn product_media_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product's global id.")] product_id: ID,
-        #[graphql(desc = "The pictures and videos.")] media: Vec<ProductMediaCreateInput>,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "The ID of the product.")] product_id: ID,
+        #[graphql(desc = "The images and videos to add.")] media: Vec<ProductMediaCreateInput>,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<ProductMediaCreatePayload> {
         let product = parse_gid(&product_id)?;
-        let new = media.into_iter().map(|one| one.decode(ctx)).collect::<Result<Vec<_>, Error>>()?;
-        let taken = ctx.services().media.create(ctx.op(), product, new, idempotency_key.as_deref()).await;
-        let (taken, user_errors) = payload(taken)?;
-        let (media, jobs) = taken.map(|taken| (taken.media, taken.jobs)).unzip();
+        let new =
+            media.into_iter().map(|input| input.into_new_media(ctx)).collect::<Result<Vec<_>, Error>>()?;
+        let created = ctx.services().media.create(ctx.op(), product, new, idempotency_key.as_deref()).await;
+        let (created, user_errors) = payload(created)?;
+        let (media, jobs) = created.map(|created| (created.media, created.jobs)).unzip();
         Ok(ProductMediaCreatePayload {
-            media: media.map(|rows| rows.into_iter().map(|row| Media::of(Arc::new(row))).collect()),
+            media: media.map(|rows| rows.into_iter().map(|row| Media::from_row(Arc::new(row))).collect()),
             job_ids: jobs.unwrap_or_default().into_iter().map(gid).collect(),
             user_errors,
         })
     }
 
-    /// Removes pictures and videos from a product, whatever their state.
-    #[graphql(guard = "Requires(Permission::WriteProducts)", visible = "writes_products")]
+    /// Deletes images and videos of a product, regardless of their status.
+    #[graphql(guard = "PermissionGuard(Permission::WriteProducts)", visible = "may_write_products")]
     async fn product_media_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product's global id.")] product_id: ID,
-        #[graphql(desc = "The global ids of its media.")] media_ids: Vec<ID>,
+        #[graphql(desc = "The ID of the product.")] product_id: ID,
+        #[graphql(desc = "The IDs of the media to delete.")] media_ids: Vec<ID>,
     ) -> Result<ProductMediaDeletePayload> {
         let product = parse_gid(&product_id)?;
-        let ids = media_ids.iter().map(media_id).collect::<Result<Vec<_>, Error>>()?;
+        let ids = media_ids.iter().map(parse_media_id).collect::<Result<Vec<_>, Error>>()?;
         let (deleted, user_errors) = payload(ctx.services().media.delete(ctx.op(), product, &ids).await)?;
         Ok(ProductMediaDeletePayload { deleted_media_ids: deleted.map(|()| media_ids), user_errors })
     }

@@ -1,4 +1,4 @@
-//! Discounts of orders: what each took off which line, and taxes.
+//! Discounts of orders, their allocation to lines, and taxes.
 
 use std::sync::Arc;
 
@@ -10,258 +10,272 @@ use crate::graphql::scalars::Decimal;
 use crate::graphql::shop::MoneyV2;
 use crate::loaders;
 
-/// How a discount is spread over lines.
+/// How a discount is distributed over the lines.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum DiscountApplicationAllocationMethod {
-    /// Over all lines that it is for.
+    /// The discount is spread across all lines that it applies to.
     Across,
-    /// To each line that it is for.
+    /// The discount is applied to each line that it applies to.
     Each,
-    /// To one line.
+    /// The discount is applied to a single line.
     One,
 }
 
-/// Which lines a discount is for.
+/// Which lines a discount applies to.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum DiscountApplicationTargetSelection {
-    /// All.
+    /// All lines.
     All,
-    /// Those that its rule names.
+    /// The lines that are entitled to the discount by its rule.
     Entitled,
-    /// Those that were chosen.
+    /// Explicitly selected lines.
     Explicit,
 }
 
-/// What a discount takes something off.
+/// What a discount reduces the price of.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum DiscountApplicationTargetType {
-    /// What is bought.
+    /// The lines of the order.
     LineItem,
     /// Delivery.
     ShippingLine,
 }
 
-/// What a discount is worth.
+/// The value of a discount.
 #[derive(Union, Clone)]
 pub enum PricingValue {
-    /// An amount.
+    /// A fixed amount.
     MoneyV2(MoneyV2),
-    /// A part of the price.
+    /// A percentage of the price.
     PricingPercentageValue(PricingPercentageValue),
 }
 
-/// A part of a price.
+/// A percentage of the price.
 #[derive(SimpleObject, Clone)]
 pub struct PricingPercentageValue {
-    /// In percent: 10 % is 10.
+    /// The percentage: 10 for 10 %.
     percentage: f64,
 }
 
-/// An interface gives what its types keep, and they keep values that are cheap to clone.
-macro_rules! cloned {
-    ($($of:ty),*) => {$(
-        impl From<&$of> for $of {
-            fn from(value: &$of) -> Self {
+/// Interface fields are converted from references by cloning. These types are cheap to clone.
+macro_rules! impl_from_ref {
+    ($($type:ty),*) => {$(
+        impl From<&$type> for $type {
+            fn from(value: &$type) -> Self {
                 value.clone()
             }
         }
     )*};
 }
 
-cloned!(
+impl_from_ref!(
     DiscountApplicationAllocationMethod,
     DiscountApplicationTargetSelection,
     DiscountApplicationTargetType,
     PricingValue
 );
 
-/// A discount that an order was given.
+/// A discount applied to an order.
 #[derive(Interface, Clone)]
 #[graphql(
     field(
         name = "allocation_method",
         ty = "DiscountApplicationAllocationMethod",
-        desc = "How it is spread over lines."
+        desc = "How the discount is distributed over the lines."
     ),
     field(
         name = "target_selection",
         ty = "DiscountApplicationTargetSelection",
-        desc = "Which lines it is for."
+        desc = "Which lines the discount applies to."
     ),
-    field(name = "target_type", ty = "DiscountApplicationTargetType", desc = "What it takes something off."),
-    field(name = "value", ty = "PricingValue", desc = "What it took off the whole order.")
+    field(
+        name = "target_type",
+        ty = "DiscountApplicationTargetType",
+        desc = "What the discount reduces the price of."
+    ),
+    field(name = "value", ty = "PricingValue", desc = "The total amount taken off the order.")
 )]
 pub enum DiscountApplication {
-    /// One that applied by itself.
+    /// An automatic discount.
     Automatic(AutomaticDiscountApplication),
-    /// One that was asked for by a code.
+    /// A discount code.
     Code(DiscountCodeApplication),
-    /// One that staff gave.
+    /// A discount given by staff.
     Manual(ManualDiscountApplication),
 }
 
-/// A discount that applied by itself.
+/// A discount that was applied automatically.
 #[derive(SimpleObject, Clone)]
 pub struct AutomaticDiscountApplication {
-    /// How it is spread over lines.
+    /// How the discount is distributed over the lines.
     allocation_method: DiscountApplicationAllocationMethod,
-    /// Which lines it is for.
+    /// Which lines the discount applies to.
     target_selection: DiscountApplicationTargetSelection,
-    /// What it takes something off.
+    /// What the discount reduces the price of.
     target_type: DiscountApplicationTargetType,
-    /// What it took off the whole order.
+    /// The total amount taken off the order.
     value: PricingValue,
-    /// What it is called.
+    /// The title of the discount.
     title: String,
 }
 
-/// A discount that was asked for by a code.
+/// A discount that was applied with a code.
 #[derive(SimpleObject, Clone)]
 pub struct DiscountCodeApplication {
-    /// How it is spread over lines.
+    /// How the discount is distributed over the lines.
     allocation_method: DiscountApplicationAllocationMethod,
-    /// Which lines it is for.
+    /// Which lines the discount applies to.
     target_selection: DiscountApplicationTargetSelection,
-    /// What it takes something off.
+    /// What the discount reduces the price of.
     target_type: DiscountApplicationTargetType,
-    /// What it took off the whole order.
+    /// The total amount taken off the order.
     value: PricingValue,
-    /// The code.
+    /// The discount code.
     code: String,
-    /// Whether the code took something off.
+    /// Whether the code discounted the order.
     applicable: bool,
 }
 
-/// A discount that staff gave.
+/// A discount that was given by staff.
 #[derive(SimpleObject, Clone)]
 pub struct ManualDiscountApplication {
-    /// How it is spread over lines.
+    /// How the discount is distributed over the lines.
     allocation_method: DiscountApplicationAllocationMethod,
-    /// Which lines it is for.
+    /// Which lines the discount applies to.
     target_selection: DiscountApplicationTargetSelection,
-    /// What it takes something off.
+    /// What the discount reduces the price of.
     target_type: DiscountApplicationTargetType,
-    /// What it took off the whole order.
+    /// The total amount taken off the order.
     value: PricingValue,
-    /// What it is called.
+    /// The title of the discount.
     title: String,
-    /// More about it.
+    /// The description of the discount.
     description: Option<String>,
 }
 
-/// What a discount took off something.
+/// The amount that a discount takes off a line or delivery.
 #[derive(SimpleObject, Clone)]
 pub struct DiscountAllocation {
-    /// How much.
+    /// The amount taken off.
     allocated_amount: MoneyV2,
-    /// Which discount.
+    /// The discount that was applied.
     discount_application: DiscountApplication,
 }
 
-/// A tax.
+/// A tax on a line or on delivery.
 #[derive(SimpleObject, Clone)]
 pub struct TaxLine {
-    /// What it is called.
+    /// The name of the tax.
     title: String,
-    /// The rate, as a part of one: 20 % is `0.2`.
+    /// The tax rate as a decimal: `0.2` for 20 %.
     rate: Decimal,
-    /// The rate in percent: 20 % is `20`.
+    /// The tax rate in percent: `20` for 20 %.
     percentage: Decimal,
-    /// How much it is.
+    /// The amount of tax.
     price: MoneyV2,
 }
 
-/// The taxes on something.
-pub fn taxes(ctx: &Context<'_>, order: &loaders::Order, taxes: &[Tax]) -> Vec<TaxLine> {
+/// Converts taxes of the domain.
+pub fn to_tax_lines(ctx: &Context<'_>, order: &loaders::Order, taxes: &[Tax]) -> Vec<TaxLine> {
     let line = |tax: &Tax| TaxLine {
         title: tax.title.clone(),
-        rate: Decimal(decimal(tax.rate_micros)),
-        percentage: Decimal(decimal(tax.rate_micros.saturating_mul(100))),
+        rate: Decimal(format_micros(tax.rate_micros)),
+        percentage: Decimal(format_micros(tax.rate_micros.saturating_mul(100))),
         price: money(ctx, order, tax.amount),
     };
     taxes.iter().map(line).collect()
 }
 
-/// Millionths as a decimal number without needless zeros.
-fn decimal(micros: i64) -> String {
+/// Formats millionths as a decimal without trailing zeros.
+fn format_micros(micros: i64) -> String {
     let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// What discounts took off lines, or off delivery.
-pub fn allocations(
+/// The discount allocations of a line or of delivery.
+pub fn to_discount_allocations(
     ctx: &Context<'_>,
     order: &loaders::Order,
     lines: &[Arc<loaders::OrderLine>],
-    of: &[Allocation],
+    allocations: &[Allocation],
     target: DiscountApplicationTargetType,
 ) -> Vec<DiscountAllocation> {
-    let allocation = |one: &Allocation| DiscountAllocation {
-        allocated_amount: money(ctx, order, one.amount),
-        discount_application: application(ctx, order, one, whole(order, lines, one, target), target),
+    let to_allocation = |allocation: &Allocation| DiscountAllocation {
+        allocated_amount: money(ctx, order, allocation.amount),
+        discount_application: to_application(
+            ctx,
+            order,
+            allocation,
+            sum_discount(order, lines, allocation, target),
+            target,
+        ),
     };
-    of.iter().map(allocation).collect()
+    allocations.iter().map(to_allocation).collect()
 }
 
-/// The discounts of an order, each once.
-pub fn applications(
+/// The distinct discounts of an order.
+pub fn to_discount_applications(
     ctx: &Context<'_>,
     order: &loaders::Order,
     lines: &[Arc<loaders::OrderLine>],
 ) -> Vec<DiscountApplication> {
     use DiscountApplicationTargetType::{LineItem, ShippingLine};
-    let of_lines = lines.iter().flat_map(|line| &line.discounts.0).map(|one| (one, LineItem));
-    let of_delivery = delivery_discounts(order).iter().map(|one| (one, ShippingLine));
-    let mut known: Vec<(&Allocation, DiscountApplicationTargetType)> = Vec::new();
-    for (one, target) in of_lines.chain(of_delivery) {
-        if !known.iter().any(|(other, of)| *of == target && is_same(other, one)) {
-            known.push((one, target));
+    let of_lines = lines.iter().flat_map(|line| &line.discounts.0).map(|discount| (discount, LineItem));
+    let of_delivery = delivery_discounts(order).iter().map(|discount| (discount, ShippingLine));
+    let mut distinct: Vec<(&Allocation, DiscountApplicationTargetType)> = Vec::new();
+    for (discount, target) in of_lines.chain(of_delivery) {
+        if !distinct.iter().any(|(other, kind)| *kind == target && is_same_discount(other, discount)) {
+            distinct.push((discount, target));
         }
     }
-    known
+    distinct
         .into_iter()
-        .map(|(one, target)| application(ctx, order, one, whole(order, lines, one, target), target))
+        .map(|(discount, target)| {
+            to_application(ctx, order, discount, sum_discount(order, lines, discount, target), target)
+        })
         .collect()
 }
 
-/// The discounts of an order's delivery.
+/// The discounts on the delivery of an order.
 pub fn delivery_discounts(order: &loaders::Order) -> &[Allocation] {
     order.delivery.0.as_ref().map_or(&[], |delivery| delivery.discounts.as_slice())
 }
 
-fn is_same(one: &Allocation, other: &Allocation) -> bool {
-    (one.discount_id, &one.code, &one.title) == (other.discount_id, &other.code, &other.title)
+fn is_same_discount(discount: &Allocation, other: &Allocation) -> bool {
+    (discount.discount_id, &discount.code, &discount.title) == (other.discount_id, &other.code, &other.title)
 }
 
-/// What a discount took off all lines, or off delivery.
-fn whole(
+/// The total that a discount took off all lines, or off delivery.
+fn sum_discount(
     order: &loaders::Order,
     lines: &[Arc<loaders::OrderLine>],
-    one: &Allocation,
+    discount: &Allocation,
     target: DiscountApplicationTargetType,
 ) -> i64 {
     let of_lines = lines.iter().flat_map(|line| &line.discounts.0);
     let sum = |amount: i64, other: &Allocation| amount.saturating_add(other.amount);
     match target {
-        DiscountApplicationTargetType::LineItem => of_lines.filter(|other| is_same(other, one)).fold(0, sum),
+        DiscountApplicationTargetType::LineItem => {
+            of_lines.filter(|other| is_same_discount(other, discount)).fold(0, sum)
+        }
         DiscountApplicationTargetType::ShippingLine => {
-            delivery_discounts(order).iter().filter(|other| is_same(other, one)).fold(0, sum)
+            delivery_discounts(order).iter().filter(|other| is_same_discount(other, discount)).fold(0, sum)
         }
     }
 }
 
-fn application(
+fn to_application(
     ctx: &Context<'_>,
     order: &loaders::Order,
-    one: &Allocation,
-    whole: i64,
+    discount: &Allocation,
+    total: i64,
     target_type: DiscountApplicationTargetType,
 ) -> DiscountApplication {
     let allocation_method = DiscountApplicationAllocationMethod::Across;
     let target_selection = DiscountApplicationTargetSelection::Entitled;
-    let value = PricingValue::MoneyV2(money(ctx, order, whole));
-    let title = one.title.clone();
-    match (&one.code, one.discount_id) {
+    let value = PricingValue::MoneyV2(money(ctx, order, total));
+    let title = discount.title.clone();
+    match (&discount.code, discount.discount_id) {
         (Some(code), _) => DiscountApplication::Code(DiscountCodeApplication {
             allocation_method,
             target_selection,

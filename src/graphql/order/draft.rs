@@ -1,4 +1,4 @@
-//! Draft orders: what staff put together before it is an order.
+//! Draft orders.
 
 use std::sync::Arc;
 
@@ -8,153 +8,153 @@ use super::DraftOrderConnection;
 use super::fields::Order;
 use crate::domain::draft::{self, DraftLine};
 use crate::domain::ids::{CustomerId, Id};
-use crate::domain::page::{CursorKey, KeyKind};
+use crate::domain::page::{CursorKey, CursorKeyKind};
 use crate::domain::permission::Permission;
 use crate::domain::quote::{Quote, QuotedLine};
 use crate::error::Error;
 use crate::graphql::address::{MailingAddress, MailingAddressInput};
 use crate::graphql::attribute::{Attribute, AttributeInput};
 use crate::graphql::catalog::ProductVariant;
-use crate::graphql::connection::{Items, PageArgs};
+use crate::graphql::connection::{ConnectionPage, PageArgs};
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, reads_orders, sees_drafts, writes_orders};
-use crate::graphql::in_order::InOrder;
+use crate::graphql::guard::{PermissionGuard, may_read_orders, may_see_draft_orders, may_write_orders};
+use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, Decimal, gid, parse_gid};
 use crate::graphql::shop::MoneyV2;
-use crate::graphql::total::Total;
+use crate::graphql::total::TotalCount;
 use crate::loaders;
 use crate::services::orders::{DiscountInput, DraftInput, DraftLineInput};
 
-/// An order that staff put together.
+/// An order that staff are preparing.
 #[derive(Clone)]
 pub struct DraftOrder(Arc<loaders::DraftOrder>);
 
-/// A line of a draft.
+/// A line of a draft order.
 struct DraftOrderLineItem {
     line: DraftLine,
     quoted: Option<QuotedLine>,
 }
 
-/// The state a draft is in.
+/// The status of a draft order.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum DraftOrderStatus {
-    /// It can be changed.
+    /// The draft order can be changed.
     Open,
-    /// It is an order.
+    /// The draft order was completed and is now an order.
     Completed,
 }
 
-/// What the value of a discount by hand is.
+/// The type of the value of a manual discount.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "draft::DraftDiscountType")]
 pub enum DraftOrderAppliedDiscountType {
     /// An amount of money.
     FixedAmount,
-    /// A percentage of what it is on.
+    /// A percentage of the discounted price.
     Percentage,
 }
 
-/// A discount that staff gave by hand.
+/// A manual discount on a draft order.
 #[derive(SimpleObject)]
-#[graphql(visible = "sees_drafts")]
+#[graphql(visible = "may_see_draft_orders")]
 struct DraftOrderAppliedDiscount {
-    /// What buyers read.
+    /// The title shown to buyers.
     title: String,
-    /// An amount, or a percentage.
+    /// The amount, or the percentage, depending on `valueType`.
     value: Decimal,
-    /// Which of the two.
+    /// The type of `value`.
     value_type: DraftOrderAppliedDiscountType,
 }
 
-/// A discount that staff give by hand.
+/// The input fields of a manual discount.
 #[derive(InputObject)]
 pub struct DraftOrderAppliedDiscountInput {
-    /// What buyers read.
+    /// The title shown to buyers.
     title: Option<String>,
-    /// An amount, or a percentage: 10 is 10 %.
+    /// The amount in the shop's currency, or the percentage: `10` for 10 %.
     value: Decimal,
-    /// Which of the two.
+    /// The type of `value`.
     value_type: DraftOrderAppliedDiscountType,
 }
 
-/// A draft's fields; of one that is there, what is not given stays as it is.
+/// The input fields of a draft order. When updating, omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct DraftOrderInput {
-    /// What is bought; all lines at once.
+    /// The lines of the draft order. When updating, replaces all lines.
     line_items: Option<Vec<DraftOrderLineItemInput>>,
-    /// The customer's global id.
+    /// The ID of the customer.
     customer_id: MaybeUndefined<ID>,
-    /// The buyer's e-mail address.
+    /// The email address of the buyer.
     email: MaybeUndefined<String>,
-    /// The buyer's phone number.
+    /// The phone number of the buyer.
     phone: MaybeUndefined<String>,
-    /// Where it is sent.
+    /// The shipping address.
     shipping_address: MaybeUndefined<MailingAddressInput>,
-    /// Where the bill goes.
+    /// The billing address.
     billing_address: MaybeUndefined<MailingAddressInput>,
     /// The handle of the delivery option.
     delivery_option_handle: MaybeUndefined<String>,
-    /// A discount on all lines.
+    /// A discount on the whole order.
     applied_discount: MaybeUndefined<DraftOrderAppliedDiscountInput>,
-    /// What staff write for the buyer.
+    /// A note from staff to the buyer.
     note: Option<String>,
-    /// What else is noted.
+    /// Custom attributes: key-value pairs with additional information.
     custom_attributes: Option<Vec<AttributeInput>>,
 }
 
-/// A line of a draft.
+/// A line of a draft order.
 #[derive(InputObject)]
 pub struct DraftOrderLineItemInput {
-    /// The variant's global id.
+    /// The ID of the product variant.
     variant_id: ID,
-    /// How many pieces.
+    /// The number of units.
     quantity: i64,
     /// A discount on this line.
     applied_discount: Option<DraftOrderAppliedDiscountInput>,
-    /// What else is noted.
+    /// Custom attributes: key-value pairs with additional information.
     custom_attributes: Option<Vec<AttributeInput>>,
 }
 
-/// What became of the draft.
+/// The result of `draftOrderCreate`.
 #[derive(SimpleObject)]
 struct DraftOrderCreatePayload {
-    /// The draft; null if it could not be made.
+    /// The new draft order. Null if the mutation failed.
     draft_order: Option<DraftOrder>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the draft.
+/// The result of `draftOrderUpdate`.
 #[derive(SimpleObject)]
 struct DraftOrderUpdatePayload {
-    /// The draft; null if it could not be changed.
+    /// The updated draft order. Null if the mutation failed.
     draft_order: Option<DraftOrder>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the draft.
+/// The result of `draftOrderComplete`.
 #[derive(SimpleObject)]
 struct DraftOrderCompletePayload {
-    /// The draft; null if it did not become an order.
+    /// The completed draft order. Null if the mutation failed.
     draft_order: Option<DraftOrder>,
-    /// The order; null if there is none.
+    /// The new order. Null if the mutation failed.
     order: Option<Order>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
 impl DraftOrder {
-    fn of(row: loaders::DraftOrder) -> Self {
+    fn new(row: loaders::DraftOrder) -> Self {
         Self(Arc::new(row))
     }
 
-    fn amount(&self, ctx: &Context<'_>, of: fn(&Quote) -> i64) -> MoneyV2 {
-        MoneyV2(ctx.shop().money(self.0.draft.0.quote.as_ref().map_or(0, of)))
+    fn quoted_amount(&self, ctx: &Context<'_>, amount: fn(&Quote) -> i64) -> MoneyV2 {
+        MoneyV2(ctx.shop().money(self.0.draft.0.quote.as_ref().map_or(0, amount)))
     }
 
-    fn address(
+    fn to_mailing_address(
         &self,
         kind: &str,
         address: Option<&crate::domain::address::Address>,
@@ -164,7 +164,7 @@ impl DraftOrder {
     }
 }
 
-fn shown(ctx: &Context<'_>, discount: &draft::DraftDiscount) -> DraftOrderAppliedDiscount {
+fn to_applied_discount(ctx: &Context<'_>, discount: &draft::DraftDiscount) -> DraftOrderAppliedDiscount {
     let value = match discount.kind {
         draft::DraftDiscountType::FixedAmount => ctx.shop().money(discount.value).to_decimal(),
         draft::DraftDiscountType::Percentage => {
@@ -179,26 +179,26 @@ fn shown(ctx: &Context<'_>, discount: &draft::DraftDiscount) -> DraftOrderApplie
     }
 }
 
-/// An order that staff put together. Its amounts are as they were when it was last changed.
-#[Object(visible = "sees_drafts")]
+/// An order that staff prepare on behalf of a buyer. Its amounts are those of its last update.
+#[Object(visible = "may_see_draft_orders")]
 impl DraftOrder {
-    /// The draft's global id.
+    /// The ID of the draft order.
     async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// The state it is in.
+    /// The status of the draft order.
     async fn status(&self) -> DraftOrderStatus {
         if self.0.order_id.is_some() { DraftOrderStatus::Completed } else { DraftOrderStatus::Open }
     }
 
-    /// The order that came of it.
+    /// The order that resulted from the draft order. Null until it is completed.
     async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
         let Some(id) = self.0.order_id else { return Ok(None) };
         Order::find(ctx, id).await
     }
 
-    /// What is bought.
+    /// The lines of the draft order.
     async fn line_items(&self) -> Vec<DraftOrderLineItem> {
         let draft = &self.0.draft.0;
         let quoted = |line: &DraftLine| {
@@ -208,29 +208,29 @@ impl DraftOrder {
         draft.lines.iter().map(item).collect()
     }
 
-    /// A discount on all lines.
+    /// The discount on the whole order.
     async fn applied_discount(&self, ctx: &Context<'_>) -> Option<DraftOrderAppliedDiscount> {
-        self.0.draft.0.discount.as_ref().map(|discount| shown(ctx, discount))
+        self.0.draft.0.discount.as_ref().map(|discount| to_applied_discount(ctx, discount))
     }
 
-    /// The buyer's e-mail address.
+    /// The email address of the buyer.
     async fn email(&self) -> Option<&str> {
         self.0.draft.0.email.as_deref()
     }
 
-    /// The buyer's phone number.
+    /// The phone number of the buyer.
     async fn phone(&self) -> Option<&str> {
         self.0.draft.0.phone.as_deref()
     }
 
-    /// Where it is sent.
+    /// The shipping address.
     async fn shipping_address(&self) -> Option<MailingAddress> {
-        self.address("ShippingAddress", self.0.draft.0.shipping_address.as_ref())
+        self.to_mailing_address("ShippingAddress", self.0.draft.0.shipping_address.as_ref())
     }
 
-    /// Where the bill goes.
+    /// The billing address.
     async fn billing_address(&self) -> Option<MailingAddress> {
-        self.address("BillingAddress", self.0.draft.0.billing_address.as_ref())
+        self.to_mailing_address("BillingAddress", self.0.draft.0.billing_address.as_ref())
     }
 
     /// The handle of the delivery option.
@@ -238,81 +238,81 @@ impl DraftOrder {
         self.0.draft.0.delivery_option.as_deref()
     }
 
-    /// What is bought, after discounts.
+    /// The subtotal of the lines, after discounts.
     async fn subtotal_price(&self, ctx: &Context<'_>) -> MoneyV2 {
-        self.amount(ctx, |quote| quote.subtotal.saturating_sub(quote.discount_total))
+        self.quoted_amount(ctx, |quote| quote.subtotal.saturating_sub(quote.discount_total))
     }
 
-    /// What discounts take off.
+    /// The total of all discounts.
     async fn total_discounts(&self, ctx: &Context<'_>) -> MoneyV2 {
-        self.amount(ctx, |quote| quote.discount_total)
+        self.quoted_amount(ctx, |quote| quote.discount_total)
     }
 
-    /// What delivery costs.
+    /// The cost of delivery, after discounts.
     async fn total_shipping_price(&self, ctx: &Context<'_>) -> MoneyV2 {
-        self.amount(ctx, |quote| quote.shipping_total)
+        self.quoted_amount(ctx, |quote| quote.shipping_total)
     }
 
-    /// All taxes.
+    /// The total of all taxes.
     async fn total_tax(&self, ctx: &Context<'_>) -> MoneyV2 {
-        self.amount(ctx, |quote| quote.tax_total)
+        self.quoted_amount(ctx, |quote| quote.tax_total)
     }
 
-    /// What is to be paid.
+    /// The total to pay.
     async fn total_price(&self, ctx: &Context<'_>) -> MoneyV2 {
-        self.amount(ctx, |quote| quote.total)
+        self.quoted_amount(ctx, |quote| quote.total)
     }
 
-    /// What staff wrote for the buyer.
+    /// A note from staff to the buyer.
     async fn note(&self) -> &str {
         &self.0.draft.0.note
     }
 
-    /// What else is noted.
+    /// Custom attributes: key-value pairs with additional information.
     async fn custom_attributes(&self) -> Vec<Attribute> {
         Attribute::all(&self.0.draft.0.attributes)
     }
 
-    /// When it was begun.
+    /// When the draft order was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// When it last changed.
+    /// When it was last updated.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }
 }
 
-/// A line of a draft.
-#[Object(visible = "sees_drafts")]
+/// A line of a draft order.
+#[Object(visible = "may_see_draft_orders")]
 impl DraftOrderLineItem {
-    /// What is bought; null if it is not there any more, or not for you to see.
+    /// The product variant. Null if it was deleted, or if you can't see it.
     async fn variant(&self, ctx: &Context<'_>) -> Result<Option<ProductVariant>> {
         ProductVariant::find(ctx, self.line.variant_id).await
     }
 
-    /// How many pieces.
+    /// The number of units.
     async fn quantity(&self) -> i64 {
         self.line.quantity
     }
 
-    /// A discount on this line.
+    /// The discount on this line.
     async fn applied_discount(&self, ctx: &Context<'_>) -> Option<DraftOrderAppliedDiscount> {
-        self.line.discount.as_ref().map(|discount| shown(ctx, discount))
+        self.line.discount.as_ref().map(|discount| to_applied_discount(ctx, discount))
     }
 
-    /// What all pieces cost, before discounts.
+    /// The total price of the line before discounts.
     async fn original_total_price(&self, ctx: &Context<'_>) -> MoneyV2 {
         MoneyV2(ctx.shop().money(self.quoted.as_ref().map_or(0, QuotedLine::gross)))
     }
 
-    /// What all pieces cost, after discounts.
+    /// The total price of the line after discounts.
     async fn discounted_total_price(&self, ctx: &Context<'_>) -> MoneyV2 {
         MoneyV2(ctx.shop().money(self.quoted.as_ref().map_or(0, QuotedLine::total)))
     }
 
-    /// What else is noted.
+    /// Custom attributes: key-value pairs with additional information.
     async fn custom_attributes(&self) -> Vec<Attribute> {
         Attribute::all(&self.line.attributes)
     }
@@ -358,101 +358,105 @@ impl TryFrom<DraftOrderInput> for DraftInput {
     }
 }
 
-/// Reads of drafts.
+/// Queries for draft orders.
 #[derive(Default)]
 pub struct DraftOrderQuery;
 
 #[Object]
 impl DraftOrderQuery {
-    /// A draft of an order, by its id.
-    #[graphql(guard = "Requires(Permission::ReadOrders)", visible = "reads_orders")]
+    /// Returns a draft order by ID.
+    #[graphql(guard = "PermissionGuard(Permission::ReadOrders)", visible = "may_read_orders")]
     async fn draft_order(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its id.")] id: ID,
+        #[graphql(desc = "The ID of the draft order.")] id: ID,
     ) -> Result<Option<DraftOrder>> {
         let found = ctx.services().orders.draft(ctx.op(), parse_gid(&id)?).await?;
-        Ok(found.map(DraftOrder::of))
+        Ok(found.map(DraftOrder::new))
     }
 
-    /// The drafts of orders, in the order they were begun.
-    #[graphql(guard = "Requires(Permission::ReadOrders)", visible = "reads_orders")]
+    /// Returns the shop's draft orders, in order of creation.
+    #[graphql(guard = "PermissionGuard(Permission::ReadOrders)", visible = "may_read_orders")]
     async fn draft_orders(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-    ) -> Result<InOrder<DraftOrderConnection>> {
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+    ) -> Result<InlineObject<DraftOrderConnection>> {
         const LIST: &str = "draftOrders";
-        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, CursorKeyKind::None)?;
         let page = ctx.services().orders.drafts(ctx.op(), &request).await?;
-        let page = page.map(|row| (DraftOrder::of(row), CursorKey::None));
-        let items = Items::new(LIST, page, |draft: &DraftOrder| draft.0.id.uuid());
-        Ok(InOrder(DraftOrderConnection(items, Total::DraftOrders)))
+        let page = page.map(|row| (DraftOrder::new(row), CursorKey::None));
+        let items = ConnectionPage::new(LIST, page, |draft: &DraftOrder| draft.0.id.uuid());
+        Ok(InlineObject(DraftOrderConnection(items, TotalCount::DraftOrders)))
     }
 }
 
-/// Writes of drafts.
+/// Draft order mutations.
 #[derive(Default)]
 pub struct DraftOrderMutation;
 
 #[Object]
 impl DraftOrderMutation {
-    /// Begins a draft of an order.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Creates a draft order.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn draft_order_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is in it.")] draft_order: DraftOrderInput,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "The draft order to create.")] draft_order: DraftOrderInput,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<DraftOrderCreatePayload> {
         let (new, key) = (DraftInput::try_from(draft_order)?, idempotency_key.as_deref());
-        let made = ctx.services().orders.create_draft(ctx.op(), &new, key).await;
-        let (draft, user_errors) = payload(made)?;
-        Ok(DraftOrderCreatePayload { draft_order: draft.map(DraftOrder::of), user_errors })
+        let created = ctx.services().orders.create_draft(ctx.op(), &new, key).await;
+        let (draft, user_errors) = payload(created)?;
+        Ok(DraftOrderCreatePayload { draft_order: draft.map(DraftOrder::new), user_errors })
     }
 
-    /// Changes a draft of an order.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Updates a draft order.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn draft_order_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The draft's global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] draft_order: DraftOrderInput,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "The ID of the draft order.")] id: ID,
+        #[graphql(desc = "The fields to change.")] draft_order: DraftOrderInput,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<DraftOrderUpdatePayload> {
         let (id, patch) = (parse_gid(&id)?, DraftInput::try_from(draft_order)?);
         let key = idempotency_key.as_deref();
         let changed = ctx.services().orders.update_draft(ctx.op(), id, &patch, key).await;
         let (draft, user_errors) = payload(changed)?;
-        Ok(DraftOrderUpdatePayload { draft_order: draft.map(DraftOrder::of), user_errors })
+        Ok(DraftOrderUpdatePayload { draft_order: draft.map(DraftOrder::new), user_errors })
     }
 
-    /// Makes an order of a draft, at the prices of this moment: its stock is reserved.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Completes a draft order: creates an order at current prices, and reserves its inventory.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn draft_order_complete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The draft's global id.")] id: ID,
+        #[graphql(desc = "The ID of the draft order.")] id: ID,
         #[graphql(
-            desc = "Whether it is still to be paid for; if not, it was paid by a way of its own.",
+            desc = "Whether the payment is still pending. If false, the order is marked as paid \
+                    outside of the shop.",
             default = true
         )]
         payment_pending: bool,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<DraftOrderCompletePayload> {
         let (id, key) = (parse_gid(&id)?, idempotency_key.as_deref());
-        let made = ctx.services().orders.complete_draft(ctx.op(), id, payment_pending, key).await;
-        let (made, user_errors) = payload(made)?;
-        let (draft, order) = made.map(|made| (made.draft, made.order)).unzip();
+        let created = ctx.services().orders.complete_draft(ctx.op(), id, payment_pending, key).await;
+        let (created, user_errors) = payload(created)?;
+        let (draft, order) = created.map(|created| (created.draft, created.order)).unzip();
         Ok(DraftOrderCompletePayload {
-            draft_order: draft.map(DraftOrder::of),
-            order: order.map(Order::of),
+            draft_order: draft.map(DraftOrder::new),
+            order: order.map(Order::new),
             user_errors,
         })
     }

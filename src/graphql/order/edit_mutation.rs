@@ -1,4 +1,5 @@
-//! What staff change of orders and drafts besides their course.
+//! Mutations that edit an order's contact details, addresses, note and tags, and delete draft
+//! orders.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
@@ -6,63 +7,65 @@ use super::fields::Order;
 use crate::domain::permission::Permission;
 use crate::graphql::address::MailingAddressInput;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, writes_orders};
+use crate::graphql::guard::{PermissionGuard, may_write_orders};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{gid, parse_gid};
 use crate::services::orders::OrderPatch;
 
-/// What staff change of orders and drafts besides their course.
+/// Mutations that edit orders and delete draft orders.
 #[derive(Default)]
 pub struct OrderEditMutation;
 
-/// A change of an order; what is not given stays as it is.
+/// The changes to an order. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct OrderUpdateInput {
-    /// The buyer's e-mail address: mails about the order go there from now on.
+    /// The email address of the buyer. Emails about the order are sent there from now on.
     email: Option<String>,
-    /// The buyer's phone number.
+    /// The phone number of the buyer.
     phone: MaybeUndefined<String>,
-    /// Where it is sent, as a whole. Delivery and taxes stay at what the buyer was asked to pay.
+    /// The shipping address. Replaces the existing one. The cost of delivery and the taxes don't
+    /// change.
     shipping_address: Option<MailingAddressInput>,
-    /// Where the bill goes, as a whole.
+    /// The billing address. Replaces the existing one.
     billing_address: Option<MailingAddressInput>,
-    /// What is noted for whoever packs it, up to 5000 characters. The buyer sees it.
+    /// The note on the order, at most 5000 characters. Visible to the buyer.
     note: Option<String>,
-    /// All words to tell it by, in place of those there were: up to 250, none with a comma in it.
+    /// The tags of the order, at most 250. Replaces the existing tags. A tag can't contain a comma.
     tags: Option<Vec<String>>,
 }
 
-/// What became of the change.
+/// The result of `orderUpdate`.
 #[derive(SimpleObject)]
-#[graphql(visible = "writes_orders")]
+#[graphql(visible = "may_write_orders")]
 pub struct OrderUpdatePayload {
-    /// The order; null if nothing was changed.
+    /// The updated order. Null if the mutation failed.
     order: Option<Order>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the draft.
+/// The result of `draftOrderDelete`.
 #[derive(SimpleObject)]
-#[graphql(visible = "writes_orders")]
+#[graphql(visible = "may_write_orders")]
 pub struct DraftOrderDeletePayload {
-    /// The id that the draft had; null if it was not deleted.
+    /// The ID of the deleted draft order. Null if the mutation failed.
     deleted_draft_order_id: Option<ID>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
 #[Object]
 impl OrderEditMutation {
-    /// Changes how an order's buyer is reached, where it goes, and what is noted on it. Where it
-    /// goes can change as long as something of it is to be sent.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Updates the contact details, addresses, note and tags of an order. The shipping address can
+    /// only be changed while there are units left to fulfill.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn order_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The order's global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] order: OrderUpdateInput,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "The ID of the order.")] id: ID,
+        #[graphql(desc = "The fields to change.")] order: OrderUpdateInput,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<OrderUpdatePayload> {
         let id = parse_gid(&id)?;
@@ -76,18 +79,18 @@ impl OrderEditMutation {
         };
         let changed = ctx.services().orders.update(ctx.op(), id, &patch, idempotency_key.as_deref()).await;
         let (changed, user_errors) = payload(changed)?;
-        Ok(OrderUpdatePayload { order: changed.map(Order::of), user_errors })
+        Ok(OrderUpdatePayload { order: changed.map(Order::new), user_errors })
     }
 
-    /// Deletes a draft of an order. One that became an order stays.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Deletes a draft order. A completed draft order can't be deleted.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn draft_order_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The draft's id.")] id: ID,
+        #[graphql(desc = "The ID of the draft order.")] id: ID,
     ) -> Result<DraftOrderDeletePayload> {
         let id = parse_gid(&id)?;
-        let (gone, user_errors) = payload(ctx.services().orders.delete_draft(ctx.op(), id).await)?;
-        Ok(DraftOrderDeletePayload { deleted_draft_order_id: gone.map(|()| gid(id)), user_errors })
+        let (deleted, user_errors) = payload(ctx.services().orders.delete_draft(ctx.op(), id).await)?;
+        Ok(DraftOrderDeletePayload { deleted_draft_order_id: deleted.map(|()| gid(id)), user_errors })
     }
 }

@@ -1,402 +1,408 @@
-//! What became of an order: payments, fulfillments, refunds, returns, and who did what when.
+//! The history of an order: payments, fulfillments, refunds, returns and timeline events.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Json, Object, Result, SimpleObject};
 
 use super::line::OrderLineItem;
-use super::sentence::sentence;
+use super::timeline_message::timeline_message;
 use super::{FulfillmentLineItemConnection, money};
 use crate::domain::event::Event;
 use crate::domain::fulfillment::{FulfilledLine, RefundedLine, ReturnedLine};
 use crate::domain::ids::{Id, OrderLineId};
-use crate::domain::page::{CursorKey, KeyKind, Page};
+use crate::domain::page::{CursorKey, CursorKeyKind, Page};
 use crate::domain::permission::Permission;
 use crate::domain::{fulfillment, payment};
 use crate::events::api_payload;
-use crate::graphql::connection::{Items, PageArgs};
-use crate::graphql::guard::{Requires, reads_orders};
-use crate::graphql::in_order::InOrder;
+use crate::graphql::connection::{ConnectionPage, PageArgs};
+use crate::graphql::guard::{PermissionGuard, may_read_orders};
+use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, Url, gid};
 use crate::graphql::shop::MoneyV2;
 use crate::loaders;
 
-/// What a row of the payment ledger says.
+/// The kinds of entries in the payment ledger.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "payment::PaymentKind")]
 pub enum OrderTransactionKind {
-    /// The provider was asked for the money.
+    /// The provider was asked to collect the payment.
     Requested,
-    /// The provider keeps the money ready.
+    /// The payment was authorized, but not captured.
     Authorized,
-    /// The money is the shop's.
+    /// The payment was captured.
     Captured,
-    /// The provider said no.
+    /// The payment was declined.
     Declined,
-    /// Money that was kept ready was let go.
+    /// The authorization was voided.
     Voided,
-    /// The provider was asked to give money back.
+    /// The provider was asked to refund the payment.
     RefundRequested,
-    /// Money went back.
+    /// The payment was refunded.
     Refunded,
-    /// The provider would not give money back.
+    /// The provider refused the refund.
     RefundFailed,
 }
 
-/// The state a fulfillment is in.
+/// The status of a fulfillment.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "fulfillment::FulfillmentState")]
 pub enum FulfillmentStatus {
-    /// It was sent.
+    /// The units were shipped.
     #[graphql(name = "SUCCEEDED")]
     Success,
-    /// It was taken back before it arrived.
+    /// The fulfillment was canceled before the units arrived.
     #[graphql(name = "CANCELED")]
     Cancelled,
 }
 
-/// The state a return is in.
+/// The status of a return.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "fulfillment::ReturnStatus")]
 pub enum ReturnStatus {
-    /// The buyer may send the pieces back.
+    /// The return was approved, and the units haven't been received yet.
     Open,
-    /// What came back is received.
+    /// The return was received.
     Received,
 }
 
-/// Whether a refund's money went back.
+/// The status of a refund.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "fulfillment::RefundState")]
 pub enum RefundStatus {
-    /// The provider has not answered yet.
+    /// The provider hasn't confirmed the refund yet.
     Pending,
-    /// It went back.
+    /// The money was refunded.
     #[graphql(name = "SUCCEEDED")]
     Success,
-    /// The provider would not give it back.
+    /// The provider refused the refund.
     #[graphql(name = "FAILED")]
     Failure,
 }
 
-/// A row of an order's payment ledger.
+/// An entry in the payment ledger of an order.
 #[derive(Clone)]
 pub struct OrderTransaction {
     pub(super) row: loaders::Payment,
     pub(super) order: Arc<loaders::Order>,
 }
 
-/// A row of an order's payment ledger: what a provider was asked, or what it said.
-#[Object(visible = "reads_orders")]
+/// An entry in the payment ledger of an order: a request to a payment provider, or its response.
+#[Object(visible = "may_read_orders")]
 impl OrderTransaction {
-    /// The row's id.
+    /// The ID of the entry.
     async fn id(&self) -> ID {
         gid(self.row.id)
     }
 
-    /// What it says.
+    /// The kind of the entry.
     async fn kind(&self) -> OrderTransactionKind {
         self.row.kind.into()
     }
 
-    /// The payment provider.
+    /// The name of the payment provider.
     async fn provider(&self) -> &str {
         &self.row.provider
     }
 
-    /// How much.
+    /// The amount.
     async fn amount(&self, ctx: &Context<'_>) -> MoneyV2 {
         money(ctx, &self.order, self.row.amount)
     }
 
-    /// The provider's name for the payment.
+    /// The provider's reference for the payment.
     async fn reference(&self) -> Option<&str> {
         self.row.reference.as_deref()
     }
 
-    /// What the provider said about it.
+    /// The provider's message.
     async fn message(&self) -> Option<&str> {
         self.row.message.as_deref()
     }
 
-    /// When.
+    /// When the request was sent or the response was received.
     async fn processed_at(&self) -> DateTime {
         DateTime(self.row.occurred_at)
     }
 }
 
-/// Pieces of an order that were sent together.
+/// Units of an order that were shipped together.
 #[derive(Clone)]
 pub struct Fulfillment {
     pub(super) row: Arc<loaders::Fulfillment>,
     pub(super) order: Arc<loaders::Order>,
 }
 
-/// A line of a fulfillment.
+/// Units of an order line that were shipped.
 #[derive(Clone)]
 pub struct FulfillmentLineItem {
     line: FulfilledLine,
     order: Arc<loaders::Order>,
 }
 
-/// Where a parcel can be followed.
+/// The tracking details of a shipment.
 #[derive(SimpleObject)]
 struct FulfillmentTrackingInfo {
-    /// The carrier's number for it.
+    /// The tracking number assigned by the carrier.
     number: Option<String>,
-    /// Where it can be followed.
+    /// The URL of the tracking page.
     url: Option<Url>,
 }
 
-/// Pieces of an order that were sent together.
+/// A shipment: units of an order that were shipped together.
 #[Object]
 impl Fulfillment {
-    /// The fulfillment's id.
+    /// The ID of the fulfillment.
     async fn id(&self) -> ID {
         gid(self.row.id)
     }
 
-    /// Whether it was sent, or taken back.
+    /// The status of the fulfillment.
     async fn status(&self) -> FulfillmentStatus {
         self.row.status.into()
     }
 
-    /// What was sent.
+    /// The lines that were shipped, with quantities.
     async fn fulfillment_line_items(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
-    ) -> Result<InOrder<FulfillmentLineItemConnection>> {
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Reverses the order.", default_with = "Some(false)")] reverse: Option<bool>,
+    ) -> Result<InlineObject<FulfillmentLineItemConnection>> {
         const LIST: &str = "fulfillmentLineItems";
-        let request = PageArgs { first, after, last, before }.request(ctx, LIST, KeyKind::None)?;
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, CursorKeyKind::None)?;
         let mut lines = self.row.lines.0.clone();
         if reverse.unwrap_or(false) {
             lines.reverse();
         }
-        let page = Page::of_list(lines, &request, |line, cursor| line.line_id.uuid() == cursor.id);
+        let page = Page::from_list(lines, &request, |line, cursor| line.line_id.uuid() == cursor.id);
         let page =
             page.map(|line| (FulfillmentLineItem { line, order: Arc::clone(&self.order) }, CursorKey::None));
-        Ok(InOrder(FulfillmentLineItemConnection(Items::new(LIST, page, |item| item.line.line_id.uuid()))))
+        Ok(InlineObject(FulfillmentLineItemConnection(ConnectionPage::new(LIST, page, |item| {
+            item.line.line_id.uuid()
+        }))))
     }
 
-    /// Who carries it.
+    /// The name of the carrier.
     async fn tracking_company(&self) -> Option<&str> {
         self.row.tracking_company.as_deref()
     }
 
-    /// Where it can be followed.
+    /// The tracking details. At most one at present.
     async fn tracking_info(
         &self,
-        #[graphql(desc = "The first so many; all of them without it.")] first: Option<i32>,
+        #[graphql(desc = "Returns up to the first `n` items. All by default.")] first: Option<i32>,
     ) -> Vec<FulfillmentTrackingInfo> {
         let (number, url) = (self.row.tracking_number.clone(), self.row.tracking_url.clone().map(Url));
-        let is_known = (number.is_some() || url.is_some()) && first.is_none_or(|first| first > 0);
-        is_known.then_some(FulfillmentTrackingInfo { number, url }).into_iter().collect()
+        let is_tracked = (number.is_some() || url.is_some()) && first.is_none_or(|first| first > 0);
+        is_tracked.then_some(FulfillmentTrackingInfo { number, url }).into_iter().collect()
     }
 
-    /// When it was sent.
+    /// When the units were shipped.
     async fn created_at(&self) -> DateTime {
         DateTime(self.row.created_at)
     }
 }
 
-/// Pieces of a line that were sent.
+/// Units of an order line that were shipped.
 #[Object]
 impl FulfillmentLineItem {
-    /// The order's line.
+    /// The line of the order.
     async fn line_item(&self, ctx: &Context<'_>) -> Result<OrderLineItem> {
-        line_item(ctx, &self.order, self.line.line_id).await
+        load_line_item(ctx, &self.order, self.line.line_id).await
     }
 
-    /// How many pieces.
+    /// The number of units.
     async fn quantity(&self) -> i64 {
         self.line.quantity
     }
 }
 
-/// Money of an order that goes back.
+/// A refund of an order.
 #[derive(Clone)]
 pub struct Refund {
     pub(super) row: loaders::Refund,
     pub(super) order: Arc<loaders::Order>,
 }
 
-/// Pieces of a line whose money goes back.
+/// Units of an order line that were refunded.
 struct RefundLineItem {
     line: RefundedLine,
     order: Arc<loaders::Order>,
 }
 
-/// Money of an order that goes back.
+/// A refund of an order. Its status tells whether the money was returned.
 #[Object]
 impl Refund {
-    /// The refund's id.
+    /// The ID of the refund.
     async fn id(&self) -> ID {
         gid(self.row.id)
     }
 
-    /// Whether the money went back, as the payment ledger says.
+    /// The status of the refund, according to the payment ledger.
     async fn status(&self, ctx: &Context<'_>) -> Result<RefundStatus> {
-        let ledger = ctx.loaders().of_order.payments.load(self.order.id).await?;
+        let ledger = ctx.loaders().for_order.payments.load(self.order.id).await?;
         Ok(self.row.state(&ledger).into())
     }
 
-    /// How much, of lines and delivery together.
+    /// The total amount of the refund, for lines and delivery.
     async fn total_refunded(&self, ctx: &Context<'_>) -> MoneyV2 {
         money(ctx, &self.order, self.row.amount)
     }
 
-    /// How much of it is for delivery with the taxes on that, or for nothing in particular.
+    /// The part of the amount that isn't for lines: for delivery with its taxes, or as goodwill.
     async fn shipping_amount(&self, ctx: &Context<'_>) -> MoneyV2 {
         money(ctx, &self.order, self.row.shipping_amount())
     }
 
-    /// The pieces it is for.
+    /// The lines that were refunded, with quantities.
     async fn refund_line_items(&self) -> Vec<RefundLineItem> {
         let line =
             |line: &RefundedLine| RefundLineItem { line: line.clone(), order: Arc::clone(&self.order) };
         self.row.lines.0.iter().map(line).collect()
     }
 
-    /// Why, as staff noted.
-    #[graphql(guard = "Requires(Permission::ReadOrders)", visible = "reads_orders")]
+    /// The reason for the refund, as noted by staff.
+    #[graphql(guard = "PermissionGuard(Permission::ReadOrders)", visible = "may_read_orders")]
     async fn note(&self) -> &str {
         &self.row.note
     }
 
-    /// When it was asked for.
+    /// When the refund was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.row.created_at)
     }
 }
 
-/// Pieces of a line whose money goes back.
+/// Units of an order line that were refunded.
 #[Object]
 impl RefundLineItem {
-    /// The order's line.
+    /// The line of the order.
     async fn line_item(&self, ctx: &Context<'_>) -> Result<OrderLineItem> {
-        line_item(ctx, &self.order, self.line.line_id).await
+        load_line_item(ctx, &self.order, self.line.line_id).await
     }
 
-    /// How many pieces.
+    /// The number of units.
     async fn quantity(&self) -> i64 {
         self.line.quantity
     }
 
-    /// How much, for all of them, with taxes.
+    /// The amount refunded for these units, including taxes.
     async fn subtotal(&self, ctx: &Context<'_>) -> MoneyV2 {
         money(ctx, &self.order, self.line.amount)
     }
 }
 
-/// Pieces of an order that its buyer sends back.
+/// A return of an order.
 #[derive(Clone)]
 pub struct Return {
     pub(super) row: Arc<loaders::Return>,
     pub(super) order: Arc<loaders::Order>,
 }
 
-/// Pieces of a line that come back.
+/// Units of an order line that are returned.
 struct ReturnLineItem {
     line: ReturnedLine,
     order: Arc<loaders::Order>,
 }
 
-/// Pieces of an order that its buyer sends back.
+/// A return: shipped units of an order that the buyer sends back.
 #[Object]
 impl Return {
-    /// The return's id.
+    /// The ID of the return.
     async fn id(&self) -> ID {
         gid(self.row.id)
     }
 
-    /// Whether it is on its way, or received.
+    /// The status of the return.
     async fn status(&self) -> ReturnStatus {
         self.row.status.into()
     }
 
-    /// Why the buyer sends it back.
+    /// The reason why the buyer returns the units.
     async fn reason(&self) -> &str {
         &self.row.reason
     }
 
-    /// What comes back.
+    /// The lines to be returned, with quantities.
     async fn return_line_items(&self) -> Vec<ReturnLineItem> {
         let line =
             |line: &ReturnedLine| ReturnLineItem { line: line.clone(), order: Arc::clone(&self.order) };
         self.row.lines.0.iter().map(line).collect()
     }
 
-    /// When it was agreed on.
+    /// When the return was approved.
     async fn created_at(&self) -> DateTime {
         DateTime(self.row.created_at)
     }
 }
 
-/// Pieces of a line that come back.
+/// Units of an order line that are returned.
 #[Object]
 impl ReturnLineItem {
-    /// The order's line.
+    /// The line of the order.
     async fn line_item(&self, ctx: &Context<'_>) -> Result<OrderLineItem> {
-        line_item(ctx, &self.order, self.line.line_id).await
+        load_line_item(ctx, &self.order, self.line.line_id).await
     }
 
-    /// How many pieces may come back.
+    /// The number of units approved for return.
     async fn quantity(&self) -> i64 {
         self.line.quantity
     }
 
-    /// How many of them came.
+    /// The number of units received.
     async fn received_quantity(&self) -> i64 {
         self.line.received
     }
 }
 
-/// Something that happened to an order.
+/// An event in the timeline of an order.
 #[derive(Clone)]
 pub struct OrderTimelineEvent(pub(super) Arc<loaders::EventRow>);
 
-/// Something that happened to an order.
-#[Object(visible = "reads_orders")]
+/// An event in the timeline of an order.
+#[Object(visible = "may_read_orders")]
 impl OrderTimelineEvent {
-    /// The event's id.
+    /// The ID of the event.
     async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// What happened, as the event log calls it: `order.paid`.
+    /// The type of the event in the event log, such as `order.paid`.
     async fn kind(&self) -> &str {
         Event::public_name(&self.0.kind)
     }
 
-    /// What happened, in a sentence.
+    /// A description of the event, for staff.
     async fn message(&self) -> String {
-        sentence(&self.0.kind, &self.0.payload.0)
+        timeline_message(&self.0.kind, &self.0.payload.0)
     }
 
-    /// Who did it.
+    /// The name of the actor who caused the event.
     async fn actor(&self) -> &str {
         &self.0.actor
     }
 
-    /// The particulars, with the names and ids of the API.
+    /// The details of the event, with the names and IDs of the API.
     async fn details(&self) -> Json<serde_json::Value> {
         Json(api_payload(&self.0.payload.0))
     }
 
-    /// When.
+    /// When the event happened.
     async fn happened_at(&self) -> DateTime {
         DateTime(self.0.occurred_at)
     }
 }
 
-/// An order's line, which is there as long as the order is.
-async fn line_item(ctx: &Context<'_>, order: &Arc<loaders::Order>, id: OrderLineId) -> Result<OrderLineItem> {
+/// A line of the order. It exists as long as the order does.
+async fn load_line_item(
+    ctx: &Context<'_>,
+    order: &Arc<loaders::Order>,
+    id: OrderLineId,
+) -> Result<OrderLineItem> {
     let found = OrderLineItem::find(ctx, order, id).await?;
     found.ok_or_else(|| async_graphql::Error::new("the order has no such line"))
 }

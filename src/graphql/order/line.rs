@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, Result};
 
-use super::discount::{DiscountAllocation, DiscountApplicationTargetType, TaxLine, allocations, taxes};
+use super::discount::{
+    DiscountAllocation, DiscountApplicationTargetType, TaxLine, to_discount_allocations, to_tax_lines,
+};
 use super::money;
 use crate::domain::ids::OrderLineId;
 use crate::graphql::attribute::Attribute;
 use crate::graphql::catalog::ProductVariant;
-use crate::graphql::in_order::InOrder;
+use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::gid;
 use crate::graphql::shop::MoneyV2;
 use crate::loaders;
 
-/// A line of an order: what was sold, as it was at that moment.
+/// A line of an order, which keeps the title and prices of the time when the order was placed.
 #[derive(Clone)]
 pub struct OrderLineItem {
     pub(super) row: Arc<loaders::OrderLine>,
@@ -23,114 +25,115 @@ pub struct OrderLineItem {
 }
 
 impl OrderLineItem {
-    /// A line of an order by its id; `None` if it has no such line.
+    /// Finds a line of an order by ID.
     pub async fn find(
         ctx: &Context<'_>,
         order: &Arc<loaders::Order>,
         id: OrderLineId,
     ) -> Result<Option<Self>> {
-        let lines = ctx.loaders().of_order.lines.load(order.id).await?;
+        let lines = ctx.loaders().for_order.lines.load(order.id).await?;
         let row = lines.iter().find(|line| line.id == id).cloned();
         Ok(row.map(|row| Self { row, order: Arc::clone(order) }))
     }
 
-    fn money(&self, ctx: &Context<'_>, minor: i64) -> InOrder<MoneyV2> {
-        InOrder(money(ctx, &self.order, minor))
+    fn money(&self, ctx: &Context<'_>, minor: i64) -> InlineObject<MoneyV2> {
+        InlineObject(money(ctx, &self.order, minor))
     }
 }
 
-/// A line of an order: what was sold, as it was at that moment.
+/// A line of an order: a product variant with its quantity, title and prices at the time when the
+/// order was placed.
 #[Object]
 impl OrderLineItem {
-    /// The line's id: for fulfillments, refunds and returns.
+    /// The ID of the line, used to create fulfillments, refunds and returns.
     async fn id(&self) -> ID {
         gid(self.row.id)
     }
 
-    /// The product's title.
+    /// The title of the product.
     async fn title(&self) -> &str {
         &self.row.title
     }
 
-    /// The variant's title.
+    /// The title of the variant.
     async fn variant_title(&self) -> &str {
         &self.row.variant_title
     }
 
-    /// The shop's own code for it.
+    /// The stock-keeping unit (SKU): the shop's own code for the variant.
     async fn sku(&self) -> Option<&str> {
         self.row.sku.as_deref()
     }
 
-    /// Who makes it.
+    /// The vendor or manufacturer.
     async fn vendor(&self) -> &str {
         &self.row.vendor
     }
 
-    /// What was sold; null if it is not there any more.
-    async fn variant(&self, ctx: &Context<'_>) -> Result<Option<InOrder<ProductVariant>>> {
+    /// The product variant. Null if it no longer exists.
+    async fn variant(&self, ctx: &Context<'_>) -> Result<Option<InlineObject<ProductVariant>>> {
         let Some(id) = self.row.variant_id else { return Ok(None) };
-        Ok(ProductVariant::find(ctx, id).await?.map(InOrder))
+        Ok(ProductVariant::find(ctx, id).await?.map(InlineObject))
     }
 
-    /// How many pieces were sold.
+    /// The number of units ordered.
     async fn quantity(&self) -> i64 {
         self.row.quantity
     }
 
-    /// How many of them are left after refunds.
+    /// The number of units that were not refunded.
     async fn current_quantity(&self) -> i64 {
         self.row.count().refundable()
     }
 
-    /// How many of them were sent.
+    /// The number of units shipped.
     async fn fulfilled_quantity(&self) -> i64 {
         self.row.fulfilled_quantity
     }
 
-    /// How many of them are still to be sent.
+    /// The number of units still to be shipped.
     async fn fulfillable_quantity(&self) -> i64 {
         self.row.count().to_send()
     }
 
-    /// How many of them were refunded.
+    /// The number of units refunded.
     async fn refunded_quantity(&self) -> i64 {
         self.row.refunded_quantity
     }
 
-    /// What one piece cost, before discounts.
-    async fn original_unit_price(&self, ctx: &Context<'_>) -> InOrder<MoneyV2> {
+    /// The price of one unit before discounts.
+    async fn original_unit_price(&self, ctx: &Context<'_>) -> InlineObject<MoneyV2> {
         self.money(ctx, self.row.unit_price)
     }
 
-    /// What all pieces cost, before discounts.
-    async fn original_total_price(&self, ctx: &Context<'_>) -> InOrder<MoneyV2> {
+    /// The total price of the line before discounts.
+    async fn original_total_price(&self, ctx: &Context<'_>) -> InlineObject<MoneyV2> {
         self.money(ctx, self.row.unit_price.saturating_mul(self.row.quantity))
     }
 
-    /// What all pieces cost, after discounts.
-    async fn discounted_total_price(&self, ctx: &Context<'_>) -> InOrder<MoneyV2> {
+    /// The total price of the line after discounts.
+    async fn discounted_total_price(&self, ctx: &Context<'_>) -> InlineObject<MoneyV2> {
         self.money(ctx, self.row.total())
     }
 
-    /// What each discount took off the line.
+    /// The discounts on the line, with the amount that each one takes off.
     async fn discount_allocations(&self, ctx: &Context<'_>) -> Result<Vec<DiscountAllocation>> {
-        let lines = ctx.loaders().of_order.lines.load(self.order.id).await?;
+        let lines = ctx.loaders().for_order.lines.load(self.order.id).await?;
         let target = DiscountApplicationTargetType::LineItem;
-        Ok(allocations(ctx, &self.order, &lines, &self.row.discounts.0, target))
+        Ok(to_discount_allocations(ctx, &self.order, &lines, &self.row.discounts.0, target))
     }
 
-    /// The taxes on the line; part of its price where prices contain taxes.
+    /// The taxes on the line. Part of the price if the order's prices include taxes.
     async fn tax_lines(&self, ctx: &Context<'_>) -> Vec<TaxLine> {
-        taxes(ctx, &self.order, &self.row.taxes.0)
+        to_tax_lines(ctx, &self.order, &self.row.taxes.0)
     }
 
-    /// What the storefront noted on the line.
+    /// The custom attributes of the line, set by the storefront.
     async fn custom_attributes(&self) -> Vec<Attribute> {
         Attribute::all(&self.row.attributes.0)
     }
 
-    /// Whether it is a thing that is sent.
+    /// Whether the variant is a physical item that needs to be shipped.
     async fn requires_shipping(&self) -> bool {
         self.row.requires_shipping
     }

@@ -1,4 +1,4 @@
-//! Writes of orders: what staff do to them.
+//! Order mutations for staff.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::domain::ids::LocationId;
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, writes_orders};
+use crate::graphql::guard::{PermissionGuard, may_write_orders};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Decimal, parse_gid};
 use crate::loaders;
@@ -18,120 +18,124 @@ use crate::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, LineQuantity, ReceiveReturn, RefundLine,
     Tracking,
 };
-/// Writes of orders.
+/// Order mutations.
 #[derive(Default)]
 pub struct OrderMutation;
 
-/// An order that is to be canceled.
+/// The input fields to cancel an order.
 #[derive(InputObject)]
 pub struct OrderCancelInput {
-    /// Why.
+    /// The reason for the cancellation.
     reason: OrderCancelReason,
-    /// Whether what is reserved for it can be sold again; if not, it is off the shelf.
+    /// Whether the reserved units become available for sale again. Otherwise, they are removed from
+    /// inventory.
     #[graphql(default = true)]
     restock: bool,
-    /// Whether what was paid goes back.
+    /// Whether the payment is refunded.
     #[graphql(default = true)]
     refund: bool,
-    /// For its timeline.
+    /// A note for the order's timeline.
     staff_note: Option<String>,
 }
 
-/// Pieces of a line.
+/// A quantity of an order line.
 #[derive(InputObject)]
 pub struct OrderLineItemQuantityInput {
-    /// The line's id.
+    /// The ID of the order line.
     line_item_id: ID,
-    /// How many pieces.
+    /// The number of units.
     quantity: i64,
 }
 
-/// Where a parcel can be followed.
+/// The tracking details of a shipment.
 #[derive(InputObject, Default)]
 pub struct FulfillmentTrackingInfoInput {
-    /// Who carries it.
+    /// The name of the carrier.
     company: Option<String>,
-    /// The carrier's number for it.
+    /// The tracking number assigned by the carrier.
     number: Option<String>,
-    /// An address on the web.
+    /// The URL of the tracking page.
     url: Option<String>,
 }
 
-/// Pieces of an order that are sent.
+/// The input fields of a fulfillment.
 #[derive(InputObject)]
 pub struct FulfillmentCreateInput {
-    /// The order's global id.
+    /// The ID of the order.
     order_id: ID,
-    /// Which pieces, each line once; all that is left without it.
+    /// The units to ship, at most one entry per line. Defaults to all units that are left to ship.
     line_items: Option<Vec<OrderLineItemQuantityInput>>,
-    /// Where they can be followed.
+    /// The tracking details.
     tracking_info: Option<FulfillmentTrackingInfoInput>,
 }
 
-/// Money of an order that is to go back.
+/// The input fields of a refund.
 #[derive(InputObject)]
 pub struct RefundCreateInput {
-    /// The order's global id.
+    /// The ID of the order.
     order_id: ID,
-    /// For which pieces, each line once.
+    /// The units to refund, at most one entry per line.
     line_items: Option<Vec<RefundLineItemInput>>,
-    /// How much of `totalShippingPrice`, and what is more than that as a goodwill. Where prices
-    /// don't contain the taxes, those on this part of delivery go back with it.
+    /// The amount to refund besides the lines: for delivery, up to `totalShippingPrice`, and as
+    /// goodwill beyond that. If the order's prices don't include taxes, the taxes on the refunded
+    /// part of delivery are added.
     shipping_amount: Option<Decimal>,
-    /// Why, for staff.
+    /// The reason for the refund, visible to staff only.
     note: Option<String>,
-    /// The global id of the location where pieces that come back are put; the first location without it.
+    /// The ID of the location to restock returned units at. Defaults to the first location.
     location_id: Option<ID>,
 }
 
-/// Pieces of a line whose money is to go back.
+/// Units of an order line to refund.
 #[derive(InputObject)]
 pub struct RefundLineItemInput {
-    /// The line's id.
+    /// The ID of the order line.
     line_item_id: ID,
-    /// How many pieces; 0 when only some of their money goes back. Those that are not sent yet go first, and will not be sent.
+    /// The number of units. 0 refunds an amount without any units. Units that haven't been shipped
+    /// are refunded first, and won't be shipped.
     quantity: i64,
-    /// How much, for all of them; what they cost without it.
+    /// The amount to refund for these units. Defaults to their price.
     amount: Option<Decimal>,
-    /// Whether they can be sold again.
+    /// Whether the units become available for sale again.
     #[graphql(default = true)]
     restock: bool,
 }
 
-/// Pieces of an order that its buyer is to send back.
+/// The input fields of a return.
 #[derive(InputObject)]
 pub struct ReturnCreateInput {
-    /// The order's global id.
+    /// The ID of the order.
     order_id: ID,
-    /// Which pieces, each line once.
+    /// The units to return, at most one entry per line.
     line_items: Vec<OrderLineItemQuantityInput>,
-    /// Why.
+    /// The reason for the return.
     #[graphql(default)]
     reason: String,
 }
 
-/// What came back of a return.
+/// The units of a return that were received.
 #[derive(InputObject)]
 pub struct ReturnReceiveInput {
-    /// Which pieces came, each line once; all of them without it.
+    /// The units received, at most one entry per line. Defaults to all units of the return.
     line_items: Option<Vec<OrderLineItemQuantityInput>>,
-    /// Whether they can be sold again.
+    /// Whether the units become available for sale again.
     #[graphql(default = true)]
     restock: bool,
-    /// The global id of the location where they are put; the first location without it.
+    /// The ID of the location to restock the units at. Defaults to the first location.
     location_id: Option<ID>,
 }
 
-/// Defines payloads: each of an order, perhaps with what was made of it, and what is wrong with the input.
+/// Defines the payload types: the order, the object that was created or changed if any, and user
+/// errors.
 macro_rules! payloads {
-    ($($payload:ident $({ $(#[$doc:meta])* $field:ident: $of:ty $(, $name:literal)? })?;)*) => {$(
-        /// What became of it.
+    ($($payload:ident $({ $(#[$doc:meta])* $field:ident: $type:ty $(, $name:literal)? })?;)*) => {$(
+        /// The result of an order mutation.
         #[derive(SimpleObject)]
         struct $payload {
-            $($(#[$doc])* $(#[graphql(name = $name)])? $field: Option<$of>,)?
-            /// The order; null if nothing was changed.
+            $($(#[$doc])* $(#[graphql(name = $name)])? $field: Option<$type>,)?
+            /// The updated order. Null if the mutation failed.
             order: Option<Order>,
-            /// What is wrong with the input.
+            /// Errors in the input. Empty when the mutation succeeded.
             user_errors: Vec<UserError>,
         }
     )*};
@@ -142,23 +146,24 @@ payloads! {
     OrderMarkAsPaidPayload;
     OrderNoteAddPayload;
     FulfillmentCreatePayload {
-        /// The fulfillment; null if nothing was sent.
+        /// The new fulfillment. Null if the mutation failed.
         fulfillment: Fulfillment
     };
     FulfillmentCancelPayload {
-        /// The fulfillment; null if it was not taken back.
+        /// The canceled fulfillment. Null if the mutation failed.
         fulfillment: Fulfillment
     };
     RefundCreatePayload {
-        /// The refund, whose status says whether the money went back; null if none was made.
+        /// The new refund. Its status tells whether the money was returned. Null if the mutation
+        /// failed.
         refund: Refund
     };
     ReturnCreatePayload {
-        /// The return; null if none was made.
+        /// The new return. Null if the mutation failed.
         returned: Return, "return"
     };
     ReturnReceivePayload {
-        /// The return; null if nothing was received.
+        /// The received return. Null if the mutation failed.
         returned: Return, "return"
     };
 }
@@ -169,31 +174,34 @@ impl Default for ReturnReceiveInput {
     }
 }
 
-fn lines(lines: &[OrderLineItemQuantityInput]) -> Result<Vec<LineQuantity>, Error> {
+fn parse_lines(lines: &[OrderLineItemQuantityInput]) -> Result<Vec<LineQuantity>, Error> {
     let line = |line: &OrderLineItemQuantityInput| {
         Ok(LineQuantity { line_id: parse_gid(&line.line_item_id)?, quantity: line.quantity })
     };
     lines.iter().map(line).collect()
 }
 
-fn location(id: Option<&ID>) -> Result<Option<LocationId>, Error> {
+fn parse_location(id: Option<&ID>) -> Result<Option<LocationId>, Error> {
     id.map(parse_gid).transpose()
 }
 
-fn shared(made: Option<loaders::Order>) -> Option<Arc<loaders::Order>> {
-    made.map(Arc::new)
+fn share(order: Option<loaders::Order>) -> Option<Arc<loaders::Order>> {
+    order.map(Arc::new)
 }
 
 #[Object]
 impl OrderMutation {
-    /// Cancels an order of which nothing is sent: its stock and discounts go back, and so does its money.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Cancels an order that has no shipped units. Its inventory and discount uses are released,
+    /// and by default its payment is refunded.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn order_cancel(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The order's global id.")] id: ID,
-        #[graphql(desc = "Why, and what becomes of what was bought.")] input: OrderCancelInput,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "The ID of the order.")] id: ID,
+        #[graphql(desc = "The reason for the cancellation, and whether to restock and refund.")]
+        input: OrderCancelInput,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<OrderCancelPayload> {
         let cancel = CancelOrder {
@@ -205,89 +213,95 @@ impl OrderMutation {
         };
         let key = idempotency_key.as_deref();
         let (order, user_errors) = payload(ctx.services().orders.cancel(ctx.op(), &cancel, key).await)?;
-        Ok(OrderCancelPayload { order: order.map(Order::of), user_errors })
+        Ok(OrderCancelPayload { order: order.map(Order::new), user_errors })
     }
 
-    /// Marks an order as paid by a way of its own: a bank transfer, cash.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Marks an order as paid with a payment outside of the shop, such as a bank transfer or cash.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn order_mark_as_paid(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The order's global id.")] id: ID,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "The ID of the order.")] id: ID,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<OrderMarkAsPaidPayload> {
         let (id, key) = (parse_gid(&id)?, idempotency_key.as_deref());
         let (order, user_errors) = payload(ctx.services().orders.mark_as_paid(ctx.op(), id, key).await)?;
-        Ok(OrderMarkAsPaidPayload { order: order.map(Order::of), user_errors })
+        Ok(OrderMarkAsPaidPayload { order: order.map(Order::new), user_errors })
     }
 
-    /// Notes something on an order's timeline, for staff.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Adds a note to the timeline of an order. Notes are visible to staff only.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn order_note_add(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The order's global id.")] order_id: ID,
-        #[graphql(desc = "What is noted, up to 5000 characters.")] note: String,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "The ID of the order.")] order_id: ID,
+        #[graphql(desc = "The note, at most 5000 characters.")] note: String,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<OrderNoteAddPayload> {
         let (id, key) = (parse_gid(&order_id)?, idempotency_key.as_deref());
         let (order, user_errors) = payload(ctx.services().orders.add_note(ctx.op(), id, &note, key).await)?;
-        Ok(OrderNoteAddPayload { order: order.map(Order::of), user_errors })
+        Ok(OrderNoteAddPayload { order: order.map(Order::new), user_errors })
     }
 
-    /// Sends pieces of a paid order: they leave the shelf.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Ships units of a paid order. They are removed from inventory.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn fulfillment_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is sent.")] fulfillment: FulfillmentCreateInput,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "The units to ship.")] fulfillment: FulfillmentCreateInput,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<FulfillmentCreatePayload> {
         let tracking = fulfillment.tracking_info.unwrap_or_default();
         let create = CreateFulfillment {
             order_id: parse_gid(&fulfillment.order_id)?,
-            lines: fulfillment.line_items.as_deref().map(lines).transpose()?,
+            lines: fulfillment.line_items.as_deref().map(parse_lines).transpose()?,
             tracking: Tracking { company: tracking.company, number: tracking.number, url: tracking.url },
         };
         let key = idempotency_key.as_deref();
-        let made = ctx.services().orders.create_fulfillment(ctx.op(), &create, key).await;
-        let (made, user_errors) = payload(made)?;
-        let (order, row) = made.unzip();
-        let order = shared(order);
+        let created = ctx.services().orders.create_fulfillment(ctx.op(), &create, key).await;
+        let (created, user_errors) = payload(created)?;
+        let (order, row) = created.unzip();
+        let order = share(order);
         let fulfillment =
             order.clone().zip(row).map(|(order, row)| Fulfillment { row: Arc::new(row), order });
         Ok(FulfillmentCreatePayload { fulfillment, order: order.map(Order), user_errors })
     }
 
-    /// Takes a fulfillment back before it arrives: its pieces are on the shelf and reserved again.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Cancels a fulfillment before its units arrive. They are returned to inventory, reserved for
+    /// the order.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn fulfillment_cancel(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The fulfillment's global id.")] id: ID,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "The ID of the fulfillment.")] id: ID,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<FulfillmentCancelPayload> {
         let (id, key) = (parse_gid(&id)?, idempotency_key.as_deref());
-        let made = ctx.services().orders.cancel_fulfillment(ctx.op(), id, key).await;
-        let (made, user_errors) = payload(made)?;
-        let (order, row) = made.unzip();
-        let order = shared(order);
+        let created = ctx.services().orders.cancel_fulfillment(ctx.op(), id, key).await;
+        let (created, user_errors) = payload(created)?;
+        let (order, row) = created.unzip();
+        let order = share(order);
         let fulfillment =
             order.clone().zip(row).map(|(order, row)| Fulfillment { row: Arc::new(row), order });
         Ok(FulfillmentCancelPayload { fulfillment, order: order.map(Order), user_errors })
     }
 
-    /// Gives money of an order back: never more than was paid and has not gone back.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Refunds a payment in full or in part. The amount can't exceed `refundableAmount`.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn refund_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How much, and for what.")] refund: RefundCreateInput,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "What to refund.")] refund: RefundCreateInput,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<RefundCreatePayload> {
         let line = |line: &RefundLineItemInput| -> Result<RefundLine, Error> {
@@ -303,60 +317,66 @@ impl OrderMutation {
             lines: refund.line_items.iter().flatten().map(line).collect::<Result<_, _>>()?,
             shipping_amount: refund.shipping_amount.map(|amount| amount.0),
             note: refund.note,
-            location_id: location(refund.location_id.as_ref())?,
+            location_id: parse_location(refund.location_id.as_ref())?,
         };
         let key = idempotency_key.as_deref();
-        let (made, user_errors) = payload(ctx.services().orders.create_refund(ctx.op(), &create, key).await)?;
-        let (order, row) = made.unzip();
-        let order = shared(order);
+        let (created, user_errors) =
+            payload(ctx.services().orders.create_refund(ctx.op(), &create, key).await)?;
+        let (order, row) = created.unzip();
+        let order = share(order);
         let refund = order.clone().zip(row).map(|(order, row)| Refund { row, order });
         Ok(RefundCreatePayload { refund, order: order.map(Order), user_errors })
     }
 
-    /// Agrees that pieces which were sent come back. Their money is another matter: see `refundCreate`.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Approves the return of shipped units. It doesn't refund them: see `refundCreate`.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn return_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(name = "return", desc = "What comes back.")] new: ReturnCreateInput,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(name = "return", desc = "The units to return.")] new: ReturnCreateInput,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<ReturnCreatePayload> {
         let create = CreateReturn {
             order_id: parse_gid(&new.order_id)?,
-            lines: lines(&new.line_items)?,
+            lines: parse_lines(&new.line_items)?,
             reason: new.reason,
         };
         let key = idempotency_key.as_deref();
-        let (made, user_errors) = payload(ctx.services().orders.create_return(ctx.op(), &create, key).await)?;
-        let (order, row) = made.unzip();
-        let order = shared(order);
+        let (created, user_errors) =
+            payload(ctx.services().orders.create_return(ctx.op(), &create, key).await)?;
+        let (order, row) = created.unzip();
+        let order = share(order);
         let returned = order.clone().zip(row).map(|(order, row)| Return { row: Arc::new(row), order });
         Ok(ReturnCreatePayload { returned, order: order.map(Order), user_errors })
     }
 
-    /// Receives what came back of a return, which ends it.
-    #[graphql(guard = "Requires(Permission::WriteOrders)", visible = "writes_orders")]
+    /// Receives the units of a return, and closes it.
+    #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn return_receive(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The return's global id.")] id: ID,
-        #[graphql(desc = "What came back; all of it without this.")] input: Option<ReturnReceiveInput>,
-        #[graphql(desc = "The same key and input get the same answer, and happen once.")]
+        #[graphql(desc = "The ID of the return.")] id: ID,
+        #[graphql(desc = "The units received. Defaults to all units of the return.")] input: Option<
+            ReturnReceiveInput,
+        >,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          original result without running the mutation again.")]
         idempotency_key: Option<String>,
     ) -> Result<ReturnReceivePayload> {
         let input = input.unwrap_or_default();
         let receive = ReceiveReturn {
             id: parse_gid(&id)?,
-            lines: input.line_items.as_deref().map(lines).transpose()?,
+            lines: input.line_items.as_deref().map(parse_lines).transpose()?,
             restock: input.restock,
-            location_id: location(input.location_id.as_ref())?,
+            location_id: parse_location(input.location_id.as_ref())?,
         };
         let key = idempotency_key.as_deref();
-        let (made, user_errors) =
+        let (created, user_errors) =
             payload(ctx.services().orders.receive_return(ctx.op(), &receive, key).await)?;
-        let (order, row) = made.unzip();
-        let order = shared(order);
+        let (order, row) = created.unzip();
+        let order = share(order);
         let returned = order.clone().zip(row).map(|(order, row)| Return { row: Arc::new(row), order });
         Ok(ReturnReceivePayload { returned, order: order.map(Order), user_errors })
     }

@@ -1,39 +1,39 @@
-//! Reads of orders.
+//! Queries for orders.
 
 use async_graphql::{Context, Enum, ID, Object, Result};
 
 use super::{Order, OrderConnection};
 use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::permission::Permission;
-use crate::graphql::connection::{Items, PageArgs};
-use crate::graphql::guard::{Requires, reads_orders};
-use crate::graphql::in_order::InOrder;
+use crate::graphql::connection::{ConnectionPage, PageArgs};
+use crate::graphql::guard::{PermissionGuard, may_read_orders};
+use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
-use crate::graphql::total::Total;
-use crate::loaders::{CustomerPage, OrderPage, OrderSort};
-use crate::services::orders::OrderQuery as Wanted;
+use crate::graphql::total::TotalCount;
+use crate::loaders::{CustomerPageQuery, OrderPage, OrderSort};
+use crate::services::orders::OrderQuery as OrderListQuery;
 
-/// Reads of orders.
+/// Queries for orders.
 #[derive(Default)]
 pub struct OrderQuery;
 
-/// What orders are sorted by.
+/// The keys that orders can be sorted by.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum OrderSortKeys {
-    /// Placed first, first.
+    /// By the time when the order was placed, oldest first.
     CreatedAt,
-    /// In the order they were made.
+    /// By ID, which is the order of creation.
     Id,
-    /// By number.
+    /// By order number, lowest first.
     OrderNumber,
-    /// Placed first, first.
+    /// By the time when the order was placed, oldest first.
     ProcessedAt,
-    /// As ID.
+    /// The same as `ID`.
     Relevance,
-    /// Cheapest first.
+    /// By total price, lowest first.
     TotalPrice,
-    /// Oldest change first.
+    /// By time of the last update, oldest first.
     UpdatedAt,
 }
 
@@ -49,80 +49,84 @@ impl From<OrderSortKeys> for OrderSort {
     }
 }
 
-/// A page of a customer's orders, for `Customer.orders`. Whoever has a customer in hand is that customer, perhaps by a token that
-/// is an argument, or is staff, who see orders only if they may.
+/// A page of a customer's orders, for `Customer.orders`. Whoever has a `Customer` value is either
+/// that customer (perhaps identified by a token argument) or staff, who see the orders only if they
+/// can read orders.
 pub async fn orders_of_customer(
     ctx: &Context<'_>,
     customer: CustomerId,
     page: PageArgs,
     sort_key: Option<OrderSortKeys>,
     reverse: bool,
-) -> Result<InOrder<OrderConnection>> {
+) -> Result<InlineObject<OrderConnection>> {
     let sort = OrderSort::from(sort_key.unwrap_or(OrderSortKeys::Id));
     let list = format!("customer/orders/{sort:?}/{reverse}");
     let request = page.request(ctx, &list, sort.key_kind())?;
     let has_previous = request.cursor.is_some();
-    let wanted = CustomerPage { sort, reverse, request };
-    let none = || OrderPage::new(Vec::new(), has_previous, false);
+    let query_page = CustomerPageQuery { sort, reverse, request };
+    let empty_page = || OrderPage::new(Vec::new(), has_previous, false);
     if ctx.op().actor.is_staff() && !ctx.op().may(Permission::ReadOrders) {
-        return Ok(connection(list, none(), Total::Known(0)));
+        return Ok(to_connection(list, empty_page(), TotalCount::Known(0)));
     }
-    let found = ctx.loaders().orders_of_customer.load((customer, wanted)).await?;
-    let page = found.map_or_else(none, |page| (*page).clone());
-    Ok(connection(list, page, Total::OrdersOfCustomer(customer)))
+    let found = ctx.loaders().orders_of_customer.load((customer, query_page)).await?;
+    let page = found.map_or_else(empty_page, |page| (*page).clone());
+    Ok(to_connection(list, page, TotalCount::OrdersOfCustomer(customer)))
 }
 
-fn connection(list: String, page: OrderPage, total: Total) -> InOrder<OrderConnection> {
+fn to_connection(list: String, page: OrderPage, total: TotalCount) -> InlineObject<OrderConnection> {
     let page = page.map(|(row, key)| (Order(row), key));
-    InOrder(OrderConnection(Items::new(list, page, |order| order.0.id.uuid()), total))
+    InlineObject(OrderConnection(ConnectionPage::new(list, page, |order| order.0.id.uuid()), total))
 }
 
 #[Object]
 impl OrderQuery {
-    /// An order, by its id. Staff and the order's customer see it; a guest with its token does, too; for others there is none.
+    /// Returns an order by ID. Visible to staff who can read orders, to the customer of the order,
+    /// and to anyone with its token. Null otherwise.
     async fn order(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its global id.")] id: ID,
-        #[graphql(desc = "Its token, for guests.")] token: Option<String>,
+        #[graphql(desc = "The ID of the order.")] id: ID,
+        #[graphql(desc = "The token of the order. Gives access without signing in.")] token: Option<String>,
     ) -> Result<Option<Order>> {
         let id = parse_gid::<OrderId>(&id)?;
         match (Order::find(ctx, id).await?, token) {
             (None, Some(token)) => {
-                Ok(ctx.services().orders.by_token(ctx.op(), id, &token).await?.map(Order::of))
+                Ok(ctx.services().orders.by_token(ctx.op(), id, &token).await?.map(Order::new))
             }
             (order, _) => Ok(order),
         }
     }
 
-    /// The shop's orders.
+    /// Returns the shop's orders.
     #[expect(clippy::too_many_arguments, reason = "the dialect's arguments")]
-    #[graphql(guard = "Requires(Permission::ReadOrders)", visible = "reads_orders")]
+    #[graphql(guard = "PermissionGuard(Permission::ReadOrders)", visible = "may_read_orders")]
     async fn orders(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many.")] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(
-            desc = "What they must have: a name such as `#1001`, beginnings of words of the buyer's name or e-mail address, and terms such as `status:paid`, \
-                    `financial_status:refunded`, `fulfillment_status:unfulfilled`, `email:ada@example.com`, `sku:MUG-1`, \
-                    `total:>100`, `created_at:>=2026-01-31`, joined by spaces or `OR`, negated by `-`."
-        )]
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "A search query: an order name such as `#1001`, prefixes of words in the \
+                          buyer's name or email address, and filters such as `status:paid`, \
+                          `financial_status:refunded`, `fulfillment_status:unfulfilled`, \
+                          `email:ada@example.com`, `sku:MUG-1`, `total:>100` and \
+                          `created_at:>=2026-01-31`, combined with spaces (and) or `OR` and negated \
+                          with `-`.")]
         query: Option<String>,
-        #[graphql(desc = "The other way around.", default_with = "Some(false)")] reverse: Option<bool>,
-        #[graphql(desc = "What they are sorted by.", default_with = "Some(OrderSortKeys::Id)")]
-        sort_key: Option<OrderSortKeys>,
-    ) -> Result<InOrder<OrderConnection>> {
+        #[graphql(desc = "Reverses the order.", default_with = "Some(false)")] reverse: Option<bool>,
+        #[graphql(desc = "The key to sort by.", default_with = "Some(OrderSortKeys::Id)")] sort_key: Option<
+            OrderSortKeys,
+        >,
+    ) -> Result<InlineObject<OrderConnection>> {
         let sort = OrderSort::from(sort_key.unwrap_or(OrderSortKeys::Id));
         let reverse = reverse.unwrap_or(false);
         let list = format!("orders/{sort:?}/{reverse}");
         let request = PageArgs { first, after, last, before }.request(ctx, &list, sort.key_kind())?;
-        let total = Total::Orders(query.clone());
-        let wanted = Wanted { query, sort, reverse, request };
-        let (page, warnings) = ctx.services().orders.list(ctx.op(), &wanted).await?;
-        ctx.search_hints().note(ctx, &warnings);
-        Ok(connection(list, page, total))
+        let total = TotalCount::Orders(query.clone());
+        let query_page = OrderListQuery { query, sort, reverse, request };
+        let (page, warnings) = ctx.services().orders.list(ctx.op(), &query_page).await?;
+        ctx.search_hints().add(ctx, &warnings);
+        Ok(to_connection(list, page, total))
     }
 }

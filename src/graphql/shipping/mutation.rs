@@ -1,4 +1,4 @@
-//! Writes of shipping zones and rates.
+//! Shipping zone and rate mutations.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
@@ -8,132 +8,133 @@ use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::codes::CountryCode;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, manages_settings};
+use crate::graphql::guard::{PermissionGuard, may_manage_settings};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Decimal, gid, parse_gid};
 use crate::services::shipping::{RatePatch, TablePatch, ZonePatch};
 
-/// Writes of shipping zones and rates.
+/// Shipping zone and rate mutations.
 #[derive(Default)]
 pub struct ShippingMutation;
 
-/// A shipping zone to be made. It begins without rates.
+/// The input fields of a new shipping zone. It is created without rates.
 #[derive(InputObject)]
 pub struct ShippingZoneCreateInput {
-    /// Its name, unique in the shop.
+    /// The name, unique in the shop.
     name: String,
-    /// Its countries, none of them in another zone; none means everywhere that no other zone names.
+    /// The countries of the zone, none of which may be in another zone. An empty list stands for
+    /// all countries not in another zone.
     countries: Vec<CountryCode>,
-    /// How far away its addresses are taken to be where coordinates don't tell, in meters; 50,000 when it is not given.
+    /// The shipping distance in meters to assume if the coordinates of the addresses aren't known.
+    /// Defaults to 50,000.
     default_distance_meters: Option<i64>,
 }
 
-/// A change of a shipping zone; what is not given stays as it is.
+/// The changes to a shipping zone. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct ShippingZoneUpdateInput {
-    /// Its name, unique in the shop.
+    /// The name, unique in the shop.
     name: Option<String>,
-    /// All its countries, in place of those there were.
+    /// The countries of the zone. Replaces the existing countries.
     countries: Option<Vec<CountryCode>>,
-    /// How far away its addresses are taken to be where coordinates don't tell, in meters.
+    /// The shipping distance in meters to assume if the coordinates of the addresses aren't known.
     default_distance_meters: Option<i64>,
 }
 
-/// A shipping rate to be made.
+/// The input fields of a new shipping rate.
 #[derive(InputObject)]
 pub struct ShippingRateCreateInput {
-    /// The global id of the zone it is of.
+    /// The ID of the shipping zone.
     shipping_zone_id: ID,
-    /// The strategy that reckons it: `standard`, `express` or `overnight` by weight and distance,
-    /// `flat` for a price or by a table, `pickup` where buyers come to a location.
+    /// The pricing strategy: `standard`, `express` or `overnight` for prices by weight and
+    /// distance, `flat` for a fixed price or a price table, `pickup` for pickup at a location.
     strategy: String,
-    /// What buyers read; the strategy's title when it is not given.
+    /// The name shown to buyers. Defaults to the title of the strategy.
     name: Option<String>,
-    /// What it costs whatever is sent and wherever it goes, beside all else; nothing when it is not
-    /// given.
+    /// The base price, regardless of what is shipped and where. Defaults to 0.
     price: Option<Decimal>,
-    /// What it costs beside that by weight or by subtotal.
+    /// The price by weight or by subtotal, added to the base price.
     price_table: Option<ShippingPriceTableInput>,
-    /// The global id of the location where buyers pick it up, for the strategy `pickup`.
+    /// The ID of the location where buyers pick up their order. For the strategy `pickup`.
     location_id: Option<ID>,
-    /// What a kilogram costs, in the currency's main unit; the strategy's usual when it is not given.
+    /// The price per kilogram, in the currency's main unit. Defaults to that of the strategy.
     price_per_kilogram: Option<Decimal>,
-    /// What a kilometer costs, in the currency's main unit; the strategy's usual when it is not given.
+    /// The price per kilometer, in the currency's main unit. Defaults to that of the strategy.
     price_per_kilometer: Option<Decimal>,
-    /// From how many kilograms on it can be chosen.
+    /// The minimum weight for the rate, in kilograms.
     minimum_weight_kilograms: Option<Decimal>,
-    /// Up to how many kilograms it can be chosen.
+    /// The maximum weight for the rate, in kilograms.
     maximum_weight_kilograms: Option<Decimal>,
-    /// From which subtotal on it can be chosen, before discounts.
+    /// The minimum subtotal for the rate, before discounts.
     minimum_subtotal: Option<Decimal>,
-    /// Up to which subtotal it can be chosen, before discounts.
+    /// The maximum subtotal for the rate, before discounts.
     maximum_subtotal: Option<Decimal>,
-    /// From which subtotal on it costs nothing, before discounts.
+    /// The subtotal before discounts from which delivery is free.
     free_from_subtotal: Option<Decimal>,
-    /// Whether buyers can choose it; true when it is not given.
+    /// Whether the rate is available to buyers. Defaults to true.
     is_active: Option<bool>,
-    /// Its place among the zone's rates; the last when it is not given.
+    /// The position among the rates of the zone. Defaults to the end.
     position: Option<i64>,
 }
 
-/// Prices of a delivery by weight or by subtotal.
+/// A price table by weight or by subtotal.
 #[derive(InputObject)]
 pub struct ShippingPriceTableInput {
-    /// What decides on the step.
+    /// What the steps depend on.
     by: ShippingPriceTableBy,
-    /// The steps, each beginning above the one before. Below the first, the rate can't be chosen.
+    /// The steps, in ascending order. Below the first step, the rate isn't available.
     steps: Vec<ShippingPriceStepInput>,
 }
 
 /// A step of a price table.
 #[derive(InputObject)]
 pub struct ShippingPriceStepInput {
-    /// Where it begins: kilograms, or an amount of the shop's currency.
+    /// The weight in kilograms, or the subtotal in the shop's currency, at which the step begins.
     from: Decimal,
-    /// What it costs, in the currency's main unit.
+    /// The price of the step, in the currency's main unit.
     price: Decimal,
 }
 
-/// A change of a shipping rate; what is not given stays as it is.
+/// The changes to a shipping rate. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct ShippingRateUpdateInput {
-    /// What buyers read.
+    /// The name shown to buyers.
     name: Option<String>,
-    /// What it costs whatever is sent and wherever it goes, beside all else.
+    /// The base price, regardless of what is shipped and where.
     price: Option<Decimal>,
-    /// What it costs beside that by weight or by subtotal; null removes the table.
+    /// The price by weight or by subtotal, added to the base price. Null removes the table.
     price_table: MaybeUndefined<ShippingPriceTableInput>,
-    /// The global id of the location where buyers pick it up, for the strategy `pickup`.
+    /// The ID of the location where buyers pick up their order. For the strategy `pickup`.
     location_id: Option<ID>,
-    /// What a kilogram costs, in the currency's main unit.
+    /// The price per kilogram, in the currency's main unit.
     price_per_kilogram: Option<Decimal>,
-    /// What a kilometer costs, in the currency's main unit.
+    /// The price per kilometer, in the currency's main unit.
     price_per_kilometer: Option<Decimal>,
-    /// From how many kilograms on it can be chosen; null means any weight.
+    /// The minimum weight for the rate, in kilograms. Null removes the minimum.
     minimum_weight_kilograms: MaybeUndefined<Decimal>,
-    /// Up to how many kilograms it can be chosen; null means any weight.
+    /// The maximum weight for the rate, in kilograms. Null removes the maximum.
     maximum_weight_kilograms: MaybeUndefined<Decimal>,
-    /// From which subtotal on it can be chosen, before discounts; null means any.
+    /// The minimum subtotal for the rate, before discounts. Null removes the minimum.
     minimum_subtotal: MaybeUndefined<Decimal>,
-    /// Up to which subtotal it can be chosen, before discounts; null means any.
+    /// The maximum subtotal for the rate, before discounts. Null removes the maximum.
     maximum_subtotal: MaybeUndefined<Decimal>,
-    /// From which subtotal on it costs nothing, before discounts; null means from none.
+    /// The subtotal before discounts from which delivery is free. Null if delivery is never free.
     free_from_subtotal: MaybeUndefined<Decimal>,
-    /// Whether buyers can choose it.
+    /// Whether the rate is available to buyers.
     is_active: Option<bool>,
-    /// Its place among the zone's rates.
+    /// The position among the rates of the zone.
     position: Option<i64>,
 }
 
-/// Defines the payload of a mutation that answers with what it made or changed.
+/// Defines the payload of a mutation that returns a zone, a rate, or the ID of a deleted one.
 macro_rules! shipping_payload {
-    ($($name:ident { $(#[$doc:meta])* $field:ident: $of:ty })*) => {$(
-        /// What became of it.
+    ($($name:ident { $(#[$doc:meta])* $field:ident: $type:ty })*) => {$(
+        /// The result of a shipping mutation.
         #[derive(SimpleObject)]
         struct $name {
             $(#[$doc])*
-            $field: Option<$of>,
-            /// What is wrong with the input.
+            $field: Option<$type>,
+            /// Errors in the input. Empty when the mutation succeeded.
             user_errors: Vec<UserError>,
         }
     )*};
@@ -141,40 +142,40 @@ macro_rules! shipping_payload {
 
 shipping_payload! {
     ShippingZoneCreatePayload {
-        /// The zone; null if it could not be made.
+        /// The new shipping zone. Null if the mutation failed.
         shipping_zone: ShippingZone
     }
     ShippingZoneUpdatePayload {
-        /// The zone; null if it could not be changed.
+        /// The updated shipping zone. Null if the mutation failed.
         shipping_zone: ShippingZone
     }
     ShippingZoneDeletePayload {
-        /// The global id of the zone that is gone.
+        /// The ID of the deleted shipping zone. Null if the mutation failed.
         deleted_shipping_zone_id: ID
     }
     ShippingRateCreatePayload {
-        /// The rate; null if it could not be made.
+        /// The new shipping rate. Null if the mutation failed.
         shipping_rate: ShippingRate
     }
     ShippingRateUpdatePayload {
-        /// The rate; null if it could not be changed.
+        /// The updated shipping rate. Null if the mutation failed.
         shipping_rate: ShippingRate
     }
     ShippingRateDeletePayload {
-        /// The global id of the rate that is gone.
+        /// The ID of the deleted shipping rate. Null if the mutation failed.
         deleted_shipping_rate_id: ID
     }
 }
 
-fn codes(countries: Vec<CountryCode>) -> Vec<String> {
+fn country_codes(countries: Vec<CountryCode>) -> Vec<String> {
     countries.into_iter().map(|code| code.0.to_owned()).collect()
 }
 
-fn text(number: Option<Decimal>) -> Option<String> {
+fn to_text(number: Option<Decimal>) -> Option<String> {
     number.map(|number| number.0)
 }
 
-fn text_or_null(number: MaybeUndefined<Decimal>) -> Option<Option<String>> {
+fn to_nullable_text(number: MaybeUndefined<Decimal>) -> Option<Option<String>> {
     number.map_value(|number| number.0).into()
 }
 
@@ -191,16 +192,16 @@ impl TryFrom<ShippingRateCreateInput> for RatePatch {
     fn try_from(input: ShippingRateCreateInput) -> Result<Self, Error> {
         Ok(Self {
             name: input.name,
-            price: text(input.price),
+            price: to_text(input.price),
             table: input.price_table.map(|table| Some(table.into())),
             location_id: input.location_id.as_ref().map(parse_gid).transpose()?,
-            per_kilogram: text(input.price_per_kilogram),
-            per_kilometre: text(input.price_per_kilometer),
-            min_weight: text(input.minimum_weight_kilograms).map(Some),
-            max_weight: text(input.maximum_weight_kilograms).map(Some),
-            min_subtotal: text(input.minimum_subtotal).map(Some),
-            max_subtotal: text(input.maximum_subtotal).map(Some),
-            free_from_subtotal: text(input.free_from_subtotal).map(Some),
+            per_kilogram: to_text(input.price_per_kilogram),
+            per_kilometre: to_text(input.price_per_kilometer),
+            min_weight: to_text(input.minimum_weight_kilograms).map(Some),
+            max_weight: to_text(input.maximum_weight_kilograms).map(Some),
+            min_subtotal: to_text(input.minimum_subtotal).map(Some),
+            max_subtotal: to_text(input.maximum_subtotal).map(Some),
+            free_from_subtotal: to_text(input.free_from_subtotal).map(Some),
             is_active: input.is_active,
             position: input.position,
         })
@@ -213,16 +214,16 @@ impl TryFrom<ShippingRateUpdateInput> for RatePatch {
     fn try_from(input: ShippingRateUpdateInput) -> Result<Self, Error> {
         Ok(Self {
             name: input.name,
-            price: text(input.price),
+            price: to_text(input.price),
             table: input.price_table.map_value(TablePatch::from).into(),
             location_id: input.location_id.as_ref().map(parse_gid).transpose()?,
-            per_kilogram: text(input.price_per_kilogram),
-            per_kilometre: text(input.price_per_kilometer),
-            min_weight: text_or_null(input.minimum_weight_kilograms),
-            max_weight: text_or_null(input.maximum_weight_kilograms),
-            min_subtotal: text_or_null(input.minimum_subtotal),
-            max_subtotal: text_or_null(input.maximum_subtotal),
-            free_from_subtotal: text_or_null(input.free_from_subtotal),
+            per_kilogram: to_text(input.price_per_kilogram),
+            per_kilometre: to_text(input.price_per_kilometer),
+            min_weight: to_nullable_text(input.minimum_weight_kilograms),
+            max_weight: to_nullable_text(input.maximum_weight_kilograms),
+            min_subtotal: to_nullable_text(input.minimum_subtotal),
+            max_subtotal: to_nullable_text(input.maximum_subtotal),
+            free_from_subtotal: to_nullable_text(input.free_from_subtotal),
             is_active: input.is_active,
             position: input.position,
         })
@@ -231,88 +232,88 @@ impl TryFrom<ShippingRateUpdateInput> for RatePatch {
 
 #[Object]
 impl ShippingMutation {
-    /// Makes a shipping zone.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Creates a shipping zone.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn shipping_zone_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The zone.")] shipping_zone: ShippingZoneCreateInput,
+        #[graphql(desc = "The shipping zone to create.")] shipping_zone: ShippingZoneCreateInput,
     ) -> Result<ShippingZoneCreatePayload> {
         let new = ZonePatch {
             name: Some(shipping_zone.name),
-            countries: Some(codes(shipping_zone.countries)),
+            countries: Some(country_codes(shipping_zone.countries)),
             default_distance_metres: shipping_zone.default_distance_meters,
         };
-        let (made, user_errors) = payload(ctx.services().shipping.create_zone(ctx.op(), &new).await)?;
-        Ok(ShippingZoneCreatePayload { shipping_zone: made.map(ShippingZone::of), user_errors })
+        let (created, user_errors) = payload(ctx.services().shipping.create_zone(ctx.op(), &new).await)?;
+        Ok(ShippingZoneCreatePayload { shipping_zone: created.map(ShippingZone::new), user_errors })
     }
 
-    /// Changes a shipping zone.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Updates a shipping zone.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn shipping_zone_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The zone's global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] shipping_zone: ShippingZoneUpdateInput,
+        #[graphql(desc = "The ID of the shipping zone.")] id: ID,
+        #[graphql(desc = "The fields to change.")] shipping_zone: ShippingZoneUpdateInput,
     ) -> Result<ShippingZoneUpdatePayload> {
         let id = parse_gid(&id)?;
         let patch = ZonePatch {
             name: shipping_zone.name,
-            countries: shipping_zone.countries.map(codes),
+            countries: shipping_zone.countries.map(country_codes),
             default_distance_metres: shipping_zone.default_distance_meters,
         };
         let (changed, user_errors) =
             payload(ctx.services().shipping.update_zone(ctx.op(), id, &patch).await)?;
-        Ok(ShippingZoneUpdatePayload { shipping_zone: changed.map(ShippingZone::of), user_errors })
+        Ok(ShippingZoneUpdatePayload { shipping_zone: changed.map(ShippingZone::new), user_errors })
     }
 
     /// Deletes a shipping zone with its rates.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn shipping_zone_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The zone's global id.")] id: ID,
+        #[graphql(desc = "The ID of the shipping zone.")] id: ID,
     ) -> Result<ShippingZoneDeletePayload> {
         let id: ShippingZoneId = parse_gid(&id)?;
         let (deleted, user_errors) = payload(ctx.services().shipping.delete_zone(ctx.op(), id).await)?;
         Ok(ShippingZoneDeletePayload { deleted_shipping_zone_id: deleted.map(|()| gid(id)), user_errors })
     }
 
-    /// Makes a shipping rate of a zone.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Creates a shipping rate in a zone.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn shipping_rate_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The rate.")] shipping_rate: ShippingRateCreateInput,
+        #[graphql(desc = "The shipping rate to create.")] shipping_rate: ShippingRateCreateInput,
     ) -> Result<ShippingRateCreatePayload> {
         let zone = parse_gid(&shipping_rate.shipping_zone_id)?;
         let strategy = shipping_rate.strategy.clone();
         let new = shipping_rate.try_into()?;
-        let answer = ctx.services().shipping.create_rate(ctx.op(), zone, &strategy, &new).await;
-        let (made, user_errors) = payload(answer)?;
-        Ok(ShippingRateCreatePayload { shipping_rate: made.map(ShippingRate::of), user_errors })
+        let result = ctx.services().shipping.create_rate(ctx.op(), zone, &strategy, &new).await;
+        let (created, user_errors) = payload(result)?;
+        Ok(ShippingRateCreatePayload { shipping_rate: created.map(ShippingRate::new), user_errors })
     }
 
-    /// Changes a shipping rate.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Updates a shipping rate.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn shipping_rate_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The rate's global id.")] id: ID,
-        #[graphql(desc = "What is to change.")] shipping_rate: ShippingRateUpdateInput,
+        #[graphql(desc = "The ID of the shipping rate.")] id: ID,
+        #[graphql(desc = "The fields to change.")] shipping_rate: ShippingRateUpdateInput,
     ) -> Result<ShippingRateUpdatePayload> {
         let (id, patch) = (parse_gid(&id)?, shipping_rate.try_into()?);
         let (changed, user_errors) =
             payload(ctx.services().shipping.update_rate(ctx.op(), id, &patch).await)?;
-        Ok(ShippingRateUpdatePayload { shipping_rate: changed.map(ShippingRate::of), user_errors })
+        Ok(ShippingRateUpdatePayload { shipping_rate: changed.map(ShippingRate::new), user_errors })
     }
 
     /// Deletes a shipping rate.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn shipping_rate_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The rate's global id.")] id: ID,
+        #[graphql(desc = "The ID of the shipping rate.")] id: ID,
     ) -> Result<ShippingRateDeletePayload> {
         let id: ShippingRateId = parse_gid(&id)?;
         let (deleted, user_errors) = payload(ctx.services().shipping.delete_rate(ctx.op(), id).await)?;

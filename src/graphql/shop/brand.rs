@@ -1,4 +1,4 @@
-//! How the shop presents itself.
+//! The shop's brand.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::graphql::media::MediaImage;
 use crate::graphql::scalars::Color;
 use crate::services::shop::ShopDetails;
 
-/// How the shop presents itself.
+/// The brand of the shop.
 pub struct Brand(pub Arc<ShopDetails>);
 
 impl Brand {
@@ -18,64 +18,67 @@ impl Brand {
     }
 }
 
-fn shown(image: Option<&BrandImage>) -> Option<MediaImage> {
+fn to_media_image(image: Option<&BrandImage>) -> Option<MediaImage> {
     image.cloned().map(MediaImage::Brand)
 }
 
-/// How the shop presents itself.
+/// The brand of the shop.
 #[Object]
 impl Brand {
-    /// The shop's colors.
+    /// The colors of the brand.
     async fn colors(&self) -> BrandColors {
         let colors = &self.brand().colors;
-        BrandColors { primary: groups(&colors.primary), secondary: groups(&colors.secondary) }
+        BrandColors {
+            primary: to_color_groups(&colors.primary),
+            secondary: to_color_groups(&colors.secondary),
+        }
     }
 
-    /// A large picture for the top of a page.
+    /// The cover image, for the top of a page.
     async fn cover_image(&self) -> Option<MediaImage> {
-        shown(self.brand().cover_image.as_ref())
+        to_media_image(self.brand().cover_image.as_ref())
     }
 
     /// The logo.
     async fn logo(&self) -> Option<MediaImage> {
-        shown(self.brand().logo.as_ref())
+        to_media_image(self.brand().logo.as_ref())
     }
 
-    /// A sentence or two about the shop.
+    /// A short description of the shop.
     async fn short_description(&self) -> Option<&str> {
         self.brand().short_description.as_deref()
     }
 
-    /// A few words that people remember.
+    /// The slogan of the shop.
     async fn slogan(&self) -> Option<&str> {
         self.brand().slogan.as_deref()
     }
 
-    /// The logo in a square.
+    /// The logo in square format.
     async fn square_logo(&self) -> Option<MediaImage> {
-        shown(self.brand().square_logo.as_ref())
+        to_media_image(self.brand().square_logo.as_ref())
     }
 }
 
-/// The colors of a brand, the most important first.
+/// The colors of a brand, in order of importance.
 #[derive(SimpleObject)]
 struct BrandColors {
-    /// Those that stand out.
+    /// The primary colors.
     primary: Vec<BrandColorGroup>,
-    /// Those beside them.
+    /// The secondary colors.
     secondary: Vec<BrandColorGroup>,
 }
 
-/// Two colors that go together.
+/// A background color with a matching foreground color.
 #[derive(SimpleObject)]
 struct BrandColorGroup {
-    /// The color of surfaces.
+    /// The background color.
     background: Option<Color>,
-    /// The color of what is written on them.
+    /// The color of text on the background.
     foreground: Option<Color>,
 }
 
-fn groups(groups: &[shop_profile::ColorGroup]) -> Vec<BrandColorGroup> {
+fn to_color_groups(groups: &[shop_profile::ColorGroup]) -> Vec<BrandColorGroup> {
     let group = |group: &shop_profile::ColorGroup| BrandColorGroup {
         background: group.background.clone().map(Color),
         foreground: group.foreground.clone().map(Color),

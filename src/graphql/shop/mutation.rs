@@ -1,4 +1,4 @@
-//! Writes of the shop itself.
+//! The mutation of the shop's settings.
 
 use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
@@ -9,81 +9,81 @@ use crate::domain::shop_profile::{self, ColorGroup};
 use crate::graphql::catalog::ImageInput;
 use crate::graphql::codes::LanguageCode;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, manages_settings};
+use crate::graphql::guard::{PermissionGuard, may_manage_settings};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::Color;
 use crate::services::shop::{BrandPatch, NewPolicy, ShopPatch};
 
-/// A change of the shop; what is not given stays as it is.
+/// The changes to the shop. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct ShopUpdateInput {
-    /// The name buyers know.
+    /// The name of the shop.
     name: Option<String>,
-    /// A sentence about the shop; null takes it away.
+    /// The description of the shop. Null removes it.
     description: MaybeUndefined<String>,
-    /// The language that the shop writes in.
+    /// The language of the shop.
     language: Option<LanguageCode>,
-    /// How the shop presents itself.
+    /// The changes to the brand.
     brand: Option<BrandInput>,
-    /// Policies to be written; those of other types stay as they are.
+    /// The policies to write. Policies of other types are left unchanged.
     policies: Option<Vec<ShopPolicyInput>>,
 }
 
-/// A change of how the shop presents itself; what is not given stays as it is, and null takes it away.
+/// The changes to the brand. Omitted fields are left unchanged, and null removes a value.
 #[derive(InputObject)]
 pub struct BrandInput {
-    /// A few words that people remember.
+    /// The slogan of the shop.
     slogan: MaybeUndefined<String>,
-    /// A sentence or two about the shop.
+    /// A short description of the shop.
     short_description: MaybeUndefined<String>,
     /// The logo.
     logo: MaybeUndefined<ImageInput>,
-    /// The logo in a square.
+    /// The logo in square format.
     square_logo: MaybeUndefined<ImageInput>,
-    /// A large picture for the top of a page.
+    /// The cover image, for the top of a page.
     cover_image: MaybeUndefined<ImageInput>,
-    /// All colors, in place of those there were.
+    /// The colors of the brand. Replaces all existing colors.
     colors: Option<BrandColorsInput>,
 }
 
-/// The colors of a brand, the most important first.
+/// The colors of a brand, in order of importance.
 #[derive(InputObject)]
 pub struct BrandColorsInput {
-    /// Those that stand out.
+    /// The primary colors.
     #[graphql(default)]
     primary: Vec<BrandColorGroupInput>,
-    /// Those beside them.
+    /// The secondary colors.
     #[graphql(default)]
     secondary: Vec<BrandColorGroupInput>,
 }
 
-/// Two colors that go together.
+/// A background color with a matching foreground color.
 #[derive(InputObject)]
 pub struct BrandColorGroupInput {
-    /// The color of surfaces: `#1A2B3C`.
+    /// The background color, such as `#1A2B3C`.
     background: Option<Color>,
-    /// The color of what is written on them: `#FFFFFF`.
+    /// The color of text on the background, such as `#FFFFFF`.
     foreground: Option<Color>,
 }
 
-/// A policy of the shop to be written.
+/// A policy of the shop.
 #[derive(InputObject)]
 pub struct ShopPolicyInput {
-    /// Which one.
+    /// The type of the policy.
     #[graphql(name = "type")]
     kind: ShopPolicyType,
-    /// What it is called; as before, or by its type, when it is not given.
+    /// The title of the policy. Defaults to the existing title, or to that of its type.
     title: Option<String>,
-    /// The policy, with HTML; an empty text takes it away.
+    /// The content of the policy, with HTML. Empty text removes the policy.
     body: String,
 }
 
-/// What became of the shop.
+/// The result of `shopUpdate`.
 #[derive(SimpleObject)]
 struct ShopUpdatePayload {
-    /// The shop; null if it could not be changed.
+    /// The updated shop. Null if the mutation failed.
     shop: Option<Shop>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
@@ -131,18 +131,19 @@ impl From<ShopPolicyInput> for NewPolicy {
     }
 }
 
-/// Writes of the shop itself.
+/// The mutation of the shop's settings.
 #[derive(Default)]
 pub struct ShopMutation;
 
 #[Object]
 impl ShopMutation {
-    /// Changes the shop: its name, its language, its brand, its policies. Other processes of the shop show it within seconds.
-    #[graphql(guard = "Requires(Permission::ManageSettings)", visible = "manages_settings")]
+    /// Updates the name, description, language, brand and policies of the shop. With several server
+    /// processes, all of them use the new values within seconds.
+    #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn shop_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to change.")] shop: ShopUpdateInput,
+        #[graphql(desc = "The fields to change.")] shop: ShopUpdateInput,
     ) -> Result<ShopUpdatePayload> {
         let (updated, user_errors) =
             payload(ctx.services().shop_settings.update(ctx.op(), &shop.into()).await)?;

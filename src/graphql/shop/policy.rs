@@ -1,4 +1,4 @@
-//! The shop's policies.
+//! The policies of the shop.
 
 use std::sync::Arc;
 
@@ -14,102 +14,103 @@ use crate::loaders;
 #[derive(Clone)]
 pub struct ShopPolicy(pub Arc<loaders::ShopPolicy>);
 
-/// A policy that some shops have without writing it.
+/// A policy that, on some platforms, has a default text.
 pub struct ShopPolicyWithDefault(pub ShopPolicy);
 
-/// Which policy of the shop it is.
+/// The types of policies.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "PolicyKind")]
 pub enum ShopPolicyType {
-    /// What becomes of personal data.
+    /// The privacy policy.
     #[graphql(name = "PRIVACY_POLICY")]
     Privacy,
-    /// When and how money goes back.
+    /// The refund policy.
     #[graphql(name = "REFUND_POLICY")]
     Refund,
-    /// How and where orders are sent.
+    /// The shipping policy.
     #[graphql(name = "SHIPPING_POLICY")]
     Shipping,
-    /// Under which terms the site is used.
+    /// The terms of service of the storefront.
     TermsOfService,
-    /// How subscriptions are bought and ended.
+    /// The subscription policy.
     #[graphql(name = "SUBSCRIPTION_POLICY")]
     Subscription,
-    /// How to reach the shop.
+    /// The contact information.
     ContactInformation,
-    /// Who runs the shop.
+    /// The legal notice: who runs the shop.
     LegalNotice,
-    /// Under which terms goods are sold.
+    /// The terms of sale.
     TermsOfSale,
 }
 
 impl ShopPolicy {
-    /// The policy with an id.
+    /// Finds a policy by ID.
     pub async fn find(ctx: &Context<'_>, id: PolicyId) -> Result<Option<Self>> {
         Ok(ctx.loaders().content.policies.load(id).await?.map(Self))
     }
 
-    /// The policy of a kind, if staff wrote one.
+    /// The policy of a type, if it has been written.
     pub(super) async fn of_kind(ctx: &Context<'_>, kind: PolicyKind) -> Result<Option<Self>> {
         let all = ctx.loaders().content.policies_of_shop.load(ctx.shop().id).await?;
         Ok(all.iter().find(|policy| policy.kind == kind).cloned().map(Self))
     }
 }
 
-/// A policy of the shop.
+/// A policy of the shop, such as the privacy policy.
 #[Object]
 impl ShopPolicy {
-    /// The policy, with HTML, as staff wrote it.
+    /// The content of the policy, with HTML.
     async fn body(&self) -> &str {
         &self.0.body
     }
 
-    /// The part of its address that names it: `privacy-policy`.
+    /// The handle of the policy, such as `privacy-policy`.
     async fn handle(&self) -> String {
         self.0.kind.handle()
     }
 
-    /// The policy's global id.
+    /// The ID of the policy.
     pub async fn id(&self) -> ID {
         gid(self.0.id)
     }
 
-    /// The title.
+    /// The title of the policy.
     async fn title(&self) -> &str {
         &self.0.title
     }
 
-    /// Where storefronts show it.
+    /// The URL of the policy in the storefront.
     async fn url(&self, ctx: &Context<'_>) -> Url {
-        Url(ctx.absolute(&self.0.kind.path()))
+        Url(ctx.absolute_url(&self.0.kind.path()))
     }
 }
 
-/// A policy that some shops have without writing it.
+/// A policy that may have a default text. There is none here: only the text that staff have written
+/// is returned.
 #[Object]
 impl ShopPolicyWithDefault {
-    /// The policy, with HTML.
+    /// The content of the policy, with HTML.
     async fn body(&self) -> &str {
         &self.0.0.body
     }
 
-    /// The part of its address that names it: `subscription-policy`.
+    /// The handle of the policy, such as `subscription-policy`.
     async fn handle(&self) -> String {
         self.0.0.kind.handle()
     }
 
-    /// The policy's global id.
+    /// The ID of the policy.
     async fn id(&self) -> Option<ID> {
         Some(gid(self.0.0.id))
     }
 
-    /// The title.
+    /// The title of the policy.
     async fn title(&self) -> &str {
         &self.0.0.title
     }
 
-    /// Where storefronts show it.
+    /// The URL of the policy in the storefront.
     async fn url(&self, ctx: &Context<'_>) -> Url {
-        Url(ctx.absolute(&self.0.0.kind.path()))
+        Url(ctx.absolute_url(&self.0.0.kind.path()))
     }
 }

@@ -1,88 +1,90 @@
-//! Writes of API keys.
+//! API key mutations.
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
-use super::{ApiKey, Permission, held};
+use super::{ApiKey, Permission, into_domain_permissions};
 use crate::domain::permission;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, manages_staff};
+use crate::graphql::guard::{PermissionGuard, may_manage_staff};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, parse_gid};
 use crate::services::api_keys::NewApiKey;
 
-/// Writes of API keys.
+/// API key mutations.
 #[derive(Default)]
 pub struct ApiKeyMutation;
 
-/// A key to be made.
+/// The input fields of a new API key.
 #[derive(InputObject)]
 pub struct ApiKeyCreateInput {
-    /// What people, the log and events call it.
+    /// The name of the key, also used in logs and events.
     name: String,
-    /// What it permits: nothing that you may not do yourself. Empty for a storefront's key.
+    /// The permissions that the key grants. You must have all of them yourself. Must be empty for a
+    /// storefront key.
     permissions: Vec<Permission>,
-    /// When it ends; never when it is not given.
+    /// When the key expires. By default, it doesn't expire.
     expires_at: Option<DateTime>,
-    /// Whether it is a storefront's: a public key for `X-Shopify-Storefront-Access-Token`, with
-    /// which anybody may read the catalogue and buy, and do nothing else.
+    /// Whether to create a storefront key: a public key for `X-Shopify-Storefront-Access-Token`,
+    /// with which anyone can read the catalogue and buy, but nothing else.
     #[graphql(default)]
     is_storefront: bool,
 }
 
-/// What became of the key.
+/// The result of `apiKeyCreate`.
 #[derive(SimpleObject)]
-#[graphql(visible = "manages_staff")]
+#[graphql(visible = "may_manage_staff")]
 pub struct ApiKeyCreatePayload {
-    /// The key; null if it could not be made.
+    /// The new API key. Null if the mutation failed.
     api_key: Option<ApiKey>,
-    /// What requests are signed with, as `Authorization: Bearer`; a storefront's is sent as
-    /// `X-Shopify-Storefront-Access-Token`. It is shown this once.
+    /// The secret of the key, shown only once. Send it as `Authorization: Bearer` header, or, for a
+    /// storefront key, as `X-Shopify-Storefront-Access-Token`.
     secret: Option<String>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the key.
+/// The result of `apiKeyRevoke`.
 #[derive(SimpleObject)]
-#[graphql(visible = "manages_staff")]
+#[graphql(visible = "may_manage_staff")]
 pub struct ApiKeyRevokePayload {
-    /// The key; null if there is none.
+    /// The revoked API key. Null if the mutation failed.
     api_key: Option<ApiKey>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
 #[Object]
 impl ApiKeyMutation {
-    /// Makes a key for a service. It permits nothing that you may not do yourself at the time when it is used, and nothing once you may not
-    /// sign in any more; a key that is to outlast its maker is made on the server's machine: `mercato apikey create`.
-    #[graphql(guard = "Requires(permission::Permission::ManageStaff)", visible = "manages_staff")]
+    /// Creates an API key for another service. The key never grants more than your own current
+    /// permissions, and stops working when you can no longer sign in. To create a key that is
+    /// independent of a staff member, run `mercato apikey create` on the server.
+    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn api_key_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The key.")] api_key: ApiKeyCreateInput,
+        #[graphql(desc = "The API key to create.")] api_key: ApiKeyCreateInput,
     ) -> Result<ApiKeyCreatePayload> {
         let new = NewApiKey {
             name: api_key.name,
-            permissions: held(api_key.permissions),
+            permissions: into_domain_permissions(api_key.permissions),
             expires_at: api_key.expires_at.map(|end| end.0),
             is_storefront: api_key.is_storefront,
         };
-        let (made, user_errors) = payload(ctx.services().api_keys.create(ctx.op(), &new).await)?;
-        let (key, secret) = made.unzip();
-        Ok(ApiKeyCreatePayload { api_key: key.map(ApiKey::of), secret, user_errors })
+        let (created, user_errors) = payload(ctx.services().api_keys.create(ctx.op(), &new).await)?;
+        let (key, secret) = created.unzip();
+        Ok(ApiKeyCreatePayload { api_key: key.map(ApiKey::new), secret, user_errors })
     }
 
-    /// Revokes a key, for good. Requests that are signed with it are refused from now on, on other nodes within five seconds, and so
-    /// are those of keys that were made with it; webhooks that were made with it are paused. A key that permits more than you may do is not
-    /// yours to revoke.
-    #[graphql(guard = "Requires(permission::Permission::ManageStaff)", visible = "manages_staff")]
+    /// Permanently revokes an API key. Requests with the key, or with keys created by it, are
+    /// refused from now on (on other server nodes within five seconds), and webhook subscriptions
+    /// created by it are paused. You can't revoke a key that grants permissions you don't have.
+    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn api_key_revoke(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The key's global id.")] id: ID,
+        #[graphql(desc = "The ID of the API key.")] id: ID,
     ) -> Result<ApiKeyRevokePayload> {
         let (key, user_errors) = payload(ctx.services().api_keys.revoke(ctx.op(), parse_gid(&id)?).await)?;
-        Ok(ApiKeyRevokePayload { api_key: key.map(ApiKey::of), user_errors })
+        Ok(ApiKeyRevokePayload { api_key: key.map(ApiKey::new), user_errors })
     }
 }

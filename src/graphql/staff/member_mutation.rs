@@ -1,79 +1,81 @@
-//! Writes of members of staff.
+//! Staff member mutations.
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
 use super::StaffMember;
 use crate::domain::permission::Permission;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, manages_staff};
+use crate::graphql::guard::{PermissionGuard, may_manage_staff};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{parse_gid, parse_gids};
 use crate::services::staff::StaffPatch;
 
-/// Writes of members of staff.
+/// Staff member mutations.
 #[derive(Default)]
 pub struct StaffMemberMutation;
 
-/// A member of staff to be made.
+/// The input fields of a new staff member.
 #[derive(InputObject)]
 pub struct StaffMemberCreateInput {
-    /// The e-mail address they sign in with, unique in the shop.
+    /// The email address used to sign in, unique in the shop.
     email: String,
-    /// How colleagues call them.
+    /// The name of the staff member.
     name: String,
-    /// The password they begin with, of 8 characters or more. Without one they are mailed a token
-    /// to set one with (`staffPasswordReset`).
+    /// The initial password, at least 8 characters long. If omitted, the staff member is sent an
+    /// email with a token for `staffPasswordReset`.
     password: Option<String>,
-    /// The global ids of their roles, none of which may permit more than you may do yourself.
+    /// The IDs of the roles to assign. They can't grant permissions that you don't have.
     #[graphql(default)]
     role_ids: Vec<ID>,
-    /// Whether they may sign in; true when it is not given.
+    /// Whether the staff member can sign in. Defaults to true.
     is_active: Option<bool>,
 }
 
-/// A change of a member of staff; what is not given stays as it is.
+/// The changes to a staff member. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct StaffMemberUpdateInput {
-    /// The e-mail address they sign in with, unique in the shop.
+    /// The email address used to sign in, unique in the shop.
     email: Option<String>,
-    /// How colleagues call them.
+    /// The name of the staff member.
     name: Option<String>,
-    /// A new password, of 8 characters or more. It ends their sessions.
+    /// The new password, at least 8 characters long. Changing it ends all of the staff member's
+    /// sessions.
     password: Option<String>,
-    /// The global ids of all their roles, in place of those they had.
+    /// The IDs of the roles to assign. Replaces the existing roles.
     role_ids: Option<Vec<ID>>,
-    /// Whether they may sign in. Their sessions end when they may not.
+    /// Whether the staff member can sign in. Deactivating a staff member ends all of their
+    /// sessions.
     is_active: Option<bool>,
 }
 
-/// What became of the member.
+/// The result of `staffMemberCreate`.
 #[derive(SimpleObject)]
-#[graphql(visible = "manages_staff")]
+#[graphql(visible = "may_manage_staff")]
 pub struct StaffMemberCreatePayload {
-    /// The member; null if they could not be made.
+    /// The new staff member. Null if the mutation failed.
     staff_member: Option<StaffMember>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the member.
+/// The result of `staffMemberUpdate`.
 #[derive(SimpleObject)]
-#[graphql(visible = "manages_staff")]
+#[graphql(visible = "may_manage_staff")]
 pub struct StaffMemberUpdatePayload {
-    /// The member; null if they could not be changed.
+    /// The updated staff member. Null if the mutation failed.
     staff_member: Option<StaffMember>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
 #[Object]
 impl StaffMemberMutation {
-    /// Makes a member of staff.
-    #[graphql(guard = "Requires(Permission::ManageStaff)", visible = "manages_staff")]
+    /// Creates a staff member.
+    #[graphql(guard = "PermissionGuard(Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn staff_member_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The member.")] staff_member: StaffMemberCreateInput,
+        #[graphql(desc = "The staff member to create.")] staff_member: StaffMemberCreateInput,
     ) -> Result<StaffMemberCreatePayload> {
         let new = StaffPatch {
             email: Some(staff_member.email),
@@ -82,17 +84,18 @@ impl StaffMemberMutation {
             role_ids: Some(parse_gids(&staff_member.role_ids)?),
             is_active: staff_member.is_active,
         };
-        let (made, user_errors) = payload(ctx.services().staff.create(ctx.op(), &new).await)?;
-        Ok(StaffMemberCreatePayload { staff_member: made.map(StaffMember::of), user_errors })
+        let (created, user_errors) = payload(ctx.services().staff.create(ctx.op(), &new).await)?;
+        Ok(StaffMemberCreatePayload { staff_member: created.map(StaffMember::new), user_errors })
     }
 
-    /// Changes a member of staff. Not one who may do more than you; and somebody must be left who can manage staff.
-    #[graphql(guard = "Requires(Permission::ManageStaff)", visible = "manages_staff")]
+    /// Updates a staff member. Fails if they have permissions that you don't have. There must
+    /// remain someone who can manage staff.
+    #[graphql(guard = "PermissionGuard(Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn staff_member_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Their global id.")] id: ID,
-        #[graphql(desc = "The changes.")] staff_member: StaffMemberUpdateInput,
+        #[graphql(desc = "The ID of the staff member.")] id: ID,
+        #[graphql(desc = "The fields to change.")] staff_member: StaffMemberUpdateInput,
     ) -> Result<StaffMemberUpdatePayload> {
         let patch = StaffPatch {
             email: staff_member.email,
@@ -103,6 +106,6 @@ impl StaffMemberMutation {
         };
         let changed = ctx.services().staff.update(ctx.op(), parse_gid(&id)?, &patch).await;
         let (changed, user_errors) = payload(changed)?;
-        Ok(StaffMemberUpdatePayload { staff_member: changed.map(StaffMember::of), user_errors })
+        Ok(StaffMemberUpdatePayload { staff_member: changed.map(StaffMember::new), user_errors })
     }
 }

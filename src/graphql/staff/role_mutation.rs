@@ -1,103 +1,107 @@
-//! Writes of roles.
+//! Role mutations.
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
-use super::{Permission, Role, held};
+use super::{Permission, Role, into_domain_permissions};
 use crate::domain::permission;
 use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{Requires, manages_staff};
+use crate::graphql::guard::{PermissionGuard, may_manage_staff};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
 use crate::services::staff::RolePatch;
 
-/// Writes of roles.
+/// Role mutations.
 #[derive(Default)]
 pub struct RoleMutation;
 
-/// A role to be made.
+/// The input fields of a new role.
 #[derive(InputObject)]
 pub struct RoleCreateInput {
-    /// Its name, unique in the shop.
+    /// The name, unique in the shop.
     name: String,
-    /// What it permits: nothing that you may not do yourself.
+    /// The permissions that the role grants. You must have all of them yourself.
     permissions: Vec<Permission>,
 }
 
-/// A change of a role; what is not given stays as it is.
+/// The changes to a role. Omitted fields are left unchanged.
 #[derive(InputObject)]
 pub struct RoleUpdateInput {
-    /// Its name, unique in the shop.
+    /// The name, unique in the shop.
     name: Option<String>,
-    /// All that it permits, in place of what it did: nothing that you may not do yourself.
+    /// The permissions that the role grants. Replaces the existing permissions. You must have all
+    /// of them yourself.
     permissions: Option<Vec<Permission>>,
 }
 
-/// What became of the role.
+/// The result of `roleCreate`.
 #[derive(SimpleObject)]
-#[graphql(visible = "manages_staff")]
+#[graphql(visible = "may_manage_staff")]
 pub struct RoleCreatePayload {
-    /// The role; null if it could not be made.
+    /// The new role. Null if the mutation failed.
     role: Option<Role>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the role.
+/// The result of `roleUpdate`.
 #[derive(SimpleObject)]
-#[graphql(visible = "manages_staff")]
+#[graphql(visible = "may_manage_staff")]
 pub struct RoleUpdatePayload {
-    /// The role; null if it could not be changed.
+    /// The updated role. Null if the mutation failed.
     role: Option<Role>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the role.
+/// The result of `roleDelete`.
 #[derive(SimpleObject)]
-#[graphql(visible = "manages_staff")]
+#[graphql(visible = "may_manage_staff")]
 pub struct RoleDeletePayload {
-    /// The global id of the role that is gone.
+    /// The ID of the deleted role. Null if the mutation failed.
     deleted_role_id: Option<ID>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
 #[Object]
 impl RoleMutation {
-    /// Makes a role.
-    #[graphql(guard = "Requires(permission::Permission::ManageStaff)", visible = "manages_staff")]
+    /// Creates a role.
+    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn role_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The role.")] role: RoleCreateInput,
+        #[graphql(desc = "The role to create.")] role: RoleCreateInput,
     ) -> Result<RoleCreatePayload> {
-        let new = RolePatch { name: Some(role.name), permissions: Some(held(role.permissions)) };
-        let (made, user_errors) = payload(ctx.services().staff.create_role(ctx.op(), &new).await)?;
-        Ok(RoleCreatePayload { role: made.map(Role::of), user_errors })
+        let new =
+            RolePatch { name: Some(role.name), permissions: Some(into_domain_permissions(role.permissions)) };
+        let (created, user_errors) = payload(ctx.services().staff.create_role(ctx.op(), &new).await)?;
+        Ok(RoleCreatePayload { role: created.map(Role::new), user_errors })
     }
 
-    /// Changes a role, for all who have it. Not the built-in one, nor one that permits more than you may do.
-    #[graphql(guard = "Requires(permission::Permission::ManageStaff)", visible = "manages_staff")]
+    /// Updates a role, for everyone who has it. Fails for the built-in role, and for a role that
+    /// grants permissions you don't have.
+    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn role_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The role's global id.")] id: ID,
-        #[graphql(desc = "The changes.")] role: RoleUpdateInput,
+        #[graphql(desc = "The ID of the role.")] id: ID,
+        #[graphql(desc = "The fields to change.")] role: RoleUpdateInput,
     ) -> Result<RoleUpdatePayload> {
-        let patch = RolePatch { name: role.name, permissions: role.permissions.map(held) };
+        let patch = RolePatch { name: role.name, permissions: role.permissions.map(into_domain_permissions) };
         let changed = ctx.services().staff.update_role(ctx.op(), parse_gid(&id)?, &patch).await;
         let (changed, user_errors) = payload(changed)?;
-        Ok(RoleUpdatePayload { role: changed.map(Role::of), user_errors })
+        Ok(RoleUpdatePayload { role: changed.map(Role::new), user_errors })
     }
 
-    /// Deletes a role that nobody has.
-    #[graphql(guard = "Requires(permission::Permission::ManageStaff)", visible = "manages_staff")]
+    /// Deletes a role. Fails if the role is still assigned to a staff member.
+    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn role_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The role's global id.")] id: ID,
+        #[graphql(desc = "The ID of the role.")] id: ID,
     ) -> Result<RoleDeletePayload> {
-        let (gone, user_errors) = payload(ctx.services().staff.delete_role(ctx.op(), parse_gid(&id)?).await)?;
-        Ok(RoleDeletePayload { deleted_role_id: gone.map(|()| id), user_errors })
+        let (deleted, user_errors) =
+            payload(ctx.services().staff.delete_role(ctx.op(), parse_gid(&id)?).await)?;
+        Ok(RoleDeletePayload { deleted_role_id: deleted.map(|()| id), user_errors })
     }
 }

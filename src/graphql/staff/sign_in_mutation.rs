@@ -1,4 +1,4 @@
-//! How members of staff sign in, carry on and leave.
+//! Sign-in, sign-out, token renewal and password reset of staff members.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
 
@@ -7,18 +7,19 @@ use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::DateTime;
 use crate::services::sessions::SessionTokens;
 
-/// How members of staff sign in, carry on and leave.
+/// Mutations for sign-in, sign-out, token renewal and password reset of staff members.
 #[derive(Default)]
 pub struct StaffSignInMutation;
 
-/// What a member's requests are signed with, as `Authorization: Bearer`.
+/// An access token of a staff member. Send it as `Authorization: Bearer` header.
 #[derive(SimpleObject)]
 pub struct StaffAccessToken {
-    /// The token.
+    /// The access token.
     access_token: String,
-    /// When it ends.
+    /// When the access token expires.
     expires_at: DateTime,
-    /// What it is renewed with, once: for `staffAccessTokenRenew`. One that is sent twice ends the session.
+    /// The refresh token for `staffAccessTokenRenew`, which can be used once. Keep it secret. Using
+    /// a refresh token twice ends the session.
     refresh_token: Option<String>,
 }
 
@@ -32,97 +33,97 @@ impl From<SessionTokens> for StaffAccessToken {
     }
 }
 
-/// Whether somebody is signed in.
+/// The result of `staffLogin`.
 #[derive(SimpleObject)]
 pub struct StaffLoginPayload {
-    /// The token of the session; null if nobody is signed in.
+    /// The access token of the new session. Null if the sign-in failed.
     staff_access_token: Option<StaffAccessToken>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// Whether the session goes on.
+/// The result of `staffAccessTokenRenew`.
 #[derive(SimpleObject)]
 pub struct StaffAccessTokenRenewPayload {
-    /// The next token; null if the session is over.
+    /// The new access token. Null if the renewal failed.
     staff_access_token: Option<StaffAccessToken>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// What became of the wish for a new password.
+/// The result of `staffRecover`. It is the same whether or not an account exists.
 #[derive(SimpleObject)]
 pub struct StaffRecoverPayload {
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// Whether a new password is set.
+/// The result of `staffPasswordReset`.
 #[derive(SimpleObject)]
 pub struct StaffPasswordResetPayload {
-    /// The token of a new session; null if the password was not set.
+    /// The access token of a new session. Null if the mutation failed.
     staff_access_token: Option<StaffAccessToken>,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
-/// Whether the session is over.
+/// The result of `staffLogout`.
 #[derive(SimpleObject)]
 pub struct StaffLogoutPayload {
-    /// Whether there was a session to end; there is none for buyers and for services.
+    /// Whether a session was ended. False for buyers and for services, which have no staff session.
     has_ended: bool,
-    /// What is wrong with the input.
+    /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
 #[Object]
 impl StaffSignInMutation {
-    /// Signs a member of staff in.
+    /// Signs a staff member in with email address and password.
     async fn staff_login(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Their e-mail address.")] email: String,
-        #[graphql(desc = "Their password.")] password: String,
+        #[graphql(desc = "The email address of the staff member.")] email: String,
+        #[graphql(desc = "The password of the staff member.")] password: String,
     ) -> Result<StaffLoginPayload> {
         let (tokens, user_errors) = payload(ctx.services().staff.sign_in(ctx.op(), &email, &password).await)?;
         Ok(StaffLoginPayload { staff_access_token: tokens.map(Into::into), user_errors })
     }
 
-    /// Gives the next tokens of a session for a refresh token, which is spent by that.
+    /// Renews an access token. The refresh token is replaced.
     async fn staff_access_token_renew(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The refresh token.")] refresh_token: String,
+        #[graphql(desc = "The refresh token that was issued with the access token.")] refresh_token: String,
     ) -> Result<StaffAccessTokenRenewPayload> {
         let (tokens, user_errors) = payload(ctx.services().staff.renew(ctx.op(), &refresh_token).await)?;
         Ok(StaffAccessTokenRenewPayload { staff_access_token: tokens.map(Into::into), user_errors })
     }
 
-    /// Mails a member of staff a token to set a new password with. The answer is the same whether
-    /// or not there is one.
+    /// Sends a staff member an email with a token for `staffPasswordReset`. The result is the same
+    /// whether or not an account exists.
     async fn staff_recover(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Their e-mail address.")] email: String,
+        #[graphql(desc = "The email address of the staff member.")] email: String,
     ) -> Result<StaffRecoverPayload> {
         let (_, user_errors) = payload(ctx.services().staff.recover(ctx.op(), &email).await)?;
         Ok(StaffRecoverPayload { user_errors })
     }
 
-    /// Sets a new password of a member of staff with a mailed token, ends their sessions and opens
-    /// a new one.
+    /// Resets a staff member's password with the token from the password reset email. Ends all of
+    /// their sessions and starts a new one.
     async fn staff_password_reset(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The token that was mailed.")] token: String,
-        #[graphql(desc = "The new password, of 8 characters or more.")] password: String,
+        #[graphql(desc = "The token from the password reset email.")] token: String,
+        #[graphql(desc = "The new password, at least 8 characters long.")] password: String,
     ) -> Result<StaffPasswordResetPayload> {
         let reset = ctx.services().staff.reset_password(ctx.op(), &token, &password).await;
         let (tokens, user_errors) = payload(reset)?;
         Ok(StaffPasswordResetPayload { staff_access_token: tokens.map(Into::into), user_errors })
     }
 
-    /// Signs the member of staff out who asks: ends their session, with all tokens that came of the same sign-in.
+    /// Signs the staff member out: ends the session of the request, with all tokens issued for it.
     async fn staff_logout(&self, ctx: &Context<'_>) -> Result<StaffLogoutPayload> {
         let (ended, user_errors) = payload(ctx.services().staff.sign_out(ctx.op()).await)?;
         Ok(StaffLogoutPayload { has_ended: ended.unwrap_or_default(), user_errors })

@@ -1,123 +1,124 @@
-//! What buyers follow: their orders, their carts, and what they look at.
+//! Subscriptions of buyers: their orders and carts, and the products they look at.
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject, Subscription};
 use futures_util::Stream;
 use futures_util::stream::iter;
 
-use super::{Happened, not_there};
+use super::{EventFields, not_found};
 use crate::domain::cart::CartRef;
 use crate::domain::event::Topic;
 use crate::domain::ids::{Id, OrderId, ProductId, VariantId};
 use crate::error::Error;
 use crate::graphql::cart::Cart;
 use crate::graphql::catalog::{Product, ProductVariant};
-use crate::graphql::live::Live;
+use crate::graphql::live::FollowContext;
 use crate::graphql::order::Order;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{parse_gid, parse_gids};
 
-/// How many variants one subscription may follow.
+/// The maximum number of variants per subscription.
 const MAX_VARIANTS: usize = 250;
 
-/// What buyers follow.
+/// The subscriptions of buyers.
 #[derive(Default)]
 pub struct BuyerSubscription;
 
-/// Something happened to an order.
+/// An event of an order.
 #[derive(SimpleObject)]
 pub struct OrderUpdate {
     #[graphql(flatten)]
-    happened: Happened,
-    /// The order as it is now.
+    event: EventFields,
+    /// The order in its current state.
     order: Option<Order>,
 }
 
-/// Something happened to a cart.
+/// An event of a cart.
 #[derive(SimpleObject)]
 pub struct CartUpdate {
     #[graphql(flatten)]
-    happened: Happened,
-    /// The cart as it is now; null once it has been ordered.
+    event: EventFields,
+    /// The cart in its current state; null once it was ordered.
     cart: Option<Cart>,
 }
 
-/// Something happened to a product or its variants.
+/// An event of a product or one of its variants.
 pub struct ProductUpdate {
-    happened: Happened,
+    event: EventFields,
     id: ProductId,
 }
 
-/// The stock of a variant changed.
+/// A change of a variant's stock.
 pub struct InventoryLevelUpdate {
-    happened: Happened,
+    event: EventFields,
 }
 
 #[Subscription]
 impl BuyerSubscription {
-    /// What happens to an order: payments, fulfillments, refunds, returns. Staff and the order's customer may follow it; a guest with its
-    /// token may, too.
+    /// Follows an order: payments, fulfillments, refunds, returns. Allowed for staff, the order's
+    /// customer, and guests with the order's token.
     async fn order_updated(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The order's global id.")] id: ID,
-        #[graphql(desc = "Its token, for guests.")] token: Option<String>,
-        #[graphql(desc = "The cursor of the last event that you had: everything since then comes first.")]
+        #[graphql(desc = "The ID of the order.")] id: ID,
+        #[graphql(desc = "The order's token, required for guests.")] token: Option<String>,
+        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
         after: Option<String>,
     ) -> Result<impl Stream<Item = OrderUpdate>> {
         let id = parse_gid::<OrderId>(&id)?;
         let order = match (Order::find(ctx, id).await?, token) {
-            (None, Some(token)) => ctx.services().orders.by_token(ctx.op(), id, &token).await?.map(Order::of),
+            (None, Some(token)) => {
+                ctx.services().orders.by_token(ctx.op(), id, &token).await?.map(Order::new)
+            }
             (order, _) => order,
         };
         if order.is_none() {
-            return Err(not_there("order").into());
+            return Err(not_found("order").into());
         }
-        let happened = ctx.follow(&Topic::of(id), after.as_deref())?;
-        Ok(iter(happened.map(|event| OrderUpdate { happened: Happened(event), order })))
+        let event = ctx.follow(&Topic::of(id), after.as_deref())?;
+        Ok(iter(event.map(|event| OrderUpdate { event: EventFields(event), order })))
     }
 
-    /// What changes in a cart: its lines, what it costs, where it goes, and that it has been
-    /// ordered.
+    /// Follows a cart: changes of its lines, cost and delivery, and that it was ordered.
     async fn cart_updated(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The cart's global id, with its key.")] id: ID,
-        #[graphql(desc = "The cursor of the last event that you had: everything since then comes first.")]
+        #[graphql(desc = "The ID of the cart, as returned by `cartCreate`.")] id: ID,
+        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
         after: Option<String>,
     ) -> Result<impl Stream<Item = CartUpdate>> {
-        let known = CartRef::parse(&id).zip(Cart::find_with_ordered(ctx, &id).await?);
-        let Some((known, cart)) = known else { return Err(not_there("cart").into()) };
-        let happened = ctx.follow(&Topic::of(known.id), after.as_deref())?;
-        // Whoever follows it is told that it was ordered; there is nothing to begin to follow.
-        if cart.is_none() && happened.is_none() && after.is_none() {
-            return Err(not_there("cart").into());
+        let cart_ref = CartRef::parse(&id).zip(Cart::find_with_ordered(ctx, &id).await?);
+        let Some((cart_ref, cart)) = cart_ref else { return Err(not_found("cart").into()) };
+        let event = ctx.follow(&Topic::of(cart_ref.id), after.as_deref())?;
+        // An ordered cart still has events to deliver, but can't be followed anew.
+        if cart.is_none() && event.is_none() && after.is_none() {
+            return Err(not_found("cart").into());
         }
-        Ok(iter(happened.map(|event| CartUpdate { happened: Happened(event), cart })))
+        Ok(iter(event.map(|event| CartUpdate { event: EventFields(event), cart })))
     }
 
-    /// What changes in a product or its variants.
+    /// Follows a product and its variants.
     async fn product_updated(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The product's global id.")] id: ID,
-        #[graphql(desc = "The cursor of the last event that you had: everything since then comes first.")]
+        #[graphql(desc = "The ID of the product.")] id: ID,
+        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
         after: Option<String>,
     ) -> Result<impl Stream<Item = ProductUpdate>> {
         let id = parse_gid::<ProductId>(&id)?;
-        let happened = ctx.follow(&Topic::of(id), after.as_deref())?;
-        // One that was deleted or hidden since is told of: as gone.
-        if happened.is_none() && Product::find(ctx, id).await?.is_none() {
-            return Err(not_there("product").into());
+        let event = ctx.follow(&Topic::of(id), after.as_deref())?;
+        // Events of a product that was deleted or hidden since are still delivered, without it.
+        if event.is_none() && Product::find(ctx, id).await?.is_none() {
+            return Err(not_found("product").into());
         }
-        Ok(iter(happened.map(|event| ProductUpdate { happened: Happened(event), id })))
+        Ok(iter(event.map(|event| ProductUpdate { event: EventFields(event), id })))
     }
 
-    /// How many pieces of variants can be bought, whenever that changes.
+    /// Follows the stock of variants: an event whenever the quantity available for sale changes.
     async fn inventory_level_updated(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The variants' global ids, up to 250.")] variant_ids: Vec<ID>,
-        #[graphql(desc = "The cursor of the last event that you had: everything since then comes first.")]
+        #[graphql(desc = "The IDs of up to 250 variants.")] variant_ids: Vec<ID>,
+        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
         after: Option<String>,
     ) -> Result<impl Stream<Item = InventoryLevelUpdate>> {
         if variant_ids.is_empty() || variant_ids.len() > MAX_VARIANTS {
@@ -125,43 +126,43 @@ impl BuyerSubscription {
             return Err(Error::BadInput(message).into());
         }
         let ids = parse_gids::<VariantId>(&variant_ids)?;
-        let happened = ctx.follow(&Topic::of_all(&ids), after.as_deref())?;
-        if happened.is_none() {
+        let event = ctx.follow(&Topic::of_ids(&ids), after.as_deref())?;
+        if event.is_none() {
             let found = ids.iter().map(|id| ProductVariant::find(ctx, *id));
             if futures_util::future::try_join_all(found).await?.iter().any(Option::is_none) {
-                return Err(not_there("variant").into());
+                return Err(not_found("variant").into());
             }
         }
-        Ok(iter(happened.map(|event| InventoryLevelUpdate { happened: Happened(event) })))
+        Ok(iter(event.map(|event| InventoryLevelUpdate { event: EventFields(event) })))
     }
 }
 
-/// Something happened to a product or its variants.
+/// An event of a product or one of its variants.
 #[Object]
 impl ProductUpdate {
-    /// The event.
+    /// The fields of the event.
     #[graphql(flatten)]
-    async fn happened(&self) -> &Happened {
-        &self.happened
+    async fn event(&self) -> &EventFields {
+        &self.event
     }
 
-    /// The product as it is now; null if it is gone, or none for you to see any more.
+    /// The product in its current state; null if it was deleted or you may no longer see it.
     async fn product(&self, ctx: &Context<'_>) -> Result<Option<Product>> {
         Product::find(ctx, self.id).await
     }
 }
 
-/// The stock of a variant changed.
+/// A change of a variant's stock.
 #[Object]
 impl InventoryLevelUpdate {
-    /// The event.
+    /// The fields of the event.
     #[graphql(flatten)]
-    async fn happened(&self) -> &Happened {
-        &self.happened
+    async fn event(&self) -> &EventFields {
+        &self.event
     }
 
-    /// The variant as it is now, with what of it can be bought; null if it is gone, or none for you to see any more.
+    /// The variant in its current state; null if it was deleted or you may no longer see it.
     async fn variant(&self, ctx: &Context<'_>) -> Result<Option<ProductVariant>> {
-        ProductVariant::find(ctx, VariantId::from_uuid(self.happened.0.row.aggregate_id.0)).await
+        ProductVariant::find(ctx, VariantId::from_uuid(self.event.0.row.aggregate_id.0)).await
     }
 }

@@ -1,33 +1,33 @@
-//! How far jobs are.
+//! Subscriptions to the progress of jobs.
 
 use async_graphql::{Context, ID, Result, Subscription};
 use futures_util::Stream;
 use futures_util::stream::iter;
 
-use crate::graphql::guard::{RequiresStaff, is_staff};
+use crate::graphql::guard::{StaffGuard, is_staff};
 use crate::graphql::job::Job;
-use crate::graphql::live::Live;
+use crate::graphql::live::FollowContext;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
-use crate::graphql::subscription::not_there;
+use crate::graphql::subscription::not_found;
 
-/// How far jobs are.
+/// The subscriptions to jobs.
 #[derive(Default)]
 pub struct JobSubscription;
 
 #[Subscription]
 impl JobSubscription {
-    /// How far a job is: its present state, and every change until it has ended.
-    #[graphql(guard = "RequiresStaff", visible = "is_staff")]
+    /// Follows a job: sends its current state, and every change until it has finished.
+    #[graphql(guard = "StaffGuard", visible = "is_staff")]
     async fn job_updated(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The job's global id.")] id: ID,
+        #[graphql(desc = "The ID of the job.")] id: ID,
     ) -> Result<impl Stream<Item = Job>> {
         let id = parse_gid(&id)?;
         let progress = ctx.follow_job(id);
         if progress.is_none() && ctx.services().jobs.find(ctx.op(), id).await?.is_none() {
-            return Err(not_there("job").into());
+            return Err(not_found("job").into());
         }
         Ok(iter(progress.map(Job)))
     }

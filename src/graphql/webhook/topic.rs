@@ -1,22 +1,25 @@
-//! Kinds of events as GraphQL has them: `order.placed` is `ORDER_PLACED`. The values are those of the table of events, so that a new
-//! kind is a topic without a line here.
+//! Webhook topics: the event types as GraphQL enum values, such as `ORDER_PLACED` for
+//! `order.placed`.
+//!
+//! The values come from the table of events, so a new event type becomes a topic without changes
+//! here.
 
 use crate::domain::event::Event;
 use crate::domain::webhook::{topic_name, topics};
 use crate::graphql::codes::table_enum;
-use crate::graphql::guard::manages_settings;
+use crate::graphql::guard::may_manage_settings;
 
-/// What happened, of which other services may be told.
+/// A type of event that webhook subscriptions can receive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WebhookTopic(&'static str);
 
 impl WebhookTopic {
-    /// The topic of a kind of events; `None` for kinds that are none since.
-    pub fn of(kind: &str) -> Option<Self> {
-        topics().find(|known| *known == kind).map(Self)
+    /// The topic of an event type. `None` for types that no longer exist.
+    pub fn from_kind(kind: &str) -> Option<Self> {
+        topics().find(|topic| *topic == kind).map(Self)
     }
 
-    /// The kind as the log has it.
+    /// The event type in the log.
     pub fn kind(self) -> &'static str {
         self.0
     }
@@ -36,6 +39,6 @@ impl WebhookTopic {
 
 table_enum!(
     WebhookTopic,
-    "Something that happens in the shop, of which other services may be told.",
-    Some(manages_settings)
+    "A type of event that webhook subscriptions can receive.",
+    Some(may_manage_settings)
 );

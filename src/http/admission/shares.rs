@@ -1,9 +1,9 @@
-//! Fair shares: how much work one caller has running at a time.
+//! Fair shares: limits how much work one caller has running at a time.
 //!
-//! Work is measured by its cost, so small operations run together by the dozen and large ones one
-//! after another. Work that alone costs more than its caller's share takes all of it. Cost is no
-//! measure of what waits for something, such as a payment, so each piece of work takes at least
-//! some of the share, and a caller has so many of them at a time.
+//! Work is measured by its cost, so dozens of small operations run in parallel, but large ones one
+//! after another. Work that costs more than the whole share takes all of it. Because cost says
+//! nothing about waiting for something external, such as a payment, each work item takes a minimum
+//! part of the share, which also limits the number of items a caller has running.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,70 +12,71 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::services::rate_limits::Caller;
 
-/// The largest share that can be counted.
+/// The largest supported share.
 const MAX_COST: u32 = u32::MAX >> 4;
 
-/// How many pieces of work one caller has running at most, however little they cost.
-const MAX_PIECES: u32 = 32;
+/// The maximum number of running work items per caller, however little they cost.
+const MAX_WORK_ITEMS: u32 = 32;
 
-/// What all callers have running.
-pub(super) struct Shares {
+/// The running work of all callers.
+pub(super) struct FairShares {
     callers: Mutex<HashMap<Caller, CallerWork>>,
     max_waiting: usize,
 }
 
-/// What one caller has running and waiting.
+/// One caller's running and waiting work.
 struct CallerWork {
-    /// The cost that is left to it. First come, first served.
-    left: Arc<Semaphore>,
-    /// How many pieces of work run or wait.
-    count: usize,
-    /// How many of them wait.
+    /// The remaining share, in points of cost. First come, first served.
+    available: Arc<Semaphore>,
+    /// Number of items that are running or waiting.
+    items: usize,
+    /// Number of items that are waiting.
     waiting: usize,
 }
 
-/// A part of what one caller may have running, until it is dropped.
+/// A part of a caller's share; released when dropped.
 pub(in crate::http) struct Share {
     _cost: OwnedSemaphorePermit,
-    _piece: Piece,
+    _item: WorkItem,
 }
 
-/// A piece of work that is counted while it runs or waits.
-struct Piece {
-    shares: Arc<Shares>,
+/// Counts a work item while it runs or waits.
+struct WorkItem {
+    shares: Arc<FairShares>,
     caller: Caller,
 }
 
-impl Shares {
-    /// Nothing runs yet. So many pieces of a caller's work may wait.
+impl FairShares {
+    /// Creates the state without any work. Up to `max_waiting` items per caller may wait.
     pub(super) fn new(max_waiting: usize) -> Self {
         Self { callers: Mutex::default(), max_waiting }
     }
 
-    /// Takes a part of a caller's share, once it is free; `None` when too much waits for it already.
-    pub(super) async fn take(self: &Arc<Self>, caller: Caller, cost: u64, max_cost: u64) -> Option<Share> {
+    /// Waits for a part of a caller's share; `None` if too many of the caller's items are waiting.
+    pub(super) async fn acquire(self: &Arc<Self>, caller: Caller, cost: u64, max_cost: u64) -> Option<Share> {
         let max_cost = u32::try_from(max_cost).unwrap_or(MAX_COST).min(MAX_COST);
-        let cost = u32::try_from(cost).unwrap_or(MAX_COST).max(max_cost.div_ceil(MAX_PIECES)).min(max_cost);
-        let (piece, left) = self.enter(caller, max_cost);
-        let taken = match Arc::clone(&left).try_acquire_many_owned(cost) {
-            Ok(taken) => taken,
+        let cost =
+            u32::try_from(cost).unwrap_or(MAX_COST).max(max_cost.div_ceil(MAX_WORK_ITEMS)).min(max_cost);
+        let (item, available) = self.add_item(caller, max_cost);
+        let permit = match Arc::clone(&available).try_acquire_many_owned(cost) {
+            Ok(permit) => permit,
             Err(_) => {
-                let _waiting = piece.wait()?;
-                left.acquire_many_owned(cost).await.ok()?
+                let _waiting = item.start_waiting()?;
+                available.acquire_many_owned(cost).await.ok()?
             }
         };
-        Some(Share { _cost: taken, _piece: piece })
+        Some(Share { _cost: permit, _item: item })
     }
 
-    fn enter(self: &Arc<Self>, caller: Caller, max_cost: u32) -> (Piece, Arc<Semaphore>) {
+    fn add_item(self: &Arc<Self>, caller: Caller, max_cost: u32) -> (WorkItem, Arc<Semaphore>) {
         let mut callers = self.callers();
         let work = callers.entry(caller).or_insert_with(|| CallerWork {
-            left: Arc::new(Semaphore::new(max_cost as usize)),
-            count: 0,
+            available: Arc::new(Semaphore::new(max_cost as usize)),
+            items: 0,
             waiting: 0,
         });
-        work.count += 1;
-        (Piece { shares: Arc::clone(self), caller }, Arc::clone(&work.left))
+        work.items += 1;
+        (WorkItem { shares: Arc::clone(self), caller }, Arc::clone(&work.available))
     }
 
     fn callers(&self) -> MutexGuard<'_, HashMap<Caller, CallerWork>> {
@@ -83,23 +84,23 @@ impl Shares {
     }
 }
 
-impl Piece {
-    /// Counts among those that wait, until what this gives is dropped; `None` when too many do.
-    fn wait(&self) -> Option<Waiting<'_>> {
+impl WorkItem {
+    /// Counts the item as waiting until the guard is dropped; `None` if too many are waiting.
+    fn start_waiting(&self) -> Option<WaitGuard<'_>> {
         let mut callers = self.shares.callers();
         let work = callers.get_mut(&self.caller)?;
         if work.waiting >= self.shares.max_waiting {
             return None;
         }
         work.waiting += 1;
-        Some(Waiting(self))
+        Some(WaitGuard(self))
     }
 }
 
-/// A piece of work that waits.
-struct Waiting<'a>(&'a Piece);
+/// Counts a work item as waiting.
+struct WaitGuard<'a>(&'a WorkItem);
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
         if let Some(work) = self.0.shares.callers().get_mut(&self.0.caller) {
             work.waiting -= 1;
@@ -107,12 +108,12 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Drop for Piece {
+impl Drop for WorkItem {
     fn drop(&mut self) {
         let mut callers = self.shares.callers();
         if let Some(work) = callers.get_mut(&self.caller) {
-            work.count -= 1;
-            if work.count == 0 {
+            work.items -= 1;
+            if work.items == 0 {
                 callers.remove(&self.caller);
             }
         }
@@ -133,11 +134,11 @@ mod tests {
 
     #[tokio::test]
     async fn large_work_waits_for_its_own_caller_and_for_nobody_else() {
-        let shares = Arc::new(Shares::new(8));
-        let large = shares.take(caller(1), 1_000_000, 100).await.unwrap();
-        let mut waiting = Box::pin(shares.take(caller(1), 1, 100));
+        let shares = Arc::new(FairShares::new(8));
+        let large = shares.acquire(caller(1), 1_000_000, 100).await.unwrap();
+        let mut waiting = Box::pin(shares.acquire(caller(1), 1, 100));
         assert!((&mut waiting).now_or_never().is_none(), "the large one has all of the share");
-        assert!(shares.take(caller(2), 100, 100).now_or_never().flatten().is_some());
+        assert!(shares.acquire(caller(2), 100, 100).now_or_never().flatten().is_some());
         drop(large);
         assert!(waiting.now_or_never().flatten().is_some());
         assert!(shares.callers().is_empty(), "nothing is kept of callers who have nothing running");
@@ -145,8 +146,8 @@ mod tests {
 
     #[tokio::test]
     async fn small_work_runs_together_and_what_waits_is_bounded() {
-        let shares = Arc::new(Shares::new(2));
-        let take = |cost| Box::pin(shares.take(caller(1), cost, 100));
+        let shares = Arc::new(FairShares::new(2));
+        let take = |cost| Box::pin(shares.acquire(caller(1), cost, 100));
         let running: Vec<_> = (0..10).map(|_| take(10).now_or_never().flatten().unwrap()).collect();
         let mut waiting = [take(10), take(10)];
         assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
@@ -161,10 +162,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_has_so_many_pieces_however_little_they_cost() {
-        let shares = Arc::new(Shares::new(1));
-        let take = || Box::pin(shares.take(caller(1), 0, 100_000));
-        let running: Vec<_> = (0..MAX_PIECES).map(|_| take().now_or_never().flatten().unwrap()).collect();
+    async fn a_caller_has_so_many_items_however_little_they_cost() {
+        let shares = Arc::new(FairShares::new(1));
+        let take = || Box::pin(shares.acquire(caller(1), 0, 100_000));
+        let running: Vec<_> = (0..MAX_WORK_ITEMS).map(|_| take().now_or_never().flatten().unwrap()).collect();
         assert!(take().now_or_never().is_none());
         drop(running);
         assert!(take().now_or_never().flatten().is_some());

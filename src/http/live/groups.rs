@@ -1,7 +1,8 @@
-//! Identical subscriptions of the same actor: executed and written once an event, however many clients follow.
+//! Groups of identical subscriptions: each event is executed and serialized once per group,
+//! however many clients follow it.
 //!
-//! What is the same is decided by the document, its variables and who asks; guests are all the same. A group lives as long as one of its
-//! members does.
+//! Two subscriptions are identical if their document, variables and caller are; all guests count as
+//! one caller. A group lives as long as any of its members.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,130 +19,140 @@ use crate::context::OpContext;
 use crate::domain::event::Topic;
 use crate::domain::ids::{self, JobId};
 use crate::error::{Error, ErrorCode, with_causes};
-use crate::graphql::live::{Occasion, Subscribed};
+use crate::graphql::live::{PreparedSubscription, Trigger};
 use crate::services::jobs::Job;
 
-/// How many events wait for a member before it is to read on from the log.
-const WAITING: usize = 64;
-/// How many bytes of responses a group keeps for members that have not fetched them: the others read on from the log.
-const MAX_WAITING_BYTES: usize = 16 * 1024;
-/// How many subscriptions are executed at once: an event may be of interest to thousands.
+/// Events that may be pending for a member before it falls back to reading the log.
+const MAX_PENDING_NOTICES: usize = 64;
+/// Bytes of responses a group retains for members that have not fetched them yet. Members that
+/// find a response gone read the event from the log instead.
+const MAX_RETAINED_BYTES: usize = 16 * 1024;
+/// Subscriptions executed at the same time: one event may concern thousands of them.
 const MAX_CONCURRENT_RUNS: usize = 64;
-/// How often the state of a job that somebody follows is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How long clients wait when the database does not answer.
-pub const PAUSE: Duration = Duration::from_secs(1);
+/// How often a followed job's state is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The delay before a failed database query is retried.
+pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// What the members of a group are told of an event.
+/// Tells the members of a group that an event has a response.
 #[derive(Clone)]
 pub struct Notice {
-    /// The event's place in the log.
+    /// The event's position in the log.
     pub position: i64,
-    /// The response, while the group keeps it.
+    /// The response, while the group retains it.
     response: Weak<str>,
     is_last: bool,
 }
 
-/// What an event gave a subscriber.
+/// An event's response for a subscriber.
 pub struct Delivery {
-    /// The event's place in the log.
+    /// The event's position in the log.
     pub position: i64,
     /// The response, as JSON.
     pub response: Arc<str>,
-    /// Whether the subscription ends with it: it may not be seen any more, or there is no more to see.
+    /// Whether it ends the subscription: nothing more will follow, or access was lost.
     pub is_last: bool,
 }
 
-/// A digest of a subscription: the text itself, which may be long, is not kept.
-type Key = [u8; 32];
+/// A digest of a subscription, kept instead of the text, which may be long.
+type SubscriptionKey = [u8; 32];
 
-/// Somebody's subscription.
-pub struct Asked {
-    sent: Subscribed,
+/// A subscription and the identity of its subscriber.
+pub struct SubscriptionRequest {
+    subscription: PreparedSubscription,
     identity: Identity,
-    /// The same for all who sent the same.
-    key: Key,
+    /// Equal for identical subscriptions.
+    key: SubscriptionKey,
 }
 
-/// All groups.
+/// The registry of all groups.
 #[derive(Clone)]
-pub struct Groups(Arc<Shared>);
+pub struct Groups(Arc<Inner>);
 
-struct Shared {
+struct Inner {
     app: Arc<App>,
-    groups: Mutex<HashMap<Key, Weak<Group>>>,
-    /// Places for subscriptions that are being executed.
+    groups: Mutex<HashMap<SubscriptionKey, Weak<Group>>>,
+    /// Permits for executing a subscription.
     runs: Semaphore,
 }
 
-/// Members that are told the same.
+/// Members that share the responses of one subscription.
 pub struct Group {
-    key: Key,
-    of: Weak<Shared>,
-    /// Gone when the task is: should it come to a sudden end, members hear of it, and whoever comes next has a new group.
-    deliveries: broadcast::WeakSender<Notice>,
+    key: SubscriptionKey,
+    registry: Weak<Inner>,
+    /// Weak, so that the channel closes if the task ends unexpectedly: members notice, and the next
+    /// subscriber starts a new group.
+    notices: broadcast::WeakSender<Notice>,
     task: AbortHandle,
 }
 
-impl Asked {
-    /// A subscription of whoever has the context. `query` is the document as it was sent.
-    pub fn new(query: &str, name: Option<&str>, sent: Subscribed, op: &OpContext) -> Self {
-        // The actor counts with all that it may: a role may have changed between two who are one.
+impl SubscriptionRequest {
+    /// A request by the caller of `op`. `query` is the document's source text.
+    pub fn new(query: &str, name: Option<&str>, subscription: PreparedSubscription, op: &OpContext) -> Self {
+        // Includes the actor's permissions: a role may change between two requests of one actor.
         let actor = format!("{:?}", op.actor);
-        let mut same = sent.variables().clone();
-        if let Some(after) = sent.resumed_by().filter(|after| uses(query, after) == 2) {
-            // Where a client begins makes no difference to what an event gives it. Once it is declared, once it is used.
-            same.remove(&after);
+        let mut variables = subscription.variables().clone();
+        if let Some(after) = subscription.resume_variable().filter(|after| count_uses(query, after) == 2) {
+            // Used only to resume (one declaration, one use), so it doesn't affect any response.
+            variables.remove(&after);
         }
-        let key = serde_json::json!([query, name, same, sent.base_url(), op.caller(), actor]);
+        let key =
+            serde_json::json!([query, name, variables, subscription.base_url(), op.caller_key(), actor]);
         let identity = Identity { actor: op.actor.clone(), credential: op.credential };
-        Self { sent, identity, key: Sha256::digest(key.to_string()).into() }
+        Self { subscription, identity, key: Sha256::digest(key.to_string()).into() }
     }
 
-    /// What an occasion gives; nothing if it is none of its own.
-    async fn run(&self, app: &App, occasion: Occasion) -> Option<Response> {
-        let op = OpContext::asked_by(self.identity.clone(), ids::request_id().into(), Arc::clone(&app.clock));
-        app.subscriptions.run(&self.sent, op, occasion).await
+    /// Executes the subscription for a trigger; `None` if the trigger doesn't concern it.
+    async fn execute(&self, app: &App, trigger: Trigger) -> Option<Response> {
+        let op =
+            OpContext::for_identity(self.identity.clone(), ids::request_id().into(), Arc::clone(&app.clock));
+        app.subscriptions.run(&self.subscription, op, trigger).await
     }
 }
 
-/// How often a document names a variable.
-fn uses(query: &str, variable: &str) -> usize {
+/// Counts the occurrences of a variable in a document.
+fn count_uses(query: &str, variable: &str) -> usize {
     let is_name = |rest: &str| rest.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_');
     let named = query.split('$').skip(1).filter_map(|rest| rest.trim_start().strip_prefix(variable));
     named.filter(|rest| !is_name(rest)).count()
 }
 
 impl Groups {
-    /// No groups yet.
+    /// Creates an empty registry.
     pub fn new(app: Arc<App>) -> Self {
-        Self(Arc::new(Shared { app, groups: Mutex::default(), runs: Semaphore::new(MAX_CONCURRENT_RUNS) }))
+        Self(Arc::new(Inner { app, groups: Mutex::default(), runs: Semaphore::new(MAX_CONCURRENT_RUNS) }))
     }
 
-    /// The shop.
+    /// The application the subscriptions run against.
     pub fn app(&self) -> &Arc<App> {
         &self.0.app
     }
 
-    /// Joins those who follow the same part of the log; also, what they are told from now on.
-    pub fn follow_log(&self, asked: &Arc<Asked>, topic: &Topic) -> (Arc<Group>, broadcast::Receiver<Notice>) {
-        self.join(asked, |deliveries| {
-            let mut feed = self.0.app.tail.follow(topic.clone());
-            let (groups, asked, mut recent) = (self.clone(), Arc::clone(asked), Recent::default());
+    /// Joins the group of a subscription to the event log, creating it if needed. The receiver gets
+    /// every notice from now on.
+    pub fn follow_log(
+        &self,
+        request: &Arc<SubscriptionRequest>,
+        topic: &Topic,
+    ) -> (Arc<Group>, broadcast::Receiver<Notice>) {
+        self.join(request, |notices| {
+            let mut feed = self.0.app.log_follower.subscribe(topic.clone());
+            let (groups, request, mut recent) =
+                (self.clone(), Arc::clone(request), RecentResponses::default());
             async move {
                 loop {
                     match feed.next().await {
                         Ok(event) => {
                             let position = event.position;
-                            let run = groups.run(&asked, position, Occasion::Event(event));
-                            if let Some(delivery) = run.await {
-                                // All of them may be gone: then this is about to be.
-                                drop(deliveries.send(recent.keep(delivery)));
+                            let delivery = groups.deliver(&request, position, Trigger::Event(event));
+                            if let Some(delivery) = delivery.await {
+                                // Fails if all members have left, which also aborts this task.
+                                drop(notices.send(recent.push(delivery)));
                             }
                         }
                         Err(error) => {
                             tracing::warn!("live clients wait for the event log: {}", with_causes(&error));
-                            tokio::time::sleep(PAUSE).await;
+                            tokio::time::sleep(RETRY_DELAY).await;
                         }
                     }
                 }
@@ -149,26 +160,32 @@ impl Groups {
         })
     }
 
-    /// Joins those who follow the same job.
-    pub fn follow_job(&self, asked: &Arc<Asked>, id: JobId) -> (Arc<Group>, broadcast::Receiver<Notice>) {
-        self.join(asked, |deliveries| {
-            let (groups, asked, mut recent) = (self.clone(), Arc::clone(asked), Recent::default());
+    /// Joins the group of a subscription to a job, creating it if needed.
+    pub fn follow_job(
+        &self,
+        request: &Arc<SubscriptionRequest>,
+        id: JobId,
+    ) -> (Arc<Group>, broadcast::Receiver<Notice>) {
+        self.join(request, |notices| {
+            let (groups, request, mut recent) =
+                (self.clone(), Arc::clone(request), RecentResponses::default());
             async move {
                 let (mut last, mut changes) = (None, 0);
                 loop {
-                    if let Ok(Some(job)) = job(groups.app(), id).await {
-                        let now = (job.status, job.progress, job.attempts);
-                        let before = last.replace(now);
-                        // Members look for themselves to begin with; that it has ended must not be missed between the two.
-                        let is_news = before.is_some() || job.status.is_finished();
-                        if before != Some(now) && is_news {
+                    if let Ok(Some(job)) = find_job(groups.app(), id).await {
+                        let current = (job.status, job.progress, job.attempts);
+                        let previous = last.replace(current);
+                        // Members read the initial state themselves, but must not miss that the job
+                        // finished between their read and this one.
+                        let is_relevant = previous.is_some() || job.status.is_finished();
+                        if previous != Some(current) && is_relevant {
                             changes += 1;
-                            if let Some(delivery) = groups.run_job(&asked, changes, job).await {
-                                drop(deliveries.send(recent.keep(delivery)));
+                            if let Some(delivery) = groups.deliver_job(&request, changes, job).await {
+                                drop(notices.send(recent.push(delivery)));
                             }
                         }
                     }
-                    tokio::time::sleep(LOOK_EVERY).await;
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
             }
         })
@@ -176,27 +193,27 @@ impl Groups {
 
     fn join<F: Future<Output = ()> + Send + 'static>(
         &self,
-        asked: &Asked,
-        begin: impl FnOnce(broadcast::Sender<Notice>) -> F,
+        request: &SubscriptionRequest,
+        start: impl FnOnce(broadcast::Sender<Notice>) -> F,
     ) -> (Arc<Group>, broadcast::Receiver<Notice>) {
         let mut groups = self.0.groups();
-        if let Some(group) = groups.get(&asked.key).and_then(Weak::upgrade)
-            && let Some(deliveries) = group.deliveries.upgrade()
+        if let Some(group) = groups.get(&request.key).and_then(Weak::upgrade)
+            && let Some(notices) = group.notices.upgrade()
         {
-            return (group, deliveries.subscribe());
+            return (group, notices.subscribe());
         }
-        let (deliveries, told) = broadcast::channel(WAITING);
-        let weak = deliveries.downgrade();
-        let task = tokio::spawn(begin(deliveries)).abort_handle();
-        let (key, of) = (asked.key, Arc::downgrade(&self.0));
-        let group = Arc::new(Group { key, of, deliveries: weak, task });
-        groups.insert(asked.key, Arc::downgrade(&group));
-        (group, told)
+        let (sender, receiver) = broadcast::channel(MAX_PENDING_NOTICES);
+        let notices = sender.downgrade();
+        let task = tokio::spawn(start(sender)).abort_handle();
+        let (key, registry) = (request.key, Arc::downgrade(&self.0));
+        let group = Arc::new(Group { key, registry, notices, task });
+        groups.insert(request.key, Arc::downgrade(&group));
+        (group, receiver)
     }
 }
 
-impl Shared {
-    fn groups(&self) -> MutexGuard<'_, HashMap<Key, Weak<Group>>> {
+impl Inner {
+    fn groups(&self) -> MutexGuard<'_, HashMap<SubscriptionKey, Weak<Group>>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -204,9 +221,9 @@ impl Shared {
 impl Drop for Group {
     fn drop(&mut self) {
         self.task.abort();
-        if let Some(of) = self.of.upgrade() {
-            let mut groups = of.groups();
-            // Another one may have taken its place.
+        if let Some(registry) = self.registry.upgrade() {
+            let mut groups = registry.groups();
+            // A new group may have replaced this one.
             if groups.get(&self.key).is_some_and(|group| group.strong_count() == 0) {
                 groups.remove(&self.key);
             }
@@ -214,28 +231,38 @@ impl Drop for Group {
     }
 }
 
-/// The state of a job, if it is there.
-pub async fn job(app: &App, id: JobId) -> Result<Option<Arc<Job>>, Error> {
+/// Reads a job's current state.
+pub async fn find_job(app: &App, id: JobId) -> Result<Option<Arc<Job>>, Error> {
     Ok(app.services.jobs.find(&app.system(), id).await?.map(Arc::new))
 }
 
 impl Groups {
-    /// What a job's state gives somebody.
-    pub async fn run_job(&self, asked: &Asked, position: i64, job: Arc<Job>) -> Option<Delivery> {
+    /// Produces the response for a job's state.
+    pub async fn deliver_job(
+        &self,
+        request: &SubscriptionRequest,
+        position: i64,
+        job: Arc<Job>,
+    ) -> Option<Delivery> {
         let is_finished = job.status.is_finished();
-        let mut delivery = self.run(asked, position, Occasion::Job(job)).await?;
+        let mut delivery = self.deliver(request, position, Trigger::Job(job)).await?;
         delivery.is_last |= is_finished;
         Some(delivery)
     }
 
-    /// What an occasion gives somebody; nothing if it is none of theirs.
-    pub async fn run(&self, asked: &Asked, position: i64, occasion: Occasion) -> Option<Delivery> {
-        let mut response = self.execute(asked, occasion.clone()).await?;
-        // What the database could not tell at the moment is no answer.
-        while response.errors.iter().any(is_passing) {
+    /// Produces the response for a trigger; `None` if the trigger doesn't concern the subscription.
+    pub async fn deliver(
+        &self,
+        request: &SubscriptionRequest,
+        position: i64,
+        trigger: Trigger,
+    ) -> Option<Delivery> {
+        let mut response = self.execute(request, trigger.clone()).await?;
+        // Temporary database errors are not delivered but retried.
+        while response.errors.iter().any(is_transient) {
             tracing::warn!("live clients wait for the database");
-            tokio::time::sleep(PAUSE).await;
-            response = self.execute(asked, occasion.clone()).await?;
+            tokio::time::sleep(RETRY_DELAY).await;
+            response = self.execute(request, trigger.clone()).await?;
         }
         let is_last = response.data == async_graphql::Value::Null && !response.errors.is_empty();
         match serde_json::to_string(&response) {
@@ -247,29 +274,29 @@ impl Groups {
         }
     }
 
-    /// Executes a subscription once others have left room for it.
-    pub async fn execute(&self, asked: &Asked, occasion: Occasion) -> Option<Response> {
+    /// Executes a subscription once fewer than [`MAX_CONCURRENT_RUNS`] others are being executed.
+    pub async fn execute(&self, request: &SubscriptionRequest, trigger: Trigger) -> Option<Response> {
         // The semaphore is never closed.
-        let _place = self.0.runs.acquire().await.ok()?;
-        asked.run(&self.0.app, occasion).await
+        let _permit = self.0.runs.acquire().await.ok()?;
+        request.execute(&self.0.app, trigger).await
     }
 }
 
-/// The latest responses of a group, which its members share: only as many as their bytes allow.
+/// A group's most recent responses, up to [`MAX_RETAINED_BYTES`].
 #[derive(Default)]
-struct Recent {
+struct RecentResponses {
     responses: VecDeque<Arc<str>>,
     bytes: usize,
 }
 
-impl Recent {
-    /// Keeps a response for a while, and gives what members are told of it.
-    fn keep(&mut self, delivery: Delivery) -> Notice {
+impl RecentResponses {
+    /// Retains a response, evicting the oldest ones, and returns the notice for the members.
+    fn push(&mut self, delivery: Delivery) -> Notice {
         let Delivery { position, response, is_last } = delivery;
         let notice = Notice { position, response: Arc::downgrade(&response), is_last };
         self.bytes += response.len();
         self.responses.push_back(response);
-        while self.bytes > MAX_WAITING_BYTES {
+        while self.bytes > MAX_RETAINED_BYTES {
             let Some(oldest) = self.responses.pop_front() else { break };
             self.bytes -= oldest.len();
         }
@@ -278,15 +305,16 @@ impl Recent {
 }
 
 impl Notice {
-    /// The event, unless its response is gone: then it is to be read from the log.
-    pub fn delivery(self) -> Option<Delivery> {
+    /// The delivery; `None` if the response is no longer retained and the event has to be read from
+    /// the log.
+    pub fn into_delivery(self) -> Option<Delivery> {
         let Self { position, response, is_last } = self;
         Some(Delivery { position, response: response.upgrade()?, is_last })
     }
 }
 
-/// Whether an error may be gone in a moment.
-fn is_passing(error: &ServerError) -> bool {
+/// Whether an error is temporary and worth a retry.
+fn is_transient(error: &ServerError) -> bool {
     let code = error.extensions.as_ref().and_then(|values| values.get("code"));
     code == Some(&Value::from(ErrorCode::ServiceUnavailable.as_str()))
 }
@@ -301,27 +329,27 @@ mod tests {
     use crate::domain::query_limits::QueryLimits;
     use crate::graphql::document::Document;
 
-    fn key(query: &str, variables: serde_json::Value) -> Key {
+    fn key(query: &str, variables: serde_json::Value) -> SubscriptionKey {
         let variables = Variables::from_json(variables);
         let limits = QueryLimits::default().of(CallerKind::Anonymous);
         let document = Arc::new(Document::parse(query, &limits).unwrap());
         let operation = document.operation(None, variables, &limits).unwrap();
-        let sent = Subscribed::read(operation, "", limits).unwrap();
-        let op = OpContext::asked_by(Identity::NOBODY, "test".into(), Arc::new(SystemClock));
-        Asked::new(query, None, sent, &op).key
+        let subscription = PreparedSubscription::from_operation(operation, "", limits).unwrap();
+        let op = OpContext::for_identity(Identity::ANONYMOUS, "test".into(), Arc::new(SystemClock));
+        SubscriptionRequest::new(query, None, subscription, &op).key
     }
 
     #[test]
     fn a_group_keeps_only_so_many_bytes() {
         let delivery =
             |bytes: usize| Delivery { position: 1, response: "x".repeat(bytes).into(), is_last: false };
-        let mut recent = Recent::default();
-        let first = recent.keep(delivery(1_000));
-        assert!(first.clone().delivery().is_some());
-        let second = recent.keep(delivery(MAX_WAITING_BYTES));
-        assert!(first.delivery().is_none() && second.clone().delivery().is_some());
-        assert!(recent.keep(delivery(MAX_WAITING_BYTES + 1)).delivery().is_none());
-        assert!(second.delivery().is_none() && recent.bytes == 0);
+        let mut recent = RecentResponses::default();
+        let first = recent.push(delivery(1_000));
+        assert!(first.clone().into_delivery().is_some());
+        let second = recent.push(delivery(MAX_RETAINED_BYTES));
+        assert!(first.into_delivery().is_none() && second.clone().into_delivery().is_some());
+        assert!(recent.push(delivery(MAX_RETAINED_BYTES + 1)).into_delivery().is_none());
+        assert!(second.into_delivery().is_none() && recent.bytes == 0);
     }
 
     #[test]
@@ -331,7 +359,7 @@ mod tests {
         let at = |after: &str, id: &str| key(query, serde_json::json!({ "id": id, "after": after }));
         assert_eq!(at("event-1", "a"), at("event-2", "a"));
         assert_ne!(at("event-1", "a"), at("event-1", "b"));
-        // Where it is used for something else, too, it counts.
+        // A variable that is also used elsewhere is part of the key.
         let query =
             "subscription($after: String) { events(after: $after) { kind ... @include(if: $after) { id } } }";
         let at = |after: &str| key(query, serde_json::json!({ "after": after }));

@@ -1,4 +1,5 @@
-//! One client's subscription: the events of its group, each once and in order, beginning where the client left off.
+//! One client's subscription: delivers the group's events exactly once and in order, resuming where
+//! the client left off.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,119 +9,123 @@ use futures_util::stream::unfold;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::groups::{Asked, Delivery, Group, Groups, Notice, PAUSE, job};
+use super::groups::{Delivery, Group, Groups, Notice, RETRY_DELAY, SubscriptionRequest, find_job};
 use crate::domain::event::Topic;
 use crate::domain::ids::JobId;
 use crate::error::{Error, with_causes};
-use crate::graphql::live::{Followed, Follows, Occasion, Recorded};
+use crate::graphql::live::{FollowTarget, LoggedEvent, TopicRecorder, Trigger};
 
-/// How many events a client that was away has read for it at once.
-const MAX_READ: i64 = 32;
+/// Events read from the log at a time to catch up.
+const CATCH_UP_BATCH: i64 = 32;
 
-/// What comes of a subscription.
-pub enum Outcome {
-    /// It can't be followed: its errors, as a response.
-    Refused(async_graphql::Response),
-    /// An event.
+/// An item of a subscription's stream.
+pub enum SubscriptionItem {
+    /// The subscription can't be followed; the response holds its errors.
+    Rejected(async_graphql::Response),
+    /// The next event's response.
     Next(Delivery),
-    /// Its group has come to a sudden end.
+    /// The subscription's group has ended unexpectedly.
     Lost,
 }
 
-/// Somebody's subscription, once it is under way.
+/// A running subscription of one client.
 struct Member {
     groups: Groups,
-    asked: Arc<Asked>,
-    source: Source,
-    /// The group goes on as long as it has members.
+    request: Arc<SubscriptionRequest>,
+    source: EventSource,
+    /// Keeps the group running.
     _group: Arc<Group>,
-    told: Receiver<Notice>,
-    /// Up to where the client has had all.
+    notices: Receiver<Notice>,
+    /// Everything up to this position has been delivered.
     position: i64,
-    /// Whether there is something in the log that the group has told of before, or that was missed.
+    /// Whether the log has events that were missed or that precede the group's notices.
     is_behind: bool,
-    read: VecDeque<Arc<Recorded>>,
-    is_over: bool,
+    /// Events read from the log and not yet delivered.
+    backlog: VecDeque<Arc<LoggedEvent>>,
+    is_finished: bool,
 }
 
-enum Source {
+enum EventSource {
     Log(Topic),
     Job(JobId),
 }
 
-enum State {
-    Begin(Groups, Arc<Asked>),
+enum MemberState {
+    Starting(Groups, Arc<SubscriptionRequest>),
     Running(Box<Member>),
-    Over,
+    Finished,
 }
 
-/// All that comes of somebody's subscription.
-pub fn follow(groups: Groups, asked: Asked) -> impl Stream<Item = Outcome> {
-    unfold(State::Begin(groups, Arc::new(asked)), |state| async {
+/// Follows a subscription until it ends.
+pub fn follow(groups: Groups, request: SubscriptionRequest) -> impl Stream<Item = SubscriptionItem> {
+    unfold(MemberState::Starting(groups, Arc::new(request)), |state| async {
         let mut member = match state {
-            State::Begin(groups, asked) => match Member::begin(groups, asked).await {
+            MemberState::Starting(groups, request) => match Member::start(groups, request).await {
                 Ok(member) => Box::new(member),
-                Err(response) => return Some((Outcome::Refused(response), State::Over)),
+                Err(response) => return Some((SubscriptionItem::Rejected(response), MemberState::Finished)),
             },
-            State::Running(member) => member,
-            State::Over => return None,
+            MemberState::Running(member) => member,
+            MemberState::Finished => return None,
         };
         match member.next().await? {
-            Outcome::Lost => Some((Outcome::Lost, State::Over)),
-            outcome => Some((outcome, State::Running(member))),
+            SubscriptionItem::Lost => Some((SubscriptionItem::Lost, MemberState::Finished)),
+            item => Some((item, MemberState::Running(member))),
         }
     })
 }
 
 impl Member {
-    async fn begin(groups: Groups, asked: Arc<Asked>) -> Result<Self, async_graphql::Response> {
+    async fn start(
+        groups: Groups,
+        request: Arc<SubscriptionRequest>,
+    ) -> Result<Self, async_graphql::Response> {
         let app = Arc::clone(groups.app());
-        let follows = Follows::default();
-        let occasion = Occasion::Start(follows.clone());
-        if let Some(response) = groups.execute(&asked, occasion).await {
+        let recorder = TopicRecorder::default();
+        let trigger = Trigger::Start(recorder.clone());
+        if let Some(response) = groups.execute(&request, trigger).await {
             return Err(response);
         }
-        let refused = |error: Error| {
+        let rejected = |error: Error| {
             crate::graphql::request_error(error.code(), error.to_string(), &crate::domain::ids::request_id())
         };
-        let followed = follows.take();
-        let [followed] = followed.as_slice() else {
-            return Err(refused(Error::BadInput("a subscription follows one field".to_owned())));
+        let targets = recorder.take();
+        let [target] = targets.as_slice() else {
+            return Err(rejected(Error::BadInput("a subscription follows one field".to_owned())));
         };
-        let (source, after, (group, told)) = match followed {
-            Followed::Log(topic, after) => {
+        let (source, after, (group, notices)) = match target {
+            FollowTarget::Log(topic, after) => {
                 if let Some(after) = after {
-                    app.tail.check(topic, *after).await.map_err(refused)?;
+                    app.log_follower.check_position(topic, *after).await.map_err(rejected)?;
                 }
-                (Source::Log(topic.clone()), *after, groups.follow_log(&asked, topic))
+                (EventSource::Log(topic.clone()), *after, groups.follow_log(&request, topic))
             }
-            Followed::Job(id) => (Source::Job(*id), Some(0), groups.follow_job(&asked, *id)),
+            FollowTarget::Job(id) => (EventSource::Job(*id), Some(0), groups.follow_job(&request, *id)),
         };
-        // After it has joined: what is handed out from here on, the group will tell of.
-        let position = after.unwrap_or_else(|| app.tail.position());
+        // Taken after joining: the group sends a notice for every event from here on.
+        let position = after.unwrap_or_else(|| app.log_follower.position());
         let is_behind = after.is_some();
         Ok(Self {
             groups,
-            asked,
+            request,
             source,
             _group: group,
-            told,
+            notices,
             position,
             is_behind,
-            read: VecDeque::new(),
-            is_over: false,
+            backlog: VecDeque::new(),
+            is_finished: false,
         })
     }
 
-    async fn next(&mut self) -> Option<Outcome> {
+    async fn next(&mut self) -> Option<SubscriptionItem> {
         loop {
-            if self.is_over {
+            if self.is_finished {
                 return None;
             }
-            if let Some(event) = self.read.pop_front() {
+            if let Some(event) = self.backlog.pop_front() {
                 self.position = event.position;
-                let run = self.groups.run(&self.asked, event.position, Occasion::Event(event));
-                if let Some(delivery) = run.await {
+                let delivery = self.groups.deliver(&self.request, event.position, Trigger::Event(event));
+                if let Some(delivery) = delivery.await {
                     return Some(self.deliver(delivery));
                 }
                 continue;
@@ -131,46 +136,48 @@ impl Member {
                 }
                 continue;
             }
-            match self.told.recv().await {
-                Ok(notice) if notice.position > self.position => match notice.delivery() {
+            match self.notices.recv().await {
+                Ok(notice) if notice.position > self.position => match notice.into_delivery() {
                     Some(delivery) => return Some(self.deliver(delivery)),
                     None => self.is_behind = true,
                 },
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => self.is_behind = true,
-                Err(RecvError::Closed) => return Some(Outcome::Lost),
+                Err(RecvError::Closed) => return Some(SubscriptionItem::Lost),
             }
         }
     }
 
-    fn deliver(&mut self, delivery: Delivery) -> Outcome {
+    fn deliver(&mut self, delivery: Delivery) -> SubscriptionItem {
         self.position = self.position.max(delivery.position);
-        self.is_over = delivery.is_last;
-        Outcome::Next(delivery)
+        self.is_finished = delivery.is_last;
+        SubscriptionItem::Next(delivery)
     }
 
-    /// Reads what was missed; of a job its present state, which is all that counts.
+    /// Reads missed events from the log; for a job, only the current state matters.
     async fn catch_up(&mut self) -> Option<Delivery> {
         let app = self.groups.app();
         match &self.source {
-            Source::Log(topic) => match app.tail.read(topic, self.position, MAX_READ).await {
-                Ok(found) => {
-                    self.is_behind = !found.is_empty();
-                    self.read.extend(found);
+            EventSource::Log(topic) => {
+                match app.log_follower.read(topic, self.position, CATCH_UP_BATCH).await {
+                    Ok(events) => {
+                        self.is_behind = !events.is_empty();
+                        self.backlog.extend(events);
+                    }
+                    Err(error) => {
+                        tracing::warn!("a live client waits for the event log: {}", with_causes(&error));
+                        tokio::time::sleep(RETRY_DELAY).await;
+                    }
                 }
-                Err(error) => {
-                    tracing::warn!("a live client waits for the event log: {}", with_causes(&error));
-                    tokio::time::sleep(PAUSE).await;
-                }
-            },
-            Source::Job(id) => match job(app, *id).await {
+            }
+            EventSource::Job(id) => match find_job(app, *id).await {
                 Ok(job) => {
                     self.is_behind = false;
-                    return self.groups.run_job(&self.asked, self.position, job?).await;
+                    return self.groups.deliver_job(&self.request, self.position, job?).await;
                 }
                 Err(error) => {
-                    tracing::warn!("a job can't be looked at: {}", with_causes(&error));
-                    tokio::time::sleep(PAUSE).await;
+                    tracing::warn!("a followed job can't be read: {}", with_causes(&error));
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
             },
         }

@@ -1,36 +1,36 @@
-//! The two protocols that GraphQL clients speak over WebSocket: they say the same with other words.
+//! The two GraphQL subprotocols over WebSocket, which differ only in their message formats.
 
 use serde::Deserialize;
 use serde_json::json;
 
-/// A protocol.
+/// A WebSocket subprotocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Protocol {
-    /// `graphql-transport-ws`, of the `graphql-ws` library: what clients use today.
+    /// `graphql-transport-ws`, of the `graphql-ws` library; used by current clients.
     TransportWs,
     /// `graphql-ws`, of the older `subscriptions-transport-ws` library.
     LegacyWs,
 }
 
-/// What a client says.
+/// A message from a client.
 #[derive(Debug)]
-pub enum Said {
-    /// Who it is.
+pub enum ClientMessage {
+    /// Initializes the connection, with the client's credentials.
     Init(serde_json::Value),
-    /// Execute this.
+    /// Executes an operation, given by its id and payload.
     Subscribe(String, serde_json::Value),
-    /// No more of this.
+    /// Ends the operation with this id.
     Complete(String),
-    /// Are you there?
+    /// Asks for a pong.
     Ping,
-    /// I am.
+    /// Answers a ping.
     Pong,
-    /// It is leaving.
+    /// Closes the connection.
     Terminate,
 }
 
 #[derive(Deserialize)]
-struct Message {
+struct RawMessage {
     r#type: String,
     id: Option<String>,
     #[serde(default)]
@@ -38,8 +38,8 @@ struct Message {
 }
 
 impl Protocol {
-    /// The first of those that a client offers that we speak.
-    pub fn choose(offered: Option<&str>) -> Option<Self> {
+    /// The first supported protocol of those that a client offers.
+    pub fn negotiate(offered: Option<&str>) -> Option<Self> {
         offered?.split(',').find_map(|name| match name.trim() {
             "graphql-transport-ws" => Some(Self::TransportWs),
             "graphql-ws" => Some(Self::LegacyWs),
@@ -47,7 +47,7 @@ impl Protocol {
         })
     }
 
-    /// Its name.
+    /// The name in `Sec-WebSocket-Protocol`.
     pub fn name(self) -> &'static str {
         match self {
             Self::TransportWs => "graphql-transport-ws",
@@ -55,25 +55,25 @@ impl Protocol {
         }
     }
 
-    /// What a client's message says; `None` if it is none of the protocol's.
-    pub fn read(self, text: &str) -> Option<Said> {
-        let message: Message = serde_json::from_str(text).ok()?;
+    /// Parses a client's message; `None` if it does not belong to the protocol.
+    pub fn parse(self, text: &str) -> Option<ClientMessage> {
+        let message: RawMessage = serde_json::from_str(text).ok()?;
         Some(match (self, message.r#type.as_str(), message.id) {
-            (_, "connection_init", _) => Said::Init(message.payload),
+            (_, "connection_init", _) => ClientMessage::Init(message.payload),
             (Self::TransportWs, "subscribe", Some(id)) | (Self::LegacyWs, "start", Some(id)) => {
-                Said::Subscribe(id, message.payload)
+                ClientMessage::Subscribe(id, message.payload)
             }
             (Self::TransportWs, "complete", Some(id)) | (Self::LegacyWs, "stop", Some(id)) => {
-                Said::Complete(id)
+                ClientMessage::Complete(id)
             }
-            (Self::TransportWs, "ping", _) => Said::Ping,
-            (Self::TransportWs, "pong", _) => Said::Pong,
-            (Self::LegacyWs, "connection_terminate", _) => Said::Terminate,
+            (Self::TransportWs, "ping", _) => ClientMessage::Ping,
+            (Self::TransportWs, "pong", _) => ClientMessage::Pong,
+            (Self::LegacyWs, "connection_terminate", _) => ClientMessage::Terminate,
             _ => return None,
         })
     }
 
-    /// That a client is welcome; `payload` is what it is told beside that.
+    /// Acknowledges the connection, with an optional payload.
     pub fn ack(self, payload: Option<&serde_json::Value>) -> Vec<String> {
         let ack = match payload {
             Some(payload) => json!({ "type": "connection_ack", "payload": payload }).to_string(),
@@ -85,7 +85,7 @@ impl Protocol {
         }
     }
 
-    /// That the server is there.
+    /// The message that keeps the connection alive.
     pub fn keep_alive(self) -> &'static str {
         match self {
             Self::TransportWs => r#"{"type":"ping"}"#,
@@ -93,7 +93,7 @@ impl Protocol {
         }
     }
 
-    /// A response to an operation; `id` is the JSON text of its id.
+    /// A response to an operation; `id` is the JSON encoding of its id.
     pub fn next(self, id: &str, response: &str) -> String {
         let kind = match self {
             Self::TransportWs => "next",
@@ -106,16 +106,16 @@ impl Protocol {
         text
     }
 
-    /// That an operation is not executed: its errors, a JSON list.
+    /// Rejects an operation; `errors` is a JSON list.
     pub fn error(self, id: &str, errors: &str) -> String {
         match self {
             Self::TransportWs => format!(r#"{{"id":{id},"type":"error","payload":{errors}}}"#),
-            // A response without data: older clients read an `error` as one of the protocol.
+            // A response without data: older clients take an `error` for a protocol error.
             Self::LegacyWs => format!(r#"{{"id":{id},"type":"data","payload":{{"errors":{errors}}}}}"#),
         }
     }
 
-    /// That an operation has ended.
+    /// Tells the client that an operation has ended.
     pub fn complete(self, id: &str) -> String {
         format!(r#"{{"id":{id},"type":"complete"}}"#)
     }
@@ -128,20 +128,22 @@ mod tests {
     #[test]
     fn the_first_protocol_that_is_known_is_spoken() {
         assert_eq!(
-            Protocol::choose(Some("soap, graphql-ws, graphql-transport-ws")),
+            Protocol::negotiate(Some("soap, graphql-ws, graphql-transport-ws")),
             Some(Protocol::LegacyWs)
         );
-        assert_eq!(Protocol::choose(Some("soap")), None);
-        assert_eq!(Protocol::choose(None), None);
+        assert_eq!(Protocol::negotiate(Some("soap")), None);
+        assert_eq!(Protocol::negotiate(None), None);
     }
 
     #[test]
     fn each_has_words_of_its_own() {
         let start = r#"{"type":"start","id":"1","payload":{}}"#;
-        assert!(matches!(Protocol::LegacyWs.read(start), Some(Said::Subscribe(id, _)) if id == "1"));
-        assert!(Protocol::TransportWs.read(start).is_none());
-        assert!(Protocol::TransportWs.read(r#"{"type":"subscribe"}"#).is_none());
-        assert!(Protocol::TransportWs.read("[]").is_none());
+        assert!(
+            matches!(Protocol::LegacyWs.parse(start), Some(ClientMessage::Subscribe(id, _)) if id == "1")
+        );
+        assert!(Protocol::TransportWs.parse(start).is_none());
+        assert!(Protocol::TransportWs.parse(r#"{"type":"subscribe"}"#).is_none());
+        assert!(Protocol::TransportWs.parse("[]").is_none());
         let sent = Protocol::TransportWs.next(r#""a\"b""#, r#"{"data":1}"#);
         assert_eq!(sent, r#"{"id":"a\"b","type":"next","payload":{"data":1}}"#);
     }

@@ -1,4 +1,4 @@
-//! One connection, from its first message to its last.
+//! A single WebSocket connection, from its first message to its last.
 
 mod operations;
 
@@ -22,110 +22,112 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message};
 
-use self::operations::Opening;
-use super::Live;
-use super::member::Outcome;
-use super::protocol::{Protocol, Said};
+use self::operations::OpenedOperation;
+use super::LiveConnections;
+use super::member::SubscriptionItem;
+use super::protocol::{ClientMessage, Protocol};
 use super::sockets::{Caller, MessageRate, SocketGuard};
-use crate::auth::{Affected, Identity};
+use crate::auth::{Identity, Invalidation};
 use crate::context::OpContext;
 use crate::domain::client_address::ClientAddress;
 use crate::domain::ids;
 use crate::error::ErrorCode;
 use crate::graphql::AUTHORIZATION;
 use crate::graphql::document::RequestError;
-use crate::http::documents::Unopened;
-use crate::http::graphql::{self, Refused};
+use crate::http::document_cache::DocumentError;
+use crate::http::graphql::{self, Rejection};
 use crate::http::storefront_key;
 
-/// How long a client may take to say who it is.
+/// How long a client may take to send `connection_init`.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often either side hears of the other.
-const KEEP_ALIVE: Duration = Duration::from_secs(25);
-/// How long a client may be silent: those that are there answer what keeps the connection alive.
-const MAX_SILENCE: Duration = Duration::from_secs(75);
-/// How many events are written at once.
+/// How often the server sends a ping.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(25);
+/// How long a client may send nothing, not even a pong, before the connection is closed.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(75);
+/// Messages written in one flush.
 const MAX_BATCH: usize = 64;
 
-/// How long a connection that is closed may take to say why, and its client to hear it.
-const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the reason of a close may be, in bytes.
-const MAX_REASON: usize = 123;
+/// How long the closing handshake may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The maximum length of a close reason in bytes, set by the WebSocket protocol.
+const MAX_REASON_BYTES: usize = 123;
 
-/// The code that tells a client to connect again in a moment: it is not to blame.
+/// Close code: the problem is temporary, the client should reconnect soon.
 const TRY_AGAIN_LATER: u16 = 1013;
-/// The code that tells a client to connect again with a token that is good: the library
-/// `graphql-ws` does, while it takes 4401 as final.
+/// Close code: the client should reconnect with a valid token. The `graphql-ws` library retries
+/// after this code, but treats 4401 as fatal.
 const FORBIDDEN: u16 = 4403;
-/// The code that tells a client that a message is none of its protocol.
+/// Close code: a message does not belong to the subprotocol.
 const BAD_REQUEST: u16 = 4400;
-/// The code that tells a client that it breaks the WebSocket protocol.
+/// Close code: the client violated the WebSocket protocol.
 const PROTOCOL_ERROR: u16 = 1002;
-/// The code that tells a client that a text is not UTF-8.
+/// Close code: a text message is not UTF-8.
 const INVALID_TEXT: u16 = 1007;
-/// The code that tells a client that it asks for too much.
+/// Close code: the client exceeded a limit.
 const POLICY_VIOLATION: u16 = 1008;
-/// The code that tells a client that a message is too large.
+/// Close code: a message is too large.
 const TOO_BIG: u16 = 1009;
-/// The code of a client that is gone, which nobody sends.
+/// The code for a vanished client. Never sent on the wire.
 const GONE: u16 = 1006;
 
-/// Something to be sent about an operation.
-enum Out {
-    /// It can't go on here.
+/// What to send about an operation.
+enum Outgoing {
+    /// The operation can't continue on this connection.
     Lost,
+    /// A response, as JSON.
     Next(Arc<str>),
-    Refused(String),
+    /// The operation was not executed; its errors as a JSON list.
+    Rejected(String),
     Complete,
 }
 
-type Outs = Pin<Box<dyn Stream<Item = (Arc<str>, Out)> + Send>>;
-type OutStream = Pin<Box<dyn Stream<Item = Out> + Send>>;
+type OperationStream = Pin<Box<dyn Stream<Item = (Arc<str>, Outgoing)> + Send>>;
+type OutgoingStream = Pin<Box<dyn Stream<Item = Outgoing> + Send>>;
 
-/// Why a connection is closed: a code and a word about it.
-type Close = (u16, String);
+/// A close code and the reason for closing the connection.
+type CloseReason = (u16, String);
 
-/// What a client says of itself: in the request that opened the connection, or in its first
-/// message.
-pub struct Introduction {
-    /// What it signs its operations with.
+/// The credentials sent with the upgrade request. `connection_init` may override them.
+pub struct ConnectionCredentials {
+    /// The value of the `Authorization` header.
     pub token: Option<String>,
-    /// The key of the storefront that it comes by.
+    /// The public key of the storefront.
     pub storefront_key: Option<String>,
 }
-/// A client's socket.
+
 type Socket = WebSocketStream<Upgraded>;
 
-/// One connection.
+/// The state of one connection.
 pub struct Session {
-    live: Arc<Live>,
+    live: Arc<LiveConnections>,
     protocol: Protocol,
     base_url: String,
     client: Option<ClientAddress>,
     token: Option<String>,
     storefront_key: Option<String>,
     identity: Identity,
-    is_known: bool,
-    /// When its token ends.
-    ends_at: Option<Instant>,
-    /// Whose tokens end or change, while it has one.
-    changes: Option<Receiver<Affected>>,
-    outs: SelectAll<Abortable<Outs>>,
-    /// The operation whose document is being read; nothing more is heard until it is.
-    opening: Option<BoxFuture<'static, Opening>>,
-    /// The operations that run, by the JSON text of their ids.
+    /// Whether `connection_init` was accepted.
+    is_initialized: bool,
+    /// When the token expires.
+    expires_at: Option<Instant>,
+    /// Revoked tokens and changed permissions; `None` for clients without a token.
+    changes: Option<Receiver<Invalidation>>,
+    streams: SelectAll<Abortable<OperationStream>>,
+    /// The operation whose document is being parsed. No further messages are read until it is.
+    opening: Option<BoxFuture<'static, OpenedOperation>>,
+    /// The running operations, by the JSON encoding of their ids.
     running: HashMap<Arc<str>, AbortHandle>,
     guard: SocketGuard,
     rate: MessageRate,
-    heard_at: Instant,
+    last_received_at: Instant,
 }
 
 impl Session {
-    /// A connection that was just made.
+    /// Creates the session of a new connection, which is anonymous until `connection_init`.
     pub fn new(
-        live: Arc<Live>,
+        live: Arc<LiveConnections>,
         protocol: Protocol,
-        introduction: Introduction,
+        credentials: ConnectionCredentials,
         base_url: String,
         client: Option<ClientAddress>,
         guard: SocketGuard,
@@ -136,78 +138,78 @@ impl Session {
             protocol,
             base_url,
             client,
-            token: introduction.token,
-            storefront_key: introduction.storefront_key,
-            identity: Identity::NOBODY,
-            is_known: false,
-            ends_at: None,
+            token: credentials.token,
+            storefront_key: credentials.storefront_key,
+            identity: Identity::ANONYMOUS,
+            is_initialized: false,
+            expires_at: None,
             changes: None,
-            outs: SelectAll::new(),
+            streams: SelectAll::new(),
             opening: None,
             running: HashMap::new(),
             guard,
             rate,
-            heard_at: Instant::now(),
+            last_received_at: Instant::now(),
         }
     }
 
-    /// Serves the connection until one of the sides closes it.
+    /// Serves the connection until either side closes it.
     pub async fn run(mut self, mut socket: Socket) {
-        let farewell = match self.serve(&mut socket).await {
-            // What the library answers to the client's close is still to be written.
+        let close_frame = match self.serve(&mut socket).await {
+            // The library's reply to the client's close frame still has to be flushed.
             Ok(()) => None,
             Err((GONE, _)) => return,
             Err((code, reason)) => {
-                Some(CloseFrame { code: code.into(), reason: short(&reason, MAX_REASON).into() })
+                Some(CloseFrame { code: code.into(), reason: truncate(&reason, MAX_REASON_BYTES).into() })
             }
         };
-        // The client may be gone.
-        drop(timeout(FAREWELL_TIMEOUT, close(&mut socket, farewell)).await);
+        // Ignores errors: the client may be gone.
+        drop(timeout(CLOSE_TIMEOUT, close(&mut socket, close_frame)).await);
     }
 
-    async fn serve(&mut self, socket: &mut Socket) -> Result<(), Close> {
+    async fn serve(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
         let mut stopping = self.live.stopping.subscribe();
         let mut stopped = pin!(async move { drop(stopping.wait_for(|stopping| *stopping).await) });
-        let mut introduced = pin!(tokio::time::sleep(INIT_TIMEOUT));
-        let mut keep_alive = interval(KEEP_ALIVE);
+        let mut init_timeout = pin!(tokio::time::sleep(INIT_TIMEOUT));
+        let mut keep_alive = interval(KEEP_ALIVE_INTERVAL);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         keep_alive.reset();
         loop {
-            let ends_at = self.ends_at;
+            let expires_at = self.expires_at;
             tokio::select! {
                 message = socket.next(), if self.opening.is_none() => match message {
                     Some(Ok(Message::Close(_))) | None => return Ok(()),
                     Some(Ok(message)) => self.receive(message, socket).await?,
-                    Some(Err(error)) => return self.explain(&error).map_or(Ok(()), Err),
+                    Some(Err(error)) => return self.close_reason(&error).map_or(Ok(()), Err),
                 },
                 Some(opening) = OptionFuture::from(self.opening.as_mut()), if self.opening.is_some() => {
                     self.opening = None;
-                    self.begin(opening);
+                    self.start_operation(opening);
                 }
-                Some((id, out)) = self.outs.next(), if !self.outs.is_empty() => {
-                    self.send(socket, id, out).await?;
+                Some((id, item)) = self.streams.next(), if !self.streams.is_empty() => {
+                    self.send(socket, id, item).await?;
                 }
-                () = &mut introduced, if !self.is_known => {
+                () = &mut init_timeout, if !self.is_initialized => {
                     return Err((4408, "Connection initialisation timeout".to_owned()));
                 }
                 _ = keep_alive.tick() => {
-                    if self.heard_at.elapsed() > MAX_SILENCE {
-                        return Err((TRY_AGAIN_LATER, "nothing was heard of you for too long".to_owned()));
+                    if self.last_received_at.elapsed() > SILENCE_TIMEOUT {
+                        return Err((TRY_AGAIN_LATER, "no message was received for too long".to_owned()));
                     }
-                    self.check().await?;
-                    if self.is_known {
+                    self.revalidate().await?;
+                    if self.is_initialized {
                         self.write(socket, self.protocol.keep_alive().to_owned()).await?;
                     }
-                    // What every client answers, whatever its protocol says.
-                    deliver(self.write_timeout(), socket.send(Message::Ping(Bytes::new()))).await?;
+                    // Every client answers WebSocket pings, whatever its subprotocol.
+                    with_timeout(self.write_timeout(), socket.send(Message::Ping(Bytes::new()))).await?;
                 }
-                () = sleep_until(ends_at.unwrap_or_else(Instant::now)), if ends_at.is_some() => {
-                    self.ends_at = None;
-                    self.check().await?;
+                () = sleep_until(expires_at.unwrap_or_else(Instant::now)), if expires_at.is_some() => {
+                    self.expires_at = None;
+                    self.revalidate().await?;
                 }
                 affected = next_change(self.changes.as_mut()) => {
                     if affected.is_none_or(|affected| affected.includes(&self.identity)) {
-                        self.check().await?;
+                        self.revalidate().await?;
                     }
                 }
                 () = &mut stopped => {
@@ -217,19 +219,19 @@ impl Session {
         }
     }
 
-    /// Takes what a client sent, if it does not send too much.
-    async fn receive(&mut self, message: Message, socket: &mut Socket) -> Result<(), Close> {
-        self.heard_at = Instant::now();
+    /// Handles a WebSocket message, unless the client exceeds its message rate.
+    async fn receive(&mut self, message: Message, socket: &mut Socket) -> Result<(), CloseReason> {
+        self.last_received_at = Instant::now();
         self.rate.count().map_err(|message| (POLICY_VIOLATION, message))?;
         match message {
-            Message::Text(text) => self.hear(text.as_str(), socket).await,
+            Message::Text(text) => self.on_message(text.as_str(), socket).await,
             Message::Binary(_) => Err((BAD_REQUEST, "send messages as text".to_owned())),
             _ => Ok(()),
         }
     }
 
-    /// What the client is told of a message that can't be read; nothing if it is gone.
-    fn explain(&self, error: &SocketError) -> Option<Close> {
+    /// The close reason for a message that can't be read; `None` if the client is gone.
+    fn close_reason(&self, error: &SocketError) -> Option<CloseReason> {
         match error {
             SocketError::Capacity(_) => {
                 let max = self.live.app.config.network.sockets.max_message_bytes;
@@ -242,93 +244,95 @@ impl Session {
         }
     }
 
-    /// Hears a message.
-    async fn hear(&mut self, text: &str, socket: &mut Socket) -> Result<(), Close> {
-        let Some(said) = self.protocol.read(text) else {
-            return Err((BAD_REQUEST, format!("this is no message of {}", self.protocol.name())));
+    /// Handles a message of the subprotocol.
+    async fn on_message(&mut self, text: &str, socket: &mut Socket) -> Result<(), CloseReason> {
+        let Some(message) = self.protocol.parse(text) else {
+            return Err((BAD_REQUEST, format!("this is not a message of {}", self.protocol.name())));
         };
-        match said {
-            Said::Init(_) if self.is_known => Err((4429, "Too many initialisation requests".to_owned())),
-            Said::Init(payload) => {
-                if let Some(token) = token_in(&payload) {
+        match message {
+            ClientMessage::Init(_) if self.is_initialized => {
+                Err((4429, "Too many initialisation requests".to_owned()))
+            }
+            ClientMessage::Init(payload) => {
+                if let Some(token) = token_from_payload(&payload) {
                     self.token = Some(token.to_owned());
                 }
-                if let Some(key) = storefront_key::key_in(&payload) {
+                if let Some(key) = storefront_key::key_from_payload(&payload) {
                     self.storefront_key = Some(key.to_owned());
                 }
-                self.introduce().await?;
-                let told = (self.identity == Identity::UNRECOGNISED)
-                    .then(|| json!({ AUTHORIZATION: crate::graphql::invalid_token() }));
-                for message in self.protocol.ack(told.as_ref()) {
+                self.authenticate().await?;
+                let payload = (self.identity == Identity::INVALID_TOKEN)
+                    .then(|| json!({ AUTHORIZATION: crate::graphql::invalid_token_extension() }));
+                for message in self.protocol.ack(payload.as_ref()) {
                     self.write(socket, message).await?;
                 }
                 Ok(())
             }
-            Said::Subscribe(..) if !self.is_known => Err((4401, "Unauthorized".to_owned())),
-            Said::Subscribe(id, payload) => self.open(&id, payload),
-            Said::Complete(id) => {
+            ClientMessage::Subscribe(..) if !self.is_initialized => Err((4401, "Unauthorized".to_owned())),
+            ClientMessage::Subscribe(id, payload) => self.open_operation(&id, payload),
+            ClientMessage::Complete(id) => {
                 if let Some(running) = self.running.remove(json_text(&id).as_str()) {
                     running.abort();
                 }
                 Ok(())
             }
-            Said::Ping => self.write(socket, r#"{"type":"pong"}"#.to_owned()).await,
-            Said::Pong => Ok(()),
-            Said::Terminate => Err((1000, String::new())),
+            ClientMessage::Ping => self.write(socket, r#"{"type":"pong"}"#.to_owned()).await,
+            ClientMessage::Pong => Ok(()),
+            ClientMessage::Terminate => Err((1000, String::new())),
         }
     }
 
-    /// Finds out who the client is. One whose token is not valid is nobody we know, as over HTTP.
-    async fn introduce(&mut self) -> Result<(), Close> {
+    /// Authenticates the client. As over HTTP, a client with an invalid token is anonymous.
+    async fn authenticate(&mut self) -> Result<(), CloseReason> {
         let app = Arc::clone(&self.live.app);
-        // Before its token is looked at: that it ends meanwhile is not missed.
-        let changes = app.auth.changes();
-        let identity = graphql::identity(&app, self.token.as_deref()).await;
+        // Subscribed before the token is checked, so that a concurrent revocation is not missed.
+        let changes = app.auth.subscribe();
+        let identity = graphql::authenticate(&app, self.token.as_deref()).await;
         self.identity = identity.map_err(|(_, message)| (TRY_AGAIN_LATER, message))?;
-        if self.identity == Identity::UNRECOGNISED {
+        if self.identity == Identity::INVALID_TOKEN {
             self.token = None;
-            let paid = graphql::pay_for_token(&app, &self.context()).await;
-            paid.map_err(|throttled| (TRY_AGAIN_LATER, throttled.to_string()))?;
+            let charged = graphql::charge_for_invalid_token(&app, &self.context()).await;
+            charged.map_err(|throttled| (TRY_AGAIN_LATER, throttled.to_string()))?;
         }
         if self.token.is_some() {
             self.changes = Some(changes);
-            let token = self.token.as_deref().and_then(graphql::bearer).unwrap_or_default();
-            let left = app.auth.ends_at(token).map(|end| end.micros() - app.system().now().micros());
-            let left = left.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
-            self.ends_at = left.and_then(|left| Instant::now().checked_add(left));
-            let name = self.context().caller();
-            let caller = Caller::new(&self.identity, name, self.client.map(ClientAddress::site));
-            self.guard.belongs_to(caller).map_err(|message| (POLICY_VIOLATION, message))?;
+            let token = self.token.as_deref().and_then(graphql::parse_bearer).unwrap_or_default();
+            let remaining =
+                app.auth.token_expiry(token).map(|end| end.micros() - app.system().now().micros());
+            let remaining = remaining.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
+            self.expires_at = remaining.and_then(|remaining| Instant::now().checked_add(remaining));
+            let name = self.context().caller_key();
+            let caller = Caller::new(&self.identity, name, self.client.map(ClientAddress::network));
+            self.guard.reassign(caller).map_err(|message| (POLICY_VIOLATION, message))?;
         }
-        self.check_storefront().await?;
-        self.is_known = true;
+        self.check_storefront_key().await?;
+        self.is_initialized = true;
         Ok(())
     }
 
-    /// Sees that the client comes by a storefront of the shop, where it must.
-    async fn check_storefront(&mut self) -> Result<(), Close> {
-        let admitted =
-            storefront_key::admit(&self.live.app, &self.identity, self.storefront_key.as_deref()).await;
-        admitted.map_err(|(code, message)| match code {
+    /// Checks the storefront key, if the shop requires one.
+    async fn check_storefront_key(&mut self) -> Result<(), CloseReason> {
+        let authorized =
+            storefront_key::authorize(&self.live.app, &self.identity, self.storefront_key.as_deref()).await;
+        authorized.map_err(|(code, message)| match code {
             ErrorCode::Unauthenticated => (FORBIDDEN, message),
             _ => (TRY_AGAIN_LATER, message),
         })
     }
 
-    /// Sees that the client still is who it was, and may what it might.
-    async fn check(&mut self) -> Result<(), Close> {
-        if !self.is_known {
+    /// Checks that the client's token is still valid and its permissions are unchanged.
+    async fn revalidate(&mut self) -> Result<(), CloseReason> {
+        if !self.is_initialized {
             return Ok(());
         }
-        self.check_storefront().await?;
+        self.check_storefront_key().await?;
         if self.token.is_none() {
             return Ok(());
         }
-        match graphql::identity(&self.live.app, self.token.as_deref()).await {
+        match graphql::authenticate(&self.live.app, self.token.as_deref()).await {
             Ok(identity) if identity == self.identity => Ok(()),
-            Ok(identity) if identity == Identity::UNRECOGNISED => {
-                let reason =
-                    "Forbidden: the token has ended, connect with a new one and resume with your last cursor";
+            Ok(identity) if identity == Identity::INVALID_TOKEN => {
+                let reason = "Forbidden: the token is no longer valid, connect with a new one and resume with your last cursor";
                 Err((FORBIDDEN, reason.to_owned()))
             }
             Ok(_) => {
@@ -339,37 +343,37 @@ impl Session {
         }
     }
 
-    /// Sends something about an operation, and what else is ready, in one go.
-    async fn send(&mut self, socket: &mut Socket, id: Arc<str>, out: Out) -> Result<(), Close> {
-        self.check().await?;
-        let mut next = Some((id, out));
+    /// Sends an item, together with any others that are ready, in one flush.
+    async fn send(&mut self, socket: &mut Socket, id: Arc<str>, item: Outgoing) -> Result<(), CloseReason> {
+        self.revalidate().await?;
+        let mut next = Some((id, item));
         let mut left = MAX_BATCH;
-        while let Some((id, out)) = next.take() {
-            if matches!(out, Out::Lost) {
+        while let Some((id, item)) = next.take() {
+            if matches!(item, Outgoing::Lost) {
                 return Err((TRY_AGAIN_LATER, "connect again, and resume with your last cursor".to_owned()));
             }
-            if let Some(text) = self.text(&id, out) {
-                deliver(self.write_timeout(), socket.feed(Message::text(text))).await?;
+            if let Some(text) = self.encode(&id, item) {
+                with_timeout(self.write_timeout(), socket.feed(Message::text(text))).await?;
             }
             left -= 1;
             if left > 0 {
-                next = self.outs.next().now_or_never().flatten();
+                next = self.streams.next().now_or_never().flatten();
             }
         }
-        deliver(self.write_timeout(), socket.flush()).await
+        with_timeout(self.write_timeout(), socket.flush()).await
     }
 
-    /// The message about an operation; nothing about one that the client has ended.
-    fn text(&mut self, id: &Arc<str>, out: Out) -> Option<String> {
+    /// Encodes an item as a message; `None` if the client has completed the operation.
+    fn encode(&mut self, id: &Arc<str>, item: Outgoing) -> Option<String> {
         if !self.running.contains_key(id) {
             return None;
         }
-        match out {
-            Out::Next(response) => Some(self.protocol.next(id, &response)),
-            Out::Lost => None,
-            Out::Refused(errors) => {
+        match item {
+            Outgoing::Next(response) => Some(self.protocol.next(id, &response)),
+            Outgoing::Lost => None,
+            Outgoing::Rejected(errors) => {
                 if let Some(running) = self.running.remove(id) {
-                    // No `complete` follows an error.
+                    // In this protocol, no `complete` follows an `error`.
                     if self.protocol == Protocol::TransportWs {
                         running.abort();
                     } else {
@@ -378,34 +382,37 @@ impl Session {
                 }
                 Some(self.protocol.error(id, &errors))
             }
-            Out::Complete => {
+            Outgoing::Complete => {
                 self.running.remove(id);
                 Some(self.protocol.complete(id))
             }
         }
     }
 
-    async fn write(&mut self, socket: &mut Socket, text: String) -> Result<(), Close> {
-        deliver(self.write_timeout(), socket.send(Message::text(text))).await
+    async fn write(&mut self, socket: &mut Socket, text: String) -> Result<(), CloseReason> {
+        with_timeout(self.write_timeout(), socket.send(Message::text(text))).await
     }
 
-    /// How long a client may leave a message unread.
+    /// How long writing a message may take.
     fn write_timeout(&self) -> Duration {
         self.live.app.config.network.write_timeout
     }
 }
 
-/// What is sent of what comes of a subscription.
-fn out_of(outcome: Outcome) -> Out {
-    match outcome {
-        Outcome::Next(delivery) => Out::Next(delivery.response),
-        Outcome::Refused(response) => Out::Refused(json_text(&response.errors)),
-        Outcome::Lost => Out::Lost,
+/// Converts an item of a subscription.
+fn outgoing_item(item: SubscriptionItem) -> Outgoing {
+    match item {
+        SubscriptionItem::Next(delivery) => Outgoing::Next(delivery.response),
+        SubscriptionItem::Rejected(response) => Outgoing::Rejected(json_text(&response.errors)),
+        SubscriptionItem::Lost => Outgoing::Lost,
     }
 }
 
-/// Waits until something is written. A client that is gone or does not read needs no more.
-async fn deliver<E>(limit: Duration, write: impl Future<Output = Result<(), E>>) -> Result<(), Close> {
+/// Waits for a write, and closes the connection if it fails or takes too long.
+async fn with_timeout<E>(
+    limit: Duration,
+    write: impl Future<Output = Result<(), E>>,
+) -> Result<(), CloseReason> {
     match timeout(limit, write).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err((GONE, String::new())),
@@ -413,70 +420,71 @@ async fn deliver<E>(limit: Duration, write: impl Future<Output = Result<(), E>>)
     }
 }
 
-/// What comes of an operation that is not executed.
-fn refused(refused: &Refused) -> OutStream {
-    Box::pin(once(std::future::ready(refusal(refused))))
+/// The stream of an operation that is not executed.
+fn rejection_stream(rejection: &Rejection) -> OutgoingStream {
+    Box::pin(once(std::future::ready(rejected(rejection))))
 }
 
-/// What is sent about a document that was not read.
-fn unread(unopened: Unopened, op: &OpContext) -> Out {
-    let response = match unopened {
-        Unopened::Throttled(throttled) => crate::graphql::throttled(&throttled, &op.request_id),
-        Unopened::Refused(refused) => return refusal(&refused),
-        Unopened::Invalid(RequestError::Refused(code, message)) => return refusal(&(code, message)),
-        Unopened::Invalid(RequestError::Document(errors)) => {
-            crate::graphql::error_response(Response::from_errors(errors), &op.request_id)
+/// The error for a document that could not be parsed.
+fn document_error(error: DocumentError, op: &OpContext) -> Outgoing {
+    let response = match error {
+        DocumentError::Throttled(throttled) => crate::graphql::throttled_response(&throttled, &op.request_id),
+        DocumentError::Rejected(rejection) => return rejected(&rejection),
+        DocumentError::Invalid(RequestError::Rejected(code, message)) => return rejected(&(code, message)),
+        DocumentError::Invalid(RequestError::Document(errors)) => {
+            crate::graphql::complete_errors(Response::from_errors(errors), &op.request_id)
         }
     };
-    Out::Refused(json_text(&response.errors))
+    Outgoing::Rejected(json_text(&response.errors))
 }
 
-fn refusal((code, message): &Refused) -> Out {
+fn rejected((code, message): &Rejection) -> Outgoing {
     let response = crate::graphql::request_error(*code, message.as_str(), &ids::request_id());
-    Out::Refused(json_text(&response.errors))
+    Outgoing::Rejected(json_text(&response.errors))
 }
 
 fn json_text(value: &(impl serde::Serialize + ?Sized)) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
-/// Says why a connection is closed, if it is this side that closes it, and reads what is on its way
-/// until the client has closed it, too: a socket that is dropped with something unread is reset,
-/// and its client never learns why.
-async fn close(socket: &mut Socket, farewell: Option<CloseFrame>) {
-    let said = match farewell {
+/// Closes the connection, with a close frame if this side initiates it.
+///
+/// Reads and discards incoming data until the client has closed its side: a socket that is dropped
+/// with unread data is reset, and the client might never see the close frame.
+async fn close(socket: &mut Socket, close_frame: Option<CloseFrame>) {
+    let sent = match close_frame {
         Some(frame) => socket.send(Message::Close(Some(frame))).await,
         None => socket.flush().await,
     };
     let stream = socket.get_mut();
-    if said.is_ok() && stream.shutdown().await.is_ok() {
+    if sent.is_ok() && stream.shutdown().await.is_ok() {
         let mut unread = [0; 4 * 1024];
         while stream.read(&mut unread).await.is_ok_and(|count| count > 0) {}
     }
 }
 
-/// Whose tokens have ended or changed; `None`: perhaps anybody's, since too many have.
-async fn next_change(changes: Option<&mut Receiver<Affected>>) -> Option<Affected> {
+/// Waits for the next invalidation; `None` if some were missed, so any identity may be affected.
+async fn next_change(changes: Option<&mut Receiver<Invalidation>>) -> Option<Invalidation> {
     match changes {
         Some(changes) => match changes.recv().await {
             Ok(affected) => Some(affected),
             Err(RecvError::Lagged(_)) => None,
-            // The server is about to end.
+            // The server is shutting down.
             Err(RecvError::Closed) => std::future::pending().await,
         },
         None => std::future::pending().await,
     }
 }
 
-/// The beginning of a text, not longer than a number of bytes.
-fn short(text: &str, max: usize) -> &str {
+/// Truncates a string to at most `max` bytes, at a character boundary.
+fn truncate(text: &str, max: usize) -> &str {
     let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
-/// The token in what a client says of itself: as the header that it would send over HTTP.
-fn token_in(payload: &serde_json::Value) -> Option<&str> {
-    let header = |of: &'static str| payload.get(of).and_then(serde_json::Value::as_str);
+/// The token in the payload of `connection_init`, which clients send as an HTTP header.
+fn token_from_payload(payload: &serde_json::Value) -> Option<&str> {
+    let header = |name: &'static str| payload.get(name).and_then(serde_json::Value::as_str);
     let nested = payload.get("headers").and_then(|headers| {
         headers
             .get("Authorization")

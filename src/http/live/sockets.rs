@@ -1,7 +1,7 @@
-//! How many live connections there are, whose they are, and how much their operations keep.
+//! Limits on live connections and on the memory of their operations.
 //!
-//! A connection belongs to its address until it says who it is, and to that caller from then on.
-//! What operations keep is counted for each caller, over all of their connections.
+//! A connection counts against its client's address until it is authenticated, and against its
+//! caller afterwards. Memory is counted per caller, across all of the caller's connections.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,17 +14,17 @@ use crate::auth::{Actor, Identity};
 use crate::config::{SocketConfig, SocketLimits};
 use crate::telemetry::Metrics;
 
-/// All live connections.
+/// Counts all live connections.
 pub struct Sockets {
     config: SocketConfig,
-    state: Mutex<State>,
+    counts: Mutex<Counts>,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Default)]
-struct State {
+struct Counts {
     total: usize,
-    of_callers: HashMap<Caller, Usage>,
+    by_caller: HashMap<Caller, Usage>,
 }
 
 #[derive(Default)]
@@ -33,32 +33,32 @@ struct Usage {
     bytes: usize,
 }
 
-/// Whose a connection is.
+/// Whom a connection counts against.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Caller {
-    /// Nobody that is known, at an address; `None` where there is none.
+    /// An unauthenticated client, by its address if known.
     Anonymous(Option<IpAddr>),
-    /// A customer, by how they are called among all callers.
+    /// A customer, by their caller name.
     Customer(String),
-    /// A member of staff or an API key, likewise.
+    /// A staff member or an API key, by their caller name.
     Staff(String),
 }
 
-/// A live connection, until it is dropped.
+/// Counts a live connection until dropped.
 pub struct SocketGuard {
-    of: Arc<Sockets>,
+    sockets: Arc<Sockets>,
     caller: Caller,
 }
 
-/// What an operation keeps, until it is dropped.
-pub struct KeptBytes {
-    of: Arc<Sockets>,
+/// Memory reserved for an operation until dropped.
+pub struct ReservedBytes {
+    sockets: Arc<Sockets>,
     caller: Caller,
     bytes: usize,
 }
 
 impl Caller {
-    /// Whoever has an identity; `name` is what they are called among all callers.
+    /// The caller with an identity; `name` is its unique caller name.
     pub fn new(identity: &Identity, name: String, address: Option<IpAddr>) -> Self {
         match identity.actor {
             Actor::Anonymous => Self::Anonymous(address),
@@ -67,7 +67,7 @@ impl Caller {
         }
     }
 
-    /// The end of the names of this caller's settings.
+    /// The suffix of the settings that apply to this caller.
     fn kind(&self) -> &'static str {
         match self {
             Self::Anonymous(_) => "ANONYMOUS",
@@ -78,30 +78,30 @@ impl Caller {
 }
 
 impl Sockets {
-    /// None yet.
+    /// Creates counters that are all zero.
     pub fn new(config: SocketConfig, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { config, state: Mutex::default(), metrics })
+        Arc::new(Self { config, counts: Mutex::default(), metrics })
     }
 
-    /// Counts a connection of somebody at an address.
+    /// Counts a new connection from an address.
     ///
     /// # Errors
-    /// A sentence about the limit that it would exceed.
+    /// A message about the exceeded limit.
     pub fn open(self: &Arc<Self>, address: Option<IpAddr>) -> Result<SocketGuard, String> {
         let caller = Caller::Anonymous(address);
-        let mut state = self.state();
-        if state.total >= self.config.max_sockets {
-            self.metrics.connection_refused("sockets");
+        let mut counts = self.counts();
+        if counts.total >= self.config.max_sockets {
+            self.metrics.record_refused_connection("sockets");
             let max = self.config.max_sockets;
             return Err(format!(
-                "the server has as many sockets as it takes (WS_MAX_SOCKETS is {max}): try again later"
+                "the server has reached its limit of sockets (WS_MAX_SOCKETS is {max}): try again later"
             ));
         }
-        self.add_socket(&mut state, &caller)?;
-        state.total += 1;
+        self.add_socket(&mut counts, &caller)?;
+        counts.total += 1;
         self.metrics.sockets.inc();
-        drop(state);
-        Ok(SocketGuard { of: Arc::clone(self), caller })
+        drop(counts);
+        Ok(SocketGuard { sockets: Arc::clone(self), caller })
     }
 
     fn limits(&self, caller: &Caller) -> SocketLimits {
@@ -112,11 +112,11 @@ impl Sockets {
         }
     }
 
-    fn add_socket(&self, state: &mut State, caller: &Caller) -> Result<(), String> {
+    fn add_socket(&self, counts: &mut Counts, caller: &Caller) -> Result<(), String> {
         let (max, kind) = (self.limits(caller).max_sockets, caller.kind());
-        let usage = state.of_callers.entry(caller.clone()).or_default();
+        let usage = counts.by_caller.entry(caller.clone()).or_default();
         if usage.sockets >= max {
-            self.metrics.connection_refused("sockets_per_caller");
+            self.metrics.record_refused_connection("sockets_per_caller");
             return Err(format!(
                 "you have {max} sockets already (WS_MAX_SOCKETS_{kind}): use or close those"
             ));
@@ -125,111 +125,111 @@ impl Sockets {
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// Changes what a caller uses, and forgets callers that use nothing.
+impl Counts {
+    /// Updates a caller's usage, and removes callers that use nothing.
     fn release(&mut self, caller: &Caller, change: impl FnOnce(&mut Usage)) {
-        let Some(usage) = self.of_callers.get_mut(caller) else { return };
+        let Some(usage) = self.by_caller.get_mut(caller) else { return };
         change(usage);
         if usage.sockets == 0 && usage.bytes == 0 {
-            self.of_callers.remove(caller);
+            self.by_caller.remove(caller);
         }
     }
 }
 
 impl SocketGuard {
-    /// Counts the connection among those of whoever it turned out to be.
+    /// Counts the connection against another caller.
     ///
     /// # Errors
-    /// A sentence about the limit that it would exceed.
-    pub fn belongs_to(&mut self, caller: Caller) -> Result<(), String> {
+    /// A message about the exceeded limit.
+    pub fn reassign(&mut self, caller: Caller) -> Result<(), String> {
         if caller == self.caller {
             return Ok(());
         }
-        let mut state = self.of.state();
-        self.of.add_socket(&mut state, &caller)?;
-        state.release(&self.caller, |usage| usage.sockets = usage.sockets.saturating_sub(1));
-        drop(state);
+        let mut counts = self.sockets.counts();
+        self.sockets.add_socket(&mut counts, &caller)?;
+        counts.release(&self.caller, |usage| usage.sockets = usage.sockets.saturating_sub(1));
+        drop(counts);
         self.caller = caller;
         Ok(())
     }
 
-    /// Lets the connection have one more operation, which keeps some bytes.
+    /// Reserves memory for another operation, in addition to the `operations` that are running.
     ///
     /// # Errors
-    /// A sentence about the limit that it would exceed.
-    pub fn keep(&self, operations: usize, bytes: usize) -> Result<KeptBytes, String> {
-        let (limits, kind) = (self.of.limits(&self.caller), self.caller.kind());
+    /// A message about the exceeded limit.
+    pub fn reserve(&self, operations: usize, bytes: usize) -> Result<ReservedBytes, String> {
+        let (limits, kind) = (self.sockets.limits(&self.caller), self.caller.kind());
         let max = limits.max_operations;
         if operations >= max {
             return Err(format!(
                 "a socket may have {max} operations at once (WS_MAX_OPERATIONS_{kind}): end one first"
             ));
         }
-        let mut state = self.of.state();
-        let usage = state.of_callers.entry(self.caller.clone()).or_default();
+        let mut counts = self.sockets.counts();
+        let usage = counts.by_caller.entry(self.caller.clone()).or_default();
         let max = limits.max_bytes;
         if usage.bytes.saturating_add(bytes) > max {
             let used = usage.bytes;
             return Err(format!(
-                "the document and variables take {bytes} bytes and your other operations {used}, and {max} are the most \
-                 (WS_MAX_BYTES_{kind}): end some, or send less"
+                "the document and variables take {bytes} bytes and your other operations {used}, and the limit is \
+                 {max} (WS_MAX_BYTES_{kind}): end some, or send less"
             ));
         }
         usage.bytes += bytes;
-        drop(state);
-        Ok(KeptBytes { of: Arc::clone(&self.of), caller: self.caller.clone(), bytes })
+        drop(counts);
+        Ok(ReservedBytes { sockets: Arc::clone(&self.sockets), caller: self.caller.clone(), bytes })
     }
 }
 
 impl Drop for SocketGuard {
     fn drop(&mut self) {
-        let mut state = self.of.state();
-        state.total = state.total.saturating_sub(1);
-        state.release(&self.caller, |usage| usage.sockets = usage.sockets.saturating_sub(1));
-        drop(state);
-        self.of.metrics.sockets.dec();
+        let mut counts = self.sockets.counts();
+        counts.total = counts.total.saturating_sub(1);
+        counts.release(&self.caller, |usage| usage.sockets = usage.sockets.saturating_sub(1));
+        drop(counts);
+        self.sockets.metrics.sockets.dec();
     }
 }
 
-impl Drop for KeptBytes {
+impl Drop for ReservedBytes {
     fn drop(&mut self) {
         let bytes = self.bytes;
-        self.of.state().release(&self.caller, |usage| usage.bytes = usage.bytes.saturating_sub(bytes));
+        self.sockets.counts().release(&self.caller, |usage| usage.bytes = usage.bytes.saturating_sub(bytes));
     }
 }
 
-/// How fast a connection sends messages: so many a second, and twice as many after it was silent.
+/// Limits the message rate of a connection; the burst is two seconds' worth of messages.
 pub struct MessageRate {
     per_second: u32,
-    /// How long the messages take that are to be made up for.
-    debt: Duration,
+    /// The time that the messages sent ahead of the rate account for.
+    backlog: Duration,
     last_at: Instant,
 }
 
 impl MessageRate {
-    /// A rate that is kept so far.
+    /// Creates a limiter for a new connection.
     pub fn new(config: &SocketConfig) -> Self {
-        Self { per_second: config.max_messages_per_second, debt: Duration::ZERO, last_at: Instant::now() }
+        Self { per_second: config.max_messages_per_second, backlog: Duration::ZERO, last_at: Instant::now() }
     }
 
     /// Counts a message.
     ///
     /// # Errors
-    /// A sentence about the rate, if it is exceeded.
+    /// A message about the limit, if the rate is exceeded.
     pub fn count(&mut self) -> Result<(), String> {
         self.count_at(Instant::now())
     }
 
     fn count_at(&mut self, now: Instant) -> Result<(), String> {
-        let one = Duration::from_secs(1) / self.per_second.max(1);
-        self.debt = self.debt.saturating_sub(now.saturating_duration_since(self.last_at)) + one;
+        let interval = Duration::from_secs(1) / self.per_second.max(1);
+        self.backlog = self.backlog.saturating_sub(now.saturating_duration_since(self.last_at)) + interval;
         self.last_at = now;
-        if self.debt > one * 2 * self.per_second {
+        if self.backlog > interval * 2 * self.per_second {
             let max = self.per_second;
             return Err(format!(
                 "more than {max} messages a second (WS_MAX_MESSAGES_PER_SECOND): send fewer"
@@ -258,25 +258,25 @@ mod tests {
         let mut first = sockets.open(one).unwrap();
         assert!(sockets.open(one).err().unwrap().contains("WS_MAX_SOCKETS_ANONYMOUS"));
         let customer = Caller::Customer("customer:1".to_owned());
-        first.belongs_to(customer.clone()).unwrap();
+        first.reassign(customer.clone()).unwrap();
         let second = sockets.open(one).unwrap();
         let third = sockets.open(other).unwrap();
         assert!(sockets.open(None).err().unwrap().contains("WS_MAX_SOCKETS is 3"));
         drop((first, second, third));
-        assert!(sockets.state().of_callers.is_empty(), "nothing is kept of who has gone");
+        assert!(sockets.counts().by_caller.is_empty(), "nothing is kept of who has gone");
     }
 
     #[test]
     fn what_operations_keep_is_counted_over_all_sockets() {
         let sockets = sockets(&[("WS_MAX_BYTES_ANONYMOUS", "2048"), ("WS_MAX_OPERATIONS_ANONYMOUS", "3")]);
         let (first, second) = (sockets.open(None).unwrap(), sockets.open(None).unwrap());
-        let kept = first.keep(0, 2000).unwrap();
-        assert!(second.keep(0, 49).err().unwrap().contains("WS_MAX_BYTES_ANONYMOUS"));
-        assert!(second.keep(3, 1).err().unwrap().contains("WS_MAX_OPERATIONS_ANONYMOUS"));
+        let kept = first.reserve(0, 2000).unwrap();
+        assert!(second.reserve(0, 49).err().unwrap().contains("WS_MAX_BYTES_ANONYMOUS"));
+        assert!(second.reserve(3, 1).err().unwrap().contains("WS_MAX_OPERATIONS_ANONYMOUS"));
         drop(first);
-        assert!(second.keep(0, 49).is_err(), "what still runs counts");
+        assert!(second.reserve(0, 49).is_err(), "what still runs counts");
         drop(kept);
-        second.keep(0, 2048).unwrap();
+        second.reserve(0, 2048).unwrap();
     }
 
     #[test]

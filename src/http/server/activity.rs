@@ -1,8 +1,7 @@
-//! What a connection is doing, and until when it may: the one place that decides which timeout
-//! applies.
+//! Tracks what a connection is doing, and decides which timeout applies to it.
 //!
-//! The stream notes bytes, `requests` notes requests, and the connection's task asks what is due. A
-//! request's body has a deadline of its own, in `body`, and an operation has one in
+//! The stream records bytes, the connection records requests, and the connection's task asks for
+//! the deadline. Request bodies have deadlines of their own, in `body`, and operations in
 //! `http::graphql`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,95 +11,95 @@ use tokio::time::Instant;
 
 use crate::config::NetworkConfig;
 
-/// How many bytes a client must have read to be taken for one that reads: fewer, time after time,
-/// keep nothing alive.
-const MIN_PROGRESS: usize = 16 * 1024;
+/// The number of bytes that a client must read before the write timeout restarts. Trickling reads
+/// don't keep a connection alive.
+const MIN_PROGRESS_BYTES: usize = 16 * 1024;
 
-/// What is noted of a connection.
-pub(super) struct Activity(Mutex<State>);
+/// The activity of a connection.
+pub(super) struct Activity(Mutex<ActivityState>);
 
-struct State {
-    /// How many requests are being answered.
+struct ActivityState {
+    /// Number of requests in progress.
     requests: usize,
     /// Whether there has been a request.
     is_used: bool,
     is_http2: bool,
-    /// Since when the head of a request has been arriving.
+    /// When the first byte of an incomplete request head arrived.
     head_since: Option<Instant>,
-    /// Since when there is no request; to begin with, since the connection was opened.
+    /// When the last request ended, or the connection was opened.
     idle_since: Instant,
-    /// Since when bytes wait for the client to read.
+    /// Since when the client has not read what was sent.
     unread_since: Option<Instant>,
-    /// How many bytes it has read since then.
-    progress: usize,
-    /// Whether the client is to be told that its time is over.
+    /// Number of bytes that it has read since then.
+    bytes_read: usize,
+    /// Whether a timeout response is to be sent.
     has_expired: bool,
 }
 
-/// Why a connection is closed.
+/// The timeout because of which a connection is closed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Overdue {
-    /// No head of a request has arrived in time.
+pub(super) enum ConnectionTimeout {
+    /// The head of a request did not arrive in time.
     Head,
     /// There was no request for too long.
     Idle,
-    /// The client does not read.
-    Unread,
+    /// The client does not read the response.
+    Write,
 }
 
-/// A request that is being answered, until it is dropped.
+/// Counts a request as in progress until dropped.
 pub(super) struct RequestGuard(Arc<Activity>);
 
 impl Activity {
-    /// A connection that was opened at a time; `is_http2` if its first bytes say so.
+    /// A new connection. `is_http2` is whether it starts with the HTTP/2 preface.
     pub(super) fn new(opened_at: Instant, is_http2: bool) -> Self {
-        Self(Mutex::new(State {
+        Self(Mutex::new(ActivityState {
             requests: 0,
             is_used: false,
             is_http2,
             head_since: None,
             idle_since: opened_at,
             unread_since: None,
-            progress: 0,
+            bytes_read: 0,
             has_expired: false,
         }))
     }
 
-    /// Notes that bytes have arrived.
-    pub(super) fn note_read(&self) {
+    /// Records that bytes have arrived.
+    pub(super) fn record_read(&self) {
         let mut state = self.state();
-        // An HTTP/2 connection without requests may still be asked whether it is there.
+        // An idle HTTP/2 connection may receive pings.
         if state.requests == 0 && !state.is_http2 && state.head_since.is_none() {
             state.head_since = Some(Instant::now());
         }
     }
 
-    /// Notes that the client has taken some bytes.
-    pub(super) fn note_written(&self, bytes: usize) {
+    /// Records that bytes were sent.
+    pub(super) fn record_written(&self, bytes: usize) {
         let mut state = self.state();
         if state.unread_since.is_some() {
-            state.progress = state.progress.saturating_add(bytes);
-            if state.progress >= MIN_PROGRESS {
+            state.bytes_read = state.bytes_read.saturating_add(bytes);
+            if state.bytes_read >= MIN_PROGRESS_BYTES {
                 state.unread_since = None;
             }
         }
     }
 
-    /// Notes that the client takes no more bytes for now.
-    pub(super) fn note_blocked(&self) {
+    /// Records that no more bytes can be sent until the client reads.
+    pub(super) fn record_blocked(&self) {
         let mut state = self.state();
         if state.unread_since.is_none() {
             state.unread_since = Some(Instant::now());
-            state.progress = 0;
+            state.bytes_read = 0;
         }
     }
 
-    /// Notes that all bytes are on their way.
-    pub(super) fn note_flushed(&self) {
+    /// Records that all bytes were sent.
+    pub(super) fn record_flushed(&self) {
         self.state().unread_since = None;
     }
 
-    /// Notes that a request has arrived, and when its answer has gone.
+    /// Records that a request has arrived; it ends when the guard is dropped.
     pub(super) fn begin_request(self: &Arc<Self>, is_http2: bool) -> RequestGuard {
         let mut state = self.state();
         state.requests += 1;
@@ -111,43 +110,45 @@ impl Activity {
         RequestGuard(Arc::clone(self))
     }
 
-    /// Whether a request is being answered.
+    /// Whether a request is in progress.
     pub(super) fn is_busy(&self) -> bool {
         self.state().requests > 0
     }
 
-    /// Has the client told that its time is over, at the next read. An HTTP/2 client would not
-    /// understand: `false`.
+    /// Requests a timeout response at the next read. Returns `false` for HTTP/2 connections, for
+    /// which there is no such response.
     pub(super) fn expire(&self) -> bool {
         let mut state = self.state();
         state.has_expired = !state.is_http2;
         state.has_expired
     }
 
-    /// Whether the client is to be told so.
+    /// Whether a timeout response was requested.
     pub(super) fn has_expired(&self) -> bool {
         self.state().has_expired
     }
 
-    /// When the connection is to be closed, as things are, and why.
-    pub(super) fn deadline(&self, config: &NetworkConfig) -> Option<(Instant, Overdue)> {
+    /// When the connection is to be closed if nothing changes, and why.
+    pub(super) fn deadline(&self, config: &NetworkConfig) -> Option<(Instant, ConnectionTimeout)> {
         let state = self.state();
-        let unread = state.unread_since.map(|since| (since + config.write_timeout, Overdue::Unread));
+        let unread = state.unread_since.map(|since| (since + config.write_timeout, ConnectionTimeout::Write));
         let request = match (state.requests, state.head_since) {
             (1.., _) => None,
-            (0, Some(since)) if state.is_used => Some((since + config.head_timeout, Overdue::Head)),
-            (0, _) if !state.is_used => Some((state.idle_since + config.head_timeout, Overdue::Head)),
-            (0, _) => Some((state.idle_since + config.idle_timeout, Overdue::Idle)),
+            (0, Some(since)) if state.is_used => Some((since + config.head_timeout, ConnectionTimeout::Head)),
+            (0, _) if !state.is_used => {
+                Some((state.idle_since + config.head_timeout, ConnectionTimeout::Head))
+            }
+            (0, _) => Some((state.idle_since + config.idle_timeout, ConnectionTimeout::Idle)),
         };
         [unread, request].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    /// The shortest of the times above: as often a connection is looked at.
-    pub(super) fn interval(config: &NetworkConfig) -> Duration {
+    /// How often the deadline has to be checked: the shortest of the timeouts.
+    pub(super) fn check_interval(config: &NetworkConfig) -> Duration {
         config.head_timeout.min(config.idle_timeout).min(config.write_timeout)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ActivityState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -169,8 +170,8 @@ mod tests {
         Config::read(|_| None, &Overrides::default()).unwrap().network
     }
 
-    /// What is due, and in how many seconds from now, rounded.
-    fn due(activity: &Activity) -> Option<(u64, Overdue)> {
+    /// The timeout that is due next, and in how many seconds, rounded.
+    fn due(activity: &Activity) -> Option<(u64, ConnectionTimeout)> {
         let (at, why) = activity.deadline(&config())?;
         Some(((at - Instant::now() + Duration::from_millis(500)).as_secs(), why))
     }
@@ -179,31 +180,31 @@ mod tests {
     fn each_state_has_its_timeout() {
         let opened_at = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
         let activity = Arc::new(Activity::new(opened_at, false));
-        assert_eq!(due(&activity), Some((5, Overdue::Head)));
-        activity.note_read();
-        assert_eq!(due(&activity), Some((5, Overdue::Head)), "a slow head gains no time");
+        assert_eq!(due(&activity), Some((5, ConnectionTimeout::Head)));
+        activity.record_read();
+        assert_eq!(due(&activity), Some((5, ConnectionTimeout::Head)), "a slow head gains no time");
 
         let request = activity.begin_request(false);
         assert_eq!(due(&activity), None, "what runs has deadlines of its own");
-        activity.note_blocked();
-        assert_eq!(due(&activity), Some((30, Overdue::Unread)));
-        activity.note_written(1);
-        assert_eq!(due(&activity), Some((30, Overdue::Unread)), "one byte is no progress");
-        activity.note_written(MIN_PROGRESS);
+        activity.record_blocked();
+        assert_eq!(due(&activity), Some((30, ConnectionTimeout::Write)));
+        activity.record_written(1);
+        assert_eq!(due(&activity), Some((30, ConnectionTimeout::Write)), "one byte is no progress");
+        activity.record_written(MIN_PROGRESS_BYTES);
         assert_eq!(due(&activity), None);
 
         drop(request);
-        assert_eq!(due(&activity), Some((60, Overdue::Idle)));
-        activity.note_read();
-        assert_eq!(due(&activity), Some((10, Overdue::Head)), "the next request has begun");
+        assert_eq!(due(&activity), Some((60, ConnectionTimeout::Idle)));
+        activity.record_read();
+        assert_eq!(due(&activity), Some((10, ConnectionTimeout::Head)), "the next request has begun");
     }
 
     #[test]
     fn an_idle_http2_connection_may_send_pings() {
         let activity = Arc::new(Activity::new(Instant::now(), true));
-        assert_eq!(due(&activity), Some((10, Overdue::Head)), "a preface is no request");
+        assert_eq!(due(&activity), Some((10, ConnectionTimeout::Head)), "a preface is no request");
         drop(activity.begin_request(true));
-        activity.note_read();
-        assert_eq!(due(&activity), Some((60, Overdue::Idle)));
+        activity.record_read();
+        assert_eq!(due(&activity), Some((60, ConnectionTimeout::Idle)));
     }
 }

@@ -1,6 +1,5 @@
-//! Bodies on their way: that of a request, which must arrive in time and fit into what its address
-//! may have held, and that of an answer, which keeps its request counted until the client has all
-//! of it.
+//! Bodies in transfer. Request bodies must arrive in time and within the buffer limit of their
+//! address. Response bodies keep their request counted until the client has received them.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -13,8 +12,8 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::activity::RequestGuard;
-use super::buffers::Held;
-use super::stop::Phases;
+use super::buffer_limiter::BufferedBytes;
+use super::shutdown::ShutdownSignal;
 use crate::config::NetworkConfig;
 use crate::error::ErrorCode;
 
@@ -22,33 +21,33 @@ use crate::error::ErrorCode;
 pub(super) struct RequestBody {
     inner: Incoming,
     allowance: BodyAllowance,
-    held: Option<Arc<Held>>,
+    buffered: Option<Arc<BufferedBytes>>,
     stall_timeout: Duration,
-    /// When the last part of it came.
-    last_at: Instant,
-    /// Only what is waited for has a timer.
-    alarm: Option<Pin<Box<Sleep>>>,
-    phases: Phases,
-    stopping: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+    /// When the last frame arrived.
+    last_received_at: Instant,
+    /// Created once the body is waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+    shutdown_signal: ShutdownSignal,
+    draining: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
-/// What a body may take. It is part of its request, so that whoever reads the body can allow it
-/// more once they know who sends it.
+/// The time and memory that a body may take. It is an extension of the request, so that whoever
+/// reads the body can allow more once the sender is known.
 #[derive(Clone)]
 pub(in crate::http) struct BodyAllowance(Arc<Mutex<Allowance>>);
 
 struct Allowance {
     deadline: Instant,
     timeout: Duration,
-    /// Whether its bytes are held in memory, and counted.
-    is_held: bool,
+    /// Whether the body is buffered in memory and counts against the limit.
+    is_buffered: bool,
 }
 
 impl BodyAllowance {
-    /// Gives it this much time, from now on, and does not count what is read of it: it is written
-    /// to a file.
+    /// Restarts the timeout with a new value, and stops counting the body's bytes, which are
+    /// written to a file.
     pub(in crate::http) fn allow_upload(&self, timeout: Duration) {
-        *self.state() = Allowance { deadline: Instant::now() + timeout, timeout, is_held: false };
+        *self.state() = Allowance { deadline: Instant::now() + timeout, timeout, is_buffered: false };
     }
 
     fn state(&self) -> MutexGuard<'_, Allowance> {
@@ -57,65 +56,63 @@ impl BodyAllowance {
 }
 
 impl RequestBody {
-    /// A body whose request has just begun, and what it may take.
+    /// Wraps the body of a new request; also returns its allowance.
     pub(super) fn new(
         inner: Incoming,
         config: &NetworkConfig,
-        held: Option<Arc<Held>>,
-        phases: Phases,
+        buffered: Option<Arc<BufferedBytes>>,
+        shutdown_signal: ShutdownSignal,
     ) -> (Self, BodyAllowance) {
         let (now, timeout) = (Instant::now(), config.body_timeout);
-        let allowance = Allowance { deadline: now + timeout, timeout, is_held: true };
+        let allowance = Allowance { deadline: now + timeout, timeout, is_buffered: true };
         let allowance = BodyAllowance(Arc::new(Mutex::new(allowance)));
         let body = Self {
             inner,
             allowance: allowance.clone(),
-            held,
+            buffered,
             stall_timeout: config.stall_timeout,
-            last_at: now,
-            alarm: None,
-            phases,
-            stopping: None,
+            last_received_at: now,
+            timer: None,
+            shutdown_signal,
+            draining: None,
         };
         (body, allowance)
     }
 
     fn count(&mut self, bytes: usize) -> io::Result<()> {
-        self.last_at = Instant::now();
-        if self.allowance.state().is_held
-            && let Some(held) = &self.held
+        self.last_received_at = Instant::now();
+        if self.allowance.state().is_buffered
+            && let Some(buffered) = &self.buffered
         {
-            held.add(bytes).map_err(|error| io::Error::new(ErrorKind::QuotaExceeded, error))?;
+            buffered.add(bytes).map_err(|error| io::Error::new(ErrorKind::QuotaExceeded, error))?;
         }
         Ok(())
     }
 
-    /// Ready when the wait has been too long, or is in vain.
-    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    /// Ready with an error if the body is overdue, or the server is shutting down.
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let (deadline, timeout) = {
             let state = self.allowance.state();
             (state.deadline, state.timeout)
         };
-        let stalled_at = self.last_at + self.stall_timeout;
+        let stalled_at = self.last_received_at + self.stall_timeout;
         let due = deadline.min(stalled_at);
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
-        if alarm.deadline() != due {
-            alarm.as_mut().reset(due);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
         }
-        if alarm.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(io::Error::new(
-                ErrorKind::TimedOut,
-                self.explanation(due == deadline, timeout),
-            ));
+        if timer.as_mut().poll(cx).is_ready() {
+            let message = self.timeout_message(due == deadline, timeout);
+            return Poll::Ready(io::Error::new(ErrorKind::TimedOut, message));
         }
-        let phases = &self.phases;
-        let stopping = self.stopping.get_or_insert_with(|| Box::pin(phases.clone().stopping()));
-        ready!(stopping.as_mut().poll(cx));
+        let shutdown_signal = &self.shutdown_signal;
+        let draining = self.draining.get_or_insert_with(|| Box::pin(shutdown_signal.clone().draining()));
+        ready!(draining.as_mut().poll(cx));
         let message = "the server is about to stop, and the body has not arrived: send the request again";
         Poll::Ready(io::Error::new(ErrorKind::ConnectionAborted, message))
     }
 
-    fn explanation(&self, is_late: bool, timeout: Duration) -> String {
+    fn timeout_message(&self, is_late: bool, timeout: Duration) -> String {
         if is_late {
             format!(
                 "the body took longer than {} ms to arrive (HTTP_BODY_TIMEOUT_MS): send less, or faster",
@@ -124,7 +121,7 @@ impl RequestBody {
         } else {
             let millis = self.stall_timeout.as_millis();
             format!(
-                "nothing of the body came for {millis} ms (HTTP_STALL_TIMEOUT_MS): send it without a pause"
+                "no part of the body arrived for {millis} ms (HTTP_STALL_TIMEOUT_MS): send it without pauses"
             )
         }
     }
@@ -142,7 +139,7 @@ impl Body for RequestBody {
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(io::Error::other(error)))),
             Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => self.poll_overdue(cx).map(|error| Some(Err(error))),
+            Poll::Pending => self.poll_timeout(cx).map(|error| Some(Err(error))),
         }
     }
 
@@ -155,7 +152,7 @@ impl Body for RequestBody {
     }
 }
 
-/// Why the body of a request can't be read, as an answer to it.
+/// The error code and message for a request body that can't be read.
 pub(in crate::http) fn unreadable(error: &io::Error) -> (ErrorCode, String) {
     match error.kind() {
         ErrorKind::QuotaExceeded | ErrorKind::ConnectionAborted => {
@@ -166,29 +163,29 @@ pub(in crate::http) fn unreadable(error: &io::Error) -> (ErrorCode, String) {
     }
 }
 
-/// The body of an answer, as poem hands it out.
-pub(super) type Answer = http_body_util::combinators::BoxBody<Bytes, io::Error>;
+/// The body of a poem response.
+pub(super) type PoemBody = http_body_util::combinators::BoxBody<Bytes, io::Error>;
 
-/// How large an answer is before anything makes it smaller, in bytes: an extension of answers that
-/// are held as a whole.
+/// The size of a response in bytes before compression; an extension of responses that are buffered
+/// as a whole.
 #[derive(Clone, Copy)]
-pub(in crate::http) struct AnswerSize(pub(in crate::http) usize);
+pub(in crate::http) struct ResponseSize(pub(in crate::http) usize);
 
-/// The body of an answer.
-pub(super) struct AnswerBody<B> {
+/// The body of a response, which keeps its request and its bytes counted until dropped.
+pub(super) struct ResponseBody<B> {
     inner: B,
     _request: RequestGuard,
-    _held: Option<Arc<Held>>,
+    _buffered: Option<Arc<BufferedBytes>>,
 }
 
-impl<B> AnswerBody<B> {
-    /// A body that keeps its request counted.
-    pub(super) fn new(inner: B, request: RequestGuard, held: Option<Arc<Held>>) -> Self {
-        Self { inner, _request: request, _held: held }
+impl<B> ResponseBody<B> {
+    /// Wraps a body.
+    pub(super) fn new(inner: B, request: RequestGuard, buffered: Option<Arc<BufferedBytes>>) -> Self {
+        Self { inner, _request: request, _buffered: buffered }
     }
 }
 
-impl<B: Body + Unpin> Body for AnswerBody<B> {
+impl<B: Body + Unpin> Body for ResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -1,4 +1,4 @@
-//! How many connections there are, in all and of each address.
+//! Limits the number of connections, in total and per address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,12 +8,12 @@ use tokio::sync::watch;
 
 use crate::telemetry::Metrics;
 
-/// All open connections.
+/// Counts all open connections.
 pub(super) struct Connections {
     max_total: usize,
     max_per_address: usize,
     counts: Mutex<Counts>,
-    /// How many there are, for whoever waits until there are none.
+    /// The total, for waiting until there are none.
     total: watch::Sender<usize>,
     metrics: Arc<Metrics>,
 }
@@ -24,39 +24,41 @@ struct Counts {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// Why a connection is not served.
+/// The exceeded limit because of which a connection is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Full {
-    /// There are as many as there may be.
+pub(super) enum ConnectionLimit {
+    /// The limit for all connections.
     Total(usize),
-    /// Its address has as many as it may have.
+    /// The limit per address.
     Address(usize),
 }
 
-/// An open connection, until it is dropped.
+/// Counts an open connection until dropped.
 pub(super) struct ConnectionGuard {
-    of: Arc<Connections>,
+    connections: Arc<Connections>,
     address: Option<IpAddr>,
 }
 
 impl Connections {
-    /// None yet.
+    /// Creates counters that are all zero.
     pub(super) fn new(max_total: usize, max_per_address: usize, metrics: Arc<Metrics>) -> Arc<Self> {
         let total = watch::Sender::new(0);
         Arc::new(Self { max_total, max_per_address, counts: Mutex::default(), total, metrics })
     }
 
-    /// Counts a connection; `address` is what its share is counted by, `None` for a proxy that many
-    /// share.
-    pub(super) fn open(self: &Arc<Self>, address: Option<IpAddr>) -> Result<ConnectionGuard, Full> {
+    /// Counts a new connection. `address` is `None` for a proxy, which is shared by many clients.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+    ) -> Result<ConnectionGuard, ConnectionLimit> {
         let mut counts = self.counts();
         if counts.total >= self.max_total {
-            return Err(Full::Total(self.max_total));
+            return Err(ConnectionLimit::Total(self.max_total));
         }
         if let Some(address) = address {
             let count = counts.by_address.entry(address).or_default();
             if *count >= self.max_per_address {
-                return Err(Full::Address(self.max_per_address));
+                return Err(ConnectionLimit::Address(self.max_per_address));
             }
             *count += 1;
         }
@@ -64,12 +66,12 @@ impl Connections {
         drop(counts);
         self.metrics.connections.inc();
         self.total.send_modify(|total| *total += 1);
-        Ok(ConnectionGuard { of: Arc::clone(self), address })
+        Ok(ConnectionGuard { connections: Arc::clone(self), address })
     }
 
-    /// Ready when no connection is open.
+    /// Waits until no connection is open.
     pub(super) async fn wait_until_none(&self) {
-        // The sender is here: this does not fail.
+        // Can't fail, since `self` owns the sender.
         drop(self.total.subscribe().wait_for(|total| *total == 0).await);
     }
 
@@ -80,7 +82,7 @@ impl Connections {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        let mut counts = self.of.counts();
+        let mut counts = self.connections.counts();
         counts.total = counts.total.saturating_sub(1);
         if let Some(address) = self.address
             && let Some(count) = counts.by_address.get_mut(&address)
@@ -91,8 +93,8 @@ impl Drop for ConnectionGuard {
             }
         }
         drop(counts);
-        self.of.metrics.connections.dec();
-        self.of.total.send_modify(|total| *total = total.saturating_sub(1));
+        self.connections.metrics.connections.dec();
+        self.connections.total.send_modify(|total| *total = total.saturating_sub(1));
     }
 }
 
@@ -106,9 +108,9 @@ mod tests {
         let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
         let open = |address| connections.open(address);
         let first = [open(Some(one)).unwrap(), open(Some(one)).unwrap()];
-        assert_eq!(open(Some(one)).err(), Some(Full::Address(2)));
+        assert_eq!(open(Some(one)).err(), Some(ConnectionLimit::Address(2)));
         let proxied = open(None).unwrap();
-        assert_eq!(open(Some(other)).err(), Some(Full::Total(3)));
+        assert_eq!(open(Some(other)).err(), Some(ConnectionLimit::Total(3)));
         drop(first);
         assert!(connections.counts().by_address.is_empty(), "nothing is kept of who has gone");
         drop(proxied);

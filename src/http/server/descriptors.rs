@@ -1,15 +1,15 @@
-//! How many files and sockets the process may open: as many as the system lets it, and how many
-//! connections that is.
+//! The limit on open file descriptors, and the number of connections derived from it.
 
-/// How many the process needs for everything but connections: databases, logs, files of the media
-/// store, calls to the outside.
-const RESERVED: usize = 256;
-/// The most connections that are accepted without a setting.
+/// Descriptors reserved for everything except connections: databases, logs, media files, calls to
+/// external services.
+const RESERVED_DESCRIPTORS: usize = 256;
+/// The maximum default for the number of connections.
 const MAX_DEFAULT_CONNECTIONS: usize = 20_000;
 
-/// Raises the limit as far as the system allows, and tells what it is; `None` where there is none.
+/// Raises the limit of open files as far as the system allows. Returns the new limit, or `None` if
+/// there is none.
 #[cfg(unix)]
-pub fn raise_limit() -> Option<usize> {
+pub fn raise_open_file_limit() -> Option<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -21,13 +21,13 @@ pub fn raise_limit() -> Option<usize> {
     getrlimit(Resource::Nofile).current.map(|count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
-/// There is no such limit.
+/// Does nothing: this platform has no such limit.
 #[cfg(not(unix))]
-pub fn raise_limit() -> Option<usize> {
+pub fn raise_open_file_limit() -> Option<usize> {
     None
 }
 
-/// How many connections are accepted, by the setting or by the number of files that may be open.
+/// The maximum number of connections: the setting, or a default derived from the open file limit.
 pub(super) fn max_connections(setting: Option<usize>) -> usize {
     setting.unwrap_or_else(|| default_connections(open_files()))
 }
@@ -45,8 +45,8 @@ fn open_files() -> Option<usize> {
 
 fn default_connections(open_files: Option<usize>) -> usize {
     let Some(open_files) = open_files else { return MAX_DEFAULT_CONNECTIONS };
-    // Where there are few, half of them are better than none.
-    open_files.saturating_sub(RESERVED).max(open_files / 2).clamp(1, MAX_DEFAULT_CONNECTIONS)
+    // If the limit is low, half of the descriptors are used for connections.
+    open_files.saturating_sub(RESERVED_DESCRIPTORS).max(open_files / 2).clamp(1, MAX_DEFAULT_CONNECTIONS)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A connection's socket, which notes what comes and goes and counts among the open connections
-//! until it is dropped, also when it has become a WebSocket.
+//! A connection's socket, which records its activity, and counts as an open connection until
+//! dropped, even after an upgrade to WebSocket.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,28 +11,28 @@ use tokio::net::TcpStream;
 
 use super::activity::Activity;
 use super::connections::ConnectionGuard;
-use super::refusal;
+use super::early_response;
 
 /// A connection's socket.
 pub(super) struct Stream {
     socket: TcpStream,
     activity: Arc<Activity>,
-    /// Whether the client was told that its time is over.
-    is_told: bool,
-    _counted: ConnectionGuard,
+    /// Whether the timeout response was sent.
+    has_sent_timeout: bool,
+    _guard: ConnectionGuard,
 }
 
 impl Stream {
-    /// A socket whose bytes are noted.
-    pub(super) fn new(socket: TcpStream, activity: Arc<Activity>, counted: ConnectionGuard) -> Self {
-        Self { socket, activity, is_told: false, _counted: counted }
+    /// Wraps a socket.
+    pub(super) fn new(socket: TcpStream, activity: Arc<Activity>, guard: ConnectionGuard) -> Self {
+        Self { socket, activity, has_sent_timeout: false, _guard: guard }
     }
 
-    fn note<T>(&self, written: Poll<io::Result<T>>, bytes: impl Fn(&T) -> usize) -> Poll<io::Result<T>> {
+    fn record<T>(&self, written: Poll<io::Result<T>>, bytes: impl Fn(&T) -> usize) -> Poll<io::Result<T>> {
         match &written {
-            Poll::Ready(Ok(count)) => self.activity.note_written(bytes(count)),
+            Poll::Ready(Ok(count)) => self.activity.record_written(bytes(count)),
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.activity.note_blocked(),
+            Poll::Pending => self.activity.record_blocked(),
         }
         written
     }
@@ -45,17 +45,17 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.activity.has_expired() {
-            // Whoever waits for a request sees the end of the stream, and the client an answer, as
-            // far as there is room.
-            if !std::mem::replace(&mut self.is_told, true) {
-                drop(self.socket.try_write(refusal::HEAD_TIMEOUT.as_bytes()));
+            // The reader sees the end of the stream, and the client the response, if the socket's
+            // buffer has room for it.
+            if !std::mem::replace(&mut self.has_sent_timeout, true) {
+                drop(self.socket.try_write(early_response::HEAD_TIMEOUT.as_bytes()));
             }
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.activity.note_read();
+            self.activity.record_read();
         }
         read
     }
@@ -64,7 +64,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.note(written, |count| *count)
+        self.record(written, |count| *count)
     }
 
     fn poll_write_vectored(
@@ -73,7 +73,7 @@ impl AsyncWrite for Stream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
-        self.note(written, |count| *count)
+        self.record(written, |count| *count)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -83,7 +83,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.socket).poll_flush(cx);
         if flushed.is_ready() {
-            self.activity.note_flushed();
+            self.activity.record_flushed();
         }
         flushed
     }

@@ -1,7 +1,9 @@
-//! All breakers of a process, by name: made by `app.rs`, shown by `/health` and `/metrics`.
+//! All circuit breakers of a process, by name: created by `app.rs`, reported by `/health` and
+//! `/metrics`.
 //!
-//! A name stands for one thing outside, or for many of a kind that fail apart (the hosts that webhooks go to). What is shown of
-//! those is how many are in which state, never which: nobody learns whom the shop talks to.
+//! A name stands for one external service, or for a group whose members fail independently (the
+//! hosts that webhooks are sent to). A group is reported as counts per state, never by member, so
+//! that nobody learns which hosts the shop talks to.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,85 +17,85 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Serialize;
 
-use super::{Breaker, Counts, Settings, State};
+use super::{Breaker, BreakerSettings, BreakerState, Counts};
 
-/// Of how many things of a kind the breakers are kept. When there are more, those that are closed are forgotten.
-const MOST_MEMBERS: usize = 10_000;
+/// Maximum number of breakers in a group. Beyond it, closed ones are dropped.
+const MAX_MEMBERS: usize = 10_000;
 
 /// All breakers of a process.
 #[derive(Default)]
-pub struct Breakers(Mutex<Vec<Arc<Family>>>);
+pub struct Breakers(Mutex<Vec<Arc<BreakerGroup>>>);
 
-/// The breakers of one name.
-pub struct Family {
+/// The breakers that share a name.
+pub struct BreakerGroup {
     name: Arc<str>,
-    settings: Settings,
+    settings: BreakerSettings,
     counts: Arc<Counts>,
     members: Mutex<HashMap<String, Arc<Breaker>>>,
 }
 
-/// What is shown of the breakers of one name.
+/// The reported state of the breakers of one name.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Report {
-    /// What they are before.
+pub struct BreakerReport {
+    /// Name of the external service.
     pub name: String,
-    /// The worst of their states: `closed`, `half_open` or `open`.
+    /// The worst state in the group: `closed`, `half_open` or `open`.
     pub state: &'static str,
-    /// How many are closed.
+    /// Number of closed breakers.
     pub closed: u64,
-    /// How many let one call try.
+    /// Number of half-open breakers.
     pub half_open: u64,
-    /// How many let nothing through.
+    /// Number of open breakers.
     pub open: u64,
-    /// Calls that ended well, or with a no.
+    /// Calls that succeeded or were legitimately refused.
     pub successes: u64,
     /// Calls that failed.
     pub failures: u64,
-    /// Calls that took too long.
+    /// Calls that timed out.
     pub timeouts: u64,
-    /// Calls that were not made.
+    /// Calls that were rejected because a breaker was open.
     pub rejected: u64,
 }
 
 impl Breakers {
-    /// The breaker before one thing outside.
-    pub fn one(&self, name: &str, settings: Settings) -> Arc<Breaker> {
-        self.family(name, settings).of("")
+    /// Returns the breaker of a single external service.
+    pub fn breaker(&self, name: &str, settings: BreakerSettings) -> Arc<Breaker> {
+        self.group(name, settings).member("")
     }
 
-    /// The breakers before many things of a kind.
-    pub fn family(&self, name: &str, settings: Settings) -> Arc<Family> {
-        let mut families = self.families();
-        if let Some(known) = families.iter().find(|family| &*family.name == name) {
-            return Arc::clone(known);
+    /// Returns the group of breakers of this name, creating it on first use.
+    pub fn group(&self, name: &str, settings: BreakerSettings) -> Arc<BreakerGroup> {
+        let mut groups = self.groups();
+        if let Some(existing) = groups.iter().find(|group| &*group.name == name) {
+            return Arc::clone(existing);
         }
-        let family =
-            Family { name: name.into(), settings, counts: Arc::default(), members: Mutex::default() };
-        let family = Arc::new(family);
-        families.push(Arc::clone(&family));
-        family
+        let group =
+            BreakerGroup { name: name.into(), settings, counts: Arc::default(), members: Mutex::default() };
+        let group = Arc::new(group);
+        groups.push(Arc::clone(&group));
+        group
     }
 
-    /// What is shown of all, in the order in which they were made.
+    /// Reports on all groups, in the order in which they were created.
     #[must_use]
-    pub fn reports(&self) -> Vec<Report> {
-        self.families().iter().map(|family| family.report()).collect()
+    pub fn reports(&self) -> Vec<BreakerReport> {
+        self.groups().iter().map(|group| group.report()).collect()
     }
 
-    fn families(&self) -> MutexGuard<'_, Vec<Arc<Family>>> {
+    fn groups(&self) -> MutexGuard<'_, Vec<Arc<BreakerGroup>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Family {
-    /// The breaker of one of them.
-    pub fn of(&self, member: &str) -> Arc<Breaker> {
+impl BreakerGroup {
+    /// Returns the breaker of one member, creating it on first use.
+    pub fn member(&self, member: &str) -> Arc<Breaker> {
         let mut members = self.members();
-        if let Some(known) = members.get(member) {
-            return Arc::clone(known);
+        if let Some(existing) = members.get(member) {
+            return Arc::clone(existing);
         }
-        if members.len() >= MOST_MEMBERS {
-            members.retain(|_, breaker| breaker.state() != State::Closed);
+        if members.len() >= MAX_MEMBERS {
+            members.retain(|_, breaker| breaker.state() != BreakerState::Closed);
         }
         let breaker = Breaker::new(Arc::clone(&self.name), self.settings, Arc::clone(&self.counts));
         let breaker = Arc::new(breaker);
@@ -101,20 +103,20 @@ impl Family {
         breaker
     }
 
-    fn report(&self) -> Report {
-        let states: Vec<State> = self.members().values().map(|breaker| breaker.state()).collect();
-        let number = |state: State| states.iter().filter(|one| **one == state).count() as u64;
-        let (half_open, open) = (number(State::HalfOpen), number(State::Open));
+    fn report(&self) -> BreakerReport {
+        let states: Vec<BreakerState> = self.members().values().map(|breaker| breaker.state()).collect();
+        let number = |state: BreakerState| states.iter().filter(|one| **one == state).count() as u64;
+        let (half_open, open) = (number(BreakerState::HalfOpen), number(BreakerState::Open));
         let worst = match (open, half_open) {
-            (0, 0) => State::Closed,
-            (0, _) => State::HalfOpen,
-            _ => State::Open,
+            (0, 0) => BreakerState::Closed,
+            (0, _) => BreakerState::HalfOpen,
+            _ => BreakerState::Open,
         };
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Report {
+        BreakerReport {
             name: self.name.as_ref().to_owned(),
             state: worst.as_str(),
-            closed: number(State::Closed),
+            closed: number(BreakerState::Closed),
             half_open,
             open,
             successes: count(&self.counts.successes),
@@ -145,11 +147,11 @@ impl Collector for Breakers {
             MetricType::Gauge,
         )?;
         for report in &reports {
-            for state in State::ALL {
+            for state in BreakerState::ALL {
                 let number = match state {
-                    State::Closed => report.closed,
-                    State::HalfOpen => report.half_open,
-                    State::Open => report.open,
+                    BreakerState::Closed => report.closed,
+                    BreakerState::HalfOpen => report.half_open,
+                    BreakerState::Open => report.open,
                 };
                 let labels = [("breaker", report.name.as_str()), ("state", state.as_str())];
                 let gauge = ConstGauge::new(i64::try_from(number).unwrap_or(i64::MAX));

@@ -1,5 +1,5 @@
-//! Mail without a mail server: each letter is a file that any mail program opens. For a developer's machine, and for a shop whose mail
-//! another program picks up.
+//! Writes each mail to an `.eml` file instead of sending it, for development and for shops whose
+//! mail is picked up by another program.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,33 +7,33 @@ use std::path::{Path, PathBuf};
 use futures_util::future::BoxFuture;
 use tokio::io::AsyncWriteExt;
 
-use super::message::message;
-use super::{Letter, MailError, Mailer, Sender};
+use super::message::build_message;
+use super::{MailError, Mailer, OutgoingMail, Sender};
 use crate::domain::ids;
 use crate::files::create_private_folder;
 
-/// Writes letters into a folder, as `<name of the letter>.eml`: one that is sent again takes its own place.
-pub struct Files {
+/// Writes mails into a folder as `<id>.eml`; a retry overwrites the file.
+pub struct FileMailer {
     folder: PathBuf,
     from: Sender,
 }
 
-impl Files {
-    /// Into a folder, which is made when the first letter is written.
+impl FileMailer {
+    /// Writes into `folder`, which is created with the first mail.
     #[must_use]
     pub fn new(folder: PathBuf, from: Sender) -> Self {
         Self { folder, from }
     }
 
-    async fn write(&self, letter: &Letter) -> Result<(), MailError> {
-        let bytes = message(letter, &self.from)?.formatted();
-        let name = format!("{}.eml", letter.id);
-        // Whoever looks into the folder sees a whole letter or none.
-        let unfinished = self.folder.join(format!(".{}.tmp", ids::request_id()));
-        let written = write_whole(&unfinished, &self.folder.join(&name), &bytes).await;
-        if let Err(error) = written {
-            // It may not be there; nobody misses it.
-            let _ = tokio::fs::remove_file(&unfinished).await;
+    async fn write_mail(&self, mail: &OutgoingMail) -> Result<(), MailError> {
+        let bytes = build_message(mail, &self.from)?.formatted();
+        let name = format!("{}.eml", mail.id);
+        // Readers of the folder never see a partial file.
+        let temporary = self.folder.join(format!(".{}.tmp", ids::request_id()));
+        let result = write_atomically(&temporary, &self.folder.join(&name), &bytes).await;
+        if let Err(error) = result {
+            // The temporary file may not exist.
+            let _ = tokio::fs::remove_file(&temporary).await;
             return Err(MailError::Failed(format!("the file {name} can't be written: {error}")));
         }
         tracing::info!(file = name, "wrote a mail");
@@ -41,8 +41,9 @@ impl Files {
     }
 }
 
-/// Writes a file beside its place and moves it there. Letters hold tokens: they are their owner's alone to read.
-async fn write_whole(unfinished: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes to a temporary file and renames it. Mails contain tokens, so only the owner may read
+/// them.
+async fn write_atomically(temporary: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = file.parent().map(Path::to_owned) {
         tokio::task::spawn_blocking(move || create_private_folder(&folder))
             .await
@@ -52,15 +53,15 @@ async fn write_whole(unfinished: &Path, file: &Path, bytes: &[u8]) -> io::Result
     options.write(true).create_new(true);
     #[cfg(unix)]
     options.mode(0o600);
-    let mut open = options.open(unfinished).await?;
+    let mut open = options.open(temporary).await?;
     open.write_all(bytes).await?;
-    // What the job takes for sent is there after a power cut, too.
+    // The job treats the mail as sent, so it must survive a power cut.
     open.sync_all().await?;
-    tokio::fs::rename(unfinished, file).await
+    tokio::fs::rename(temporary, file).await
 }
 
-impl Mailer for Files {
-    fn send<'a>(&'a self, letter: &'a Letter) -> BoxFuture<'a, Result<(), MailError>> {
-        Box::pin(self.write(letter))
+impl Mailer for FileMailer {
+    fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), MailError>> {
+        Box::pin(self.write_mail(mail))
     }
 }

@@ -1,4 +1,4 @@
-//! A letter as it travels: headers and two parts, in the form of RFC 5322. For the mailers alone.
+//! Builds the MIME message (RFC 5322) of a mail: headers, a plain-text part and an HTML part.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,76 +6,77 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 
-use super::{Letter, MailError};
+use super::{MailError, OutgoingMail};
 use crate::domain::email;
 
-/// Who letters are from.
+/// The sender of all mails.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sender {
     mailbox: Mailbox,
-    /// Whether each letter bears the name that its shop has at the time.
+    /// Whether each mail shows its shop's current name as the sender's name.
     is_named_by_shop: bool,
 }
 
 impl Sender {
-    /// Reads `Mercato <no-reply@shop.example>`, or an address alone.
+    /// Parses `Mercato <no-reply@shop.example>`, or a bare address.
     ///
     /// # Errors
-    /// A sentence that goes after the setting's name.
+    /// A message to be shown after the setting's name.
     pub fn parse(text: &str) -> Result<Self, String> {
         text.parse()
             .map(|mailbox| Self { mailbox, is_named_by_shop: false })
             .map_err(|_| "must be an address such as `Mercato <no-reply@shop.example>`".to_owned())
     }
 
-    /// Who letters of a shop are from that has not said so: nobody could answer.
+    /// The sender when none is configured: `no-reply@localhost` with the shop's name.
     #[must_use]
-    pub fn of_shop() -> Self {
+    pub fn named_by_shop() -> Self {
         let address = Address::new_dangerous("no-reply", "localhost");
         Self { mailbox: Mailbox::new(None, address), is_named_by_shop: true }
     }
 
-    /// Who a letter of a shop is from.
-    fn of_letter(&self, shop: &str) -> Mailbox {
+    /// The `From` mailbox of a shop's mail.
+    fn mailbox_for(&self, shop: &str) -> Mailbox {
         match self.is_named_by_shop {
             true => Mailbox::new(Some(one_line(shop)), self.mailbox.email.clone()),
             false => self.mailbox.clone(),
         }
     }
 
-    /// The name of a letter among all letters in the world.
+    /// The globally unique `Message-ID`.
     fn message_id(&self, id: &str) -> String {
         format!("<{id}@{}>", self.mailbox.email.domain())
     }
 }
 
-/// A letter with its headers. Nothing in it can add another header: addresses and the letter's name are of letters that mean nothing in
-/// a header, and what people wrote is cleared of line ends and encoded.
-pub(super) fn message(letter: &Letter, from: &Sender) -> Result<Message, MailError> {
+/// Builds a mail's message. Header injection is impossible: addresses and the mail's id are
+/// restricted to characters without a meaning in headers, and free text is encoded and stripped of
+/// line breaks.
+pub(super) fn build_message(mail: &OutgoingMail, from: &Sender) -> Result<Message, MailError> {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if letter.id.is_empty() || !letter.id.chars().all(is_safe) {
+    if mail.id.is_empty() || !mail.id.chars().all(is_safe) {
         return Err(MailError::Refused("its name is none that a header or a file can have".to_owned()));
     }
     let to =
-        email::parse(&letter.to).map_err(|problem| MailError::Refused(format!("the address {problem}")))?;
-    // What the parser takes, this takes: tests see to that.
+        email::parse(&mail.to).map_err(|problem| MailError::Refused(format!("the address {problem}")))?;
+    // The parser accepts nothing that this rejects; a test checks it.
     let to: Address = to.parse().map_err(|_| MailError::Refused("the address is invalid".to_owned()))?;
-    let since_1970 = Duration::from_micros(u64::try_from(letter.date.micros()).unwrap_or(0));
+    let since_epoch = Duration::from_micros(u64::try_from(mail.date.micros()).unwrap_or(0));
     let header = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
     Message::builder()
-        .from(from.of_letter(&letter.shop))
+        .from(from.mailbox_for(&mail.shop))
         .to(Mailbox::new(None, to))
-        .subject(one_line(&letter.subject))
-        .message_id(Some(from.message_id(&letter.id)))
-        .date(SystemTime::UNIX_EPOCH.checked_add(since_1970).unwrap_or(SystemTime::UNIX_EPOCH))
-        .raw_header(header("Content-Language", letter.language))
-        // Keeps out-of-office answers away (RFC 3834).
+        .subject(one_line(&mail.subject))
+        .message_id(Some(from.message_id(&mail.id)))
+        .date(SystemTime::UNIX_EPOCH.checked_add(since_epoch).unwrap_or(SystemTime::UNIX_EPOCH))
+        .raw_header(header("Content-Language", mail.language))
+        // Suppresses automatic replies (RFC 3834).
         .raw_header(header("Auto-Submitted", "auto-generated"))
-        .multipart(MultiPart::alternative_plain_html(letter.text.clone(), letter.html.clone()))
+        .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
         .map_err(|error| MailError::Refused(error.to_string()))
 }
 
-/// A text without line ends and other control characters.
+/// Replaces line breaks and other control characters by spaces.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -85,8 +86,8 @@ mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
 
-    fn letter() -> Letter {
-        Letter {
+    fn mail() -> OutgoingMail {
+        OutgoingMail {
             id: "order_placed.0123".to_owned(),
             shop: "Mercato".to_owned(),
             to: "ada@example.com".to_owned(),
@@ -98,17 +99,17 @@ mod tests {
         }
     }
 
-    /// The lines of the headers, those that go on in the next joined.
-    fn headers(letter: &Letter) -> Vec<String> {
+    /// The header lines, unfolded.
+    fn headers(mail: &OutgoingMail) -> Vec<String> {
         let from = Sender::parse("\"Paper, Home\" <shop@example.com>").unwrap();
-        let text = String::from_utf8(message(letter, &from).unwrap().formatted()).unwrap();
+        let text = String::from_utf8(build_message(mail, &from).unwrap().formatted()).unwrap();
         let (head, _) = text.split_once("\r\n\r\n").unwrap();
         head.replace("\r\n ", " ").split("\r\n").map(str::to_owned).collect()
     }
 
     #[test]
     fn a_letter_is_called_the_same_whenever_it_is_sent() {
-        let headers = headers(&letter());
+        let headers = headers(&mail());
         for expected in [
             "Message-ID: <order_placed.0123@example.com>",
             "To: ada@example.com",
@@ -136,30 +137,30 @@ mod tests {
             "a@1-2.example",
             long.as_str(),
         ] {
-            let letter = Letter { to: to.to_owned(), ..letter() };
-            assert!(message(&letter, &from).is_ok(), "{to}");
+            let mail = OutgoingMail { to: to.to_owned(), ..mail() };
+            assert!(build_message(&mail, &from).is_ok(), "{to}");
         }
     }
 
     #[test]
     fn nothing_adds_a_header() {
         let injection = "Hello\r\nBcc: everybody@example.com\r\n\r\nBuy!";
-        let from = Sender::of_shop();
-        let subject = Letter { subject: injection.to_owned(), shop: injection.to_owned(), ..letter() };
-        let text = String::from_utf8(message(&subject, &from).unwrap().formatted()).unwrap();
+        let from = Sender::named_by_shop();
+        let subject = OutgoingMail { subject: injection.to_owned(), shop: injection.to_owned(), ..mail() };
+        let text = String::from_utf8(build_message(&subject, &from).unwrap().formatted()).unwrap();
         assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
-        assert_eq!(headers(&subject).len(), headers(&letter()).len());
+        assert_eq!(headers(&subject).len(), headers(&mail()).len());
 
         let from = Sender::parse("shop@example.com").unwrap();
         for to in
             ["ada@example.com\r\nBcc: everybody@example.com", "ada@example.com, bob@example.com", "", "ada"]
         {
-            let letter = Letter { to: to.to_owned(), ..letter() };
-            assert!(matches!(message(&letter, &from), Err(MailError::Refused(_))), "{to}");
+            let mail = OutgoingMail { to: to.to_owned(), ..mail() };
+            assert!(matches!(build_message(&mail, &from), Err(MailError::Refused(_))), "{to}");
         }
         for id in ["", "../../etc/passwd", "a\r\nBcc: everybody@example.com", "a@b"] {
-            let letter = Letter { id: id.to_owned(), ..letter() };
-            assert!(matches!(message(&letter, &from), Err(MailError::Refused(_))), "{id}");
+            let mail = OutgoingMail { id: id.to_owned(), ..mail() };
+            assert!(matches!(build_message(&mail, &from), Err(MailError::Refused(_))), "{id}");
         }
         for from in ["", "shop", "Shop <>", "a@b.c\nBcc: d@e.f", "Shop <a@b.c> and others"] {
             assert!(Sender::parse(from).is_err(), "{from:?}");

@@ -1,8 +1,9 @@
-//! Mail over SMTP, by lettre. Connections are kept and used again.
+//! Sends mail over SMTP with lettre, reusing connections.
 //!
-//! The pool is our own: lettre's takes a connection back whose letter ran out of time half-way, and what the server answers then would
-//! be taken for the answer to the next letter. Here such a connection is dropped with the call. It also tells trouble with the server
-//! or our account, which passes, from a letter that the server refuses.
+//! The pool is our own: lettre's pool takes back a connection whose mail timed out half-way, and
+//! the late reply would be taken for the reply to the next mail. Here such a connection is dropped.
+//! This module also tells problems with the server or the account, which may pass, from rejected
+//! mails.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -17,40 +18,40 @@ use lettre::transport::smtp::extension::ClientId;
 use reqwest::Url;
 use tokio::time::{Instant, timeout};
 
-use super::message::message;
-use super::{Letter, MailError, Mailer, PATIENCE, Sender};
+use super::message::build_message;
+use super::{MailError, Mailer, OutgoingMail, SEND_TIMEOUT, Sender};
 
-/// How many connections are kept while there is nothing to send.
-const MOST_IDLE: usize = 5;
-/// For how long: servers hang up after a few minutes, some sooner.
-const IDLE: Duration = Duration::from_secs(30);
-/// What servers answer who want us to sign in, or don't know our password: the settings are to blame, not the letter.
-const NOT_SIGNED_IN: [&str; 4] = ["530", "534", "535", "538"];
+/// Maximum number of idle connections kept.
+const MAX_IDLE_CONNECTIONS: usize = 5;
+/// How long an idle connection is kept: servers hang up after a few minutes, some sooner.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Reply codes for missing or wrong credentials: a configuration problem, not a rejected mail.
+const AUTH_FAILURE_CODES: [&str; 4] = ["530", "534", "535", "538"];
 
-/// A mail server and how it is spoken to.
+/// A mail server and how to connect to it.
 #[derive(Clone)]
 pub struct SmtpServer {
     host: String,
     port: u16,
     security: Security,
-    hello: ClientId,
+    client_id: ClientId,
     credentials: Option<Credentials>,
 }
 
-/// How a connection is kept from others' eyes.
+/// How a connection is encrypted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Security {
-    /// Not at all.
+    /// Not encrypted.
     None,
-    /// By STARTTLS, where the server offers it.
+    /// STARTTLS if the server offers it.
     Opportunistic,
-    /// By STARTTLS, or there is no connection.
+    /// STARTTLS; without it, connecting fails.
     Required,
-    /// From the first byte on.
+    /// TLS from the first byte.
     Wrapper,
 }
 
-/// Without the credentials.
+/// Leaves out the credentials.
 impl fmt::Debug for SmtpServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SmtpServer({}:{}, {:?})", self.host, self.port, self.security)
@@ -58,63 +59,70 @@ impl fmt::Debug for SmtpServer {
 }
 
 impl SmtpServer {
-    /// Reads `smtps://user:password@host`, `smtp://…?tls=required`, `smtp://…?tls=opportunistic` or `smtp://host:port`, as lettre's
-    /// `from_url` does; what follows the host as a path is the name that we greet with.
+    /// Parses `smtps://user:password@host`, `smtp://…?tls=required`, `smtp://…?tls=opportunistic`
+    /// or `smtp://host:port` like lettre's `from_url`; a path after the host is the name sent in
+    /// EHLO.
     ///
     /// # Errors
-    /// A sentence that goes after the setting's name; it does not show what it read, which may hold a password.
+    /// A message to be shown after the setting's name. It does not repeat the input, which may
+    /// contain a password.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || {
+        let invalid = || {
             "must be smtps://user:password@host, smtp://user:password@host?tls=required or, without encryption, smtp://host:port"
                 .to_owned()
         };
-        let url = Url::parse(text).map_err(|_| wrong())?;
+        let url = Url::parse(text).map_err(|_| invalid())?;
         let tls = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
-        let (security, usual_port) = match (url.scheme(), tls.as_deref()) {
+        let (security, default_port) = match (url.scheme(), tls.as_deref()) {
             ("smtps", _) => (Security::Wrapper, 465),
             ("smtp", Some("required")) => (Security::Required, 587),
             ("smtp", Some("opportunistic")) => (Security::Opportunistic, 587),
             ("smtp", None) => (Security::None, 25),
-            _ => return Err(wrong()),
+            _ => return Err(invalid()),
         };
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
-        let hello = match url.path().trim_matches('/') {
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(invalid)?;
+        let client_id = match url.path().trim_matches('/') {
             "" => ClientId::default(),
             name => ClientId::Domain(name.to_owned()),
         };
         let credentials = match url.password() {
             Some(password) => {
                 let decoded = decode(url.username()).zip(decode(password));
-                let (user, password) = decoded.ok_or_else(wrong)?;
+                let (user, password) = decoded.ok_or_else(invalid)?;
                 Some(Credentials::new(user, password))
             }
             None if url.username().is_empty() => None,
             None => return Err("has a user and no password".to_owned()),
         };
-        // Brackets around an IPv6 address are the URL's.
+        // The brackets around an IPv6 address belong to the URL syntax.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port: url.port().unwrap_or(usual_port), security, hello, credentials })
+        Ok(Self { host, port: url.port().unwrap_or(default_port), security, client_id, credentials })
     }
 
-    /// A connection that is ready for a letter.
+    /// Opens a connection, encrypted and authenticated as configured.
     async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
         let tls = match self.security {
             Security::None => None,
             _ => Some(TlsParameters::new(self.host.clone())?),
         };
         let address = (self.host.as_str(), self.port);
-        let from_the_start = tls.clone().filter(|_| self.security == Security::Wrapper);
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(address, Some(PATIENCE), &self.hello, from_the_start, None)
-                .await?;
+        let wrapper_tls = tls.clone().filter(|_| self.security == Security::Wrapper);
+        let mut connection = AsyncSmtpConnection::connect_tokio1(
+            address,
+            Some(SEND_TIMEOUT),
+            &self.client_id,
+            wrapper_tls,
+            None,
+        )
+        .await?;
         if let Some(tls) = tls {
-            let starts = match self.security {
+            let use_starttls = match self.security {
                 Security::Required => true,
                 Security::Opportunistic => connection.can_starttls(),
                 Security::None | Security::Wrapper => false,
             };
-            if starts {
-                connection.starttls(tls, &self.hello).await?;
+            if use_starttls {
+                connection.starttls(tls, &self.client_id).await?;
             }
         }
         if let Some(credentials) = &self.credentials {
@@ -124,77 +132,77 @@ impl SmtpServer {
     }
 }
 
-/// Sends letters to a mail server.
-pub struct Smtp {
+/// Sends mails through an SMTP server.
+pub struct SmtpMailer {
     server: SmtpServer,
     from: Sender,
     idle: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
 }
 
-impl Smtp {
-    /// Through a server. It is called when there is something to send.
+impl SmtpMailer {
+    /// Creates a mailer; it connects when there is something to send.
     #[must_use]
     pub fn new(server: SmtpServer, from: Sender) -> Self {
         Self { server, from, idle: Mutex::default() }
     }
 
-    async fn deliver(&self, envelope: &Envelope, bytes: &[u8]) -> Result<(), MailError> {
-        let mut connection = self.connection().await.map_err(|error| MailError::Failed(told(&error)))?;
+    async fn transmit(&self, envelope: &Envelope, bytes: &[u8]) -> Result<(), MailError> {
+        let mut connection = self.connection().await.map_err(|error| MailError::Failed(describe(&error)))?;
         match connection.send(envelope, bytes).await {
             Ok(_) => {
-                self.park(connection);
+                self.release(connection);
                 Ok(())
             }
-            Err(error) if is_refusal(&error) => Err(MailError::Refused(told(&error))),
-            Err(error) => Err(MailError::Failed(told(&error))),
+            Err(error) if is_refusal(&error) => Err(MailError::Refused(describe(&error))),
+            Err(error) => Err(MailError::Failed(describe(&error))),
         }
     }
 
-    /// A connection that is known to work, or a new one.
+    /// Returns a working idle connection, or opens a new one.
     async fn connection(&self) -> Result<AsyncSmtpConnection, Error> {
-        while let Some((mut connection, since)) = self.unpark() {
-            if since.elapsed() < IDLE && connection.test_connected().await {
+        while let Some((mut connection, since)) = self.take_idle() {
+            if since.elapsed() < IDLE_TIMEOUT && connection.test_connected().await {
                 return Ok(connection);
             }
         }
         self.server.connect().await
     }
 
-    fn unpark(&self) -> Option<(AsyncSmtpConnection, Instant)> {
+    fn take_idle(&self) -> Option<(AsyncSmtpConnection, Instant)> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    fn park(&self, connection: AsyncSmtpConnection) {
+    fn release(&self, connection: AsyncSmtpConnection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|(_, since)| since.elapsed() < IDLE);
-        if idle.len() < MOST_IDLE {
+        idle.retain(|(_, since)| since.elapsed() < IDLE_TIMEOUT);
+        if idle.len() < MAX_IDLE_CONNECTIONS {
             idle.push((connection, Instant::now()));
         }
     }
 }
 
-impl Mailer for Smtp {
-    fn send<'a>(&'a self, letter: &'a Letter) -> BoxFuture<'a, Result<(), MailError>> {
+impl Mailer for SmtpMailer {
+    fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), MailError>> {
         Box::pin(async move {
-            let message = message(letter, &self.from)?;
+            let message = build_message(mail, &self.from)?;
             let bytes = message.formatted();
-            let delivery = timeout(PATIENCE, self.deliver(message.envelope(), &bytes));
+            let delivery = timeout(SEND_TIMEOUT, self.transmit(message.envelope(), &bytes));
             delivery.await.unwrap_or(Err(MailError::TimedOut))
         })
     }
 }
 
-/// Whether a server that took our hello will never take this letter.
+/// Whether the server will never accept this mail.
 fn is_refusal(error: &Error) -> bool {
     match error.status() {
-        Some(code) => error.is_permanent() && !NOT_SIGNED_IN.contains(&code.to_string().as_str()),
-        // The address has letters that the server can't read.
+        Some(code) => error.is_permanent() && !AUTH_FAILURE_CODES.contains(&code.to_string().as_str()),
+        // The address has characters that the server can't handle.
         None => error.is_client(),
     }
 }
 
-/// An error without the server's words, which like to repeat the address.
-fn told(error: &Error) -> String {
+/// Describes an error without the server's reply text, which often repeats the address.
+fn describe(error: &Error) -> String {
     use std::error::Error as _;
     match error.status() {
         Some(code) => format!("the mail server said {code}"),
@@ -207,7 +215,7 @@ fn told(error: &Error) -> String {
     }
 }
 
-/// A text whose `%41` are the bytes they stand for; `None` if it is none then.
+/// Decodes percent-encoding; `None` if the result is not valid UTF-8.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

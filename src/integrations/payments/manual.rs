@@ -1,26 +1,28 @@
-//! Money that comes by a way of its own: a bank transfer, an invoice, cash at the door. Nothing is charged; the order waits until
-//! staff mark it as paid. What goes back, staff send back by the same way.
+//! Payments outside of the shop: bank transfer, invoice, cash on delivery. Nothing is charged; the
+//! order waits until staff mark it as paid, and staff send refunds the same way.
 
 use std::time::Duration;
 
-use super::{Answer, Charge, Headers, Payment, PaymentProvider, ProviderError, Refund, Told};
+use super::{
+    Charge, Headers, PaymentProvider, PaymentRef, ProviderError, ProviderEvent, ProviderFuture, Refund,
+};
 use crate::domain::ids::Id;
 use crate::domain::payment::PaymentKind;
 
-/// See the module.
+/// The provider of manual payments; see the module's documentation.
 #[derive(Debug)]
 pub struct Manual {
-    hold: Duration,
+    payment_timeout: Duration,
 }
 
 impl Manual {
     /// The provider's name.
     pub const NAME: &'static str = "manual";
 
-    /// Orders wait this long for their money.
+    /// Creates the provider; unpaid orders expire after `payment_timeout`.
     #[must_use]
-    pub fn new(hold: Duration) -> Self {
-        Self { hold }
+    pub fn new(payment_timeout: Duration) -> Self {
+        Self { payment_timeout }
     }
 }
 
@@ -29,28 +31,28 @@ impl PaymentProvider for Manual {
         Self::NAME
     }
 
-    fn charges(&self) -> bool {
+    fn is_charged_at_checkout(&self) -> bool {
         false
     }
 
-    fn waits(&self) -> Duration {
-        self.hold
+    fn payment_timeout(&self) -> Duration {
+        self.payment_timeout
     }
 
-    fn authorize<'a>(&'a self, _charge: &'a Charge) -> Answer<'a> {
-        nothing()
+    fn authorize<'a>(&'a self, _charge: &'a Charge) -> ProviderFuture<'a> {
+        no_events()
     }
 
-    fn capture<'a>(&'a self, _payment: &'a Payment) -> Answer<'a> {
-        nothing()
+    fn capture<'a>(&'a self, _payment: &'a PaymentRef) -> ProviderFuture<'a> {
+        no_events()
     }
 
-    fn cancel<'a>(&'a self, _payment: &'a Payment) -> Answer<'a> {
-        nothing()
+    fn cancel<'a>(&'a self, _payment: &'a PaymentRef) -> ProviderFuture<'a> {
+        no_events()
     }
 
-    fn refund<'a>(&'a self, refund: &'a Refund) -> Answer<'a> {
-        let told = Told {
+    fn refund<'a>(&'a self, refund: &'a Refund) -> ProviderFuture<'a> {
+        let event = ProviderEvent {
             id: format!("refunded:{}", refund.refund_id.uuid()),
             order_id: refund.payment.order_id,
             kind: PaymentKind::Refunded,
@@ -59,19 +61,19 @@ impl PaymentProvider for Manual {
             message: Some("to be sent back by hand".to_owned()),
             refund_id: Some(refund.refund_id),
         };
-        Box::pin(std::future::ready(Ok(vec![told])))
+        Box::pin(std::future::ready(Ok(vec![event])))
     }
 
-    fn status<'a>(&'a self, _payment: &'a Payment) -> Answer<'a> {
-        nothing()
+    fn status<'a>(&'a self, _payment: &'a PaymentRef) -> ProviderFuture<'a> {
+        no_events()
     }
 
-    /// It sends none.
-    fn parse_webhook(&self, _headers: &Headers, _body: &[u8]) -> Result<Vec<Told>, ProviderError> {
+    /// There are no webhooks: every one is rejected.
+    fn parse_webhook(&self, _headers: &Headers, _body: &[u8]) -> Result<Vec<ProviderEvent>, ProviderError> {
         Err(ProviderError::BadSignature)
     }
 }
 
-fn nothing() -> Answer<'static> {
+fn no_events() -> ProviderFuture<'static> {
     Box::pin(std::future::ready(Ok(Vec::new())))
 }

@@ -1,17 +1,17 @@
-//! A provider for tests and for trying a storefront out: it moves no money and does as its token says. Off in production unless
-//! it is switched on.
+//! A provider for tests and for trying out a storefront: it moves no money, and the card token
+//! decides what happens. Disabled in production unless enabled explicitly.
 //!
 //! | token | what happens |
 //! |---|---|
-//! | `tok_decline` | it says no |
-//! | `tok_hang` | it never answers, and knows of no payment |
-//! | `tok_late` | it never answers, and has taken the money: its status says so, and so would its webhook |
-//! | `tok_twice` | it takes the money and tells so twice |
-//! | `tok_auth` | it keeps the money ready, to be captured |
-//! | `tok_norefund` | it takes the money and gives none back |
-//! | anything else, such as `tok_ok` | it takes the money |
+//! | `tok_decline` | the charge is declined |
+//! | `tok_hang` | no response, and no payment |
+//! | `tok_late` | no response, but the money is captured: status and webhook report it |
+//! | `tok_twice` | the capture is reported twice |
+//! | `tok_auth` | the money is authorized, to be captured later |
+//! | `tok_norefund` | the money is captured, and refunds fail |
+//! | anything else, such as `tok_ok` | the money is captured |
 //!
-//! What it knows of payments it keeps in memory, of the last few thousand orders.
+//! Payments of the last few thousand orders are kept in memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,107 +21,110 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Answer, Charge, Headers, Payment, PaymentProvider, ProviderError, Refund, Told};
+use super::{
+    Charge, Headers, PaymentProvider, PaymentRef, ProviderError, ProviderEvent, ProviderFuture, Refund,
+};
 use crate::domain::hex::hex;
 use crate::domain::ids::{Id, OrderId};
 use crate::domain::payment::PaymentKind;
 
-/// Of how many orders it knows the payments.
-const MOST_BOOKS: usize = 10_000;
-/// The block that SHA-256 works on, in bytes.
+/// Maximum number of orders whose payments are kept.
+const MAX_RECORDS: usize = 10_000;
+/// SHA-256's block size in bytes.
 const BLOCK: usize = 64;
 
-/// The header with a webhook's signature: HMAC-SHA256 of the body, in hexadecimal digits.
+/// The header with a webhook's signature: HMAC-SHA256 of the body in hexadecimal.
 const SIGNATURE: &str = "x-test-signature";
 
-/// See the module.
+/// The test provider; see the module's documentation.
 pub struct TestProvider {
-    /// What webhooks are signed with; another one in every process.
+    /// Signs webhooks; different in each process.
     secret: [u8; 32],
-    hold: Duration,
-    /// By order. Order ids rise with time, so the first is the oldest.
-    books: Mutex<BTreeMap<OrderId, Book>>,
+    payment_timeout: Duration,
+    /// By order. Order ids are sortable by time, so the first is the oldest.
+    records: Mutex<BTreeMap<OrderId, PaymentRecord>>,
 }
 
-/// What is known of an order's payment.
-struct Book {
+/// What is known about an order's payment.
+struct PaymentRecord {
     token: String,
-    happened: Vec<Told>,
+    events: Vec<ProviderEvent>,
 }
 
 /// A webhook's body.
 #[derive(Serialize, Deserialize)]
 struct Webhook {
-    events: Vec<Told>,
+    events: Vec<ProviderEvent>,
 }
 
 impl TestProvider {
     /// The provider's name.
     pub const NAME: &'static str = "test";
 
-    /// A provider with a secret of its own, for whose money orders wait this long.
+    /// Creates a provider with a random secret; unpaid orders expire after `payment_timeout`.
     ///
     /// # Errors
-    /// [`ProviderError::Failed`] when the system gives no random bytes.
-    pub fn new(hold: Duration) -> Result<Self, ProviderError> {
+    /// [`ProviderError::Failed`] if the system provides no random bytes.
+    pub fn new(payment_timeout: Duration) -> Result<Self, ProviderError> {
         let mut secret = [0_u8; 32];
         getrandom::fill(&mut secret).map_err(|error| ProviderError::Failed(error.to_string()))?;
-        Ok(Self { secret, hold, books: Mutex::default() })
+        Ok(Self { secret, payment_timeout, records: Mutex::default() })
     }
 
-    /// A webhook as it would send it: its headers and its body.
+    /// Builds a signed webhook: its headers and its body.
     ///
     /// # Errors
-    /// [`ProviderError::Failed`] when it can't be written.
-    pub fn webhook(&self, events: &[Told]) -> Result<(Headers, String), ProviderError> {
+    /// [`ProviderError::Failed`] if it can't be serialized.
+    pub fn webhook(&self, events: &[ProviderEvent]) -> Result<(Headers, String), ProviderError> {
         let body = serde_json::to_string(&Webhook { events: events.to_vec() })
             .map_err(|error| ProviderError::Failed(error.to_string()))?;
         Ok((vec![(SIGNATURE.to_owned(), self.signature(body.as_bytes()))], body))
     }
 
-    /// The capture of an order's money, as it would tell it late.
+    /// The event that reports the capture of an order's payment.
     #[must_use]
-    pub fn captured(order_id: OrderId, amount: i64) -> Told {
-        told(order_id, PaymentKind::Captured, amount)
+    pub fn captured(order_id: OrderId, amount: i64) -> ProviderEvent {
+        event(order_id, PaymentKind::Captured, amount)
     }
 
-    fn books(&self) -> MutexGuard<'_, BTreeMap<OrderId, Book>> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn records(&self) -> MutexGuard<'_, BTreeMap<OrderId, PaymentRecord>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes down what happened.
-    fn note(&self, order_id: OrderId, token: &str, happened: &[Told]) {
-        let mut books = self.books();
-        let book =
-            books.entry(order_id).or_insert_with(|| Book { token: token.to_owned(), happened: Vec::new() });
-        book.happened.extend_from_slice(happened);
-        while books.len() > MOST_BOOKS {
-            books.pop_first();
+    /// Records events of an order's payment.
+    fn record(&self, order_id: OrderId, token: &str, events: &[ProviderEvent]) {
+        let mut records = self.records();
+        let record = records
+            .entry(order_id)
+            .or_insert_with(|| PaymentRecord { token: token.to_owned(), events: Vec::new() });
+        record.events.extend_from_slice(events);
+        while records.len() > MAX_RECORDS {
+            records.pop_first();
         }
     }
 
-    /// What happened to an order's payment.
-    fn happened(&self, order_id: OrderId) -> Vec<Told> {
-        self.books().get(&order_id).map(|book| book.happened.clone()).unwrap_or_default()
+    /// The recorded events of an order's payment.
+    fn events(&self, order_id: OrderId) -> Vec<ProviderEvent> {
+        self.records().get(&order_id).map(|record| record.events.clone()).unwrap_or_default()
     }
 
     fn signature(&self, body: &[u8]) -> String {
-        let padded = |with: u8| -> [u8; BLOCK] {
+        let padded_key = |with: u8| -> [u8; BLOCK] {
             let mut block = [with; BLOCK];
             for (byte, secret) in block.iter_mut().zip(self.secret) {
                 *byte ^= secret;
             }
             block
         };
-        let inner = Sha256::new().chain_update(padded(0x36)).chain_update(body).finalize();
-        let outer = Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize();
+        let inner = Sha256::new().chain_update(padded_key(0x36)).chain_update(body).finalize();
+        let outer = Sha256::new().chain_update(padded_key(0x5c)).chain_update(inner).finalize();
         hex(&outer)
     }
 }
 
-/// Something that happens to an order's payment once.
-fn told(order_id: OrderId, kind: PaymentKind, amount: i64) -> Told {
-    Told {
+/// An event that can happen once per order.
+fn event(order_id: OrderId, kind: PaymentKind, amount: i64) -> ProviderEvent {
+    ProviderEvent {
         id: format!("{}:{}", kind.as_str(), order_id.uuid()),
         order_id,
         kind,
@@ -137,46 +140,46 @@ impl PaymentProvider for TestProvider {
         Self::NAME
     }
 
-    fn charges(&self) -> bool {
+    fn is_charged_at_checkout(&self) -> bool {
         true
     }
 
-    fn waits(&self) -> Duration {
-        self.hold
+    fn payment_timeout(&self) -> Duration {
+        self.payment_timeout
     }
 
-    fn authorize<'a>(&'a self, charge: &'a Charge) -> Answer<'a> {
+    fn authorize<'a>(&'a self, charge: &'a Charge) -> ProviderFuture<'a> {
         let (order_id, amount) = (charge.order_id, charge.amount);
         let captured = Self::captured(order_id, amount);
-        let (answers, happened) = match charge.token.as_str() {
+        let (does_answer, events) = match charge.token.as_str() {
             "tok_decline" => {
                 let message = Some("the card was declined".to_owned());
-                (true, vec![Told { message, ..told(order_id, PaymentKind::Declined, amount) }])
+                (true, vec![ProviderEvent { message, ..event(order_id, PaymentKind::Declined, amount) }])
             }
             "tok_hang" => (false, Vec::new()),
             "tok_late" => (false, vec![captured]),
             "tok_twice" => (true, vec![captured.clone(), captured]),
-            "tok_auth" => (true, vec![told(order_id, PaymentKind::Authorized, amount)]),
+            "tok_auth" => (true, vec![event(order_id, PaymentKind::Authorized, amount)]),
             _ => (true, vec![captured]),
         };
-        self.note(order_id, &charge.token, &happened);
-        if answers { Box::pin(std::future::ready(Ok(happened))) } else { Box::pin(std::future::pending()) }
+        self.record(order_id, &charge.token, &events);
+        if does_answer { Box::pin(std::future::ready(Ok(events))) } else { Box::pin(std::future::pending()) }
     }
 
-    fn capture<'a>(&'a self, payment: &'a Payment) -> Answer<'a> {
-        let happened = vec![Self::captured(payment.order_id, payment.amount)];
-        self.note(payment.order_id, "", &happened);
-        Box::pin(std::future::ready(Ok(happened)))
+    fn capture<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
+        let events = vec![Self::captured(payment.order_id, payment.amount)];
+        self.record(payment.order_id, "", &events);
+        Box::pin(std::future::ready(Ok(events)))
     }
 
-    fn cancel<'a>(&'a self, payment: &'a Payment) -> Answer<'a> {
-        let known = self.happened(payment.order_id);
-        let is = |kind: PaymentKind| known.iter().any(|told| told.kind == kind);
-        let answer = if is(PaymentKind::Captured) {
+    fn cancel<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
+        let known = self.events(payment.order_id);
+        let has_kind = |kind: PaymentKind| known.iter().any(|event| event.kind == kind);
+        let answer = if has_kind(PaymentKind::Captured) {
             known
-        } else if is(PaymentKind::Authorized) {
-            let voided = vec![told(payment.order_id, PaymentKind::Voided, payment.amount)];
-            self.note(payment.order_id, "", &voided);
+        } else if has_kind(PaymentKind::Authorized) {
+            let voided = vec![event(payment.order_id, PaymentKind::Voided, payment.amount)];
+            self.record(payment.order_id, "", &voided);
             voided
         } else {
             Vec::new()
@@ -184,29 +187,29 @@ impl PaymentProvider for TestProvider {
         Box::pin(std::future::ready(Ok(answer)))
     }
 
-    fn refund<'a>(&'a self, refund: &'a Refund) -> Answer<'a> {
+    fn refund<'a>(&'a self, refund: &'a Refund) -> ProviderFuture<'a> {
         let order_id = refund.payment.order_id;
-        let refuses = self.books().get(&order_id).is_some_and(|book| book.token == "tok_norefund");
-        let kind = if refuses { PaymentKind::RefundFailed } else { PaymentKind::Refunded };
-        let happened = vec![Told {
-            // An order may have several refunds, and a refund money of several payments.
+        let is_refused = self.records().get(&order_id).is_some_and(|record| record.token == "tok_norefund");
+        let kind = if is_refused { PaymentKind::RefundFailed } else { PaymentKind::Refunded };
+        let events = vec![ProviderEvent {
+            // An order may have several refunds, and a refund may cover several payments.
             id: format!("{}:{}", kind.as_str(), refund.refund_id.uuid()),
-            message: refuses.then(|| "the card takes no refunds".to_owned()),
+            message: is_refused.then(|| "the card takes no refunds".to_owned()),
             refund_id: Some(refund.refund_id),
-            ..told(order_id, kind, refund.payment.amount)
+            ..event(order_id, kind, refund.payment.amount)
         }];
-        self.note(order_id, "", &happened);
-        Box::pin(std::future::ready(Ok(happened)))
+        self.record(order_id, "", &events);
+        Box::pin(std::future::ready(Ok(events)))
     }
 
-    fn status<'a>(&'a self, payment: &'a Payment) -> Answer<'a> {
-        Box::pin(std::future::ready(Ok(self.happened(payment.order_id))))
+    fn status<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
+        Box::pin(std::future::ready(Ok(self.events(payment.order_id))))
     }
 
-    fn parse_webhook(&self, headers: &Headers, body: &[u8]) -> Result<Vec<Told>, ProviderError> {
-        let given = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(SIGNATURE));
-        let given = given.map(|(_, value)| value.as_bytes()).unwrap_or_default();
-        if !bool::from(given.ct_eq(self.signature(body).as_bytes())) {
+    fn parse_webhook(&self, headers: &Headers, body: &[u8]) -> Result<Vec<ProviderEvent>, ProviderError> {
+        let signature = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(SIGNATURE));
+        let signature = signature.map(|(_, value)| value.as_bytes()).unwrap_or_default();
+        if !bool::from(signature.ct_eq(self.signature(body).as_bytes())) {
             return Err(ProviderError::BadSignature);
         }
         let webhook: Webhook =
@@ -219,11 +222,12 @@ impl PaymentProvider for TestProvider {
 mod tests {
     use super::*;
 
-    const HOLD: Duration = Duration::from_secs(60);
+    const PAYMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
     #[test]
     fn a_webhook_must_be_signed_with_the_secret_of_its_sender() {
-        let (provider, other) = (TestProvider::new(HOLD).unwrap(), TestProvider::new(HOLD).unwrap());
+        let (provider, other) =
+            (TestProvider::new(PAYMENT_TIMEOUT).unwrap(), TestProvider::new(PAYMENT_TIMEOUT).unwrap());
         let event = TestProvider::captured(OrderId::generate(), 500);
         let (headers, body) = provider.webhook(std::slice::from_ref(&event)).unwrap();
         assert_eq!(provider.parse_webhook(&headers, body.as_bytes()).unwrap(), [event]);

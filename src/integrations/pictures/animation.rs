@@ -1,40 +1,40 @@
-//! Animated pictures: told from still ones, and freed of what was noted beside their pixels. Their
-//! frames are neither read nor changed, so that they look as whoever made them meant it.
+//! Recognizes animated pictures and strips their metadata. Frames are neither decoded nor changed,
+//! so an animation looks exactly as its author made it.
 
-use super::{MAX_PROFILE, PictureError, PictureType, is_worth_keeping};
+use super::{MAX_PROFILE_BYTES, PictureError, PictureType, is_worth_keeping};
 
-/// How many frames make an animation.
+/// Minimum number of frames that make an animation.
 const MIN_FRAMES: usize = 2;
-/// The most frames that an animation may have: whoever shows it works through all of them.
+/// Maximum number of frames: every viewer has to work through all of them.
 const MAX_FRAMES: usize = 1_000;
-/// The most pixels that all its frames may have, each counted as large as the picture.
+/// Maximum number of pixels in all frames together, each counted at the picture's full size.
 const MAX_FRAME_PIXELS: u64 = 1_000_000_000;
 
-/// What is left of a file, and how many frames have been passed.
-struct Source<'a> {
+/// Reads a file front to back and counts its frames.
+struct Reader<'a> {
     rest: &'a [u8],
     frames: usize,
 }
 
-/// The file of an animated picture of this size without the notes in it; `None` for one that
-/// stands still.
+/// Returns the file of an animated picture of the given dimensions without its metadata; `None` for
+/// a still picture.
 ///
 /// # Errors
-/// [`PictureError::Truncated`] when its end is missing; [`PictureError::TooManyFrames`] and
+/// [`PictureError::Truncated`] if the file is incomplete; [`PictureError::TooManyFrames`] and
 /// [`PictureError::TooManyFramePixels`].
-pub(super) fn without_notes(
+pub(super) fn strip_metadata(
     bytes: &[u8],
     kind: PictureType,
     (width, height): (u32, u32),
 ) -> Result<Option<Vec<u8>>, PictureError> {
-    let mut source = Source { rest: bytes, frames: 0 };
+    let mut reader = Reader { rest: bytes, frames: 0 };
     let file = match kind {
         PictureType::Jpeg => None,
-        PictureType::Gif => gif(&mut source),
-        PictureType::Png => png(&mut source),
-        PictureType::Webp => webp(&mut source),
+        PictureType::Gif => gif(&mut reader),
+        PictureType::Png => png(&mut reader),
+        PictureType::Webp => webp(&mut reader),
     };
-    let frames = source.frames;
+    let frames = reader.frames;
     if frames < MIN_FRAMES {
         return Ok(None);
     }
@@ -47,41 +47,41 @@ pub(super) fn without_notes(
     file.map(Some).ok_or(PictureError::Truncated)
 }
 
-/// Of a GIF stay its frames, how each is shown, and how often all are.
-fn gif(source: &mut Source<'_>) -> Option<Vec<u8>> {
+/// Keeps a GIF's frames, their display times and the loop count.
+fn gif(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
     const FRAME: u8 = 0x2C;
     const EXTENSION: u8 = 0x21;
-    const SHOWN_HOW: u8 = 0xF9;
+    const GRAPHIC_CONTROL: u8 = 0xF9;
     const APPLICATION: u8 = 0xFF;
     const END: u8 = 0x3B;
-    const REPEATED: &[u8] = b"\x0BNETSCAPE2.0\x03\x01";
-    let head = source.take(13)?;
+    const LOOP_EXTENSION: &[u8] = b"\x0BNETSCAPE2.0\x03\x01";
+    let head = reader.take(13)?;
     let mut file = head.to_vec();
-    file.extend(source.take(table_size(*head.get(10)?))?);
+    file.extend(reader.take(table_size(*head.get(10)?))?);
     loop {
-        match source.rest.first() {
+        match reader.rest.first() {
             Some(&FRAME) => {
-                let place = source.take(10)?;
-                let colours = source.take(table_size(*place.get(9)?))?;
-                let code_size = source.take(1)?;
-                let pixels = source.blocks()?;
-                source.frames += 1;
+                let place = reader.take(10)?;
+                let colours = reader.take(table_size(*place.get(9)?))?;
+                let code_size = reader.take(1)?;
+                let pixels = reader.blocks()?;
+                reader.frames += 1;
                 file.extend([place, colours, code_size, pixels].concat());
             }
             Some(&EXTENSION) => {
-                let label = source.take(2)?;
-                let content = source.blocks()?;
-                // Of what may be longer, no more is kept than browsers read.
+                let label = reader.take(2)?;
+                let content = reader.blocks()?;
+                // Of extensions that may be longer, only the part that browsers read is kept.
                 let kept = match label.last() {
-                    Some(&SHOWN_HOW) => content.get(..5).filter(|_| content.len() == 6),
-                    Some(&APPLICATION) => content.get(..16).filter(|name| name.starts_with(REPEATED)),
+                    Some(&GRAPHIC_CONTROL) => content.get(..5).filter(|_| content.len() == 6),
+                    Some(&APPLICATION) => content.get(..16).filter(|name| name.starts_with(LOOP_EXTENSION)),
                     _ => None,
                 };
                 if let Some(kept) = kept {
                     file.extend([label, kept, &[0]].concat());
                 }
             }
-            // Many end without the mark that they should end with.
+            // Many files lack the trailer.
             _ => {
                 file.push(END);
                 return Some(file);
@@ -90,30 +90,30 @@ fn gif(source: &mut Source<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// How many bytes a GIF's table of colours has, by the flags before it.
+/// Size in bytes of a GIF's color table, from the flags in front of it.
 fn table_size(flags: u8) -> usize {
     const HAS_TABLE: u8 = 0x80;
     if flags & HAS_TABLE == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 
-/// Of a PNG stay the chunks that its frames and colours are in.
-fn png(source: &mut Source<'_>) -> Option<Vec<u8>> {
-    const KEPT: [&[u8]; 16] = [
+/// Keeps the chunks of a PNG that hold frames and colors.
+fn png(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+    const KEPT_CHUNKS: [&[u8]; 16] = [
         b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"cICP", b"bKGD", b"pHYs",
         b"acTL", b"fcTL", b"fdAT", b"IDAT", b"IEND",
     ];
-    let mut file = source.take(8)?.to_vec();
+    let mut file = reader.take(8)?.to_vec();
     let mut is_animated = false;
     loop {
-        let head = source.take(8)?;
+        let head = reader.take(8)?;
         let (length, name) = head.split_at_checked(4)?;
         let length = u32::from_be_bytes(length.try_into().ok()?);
-        // With its checksum.
-        let content = source.take(usize::try_from(length).ok()?.checked_add(4)?)?;
+        // Includes the checksum.
+        let content = reader.take(usize::try_from(length).ok()?.checked_add(4)?)?;
         is_animated |= name == b"acTL";
-        source.frames += usize::from(is_animated && name == b"fcTL");
-        let is_too_long = name == b"iCCP" && content.len() > MAX_PROFILE;
-        if KEPT.contains(&name) && !is_too_long {
+        reader.frames += usize::from(is_animated && name == b"fcTL");
+        let is_too_long = name == b"iCCP" && content.len() > MAX_PROFILE_BYTES;
+        if KEPT_CHUNKS.contains(&name) && !is_too_long {
             file.extend(head);
             file.extend(content);
         }
@@ -123,27 +123,27 @@ fn png(source: &mut Source<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// Of a WebP stay the chunks that its frames and colours are in.
-fn webp(source: &mut Source<'_>) -> Option<Vec<u8>> {
-    const KEPT: [&[u8]; 6] = [b"VP8X", b"ICCP", b"ANIM", b"ALPH", b"VP8 ", b"VP8L"];
+/// Keeps the chunks of a WebP that hold frames and colors.
+fn webp(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+    const KEPT_CHUNKS: [&[u8]; 6] = [b"VP8X", b"ICCP", b"ANIM", b"ALPH", b"VP8 ", b"VP8L"];
     const HAS_PROFILE: u8 = 0x20;
     const HAS_EXIF: u8 = 0x08;
     const HAS_XMP: u8 = 0x04;
-    let head = source.take(12)?;
+    let head = reader.take(12)?;
     let size = u32::from_le_bytes(head.get(4..8)?.try_into().ok()?);
-    // What follows the picture in the file is no part of it.
-    source.rest = source.rest.get(..usize::try_from(size).ok()?.checked_sub(4)?)?;
+    // Data after the RIFF chunk does not belong to the picture.
+    reader.rest = reader.rest.get(..usize::try_from(size).ok()?.checked_sub(4)?)?;
     let mut body = b"WEBP".to_vec();
     let (mut flags_at, mut dropped) = (None, HAS_PROFILE | HAS_EXIF | HAS_XMP);
-    while !source.rest.is_empty() {
-        let (name, content) = source.webp_chunk()?;
+    while !reader.rest.is_empty() {
+        let (name, content) = reader.webp_chunk()?;
         if name == b"ANMF" {
-            source.frames += 1;
+            reader.frames += 1;
             push_webp_chunk(&mut body, name, &webp_frame(content)?)?;
             continue;
         }
         let is_profile = name == b"ICCP";
-        if !KEPT.contains(&name) || (is_profile && !is_worth_keeping(content)) {
+        if !KEPT_CHUNKS.contains(&name) || (is_profile && !is_worth_keeping(content)) {
             continue;
         }
         if is_profile {
@@ -163,16 +163,16 @@ fn webp(source: &mut Source<'_>) -> Option<Vec<u8>> {
     Some(file)
 }
 
-/// A frame of a WebP: where and how long it is shown, and the chunks that its pixels are in.
+/// Keeps a WebP frame's position, duration and pixel chunks.
 fn webp_frame(content: &[u8]) -> Option<Vec<u8>> {
-    const KEPT: [&[u8]; 3] = [b"ALPH", b"VP8 ", b"VP8L"];
+    const KEPT_CHUNKS: [&[u8]; 3] = [b"ALPH", b"VP8 ", b"VP8L"];
     const HEAD: usize = 8;
     let (place, rest) = content.split_at_checked(16)?;
-    let (mut frame, mut source) = (place.to_vec(), Source { rest, frames: 0 });
-    // Less than the head of a chunk is none.
-    while source.rest.len() >= HEAD {
-        let (name, content) = source.webp_chunk()?;
-        if KEPT.contains(&name) {
+    let (mut frame, mut reader) = (place.to_vec(), Reader { rest, frames: 0 });
+    // Trailing bytes that are too few for a chunk header are dropped.
+    while reader.rest.len() >= HEAD {
+        let (name, content) = reader.webp_chunk()?;
+        if KEPT_CHUNKS.contains(&name) {
             push_webp_chunk(&mut frame, name, content)?;
         }
     }
@@ -189,24 +189,24 @@ fn push_webp_chunk(file: &mut Vec<u8>, name: &[u8], content: &[u8]) -> Option<()
     Some(())
 }
 
-impl<'a> Source<'a> {
+impl<'a> Reader<'a> {
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(count)?;
         self.rest = rest;
         Some(taken)
     }
 
-    /// A WebP's chunk: its name and its content.
+    /// Reads a WebP chunk: its name and its content.
     fn webp_chunk(&mut self) -> Option<(&'a [u8], &'a [u8])> {
         let (name, length) = self.take(8)?.split_at_checked(4)?;
         let length = usize::try_from(u32::from_le_bytes(length.try_into().ok()?)).ok()?;
         let content = self.take(length)?;
-        // Chunks begin at even places; the last byte of a file may be missing.
+        // Chunks are padded to even lengths; the padding may be missing at the end of the file.
         let _padding = self.take(length % 2);
         Some((name, content))
     }
 
-    /// A GIF's blocks, each with its length before it, up to the empty one.
+    /// Reads a GIF's data sub-blocks up to and including the empty one.
     fn blocks(&mut self) -> Option<&'a [u8]> {
         let mut length = 0;
         loop {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn cleaned(bytes: &[u8], kind: PictureType) -> Result<Option<Vec<u8>>, PictureError> {
-        without_notes(bytes, kind, (10, 10))
+        strip_metadata(bytes, kind, (10, 10))
     }
 
     fn holds(bytes: &[u8], needle: &[u8]) -> bool {
@@ -265,7 +265,7 @@ mod tests {
         let file = cleaned(&noted, PictureType::Gif).unwrap().unwrap();
         assert!(!holds(&file, b"SECRET") && !holds(&file, b"and more"));
         assert_eq!(file, moving);
-        // The mark of its end is missing, and everything else is there.
+        // The trailer is missing, and everything else is complete.
         assert_eq!(cleaned(&moving[..moving.len() - 1], PictureType::Gif), Ok(Some(moving.clone())));
         let cut = &moving[..moving.len() - 4];
         assert_eq!(cleaned(cut, PictureType::Gif), Err(PictureError::Truncated));
@@ -287,7 +287,7 @@ mod tests {
         let noted = [head.clone(), note, control, first.clone(), second.clone(), end.clone()].concat();
         assert_eq!(cleaned(&noted, PictureType::Png), Ok(Some(kept.clone())));
         assert_eq!(cleaned(&kept[..kept.len() - 4], PictureType::Png), Err(PictureError::Truncated));
-        // Without the chunk that says so, nobody shows the frames.
+        // Without the acTL chunk viewers show no animation.
         let still = [head, first, second, end].concat();
         assert_eq!(cleaned(&still, PictureType::Png), Ok(None));
     }
@@ -302,7 +302,7 @@ mod tests {
         let private = chunk(b"prVt", b"SECRET");
         let noted = [head.clone(), profile, private, frames.clone(), end.clone()].concat();
         assert_eq!(cleaned(&noted, PictureType::Png), Ok(Some(kept)));
-        let large = chunk(b"iCCP", &vec![7; MAX_PROFILE + 1]);
+        let large = chunk(b"iCCP", &vec![7; MAX_PROFILE_BYTES + 1]);
         let kept = [head.clone(), frames.clone(), end.clone()].concat();
         assert_eq!(cleaned(&[head, large, frames, end].concat(), PictureType::Png), Ok(Some(kept)));
     }
@@ -342,7 +342,7 @@ mod tests {
         let cut = riff(&[kept[12..kept.len() - 3].to_vec()]);
         assert_eq!(cleaned(&cut, PictureType::Webp), Err(PictureError::Truncated));
 
-        // Notes may be in a frame as well.
+        // Metadata may be inside of a frame as well.
         let inner = [b"first", b"other", b"third"]
             .map(|name| webp_frame_of(&[pixels(name), webp_chunk(b"prVt", b"SECRET")]))
             .concat();
@@ -352,7 +352,7 @@ mod tests {
         profile[16..20].copy_from_slice(b"RGB ");
         let with_profile = riff(&[webp_flags(0x22), webp_chunk(b"ICCP", &profile), frames.clone()]);
         assert_eq!(cleaned(&with_profile, PictureType::Webp), Ok(Some(with_profile.clone())));
-        profile.resize(MAX_PROFILE + 1, 0);
+        profile.resize(MAX_PROFILE_BYTES + 1, 0);
         let with_large = riff(&[webp_flags(0x22), webp_chunk(b"ICCP", &profile), frames.clone()]);
         let without = riff(&[webp_flags(0x02), frames]);
         assert_eq!(cleaned(&with_large, PictureType::Webp), Ok(Some(without)));
@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn a_webp_whose_last_byte_is_missing_gets_it() {
         let frame = webp_frame_of(&[webp_chunk(b"VP8L", b"pixels")]);
-        // An odd chunk at the end, without the byte that makes it even.
+        // An odd-sized chunk at the end, without its padding byte.
         let last = webp_chunk(b"ALPH", b"odd");
         let whole = riff(&[webp_flags(0x02), frame.clone(), frame.clone(), last.clone()]);
         let short = riff(&[webp_flags(0x02), frame.clone(), frame, last[..last.len() - 1].to_vec()]);
@@ -378,8 +378,8 @@ mod tests {
         let error = cleaned(&animation(MAX_FRAMES + 1), PictureType::Png).unwrap_err();
         assert_eq!(error, PictureError::TooManyFrames(MAX_FRAMES + 1));
         assert!(error.to_string().contains("1001 frames"), "{error}");
-        assert!(without_notes(&animation(200), PictureType::Png, (2_500, 2_000)).is_ok());
-        let error = without_notes(&animation(201), PictureType::Png, (2_500, 2_000)).unwrap_err();
+        assert!(strip_metadata(&animation(200), PictureType::Png, (2_500, 2_000)).is_ok());
+        let error = strip_metadata(&animation(201), PictureType::Png, (2_500, 2_000)).unwrap_err();
         assert_eq!(error, PictureError::TooManyFramePixels(201, 2_500, 2_000));
         assert!(error.to_string().contains("2500 × 2000"), "{error}");
     }

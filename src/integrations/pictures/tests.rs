@@ -1,4 +1,4 @@
-//! Pictures as cameras, browsers and attackers make them.
+//! Tests with pictures as cameras, browsers and attackers produce them.
 
 use image::codecs::gif::GifEncoder;
 use image::{Rgb, Rgba};
@@ -26,7 +26,7 @@ fn drawing(width: u32, height: u32) -> Vec<u8> {
     picture(Pixels::Opaque(halves(width, height)), PictureType::Png).original().unwrap().bytes
 }
 
-/// What a camera notes: that the picture is to be turned, where it was taken, and a word.
+/// Adds what a camera writes: an orientation, a GPS position and a text.
 fn with_exif(jpeg: &[u8], orientation: u16) -> Vec<u8> {
     let mut tiff = b"II*\0\x08\0\0\0".to_vec();
     let entry = |tag: u16, kind: u16, count: u32, value: [u8; 4]| {
@@ -53,15 +53,15 @@ fn holds(bytes: &[u8], needle: &[u8]) -> bool {
 
 #[test]
 fn files_are_what_is_in_them() {
-    assert_eq!(recognise(&photograph(4, 4)), Ok(Recognised::Picture(PictureType::Jpeg)));
-    assert_eq!(recognise(&drawing(4, 4)), Ok(Recognised::Picture(PictureType::Png)));
-    assert_eq!(recognise(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"), Ok(Recognised::Video(MediaFormat::Mp4)));
-    assert_eq!(recognise(b"\0\0\0\x14ftypqt  \0\0\0\0qt  "), Ok(Recognised::Video(MediaFormat::Mov)));
+    assert_eq!(detect_kind(&photograph(4, 4)), Ok(FileKind::Picture(PictureType::Jpeg)));
+    assert_eq!(detect_kind(&drawing(4, 4)), Ok(FileKind::Picture(PictureType::Png)));
+    assert_eq!(detect_kind(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"), Ok(FileKind::Video(MediaFormat::Mp4)));
+    assert_eq!(detect_kind(b"\0\0\0\x14ftypqt  \0\0\0\0qt  "), Ok(FileKind::Video(MediaFormat::Mov)));
     assert_eq!(
-        recognise(b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"),
+        detect_kind(b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"),
         Err(PictureError::Svg)
     );
-    assert_eq!(recognise(b"<?xml version='1.0'?>\n<!-- x --><SVG/>"), Err(PictureError::Svg));
+    assert_eq!(detect_kind(b"<?xml version='1.0'?>\n<!-- x --><SVG/>"), Err(PictureError::Svg));
     for other in [
         b"".as_slice(),
         b"Just words.",
@@ -69,7 +69,7 @@ fn files_are_what_is_in_them() {
         b"%PDF-1.7\n",
         b"MZ\x90\0",
     ] {
-        assert!(matches!(recognise(other), Err(PictureError::UnknownType(_))), "{other:?}");
+        assert!(matches!(detect_kind(other), Err(PictureError::UnknownType(_))), "{other:?}");
     }
 }
 
@@ -80,7 +80,7 @@ fn a_photograph_is_turned_upright_and_loses_its_notes() {
     let read = Picture::read(&noted, PictureType::Jpeg).unwrap();
     assert_eq!(read.size(), (40, 80));
     let Pixels::Opaque(pixels) = &read.pixels else { panic!("nothing shines through") };
-    // Turned a quarter to the right, what was left is above.
+    // After a quarter turn to the right, the left side is at the top.
     assert!(pixels.get_pixel(20, 10).0[0] > 200 && pixels.get_pixel(20, 70).0[2] > 200);
     for format in [MediaFormat::Jpeg, MediaFormat::Webp, MediaFormat::Png] {
         let file = read.encode(format).unwrap();
@@ -92,7 +92,7 @@ fn a_photograph_is_turned_upright_and_loses_its_notes() {
 
 #[test]
 fn what_is_too_large_is_known_by_its_header() {
-    // The header of a PNG, and nothing after it.
+    // The header of a PNG and nothing else.
     let mut bomb = drawing(2, 2);
     bomb[16..20].copy_from_slice(&50_000_u32.to_be_bytes());
     bomb[20..24].copy_from_slice(&50_000_u32.to_be_bytes());
@@ -105,8 +105,8 @@ fn what_is_too_large_is_known_by_its_header() {
     );
     let message = PictureError::TooManyPixels(50_000, 50_000).to_string();
     assert!(message.contains("50000 × 50000"), "{message}");
-    assert!(within_limits((20_000, 2_500)).is_ok() && within_limits((20_001, 1)).is_err());
-    assert!(within_limits((7_072, 7_072)).is_err());
+    assert!(check_dimensions((20_000, 2_500)).is_ok() && check_dimensions((20_001, 1)).is_err());
+    assert!(check_dimensions((7_072, 7_072)).is_err());
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
@@ -156,20 +156,20 @@ fn a_jpeg_of_endless_scans_is_refused() {
 fn a_picture_that_something_shines_through_stays_so() {
     let clear =
         RgbaImage::from_fn(40, 40, |x, _| if x < 20 { Rgba([0, 255, 0, 0]) } else { Rgba([255, 0, 0, 255]) });
-    let bytes = picture(Pixels::Clear(clear), PictureType::Png).original().unwrap().bytes;
+    let bytes = picture(Pixels::Translucent(clear), PictureType::Png).original().unwrap().bytes;
     let read = Picture::read(&bytes, PictureType::Png).unwrap();
-    assert_eq!(read.usual_format(), MediaFormat::Png);
+    assert_eq!(read.default_format(), MediaFormat::Png);
     let small = read.resized((20, 20));
-    let Pixels::Clear(pixels) = &small.pixels else { panic!("something shines through") };
-    // At the edge no green shows of what could not be seen.
+    let Pixels::Translucent(pixels) = &small.pixels else { panic!("something shines through") };
+    // The green of invisible pixels must not bleed into the edge.
     assert!(pixels.pixels().filter(|pixel| pixel.0[3] > 8).all(|pixel| pixel.0[1] < 40));
     assert!(pixels.pixels().any(|pixel| pixel.0[3] == 0));
     let webp = Picture::read(&small.encode(MediaFormat::Webp).unwrap().bytes, PictureType::Webp).unwrap();
-    assert!(matches!(webp.pixels, Pixels::Clear(_)));
+    assert!(matches!(webp.pixels, Pixels::Translucent(_)));
 
     let opaque = RgbaImage::from_pixel(4, 4, Rgba([1, 2, 3, 255]));
-    let bytes = picture(Pixels::Clear(opaque), PictureType::Png).original().unwrap().bytes;
-    assert_eq!(Picture::read(&bytes, PictureType::Png).unwrap().usual_format(), MediaFormat::Jpeg);
+    let bytes = picture(Pixels::Translucent(opaque), PictureType::Png).original().unwrap().bytes;
+    assert_eq!(Picture::read(&bytes, PictureType::Png).unwrap().default_format(), MediaFormat::Jpeg);
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Sent before what is sent as usual.
+//! Express delivery.
 
 use super::ShippingStrategy;
 use crate::domain::shipping::Tariff;
 
-/// Sent before what is sent as usual.
+/// Express delivery: faster than standard.
 pub struct Express;
 
 impl ShippingStrategy for Express {
@@ -15,8 +15,8 @@ impl ShippingStrategy for Express {
         "Express"
     }
 
-    /// 1.0 a kilogram and 0.3 a kilometre.
-    fn usual_tariff(&self) -> Tariff {
+    /// 1.0 per kilogram and 0.3 per kilometer.
+    fn default_tariff(&self) -> Tariff {
         Tariff { base: 0, per_kilogram_micros: 1_000_000, per_kilometre_micros: 300_000 }
     }
 }

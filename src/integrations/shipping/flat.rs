@@ -1,13 +1,13 @@
-//! Sent for one price, or for what a table says.
+//! Flat-rate delivery.
 
 use super::ShippingStrategy;
 use crate::domain::shipping::Tariff;
 
-/// Sent for one price, or for what a table says.
+/// Delivery at a flat rate, or at the rate's price table.
 pub struct Flat;
 
 impl Flat {
-    /// What rates call it.
+    /// The name that rates refer to.
     pub const NAME: &'static str = "flat";
 }
 
@@ -20,8 +20,8 @@ impl ShippingStrategy for Flat {
         "Delivery"
     }
 
-    /// Nothing by weight or distance: staff say what it costs.
-    fn usual_tariff(&self) -> Tariff {
+    /// Free of weight and distance charges: staff set the price.
+    fn default_tariff(&self) -> Tariff {
         Tariff::default()
     }
 }

@@ -1,9 +1,9 @@
-//! Sent today, there tomorrow.
+//! Overnight delivery.
 
 use super::ShippingStrategy;
 use crate::domain::shipping::Tariff;
 
-/// Sent today, there tomorrow.
+/// Next-day delivery.
 pub struct Overnight;
 
 impl ShippingStrategy for Overnight {
@@ -15,8 +15,8 @@ impl ShippingStrategy for Overnight {
         "Overnight"
     }
 
-    /// 2.0 a kilogram and 0.5 a kilometre.
-    fn usual_tariff(&self) -> Tariff {
+    /// 2.0 per kilogram and 0.5 per kilometer.
+    fn default_tariff(&self) -> Tariff {
         Tariff { base: 0, per_kilogram_micros: 2_000_000, per_kilometre_micros: 500_000 }
     }
 }

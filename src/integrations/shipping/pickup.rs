@@ -1,13 +1,13 @@
-//! Not sent at all: the buyer comes and picks it up.
+//! Pickup by the buyer.
 
 use super::ShippingStrategy;
 use crate::domain::shipping::Tariff;
 
-/// Not sent at all: the buyer comes and picks it up.
+/// No delivery: the buyer picks the order up.
 pub struct Pickup;
 
 impl Pickup {
-    /// What rates call it.
+    /// The name that rates refer to.
     pub const NAME: &'static str = "pickup";
 }
 
@@ -20,8 +20,8 @@ impl ShippingStrategy for Pickup {
         "Pickup"
     }
 
-    /// Nothing, unless staff say otherwise.
-    fn usual_tariff(&self) -> Tariff {
+    /// Free unless staff set a price.
+    fn default_tariff(&self) -> Tariff {
         Tariff::default()
     }
 }

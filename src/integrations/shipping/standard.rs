@@ -1,9 +1,9 @@
-//! Sent as everything is.
+//! Standard delivery.
 
 use super::ShippingStrategy;
 use crate::domain::shipping::Tariff;
 
-/// Sent as everything is.
+/// Standard delivery.
 pub struct Standard;
 
 impl ShippingStrategy for Standard {
@@ -15,8 +15,8 @@ impl ShippingStrategy for Standard {
         "Standard"
     }
 
-    /// 0.5 a kilogram and 0.1 a kilometre.
-    fn usual_tariff(&self) -> Tariff {
+    /// 0.5 per kilogram and 0.1 per kilometer.
+    fn default_tariff(&self) -> Tariff {
         Tariff { base: 0, per_kilogram_micros: 500_000, per_kilometre_micros: 100_000 }
     }
 }

@@ -1,14 +1,14 @@
-//! The address or the password of a customer's account was changed: the address of before is told.
+//! Notifies the previous address when a customer's e-mail address or password was changed.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, policy};
-use crate::jobs::{Handler, JobError, Policy, Work};
+use super::{MailSender, policy};
+use crate::jobs::{Handler, JobContext, JobError, Policy};
 use crate::services::mails::AccountNotice;
 
-/// Tells customers of changes of their accounts.
-pub struct AccountChange(pub Post);
+/// Mails notices of account changes.
+pub struct AccountChange(pub MailSender);
 
 impl Handler for AccountChange {
     fn kind(&self) -> &'static str {
@@ -19,10 +19,10 @@ impl Handler for AccountChange {
         policy()
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let letter = self.0.mails().account_change(&work.op, &work.payload()?, work.job.id).await;
-            self.0.send(letter).await
+            let mail = self.0.mails().account_change(&ctx.op, &ctx.payload()?, ctx.job.id).await;
+            self.0.send(mail).await
         }
         .boxed()
     }

@@ -1,14 +1,14 @@
-//! A customer gave an address: they are asked to prove that it is theirs.
+//! Asks a customer to verify their e-mail address.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, other_event, urgent};
+use super::{MailSender, urgent_policy, wrong_event};
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 
-/// Mails ways to prove an address.
-pub struct EmailVerification(pub Post);
+/// Mails links to verify an address.
+pub struct EmailVerification(pub MailSender);
 
 impl Handler for EmailVerification {
     fn kind(&self) -> &'static str {
@@ -16,25 +16,25 @@ impl Handler for EmailVerification {
     }
 
     fn policy(&self) -> Policy {
-        urgent()
+        urgent_policy()
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["customer.verification_requested"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["customer.verification_requested"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let recorded = work.event().await?;
-            let Event::CustomerVerificationRequested(event) = recorded.event()? else {
-                return Err(other_event());
+            let logged = ctx.event().await?;
+            let Event::CustomerVerificationRequested(event) = logged.event()? else {
+                return Err(wrong_event());
             };
-            let letter = self
+            let mail = self
                 .0
                 .mails()
-                .email_verification(&work.op, event.customer_id, event.token_id, work.job.id)
+                .email_verification(&ctx.op, event.customer_id, event.token_id, ctx.job.id)
                 .await;
-            self.0.send(letter).await
+            self.0.send(mail).await
         }
         .boxed()
     }

@@ -1,28 +1,28 @@
-//! Something is nearly sold out: the staff who see the stock are told.
+//! Notifies staff who see the stock that a variant is running low.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, other_event};
+use super::{MailSender, wrong_event};
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError};
 
-/// Tells staff of what runs low.
-pub struct LowStock(pub Post);
+/// Mails low-stock notices to staff.
+pub struct LowStock(pub MailSender);
 
 impl Handler for LowStock {
     fn kind(&self) -> &'static str {
         "mail.low_stock"
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["inventory.low"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["inventory.low"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let Event::InventoryLow(event) = work.event().await?.event()? else { return Err(other_event()) };
-            self.0.mails().tell_of_low_stock(&work.op, &event, work.job.id).await?;
+            let Event::InventoryLow(event) = ctx.event().await?.event()? else { return Err(wrong_event()) };
+            self.0.mails().notify_of_low_stock(&ctx.op, &event, ctx.job.id).await?;
             Ok(())
         }
         .boxed()

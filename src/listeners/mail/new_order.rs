@@ -1,33 +1,34 @@
-//! An order is placed: the staff who work on orders are told.
+//! Notifies the staff who work on orders of a new order.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::order_confirmation::LOOK_AGAIN;
-use super::{Post, other_event};
+use super::order_confirmation::RECHECK_DELAY;
+use super::{MailSender, wrong_event};
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError};
 
-/// Tells staff of new orders.
-pub struct NewOrder(pub Post);
+/// Mails notices of new orders to staff.
+pub struct NewOrder(pub MailSender);
 
 impl Handler for NewOrder {
     fn kind(&self) -> &'static str {
         "mail.new_order"
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["order.placed"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["order.placed"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let Event::OrderPlaced(event) = work.event().await?.event()? else { return Err(other_event()) };
-            match self.0.mails().tell_of_new_order(&work.op, event.order_id, work.job.id).await? {
+            let Event::OrderPlaced(event) = ctx.event().await?.event()? else { return Err(wrong_event()) };
+            match self.0.mails().notify_of_new_order(&ctx.op, event.order_id, ctx.job.id).await? {
                 Some(_) => Ok(()),
-                None => {
-                    Err(JobError::Wait { why: "the order is being paid for".to_owned(), delay: LOOK_AGAIN })
-                }
+                None => Err(JobError::Wait {
+                    why: "the order is being paid for".to_owned(),
+                    delay: RECHECK_DELAY,
+                }),
             }
         }
         .boxed()

@@ -1,14 +1,14 @@
-//! An order is cancelled: its buyer learns what of their money goes back.
+//! Tells the buyer that an order was cancelled, and what will be refunded.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, other_event, policy};
+use super::{MailSender, policy, wrong_event};
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 
-/// Tells of orders that are cancelled.
-pub struct OrderCancelled(pub Post);
+/// Mails notices of cancelled orders to buyers.
+pub struct OrderCancelled(pub MailSender);
 
 impl Handler for OrderCancelled {
     fn kind(&self) -> &'static str {
@@ -19,16 +19,16 @@ impl Handler for OrderCancelled {
         policy()
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["order.cancelled"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["order.cancelled"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let recorded = work.event().await?;
-            let Event::OrderCancelled(event) = recorded.event()? else { return Err(other_event()) };
-            let letter = self.0.mails().order_cancelled(&work.op, event.order_id, work.job.id).await;
-            self.0.send_of_order(work, event.order_id, letter).await
+            let logged = ctx.event().await?;
+            let Event::OrderCancelled(event) = logged.event()? else { return Err(wrong_event()) };
+            let mail = self.0.mails().order_cancelled(&ctx.op, event.order_id, ctx.job.id).await;
+            self.0.send_order_mail(ctx, event.order_id, mail).await
         }
         .boxed()
     }

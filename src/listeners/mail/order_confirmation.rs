@@ -1,20 +1,20 @@
-//! An order is placed: its buyer gets a confirmation.
+//! Confirms an order to its buyer.
 
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, other_event, policy};
+use super::{MailSender, policy, wrong_event};
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 use crate::services::mails::Confirmation;
 
-/// When an order is looked at again that was being paid for.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// The delay before checking again an order whose payment is in progress.
+pub(super) const RECHECK_DELAY: Duration = Duration::from_secs(2);
 
-/// Confirms orders.
-pub struct OrderConfirmation(pub Post);
+/// Mails order confirmations to buyers.
+pub struct OrderConfirmation(pub MailSender);
 
 impl Handler for OrderConfirmation {
     fn kind(&self) -> &'static str {
@@ -25,22 +25,23 @@ impl Handler for OrderConfirmation {
         policy()
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["order.placed"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["order.placed"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let recorded = work.event().await?;
-            let Event::OrderPlaced(event) = recorded.event()? else { return Err(other_event()) };
-            match self.0.mails().order_confirmation(&work.op, event.order_id, work.job.id).await? {
-                Confirmation::Letter(letter) => {
-                    self.0.send_of_order(work, event.order_id, Ok(Some(letter))).await
+            let logged = ctx.event().await?;
+            let Event::OrderPlaced(event) = logged.event()? else { return Err(wrong_event()) };
+            match self.0.mails().order_confirmation(&ctx.op, event.order_id, ctx.job.id).await? {
+                Confirmation::Ready(mail) => {
+                    self.0.send_order_mail(ctx, event.order_id, Ok(Some(mail))).await
                 }
-                Confirmation::Nobody => Ok(()),
-                Confirmation::NotYet => {
-                    Err(JobError::Wait { why: "the order is being paid for".to_owned(), delay: LOOK_AGAIN })
-                }
+                Confirmation::Skipped => Ok(()),
+                Confirmation::Pending => Err(JobError::Wait {
+                    why: "the order is being paid for".to_owned(),
+                    delay: RECHECK_DELAY,
+                }),
             }
         }
         .boxed()

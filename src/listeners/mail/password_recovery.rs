@@ -1,14 +1,14 @@
-//! A customer forgot their password: they get a way to set another.
+//! Sends a customer who forgot their password a link to set a new one.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, other_event, urgent};
+use super::{MailSender, urgent_policy, wrong_event};
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 
-/// Mails ways to a new password.
-pub struct PasswordRecovery(pub Post);
+/// Mails links to reset a password.
+pub struct PasswordRecovery(pub MailSender);
 
 impl Handler for PasswordRecovery {
     fn kind(&self) -> &'static str {
@@ -16,25 +16,25 @@ impl Handler for PasswordRecovery {
     }
 
     fn policy(&self) -> Policy {
-        urgent()
+        urgent_policy()
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["customer.recovery_requested"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["customer.recovery_requested"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let recorded = work.event().await?;
-            let Event::CustomerRecoveryRequested(event) = recorded.event()? else {
-                return Err(other_event());
+            let logged = ctx.event().await?;
+            let Event::CustomerRecoveryRequested(event) = logged.event()? else {
+                return Err(wrong_event());
             };
-            let letter = self
+            let mail = self
                 .0
                 .mails()
-                .password_recovery(&work.op, event.customer_id, event.token_id, work.job.id)
+                .password_recovery(&ctx.op, event.customer_id, event.token_id, ctx.job.id)
                 .await;
-            self.0.send(letter).await
+            self.0.send(mail).await
         }
         .boxed()
     }

@@ -1,14 +1,14 @@
-//! An order is paid for: its buyer gets a receipt.
+//! Sends the buyer a receipt when an order is paid.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, other_event, policy};
+use super::{MailSender, policy, wrong_event};
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 
-/// Sends receipts.
-pub struct PaymentReceipt(pub Post);
+/// Mails receipts to buyers.
+pub struct PaymentReceipt(pub MailSender);
 
 impl Handler for PaymentReceipt {
     fn kind(&self) -> &'static str {
@@ -19,20 +19,20 @@ impl Handler for PaymentReceipt {
         policy()
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["order.paid"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["order.paid"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let recorded = work.event().await?;
-            let Event::OrderPaid(event) = recorded.event()? else { return Err(other_event()) };
-            let letter = self
+            let logged = ctx.event().await?;
+            let Event::OrderPaid(event) = logged.event()? else { return Err(wrong_event()) };
+            let mail = self
                 .0
                 .mails()
-                .payment_receipt(&work.op, event.order_id, recorded.row.occurred_at, work.job.id)
+                .payment_receipt(&ctx.op, event.order_id, logged.row.occurred_at, ctx.job.id)
                 .await;
-            self.0.send_of_order(work, event.order_id, letter).await
+            self.0.send_order_mail(ctx, event.order_id, mail).await
         }
         .boxed()
     }

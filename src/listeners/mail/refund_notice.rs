@@ -1,16 +1,15 @@
-//! Money of an order went back: its buyer is told.
+//! Tells the buyer that a refund was paid out.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, other_event, policy};
+use super::{MailSender, policy, wrong_event};
 use crate::domain::event::Event;
 use crate::domain::payment::PaymentKind;
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 
-/// Tells of money that went back. What else happens to payments is told of elsewhere, or not at
-/// all.
-pub struct RefundNotice(pub Post);
+/// Mails refund notices to buyers. Other entries of the payment ledger are ignored.
+pub struct RefundNotice(pub MailSender);
 
 impl Handler for RefundNotice {
     fn kind(&self) -> &'static str {
@@ -21,20 +20,20 @@ impl Handler for RefundNotice {
         policy()
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["payment.recorded"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["payment.recorded"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let recorded = work.event().await?;
-            let Event::PaymentRecorded(event) = recorded.event()? else { return Err(other_event()) };
+            let logged = ctx.event().await?;
+            let Event::PaymentRecorded(event) = logged.event()? else { return Err(wrong_event()) };
             let Some(refund) = event.refund_id.filter(|_| event.kind == PaymentKind::Refunded) else {
                 return Ok(());
             };
             let (order, mails) = (event.order_id, self.0.mails());
-            let letter = mails.refund_notice(&work.op, order, refund, event.amount, work.job.id).await;
-            self.0.send_of_order(work, order, letter).await
+            let mail = mails.refund_notice(&ctx.op, order, refund, event.amount, ctx.job.id).await;
+            self.0.send_order_mail(ctx, order, mail).await
         }
         .boxed()
     }

@@ -1,14 +1,14 @@
-//! Pieces of an order may come back, or came: its buyer is told.
+//! Tells the buyer that a return was created or has arrived.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, other_event, policy};
+use super::{MailSender, policy, wrong_event};
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 
-/// Tells of returns.
-pub struct ReturnNotice(pub Post);
+/// Mails notices of returns to buyers.
+pub struct ReturnNotice(pub MailSender);
 
 impl Handler for ReturnNotice {
     fn kind(&self) -> &'static str {
@@ -19,20 +19,20 @@ impl Handler for ReturnNotice {
         policy()
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["return.created", "return.received"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["return.created", "return.received"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let recorded = work.event().await?;
-            let (event, is_received) = match recorded.event()? {
+            let logged = ctx.event().await?;
+            let (event, is_received) = match logged.event()? {
                 Event::ReturnCreated(event) => (event, false),
                 Event::ReturnReceived(event) => (event, true),
-                _ => return Err(other_event()),
+                _ => return Err(wrong_event()),
             };
-            let letter = self.0.mails().return_notice(&work.op, &event, is_received, work.job.id).await;
-            self.0.send_of_order(work, event.order_id, letter).await
+            let mail = self.0.mails().return_notice(&ctx.op, &event, is_received, ctx.job.id).await;
+            self.0.send_order_mail(ctx, event.order_id, mail).await
         }
         .boxed()
     }

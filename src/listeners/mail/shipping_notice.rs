@@ -1,14 +1,14 @@
-//! Pieces of an order are sent: its buyer learns how to follow them.
+//! Tells the buyer that a parcel was sent, and how to track it.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, other_event, policy};
+use super::{MailSender, policy, wrong_event};
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 
-/// Tells of parcels.
-pub struct ShippingNotice(pub Post);
+/// Mails shipping notices to buyers.
+pub struct ShippingNotice(pub MailSender);
 
 impl Handler for ShippingNotice {
     fn kind(&self) -> &'static str {
@@ -19,20 +19,20 @@ impl Handler for ShippingNotice {
         policy()
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["fulfillment.created"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["fulfillment.created"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let recorded = work.event().await?;
-            let Event::FulfillmentCreated(event) = recorded.event()? else { return Err(other_event()) };
-            let letter = self
+            let logged = ctx.event().await?;
+            let Event::FulfillmentCreated(event) = logged.event()? else { return Err(wrong_event()) };
+            let mail = self
                 .0
                 .mails()
-                .shipping_notice(&work.op, event.order_id, event.fulfillment_id, work.job.id)
+                .shipping_notice(&ctx.op, event.order_id, event.fulfillment_id, ctx.job.id)
                 .await;
-            self.0.send_of_order(work, event.order_id, letter).await
+            self.0.send_order_mail(ctx, event.order_id, mail).await
         }
         .boxed()
     }

@@ -1,14 +1,14 @@
-//! Somebody keeps trying to sign in to an account with wrong passwords: its owner is told.
+//! Warns the owner of an account about repeated sign-in attempts with wrong passwords.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, policy};
-use crate::jobs::{Handler, JobError, Policy, Work};
+use super::{MailSender, policy};
+use crate::jobs::{Handler, JobContext, JobError, Policy};
 use crate::services::mails;
 
-/// Warns owners of accounts.
-pub struct SignInWarning(pub Post);
+/// Mails warnings about sign-in attempts.
+pub struct SignInWarning(pub MailSender);
 
 impl Handler for SignInWarning {
     fn kind(&self) -> &'static str {
@@ -19,10 +19,10 @@ impl Handler for SignInWarning {
         policy()
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let letter = self.0.mails().sign_in_warning(&work.op, work.payload()?, work.job.id).await;
-            self.0.send(letter).await
+            let mail = self.0.mails().sign_in_warning(&ctx.op, ctx.payload()?, ctx.job.id).await;
+            self.0.send(mail).await
         }
         .boxed()
     }

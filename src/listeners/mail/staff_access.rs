@@ -1,14 +1,14 @@
-//! A member of staff is to set a password: they are mailed a token for it.
+//! Sends a staff member a token to set their password with.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, urgent};
-use crate::jobs::{Handler, JobError, Policy, Work};
+use super::{MailSender, urgent_policy};
+use crate::jobs::{Handler, JobContext, JobError, Policy};
 use crate::services::mails;
 
-/// Mails tokens to members of staff.
-pub struct StaffAccess(pub Post);
+/// Mails access tokens to staff members.
+pub struct StaffAccess(pub MailSender);
 
 impl Handler for StaffAccess {
     fn kind(&self) -> &'static str {
@@ -16,13 +16,13 @@ impl Handler for StaffAccess {
     }
 
     fn policy(&self) -> Policy {
-        urgent()
+        urgent_policy()
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let letter = self.0.mails().staff_access(&work.op, work.payload()?, work.job.id).await;
-            self.0.send(letter).await
+            let mail = self.0.mails().staff_access(&ctx.op, ctx.payload()?, ctx.job.id).await;
+            self.0.send(mail).await
         }
         .boxed()
     }

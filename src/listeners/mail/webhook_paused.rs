@@ -1,28 +1,31 @@
-//! An endpoint takes no messages and is paused: the staff who manage the shop's settings are told.
+//! Notifies the staff who manage the shop's settings that a failing webhook was paused.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, other_event};
+use super::{MailSender, wrong_event};
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError};
 
-/// Tells staff of endpoints that are paused.
-pub struct WebhookPaused(pub Post);
+/// Mails notices of paused webhooks to staff.
+pub struct WebhookPaused(pub MailSender);
 
 impl Handler for WebhookPaused {
     fn kind(&self) -> &'static str {
         "mail.webhook_paused"
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["webhook.paused"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["webhook.paused"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let Event::WebhookPaused(event) = work.event().await?.event()? else { return Err(other_event()) };
-            self.0.mails().tell_of_pause(&work.op, event.webhook_subscription_id, work.job.id).await?;
+            let Event::WebhookPaused(event) = ctx.event().await?.event()? else { return Err(wrong_event()) };
+            self.0
+                .mails()
+                .notify_of_paused_webhook(&ctx.op, event.webhook_subscription_id, ctx.job.id)
+                .await?;
             Ok(())
         }
         .boxed()

@@ -1,14 +1,14 @@
-//! A customer signed up: they are welcomed.
+//! Welcomes a customer who signed up.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Post, other_event, policy};
+use super::{MailSender, policy, wrong_event};
 use crate::domain::event::Event;
-use crate::jobs::{Follows, Handler, JobError, Policy, Work};
+use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 
-/// Welcomes customers.
-pub struct Welcome(pub Post);
+/// Mails welcome messages to customers.
+pub struct Welcome(pub MailSender);
 
 impl Handler for Welcome {
     fn kind(&self) -> &'static str {
@@ -19,16 +19,16 @@ impl Handler for Welcome {
         policy()
     }
 
-    fn follows(&self) -> Follows {
-        Follows::Each(&["customer.created"])
+    fn subscription(&self) -> EventSubscription {
+        EventSubscription::PerEvent(&["customer.created"])
     }
 
-    fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<(), JobError>> {
+    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
-            let recorded = work.event().await?;
-            let Event::CustomerCreated(event) = recorded.event()? else { return Err(other_event()) };
-            let letter = self.0.mails().welcome(&work.op, event.customer_id, work.job.id).await;
-            self.0.send(letter).await
+            let logged = ctx.event().await?;
+            let Event::CustomerCreated(event) = logged.event()? else { return Err(wrong_event()) };
+            let mail = self.0.mails().welcome(&ctx.op, event.customer_id, ctx.job.id).await;
+            self.0.send(mail).await
         }
         .boxed()
     }

@@ -1,4 +1,4 @@
-//! Lists of orders: the shop's, filtered by the search language, and those of customers; sorted, and read a page at a time.
+//! Lists of orders, filtered by a search query or by customer; sorted and paginated.
 
 use diesel::dsl::{count_star, not, sql};
 use diesel::prelude::*;
@@ -14,25 +14,25 @@ use crate::db::expr::{Condition, constant, in_ids};
 use crate::db::load_sqlite;
 use crate::db::schema::{order_lines, orders};
 use crate::db::types::sql as column;
-use crate::db::{Conn, DbError, load, on_each};
+use crate::db::{Conn, DbError, load, per_backend};
 use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::money::Currency;
 use crate::domain::order::{FinancialStatus, FulfillmentStatus};
-use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest};
+use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, Page, PageRequest};
 use crate::domain::search::{Node, OrderTerm, TextMatch};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
-use crate::repositories::conditions::{compare, price, text_condition};
-use crate::repositories::words::{Field, HasWords};
+use crate::repositories::conditions::{compare, compare_price, text_condition};
+use crate::repositories::words::{HasWords, SearchField};
 
-/// What a list of orders is sorted by; orders that are equal in it are sorted by id.
+/// The sort key of a list of orders; ties are sorted by id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum OrderSort {
-    /// In the order they were placed.
+    /// By placement, oldest first.
     Id,
     /// By number.
     Number,
-    /// Placed first, first; imported orders keep their day.
+    /// By date, oldest first; imported orders keep their date.
     PlacedAt,
     /// Oldest change first.
     UpdatedAt,
@@ -40,14 +40,14 @@ pub enum OrderSort {
     Total,
 }
 
-/// What orders are sorted by number by: those that have none come first.
+/// The sort key for numbers: orders without a number come first.
 const NUMBER_KEY: &str = "coalesce(orders.number, 0)";
 
 impl OrderSort {
-    /// The kind of key that orders have in this order.
+    /// The type of the cursor key in this order.
     #[must_use]
-    pub fn key_kind(self) -> KeyKind {
-        if self == Self::Id { KeyKind::None } else { KeyKind::Integer }
+    pub fn key_kind(self) -> CursorKeyKind {
+        if self == Self::Id { CursorKeyKind::None } else { CursorKeyKind::Integer }
     }
 
     fn key(self, order: &Order) -> CursorKey {
@@ -61,38 +61,38 @@ impl OrderSort {
     }
 }
 
-/// Which orders, in which order.
+/// A filtered and sorted list of orders.
 #[derive(Clone, Debug)]
 pub struct OrderList {
-    /// What the query asks for.
+    /// The filter.
     pub filter: Node<OrderTerm>,
-    /// The currency that totals in the query are in.
+    /// The currency of totals in the filter.
     pub currency: Currency,
-    /// The order.
+    /// The sort key.
     pub sort: OrderSort,
-    /// The order turned around.
+    /// Whether to reverse the order.
     pub reverse: bool,
 }
 
-/// A page that is asked for of each of several customers' orders.
+/// A page to be read of the orders of each of several customers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct CustomerPage {
-    /// The order.
+pub struct CustomerPageQuery {
+    /// The sort key.
     pub sort: OrderSort,
-    /// The order turned around.
+    /// Whether to reverse the order.
     pub reverse: bool,
-    /// The page.
+    /// The requested page.
     pub request: PageRequest<Cursor>,
 }
 
-/// What an order was called where it was imported from.
-macro_rules! called {
+/// Whether an order was imported under one of these names.
+macro_rules! imported_as_any {
     ($names:expr) => {
         orders::imported_as.is_not_null().and(orders::imported_as.assume_not_null().eq_any($names))
     };
 }
 
-/// Writes the function that turns a search into a condition, for one backend.
+/// Defines the function that translates a search to a condition, for one backend.
 macro_rules! condition {
     ($name:ident, $backend:ty) => {
         fn $name(node: &Node<OrderTerm>, currency: Currency) -> Condition<orders::table, $backend> {
@@ -110,30 +110,31 @@ macro_rules! condition {
                     any.unwrap_or_else(|| Box::new(constant(false)))
                 }
                 Node::Not(node) => Box::new(not($name(node, currency))),
-                Node::Text(text) => Box::new(HasWords::new("orders.id", &[Field::Order], text)),
-                // An order has no title.
+                Node::Text(text) => Box::new(HasWords::new("orders.id", &[SearchField::Order], text)),
+                // Orders have no title.
                 Node::Title(_) => Box::new(constant(false)),
-                Node::Field(OrderTerm::Status(wanted)) => Box::new(orders::status.eq_any(wanted.clone())),
-                Node::Field(OrderTerm::Financial(wanted)) => any_of(wanted, financial),
-                Node::Field(OrderTerm::Fulfillment(wanted)) => any_of(wanted, fulfillment),
+                Node::Field(OrderTerm::Status(values)) => Box::new(orders::status.eq_any(values.clone())),
+                Node::Field(OrderTerm::Financial(values)) => any_of(values, financial_sql),
+                Node::Field(OrderTerm::Fulfillment(values)) => any_of(values, fulfillment_sql),
                 Node::Field(OrderTerm::Email(value)) => {
                     let email = || orders::email.assume_not_null();
-                    // An order without one is no match, and a match of the opposite.
+                    // An order without an address does not match, but matches the negation.
                     text_condition!(email(), email(), text::lower, value, |meets| {
                         orders::email.is_not_null().and(meets)
                     })
                 }
                 Node::Field(OrderTerm::Name(names)) => {
-                    let numbers: Vec<i64> = names.iter().filter_map(|name| number(name)).collect();
+                    let numbers: Vec<i64> = names.iter().filter_map(|name| parse_number(name)).collect();
                     let is_numbered = orders::number.assume_not_null().eq_any(numbers);
-                    let named: Condition<orders::table, $backend> =
-                        Box::new(orders::number.is_not_null().and(is_numbered).or(called!(names.clone())));
-                    let unnumbered = names.iter().filter(|name| is_of_no_number(name));
+                    let named: Condition<orders::table, $backend> = Box::new(
+                        orders::number.is_not_null().and(is_numbered).or(imported_as_any!(names.clone())),
+                    );
+                    let unnumbered = names.iter().filter(|name| is_unnumbered_name(name));
                     unnumbered.filter_map(|name| TextMatch::new(name, false, false)).fold(
                         named,
                         |any, text| {
                             let has_words: Condition<orders::table, $backend> =
-                                Box::new(HasWords::new("orders.id", &[Field::Order], &text));
+                                Box::new(HasWords::new("orders.id", &[SearchField::Order], &text));
                             Box::new(any.or(has_words))
                         },
                     )
@@ -145,15 +146,15 @@ macro_rules! condition {
                     })
                 }
                 Node::Field(OrderTerm::Id(ids)) => {
-                    Box::new(orders::id.eq_any(parsed(ids).map(OrderId::from_uuid).collect::<Vec<_>>()))
+                    Box::new(orders::id.eq_any(parse_ids(ids).map(OrderId::from_uuid).collect::<Vec<_>>()))
                 }
                 Node::Field(OrderTerm::Customer(ids)) => {
-                    let ids: Vec<CustomerId> = parsed(ids).map(CustomerId::from_uuid).collect();
+                    let ids: Vec<CustomerId> = parse_ids(ids).map(CustomerId::from_uuid).collect();
                     let meets = orders::customer_id.assume_not_null().eq_any(ids);
                     Box::new(orders::customer_id.is_not_null().and(meets))
                 }
                 Node::Field(OrderTerm::Total(comparator, amount)) => {
-                    let Some((comparator, minor)) = price(*comparator, amount, currency) else {
+                    let Some((comparator, minor)) = compare_price(*comparator, amount, currency) else {
                         return Box::new(constant(false));
                     };
                     compare!(orders::total, comparator, minor, |meets| meets)
@@ -174,7 +175,7 @@ condition!(postgres_condition, diesel::pg::Pg);
 #[cfg(feature = "sqlite")]
 condition!(sqlite_condition, diesel::sqlite::Sqlite);
 
-/// What of the ledger is of a kind, summed.
+/// The sum of the ledger entries of a kind.
 macro_rules! sum_of {
     ($kind:literal) => {
         concat!(
@@ -190,8 +191,8 @@ const REFUNDED: &str = sum_of!("refunded");
 const AUTHORIZED: &str = sum_of!("authorized");
 const VOIDED: &str = sum_of!("voided");
 
-/// The same rule as `domain::order::FinancialStatus::of`.
-fn financial(status: FinancialStatus) -> String {
+/// The same rules as `domain::order::FinancialStatus::of`.
+fn financial_sql(status: FinancialStatus) -> String {
     let unpaid = format!("{CAPTURED} = 0 AND {AUTHORIZED} <= {VOIDED}");
     match status {
         FinancialStatus::Refunded => format!("({CAPTURED} > 0 AND {REFUNDED} >= {CAPTURED})"),
@@ -214,8 +215,8 @@ fn financial(status: FinancialStatus) -> String {
     }
 }
 
-/// The same rule as `domain::order::LineCount::sent`.
-fn fulfillment(status: FulfillmentStatus) -> String {
+/// The same rules as `domain::order::LineCount::sent`.
+fn fulfillment_sql(status: FulfillmentStatus) -> String {
     let any =
         |what: &str| format!("EXISTS (SELECT 1 FROM order_lines l WHERE l.order_id = orders.id AND {what})");
     let sent = any("l.fulfilled_quantity > 0");
@@ -227,42 +228,43 @@ fn fulfillment(status: FulfillmentStatus) -> String {
     }
 }
 
-fn any_of<T: Copy, DB>(wanted: &[T], written: fn(T) -> String) -> Condition<orders::table, DB>
+fn any_of<T: Copy, DB>(values: &[T], to_sql: fn(T) -> String) -> Condition<orders::table, DB>
 where
     DB: diesel::backend::Backend + 'static,
     diesel::expression::SqlLiteral<Bool>: diesel::BoxableExpression<orders::table, DB, SqlType = Bool>,
 {
-    let any: Vec<String> = wanted.iter().map(|one| written(*one)).collect();
+    let any: Vec<String> = values.iter().map(|one| to_sql(*one)).collect();
     Box::new(sql::<Bool>(&format!("({})", any.join(" OR "))))
 }
 
-/// The number in a name: 1001 of `#1001`.
-fn number(name: &str) -> Option<i64> {
+/// Parses the number of a name such as `#1001`.
+fn parse_number(name: &str) -> Option<i64> {
     name.trim_start_matches('#').parse().ok()
 }
 
-/// Whether a name is that of an order without a number: `#X-0A1B2C3D`.
-fn is_of_no_number(name: &str) -> bool {
+/// Whether it is the name of an order without a number: `#X-0A1B2C3D`.
+fn is_unnumbered_name(name: &str) -> bool {
     let bare = name.trim_start_matches('#');
     bare.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"))
 }
 
-fn parsed(ids: &[String]) -> impl Iterator<Item = Uuid> {
+fn parse_ids(ids: &[String]) -> impl Iterator<Item = Uuid> {
     ids.iter().filter_map(|id| Uuid::try_parse(id).ok())
 }
 
-/// Filters a boxed query to what follows the cursor, and sorts it: by key and id, so that no two rows are equal.
+/// Restricts a boxed query to the rows after the cursor and sorts it by key and id, so that the
+/// order is total.
 macro_rules! keyset {
-    ($query:ident, $key:expr, $value:expr, $id:expr, $falls:expr) => {{
+    ($query:ident, $key:expr, $value:expr, $id:expr, $is_descending:expr) => {{
         if let (Some(value), Some(id)) = ($value, $id) {
             // Written so that an index on (key, id) bounds the scan.
-            $query = if $falls {
+            $query = if $is_descending {
                 $query.filter($key.le(value).and($key.lt(value).or(orders::id.lt(id))))
             } else {
                 $query.filter($key.ge(value).and($key.gt(value).or(orders::id.gt(id))))
             };
         }
-        if $falls {
+        if $is_descending {
             $query.order_by(($key.desc(), orders::id.desc()))
         } else {
             $query.order_by(($key.asc(), orders::id.asc()))
@@ -274,7 +276,7 @@ macro_rules! keyset {
 macro_rules! read_page {
     (|$query:ident| $load:expr, $condition:ident, $list:expr, $request:expr) => {{
         let (list, request): (&OrderList, &PageRequest<Cursor>) = ($list, $request);
-        let falls = list.reverse ^ (request.direction == Direction::Backward);
+        let is_descending = list.reverse ^ (request.direction == Direction::Backward);
         let integer = request.cursor.as_ref().and_then(|cursor| match cursor.key {
             CursorKey::Integer(integer) => Some(integer),
             _ => None,
@@ -286,40 +288,47 @@ macro_rules! read_page {
             filter => orders::table.filter($condition(filter, list.currency)).into_boxed(),
         };
         query = match list.sort {
-            OrderSort::Number => keyset!(query, sql::<BigInt>(NUMBER_KEY), integer, id, falls),
-            OrderSort::PlacedAt => keyset!(query, orders::placed_at, moment, id, falls),
-            OrderSort::UpdatedAt => keyset!(query, orders::updated_at, moment, id, falls),
-            OrderSort::Total => keyset!(query, orders::total, integer, id, falls),
+            OrderSort::Number => keyset!(query, sql::<BigInt>(NUMBER_KEY), integer, id, is_descending),
+            OrderSort::PlacedAt => keyset!(query, orders::placed_at, moment, id, is_descending),
+            OrderSort::UpdatedAt => keyset!(query, orders::updated_at, moment, id, is_descending),
+            OrderSort::Total => keyset!(query, orders::total, integer, id, is_descending),
             OrderSort::Id => {
                 if let Some(id) = id {
-                    query =
-                        if falls { query.filter(orders::id.lt(id)) } else { query.filter(orders::id.gt(id)) };
+                    query = if is_descending {
+                        query.filter(orders::id.lt(id))
+                    } else {
+                        query.filter(orders::id.gt(id))
+                    };
                 }
-                if falls { query.order_by(orders::id.desc()) } else { query.order_by(orders::id.asc()) }
+                if is_descending {
+                    query.order_by(orders::id.desc())
+                } else {
+                    query.order_by(orders::id.asc())
+                }
             }
         };
-        let $query = query.limit(request.rows()).select(Order::as_select());
+        let $query = query.limit(request.row_limit()).select(Order::as_select());
         $load
     }};
 }
 
-/// A page of orders, each with the key it has in the list's order.
+/// Returns a page of orders, each with its sort key.
 pub async fn page(
     conn: &mut Conn,
     list: &OrderList,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<(Order, CursorKey)>, DbError> {
-    let rows: Vec<Order> = on_each!(conn,
+    let rows: Vec<Order> = per_backend!(conn,
         postgres: |c| read_page!(|query| query.load(c).await, postgres_condition, list, request),
         sqlite: |c| read_page!(|query| load_sqlite!(c, query), sqlite_condition, list, request),
     )?;
-    Ok(Page::of_rows(rows, request).map(|order| {
+    Ok(Page::from_rows(rows, request).map(|order| {
         let key = list.sort.key(&order);
         (order, key)
     }))
 }
 
-/// A count of a list's orders on one backend.
+/// Counts the orders of a list on one backend.
 macro_rules! count_query {
     ($condition:ident, $list:expr) => {{
         let list: &OrderList = $list;
@@ -331,17 +340,17 @@ macro_rules! count_query {
     }};
 }
 
-/// How many orders a list has.
+/// Counts the orders of a list.
 pub async fn count(conn: &mut Conn, list: &OrderList) -> Result<i64, DbError> {
-    let counted: Vec<i64> = on_each!(conn,
+    let counted: Vec<i64> = per_backend!(conn,
         postgres: |c| count_query!(postgres_condition, list).load(c).await,
         sqlite: |c| load_sqlite!(c, count_query!(sqlite_condition, list)),
     )?;
     Ok(counted.into_iter().sum())
 }
 
-/// How many orders each of these customers has. Who has none is left out, and so is what has no
-/// number: a payment that was declined made no order.
+/// Counts the orders of each of these customers. Customers without orders are left out; orders
+/// without a number are not counted, since their payment was declined or is pending.
 pub async fn count_of_customers(
     conn: &mut Conn,
     customers: &[CustomerId],
@@ -357,9 +366,10 @@ pub async fn count_of_customers(
     Ok(counted.into_iter().filter_map(|(customer, count)| Some((customer?, count))).collect())
 }
 
-impl CustomerPage {
-    /// The statement. SQLite numbers such parameters by their first appearance, so they appear in the order they are bound: the
-    /// customers, the cursor's key and id if there is one, how many rows.
+impl CustomerPageQuery {
+    /// The SQL statement. SQLite numbers parameters by their first appearance, so they appear in
+    /// the order they are bound: the customers, the cursor's key and id if there is one, the number
+    /// of rows.
     fn sql(&self, of_customers: &str) -> String {
         let key = match self.sort {
             OrderSort::Id => "0",
@@ -368,8 +378,8 @@ impl CustomerPage {
             OrderSort::UpdatedAt => "o.updated_at",
             OrderSort::Total => "o.total",
         };
-        let falls = self.reverse ^ (self.request.direction == Direction::Backward);
-        let (direction, beyond) = if falls { ("DESC", "<") } else { ("ASC", ">") };
+        let is_descending = self.reverse ^ (self.request.direction == Direction::Backward);
+        let (direction, beyond) = if is_descending { ("DESC", "<") } else { ("ASC", ">") };
         let (beyond, size) = match &self.request.cursor {
             None => (String::new(), "$2"),
             Some(_) => (format!("AND ({key} {beyond} $2 OR ({key} = $2 AND o.id {beyond} $3))"), "$4"),
@@ -383,21 +393,21 @@ impl CustomerPage {
     }
 }
 
-/// The same page of the orders of each of these customers: orders with the key they have in its
-/// order, in pages by customer. Who has none is left out, and so is what has no number.
+/// Returns the same page for each of these customers: orders with their sort keys. Customers
+/// without orders and orders without a number are left out.
 pub async fn page_of_customers(
     conn: &mut Conn,
     customers: &[CustomerId],
-    wanted: &CustomerPage,
+    query_page: &CustomerPageQuery,
 ) -> Result<Vec<(CustomerId, Page<(Order, CursorKey)>)>, DbError> {
-    let size = wanted.request.rows();
+    let size = query_page.request.row_limit();
     macro_rules! load {
         ($c:ident, $query:expr) => {{
             let query = $query;
-            let sized = match &wanted.request.cursor {
+            let sized = match &query_page.request.cursor {
                 None => query,
                 Some(cursor) => {
-                    let moment = matches!(wanted.sort, OrderSort::PlacedAt | OrderSort::UpdatedAt);
+                    let moment = matches!(query_page.sort, OrderSort::PlacedAt | OrderSort::UpdatedAt);
                     let keyed = match cursor.key {
                         CursorKey::Integer(micros) if moment => query.bind::<column::Timestamptz, _>(
                             Timestamp::from_micros(micros).unwrap_or(Timestamp::EPOCH),
@@ -411,27 +421,27 @@ pub async fn page_of_customers(
             sized.bind::<BigInt, _>(size).load::<Order>($c).await
         }};
     }
-    let rows: Vec<Order> = on_each!(conn,
+    let rows: Vec<Order> = per_backend!(conn,
         postgres: |c| {
             let ids: Vec<Uuid> = customers.iter().map(|id| id.uuid()).collect();
-            let query = diesel::sql_query(wanted.sql("= ANY($1)")).into_boxed();
+            let query = diesel::sql_query(query_page.sql("= ANY($1)")).into_boxed();
             load!(c, query.bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(ids))
         },
         sqlite: |c| {
             let ids: Vec<String> = customers.iter().map(|id| id.uuid().simple().to_string()).collect();
             let ids = format!("[\"{}\"]", ids.join("\",\""));
-            let query = diesel::sql_query(wanted.sql("IN (SELECT unhex(value) FROM json_each($1))")).into_boxed();
+            let query = diesel::sql_query(query_page.sql("IN (SELECT unhex(value) FROM json_each($1))")).into_boxed();
             load!(c, query.bind::<Text, _>(ids))
         },
     )?;
     let mut pages: Vec<(CustomerId, Vec<(Order, CursorKey)>)> = Vec::new();
     for order in rows {
         let Some(customer) = order.customer_id else { continue };
-        let key = wanted.sort.key(&order);
+        let key = query_page.sort.key(&order);
         match pages.last_mut() {
             Some((known, orders)) if *known == customer => orders.push((order, key)),
             _ => pages.push((customer, vec![(order, key)])),
         }
     }
-    Ok(pages.into_iter().map(|(id, rows)| (id, Page::of_rows(rows, &wanted.request))).collect())
+    Ok(pages.into_iter().map(|(id, rows)| (id, Page::from_rows(rows, &query_page.request))).collect())
 }

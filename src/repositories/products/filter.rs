@@ -1,16 +1,16 @@
-//! What a search of products asks for, as conditions for the databases. Called by the lists of products.
+//! Translates product searches to SQL conditions. Called by the product lists.
 
 use diesel::dsl::{exists, not, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use uuid::Uuid;
 
-use super::extent::Extent;
 use super::list::ProductList;
-use super::ranked::{MAX_MATCHES, matches_to_ask};
+use super::ranking::{MAX_MATCHES, max_matches};
+use super::scan::ScanRange;
 #[cfg(feature = "sqlite")]
 use super::visible;
-use crate::db::expr::{Condition, constant, in_ids, lower, of_each_row};
+use crate::db::expr::{Condition, constant, in_ids, lower, without_index};
 use crate::db::schema::{product_tags, products, variants};
 use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{Id, ProductId};
@@ -19,32 +19,32 @@ use crate::domain::search::{Comparator, FieldTerm, Node, RequiredWords, Status, 
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
-use crate::repositories::conditions::{compare, price, text_condition};
+use crate::repositories::conditions::{compare, compare_price, text_condition};
 
-/// How tags, variants and words are asked for.
+/// How tags, variants and words are tested.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Asked {
-    /// Of the index, at once.
+pub(super) enum Lookup {
+    /// By reading all matches from the index.
     Index,
-    /// Of each product that is looked at.
-    Product,
+    /// For each examined product separately.
+    PerProduct,
 }
 
-/// Writes the function that turns a search into a condition, for one backend. The backends differ
-/// in full-text search and in diesel's types.
+/// Defines the function that translates a search to a condition, for one backend. The backends
+/// differ in full-text search and in diesel's types.
 macro_rules! condition {
     ($name:ident, $backend:ty, $with:ident, $without:ident, $written:ident) => {
         pub(super) fn $name(
             node: &Node,
             currency: Currency,
-            asked: Asked,
+            lookup: Lookup,
         ) -> Condition<products::table, $backend> {
             let each = |nodes: Vec<&Node>| -> Vec<Condition<products::table, $backend>> {
-                nodes.into_iter().map(|node| $name(node, currency, asked)).collect()
+                nodes.into_iter().map(|node| $name(node, currency, lookup)).collect()
             };
             let with = |words: RequiredWords| -> Condition<products::table, $backend> {
-                // A list of the first matches would have all others be no match.
-                if asked == Asked::Index {
+                // With a list of only the first matches, the others would wrongly not match.
+                if lookup == Lookup::Index {
                     $with(words.$written(), MAX_MATCHES)
                 } else {
                     Box::new(not($without(words.$written())))
@@ -53,14 +53,14 @@ macro_rules! condition {
             match node {
                 Node::All => Box::new(constant(true)),
                 Node::And(nodes) => {
-                    let (refused, others) = RequiredWords::refused(nodes);
+                    let (excluded, others) = RequiredWords::extract_excluded(nodes);
                     let mut all = each(others);
-                    all.extend(refused.map(|words| $without(words.$written())));
+                    all.extend(excluded.map(|words| $without(words.$written())));
                     let all = all.into_iter().reduce(|a, b| Box::new(a.and(b)));
                     all.unwrap_or_else(|| Box::new(constant(true)))
                 }
                 Node::Or(nodes) => {
-                    let (words, others) = RequiredWords::among(nodes);
+                    let (words, others) = RequiredWords::extract_alternatives(nodes);
                     let mut any = each(others);
                     any.extend(words.map(with));
                     let any = any.into_iter().reduce(|a, b| Box::new(a.or(b)));
@@ -69,13 +69,13 @@ macro_rules! condition {
                 Node::Not(node) => match node.as_ref() {
                     Node::Text(words) => $without(RequiredWords::Text(words.clone()).$written()),
                     Node::Title(words) => $without(RequiredWords::Title(words.clone()).$written()),
-                    node => Box::new(not($name(node, currency, Asked::Product))),
+                    node => Box::new(not($name(node, currency, Lookup::PerProduct))),
                 },
                 Node::Text(words) => with(RequiredWords::Text(words.clone())),
                 Node::Title(words) => with(RequiredWords::Title(words.clone())),
                 Node::Field(FieldTerm::Tag(value)) => {
                     text_condition!(product_tags::tag, product_tags::tag_key, text::key, value, |meets| {
-                        of_each!($backend, asked, is_indexed(value), product_tags, meets)
+                        of_each!($backend, lookup, is_indexed(value), product_tags, meets)
                     })
                 }
                 Node::Field(FieldTerm::Vendor(value)) => {
@@ -86,20 +86,20 @@ macro_rules! condition {
                     text_condition!(kind, key, text::key, value, |meets| meets)
                 }
                 Node::Field(FieldTerm::Handle(value)) => {
-                    // Handles have no capitals of other alphabets.
+                    // Handles contain no upper-case letters outside of ASCII.
                     let key = || lower(products::handle);
                     text_condition!(products::handle, key(), text::lower, value, |meets| meets)
                 }
                 Node::Field(FieldTerm::Sku(value)) => {
                     let (sku, key) = (variants::sku, || variants::sku_key.assume_not_null());
                     text_condition!(sku.assume_not_null(), key(), text::key, value, |meets| {
-                        of_each!($backend, asked, is_indexed(value), variants, meets)
+                        of_each!($backend, lookup, is_indexed(value), variants, meets)
                     })
                 }
                 Node::Field(FieldTerm::Barcode(value)) => {
                     let (barcode, key) = (variants::barcode, || variants::barcode_key.assume_not_null());
                     text_condition!(barcode.assume_not_null(), key(), text::key, value, |meets| {
-                        of_each!($backend, asked, is_indexed(value), variants, meets)
+                        of_each!($backend, lookup, is_indexed(value), variants, meets)
                     })
                 }
                 Node::Field(FieldTerm::Id(ids)) => {
@@ -122,10 +122,11 @@ macro_rules! condition {
                     compare!(sql::<BigInt>(INVENTORY_TOTAL), *comparator, *pieces, |meets| meets)
                 }
                 Node::Field(FieldTerm::Price(comparator, amount)) => {
-                    let Some((comparator, minor)) = price(*comparator, amount, currency) else {
+                    let Some((comparator, minor)) = compare_price(*comparator, amount, currency) else {
                         return Box::new(constant(false));
                     };
-                    // The product knows the span of its variants' prices, which says nothing where it has none.
+                    // Products store the range of their variants' prices, which means nothing
+                    // without variants.
                     let has_variants =
                         || exists(variants::table.filter(variants::product_id.eq(products::id)).offset(0));
                     match comparator {
@@ -138,7 +139,7 @@ macro_rules! condition {
                             Box::new(products::min_price.le(minor).and(has_variants()))
                         }
                         Comparator::Equal => {
-                            of_each!($backend, asked, true, variants, variants::price.eq(minor))
+                            of_each!($backend, lookup, true, variants, variants::price.eq(minor))
                         }
                     }
                 }
@@ -153,15 +154,15 @@ macro_rules! condition {
     };
 }
 
-/// A condition on any of the product's tags or variants. What an index finds is read once, and all
-/// of it, as only short lists ask the index: OFFSET keeps PostgreSQL from asking for each product
-/// instead, which takes longest where nothing is found. Where each product is asked, OFFSET keeps
-/// it from reading all tags or variants of the shop instead, which takes longest where few products
-/// are asked.
+/// A condition on any of the product's tags or variants. Matches of an index are read once and
+/// completely, since only short lists use the index: OFFSET keeps PostgreSQL from turning this into
+/// a test per product, which is slowest if nothing matches. When products are tested separately,
+/// OFFSET keeps it from reading all tags or variants of the shop, which is slowest if few products
+/// are tested.
 macro_rules! of_each {
-    ($backend:ty, $asked:expr, $is_indexed:expr, $table:ident, $meets:expr) => {{
+    ($backend:ty, $lookup:expr, $is_indexed:expr, $table:ident, $meets:expr) => {{
         let found = $table::table.filter($meets);
-        let condition: Condition<products::table, $backend> = if $asked == Asked::Index && $is_indexed {
+        let condition: Condition<products::table, $backend> = if $lookup == Lookup::Index && $is_indexed {
             Box::new(products::id.eq_any(found.select($table::product_id).offset(0)))
         } else {
             Box::new(exists(found.filter($table::product_id.eq(products::id)).offset(0)))
@@ -170,7 +171,7 @@ macro_rules! of_each {
     }};
 }
 
-/// Whether an index finds what matches.
+/// Whether an index can find the matches.
 fn is_indexed(value: &ValueMatch) -> bool {
     matches!(value, ValueMatch::AnyOf(_) | ValueMatch::StartsWith(_))
 }
@@ -181,14 +182,15 @@ const AVAILABLE_FOR_SALE: &str = "EXISTS (SELECT 1 FROM variants v WHERE v.produ
     (SELECT sum(i.on_hand - i.reserved) FROM inventory_levels i JOIN locations l ON l.id = i.location_id \
     WHERE i.variant_id = v.id AND l.is_active)) LIMIT 1 OFFSET 0)";
 
-/// The pieces that can still be sold of all variants of a product that are counted. Nothing, which
-/// compares with no number, where there is no such variant.
+/// The available units of a product's tracked variants together; NULL, which compares with nothing,
+/// if there are none.
 const INVENTORY_TOTAL: &str = "(SELECT CAST(sum(CASE WHEN l.is_active THEN i.on_hand - i.reserved ELSE 0 END) AS bigint) \
     FROM variants v LEFT JOIN inventory_levels i ON i.variant_id = v.id LEFT JOIN locations l ON l.id = i.location_id \
     WHERE v.product_id = products.id AND v.inventory_tracked)";
 
-/// The products that have words: of more than so many, those that the index finds first. The bound also has the database read the
-/// index once; without it PostgreSQL would ask for each product whether it is in there.
+/// Products that contain words; the first ones in the index if there are more than `limit`. The
+/// limit also makes the database read the index once; without it PostgreSQL would look up each
+/// product separately.
 #[cfg(feature = "postgres")]
 fn with_postgres(query: String, limit: usize) -> Condition<products::table, diesel::pg::Pg> {
     Box::new(
@@ -200,7 +202,7 @@ fn with_postgres(query: String, limit: usize) -> Condition<products::table, dies
     )
 }
 
-/// The products that do not have words, without a bound; OFFSET as in `of_each!`.
+/// Products that do not contain words, without a limit; OFFSET as in `of_each!`.
 #[cfg(feature = "postgres")]
 fn without_postgres(query: String) -> Condition<products::table, diesel::pg::Pg> {
     Box::new(
@@ -238,15 +240,16 @@ condition!(postgres_condition, diesel::pg::Pg, with_postgres, without_postgres, 
 #[cfg(feature = "sqlite")]
 condition!(sqlite_condition, diesel::sqlite::Sqlite, with_sqlite, without_sqlite, to_fts5);
 
-/// The products that a reader may see. PostgreSQL plans a statement once for all its values, and only where the status is compared
-/// alone does it pass over the others in the index that sorts.
+/// The products that a reader may see. PostgreSQL plans a statement once for all values, and it can
+/// skip other products within the sorting index only if the status is compared by itself.
 #[cfg(feature = "postgres")]
 pub(super) fn postgres_visible(visibility: Visibility) -> products::BoxedQuery<'static, diesel::pg::Pg> {
     let query = products::table.into_boxed();
     if visibility.is_all() { query } else { query.filter(products::status.eq(ProductStatus::Active)) }
 }
 
-/// The same for SQLite, which would take the index of statuses instead of the one that sorts.
+/// The same for SQLite, which would otherwise use the index on the status instead of the one that
+/// sorts.
 #[cfg(feature = "sqlite")]
 pub(super) fn sqlite_visible(
     visibility: Visibility,
@@ -254,40 +257,43 @@ pub(super) fn sqlite_visible(
     products::table.filter(visible(visibility)).into_boxed()
 }
 
-/// Writes the function that turns a list's filter into a condition, for one backend: within what of the list is looked at, and
-/// beginning with the words that all must have, which are looked for together.
+/// Defines the function that translates a list's filter to a condition, for one backend: restricted
+/// to the part of the list that is examined, and starting from the words that every match must
+/// contain.
 macro_rules! filtered {
     ($name:ident, $backend:ty, $condition:ident, $matching:ident, $without:ident, $written:ident) => {
-        pub(super) fn $name(list: &ProductList, extent: &Extent) -> Condition<products::table, $backend> {
+        pub(super) fn $name(list: &ProductList, scan: &ScanRange) -> Condition<products::table, $backend> {
             let currency = list.currency;
             let of_each_product = || -> Condition<products::table, $backend> {
                 let Some((words, rest)) = RequiredWords::split(&list.filter) else {
-                    return $condition(&list.filter, currency, Asked::Product);
+                    return $condition(&list.filter, currency, Lookup::PerProduct);
                 };
                 let met = not($without(words.$written()));
                 match rest {
                     Node::All => Box::new(met),
-                    rest => Box::new(met.and($condition(&rest, currency, Asked::Product))),
+                    rest => Box::new(met.and($condition(&rest, currency, Lookup::PerProduct))),
                 }
             };
-            match extent {
-                // The products to be looked at are given, and an index of something else would lead to others.
-                Extent::Few(ids) => {
-                    Box::new(in_ids(products::id, ids).and(of_each_row(of_each_product(), false)))
+            match scan {
+                // The candidates are given; another index would only lead to other products.
+                ScanRange::Candidates(ids) => {
+                    Box::new(in_ids(products::id, ids).and(without_index(of_each_product(), false)))
                 }
-                Extent::UpTo(_) | Extent::Rest => Box::new(of_each_row(of_each_product(), false)),
-                Extent::Whole => match RequiredWords::split(&list.filter) {
+                ScanRange::UpTo(_) | ScanRange::Remaining => {
+                    Box::new(without_index(of_each_product(), false))
+                }
+                ScanRange::All => match RequiredWords::split(&list.filter) {
                     Some((words, rest)) => {
-                        let found = $matching(words.$written(), matches_to_ask(&rest));
+                        let found = $matching(words.$written(), max_matches(&rest));
                         match rest {
                             Node::All => found,
                             rest => {
-                                let asked = $condition(&rest, currency, Asked::Product);
-                                Box::new(found.and(of_each_row(asked, false)))
+                                let condition = $condition(&rest, currency, Lookup::PerProduct);
+                                Box::new(found.and(without_index(condition, false)))
                             }
                         }
                     }
-                    None => $condition(&list.filter, currency, Asked::Index),
+                    None => $condition(&list.filter, currency, Lookup::Index),
                 },
             }
         }

@@ -1,4 +1,4 @@
-//! The products of collections: one statement for however many collections are asked for at once.
+//! The products of collections, with one statement for any number of collections.
 
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -9,28 +9,28 @@ use super::{Product, ProductSort};
 use crate::db::expr::in_ids;
 use crate::db::schema::{collection_products, products};
 use crate::db::types::sql::{Timestamptz, Uuid};
-use crate::db::{Conn, DbError, load, on_each};
+use crate::db::{Conn, DbError, load, per_backend};
 use crate::domain::ids::{CollectionId, Id, ProductId};
 use crate::domain::page::{Cursor, CursorKey, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
 
-/// What lists have for a key that are sorted by id alone.
+/// The sort key of lists that are sorted by id only.
 const NO_KEY: &str = "0";
-/// The product's id, as the index has it that keeps the members in staff's order.
+/// The product's id, from the index on the members in staff's order.
 const ID: &str = "cp.product_id";
 
-/// As many parts as SQLite joins in one statement.
+/// Maximum number of subqueries that SQLite accepts in one statement.
 const MAX_PARTS: usize = 500;
 
-/// A page that is asked for of each of several collections.
+/// A page to be read of each of several collections.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct CollectionPage {
-    /// The order; `None` is the order staff gave.
+pub struct CollectionPageQuery {
+    /// The sort key; `None` for the order set by staff.
     pub sort: Option<ProductSort>,
-    /// The order turned around.
+    /// Whether to reverse the order.
     pub reverse: bool,
-    /// The page.
+    /// The requested page.
     pub request: PageRequest<Cursor>,
 }
 
@@ -44,8 +44,8 @@ struct Row {
     product: Product,
 }
 
-impl CollectionPage {
-    /// The SQL expression that is sorted by.
+impl CollectionPageQuery {
+    /// The SQL expression of the sort key.
     fn key(&self) -> &'static str {
         match self.sort {
             None => "cp.position",
@@ -56,30 +56,31 @@ impl CollectionPage {
             Some(ProductSort::CreatedAt) => "p.created_at",
             Some(ProductSort::BestSelling) => "p.units_sold",
             Some(ProductSort::Price) => "p.min_price",
-            // Relevance needs a query, and a collection has none.
+            // Relevance requires a query, which collections don't have.
             Some(ProductSort::Id | ProductSort::Relevance) => NO_KEY,
         }
     }
 
-    fn falls(&self) -> bool {
+    fn is_descending(&self) -> bool {
         self.reverse
             ^ (self.sort == Some(ProductSort::BestSelling))
             ^ (self.request.direction == Direction::Backward)
     }
 
-    /// A collection's part of the statement, which stops when its page is full, where one over all
-    /// collections would number all their products. SQLite numbers such parameters by their first
-    /// appearance, so they appear in the order they are bound: the collection or collections,
-    /// whether all products can be seen, the cursor's key and id if there is one, how many rows.
+    /// The subquery of one collection, which stops when its page is full; a single query over all
+    /// collections would have to number all their products. SQLite numbers parameters by their
+    /// first appearance, so they appear in the order they are bound: the collection or collections,
+    /// whether all products are visible, the cursor's key and id if there is one, the number of
+    /// rows.
     fn part(&self, collection: &str) -> String {
-        let (key, direction) = (self.key(), if self.falls() { "DESC" } else { "ASC" });
-        let beyond = match (&self.request.cursor, self.falls()) {
+        let (key, direction) = (self.key(), if self.is_descending() { "DESC" } else { "ASC" });
+        let beyond = match (&self.request.cursor, self.is_descending()) {
             (None, _) => String::new(),
             (Some(_), false) => format!("AND ({key} > $3 OR ({key} = $3 AND {ID} > $4))"),
             (Some(_), true) => format!("AND ({key} < $3 OR ({key} = $3 AND {ID} < $4))"),
         };
         let size = self.size_at();
-        // A number there would be a column's.
+        // A number here would mean a column.
         let order = if key == NO_KEY { String::new() } else { format!("{key} {direction}, ") };
         format!(
             "SELECT cp.collection_id, cp.position, p.* \
@@ -89,13 +90,13 @@ impl CollectionPage {
         )
     }
 
-    /// Which parameter says how many rows.
+    /// The number of the parameter with the number of rows.
     fn size_at(&self) -> usize {
         if self.request.cursor.is_some() { 5 } else { 3 }
     }
 
-    /// One part that is run for each collection of an array: to plan as many parts would take
-    /// longer than to run them.
+    /// One lateral subquery, run for each element of an array: planning one subquery per collection
+    /// would take longer than running them.
     #[cfg(feature = "postgres")]
     fn to_postgres(&self) -> String {
         format!(
@@ -104,7 +105,7 @@ impl CollectionPage {
         )
     }
 
-    /// A part for each collection; the others are bound at the end.
+    /// One subquery per collection; all but the first are bound at the end.
     #[cfg(feature = "sqlite")]
     fn to_sqlite(&self, collections: usize) -> String {
         let part = |at: usize| {
@@ -119,26 +120,26 @@ impl CollectionPage {
     }
 }
 
-/// The same page of each of these collections: products with the key they have in its order, in pages by collection. A
-/// collection without products is left out.
+/// Returns the same page of each of these collections: products with their sort keys. Collections
+/// without products are left out.
 pub async fn page_in_collections(
     conn: &mut Conn,
     visibility: Visibility,
     collections: &[CollectionId],
-    wanted: &CollectionPage,
+    query_page: &CollectionPageQuery,
 ) -> Result<Vec<(CollectionId, Page<(Product, CursorKey)>)>, DbError> {
     let everything = visibility == Visibility::All;
-    let size = wanted.request.rows();
+    let size = query_page.request.row_limit();
     let mut rows: Vec<(CollectionId, CursorKey, Product)> = Vec::new();
     for collections in collections.chunks(MAX_PARTS) {
         macro_rules! bind_page {
             ($query:expr) => {{
                 let query = $query.bind::<Bool, _>(everything);
-                let query = match &wanted.request.cursor {
+                let query = match &query_page.request.cursor {
                     None => query,
                     Some(cursor) => {
                         let moment =
-                            matches!(wanted.sort, Some(ProductSort::CreatedAt | ProductSort::UpdatedAt));
+                            matches!(query_page.sort, Some(ProductSort::CreatedAt | ProductSort::UpdatedAt));
                         let keyed = match &cursor.key {
                             CursorKey::Integer(micros) if moment => query.bind::<Timestamptz, _>(
                                 Timestamp::from_micros(*micros).unwrap_or(Timestamp::EPOCH),
@@ -153,15 +154,15 @@ pub async fn page_in_collections(
                 query.bind::<BigInt, _>(size)
             }};
         }
-        let found: Vec<Row> = on_each!(conn,
+        let found: Vec<Row> = per_backend!(conn,
             postgres: |c| {
                 let ids: Vec<uuid::Uuid> = collections.iter().map(|id| id.uuid()).collect();
-                let query = diesel::sql_query(wanted.to_postgres()).into_boxed();
+                let query = diesel::sql_query(query_page.to_postgres()).into_boxed();
                 let query = query.bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(ids);
                 bind_page!(query).load::<Row>(c).await
             },
             sqlite: |c| {
-                let query = diesel::sql_query(wanted.to_sqlite(collections.len())).into_boxed();
+                let query = diesel::sql_query(query_page.to_sqlite(collections.len())).into_boxed();
                 let mut ids = collections.iter();
                 let query = ids.by_ref().take(1).fold(query, |query, first| query.bind::<Uuid, _>(*first));
                 let query = bind_page!(query);
@@ -169,23 +170,23 @@ pub async fn page_in_collections(
             },
         )?;
         rows.extend(found.into_iter().map(|row| {
-            let key = wanted.product_key(&row);
+            let key = query_page.product_key(&row);
             (row.collection_id, key, row.product)
         }));
     }
 
-    Ok(pages_of(rows, wanted))
+    Ok(pages_of(rows, query_page))
 }
 
-/// Rows in pages by collection. They are sorted here, as no database promises to keep the order
-/// that parts of a statement have.
+/// Groups rows into pages by collection. They are sorted here, because no database guarantees the
+/// order of the subqueries' rows.
 fn pages_of(
     mut rows: Vec<(CollectionId, CursorKey, Product)>,
-    wanted: &CollectionPage,
+    query_page: &CollectionPageQuery,
 ) -> Vec<(CollectionId, Page<(Product, CursorKey)>)> {
     rows.sort_by(|(left_in, left_key, left), (right_in, right_key, right)| {
         let order = left_key.cmp(right_key).then_with(|| left.id.cmp(&right.id));
-        left_in.cmp(right_in).then(if wanted.falls() { order.reverse() } else { order })
+        left_in.cmp(right_in).then(if query_page.is_descending() { order.reverse() } else { order })
     });
     let mut pages: Vec<(CollectionId, Vec<(Product, CursorKey)>)> = Vec::new();
     for (collection, key, product) in rows {
@@ -194,11 +195,10 @@ fn pages_of(
             _ => pages.push((collection, vec![(product, key)])),
         }
     }
-    pages.into_iter().map(|(id, rows)| (id, Page::of_rows(rows, &wanted.request))).collect()
+    pages.into_iter().map(|(id, rows)| (id, Page::from_rows(rows, &query_page.request))).collect()
 }
 
-/// How many products each of these collections has that a reader may see. A collection without any
-/// is left out.
+/// Counts the visible products of each of these collections. Collections without any are left out.
 pub async fn count_in_collections(
     conn: &mut Conn,
     visibility: Visibility,

@@ -1,32 +1,32 @@
-//! The list of products: filtered by the search language, sorted, and read a page at a time.
+//! The product list: filtered by a search query, sorted and paginated.
 
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
 
-use super::extent::{self, Extent, rows_to_ask};
-use super::filter::Asked;
+use super::filter::Lookup;
 #[cfg(feature = "postgres")]
 use super::filter::{postgres_condition, postgres_filter, postgres_visible};
 #[cfg(feature = "sqlite")]
 use super::filter::{sqlite_condition, sqlite_filter, sqlite_visible};
-use super::ranked::{MAX_MATCHES, Ranked, matches_to_ask};
+use super::ranking::{MAX_MATCHES, RankedMatches, max_matches};
+use super::scan::{self, ScanRange, max_rows};
 use super::{Product, visible};
 #[cfg(feature = "sqlite")]
 use crate::db::load_sqlite;
 use crate::db::schema::products;
-use crate::db::{Conn, DbError, on_each};
+use crate::db::{Conn, DbError, per_backend};
 use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::money::Currency;
-use crate::domain::page::{Cursor, CursorKey, Direction, KeyKind, Page, PageRequest, Place};
+use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, Page, PageRequest, RowPosition};
 use crate::domain::search::{self, Node, RequiredWords};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
 
-/// What a list of products is sorted by; products that are equal in it are sorted by id.
+/// The sort key of a list of products; ties are sorted by id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ProductSort {
     /// Title, A to Z.
@@ -39,45 +39,46 @@ pub enum ProductSort {
     UpdatedAt,
     /// Oldest first.
     CreatedAt,
-    /// Most sold first.
+    /// Best-selling first.
     BestSelling,
-    /// Cheapest first, by the cheapest variant.
+    /// By the cheapest variant, cheapest first.
     Price,
-    /// In the order they were made.
+    /// By creation, oldest first.
     Id,
     /// Best match of the query first.
     Relevance,
 }
 
-/// Which products, in which order.
+/// A filtered and sorted list of products.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ProductList {
-    /// Which may be seen at all.
+    /// The products that the reader may see.
     pub visibility: Visibility,
-    /// What the query asks for.
+    /// The filter.
     pub filter: Node,
-    /// The currency that prices in the query are in.
+    /// The currency of prices in the filter.
     pub currency: Currency,
-    /// The order.
+    /// The sort key.
     pub sort: ProductSort,
-    /// The order turned around.
+    /// Whether to reverse the order.
     pub reverse: bool,
 }
 
 impl ProductSort {
-    /// The kind of key that products have in this order.
+    /// The type of the cursor key in this order.
     #[must_use]
-    pub fn key_kind(self) -> KeyKind {
+    pub fn key_kind(self) -> CursorKeyKind {
         match self {
-            Self::Title | Self::ProductType | Self::Vendor => KeyKind::Text,
+            Self::Title | Self::ProductType | Self::Vendor => CursorKeyKind::Text,
             Self::UpdatedAt | Self::CreatedAt | Self::BestSelling | Self::Price | Self::Relevance => {
-                KeyKind::Integer
+                CursorKeyKind::Integer
             }
-            Self::Id => KeyKind::None,
+            Self::Id => CursorKeyKind::None,
         }
     }
 
-    /// The key that a product has in this order; its rank is not the product's own and is read beside it.
+    /// The product's sort key in this order; a rank is not stored in the product and is read beside
+    /// it.
     pub(super) fn key(self, product: &Product) -> CursorKey {
         match self {
             Self::Title => CursorKey::Text(text::key(&product.title)),
@@ -93,15 +94,15 @@ impl ProductSort {
     }
 }
 
-/// A place, as the kinds of keys are compared with it.
-struct At {
+/// A position in the list, converted for each type of sort key.
+struct Position {
     text: Option<String>,
     integer: Option<i64>,
     moment: Option<Timestamp>,
     id: ProductId,
 }
 
-impl At {
+impl Position {
     fn new(key: &CursorKey, id: uuid::Uuid) -> Self {
         let integer = if let CursorKey::Integer(integer) = key { Some(*integer) } else { None };
         Self {
@@ -117,8 +118,9 @@ impl At {
     }
 }
 
-/// Writes something for the column that a list is sorted by, with what reads its value of a place and what makes a key of it;
-/// the last expression is for lists that are sorted by id alone.
+/// Expands an expression for the column that a list is sorted by, with functions that read its
+/// value from a position and make a cursor key of it; the last argument is for lists that are
+/// sorted by id only.
 macro_rules! by_key {
     ($sort:expr, |$column:ident, $value_of:ident, $key_of:ident| $keyed:expr, $by_id:expr) => {{
         macro_rules! keyed {
@@ -127,9 +129,9 @@ macro_rules! by_key {
                 $keyed
             }};
         }
-        let text = |at: &At| at.text.clone();
-        let integer = |at: &At| at.integer;
-        let moment = |at: &At| at.moment;
+        let text = |at: &Position| at.text.clone();
+        let integer = |at: &Position| at.integer;
+        let moment = |at: &Position| at.moment;
         let of_moment = |at: Timestamp| CursorKey::Integer(at.micros());
         match $sort {
             ProductSort::Title => keyed!(products::title_key, text, CursorKey::Text),
@@ -144,27 +146,28 @@ macro_rules! by_key {
     }};
 }
 
-/// Sorts a boxed query by a key and id, so that no two rows are equal, and filters it to what follows one place and goes up to
-/// another. Written so that an index on (key, id) bounds the scan.
+/// Sorts a boxed query by a key and the id, so that the order is total, and restricts it to the
+/// rows after one position and up to another. Written so that an index on (key, id) bounds the
+/// scan.
 macro_rules! between {
-    ($query:expr, $key:expr, $value_of:expr, $after:expr, $up_to:expr, $falls:expr) => {{
-        let (after, up_to): (Option<&At>, Option<&At>) = ($after, $up_to);
+    ($query:expr, $key:expr, $value_of:expr, $after:expr, $up_to:expr, $is_descending:expr) => {{
+        let (after, up_to): (Option<&Position>, Option<&Position>) = ($after, $up_to);
         let (key, mut query) = ($key, $query);
         if let Some((value, id)) = after.and_then(|at| Some(($value_of(at)?, at.id))) {
-            query = if $falls {
+            query = if $is_descending {
                 query.filter(key.le(value.clone()).and(key.lt(value).or(products::id.lt(id))))
             } else {
                 query.filter(key.ge(value.clone()).and(key.gt(value).or(products::id.gt(id))))
             };
         }
         if let Some((value, id)) = up_to.and_then(|at| Some(($value_of(at)?, at.id))) {
-            query = if $falls {
+            query = if $is_descending {
                 query.filter(key.ge(value.clone()).and(key.gt(value).or(products::id.ge(id))))
             } else {
                 query.filter(key.le(value.clone()).and(key.lt(value).or(products::id.le(id))))
             };
         }
-        if $falls {
+        if $is_descending {
             query.order_by((key.desc(), products::id.desc()))
         } else {
             query.order_by((key.asc(), products::id.asc()))
@@ -172,32 +175,33 @@ macro_rules! between {
     }};
 }
 
-/// The same for a query that is sorted by id.
+/// The same for a query sorted by id.
 macro_rules! between_ids {
-    ($query:expr, $after:expr, $up_to:expr, $falls:expr) => {{
-        let (after, up_to): (Option<&At>, Option<&At>) = ($after, $up_to);
+    ($query:expr, $after:expr, $up_to:expr, $is_descending:expr) => {{
+        let (after, up_to): (Option<&Position>, Option<&Position>) = ($after, $up_to);
         let mut query = $query;
         if let Some(at) = after {
-            query = if $falls {
+            query = if $is_descending {
                 query.filter(products::id.lt(at.id))
             } else {
                 query.filter(products::id.gt(at.id))
             };
         }
         if let Some(at) = up_to {
-            query = if $falls {
+            query = if $is_descending {
                 query.filter(products::id.ge(at.id))
             } else {
                 query.filter(products::id.le(at.id))
             };
         }
-        if $falls { query.order_by(products::id.desc()) } else { query.order_by(products::id.asc()) }
+        if $is_descending { query.order_by(products::id.desc()) } else { query.order_by(products::id.asc()) }
     }};
 }
 
 impl ProductList {
-    /// Whether the key falls where the page is read. Relevance without words is no order of its own; it is the order of ids.
-    fn falls(&self, request: &PageRequest<Cursor>) -> bool {
+    /// Whether keys are descending in the direction in which the page is read. Relevance without
+    /// words falls back to the order of ids.
+    fn is_descending(&self, request: &PageRequest<Cursor>) -> bool {
         let turned = self.reverse ^ (request.direction == Direction::Backward);
         turned ^ (self.sort == ProductSort::BestSelling)
     }
@@ -205,52 +209,60 @@ impl ProductList {
 
 /// Reads a page of a list on one backend.
 macro_rules! read_page {
-    (|$query:ident| $load:expr, $visible:ident, $filter:ident, $list:expr, $request:expr, $extent:expr) => {{
-        let (list, request, extent): (&ProductList, &PageRequest<Cursor>, &Extent) =
-            ($list, $request, $extent);
-        let (falls, cursor) = (list.falls(request), At::cursor(request));
-        let end = if let Extent::UpTo((key, id)) = extent { Some(At::new(key, *id)) } else { None };
+    (|$query:ident| $load:expr, $visible:ident, $filter:ident, $list:expr, $request:expr, $scan:expr) => {{
+        let (list, request, scan): (&ProductList, &PageRequest<Cursor>, &ScanRange) =
+            ($list, $request, $scan);
+        let (is_descending, cursor) = (list.is_descending(request), Position::cursor(request));
+        let end = if let ScanRange::UpTo((key, id)) = scan { Some(Position::new(key, *id)) } else { None };
         let query = $visible(list.visibility);
         let query = match &list.filter {
             Node::All => query,
-            _ => query.filter($filter(list, extent)),
+            _ => query.filter($filter(list, scan)),
         };
         let query = by_key!(
             list.sort,
-            |key, value_of, _key_of| between!(query, key, value_of, cursor.as_ref(), end.as_ref(), falls),
-            between_ids!(query, cursor.as_ref(), end.as_ref(), falls)
+            |key, value_of, _key_of| between!(
+                query,
+                key,
+                value_of,
+                cursor.as_ref(),
+                end.as_ref(),
+                is_descending
+            ),
+            between_ids!(query, cursor.as_ref(), end.as_ref(), is_descending)
         );
-        let $query = query.limit(request.rows()).select(Product::as_select());
+        let $query = query.limit(request.row_limit()).select(Product::as_select());
         $load
     }};
 }
 
-/// The place of the product so many rows behind a page's cursor, if the list is that long. Only an index is read.
-pub(super) async fn place_beyond(
+/// Returns the position of the product `rows` rows after the page's cursor, if the list is that
+/// long. Reads only an index.
+pub(super) async fn position_after(
     conn: &mut Conn,
     list: &ProductList,
     request: &PageRequest<Cursor>,
     rows: usize,
-) -> Result<Option<Place>, DbError> {
+) -> Result<Option<RowPosition>, DbError> {
     let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-    let (falls, cursor) = (list.falls(request), At::cursor(request));
+    let (is_descending, cursor) = (list.is_descending(request), Position::cursor(request));
     macro_rules! read {
         (|$query:ident| $load:expr) => {{
             let all = products::table.into_boxed();
             by_key!(
                 list.sort,
                 |key, value_of, key_of| {
-                    let sorted = between!(all, key, value_of, cursor.as_ref(), None, falls);
+                    let sorted = between!(all, key, value_of, cursor.as_ref(), None, is_descending);
                     let $query = sorted.offset(rows).limit(1).select((key, products::id));
                     let found: QueryResult<Vec<(_, ProductId)>> = $load;
                     found.map(|found| found.into_iter().next().map(|(key, id)| (key_of(key), id.uuid())))
                 },
                 {
-                    let sorted = between_ids!(all, cursor.as_ref(), None, falls);
+                    let sorted = between_ids!(all, cursor.as_ref(), None, is_descending);
                     let $query = sorted.offset(rows).limit(1).select(products::id);
                     let found: QueryResult<Vec<ProductId>> = $load;
                     let key = || match list.sort.key_kind() {
-                        KeyKind::Integer => CursorKey::Integer(0),
+                        CursorKeyKind::Integer => CursorKey::Integer(0),
                         _ => CursorKey::None,
                     };
                     found.map(|found| found.into_iter().next().map(|id| (key(), id.uuid())))
@@ -258,76 +270,77 @@ pub(super) async fn place_beyond(
             )
         }};
     }
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| read!(|query| query.load(c).await),
         sqlite: |c| read!(|query| load_sqlite!(c, query)),
     )
 }
 
-/// A page of products, each with the key it has in the list's order.
+/// Returns a page of products, each with its sort key.
 pub async fn page(
     conn: &mut Conn,
     list: &ProductList,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<(Product, CursorKey)>, DbError> {
-    let ranked = match list.sort {
+    let ranking = match list.sort {
         ProductSort::Relevance => RequiredWords::split(&list.filter),
         _ => None,
     };
-    if let Some((words, rest)) = ranked {
-        let page = Page::of_rows(ranked_rows(conn, list, request, &words, &rest).await?, request);
+    if let Some((words, rest)) = ranking {
+        let page = Page::from_rows(ranked_rows(conn, list, request, &words, &rest).await?, request);
         return Ok(page.map(|(product, rank)| (product, CursorKey::Integer(rank))));
     }
-    let extent = Extent::of(conn, list, request).await?;
-    // Searches take longer than a worker thread may be kept.
+    let scan = ScanRange::of(conn, list, request).await?;
+    // Searches take too long for an async worker thread.
     #[cfg(feature = "sqlite")]
     let is_long = list.filter != Node::All;
-    let rows: Vec<Product> = on_each!(conn,
-        postgres: |c| read_page!(|query| query.load(c).await, postgres_visible, postgres_filter, list, request, &extent),
+    let rows: Vec<Product> = per_backend!(conn,
+        postgres: |c| read_page!(|query| query.load(c).await, postgres_visible, postgres_filter, list, request, &scan),
         sqlite: |c| read_page!(
             |query| if is_long { c.load_rows_blocking(query).await } else { load_sqlite!(c, query) },
-            sqlite_visible, sqlite_filter, list, request, &extent
+            sqlite_visible, sqlite_filter, list, request, &scan
         ),
     )?;
     let is_full = rows.len() > request.limit;
-    let page = Page::of_rows(rows, request).map(|product| {
+    let page = Page::from_rows(rows, request).map(|product| {
         let key = list.sort.key(&product);
         (product, key)
     });
-    Ok(match extent {
-        Extent::UpTo(place) if !is_full => page.read_up_to(place, request.direction),
+    Ok(match scan {
+        ScanRange::UpTo(place) if !is_full => page.continued_at(place, request.direction),
         _ => page,
     })
 }
 
-/// A count of a list's products on one backend.
+/// Counts the products of a list on one backend.
 macro_rules! count_query {
-    ($visible:ident, $filter:ident, $list:expr, $extent:expr) => {{
+    ($visible:ident, $filter:ident, $list:expr, $scan:expr) => {{
         let list: &ProductList = $list;
         let query = $visible(list.visibility);
         let query = match &list.filter {
             Node::All => query,
-            _ => query.filter($filter(list, $extent)),
+            _ => query.filter($filter(list, $scan)),
         };
         query.select(count_star())
     }};
 }
 
-/// How many products a list has; `None` where more products would have to be looked at than a search may.
+/// Counts the products of a list; `None` if a search would have to examine more products than
+/// allowed.
 pub async fn count(conn: &mut Conn, list: &ProductList) -> Result<Option<i64>, DbError> {
-    let extent = Extent::of(conn, list, &PageRequest::first(0)).await?;
-    if matches!(extent, Extent::UpTo(_)) {
+    let scan = ScanRange::of(conn, list, &PageRequest::first(0)).await?;
+    if matches!(scan, ScanRange::UpTo(_)) {
         return Ok(None);
     }
-    // A count looks at all that is found, which takes longer than a worker thread may be kept.
-    let counted: Vec<i64> = on_each!(conn,
-        postgres: |c| count_query!(postgres_visible, postgres_filter, list, &extent).load(c).await,
-        sqlite: |c| c.load_rows_blocking(count_query!(sqlite_visible, sqlite_filter, list, &extent)).await,
+    // A count examines all matches, which takes too long for an async worker thread.
+    let counted: Vec<i64> = per_backend!(conn,
+        postgres: |c| count_query!(postgres_visible, postgres_filter, list, &scan).load(c).await,
+        sqlite: |c| c.load_rows_blocking(count_query!(sqlite_visible, sqlite_filter, list, &scan)).await,
     )?;
     Ok(Some(counted.into_iter().sum()))
 }
 
-/// Reads a page of a list that is sorted by relevance: rows with their rank.
+/// Reads a page of a list sorted by relevance: rows with their rank.
 async fn ranked_rows(
     conn: &mut Conn,
     list: &ProductList,
@@ -340,26 +353,28 @@ async fn ranked_rows(
         _ => None,
     });
     let is_ascending = list.reverse ^ (request.direction == Direction::Backward);
-    // Of more matches than are ranked, the wanted ones may be known by what only few products have.
-    let is_cut = extent::is_cut(conn, words, rest).await?;
-    let few = if is_cut { extent::few(conn, list, rows_to_ask(rest)).await? } else { None };
+    // If there are more matches than are ranked, another condition may narrow them down to few
+    // candidates.
+    let has_too_many_matches = scan::has_too_many_matches(conn, words, rest).await?;
+    let candidates =
+        if has_too_many_matches { scan::find_candidates(conn, list, max_rows(rest)).await? } else { None };
     macro_rules! query {
         ($backend:ty, $words:expr, $condition:ident) => {{
-            let asked = $condition(rest, list.currency, Asked::Product);
-            let condition = Box::new(visible(list.visibility).and(asked));
-            Ranked::<$backend>::new($words, condition, request.rows())
-                .of_matches(if few.is_some() { MAX_MATCHES } else { matches_to_ask(rest) })
-                .among(few.as_deref())
+            let condition = $condition(rest, list.currency, Lookup::PerProduct);
+            let condition = Box::new(visible(list.visibility).and(condition));
+            RankedMatches::<$backend>::new($words, condition, request.row_limit())
+                .limit_matches(if candidates.is_some() { MAX_MATCHES } else { max_matches(rest) })
+                .restrict_to(candidates.as_deref())
                 .after(after, is_ascending)
         }};
     }
-    on_each!(conn,
+    per_backend!(conn,
         postgres: |c| query!(diesel::pg::Pg, words.to_tsquery(), postgres_condition).load(c).await,
         sqlite: |c| c.load_rows_blocking(query!(diesel::sqlite::Sqlite, words.to_fts5(), sqlite_condition)).await,
     )
 }
 
-/// Products that share words with this one, best match first: those it can be shown beside.
+/// Returns products that share words with this one, best match first, for recommendations.
 pub async fn recommendations(
     conn: &mut Conn,
     product: ProductId,
@@ -370,10 +385,10 @@ pub async fn recommendations(
     macro_rules! query {
         ($backend:ty, $words:expr) => {{
             let others = products::status.eq(ProductStatus::Active).and(products::id.ne(product));
-            Ranked::<$backend>::new($words, Box::new(others), limit)
+            RankedMatches::<$backend>::new($words, Box::new(others), limit)
         }};
     }
-    let rows: Vec<(Product, i64)> = on_each!(conn,
+    let rows: Vec<(Product, i64)> = per_backend!(conn,
         postgres: |c| query!(diesel::pg::Pg, words.to_tsquery(None)).load(c).await,
         sqlite: |c| c.load_rows_blocking(query!(diesel::sqlite::Sqlite, words.to_fts5(None))).await,
     )?;

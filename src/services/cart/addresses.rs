@@ -1,8 +1,8 @@
-//! Changes of the addresses that a cart may be sent to: one of them at most is selected.
+//! Delivery addresses of a cart. At most one of them is selected.
 
 use std::collections::HashMap;
 
-use super::check::{MAX_ADDRESSES, at, blame};
+use super::check::{MAX_ADDRESSES, add_problem, item_path};
 use super::{AddressPatch, AddressSource, NewAddress, Warning, WarningCode, WarningTarget};
 use crate::context::OpContext;
 use crate::db::Db;
@@ -14,9 +14,9 @@ use crate::repositories::customer_addresses;
 use crate::services::address;
 use crate::services::validate::Problems;
 
-/// Addresses as they are kept: those that were sent cleaned, those of the signed-in customer's book copied. What is wrong with
-/// the address of an item is noted with its path.
-pub async fn kept(
+/// Resolves the addresses of an input: validates those that were sent, and copies those of the
+/// signed-in customer's address book. Problems are added with the paths of their items.
+pub async fn resolve(
     db: &Db,
     op: &OpContext,
     problems: &mut Problems,
@@ -39,15 +39,20 @@ pub async fn kept(
         kept.push(match source {
             None => None,
             Some(AddressSource::Sent(sent)) => {
-                let path = at(path, index, &["address", "deliveryAddress"]);
+                let path = item_path(path, index, &["address", "deliveryAddress"]);
                 Some(address::check(problems, &path.iter().map(String::as_str).collect::<Vec<_>>(), sent))
             }
             Some(AddressSource::Book(id)) => {
                 let known = book.get(id).cloned();
                 if known.is_none() {
                     let parts = ["address", "copyFromCustomerAddressId"];
-                    let message = "The address is not in the address book of the customer who is signed in";
-                    blame(problems, (path, index, &parts), UserErrorCode::InvalidDeliveryAddressId, message);
+                    let message = "The address is not in the signed-in customer's address book";
+                    add_problem(
+                        problems,
+                        (path, index, &parts),
+                        UserErrorCode::InvalidDeliveryAddressId,
+                        message,
+                    );
                 }
                 known
             }
@@ -56,10 +61,11 @@ pub async fn kept(
     Ok(kept)
 }
 
-/// Adds addresses. The first of a cart is selected unless told otherwise; one that is there already is not added again.
+/// Adds addresses. The first address of a cart is selected by default. Duplicates are not added
+/// again.
 ///
 /// # Errors
-/// [`Error::Invalid`] when there would be too many.
+/// [`Error::Invalid`] when the cart would have too many addresses.
 pub fn add(
     addresses: &mut Vec<CartAddress>,
     path: &[&str],
@@ -74,7 +80,7 @@ pub fn add(
             warnings.push(Warning {
                 code: WarningCode::DuplicateDeliveryAddress,
                 target: WarningTarget::Address(id),
-                message: "The cart has this delivery address already".to_owned(),
+                message: "The cart already has this delivery address".to_owned(),
             });
         } else {
             addresses.push(CartAddress {
@@ -95,10 +101,10 @@ pub fn add(
     Ok(warnings)
 }
 
-/// Changes addresses.
+/// Updates addresses.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the ids of those that are not there.
+/// [`Error::Invalid`] with all unknown ids.
 pub fn update(
     addresses: &mut [CartAddress],
     path: &[&str],
@@ -107,7 +113,7 @@ pub fn update(
     let mut problems = Problems::default();
     for (index, (patch, address)) in patches.iter().enumerate() {
         let Some(known) = addresses.iter_mut().find(|known| known.id == patch.id) else {
-            not_there(&mut problems, (path, index, &["id"]));
+            add_unknown_address(&mut problems, (path, index, &["id"]));
             continue;
         };
         if let Some(address) = address {
@@ -128,13 +134,13 @@ pub fn update(
 /// Removes addresses.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the ids of those that are not there.
+/// [`Error::Invalid`] with all unknown ids.
 pub fn remove(addresses: &mut Vec<CartAddress>, path: &[&str], ids: &[CartAddressId]) -> Result<(), Error> {
     let mut problems = Problems::default();
     for (index, id) in ids.iter().enumerate() {
         match addresses.iter().position(|known| known.id == *id) {
             Some(at) => drop(addresses.remove(at)),
-            None => not_there(&mut problems, (path, index, &[])),
+            None => add_unknown_address(&mut problems, (path, index, &[])),
         }
     }
     problems.check()
@@ -144,7 +150,7 @@ fn select(addresses: &mut [CartAddress], id: CartAddressId) {
     addresses.iter_mut().for_each(|address| address.selected = address.id == id);
 }
 
-fn not_there(problems: &mut Problems, place: (&[&str], usize, &[&str])) {
+fn add_unknown_address(problems: &mut Problems, place: (&[&str], usize, &[&str])) {
     let code = UserErrorCode::InvalidDeliveryAddressId;
-    blame(problems, place, code, "The delivery address is not one of the cart's");
+    add_problem(problems, place, code, "The delivery address is not one of the cart's");
 }

@@ -1,4 +1,4 @@
-//! What is wrong with the input of a cart's mutations, before anything is read: everything at once.
+//! Validation of cart mutations, as far as it needs no database. All problems are reported at once.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -10,75 +10,75 @@ use crate::domain::cart::Attribute;
 use crate::domain::hex::hex;
 use crate::error::UserErrorCode;
 use crate::services::credentials;
-use crate::services::validate::{MAX_LINE, Problems};
+use crate::services::validate::{MAX_LINE_CHARS, Problems};
 
-/// How many lines, or ids of lines, one mutation may have.
+/// Maximum number of lines, or ids of lines, per mutation.
 const MAX_INPUT: usize = 250;
-/// How many lines a cart may have. Wholesale buyers order hundreds of things at once.
+/// Maximum number of lines per cart. Wholesale orders have hundreds.
 pub const MAX_LINES: usize = 1_000;
-/// How many pieces a line may have; the database knows the same bound.
+/// Maximum quantity of a line, which the database enforces as well.
 pub const MAX_QUANTITY: i64 = 1_000_000;
-/// How long a note may be, in characters.
+/// Maximum length of a note, in characters.
 const MAX_NOTE: usize = 5_000;
-/// How many attributes a cart or a line may have.
+/// Maximum number of attributes of a cart or a line.
 const MAX_ATTRIBUTES: usize = 100;
-/// How long an attribute's value may be, in characters.
+/// Maximum length of an attribute's value, in characters.
 const MAX_VALUE: usize = 2_000;
-/// How large all attributes of a cart and its lines may be together, in bytes.
+/// Maximum size of all attributes of a cart and its lines together, in bytes.
 pub const MAX_ATTRIBUTE_BYTES: usize = 256 * 1024;
-/// How many discount codes a cart may have.
+/// Maximum number of discount codes per cart.
 const MAX_CODES: usize = 25;
-/// How many addresses a cart may have.
+/// Maximum number of addresses per cart.
 pub const MAX_ADDRESSES: usize = 10;
 
-/// The path of a part of an item of a list.
-pub fn at(path: &[&str], index: usize, parts: &[&str]) -> Vec<String> {
+/// The path of a field in a list item.
+pub fn item_path(path: &[&str], index: usize, parts: &[&str]) -> Vec<String> {
     let index = index.to_string();
     path.iter().copied().chain([index.as_str()]).chain(parts.iter().copied()).map(str::to_owned).collect()
 }
 
-/// Notes a problem with a part of an item of a list.
-pub fn blame(
+/// Adds a problem with a field in a list item.
+pub fn add_problem(
     problems: &mut Problems,
     (path, index, parts): (&[&str], usize, &[&str]),
     code: UserErrorCode,
     message: impl Into<String>,
 ) {
-    let path = at(path, index, parts);
+    let path = item_path(path, index, parts);
     problems.add(&path.iter().map(String::as_str).collect::<Vec<_>>(), code, message);
 }
 
-/// Lines to be added.
+/// Validates lines to be added.
 pub fn new_lines(problems: &mut Problems, path: &[&str], lines: &[NewLine]) {
-    input_size(problems, path, lines.len());
+    check_input_size(problems, path, lines.len());
     for (index, line) in lines.iter().enumerate() {
-        quantity(problems, (path, index), line.quantity, 1);
-        item_attributes(problems, path, index, &line.attributes);
+        check_quantity(problems, (path, index), line.quantity, 1);
+        check_item_attributes(problems, path, index, &line.attributes);
     }
 }
 
-/// Changes of lines.
+/// Validates changes of lines.
 pub fn line_patches(problems: &mut Problems, path: &[&str], patches: &[LinePatch]) {
-    input_size(problems, path, patches.len());
+    check_input_size(problems, path, patches.len());
     for (index, patch) in patches.iter().enumerate() {
         if let Some(wanted) = patch.quantity {
-            quantity(problems, (path, index), wanted, 0);
+            check_quantity(problems, (path, index), wanted, 0);
         }
         if let Some(attributes) = &patch.attributes {
-            item_attributes(problems, path, index, attributes);
+            check_item_attributes(problems, path, index, attributes);
         }
     }
-    no_twins(problems, path, &["id"], patches.iter().map(|patch| patch.id));
+    reject_duplicates(problems, path, &["id"], patches.iter().map(|patch| patch.id));
 }
 
-/// Ids of what is to go.
+/// Validates ids to be removed.
 pub fn ids<T: Eq + Hash>(problems: &mut Problems, path: &[&str], ids: &[T]) {
-    input_size(problems, path, ids.len());
-    no_twins(problems, path, &[], ids.iter());
+    check_input_size(problems, path, ids.len());
+    reject_duplicates(problems, path, &[], ids.iter());
 }
 
-/// Nothing may be meant twice.
-pub fn no_twins<T: Eq + Hash>(
+/// Rejects ids that are given twice.
+pub fn reject_duplicates<T: Eq + Hash>(
     problems: &mut Problems,
     path: &[&str],
     part: &[&str],
@@ -87,34 +87,34 @@ pub fn no_twins<T: Eq + Hash>(
     let mut seen = HashSet::new();
     for (index, id) in ids.enumerate() {
         if !seen.insert(id) {
-            blame(problems, (path, index, part), UserErrorCode::Taken, "This is there twice");
+            add_problem(problems, (path, index, part), UserErrorCode::Taken, "This is given twice");
         }
     }
 }
 
-fn input_size(problems: &mut Problems, path: &[&str], size: usize) {
+fn check_input_size(problems: &mut Problems, path: &[&str], size: usize) {
     if size > MAX_INPUT {
         problems.add(path, UserErrorCode::TooMany, format!("Send up to {MAX_INPUT} at a time"));
     }
 }
 
-fn quantity(problems: &mut Problems, (path, index): (&[&str], usize), wanted: i64, least: i64) {
-    let (code, message) = if wanted < least {
-        (UserErrorCode::MinimumNotMet, format!("Quantity must be {least} or more"))
+fn check_quantity(problems: &mut Problems, (path, index): (&[&str], usize), wanted: i64, min: i64) {
+    let (code, message) = if wanted < min {
+        (UserErrorCode::MinimumNotMet, format!("Quantity must be {min} or more"))
     } else if wanted > MAX_QUANTITY {
         (UserErrorCode::MaximumExceeded, format!("Quantity must be {MAX_QUANTITY} or less"))
     } else {
         return;
     };
-    blame(problems, (path, index, &["quantity"]), code, message);
+    add_problem(problems, (path, index, &["quantity"]), code, message);
 }
 
-fn item_attributes(problems: &mut Problems, path: &[&str], index: usize, sent: &[Attribute]) {
-    let path = at(path, index, &["attributes"]);
+fn check_item_attributes(problems: &mut Problems, path: &[&str], index: usize, sent: &[Attribute]) {
+    let path = item_path(path, index, &["attributes"]);
     attributes(problems, &path.iter().map(String::as_str).collect::<Vec<_>>(), sent);
 }
 
-/// Attributes of a cart or of a line.
+/// Validates the attributes of a cart or a line.
 pub fn attributes(problems: &mut Problems, path: &[&str], sent: &[Attribute]) {
     if sent.len() > MAX_ATTRIBUTES {
         let message = format!("There can be up to {MAX_ATTRIBUTES} attributes");
@@ -122,11 +122,12 @@ pub fn attributes(problems: &mut Problems, path: &[&str], sent: &[Attribute]) {
     }
     for (index, attribute) in sent.iter().enumerate() {
         let key = attribute.key.as_str();
-        let mut wrong = |part, code, message: String| blame(problems, (path, index, &[part]), code, message);
+        let mut wrong =
+            |part, code, message: String| add_problem(problems, (path, index, &[part]), code, message);
         if key.trim().is_empty() {
             wrong("key", UserErrorCode::Blank, "Key can't be blank".to_owned());
-        } else if key.chars().count() > MAX_LINE {
-            let message = format!("Key is too long (maximum is {MAX_LINE} characters)");
+        } else if key.chars().count() > MAX_LINE_CHARS {
+            let message = format!("Key is too long (maximum is {MAX_LINE_CHARS} characters)");
             wrong("key", UserErrorCode::TooLong, message);
         } else if key.contains('\0') {
             wrong("key", UserErrorCode::Invalid, "Key can't contain a NUL character".to_owned());
@@ -140,9 +141,9 @@ pub fn attributes(problems: &mut Problems, path: &[&str], sent: &[Attribute]) {
     }
 }
 
-/// Attributes as they are kept: of those with the same key, the last.
+/// Removes attributes whose key is repeated later in the list.
 #[must_use]
-pub fn kept_attributes(sent: &[Attribute]) -> Vec<Attribute> {
+pub fn dedup_attributes(sent: &[Attribute]) -> Vec<Attribute> {
     let mut kept: Vec<Attribute> = Vec::with_capacity(sent.len());
     for attribute in sent {
         match kept.iter_mut().find(|known| known.key == attribute.key) {
@@ -153,7 +154,8 @@ pub fn kept_attributes(sent: &[Attribute]) -> Vec<Attribute> {
     kept
 }
 
-/// What is the same for the same attributes, whatever their order. A digest, since an index takes no long texts.
+/// A key that is equal for equal attributes, regardless of their order. It is a digest because
+/// indexed texts have a maximum length.
 #[must_use]
 pub fn attributes_key(attributes: &[Attribute]) -> String {
     if attributes.is_empty() {
@@ -164,14 +166,14 @@ pub fn attributes_key(attributes: &[Attribute]) -> String {
     pairs.sort_unstable();
     let mut digest = Sha256::new();
     for text in pairs.iter().flat_map(|(key, value)| [key, value]) {
-        // With their lengths, so that no two lists read alike.
+        // The lengths keep different lists from having the same input.
         digest.update((text.len() as u64).to_be_bytes());
         digest.update(text.as_bytes());
     }
     hex(&digest.finalize())
 }
 
-/// A buyer's note.
+/// Validates a buyer's note.
 pub fn note(problems: &mut Problems, path: &[&str], text: &str) {
     if text.chars().count() > MAX_NOTE {
         let message = format!("Note is too long (maximum is {MAX_NOTE} characters)");
@@ -181,14 +183,14 @@ pub fn note(problems: &mut Problems, path: &[&str], text: &str) {
     }
 }
 
-/// Discount codes as they are kept: trimmed, each once, whatever its case.
+/// Validates discount codes, trims them and removes duplicates, ignoring case.
 pub fn codes(problems: &mut Problems, path: &[&str], sent: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for (index, code) in sent.iter().enumerate() {
         let code = code.trim();
-        if code.chars().count() > MAX_LINE || code.contains('\0') {
-            let message = format!("A discount code has up to {MAX_LINE} characters, and no NUL");
-            blame(problems, (path, index, &[]), UserErrorCode::Invalid, message);
+        if code.chars().count() > MAX_LINE_CHARS || code.contains('\0') {
+            let message = format!("A discount code can have up to {MAX_LINE_CHARS} characters and no NUL");
+            add_problem(problems, (path, index, &[]), UserErrorCode::Invalid, message);
         } else if !code.is_empty() && kept.iter().all(|known| known.to_lowercase() != code.to_lowercase()) {
             kept.push(code.to_owned());
         }
@@ -200,7 +202,7 @@ pub fn codes(problems: &mut Problems, path: &[&str], sent: &[String]) -> Vec<Str
     kept
 }
 
-/// A buyer, with the e-mail address in lower case and without spaces around anything.
+/// Validates a buyer, trims the texts and converts the e-mail address to lower case.
 pub fn buyer(problems: &mut Problems, path: &[&str], sent: &BuyerPatch) -> BuyerPatch {
     let trimmed = |text: &Option<String>| {
         text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
@@ -211,7 +213,7 @@ pub fn buyer(problems: &mut Problems, path: &[&str], sent: &BuyerPatch) -> Buyer
         ..sent.clone()
     };
     if let Some(Some(email)) = &clean.email {
-        credentials::email(problems, &[path, &["email"]].concat(), email);
+        credentials::check_email(problems, &[path, &["email"]].concat(), email);
     }
     if let Some(Some(phone)) = &clean.phone {
         problems.line(&[path, &["phone"]].concat(), phone);
@@ -219,12 +221,21 @@ pub fn buyer(problems: &mut Problems, path: &[&str], sent: &BuyerPatch) -> Buyer
     clean
 }
 
-/// At most one may ask to be selected.
-pub fn one_selected(problems: &mut Problems, path: &[&str], selected: impl Iterator<Item = Option<bool>>) {
+/// Rejects more than one selected address.
+pub fn check_single_selection(
+    problems: &mut Problems,
+    path: &[&str],
+    selected: impl Iterator<Item = Option<bool>>,
+) {
     let wanted = selected.enumerate().filter(|(_, selected)| *selected == Some(true));
     for (index, _) in wanted.skip(1) {
         let code = UserErrorCode::OnlyOneDeliveryAddressCanBeSelected;
-        blame(problems, (path, index, &["selected"]), code, "Only one delivery address can be selected");
+        add_problem(
+            problems,
+            (path, index, &["selected"]),
+            code,
+            "Only one delivery address can be selected",
+        );
     }
 }
 
@@ -250,7 +261,7 @@ mod tests {
 
     #[test]
     fn of_attributes_with_one_key_the_last_is_kept() {
-        let kept = kept_attributes(&[attribute("a", "1"), attribute("b", "2"), attribute("a", "3")]);
+        let kept = dedup_attributes(&[attribute("a", "1"), attribute("b", "2"), attribute("a", "3")]);
         assert_eq!(kept, [attribute("a", "3"), attribute("b", "2")]);
     }
 

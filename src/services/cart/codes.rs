@@ -1,4 +1,4 @@
-//! Discount codes that are tried in carts: those that nobody has made are counted, so that codes cannot be guessed.
+//! Protects discount codes from being guessed: attempts with unknown codes are counted.
 
 use super::Carts;
 use crate::context::OpContext;
@@ -8,11 +8,12 @@ use crate::domain::ids::Id;
 use crate::error::Error;
 use crate::repositories::carts::Cart;
 use crate::repositories::discounts;
-use crate::services::attempts::Purpose;
+use crate::services::attempts::AttemptKind;
 
 impl Carts {
-    /// Counts which of the codes that come into a cart are unknown. Known ones cost nothing, but after too many guesses they
-    /// wait as well, or waiting would tell which codes there are.
+    /// Counts the unknown ones among the codes added to a cart. Known codes are free, but after too
+    /// many guesses they are throttled, too; otherwise the throttling would reveal which codes
+    /// exist.
     pub(super) async fn count_unknown_codes(
         &self,
         tx: &mut Tx,
@@ -24,19 +25,21 @@ impl Carts {
             return Ok(());
         }
         let subject = cart.id.uuid().to_string();
-        let attempt = self.attempts.check_in(tx.conn(), op, Purpose::DiscountCode, &subject).await?;
+        let attempt = self.attempts.check_with(tx.conn(), op, AttemptKind::DiscountCode, &subject).await?;
         let keys: Vec<String> = codes.iter().map(|code| code_key(code)).collect();
-        let known = discounts::known_codes(tx.conn(), &keys).await?;
+        let known = discounts::existing_codes(tx.conn(), &keys).await?;
         let unknown = keys.iter().filter(|key| !known.contains(key)).count();
         match u32::try_from(unknown) {
             Ok(0) => Ok(()),
-            unknown => self.attempts.fail(tx, op, &attempt, unknown.unwrap_or(u32::MAX), None).await,
+            unknown => {
+                self.attempts.record_failures(tx, op, &attempt, unknown.unwrap_or(u32::MAX), None).await
+            }
         }
     }
 }
 
-/// Those of some codes that are not in a cart yet.
-pub(super) fn added(cart: &Cart, codes: &[String]) -> Vec<String> {
+/// The codes that are not in the cart yet.
+pub(super) fn new_codes(cart: &Cart, codes: &[String]) -> Vec<String> {
     let there: Vec<String> = cart.discount_codes.0.iter().map(|code| code_key(code)).collect();
     codes.iter().filter(|code| !there.contains(&code_key(code))).cloned().collect()
 }

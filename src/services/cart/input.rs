@@ -1,4 +1,4 @@
-//! What carts are made of and changed by.
+//! Inputs of cart mutations.
 
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
@@ -9,28 +9,28 @@ use crate::services::set;
 /// A line to be added.
 #[derive(Clone, Debug)]
 pub struct NewLine {
-    /// What is bought.
+    /// The variant.
     pub variant_id: VariantId,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
-    /// What the storefront adds.
+    /// Custom attributes.
     pub attributes: Vec<Attribute>,
 }
 
-/// A change of a line; `None` leaves a field as it is.
+/// A change of a line. `None` keeps a field.
 #[derive(Clone, Debug)]
 pub struct LinePatch {
-    /// Which.
+    /// The line.
     pub id: CartLineId,
-    /// What is bought.
+    /// The variant.
     pub variant_id: Option<VariantId>,
-    /// How many pieces; none removes the line.
+    /// Number of units; zero removes the line.
     pub quantity: Option<i64>,
-    /// What the storefront adds.
+    /// Custom attributes.
     pub attributes: Option<Vec<Attribute>>,
 }
 
-/// Who buys: `None` leaves a field as it is, `Some(None)` empties it.
+/// The buyer. `None` keeps a field, `Some(None)` clears it.
 #[derive(Clone, Debug, Default)]
 pub struct BuyerPatch {
     /// E-mail address.
@@ -41,12 +41,12 @@ pub struct BuyerPatch {
     pub country: Option<Option<String>>,
 }
 
-/// Where an address comes from.
+/// The source of an address.
 #[derive(Clone, Debug)]
 pub enum AddressSource {
-    /// It was sent.
+    /// The address itself.
     Sent(Box<Address>),
-    /// It is copied from the address book of the signed-in customer.
+    /// An entry of the signed-in customer's address book, which is copied.
     Book(AddressId),
 }
 
@@ -55,53 +55,53 @@ pub enum AddressSource {
 pub struct NewAddress {
     /// The address.
     pub address: AddressSource,
-    /// Whether the cart is sent there; `None`: if it is the cart's first.
+    /// Whether it is selected; by default, if it is the cart's first.
     pub selected: Option<bool>,
-    /// Whether it is for this cart alone.
+    /// Whether it is for this cart only.
     pub one_time_use: bool,
 }
 
-/// A change of a delivery address; `None` leaves a field as it is.
+/// A change of a delivery address. `None` keeps a field.
 #[derive(Clone, Debug)]
 pub struct AddressPatch {
-    /// Which.
+    /// The address to change.
     pub id: CartAddressId,
-    /// The address, as a whole.
+    /// The new address, as a whole.
     pub address: Option<AddressSource>,
-    /// Whether the cart is sent there.
+    /// Whether it is selected.
     pub selected: Option<bool>,
-    /// Whether it is for this cart alone.
+    /// Whether it is for this cart only.
     pub one_time_use: Option<bool>,
 }
 
-/// A delivery option that is chosen.
+/// A selected delivery option.
 #[derive(Clone, Debug)]
 pub struct ChosenOption {
-    /// For which group of the cart.
+    /// The cart's delivery group.
     pub group_id: DeliveryGroupId,
     /// The option's handle.
     pub handle: String,
 }
 
-/// A cart to be made.
+/// A cart to be created.
 #[derive(Clone, Debug, Default)]
 pub struct NewCart {
-    /// What is bought.
+    /// The lines.
     pub lines: Vec<NewLine>,
     /// Discount codes.
     pub codes: Vec<String>,
-    /// What the buyer writes.
+    /// The buyer's note.
     pub note: String,
-    /// What the storefront adds.
+    /// Custom attributes.
     pub attributes: Vec<Attribute>,
-    /// Who buys.
+    /// The buyer.
     pub buyer: BuyerPatch,
-    /// Where it may be sent.
+    /// Delivery addresses.
     pub addresses: Vec<NewAddress>,
 }
 
 impl BuyerPatch {
-    /// Puts what is given into a cart.
+    /// Applies the patch to a cart.
     pub(super) fn apply(&self, cart: &mut Cart) {
         set(&mut cart.email, self.email.as_ref());
         set(&mut cart.phone, self.phone.as_ref());

@@ -1,24 +1,26 @@
-//! How much a caller whom nobody knows may keep in a cart. Making one costs nothing, so a guest's is small, and one that nothing lies in
-//! is smaller. Called by [`super::Carts`] when a cart is about to be written; a change by which nothing grows is never refused.
+//! Limits on the carts of guests. Anyone can create them at no cost, so a guest's cart may only be
+//! small, and one without lines even smaller. Called by [`super::Carts`] before a cart is written.
+//! Changes that do not make a cart larger are never refused.
 
-use super::lines::Lines;
+use super::lines::CartLines;
 use crate::error::{Error, UserErrorCode};
 use crate::repositories::carts::Cart;
 
 /// Limits on carts of guests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GuestCartLimits {
-    /// Bytes of all texts: note, attributes of the cart and its lines, codes, addresses, who buys.
+    /// Maximum size of all texts, in bytes: note, attributes of the cart and its lines, codes,
+    /// addresses and buyer.
     pub max_bytes: usize,
-    /// The same of a cart without lines.
+    /// The same for a cart without lines.
     pub max_empty_bytes: usize,
-    /// Lines.
+    /// Maximum number of lines.
     pub max_lines: usize,
-    /// Carts that are made from one address in an hour.
+    /// Maximum number of carts created from one IP address per hour.
     pub max_new_per_hour: u64,
 }
 
-/// How large a cart is.
+/// The size of a cart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CartSize {
     bytes: usize,
@@ -27,11 +29,11 @@ pub struct CartSize {
 
 impl CartSize {
     /// The size of a cart with lines.
-    pub fn of(cart: &Cart, lines: &Lines) -> Self {
+    pub fn of(cart: &Cart, lines: &CartLines) -> Self {
         let attributes = cart.attributes.0.iter().map(|one| one.key.len() + one.value.len());
         let codes = cart.discount_codes.0.iter().map(String::len);
         let texts = [&cart.email, &cart.phone, &cart.delivery_option].into_iter().flatten().map(String::len);
-        // As they are stored; they can always be written.
+        // In their stored form. Serialization can't fail.
         let addresses = match cart.delivery_addresses.0.as_slice() {
             [] => 0,
             addresses => serde_json::to_string(addresses).map_or(0, |text| text.len()),
@@ -42,28 +44,25 @@ impl CartSize {
 }
 
 impl GuestCartLimits {
-    /// Refuses a cart that has grown beyond what a guest may keep.
+    /// Refuses a cart that has grown beyond the limits.
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the limit.
+    /// [`Error::Invalid`] with the exceeded limit.
     pub fn check(&self, before: CartSize, after: CartSize, path: &[&str]) -> Result<(), Error> {
         let remedy = "send less, or sign in";
         let message = if after.lines > self.max_lines.max(before.lines) {
-            format!(
-                "The cart of a guest can have up to {} lines, and not {}: {remedy}",
-                self.max_lines, after.lines
-            )
+            format!("A guest's cart can have up to {} lines, not {}: {remedy}", self.max_lines, after.lines)
         } else if after.bytes <= before.bytes {
             return Ok(());
         } else if after.lines == 0 && after.bytes > self.max_empty_bytes {
             format!(
-                "The texts of a guest's cart without lines can have up to {} bytes together, and not {}: add a line \
+                "The texts of a guest's cart without lines can have up to {} bytes in total, not {}: add a line \
                  first, {remedy}",
                 self.max_empty_bytes, after.bytes
             )
         } else if after.bytes > self.max_bytes {
             format!(
-                "The texts of a guest's cart can have up to {} bytes together, and not {}: {remedy}",
+                "The texts of a guest's cart can have up to {} bytes in total, not {}: {remedy}",
                 self.max_bytes, after.bytes
             )
         } else {

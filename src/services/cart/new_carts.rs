@@ -1,6 +1,6 @@
-//! How many carts an address may make in an hour. Counted as rate limits are: in Redis, where
-//! several processes share those, and otherwise in memory. Called by [`super::Carts`] before a
-//! guest's cart is made.
+//! Limits how many carts are created from one IP address per hour, with the same token buckets as
+//! rate limits: in Redis if several processes share them, otherwise in memory. Called by
+//! [`super::Carts`] before the cart of a guest is created.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use crate::domain::client_address::ClientAddress;
 use crate::error::{Error, UserErrorCode};
 use crate::services::RateLimits;
 
-/// Counts new carts.
+/// Limits the creation of carts.
 pub(super) struct NewCarts {
     max: u64,
     rates: Arc<RateLimits>,
 }
 
 impl NewCarts {
-    /// Up to so many at once, and as many an hour after that.
+    /// Allows a burst of `max` carts, and `max` per hour after that.
     pub(super) fn new(max: u64, rates: Arc<RateLimits>) -> Self {
         Self { max, rates }
     }
@@ -24,7 +24,7 @@ impl NewCarts {
     /// Counts one more cart.
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the limit and when there is room again.
+    /// [`Error::Invalid`] with the limit and the time to wait.
     pub(super) async fn count(&self, op: &OpContext, address: ClientAddress) -> Result<(), Error> {
         let Err(throttled) = self.rates.count_cart(op, address, self.max).await else { return Ok(()) };
         let max = self.max;

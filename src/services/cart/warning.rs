@@ -1,52 +1,53 @@
-//! What a buyer should know of their cart: what was not done as it was asked for, and what can no longer be had.
+//! Warnings for buyers: requests that were only partly applied, and lines or codes that no longer
+//! work.
 
 use crate::domain::ids::{CartAddressId, CartLineId, VariantId};
 use crate::repositories::carts::CartLine;
-use crate::services::pricing::Priced;
-use crate::services::sale::{Shortage, shortages};
+use crate::services::pricing::PricedBasket;
+use crate::services::sale::{UnavailableLine, unavailable_lines};
 
-/// Something a buyer should know of their cart.
+/// A warning for the buyer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Warning {
-    /// Its kind.
+    /// The kind of warning.
     pub code: WarningCode,
-    /// What it is about.
+    /// What it refers to.
     pub target: WarningTarget,
-    /// A sentence for the buyer.
+    /// A sentence to show to the buyer.
     pub message: String,
 }
 
-/// The kinds of warnings.
+/// Kinds of warnings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WarningCode {
-    /// There are fewer pieces than are wanted.
+    /// Fewer units are available than requested.
     MerchandiseNotEnoughStock,
-    /// There is none.
+    /// The variant is out of stock.
     MerchandiseOutOfStock,
-    /// The address is there already.
+    /// The address is in the cart already.
     DuplicateDeliveryAddress,
-    /// A discount code takes nothing off.
+    /// A discount code does not apply.
     DiscountCodeNotHonoured,
 }
 
-/// What a warning is about.
+/// What a warning refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WarningTarget {
     /// The cart.
     Cart,
-    /// A line of it.
+    /// A line of the cart.
     Line(CartLineId),
-    /// A variant that did not get into it.
+    /// A variant that could not be added.
     Variant(VariantId),
-    /// One of its delivery addresses.
+    /// A delivery address of the cart.
     Address(CartAddressId),
 }
 
 impl Warning {
-    /// Fewer pieces can be had than are wanted; `title` is what they are of.
-    pub(super) fn of_stock(target: WarningTarget, title: &str, available: i64) -> Self {
+    /// The warning that fewer units of `title` are available than requested.
+    pub(super) fn low_stock(target: WarningTarget, title: &str, available: i64) -> Self {
         let (code, message) = if available > 0 {
-            let message = format!("Only {available} of '{title}' can be had");
+            let message = format!("Only {available} of '{title}' available");
             (WarningCode::MerchandiseNotEnoughStock, message)
         } else {
             (WarningCode::MerchandiseOutOfStock, format!("'{title}' is sold out"))
@@ -55,15 +56,15 @@ impl Warning {
     }
 }
 
-/// What a cart's buyer should know of it: lines that can't be had as they stand, and codes that take nothing off.
+/// The warnings of a cart: lines that can't be bought as they are, and codes that do not apply.
 #[must_use]
-pub fn warnings(lines: &[CartLine], priced: &Priced) -> Vec<Warning> {
+pub fn warnings(lines: &[CartLine], priced: &PricedBasket) -> Vec<Warning> {
     let title = |variant| priced.variants.get(&variant).map_or("", |(_, product)| product.title.as_str());
-    let of_line = |short: Shortage| {
+    let of_line = |short: UnavailableLine| {
         let target = WarningTarget::Line(short.line_id);
         match short.available {
-            Some(available) => Warning::of_stock(target, title(short.variant_id), available),
-            // Nothing is told of a product that buyers may not see.
+            Some(available) => Warning::low_stock(target, title(short.variant_id), available),
+            // The title of a product that buyers may not see stays secret.
             None => Warning {
                 code: WarningCode::MerchandiseOutOfStock,
                 target,
@@ -79,5 +80,5 @@ pub fn warnings(lines: &[CartLine], priced: &Priced) -> Vec<Warning> {
             message: format!("{}: {reason}", code.code),
         })
     });
-    shortages(lines, priced).into_iter().map(of_line).chain(refused).collect()
+    unavailable_lines(lines, priced).into_iter().map(of_line).chain(refused).collect()
 }

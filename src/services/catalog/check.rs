@@ -1,7 +1,7 @@
-//! The rules of products and variants, whoever writes them: staff through the API, or a file that is imported.
+//! Validation of products and variants, shared by the API and the CSV import.
 //!
-//! Problems are noted by the paths of the API's input. The import turns them into its own words and lines; it must have no rules
-//! beside these.
+//! Problems have the paths of the API's input. The import translates them to its own columns and
+//! lines, and must not have rules beyond these.
 
 use std::collections::HashSet;
 
@@ -13,55 +13,55 @@ use crate::error::UserErrorCode;
 use crate::services::inventory::MAX_QUANTITY;
 use crate::services::validate::Problems;
 
-/// How many images a product may have.
+/// Maximum number of images per product.
 pub(crate) const MAX_IMAGES: usize = 250;
-/// The most a variant may weigh, in milligrams: a thousand tonnes.
+/// Maximum weight of a variant, in milligrams: a thousand tonnes.
 const MAX_MILLIGRAMS: i64 = 1_000_000_000_000;
 
-/// What is to be written of a product. `None` and empty lists break no rule.
+/// The fields of a product to validate. `None` and empty lists are always valid.
 #[derive(Default)]
 pub(crate) struct ProductFields<'a> {
-    /// Must not be empty.
+    /// Required.
     pub title: Option<&'a str>,
-    /// The part of its address that names it.
+    /// URL handle.
     pub handle: Option<&'a str>,
-    /// Who makes it.
+    /// The manufacturer or brand.
     pub vendor: Option<&'a str>,
-    /// What kind of product it is.
+    /// A free-form category.
     pub product_type: Option<&'a str>,
-    /// With HTML.
+    /// Description, as HTML.
     pub description_html: Option<&'a str>,
-    /// Words to find it by.
+    /// Search and filter tags.
     pub tags: &'a [String],
-    /// What search engines are told.
+    /// Title and description for search engines.
     pub seo: Seo,
-    /// Its images.
+    /// The images.
     pub images: &'a [NewImage],
-    /// What its variants differ in.
+    /// The options.
     pub options: &'a [ProductOption],
-    /// Which tax rates it has.
+    /// The tax class.
     pub tax_class: Option<&'a str>,
 }
 
-/// What is to be written of a variant. `None` and empty lists break no rule.
+/// The fields of a variant to validate. `None` and empty lists are always valid.
 #[derive(Default)]
 pub(crate) struct VariantFields<'a> {
-    /// Minor units.
+    /// Price, in minor units.
     pub price: Option<i64>,
-    /// Minor units.
+    /// Original price, in minor units.
     pub compare_at_price: Option<i64>,
-    /// The shop's own code.
+    /// Stock keeping unit.
     pub sku: Option<&'a str>,
     /// EAN, UPC or ISBN.
     pub barcode: Option<&'a str>,
-    /// Milligrams.
+    /// Weight, in milligrams.
     pub weight_milligrams: Option<i64>,
-    /// Pieces on hand, at each location.
+    /// Units on hand, per location.
     pub quantities: Vec<i64>,
 }
 
 impl ProductFields<'_> {
-    /// Notes what breaks a rule.
+    /// Adds all problems to `problems`.
     pub fn check(&self, problems: &mut Problems) {
         if let Some(title) = self.title {
             problems.required(&["product", "title"], title);
@@ -69,23 +69,23 @@ impl ProductFields<'_> {
         problems.line(&["product", "vendor"], self.vendor.unwrap_or_default());
         problems.line(&["product", "productType"], self.product_type.unwrap_or_default());
         problems.html(&["product", "descriptionHtml"], self.description_html.unwrap_or_default());
-        if let Some(problem) = self.handle.and_then(handle::problem) {
+        if let Some(problem) = self.handle.and_then(handle::find_problem) {
             problems.add(&["product", "handle"], UserErrorCode::Invalid, problem);
         }
-        tags(problems, self.tags);
+        check_tags(problems, self.tags);
         self.seo.validate(problems, "product");
-        images(problems, self.images);
-        options(problems, self.options);
-        tax_class(problems, self.tax_class);
+        check_images(problems, self.images);
+        check_options(problems, self.options);
+        check_tax_class(problems, self.tax_class);
     }
 }
 
 impl VariantFields<'_> {
-    /// Notes what breaks a rule, under the path of the variant.
+    /// Adds all problems to `problems`, below the path of the variant.
     pub fn check(&self, problems: &mut Problems, path: &[&str], currency: Currency) {
         let field = |name: &'static str| [path, &[name]].concat();
         for (name, price) in [("price", self.price), ("compareAtPrice", self.compare_at_price)] {
-            problems.price_limit(&field(name), price.unwrap_or_default(), currency);
+            problems.check_price_limit(&field(name), price.unwrap_or_default(), currency);
         }
         problems.line(&field("sku"), self.sku.unwrap_or_default());
         problems.line(&field("barcode"), self.barcode.unwrap_or_default());
@@ -112,24 +112,24 @@ impl VariantFields<'_> {
     }
 }
 
-/// A product may not have more variants than there is room for.
-pub(crate) fn variant_count(problems: &mut Problems, count: usize) {
+/// Checks the number of variants of a product.
+pub(crate) fn check_variant_count(problems: &mut Problems, count: usize) {
     if count > MAX_VARIANTS {
         let message = format!("A product can have up to {MAX_VARIANTS} variants");
         problems.add(&["variants"], UserErrorCode::TooMany, message);
     }
 }
 
-fn tax_class(problems: &mut Problems, given: Option<&str>) {
+fn check_tax_class(problems: &mut Problems, given: Option<&str>) {
     let Some(class) = given else { return };
     problems.required(&["product", "taxClass"], class);
     if tax::class_key(class) == tax::SHIPPING_TAX_CLASS {
-        let message = "Tax class 'shipping' is that of delivery: choose another for products";
+        let message = "Tax class 'shipping' is reserved for delivery: choose another one for products";
         problems.add(&["product", "taxClass"], UserErrorCode::Invalid, message);
     }
 }
 
-fn tags(problems: &mut Problems, tags: &[String]) {
+fn check_tags(problems: &mut Problems, tags: &[String]) {
     if tags.len() > MAX_TAGS {
         problems.add(
             &["product", "tags"],
@@ -146,7 +146,7 @@ fn tags(problems: &mut Problems, tags: &[String]) {
     }
 }
 
-fn images(problems: &mut Problems, images: &[NewImage]) {
+fn check_images(problems: &mut Problems, images: &[NewImage]) {
     if images.len() > MAX_IMAGES {
         let message = format!("A product can have up to {MAX_IMAGES} images");
         problems.add(&["product", "images"], UserErrorCode::TooMany, message);
@@ -161,13 +161,13 @@ fn images(problems: &mut Problems, images: &[NewImage]) {
             problems.add(
                 &["product", "images", &at, "url"],
                 UserErrorCode::Taken,
-                "The image is there twice",
+                "The image is given twice",
             );
         }
     }
 }
 
-fn options(problems: &mut Problems, options: &[ProductOption]) {
+fn check_options(problems: &mut Problems, options: &[ProductOption]) {
     if options.len() > MAX_OPTIONS {
         let message = format!("A product can have up to {MAX_OPTIONS} options");
         problems.add(&["product", "options"], UserErrorCode::TooMany, message);
@@ -177,7 +177,7 @@ fn options(problems: &mut Problems, options: &[ProductOption]) {
         let at = at.to_string();
         problems.required(&["product", "options", &at, "name"], &option.name);
         if !names.insert(option.name.to_lowercase()) {
-            let message = format!("Option '{}' is there twice", option.name);
+            let message = format!("Option '{}' is given twice", option.name);
             problems.add(&["product", "options", &at, "name"], UserErrorCode::Taken, message);
         }
         let values = &["product", "options", at.as_str(), "values"];

@@ -1,14 +1,14 @@
-//! Writes of collections, and which products are in them.
+//! Collections and their products.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::product_indexer::product_facts;
 use super::products::Seo;
-use super::settle::facts;
-use super::{free_handle, handle_taken};
+use super::{find_free_handle, handle_taken};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
+use crate::db::{Db, DbError, OnConstraint, Tx, with_retries};
 use crate::domain::catalog::CollectionSortOrder;
 use crate::domain::collection_rules::CollectionRules;
 use crate::domain::event::{CollectionEvent, CollectionProductsEvent, Event};
@@ -23,39 +23,39 @@ use crate::repositories::{Visibility, products, variants};
 use crate::services::Shop;
 use crate::services::validate::Problems;
 
-/// How many rules a collection may have.
+/// Maximum number of rules per collection.
 const MAX_RULES: usize = 60;
-/// How many products one call may add or remove.
+/// Maximum number of products per call.
 const MAX_PRODUCTS: usize = 250;
-/// How many products are looked at at once when a collection's rules change.
-const CHUNK: i64 = 500;
+/// Number of products per batch when the rules of a collection are evaluated.
+const BATCH_SIZE: i64 = 500;
 
-/// Makes, changes and deletes collections.
+/// Creates, updates and deletes collections.
 pub struct Collections {
     db: Db,
     shop: Arc<Shop>,
 }
 
-/// A collection to be made.
+/// A collection to be created.
 #[derive(Clone, Debug, Default)]
 pub struct NewCollection {
-    /// Must not be empty.
+    /// Required.
     pub title: String,
-    /// Made of the title when `None`.
+    /// URL handle; by default derived from the title.
     pub handle: Option<String>,
-    /// May be empty.
+    /// Description, as HTML.
     pub description_html: String,
-    /// Manual when `None`, or by title where products come by rule.
+    /// Sort order; by default by title for collections with rules, and manual for others.
     pub sort_order: Option<CollectionSortOrder>,
-    /// `None`: products are put in by hand.
+    /// Rules that select the products; `None` for a manual collection.
     pub rules: Option<CollectionRules>,
-    /// Address and words of the image.
+    /// URL and alternative text of the image.
     pub image: Option<(String, Option<String>)>,
-    /// For search engines.
+    /// Title and description for search engines.
     pub seo: Seo,
 }
 
-/// A change of a collection: `None` leaves a field as it is.
+/// A change of a collection. `None` keeps a field.
 #[derive(Clone, Debug, Default)]
 pub struct CollectionPatch {
     /// See [`NewCollection`].
@@ -66,25 +66,25 @@ pub struct CollectionPatch {
     pub description_html: Option<String>,
     /// See [`NewCollection`].
     pub sort_order: Option<CollectionSortOrder>,
-    /// New rules; only a collection that is kept by rule can be given any.
+    /// New rules; only allowed if the collection has rules already.
     pub rules: Option<CollectionRules>,
-    /// `Some(None)` takes the image away.
+    /// `Some(None)` removes the image.
     pub image: Option<Option<(String, Option<String>)>>,
-    /// Both texts, in place of those there were.
+    /// Both texts, replacing the existing ones.
     pub seo: Option<Seo>,
 }
 
 impl Collections {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>) -> Self {
         Self { db, shop }
     }
 
-    /// Makes a collection; one with rules has its products at once.
+    /// Creates a collection. If it has rules, the matching products are added.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong with it.
+    /// [`Error::Invalid`] with all problems.
     pub async fn create(&self, op: &OpContext, new: &NewCollection) -> Result<Collection, Error> {
         op.authorize(Permission::WriteProducts)?;
         let mut problems = Problems::default();
@@ -93,20 +93,20 @@ impl Collections {
         new.seo.validate(&mut problems, "collection");
         self.validate(&mut problems, new.handle.as_deref(), new.rules.as_ref(), new.image.as_ref());
         problems.check()?;
-        retrying(|| self.create_once(op, new)).await
+        with_retries(|| self.create_once(op, new)).await
     }
 
     async fn create_once(&self, op: &OpContext, new: &NewCollection) -> Result<Collection, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let handle = match &new.handle {
-            Some(handle) => handle::normalized(handle),
+            Some(handle) => handle::normalize(handle),
             None => {
                 let stem = handle::from_title(&new.title).unwrap_or("collection".to_owned());
                 let taken = collections::handles_like(tx.conn(), &stem).await?;
-                free_handle(&stem, &taken)
+                find_free_handle(&stem, &taken)
             }
         };
-        let usual_order =
+        let default_order =
             if new.rules.is_some() { CollectionSortOrder::AlphaAsc } else { CollectionSortOrder::Manual };
         let collection = Collection {
             id: CollectionId::generate(),
@@ -114,7 +114,7 @@ impl Collections {
             title: new.title.trim().to_owned(),
             description: html::to_text(&new.description_html),
             description_html: new.description_html.clone(),
-            sort_order: new.sort_order.unwrap_or(usual_order),
+            sort_order: new.sort_order.unwrap_or(default_order),
             rules: new.rules.clone().map(Json),
             image_url: new.image.as_ref().map(|(url, _)| url.clone()),
             image_alt_text: new.image.as_ref().and_then(|(_, alt)| alt.clone()),
@@ -125,19 +125,19 @@ impl Collections {
         };
         let taken = || match &new.handle {
             Some(handle) => handle_taken(&["collection", "handle"], handle),
-            None => DbError::clash().into(),
+            None => DbError::conflict().into(),
         };
         collections::insert(tx.conn(), &collection).await.on_constraint("collections", "handle", taken)?;
-        self.refill(&mut tx, &collection).await?;
+        self.apply_rules(&mut tx, &collection).await?;
         events::append(&mut tx, op, [Event::CollectionCreated(event(&collection))]).await?;
         tx.commit().await?;
         Ok(collection)
     }
 
-    /// Changes a collection; new rules are followed at once.
+    /// Updates a collection. New rules take effect immediately.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn update(
         &self,
         op: &OpContext,
@@ -159,7 +159,7 @@ impl Collections {
             patch.image.as_ref().and_then(Option::as_ref),
         );
         problems.check()?;
-        retrying(|| self.update_once(op, id, patch)).await
+        with_retries(|| self.update_once(op, id, patch)).await
     }
 
     async fn update_once(
@@ -169,9 +169,9 @@ impl Collections {
         patch: &CollectionPatch,
     ) -> Result<Collection, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut collection = locked(&mut tx, id, &["id"]).await?;
+        let mut collection = lock_collection(&mut tx, id, &["id"]).await?;
         if patch.rules.is_some() && collection.rules.is_none() {
-            let message = "Products are put into this collection by hand: make a new one to have rules";
+            let message = "This is a manual collection: create a new one to use rules";
             return Err(Error::invalid(&["collection", "ruleSet"], UserErrorCode::NotAllowed, message));
         }
         patch.apply(&mut collection);
@@ -179,35 +179,36 @@ impl Collections {
         let taken = || handle_taken(&["collection", "handle"], &collection.handle);
         collections::update(tx.conn(), &collection).await.on_constraint("collections", "handle", taken)?;
         if patch.rules.is_some() {
-            self.refill(&mut tx, &collection).await?;
+            self.apply_rules(&mut tx, &collection).await?;
         }
         events::append(&mut tx, op, [Event::CollectionUpdated(event(&collection))]).await?;
         tx.commit().await?;
         Ok(collection)
     }
 
-    /// Deletes a collection; its products stay.
+    /// Deletes a collection. Its products are kept.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no such collection.
+    /// [`Error::Invalid`] for an unknown id.
     pub async fn delete(&self, op: &OpContext, id: CollectionId) -> Result<(), Error> {
         op.authorize(Permission::WriteProducts)?;
-        retrying(|| self.delete_once(op, id)).await
+        with_retries(|| self.delete_once(op, id)).await
     }
 
     async fn delete_once(&self, op: &OpContext, id: CollectionId) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let collection = locked(&mut tx, id, &["id"]).await?;
+        let collection = lock_collection(&mut tx, id, &["id"]).await?;
         collections::delete(tx.conn(), id).await?;
         events::append(&mut tx, op, [Event::CollectionDeleted(event(&collection))]).await?;
         tx.commit().await?;
         Ok(())
     }
 
-    /// Puts products at the end of a collection that is kept by hand; those that are in it stay where they are.
+    /// Appends products to a manual collection. Products that it already contains keep their
+    /// position.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn add_products(
         &self,
         op: &OpContext,
@@ -216,7 +217,7 @@ impl Collections {
     ) -> Result<Collection, Error> {
         op.authorize(Permission::WriteProducts)?;
         check_count(ids)?;
-        retrying(|| self.add_once(op, id, ids)).await
+        with_retries(|| self.add_once(op, id, ids)).await
     }
 
     async fn add_once(
@@ -226,7 +227,7 @@ impl Collections {
         ids: &[ProductId],
     ) -> Result<Collection, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut collection = by_hand(&mut tx, id).await?;
+        let mut collection = lock_manual(&mut tx, id).await?;
         let known = products::by_ids(tx.conn(), Visibility::All, ids).await?;
         let mut problems = Problems::default();
         for (at, id) in ids.iter().enumerate() {
@@ -242,17 +243,17 @@ impl Collections {
             collections::add(tx.conn(), id, &added).await?;
             collection.updated_at = op.now();
             collections::update(tx.conn(), &collection).await?;
-            let happened = CollectionProductsEvent { collection_id: id, product_ids: added };
-            events::append(&mut tx, op, [Event::CollectionProductsAdded(happened)]).await?;
+            let event = CollectionProductsEvent { collection_id: id, product_ids: added };
+            events::append(&mut tx, op, [Event::CollectionProductsAdded(event)]).await?;
         }
         tx.commit().await?;
         Ok(collection)
     }
 
-    /// Takes products out of a collection that is kept by hand; those that are not in it do not matter.
+    /// Removes products from a manual collection. Products that it does not contain are ignored.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn remove_products(
         &self,
         op: &OpContext,
@@ -261,7 +262,7 @@ impl Collections {
     ) -> Result<Collection, Error> {
         op.authorize(Permission::WriteProducts)?;
         check_count(ids)?;
-        retrying(|| self.remove_once(op, id, ids)).await
+        with_retries(|| self.remove_once(op, id, ids)).await
     }
 
     async fn remove_once(
@@ -271,25 +272,25 @@ impl Collections {
         ids: &[ProductId],
     ) -> Result<Collection, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut collection = by_hand(&mut tx, id).await?;
+        let mut collection = lock_manual(&mut tx, id).await?;
         let mut removed = collections::members(tx.conn(), id).await?;
         removed.retain(|product| ids.contains(product));
         if !removed.is_empty() {
             collections::remove(tx.conn(), id, &removed).await?;
             collection.updated_at = op.now();
             collections::update(tx.conn(), &collection).await?;
-            let happened = CollectionProductsEvent { collection_id: id, product_ids: removed };
-            events::append(&mut tx, op, [Event::CollectionProductsRemoved(happened)]).await?;
+            let event = CollectionProductsEvent { collection_id: id, product_ids: removed };
+            events::append(&mut tx, op, [Event::CollectionProductsRemoved(event)]).await?;
         }
         tx.commit().await?;
         Ok(collection)
     }
 
-    /// Puts products of a collection that is ordered by hand at other places, one after another.
+    /// Moves products of a manually sorted collection to new positions, one after another.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it is not ordered by hand, or with every move of something that is
-    /// not in it.
+    /// [`Error::Invalid`] when the collection is not sorted manually, or with every move of a
+    /// product that it does not contain.
     pub async fn reorder_products(
         &self,
         op: &OpContext,
@@ -301,7 +302,7 @@ impl Collections {
             let message = format!("Send up to {MAX_PRODUCTS} moves at a time");
             return Err(Error::invalid(&["moves"], UserErrorCode::TooMany, message));
         }
-        retrying(|| self.reorder_once(op, id, moves)).await
+        with_retries(|| self.reorder_once(op, id, moves)).await
     }
 
     async fn reorder_once(
@@ -311,9 +312,9 @@ impl Collections {
         moves: &[Reposition<ProductId>],
     ) -> Result<Collection, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut collection = locked(&mut tx, id, &["collectionId"]).await?;
+        let mut collection = lock_collection(&mut tx, id, &["collectionId"]).await?;
         if collection.sort_order != CollectionSortOrder::Manual {
-            let message = "This collection sorts its products by itself: set its `sortOrder` to MANUAL first";
+            let message = "This collection is sorted automatically: set its `sortOrder` to MANUAL first";
             return Err(Error::invalid(&["collectionId"], UserErrorCode::NotAllowed, message));
         }
         let mut members = collections::members(tx.conn(), id).await?;
@@ -334,29 +335,30 @@ impl Collections {
         Ok(collection)
     }
 
-    /// Makes the products of a collection those that its rules say; nothing where it has none.
-    async fn refill(&self, tx: &mut Tx, collection: &Collection) -> Result<(), Error> {
+    /// Replaces the products of a rule-based collection with the ones that match its rules. Does
+    /// nothing for manual collections.
+    async fn apply_rules(&self, tx: &mut Tx, collection: &Collection) -> Result<(), Error> {
         let Some(rules) = &collection.rules else { return Ok(()) };
         let before: HashSet<ProductId> =
             collections::members(tx.conn(), collection.id).await?.into_iter().collect();
         let mut matching = Vec::new();
         let mut last = None;
         loop {
-            let chunk = products::after(tx.conn(), last, CHUNK).await?;
-            let Some(end) = chunk.last() else { break };
+            let batch = products::list_after(tx.conn(), last, BATCH_SIZE).await?;
+            let Some(end) = batch.last() else { break };
             last = Some(end.id);
-            let ids: Vec<ProductId> = chunk.iter().map(|product| product.id).collect();
+            let ids: Vec<ProductId> = batch.iter().map(|product| product.id).collect();
             let mut tags: HashMap<ProductId, Vec<String>> = HashMap::new();
             for (product, tag) in products::tags(tx.conn(), &ids).await? {
                 tags.entry(product).or_default().push(tag);
             }
             let variants = variants::by_product_ids(tx.conn(), &ids).await?;
-            for product in &chunk {
+            for product in &batch {
                 let of_product = variants.partition_point(|variant| variant.product_id < product.id);
                 let end = variants.partition_point(|variant| variant.product_id <= product.id);
                 let variants = variants.get(of_product..end).unwrap_or_default();
                 let tags = tags.get(&product.id).map(Vec::as_slice).unwrap_or_default();
-                if rules.0.matches(&facts(product, variants, tags), self.shop.currency) {
+                if rules.0.matches(&product_facts(product, variants, tags), self.shop.currency) {
                     matching.push(product.id);
                 }
             }
@@ -372,11 +374,11 @@ impl Collections {
     fn validate(
         &self,
         problems: &mut Problems,
-        given: Option<&str>,
+        new_handle: Option<&str>,
         rules: Option<&CollectionRules>,
         image: Option<&(String, Option<String>)>,
     ) {
-        if let Some(problem) = given.and_then(handle::problem) {
+        if let Some(problem) = new_handle.and_then(handle::find_problem) {
             problems.add(&["collection", "handle"], UserErrorCode::Invalid, problem);
         }
         if let Some((url, alt)) = image {
@@ -408,7 +410,7 @@ impl CollectionPatch {
             title.trim().clone_into(&mut collection.title);
         }
         if let Some(handle) = &self.handle {
-            collection.handle = handle::normalized(handle);
+            collection.handle = handle::normalize(handle);
         }
         if let Some(html) = &self.description_html {
             collection.description = html::to_text(html);
@@ -443,15 +445,16 @@ fn check_count(ids: &[ProductId]) -> Result<(), Error> {
     Ok(())
 }
 
-async fn locked(tx: &mut Tx, id: CollectionId, field: &[&str]) -> Result<Collection, Error> {
+async fn lock_collection(tx: &mut Tx, id: CollectionId, field: &[&str]) -> Result<Collection, Error> {
     let missing = || Error::invalid(field, UserErrorCode::NotFound, "Collection does not exist");
     collections::lock(tx.conn(), id).await?.ok_or_else(missing)
 }
 
-async fn by_hand(tx: &mut Tx, id: CollectionId) -> Result<Collection, Error> {
-    let collection = locked(tx, id, &["collectionId"]).await?;
+async fn lock_manual(tx: &mut Tx, id: CollectionId) -> Result<Collection, Error> {
+    let collection = lock_collection(tx, id, &["collectionId"]).await?;
     if collection.rules.is_some() {
-        let message = "This collection is kept by its rules: change them, or the products";
+        let message =
+            "The products of this collection are selected by its rules: change the rules or the products";
         return Err(Error::invalid(&["collectionId"], UserErrorCode::NotAllowed, message));
     }
     Ok(collection)

@@ -1,13 +1,12 @@
-//! Names and order of a product's options and of their values. Their variants stay the variants
-//! they are.
+//! Renaming and reordering of product options and their values. Variants keep their identity.
 
 use std::sync::Arc;
 
-use super::products::product_missing;
-use super::{Settle, product_event};
+use super::products::product_not_found;
+use super::{ProductIndexer, product_event};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, Tx, retrying};
+use crate::db::{Db, Tx, with_retries};
 use crate::domain::catalog::{ProductOption, variant_title};
 use crate::domain::event::{Event, VariantsEvent};
 use crate::domain::ids::{Id, ProductId};
@@ -19,7 +18,7 @@ use crate::repositories::variants::{self, Variant};
 use crate::services::Shop;
 use crate::services::validate::Problems;
 
-/// Renames and reorders options of products.
+/// Renames and reorders product options.
 pub struct Options {
     db: Db,
     shop: Arc<Shop>,
@@ -28,44 +27,43 @@ pub struct Options {
 /// New names for an option and its values.
 #[derive(Clone, Debug, Default)]
 pub struct OptionPatch {
-    /// Its place among the product's options, from 0 on.
+    /// Index of the option.
     pub option: usize,
-    /// Its new name; `None` leaves it.
+    /// New name; `None` keeps it.
     pub name: Option<String>,
-    /// New names of values, each with the value's place in the option.
+    /// New names of values, each with the index of the value.
     pub values: Vec<(usize, String)>,
 }
 
-/// An option's new place: the order of such is the options' new order.
+/// The new position of an option is its index in the list of these.
 #[derive(Clone, Debug)]
 pub struct OptionPlace {
-    /// Its present place.
+    /// The option's current index.
     pub option: usize,
-    /// The present places of its values, in their new order; `None` leaves them.
+    /// The current indexes of its values in their new order; `None` keeps the order.
     pub values: Option<Vec<usize>>,
 }
 
 impl Options {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>) -> Self {
         Self { db, shop }
     }
 
-    /// Renames an option and values of it.
+    /// Renames an option and its values.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn rename(&self, op: &OpContext, id: ProductId, patch: &OptionPatch) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
-        retrying(|| self.change(op, id, &["id"], move |options| renamed(options, patch))).await
+        with_retries(|| self.change(op, id, &["id"], move |options| rename_options(options, patch))).await
     }
 
-    /// Puts options, and values within them, into another order. Variants are sorted by that order,
-    /// too.
+    /// Reorders options and their values. Variants are sorted accordingly.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn reorder(
         &self,
         op: &OpContext,
@@ -73,21 +71,22 @@ impl Options {
         places: &[OptionPlace],
     ) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
-        retrying(|| self.change(op, id, &["productId"], move |options| reordered(options, places))).await
+        with_retries(|| self.change(op, id, &["productId"], move |options| reorder_options(options, places)))
+            .await
     }
 
-    /// Changes a product's options as `change` says, and its variants with them.
+    /// Applies `change` to a product's options, and updates its variants.
     async fn change(
         &self,
         op: &OpContext,
         id: ProductId,
         field: &[&str],
-        change: impl Fn(&[ProductOption]) -> Result<Change, Error> + Send + Sync,
+        change: impl Fn(&[ProductOption]) -> Result<OptionsChange, Error> + Send + Sync,
     ) -> Result<Product, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(product_missing(field));
+            return Err(product_not_found(field));
         };
         let changed = match change(&product.options.0) {
             Ok(changed) => changed,
@@ -102,40 +101,43 @@ impl Options {
             row.option_values = Json(changed.values_of(&product.options.0, &row.option_values.0));
             row.title = variant_title(&row.option_values.0);
         }
-        if changed.sorts_variants {
-            rows.sort_by_key(|row| places_of(&changed.options, &row.option_values.0));
+        if changed.is_reordered {
+            rows.sort_by_key(|row| value_indexes(&changed.options, &row.option_values.0));
             for (position, row) in (1..).zip(&mut rows) {
                 row.position = position;
             }
         }
         rows.retain(|row| before.iter().all(|known| known != row));
-        store(&mut tx, op, &before, &mut rows).await?;
+        store_variants(&mut tx, op, &before, &mut rows).await?;
         product.options = Json(changed.options);
         products::update(tx.conn(), &product).await?;
-        Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, &mut product).await?;
-        let mut happened = vec![Event::ProductUpdated(product_event(&product))];
+        ProductIndexer::load(&mut tx, self.shop.currency)
+            .await?
+            .save_and_index(&mut tx, op, &mut product)
+            .await?;
+        let mut events = vec![Event::ProductUpdated(product_event(&product))];
         if !rows.is_empty() {
             let variant_ids = rows.iter().map(|row| row.id).collect();
-            happened.push(Event::VariantsUpdated(VariantsEvent { product_id: id, variant_ids }));
+            events.push(Event::VariantsUpdated(VariantsEvent { product_id: id, variant_ids }));
         }
-        events::append(&mut tx, op, happened).await?;
+        events::append(&mut tx, op, events).await?;
         tx.commit().await?;
         Ok(product)
     }
 }
 
-/// Options after a change, and where they and their values were before.
-struct Change {
+/// The options after a change, with the previous indexes of them and their values.
+struct OptionsChange {
     options: Vec<ProductOption>,
-    /// For each option its place before.
+    /// The previous index of each option.
     from: Vec<usize>,
-    /// For each option the place before of each of its values.
+    /// For each option, the previous indexes of its values.
     values_from: Vec<Vec<usize>>,
-    sorts_variants: bool,
+    is_reordered: bool,
 }
 
-impl Change {
-    /// A variant's values after the change.
+impl OptionsChange {
+    /// The values of a variant after the change.
     fn values_of(&self, before: &[ProductOption], values: &[String]) -> Vec<String> {
         let places = self.options.iter().zip(&self.from).zip(&self.values_from);
         let value = |((option, from), values_from): ((&ProductOption, &usize), &Vec<usize>)| {
@@ -148,24 +150,29 @@ impl Change {
     }
 }
 
-/// The places of a variant's values within their options: what variants are sorted by.
-fn places_of(options: &[ProductOption], values: &[String]) -> Vec<usize> {
+/// The indexes of a variant's values, which variants are sorted by.
+fn value_indexes(options: &[ProductOption], values: &[String]) -> Vec<usize> {
     let place = |(option, value): (&ProductOption, &String)| {
         option.values.iter().position(|known| known == value).unwrap_or(usize::MAX)
     };
     options.iter().zip(values).map(place).collect()
 }
 
-/// Stores changed variants. Their values are unique in the product at every moment, so where one
-/// takes those of another, they first take what nobody has.
-async fn store(tx: &mut Tx, op: &OpContext, before: &[Variant], rows: &mut [Variant]) -> Result<(), Error> {
-    let takes_anothers = |row: &Variant| {
+/// Stores changed variants. The values of a product's variants are unique at all times, so if one
+/// takes over the values of another, all get unique placeholders first.
+async fn store_variants(
+    tx: &mut Tx,
+    op: &OpContext,
+    before: &[Variant],
+    rows: &mut [Variant],
+) -> Result<(), Error> {
+    let is_taken = |row: &Variant| {
         before.iter().any(|other| other.id != row.id && other.option_values == row.option_values)
     };
-    if rows.iter().any(takes_anothers) {
+    if rows.iter().any(is_taken) {
         for row in rows.iter() {
-            let nobodys = Json(vec![row.id.uuid().to_string()]);
-            variants::update(tx.conn(), &Variant { option_values: nobodys, ..row.clone() }).await?;
+            let placeholder = Json(vec![row.id.uuid().to_string()]);
+            variants::update(tx.conn(), &Variant { option_values: placeholder, ..row.clone() }).await?;
         }
     }
     for row in rows {
@@ -175,7 +182,7 @@ async fn store(tx: &mut Tx, op: &OpContext, before: &[Variant], rows: &mut [Vari
     Ok(())
 }
 
-fn renamed(options: &[ProductOption], patch: &OptionPatch) -> Result<Change, Error> {
+fn rename_options(options: &[ProductOption], patch: &OptionPatch) -> Result<OptionsChange, Error> {
     let mut options = options.to_vec();
     let from: Vec<usize> = (0..options.len()).collect();
     let values_from = options.iter().map(|option| (0..option.values.len()).collect()).collect();
@@ -210,8 +217,8 @@ fn renamed(options: &[ProductOption], patch: &OptionPatch) -> Result<Change, Err
         }
     }
     for (at, (place, name)) in patch.values.iter().enumerate() {
-        let twins = option.values.iter().filter(|value| *value == name.trim()).count();
-        if twins > 1 && option.values.get(*place).is_some() {
+        let duplicates = option.values.iter().filter(|value| *value == name.trim()).count();
+        if duplicates > 1 && option.values.get(*place).is_some() {
             let message = format!("The option would have the value '{}' twice", name.trim());
             problems.add(
                 &["productOption", "values", &at.to_string(), "name"],
@@ -221,13 +228,13 @@ fn renamed(options: &[ProductOption], patch: &OptionPatch) -> Result<Change, Err
         }
     }
     problems.check()?;
-    Ok(Change { options, from, values_from, sorts_variants: false })
+    Ok(OptionsChange { options, from, values_from, is_reordered: false })
 }
 
-fn reordered(options: &[ProductOption], places: &[OptionPlace]) -> Result<Change, Error> {
+fn reorder_options(options: &[ProductOption], places: &[OptionPlace]) -> Result<OptionsChange, Error> {
     let mut problems = Problems::default();
     let from: Vec<usize> = places.iter().map(|place| place.option).collect();
-    if !is_order_of(&from, options.len()) {
+    if !is_permutation(&from, options.len()) {
         let message = format!("Name each of the product's {} options once", options.len());
         problems.add(&["options"], UserErrorCode::Invalid, message);
     }
@@ -236,7 +243,7 @@ fn reordered(options: &[ProductOption], places: &[OptionPlace]) -> Result<Change
     for (at, place) in places.iter().enumerate() {
         let Some(option) = options.get(place.option) else { continue };
         let order = place.values.clone().unwrap_or_else(|| (0..option.values.len()).collect());
-        if !is_order_of(&order, option.values.len()) {
+        if !is_permutation(&order, option.values.len()) {
             let message =
                 format!("Name each of the {} values of '{}' once", option.values.len(), option.name);
             problems.add(&["options", &at.to_string(), "valueIds"], UserErrorCode::Invalid, message);
@@ -246,11 +253,11 @@ fn reordered(options: &[ProductOption], places: &[OptionPlace]) -> Result<Change
         values_from.push(order);
     }
     problems.check()?;
-    Ok(Change { options: now, from, values_from, sorts_variants: true })
+    Ok(OptionsChange { options: now, from, values_from, is_reordered: true })
 }
 
-/// Whether places are those of a list, each once.
-fn is_order_of(places: &[usize], length: usize) -> bool {
+/// Whether `places` is a permutation of the indexes of a list.
+fn is_permutation(places: &[usize], length: usize) -> bool {
     let mut sorted = places.to_vec();
     sorted.sort_unstable();
     sorted.into_iter().eq(0..length)
@@ -269,7 +276,7 @@ mod tests {
             .to_vec()
     }
 
-    fn values(change: &Change, of: [&str; 2]) -> Vec<String> {
+    fn values(change: &OptionsChange, of: [&str; 2]) -> Vec<String> {
         change.values_of(&options(), &of.map(str::to_owned))
     }
 
@@ -277,7 +284,7 @@ mod tests {
     fn values_that_trade_their_names_trade_their_variants() {
         let swap = vec![(0, "M".to_owned()), (1, "S".to_owned())];
         let patch = OptionPatch { option: 0, name: Some("Fit".to_owned()), values: swap };
-        let change = renamed(&options(), &patch).unwrap();
+        let change = rename_options(&options(), &patch).unwrap();
         assert_eq!(change.options[0].name, "Fit");
         assert_eq!(values(&change, ["S", "Red"]), ["M", "Red"]);
         assert_eq!(values(&change, ["M", "Blue"]), ["S", "Blue"]);
@@ -288,7 +295,7 @@ mod tests {
         for (name, value) in [("colour", "L"), ("Size", "M"), (" ", "L"), ("Size", "")] {
             let patch =
                 OptionPatch { option: 0, name: Some(name.to_owned()), values: vec![(0, value.to_owned())] };
-            assert!(renamed(&options(), &patch).is_err(), "{name} {value}");
+            assert!(rename_options(&options(), &patch).is_err(), "{name} {value}");
         }
     }
 
@@ -296,17 +303,17 @@ mod tests {
     fn variants_follow_their_options() {
         let places =
             [OptionPlace { option: 1, values: Some(vec![1, 0]) }, OptionPlace { option: 0, values: None }];
-        let change = reordered(&options(), &places).unwrap();
+        let change = reorder_options(&options(), &places).unwrap();
         assert_eq!(values(&change, ["S", "Red"]), ["Red", "S"]);
         assert_eq!(change.options[0].values, ["Blue", "Red"]);
-        assert_eq!(places_of(&change.options, &values(&change, ["M", "Blue"])), [0, 1]);
+        assert_eq!(value_indexes(&change.options, &values(&change, ["M", "Blue"])), [0, 1]);
         for wrong in [vec![0], vec![0, 0], vec![0, 2], vec![0, 1, 1]] {
             let places: Vec<_> =
                 wrong.iter().map(|option| OptionPlace { option: *option, values: None }).collect();
-            assert!(reordered(&options(), &places).is_err(), "{wrong:?}");
+            assert!(reorder_options(&options(), &places).is_err(), "{wrong:?}");
         }
         let wrong =
             [OptionPlace { option: 0, values: Some(vec![0]) }, OptionPlace { option: 1, values: None }];
-        assert!(reordered(&options(), &wrong).is_err());
+        assert!(reorder_options(&options(), &wrong).is_err());
     }
 }

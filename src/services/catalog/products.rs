@@ -1,14 +1,14 @@
-//! Writes of products.
+//! Products.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::check::ProductFields;
 use super::variants::{NewVariant, apply, blank_variant, check_locations, check_variant, insert_levels};
-use super::{Settle, free_handle, handle_taken};
+use super::{ProductIndexer, find_free_handle, handle_taken};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
+use crate::db::{Db, DbError, OnConstraint, Tx, with_retries};
 use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus};
 use crate::domain::event::{Event, ProductEvent};
 use crate::domain::ids::{Id, ImageId, MediaId, ProductId};
@@ -26,60 +26,60 @@ use crate::services::Shop;
 use crate::services::set;
 use crate::services::validate::Problems;
 
-/// Makes, changes and deletes products.
+/// Creates, updates and deletes products.
 pub struct Products {
     db: Db,
     shop: Arc<Shop>,
 }
 
-/// A product to be made. It begins with one variant, of the first value of each option.
+/// A product to be created. It starts with a single variant, with the first value of each option.
 #[derive(Clone, Debug, Default)]
 pub struct NewProduct {
-    /// Must not be empty.
+    /// Required.
     pub title: String,
-    /// Made of the title when `None`.
+    /// URL handle; by default derived from the title.
     pub handle: Option<String>,
-    /// May be empty.
+    /// Description, as HTML.
     pub description_html: String,
-    /// The shop's name when `None`.
+    /// The manufacturer or brand; defaults to the shop's name.
     pub vendor: Option<String>,
-    /// May be empty.
+    /// A free-form category.
     pub product_type: String,
-    /// Kept once each, letter case aside.
+    /// Tags; duplicates are removed, ignoring case.
     pub tags: Vec<String>,
-    /// A draft when `None`. An active one needs a price.
+    /// Defaults to draft. Active products need a price.
     pub status: Option<ProductStatus>,
-    /// Up to three.
+    /// At most three.
     pub options: Vec<ProductOption>,
-    /// For search engines.
+    /// Title and description for search engines.
     pub seo: Seo,
-    /// In the order they are shown.
+    /// Images, in display order.
     pub images: Vec<NewImage>,
-    /// Which tax rates it has; `standard` when `None`.
+    /// The tax class; defaults to `standard`.
     pub tax_class: Option<String>,
-    /// The variant it begins with, without option values; its stock is counted when it is given any.
+    /// The first variant, without option values. Its inventory is tracked if it has quantities.
     pub variant: NewVariant,
 }
 
-/// What search engines are told instead of title and description.
+/// Title and description for search engines.
 #[derive(Clone, Debug, Default)]
 pub struct Seo {
-    /// Instead of the title.
+    /// Replaces the title.
     pub title: Option<String>,
-    /// Instead of the description.
+    /// Replaces the description.
     pub description: Option<String>,
 }
 
-/// An image to be shown.
+/// An image of a product.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewImage {
-    /// Absolute, or a path on this server.
+    /// An absolute URL, or a path on this server.
     pub url: String,
-    /// What it shows, in words.
+    /// Alternative text.
     pub alt_text: Option<String>,
 }
 
-/// A change of a product: `None` leaves a field as it is.
+/// A change of a product. `None` keeps a field.
 #[derive(Clone, Debug, Default)]
 pub struct ProductPatch {
     /// See [`NewProduct`].
@@ -92,29 +92,29 @@ pub struct ProductPatch {
     pub vendor: Option<String>,
     /// See [`NewProduct`].
     pub product_type: Option<String>,
-    /// All tags, in place of those there were.
+    /// All tags, replacing the existing ones.
     pub tags: Option<Vec<String>>,
     /// See [`NewProduct`].
     pub status: Option<ProductStatus>,
-    /// Both texts, in place of those there were.
+    /// Both texts, replacing the existing ones.
     pub seo: Option<Seo>,
-    /// All images, in place of those there were.
+    /// All images, replacing the existing ones.
     pub images: Option<Vec<NewImage>>,
     /// See [`NewProduct`].
     pub tax_class: Option<String>,
 }
 
 impl Products {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>) -> Self {
         Self { db, shop }
     }
 
-    /// Makes a product.
+    /// Creates a product.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong with it.
+    /// [`Error::Invalid`] with all problems.
     pub async fn create(&self, op: &OpContext, new: &NewProduct) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
         let mut problems = Problems::default();
@@ -133,11 +133,11 @@ impl Products {
         .check(&mut problems);
         check_variant(&mut problems, &["product"], &new.variant, self.shop.currency);
         if new.status == Some(ProductStatus::Active) && new.variant.fields.price.is_none() {
-            let message = "An active product needs a price: give one (0 is a price, too), or make it a DRAFT";
+            let message = "An active product needs a price: set one (0 is allowed), or make it a DRAFT";
             problems.add(&["product", "price"], UserErrorCode::Blank, message);
         }
         problems.check()?;
-        retrying(|| self.create_once(op, new)).await
+        with_retries(|| self.create_once(op, new)).await
     }
 
     async fn create_once(&self, op: &OpContext, new: &NewProduct) -> Result<Product, Error> {
@@ -149,11 +149,11 @@ impl Products {
         .await?;
         problems.check()?;
         let handle = match &new.handle {
-            Some(handle) => handle::normalized(handle),
+            Some(handle) => handle::normalize(handle),
             None => {
                 let stem = handle::from_title(&new.title).unwrap_or("product".to_owned());
                 let taken = products::handles_like(tx.conn(), &stem).await?;
-                free_handle(&stem, &taken)
+                find_free_handle(&stem, &taken)
             }
         };
         let mut product = Product {
@@ -179,28 +179,28 @@ impl Products {
         (product.min_price, product.max_price) = (variant.price, variant.price);
         let taken = || match &new.handle {
             Some(handle) => handle_taken(&["product", "handle"], handle),
-            // Another product took the free handle a moment ago: try again with the next.
-            None => DbError::clash().into(),
+            // Another product took the handle a moment ago: retry with the next one.
+            None => DbError::conflict().into(),
         };
         products::insert(tx.conn(), &product).await.on_constraint("products", "handle", taken)?;
         let tags = distinct_tags(&new.tags);
         products::add_tags(tx.conn(), product.id, &tags).await?;
         set_images(&mut tx, product.id, &new.images).await?;
         variants::insert(tx.conn(), vec![variant.clone()]).await?;
-        let mut happened = vec![Event::ProductCreated(event(&product))];
+        let mut events = vec![Event::ProductCreated(event(&product))];
         let stocked = [(variant.id, new.variant.quantities.as_slice())];
-        happened.extend(insert_levels(&mut tx, op, &stocked).await?);
-        let settle = Settle::begin(&mut tx, self.shop.currency).await?;
-        settle.derived(&mut tx, op, &product, &[variant], &tags).await?;
-        events::append(&mut tx, op, happened).await?;
+        events.extend(insert_levels(&mut tx, op, &stocked).await?);
+        let indexer = ProductIndexer::load(&mut tx, self.shop.currency).await?;
+        indexer.index(&mut tx, op, &product, &[variant], &tags).await?;
+        events::append(&mut tx, op, events).await?;
         tx.commit().await?;
         Ok(product)
     }
 
-    /// Changes a product.
+    /// Updates a product.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, also when there is no such product.
+    /// [`Error::Invalid`] with all problems, or for an unknown id.
     pub async fn update(
         &self,
         op: &OpContext,
@@ -223,7 +223,7 @@ impl Products {
         }
         .check(&mut problems);
         problems.check()?;
-        retrying(|| self.update_once(op, id, patch)).await
+        with_retries(|| self.update_once(op, id, patch)).await
     }
 
     async fn update_once(
@@ -235,7 +235,7 @@ impl Products {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(product_missing(&["id"]));
+            return Err(product_not_found(&["id"]));
         };
         let becomes_active =
             patch.status == Some(ProductStatus::Active) && product.status != ProductStatus::Active;
@@ -243,7 +243,7 @@ impl Products {
             check_priced(&mut tx, id).await?;
         }
         patch.apply(&mut product);
-        // The handle first: settling stores the rest, and a handle that is taken is the one thing that can stop it.
+        // Stored here because a taken handle must be reported; the indexer stores the rest.
         let taken = || handle_taken(&["product", "handle"], &product.handle);
         products::update(tx.conn(), &product).await.on_constraint("products", "handle", taken)?;
         if let Some(tags) = &patch.tags {
@@ -252,7 +252,10 @@ impl Products {
         if let Some(images) = &patch.images {
             set_images(&mut tx, id, images).await?;
         }
-        Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, &mut product).await?;
+        ProductIndexer::load(&mut tx, self.shop.currency)
+            .await?
+            .save_and_index(&mut tx, op, &mut product)
+            .await?;
         events::append(&mut tx, op, [Event::ProductUpdated(event(&product))]).await?;
         tx.commit().await?;
         Ok(product)
@@ -261,17 +264,17 @@ impl Products {
     /// Deletes a product with its variants, images and stock.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no such product.
+    /// [`Error::Invalid`] for an unknown id.
     pub async fn delete(&self, op: &OpContext, id: ProductId) -> Result<(), Error> {
         op.authorize(Permission::WriteProducts)?;
-        retrying(|| self.delete_once(op, id)).await
+        with_retries(|| self.delete_once(op, id)).await
     }
 
     async fn delete_once(&self, op: &OpContext, id: ProductId) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(product) = products::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(product_missing(&["id"]));
+            return Err(product_not_found(&["id"]));
         };
         products::delete(tx.conn(), id).await?;
         events::append(&mut tx, op, [Event::ProductDeleted(event(&product))]).await?;
@@ -292,7 +295,7 @@ impl ProductPatch {
         if let Some(title) = &self.title {
             title.trim().clone_into(&mut product.title);
         }
-        set(&mut product.handle, self.handle.as_deref().map(handle::normalized).as_ref());
+        set(&mut product.handle, self.handle.as_deref().map(handle::normalize).as_ref());
         set(&mut product.vendor, self.vendor.as_ref());
         set(&mut product.product_type, self.product_type.as_ref());
         set(&mut product.status, self.status.as_ref());
@@ -308,27 +311,27 @@ impl ProductPatch {
     }
 }
 
-/// How an event names a product.
+/// The event data of a product.
 pub(crate) fn event(product: &Product) -> ProductEvent {
     ProductEvent { product_id: product.id, handle: product.handle.clone() }
 }
 
-/// A product goes on sale only when somebody said what each of its variants costs.
+/// Checks that all variants have a price, before the product goes on sale.
 async fn check_priced(tx: &mut Tx, id: ProductId) -> Result<(), Error> {
     let variants = variants::by_product_ids(tx.conn(), &[id]).await?;
     let Some(unpriced) = variants.iter().find(|variant| !variant.is_priced) else { return Ok(()) };
     let message = format!(
-        "The variant '{}' has no price yet: give it one with productVariantsBulkUpdate (0 is a price, too)",
+        "The variant '{}' has no price yet: set one with productVariantsBulkUpdate (0 is allowed)",
         unpriced.title
     );
     Err(Error::invalid(&["product", "status"], UserErrorCode::NotAllowed, message))
 }
 
-pub(super) fn product_missing(field: &[&str]) -> Error {
+pub(super) fn product_not_found(field: &[&str]) -> Error {
     Error::invalid(field, UserErrorCode::NotFound, "Product does not exist")
 }
 
-/// The variant a product begins with. Until it is given stock, it is not counted.
+/// The first variant of a product. Its inventory is tracked only if it has quantities.
 fn first_variant(op: &OpContext, product: &Product, new: &NewVariant, currency: Currency) -> Variant {
     let values: Vec<String> =
         product.options.0.iter().filter_map(|option| option.values.first().cloned()).collect();
@@ -338,21 +341,21 @@ fn first_variant(op: &OpContext, product: &Product, new: &NewVariant, currency: 
     variant
 }
 
-/// Each tag once, letter case and accents aside, without blanks around it.
+/// Trims tags and removes duplicates, ignoring case and accents.
 pub(crate) fn distinct_tags(tags: &[String]) -> Vec<String> {
     let mut seen = HashSet::new();
     let trimmed = tags.iter().map(|tag| tag.trim()).filter(|tag| !tag.is_empty());
     trimmed.filter(|tag| seen.insert(text::key(tag))).map(ToOwned::to_owned).collect()
 }
 
-/// Gives a product these images in this order. An image whose address it has already stays the image it is.
+/// Replaces a product's images. Images whose URL is kept keep their identity.
 pub(crate) async fn set_images(tx: &mut Tx, id: ProductId, wanted: &[NewImage]) -> Result<Vec<Image>, Error> {
     let before = images::by_product_ids(tx.conn(), &[id]).await?;
     let rows: Vec<Image> = (1..)
         .zip(wanted)
         .map(|(position, image)| {
             let known = before.iter().find(|known| known.url == image.url);
-            // A picture of this server's tells its size.
+            // The path of an uploaded picture includes its size.
             let file = parse_path(&image.url);
             Image {
                 id: known.map_or_else(ImageId::generate, |known| known.id),

@@ -1,4 +1,4 @@
-//! Reads of the catalogue that are lists of the whole shop.
+//! Lists of products and collections.
 
 use std::sync::Arc;
 
@@ -20,43 +20,43 @@ pub struct Catalog {
     shop: Arc<Shop>,
 }
 
-/// Which products are asked for, in which order.
+/// A list of products: filter, sort order and page.
 #[derive(Clone, Debug)]
 pub struct ProductQuery {
-    /// In the search language.
+    /// A query in the search language.
     pub query: Option<String>,
-    /// The order.
+    /// The sort key.
     pub sort: ProductSort,
-    /// The order turned around.
+    /// Whether the sort order is reversed.
     pub reverse: bool,
-    /// The page.
+    /// The requested page.
     pub request: PageRequest<Cursor>,
 }
 
-/// A list with what was not understood of its query.
+/// A page of products, with warnings about the query.
 #[derive(Debug)]
-pub struct Visible {
+pub struct ProductListing {
     /// The page.
     pub products: Arc<ProductPage>,
-    /// What was ignored.
+    /// Parts of the query that were ignored.
     pub warnings: Vec<Warning>,
 }
 
-/// A page of collections, each with the key it has in the list's order.
+/// A page of collections, with the sort key of each.
 pub type CollectionPage = Page<(Arc<Collection>, CursorKey)>;
 
 impl Catalog {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, reads: Arc<CatalogReads>, shop: Arc<Shop>) -> Self {
         Self { db, reads, shop }
     }
 
-    /// A page of the products the actor may see.
+    /// A page of the products that the actor may see.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when the query is larger than a search may be.
-    pub async fn products(&self, op: &OpContext, query: &ProductQuery) -> Result<Visible, Error> {
+    /// [`Error::BadInput`] when the query exceeds the limits of a search.
+    pub async fn products(&self, op: &OpContext, query: &ProductQuery) -> Result<ProductListing, Error> {
         let (filter, warnings) = read_query(op, query.query.as_deref())?;
         let list = ProductList {
             visibility: visibility(op),
@@ -67,13 +67,14 @@ impl Catalog {
         };
         let pages = self.reads.pages.read((list, query.request.clone()), [()], &op.statements).await?;
         let products = pages.get(&()).map(Arc::clone).unwrap_or_default();
-        Ok(Visible { products, warnings })
+        Ok(ProductListing { products, warnings })
     }
 
-    /// How many products that the actor may see a query finds; `None` where too many would have to be looked at.
+    /// Counts the products that match a search query and that the actor may see; `None` when that
+    /// would require looking at too many.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when the query is larger than a search may be.
+    /// [`Error::BadInput`] when the query exceeds the limits of a search.
     pub async fn count_products(&self, op: &OpContext, query: Option<&str>) -> Result<Option<i64>, Error> {
         let (filter, _) = read_query(op, query)?;
         let list = ProductList {
@@ -86,19 +87,20 @@ impl Catalog {
         Ok(products::count(&mut self.db.read(&op.statements).await?, &list).await?)
     }
 
-    /// How many collections a query finds.
+    /// Counts the collections that match a search query.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when the query is larger than a search may be.
+    /// [`Error::BadInput`] when the query exceeds the limits of a search.
     pub async fn count_collections(&self, op: &OpContext, query: Option<&str>) -> Result<i64, Error> {
         let (filter, _) = list_query::read(query, search::parse_collections)?;
         Ok(collections::count(&mut self.db.read(&op.statements).await?, &filter).await?)
     }
 
-    /// Up to ten products that a product can be shown beside, best first: those that share its type, tags and title's words.
+    /// Returns up to ten related products, best matches first: they share type, tags or words of
+    /// the title.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Database errors.
     pub async fn recommendations(
         &self,
         op: &OpContext,
@@ -116,32 +118,33 @@ impl Catalog {
         Ok(found.into_iter().map(Arc::new).collect())
     }
 
-    /// The first tags in use, A to Z.
+    /// The first tags in alphabetical order.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Database errors.
     pub async fn tags(&self, op: &OpContext, limit: usize) -> Result<Page<String>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
         let request = PageRequest::<()>::first(limit);
-        let rows = products::distinct_tags(&mut conn, visibility(op), request.rows()).await?;
-        Ok(Page::of_rows(rows, &request))
+        let rows = products::distinct_tags(&mut conn, visibility(op), request.row_limit()).await?;
+        Ok(Page::from_rows(rows, &request))
     }
 
-    /// The first product types in use, A to Z.
+    /// The first product types in alphabetical order.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Database errors.
     pub async fn types(&self, op: &OpContext, limit: usize) -> Result<Page<String>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
         let request = PageRequest::<()>::first(limit);
-        let rows = products::distinct_types(&mut conn, visibility(op), request.rows()).await?;
-        Ok(Page::of_rows(rows, &request))
+        let rows = products::distinct_types(&mut conn, visibility(op), request.row_limit()).await?;
+        Ok(Page::from_rows(rows, &request))
     }
 
-    /// A page of the collections that a query finds, and what of the query was not understood.
+    /// A page of the collections that match a search query, with warnings about parts of the query
+    /// that were ignored.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when the query is larger than a search may be.
+    /// [`Error::BadInput`] when the query exceeds the limits of a search.
     pub async fn collections(
         &self,
         op: &OpContext,
@@ -156,16 +159,16 @@ impl Catalog {
         Ok((page.map(|(collection, key)| (Arc::new(collection), key)), warnings))
     }
 
-    /// Whether there is no product at all.
+    /// Whether the catalogue has no products.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Database errors.
     pub async fn is_empty(&self, op: &OpContext) -> Result<bool, Error> {
         Ok(products::is_empty(&mut self.db.read(&op.statements).await?).await?)
     }
 }
 
-/// What a query asks for, and what was not understood of it.
+/// Parses a search query, with warnings about parts that were ignored.
 fn read_query(op: &OpContext, query: Option<&str>) -> Result<(Node, Vec<Warning>), Error> {
     let parse = if op.may(Permission::ReadInventory) { search::parse_with_stock } else { search::parse };
     list_query::read(query, parse)

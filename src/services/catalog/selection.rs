@@ -1,18 +1,18 @@
-//! Which variant a buyer means by the option values they picked.
+//! Finds variants by selected option values.
 
 use std::sync::Arc;
 
 use crate::repositories::products::Product;
 use crate::repositories::variants::Variant;
 
-/// Option values that a buyer picked.
+/// Selected option values.
 #[derive(Debug, Default)]
 pub struct Selection {
     /// Pairs of an option's name and a value.
     pub picked: Vec<(String, String)>,
-    /// Whether options that the product lacks are passed over; otherwise nothing matches them.
+    /// Whether options that the product lacks are ignored; otherwise nothing matches.
     pub ignore_unknown: bool,
-    /// Whether letter case matters not.
+    /// Ignores letter case.
     pub ignore_case: bool,
 }
 
@@ -21,7 +21,8 @@ impl Selection {
         if self.ignore_case { a.to_lowercase() == b.to_lowercase() } else { a == b }
     }
 
-    /// What was picked for each of the product's options; `None` when something was picked that it lacks.
+    /// The selected value of each of the product's options; `None` when an unknown option was
+    /// selected.
     fn for_options(&self, product: &Product) -> Option<Vec<Option<&str>>> {
         let options = &product.options.0;
         let known = |name: &str| options.iter().any(|option| self.same(&option.name, name));
@@ -37,21 +38,21 @@ impl Selection {
         Some(options.iter().map(|option| pick(&option.name).map(|(_, value)| value.as_str())).collect())
     }
 
-    /// The variant that has all the values: one must be picked for each of the product's options.
+    /// The variant with exactly these values. A value must be selected for each option.
     #[must_use]
     pub fn exact(&self, product: &Product, variants: &[Arc<Variant>]) -> Option<Arc<Variant>> {
         let picked = self.for_options(product)?;
         variants.iter().find(|variant| self.distance(&picked, variant) == 0).cloned()
     }
 
-    /// The variants that differ from the picked values in one option alone.
+    /// The variants that differ from the selection in exactly one option.
     #[must_use]
     pub fn adjacent(&self, product: &Product, variants: &[Arc<Variant>]) -> Vec<Arc<Variant>> {
         let Some(picked) = self.for_options(product) else { return Vec::new() };
         variants.iter().filter(|variant| self.distance(&picked, variant) == 1).cloned().collect()
     }
 
-    /// In how many options a variant differs from what was picked.
+    /// The number of options in which a variant differs from the selection.
     fn distance(&self, picked: &[Option<&str>], variant: &Variant) -> usize {
         let differs = |(wanted, value): &(&Option<&str>, &String)| {
             wanted.is_none_or(|wanted| !self.same(wanted, value))
@@ -61,7 +62,7 @@ impl Selection {
 }
 
 impl Selection {
-    /// What picks a variant.
+    /// The selection that matches a variant.
     #[must_use]
     pub fn of(product: &Product, variant: &Variant) -> Self {
         let names = product.options.0.iter().map(|option| option.name.clone());
@@ -70,9 +71,10 @@ impl Selection {
     }
 }
 
-/// Variants as storefront libraries decode them: `v1_` and then, level by level, the places of the options' values that occur.
-/// `:` goes down to the next option, `,` ends a branch there, a space separates values of the last option, and `-` joins a run
-/// of them. `None` where the product has no options.
+/// Encodes existing variants in the format of storefront libraries: `v1_`, followed by the indexes
+/// of the existing option values, level by level. `:` descends to the next option, `,` ends a
+/// branch, a space separates values of the last option, and `-` denotes a range of them. `None` for
+/// products without options.
 #[must_use]
 pub fn encode_variants<'a>(
     product: &Product,
@@ -93,7 +95,7 @@ pub fn encode_variants<'a>(
     Some(text)
 }
 
-/// Writes the places of one option's values, each followed by the level below it.
+/// Encodes the values of one option, each followed by the levels below it.
 fn encode_level(text: &mut String, places: &[Vec<usize>], depth: usize) {
     if depth == 1 {
         return encode_runs(text, places);

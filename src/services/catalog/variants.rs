@@ -1,14 +1,14 @@
-//! Writes of variants, many of one product at a time.
+//! Variants, changed in bulk per product.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::check::VariantFields;
-use super::products::product_missing;
-use super::{Settle, check};
+use super::products::product_not_found;
+use super::{ProductIndexer, check};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, OnConstraint, Tx, retrying};
+use crate::db::{Db, OnConstraint, Tx, with_retries};
 use crate::domain::catalog::{InventoryPolicy, MAX_OPTIONS, ProductOption, WeightUnit, variant_title};
 use crate::domain::event::{Event, VariantsEvent};
 use crate::domain::ids::{ImageId, LocationId, ProductId, VariantId};
@@ -25,7 +25,7 @@ use crate::services::inventory::level_event;
 use crate::services::set;
 use crate::services::validate::Problems;
 
-/// Makes, changes and deletes variants.
+/// Creates, updates and deletes variants.
 pub struct Variants {
     db: Db,
     shop: Arc<Shop>,
@@ -36,69 +36,69 @@ pub struct Variants {
 pub struct OptionValue {
     /// The option's name.
     pub option_name: String,
-    /// The value's name; a value that the option lacks is added to it.
+    /// The value's name; new values are added to the option.
     pub name: String,
 }
 
-/// A change of a variant: `None` leaves a field as it is, `Some(None)` empties it.
+/// A change of a variant. `None` keeps a field, `Some(None)` clears it.
 #[derive(Clone, Debug, Default)]
 pub struct VariantPatch {
-    /// A decimal amount in the shop's currency.
+    /// Price, as a decimal amount in the shop's currency.
     pub price: Option<String>,
-    /// A decimal amount in the shop's currency.
+    /// Original price, as a decimal amount in the shop's currency.
     pub compare_at_price: Option<Option<String>>,
-    /// The shop's own code.
+    /// Stock keeping unit.
     pub sku: Option<Option<String>>,
     /// EAN, UPC or ISBN.
     pub barcode: Option<Option<String>>,
-    /// A value for each option.
+    /// One value per option.
     pub option_values: Option<Vec<OptionValue>>,
-    /// Milligrams.
+    /// Weight, in milligrams.
     pub weight_milligrams: Option<i64>,
-    /// The unit the weight is shown in.
+    /// The unit to display the weight in.
     pub weight_unit: Option<WeightUnit>,
-    /// Whether tax is charged.
+    /// Whether taxes are charged.
     pub taxable: Option<bool>,
-    /// Whether it is sent.
+    /// Whether it needs shipping.
     pub requires_shipping: Option<bool>,
-    /// Whether stock is counted.
+    /// Whether its inventory is tracked.
     pub inventory_tracked: Option<bool>,
-    /// What happens when it is sold out.
+    /// Whether it may be oversold.
     pub inventory_policy: Option<InventoryPolicy>,
     /// One of the product's images.
     pub image_id: Option<Option<ImageId>>,
 }
 
-/// A variant to be made.
+/// A variant to be created.
 #[derive(Clone, Debug, Default)]
 pub struct NewVariant {
-    /// Its fields; what is `None` gets the usual value.
+    /// Its fields; `None` for the default.
     pub fields: VariantPatch,
-    /// How many pieces lie where.
+    /// Units on hand, per location.
     pub quantities: Vec<(LocationId, i64)>,
 }
 
-/// What becomes of the variant a product began with when others are made.
+/// What happens to the product's initial variant when others are created.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum VariantStrategy {
-    /// It goes if it stands for a product without options.
+    /// It is deleted if the product has no options.
     #[default]
     Default,
-    /// It goes if it is the only one.
+    /// It is deleted if it is the only one.
     RemoveStandalone,
 }
 
 impl Variants {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>) -> Self {
         Self { db, shop }
     }
 
-    /// Makes variants of a product: all, or none if anything is wrong with one.
+    /// Creates variants of a product: all of them, or none if there is a problem with any.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn create(
         &self,
         op: &OpContext,
@@ -123,7 +123,7 @@ impl Variants {
             }
         }
         problems.check()?;
-        retrying(|| self.create_once(op, product_id, strategy, new)).await
+        with_retries(|| self.create_once(op, product_id, strategy, new)).await
     }
 
     async fn create_once(
@@ -135,7 +135,7 @@ impl Variants {
     ) -> Result<(Product, Vec<Variant>), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), product_id).await? else {
-            return Err(product_missing(&["productId"]));
+            return Err(product_not_found(&["productId"]));
         };
         let mut existing = variants::by_product_ids(tx.conn(), &[product_id]).await?;
         let standalone = match (strategy, existing.as_slice()) {
@@ -149,44 +149,47 @@ impl Variants {
         }
 
         let mut problems = Problems::default();
-        check::variant_count(&mut problems, existing.len() + new.len());
-        // Values that were given are looked for in the options as they are now: a new one may be added to an option, but a new
-        // option may be added only where no variant stands that would lack a value for it.
+        check::check_variant_count(&mut problems, existing.len() + new.len());
+        // New values may be added to existing options. New options may be added only if no existing
+        // variant would lack a value for them.
         let may_add_options = existing.is_empty() && product.options.0.is_empty();
-        let given = |wanted: &NewVariant| wanted.fields.option_values.clone().unwrap_or_default();
+        let values_of = |wanted: &NewVariant| wanted.fields.option_values.clone().unwrap_or_default();
         for (at, wanted) in new.iter().enumerate() {
-            extend_options(&mut problems, at, &mut product.options.0, &given(wanted), may_add_options);
+            extend_options(&mut problems, at, &mut product.options.0, &values_of(wanted), may_add_options);
         }
         let last = existing.iter().map(|variant| variant.position).max().unwrap_or(0);
-        let mut made = Vec::with_capacity(new.len());
+        let mut created = Vec::with_capacity(new.len());
         for (at, (position, wanted)) in (last.saturating_add(1)..).zip(new).enumerate() {
-            let values = option_values(&mut problems, at, &product.options.0, &given(wanted));
+            let values = option_values(&mut problems, at, &product.options.0, &values_of(wanted));
             let mut variant = blank_variant(op, product_id, position, values);
             apply(&wanted.fields, &mut variant, self.shop.currency);
-            made.push(variant);
+            created.push(variant);
         }
-        check_distinct(&mut problems, &existing, &made);
+        check_distinct(&mut problems, &existing, &created);
         check_references(&mut problems, &mut tx, product_id, new.iter().map(|variant| &variant.fields))
             .await?;
         let path = |at: usize| vec!["variants".to_owned(), at.to_string()];
         check_locations(&mut problems, &mut tx, new, path).await?;
         problems.check()?;
 
-        variants::insert(tx.conn(), made.clone()).await?;
+        variants::insert(tx.conn(), created.clone()).await?;
         let stocked: Vec<_> =
-            made.iter().zip(new).map(|(variant, new)| (variant.id, new.quantities.as_slice())).collect();
-        let mut happened = insert_levels(&mut tx, op, &stocked).await?;
-        happened.push(Event::VariantsCreated(event(product_id, &made)));
-        Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, &mut product).await?;
-        events::append(&mut tx, op, happened).await?;
+            created.iter().zip(new).map(|(variant, new)| (variant.id, new.quantities.as_slice())).collect();
+        let mut events = insert_levels(&mut tx, op, &stocked).await?;
+        events.push(Event::VariantsCreated(event(product_id, &created)));
+        ProductIndexer::load(&mut tx, self.shop.currency)
+            .await?
+            .save_and_index(&mut tx, op, &mut product)
+            .await?;
+        events::append(&mut tx, op, events).await?;
         tx.commit().await?;
-        Ok((product, made))
+        Ok((product, created))
     }
 
-    /// Changes variants of a product: all, or none if anything is wrong with one.
+    /// Updates variants of a product: all of them, or none if there is a problem with any.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn update(
         &self,
         op: &OpContext,
@@ -203,7 +206,7 @@ impl Variants {
             check_variant(&mut problems, &["variants", &at.to_string()], &as_new, self.shop.currency);
         }
         problems.check()?;
-        retrying(|| self.update_once(op, product_id, patches)).await
+        with_retries(|| self.update_once(op, product_id, patches)).await
     }
 
     async fn update_once(
@@ -214,7 +217,7 @@ impl Variants {
     ) -> Result<(Product, Vec<Variant>), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), product_id).await? else {
-            return Err(product_missing(&["productId"]));
+            return Err(product_not_found(&["productId"]));
         };
         let existing = variants::by_product_ids(tx.conn(), &[product_id]).await?;
         let mut problems = Problems::default();
@@ -227,12 +230,12 @@ impl Variants {
             };
             if changed.iter().any(|known| known.id == *id) {
                 let field = ["variants", &at.to_string(), "id"];
-                problems.add(&field, UserErrorCode::Taken, "The variant is there twice");
+                problems.add(&field, UserErrorCode::Taken, "The variant is given twice");
             }
             let mut variant = variant.clone();
-            if let Some(given) = &patch.option_values {
-                extend_options(&mut problems, at, &mut product.options.0, given, false);
-                let values = option_values(&mut problems, at, &product.options.0, given);
+            if let Some(values) = &patch.option_values {
+                extend_options(&mut problems, at, &mut product.options.0, values, false);
+                let values = option_values(&mut problems, at, &product.options.0, values);
                 variant.title = variant_title(&values);
                 variant.option_values = Json(values);
             }
@@ -249,25 +252,30 @@ impl Variants {
         problems.check()?;
 
         for variant in &changed {
-            // Two variants that swap their values meet in between, which the index forbids.
+            // Variants that swap their values have equal values in between, which violates the
+            // unique index.
             variants::update(tx.conn(), variant).await.on_constraint("variants", "option_values", || {
                 Error::invalid(
                     &["variants"],
                     UserErrorCode::Taken,
-                    "Change values that are swapped in two steps",
+                    "Swap the values of two variants in two steps",
                 )
             })?;
         }
-        Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, &mut product).await?;
+        ProductIndexer::load(&mut tx, self.shop.currency)
+            .await?
+            .save_and_index(&mut tx, op, &mut product)
+            .await?;
         events::append(&mut tx, op, [Event::VariantsUpdated(event(product_id, &changed))]).await?;
         tx.commit().await?;
         Ok((product, changed))
     }
 
-    /// Deletes variants of a product: all, or none if one is not the product's. The last one stays.
+    /// Deletes variants of a product: all of them, or none if one is not the product's. The last
+    /// variant can't be deleted.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn delete(
         &self,
         op: &OpContext,
@@ -276,9 +284,9 @@ impl Variants {
     ) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
         if ids.is_empty() {
-            return Err(Error::invalid(&["variantIds"], UserErrorCode::Blank, "Variants ids can't be empty"));
+            return Err(Error::invalid(&["variantIds"], UserErrorCode::Blank, "Variant ids can't be empty"));
         }
-        retrying(|| self.delete_once(op, product_id, ids)).await
+        with_retries(|| self.delete_once(op, product_id, ids)).await
     }
 
     async fn delete_once(
@@ -289,7 +297,7 @@ impl Variants {
     ) -> Result<Product, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), product_id).await? else {
-            return Err(product_missing(&["productId"]));
+            return Err(product_not_found(&["productId"]));
         };
         let existing = variants::by_product_ids(tx.conn(), &[product_id]).await?;
         let (gone, left): (Vec<Variant>, Vec<Variant>) =
@@ -307,14 +315,17 @@ impl Variants {
         }
         problems.check()?;
         variants::delete(tx.conn(), ids).await?;
-        Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, &mut product).await?;
+        ProductIndexer::load(&mut tx, self.shop.currency)
+            .await?
+            .save_and_index(&mut tx, op, &mut product)
+            .await?;
         events::append(&mut tx, op, [Event::VariantsDeleted(event(product_id, &gone))]).await?;
         tx.commit().await?;
         Ok(product)
     }
 }
 
-/// Notes what is wrong with a variant's fields, under its path.
+/// Validates a variant's fields, below its path.
 pub(super) fn check_variant(problems: &mut Problems, path: &[&str], new: &NewVariant, currency: Currency) {
     let patch = &new.fields;
     let field = |name: &'static str| [path, &[name]].concat();
@@ -337,7 +348,7 @@ pub(super) fn check_variant(problems: &mut Problems, path: &[&str], new: &NewVar
     }
 }
 
-/// Sets the fields that were validated.
+/// Applies a validated patch to a variant.
 pub(super) fn apply(patch: &VariantPatch, variant: &mut Variant, currency: Currency) {
     let amount = |text: &str| Problems::default().amount(&[], text, currency);
     if let Some(price) = &patch.price {
@@ -357,13 +368,13 @@ pub(super) fn apply(patch: &VariantPatch, variant: &mut Variant, currency: Curre
     set(&mut variant.image_id, patch.image_id.as_ref());
 }
 
-/// Puts the pieces of new variants where they lie; what happened.
+/// Inserts the stock levels of new variants and returns the events.
 pub(super) async fn insert_levels(
     tx: &mut Tx,
     op: &OpContext,
     stocked: &[(VariantId, &[(LocationId, i64)])],
 ) -> Result<Vec<Event>, Error> {
-    let pieces =
+    let quantities =
         stocked.iter().flat_map(|(id, quantities)| quantities.iter().map(|quantity| (*id, *quantity)));
     let level = |(variant_id, (location_id, on_hand))| InventoryLevel {
         variant_id,
@@ -372,17 +383,17 @@ pub(super) async fn insert_levels(
         reserved: 0,
         updated_at: op.now(),
     };
-    let levels: Vec<InventoryLevel> = pieces.map(level).collect();
-    let happened = levels.iter().map(|level| level_event(level, level.on_hand, "created")).collect();
+    let levels: Vec<InventoryLevel> = quantities.map(level).collect();
+    let events = levels.iter().map(|level| level_event(level, level.on_hand, "created")).collect();
     inventory::insert(tx.conn(), levels).await?;
-    Ok(happened)
+    Ok(events)
 }
 
 fn event(product_id: ProductId, variants: &[Variant]) -> VariantsEvent {
     VariantsEvent { product_id, variant_ids: variants.iter().map(|variant| variant.id).collect() }
 }
 
-/// A variant with the usual values. Stock is counted, as in a shop that sells things.
+/// A variant with default values. Its inventory is tracked.
 pub(super) fn blank_variant(
     op: &OpContext,
     product_id: ProductId,
@@ -412,20 +423,20 @@ pub(super) fn blank_variant(
     }
 }
 
-/// Adds new values to their options, and new options where that is allowed.
+/// Adds new values to their options, and new options if that is allowed.
 fn extend_options(
     problems: &mut Problems,
     at: usize,
     options: &mut Vec<ProductOption>,
-    given: &[OptionValue],
+    values: &[OptionValue],
     may_add_options: bool,
 ) {
     let at = at.to_string();
     let field = ["variants", at.as_str(), "optionValues"];
     let mut named = HashSet::new();
-    for value in given {
+    for value in values {
         if !named.insert(value.option_name.to_ascii_lowercase()) {
-            let message = format!("Option '{}' is there twice", value.option_name);
+            let message = format!("Option '{}' is given twice", value.option_name);
             problems.add(&field, UserErrorCode::Taken, message);
             continue;
         }
@@ -447,27 +458,27 @@ fn extend_options(
     }
 }
 
-/// The values in the options' order: one for each.
+/// The values in the order of the options, one for each.
 fn option_values(
     problems: &mut Problems,
     at: usize,
     options: &[ProductOption],
-    given: &[OptionValue],
+    values: &[OptionValue],
 ) -> Vec<String> {
-    let mut values = Vec::with_capacity(options.len());
+    let mut ordered = Vec::with_capacity(options.len());
     for option in options {
-        match given.iter().find(|value| option.name.eq_ignore_ascii_case(&value.option_name)) {
-            Some(value) => values.push(value.name.clone()),
+        match values.iter().find(|value| option.name.eq_ignore_ascii_case(&value.option_name)) {
+            Some(value) => ordered.push(value.name.clone()),
             None => {
                 let message = format!("Option '{}' needs a value", option.name);
                 problems.add(&["variants", &at.to_string(), "optionValues"], UserErrorCode::Blank, message);
             }
         }
     }
-    values
+    ordered
 }
 
-/// No two variants of a product may have the same option values.
+/// Checks that no two variants of a product have the same option values.
 fn check_distinct(problems: &mut Problems, existing: &[Variant], changed: &[Variant]) {
     let mut seen: HashSet<&[String]> =
         existing.iter().map(|variant| variant.option_values.0.as_slice()).collect();
@@ -479,7 +490,7 @@ fn check_distinct(problems: &mut Problems, existing: &[Variant], changed: &[Vari
     }
 }
 
-/// A variant can show only an image of its own product.
+/// Checks that variants refer to images of their own product.
 async fn check_references(
     problems: &mut Problems,
     tx: &mut Tx,
@@ -501,7 +512,8 @@ async fn check_references(
     Ok(())
 }
 
-/// Pieces can lie only at locations that are there, and once at each; `path` is that of the variant at a place.
+/// Checks that locations exist and are given only once per variant. `path` returns the path of the
+/// variant at an index.
 pub(super) async fn check_locations(
     problems: &mut Problems,
     tx: &mut Tx,
@@ -524,7 +536,7 @@ pub(super) async fn check_locations(
             if known.iter().all(|row| row.id != *location) {
                 problems.add(&field, UserErrorCode::NotFound, "Location does not exist");
             } else if !seen.insert(*location) {
-                problems.add(&field, UserErrorCode::Taken, "The location is there twice");
+                problems.add(&field, UserErrorCode::Taken, "The location is given twice");
             }
         }
     }

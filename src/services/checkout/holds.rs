@@ -1,10 +1,12 @@
-//! How much of the shop unpaid orders may hold. An order by a provider that is not asked for the money at once holds stock until it is
-//! paid for or its time is over, and placing one costs nothing: so a caller has only so many of them, and guests hold only a share
-//! of a variant's stock by theirs. Staff are not limited, nor are orders that are charged when they are placed.
+//! Limits on the stock that unpaid orders may hold. An order whose provider is not charged at
+//! checkout reserves stock until it is paid or expires, and placing one costs nothing. Therefore
+//! the number of such orders per caller is limited, and guests together may hold only a share of a
+//! variant's stock. The limits do not apply to staff, or to orders that are charged at checkout.
 //!
-//! Called by [`super::Checkout`] inside its transaction, once discounts are used up and before stock is reserved. The bounds hold however
-//! many orders are placed at once: a caller's orders are counted one at a time, since [`lock_caller`] comes before anything that orders
-//! of others want, and a variant's levels are locked.
+//! Called by [`super::Checkout`] within its transaction, after discounts are redeemed and before
+//! stock is reserved. The limits hold for concurrent orders, too: [`lock_caller`] serializes the
+//! orders of one caller before anything is locked that other callers need, and a variant's levels
+//! are locked.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,21 +23,21 @@ use crate::services::validate::Problems;
 
 use super::CART;
 
-/// Limits on orders that wait for their payment.
+/// Limits on unpaid orders.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HoldLimits {
-    /// Orders of one caller that wait at once: of a customer, or of a guest's address.
+    /// Maximum number of unpaid orders per caller: a customer, or a guest's IP address.
     pub max_orders: u64,
-    /// Percent of a variant's stock that orders of guests hold together.
+    /// Maximum share of a variant's stock held by all unpaid orders of guests, in percent.
     pub stock_percent: u64,
-    /// Percent of a variant's stock that one order of a guest holds.
+    /// Maximum share of a variant's stock held by one unpaid order of a guest, in percent.
     pub order_percent: u64,
 }
 
-/// Lets the caller's orders be counted one at a time, until the transaction ends.
+/// Serializes the caller's orders until the transaction ends.
 ///
 /// # Errors
-/// [`Error`] of the database.
+/// Database errors.
 pub(super) async fn lock_caller(tx: &mut Tx, op: &OpContext, order: &Order) -> Result<(), Error> {
     if !op.actor.is_staff() {
         unpaid_orders::lock_caller(tx.conn(), &caller(op, order)).await?;
@@ -44,10 +46,11 @@ pub(super) async fn lock_caller(tx: &mut Tx, op: &OpContext, order: &Order) -> R
 }
 
 impl HoldLimits {
-    /// Notes that an order waits and what it holds, if it may: `demand` is units by variant, of those that can run out.
+    /// Records an unpaid order and the stock it holds, if it stays within the limits. `demand` has
+    /// the units of each variant that can't be oversold.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with every limit that it would exceed.
+    /// [`Error::Invalid`] with every exceeded limit.
     pub(super) async fn admit(
         &self,
         tx: &mut Tx,
@@ -97,52 +100,60 @@ impl HoldLimits {
         let held: HashMap<VariantId, i64> =
             unpaid_orders::held_stock(tx.conn(), &ids).await?.into_iter().collect();
         let mut problems = Problems::default();
-        for (variant, wanted) in demand {
+        for (variant, requested) in demand {
             let on_hand = on_hand(levels.get(variant).map(Vec::as_slice).unwrap_or_default());
             let held = held.get(variant).copied().unwrap_or_default();
-            if let Some(limit) = self.limit(on_hand, held, *wanted) {
-                problems.add(CART, UserErrorCode::InsufficientStock, limit.message(&title(*variant)));
+            if let Some(exceeded_limit) = self.exceeded_limit(on_hand, held, *requested) {
+                problems.add(
+                    CART,
+                    UserErrorCode::InsufficientStock,
+                    exceeded_limit.message(&title(*variant)),
+                );
             }
         }
         problems.check()
     }
 
-    /// The limit that an order of a guest would exceed, by units of a variant.
-    fn limit(&self, on_hand: i64, held: i64, wanted: i64) -> Option<Limit> {
-        let (of_order, together) = (share(on_hand, self.order_percent), share(on_hand, self.stock_percent));
-        let left = together.saturating_sub(held).max(0);
-        match wanted {
-            wanted if wanted > of_order => Some(Limit::OfOrder(of_order, self.order_percent)),
-            wanted if wanted > left => Some(Limit::Together { left, together, percent: self.stock_percent }),
+    /// The limit that a guest's order would exceed, if any. All arguments are numbers of units.
+    fn exceeded_limit(&self, on_hand: i64, held: i64, requested: i64) -> Option<ExceededLimit> {
+        let (per_order, in_total) = (share(on_hand, self.order_percent), share(on_hand, self.stock_percent));
+        let remaining = in_total.saturating_sub(held).max(0);
+        match requested {
+            requested if requested > per_order => {
+                Some(ExceededLimit::PerOrder(per_order, self.order_percent))
+            }
+            requested if requested > remaining => {
+                Some(ExceededLimit::InTotal { remaining, in_total, percent: self.stock_percent })
+            }
             _ => None,
         }
     }
 }
 
-/// A limit that is exceeded: in units, and in percent of the stock.
+/// An exceeded limit, in units and as a percentage of the stock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Limit {
-    OfOrder(i64, u64),
-    Together { left: i64, together: i64, percent: u64 },
+enum ExceededLimit {
+    PerOrder(i64, u64),
+    InTotal { remaining: i64, in_total: i64, percent: u64 },
 }
 
-impl Limit {
+impl ExceededLimit {
     fn message(self, title: &str) -> String {
         let remedy = "sign in with a verified address, or choose a payment that is charged at once";
         match self {
-            Self::OfOrder(limit, percent) => format!(
-                "An order that is not paid for at once can have up to {limit} of {title} ({percent}% of the stock): \
+            Self::PerOrder(max, percent) => format!(
+                "An order that is not paid for at once can have up to {max} of {title} ({percent}% of the stock): \
                  order fewer, {remedy}"
             ),
-            Self::Together { left, together, percent } => format!(
-                "Orders that are not paid for can have {together} of {title} together ({percent}% of the stock), and \
-                 {left} are left: order fewer, {remedy}"
+            Self::InTotal { remaining, in_total, percent } => format!(
+                "Orders that are not paid for can have {in_total} of {title} together ({percent}% of the stock), and \
+                 {remaining} are left: order fewer, {remedy}"
             ),
         }
     }
 }
 
-/// A share of the units on hand, at least one of them: the last one can be ordered, too.
+/// The share of the stock, rounded up and at least one unit, so that the last one can be ordered.
 fn share(on_hand: i64, percent: u64) -> i64 {
     let percent = i64::try_from(percent).unwrap_or(100);
     on_hand.saturating_mul(percent).saturating_add(99).checked_div(100).unwrap_or(0).max(1)
@@ -152,16 +163,18 @@ fn on_hand(levels: &[InventoryLevel]) -> i64 {
     levels.iter().map(|level| level.on_hand).sum()
 }
 
-/// Whom an order counts for: its customer, else the address that it comes from, else that of the buyer's mail.
+/// Identifies whose order it is: the customer's, else the client IP address's, else the e-mail
+/// address's.
 fn caller(op: &OpContext, order: &Order) -> String {
     match (order.customer_id, op.client_address) {
         (Some(customer), _) => format!("customer:{}", customer.uuid()),
-        (None, Some(address)) => format!("guest:{}", address.site()),
+        (None, Some(address)) => format!("guest:{}", address.network()),
         (None, None) => format!("guest:{}", order.email.as_deref().unwrap_or_default()),
     }
 }
 
-/// Whether an order is a customer's who has proved their address. Anybody can sign up under any.
+/// Whether the order's customer has verified their e-mail address. Anyone can sign up with any
+/// address.
 async fn is_known_customer(tx: &mut Tx, order: &Order) -> Result<bool, Error> {
     let Some(id) = order.customer_id else { return Ok(false) };
     let customers = customers::by_ids(tx.conn(), &[id]).await?;
@@ -175,14 +188,17 @@ mod tests {
     #[test]
     fn a_guest_can_have_the_last_unit_and_no_more_than_a_share_of_many() {
         let limits = HoldLimits { max_orders: 10, stock_percent: 50, order_percent: 25 };
-        assert_eq!(limits.limit(1, 0, 1), None);
-        assert_eq!(limits.limit(0, 0, 1), None, "whether there is any is not asked here");
-        assert_eq!(limits.limit(10, 0, 3), None);
-        assert_eq!(limits.limit(10, 0, 4), Some(Limit::OfOrder(3, 25)));
-        assert_eq!(limits.limit(10, 2, 3), None);
-        let together = Limit::Together { left: 2, together: 5, percent: 50 };
-        assert_eq!(limits.limit(10, 3, 3), Some(together));
-        assert_eq!(limits.limit(10, 9, 1), Some(Limit::Together { left: 0, together: 5, percent: 50 }));
-        assert_eq!(limits.limit(i64::MAX, 0, i64::MAX / 200), None);
+        assert_eq!(limits.exceeded_limit(1, 0, 1), None);
+        assert_eq!(limits.exceeded_limit(0, 0, 1), None, "whether there is any is not asked here");
+        assert_eq!(limits.exceeded_limit(10, 0, 3), None);
+        assert_eq!(limits.exceeded_limit(10, 0, 4), Some(ExceededLimit::PerOrder(3, 25)));
+        assert_eq!(limits.exceeded_limit(10, 2, 3), None);
+        let in_total = ExceededLimit::InTotal { remaining: 2, in_total: 5, percent: 50 };
+        assert_eq!(limits.exceeded_limit(10, 3, 3), Some(in_total));
+        assert_eq!(
+            limits.exceeded_limit(10, 9, 1),
+            Some(ExceededLimit::InTotal { remaining: 0, in_total: 5, percent: 50 })
+        );
+        assert_eq!(limits.exceeded_limit(i64::MAX, 0, i64::MAX / 200), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What a buyer sends to place an order, and what of it is wrong before the database is asked.
+//! The input of checkout, and the checks that need no database.
 
 use std::sync::Arc;
 
@@ -10,36 +10,36 @@ use crate::error::{Error, UserErrorCode};
 use crate::integrations::payments::PaymentProvider;
 use crate::repositories::carts::Cart;
 use crate::services::payments::Payments;
-use crate::services::pricing::Priced;
+use crate::services::pricing::PricedBasket;
 use crate::services::validate::Problems;
 use crate::services::{Shop, address, credentials};
 
-/// How long what a provider gave a storefront may be, in bytes.
-const MAX_TOKEN: usize = 4_096;
+/// Maximum length of a payment token, in bytes.
+const MAX_TOKEN_BYTES: usize = 4_096;
 
-/// An order to be placed, as it was sent. What is not given is taken from the cart.
+/// The input of checkout. Missing fields are taken from the cart.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlaceOrder {
-    /// The cart's global id, with its key.
+    /// The cart's global id, including its token.
     pub cart_id: String,
-    /// Where the buyer gets mail.
+    /// The buyer's e-mail address.
     pub email: Option<String>,
-    /// Where it is sent.
+    /// The shipping address.
     pub shipping_address: Option<Address>,
-    /// Where the bill goes; not given, it is where the order is sent.
+    /// The billing address; defaults to the shipping address.
     pub billing_address: Option<Address>,
-    /// The handle of the delivery option.
+    /// Handle of the delivery option.
     pub delivery_option: Option<String>,
-    /// The payment provider's name.
+    /// Name of the payment provider.
     pub provider: String,
-    /// What the storefront got from the provider; empty where that needs nothing.
+    /// The token that the storefront got from the provider; empty if the provider needs none.
     pub token: String,
-    /// The total that the buyer saw, in the main unit of the shop's currency.
+    /// The total that the buyer saw, as a decimal amount in the shop's currency.
     pub expected_total: String,
 }
 
-/// The same, checked.
-pub(super) struct Checked {
+/// The validated input.
+pub(super) struct CheckedOrder {
     pub(super) cart: CartRef,
     pub(super) email: Option<String>,
     pub(super) shipping_address: Option<Address>,
@@ -51,16 +51,16 @@ pub(super) struct Checked {
 }
 
 impl PlaceOrder {
-    /// The input, cleaned, or everything that is wrong with it.
-    pub(super) fn check(&self, shop: &Shop, payments: &Payments) -> Result<Checked, Error> {
+    /// Validates the input.
+    pub(super) fn check(&self, shop: &Shop, payments: &Payments) -> Result<CheckedOrder, Error> {
         let mut problems = Problems::default();
         let cart = CartRef::parse(&self.cart_id);
         if cart.is_none() {
-            let message = "Cart id must be one that `cartCreate` gave, with its key";
+            let message = "Cart id must be one returned by `cartCreate`, including its key";
             problems.add(&["input", "cartId"], UserErrorCode::Invalid, message);
         }
         let email = self.email.as_deref().filter(|email| !email.trim().is_empty());
-        let email = email.map(|email| credentials::email(&mut problems, &["input", "email"], email));
+        let email = email.map(|email| credentials::check_email(&mut problems, &["input", "email"], email));
         let mut checked_address = |field: &str, sent: &Option<Address>| {
             sent.as_ref().map(|sent| address::check(&mut problems, &["input", field], sent))
         };
@@ -71,11 +71,11 @@ impl PlaceOrder {
         }
         let provider = payments.provider(&self.provider);
         if provider.is_none() {
-            let message = format!("Payments are taken by: {}", payments.names());
+            let message = format!("Available payment providers: {}", payments.provider_names());
             problems.add(&["input", "payment", "provider"], UserErrorCode::NotFound, message);
         }
-        if self.token.len() > MAX_TOKEN || self.token.contains('\0') {
-            let message = format!("Token must have up to {MAX_TOKEN} bytes, and none that is NUL");
+        if self.token.len() > MAX_TOKEN_BYTES || self.token.contains('\0') {
+            let message = format!("Token can have up to {MAX_TOKEN_BYTES} bytes and can't contain NUL");
             problems.add(&["input", "payment", "token"], UserErrorCode::Invalid, message);
         }
         let expected_total =
@@ -83,7 +83,7 @@ impl PlaceOrder {
         let (cart, provider) = (cart, provider.cloned());
         problems.check()?;
         match (cart, provider) {
-            (Some(cart), Some(provider)) => Ok(Checked {
+            (Some(cart), Some(provider)) => Ok(CheckedOrder {
                 cart,
                 email,
                 shipping_address,
@@ -93,37 +93,37 @@ impl PlaceOrder {
                 token: self.token.clone(),
                 expected_total,
             }),
-            // Noted above.
+            // Both problems were added above.
             _ => Err(Error::BadInput("the cart or the payment provider is missing".to_owned())),
         }
     }
 }
 
-impl Checked {
-    /// Whether it is known where and how the cart is sent.
-    pub(super) fn check_delivery(&self, problems: &mut Problems, cart: &Cart, priced: &Priced) {
-        // What is picked up goes nowhere.
+impl CheckedOrder {
+    /// Checks that the address and the delivery option are complete and available.
+    pub(super) fn check_delivery(&self, problems: &mut Problems, cart: &Cart, priced: &PricedBasket) {
+        // Orders for pickup need no address.
         if priced.quote.delivery.as_ref().is_some_and(|delivery| delivery.option.pickup.is_some()) {
             return;
         }
         let address = self.shipping_address.as_ref();
         let address = address.or_else(|| cart.destination().map(|destination| &destination.address));
-        let is_there = |part: &Option<String>| part.as_ref().is_some_and(|part| !part.is_empty());
+        let is_present = |part: &Option<String>| part.as_ref().is_some_and(|part| !part.is_empty());
         let parts = match address {
             None => [("", false); 3],
             Some(address) => [
-                ("address1", is_there(&address.address1)),
-                ("city", is_there(&address.city)),
-                ("country", is_there(&address.country)),
+                ("address1", is_present(&address.address1)),
+                ("city", is_present(&address.city)),
+                ("country", is_present(&address.country)),
             ],
         };
-        for (part, is_there) in parts {
+        for (part, is_present) in parts {
             if part.is_empty() {
                 let message = "Shipping address can't be blank: the cart has none either";
                 problems.add(&["input", "shippingAddress"], UserErrorCode::Blank, message);
                 return;
             }
-            if !is_there {
+            if !is_present {
                 let message = format!("Shipping address needs its {part}");
                 problems.add(&["input", "shippingAddress", part], UserErrorCode::Blank, message);
             }
@@ -135,11 +135,11 @@ impl Checked {
         let options: Vec<&str> =
             priced.delivery_options.iter().map(|option| option.handle.as_str()).collect();
         if options.is_empty() {
-            problems.add(field, UserErrorCode::NotAllowed, "Nothing is delivered to this address");
+            problems.add(field, UserErrorCode::NotAllowed, "There is no delivery to this address");
         } else {
             let message = format!("Delivery option must be one of: {}", options.join(", "));
-            let given = self.delivery_option.is_some() || cart.delivery_option.is_some();
-            let code = if given { UserErrorCode::NotFound } else { UserErrorCode::Blank };
+            let is_chosen = self.delivery_option.is_some() || cart.delivery_option.is_some();
+            let code = if is_chosen { UserErrorCode::NotFound } else { UserErrorCode::Blank };
             problems.add(field, code, message);
         }
     }

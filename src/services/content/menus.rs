@@ -1,4 +1,4 @@
-//! Menus, as staff put them together.
+//! Navigation menus, managed by staff.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::context::OpContext;
 use crate::db::types::{AnyId, Json};
-use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
+use crate::db::{Db, DbError, OnConstraint, Tx, with_retries};
 use crate::domain::event::{Event, MenuEvent};
 use crate::domain::handle;
 use crate::domain::ids::{CollectionId, Id, MenuId, MenuItemId, PageId, PolicyId, ProductId};
@@ -17,7 +17,7 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::menus::{self, Menu, MenuItem};
 use crate::repositories::{Visibility, collections, pages, products, shop_policies};
-use crate::services::catalog::{free_handle, handle_taken};
+use crate::services::catalog::{find_free_handle, handle_taken};
 use crate::services::validate::Problems;
 
 /// Creates, changes, deletes and lists menus.
@@ -25,14 +25,14 @@ pub struct Menus {
     db: Db,
 }
 
-/// A menu to be created.
+/// A new menu.
 #[derive(Clone, Debug, Default)]
 pub struct NewMenu {
-    /// Must not be empty.
+    /// The title; must not be empty.
     pub title: String,
-    /// Made of the title when `None`.
+    /// The handle; derived from the title when `None`.
     pub handle: Option<String>,
-    /// Its items at the top.
+    /// Its top-level items.
     pub items: Vec<NewMenuItem>,
 }
 
@@ -43,49 +43,49 @@ pub struct MenuPatch {
     pub title: Option<String>,
     /// See [`NewMenu`].
     pub handle: Option<String>,
-    /// All items, in place of those there were.
+    /// All items, replacing the current ones.
     pub items: Option<Vec<NewMenuItem>>,
 }
 
-/// An item of a menu.
+/// An item of a menu, with the items below it.
 #[derive(Clone, Debug)]
 pub struct NewMenuItem {
-    /// The item of the menu that it is, unless it is new.
+    /// The id of an existing item; `None` for a new one.
     pub id: Option<MenuItemId>,
-    /// Must not be empty.
+    /// The title; must not be empty.
     pub title: String,
-    /// What it leads to; `None`: something that no shop of ours has.
+    /// What it links to; `None`: a type that this shop does not support.
     pub kind: Option<MenuItemKind>,
-    /// The thing it leads to, of the type that its kind tells.
+    /// The id of what it links to, of the type given by its kind.
     pub resource: Option<Uuid>,
-    /// Where an item of the kind `Http` leads.
+    /// The URL of an item of the kind `Http`.
     pub url: Option<String>,
-    /// Tags that products of a collection must have.
+    /// Tags that filter the products of a linked collection.
     pub tags: Vec<String>,
     /// The items below it.
     pub items: Vec<NewMenuItem>,
 }
 
-/// An item in its place.
-struct Placed<'a> {
+/// An item of a flattened menu.
+struct FlatItem<'a> {
     new: &'a NewMenuItem,
-    /// The place of the item it is below.
+    /// Index of its parent in the flattened menu.
     parent: Option<usize>,
-    /// Where it stands in the input.
+    /// Path of the item in the input.
     path: Vec<String>,
 }
 
 impl Menus {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db) -> Self {
         Self { db }
     }
 
-    /// A page of menus, in the order they were created.
+    /// Returns a page of menus, in the order they were created.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] to those who may not manage the shop's settings.
+    /// [`Error::Forbidden`] for those who may not manage the shop's settings.
     pub async fn page(&self, op: &OpContext, request: &PageRequest<Cursor>) -> Result<Page<Menu>, Error> {
         op.authorize(Permission::ManageSettings)?;
         Ok(menus::page(&mut self.db.read(&op.statements).await?, request).await?)
@@ -100,18 +100,23 @@ impl Menus {
         let mut problems = Problems::default();
         problems.required(&["menu", "title"], &new.title);
         validate_handle(&mut problems, new.handle.as_deref());
-        let items = placed(&mut problems, &new.items);
+        let items = flatten_items(&mut problems, &new.items);
         problems.check()?;
-        retrying(|| self.create_once(op, new, &items)).await
+        with_retries(|| self.create_once(op, new, &items)).await
     }
 
-    async fn create_once(&self, op: &OpContext, new: &NewMenu, items: &[Placed<'_>]) -> Result<Menu, Error> {
+    async fn create_once(
+        &self,
+        op: &OpContext,
+        new: &NewMenu,
+        items: &[FlatItem<'_>],
+    ) -> Result<Menu, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let handle = match &new.handle {
             Some(handle) => handle.clone(),
             None => {
                 let stem = handle::from_title(&new.title).unwrap_or("menu".to_owned());
-                free_handle(&stem, &menus::handles_like(tx.conn(), &stem).await?)
+                find_free_handle(&stem, &menus::handles_like(tx.conn(), &stem).await?)
             }
         };
         let menu = Menu {
@@ -123,20 +128,20 @@ impl Menus {
         };
         let taken = || match &new.handle {
             Some(handle) => handle_taken(&["menu", "handle"], handle),
-            // Another menu took the free handle a moment ago: try again with the next.
-            None => DbError::clash().into(),
+            // Another menu took the free handle concurrently: retry with the next.
+            None => DbError::conflict().into(),
         };
         menus::insert(tx.conn(), &menu).await.on_constraint("menus", "handle", taken)?;
         set_items(&mut tx, menu.id, items).await?;
-        events::append(&mut tx, op, [Event::MenuCreated(event(&menu))]).await?;
+        events::append(&mut tx, op, [Event::MenuCreated(menu_event(&menu))]).await?;
         tx.commit().await?;
         Ok(menu)
     }
 
-    /// Changes a menu. Items that are given by their ids keep them.
+    /// Changes a menu. Items that are identified keep their ids.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, also when there is no such menu.
+    /// [`Error::Invalid`] with everything that is wrong, including that there is no such menu.
     pub async fn update(&self, op: &OpContext, id: MenuId, patch: &MenuPatch) -> Result<Menu, Error> {
         op.authorize(Permission::ManageSettings)?;
         let mut problems = Problems::default();
@@ -144,9 +149,9 @@ impl Menus {
             problems.required(&["menu", "title"], title);
         }
         validate_handle(&mut problems, patch.handle.as_deref());
-        let items = patch.items.as_ref().map(|items| placed(&mut problems, items));
+        let items = patch.items.as_ref().map(|items| flatten_items(&mut problems, items));
         problems.check()?;
-        retrying(|| self.update_once(op, id, patch, items.as_deref())).await
+        with_retries(|| self.update_once(op, id, patch, items.as_deref())).await
     }
 
     async fn update_once(
@@ -154,10 +159,10 @@ impl Menus {
         op: &OpContext,
         id: MenuId,
         patch: &MenuPatch,
-        items: Option<&[Placed<'_>]>,
+        items: Option<&[FlatItem<'_>]>,
     ) -> Result<Menu, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut menu = locked(&mut tx, id, &["id"]).await?;
+        let mut menu = lock_menu(&mut tx, id, &["id"]).await?;
         if let Some(title) = &patch.title {
             title.trim().clone_into(&mut menu.title);
         }
@@ -170,7 +175,7 @@ impl Menus {
         if let Some(items) = items {
             set_items(&mut tx, id, items).await?;
         }
-        events::append(&mut tx, op, [Event::MenuUpdated(event(&menu))]).await?;
+        events::append(&mut tx, op, [Event::MenuUpdated(menu_event(&menu))]).await?;
         tx.commit().await?;
         Ok(menu)
     }
@@ -181,33 +186,33 @@ impl Menus {
     /// [`Error::Invalid`] when there is no such menu.
     pub async fn delete(&self, op: &OpContext, id: MenuId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.delete_once(op, id)).await
+        with_retries(|| self.delete_once(op, id)).await
     }
 
     async fn delete_once(&self, op: &OpContext, id: MenuId) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let menu = locked(&mut tx, id, &["id"]).await?;
+        let menu = lock_menu(&mut tx, id, &["id"]).await?;
         menus::delete(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::MenuDeleted(event(&menu))]).await?;
+        events::append(&mut tx, op, [Event::MenuDeleted(menu_event(&menu))]).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
-/// The items of a menu in one row, each before those below it, with what is wrong with them noted.
-fn placed<'a>(problems: &mut Problems, items: &'a [NewMenuItem]) -> Vec<Placed<'a>> {
-    let mut row = Vec::new();
-    place(problems, &mut row, items, None, &["menu".to_owned()], 1);
-    if row.len() > MAX_ITEMS {
-        let message = format!("A menu can have up to {MAX_ITEMS} items on all its levels together");
+/// Flattens the items of a menu, parents before children, and validates them.
+fn flatten_items<'a>(problems: &mut Problems, items: &'a [NewMenuItem]) -> Vec<FlatItem<'a>> {
+    let mut flat = Vec::new();
+    flatten_into(problems, &mut flat, items, None, &["menu".to_owned()], 1);
+    if flat.len() > MAX_ITEMS {
+        let message = format!("A menu can have up to {MAX_ITEMS} items in total");
         problems.add(&["menu", "items"], UserErrorCode::TooMany, message);
     }
-    row
+    flat
 }
 
-fn place<'a>(
+fn flatten_into<'a>(
     problems: &mut Problems,
-    row: &mut Vec<Placed<'a>>,
+    flat: &mut Vec<FlatItem<'a>>,
     items: &'a [NewMenuItem],
     parent: Option<usize>,
     above: &[String],
@@ -218,125 +223,132 @@ fn place<'a>(
         validate_item(problems, new, &path);
         if level == MAX_LEVELS && !new.items.is_empty() {
             let message = format!("A menu can have up to {MAX_LEVELS} levels");
-            problems.add(&below(&path, "items"), UserErrorCode::TooMany, message);
+            problems.add(&field_path(&path, "items"), UserErrorCode::TooMany, message);
         }
-        let place_of_this = row.len();
-        row.push(Placed { new, parent, path: path.clone() });
+        let index = flat.len();
+        flat.push(FlatItem { new, parent, path: path.clone() });
         if level < MAX_LEVELS {
-            place(problems, row, &new.items, Some(place_of_this), &path, level + 1);
+            flatten_into(problems, flat, &new.items, Some(index), &path, level + 1);
         }
     }
 }
 
 fn validate_item(problems: &mut Problems, new: &NewMenuItem, path: &[String]) {
-    problems.required(&below(path, "title"), &new.title);
+    problems.required(&field_path(path, "title"), &new.title);
     let Some(kind) = new.kind else {
-        let message = "The shop has no articles, blogs or metaobjects that an item could lead to";
-        return problems.add(&below(path, "type"), UserErrorCode::Invalid, message);
+        let message = "The shop has no articles, blogs or metaobjects to link to";
+        return problems.add(&field_path(path, "type"), UserErrorCode::Invalid, message);
     };
     match (&new.url, kind == MenuItemKind::Http) {
-        (Some(url), true) => problems.url(&below(path, "url"), url),
+        (Some(url), true) => problems.url(&field_path(path, "url"), url),
         (None, true) => {
             problems.add(
-                &below(path, "url"),
+                &field_path(path, "url"),
                 UserErrorCode::Blank,
-                "Say where an item of the type HTTP leads",
+                "An item of the type HTTP needs a URL",
             );
         }
         (Some(_), false) => {
-            let message = "Only an item of the type HTTP has an address of its own: leave it out";
-            problems.add(&below(path, "url"), UserErrorCode::Invalid, message);
+            let message = "Only an item of the type HTTP can have a URL: leave it out";
+            problems.add(&field_path(path, "url"), UserErrorCode::Invalid, message);
         }
         (None, false) => {}
     }
     match (new.resource, kind.has_resource()) {
         (None, true) => {
-            problems.add(&below(path, "resourceId"), UserErrorCode::Blank, "Say what the item leads to");
+            problems.add(
+                &field_path(path, "resourceId"),
+                UserErrorCode::Blank,
+                "An item of this type needs the id of what it links to",
+            );
         }
         (Some(_), false) => {
-            let message = "An item of this type leads to no single thing: leave the id out";
-            problems.add(&below(path, "resourceId"), UserErrorCode::Invalid, message);
+            let message = "An item of this type does not link to a single resource: leave the id out";
+            problems.add(&field_path(path, "resourceId"), UserErrorCode::Invalid, message);
         }
         _ => {}
     }
     if !new.tags.is_empty() && kind != MenuItemKind::Collection {
         let message = "Only an item of the type COLLECTION has tags: leave them out";
-        problems.add(&below(path, "tags"), UserErrorCode::Invalid, message);
+        problems.add(&field_path(path, "tags"), UserErrorCode::Invalid, message);
     }
     if new.tags.len() > MAX_TAGS {
         let message = format!("An item can have up to {MAX_TAGS} tags");
-        problems.add(&below(path, "tags"), UserErrorCode::TooMany, message);
+        problems.add(&field_path(path, "tags"), UserErrorCode::TooMany, message);
     }
     for tag in &new.tags {
-        problems.required(&below(path, "tags"), tag);
+        problems.required(&field_path(path, "tags"), tag);
     }
 }
 
 /// The path of a field of an item.
-fn below<'a>(path: &'a [String], field: &'a str) -> Vec<&'a str> {
+fn field_path<'a>(path: &'a [String], field: &'a str) -> Vec<&'a str> {
     path.iter().map(String::as_str).chain([field]).collect()
 }
 
-/// Puts items in place of those a menu has; each leads to something that is there.
-async fn set_items(tx: &mut Tx, id: MenuId, items: &[Placed<'_>]) -> Result<(), Error> {
+/// Replaces the items of a menu, after checking that everything they link to exists.
+async fn set_items(tx: &mut Tx, id: MenuId, items: &[FlatItem<'_>]) -> Result<(), Error> {
     let mut problems = Problems::default();
     let known = menus::items_of(tx.conn(), &[id]).await?;
     let mut unused: HashSet<MenuItemId> = known.iter().map(|item| item.id).collect();
     for item in items {
         if item.new.id.is_some_and(|id| !unused.remove(&id)) {
             let message = "The menu has no such item, or it is given twice";
-            problems.add(&below(&item.path, "id"), UserErrorCode::NotFound, message);
+            problems.add(&field_path(&item.path, "id"), UserErrorCode::NotFound, message);
         }
     }
-    let there = resources(tx, items).await?;
+    let existing = existing_resources(tx, items).await?;
     for item in items {
         if let (Some(kind), Some(resource)) = (item.new.kind, item.new.resource)
-            && !there.contains(&(kind, resource))
+            && !existing.contains(&(kind, resource))
         {
             let message = "There is nothing of this type with this id";
-            problems.add(&below(&item.path, "resourceId"), UserErrorCode::NotFound, message);
+            problems.add(&field_path(&item.path, "resourceId"), UserErrorCode::NotFound, message);
         }
     }
     problems.check()?;
-    menus::set_items(tx.conn(), id, rows(id, items)).await?;
+    menus::set_items(tx.conn(), id, to_rows(id, items)).await?;
     Ok(())
 }
 
-/// The things that items lead to, of those that are there.
-async fn resources(tx: &mut Tx, items: &[Placed<'_>]) -> Result<HashSet<(MenuItemKind, Uuid)>, DbError> {
-    fn wanted<I: Id>(items: &[Placed<'_>], kind: MenuItemKind) -> Vec<I> {
+/// Returns what the items link to, as far as it exists.
+async fn existing_resources(
+    tx: &mut Tx,
+    items: &[FlatItem<'_>],
+) -> Result<HashSet<(MenuItemKind, Uuid)>, DbError> {
+    fn ids_of_kind<I: Id>(items: &[FlatItem<'_>], kind: MenuItemKind) -> Vec<I> {
         let of_kind = items.iter().filter(|item| item.new.kind == Some(kind));
         of_kind.filter_map(|item| item.new.resource).map(I::from_uuid).collect()
     }
-    let mut there = HashSet::new();
-    let ids: Vec<ProductId> = wanted(items, MenuItemKind::Product);
+    let mut existing = HashSet::new();
+    let ids: Vec<ProductId> = ids_of_kind(items, MenuItemKind::Product);
     if !ids.is_empty() {
         let found = products::by_ids(tx.conn(), Visibility::All, &ids).await?;
-        there.extend(found.iter().map(|product| (MenuItemKind::Product, product.id.uuid())));
+        existing.extend(found.iter().map(|product| (MenuItemKind::Product, product.id.uuid())));
     }
-    let ids: Vec<CollectionId> = wanted(items, MenuItemKind::Collection);
+    let ids: Vec<CollectionId> = ids_of_kind(items, MenuItemKind::Collection);
     if !ids.is_empty() {
         let found = collections::by_ids(tx.conn(), &ids).await?;
-        there.extend(found.iter().map(|collection| (MenuItemKind::Collection, collection.id.uuid())));
+        existing.extend(found.iter().map(|collection| (MenuItemKind::Collection, collection.id.uuid())));
     }
-    let ids: Vec<PageId> = wanted(items, MenuItemKind::Page);
+    let ids: Vec<PageId> = ids_of_kind(items, MenuItemKind::Page);
     if !ids.is_empty() {
         let found = pages::by_ids(tx.conn(), Visibility::All, &ids).await?;
-        there.extend(found.iter().map(|page| (MenuItemKind::Page, page.id.uuid())));
+        existing.extend(found.iter().map(|page| (MenuItemKind::Page, page.id.uuid())));
     }
-    let ids: Vec<PolicyId> = wanted(items, MenuItemKind::ShopPolicy);
+    let ids: Vec<PolicyId> = ids_of_kind(items, MenuItemKind::ShopPolicy);
     if !ids.is_empty() {
         let found = shop_policies::by_ids(tx.conn(), &ids).await?;
-        there.extend(found.iter().map(|policy| (MenuItemKind::ShopPolicy, policy.id.uuid())));
+        existing.extend(found.iter().map(|policy| (MenuItemKind::ShopPolicy, policy.id.uuid())));
     }
-    Ok(there)
+    Ok(existing)
 }
 
-/// Items as they are stored.
-fn rows(menu_id: MenuId, items: &[Placed<'_>]) -> Vec<MenuItem> {
+/// The rows of the items.
+fn to_rows(menu_id: MenuId, items: &[FlatItem<'_>]) -> Vec<MenuItem> {
     let ids: Vec<MenuItemId> =
         items.iter().map(|item| item.new.id.unwrap_or_else(MenuItemId::generate)).collect();
-    let row = |((item, id), position): ((&Placed<'_>, &MenuItemId), i64)| {
+    let row = |((item, id), position): ((&FlatItem<'_>, &MenuItemId), i64)| {
         Some(MenuItem {
             id: *id,
             menu_id,
@@ -353,16 +365,16 @@ fn rows(menu_id: MenuId, items: &[Placed<'_>]) -> Vec<MenuItem> {
 }
 
 fn validate_handle(problems: &mut Problems, handle: Option<&str>) {
-    if let Some(problem) = handle.and_then(handle::problem) {
+    if let Some(problem) = handle.and_then(handle::find_problem) {
         problems.add(&["menu", "handle"], UserErrorCode::Invalid, problem);
     }
 }
 
-async fn locked(tx: &mut Tx, id: MenuId, field: &[&str]) -> Result<Menu, Error> {
+async fn lock_menu(tx: &mut Tx, id: MenuId, field: &[&str]) -> Result<Menu, Error> {
     let missing = || Error::invalid(field, UserErrorCode::NotFound, "Menu does not exist");
     menus::lock(tx.conn(), id).await?.ok_or_else(missing)
 }
 
-fn event(menu: &Menu) -> MenuEvent {
+fn menu_event(menu: &Menu) -> MenuEvent {
     MenuEvent { menu_id: menu.id, handle: menu.handle.clone() }
 }

@@ -1,7 +1,7 @@
-//! Pages, as staff write them: texts about the shop that are about no product.
+//! Pages, written by staff, such as "About us".
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, OnConstraint, Tx, retrying};
+use crate::db::{Db, DbError, OnConstraint, Tx, with_retries};
 use crate::domain::event::{Event, PageEvent};
 use crate::domain::ids::PageId;
 use crate::domain::page::{Cursor, CursorKey, PageRequest};
@@ -11,29 +11,29 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::content_visibility;
 use crate::repositories::pages::{self, Page, PageList, PageSort};
-use crate::services::catalog::{Seo, free_handle, handle_taken};
+use crate::services::catalog::{Seo, find_free_handle, handle_taken};
 use crate::services::validate::Problems;
 
-/// How long a summary is, in characters.
-const SUMMARY: usize = 150;
+/// Maximum length of a summary, in characters.
+const MAX_SUMMARY_CHARS: usize = 150;
 
 /// Creates, changes, deletes and lists pages.
 pub struct Pages {
     db: Db,
 }
 
-/// A page to be created.
+/// A new page.
 #[derive(Clone, Debug, Default)]
 pub struct NewPage {
-    /// Must not be empty.
+    /// The title; must not be empty.
     pub title: String,
-    /// Made of the title when `None`.
+    /// The handle; derived from the title when `None`.
     pub handle: Option<String>,
-    /// With HTML; may be empty.
+    /// The text in HTML; may be empty.
     pub body: String,
-    /// For search engines.
+    /// Title and description for search engines.
     pub seo: Seo,
-    /// Whether everybody may see it.
+    /// Whether it is published.
     pub is_published: bool,
 }
 
@@ -46,20 +46,20 @@ pub struct PagePatch {
     pub handle: Option<String>,
     /// See [`NewPage`].
     pub body: Option<String>,
-    /// Both texts, in place of those there were.
+    /// Title and description for search engines, replacing both.
     pub seo: Option<Seo>,
     /// See [`NewPage`].
     pub is_published: Option<bool>,
 }
 
 impl Pages {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db) -> Self {
         Self { db }
     }
 
-    /// A page of the pages that the actor may see, whose title contains the words of the query.
+    /// Returns a page of the pages that the actor may see and whose title contains the query.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -71,7 +71,7 @@ impl Pages {
         is_reversed: bool,
         request: &PageRequest<Cursor>,
     ) -> Result<crate::domain::page::Page<(Page, CursorKey)>, Error> {
-        // No database takes a NUL in a text.
+        // PostgreSQL rejects NUL in texts.
         let query = query.map(|query| query.replace('\0', " "));
         let title = query.as_deref().map(|query| query.trim().strip_prefix("title:").unwrap_or(query.trim()));
         let title =
@@ -90,7 +90,7 @@ impl Pages {
         problems.required(&["page", "title"], &new.title);
         validate(&mut problems, new.handle.as_deref(), &new.body, &new.seo);
         problems.check()?;
-        retrying(|| self.create_once(op, new)).await
+        with_retries(|| self.create_once(op, new)).await
     }
 
     async fn create_once(&self, op: &OpContext, new: &NewPage) -> Result<Page, Error> {
@@ -99,7 +99,7 @@ impl Pages {
             Some(handle) => handle.clone(),
             None => {
                 let stem = handle::from_title(&new.title).unwrap_or("page".to_owned());
-                free_handle(&stem, &pages::handles_like(tx.conn(), &stem).await?)
+                find_free_handle(&stem, &pages::handles_like(tx.conn(), &stem).await?)
             }
         };
         let page = Page {
@@ -107,7 +107,7 @@ impl Pages {
             handle,
             title: new.title.trim().to_owned(),
             body: new.body.clone(),
-            body_summary: summary(&new.body),
+            body_summary: summarize(&new.body),
             seo_title: new.seo.title.clone(),
             seo_description: new.seo.description.clone(),
             is_published: new.is_published,
@@ -116,11 +116,11 @@ impl Pages {
         };
         let taken = || match &new.handle {
             Some(handle) => handle_taken(&["page", "handle"], handle),
-            // Another page took the free handle a moment ago: try again with the next.
-            None => DbError::clash().into(),
+            // Another page took the free handle concurrently: retry with the next.
+            None => DbError::conflict().into(),
         };
         pages::insert(tx.conn(), &page).await.on_constraint("pages", "handle", taken)?;
-        events::append(&mut tx, op, [Event::PageCreated(event(&page))]).await?;
+        events::append(&mut tx, op, [Event::PageCreated(page_event(&page))]).await?;
         tx.commit().await?;
         Ok(page)
     }
@@ -128,7 +128,7 @@ impl Pages {
     /// Changes a page.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, also when there is no such page.
+    /// [`Error::Invalid`] with everything that is wrong, including that there is no such page.
     pub async fn update(&self, op: &OpContext, id: PageId, patch: &PagePatch) -> Result<Page, Error> {
         op.authorize(Permission::ManageSettings)?;
         let mut problems = Problems::default();
@@ -138,35 +138,35 @@ impl Pages {
         let (body, seo) = (patch.body.as_deref().unwrap_or_default(), patch.seo.clone().unwrap_or_default());
         validate(&mut problems, patch.handle.as_deref(), body, &seo);
         problems.check()?;
-        retrying(|| self.update_once(op, id, patch)).await
+        with_retries(|| self.update_once(op, id, patch)).await
     }
 
     async fn update_once(&self, op: &OpContext, id: PageId, patch: &PagePatch) -> Result<Page, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut page = locked(&mut tx, id, &["id"]).await?;
+        let mut page = lock_page(&mut tx, id, &["id"]).await?;
         patch.apply(&mut page);
         page.updated_at = op.now();
         let taken = || handle_taken(&["page", "handle"], &page.handle);
         pages::update(tx.conn(), &page).await.on_constraint("pages", "handle", taken)?;
-        events::append(&mut tx, op, [Event::PageUpdated(event(&page))]).await?;
+        events::append(&mut tx, op, [Event::PageUpdated(page_event(&page))]).await?;
         tx.commit().await?;
         Ok(page)
     }
 
-    /// Deletes a page. Items of menus that lead to it are not shown any more.
+    /// Deletes a page. Menu items that link to it are no longer shown.
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is no such page.
     pub async fn delete(&self, op: &OpContext, id: PageId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.delete_once(op, id)).await
+        with_retries(|| self.delete_once(op, id)).await
     }
 
     async fn delete_once(&self, op: &OpContext, id: PageId) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let page = locked(&mut tx, id, &["id"]).await?;
+        let page = lock_page(&mut tx, id, &["id"]).await?;
         pages::delete(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::PageDeleted(event(&page))]).await?;
+        events::append(&mut tx, op, [Event::PageDeleted(page_event(&page))]).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -182,7 +182,7 @@ impl PagePatch {
         }
         if let Some(body) = &self.body {
             page.body.clone_from(body);
-            page.body_summary = summary(body);
+            page.body_summary = summarize(body);
         }
         if let Some(seo) = &self.seo {
             page.seo_title.clone_from(&seo.title);
@@ -193,29 +193,29 @@ impl PagePatch {
 }
 
 fn validate(problems: &mut Problems, handle: Option<&str>, body: &str, seo: &Seo) {
-    if let Some(problem) = handle.and_then(handle::problem) {
+    if let Some(problem) = handle.and_then(handle::find_problem) {
         problems.add(&["page", "handle"], UserErrorCode::Invalid, problem);
     }
     problems.html(&["page", "body"], body);
     seo.validate(problems, "page");
 }
 
-/// The beginning of a body without its tags, cut behind a word.
-fn summary(body: &str) -> String {
+/// The beginning of a body as plain text, cut at a word boundary.
+fn summarize(body: &str) -> String {
     let text = html::to_text(body);
-    if text.chars().count() <= SUMMARY {
+    if text.chars().count() <= MAX_SUMMARY_CHARS {
         return text;
     }
-    let cut: String = text.chars().take(SUMMARY - 1).collect();
+    let cut: String = text.chars().take(MAX_SUMMARY_CHARS - 1).collect();
     let words = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
     format!("{words}…")
 }
 
-async fn locked(tx: &mut Tx, id: PageId, field: &[&str]) -> Result<Page, Error> {
+async fn lock_page(tx: &mut Tx, id: PageId, field: &[&str]) -> Result<Page, Error> {
     let missing = || Error::invalid(field, UserErrorCode::NotFound, "Page does not exist");
     pages::lock(tx.conn(), id).await?.ok_or_else(missing)
 }
 
-fn event(page: &Page) -> PageEvent {
+fn page_event(page: &Page) -> PageEvent {
     PageEvent { page_id: page.id, handle: page.handle.clone() }
 }

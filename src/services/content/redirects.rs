@@ -1,7 +1,7 @@
-//! Redirects from old paths, for whoever moves a shop here or renames what search engines know.
+//! Redirects from old paths, for shops that moved here or renamed pages.
 
 use crate::context::OpContext;
-use crate::db::{Db, OnConstraint, retrying};
+use crate::db::{Db, OnConstraint, with_retries};
 use crate::domain::event::{Event, UrlRedirectEvent};
 use crate::domain::ids::UrlRedirectId;
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -18,13 +18,14 @@ pub struct Redirects {
 }
 
 impl Redirects {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db) -> Self {
         Self { db }
     }
 
-    /// A page of redirects, in the order they were created. Everybody may read them: storefronts follow them.
+    /// Returns a page of redirects, in the order they were created. Everybody may read them, since
+    /// storefronts follow them.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -35,7 +36,7 @@ impl Redirects {
         is_reversed: bool,
         request: &PageRequest<Cursor>,
     ) -> Result<Page<UrlRedirect>, Error> {
-        // No database takes a NUL in a text.
+        // PostgreSQL rejects NUL in texts.
         let wanted = RedirectQuery::parse(&query.unwrap_or_default().replace('\0', " "));
         let mut conn = self.db.read(&op.statements).await?;
         Ok(url_redirects::page(&mut conn, &wanted, is_reversed, request).await?)
@@ -48,7 +49,7 @@ impl Redirects {
     pub async fn create(&self, op: &OpContext, path: &str, target: &str) -> Result<UrlRedirect, Error> {
         op.authorize(Permission::ManageSettings)?;
         let mut problems = Problems::default();
-        let decoded = redirect::path(path);
+        let decoded = redirect::normalize_path(path);
         if decoded.is_none() {
             let message = "Path must be a path of the storefront such as /old-page, other than /";
             problems.add(&["urlRedirect", "path"], UserErrorCode::Invalid, message);
@@ -58,8 +59,8 @@ impl Redirects {
         if target.starts_with("//") {
             let message = "Target must be a path such as /new-page, or an https:// address";
             problems.add(&["urlRedirect", "target"], UserErrorCode::Invalid, message);
-        } else if decoded.is_some() && redirect::path(target) == decoded {
-            let message = "Target must be another path than the one that is redirected";
+        } else if decoded.is_some() && redirect::normalize_path(target) == decoded {
+            let message = "Target must differ from the path that is redirected";
             problems.add(&["urlRedirect", "target"], UserErrorCode::Invalid, message);
         }
         problems.check()?;
@@ -69,7 +70,7 @@ impl Redirects {
             target: target.to_owned(),
             created_at: op.now(),
         };
-        retrying(|| self.create_once(op, &redirect)).await?;
+        with_retries(|| self.create_once(op, &redirect)).await?;
         Ok(redirect)
     }
 
@@ -80,7 +81,7 @@ impl Redirects {
             Error::invalid(&["urlRedirect", "path"], UserErrorCode::Taken, message)
         };
         url_redirects::insert(tx.conn(), redirect).await.on_constraint("url_redirects", "path", taken)?;
-        events::append(&mut tx, op, [Event::UrlRedirectCreated(event(redirect))]).await?;
+        events::append(&mut tx, op, [Event::UrlRedirectCreated(redirect_event(redirect))]).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -91,7 +92,7 @@ impl Redirects {
     /// [`Error::Invalid`] when there is no such redirect.
     pub async fn delete(&self, op: &OpContext, id: UrlRedirectId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.delete_once(op, id)).await
+        with_retries(|| self.delete_once(op, id)).await
     }
 
     async fn delete_once(&self, op: &OpContext, id: UrlRedirectId) -> Result<(), Error> {
@@ -101,12 +102,12 @@ impl Redirects {
             return Err(Error::invalid(&["id"], UserErrorCode::NotFound, "Redirect does not exist"));
         };
         url_redirects::delete(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::UrlRedirectDeleted(event(&redirect))]).await?;
+        events::append(&mut tx, op, [Event::UrlRedirectDeleted(redirect_event(&redirect))]).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
-fn event(redirect: &UrlRedirect) -> UrlRedirectEvent {
+fn redirect_event(redirect: &UrlRedirect) -> UrlRedirectEvent {
     UrlRedirectEvent { url_redirect_id: redirect.id, path: redirect.path.clone() }
 }

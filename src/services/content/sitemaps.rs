@@ -1,4 +1,4 @@
-//! What is published, for search engines: the same for everybody, whatever staff may see besides.
+//! Sitemaps: published content for search engines, the same for every caller.
 
 use crate::context::OpContext;
 use crate::db::Db;
@@ -6,12 +6,13 @@ use crate::domain::page::MAX_PAGE_SIZE;
 use crate::error::Error;
 use crate::repositories::sitemap::{self, SitemapEntry};
 
-/// How many entries a page of a sitemap has, as other lists have at most.
+/// Number of entries per sitemap page, the maximum page size of other lists.
 const PAGE_SIZE: i64 = MAX_PAGE_SIZE as i64;
-/// How many pages a sitemap has at most: half a million entries, all that are skipped before its last page.
+/// Maximum number of pages of a sitemap: half a million entries, all of which are skipped to read
+/// the last page.
 const MAX_PAGES: i64 = 2_000;
 
-/// What a sitemap lists.
+/// The content of a sitemap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SitemapKind {
     /// Products.
@@ -20,28 +21,28 @@ pub enum SitemapKind {
     Collections,
     /// Pages.
     Pages,
-    /// What the shop has nothing of.
-    Nothing,
+    /// A type that this shop does not support; empty.
+    Unsupported,
 }
 
-/// Lists what is published.
+/// Lists published content.
 pub struct Sitemaps {
     db: Db,
 }
 
 impl Sitemaps {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db) -> Self {
         Self { db }
     }
 
-    /// How many pages a sitemap has.
+    /// Returns the number of pages of a sitemap.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn count(&self, op: &OpContext, kind: SitemapKind) -> Result<usize, Error> {
-        if kind == SitemapKind::Nothing {
+        if kind == SitemapKind::Unsupported {
             return Ok(0);
         }
         let mut conn = self.db.read(&op.statements).await?;
@@ -49,16 +50,17 @@ impl Sitemaps {
             SitemapKind::Products => sitemap::count_products(&mut conn).await?,
             SitemapKind::Collections => sitemap::count_collections(&mut conn).await?,
             SitemapKind::Pages => sitemap::count_pages(&mut conn).await?,
-            SitemapKind::Nothing => 0,
+            SitemapKind::Unsupported => 0,
         };
         let pages = (entries.saturating_add(PAGE_SIZE - 1) / PAGE_SIZE).min(MAX_PAGES);
         Ok(usize::try_from(pages).unwrap_or_default())
     }
 
-    /// A page of a sitemap, counted from 1, and whether there is another; `None` behind the last.
+    /// Returns a page of a sitemap, counted from 1, and whether there is another; `None` after the
+    /// last.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for a page before the first.
+    /// [`Error::BadInput`] for a page below 1.
     pub async fn page(
         &self,
         op: &OpContext,
@@ -68,7 +70,7 @@ impl Sitemaps {
         if page < 1 {
             return Err(Error::BadInput(format!("`page` must be 1 or more, not {page}")));
         }
-        if page > MAX_PAGES || kind == SitemapKind::Nothing {
+        if page > MAX_PAGES || kind == SitemapKind::Unsupported {
             return Ok(None);
         }
         let (offset, limit) = ((page - 1) * PAGE_SIZE, PAGE_SIZE + 1);
@@ -77,7 +79,7 @@ impl Sitemaps {
             SitemapKind::Products => sitemap::products(&mut conn, offset, limit).await?,
             SitemapKind::Collections => sitemap::collections(&mut conn, offset, limit).await?,
             SitemapKind::Pages => sitemap::pages(&mut conn, offset, limit).await?,
-            SitemapKind::Nothing => Vec::new(),
+            SitemapKind::Unsupported => Vec::new(),
         };
         let has_next = entries.len() > MAX_PAGE_SIZE && page < MAX_PAGES;
         entries.truncate(MAX_PAGE_SIZE);

@@ -1,44 +1,44 @@
-//! Gives out the rows of each thing of a file together.
+//! Groups the rows of a file by item.
 //!
-//! An unreadable row is noted against the thing it belongs to, and the reading goes on.
+//! An unreadable row is reported for the item it belongs to, and reading continues.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::Read;
 
 use csv::{ByteRecord, StringRecord};
 
-use super::{Column, FileError, Header, RowError, Source, next_row};
+use super::{Column, FileError, Header, RowError, RowReader, next_row};
 
-/// How many rows of one thing are looked at, and how many problems of it are told.
+/// Maximum number of rows and of reported errors per item.
 pub const MAX_ROWS: usize = 5_000;
 
-/// The rows of one thing.
+/// The rows of one item.
 #[derive(Default)]
 pub struct Group {
-    /// What they have in common: a handle, a name.
+    /// Their common key: a handle or a name.
     pub key: String,
-    /// The line the first of them starts on.
+    /// The line on which the first one starts.
     pub line: u64,
-    /// The readable ones, each with the line it starts on; at least one, and no more than [`MAX_ROWS`].
+    /// The readable rows with the lines they start on; at least one, at most [`MAX_ROWS`].
     pub rows: Vec<(u64, StringRecord)>,
-    /// Whether the row that tells about the thing itself is unreadable.
-    pub headless: bool,
-    /// Where an earlier thing with the same key begins.
-    pub earlier: Option<u64>,
-    /// The first row that was one too many.
-    pub too_many: Option<u64>,
-    /// What is wrong with unreadable rows.
+    /// Whether the first row, which describes the item itself, is unreadable.
+    pub is_missing_first_row: bool,
+    /// The line on which an earlier item with the same key starts.
+    pub first_seen_line: Option<u64>,
+    /// The line of the first row beyond [`MAX_ROWS`].
+    pub first_excess_line: Option<u64>,
+    /// The errors of the item.
     pub errors: Vec<RowError>,
 }
 
 impl Group {
-    /// Notes what is wrong with a row. Of a thing that is wrong from end to end nobody reads everything.
-    pub fn fail(&mut self, line: u64, reason: String) {
+    /// Adds an error. Those beyond [`MAX_ROWS`] are dropped.
+    pub fn add_error(&mut self, line: u64, reason: String) {
         let key = Some(self.key.clone());
-        self.note(RowError { line, key, reason });
+        self.push_error(RowError { line, key, reason });
     }
 
-    fn note(&mut self, error: RowError) {
+    fn push_error(&mut self, error: RowError) {
         if self.errors.len() < MAX_ROWS {
             self.errors.push(error);
         }
@@ -48,47 +48,48 @@ impl Group {
         if self.rows.len() < MAX_ROWS {
             self.rows.push((line, cells));
         } else {
-            self.too_many.get_or_insert(line);
+            self.first_excess_line.get_or_insert(line);
         }
     }
 
-    /// The problems, in the order of their lines.
+    /// Returns the errors in the order of their lines.
     pub fn into_errors(mut self) -> Vec<RowError> {
         self.errors.sort_by_key(|error| error.line);
         self.errors
     }
 }
 
-/// The things of a file. Each comes out when its last row has been read; unreadable rows that belong to nothing readable
-/// come out as errors.
+/// An iterator over the items of a file. Each is yielded after its last row has been read;
+/// unreadable rows that belong to no readable item are yielded as errors.
 pub struct Groups<R: Read, C> {
-    csv: csv::Reader<Source<R>>,
+    csv: csv::Reader<RowReader<R>>,
     header: Header<C>,
     /// Every key so far, with the line it was first used on.
     seen: HashMap<String, u64>,
-    /// The thing whose rows are being read.
-    open: Option<Group>,
-    /// Unreadable rows after those of `open`: the next readable row tells what they belong to.
-    stray: Vec<RowError>,
+    /// The item whose rows are being read.
+    current: Option<Group>,
+    /// Unreadable rows after those of `current`: the next readable row determines what they belong
+    /// to.
+    orphans: Vec<RowError>,
     ready: VecDeque<Result<Group, Vec<RowError>>>,
-    done: bool,
+    is_done: bool,
 }
 
 impl<R: Read, C: Column> Groups<R, C> {
     /// Reads a file's header.
     ///
     /// # Errors
-    /// [`FileError`] says why it is no such file.
+    /// [`FileError`] when it is not such a file.
     pub fn new(input: R) -> Result<Self, FileError> {
         let (csv, header) = super::open(input)?;
         Ok(Self {
             csv,
             header,
             seen: HashMap::new(),
-            open: None,
-            stray: Vec::new(),
+            current: None,
+            orphans: Vec::new(),
             ready: VecDeque::new(),
-            done: false,
+            is_done: false,
         })
     }
 
@@ -97,74 +98,74 @@ impl<R: Read, C: Column> Groups<R, C> {
         &self.header
     }
 
-    /// Gives a row to the thing it belongs to.
-    fn accept(&mut self, line: u64, record: ByteRecord) {
+    /// Adds a row to the item it belongs to.
+    fn add_row(&mut self, line: u64, record: ByteRecord) {
         let (mut key, continues) = C::key(&self.header, &record);
-        if super::is_unclosed(&record) && key.contains('\n') {
+        if super::has_unclosed_quote(&record) && key.contains('\n') {
             key.clear();
         }
         let cells = self.header.check(line, record).and_then(|cells| match key.as_str() {
-            "" => Err(C::no_key(&self.header)),
+            "" => Err(C::missing_key_message(&self.header)),
             _ => Ok(cells),
         });
         match cells {
             Ok(cells) => {
-                if self.open.as_ref().is_none_or(|group| group.key != key) {
+                if self.current.as_ref().is_none_or(|group| group.key != key) {
                     self.start(key, line);
                 }
-                if let Some(group) = &mut self.open {
-                    group.errors.append(&mut self.stray);
+                if let Some(group) = &mut self.current {
+                    group.errors.append(&mut self.orphans);
                     group.add(line, cells);
                 }
             }
             Err(reason) => {
                 let continues = key.is_empty() && continues;
                 let key = Some(key).filter(|key| !key.is_empty());
-                self.reject(RowError { line, key, reason }, continues);
+                self.add_error(RowError { line, key, reason }, continues);
             }
         }
     }
 
-    /// Notes a row that cannot be read. It counts against the thing before it if it has its key, or if it `continues`
-    /// something without saying what.
-    fn reject(&mut self, error: RowError, continues: bool) {
-        let continues = continues && self.stray.is_empty();
-        match &mut self.open {
+    /// Adds the error of an unreadable row. It belongs to the current item if it has its key, or if
+    /// it has none and `continues` the item.
+    fn add_error(&mut self, error: RowError, continues: bool) {
+        let continues = continues && self.orphans.is_empty();
+        match &mut self.current {
             Some(group) if continues || error.key.as_ref() == Some(&group.key) => {
-                group.errors.append(&mut self.stray);
-                group.note(error);
+                group.errors.append(&mut self.orphans);
+                group.push_error(error);
             }
-            _ => self.stray.push(error),
+            _ => self.orphans.push(error),
         }
-        if self.stray.len() >= MAX_ROWS {
-            self.close();
+        if self.orphans.len() >= MAX_ROWS {
+            self.finish_group();
         }
     }
 
-    /// Begins the thing of a key; unreadable rows just before it with the same key are its own.
+    /// Starts an item; unreadable rows just before it with the same key belong to it.
     fn start(&mut self, key: String, line: u64) {
-        let stray = std::mem::take(&mut self.stray).into_iter();
-        let (own, others): (Vec<_>, _) = stray.partition(|error| error.key.as_ref() == Some(&key));
-        self.stray = others;
-        self.close();
+        let orphans = std::mem::take(&mut self.orphans).into_iter();
+        let (own, others): (Vec<_>, _) = orphans.partition(|error| error.key.as_ref() == Some(&key));
+        self.orphans = others;
+        self.finish_group();
 
         let line = own.first().map_or(line, |error| error.line);
         let first = *self.seen.entry(key.clone()).or_insert(line);
-        self.open = Some(Group {
+        self.current = Some(Group {
             key,
             line,
-            headless: !own.is_empty(),
-            earlier: Some(first).filter(|first| *first != line),
+            is_missing_first_row: !own.is_empty(),
+            first_seen_line: Some(first).filter(|first| *first != line),
             errors: own,
             ..Group::default()
         });
     }
 
-    /// Lets out everything that has been read.
-    fn close(&mut self) {
-        self.ready.extend(self.open.take().map(Ok));
-        let stray = std::mem::take(&mut self.stray);
-        for errors in stray.chunk_by(|one, next| one.key == next.key) {
+    /// Makes everything read so far ready to be yielded.
+    fn finish_group(&mut self) {
+        self.ready.extend(self.current.take().map(Ok));
+        let orphans = std::mem::take(&mut self.orphans);
+        for errors in orphans.chunk_by(|one, next| one.key == next.key) {
             if let Some(RowError { line, key: Some(key), .. }) = errors.first() {
                 self.seen.entry(key.clone()).or_insert(*line);
             }
@@ -177,19 +178,20 @@ impl<R: Read, C: Column> Iterator for Groups<R, C> {
     type Item = Result<Group, Vec<RowError>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.ready.is_empty() && !self.done {
+        while self.ready.is_empty() && !self.is_done {
             let line = self.csv.position().line();
             match next_row(&mut self.csv) {
-                Ok(Some((line, record))) => self.accept(line, record),
+                Ok(Some((line, record))) => self.add_row(line, record),
                 end => {
-                    self.done = true;
+                    self.is_done = true;
                     if let Err(error) = end {
-                        // The thing before may have more rows in the part that cannot be read: it fails, too.
-                        let key = self.open.as_ref().map(|group| group.key.clone());
+                        // The current item may have more rows in the unreadable part: it fails,
+                        // too.
+                        let key = self.current.as_ref().map(|group| group.key.clone());
                         let reason = format!("the file cannot be read any further: {error}");
-                        self.reject(RowError { line, key, reason }, true);
+                        self.add_error(RowError { line, key, reason }, true);
                     }
-                    self.close();
+                    self.finish_group();
                 }
             }
         }

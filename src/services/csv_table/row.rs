@@ -1,12 +1,12 @@
-//! One row's cells, by column.
+//! The cells of a row.
 
 use csv::StringRecord;
 
 use super::{Column, Header, excerpt};
 use crate::domain::money::{Currency, Money};
 
-/// One row's cells, by column. Methods that take `problems` put there what is wrong with a cell, and hand out what a blank
-/// cell means in its place.
+/// The cells of a row, by column. Methods that take `problems` report invalid cells there and
+/// return what a blank cell means.
 pub struct Row<'a, C> {
     /// The file's header.
     pub header: &'a Header<C>,
@@ -17,47 +17,48 @@ pub struct Row<'a, C> {
 }
 
 impl<C: Column> Row<'_, C> {
-    /// A cell as it stands in the file.
+    /// A cell exactly as in the file.
     pub fn raw(&self, column: C) -> &str {
-        self.header.place(column).and_then(|place| self.cells.get(place)).unwrap_or_default()
+        self.header.index(column).and_then(|index| self.cells.get(index)).unwrap_or_default()
     }
 
-    /// A cell without the white space around it.
+    /// A cell without surrounding white space.
     pub fn text(&self, column: C) -> &str {
         self.raw(column).trim()
     }
 
-    /// A cell that is not blank.
-    pub fn given(&self, column: C) -> Option<String> {
+    /// A trimmed cell; `None` if it is blank.
+    pub fn non_blank(&self, column: C) -> Option<String> {
         Some(self.text(column)).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
-    /// A code, such as an SKU, without what keeps spreadsheets from taking it for a number.
+    /// A code, such as an SKU, without the markers that keep spreadsheets from converting it to a
+    /// number.
     pub fn code(&self, column: C, notes: &mut Vec<String>) -> Option<String> {
         let text = self.text(column);
-        let code = unwrapped(text).trim();
+        let code = strip_text_marker(text).trim();
         if code != text {
-            notes.push(format!("{} is taken as `{}`", self.shown(column), excerpt(code)));
+            notes.push(format!("{} is taken as `{}`", self.describe(column), excerpt(code)));
         }
         Some(code).filter(|code| !code.is_empty()).map(str::to_owned)
     }
 
     /// Whether the file has a column.
     pub fn has(&self, column: C) -> bool {
-        self.header.place(column).is_some()
+        self.header.index(column).is_some()
     }
 
-    /// A column's name as the file spells it.
+    /// The name of a column as spelled in the file.
     pub fn name(&self, column: C) -> &str {
         self.header.name(column)
     }
 
-    /// A column's name and what stands in it, to begin a message with.
-    pub fn shown(&self, column: C) -> String {
+    /// A column's name and the cell's text, for the beginning of a message.
+    pub fn describe(&self, column: C) -> String {
         format!("{} `{}`", self.name(column), excerpt(self.text(column)))
     }
 
-    /// A cell's value, as `parse` reads it.
+    /// Parses a cell; `blank` is the value of a blank one.
     pub fn value<T>(
         &self,
         column: C,
@@ -66,25 +67,25 @@ impl<C: Column> Row<'_, C> {
         complaint: &str,
         problems: &mut Vec<String>,
     ) -> T {
-        let text = unwrapped(self.text(column));
+        let text = strip_text_marker(self.text(column));
         if text.is_empty() {
             return blank;
         }
         parse(text).unwrap_or_else(|| {
-            problems.push(format!("{} {complaint}", self.shown(column)));
+            problems.push(format!("{} {complaint}", self.describe(column)));
             blank
         })
     }
 
-    /// Yes or no.
+    /// A boolean.
     pub fn flag(&self, column: C, blank: bool, problems: &mut Vec<String>) -> bool {
         self.value(column, blank, parse_flag, "is neither TRUE nor FALSE", problems)
     }
 
-    /// An amount in minor units, not below zero.
+    /// A non-negative amount in minor units.
     pub fn amount(&self, column: C, currency: Currency, problems: &mut Vec<String>) -> Option<i64> {
-        let text = Some(unwrapped(self.text(column))).filter(|text| !text.is_empty())?;
-        let shown = self.shown(column);
+        let text = Some(strip_text_marker(self.text(column))).filter(|text| !text.is_empty())?;
+        let shown = self.describe(column);
         problems.push(match Money::parse(text, currency) {
             Ok(amount) if amount.minor() >= 0 => return Some(amount.minor()),
             Ok(_) => format!("{shown} is negative"),
@@ -101,9 +102,9 @@ impl<C: Column> Row<'_, C> {
     }
 }
 
-/// A cell without what is put around digits to keep spreadsheets from taking them for a number: Shopify's apostrophe before
-/// them, or a formula of nothing but a text, `="0012"`.
-pub fn unwrapped(text: &str) -> &str {
+/// Strips the markers that keep spreadsheets from converting text to a number: Shopify's leading
+/// apostrophe, or a formula that is only a text, `="0012"`.
+pub fn strip_text_marker(text: &str) -> &str {
     if let Some(inner) = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"')) {
         return inner;
     }
@@ -111,7 +112,7 @@ pub fn unwrapped(text: &str) -> &str {
     text.strip_prefix('\'').filter(|rest| rest.starts_with(is_guarded)).unwrap_or(text)
 }
 
-/// The words for yes and no.
+/// Parses a boolean.
 pub fn parse_flag(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" => Some(true),
@@ -120,7 +121,7 @@ pub fn parse_flag(text: &str) -> Option<bool> {
     }
 }
 
-/// Whether a text is an amount with something around it that is no part of a number.
+/// Whether a text is an amount with something that is not part of a number, such as a currency.
 fn has_currency(text: &str) -> bool {
     let in_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+');
     text.contains(|c: char| c.is_ascii_digit()) && !text.chars().all(in_number)

@@ -3,7 +3,7 @@
 use super::Customers;
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Tx, retrying};
+use crate::db::{Tx, with_retries};
 use crate::domain::address::Address;
 use crate::domain::event::{CustomerEvent, Event};
 use crate::domain::ids::{AddressId, CustomerId};
@@ -14,25 +14,25 @@ use crate::repositories::customer_addresses;
 use crate::services::address;
 use crate::services::validate::Problems;
 
-/// How many addresses a customer may keep.
+/// Maximum number of addresses per customer.
 const MAX_ADDRESSES: usize = 250;
 
 impl Customers {
-    /// Adds an address; the first one is the default.
+    /// Adds an address. The first one becomes the default.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn create_address(
         &self,
         op: &OpContext,
         token: Option<&str>,
         sent: &Address,
     ) -> Result<CustomerAddress, Error> {
-        let op = &self.signed_in(op, token).await?;
+        let op = &self.require_customer(op, token).await?;
         let mut problems = Problems::default();
         let clean = address::check(&mut problems, &["address"], sent);
         problems.check()?;
-        retrying(|| self.create_address_once(op, &clean)).await
+        with_retries(|| self.create_address_once(op, &clean)).await
     }
 
     async fn create_address_once(&self, op: &OpContext, clean: &Address) -> Result<CustomerAddress, Error> {
@@ -52,14 +52,14 @@ impl Customers {
             updated_at: op.now(),
         };
         customer_addresses::insert(tx.conn(), &row).await?;
-        finish(tx, op, customer.id).await?;
+        record_and_commit(tx, op, customer.id).await?;
         Ok(row)
     }
 
-    /// Changes an address: what is not given stays as it is, what is given empty is removed.
+    /// Updates an address. `None` keeps a field, an empty text clears it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn update_address(
         &self,
         op: &OpContext,
@@ -67,8 +67,8 @@ impl Customers {
         id: AddressId,
         patch: &Address,
     ) -> Result<CustomerAddress, Error> {
-        let op = &self.signed_in(op, token).await?;
-        retrying(|| self.update_address_once(op, id, patch)).await
+        let op = &self.require_customer(op, token).await?;
+        with_retries(|| self.update_address_once(op, id, patch)).await
     }
 
     async fn update_address_once(
@@ -79,35 +79,35 @@ impl Customers {
     ) -> Result<CustomerAddress, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let customer = self.lock(&mut tx, op).await?;
-        let (mut row, _) = own(&mut tx, &customer, id, &["id"]).await?;
+        let (mut row, _) = find_own_address(&mut tx, &customer, id, &["id"]).await?;
         let mut problems = Problems::default();
-        let clean = address::check(&mut problems, &["address"], &patched(&row.address.0, patch));
+        let clean = address::check(&mut problems, &["address"], &apply_patch(&row.address.0, patch));
         problems.check()?;
         row.address = Json(clean);
         row.updated_at = op.now();
         customer_addresses::update(tx.conn(), &row).await?;
-        finish(tx, op, customer.id).await?;
+        record_and_commit(tx, op, customer.id).await?;
         Ok(row)
     }
 
-    /// Removes an address. When it was the default, the oldest of the others is.
+    /// Deletes an address. If it was the default, the oldest of the others becomes the default.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the customer has none of that id.
+    /// [`Error::Invalid`] when the customer has no such address.
     pub async fn delete_address(
         &self,
         op: &OpContext,
         token: Option<&str>,
         id: AddressId,
     ) -> Result<(), Error> {
-        let op = &self.signed_in(op, token).await?;
-        retrying(|| self.delete_address_once(op, id)).await
+        let op = &self.require_customer(op, token).await?;
+        with_retries(|| self.delete_address_once(op, id)).await
     }
 
     async fn delete_address_once(&self, op: &OpContext, id: AddressId) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let customer = self.lock(&mut tx, op).await?;
-        let (row, others) = own(&mut tx, &customer, id, &["id"]).await?;
+        let (row, others) = find_own_address(&mut tx, &customer, id, &["id"]).await?;
         customer_addresses::delete(tx.conn(), row.id).await?;
         if row.is_default
             && let Some(next) = others.into_iter().next()
@@ -115,36 +115,36 @@ impl Customers {
             let next = CustomerAddress { is_default: true, ..next };
             customer_addresses::update(tx.conn(), &next).await?;
         }
-        finish(tx, op, customer.id).await
+        record_and_commit(tx, op, customer.id).await
     }
 
-    /// Makes an address the one to propose.
+    /// Makes an address the default.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the customer has none of that id.
+    /// [`Error::Invalid`] when the customer has no such address.
     pub async fn set_default_address(
         &self,
         op: &OpContext,
         token: Option<&str>,
         id: AddressId,
     ) -> Result<Customer, Error> {
-        let op = &self.signed_in(op, token).await?;
-        retrying(|| self.set_default_address_once(op, id)).await
+        let op = &self.require_customer(op, token).await?;
+        with_retries(|| self.set_default_address_once(op, id)).await
     }
 
     async fn set_default_address_once(&self, op: &OpContext, id: AddressId) -> Result<Customer, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let customer = self.lock(&mut tx, op).await?;
-        let (row, _) = own(&mut tx, &customer, id, &["addressId"]).await?;
+        let (row, _) = find_own_address(&mut tx, &customer, id, &["addressId"]).await?;
         customer_addresses::clear_default(tx.conn(), customer.id).await?;
         customer_addresses::update(tx.conn(), &CustomerAddress { is_default: true, ..row }).await?;
-        finish(tx, op, customer.id).await?;
+        record_and_commit(tx, op, customer.id).await?;
         Ok(customer)
     }
 }
 
-/// An address of the customer, and their others. Another's is as none.
-async fn own(
+/// One of the customer's addresses, and the others. Those of other customers are not found.
+async fn find_own_address(
     tx: &mut Tx,
     customer: &Customer,
     id: AddressId,
@@ -158,25 +158,25 @@ async fn own(
     }
 }
 
-async fn finish(mut tx: Tx, op: &OpContext, customer_id: CustomerId) -> Result<(), Error> {
+async fn record_and_commit(mut tx: Tx, op: &OpContext, customer_id: CustomerId) -> Result<(), Error> {
     events::append(&mut tx, op, [Event::CustomerUpdated(CustomerEvent { customer_id })]).await?;
     Ok(tx.commit().await?)
 }
 
-fn patched(known: &Address, patch: &Address) -> Address {
-    let either = |new: &Option<String>, old: &Option<String>| new.clone().or_else(|| old.clone());
+fn apply_patch(known: &Address, patch: &Address) -> Address {
+    let new_or_old = |new: &Option<String>, old: &Option<String>| new.clone().or_else(|| old.clone());
     Address {
-        first_name: either(&patch.first_name, &known.first_name),
-        last_name: either(&patch.last_name, &known.last_name),
-        company: either(&patch.company, &known.company),
-        address1: either(&patch.address1, &known.address1),
-        address2: either(&patch.address2, &known.address2),
-        city: either(&patch.city, &known.city),
-        province: either(&patch.province, &known.province),
-        zip: either(&patch.zip, &known.zip),
-        country: either(&patch.country, &known.country),
-        phone: either(&patch.phone, &known.phone),
-        // They were those of the address as it was.
+        first_name: new_or_old(&patch.first_name, &known.first_name),
+        last_name: new_or_old(&patch.last_name, &known.last_name),
+        company: new_or_old(&patch.company, &known.company),
+        address1: new_or_old(&patch.address1, &known.address1),
+        address2: new_or_old(&patch.address2, &known.address2),
+        city: new_or_old(&patch.city, &known.city),
+        province: new_or_old(&patch.province, &known.province),
+        zip: new_or_old(&patch.zip, &known.zip),
+        country: new_or_old(&patch.country, &known.country),
+        phone: new_or_old(&patch.phone, &known.phone),
+        // The old coordinates belonged to the old address.
         latitude: patch.latitude,
         longitude: patch.longitude,
     }

@@ -1,10 +1,10 @@
-//! Customers as staff keep them: people who never signed up, and what is noted on those who did.
+//! Customer records kept by staff: people who have not signed up, and notes on those who have.
 
-use super::{Customers, line, person_name, taken};
-use crate::auth::{Affected, MailedFor};
+use super::{Customers, email_taken, optional_line, person_name};
+use crate::auth::{Invalidation, MailedTokenPurpose};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{OnConstraint, retrying};
+use crate::db::{OnConstraint, with_retries};
 use crate::domain::event::{CustomerEvent, Event};
 use crate::domain::ids::CustomerId;
 use crate::domain::permission::Permission;
@@ -15,13 +15,13 @@ use crate::repositories::{customer_tokens, customers, refresh_tokens};
 use crate::services::validate::Problems;
 use crate::services::{credentials, set, tags};
 
-/// How long a note may be, in characters.
+/// Maximum length of a note, in characters.
 const MAX_NOTE: usize = 5_000;
 
-/// What staff write down of a customer; `None` leaves a field as it is.
+/// A record kept by staff. `None` keeps a field.
 #[derive(Clone, Default)]
 pub struct CustomerRecord {
-    /// E-mail address; must be there for a new customer.
+    /// E-mail address; required for a new customer.
     pub email: Option<String>,
     /// Given name.
     pub first_name: Option<Option<String>>,
@@ -29,25 +29,25 @@ pub struct CustomerRecord {
     pub last_name: Option<Option<String>>,
     /// Phone number.
     pub phone: Option<Option<String>>,
-    /// Whether they want to hear of offers.
+    /// Whether the customer consents to marketing mails.
     pub accepts_marketing: Option<bool>,
-    /// All tags, in place of those there were.
+    /// All tags, replacing the existing ones.
     pub tags: Option<Vec<String>>,
-    /// What is noted on them.
+    /// A note for staff.
     pub note: Option<String>,
 }
 
 impl Customers {
-    /// Makes a customer without a password. They are mailed nothing; by `customerRecover` they make
-    /// the account theirs.
+    /// Creates a customer without a password. No mail is sent. The customer can take over the
+    /// account with `customerRecover`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn add_by_staff(&self, op: &OpContext, new: &CustomerRecord) -> Result<Customer, Error> {
         op.authorize(Permission::WriteCustomers)?;
-        // Without an address there is nothing to tell two customers apart by.
+        // Customers are told apart by their address.
         let new = CustomerRecord { email: Some(new.email.clone().unwrap_or_default()), ..new.clone() };
-        let clean = cleaned(&new)?;
+        let clean = clean_record(&new)?;
         let mut customer = Customer {
             id: CustomerId::generate(),
             email: None,
@@ -64,25 +64,25 @@ impl Customers {
             tags: Json(Vec::new()),
             note: String::new(),
         };
-        put(&mut customer, &clean);
-        retrying(|| self.add_once(op, &customer)).await?;
+        apply_record(&mut customer, &clean);
+        with_retries(|| self.add_once(op, &customer)).await?;
         Ok(customer)
     }
 
     async fn add_once(&self, op: &OpContext, customer: &Customer) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let inserted = customers::insert(tx.conn(), customer).await;
-        inserted.on_constraint("customers", "email", || taken(&["customer", "email"]))?;
+        inserted.on_constraint("customers", "email", || email_taken(&["customer", "email"]))?;
         let event = Event::CustomerAdded(CustomerEvent { customer_id: customer.id });
         events::append(&mut tx, op, [event]).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Changes what is held on a customer. A new address is not theirs until they prove it: their
-    /// sessions end, and so does what was mailed to the old one.
+    /// Updates a customer's record. A new e-mail address is unverified: it ends the customer's
+    /// sessions, and invalidates tokens mailed to the old address.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong.
+    /// [`Error::Invalid`] with all problems.
     pub async fn update_by_staff(
         &self,
         op: &OpContext,
@@ -90,10 +90,10 @@ impl Customers {
         patch: &CustomerRecord,
     ) -> Result<Customer, Error> {
         op.authorize(Permission::WriteCustomers)?;
-        let clean = cleaned(patch)?;
-        let customer = retrying(|| self.update_record_once(op, id, &clean)).await?;
+        let clean = clean_record(patch)?;
+        let customer = with_retries(|| self.update_record_once(op, id, &clean)).await?;
         if clean.email.is_some() {
-            self.auth.forget(Affected::Customer(id));
+            self.auth.invalidate(Invalidation::Customer(id));
         }
         Ok(customer)
     }
@@ -110,34 +110,36 @@ impl Customers {
             .filter(|customer| customer.erased_at.is_none())
             .ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "Customer does not exist"))?;
         let before = customer.clone();
-        put(&mut customer, patch);
+        apply_record(&mut customer, patch);
         customer.updated_at = op.now();
-        let mut happened = vec![Event::CustomerUpdated(CustomerEvent { customer_id: id })];
+        let mut events = vec![Event::CustomerUpdated(CustomerEvent { customer_id: id })];
         if customer.email != before.email {
             customer.email_verified_at = None;
-            customer_tokens::spend_all(tx.conn(), id, MailedFor::ALL, op.now()).await?;
+            customer_tokens::mark_all_used(tx.conn(), id, MailedTokenPurpose::ALL, op.now()).await?;
             refresh_tokens::revoke_customer(tx.conn(), id, op.now()).await?;
             if customer.password_hash.is_some() {
-                happened.push(self.mail(&mut tx, op, &customer, MailedFor::VerifyEmail).await?);
+                events.push(
+                    self.create_mailed_token(&mut tx, op, &customer, MailedTokenPurpose::VerifyEmail).await?,
+                );
             }
         }
         let updated = customers::update(tx.conn(), &customer).await;
-        updated.on_constraint("customers", "email", || taken(&["customer", "email"]))?;
+        updated.on_constraint("customers", "email", || email_taken(&["customer", "email"]))?;
         if before.password_hash.is_some() {
-            self.tell_owner(&mut tx, op, &before, &customer).await?;
+            self.notify_owner(&mut tx, op, &before, &customer).await?;
         }
-        events::append(&mut tx, op, happened).await?;
+        events::append(&mut tx, op, events).await?;
         tx.commit().await?;
         Ok(customer)
     }
 }
 
-fn cleaned(sent: &CustomerRecord) -> Result<CustomerRecord, Error> {
+fn clean_record(sent: &CustomerRecord) -> Result<CustomerRecord, Error> {
     let mut problems = Problems::default();
     let path = |field: &'static str| ["customer", field];
     let mut clean = sent.clone();
     if let Some(email) = &sent.email {
-        clean.email = Some(credentials::email(&mut problems, &path("email"), email));
+        clean.email = Some(credentials::check_email(&mut problems, &path("email"), email));
     }
     if let Some(name) = &sent.first_name {
         clean.first_name = Some(person_name(&mut problems, &path("firstName"), name.as_deref()));
@@ -146,7 +148,7 @@ fn cleaned(sent: &CustomerRecord) -> Result<CustomerRecord, Error> {
         clean.last_name = Some(person_name(&mut problems, &path("lastName"), name.as_deref()));
     }
     if let Some(phone) = &sent.phone {
-        clean.phone = Some(line(&mut problems, &path("phone"), phone.as_deref()));
+        clean.phone = Some(optional_line(&mut problems, &path("phone"), phone.as_deref()));
     }
     if let Some(sent) = &sent.tags {
         clean.tags = Some(tags::check(&mut problems, &path("tags"), sent));
@@ -163,7 +165,7 @@ fn cleaned(sent: &CustomerRecord) -> Result<CustomerRecord, Error> {
     Ok(clean)
 }
 
-fn put(customer: &mut Customer, record: &CustomerRecord) {
+fn apply_record(customer: &mut Customer, record: &CustomerRecord) {
     if let Some(email) = &record.email {
         customer.email = Some(email.clone());
     }

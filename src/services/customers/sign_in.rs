@@ -1,63 +1,64 @@
-//! How customers sign in, carry on and leave; what they do who forgot their password; how they prove their address.
+//! Sign-in, sessions, password recovery and e-mail verification of customers.
 
 use super::Customers;
-use crate::auth::{Affected, Credential, Holder, Lane, MailedFor, hash_secret, later};
+use crate::auth::{Credential, Invalidation, Lane, MailedTokenPurpose, Principal, add_seconds, hash_secret};
 use crate::context::OpContext;
-use crate::db::{Tx, retrying};
+use crate::db::{Tx, with_retries};
 use crate::domain::event::{CustomerEvent, CustomerTokenEvent, Event};
-use crate::domain::ids::{CustomerId, CustomerTokenId, FamilyId};
+use crate::domain::ids::{CustomerId, CustomerTokenId, SessionId};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::Customer;
 use crate::repositories::customer_tokens::{self, CustomerToken};
 use crate::repositories::{customers, refresh_tokens};
-use crate::services::attempts::{Attempt, Purpose};
+use crate::services::attempts::{Attempt, AttemptKind};
 use crate::services::credentials;
-use crate::services::sessions::{Of, SessionTokens};
+use crate::services::sessions::{AccountKind, SessionTokens};
 use crate::services::validate::Problems;
 
-/// For how many seconds a token to set a new password is good.
-const RECOVER_LIVES: i64 = 60 * 60;
-/// For how many seconds a token to prove an address is good.
-const VERIFY_LIVES: i64 = 7 * 24 * 60 * 60;
+/// Lifetime of a password recovery token, in seconds.
+const RECOVERY_TOKEN_TTL_SECONDS: i64 = 60 * 60;
+/// Lifetime of an e-mail verification token, in seconds.
+const VERIFICATION_TOKEN_TTL_SECONDS: i64 = 7 * 24 * 60 * 60;
 
-/// A token that came by mail, and whose it is said to be.
+/// A mailed token, as a customer presents it.
 #[derive(Clone, Copy)]
 pub struct MailedToken<'a> {
-    /// The customer that the mail named; `None` where it named none.
+    /// The customer in the link, if the link has one.
     pub customer_id: Option<CustomerId>,
     /// The token.
     pub token: &'a str,
-    /// The path of its field, for errors.
+    /// The path of the input field, for errors.
     pub field: &'a [&'a str],
 }
 
 impl Customers {
-    /// Opens a session for an e-mail address and a password. A wrong password and an unknown address get the same answer, after
-    /// the same work.
+    /// Signs in with e-mail address and password. A wrong password and an unknown address give the
+    /// same error after the same amount of work.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when they are not those of an account.
+    /// [`Error::Invalid`] when the credentials are wrong.
     pub async fn sign_in(&self, op: &OpContext, email: &str, password: &str) -> Result<SessionTokens, Error> {
         let unidentified =
             || Error::invalid(&["input"], UserErrorCode::UnidentifiedCustomer, "Unidentified customer");
-        let email = credentials::normal_email(email);
-        if email.contains('\0') || !credentials::could_be_password(password) {
+        let email = credentials::normalize_email(email);
+        if email.contains('\0') || !credentials::is_plausible_password(password) {
             return Err(unidentified());
         }
-        let attempt = self.attempts.check(op, Purpose::CustomerSignIn, &email).await?;
-        let place = self.passwords.queue(Lane::Public, op.site())?;
+        let attempt = self.attempts.check(op, AttemptKind::CustomerSignIn, &email).await?;
+        let place = self.passwords.queue(Lane::Public, op.client_network())?;
         let customer = customers::find_by_email(&mut self.db.read(&op.statements).await?, &email).await?;
-        let owner = customer.as_ref().map(|customer| Holder::Customer(customer.id));
+        let owner = customer.as_ref().map(|customer| Principal::Customer(customer.id));
         self.attempts.count(op, &attempt, owner).await?;
         let hash = customer.as_ref().and_then(|customer| customer.password_hash.as_deref());
-        let is_right = place.verify(password, hash).await?;
-        let customer = customer.filter(|_| is_right).ok_or_else(unidentified)?;
-        let tokens = retrying(|| self.open_session(op, &attempt, &customer)).await?;
+        let is_correct = place.verify(password, hash).await?;
+        let customer = customer.filter(|_| is_correct).ok_or_else(unidentified)?;
+        let tokens = with_retries(|| self.open_session(op, &attempt, &customer)).await?;
         tokens.ok_or_else(unidentified)
     }
 
-    /// Opens a session of a customer, unless their address or password has changed since they were read.
+    /// Opens a session, unless the customer's address or password has changed since the credentials
+    /// were checked.
     async fn open_session(
         &self,
         op: &OpContext,
@@ -74,17 +75,18 @@ impl Customers {
             return Ok(None);
         }
         self.attempts.succeed(&mut tx, op, attempt).await?;
-        let holder = Holder::Customer(known.id);
-        let tokens = self.sessions.open(&mut tx, op, holder, FamilyId::generate()).await?;
+        let principal = Principal::Customer(known.id);
+        let tokens = self.sessions.open(&mut tx, op, principal, SessionId::generate()).await?;
         tx.commit().await?;
         Ok(Some(tokens))
     }
 
-    /// Carries a session on: with its refresh token, which is spent by that; or with an access token that still holds, as
-    /// storefronts do that know of no other, and then no longer than its refresh token would have lasted.
+    /// Renews a session: with its refresh token, which is spent, or with an access token that is
+    /// still valid, for storefronts that know no refresh tokens. The latter does not extend the
+    /// session beyond the lifetime of its refresh token.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when neither is good any more.
+    /// [`Error::Invalid`] when the token is no longer valid.
     pub async fn renew(
         &self,
         op: &OpContext,
@@ -92,7 +94,9 @@ impl Customers {
         refresh_token: Option<&str>,
     ) -> Result<SessionTokens, Error> {
         let (tokens, field) = match refresh_token {
-            Some(token) => (self.sessions.exchange(op, token.trim(), Of::Customers).await?, "refreshToken"),
+            Some(token) => {
+                (self.sessions.exchange(op, token.trim(), AccountKind::Customer).await?, "refreshToken")
+            }
             None => (self.sessions.renew(op, access_token.trim()).await?, "customerAccessToken"),
         };
         tokens.ok_or_else(|| invalid_token(&[field]))
@@ -101,7 +105,7 @@ impl Customers {
     /// Ends the session of an access token.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it is none of a customer's session.
+    /// [`Error::Invalid`] when it is not the access token of a customer's session.
     pub async fn sign_out(&self, op: &OpContext, token: &str) -> Result<(), Error> {
         let identity = self.auth.identify(token.trim()).await?;
         match identity.map(|identity| identity.credential) {
@@ -110,23 +114,23 @@ impl Customers {
         }
     }
 
-    /// Makes a token to set a new password with, for the mail that follows. Who asks learns nothing of whether there is such an
-    /// account.
+    /// Creates a password recovery token, which is mailed afterwards. The response does not reveal
+    /// whether the account exists.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when that is no e-mail address.
+    /// [`Error::Invalid`] when the e-mail address is malformed.
     pub async fn recover(&self, op: &OpContext, email: &str) -> Result<(), Error> {
         let mut problems = Problems::default();
-        let email = credentials::email(&mut problems, &["email"], email);
+        let email = credentials::check_email(&mut problems, &["email"], email);
         problems.check()?;
-        let attempt = self.attempts.check(op, Purpose::Recovery, &email).await?;
+        let attempt = self.attempts.check(op, AttemptKind::Recovery, &email).await?;
         self.attempts.count(op, &attempt, None).await?;
-        retrying(|| self.recover_once(op, &email)).await
+        with_retries(|| self.recover_once(op, &email)).await
     }
 
     async fn recover_once(&self, op: &OpContext, email: &str) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        // Locked, so that the token is for the address that the customer has when it is stored.
+        // Locked, so that the token is for the customer's current address.
         let found = customers::find_by_email(tx.conn(), email).await?;
         let customer = match found {
             Some(found) => customers::lock(tx.conn(), found.id).await?,
@@ -135,18 +139,19 @@ impl Customers {
         let Some(customer) = customer.filter(|customer| customer.email.as_deref() == Some(email)) else {
             return Ok(tx.rollback().await?);
         };
-        if self.was_mailed(&mut tx, op, customer.id, MailedFor::Recover).await? {
+        if self.was_mailed_recently(&mut tx, op, customer.id, MailedTokenPurpose::Recover).await? {
             return Ok(tx.rollback().await?);
         }
-        let mail = self.mail(&mut tx, op, &customer, MailedFor::Recover).await?;
+        let mail = self.create_mailed_token(&mut tx, op, &customer, MailedTokenPurpose::Recover).await?;
         events::append(&mut tx, op, [mail]).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Sets a new password with a mailed token, ends all sessions of the customer, and opens a new one.
+    /// Sets a new password with a mailed token, ends all sessions of the customer, and opens a new
+    /// one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the password or the token is not good.
+    /// [`Error::Invalid`] when the password or the token is invalid.
     pub async fn reset(
         &self,
         op: &OpContext,
@@ -155,21 +160,21 @@ impl Customers {
         field: &[&str],
     ) -> Result<(Customer, SessionTokens), Error> {
         let mut problems = Problems::default();
-        credentials::password(&mut problems, field, password);
+        credentials::check_password(&mut problems, field, password);
         problems.check()?;
-        let attempt = self.attempts.check(op, Purpose::MailedToken, "").await?;
-        // Seen before the work of a hash is spent on it, and again when it is used up.
+        let attempt = self.attempts.check(op, AttemptKind::MailedToken, "").await?;
+        // Checked before the expensive hash is computed, and again when the token is redeemed.
         let mut conn = self.db.read(&op.statements).await?;
         let token = customer_tokens::find_by_hash(&mut conn, &hash_secret(mailed.token)).await?;
         drop(conn);
-        if !token.is_some_and(|token| is_good(&token, MailedFor::Recover, &mailed, op)) {
+        if !token.is_some_and(|token| is_valid_token(&token, MailedTokenPurpose::Recover, &mailed, op)) {
             self.attempts.count(op, &attempt, None).await?;
             return Err(invalid_token(mailed.field));
         }
-        let place = self.passwords.queue(Lane::Public, op.site())?;
+        let place = self.passwords.queue(Lane::Public, op.client_network())?;
         let hash = place.hash(password).await?;
-        let reset = retrying(|| self.reset_once(op, &mailed, &hash)).await?;
-        self.auth.forget(Affected::Customer(reset.0.id));
+        let reset = with_retries(|| self.reset_once(op, &mailed, &hash)).await?;
+        self.auth.invalidate(Invalidation::Customer(reset.0.id));
         Ok(reset)
     }
 
@@ -180,35 +185,35 @@ impl Customers {
         hash: &str,
     ) -> Result<(Customer, SessionTokens), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut customer = self.use_up(&mut tx, op, MailedFor::Recover, mailed).await?;
+        let mut customer = self.redeem_token(&mut tx, op, MailedTokenPurpose::Recover, mailed).await?;
         let before = customer.clone();
         customer.password_hash = Some(hash.to_owned());
-        // The mail arrived at the address that the customer has now, so it is theirs.
+        // The mail arrived at the customer's current address, which verifies it.
         customer.email_verified_at = customer.email_verified_at.or_else(|| Some(op.now()));
         customer.updated_at = op.now();
         customers::update(tx.conn(), &customer).await?;
-        customer_tokens::spend_all(tx.conn(), customer.id, MailedFor::ALL, op.now()).await?;
+        customer_tokens::mark_all_used(tx.conn(), customer.id, MailedTokenPurpose::ALL, op.now()).await?;
         refresh_tokens::revoke_customer(tx.conn(), customer.id, op.now()).await?;
         let email = customer.email.as_deref().unwrap_or_default();
-        let owner = Attempt::of_owner(op, Purpose::CustomerSignIn, email);
+        let owner = Attempt::for_owner(op, AttemptKind::CustomerSignIn, email);
         self.attempts.trust(&mut tx, op, &owner).await?;
-        let holder = Holder::Customer(customer.id);
-        let tokens = self.sessions.open(&mut tx, op, holder, FamilyId::generate()).await?;
-        self.tell_owner(&mut tx, op, &before, &customer).await?;
+        let principal = Principal::Customer(customer.id);
+        let tokens = self.sessions.open(&mut tx, op, principal, SessionId::generate()).await?;
+        self.notify_owner(&mut tx, op, &before, &customer).await?;
         let changed = Event::CustomerPasswordChanged(CustomerEvent { customer_id: customer.id });
         events::append(&mut tx, op, [changed]).await?;
         tx.commit().await?;
         Ok((customer, tokens))
     }
 
-    /// Takes a mailed token for a proof that the address is the customer's.
+    /// Verifies a customer's e-mail address with a mailed token.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the token is not good.
+    /// [`Error::Invalid`] when the token is invalid.
     pub async fn verify_email(&self, op: &OpContext, token: &str) -> Result<Customer, Error> {
         let mailed = MailedToken { customer_id: None, token: token.trim(), field: &["token"] };
-        let attempt = self.attempts.check(op, Purpose::MailedToken, "").await?;
-        let verified = retrying(|| self.verify_email_once(op, &mailed)).await;
+        let attempt = self.attempts.check(op, AttemptKind::MailedToken, "").await?;
+        let verified = with_retries(|| self.verify_email_once(op, &mailed)).await;
         if let Err(Error::Invalid(_)) = verified {
             self.attempts.count(op, &attempt, None).await?;
         }
@@ -217,7 +222,7 @@ impl Customers {
 
     async fn verify_email_once(&self, op: &OpContext, mailed: &MailedToken<'_>) -> Result<Customer, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let mut customer = self.use_up(&mut tx, op, MailedFor::VerifyEmail, mailed).await?;
+        let mut customer = self.redeem_token(&mut tx, op, MailedTokenPurpose::VerifyEmail, mailed).await?;
         customer.email_verified_at = Some(op.now());
         customer.updated_at = op.now();
         customers::update(tx.conn(), &customer).await?;
@@ -227,13 +232,14 @@ impl Customers {
         Ok(customer)
     }
 
-    /// Makes a new token that proves the address of the customer who is signed in, for the mail that follows.
+    /// Creates a new e-mail verification token for the signed-in customer, which is mailed
+    /// afterwards.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when nobody is signed in.
+    /// [`Error::Invalid`] when no customer is signed in.
     pub async fn request_verification(&self, op: &OpContext, token: Option<&str>) -> Result<(), Error> {
-        let op = &self.signed_in(op, token).await?;
-        retrying(|| self.request_verification_once(op)).await
+        let op = &self.require_customer(op, token).await?;
+        with_retries(|| self.request_verification_once(op)).await
     }
 
     async fn request_verification_once(&self, op: &OpContext) -> Result<(), Error> {
@@ -242,85 +248,93 @@ impl Customers {
         if customer.email_verified_at.is_some() {
             return Ok(tx.rollback().await?);
         }
-        if self.was_mailed(&mut tx, op, customer.id, MailedFor::VerifyEmail).await? {
+        if self.was_mailed_recently(&mut tx, op, customer.id, MailedTokenPurpose::VerifyEmail).await? {
             return Ok(tx.rollback().await?);
         }
-        let mail = self.mail(&mut tx, op, &customer, MailedFor::VerifyEmail).await?;
+        let mail = self.create_mailed_token(&mut tx, op, &customer, MailedTokenPurpose::VerifyEmail).await?;
         events::append(&mut tx, op, [mail]).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Makes a token that is to be mailed to the address that a customer has now, and proves that one alone; the event tells its id, of
-    /// which whoever sends the mail makes the token. One that proves the address takes the place of those before it.
-    pub(super) async fn mail(
+    /// Creates a token to be mailed to the customer's current address, and valid for that address
+    /// only. The event has its id, from which the sender of the mail derives the token. A
+    /// verification token replaces earlier ones.
+    pub(super) async fn create_mailed_token(
         &self,
         tx: &mut Tx,
         op: &OpContext,
         customer: &Customer,
-        purpose: MailedFor,
+        purpose: MailedTokenPurpose,
     ) -> Result<Event, Error> {
         let customer_id = customer.id;
         let email = customer.email.clone().ok_or(Error::Unauthenticated)?;
         let id = CustomerTokenId::generate();
-        let lives = match purpose {
-            MailedFor::Recover => RECOVER_LIVES,
-            MailedFor::VerifyEmail => VERIFY_LIVES,
+        let ttl_seconds = match purpose {
+            MailedTokenPurpose::Recover => RECOVERY_TOKEN_TTL_SECONDS,
+            MailedTokenPurpose::VerifyEmail => VERIFICATION_TOKEN_TTL_SECONDS,
         };
         let row = CustomerToken {
             id,
             customer_id,
             purpose: purpose.as_str().to_owned(),
-            token_hash: hash_secret(&self.auth.keys.mailed(purpose, id)?),
-            expires_at: later(op.now(), lives),
+            token_hash: hash_secret(&self.auth.keys.mailed_token(purpose, id)?),
+            expires_at: add_seconds(op.now(), ttl_seconds),
             used_at: None,
             created_at: op.now(),
             email,
         };
-        if purpose == MailedFor::VerifyEmail {
-            customer_tokens::spend_all(tx.conn(), customer_id, &[purpose.as_str()], op.now()).await?;
+        if purpose == MailedTokenPurpose::VerifyEmail {
+            customer_tokens::mark_all_used(tx.conn(), customer_id, &[purpose.as_str()], op.now()).await?;
         }
         customer_tokens::insert(tx.conn(), &row).await?;
         let mailed = CustomerTokenEvent { customer_id, token_id: id };
         Ok(match purpose {
-            MailedFor::Recover => Event::CustomerRecoveryRequested(mailed),
-            MailedFor::VerifyEmail => Event::CustomerVerificationRequested(mailed),
+            MailedTokenPurpose::Recover => Event::CustomerRecoveryRequested(mailed),
+            MailedTokenPurpose::VerifyEmail => Event::CustomerVerificationRequested(mailed),
         })
     }
 
-    /// Whether a mail for this purpose went to a customer a short while ago: then no other follows it.
-    async fn was_mailed(
+    /// Whether a mail for this purpose was sent to the customer a short while ago, so that no other
+    /// should follow.
+    async fn was_mailed_recently(
         &self,
         tx: &mut Tx,
         op: &OpContext,
         id: CustomerId,
-        purpose: MailedFor,
+        purpose: MailedTokenPurpose,
     ) -> Result<bool, Error> {
-        let last = customer_tokens::last_made_at(tx.conn(), id, purpose.as_str()).await?;
+        let last = customer_tokens::last_created_at(tx.conn(), id, purpose.as_str()).await?;
         Ok(last.is_some_and(|last| op.now() < last.plus(self.attempts.mail_interval())))
     }
 
-    /// Uses a mailed token up, and gives its customer, kept from change by others: one who still has the address that it was sent to.
-    async fn use_up(
+    /// Redeems a mailed token and locks its customer, whose address must still be the one it was
+    /// sent to.
+    async fn redeem_token(
         &self,
         tx: &mut Tx,
         op: &OpContext,
-        purpose: MailedFor,
+        purpose: MailedTokenPurpose,
         mailed: &MailedToken<'_>,
     ) -> Result<Customer, Error> {
         let token = customer_tokens::find_by_hash(tx.conn(), &hash_secret(mailed.token)).await?;
-        let token = token.filter(|token| is_good(token, purpose, mailed, op));
+        let token = token.filter(|token| is_valid_token(token, purpose, mailed, op));
         let token = token.ok_or_else(|| invalid_token(mailed.field))?;
         let customer = customers::lock(tx.conn(), token.customer_id).await?;
         let customer = customer.filter(|customer| customer.email.as_ref() == Some(&token.email));
         let customer = customer.ok_or_else(|| invalid_token(mailed.field))?;
-        if !customer_tokens::spend(tx.conn(), token.id, op.now()).await? {
+        if !customer_tokens::mark_used(tx.conn(), token.id, op.now()).await? {
             return Err(invalid_token(mailed.field));
         }
         Ok(customer)
     }
 }
 
-fn is_good(token: &CustomerToken, purpose: MailedFor, mailed: &MailedToken<'_>, op: &OpContext) -> bool {
+fn is_valid_token(
+    token: &CustomerToken,
+    purpose: MailedTokenPurpose,
+    mailed: &MailedToken<'_>,
+    op: &OpContext,
+) -> bool {
     token.purpose == purpose.as_str()
         && mailed.customer_id.is_none_or(|id| id == token.customer_id)
         && token.used_at.is_none()

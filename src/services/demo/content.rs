@@ -69,7 +69,7 @@ struct Menu {
 struct Item {
     title: String,
     kind: MenuItemKind,
-    /// Of what it leads to; a policy's kind.
+    /// The handle of what it links to; for a policy its kind.
     handle: Option<String>,
     #[serde(default)]
     items: Vec<Item>,
@@ -81,10 +81,10 @@ struct Redirect {
     target: String,
 }
 
-/// What items of menus can lead to, by its kind and handle.
+/// What menu items link to, by kind and handle.
 type Resources = HashMap<(MenuItemKind, String), Uuid>;
 
-/// Fills the shop with it. The collections are there.
+/// Creates the content. The collections must exist.
 pub(super) async fn fill(db: &Db, op: &OpContext, demo: &DemoShop<'_>) -> Result<(), DemoError> {
     let content: Content =
         serde_json::from_str(CONTENT).map_err(|error| DemoError::Data(error.to_string()))?;
@@ -127,7 +127,7 @@ pub(super) async fn fill(db: &Db, op: &OpContext, demo: &DemoShop<'_>) -> Result
     Ok(())
 }
 
-/// What the items of some menus lead to, of what is there.
+/// Finds what menu items link to.
 async fn resources(db: &Db, op: &OpContext, menus: &[Menu]) -> Result<Resources, DemoError> {
     let mut wanted = Vec::new();
     menus.iter().for_each(|menu| add_handles(&mut wanted, &menu.items));
@@ -156,7 +156,7 @@ fn add_handles(wanted: &mut Vec<(MenuItemKind, String)>, items: &[Item]) {
     }
 }
 
-fn items(resources: &Resources, items_of_demo: Vec<Item>) -> Result<Vec<NewMenuItem>, DemoError> {
+fn items(resources: &Resources, demo_items: Vec<Item>) -> Result<Vec<NewMenuItem>, DemoError> {
     let item = |item: Item| -> Result<NewMenuItem, DemoError> {
         let key = item.handle.map(|handle| (item.kind, handle));
         let resource = match &key {
@@ -176,5 +176,5 @@ fn items(resources: &Resources, items_of_demo: Vec<Item>) -> Result<Vec<NewMenuI
             items: items(resources, item.items)?,
         })
     };
-    items_of_demo.into_iter().map(item).collect()
+    demo_items.into_iter().map(item).collect()
 }

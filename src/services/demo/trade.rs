@@ -1,4 +1,4 @@
-//! The demo shop's customers, what they ordered, and what orders are made with: a discount, taxes, a second location.
+//! The demo shop's customers and orders, with a discount, taxes and a second location.
 
 use std::io::Cursor;
 
@@ -15,14 +15,14 @@ use crate::services::inventory::{Adjustment, LocationPatch};
 use crate::services::order_import::ImportedOrder;
 use crate::services::taxes::TaxRatePatch;
 
-/// What the demo shop's customers sign in with.
-pub const PASSWORD: &str = "demo-customer";
+/// The password of the demo customers.
+pub const CUSTOMER_PASSWORD: &str = "demo-customer";
 
 const ORDERS: &str = include_str!("orders.csv");
-/// What the amounts of the orders are written in; they are taken for amounts of the shop's currency.
+/// The currency in the order file; replaced by the shop's currency.
 const CURRENCY: &str = "USD";
 
-/// Name of the tax, country, province, class, percentage.
+/// Name, country, province, tax class and percentage.
 const TAXES: [(&str, &str, Option<&str>, &str, &str); 5] = [
     ("VAT", "DE", None, "standard", "19"),
     ("VAT", "DE", None, "shipping", "19"),
@@ -31,16 +31,15 @@ const TAXES: [(&str, &str, Option<&str>, &str, &str); 5] = [
     ("Sales tax", "US", Some("NY"), "standard", "8.875"),
 ];
 
-/// Products whose first variant lies at the second location too, and how many of it.
-const AT_THE_STORE: [(&str, i64); 3] =
-    [("linen-notebook", 6), ("stoneware-mug", 4), ("cedar-pencil-set", 12)];
+/// Products whose first variant is stocked at the second location, too, with the number of units.
+const STORE_STOCK: [(&str, i64); 3] = [("linen-notebook", 6), ("stoneware-mug", 4), ("cedar-pencil-set", 12)];
 
-/// Somebody who has an account.
+/// A customer with an account.
 struct DemoCustomer {
     email: &'static str,
     first_name: &'static str,
     last_name: &'static str,
-    /// As `@inContext` would say.
+    /// Country and language, as in `@inContext`.
     locale: Locale,
     street: &'static str,
     city: &'static str,
@@ -61,7 +60,7 @@ const CUSTOMERS: [DemoCustomer; 2] = [
         province: Some("VT"),
         country: "US",
     },
-    // Their mails are in German.
+    // Gets mails in German.
     DemoCustomer {
         email: "jonas@example.com",
         first_name: "Jonas",
@@ -75,7 +74,7 @@ const CUSTOMERS: [DemoCustomer; 2] = [
     },
 ];
 
-/// Fills the shop with them. The products are there.
+/// Creates customers and orders. The products must exist.
 pub(super) async fn fill(db: &Db, op: &OpContext, demo: &DemoShop<'_>) -> Result<(), DemoError> {
     let services = demo.services;
     let location = LocationPatch {
@@ -89,7 +88,7 @@ pub(super) async fn fill(db: &Db, op: &OpContext, demo: &DemoShop<'_>) -> Result
     };
     let store = services.inventory.create_location(op, &location).await?.id;
     let mut changes = Vec::new();
-    for (handle, delta) in AT_THE_STORE {
+    for (handle, delta) in STORE_STOCK {
         let variant_id = first_variant(db, op, handle).await?;
         changes.push(Adjustment { variant_id, location_id: store, delta });
     }
@@ -117,7 +116,7 @@ pub(super) async fn fill(db: &Db, op: &OpContext, demo: &DemoShop<'_>) -> Result
     import_orders(op, demo).await
 }
 
-/// A product's first variant.
+/// Finds the first variant of a product.
 async fn first_variant(db: &Db, op: &OpContext, handle: &str) -> Result<VariantId, DemoError> {
     let missing = || DemoError::Data(format!("no product `{handle}`"));
     let mut conn = db.read(&op.statements).await?;
@@ -126,7 +125,7 @@ async fn first_variant(db: &Db, op: &OpContext, handle: &str) -> Result<VariantI
     Ok(variants.first().ok_or_else(missing)?.id)
 }
 
-/// Signs somebody up who has proved their address at once, so that they see their earlier orders.
+/// Creates a customer with a verified address, so that they see their imported orders.
 async fn add_customer(
     db: &Db,
     op: &OpContext,
@@ -137,7 +136,7 @@ async fn add_customer(
     op.locale = customer.locale;
     let new = NewCustomer {
         email: customer.email.to_owned(),
-        password: PASSWORD.to_owned(),
+        password: CUSTOMER_PASSWORD.to_owned(),
         first_name: Some(customer.first_name.to_owned()),
         last_name: Some(customer.last_name.to_owned()),
         ..NewCustomer::default()
@@ -169,12 +168,12 @@ async fn verify(db: &Db, op: &OpContext, id: CustomerId) -> Result<(), DemoError
 
 async fn import_orders(op: &OpContext, demo: &DemoShop<'_>) -> Result<(), DemoError> {
     let orders = ORDERS.replace(CURRENCY, demo.shop.currency.code());
-    let mut broken = None;
+    let mut first_error = None;
     let each = |imported: &ImportedOrder| {
         if let ImportedOrder::Failed(errors) = imported {
-            broken = errors.first().map(ToString::to_string);
+            first_error = errors.first().map(ToString::to_string);
         }
     };
     demo.order_import.run(op, Cursor::new(orders), false, each).await?;
-    broken.map_or(Ok(()), |broken| Err(DemoError::Data(broken)))
+    first_error.map_or(Ok(()), |first_error| Err(DemoError::Data(first_error)))
 }

@@ -1,4 +1,5 @@
-//! What each kind of mail tells, before it is put into words. Amounts and days are written by the language.
+//! The content of each kind of mail, as structured data. Amounts and dates are formatted when the
+//! mail is rendered.
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -6,48 +7,48 @@ use serde::{Deserialize, Serialize};
 use super::kind::MailKind;
 use crate::domain::money::Money;
 
-/// What a mail tells.
+/// The content of a mail.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-pub enum Content {
-    /// An order is placed.
+pub enum MailContent {
+    /// To the buyer: the order is placed.
     OrderConfirmation(OrderSummary),
-    /// An order is paid for.
-    PaymentReceipt(Receipt),
-    /// Pieces are on their way.
-    ShippingNotice(Parcel),
-    /// An order is cancelled.
-    OrderCancelled(Withdrawal),
-    /// Money of an order went back.
-    RefundNotice(MoneyBack),
-    /// Pieces of an order may come back, or came.
-    ReturnNotice(PiecesBack),
-    /// A customer has an account.
+    /// To the buyer: the order is paid for.
+    PaymentReceipt(PaymentReceipt),
+    /// To the buyer: items have been shipped.
+    ShippingNotice(ShipmentNotice),
+    /// To the buyer: the order is cancelled.
+    OrderCancelled(OrderCancellation),
+    /// To the buyer: a refund was made.
+    RefundNotice(RefundNotice),
+    /// To the buyer: a return was approved, or has been received.
+    ReturnNotice(ReturnNotice),
+    /// To a customer: the account has been created.
     Welcome(Welcome),
-    /// A customer may set a new password.
-    PasswordRecovery(Reset),
-    /// A customer is to prove that their address is theirs.
-    EmailVerification(Verification),
-    /// Somebody keeps trying to sign in as the reader.
-    SignInWarning(Warned),
-    /// An account has another address or password.
+    /// To a customer: how to set a new password.
+    PasswordRecovery(PasswordReset),
+    /// To a customer: how to verify their e-mail address.
+    EmailVerification(EmailVerification),
+    /// To the owner of an account: somebody keeps trying to sign in to it.
+    SignInWarning(SignInAlert),
+    /// To a customer: the account's address or password was changed.
     AccountChange(AccountChange),
-    /// A new member of staff is to set a password.
-    StaffInvitation(Access),
-    /// A member of staff may set a new password.
-    StaffRecovery(Access),
-    /// An order was placed.
+    /// To a new member of staff: how to set a password.
+    StaffInvitation(StaffToken),
+    /// To a member of staff: how to set a new password.
+    StaffRecovery(StaffToken),
+    /// To staff: an order was placed.
     NewOrder(NewOrder),
-    /// Something is nearly sold out.
+    /// To staff: a variant is low on stock.
     LowStock(LowStock),
-    /// What was sold in a day.
-    DailyReport(DayReport),
-    /// A webhook is paused.
-    WebhookPaused(Pause),
+    /// To staff: the sales of a day.
+    DailyReport(DailySales),
+    /// To staff: a webhook is paused.
+    WebhookPaused(WebhookPause),
 }
 
-impl Content {
-    /// The kind of mail that tells it.
+impl MailContent {
+    /// The kind of mail that has this content.
     #[must_use]
     pub fn kind(&self) -> MailKind {
         match self {
@@ -72,314 +73,315 @@ impl Content {
     }
 }
 
-/// What a mail to staff tells. It waits in the queue, so it names nobody.
+/// The content of a mail to staff. It is stored in the job queue, so it holds no personal data.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Notice {
-    /// An order was placed.
+pub enum StaffNotice {
+    /// To staff: an order was placed.
     NewOrder(NewOrder),
-    /// Something is nearly sold out.
+    /// To staff: a variant is low on stock.
     LowStock(LowStock),
-    /// What was sold in a day.
-    DailyReport(DayReport),
-    /// A webhook is paused.
-    WebhookPaused(Pause),
+    /// To staff: the sales of a day.
+    DailyReport(DailySales),
+    /// To staff: a webhook is paused.
+    WebhookPaused(WebhookPause),
 }
 
-impl From<Notice> for Content {
-    fn from(notice: Notice) -> Self {
+impl From<StaffNotice> for MailContent {
+    fn from(notice: StaffNotice) -> Self {
         match notice {
-            Notice::NewOrder(content) => Self::NewOrder(content),
-            Notice::LowStock(content) => Self::LowStock(content),
-            Notice::DailyReport(content) => Self::DailyReport(content),
-            Notice::WebhookPaused(content) => Self::WebhookPaused(content),
+            StaffNotice::NewOrder(content) => Self::NewOrder(content),
+            StaffNotice::LowStock(content) => Self::LowStock(content),
+            StaffNotice::DailyReport(content) => Self::DailyReport(content),
+            StaffNotice::WebhookPaused(content) => Self::WebhookPaused(content),
         }
     }
 }
 
-/// An order, as its buyer reads it.
+/// An order as shown to its buyer.
 #[derive(Clone, Debug, Serialize)]
 pub struct OrderSummary {
-    /// How the buyer is called, if we know.
+    /// The buyer's first name, if known.
     pub name: Option<String>,
-    /// What the order is called: `#1001`.
+    /// The order's name: `#1001`.
     pub number: String,
-    /// Where it can be looked at.
+    /// URL of the order on the storefront.
     pub link: Option<String>,
-    /// When it was placed.
+    /// The day it was placed, in UTC.
     pub placed_on: NaiveDate,
-    /// Whether money is still to come.
+    /// Whether payment is outstanding.
     pub is_unpaid: bool,
-    /// What was bought.
+    /// The order's lines.
     pub lines: Vec<SummaryLine>,
-    /// The lines before discounts.
+    /// Sum of the lines, before discounts.
     pub subtotal: Money,
-    /// What discounts take off, if they do.
+    /// Sum of the discounts, if there are any.
     pub discount: Option<Money>,
-    /// How it is delivered; `None` when nothing is sent.
-    pub delivery: Option<Delivery>,
-    /// All taxes, if there are any.
+    /// The delivery method; `None` when nothing is shipped.
+    pub delivery: Option<DeliverySummary>,
+    /// Sum of the taxes, if there are any.
     pub tax: Option<Money>,
-    /// Whether the taxes are in the prices.
+    /// Whether prices include taxes.
     pub taxes_included: bool,
-    /// What is to be paid.
+    /// The order's total.
     pub total: Money,
-    /// Where it is sent, line by line; empty when nothing is.
+    /// Lines of the shipping address; empty when nothing is shipped.
     pub address: Vec<String>,
-    /// Where it is picked up, line by line; empty when it is sent.
+    /// Lines of the pickup address; empty when it is shipped.
     pub pickup: Vec<String>,
 }
 
-/// The way an order is delivered.
+/// A delivery method.
 #[derive(Clone, Debug, Serialize)]
-pub struct Delivery {
-    /// What buyers call it.
+pub struct DeliverySummary {
+    /// Its title in the shop.
     pub title: String,
-    /// What it costs, after discounts.
+    /// Its price, after discounts.
     pub price: Money,
 }
 
 /// A line of an order.
 #[derive(Clone, Debug, Serialize)]
 pub struct SummaryLine {
-    /// What it is.
+    /// Title of the product and variant.
     pub title: String,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
-    /// All of them, before discounts: the lines add up to the subtotal.
+    /// Price of all units, before discounts: the lines add up to the subtotal.
     pub total: Money,
 }
 
-/// A payment that came in, and what it was for.
+/// A payment that was received, and its order.
 #[derive(Clone, Debug, Serialize)]
-pub struct Receipt {
-    /// How much.
+pub struct PaymentReceipt {
+    /// The amount.
     pub amount: Money,
-    /// When.
+    /// The day it was received, in UTC.
     pub paid_on: NaiveDate,
-    /// The order.
+    /// The order it is for.
     #[serde(flatten)]
     pub order: OrderSummary,
 }
 
-/// Pieces that were sent.
+/// Items that were shipped together.
 #[derive(Clone, Debug, Serialize)]
-pub struct Parcel {
-    /// How the buyer is called, if we know.
+pub struct ShipmentNotice {
+    /// The buyer's first name, if known.
     pub name: Option<String>,
-    /// What the order is called.
+    /// The order's name.
     pub number: String,
-    /// Where it can be looked at.
+    /// URL of the order on the storefront.
     pub link: Option<String>,
-    /// What is in it.
-    pub pieces: Vec<Piece>,
-    /// Whether there is more to come.
+    /// The items in the shipment.
+    pub pieces: Vec<MailItem>,
+    /// Whether more items will follow.
     pub is_part: bool,
-    /// Who carries it.
+    /// Name of the carrier.
     pub carrier: Option<String>,
-    /// The carrier's number for it.
+    /// Tracking number.
     pub tracking: Option<String>,
-    /// Where it can be followed.
+    /// Tracking URL.
     pub tracking_link: Option<String>,
-    /// Where it goes, line by line.
+    /// Lines of the shipping address.
     pub address: Vec<String>,
 }
 
-/// Pieces of one thing.
+/// An item and its quantity.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Piece {
-    /// What it is.
+pub struct MailItem {
+    /// Title of the product and variant.
     pub title: String,
-    /// How many.
+    /// Number of units.
     pub quantity: i64,
 }
 
-/// An order that is cancelled.
+/// An order that was cancelled.
 #[derive(Clone, Debug, Serialize)]
-pub struct Withdrawal {
-    /// How the buyer is called, if we know.
+pub struct OrderCancellation {
+    /// The buyer's first name, if known.
     pub name: Option<String>,
-    /// What the order is called.
+    /// The order's name.
     pub number: String,
-    /// Where it can be looked at.
+    /// URL of the order on the storefront.
     pub link: Option<String>,
-    /// What goes back to the buyer.
+    /// The amount that is refunded, if any.
     pub refund: Option<Money>,
     /// Whether nothing was paid.
     pub is_unpaid: bool,
-    /// What was ordered.
-    pub pieces: Vec<Piece>,
+    /// The items that were ordered.
+    pub pieces: Vec<MailItem>,
 }
 
-/// Money of an order that went back.
+/// A refund of an order.
 #[derive(Clone, Debug, Serialize)]
-pub struct MoneyBack {
-    /// How the buyer is called, if we know.
+pub struct RefundNotice {
+    /// The buyer's first name, if known.
     pub name: Option<String>,
-    /// What the order is called.
+    /// The order's name.
     pub number: String,
-    /// Where it can be looked at.
+    /// URL of the order on the storefront.
     pub link: Option<String>,
-    /// How much.
+    /// The amount.
     pub amount: Money,
-    /// What it is for; empty when it is for nothing in particular.
-    pub pieces: Vec<Piece>,
+    /// The items that are refunded; empty when the refund is for none in particular.
+    pub pieces: Vec<MailItem>,
 }
 
-/// Pieces of an order that may come back, or came.
+/// A return that was approved or received.
 #[derive(Clone, Debug, Serialize)]
-pub struct PiecesBack {
-    /// How the buyer is called, if we know.
+pub struct ReturnNotice {
+    /// The buyer's first name, if known.
     pub name: Option<String>,
-    /// What the order is called.
+    /// The order's name.
     pub number: String,
-    /// Where it can be looked at.
+    /// URL of the order on the storefront.
     pub link: Option<String>,
-    /// Which pieces.
-    pub pieces: Vec<Piece>,
-    /// Whether they came.
+    /// The items of the return.
+    pub pieces: Vec<MailItem>,
+    /// Whether they have been received.
     pub is_received: bool,
 }
 
-/// A way for a member of staff to a password of their own.
+/// A token by which a member of staff sets a password.
 #[derive(Clone, Debug, Serialize)]
-pub struct Access {
-    /// How colleagues call them.
+pub struct StaffToken {
+    /// The member's name.
     pub name: Option<String>,
-    /// What proves who they are.
+    /// The token that authorizes setting it.
     pub token: String,
-    /// For how many minutes it is good.
+    /// Minutes until it expires, rounded up.
     pub minutes: i64,
-    /// The same in days, rounded up.
+    /// Days until it expires, rounded up.
     pub days: i64,
 }
 
-/// An order that was placed, as staff read it.
+/// A new order as shown to staff.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NewOrder {
-    /// What the order is called.
+    /// The order's name.
     pub number: String,
-    /// What is to be paid.
+    /// The order's total.
     pub total: Money,
-    /// What was ordered.
-    pub pieces: Vec<Piece>,
-    /// How it gets to the buyer; `None` when nothing is sent.
+    /// The items that were ordered.
+    pub pieces: Vec<MailItem>,
+    /// Title of the delivery method; `None` when nothing is shipped.
     pub way: Option<String>,
-    /// Whether money is still to come.
+    /// Whether payment is outstanding.
     pub is_unpaid: bool,
 }
 
-/// An account that was made.
+/// A new customer account.
 #[derive(Clone, Debug, Serialize)]
 pub struct Welcome {
-    /// How the customer is called, if we know.
+    /// The customer's first name, if known.
     pub name: Option<String>,
-    /// The shop's address.
+    /// URL of the storefront.
     pub link: Option<String>,
 }
 
-/// A way to a new password.
+/// A token by which a customer sets a new password.
 #[derive(Clone, Debug, Serialize)]
-pub struct Reset {
-    /// How the customer is called, if we know.
+pub struct PasswordReset {
+    /// The customer's first name, if known.
     pub name: Option<String>,
-    /// Where it is set; `None`: by the token.
+    /// URL to set it at; `None` when the mail shows the token instead.
     pub link: Option<String>,
-    /// What proves who they are.
+    /// The token that authorizes setting it.
     pub token: String,
-    /// For how long it is good.
+    /// How long it is valid, rounded up.
     pub minutes: i64,
 }
 
-/// A way to prove that an address is one's own.
+/// A token by which a customer verifies an e-mail address.
 #[derive(Clone, Debug, Serialize)]
-pub struct Verification {
-    /// How the customer is called, if we know.
+pub struct EmailVerification {
+    /// The customer's first name, if known.
     pub name: Option<String>,
-    /// Where it is proved; `None`: by the token.
+    /// URL to verify it at; `None` when the mail shows the token instead.
     pub link: Option<String>,
-    /// What proves it.
+    /// The token that verifies it.
     pub token: String,
-    /// For how long it is good.
+    /// How long it is valid, rounded up.
     pub days: i64,
 }
 
-/// An account that somebody keeps trying to sign in to.
+/// Repeated failed attempts to sign in to an account.
 #[derive(Clone, Debug, Serialize)]
-pub struct Warned {
-    /// How its owner is called, if we know.
+pub struct SignInAlert {
+    /// The owner's name, if known.
     pub name: Option<String>,
 }
 
-/// What was changed of an account.
+/// What was changed about an account.
 #[derive(Clone, Debug, Serialize)]
 pub struct AccountChange {
-    /// How its owner is called, if we know.
+    /// The owner's name, if known.
     pub name: Option<String>,
-    /// Whether it has another address.
+    /// Whether the e-mail address was changed.
     pub has_new_address: bool,
-    /// Whether it has another password.
+    /// Whether the password was changed.
     pub has_new_password: bool,
 }
 
-/// Something that is nearly sold out.
+/// A variant that is low on stock.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct LowStock {
-    /// What it is.
+    /// Title of the product and variant.
     pub title: String,
-    /// The shop's own code for it.
+    /// Its SKU.
     pub sku: Option<String>,
-    /// How many pieces can still be sold.
+    /// Number of units available for sale.
     pub available: i64,
-    /// From how many on staff want to know.
+    /// The threshold at or below which staff are notified.
     pub threshold: i64,
 }
 
-/// What was sold in a day.
+/// To staff: the sales of a day.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct DayReport {
+pub struct DailySales {
     /// The day, in UTC.
     pub day: NaiveDate,
-    /// A row a currency; none when nothing was sold.
-    pub figures: Vec<DayFigures>,
-    /// What was sold most, the best first.
-    pub best: Vec<Seller>,
+    /// One entry per currency; empty when nothing was sold.
+    pub figures: Vec<DailyFigures>,
+    /// The best-selling products, best first.
+    pub best: Vec<BestSeller>,
 }
 
-/// A day's sums in a currency.
+/// A day's totals in one currency.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct DayFigures {
-    /// How many orders were placed.
+pub struct DailyFigures {
+    /// Number of paid orders.
     pub orders: i64,
-    /// How many pieces they have.
+    /// Number of units sold.
     pub pieces: i64,
-    /// What was paid for them.
+    /// What was paid, before refunds.
     pub sales: Money,
-    /// What went back.
+    /// Refunds.
     pub refunds: Money,
 }
 
-/// Something that sold well.
+/// A product that sold well.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Seller {
-    /// What it is.
+pub struct BestSeller {
+    /// Title of the product and variant.
     pub title: String,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
-    /// What they come to.
+    /// What was paid for it, less refunds.
     pub sales: Money,
 }
 
-/// A webhook that is paused: its endpoint keeps failing, or its owner may not hear of its topics any more.
+/// A webhook that is paused because its endpoint keeps failing, or because its owner lost the
+/// permission to receive its topics.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Pause {
-    /// The endpoint.
+pub struct WebhookPause {
+    /// URL of the endpoint.
     pub url: String,
-    /// What is sent there.
+    /// The topics it subscribes to.
     pub topics: Vec<String>,
-    /// Since when it fails, or is paused.
+    /// The day since which it fails or is paused, in UTC.
     pub since: NaiveDate,
-    /// Whether it is paused because its owner may not hear of its topics any more, and not because it fails.
+    /// Whether its owner lost the permission, rather than the endpoint failing.
     #[serde(default)]
     pub is_ownerless: bool,
 }

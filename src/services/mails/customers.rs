@@ -1,21 +1,21 @@
 //! Mails to customers about their accounts.
 
-use super::content::{Content, Reset, Verification, Welcome};
+use super::content::{EmailVerification, MailContent, PasswordReset, Welcome};
 use super::{Draft, Language, Mails};
-use crate::auth::{MailedFor, hash_secret};
+use crate::auth::{MailedTokenPurpose, hash_secret};
 use crate::context::OpContext;
 use crate::domain::ids::{CustomerId, CustomerTokenId, Id, JobId};
 use crate::domain::permission::Permission;
 use crate::error::Error;
-use crate::integrations::mail::Letter;
+use crate::integrations::mail::OutgoingMail;
 use crate::repositories::customer_tokens;
 use crate::repositories::customers::{self, Customer};
 
-const MICROS_A_MINUTE: i64 = 60_000_000;
-const MINUTES_A_DAY: i64 = 24 * 60;
+const MICROS_PER_MINUTE: i64 = 60_000_000;
+const MINUTES_PER_DAY: i64 = 24 * 60;
 
 impl Mails {
-    /// What a customer reads once they have an account.
+    /// Renders the mail that welcomes a new customer.
     ///
     /// # Errors
     /// [`Error`] of the database.
@@ -24,78 +24,84 @@ impl Mails {
         op: &OpContext,
         customer: CustomerId,
         job: JobId,
-    ) -> Result<Option<Letter>, Error> {
+    ) -> Result<Option<OutgoingMail>, Error> {
         op.authorize(Permission::ReadCustomers)?;
         let customer = customers::find(&mut self.db.read(&op.statements).await?, customer).await?;
         let Some(customer) = customer else { return Ok(None) };
-        let content = Content::Welcome(Welcome { name: customer.first_name.clone(), link: self.link("/") });
-        self.to(op, job, customer, content)
+        let content = MailContent::Welcome(Welcome {
+            name: customer.first_name.clone(),
+            link: self.storefront_url("/"),
+        });
+        self.render_for_customer(op, job, customer, content)
     }
 
-    /// How a customer sets a new password. It holds the token, so whoever may write as any customer may read it. `None` where the
-    /// token is used or over.
+    /// Renders the mail by which a customer sets a new password. It contains the token, so whoever
+    /// may act as any customer may read it. `None` when the token was used or has expired.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the token was made with a `JWT_SECRET` that is not this process's.
+    /// [`Error::Conflict`] when the token was created with a `JWT_SECRET` that this process does
+    /// not have.
     pub async fn password_recovery(
         &self,
         op: &OpContext,
         customer: CustomerId,
         token: CustomerTokenId,
         job: JobId,
-    ) -> Result<Option<Letter>, Error> {
+    ) -> Result<Option<OutgoingMail>, Error> {
         op.authorize(Permission::WriteCustomers)?;
-        let Some((customer, token, minutes)) = self.token(op, customer, token, MailedFor::Recover).await?
+        let Some((customer, token, minutes)) =
+            self.token(op, customer, token, MailedTokenPurpose::Recover).await?
         else {
             return Ok(None);
         };
-        let content = Content::PasswordRecovery(Reset {
+        let content = MailContent::PasswordRecovery(PasswordReset {
             name: customer.first_name.clone(),
-            link: self.link(&format!("/account/reset/{}/{token}", customer.id.uuid())),
+            link: self.storefront_url(&format!("/account/reset/{}/{token}", customer.id.uuid())),
             token,
             minutes,
         });
-        self.to(op, job, customer, content)
+        self.render_for_customer(op, job, customer, content)
     }
 
-    /// How a customer proves that their address is theirs. The same holds for its token.
+    /// Renders the mail by which a customer verifies their address. It contains a token, too.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the token was made with a `JWT_SECRET` that is not this process's.
+    /// [`Error::Conflict`] when the token was created with a `JWT_SECRET` that this process does
+    /// not have.
     pub async fn email_verification(
         &self,
         op: &OpContext,
         customer: CustomerId,
         token: CustomerTokenId,
         job: JobId,
-    ) -> Result<Option<Letter>, Error> {
+    ) -> Result<Option<OutgoingMail>, Error> {
         op.authorize(Permission::WriteCustomers)?;
         let Some((customer, token, minutes)) =
-            self.token(op, customer, token, MailedFor::VerifyEmail).await?
+            self.token(op, customer, token, MailedTokenPurpose::VerifyEmail).await?
         else {
             return Ok(None);
         };
-        let content = Content::EmailVerification(Verification {
+        let content = MailContent::EmailVerification(EmailVerification {
             name: customer.first_name.clone(),
-            link: self.link(&format!("/account/verify/{token}")),
+            link: self.storefront_url(&format!("/account/verify/{token}")),
             token,
-            days: minutes.saturating_add(MINUTES_A_DAY - 1) / MINUTES_A_DAY,
+            days: minutes.saturating_add(MINUTES_PER_DAY - 1) / MINUTES_PER_DAY,
         });
-        self.to(op, job, customer, content)
+        self.render_for_customer(op, job, customer, content)
     }
 
-    /// A customer, the token that is mailed to them, and for how many minutes it is good.
+    /// Returns the customer, their token and the minutes until it expires.
     async fn token(
         &self,
         op: &OpContext,
         customer: CustomerId,
         token: CustomerTokenId,
-        purpose: MailedFor,
+        purpose: MailedTokenPurpose,
     ) -> Result<Option<(Customer, String, i64)>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
         let Some(row) = customer_tokens::find(&mut conn, token).await? else { return Ok(None) };
         let customer = customers::find(&mut conn, customer).await?;
-        // To the address that the token is for, or to nobody.
+        // Only to the address that the token was created for.
         let Some(customer) = customer.filter(|customer| customer.email.as_ref() == Some(&row.email)) else {
             return Ok(None);
         };
@@ -103,24 +109,24 @@ impl Mails {
         if lives <= 0 || row.used_at.is_some() {
             return Ok(None);
         }
-        let text = self.auth.keys.mailed(purpose, token)?;
+        let text = self.auth.keys.mailed_token(purpose, token)?;
         if hash_secret(&text) != row.token_hash {
-            let message = "the token was made with another JWT_SECRET than this process has";
+            let message = "the token was created with a JWT_SECRET that this process does not have";
             return Err(Error::Conflict(message.to_owned()));
         }
-        Ok(Some((customer, text, lives.saturating_add(MICROS_A_MINUTE - 1) / MICROS_A_MINUTE)))
+        Ok(Some((customer, text, lives.saturating_add(MICROS_PER_MINUTE - 1) / MICROS_PER_MINUTE)))
     }
 
-    /// A letter to a customer; none to one who has been erased.
-    pub(super) fn to(
+    /// Renders a mail to a customer; `None` for one who has been erased.
+    pub(super) fn render_for_customer(
         &self,
         op: &OpContext,
         job: JobId,
         customer: Customer,
-        content: Content,
-    ) -> Result<Option<Letter>, Error> {
+        content: MailContent,
+    ) -> Result<Option<OutgoingMail>, Error> {
         let Some(to) = customer.email.filter(|_| customer.erased_at.is_none()) else { return Ok(None) };
-        let language = Language::of(customer.language.as_deref());
-        self.letter(op, job, Draft { to, language, content }).map(Some)
+        let language = Language::from_code(customer.language.as_deref());
+        self.render_draft(op, job, Draft { to, language, content }).map(Some)
     }
 }

@@ -4,51 +4,52 @@ use crate::domain::catalog::text_enum;
 use crate::domain::permission::Permission;
 
 text_enum! {
-    /// A kind of mail. Its text names its templates and its texts, and the job that sends it.
+    /// A kind of mail. Its string names its templates, its texts and the job that sends it.
     MailKind {
         /// To a buyer: their order is placed.
         OrderConfirmation = "order_confirmation",
         /// To a buyer: their order is paid for.
         PaymentReceipt = "payment_receipt",
-        /// To a buyer: pieces of their order are on their way.
+        /// To a buyer: items of their order have been shipped.
         ShippingNotice = "shipping_notice",
         /// To a buyer: their order is cancelled.
         OrderCancelled = "order_cancelled",
-        /// To a buyer: money of their order went back.
+        /// To a buyer: a refund for their order was made.
         RefundNotice = "refund_notice",
-        /// To a buyer: pieces of their order may come back, or came.
+        /// To a buyer: a return was approved, or has been received.
         ReturnNotice = "return_notice",
-        /// To a customer: they have an account.
+        /// To a customer: their account has been created.
         Welcome = "welcome",
-        /// To a customer: how they set a new password.
+        /// To a customer: how to set a new password.
         PasswordRecovery = "password_recovery",
-        /// To a customer: how they prove that their address is theirs.
+        /// To a customer: how to verify their e-mail address.
         EmailVerification = "email_verification",
         /// To a customer or a member of staff: somebody keeps trying to sign in as them.
         SignInWarning = "sign_in_warning",
-        /// To a customer, at the address of before: their account has another address or password.
+        /// To a customer, at the previous address: their e-mail address or password was changed.
         AccountChange = "account_change",
-        /// To a new member of staff: how they set a password.
+        /// To a new member of staff: how to set a password.
         StaffInvitation = "staff_invitation",
-        /// To a member of staff: how they set a new password.
+        /// To a member of staff: how to set a new password.
         StaffRecovery = "staff_recovery",
         /// To staff: an order was placed.
         NewOrder = "new_order",
-        /// To staff: something is nearly sold out.
+        /// To staff: a variant is low on stock.
         LowStock = "low_stock",
-        /// To staff: what was sold yesterday.
+        /// To staff: the sales of the previous day.
         DailyReport = "daily_report",
-        /// To staff: a webhook's endpoint keeps failing.
+        /// To staff: a webhook has been paused.
         WebhookPaused = "webhook_paused",
     }
 }
 
 impl MailKind {
-    /// Which members of staff get it: those who hold a permission. `None`: it is for a buyer.
+    /// The permission that members of staff need to get it; `None` for mails to buyers, customers
+    /// and single members of staff.
     #[must_use]
-    pub fn for_staff(self) -> Option<Permission> {
+    pub fn staff_permission(self) -> Option<Permission> {
         match self {
-            // To those who work on orders, not to all who may look at them.
+            // To those who process orders, not everyone who may view them.
             Self::NewOrder => Some(Permission::WriteOrders),
             Self::LowStock => Some(Permission::ReadInventory),
             Self::DailyReport => Some(Permission::ReadReports),
@@ -57,7 +58,7 @@ impl MailKind {
         }
     }
 
-    /// The names of all kinds, for people.
+    /// The names of all kinds, separated by commas.
     #[must_use]
     pub fn names() -> String {
         Self::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")

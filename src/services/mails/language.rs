@@ -1,4 +1,5 @@
-//! The languages of mails, and how each writes numbers and days. Their texts are in `languages/`, a file each.
+//! The languages of mails, and how each formats amounts and dates. Their texts are in `languages/`,
+//! one file each.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use crate::domain::money::Money;
 text_enum! {
     /// A language that mails are written in, as an RFC 5646 tag.
     Language {
-        /// English: for everybody else, too.
+        /// English, also the fallback.
         English = "en",
         /// German.
         German = "de",
@@ -23,15 +24,15 @@ text_enum! {
 }
 
 impl Language {
-    /// The language of an order, which is a code of `domain::codes::LANGUAGES` such as `DE` or `PT_BR`; English where there is none,
-    /// or no translation.
+    /// The mail language for a code of `domain::codes::LANGUAGES` such as `DE` or `PT_BR`; English
+    /// when there is no code or no translation.
     #[must_use]
-    pub fn of(code: Option<&str>) -> Self {
+    pub fn from_code(code: Option<&str>) -> Self {
         let base = code.unwrap_or_default().split(['_', '-']).next().unwrap_or_default();
         Self::parse(base).unwrap_or(Self::English)
     }
 
-    /// The file of its texts.
+    /// Its embedded file.
     fn file(self) -> &'static str {
         match self {
             Self::English => include_str!("languages/en.json"),
@@ -42,51 +43,54 @@ impl Language {
     }
 }
 
-/// A language's texts and ways of writing.
+/// The texts of a language and its number and date formats.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
-    /// What stands before a money's decimals.
+    /// Decimal separator of amounts.
     decimal_sign: char,
-    /// What stands between thousands.
+    /// Thousands separator of amounts.
     thousands_sign: char,
-    /// A day, of `{day}`, `{month}` and `{year}`.
+    /// Date format with the placeholders `{day}`, `{month}` and `{year}`.
     date: String,
-    /// The months' names.
+    /// The names of the months.
     months: Vec<String>,
-    /// The texts by their names, `<kind of mail>.<text>`; `shared` are those of several. `{name}` stands for a value.
+    /// Texts by name, `<kind of mail>.<text>`; `shared.<text>` for those used by several kinds.
+    /// `{name}` is a placeholder for a value.
     texts: BTreeMap<String, String>,
 }
 
 impl Catalogue {
-    /// The texts of a language.
+    /// Parses the embedded file of a language.
     ///
     /// # Errors
-    /// When its file is not as it should be, which tests rule out.
-    pub fn of(language: Language) -> Result<Self, serde_json::Error> {
+    /// When the file is malformed, which tests rule out.
+    pub fn load(language: Language) -> Result<Self, serde_json::Error> {
         serde_json::from_str(language.file())
     }
 
-    /// A text with its values in their places; `None` when there is no such text, or a value is missing.
+    /// Returns a text with its placeholders filled in; `None` when there is no such text or a value
+    /// is missing.
     #[must_use]
     pub fn text(&self, name: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
-        fill(self.texts.get(name)?, value)
+        interpolate(self.texts.get(name)?, value)
     }
 
-    /// Puts another text in the place of one, which must need no other values.
+    /// Replaces a text by one that uses no other placeholders.
     ///
     /// # Errors
-    /// A sentence, when there is no such text, or it is to have a value that nobody gives.
+    /// A sentence for whoever wrote the override, when there is no such text or it uses an unknown
+    /// placeholder.
     pub fn replace(&mut self, name: &str, text: &str) -> Result<(), String> {
         let Some(known) = self.texts.get_mut(name) else {
-            return Err(format!("there is no text {name} to take the place of"));
+            return Err(format!("there is no text {name} to override"));
         };
         let is_known = |value: &str| {
             let place = format!("{{{value}}}");
             known.contains(&place).then_some(place)
         };
-        if fill(text, is_known).is_none() {
-            return Err(format!("{name} can have no other values than those of `{known}`"));
+        if interpolate(text, is_known).is_none() {
+            return Err(format!("{name} can only use the placeholders of `{known}`"));
         }
         text.clone_into(known);
         Ok(())
@@ -98,9 +102,9 @@ impl Catalogue {
         self.texts.keys().map(String::as_str)
     }
 
-    /// An amount, with its currency's code: `1,234.50 USD`.
+    /// Formats an amount with its currency code: `1,234.50 USD`.
     #[must_use]
-    pub fn money(&self, money: Money) -> String {
+    pub fn format_money(&self, money: Money) -> String {
         let decimal = money.to_decimal();
         let (sign, digits) = decimal.strip_prefix('-').map_or(("", decimal.as_str()), |rest| ("-", rest));
         let (whole, fraction) =
@@ -117,17 +121,17 @@ impl Catalogue {
             text.push(self.decimal_sign);
             text.push_str(fraction);
         }
-        // Kept together with its currency at the end of a line.
+        // No line break between the amount and its currency.
         text.push('\u{a0}');
         text.push_str(money.currency().code());
         text
     }
 
-    /// A day: `24 November 2026`.
+    /// Formats a date: `24 November 2026`.
     #[must_use]
-    pub fn day(&self, day: NaiveDate) -> Option<String> {
+    pub fn format_date(&self, day: NaiveDate) -> Option<String> {
         let month = self.months.get(usize::try_from(day.month0()).ok()?)?;
-        fill(&self.date, |name| match name {
+        interpolate(&self.date, |name| match name {
             "day" => Some(day.day().to_string()),
             "month" => Some(month.clone()),
             "year" => Some(day.year().to_string()),
@@ -136,8 +140,8 @@ impl Catalogue {
     }
 }
 
-/// A text with values in place of `{name}`.
-fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
+/// Fills in the `{name}` placeholders of a text.
+fn interpolate(text: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
@@ -156,7 +160,7 @@ mod tests {
     use crate::domain::money::Currency;
 
     fn all() -> Vec<(Language, Catalogue)> {
-        Language::ALL.iter().map(|language| (*language, Catalogue::of(*language).unwrap())).collect()
+        Language::ALL.iter().map(|language| (*language, Catalogue::load(*language).unwrap())).collect()
     }
 
     #[test]
@@ -197,7 +201,7 @@ mod tests {
             (Some("PT_BR"), Language::English),
             (Some("JA"), Language::English),
         ] {
-            assert_eq!(Language::of(code), language, "{code:?}");
+            assert_eq!(Language::from_code(code), language, "{code:?}");
         }
     }
 
@@ -233,21 +237,21 @@ mod tests {
             ),
         ];
         for (language, amounts, date) in expected {
-            let catalogue = Catalogue::of(language).unwrap();
+            let catalogue = Catalogue::load(language).unwrap();
             let written =
                 [money(123_450, "USD"), money(-5, "EUR"), money(1_234_567, "JPY"), money(999_005, "KWD")];
-            assert_eq!(written.map(|amount| catalogue.money(amount)), amounts);
-            assert_eq!(catalogue.day(day).unwrap(), date);
+            assert_eq!(written.map(|amount| catalogue.format_money(amount)), amounts);
+            assert_eq!(catalogue.format_date(day).unwrap(), date);
         }
     }
 
     #[test]
     fn a_value_that_is_missing_is_no_text() {
         assert_eq!(
-            fill("a {b} c", |_| Some("{d}".to_owned())),
+            interpolate("a {b} c", |_| Some("{d}".to_owned())),
             Some("a {d} c".to_owned()),
-            "a value is not read again"
+            "a value is not interpolated again"
         );
-        assert_eq!(fill("a {b} c", |_| None), None);
+        assert_eq!(interpolate("a {b} c", |_| None), None);
     }
 }

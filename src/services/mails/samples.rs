@@ -1,25 +1,25 @@
-//! A mail of each kind about a shop that does not exist, for `mercato mail preview` and for tests.
+//! Sample content for each kind of mail, for `mercato mail preview` and for tests.
 
 use chrono::NaiveDate;
 
 use super::content::{
-    Access, AccountChange, Content, DayFigures, DayReport, Delivery, LowStock, MoneyBack, NewOrder,
-    OrderSummary, Parcel, Pause, Piece, PiecesBack, Receipt, Reset, Seller, SummaryLine, Verification,
-    Warned, Welcome, Withdrawal,
+    AccountChange, BestSeller, DailyFigures, DailySales, DeliverySummary, EmailVerification, LowStock,
+    MailContent, MailItem, NewOrder, OrderCancellation, OrderSummary, PasswordReset, PaymentReceipt,
+    RefundNotice, ReturnNotice, ShipmentNotice, SignInAlert, StaffToken, SummaryLine, WebhookPause, Welcome,
 };
 use super::kind::MailKind;
 use crate::domain::money::{Currency, Money, MoneyError};
 
-/// What the shop of the samples is called.
+/// The name of the sample shop.
 pub const SAMPLE_SHOP: &str = "Mercato Paper & Home";
-/// Stands for what proves who somebody is.
+/// Stands in for a secret token.
 const TOKEN: &str = "sample-token-that-opens-nothing";
 
-/// A content of a kind.
+/// Returns the sample of a kind.
 ///
 /// # Errors
-/// When its currency is none, which tests rule out.
-pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
+/// When the currency code is unknown, which tests rule out.
+pub fn sample(kind: MailKind) -> Result<MailContent, MoneyError> {
     let currency = Currency::parse("EUR")?;
     let money = |minor| Money::new(minor, currency);
     let name = || Some("Ada".to_owned());
@@ -27,13 +27,13 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
     let link = |path: &str| Some(format!("https://shop.example{path}"));
     let order_link = || link("/orders/0192f0c1-0000-7000-8000-000000001042?key=sample");
     Ok(match kind {
-        MailKind::OrderConfirmation => Content::OrderConfirmation(order(currency)),
-        MailKind::PaymentReceipt => Content::PaymentReceipt(Receipt {
+        MailKind::OrderConfirmation => MailContent::OrderConfirmation(order(currency)),
+        MailKind::PaymentReceipt => MailContent::PaymentReceipt(PaymentReceipt {
             amount: money(123_840),
             paid_on: day(),
             order: OrderSummary { is_unpaid: false, ..order(currency) },
         }),
-        MailKind::ShippingNotice => Content::ShippingNotice(Parcel {
+        MailKind::ShippingNotice => MailContent::ShippingNotice(ShipmentNotice {
             name: name(),
             number: number(),
             link: order_link(),
@@ -44,7 +44,7 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
             tracking_link: Some("https://parcel.example/track?number=PS0123456789&language=en".to_owned()),
             address: address(),
         }),
-        MailKind::OrderCancelled => Content::OrderCancelled(Withdrawal {
+        MailKind::OrderCancelled => MailContent::OrderCancelled(OrderCancellation {
             name: name(),
             number: number(),
             link: order_link(),
@@ -52,68 +52,68 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
             is_unpaid: false,
             pieces: pieces(),
         }),
-        MailKind::RefundNotice => Content::RefundNotice(MoneyBack {
+        MailKind::RefundNotice => MailContent::RefundNotice(RefundNotice {
             name: name(),
             number: number(),
             link: order_link(),
             amount: money(3_600),
             pieces: pieces(),
         }),
-        MailKind::ReturnNotice => Content::ReturnNotice(PiecesBack {
+        MailKind::ReturnNotice => MailContent::ReturnNotice(ReturnNotice {
             name: name(),
             number: number(),
             link: order_link(),
             pieces: pieces(),
             is_received: false,
         }),
-        MailKind::Welcome => Content::Welcome(Welcome { name: name(), link: link("") }),
-        MailKind::PasswordRecovery => Content::PasswordRecovery(Reset {
+        MailKind::Welcome => MailContent::Welcome(Welcome { name: name(), link: link("") }),
+        MailKind::PasswordRecovery => MailContent::PasswordRecovery(PasswordReset {
             name: name(),
             link: link(&format!("/account/reset/0192f0c1-0000-7000-8000-000000000007/{TOKEN}")),
             token: TOKEN.to_owned(),
             minutes: 60,
         }),
-        MailKind::EmailVerification => Content::EmailVerification(Verification {
+        MailKind::EmailVerification => MailContent::EmailVerification(EmailVerification {
             name: name(),
             link: link(&format!("/account/verify/{TOKEN}")),
             token: TOKEN.to_owned(),
             days: 7,
         }),
-        MailKind::SignInWarning => Content::SignInWarning(Warned { name: name() }),
-        MailKind::AccountChange => Content::AccountChange(AccountChange {
+        MailKind::SignInWarning => MailContent::SignInWarning(SignInAlert { name: name() }),
+        MailKind::AccountChange => MailContent::AccountChange(AccountChange {
             name: name(),
             has_new_address: true,
             has_new_password: true,
         }),
-        MailKind::StaffInvitation => Content::StaffInvitation(access(7 * 24 * 60)),
-        MailKind::StaffRecovery => Content::StaffRecovery(access(60)),
-        MailKind::NewOrder => Content::NewOrder(NewOrder {
+        MailKind::StaffInvitation => MailContent::StaffInvitation(staff_token(7 * 24 * 60)),
+        MailKind::StaffRecovery => MailContent::StaffRecovery(staff_token(60)),
+        MailKind::NewOrder => MailContent::NewOrder(NewOrder {
             number: number(),
             total: money(123_840),
             pieces: pieces(),
             way: Some("Standard".to_owned()),
             is_unpaid: true,
         }),
-        MailKind::LowStock => Content::LowStock(LowStock {
+        MailKind::LowStock => MailContent::LowStock(LowStock {
             title: "Linen Notebook (A5)".to_owned(),
             sku: Some("LN-A5".to_owned()),
             available: 3,
             threshold: 5,
         }),
-        MailKind::DailyReport => Content::DailyReport(DayReport {
+        MailKind::DailyReport => MailContent::DailyReport(DailySales {
             day: day(),
-            figures: vec![DayFigures {
+            figures: vec![DailyFigures {
                 orders: 31,
                 pieces: 78,
                 sales: money(2_345_670),
                 refunds: money(4_990),
             }],
             best: vec![
-                Seller { title: "Linen Notebook (A5)".to_owned(), quantity: 24, sales: money(43_200) },
-                Seller { title: "Oak Pencil Box".to_owned(), quantity: 11, sales: money(54_890) },
+                BestSeller { title: "Linen Notebook (A5)".to_owned(), quantity: 24, sales: money(43_200) },
+                BestSeller { title: "Oak Pencil Box".to_owned(), quantity: 11, sales: money(54_890) },
             ],
         }),
-        MailKind::WebhookPaused => Content::WebhookPaused(Pause {
+        MailKind::WebhookPaused => MailContent::WebhookPaused(WebhookPause {
             url: "https://warehouse.example/hooks/orders".to_owned(),
             topics: vec!["order.placed".to_owned(), "order.canceled".to_owned()],
             since: day(),
@@ -122,9 +122,9 @@ pub fn sample(kind: MailKind) -> Result<Content, MoneyError> {
     })
 }
 
-fn access(minutes: i64) -> Access {
+fn staff_token(minutes: i64) -> StaffToken {
     let days = minutes.saturating_add(24 * 60 - 1) / (24 * 60);
-    Access { name: Some("Ada".to_owned()), token: TOKEN.to_owned(), minutes, days }
+    StaffToken { name: Some("Ada".to_owned()), token: TOKEN.to_owned(), minutes, days }
 }
 
 fn day() -> NaiveDate {
@@ -145,7 +145,7 @@ fn order(currency: Currency) -> OrderSummary {
         ],
         subtotal: money(123_500),
         discount: Some(money(360)),
-        delivery: Some(Delivery { title: "Standard".to_owned(), price: money(700) }),
+        delivery: Some(DeliverySummary { title: "Standard".to_owned(), price: money(700) }),
         tax: Some(money(19_773)),
         taxes_included: true,
         total: money(123_840),
@@ -154,10 +154,10 @@ fn order(currency: Currency) -> OrderSummary {
     }
 }
 
-fn pieces() -> Vec<Piece> {
+fn pieces() -> Vec<MailItem> {
     vec![
-        Piece { title: "Linen Notebook (A5)".to_owned(), quantity: 2 },
-        Piece { title: "Oak Desk \"Nordic\"".to_owned(), quantity: 1 },
+        MailItem { title: "Linen Notebook (A5)".to_owned(), quantity: 2 },
+        MailItem { title: "Oak Desk \"Nordic\"".to_owned(), quantity: 1 },
     ]
 }
 

@@ -1,20 +1,21 @@
-//! Mails that warn owners of accounts: somebody keeps trying to sign in as them. `services::attempts` has them sent.
+//! Mails that warn the owner of an account that somebody keeps trying to sign in to it.
+//! `services::attempts` enqueues them.
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{Content, Warned};
-use super::{Draft, Language, Mails, RETRIES};
-use crate::auth::Holder;
+use super::content::{MailContent, SignInAlert};
+use super::{Draft, Language, MAX_RETRIES, Mails};
+use crate::auth::Principal;
 use crate::context::OpContext;
 use crate::db::DbError;
 use crate::domain::ids::{CustomerId, JobId, StaffId};
 use crate::domain::permission::Permission;
 use crate::error::Error;
-use crate::integrations::mail::Letter;
+use crate::integrations::mail::OutgoingMail;
 use crate::jobs::NewJob;
 use crate::repositories::{customers, staff};
 
-/// Whom a job is to warn. It waits in the queue, so it names nobody.
+/// Payload of the job that sends a warning. It is stored in the queue, so it holds ids only.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SignInWarning {
@@ -23,32 +24,32 @@ pub struct SignInWarning {
 }
 
 impl SignInWarning {
-    /// The kind of the jobs that warn owners.
+    /// The kind of the job.
     pub const JOB: &str = "mail.sign_in_warning";
 
-    /// A warning to the owner of an account; to nobody where there is none.
+    /// A warning for the owner of an account. Without an owner the job sends nothing.
     #[must_use]
-    pub fn of(owner: Option<Holder>) -> Self {
+    pub fn for_owner(owner: Option<Principal>) -> Self {
         let (mut customer_id, mut staff_id) = (None, None);
         match owner {
-            Some(Holder::Customer(id)) => customer_id = Some(id),
-            Some(Holder::Staff(id)) => staff_id = Some(id),
+            Some(Principal::Customer(id)) => customer_id = Some(id),
+            Some(Principal::Staff(id)) => staff_id = Some(id),
             None => {}
         }
         Self { customer_id, staff_id }
     }
 
-    /// The job that warns them.
+    /// Creates the job.
     ///
     /// # Errors
-    /// [`DbError`] when it cannot be written as JSON.
+    /// [`DbError`] when the payload can't be serialized.
     pub fn job(&self) -> Result<NewJob, DbError> {
-        Ok(NewJob::new(Self::JOB, self)?.retries(RETRIES))
+        Ok(NewJob::new(Self::JOB, self)?.with_max_retries(MAX_RETRIES))
     }
 }
 
 impl Mails {
-    /// What the owner of an account reads; `None` where there is no owner, or one who cannot sign in.
+    /// Renders the warning; `None` when there is no owner or they can't sign in.
     ///
     /// # Errors
     /// [`Error`] of the database.
@@ -57,21 +58,21 @@ impl Mails {
         op: &OpContext,
         warning: SignInWarning,
         job: JobId,
-    ) -> Result<Option<Letter>, Error> {
+    ) -> Result<Option<OutgoingMail>, Error> {
         op.authorize(Permission::ReadCustomers)?;
         op.authorize(Permission::ManageStaff)?;
-        let warned = |name| Content::SignInWarning(Warned { name });
+        let warned = |name| MailContent::SignInWarning(SignInAlert { name });
         let mut conn = self.db.read(&op.statements).await?;
         if let Some(id) = warning.customer_id {
             let Some(customer) = customers::find(&mut conn, id).await? else { return Ok(None) };
             let content = warned(customer.first_name.clone());
-            return self.to(op, job, customer, content);
+            return self.render_for_customer(op, job, customer, content);
         }
         let Some(id) = warning.staff_id else { return Ok(None) };
         let member = staff::find(&mut conn, id).await?.filter(|member| member.is_active);
         let Some(member) = member else { return Ok(None) };
         let draft =
             Draft { to: member.email, language: Language::English, content: warned(Some(member.name)) };
-        self.letter(op, job, draft).map(Some)
+        self.render_draft(op, job, draft).map(Some)
     }
 }

@@ -1,12 +1,16 @@
-//! Mails to members of staff: a job for each of them, so that one whose address is refused keeps it from nobody else.
+//! Mails to members of staff: one job per recipient, so that an address that is refused does not
+//! keep the mail from the others.
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{Content, DayFigures, DayReport, LowStock, NewOrder, Notice, Pause, Piece, Seller};
-use super::orders::title;
-use super::{Draft, Language, Mails, RETRIES};
+use super::content::{
+    BestSeller, DailyFigures, DailySales, LowStock, MailContent, MailItem, NewOrder, StaffNotice,
+    WebhookPause,
+};
+use super::orders::line_title;
+use super::{Draft, Language, MAX_RETRIES, Mails};
 use crate::context::OpContext;
-use crate::db::{DbError, retrying};
+use crate::db::{DbError, with_retries};
 use crate::domain::catalog::full_title;
 use crate::domain::event::{Event, LowStockEvent};
 use crate::domain::ids::{self, Id, JobId, OrderId, StaffId, WebhookSubscriptionId};
@@ -15,34 +19,34 @@ use crate::domain::order::{self, OrderStatus};
 use crate::domain::permission::Permission;
 use crate::domain::webhook::WebhookStatus;
 use crate::error::Error;
-use crate::integrations::mail::Letter;
+use crate::integrations::mail::OutgoingMail;
 use crate::jobs::{self, NewJob};
 use crate::repositories::orders::{self, OrderLine};
 use crate::repositories::{Visibility, payments, products, roles, staff, variants, webhooks};
-use crate::services::reports::{DailyReport, Of};
+use crate::services::reports::{DailyReport, SalesGroup};
 
-/// The kind of the jobs that mail to a member of staff.
+/// The kind of the job that mails a notice to a member of staff.
 pub const STAFF_JOB: &str = "mail.staff";
-/// What staff read: they have no language of their own.
+/// The language of mails to staff, who have no language setting.
 const STAFF_LANGUAGE: Language = Language::English;
 
-/// What a job is to tell a member of staff.
+/// Payload of the job.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StaffMail {
-    /// Whom.
+    /// The recipient.
     pub staff_id: StaffId,
-    /// What.
-    pub notice: Notice,
+    /// The content.
+    pub notice: StaffNotice,
 }
 
 impl Mails {
-    /// Has staff told of an order, unless it was given up since. Gives how many are told; `None`:
-    /// it is being paid for, look again in a moment.
+    /// Enqueues mails about a new order, unless it was cancelled or has expired. Returns the number
+    /// of recipients; `None` while the payment is in progress: try again in a moment.
     ///
     /// # Errors
     /// [`Error`] of the database.
-    pub async fn tell_of_new_order(
+    pub async fn notify_of_new_order(
         &self,
         op: &OpContext,
         id: OrderId,
@@ -51,7 +55,7 @@ impl Mails {
         op.authorize(Permission::ReadOrders)?;
         let mut conn = self.db.read(&op.statements).await?;
         let Some(order) = orders::find(&mut conn, id).await? else { return Ok(Some(0)) };
-        if order.status.is_given_up() {
+        if order.status.is_cancelled_or_expired() {
             return Ok(Some(0));
         }
         let ledger = payments::by_order_ids(&mut conn, &[id]).await?;
@@ -60,22 +64,23 @@ impl Mails {
         }
         let lines = orders::lines(&mut conn, &[id]).await?;
         drop(conn);
-        let piece = |line: &OrderLine| Piece { title: title(line), quantity: line.quantity };
-        let notice = Notice::NewOrder(NewOrder {
-            number: order::name(order.id, order.number),
+        let piece = |line: &OrderLine| MailItem { title: line_title(line), quantity: line.quantity };
+        let notice = StaffNotice::NewOrder(NewOrder {
+            number: order::display_name(order.id, order.number),
             total: Money::new(order.total, currency(&order.currency)?),
             pieces: lines.iter().map(piece).collect(),
             way: order.delivery.0.as_ref().map(|delivery| delivery.option.title.clone()),
             is_unpaid: order.status == OrderStatus::PendingPayment,
         });
-        self.tell_staff(op, &notice, job).await.map(Some)
+        self.enqueue_staff_mails(op, &notice, job).await.map(Some)
     }
 
-    /// Has staff told that something is nearly sold out, unless it is not sold any more. Gives how many are told.
+    /// Enqueues mails about a variant that is low on stock, unless it was deleted. Returns the
+    /// number of recipients.
     ///
     /// # Errors
     /// [`Error`] of the database.
-    pub async fn tell_of_low_stock(
+    pub async fn notify_of_low_stock(
         &self,
         op: &OpContext,
         event: &LowStockEvent,
@@ -89,20 +94,21 @@ impl Mails {
         let product = products::by_ids(&mut conn, Visibility::All, &[variant.product_id]).await?.pop();
         let Some(product) = product else { return Ok(0) };
         drop(conn);
-        let notice = Notice::LowStock(LowStock {
+        let notice = StaffNotice::LowStock(LowStock {
             title: full_title(&product.title, &variant.title),
             sku: variant.sku,
             available: event.available,
             threshold: event.threshold,
         });
-        self.tell_staff(op, &notice, job).await
+        self.enqueue_staff_mails(op, &notice, job).await
     }
 
-    /// Has staff told that an endpoint is paused, unless somebody has set it active again. Gives how many are told.
+    /// Enqueues mails about a paused webhook, unless it has been activated again. Returns the
+    /// number of recipients.
     ///
     /// # Errors
     /// [`Error`] of the database.
-    pub async fn tell_of_pause(
+    pub async fn notify_of_paused_webhook(
         &self,
         op: &OpContext,
         subscription: WebhookSubscriptionId,
@@ -114,30 +120,30 @@ impl Mails {
             return Ok(0);
         };
         let since = webhook.failing_since.or(webhook.paused_at).unwrap_or_else(|| op.now());
-        let notice = Notice::WebhookPaused(Pause {
+        let notice = StaffNotice::WebhookPaused(WebhookPause {
             url: webhook.url,
             topics: webhook.topics.0.iter().map(|kind| Event::public_name(kind).to_owned()).collect(),
             since: since.utc().date_naive(),
             is_ownerless: webhook.failing_since.is_none(),
         });
-        self.tell_staff(op, &notice, job).await
+        self.enqueue_staff_mails(op, &notice, job).await
     }
 
-    /// Has staff told what was sold in a day. Gives how many are told.
+    /// Enqueues mails with the sales of a day. Returns the number of recipients.
     ///
     /// # Errors
     /// [`Error`] of the database.
-    pub async fn tell_of_day(
+    pub async fn send_daily_report(
         &self,
         op: &OpContext,
         report: &DailyReport,
         job: JobId,
     ) -> Result<usize, Error> {
         op.authorize(Permission::ReadReports)?;
-        let mut day = DayReport { day: report.day.date(), figures: Vec::new(), best: Vec::new() };
+        let mut day = DailySales { day: report.day.date(), figures: Vec::new(), best: Vec::new() };
         for row in &report.totals {
             let currency = currency(&row.currency)?;
-            day.figures.push(DayFigures {
+            day.figures.push(DailyFigures {
                 orders: row.figures.orders,
                 pieces: row.figures.quantity,
                 sales: Money::new(row.figures.total.saturating_add(row.figures.refunds), currency),
@@ -145,23 +151,31 @@ impl Mails {
             });
         }
         for row in &report.products {
-            // What has been deleted since has no name any more.
-            if let Of::Product(_, Some(product)) = &row.of {
-                day.best.push(Seller {
+            // Products that were deleted since have no title.
+            if let SalesGroup::Product(_, Some(product)) = &row.group {
+                day.best.push(BestSeller {
                     title: product.title.clone(),
                     quantity: row.figures.quantity,
                     sales: Money::new(row.figures.total, currency(&row.currency)?),
                 });
             }
         }
-        self.tell_staff(op, &Notice::DailyReport(day), job).await
+        self.enqueue_staff_mails(op, &StaffNotice::DailyReport(day), job).await
     }
 
-    /// Puts a job into the queue for each member of staff who may sign in and holds the permission of the kind. A job that is begun again
-    /// tells nobody a second time: theirs are named after it.
-    async fn tell_staff(&self, op: &OpContext, notice: &Notice, job: JobId) -> Result<usize, Error> {
-        let Some(permission) = Content::from(notice.clone()).kind().for_staff() else { return Ok(0) };
-        retrying(|| async {
+    /// Enqueues a job for each active member of staff with the permission for this kind of mail.
+    /// The ids of these jobs are derived from this job's, so that a second run enqueues no
+    /// duplicates.
+    async fn enqueue_staff_mails(
+        &self,
+        op: &OpContext,
+        notice: &StaffNotice,
+        job: JobId,
+    ) -> Result<usize, Error> {
+        let Some(permission) = MailContent::from(notice.clone()).kind().staff_permission() else {
+            return Ok(0);
+        };
+        with_retries(|| async {
             let mut tx = self.db.begin(&op.statements).await?;
             let active = staff::active(tx.conn()).await?;
             let members: Vec<StaffId> = active.iter().map(|member| member.id).collect();
@@ -172,32 +186,32 @@ impl Mails {
             let mut new = Vec::new();
             for staff_id in members.into_iter().filter(holds) {
                 let mail = StaffMail { staff_id, notice: notice.clone() };
-                let id = JobId::from_uuid(ids::derived(job.uuid(), staff_id.uuid()));
-                new.push(NewJob::new(STAFF_JOB, &mail)?.with_id(id).retries(RETRIES));
+                let id = JobId::from_uuid(ids::derive(job.uuid(), staff_id.uuid()));
+                new.push(NewJob::new(STAFF_JOB, &mail)?.with_id(id).with_max_retries(MAX_RETRIES));
             }
-            let told = new.len();
+            let count = new.len();
             jobs::enqueue(&mut tx, op, new).await?;
             tx.commit().await?;
-            Ok::<_, Error>(told)
+            Ok::<_, Error>(count)
         })
         .await
     }
 
-    /// What a member of staff reads; `None` for one who may not sign in any more.
+    /// Renders the mail to a member; `None` for one who can't sign in any more.
     ///
     /// # Errors
     /// [`Error`] of the database.
-    pub async fn staff_letter(
+    pub async fn staff_mail(
         &self,
         op: &OpContext,
         mail: StaffMail,
         job: JobId,
-    ) -> Result<Option<Letter>, Error> {
+    ) -> Result<Option<OutgoingMail>, Error> {
         op.authorize(Permission::ManageStaff)?;
         let member = staff::find(&mut self.db.read(&op.statements).await?, mail.staff_id).await?;
         let Some(member) = member.filter(|member| member.is_active) else { return Ok(None) };
         let draft = Draft { to: member.email, language: STAFF_LANGUAGE, content: mail.notice.into() };
-        self.letter(op, job, draft).map(Some)
+        self.render_draft(op, job, draft).map(Some)
     }
 }
 

@@ -1,51 +1,53 @@
-//! Mails by which members of staff get a password of their own. `services::staff` has them sent.
+//! Mails with a token by which members of staff set their password. `services::staff` enqueues
+//! them.
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{Access, Content};
-use super::{Draft, Language, Mails, RETRIES};
+use super::content::{MailContent, StaffToken};
+use super::{Draft, Language, MAX_RETRIES, Mails};
 use crate::context::OpContext;
 use crate::db::DbError;
 use crate::domain::ids::{JobId, StaffId};
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
-use crate::integrations::mail::Letter;
+use crate::integrations::mail::OutgoingMail;
 use crate::jobs::NewJob;
 use crate::repositories::staff;
 
-const MICROS_A_MINUTE: i64 = 60_000_000;
-const MINUTES_A_DAY: i64 = 24 * 60;
+const MICROS_PER_MINUTE: i64 = 60_000_000;
+const MINUTES_PER_DAY: i64 = 24 * 60;
 
-/// Whom a job is to mail a token. It waits in the queue, so it holds none.
+/// Payload of the job that mails a token. It is stored in the queue, so it does not hold the token
+/// itself.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StaffAccess {
-    /// The member.
+    /// The recipient.
     pub staff_id: StaffId,
-    /// Whether they are new.
+    /// Whether this invites a new member, rather than recovering an account.
     pub is_invitation: bool,
-    /// When the token ends, in microseconds since 1970.
+    /// When the token expires, in microseconds since 1970.
     pub expires_micros: i64,
 }
 
 impl StaffAccess {
-    /// The kind of the jobs that mail tokens to staff.
+    /// The kind of the job.
     pub const JOB: &str = "mail.staff_access";
 
-    /// The job that mails it.
+    /// Creates the job.
     ///
     /// # Errors
-    /// [`DbError`] when it cannot be written as JSON.
+    /// [`DbError`] when the payload can't be serialized.
     pub fn job(&self) -> Result<NewJob, DbError> {
-        Ok(NewJob::new(Self::JOB, self)?.retries(RETRIES).priority(10))
+        Ok(NewJob::new(Self::JOB, self)?.with_max_retries(MAX_RETRIES).with_priority(10))
     }
 }
 
 impl Mails {
-    /// What a member reads who is to set a password. It holds the token, so whoever may write as
-    /// any member may read it. `None` for one who may not sign in any more, who has set a password
-    /// since they were invited, or whose time is over.
+    /// Renders the mail. It contains the token, so whoever may act as any member may read it.
+    /// `None` when the member can't sign in, has set a password since they were invited, or the
+    /// token has expired.
     ///
     /// # Errors
     /// [`Error`] of the database.
@@ -54,7 +56,7 @@ impl Mails {
         op: &OpContext,
         access: StaffAccess,
         job: JobId,
-    ) -> Result<Option<Letter>, Error> {
+    ) -> Result<Option<OutgoingMail>, Error> {
         op.authorize(Permission::ManageStaff)?;
         let member = staff::find(&mut self.db.read(&op.statements).await?, access.staff_id).await?;
         let is_due = |member: &staff::StaffMember| {
@@ -67,14 +69,14 @@ impl Mails {
         };
         let hash = member.password_hash.as_deref();
         let token = self.auth.keys.staff_token(member.id, expires_at, &member.email, hash)?;
-        let minutes = lives.saturating_add(MICROS_A_MINUTE - 1) / MICROS_A_MINUTE;
-        let days = minutes.saturating_add(MINUTES_A_DAY - 1) / MINUTES_A_DAY;
-        let content = Access { name: Some(member.name), token, minutes, days };
+        let minutes = lives.saturating_add(MICROS_PER_MINUTE - 1) / MICROS_PER_MINUTE;
+        let days = minutes.saturating_add(MINUTES_PER_DAY - 1) / MINUTES_PER_DAY;
+        let content = StaffToken { name: Some(member.name), token, minutes, days };
         let content = match access.is_invitation {
-            true => Content::StaffInvitation(content),
-            false => Content::StaffRecovery(content),
+            true => MailContent::StaffInvitation(content),
+            false => MailContent::StaffRecovery(content),
         };
         let draft = Draft { to: member.email, language: Language::English, content };
-        self.letter(op, job, draft).map(Some)
+        self.render_draft(op, job, draft).map(Some)
     }
 }

@@ -1,8 +1,8 @@
-//! The words and the order of what a product has to show.
+//! Alt texts and order of a product's media.
 
-use super::{Media, MediaRow, no_product};
+use super::{Media, MediaRow, product_not_found};
 use crate::context::OpContext;
-use crate::db::{Tx, retrying};
+use crate::db::{Tx, with_retries};
 use crate::domain::event::Event;
 use crate::domain::ids::{Id, ImageId, MediaId, ProductId};
 use crate::domain::permission::Permission;
@@ -12,26 +12,26 @@ use crate::events;
 use crate::repositories::images::{self, Image};
 use crate::repositories::products::Product;
 use crate::repositories::{media, products};
-use crate::services::catalog::{Settle, product_event};
+use crate::services::catalog::{ProductIndexer, product_event};
 use crate::services::validate::Problems;
 
-/// How many moves one call may make.
+/// Maximum number of moves in one call.
 const MAX_MOVES: usize = 250;
 
-/// A picture or video as it is after a change.
+/// A picture or video after a change.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ChangedMedia {
-    /// One of its product's images.
+    /// A picture that is shown with its product.
     Image(Image),
-    /// A video, or a picture that is not ready.
+    /// A video, or a picture that is still being processed.
     Other(MediaRow),
 }
 
 impl Media {
-    /// Says what a picture or video shows, in words; `None` takes the words away.
+    /// Sets the alt text of a picture or video; `None` removes it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it is not there, or the words are too long.
+    /// [`Error::Invalid`] when it does not exist or the text is too long.
     pub async fn update(
         &self,
         op: &OpContext,
@@ -43,7 +43,7 @@ impl Media {
         let mut problems = Problems::default();
         problems.line(&["media", "alt"], alt.unwrap_or_default());
         problems.check()?;
-        retrying(|| self.update_once(op, id, alt)).await
+        with_retries(|| self.update_once(op, id, alt)).await
     }
 
     async fn update_once(
@@ -55,7 +55,7 @@ impl Media {
         let missing =
             || Error::invalid(&["id"], UserErrorCode::NotFound, "There is no such picture or video");
         let mut tx = self.db.begin(&op.statements).await?;
-        // Its product first, as everybody locks it; then what it has by then.
+        // Lock the product first, as every writer does, then read what it has by then.
         let image = images::by_ids(tx.conn(), &[ImageId::from_uuid(id.uuid())]).await?.pop();
         let row = media::find(tx.conn(), id).await?;
         let of = image.as_ref().map(|image| image.product_id).or(row.as_ref().map(|row| row.product_id));
@@ -86,11 +86,11 @@ impl Media {
         Ok(changed)
     }
 
-    /// Puts pictures and videos of a product at other places, one after another; the first is the
-    /// one that stands for the product.
+    /// Moves pictures and videos of a product to other positions, one after another; the first one
+    /// represents the product.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the product or one of them is not there.
+    /// [`Error::Invalid`] when the product or one of its media does not exist.
     pub async fn reorder(
         &self,
         op: &OpContext,
@@ -102,7 +102,7 @@ impl Media {
             let message = format!("Send up to {MAX_MOVES} moves at a time");
             return Err(Error::invalid(&["moves"], UserErrorCode::TooMany, message));
         }
-        retrying(|| self.reorder_once(op, product, moves)).await
+        with_retries(|| self.reorder_once(op, product, moves)).await
     }
 
     async fn reorder_once(
@@ -114,10 +114,10 @@ impl Media {
         let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
-            return Err(no_product());
+            return Err(product_not_found());
         };
         let shown = images::by_product_ids(tx.conn(), &[id]).await?;
-        let others = media::besides_images(tx.conn(), &[id]).await?;
+        let others = media::not_in_images(tx.conn(), &[id]).await?;
         let images = shown.iter().map(|image| (image.position, MediaId::from_uuid(image.id.uuid())));
         let mut places: Vec<(i64, MediaId)> =
             images.chain(others.iter().map(|row| (row.position, row.id))).collect();
@@ -132,7 +132,7 @@ impl Media {
                 problems.add(&field, UserErrorCode::NotFound, "The product has no such picture or video");
             }
             problems.check()?;
-            return Err(no_product());
+            return Err(product_not_found());
         }
         let place = |id: MediaId| (1..).zip(&order).find(|(_, known)| **known == id).map(|(place, _)| place);
         let moved = shown.into_iter().filter_map(|image| {
@@ -149,9 +149,9 @@ impl Media {
         Ok(product)
     }
 
-    /// Ends a change of what a product has to show.
+    /// Reindexes the product, appends the event and commits.
     async fn record_change(&self, mut tx: Tx, op: &OpContext, product: &mut Product) -> Result<(), Error> {
-        Settle::begin(&mut tx, self.shop.currency).await?.product(&mut tx, op, product).await?;
+        ProductIndexer::load(&mut tx, self.shop.currency).await?.save_and_index(&mut tx, op, product).await?;
         events::append(&mut tx, op, [Event::ProductUpdated(product_event(product))]).await?;
         Ok(tx.commit().await?)
     }

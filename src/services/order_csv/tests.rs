@@ -1,17 +1,17 @@
-//! What the reader takes, what it refuses and in which words.
+//! What the reader accepts, and what it rejects with which message.
 
 use super::*;
 use crate::domain::money::Currency;
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/online-retail-orders-sample.csv");
 
-type Outcome = Result<OrderRecord, Vec<RowError>>;
+type OrderResult = Result<OrderRecord, Vec<RowError>>;
 
 fn gbp() -> Currency {
     Currency::parse("GBP").unwrap()
 }
 
-fn read(file: impl AsRef<[u8]>) -> Vec<Outcome> {
+fn read(file: impl AsRef<[u8]>) -> Vec<OrderResult> {
     OrderReader::new(file.as_ref(), gbp()).unwrap().collect()
 }
 
@@ -23,7 +23,7 @@ fn file_error(file: impl AsRef<[u8]>) -> String {
     OrderReader::new(file.as_ref(), gbp()).err().unwrap().to_string()
 }
 
-/// An order of two pieces for 5.00 each, with some cells of its row set.
+/// An order of two units at 5.00 each, with some cells of its row replaced.
 fn one(cells: &[(&str, &str)]) -> String {
     let mut row = vec![
         ("Name", "#1"),
@@ -47,7 +47,7 @@ fn order(cells: &[(&str, &str)]) -> OrderRecord {
     read(one(cells)).remove(0).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
-/// The one problem of a file made by [`one`], without its line.
+/// The only problem of a file made by [`one`], without its line.
 fn complaint(cells: &[(&str, &str)]) -> String {
     let problems = problems(one(cells));
     assert_eq!(problems.len(), 1, "{problems:?}");

@@ -1,4 +1,4 @@
-//! What the words in an order export's cells mean.
+//! Parses the cells of an order export.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 
@@ -8,15 +8,15 @@ use crate::domain::codes::COUNTRIES;
 use crate::domain::micros;
 use crate::domain::time::Timestamp;
 
-/// The largest quantity of one line.
+/// Maximum quantity of a line.
 pub const MAX_QUANTITY: i64 = 1_000_000;
 
-/// Dates before and after are mistakes.
-const YEARS: std::ops::RangeInclusive<i32> = 1970..=2999;
+/// Dates outside these years are rejected as mistakes.
+const VALID_YEARS: std::ops::RangeInclusive<i32> = 1970..=2999;
 
-/// A moment: `2010-12-01 08:26:00 +0000` as Shopify writes it, or as ISO 8601 has it. Without a zone it is UTC, and a date
-/// alone is its beginning.
-pub fn moment(text: &str) -> Option<Timestamp> {
+/// Parses a timestamp: `2010-12-01 08:26:00 +0000` as Shopify writes it, or ISO 8601. Without an
+/// offset it is UTC; a date alone is its midnight.
+pub fn parse_timestamp(text: &str) -> Option<Timestamp> {
     let text = text.strip_suffix(" UTC").unwrap_or(text);
     let zoned = DateTime::parse_from_rfc3339(text)
         .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S %z"))
@@ -27,17 +27,17 @@ pub fn moment(text: &str) -> Option<Timestamp> {
         let date = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
         Some(local.or_else(date)?.and_utc())
     })?;
-    YEARS.contains(&moment.year()).then(|| moment.into())
+    VALID_YEARS.contains(&moment.year()).then(|| moment.into())
 }
 
-/// A number of pieces that can be sold.
-pub fn quantity(text: &str) -> Option<i64> {
+/// Parses a quantity.
+pub fn parse_quantity(text: &str) -> Option<i64> {
     text.parse().ok().filter(|count| (1..=MAX_QUANTITY).contains(count))
 }
 
-/// What became of the money.
-pub fn financial(text: &str) -> Option<FinancialStatus> {
-    Some(match words(text).as_str() {
+/// Parses a payment status.
+pub fn parse_financial_status(text: &str) -> Option<FinancialStatus> {
+    Some(match normalize(text).as_str() {
         "pending" => FinancialStatus::Pending,
         "authorized" => FinancialStatus::Authorized,
         "partially_paid" => FinancialStatus::PartiallyPaid,
@@ -50,9 +50,9 @@ pub fn financial(text: &str) -> Option<FinancialStatus> {
     })
 }
 
-/// What became of the goods. What is back in stock was not sent.
-pub fn fulfillment(text: &str) -> Option<FulfillmentStatus> {
-    Some(match words(text).as_str() {
+/// Parses a fulfillment status. Restocked items count as not fulfilled.
+pub fn parse_fulfillment_status(text: &str) -> Option<FulfillmentStatus> {
+    Some(match normalize(text).as_str() {
         "unfulfilled" | "pending" | "restocked" | "scheduled" | "on_hold" | "in_progress" => {
             FulfillmentStatus::Unfulfilled
         }
@@ -62,26 +62,26 @@ pub fn fulfillment(text: &str) -> Option<FulfillmentStatus> {
     })
 }
 
-fn words(text: &str) -> String {
+fn normalize(text: &str) -> String {
     text.to_ascii_lowercase().replace([' ', '-'], "_")
 }
 
-/// A country's code, from its code or its English name.
-pub fn country(text: &str) -> Option<String> {
-    let is =
+/// Parses a country from its code or English name.
+pub fn parse_country(text: &str) -> Option<String> {
+    let is_match =
         |(code, name): &&(&str, &str)| text.eq_ignore_ascii_case(code) || text.eq_ignore_ascii_case(name);
-    COUNTRIES.iter().find(is).map(|(code, _)| (*code).to_owned())
+    COUNTRIES.iter().find(is_match).map(|(code, _)| (*code).to_owned())
 }
 
-/// The rate at the end of a tax's name, in millionths: `VAT 20%`.
-pub fn rate(title: &str) -> Option<i64> {
+/// Parses the rate at the end of a tax's name, such as `VAT 20%`, in millionths.
+pub fn parse_tax_rate(title: &str) -> Option<i64> {
     let before = title.trim_end_matches(')').strip_suffix('%')?.trim_end();
     let number = before.rsplit(|c: char| !c.is_ascii_digit() && c != '.').next()?;
     micros::parse_percentage(number)
 }
 
-/// What a storefront noted: a line each, `key: value`.
-pub fn attributes(text: &str) -> Vec<Attribute> {
+/// Parses attributes: one `key: value` per line.
+pub fn parse_attributes(text: &str) -> Vec<Attribute> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let split = lines.map(|line| line.split_once(':').unwrap_or((line, "")));
     split
@@ -89,8 +89,8 @@ pub fn attributes(text: &str) -> Vec<Attribute> {
         .collect()
 }
 
-/// Given and family name: the last word is the family's.
-pub fn names(text: &str) -> (Option<String>, Option<String>) {
+/// Splits a name into given name and family name, which is the last word.
+pub fn split_name(text: &str) -> (Option<String>, Option<String>) {
     match text.rsplit_once(' ') {
         Some((first, last)) => (Some(first.trim_end().to_owned()), Some(last.to_owned())),
         None => (Some(text.to_owned()).filter(|name| !name.is_empty()), None),

@@ -1,4 +1,4 @@
-//! The rows that an order of a file becomes.
+//! Converts an order of a file to database rows.
 
 use std::collections::HashMap;
 
@@ -10,81 +10,84 @@ use crate::domain::ids::{CustomerId, FulfillmentId, OrderId, OrderLineId, Paymen
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
 use crate::domain::quote::{Allocation, DeliveryOption, QuotedDelivery, TaxLine};
-use crate::domain::rounding::spread;
+use crate::domain::rounding::distribute;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::fulfillments::Fulfillment;
-use crate::repositories::order_import::{PastOrders, SoldVariant};
+use crate::repositories::order_import::{ImportBatch, SoldVariant};
 use crate::repositories::orders::{Order, OrderLine};
 use crate::repositories::payments::Payment;
 use crate::repositories::refunds::Refund;
 use crate::services::Shop;
 use crate::services::order_csv::{FinancialStatus, FulfillmentStatus, LineRecord, OrderRecord, TaxRecord};
 
-/// The provider in the ledger: the shop itself, so that staff can give money back by hand.
-const PROVIDER: &str = "manual";
-/// What a discount without a code is called.
-const DISCOUNT: &str = "Discount";
-/// What a delivery without a name is called.
-const DELIVERY: &str = "Shipping";
-/// The handle and the strategy of a delivery that was chosen elsewhere.
-const IMPORTED: &str = "imported";
+/// The provider in the ledger: manual, so that staff can make refunds by hand.
+const IMPORT_PROVIDER: &str = "manual";
+/// Title of a discount without a code.
+const DEFAULT_DISCOUNT_TITLE: &str = "Discount";
+/// Title of a delivery without a name.
+const DEFAULT_DELIVERY_TITLE: &str = "Shipping";
+/// Handle and strategy of an imported delivery.
+const IMPORTED_DELIVERY: &str = "imported";
 
-/// What the shop has of what a file names.
-pub struct Found {
-    /// By code as it is written.
-    variants: HashMap<String, SoldVariant>,
-    /// By code, letter case and accents aside.
-    alike: HashMap<String, SoldVariant>,
+/// Variants and customers of the shop that orders refer to.
+pub struct ImportLookup {
+    /// By exact SKU.
+    variants_by_sku: HashMap<String, SoldVariant>,
+    /// By SKU, ignoring letter case and accents.
+    variants_by_normalized_sku: HashMap<String, SoldVariant>,
     customers: HashMap<String, CustomerId>,
 }
 
-impl Found {
-    /// Of two variants with one code the first counts.
+impl ImportLookup {
+    /// Creates the lookup; of variants with the same SKU the first is used.
     pub fn new(variants: Vec<SoldVariant>, customers: Vec<(String, CustomerId)>) -> Self {
-        let mut found = Self {
-            variants: HashMap::new(),
-            alike: HashMap::new(),
+        let mut lookup = Self {
+            variants_by_sku: HashMap::new(),
+            variants_by_normalized_sku: HashMap::new(),
             customers: customers.into_iter().collect(),
         };
         for variant in variants {
-            found.alike.entry(text::key(&variant.sku)).or_insert_with(|| variant.clone());
-            found.variants.entry(variant.sku.clone()).or_insert(variant);
+            lookup
+                .variants_by_normalized_sku
+                .entry(text::key(&variant.sku))
+                .or_insert_with(|| variant.clone());
+            lookup.variants_by_sku.entry(variant.sku.clone()).or_insert(variant);
         }
-        found
+        lookup
     }
 
     fn variant(&self, sku: &str) -> Option<&SoldVariant> {
-        self.variants.get(sku).or_else(|| self.alike.get(&text::key(sku)))
+        self.variants_by_sku.get(sku).or_else(|| self.variants_by_normalized_sku.get(&text::key(sku)))
     }
 }
 
-/// What became of an order's rows.
-pub struct Written {
-    /// What happened.
+/// The result of adding an order to a batch.
+pub struct AddedOrder {
+    /// The event to append.
     pub event: Event,
-    /// How many lines are of no variant that the shop has.
+    /// Number of lines without a matching variant.
     pub unknown: u64,
 }
 
-/// Adds an order's rows to those that are written with it.
-pub fn add(
-    past: &mut PastOrders,
+/// Adds the rows of an order to a batch.
+pub fn add_order(
+    batch: &mut ImportBatch,
     record: &OrderRecord,
     number: i64,
-    found: &Found,
+    lookup: &ImportLookup,
     shop: &Shop,
     now: Timestamp,
-) -> Written {
+) -> AddedOrder {
     let id = OrderId::generate();
-    let status = status(record);
+    let status = order_status(record);
     let totals = &record.totals;
-    let (lines, delivery) = lines(record, id, found);
+    let (lines, delivery) = order_lines(record, id, lookup);
     let unknown = lines.iter().filter(|line| line.variant_id.is_none()).count() as u64;
     if !matches!(status, OrderStatus::Cancelled | OrderStatus::Expired) {
         for line in &record.lines {
-            if let Some(variant) = line.sku.as_ref().and_then(|sku| found.variant(sku)) {
-                let sold = past.sold.entry(variant.product_id).or_default();
+            if let Some(variant) = line.sku.as_ref().and_then(|sku| lookup.variant(sku)) {
+                let sold = batch.sold.entry(variant.product_id).or_default();
                 *sold = sold.saturating_add(line.quantity);
             }
         }
@@ -94,7 +97,7 @@ pub fn add(
         number: Some(number),
         cart_id: None,
         imported_as: Some(record.name.clone()),
-        customer_id: record.email.as_ref().and_then(|email| found.customers.get(email)).copied(),
+        customer_id: record.email.as_ref().and_then(|email| lookup.customers.get(email)).copied(),
         email: record.email.clone(),
         phone: record.phone.clone(),
         token_hash: None,
@@ -130,17 +133,17 @@ pub fn add(
         placed_at: order.placed_at,
     });
     let refund = refund(record, &lines, id);
-    past.payments.extend(payments(record, id, refund.as_ref().map(|refund| refund.id)));
-    past.refunds.extend(refund);
-    past.fulfillments.extend(fulfillment(record, &lines, id));
-    past.orders.push(order);
-    past.lines.extend(lines);
-    Written { event, unknown }
+    batch.payments.extend(payments(record, id, refund.as_ref().map(|refund| refund.id)));
+    batch.refunds.extend(refund);
+    batch.fulfillments.extend(fulfillment(record, &lines, id));
+    batch.orders.push(order);
+    batch.lines.extend(lines);
+    AddedOrder { event, unknown }
 }
 
-/// The state an order comes in. What is not paid for stays to be paid even if it was sent on account: how many pieces were is on
-/// its lines.
-fn status(record: &OrderRecord) -> OrderStatus {
+/// The status of an imported order. An unpaid order stays pending even if it was shipped on
+/// account: its lines have the fulfilled quantities.
+fn order_status(record: &OrderRecord) -> OrderStatus {
     if record.cancelled_at.is_some() {
         return OrderStatus::Cancelled;
     }
@@ -162,15 +165,19 @@ fn status(record: &OrderRecord) -> OrderStatus {
     }
 }
 
-/// An order's lines, with discounts and taxes spread over them, and its delivery.
-fn lines(record: &OrderRecord, order_id: OrderId, found: &Found) -> (Vec<OrderLine>, Option<QuotedDelivery>) {
+/// Builds the order's lines, with discounts and taxes allocated to them, and its delivery.
+fn order_lines(
+    record: &OrderRecord,
+    order_id: OrderId,
+    lookup: &ImportLookup,
+) -> (Vec<OrderLine>, Option<QuotedDelivery>) {
     let gross = |line: &LineRecord| line.unit_price.saturating_mul(line.quantity);
     let own: Vec<i64> = record.lines.iter().map(|line| gross(line).saturating_sub(line.discount)).collect();
-    let shares = spread(record.totals.discount, &own);
+    let shares = distribute(record.totals.discount, &own);
     let mut lines = Vec::with_capacity(record.lines.len());
     for ((position, line), share) in (1..).zip(&record.lines).zip(&shares) {
-        let variant = line.sku.as_ref().and_then(|sku| found.variant(sku));
-        let (title, variant_title) = titles(&line.title, variant);
+        let variant = line.sku.as_ref().and_then(|sku| lookup.variant(sku));
+        let (title, variant_title) = split_title(&line.title, variant);
         let discounts = [allocation(None, line.discount), allocation(record.discount_code.as_ref(), *share)];
         lines.push(OrderLine {
             id: OrderLineId::generate(),
@@ -200,20 +207,20 @@ fn lines(record: &OrderRecord, order_id: OrderId, found: &Found) -> (Vec<OrderLi
                 FulfillmentStatus::Partial if line.is_fulfilled => line.quantity,
                 _ => 0,
             },
-            refunded_quantity: if is_refunded_whole(record) { line.quantity } else { 0 },
+            refunded_quantity: if is_fully_refunded(record) { line.quantity } else { 0 },
             picked: Json(Vec::new()),
             product_id: variant.map(|variant| variant.product_id),
         });
     }
-    let mut delivery = delivery(record);
+    let mut delivery = order_delivery(record);
     for tax in &record.taxes {
         spread_tax(record, tax, &mut lines, delivery.as_mut());
     }
     (lines, delivery)
 }
 
-/// Spreads a tax over the lines that it was charged on. A file does not say what of it was delivery's, so delivery has it only
-/// where no line can.
+/// Allocates a tax to the taxable lines. A file does not state the tax on shipping, so shipping
+/// gets it only if no line can.
 fn spread_tax(
     record: &OrderRecord,
     tax: &TaxRecord,
@@ -221,20 +228,20 @@ fn spread_tax(
     delivery: Option<&mut QuotedDelivery>,
 ) {
     let tax_line = |amount| TaxLine { title: tax.title.clone(), rate_micros: tax.rate_micros, amount };
-    let is_some = |weights: &Vec<i64>| weights.iter().any(|weight| *weight > 0);
+    let has_weight = |weights: &Vec<i64>| weights.iter().any(|weight| *weight > 0);
     let all: Vec<i64> = lines.iter().map(OrderLine::total).collect();
     let taxable = all.iter().zip(&record.lines).map(|(total, line)| if line.taxable { *total } else { 0 });
     let taxable: Vec<i64> = taxable.collect();
     let weights = match delivery {
-        _ if is_some(&taxable) => taxable,
+        _ if has_weight(&taxable) => taxable,
         Some(delivery) => {
             delivery.taxes.push(tax_line(tax.amount));
             return;
         }
-        None if is_some(&all) => all,
+        None if has_weight(&all) => all,
         None => vec![1; lines.len()],
     };
-    for (line, amount) in lines.iter_mut().zip(spread(tax.amount, &weights)) {
+    for (line, amount) in lines.iter_mut().zip(distribute(tax.amount, &weights)) {
         if amount > 0 {
             line.tax_total = line.tax_total.saturating_add(amount);
             line.taxes.0.push(tax_line(amount));
@@ -242,8 +249,8 @@ fn spread_tax(
     }
 }
 
-/// A file has the titles of product and variant in one: `Tall Mug - L`.
-fn titles(text: &str, variant: Option<&SoldVariant>) -> (String, String) {
+/// Splits a title that combines product and variant: `Tall Mug - L`.
+fn split_title(text: &str, variant: Option<&SoldVariant>) -> (String, String) {
     match variant.map(|variant| variant.title.as_str()) {
         Some(DEFAULT_VARIANT_TITLE) => (text.to_owned(), DEFAULT_VARIANT_TITLE.to_owned()),
         Some(known) => match text.strip_suffix(known).and_then(|rest| rest.strip_suffix(" - ")) {
@@ -255,20 +262,20 @@ fn titles(text: &str, variant: Option<&SoldVariant>) -> (String, String) {
 }
 
 fn allocation(code: Option<&String>, amount: i64) -> Option<Allocation> {
-    let title = code.cloned().unwrap_or_else(|| DISCOUNT.to_owned());
+    let title = code.cloned().unwrap_or_else(|| DEFAULT_DISCOUNT_TITLE.to_owned());
     (amount > 0).then(|| Allocation { discount_id: None, title, code: code.cloned(), amount })
 }
 
-fn delivery(record: &OrderRecord) -> Option<QuotedDelivery> {
+fn order_delivery(record: &OrderRecord) -> Option<QuotedDelivery> {
     let (paid, discount) = (record.totals.shipping, record.totals.shipping_discount);
     if paid == 0 && discount == 0 && record.shipping_method.is_none() {
         return None;
     }
     Some(QuotedDelivery {
         option: DeliveryOption {
-            handle: IMPORTED.to_owned(),
-            title: record.shipping_method.clone().unwrap_or_else(|| DELIVERY.to_owned()),
-            strategy: IMPORTED.to_owned(),
+            handle: IMPORTED_DELIVERY.to_owned(),
+            title: record.shipping_method.clone().unwrap_or_else(|| DEFAULT_DELIVERY_TITLE.to_owned()),
+            strategy: IMPORTED_DELIVERY.to_owned(),
             price: paid.saturating_add(discount),
             pickup: None,
         },
@@ -277,11 +284,11 @@ fn delivery(record: &OrderRecord) -> Option<QuotedDelivery> {
     })
 }
 
-fn is_refunded_whole(record: &OrderRecord) -> bool {
+fn is_fully_refunded(record: &OrderRecord) -> bool {
     record.refunded > 0 && record.refunded == record.totals.total
 }
 
-/// When the money went back: a file does not say, so it is when the order was cancelled, or paid for.
+/// When the refund was made: not in the file, so it is when the order was cancelled or paid.
 fn refunded_at(record: &OrderRecord) -> Timestamp {
     record.cancelled_at.or(record.paid_at).unwrap_or(record.placed_at)
 }
@@ -291,7 +298,7 @@ fn payments(record: &OrderRecord, order_id: OrderId, refund_id: Option<RefundId>
     let row = |kind: PaymentKind, amount: i64, refund_id: Option<RefundId>, occurred_at: Timestamp| Payment {
         id: PaymentId::generate(),
         order_id,
-        provider: PROVIDER.to_owned(),
+        provider: IMPORT_PROVIDER.to_owned(),
         provider_event_id: format!("import:{}:{}", record.name, kind.as_str()),
         kind,
         amount,
@@ -313,7 +320,7 @@ fn payments(record: &OrderRecord, order_id: OrderId, refund_id: Option<RefundId>
     rows
 }
 
-/// What was given back. Of which lines is known only when it was everything.
+/// Builds the refund. Its lines are known only when everything was refunded.
 fn refund(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Option<Refund> {
     let line = |line: &OrderLine| {
         let tax = if record.totals.taxes_included == Some(false) { line.tax_total } else { 0 };
@@ -326,8 +333,8 @@ fn refund(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Optio
             restocked: Vec::new(),
         }
     };
-    let whole = if is_refunded_whole(record) { lines } else { &[] };
-    let lines: Vec<RefundedLine> = whole.iter().map(line).collect();
+    let refunded_lines = if is_fully_refunded(record) { lines } else { &[] };
+    let lines: Vec<RefundedLine> = refunded_lines.iter().map(line).collect();
     let of_lines: i64 = lines.iter().map(|line| line.amount).sum();
     let rest = record.refunded.saturating_sub(of_lines).max(0);
     (record.refunded > 0).then(|| Refund {
@@ -338,12 +345,12 @@ fn refund(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Optio
         delivery: if lines.is_empty() { 0 } else { rest.min(record.totals.shipping) },
         lines: Json(lines),
         created_at: refunded_at(record),
-        // The file does not tell which taxes are on delivery.
+        // The file does not state the tax on shipping.
         delivery_tax: 0,
     })
 }
 
-/// What was sent, in one.
+/// Builds a single fulfillment for everything that was shipped.
 fn fulfillment(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Option<Fulfillment> {
     let sent = lines.iter().filter(|line| line.fulfilled_quantity > 0);
     let lines: Vec<FulfilledLine> = sent

@@ -1,21 +1,23 @@
-//! Draft orders: staff put lines together, give discounts by hand, and make an order of it, whose stock is reserved then.
+//! Draft orders: staff assemble lines, apply manual discounts and complete the draft, which turns
+//! it into an order and reserves its stock.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::hand::{by_hand, event as paid_event};
-use super::{MAX_LINES, Orders, check_note};
+use super::draft_discount::parse_discount;
+use super::lines::MAX_LINES;
+use super::staff_actions::{manual_payment, payment_event};
+use super::{Orders, check_note};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, Tx};
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
-use crate::domain::draft::{Draft, DraftDiscount, DraftDiscountType, DraftLine};
+use crate::domain::draft::{Draft, DraftDiscountType, DraftLine};
 use crate::domain::event::{DraftOrderEvent, Event, OrderPlacedEvent};
 use crate::domain::ids::{CustomerId, DraftOrderId, Id, OrderId, OrderLineId, VariantId};
-use crate::domain::money::Currency;
 use crate::domain::order::OrderStatus;
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::permission::Permission;
@@ -26,96 +28,96 @@ use crate::repositories::discounts::{self, Buyer};
 use crate::repositories::draft_orders::{self, DraftOrder};
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments;
-use crate::services::idempotency::Once;
-use crate::services::pricing::{Basket, BasketLine, Priced};
-use crate::services::stock::{self, Plan, Want};
+use crate::services::idempotency::IdempotentCall;
+use crate::services::pricing::{Basket, BasketLine, PricedBasket};
+use crate::services::stock::{self, Demand, ReservationPlan};
 use crate::services::validate::Problems;
 use crate::services::{address, credentials, set};
 
-/// The input's field that names a draft.
+/// The argument that identifies a draft.
 const DRAFT: &[&str] = &["id"];
-/// How many pieces a line may have.
+/// Maximum quantity of a line.
 const MAX_QUANTITY: i64 = 1_000_000;
 
-/// A draft's fields: `None` leaves a field as it is, `Some(None)` empties it.
+/// The fields of a draft. `None` keeps a field, `Some(None)` clears it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DraftInput {
-    /// What is bought.
+    /// The lines.
     pub lines: Option<Vec<DraftLineInput>>,
-    /// Who buys.
+    /// The customer.
     pub customer_id: Option<Option<CustomerId>>,
-    /// Their e-mail address.
+    /// E-mail address.
     pub email: Option<Option<String>>,
-    /// Their phone number.
+    /// Phone number.
     pub phone: Option<Option<String>>,
-    /// Where it is sent.
+    /// Shipping address.
     pub shipping_address: Option<Option<Address>>,
-    /// Where the bill goes.
+    /// Billing address.
     pub billing_address: Option<Option<Address>>,
-    /// The handle of the delivery option.
+    /// Handle of the delivery option.
     pub delivery_option: Option<Option<String>>,
-    /// A discount on all lines.
+    /// A discount on the whole order.
     pub discount: Option<Option<DiscountInput>>,
-    /// What staff write for the buyer.
+    /// A note to the buyer.
     pub note: Option<String>,
-    /// What else is noted.
+    /// Custom attributes.
     pub attributes: Option<Vec<Attribute>>,
 }
 
 /// A line of a draft.
 #[derive(Clone, Debug, Serialize)]
 pub struct DraftLineInput {
-    /// What is bought.
+    /// The variant.
     pub variant_id: VariantId,
-    /// How many pieces.
+    /// Number of units.
     pub quantity: i64,
     /// A discount on this line.
     pub discount: Option<DiscountInput>,
-    /// What else is noted.
+    /// Custom attributes.
     pub attributes: Vec<Attribute>,
 }
 
-/// A discount that staff give by hand.
+/// A manual discount.
 #[derive(Clone, Debug, Serialize)]
 pub struct DiscountInput {
-    /// What buyers read.
+    /// Title shown to buyers.
     pub title: Option<String>,
-    /// What `value` is.
+    /// Whether `value` is an amount or a percentage.
     pub kind: DraftDiscountType,
-    /// An amount, or a number of hundredths: 10 is 10 %. A decimal number.
+    /// An amount, or a percentage such as `10`, as a decimal number.
     pub value: String,
 }
 
-/// A draft that became an order.
+/// A completed draft and the resulting order.
 #[derive(Clone, Debug)]
-pub struct Completed {
+pub struct CompletedDraft {
     /// The draft.
     pub draft: DraftOrder,
     /// The order.
     pub order: Order,
 }
 
-/// A draft's completion as its sender asked for it.
+/// The input of a completion.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Completion {
+struct DraftCompletion {
     id: DraftOrderId,
     payment_pending: bool,
 }
 
 impl Orders {
-    /// One draft.
+    /// The draft with this id.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] to those who may not see orders.
+    /// [`Error::Forbidden`] without the permission to read orders.
     pub async fn draft(&self, op: &OpContext, id: DraftOrderId) -> Result<Option<DraftOrder>, Error> {
         op.authorize(Permission::ReadOrders)?;
         Ok(draft_orders::find(&mut self.db.read(&op.statements).await?, id).await?)
     }
 
-    /// A page of drafts, in the order they were begun.
+    /// A page of drafts, oldest first.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] to those who may not see orders.
+    /// [`Error::Forbidden`] without the permission to read orders.
     pub async fn drafts(
         &self,
         op: &OpContext,
@@ -125,19 +127,20 @@ impl Orders {
         Ok(draft_orders::page(&mut self.db.read(&op.statements).await?, request).await?)
     }
 
-    /// How many drafts there are.
+    /// Counts all drafts.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] to those who may not see orders.
+    /// [`Error::Forbidden`] without the permission to read orders.
     pub async fn count_drafts(&self, op: &OpContext) -> Result<i64, Error> {
         op.authorize(Permission::ReadOrders)?;
         Ok(draft_orders::count(&mut self.db.read(&op.statements).await?).await?)
     }
 
-    /// Begins a draft.
+    /// Creates a draft.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong; [`Error::Conflict`] for a key that was used otherwise.
+    /// [`Error::Invalid`] with all problems; [`Error::Conflict`] when the key was used for a
+    /// different request.
     pub async fn create_draft(
         &self,
         op: &OpContext,
@@ -145,17 +148,17 @@ impl Orders {
         key: Option<&str>,
     ) -> Result<DraftOrder, Error> {
         op.authorize(Permission::WriteOrders)?;
-        let draft = self.patched(Draft::default(), input)?;
-        let once = Once::new(key, "draftOrderCreate", input)?;
-        let id = in_tx!(self, op, |tx| self.create_in(tx, op, draft.clone(), once.as_ref()))?;
-        self.draft_after(op, id).await
+        let draft = self.apply_input(Draft::default(), input)?;
+        let call = IdempotentCall::new(key, "draftOrderCreate", input)?;
+        let id = in_tx!(self, op, |tx| self.create_draft_in(tx, op, draft.clone(), call.as_ref()))?;
+        self.reload_draft(op, id).await
     }
 
-    /// Changes a draft; its lines are replaced as a whole.
+    /// Updates a draft. Its lines are replaced as a whole.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, or when it is an order already; [`Error::Conflict`] for a key that was used
-    /// otherwise.
+    /// [`Error::Invalid`] with all problems, or when the draft has been completed;
+    /// [`Error::Conflict`] when the key was used for a different request.
     pub async fn update_draft(
         &self,
         op: &OpContext,
@@ -164,44 +167,46 @@ impl Orders {
         key: Option<&str>,
     ) -> Result<DraftOrder, Error> {
         op.authorize(Permission::WriteOrders)?;
-        let once = Once::new(key, "draftOrderUpdate", &(id, input))?;
-        let id = in_tx!(self, op, |tx| self.update_in(tx, op, id, input, once.as_ref()))?;
-        self.draft_after(op, id).await
+        let call = IdempotentCall::new(key, "draftOrderUpdate", &(id, input))?;
+        let id = in_tx!(self, op, |tx| self.update_draft_in(tx, op, id, input, call.as_ref()))?;
+        self.reload_draft(op, id).await
     }
 
-    /// Makes an order of a draft, at the prices of this moment: its stock is reserved and its discounts are used up. With
-    /// `payment_pending` it waits until it is marked as paid; without, it is paid for by a way of its own.
+    /// Turns a draft into an order at current prices, reserves its stock and redeems its discounts.
+    /// With `payment_pending`, the order waits until it is marked as paid; otherwise it counts as
+    /// paid manually.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that can't be had; [`Error::Conflict`] for a key that was used otherwise.
+    /// [`Error::Invalid`] with everything that is not available; [`Error::Conflict`] when the key
+    /// was used for a different request.
     pub async fn complete_draft(
         &self,
         op: &OpContext,
         id: DraftOrderId,
         payment_pending: bool,
         key: Option<&str>,
-    ) -> Result<Completed, Error> {
+    ) -> Result<CompletedDraft, Error> {
         op.authorize(Permission::WriteOrders)?;
-        let completion = Completion { id, payment_pending };
-        let once = Once::new(key, "draftOrderComplete", &completion)?;
-        let order = in_tx!(self, op, |tx| self.complete_in(tx, op, completion, once.as_ref()))?;
-        Ok(Completed { draft: self.draft_after(op, id).await?, order: self.reload(op, order).await? })
+        let completion = DraftCompletion { id, payment_pending };
+        let call = IdempotentCall::new(key, "draftOrderComplete", &completion)?;
+        let order = in_tx!(self, op, |tx| self.complete_draft_in(tx, op, completion, call.as_ref()))?;
+        Ok(CompletedDraft { draft: self.reload_draft(op, id).await?, order: self.reload(op, order).await? })
     }
 
-    async fn draft_after(&self, op: &OpContext, id: DraftOrderId) -> Result<DraftOrder, Error> {
+    async fn reload_draft(&self, op: &OpContext, id: DraftOrderId) -> Result<DraftOrder, Error> {
         let row = draft_orders::find(&mut self.db.read(&op.statements).await?, id).await?;
-        row.ok_or_else(no_draft)
+        row.ok_or_else(draft_not_found)
     }
 
-    async fn create_in(
+    async fn create_draft_in(
         &self,
         tx: &mut Tx,
         op: &OpContext,
         mut draft: Draft,
-        once: Option<&Once<'_>>,
+        call: Option<&IdempotentCall<'_>>,
     ) -> Result<DraftOrderId, Error> {
-        if let Some(once) = once
-            && let Some(answer) = once.answer(tx, op).await?
+        if let Some(call) = call
+            && let Some(answer) = call.replay(tx, op).await?
         {
             return Ok(answer);
         }
@@ -218,30 +223,30 @@ impl Orders {
         draft_orders::insert(tx.conn(), &row).await?;
         let event = DraftOrderEvent { draft_order_id: row.id, order_id: None };
         events::append(tx, op, [Event::DraftOrderCreated(event)]).await?;
-        if let Some(once) = once {
-            once.keep(tx, op, &row.id).await?;
+        if let Some(call) = call {
+            call.store(tx, op, &row.id).await?;
         }
         Ok(row.id)
     }
 
-    async fn update_in(
+    async fn update_draft_in(
         &self,
         tx: &mut Tx,
         op: &OpContext,
         id: DraftOrderId,
         input: &DraftInput,
-        once: Option<&Once<'_>>,
+        call: Option<&IdempotentCall<'_>>,
     ) -> Result<DraftOrderId, Error> {
-        let mut row = draft_orders::lock(tx.conn(), id).await?.ok_or_else(no_draft)?;
-        if let Some(once) = once
-            && let Some(answer) = once.answer(tx, op).await?
+        let mut row = draft_orders::lock(tx.conn(), id).await?.ok_or_else(draft_not_found)?;
+        if let Some(call) = call
+            && let Some(answer) = call.replay(tx, op).await?
         {
             return Ok(answer);
         }
         if row.order_id.is_some() {
-            return Err(is_order_already());
+            return Err(draft_completed());
         }
-        let mut draft = self.patched(row.draft.0, input)?;
+        let mut draft = self.apply_input(row.draft.0, input)?;
         let priced = self.price_draft(op, tx.conn(), &draft).await?;
         if input.lines.is_some() {
             check_variants(&draft, &priced)?;
@@ -252,27 +257,27 @@ impl Orders {
         draft_orders::update(tx.conn(), &row).await?;
         let event = DraftOrderEvent { draft_order_id: id, order_id: None };
         events::append(tx, op, [Event::DraftOrderUpdated(event)]).await?;
-        if let Some(once) = once {
-            once.keep(tx, op, &id).await?;
+        if let Some(call) = call {
+            call.store(tx, op, &id).await?;
         }
         Ok(id)
     }
 
-    async fn complete_in(
+    async fn complete_draft_in(
         &self,
         tx: &mut Tx,
         op: &OpContext,
-        completion: Completion,
-        once: Option<&Once<'_>>,
+        completion: DraftCompletion,
+        call: Option<&IdempotentCall<'_>>,
     ) -> Result<OrderId, Error> {
-        let mut row = draft_orders::lock(tx.conn(), completion.id).await?.ok_or_else(no_draft)?;
-        if let Some(once) = once
-            && let Some(answer) = once.answer(tx, op).await?
+        let mut row = draft_orders::lock(tx.conn(), completion.id).await?.ok_or_else(draft_not_found)?;
+        if let Some(call) = call
+            && let Some(answer) = call.replay(tx, op).await?
         {
             return Ok(answer);
         }
         if row.order_id.is_some() {
-            return Err(is_order_already());
+            return Err(draft_completed());
         }
         let draft = row.draft.0.clone();
         if draft.lines.is_empty() {
@@ -282,11 +287,11 @@ impl Orders {
         let plan = plan(&draft, &priced)?;
         let mut order = self.order_of(op, &draft, &priced.quote)?;
         let mut paid = None;
-        let payment =
-            (!completion.payment_pending || order.total == 0).then(|| by_hand(op, &order, order.total));
+        let payment = (!completion.payment_pending || order.total == 0)
+            .then(|| manual_payment(op, &order, order.total));
         if let Some(payment) = &payment {
             order.status = OrderStatus::Paid;
-            paid = Some(Event::OrderPaid(paid_event(payment)));
+            paid = Some(Event::OrderPaid(payment_event(payment)));
         }
         orders::insert(tx.conn(), &order).await.map_err(|error| match error {
             DbError::ForeignKey(..) => {
@@ -303,31 +308,36 @@ impl Orders {
         row.updated_at = op.now();
         draft_orders::update(tx.conn(), &row).await?;
         let event = DraftOrderEvent { draft_order_id: row.id, order_id: Some(order.id) };
-        if let Some(once) = once {
-            once.keep(tx, op, &order.id).await?;
+        if let Some(call) = call {
+            call.store(tx, op, &order.id).await?;
         }
         let used = &priced.counted_discounts;
         if discounts::use_up(tx.conn(), used, order.id, order.buyer(), op.now()).await?.is_some() {
-            let message = "A discount takes nothing off any more: try again";
+            let message = "A discount no longer applies: try again";
             return Err(Error::invalid(DRAFT, UserErrorCode::Stale, message));
         }
-        // If somebody was faster: tried again, it is seen what is left.
+        // A concurrent order was faster: retry with the current stock levels.
         let reserved = stock::reserve_plan(tx, op, &plan, self.shop.low_stock).await?;
-        let reserved = reserved.ok_or_else(DbError::clash)?;
-        orders::give_number(tx.conn(), &mut order).await?;
+        let reserved = reserved.ok_or_else(DbError::conflict)?;
+        orders::assign_number(tx.conn(), &mut order).await?;
         let placed = Event::OrderPlaced(OrderPlacedEvent {
             order_id: order.id,
             number: order.number,
             total: order.total,
             currency: order.currency.clone(),
         });
-        let happened = [Some(placed), paid, Some(Event::DraftOrderCompleted(event))];
-        events::append(tx, op, happened.into_iter().flatten().chain(reserved)).await?;
+        let events = [Some(placed), paid, Some(Event::DraftOrderCompleted(event))];
+        events::append(tx, op, events.into_iter().flatten().chain(reserved)).await?;
         Ok(order.id)
     }
 
-    /// What a draft costs at this moment, its discounts by hand included.
-    async fn price_draft(&self, op: &OpContext, conn: &mut Conn, draft: &Draft) -> Result<Priced, Error> {
+    /// Prices a draft, including its manual discounts.
+    async fn price_draft(
+        &self,
+        op: &OpContext,
+        conn: &mut Conn,
+        draft: &Draft,
+    ) -> Result<PricedBasket, Error> {
         let line = |line: &DraftLine| BasketLine {
             key: line.key,
             variant_id: line.variant_id,
@@ -342,7 +352,7 @@ impl Orders {
             delivery_option: draft.delivery_option.as_deref(),
         };
         let mut priced = self.pricing.price_order(op, conn, &basket).await?;
-        draft.discount(&mut priced.quote);
+        draft.apply_discounts(&mut priced.quote);
         Ok(priced)
     }
 
@@ -371,7 +381,7 @@ impl Orders {
             note: draft.note.clone(),
             attributes: Json(draft.attributes.clone()),
             cancel_reason: None,
-            // Staff put it together, and staff decide how long it waits.
+            // Orders of staff do not expire by themselves.
             expires_at: None,
             placed_at: op.now(),
             cancelled_at: None,
@@ -383,8 +393,8 @@ impl Orders {
         })
     }
 
-    /// The draft with an input's fields, or everything that is wrong with them.
-    fn patched(&self, mut draft: Draft, input: &DraftInput) -> Result<Draft, Error> {
+    /// Applies the input to a draft, or returns all problems.
+    fn apply_input(&self, mut draft: Draft, input: &DraftInput) -> Result<Draft, Error> {
         let mut problems = Problems::default();
         let currency = self.shop.currency;
         if let Some(lines) = &input.lines {
@@ -404,7 +414,7 @@ impl Orders {
                 }
                 let field = ["draftOrder", "lineItems", &at, "appliedDiscount", "value"];
                 let discount =
-                    line.discount.as_ref().map(|sent| discount(&mut problems, &field, sent, currency));
+                    line.discount.as_ref().map(|sent| parse_discount(&mut problems, &field, sent, currency));
                 let key = OrderLineId::generate().uuid();
                 let attributes = line.attributes.clone();
                 DraftLine { key, variant_id: line.variant_id, quantity: line.quantity, discount, attributes }
@@ -413,12 +423,12 @@ impl Orders {
         }
         if let Some(sent) = &input.discount {
             let field = ["draftOrder", "appliedDiscount", "value"];
-            draft.discount = sent.as_ref().map(|sent| discount(&mut problems, &field, sent, currency));
+            draft.discount = sent.as_ref().map(|sent| parse_discount(&mut problems, &field, sent, currency));
         }
         if let Some(email) = &input.email {
             let email = email.as_deref().filter(|email| !email.trim().is_empty());
             draft.email =
-                email.map(|email| credentials::email(&mut problems, &["draftOrder", "email"], email));
+                email.map(|email| credentials::check_email(&mut problems, &["draftOrder", "email"], email));
         }
         for (name, kept, sent) in [
             ("shippingAddress", &mut draft.shipping_address, &input.shipping_address),
@@ -449,43 +459,8 @@ impl Orders {
     }
 }
 
-/// A discount as it is kept; what is wrong with it is noted.
-fn discount(
-    problems: &mut Problems,
-    field: &[&str],
-    sent: &DiscountInput,
-    currency: Currency,
-) -> DraftDiscount {
-    let title = sent.title.as_deref().map(str::trim).filter(|title| !title.is_empty()).unwrap_or("Discount");
-    problems.line(field, title);
-    let value = match sent.kind {
-        DraftDiscountType::FixedAmount => problems.amount(field, &sent.value, currency),
-        DraftDiscountType::Percentage => match percentage(&sent.value) {
-            Some(micros) => micros,
-            None => {
-                let message = "A percentage is a number from 0 to 100 with up to four decimals";
-                problems.add(field, UserErrorCode::Invalid, message);
-                0
-            }
-        },
-    };
-    DraftDiscount { title: title.to_owned(), kind: sent.kind, value }
-}
-
-/// A number of hundredths in millionths: 12.5 is 125000.
-fn percentage(text: &str) -> Option<i64> {
-    let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
-    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || whole.len() > 3 || fraction.len() > 4 || !is_number(whole) || !is_number(fraction)
-    {
-        return None;
-    }
-    let micros = format!("{whole}{fraction:0<4}").parse::<i64>().ok()?;
-    (micros <= 1_000_000).then_some(micros)
-}
-
-/// Sees that everything can be bought at all.
-fn check_variants(draft: &Draft, priced: &Priced) -> Result<(), Error> {
+/// Checks that all variants exist and are for sale.
+fn check_variants(draft: &Draft, priced: &PricedBasket) -> Result<(), Error> {
     let mut problems = Problems::default();
     for (at, line) in draft.lines.iter().enumerate() {
         if priced.quote.lines.iter().all(|quoted| quoted.key != line.key) {
@@ -500,35 +475,41 @@ fn check_variants(draft: &Draft, priced: &Priced) -> Result<(), Error> {
     problems.check()
 }
 
-/// Which pieces the order gets, or everything that can't be had.
-fn plan(draft: &Draft, priced: &Priced) -> Result<Plan, Error> {
+/// Chooses the units to reserve, or returns everything that is not available.
+fn plan(draft: &Draft, priced: &PricedBasket) -> Result<ReservationPlan, Error> {
     let mut problems = Problems::default();
     let is_sold = |line: &&DraftLine| priced.quote.lines.iter().any(|quoted| quoted.key == line.key);
     if draft.lines.iter().filter(is_sold).count() < draft.lines.len() {
-        problems.add(DRAFT, UserErrorCode::NotFound, "Something in the draft can't be bought any more");
+        problems.add(DRAFT, UserErrorCode::NotFound, "Something in the draft is no longer for sale");
     }
     let is_sent = priced.variants.values().any(|(variant, _)| variant.requires_shipping);
     if is_sent && draft.delivery_option.is_some() && priced.quote.delivery.is_none() {
-        let message = "The delivery option can't be had for this address: choose another, or none";
+        let message = "The delivery option is not available for this address: choose another one, or none";
         problems.add(DRAFT, UserErrorCode::Stale, message);
     }
-    let want = |line: &DraftLine| {
+    let demand = |line: &DraftLine| {
         let (variant, _) = priced.variants.get(&line.variant_id)?;
-        Some(Want::of(variant, line.quantity))
+        Some(Demand::of(variant, line.quantity))
     };
-    let wants: Vec<Want> = draft.lines.iter().filter_map(want).collect();
-    let planned = stock::plan(&wants, &priced.levels);
-    for short in planned.as_ref().err().into_iter().flatten() {
-        let title = priced.variants.get(&short.variant_id).map_or("a product", |(_, product)| &product.title);
-        let message = format!("Only {} of {title} can be had", short.available);
+    let demands: Vec<Demand> = draft.lines.iter().filter_map(demand).collect();
+    let planned = stock::plan(&demands, &priced.levels);
+    for shortfall in planned.as_ref().err().into_iter().flatten() {
+        let title =
+            priced.variants.get(&shortfall.variant_id).map_or("a product", |(_, product)| &product.title);
+        let message = format!("Only {} of {title} available", shortfall.available);
         problems.add(DRAFT, UserErrorCode::InsufficientStock, message);
     }
     problems.check()?;
     planned.map_err(|_| Error::invalid(DRAFT, UserErrorCode::InsufficientStock, "Sold out"))
 }
 
-/// The order's lines: what is sold, as it is at this moment.
-fn order_lines(order: &Order, draft: &Draft, priced: &Priced, plan: &Plan) -> Vec<OrderLine> {
+/// The order's lines, with prices and titles as of now.
+fn order_lines(
+    order: &Order,
+    draft: &Draft,
+    priced: &PricedBasket,
+    plan: &ReservationPlan,
+) -> Vec<OrderLine> {
     let quoted: HashMap<Uuid, _> = priced.quote.lines.iter().map(|line| (line.key, line)).collect();
     let line = |((position, line), reserved): ((i64, &DraftLine), &Vec<_>)| {
         let (variant, product) = priced.variants.get(&line.variant_id)?;
@@ -558,31 +539,18 @@ fn order_lines(order: &Order, draft: &Draft, priced: &Priced, plan: &Plan) -> Ve
             product_id: Some(product.id),
         })
     };
-    // Every line is quoted and planned, or the draft would have been refused.
+    // Every line has a quote and a plan, or else the draft would have been rejected.
     (1..).zip(&draft.lines).zip(&plan.lines).filter_map(line).collect()
 }
 
-fn no_draft() -> Error {
+fn draft_not_found() -> Error {
     Error::invalid(DRAFT, UserErrorCode::NotFound, "Draft order does not exist")
 }
 
-fn is_order_already() -> Error {
-    Error::invalid(DRAFT, UserErrorCode::NotAllowed, "The draft is an order already: it allows nothing more")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentages_are_exact() {
-        for (text, micros) in
-            [("10", 100_000), ("12.5", 125_000), ("0.0001", 1), ("100", 1_000_000), ("0", 0)]
-        {
-            assert_eq!(percentage(text), Some(micros), "{text}");
-        }
-        for text in ["", "-1", "100.1", "1e2", "10%", "0.00001", "1,5", "."] {
-            assert_eq!(percentage(text), None, "{text}");
-        }
-    }
+fn draft_completed() -> Error {
+    Error::invalid(
+        DRAFT,
+        UserErrorCode::NotAllowed,
+        "The draft has been completed and can no longer be changed",
+    )
 }

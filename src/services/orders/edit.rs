@@ -1,5 +1,4 @@
-//! What staff change of an order once it is placed: how its buyer is reached, where it goes, what
-//! is noted on it. What was bought and what it costs stays as it was.
+//! Edits of placed orders: contact data, addresses, note and tags. Lines and prices never change.
 
 use serde::Serialize;
 
@@ -15,34 +14,34 @@ use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::orders::{self, Order};
-use crate::services::idempotency::Once;
+use crate::services::idempotency::IdempotentCall;
 use crate::services::validate::Problems;
 use crate::services::{address, credentials, tags};
 
-/// A change of an order; `None` leaves a field as it is.
+/// A change of an order. `None` keeps a field.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct OrderPatch {
-    /// The buyer's e-mail address, where mails about the order go from now on.
+    /// The buyer's e-mail address, which all further mails go to.
     pub email: Option<String>,
     /// The buyer's phone number.
     pub phone: Option<Option<String>>,
-    /// Where it is sent.
+    /// Shipping address.
     pub shipping_address: Option<Address>,
-    /// Where the bill goes.
+    /// Billing address.
     pub billing_address: Option<Address>,
-    /// What is noted for whoever packs it.
+    /// A note for whoever packs the order.
     pub note: Option<String>,
-    /// All tags, in place of those there were.
+    /// All tags, replacing the existing ones.
     pub tags: Option<Vec<String>>,
 }
 
 impl Orders {
-    /// Changes an order. Where it is sent can change as long as something of it is to be sent;
-    /// delivery and taxes stay at what the buyer was asked to pay.
+    /// Updates an order. The shipping address can be changed until everything has been shipped;
+    /// delivery price and taxes stay as they are.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong; [`Error::Conflict`] for a key that was
-    /// used otherwise.
+    /// [`Error::Invalid`] with all problems; [`Error::Conflict`] when the key was used for a
+    /// different request.
     pub async fn update(
         &self,
         op: &OpContext,
@@ -51,19 +50,19 @@ impl Orders {
         key: Option<&str>,
     ) -> Result<Order, Error> {
         op.authorize(Permission::WriteOrders)?;
-        let clean = cleaned(patch)?;
-        let once = Once::new(key, "orderUpdate", &(id, patch))?;
-        in_tx!(self, op, |tx| update_in(tx, op, id, &clean, once.as_ref()))?;
+        let clean = clean_patch(patch)?;
+        let call = IdempotentCall::new(key, "orderUpdate", &(id, patch))?;
+        in_tx!(self, op, |tx| update_in(tx, op, id, &clean, call.as_ref()))?;
         self.reload(op, id).await
     }
 }
 
-fn cleaned(patch: &OrderPatch) -> Result<OrderPatch, Error> {
+fn clean_patch(patch: &OrderPatch) -> Result<OrderPatch, Error> {
     let mut problems = Problems::default();
     let path = |field: &'static str| ["order", field];
     let mut clean = patch.clone();
     if let Some(email) = &patch.email {
-        clean.email = Some(credentials::email(&mut problems, &path("email"), email));
+        clean.email = Some(credentials::check_email(&mut problems, &path("email"), email));
     }
     if let Some(Some(phone)) = &patch.phone {
         let phone = Some(phone.trim()).filter(|phone| !phone.is_empty());
@@ -93,19 +92,19 @@ async fn update_in(
     op: &OpContext,
     id: OrderId,
     patch: &OrderPatch,
-    once: Option<&Once<'_>>,
+    call: Option<&IdempotentCall<'_>>,
 ) -> Result<OrderId, Error> {
     let before = orders::lock(tx.conn(), id).await?;
     let before =
         before.ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "Order does not exist"))?;
-    if let Some(once) = once
-        && let Some(answer) = once.answer(tx, op).await?
+    if let Some(call) = call
+        && let Some(answer) = call.replay(tx, op).await?
     {
         return Ok(answer);
     }
-    let (mut order, fields) = patched(&before, patch);
-    if fields.contains(&"shippingAddress") && !is_to_be_sent(before.status) {
-        let message = "Nothing of the order is to be sent any more, so where it goes can't change";
+    let (mut order, fields) = apply_patch(&before, patch);
+    if fields.contains(&"shippingAddress") && !is_awaiting_shipment(before.status) {
+        let message = "Nothing is left to be shipped, so the shipping address can't change";
         return Err(Error::invalid(&["order", "shippingAddress"], UserErrorCode::NotAllowed, message));
     }
     if !fields.is_empty() {
@@ -116,14 +115,14 @@ async fn update_in(
         let event = OrderUpdatedEvent { order_id: id, fields };
         events::append(tx, op, [Event::OrderUpdated(event)]).await?;
     }
-    if let Some(once) = once {
-        once.keep(tx, op, &id).await?;
+    if let Some(call) = call {
+        call.store(tx, op, &id).await?;
     }
     Ok(id)
 }
 
-/// The order after a change, and which of its fields are not as they were.
-fn patched(before: &Order, patch: &OrderPatch) -> (Order, Vec<&'static str>) {
+/// The changed order, and the names of the fields that differ.
+fn apply_patch(before: &Order, patch: &OrderPatch) -> (Order, Vec<&'static str>) {
     let mut order = before.clone();
     if let Some(email) = &patch.email {
         order.email = Some(email.clone());
@@ -155,7 +154,7 @@ fn patched(before: &Order, patch: &OrderPatch) -> (Order, Vec<&'static str>) {
     (order, fields.collect())
 }
 
-fn is_to_be_sent(status: OrderStatus) -> bool {
+fn is_awaiting_shipment(status: OrderStatus) -> bool {
     match status {
         OrderStatus::PendingPayment
         | OrderStatus::Paid

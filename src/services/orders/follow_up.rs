@@ -1,6 +1,6 @@
-//! What is left to do outside of the shop when whoever cancelled an order or made a refund died before it was done: the provider is
-//! asked after all. Called by the listener of their events. A provider that was asked already is asked for the same once more, which
-//! comes to the same.
+//! Finishes cancellations and refunds whose process died after the transaction, by calling the
+//! payment provider again. Called by the listener of their events. Providers handle repeated
+//! requests idempotently.
 
 use super::Orders;
 use crate::context::OpContext;
@@ -18,10 +18,10 @@ use crate::repositories::payments::{self, Payment};
 use crate::repositories::refunds;
 
 impl Orders {
-    /// Whether it is not known yet what became of a refund.
+    /// Whether the result of a refund is still unknown.
     ///
     /// # Errors
-    /// [`Error`] of the database.
+    /// Database errors.
     pub async fn is_refund_open(
         &self,
         op: &OpContext,
@@ -36,21 +36,21 @@ impl Orders {
         Ok(refund.is_some_and(|refund| refund.state(&ledger) == RefundState::Pending))
     }
 
-    /// Asks for the money of a refund, as whoever made it would have done next.
+    /// Pays out a refund that was interrupted.
     ///
     /// # Errors
-    /// [`Error`] of the database.
-    pub async fn ask_refund(&self, op: &OpContext, order: OrderId, refund: RefundId) -> Result<(), Error> {
+    /// Database errors.
+    pub async fn retry_refund(&self, op: &OpContext, order: OrderId, refund: RefundId) -> Result<(), Error> {
         op.authorize(Permission::WriteOrders)?;
         let order = self.reload(op, order).await?;
-        self.give_back(op, &order, refund).await
+        self.execute_refund(op, &order, refund).await
     }
 
-    /// Notes on an order's timeline that a mail to its buyer could not be sent.
+    /// Adds an entry to an order's timeline: a mail to its buyer could not be sent.
     ///
     /// # Errors
-    /// [`Error`] of the database.
-    pub async fn note_unsent_mail(
+    /// Database errors.
+    pub async fn record_unsent_mail(
         &self,
         op: &OpContext,
         order_id: OrderId,
@@ -62,10 +62,10 @@ impl Orders {
         in_tx!(self, op, |tx| append(tx, op, Event::OrderMailFailed(event.clone())))
     }
 
-    /// Whether an order is cancelled and a payment of it has not ended.
+    /// Whether the order is cancelled but has a payment in progress.
     ///
     /// # Errors
-    /// [`Error`] of the database.
+    /// Database errors.
     pub async fn is_payment_open(&self, op: &OpContext, id: OrderId) -> Result<bool, Error> {
         op.authorize(Permission::WriteOrders)?;
         let mut conn = self.db.read(&op.statements).await?;
@@ -74,11 +74,11 @@ impl Orders {
         Ok(is_cancelled && is_open(&payments::by_order_ids(&mut conn, &[id]).await?))
     }
 
-    /// Lets the payment of a cancelled order go, as whoever cancelled it would have done next; whether its providers answered.
+    /// Voids the payment of a cancelled order; returns whether all providers responded.
     ///
     /// # Errors
-    /// [`Error`] of the database.
-    pub async fn let_payment_go(&self, op: &OpContext, id: OrderId) -> Result<bool, Error> {
+    /// Database errors.
+    pub async fn void_payment(&self, op: &OpContext, id: OrderId) -> Result<bool, Error> {
         op.authorize(Permission::WriteOrders)?;
         let order = self.reload(op, id).await?;
         self.payments.void(op, &order).await
@@ -89,7 +89,7 @@ async fn append(tx: &mut Tx, op: &OpContext, event: Event) -> Result<(), Error> 
     Ok(events::append(tx, op, [event]).await?)
 }
 
-/// Whether a provider was asked for money and has neither taken it nor let it go.
+/// Whether a provider was asked for money and has neither captured nor declined nor voided it.
 fn is_open(ledger: &[Payment]) -> bool {
     let has_ended = |asked: &Payment| {
         let ends = [PaymentKind::Captured, PaymentKind::Declined, PaymentKind::Voided];

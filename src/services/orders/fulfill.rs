@@ -1,62 +1,62 @@
-//! Fulfillments: pieces are sent and leave the shelf, or are taken back before they arrived.
+//! Fulfillments: units are shipped, or a shipment is taken back before it arrives.
 
 use serde::Serialize;
 
-use super::{
-    LineQuantity, Orders, back, check_lines, counted, draw, facts, illegal, lock, named, of_variant, put,
-    told, too_many, total,
-};
+use super::lines::{add_excess_problem, check_lines, count_returned_units, event_lines, match_lines};
+use super::units::{add_units, find_tracked_variants, pair_with_variant, sum_units, take_units};
+use super::{LineQuantity, Orders, lock, snapshot, transition_error};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::db::types::Json;
 use crate::domain::event::{Event, FulfillmentEvent};
 use crate::domain::fulfillment::{FulfilledLine, FulfillmentState};
 use crate::domain::ids::{FulfillmentId, OrderId, VariantId};
-use crate::domain::inventory::{LowStock, Pieces};
-use crate::domain::order::Move;
+use crate::domain::inventory::{LowStockThreshold, UnitsAtLocation};
+use crate::domain::order::Transition;
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::fulfillments::{self, Fulfillment};
 use crate::repositories::orders::{self, Order};
 use crate::repositories::{payments, refunds, returns};
-use crate::services::idempotency::Once;
+use crate::services::idempotency::IdempotentCall;
 use crate::services::stock;
 use crate::services::validate::Problems;
 
-/// The argument that names a fulfillment.
+/// The argument that identifies a fulfillment.
 const ID: &[&str] = &["id"];
-/// The field of a new fulfillment that names its order.
+/// The input field that identifies the order.
 const ORDER: &[&str] = &["fulfillment", "orderId"];
 
-/// Pieces that are to be sent.
+/// The input of a fulfillment.
 #[derive(Clone, Debug, Serialize)]
 pub struct CreateFulfillment {
-    /// Of which order.
+    /// The order.
     pub order_id: OrderId,
-    /// Which; `None`: all that is left.
+    /// The lines to ship; `None` for everything that is left.
     pub lines: Option<Vec<LineQuantity>>,
-    /// Where they can be followed.
+    /// Tracking information.
     pub tracking: Tracking,
 }
 
-/// Where a parcel can be followed.
+/// Tracking information of a parcel.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Tracking {
-    /// Who carries it.
+    /// The carrier.
     pub company: Option<String>,
-    /// The carrier's number for it.
+    /// The tracking number.
     pub number: Option<String>,
-    /// An address on the web.
+    /// The tracking URL.
     pub url: Option<String>,
 }
 
 impl Orders {
-    /// Sends pieces of a paid order: those that are picked first. What is only reserved leaves the shelf now, and what was sold
-    /// beyond the stock is taken from what lies free.
+    /// Ships units of a paid order, picked ones first. Units that are only reserved are taken from
+    /// stock now, and oversold units from whatever is available.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong; [`Error::Conflict`] for a key that was used otherwise.
+    /// [`Error::Invalid`] with all problems; [`Error::Conflict`] when the key was used for a
+    /// different request.
     pub async fn create_fulfillment(
         &self,
         op: &OpContext,
@@ -67,7 +67,7 @@ impl Orders {
         let mut problems = Problems::default();
         check_lines(&mut problems, "fulfillment", input.lines.as_deref().unwrap_or_default(), 1);
         if input.lines.as_ref().is_some_and(Vec::is_empty) {
-            let message = "Name the lines, or leave them out for all that is left";
+            let message = "Specify lines, or omit them to ship everything that is left";
             problems.add(&["fulfillment", "lineItems"], UserErrorCode::Blank, message);
         }
         let tracking = &input.tracking;
@@ -78,18 +78,18 @@ impl Orders {
             problems.url(&["fulfillment", "trackingInfo", "url"], url);
         }
         problems.check()?;
-        let once = Once::new(key, "fulfillmentCreate", input)?;
+        let call = IdempotentCall::new(key, "fulfillmentCreate", input)?;
         let low = self.shop.low_stock;
-        let id = in_tx!(self, op, |tx| fulfill_in(tx, op, input, once.as_ref(), low))?;
+        let id = in_tx!(self, op, |tx| create_fulfillment_in(tx, op, input, call.as_ref(), low))?;
         self.with_fulfillment(op, id).await
     }
 
-    /// Takes a fulfillment back: as far as its pieces are still to be sent they are picked again, or reserved again where the order's
-    /// fulfillment was not opened; the others are on the shelf again.
+    /// Cancels a fulfillment. Units that still have to be shipped become picked again, or reserved
+    /// again if the order's fulfillment was not opened. The others are restocked.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it is taken back already, or pieces of it came back another way; [`Error::Conflict`] for a key that
-    /// was used otherwise.
+    /// [`Error::Invalid`] when it is already cancelled, or units of it have been returned;
+    /// [`Error::Conflict`] when the key was used for a different request.
     pub async fn cancel_fulfillment(
         &self,
         op: &OpContext,
@@ -97,8 +97,8 @@ impl Orders {
         key: Option<&str>,
     ) -> Result<(Order, Fulfillment), Error> {
         op.authorize(Permission::WriteOrders)?;
-        let once = Once::new(key, "fulfillmentCancel", &id)?;
-        let id = in_tx!(self, op, |tx| unfulfill_in(tx, op, id, once.as_ref()))?;
+        let call = IdempotentCall::new(key, "fulfillmentCancel", &id)?;
+        let id = in_tx!(self, op, |tx| cancel_fulfillment_in(tx, op, id, call.as_ref()))?;
         self.with_fulfillment(op, id).await
     }
 
@@ -108,60 +108,69 @@ impl Orders {
         id: FulfillmentId,
     ) -> Result<(Order, Fulfillment), Error> {
         let mut conn = self.db.read(&op.statements).await?;
-        let fulfillment = fulfillments::find(&mut conn, id).await?.ok_or_else(no_fulfillment)?;
+        let fulfillment = fulfillments::find(&mut conn, id).await?.ok_or_else(fulfillment_not_found)?;
         let order = orders::find(&mut conn, fulfillment.order_id).await?;
-        Ok((order.ok_or_else(|| super::no_order(ID))?, fulfillment))
+        Ok((order.ok_or_else(|| super::order_not_found(ID))?, fulfillment))
     }
 }
 
-async fn fulfill_in(
+async fn create_fulfillment_in(
     tx: &mut Tx,
     op: &OpContext,
     input: &CreateFulfillment,
-    once: Option<&Once<'_>>,
-    low: LowStock,
+    call: Option<&IdempotentCall<'_>>,
+    low: LowStockThreshold,
 ) -> Result<FulfillmentId, Error> {
     let mut order = lock(tx, input.order_id, ORDER).await?;
-    if let Some(once) = once
-        && let Some(answer) = once.answer(tx, op).await?
+    if let Some(call) = call
+        && let Some(answer) = call.replay(tx, op).await?
     {
         return Ok(answer);
     }
     let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
     let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
-    order.status.after(Move::Fulfill, facts(&order, &lines, &ledger)).map_err(illegal(ORDER))?;
+    order
+        .status
+        .transition(Transition::Fulfill, snapshot(&order, &lines, &ledger))
+        .map_err(transition_error(ORDER))?;
     let wanted = input.lines.clone().unwrap_or_else(|| {
         let left = lines.iter().filter(|line| line.count().to_send() > 0);
         left.map(|line| LineQuantity { line_id: line.id, quantity: line.count().to_send() }).collect()
     });
     let mut problems = Problems::default();
     if wanted.is_empty() {
-        problems.add(ORDER, UserErrorCode::NotAllowed, "Nothing of the order is left to be sent");
+        problems.add(ORDER, UserErrorCode::NotAllowed, "Nothing of the order is left to be shipped");
     }
-    let mut sent: Vec<Sent> = Vec::with_capacity(wanted.len());
-    for (at, line, quantity) in named(&mut problems, "fulfillment", &mut lines, &wanted) {
+    let mut sent: Vec<ShippedLine> = Vec::with_capacity(wanted.len());
+    for (at, line, quantity) in match_lines(&mut problems, "fulfillment", &mut lines, &wanted) {
         let left = line.count().to_send();
         if quantity > left {
-            too_many(&mut problems, "fulfillment", at, left, "sent");
+            add_excess_problem(&mut problems, "fulfillment", at, left, "sent");
             continue;
         }
         line.fulfilled_quantity = line.fulfilled_quantity.saturating_add(quantity);
-        let mut taken = draw(&mut line.picked.0, quantity);
-        let reserved = draw(&mut line.reserved.0, quantity.saturating_sub(total(&taken)));
-        put(&mut taken, &reserved);
+        let mut taken = take_units(&mut line.picked.0, quantity);
+        let reserved = take_units(&mut line.reserved.0, quantity.saturating_sub(sum_units(&taken)));
+        add_units(&mut taken, &reserved);
         let variant_id = line.variant_id;
-        sent.push(Sent { variant_id, reserved, line: FulfilledLine { line_id: line.id, quantity, taken } });
+        sent.push(ShippedLine {
+            variant_id,
+            reserved,
+            line: FulfilledLine { line_id: line.id, quantity, taken },
+        });
     }
     problems.check()?;
 
-    order.status =
-        order.status.after(Move::Fulfill, facts(&order, &lines, &ledger)).map_err(illegal(ORDER))?;
+    order.status = order
+        .status
+        .transition(Transition::Fulfill, snapshot(&order, &lines, &ledger))
+        .map_err(transition_error(ORDER))?;
     order.updated_at = op.now();
     orders::update(tx.conn(), &order).await?;
     for line in lines.iter().filter(|line| sent.iter().any(|sent| sent.line.line_id == line.id)) {
         orders::update_line(tx.conn(), line).await?;
     }
-    let taken = take(tx, op, &mut sent, low).await?;
+    let taken = take_from_stock(tx, op, &mut sent, low).await?;
 
     let tracking = input.tracking.clone();
     let fulfillment = Fulfillment {
@@ -178,66 +187,72 @@ async fn fulfill_in(
     fulfillments::insert(tx.conn(), &fulfillment).await?;
     let created = Event::FulfillmentCreated(event(&fulfillment));
     events::append(tx, op, std::iter::once(created).chain(taken)).await?;
-    if let Some(once) = once {
-        once.keep(tx, op, &fulfillment.id).await?;
+    if let Some(call) = call {
+        call.store(tx, op, &fulfillment.id).await?;
     }
     Ok(fulfillment.id)
 }
 
-/// Pieces of a line that are sent.
-struct Sent {
+/// A shipped quantity of a line.
+struct ShippedLine {
     variant_id: Option<VariantId>,
-    /// Those of them that are on the shelf yet, reserved. Others were picked before, or sold beyond the stock.
-    reserved: Vec<Pieces>,
+    /// Units that are still in stock, reserved. Others were picked earlier, or are oversold.
+    reserved: Vec<UnitsAtLocation>,
     line: FulfilledLine,
 }
 
-impl Sent {
-    /// Pieces that were sold beyond the stock, or are not counted.
-    fn missing(&self) -> i64 {
-        self.line.quantity.saturating_sub(total(&self.line.taken))
+impl ShippedLine {
+    /// Units that are oversold, or whose inventory is not tracked.
+    fn untaken_units(&self) -> i64 {
+        self.line.quantity.saturating_sub(sum_units(&self.line.taken))
     }
 }
 
-/// Takes pieces off the shelf that are there yet; what happened. What is neither picked nor reserved was sold beyond the stock: it is
-/// taken from what lies free.
-async fn take(tx: &mut Tx, op: &OpContext, sent: &mut [Sent], low: LowStock) -> Result<Vec<Event>, Error> {
-    let short: Vec<VariantId> =
-        sent.iter().filter(|sent| sent.missing() > 0).filter_map(|sent| sent.variant_id).collect();
-    let short = counted(tx, &short).await?;
-    if !short.is_empty() {
-        // All levels are locked in the order of their ids before the first is changed.
+/// Takes the shipped units from stock and returns the events. Units that are neither picked nor
+/// reserved are oversold, and taken from whatever is available.
+async fn take_from_stock(
+    tx: &mut Tx,
+    op: &OpContext,
+    sent: &mut [ShippedLine],
+    low: LowStockThreshold,
+) -> Result<Vec<Event>, Error> {
+    let oversold: Vec<VariantId> =
+        sent.iter().filter(|sent| sent.untaken_units() > 0).filter_map(|sent| sent.variant_id).collect();
+    let oversold = find_tracked_variants(tx, &oversold).await?;
+    if !oversold.is_empty() {
+        // Locks all levels in the order of their ids before changing any.
         let all: Vec<VariantId> = sent.iter().filter_map(|sent| sent.variant_id).collect();
         stock::lock_levels(tx, &all).await?;
     }
-    let reserved: Vec<_> = sent.iter().flat_map(|sent| of_variant(sent.variant_id, &sent.reserved)).collect();
-    let mut happened = stock::take(tx, op, "fulfilled", reserved).await?;
-    for sent in sent.iter_mut().filter(|sent| sent.missing() > 0) {
-        let Some(variant) = sent.variant_id.filter(|variant| short.contains(variant)) else { continue };
-        let (found, taken) = stock::take_oversold(tx, op, variant, sent.missing(), low).await?;
-        put(&mut sent.line.taken, &found);
-        happened.extend(taken);
+    let reserved: Vec<_> =
+        sent.iter().flat_map(|sent| pair_with_variant(sent.variant_id, &sent.reserved)).collect();
+    let mut events = stock::take(tx, op, "fulfilled", reserved).await?;
+    for sent in sent.iter_mut().filter(|sent| sent.untaken_units() > 0) {
+        let Some(variant) = sent.variant_id.filter(|variant| oversold.contains(variant)) else { continue };
+        let (found, taken) = stock::take_oversold(tx, op, variant, sent.untaken_units(), low).await?;
+        add_units(&mut sent.line.taken, &found);
+        events.extend(taken);
     }
-    Ok(happened)
+    Ok(events)
 }
 
-async fn unfulfill_in(
+async fn cancel_fulfillment_in(
     tx: &mut Tx,
     op: &OpContext,
     id: FulfillmentId,
-    once: Option<&Once<'_>>,
+    call: Option<&IdempotentCall<'_>>,
 ) -> Result<FulfillmentId, Error> {
-    let order_id = fulfillments::find(tx.conn(), id).await?.ok_or_else(no_fulfillment)?.order_id;
+    let order_id = fulfillments::find(tx.conn(), id).await?.ok_or_else(fulfillment_not_found)?.order_id;
     let mut order = lock(tx, order_id, ID).await?;
-    if let Some(once) = once
-        && let Some(answer) = once.answer(tx, op).await?
+    if let Some(call) = call
+        && let Some(answer) = call.replay(tx, op).await?
     {
         return Ok(answer);
     }
-    // As it is now that the order is locked.
-    let mut fulfillment = fulfillments::find(tx.conn(), id).await?.ok_or_else(no_fulfillment)?;
+    // Reads it again, now that the order is locked.
+    let mut fulfillment = fulfillments::find(tx.conn(), id).await?.ok_or_else(fulfillment_not_found)?;
     if fulfillment.status == FulfillmentState::Cancelled {
-        return Err(not_allowed("The fulfillment is canceled already"));
+        return Err(not_allowed("The fulfillment has already been canceled"));
     }
     let mut lines = orders::lines(tx.conn(), &[order_id]).await?;
     let ledger = payments::by_order_ids(tx.conn(), &[order_id]).await?;
@@ -249,38 +264,40 @@ async fn unfulfill_in(
         let Some(sent) = fulfillment.lines.0.iter().find(|sent| sent.line_id == line.id) else { continue };
         let before = line.count().to_send();
         line.fulfilled_quantity = line.fulfilled_quantity.saturating_sub(sent.quantity).max(0);
-        if back(line.id, &refunds, &returns) > line.fulfilled_quantity {
-            return Err(not_allowed("Pieces of it came back, or are about to: it arrived"));
+        if count_returned_units(line.id, &refunds, &returns) > line.fulfilled_quantity {
+            return Err(not_allowed("Units of it have been returned or are about to be, so it has arrived"));
         }
-        // What was refunded meanwhile is not to be sent again.
+        // Units that were refunded in the meantime are not shipped again.
         let again = line.count().to_send().saturating_sub(before);
         let mut rest = sent.taken.clone();
-        let pieces: Vec<Pieces> = draw(&mut rest, again);
+        let units: Vec<UnitsAtLocation> = take_units(&mut rest, again);
         if line.variant_id.is_some() && order.fulfillment_opened_at.is_some() {
-            // They are to be sent at once, and stay off the shelf.
-            put(&mut line.picked.0, &pieces);
-            shelved.extend(of_variant(line.variant_id, &rest));
+            // They are about to be shipped again and stay picked.
+            add_units(&mut line.picked.0, &units);
+            shelved.extend(pair_with_variant(line.variant_id, &rest));
         } else if line.variant_id.is_some() {
-            put(&mut line.reserved.0, &pieces);
-            shelved.extend(of_variant(line.variant_id, &sent.taken));
-            reserved.extend(of_variant(line.variant_id, &pieces));
+            add_units(&mut line.reserved.0, &units);
+            shelved.extend(pair_with_variant(line.variant_id, &sent.taken));
+            reserved.extend(pair_with_variant(line.variant_id, &units));
         }
         orders::update_line(tx.conn(), line).await?;
     }
-    order.status =
-        order.status.after(Move::CancelFulfillment, facts(&order, &lines, &ledger)).map_err(illegal(ID))?;
+    order.status = order
+        .status
+        .transition(Transition::CancelFulfillment, snapshot(&order, &lines, &ledger))
+        .map_err(transition_error(ID))?;
     order.updated_at = op.now();
     orders::update(tx.conn(), &order).await?;
     fulfillment.status = FulfillmentState::Cancelled;
     fulfillment.updated_at = op.now();
     fulfillments::update(tx.conn(), &fulfillment).await?;
-    if let Some(once) = once {
-        once.keep(tx, op, &id).await?;
+    if let Some(call) = call {
+        call.store(tx, op, &id).await?;
     }
-    let mut happened = vec![Event::FulfillmentCancelled(event(&fulfillment))];
-    happened.extend(stock::restock(tx, op, "fulfillment_cancelled", shelved).await?);
-    happened.extend(stock::reserve_again(tx, op, reserved).await?);
-    events::append(tx, op, happened).await?;
+    let mut events = vec![Event::FulfillmentCancelled(event(&fulfillment))];
+    events.extend(stock::restock(tx, op, "fulfillment_cancelled", shelved).await?);
+    events.extend(stock::reserve_restocked(tx, op, reserved).await?);
+    events::append(tx, op, events).await?;
     Ok(id)
 }
 
@@ -288,12 +305,12 @@ fn event(fulfillment: &Fulfillment) -> FulfillmentEvent {
     FulfillmentEvent {
         order_id: fulfillment.order_id,
         fulfillment_id: fulfillment.id,
-        lines: told(fulfillment.lines.0.iter().map(|line| (line.line_id, line.quantity))),
+        lines: event_lines(fulfillment.lines.0.iter().map(|line| (line.line_id, line.quantity))),
         tracking_number: fulfillment.tracking_number.clone(),
     }
 }
 
-fn no_fulfillment() -> Error {
+fn fulfillment_not_found() -> Error {
     Error::invalid(ID, UserErrorCode::NotFound, "Fulfillment does not exist")
 }
 

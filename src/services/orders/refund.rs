@@ -1,22 +1,24 @@
-//! Refunds: money goes back, for pieces, for delivery, or as a goodwill.
+//! Refunds: money is paid back for units, for delivery or as a goodwill.
 //!
-//! What is to go back is written down first, in a transaction that counts it against what was paid; then the provider is asked,
-//! and the ledger says what became of it. A call that is sent again under its key goes on where the first one ended.
+//! The refund is recorded in a transaction that checks it against the payments; then the provider
+//! is called, and its response goes into the ledger. A call that is repeated with the same
+//! idempotency key continues where the first one ended.
 
 use serde::Serialize;
 
-use super::{
-    LineQuantity, Orders, back, check_lines, check_note, counted, draw, facts, illegal, lock, named,
-    of_variant, shelf, told, too_many, total,
+use super::lines::{add_excess_problem, check_lines, count_returned_units, event_lines, match_lines};
+use super::units::{
+    find_tracked_variants, pair_with_variant, resolve_restock_location, sum_units, take_units,
 };
+use super::{LineQuantity, Orders, check_note, lock, snapshot, transition_error};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::db::types::Json;
 use crate::domain::event::{Event, RefundEvent};
 use crate::domain::fulfillment::{RefundState, RefundedLine};
 use crate::domain::ids::{LocationId, OrderId, OrderLineId, RefundId};
-use crate::domain::inventory::Pieces;
-use crate::domain::order::{Move, share};
+use crate::domain::inventory::UnitsAtLocation;
+use crate::domain::order::{Transition, allocate_share};
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
@@ -24,56 +26,58 @@ use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments;
 use crate::repositories::refunds::{self, Refund, refundable};
 use crate::repositories::returns;
-use crate::services::idempotency::Once;
+use crate::services::idempotency::IdempotentCall;
 use crate::services::stock;
 use crate::services::validate::Problems;
 
-/// The field of a new refund that names its order.
+/// The input field that identifies the order.
 const ORDER: &[&str] = &["refund", "orderId"];
 
-/// Money that is to go back.
+/// The input of a refund.
 #[derive(Clone, Debug, Serialize)]
 pub struct CreateRefund {
-    /// Of which order.
+    /// The order.
     pub order_id: OrderId,
-    /// For which pieces.
+    /// The lines to refund.
     pub lines: Vec<RefundLine>,
-    /// For delivery, or as a goodwill: a decimal number.
+    /// Amount for delivery, or as a goodwill, as a decimal number.
     pub shipping_amount: Option<String>,
-    /// Why, for staff.
+    /// A note for staff.
     pub note: Option<String>,
-    /// Where pieces that come back are put; the first location if it is not given.
+    /// Location to restock returned units at; defaults to the first location.
     pub location_id: Option<LocationId>,
 }
 
-/// Pieces whose money is to go back.
+/// The refund of a line.
 #[derive(Clone, Debug, Serialize)]
 pub struct RefundLine {
     /// The line.
     pub line_id: OrderLineId,
-    /// How many pieces; 0 when only some of their money goes back.
+    /// Number of units; 0 to refund only part of their price.
     pub quantity: i64,
-    /// How much, for all of them: a decimal number. What they cost, if it is not given.
+    /// Amount for all units, as a decimal number; defaults to their price.
     pub amount: Option<String>,
-    /// Whether they can be sold again.
+    /// Whether the units become available again.
     pub restock: bool,
 }
 
-/// What of an input is a number by now.
-struct Amounts {
+/// The amounts of an input, parsed.
+struct RefundAmounts {
     lines: Vec<Option<i64>>,
     shipping: i64,
 }
 
 impl Orders {
-    /// Gives money back: never more than was paid and has not gone back. Pieces that are not sent yet go first, and will not be
-    /// sent; with `restock` what was reserved for them can be sold again, and pieces that were picked or sent are put back on the
-    /// shelf.
+    /// Refunds at most what was paid and not yet refunded. Units that have not been shipped are
+    /// refunded first, and will not be shipped. With `restock`, their reservations are released,
+    /// and picked or shipped units are put back into stock.
     ///
-    /// The refund is made whatever the provider says: whether the money went back is in the ledger.
+    /// The refund is created regardless of the provider's response; whether the money was paid back
+    /// is in the ledger.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong; [`Error::Conflict`] for a key that was used otherwise.
+    /// [`Error::Invalid`] with all problems; [`Error::Conflict`] when the key was used for a
+    /// different request.
     pub async fn create_refund(
         &self,
         op: &OpContext,
@@ -84,19 +88,24 @@ impl Orders {
         let mut problems = Problems::default();
         let amounts = self.amounts(&mut problems, input);
         problems.check()?;
-        let once = Once::new(key, "refundCreate", input)?;
-        let refund = in_tx!(self, op, |tx| self.refund_in(tx, op, input, &amounts, once.as_ref()))?;
+        let call = IdempotentCall::new(key, "refundCreate", input)?;
+        let refund = in_tx!(self, op, |tx| self.create_refund_in(tx, op, input, &amounts, call.as_ref()))?;
         let order = self.reload(op, input.order_id).await?;
-        self.give_back(op, &order, refund).await?;
+        self.execute_refund(op, &order, refund).await?;
         let mut conn = self.db.read(&op.statements).await?;
         let made =
             refunds::by_order_ids(&mut conn, &[order.id]).await?.into_iter().find(|row| row.id == refund);
         let order = orders::find(&mut conn, order.id).await?;
-        order.zip(made).ok_or_else(|| super::no_order(ORDER))
+        order.zip(made).ok_or_else(|| super::order_not_found(ORDER))
     }
 
-    /// Asks for the money of a refund that is written down, and brings the order in line with what came of it.
-    pub(super) async fn give_back(&self, op: &OpContext, order: &Order, id: RefundId) -> Result<(), Error> {
+    /// Pays out a recorded refund, and updates the order with the result.
+    pub(super) async fn execute_refund(
+        &self,
+        op: &OpContext,
+        order: &Order,
+        id: RefundId,
+    ) -> Result<(), Error> {
         let mut conn = self.db.read(&op.statements).await?;
         let refund =
             refunds::by_order_ids(&mut conn, &[order.id]).await?.into_iter().find(|row| row.id == id);
@@ -106,10 +115,10 @@ impl Orders {
         if refund.state(&ledger) == RefundState::Pending {
             self.payments.refund(op, order, id, refund.amount).await?;
         }
-        self.settle(op, order.id).await
+        self.sync_with_ledger(op, order.id).await
     }
 
-    fn amounts(&self, problems: &mut Problems, input: &CreateRefund) -> Amounts {
+    fn amounts(&self, problems: &mut Problems, input: &CreateRefund) -> RefundAmounts {
         let lines: Vec<LineQuantity> = quantities(input);
         check_lines(problems, "refund", &lines, 0);
         check_note(problems, &["refund", "note"], input.note.as_deref().unwrap_or_default());
@@ -128,23 +137,23 @@ impl Orders {
                 .zip(&input.lines)
                 .all(|(amount, line)| line.quantity == 0 && amount.unwrap_or_default() == 0)
         {
-            let message = "Say what the refund is for: pieces, amounts, or delivery";
+            let message = "Specify what to refund: units, amounts or delivery";
             problems.add(&["refund"], UserErrorCode::Blank, message);
         }
-        Amounts { lines, shipping }
+        RefundAmounts { lines, shipping }
     }
 
-    async fn refund_in(
+    async fn create_refund_in(
         &self,
         tx: &mut Tx,
         op: &OpContext,
         input: &CreateRefund,
-        amounts: &Amounts,
-        once: Option<&Once<'_>>,
+        amounts: &RefundAmounts,
+        call: Option<&IdempotentCall<'_>>,
     ) -> Result<RefundId, Error> {
         let mut order = lock(tx, input.order_id, ORDER).await?;
-        if let Some(once) = once
-            && let Some(answer) = once.answer(tx, op).await?
+        if let Some(call) = call
+            && let Some(answer) = call.replay(tx, op).await?
         {
             return Ok(answer);
         }
@@ -152,71 +161,81 @@ impl Orders {
         let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
         let known = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
         let returns = returns::by_order_ids(tx.conn(), &[order.id]).await?;
-        order.status.after(Move::Refund, facts(&order, &lines, &ledger)).map_err(illegal(ORDER))?;
+        order
+            .status
+            .transition(Transition::Refund, snapshot(&order, &lines, &ledger))
+            .map_err(transition_error(ORDER))?;
 
         let mut problems = Problems::default();
         let wanted = quantities(input);
-        let shelf = shelf(tx, "refund", input.location_id).await?;
+        let restock_location = resolve_restock_location(tx, "refund", input.location_id).await?;
         let sold: Vec<_> = lines.iter().filter_map(|line| line.variant_id).collect();
-        let counted = counted(tx, &sold).await?;
-        let stands = |refund: &&Refund| refund.state(&ledger) != RefundState::Failure;
+        let tracked = find_tracked_variants(tx, &sold).await?;
+        let is_standing = |refund: &&Refund| refund.state(&ledger) != RefundState::Failure;
         let mut refunded = Vec::with_capacity(wanted.len());
         let (mut freed, mut gone, mut restocked) = (Vec::new(), Vec::new(), Vec::new());
-        for (at, line, quantity) in named(&mut problems, "refund", &mut lines, &wanted) {
+        for (at, line, quantity) in match_lines(&mut problems, "refund", &mut lines, &wanted) {
             let count = line.count();
             if quantity > count.refundable() {
-                too_many(&mut problems, "refund", at, count.refundable(), "refunded");
+                add_excess_problem(&mut problems, "refund", at, count.refundable(), "refunded");
                 continue;
             }
-            let of_line = known.iter().filter(stands).flat_map(|refund| &refund.lines.0);
+            let of_line = known.iter().filter(is_standing).flat_map(|refund| &refund.lines.0);
             let before: i64 = of_line.filter(|one| one.line_id == line.id).map(|one| one.amount).sum();
             let price = line_price(&order, line, 0, line.quantity);
-            let usual = line_price(&order, line, line.refunded_quantity, quantity);
+            let default_amount = line_price(&order, line, line.refunded_quantity, quantity);
             let amount = amounts.lines.get(at).copied().flatten();
-            // Money that went back for no piece is missing when its pieces are refunded.
-            let most = price.saturating_sub(before).max(0);
-            let amount = amount.unwrap_or(usual.min(most));
-            if amount > most {
-                let message = format!("No more than {} is left of what the line cost", self.decimal(most));
+            // Money that was refunded without units reduces what is left for the units.
+            let max_amount = price.saturating_sub(before).max(0);
+            let amount = amount.unwrap_or(default_amount.min(max_amount));
+            if amount > max_amount {
+                let message = format!(
+                    "At most {} of the price of the line is left to refund",
+                    self.decimal(max_amount)
+                );
                 let field = ["refund", "lineItems", &at.to_string(), "amount"];
                 problems.add(&field, UserErrorCode::NotAllowed, message);
             }
             let restock = input.lines.get(at).is_some_and(|line| line.restock);
             line.refunded_quantity = line.refunded_quantity.saturating_add(quantity);
-            // What is reserved, or else picked, for pieces that will not be sent.
-            let held = total(&line.reserved.0).saturating_add(total(&line.picked.0));
+            // Reserved units, and after them picked ones, that will not be shipped.
+            let held = sum_units(&line.reserved.0).saturating_add(sum_units(&line.picked.0));
             let excess = held.saturating_sub(line.count().to_send());
-            let pieces = draw(&mut line.reserved.0, excess);
-            let picked = draw(&mut line.picked.0, excess.saturating_sub(total(&pieces)));
+            let units = take_units(&mut line.reserved.0, excess);
+            let picked = take_units(&mut line.picked.0, excess.saturating_sub(sum_units(&units)));
             if restock {
-                restocked.extend(of_variant(line.variant_id, &picked));
+                restocked.extend(pair_with_variant(line.variant_id, &picked));
             }
-            let of_sent = quantity.saturating_sub(count.to_send().min(quantity));
-            let out = line.fulfilled_quantity.saturating_sub(back(line.id, &known, &returns)).max(0);
-            let returned = match (shelf, line.variant_id) {
-                (Some(location_id), Some(variant)) if restock && counted.contains(&variant) => {
-                    vec![Pieces { location_id, quantity: of_sent.min(out) }]
+            let shipped_units = quantity.saturating_sub(count.to_send().min(quantity));
+            let with_buyer = line
+                .fulfilled_quantity
+                .saturating_sub(count_returned_units(line.id, &known, &returns))
+                .max(0);
+            let returned = match (restock_location, line.variant_id) {
+                (Some(location_id), Some(variant)) if restock && tracked.contains(&variant) => {
+                    vec![UnitsAtLocation { location_id, quantity: shipped_units.min(with_buyer) }]
                 }
                 _ => Vec::new(),
             };
-            let returned: Vec<Pieces> = returned.into_iter().filter(|pieces| pieces.quantity > 0).collect();
-            restocked.extend(of_variant(line.variant_id, &returned));
+            let returned: Vec<UnitsAtLocation> =
+                returned.into_iter().filter(|place| place.quantity > 0).collect();
+            restocked.extend(pair_with_variant(line.variant_id, &returned));
             let into = if restock { &mut freed } else { &mut gone };
-            into.extend(of_variant(line.variant_id, &pieces));
-            let tax = Some(share(line.tax_total, price, before, amount));
+            into.extend(pair_with_variant(line.variant_id, &units));
+            let tax = Some(allocate_share(line.tax_total, price, before, amount));
             refunded.push(RefundedLine { line_id: line.id, quantity, amount, tax, restocked: returned });
         }
-        let asked = refunded.iter().map(|line| line.amount).sum::<i64>().saturating_add(amounts.shipping);
+        let requested = refunded.iter().map(|line| line.amount).sum::<i64>().saturating_add(amounts.shipping);
         let left = refundable(&ledger, &known);
-        let mut delivery = DeliveryShare::of(&order, known.iter().filter(stands), amounts.shipping);
+        let mut delivery = DeliveryShare::of(&order, known.iter().filter(is_standing), amounts.shipping);
         if !order.taxes_included {
-            // Whatever was given as a goodwill before is missing now.
-            delivery.tax = delivery.tax.min(left.saturating_sub(asked)).max(0);
+            // An earlier goodwill may have used up part of the money.
+            delivery.tax = delivery.tax.min(left.saturating_sub(requested)).max(0);
         }
-        let amount = asked.saturating_add(delivery.added_tax(&order));
+        let amount = requested.saturating_add(delivery.added_tax(&order));
         if amount > left {
             let message = format!(
-                "No more can go back than was paid and has not gone back: {} of the {} asked for",
+                "Only {} of the requested {} is left to refund",
                 self.decimal(left),
                 self.decimal(amount)
             );
@@ -240,20 +259,20 @@ impl Orders {
         order.updated_at = op.now();
         orders::update(tx.conn(), &order).await?;
         refunds::insert(tx.conn(), &refund).await?;
-        if let Some(once) = once {
-            once.keep(tx, op, &refund.id).await?;
+        if let Some(call) = call {
+            call.store(tx, op, &refund.id).await?;
         }
-        // All levels are locked in the order of their ids before the first is changed.
+        // Locks all levels in the order of their ids before changing any.
         let touched: Vec<_> =
             freed.iter().chain(&gone).chain(&restocked).map(|(variant, _)| *variant).collect();
         if !touched.is_empty() {
             stock::lock_levels(tx, &touched).await?;
         }
-        let mut happened = vec![Event::RefundCreated(event(&refund))];
-        happened.extend(stock::release(tx, op, freed).await?);
-        happened.extend(stock::take(tx, op, "refunded", gone).await?);
-        happened.extend(stock::restock(tx, op, "refunded", restocked).await?);
-        events::append(tx, op, happened).await?;
+        let mut events = vec![Event::RefundCreated(refund_event(&refund))];
+        events.extend(stock::release(tx, op, freed).await?);
+        events.extend(stock::take(tx, op, "refunded", gone).await?);
+        events.extend(stock::restock(tx, op, "refunded", restocked).await?);
+        events::append(tx, op, events).await?;
         Ok(refund.id)
     }
 
@@ -266,27 +285,28 @@ fn quantities(input: &CreateRefund) -> Vec<LineQuantity> {
     input.lines.iter().map(|line| LineQuantity { line_id: line.line_id, quantity: line.quantity }).collect()
 }
 
-/// What pieces of a line cost the buyer, with taxes, when `before` of its pieces are accounted for.
-pub(super) fn line_price(order: &Order, line: &OrderLine, before: i64, pieces: i64) -> i64 {
+/// The price of units of a line including taxes, when `before` of its units have been accounted
+/// for.
+pub(super) fn line_price(order: &Order, line: &OrderLine, before: i64, units: i64) -> i64 {
     let taxes = if order.taxes_included { 0 } else { line.tax_total };
-    share(line.total().saturating_add(taxes), line.quantity, before, pieces)
+    allocate_share(line.total().saturating_add(taxes), line.quantity, before, units)
 }
 
 pub(super) fn priced_line(line_id: OrderLineId, quantity: i64, amount: i64, tax: i64) -> RefundedLine {
     RefundedLine { line_id, quantity, amount, tax: Some(tax), restocked: Vec::new() }
 }
 
-/// What of a refund is for delivery.
+/// The part of a refund that is for delivery.
 #[derive(Clone, Copy)]
 pub(super) struct DeliveryShare {
     /// A part of the order's `shipping_total`.
     pub price: i64,
-    /// The taxes on that part, contained in it or not.
+    /// The taxes on that part, whether or not they are included in it.
     pub tax: i64,
 }
 
 impl DeliveryShare {
-    /// As much of an amount as delivery cost and has not gone back by the refunds that stand.
+    /// The part of an amount that delivery cost and the standing refunds have not paid back.
     pub fn of<'a>(order: &Order, standing: impl Iterator<Item = &'a Refund>, amount: i64) -> Self {
         let price = |refund: &Refund| {
             refund.delivery.saturating_sub(if order.taxes_included { 0 } else { refund.delivery_tax })
@@ -296,27 +316,27 @@ impl DeliveryShare {
         let price = amount.min(left);
         let taxes = order.delivery.0.iter().flat_map(|delivery| &delivery.taxes);
         let taxes = taxes.map(|tax| tax.amount).sum();
-        Self { price, tax: share(taxes, order.shipping_total, before, price) }
+        Self { price, tax: allocate_share(taxes, order.shipping_total, before, price) }
     }
 
-    /// The taxes that go back beside the price.
+    /// Taxes that are refunded in addition to the price.
     pub fn added_tax(self, order: &Order) -> i64 {
         if order.taxes_included { 0 } else { self.tax }
     }
 
-    /// All that goes back for delivery.
+    /// The total that is refunded for delivery.
     pub fn money(self, order: &Order) -> i64 {
         self.price.saturating_add(self.added_tax(order))
     }
 }
 
-/// What the log tells of a refund.
-pub(super) fn event(refund: &Refund) -> RefundEvent {
+/// The event of a refund.
+pub(super) fn refund_event(refund: &Refund) -> RefundEvent {
     RefundEvent {
         order_id: refund.order_id,
         refund_id: refund.id,
         amount: refund.amount,
-        lines: told(refund.lines.0.iter().map(|line| (line.line_id, line.quantity))),
+        lines: event_lines(refund.lines.0.iter().map(|line| (line.line_id, line.quantity))),
         note: refund.note.clone(),
     }
 }

@@ -1,63 +1,63 @@
-//! Returns: what a buyer may send back, and what came of it. Money is another matter: see refunds.
+//! Returns: which units a buyer may send back, and which were received. Refunds are separate.
 
 use serde::Serialize;
 
-use super::{
-    LineQuantity, Orders, back, check_lines, check_note, counted, facts, illegal, lock, named, shelf, told,
-    too_many,
-};
+use super::lines::{add_excess_problem, check_lines, count_returned_units, event_lines, match_lines};
+use super::units::{find_tracked_variants, resolve_restock_location};
+use super::{LineQuantity, Orders, check_note, lock, snapshot, transition_error};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::db::types::Json;
 use crate::domain::event::{Event, ReturnEvent};
 use crate::domain::fulfillment::{ReturnStatus, ReturnedLine};
 use crate::domain::ids::{LocationId, OrderId, ReturnId};
-use crate::domain::inventory::Pieces;
-use crate::domain::order::Move;
+use crate::domain::inventory::UnitsAtLocation;
+use crate::domain::order::Transition;
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::orders::{self, Order};
 use crate::repositories::returns::{self, Return};
 use crate::repositories::{payments, refunds};
-use crate::services::idempotency::Once;
+use crate::services::idempotency::IdempotentCall;
 use crate::services::stock;
 use crate::services::validate::Problems;
 
-/// The argument that names a return.
+/// The argument that identifies a return.
 const ID: &[&str] = &["id"];
-/// The field of a new return that names its order.
+/// The input field that identifies the order.
 const ORDER: &[&str] = &["return", "orderId"];
 
-/// Pieces that a buyer is to send back.
+/// The input of a return.
 #[derive(Clone, Debug, Serialize)]
 pub struct CreateReturn {
-    /// Of which order.
+    /// The order.
     pub order_id: OrderId,
-    /// Which.
+    /// The lines to return.
     pub lines: Vec<LineQuantity>,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Pieces that came back.
+/// The input of a receipt.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReceiveReturn {
-    /// Of which return.
+    /// The return.
     pub id: ReturnId,
-    /// Which; `None`: all of them.
+    /// The received lines; `None` for all of them.
     pub lines: Option<Vec<LineQuantity>>,
-    /// Whether they can be sold again.
+    /// Whether the units become available again.
     pub restock: bool,
-    /// Where they are put; the first location if it is not given.
+    /// Location to restock them at; defaults to the first location.
     pub location_id: Option<LocationId>,
 }
 
 impl Orders {
-    /// Agrees that pieces which were sent come back.
+    /// Creates a return for units that were shipped.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong; [`Error::Conflict`] for a key that was used otherwise.
+    /// [`Error::Invalid`] with all problems; [`Error::Conflict`] when the key was used for a
+    /// different request.
     pub async fn create_return(
         &self,
         op: &OpContext,
@@ -68,19 +68,21 @@ impl Orders {
         let mut problems = Problems::default();
         check_lines(&mut problems, "return", &input.lines, 1);
         if input.lines.is_empty() {
-            problems.add(&["return", "lineItems"], UserErrorCode::Blank, "Name what comes back");
+            problems.add(&["return", "lineItems"], UserErrorCode::Blank, "Specify the lines to return");
         }
         check_note(&mut problems, &["return", "reason"], &input.reason);
         problems.check()?;
-        let once = Once::new(key, "returnCreate", input)?;
-        let id = in_tx!(self, op, |tx| return_in(tx, op, input, once.as_ref()))?;
+        let call = IdempotentCall::new(key, "returnCreate", input)?;
+        let id = in_tx!(self, op, |tx| create_return_in(tx, op, input, call.as_ref()))?;
         self.with_return(op, id).await
     }
 
-    /// Receives what came back of a return, which ends it; with `restock` it is on the shelf again.
+    /// Records the received units and closes the return. With `restock`, they are put back into
+    /// stock.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong; [`Error::Conflict`] for a key that was used otherwise.
+    /// [`Error::Invalid`] with all problems; [`Error::Conflict`] when the key was used for a
+    /// different request.
     pub async fn receive_return(
         &self,
         op: &OpContext,
@@ -91,45 +93,48 @@ impl Orders {
         let mut problems = Problems::default();
         check_lines(&mut problems, "input", input.lines.as_deref().unwrap_or_default(), 0);
         problems.check()?;
-        let once = Once::new(key, "returnReceive", input)?;
-        let id = in_tx!(self, op, |tx| receive_in(tx, op, input, once.as_ref()))?;
+        let call = IdempotentCall::new(key, "returnReceive", input)?;
+        let id = in_tx!(self, op, |tx| receive_return_in(tx, op, input, call.as_ref()))?;
         self.with_return(op, id).await
     }
 
     async fn with_return(&self, op: &OpContext, id: ReturnId) -> Result<(Order, Return), Error> {
         let mut conn = self.db.read(&op.statements).await?;
-        let row = returns::find(&mut conn, id).await?.ok_or_else(no_return)?;
+        let row = returns::find(&mut conn, id).await?.ok_or_else(return_not_found)?;
         let order = orders::find(&mut conn, row.order_id).await?;
-        Ok((order.ok_or_else(|| super::no_order(ID))?, row))
+        Ok((order.ok_or_else(|| super::order_not_found(ID))?, row))
     }
 }
 
-async fn return_in(
+async fn create_return_in(
     tx: &mut Tx,
     op: &OpContext,
     input: &CreateReturn,
-    once: Option<&Once<'_>>,
+    call: Option<&IdempotentCall<'_>>,
 ) -> Result<ReturnId, Error> {
     let mut order = lock(tx, input.order_id, ORDER).await?;
-    if let Some(once) = once
-        && let Some(answer) = once.answer(tx, op).await?
+    if let Some(call) = call
+        && let Some(answer) = call.replay(tx, op).await?
     {
         return Ok(answer);
     }
     let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
     let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
-    order.status =
-        order.status.after(Move::Return, facts(&order, &lines, &ledger)).map_err(illegal(ORDER))?;
+    order.status = order
+        .status
+        .transition(Transition::Return, snapshot(&order, &lines, &ledger))
+        .map_err(transition_error(ORDER))?;
     let refunds = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
     let returns = returns::by_order_ids(tx.conn(), &[order.id]).await?;
     let mut problems = Problems::default();
-    let mut coming = Vec::with_capacity(input.lines.len());
-    for (at, line, quantity) in named(&mut problems, "return", &mut lines, &input.lines) {
-        let out = line.fulfilled_quantity.saturating_sub(back(line.id, &refunds, &returns)).max(0);
-        if quantity > out {
-            too_many(&mut problems, "return", at, out, "sent back");
+    let mut returned = Vec::with_capacity(input.lines.len());
+    for (at, line, quantity) in match_lines(&mut problems, "return", &mut lines, &input.lines) {
+        let with_buyer =
+            line.fulfilled_quantity.saturating_sub(count_returned_units(line.id, &refunds, &returns)).max(0);
+        if quantity > with_buyer {
+            add_excess_problem(&mut problems, "return", at, with_buyer, "sent back");
         }
-        coming.push(ReturnedLine { line_id: line.id, quantity, received: 0 });
+        returned.push(ReturnedLine { line_id: line.id, quantity, received: 0 });
     }
     problems.check()?;
     let row = Return {
@@ -137,39 +142,39 @@ async fn return_in(
         order_id: order.id,
         status: ReturnStatus::Open,
         reason: input.reason.clone(),
-        lines: Json(coming),
+        lines: Json(returned),
         created_at: op.now(),
         updated_at: op.now(),
     };
     order.updated_at = op.now();
     orders::update(tx.conn(), &order).await?;
     returns::insert(tx.conn(), &row).await?;
-    let lines = told(row.lines.0.iter().map(|line| (line.line_id, line.quantity)));
+    let lines = event_lines(row.lines.0.iter().map(|line| (line.line_id, line.quantity)));
     let event = ReturnEvent { order_id: order.id, return_id: row.id, lines };
     events::append(tx, op, [Event::ReturnCreated(event)]).await?;
-    if let Some(once) = once {
-        once.keep(tx, op, &row.id).await?;
+    if let Some(call) = call {
+        call.store(tx, op, &row.id).await?;
     }
     Ok(row.id)
 }
 
-async fn receive_in(
+async fn receive_return_in(
     tx: &mut Tx,
     op: &OpContext,
     input: &ReceiveReturn,
-    once: Option<&Once<'_>>,
+    call: Option<&IdempotentCall<'_>>,
 ) -> Result<ReturnId, Error> {
-    let order_id = returns::find(tx.conn(), input.id).await?.ok_or_else(no_return)?.order_id;
+    let order_id = returns::find(tx.conn(), input.id).await?.ok_or_else(return_not_found)?.order_id;
     let mut order = lock(tx, order_id, ID).await?;
-    if let Some(once) = once
-        && let Some(answer) = once.answer(tx, op).await?
+    if let Some(call) = call
+        && let Some(answer) = call.replay(tx, op).await?
     {
         return Ok(answer);
     }
-    // As it is now that the order is locked.
-    let mut row = returns::find(tx.conn(), input.id).await?.ok_or_else(no_return)?;
+    // Reads it again, now that the order is locked.
+    let mut row = returns::find(tx.conn(), input.id).await?.ok_or_else(return_not_found)?;
     if row.status == ReturnStatus::Received {
-        return Err(Error::invalid(ID, UserErrorCode::NotAllowed, "The return is received already"));
+        return Err(Error::invalid(ID, UserErrorCode::NotAllowed, "The return has already been received"));
     }
     let mut problems = Problems::default();
     for line in &mut row.lines.0 {
@@ -179,11 +184,11 @@ async fn receive_in(
             None => line.quantity,
             Some(None) => 0,
             Some(Some(at)) => {
-                let came = input.lines.iter().flatten().nth(at).map_or(0, |want| want.quantity);
-                if came > line.quantity {
-                    too_many(&mut problems, "input", at, line.quantity, "received");
+                let received = input.lines.iter().flatten().nth(at).map_or(0, |want| want.quantity);
+                if received > line.quantity {
+                    add_excess_problem(&mut problems, "input", at, line.quantity, "received");
                 }
-                came
+                received
             }
         };
     }
@@ -199,32 +204,34 @@ async fn receive_in(
     returns::update(tx.conn(), &row).await?;
     order.updated_at = op.now();
     orders::update(tx.conn(), &order).await?;
-    let came = row.lines.0.iter().filter(|line| line.received > 0);
+    let received = row.lines.0.iter().filter(|line| line.received > 0);
     let event = ReturnEvent {
         order_id,
         return_id: row.id,
-        lines: told(came.map(|line| (line.line_id, line.received))),
+        lines: event_lines(received.map(|line| (line.line_id, line.received))),
     };
-    let mut happened = vec![Event::ReturnReceived(event)];
-    if let Some(once) = once {
-        once.keep(tx, op, &row.id).await?;
+    let mut events = vec![Event::ReturnReceived(event)];
+    if let Some(call) = call {
+        call.store(tx, op, &row.id).await?;
     }
     if input.restock
-        && let Some(location_id) = shelf(tx, "input", input.location_id).await?
+        && let Some(location_id) = resolve_restock_location(tx, "input", input.location_id).await?
     {
         let lines = orders::lines(tx.conn(), &[order_id]).await?;
         let sold: Vec<_> = lines.iter().filter_map(|line| line.variant_id).collect();
-        let counted = counted(tx, &sold).await?;
-        let pieces = row.lines.0.iter().filter_map(|back| {
-            let variant = lines.iter().find(|line| line.id == back.line_id)?.variant_id?;
-            counted.contains(&variant).then_some((variant, Pieces { location_id, quantity: back.received }))
+        let tracked = find_tracked_variants(tx, &sold).await?;
+        let units = row.lines.0.iter().filter_map(|returned| {
+            let variant = lines.iter().find(|line| line.id == returned.line_id)?.variant_id?;
+            tracked
+                .contains(&variant)
+                .then_some((variant, UnitsAtLocation { location_id, quantity: returned.received }))
         });
-        happened.extend(stock::restock(tx, op, "returned", pieces.collect::<Vec<_>>()).await?);
+        events.extend(stock::restock(tx, op, "returned", units.collect::<Vec<_>>()).await?);
     }
-    events::append(tx, op, happened).await?;
+    events::append(tx, op, events).await?;
     Ok(row.id)
 }
 
-fn no_return() -> Error {
+fn return_not_found() -> Error {
     Error::invalid(ID, UserErrorCode::NotFound, "Return does not exist")
 }

@@ -1,105 +1,107 @@
-//! Records what providers tell: the ledger's row, and what follows for the order, in one transaction; then what is to be sent back
-//! or let go, outside of it.
+//! Records provider events: the ledger entries and the resulting changes of the order in one
+//! transaction, then refunds and cancellations outside of it.
 
 use std::collections::HashMap;
 
-use super::{Payments, known};
+use super::{Payments, payment_ref};
 use crate::context::OpContext;
-use crate::db::{DbError, Tx, retrying};
+use crate::db::{DbError, Tx, with_retries};
 use crate::domain::event::{CartEvent, Event, OrderExpiredEvent, OrderUpdatedEvent, PaymentEvent};
 use crate::domain::ids::{DiscountId, OrderId, PaymentId, RefundId};
-use crate::domain::inventory::LowStock;
-use crate::domain::order::{Facts, IllegalMove, Move, OrderStatus};
-use crate::domain::payment::{Paid, PaymentKind};
+use crate::domain::inventory::LowStockThreshold;
+use crate::domain::order::{IllegalTransition, OrderSnapshot, OrderStatus, Transition};
+use crate::domain::payment::{LedgerTotals, PaymentKind};
 use crate::error::Error;
 use crate::events;
-use crate::integrations::payments::Told;
+use crate::integrations::payments::ProviderEvent;
 use crate::repositories::orders::{self, Order, OrderLine};
-use crate::repositories::payments::{self, Payment, paid};
+use crate::repositories::payments::{self, Payment, ledger_totals};
 use crate::repositories::{discounts, variants};
-use crate::services::orders::{of_variant, settle_in};
-use crate::services::stock::{self, Want};
+use crate::services::orders::{pair_with_variant, sync_with_ledger_in};
+use crate::services::stock::{self, Demand};
 
-/// What follows for an order from what was told.
+/// What provider events mean for an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Consequence {
-    /// It is paid for.
+    /// It is paid.
     Pay,
-    /// It is given up: the payment was declined.
-    GiveUp,
-    /// It was given up, and its money came after all: stock and discounts are taken again, or the money goes back.
-    Revive,
-    /// So much money came that is not wanted.
-    SendBack(i64),
-    /// Money is kept ready that is not wanted.
-    LetGo,
-    /// Nothing but the row.
+    /// The payment was declined: the order expires.
+    Expire,
+    /// It was paid after it had expired: stock and discounts are taken again, or else the money is
+    /// refunded.
+    Reinstate,
+    /// This amount was paid without being owed: refund it.
+    Refund(i64),
+    /// A payment was authorized without being owed: void it.
+    VoidAuthorization,
+    /// Nothing beyond the ledger entry.
     Nothing,
 }
 
-/// What was recorded, and what is to be done outside of the transaction.
-struct Recorded {
+/// What was recorded, and what is left to do outside of the transaction.
+struct RecordOutcome {
     order: Order,
-    send_back: Vec<Payment>,
-    let_go: bool,
+    refund_requests: Vec<Payment>,
+    is_void_required: bool,
 }
 
-/// The state after a move that was looked at before; that it is illegal is a bug.
-fn illegal(error: IllegalMove) -> Error {
+/// Converts the error of a transition that was checked before; it can only be caused by a bug.
+fn illegal_transition(error: IllegalTransition) -> Error {
     Error::Internal(std::sync::Arc::new(error))
 }
 
 impl Payments {
-    /// Records what a provider told of an order; the order since, or `None` when there is no such order.
+    /// Records the events of an order and returns the updated order, or `None` for an unknown
+    /// order.
     pub(super) async fn record(
         &self,
         op: &OpContext,
         provider: &str,
         id: OrderId,
-        told: &[Told],
+        events: &[ProviderEvent],
     ) -> Result<Option<Order>, Error> {
-        let Some(recorded) = self.note(op, provider, id, told).await? else { return Ok(None) };
-        for request in &recorded.send_back {
-            self.give_back(op, &recorded.order, request).await?;
+        let Some(recorded) = self.record_events(op, provider, id, events).await? else { return Ok(None) };
+        for request in &recorded.refund_requests {
+            self.send_refund(op, &recorded.order, request).await?;
         }
-        if recorded.let_go {
-            let told = match self.provider(provider) {
+        if recorded.is_void_required {
+            let events = match self.provider(provider) {
                 Some(provider) => {
-                    let payment = known(&recorded.order, None);
-                    self.ask(provider, || provider.cancel(&payment)).await
+                    let payment = payment_ref(&recorded.order, None);
+                    self.call_provider(provider, || provider.cancel(&payment)).await
                 }
                 None => Ok(Vec::new()),
             };
-            match told {
-                Ok(told) => drop(self.note(op, provider, id, &told).await?),
+            match events {
+                Ok(events) => drop(self.record_events(op, provider, id, &events).await?),
                 Err(error) => tracing::warn!(order = ?recorded.order.id, provider, "a cancel: {error}"),
             }
         }
         Ok(Some(recorded.order))
     }
 
-    /// Records what came of something that followed from a record; nothing more follows from that.
-    pub(super) async fn note_answer(
+    /// Records the response to a refund, without any further actions.
+    pub(super) async fn record_response(
         &self,
         op: &OpContext,
         provider: &str,
         id: OrderId,
-        told: &[Told],
+        events: &[ProviderEvent],
     ) -> Result<(), Error> {
-        self.note(op, provider, id, told).await.map(drop)
+        self.record_events(op, provider, id, events).await.map(drop)
     }
 
-    /// Lets an order stand that goes on waiting for its payment: it gets its number, unless it has
-    /// one or does not wait any more. The order since; `None` when there is no such order.
-    pub(super) async fn let_stand(&self, op: &OpContext, id: OrderId) -> Result<Option<Order>, Error> {
-        retrying(|| self.let_stand_once(op, id)).await
+    /// Assigns a number to a pending order, unless it already has one or is no longer pending.
+    /// Returns the updated order, or `None` for an unknown order.
+    pub(super) async fn assign_number(&self, op: &OpContext, id: OrderId) -> Result<Option<Order>, Error> {
+        with_retries(|| self.assign_number_once(op, id)).await
     }
 
-    async fn let_stand_once(&self, op: &OpContext, id: OrderId) -> Result<Option<Order>, Error> {
+    async fn assign_number_once(&self, op: &OpContext, id: OrderId) -> Result<Option<Order>, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let found = orders::lock(tx.conn(), id).await?;
         let mut order = match found {
-            Some(order) if order.waits_for_number() => order,
+            Some(order) if order.is_awaiting_number() => order,
             other => {
                 tx.rollback().await?;
                 return Ok(other);
@@ -107,185 +109,205 @@ impl Payments {
         };
         order.updated_at = op.now();
         orders::update(tx.conn(), &order).await?;
-        orders::give_number(tx.conn(), &mut order).await?;
+        orders::assign_number(tx.conn(), &mut order).await?;
         let event = OrderUpdatedEvent { order_id: id, fields: vec!["orderNumber".to_owned()] };
         events::append(&mut tx, op, [Event::OrderUpdated(event)]).await?;
         tx.commit().await?;
         Ok(Some(order))
     }
 
-    async fn note(
+    async fn record_events(
         &self,
         op: &OpContext,
         provider: &str,
         id: OrderId,
-        told: &[Told],
-    ) -> Result<Option<Recorded>, Error> {
-        let told = distinct(provider, told);
-        let may_revive = std::sync::atomic::AtomicBool::new(true);
-        retrying(|| self.note_once(op, provider, id, &told, &may_revive)).await
+        events: &[ProviderEvent],
+    ) -> Result<Option<RecordOutcome>, Error> {
+        let events = valid_events(provider, events);
+        let may_reinstate = std::sync::atomic::AtomicBool::new(true);
+        with_retries(|| self.record_events_once(op, provider, id, &events, &may_reinstate)).await
     }
 
-    async fn note_once(
+    async fn record_events_once(
         &self,
         op: &OpContext,
         provider: &str,
         id: OrderId,
-        told: &[Told],
-        may_revive: &std::sync::atomic::AtomicBool,
-    ) -> Result<Option<Recorded>, Error> {
+        events: &[ProviderEvent],
+        may_reinstate: &std::sync::atomic::AtomicBool,
+    ) -> Result<Option<RecordOutcome>, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        // The usual case in the fewest statements: all of the money comes while the order waits for it.
-        if let [one] = told
-            && one.kind == PaymentKind::Captured
-            && let Some(mut order) = orders::pay_pending(tx.conn(), id, one.amount, op.now()).await?
+        // The common case with a minimum of statements: the full amount is captured while the order
+        // is pending.
+        if let [event] = events
+            && event.kind == PaymentKind::Captured
+            && let Some(mut order) = orders::pay_pending(tx.conn(), id, event.amount, op.now()).await?
         {
-            payments::insert_missing(tx.conn(), &row(op, provider, one)).await?;
-            orders::give_number(tx.conn(), &mut order).await?;
-            events::append(&mut tx, op, [Event::OrderPaid(event(provider, one))]).await?;
+            payments::insert_missing(tx.conn(), &ledger_row(op, provider, event)).await?;
+            orders::assign_number(tx.conn(), &mut order).await?;
+            events::append(&mut tx, op, [Event::OrderPaid(payment_event(provider, event))]).await?;
             tx.commit().await?;
-            return Ok(Some(Recorded { order, send_back: Vec::new(), let_go: false }));
+            return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
         }
         let Some(mut order) = orders::lock(tx.conn(), id).await? else {
             tx.rollback().await?;
             return Ok(None);
         };
-        let mut news: Vec<&Told> = Vec::new();
-        for one in told {
-            if payments::insert_missing(tx.conn(), &row(op, provider, one)).await? {
-                news.push(one);
+        let mut new_events: Vec<&ProviderEvent> = Vec::new();
+        for event in events {
+            if payments::insert_missing(tx.conn(), &ledger_row(op, provider, event)).await? {
+                new_events.push(event);
             }
         }
-        if news.is_empty() {
+        if new_events.is_empty() {
             tx.rollback().await?;
-            return Ok(Some(Recorded { order, send_back: Vec::new(), let_go: false }));
+            return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
         }
         let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
-        let is_news = |row: &&Payment| {
-            !news.iter().any(|told| told.id == row.provider_event_id && provider == row.provider)
+        let is_known = |row: &&Payment| {
+            !new_events.iter().any(|event| event.id == row.provider_event_id && provider == row.provider)
         };
-        let before = paid(&ledger.iter().filter(is_news).cloned().collect::<Vec<_>>());
-        let after = paid(&ledger);
-        let is_declined = news.iter().any(|told| told.kind == PaymentKind::Declined);
+        let before = ledger_totals(&ledger.iter().filter(is_known).cloned().collect::<Vec<_>>());
+        let after = ledger_totals(&ledger);
+        let is_declined = new_events.iter().any(|event| event.kind == PaymentKind::Declined);
         let mut consequence = consequence(&order, before, after, is_declined);
-        if consequence == Consequence::Revive && !may_revive.load(std::sync::atomic::Ordering::Relaxed) {
-            consequence = Consequence::SendBack(after.refundable());
+        if consequence == Consequence::Reinstate && !may_reinstate.load(std::sync::atomic::Ordering::Relaxed)
+        {
+            consequence = Consequence::Refund(after.refundable());
         }
 
-        let mut happened: Vec<Event> =
-            news.iter().map(|one| Event::PaymentRecorded(event(provider, one))).collect();
-        let mut send_back = Vec::new();
+        let mut events: Vec<Event> =
+            new_events.iter().map(|event| Event::PaymentRecorded(payment_event(provider, event))).collect();
+        let mut refund_requests = Vec::new();
         match consequence {
-            Consequence::Pay => happened = pay(op, &mut order, provider, &news)?,
-            Consequence::GiveUp => {
-                happened.extend(give_up(&mut tx, op, &mut order, "payment_declined").await?);
+            Consequence::Pay => events = mark_paid(op, &mut order, provider, &new_events)?,
+            Consequence::Expire => {
+                events.extend(expire_order(&mut tx, op, &mut order, "payment_declined").await?);
             }
-            Consequence::Revive => {
-                let Some(reserved) = revive(&mut tx, op, &order, self.shop.low_stock).await? else {
-                    // What was taken of it goes back with the transaction.
-                    may_revive.store(false, std::sync::atomic::Ordering::Relaxed);
+            Consequence::Reinstate => {
+                let Some(reserved) = reinstate(&mut tx, op, &order, self.shop.low_stock).await? else {
+                    // The rollback returns whatever was taken.
+                    may_reinstate.store(false, std::sync::atomic::Ordering::Relaxed);
                     tx.rollback().await?;
-                    return Err(DbError::clash().into());
+                    return Err(DbError::conflict().into());
                 };
-                happened = pay(op, &mut order, provider, &news)?;
-                happened.extend(reserved);
+                events = mark_paid(op, &mut order, provider, &new_events)?;
+                events.extend(reserved);
             }
-            Consequence::SendBack(amount) => {
-                send_back = super::refund::requests(op, &ledger, RefundId::generate(), amount);
-                for request in &send_back {
+            Consequence::Refund(amount) => {
+                refund_requests = super::refund::refund_requests(op, &ledger, RefundId::generate(), amount);
+                for request in &refund_requests {
                     payments::insert(tx.conn(), request).await?;
                 }
             }
-            Consequence::LetGo | Consequence::Nothing => {}
+            Consequence::VoidAuthorization | Consequence::Nothing => {}
         }
-        if matches!(consequence, Consequence::Pay | Consequence::GiveUp | Consequence::Revive) {
+        if matches!(consequence, Consequence::Pay | Consequence::Expire | Consequence::Reinstate) {
             orders::update(tx.conn(), &order).await?;
         }
-        if matches!(consequence, Consequence::Pay | Consequence::Revive) {
-            orders::give_number(tx.conn(), &mut order).await?;
+        if matches!(consequence, Consequence::Pay | Consequence::Reinstate) {
+            orders::assign_number(tx.conn(), &mut order).await?;
         }
-        events::append(&mut tx, op, happened).await?;
-        if news.iter().any(|one| matches!(one.kind, PaymentKind::Refunded | PaymentKind::RefundFailed)) {
-            // The order's state and its refunded pieces follow from what became of refunds.
-            settle_in(&mut tx, op, id).await?;
+        events::append(&mut tx, op, events).await?;
+        if new_events
+            .iter()
+            .any(|event| matches!(event.kind, PaymentKind::Refunded | PaymentKind::RefundFailed))
+        {
+            // The order's status and its refunded quantities depend on the results of refunds.
+            sync_with_ledger_in(&mut tx, op, id).await?;
         }
         tx.commit().await?;
-        Ok(Some(Recorded { order, send_back, let_go: consequence == Consequence::LetGo }))
+        Ok(Some(RecordOutcome {
+            order,
+            refund_requests,
+            is_void_required: consequence == Consequence::VoidAuthorization,
+        }))
     }
 }
 
-/// What follows for an order, by its ledger before and after the news.
-fn consequence(order: &Order, before: Paid, after: Paid, is_declined: bool) -> Consequence {
-    let came = after.captured.saturating_sub(before.captured);
-    let is_wanted_no_more = || match (came > 0, after.authorized > before.authorized) {
-        (true, _) => Consequence::SendBack(after.refundable()),
-        (false, true) => Consequence::LetGo,
+/// What new events mean for an order, given its ledger before and after them.
+fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_declined: bool) -> Consequence {
+    let received = after.captured.saturating_sub(before.captured);
+    let unwanted = || match (received > 0, after.authorized > before.authorized) {
+        (true, _) => Consequence::Refund(after.refundable()),
+        (false, true) => Consequence::VoidAuthorization,
         (false, false) => Consequence::Nothing,
     };
     match order.status {
         OrderStatus::PendingPayment if after.covers(order.total) => Consequence::Pay,
         OrderStatus::PendingPayment if is_declined && after.captured == 0 && after.authorized == 0 => {
-            Consequence::GiveUp
+            Consequence::Expire
         }
         OrderStatus::PendingPayment => Consequence::Nothing,
-        // Once its cart was ordered again, it has no cart any more.
-        OrderStatus::Expired if came > 0 && after.refundable() >= order.total && order.cart_id.is_some() => {
-            Consequence::Revive
+        // An order whose cart was ordered again has no cart any more.
+        OrderStatus::Expired
+            if received > 0 && after.refundable() >= order.total && order.cart_id.is_some() =>
+        {
+            Consequence::Reinstate
         }
-        OrderStatus::Expired | OrderStatus::Cancelled => is_wanted_no_more(),
-        _ if came > 0 && before.covers(order.total) => Consequence::SendBack(came.min(after.refundable())),
+        OrderStatus::Expired | OrderStatus::Cancelled => unwanted(),
+        _ if received > 0 && before.covers(order.total) => {
+            Consequence::Refund(received.min(after.refundable()))
+        }
         _ => Consequence::Nothing,
     }
 }
 
-/// The order is paid for; what the log tells of it.
-fn pay(op: &OpContext, order: &mut Order, provider: &str, news: &[&Told]) -> Result<Vec<Event>, Error> {
-    order.status = order.status.after(Move::Pay, Facts::default()).map_err(illegal)?;
+/// Marks the order as paid and returns the events.
+fn mark_paid(
+    op: &OpContext,
+    order: &mut Order,
+    provider: &str,
+    new_events: &[&ProviderEvent],
+) -> Result<Vec<Event>, Error> {
+    order.status =
+        order.status.transition(Transition::Pay, OrderSnapshot::default()).map_err(illegal_transition)?;
     order.expires_at = None;
     order.updated_at = op.now();
-    // Several captures may come at once: it is paid for by the last of them, once.
-    let last = news.iter().rposition(|one| one.kind == PaymentKind::Captured);
-    let tell = |(at, one): (usize, &&Told)| match Some(at) == last {
-        true => Event::OrderPaid(event(provider, one)),
-        false => Event::PaymentRecorded(event(provider, one)),
+    // If there are several captures, the last one is the payment.
+    let last = new_events.iter().rposition(|event| event.kind == PaymentKind::Captured);
+    let to_event = |(at, event): (usize, &&ProviderEvent)| match Some(at) == last {
+        true => Event::OrderPaid(payment_event(provider, event)),
+        false => Event::PaymentRecorded(payment_event(provider, event)),
     };
-    Ok(news.iter().enumerate().map(tell).collect())
+    Ok(new_events.iter().enumerate().map(to_event).collect())
 }
 
-/// Gives up an order that waits for its payment: what it reserved and used up goes back. The caller stores the order.
-pub(super) async fn give_up(
+/// Expires a pending order, and releases its stock and discounts. The caller stores the order.
+pub(super) async fn expire_order(
     tx: &mut Tx,
     op: &OpContext,
     order: &mut Order,
     reason: &str,
 ) -> Result<Vec<Event>, Error> {
-    order.status = order.status.after(Move::Expire, Facts::default()).map_err(illegal)?;
+    order.status =
+        order.status.transition(Transition::Expire, OrderSnapshot::default()).map_err(illegal_transition)?;
     order.expires_at = None;
     order.updated_at = op.now();
     if order.number.is_none() {
-        // It gets none any more; staff find it by its buyer.
+        // The order will never get a number: make it findable by its buyer.
         orders::add_words(tx.conn(), order).await?;
     }
     let lines = orders::lines(tx.conn(), &[order.id]).await?;
     orders::clear_reserved(tx.conn(), order.id).await?;
-    discounts::give_back(tx.conn(), order.id).await?;
-    let mut happened =
+    discounts::release_uses(tx.conn(), order.id).await?;
+    let mut events =
         vec![Event::OrderExpired(OrderExpiredEvent { order_id: order.id, reason: reason.to_owned() })];
     let total_quantity = lines.iter().map(|line| line.quantity).sum();
-    // Its cart can be used again.
-    happened.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity })));
-    let reserved = lines.iter().flat_map(|line| of_variant(line.variant_id, &line.reserved.0));
-    happened.extend(stock::release(tx, op, reserved).await?);
-    Ok(happened)
+    // The cart can be used again.
+    events.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity })));
+    let reserved = lines.iter().flat_map(|line| pair_with_variant(line.variant_id, &line.reserved.0));
+    events.extend(stock::release(tx, op, reserved).await?);
+    Ok(events)
 }
 
-/// Reserves again what an order that was given up had, and uses its discounts up again; what happened, or `None` if not all of it
-/// can still be had. Then the caller rolls back.
-pub(crate) async fn revive(
+/// Takes the stock and discounts of an expired order again and returns the events, or `None` if
+/// they are no longer available. In that case the caller must roll back.
+pub(crate) async fn reinstate(
     tx: &mut Tx,
     op: &OpContext,
     order: &Order,
-    low: LowStock,
+    low: LowStockThreshold,
 ) -> Result<Option<Vec<Event>>, Error> {
     let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
     let Some(ids) = lines.iter().map(|line| line.variant_id).collect::<Option<Vec<_>>>() else {
@@ -293,69 +315,68 @@ pub(crate) async fn revive(
     };
     let delivery = order.delivery.0.iter().flat_map(|delivery| &delivery.discounts);
     let allocations = lines.iter().flat_map(|line| &line.discounts.0).chain(delivery);
-    let mut used: Vec<DiscountId> = allocations.filter_map(|one| one.discount_id).collect();
+    let mut used: Vec<DiscountId> = allocations.filter_map(|allocation| allocation.discount_id).collect();
     used.sort_unstable();
     used.dedup();
     if !used.is_empty() {
         let known = discounts::by_ids(tx.conn(), &used).await?;
-        let uncounted = |id: &DiscountId| known.iter().any(|row| row.id == *id && !row.is_counted());
-        used.retain(|id| !uncounted(id));
+        let is_uncounted = |id: &DiscountId| known.iter().any(|row| row.id == *id && !row.is_counted());
+        used.retain(|id| !is_uncounted(id));
         if discounts::use_up(tx.conn(), &used, order.id, order.buyer(), op.now()).await?.is_some() {
             return Ok(None);
         }
     }
-    let known: HashMap<_, _> =
+    let variants: HashMap<_, _> =
         variants::by_ids(tx.conn(), &ids).await?.into_iter().map(|row| (row.id, row)).collect();
-    let want = |line: &OrderLine| Some(Want::of(known.get(&line.variant_id?)?, line.quantity));
-    let Some(wants) = lines.iter().map(want).collect::<Option<Vec<_>>>() else { return Ok(None) };
-    let Ok(reserved) = stock::reserve(tx, op, &wants, low).await? else { return Ok(None) };
-    for (line, pieces) in lines.iter_mut().zip(reserved.lines) {
-        line.reserved.0 = pieces;
-        orders::set_places(tx.conn(), line).await?;
+    let demand = |line: &OrderLine| Some(Demand::of(variants.get(&line.variant_id?)?, line.quantity));
+    let Some(demands) = lines.iter().map(demand).collect::<Option<Vec<_>>>() else { return Ok(None) };
+    let Ok(reserved) = stock::reserve(tx, op, &demands, low).await? else { return Ok(None) };
+    for (line, units) in lines.iter_mut().zip(reserved.lines) {
+        line.reserved.0 = units;
+        orders::set_stock_locations(tx.conn(), line).await?;
     }
-    let mut happened = reserved.happened;
-    // Its cart is gone once more.
-    happened
-        .extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity: 0 })));
-    Ok(Some(happened))
+    let mut events = reserved.events;
+    // The cart is ordered again.
+    events.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity: 0 })));
+    Ok(Some(events))
 }
 
-/// What was told, each once. What no ledger takes is left out.
-fn distinct(provider: &str, told: &[Told]) -> Vec<Told> {
-    let mut distinct: Vec<Told> = Vec::with_capacity(told.len());
-    for one in told {
-        if one.amount < 0 || one.id.contains('\0') {
-            tracing::warn!(provider, "what was told can't be recorded: {one:?}");
-        } else if !distinct.iter().any(|known| known.id == one.id) {
-            distinct.push(one.clone());
+/// The events without duplicates; invalid ones are logged and dropped.
+fn valid_events(provider: &str, events: &[ProviderEvent]) -> Vec<ProviderEvent> {
+    let mut valid: Vec<ProviderEvent> = Vec::with_capacity(events.len());
+    for event in events {
+        if event.amount < 0 || event.id.contains('\0') {
+            tracing::warn!(provider, "invalid provider event: {event:?}");
+        } else if !valid.iter().any(|known| known.id == event.id) {
+            valid.push(event.clone());
         }
     }
-    distinct
+    valid
 }
 
-fn row(op: &OpContext, provider: &str, told: &Told) -> Payment {
+fn ledger_row(op: &OpContext, provider: &str, event: &ProviderEvent) -> Payment {
     let text = |text: &Option<String>| text.as_ref().map(|text| text.replace('\0', ""));
     Payment {
         id: PaymentId::generate(),
-        order_id: told.order_id,
+        order_id: event.order_id,
         provider: provider.to_owned(),
-        provider_event_id: told.id.clone(),
-        kind: told.kind,
-        amount: told.amount,
-        reference: text(&told.reference),
-        message: text(&told.message),
-        refund_id: told.refund_id,
+        provider_event_id: event.id.clone(),
+        kind: event.kind,
+        amount: event.amount,
+        reference: text(&event.reference),
+        message: text(&event.message),
+        refund_id: event.refund_id,
         occurred_at: op.now(),
     }
 }
 
-fn event(provider: &str, told: &Told) -> PaymentEvent {
+fn payment_event(provider: &str, event: &ProviderEvent) -> PaymentEvent {
     PaymentEvent {
-        order_id: told.order_id,
+        order_id: event.order_id,
         provider: provider.to_owned(),
-        kind: told.kind,
-        amount: told.amount,
-        message: told.message.clone(),
-        refund_id: told.refund_id,
+        kind: event.kind,
+        amount: event.amount,
+        message: event.message.clone(),
+        refund_id: event.refund_id,
     }
 }

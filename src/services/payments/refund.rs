@@ -1,34 +1,34 @@
-//! Gives money back. What is asked of a provider is in the ledger before it is asked, so that no two requests give the same money
-//! back, and what a provider did not answer is asked again.
+//! Refunds. A request is recorded in the ledger before the provider is called, so that no money is
+//! refunded twice, and requests without a response are repeated.
 
-use super::{Payments, known};
+use super::{Payments, payment_ref};
 use crate::context::OpContext;
-use crate::db::retrying;
+use crate::db::with_retries;
 use crate::domain::ids::{Id, PaymentId, RefundId};
 use crate::domain::payment::PaymentKind;
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
-use crate::integrations::payments::{Payment as Known, Refund};
+use crate::integrations::payments::{PaymentRef, Refund};
 use crate::repositories::orders::{self, Order};
-use crate::repositories::payments::{self, Payment, paid};
+use crate::repositories::payments::{self, Payment, ledger_totals};
 
-/// What became of a refund.
+/// The result of a refund.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RefundOutcome {
-    /// The money went back.
+    /// The money was refunded.
     Refunded,
-    /// The provider has not said yet; it will be asked again.
+    /// The provider has not responded yet and will be called again.
     Pending,
-    /// The provider would not, and why.
+    /// The provider refused, with the reason.
     Failed(String),
 }
 
 impl Payments {
-    /// Gives money of an order back, for a refund that has been made. Called outside of any transaction; asked twice for the same
-    /// refund, it gives the money back once.
+    /// Pays out a refund of an order. Must be called outside of any transaction. Idempotent: a
+    /// repeated call for the same refund does not pay it out again.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when that is more than was paid and has not gone back yet.
+    /// [`Error::Invalid`] when the amount exceeds what was paid and not yet refunded.
     pub async fn refund(
         &self,
         op: &OpContext,
@@ -37,10 +37,10 @@ impl Payments {
         amount: i64,
     ) -> Result<RefundOutcome, Error> {
         op.authorize(Permission::WriteOrders)?;
-        let requests = retrying(|| self.request_refund(op, order, refund, amount)).await?;
+        let refund_requests = with_retries(|| self.request_refund(op, order, refund, amount)).await?;
         let mut outcome = RefundOutcome::Refunded;
-        for request in &requests {
-            match self.give_back(op, order, request).await? {
+        for request in &refund_requests {
+            match self.send_refund(op, order, request).await? {
                 RefundOutcome::Refunded => {}
                 RefundOutcome::Pending if outcome == RefundOutcome::Refunded => {
                     outcome = RefundOutcome::Pending;
@@ -52,17 +52,17 @@ impl Payments {
         Ok(outcome)
     }
 
-    /// Lets go of money that is kept ready for an order, and of a charge that has not come through: the order is given up. If the
-    /// money was taken all the same, it goes back. Called outside of any transaction, after the order was given up; whether every
-    /// provider answered, or else is to be asked again.
+    /// Voids the authorized and pending payments of an order that was cancelled or has expired. If
+    /// money has been captured in spite of that, it is refunded. Must be called outside of any
+    /// transaction. Returns whether all providers responded; if not, call it again.
     ///
     /// # Errors
-    /// [`Error`] of the database.
+    /// Database errors.
     pub async fn void(&self, op: &OpContext, order: &Order) -> Result<bool, Error> {
         op.authorize(Permission::WriteOrders)?;
         let ledger = payments::by_order_ids(&mut self.db.read(&op.statements).await?, &[order.id]).await?;
         let mut asked: Vec<&str> = Vec::new();
-        let mut have_answered = true;
+        let mut have_all_answered = true;
         for row in &ledger {
             let is_open = matches!(row.kind, PaymentKind::Requested | PaymentKind::Authorized);
             if !is_open || asked.contains(&row.provider.as_str()) {
@@ -71,23 +71,24 @@ impl Payments {
             asked.push(&row.provider);
             let Some(provider) = self.provider(&row.provider) else {
                 tracing::warn!(order = ?order.id, provider = row.provider, "no provider for a cancel");
-                have_answered = false;
+                have_all_answered = false;
                 continue;
             };
-            let payment = known(order, Some(&ledger));
-            match self.ask(provider, || provider.cancel(&payment)).await {
-                Ok(told) if told.is_empty() => {}
-                Ok(told) => drop(self.record(op, &row.provider, order.id, &told).await?),
+            let payment = payment_ref(order, Some(&ledger));
+            match self.call_provider(provider, || provider.cancel(&payment)).await {
+                Ok(events) if events.is_empty() => {}
+                Ok(events) => drop(self.record(op, &row.provider, order.id, &events).await?),
                 Err(error) => {
                     tracing::warn!(order = ?order.id, provider = row.provider, "a cancel: {error}");
-                    have_answered = false;
+                    have_all_answered = false;
                 }
             }
         }
-        Ok(have_answered)
+        Ok(have_all_answered)
     }
 
-    /// Writes down what is asked of providers, unless that is done already; what they are still to be asked.
+    /// Records the refund requests, unless that has been done. Returns those that have no response
+    /// yet.
     async fn request_refund(
         &self,
         op: &OpContext,
@@ -96,39 +97,39 @@ impl Payments {
         amount: i64,
     ) -> Result<Vec<Payment>, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        // Of two refunds at once the second sees what the first asked for.
+        // Serializes refunds of the order, so that each sees the requests of those before it.
         orders::lock(tx.conn(), order.id).await?;
         let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
-        let of_refund = |row: &&Payment| row.refund_id == Some(refund);
-        if ledger.iter().any(|row| of_refund(&row) && row.kind == PaymentKind::RefundRequested) {
+        let is_of_refund = |row: &&Payment| row.refund_id == Some(refund);
+        if ledger.iter().any(|row| is_of_refund(&row) && row.kind == PaymentKind::RefundRequested) {
             tx.rollback().await?;
-            let answered = |request: &Payment| {
+            let is_answered = |request: &Payment| {
                 ledger
                     .iter()
-                    .filter(of_refund)
+                    .filter(is_of_refund)
                     .any(|row| row.kind != PaymentKind::RefundRequested && row.provider == request.provider)
             };
-            let requests = ledger.iter().filter(of_refund);
-            let open = requests.filter(|row| row.kind == PaymentKind::RefundRequested && !answered(row));
+            let refund_requests = ledger.iter().filter(is_of_refund);
+            let open =
+                refund_requests.filter(|row| row.kind == PaymentKind::RefundRequested && !is_answered(row));
             return Ok(open.cloned().collect());
         }
-        let most = paid(&ledger).refundable();
-        if amount <= 0 || amount > most {
+        let max = ledger_totals(&ledger).refundable();
+        if amount <= 0 || amount > max {
             tx.rollback().await?;
-            let message =
-                format!("No more can go back than was paid and is left, which is {most} in minor units");
+            let message = format!("Only {max} in minor units is left to refund");
             return Err(Error::invalid(&["input", "amount"], UserErrorCode::NotAllowed, message));
         }
-        let requests = requests(op, &ledger, refund, amount);
-        for request in &requests {
+        let refund_requests = refund_requests(op, &ledger, refund, amount);
+        for request in &refund_requests {
             payments::insert(tx.conn(), request).await?;
         }
         tx.commit().await?;
-        Ok(requests)
+        Ok(refund_requests)
     }
 
-    /// Asks the provider for what the ledger has as asked for, and records what it says.
-    pub(super) async fn give_back(
+    /// Sends a recorded refund request to its provider and records the response.
+    pub(super) async fn send_refund(
         &self,
         op: &OpContext,
         order: &Order,
@@ -138,40 +139,46 @@ impl Payments {
             tracing::warn!(order = ?order.id, provider = request.provider, "no provider for a refund");
             return Ok(RefundOutcome::Pending);
         };
-        let payment = Known {
+        let payment = PaymentRef {
             order_id: order.id,
             reference: request.reference.clone(),
             amount: request.amount,
             currency: order.currency.clone(),
         };
         let refund = Refund { refund_id, payment };
-        let told = match self.ask(provider, || provider.refund(&refund)).await {
-            Ok(told) => told,
+        let events = match self.call_provider(provider, || provider.refund(&refund)).await {
+            Ok(events) => events,
             Err(error) => {
                 tracing::warn!(order = ?order.id, provider = request.provider, "a refund: {error}");
                 return Ok(RefundOutcome::Pending);
             }
         };
-        self.note_answer(op, &request.provider, order.id, &told).await?;
-        let of_refund = told.iter().filter(|told| told.refund_id == Some(refund_id));
-        Ok(of_refund.fold(RefundOutcome::Pending, |outcome, told| match told.kind {
+        self.record_response(op, &request.provider, order.id, &events).await?;
+        let of_refund = events.iter().filter(|event| event.refund_id == Some(refund_id));
+        Ok(of_refund.fold(RefundOutcome::Pending, |outcome, event| match event.kind {
             PaymentKind::Refunded => RefundOutcome::Refunded,
-            PaymentKind::RefundFailed => RefundOutcome::Failed(told.message.clone().unwrap_or_default()),
+            PaymentKind::RefundFailed => RefundOutcome::Failed(event.message.clone().unwrap_or_default()),
             _ => outcome,
         }))
     }
 }
 
-/// What is asked of which provider to give an amount back: one that took all of it, or each that took a part. Rows of the ledger.
-pub(super) fn requests(op: &OpContext, ledger: &[Payment], refund: RefundId, amount: i64) -> Vec<Payment> {
-    // What each provider has: one amount a provider, since its answer names the refund and not the payment.
+/// Splits a refund among the providers that were paid: a single one if it received enough,
+/// otherwise several. Returns the ledger entries to insert.
+pub(super) fn refund_requests(
+    op: &OpContext,
+    ledger: &[Payment],
+    refund: RefundId,
+    amount: i64,
+) -> Vec<Payment> {
+    // Summed per provider, because refund responses refer to the refund and not to a payment.
     let mut held: Vec<(&Payment, i64)> = Vec::new();
     for row in ledger {
         let sign = match row.kind {
             PaymentKind::Captured => 1,
             PaymentKind::RefundRequested => -1,
             PaymentKind::RefundFailed => 1,
-            // Asked for by nobody here.
+            // The refund was not requested by this shop.
             PaymentKind::Refunded if row.refund_id.is_none() => -1,
             _ => continue,
         };
@@ -185,14 +192,14 @@ pub(super) fn requests(op: &OpContext, ledger: &[Payment], refund: RefundId, amo
         held.swap(0, at);
     }
     let mut left = amount;
-    let mut requests = Vec::new();
+    let mut refund_requests = Vec::new();
     for (row, sum) in held {
         let part = sum.min(left);
         if part <= 0 {
             break;
         }
         left -= part;
-        requests.push(Payment {
+        refund_requests.push(Payment {
             id: PaymentId::generate(),
             order_id: row.order_id,
             provider: row.provider.clone(),
@@ -205,5 +212,5 @@ pub(super) fn requests(op: &OpContext, ledger: &[Payment], refund: RefundId, amo
             occurred_at: op.now(),
         });
     }
-    requests
+    refund_requests
 }

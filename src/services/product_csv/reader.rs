@@ -1,9 +1,10 @@
 //! Reads a product CSV, one product at a time.
 //!
-//! Called by the product import. It must never stop at a problem: what is wrong is noted against its row, and the
-//! product of that row comes out as an error with all of its problems, while the reading goes on.
+//! Called by the product import. It must not stop at a problem: errors are collected per row, the
+//! product is yielded as an error with all its problems, and reading continues.
 //!
-//! [`Groups`] gathers the rows of a product, a [`Row`] turns cells into values, and a [`Block`] makes the product of them.
+//! [`Groups`] collects the rows of a product, a [`Row`] parses cells, and a [`ProductBuilder`]
+//! builds the product.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -21,14 +22,14 @@ use crate::domain::text;
 use crate::services::csv_table::{self, Group, Groups, Header, MAX_ROWS, excerpt, parse_flag};
 use crate::services::validate::is_address;
 
-/// The largest quantity and the largest number of grams, as in Shopify.
-const MAX_COUNT: i64 = 1_000_000_000;
+/// Maximum quantity and maximum number of grams, as in Shopify.
+const MAX_QUANTITY: i64 = 1_000_000_000;
 
 /// A product, or everything that is wrong with its rows.
-type Outcome = Result<ProductRows, Vec<RowError>>;
+type ProductResult = Result<ProductRows, Vec<RowError>>;
 type Row<'a> = csv_table::Row<'a, Column>;
 
-/// The products of a file. Each comes out when its last row has been read.
+/// An iterator over the products of a file. Each is yielded after its last row has been read.
 pub struct ProductReader<R: Read> {
     groups: Groups<R, Column>,
     currency: Currency,
@@ -38,82 +39,83 @@ impl<R: Read> ProductReader<R> {
     /// Reads the header of a file whose prices are in `currency`.
     ///
     /// # Errors
-    /// [`FileError`] says why the file is no product CSV.
+    /// [`FileError`] when the file is not a product CSV.
     pub fn new(input: R, currency: Currency) -> Result<Self, FileError> {
         Ok(Self { groups: Groups::new(input)?, currency })
     }
 
-    /// The columns that the file has.
+    /// The columns of the file.
     pub fn columns(&self) -> Columns {
         let header = self.groups.header();
-        Columns { layout: header.layout, present: header.known().collect() }
+        Columns { layout: header.layout, present: header.columns().collect() }
     }
 
-    /// The columns of the file that nothing is read from, as the header spells them.
+    /// The columns of the file that are ignored, as spelled in the header.
     pub fn ignored_columns(&self) -> &[String] {
         &self.groups.header().ignored
     }
 }
 
 impl<R: Read> Iterator for ProductReader<R> {
-    type Item = Outcome;
+    type Item = ProductResult;
 
-    fn next(&mut self) -> Option<Outcome> {
+    fn next(&mut self) -> Option<ProductResult> {
         let group = self.groups.next()?;
-        Some(group.and_then(|group| Block::read(group, self.groups.header(), self.currency)))
+        Some(group.and_then(|group| ProductBuilder::read(group, self.groups.header(), self.currency)))
     }
 }
 
-/// What the rows of one product say.
+/// Collects the rows of one product.
 #[derive(Default)]
-struct Block {
+struct ProductBuilder {
     group: Group,
     product: Option<ProductRows>,
     notes: Vec<RowNote>,
-    /// The names of the product's options, where its first row has them right.
+    /// The names of the product's options, if its first row has them right.
     option_names: Option<Vec<String>>,
     variants: Vec<VariantRecord>,
     /// The line of each combination of option values.
     combinations: HashMap<Vec<String>, u64>,
-    /// Each image behind its position; those without one come last.
+    /// Images with their positions; those without one come last.
     images: Vec<(u64, ImageRecord)>,
 }
 
-impl Block {
-    /// The product of a group of rows.
-    fn read(mut group: Group, header: &Header<Column>, currency: Currency) -> Outcome {
-        if let Some(first) = group.earlier {
+impl ProductBuilder {
+    /// Builds the product of a group of rows.
+    fn read(mut group: Group, header: &Header<Column>, currency: Currency) -> ProductResult {
+        if let Some(first) = group.first_seen_line {
             let reason = format!(
                 "the handle `{}` is already that of the product in line {first}; the rows of a product must follow one \
                  another, and two products cannot share a handle",
                 excerpt(&group.key)
             );
-            group.fail(group.line, reason);
+            group.add_error(group.line, reason);
         }
-        // Whether the row that tells about the product itself is unreadable or elsewhere.
-        let headless = group.headless || group.earlier.is_some();
+        // Whether the row with the product's own columns is unreadable or elsewhere.
+        let is_missing_first_row = group.is_missing_first_row || group.first_seen_line.is_some();
         let rows = std::mem::take(&mut group.rows);
-        let mut block = Self { group, ..Self::default() };
-        for (place, (line, cells)) in rows.iter().enumerate() {
-            block.add(&Row { header, cells, line: *line }, place == 0 && !headless, currency);
+        let mut builder = Self { group, ..Self::default() };
+        for (index, (line, cells)) in rows.iter().enumerate() {
+            builder.add(&Row { header, cells, line: *line }, index == 0 && !is_missing_first_row, currency);
         }
-        if let Some(line) = block.group.too_many {
-            block.group.fail(line, format!("the product has more than {MAX_ROWS} rows"));
+        if let Some(line) = builder.group.first_excess_line {
+            builder.group.add_error(line, format!("the product has more than {MAX_ROWS} rows"));
         }
-        block.finish()
+        builder.finish()
     }
 
-    /// Takes in a row: what it says of the product, its variant, its image.
-    fn add(&mut self, row: &Row, first: bool, currency: Currency) {
+    /// Adds a row: the product's columns, its variant, its image.
+    fn add(&mut self, row: &Row, is_first: bool, currency: Currency) {
         let (mut problems, mut notes) = (Vec::new(), Vec::new());
-        if first {
+        if is_first {
             self.add_product(row, &mut problems, &mut notes);
         } else {
-            self.compare_product(row, &mut problems);
+            self.check_consistency(row, &mut problems);
         }
-        // A row whose variant or image stood in columns that the file lacks says nothing, and that is no mistake.
+        // A row whose variant or image would be in columns that the file lacks is empty, which is
+        // no error.
         let needed = [Column::OptionValue(1), Column::Price, Column::ImageUrl];
-        if first || row.has_variant() {
+        if is_first || row.has_variant() {
             self.add_variant(row, currency, &mut problems, &mut notes);
         } else if row.text(Column::ImageUrl).is_empty() && needed.iter().all(|column| row.has(*column)) {
             let [value, price, image] =
@@ -124,7 +126,7 @@ impl Block {
         self.images.extend(row.image(&mut problems, &mut notes));
         self.notes.extend(notes.into_iter().map(|text| RowNote { line: row.line, text }));
         for reason in problems {
-            self.group.fail(row.line, reason);
+            self.group.add_error(row.line, reason);
         }
     }
 
@@ -137,9 +139,9 @@ impl Block {
         if row.flag(Column::GiftCard, false, problems) {
             problems.push("this is a gift card, and gift cards cannot be imported".to_owned());
         }
-        let written_handle = row.given(Column::Handle).filter(|handle| *handle != self.group.key);
+        let written_handle = row.non_blank(Column::Handle).filter(|handle| *handle != self.group.key);
         if written_handle.is_some() {
-            let shown = row.shown(Column::Handle);
+            let shown = row.describe(Column::Handle);
             notes.push(format!("{shown} is taken as `{}`", excerpt(&self.group.key)));
         }
         let is_published = row.value(
@@ -159,29 +161,30 @@ impl Block {
             body_html: row.raw(Column::Body).to_owned(),
             vendor: row.text(Column::Vendor).to_owned(),
             product_type: row.text(Column::Type).to_owned(),
-            tags: tags(row.text(Column::Tags)),
+            tags: parse_tags(row.text(Column::Tags)),
             status: match status.unwrap_or(ProductStatus::Active) {
                 ProductStatus::Active if is_published == Some(false) => ProductStatus::Draft,
                 status => status,
             },
-            seo_title: row.given(Column::SeoTitle),
-            seo_description: row.given(Column::SeoDescription),
+            seo_title: row.non_blank(Column::SeoTitle),
+            seo_description: row.non_blank(Column::SeoDescription),
             options: Vec::new(),
             variants: Vec::new(),
             images: Vec::new(),
         };
-        let option_names = (1..=MAX_OPTIONS).map(|number| row.given(Column::OptionName(number))).collect();
+        let option_names =
+            (1..=MAX_OPTIONS).map(|number| row.non_blank(Column::OptionName(number))).collect();
         let notes = Vec::new();
         self.product =
             Some(ProductRows { product, status, is_published, option_names, written_handle, notes });
     }
 
-    /// A later row may repeat what belongs to the product, but not contradict it.
-    fn compare_product(&self, row: &Row, problems: &mut Vec<String>) {
+    /// Later rows may repeat the product's columns, but not contradict them.
+    fn check_consistency(&self, row: &Row, problems: &mut Vec<String>) {
         let mut compare = |column, expected: &str| {
             let text = row.text(column);
             if !text.is_empty() && text != expected {
-                let shown = row.shown(column);
+                let shown = row.describe(column);
                 problems.push(format!(
                     "{shown} differs from that of the same product in line {}",
                     self.group.line
@@ -192,10 +195,10 @@ impl Block {
             compare(Column::Title, &rows.product.title);
         }
         if let Some(names) = self.option_names.as_ref().filter(|names| !names.is_empty()) {
-            for (place, number) in
-                (1..=MAX_OPTIONS).enumerate().filter(|(_, number)| row.tells_option(*number))
+            for (index, number) in
+                (1..=MAX_OPTIONS).enumerate().filter(|(_, number)| row.has_option_values(*number))
             {
-                compare(Column::OptionName(number), names.get(place).map_or("", String::as_str));
+                compare(Column::OptionName(number), names.get(index).map_or("", String::as_str));
             }
         }
     }
@@ -208,7 +211,7 @@ impl Block {
         notes: &mut Vec<String>,
     ) {
         let values = self.option_names.as_ref().and_then(|names| row.option_values(names, problems));
-        if let Some(values) = values.as_ref().filter(|_| row.tells_variants_apart()) {
+        if let Some(values) = values.as_ref().filter(|_| row.identifies_variant()) {
             match self.combinations.entry(values.clone()) {
                 Entry::Vacant(entry) => {
                     entry.insert(row.line);
@@ -251,101 +254,103 @@ impl Block {
         });
     }
 
-    /// The product, unless something is wrong with any of its rows.
-    fn finish(mut self) -> Outcome {
+    /// Completes the product, unless any of its rows has errors.
+    fn finish(mut self) -> ProductResult {
         let Some(mut rows) = self.product.filter(|_| self.group.errors.is_empty()) else {
             return Err(self.group.into_errors());
         };
         rows.notes = self.notes;
         let product = &mut rows.product;
         product.variants = self.variants;
-        for (place, name) in self.option_names.unwrap_or_default().into_iter().enumerate() {
-            let values = product.variants.iter().filter_map(|variant| variant.option_values.get(place));
-            product.options.push(OptionRecord { name, values: distinct(values.cloned(), String::clone) });
+        for (index, name) in self.option_names.unwrap_or_default().into_iter().enumerate() {
+            let values = product.variants.iter().filter_map(|variant| variant.option_values.get(index));
+            product.options.push(OptionRecord { name, values: dedup_by_key(values.cloned(), String::clone) });
         }
         self.images.sort_by_key(|(position, _)| *position);
-        product.images = distinct(self.images.into_iter().map(|(_, image)| image), |image| image.url.clone());
+        product.images =
+            dedup_by_key(self.images.into_iter().map(|(_, image)| image), |image| image.url.clone());
         Ok(rows)
     }
 }
 
-/// The first of all items that have the same key, in their order.
-fn distinct<T>(items: impl Iterator<Item = T>, key: impl Fn(&T) -> String) -> Vec<T> {
+/// Keeps the first of all items with the same key, in order.
+fn dedup_by_key<T>(items: impl Iterator<Item = T>, key: impl Fn(&T) -> String) -> Vec<T> {
     let mut seen = HashSet::new();
     items.filter(|item| seen.insert(key(item))).collect()
 }
 
-fn tags(text: &str) -> Vec<String> {
+fn parse_tags(text: &str) -> Vec<String> {
     let tags = text.split(',').map(str::trim).filter(|tag| !tag.is_empty());
-    distinct(tags.map(str::to_owned), |tag| text::key(tag))
+    dedup_by_key(tags.map(str::to_owned), |tag| text::key(tag))
 }
 
-/// The new header asks whether to continue, which some answer with yes or no.
+/// In the new layout the column is a question, which some answer with yes or no.
 fn parse_policy(text: &str) -> Option<InventoryPolicy> {
     let answer = |yes| if yes { InventoryPolicy::Continue } else { InventoryPolicy::Deny };
     InventoryPolicy::parse(text).or_else(|| parse_flag(text).map(answer))
 }
 
-/// A whole number; spreadsheets may write `12.0`.
+/// Parses a whole number; spreadsheets may write `12.0`.
 fn parse_quantity(text: &str) -> Option<i64> {
     let whole = text.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
     whole
         .map_or(text, |(whole, _)| whole)
         .parse()
         .ok()
-        .filter(|count| (-MAX_COUNT..=MAX_COUNT).contains(count))
+        .filter(|count| (-MAX_QUANTITY..=MAX_QUANTITY).contains(count))
 }
 
-/// Whole grams; some programs write the fraction that a conversion from pounds leaves.
+/// Parses grams, rounded; some programs write fractions from a conversion of pounds.
 fn parse_grams(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let half = fraction.bytes().next().is_some_and(|tenths| tenths >= b'5');
-    whole.parse::<i64>().ok()?.checked_add(i64::from(half)).filter(|grams| *grams <= MAX_COUNT)
+    whole.parse::<i64>().ok()?.checked_add(i64::from(half)).filter(|grams| *grams <= MAX_QUANTITY)
 }
 
 impl Row<'_> {
-    /// Whether the row has a variant; one with nothing but an image only adds that to the product.
+    /// Whether the row has a variant; a row with only an image adds that to the product.
     fn has_variant(&self) -> bool {
-        let is_given = |column| !self.text(column).is_empty();
-        if !self.tells_option(1) {
-            return VARIANT_COLUMNS.into_iter().any(is_given);
+        let is_filled = |column| !self.text(column).is_empty();
+        if !self.has_option_values(1) {
+            return VARIANT_COLUMNS.into_iter().any(is_filled);
         }
         let options = (1..=MAX_OPTIONS).map(Column::OptionValue);
-        options.chain([Column::Price, Column::Sku, Column::Barcode]).any(is_given)
+        options.chain([Column::Price, Column::Sku, Column::Barcode]).any(is_filled)
     }
 
-    /// Whether the file tells the variants' values for an option.
-    fn tells_option(&self, number: usize) -> bool {
+    /// Whether the file has the values of an option.
+    fn has_option_values(&self, number: usize) -> bool {
         self.has(Column::OptionValue(number))
     }
 
-    /// Whether rows with the same option values mean the same variant. Where the values of an option that the file names are
-    /// missing, they need not.
-    fn tells_variants_apart(&self) -> bool {
-        let is_hidden = |number| self.has(Column::OptionName(number)) && !self.tells_option(number);
-        self.tells_option(1) && !(2..=MAX_OPTIONS).any(is_hidden)
+    /// Whether rows with the same option values are the same variant: not if the file names an
+    /// option but lacks its values.
+    fn identifies_variant(&self) -> bool {
+        let is_missing = |number| self.has(Column::OptionName(number)) && !self.has_option_values(number);
+        self.has_option_values(1) && !(2..=MAX_OPTIONS).any(is_missing)
     }
 
-    /// Who sees the product, where the file says. This shop has nothing that only those see who know its address.
+    /// The product's status, if the file has it. Shopify's "unlisted" becomes a draft, since this
+    /// shop has no unlisted products.
     fn status(&self, problems: &mut Vec<String>, notes: &mut Vec<String>) -> Option<ProductStatus> {
         if self.text(Column::Status).eq_ignore_ascii_case("unlisted") {
-            notes.push(format!("{} is taken as draft: buyers don't see it", self.shown(Column::Status)));
+            notes.push(format!("{} is taken as draft: buyers don't see it", self.describe(Column::Status)));
             return Some(ProductStatus::Draft);
         }
         let complaint = "is none of active, draft, archived and unlisted";
         self.value(Column::Status, None, |text| ProductStatus::parse(text).map(Some), complaint, problems)
     }
 
-    /// How many are in stock, where the file says; what was sold beyond that is not owed here.
+    /// The quantity in stock, if the file has it; negative ones, for oversold items, become 0.
     fn quantity(&self, problems: &mut Vec<String>, notes: &mut Vec<String>) -> Option<i64> {
         let complaint = "is not a quantity: write a whole number, such as 12";
         let parse = |text: &str| parse_quantity(text).map(Some);
         let quantity = self.value(Column::Quantity, None, parse, complaint, problems)?;
         if quantity < 0 {
-            notes.push(format!("{} is taken as 0", self.shown(Column::Quantity)));
+            notes.push(format!("{} is taken as 0", self.describe(Column::Quantity)));
         }
         Some(quantity.max(0))
     }
@@ -359,37 +364,37 @@ impl Row<'_> {
         if !is_address(&url) {
             let complaint =
                 "is not one image's address: it must start with https://, http:// or / and have no spaces";
-            problems.push(format!("{} {complaint}", self.shown(column)));
+            problems.push(format!("{} {complaint}", self.describe(column)));
             return None;
         }
         if url != text {
-            notes.push(format!("{} is taken as `{}`", self.shown(column), excerpt(&url)));
+            notes.push(format!("{} is taken as `{}`", self.describe(column), excerpt(&url)));
         }
         Some(url)
     }
 
-    /// The row's image behind its position.
+    /// The row's image with its position.
     fn image(&self, problems: &mut Vec<String>, notes: &mut Vec<String>) -> Option<(u64, ImageRecord)> {
         let url = self.url(Column::ImageUrl, problems, notes)?;
         let complaint = "is not a position: write 1, 2, 3 …";
         let parse = |text: &str| text.parse().ok();
         let position = self.value(Column::ImagePosition, u64::MAX, parse, complaint, problems);
-        Some((position, ImageRecord { url, alt_text: self.given(Column::ImageAlt) }))
+        Some((position, ImageRecord { url, alt_text: self.non_blank(Column::ImageAlt) }))
     }
 
-    /// The names of the product's options, none if it has no more than Shopify's placeholder.
+    /// The names of the product's options; none if it only has Shopify's placeholder.
     fn option_names(&self, problems: &mut Vec<String>) -> Option<Vec<String>> {
-        let is =
+        let is_text =
             |column, default| ["", default].iter().any(|text| self.text(column).eq_ignore_ascii_case(text));
-        // What has no column for its values is no option of this file.
+        // An option without a column for its values is ignored.
         let blank = |number| {
-            !self.tells_option(number)
-                || (is(Column::OptionName(number), "") && is(Column::OptionValue(number), ""))
+            !self.has_option_values(number)
+                || (is_text(Column::OptionName(number), "") && is_text(Column::OptionValue(number), ""))
         };
-        let placeholder = is(Column::OptionName(1), DEFAULT_OPTION)
-            && is(Column::OptionValue(1), DEFAULT_VARIANT_TITLE)
+        let is_placeholder = is_text(Column::OptionName(1), DEFAULT_OPTION)
+            && is_text(Column::OptionValue(1), DEFAULT_VARIANT_TITLE)
             && (2..=MAX_OPTIONS).all(blank);
-        let used = if placeholder || !self.tells_option(1) {
+        let used = if is_placeholder || !self.has_option_values(1) {
             0
         } else {
             (1..=MAX_OPTIONS).rfind(|number| !blank(*number)).unwrap_or(0)
@@ -399,12 +404,12 @@ impl Row<'_> {
         for column in (1..=used).map(Column::OptionName) {
             let name = self.text(column);
             if name.is_empty() && !self.has(column) {
-                // The product that is there knows it.
+                // The existing product has it.
                 names.push(String::new());
             } else if name.is_empty() {
                 problems.push(format!("{} is empty, but the option is used", self.name(column)));
             } else if names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-                problems.push(format!("{} is the name of another option, too", self.shown(column)));
+                problems.push(format!("{} is the name of another option, too", self.describe(column)));
             } else {
                 names.push(name.to_owned());
             }
@@ -416,20 +421,20 @@ impl Row<'_> {
     fn option_values(&self, names: &[String], problems: &mut Vec<String>) -> Option<Vec<String>> {
         let before = problems.len();
         let mut values = Vec::new();
-        for (place, number) in (1..=MAX_OPTIONS).enumerate() {
+        for (index, number) in (1..=MAX_OPTIONS).enumerate() {
             let column = Column::OptionValue(number);
             let text = self.text(column);
-            match names.get(place) {
+            match names.get(index) {
                 Some(name) if text.is_empty() && self.has(column) => {
                     let column = self.name(column);
                     problems.push(format!("{column} is empty: every variant needs a value for {name}"));
                 }
                 Some(_) => values.push(text.to_owned()),
                 None if text.is_empty()
-                    || !self.tells_option(1)
+                    || !self.has_option_values(1)
                     || (names.is_empty() && text.eq_ignore_ascii_case(DEFAULT_VARIANT_TITLE)) => {}
                 None => {
-                    let (shown, name) = (self.shown(column), self.name(Column::OptionName(number)));
+                    let (shown, name) = (self.describe(column), self.name(Column::OptionName(number)));
                     problems.push(format!("{shown} has no name: {name} is empty in the product's first row"));
                 }
             }

@@ -1,4 +1,5 @@
-//! What the reader takes, what it refuses and in which words, and that the writer's files come back unchanged.
+//! What the reader accepts, what it rejects with which message, and that written files read back
+//! unchanged.
 
 mod random;
 
@@ -16,22 +17,22 @@ const CLASSIC_HEADER: &str = concat!(
     "SEO Title,SEO Description,Variant Image,Variant Weight Unit,Status\n",
 );
 
-type Outcome = Result<ProductRecord, Vec<RowError>>;
+type ProductResult = Result<ProductRecord, Vec<RowError>>;
 
 fn usd() -> Currency {
     Currency::parse("USD").unwrap()
 }
 
-/// What a reader gives, taken for new products.
-fn products(reader: ProductReader<impl std::io::Read>) -> Vec<Outcome> {
+/// Reads a file as new products.
+fn products(reader: ProductReader<impl std::io::Read>) -> Vec<ProductResult> {
     reader.map(|outcome| outcome.map(|rows| rows.product)).collect()
 }
 
-fn read(file: impl AsRef<[u8]>) -> Vec<Outcome> {
+fn read(file: impl AsRef<[u8]>) -> Vec<ProductResult> {
     products(ProductReader::new(file.as_ref(), usd()).unwrap())
 }
 
-/// What was changed so that it fits, as it is shown.
+/// The notes on adjusted values, as printed.
 fn notes(file: impl AsRef<[u8]>) -> Vec<String> {
     let reader = ProductReader::new(file.as_ref(), usd()).unwrap();
     reader.filter_map(Result::ok).flat_map(|rows| rows.notes).map(|note| note.to_string()).collect()
@@ -75,7 +76,7 @@ fn classic(cells: &[(&str, &str)]) -> String {
     format!("{}\n{}\n", line(|(name, _)| (*name).to_owned()), line(|(_, text)| format!("\"{text}\"")))
 }
 
-/// The one problem of a file made by [`classic`], without its line.
+/// The only problem of a file made by [`classic`], without its line.
 fn complaint(cells: &[(&str, &str)]) -> String {
     let problems = problems(classic(cells));
     assert_eq!(problems.len(), 1, "{problems:?}");
@@ -310,7 +311,7 @@ fn options_must_fit_together() {
         assert_eq!(problems.len(), 1, "{rows:?}: {problems:?}");
         assert!(problems[0].starts_with(expected), "{rows:?}: {problems:?}");
     }
-    // A program that repeats everything in every row says nothing wrong.
+    // Repeating the product's columns in every row is not an error.
     let product = only(format!("{HEADER}a,A,Size,S,,,1,/1.jpg\na,A,Size,M,,,1,/1.jpg\n"));
     assert_eq!((product.variants.len(), product.images.len()), (2, 1));
 }

@@ -1,9 +1,10 @@
 //! Writes products in Shopify's classic layout.
 //!
-//! Called by the product export. It must never change a value: what is written here reads back as the same record,
-//! except for line numbers. That is why a cell that starts with `=`, `+`, `-` or `@` gets no apostrophe before it,
-//! though a spreadsheet may take it for a formula: the file is for another shop before it is for a spreadsheet, and a
-//! product called `-50% sale` must not come back as another one.
+//! Called by the product export. It must never change a value: what is written here reads back as
+//! the same record, except for line numbers. That is why a cell that starts with `=`, `+`, `-` or
+//! `@` is not prefixed with an apostrophe, though a spreadsheet may interpret it as a formula: the
+//! file is meant for another shop rather than a spreadsheet, and a product called `-50% sale` must
+//! come back unchanged.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -11,9 +12,9 @@ use std::io::Write;
 use super::{COLUMNS, Column, ImageRecord, ProductRecord, VariantRecord};
 use crate::domain::catalog::{DEFAULT_OPTION, DEFAULT_VARIANT_TITLE, ProductStatus};
 use crate::domain::money::{Currency, Money};
-use crate::services::csv_table::unwrapped;
+use crate::services::csv_table::strip_text_marker;
 
-/// Writes a header, then products. Nothing is sure to be written before [`ProductWriter::finish`].
+/// Writes a header, then products. Call [`ProductWriter::finish`] to flush the output.
 pub struct ProductWriter<W: Write> {
     csv: csv::Writer<W>,
     currency: Currency,
@@ -23,24 +24,24 @@ impl<W: Write> ProductWriter<W> {
     /// Writes the header of a file whose prices are in `currency`.
     ///
     /// # Errors
-    /// When `output` cannot be written to.
+    /// When `output` can't be written to.
     pub fn new(output: W, currency: Currency) -> Result<Self, csv::Error> {
         let mut csv = csv::Writer::from_writer(output);
         csv.write_record(COLUMNS.map(|(_, classic, _)| classic))?;
         Ok(Self { csv, currency })
     }
 
-    /// Writes a product: as many rows as it has variants or images, whichever are more.
+    /// Writes a product: as many rows as it has variants or images, whichever is more.
     ///
     /// # Errors
-    /// When the output cannot be written to.
+    /// When the output can't be written to.
     pub fn write(&mut self, product: &ProductRecord) -> Result<(), csv::Error> {
-        for (place, position) in (1..=product.variants.len().max(product.images.len())).enumerate() {
+        for (index, position) in (1..=product.variants.len().max(product.images.len())).enumerate() {
             let row = Row {
                 handle: &product.handle,
-                product: (place == 0).then_some(product),
-                variant: product.variants.get(place),
-                image: product.images.get(place).map(|image| (position, image)),
+                product: (index == 0).then_some(product),
+                variant: product.variants.get(index),
+                image: product.images.get(index).map(|image| (position, image)),
                 currency: self.currency,
             };
             self.csv.write_record(COLUMNS.iter().map(|(column, ..)| row.cell(*column).into_owned()))?;
@@ -48,16 +49,16 @@ impl<W: Write> ProductWriter<W> {
         Ok(())
     }
 
-    /// Writes what is still held back, and hands the output back.
+    /// Flushes the buffer and returns the output.
     ///
     /// # Errors
-    /// When the output cannot be written to.
+    /// When the output can't be written to.
     pub fn finish(self) -> Result<W, csv::Error> {
         self.csv.into_inner().map_err(|error| error.into_error().into())
     }
 }
 
-/// What one row says.
+/// The content of one row.
 struct Row<'a> {
     handle: &'a str,
     /// The product itself, in its first row.
@@ -86,7 +87,7 @@ fn product_cell(product: &ProductRecord, column: Column) -> Option<Cow<'_, str>>
         Column::Body => product.body_html.as_str().into(),
         Column::Vendor => product.vendor.as_str().into(),
         Column::Type => product.product_type.as_str().into(),
-        // No tag has a comma in it, so nothing tells them apart but commas.
+        // Tags contain no commas, so commas separate them.
         Column::Tags => product.tags.join(", ").into(),
         Column::Published => flag(product.status == ProductStatus::Active),
         Column::OptionName(1) if product.options.is_empty() => DEFAULT_OPTION.into(),
@@ -130,9 +131,9 @@ fn image_cell(position: usize, image: &ImageRecord, column: Column) -> Option<Co
     })
 }
 
-/// A code that looks like one with something put around it gets an apostrophe, which the reader takes away again.
+/// A code that looks as if it had a text marker gets an apostrophe, which the reader strips again.
 fn code(code: &str) -> Cow<'_, str> {
-    if unwrapped(code) == code { code.into() } else { format!("'{code}").into() }
+    if strip_text_marker(code) == code { code.into() } else { format!("'{code}").into() }
 }
 
 fn flag(value: bool) -> Cow<'static, str> {

@@ -1,4 +1,4 @@
-//! What an import would do to a product, field by field: what a dry run tells.
+//! Compares a product with a file, field by field, for a dry run.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use crate::domain::catalog::ProductStatus;
 use crate::domain::money::{Currency, Money};
 use crate::services::product_csv::{ProductRecord, VariantRecord, excerpt};
 
-/// One change of one field.
+/// A change of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Which field: `title`, or "variant `S`: price".
+    /// The field: `title`, or "variant `S`: price".
     pub field: String,
-    /// What it was; empty where there was nothing.
+    /// The old value; empty if there was none.
     pub before: String,
-    /// What it becomes; empty where nothing is left.
+    /// The new value; empty if it is cleared.
     pub after: String,
     publishes: bool,
 }
 
 impl Change {
-    /// Whether it takes away what was there, or puts something on sale.
+    /// Whether it clears a value or puts the product on sale.
     #[must_use]
     pub fn is_warning(&self) -> bool {
         self.publishes || self.after.is_empty()
@@ -40,8 +40,8 @@ impl fmt::Display for Change {
     }
 }
 
-/// What changes when a product becomes what a record says.
-pub fn of(known: Option<&ProductRecord>, record: &ProductRecord, currency: Currency) -> Vec<Change> {
+/// Returns the changes from the current state of a product to a record.
+pub fn diff(known: Option<&ProductRecord>, record: &ProductRecord, currency: Currency) -> Vec<Change> {
     let mut changes = Changes { list: Vec::new(), currency };
     let fields = |product: &ProductRecord| product_fields(product);
     let before = known.map(fields).unwrap_or_default();
@@ -93,50 +93,51 @@ impl Changes {
 
     fn images(&mut self, known: Option<&ProductRecord>, record: &ProductRecord) {
         let before = known.map(|known| known.images.as_slice()).unwrap_or_default();
-        let place = |at: usize| at.saturating_add(1).to_string();
+        let position = |at: usize| at.saturating_add(1).to_string();
         for (at, image) in record.images.iter().enumerate() {
             let was = before.iter().enumerate().find(|(_, known)| known.url == image.url);
             let field = format!("image `{}`", excerpt(&image.url));
             match was {
-                None => self.add(format!("image {}", place(at)), String::new(), image.url.clone()),
-                Some((was, _)) => self.add(format!("{field}: position"), place(was), place(at)),
+                None => self.add(format!("image {}", position(at)), String::new(), image.url.clone()),
+                Some((was, _)) => self.add(format!("{field}: position"), position(was), position(at)),
             }
             let alt = was.and_then(|(_, known)| known.alt_text.clone()).unwrap_or_default();
             self.add(format!("{field}: alt text"), alt, image.alt_text.clone().unwrap_or_default());
         }
         for (at, image) in before.iter().enumerate() {
             if record.images.iter().all(|kept| kept.url != image.url) {
-                self.add(format!("image {}", place(at)), image.url.clone(), String::new());
+                self.add(format!("image {}", position(at)), image.url.clone(), String::new());
             }
         }
     }
 
     fn variants(&mut self, known: Option<&ProductRecord>, record: &ProductRecord) {
         let before = known.map(|known| known.variants.as_slice()).unwrap_or_default();
-        let place = |at: usize| at.saturating_add(1).to_string();
+        let position = |at: usize| at.saturating_add(1).to_string();
         for (at, variant) in record.variants.iter().enumerate() {
             let was =
                 before.iter().enumerate().find(|(_, known)| known.option_values == variant.option_values);
-            let name = name(variant);
+            let name = variant_name(variant);
             if let Some((was, _)) = was {
-                self.add(format!("{name}: position"), place(was), place(at));
+                self.add(format!("{name}: position"), position(was), position(at));
             }
             let fields_before = was.map(|(_, known)| self.variant_fields(known)).unwrap_or_default();
             for (field, after) in self.variant_fields(variant) {
                 let text =
                     fields_before.iter().find(|(known, _)| *known == field).map(|(_, text)| text.clone());
-                // A blank quantity leaves what is there.
+                // A blank quantity leaves the current one.
                 if field == "quantity" && after.is_empty() {
                     continue;
                 }
                 self.add(format!("{name}: {field}"), text.unwrap_or_default(), after);
             }
         }
-        for gone in before.iter().filter(|known| {
+        for removed in before.iter().filter(|known| {
             record.variants.iter().all(|variant| variant.option_values != known.option_values)
         }) {
-            let text = gone.sku.clone().filter(|sku| !sku.is_empty()).unwrap_or_else(|| "there".to_owned());
-            self.add(name(gone), text, String::new());
+            let text =
+                removed.sku.clone().filter(|sku| !sku.is_empty()).unwrap_or_else(|| "there".to_owned());
+            self.add(variant_name(removed), text, String::new());
         }
     }
 
@@ -145,7 +146,7 @@ impl Changes {
             minor.map(|minor| Money::new(minor, self.currency).to_decimal()).unwrap_or_default()
         };
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let answer = |is: bool| if is { "yes" } else { "no" }.to_owned();
+        let yes_no = |is: bool| if is { "yes" } else { "no" }.to_owned();
         vec![
             ("SKU", text(&variant.sku)),
             ("barcode", text(&variant.barcode)),
@@ -153,17 +154,17 @@ impl Changes {
             ("compare-at price", amount(variant.compare_at_price)),
             ("weight in grams", variant.weight_grams.to_string()),
             ("weight unit", variant.weight_unit.as_str().to_owned()),
-            ("taxed", answer(variant.taxable)),
-            ("shipped", answer(variant.requires_shipping)),
-            ("stock counted", answer(variant.inventory_tracked)),
+            ("taxed", yes_no(variant.taxable)),
+            ("shipped", yes_no(variant.requires_shipping)),
+            ("stock counted", yes_no(variant.inventory_tracked)),
             ("when sold out", variant.inventory_policy.as_str().to_owned()),
-            ("quantity", variant.quantity.map(|pieces| pieces.to_string()).unwrap_or_default()),
+            ("quantity", variant.quantity.map(|units| units.to_string()).unwrap_or_default()),
             ("image", text(&variant.image_url)),
         ]
     }
 }
 
-fn name(variant: &VariantRecord) -> String {
+fn variant_name(variant: &VariantRecord) -> String {
     if variant.option_values.is_empty() {
         return "variant".to_owned();
     }

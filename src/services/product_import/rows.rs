@@ -1,4 +1,4 @@
-//! What the rows of a file make of a product, its images and its variants.
+//! Converts a record to a product, its images and its variants.
 
 use crate::context::OpContext;
 use crate::db::types::Json;
@@ -10,10 +10,10 @@ use crate::repositories::products::Product;
 use crate::repositories::variants::Variant;
 use crate::services::catalog::NewImage;
 use crate::services::product_csv::{ProductRecord, VariantRecord};
-use crate::services::product_export::whole_grams;
+use crate::services::product_export::round_to_grams;
 
-/// Gives a product what its record says of it.
-pub(super) fn fill(product: &mut Product, op: &OpContext, record: &ProductRecord) {
+/// Applies a record to a product.
+pub(super) fn apply_record(product: &mut Product, op: &OpContext, record: &ProductRecord) {
     let prices = || record.variants.iter().map(|row| row.price.unwrap_or(0));
     product.min_price = prices().min().unwrap_or(0);
     product.max_price = prices().max().unwrap_or(0);
@@ -32,8 +32,8 @@ pub(super) fn fill(product: &mut Product, op: &OpContext, record: &ProductRecord
         Json(options.map(|o| ProductOption { name: o.name.clone(), values: o.values.clone() }).collect());
 }
 
-/// The product's images: those of its own, and those that only a variant names.
-pub(super) fn images(record: &ProductRecord) -> Vec<NewImage> {
+/// The product's images, including those that only a variant refers to.
+pub(super) fn build_images(record: &ProductRecord) -> Vec<NewImage> {
     let mut images: Vec<NewImage> = record
         .images
         .iter()
@@ -47,8 +47,8 @@ pub(super) fn images(record: &ProductRecord) -> Vec<NewImage> {
     images
 }
 
-/// The variant that a row describes; `known` is the one that it changes.
-pub(super) fn variant(
+/// Builds the variant of a row; `known` is the existing one, if any.
+pub(super) fn build_variant(
     op: &OpContext,
     product_id: ProductId,
     position: i64,
@@ -82,8 +82,8 @@ pub(super) fn variant(
     }
 }
 
-/// The file knows whole grams: a finer weight that rounds to them stays.
+/// The file has whole grams: a more precise weight that rounds to them is kept.
 fn weight_milligrams(row: &VariantRecord, known: Option<&Variant>) -> i64 {
-    let same = known.filter(|known| whole_grams(known.weight_milligrams) == row.weight_grams);
+    let same = known.filter(|known| round_to_grams(known.weight_milligrams) == row.weight_grams);
     same.map_or_else(|| row.weight_grams.saturating_mul(1_000), |known| known.weight_milligrams)
 }

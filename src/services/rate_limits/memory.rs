@@ -1,7 +1,7 @@
 //! The buckets of one process.
 //!
-//! How many there are is bounded. Room for a new one is made by forgetting the one that will be full first: a full bucket is
-//! as good as none, and of the others its caller gains least.
+//! Their number is bounded. The one that will be full first is evicted: a full bucket is equivalent
+//! to none, and of the others its caller gains least.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use super::BucketKey;
 use crate::domain::rate_limit::{Bucket, BucketLimit, ThrottleStatus, Throttled};
 use crate::domain::time::Timestamp;
 
-/// How many buckets are remembered; some 150 bytes each.
+/// Maximum number of buckets, of some 150 bytes each.
 const MAX_BUCKETS: usize = 100_000;
 
 /// The buckets of one process.
@@ -20,7 +20,7 @@ pub(super) struct MemoryBuckets(Mutex<Buckets>);
 #[derive(Default)]
 struct Buckets {
     by_key: HashMap<BucketKey, (Bucket, Timestamp)>,
-    /// The same keys, in the order in which their buckets will be full.
+    /// The same keys, ordered by when their buckets will be full.
     by_full_at: BTreeSet<(Timestamp, BucketKey)>,
 }
 
@@ -66,18 +66,18 @@ impl Buckets {
                 *bucket
             }
             None => {
-                self.make_room();
+                self.evict_if_full();
                 Bucket::full(limit, now)
             }
         };
-        let outcome = change(&mut bucket);
+        let result = change(&mut bucket);
         let full_at = bucket.full_at(limit);
         self.by_key.insert(key, (bucket, full_at));
         self.by_full_at.insert((full_at, key));
-        outcome
+        result
     }
 
-    fn make_room(&mut self) {
+    fn evict_if_full(&mut self) {
         if self.by_key.len() >= MAX_BUCKETS
             && let Some((_, key)) = self.by_full_at.pop_first()
         {

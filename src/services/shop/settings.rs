@@ -1,10 +1,10 @@
-//! What staff change of the shop itself: its name, its language, its brand, its policies.
+//! Changes of the shop itself by staff: its name, language, brand and policies.
 
 use std::sync::Arc;
 
 use super::Shop;
 use crate::context::OpContext;
-use crate::db::{Db, DbError, Tx, retrying};
+use crate::db::{Db, DbError, Tx, with_retries};
 use crate::domain::codes::LANGUAGES;
 use crate::domain::event::{Event, ShopEvent};
 use crate::domain::ids::{ImageId, PolicyId};
@@ -23,57 +23,57 @@ pub struct ShopSettings {
     shop: Arc<Shop>,
 }
 
-/// A change of the shop: `None` leaves a field as it is, `Some(None)` empties it.
+/// A change of the shop: `None` leaves a field as it is, `Some(None)` clears it.
 #[derive(Clone, Debug, Default)]
 pub struct ShopPatch {
-    /// The name buyers know.
+    /// The name shown to buyers.
     pub name: Option<String>,
-    /// A sentence about it.
+    /// A short description.
     pub description: Option<Option<String>>,
     /// A code of `domain::codes::LANGUAGES`.
     pub language: Option<String>,
-    /// How it presents itself.
+    /// Its brand.
     pub brand: BrandPatch,
-    /// Policies to be written; those of other kinds stay as they are.
+    /// Policies to write; those of other kinds stay as they are.
     pub policies: Vec<NewPolicy>,
 }
 
 /// A change of the brand.
 #[derive(Clone, Debug, Default)]
 pub struct BrandPatch {
-    /// A few words that people remember.
+    /// The slogan.
     pub slogan: Option<Option<String>>,
     /// A sentence or two about the shop.
     pub short_description: Option<Option<String>>,
-    /// Address and words of the logo.
+    /// URL and alt text of the logo.
     pub logo: Option<Option<(String, Option<String>)>>,
-    /// Address and words of the logo in a square.
+    /// URL and alt text of the square logo.
     pub square_logo: Option<Option<(String, Option<String>)>>,
-    /// Address and words of a large picture.
+    /// URL and alt text of the cover image.
     pub cover_image: Option<Option<(String, Option<String>)>>,
-    /// All colors, in place of those there were.
+    /// All colors, replacing the current ones.
     pub colors: Option<BrandColors>,
 }
 
-/// A policy to be written.
+/// A policy to write.
 #[derive(Clone, Debug)]
 pub struct NewPolicy {
-    /// Which one.
+    /// The kind of policy.
     pub kind: PolicyKind,
-    /// What it is called; `None`: as it was, or by its kind.
+    /// Its title; `None`: the current one, or the default for its kind.
     pub title: Option<String>,
-    /// With HTML; an empty one takes the policy away.
+    /// Its text in HTML; an empty one deletes the policy.
     pub body: String,
 }
 
 impl ShopSettings {
-    /// The service over a database.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>) -> Self {
         Self { db, shop }
     }
 
-    /// Changes the shop. This process shows it at once, others within seconds.
+    /// Changes the shop. This process sees it at once, others within seconds.
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong.
@@ -82,15 +82,15 @@ impl ShopSettings {
         let mut problems = Problems::default();
         patch.validate(&mut problems);
         problems.check()?;
-        let row = retrying(|| self.update_once(op, patch)).await?;
-        self.shop.show(row);
+        let row = with_retries(|| self.update_once(op, patch)).await?;
+        self.shop.update_details(row);
         Ok(())
     }
 
     async fn update_once(&self, op: &OpContext, patch: &ShopPatch) -> Result<shops::Shop, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
         let row = shops::lock(tx.conn()).await?;
-        let mut row = row.ok_or_else(|| DbError::corrupt("the shop's row is gone"))?;
+        let mut row = row.ok_or_else(|| DbError::corrupt("the shop's row is missing"))?;
         patch.apply(&mut row);
         row.updated_at = op.now();
         shops::update(tx.conn(), &row).await?;
@@ -102,7 +102,7 @@ impl ShopSettings {
     }
 }
 
-/// Writes policies. The shop's row is locked, so that nobody else does.
+/// Writes policies. The shop's row is locked, so there are no concurrent writers.
 async fn write_policies(tx: &mut Tx, op: &OpContext, policies: &[NewPolicy]) -> Result<(), DbError> {
     if policies.is_empty() {
         return Ok(());
@@ -173,7 +173,7 @@ impl ShopPatch {
             name.trim().clone_into(&mut row.name);
         }
         if let Some(description) = &self.description {
-            row.description = text(description.as_deref());
+            row.description = non_blank(description.as_deref());
         }
         if let Some(language) = &self.language {
             row.profile.0.language.clone_from(language);
@@ -203,10 +203,10 @@ impl BrandPatch {
 
     fn apply(&self, brand: &mut Brand) {
         if let Some(slogan) = &self.slogan {
-            brand.slogan = text(slogan.as_deref());
+            brand.slogan = non_blank(slogan.as_deref());
         }
         if let Some(description) = &self.short_description {
-            brand.short_description = text(description.as_deref());
+            brand.short_description = non_blank(description.as_deref());
         }
         let pictures = [
             (&self.logo, &mut brand.logo),
@@ -218,7 +218,7 @@ impl BrandPatch {
                 *picture = image.as_ref().map(|(url, alt)| BrandImage {
                     id: ImageId::generate(),
                     url: url.clone(),
-                    alt_text: text(alt.as_deref()),
+                    alt_text: non_blank(alt.as_deref()),
                 });
             }
         }
@@ -244,7 +244,7 @@ fn validate_colors(problems: &mut Problems, rank: &str, groups: &[ColorGroup]) {
     }
 }
 
-/// A text without blanks around it, if there is anything else.
-fn text(text: Option<&str>) -> Option<String> {
+/// Trims a text; `None` if nothing is left.
+fn non_blank(text: Option<&str>) -> Option<String> {
     text.map(str::trim).filter(|text| !text.is_empty()).map(ToOwned::to_owned)
 }

@@ -1,10 +1,12 @@
-//! Roles: permissions under a name. One is built in and permits everything.
+//! Roles: named sets of permissions. One is built in and has all permissions.
 
-use super::{Staff, check_grant, check_managers, holds_all, managers};
-use crate::auth::Affected;
+use super::{
+    Staff, check_granted_permissions, count_managers, ensure_manager_remains, holds_all_permissions,
+};
+use crate::auth::Invalidation;
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{DbError, OnConstraint, Tx, retrying};
+use crate::db::{DbError, OnConstraint, Tx, with_retries};
 use crate::domain::event::{Event, RoleEvent};
 use crate::domain::ids::RoleId;
 use crate::domain::permission::Permission;
@@ -15,25 +17,25 @@ use crate::repositories::roles;
 use crate::services::set;
 use crate::services::validate::Problems;
 
-/// The name of the role that is built in.
-pub const ADMIN: &str = "admin";
+/// The name of the built-in role.
+pub const ADMIN_ROLE: &str = "admin";
 
-/// A role to be made, or a change of one; `None` leaves a field as it is.
+/// A new role, or a change of one; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct RolePatch {
     /// Its name, unique in the shop.
     pub name: Option<String>,
-    /// All that it permits.
+    /// All its permissions.
     pub permissions: Option<Vec<Permission>>,
 }
 
 impl Staff {
-    /// Makes the built-in role, or lets it permit what has come with a new version.
+    /// Creates the built-in role, or adds the permissions of a new version to it.
     ///
     /// # Errors
     /// [`DbError`] when the database can't be read or written.
     pub(crate) async fn seed_admin_role(&self, op: &OpContext) -> Result<(), DbError> {
-        let known = roles::find_by_name(&mut self.db.read(&op.statements).await?, ADMIN).await?;
+        let known = roles::find_by_name(&mut self.db.read(&op.statements).await?, ADMIN_ROLE).await?;
         let permissions = Json(Permission::ALL.to_vec());
         match known {
             Some(role) if role.permissions == permissions => Ok(()),
@@ -44,12 +46,12 @@ impl Staff {
             None => {
                 let role = Role {
                     id: RoleId::generate(),
-                    name: ADMIN.to_owned(),
+                    name: ADMIN_ROLE.to_owned(),
                     permissions,
                     created_at: op.now(),
                     updated_at: op.now(),
                 };
-                // Another process may be first.
+                // Another process may insert it first.
                 roles::insert_missing(&mut self.db.write(&op.statements).await?, &role).await
             }
         }
@@ -64,10 +66,11 @@ impl Staff {
         Ok(roles::all(&mut self.db.read(&op.statements).await?).await?)
     }
 
-    /// Makes a role.
+    /// Creates a role.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong, permissions that the actor does not hold among it.
+    /// [`Error::Invalid`] with everything that is wrong, including permissions that the actor does
+    /// not hold.
     pub async fn create_role(&self, op: &OpContext, new: &RolePatch) -> Result<Role, Error> {
         op.authorize(Permission::ManageStaff)?;
         let new = check(
@@ -77,7 +80,7 @@ impl Staff {
                 permissions: Some(new.permissions.clone().unwrap_or_default()),
             },
         )?;
-        retrying(|| self.create_role_once(op, &new)).await
+        with_retries(|| self.create_role_once(op, &new)).await
     }
 
     async fn create_role_once(&self, op: &OpContext, new: &RolePatch) -> Result<Role, Error> {
@@ -89,51 +92,51 @@ impl Staff {
             created_at: op.now(),
             updated_at: op.now(),
         };
-        roles::insert(tx.conn(), &role).await.on_constraint("roles", "name", || taken(&role))?;
-        events::append(&mut tx, op, [Event::RoleCreated(told(&role))]).await?;
+        roles::insert(tx.conn(), &role).await.on_constraint("roles", "name", || name_taken(&role))?;
+        events::append(&mut tx, op, [Event::RoleCreated(role_event(&role))]).await?;
         tx.commit().await?;
         Ok(role)
     }
 
-    /// Changes a role, for all who have it.
+    /// Changes a role, for all members who have it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with everything that is wrong: permissions that the actor does not hold, before or after; the built-in
-    /// role; or that nobody would be left to manage staff.
+    /// [`Error::Invalid`] with everything that is wrong: permissions that the actor does not hold,
+    /// before or after; the built-in role; or that no member would be left to manage staff.
     pub async fn update_role(&self, op: &OpContext, id: RoleId, patch: &RolePatch) -> Result<Role, Error> {
         op.authorize(Permission::ManageStaff)?;
         let patch = check(op, patch)?;
-        let role = retrying(|| self.update_role_once(op, id, &patch)).await?;
-        self.auth.forget(Affected::Staff);
+        let role = with_retries(|| self.update_role_once(op, id, &patch)).await?;
+        self.auth.invalidate(Invalidation::Staff);
         Ok(role)
     }
 
     async fn update_role_once(&self, op: &OpContext, id: RoleId, patch: &RolePatch) -> Result<Role, Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let before = managers(&mut tx).await?;
-        let mut role = changeable(&mut tx, op, id).await?;
+        let before = count_managers(&mut tx).await?;
+        let mut role = lock_changeable(&mut tx, op, id).await?;
         set(&mut role.name, patch.name.as_ref());
         set(&mut role.permissions.0, patch.permissions.as_ref());
         role.updated_at = op.now();
-        roles::update(tx.conn(), &role).await.on_constraint("roles", "name", || taken(&role))?;
-        check_managers(&mut tx, before, &["role", "permissions"]).await?;
-        events::append(&mut tx, op, [Event::RoleUpdated(told(&role))]).await?;
+        roles::update(tx.conn(), &role).await.on_constraint("roles", "name", || name_taken(&role))?;
+        ensure_manager_remains(&mut tx, before, &["role", "permissions"]).await?;
+        events::append(&mut tx, op, [Event::RoleUpdated(role_event(&role))]).await?;
         tx.commit().await?;
         Ok(role)
     }
 
-    /// Deletes a role that nobody has.
+    /// Deletes a role that no member has.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when somebody has it, or it is not the actor's to change.
+    /// [`Error::Invalid`] when a member has it, or the actor may not change it.
     pub async fn delete_role(&self, op: &OpContext, id: RoleId) -> Result<(), Error> {
         op.authorize(Permission::ManageStaff)?;
-        retrying(|| self.delete_role_once(op, id)).await
+        with_retries(|| self.delete_role_once(op, id)).await
     }
 
     async fn delete_role_once(&self, op: &OpContext, id: RoleId) -> Result<(), Error> {
         let mut tx = self.db.begin(&op.statements).await?;
-        let role = changeable(&mut tx, op, id).await?;
+        let role = lock_changeable(&mut tx, op, id).await?;
         match roles::delete(tx.conn(), id).await {
             Err(DbError::ForeignKey(..)) => {
                 let message = format!("Somebody has the role '{}': give them another one first", role.name);
@@ -141,27 +144,28 @@ impl Staff {
             }
             result => result?,
         }
-        events::append(&mut tx, op, [Event::RoleDeleted(told(&role))]).await?;
+        events::append(&mut tx, op, [Event::RoleDeleted(role_event(&role))]).await?;
         Ok(tx.commit().await?)
     }
 }
 
-/// A role that the actor may change: not the built-in one, and none that permits more than they may do.
-async fn changeable(tx: &mut Tx, op: &OpContext, id: RoleId) -> Result<Role, Error> {
+/// Locks a role that the actor may change: not the built-in one, and none with more permissions
+/// than theirs.
+async fn lock_changeable(tx: &mut Tx, op: &OpContext, id: RoleId) -> Result<Role, Error> {
     let refused = |code, message: &str| Err(Error::invalid(&["id"], code, message));
     match roles::lock(tx.conn(), id).await? {
         None => refused(UserErrorCode::NotFound, "Role does not exist"),
-        Some(role) if role.name == ADMIN => {
+        Some(role) if role.name == ADMIN_ROLE => {
             refused(UserErrorCode::NotAllowed, "The role 'admin' is built in and can't be changed")
         }
-        Some(role) if !holds_all(op, &role) => {
-            refused(UserErrorCode::NotAllowed, "The role permits more than you may do yourself")
+        Some(role) if !holds_all_permissions(op, &role) => {
+            refused(UserErrorCode::NotAllowed, "The role has permissions that you don't have yourself")
         }
         Some(role) => Ok(role),
     }
 }
 
-/// What was sent, cleaned: each permission once.
+/// Validates and normalizes the input.
 fn check(op: &OpContext, sent: &RolePatch) -> Result<RolePatch, Error> {
     let mut problems = Problems::default();
     let mut clean = sent.clone();
@@ -170,23 +174,23 @@ fn check(op: &OpContext, sent: &RolePatch) -> Result<RolePatch, Error> {
         clean.name = Some(name.trim().to_owned());
     }
     if let Some(permissions) = &sent.permissions {
-        check_grant(&mut problems, op, &["role", "permissions"], permissions);
-        clean.permissions = Some(in_order(permissions));
+        check_granted_permissions(&mut problems, op, &["role", "permissions"], permissions);
+        clean.permissions = Some(sort_permissions(permissions));
     }
     problems.check()?;
     Ok(clean)
 }
 
-/// Permissions, each once, in the order they are declared.
-pub(in crate::services) fn in_order(permissions: &[Permission]) -> Vec<Permission> {
+/// Sorts permissions in the order of their declaration and removes duplicates.
+pub(in crate::services) fn sort_permissions(permissions: &[Permission]) -> Vec<Permission> {
     Permission::ALL.iter().copied().filter(|one| permissions.contains(one)).collect()
 }
 
-fn told(role: &Role) -> RoleEvent {
+fn role_event(role: &Role) -> RoleEvent {
     RoleEvent { role_id: role.id, name: role.name.clone(), permissions: role.permissions.0.clone() }
 }
 
-fn taken(role: &Role) -> Error {
+fn name_taken(role: &Role) -> Error {
     let message = format!("There is a role called '{}' already", role.name);
     Error::invalid(&["role", "name"], UserErrorCode::Taken, message)
 }

@@ -1,57 +1,61 @@
-//! Sending messages: endpoint by endpoint, in order, again and again until they are taken or the endpoint is given up.
+//! Sends deliveries: per endpoint, in order, with retries until they are accepted or the endpoint
+//! is paused.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::permission::{check_reach, heard_now};
-use super::{NotNow, Webhooks, deliver_job, deliver_key, missing, told};
+use super::access::{check_access, current_permissions};
+use super::{HostUnavailable, Webhooks, deliver_job, deliver_key, not_found, webhook_event};
 use crate::context::OpContext;
-use crate::db::retrying;
+use crate::db::with_retries;
 use crate::domain::event::Event;
 use crate::domain::ids::{Id, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId};
 use crate::domain::job::backoff;
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{DeliveryStatus, FIRST_PAUSE, WebhookStatus, is_given_up, topic_name};
+use crate::domain::webhook::{
+    DeliveryStatus, FIRST_RETRY_DELAY, WebhookStatus, is_failing_too_long, topic_name,
+};
 use crate::error::{Error, UserErrorCode, with_causes};
 use crate::events;
-use crate::integrations::webhooks::{Attempt, Message};
+use crate::integrations::webhooks::{Attempt, WebhookMessage};
 use crate::jobs;
 use crate::loaders::{WebhookAttempt, WebhookDelivery, WebhookSubscription};
 use crate::repositories::{events as log, webhooks};
 
-/// How long an endpoint is sent messages without a pause, so that others have their turn.
-const TURN: Duration = Duration::from_secs(30);
+/// How long one run sends to an endpoint before other jobs get their turn.
+const RUN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What follows from one step.
+/// What to do after a step.
 enum Step {
-    /// Perhaps there is more.
-    Next,
-    /// There is nothing to do now.
-    Done,
-    /// Nothing may be sent for a while.
-    NotNow(NotNow),
+    /// There may be more to send.
+    Continue,
+    /// There is nothing to send now.
+    Stop,
+    /// The host must not be called for a while.
+    HostUnavailable(HostUnavailable),
 }
 
 impl Webhooks {
-    /// Sends an endpoint the messages that wait for it, in order, up to one that it does not take. What is to be done later is put into
-    /// the queue.
+    /// Sends the pending deliveries of an endpoint in order, up to one that fails. Later work is
+    /// enqueued as a job.
     ///
     /// # Errors
-    /// [`Error`] of the database. [`NotNow`] inside: the endpoint's host failed too often lately, and no attempt was made.
+    /// [`Error`] of the database. The inner [`HostUnavailable`] means that the host failed too
+    /// often recently and was not called.
     pub async fn deliver(
         &self,
         op: &OpContext,
         id: WebhookSubscriptionId,
-    ) -> Result<Result<(), NotNow>, Error> {
+    ) -> Result<Result<(), HostUnavailable>, Error> {
         op.authorize(Permission::ManageSettings)?;
         let started = Instant::now();
-        while started.elapsed() < TURN {
+        while started.elapsed() < RUN_TIMEOUT {
             match self.deliver_next(op, id).await? {
-                Step::Next => {}
-                Step::Done => return Ok(Ok(())),
-                Step::NotNow(not_now) => return Ok(Err(not_now)),
+                Step::Continue => {}
+                Step::Stop => return Ok(Ok(())),
+                Step::HostUnavailable(unavailable) => return Ok(Err(unavailable)),
             }
         }
         self.deliver_after(op, id, Duration::ZERO).await?;
@@ -62,42 +66,42 @@ impl Webhooks {
         let mut conn = self.db.read(&op.statements).await?;
         let webhook = webhooks::find(&mut conn, id).await?;
         let Some(webhook) = webhook.filter(|webhook| webhook.status == WebhookStatus::Active) else {
-            return Ok(Step::Done);
+            return Ok(Step::Stop);
         };
-        let Some(mut delivery) = webhooks::first_pending(&mut conn, id).await? else { return Ok(Step::Done) };
+        let Some(mut delivery) = webhooks::first_pending(&mut conn, id).await? else { return Ok(Step::Stop) };
         let started = op.now();
         if let Some(at) = delivery.next_attempt_at.filter(|at| *at > started) {
             drop(conn);
             self.deliver_after(op, id, started.until(at)).await?;
-            return Ok(Step::Done);
+            return Ok(Step::Stop);
         }
-        let Some(permitted) = heard_now(&mut conn, op, &webhook).await? else {
+        let Some(permitted) = current_permissions(&mut conn, op, &webhook).await? else {
             drop(conn);
             self.pause_without_permission(op, id).await?;
-            return Ok(Step::Done);
+            return Ok(Step::Stop);
         };
         drop(conn);
         if permitted != webhook.permissions.0 {
-            // It may have been made when they were permitted more.
+            // It may have been rendered when they had more permissions.
             delivery.payload = None;
         }
         if delivery.payload.is_none() {
-            match self.render(op, &webhook, permitted, &delivery, started).await? {
+            match self.prepare_payload(op, &webhook, permitted, &delivery, started).await? {
                 Ok(payload) => delivery.payload = Some(payload),
                 Err(step) => return Ok(step),
             }
         }
         let attempt = match self.send(&webhook, &delivery, started).await? {
             Ok(attempt) => attempt,
-            Err(not_now) => return Ok(Step::NotNow(not_now)),
+            Err(unavailable) => return Ok(Step::HostUnavailable(unavailable)),
         };
         let is_success = attempt.is_success();
-        self.note(op, &webhook, &delivery, &attempt, started, false).await?;
-        Ok(if is_success { Step::Next } else { Step::Done })
+        self.record_attempt(op, &webhook, &delivery, &attempt, started, false).await?;
+        Ok(if is_success { Step::Continue } else { Step::Stop })
     }
 
-    /// What a message holds, or what follows from there being nothing to send.
-    async fn render(
+    /// Renders the payload of a delivery, or returns the next step if there is nothing to send.
+    async fn prepare_payload(
         &self,
         op: &OpContext,
         webhook: &WebhookSubscription,
@@ -110,21 +114,21 @@ impl Webhooks {
             None => None,
         };
         let Some(event) = event else {
-            let gone = Attempt::failed(Duration::ZERO, "the event is not in the log any more".to_owned());
-            self.note(op, webhook, delivery, &gone, started, true).await?;
-            return Ok(Err(Step::Next));
+            let attempt = Attempt::failed(Duration::ZERO, "the event is no longer in the log".to_owned());
+            self.record_attempt(op, webhook, delivery, &attempt, started, true).await?;
+            return Ok(Err(Step::Continue));
         };
-        match self.shape(op, webhook, permitted, &event).await {
+        match self.render_payload(op, webhook, permitted, &event).await {
             Ok(Some(payload)) => Ok(Ok(payload.to_string())),
             Ok(None) => {
-                // The document has nothing to say about it.
+                // The document selects nothing for this event.
                 self.drop_delivery(op, delivery.id).await?;
-                Ok(Err(Step::Next))
+                Ok(Err(Step::Continue))
             }
             Err(error) => {
-                let failed = Attempt::failed(Duration::ZERO, why_not_made(webhook.id, &error));
-                self.note(op, webhook, delivery, &failed, started, false).await?;
-                Ok(Err(Step::Done))
+                let failed = Attempt::failed(Duration::ZERO, render_error_message(webhook.id, &error));
+                self.record_attempt(op, webhook, delivery, &failed, started, false).await?;
+                Ok(Err(Step::Stop))
             }
         }
     }
@@ -134,26 +138,27 @@ impl Webhooks {
         webhook: &WebhookSubscription,
         delivery: &WebhookDelivery,
         now: Timestamp,
-    ) -> Result<Result<Attempt, NotNow>, Error> {
-        let secret = self.secret(webhook)?;
+    ) -> Result<Result<Attempt, HostUnavailable>, Error> {
+        let secret = self.open_secret(webhook)?;
         let id = delivery.id.uuid().to_string();
         let key = delivery.event_id.map_or_else(|| id.clone(), |event| event.uuid().to_string());
         let body = delivery.payload.as_deref().unwrap_or_default();
-        let message = Message {
+        let message = WebhookMessage {
             url: &webhook.url,
             secret: &secret,
             idempotency_key: &key,
             topic: &topic_name(&delivery.topic),
             delivery: &id,
             body,
-            // The document may have come or gone since the message was made.
+            // The document may have been added or removed since the payload was rendered.
             is_cloud_event: events::is_cloud_event(body),
         };
         Ok(self.sender.send(&message, now).await)
     }
 
-    /// Writes down what came of an attempt, and what is to be done next. `is_final`: it is of no use to try again.
-    async fn note(
+    /// Records the result of an attempt and schedules the next one. `is_final`: a retry would be
+    /// pointless.
+    async fn record_attempt(
         &self,
         op: &OpContext,
         webhook: &WebhookSubscription,
@@ -162,10 +167,10 @@ impl Webhooks {
         started: Timestamp,
         is_final: bool,
     ) -> Result<(), Error> {
-        retrying(|| self.note_once(op, webhook.id, delivery, attempt, started, is_final)).await
+        with_retries(|| self.record_attempt_once(op, webhook.id, delivery, attempt, started, is_final)).await
     }
 
-    async fn note_once(
+    async fn record_attempt_once(
         &self,
         op: &OpContext,
         id: WebhookSubscriptionId,
@@ -179,14 +184,14 @@ impl Webhooks {
         let delivery = webhooks::lock_delivery(tx.conn(), sent.id).await?;
         let is_same =
             |row: &WebhookDelivery| row.status == DeliveryStatus::Pending && row.attempts == sent.attempts;
-        // It may be gone since, or another has sent it at the same time.
+        // It may have been deleted, or another worker has sent it concurrently.
         let (Some(mut webhook), Some(mut delivery)) = (webhook, delivery.filter(is_same)) else {
             tx.rollback().await?;
             return Ok(());
         };
         delivery.payload.clone_from(&sent.payload);
         delivery.attempts = delivery.attempts.saturating_add(1);
-        webhooks::insert_attempt(tx.conn(), row(&delivery, attempt, started)).await?;
+        webhooks::insert_attempt(tx.conn(), attempt_row(&delivery, attempt, started)).await?;
         let (before, now) = (webhook.clone(), op.now());
         if attempt.is_success() {
             (delivery.status, delivery.next_attempt_at) = (DeliveryStatus::Delivered, None);
@@ -196,16 +201,16 @@ impl Webhooks {
             (delivery.status, delivery.next_attempt_at) = (DeliveryStatus::Failed, None);
         } else {
             let since = *webhook.failing_since.get_or_insert(started);
-            if is_given_up(since, now) {
+            if is_failing_too_long(since, now) {
                 (delivery.status, delivery.next_attempt_at) = (DeliveryStatus::Failed, None);
                 if webhook.status == WebhookStatus::Active {
                     (webhook.status, webhook.paused_at) = (WebhookStatus::Paused, Some(now));
-                    events::append(&mut tx, op, [Event::WebhookPaused(told(&webhook))]).await?;
+                    events::append(&mut tx, op, [Event::WebhookPaused(webhook_event(&webhook))]).await?;
                 }
             } else {
-                let wait = backoff(FIRST_PAUSE, u32::try_from(delivery.attempts).unwrap_or(u32::MAX));
-                delivery.next_attempt_at = Some(now.plus(wait));
-                jobs::enqueue(&mut tx, op, [deliver_job(id)?.after(wait)]).await?;
+                let delay = backoff(FIRST_RETRY_DELAY, u32::try_from(delivery.attempts).unwrap_or(u32::MAX));
+                delivery.next_attempt_at = Some(now.plus(delay));
+                jobs::enqueue(&mut tx, op, [deliver_job(id)?.with_delay(delay)]).await?;
             }
         }
         webhooks::update_delivery(tx.conn(), &delivery).await?;
@@ -215,16 +220,16 @@ impl Webhooks {
         Ok(tx.commit().await?)
     }
 
-    /// Puts the job that goes on into the queue.
+    /// Enqueues the job that continues.
     async fn deliver_after(
         &self,
         op: &OpContext,
         id: WebhookSubscriptionId,
         delay: Duration,
     ) -> Result<(), Error> {
-        retrying(|| async {
+        with_retries(|| async {
             let mut tx = self.db.begin(&op.statements).await?;
-            jobs::enqueue(&mut tx, op, [deliver_job(id)?.after(delay)]).await?;
+            jobs::enqueue(&mut tx, op, [deliver_job(id)?.with_delay(delay)]).await?;
             Ok(tx.commit().await?)
         })
         .await
@@ -235,13 +240,15 @@ impl Webhooks {
         Ok(webhooks::delete_delivery(&mut conn, id).await?)
     }
 
-    /// Sends a message again that was given up or taken, or does not let one wait that is to be sent again; before all that follow.
+    /// Sends a delivery again that failed or succeeded, or retries a pending one at once; before
+    /// all later ones.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no such message, it was a test, its endpoint is paused, or may hear of more than the actor.
+    /// [`Error::Invalid`] when there is no such delivery, it was a test, its webhook is paused, or
+    /// the webhook may see more than the actor.
     pub async fn retry(&self, op: &OpContext, id: WebhookDeliveryId) -> Result<WebhookDelivery, Error> {
         op.authorize(Permission::ManageSettings)?;
-        retrying(|| self.retry_once(op, id)).await
+        with_retries(|| self.retry_once(op, id)).await
     }
 
     async fn retry_once(&self, op: &OpContext, id: WebhookDeliveryId) -> Result<WebhookDelivery, Error> {
@@ -252,7 +259,7 @@ impl Webhooks {
             None => None,
         };
         let delivery = webhooks::lock_delivery(tx.conn(), id).await?;
-        if let Some(Err(refused)) = webhook.as_ref().map(|webhook| check_reach(op, webhook)) {
+        if let Some(Err(refused)) = webhook.as_ref().map(|webhook| check_access(op, webhook)) {
             tx.rollback().await?;
             return Err(refused);
         }
@@ -260,7 +267,7 @@ impl Webhooks {
             (Some(webhook), Some(delivery)) if delivery.event_id.is_some() => {
                 (webhook.status == WebhookStatus::Paused).then_some((
                     UserErrorCode::NotAllowed,
-                    "The webhook subscription is paused: set it active first",
+                    "The webhook subscription is paused: activate it first",
                 ))
             }
             (Some(_), Some(_)) => Some((UserErrorCode::NotAllowed, "This was a test: send another one")),
@@ -277,33 +284,33 @@ impl Webhooks {
         webhooks::update_delivery(tx.conn(), &delivery).await?;
         let endpoint = delivery.subscription_id;
         jobs::enqueue(&mut tx, op, [deliver_job(endpoint)?]).await?;
-        jobs::hasten(&mut tx, op, &deliver_key(endpoint)).await?;
+        jobs::expedite(&mut tx, op, &deliver_key(endpoint)).await?;
         tx.commit().await?;
         Ok(delivery)
     }
 
-    /// Sends an endpoint a message at once, to try it out: about the newest event of its topics, or a made-up one where there is none.
-    /// Nothing waits for it, and it is not sent again.
+    /// Sends a test message to an endpoint: the newest event of its topics, or a made-up one if
+    /// there is none. It is sent at once and not retried.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no such endpoint, its host failed too often lately, its owner may not hear of its topics
-    /// any more, or it may hear of more than the actor.
+    /// [`Error::Invalid`] when there is no such endpoint, its host failed too often recently, its
+    /// owner may no longer see its topics, or it may see more than the actor.
     pub async fn test(&self, op: &OpContext, id: WebhookSubscriptionId) -> Result<WebhookDelivery, Error> {
         op.authorize(Permission::ManageSettings)?;
         let mut conn = self.db.read(&op.statements).await?;
-        let webhook = webhooks::find(&mut conn, id).await?.ok_or_else(|| missing(&["id"]))?;
-        check_reach(op, &webhook)?;
-        let Some(permitted) = heard_now(&mut conn, op, &webhook).await? else {
-            let message = "Whoever made or last changed the webhook subscription may not hear of its topics any \
-                more: change it to make it yours";
+        let webhook = webhooks::find(&mut conn, id).await?.ok_or_else(|| not_found(&["id"]))?;
+        check_access(op, &webhook)?;
+        let Some(permitted) = current_permissions(&mut conn, op, &webhook).await? else {
+            let message = "The owner of the webhook subscription no longer has the permissions for its topics: \
+                change it to become its owner";
             return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
         };
-        let newest = log::newest_of(&mut conn, &webhook.topics.0).await?;
+        let newest = log::newest_of_kinds(&mut conn, &webhook.topics.0).await?;
         drop(conn);
         let topic = newest.as_ref().map(|event| event.row.kind.clone());
         let topic = topic.or_else(|| webhook.topics.0.first().cloned()).unwrap_or_default();
         let payload = match &newest {
-            Some(event) => self.shape(op, &webhook, permitted, event).await?,
+            Some(event) => self.render_payload(op, &webhook, permitted, event).await?,
             None => None,
         };
         let (started, delivery_id) = (op.now(), WebhookDeliveryId::generate());
@@ -324,20 +331,20 @@ impl Webhooks {
             created_at: started,
             delivered_at: None,
         };
-        let attempt = self.send(&webhook, &delivery, started).await?.map_err(|not_now| {
-            let seconds = not_now.retry_in.as_secs().max(1);
+        let attempt = self.send(&webhook, &delivery, started).await?.map_err(|unavailable| {
+            let seconds = unavailable.retry_in.as_secs().max(1);
             let message =
-                format!("The endpoint's host has failed too often lately: try again in {seconds} s");
+                format!("The endpoint's host has failed too often recently: try again in {seconds} s");
             Error::invalid(&["id"], UserErrorCode::NotAllowed, message)
         })?;
         if attempt.is_success() {
             (delivery.status, delivery.delivered_at) = (DeliveryStatus::Delivered, Some(op.now()));
         }
-        retrying(|| self.note_test(op, &delivery, &attempt, started)).await?;
+        with_retries(|| self.record_test(op, &delivery, &attempt, started)).await?;
         Ok(delivery)
     }
 
-    async fn note_test(
+    async fn record_test(
         &self,
         op: &OpContext,
         delivery: &WebhookDelivery,
@@ -347,32 +354,32 @@ impl Webhooks {
         let mut tx = self.db.begin(&op.statements).await?;
         if webhooks::lock(tx.conn(), delivery.subscription_id).await?.is_none() {
             tx.rollback().await?;
-            return Err(missing(&["id"]));
+            return Err(not_found(&["id"]));
         }
         webhooks::insert_deliveries(tx.conn(), vec![delivery.clone()]).await?;
-        webhooks::insert_attempt(tx.conn(), row(delivery, attempt, started)).await?;
+        webhooks::insert_attempt(tx.conn(), attempt_row(delivery, attempt, started)).await?;
         Ok(tx.commit().await?)
     }
 }
 
-/// Why a message can't be made, for those who look after the endpoint. What they can't mend is
-/// logged.
-fn why_not_made(webhook: WebhookSubscriptionId, error: &Error) -> String {
+/// The reason why a payload can't be rendered, for whoever maintains the endpoint. Internal errors
+/// are logged.
+fn render_error_message(webhook: WebhookSubscriptionId, error: &Error) -> String {
     if let Error::Invalid(problems) = error {
         return problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ");
     }
-    tracing::error!(?webhook, "a message can't be made: {}", with_causes(error));
-    format!("the message can't be made: {error}")
+    tracing::error!(?webhook, "a payload can't be rendered: {}", with_causes(error));
+    format!("the payload can't be rendered: {error}")
 }
 
-/// The row of a message's last attempt.
-fn row(delivery: &WebhookDelivery, attempt: &Attempt, started: Timestamp) -> WebhookAttempt {
+/// The row of a delivery's latest attempt.
+fn attempt_row(delivery: &WebhookDelivery, attempt: &Attempt, started: Timestamp) -> WebhookAttempt {
     WebhookAttempt {
         id: WebhookAttemptId::generate(),
         delivery_id: delivery.id,
         number: delivery.attempts,
         at: started,
-        duration_ms: i64::try_from(attempt.took.as_millis()).unwrap_or(i64::MAX),
+        duration_ms: i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
         response_status: attempt.status.map(i32::from),
         error: attempt.error.clone(),
         response_body: attempt.body.clone(),

@@ -1,25 +1,29 @@
-//! The secrets that messages are signed with: encrypted in the database, since they are needed in clear to sign.
+//! The secrets that sign messages: stored encrypted rather than hashed, since signing needs them in
+//! clear.
 //!
-//! `app.rs` has those encrypted at start that are not, or that a previous `JWT_SECRET` encrypted: after a change of the secret and one
-//! start, none needs the previous one any more.
+//! At startup, `app.rs` encrypts those that are not encrypted with the current `JWT_SECRET`: after
+//! a rotation and one start, none needs the previous one any more.
 
 use super::Webhooks;
 use crate::context::OpContext;
-use crate::db::retrying;
+use crate::db::with_retries;
 use crate::domain::ids::WebhookSubscriptionId;
 use crate::error::Error;
 use crate::loaders::WebhookSubscription;
 use crate::repositories::webhooks;
 
 impl Webhooks {
-    /// Encrypts the secrets of all webhooks with the current `JWT_SECRET`. What can't be read is logged and left as it is.
+    /// Encrypts all webhook secrets with the current `JWT_SECRET`. Those that can't be decrypted
+    /// are logged and left as they are.
     ///
     /// # Errors
     /// [`Error`] of the database.
     pub(crate) async fn encrypt_secrets(&self, op: &OpContext) -> Result<(), Error> {
         let all = webhooks::all(&mut self.db.read(&op.statements).await?).await?;
-        for webhook in all.iter().filter(|webhook| !self.keys.is_sealed_now(webhook.id, &webhook.secret)) {
-            retrying(|| self.encrypt_secret(op, webhook.id)).await?;
+        for webhook in
+            all.iter().filter(|webhook| !self.keys.is_sealed_with_current_key(webhook.id, &webhook.secret))
+        {
+            with_retries(|| self.encrypt_secret(op, webhook.id)).await?;
         }
         Ok(())
     }
@@ -30,7 +34,7 @@ impl Webhooks {
             return Ok(tx.rollback().await?);
         };
         let Some(secret) = self.keys.open_webhook_secret(id, &webhook.secret) else {
-            tracing::error!(webhook = ?id, "{}", unreadable(&webhook));
+            tracing::error!(webhook = ?id, "{}", unreadable_secret(&webhook));
             return Ok(tx.rollback().await?);
         };
         webhook.secret = self.keys.seal_webhook_secret(id, &secret)?;
@@ -38,21 +42,22 @@ impl Webhooks {
         Ok(tx.commit().await?)
     }
 
-    /// What messages to an endpoint are signed with.
+    /// Decrypts the secret of an endpoint.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when it was encrypted with a `JWT_SECRET` that this process does not have.
-    pub(super) fn secret(&self, webhook: &WebhookSubscription) -> Result<String, Error> {
+    /// [`Error::Conflict`] when it was encrypted with a `JWT_SECRET` that this process does not
+    /// have.
+    pub(super) fn open_secret(&self, webhook: &WebhookSubscription) -> Result<String, Error> {
         let secret = self.keys.open_webhook_secret(webhook.id, &webhook.secret);
-        secret.ok_or_else(|| Error::Conflict(unreadable(webhook)))
+        secret.ok_or_else(|| Error::Conflict(unreadable_secret(webhook)))
     }
 }
 
-fn unreadable(webhook: &WebhookSubscription) -> String {
+fn unreadable_secret(webhook: &WebhookSubscription) -> String {
     use crate::domain::ids::Id;
     format!(
-        "the secret of the webhook subscription {} was encrypted with another JWT_SECRET than this process has: \
-         list that one in JWT_SECRET_PREVIOUS, or delete the subscription and make it again",
+        "the secret of the webhook subscription {} was encrypted with a JWT_SECRET that this process does not have: \
+         list that one in JWT_SECRET_PREVIOUS, or delete the subscription and create it again",
         webhook.id.uuid()
     )
 }

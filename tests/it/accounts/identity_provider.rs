@@ -35,7 +35,7 @@ async fn an_account_that_nobody_proved_is_not_shared_with_the_providers_user(dat
     // She recovers it by mail, and whoever was first is out.
     let recover = "mutation { customerRecover(email: \"ada@example.com\") { userErrors { code } } }";
     app.anonymous().ask(recover).await.assert_ok();
-    let mailed = mailed(&app, "customer.recovery_requested", MailedFor::Recover).await.unwrap();
+    let mailed = mailed(&app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap();
     let reset = "mutation($id: ID!, $token: String!) {
         customerReset(id: $id, input: { resetToken: $token, password: \"battery staple\" }) { userErrors { code } }
     }";
@@ -97,7 +97,7 @@ async fn a_secret_is_changed_without_signing_everybody_out(database: Database) {
     };
     let config = mercato::config::Config::read(get, &mercato::config::Overrides::default()).unwrap();
     let clock = std::sync::Arc::clone(&app.clock);
-    let parts = mercato::app::Parts { clock };
+    let parts = mercato::app::Dependencies { clock };
     let node = mercato::app::App::with(config, parts).await.unwrap();
     let identity = node.auth.identify(&tokens.access).await.unwrap().unwrap();
     assert!(identity.actor.customer().is_some());

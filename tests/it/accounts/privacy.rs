@@ -77,7 +77,8 @@ pub async fn place(app: &TestApp, customer_id: Option<CustomerId>, email: &str) 
 
 async fn seed(app: &TestApp) -> (String, Client, Vec<OrderId>) {
     let id = sign_up(app, "ada@example.com").await;
-    let token = mailed(app, "customer.verification_requested", MailedFor::VerifyEmail).await.unwrap();
+    let token =
+        mailed(app, "customer.verification_requested", MailedTokenPurpose::VerifyEmail).await.unwrap();
     let verify = "mutation($token: String!) { customerEmailVerify(token: $token) { userErrors { code } } }";
     app.anonymous().ask_with(verify, json!({ "token": token })).await.assert_ok();
     let ada = app.signed_in(&sign_in(app, "ada@example.com").await.access);

@@ -30,11 +30,11 @@ async fn recovery(app: &TestApp, email: &str) -> String {
     // Long after the last one.
     app.clock.advance(Duration::from_mins(16));
     app.anonymous().ask_with(RECOVER, json!({ "email": email })).await.assert_ok();
-    mailed(app, "customer.recovery_requested", MailedFor::Recover).await.unwrap()
+    mailed(app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap()
 }
 
 async fn verification(app: &TestApp) -> String {
-    mailed(app, "customer.verification_requested", MailedFor::VerifyEmail).await.unwrap()
+    mailed(app, "customer.verification_requested", MailedTokenPurpose::VerifyEmail).await.unwrap()
 }
 
 async fn reset(app: &TestApp, id: &str, token: &str) -> Reply {

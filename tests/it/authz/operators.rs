@@ -23,12 +23,14 @@ pub async fn call(app: &App, op: &OpContext, method: &str) -> Option<Result<(), 
         "collections.reorder_products" => {
             services.collections.reorder_products(op, CollectionId::generate(), &[]).await.map(drop)
         }
-        "closing.delete_location" => services.inventory.delete_location(op, LocationId::generate()).await,
+        "delete_location.delete_location" => {
+            services.inventory.delete_location(op, LocationId::generate()).await
+        }
         "orders.count" => services.orders.count(op, None).await.map(drop),
         "edit.update" => {
             services.orders.update(op, OrderId::generate(), &OrderPatch::default(), None).await.map(drop)
         }
-        "discard.delete_draft" => services.orders.delete_draft(op, DraftOrderId::generate()).await,
+        "delete_draft.delete_draft" => services.orders.delete_draft(op, DraftOrderId::generate()).await,
         "draft.count_drafts" => services.orders.count_drafts(op).await.map(drop),
         "customers.count" => services.customers.count(op, None).await.map(drop),
         "by_staff.add_by_staff" => {
@@ -38,7 +40,7 @@ pub async fn call(app: &App, op: &OpContext, method: &str) -> Option<Result<(), 
             let (id, patch) = (CustomerId::generate(), CustomerRecord::default());
             services.customers.update_by_staff(op, id, &patch).await.map(drop)
         }
-        "leave.delete" => services.staff.delete(op, StaffId::generate()).await,
+        "delete.delete" => services.staff.delete(op, StaffId::generate()).await,
         "order_export.run" => read(app.order_export.run(op, Vec::new(), |_| {}).await),
         "customer_export.run" => read(app.customer_export.run(op, Vec::new(), |_| {}).await),
         _ => return None,

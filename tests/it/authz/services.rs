@@ -28,7 +28,9 @@ use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, Pro
 use mercato::services::content::{MenuPatch, NewMenu, NewPage, PagePatch};
 use mercato::services::discounts::DiscountPatch;
 use mercato::services::inventory::LocationPatch;
-use mercato::services::mails::{AccountNotice, Notice, Pause, SignInWarning, StaffAccess, StaffMail};
+use mercato::services::mails::{
+    AccountNotice, SignInWarning, StaffAccess, StaffMail, StaffNotice, WebhookPause,
+};
 use mercato::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, DraftInput, OrderQuery, ReceiveReturn,
     Tracking,
@@ -70,7 +72,7 @@ const GATED: &[(&str, &[Permission])] = &[
     ("inventory.locations", &[ReadInventory]),
     ("inventory.create_location", &[ManageSettings]),
     ("inventory.update_location", &[ManageSettings]),
-    ("closing.delete_location", &[ManageSettings]),
+    ("delete_location.delete_location", &[ManageSettings]),
     ("discounts.page", &[ManageSettings]),
     ("discounts.create", &[ManageSettings]),
     ("discounts.update", &[ManageSettings]),
@@ -92,7 +94,7 @@ const GATED: &[(&str, &[Permission])] = &[
     ("orders.matches", &[ReadOrders]),
     ("orders.count", &[ReadOrders]),
     ("edit.update", &[WriteOrders]),
-    ("discard.delete_draft", &[WriteOrders]),
+    ("delete_draft.delete_draft", &[WriteOrders]),
     ("draft.count_drafts", &[ReadOrders]),
     ("jobs.page", &[ManageSettings]),
     ("jobs.retry", &[ManageSettings]),
@@ -101,21 +103,21 @@ const GATED: &[(&str, &[Permission])] = &[
     ("jobs.run_task", &[ManageSettings]),
     ("clean_up.run", &[ManageSettings]),
     ("event_export.run", &[ManageSettings]),
-    ("orders.settle", &[WriteOrders]),
+    ("orders.sync_with_ledger", &[WriteOrders]),
     ("cancel.cancel", &[WriteOrders]),
     ("fulfill.create_fulfillment", &[WriteOrders]),
     ("fulfill.cancel_fulfillment", &[WriteOrders]),
-    ("open.open_fulfillment", &[WriteOrders]),
+    ("open_fulfillment.open_fulfillment", &[WriteOrders]),
     ("follow_up.is_refund_open", &[WriteOrders]),
-    ("follow_up.ask_refund", &[WriteOrders]),
+    ("follow_up.retry_refund", &[WriteOrders]),
     ("follow_up.is_payment_open", &[WriteOrders]),
-    ("follow_up.let_payment_go", &[WriteOrders]),
-    ("follow_up.note_unsent_mail", &[WriteOrders]),
+    ("follow_up.void_payment", &[WriteOrders]),
+    ("follow_up.record_unsent_mail", &[WriteOrders]),
     ("refund.create_refund", &[WriteOrders]),
     ("returns.create_return", &[WriteOrders]),
     ("returns.receive_return", &[WriteOrders]),
-    ("hand.mark_as_paid", &[WriteOrders]),
-    ("hand.add_note", &[WriteOrders]),
+    ("staff_actions.mark_as_paid", &[WriteOrders]),
+    ("staff_actions.add_note", &[WriteOrders]),
     ("draft.draft", &[ReadOrders]),
     ("draft.drafts", &[ReadOrders]),
     ("draft.create_draft", &[WriteOrders]),
@@ -132,14 +134,14 @@ const GATED: &[(&str, &[Permission])] = &[
     ("sign_in.sign_in_warning", &[ReadCustomers, ManageStaff]),
     ("customers.password_recovery", &[WriteCustomers]),
     ("customers.email_verification", &[WriteCustomers]),
-    ("staff.tell_of_new_order", &[ReadOrders]),
+    ("staff.notify_of_new_order", &[ReadOrders]),
     ("staff_access.staff_access", &[ManageStaff]),
-    ("staff.tell_of_low_stock", &[ReadInventory]),
-    ("staff.tell_of_pause", &[ManageSettings]),
-    ("staff.tell_of_day", &[ReadReports]),
-    ("staff.staff_letter", &[ManageStaff]),
-    ("due.expire_due", &[WriteOrders]),
-    ("due.check_pending", &[WriteOrders]),
+    ("staff.notify_of_low_stock", &[ReadInventory]),
+    ("staff.notify_of_paused_webhook", &[ManageSettings]),
+    ("staff.send_daily_report", &[ReadReports]),
+    ("staff.staff_mail", &[ManageStaff]),
+    ("reconcile.expire_due", &[WriteOrders]),
+    ("reconcile.check_pending", &[WriteOrders]),
     ("customers.customers", &[ReadCustomers]),
     ("customers.count", &[ReadCustomers]),
     ("by_staff.add_by_staff", &[WriteCustomers]),
@@ -149,7 +151,7 @@ const GATED: &[(&str, &[Permission])] = &[
     ("staff.members", &[ManageStaff]),
     ("staff.create", &[ManageStaff]),
     ("staff.update", &[ManageStaff]),
-    ("leave.delete", &[ManageStaff]),
+    ("delete.delete", &[ManageStaff]),
     ("roles.roles", &[ManageStaff]),
     ("roles.create_role", &[ManageStaff]),
     ("roles.update_role", &[ManageStaff]),
@@ -194,7 +196,7 @@ const OPEN: &[&str] = &[
     "rate_limits.spend",
     "rate_limits.refund",
     "rate_limits.count_cart",
-    "sized.sized",
+    "resize.resolve_size",
     "attempts.check",
     "attempts.count",
     "checkout.place",
@@ -231,8 +233,8 @@ const OPEN: &[&str] = &[
     "cart.remove_addresses",
     "cart.choose_delivery",
     // Of the customer who is signed in, or of whoever knows a password or a mailed token.
-    "customers.signed_in",
-    "customers.acting",
+    "customers.require_customer",
+    "customers.resolve_actor",
     "customers.current",
     "customers.create",
     "customers.update",
@@ -251,8 +253,8 @@ const OPEN: &[&str] = &[
     "staff.renew",
     "staff.sign_out",
     "own_password.change_password",
-    "access.recover",
-    "access.reset_password",
+    "recovery.recover",
+    "recovery.reset_password",
     // For any member of staff and any service.
     "jobs.find",
 ];
@@ -359,8 +361,8 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         "reports.catch_up" => services.reports.catch_up(op).await.map(drop),
         "reports.count_units" => services.reports.count_units(op).await.map(drop),
         "reports.rebuild" => services.reports.rebuild(op).await.map(drop),
-        "due.expire_due" => services.payments.expire_due(op).await.map(drop),
-        "due.check_pending" => services.payments.check_pending(op).await.map(drop),
+        "reconcile.expire_due" => services.payments.expire_due(op).await.map(drop),
+        "reconcile.check_pending" => services.payments.check_pending(op).await.map(drop),
         "customers.customers" => {
             services.customers.customers(op, None, &PageRequest::first(1)).await.map(drop)
         }
@@ -413,7 +415,7 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
         "jobs.run_task" => services.jobs.run_task(op, "none").await.map(drop),
         "event_export.run" => services.event_export.run(op).await.map(drop),
         "clean_up.run" => services.clean_up.run(op).await.map(drop),
-        "orders.settle" => orders.settle(op, order_id).await,
+        "orders.sync_with_ledger" => orders.sync_with_ledger(op, order_id).await,
         "cancel.cancel" => {
             let reason = CancelReason::Other;
             let input = CancelOrder { order_id, reason, restock: true, refund: true, note: None };
@@ -426,11 +428,11 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
         "follow_up.is_refund_open" => {
             orders.is_refund_open(op, OrderId::generate(), RefundId::generate()).await.map(drop)
         }
-        "follow_up.ask_refund" => orders.ask_refund(op, OrderId::generate(), RefundId::generate()).await,
+        "follow_up.retry_refund" => orders.retry_refund(op, OrderId::generate(), RefundId::generate()).await,
         "follow_up.is_payment_open" => orders.is_payment_open(op, OrderId::generate()).await.map(drop),
-        "follow_up.let_payment_go" => orders.let_payment_go(op, OrderId::generate()).await.map(drop),
-        "follow_up.note_unsent_mail" => orders.note_unsent_mail(op, OrderId::generate(), "", "").await,
-        "open.open_fulfillment" => orders.open_fulfillment(op, OrderId::generate()).await.map(drop),
+        "follow_up.void_payment" => orders.void_payment(op, OrderId::generate()).await.map(drop),
+        "follow_up.record_unsent_mail" => orders.record_unsent_mail(op, OrderId::generate(), "", "").await,
+        "open_fulfillment.open_fulfillment" => orders.open_fulfillment(op, order_id).await.map(drop),
         "fulfill.cancel_fulfillment" => {
             orders.cancel_fulfillment(op, FulfillmentId::generate(), None).await.map(drop)
         }
@@ -448,8 +450,8 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
             let input = ReceiveReturn { id, lines: None, restock: true, location_id: None };
             orders.receive_return(op, &input, None).await.map(drop)
         }
-        "hand.mark_as_paid" => orders.mark_as_paid(op, order_id, None).await.map(drop),
-        "hand.add_note" => orders.add_note(op, order_id, "Hm", None).await.map(drop),
+        "staff_actions.mark_as_paid" => orders.mark_as_paid(op, order_id, None).await.map(drop),
+        "staff_actions.add_note" => orders.add_note(op, order_id, "Hm", None).await.map(drop),
         "draft.draft" => orders.draft(op, draft).await.map(drop),
         "draft.drafts" => orders.drafts(op, &PageRequest::first(1)).await.map(drop),
         "draft.create_draft" => orders.create_draft(op, &DraftInput::default(), None).await.map(drop),
@@ -484,16 +486,12 @@ async fn call_content(app: &App, op: &OpContext, method: &str) -> Option<Result<
 /// The same for mails.
 async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<(), Error>> {
     let (mails, order, customer) = (&app.services.mails, OrderId::generate(), CustomerId::generate());
-    let (token, job) = (CustomerTokenId::generate(), JobId::generate());
+    let (token, job, staff_id) = (CustomerTokenId::generate(), JobId::generate(), StaffId::generate());
     let day = Day::of(op.now());
     let report = DailyReport { day, totals: Vec::new(), products: Vec::new(), countries: Vec::new() };
     let low = LowStockEvent { variant_id: VariantId::generate(), available: 1, threshold: 5 };
-    let notice = Notice::WebhookPaused(Pause {
-        url: String::new(),
-        topics: Vec::new(),
-        since: day.date(),
-        is_ownerless: false,
-    });
+    let (url, topics, since) = (String::new(), Vec::new(), day.date());
+    let notice = StaffNotice::WebhookPaused(WebhookPause { url, topics, since, is_ownerless: false });
     Some(match method {
         "orders.order_confirmation" => mails.order_confirmation(op, order, job).await.map(drop),
         "orders.payment_receipt" => mails.payment_receipt(op, order, op.now(), job).await.map(drop),
@@ -507,14 +505,15 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
             let event = ReturnEvent { order_id: order, return_id: ReturnId::generate(), lines: Vec::new() };
             mails.return_notice(op, &event, false, job).await.map(drop)
         }
-        "staff.tell_of_new_order" => mails.tell_of_new_order(op, order, job).await.map(drop),
+        "staff.notify_of_new_order" => mails.notify_of_new_order(op, order, job).await.map(drop),
         "staff_access.staff_access" => {
-            let access =
-                StaffAccess { staff_id: StaffId::generate(), is_invitation: false, expires_micros: 0 };
+            let access = StaffAccess { staff_id, is_invitation: false, expires_micros: 0 };
             mails.staff_access(op, access, job).await.map(drop)
         }
         "orders.order_cancelled" => mails.order_cancelled(op, order, job).await.map(drop),
-        "sign_in.sign_in_warning" => mails.sign_in_warning(op, SignInWarning::of(None), job).await.map(drop),
+        "sign_in.sign_in_warning" => {
+            mails.sign_in_warning(op, SignInWarning::for_owner(None), job).await.map(drop)
+        }
         "account.account_change" => {
             let (has_new_address, has_new_password, sealed_address) = (true, true, String::new());
             let customer_id = customer;
@@ -524,14 +523,12 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
         "customers.welcome" => mails.welcome(op, customer, job).await.map(drop),
         "customers.password_recovery" => mails.password_recovery(op, customer, token, job).await.map(drop),
         "customers.email_verification" => mails.email_verification(op, customer, token, job).await.map(drop),
-        "staff.tell_of_low_stock" => mails.tell_of_low_stock(op, &low, job).await.map(drop),
-        "staff.tell_of_pause" => {
-            mails.tell_of_pause(op, WebhookSubscriptionId::generate(), job).await.map(drop)
+        "staff.notify_of_low_stock" => mails.notify_of_low_stock(op, &low, job).await.map(drop),
+        "staff.notify_of_paused_webhook" => {
+            mails.notify_of_paused_webhook(op, WebhookSubscriptionId::generate(), job).await.map(drop)
         }
-        "staff.tell_of_day" => mails.tell_of_day(op, &report, job).await.map(drop),
-        "staff.staff_letter" => {
-            mails.staff_letter(op, StaffMail { staff_id: StaffId::generate(), notice }, job).await.map(drop)
-        }
+        "staff.send_daily_report" => mails.send_daily_report(op, &report, job).await.map(drop),
+        "staff.staff_mail" => mails.staff_mail(op, StaffMail { staff_id, notice }, job).await.map(drop),
         _ => return None,
     })
 }

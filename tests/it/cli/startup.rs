@@ -26,7 +26,7 @@ fn settings_that_can_t_work_are_named() {
     for (name, value, told) in [
         ("DATABASE_URL", "sqlite://no/such/shop.db", "folder no/such, which does not exist"),
         ("MEDIA_URL", "s3:/bucket", "two slashes after `s3:`"),
-        ("FFMPEG", "/no/such/ffmpeg", "no program that can be run"),
+        ("FFMPEG", "/no/such/ffmpeg", "not an executable program"),
     ] {
         run(&Folder::new(), &["serve"], &[(name, value)]).expect(2, &[name, told]);
     }

@@ -2,11 +2,11 @@
 //! works.
 
 use futures_util::future::select_all;
-use mercato::db::Statements;
+use mercato::db::StatementCounter;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{NAME, PATIENCE, connect, metric, post, rest, serve};
+use super::{NAME, TIMEOUT, connect, metric, post, rest, serve};
 use crate::support::live::Socket;
 use crate::support::{Client, TestApp, request};
 
@@ -20,7 +20,7 @@ async fn begin(app: &TestApp, client: Client, running: i64) -> tokio::task::Join
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, wait).await.expect("the operation does not run");
+    timeout(TIMEOUT, wait).await.expect("the operation does not run");
     asked
 }
 
@@ -29,7 +29,7 @@ async fn strangers_are_turned_away_first_and_health_never() {
     let settings = [("MAX_OPERATIONS", "4"), ("MAX_QUEUED_OPERATIONS", "0")];
     let app = serve(&settings).await;
     // While somebody else writes, mutations wait.
-    let writing = app.app.db.write(&Statements::default()).await.unwrap();
+    let writing = app.app.db.write(&StatementCounter::default()).await.unwrap();
     let mut running = vec![begin(&app, app.anonymous(), 1).await, begin(&app, app.anonymous(), 2).await];
 
     let refused = app.anonymous().ask(NAME).await;
@@ -54,7 +54,7 @@ async fn strangers_are_turned_away_first_and_health_never() {
 async fn the_operations_of_one_caller_wait_for_one_another_and_for_nobody_else() {
     let settings = [("MAX_CONCURRENT_COST", "anonymous=1"), ("MAX_QUEUED_OPERATIONS", "1")];
     let app = serve(&settings).await;
-    let writing = app.app.db.write(&Statements::default()).await.unwrap();
+    let writing = app.app.db.write(&StatementCounter::default()).await.unwrap();
     let running = begin(&app, app.anonymous(), 1).await;
     // One may wait, whichever comes first.
     let clients = [app.anonymous(), app.anonymous()];
@@ -68,37 +68,37 @@ async fn the_operations_of_one_caller_wait_for_one_another_and_for_nobody_else()
 
     drop(writing);
     assert_eq!(running.await.unwrap(), 200);
-    timeout(PATIENCE, waiting.remove(0)).await.unwrap().assert_ok();
+    timeout(TIMEOUT, waiting.remove(0)).await.unwrap().assert_ok();
 }
 
 #[tokio::test]
 async fn a_socket_goes_on_while_a_document_waits_for_its_turn() {
     let settings = [("MAX_CONCURRENT_COST", "anonymous=1"), ("QUERY_TIMEOUT_MS", "600000")];
     let app = serve(&settings).await;
-    let writing = app.app.db.write(&Statements::default()).await.unwrap();
+    let writing = app.app.db.write(&StatementCounter::default()).await.unwrap();
     let running = begin(&app, app.anonymous(), 1).await;
     let mut socket = Socket::of(&app.anonymous()).await;
     let long = format!("{NAME} #{}", "x".repeat(8_000));
     socket.subscribe("1", &long, json!({})).await;
     // It hears of the end at once, and not when its document has been read.
     let stopped = tokio::spawn(app.stop());
-    assert_eq!(timeout(PATIENCE, socket.closed()).await.unwrap().code, 1001);
+    assert_eq!(timeout(TIMEOUT, socket.closed()).await.unwrap().code, 1001);
     drop(writing);
     assert_eq!(running.await.unwrap(), 200);
-    timeout(PATIENCE, stopped).await.unwrap().unwrap();
+    timeout(TIMEOUT, stopped).await.unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn an_operation_waits_a_moment_for_its_turn() {
     let app = serve(&[("MAX_OPERATIONS", "4"), ("OPERATION_QUEUE_TIMEOUT_MS", "60000")]).await;
-    let writing = app.app.db.write(&Statements::default()).await.unwrap();
+    let writing = app.app.db.write(&StatementCounter::default()).await.unwrap();
     let running = [begin(&app, app.anonymous(), 1).await, begin(&app, app.anonymous(), 2).await];
     let waiting = tokio::spawn(async move {
         let reply = app.anonymous().ask(NAME).await;
         (app, reply.status())
     });
     drop(writing);
-    let (app, status) = timeout(PATIENCE, waiting).await.unwrap().unwrap();
+    let (app, status) = timeout(TIMEOUT, waiting).await.unwrap().unwrap();
     assert_eq!(status, 200);
     for asked in running {
         assert_eq!(asked.await.unwrap(), 200);
@@ -109,7 +109,7 @@ async fn an_operation_waits_a_moment_for_its_turn() {
 #[tokio::test]
 async fn a_request_that_runs_when_the_server_is_told_to_stop_is_answered() {
     let app = serve(&[]).await;
-    let writing = app.app.db.write(&Statements::default()).await.unwrap();
+    let writing = app.app.db.write(&StatementCounter::default()).await.unwrap();
     let running = begin(&app, app.anonymous(), 1).await;
     let address = app.address;
     let stopped = tokio::spawn(app.stop());
@@ -119,18 +119,18 @@ async fn a_request_that_runs_when_the_server_is_told_to_stop_is_answered() {
     assert!(!stopped.is_finished(), "the server stopped before it had answered");
     drop(writing);
     assert_eq!(running.await.unwrap(), 200);
-    timeout(PATIENCE, stopped).await.unwrap().unwrap();
+    timeout(TIMEOUT, stopped).await.unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn what_takes_too_long_when_the_server_stops_is_cut_off() {
     let app = serve(&[("SHUTDOWN_TIMEOUT_MS", "100")]).await;
-    let writing = app.app.db.write(&Statements::default()).await.unwrap();
+    let writing = app.app.db.write(&StatementCounter::default()).await.unwrap();
     let mut connection = connect(app.address, &post(CART)).await;
     while app.app.metrics.operations_running.get() == 0 {
         tokio::task::yield_now().await;
     }
-    timeout(PATIENCE, app.stop()).await.expect("the server goes on for ever");
+    timeout(TIMEOUT, app.stop()).await.expect("the server goes on for ever");
     assert_eq!(rest(&mut connection).await, "");
     drop(writing);
 }

@@ -12,7 +12,7 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use serde_json::json;
 
-use super::{NAME, PATIENCE, connect, head, post, rest};
+use super::{NAME, TIMEOUT, connect, head, post, rest};
 use crate::support::live::Socket;
 use crate::support::{Client, scratch};
 
@@ -53,7 +53,7 @@ impl Server {
     /// The next line of the log with some words.
     fn wait_for(&self, words: &str) -> String {
         loop {
-            let line = self.lines.recv_timeout(PATIENCE);
+            let line = self.lines.recv_timeout(TIMEOUT);
             let line = line.unwrap_or_else(|_| panic!("{words:?} is not in the log"));
             if line.contains(words) {
                 return line;

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use mercato::services::product_import::Imported;
+use mercato::services::product_import::ImportedProduct;
 use serde_json::json;
 
 use super::{export, import, product, run, summary};
@@ -16,12 +16,14 @@ const FULL: &str = "Handle,Title,Body (HTML),Vendor,Type,Tags,Option1 Name,Optio
 /// What a dry run of a file tells, line by line.
 async fn told(app: &TestApp, file: &str) -> Vec<String> {
     let mut told = Vec::new();
-    let each = |imported: &Imported| match imported {
-        Imported::Created(report) | Imported::Updated(report) | Imported::Unchanged(report) => {
+    let each = |imported: &ImportedProduct| match imported {
+        ImportedProduct::Created(report)
+        | ImportedProduct::Updated(report)
+        | ImportedProduct::Unchanged(report) => {
             told.extend(report.notes.iter().map(ToString::to_string));
             told.extend(report.changes.iter().map(ToString::to_string));
         }
-        Imported::Failed(errors) => told.extend(errors.iter().map(ToString::to_string)),
+        ImportedProduct::Failed(errors) => told.extend(errors.iter().map(ToString::to_string)),
     };
     let input = Cursor::new(file.to_owned());
     app.app.import.run(&app.app.system(), input, true, each).await.unwrap();

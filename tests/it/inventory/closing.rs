@@ -25,7 +25,7 @@ async fn a_location_is_deleted_unless_something_depends_on_it(app: TestApp) {
     let shelf = app.create_location("Shelf").await;
     let mug = app.sold("Mug", json!({ "price": "5" })).await;
     app.put(&mug, &shelf, 3).await;
-    refused(&delete(&app, &shelf).await, "NOT_ALLOWED", "3 pieces");
+    refused(&delete(&app, &shelf).await, "NOT_ALLOWED", "3 units");
     app.put(&mug, &shelf, -3).await;
     // A level of no pieces keeps nobody.
     assert_eq!(delete(&app, &shelf).await.ok()["locationDelete.deletedLocationId"], *shelf);

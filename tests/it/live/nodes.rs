@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mercato::app::{App, Parts};
+use mercato::app::{App, Dependencies};
 use mercato::config::{Config, Overrides};
-use mercato::db::Statements;
+use mercato::db::StatementCounter;
 use mercato::domain::event::{Event, ProductEvent};
 use mercato::domain::ids::ProductId;
 use serde_json::json;
@@ -26,11 +26,11 @@ async fn another(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
     };
     let config = Config::read(get, &Overrides::default()).unwrap();
     let clock = Arc::clone(&app.clock) as _;
-    let node = Arc::new(App::with(config, Parts { clock }).await.unwrap());
+    let node = Arc::new(App::with(config, Dependencies { clock }).await.unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let working = Arc::clone(&node);
-    tokio::spawn(async move { working.work(false, std::future::pending()).await });
+    tokio::spawn(async move { working.run_workers(false, std::future::pending()).await });
     tokio::spawn(mercato::http::serve(node, listener, std::future::pending()));
     address
 }
@@ -91,10 +91,10 @@ async fn what_commits_late_is_missed_by_nobody() {
         let handle = handle.to_owned();
         Event::ProductCreated(ProductEvent { product_id: ProductId::generate(), handle })
     };
-    let mut late = app.app.db.begin(&Statements::default()).await.unwrap();
+    let mut late = app.app.db.begin(&StatementCounter::default()).await.unwrap();
     mercato::events::append(&mut late, &op, [created("late")]).await.unwrap();
     for handle in ["early", "earlier"] {
-        let mut tx = app.app.db.begin(&Statements::default()).await.unwrap();
+        let mut tx = app.app.db.begin(&StatementCounter::default()).await.unwrap();
         mercato::events::append(&mut tx, &op, [created(handle)]).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(live.event().await["events"]["payload"]["handle"], handle);

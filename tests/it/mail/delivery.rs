@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use mercato::domain::time::Timestamp;
-use mercato::integrations::mail::{Files, Letter, MailError, Mailer, Sender, Smtp, SmtpServer};
+use mercato::integrations::mail::{
+    FileMailer, MailError, Mailer, OutgoingMail, Sender, SmtpMailer, SmtpServer,
+};
 
 use crate::support::scratch;
 use crate::support::smtp::{Mail, Manner, SmtpSink};
 
-fn letter(id: &str) -> Letter {
-    Letter {
+fn letter(id: &str) -> OutgoingMail {
+    OutgoingMail {
         id: id.to_owned(),
         shop: "Paper & Home".to_owned(),
         to: "ada@example.com".to_owned(),
@@ -21,9 +23,9 @@ fn letter(id: &str) -> Letter {
     }
 }
 
-fn mailer(url: &str) -> Smtp {
+fn mailer(url: &str) -> SmtpMailer {
     let from = Sender::parse("Paper & Home <shop@shop.example>").unwrap();
-    Smtp::new(SmtpServer::parse(url).unwrap(), from)
+    SmtpMailer::new(SmtpServer::parse(url).unwrap(), from)
 }
 
 /// That a mail is the letter, whole.
@@ -58,7 +60,7 @@ async fn a_letter_arrives_over_smtp_as_it_was_written() {
 async fn letters_are_sent_side_by_side() {
     let sink = SmtpSink::start().await;
     let mailer = mailer(&sink.url());
-    let letters: Vec<Letter> = (0..20).map(|id| letter(&format!("b.{id}"))).collect();
+    let letters: Vec<OutgoingMail> = (0..20).map(|id| letter(&format!("b.{id}"))).collect();
     let sent = futures_util::future::join_all(letters.iter().map(|letter| mailer.send(letter))).await;
     assert!(sent.iter().all(Result::is_ok), "{sent:?}");
     let mut ids: Vec<String> = sink.mails().iter().map(|mail| mail.header("Message-ID")).collect();
@@ -136,7 +138,7 @@ async fn an_address_that_is_none_is_never_sent_to() {
     let mailer = mailer(&sink.url());
     for to in ["", "ada", "ada@example.com\r\nRCPT TO:<bob@example.com>", "ada@example.com>,<bob@example.com"]
     {
-        let letter = Letter { to: to.to_owned(), ..letter("f.1") };
+        let letter = OutgoingMail { to: to.to_owned(), ..letter("f.1") };
         assert!(matches!(mailer.send(&letter).await, Err(MailError::Refused(_))), "{to}");
     }
     assert_eq!(sink.calls(), 0);
@@ -146,7 +148,7 @@ async fn an_address_that_is_none_is_never_sent_to() {
 async fn without_a_server_a_letter_is_a_file() {
     let folder = scratch::make_dir();
     let inner = folder.join("shop/mail");
-    let mailer = Files::new(inner.clone(), Sender::parse("Paper & Home <shop@shop.example>").unwrap());
+    let mailer = FileMailer::new(inner.clone(), Sender::parse("Paper & Home <shop@shop.example>").unwrap());
     mailer.send(&letter("g.1")).await.unwrap();
     mailer.send(&letter("g.2")).await.unwrap();
     // Sent again it is the same file.
@@ -163,11 +165,11 @@ async fn without_a_server_a_letter_is_a_file() {
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(std::fs::metadata(inner.join("g.1.eml")).unwrap().permissions().mode() & 0o777, 0o600);
     }
-    let escaping = Letter { id: "../g".to_owned(), ..letter("g.1") };
+    let escaping = OutgoingMail { id: "../g".to_owned(), ..letter("g.1") };
     assert!(matches!(mailer.send(&escaping).await, Err(MailError::Refused(_))));
 
     // Where a folder can't be, because a file is.
-    let blocked = Files::new(inner.join("g.1.eml/mail"), Sender::of_shop());
+    let blocked = FileMailer::new(inner.join("g.1.eml/mail"), Sender::named_by_shop());
     assert!(blocked.send(&letter("g.3")).await.unwrap_err().is_transient());
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -166,7 +166,7 @@ async fn staff_see_on_the_order_that_a_mail_was_not_sent(database: Database) {
         .collect();
     assert_eq!(told.len(), 2, "{seen:?}");
     for mail in ["order confirmation", "payment receipt"] {
-        let start = format!("The mail to the buyer was not sent ({mail})");
+        let start = format!("The email to the buyer was not sent ({mail})");
         assert!(
             told.iter().any(|message| message.starts_with(&start) && message.contains("550")),
             "{told:?}"

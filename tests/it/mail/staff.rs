@@ -78,18 +78,18 @@ async fn those_who_see_the_stock_hear_that_it_runs_low(database: Database) {
     let variant_id = VariantId::from_uuid(mug.rsplit('/').next().unwrap().parse().unwrap());
     let event = LowStockEvent { variant_id, available: 1, threshold: 5 };
     for _ in 0..2 {
-        assert_eq!(mails.tell_of_low_stock(&op, &event, job).await.unwrap(), 2);
+        assert_eq!(mails.notify_of_low_stock(&op, &event, job).await.unwrap(), 2);
         shop.app.work().await;
     }
     assert_eq!(shop.readers("Running low: Mug").len(), 4);
 
     // One who leaves before the mail does gets none.
-    mails.tell_of_low_stock(&op, &event, JobId::generate()).await.unwrap();
+    mails.notify_of_low_stock(&op, &event, JobId::generate()).await.unwrap();
     dismiss(&shop.app, "keeper").await;
     shop.app.work().await;
     assert_eq!(shop.readers("Running low: Mug").len(), 5);
     let gone = LowStockEvent { variant_id: VariantId::generate(), ..event };
-    assert_eq!(mails.tell_of_low_stock(&op, &gone, JobId::generate()).await.unwrap(), 0);
+    assert_eq!(mails.notify_of_low_stock(&op, &gone, JobId::generate()).await.unwrap(), 0);
 }
 
 both!(an_address_of_staff_that_is_refused_keeps_nobody_else_waiting);

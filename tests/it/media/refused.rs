@@ -130,9 +130,9 @@ async fn a_form_that_can_t_be_read_is_told_why() {
         (with_file(parts(&[("operations", &operations)]), "0"), "must come before the files"),
         (parts(&[("map", &one)]), "no field `operations`"),
         (parts(&[("operations", &operations)]), "no field `map`"),
-        (parts(&[("operations", "[]"), ("map", "{}")]), "batches are not served"),
-        (parts(&[("operations", "{"), ("map", "{}")]), "`operations` is no JSON request"),
-        (parts(&[("operations", &operations), ("map", "[1]")]), "`map` is no JSON object"),
+        (parts(&[("operations", "[]"), ("map", "{}")]), "batches are not supported"),
+        (parts(&[("operations", "{"), ("map", "{}")]), "`operations` is not a JSON request"),
+        (parts(&[("operations", &operations), ("map", "[1]")]), "`map` is not a JSON object"),
         (
             with_file(parts(&[("operations", &operations), ("map", &astray)]), "0"),
             "there is no such variable",

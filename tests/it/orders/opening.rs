@@ -42,7 +42,7 @@ async fn an_order_is_opened_once_and_its_pieces_leave_the_shelf(app: TestApp) {
     let timeline =
         format!("{{ order(id: \"{}\") {{ timeline(first: 9) {{ nodes {{ message }} }} }} }}", shop.gid());
     let reply = shop.clerk().ask(&timeline).await.ok();
-    assert_eq!(reply["order.timeline.nodes.2.message"], "Pieces are to be sent, and off the shelf: 5");
+    assert_eq!(reply["order.timeline.nodes.2.message"], "Units picked for shipping: 5");
 
     assert_eq!(shop.send(Value::Null).await.ok()["fulfillmentCreate.order.status"], "FULFILLED");
     assert_eq!((shop.stock().await, picked(&shop).await), ([(7, 0), (8, 0)], [0, 0]));
@@ -244,7 +244,7 @@ impl Chaos {
         let (mut of_lines, mut picked) = (0, 0);
         for order in &self.orders {
             for line in self.app.order_lines(*order).await {
-                let sum = |pieces: &[mercato::domain::inventory::Pieces]| {
+                let sum = |pieces: &[mercato::domain::inventory::UnitsAtLocation]| {
                     pieces.iter().map(|pieces| pieces.quantity).sum::<i64>()
                 };
                 of_lines += sum(&line.reserved.0);

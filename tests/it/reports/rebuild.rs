@@ -50,7 +50,7 @@ async fn a_rebuild_comes_to_the_same_row_for_row(app: TestApp) {
         .await
         .assert_ok();
     for batch in [1, 3, 1_000] {
-        let reports = Reports::new(app.app.db.clone()).in_batches_of(batch);
+        let reports = Reports::new(app.app.db.clone()).with_batch_size(batch);
         assert!(reports.rebuild(&op).await.unwrap() > 8);
         assert_eq!(figures(&app).await, before, "in batches of {batch}");
     }
@@ -65,7 +65,7 @@ async fn what_happens_during_a_rebuild_counts_once(app: TestApp) {
     trade(&app, &mug, &bowl).await;
     app.work().await;
     let op = app.app.system();
-    let reports = Reports::new(app.app.db.clone()).in_batches_of(2);
+    let reports = Reports::new(app.app.db.clone()).with_batch_size(2);
     let rebuilding = async {
         for _ in 0..4 {
             reports.rebuild(&op).await.unwrap();
@@ -92,7 +92,7 @@ async fn a_rebuild_that_is_interrupted_is_ended_by_the_listener_or_by_another(ap
     trade(&app, &mug, &bowl).await;
     app.work().await;
     let (op, before) = (app.app.system(), figures(&app).await);
-    let reports = Reports::new(app.app.db.clone()).in_batches_of(1);
+    let reports = Reports::new(app.app.db.clone()).with_batch_size(1);
     for more in [0, 3, 20] {
         {
             let mut rebuild = pin!(reports.rebuild(&op));

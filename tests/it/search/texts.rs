@@ -349,9 +349,9 @@ async fn what_was_there_before_is_found_after_the_migration(app: TestApp) {
     let mug = app.stocked("Cup", "5", 9).await;
     order(&app, &mug, "ada@example.com", "Özlem", "Kaya").await;
     app.migrate_again("2026-11-26-001100_words", "").await;
-    let rows = search_index::fill(&app.app.db, &app.app.system()).await.unwrap();
+    let rows = search_index::backfill(&app.app.db, &app.app.system()).await.unwrap();
     assert!(rows >= 7, "{rows}");
-    assert_eq!(search_index::fill(&app.app.db, &app.app.system()).await.unwrap(), 0, "it is done once");
+    assert_eq!(search_index::backfill(&app.app.db, &app.app.system()).await.unwrap(), 0, "it is done once");
 
     let queries = [
         ("滑雪", "apple"),

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Bytes;
-use mercato::app::{App, Parts};
-use mercato::auth::{Holder, Session, hash_secret, later};
+use mercato::app::{App, Dependencies};
+use mercato::auth::{Principal, Session, add_seconds, hash_secret};
 use mercato::config::{Config, Overrides};
 use mercato::db::types::Json;
-use mercato::domain::ids::{ApiKeyId, CustomerId, FamilyId, RefreshTokenId};
+use mercato::domain::ids::{ApiKeyId, CustomerId, RefreshTokenId, SessionId};
 use mercato::domain::owner::Owner;
 use mercato::domain::permission::Permission;
 use mercato::repositories::api_keys::{self, ApiKey};
@@ -106,7 +106,7 @@ impl TestApp {
         };
         let config = Config::read(get, &Overrides::default()).unwrap();
         let clock = Arc::new(TestClock::default());
-        let app = App::with(config, Parts { clock: Arc::clone(&clock) as _ }).await.unwrap();
+        let app = App::with(config, Dependencies { clock: Arc::clone(&clock) as _ }).await.unwrap();
         let app = Arc::new(app);
         let (customer_id, customer_token) = sign_up(&app, "customer@example.com").await;
 
@@ -245,7 +245,7 @@ impl Service {
 /// Makes a customer with a session, without the work of a password; gives an access token of it.
 async fn sign_up(app: &App, email: &str) -> (CustomerId, String) {
     let op = app.system();
-    let (now, expires_at) = (op.now(), later(op.now(), YEARS));
+    let (now, expires_at) = (op.now(), add_seconds(op.now(), YEARS));
     let customer = Customer {
         id: CustomerId::generate(),
         email: Some(email.to_owned()),
@@ -262,7 +262,7 @@ async fn sign_up(app: &App, email: &str) -> (CustomerId, String) {
         tags: Json(Vec::new()),
         note: String::new(),
     };
-    let family = FamilyId::generate();
+    let family = SessionId::generate();
     let refresh = RefreshToken {
         id: RefreshTokenId::generate(),
         family_id: family,
@@ -277,6 +277,6 @@ async fn sign_up(app: &App, email: &str) -> (CustomerId, String) {
     let mut conn = app.db.write(&op.statements).await.unwrap();
     customers::insert(&mut conn, &customer).await.unwrap();
     refresh_tokens::insert(&mut conn, &refresh).await.unwrap();
-    let session = Session { holder: Holder::Customer(customer.id), family, expires_at };
+    let session = Session { principal: Principal::Customer(customer.id), family, expires_at };
     (customer.id, app.auth.keys.sign(&session, now).unwrap())
 }

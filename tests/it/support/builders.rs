@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use mercato::services::demo::{self, DemoShop};
-use mercato::services::product_import::{ImportSummary, Imported};
+use mercato::services::product_import::{ImportSummary, ImportedProduct};
 use serde_json::{Value, json};
 
 use super::TestApp;
@@ -24,7 +24,9 @@ impl TestApp {
     /// Imports a product CSV, every row of which must be good.
     pub async fn import(&self, csv: &str) -> ImportSummary {
         let input = Cursor::new(csv.to_owned());
-        let each = |imported: &Imported| assert!(!matches!(imported, Imported::Failed(_)), "{imported:?}");
+        let each = |imported: &ImportedProduct| {
+            assert!(!matches!(imported, ImportedProduct::Failed(_)), "{imported:?}")
+        };
         self.app.import.run(&self.app.system(), input, false, each).await.unwrap()
     }
 

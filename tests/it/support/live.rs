@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use mercato::app::App;
-use mercato::db::Statements;
+use mercato::db::StatementCounter;
 use mercato::domain::page::CursorKey;
 use mercato::repositories::events;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use super::{Client, TestApp};
 
 /// How long a message may take: longer than any machine that runs tests.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection.
 pub struct Socket {
@@ -118,7 +118,7 @@ impl Socket {
     /// The next message, or why there is none.
     pub async fn next(&mut self) -> Result<Value, Closed> {
         loop {
-            let message = timeout(PATIENCE, self.socket.next()).await.expect("nothing came");
+            let message = timeout(TIMEOUT, self.socket.next()).await.expect("nothing came");
             match message {
                 Some(Ok(Message::Text(text))) => {
                     let message: Value = serde_json::from_str(&text).unwrap();
@@ -151,7 +151,7 @@ impl TestApp {
     /// Puts the log in order and hands out what is new in it, from now on, as a server does beside the API.
     pub fn go_live(&self) {
         let app = Arc::clone(&self.app);
-        tokio::spawn(async move { app.work(false, std::future::pending()).await });
+        tokio::spawn(async move { app.run_workers(false, std::future::pending()).await });
     }
 
     /// A cursor after all that has happened.
@@ -171,13 +171,13 @@ impl TestApp {
 /// A cursor after all that has happened in a shop.
 pub async fn cursor(app: &App) -> String {
     while app.relay.relay().await.unwrap() > 0 {}
-    let mut conn = app.db.read(&Statements::default()).await.unwrap();
+    let mut conn = app.db.read(&StatementCounter::default()).await.unwrap();
     cursor_of(app, events::head(&mut conn).await.unwrap().position)
 }
 
 /// The cursor of a place in the log.
 pub fn cursor_of(app: &App, position: i64) -> String {
-    mercato::graphql::live::cursor(&app.auth.keys, position).unwrap()
+    mercato::graphql::live::encode_cursor(&app.auth.keys, position).unwrap()
 }
 
 /// The place in the log that a cursor holds.

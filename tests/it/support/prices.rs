@@ -2,7 +2,7 @@
 
 use mercato::domain::ids::Id;
 use mercato::error::Error;
-use mercato::services::pricing::{Basket, BasketLine, Priced};
+use mercato::services::pricing::{Basket, BasketLine, PricedBasket};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -24,12 +24,12 @@ pub fn line(variant: &str, quantity: i64) -> BasketLine {
 
 impl TestApp {
     /// What a basket costs.
-    pub async fn price(&self, basket: &Basket<'_>) -> Priced {
+    pub async fn price(&self, basket: &Basket<'_>) -> PricedBasket {
         self.try_price(basket).await.unwrap().0
     }
 
     /// What a basket costs, or why that can't be said, and how many statements it took.
-    pub async fn try_price(&self, basket: &Basket<'_>) -> Result<(Priced, u32), Error> {
+    pub async fn try_price(&self, basket: &Basket<'_>) -> Result<(PricedBasket, u32), Error> {
         let op = self.app.system();
         let mut conn = self.app.db.read(&op.statements).await.unwrap();
         let before = op.statements.count();

@@ -85,7 +85,7 @@ async fn an_endpoint_whose_owner_left_is_sent_nothing_more_until_somebody_takes_
     app.work().await;
     assert_eq!(receiver.received().len(), sent, "nothing more");
     assert_eq!(status(&app, &id).await, json!({ "status": "PAUSED", "firstFailedAt": null }));
-    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+    let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     let events = mercato::repositories::events::latest(&mut conn, 100).await.unwrap();
     assert_eq!(events.iter().filter(|event| event.kind == "webhook.paused").count(), 1, "staff are told");
     drop(conn);
@@ -183,13 +183,13 @@ async fn nobody_touches_an_endpoint_that_may_hear_more_than_they_may_see(databas
 
 async fn stored_secret(app: &TestApp, id: &str) -> String {
     let id = WebhookSubscriptionId::from_uuid(id.rsplit('/').next().unwrap().parse().unwrap());
-    let mut conn = app.app.db.read(&Statements::default()).await.unwrap();
+    let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     webhooks::find(&mut conn, id).await.unwrap().unwrap().secret
 }
 
 both!(secrets_of_endpoints_are_encrypted_and_those_of_before_are_at_start);
 async fn secrets_of_endpoints_are_encrypted_and_those_of_before_are_at_start(database: Database) {
-    let told = Told::start(database).await;
+    let told = WebhookShop::start(database).await;
     let stored = stored_secret(&told.app, &told.id).await;
     assert!(!stored.contains(&told.secret) && !stored.contains("whsec_"), "{stored}");
     let is_signed = async |name: usize| {
@@ -243,6 +243,6 @@ async fn node(app: &TestApp, secret: &str, previous: &str) {
         _ => None,
     };
     let config = mercato::config::Config::read(get, &mercato::config::Overrides::default()).unwrap();
-    let parts = mercato::app::Parts { clock: std::sync::Arc::clone(&app.clock) as _ };
+    let parts = mercato::app::Dependencies { clock: std::sync::Arc::clone(&app.clock) as _ };
     mercato::app::App::with(config, parts).await.unwrap();
 }

@@ -1,7 +1,7 @@
-//! The operations of a connection: each is opened, begun, and then tells what comes of it.
+//! The operations of a connection: parsing their documents, starting and executing them.
 //!
-//! One document is read at a time. Meanwhile the session goes on with all else but messages: what
-//! waits for its turn must not keep what runs from its client.
+//! Documents are parsed one at a time. Meanwhile the session reads no further messages, but keeps
+//! sending the results of running operations.
 
 use std::sync::Arc;
 
@@ -9,39 +9,42 @@ use async_graphql::parser::types::OperationType;
 use futures_util::StreamExt;
 use futures_util::stream::{AbortHandle, Abortable, once};
 
-use super::{Close, Out, OutStream, Outs, Session, json_text, out_of, refusal, refused, unread};
+use super::{
+    CloseReason, OperationStream, Outgoing, OutgoingStream, Session, document_error, json_text,
+    outgoing_item, rejected, rejection_stream,
+};
 use crate::context::OpContext;
 use crate::domain::ids;
 use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 use crate::graphql::document::RequestError;
-use crate::graphql::live::{Subscribed, variables_bytes};
-use crate::http::documents::{Opened, Unopened};
-use crate::http::graphql::{self, AbortOnDrop, Operation, Refused};
-use crate::http::live::groups::Asked;
+use crate::graphql::live::{PreparedSubscription, variables_bytes};
+use crate::http::document_cache::{DocumentError, ResolvedDocument};
+use crate::http::graphql::{self, AbortOnDrop, OperationRequest, Rejection};
+use crate::http::live::groups::SubscriptionRequest;
 use crate::http::live::member::follow;
 
-/// An operation whose document was read, or is wrong.
-pub(super) struct Opening {
+/// An operation whose document was parsed, successfully or not.
+pub(super) struct OpenedOperation {
     id: Arc<str>,
-    sent: Operation,
+    sent: OperationRequest,
     op: OpContext,
     limits: CallerLimits,
-    opened: Result<Opened, Unopened>,
+    resolved: Result<ResolvedDocument, DocumentError>,
 }
 
 impl Session {
-    /// Takes an operation, and has its document read.
-    pub(super) fn open(&mut self, id: &str, payload: serde_json::Value) -> Result<(), Close> {
+    /// Accepts an operation and starts parsing its document.
+    pub(super) fn open_operation(&mut self, id: &str, payload: serde_json::Value) -> Result<(), CloseReason> {
         let id: Arc<str> = json_text(id).into();
         if self.running.contains_key(&id) {
             return Err((4409, format!("Subscriber for {id} already exists")));
         }
-        let sent = match serde_json::from_value::<Operation>(payload) {
+        let sent = match serde_json::from_value::<OperationRequest>(payload) {
             Ok(sent) => sent,
             Err(error) => {
-                let message = format!("the payload is no operation: {error}");
-                self.start(id, refused(&(ErrorCode::BadUserInput, message)));
+                let message = format!("the payload is not an operation: {error}");
+                self.push_stream(id, rejection_stream(&(ErrorCode::BadUserInput, message)));
                 return Ok(());
             }
         };
@@ -49,117 +52,125 @@ impl Session {
         self.opening = Some(Box::pin(async move {
             let limits = live.app.config.query_limits.of(op.caller_kind());
             let (documents, rates) = (&live.documents, &live.app.rate_limits);
-            let opened = documents.open(&sent.query, &op, &limits, rates, &live.admission).await;
-            Opening { id, sent, op, limits, opened }
+            let resolved = documents.get_or_parse(&sent.query, &op, &limits, rates, &live.admission).await;
+            OpenedOperation { id, sent, op, limits, resolved }
         }));
         Ok(())
     }
 
-    /// Begins an operation whose document was read.
-    pub(super) fn begin(&mut self, opening: Opening) {
+    /// Starts an operation whose document was parsed.
+    pub(super) fn start_operation(&mut self, opening: OpenedOperation) {
         let id = Arc::clone(&opening.id);
-        let outs = self.outs_of(opening);
-        self.start(id, outs);
+        let items = self.open_stream(opening);
+        self.push_stream(id, items);
     }
 
-    fn start(&mut self, id: Arc<str>, outs: OutStream) {
+    fn push_stream(&mut self, id: Arc<str>, items: OutgoingStream) {
         let (handle, registration) = AbortHandle::new_pair();
-        let ended = once(std::future::ready(Out::Complete));
-        let name = Arc::clone(&id);
-        let outs: Outs = Box::pin(outs.chain(ended).map(move |out| (Arc::clone(&name), out)));
-        self.outs.push(Abortable::new(outs, registration));
+        let complete = once(std::future::ready(Outgoing::Complete));
+        let operation_id = Arc::clone(&id);
+        let items: OperationStream =
+            Box::pin(items.chain(complete).map(move |item| (Arc::clone(&operation_id), item)));
+        self.streams.push(Abortable::new(items, registration));
         self.running.insert(id, handle);
     }
 
-    /// The context of an operation.
+    /// Creates the context of an operation.
     pub(super) fn context(&self) -> OpContext {
         let (identity, clock) = (self.identity.clone(), Arc::clone(&self.live.app.clock));
-        OpContext::asked_by(identity, ids::request_id().into(), clock).from_address(self.client)
+        OpContext::for_identity(identity, ids::request_id().into(), clock).with_client_address(self.client)
     }
 
-    /// What comes of an operation.
-    fn outs_of(&self, opening: Opening) -> OutStream {
-        let Opening { mut sent, op, limits, opened, .. } = opening;
-        let opened = match opened {
-            Ok(opened) => opened,
-            Err(unopened) => return once(std::future::ready(unread(unopened, &op))).boxed(),
+    /// The results of an operation.
+    fn open_stream(&self, opening: OpenedOperation) -> OutgoingStream {
+        let OpenedOperation { mut sent, op, limits, resolved, .. } = opening;
+        let resolved = match resolved {
+            Ok(resolved) => resolved,
+            Err(error) => return once(std::future::ready(document_error(error, &op))).boxed(),
         };
-        let (subscribed, cost) = match self.subscribed(&sent, &opened, limits) {
-            Ok(Some(subscribed)) => subscribed,
-            // Queries and mutations are executed as they are over HTTP.
+        let (subscription, cost) = match self.prepare_subscription(&sent, &resolved, limits) {
+            Ok(Some(subscription)) => subscription,
+            // Queries and mutations are executed as over HTTP.
             Ok(None) => {
-                sent.opened = Some(opened);
-                return self.executed(sent, op);
+                sent.resolved = Some(resolved);
+                return self.execute(sent, op);
             }
-            Err(refusal) => return refused(&refusal),
+            Err(rejection) => return rejection_stream(&rejection),
         };
-        let kept = match self.guard.keep(self.running.len(), subscribed.kept_bytes()) {
-            Ok(kept) => kept,
-            Err(message) => return refused(&(ErrorCode::LimitExceeded, message)),
+        let reserved = match self.guard.reserve(self.running.len(), subscription.retained_bytes()) {
+            Ok(reserved) => reserved,
+            Err(message) => return rejection_stream(&(ErrorCode::LimitExceeded, message)),
         };
-        let asked = Asked::new(&sent.query, sent.operation_name.as_deref(), subscribed, &op);
+        let request =
+            SubscriptionRequest::new(&sent.query, sent.operation_name.as_deref(), subscription, &op);
         let (app, groups) = (Arc::clone(&self.live.app), self.live.groups.clone());
         let admitted = once(async move {
             let spent = app.rate_limits.spend(&op, cost).await;
-            spent.map(|_| asked).map_err(|refused| crate::graphql::throttled(&refused, &op.request_id))
+            spent
+                .map(|_| request)
+                .map_err(|throttled| crate::graphql::throttled_response(&throttled, &op.request_id))
         });
-        let outs = admitted.flat_map(move |admitted| match admitted {
-            Ok(asked) => follow(groups.clone(), asked).map(out_of).left_stream(),
-            Err(refused) => once(std::future::ready(Out::Refused(json_text(&refused.errors)))).right_stream(),
+        let items = admitted.flat_map(move |admitted| match admitted {
+            Ok(request) => follow(groups.clone(), request).map(outgoing_item).left_stream(),
+            Err(response) => {
+                let rejected = Outgoing::Rejected(json_text(&response.errors));
+                once(std::future::ready(rejected)).right_stream()
+            }
         });
-        Box::pin(outs.map(move |out| {
-            let _kept = &kept;
-            out
+        Box::pin(items.map(move |item| {
+            let _reserved = &reserved;
+            item
         }))
     }
 
-    /// What comes of a query or a mutation. It runs in a task of its own: others may wait for what it
-    /// holds while this socket is busy with its client.
-    fn executed(&self, sent: Operation, op: OpContext) -> OutStream {
+    /// Executes a query or mutation. It runs in a separate task, because it may hold resources that
+    /// others wait for while this session is blocked on its socket.
+    fn execute(&self, sent: OperationRequest, op: OpContext) -> OutgoingStream {
         let bytes = sent.query.len() + sent.variables.as_ref().map_or(0, variables_bytes);
-        let kept = match self.guard.keep(self.running.len(), bytes) {
-            Ok(kept) => kept,
-            Err(message) => return refused(&(ErrorCode::LimitExceeded, message)),
+        let reserved = match self.guard.reserve(self.running.len(), bytes) {
+            Ok(reserved) => reserved,
+            Err(message) => return rejection_stream(&(ErrorCode::LimitExceeded, message)),
         };
         let (live, base_url) = (Arc::clone(&self.live), self.base_url.clone());
         Box::pin(once(async move {
-            let _kept = kept;
+            let _reserved = reserved;
             let running = tokio::spawn(async move {
                 let app = Arc::clone(&live.app);
                 graphql::execute(app, &live.documents, &live.admission, op, sent, base_url).await
             });
             let _aborted = AbortOnDrop(running.abort_handle());
             match running.await {
-                Ok(Ok(body)) => Out::Next(body.into()),
-                Ok(Err(refused)) => refusal(&refused),
+                Ok(Ok(body)) => Outgoing::Next(body.into()),
+                Ok(Err(rejection)) => rejected(&rejection),
                 Err(error) => {
                     tracing::error!("an operation ended unexpectedly: {error}");
-                    refusal(&(ErrorCode::Internal, "internal error".to_owned()))
+                    rejected(&(ErrorCode::Internal, "internal error".to_owned()))
                 }
             }
         }))
     }
 
-    /// The subscription that was sent, and its cost; `None` if it is another operation, or can't be
-    /// executed.
-    fn subscribed(
+    /// Prepares a subscription and computes its cost; `None` if the operation is not a subscription
+    /// or its document is invalid.
+    fn prepare_subscription(
         &self,
-        sent: &Operation,
-        opened: &Opened,
+        sent: &OperationRequest,
+        resolved: &ResolvedDocument,
         limits: CallerLimits,
-    ) -> Result<Option<(Subscribed, u64)>, Refused> {
+    ) -> Result<Option<(PreparedSubscription, u64)>, Rejection> {
         let name = sent.operation_name.as_deref();
-        // What is executed as over HTTP is made ready there.
-        if opened.document.kind(name) != Some(OperationType::Subscription) {
+        // Other operations are prepared by `http::graphql`.
+        if resolved.document.kind(name) != Some(OperationType::Subscription) {
             return Ok(None);
         }
         let variables = sent.variables.clone().unwrap_or_default();
-        let operation = match opened.document.operation(name, variables, &limits) {
+        let operation = match resolved.document.operation(name, variables, &limits) {
             Ok(operation) => operation,
-            Err(RequestError::Refused(code, message)) => return Err((code, message)),
+            Err(RequestError::Rejected(code, message)) => return Err((code, message)),
             Err(RequestError::Document(_)) => return Ok(None),
         };
         let cost = operation.cost;
-        Ok(Subscribed::read(operation, &self.base_url, limits).map(|subscribed| (subscribed, cost)))
+        let subscription = PreparedSubscription::from_operation(operation, &self.base_url, limits);
+        Ok(subscription.map(|subscription| (subscription, cost)))
     }
 }

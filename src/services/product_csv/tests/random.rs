@@ -40,7 +40,7 @@ impl Random {
         self.coin().then(|| self.text(true))
     }
 
-    /// A code, some of which look as if something was put around them.
+    /// A code, which sometimes looks as if it had a text marker.
     fn code(&mut self) -> Option<String> {
         let around = self.pick(&["", "", "'", "''", "='", "=\""]);
         self.maybe().map(|text| format!("{around}{text}7\""))
@@ -54,10 +54,10 @@ impl Random {
         let options = if self.coin() { 0 } else { 1 + self.below(3) };
         let count = if options == 0 { 1 } else { 1 + self.below(6) };
         let variants: Vec<_> = (0..count).map(|count| self.variant(options, count)).collect();
-        let options = (0..usize::try_from(options).unwrap()).map(|place| OptionRecord {
-            name: format!("{place}{}", self.text(true)),
+        let options = (0..usize::try_from(options).unwrap()).map(|index| OptionRecord {
+            name: format!("{index}{}", self.text(true)),
             values: variants.iter().fold(Vec::new(), |mut values: Vec<String>, variant| {
-                let value = &variant.option_values[place];
+                let value = &variant.option_values[index];
                 if !values.contains(value) {
                     values.push(value.clone());
                 }
@@ -87,7 +87,7 @@ impl Random {
     }
 
     fn variant(&mut self, options: u64, number: u64) -> VariantRecord {
-        // The first value tells the variants apart, the others repeat.
+        // The first value distinguishes the variants, the others repeat.
         let value = |random: &mut Self, option| match option {
             0 => format!("{number}{}", random.text(true)),
             _ => random.pick(&["S", "M,\"L\"", "日本"]).to_owned(),
@@ -128,8 +128,8 @@ fn whatever_is_read_the_reader_stands() {
         let mut file = sample.clone();
         let rest = file.len() - sample.split_inclusive(|byte| *byte == b'\n').next().unwrap().len();
         for _ in 0..=random.below(40) {
-            let place = sample.len() - 1 - usize::try_from(random.below(rest as u64)).unwrap();
-            file[place] = random.pick(b"\",\n\r\0\xFFa-");
+            let index = sample.len() - 1 - usize::try_from(random.below(rest as u64)).unwrap();
+            file[index] = random.pick(b"\",\n\r\0\xFFa-");
         }
         let lines = file.split(|byte| *byte == b'\n').count() as u64;
         for error in read(&file).into_iter().filter_map(Result::err).flatten() {

@@ -1,0 +1,63 @@
+//! Counts the SQL statements of an operation, including `BEGIN` and `COMMIT`, and says whether they
+//! are subject to the statement timeout.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use diesel::connection::{Instrumentation, InstrumentationEvent};
+
+/// The counter of one operation. It is logged with each request, and tests check it against
+/// budgets. Cheap to clone; clones share the count.
+#[derive(Clone, Debug, Default)]
+pub struct StatementCounter {
+    count: Arc<AtomicU32>,
+    is_unlimited: bool,
+}
+
+impl StatementCounter {
+    /// A counter for statements without a timeout: those of migrations, imports, jobs and commands,
+    /// which no request waits for and no client can start.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self { is_unlimited: true, ..Self::default() }
+    }
+
+    /// Whether its statements have no timeout.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.is_unlimited
+    }
+
+    /// Number of statements sent so far.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Uncounts a statement that is about to be sent again.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn decrement(&self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Adds statements that were sent on behalf of several operations.
+    pub fn add(&self, count: u32) {
+        self.count.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// Counts the statements of one connection while an operation holds it.
+pub(super) struct StatementListener(pub(super) StatementCounter);
+
+impl Instrumentation for StatementListener {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            self.0.count.fetch_add(1, Ordering::Relaxed);
+            if tracing::enabled!(target: "mercato::sql", tracing::Level::TRACE) {
+                // Without the bound values, which may be personal data or secrets.
+                let text = query.to_string();
+                let statement = text.split(" -- binds:").next().unwrap_or_default();
+                tracing::trace!(target: "mercato::sql", "{statement}");
+            }
+        }
+    }
+}

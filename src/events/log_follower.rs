@@ -1,0 +1,287 @@
+//! Delivers new events of the log to live subscribers in this process.
+//!
+//! One task reads each event from the log once and dispatches it to the feeds whose topic it
+//! belongs to. Each feed has its own position: it continues where its owner left off, and if its
+//! owner is too slow for the feed's small buffer, it catches up from the log. So no event is lost
+//! or delivered twice, and memory is bounded.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use super::{LoggedEvent, Retention};
+use crate::db::{Db, DbError, StatementCounter};
+use crate::domain::event::{Topic, TopicScope};
+use crate::error::{Error, with_causes};
+use crate::repositories::events;
+
+/// How many events are read from the log at once.
+const MAX_BATCH: i64 = 500;
+/// How many events are buffered for a feed; beyond that, it has to catch up from the log.
+const MAX_BUFFERED: usize = 64;
+/// How often the log is read when the event bus does not say that it has grown.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Follows the end of the event log. Cheap to clone.
+#[derive(Clone)]
+pub struct LogFollower(Arc<Shared>);
+
+struct Shared {
+    db: Db,
+    subscribers: Mutex<Subscribers>,
+}
+
+/// All subscribers, by what their topic is about.
+#[derive(Default)]
+struct Subscribers {
+    /// The position of the last event that was dispatched.
+    position: i64,
+    next_id: u64,
+    by_thing: HashMap<(&'static str, Uuid), Vec<Arc<Subscriber>>>,
+    by_type: HashMap<&'static str, Vec<Arc<Subscriber>>>,
+    to_all: Vec<Arc<Subscriber>>,
+}
+
+/// The sending side of a feed.
+struct Subscriber {
+    id: u64,
+    topic: Topic,
+    sender: mpsc::Sender<Arc<LoggedEvent>>,
+    /// Whether an event did not fit the buffer, so that the feed must catch up from the log.
+    is_behind: AtomicBool,
+}
+
+/// The events of a topic after some position, in order, each exactly once.
+pub struct Feed {
+    follower: LogFollower,
+    subscriber: Arc<Subscriber>,
+    live: mpsc::Receiver<Arc<LoggedEvent>>,
+    /// Events read from the log that have not been returned yet.
+    catch_up: VecDeque<Arc<LoggedEvent>>,
+    /// The position of the last event that was returned.
+    position: i64,
+}
+
+impl LogFollower {
+    /// Creates a follower of a database's event log.
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self(Arc::new(Shared { db, subscribers: Mutex::default() }))
+    }
+
+    /// Dispatches new events, whenever `grown` signals that there may be some, until `shutdown`
+    /// completes.
+    pub async fn run(&self, mut grown: watch::Receiver<()>, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            match self.advance().await {
+                Ok(count) if i64::try_from(count).is_ok_and(|count| count == MAX_BATCH) => continue,
+                Ok(_) => {}
+                Err(error) => tracing::error!("the event log can't be read: {}", with_causes(&error)),
+            }
+            tokio::select! {
+                () = &mut shutdown => return,
+                _ = grown.changed() => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Moves to the end of the log: events up to there are not dispatched to new subscribers.
+    ///
+    /// # Errors
+    /// [`DbError`] of the read.
+    pub async fn start(&self) -> Result<(), DbError> {
+        let head = events::head(&mut self.0.db.read(&StatementCounter::default()).await?).await?;
+        let mut subscribers = self.subscribers();
+        // Those who subscribed meanwhile must get the events since then.
+        if subscribers.is_empty() {
+            subscribers.position = subscribers.position.max(head.position);
+        }
+        Ok(())
+    }
+
+    /// Dispatches one batch of new events and returns its size. There may be more.
+    async fn advance(&self) -> Result<usize, DbError> {
+        let (from, has_subscribers) = {
+            let subscribers = self.subscribers();
+            (subscribers.position, !subscribers.is_empty())
+        };
+        if !has_subscribers {
+            self.start().await?;
+            return Ok(0);
+        }
+        let found = self.read(&Topic::of_kinds(Vec::new()), from, MAX_BATCH).await?;
+        let mut subscribers = self.subscribers();
+        for event in &found {
+            subscribers.dispatch(event);
+            subscribers.position = event.position;
+        }
+        Ok(found.len())
+    }
+
+    /// Reads up to `max` events of a topic after a position, oldest first.
+    ///
+    /// # Errors
+    /// [`DbError`] of the read.
+    pub async fn read(&self, topic: &Topic, after: i64, max: i64) -> Result<Vec<Arc<LoggedEvent>>, DbError> {
+        let mut conn = self.0.db.read(&StatementCounter::default()).await?;
+        Ok(events::list_after(&mut conn, topic, after, max).await?.into_iter().map(Arc::new).collect())
+    }
+
+    /// The position of the last event that was dispatched.
+    #[must_use]
+    pub fn position(&self) -> i64 {
+        self.subscribers().position
+    }
+
+    /// Checks that a client can continue after a position: no event of the topic since then has
+    /// been removed.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when some were, or the position is beyond the end of the log.
+    pub async fn check_position(&self, topic: &Topic, after: i64) -> Result<(), Error> {
+        let head = events::head(&mut self.0.db.read(&StatementCounter::default()).await?).await?;
+        let may_be_pruned = match &topic.scope {
+            TopicScope::Ids(type_name, _) | TopicScope::Type(type_name) => Retention::may_prune(type_name),
+            TopicScope::All => true,
+        };
+        if after > head.position {
+            return Err(Error::BadInput("`after` is no cursor of this shop's events".to_owned()));
+        }
+        if may_be_pruned && after < head.pruned {
+            let message = "`after` is too old: events since then were removed. Read the present state, and subscribe without it";
+            return Err(Error::BadInput(message.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Subscribes to the events of a topic from now on.
+    #[must_use]
+    pub fn subscribe(&self, topic: Topic) -> Feed {
+        let (sender, live) = mpsc::channel(MAX_BUFFERED);
+        let mut subscribers = self.subscribers();
+        subscribers.next_id += 1;
+        let id = subscribers.next_id;
+        let subscriber = Arc::new(Subscriber { id, topic, sender, is_behind: AtomicBool::new(false) });
+        subscribers.add(&subscriber);
+        let position = subscribers.position;
+        drop(subscribers);
+        Feed { follower: self.clone(), subscriber, live, catch_up: VecDeque::new(), position }
+    }
+
+    fn subscribers(&self) -> MutexGuard<'_, Subscribers> {
+        self.0.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subscribers {
+    fn is_empty(&self) -> bool {
+        self.by_thing.is_empty() && self.by_type.is_empty() && self.to_all.is_empty()
+    }
+
+    fn add(&mut self, subscriber: &Arc<Subscriber>) {
+        match &subscriber.topic.scope {
+            TopicScope::Ids(type_name, ids) => {
+                for id in ids {
+                    self.by_thing.entry((*type_name, *id)).or_default().push(Arc::clone(subscriber));
+                }
+            }
+            TopicScope::Type(type_name) => {
+                self.by_type.entry(type_name).or_default().push(Arc::clone(subscriber))
+            }
+            TopicScope::All => self.to_all.push(Arc::clone(subscriber)),
+        }
+    }
+
+    fn remove(&mut self, subscriber: &Subscriber) {
+        // Returns whether the list is empty afterwards.
+        let remove_from = |list: &mut Vec<Arc<Subscriber>>| {
+            list.retain(|other| other.id != subscriber.id);
+            list.is_empty()
+        };
+        match &subscriber.topic.scope {
+            TopicScope::Ids(type_name, ids) => {
+                for id in ids {
+                    if self.by_thing.get_mut(&(*type_name, *id)).is_some_and(remove_from) {
+                        self.by_thing.remove(&(*type_name, *id));
+                    }
+                }
+            }
+            TopicScope::Type(type_name) => {
+                if self.by_type.get_mut(type_name).is_some_and(remove_from) {
+                    self.by_type.remove(type_name);
+                }
+            }
+            TopicScope::All => {
+                remove_from(&mut self.to_all);
+            }
+        }
+    }
+
+    fn dispatch(&self, event: &Arc<LoggedEvent>) {
+        let (type_name, id) = (event.row.aggregate_type.as_str(), event.row.aggregate_id.0);
+        let by_thing = self.by_thing.get(&(type_name, id)).into_iter().flatten();
+        let by_type = self.by_type.get(type_name).into_iter().flatten();
+        for subscriber in by_thing.chain(by_type).chain(&self.to_all) {
+            if subscriber.topic.contains(type_name, id, &event.row.kind)
+                && let Err(TrySendError::Full(_)) = subscriber.sender.try_send(Arc::clone(event))
+            {
+                subscriber.is_behind.store(true, Ordering::Release);
+            }
+        }
+    }
+}
+
+impl Feed {
+    /// Waits for the next event.
+    ///
+    /// # Errors
+    /// [`DbError`] when the event has to be read from the log and the database fails. The call may
+    /// be repeated.
+    pub async fn next(&mut self) -> Result<Arc<LoggedEvent>, DbError> {
+        loop {
+            if let Some(event) = self.catch_up.pop_front() {
+                self.position = event.position;
+                return Ok(event);
+            }
+            if self.subscriber.is_behind.swap(false, Ordering::AcqRel) {
+                match self.follower.read(&self.subscriber.topic, self.position, MAX_BATCH).await {
+                    Ok(found) => {
+                        let is_all = i64::try_from(found.len()).is_ok_and(|count| count < MAX_BATCH);
+                        self.subscriber.is_behind.fetch_or(!is_all, Ordering::AcqRel);
+                        self.catch_up.extend(found);
+                    }
+                    Err(error) => {
+                        self.subscriber.is_behind.store(true, Ordering::Release);
+                        return Err(error);
+                    }
+                }
+                continue;
+            }
+            match self.live.recv().await {
+                Some(event) if event.position > self.position => {
+                    // An earlier event may not have fitted the buffer.
+                    if self.subscriber.is_behind.load(Ordering::Acquire) {
+                        continue;
+                    }
+                    self.position = event.position;
+                    return Ok(event);
+                }
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.follower.subscribers().remove(&self.subscriber);
+    }
+}

@@ -1,0 +1,220 @@
+//! A cache of parsed documents by their text: a storefront sends the same few hundred documents
+//! over and over, and parsing one costs as much as loading a page of products.
+//!
+//! Only valid documents are cached, weighed by their size in memory. So neither invalid documents
+//! nor ones that differ each time take more than `DOCUMENT_CACHE_BYTES` or evict the documents in
+//! use. Long new documents are charged by their length before they are parsed. They are parsed in
+//! the low-priority pool, a few at a time and within the sender's share, so that they don't delay
+//! other callers' requests.
+
+use std::num::NonZero;
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
+
+use super::admission::{Admission, Share};
+use super::graphql::Rejection;
+use super::low_priority_pool::{LowPriorityPool, is_large_document};
+use crate::context::OpContext;
+use crate::domain::query_limits::CallerLimits;
+use crate::error::ErrorCode;
+use crate::graphql::document::{Document, RequestError};
+use crate::services::rate_limits::{RateLimits, Throttled};
+
+/// The initial capacity of the cache.
+const EXPECTED_DOCUMENTS: usize = 200;
+/// Bytes of a new document that are not charged.
+const FREE_BYTES: u64 = 1024;
+/// Bytes beyond these that cost one point. Parsing them takes about as long as resolving a field.
+const BYTES_PER_POINT: u64 = 8;
+/// Points that each byte of a new document adds to an operation's cost for admission, since parsing
+/// and validation use the sender's share of the processors.
+const WORK_PER_BYTE: u64 = 8;
+
+/// The cache.
+pub(super) struct DocumentCache {
+    cache: Cache<Box<str>, Arc<Document>, DocumentWeight>,
+    /// Permits for parsing long documents.
+    parsing: Arc<Semaphore>,
+}
+
+/// A parsed document, from the cache or newly parsed.
+pub(super) struct ResolvedDocument {
+    pub(super) document: Arc<Document>,
+    /// Whether it is not in the cache yet.
+    pub(super) is_new: bool,
+}
+
+/// Why there is no document.
+pub(super) enum DocumentError {
+    /// The sender has no points left for it.
+    Throttled(Throttled),
+    /// Too many of the sender's operations are running.
+    Rejected(Rejection),
+    /// The document is invalid or exceeds a limit.
+    Invalid(RequestError),
+}
+
+#[derive(Clone)]
+struct DocumentWeight;
+
+impl Weighter<Box<str>, Arc<Document>> for DocumentWeight {
+    fn weight(&self, _: &Box<str>, document: &Arc<Document>) -> u64 {
+        document.weight()
+    }
+}
+
+/// The cost of parsing and validating a document, in points.
+pub(super) fn parse_cost(text: &str) -> u64 {
+    (text.len() as u64).saturating_mul(WORK_PER_BYTE)
+}
+
+impl DocumentCache {
+    /// Creates an empty cache for up to `max_bytes` of documents.
+    pub(super) fn new(max_bytes: u64) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self {
+            cache: Cache::with_weighter(EXPECTED_DOCUMENTS, max_bytes, DocumentWeight),
+            parsing: Arc::new(Semaphore::new((cores / 2).max(1))),
+        }
+    }
+
+    /// Returns the cached document for a text, or charges its sender and parses it.
+    ///
+    /// # Errors
+    /// [`DocumentError`] if the document is invalid or its sender is throttled.
+    pub(super) async fn get_or_parse(
+        &self,
+        text: &str,
+        op: &OpContext,
+        limits: &CallerLimits,
+        rates: &RateLimits,
+        admission: &Admission,
+    ) -> Result<ResolvedDocument, DocumentError> {
+        if let Some(document) = self.cache.get(text) {
+            return Ok(ResolvedDocument { document, is_new: false });
+        }
+        if text.trim().is_empty() {
+            let message = "send a document in `query`".to_owned();
+            return Err(DocumentError::Invalid(RequestError::Rejected(ErrorCode::BadUserInput, message)));
+        }
+        let points = (text.len() as u64).saturating_sub(FREE_BYTES) / BYTES_PER_POINT;
+        if points > 0 {
+            rates.spend(op, points).await.map_err(DocumentError::Throttled)?;
+        }
+        let parsed = if is_large_document(text) {
+            let share = admission.acquire_share(op, parse_cost(text), limits).await;
+            let share = share.map_err(DocumentError::Rejected)?;
+            self.parse_large(text, limits, share, &admission.low_priority_pool).await
+        } else {
+            Document::parse(text, limits)
+        };
+        match parsed {
+            Ok(document) => Ok(ResolvedDocument { document: Arc::new(document), is_new: true }),
+            Err(error) => {
+                // Documents that can't be executed are charged as well.
+                rates.spend(op, 1).await.map_err(DocumentError::Throttled)?;
+                Err(DocumentError::Invalid(error))
+            }
+        }
+    }
+
+    /// Parses a long document in the low-priority pool. Parsing continues, and holds its permits,
+    /// even if the client disconnects.
+    async fn parse_large(
+        &self,
+        text: &str,
+        limits: &CallerLimits,
+        share: Option<Share>,
+        low_priority_pool: &LowPriorityPool,
+    ) -> Result<Document, RequestError> {
+        let permit = Arc::clone(&self.parsing).acquire_owned().await;
+        let (text, limits) = (text.to_owned(), *limits);
+        let parsing = low_priority_pool.compute(move || {
+            let _guards = (permit, share);
+            Document::parse(&text, &limits)
+        });
+        parsing.await.unwrap_or_else(|error| {
+            tracing::error!("a document can't be parsed: {error}");
+            Err(RequestError::Rejected(ErrorCode::Internal, "internal error".to_owned()))
+        })
+    }
+
+    /// Caches a valid document.
+    pub(super) fn insert(&self, text: &str, document: &Arc<Document>) {
+        self.cache.insert(text.into(), Arc::clone(document));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::auth::Identity;
+    use crate::config::AdmissionConfig;
+    use crate::context::SystemClock;
+    use crate::domain::caller::CallerKind;
+    use crate::domain::query_limits::QueryLimits;
+    use crate::domain::rate_limit::BucketLimit;
+    use crate::services::rate_limits::RateLimitSettings;
+
+    fn rates(anonymous: Option<BucketLimit>) -> RateLimits {
+        let settings =
+            RateLimitSettings { anonymous, customer: None, staff: None, api_key: None, redis_url: None };
+        RateLimits::new(settings).unwrap()
+    }
+
+    async fn open(
+        documents: &DocumentCache,
+        text: &str,
+        rates: &RateLimits,
+    ) -> Result<ResolvedDocument, DocumentError> {
+        let op = OpContext::for_identity(Identity::ANONYMOUS, "test".into(), Arc::new(SystemClock));
+        let config = AdmissionConfig { max_operations: 4, max_queued: 4, queue_timeout: Duration::ZERO };
+        let admission = Admission::new(&config, Arc::default());
+        let limits = QueryLimits::default().of(CallerKind::Anonymous);
+        documents.get_or_parse(text, &op, &limits, rates, &admission).await
+    }
+
+    async fn read(documents: &DocumentCache, text: &str) -> ResolvedDocument {
+        open(documents, text, &rates(None)).await.ok().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_document_is_parsed_once() {
+        let documents = DocumentCache::new(1_000_000);
+        let first = read(&documents, "{ shop { name } }").await;
+        assert!(first.is_new);
+        documents.insert("{ shop { name } }", &first.document);
+        let second = read(&documents, "{ shop { name } }").await;
+        assert!(!second.is_new && Arc::ptr_eq(&first.document, &second.document));
+    }
+
+    #[tokio::test]
+    async fn however_many_are_sent_their_weight_is_bounded_and_those_in_use_stay() {
+        let documents = DocumentCache::new(1_000_000);
+        let in_use = "{ shop { name } }";
+        documents.insert(in_use, &read(&documents, in_use).await.document);
+        for n in 0..2_000 {
+            let text = format!("{{ a{n}: shop {{ {} }} }}", "name ".repeat(20));
+            documents.insert(&text, &read(&documents, &text).await.document);
+            assert!(!read(&documents, in_use).await.is_new);
+        }
+        assert!(documents.cache.weight() <= 1_000_000, "{}", documents.cache.weight());
+    }
+
+    #[tokio::test]
+    async fn new_documents_are_paid_for_by_their_length_whatever_they_are() {
+        let (documents, rates) =
+            (DocumentCache::new(1_000_000), rates(Some(BucketLimit { maximum: 1_000, restore_rate: 1 })));
+        let long = |n: u32| format!("{{ shop {{ {} }} }} {n}", "name ".repeat(1_600));
+        assert!(matches!(open(&documents, &long(1), &rates).await, Err(DocumentError::Invalid(_))));
+        assert!(matches!(open(&documents, &long(2), &rates).await, Err(DocumentError::Throttled(_))));
+        let known = "{ shop { name } }";
+        documents.insert(known, &read(&documents, known).await.document);
+        assert!(open(&documents, known, &rates).await.is_ok(), "a known one costs nothing");
+    }
+}

@@ -1,0 +1,204 @@
+//! Bounds the number of products that a search examines. A search without a suitable index would
+//! have to examine every product, and get slower as the shop grows; instead it examines a bounded
+//! number of products in list order, and the page records where it stopped. Called by the product
+//! list.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
+#[cfg(feature = "postgres")]
+use diesel_async::RunQueryDsl;
+
+use super::filter::Lookup;
+#[cfg(feature = "postgres")]
+use super::filter::postgres_condition;
+#[cfg(feature = "sqlite")]
+use super::filter::sqlite_condition;
+use super::list::{ProductList, position_after};
+use super::ranking::max_matches;
+use crate::db::expr::Condition;
+use crate::db::schema::{product_tags, products, variants};
+use crate::db::{Conn, DbError, per_backend};
+use crate::domain::ids::ProductId;
+use crate::domain::money::Currency;
+use crate::domain::page::{Cursor, PageRequest, RowPosition};
+use crate::domain::search::{self, Comparator, FieldTerm, Node, RequiredWords};
+use crate::domain::text;
+use crate::repositories::conditions::{compare_price, text_condition};
+
+/// Time budget of a search, in estimated microseconds.
+const MAX_SCAN_MICROS: usize = 40_000;
+/// Estimated time to read a product, in microseconds.
+const READ_COST: usize = 2;
+/// Maximum number of candidates that are examined regardless of their position in the list.
+const MAX_CANDIDATES: usize = 2_000;
+/// The SQL limit: one more, to see whether there are more.
+const CANDIDATE_LIMIT: i64 = MAX_CANDIDATES as i64 + 1;
+/// Maximum number of conditions that are tried as a source of candidates.
+const MAX_PROBES: usize = 3;
+
+/// Maximum number of products that a search may test for a condition.
+pub(super) fn max_rows(condition: &Node) -> usize {
+    MAX_SCAN_MICROS
+        .checked_div(READ_COST.saturating_add(search::estimate_cost(condition)))
+        .unwrap_or(MAX_SCAN_MICROS)
+}
+
+/// The part of a list that is examined.
+#[derive(Debug)]
+pub(super) enum ScanRange {
+    /// All of it: it is short, or an index answers the search.
+    All,
+    /// Everything after the page's cursor, which is few products that are tested one by one.
+    Remaining,
+    /// These candidates, which include all matches.
+    Candidates(Vec<ProductId>),
+    /// From the page's cursor up to this position.
+    UpTo(RowPosition),
+}
+
+impl ScanRange {
+    /// Determines which part of a list is examined for a page.
+    pub(super) async fn of(
+        conn: &mut Conn,
+        list: &ProductList,
+        request: &PageRequest<Cursor>,
+    ) -> Result<Self, DbError> {
+        if list.filter == Node::All {
+            return Ok(Self::All);
+        }
+        // Required words are looked up in the index, unless they have too many matches to test all
+        // of them for the other conditions.
+        let required = RequiredWords::split(&list.filter);
+        if let Some((words, rest)) = &required
+            && !has_too_many_matches(conn, words, rest).await?
+        {
+            return Ok(Self::All);
+        }
+        let rows = max_rows(&list.filter);
+        let Some(place) = position_after(conn, list, request, rows).await? else {
+            let is_whole = request.cursor.is_none() && required.is_none();
+            return Ok(if is_whole { Self::All } else { Self::Remaining });
+        };
+        Ok(match find_candidates(conn, list, rows).await? {
+            Some(ids) => Self::Candidates(ids),
+            None => Self::UpTo(place),
+        })
+    }
+}
+
+/// Whether words have more matches than may be tested for the other conditions. Without other
+/// conditions, only the first matches are shown anyway.
+pub(super) async fn has_too_many_matches(
+    conn: &mut Conn,
+    words: &RequiredWords,
+    rest: &Node,
+) -> Result<bool, DbError> {
+    if *rest == Node::All {
+        return Ok(false);
+    }
+    let end = format!(" LIMIT 1 OFFSET {})", max_matches(rest));
+    let found: Vec<bool> = per_backend!(conn,
+        postgres: |c| {
+            sql::<Bool>("SELECT EXISTS (SELECT 1 FROM product_search WHERE document @@ to_tsquery('simple', ")
+                .bind::<Text, _>(words.to_tsquery())
+                .sql(&format!("){end}"))
+                .load(c)
+                .await
+        },
+        sqlite: |c| {
+            let found = sql::<Bool>("SELECT EXISTS (SELECT 1 FROM product_search WHERE product_search MATCH ");
+            c.load_rows_blocking(found.bind::<Text, _>(words.to_fts5()).sql(&end)).await
+        },
+    )?;
+    Ok(found.contains(&true))
+}
+
+/// Returns candidates that include all matches of a list, if one of its conditions is met by few
+/// products; at most `rows`.
+pub(super) async fn find_candidates(
+    conn: &mut Conn,
+    list: &ProductList,
+    rows: usize,
+) -> Result<Option<Vec<ProductId>>, DbError> {
+    for condition in search::indexable_conditions(&list.filter).into_iter().take(MAX_PROBES) {
+        let ids = find_matches(conn, condition, list.currency).await?;
+        if ids.len() <= MAX_CANDIDATES.min(rows) {
+            return Ok(Some(ids));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns products that meet an indexed condition, possibly with duplicates. If there are more
+/// than [`MAX_CANDIDATES`], the result is incomplete.
+async fn find_matches(
+    conn: &mut Conn,
+    condition: &Node,
+    currency: Currency,
+) -> Result<Vec<ProductId>, DbError> {
+    let alternatives = match condition {
+        Node::Or(alternatives) => alternatives.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let mut ids = Vec::new();
+    for condition in alternatives {
+        ids.extend(find_matches_of(conn, condition, currency).await?);
+        if ids.len() > MAX_CANDIDATES {
+            break;
+        }
+    }
+    Ok(ids)
+}
+
+async fn find_matches_of(
+    conn: &mut Conn,
+    condition: &Node,
+    currency: Currency,
+) -> Result<Vec<ProductId>, DbError> {
+    macro_rules! read {
+        (|$query:ident| $load:expr, $backend:ty, $condition:ident) => {{
+            macro_rules! of {
+                ($table:ident, $met:expr) => {{
+                    let met: Condition<$table::table, $backend> = $met;
+                    let $query = $table::table.filter(met).select($table::product_id).limit(CANDIDATE_LIMIT);
+                    $load
+                }};
+            }
+            match condition {
+                Node::Field(FieldTerm::Tag(value)) => {
+                    let (tag, key) = (product_tags::tag, product_tags::tag_key);
+                    of!(product_tags, text_condition!(tag, key, text::key, value, |met| met))
+                }
+                Node::Field(FieldTerm::Sku(value)) => {
+                    let (sku, key) = (variants::sku, || variants::sku_key.assume_not_null());
+                    of!(variants, text_condition!(sku.assume_not_null(), key(), text::key, value, |met| met))
+                }
+                Node::Field(FieldTerm::Barcode(value)) => {
+                    let (barcode, key) = (variants::barcode, || variants::barcode_key.assume_not_null());
+                    of!(
+                        variants,
+                        text_condition!(barcode.assume_not_null(), key(), text::key, value, |met| met)
+                    )
+                }
+                Node::Field(FieldTerm::Price(Comparator::Equal, amount)) => {
+                    let price = compare_price(Comparator::Equal, amount, currency).map(|(_, minor)| minor);
+                    of!(variants, Box::new(variants::price.eq_any(price)))
+                }
+                condition => {
+                    let $query = products::table
+                        .filter($condition(condition, currency, Lookup::Index))
+                        .select(products::id)
+                        .limit(CANDIDATE_LIMIT);
+                    $load
+                }
+            }
+        }};
+    }
+    per_backend!(conn,
+        postgres: |c| read!(|query| query.load(c).await, diesel::pg::Pg, postgres_condition),
+        sqlite: |c| read!(
+            |query| c.load_rows_blocking(query).await, diesel::sqlite::Sqlite, sqlite_condition
+        ),
+    )
+}

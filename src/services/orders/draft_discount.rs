@@ -1,0 +1,59 @@
+//! Parsing of manual discounts on draft orders.
+
+use super::draft::DiscountInput;
+use crate::domain::draft::{DraftDiscount, DraftDiscountType};
+use crate::domain::money::Currency;
+use crate::error::UserErrorCode;
+use crate::services::validate::Problems;
+
+/// Validates and converts a discount.
+pub(super) fn parse_discount(
+    problems: &mut Problems,
+    field: &[&str],
+    sent: &DiscountInput,
+    currency: Currency,
+) -> DraftDiscount {
+    let title = sent.title.as_deref().map(str::trim).filter(|title| !title.is_empty()).unwrap_or("Discount");
+    problems.line(field, title);
+    let value = match sent.kind {
+        DraftDiscountType::FixedAmount => problems.amount(field, &sent.value, currency),
+        DraftDiscountType::Percentage => match parse_percentage(&sent.value) {
+            Some(micros) => micros,
+            None => {
+                let message = "A percentage is a number from 0 to 100 with up to four decimals";
+                problems.add(field, UserErrorCode::Invalid, message);
+                0
+            }
+        },
+    };
+    DraftDiscount { title: title.to_owned(), kind: sent.kind, value }
+}
+
+/// Parses a percentage to millionths: 12.5 is 125000.
+fn parse_percentage(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || whole.len() > 3 || fraction.len() > 4 || !is_number(whole) || !is_number(fraction)
+    {
+        return None;
+    }
+    let micros = format!("{whole}{fraction:0<4}").parse::<i64>().ok()?;
+    (micros <= 1_000_000).then_some(micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_are_exact() {
+        for (text, micros) in
+            [("10", 100_000), ("12.5", 125_000), ("0.0001", 1), ("100", 1_000_000), ("0", 0)]
+        {
+            assert_eq!(parse_percentage(text), Some(micros), "{text}");
+        }
+        for text in ["", "-1", "100.1", "1e2", "10%", "0.00001", "1,5", "."] {
+            assert_eq!(parse_percentage(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Opens the fulfillment of a paid order: takes its reserved units from stock, from where they are
+//! picked and shipped. Called by the listener of `order.paid`. Idempotent.
+
+use super::Orders;
+use super::lines::event_lines;
+use super::units::{add_units, pair_with_variant, sum_units};
+use crate::context::OpContext;
+use crate::db::Tx;
+use crate::domain::event::{Event, FulfillmentOpenedEvent};
+use crate::domain::ids::OrderId;
+use crate::domain::order::Transition;
+use crate::domain::permission::Permission;
+use crate::error::Error;
+use crate::events;
+use crate::repositories::orders;
+use crate::services::stock;
+
+impl Orders {
+    /// Takes the reserved units of an order from stock if anything has to be shipped; returns
+    /// whether it did. Orders that were cancelled or fully shipped, or whose fulfillment is open
+    /// already, are left unchanged.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn open_fulfillment(&self, op: &OpContext, id: OrderId) -> Result<bool, Error> {
+        op.authorize(Permission::WriteOrders)?;
+        in_tx!(self, op, |tx| open_fulfillment_in(tx, op, id))
+    }
+}
+
+async fn open_fulfillment_in(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<bool, Error> {
+    let Some(order) = orders::lock(tx.conn(), id).await? else { return Ok(false) };
+    if order.fulfillment_opened_at.is_some() || !order.status.allows(Transition::Fulfill) {
+        return Ok(false);
+    }
+    let mut lines = orders::lines(tx.conn(), &[id]).await?;
+    if lines.iter().all(|line| line.count().to_send() == 0) {
+        return Ok(false);
+    }
+    orders::set_opened(tx.conn(), id, op.now()).await?;
+    let (mut taken, mut picked) = (Vec::new(), Vec::new());
+    for line in lines.iter_mut().filter(|line| !line.reserved.0.is_empty()) {
+        let units = std::mem::take(&mut line.reserved.0);
+        taken.extend(pair_with_variant(line.variant_id, &units));
+        picked.push((line.id, sum_units(&units)));
+        add_units(&mut line.picked.0, &units);
+        orders::set_stock_locations(tx.conn(), line).await?;
+    }
+    let opened = FulfillmentOpenedEvent { order_id: id, lines: event_lines(picked.into_iter()) };
+    let mut events = vec![Event::FulfillmentOpened(opened)];
+    events.extend(stock::take(tx, op, "picked", taken).await?);
+    events::append(tx, op, events).await?;
+    Ok(true)
+}

@@ -1,0 +1,152 @@
+//! Manual actions of staff: marking an order as paid, and adding notes.
+
+use super::{Orders, check_note, lock, transition_error};
+use crate::context::OpContext;
+use crate::db::Tx;
+use crate::domain::event::{Event, OrderNoteEvent, PaymentEvent};
+use crate::domain::ids::{Id, OrderId, PaymentId};
+use crate::domain::order::{OrderSnapshot, OrderStatus, Transition};
+use crate::domain::payment::PaymentKind;
+use crate::domain::permission::Permission;
+use crate::error::{Error, UserErrorCode};
+use crate::events;
+use crate::integrations::payments::Manual;
+use crate::repositories::orders::{self, Order};
+use crate::repositories::payments::{self, Payment, ledger_totals};
+use crate::services::idempotency::IdempotentCall;
+use crate::services::payments::reinstate;
+use crate::services::validate::Problems;
+
+/// The argument that identifies the order.
+const ID: &[&str] = &["id"];
+
+impl Orders {
+    /// Marks an order as paid: records the amount that is missing as a manual payment. An expired
+    /// order gets its stock and discounts again, if they are still available.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the status does not allow it; [`Error::Conflict`] when the key was
+    /// used for a different request.
+    pub async fn mark_as_paid(&self, op: &OpContext, id: OrderId, key: Option<&str>) -> Result<Order, Error> {
+        op.authorize(Permission::WriteOrders)?;
+        let call = IdempotentCall::new(key, "orderMarkAsPaid", &id)?;
+        in_tx!(self, op, |tx| self.mark_as_paid_in(tx, op, id, call.as_ref()))?;
+        self.reload(op, id).await
+    }
+
+    /// Adds a note for staff to an order's timeline.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an unknown order or an empty note; [`Error::Conflict`] when the key
+    /// was used for a different request.
+    pub async fn add_note(
+        &self,
+        op: &OpContext,
+        id: OrderId,
+        note: &str,
+        key: Option<&str>,
+    ) -> Result<Order, Error> {
+        op.authorize(Permission::WriteOrders)?;
+        let mut problems = Problems::default();
+        if note.trim().is_empty() {
+            problems.add(&["note"], UserErrorCode::Blank, "Note can't be blank");
+        }
+        check_note(&mut problems, &["note"], note);
+        problems.check()?;
+        let call = IdempotentCall::new(key, "orderNoteAdd", &(id, note))?;
+        in_tx!(self, op, |tx| add_note_in(tx, op, id, note, call.as_ref()))?;
+        self.reload(op, id).await
+    }
+
+    async fn mark_as_paid_in(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        id: OrderId,
+        call: Option<&IdempotentCall<'_>>,
+    ) -> Result<OrderId, Error> {
+        let mut order = lock(tx, id, ID).await?;
+        if let Some(call) = call
+            && let Some(answer) = call.replay(tx, op).await?
+        {
+            return Ok(answer);
+        }
+        let was_given_up = order.status == OrderStatus::Expired;
+        order.status = order
+            .status
+            .transition(Transition::Pay, OrderSnapshot::default())
+            .map_err(transition_error(ID))?;
+        order.expires_at = None;
+        order.updated_at = op.now();
+        orders::update(tx.conn(), &order).await?;
+        let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
+        let missing = order.total.saturating_sub(ledger_totals(&ledger).net()).max(0);
+        let payment = manual_payment(op, &order, missing);
+        if missing > 0 {
+            payments::insert(tx.conn(), &payment).await?;
+        }
+        if let Some(call) = call {
+            call.store(tx, op, &id).await?;
+        }
+        let mut events = vec![Event::OrderPaid(payment_event(&payment))];
+        if was_given_up {
+            let reserved = reinstate(tx, op, &order, self.shop.low_stock).await?;
+            events.extend(reserved.ok_or_else(|| {
+                let message = "The order has expired, and its stock or a discount is no longer available: place a new one";
+                Error::invalid(ID, UserErrorCode::InsufficientStock, message)
+            })?);
+        }
+        events::append(tx, op, events).await?;
+        Ok(id)
+    }
+}
+
+async fn add_note_in(
+    tx: &mut Tx,
+    op: &OpContext,
+    id: OrderId,
+    note: &str,
+    call: Option<&IdempotentCall<'_>>,
+) -> Result<OrderId, Error> {
+    lock(tx, id, &["orderId"]).await?;
+    if let Some(call) = call
+        && let Some(answer) = call.replay(tx, op).await?
+    {
+        return Ok(answer);
+    }
+    let event = OrderNoteEvent { order_id: id, note: note.to_owned() };
+    events::append(tx, op, [Event::OrderNoteAdded(event)]).await?;
+    if let Some(call) = call {
+        call.store(tx, op, &id).await?;
+    }
+    Ok(id)
+}
+
+/// The ledger entry of a manual payment.
+pub(super) fn manual_payment(op: &OpContext, order: &Order, amount: i64) -> Payment {
+    let id = PaymentId::generate();
+    Payment {
+        id,
+        order_id: order.id,
+        provider: Manual::NAME.to_owned(),
+        provider_event_id: format!("marked_as_paid:{}", id.uuid()),
+        kind: PaymentKind::Captured,
+        amount,
+        reference: None,
+        message: Some(format!("marked as paid by {}", op.actor.name())),
+        refund_id: None,
+        occurred_at: op.now(),
+    }
+}
+
+/// The event of a payment.
+pub(super) fn payment_event(payment: &Payment) -> PaymentEvent {
+    PaymentEvent {
+        order_id: payment.order_id,
+        provider: payment.provider.clone(),
+        kind: payment.kind,
+        amount: payment.amount,
+        message: payment.message.clone(),
+        refund_id: None,
+    }
+}

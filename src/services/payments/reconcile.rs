@@ -1,0 +1,208 @@
+//! Reconciles pending orders with their providers, and expires orders that are not paid in time.
+//! Runs periodically, on any number of nodes at once.
+
+use std::collections::HashMap;
+
+use super::record::expire_order;
+use super::{Payments, payment_ref};
+use crate::context::OpContext;
+use crate::db::with_retries;
+use crate::domain::ids::OrderId;
+use crate::domain::order::OrderStatus;
+use crate::domain::payment::PaymentKind;
+use crate::domain::permission::Permission;
+use crate::error::{Error, with_causes};
+use crate::events;
+use crate::repositories::orders::{self, Order};
+use crate::repositories::payments::{self, Payment};
+
+/// Number of orders per batch.
+const BATCH_SIZE: i64 = 100;
+/// Minimum age of a request before its provider is asked for the result, in multiples of the
+/// provider's timeout: until then the original call may still return.
+const MIN_AGE_IN_TIMEOUTS: u32 = 3;
+
+impl Payments {
+    /// Expires the orders that were not paid in time, and returns their number. Their providers are
+    /// asked first whether they have been paid, and told to cancel the payment. A provider that
+    /// does not respond does not block the stock any longer: money that arrives later is handled
+    /// then.
+    ///
+    /// # Errors
+    /// Database errors. Problems with a single order are logged, and do not affect others.
+    pub async fn expire_due(&self, op: &OpContext) -> Result<u64, Error> {
+        op.authorize(Permission::WriteOrders)?;
+        let mut expired = 0;
+        loop {
+            let (due, ledgers) = self.read_batch(op, None, true).await?;
+            let mut changed = 0_u64;
+            for order in &due {
+                match self
+                    .expire_unless_paid(
+                        op,
+                        order,
+                        ledgers.get(&order.id).map(Vec::as_slice).unwrap_or_default(),
+                    )
+                    .await
+                {
+                    Ok(is_expired) => {
+                        changed += 1;
+                        expired += u64::from(is_expired);
+                    }
+                    Err(error) => {
+                        tracing::error!(
+                            order = ?order.id,
+                            "an order can't be given up: {}",
+                            with_causes(&error)
+                        );
+                    }
+                }
+            }
+            if changed == 0 || i64::try_from(due.len()).unwrap_or(BATCH_SIZE) < BATCH_SIZE {
+                return Ok(expired);
+            }
+        }
+    }
+
+    /// Asks providers for the state of pending payments and refunds, and returns the number of
+    /// orders that turned out to be paid.
+    ///
+    /// # Errors
+    /// Database errors. Problems with a single order are logged, and do not affect others.
+    pub async fn check_pending(&self, op: &OpContext) -> Result<u64, Error> {
+        op.authorize(Permission::WriteOrders)?;
+        let before = op.now().minus(self.timeout.saturating_mul(MIN_AGE_IN_TIMEOUTS));
+        let (mut paid, mut after) = (0, None);
+        loop {
+            let (pending, ledgers) = self.read_batch(op, after, false).await?;
+            let Some(last) = pending.last() else { break };
+            after = Some(last.id);
+            for order in pending.iter().filter(|order| order.placed_at < before) {
+                let ledger = ledgers.get(&order.id).map(Vec::as_slice).unwrap_or_default();
+                match self.check_order(op, order, ledger).await {
+                    Ok(is_paid) => paid += u64::from(is_paid),
+                    Err(error) => {
+                        tracing::error!(
+                            order = ?order.id,
+                            "a payment can't be checked: {}",
+                            with_causes(&error)
+                        );
+                    }
+                }
+            }
+        }
+        let mut conn = self.db.read(&op.statements).await?;
+        let open = payments::open_refunds(&mut conn, before, BATCH_SIZE).await?;
+        let ids: Vec<OrderId> = open.iter().map(|row| row.order_id).collect();
+        let orders = orders::by_ids(&mut conn, &ids).await?;
+        drop(conn);
+        for request in &open {
+            let Some(order) = orders.iter().find(|order| order.id == request.order_id) else { continue };
+            if let Err(error) = self.send_refund(op, order, request).await {
+                tracing::error!(order = ?order.id, "a refund can't be checked: {}", with_causes(&error));
+            }
+        }
+        Ok(paid)
+    }
+
+    /// Reconciles one pending order; returns whether it is paid. If the charge was interrupted
+    /// before it reached the provider, the order gets its number and stays pending.
+    async fn check_order(&self, op: &OpContext, order: &Order, ledger: &[Payment]) -> Result<bool, Error> {
+        let now = self.refresh_from_provider(op, order, ledger).await?;
+        if order.number.is_none() {
+            self.assign_number(op, order.id).await?;
+        }
+        Ok(now.is_some_and(|now| now.status == OrderStatus::Paid))
+    }
+
+    /// A batch of pending orders with their ledgers: those that are due, or those after an id.
+    async fn read_batch(
+        &self,
+        op: &OpContext,
+        after: Option<OrderId>,
+        is_due: bool,
+    ) -> Result<(Vec<Order>, HashMap<OrderId, Vec<Payment>>), Error> {
+        let mut conn = self.db.read(&op.statements).await?;
+        let orders = if is_due {
+            orders::due(&mut conn, op.now(), BATCH_SIZE).await?
+        } else {
+            orders::pending(&mut conn, after, BATCH_SIZE).await?
+        };
+        let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
+        let mut ledgers: HashMap<OrderId, Vec<Payment>> = HashMap::new();
+        for row in payments::by_order_ids(&mut conn, &ids).await? {
+            ledgers.entry(row.order_id).or_default().push(row);
+        }
+        Ok((orders, ledgers))
+    }
+
+    /// Asks the provider that was asked to charge an order for its events and records them. Returns
+    /// the updated order if there were any.
+    async fn refresh_from_provider(
+        &self,
+        op: &OpContext,
+        order: &Order,
+        ledger: &[Payment],
+    ) -> Result<Option<Order>, Error> {
+        let Some(provider) = self.charging_provider(ledger) else { return Ok(None) };
+        let payment = payment_ref(order, Some(ledger));
+        let events = match self.call_provider(provider, || provider.status(&payment)).await {
+            Ok(events) => self.capture_authorized(provider, order, events).await,
+            Err(error) => {
+                tracing::warn!(order = ?order.id, provider = provider.name(), "a status: {error}");
+                return Ok(None);
+            }
+        };
+        if events.is_empty() { Ok(None) } else { self.record(op, provider.name(), order.id, &events).await }
+    }
+
+    /// The provider that was asked to charge an order, if it is one that charges at checkout.
+    fn charging_provider(
+        &self,
+        ledger: &[Payment],
+    ) -> Option<&std::sync::Arc<dyn crate::integrations::payments::PaymentProvider>> {
+        let request = ledger.iter().rev().find(|row| row.kind == PaymentKind::Requested)?;
+        self.provider(&request.provider).filter(|provider| provider.is_charged_at_checkout())
+    }
+
+    /// Expires an order unless it turns out to be paid; returns whether it was expired.
+    async fn expire_unless_paid(
+        &self,
+        op: &OpContext,
+        order: &Order,
+        ledger: &[Payment],
+    ) -> Result<bool, Error> {
+        if self.refresh_from_provider(op, order, ledger).await?.is_some_and(|now| now.status != order.status)
+        {
+            return Ok(false);
+        }
+        if let Some(provider) = self.charging_provider(ledger) {
+            let payment = payment_ref(order, Some(ledger));
+            match self.call_provider(provider, || provider.cancel(&payment)).await {
+                Ok(events) if events.is_empty() => {}
+                Ok(events) => drop(self.record(op, provider.name(), order.id, &events).await?),
+                Err(error) => {
+                    tracing::warn!(order = ?order.id, provider = provider.name(), "a cancel: {error}");
+                }
+            }
+        }
+        with_retries(|| self.expire_once(op, order.id)).await
+    }
+
+    async fn expire_once(&self, op: &OpContext, id: OrderId) -> Result<bool, Error> {
+        let mut tx = self.db.begin(&op.statements).await?;
+        let order = orders::lock(tx.conn(), id).await?;
+        let is_due = |order: &Order| {
+            order.status == OrderStatus::PendingPayment && order.expires_at.is_some_and(|at| at <= op.now())
+        };
+        let Some(mut order) = order.filter(is_due) else {
+            tx.rollback().await?;
+            return Ok(false);
+        };
+        let expired = expire_order(&mut tx, op, &mut order, "not_paid_in_time").await?;
+        orders::update(tx.conn(), &order).await?;
+        events::append(&mut tx, op, expired).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Throughput of a catalogue page (20 products with variants, prices, stock and collections) and what it costs in CPU, server
-# and database together, with the load generator on the same machine.
+# Throughput of a catalog page (20 products with variants, prices, stock and collections) and the CPU time it takes, server and
+# database together, with the load generator on the same machine.
 #
 #   benches/catalogue.sh FILE.csv [SECONDS]                                      an SQLite shop
 #   DATABASE_URL=postgres://… benches/catalogue.sh FILE.csv [SECONDS]            a shop in an empty PostgreSQL database
 #
-# First every client asks for the same page; then all pages of the catalogue are asked for in turn, so that no two requests that meet
-# are alike. FILE.csv is a product CSV. Needs wrk, curl and python3. The server is the release build; it listens on loopback and ends
-# with the script.
+# First all clients request the same page; then they request all pages of the catalog in turn, so that no two concurrent requests
+# are for the same page. FILE.csv is a product CSV. Needs wrk, curl and python3. The server is the release build, or the one at
+# $MERCATO; it listens on loopback and stops when the script ends.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 file=$(realpath "$1") seconds=${2:-10}
@@ -16,9 +16,9 @@ work=$(mktemp -d)
 export DATABASE_URL=${DATABASE_URL:-sqlite://$work/shop.db} PORT=${PORT:-8700} RUST_LOG=${RUST_LOG:-info}
 "$mercato" import products "$file"
 key=$("$mercato" apikey create --name benchmark --permissions all)
-# Given, so that the server keeps none in a file.
+# Set explicitly, so that the server does not store one in a file.
 export JWT_SECRET=${JWT_SECRET:-a-secret-of-benchmarks-that-is-long-enough}
-# All load comes from one address.
+# All requests come from the same address.
 export RATE_LIMIT_ANONYMOUS=off
 "$mercato" serve >"$work/log" 2>&1 &
 server=$!
@@ -33,7 +33,7 @@ def send(query, variables):
     body = json.dumps({"query": query, "variables": variables}).encode()
     headers = {"content-type": "application/json", "authorization": "Bearer " + key}
     return json.load(urllib.request.urlopen(urllib.request.Request(url + "/graphql", body, headers)))
-# Five collections, so that products are in some.
+# Five collections, so that products belong to some.
 create = "mutation($c: CollectionCreateInput!) { collectionCreate(collection: $c) { userErrors { message } } }"
 for title, column, relation, condition in [("Bags", "TYPE", "EQUALS", "Bag"), ("Under one", "VARIANT_PRICE", "LESS_THAN", "1"),
         ("Red", "TITLE", "CONTAINS", "red"), ("Sets", "TITLE", "STARTS_WITH", "set"), ("All", "VARIANT_PRICE", "GREATER_THAN", "0")]:
@@ -57,7 +57,7 @@ for name, these in [("one", bodies[:1]), ("all", bodies)]:
         f.write("end\nfunction request()\n  at = at % #requests + 1\n  return requests[at]\nend\n")
 PYTHON
 
-# Ticks of 10 ms that the server and, where there is one, the local PostgreSQL have used.
+# CPU time used by the server and the local PostgreSQL, if there is one, in ticks of 10 ms.
 ticks() {
     for pid in $server $(pgrep -x postgres || true); do awk '{ print $14 + $15 }' "/proc/$pid/stat" 2>/dev/null || true; done |
         awk '{ sum += $1 } END { print sum }'

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Attacks a server while honest clients use it, and prints what both noticed, as a Markdown table.
+"""Attacks a server while honest clients use it, and prints what both experienced, as a Markdown table.
 
     benches/hostile.sh [sqlite|postgres] [MERCATO] [OPTIONS]      starts what this needs and calls it
 
-Each attack runs from one address of its own (127.0.1.N) beside a normal load of 200 requests per second from sixteen others
-(127.0.0.1 to 127.0.0.16). Bounds, each of which fails the run: the load's 99th percentile stays below twice its normal value (a
-request that is refused counts as one that is never answered), `/health` below 100 ms, memory within 150 MB and a minute later back
-where it was, and SIGTERM ends the process in its grace period, attacked as it is. Attackers have a low priority and a bounded rate:
-in truth their processors are elsewhere. The load is in `hostile_load.py`, the attacks are in
-`hostile_attacks.py`. Python's standard library alone.
+Each attack has its own address (127.0.1.N) and runs beside a normal load of 200 requests per second from sixteen other addresses
+(127.0.0.1 to 127.0.0.16). The run fails unless all of these hold: the load's 99th percentile stays below twice its normal value
+(rejected requests count as never answered), `/health` responds within 100 ms, memory grows by at most 150 MB and is back to normal
+a minute later, and SIGTERM ends the process within its grace period even during an attack. Attackers have a low priority and a
+limited rate, because real ones would not share the server's processors. The load is in `hostile_load.py`, the attacks are in
+`hostile_attacks.py`. Uses only Python's standard library.
 """
 import argparse
 import csv
@@ -32,20 +32,20 @@ MAX_P99_RATIO = 2.0
 MAX_HEALTH_MS = 100
 MAX_SIGN_IN_SECONDS = 5
 MAX_MEMORY_MB = 150
-# An allocator keeps some of what it was given back.
+# Allocators keep some of the freed memory.
 MEMORY_TOLERANCE_MB = 32
 RECOVERY_SECONDS = 60
-# `SHUTDOWN_TIMEOUT_MS` as the server has it by itself, and a second to end the process as it is.
+# The default of `SHUTDOWN_TIMEOUT_MS`, plus the second after which the process is terminated.
 GRACE_SECONDS = 31.5
 HONEST_ADDRESS = "127.0.3.1"
 OWNER = ("owner@example.com", "correct horse battery staple")
 SIGN_IN = "mutation($e: String!, $p: String!) { staffLogin(email: $e, password: $p) { staffAccessToken { accessToken } userErrors { code } } }"
 class Failed(Exception):
-    """The bench can't go on."""
+    """The benchmark can't continue."""
 
 
 def ask(port, source, document, variables=None, timeout=15):
-    """The answer to an operation, by a connection of its own."""
+    """Sends an operation over a connection of its own and returns the response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout, source_address=(source, 0))
     try:
         body = json.dumps({"query": document, "variables": variables or {}})
@@ -59,14 +59,14 @@ def ask(port, source, document, variables=None, timeout=15):
 
 
 class Server:
-    """The process under attack, with a shop of its own."""
+    """The server under attack, with its own shop."""
 
     def __init__(self, binary, database, work, products):
         self.binary, self.work, self.process, self.starts = binary, work, None, 0
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        # As in production; what is set here beyond that is only for the bench to be possible.
+        # As in production, except for settings that the benchmark needs.
         self.environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(work),
@@ -76,7 +76,7 @@ class Server:
             "JWT_SECRET": secrets.token_hex(32),
             "PUBLIC_URL": "https://shop.example",
             "METRICS_PORT": "off",
-            # Public, so that its limits are tried and not its lock.
+            # Public, so that its limits are tested rather than its access control.
             "INTROSPECTION": "public",
             "RUST_LOG": "info",
             "FFMPEG": "off",
@@ -113,11 +113,11 @@ class Server:
             raise Failed(f"`mercato {' '.join(arguments)}` failed: {done.stderr[-1000:]}")
 
     def fill(self):
-        """A larger catalogue than the demo's, and a member of staff; what the load asks for."""
+        """Imports a larger catalog and creates a staff member; returns what the load requests."""
         words = write_products(self.work / "products.csv", self.products)
         self.command("import", "products", str(self.work / "products.csv"))
         self.command("user", "create", "--email", OWNER[0], "--role", "admin", text=OWNER[1] + "\n")
-        # Two pages, so that both the demo's products and the imported ones are asked for.
+        # Two pages, so that both demo products and imported ones are requested.
         found = []
         for sort in ("CREATED_AT", "TITLE"):
             document = "query($s: ProductSortKeys) { products(first: 50, sortKey: $s) { nodes { handle variants(first: 1) { nodes { id } } } } }"
@@ -145,7 +145,7 @@ class Server:
         return self.process is not None and self.process.poll() is None
 
     def answers(self):
-        """Whether it answers an honest client at all."""
+        """Whether it responds to an honest client at all."""
         for _ in range(3):
             try:
                 ask(self.port, HONEST_ADDRESS, "{ __typename }", timeout=5)
@@ -162,7 +162,7 @@ class Server:
 
 
 def write_products(path, count):
-    """A CSV of products whose titles have words of every letter; some of the words."""
+    """Writes a CSV of products whose titles have words for every letter; returns some of the words."""
     rng = random.Random(10)
     words = [letter + rng.choice("aeiou") + rng.choice("lnrst") + rng.choice("aeiou") + rng.choice(["", "n", "st", "rk"])
              for letter in "abcdefghijklmnopqrstuvwxyz" for _ in range(30)]  # fmt: skip
@@ -185,7 +185,7 @@ def write_products(path, count):
 
 
 class Bench:
-    """All attacks, one after another."""
+    """Runs all attacks, one after another."""
 
     def __init__(self, options, server):
         self.options, self.server = options, server
@@ -214,7 +214,7 @@ class Bench:
             raise Failed("the server does not carry the normal load: is it a release build?")
 
     def sign_in(self):
-        """Seconds that the owner's honest sign-in takes, and why it failed."""
+        """Returns how many seconds the owner's sign-in takes, and why it failed, if it did."""
         started = time.monotonic()
         try:
             answer = ask(self.server.port, HONEST_ADDRESS, SIGN_IN, {"e": OWNER[0], "p": OWNER[1]})
@@ -231,7 +231,7 @@ class Bench:
         child = self.context.Process(target=attacks.run, args=(attack, sender), daemon=True)
         child.start()
         sender.close()
-        # It says when it begins.
+        # It signals when it starts.
         if answer_of(receiver, time.monotonic() + 20) != attacks.BEGUN:
             raise Failed(f"the attack {row.name} does not begin")
         return child, receiver
@@ -279,7 +279,7 @@ class Bench:
             self.restart()
 
     def honest_clients(self, row, way, sign_ins):
-        """What those noticed whom the attack was aimed at, and what of it must not be."""
+        """Returns what the targets of the attack experienced, and which of that is a failure."""
         notes, problems = [], []
         if sign_ins:
             worst = max(took for took, _ in sign_ins)
@@ -295,7 +295,7 @@ class Bench:
         return notes, problems
 
     def recover(self, before, end):
-        """Waits for the memory to be back; it, and after how many seconds."""
+        """Waits until memory is back to normal; returns it and the seconds that took."""
         while self.server.is_alive():
             size = resident_mb(self.server.process.pid)
             waited = time.monotonic() - end
@@ -306,7 +306,7 @@ class Bench:
         return None, 0
 
     def order_one(self, number):
-        """How much of a hoarded thing is left, and why one piece can't be bought."""
+        """Returns how much of a hoarded product is left, and why a unit of it can't be bought, if so."""
         variant = self.shop["hoarded"][number]
         try:
             document = "query($id: ID!) { node(id: $id) { ... on ProductVariant { quantityAvailable } } }"
@@ -321,7 +321,7 @@ class Bench:
             return 0, f"{type(error).__name__} {error}"
 
     def restart(self):
-        """A new process for the next attack, which is not to find what the last one left."""
+        """Starts a new process, so that the next attack is not affected by the last one."""
         self.watcher.end()
         self.server.kill()
         self.server.start()
@@ -329,7 +329,7 @@ class Bench:
         time.sleep(3)
 
     def terminate(self):
-        """SIGTERM while all kinds of attacks go on."""
+        """Sends SIGTERM during attacks of all kinds."""
         row = attacks.SIEGE
         child, _ = self.start_attack(row, "all", GRACE_SECONDS + 10, 0)
         time.sleep(2)
@@ -397,7 +397,7 @@ class Bench:
 
 
 def answer_of(receiver, deadline):
-    """What an attack tells of the server's answers, and whether all its connections were closed."""
+    """Returns what an attack reports: the server's responses, and whether all connections were closed."""
     while time.monotonic() < deadline:
         try:
             if receiver.poll(0.2):
@@ -428,11 +428,11 @@ def main():
     parser.add_argument("binary", type=os.path.abspath)
     parser.add_argument("work", type=lambda text: pathlib.Path(text).resolve(), help="an empty folder")
     parser.add_argument("--database", help="the URL of an empty database; without it, an SQLite file in the folder")
-    parser.add_argument("--rows", default="", help="only these, by how their names begin: C1,H4")
-    parser.add_argument("--seconds", type=float, help="how long each attack takes (6)")
+    parser.add_argument("--rows", default="", help="only rows whose names have these prefixes: C1,H4")
+    parser.add_argument("--seconds", type=float, help="duration of each attack (6)")
     parser.add_argument("--rate", type=int, default=200, help="requests per second of the normal load (200)")
     parser.add_argument("--products", type=int, help="products beside the demo's (6000)")
-    parser.add_argument("--quick", action="store_true", help="shorter, with fewer products, not waiting for timeouts")
+    parser.add_argument("--quick", action="store_true", help="shorter attacks, fewer products, and no waiting for timeouts")
     options = parser.parse_args()
     options.seconds = options.seconds or (3 if options.quick else 6)
     options.products = options.products or (500 if options.quick else 6000)

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# What strangers can do to a server that honest clients use: every attack known, beside a normal load of 200 requests per second, and
-# a table of what the clients noticed. It fails when they notice too much: see hostile.py.
+# The effect of attacks on honest clients: runs every known attack beside a normal load of 200 requests per second, and prints a
+# table of what the honest clients noticed. Fails if they notice too much: see hostile.py.
 #
 #   benches/hostile.sh [sqlite|postgres] [MERCATO] [OPTIONS]
 #
-#   --rows C1,H4     only the rows whose names begin so
-#   --seconds N      how long each attack takes: 6
-#   --quick          shorter attacks on fewer products, and no waiting for the server's timeouts
-#   --rate N, --products N    the normal load, and the catalogue: 200, 6000
+#   --rows C1,H4     only the rows whose names have these prefixes
+#   --seconds N      duration of each attack (default 6)
+#   --quick          shorter attacks, fewer products, and no waiting for the server's timeouts
+#   --rate N, --products N    the normal load and the size of the catalog (defaults 200 and 6000)
 #
-# MERCATO is the server; without it the release build is made. Everything listens on loopback and ends with the script; a whole run
-# takes about a quarter of an hour. Needs python3, and for PostgreSQL its binaries. WORK=FOLDER keeps the server's log.
+# MERCATO is the server; by default, a release build is made. Everything listens on loopback and stops when the script ends. A full
+# run takes about 15 minutes. Needs python3, and for PostgreSQL its binaries. WORK=FOLDER keeps the server's log there.
 set -euo pipefail
 root=$(realpath "$(dirname "$0")/..")
 . "$root/benches/postgres.sh"
@@ -44,6 +44,6 @@ fi
 
 PYTHONDONTWRITEBYTECODE=1 python3 "$root/benches/hostile.py" "$mercato" "$work/shop" "${database[@]}" "$@" &
 bench=$!
-# A signal interrupts `wait` at once, and a command in the foreground only when it ends.
+# A signal interrupts `wait` immediately, but a command in the foreground only when it ends.
 trap 'kill "$bench" 2>/dev/null; wait "$bench" || true; exit 143' TERM INT
 wait "$bench"

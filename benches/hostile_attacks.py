@@ -1,7 +1,7 @@
-"""The attacks of `hostile.py`: each in a process of its own, from one address, bounded in requests, connections and time.
+"""The attacks of `hostile.py`: each in its own process, from one address, with limited requests, connections and time.
 
-`ROWS` has them all; `run` is the process. It tells the bench two things: the most common answers, and whether the server closed
-whatever was held open. Python's standard library alone.
+`ROWS` lists them all; `run` is the process. It reports the most common responses, and whether the server closed the connections
+that were held open. Uses only Python's standard library.
 """
 import asyncio
 import collections
@@ -18,17 +18,17 @@ import urllib.parse
 
 import hostile_documents as documents_of
 
-# Requests per second of one attack, and how many at once.
+# Requests per second of an attack, and concurrent requests.
 MAX_RATE = 100
 MAX_AT_ONCE = 32
-# A second's worth of passwords at once, and idle connections.
+# Concurrent passwords (a second's worth), and idle connections.
 CROWD = 900
 SLOW_READERS = 64
-# How long whatever never ends is held: a little longer than the longest of the server's timeouts.
+# How long endless connections are held: a little longer than the longest timeout of the server.
 HOLD_SECONDS = 75
 BEGUN = ("begun", False)
 ANSWER_TIMEOUT = 20
-# How much of an answer is kept, at its beginning and at its end.
+# How much of a response is kept, from its beginning and its end.
 KEPT_BYTES = 32_768
 CODE = re.compile(rb'"code":\s*"([A-Z_]+)"')
 HOARDS, HOARD_STOCK = 2, 100_000
@@ -45,17 +45,17 @@ LISTEN = "subscription($ids: [ID!]!) { inventoryLevelUpdated(variantIds: $ids) {
 
 
 def order_of(cart, pieces):
-    """An order for so many pieces of something hoarded, paid for by nobody."""
+    """An unpaid order for this many units of the hoarded product."""
     payment = {"provider": "manual"}
     return {"input": {"cartId": cart, "email": "eve@example.com", "expectedTotal": f"{pieces}.00", "payment": payment}}
 
 
-# What an attack has to do with
+# The state of an attack
 
 
 @dataclasses.dataclass
 class Attack:
-    """All that the process of one attack needs to know."""
+    """Everything that an attack's process needs."""
 
     row: str
     way: str
@@ -70,7 +70,7 @@ class Attack:
     slot: float = 0.0
 
     async def turn(self):
-        """Waits for the next request's turn; its number, or `None` when the attack is over."""
+        """Waits until the next request is due; returns its number, or `None` when the attack is over."""
         now = time.monotonic()
         self.slot = max(now, self.slot) + 1 / MAX_RATE
         await asyncio.sleep(self.slot - now)
@@ -86,7 +86,7 @@ class Attack:
 
 
 def named(status, body):
-    """An answer in short: its status, and its first error's code."""
+    """A summary of a response: its status and the code of its first error."""
     code = CODE.search(body)
     return f"{status} {code[1].decode()}" if code else f"{status} ok" if status == 200 else str(status)
 
@@ -111,7 +111,7 @@ async def connect(attack):
 
 
 async def read_answer(reader):
-    """Status, the ends of the body, and whether the connection goes on."""
+    """The status, the beginning and end of the body, and whether the connection stays open."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     at = head.find(b"content-length:")
     left = int(head[at + 15 :].split(b"\r\n")[0]) if at >= 0 else 0
@@ -129,7 +129,7 @@ async def read_answer(reader):
 
 
 async def by_http(attack, documents):
-    """One connection after another, each for as many requests as the server answers on it."""
+    """Opens one connection after another, each for as many requests as the server accepts on it."""
     reader = writer = None
     while (n := await attack.turn()) is not None:
         try:
@@ -183,7 +183,7 @@ class Socket:
         size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
         if len(data) >= 65_536:
             size = b"\xff" + len(data).to_bytes(8, "big")
-        # Masked by zeros, which leaves it as it is.
+        # Masked with zeros, which leaves it unchanged.
         self.writer.write(b"\x81" + size + b"\0\0\0\0" + data)
 
     def subscribe(self, n, document, variables):
@@ -191,7 +191,7 @@ class Socket:
         self.send({"id": str(n), "type": "subscribe", "payload": payload})
 
     async def receive(self, wanted):
-        """Reads until `wanted` makes something of a message; or how the socket was closed."""
+        """Reads until `wanted` returns something for a message; otherwise returns how the socket was closed."""
         while True:
             kind, data = await asyncio.wait_for(self.frame(), ANSWER_TIMEOUT)
             if kind == 8:
@@ -220,7 +220,7 @@ class Socket:
 
 
 def shortened(data):
-    """A message's type, and its error's code if it has one; without parsing what may be large."""
+    """A message's type, and the code of its error, if any, without parsing large content."""
     kind = re.search(rb'"type":\s*"([a-z_]+)"', data)
     code = CODE.search(data)
     return {"type": kind[1].decode() if kind else "", "code": code[1].decode() if code else ""}
@@ -233,7 +233,7 @@ def outcome_of(message):
 
 
 async def by_socket(attack, documents):
-    """One operation after another on a socket; a new one whenever it is closed."""
+    """Sends one operation after another on a socket, and opens a new socket when it is closed."""
     made = Socket(attack)
     while (n := await attack.turn()) is not None:
         try:
@@ -261,7 +261,7 @@ async def flood(attack, documents):
 
 
 async def together(attack, works):
-    """Runs all until the attack's end; what has no answer then is counted."""
+    """Runs everything until the attack ends; counts requests that have no response by then."""
     tasks = [asyncio.create_task(work) for work in works]
     _, pending = await asyncio.wait(tasks, timeout=max(0, attack.end - time.monotonic()) + 0.5)
     for task in pending:
@@ -271,7 +271,7 @@ async def together(attack, works):
 
 
 async def crowd(attack):
-    """H1: many connections at once with one wrong password each."""
+    """H1: many concurrent connections, each with one wrong password."""
 
     async def one(n):
         try:
@@ -308,7 +308,7 @@ async def crowd(attack):
 
 
 async def variables_kept(attack):
-    """H6: many live operations, each with large variables that nothing uses."""
+    """H6: many live operations, each with large unused variables."""
     shop = attack.shop["hoarded"]
 
     async def sockets(size):
@@ -340,7 +340,7 @@ async def variables_kept(attack):
 
 
 async def hoard(attack):
-    """H7: carts of everything that there is, ordered and never paid for."""
+    """H7: carts with all available stock, ordered and never paid for."""
     variant = attack.shop["hoarded"][HOARD_OF[attack.way]]
 
     async def send(made, reader, writer, n, document, variables):
@@ -383,11 +383,11 @@ async def hoard(attack):
     await together(attack, [buyer(n) for n in range(8)])
 
 
-# Connections that are held
+# Connections that are held open
 
 
 def hold_open(attack, count, start):
-    """H4: opens so many connections, sends what `start` makes for each, reads nothing, and sees when they are closed."""
+    """H4: opens this many connections, sends the result of `start` on each, reads nothing, and records when they are closed."""
     poll, held, closed, tried, refused = select.poll(), {}, [], 0, 0
     began = time.monotonic()
     for n in range(count):
@@ -474,12 +474,12 @@ def unread(way):
 
 
 def unknown(n):
-    """A socket that never says who it is; every second one stops in the middle of a frame."""
+    """A socket that never authenticates; every second one stops in the middle of a frame."""
     return b"\x81\xfe\x01\0\0\0\0\0{" if n % 2 else b""
 
 
 async def besiege(attack):
-    """All at once, for SIGTERM to end: half a body, idle sockets, answers that nobody reads, and queries that compute."""
+    """Everything that SIGTERM has to end: partial bodies, idle sockets, unread responses, and running queries."""
     made = []
     for way, count, start in [("POST", 20, half_body), ("TCP", 50, lambda _: b""), ("GET", 20, half_head),
                               ("POST", 20, unread("POST")), ("WS", 10, unread("WS")), ("WS", 10, unknown)]:  # fmt: skip
@@ -505,16 +505,16 @@ async def besiege(attack):
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """An attack: its name in the findings, what it is, and the ways that it can take."""
+    """An attack: its name, its description, and its variants."""
 
     name: str
     title: str
     ways: tuple
-    # A coroutine or a function of an `Attack`.
+    # A coroutine or a function that takes an `Attack`.
     start: object
-    # Whether it goes on until the server's timeouts end it.
+    # Whether it continues until the server's timeouts end it.
     holds: bool = False
-    # What else has to work meanwhile: the owner's `sign-in`, or an `order` of one piece.
+    # What else has to work in the meantime: the owner's `sign-in`, or an `order` for one unit.
     checks: str = ""
 
 
@@ -553,7 +553,7 @@ SIEGE = Row("SIGTERM", "all kinds at once as the process is told to end", ("all"
 
 
 def run(attack, report):
-    """The process of one attack."""
+    """Runs an attack in its process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

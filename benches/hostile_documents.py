@@ -1,16 +1,16 @@
-"""The documents of the attacks of `hostile.py`: each function makes the `n`-th of its kind, with its variables."""
+"""The documents of the attacks of `hostile.py`: each function returns the `n`-th of its kind, with its variables."""
 import json
 
 GUESS = "mutation($e: String!, $p: String!) { staffLogin(email: $e, password: $p) { userErrors { code } } }"
 GUESS_CUSTOMER = """mutation($input: CustomerAccessTokenCreateInput!) {
     customerAccessTokenCreate(input: $input) { customerUserErrors { code } }
 }"""
-# The largest answers that a visitor is given.
+# The largest responses that anonymous callers get.
 LARGE = "{ products(first: 250) { nodes { id handle title descriptionHtml variants(first: 5) { nodes { id title } } } } }"
 
 
 def nested(n):
-    """C1: brackets in brackets, in as many ways as the syntax has."""
+    """C1: nested brackets of every kind in the syntax."""
     depth = 2_000
     values = [
         "{ a(b: " + "[" * depth + "]" * depth + ") }",
@@ -25,14 +25,14 @@ def nested(n):
 
 
 def doubling(n):
-    """C2: fragments that spread the next one several times."""
+    """C2: fragments that each spread the next one several times."""
     times, levels = [(2, 25), (6, 25), (2, 20), (3, 25)][n % 4]
     fragments = [f"fragment F{level} on QueryRoot {{ {f'...F{level + 1} ' * times}}}" for level in range(levels)]
     return "{ ...F0 } " + " ".join(fragments) + f" fragment F{levels} on QueryRoot {{ __typename }}", None
 
 
 def pages(n):
-    """C3: pages of 250 in pages of 250."""
+    """C3: pages of 250 nested in pages of 250."""
     times, text = [4, 3, 4, 2][n % 4], "title"
     for _ in range(times):
         text = f"title collections(first: 250) {{ nodes {{ title products(first: 250) {{ nodes {{ {text} }} }} }} }}"
@@ -40,7 +40,7 @@ def pages(n):
 
 
 def introspection(n):
-    """C3 by the schema: each level has several times as many."""
+    """C3 through introspection: each level multiplies the number of fields."""
     levels, text = [6, 4, 8, 3][n % 4], "name"
     for _ in range(levels):
         text = f"name possibleTypes {{ interfaces {{ {text} }} }}"
@@ -48,7 +48,7 @@ def introspection(n):
 
 
 def permitted(n):
-    """The most expensive pages that a visitor may ask for."""
+    """The most expensive pages that anonymous callers may request."""
     documents = [
         "{ products(first: 250) { nodes { title variants(first: 100) { nodes { id title price { amount } } } "
         "collections(first: 20) { nodes { handle title } } } } }",
@@ -60,7 +60,7 @@ def permitted(n):
 
 
 def aliases(n):
-    """C4: answers, and errors, many times as large as what asks for them."""
+    """C4: responses and errors many times as large as the request."""
     fields = " ".join(f"a{k}: __typename" for k in range(3_000))
     documents = [
         "{ " + "...F " * 1_000 + f"}} fragment F on QueryRoot {{ {fields} }}",
@@ -73,7 +73,7 @@ def aliases(n):
 
 
 def searches(n):
-    """H3: many prefixes, sorted by how well they match; alone and many times in one request."""
+    """H3: many prefixes, sorted by relevance; once or many times per request."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = [
         " ".join(f"{letter}*" for letter in letters),
@@ -87,14 +87,14 @@ def searches(n):
 
 
 def large_documents(n):
-    """H5: documents of 16 kB, all different; half of them mean nothing."""
+    """H5: documents of 16 kB, all different, half of them invalid."""
     if n % 2:
         return f"{{ a{n}: shop {{ {'name ' * 2_900} }} }}" + " " * 1_400, None
     return f"{{ a{n}: shop {{ {' '.join(f'x{k}y{n}' for k in range(1_700))} }} }}", None
 
 
 def many_guesses(n):
-    """H2: one account's passwords, many in one request and one at a time."""
+    """H2: passwords for one account, many per request or one at a time."""
     if n % 4 == 0:
         fields = [f'g{k}: staffLogin(email: "owner@example.com", password: "wrong {n} {k}") {{ userErrors {{ code }} }}' for k in range(300)]
         return "mutation { " + " ".join(fields) + " }", None
@@ -108,5 +108,5 @@ def one_guess(n):
 
 
 def heavy(n):
-    """A little of everything, for the siege at the end."""
+    """A mix of everything, for the final siege."""
     return [doubling, pages, searches, permitted][n % 4](n)

@@ -1,7 +1,8 @@
-"""The normal load of `hostile.py`, and what is watched meanwhile, each in a process of its own.
+"""The normal load of `hostile.py` and its monitoring, each in its own process.
 
-The load is an open loop: a request's time counts from when it was due, so that a server that makes its clients wait is not spared
-the requests that they would have sent meanwhile. Only this process's own lateness is left out. Python's standard library alone.
+The load is an open loop: a request's time counts from when it was due, so a server that makes its clients wait still gets the
+requests that they would have sent in the meantime. Only delays of this process itself are excluded. Uses only Python's standard
+library.
 """
 import collections
 import os
@@ -42,7 +43,7 @@ SHOP = "{ shop { name description primaryDomain { url } } }"
 
 
 def take_priority(change):
-    """Goes before or behind others where the system lets it."""
+    """Changes the priority of this process, if the system permits it."""
     try:
         os.nice(change)
     except PermissionError:
@@ -50,7 +51,7 @@ def take_priority(change):
 
 
 class Connection:
-    """A connection of the load, with the request that it waits for, if any."""
+    """A connection of the load, with its pending request, if any."""
 
     def __init__(self, address):
         self.address, self.socket, self.request = address, None, None
@@ -58,7 +59,7 @@ class Connection:
 
 
 class Load:
-    """An open loop: requests are sent when they are due, whatever became of those before."""
+    """An open loop: requests are sent when they are due, whether or not earlier ones have completed."""
 
     def __init__(self, port, rate, shop, report):
         self.port, self.interval, self.shop, self.report = port, 1 / rate, shop, report
@@ -79,7 +80,7 @@ class Load:
         if pick < 0.95:
             return request_of("POST", SHOP)
         line = {"merchandiseId": self.random.choice(shop["variants"]), "quantity": 1}
-        # An address may make 300 carts in an hour: most requests add to one that is there.
+        # An address may create 300 carts per hour, so most requests add to an existing one.
         if pick < 0.995:
             return request_of("POST", ADD, {"id": self.random.choice(shop["carts"]), "lines": [line]})
         return request_of("POST", CART, {"input": {"lines": [line]}})
@@ -93,7 +94,7 @@ class Load:
             for descriptor, event in events:
                 self.attend(self.open[descriptor], event, now)
             while due <= now:
-                # What this process woke too late is not the server's time.
+                # Delays in waking this process are not the server's.
                 self.lateness = max(self.lateness, now - due)
                 self.waiting.append((now, self.next_request()))
                 due += self.interval
@@ -105,7 +106,7 @@ class Load:
                 self.samples, self.lateness, reported = [], 0.0, now
 
     def oldest(self, now):
-        """When the oldest request was due that is not answered."""
+        """When the oldest unanswered request was due."""
         waiting = [connection.request[0] for connection in self.open.values() if connection.request]
         return min([*waiting, self.waiting[0][0] if self.waiting else now, now])
 
@@ -148,7 +149,7 @@ class Load:
             request = connection.request
             self.close(connection)
             if request and not has_begun and len(request) == 2:
-                # Kept alive for too long, and closed as the request was sent: once more by a new connection.
+                # The kept-alive connection was closed as the request was sent: retry once on a new one.
                 self.send(connection, (*request, True), now)
             else:
                 self.end(connection, now, "closed")
@@ -202,7 +203,7 @@ def run_load(port, rate, shop, report):
     Load(port, rate, shop, report).run()
 
 
-# What is watched
+# Monitoring
 
 
 def resident_mb(pid):
@@ -214,7 +215,7 @@ def resident_mb(pid):
 
 
 def run_watch(port, pid, report):
-    """Asks for `/health` by a new connection each time, and looks at the memory."""
+    """Requests `/health` on a new connection each time, and samples memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     take_priority(-10)
     lock = threading.Lock()
@@ -246,7 +247,7 @@ def run_watch(port, pid, report):
 
 
 class Watcher:
-    """What the load and the watch have told so far."""
+    """What the load and the monitoring have reported so far."""
 
     def __init__(self, context, port, pid, rate, shop):
         self.latencies, self.health, self.memory, self.late = [], [], [], []
@@ -280,7 +281,7 @@ class Watcher:
         (self.health if kind == "health" else self.memory).append(sample)
 
     def p99(self, start, end):
-        """Milliseconds, how many failed and why, of the requests that were due in that time."""
+        """The times in milliseconds of the requests that were due in this period, how many failed, and why."""
         found = [sample for sample in list(self.latencies) if start <= sample[0] < end]
         failed = collections.Counter(outcome for _, _, outcome in found if outcome)
         times = sorted(float("inf") if outcome else took for _, took, outcome in found)
@@ -298,7 +299,7 @@ class Watcher:
         return [size for at, size, _ in list(self.memory) if start <= at < end]
 
     def settle(self):
-        """Waits until what was due before now is answered or given up."""
+        """Waits until all requests due by now have been answered or abandoned."""
         now = time.monotonic()
         while self.answered_until < now and time.monotonic() < now + REQUEST_TIMEOUT + 2:
             time.sleep(0.05)

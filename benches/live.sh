@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Live clients: how fast events reach many of them, and how much memory a client takes. Loopback only; ends by itself.
+# Live clients: how fast events are delivered to many of them, and how much memory each takes. Loopback only; stops by itself.
 #
-#   benches/live.sh            5,000 subscribers; then 1,000 of one stream as fast as it goes, and at 10 events a second
+#   benches/live.sh            5,000 subscribers; then 1,000 with events as fast as possible, and 1,000 at 10 events per second
 #
-# MERCATO is the binary to measure and BENCH the measuring program; without them both are built.
+# MERCATO is the server to measure and BENCH the measuring program; by default, both are built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ fi
 ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 dir=$(mktemp -d)
 port=${PORT:-18765}
-# All subscribers come from one address here.
+# All subscribers have the same address.
 export MAX_CONNECTIONS_PER_ADDRESS=10000 WS_MAX_SOCKETS_ANONYMOUS=10000 WS_MAX_BYTES_ANONYMOUS=1000000000
 export RATE_LIMIT_ANONYMOUS=off
 RUST_LOG=warn "$MERCATO" --database-url "${DATABASE_URL:-sqlite://$dir/shop.db}" serve --demo --port "$port" --no-jobs 2>"$dir/log" &

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Throughput of `orderPlace` over HTTP: 32 clients, each order of a cart of its own with two lines, sent to an address and paid by the
-# test provider, with the load generator on the same machine.
+# Throughput of `orderPlace` over HTTP, with the load generator on the same machine: 32 clients place orders, each from its own cart
+# with two lines, shipped to an address and paid through the test provider.
 #
 #   benches/orders.sh sqlite [SECONDS]      an SQLite shop
-#   benches/orders.sh postgres [SECONDS]    a private PostgreSQL server that ends with the script, synchronous_commit off;
-#                                           or, with DATABASE_URL set, an empty database of one that is there
+#   benches/orders.sh postgres [SECONDS]    a private PostgreSQL server with synchronous_commit off, stopped when the script ends;
+#                                           or, if DATABASE_URL is set, that database, which must be empty
 #
-# For so many seconds carts are made, then for as many they are ordered, once each. Needs wrk, curl and python3, and for PostgreSQL its binaries. The
-# server is the release build, or the one at $MERCATO; everything listens on loopback and ends with the script.
+# Carts are created for SECONDS (10 by default), and then ordered for the same time, once each. Needs wrk, curl and python3, and for
+# PostgreSQL its binaries. The server is the release build, or the one at $MERCATO; everything listens on loopback and stops when
+# the script ends.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 backend=${1:-sqlite} seconds=${2:-10}
@@ -41,7 +42,7 @@ postgres)
 *) echo "usage: benches/orders.sh sqlite|postgres [SECONDS]" >&2 && exit 2 ;;
 esac
 
-# 200 products, all of one price and one weight, so that every cart has one total; with more pieces than are ever ordered.
+# 200 products with the same price and weight, so that all carts have the same total, and with more stock than is ever ordered.
 python3 - "$work/products.csv" <<'PYTHON'
 import csv, sys
 with open(sys.argv[1], "w", newline="") as f:
@@ -53,7 +54,7 @@ with open(sys.argv[1], "w", newline="") as f:
 PYTHON
 "$mercato" import products "$work/products.csv" >/dev/null
 export PORT=${PORT:-8700} RUST_LOG=${RUST_LOG:-warn} PAYMENT_PROVIDERS=test
-# All load comes from one address.
+# All requests come from the same address.
 export GUEST_CARTS_PER_HOUR=10000000 RATE_LIMIT_ANONYMOUS=off
 "$mercato" serve >"$work/log" 2>&1 &
 pids+=($!)
@@ -81,7 +82,7 @@ def order(cart, total):
     return {"cartId": cart, "email": "ada@example.com", "deliveryOptionHandle": "standard", "expectedTotal": total,
             "shippingAddress": {"address1": "1 Main St", "city": "Springfield", "zip": "12345", "country": "US"},
             "payment": {"provider": "test", "token": "tok_ok"}}
-# The total, delivery included, is what a wrong one is refused with.
+# The error for a wrong total states the right one, delivery included.
 cart = send(create, {"input": {"lines": lines(0, 1)}})["cartCreate"]["cart"]["id"]
 refused = send(place, {"input": order(cart, "0")})["orderPlace"]["userErrors"]
 total = next(error["message"].split()[3] for error in refused if error["code"] == "STALE")
@@ -109,7 +110,7 @@ end
 """)
 body = json.dumps({"query": place, "variables": {"input": order("CART", total)}})
 lua("orders", f"""
--- wrk goes on until its time is over, even when there is no cart left: so the time is taken here, from the first order to the last.
+-- wrk runs for its full duration even if no carts are left, so the time from the first to the last order is measured here.
 local ffi = require("ffi")
 ffi.cdef "typedef struct {{ long seconds, micros; }} moment; int gettimeofday(moment *now, void *zone);"
 local clock = ffi.new("moment")
@@ -144,7 +145,7 @@ PYTHON
 
 wrk -t1 -c32 -d"$seconds" --timeout 30 -s "$work/carts.lua" "$url/graphql" >/dev/null
 echo "$backend: $(wc -l <"$work/carts") carts"
-# Ticks of 10 ms that the server and, where there is one, the local PostgreSQL have used.
+# CPU time used by the server and the local PostgreSQL, if there is one, in ticks of 10 ms.
 ticks() {
     for pid in "${pids[@]}" $(pgrep -x postgres || true); do awk '{ print $14 + $15 }' "/proc/$pid/stat" 2>/dev/null || true; done |
         awk '{ sum += $1 } END { print sum }'

@@ -1,7 +1,7 @@
-# Sourced by benches that run on PostgreSQL, too.
+# Sourced by the benchmarks that can run on PostgreSQL.
 
-# Starts a private server on loopback with an empty database `shop`, and sets its `port`. It ends with the bench, which has the
-# folder `work` for the log, the list `pids`, and the function `finish` that ends these.
+# Starts a private server on loopback with an empty database `shop`, and sets `port`. The calling script provides the folder `work`
+# for the log, the array `pids`, to which the server is added, and the function `finish`, which stops those processes on exit.
 start_postgres() {
     PATH=$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' '\n' | tail -1)
     # PostgreSQL refuses to run as root.

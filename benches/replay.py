@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Replays baskets as live orders over HTTP, and checks every penny and every piece.
+"""Replays baskets as live orders over HTTP, and checks all totals and stock levels.
 
     benches/replay.py URL BASKETS.jsonl [--token TOKEN] [--threads N] [--provider NAME] [--payment-token TEXT]
 
-URL is the server's (http://127.0.0.1:8000), whose shop has the products that the baskets name by SKU. TOKEN is a bearer token of
-staff with all permissions; without it, the environment's ADMIN_TOKEN. BASKETS.jsonl has a basket a line:
+URL is that of the server (http://127.0.0.1:8000), whose shop has the products that the baskets refer to by SKU. TOKEN is a bearer
+token with all permissions; by default, that of the environment variable ADMIN_TOKEN. BASKETS.jsonl has one basket per line:
 {"invoice": "536365", "cancelled": false, "lines": [{"sku": "85123A", "quantity": 6}, …]}.
 
-Stock is set first, so that there is enough of everything. Then each basket becomes a cart, and the cart an order at the
-catalogue's prices; cancelled baskets are ordered and cancelled. At the end
-- every order's total is the sum of its parts, and its parts are those of its lines, to the penny;
-- of every variant there is as much left to sell as there was, less what was sold.
-Tells what differs and exits with 1 if anything does. Python's standard library alone.
+First, stock is set high enough for all baskets. Then each basket becomes a cart, and the cart an order at the prices of the
+catalog; cancelled baskets are ordered and then cancelled. At the end, it checks that
+- every order's total is exactly the sum of its parts, and these are the sums over its lines;
+- the available stock of every variant has decreased by exactly what was sold.
+Reports all differences, and exits with 1 if there are any. Uses only Python's standard library.
 """
 import argparse
 import collections
@@ -25,9 +25,9 @@ import time
 import urllib.parse
 from decimal import Decimal
 
-# As many lines as a mutation takes, and as many counts of stock.
+# Maximum number of lines per mutation, and of stock levels per mutation.
 MOST_INPUTS = 250
-# Pieces of each variant beyond what all baskets together want.
+# Units of each variant in excess of what all baskets need.
 SPARE = 10
 TIMEOUT = 60
 ADDRESS = {"firstName": "Ada", "lastName": "Lovelace", "address1": "12 St James's Square", "city": "London", "zip": "SW1Y 4JH"}
@@ -97,11 +97,11 @@ query Order($id: ID!, $after: String) {
 
 
 class Refused(Exception):
-    """The server did not do what it was asked."""
+    """The server did not do what was requested."""
 
 
 class Shop:
-    """The server; each thread keeps a connection of its own."""
+    """A client of the server, with one connection per thread."""
 
     def __init__(self, url, token):
         self.url = urllib.parse.urlsplit(url)
@@ -122,14 +122,14 @@ class Shop:
                 connection.request("POST", "/graphql", body, headers)
                 return json.loads(connection.getresponse().read())
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-                # An idle connection was closed. Whatever is sent twice has an idempotency key or only makes a cart.
+                # An idle connection was closed. Retrying is safe: the request has an idempotency key or only creates a cart.
                 connection.close()
                 self.local.connection = None
                 if is_last:
                     raise
 
     def ask(self, document, variables=None, as_staff=False):
-        """The data of an answer without errors."""
+        """Returns the data of a response, which must have no errors."""
         answer = self.post(document, variables or {}, as_staff)
         if answer.get("errors"):
             raise Refused("; ".join(error["message"] for error in answer["errors"]))
@@ -151,7 +151,7 @@ def chunks(items, size):
 
 
 def catalogue(shop):
-    """Every variant by its SKU."""
+    """Returns all variants by SKU."""
     variants, after = {}, None
     while True:
         page = shop.staff(VARIANTS, {"after": after})["products"]
@@ -165,7 +165,7 @@ def catalogue(shop):
 
 
 def available(variant):
-    """Pieces that can be sold, at all open locations."""
+    """The available units at all active locations."""
     levels = [level for level in variant["inventoryLevels"] if level["location"]["isActive"]]
     for level in levels:
         if not 0 <= level["reserved"] <= level["onHand"]:
@@ -174,7 +174,7 @@ def available(variant):
 
 
 def make_deliverable(shop):
-    """A zone with a rate for everywhere, where the shop has none."""
+    """Creates a shipping zone for all countries with a rate, if the shop has none."""
     if shop.staff(ZONES)["shippingZones"]["nodes"]:
         return
     zone = {"name": "Everywhere", "countries": [], "defaultDistanceMeters": 100_000}
@@ -183,7 +183,7 @@ def make_deliverable(shop):
 
 
 def stock_up(shop, variants, wanted):
-    """Sets what is on hand of all that is wanted; the pieces that can be sold since, by SKU."""
+    """Sets the stock of all needed variants; returns the available units by SKU."""
     locations = shop.staff(LOCATIONS)["locations"]["nodes"]
     location = next(location for location in locations if location["isActive"])["id"]
     quantities = []
@@ -200,15 +200,15 @@ def stock_up(shop, variants, wanted):
 
 
 class Replay:
-    """Makes orders of baskets."""
+    """Turns baskets into orders."""
 
     def __init__(self, shop, variants, options):
         self.shop, self.variants, self.options = shop, variants, options
-        # Whoever runs it again means new orders.
+        # Running the script again creates new orders.
         self.run = f"replay-{time.time_ns()}"
 
     def order(self, basket):
-        """The id of a basket's order."""
+        """Returns the id of a basket's order."""
         lines = [
             {"merchandiseId": self.variants[line["sku"]]["id"], "quantity": line["quantity"]} for line in basket["lines"]
         ]
@@ -248,7 +248,7 @@ class Replay:
         return order["id"]
 
     def replay(self, basket):
-        """Orders a basket; its order's total and what is wrong with it."""
+        """Orders a basket; returns the order's total and what is wrong with it."""
         try:
             return check(self.shop, basket, self.order(basket), self.variants)
         except (Refused, OSError, http.client.HTTPException, KeyError, TypeError, ValueError) as error:
@@ -256,7 +256,7 @@ class Replay:
 
 
 def check(shop, basket, order_id, variants):
-    """An order's total, and where it is not the sum of its parts."""
+    """Returns an order's total, and where it is not the sum of its parts."""
     order, lines, after = None, [], None
     while order is None or after:
         order = shop.staff(ORDER, {"id": order_id, "after": after})["order"]
@@ -307,10 +307,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url")
     parser.add_argument("baskets")
-    parser.add_argument("--token", default=os.environ.get("ADMIN_TOKEN", ""), help="staff's bearer token")
+    parser.add_argument("--token", default=os.environ.get("ADMIN_TOKEN", ""), help="a bearer token of staff")
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--provider", default="manual", help="the payment provider")
-    parser.add_argument("--payment-token", default="", help="what the provider is given")
+    parser.add_argument("--payment-token", default="", help="the payment token passed to the provider")
     options = parser.parse_args()
 
     with open(options.baskets, encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""What search.sh measures: makes the shop, starts the server, sends each search many times and prints a table."""
+"""Runs the measurements of search.sh: creates the shop, starts the server, sends each search many times and prints a table."""
 
 import argparse
 import http.client
@@ -20,7 +20,7 @@ COUNT = "query($q: String) { products(first: 1, query: $q) { totalCount } }"
 
 PREFIXES = " OR ".join(p + "*" for p in ["ba", "be", "co", "di"])
 FREQUENT = "common new the with shop " + PREFIXES.replace(" OR ", " ")
-# What no index answers, and what throws away what an index finds.
+# Conditions without an index, and conditions that discard what an index finds.
 CONDITIONS = [
     "-tag:*", "tag_not:*", "-tag:tag*", "-tag:tag001", "tag:tag001", "tag:tag*", "tag:nothing",
     "-vendor:vendor*", "-vendor:maker", "vendor:maker", "vendor:nobody*", "-vendor:*", "-product_type:kind", "-product_type:*",
@@ -59,7 +59,7 @@ def catalogue(products, file):
     for i in range(products):
         tags = ", ".join(["imported"] + [f"tag{n:03}" for n in random.sample(range(200), 2)])
         cents = random.randint(100, 100000)
-        # Every other product has a price that many have.
+        # Every other product has a price that many products share.
         price, dearer = (f"{c // 100}.{c % 100:02}" for c in (cents, cents + 100 if i % 2 else 100100))
         print(f'product-{i},{words(1)} common {words(3)},{words(30)},Maker,Kind,"{tags}",Size,S,SKU-{i}-S,B{i}S,{price},shopify,5', file=file)
         print(f"product-{i},,,,,,,L,SKU-{i}-L,B{i}L,{dearer},shopify,5", file=file)
@@ -95,7 +95,7 @@ class Client:
 
 
 def measure(client, times, document, variables):
-    """The times of a search, sorted, and its answer."""
+    """Returns the sorted times of a search, and its response."""
     answers = [client.ask(document, variables) for _ in range(times)]
     return sorted(time for time, _ in answers), answers[-1][1]
 
@@ -114,7 +114,7 @@ def main():
     shop = os.path.abspath(options.shop or f"{options.work}/shop.db")
     is_new = options.database is not None or not os.path.exists(shop)
     port = free_port()
-    # No setting of whoever runs this may change what is measured.
+    # Settings in the caller's environment must not affect the measurement.
     env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     env |= {
         "DATABASE_URL": options.database or f"sqlite://{shop}", "PORT": str(port), "RUST_LOG": "warn", "RATE_LIMIT_ANONYMOUS": "off",

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# How long the most expensive searches take that a stranger may send, and those that only staff may send, in a shop of many products,
-# one at a time. It fails when half of the times of any of them are over 100 ms.
+# Duration of the most expensive searches that anonymous callers and staff may send, one at a time, in a shop with many products.
+# Fails if the median of any of them exceeds 100 ms.
 #
 #   benches/search.sh [sqlite|postgres] [MERCATO] [OPTIONS]
 #
-#   --products N     the catalogue: 100000, each with two variants in stock and three tags
-#   --times N        how often each search is sent: 20
-#   --only WORD      only the searches that contain it
-#   --shop FILE      an SQLite shop that is kept from one run to the next; made if there is none
+#   --products N     size of the catalog (default 100000); each product has two variants in stock and three tags
+#   --times N        how often each search is sent (default 20)
+#   --only WORD      only the searches that contain this word
+#   --shop FILE      an SQLite shop that is kept between runs; created if it does not exist
 #
-# MERCATO is the server; without it the release build is made. Every product has the word `common` and all are of the vendor, type, price
-# and tags that a search like `-tag:*` has to look at and throw away; the rest of their words are from a vocabulary in which few are
-# frequent. p99 is told for its own sake: on a machine that does other things it tells of those. Everything listens on loopback and
-# ends with the script. Needs python3, and for PostgreSQL its binaries.
+# MERCATO is the server; by default, a release build is made. Every product contains the word `common`, and has the vendor, type,
+# price and tags that a search like `-tag:*` has to examine and discard; its other words are from a vocabulary with few frequent
+# words. The 99th percentile is for information only: on a busy machine it reflects other load. Everything listens on loopback and
+# stops when the script ends. Needs python3, and for PostgreSQL its binaries.
 set -euo pipefail
 root=$(realpath "$(dirname "$0")/..")
 . "$root/benches/postgres.sh"

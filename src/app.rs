@@ -99,7 +99,7 @@ pub struct App {
 /// Why the shop can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The database can't be opened, reached or migrated.
+    /// The database can't be migrated or queried.
     #[error("the database can't be used: {}", with_causes(.0))]
     Database(#[from] DbError),
     /// The database can't be opened or reached.

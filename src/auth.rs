@@ -14,7 +14,7 @@
 //! A storefront key, `mp_…`, authenticates nobody: it is public, and is sent in a header of its
 //! own.
 //!
-//! Sessions, keys, members of staff and their roles are checked in the database, but not for every
+//! Sessions, keys, staff members and their roles are checked in the database, but not for every
 //! request: see [`Authenticator`].
 
 mod authenticator;
@@ -49,7 +49,7 @@ const BUSY_DELAY: std::time::Duration = std::time::Duration::from_secs(2);
 pub enum Actor {
     /// A buyer who is not signed in.
     Anonymous,
-    /// A signed-in customer, who has no more rights in the catalogue than an anonymous buyer.
+    /// A signed-in customer, who has no more rights in the catalog than an anonymous buyer.
     Customer(CustomerId),
     /// Staff or a service, with the permissions of their roles or their key.
     Staff {
@@ -111,7 +111,7 @@ pub enum Credential {
     /// A customer, by an access token of this session; `None`: by a token of an external identity
     /// provider.
     Customer(CustomerId, Option<SessionId>),
-    /// A member of staff, by an access token of this session.
+    /// A staff member, by an access token of this session.
     Staff(StaffId, SessionId),
     /// A service, by an API key.
     ApiKey(ApiKeyId),

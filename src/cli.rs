@@ -72,7 +72,7 @@ enum Command {
     /// The event stream.
     #[command(subcommand)]
     Events(Events),
-    /// Members of staff.
+    /// Staff members.
     #[command(subcommand)]
     User(User),
     /// API keys.
@@ -103,7 +103,7 @@ enum Events {
 
 #[derive(Subcommand)]
 enum User {
-    /// Create a member of staff. The password is prompted for, or read from standard input.
+    /// Create a staff member. The password is prompted for, or read from standard input.
     Create(access::UserArgs),
 }
 

@@ -113,7 +113,7 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `RUST_LOG`.
     pub log_filter: String,
-    /// Warnings about environment variables that look like misspelt settings.
+    /// Warnings about environment variables that look like misspelled settings.
     pub warnings: Vec<String>,
 }
 
@@ -175,10 +175,10 @@ impl Config {
         };
         let read = Self::read(get, overrides);
         let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        let warnings = unknown::find_misspelt(&queried.into_inner(), set);
+        let warnings = unknown::find_misspelled(&queried.into_inner(), set);
         match read {
             Ok(config) => Ok(Self { warnings, ..config }),
-            // A missing setting may be the misspelt one.
+            // A missing setting may be the misspelled one.
             Err(ConfigError(problems)) => Err(ConfigError(problems.into_iter().chain(warnings).collect())),
         }
     }
@@ -240,7 +240,7 @@ impl Config {
         let query_limits = limits::read(&get, &mut problems);
         let cores = std::thread::available_parallelism().map_or(4, usize::from);
         let network = network::read(&get, &mut problems, cores);
-        let currency = problems.required(
+        let currency = problems.parse_optional(
             "SHOP_CURRENCY",
             Some(get("SHOP_CURRENCY").unwrap_or("USD".to_owned())),
             |text| Currency::parse(text).map_err(|error| error.to_string()),

@@ -55,7 +55,7 @@ pub enum Error {
         "this took the database longer than the {} ms that a statement may take (STATEMENT_TIMEOUT_MS): ask for fewer items, or \
          search for less at once, and try again"
     , .0.as_millis())]
-    TimedOut(std::time::Duration, #[source] std::sync::Arc<DbError>),
+    TimedOut(Duration, #[source] std::sync::Arc<DbError>),
     /// A bug or a broken database.
     #[error("internal error")]
     Internal(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),

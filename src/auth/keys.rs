@@ -36,7 +36,7 @@ pub struct Keys {
 pub enum Principal {
     /// A customer.
     Customer(CustomerId),
-    /// A member of staff.
+    /// A staff member.
     Staff(StaffId),
 }
 
@@ -181,7 +181,7 @@ impl Keys {
         jsonwebtoken::crypto::sign(text.as_bytes(), &self.signing, Algorithm::HS256).map_err(AuthError::Sign)
     }
 
-    /// The token that is mailed to a member of staff to set a password with. It is valid until it
+    /// The token that is mailed to a staff member to set a password with. It is valid until it
     /// expires, and only while the member has this address and password: using it invalidates it.
     ///
     /// # Errors

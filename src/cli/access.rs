@@ -12,7 +12,7 @@ use crate::error::{Error, with_causes};
 use crate::services::api_keys::NewApiKey;
 use crate::services::staff::StaffPatch;
 
-/// Create a member of staff.
+/// Create a staff member.
 #[derive(Args)]
 pub struct UserArgs {
     /// The e-mail address they sign in with
@@ -35,7 +35,7 @@ pub struct ApikeyArgs {
     /// Its permissions, such as READ_PRODUCTS,WRITE_PRODUCTS, or all
     #[arg(long, value_delimiter = ',', required_unless_present = "storefront")]
     permissions: Vec<String>,
-    /// Create a storefront's public key instead, for reading the catalogue and buying: for
+    /// Create a storefront's public key instead, for reading the catalog and buying: for
     /// X-Shopify-Storefront-Access-Token
     #[arg(long, conflicts_with = "permissions")]
     storefront: bool,

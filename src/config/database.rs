@@ -16,7 +16,7 @@ pub(super) fn read(
     url: Option<String>,
 ) -> Option<DbConfig> {
     let url = url.or_else(|| get("DATABASE_URL")).unwrap_or_else(|| "sqlite://mercato.db".to_owned());
-    let backend = problems.required("DATABASE_URL", Some(url), |url| {
+    let backend = problems.parse_optional("DATABASE_URL", Some(url), |url| {
         let backend = Backend::parse(url)?;
         match backend.missing_folder() {
             Some(folder) => Err(format!(

@@ -27,7 +27,7 @@ pub struct ExposureConfig {
 pub enum Introspection {
     /// Everybody, limited to what they may use.
     Public,
-    /// Members of staff and services.
+    /// Staff members and services.
     Staff,
     /// Nobody.
     Off,

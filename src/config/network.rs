@@ -66,7 +66,7 @@ pub struct SocketConfig {
     pub anonymous: SocketLimits,
     /// Limits of each customer: `WS_MAX_SOCKETS_CUSTOMER` and so on.
     pub customer: SocketLimits,
-    /// Limits of each member of staff and each API key: `WS_MAX_SOCKETS_STAFF` and so on.
+    /// Limits of each staff member and each API key: `WS_MAX_SOCKETS_STAFF` and so on.
     pub staff: SocketLimits,
     /// `WS_MAX_MESSAGE_BYTES`: maximum size of a message.
     pub max_message_bytes: usize,

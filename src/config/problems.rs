@@ -44,8 +44,8 @@ impl Problems {
         Some(JwksConfig { file: file?.into(), issuer: issuer?, audience: audience? })
     }
 
-    /// Parses a setting that has no usable fallback when it is invalid.
-    pub(super) fn required<T>(
+    /// Parses a setting without a default. `None` if it is not set or invalid.
+    pub(super) fn parse_optional<T>(
         &mut self,
         name: &str,
         value: Option<String>,

@@ -8,7 +8,7 @@ use crate::events::bus::BusAddress;
 use crate::services::attempts::AttemptSettings;
 use crate::services::rate_limits::RateLimitSettings;
 
-/// Enough for an office with a hundred people browsing the catalogue. An operation at the limit of
+/// Enough for an office with a hundred people browsing the catalog. An operation at the limit of
 /// `QUERY_MAX_COST` takes a fifth of it until its actual cost is known.
 const DEFAULT_ANONYMOUS: BucketLimit = BucketLimit { maximum: 10_000_000, restore_rate: 200_000 };
 const DEFAULT_CUSTOMER: BucketLimit = DEFAULT_ANONYMOUS;

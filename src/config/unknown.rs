@@ -1,10 +1,10 @@
-//! Detects environment variables that look like misspelt settings.
+//! Detects environment variables that look like misspelled settings.
 
 use std::collections::BTreeSet;
 
 use crate::domain::spelling::distance;
 
-/// Minimum length of a name to be considered misspelt: short names resemble too many others.
+/// Minimum length of a name to be considered misspelled: short names resemble too many others.
 const MIN_LENGTH: usize = 6;
 /// One typo is tolerated per so many letters of a name.
 const LETTERS_PER_TYPO: usize = 6;
@@ -13,7 +13,7 @@ const LETTERS_PER_TYPO: usize = 6;
 const UNIT_SUFFIXES: [&str; 2] = ["_MS", "_BYTES"];
 
 /// Returns a warning about each variable that is not a setting but resembles one that is not set.
-pub(super) fn find_misspelt(settings: &BTreeSet<String>, set: impl Iterator<Item = String>) -> Vec<String> {
+pub(super) fn find_misspelled(settings: &BTreeSet<String>, set: impl Iterator<Item = String>) -> Vec<String> {
     let set: BTreeSet<String> = set.collect();
     let unknown = set.difference(settings).filter(|name| name.len() >= MIN_LENGTH);
     unknown
@@ -33,7 +33,7 @@ mod tests {
 
     fn warnings(set: &[&str]) -> Vec<String> {
         let settings = ["PUBLIC_URL", "PORT", "HOST", "HTTP_BODY_TIMEOUT_MS", "JWT_SECRET", "SHOP_NAME"];
-        find_misspelt(&settings.map(str::to_owned).into(), set.iter().map(|name| (*name).to_owned()))
+        find_misspelled(&settings.map(str::to_owned).into(), set.iter().map(|name| (*name).to_owned()))
     }
 
     #[test]

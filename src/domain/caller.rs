@@ -7,7 +7,7 @@ pub enum CallerKind {
     Anonymous,
     /// A customer who has signed in.
     Customer,
-    /// A member of staff, or the shop itself.
+    /// A staff member, or the shop itself.
     Staff,
     /// A service with an API key.
     ApiKey,

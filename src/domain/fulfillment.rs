@@ -12,7 +12,7 @@ text_enum! {
     FulfillmentState {
         /// The units were shipped.
         Success = "success",
-        /// The shipment was canceled before it arrived.
+        /// The shipment was cancelled before it arrived.
         Cancelled = "cancelled",
     }
 }

@@ -15,7 +15,7 @@ text_enum! {
         Completed = "completed",
         /// It failed permanently or too often, and is kept for inspection.
         Dead = "dead",
-        /// Staff canceled it.
+        /// Staff cancelled it.
         Cancelled = "cancelled",
     }
 }

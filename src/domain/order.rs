@@ -13,7 +13,7 @@ use super::payment::LedgerTotals;
 text_enum! {
     /// The status of an order.
     OrderStatus {
-        /// Placed; stock is reserved until it is paid, canceled or expired.
+        /// Placed; stock is reserved until it is paid, cancelled or expired.
         PendingPayment = "PENDING_PAYMENT",
         /// Paid; nothing is shipped yet.
         Paid = "PAID",
@@ -21,7 +21,7 @@ text_enum! {
         PartiallyFulfilled = "PARTIALLY_FULFILLED",
         /// All of it is shipped.
         Fulfilled = "FULFILLED",
-        /// Canceled by the shop or the customer; stock and discounts were released.
+        /// Cancelled by the shop or the customer; stock and discounts were released.
         Cancelled = "CANCELLED",
         /// Some of the money was refunded.
         PartiallyRefunded = "PARTIALLY_REFUNDED",
@@ -39,11 +39,11 @@ text_enum! {
         Pay = "payment",
         /// The payment was declined or not made in time.
         Expire = "expiry",
-        /// The order is canceled.
+        /// The order is cancelled.
         Cancel = "cancellation",
         /// Units are shipped.
         Fulfill = "fulfillment",
-        /// A shipment is canceled before it arrives.
+        /// A shipment is cancelled before it arrives.
         CancelFulfillment = "cancellation of a fulfillment",
         /// Money is refunded.
         Refund = "refund",
@@ -67,7 +67,7 @@ text_enum! {
         PartiallyRefunded = "PARTIALLY_REFUNDED",
         /// All of the money was refunded.
         Refunded = "REFUNDED",
-        /// Canceled or expired before anything was paid.
+        /// Cancelled or expired before anything was paid.
         Voided = "VOIDED",
     }
 }
@@ -85,7 +85,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// Why an order was canceled.
+    /// Why an order was cancelled.
     CancelReason {
         /// The customer changed their mind.
         Customer = "CUSTOMER",
@@ -215,7 +215,7 @@ impl OrderStatus {
             Transition::CancelFulfillment | Transition::Return => {
                 matches!(self, PartiallyFulfilled | Fulfilled | PartiallyRefunded | Refunded)
             }
-            // Payments for canceled and expired orders must be refundable.
+            // Payments for cancelled and expired orders must be refundable.
             Transition::Refund => {
                 matches!(
                     self,
@@ -246,7 +246,7 @@ impl OrderStatus {
         }
     }
 
-    /// Derives the status from a snapshot. Orders that are unpaid, canceled or expired keep their
+    /// Derives the status from a snapshot. Orders that are unpaid, cancelled or expired keep their
     /// status.
     #[must_use]
     pub fn for_snapshot(self, facts: OrderSnapshot) -> Self {
@@ -260,7 +260,7 @@ impl OrderStatus {
         }
     }
 
-    /// Whether the order was canceled or has expired.
+    /// Whether the order was cancelled or has expired.
     #[must_use]
     pub fn is_cancelled_or_expired(self) -> bool {
         matches!(self, Self::Cancelled | Self::Expired)

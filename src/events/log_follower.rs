@@ -42,7 +42,7 @@ struct Subscribers {
     /// The position of the last event that was dispatched.
     position: i64,
     next_id: u64,
-    by_thing: HashMap<(&'static str, Uuid), Vec<Arc<Subscriber>>>,
+    by_aggregate: HashMap<(&'static str, Uuid), Vec<Arc<Subscriber>>>,
     by_type: HashMap<&'static str, Vec<Arc<Subscriber>>>,
     to_all: Vec<Arc<Subscriber>>,
 }
@@ -152,7 +152,7 @@ impl LogFollower {
             TopicScope::All => true,
         };
         if after > head.position {
-            return Err(Error::BadInput("`after` is no cursor of this shop's events".to_owned()));
+            return Err(Error::BadInput("`after` is not a cursor of this shop's events".to_owned()));
         }
         if may_be_pruned && after < head.pruned {
             let message = "`after` is too old: events since then were removed. Read the present state, and subscribe without it";
@@ -182,14 +182,14 @@ impl LogFollower {
 
 impl Subscribers {
     fn is_empty(&self) -> bool {
-        self.by_thing.is_empty() && self.by_type.is_empty() && self.to_all.is_empty()
+        self.by_aggregate.is_empty() && self.by_type.is_empty() && self.to_all.is_empty()
     }
 
     fn add(&mut self, subscriber: &Arc<Subscriber>) {
         match &subscriber.topic.scope {
             TopicScope::Ids(type_name, ids) => {
                 for id in ids {
-                    self.by_thing.entry((*type_name, *id)).or_default().push(Arc::clone(subscriber));
+                    self.by_aggregate.entry((*type_name, *id)).or_default().push(Arc::clone(subscriber));
                 }
             }
             TopicScope::Type(type_name) => {
@@ -208,8 +208,8 @@ impl Subscribers {
         match &subscriber.topic.scope {
             TopicScope::Ids(type_name, ids) => {
                 for id in ids {
-                    if self.by_thing.get_mut(&(*type_name, *id)).is_some_and(remove_from) {
-                        self.by_thing.remove(&(*type_name, *id));
+                    if self.by_aggregate.get_mut(&(*type_name, *id)).is_some_and(remove_from) {
+                        self.by_aggregate.remove(&(*type_name, *id));
                     }
                 }
             }
@@ -226,9 +226,9 @@ impl Subscribers {
 
     fn dispatch(&self, event: &Arc<LoggedEvent>) {
         let (type_name, id) = (event.row.aggregate_type.as_str(), event.row.aggregate_id.0);
-        let by_thing = self.by_thing.get(&(type_name, id)).into_iter().flatten();
+        let by_aggregate = self.by_aggregate.get(&(type_name, id)).into_iter().flatten();
         let by_type = self.by_type.get(type_name).into_iter().flatten();
-        for subscriber in by_thing.chain(by_type).chain(&self.to_all) {
+        for subscriber in by_aggregate.chain(by_type).chain(&self.to_all) {
             if subscriber.topic.contains(type_name, id, &event.row.kind)
                 && let Err(TrySendError::Full(_)) = subscriber.sender.try_send(Arc::clone(event))
             {

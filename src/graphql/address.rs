@@ -59,12 +59,12 @@ impl MailingAddress {
         &self.id
     }
 
-    /// The first line of the address, usually street and number.
+    /// The first line of the address, usually the street and number.
     async fn address1(&self) -> Option<&str> {
         self.address.address1.as_deref()
     }
 
-    /// The second line of the address, usually apartment, suite or unit.
+    /// The second line of the address: apartment, suite or unit.
     async fn address2(&self) -> Option<&str> {
         self.address.address2.as_deref()
     }
@@ -156,7 +156,7 @@ impl MailingAddress {
         self.address.province.as_deref().filter(is_code)
     }
 
-    /// The postal code.
+    /// The postal or ZIP code.
     async fn zip(&self) -> Option<&str> {
         self.address.zip.as_deref()
     }
@@ -165,9 +165,9 @@ impl MailingAddress {
 /// The input fields of a mailing address.
 #[derive(InputObject, Default, Clone)]
 pub struct MailingAddressInput {
-    /// The first line of the address, usually street and number.
+    /// The first line of the address, usually the street and number.
     pub address1: Option<String>,
-    /// The second line of the address, usually apartment, suite or unit.
+    /// The second line of the address: apartment, suite or unit.
     pub address2: Option<String>,
     /// The city, district, village or town.
     pub city: Option<String>,
@@ -183,7 +183,7 @@ pub struct MailingAddressInput {
     pub phone: Option<String>,
     /// The province, state or region, as a code such as `CA` or `ON`, or as a name.
     pub province: Option<String>,
-    /// The postal code.
+    /// The postal or ZIP code.
     pub zip: Option<String>,
     /// The latitude in degrees, used for shipping distances. Requires `longitude`.
     pub latitude: Option<f64>,

@@ -1,4 +1,4 @@
-//! The catalogue: products, variants, options, images and collections.
+//! The catalog: products, variants, options, images and collections.
 
 mod collection;
 mod collection_mutation;
@@ -36,8 +36,8 @@ connection!(
     Product,
     "products",
     counted by ProductTotalCount as Option<UnsignedInt64>,
-    "The total number of products in the list, counted on each request. Null if counting exceeds the \
-     time limit of a search."
+    "The total number of products in the list, counted on each request. Null if a search would have \
+     to examine too many products."
 );
 connection!(ProductVariantConnection, ProductVariantEdge, ProductVariant, "variants");
 connection!(CollectionConnection, CollectionEdge, Collection, "collections", counted);

@@ -190,7 +190,7 @@ macro_rules! connection {
             $node,
             $what,
             counted by $crate::graphql::total::TotalCount as $crate::graphql::scalars::UnsignedInt64,
-            "The total number of items, counted for each request."
+            "The total number of items in the list, counted on each request."
         );
     };
     ($connection:ident, $edge:ident, $node:ty, $what:literal, counted by $total:ty as $count:ty, $description:tt) => {

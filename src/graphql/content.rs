@@ -1,4 +1,4 @@
-//! Storefront content besides the catalogue: pages, menus, redirects and sitemaps.
+//! Storefront content besides the catalog: pages, menus, redirects and sitemaps.
 
 mod input;
 mod menu;

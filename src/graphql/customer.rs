@@ -179,8 +179,8 @@ impl Customer {
     }
 }
 
-/// An access token of a customer. Send it as `Authorization: Bearer` header, or as the
-/// `customerAccessToken` argument.
+/// An access token of a customer. Send it in the `Authorization: Bearer` header, or as
+/// the `customerAccessToken` argument.
 #[derive(SimpleObject)]
 pub struct CustomerAccessToken {
     /// The access token.

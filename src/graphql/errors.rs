@@ -28,7 +28,7 @@ pub struct UserError(crate::error::UserError);
 /// A problem with the input of a mutation, to be shown beside the field it is about.
 #[Object]
 impl UserError {
-    /// The path of the input field, starting with the mutation's argument; null if the problem is
+    /// The path of the input field, starting with the mutation's argument. Null if the problem is
     /// not about a single field.
     async fn field(&self) -> Option<&[String]> {
         (!self.0.field.is_empty()).then_some(self.0.field.as_slice())

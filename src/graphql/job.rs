@@ -20,7 +20,7 @@ use crate::services::jobs;
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "job::JobStatus", visible = "is_staff")]
 pub enum JobStatus {
-    /// The job waits for its time or for a worker.
+    /// The job is waiting for its time or for a worker.
     Queued,
     /// A worker is running the job.
     Running,
@@ -47,7 +47,7 @@ impl Job {
         gid(self.0.id)
     }
 
-    /// The kind of job, such as `mail.receipt`.
+    /// The kind of job, such as `mail.payment_receipt`.
     async fn kind(&self) -> &str {
         &self.0.kind
     }
@@ -110,7 +110,7 @@ pub struct ScheduledTask {
     description: &'static str,
     /// The schedule as a cron expression with five fields, in UTC.
     cron: &'static str,
-    /// When the task was last due; null if it never was.
+    /// When the task was last due. Null if it never was.
     last_due_at: Option<DateTime>,
     /// When the task is due next.
     next_due_at: Option<DateTime>,
@@ -133,7 +133,7 @@ impl JobQuery {
         #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
         #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
-        #[graphql(desc = "A search query with terms such as `status:dead` and `kind:mail.receipt`.")]
+        #[graphql(desc = "A search query with terms such as `status:dead` and `kind:mail.payment_receipt`.")]
         query: Option<String>,
     ) -> Result<InlineObject<JobConnection>> {
         const LIST: &str = "jobs";
@@ -177,7 +177,7 @@ pub struct JobMutation;
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
 pub struct JobRetryPayload {
-    /// The queued job; null if it can't be retried.
+    /// The queued job. Null if it can't be retried.
     job: Option<Job>,
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
@@ -187,7 +187,7 @@ pub struct JobRetryPayload {
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
 pub struct JobCancelPayload {
-    /// The canceled job; null if it can't be canceled.
+    /// The canceled job. Null if it can't be canceled.
     job: Option<Job>,
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
@@ -197,7 +197,7 @@ pub struct JobCancelPayload {
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
 pub struct ScheduledTaskRunPayload {
-    /// The job that runs the task; null if there is no such task.
+    /// The job that runs the task. Null if there is no such task.
     job: Option<Job>,
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,

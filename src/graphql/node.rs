@@ -24,7 +24,7 @@ use crate::domain::ids::{
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::error::Error;
 
-/// An object with a global id.
+/// An object with a global ID.
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "The ID of the object."))]
 pub enum Node {
@@ -80,7 +80,7 @@ pub struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// Returns the object with a global id; null if it does not exist or you may not see it.
+    /// Returns an object by its global ID. Null if it doesn't exist or you may not see it.
     async fn node(
         &self,
         ctx: &Context<'_>,
@@ -89,8 +89,8 @@ impl NodeQuery {
         find(ctx, &id).await
     }
 
-    /// Returns the objects with these global ids, in the same order; null for those that don't
-    /// exist or that you may not see.
+    /// Returns objects by their global IDs, in the same order. Null for those that don't exist or
+    /// that you may not see.
     async fn nodes(
         &self,
         ctx: &Context<'_>,

@@ -120,7 +120,7 @@ impl SalesReportRow {
         }
     }
 
-    /// The title of the product, in a report by products; null if it was deleted.
+    /// The title of the product, in a report by products. Null if it was deleted.
     async fn product_title(&self) -> Option<&str> {
         match &self.0.group {
             reports::SalesGroup::Product(_, Some(product)) => Some(&product.title),
@@ -128,7 +128,7 @@ impl SalesReportRow {
         }
     }
 
-    /// The product, in a report by products; null if it was deleted or you may not see it.
+    /// The product, in a report by products. Null if it was deleted or you may not see it.
     async fn product(&self, ctx: &Context<'_>) -> Result<Option<InlineObject<Product>>> {
         let reports::SalesGroup::Product(Some(id), Some(_)) = &self.0.group else { return Ok(None) };
         Ok(ctx.loaders().products.load(*id).await?.map(|product| InlineObject(Product(product))))

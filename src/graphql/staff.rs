@@ -34,7 +34,7 @@ connection!(ApiKeyConnection, ApiKeyEdge, ApiKey, "API keys");
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "permission::Permission", visible = "is_staff")]
 pub enum Permission {
-    /// See draft and archived products, and the staff-only fields of the catalogue.
+    /// See draft and archived products, and the staff-only fields of the catalog.
     ReadProducts,
     /// Change products, variants and collections.
     WriteProducts,
@@ -215,8 +215,8 @@ impl ApiKey {
         &self.0.hint
     }
 
-    /// Whether it is a storefront key: a public key, which is accepted as
-    /// `X-Shopify-Storefront-Access-Token` only and grants no staff permissions.
+    /// Whether it is a storefront key: a public key, which is accepted only in the
+    /// `X-Shopify-Storefront-Access-Token` header and grants no staff permissions.
     async fn is_storefront(&self) -> bool {
         self.0.is_storefront
     }

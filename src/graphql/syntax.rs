@@ -4,7 +4,7 @@
 use async_graphql::parser::Error as ParseError;
 use async_graphql::{Pos, ServerError};
 
-use super::limits::text::skip_string;
+use super::limits::text::{skip_comment, skip_string};
 
 /// The maximum length of an excerpt from the document in a message, in characters.
 const MAX_SHOWN_CHARS: usize = 30;
@@ -126,10 +126,7 @@ fn find_unclosed(before: &str, rest: &str) -> Option<(char, Pos)> {
             b'{' | b'[' | b'(' => open.push((char::from(*byte), at)),
             b'}' | b']' | b')' => drop(open.pop()),
             b'"' => left = skip_string(after, &mut may_have_block_end),
-            b'#' => {
-                let end = after.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-                left = end.and_then(|end| after.get(end..)).unwrap_or_default();
-            }
+            b'#' => left = skip_comment(after),
             _ => {}
         }
     }

@@ -58,7 +58,7 @@ impl TaxRate {
         CountryCode::parse(&self.0.country)
     }
 
-    /// The code of the province in which the tax is charged; null for the whole country.
+    /// The code of the province in which the tax is charged. Null for the whole country.
     async fn province_code(&self) -> Option<&str> {
         self.0.province.as_deref()
     }
@@ -106,7 +106,7 @@ pub struct TaxRateUpdateInput {
     name: Option<String>,
     /// The country in which the tax is charged.
     country_code: Option<CountryCode>,
-    /// The code of the province in which the tax is charged; null for the whole country.
+    /// The code of the province in which the tax is charged. Null for the whole country.
     province_code: MaybeUndefined<String>,
     /// The tax class of the taxed products, or `shipping` for delivery.
     tax_class: Option<String>,
@@ -171,7 +171,7 @@ pub struct TaxQuery;
 
 #[Object]
 impl TaxQuery {
-    /// Returns the tax rates, in the order of their creation.
+    /// Returns the shop's tax rates, in order of creation.
     #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn tax_rates(
         &self,
@@ -200,19 +200,19 @@ impl TaxMutation {
     async fn tax_rate_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The new tax rate.")] tax_rate: TaxRateCreateInput,
+        #[graphql(desc = "The tax rate to create.")] tax_rate: TaxRateCreateInput,
     ) -> Result<TaxRateCreatePayload> {
         let (created, user_errors) = payload(ctx.services().taxes.create(ctx.op(), &tax_rate.into()).await)?;
         Ok(TaxRateCreatePayload { tax_rate: created.map(TaxRate::new), user_errors })
     }
 
-    /// Updates a tax rate. Existing orders don't change.
+    /// Updates a tax rate. Existing orders are not affected.
     #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn tax_rate_update(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The ID of the tax rate.")] id: ID,
-        #[graphql(desc = "The changes to the tax rate.")] tax_rate: TaxRateUpdateInput,
+        #[graphql(desc = "The fields to change.")] tax_rate: TaxRateUpdateInput,
     ) -> Result<TaxRateUpdatePayload> {
         let id = parse_gid(&id)?;
         let (updated, user_errors) =
@@ -220,7 +220,7 @@ impl TaxMutation {
         Ok(TaxRateUpdatePayload { tax_rate: updated.map(TaxRate::new), user_errors })
     }
 
-    /// Deletes a tax rate. Existing orders don't change.
+    /// Deletes a tax rate. Existing orders are not affected.
     #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn tax_rate_delete(
         &self,

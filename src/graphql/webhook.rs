@@ -163,7 +163,7 @@ impl WebhookDelivery {
 /// A delivery of an event to the endpoint of a webhook subscription.
 #[Object(visible = "may_manage_settings")]
 impl WebhookDelivery {
-    /// The ID of the delivery. Its UUID is sent as `Mercato-Delivery` header.
+    /// The ID of the delivery. Its UUID is sent in the `Mercato-Delivery` header.
     pub async fn id(&self) -> ID {
         gid(self.0.id)
     }
@@ -185,7 +185,7 @@ impl WebhookDelivery {
         self.0.delivered_at.map(DateTime)
     }
 
-    /// The ID of the event, whose UUID is sent as `Idempotency-Key` header. Null for a test
+    /// The ID of the event, whose UUID is sent in the `Idempotency-Key` header. Null for a test
     /// delivery.
     async fn event_id(&self) -> Option<ID> {
         self.0.event_id.map(gid)

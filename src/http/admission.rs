@@ -25,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use self::shares::FairShares;
 pub(super) use self::shares::Share;
 use super::graphql::Rejection;
-use super::low_priority_pool::LowPriorityPool;
+use super::low_priority_pool::{LowPriorityPool, processors};
 use crate::config::AdmissionConfig;
 use crate::context::OpContext;
 use crate::domain::caller::CallerKind;
@@ -39,6 +39,9 @@ const ANONYMOUS_SHARE: usize = 60;
 /// Percentage of the slots that all callers except staff may use.
 const PUBLIC_SHARE: usize = 85;
 
+/// The number of large queries that one caller may have running.
+const MAX_LARGE_QUERIES_PER_CALLER: u64 = 4;
+
 /// Decides which operations run, wait or are turned away.
 pub struct Admission {
     /// Free slots for anonymous callers.
@@ -49,6 +52,9 @@ pub struct Admission {
     all: Arc<Semaphore>,
     queued: [AtomicUsize; 3],
     shares: Arc<FairShares>,
+    /// Free slots for large queries, one per processor. More would not finish any sooner, and each
+    /// would hold a database connection while ordinary operations have the processors.
+    large: Arc<Semaphore>,
     /// The threads for expensive work.
     pub(super) low_priority_pool: LowPriorityPool,
     max_operations: usize,
@@ -70,6 +76,8 @@ enum Priority {
 pub(super) struct Permit {
     _slots: Vec<OwnedSemaphorePermit>,
     _share: Option<Share>,
+    /// The slot of a large query that runs at low priority.
+    large: Option<OwnedSemaphorePermit>,
     metrics: Arc<Metrics>,
 }
 
@@ -83,6 +91,7 @@ impl Admission {
             all: slots(100),
             queued: Default::default(),
             shares: Arc::new(FairShares::new(config.max_queued)),
+            large: Arc::new(Semaphore::new(processors())),
             low_priority_pool: LowPriorityPool::default(),
             max_operations: config.max_operations,
             max_queued: config.max_queued,
@@ -91,7 +100,8 @@ impl Admission {
         }
     }
 
-    /// Admits an operation of the given cost, after a wait if necessary.
+    /// Admits an operation of the given cost, after a wait if necessary. Large queries run at low
+    /// priority, except those of staff.
     ///
     /// # Errors
     /// `THROTTLED` if too many of the caller's own operations are running and waiting,
@@ -100,10 +110,15 @@ impl Admission {
         &self,
         op: &OpContext,
         cost: u64,
+        is_large_query: bool,
         limits: &CallerLimits,
     ) -> Result<Permit, Rejection> {
-        let share = self.acquire_share(op, cost, limits).await?;
         let priority = Priority::for_caller(op);
+        let is_low_priority = is_large_query && priority != Priority::Staff;
+        let min_share =
+            if is_low_priority { limits.max_concurrent_cost / MAX_LARGE_QUERIES_PER_CALLER } else { 0 };
+        let share = self.acquire_share(op, cost.max(min_share), limits).await?;
+        let large = if is_low_priority { Some(self.acquire_large(priority, limits).await?) } else { None };
         let slots = match self.try_acquire_slots(priority) {
             Some(slots) => Some(slots),
             None => self.wait_in_queue(priority).await,
@@ -113,7 +128,25 @@ impl Admission {
             return Err((ErrorCode::ServiceUnavailable, self.busy_message()));
         };
         self.metrics.operations_running.inc();
-        Ok(Permit { _slots: slots, _share: share, metrics: Arc::clone(&self.metrics) })
+        Ok(Permit { _slots: slots, _share: share, large, metrics: Arc::clone(&self.metrics) })
+    }
+
+    /// Acquires a slot for a large query, first come, first served.
+    ///
+    /// # Errors
+    /// `SERVICE_UNAVAILABLE` if none is free within the time that a query may take.
+    async fn acquire_large(
+        &self,
+        priority: Priority,
+        limits: &CallerLimits,
+    ) -> Result<OwnedSemaphorePermit, Rejection> {
+        let slot = Arc::clone(&self.large).acquire_owned();
+        if let Ok(Ok(slot)) = tokio::time::timeout(limits.timeout, slot).await {
+            return Ok(slot);
+        }
+        self.metrics.record_shed_operation(priority.name());
+        let message = "the server is busy with other large queries: try again in a second, or ask for less";
+        Err((ErrorCode::ServiceUnavailable, message.to_owned()))
     }
 
     /// Acquires a part of the caller's share of the processors for work of the given cost, first
@@ -175,6 +208,13 @@ impl Admission {
             "the server is busy with as many operations as it runs at once (MAX_OPERATIONS is {}): try again in a second",
             self.max_operations
         )
+    }
+}
+
+impl Permit {
+    /// Whether the operation is to run in the low-priority pool.
+    pub(super) fn is_low_priority(&self) -> bool {
+        self.large.is_some()
     }
 }
 
@@ -250,7 +290,7 @@ mod tests {
     }
 
     async fn admit(admission: &Admission, op: &OpContext) -> Result<Permit, Rejection> {
-        admission.admit(op, 1, &QueryLimits::default().of(op.caller_kind())).await
+        admission.admit(op, 1, false, &QueryLimits::default().of(op.caller_kind())).await
     }
 
     async fn admit_all(admission: &Admission, op: &OpContext) -> Vec<Permit> {
@@ -259,6 +299,33 @@ mod tests {
             permits.push(permit);
         }
         permits
+    }
+
+    #[tokio::test]
+    async fn large_queries_wait_for_a_processor_unless_staff_send_them() {
+        let admission = admission(100, 0);
+        let [_, customer, key] = callers();
+        let limits = CallerLimits {
+            timeout: Duration::ZERO,
+            max_concurrent_cost: 1_000_000,
+            ..QueryLimits::default().of(CallerKind::Customer)
+        };
+        let admit = |op| admission.admit(op, 5_000, true, &limits);
+        let mut running = Vec::new();
+        while let Ok(permit) = admit(&key).await {
+            assert!(permit.is_low_priority());
+            running.push(permit);
+        }
+        assert_eq!(running.len(), processors().min(MAX_LARGE_QUERIES_PER_CALLER as usize));
+        if running.len() == processors() {
+            let (code, message) = admit(&customer).await.err().unwrap();
+            assert_eq!(code, ErrorCode::ServiceUnavailable);
+            assert!(message.contains("large queries"), "{message}");
+        }
+        let staff = OpContext::system(Arc::new(SystemClock));
+        assert!(!admit(&staff).await.ok().unwrap().is_low_priority());
+        drop(running);
+        assert!(admit(&customer).await.is_ok(), "slots are released");
     }
 
     #[tokio::test]

@@ -7,7 +7,6 @@
 //! the low-priority pool, a few at a time and within the sender's share, so that they don't delay
 //! other callers' requests.
 
-use std::num::NonZero;
 use std::sync::Arc;
 
 use quick_cache::Weighter;
@@ -16,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::admission::{Admission, Share};
 use super::graphql::Rejection;
-use super::low_priority_pool::{LowPriorityPool, is_large_document};
+use super::low_priority_pool::{LowPriorityPool, is_large_document, processors};
 use crate::context::OpContext;
 use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
@@ -74,10 +73,9 @@ pub(super) fn parse_cost(text: &str) -> u64 {
 impl DocumentCache {
     /// Creates an empty cache for up to `max_bytes` of documents.
     pub(super) fn new(max_bytes: u64) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self {
             cache: Cache::with_weighter(EXPECTED_DOCUMENTS, max_bytes, DocumentWeight),
-            parsing: Arc::new(Semaphore::new((cores / 2).max(1))),
+            parsing: Arc::new(Semaphore::new((processors() / 2).max(1))),
         }
     }
 

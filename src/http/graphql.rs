@@ -20,7 +20,7 @@ use tokio::task::JoinError;
 use super::admission::{Admission, Permit};
 use super::client_address::client_address;
 use super::document_cache::{DocumentCache, DocumentError, ResolvedDocument};
-use super::low_priority_pool::{is_large_document, is_large_query, large_query_work};
+use super::low_priority_pool::{is_large_document, is_large_query};
 use super::public_url::base_url;
 use super::retry_hint::RetryHint;
 use super::server::unreadable;
@@ -365,21 +365,18 @@ async fn run_operation(
     let is_large = operation.kind == OperationType::Query
         && (is_large_query(cost) || is_new && is_large_document(&sent.query));
     // A new document is also validated.
-    let mut work = cost + if is_new { document_cache::parse_cost(&sent.query) } else { 0 };
-    if is_large {
-        work = large_query_work(work, limits.max_concurrent_cost);
-    }
-    let permit = match admission.admit(&op, work, &limits).await {
+    let work = cost + if is_new { document_cache::parse_cost(&sent.query) } else { 0 };
+    let permit = match admission.admit(&op, work, is_large, &limits).await {
         Ok(permit) => permit,
         Err(rejection) => {
             app.rate_limits.refund(&op, cost).await;
             return Err(rejection);
         }
     };
-    let document = Arc::clone(operation.document());
+    let (document, is_low_priority) = (Arc::clone(operation.document()), permit.is_low_priority());
     let admitted = AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit };
     let execution = execute_admitted(app, admitted);
-    let (outcome, passed_validation) = if is_large {
+    let (outcome, passed_validation) = if is_low_priority {
         admission.low_priority_pool.run(execution).await.map_err(|error| report_panic(&error, &request_id))?
     } else {
         execution.await

@@ -114,7 +114,7 @@ async fn accept_websocket(live: Arc<LiveConnections>, request: &Request) -> Resp
         return reject(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message);
     };
     let credentials = ConnectionCredentials {
-        token: header(header::AUTHORIZATION).map(str::to_owned),
+        authorization: header(header::AUTHORIZATION).map(str::to_owned),
         storefront_key: header(storefront_key::HEADER).map(str::to_owned),
     };
     let base_url = base_url(request, &live.app.config);

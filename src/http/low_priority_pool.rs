@@ -3,13 +3,12 @@
 //! A page of hundreds of products, or parsing a long document, takes as much processor time as
 //! dozens of ordinary requests. These threads use whatever processor time ordinary requests leave.
 //! Work that holds anything others wait for must not run here: only queries and parsing do, never
-//! writes.
+//! writes. [`super::admission`] limits how many queries run at a time.
 
 use std::num::NonZero;
 use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 use super::graphql::AbortOnDrop;
@@ -22,25 +21,13 @@ const MAX_SMALL_DOCUMENT_BYTES: usize = 4 * 1024;
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
-/// How many large queries one caller may have running.
-const MAX_LARGE_QUERIES_PER_CALLER: u64 = 4;
-
 /// A thread pool that starts on first use, and stops when dropped.
-pub(super) struct LowPriorityPool {
-    runtime: OnceLock<Option<Runtime>>,
-    /// One slot per processor. More queries would finish no sooner, and while ordinary requests
-    /// have the processors, each keeps its database connection from them.
-    slots: Semaphore,
-}
+#[derive(Default)]
+pub(super) struct LowPriorityPool(OnceLock<Option<Runtime>>);
 
 /// Whether a query of the given cost is large.
 pub(super) fn is_large_query(cost: u64) -> bool {
     cost >= MIN_LARGE_QUERY_COST
-}
-
-/// The work of a large query within its caller's share of `max_cost`.
-pub(super) fn large_query_work(cost: u64, max_cost: u64) -> u64 {
-    cost.max(max_cost / MAX_LARGE_QUERIES_PER_CALLER)
 }
 
 /// Whether a new document is large.
@@ -48,14 +35,8 @@ pub(super) fn is_large_document(text: &str) -> bool {
     text.len() > MAX_SMALL_DOCUMENT_BYTES
 }
 
-impl Default for LowPriorityPool {
-    fn default() -> Self {
-        Self { runtime: OnceLock::new(), slots: Semaphore::new(processors()) }
-    }
-}
-
 impl LowPriorityPool {
-    /// Runs a future once a slot is free. It is aborted when the caller drops this one.
+    /// Runs a future. It is aborted when the caller drops this one.
     ///
     /// # Errors
     /// [`JoinError`] if the work panicked.
@@ -63,8 +44,6 @@ impl LowPriorityPool {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, JoinError> {
-        // The semaphore is never closed.
-        let _slot = self.slots.acquire().await;
         let task = match self.runtime() {
             Some(runtime) => runtime.spawn(work),
             None => tokio::spawn(work),
@@ -97,23 +76,24 @@ impl LowPriorityPool {
                 .on_thread_start(lower_priority)
                 .enable_all()
                 .build()
-                .inspect_err(|error| tracing::warn!("large queries run among all others: {error}"))
+                .inspect_err(|error| tracing::warn!("large queries run at normal priority: {error}"))
                 .ok()
         };
-        self.runtime.get_or_init(start).as_ref()
+        self.0.get_or_init(start).as_ref()
     }
 }
 
 impl Drop for LowPriorityPool {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take().flatten() {
+        if let Some(runtime) = self.0.take().flatten() {
             // Dropping it would block on its threads, which is not allowed in async code.
             runtime.shutdown_background();
         }
     }
 }
 
-fn processors() -> usize {
+/// Number of processors available to this process.
+pub(super) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
@@ -122,7 +102,7 @@ fn processors() -> usize {
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::debug!("large queries have the priority of all others: {error}");
+        tracing::debug!("a thread keeps its normal priority: {error}");
     }
 }
 
@@ -146,19 +126,6 @@ mod tests {
         let default = niceness();
         assert_eq!(LowPriorityPool::default().compute(niceness).await.unwrap(), (default + NICENESS).min(19));
         assert_eq!(niceness(), default);
-    }
-
-    #[tokio::test]
-    async fn as_many_queries_run_at_a_time_as_there_are_processors() {
-        let pool = LowPriorityPool::default();
-        let mut running: Vec<_> =
-            (0..=processors()).map(|_| Box::pin(pool.run(std::future::pending::<()>()))).collect();
-        for query in &mut running {
-            assert!(futures_util::poll!(query).is_pending());
-        }
-        assert_eq!(pool.slots.available_permits(), 0);
-        drop(running);
-        assert_eq!(pool.slots.available_permits(), processors());
     }
 
     #[tokio::test]

@@ -40,7 +40,7 @@ pub(super) async fn authorize(app: &App, identity: &Identity, key: Option<&str>)
     Err((ErrorCode::Unauthenticated, message))
 }
 
-/// The key in the payload of `connection_init`, which clients send as an HTTP header.
+/// The key in the payload of `connection_init`, which clients name like the HTTP header.
 pub(super) fn key_from_payload(payload: &serde_json::Value) -> Option<&str> {
     [Some(payload), payload.get("headers")].into_iter().flatten().find_map(|headers| {
         let mut headers = headers.as_object()?.iter();

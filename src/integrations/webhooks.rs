@@ -13,7 +13,8 @@
 //! | `Mercato-Topic` | what happened, such as `ORDER_PLACED` |
 //! | `Mercato-Delivery` | the delivery's id |
 //!
-//! The signature is the HMAC-SHA256 of `<t>.<body>` under the subscription's secret, in hexadecimal.
+//! The signature is the HMAC-SHA256 of `<t>.<body>` under the subscription's secret, in
+//! hexadecimal.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

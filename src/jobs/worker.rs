@@ -283,7 +283,6 @@ impl Worker {
             unique_key: job.unique_key.clone(),
         };
         let requeued = |attempts: i32, delay: Duration, why: &str| JobUpdate {
-            status: JobStatus::Queued,
             run_at: now.plus(delay),
             attempts,
             finished_at: None,

@@ -34,7 +34,7 @@ pub struct CatalogReads {
 }
 
 /// Reads of one kind, by partition and key.
-type Reads<L, K, V> = Arc<ReadCoalescer<L, K, V>>;
+type Reads<P, K, V> = Arc<ReadCoalescer<P, K, V>>;
 /// The value of a key.
 type Item<V> = Option<Arc<V>>;
 /// The values of a key.

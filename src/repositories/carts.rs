@@ -81,7 +81,7 @@ pub struct CartLine {
     pub created_at: Timestamp,
 }
 
-/// Whether the cart has an order that is neither expired nor canceled. After that the cart can be
+/// Whether the cart has an order that is neither expired nor cancelled. After that the cart can be
 /// used again.
 macro_rules! is_ordered {
     () => {

@@ -384,8 +384,8 @@ pub async fn min_consumer_position(conn: &mut Conn, names: &[String], head: i64)
 
 /// Deletes up to `limit` events that happened before `cutoff`, were processed by all consumers (up
 /// to position `processed`) and have no unfinished jobs; returns their number. Keeps the whole
-/// history of the aggregate types in `kept_types`, and the newest event of every other aggregate, so
-/// that its sequence continues; except for deleted carts, since anybody can create carts.
+/// history of the aggregate types in `kept_types`, and the newest event of every other aggregate,
+/// so that its sequence continues; except for deleted carts, since anybody can create carts.
 pub async fn prune(
     conn: &mut Conn,
     cutoff: Timestamp,

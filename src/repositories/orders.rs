@@ -79,13 +79,13 @@ pub struct Order {
     pub note: String,
     /// Custom attributes.
     pub attributes: Json<Vec<Attribute>>,
-    /// Why it was canceled.
+    /// Why it was cancelled.
     pub cancel_reason: Option<String>,
     /// When it expires unless it is paid.
     pub expires_at: Option<Timestamp>,
     /// When it was placed.
     pub placed_at: Timestamp,
-    /// When it was canceled.
+    /// When it was cancelled.
     pub cancelled_at: Option<Timestamp>,
     /// When it was last changed.
     pub updated_at: Timestamp,
@@ -228,7 +228,7 @@ pub async fn lines(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<OrderLine>, D
     )
 }
 
-/// Inserts an order. It can't be searched for until it has a number, is canceled or expires.
+/// Inserts an order. It can't be searched for until it has a number, is cancelled or expires.
 pub async fn insert(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(orders::table).values(order).execute(c).await)?;
     Ok(())
@@ -358,7 +358,7 @@ pub async fn pay_pending(
     })
 }
 
-/// Detaches a canceled or expired order from its cart, so that the cart can be ordered again;
+/// Detaches a cancelled or expired order from its cart, so that the cart can be ordered again;
 /// returns whether there was one.
 pub async fn detach_from_cart(conn: &mut Conn, cart: CartId) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {

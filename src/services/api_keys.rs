@@ -114,7 +114,7 @@ impl ApiKeys {
     }
 
     /// Creates the first key, with all permissions, in a shop without keys and staff, which nobody
-    /// could sign in to otherwise. `None` when there is a key or a member of staff.
+    /// could sign in to otherwise. `None` when there is a key or a staff member.
     pub(crate) async fn create_first(&self, op: &OpContext, name: &str) -> Result<Option<String>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
         if api_keys::exists(&mut conn).await? || staff::exists(&mut conn).await? {

@@ -84,7 +84,7 @@ impl Default for AttemptSettings {
 pub enum AttemptKind {
     /// A customer signs in with a password.
     CustomerSignIn,
-    /// A member of staff signs in with a password.
+    /// A staff member signs in with a password.
     StaffSignIn,
     /// Creating an account.
     SignUp,

@@ -1,4 +1,4 @@
-//! The catalogue: lists of products and collections, and changes of products, variants and
+//! The catalog: lists of products and collections, and changes of products, variants and
 //! collections.
 //!
 //! Single objects and their relations are read through `loaders`. Every change of a product ends in

@@ -1,4 +1,4 @@
-//! Deletes rows that are no longer needed: on a schedule, in small transactions that hold up
+//! Deletes rows that are no longer needed: on a schedule, in small transactions that block
 //! nobody.
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Storefront content besides the catalogue: pages, menus, redirects from old paths, and sitemaps.
+//! Storefront content besides the catalog: pages, menus, redirects from old paths, and sitemaps.
 //!
 //! Single pages and menus are read through `loaders`. Those who may manage the shop's settings edit
 //! them, and see unpublished pages.

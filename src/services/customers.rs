@@ -209,9 +209,9 @@ impl Customers {
         problems.check()?;
         let email = customer.email.as_deref().unwrap_or_default();
         let attempt = self.attempts.check(op, AttemptKind::SignUp, email).await?;
-        let place = self.passwords.queue(Lane::Public, op.client_network())?;
+        let slot = self.passwords.queue(Lane::Public, op.client_network())?;
         self.attempts.count(op, &attempt, None).await?;
-        customer.password_hash = Some(place.hash(&new.password).await?);
+        customer.password_hash = Some(slot.hash(&new.password).await?);
         with_retries(|| self.create_once(op, &customer)).await?;
         Ok(customer)
     }

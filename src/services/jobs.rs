@@ -31,7 +31,7 @@ impl Jobs {
     }
 
     /// Returns a page of jobs, newest first. The query consists of terms such as `status:dead` and
-    /// `kind:mail.receipt`; a job must match one term of each kind.
+    /// `kind:mail.payment_receipt`; a job must match one term of each kind.
     ///
     /// # Errors
     /// [`Error::BadInput`] for an unknown term; [`Error`] for those who may not manage the shop's
@@ -47,7 +47,7 @@ impl Jobs {
         Ok(jobs::page(&mut self.db.read(&op.statements).await?, &filter, request).await?)
     }
 
-    /// Finds a job by id, for any member of staff and any service that knows it.
+    /// Finds a job by id, for any staff member and any service that knows it.
     ///
     /// # Errors
     /// [`Error`] for others.
@@ -168,7 +168,7 @@ fn not_allowed(status: JobStatus, rule: &str) -> Error {
     Error::invalid(ID_FIELD, UserErrorCode::NotAllowed, message)
 }
 
-/// Parses a query such as `status:dead kind:mail.receipt`.
+/// Parses a query such as `status:dead kind:mail.payment_receipt`.
 fn parse_filter(query: &str) -> Result<JobFilter, Error> {
     let mut filter = JobFilter::default();
     for term in query.split_whitespace() {
@@ -184,7 +184,7 @@ fn parse_filter(query: &str) -> Result<JobFilter, Error> {
             Some(("kind", kind)) if !kind.contains('\0') => filter.kinds.push(kind.to_owned()),
             _ => {
                 return Err(Error::BadInput(
-                    "query: write terms such as `status:dead` and `kind:mail.receipt`".to_owned(),
+                    "query: write terms such as `status:dead` and `kind:mail.payment_receipt`".to_owned(),
                 ));
             }
         }

@@ -150,7 +150,7 @@ impl Payments {
         let events = match self.call_provider(provider, || provider.authorize(&charge)).await {
             Ok(events) => self.capture_authorized(provider, &order, events).await,
             Err(error) => {
-                tracing::warn!(order = ?order.id, provider = provider.name(), "a charge: {error}");
+                tracing::warn!(order = ?order.id, provider = provider.name(), "charge failed: {error}");
                 Vec::new()
             }
         };
@@ -189,7 +189,7 @@ impl Payments {
         match self.call_provider(provider, || provider.capture(&payment)).await {
             Ok(more) => events.extend(more),
             Err(error) => {
-                tracing::warn!(order = ?order.id, provider = provider.name(), "a capture: {error}");
+                tracing::warn!(order = ?order.id, provider = provider.name(), "capture failed: {error}");
             }
         }
         events

@@ -208,7 +208,7 @@ fn order_line_json(line: &OrderLine) -> Value {
     })
 }
 
-/// Events without the actor: which member of staff acted is not the customer's data.
+/// Events without the actor: which staff member acted is not the customer's data.
 fn event_json(event: &EventRow) -> Value {
     json!({
         "kind": Event::public_name(&event.kind),

@@ -1,4 +1,4 @@
-//! Reads and writes Shopify's product CSV, to move a catalogue into the shop and out of it.
+//! Reads and writes Shopify's product CSV, to move a catalog into the shop and out of it.
 //!
 //! Called by the product import and export. It must not access the database, never yield a product
 //! with an invalid row, and never hold more of a file than one product and the handles seen so far.
@@ -143,7 +143,7 @@ enum Column {
     Tracker,
     Quantity,
     Policy,
-    /// Written as Shopify does, ignored when read: this shop fulfils its orders itself.
+    /// Written as Shopify does, ignored when read: this shop fulfills its orders itself.
     Fulfillment,
     Price,
     CompareAtPrice,

@@ -1,4 +1,4 @@
-//! Exports the catalogue as Shopify's product CSV, which `product_import` reads back to the same
+//! Exports the catalog as Shopify's product CSV, which `product_import` reads back to the same
 //! shop.
 //!
 //! Reads in chunks, so that memory use does not depend on the size of the shop. The quantity is the

@@ -1,6 +1,6 @@
 //! Rate limits: each caller has a bucket of points, and each request costs some.
 //!
-//! Callers are identified by API key, member of staff or customer, and anonymous ones by address.
+//! Callers are identified by API key, staff member or customer, and anonymous ones by address.
 //! `http` spends points before it executes an operation and refunds the excess afterwards. Buckets
 //! are in memory, or in Redis when several processes serve one shop; while Redis is unavailable,
 //! each process counts for itself: limits protect the shop, so they never stop it. This module does
@@ -43,7 +43,7 @@ pub struct RateLimitSettings {
     pub anonymous: Option<BucketLimit>,
     /// For each customer.
     pub customer: Option<BucketLimit>,
-    /// For each member of staff.
+    /// For each staff member.
     pub staff: Option<BucketLimit>,
     /// For each API key.
     pub api_key: Option<BucketLimit>,
@@ -72,7 +72,7 @@ pub enum Caller {
     Address(IpAddr),
     /// A customer.
     Customer(uuid::Uuid),
-    /// A member of staff.
+    /// A staff member.
     Staff(uuid::Uuid),
     /// An API key.
     ApiKey(uuid::Uuid),

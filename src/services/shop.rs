@@ -216,7 +216,7 @@ impl ShopDetails {
 }
 
 /// The shipping zone of a new shop until staff change it: everywhere, with all shipping methods at
-/// their default tariffs, for a distance of 50 km.
+/// their default prices, for a distance of 50 km.
 fn default_shipping_zone(op: &OpContext) -> (ShippingZone, Vec<ShippingRate>) {
     let zone = ShippingZone {
         id: ShippingZoneId::generate(),

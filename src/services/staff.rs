@@ -34,7 +34,7 @@ use crate::services::{Attempts, Sessions};
 /// Maximum number of roles of a member.
 const MAX_ROLES: usize = 50;
 
-/// Manages members of staff and their roles.
+/// Manages staff members and their roles.
 pub struct Staff {
     db: Db,
     auth: Arc<Authenticator>,

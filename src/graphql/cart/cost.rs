@@ -41,7 +41,7 @@ pub struct CartDiscountCode {
     code: String,
 }
 
-/// The amount that a discount takes off a cart line or its delivery.
+/// The amount that a discount takes off a cart line or delivery.
 #[derive(Interface, Clone)]
 #[graphql(
     field(name = "discounted_amount", ty = "MoneyV2", desc = "The amount taken off."),
@@ -93,7 +93,7 @@ pub fn to_cart_allocations(
     allocations.iter().map(to_allocation).collect()
 }
 
-/// The amount that an automatic discount takes off a cart line or its delivery.
+/// The amount that an automatic discount takes off a cart line or delivery.
 #[Object]
 impl CartAutomaticDiscountAllocation {
     /// The amount taken off.
@@ -112,7 +112,7 @@ impl CartAutomaticDiscountAllocation {
     }
 }
 
-/// The amount that a discount code takes off a cart line or its delivery.
+/// The amount that a discount code takes off a cart line or delivery.
 #[Object]
 impl CartCodeDiscountAllocation {
     /// The amount taken off.

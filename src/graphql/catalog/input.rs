@@ -1,4 +1,4 @@
-//! Inputs shared by catalogue mutations.
+//! Inputs shared by catalog mutations.
 
 use async_graphql::InputObject;
 

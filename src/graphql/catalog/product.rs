@@ -373,7 +373,7 @@ impl Product {
 
     /// The number of variants.
     async fn variants_count(&self, ctx: &Context<'_>) -> Result<Count> {
-        Ok(Count { count: self.load_variants(ctx).await?.len(), precision: CountPrecision::Exact })
+        Ok(Count::exact(self.load_variants(ctx).await?.len()))
     }
 
     /// The variant with the selected option values. Null if there is none.

@@ -1,4 +1,4 @@
-//! Queries for the catalogue.
+//! Queries for the catalog.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::graphql::total::{ProductTotalCount, TotalCount};
 use crate::loaders::ProductSort;
 use crate::services::catalog::{CollectionSort, ProductQuery};
 
-/// Queries for the catalogue.
+/// Queries for the catalog.
 #[derive(Default)]
 pub struct CatalogQuery;
 

@@ -80,7 +80,7 @@ pub struct MediaUpdatePayload {
 #[derive(SimpleObject)]
 #[graphql(visible = "may_write_products")]
 pub struct ProductMediaReorderPayload {
-    /// The product; null if the mutation failed.
+    /// The product. Null if the mutation failed.
     product: Option<Product>,
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
@@ -102,7 +102,7 @@ pub struct ProductOptionUpdatePayload {
 #[derive(SimpleObject)]
 #[graphql(visible = "may_write_products")]
 pub struct ProductOptionsReorderPayload {
-    /// The product; null if the mutation failed.
+    /// The product. Null if the mutation failed.
     product: Option<Product>,
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,

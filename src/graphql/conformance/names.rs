@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{
-    BaseType, Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
-    SelectionSet, Type, VariableDefinition,
+    BaseType, Directive, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet, Type,
+    VariableDefinition,
 };
 use async_graphql::registry::{MetaInputValue, MetaType};
 use async_graphql::{Name, Pos, Positioned, ServerError};
@@ -270,11 +270,7 @@ impl<'a> NameChecker<'a> {
         let is_declared = |name: &str| {
             operation.variable_definitions.iter().any(|definition| definition.node.name.node == name)
         };
-        let kind = match operation.ty {
-            OperationType::Query => "query",
-            OperationType::Mutation => "mutation",
-            OperationType::Subscription => "subscription",
-        };
+        let kind = operation.ty;
         let (mut reached, mut next) = (HashSet::new(), vec![own]);
         while let Some(references) = next.pop() {
             for used in references.variables.iter().filter(|used| !is_declared(used.name)) {

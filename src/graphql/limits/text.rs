@@ -33,10 +33,7 @@ pub(in crate::graphql) fn check(text: &str, limits: &CallerLimits) -> Result<(),
                 tokens += 1;
                 rest = skip_string(after, &mut may_have_block_end);
             }
-            b'#' => {
-                let end = after.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-                rest = end.and_then(|end| after.get(end..)).unwrap_or_default();
-            }
+            b'#' => rest = skip_comment(after),
             // The dots of a spread are counted together with what they spread.
             b' ' | b'\t' | b'\n' | b'\r' | b',' | b'.' => {}
             b'!' | b'$' | b'&' | b':' | b'=' | b'@' | b'|' => tokens += 1,
@@ -49,11 +46,17 @@ pub(in crate::graphql) fn check(text: &str, limits: &CallerLimits) -> Result<(),
     let remedy = "select fewer fields, and send values as variables";
     LimitError::check(
         "QUERY_MAX_TOKENS",
-        "The number of the document's names, values and signs",
+        "The number of tokens of the document",
         tokens,
         limits.max_tokens,
         remedy,
     )
+}
+
+/// Skips the rest of a comment.
+pub(in crate::graphql) fn skip_comment(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+    end.and_then(|end| text.get(end..)).unwrap_or_default()
 }
 
 /// Skips a string whose first quote was just read, and returns the rest.
@@ -164,7 +167,7 @@ mod tests {
         let said = "The nesting of the document's brackets exceeds the limit of 50 (QUERY_MAX_NESTING): ";
         assert!(error.starts_with(said), "{error}");
         let error = check(&"a ".repeat(9_000), &limits()).unwrap_err().to_string();
-        let said = "The number of the document's names, values and signs is 9000, and the limit is 8000 (QUERY_MAX_TOKENS): ";
+        let said = "The number of tokens of the document is 9000, and the limit is 8000 (QUERY_MAX_TOKENS): ";
         assert!(error.starts_with(said), "{error}");
     }
 }

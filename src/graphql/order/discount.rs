@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, Interface, SimpleObject, Union};
 
 use super::money;
+use crate::domain::micros;
 use crate::domain::quote::{Allocation, TaxLine as Tax};
 use crate::graphql::scalars::Decimal;
 use crate::graphql::shop::MoneyV2;
@@ -179,17 +180,11 @@ pub struct TaxLine {
 pub fn to_tax_lines(ctx: &Context<'_>, order: &loaders::Order, taxes: &[Tax]) -> Vec<TaxLine> {
     let line = |tax: &Tax| TaxLine {
         title: tax.title.clone(),
-        rate: Decimal(format_micros(tax.rate_micros)),
-        percentage: Decimal(format_micros(tax.rate_micros.saturating_mul(100))),
+        rate: Decimal(micros::to_decimal(tax.rate_micros)),
+        percentage: Decimal(micros::to_percentage(tax.rate_micros)),
         price: money(ctx, order, tax.amount),
     };
     taxes.iter().map(line).collect()
-}
-
-/// Formats millionths as a decimal without trailing zeros.
-fn format_micros(micros: i64) -> String {
-    let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// The discount allocations of a line or of delivery.

@@ -8,6 +8,7 @@ use super::DraftOrderConnection;
 use super::fields::Order;
 use crate::domain::draft::{self, DraftLine};
 use crate::domain::ids::{CustomerId, Id};
+use crate::domain::micros;
 use crate::domain::page::{CursorKey, CursorKeyKind};
 use crate::domain::permission::Permission;
 use crate::domain::quote::{Quote, QuotedLine};
@@ -167,10 +168,7 @@ impl DraftOrder {
 fn to_applied_discount(ctx: &Context<'_>, discount: &draft::DraftDiscount) -> DraftOrderAppliedDiscount {
     let value = match discount.kind {
         draft::DraftDiscountType::FixedAmount => ctx.shop().money(discount.value).to_decimal(),
-        draft::DraftDiscountType::Percentage => {
-            let text = format!("{}.{:04}", discount.value / 10_000, discount.value % 10_000);
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        }
+        draft::DraftDiscountType::Percentage => micros::to_percentage(discount.value),
     };
     DraftOrderAppliedDiscount {
         title: discount.title.clone(),

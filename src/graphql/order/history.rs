@@ -371,7 +371,7 @@ impl OrderTimelineEvent {
         gid(self.0.id)
     }
 
-    /// The type of the event in the event log, such as `order.paid`.
+    /// The kind of event, such as `order.paid`.
     async fn kind(&self) -> &str {
         Event::public_name(&self.0.kind)
     }

@@ -13,11 +13,11 @@ use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_write_orders};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Decimal, parse_gid};
-use crate::loaders;
 use crate::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, LineQuantity, ReceiveReturn, RefundLine,
     Tracking,
 };
+
 /// Order mutations.
 #[derive(Default)]
 pub struct OrderMutation;
@@ -185,10 +185,6 @@ fn parse_location(id: Option<&ID>) -> Result<Option<LocationId>, Error> {
     id.map(parse_gid).transpose()
 }
 
-fn share(order: Option<loaders::Order>) -> Option<Arc<loaders::Order>> {
-    order.map(Arc::new)
-}
-
 #[Object]
 impl OrderMutation {
     /// Cancels an order that has no shipped units. Its inventory and discount uses are released,
@@ -267,7 +263,7 @@ impl OrderMutation {
         let created = ctx.services().orders.create_fulfillment(ctx.op(), &create, key).await;
         let (created, user_errors) = payload(created)?;
         let (order, row) = created.unzip();
-        let order = share(order);
+        let order = order.map(Arc::new);
         let fulfillment =
             order.clone().zip(row).map(|(order, row)| Fulfillment { row: Arc::new(row), order });
         Ok(FulfillmentCreatePayload { fulfillment, order: order.map(Order), user_errors })
@@ -285,10 +281,10 @@ impl OrderMutation {
         idempotency_key: Option<String>,
     ) -> Result<FulfillmentCancelPayload> {
         let (id, key) = (parse_gid(&id)?, idempotency_key.as_deref());
-        let created = ctx.services().orders.cancel_fulfillment(ctx.op(), id, key).await;
-        let (created, user_errors) = payload(created)?;
-        let (order, row) = created.unzip();
-        let order = share(order);
+        let cancelled = ctx.services().orders.cancel_fulfillment(ctx.op(), id, key).await;
+        let (cancelled, user_errors) = payload(cancelled)?;
+        let (order, row) = cancelled.unzip();
+        let order = order.map(Arc::new);
         let fulfillment =
             order.clone().zip(row).map(|(order, row)| Fulfillment { row: Arc::new(row), order });
         Ok(FulfillmentCancelPayload { fulfillment, order: order.map(Order), user_errors })
@@ -323,7 +319,7 @@ impl OrderMutation {
         let (created, user_errors) =
             payload(ctx.services().orders.create_refund(ctx.op(), &create, key).await)?;
         let (order, row) = created.unzip();
-        let order = share(order);
+        let order = order.map(Arc::new);
         let refund = order.clone().zip(row).map(|(order, row)| Refund { row, order });
         Ok(RefundCreatePayload { refund, order: order.map(Order), user_errors })
     }
@@ -347,7 +343,7 @@ impl OrderMutation {
         let (created, user_errors) =
             payload(ctx.services().orders.create_return(ctx.op(), &create, key).await)?;
         let (order, row) = created.unzip();
-        let order = share(order);
+        let order = order.map(Arc::new);
         let returned = order.clone().zip(row).map(|(order, row)| Return { row: Arc::new(row), order });
         Ok(ReturnCreatePayload { returned, order: order.map(Order), user_errors })
     }
@@ -373,10 +369,10 @@ impl OrderMutation {
             location_id: parse_location(input.location_id.as_ref())?,
         };
         let key = idempotency_key.as_deref();
-        let (created, user_errors) =
+        let (received, user_errors) =
             payload(ctx.services().orders.receive_return(ctx.op(), &receive, key).await)?;
-        let (order, row) = created.unzip();
-        let order = share(order);
+        let (order, row) = received.unzip();
+        let order = order.map(Arc::new);
         let returned = order.clone().zip(row).map(|(order, row)| Return { row: Arc::new(row), order });
         Ok(ReturnReceivePayload { returned, order: order.map(Order), user_errors })
     }

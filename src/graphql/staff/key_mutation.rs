@@ -25,7 +25,7 @@ pub struct ApiKeyCreateInput {
     /// When the key expires. By default, it doesn't expire.
     expires_at: Option<DateTime>,
     /// Whether to create a storefront key: a public key for `X-Shopify-Storefront-Access-Token`,
-    /// with which anyone can read the catalogue and buy, but nothing else.
+    /// with which anyone can read the catalog and buy, but nothing else.
     #[graphql(default)]
     is_storefront: bool,
 }
@@ -36,8 +36,8 @@ pub struct ApiKeyCreateInput {
 pub struct ApiKeyCreatePayload {
     /// The new API key. Null if the mutation failed.
     api_key: Option<ApiKey>,
-    /// The secret of the key, shown only once. Send it as `Authorization: Bearer` header, or, for a
-    /// storefront key, as `X-Shopify-Storefront-Access-Token`.
+    /// The secret of the key, shown only once. Send it in the `Authorization: Bearer` header or,
+    /// for a storefront key, in `X-Shopify-Storefront-Access-Token`.
     secret: Option<String>,
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,

@@ -11,7 +11,7 @@ use crate::services::sessions::SessionTokens;
 #[derive(Default)]
 pub struct StaffSignInMutation;
 
-/// An access token of a staff member. Send it as `Authorization: Bearer` header.
+/// An access token of a staff member. Send it in the `Authorization: Bearer` header.
 #[derive(SimpleObject)]
 pub struct StaffAccessToken {
     /// The access token.

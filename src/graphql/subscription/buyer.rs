@@ -37,7 +37,7 @@ pub struct OrderUpdate {
 pub struct CartUpdate {
     #[graphql(flatten)]
     event: EventFields,
-    /// The cart in its current state; null once it was ordered.
+    /// The cart in its current state. Null once it was ordered.
     cart: Option<Cart>,
 }
 
@@ -146,7 +146,7 @@ impl ProductUpdate {
         &self.event
     }
 
-    /// The product in its current state; null if it was deleted or you may no longer see it.
+    /// The product in its current state. Null if it was deleted or you may no longer see it.
     async fn product(&self, ctx: &Context<'_>) -> Result<Option<Product>> {
         Product::find(ctx, self.id).await
     }
@@ -161,7 +161,7 @@ impl InventoryLevelUpdate {
         &self.event
     }
 
-    /// The variant in its current state; null if it was deleted or you may no longer see it.
+    /// The variant in its current state. Null if it was deleted or you may no longer see it.
     async fn variant(&self, ctx: &Context<'_>) -> Result<Option<ProductVariant>> {
         ProductVariant::find(ctx, VariantId::from_uuid(self.event.0.row.aggregate_id.0)).await
     }

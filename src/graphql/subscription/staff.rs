@@ -136,7 +136,7 @@ impl DomainEvent {
         self.event.0.sequence
     }
 
-    /// The event's data, with the names and ids of the API.
+    /// The event's data, with the names and IDs of the API.
     async fn payload(&self) -> Json<serde_json::Value> {
         Json(api_payload(&self.event.0.row.payload.0))
     }
@@ -146,7 +146,7 @@ impl DomainEvent {
         &self.event.0.row.actor
     }
 
-    /// The id of the request that caused the event.
+    /// The ID of the request that caused the event.
     async fn request_id(&self) -> ID {
         ID(self.event.0.row.request_id.clone())
     }

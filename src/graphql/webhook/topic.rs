@@ -1,25 +1,25 @@
-//! Webhook topics: the event types as GraphQL enum values, such as `ORDER_PLACED` for
+//! Webhook topics: the kinds of events as GraphQL enum values, such as `ORDER_PLACED` for
 //! `order.placed`.
 //!
-//! The values come from the table of events, so a new event type becomes a topic without changes
-//! here.
+//! The values come from the table of events, so a new kind of event becomes a topic without
+//! changes here.
 
 use crate::domain::event::Event;
 use crate::domain::webhook::{topic_name, topics};
 use crate::graphql::codes::table_enum;
 use crate::graphql::guard::may_manage_settings;
 
-/// A type of event that webhook subscriptions can receive.
+/// A kind of event that webhook subscriptions can receive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WebhookTopic(&'static str);
 
 impl WebhookTopic {
-    /// The topic of an event type. `None` for types that no longer exist.
+    /// The topic of a kind of event. `None` for kinds that no longer exist.
     pub fn from_kind(kind: &str) -> Option<Self> {
         topics().find(|topic| *topic == kind).map(Self)
     }
 
-    /// The event type in the log.
+    /// The kind of event, as named in the log.
     pub fn kind(self) -> &'static str {
         self.0
     }
@@ -39,6 +39,6 @@ impl WebhookTopic {
 
 table_enum!(
     WebhookTopic,
-    "A type of event that webhook subscriptions can receive.",
+    "A kind of event that webhook subscriptions can receive.",
     Some(may_manage_settings)
 );

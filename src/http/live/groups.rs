@@ -264,7 +264,7 @@ impl Groups {
             tokio::time::sleep(RETRY_DELAY).await;
             response = self.execute(request, trigger.clone()).await?;
         }
-        let is_last = response.data == async_graphql::Value::Null && !response.errors.is_empty();
+        let is_last = response.data == Value::Null && !response.errors.is_empty();
         match serde_json::to_string(&response) {
             Ok(text) => Some(Delivery { position, response: text.into(), is_last }),
             Err(error) => {

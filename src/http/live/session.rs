@@ -90,7 +90,7 @@ type CloseReason = (u16, String);
 /// The credentials sent with the upgrade request. `connection_init` may override them.
 pub struct ConnectionCredentials {
     /// The value of the `Authorization` header.
-    pub token: Option<String>,
+    pub authorization: Option<String>,
     /// The public key of the storefront.
     pub storefront_key: Option<String>,
 }
@@ -103,7 +103,8 @@ pub struct Session {
     protocol: Protocol,
     base_url: String,
     client: Option<ClientAddress>,
-    token: Option<String>,
+    /// The value of the `Authorization` header; cleared if it holds no valid token.
+    authorization: Option<String>,
     storefront_key: Option<String>,
     identity: Identity,
     /// Whether `connection_init` was accepted.
@@ -138,7 +139,7 @@ impl Session {
             protocol,
             base_url,
             client,
-            token: credentials.token,
+            authorization: credentials.authorization,
             storefront_key: credentials.storefront_key,
             identity: Identity::ANONYMOUS,
             is_initialized: false,
@@ -254,8 +255,8 @@ impl Session {
                 Err((4429, "Too many initialisation requests".to_owned()))
             }
             ClientMessage::Init(payload) => {
-                if let Some(token) = token_from_payload(&payload) {
-                    self.token = Some(token.to_owned());
+                if let Some(authorization) = authorization_from_payload(&payload) {
+                    self.authorization = Some(authorization.to_owned());
                 }
                 if let Some(key) = storefront_key::key_from_payload(&payload) {
                     self.storefront_key = Some(key.to_owned());
@@ -287,22 +288,22 @@ impl Session {
         let app = Arc::clone(&self.live.app);
         // Subscribed before the token is checked, so that a concurrent revocation is not missed.
         let changes = app.auth.subscribe();
-        let identity = graphql::authenticate(&app, self.token.as_deref()).await;
+        let identity = graphql::authenticate(&app, self.authorization.as_deref()).await;
         self.identity = identity.map_err(|(_, message)| (TRY_AGAIN_LATER, message))?;
         if self.identity == Identity::INVALID_TOKEN {
-            self.token = None;
+            self.authorization = None;
             let charged = graphql::charge_for_invalid_token(&app, &self.context()).await;
             charged.map_err(|throttled| (TRY_AGAIN_LATER, throttled.to_string()))?;
         }
-        if self.token.is_some() {
+        if self.authorization.is_some() {
             self.changes = Some(changes);
-            let token = self.token.as_deref().and_then(graphql::parse_bearer).unwrap_or_default();
+            let token = self.authorization.as_deref().and_then(graphql::parse_bearer).unwrap_or_default();
             let remaining =
                 app.auth.token_expiry(token).map(|end| end.micros() - app.system().now().micros());
             let remaining = remaining.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
             self.expires_at = remaining.and_then(|remaining| Instant::now().checked_add(remaining));
-            let name = self.context().caller_key();
-            let caller = Caller::new(&self.identity, name, self.client.map(ClientAddress::network));
+            let key = self.context().caller_key();
+            let caller = Caller::new(&self.identity, key, self.client.map(ClientAddress::network));
             self.guard.reassign(caller).map_err(|message| (POLICY_VIOLATION, message))?;
         }
         self.check_storefront_key().await?;
@@ -326,10 +327,10 @@ impl Session {
             return Ok(());
         }
         self.check_storefront_key().await?;
-        if self.token.is_none() {
+        if self.authorization.is_none() {
             return Ok(());
         }
-        match graphql::authenticate(&self.live.app, self.token.as_deref()).await {
+        match graphql::authenticate(&self.live.app, self.authorization.as_deref()).await {
             Ok(identity) if identity == self.identity => Ok(()),
             Ok(identity) if identity == Identity::INVALID_TOKEN => {
                 let reason = "Forbidden: the token is no longer valid, connect with a new one and resume with your last cursor";
@@ -482,8 +483,9 @@ fn truncate(text: &str, max: usize) -> &str {
     text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
-/// The token in the payload of `connection_init`, which clients send as an HTTP header.
-fn token_from_payload(payload: &serde_json::Value) -> Option<&str> {
+/// The `Authorization` value in the payload of `connection_init`, which clients name like the HTTP
+/// header.
+fn authorization_from_payload(payload: &serde_json::Value) -> Option<&str> {
     let header = |name: &'static str| payload.get(name).and_then(serde_json::Value::as_str);
     let nested = payload.get("headers").and_then(|headers| {
         headers
@@ -491,5 +493,5 @@ fn token_from_payload(payload: &serde_json::Value) -> Option<&str> {
             .or_else(|| headers.get("authorization"))
             .and_then(serde_json::Value::as_str)
     });
-    header("Authorization").or_else(|| header("authorization")).or(nested).filter(|token| !token.is_empty())
+    header("Authorization").or_else(|| header("authorization")).or(nested).filter(|value| !value.is_empty())
 }

@@ -38,9 +38,9 @@ struct Usage {
 pub enum Caller {
     /// An unauthenticated client, by its address if known.
     Anonymous(Option<IpAddr>),
-    /// A customer, by their caller name.
+    /// A customer, by their caller key.
     Customer(String),
-    /// A staff member or an API key, by their caller name.
+    /// A staff member or an API key, by their caller key.
     Staff(String),
 }
 
@@ -58,12 +58,12 @@ pub struct ReservedBytes {
 }
 
 impl Caller {
-    /// The caller with an identity; `name` is its unique caller name.
-    pub fn new(identity: &Identity, name: String, address: Option<IpAddr>) -> Self {
+    /// The caller with an identity; `key` is its `OpContext::caller_key`.
+    pub fn new(identity: &Identity, key: String, address: Option<IpAddr>) -> Self {
         match identity.actor {
             Actor::Anonymous => Self::Anonymous(address),
-            Actor::Customer(_) => Self::Customer(name),
-            Actor::Staff { .. } | Actor::System => Self::Staff(name),
+            Actor::Customer(_) => Self::Customer(key),
+            Actor::Staff { .. } | Actor::System => Self::Staff(key),
         }
     }
 

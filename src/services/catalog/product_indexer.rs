@@ -40,7 +40,7 @@ impl ProductIndexer {
         let variants = variants::by_product_ids(tx.conn(), &[product.id]).await?;
         let tags: Vec<String> =
             products::tags(tx.conn(), &[product.id]).await?.into_iter().map(|(_, tag)| tag).collect();
-        set_price_span(product, &variants);
+        set_price_range(product, &variants);
         product.updated_at = op.now();
         products::update(tx.conn(), product).await?;
         self.index(tx, op, product, &variants, &tags).await
@@ -123,7 +123,7 @@ pub(in crate::services) async fn index_words(
 }
 
 /// Sets a product's price range to that of its variants.
-fn set_price_span(product: &mut Product, variants: &[Variant]) {
+fn set_price_range(product: &mut Product, variants: &[Variant]) {
     product.min_price = variants.iter().map(|variant| variant.price).min().unwrap_or(0);
     product.max_price = variants.iter().map(|variant| variant.price).max().unwrap_or(0);
 }

@@ -159,7 +159,7 @@ impl Catalog {
         Ok((page.map(|(collection, key)| (Arc::new(collection), key)), warnings))
     }
 
-    /// Whether the catalogue has no products.
+    /// Whether the catalog has no products.
     ///
     /// # Errors
     /// Database errors.

@@ -46,12 +46,12 @@ impl Customers {
             return Err(unidentified());
         }
         let attempt = self.attempts.check(op, AttemptKind::CustomerSignIn, &email).await?;
-        let place = self.passwords.queue(Lane::Public, op.client_network())?;
+        let slot = self.passwords.queue(Lane::Public, op.client_network())?;
         let customer = customers::find_by_email(&mut self.db.read(&op.statements).await?, &email).await?;
         let owner = customer.as_ref().map(|customer| Principal::Customer(customer.id));
         self.attempts.count(op, &attempt, owner).await?;
         let hash = customer.as_ref().and_then(|customer| customer.password_hash.as_deref());
-        let is_correct = place.verify(password, hash).await?;
+        let is_correct = slot.verify(password, hash).await?;
         let customer = customer.filter(|_| is_correct).ok_or_else(unidentified)?;
         let tokens = with_retries(|| self.open_session(op, &attempt, &customer)).await?;
         tokens.ok_or_else(unidentified)
@@ -171,8 +171,8 @@ impl Customers {
             self.attempts.count(op, &attempt, None).await?;
             return Err(invalid_token(mailed.field));
         }
-        let place = self.passwords.queue(Lane::Public, op.client_network())?;
-        let hash = place.hash(password).await?;
+        let slot = self.passwords.queue(Lane::Public, op.client_network())?;
+        let hash = slot.hash(password).await?;
         let reset = with_retries(|| self.reset_once(op, &mailed, &hash)).await?;
         self.auth.invalidate(Invalidation::Customer(reset.0.id));
         Ok(reset)

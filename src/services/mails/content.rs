@@ -33,9 +33,9 @@ pub enum MailContent {
     SignInWarning(SignInAlert),
     /// To a customer: the account's address or password was changed.
     AccountChange(AccountChange),
-    /// To a new member of staff: how to set a password.
+    /// To a new staff member: how to set a password.
     StaffInvitation(StaffToken),
-    /// To a member of staff: how to set a new password.
+    /// To a staff member: how to set a new password.
     StaffRecovery(StaffToken),
     /// To staff: an order was placed.
     NewOrder(NewOrder),
@@ -242,7 +242,7 @@ pub struct ReturnNotice {
     pub is_received: bool,
 }
 
-/// A token by which a member of staff sets a password.
+/// A token by which a staff member sets a password.
 #[derive(Clone, Debug, Serialize)]
 pub struct StaffToken {
     /// The member's name.

@@ -24,13 +24,13 @@ text_enum! {
         PasswordRecovery = "password_recovery",
         /// To a customer: how to verify their e-mail address.
         EmailVerification = "email_verification",
-        /// To a customer or a member of staff: somebody keeps trying to sign in as them.
+        /// To a customer or a staff member: somebody keeps trying to sign in as them.
         SignInWarning = "sign_in_warning",
         /// To a customer, at the previous address: their e-mail address or password was changed.
         AccountChange = "account_change",
-        /// To a new member of staff: how to set a password.
+        /// To a new staff member: how to set a password.
         StaffInvitation = "staff_invitation",
-        /// To a member of staff: how to set a new password.
+        /// To a staff member: how to set a new password.
         StaffRecovery = "staff_recovery",
         /// To staff: an order was placed.
         NewOrder = "new_order",
@@ -44,8 +44,8 @@ text_enum! {
 }
 
 impl MailKind {
-    /// The permission that members of staff need to get it; `None` for mails to buyers, customers
-    /// and single members of staff.
+    /// The permission that staff members need to get it; `None` for mails to buyers, customers
+    /// and single staff members.
     #[must_use]
     pub fn staff_permission(self) -> Option<Permission> {
         match self {

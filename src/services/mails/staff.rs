@@ -1,4 +1,4 @@
-//! Mails to members of staff: one job per recipient, so that an address that is refused does not
+//! Mails to staff members: one job per recipient, so that an address that is refused does not
 //! keep the mail from the others.
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ use crate::repositories::orders::{self, OrderLine};
 use crate::repositories::{Visibility, payments, products, roles, staff, variants, webhooks};
 use crate::services::reports::{DailyReport, SalesGroup};
 
-/// The kind of the job that mails a notice to a member of staff.
+/// The kind of the job that mails a notice to a staff member.
 pub const STAFF_JOB: &str = "mail.staff";
 /// The language of mails to staff, who have no language setting.
 const STAFF_LANGUAGE: Language = Language::English;
@@ -163,7 +163,7 @@ impl Mails {
         self.enqueue_staff_mails(op, &StaffNotice::DailyReport(day), job).await
     }
 
-    /// Enqueues a job for each active member of staff with the permission for this kind of mail.
+    /// Enqueues a job for each active staff member with the permission for this kind of mail.
     /// The ids of these jobs are derived from this job's, so that a second run enqueues no
     /// duplicates.
     async fn enqueue_staff_mails(

@@ -1,4 +1,4 @@
-//! Mails with a token by which members of staff set their password. `services::staff` enqueues
+//! Mails with a token by which staff members set their password. `services::staff` enqueues
 //! them.
 
 use serde::{Deserialize, Serialize};

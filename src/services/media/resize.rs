@@ -4,7 +4,7 @@
 //! Anybody may request any crop, so it must be cheap: there are few widths, one crop is produced at
 //! a time, the queue is short, and shorter for each address, and the cache is bounded and evicts
 //! what is no longer requested. Each new crop costs rate-limit points of the client's address. A
-//! client without points, or when the queue is full, gets the uncropped picture for the moment.
+//! client without points, or any client while the queue is full, gets the uncropped picture.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -148,7 +148,7 @@ impl CropCache {
         }
     }
 
-    /// Enters the queue; `None` when it is full, or has too many of this address.
+    /// Enters the queue; `None` when it is full, or has too many entries of this address.
     fn enter_queue(&self, network: Option<IpAddr>) -> Option<QueueSlot<'_>> {
         let mut queued = self.queued();
         let address_count = queued.get(&network).copied().unwrap_or_default();
@@ -176,8 +176,8 @@ impl Drop for QueueSlot<'_> {
 }
 
 impl Media {
-    /// Returns what to serve for a picture in a requested size. The picture need not exist: the
-    /// returned file doesn't exist either then.
+    /// Returns what to serve for a picture in a requested size. If the picture doesn't exist,
+    /// neither does the returned file.
     pub async fn resolve_size(
         &self,
         op: &OpContext,

@@ -1,4 +1,4 @@
-//! Refunds: money is paid back for units, for delivery or as a goodwill.
+//! Refunds: money is paid back for units, for delivery or as goodwill.
 //!
 //! The refund is recorded in a transaction that checks it against the payments; then the provider
 //! is called, and its response goes into the ledger. A call that is repeated with the same
@@ -40,7 +40,7 @@ pub struct CreateRefund {
     pub order_id: OrderId,
     /// The lines to refund.
     pub lines: Vec<RefundLine>,
-    /// Amount for delivery, or as a goodwill, as a decimal number.
+    /// Amount for delivery, or as goodwill, as a decimal number.
     pub shipping_amount: Option<String>,
     /// A note for staff.
     pub note: Option<String>,
@@ -229,7 +229,7 @@ impl Orders {
         let left = refundable(&ledger, &known);
         let mut delivery = DeliveryShare::of(&order, known.iter().filter(is_standing), amounts.shipping);
         if !order.taxes_included {
-            // An earlier goodwill may have used up part of the money.
+            // An earlier goodwill refund may have used up part of the money.
             delivery.tax = delivery.tax.min(left.saturating_sub(requested)).max(0);
         }
         let amount = requested.saturating_add(delivery.added_tax(&order));

@@ -71,7 +71,7 @@ impl Orders {
         {
             return Ok(answer);
         }
-        let was_given_up = order.status == OrderStatus::Expired;
+        let was_expired = order.status == OrderStatus::Expired;
         order.status = order
             .status
             .transition(Transition::Pay, OrderSnapshot::default())
@@ -89,7 +89,7 @@ impl Orders {
             call.store(tx, op, &id).await?;
         }
         let mut events = vec![Event::OrderPaid(payment_event(&payment))];
-        if was_given_up {
+        if was_expired {
             let reserved = reinstate(tx, op, &order, self.shop.low_stock).await?;
             events.extend(reserved.ok_or_else(|| {
                 let message = "The order has expired, and its stock or a discount is no longer available: place a new one";

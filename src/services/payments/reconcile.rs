@@ -52,7 +52,7 @@ impl Payments {
                     Err(error) => {
                         tracing::error!(
                             order = ?order.id,
-                            "an order can't be given up: {}",
+                            "an order can't be expired: {}",
                             with_causes(&error)
                         );
                     }
@@ -149,7 +149,7 @@ impl Payments {
         let events = match self.call_provider(provider, || provider.status(&payment)).await {
             Ok(events) => self.capture_authorized(provider, order, events).await,
             Err(error) => {
-                tracing::warn!(order = ?order.id, provider = provider.name(), "a status: {error}");
+                tracing::warn!(order = ?order.id, provider = provider.name(), "a payment status can't be read: {error}");
                 return Ok(None);
             }
         };
@@ -182,7 +182,7 @@ impl Payments {
                 Ok(events) if events.is_empty() => {}
                 Ok(events) => drop(self.record(op, provider.name(), order.id, &events).await?),
                 Err(error) => {
-                    tracing::warn!(order = ?order.id, provider = provider.name(), "a cancel: {error}");
+                    tracing::warn!(order = ?order.id, provider = provider.name(), "cancel failed: {error}");
                 }
             }
         }

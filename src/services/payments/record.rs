@@ -74,7 +74,7 @@ impl Payments {
             };
             match events {
                 Ok(events) => drop(self.record_events(op, provider, id, &events).await?),
-                Err(error) => tracing::warn!(order = ?recorded.order.id, provider, "a cancel: {error}"),
+                Err(error) => tracing::warn!(order = ?recorded.order.id, provider, "cancel failed: {error}"),
             }
         }
         Ok(Some(recorded.order))

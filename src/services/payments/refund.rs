@@ -70,7 +70,7 @@ impl Payments {
             }
             asked.push(&row.provider);
             let Some(provider) = self.provider(&row.provider) else {
-                tracing::warn!(order = ?order.id, provider = row.provider, "no provider for a cancel");
+                tracing::warn!(order = ?order.id, provider = row.provider, "no provider for a cancellation");
                 have_all_answered = false;
                 continue;
             };
@@ -79,7 +79,7 @@ impl Payments {
                 Ok(events) if events.is_empty() => {}
                 Ok(events) => drop(self.record(op, &row.provider, order.id, &events).await?),
                 Err(error) => {
-                    tracing::warn!(order = ?order.id, provider = row.provider, "a cancel: {error}");
+                    tracing::warn!(order = ?order.id, provider = row.provider, "cancel failed: {error}");
                     have_all_answered = false;
                 }
             }
@@ -149,7 +149,7 @@ impl Payments {
         let events = match self.call_provider(provider, || provider.refund(&refund)).await {
             Ok(events) => events,
             Err(error) => {
-                tracing::warn!(order = ?order.id, provider = request.provider, "a refund: {error}");
+                tracing::warn!(order = ?order.id, provider = request.provider, "refund failed: {error}");
                 return Ok(RefundOutcome::Pending);
             }
         };

@@ -1,4 +1,4 @@
-//! Deletes members of staff.
+//! Deletes staff members.
 
 use super::{Staff, count_managers, ensure_manager_remains, holds_all_permissions, staff_event};
 use crate::auth::{Credential, Invalidation};

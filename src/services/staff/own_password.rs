@@ -1,4 +1,4 @@
-//! A member of staff changes their own password, whatever their permissions.
+//! A staff member changes their own password, whatever their permissions.
 
 use super::{Staff, staff_event};
 use crate::auth::{Credential, Invalidation, Lane, Principal};

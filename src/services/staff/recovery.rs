@@ -1,4 +1,4 @@
-//! How members of staff set their password: with a token that is mailed to them when they are
+//! How staff members set their password: with a token that is mailed to them when they are
 //! invited or ask for it.
 //!
 //! Tokens are not stored. A token is valid until it expires, and only while the member has the

@@ -114,6 +114,9 @@ async fn a_client_that_does_not_read_is_cut_off() {
     // The server stops reading when it can't answer.
     drop(timeout(Duration::from_millis(100), connection.write_all(requests.as_bytes())).await);
     metric(&app, "mercato_connections_refused_total{reason=\"write_timeout\"} 1").await;
+    // What the server's system kept for the client is discarded.
+    let ended = timeout(TIMEOUT, connection.read_to_end(&mut Vec::new())).await.unwrap();
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]

@@ -94,6 +94,11 @@ impl Activity {
         }
     }
 
+    /// Whether bytes wait until the client reads.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.state().unread_since.is_some()
+    }
+
     /// Records that all bytes were sent.
     pub(super) fn record_flushed(&self) {
         self.state().unread_since = None;

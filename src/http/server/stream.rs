@@ -38,6 +38,17 @@ impl Stream {
     }
 }
 
+impl Drop for Stream {
+    /// Resets a connection whose client does not read. The system would otherwise keep the unsent
+    /// bytes for minutes, where no limit counts them.
+    fn drop(&mut self) {
+        if self.activity.is_blocked() {
+            // Fails only if the connection is closed already.
+            drop(self.socket.set_zero_linger());
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,

@@ -18,6 +18,8 @@ use poem::{
     web::Path,
 };
 
+use super::headers::matches_etag;
+
 /// A file of the bundle. Names are unique, and all files of a build share a revision.
 struct Asset {
     name: &'static str,
@@ -40,16 +42,11 @@ pub fn routes() -> Route {
 #[handler]
 fn serve_page(request: &Request) -> Response {
     let tag = format!("\"{PAGE_REVISION}\"");
-    let known = request.headers().get(header::IF_NONE_MATCH);
-    // A proxy that compresses the page makes the tag weak.
-    let fresh = known
-        .and_then(|tags| tags.to_str().ok())
-        .is_some_and(|tags| tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
-
+    let is_known = matches_etag(request.headers(), &tag);
     let response = secure_response("text/html; charset=utf-8")
         .header(header::ETAG, tag)
         .header(header::CACHE_CONTROL, "no-cache");
-    if fresh { response.status(StatusCode::NOT_MODIFIED).finish() } else { response.body(PAGE) }
+    if is_known { response.status(StatusCode::NOT_MODIFIED).finish() } else { response.body(PAGE) }
 }
 
 #[handler]

@@ -1,6 +1,6 @@
 //! Security and caching headers for every response, unless its endpoint has set its own: no
 //! caching, no content type sniffing, no framing, no referrer, and HSTS for clients that connect
-//! over TLS.
+//! over TLS. Also compares entity tags.
 //!
 //! API responses must never be cached, not even those to anonymous callers: a query can name a cart
 //! or an order by its secret. Public content such as images sets its own headers.
@@ -54,4 +54,11 @@ fn set_security_headers(headers: &mut HeaderMap, is_secure: bool) {
     if is_secure {
         set(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
+}
+
+/// Whether the client has the version with this entity tag.
+pub(super) fn matches_etag(headers: &HeaderMap, tag: &str) -> bool {
+    let tags = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    // A proxy that compresses makes the tag weak.
+    tags.is_some_and(|tags| tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
 }

@@ -13,6 +13,7 @@ use poem::http::{HeaderMap, StatusCode, header};
 use poem::{Body, Endpoint, IntoResponse, Request, Response, ResponseBuilder, get};
 
 use super::client_address::client_address;
+use super::headers::matches_etag;
 use super::respond;
 use crate::app::App;
 use crate::auth::Identity;
@@ -85,13 +86,6 @@ fn serve_cropped(headers: &HeaderMap, picture: &CroppedPicture) -> Response {
 
 fn etag(hash: &ContentHash) -> String {
     format!("\"{}\"", hash.as_str())
-}
-
-/// Whether the client has the current version.
-fn matches_etag(headers: &HeaderMap, tag: &str) -> bool {
-    let tags = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    // A proxy that compresses makes the tag weak.
-    tags.is_some_and(|tags| tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
 }
 
 fn file_response(format: MediaFormat, tag: &str, cache_control: &str, opened: StoredContent) -> Response {

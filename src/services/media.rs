@@ -30,7 +30,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::{Id, ImageId, JobId, MediaId, ProductId};
 use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus};
 use crate::domain::permission::Permission;
-use crate::error::{Error, UserErrorCode};
+use crate::error::{Error, UserErrorCode, with_causes};
 use crate::events;
 use crate::integrations::pictures::{FileKind, Picture, PictureError, detect_kind};
 use crate::integrations::public_http::PublicHttp;
@@ -229,9 +229,9 @@ impl Media {
             Err(_) => false,
         };
         if is_unused {
-            // No job will use these files. Failing to remove one does no harm.
+            // No job will use these files.
             for id in ids {
-                let _ = self.storage.delete_upload(id.uuid()).await;
+                self.discard_upload(id).await;
             }
         }
         created
@@ -317,10 +317,17 @@ impl Media {
         op.authorize(Permission::WriteProducts)?;
         with_retries(|| self.delete_once(op, product, ids)).await?;
         for id in ids {
-            // A staged upload; its job will find nothing to do. Failing to remove one does no harm.
-            let _ = self.storage.delete_upload(id.uuid()).await;
+            // A staged upload; its job will find nothing to do.
+            self.discard_upload(*id).await;
         }
         Ok(())
+    }
+
+    /// Removes a staged upload that nothing needs. If it can't be removed, it only takes up space.
+    async fn discard_upload(&self, id: MediaId) {
+        if let Err(error) = self.storage.delete_upload(id.uuid()).await {
+            tracing::warn!(media = ?id, "an unused upload can't be removed: {}", with_causes(&error));
+        }
     }
 
     async fn delete_once(&self, op: &OpContext, id: ProductId, ids: &[MediaId]) -> Result<(), Error> {

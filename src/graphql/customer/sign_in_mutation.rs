@@ -180,7 +180,7 @@ impl CustomerSignInMutation {
         reset_url: Url,
     ) -> Result<CustomerResetByUrlPayload> {
         let (customer_id, token) = split_url(&reset_url.0);
-        let mailed = MailedToken { customer_id, token, field: &["resetUrl"] };
+        let mailed = MailedToken { customer_id: Some(customer_id), token, field: &["resetUrl"] };
         let reset = ctx.services().customers.reset(ctx.op(), mailed, &password, &["password"]).await;
         let (reset, customer_user_errors, user_errors) = customer_payload(reset)?;
         let (customer, tokens) = reset.unzip();
@@ -195,10 +195,10 @@ impl CustomerSignInMutation {
 
 /// The customer ID and the token at the end of a reset URL. Without a valid ID, the nil ID, which
 /// no customer has.
-fn split_url(url: &str) -> (Option<CustomerId>, &str) {
+fn split_url(url: &str) -> (CustomerId, &str) {
     let path = url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     let mut parts = path.rsplit('/');
     let token = parts.next().unwrap_or_default();
     let id = parts.next().and_then(|id| uuid::Uuid::try_parse(id).ok()).unwrap_or_default();
-    (Some(CustomerId::from_uuid(id)), token)
+    (CustomerId::from_uuid(id), token)
 }

@@ -19,7 +19,7 @@ use crate::domain::permission::Permission;
 use crate::graphql::address::MailingAddress;
 use crate::graphql::attribute::Attribute;
 use crate::graphql::codes::CurrencyCode;
-use crate::graphql::connection::{ConnectionPage, PageArgs};
+use crate::graphql::connection::{ConnectionPage, PageArgs, validate_first};
 use crate::graphql::customer::Customer;
 use crate::graphql::guard::{PermissionGuard, may_read_orders};
 use crate::graphql::inline_object::InlineObject;
@@ -475,7 +475,7 @@ impl Order {
         ctx: &Context<'_>,
         #[graphql(desc = "Returns up to the first `n` items. All by default.")] first: Option<i32>,
     ) -> Result<Option<Vec<Fulfillment>>> {
-        let limit = first.and_then(|first| usize::try_from(first).ok()).unwrap_or(usize::MAX);
+        let limit = first.map(validate_first).transpose()?.unwrap_or(usize::MAX);
         let rows = ctx.loaders().for_order.fulfillments.load(self.0.id).await?;
         let sent = rows.iter().filter(|row| row.status == FulfillmentState::Success).take(limit);
         Ok(Some(sent.map(|row| Fulfillment { row: Arc::clone(row), order: Arc::clone(&self.0) }).collect()))

@@ -14,7 +14,7 @@ use crate::domain::page::{CursorKey, CursorKeyKind, Page};
 use crate::domain::permission::Permission;
 use crate::domain::{fulfillment, payment};
 use crate::events::api_payload;
-use crate::graphql::connection::{ConnectionPage, PageArgs};
+use crate::graphql::connection::{ConnectionPage, PageArgs, validate_first};
 use crate::graphql::guard::{PermissionGuard, may_read_orders};
 use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;
@@ -195,10 +195,12 @@ impl Fulfillment {
     async fn tracking_info(
         &self,
         #[graphql(desc = "Returns up to the first `n` items. All by default.")] first: Option<i32>,
-    ) -> Vec<FulfillmentTrackingInfo> {
+    ) -> Result<Vec<FulfillmentTrackingInfo>> {
+        let limit = first.map(validate_first).transpose()?.unwrap_or(usize::MAX);
         let (number, url) = (self.row.tracking_number.clone(), self.row.tracking_url.clone().map(Url));
-        let is_tracked = (number.is_some() || url.is_some()) && first.is_none_or(|first| first > 0);
-        is_tracked.then_some(FulfillmentTrackingInfo { number, url }).into_iter().collect()
+        let is_tracked = number.is_some() || url.is_some();
+        let info = is_tracked.then_some(FulfillmentTrackingInfo { number, url });
+        Ok(info.into_iter().take(limit).collect())
     }
 
     /// When the units were shipped.

@@ -172,7 +172,11 @@ impl Groups {
             async move {
                 let (mut last, mut changes) = (None, 0);
                 loop {
-                    if let Ok(Some(job)) = find_job(groups.app(), id).await {
+                    let job = find_job(groups.app(), id).await.unwrap_or_else(|error| {
+                        tracing::warn!(job = ?id, "live clients wait for a job: {}", with_causes(&error));
+                        None
+                    });
+                    if let Some(job) = job {
                         let current = (job.status, job.progress, job.attempts);
                         let previous = last.replace(current);
                         // Members read the initial state themselves, but must not miss that the job

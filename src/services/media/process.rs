@@ -44,7 +44,9 @@ const NOT_ANIMATED: &str = "Only the first frame of the animated picture is show
 enum ProcessError {
     /// For good, for a reason that staff are shown.
     Rejected(String),
-    /// A retry may succeed.
+    /// The file's server does not answer, for a reason that staff are shown if retries don't help.
+    Unreachable(String),
+    /// For an internal reason. A retry may succeed.
     Failed(JobError),
 }
 
@@ -91,10 +93,15 @@ impl From<PictureError> for ProcessError {
 
 impl From<StorageError> for ProcessError {
     fn from(error: StorageError) -> Self {
-        Self::Failed(match error {
-            StorageError::Open { retry_in } => JobError::Wait { why: error.to_string(), delay: retry_in },
-            error => JobError::Retry(with_causes(&error)),
-        })
+        Self::Failed(storage_job_error(error))
+    }
+}
+
+/// The outcome of a job that can't use the storage.
+fn storage_job_error(error: StorageError) -> JobError {
+    match error {
+        StorageError::Open { retry_in } => JobError::Wait { why: error.to_string(), delay: retry_in },
+        error => JobError::Retry(with_causes(&error)),
     }
 }
 
@@ -102,7 +109,8 @@ impl From<DownloadError> for ProcessError {
     fn from(error: DownloadError) -> Self {
         match error {
             DownloadError::Refused(_) => Self::Rejected(error.to_string()),
-            error => Self::Failed(JobError::Retry(with_causes(&error))),
+            DownloadError::Failed(_) => Self::Unreachable(error.to_string()),
+            DownloadError::File(_) => Self::Failed(JobError::Retry(with_causes(&error))),
         }
     }
 }
@@ -132,31 +140,30 @@ impl Media {
     pub(crate) async fn process(&self, work: &JobContext) -> Result<(), JobError> {
         let JobPayload { media_id: id } = work.payload()?;
         let op = &work.op;
-        match self.process_once(work, id).await {
-            Ok(()) => {}
-            Err(ProcessError::Rejected(why)) => self.set_status(op, id, MediaStatus::Failed, &why).await?,
-            Err(ProcessError::Failed(error)) => {
-                let is_last = work.job.attempts >= work.job.max_attempts;
-                match &error {
-                    JobError::Wait { .. } => {}
-                    JobError::Retry(_) if !is_last => {}
-                    // Internal errors are only logged; staff can retry the job.
-                    JobError::Retry(why) | JobError::GiveUp(why) => {
-                        let shown = if why.starts_with("The file can't be fetched") {
-                            why.as_str()
-                        } else {
-                            "The file could not be processed: retry the job later"
-                        };
-                        self.set_status(op, id, MediaStatus::Failed, shown).await?;
-                    }
-                }
-                return Err(error);
+        let failure = match self.process_once(work, id).await {
+            Ok(()) => None,
+            Err(ProcessError::Rejected(why)) => {
+                self.set_status(op, id, MediaStatus::Failed, &why).await?;
+                None
             }
+            Err(ProcessError::Unreachable(why)) => Some((JobError::Retry(why.clone()), why)),
+            // Internal errors are only logged; staff can retry the job.
+            Err(ProcessError::Failed(error)) => {
+                Some((error, "The file could not be processed: retry the job later".to_owned()))
+            }
+        };
+        if let Some((error, note)) = failure {
+            let is_last = match error {
+                JobError::Wait { .. } => false,
+                JobError::Retry(_) => work.job.attempts >= work.job.max_attempts,
+                JobError::GiveUp(_) => true,
+            };
+            if is_last {
+                self.set_status(op, id, MediaStatus::Failed, &note).await?;
+            }
+            return Err(error);
         }
-        self.storage.delete_upload(id.uuid()).await.map_err(|error| match ProcessError::from(error) {
-            ProcessError::Failed(error) => error,
-            ProcessError::Rejected(why) => JobError::GiveUp(why),
-        })
+        self.storage.delete_upload(id.uuid()).await.map_err(storage_job_error)
     }
 
     async fn process_once(&self, work: &JobContext, id: MediaId) -> Result<(), ProcessError> {

@@ -110,6 +110,8 @@ async fn a_guest_sees_what_a_buyer_sees_and_nothing_of_staffs(app: TestApp) {
     assert_eq!((&line["quantity"], &line["currentQuantity"]), (&json!(3), &json!(2)));
     assert!(order["statusUrl"].as_str().unwrap().contains(&token));
 
+    let negative = "successfulFulfillments(first: -1) { trackingCompany }";
+    assert_eq!(ask(negative).await.code(), "BAD_USER_INPUT");
     for fields in [
         "timeline(first: 1) { nodes { kind } }",
         "transactions { kind }",

@@ -3,12 +3,14 @@
 //! shops must set it, because clients control the `Host` header.
 
 use poem::Request;
+use poem::http::HeaderName;
+use poem::http::header::HOST;
 
 use super::client_address::is_from_trusted_proxy;
 use crate::config::Config;
 
-const X_FORWARDED_HOST: &str = "x-forwarded-host";
-const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The base URL, without a trailing slash.
 pub(super) fn base_url(request: &Request, config: &Config) -> String {
@@ -16,7 +18,7 @@ pub(super) fn base_url(request: &Request, config: &Config) -> String {
         return url.clone();
     }
     let scheme = if is_secure(request, config) { "https" } else { "http" };
-    let host = forwarded(request, config, X_FORWARDED_HOST).or_else(|| last_value(request, "host"));
+    let host = forwarded(request, config, &X_FORWARDED_HOST).or_else(|| last_value(request, &HOST));
     format!("{scheme}://{}", host.filter(|host| is_host(host)).unwrap_or("localhost"))
 }
 
@@ -24,18 +26,18 @@ pub(super) fn base_url(request: &Request, config: &Config) -> String {
 pub(super) fn is_secure(request: &Request, config: &Config) -> bool {
     match config.exposure.public_url {
         Some(_) => config.exposure.is_secure(),
-        None => forwarded(request, config, X_FORWARDED_PROTO) == Some("https"),
+        None => forwarded(request, config, &X_FORWARDED_PROTO) == Some("https"),
     }
 }
 
 /// A header set by a trusted proxy.
-fn forwarded<'a>(request: &'a Request, config: &Config, name: &str) -> Option<&'a str> {
+fn forwarded<'a>(request: &'a Request, config: &Config, name: &HeaderName) -> Option<&'a str> {
     // Few requests have such headers, so the peer is checked last.
     last_value(request, name).filter(|_| is_from_trusted_proxy(request, &config.trusted_proxies))
 }
 
 /// The last value of a header, set by the nearest proxy: each proxy appends its own.
-fn last_value<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+fn last_value<'a>(request: &'a Request, name: &HeaderName) -> Option<&'a str> {
     let value = request.headers().get_all(name).iter().next_back()?.to_str().ok()?;
     value.rsplit(',').next().map(str::trim)
 }

@@ -7,6 +7,7 @@ mod private_files;
 use std::sync::Arc;
 
 use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
+use crate::concurrency::LowPriorityPool;
 use crate::config::{Config, Environment};
 use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
@@ -76,6 +77,8 @@ pub struct App {
     pub payload_renderer: Arc<dyn RenderPayload>,
     /// The circuit breakers in front of external services.
     pub breakers: Arc<Breakers>,
+    /// The threads for expensive work.
+    pub low_priority_pool: Arc<LowPriorityPool>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Authenticates callers.
@@ -204,7 +207,9 @@ impl App {
             Arc::clone(&keys),
             id_provider,
         ));
-        let passwords = Arc::new(Passwords::new(config.limits.password_queue));
+        let low_priority_pool = Arc::<LowPriorityPool>::default();
+        let passwords =
+            Arc::new(Passwords::new(config.limits.password_queue, Arc::clone(&low_priority_pool)));
         let attempts = Arc::new(Attempts::new(db.clone(), config.limits.attempts));
         let rate_limits =
             Arc::new(RateLimits::new(config.limits.rates.clone()).map_err(StartError::RateLimits)?);
@@ -324,6 +329,7 @@ impl App {
             shop,
             test_payments,
             breakers,
+            low_priority_pool,
             metrics,
             relay: Relay::new(db.clone(), clock(), Arc::clone(&bus), &handlers),
             worker: Worker::new(db.clone(), clock(), &handlers),

@@ -16,7 +16,6 @@ mod headers;
 mod health;
 mod introspection;
 mod live;
-mod low_priority_pool;
 mod media;
 mod metrics;
 mod payments;
@@ -54,7 +53,11 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
     let documents = Arc::new(DocumentCache::new(app.config.query_limits.document_cache_bytes));
-    let admission = Arc::new(Admission::new(&app.config.network.admission, Arc::clone(&app.metrics)));
+    let admission = Arc::new(Admission::new(
+        &app.config.network.admission,
+        Arc::clone(&app.metrics),
+        Arc::clone(&app.low_priority_pool),
+    ));
     let live = LiveConnections::new(Arc::clone(&app), Arc::clone(&documents), Arc::clone(&admission));
     let health = Health::new(Arc::clone(&app));
     let routes = routes(Arc::clone(&app), documents, admission, Arc::clone(&live), Arc::clone(&health));

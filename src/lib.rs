@@ -18,7 +18,7 @@
 //! | [`http`] | the HTTP and WebSocket server around the schema |
 //! | [`cli`] | the command line |
 //! | [`app`] | the composition root: the one place that knows every concrete type |
-//! | [`config`], [`context`], [`error`], [`files`], [`telemetry`] | settings; the context of an operation; errors; file permissions; log and metrics |
+//! | [`concurrency`], [`config`], [`context`], [`error`], [`files`], [`telemetry`] | tasks and threads; settings; the context of an operation; errors; file permissions; log and metrics |
 //!
 //! # Data flow
 //!
@@ -38,6 +38,7 @@
 pub mod app;
 pub mod auth;
 pub mod cli;
+pub mod concurrency;
 pub mod config;
 pub mod context;
 pub mod db;

@@ -1,19 +1,20 @@
 //! Password hashing with Argon2id.
 //!
-//! A hash takes some 20 MB and tens of milliseconds of a core, so hashes run on blocking threads,
-//! no more at once than there are cores, and no more wait than [`Passwords::queue`] has slots for:
-//! further callers are told at once to retry. One address gets at most a quarter of the slots, so
-//! it can't fill the queue.
+//! A hash takes some 20 MB and tens of milliseconds of a core, so hashes run on blocking threads of
+//! low priority, no more at once than there are cores, and no more wait than [`Passwords::queue`]
+//! has slots for: further callers are told at once to retry. One address gets at most a quarter of
+//! the slots, so it can't fill the queue.
 //!
-//! Staff have a lane of their own that strangers can't fill: it is for members who have signed in
-//! from the same address before, and for those who are signed in. Services decide who may use it.
+//! Staff have a lane of their own, of normal priority, that strangers can't fill: it is for members
+//! who have signed in from the same address before, and for those who are signed in. Services
+//! decide who may use it.
 //!
 //! An unknown account is checked against a dummy hash, so that the response takes as long as for a
 //! wrong password.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -21,6 +22,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use super::AuthError;
+use crate::concurrency::{LowPriorityPool, processors};
 
 /// A hash that no password matches, with the parameters of real ones.
 const DUMMY_HASH: &str =
@@ -55,6 +57,8 @@ pub struct PasswordSlot<'a> {
 
 struct Queue {
     permits: Semaphore,
+    /// The threads of the hashes; `None` means those of normal priority.
+    low_priority_pool: Option<Arc<LowPriorityPool>>,
     max_slots: usize,
     occupancy: Mutex<Occupancy>,
 }
@@ -69,11 +73,15 @@ struct Occupancy {
 impl Passwords {
     /// Creates the queues, with up to `max_slots` each.
     #[must_use]
-    pub fn new(max_slots: usize) -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let queue =
-            |permits| Queue { permits: Semaphore::new(permits), max_slots, occupancy: Mutex::default() };
-        Self { staff: queue(1), public: queue(cores.saturating_sub(1).max(1)) }
+    pub fn new(max_slots: usize, low_priority_pool: Arc<LowPriorityPool>) -> Self {
+        let queue = |permits, low_priority_pool| Queue {
+            permits: Semaphore::new(permits),
+            low_priority_pool,
+            max_slots,
+            occupancy: Mutex::default(),
+        };
+        let public_permits = processors().saturating_sub(1).max(1);
+        Self { staff: queue(1, None), public: queue(public_permits, Some(low_priority_pool)) }
     }
 
     /// Takes a slot in a queue, for a request from an address.
@@ -159,7 +167,11 @@ impl PasswordSlot<'_> {
         work: impl FnOnce() -> Result<T, AuthError> + Send + 'static,
     ) -> Result<T, AuthError> {
         let _permit = self.queue.permits.acquire().await.map_err(password_error)?;
-        tokio::task::spawn_blocking(work).await.map_err(password_error)?
+        let result = match &self.queue.low_priority_pool {
+            Some(pool) => pool.compute(work).await,
+            None => tokio::task::spawn_blocking(work).await,
+        };
+        result.map_err(password_error)?
     }
 }
 
@@ -178,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_is_known_again_and_another_is_not() {
-        let passwords = Passwords::new(4);
+        let passwords = Passwords::new(4, Arc::default());
         let place = || passwords.queue(Lane::Public, None).unwrap();
         let hash = place().hash("correct horse").await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
@@ -190,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_flood_fills_neither_the_queue_nor_the_lane_of_staff() {
-        let passwords = Passwords::new(8);
+        let passwords = Passwords::new(8, Arc::default());
         let address = |last: u8| Some(IpAddr::from([192, 0, 2, last]));
         let take = |lane, last| passwords.queue(lane, address(last));
         let flood = [take(Lane::Public, 1), take(Lane::Public, 1)];

@@ -25,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use self::shares::FairShares;
 pub(super) use self::shares::Share;
 use super::graphql::Rejection;
-use super::low_priority_pool::{LowPriorityPool, processors};
+use crate::concurrency::{LowPriorityPool, processors};
 use crate::config::AdmissionConfig;
 use crate::context::OpContext;
 use crate::domain::caller::CallerKind;
@@ -39,6 +39,10 @@ const ANONYMOUS_SHARE: usize = 60;
 /// Percentage of the slots that all callers except staff may use.
 const PUBLIC_SHARE: usize = 85;
 
+/// The cost from which a query is large, corresponding to a few milliseconds of processor time.
+const MIN_LARGE_QUERY_COST: u64 = 4_000;
+/// The longest new document that is not large. Parsing it takes about as long as a thread switch.
+const MAX_SMALL_DOCUMENT_BYTES: usize = 4 * 1024;
 /// The number of large queries that one caller may have running.
 const MAX_LARGE_QUERIES_PER_CALLER: u64 = 4;
 
@@ -52,11 +56,11 @@ pub struct Admission {
     all: Arc<Semaphore>,
     queued: [AtomicUsize; 3],
     shares: Arc<FairShares>,
-    /// Free slots for large queries, one per processor. More would not finish any sooner, and each
-    /// would hold a database connection while ordinary operations have the processors.
+    /// Free slots for large queries: one for every two processors. Their shared reads run at normal
+    /// priority, so more would slow down ordinary operations, and each holds a database connection.
     large: Arc<Semaphore>,
     /// The threads for expensive work.
-    pub(super) low_priority_pool: LowPriorityPool,
+    pub(super) low_priority_pool: Arc<LowPriorityPool>,
     max_operations: usize,
     max_queued: usize,
     queue_timeout: Duration,
@@ -81,9 +85,28 @@ pub(super) struct Permit {
     metrics: Arc<Metrics>,
 }
 
+/// The number of large queries that may run at a time.
+fn max_large_queries() -> usize {
+    processors().div_ceil(2)
+}
+
+/// Whether a query of the given cost is large.
+pub(super) fn is_large_query(cost: u64) -> bool {
+    cost >= MIN_LARGE_QUERY_COST
+}
+
+/// Whether a new document is large.
+pub(super) fn is_large_document(text: &str) -> bool {
+    text.len() > MAX_SMALL_DOCUMENT_BYTES
+}
+
 impl Admission {
     /// Creates the state without any running operations.
-    pub fn new(config: &AdmissionConfig, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        config: &AdmissionConfig,
+        metrics: Arc<Metrics>,
+        low_priority_pool: Arc<LowPriorityPool>,
+    ) -> Self {
         let slots = |share: usize| Arc::new(Semaphore::new((config.max_operations * share / 100).max(1)));
         Self {
             anonymous: slots(ANONYMOUS_SHARE),
@@ -91,8 +114,8 @@ impl Admission {
             all: slots(100),
             queued: Default::default(),
             shares: Arc::new(FairShares::new(config.max_queued)),
-            large: Arc::new(Semaphore::new(processors())),
-            low_priority_pool: LowPriorityPool::default(),
+            large: Arc::new(Semaphore::new(max_large_queries())),
+            low_priority_pool,
             max_operations: config.max_operations,
             max_queued: config.max_queued,
             queue_timeout: config.queue_timeout,
@@ -271,7 +294,7 @@ mod tests {
     fn admission(max_operations: usize, max_queued: usize) -> Admission {
         let queue_timeout = Duration::from_millis(1);
         let config = AdmissionConfig { max_operations, max_queued, queue_timeout };
-        Admission::new(&config, Arc::default())
+        Admission::new(&config, Arc::default(), Arc::default())
     }
 
     fn op(actor: Actor, credential: Credential) -> OpContext {
@@ -316,8 +339,8 @@ mod tests {
             assert!(permit.is_low_priority());
             running.push(permit);
         }
-        assert_eq!(running.len(), processors().min(MAX_LARGE_QUERIES_PER_CALLER as usize));
-        if running.len() == processors() {
+        assert_eq!(running.len(), max_large_queries().min(MAX_LARGE_QUERIES_PER_CALLER as usize));
+        if running.len() == max_large_queries() {
             let (code, message) = admit(&customer).await.err().unwrap();
             assert_eq!(code, ErrorCode::ServiceUnavailable);
             assert!(message.contains("large queries"), "{message}");
@@ -348,6 +371,7 @@ mod tests {
     async fn one_that_waits_runs_when_another_has_ended() {
         let admission = Admission::new(
             &AdmissionConfig { max_operations: 4, max_queued: 1, queue_timeout: Duration::from_secs(60) },
+            Arc::default(),
             Arc::default(),
         );
         let [anonymous, ..] = callers();

@@ -13,9 +13,9 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
-use super::admission::{Admission, Share};
+use super::admission::{Admission, Share, is_large_document};
 use super::graphql::Rejection;
-use super::low_priority_pool::{LowPriorityPool, is_large_document, processors};
+use crate::concurrency::{LowPriorityPool, processors};
 use crate::context::OpContext;
 use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
@@ -172,7 +172,7 @@ mod tests {
     ) -> Result<ResolvedDocument, DocumentError> {
         let op = OpContext::for_identity(Identity::ANONYMOUS, "test".into(), Arc::new(SystemClock));
         let config = AdmissionConfig { max_operations: 4, max_queued: 4, queue_timeout: Duration::ZERO };
-        let admission = Admission::new(&config, Arc::default());
+        let admission = Admission::new(&config, Arc::default(), Arc::default());
         let limits = QueryLimits::default().of(CallerKind::Anonymous);
         documents.get_or_parse(text, &op, &limits, rates, &admission).await
     }

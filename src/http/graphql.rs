@@ -17,10 +17,9 @@ use poem::{Body, Endpoint, Request, Response};
 use serde::Deserialize;
 use tokio::task::JoinError;
 
-use super::admission::{Admission, Permit};
+use super::admission::{Admission, Permit, is_large_document, is_large_query};
 use super::client_address::client_address;
 use super::document_cache::{DocumentCache, DocumentError, ResolvedDocument};
-use super::low_priority_pool::{is_large_document, is_large_query};
 use super::public_url::base_url;
 use super::retry_hint::RetryHint;
 use super::server::unreadable;
@@ -28,6 +27,7 @@ use super::upload::{self, Upload};
 use super::{document_cache, introspection, respond, storefront_key};
 use crate::app::App;
 use crate::auth::{Actor, Credential, Identity};
+use crate::concurrency::AbortOnDrop;
 use crate::context::OpContext;
 use crate::db::StatementCounter;
 use crate::domain::ids;
@@ -126,15 +126,6 @@ impl OperationResponse {
         let mut response = graphql::request_error(code, message, request_id);
         note_invalid_token(&mut response, has_invalid_token);
         Self::from_response("", UNKNOWN_KIND, &response, code.properties().1)
-    }
-}
-
-/// Aborts a task when dropped.
-pub(super) struct AbortOnDrop(pub(super) tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -375,7 +366,8 @@ async fn run_operation(
     };
     let (document, is_low_priority) = (Arc::clone(operation.document()), permit.is_low_priority());
     let admitted = AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit };
-    let execution = execute_admitted(app, admitted);
+    // Boxed, because it is large and moved several times.
+    let execution = Box::pin(execute_admitted(app, admitted));
     let (outcome, passed_validation) = if is_low_priority {
         admission.low_priority_pool.run(execution).await.map_err(|error| report_panic(&error, &request_id))?
     } else {
@@ -443,7 +435,8 @@ async fn execute_with_limits(
     let schema = app.schema.clone();
     // Unconstrained, because tokio's cooperative budget would suspend the resolvers of a long list
     // half-way, while `drive` waits for them.
-    let execution = tokio::task::unconstrained(async move { scheduler.drive(schema.execute(request)).await });
+    let execution = Box::pin(async move { scheduler.drive(schema.execute(request)).await });
+    let execution = tokio::task::unconstrained(execution);
     let task = tokio::spawn(execution);
     let is_mutation = operation.kind == OperationType::Mutation;
     let _abort_query = (!is_mutation).then(|| AbortOnDrop(task.abort_handle()));
@@ -556,7 +549,8 @@ async fn parse_body(
     let kind = request.content_type().unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case("multipart/form-data") {
-        return upload::parse_multipart(app, op, request, body).await;
+        // Boxed, so that the futures of other requests are not as large as this one.
+        return Box::pin(upload::parse_multipart(app, op, request, body)).await;
     }
     let is_document = kind.eq_ignore_ascii_case("application/graphql");
     // Guards against cross-site requests: browsers send this content type only after a preflight.

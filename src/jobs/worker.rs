@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use super::{Handler, Job, JobContext, JobError, Policy};
+use crate::concurrency::AbortOnDrop;
 use crate::context::{Clock, OpContext};
 use crate::db::{Db, DbError, StatementCounter, with_retries};
 use crate::domain::ids::{JobId, WorkerId};
@@ -41,15 +42,6 @@ pub struct Worker {
     /// The running jobs, with their kind and the worker id they are reserved for.
     running: Mutex<HashMap<JobId, (&'static str, WorkerId)>>,
     job_ended: Notify,
-}
-
-/// Aborts a handler's task when it is dropped: on a timeout, a lost lease, or shutdown.
-struct AbortOnDrop(AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// The result of [`Worker::run_due`].

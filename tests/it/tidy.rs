@@ -27,7 +27,7 @@ const SQL: Crates =
     Crates::AllBut(&["diesel", "diesel_async", "diesel_migrations", "tokio_postgres", "libsqlite3_sys"]);
 const ANY: Crates = Crates::AllBut(&[]);
 
-const BELOW_SERVICES: &[&str] = &["repositories", "db", "domain", "context", "error"];
+const BELOW_SERVICES: &[&str] = &["repositories", "db", "domain", "context", "error", "concurrency"];
 
 /// Who may use whom. A layer may use itself and the standard library anyway.
 #[rustfmt::skip]
@@ -49,6 +49,7 @@ const LAYERS: &[Layer] = &[
         except: &[],
         crates: WIRE,
     },
+    Layer { name: "concurrency", modules: &[], except: &[], crates: Crates::Only(&["futures_util", "rustix", "tokio", "tracing"]) },
     Layer { name: "jobs", modules: BELOW_SERVICES, except: &[], crates: WIRE },
     Layer {
         name: "integrations",
@@ -82,6 +83,7 @@ const LAYERS: &[Layer] = &[
         name: "http",
         modules: &[
             "app", "graphql", "services", "auth", "telemetry", "config", "context", "domain", "error", "loaders", "db",
+            "concurrency",
         ],
         except: &["db::Conn", "db::Tx", "db::schema"],
         crates: SQL,
@@ -103,7 +105,8 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "app",
         modules: &[
-            "auth", "config", "context", "db", "domain", "error", "events", "files", "graphql", "integrations", "jobs", "listeners",
+            "auth", "concurrency", "config", "context", "db", "domain", "error", "events", "files", "graphql", "integrations",
+            "jobs", "listeners",
             "loaders", "repositories", "services", "telemetry",
         ],
         except: &[],

@@ -13,6 +13,7 @@ use super::{
     CloseReason, OperationStream, Outgoing, OutgoingStream, Session, document_error, json_text,
     outgoing_item, rejected, rejection_stream,
 };
+use crate::concurrency::AbortOnDrop;
 use crate::context::OpContext;
 use crate::domain::ids;
 use crate::domain::query_limits::CallerLimits;
@@ -20,7 +21,7 @@ use crate::error::ErrorCode;
 use crate::graphql::document::RequestError;
 use crate::graphql::live::{PreparedSubscription, variables_bytes};
 use crate::http::document_cache::{DocumentError, ResolvedDocument};
-use crate::http::graphql::{self, AbortOnDrop, OperationRequest, Rejection};
+use crate::http::graphql::{self, OperationRequest, Rejection};
 use crate::http::live::groups::SubscriptionRequest;
 use crate::http::live::member::follow;
 

@@ -1,46 +1,31 @@
 //! Threads of low priority for expensive work.
 //!
-//! A page of hundreds of products, or parsing a long document, takes as much processor time as
-//! dozens of ordinary requests. These threads use whatever processor time ordinary requests leave.
-//! Work that holds anything others wait for must not run here: only queries and parsing do, never
-//! writes. [`super::admission`] limits how many queries run at a time.
+//! A page of hundreds of products, parsing a long document or hashing a password takes as much
+//! processor time as dozens of ordinary requests. These threads use whatever processor time
+//! ordinary requests leave. Work that holds anything others wait for must not run here. Callers
+//! limit how much runs at a time.
 
-use std::num::NonZero;
 use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinError;
 
-use super::graphql::AbortOnDrop;
+use super::{AbortOnDrop, processors};
 
-/// The cost from which a query is large, corresponding to a few milliseconds of processor time.
-const MIN_LARGE_QUERY_COST: u64 = 4_000;
-/// The longest new document that is not large. Parsing it takes about as long as a thread switch.
-const MAX_SMALL_DOCUMENT_BYTES: usize = 4 * 1024;
 /// The increment of the threads' nice value.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
 /// A thread pool that starts on first use, and stops when dropped.
 #[derive(Default)]
-pub(super) struct LowPriorityPool(OnceLock<Option<Runtime>>);
-
-/// Whether a query of the given cost is large.
-pub(super) fn is_large_query(cost: u64) -> bool {
-    cost >= MIN_LARGE_QUERY_COST
-}
-
-/// Whether a new document is large.
-pub(super) fn is_large_document(text: &str) -> bool {
-    text.len() > MAX_SMALL_DOCUMENT_BYTES
-}
+pub struct LowPriorityPool(OnceLock<Option<Runtime>>);
 
 impl LowPriorityPool {
     /// Runs a future. It is aborted when the caller drops this one.
     ///
     /// # Errors
     /// [`JoinError`] if the work panicked.
-    pub(super) async fn run<T: Send + 'static>(
+    pub async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, JoinError> {
@@ -56,7 +41,7 @@ impl LowPriorityPool {
     ///
     /// # Errors
     /// [`JoinError`] if the work panicked.
-    pub(super) async fn compute<T: Send + 'static>(
+    pub async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
@@ -76,7 +61,7 @@ impl LowPriorityPool {
                 .on_thread_start(lower_priority)
                 .enable_all()
                 .build()
-                .inspect_err(|error| tracing::warn!("large queries run at normal priority: {error}"))
+                .inspect_err(|error| tracing::warn!("expensive work runs at normal priority: {error}"))
                 .ok()
         };
         self.0.get_or_init(start).as_ref()
@@ -90,11 +75,6 @@ impl Drop for LowPriorityPool {
             runtime.shutdown_background();
         }
     }
-}
-
-/// Number of processors available to this process.
-pub(super) fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Lowers the priority of the calling thread. Does nothing on systems other than Linux, where

@@ -27,7 +27,7 @@ postgres)
     if [ -z "${DATABASE_URL:-}" ]; then
         PATH=$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' '\n' | tail -1)
         # PostgreSQL refuses to run as root.
-        as=() && [ "$(id -u)" -ne 0 ] || as=(runuser -u postgres --)
+        as=() && [ "$(id -u)" -ne 0 ] || as=(setpriv --reuid=postgres --regid=postgres --init-groups)
         chmod 711 "$work" && mkdir "$work/pg" && [ "$(id -u)" -ne 0 ] || chown postgres "$work/pg"
         "${as[@]}" initdb -D "$work/pg/data" -U mercato -A trust -E UTF8 >/dev/null
         pg_port=${PG_PORT:-8701}

@@ -4,8 +4,8 @@
 # for the log, the array `pids`, to which the server is added, and the function `finish`, which stops those processes on exit.
 start_postgres() {
     PATH=$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' '\n' | tail -1)
-    # PostgreSQL refuses to run as root.
-    as=() && [ "$(id -u)" -ne 0 ] || as=(runuser -u postgres --)
+    # PostgreSQL refuses to run as root. Unlike runuser, setpriv becomes the command, so that signals reach it.
+    as=() && [ "$(id -u)" -ne 0 ] || as=(setpriv --reuid=postgres --regid=postgres --init-groups)
     pg=$(mktemp -d /tmp/mercato-bench-pg.XXXXXX)
     trap 'finish; rm -rf "$pg"' EXIT
     [ "$(id -u)" -ne 0 ] || chown postgres "$pg"

@@ -16,7 +16,7 @@ mercato=${MERCATO:-target/release/mercato}
 work=$(mktemp -d)
 pids=()
 finish() {
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
+    for pid in "${pids[@]}"; do kill -INT "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
     rm -rf "$work"
 }
 trap finish EXIT
@@ -25,18 +25,9 @@ case $backend in
 sqlite) export DATABASE_URL=sqlite://$work/shop.db ;;
 postgres)
     if [ -z "${DATABASE_URL:-}" ]; then
-        PATH=$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' '\n' | tail -1)
-        # PostgreSQL refuses to run as root.
-        as=() && [ "$(id -u)" -ne 0 ] || as=(setpriv --reuid=postgres --regid=postgres --init-groups)
-        chmod 711 "$work" && mkdir "$work/pg" && [ "$(id -u)" -ne 0 ] || chown postgres "$work/pg"
-        "${as[@]}" initdb -D "$work/pg/data" -U mercato -A trust -E UTF8 >/dev/null
-        pg_port=${PG_PORT:-8701}
-        "${as[@]}" postgres -D "$work/pg/data" -k "$work/pg" -p "$pg_port" -c listen_addresses=127.0.0.1 \
-            -c synchronous_commit=off -c shared_buffers=256MB -c max_wal_size=2GB >"$work/pg.log" 2>&1 &
-        pids+=($!)
-        for _ in $(seq 100); do "${as[@]}" pg_isready -q -h 127.0.0.1 -p "$pg_port" && break || sleep 0.1; done
-        "${as[@]}" createdb -h 127.0.0.1 -p "$pg_port" -U mercato shop
-        export DATABASE_URL=postgres://mercato@127.0.0.1:$pg_port/shop
+        . benches/postgres.sh
+        start_postgres -c synchronous_commit=off
+        export DATABASE_URL=postgres://mercato@127.0.0.1:$port/shop
     fi
     ;;
 *) echo "usage: benches/orders.sh sqlite|postgres [SECONDS]" >&2 && exit 2 ;;

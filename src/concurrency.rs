@@ -1,12 +1,12 @@
-//! Helpers for tasks and threads. They know nothing about shops, and depend on no other module.
+//! Building blocks for tasks and threads, independent of the rest of the crate.
 
 mod abort_on_drop;
 mod low_priority_pool;
 
+use std::num::NonZero;
+
 pub use self::abort_on_drop::AbortOnDrop;
 pub use self::low_priority_pool::LowPriorityPool;
-
-use std::num::NonZero;
 
 /// Number of processors available to this process.
 #[must_use]

@@ -1,6 +1,6 @@
 //! Security and caching headers for every response, unless its endpoint has set its own: no
 //! caching, no content type sniffing, no framing, no referrer, and HSTS for clients that connect
-//! over TLS. Also compares entity tags.
+//! over TLS. Also matches the entity tags of conditional requests.
 //!
 //! API responses must never be cached, not even those to anonymous callers: a query can name a cart
 //! or an order by its secret. Public content such as images sets its own headers.

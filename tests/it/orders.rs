@@ -126,6 +126,10 @@ async fn an_order_is_sent_in_parts_and_a_part_can_come_back(app: TestApp) {
     assert_eq!(sent["fulfillmentLineItems"]["nodes"], json!([line]));
     assert_eq!(shop.stock().await, [(8, 1), (10, 2)], "they left the shelf where they were reserved");
     let first = sent["id"].clone();
+    let negative =
+        "query($id: ID!) { order(id: $id) { fulfillments { trackingInfo(first: -1) { number } } } }";
+    let reply = shop.clerk().ask_with(negative, json!({ "id": shop.gid() })).await;
+    assert_eq!(reply.code(), "BAD_USER_INPUT");
 
     let reply = shop.send(json!([pieces(&mugs, 2), pieces(&bowls, 3)])).await;
     assert_eq!(

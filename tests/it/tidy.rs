@@ -106,8 +106,7 @@ const LAYERS: &[Layer] = &[
         name: "app",
         modules: &[
             "auth", "concurrency", "config", "context", "db", "domain", "error", "events", "files", "graphql", "integrations",
-            "jobs", "listeners",
-            "loaders", "repositories", "services", "telemetry",
+            "jobs", "listeners", "loaders", "repositories", "services", "telemetry",
         ],
         except: &[],
         crates: ANY,

@@ -61,10 +61,21 @@ impl OpContext {
         Self { credential: identity.credential, ..Self::new(identity.actor, request_id, clock) }
     }
 
-    /// Sets the client's address.
+    /// Sets the client's address. From now on, the operation writes in the turns of its caller.
     #[must_use]
     pub fn with_client_address(self, client_address: Option<ClientAddress>) -> Self {
-        Self { client_address, ..self }
+        let caller = match self.credential {
+            Credential::Customer(id, _) => id.uuid().as_u128(),
+            Credential::Staff(id, _) => id.uuid().as_u128(),
+            Credential::ApiKey(id) => id.uuid().as_u128(),
+            Credential::None | Credential::Invalid => match client_address.map(ClientAddress::network) {
+                Some(IpAddr::V4(network)) => network.to_ipv6_mapped().to_bits(),
+                Some(IpAddr::V6(network)) => network.to_bits(),
+                None => 0,
+            },
+        };
+        let statements = self.statements.on_behalf_of(caller);
+        Self { client_address, statements, ..self }
     }
 
     /// Replaces the actor and credential.

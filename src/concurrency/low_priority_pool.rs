@@ -2,9 +2,10 @@
 //!
 //! A page of hundreds of products, parsing a long document or hashing a password takes as much
 //! processor time as dozens of ordinary requests. These threads use whatever processor time
-//! ordinary requests leave. Work that holds anything others wait for must not run here. Callers
-//! limit how much runs at a time.
+//! ordinary requests leave. Work that ordinary requests wait for must not run here. Callers limit
+//! how much runs at a time.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Runtime};
@@ -15,6 +16,16 @@ use super::{AbortOnDrop, processors};
 /// The increment of the threads' nice value.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
+
+thread_local! {
+    static IS_LOW_PRIORITY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is one of low priority.
+#[must_use]
+pub fn is_low_priority() -> bool {
+    IS_LOW_PRIORITY.get()
+}
 
 /// A thread pool that starts on first use, and stops when dropped.
 #[derive(Default)]
@@ -77,9 +88,10 @@ impl Drop for LowPriorityPool {
     }
 }
 
-/// Lowers the priority of the calling thread. Does nothing on systems other than Linux, where
-/// priorities apply to the whole process.
+/// Lowers the priority of the calling thread. Its nice value stays the same on systems other than
+/// Linux, where it applies to the whole process.
 fn lower_priority() {
+    IS_LOW_PRIORITY.set(true);
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::debug!("a thread keeps its normal priority: {error}");
@@ -97,6 +109,7 @@ mod tests {
         let expected = Some("low-priority".to_owned());
         assert_eq!(pool.run(async move { name() }).await.unwrap(), expected);
         assert_eq!(pool.compute(name).await.unwrap(), expected);
+        assert!(pool.run(async { is_low_priority() }).await.unwrap() && !is_low_priority());
     }
 
     #[cfg(target_os = "linux")]

@@ -73,6 +73,9 @@ pub struct SocketConfig {
     /// `WS_MAX_MESSAGES_PER_SECOND`: how many messages a socket may send per second, with bursts of
     /// twice as many.
     pub max_messages_per_second: u32,
+    /// `WS_PING_INTERVAL_MS`: interval of pings. A client that sends nothing between two of them is
+    /// disconnected.
+    pub ping_interval: Duration,
 }
 
 /// WebSocket limits of one caller.
@@ -123,6 +126,7 @@ pub(super) fn read(
                 1..=100_000,
             ))
             .unwrap_or(50),
+            ping_interval: settings.millis("WS_PING_INTERVAL_MS", 25_000),
         },
     }
 }

@@ -11,8 +11,9 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use super::reclaim::{UnfinishedWork, reclaim};
 #[cfg(feature = "sqlite")]
 use super::sqlite::{AsyncSqliteConnection, SqliteManager};
-use super::statement_counter::StatementListener;
+use super::statement_counter::{CallerKey, StatementListener};
 use super::{DbError, StatementCounter};
+use crate::concurrency::FairPermit;
 
 /// A pooled connection, held for one batch of queries or one transaction. It returns to the pool
 /// when it is dropped; if that happens during a statement or a transaction, it is reset in the
@@ -25,6 +26,8 @@ pub struct Conn {
     statement_timeout: Option<Duration>,
     /// The statement timeout to restore on the PostgreSQL session, if it was changed.
     default_timeout: Option<Duration>,
+    /// Released with the connection.
+    _permit: Option<FairPermit<CallerKey>>,
 }
 
 pub(super) enum PooledConn {
@@ -56,6 +59,7 @@ impl Conn {
     /// [`DbError`] when the statement timeout can't be set on PostgreSQL.
     pub(super) async fn new(
         pooled: PooledConn,
+        permit: Option<FairPermit<CallerKey>>,
         statements: &StatementCounter,
         default_timeout: Duration,
     ) -> Result<Self, DbError> {
@@ -66,6 +70,7 @@ impl Conn {
             has_statement: false,
             statement_timeout,
             default_timeout: None,
+            _permit: permit,
         };
         let listener = StatementListener(statements.clone());
         match &mut conn.pooled {

@@ -15,17 +15,27 @@ use diesel_async::SimpleAsyncConnection;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 #[cfg(feature = "postgres")]
 use futures_util::FutureExt;
+#[cfg(feature = "postgres")]
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::conn::PooledConn;
 #[cfg(feature = "sqlite")]
 use super::private_file;
 #[cfg(feature = "sqlite")]
 use super::sqlite::SqliteManager;
+use super::statement_counter::CallerKey;
 use super::{CommitSignals, Conn, DbError, StatementCounter, per_backend};
+use crate::concurrency::{FairPermit, FairSemaphore, is_low_priority};
 
 /// How long a caller waits for a free connection.
 const POOL_WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// One of this many connections to PostgreSQL may write at once: reads don't wait for writes.
+#[cfg(feature = "postgres")]
+const WRITE_SHARE: usize = 2;
+/// One of this many connections may be used by work of low priority, which the database does not
+/// know to be less important.
+const LOW_PRIORITY_SHARE: usize = 4;
 
 /// Which database to use, and with how many connections.
 #[derive(Clone, Debug)]
@@ -135,11 +145,14 @@ pub struct Db(Arc<Inner>);
 
 struct Inner {
     pools: Pools,
+    /// Permits to write. Without turns, a caller with many writes would delay everyone else's.
+    writes: Arc<FairSemaphore<CallerKey>>,
+    /// Permits to read on threads of low priority.
+    low_priority_reads: Arc<FairSemaphore<CallerKey>>,
     backend: Backend,
     commit_signals: CommitSignals,
     statement_timeout: Duration,
     connections_opened: Arc<AtomicU64>,
-    runtime: Handle,
 }
 
 enum Pools {
@@ -156,12 +169,12 @@ impl Db {
     /// # Errors
     /// [`DbError`] when the database can't be opened or reached.
     pub async fn open(config: &DbConfig) -> Result<Self, DbError> {
-        let (opened, timeout) = (Arc::<AtomicU64>::default(), config.statement_timeout);
+        let (opened, statement_timeout) = (Arc::<AtomicU64>::default(), config.statement_timeout);
         let pools = match &config.backend {
             #[cfg(feature = "postgres")]
-            Backend::Postgres(url) => {
-                Pools::Postgres { pool: pool(postgres_manager(url, timeout, &opened), config.pool_size)? }
-            }
+            Backend::Postgres(url) => Pools::Postgres {
+                pool: pool(postgres_manager(url, statement_timeout, &opened), config.pool_size)?,
+            },
             #[cfg(feature = "sqlite")]
             Backend::Sqlite(path) => {
                 private_file::protect(path);
@@ -173,13 +186,20 @@ impl Db {
                 }
             }
         };
+        let max_writes = match &config.backend {
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(_) => config.pool_size.div_ceil(WRITE_SHARE),
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(_) => 1,
+        };
         let db = Self(Arc::new(Inner {
             pools,
+            writes: FairSemaphore::new(max_writes),
+            low_priority_reads: FairSemaphore::new(config.pool_size.div_ceil(LOW_PRIORITY_SHARE)),
             backend: config.backend.clone(),
             commit_signals: CommitSignals::default(),
-            statement_timeout: timeout,
+            statement_timeout,
             connections_opened: opened,
-            runtime: Handle::current(),
         }));
         // The writer goes first: only it may create the file.
         drop(db.write(&StatementCounter::default()).await?);
@@ -191,27 +211,32 @@ impl Db {
     /// # Errors
     /// [`DbError`] when no connection becomes free in time or none can be opened.
     pub async fn read(&self, statements: &StatementCounter) -> Result<Conn, DbError> {
+        let permit = match is_low_priority() {
+            true => Some(acquire(&self.0.low_priority_reads, statements).await?),
+            false => None,
+        };
         let pooled = match &self.0.pools {
             #[cfg(feature = "postgres")]
             Pools::Postgres { pool } => PooledConn::Postgres(Box::new(pool.get().await?)),
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { readers, .. } => PooledConn::Sqlite(readers.get().await?),
         };
-        Conn::new(pooled, statements, self.0.statement_timeout).await
+        Conn::new(pooled, permit, statements, self.0.statement_timeout).await
     }
 
-    /// Takes a connection for writes. SQLite has only one.
+    /// Takes a connection for writes, when it is the caller's turn. SQLite has only one.
     ///
     /// # Errors
     /// [`DbError`] when no connection becomes free in time or none can be opened.
     pub async fn write(&self, statements: &StatementCounter) -> Result<Conn, DbError> {
+        let permit = acquire(&self.0.writes, statements).await?;
         let pooled = match &self.0.pools {
             #[cfg(feature = "postgres")]
             Pools::Postgres { pool } => PooledConn::Postgres(Box::new(pool.get().await?)),
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { writer, .. } => PooledConn::Sqlite(writer.get().await?),
         };
-        Conn::new(pooled, statements, self.0.statement_timeout).await
+        Conn::new(pooled, Some(permit), statements, self.0.statement_timeout).await
     }
 
     /// The signals sent when events or jobs are committed in this process.
@@ -235,12 +260,6 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { readers, .. } => readers.status().max_size,
         }
-    }
-
-    /// The runtime that the database was opened on. Shared work is spawned here, because its caller
-    /// may run on threads of a lower priority.
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.0.runtime
     }
 
     /// Number of connections opened since the start; it exceeds the pool size only if connections
@@ -273,6 +292,14 @@ impl Db {
             sqlite: |c| c.batch_execute("SELECT 1").await,
         )
     }
+}
+
+async fn acquire(
+    semaphore: &Arc<FairSemaphore<CallerKey>>,
+    statements: &StatementCounter,
+) -> Result<FairPermit<CallerKey>, DbError> {
+    let permit = timeout(POOL_WAIT_TIMEOUT, semaphore.acquire(statements.caller()));
+    permit.await.map_err(DbError::unavailable)
 }
 
 #[cfg(feature = "postgres")]

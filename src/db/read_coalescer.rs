@@ -3,7 +3,8 @@
 //!
 //! Nothing is cached. A read begins after all of its callers have asked, so each sees everything
 //! that was committed by then. Authorization is not decided here: callers with different
-//! visibility use different partitions.
+//! visibility use different partitions. Callers of low priority have partitions of their own, whose
+//! reads run at low priority, too: no other request waits for them.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -14,6 +15,7 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::oneshot;
 
 use super::{Conn, Db, DbError, StatementCounter};
+use crate::concurrency::is_low_priority;
 
 /// The most keys that a read may have and still run on a worker thread of the runtime: see
 /// `sqlite.rs`.
@@ -25,8 +27,11 @@ pub struct ReadCoalescer<P, K, V> {
     db: Db,
     max_in_flight: usize,
     read: Box<Read<P, K, V>>,
-    partitions: Mutex<HashMap<P, Partition<K, V>>>,
+    partitions: Mutex<HashMap<PartitionKey<P>, Partition<K, V>>>,
 }
+
+/// Whether its callers are of low priority, and what they have in common.
+type PartitionKey<P> = (bool, P);
 
 type Read<P, K, V> =
     dyn Fn(Conn, P, Vec<K>) -> BoxFuture<'static, Result<HashMap<K, V>, DbError>> + Send + Sync;
@@ -90,9 +95,10 @@ where
 
     fn enqueue(
         self: &Arc<Self>,
-        partition_key: P,
+        partition: P,
         keys: impl IntoIterator<Item = K>,
     ) -> Shared<oneshot::Receiver<ReadResult<K, V>>> {
+        let partition_key = (is_low_priority(), partition);
         let mut partitions = self.partitions();
         let partition =
             partitions.entry(partition_key.clone()).or_insert(Partition { in_flight: 0, pending: None });
@@ -106,14 +112,13 @@ where
             partition.in_flight += 1;
             drop(partitions);
             let runner = Runner { coalescer: Arc::clone(self), partition: partition_key, is_done: false };
-            // A task of its own on the main runtime: others wait for it, and whoever started it may
-            // run on a low-priority thread.
-            self.db.runtime().spawn(runner.run());
+            // A task of its own, because others wait for it even if this caller stops.
+            tokio::spawn(runner.run());
         }
         receiver
     }
 
-    fn partitions(&self) -> MutexGuard<'_, HashMap<P, Partition<K, V>>> {
+    fn partitions(&self) -> MutexGuard<'_, HashMap<PartitionKey<P>, Partition<K, V>>> {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,7 +126,7 @@ where
 /// Runs the reads of a partition one after another until none is pending.
 struct Runner<P: Eq + Hash, K, V> {
     coalescer: Arc<ReadCoalescer<P, K, V>>,
-    partition: P,
+    partition: PartitionKey<P>,
     is_done: bool,
 }
 
@@ -140,7 +145,7 @@ where
                         conn.expect_long_reads();
                     }
                     let keys = pending.keys.into_iter().collect();
-                    (self.coalescer.read)(conn, self.partition.clone(), keys).await
+                    (self.coalescer.read)(conn, self.partition.1.clone(), keys).await
                 }
                 Err(error) => Err(error),
             };
@@ -173,7 +178,10 @@ impl<P: Eq + Hash, K, V> Drop for Runner<P, K, V> {
     }
 }
 
-fn finish_runner<P: Eq + Hash, K, V>(partitions: &mut HashMap<P, Partition<K, V>>, key: &P) {
+fn finish_runner<P: Eq + Hash, K, V>(
+    partitions: &mut HashMap<PartitionKey<P>, Partition<K, V>>,
+    key: &PartitionKey<P>,
+) {
     if let Some(partition) = partitions.get_mut(key) {
         partition.in_flight = partition.in_flight.saturating_sub(1);
         if partition.in_flight == 0 {
@@ -225,7 +233,7 @@ mod tests {
         let statements = StatementCounter::default();
         let first = coalescer.enqueue((), [1]);
         // Waits until the first read has started; it then blocks at the gate.
-        while coalescer.partitions().get(&()).is_some_and(|partition| partition.pending.is_some()) {
+        while coalescer.partitions().values().any(|partition| partition.pending.is_some()) {
             tokio::task::yield_now().await;
         }
         let others: Vec<_> = (2..=4).map(|key| coalescer.enqueue((), [key, 2])).collect();

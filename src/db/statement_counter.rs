@@ -1,5 +1,5 @@
-//! Counts the SQL statements of an operation, including `BEGIN` and `COMMIT`, and says whether they
-//! are subject to the statement timeout.
+//! Counts the SQL statements of an operation, including `BEGIN` and `COMMIT`. Also says whether
+//! they are subject to the statement timeout, and on whose behalf they are sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +12,12 @@ use diesel::connection::{Instrumentation, InstrumentationEvent};
 pub struct StatementCounter {
     count: Arc<AtomicU32>,
     is_unlimited: bool,
+    caller: CallerKey,
 }
+
+/// Identifies who causes an operation. Callers take turns; the shop itself, which is zero, is one
+/// of them.
+pub(super) type CallerKey = u128;
 
 impl StatementCounter {
     /// A counter for statements without a timeout: those of migrations, imports, jobs and commands,
@@ -20,6 +25,17 @@ impl StatementCounter {
     #[must_use]
     pub fn unlimited() -> Self {
         Self { is_unlimited: true, ..Self::default() }
+    }
+
+    /// Sends the operation's writes in the turns of a caller.
+    #[must_use]
+    pub fn on_behalf_of(self, caller: u128) -> Self {
+        Self { caller, ..self }
+    }
+
+    /// In whose turns the operation writes.
+    pub(super) fn caller(&self) -> CallerKey {
+        self.caller
     }
 
     /// Whether its statements have no timeout.

@@ -17,6 +17,12 @@ impl CallerKind {
     /// All kinds, in the order in which settings list them.
     pub const ALL: [Self; 4] = [Self::Anonymous, Self::Customer, Self::Staff, Self::ApiKey];
 
+    /// Whether this is a buyer, rather than someone who works for the shop.
+    #[must_use]
+    pub fn is_buyer(self) -> bool {
+        matches!(self, Self::Anonymous | Self::Customer)
+    }
+
     /// The kind's name in settings and in the log.
     #[must_use]
     pub fn as_str(self) -> &'static str {

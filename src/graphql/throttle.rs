@@ -1,25 +1,29 @@
 //! Rate limits in responses: `extensions.cost`, in the format of the Shopify APIs.
 
+use std::sync::LazyLock;
+
 use async_graphql::{Name, Response, ServerError, Value};
 
 use super::errors::{RETRY_AFTER, complete_errors};
 use crate::error::ErrorCode;
 use crate::services::rate_limits::{ThrottleStatus, Throttled};
 
+/// The names in `extensions.cost`, allocated once: every response has them.
+static COST_NAMES: LazyLock<[Name; 3]> =
+    LazyLock::new(|| ["requestedQueryCost", "actualQueryCost", "throttleStatus"].map(Name::new));
+static THROTTLE_NAMES: LazyLock<[Name; 3]> =
+    LazyLock::new(|| ["maximumAvailable", "currentlyAvailable", "restoreRate"].map(Name::new));
+
 /// The value of `extensions.cost`: the requested cost, the actual cost of the response, and the
 /// state of the caller's bucket.
 #[must_use]
 pub fn cost_extension(requested: u64, actual: Option<u64>, status: &ThrottleStatus) -> Value {
-    let throttle_status = [
-        ("maximumAvailable", status.maximum_available),
-        ("currentlyAvailable", status.currently_available),
-        ("restoreRate", status.restore_rate),
-    ];
-    object([
-        ("requestedQueryCost", Value::from(requested)),
-        ("actualQueryCost", actual.map_or(Value::Null, Value::from)),
-        ("throttleStatus", object(throttle_status.map(|(name, points)| (name, Value::from(points))))),
-    ])
+    let object =
+        |names: &[Name; 3], values: [Value; 3]| Value::Object(names.iter().cloned().zip(values).collect());
+    let points = [status.maximum_available, status.currently_available, status.restore_rate];
+    let throttle_status = object(&THROTTLE_NAMES, points.map(Value::from));
+    let actual = actual.map_or(Value::Null, Value::from);
+    object(&COST_NAMES, [Value::from(requested), actual, throttle_status])
 }
 
 /// The response to a request for which its caller has too few points.

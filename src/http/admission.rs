@@ -21,11 +21,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use self::shares::FairShares;
 pub(super) use self::shares::Share;
 use super::graphql::Rejection;
-use crate::concurrency::{LowPriorityPool, processors};
+use crate::concurrency::{FairPermit, FairSemaphore, LowPriorityPool, processors};
 use crate::config::AdmissionConfig;
 use crate::context::OpContext;
 use crate::domain::caller::CallerKind;
@@ -56,9 +57,9 @@ pub struct Admission {
     all: Arc<Semaphore>,
     queued: [AtomicUsize; 3],
     shares: Arc<FairShares>,
-    /// Free slots for large queries: one for every two processors. Their shared reads run at normal
-    /// priority, so more would slow down ordinary operations, and each holds a database connection.
-    large: Arc<Semaphore>,
+    /// Free slots for queries of low priority: one for every two processors. Each holds a database
+    /// connection, and PostgreSQL works for it at normal priority.
+    low_priority: Arc<FairSemaphore<Caller>>,
     /// The threads for expensive work.
     pub(super) low_priority_pool: Arc<LowPriorityPool>,
     max_operations: usize,
@@ -76,17 +77,29 @@ enum Priority {
     Staff,
 }
 
+/// How much work an operation may be, apart from its cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Workload {
+    /// A query that costs little, and whose document is known or short.
+    Query,
+    /// Any other query.
+    LargeQuery,
+    /// A mutation. It always runs at normal priority, because others may wait for its locks.
+    Mutation,
+}
+
 /// The right to run an operation; released when dropped.
 pub(super) struct Permit {
     _slots: Vec<OwnedSemaphorePermit>,
+    _mutation: Option<OwnedSemaphorePermit>,
     _share: Option<Share>,
-    /// The slot of a large query that runs at low priority.
-    large: Option<OwnedSemaphorePermit>,
+    /// The slot of a query that runs at low priority.
+    low_priority: Option<FairPermit<Caller>>,
     metrics: Arc<Metrics>,
 }
 
-/// The number of large queries that may run at a time.
-fn max_large_queries() -> usize {
+/// The number of queries that may run at low priority at a time.
+fn max_low_priority_queries() -> usize {
     processors().div_ceil(2)
 }
 
@@ -114,7 +127,7 @@ impl Admission {
             all: slots(100),
             queued: Default::default(),
             shares: Arc::new(FairShares::new(config.max_queued)),
-            large: Arc::new(Semaphore::new(max_large_queries())),
+            low_priority: FairSemaphore::new(max_low_priority_queries()),
             low_priority_pool,
             max_operations: config.max_operations,
             max_queued: config.max_queued,
@@ -124,7 +137,7 @@ impl Admission {
     }
 
     /// Admits an operation of the given cost, after a wait if necessary. Large queries run at low
-    /// priority, except those of staff.
+    /// priority, and so do others that their caller sends too many of; except those of staff.
     ///
     /// # Errors
     /// `THROTTLED` if too many of the caller's own operations are running and waiting,
@@ -133,15 +146,26 @@ impl Admission {
         &self,
         op: &OpContext,
         cost: u64,
-        is_large_query: bool,
+        workload: Workload,
         limits: &CallerLimits,
     ) -> Result<Permit, Rejection> {
         let priority = Priority::for_caller(op);
-        let is_low_priority = is_large_query && priority != Priority::Staff;
-        let min_share =
-            if is_low_priority { limits.max_concurrent_cost / MAX_LARGE_QUERIES_PER_CALLER } else { 0 };
+        let is_large = workload == Workload::LargeQuery && priority != Priority::Staff;
+        let min_share = if is_large { limits.max_concurrent_cost / MAX_LARGE_QUERIES_PER_CALLER } else { 0 };
         let share = self.acquire_share(op, cost.max(min_share), limits).await?;
-        let large = if is_low_priority { Some(self.acquire_large(priority, limits).await?) } else { None };
+        let may_be_low = workload != Workload::Mutation && priority != Priority::Staff;
+        let low_priority = match &share {
+            Some(share) if may_be_low && (is_large || share.is_excess()) => {
+                Some(self.acquire_low_priority(share.caller(), priority, limits).await?)
+            }
+            _ => None,
+        };
+        let mutation = match &share {
+            Some(share) if workload == Workload::Mutation && op.caller_kind().is_buyer() => {
+                self.acquire_mutation(share, priority, limits).await?
+            }
+            _ => None,
+        };
         let slots = match self.try_acquire_slots(priority) {
             Some(slots) => Some(slots),
             None => self.wait_in_queue(priority).await,
@@ -151,20 +175,39 @@ impl Admission {
             return Err((ErrorCode::ServiceUnavailable, self.busy_message()));
         };
         self.metrics.operations_running.inc();
-        Ok(Permit { _slots: slots, _share: share, large, metrics: Arc::clone(&self.metrics) })
+        let metrics = Arc::clone(&self.metrics);
+        Ok(Permit { _slots: slots, _mutation: mutation, _share: share, low_priority, metrics })
     }
 
-    /// Acquires a slot for a large query, first come, first served.
+    /// Waits until a caller may run a further mutation.
+    ///
+    /// # Errors
+    /// `THROTTLED` if the wait takes too long.
+    async fn acquire_mutation(
+        &self,
+        share: &Share,
+        priority: Priority,
+        limits: &CallerLimits,
+    ) -> Result<Option<OwnedSemaphorePermit>, Rejection> {
+        if let Ok(permit) = timeout(limits.timeout, share.acquire_mutation()).await {
+            return Ok(permit);
+        }
+        self.metrics.record_shed_operation(priority.name());
+        let message = "too many of your own mutations are running: send fewer at once, and this one again";
+        Err((ErrorCode::Throttled, message.to_owned()))
+    }
+
+    /// Acquires a slot for a query of low priority. Callers take turns.
     ///
     /// # Errors
     /// `SERVICE_UNAVAILABLE` if none is free within the time that a query may take.
-    async fn acquire_large(
+    async fn acquire_low_priority(
         &self,
+        caller: Caller,
         priority: Priority,
         limits: &CallerLimits,
-    ) -> Result<OwnedSemaphorePermit, Rejection> {
-        let slot = Arc::clone(&self.large).acquire_owned();
-        if let Ok(Ok(slot)) = tokio::time::timeout(limits.timeout, slot).await {
+    ) -> Result<FairPermit<Caller>, Rejection> {
+        if let Ok(slot) = timeout(limits.timeout, self.low_priority.acquire(caller)).await {
             return Ok(slot);
         }
         self.metrics.record_shed_operation(priority.name());
@@ -185,7 +228,7 @@ impl Admission {
     ) -> Result<Option<Share>, Rejection> {
         let Some(caller) = Caller::from_context(op) else { return Ok(None) };
         let share = self.shares.acquire(caller, cost, limits.max_concurrent_cost);
-        match tokio::time::timeout(limits.timeout, share).await {
+        match timeout(limits.timeout, share).await {
             Ok(Some(share)) => Ok(Some(share)),
             Ok(None) | Err(_) => {
                 self.metrics.record_shed_operation(Priority::for_caller(op).name());
@@ -223,7 +266,7 @@ impl Admission {
             }
             Some(acquired)
         };
-        tokio::time::timeout(self.queue_timeout, acquire).await.ok().flatten()
+        timeout(self.queue_timeout, acquire).await.ok().flatten()
     }
 
     fn busy_message(&self) -> String {
@@ -237,7 +280,7 @@ impl Admission {
 impl Permit {
     /// Whether the operation is to run in the low-priority pool.
     pub(super) fn is_low_priority(&self) -> bool {
-        self.large.is_some()
+        self.low_priority.is_some()
     }
 }
 
@@ -313,7 +356,7 @@ mod tests {
     }
 
     async fn admit(admission: &Admission, op: &OpContext) -> Result<Permit, Rejection> {
-        admission.admit(op, 1, false, &QueryLimits::default().of(op.caller_kind())).await
+        admission.admit(op, 1, Workload::Query, &QueryLimits::default().of(op.caller_kind())).await
     }
 
     async fn admit_all(admission: &Admission, op: &OpContext) -> Vec<Permit> {
@@ -333,14 +376,14 @@ mod tests {
             max_concurrent_cost: 1_000_000,
             ..QueryLimits::default().of(CallerKind::Customer)
         };
-        let admit = |op| admission.admit(op, 5_000, true, &limits);
+        let admit = |op| admission.admit(op, 5_000, Workload::LargeQuery, &limits);
         let mut running = Vec::new();
         while let Ok(permit) = admit(&key).await {
             assert!(permit.is_low_priority());
             running.push(permit);
         }
-        assert_eq!(running.len(), max_large_queries().min(MAX_LARGE_QUERIES_PER_CALLER as usize));
-        if running.len() == max_large_queries() {
+        assert_eq!(running.len(), max_low_priority_queries().min(MAX_LARGE_QUERIES_PER_CALLER as usize));
+        if running.len() == max_low_priority_queries() {
             let (code, message) = admit(&customer).await.err().unwrap();
             assert_eq!(code, ErrorCode::ServiceUnavailable);
             assert!(message.contains("large queries"), "{message}");

@@ -17,7 +17,7 @@ use poem::{Body, Endpoint, Request, Response};
 use serde::Deserialize;
 use tokio::task::JoinError;
 
-use super::admission::{Admission, Permit, is_large_document, is_large_query};
+use super::admission::{Admission, Permit, Workload, is_large_document, is_large_query};
 use super::client_address::client_address;
 use super::document_cache::{DocumentCache, DocumentError, ResolvedDocument};
 use super::public_url::base_url;
@@ -353,11 +353,16 @@ async fn run_operation(
     if is_get && operation.kind != OperationType::Query {
         return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
     }
-    let is_large = operation.kind == OperationType::Query
-        && (is_large_query(cost) || is_new && is_large_document(&sent.query));
+    let workload = match operation.kind {
+        OperationType::Query if is_large_query(cost) || is_new && is_large_document(&sent.query) => {
+            Workload::LargeQuery
+        }
+        OperationType::Query => Workload::Query,
+        _ => Workload::Mutation,
+    };
     // A new document is also validated.
     let work = cost + if is_new { document_cache::parse_cost(&sent.query) } else { 0 };
-    let permit = match admission.admit(&op, work, is_large, &limits).await {
+    let permit = match admission.admit(&op, work, workload, &limits).await {
         Ok(permit) => permit,
         Err(rejection) => {
             app.rate_limits.refund(&op, cost).await;

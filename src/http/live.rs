@@ -28,12 +28,13 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use self::groups::Groups;
 use self::protocol::Protocol;
-use self::session::{ConnectionCredentials, Session};
+use self::session::{Closing, ConnectionCredentials, Session};
 use self::sockets::Sockets;
 use super::admission::Admission;
 use super::client_address::client_address;
 use super::document_cache::DocumentCache;
 use super::public_url::base_url;
+use super::server::ResetHandle;
 use super::{respond, storefront_key};
 use crate::app::App;
 use crate::config::CorsOrigins;
@@ -123,12 +124,16 @@ async fn accept_websocket(live: Arc<LiveConnections>, request: &Request) -> Resp
     config.write_buffer_size = WRITE_BUFFER_BYTES;
     config.max_message_size = Some(live.app.config.network.sockets.max_message_bytes);
     config.max_frame_size = Some(live.app.config.network.sockets.max_message_bytes);
+    let reset = request.data::<ResetHandle>().cloned();
     let session = Session::new(live, protocol, credentials, base_url, client, guard);
     tokio::spawn(async move {
         // Fails if the client disconnects before the handshake completes.
         let Ok(upgraded) = upgrade.await else { return };
-        let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
-        Box::pin(session.run(socket)).await;
+        let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
+        // Before the socket is dropped.
+        if let (Closing::Ignored, Some(reset)) = (Box::pin(session.run(&mut socket)).await, reset) {
+            reset.reset_on_drop();
+        }
     });
     Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)

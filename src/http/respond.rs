@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 
 use async_graphql::Response as GraphQlResponse;
-use poem::http::{StatusCode, header};
+use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 
 use super::server::ResponseSize;
@@ -11,6 +11,8 @@ use crate::error::ErrorCode;
 
 /// The initial buffer size of a response. Few responses are longer.
 const INITIAL_CAPACITY: usize = 16 * 1024;
+/// The usual maximum number of headers, with those that middleware adds.
+const MAX_HEADERS: usize = 12;
 /// The `Retry-After` of a temporary error, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
@@ -29,11 +31,16 @@ pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
 
 /// A response with a body that is already serialized as JSON.
 pub fn json_bytes(status: StatusCode, body: Vec<u8>) -> Response {
-    let mut response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
+    let size = ResponseSize(body.capacity());
+    let mut response = Response::builder().status(status).extension(size).body(body);
+    let headers = response.headers_mut();
+    // Growing step by step would hash all names again at each step.
+    headers.reserve(MAX_HEADERS);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-        response = response.header(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
     }
-    response.extension(ResponseSize(body.capacity())).body(body)
+    response
 }
 
 /// Serializes a value as JSON; `None` if the result would be longer than `max_bytes`.

@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+pub(super) use activity::ResetHandle;
 pub(super) use body::{BodyAllowance, ResponseSize, unreadable};
 pub use descriptors::raise_open_file_limit;
 

@@ -37,9 +37,9 @@ const LAYERS: &[Layer] = &[
         modules: &[], except: &[],
         crates: Crates::Only(&["serde", "chrono", "uuid", "ipnet", "thiserror", "unicode_normalization"]),
     },
-    Layer { name: "db", modules: &["domain", "files"], except: &[], crates: WIRE },
+    Layer { name: "db", modules: &["concurrency", "domain", "files"], except: &[], crates: WIRE },
     // A repository is handed a connection: it neither takes one from a pool nor begins a transaction.
-    Layer { name: "repositories", modules: &["db", "domain"], except: &["db::Db", "db::Tx", "db::with_retries"], crates: WIRE },
+    Layer { name: "repositories", modules: &["db", "domain"], except: &["db::Db", "db::Tx", "db::TxWork"], crates: WIRE },
     // Loaders are made in the context of a request: who sees what depends on who asks, and on whether they know a cart's key.
     Layer { name: "loaders", modules: &["repositories", "db", "domain", "context", "auth"], except: &[], crates: WIRE },
     // The relay writes the jobs of those who follow events.

@@ -4,12 +4,18 @@
 //! after another. Work that costs more than the whole share takes all of it. Because cost says
 //! nothing about waiting for something external, such as a payment, each work item takes a minimum
 //! part of the share, which also limits the number of items a caller has running.
+//!
+//! A caller alone may have all of its share running at normal priority. While others are active,
+//! it may have [`MAX_ORDINARY_COST`] of it, and two mutations per processor: further queries are
+//! excess, which must not delay others, and further mutations wait.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::concurrency::processors;
 use crate::services::rate_limits::Caller;
 
 /// The largest supported share.
@@ -18,16 +24,40 @@ const MAX_COST: u32 = u32::MAX >> 4;
 /// The maximum number of running work items per caller, however little they cost.
 const MAX_WORK_ITEMS: u32 = 32;
 
+/// The cost of a caller's running work up to which none of it is excess, corresponding to a few
+/// tens of milliseconds of processor time.
+const MAX_ORDINARY_COST: u32 = 20_000;
+/// How long a caller counts as active after an operation has arrived.
+const ACTIVE_PERIOD: Duration = Duration::from_secs(1);
+
+/// The number of mutations that a caller may have running while others are active. Some wait for
+/// something external most of the time.
+fn max_mutations() -> usize {
+    2 * processors()
+}
+
 /// The running work of all callers.
 pub(super) struct FairShares {
-    callers: Mutex<HashMap<Caller, CallerWork>>,
+    state: Mutex<State>,
     max_waiting: usize,
+}
+
+#[derive(Default)]
+struct State {
+    /// The callers who have running or waiting work.
+    callers: HashMap<Caller, CallerWork>,
+    /// The caller of the latest operation, and when it arrived.
+    latest: Option<(Caller, Instant)>,
+    /// The same for the latest operation of any other caller.
+    latest_other: Option<(Caller, Instant)>,
 }
 
 /// One caller's running and waiting work.
 struct CallerWork {
     /// The remaining share, in points of cost. First come, first served.
     available: Arc<Semaphore>,
+    /// Free slots for mutations while others are active.
+    mutations: Arc<Semaphore>,
     /// Number of items that are running or waiting.
     items: usize,
     /// Number of items that are waiting.
@@ -37,7 +67,8 @@ struct CallerWork {
 /// A part of a caller's share; released when dropped.
 pub(in crate::http) struct Share {
     _cost: OwnedSemaphorePermit,
-    _item: WorkItem,
+    item: WorkItem,
+    is_excess: bool,
 }
 
 /// Counts a work item while it runs or waits.
@@ -49,7 +80,7 @@ struct WorkItem {
 impl FairShares {
     /// Creates the state without any work. Up to `max_waiting` items per caller may wait.
     pub(super) fn new(max_waiting: usize) -> Self {
-        Self { callers: Mutex::default(), max_waiting }
+        Self { state: Mutex::default(), max_waiting }
     }
 
     /// Waits for a part of a caller's share; `None` if too many of the caller's items are waiting.
@@ -62,16 +93,20 @@ impl FairShares {
             Ok(permit) => permit,
             Err(_) => {
                 let _waiting = item.start_waiting()?;
-                available.acquire_many_owned(cost).await.ok()?
+                Arc::clone(&available).acquire_many_owned(cost).await.ok()?
             }
         };
-        Some(Share { _cost: permit, _item: item })
+        let running = max_cost as usize - available.available_permits().min(max_cost as usize);
+        let is_excess = running > MAX_ORDINARY_COST as usize && self.state().has_active_other(caller);
+        Some(Share { _cost: permit, item, is_excess })
     }
 
     fn add_item(self: &Arc<Self>, caller: Caller, max_cost: u32) -> (WorkItem, Arc<Semaphore>) {
-        let mut callers = self.callers();
-        let work = callers.entry(caller).or_insert_with(|| CallerWork {
+        let mut state = self.state();
+        state.record(caller);
+        let work = state.callers.entry(caller).or_insert_with(|| CallerWork {
             available: Arc::new(Semaphore::new(max_cost as usize)),
+            mutations: Arc::new(Semaphore::new(max_mutations())),
             items: 0,
             waiting: 0,
         });
@@ -79,16 +114,57 @@ impl FairShares {
         (WorkItem { shares: Arc::clone(self), caller }, Arc::clone(&work.available))
     }
 
-    fn callers(&self) -> MutexGuard<'_, HashMap<Caller, CallerWork>> {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Records that an operation of a caller has arrived.
+    fn record(&mut self, caller: Caller) {
+        if let Some((latest, _)) = self.latest
+            && latest != caller
+        {
+            self.latest_other = self.latest;
+        }
+        self.latest = Some((caller, Instant::now()));
+    }
+
+    /// Whether any other caller is active.
+    fn has_active_other(&self, caller: Caller) -> bool {
+        let others = [self.latest, self.latest_other].into_iter().flatten();
+        others.filter(|(other, _)| *other != caller).any(|(_, at)| at.elapsed() < ACTIVE_PERIOD)
+    }
+}
+
+impl Share {
+    /// Whose share it is a part of.
+    pub(super) fn caller(&self) -> Caller {
+        self.item.caller
+    }
+
+    /// Whether the work is to run at low priority, because the caller has more running than others
+    /// should have to wait for.
+    pub(super) fn is_excess(&self) -> bool {
+        self.is_excess
+    }
+
+    /// Waits for a slot for a mutation of the same caller; `None` while no others are active.
+    pub(super) async fn acquire_mutation(&self) -> Option<OwnedSemaphorePermit> {
+        let mutations = {
+            let state = self.item.shares.state();
+            let work = state.callers.get(&self.item.caller)?;
+            state.has_active_other(self.item.caller).then(|| Arc::clone(&work.mutations))?
+        };
+        mutations.acquire_owned().await.ok()
     }
 }
 
 impl WorkItem {
     /// Counts the item as waiting until the guard is dropped; `None` if too many are waiting.
     fn start_waiting(&self) -> Option<WaitGuard<'_>> {
-        let mut callers = self.shares.callers();
-        let work = callers.get_mut(&self.caller)?;
+        let mut state = self.shares.state();
+        let work = state.callers.get_mut(&self.caller)?;
         if work.waiting >= self.shares.max_waiting {
             return None;
         }
@@ -102,7 +178,7 @@ struct WaitGuard<'a>(&'a WorkItem);
 
 impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
-        if let Some(work) = self.0.shares.callers().get_mut(&self.0.caller) {
+        if let Some(work) = self.0.shares.state().callers.get_mut(&self.0.caller) {
             work.waiting -= 1;
         }
     }
@@ -110,11 +186,11 @@ impl Drop for WaitGuard<'_> {
 
 impl Drop for WorkItem {
     fn drop(&mut self) {
-        let mut callers = self.shares.callers();
-        if let Some(work) = callers.get_mut(&self.caller) {
+        let mut state = self.shares.state();
+        if let Some(work) = state.callers.get_mut(&self.caller) {
             work.items -= 1;
             if work.items == 0 {
-                callers.remove(&self.caller);
+                state.callers.remove(&self.caller);
             }
         }
     }
@@ -141,7 +217,7 @@ mod tests {
         assert!(shares.acquire(caller(2), 100, 100).now_or_never().flatten().is_some());
         drop(large);
         assert!(waiting.now_or_never().flatten().is_some());
-        assert!(shares.callers().is_empty(), "nothing is kept of callers who have nothing running");
+        assert!(shares.state().callers.is_empty(), "nothing is kept of callers who have nothing running");
     }
 
     #[tokio::test]
@@ -158,7 +234,38 @@ mod tests {
         drop(running);
         assert!((&mut waiting).now_or_never().flatten().is_some());
         drop(waiting);
-        assert!(shares.callers().is_empty());
+        assert!(shares.state().callers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_a_caller_has_running_beyond_an_ordinary_amount_is_excess_while_others_are_active() {
+        let shares = Arc::new(FairShares::new(8));
+        let take = |last| shares.acquire(caller(last), u64::from(MAX_ORDINARY_COST), 100_000).now_or_never();
+        let is_excess = |share: &Option<Option<Share>>| share.as_ref().unwrap().as_ref().unwrap().is_excess();
+        let alone = [take(1), take(1)];
+        assert!(!alone.iter().any(is_excess));
+        let other = take(2);
+        assert!(!is_excess(&other), "this one has nothing else running");
+        assert!(is_excess(&take(1)));
+        drop(alone);
+        assert!(!is_excess(&take(1)));
+    }
+
+    #[tokio::test]
+    async fn mutations_of_a_caller_wait_while_others_are_active() {
+        let shares = Arc::new(FairShares::new(8));
+        let take = |last| shares.acquire(caller(last), 1, 100_000).now_or_never().flatten().unwrap();
+        let share = take(1);
+        let alone = share.acquire_mutation().now_or_never();
+        assert!(matches!(alone, Some(None)), "there is no limit");
+        let other = take(2);
+        let slots: Vec<_> = (0..max_mutations())
+            .map(|_| share.acquire_mutation().now_or_never().flatten().unwrap())
+            .collect();
+        assert!(share.acquire_mutation().now_or_never().is_none());
+        assert!(other.acquire_mutation().now_or_never().flatten().is_some(), "each caller has its own");
+        drop(slots);
+        assert!(share.acquire_mutation().now_or_never().flatten().is_some());
     }
 
     #[tokio::test]

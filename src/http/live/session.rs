@@ -40,10 +40,6 @@ use crate::http::storefront_key;
 
 /// How long a client may take to send `connection_init`.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the server sends a ping.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(25);
-/// How long a client may send nothing, not even a pong, before the connection is closed.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(75);
 /// Messages written in one flush.
 const MAX_BATCH: usize = 64;
 
@@ -97,6 +93,15 @@ pub struct ConnectionCredentials {
 
 type Socket = WebSocketStream<Upgraded>;
 
+/// How a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Closing {
+    /// Both sides have closed it, or the client was gone.
+    Completed,
+    /// The client did not react to the close frame in time. It may not even read it.
+    Ignored,
+}
+
 /// The state of one connection.
 pub struct Session {
     live: Arc<LiveConnections>,
@@ -120,7 +125,8 @@ pub struct Session {
     running: HashMap<Arc<str>, AbortHandle>,
     guard: SocketGuard,
     rate: MessageRate,
-    last_received_at: Instant,
+    /// Whether nothing was received since the last ping.
+    awaits_pong: bool,
 }
 
 impl Session {
@@ -150,34 +156,54 @@ impl Session {
             running: HashMap::new(),
             guard,
             rate,
-            last_received_at: Instant::now(),
+            awaits_pong: false,
         }
     }
 
     /// Serves the connection until either side closes it.
-    pub async fn run(mut self, mut socket: Socket) {
-        let close_frame = match self.serve(&mut socket).await {
+    pub async fn run(mut self, socket: &mut Socket) -> Closing {
+        let close_frame = match self.serve(socket).await {
             // The library's reply to the client's close frame still has to be flushed.
             Ok(()) => None,
-            Err((GONE, _)) => return,
+            Err((GONE, _)) => return Closing::Completed,
             Err((code, reason)) => {
                 Some(CloseFrame { code: code.into(), reason: truncate(&reason, MAX_REASON_BYTES).into() })
             }
         };
-        // Ignores errors: the client may be gone.
-        drop(timeout(CLOSE_TIMEOUT, close(&mut socket, close_frame)).await);
+        match timeout(CLOSE_TIMEOUT, close(socket, close_frame)).await {
+            Ok(()) => Closing::Completed,
+            Err(_) => Closing::Ignored,
+        }
     }
 
     async fn serve(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
         let mut stopping = self.live.stopping.subscribe();
         let mut stopped = pin!(async move { drop(stopping.wait_for(|stopping| *stopping).await) });
         let mut init_timeout = pin!(tokio::time::sleep(INIT_TIMEOUT));
-        let mut keep_alive = interval(KEEP_ALIVE_INTERVAL);
+        let mut keep_alive = interval(self.live.app.config.network.sockets.ping_interval);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         keep_alive.reset();
         loop {
             let expires_at = self.expires_at;
             tokio::select! {
+                // In this order, so that a stream of events delays nothing else, and what was
+                // received is read before a missing pong is noticed.
+                biased;
+                () = &mut stopped => {
+                    return Err((1001, "the server is about to stop: connect again, and resume with your last cursor".to_owned()));
+                }
+                affected = next_change(self.changes.as_mut()) => {
+                    if affected.is_none_or(|affected| affected.includes(&self.identity)) {
+                        self.revalidate().await?;
+                    }
+                }
+                () = sleep_until(expires_at.unwrap_or_else(Instant::now)), if expires_at.is_some() => {
+                    self.expires_at = None;
+                    self.revalidate().await?;
+                }
+                () = &mut init_timeout, if !self.is_initialized => {
+                    return Err((4408, "Connection initialisation timeout".to_owned()));
+                }
                 message = socket.next(), if self.opening.is_none() => match message {
                     Some(Ok(Message::Close(_))) | None => return Ok(()),
                     Some(Ok(message)) => self.receive(message, socket).await?,
@@ -187,15 +213,9 @@ impl Session {
                     self.opening = None;
                     self.start_operation(opening);
                 }
-                Some((id, item)) = self.streams.next(), if !self.streams.is_empty() => {
-                    self.send(socket, id, item).await?;
-                }
-                () = &mut init_timeout, if !self.is_initialized => {
-                    return Err((4408, "Connection initialisation timeout".to_owned()));
-                }
-                _ = keep_alive.tick() => {
-                    if self.last_received_at.elapsed() > SILENCE_TIMEOUT {
-                        return Err((TRY_AGAIN_LATER, "no message was received for too long".to_owned()));
+                _ = keep_alive.tick(), if self.opening.is_none() => {
+                    if std::mem::replace(&mut self.awaits_pong, true) {
+                        return Err((TRY_AGAIN_LATER, "no answer to a ping: connect again".to_owned()));
                     }
                     self.revalidate().await?;
                     if self.is_initialized {
@@ -204,17 +224,8 @@ impl Session {
                     // Every client answers WebSocket pings, whatever its subprotocol.
                     with_timeout(self.write_timeout(), socket.send(Message::Ping(Bytes::new()))).await?;
                 }
-                () = sleep_until(expires_at.unwrap_or_else(Instant::now)), if expires_at.is_some() => {
-                    self.expires_at = None;
-                    self.revalidate().await?;
-                }
-                affected = next_change(self.changes.as_mut()) => {
-                    if affected.is_none_or(|affected| affected.includes(&self.identity)) {
-                        self.revalidate().await?;
-                    }
-                }
-                () = &mut stopped => {
-                    return Err((1001, "the server is about to stop: connect again, and resume with your last cursor".to_owned()));
+                Some((id, item)) = self.streams.next(), if !self.streams.is_empty() => {
+                    self.send(socket, id, item).await?;
                 }
             }
         }
@@ -222,7 +233,7 @@ impl Session {
 
     /// Handles a WebSocket message, unless the client exceeds its message rate.
     async fn receive(&mut self, message: Message, socket: &mut Socket) -> Result<(), CloseReason> {
-        self.last_received_at = Instant::now();
+        self.awaits_pong = false;
         self.rate.count().map_err(|message| (POLICY_VIOLATION, message))?;
         match message {
             Message::Text(text) => self.on_message(text.as_str(), socket).await,

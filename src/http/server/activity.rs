@@ -34,6 +34,8 @@ struct ActivityState {
     bytes_read: usize,
     /// Whether a timeout response is to be sent.
     has_expired: bool,
+    /// Whether the client has ignored that the server closes the connection.
+    is_abandoned: bool,
 }
 
 /// The timeout because of which a connection is closed.
@@ -46,6 +48,10 @@ pub(super) enum ConnectionTimeout {
     /// The client does not read the response.
     Write,
 }
+
+/// A handle for the protocol that a connection was upgraded to.
+#[derive(Clone)]
+pub(in crate::http) struct ResetHandle(pub(super) Arc<Activity>);
 
 /// Counts a request as in progress until dropped.
 pub(super) struct RequestGuard(Arc<Activity>);
@@ -62,6 +68,7 @@ impl Activity {
             unread_since: None,
             bytes_read: 0,
             has_expired: false,
+            is_abandoned: false,
         }))
     }
 
@@ -94,9 +101,11 @@ impl Activity {
         }
     }
 
-    /// Whether bytes wait until the client reads.
-    pub(super) fn is_blocked(&self) -> bool {
-        self.state().unread_since.is_some()
+    /// Whether the connection can only be reset: the client does not read, so it would not notice
+    /// that the connection is closed.
+    pub(super) fn must_reset(&self) -> bool {
+        let state = self.state();
+        state.unread_since.is_some() || state.is_abandoned
     }
 
     /// Records that all bytes were sent.
@@ -155,6 +164,13 @@ impl Activity {
 
     fn state(&self) -> MutexGuard<'_, ActivityState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ResetHandle {
+    /// Makes the connection be reset when it is dropped.
+    pub(in crate::http) fn reset_on_drop(&self) {
+        self.0.state().is_abandoned = true;
     }
 }
 

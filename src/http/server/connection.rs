@@ -12,13 +12,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use poem::http::uri::Scheme;
-use poem::http::{Request as HttpRequest, Response as HttpResponse, Version};
+use poem::http::{Request as HttpRequest, Response as HttpResponse, Version, header};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Body, Endpoint, Request, RequestParts, Response};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::activity::{Activity, ConnectionTimeout};
+use super::activity::{Activity, ConnectionTimeout, ResetHandle};
 use super::body::{PoemBody, RequestBody, ResponseBody, ResponseSize, unreadable};
 use super::buffer_limiter::{BufferLimiter, BufferedBytes};
 use super::connections::ConnectionGuard;
@@ -144,6 +144,9 @@ impl<E: Endpoint<Output = Response> + 'static> ConnectionHandler<E> {
         let remote = RemoteAddr(Addr::SocketAddr(peer));
         let parts = RequestParts::from((parts, self.local.clone(), remote, Scheme::HTTP));
         let mut request = Request::from_parts(parts, Body::empty());
+        if request.headers().contains_key(header::UPGRADE) {
+            request.set_data(ResetHandle(Arc::clone(&activity)));
+        }
         let buffered = self.track_buffers(&request);
         if !body.is_end_stream() {
             let (body, allowance) = RequestBody::new(

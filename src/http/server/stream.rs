@@ -42,7 +42,7 @@ impl Drop for Stream {
     /// Resets a connection whose client does not read. The system would otherwise keep the unsent
     /// bytes for minutes, where no limit counts them.
     fn drop(&mut self) {
-        if self.activity.is_blocked() {
+        if self.activity.must_reset() {
             // Fails only if the connection is closed already.
             drop(self.socket.set_zero_linger());
         }

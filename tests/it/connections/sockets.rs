@@ -100,6 +100,19 @@ async fn what_subscriptions_keep_is_limited_and_unused_variables_are_not_kept(da
 }
 
 #[tokio::test]
+async fn a_client_that_answers_no_ping_is_cut_off() {
+    let app = serve(&[("WS_PING_INTERVAL_MS", "200")]).await;
+    // A client answers pings only while it reads.
+    let mut silent = Socket::of(&app.anonymous()).await;
+    let mut reading = Socket::of(&app.anonymous()).await;
+    let reads = tokio::spawn(async move { reading.next().await });
+    metric(&app, "mercato_sockets 1").await;
+    silent.closed().await;
+    assert!(!reads.is_finished(), "the other one is open");
+    reads.abort();
+}
+
+#[tokio::test]
 async fn a_message_that_is_too_large_closes_the_socket() {
     let app = serve(&[("WS_MAX_MESSAGE_BYTES", "2048")]).await;
     let mut socket = Socket::of(&app.anonymous()).await;

@@ -1,0 +1,161 @@
+//! A semaphore for which callers wait in turns: a permit that becomes free goes to the caller whose
+//! last turn is the longest ago. However many permits one caller waits for, others wait for at most
+//! one of them.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+/// A number of permits, which callers with keys of type `K` acquire and release.
+pub struct FairSemaphore<K: Eq + Hash + Copy>(Mutex<State<K>>);
+
+/// Some permits are free only while nobody waits.
+struct State<K: Eq + Hash + Copy> {
+    free: usize,
+    /// Who waits, by caller; the first of each is served first. No queue is empty.
+    queues: HashMap<K, VecDeque<oneshot::Sender<FairPermit<K>>>>,
+    /// The callers who wait, in the order of their turns.
+    turns: VecDeque<K>,
+}
+
+/// A permit, released when dropped.
+pub struct FairPermit<K: Eq + Hash + Copy>(Option<Arc<FairSemaphore<K>>>);
+
+impl<K: Eq + Hash + Copy> FairSemaphore<K> {
+    /// Creates a semaphore with this many free permits.
+    pub fn new(permits: usize) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State { free: permits, queues: HashMap::new(), turns: VecDeque::new() })))
+    }
+
+    /// Waits for a permit.
+    pub async fn acquire(self: &Arc<Self>, caller: K) -> FairPermit<K> {
+        let waiter = {
+            let mut state = self.state();
+            if state.free > 0 {
+                state.free -= 1;
+                return FairPermit(Some(Arc::clone(self)));
+            }
+            state.enqueue(caller)
+        };
+        match waiter.await {
+            Ok(permit) => permit,
+            // The semaphore is not dropped while it is borrowed, and drops no sender otherwise.
+            Err(_) => FairPermit(None),
+        }
+    }
+
+    /// Passes a permit on to the next waiter, or frees it.
+    fn release(self: &Arc<Self>) {
+        let mut state = self.state();
+        let mut permit = FairPermit(Some(Arc::clone(self)));
+        while let Some(waiter) = state.next() {
+            match waiter.send(permit) {
+                Ok(()) => return,
+                // This one has given up.
+                Err(returned) => permit = returned,
+            }
+        }
+        state.free += 1;
+        // Not to be released again.
+        permit.0 = None;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<K>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Eq + Hash + Copy> State<K> {
+    fn enqueue(&mut self, caller: K) -> oneshot::Receiver<FairPermit<K>> {
+        let (sender, receiver) = oneshot::channel();
+        let queue = self.queues.entry(caller).or_default();
+        if queue.is_empty() {
+            self.turns.push_back(caller);
+        }
+        queue.push_back(sender);
+        receiver
+    }
+
+    /// Removes the next waiter.
+    fn next(&mut self) -> Option<oneshot::Sender<FairPermit<K>>> {
+        let caller = self.turns.pop_front()?;
+        let queue = self.queues.get_mut(&caller)?;
+        let waiter = queue.pop_front();
+        if queue.is_empty() {
+            self.queues.remove(&caller);
+        } else {
+            self.turns.push_back(caller);
+        }
+        waiter
+    }
+}
+
+impl<K: Eq + Hash + Copy> Drop for FairPermit<K> {
+    fn drop(&mut self) {
+        if let Some(semaphore) = self.0.take() {
+            semaphore.release();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+
+    type Semaphore = FairSemaphore<&'static str>;
+
+    fn wait(
+        semaphore: &Arc<Semaphore>,
+        caller: &'static str,
+    ) -> BoxFuture<'static, FairPermit<&'static str>> {
+        let semaphore = Arc::clone(semaphore);
+        let mut waiting = async move { semaphore.acquire(caller).await }.boxed();
+        assert!((&mut waiting).now_or_never().is_none(), "no permit is free");
+        waiting
+    }
+
+    #[test]
+    fn callers_take_turns() {
+        let semaphore = Semaphore::new(1);
+        let mut held = semaphore.acquire("crowd").now_or_never();
+        let mut waiting: Vec<_> = ["crowd", "crowd", "crowd", "guest", "staff", "guest"]
+            .map(|who| (who, wait(&semaphore, who)))
+            .into();
+        let mut served = Vec::new();
+        while !waiting.is_empty() {
+            drop(held.take());
+            let next = waiting
+                .iter_mut()
+                .enumerate()
+                .find_map(|(index, (who, waiting))| Some((index, *who, waiting.now_or_never()?)));
+            let (index, who, permit) = next.unwrap();
+            drop(waiting.remove(index));
+            held = Some(permit);
+            served.push(who);
+        }
+        assert_eq!(served, ["crowd", "guest", "staff", "crowd", "guest", "crowd"]);
+        drop(held);
+        assert!(semaphore.state().queues.is_empty() && semaphore.state().turns.is_empty());
+        assert!(semaphore.acquire("guest").now_or_never().is_some());
+    }
+
+    #[test]
+    fn waiters_that_give_up_cost_no_permit() {
+        let semaphore = Semaphore::new(1);
+        let held = semaphore.acquire("guest").now_or_never();
+        let (gives_up, mut waits) = (wait(&semaphore, "crowd"), wait(&semaphore, "guest"));
+        drop(gives_up);
+        drop(held);
+        // The permit that was passed on is released by a waiter that never looked.
+        let passed = (&mut waits).now_or_never().unwrap();
+        let never_looks = wait(&semaphore, "crowd");
+        drop(passed);
+        drop(never_looks);
+        assert_eq!(semaphore.state().free, 1);
+    }
+}

@@ -32,7 +32,7 @@ use crate::repositories::events;
 /// causes them.
 ///
 /// # Errors
-/// [`DbError`] of the insert; drop the transaction then.
+/// [`DbError`] of the insert; the transaction must fail with it.
 pub async fn append(
     tx: &mut Tx,
     op: &OpContext,

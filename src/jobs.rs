@@ -134,7 +134,7 @@ impl NewJob {
 /// Enqueues jobs in the transaction of their cause.
 ///
 /// # Errors
-/// [`DbError`] of the insert; drop the transaction then.
+/// [`DbError`] of the insert; the transaction must fail with it.
 pub async fn enqueue(
     tx: &mut Tx,
     op: &OpContext,
@@ -159,7 +159,7 @@ pub async fn queue_depths(db: &Db) -> Result<Vec<QueueDepth>, DbError> {
 /// Makes the queued job with a unique key run now, before its scheduled time.
 ///
 /// # Errors
-/// [`DbError`] of the update; drop the transaction then.
+/// [`DbError`] of the update; the transaction must fail with it.
 pub async fn expedite(tx: &mut Tx, op: &OpContext, key: &str) -> Result<(), DbError> {
     jobs::expedite(tx.conn(), key, op.now()).await?;
     tx.notify_jobs_on_commit();

@@ -1,6 +1,6 @@
-//! Explicit transactions. A transaction that is dropped without being committed, for instance
-//! because the operation failed, is rolled back in the background, and its connection returns to
-//! the pool.
+//! The one way to write: [`Db::transaction`]. A transaction that is dropped unfinished, because
+//! nobody waits for the operation any longer, is rolled back in the background, and its connection
+//! returns to the pool.
 
 #[cfg(feature = "sqlite")]
 use diesel::connection::{AnsiTransactionManager as SyncManager, TransactionManager as _};
@@ -18,17 +18,89 @@ pub struct Tx {
     signals: CommitSignals,
     has_events: bool,
     has_jobs: bool,
+    is_discarded: bool,
+}
+
+/// Work inside a transaction: an async closure. Implemented for all of them; the trait exists
+/// because a bound on the future of an `AsyncFnOnce`, such as `Send`, can't be written otherwise.
+pub trait TxWork<Tx, R>: AsyncFnOnce(Tx) -> R + FnOnce(Tx) -> <Self as TxWork<Tx, R>>::Future {
+    /// The closure's future.
+    type Future: Future<Output = R>;
+}
+
+impl<F, Tx, Fut, R> TxWork<Tx, R> for F
+where
+    F: AsyncFnOnce(Tx) -> R + FnOnce(Tx) -> Fut,
+    Fut: Future<Output = R>,
+{
+    type Future = Fut;
 }
 
 impl Db {
-    /// Begins a transaction that may write.
+    /// Runs work in a transaction that may write. Commits if the work succeeds, and rolls back if it
+    /// fails. After a conflict with another transaction, the work is repeated in a new one, so it
+    /// must change nothing but the database.
     ///
     /// # Errors
-    /// [`DbError`] when there is no connection or the database is busy.
-    pub async fn begin(&self, statements: &StatementCounter) -> Result<Tx, DbError> {
+    /// The work's own error, or [`DbError`] when there is no connection, or the database is busy
+    /// after several retries.
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` does not promise that its future is `Send`")]
+    pub fn transaction<'a, T, E, F>(
+        &'a self,
+        statements: &'a StatementCounter,
+        work: F,
+    ) -> impl Future<Output = Result<T, E>> + Send + 'a
+    where
+        for<'t> F: AsyncFnOnce(&'t mut Tx) -> Result<T, E>
+            + TxWork<&'t mut Tx, Result<T, E>, Future: Send>
+            + Clone
+            + Send
+            + 'a,
+        T: Send + 'a,
+        E: From<DbError> + Retryable + Send + 'a,
+    {
+        async move {
+            let mut retries_left = MAX_RETRIES;
+            loop {
+                let result = self.try_transaction(statements, work.clone()).await;
+                match result {
+                    Err(error) if retries_left > 0 && error.is_retryable() => retries_left -= 1,
+                    result => return result,
+                }
+            }
+        }
+    }
+
+    async fn try_transaction<T, E, F>(&self, statements: &StatementCounter, work: F) -> Result<T, E>
+    where
+        for<'t> F:
+            AsyncFnOnce(&'t mut Tx) -> Result<T, E> + TxWork<&'t mut Tx, Result<T, E>, Future: Send> + Send,
+        E: From<DbError>,
+    {
+        let mut tx = self.begin(statements).await?;
+        match work(&mut tx).await {
+            Ok(value) if tx.is_discarded => {
+                tx.rollback().await?;
+                Ok(value)
+            }
+            Ok(value) => {
+                tx.commit().await?;
+                Ok(value)
+            }
+            Err(error) => {
+                if let Err(lost) = tx.rollback().await {
+                    tracing::debug!("a failed transaction could not be rolled back: {lost}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&self, statements: &StatementCounter) -> Result<Tx, DbError> {
         let mut conn = self.write(statements).await?;
         conn.has_transaction = true;
-        let mut tx = Tx { conn, signals: self.commit_signals().clone(), has_events: false, has_jobs: false };
+        let signals = self.commit_signals().clone();
+        let mut tx = Tx { conn, signals, has_events: false, has_jobs: false, is_discarded: false };
         // IMMEDIATE, because a read transaction that turns into a write fails on SQLite as busy
         // without waiting for its turn.
         per_backend!(&mut tx.conn,
@@ -55,11 +127,12 @@ impl Tx {
         self.has_jobs = true;
     }
 
-    /// Commits the transaction.
-    ///
-    /// # Errors
-    /// [`DbError`] when the database refuses; nothing was written then.
-    pub async fn commit(mut self) -> Result<(), DbError> {
+    /// Rolls the transaction back in the end, even if the work succeeds.
+    pub fn discard(&mut self) {
+        self.is_discarded = true;
+    }
+
+    async fn commit(mut self) -> Result<(), DbError> {
         let result = per_backend!(&mut self.conn,
             postgres: |c| AnsiTransactionManager::commit_transaction(c).await,
             sqlite: |c| c.control_transaction(SyncManager::commit_transaction).await,
@@ -75,35 +148,13 @@ impl Tx {
     }
 
     /// Rolls back and waits for it to complete; dropping the transaction does so in the background.
-    ///
-    /// # Errors
-    /// [`DbError`] when the connection is lost; nothing was written then either.
-    pub async fn rollback(mut self) -> Result<(), DbError> {
+    async fn rollback(mut self) -> Result<(), DbError> {
         let result = per_backend!(&mut self.conn,
             postgres: |c| AnsiTransactionManager::rollback_transaction(c).await,
             sqlite: |c| c.reset().await,
         );
         self.conn.has_transaction = result.is_err();
         result
-    }
-}
-
-/// Runs an operation that opens its own transaction, and retries it when it conflicts with another
-/// transaction or the database is busy.
-///
-/// # Errors
-/// The operation's own error, or the last conflict once the retries are used up.
-pub async fn with_retries<T, E, F>(mut operation: impl FnMut() -> F) -> Result<T, E>
-where
-    F: Future<Output = Result<T, E>>,
-    E: Retryable,
-{
-    let mut retries_left = MAX_RETRIES;
-    loop {
-        match operation().await {
-            Err(error) if retries_left > 0 && error.is_retryable() => retries_left -= 1,
-            result => return result,
-        }
     }
 }
 

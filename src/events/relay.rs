@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::bus::EventBus;
 use crate::context::{Clock, OpContext};
-use crate::db::{Db, DbError, StatementCounter, with_retries};
+use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::error::with_causes;
 use crate::jobs::{self, EventSubscription, Handler, NewJob};
 use crate::repositories::events::{self, SequencedEvent};
@@ -81,28 +81,26 @@ impl Relay {
         if !events::has_unsequenced(&mut self.db.read(&statements).await?).await? {
             return Ok(0);
         }
-        let relayed = with_retries(|| self.relay_batch(&statements)).await?;
+        let relayed =
+            self.db.transaction(&statements, async |tx: &mut Tx| self.relay_batch(tx).await).await?;
         if !relayed.is_empty() {
             self.bus.publish().await;
         }
         Ok(relayed.len())
     }
 
-    async fn relay_batch(&self, statements: &StatementCounter) -> Result<Vec<SequencedEvent>, DbError> {
+    async fn relay_batch(&self, tx: &mut Tx) -> Result<Vec<SequencedEvent>, DbError> {
         let op = OpContext::system(Arc::clone(&self.clock));
-        let mut tx = self.db.begin(statements).await?;
         let head = events::lock_head(tx.conn()).await?;
         let sequenced = events::assign_positions(tx.conn(), head.position, MAX_BATCH).await?;
         if sequenced.is_empty() {
             // Another relay was faster.
-            tx.rollback().await?;
             return Ok(sequenced);
         }
-        jobs::enqueue(&mut tx, &op, self.jobs_for(&sequenced)).await?;
+        jobs::enqueue(tx, &op, self.jobs_for(&sequenced)).await?;
         if let Some(channel) = self.bus.notify_channel() {
             events::notify(tx.conn(), channel).await?;
         }
-        tx.commit().await?;
         Ok(sequenced)
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, with_retries};
+use crate::db::{Db, DbError, Tx};
 use crate::domain::ids::{DraftOrderId, Id, OrderId};
 use crate::jobs::{EventSubscription, Handler};
 use crate::repositories::events;
@@ -52,14 +52,11 @@ impl Retention {
         let (cutoff, permanent) = (op.now().minus(self.max_age), PERMANENT_TYPES.map(str::to_owned));
         let mut total = 0;
         loop {
-            let removed = with_retries(|| async {
-                let mut tx = self.db.begin(&op.statements).await?;
+            let removed = self.db.transaction(&op.statements, async |tx: &mut Tx| {
                 let head = events::lock_head(tx.conn()).await?;
                 let processed =
                     events::min_consumer_position(tx.conn(), &self.consumers, head.position).await?;
-                let removed = events::prune(tx.conn(), cutoff, processed, &permanent, MAX_BATCH).await?;
-                tx.commit().await?;
-                Ok::<_, DbError>(removed)
+                events::prune(tx.conn(), cutoff, processed, &permanent, MAX_BATCH).await
             });
             match removed.await? {
                 0 => return Ok(total),

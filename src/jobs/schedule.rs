@@ -13,7 +13,7 @@ use croner::errors::CronError;
 
 use super::{NewJob, enqueue};
 use crate::context::{Clock, OpContext};
-use crate::db::{Db, DbError, with_retries};
+use crate::db::{Db, DbError, Tx};
 use crate::domain::ids::JobId;
 use crate::domain::time::Timestamp;
 use crate::error::with_causes;
@@ -93,7 +93,7 @@ impl Schedule {
             let Some(due_at) = previous_occurrence(cron, op.now()) else { continue };
             let last = known.iter().find(|known| known.name == task.name);
             if last.is_none_or(|last| last.last_due_at < due_at) {
-                with_retries(|| self.record_due(&op, *task, due_at, last.is_some())).await?;
+                self.record_due(&op, *task, due_at, last.is_some()).await?;
             }
         }
         Ok(())
@@ -108,17 +108,20 @@ impl Schedule {
         runs: bool,
     ) -> Result<(), DbError> {
         let job = NewJob::new(task.name, &serde_json::json!({ "dueAt": due_at }))?.with_unique_key(task.name);
-        let mut tx = self.db.begin(&op.statements).await?;
         let row = ScheduledTask {
             name: task.name.to_owned(),
             last_due_at: due_at,
             last_job_id: runs.then_some(job.id),
         };
-        let is_new = jobs::record_due(tx.conn(), &row).await?;
-        if is_new && runs {
-            enqueue(&mut tx, op, [job]).await?;
-        }
-        tx.commit().await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let is_new = jobs::record_due(tx.conn(), &row).await?;
+                if is_new && runs {
+                    enqueue(tx, op, [job.clone()]).await?;
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// The first time after `moment` at which a task is due.

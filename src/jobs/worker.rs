@@ -1,10 +1,10 @@
 //! The worker, which runs jobs. Any number of processes may each run a worker over the same
 //! database.
 //!
-//! A job is reserved in one statement, and its handler runs outside of any transaction in its own
-//! task, so a panic is just a failed attempt. While it runs, its lease is renewed; a worker that
-//! has lost the lease stops the handler. On shutdown, running jobs get some time to finish, and
-//! those that take longer are released.
+//! Jobs are reserved in a transaction, and their handlers run outside of any, each in its own task,
+//! so a panic is just a failed attempt. While a handler runs, the lease of its job is renewed; a
+//! worker that has lost the lease stops the handler. On shutdown, running jobs get some time to
+//! finish, and those that take longer are released.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::{Handler, Job, JobContext, JobError, Policy};
 use crate::concurrency::AbortOnDrop;
 use crate::context::{Clock, OpContext};
-use crate::db::{Db, DbError, StatementCounter, with_retries};
+use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::ids::{JobId, WorkerId};
 use crate::domain::job::{JobStatus, backoff};
 use crate::error::with_causes;
@@ -165,21 +165,21 @@ impl Worker {
         if !jobs::is_any_due(&mut self.db.read(&statements).await?, &kinds, self.clock.now()).await? {
             return Ok(Vec::new());
         }
-        with_retries(|| async {
-            let now = self.clock.now();
-            // A new id each time: a handler whose job was cancelled and retried must not affect the
-            // new attempt.
-            let worker = WorkerId::generate();
-            let mut conn = self.db.write(&statements).await?;
-            let mut reserved =
-                jobs::reserve_expired(&mut conn, &kinds, worker, now, LEASE_TTL, limit).await?;
-            let left = limit.saturating_sub(i64::try_from(reserved.len()).unwrap_or(limit));
-            if left > 0 {
-                reserved.extend(jobs::reserve(&mut conn, &kinds, worker, now, LEASE_TTL, left).await?);
-            }
-            Ok(reserved)
-        })
-        .await
+        self.db
+            .transaction(&statements, async |tx: &mut Tx| {
+                let now = self.clock.now();
+                // A new id each time: a handler whose job was cancelled and retried must not affect
+                // the new attempt.
+                let worker = WorkerId::generate();
+                let mut reserved =
+                    jobs::reserve_expired(tx.conn(), &kinds, worker, now, LEASE_TTL, limit).await?;
+                let left = limit.saturating_sub(i64::try_from(reserved.len()).unwrap_or(limit));
+                if left > 0 {
+                    reserved.extend(jobs::reserve(tx.conn(), &kinds, worker, now, LEASE_TTL, left).await?);
+                }
+                Ok(reserved)
+            })
+            .await
     }
 
     /// Makes one attempt at a job. Returns its new state, or `None` if another worker has taken
@@ -292,7 +292,12 @@ impl Worker {
                 requeued(job.attempts, backoff(policy.backoff, failures), why)
             }
         };
-        match with_retries(|| self.write_result(job, &update)).await {
+        let statements = StatementCounter::default();
+        let written = self
+            .db
+            .transaction(&statements, async |tx: &mut Tx| self.write_result(tx, job, &update).await)
+            .await;
+        match written {
             Ok(status) => status,
             Err(error) => {
                 // Its lease will expire, and the job will run again.
@@ -306,15 +311,17 @@ impl Worker {
         }
     }
 
-    async fn write_result(&self, job: &Job, update: &JobUpdate) -> Result<Option<JobStatus>, DbError> {
-        let statements = StatementCounter::default();
-        let Some(key) = job.unique_key.as_ref().filter(|_| update.status == JobStatus::Queued) else {
-            let is_ours = jobs::finish_attempt(&mut self.db.write(&statements).await?, job, update).await?;
-            return Ok(is_ours.then_some(update.status));
-        };
-        let mut tx = self.db.begin(&statements).await?;
+    async fn write_result(
+        &self,
+        tx: &mut Tx,
+        job: &Job,
+        update: &JobUpdate,
+    ) -> Result<Option<JobStatus>, DbError> {
         let mut update = update.clone();
-        if jobs::is_key_queued(tx.conn(), key).await? {
+        if update.status == JobStatus::Queued
+            && let Some(key) = &job.unique_key
+            && jobs::is_key_queued(tx.conn(), key).await?
+        {
             // The queued job does the same work.
             update.status = JobStatus::Cancelled;
             update.finished_at = Some(self.clock.now());
@@ -324,7 +331,6 @@ impl Worker {
             Err(DbError::Unique(_, error)) => return Err(DbError::Conflict(error)),
             result => result?,
         };
-        tx.commit().await?;
         Ok(is_ours.then_some(update.status))
     }
 

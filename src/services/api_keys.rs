@@ -10,7 +10,7 @@ use crate::auth::{
 };
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, with_retries};
+use crate::db::{Db, Tx};
 use crate::domain::event::{ApiKeyEvent, Event};
 use crate::domain::ids::ApiKeyId;
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -102,15 +102,13 @@ impl ApiKeys {
             owner: op.owner(),
             is_storefront: new.is_storefront,
         };
-        with_retries(|| self.create_once(op, &key)).await?;
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                api_keys::insert(tx.conn(), &key).await?;
+                events::append(tx, op, [Event::ApiKeyCreated(api_key_event(&key))]).await
+            })
+            .await?;
         Ok((key, secret))
-    }
-
-    async fn create_once(&self, op: &OpContext, key: &ApiKey) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        api_keys::insert(tx.conn(), key).await?;
-        events::append(&mut tx, op, [Event::ApiKeyCreated(api_key_event(key))]).await?;
-        Ok(tx.commit().await?)
     }
 
     /// Creates the first key, with all permissions, in a shop without keys and staff, which nobody
@@ -134,32 +132,28 @@ impl ApiKeys {
     /// [`Error::Invalid`] when there is no such key, or it has more permissions than the actor.
     pub async fn revoke(&self, op: &OpContext, id: ApiKeyId) -> Result<ApiKey, Error> {
         op.authorize(Permission::ManageStaff)?;
-        let key = with_retries(|| self.revoke_once(op, id)).await?;
+        let key =
+            self.db.transaction(&op.statements, async |tx: &mut Tx| revoke_in(tx, op, id).await).await?;
         self.auth.invalidate(Invalidation::Staff);
         Ok(key)
     }
+}
 
-    async fn revoke_once(&self, op: &OpContext, id: ApiKeyId) -> Result<ApiKey, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let key = api_keys::lock(tx.conn(), id).await?;
-        let mut key =
-            key.ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "API key does not exist"))?;
-        if key.revoked_at.is_some() {
-            tx.rollback().await?;
-            return Ok(key);
-        }
-        if let Some(permission) = op.first_missing_permission(&key.permissions.0) {
-            tx.rollback().await?;
-            let message =
-                format!("The API key has the permission {permission}, which you don't have yourself");
-            return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
-        }
-        key.revoked_at = Some(op.now());
-        api_keys::update(tx.conn(), &key).await?;
-        events::append(&mut tx, op, [Event::ApiKeyRevoked(api_key_event(&key))]).await?;
-        tx.commit().await?;
-        Ok(key)
+async fn revoke_in(tx: &mut Tx, op: &OpContext, id: ApiKeyId) -> Result<ApiKey, Error> {
+    let key = api_keys::lock(tx.conn(), id).await?;
+    let mut key =
+        key.ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "API key does not exist"))?;
+    if key.revoked_at.is_some() {
+        return Ok(key);
     }
+    if let Some(permission) = op.first_missing_permission(&key.permissions.0) {
+        let message = format!("The API key has the permission {permission}, which you don't have yourself");
+        return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
+    }
+    key.revoked_at = Some(op.now());
+    api_keys::update(tx.conn(), &key).await?;
+    events::append(tx, op, [Event::ApiKeyRevoked(api_key_event(&key))]).await?;
+    Ok(key)
 }
 
 fn api_key_event(key: &ApiKey) -> ApiKeyEvent {

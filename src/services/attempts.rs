@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use crate::auth::{Actor, Credential, Principal, hash_secret};
 use crate::context::OpContext;
-use crate::db::{Conn, Db, Tx, with_retries};
+use crate::db::{Conn, Db, Tx};
 use crate::domain::attempts::{AttemptLimit, FAILURES_TTL, Failures};
 use crate::domain::ids::Id;
 use crate::error::Error;
@@ -206,24 +206,18 @@ impl Attempts {
         if attempt.counters.is_empty() {
             return Ok(());
         }
-        with_retries(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
-            match self.record_failures(&mut tx, op, attempt, 1, owner).await {
-                Ok(()) => Ok(tx.commit().await?),
-                Err(error) => {
-                    tx.rollback().await?;
-                    Err(error)
-                }
-            }
-        })
-        .await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.record_failures(tx, op, attempt, 1, owner).await
+            })
+            .await
     }
 
     /// Counts failed attempts, in the transaction that detected them.
     ///
     /// # Errors
     /// [`Error::Throttled`] when concurrent attempts were counted first and these must wait; the
-    /// transaction must be rolled back then.
+    /// transaction must fail with it.
     pub async fn record_failures(
         &self,
         tx: &mut Tx,

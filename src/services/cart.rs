@@ -20,7 +20,7 @@ use std::sync::Arc;
 use crate::auth::{Actor, Keys};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, Tx, with_retries};
+use crate::db::{Db, DbError, Tx};
 use crate::domain::address::Address;
 use crate::domain::cart::{Attribute, CartRef};
 use crate::domain::event::{CartEvent, Event};
@@ -176,20 +176,14 @@ impl Carts {
         };
         buyer.apply(&mut cart);
         let warnings = addresses::add(&mut cart.delivery_addresses.0, &path, &new_addresses)?;
-        with_retries(|| self.create_once(op, &cart, &new.lines, &warnings)).await
-    }
-
-    async fn create_once(
-        &self,
-        op: &OpContext,
-        cart: &Cart,
-        new: &[NewLine],
-        warnings: &[Warning],
-    ) -> Result<ChangedCart, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let mut changed = ChangedCart { cart: cart.clone(), lines: Vec::new(), warnings: warnings.to_vec() };
-        let made = self.insert_cart(&mut tx, op, &mut changed, new).await;
-        commit_or_roll_back(tx, made).await.map(|()| changed)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let (cart, warnings) = (cart.clone(), warnings.clone());
+                let mut changed = ChangedCart { cart, lines: Vec::new(), warnings };
+                self.insert_cart(tx, op, &mut changed, &new.lines).await?;
+                Ok(changed)
+            })
+            .await
     }
 
     async fn insert_cart(
@@ -410,21 +404,12 @@ impl Carts {
         cart: &CartRef,
         change: &CartChange<'_>,
     ) -> Result<ChangedCart, Error> {
-        with_retries(|| self.change_once(op, cart, change)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| self.change_in(tx, op, cart, change).await)
+            .await
     }
 
-    async fn change_once(
-        &self,
-        op: &OpContext,
-        cart: &CartRef,
-        change: &CartChange<'_>,
-    ) -> Result<ChangedCart, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let changed = self.change_locked(&mut tx, op, cart, change).await;
-        commit_or_roll_back(tx, changed).await
-    }
-
-    async fn change_locked(
+    async fn change_in(
         &self,
         tx: &mut Tx,
         op: &OpContext,
@@ -534,16 +519,6 @@ async fn lock(tx: &mut Tx, op: &OpContext, keys: &Keys, cart: &CartRef) -> Resul
 #[must_use]
 pub fn cart_not_found() -> Error {
     Error::invalid(&["cartId"], UserErrorCode::Invalid, "The specified cart does not exist")
-}
-
-/// Commits, or rolls back after a rejected input so that the connection can be reused.
-async fn commit_or_roll_back<T>(tx: Tx, result: Result<T, Error>) -> Result<T, Error> {
-    match &result {
-        Ok(_) => tx.commit().await?,
-        Err(Error::Invalid(_) | Error::Throttled { .. }) => tx.rollback().await?,
-        Err(_) => {}
-    }
-    result
 }
 
 async fn read_sellable_variants(

@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::auth::{Actor, Keys};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, OnConstraint, Tx, with_retries};
+use crate::db::{Db, DbError, OnConstraint, Tx};
 use crate::domain::catalog::{InventoryPolicy, full_title};
 use crate::domain::event::{CartEvent, Event, OrderPlacedEvent, PaymentEvent};
 use crate::domain::ids::{Id, OrderId, OrderLineId, PaymentId, VariantId};
@@ -112,7 +112,12 @@ impl Checkout {
             _ => call,
         };
         let retry_state = RetryState::default();
-        let placement = with_retries(|| self.place_once(op, &checked, call.as_ref(), &retry_state)).await?;
+        let placement = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.place_in(tx, op, &checked, call.as_ref(), &retry_state).await
+            })
+            .await?;
         let outcome = match placement {
             Placement::Replayed(id) => self.payments.await_outcome(op, id).await?,
             Placement::New(order, None) => Some(PaymentOutcome { order: *order, declined: None }),
@@ -135,28 +140,6 @@ impl Checkout {
         }
     }
 
-    async fn place_once(
-        &self,
-        op: &OpContext,
-        input: &CheckedOrder,
-        call: Option<&IdempotentCall<'_>>,
-        retry_state: &RetryState,
-    ) -> Result<Placement, Error> {
-        let earlier_attempts = retry_state.attempts.fetch_add(1, Ordering::Relaxed);
-        let mut tx = self.db.begin(&op.statements).await?;
-        let result = self.place_in(&mut tx, op, input, call, retry_state, earlier_attempts > 0).await;
-        match result {
-            Ok(placement @ Placement::New(..)) => {
-                tx.commit().await?;
-                Ok(placement)
-            }
-            other => {
-                tx.rollback().await?;
-                other
-            }
-        }
-    }
-
     async fn place_in(
         &self,
         tx: &mut Tx,
@@ -164,14 +147,14 @@ impl Checkout {
         input: &CheckedOrder,
         call: Option<&IdempotentCall<'_>>,
         retry_state: &RetryState,
-        is_retry: bool,
     ) -> Result<Placement, Error> {
+        let is_retry = retry_state.attempts.fetch_add(1, Ordering::Relaxed) > 0;
         let cart = carts::lock(tx.conn(), input.cart.id).await?;
         let (cart, is_ordered) = cart
             .filter(|(cart, _)| may_order(op, &self.keys, cart, &input.cart.token))
             .ok_or_else(|| Error::invalid(CART, UserErrorCode::NotFound, "There is no such cart"))?;
         // After taking the lock, so that the response of a concurrent request with the same key is
-        // seen.
+        // seen. Not with `run_once`, because an order that is found must not be charged again.
         if let Some(call) = call
             && let Some(order) = call.replay(tx, op).await?
         {

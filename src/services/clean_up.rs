@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::context::OpContext;
-use crate::db::{Db, with_retries};
+use crate::db::{Db, Tx};
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::repositories::{
@@ -31,9 +31,8 @@ macro_rules! delete_in_batches {
     ($self:ident, $op:ident, |$conn:ident| $delete:expr) => {{
         let mut total = 0;
         loop {
-            let deleted = with_retries(|| async {
-                let mut written = $self.db.write(&$op.statements).await?;
-                let $conn = &mut written;
+            let deleted = $self.db.transaction(&$op.statements, async |tx: &mut Tx| {
+                let $conn = tx.conn();
                 $delete.await
             });
             match deleted.await? {
@@ -149,8 +148,8 @@ impl CleanUp {
             if ids.is_empty() {
                 return Ok(total);
             }
-            let deleted = with_retries(|| async {
-                carts::delete_empty(&mut self.db.write(&op.statements).await?, &ids, since).await
+            let deleted = self.db.transaction(&op.statements, async |tx: &mut Tx| {
+                carts::delete_empty(tx.conn(), &ids, since).await
             });
             let deleted = deleted.await?;
             total += deleted;

@@ -20,7 +20,7 @@ use crate::auth::{
 };
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, OnConstraint, Tx, with_retries};
+use crate::db::{Db, OnConstraint, Tx};
 use crate::domain::event::{CustomerEvent, Event};
 use crate::domain::ids::{CustomerId, Id, SessionId};
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -212,20 +212,20 @@ impl Customers {
         let slot = self.passwords.queue(Lane::Public, op.client_network())?;
         self.attempts.count(op, &attempt, None).await?;
         customer.password_hash = Some(slot.hash(&new.password).await?);
-        with_retries(|| self.create_once(op, &customer)).await?;
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| self.create_in(tx, op, &customer).await)
+            .await?;
         Ok(customer)
     }
 
-    async fn create_once(&self, op: &OpContext, customer: &Customer) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
+    async fn create_in(&self, tx: &mut Tx, op: &OpContext, customer: &Customer) -> Result<(), Error> {
         let inserted = customers::insert(tx.conn(), customer).await;
         // This includes accounts without a password, such as imported ones: their owner has to
         // prove the address by recovering the account.
         inserted.on_constraint("customers", "email", || email_taken(&["input", "email"]))?;
         let created = Event::CustomerCreated(CustomerEvent { customer_id: customer.id });
-        let mail = self.create_mailed_token(&mut tx, op, customer, MailedTokenPurpose::VerifyEmail).await?;
-        events::append(&mut tx, op, [created, mail]).await?;
-        Ok(tx.commit().await?)
+        let mail = self.create_mailed_token(tx, op, customer, MailedTokenPurpose::VerifyEmail).await?;
+        Ok(events::append(tx, op, [created, mail]).await?)
     }
 
     /// Updates the signed-in customer's account. A new password ends all sessions and opens a new
@@ -272,21 +272,26 @@ impl Customers {
                 Some(self.passwords.queue(Lane::Public, op.client_network())?.hash(password).await?)
             }
         };
-        let updated = with_retries(|| self.update_once(op, &clean, hash.as_deref())).await?;
+        let updated = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.update_in(tx, op, &clean, hash.as_deref()).await
+            })
+            .await?;
         if hash.is_some() || patch.email.is_some() {
             self.auth.invalidate(Invalidation::Customer(updated.0.id));
         }
         Ok(updated)
     }
 
-    async fn update_once(
+    async fn update_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         patch: &CustomerPatch,
         hash: Option<&str>,
     ) -> Result<(Customer, Option<SessionTokens>), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let mut customer = self.lock(&mut tx, op).await?;
+        let mut customer = self.lock(tx, op).await?;
         let before = customer.clone();
         let mut events = vec![Event::CustomerUpdated(CustomerEvent { customer_id: customer.id })];
         if let Some(email) = &patch.email
@@ -297,9 +302,7 @@ impl Customers {
             // The owner of the old mailbox, and sessions elsewhere, lose access.
             customer_tokens::mark_all_used(tx.conn(), customer.id, MailedTokenPurpose::ALL, op.now()).await?;
             refresh_tokens::revoke_others(tx.conn(), customer.id, current_session(op), op.now()).await?;
-            events.push(
-                self.create_mailed_token(&mut tx, op, &customer, MailedTokenPurpose::VerifyEmail).await?,
-            );
+            events.push(self.create_mailed_token(tx, op, &customer, MailedTokenPurpose::VerifyEmail).await?);
         }
         set(&mut customer.first_name, patch.first_name.as_ref());
         set(&mut customer.last_name, patch.last_name.as_ref());
@@ -318,14 +321,13 @@ impl Customers {
             .await?;
             refresh_tokens::revoke_customer(tx.conn(), customer.id, op.now()).await?;
             let principal = Principal::Customer(customer.id);
-            tokens = Some(self.sessions.open(&mut tx, op, principal, SessionId::generate()).await?);
+            tokens = Some(self.sessions.open(tx, op, principal, SessionId::generate()).await?);
             events.push(Event::CustomerPasswordChanged(CustomerEvent { customer_id: customer.id }));
         }
         let updated = customers::update(tx.conn(), &customer).await;
         updated.on_constraint("customers", "email", || email_taken(&["customer", "email"]))?;
-        self.notify_owner(&mut tx, op, &before, &customer).await?;
-        events::append(&mut tx, op, events).await?;
-        tx.commit().await?;
+        self.notify_owner(tx, op, &before, &customer).await?;
+        events::append(tx, op, events).await?;
         Ok((customer, tokens))
     }
 

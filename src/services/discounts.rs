@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, OnConstraint, Tx, with_retries};
+use crate::db::{Db, OnConstraint, Tx};
 use crate::domain::discount::{CombinesWith, DiscountRule, DiscountValue, ItemSelection, code_key};
 use crate::domain::event::{DiscountEvent, Event};
 use crate::domain::ids::DiscountId;
@@ -126,10 +126,10 @@ impl Discounts {
     /// [`Error::Invalid`] with all problems.
     pub async fn create(&self, op: &OpContext, new: &DiscountPatch) -> Result<Discount, Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.create_once(op, new)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.create_in(tx, op, new).await).await
     }
 
-    async fn create_once(&self, op: &OpContext, new: &DiscountPatch) -> Result<Discount, Error> {
+    async fn create_in(&self, tx: &mut Tx, op: &OpContext, new: &DiscountPatch) -> Result<Discount, Error> {
         let mut discount = Discount {
             id: DiscountId::generate(),
             title: String::new(),
@@ -153,17 +153,12 @@ impl Discounts {
         if new.value.is_none() {
             problems.add(&["discount", "value"], UserErrorCode::Blank, "Specify the value of the discount");
         }
-        let mut tx = self.db.begin(&op.statements).await?;
-        self.apply(&mut tx, &mut problems, &mut discount, new).await?;
-        if let Err(error) = problems.check() {
-            tx.rollback().await?;
-            return Err(error);
-        }
+        self.apply(tx, &mut problems, &mut discount, new).await?;
+        problems.check()?;
         discounts::insert(tx.conn(), &discount)
             .await
             .on_constraint("discounts", "code_key", || code_taken(&discount))?;
-        events::append(&mut tx, op, [Event::DiscountCreated(event(&discount))]).await?;
-        tx.commit().await?;
+        events::append(tx, op, [Event::DiscountCreated(event(&discount))]).await?;
         Ok(discount)
     }
 
@@ -178,33 +173,24 @@ impl Discounts {
         patch: &DiscountPatch,
     ) -> Result<Discount, Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.update_once(op, id, patch)).await
-    }
-
-    async fn update_once(
-        &self,
-        op: &OpContext,
-        id: DiscountId,
-        patch: &DiscountPatch,
-    ) -> Result<Discount, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let Some(mut discount) = discounts::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
-            return Err(not_found(&["id"]));
-        };
-        let mut problems = Problems::default();
-        self.apply(&mut tx, &mut problems, &mut discount, patch).await?;
-        if let Err(error) = problems.check() {
-            tx.rollback().await?;
-            return Err(error);
-        }
-        discount.updated_at = op.now();
-        discounts::update(tx.conn(), &discount)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let Some(mut discount) = discounts::lock(tx.conn(), id).await? else {
+                    return Err(not_found(&["id"]));
+                };
+                let mut problems = Problems::default();
+                self.apply(tx, &mut problems, &mut discount, patch).await?;
+                problems.check()?;
+                discount.updated_at = op.now();
+                discounts::update(tx.conn(), &discount).await.on_constraint(
+                    "discounts",
+                    "code_key",
+                    || code_taken(&discount),
+                )?;
+                events::append(tx, op, [Event::DiscountUpdated(event(&discount))]).await?;
+                Ok(discount)
+            })
             .await
-            .on_constraint("discounts", "code_key", || code_taken(&discount))?;
-        events::append(&mut tx, op, [Event::DiscountUpdated(event(&discount))]).await?;
-        tx.commit().await?;
-        Ok(discount)
     }
 
     /// Deletes a discount. Existing orders keep their discounts.
@@ -213,19 +199,15 @@ impl Discounts {
     /// [`Error::Invalid`] for an unknown id.
     pub async fn delete(&self, op: &OpContext, id: DiscountId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.delete_once(op, id)).await
-    }
-
-    async fn delete_once(&self, op: &OpContext, id: DiscountId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let Some(discount) = discounts::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
-            return Err(not_found(&["id"]));
-        };
-        discounts::delete(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::DiscountDeleted(event(&discount))]).await?;
-        tx.commit().await?;
-        Ok(())
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let Some(discount) = discounts::lock(tx.conn(), id).await? else {
+                    return Err(not_found(&["id"]));
+                };
+                discounts::delete(tx.conn(), id).await?;
+                Ok(events::append(tx, op, [Event::DiscountDeleted(event(&discount))]).await?)
+            })
+            .await
     }
 
     /// Applies a patch to a discount and validates the result.

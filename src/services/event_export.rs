@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::OpContext;
-use crate::db::{Db, with_retries};
+use crate::db::{Db, Tx};
 use crate::domain::event::Topic;
 use crate::domain::permission::Permission;
 use crate::error::Error;
@@ -69,29 +69,24 @@ impl EventExport {
                 Err(CallError::Open { retry_in }) => return Ok(Err(StreamUnavailable::Open(retry_in))),
                 Err(error) => return Ok(Err(StreamUnavailable::Failed(error.to_string()))),
             }
-            with_retries(|| async {
-                let mut tx = self.db.begin(&op.statements).await?;
+            let acknowledge = async |tx: &mut Tx| {
                 // Another worker may have taken over the job and be further ahead.
-                if consumer::position(&mut tx, op, EXPORT_JOB).await? == position {
-                    batch.acknowledge(&mut tx).await?;
+                if consumer::position(tx, op, EXPORT_JOB).await? == position {
+                    batch.acknowledge(tx).await?;
                 }
-                tx.commit().await?;
                 Ok::<_, Error>(())
-            })
-            .await?;
+            };
+            self.db.transaction(&op.statements, acknowledge).await?;
         }
     }
 
     async fn next_batch(&self, op: &OpContext) -> Result<(i64, consumer::PendingBatch), Error> {
-        with_retries(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
-            let position = consumer::position(&mut tx, op, EXPORT_JOB).await?;
+        let read = async |tx: &mut Tx| {
+            let position = consumer::position(tx, op, EXPORT_JOB).await?;
             let batch =
-                consumer::next_batch(&mut tx, op, EXPORT_JOB, &Topic::of_kinds(Vec::new()), BATCH_SIZE)
-                    .await?;
-            tx.commit().await?;
+                consumer::next_batch(tx, op, EXPORT_JOB, &Topic::of_kinds(Vec::new()), BATCH_SIZE).await?;
             Ok((position, batch))
-        })
-        .await
+        };
+        self.db.transaction(&op.statements, read).await
     }
 }

@@ -9,13 +9,53 @@ use sha2::{Digest, Sha256};
 
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{DbError, Tx};
+use crate::db::{Db, DbError, Tx, TxWork};
 use crate::domain::hex::hex;
 use crate::error::{Error, UserErrorCode};
 use crate::repositories::idempotency::{self, IdempotencyKey};
 
 /// Maximum length of a key, in characters.
 const MAX_KEY_CHARS: usize = 255;
+
+/// Runs a mutation in a transaction and stores its response, or returns the response that an
+/// earlier request with the same key has stored. Without a key, just runs it.
+///
+/// # Errors
+/// The mutation's own error; [`Error::Conflict`] when the key was used with a different mutation or
+/// input.
+pub async fn run_once<'a, T, F>(
+    db: &'a Db,
+    op: &'a OpContext,
+    call: Option<&'a IdempotentCall<'a>>,
+    work: F,
+) -> Result<T, Error>
+where
+    for<'t> F: AsyncFnOnce(&'t mut Tx) -> Result<T, Error>
+        + TxWork<&'t mut Tx, Result<T, Error>, Future: Send>
+        + Clone
+        + Send
+        + 'a,
+    T: Serialize + DeserializeOwned + Send + Sync + 'a,
+{
+    let Some(call) = call else { return db.transaction(&op.statements, work).await };
+    let result = db.transaction(&op.statements, async move |tx: &mut Tx| {
+        if let Some(answer) = call.replay(tx, op).await? {
+            return Ok(answer);
+        }
+        let answer = work(tx).await?;
+        call.store(tx, op, &answer).await?;
+        Ok(answer)
+    });
+    match result.await {
+        // The mutation may have been refused because a concurrent request with the same key has
+        // already carried it out.
+        Err(refusal @ Error::Invalid(_)) => {
+            let replayed = db.transaction(&op.statements, async move |tx: &mut Tx| call.replay(tx, op).await);
+            replayed.await?.ok_or(refusal)
+        }
+        result => result,
+    }
+}
 
 /// A mutation that was sent with an idempotency key.
 pub struct IdempotentCall<'a> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::context::OpContext;
-use crate::db::{Db, OnConstraint, Tx, with_retries};
+use crate::db::{Db, OnConstraint, Tx};
 use crate::domain::event::{Event, InventoryEvent, LocationEvent, VariantsEvent};
 use crate::domain::ids::{LocationId, VariantId};
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -18,7 +18,7 @@ use crate::events;
 use crate::repositories::inventory::{self, InventoryLevel};
 use crate::repositories::locations::{self, Location};
 use crate::repositories::variants::{self, Variant};
-use crate::services::idempotency::IdempotentCall;
+use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::validate::Problems;
 use crate::services::{Shop, set, stock};
 
@@ -156,32 +156,25 @@ impl Inventory {
         }
         problems.check()?;
         let call = IdempotentCall::new(key, "inventoryQuantitiesAdjust", &(reason, changes))?;
-        with_retries(|| self.adjust_once(op, reason, changes, call.as_ref())).await
+        let work = async |tx: &mut Tx| self.adjust_in(tx, op, reason, changes).await;
+        run_once(&self.db, op, call.as_ref(), work).await
     }
 
-    async fn adjust_once(
+    async fn adjust_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         reason: &str,
         changes: &[Adjustment],
-        call: Option<&IdempotentCall<'_>>,
     ) -> Result<Vec<ChangedLevel>, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        if let Some(call) = call
-            && let Some(levels) = call.replay(&mut tx, op).await?
-        {
-            tx.rollback().await?;
-            return Ok(levels);
-        }
         let rows = changes.iter().map(|change| (change.variant_id, change.location_id));
-        let known = check_references(&mut tx, "changes", rows).await?;
+        let known = check_references(tx, "changes", rows).await?;
         let stocked = changes.iter().filter(|change| change.delta > 0).map(|change| change.variant_id);
-        let (tracked, mut events) = start_tracking(&mut tx, op, &known, stocked.collect()).await?;
+        let (tracked, mut events) = start_tracking(tx, op, &known, stocked.collect()).await?;
         let mut problems = Problems::default();
         let mut levels: Vec<Option<ChangedLevel>> = vec![None; changes.len()];
         for (at, change) in in_lock_order(changes, |change| (change.variant_id, change.location_id)) {
-            let level =
-                adjust_level(&mut tx, op, change.variant_id, change.location_id, change.delta).await?;
+            let level = adjust_level(tx, op, change.variant_id, change.location_id, change.delta).await?;
             let Some(level) = level else {
                 let message = "That would leave less on hand than is reserved";
                 problems.add(
@@ -197,7 +190,8 @@ impl Inventory {
             }
         }
         let changes = LevelChanges { levels: levels.into_iter().flatten().collect(), events, tracked };
-        self.commit_changes(tx, op, problems, changes, call).await
+        problems.check()?;
+        self.record_changes(tx, op, changes).await
     }
 
     /// Sets stock levels to counted numbers of units: all of them, or none if one differs from the
@@ -233,27 +227,21 @@ impl Inventory {
         }
         problems.check()?;
         let call = IdempotentCall::new(key, "inventoryQuantitiesSet", &(reason, counts))?;
-        with_retries(|| self.set_once(op, reason, counts, call.as_ref())).await
+        let work = async |tx: &mut Tx| self.set_in(tx, op, reason, counts).await;
+        run_once(&self.db, op, call.as_ref(), work).await
     }
 
-    async fn set_once(
+    async fn set_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         reason: &str,
         counts: &[StockCount],
-        call: Option<&IdempotentCall<'_>>,
     ) -> Result<Vec<ChangedLevel>, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        if let Some(call) = call
-            && let Some(levels) = call.replay(&mut tx, op).await?
-        {
-            tx.rollback().await?;
-            return Ok(levels);
-        }
         let rows = counts.iter().map(|count| (count.variant_id, count.location_id));
-        let known = check_references(&mut tx, "quantities", rows).await?;
+        let known = check_references(tx, "quantities", rows).await?;
         let stocked = counts.iter().filter(|count| count.quantity > 0).map(|count| count.variant_id);
-        let (tracked, mut events) = start_tracking(&mut tx, op, &known, stocked.collect()).await?;
+        let (tracked, mut events) = start_tracking(tx, op, &known, stocked.collect()).await?;
         let mut problems = Problems::default();
         let mut levels: Vec<Option<ChangedLevel>> = vec![None; counts.len()];
         for (at, count) in in_lock_order(counts, |count| (count.variant_id, count.location_id)) {
@@ -271,8 +259,7 @@ impl Inventory {
                 continue;
             }
             let delta = count.quantity.saturating_sub(now);
-            let Some(level) = adjust_level(&mut tx, op, count.variant_id, count.location_id, delta).await?
-            else {
+            let Some(level) = adjust_level(tx, op, count.variant_id, count.location_id, delta).await? else {
                 let message = "That would leave less on hand than is reserved";
                 let field = ["input", "quantities", &at.to_string(), "quantity"];
                 problems.add(&field, UserErrorCode::InsufficientStock, message);
@@ -286,31 +273,22 @@ impl Inventory {
             }
         }
         let changes = LevelChanges { levels: levels.into_iter().flatten().collect(), events, tracked };
-        self.commit_changes(tx, op, problems, changes, call).await
+        problems.check()?;
+        self.record_changes(tx, op, changes).await
     }
 
-    /// Commits with events and the stored response, or rolls back if there are problems.
-    async fn commit_changes(
+    /// Appends the events of changed levels.
+    async fn record_changes(
         &self,
-        mut tx: Tx,
+        tx: &mut Tx,
         op: &OpContext,
-        problems: Problems,
         changes: LevelChanges,
-        call: Option<&IdempotentCall<'_>>,
     ) -> Result<Vec<ChangedLevel>, Error> {
         let LevelChanges { levels, mut events, tracked } = changes;
-        if let Err(error) = problems.check() {
-            tx.rollback().await?;
-            return Err(error);
-        }
         let changes = levels.iter().filter(|level| tracked.contains(&level.variant_id));
         let changes = changes.map(|level| (level.variant_id, level.location_id, level.delta));
-        events.extend(stock::low_stock_events(&mut tx, self.shop.low_stock, changes).await?);
-        events::append(&mut tx, op, events).await?;
-        if let Some(call) = call {
-            call.store(&mut tx, op, &levels).await?;
-        }
-        tx.commit().await?;
+        events.extend(stock::low_stock_events(tx, self.shop.low_stock, changes).await?);
+        events::append(tx, op, events).await?;
         Ok(levels)
     }
 
@@ -351,12 +329,14 @@ impl Inventory {
         };
         new.apply(&mut location);
         check_location(&location)?;
-        let mut tx = self.db.begin(&op.statements).await?;
-        locations::insert(tx.conn(), &location)
-            .await
-            .on_constraint("locations", "name", || location_taken(&location))?;
-        events::append(&mut tx, op, [Event::LocationCreated(location_event(&location))]).await?;
-        tx.commit().await?;
+        let created = &location;
+        let work = async |tx: &mut Tx| {
+            let inserted = locations::insert(tx.conn(), created).await;
+            inserted.on_constraint("locations", "name", || location_taken(created))?;
+            events::append(tx, op, [Event::LocationCreated(location_event(created))]).await?;
+            Ok::<_, Error>(())
+        };
+        self.db.transaction(&op.statements, work).await?;
         Ok(location)
     }
 
@@ -371,20 +351,20 @@ impl Inventory {
         patch: &LocationPatch,
     ) -> Result<Location, Error> {
         op.authorize(Permission::ManageSettings)?;
-        let mut tx = self.db.begin(&op.statements).await?;
-        let Some(mut location) = locations::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
-            return Err(Error::invalid(&["id"], UserErrorCode::NotFound, "Location does not exist"));
+        let work = async |tx: &mut Tx| {
+            let Some(mut location) = locations::lock(tx.conn(), id).await? else {
+                return Err(Error::invalid(&["id"], UserErrorCode::NotFound, "Location does not exist"));
+            };
+            patch.apply(&mut location);
+            check_location(&location)?;
+            location.updated_at = op.now();
+            locations::update(tx.conn(), &location)
+                .await
+                .on_constraint("locations", "name", || location_taken(&location))?;
+            events::append(tx, op, [Event::LocationUpdated(location_event(&location))]).await?;
+            Ok(location)
         };
-        patch.apply(&mut location);
-        check_location(&location)?;
-        location.updated_at = op.now();
-        locations::update(tx.conn(), &location)
-            .await
-            .on_constraint("locations", "name", || location_taken(&location))?;
-        events::append(&mut tx, op, [Event::LocationUpdated(location_event(&location))]).await?;
-        tx.commit().await?;
-        Ok(location)
+        self.db.transaction(&op.statements, work).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::context::OpContext;
-use crate::db::{Db, with_retries};
+use crate::db::{Db, Tx};
 use crate::domain::ids::JobId;
 use crate::domain::job::JobStatus;
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -94,27 +94,26 @@ impl Jobs {
         &self,
         op: &OpContext,
         id: JobId,
-        change: impl Fn(&Job) -> Result<JobUpdate, Error>,
+        change: impl Fn(&Job) -> Result<JobUpdate, Error> + Sync,
     ) -> Result<Job, Error> {
         let not_found = || Error::invalid(ID_FIELD, UserErrorCode::NotFound, "Job does not exist");
-        with_retries(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
-            let job = jobs::lock(tx.conn(), id).await?.ok_or_else(not_found)?;
-            let changed = change(&job)?;
-            if changed.status == JobStatus::Queued
-                && let Some(key) = &job.unique_key
-                && jobs::is_key_queued(tx.conn(), key).await?
-            {
-                let message = "An equivalent job is already queued";
-                return Err(Error::invalid(ID_FIELD, UserErrorCode::Taken, message));
-            }
-            jobs::update(tx.conn(), id, &changed).await?;
-            let job = jobs::find(tx.conn(), id).await?.ok_or_else(not_found)?;
-            tx.notify_jobs_on_commit();
-            tx.commit().await?;
-            Ok(job)
-        })
-        .await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let job = jobs::lock(tx.conn(), id).await?.ok_or_else(not_found)?;
+                let changed = change(&job)?;
+                if changed.status == JobStatus::Queued
+                    && let Some(key) = &job.unique_key
+                    && jobs::is_key_queued(tx.conn(), key).await?
+                {
+                    let message = "An equivalent job is already queued";
+                    return Err(Error::invalid(ID_FIELD, UserErrorCode::Taken, message));
+                }
+                jobs::update(tx.conn(), id, &changed).await?;
+                let job = jobs::find(tx.conn(), id).await?.ok_or_else(not_found)?;
+                tx.notify_jobs_on_commit();
+                Ok(job)
+            })
+            .await
     }
 
     /// Returns the scheduled tasks.
@@ -135,16 +134,18 @@ impl Jobs {
         let Some(task) = self.schedule.find(name) else {
             return Err(Error::invalid(&["name"], UserErrorCode::NotFound, "There is no such task"));
         };
-        let job =
+        let new =
             NewJob::new(task.name, &serde_json::json!({ "dueAt": op.now() }))?.with_unique_key(task.name);
-        let mut tx = self.db.begin(&op.statements).await?;
-        let id = job.id;
-        queue::enqueue(&mut tx, op, [job]).await?;
-        let job = match jobs::find(tx.conn(), id).await? {
-            Some(job) => Some(job),
-            None => jobs::find_queued(tx.conn(), task.name).await?,
-        };
-        tx.commit().await?;
+        let job = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                queue::enqueue(tx, op, [new.clone()]).await?;
+                match jobs::find(tx.conn(), new.id).await? {
+                    Some(job) => Ok(Some(job)),
+                    None => jobs::find_queued(tx.conn(), task.name).await,
+                }
+            })
+            .await?;
         job.ok_or_else(|| Error::Conflict("the task is running at the moment: try again".to_owned()))
     }
 }

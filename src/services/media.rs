@@ -25,7 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::Semaphore;
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, Tx, with_retries};
+use crate::db::{Db, DbError, Tx};
 use crate::domain::event::Event;
 use crate::domain::ids::{Id, ImageId, JobId, MediaId, ProductId};
 use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus};
@@ -221,7 +221,12 @@ impl Media {
         for (id, file) in files {
             self.storage.put_upload(id.uuid(), file).await.map_err(storage_unavailable)?;
         }
-        let created = with_retries(|| self.create_once(op, product, &rows, call.as_ref())).await;
+        let created = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                create_in(tx, op, product, &rows, call.as_ref()).await
+            })
+            .await;
         let is_unused = match &created {
             Ok(created) => created.media.iter().all(|known| rows.iter().all(|row| row.id != known.id)),
             Err(Error::Invalid(_) | Error::Conflict(_)) => true,
@@ -245,67 +250,19 @@ impl Media {
         product: ProductId,
         call: Option<&IdempotentCall<'_>>,
     ) -> Result<Option<CreatedMedia>, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let known = match call {
-            Some(call) => call.replay(&mut tx, op).await?,
-            None => None,
-        };
-        let known = match known {
-            Some(answer) => Some(load_created(&mut tx, answer).await?),
-            None if products::lock(tx.conn(), product).await?.is_none() => {
-                tx.rollback().await?;
-                return Err(product_not_found());
-            }
-            None => None,
-        };
-        tx.rollback().await?;
-        Ok(known)
-    }
-
-    async fn create_once(
-        &self,
-        op: &OpContext,
-        product: ProductId,
-        rows: &[MediaRow],
-        call: Option<&IdempotentCall<'_>>,
-    ) -> Result<CreatedMedia, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        if let Some(call) = call
-            && let Some(answer) = call.replay(&mut tx, op).await?
-        {
-            let known = load_created(&mut tx, answer).await?;
-            tx.rollback().await?;
-            return Ok(known);
-        }
-        // Locked, so that concurrent calls don't assign the same positions.
-        if products::lock(tx.conn(), product).await?.is_none() {
-            tx.rollback().await?;
-            return Err(product_not_found());
-        }
-        let (count, last) = media::count_and_last_position(tx.conn(), product).await?;
-        if usize::try_from(count).unwrap_or(usize::MAX).saturating_add(rows.len()) > MAX_IMAGES {
-            tx.rollback().await?;
-            let message =
-                format!("A product can have up to {MAX_IMAGES} pictures and videos, and has {count}");
-            return Err(Error::invalid(&["media"], UserErrorCode::TooMany, message));
-        }
-        let placed: Vec<MediaRow> =
-            (last + 1..).zip(rows).map(|(position, row)| MediaRow { position, ..row.clone() }).collect();
-        media::insert(tx.conn(), placed.clone()).await?;
-        let queued = placed.iter().map(|row| {
-            let job = NewJob::new(PROCESS_JOB, &JobPayload { media_id: row.id })?;
-            Ok(job.with_unique_key(format!("{PROCESS_JOB}:{}", row.id.uuid())))
-        });
-        let queued = queued.collect::<Result<Vec<NewJob>, DbError>>()?;
-        let job_ids: Vec<JobId> = queued.iter().map(|job| job.id).collect();
-        jobs::enqueue(&mut tx, op, queued).await?;
-        if let Some(call) = call {
-            let answer: Vec<(MediaId, JobId)> =
-                placed.iter().map(|row| row.id).zip(job_ids.clone()).collect();
-            call.store(&mut tx, op, &answer).await?;
-        }
-        tx.commit().await?;
-        Ok(CreatedMedia { media: placed, jobs: job_ids })
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let known = match call {
+                    Some(call) => call.replay(tx, op).await?,
+                    None => None,
+                };
+                match known {
+                    Some(answer) => Ok(Some(load_created(tx, answer).await?)),
+                    None if products::lock(tx.conn(), product).await?.is_none() => Err(product_not_found()),
+                    None => Ok(None),
+                }
+            })
+            .await
     }
 
     /// Removes pictures and videos of a product, whatever their status: all, or none if one does
@@ -315,7 +272,9 @@ impl Media {
     /// [`Error::Invalid`] when the product or one of its media does not exist.
     pub async fn delete(&self, op: &OpContext, product: ProductId, ids: &[MediaId]) -> Result<(), Error> {
         op.authorize(Permission::WriteProducts)?;
-        with_retries(|| self.delete_once(op, product, ids)).await?;
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| self.delete_in(tx, op, product, ids).await)
+            .await?;
         for id in ids {
             // A staged upload; its job will find nothing to do.
             self.discard_upload(*id).await;
@@ -330,10 +289,14 @@ impl Media {
         }
     }
 
-    async fn delete_once(&self, op: &OpContext, id: ProductId, ids: &[MediaId]) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
+    async fn delete_in(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        id: ProductId,
+        ids: &[MediaId],
+    ) -> Result<(), Error> {
         let Some(mut product) = products::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
             return Err(product_not_found());
         };
         let shown = images::by_product_ids(tx.conn(), &[id]).await?;
@@ -347,19 +310,12 @@ impl Media {
                 problems.add(&["mediaIds", &at.to_string()], UserErrorCode::NotFound, message);
             }
         }
-        if !problems.is_empty() {
-            tx.rollback().await?;
-            return problems.check();
-        }
+        problems.check()?;
         let image_ids: Vec<ImageId> = ids.iter().map(|id| ImageId::from_uuid(id.uuid())).collect();
         images::delete(tx.conn(), &image_ids).await?;
         media::delete(tx.conn(), ids).await?;
-        ProductIndexer::load(&mut tx, self.shop.currency)
-            .await?
-            .save_and_index(&mut tx, op, &mut product)
-            .await?;
-        events::append(&mut tx, op, [Event::ProductUpdated(product_event(&product))]).await?;
-        tx.commit().await?;
+        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
+        events::append(tx, op, [Event::ProductUpdated(product_event(&product))]).await?;
         Ok(())
     }
 
@@ -405,6 +361,45 @@ impl Media {
         let (hash, file) = hash_file(file).await.map_err(temp_file_error)?;
         Ok(Ok(InspectedFile { file, hash, kind: media_kind(detected) }))
     }
+}
+
+async fn create_in(
+    tx: &mut Tx,
+    op: &OpContext,
+    product: ProductId,
+    rows: &[MediaRow],
+    call: Option<&IdempotentCall<'_>>,
+) -> Result<CreatedMedia, Error> {
+    // Not by `run_once`: only ids are stored, but a first call returns the rows as it inserts them.
+    if let Some(call) = call
+        && let Some(answer) = call.replay(tx, op).await?
+    {
+        return load_created(tx, answer).await;
+    }
+    // Locked, so that concurrent calls don't assign the same positions.
+    if products::lock(tx.conn(), product).await?.is_none() {
+        return Err(product_not_found());
+    }
+    let (count, last) = media::count_and_last_position(tx.conn(), product).await?;
+    if usize::try_from(count).unwrap_or(usize::MAX).saturating_add(rows.len()) > MAX_IMAGES {
+        let message = format!("A product can have up to {MAX_IMAGES} pictures and videos, and has {count}");
+        return Err(Error::invalid(&["media"], UserErrorCode::TooMany, message));
+    }
+    let placed: Vec<MediaRow> =
+        (last + 1..).zip(rows).map(|(position, row)| MediaRow { position, ..row.clone() }).collect();
+    media::insert(tx.conn(), placed.clone()).await?;
+    let queued = placed.iter().map(|row| {
+        let job = NewJob::new(PROCESS_JOB, &JobPayload { media_id: row.id })?;
+        Ok(job.with_unique_key(format!("{PROCESS_JOB}:{}", row.id.uuid())))
+    });
+    let queued = queued.collect::<Result<Vec<NewJob>, DbError>>()?;
+    let job_ids: Vec<JobId> = queued.iter().map(|job| job.id).collect();
+    jobs::enqueue(tx, op, queued).await?;
+    if let Some(call) = call {
+        let answer: Vec<(MediaId, JobId)> = placed.iter().map(|row| row.id).zip(job_ids.clone()).collect();
+        call.store(tx, op, &answer).await?;
+    }
+    Ok(CreatedMedia { media: placed, jobs: job_ids })
 }
 
 /// Detects the type of a file from its first bytes. The file is at its beginning before and after.

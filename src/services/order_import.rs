@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, Tx, with_retries};
+use crate::db::{Db, DbError, Tx};
 use crate::domain::permission::Permission;
 use crate::domain::text;
 use crate::error::Error;
@@ -209,9 +209,15 @@ impl OrderImport {
         records: &[&OrderRecord],
         numbering: Numbering,
     ) -> Result<Result<Vec<Option<ImportedOrder>>, DbError>, Error> {
+        if records.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
         let mut retries_left = MAX_RETRIES;
         loop {
-            match with_retries(|| self.import_once(op, records, numbering)).await {
+            let result = self.db.transaction(&op.statements, async |tx: &mut Tx| {
+                self.import_in(tx, op, records, numbering).await
+            });
+            match result.await {
                 Ok(imported) => return Ok(Ok(imported)),
                 // A name or number was taken or a variant deleted concurrently.
                 Err(DbError::Unique(..) | DbError::ForeignKey(..)) if retries_left > 0 => retries_left -= 1,
@@ -223,21 +229,18 @@ impl OrderImport {
         }
     }
 
-    async fn import_once(
+    async fn import_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         records: &[&OrderRecord],
         numbering: Numbering,
     ) -> Result<Vec<Option<ImportedOrder>>, DbError> {
-        if records.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut tx = self.db.begin(&op.statements).await?;
         let names: Vec<String> = records.iter().map(|record| record.name.clone()).collect();
         let known: HashSet<String> = repository::known_names(tx.conn(), &names).await?.into_iter().collect();
         let new: Vec<&OrderRecord> =
             records.iter().copied().filter(|record| !known.contains(&record.name)).collect();
-        let numbers = assign_numbers(&mut tx, &new, numbering).await?;
+        let numbers = assign_numbers(tx, &new, numbering).await?;
         let numbered: Vec<(&OrderRecord, i64)> =
             new.into_iter().zip(numbers).filter_map(|(record, number)| Some((record, number?))).collect();
 
@@ -259,11 +262,10 @@ impl OrderImport {
         if created.is_empty() || matches!(numbering, Numbering::Trial(_)) {
             // A dry run includes the database's checks.
             repository::insert(tx.conn(), batch).await?;
-            tx.rollback().await?;
+            tx.discard();
         } else {
             repository::insert(tx.conn(), batch).await?;
-            events::append(&mut tx, op, order_events).await?;
-            tx.commit().await?;
+            events::append(tx, op, order_events).await?;
         }
         let each = records.iter().map(|record| match created.get(record.name.as_str()) {
             Some(unknown) => {

@@ -6,20 +6,6 @@
 //! outside of the transaction, through `services::payments`; its results are in the ledger, and
 //! [`Orders::sync_with_ledger`] updates the order from there.
 
-/// Runs work in a transaction: commits on success, rolls back on errors, and retries conflicts.
-/// This is a macro because the compiler can't prove that the future of an async closure is `Send`.
-macro_rules! in_tx {
-    ($self:ident, $op:ident, |$tx:ident| $work:expr) => {
-        $crate::db::with_retries(|| async {
-            let mut opened = $self.db.begin(&$op.statements).await?;
-            let $tx = &mut opened;
-            let result = $work.await;
-            $crate::services::orders::commit_or_roll_back(opened, result).await
-        })
-        .await
-    };
-}
-
 mod cancel;
 mod delete_draft;
 mod draft;
@@ -175,7 +161,7 @@ impl Orders {
     /// Database errors.
     pub async fn sync_with_ledger(&self, op: &OpContext, id: OrderId) -> Result<(), Error> {
         op.authorize(Permission::WriteOrders)?;
-        in_tx!(self, op, |tx| sync_with_ledger_in(tx, op, id))
+        self.db.transaction(&op.statements, async |tx: &mut Tx| sync_with_ledger_in(tx, op, id).await).await
     }
 
     /// The current state of the order.
@@ -217,20 +203,6 @@ fn snapshot(order: &Order, lines: &[OrderLine], ledger: &[Payment]) -> OrderSnap
 /// Locks the order that an input field refers to.
 async fn lock(tx: &mut Tx, id: OrderId, field: &[&str]) -> Result<Order, Error> {
     orders::lock(tx.conn(), id).await?.ok_or_else(|| order_not_found(field))
-}
-
-/// Ends a transaction according to the result of its work.
-async fn commit_or_roll_back<T>(tx: Tx, result: Result<T, Error>) -> Result<T, Error> {
-    match result {
-        Ok(value) => {
-            tx.commit().await?;
-            Ok(value)
-        }
-        Err(error) => {
-            tx.rollback().await?;
-            Err(error)
-        }
-    }
 }
 
 fn order_not_found(field: &[&str]) -> Error {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::auth::{Authenticator, Invalidation};
 use crate::context::{OpContext, customer_caller_key};
 use crate::db::types::Json;
-use crate::db::{Conn, Db, DbError, with_retries};
+use crate::db::{Conn, Db, DbError, Tx};
 use crate::domain::event::{CustomerEvent, Event};
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId};
 use crate::domain::permission::Permission;
@@ -45,18 +45,16 @@ impl Privacy {
         if op.actor.customer() != Some(id) {
             op.authorize(Permission::WriteCustomers)?;
         }
-        with_retries(|| self.export_once(op, id)).await
-    }
-
-    async fn export_once(&self, op: &OpContext, id: CustomerId) -> Result<Value, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let customer =
-            customers::lock(tx.conn(), id).await?.ok_or_else(|| customer_not_found("customerId"))?;
-        let document = collect_data(tx.conn(), &customer).await?;
-        let event = Event::CustomerDataExported(CustomerEvent { customer_id: id });
-        events::append(&mut tx, op, [event]).await?;
-        tx.commit().await?;
-        Ok(document)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let customer =
+                    customers::lock(tx.conn(), id).await?.ok_or_else(|| customer_not_found("customerId"))?;
+                let document = collect_data(tx.conn(), &customer).await?;
+                let event = Event::CustomerDataExported(CustomerEvent { customer_id: id });
+                events::append(tx, op, [event]).await?;
+                Ok(document)
+            })
+            .await
     }
 
     /// Erases the personal data of a customer.
@@ -65,51 +63,49 @@ impl Privacy {
     /// [`Error::Invalid`] when there is no such customer.
     pub async fn erase(&self, op: &OpContext, id: CustomerId) -> Result<Customer, Error> {
         op.authorize(Permission::WriteCustomers)?;
-        let erased = with_retries(|| self.erase_once(op, id)).await?;
+        let erased =
+            self.db.transaction(&op.statements, async |tx: &mut Tx| erase_in(tx, op, id).await).await?;
         self.auth.invalidate(Invalidation::Customer(id));
         Ok(erased)
     }
+}
 
-    async fn erase_once(&self, op: &OpContext, id: CustomerId) -> Result<Customer, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let customer = customers::lock(tx.conn(), id).await?.ok_or_else(|| customer_not_found("id"))?;
-        if customer.erased_at.is_some() {
-            tx.rollback().await?;
-            return Ok(customer);
-        }
-        let verified_email = verified_email(&customer);
-        let orders = privacy::orders(tx.conn(), id, verified_email).await?;
-        for order in &orders {
-            privacy::anonymize_order(tx.conn(), order).await?;
-        }
-        for draft in privacy::drafts(tx.conn(), id, verified_email).await? {
-            privacy::anonymize_draft(tx.conn(), draft).await?;
-        }
-        let (ids, nobody): (Vec<_>, _) =
-            (orders.iter().map(|order| order.id).collect(), format!("erased:{}", id.uuid()));
-        privacy::anonymize_discount_uses(tx.conn(), &ids, verified_email, &nobody).await?;
-        privacy::anonymize_carts(tx.conn(), id).await?;
-        privacy::delete_account(tx.conn(), id).await?;
-        privacy::delete_responses(tx.conn(), &customer_caller_key(id)).await?;
-        let erased = Customer {
-            email: None,
-            password_hash: None,
-            first_name: None,
-            last_name: None,
-            phone: None,
-            accepts_marketing: false,
-            email_verified_at: None,
-            erased_at: Some(op.now()),
-            updated_at: op.now(),
-            tags: Json(Vec::new()),
-            note: String::new(),
-            ..customer
-        };
-        customers::update(tx.conn(), &erased).await?;
-        events::append(&mut tx, op, [Event::CustomerErased(CustomerEvent { customer_id: id })]).await?;
-        tx.commit().await?;
-        Ok(erased)
+async fn erase_in(tx: &mut Tx, op: &OpContext, id: CustomerId) -> Result<Customer, Error> {
+    let customer = customers::lock(tx.conn(), id).await?.ok_or_else(|| customer_not_found("id"))?;
+    if customer.erased_at.is_some() {
+        return Ok(customer);
     }
+    let verified_email = verified_email(&customer);
+    let orders = privacy::orders(tx.conn(), id, verified_email).await?;
+    for order in &orders {
+        privacy::anonymize_order(tx.conn(), order).await?;
+    }
+    for draft in privacy::drafts(tx.conn(), id, verified_email).await? {
+        privacy::anonymize_draft(tx.conn(), draft).await?;
+    }
+    let (ids, nobody): (Vec<_>, _) =
+        (orders.iter().map(|order| order.id).collect(), format!("erased:{}", id.uuid()));
+    privacy::anonymize_discount_uses(tx.conn(), &ids, verified_email, &nobody).await?;
+    privacy::anonymize_carts(tx.conn(), id).await?;
+    privacy::delete_account(tx.conn(), id).await?;
+    privacy::delete_responses(tx.conn(), &customer_caller_key(id)).await?;
+    let erased = Customer {
+        email: None,
+        password_hash: None,
+        first_name: None,
+        last_name: None,
+        phone: None,
+        accepts_marketing: false,
+        email_verified_at: None,
+        erased_at: Some(op.now()),
+        updated_at: op.now(),
+        tags: Json(Vec::new()),
+        note: String::new(),
+        ..customer
+    };
+    customers::update(tx.conn(), &erased).await?;
+    events::append(tx, op, [Event::CustomerErased(CustomerEvent { customer_id: id })]).await?;
+    Ok(erased)
 }
 
 /// The customer's e-mail address, if it is verified: guest orders placed with it are theirs then.

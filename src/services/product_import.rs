@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use self::rows::{apply_record, build_images, build_variant};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, OnConstraint, Tx, with_retries};
+use crate::db::{Db, DbError, OnConstraint, Tx};
 use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus};
 use crate::domain::event::{Event, LocationEvent};
 use crate::domain::ids::{LocationId, ProductId, VariantId};
@@ -182,18 +182,20 @@ impl ProductImport {
         }
         // Generated here, in the order of the file, though products are written concurrently.
         let id = ProductId::generate();
-        with_retries(|| self.import_once(op, id, &rows, import)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| self.import_in(tx, op, id, &rows, import).await)
+            .await
     }
 
-    async fn import_once(
+    async fn import_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         new_id: ProductId,
         rows: &ProductRows,
         import: &ImportRun,
     ) -> Result<ImportedProduct, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let before = self.find(&mut tx, rows).await?;
+        let before = self.find(tx, rows).await?;
         let known = match &before {
             Some(before) => load_records(tx.conn(), vec![before.clone()]).await?.pop(),
             None => None,
@@ -207,13 +209,9 @@ impl ProductImport {
         let merged = import.columns.merge(rows, known.as_ref(), &mut report.notes);
         let record = match merged.and_then(ensure_priced) {
             Ok(record) => record,
-            Err(errors) => {
-                tx.rollback().await?;
-                return Ok(ImportedProduct::Failed(errors));
-            }
+            Err(errors) => return Ok(ImportedProduct::Failed(errors)),
         };
         if known.as_ref().is_some_and(|known| is_unchanged(known, &record)) {
-            tx.rollback().await?;
             return Ok(ImportedProduct::Unchanged(report));
         }
         if import.dry_run {
@@ -221,13 +219,12 @@ impl ProductImport {
         }
         let created = before.is_none();
         let product = before.unwrap_or_else(|| new_product(op, new_id));
-        match self.write(&mut tx, op, &record, product, created, &import.location).await? {
-            Ok(()) if import.dry_run => tx.rollback().await?,
-            Ok(()) => tx.commit().await?,
-            Err(errors) => {
-                tx.rollback().await?;
-                return Ok(ImportedProduct::Failed(errors));
-            }
+        let written = self.write(tx, op, &record, product, created, &import.location).await?;
+        if import.dry_run || written.is_err() {
+            tx.discard();
+        }
+        if let Err(errors) = written {
+            return Ok(ImportedProduct::Failed(errors));
         }
         Ok(if created { ImportedProduct::Created(report) } else { ImportedProduct::Updated(report) })
     }

@@ -30,7 +30,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::context::OpContext;
-use crate::db::{Db, with_retries};
+use crate::db::{Db, Tx};
 use crate::domain::event::Topic;
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::permission::Permission;
@@ -281,16 +281,14 @@ impl Reports {
     /// Database errors.
     pub async fn rebuild(&self, op: &OpContext) -> Result<u64, Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
+        let restart = async |tx: &mut Tx| {
             // Taking the position waits for anyone who is updating the figures, and keeps others
             // out.
-            consumer::restart(&mut tx, op, FIGURES_CONSUMER).await?;
+            consumer::restart(tx, op, FIGURES_CONSUMER).await?;
             reports::clear(tx.conn()).await?;
-            tx.commit().await?;
             Ok::<_, Error>(())
-        })
-        .await?;
+        };
+        self.db.transaction(&op.statements, restart).await?;
         self.consume(op, LogConsumer::Figures).await
     }
 
@@ -298,7 +296,9 @@ impl Reports {
         let topic = Topic::of_kinds(log_consumer.kinds().iter().map(|kind| (*kind).to_owned()).collect());
         let mut total = 0_u64;
         loop {
-            let processed = with_retries(|| self.consume_batch(op, log_consumer, &topic)).await?;
+            let topic = &topic;
+            let work = async |tx: &mut Tx| self.consume_batch(tx, op, log_consumer, topic).await;
+            let processed = self.db.transaction(&op.statements, work).await?;
             total = total.saturating_add(processed.unsigned_abs());
             if processed < self.batch {
                 return Ok(total);
@@ -309,12 +309,12 @@ impl Reports {
     /// Processes the next batch of events and returns their number.
     async fn consume_batch(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         log_consumer: LogConsumer,
         topic: &Topic,
     ) -> Result<i64, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let batch = consumer::next_batch(&mut tx, op, log_consumer.name(), topic, self.batch).await?;
+        let batch = consumer::next_batch(tx, op, log_consumer.name(), topic, self.batch).await?;
         match log_consumer {
             _ if batch.events.is_empty() => {}
             LogConsumer::Figures => {
@@ -326,8 +326,7 @@ impl Reports {
                 products::add_units_sold(tx.conn(), &sold.units(&batch.events)?).await?;
             }
         }
-        batch.acknowledge(&mut tx).await?;
-        tx.commit().await?;
+        batch.acknowledge(tx).await?;
         Ok(i64::try_from(batch.events.len()).unwrap_or(self.batch))
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, Tx, with_retries};
+use crate::db::{Db, DbError, Tx};
 use crate::domain::ids::{CollectionId, CustomerId, DiscountId, Id, OrderId, ProductId};
 use crate::repositories::{
     Visibility, collections, customers, discounts, orders, products, unindexed, variants,
@@ -24,7 +24,7 @@ const LOG_EVERY_ROWS: usize = 10_000;
 pub async fn backfill(db: &Db, op: &OpContext) -> Result<usize, DbError> {
     let mut done = 0;
     loop {
-        let count = with_retries(|| backfill_batch(db, op)).await?;
+        let count = db.transaction(&op.statements, async |tx: &mut Tx| backfill_batch(tx).await).await?;
         if count == 0 {
             return Ok(done);
         }
@@ -35,8 +35,7 @@ pub async fn backfill(db: &Db, op: &OpContext) -> Result<usize, DbError> {
     }
 }
 
-async fn backfill_batch(db: &Db, op: &OpContext) -> Result<usize, DbError> {
-    let mut tx = db.begin(&op.statements).await?;
+async fn backfill_batch(tx: &mut Tx) -> Result<usize, DbError> {
     let rows = unindexed::page(tx.conn(), BATCH_SIZE).await?;
     let mut by_kind: HashMap<String, Vec<uuid::Uuid>> = HashMap::new();
     let mut count = 0;
@@ -46,8 +45,8 @@ async fn backfill_batch(db: &Db, op: &OpContext) -> Result<usize, DbError> {
     }
     for (kind, ids) in by_kind {
         match kind.as_str() {
-            "products" => backfill_products(&mut tx, &typed(&ids)).await?,
-            "orders" => backfill_orders(&mut tx, &typed(&ids)).await?,
+            "products" => backfill_products(tx, &typed(&ids)).await?,
+            "orders" => backfill_orders(tx, &typed(&ids)).await?,
             "collections" => {
                 for collection in collections::by_ids(tx.conn(), &typed::<CollectionId>(&ids)).await? {
                     collections::refresh_words(tx.conn(), &collection).await?;
@@ -67,7 +66,6 @@ async fn backfill_batch(db: &Db, op: &OpContext) -> Result<usize, DbError> {
         }
         unindexed::remove(tx.conn(), &typed::<ProductId>(&ids)).await?;
     }
-    tx.commit().await?;
     Ok(count)
 }
 

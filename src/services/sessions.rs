@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::auth::{Authenticator, Invalidation, Principal, Session, add_seconds, hash_secret, new_secret};
 use crate::context::OpContext;
-use crate::db::{Db, Tx, with_retries};
+use crate::db::{Db, Tx};
 use crate::domain::event::{CustomerEvent, Event, StaffSessionEvent};
 use crate::domain::ids::{RefreshTokenId, SessionId};
 use crate::domain::time::Timestamp;
@@ -51,6 +51,16 @@ pub struct SessionTokens {
 pub(super) enum AccountKind {
     Customer,
     Staff,
+}
+
+/// What became of a refresh token.
+enum Exchanged {
+    /// It was exchanged for these tokens.
+    Tokens(SessionTokens),
+    /// It is unknown, or its session is over.
+    Refused,
+    /// It had been used before, so its session was ended.
+    SessionEnded(SessionId),
 }
 
 impl Sessions {
@@ -118,21 +128,36 @@ impl Sessions {
         kind: AccountKind,
     ) -> Result<Option<SessionTokens>, Error> {
         let hash = hash_secret(refresh_token);
-        with_retries(|| self.exchange_once(op, &hash, kind)).await
+        let exchanged = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| self.exchange_in(tx, op, &hash, kind).await)
+            .await?;
+        match exchanged {
+            Exchanged::Tokens(tokens) => Ok(Some(tokens)),
+            Exchanged::Refused => Ok(None),
+            Exchanged::SessionEnded(family) => {
+                self.auth.invalidate(Invalidation::Session(family));
+                tracing::warn!(
+                    request_id = &*op.request_id,
+                    "a used refresh token was sent again: its session has been ended"
+                );
+                Ok(None)
+            }
+        }
     }
 
-    async fn exchange_once(
+    async fn exchange_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         hash: &str,
         kind: AccountKind,
-    ) -> Result<Option<SessionTokens>, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
+    ) -> Result<Exchanged, Error> {
         let mut row = refresh_tokens::find_by_hash(tx.conn(), hash).await?;
         if let Some(found) = &row {
             // Ending all sessions of an account locks the account: without this lock, a token
             // issued concurrently would survive that.
-            row = match lock_principal(&mut tx, found).await? {
+            row = match lock_principal(tx, found).await? {
                 true => refresh_tokens::find_by_hash(tx.conn(), hash).await?,
                 false => None,
             };
@@ -143,23 +168,14 @@ impl Sessions {
             AccountKind::Staff => row.staff_id.map(Principal::Staff),
         });
         let (Some(row), Some(principal)) = (row, principal) else {
-            tx.rollback().await?;
-            return Ok(None);
+            return Ok(Exchanged::Refused);
         };
         if !refresh_tokens::mark_spent(tx.conn(), row.id, op.now()).await? {
             refresh_tokens::revoke_session(tx.conn(), row.family_id, op.now()).await?;
-            events::append(&mut tx, op, [session_revoked_event(principal)]).await?;
-            tx.commit().await?;
-            self.auth.invalidate(Invalidation::Session(row.family_id));
-            tracing::warn!(
-                request_id = &*op.request_id,
-                "a used refresh token was sent again: its session has been ended"
-            );
-            return Ok(None);
+            events::append(tx, op, [session_revoked_event(principal)]).await?;
+            return Ok(Exchanged::SessionEnded(row.family_id));
         }
-        let tokens = self.open(&mut tx, op, principal, row.family_id).await?;
-        tx.commit().await?;
-        Ok(Some(tokens))
+        Ok(Exchanged::Tokens(self.open(tx, op, principal, row.family_id).await?))
     }
 
     /// Issues a new access token for a valid one; `None` if it is not valid. This does not extend
@@ -185,19 +201,18 @@ impl Sessions {
 
     /// Ends a session. Returns whether it was still active.
     pub(super) async fn end(&self, op: &OpContext, family: SessionId) -> Result<bool, Error> {
-        let ended = with_retries(|| self.end_once(op, family)).await?;
+        let ended = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                if let Some(current) = refresh_tokens::current_token(tx.conn(), family).await? {
+                    // Otherwise a token issued concurrently would survive.
+                    lock_principal(tx, &current).await?;
+                }
+                let ended = refresh_tokens::revoke_session(tx.conn(), family, op.now()).await?;
+                Ok::<_, Error>(ended)
+            })
+            .await?;
         self.auth.invalidate(Invalidation::Session(family));
-        Ok(ended)
-    }
-
-    async fn end_once(&self, op: &OpContext, family: SessionId) -> Result<bool, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        if let Some(current) = refresh_tokens::current_token(tx.conn(), family).await? {
-            // Otherwise a token issued concurrently would survive.
-            lock_principal(&mut tx, &current).await?;
-        }
-        let ended = refresh_tokens::revoke_session(tx.conn(), family, op.now()).await?;
-        tx.commit().await?;
         Ok(ended)
     }
 }

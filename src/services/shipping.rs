@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, OnConstraint, Tx, with_retries};
+use crate::db::{Db, OnConstraint, Tx};
 use crate::domain::codes::COUNTRIES;
 use crate::domain::event::{Event, ShippingRateEvent, ShippingZoneEvent};
 use crate::domain::ids::{LocationId, ShippingRateId, ShippingZoneId};
@@ -142,26 +142,19 @@ impl Shipping {
             created_at: op.now(),
             updated_at: op.now(),
         };
-        with_retries(|| self.create_zone_once(op, zone.clone(), new)).await
-    }
-
-    async fn create_zone_once(
-        &self,
-        op: &OpContext,
-        mut zone: ShippingZone,
-        new: &ZonePatch,
-    ) -> Result<ShippingZone, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        if let Err(error) = new.apply(&mut tx, &mut zone).await {
-            tx.rollback().await?;
-            return Err(error);
-        }
-        shipping::insert_zone(tx.conn(), &zone)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let mut zone = zone.clone();
+                new.apply(tx, &mut zone).await?;
+                shipping::insert_zone(tx.conn(), &zone).await.on_constraint(
+                    "shipping_zones",
+                    "name",
+                    || zone_taken(&zone),
+                )?;
+                events::append(tx, op, [Event::ShippingZoneCreated(zone_event(&zone))]).await?;
+                Ok(zone)
+            })
             .await
-            .on_constraint("shipping_zones", "name", || zone_taken(&zone))?;
-        events::append(&mut tx, op, [Event::ShippingZoneCreated(zone_event(&zone))]).await?;
-        tx.commit().await?;
-        Ok(zone)
     }
 
     /// Updates a zone.
@@ -175,31 +168,22 @@ impl Shipping {
         patch: &ZonePatch,
     ) -> Result<ShippingZone, Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.update_zone_once(op, id, patch)).await
-    }
-
-    async fn update_zone_once(
-        &self,
-        op: &OpContext,
-        id: ShippingZoneId,
-        patch: &ZonePatch,
-    ) -> Result<ShippingZone, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let Some(mut zone) = shipping::lock_zone(tx.conn(), id).await? else {
-            tx.rollback().await?;
-            return Err(zone_not_found(&["id"]));
-        };
-        if let Err(error) = patch.apply(&mut tx, &mut zone).await {
-            tx.rollback().await?;
-            return Err(error);
-        }
-        zone.updated_at = op.now();
-        shipping::update_zone(tx.conn(), &zone)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let Some(mut zone) = shipping::lock_zone(tx.conn(), id).await? else {
+                    return Err(zone_not_found(&["id"]));
+                };
+                patch.apply(tx, &mut zone).await?;
+                zone.updated_at = op.now();
+                shipping::update_zone(tx.conn(), &zone).await.on_constraint(
+                    "shipping_zones",
+                    "name",
+                    || zone_taken(&zone),
+                )?;
+                events::append(tx, op, [Event::ShippingZoneUpdated(zone_event(&zone))]).await?;
+                Ok(zone)
+            })
             .await
-            .on_constraint("shipping_zones", "name", || zone_taken(&zone))?;
-        events::append(&mut tx, op, [Event::ShippingZoneUpdated(zone_event(&zone))]).await?;
-        tx.commit().await?;
-        Ok(zone)
     }
 
     /// Deletes a zone and its rates.
@@ -208,19 +192,15 @@ impl Shipping {
     /// [`Error::Invalid`] for an unknown id.
     pub async fn delete_zone(&self, op: &OpContext, id: ShippingZoneId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.delete_zone_once(op, id)).await
-    }
-
-    async fn delete_zone_once(&self, op: &OpContext, id: ShippingZoneId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let Some(zone) = shipping::lock_zone(tx.conn(), id).await? else {
-            tx.rollback().await?;
-            return Err(zone_not_found(&["id"]));
-        };
-        shipping::delete_zone(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::ShippingZoneDeleted(zone_event(&zone))]).await?;
-        tx.commit().await?;
-        Ok(())
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let Some(zone) = shipping::lock_zone(tx.conn(), id).await? else {
+                    return Err(zone_not_found(&["id"]));
+                };
+                shipping::delete_zone(tx.conn(), id).await?;
+                Ok(events::append(tx, op, [Event::ShippingZoneDeleted(zone_event(&zone))]).await?)
+            })
+            .await
     }
 
     /// Creates a rate in a zone, for the strategy with this name.
@@ -235,11 +215,16 @@ impl Shipping {
         new: &RatePatch,
     ) -> Result<ShippingRate, Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.create_rate_once(op, zone, strategy, new)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.create_rate_in(tx, op, zone, strategy, new).await
+            })
+            .await
     }
 
-    async fn create_rate_once(
+    async fn create_rate_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         zone_id: ShippingZoneId,
         strategy: &str,
@@ -252,7 +237,6 @@ impl Shipping {
             let message = format!("Strategy must be one of {}", all.join(", "));
             problems.add(&["shippingRate", "strategy"], UserErrorCode::Invalid, message);
         }
-        let mut tx = self.db.begin(&op.statements).await?;
         // Locking the zone keeps two rates from getting the same position.
         let zone = shipping::lock_zone(tx.conn(), zone_id).await?;
         if zone.is_none() {
@@ -293,18 +277,14 @@ impl Shipping {
             let message = "Price can't be blank: set a price or a price table";
             problems.add(&["shippingRate", "price"], UserErrorCode::Blank, message);
         }
-        check_location(&mut tx, &mut problems, &rate).await?;
-        if let Err(error) = problems.check() {
-            tx.rollback().await?;
-            return Err(error);
-        }
+        check_location(tx, &mut problems, &rate).await?;
+        problems.check()?;
         shipping::insert_rates(tx.conn(), vec![rate.clone()]).await.on_constraint(
             "shipping_rates",
             "name",
             || rate_taken(&rate),
         )?;
-        events::append(&mut tx, op, [Event::ShippingRateCreated(rate_event(&rate))]).await?;
-        tx.commit().await?;
+        events::append(tx, op, [Event::ShippingRateCreated(rate_event(&rate))]).await?;
         Ok(rate)
     }
 
@@ -319,34 +299,25 @@ impl Shipping {
         patch: &RatePatch,
     ) -> Result<ShippingRate, Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.update_rate_once(op, id, patch)).await
-    }
-
-    async fn update_rate_once(
-        &self,
-        op: &OpContext,
-        id: ShippingRateId,
-        patch: &RatePatch,
-    ) -> Result<ShippingRate, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let Some(mut rate) = shipping::lock_rate(tx.conn(), id).await? else {
-            tx.rollback().await?;
-            return Err(rate_not_found(&["id"]));
-        };
-        let mut problems = Problems::default();
-        patch.apply(&mut problems, &mut rate, &self.shop, true);
-        check_location(&mut tx, &mut problems, &rate).await?;
-        if let Err(error) = problems.check() {
-            tx.rollback().await?;
-            return Err(error);
-        }
-        rate.updated_at = op.now();
-        shipping::update_rate(tx.conn(), &rate)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let Some(mut rate) = shipping::lock_rate(tx.conn(), id).await? else {
+                    return Err(rate_not_found(&["id"]));
+                };
+                let mut problems = Problems::default();
+                patch.apply(&mut problems, &mut rate, &self.shop, true);
+                check_location(tx, &mut problems, &rate).await?;
+                problems.check()?;
+                rate.updated_at = op.now();
+                shipping::update_rate(tx.conn(), &rate).await.on_constraint(
+                    "shipping_rates",
+                    "name",
+                    || rate_taken(&rate),
+                )?;
+                events::append(tx, op, [Event::ShippingRateUpdated(rate_event(&rate))]).await?;
+                Ok(rate)
+            })
             .await
-            .on_constraint("shipping_rates", "name", || rate_taken(&rate))?;
-        events::append(&mut tx, op, [Event::ShippingRateUpdated(rate_event(&rate))]).await?;
-        tx.commit().await?;
-        Ok(rate)
     }
 
     /// Deletes a rate.
@@ -355,19 +326,15 @@ impl Shipping {
     /// [`Error::Invalid`] for an unknown id.
     pub async fn delete_rate(&self, op: &OpContext, id: ShippingRateId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.delete_rate_once(op, id)).await
-    }
-
-    async fn delete_rate_once(&self, op: &OpContext, id: ShippingRateId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let Some(rate) = shipping::lock_rate(tx.conn(), id).await? else {
-            tx.rollback().await?;
-            return Err(rate_not_found(&["id"]));
-        };
-        shipping::delete_rate(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::ShippingRateDeleted(rate_event(&rate))]).await?;
-        tx.commit().await?;
-        Ok(())
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let Some(rate) = shipping::lock_rate(tx.conn(), id).await? else {
+                    return Err(rate_not_found(&["id"]));
+                };
+                shipping::delete_rate(tx.conn(), id).await?;
+                Ok(events::append(tx, op, [Event::ShippingRateDeleted(rate_event(&rate))]).await?)
+            })
+            .await
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, StatementCounter};
+use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::ids::{ShippingRateId, ShippingZoneId, ShopId};
 use crate::domain::inventory::LowStockThreshold;
 use crate::domain::money::{Currency, Money};
@@ -122,13 +122,15 @@ impl Shop {
             taxes_included: new.taxes_included,
             profile: Json(ShopProfile::default()),
         };
-        let mut tx = db.begin(&op.statements).await?;
-        if shops::insert(tx.conn(), &row).await? {
-            let (zone, rates) = default_shipping_zone(op);
-            shipping::insert_zone(tx.conn(), &zone).await?;
-            shipping::insert_rates(tx.conn(), rates).await?;
-        }
-        tx.commit().await?;
+        db.transaction(&op.statements, async |tx: &mut Tx| {
+            if shops::insert(tx.conn(), &row).await? {
+                let (zone, rates) = default_shipping_zone(op);
+                shipping::insert_zone(tx.conn(), &zone).await?;
+                shipping::insert_rates(tx.conn(), rates).await?;
+            }
+            Ok::<_, DbError>(())
+        })
+        .await?;
         // Another process may have been first: load what is in the database.
         Self::from_row(shops::find(&mut db.write(&op.statements).await?).await?.unwrap_or(row))
     }

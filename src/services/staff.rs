@@ -18,7 +18,7 @@ use super::validate::Problems;
 use super::{credentials, set};
 use crate::auth::{Authenticator, Credential, Invalidation, Lane, Passwords, Principal};
 use crate::context::OpContext;
-use crate::db::{Db, OnConstraint, Tx, with_retries};
+use crate::db::{Db, OnConstraint, Tx};
 use crate::domain::event::{Event, StaffEvent};
 use crate::domain::ids::{RoleId, SessionId, StaffId};
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -93,7 +93,12 @@ impl Staff {
         let hash = member.as_ref().and_then(|member| member.password_hash.as_deref());
         let is_correct = slot.verify(password, hash).await?;
         let member = member.filter(|member| is_correct && member.is_active).ok_or_else(unknown)?;
-        let tokens = with_retries(|| self.open_session(op, &attempt, &member)).await?;
+        let tokens = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.open_session(tx, op, &attempt, &member).await
+            })
+            .await?;
         tokens.ok_or_else(unknown)
     }
 
@@ -101,21 +106,18 @@ impl Staff {
     /// checked.
     async fn open_session(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         attempt: &Attempt,
         checked: &StaffMember,
     ) -> Result<Option<SessionTokens>, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         let member = staff::lock(tx.conn(), checked.id).await?;
         if !member.is_some_and(|member| member.is_active && member.password_hash == checked.password_hash) {
-            tx.rollback().await?;
             return Ok(None);
         }
-        self.attempts.succeed(&mut tx, op, attempt).await?;
+        self.attempts.succeed(tx, op, attempt).await?;
         let principal = Principal::Staff(checked.id);
-        let tokens = self.sessions.open(&mut tx, op, principal, SessionId::generate()).await?;
-        tx.commit().await?;
-        Ok(Some(tokens))
+        Ok(Some(self.sessions.open(tx, op, principal, SessionId::generate()).await?))
     }
 
     /// Extends a session with its refresh token, which is used up.
@@ -173,18 +175,22 @@ impl Staff {
             ..new.clone()
         };
         let (new, hash) = self.check(op, &new).await?;
-        with_retries(|| self.create_once(op, &new, hash.as_deref())).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.create_in(tx, op, &new, hash.as_deref()).await
+            })
+            .await
     }
 
-    async fn create_once(
+    async fn create_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         new: &StaffPatch,
         hash: Option<&str>,
     ) -> Result<StaffMember, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         let role_ids = new.role_ids.clone().unwrap_or_default();
-        check_roles(&mut tx, op, &role_ids, &[]).await?;
+        check_roles(tx, op, &role_ids, &[]).await?;
         let member = StaffMember {
             id: StaffId::generate(),
             email: new.email.clone().unwrap_or_default(),
@@ -197,11 +203,10 @@ impl Staff {
         let inserted = staff::insert(tx.conn(), &member).await;
         inserted.on_constraint("staff_members", "email", email_taken)?;
         staff::set_roles(tx.conn(), member.id, &role_ids).await?;
-        events::append(&mut tx, op, [Event::StaffMemberCreated(staff_event(&member, role_ids))]).await?;
+        events::append(tx, op, [Event::StaffMemberCreated(staff_event(&member, role_ids))]).await?;
         if member.password_hash.is_none() && member.is_active {
-            self.invite(&mut tx, op, &member).await?;
+            self.invite(tx, op, &member).await?;
         }
-        tx.commit().await?;
         Ok(member)
     }
 
@@ -219,53 +224,14 @@ impl Staff {
     ) -> Result<StaffMember, Error> {
         op.authorize(Permission::ManageStaff)?;
         let (patch, hash) = self.check(op, patch).await?;
-        let updated = with_retries(|| self.update_once(op, id, &patch, hash.as_deref())).await?;
+        let updated = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                update_in(tx, op, id, &patch, hash.as_deref()).await
+            })
+            .await?;
         self.auth.invalidate(Invalidation::Staff);
         Ok(updated)
-    }
-
-    async fn update_once(
-        &self,
-        op: &OpContext,
-        id: StaffId,
-        patch: &StaffPatch,
-        hash: Option<&str>,
-    ) -> Result<StaffMember, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let before = count_managers(&mut tx).await?;
-        let member = staff::lock(tx.conn(), id).await?;
-        let mut member = member
-            .ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "Staff member does not exist"))?;
-        let known = role_rows::of_staff(tx.conn(), &[id]).await?;
-        if let Some((_, role)) = known.iter().find(|(_, role)| !holds_all_permissions(op, role)) {
-            let message = format!(
-                "They have the role '{}', which has permissions that you don't have yourself",
-                role.name
-            );
-            return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
-        }
-        let known: Vec<RoleId> = known.into_iter().map(|(_, role)| role.id).collect();
-        if let Some(role_ids) = &patch.role_ids {
-            check_roles(&mut tx, op, role_ids, &known).await?;
-            staff::set_roles(tx.conn(), id, role_ids).await?;
-        }
-        set(&mut member.email, patch.email.as_ref());
-        set(&mut member.name, patch.name.as_ref());
-        set(&mut member.is_active, patch.is_active.as_ref());
-        if let Some(hash) = hash {
-            member.password_hash = Some(hash.to_owned());
-        }
-        member.updated_at = op.now();
-        let updated = staff::update(tx.conn(), &member).await;
-        updated.on_constraint("staff_members", "email", email_taken)?;
-        if hash.is_some() || !member.is_active {
-            refresh_tokens::revoke_staff(tx.conn(), id, op.now()).await?;
-        }
-        ensure_manager_remains(&mut tx, before, &["staffMember"]).await?;
-        let role_ids = patch.role_ids.clone().unwrap_or(known);
-        events::append(&mut tx, op, [Event::StaffMemberUpdated(staff_event(&member, role_ids))]).await?;
-        tx.commit().await?;
-        Ok(member)
     }
 
     /// Validates and normalizes the input, and hashes the password.
@@ -299,6 +265,46 @@ impl Staff {
         };
         Ok((clean, hash))
     }
+}
+
+async fn update_in(
+    tx: &mut Tx,
+    op: &OpContext,
+    id: StaffId,
+    patch: &StaffPatch,
+    hash: Option<&str>,
+) -> Result<StaffMember, Error> {
+    let before = count_managers(tx).await?;
+    let member = staff::lock(tx.conn(), id).await?;
+    let mut member = member
+        .ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "Staff member does not exist"))?;
+    let known = role_rows::of_staff(tx.conn(), &[id]).await?;
+    if let Some((_, role)) = known.iter().find(|(_, role)| !holds_all_permissions(op, role)) {
+        let message =
+            format!("They have the role '{}', which has permissions that you don't have yourself", role.name);
+        return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
+    }
+    let known: Vec<RoleId> = known.into_iter().map(|(_, role)| role.id).collect();
+    if let Some(role_ids) = &patch.role_ids {
+        check_roles(tx, op, role_ids, &known).await?;
+        staff::set_roles(tx.conn(), id, role_ids).await?;
+    }
+    set(&mut member.email, patch.email.as_ref());
+    set(&mut member.name, patch.name.as_ref());
+    set(&mut member.is_active, patch.is_active.as_ref());
+    if let Some(hash) = hash {
+        member.password_hash = Some(hash.to_owned());
+    }
+    member.updated_at = op.now();
+    let updated = staff::update(tx.conn(), &member).await;
+    updated.on_constraint("staff_members", "email", email_taken)?;
+    if hash.is_some() || !member.is_active {
+        refresh_tokens::revoke_staff(tx.conn(), id, op.now()).await?;
+    }
+    ensure_manager_remains(tx, before, &["staffMember"]).await?;
+    let role_ids = patch.role_ids.clone().unwrap_or(known);
+    events::append(tx, op, [Event::StaffMemberUpdated(staff_event(&member, role_ids))]).await?;
+    Ok(member)
 }
 
 /// Checks that roles exist and grant nothing the actor does not hold. Roles that the member already

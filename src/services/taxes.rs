@@ -1,7 +1,7 @@
 //! Administration of tax rates. For the calculation of taxes see `services::pricing`.
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, with_retries};
+use crate::db::{Db, DbError, Tx};
 use crate::domain::catalog::DEFAULT_TAX_CLASS;
 use crate::domain::event::{Event, TaxRateEvent};
 use crate::domain::ids::TaxRateId;
@@ -75,15 +75,13 @@ impl Taxes {
         let mut problems = Problems::default();
         new.apply(&mut problems, &mut rate);
         problems.check()?;
-        with_retries(|| self.create_once(op, &rate)).await?;
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.create_in(tx, op, &rate).await).await?;
         Ok(rate)
     }
 
-    async fn create_once(&self, op: &OpContext, rate: &TaxRate) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
+    async fn create_in(&self, tx: &mut Tx, op: &OpContext, rate: &TaxRate) -> Result<(), Error> {
         tax_rates::insert(tx.conn(), rate).await.map_err(|error| rate_taken(error, rate))?;
-        events::append(&mut tx, op, [Event::TaxRateCreated(event(rate))]).await?;
-        tx.commit().await?;
+        events::append(tx, op, [Event::TaxRateCreated(event(rate))]).await?;
         Ok(())
     }
 
@@ -98,30 +96,25 @@ impl Taxes {
         patch: &TaxRatePatch,
     ) -> Result<TaxRate, Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.update_once(op, id, patch)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.update_in(tx, op, id, patch).await).await
     }
 
-    async fn update_once(
+    async fn update_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         id: TaxRateId,
         patch: &TaxRatePatch,
     ) -> Result<TaxRate, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut rate) = tax_rates::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
             return Err(not_found(&["id"]));
         };
         let mut problems = Problems::default();
         patch.apply(&mut problems, &mut rate);
-        if let Err(error) = problems.check() {
-            tx.rollback().await?;
-            return Err(error);
-        }
+        problems.check()?;
         rate.updated_at = op.now();
         tax_rates::update(tx.conn(), &rate).await.map_err(|error| rate_taken(error, &rate))?;
-        events::append(&mut tx, op, [Event::TaxRateUpdated(event(&rate))]).await?;
-        tx.commit().await?;
+        events::append(tx, op, [Event::TaxRateUpdated(event(&rate))]).await?;
         Ok(rate)
     }
 
@@ -131,18 +124,15 @@ impl Taxes {
     /// [`Error::Invalid`] for an unknown id.
     pub async fn delete(&self, op: &OpContext, id: TaxRateId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.delete_once(op, id)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.delete_in(tx, op, id).await).await
     }
 
-    async fn delete_once(&self, op: &OpContext, id: TaxRateId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
+    async fn delete_in(&self, tx: &mut Tx, op: &OpContext, id: TaxRateId) -> Result<(), Error> {
         let Some(rate) = tax_rates::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
             return Err(not_found(&["id"]));
         };
         tax_rates::delete(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::TaxRateDeleted(event(&rate))]).await?;
-        tx.commit().await?;
+        events::append(tx, op, [Event::TaxRateDeleted(event(&rate))]).await?;
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use mercato::db::{Conn, ConnMut, DbError, StatementCounter, Tx};
 use mercato::error::{Error, ErrorCode};
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::support::{Database, TestApp, both};
 
@@ -36,21 +37,33 @@ async fn run(conn: &mut Conn, sql: [&str; 2]) -> Result<(), DbError> {
     result.map_err(DbError::from)
 }
 
-/// Begins, runs SQL, and lets go without an end.
-async fn refuse(app: &TestApp, sql: [&str; 2]) {
-    let mut tx = app.app.db.begin(&StatementCounter::default()).await.unwrap();
-    run(tx.conn(), sql).await.unwrap();
+/// Renames the shop in a transaction that fails then.
+async fn refuse(app: &TestApp) {
+    let statements = StatementCounter::default();
+    let result = app.app.db.transaction(&statements, async |tx: &mut Tx| {
+        run(tx.conn(), RENAME).await?;
+        Err::<(), _>(Error::BadInput("refused".to_owned()))
+    });
+    assert!(matches!(result.await, Err(Error::BadInput(_))));
 }
 
-/// Begins, and renames the shop. What was abandoned may hold its row for as long as a statement may
-/// wait for it.
-async fn begin_renamed(app: &TestApp) -> Tx {
+/// Renames the shop in a transaction, sends another statement if there is one, and stops waiting.
+/// What was abandoned before may hold the shop's row for as long as a statement may wait for it.
+async fn abandon(app: &TestApp, last: Option<[&str; 2]>) {
     loop {
-        let mut tx = app.app.db.begin(&StatementCounter::default()).await.unwrap();
-        match run(tx.conn(), RENAME).await {
-            Ok(()) => return tx,
-            Err(DbError::Timeout(..)) => {}
-            Err(error) => panic!("{error:?}"),
+        let (statements, is_sent) = (StatementCounter::default(), Notify::new());
+        let renamed = app.app.db.transaction(&statements, async |tx: &mut Tx| {
+            run(tx.conn(), RENAME).await?;
+            if let Some(sql) = last {
+                // Polled once, which sends it, and dropped.
+                assert!(tokio::time::timeout(Duration::ZERO, run(tx.conn(), sql)).await.is_err());
+            }
+            is_sent.notify_one();
+            std::future::pending::<Result<(), DbError>>().await
+        });
+        tokio::select! {
+            () = is_sent.notified() => return,
+            result = renamed => assert!(matches!(result, Err(DbError::Timeout(..))), "{result:?}"),
         }
     }
 }
@@ -62,7 +75,7 @@ async fn refused_writes_are_undone_and_open_no_connection(app: TestApp) {
         app.anonymous().ask_with(document, json!({ "token": "x" })).await;
     }
     for _ in 0..250 {
-        join_all((0..4).map(|_| refuse(&app, RENAME))).await;
+        join_all((0..2).map(|_| async { tokio::join!(refuse(&app), abandon(&app, None)) })).await;
     }
     // At most one for each place in the pools.
     assert!(app.app.db.connections_opened() <= 5, "{} connections", app.app.db.connections_opened());
@@ -73,15 +86,10 @@ async fn refused_writes_are_undone_and_open_no_connection(app: TestApp) {
 both!(an_abandoned_statement_ends_and_its_connection_is_made_safe);
 async fn an_abandoned_statement_ends_and_its_connection_is_made_safe(app: TestApp) {
     for _ in 0..3 {
-        let abandoned = async {
-            let mut tx = begin_renamed(&app).await;
-            // Polled once, which sends it, and dropped.
-            assert!(tokio::time::timeout(Duration::ZERO, run(tx.conn(), ENDLESS)).await.is_err());
-        };
-        tokio::time::timeout(TIMEOUT, abandoned).await.unwrap();
+        tokio::time::timeout(TIMEOUT, abandon(&app, Some(ENDLESS))).await.unwrap();
     }
     // The row is locked until the abandoned statement has ended; SQLite's only writer is in use until then.
-    drop(tokio::time::timeout(TIMEOUT, begin_renamed(&app)).await.unwrap());
+    tokio::time::timeout(TIMEOUT, abandon(&app, None)).await.unwrap();
     let name = app.anonymous().ask("{ shop { name } }").await.ok();
     assert_ne!(name["shop.name"], "renamed");
 }
@@ -110,15 +118,18 @@ async fn a_statement_ends_at_its_timeout(database: Database) {
     drop(conn);
 
     // In a transaction, nothing of it is kept.
-    let mut tx = app.app.db.begin(&StatementCounter::default()).await.unwrap();
-    run(tx.conn(), RENAME).await.unwrap();
-    let result = tokio::time::timeout(TIMEOUT, run(tx.conn(), ENDLESS)).await.unwrap();
+    let statements = StatementCounter::default();
+    let result = app.app.db.transaction(&statements, async |tx: &mut Tx| {
+        run(tx.conn(), RENAME).await?;
+        let result = tokio::time::timeout(TIMEOUT, run(tx.conn(), ENDLESS)).await.unwrap();
+        assert!(run(tx.conn(), RENAME).await.is_err(), "nothing more runs in it");
+        result
+    });
+    let result = result.await;
     assert!(matches!(result, Err(DbError::Timeout(..))), "{result:?}");
-    assert!(run(tx.conn(), RENAME).await.is_err(), "nothing more runs in it");
-    drop(tx);
     let name = app.anonymous().ask("{ shop { name } }").await.ok();
     assert_ne!(name["shop.name"], "renamed");
-    refuse(&app, RENAME).await;
+    refuse(&app).await;
 
     // What the shop itself does takes as long as it needs, and the next user of the connection is limited again.
     for _ in 0..4 {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mercato::db::{DbError, Tx};
 use mercato::domain::discount::DiscountRefusal;
 use mercato::domain::ids::{DiscountId, OrderId};
 use mercato::domain::permission::Permission::ManageSettings;
@@ -375,24 +376,26 @@ fn guest(email: &str) -> Buyer<'_> {
 /// Places an order of nothing that uses discounts; gives what was refused, and then nothing was placed.
 async fn place(app: &TestApp, ids: &[&str], buyer: &str) -> Option<RefusedDiscount> {
     let op = app.app.system();
-    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
     let order = blank_order(app.app.system().now());
-    orders::insert(tx.conn(), &order).await.unwrap();
     let ids: Vec<DiscountId> = ids.iter().map(|id| id_of(id)).collect();
-    let refused = discounts::use_up(tx.conn(), &ids, order.id, guest(buyer), op.now()).await.unwrap();
-    if refused.is_some() {
-        tx.rollback().await.unwrap();
-    } else {
-        tx.commit().await.unwrap();
-    }
-    refused
+    let placed = app.app.db.transaction(&op.statements, async |tx: &mut Tx| {
+        orders::insert(tx.conn(), &order).await?;
+        let refused = discounts::use_up(tx.conn(), &ids, order.id, guest(buyer), op.now()).await?;
+        if refused.is_some() {
+            tx.discard();
+        }
+        Ok::<_, DbError>(refused)
+    });
+    placed.await.unwrap()
 }
 
 async fn give_back(app: &TestApp, order: OrderId) {
     let op = app.app.system();
-    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
-    discounts::release_uses(tx.conn(), order).await.unwrap();
-    tx.commit().await.unwrap();
+    let released = app
+        .app
+        .db
+        .transaction(&op.statements, async |tx: &mut Tx| discounts::release_uses(tx.conn(), order).await);
+    released.await.unwrap();
 }
 
 async fn used(app: &TestApp, id: &str) -> i64 {
@@ -434,14 +437,16 @@ async fn what_is_given_back_can_be_used_again(app: TestApp) {
     let value = json!({ "fixedAmount": { "amount": "1" } });
     let id = app.create_discount(json!({ "title": "A", "code": "A", "usageLimit": 1, "value": value })).await;
     let op = app.app.system();
-    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
     let order = blank_order(app.app.system().now());
-    orders::insert(tx.conn(), &order).await.unwrap();
     let ids = [id_of(&id)];
-    let before = op.statements.count();
-    assert_eq!(discounts::use_up(tx.conn(), &ids, order.id, guest("ada"), op.now()).await.unwrap(), None);
-    assert!(op.statements.count() - before <= 4);
-    tx.commit().await.unwrap();
+    let placed = app.app.db.transaction(&op.statements, async |tx: &mut Tx| {
+        orders::insert(tx.conn(), &order).await?;
+        let before = op.statements.count();
+        let refused = discounts::use_up(tx.conn(), &ids, order.id, guest("ada"), op.now()).await?;
+        assert!(op.statements.count() - before <= 4);
+        Ok::<_, DbError>(refused)
+    });
+    assert_eq!(placed.await.unwrap(), None);
 
     let refused = place(&app, &[&id], "bob").await.unwrap();
     assert_eq!((refused.discount_id, refused.code.as_deref()), (ids[0], Some("A")));

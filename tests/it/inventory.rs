@@ -4,7 +4,7 @@
 mod closing;
 mod told;
 
-use mercato::db::DbError;
+use mercato::db::{DbError, Tx};
 use mercato::domain::ids::{Id, LocationId, VariantId};
 use mercato::domain::permission::Permission::{ManageSettings, ReadInventory, WriteInventory};
 use mercato::repositories::events::{self, EventRow};
@@ -239,8 +239,14 @@ async fn the_database_refuses_to_promise_more_than_there_is(app: TestApp) {
             reserved,
             updated_at: app.app.clock.now(),
         };
-        let mut tx = app.app.db.begin(&app.app.system().statements).await.unwrap();
-        let refused = inventory::insert(tx.conn(), vec![level]).await;
+        let op = app.app.system();
+        let refused = app
+            .app
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                inventory::insert(tx.conn(), vec![level.clone()]).await
+            })
+            .await;
         let Err(DbError::Check(constraint, _)) = refused else {
             panic!("{on_hand} with {reserved} promised: {refused:?}")
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use mercato::db::StatementCounter;
+use mercato::db::{StatementCounter, Tx};
 use mercato::domain::event::Topic;
 use mercato::domain::ids::{Id, WorkerId};
 use mercato::domain::job::JobStatus;
@@ -65,10 +65,12 @@ fn worker_with(
 }
 
 async fn enqueue(app: &TestApp, new: impl IntoIterator<Item = NewJob>) {
-    let op = app.app.system();
-    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
-    mercato::jobs::enqueue(&mut tx, &op, new).await.unwrap();
-    tx.commit().await.unwrap();
+    let (op, new) = (app.app.system(), Vec::from_iter(new));
+    let enqueued = app
+        .app
+        .db
+        .transaction(&op.statements, async |tx: &mut Tx| mercato::jobs::enqueue(tx, &op, new.clone()).await);
+    enqueued.await.unwrap();
 }
 
 fn job(payload: serde_json::Value) -> NewJob {
@@ -435,12 +437,12 @@ async fn old_events_go_once_everybody_has_had_them(app: TestApp) {
     let op = app.app.system();
     app.clock.advance(91 * DAY);
     assert_eq!(retention.prune(&op).await.unwrap(), 0, "somebody has not had them");
-    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
-    let batch =
-        consumer::next_batch(&mut tx, &op, "test", &Topic::of_kinds(Vec::new()), 1_000).await.unwrap();
-    assert_eq!(batch.events, before);
-    batch.acknowledge(&mut tx).await.unwrap();
-    tx.commit().await.unwrap();
+    let consumed = app.app.db.transaction(&op.statements, async |tx: &mut Tx| {
+        let batch = consumer::next_batch(tx, &op, "test", &Topic::of_kinds(Vec::new()), 1_000).await?;
+        assert_eq!(batch.events, before);
+        batch.acknowledge(tx).await
+    });
+    consumed.await.unwrap();
     assert_eq!(retention.prune(&op).await.unwrap(), old.len() - 1);
     let kept = |event: &&LoggedEvent| newest(event) || of_order(event) || event.row.id == old[0].row.id;
     assert_eq!(log(&app).await, before.iter().filter(kept).cloned().collect::<Vec<_>>());

@@ -8,7 +8,7 @@ use super::products::Seo;
 use super::{find_free_handle, handle_taken};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, OnConstraint, Tx, with_retries};
+use crate::db::{Db, DbError, OnConstraint, Tx};
 use crate::domain::catalog::CollectionSortOrder;
 use crate::domain::collection_rules::CollectionRules;
 use crate::domain::event::{CollectionEvent, CollectionProductsEvent, Event};
@@ -93,11 +93,10 @@ impl Collections {
         new.seo.validate(&mut problems, "collection");
         self.validate(&mut problems, new.handle.as_deref(), new.rules.as_ref(), new.image.as_ref());
         problems.check()?;
-        with_retries(|| self.create_once(op, new)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.create_in(tx, op, new).await).await
     }
 
-    async fn create_once(&self, op: &OpContext, new: &NewCollection) -> Result<Collection, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
+    async fn create_in(&self, tx: &mut Tx, op: &OpContext, new: &NewCollection) -> Result<Collection, Error> {
         let handle = match &new.handle {
             Some(handle) => handle::normalize(handle),
             None => {
@@ -128,9 +127,8 @@ impl Collections {
             None => DbError::conflict().into(),
         };
         collections::insert(tx.conn(), &collection).await.on_constraint("collections", "handle", taken)?;
-        self.apply_rules(&mut tx, &collection).await?;
-        events::append(&mut tx, op, [Event::CollectionCreated(event(&collection))]).await?;
-        tx.commit().await?;
+        self.apply_rules(tx, &collection).await?;
+        events::append(tx, op, [Event::CollectionCreated(event(&collection))]).await?;
         Ok(collection)
     }
 
@@ -159,17 +157,17 @@ impl Collections {
             patch.image.as_ref().and_then(Option::as_ref),
         );
         problems.check()?;
-        with_retries(|| self.update_once(op, id, patch)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.update_in(tx, op, id, patch).await).await
     }
 
-    async fn update_once(
+    async fn update_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         id: CollectionId,
         patch: &CollectionPatch,
     ) -> Result<Collection, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let mut collection = lock_collection(&mut tx, id, &["id"]).await?;
+        let mut collection = lock_collection(tx, id, &["id"]).await?;
         if patch.rules.is_some() && collection.rules.is_none() {
             let message = "This is a manual collection: create a new one to use rules";
             return Err(Error::invalid(&["collection", "ruleSet"], UserErrorCode::NotAllowed, message));
@@ -179,10 +177,9 @@ impl Collections {
         let taken = || handle_taken(&["collection", "handle"], &collection.handle);
         collections::update(tx.conn(), &collection).await.on_constraint("collections", "handle", taken)?;
         if patch.rules.is_some() {
-            self.apply_rules(&mut tx, &collection).await?;
+            self.apply_rules(tx, &collection).await?;
         }
-        events::append(&mut tx, op, [Event::CollectionUpdated(event(&collection))]).await?;
-        tx.commit().await?;
+        events::append(tx, op, [Event::CollectionUpdated(event(&collection))]).await?;
         Ok(collection)
     }
 
@@ -192,15 +189,13 @@ impl Collections {
     /// [`Error::Invalid`] for an unknown id.
     pub async fn delete(&self, op: &OpContext, id: CollectionId) -> Result<(), Error> {
         op.authorize(Permission::WriteProducts)?;
-        with_retries(|| self.delete_once(op, id)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.delete_in(tx, op, id).await).await
     }
 
-    async fn delete_once(&self, op: &OpContext, id: CollectionId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let collection = lock_collection(&mut tx, id, &["id"]).await?;
+    async fn delete_in(&self, tx: &mut Tx, op: &OpContext, id: CollectionId) -> Result<(), Error> {
+        let collection = lock_collection(tx, id, &["id"]).await?;
         collections::delete(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::CollectionDeleted(event(&collection))]).await?;
-        tx.commit().await?;
+        events::append(tx, op, [Event::CollectionDeleted(event(&collection))]).await?;
         Ok(())
     }
 
@@ -217,17 +212,17 @@ impl Collections {
     ) -> Result<Collection, Error> {
         op.authorize(Permission::WriteProducts)?;
         check_count(ids)?;
-        with_retries(|| self.add_once(op, id, ids)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.add_in(tx, op, id, ids).await).await
     }
 
-    async fn add_once(
+    async fn add_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         id: CollectionId,
         ids: &[ProductId],
     ) -> Result<Collection, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let mut collection = lock_manual(&mut tx, id).await?;
+        let mut collection = lock_manual(tx, id).await?;
         let known = products::by_ids(tx.conn(), Visibility::All, ids).await?;
         let mut problems = Problems::default();
         for (at, id) in ids.iter().enumerate() {
@@ -244,9 +239,8 @@ impl Collections {
             collection.updated_at = op.now();
             collections::update(tx.conn(), &collection).await?;
             let event = CollectionProductsEvent { collection_id: id, product_ids: added };
-            events::append(&mut tx, op, [Event::CollectionProductsAdded(event)]).await?;
+            events::append(tx, op, [Event::CollectionProductsAdded(event)]).await?;
         }
-        tx.commit().await?;
         Ok(collection)
     }
 
@@ -262,17 +256,17 @@ impl Collections {
     ) -> Result<Collection, Error> {
         op.authorize(Permission::WriteProducts)?;
         check_count(ids)?;
-        with_retries(|| self.remove_once(op, id, ids)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.remove_in(tx, op, id, ids).await).await
     }
 
-    async fn remove_once(
+    async fn remove_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         id: CollectionId,
         ids: &[ProductId],
     ) -> Result<Collection, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let mut collection = lock_manual(&mut tx, id).await?;
+        let mut collection = lock_manual(tx, id).await?;
         let mut removed = collections::members(tx.conn(), id).await?;
         removed.retain(|product| ids.contains(product));
         if !removed.is_empty() {
@@ -280,9 +274,8 @@ impl Collections {
             collection.updated_at = op.now();
             collections::update(tx.conn(), &collection).await?;
             let event = CollectionProductsEvent { collection_id: id, product_ids: removed };
-            events::append(&mut tx, op, [Event::CollectionProductsRemoved(event)]).await?;
+            events::append(tx, op, [Event::CollectionProductsRemoved(event)]).await?;
         }
-        tx.commit().await?;
         Ok(collection)
     }
 
@@ -302,17 +295,19 @@ impl Collections {
             let message = format!("Send up to {MAX_PRODUCTS} moves at a time");
             return Err(Error::invalid(&["moves"], UserErrorCode::TooMany, message));
         }
-        with_retries(|| self.reorder_once(op, id, moves)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| self.reorder_in(tx, op, id, moves).await)
+            .await
     }
 
-    async fn reorder_once(
+    async fn reorder_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         id: CollectionId,
         moves: &[Reposition<ProductId>],
     ) -> Result<Collection, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let mut collection = lock_collection(&mut tx, id, &["collectionId"]).await?;
+        let mut collection = lock_collection(tx, id, &["collectionId"]).await?;
         if collection.sort_order != CollectionSortOrder::Manual {
             let message = "This collection is sorted automatically: set its `sortOrder` to MANUAL first";
             return Err(Error::invalid(&["collectionId"], UserErrorCode::NotAllowed, message));
@@ -329,9 +324,8 @@ impl Collections {
             collections::set_order(tx.conn(), id, &members).await?;
             collection.updated_at = op.now();
             collections::update(tx.conn(), &collection).await?;
-            events::append(&mut tx, op, [Event::CollectionUpdated(event(&collection))]).await?;
+            events::append(tx, op, [Event::CollectionUpdated(event(&collection))]).await?;
         }
-        tx.commit().await?;
         Ok(collection)
     }
 

@@ -6,7 +6,7 @@ use super::products::product_not_found;
 use super::{ProductIndexer, product_event};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, Tx, with_retries};
+use crate::db::{Db, Tx};
 use crate::domain::catalog::{ProductOption, variant_title};
 use crate::domain::event::{Event, VariantsEvent};
 use crate::domain::ids::{Id, ProductId};
@@ -57,7 +57,7 @@ impl Options {
     /// [`Error::Invalid`] with all problems.
     pub async fn rename(&self, op: &OpContext, id: ProductId, patch: &OptionPatch) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
-        with_retries(|| self.change(op, id, &["id"], move |options| rename_options(options, patch))).await
+        self.change(op, id, &["id"], |options| rename_options(options, patch)).await
     }
 
     /// Reorders options and their values. Variants are sorted accordingly.
@@ -71,8 +71,7 @@ impl Options {
         places: &[OptionPlace],
     ) -> Result<Product, Error> {
         op.authorize(Permission::WriteProducts)?;
-        with_retries(|| self.change(op, id, &["productId"], move |options| reorder_options(options, places)))
-            .await
+        self.change(op, id, &["productId"], |options| reorder_options(options, places)).await
     }
 
     /// Applies `change` to a product's options, and updates its variants.
@@ -83,18 +82,22 @@ impl Options {
         field: &[&str],
         change: impl Fn(&[ProductOption]) -> Result<OptionsChange, Error> + Send + Sync,
     ) -> Result<Product, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
+        let work = async |tx: &mut Tx| self.change_in(tx, op, id, field, &change).await;
+        self.db.transaction(&op.statements, work).await
+    }
+
+    async fn change_in(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        id: ProductId,
+        field: &[&str],
+        change: &(impl Fn(&[ProductOption]) -> Result<OptionsChange, Error> + Send + Sync),
+    ) -> Result<Product, Error> {
         let Some(mut product) = products::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
             return Err(product_not_found(field));
         };
-        let changed = match change(&product.options.0) {
-            Ok(changed) => changed,
-            Err(error) => {
-                tx.rollback().await?;
-                return Err(error);
-            }
-        };
+        let changed = change(&product.options.0)?;
         let mut rows = variants::by_product_ids(tx.conn(), &[id]).await?;
         let before = rows.clone();
         for row in &mut rows {
@@ -108,20 +111,16 @@ impl Options {
             }
         }
         rows.retain(|row| before.iter().all(|known| known != row));
-        store_variants(&mut tx, op, &before, &mut rows).await?;
+        store_variants(tx, op, &before, &mut rows).await?;
         product.options = Json(changed.options);
         products::update(tx.conn(), &product).await?;
-        ProductIndexer::load(&mut tx, self.shop.currency)
-            .await?
-            .save_and_index(&mut tx, op, &mut product)
-            .await?;
+        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
         let mut events = vec![Event::ProductUpdated(product_event(&product))];
         if !rows.is_empty() {
             let variant_ids = rows.iter().map(|row| row.id).collect();
             events.push(Event::VariantsUpdated(VariantsEvent { product_id: id, variant_ids }));
         }
-        events::append(&mut tx, op, events).await?;
-        tx.commit().await?;
+        events::append(tx, op, events).await?;
         Ok(product)
     }
 }

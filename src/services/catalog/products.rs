@@ -8,7 +8,7 @@ use super::variants::{NewVariant, apply, blank_variant, check_locations, check_v
 use super::{ProductIndexer, find_free_handle, handle_taken};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, OnConstraint, Tx, with_retries};
+use crate::db::{Db, DbError, OnConstraint, Tx};
 use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus};
 use crate::domain::event::{Event, ProductEvent};
 use crate::domain::ids::{Id, ImageId, MediaId, ProductId};
@@ -137,13 +137,12 @@ impl Products {
             problems.add(&["product", "price"], UserErrorCode::Blank, message);
         }
         problems.check()?;
-        with_retries(|| self.create_once(op, new)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.create_in(tx, op, new).await).await
     }
 
-    async fn create_once(&self, op: &OpContext, new: &NewProduct) -> Result<Product, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
+    async fn create_in(&self, tx: &mut Tx, op: &OpContext, new: &NewProduct) -> Result<Product, Error> {
         let mut problems = Problems::default();
-        check_locations(&mut problems, &mut tx, std::slice::from_ref(&new.variant), |_| {
+        check_locations(&mut problems, tx, std::slice::from_ref(&new.variant), |_| {
             vec!["product".to_owned()]
         })
         .await?;
@@ -185,15 +184,14 @@ impl Products {
         products::insert(tx.conn(), &product).await.on_constraint("products", "handle", taken)?;
         let tags = distinct_tags(&new.tags);
         products::add_tags(tx.conn(), product.id, &tags).await?;
-        set_images(&mut tx, product.id, &new.images).await?;
+        set_images(tx, product.id, &new.images).await?;
         variants::insert(tx.conn(), vec![variant.clone()]).await?;
         let mut events = vec![Event::ProductCreated(event(&product))];
         let stocked = [(variant.id, new.variant.quantities.as_slice())];
-        events.extend(insert_levels(&mut tx, op, &stocked).await?);
-        let indexer = ProductIndexer::load(&mut tx, self.shop.currency).await?;
-        indexer.index(&mut tx, op, &product, &[variant], &tags).await?;
-        events::append(&mut tx, op, events).await?;
-        tx.commit().await?;
+        events.extend(insert_levels(tx, op, &stocked).await?);
+        let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
+        indexer.index(tx, op, &product, &[variant], &tags).await?;
+        events::append(tx, op, events).await?;
         Ok(product)
     }
 
@@ -223,24 +221,23 @@ impl Products {
         }
         .check(&mut problems);
         problems.check()?;
-        with_retries(|| self.update_once(op, id, patch)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.update_in(tx, op, id, patch).await).await
     }
 
-    async fn update_once(
+    async fn update_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         id: ProductId,
         patch: &ProductPatch,
     ) -> Result<Product, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
             return Err(product_not_found(&["id"]));
         };
         let becomes_active =
             patch.status == Some(ProductStatus::Active) && product.status != ProductStatus::Active;
         if becomes_active {
-            check_priced(&mut tx, id).await?;
+            check_priced(tx, id).await?;
         }
         patch.apply(&mut product);
         // Stored here because a taken handle must be reported; the indexer stores the rest.
@@ -250,14 +247,10 @@ impl Products {
             products::set_tags(tx.conn(), id, &distinct_tags(tags)).await?;
         }
         if let Some(images) = &patch.images {
-            set_images(&mut tx, id, images).await?;
+            set_images(tx, id, images).await?;
         }
-        ProductIndexer::load(&mut tx, self.shop.currency)
-            .await?
-            .save_and_index(&mut tx, op, &mut product)
-            .await?;
-        events::append(&mut tx, op, [Event::ProductUpdated(event(&product))]).await?;
-        tx.commit().await?;
+        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
+        events::append(tx, op, [Event::ProductUpdated(event(&product))]).await?;
         Ok(product)
     }
 
@@ -267,18 +260,15 @@ impl Products {
     /// [`Error::Invalid`] for an unknown id.
     pub async fn delete(&self, op: &OpContext, id: ProductId) -> Result<(), Error> {
         op.authorize(Permission::WriteProducts)?;
-        with_retries(|| self.delete_once(op, id)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.delete_in(tx, op, id).await).await
     }
 
-    async fn delete_once(&self, op: &OpContext, id: ProductId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
+    async fn delete_in(&self, tx: &mut Tx, op: &OpContext, id: ProductId) -> Result<(), Error> {
         let Some(product) = products::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
             return Err(product_not_found(&["id"]));
         };
         products::delete(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::ProductDeleted(event(&product))]).await?;
-        tx.commit().await?;
+        events::append(tx, op, [Event::ProductDeleted(event(&product))]).await?;
         Ok(())
     }
 }

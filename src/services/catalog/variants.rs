@@ -8,7 +8,7 @@ use super::products::product_not_found;
 use super::{ProductIndexer, check};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, OnConstraint, Tx, with_retries};
+use crate::db::{Db, OnConstraint, Tx};
 use crate::domain::catalog::{InventoryPolicy, MAX_OPTIONS, ProductOption, WeightUnit, variant_title};
 use crate::domain::event::{Event, VariantsEvent};
 use crate::domain::ids::{ImageId, LocationId, ProductId, VariantId};
@@ -123,17 +123,21 @@ impl Variants {
             }
         }
         problems.check()?;
-        with_retries(|| self.create_once(op, product_id, strategy, new)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.create_in(tx, op, product_id, strategy, new).await
+            })
+            .await
     }
 
-    async fn create_once(
+    async fn create_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         product_id: ProductId,
         strategy: VariantStrategy,
         new: &[NewVariant],
     ) -> Result<(Product, Vec<Variant>), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), product_id).await? else {
             return Err(product_not_found(&["productId"]));
         };
@@ -166,23 +170,18 @@ impl Variants {
             created.push(variant);
         }
         check_distinct(&mut problems, &existing, &created);
-        check_references(&mut problems, &mut tx, product_id, new.iter().map(|variant| &variant.fields))
-            .await?;
+        check_references(&mut problems, tx, product_id, new.iter().map(|variant| &variant.fields)).await?;
         let path = |at: usize| vec!["variants".to_owned(), at.to_string()];
-        check_locations(&mut problems, &mut tx, new, path).await?;
+        check_locations(&mut problems, tx, new, path).await?;
         problems.check()?;
 
         variants::insert(tx.conn(), created.clone()).await?;
         let stocked: Vec<_> =
             created.iter().zip(new).map(|(variant, new)| (variant.id, new.quantities.as_slice())).collect();
-        let mut events = insert_levels(&mut tx, op, &stocked).await?;
+        let mut events = insert_levels(tx, op, &stocked).await?;
         events.push(Event::VariantsCreated(event(product_id, &created)));
-        ProductIndexer::load(&mut tx, self.shop.currency)
-            .await?
-            .save_and_index(&mut tx, op, &mut product)
-            .await?;
-        events::append(&mut tx, op, events).await?;
-        tx.commit().await?;
+        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
+        events::append(tx, op, events).await?;
         Ok((product, created))
     }
 
@@ -206,16 +205,20 @@ impl Variants {
             check_variant(&mut problems, &["variants", &at.to_string()], &as_new, self.shop.currency);
         }
         problems.check()?;
-        with_retries(|| self.update_once(op, product_id, patches)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.update_in(tx, op, product_id, patches).await
+            })
+            .await
     }
 
-    async fn update_once(
+    async fn update_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         product_id: ProductId,
         patches: &[(VariantId, VariantPatch)],
     ) -> Result<(Product, Vec<Variant>), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), product_id).await? else {
             return Err(product_not_found(&["productId"]));
         };
@@ -248,7 +251,7 @@ impl Variants {
             .filter(|known| changed.iter().all(|variant| variant.id != known.id))
             .collect();
         check_distinct(&mut problems, &untouched, &changed);
-        check_references(&mut problems, &mut tx, product_id, patches.iter().map(|(_, patch)| patch)).await?;
+        check_references(&mut problems, tx, product_id, patches.iter().map(|(_, patch)| patch)).await?;
         problems.check()?;
 
         for variant in &changed {
@@ -262,12 +265,8 @@ impl Variants {
                 )
             })?;
         }
-        ProductIndexer::load(&mut tx, self.shop.currency)
-            .await?
-            .save_and_index(&mut tx, op, &mut product)
-            .await?;
-        events::append(&mut tx, op, [Event::VariantsUpdated(event(product_id, &changed))]).await?;
-        tx.commit().await?;
+        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
+        events::append(tx, op, [Event::VariantsUpdated(event(product_id, &changed))]).await?;
         Ok((product, changed))
     }
 
@@ -286,16 +285,18 @@ impl Variants {
         if ids.is_empty() {
             return Err(Error::invalid(&["variantIds"], UserErrorCode::Blank, "Variant ids can't be empty"));
         }
-        with_retries(|| self.delete_once(op, product_id, ids)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| self.delete_in(tx, op, product_id, ids).await)
+            .await
     }
 
-    async fn delete_once(
+    async fn delete_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         product_id: ProductId,
         ids: &[VariantId],
     ) -> Result<Product, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), product_id).await? else {
             return Err(product_not_found(&["productId"]));
         };
@@ -315,12 +316,8 @@ impl Variants {
         }
         problems.check()?;
         variants::delete(tx.conn(), ids).await?;
-        ProductIndexer::load(&mut tx, self.shop.currency)
-            .await?
-            .save_and_index(&mut tx, op, &mut product)
-            .await?;
-        events::append(&mut tx, op, [Event::VariantsDeleted(event(product_id, &gone))]).await?;
-        tx.commit().await?;
+        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
+        events::append(tx, op, [Event::VariantsDeleted(event(product_id, &gone))]).await?;
         Ok(product)
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::context::OpContext;
 use crate::db::types::{AnyId, Json};
-use crate::db::{Db, DbError, OnConstraint, Tx, with_retries};
+use crate::db::{Db, DbError, OnConstraint, Tx};
 use crate::domain::event::{Event, MenuEvent};
 use crate::domain::handle;
 use crate::domain::ids::{CollectionId, Id, MenuId, MenuItemId, PageId, PolicyId, ProductId};
@@ -102,40 +102,7 @@ impl Menus {
         validate_handle(&mut problems, new.handle.as_deref());
         let items = flatten_items(&mut problems, &new.items);
         problems.check()?;
-        with_retries(|| self.create_once(op, new, &items)).await
-    }
-
-    async fn create_once(
-        &self,
-        op: &OpContext,
-        new: &NewMenu,
-        items: &[FlatItem<'_>],
-    ) -> Result<Menu, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let handle = match &new.handle {
-            Some(handle) => handle.clone(),
-            None => {
-                let stem = handle::from_title(&new.title).unwrap_or("menu".to_owned());
-                find_free_handle(&stem, &menus::handles_like(tx.conn(), &stem).await?)
-            }
-        };
-        let menu = Menu {
-            id: MenuId::generate(),
-            handle,
-            title: new.title.trim().to_owned(),
-            created_at: op.now(),
-            updated_at: op.now(),
-        };
-        let taken = || match &new.handle {
-            Some(handle) => handle_taken(&["menu", "handle"], handle),
-            // Another menu took the free handle concurrently: retry with the next.
-            None => DbError::conflict().into(),
-        };
-        menus::insert(tx.conn(), &menu).await.on_constraint("menus", "handle", taken)?;
-        set_items(&mut tx, menu.id, items).await?;
-        events::append(&mut tx, op, [Event::MenuCreated(menu_event(&menu))]).await?;
-        tx.commit().await?;
-        Ok(menu)
+        self.db.transaction(&op.statements, async |tx: &mut Tx| create_in(tx, op, new, &items).await).await
     }
 
     /// Changes a menu. Items that are identified keep their ids.
@@ -151,33 +118,10 @@ impl Menus {
         validate_handle(&mut problems, patch.handle.as_deref());
         let items = patch.items.as_ref().map(|items| flatten_items(&mut problems, items));
         problems.check()?;
-        with_retries(|| self.update_once(op, id, patch, items.as_deref())).await
-    }
-
-    async fn update_once(
-        &self,
-        op: &OpContext,
-        id: MenuId,
-        patch: &MenuPatch,
-        items: Option<&[FlatItem<'_>]>,
-    ) -> Result<Menu, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let mut menu = lock_menu(&mut tx, id, &["id"]).await?;
-        if let Some(title) = &patch.title {
-            title.trim().clone_into(&mut menu.title);
-        }
-        if let Some(handle) = &patch.handle {
-            menu.handle.clone_from(handle);
-        }
-        menu.updated_at = op.now();
-        let taken = || handle_taken(&["menu", "handle"], &menu.handle);
-        menus::update(tx.conn(), &menu).await.on_constraint("menus", "handle", taken)?;
-        if let Some(items) = items {
-            set_items(&mut tx, id, items).await?;
-        }
-        events::append(&mut tx, op, [Event::MenuUpdated(menu_event(&menu))]).await?;
-        tx.commit().await?;
-        Ok(menu)
+        let items = items.as_deref();
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| update_in(tx, op, id, patch, items).await)
+            .await
     }
 
     /// Deletes a menu with its items.
@@ -186,17 +130,69 @@ impl Menus {
     /// [`Error::Invalid`] when there is no such menu.
     pub async fn delete(&self, op: &OpContext, id: MenuId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.delete_once(op, id)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let menu = lock_menu(tx, id, &["id"]).await?;
+                menus::delete(tx.conn(), id).await?;
+                Ok(events::append(tx, op, [Event::MenuDeleted(menu_event(&menu))]).await?)
+            })
+            .await
     }
+}
 
-    async fn delete_once(&self, op: &OpContext, id: MenuId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let menu = lock_menu(&mut tx, id, &["id"]).await?;
-        menus::delete(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::MenuDeleted(menu_event(&menu))]).await?;
-        tx.commit().await?;
-        Ok(())
+async fn create_in(
+    tx: &mut Tx,
+    op: &OpContext,
+    new: &NewMenu,
+    items: &[FlatItem<'_>],
+) -> Result<Menu, Error> {
+    let handle = match &new.handle {
+        Some(handle) => handle.clone(),
+        None => {
+            let stem = handle::from_title(&new.title).unwrap_or("menu".to_owned());
+            find_free_handle(&stem, &menus::handles_like(tx.conn(), &stem).await?)
+        }
+    };
+    let menu = Menu {
+        id: MenuId::generate(),
+        handle,
+        title: new.title.trim().to_owned(),
+        created_at: op.now(),
+        updated_at: op.now(),
+    };
+    let taken = || match &new.handle {
+        Some(handle) => handle_taken(&["menu", "handle"], handle),
+        // Another menu took the free handle concurrently: retry with the next.
+        None => DbError::conflict().into(),
+    };
+    menus::insert(tx.conn(), &menu).await.on_constraint("menus", "handle", taken)?;
+    set_items(tx, menu.id, items).await?;
+    events::append(tx, op, [Event::MenuCreated(menu_event(&menu))]).await?;
+    Ok(menu)
+}
+
+async fn update_in(
+    tx: &mut Tx,
+    op: &OpContext,
+    id: MenuId,
+    patch: &MenuPatch,
+    items: Option<&[FlatItem<'_>]>,
+) -> Result<Menu, Error> {
+    let mut menu = lock_menu(tx, id, &["id"]).await?;
+    if let Some(title) = &patch.title {
+        title.trim().clone_into(&mut menu.title);
     }
+    if let Some(handle) = &patch.handle {
+        menu.handle.clone_from(handle);
+    }
+    menu.updated_at = op.now();
+    let taken = || handle_taken(&["menu", "handle"], &menu.handle);
+    menus::update(tx.conn(), &menu).await.on_constraint("menus", "handle", taken)?;
+    if let Some(items) = items {
+        set_items(tx, id, items).await?;
+    }
+    events::append(tx, op, [Event::MenuUpdated(menu_event(&menu))]).await?;
+    Ok(menu)
 }
 
 /// Flattens the items of a menu, parents before children, and validates them.

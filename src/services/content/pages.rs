@@ -1,7 +1,7 @@
 //! Pages, written by staff, such as "About us".
 
 use crate::context::OpContext;
-use crate::db::{Db, DbError, OnConstraint, Tx, with_retries};
+use crate::db::{Db, DbError, OnConstraint, Tx};
 use crate::domain::event::{Event, PageEvent};
 use crate::domain::ids::PageId;
 use crate::domain::page::{Cursor, CursorKey, PageRequest};
@@ -90,39 +90,7 @@ impl Pages {
         problems.required(&["page", "title"], &new.title);
         validate(&mut problems, new.handle.as_deref(), &new.body, &new.seo);
         problems.check()?;
-        with_retries(|| self.create_once(op, new)).await
-    }
-
-    async fn create_once(&self, op: &OpContext, new: &NewPage) -> Result<Page, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let handle = match &new.handle {
-            Some(handle) => handle.clone(),
-            None => {
-                let stem = handle::from_title(&new.title).unwrap_or("page".to_owned());
-                find_free_handle(&stem, &pages::handles_like(tx.conn(), &stem).await?)
-            }
-        };
-        let page = Page {
-            id: PageId::generate(),
-            handle,
-            title: new.title.trim().to_owned(),
-            body: new.body.clone(),
-            body_summary: summarize(&new.body),
-            seo_title: new.seo.title.clone(),
-            seo_description: new.seo.description.clone(),
-            is_published: new.is_published,
-            created_at: op.now(),
-            updated_at: op.now(),
-        };
-        let taken = || match &new.handle {
-            Some(handle) => handle_taken(&["page", "handle"], handle),
-            // Another page took the free handle concurrently: retry with the next.
-            None => DbError::conflict().into(),
-        };
-        pages::insert(tx.conn(), &page).await.on_constraint("pages", "handle", taken)?;
-        events::append(&mut tx, op, [Event::PageCreated(page_event(&page))]).await?;
-        tx.commit().await?;
-        Ok(page)
+        self.db.transaction(&op.statements, async |tx: &mut Tx| create_in(tx, op, new).await).await
     }
 
     /// Changes a page.
@@ -138,19 +106,17 @@ impl Pages {
         let (body, seo) = (patch.body.as_deref().unwrap_or_default(), patch.seo.clone().unwrap_or_default());
         validate(&mut problems, patch.handle.as_deref(), body, &seo);
         problems.check()?;
-        with_retries(|| self.update_once(op, id, patch)).await
-    }
-
-    async fn update_once(&self, op: &OpContext, id: PageId, patch: &PagePatch) -> Result<Page, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let mut page = lock_page(&mut tx, id, &["id"]).await?;
-        patch.apply(&mut page);
-        page.updated_at = op.now();
-        let taken = || handle_taken(&["page", "handle"], &page.handle);
-        pages::update(tx.conn(), &page).await.on_constraint("pages", "handle", taken)?;
-        events::append(&mut tx, op, [Event::PageUpdated(page_event(&page))]).await?;
-        tx.commit().await?;
-        Ok(page)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let mut page = lock_page(tx, id, &["id"]).await?;
+                patch.apply(&mut page);
+                page.updated_at = op.now();
+                let taken = || handle_taken(&["page", "handle"], &page.handle);
+                pages::update(tx.conn(), &page).await.on_constraint("pages", "handle", taken)?;
+                events::append(tx, op, [Event::PageUpdated(page_event(&page))]).await?;
+                Ok(page)
+            })
+            .await
     }
 
     /// Deletes a page. Menu items that link to it are no longer shown.
@@ -159,17 +125,44 @@ impl Pages {
     /// [`Error::Invalid`] when there is no such page.
     pub async fn delete(&self, op: &OpContext, id: PageId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.delete_once(op, id)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let page = lock_page(tx, id, &["id"]).await?;
+                pages::delete(tx.conn(), id).await?;
+                Ok(events::append(tx, op, [Event::PageDeleted(page_event(&page))]).await?)
+            })
+            .await
     }
+}
 
-    async fn delete_once(&self, op: &OpContext, id: PageId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let page = lock_page(&mut tx, id, &["id"]).await?;
-        pages::delete(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::PageDeleted(page_event(&page))]).await?;
-        tx.commit().await?;
-        Ok(())
-    }
+async fn create_in(tx: &mut Tx, op: &OpContext, new: &NewPage) -> Result<Page, Error> {
+    let handle = match &new.handle {
+        Some(handle) => handle.clone(),
+        None => {
+            let stem = handle::from_title(&new.title).unwrap_or("page".to_owned());
+            find_free_handle(&stem, &pages::handles_like(tx.conn(), &stem).await?)
+        }
+    };
+    let page = Page {
+        id: PageId::generate(),
+        handle,
+        title: new.title.trim().to_owned(),
+        body: new.body.clone(),
+        body_summary: summarize(&new.body),
+        seo_title: new.seo.title.clone(),
+        seo_description: new.seo.description.clone(),
+        is_published: new.is_published,
+        created_at: op.now(),
+        updated_at: op.now(),
+    };
+    let taken = || match &new.handle {
+        Some(handle) => handle_taken(&["page", "handle"], handle),
+        // Another page took the free handle concurrently: retry with the next.
+        None => DbError::conflict().into(),
+    };
+    pages::insert(tx.conn(), &page).await.on_constraint("pages", "handle", taken)?;
+    events::append(tx, op, [Event::PageCreated(page_event(&page))]).await?;
+    Ok(page)
 }
 
 impl PagePatch {

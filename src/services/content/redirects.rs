@@ -1,7 +1,7 @@
 //! Redirects from old paths, for shops that moved here or renamed pages.
 
 use crate::context::OpContext;
-use crate::db::{Db, OnConstraint, with_retries};
+use crate::db::{Db, OnConstraint, Tx};
 use crate::domain::event::{Event, UrlRedirectEvent};
 use crate::domain::ids::UrlRedirectId;
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -70,20 +70,8 @@ impl Redirects {
             target: target.to_owned(),
             created_at: op.now(),
         };
-        with_retries(|| self.create_once(op, &redirect)).await?;
+        self.db.transaction(&op.statements, async |tx: &mut Tx| create_in(tx, op, &redirect).await).await?;
         Ok(redirect)
-    }
-
-    async fn create_once(&self, op: &OpContext, redirect: &UrlRedirect) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let taken = || {
-            let message = format!("'{}' is redirected already: delete that redirect first", redirect.path);
-            Error::invalid(&["urlRedirect", "path"], UserErrorCode::Taken, message)
-        };
-        url_redirects::insert(tx.conn(), redirect).await.on_constraint("url_redirects", "path", taken)?;
-        events::append(&mut tx, op, [Event::UrlRedirectCreated(redirect_event(redirect))]).await?;
-        tx.commit().await?;
-        Ok(())
     }
 
     /// Deletes a redirect.
@@ -92,20 +80,25 @@ impl Redirects {
     /// [`Error::Invalid`] when there is no such redirect.
     pub async fn delete(&self, op: &OpContext, id: UrlRedirectId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.delete_once(op, id)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let Some(redirect) = url_redirects::lock(tx.conn(), id).await? else {
+                    return Err(Error::invalid(&["id"], UserErrorCode::NotFound, "Redirect does not exist"));
+                };
+                url_redirects::delete(tx.conn(), id).await?;
+                Ok(events::append(tx, op, [Event::UrlRedirectDeleted(redirect_event(&redirect))]).await?)
+            })
+            .await
     }
+}
 
-    async fn delete_once(&self, op: &OpContext, id: UrlRedirectId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let Some(redirect) = url_redirects::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
-            return Err(Error::invalid(&["id"], UserErrorCode::NotFound, "Redirect does not exist"));
-        };
-        url_redirects::delete(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::UrlRedirectDeleted(redirect_event(&redirect))]).await?;
-        tx.commit().await?;
-        Ok(())
-    }
+async fn create_in(tx: &mut Tx, op: &OpContext, redirect: &UrlRedirect) -> Result<(), Error> {
+    let taken = || {
+        let message = format!("'{}' is redirected already: delete that redirect first", redirect.path);
+        Error::invalid(&["urlRedirect", "path"], UserErrorCode::Taken, message)
+    };
+    url_redirects::insert(tx.conn(), redirect).await.on_constraint("url_redirects", "path", taken)?;
+    Ok(events::append(tx, op, [Event::UrlRedirectCreated(redirect_event(redirect))]).await?)
 }
 
 fn redirect_event(redirect: &UrlRedirect) -> UrlRedirectEvent {

@@ -2,8 +2,8 @@
 
 use super::Customers;
 use crate::context::OpContext;
+use crate::db::Tx;
 use crate::db::types::Json;
-use crate::db::{Tx, with_retries};
 use crate::domain::address::Address;
 use crate::domain::event::{CustomerEvent, Event};
 use crate::domain::ids::{AddressId, CustomerId};
@@ -32,12 +32,18 @@ impl Customers {
         let mut problems = Problems::default();
         let clean = address::check(&mut problems, &["address"], sent);
         problems.check()?;
-        with_retries(|| self.create_address_once(op, &clean)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| self.create_address_in(tx, op, &clean).await)
+            .await
     }
 
-    async fn create_address_once(&self, op: &OpContext, clean: &Address) -> Result<CustomerAddress, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let customer = self.lock(&mut tx, op).await?;
+    async fn create_address_in(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        clean: &Address,
+    ) -> Result<CustomerAddress, Error> {
+        let customer = self.lock(tx, op).await?;
         let known = customer_addresses::by_customer_ids(tx.conn(), &[customer.id]).await?;
         if known.len() >= MAX_ADDRESSES {
             let message = format!("You can keep up to {MAX_ADDRESSES} addresses");
@@ -52,7 +58,7 @@ impl Customers {
             updated_at: op.now(),
         };
         customer_addresses::insert(tx.conn(), &row).await?;
-        record_and_commit(tx, op, customer.id).await?;
+        append_event(tx, op, customer.id).await?;
         Ok(row)
     }
 
@@ -68,26 +74,20 @@ impl Customers {
         patch: &Address,
     ) -> Result<CustomerAddress, Error> {
         let op = &self.require_customer(op, token).await?;
-        with_retries(|| self.update_address_once(op, id, patch)).await
-    }
-
-    async fn update_address_once(
-        &self,
-        op: &OpContext,
-        id: AddressId,
-        patch: &Address,
-    ) -> Result<CustomerAddress, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let customer = self.lock(&mut tx, op).await?;
-        let (mut row, _) = find_own_address(&mut tx, &customer, id, &["id"]).await?;
-        let mut problems = Problems::default();
-        let clean = address::check(&mut problems, &["address"], &apply_patch(&row.address.0, patch));
-        problems.check()?;
-        row.address = Json(clean);
-        row.updated_at = op.now();
-        customer_addresses::update(tx.conn(), &row).await?;
-        record_and_commit(tx, op, customer.id).await?;
-        Ok(row)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let customer = self.lock(tx, op).await?;
+                let (mut row, _) = find_own_address(tx, &customer, id, &["id"]).await?;
+                let mut problems = Problems::default();
+                let clean = address::check(&mut problems, &["address"], &apply_patch(&row.address.0, patch));
+                problems.check()?;
+                row.address = Json(clean);
+                row.updated_at = op.now();
+                customer_addresses::update(tx.conn(), &row).await?;
+                append_event(tx, op, customer.id).await?;
+                Ok(row)
+            })
+            .await
     }
 
     /// Deletes an address. If it was the default, the oldest of the others becomes the default.
@@ -101,21 +101,20 @@ impl Customers {
         id: AddressId,
     ) -> Result<(), Error> {
         let op = &self.require_customer(op, token).await?;
-        with_retries(|| self.delete_address_once(op, id)).await
-    }
-
-    async fn delete_address_once(&self, op: &OpContext, id: AddressId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let customer = self.lock(&mut tx, op).await?;
-        let (row, others) = find_own_address(&mut tx, &customer, id, &["id"]).await?;
-        customer_addresses::delete(tx.conn(), row.id).await?;
-        if row.is_default
-            && let Some(next) = others.into_iter().next()
-        {
-            let next = CustomerAddress { is_default: true, ..next };
-            customer_addresses::update(tx.conn(), &next).await?;
-        }
-        record_and_commit(tx, op, customer.id).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let customer = self.lock(tx, op).await?;
+                let (row, others) = find_own_address(tx, &customer, id, &["id"]).await?;
+                customer_addresses::delete(tx.conn(), row.id).await?;
+                if row.is_default
+                    && let Some(next) = others.into_iter().next()
+                {
+                    let next = CustomerAddress { is_default: true, ..next };
+                    customer_addresses::update(tx.conn(), &next).await?;
+                }
+                append_event(tx, op, customer.id).await
+            })
+            .await
     }
 
     /// Makes an address the default.
@@ -129,17 +128,16 @@ impl Customers {
         id: AddressId,
     ) -> Result<Customer, Error> {
         let op = &self.require_customer(op, token).await?;
-        with_retries(|| self.set_default_address_once(op, id)).await
-    }
-
-    async fn set_default_address_once(&self, op: &OpContext, id: AddressId) -> Result<Customer, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let customer = self.lock(&mut tx, op).await?;
-        let (row, _) = find_own_address(&mut tx, &customer, id, &["addressId"]).await?;
-        customer_addresses::clear_default(tx.conn(), customer.id).await?;
-        customer_addresses::update(tx.conn(), &CustomerAddress { is_default: true, ..row }).await?;
-        record_and_commit(tx, op, customer.id).await?;
-        Ok(customer)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let customer = self.lock(tx, op).await?;
+                let (row, _) = find_own_address(tx, &customer, id, &["addressId"]).await?;
+                customer_addresses::clear_default(tx.conn(), customer.id).await?;
+                customer_addresses::update(tx.conn(), &CustomerAddress { is_default: true, ..row }).await?;
+                append_event(tx, op, customer.id).await?;
+                Ok(customer)
+            })
+            .await
     }
 }
 
@@ -158,9 +156,8 @@ async fn find_own_address(
     }
 }
 
-async fn record_and_commit(mut tx: Tx, op: &OpContext, customer_id: CustomerId) -> Result<(), Error> {
-    events::append(&mut tx, op, [Event::CustomerUpdated(CustomerEvent { customer_id })]).await?;
-    Ok(tx.commit().await?)
+async fn append_event(tx: &mut Tx, op: &OpContext, customer_id: CustomerId) -> Result<(), Error> {
+    Ok(events::append(tx, op, [Event::CustomerUpdated(CustomerEvent { customer_id })]).await?)
 }
 
 fn apply_patch(known: &Address, patch: &Address) -> Address {

@@ -4,7 +4,7 @@ use super::{Customers, email_taken, optional_line, person_name};
 use crate::auth::{Invalidation, MailedTokenPurpose};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{OnConstraint, with_retries};
+use crate::db::{OnConstraint, Tx};
 use crate::domain::event::{CustomerEvent, Event};
 use crate::domain::ids::CustomerId;
 use crate::domain::permission::Permission;
@@ -65,17 +65,16 @@ impl Customers {
             note: String::new(),
         };
         apply_record(&mut customer, &clean);
-        with_retries(|| self.add_once(op, &customer)).await?;
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let inserted = customers::insert(tx.conn(), &customer).await;
+                inserted.on_constraint("customers", "email", || email_taken(&["customer", "email"]))?;
+                let event = Event::CustomerAdded(CustomerEvent { customer_id: customer.id });
+                events::append(tx, op, [event]).await?;
+                Ok::<_, Error>(())
+            })
+            .await?;
         Ok(customer)
-    }
-
-    async fn add_once(&self, op: &OpContext, customer: &Customer) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let inserted = customers::insert(tx.conn(), customer).await;
-        inserted.on_constraint("customers", "email", || email_taken(&["customer", "email"]))?;
-        let event = Event::CustomerAdded(CustomerEvent { customer_id: customer.id });
-        events::append(&mut tx, op, [event]).await?;
-        Ok(tx.commit().await?)
     }
 
     /// Updates a customer's record. A new e-mail address is unverified: it ends the customer's
@@ -91,20 +90,23 @@ impl Customers {
     ) -> Result<Customer, Error> {
         op.authorize(Permission::WriteCustomers)?;
         let clean = clean_record(patch)?;
-        let customer = with_retries(|| self.update_record_once(op, id, &clean)).await?;
+        let customer = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| self.update_record_in(tx, op, id, &clean).await)
+            .await?;
         if clean.email.is_some() {
             self.auth.invalidate(Invalidation::Customer(id));
         }
         Ok(customer)
     }
 
-    async fn update_record_once(
+    async fn update_record_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         id: CustomerId,
         patch: &CustomerRecord,
     ) -> Result<Customer, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         let customer = customers::lock(tx.conn(), id).await?;
         let mut customer = customer
             .filter(|customer| customer.erased_at.is_none())
@@ -119,17 +121,16 @@ impl Customers {
             refresh_tokens::revoke_customer(tx.conn(), id, op.now()).await?;
             if customer.password_hash.is_some() {
                 events.push(
-                    self.create_mailed_token(&mut tx, op, &customer, MailedTokenPurpose::VerifyEmail).await?,
+                    self.create_mailed_token(tx, op, &customer, MailedTokenPurpose::VerifyEmail).await?,
                 );
             }
         }
         let updated = customers::update(tx.conn(), &customer).await;
         updated.on_constraint("customers", "email", || email_taken(&["customer", "email"]))?;
         if before.password_hash.is_some() {
-            self.notify_owner(&mut tx, op, &before, &customer).await?;
+            self.notify_owner(tx, op, &before, &customer).await?;
         }
-        events::append(&mut tx, op, events).await?;
-        tx.commit().await?;
+        events::append(tx, op, events).await?;
         Ok(customer)
     }
 }

@@ -3,7 +3,7 @@
 use super::Customers;
 use crate::auth::{Credential, Invalidation, Lane, MailedTokenPurpose, Principal, add_seconds, hash_secret};
 use crate::context::OpContext;
-use crate::db::{Tx, with_retries};
+use crate::db::Tx;
 use crate::domain::event::{CustomerEvent, CustomerTokenEvent, Event};
 use crate::domain::ids::{CustomerId, CustomerTokenId, SessionId};
 use crate::error::{Error, UserErrorCode};
@@ -53,7 +53,12 @@ impl Customers {
         let hash = customer.as_ref().and_then(|customer| customer.password_hash.as_deref());
         let is_correct = slot.verify(password, hash).await?;
         let customer = customer.filter(|_| is_correct).ok_or_else(unidentified)?;
-        let tokens = with_retries(|| self.open_session(op, &attempt, &customer)).await?;
+        let tokens = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.open_session(tx, op, &attempt, &customer).await
+            })
+            .await?;
         tokens.ok_or_else(unidentified)
     }
 
@@ -61,24 +66,21 @@ impl Customers {
     /// were checked.
     async fn open_session(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         attempt: &Attempt,
         known: &Customer,
     ) -> Result<Option<SessionTokens>, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         let customer = customers::lock(tx.conn(), known.id).await?;
         let is_same = |customer: &Customer| {
             customer.email == known.email && customer.password_hash == known.password_hash
         };
         if !customer.as_ref().is_some_and(is_same) {
-            tx.rollback().await?;
             return Ok(None);
         }
-        self.attempts.succeed(&mut tx, op, attempt).await?;
+        self.attempts.succeed(tx, op, attempt).await?;
         let principal = Principal::Customer(known.id);
-        let tokens = self.sessions.open(&mut tx, op, principal, SessionId::generate()).await?;
-        tx.commit().await?;
-        Ok(Some(tokens))
+        Ok(Some(self.sessions.open(tx, op, principal, SessionId::generate()).await?))
     }
 
     /// Renews a session: with its refresh token, which is spent, or with an access token that is
@@ -125,11 +127,10 @@ impl Customers {
         problems.check()?;
         let attempt = self.attempts.check(op, AttemptKind::Recovery, &email).await?;
         self.attempts.count(op, &attempt, None).await?;
-        with_retries(|| self.recover_once(op, &email)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.recover_in(tx, op, &email).await).await
     }
 
-    async fn recover_once(&self, op: &OpContext, email: &str) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
+    async fn recover_in(&self, tx: &mut Tx, op: &OpContext, email: &str) -> Result<(), Error> {
         // Locked, so that the token is for the customer's current address.
         let found = customers::find_by_email(tx.conn(), email).await?;
         let customer = match found {
@@ -137,14 +138,13 @@ impl Customers {
             None => None,
         };
         let Some(customer) = customer.filter(|customer| customer.email.as_deref() == Some(email)) else {
-            return Ok(tx.rollback().await?);
+            return Ok(());
         };
-        if self.was_mailed_recently(&mut tx, op, customer.id, MailedTokenPurpose::Recover).await? {
-            return Ok(tx.rollback().await?);
+        if self.was_mailed_recently(tx, op, customer.id, MailedTokenPurpose::Recover).await? {
+            return Ok(());
         }
-        let mail = self.create_mailed_token(&mut tx, op, &customer, MailedTokenPurpose::Recover).await?;
-        events::append(&mut tx, op, [mail]).await?;
-        Ok(tx.commit().await?)
+        let mail = self.create_mailed_token(tx, op, &customer, MailedTokenPurpose::Recover).await?;
+        Ok(events::append(tx, op, [mail]).await?)
     }
 
     /// Sets a new password with a mailed token, ends all sessions of the customer, and opens a new
@@ -173,19 +173,22 @@ impl Customers {
         }
         let slot = self.passwords.queue(Lane::Public, op.client_network())?;
         let hash = slot.hash(password).await?;
-        let reset = with_retries(|| self.reset_once(op, &mailed, &hash)).await?;
+        let reset = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| self.reset_in(tx, op, &mailed, &hash).await)
+            .await?;
         self.auth.invalidate(Invalidation::Customer(reset.0.id));
         Ok(reset)
     }
 
-    async fn reset_once(
+    async fn reset_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         mailed: &MailedToken<'_>,
         hash: &str,
     ) -> Result<(Customer, SessionTokens), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let mut customer = self.redeem_token(&mut tx, op, MailedTokenPurpose::Recover, mailed).await?;
+        let mut customer = self.redeem_token(tx, op, MailedTokenPurpose::Recover, mailed).await?;
         let before = customer.clone();
         customer.password_hash = Some(hash.to_owned());
         // The mail arrived at the customer's current address, which verifies it.
@@ -196,13 +199,12 @@ impl Customers {
         refresh_tokens::revoke_customer(tx.conn(), customer.id, op.now()).await?;
         let email = customer.email.as_deref().unwrap_or_default();
         let owner = Attempt::for_owner(op, AttemptKind::CustomerSignIn, email);
-        self.attempts.trust(&mut tx, op, &owner).await?;
+        self.attempts.trust(tx, op, &owner).await?;
         let principal = Principal::Customer(customer.id);
-        let tokens = self.sessions.open(&mut tx, op, principal, SessionId::generate()).await?;
-        self.notify_owner(&mut tx, op, &before, &customer).await?;
+        let tokens = self.sessions.open(tx, op, principal, SessionId::generate()).await?;
+        self.notify_owner(tx, op, &before, &customer).await?;
         let changed = Event::CustomerPasswordChanged(CustomerEvent { customer_id: customer.id });
-        events::append(&mut tx, op, [changed]).await?;
-        tx.commit().await?;
+        events::append(tx, op, [changed]).await?;
         Ok((customer, tokens))
     }
 
@@ -213,23 +215,23 @@ impl Customers {
     pub async fn verify_email(&self, op: &OpContext, token: &str) -> Result<Customer, Error> {
         let mailed = MailedToken { customer_id: None, token: token.trim(), field: &["token"] };
         let attempt = self.attempts.check(op, AttemptKind::MailedToken, "").await?;
-        let verified = with_retries(|| self.verify_email_once(op, &mailed)).await;
+        let verified = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let mut customer =
+                    self.redeem_token(tx, op, MailedTokenPurpose::VerifyEmail, &mailed).await?;
+                customer.email_verified_at = Some(op.now());
+                customer.updated_at = op.now();
+                customers::update(tx.conn(), &customer).await?;
+                let verified = Event::CustomerEmailVerified(CustomerEvent { customer_id: customer.id });
+                events::append(tx, op, [verified]).await?;
+                Ok(customer)
+            })
+            .await;
         if let Err(Error::Invalid(_)) = verified {
             self.attempts.count(op, &attempt, None).await?;
         }
         verified
-    }
-
-    async fn verify_email_once(&self, op: &OpContext, mailed: &MailedToken<'_>) -> Result<Customer, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let mut customer = self.redeem_token(&mut tx, op, MailedTokenPurpose::VerifyEmail, mailed).await?;
-        customer.email_verified_at = Some(op.now());
-        customer.updated_at = op.now();
-        customers::update(tx.conn(), &customer).await?;
-        let verified = Event::CustomerEmailVerified(CustomerEvent { customer_id: customer.id });
-        events::append(&mut tx, op, [verified]).await?;
-        tx.commit().await?;
-        Ok(customer)
     }
 
     /// Creates a new e-mail verification token for the signed-in customer, which is mailed
@@ -239,21 +241,20 @@ impl Customers {
     /// [`Error::Invalid`] when no customer is signed in.
     pub async fn request_verification(&self, op: &OpContext, token: Option<&str>) -> Result<(), Error> {
         let op = &self.require_customer(op, token).await?;
-        with_retries(|| self.request_verification_once(op)).await
-    }
-
-    async fn request_verification_once(&self, op: &OpContext) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let customer = self.lock(&mut tx, op).await?;
-        if customer.email_verified_at.is_some() {
-            return Ok(tx.rollback().await?);
-        }
-        if self.was_mailed_recently(&mut tx, op, customer.id, MailedTokenPurpose::VerifyEmail).await? {
-            return Ok(tx.rollback().await?);
-        }
-        let mail = self.create_mailed_token(&mut tx, op, &customer, MailedTokenPurpose::VerifyEmail).await?;
-        events::append(&mut tx, op, [mail]).await?;
-        Ok(tx.commit().await?)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let customer = self.lock(tx, op).await?;
+                if customer.email_verified_at.is_some() {
+                    return Ok(());
+                }
+                if self.was_mailed_recently(tx, op, customer.id, MailedTokenPurpose::VerifyEmail).await? {
+                    return Ok(());
+                }
+                let mail =
+                    self.create_mailed_token(tx, op, &customer, MailedTokenPurpose::VerifyEmail).await?;
+                Ok(events::append(tx, op, [mail]).await?)
+            })
+            .await
     }
 
     /// Creates a token to be mailed to the customer's current address, and valid for that address

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use super::{DemoError, DemoShop};
 use crate::auth::Actor;
 use crate::context::{Locale, OpContext};
-use crate::db::Db;
+use crate::db::{Db, DbError, Tx};
 use crate::domain::address::Address;
 use crate::domain::ids::{CustomerId, VariantId};
 use crate::repositories::{customers, products, variants};
@@ -158,12 +158,14 @@ async fn add_customer(
 }
 
 async fn verify(db: &Db, op: &OpContext, id: CustomerId) -> Result<(), DemoError> {
-    let mut tx = db.begin(&op.statements).await?;
-    if let Some(mut customer) = customers::lock(tx.conn(), id).await? {
-        customer.email_verified_at = Some(op.now());
-        customers::update(tx.conn(), &customer).await?;
-    }
-    Ok(tx.commit().await?)
+    let verified = db.transaction(&op.statements, async |tx: &mut Tx| {
+        if let Some(mut customer) = customers::lock(tx.conn(), id).await? {
+            customer.email_verified_at = Some(op.now());
+            customers::update(tx.conn(), &customer).await?;
+        }
+        Ok::<_, DbError>(())
+    });
+    Ok(verified.await?)
 }
 
 async fn import_orders(op: &OpContext, demo: &DemoShop<'_>) -> Result<(), DemoError> {

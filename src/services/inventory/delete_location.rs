@@ -2,7 +2,7 @@
 
 use super::{Inventory, location_event};
 use crate::context::OpContext;
-use crate::db::{Tx, with_retries};
+use crate::db::Tx;
 use crate::domain::event::Event;
 use crate::domain::ids::LocationId;
 use crate::domain::permission::Permission;
@@ -18,17 +18,7 @@ impl Inventory {
     /// [`Error::Invalid`] with what depends on it.
     pub async fn delete_location(&self, op: &OpContext, id: LocationId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
-            match delete_in(&mut tx, op, id).await {
-                Ok(()) => Ok(tx.commit().await?),
-                Err(error) => {
-                    tx.rollback().await?;
-                    Err(error)
-                }
-            }
-        })
-        .await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| delete_in(tx, op, id).await).await
     }
 }
 

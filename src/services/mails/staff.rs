@@ -10,7 +10,7 @@ use super::content::{
 use super::orders::line_title;
 use super::{Draft, Language, MAX_RETRIES, Mails};
 use crate::context::OpContext;
-use crate::db::{DbError, with_retries};
+use crate::db::{DbError, Tx};
 use crate::domain::catalog::full_title;
 use crate::domain::event::{Event, LowStockEvent};
 use crate::domain::ids::{self, Id, JobId, OrderId, StaffId, WebhookSubscriptionId};
@@ -175,26 +175,25 @@ impl Mails {
         let Some(permission) = MailContent::from(notice.clone()).kind().staff_permission() else {
             return Ok(0);
         };
-        with_retries(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
-            let active = staff::active(tx.conn()).await?;
-            let members: Vec<StaffId> = active.iter().map(|member| member.id).collect();
-            let of_staff = roles::of_staff(tx.conn(), &members).await?;
-            let holds = |id: &StaffId| {
-                of_staff.iter().any(|(of, role)| of == id && role.permissions.0.contains(&permission))
-            };
-            let mut new = Vec::new();
-            for staff_id in members.into_iter().filter(holds) {
-                let mail = StaffMail { staff_id, notice: notice.clone() };
-                let id = JobId::from_uuid(ids::derive(job.uuid(), staff_id.uuid()));
-                new.push(NewJob::new(STAFF_JOB, &mail)?.with_id(id).with_max_retries(MAX_RETRIES));
-            }
-            let count = new.len();
-            jobs::enqueue(&mut tx, op, new).await?;
-            tx.commit().await?;
-            Ok::<_, Error>(count)
-        })
-        .await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let active = staff::active(tx.conn()).await?;
+                let members: Vec<StaffId> = active.iter().map(|member| member.id).collect();
+                let of_staff = roles::of_staff(tx.conn(), &members).await?;
+                let holds = |id: &StaffId| {
+                    of_staff.iter().any(|(of, role)| of == id && role.permissions.0.contains(&permission))
+                };
+                let mut new = Vec::new();
+                for staff_id in members.into_iter().filter(holds) {
+                    let mail = StaffMail { staff_id, notice: notice.clone() };
+                    let id = JobId::from_uuid(ids::derive(job.uuid(), staff_id.uuid()));
+                    new.push(NewJob::new(STAFF_JOB, &mail)?.with_id(id).with_max_retries(MAX_RETRIES));
+                }
+                let count = new.len();
+                jobs::enqueue(tx, op, new).await?;
+                Ok(count)
+            })
+            .await
     }
 
     /// Renders the mail to a member; `None` for one who can't sign in any more.

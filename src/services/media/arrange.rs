@@ -2,7 +2,7 @@
 
 use super::{Media, MediaRow, product_not_found};
 use crate::context::OpContext;
-use crate::db::{Tx, with_retries};
+use crate::db::Tx;
 use crate::domain::event::Event;
 use crate::domain::ids::{Id, ImageId, MediaId, ProductId};
 use crate::domain::permission::Permission;
@@ -43,18 +43,18 @@ impl Media {
         let mut problems = Problems::default();
         problems.line(&["media", "alt"], alt.unwrap_or_default());
         problems.check()?;
-        with_retries(|| self.update_once(op, id, alt)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.update_in(tx, op, id, alt).await).await
     }
 
-    async fn update_once(
+    async fn update_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         id: MediaId,
         alt: Option<&str>,
     ) -> Result<ChangedMedia, Error> {
         let missing =
             || Error::invalid(&["id"], UserErrorCode::NotFound, "There is no such picture or video");
-        let mut tx = self.db.begin(&op.statements).await?;
         // Lock the product first, as every writer does, then read what it has by then.
         let image = images::by_ids(tx.conn(), &[ImageId::from_uuid(id.uuid())]).await?.pop();
         let row = media::find(tx.conn(), id).await?;
@@ -63,10 +63,7 @@ impl Media {
             Some(of) => products::lock(tx.conn(), of).await?,
             None => None,
         };
-        let Some(mut product) = product else {
-            tx.rollback().await?;
-            return Err(missing());
-        };
+        let Some(mut product) = product else { return Err(missing()) };
         let image = images::by_ids(tx.conn(), &[ImageId::from_uuid(id.uuid())]).await?.pop();
         let row = media::find(tx.conn(), id).await?;
         let image = image.map(|image| Image { alt_text: alt.map(str::to_owned), ..image });
@@ -78,10 +75,7 @@ impl Media {
             media::update(tx.conn(), row).await?;
         }
         let changed = image.map(ChangedMedia::Image).or(row.map(ChangedMedia::Other));
-        let Some(changed) = changed else {
-            tx.rollback().await?;
-            return Err(missing());
-        };
+        let Some(changed) = changed else { return Err(missing()) };
         self.record_change(tx, op, &mut product).await?;
         Ok(changed)
     }
@@ -102,18 +96,19 @@ impl Media {
             let message = format!("Send up to {MAX_MOVES} moves at a time");
             return Err(Error::invalid(&["moves"], UserErrorCode::TooMany, message));
         }
-        with_retries(|| self.reorder_once(op, product, moves)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| self.reorder_in(tx, op, product, moves).await)
+            .await
     }
 
-    async fn reorder_once(
+    async fn reorder_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         id: ProductId,
         moves: &[Reposition<MediaId>],
     ) -> Result<Product, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         let Some(mut product) = products::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
             return Err(product_not_found());
         };
         let shown = images::by_product_ids(tx.conn(), &[id]).await?;
@@ -125,7 +120,6 @@ impl Media {
         let mut order: Vec<MediaId> = places.into_iter().map(|(_, id)| id).collect();
         let unknown = reorder(&mut order, moves);
         if !unknown.is_empty() {
-            tx.rollback().await?;
             let mut problems = Problems::default();
             for at in unknown {
                 let field = ["moves", &at.to_string(), "id"];
@@ -149,10 +143,9 @@ impl Media {
         Ok(product)
     }
 
-    /// Reindexes the product, appends the event and commits.
-    async fn record_change(&self, mut tx: Tx, op: &OpContext, product: &mut Product) -> Result<(), Error> {
-        ProductIndexer::load(&mut tx, self.shop.currency).await?.save_and_index(&mut tx, op, product).await?;
-        events::append(&mut tx, op, [Event::ProductUpdated(product_event(product))]).await?;
-        Ok(tx.commit().await?)
+    /// Reindexes the product and appends the event.
+    async fn record_change(&self, tx: &mut Tx, op: &OpContext, product: &mut Product) -> Result<(), Error> {
+        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, product).await?;
+        Ok(events::append(tx, op, [Event::ProductUpdated(product_event(product))]).await?)
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{JobPayload, Media, MediaRow, check_kind, detect_file_kind, media_kind};
 use crate::context::OpContext;
-use crate::db::with_retries;
+use crate::db::Tx;
 use crate::domain::event::Event;
 use crate::domain::ids::{Id, ImageId, MediaId};
 use crate::domain::media::{
@@ -198,7 +198,11 @@ impl Media {
             FileKind::Video(format) => self.process_video(work, file, format).await?,
         };
         debug_assert_eq!(media_kind(detected), row.kind);
-        Ok(with_retries(|| self.publish(&work.op, id, &processed)).await?)
+        let op = &work.op;
+        let published = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| self.publish(tx, op, id, &processed).await);
+        Ok(published.await?)
     }
 
     async fn process_picture(
@@ -327,17 +331,19 @@ impl Media {
     }
 
     /// Shows the processed media with its product, unless either was removed.
-    async fn publish(&self, op: &OpContext, id: MediaId, processed: &ProcessedMedia) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
+    async fn publish(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        id: MediaId,
+        processed: &ProcessedMedia,
+    ) -> Result<(), Error> {
         let row = media::find(tx.conn(), id).await?;
         let product = match &row {
             Some(row) => products::lock(tx.conn(), row.product_id).await?,
             None => None,
         };
-        let (Some(row), Some(mut product)) = (row, product) else {
-            tx.rollback().await?;
-            return Ok(());
-        };
+        let (Some(row), Some(mut product)) = (row, product) else { return Ok(()) };
         let ready = MediaRow {
             status: MediaStatus::Ready,
             hash: Some(processed.file.hash.clone()),
@@ -352,7 +358,6 @@ impl Media {
         };
         // Removed while waiting for the lock on the product.
         if !media::update(tx.conn(), &ready).await? {
-            tx.rollback().await?;
             return Ok(());
         }
         media::save_renditions(tx.conn(), &processed.renditions).await?;
@@ -368,13 +373,8 @@ impl Media {
             };
             images::save(tx.conn(), vec![image]).await?;
         }
-        ProductIndexer::load(&mut tx, self.shop.currency)
-            .await?
-            .save_and_index(&mut tx, op, &mut product)
-            .await?;
-        events::append(&mut tx, op, [Event::ProductUpdated(product_event(&product))]).await?;
-        tx.commit().await?;
-        Ok(())
+        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
+        Ok(events::append(tx, op, [Event::ProductUpdated(product_event(&product))]).await?)
     }
 
     /// Sets the status of an upload that is not ready, with a note for staff.

@@ -18,7 +18,7 @@ use crate::repositories::discounts;
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments;
 use crate::repositories::refunds::{self, Refund, refundable};
-use crate::services::idempotency::IdempotentCall;
+use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::orders::refund::{DeliveryShare, line_price, priced_line, refund_event};
 use crate::services::stock;
 use crate::services::validate::Problems;
@@ -66,7 +66,9 @@ impl Orders {
         check_note(&mut problems, &["input", "staffNote"], input.note.as_deref().unwrap_or_default());
         problems.check()?;
         let call = IdempotentCall::new(key, "orderCancel", input)?;
-        let follow_up = in_tx!(self, op, |tx| cancel_order_in(tx, op, input, call.as_ref()))?;
+        let follow_up =
+            run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| cancel_order_in(tx, op, input).await)
+                .await?;
         let order = self.reload(op, input.order_id).await?;
         if let Some(refund) = follow_up.refund {
             self.execute_refund(op, &order, refund).await?;
@@ -79,18 +81,8 @@ impl Orders {
     }
 }
 
-async fn cancel_order_in(
-    tx: &mut Tx,
-    op: &OpContext,
-    input: &CancelOrder,
-    call: Option<&IdempotentCall<'_>>,
-) -> Result<CancelFollowUp, Error> {
+async fn cancel_order_in(tx: &mut Tx, op: &OpContext, input: &CancelOrder) -> Result<CancelFollowUp, Error> {
     let mut order = lock(tx, input.order_id, &["id"]).await?;
-    if let Some(call) = call
-        && let Some(answer) = call.replay(tx, op).await?
-    {
-        return Ok(answer);
-    }
     let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
     let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
     // A payment may be in progress or authorized.
@@ -138,9 +130,6 @@ async fn cancel_order_in(
         events.push(Event::RefundCreated(refund_event(refund)));
     }
     let follow_up = CancelFollowUp { refund: refund.map(|refund| refund.id), void };
-    if let Some(call) = call {
-        call.store(tx, op, &follow_up).await?;
-    }
     discounts::release_uses(tx.conn(), order.id).await?;
     if input.restock {
         if !reserved.is_empty() && !picked.is_empty() {

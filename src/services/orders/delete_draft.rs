@@ -17,7 +17,7 @@ impl Orders {
     /// [`Error::Invalid`] when the draft does not exist or has become an order.
     pub async fn delete_draft(&self, op: &OpContext, id: DraftOrderId) -> Result<(), Error> {
         op.authorize(Permission::WriteOrders)?;
-        in_tx!(self, op, |tx| delete_draft_in(tx, op, id))
+        self.db.transaction(&op.statements, async |tx: &mut Tx| delete_draft_in(tx, op, id).await).await
     }
 }
 

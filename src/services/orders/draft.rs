@@ -28,7 +28,7 @@ use crate::repositories::discounts::{self, Buyer};
 use crate::repositories::draft_orders::{self, DraftOrder};
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments;
-use crate::services::idempotency::IdempotentCall;
+use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::pricing::{Basket, BasketLine, PricedBasket};
 use crate::services::stock::{self, Demand, ReservationPlan};
 use crate::services::validate::Problems;
@@ -150,7 +150,10 @@ impl Orders {
         op.authorize(Permission::WriteOrders)?;
         let draft = self.apply_input(Draft::default(), input)?;
         let call = IdempotentCall::new(key, "draftOrderCreate", input)?;
-        let id = in_tx!(self, op, |tx| self.create_draft_in(tx, op, draft.clone(), call.as_ref()))?;
+        let id = run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| {
+            self.create_draft_in(tx, op, draft.clone()).await
+        })
+        .await?;
         self.reload_draft(op, id).await
     }
 
@@ -168,7 +171,10 @@ impl Orders {
     ) -> Result<DraftOrder, Error> {
         op.authorize(Permission::WriteOrders)?;
         let call = IdempotentCall::new(key, "draftOrderUpdate", &(id, input))?;
-        let id = in_tx!(self, op, |tx| self.update_draft_in(tx, op, id, input, call.as_ref()))?;
+        let id = run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| {
+            self.update_draft_in(tx, op, id, input).await
+        })
+        .await?;
         self.reload_draft(op, id).await
     }
 
@@ -189,7 +195,10 @@ impl Orders {
         op.authorize(Permission::WriteOrders)?;
         let completion = DraftCompletion { id, payment_pending };
         let call = IdempotentCall::new(key, "draftOrderComplete", &completion)?;
-        let order = in_tx!(self, op, |tx| self.complete_draft_in(tx, op, completion, call.as_ref()))?;
+        let order = run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| {
+            self.complete_draft_in(tx, op, completion).await
+        })
+        .await?;
         Ok(CompletedDraft { draft: self.reload_draft(op, id).await?, order: self.reload(op, order).await? })
     }
 
@@ -203,13 +212,7 @@ impl Orders {
         tx: &mut Tx,
         op: &OpContext,
         mut draft: Draft,
-        call: Option<&IdempotentCall<'_>>,
     ) -> Result<DraftOrderId, Error> {
-        if let Some(call) = call
-            && let Some(answer) = call.replay(tx, op).await?
-        {
-            return Ok(answer);
-        }
         let priced = self.price_draft(op, tx.conn(), &draft).await?;
         check_variants(&draft, &priced)?;
         draft.quote = Some(priced.quote);
@@ -223,9 +226,6 @@ impl Orders {
         draft_orders::insert(tx.conn(), &row).await?;
         let event = DraftOrderEvent { draft_order_id: row.id, order_id: None };
         events::append(tx, op, [Event::DraftOrderCreated(event)]).await?;
-        if let Some(call) = call {
-            call.store(tx, op, &row.id).await?;
-        }
         Ok(row.id)
     }
 
@@ -235,14 +235,8 @@ impl Orders {
         op: &OpContext,
         id: DraftOrderId,
         input: &DraftInput,
-        call: Option<&IdempotentCall<'_>>,
     ) -> Result<DraftOrderId, Error> {
         let mut row = draft_orders::lock(tx.conn(), id).await?.ok_or_else(draft_not_found)?;
-        if let Some(call) = call
-            && let Some(answer) = call.replay(tx, op).await?
-        {
-            return Ok(answer);
-        }
         if row.order_id.is_some() {
             return Err(draft_completed());
         }
@@ -257,9 +251,6 @@ impl Orders {
         draft_orders::update(tx.conn(), &row).await?;
         let event = DraftOrderEvent { draft_order_id: id, order_id: None };
         events::append(tx, op, [Event::DraftOrderUpdated(event)]).await?;
-        if let Some(call) = call {
-            call.store(tx, op, &id).await?;
-        }
         Ok(id)
     }
 
@@ -268,14 +259,8 @@ impl Orders {
         tx: &mut Tx,
         op: &OpContext,
         completion: DraftCompletion,
-        call: Option<&IdempotentCall<'_>>,
     ) -> Result<OrderId, Error> {
         let mut row = draft_orders::lock(tx.conn(), completion.id).await?.ok_or_else(draft_not_found)?;
-        if let Some(call) = call
-            && let Some(answer) = call.replay(tx, op).await?
-        {
-            return Ok(answer);
-        }
         if row.order_id.is_some() {
             return Err(draft_completed());
         }
@@ -308,9 +293,6 @@ impl Orders {
         row.updated_at = op.now();
         draft_orders::update(tx.conn(), &row).await?;
         let event = DraftOrderEvent { draft_order_id: row.id, order_id: Some(order.id) };
-        if let Some(call) = call {
-            call.store(tx, op, &order.id).await?;
-        }
         let used = &priced.counted_discounts;
         if discounts::use_up(tx.conn(), used, order.id, order.buyer(), op.now()).await?.is_some() {
             let message = "A discount no longer applies: try again";

@@ -14,7 +14,7 @@ use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::orders::{self, Order};
-use crate::services::idempotency::IdempotentCall;
+use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::validate::Problems;
 use crate::services::{address, credentials, tags};
 
@@ -52,7 +52,8 @@ impl Orders {
         op.authorize(Permission::WriteOrders)?;
         let clean = clean_patch(patch)?;
         let call = IdempotentCall::new(key, "orderUpdate", &(id, patch))?;
-        in_tx!(self, op, |tx| update_in(tx, op, id, &clean, call.as_ref()))?;
+        run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| update_in(tx, op, id, &clean).await)
+            .await?;
         self.reload(op, id).await
     }
 }
@@ -87,21 +88,10 @@ fn clean_patch(patch: &OrderPatch) -> Result<OrderPatch, Error> {
     Ok(clean)
 }
 
-async fn update_in(
-    tx: &mut Tx,
-    op: &OpContext,
-    id: OrderId,
-    patch: &OrderPatch,
-    call: Option<&IdempotentCall<'_>>,
-) -> Result<OrderId, Error> {
+async fn update_in(tx: &mut Tx, op: &OpContext, id: OrderId, patch: &OrderPatch) -> Result<OrderId, Error> {
     let before = orders::lock(tx.conn(), id).await?;
     let before =
         before.ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "Order does not exist"))?;
-    if let Some(call) = call
-        && let Some(answer) = call.replay(tx, op).await?
-    {
-        return Ok(answer);
-    }
     let (mut order, fields) = apply_patch(&before, patch);
     if fields.contains(&"shippingAddress") && !is_awaiting_shipment(before.status) {
         let message = "Nothing is left to be shipped, so the shipping address can't change";
@@ -114,9 +104,6 @@ async fn update_in(
         let fields = fields.into_iter().map(str::to_owned).collect();
         let event = OrderUpdatedEvent { order_id: id, fields };
         events::append(tx, op, [Event::OrderUpdated(event)]).await?;
-    }
-    if let Some(call) = call {
-        call.store(tx, op, &id).await?;
     }
     Ok(id)
 }

@@ -59,7 +59,11 @@ impl Orders {
     ) -> Result<(), Error> {
         op.authorize(Permission::WriteOrders)?;
         let event = OrderMailFailedEvent { order_id, mail: mail.to_owned(), reason: reason.to_owned() };
-        in_tx!(self, op, |tx| append(tx, op, Event::OrderMailFailed(event.clone())))
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                Ok(events::append(tx, op, [Event::OrderMailFailed(event.clone())]).await?)
+            })
+            .await
     }
 
     /// Whether the order is cancelled but has a payment in progress.
@@ -83,10 +87,6 @@ impl Orders {
         let order = self.reload(op, id).await?;
         self.payments.void(op, &order).await
     }
-}
-
-async fn append(tx: &mut Tx, op: &OpContext, event: Event) -> Result<(), Error> {
-    Ok(events::append(tx, op, [event]).await?)
 }
 
 /// Whether a provider was asked for money and has neither captured nor declined nor voided it.

@@ -19,7 +19,7 @@ use crate::events;
 use crate::repositories::fulfillments::{self, Fulfillment};
 use crate::repositories::orders::{self, Order};
 use crate::repositories::{payments, refunds, returns};
-use crate::services::idempotency::IdempotentCall;
+use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::stock;
 use crate::services::validate::Problems;
 
@@ -80,7 +80,10 @@ impl Orders {
         problems.check()?;
         let call = IdempotentCall::new(key, "fulfillmentCreate", input)?;
         let low = self.shop.low_stock;
-        let id = in_tx!(self, op, |tx| create_fulfillment_in(tx, op, input, call.as_ref(), low))?;
+        let id = run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| {
+            create_fulfillment_in(tx, op, input, low).await
+        })
+        .await?;
         self.with_fulfillment(op, id).await
     }
 
@@ -98,7 +101,10 @@ impl Orders {
     ) -> Result<(Order, Fulfillment), Error> {
         op.authorize(Permission::WriteOrders)?;
         let call = IdempotentCall::new(key, "fulfillmentCancel", &id)?;
-        let id = in_tx!(self, op, |tx| cancel_fulfillment_in(tx, op, id, call.as_ref()))?;
+        let id = run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| {
+            cancel_fulfillment_in(tx, op, id).await
+        })
+        .await?;
         self.with_fulfillment(op, id).await
     }
 
@@ -118,15 +124,9 @@ async fn create_fulfillment_in(
     tx: &mut Tx,
     op: &OpContext,
     input: &CreateFulfillment,
-    call: Option<&IdempotentCall<'_>>,
     low: LowStockThreshold,
 ) -> Result<FulfillmentId, Error> {
     let mut order = lock(tx, input.order_id, ORDER).await?;
-    if let Some(call) = call
-        && let Some(answer) = call.replay(tx, op).await?
-    {
-        return Ok(answer);
-    }
     let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
     let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
     order
@@ -187,9 +187,6 @@ async fn create_fulfillment_in(
     fulfillments::insert(tx.conn(), &fulfillment).await?;
     let created = Event::FulfillmentCreated(event(&fulfillment));
     events::append(tx, op, std::iter::once(created).chain(taken)).await?;
-    if let Some(call) = call {
-        call.store(tx, op, &fulfillment.id).await?;
-    }
     Ok(fulfillment.id)
 }
 
@@ -240,15 +237,9 @@ async fn cancel_fulfillment_in(
     tx: &mut Tx,
     op: &OpContext,
     id: FulfillmentId,
-    call: Option<&IdempotentCall<'_>>,
 ) -> Result<FulfillmentId, Error> {
     let order_id = fulfillments::find(tx.conn(), id).await?.ok_or_else(fulfillment_not_found)?.order_id;
     let mut order = lock(tx, order_id, ID).await?;
-    if let Some(call) = call
-        && let Some(answer) = call.replay(tx, op).await?
-    {
-        return Ok(answer);
-    }
     // Reads it again, now that the order is locked.
     let mut fulfillment = fulfillments::find(tx.conn(), id).await?.ok_or_else(fulfillment_not_found)?;
     if fulfillment.status == FulfillmentState::Cancelled {
@@ -291,9 +282,6 @@ async fn cancel_fulfillment_in(
     fulfillment.status = FulfillmentState::Cancelled;
     fulfillment.updated_at = op.now();
     fulfillments::update(tx.conn(), &fulfillment).await?;
-    if let Some(call) = call {
-        call.store(tx, op, &id).await?;
-    }
     let mut events = vec![Event::FulfillmentCancelled(event(&fulfillment))];
     events.extend(stock::restock(tx, op, "fulfillment_cancelled", shelved).await?);
     events.extend(stock::reserve_restocked(tx, op, reserved).await?);

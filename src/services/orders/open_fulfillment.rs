@@ -24,7 +24,7 @@ impl Orders {
     /// Database errors.
     pub async fn open_fulfillment(&self, op: &OpContext, id: OrderId) -> Result<bool, Error> {
         op.authorize(Permission::WriteOrders)?;
-        in_tx!(self, op, |tx| open_fulfillment_in(tx, op, id))
+        self.db.transaction(&op.statements, async |tx: &mut Tx| open_fulfillment_in(tx, op, id).await).await
     }
 }
 

@@ -26,7 +26,7 @@ use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments;
 use crate::repositories::refunds::{self, Refund, refundable};
 use crate::repositories::returns;
-use crate::services::idempotency::IdempotentCall;
+use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::stock;
 use crate::services::validate::Problems;
 
@@ -89,7 +89,10 @@ impl Orders {
         let amounts = self.amounts(&mut problems, input);
         problems.check()?;
         let call = IdempotentCall::new(key, "refundCreate", input)?;
-        let refund = in_tx!(self, op, |tx| self.create_refund_in(tx, op, input, &amounts, call.as_ref()))?;
+        let refund = run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| {
+            self.create_refund_in(tx, op, input, &amounts).await
+        })
+        .await?;
         let order = self.reload(op, input.order_id).await?;
         self.execute_refund(op, &order, refund).await?;
         let mut conn = self.db.read(&op.statements).await?;
@@ -149,14 +152,8 @@ impl Orders {
         op: &OpContext,
         input: &CreateRefund,
         amounts: &RefundAmounts,
-        call: Option<&IdempotentCall<'_>>,
     ) -> Result<RefundId, Error> {
         let mut order = lock(tx, input.order_id, ORDER).await?;
-        if let Some(call) = call
-            && let Some(answer) = call.replay(tx, op).await?
-        {
-            return Ok(answer);
-        }
         let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
         let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
         let known = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
@@ -259,9 +256,6 @@ impl Orders {
         order.updated_at = op.now();
         orders::update(tx.conn(), &order).await?;
         refunds::insert(tx.conn(), &refund).await?;
-        if let Some(call) = call {
-            call.store(tx, op, &refund.id).await?;
-        }
         // Locks all levels in the order of their ids before changing any.
         let touched: Vec<_> =
             freed.iter().chain(&gone).chain(&restocked).map(|(variant, _)| *variant).collect();

@@ -19,7 +19,7 @@ use crate::events;
 use crate::repositories::orders::{self, Order};
 use crate::repositories::returns::{self, Return};
 use crate::repositories::{payments, refunds};
-use crate::services::idempotency::IdempotentCall;
+use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::stock;
 use crate::services::validate::Problems;
 
@@ -73,7 +73,9 @@ impl Orders {
         check_note(&mut problems, &["return", "reason"], &input.reason);
         problems.check()?;
         let call = IdempotentCall::new(key, "returnCreate", input)?;
-        let id = in_tx!(self, op, |tx| create_return_in(tx, op, input, call.as_ref()))?;
+        let id =
+            run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| create_return_in(tx, op, input).await)
+                .await?;
         self.with_return(op, id).await
     }
 
@@ -94,7 +96,9 @@ impl Orders {
         check_lines(&mut problems, "input", input.lines.as_deref().unwrap_or_default(), 0);
         problems.check()?;
         let call = IdempotentCall::new(key, "returnReceive", input)?;
-        let id = in_tx!(self, op, |tx| receive_return_in(tx, op, input, call.as_ref()))?;
+        let id =
+            run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| receive_return_in(tx, op, input).await)
+                .await?;
         self.with_return(op, id).await
     }
 
@@ -106,18 +110,8 @@ impl Orders {
     }
 }
 
-async fn create_return_in(
-    tx: &mut Tx,
-    op: &OpContext,
-    input: &CreateReturn,
-    call: Option<&IdempotentCall<'_>>,
-) -> Result<ReturnId, Error> {
+async fn create_return_in(tx: &mut Tx, op: &OpContext, input: &CreateReturn) -> Result<ReturnId, Error> {
     let mut order = lock(tx, input.order_id, ORDER).await?;
-    if let Some(call) = call
-        && let Some(answer) = call.replay(tx, op).await?
-    {
-        return Ok(answer);
-    }
     let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
     let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
     order.status = order
@@ -152,25 +146,12 @@ async fn create_return_in(
     let lines = event_lines(row.lines.0.iter().map(|line| (line.line_id, line.quantity)));
     let event = ReturnEvent { order_id: order.id, return_id: row.id, lines };
     events::append(tx, op, [Event::ReturnCreated(event)]).await?;
-    if let Some(call) = call {
-        call.store(tx, op, &row.id).await?;
-    }
     Ok(row.id)
 }
 
-async fn receive_return_in(
-    tx: &mut Tx,
-    op: &OpContext,
-    input: &ReceiveReturn,
-    call: Option<&IdempotentCall<'_>>,
-) -> Result<ReturnId, Error> {
+async fn receive_return_in(tx: &mut Tx, op: &OpContext, input: &ReceiveReturn) -> Result<ReturnId, Error> {
     let order_id = returns::find(tx.conn(), input.id).await?.ok_or_else(return_not_found)?.order_id;
     let mut order = lock(tx, order_id, ID).await?;
-    if let Some(call) = call
-        && let Some(answer) = call.replay(tx, op).await?
-    {
-        return Ok(answer);
-    }
     // Reads it again, now that the order is locked.
     let mut row = returns::find(tx.conn(), input.id).await?.ok_or_else(return_not_found)?;
     if row.status == ReturnStatus::Received {
@@ -211,9 +192,6 @@ async fn receive_return_in(
         lines: event_lines(received.map(|line| (line.line_id, line.received))),
     };
     let mut events = vec![Event::ReturnReceived(event)];
-    if let Some(call) = call {
-        call.store(tx, op, &row.id).await?;
-    }
     if input.restock
         && let Some(location_id) = resolve_restock_location(tx, "input", input.location_id).await?
     {

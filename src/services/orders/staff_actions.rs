@@ -13,7 +13,7 @@ use crate::events;
 use crate::integrations::payments::Manual;
 use crate::repositories::orders::{self, Order};
 use crate::repositories::payments::{self, Payment, ledger_totals};
-use crate::services::idempotency::IdempotentCall;
+use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::payments::reinstate;
 use crate::services::validate::Problems;
 
@@ -30,7 +30,8 @@ impl Orders {
     pub async fn mark_as_paid(&self, op: &OpContext, id: OrderId, key: Option<&str>) -> Result<Order, Error> {
         op.authorize(Permission::WriteOrders)?;
         let call = IdempotentCall::new(key, "orderMarkAsPaid", &id)?;
-        in_tx!(self, op, |tx| self.mark_as_paid_in(tx, op, id, call.as_ref()))?;
+        run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| self.mark_as_paid_in(tx, op, id).await)
+            .await?;
         self.reload(op, id).await
     }
 
@@ -54,23 +55,18 @@ impl Orders {
         check_note(&mut problems, &["note"], note);
         problems.check()?;
         let call = IdempotentCall::new(key, "orderNoteAdd", &(id, note))?;
-        in_tx!(self, op, |tx| add_note_in(tx, op, id, note, call.as_ref()))?;
+        run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| {
+            lock(tx, id, &["orderId"]).await?;
+            let event = OrderNoteEvent { order_id: id, note: note.to_owned() };
+            events::append(tx, op, [Event::OrderNoteAdded(event)]).await?;
+            Ok(id)
+        })
+        .await?;
         self.reload(op, id).await
     }
 
-    async fn mark_as_paid_in(
-        &self,
-        tx: &mut Tx,
-        op: &OpContext,
-        id: OrderId,
-        call: Option<&IdempotentCall<'_>>,
-    ) -> Result<OrderId, Error> {
+    async fn mark_as_paid_in(&self, tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<OrderId, Error> {
         let mut order = lock(tx, id, ID).await?;
-        if let Some(call) = call
-            && let Some(answer) = call.replay(tx, op).await?
-        {
-            return Ok(answer);
-        }
         let was_expired = order.status == OrderStatus::Expired;
         order.status = order
             .status
@@ -85,9 +81,6 @@ impl Orders {
         if missing > 0 {
             payments::insert(tx.conn(), &payment).await?;
         }
-        if let Some(call) = call {
-            call.store(tx, op, &id).await?;
-        }
         let mut events = vec![Event::OrderPaid(payment_event(&payment))];
         if was_expired {
             let reserved = reinstate(tx, op, &order, self.shop.low_stock).await?;
@@ -99,27 +92,6 @@ impl Orders {
         events::append(tx, op, events).await?;
         Ok(id)
     }
-}
-
-async fn add_note_in(
-    tx: &mut Tx,
-    op: &OpContext,
-    id: OrderId,
-    note: &str,
-    call: Option<&IdempotentCall<'_>>,
-) -> Result<OrderId, Error> {
-    lock(tx, id, &["orderId"]).await?;
-    if let Some(call) = call
-        && let Some(answer) = call.replay(tx, op).await?
-    {
-        return Ok(answer);
-    }
-    let event = OrderNoteEvent { order_id: id, note: note.to_owned() };
-    events::append(tx, op, [Event::OrderNoteAdded(event)]).await?;
-    if let Some(call) = call {
-        call.store(tx, op, &id).await?;
-    }
-    Ok(id)
 }
 
 /// The ledger entry of a manual payment.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::record::expire_order;
 use super::{Payments, payment_ref};
 use crate::context::OpContext;
-use crate::db::with_retries;
+use crate::db::Tx;
 use crate::domain::ids::OrderId;
 use crate::domain::order::OrderStatus;
 use crate::domain::payment::PaymentKind;
@@ -186,23 +186,19 @@ impl Payments {
                 }
             }
         }
-        with_retries(|| self.expire_once(op, order.id)).await
-    }
-
-    async fn expire_once(&self, op: &OpContext, id: OrderId) -> Result<bool, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let order = orders::lock(tx.conn(), id).await?;
-        let is_due = |order: &Order| {
-            order.status == OrderStatus::PendingPayment && order.expires_at.is_some_and(|at| at <= op.now())
-        };
-        let Some(mut order) = order.filter(is_due) else {
-            tx.rollback().await?;
-            return Ok(false);
-        };
-        let expired = expire_order(&mut tx, op, &mut order, "not_paid_in_time").await?;
-        orders::update(tx.conn(), &order).await?;
-        events::append(&mut tx, op, expired).await?;
-        tx.commit().await?;
-        Ok(true)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let order = orders::lock(tx.conn(), order.id).await?;
+                let is_due = |order: &Order| {
+                    order.status == OrderStatus::PendingPayment
+                        && order.expires_at.is_some_and(|at| at <= op.now())
+                };
+                let Some(mut order) = order.filter(is_due) else { return Ok(false) };
+                let expired = expire_order(tx, op, &mut order, "not_paid_in_time").await?;
+                orders::update(tx.conn(), &order).await?;
+                events::append(tx, op, expired).await?;
+                Ok(true)
+            })
+            .await
     }
 }

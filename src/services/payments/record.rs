@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::{Payments, payment_ref};
 use crate::context::OpContext;
-use crate::db::{DbError, Tx, with_retries};
+use crate::db::{DbError, Tx};
 use crate::domain::event::{CartEvent, Event, OrderExpiredEvent, OrderUpdatedEvent, PaymentEvent};
 use crate::domain::ids::{DiscountId, OrderId, PaymentId, RefundId};
 use crate::domain::inventory::LowStockThreshold;
@@ -94,26 +94,21 @@ impl Payments {
     /// Assigns a number to a pending order, unless it already has one or is no longer pending.
     /// Returns the updated order, or `None` for an unknown order.
     pub(super) async fn assign_number(&self, op: &OpContext, id: OrderId) -> Result<Option<Order>, Error> {
-        with_retries(|| self.assign_number_once(op, id)).await
-    }
-
-    async fn assign_number_once(&self, op: &OpContext, id: OrderId) -> Result<Option<Order>, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let found = orders::lock(tx.conn(), id).await?;
-        let mut order = match found {
-            Some(order) if order.is_awaiting_number() => order,
-            other => {
-                tx.rollback().await?;
-                return Ok(other);
-            }
-        };
-        order.updated_at = op.now();
-        orders::update(tx.conn(), &order).await?;
-        orders::assign_number(tx.conn(), &mut order).await?;
-        let event = OrderUpdatedEvent { order_id: id, fields: vec!["orderNumber".to_owned()] };
-        events::append(&mut tx, op, [Event::OrderUpdated(event)]).await?;
-        tx.commit().await?;
-        Ok(Some(order))
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let found = orders::lock(tx.conn(), id).await?;
+                let mut order = match found {
+                    Some(order) if order.is_awaiting_number() => order,
+                    other => return Ok(other),
+                };
+                order.updated_at = op.now();
+                orders::update(tx.conn(), &order).await?;
+                orders::assign_number(tx.conn(), &mut order).await?;
+                let event = OrderUpdatedEvent { order_id: id, fields: vec!["orderNumber".to_owned()] };
+                events::append(tx, op, [Event::OrderUpdated(event)]).await?;
+                Ok(Some(order))
+            })
+            .await
     }
 
     async fn record_events(
@@ -125,18 +120,22 @@ impl Payments {
     ) -> Result<Option<RecordOutcome>, Error> {
         let events = valid_events(provider, events);
         let may_reinstate = std::sync::atomic::AtomicBool::new(true);
-        with_retries(|| self.record_events_once(op, provider, id, &events, &may_reinstate)).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.record_events_in(tx, op, provider, id, &events, &may_reinstate).await
+            })
+            .await
     }
 
-    async fn record_events_once(
+    async fn record_events_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         provider: &str,
         id: OrderId,
         events: &[ProviderEvent],
         may_reinstate: &std::sync::atomic::AtomicBool,
     ) -> Result<Option<RecordOutcome>, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         // The common case with a minimum of statements: the full amount is captured while the order
         // is pending.
         if let [event] = events
@@ -145,14 +144,10 @@ impl Payments {
         {
             payments::insert_missing(tx.conn(), &ledger_row(op, provider, event)).await?;
             orders::assign_number(tx.conn(), &mut order).await?;
-            events::append(&mut tx, op, [Event::OrderPaid(payment_event(provider, event))]).await?;
-            tx.commit().await?;
+            events::append(tx, op, [Event::OrderPaid(payment_event(provider, event))]).await?;
             return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
         }
-        let Some(mut order) = orders::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
-            return Ok(None);
-        };
+        let Some(mut order) = orders::lock(tx.conn(), id).await? else { return Ok(None) };
         let mut new_events: Vec<&ProviderEvent> = Vec::new();
         for event in events {
             if payments::insert_missing(tx.conn(), &ledger_row(op, provider, event)).await? {
@@ -160,7 +155,6 @@ impl Payments {
             }
         }
         if new_events.is_empty() {
-            tx.rollback().await?;
             return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
         }
         let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
@@ -182,13 +176,12 @@ impl Payments {
         match consequence {
             Consequence::Pay => events = mark_paid(op, &mut order, provider, &new_events)?,
             Consequence::Expire => {
-                events.extend(expire_order(&mut tx, op, &mut order, "payment_declined").await?);
+                events.extend(expire_order(tx, op, &mut order, "payment_declined").await?);
             }
             Consequence::Reinstate => {
-                let Some(reserved) = reinstate(&mut tx, op, &order, self.shop.low_stock).await? else {
+                let Some(reserved) = reinstate(tx, op, &order, self.shop.low_stock).await? else {
                     // The rollback returns whatever was taken.
                     may_reinstate.store(false, std::sync::atomic::Ordering::Relaxed);
-                    tx.rollback().await?;
                     return Err(DbError::conflict().into());
                 };
                 events = mark_paid(op, &mut order, provider, &new_events)?;
@@ -208,15 +201,14 @@ impl Payments {
         if matches!(consequence, Consequence::Pay | Consequence::Reinstate) {
             orders::assign_number(tx.conn(), &mut order).await?;
         }
-        events::append(&mut tx, op, events).await?;
+        events::append(tx, op, events).await?;
         if new_events
             .iter()
             .any(|event| matches!(event.kind, PaymentKind::Refunded | PaymentKind::RefundFailed))
         {
             // The order's status and its refunded quantities depend on the results of refunds.
-            sync_with_ledger_in(&mut tx, op, id).await?;
+            sync_with_ledger_in(tx, op, id).await?;
         }
-        tx.commit().await?;
         Ok(Some(RecordOutcome {
             order,
             refund_requests,

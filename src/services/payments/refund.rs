@@ -3,7 +3,7 @@
 
 use super::{Payments, payment_ref};
 use crate::context::OpContext;
-use crate::db::with_retries;
+use crate::db::Tx;
 use crate::domain::ids::{Id, PaymentId, RefundId};
 use crate::domain::payment::PaymentKind;
 use crate::domain::permission::Permission;
@@ -37,7 +37,12 @@ impl Payments {
         amount: i64,
     ) -> Result<RefundOutcome, Error> {
         op.authorize(Permission::WriteOrders)?;
-        let refund_requests = with_retries(|| self.request_refund(op, order, refund, amount)).await?;
+        let refund_requests = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                request_refund(tx, op, order, refund, amount).await
+            })
+            .await?;
         let mut outcome = RefundOutcome::Refunded;
         for request in &refund_requests {
             match self.send_refund(op, order, request).await? {
@@ -87,47 +92,6 @@ impl Payments {
         Ok(have_all_answered)
     }
 
-    /// Records the refund requests, unless that has been done. Returns those that have no response
-    /// yet.
-    async fn request_refund(
-        &self,
-        op: &OpContext,
-        order: &Order,
-        refund: RefundId,
-        amount: i64,
-    ) -> Result<Vec<Payment>, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        // Serializes refunds of the order, so that each sees the requests of those before it.
-        orders::lock(tx.conn(), order.id).await?;
-        let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
-        let is_of_refund = |row: &&Payment| row.refund_id == Some(refund);
-        if ledger.iter().any(|row| is_of_refund(&row) && row.kind == PaymentKind::RefundRequested) {
-            tx.rollback().await?;
-            let is_answered = |request: &Payment| {
-                ledger
-                    .iter()
-                    .filter(is_of_refund)
-                    .any(|row| row.kind != PaymentKind::RefundRequested && row.provider == request.provider)
-            };
-            let refund_requests = ledger.iter().filter(is_of_refund);
-            let open =
-                refund_requests.filter(|row| row.kind == PaymentKind::RefundRequested && !is_answered(row));
-            return Ok(open.cloned().collect());
-        }
-        let max = ledger_totals(&ledger).refundable();
-        if amount <= 0 || amount > max {
-            tx.rollback().await?;
-            let message = format!("Only {max} in minor units is left to refund");
-            return Err(Error::invalid(&["input", "amount"], UserErrorCode::NotAllowed, message));
-        }
-        let refund_requests = refund_requests(op, &ledger, refund, amount);
-        for request in &refund_requests {
-            payments::insert(tx.conn(), request).await?;
-        }
-        tx.commit().await?;
-        Ok(refund_requests)
-    }
-
     /// Sends a recorded refund request to its provider and records the response.
     pub(super) async fn send_refund(
         &self,
@@ -161,6 +125,42 @@ impl Payments {
             _ => outcome,
         }))
     }
+}
+
+/// Records the refund requests, unless that has been done. Returns those that have no response yet.
+async fn request_refund(
+    tx: &mut Tx,
+    op: &OpContext,
+    order: &Order,
+    refund: RefundId,
+    amount: i64,
+) -> Result<Vec<Payment>, Error> {
+    // Serializes refunds of the order, so that each sees the requests of those before it.
+    orders::lock(tx.conn(), order.id).await?;
+    let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
+    let is_of_refund = |row: &&Payment| row.refund_id == Some(refund);
+    if ledger.iter().any(|row| is_of_refund(&row) && row.kind == PaymentKind::RefundRequested) {
+        let is_answered = |request: &Payment| {
+            ledger
+                .iter()
+                .filter(is_of_refund)
+                .any(|row| row.kind != PaymentKind::RefundRequested && row.provider == request.provider)
+        };
+        let refund_requests = ledger.iter().filter(is_of_refund);
+        let open =
+            refund_requests.filter(|row| row.kind == PaymentKind::RefundRequested && !is_answered(row));
+        return Ok(open.cloned().collect());
+    }
+    let max = ledger_totals(&ledger).refundable();
+    if amount <= 0 || amount > max {
+        let message = format!("Only {max} in minor units is left to refund");
+        return Err(Error::invalid(&["input", "amount"], UserErrorCode::NotAllowed, message));
+    }
+    let refund_requests = refund_requests(op, &ledger, refund, amount);
+    for request in &refund_requests {
+        payments::insert(tx.conn(), request).await?;
+    }
+    Ok(refund_requests)
 }
 
 /// Splits a refund among the providers that were paid: a single one if it received enough,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Shop;
 use crate::context::OpContext;
-use crate::db::{Db, DbError, Tx, with_retries};
+use crate::db::{Db, DbError, Tx};
 use crate::domain::codes::LANGUAGES;
 use crate::domain::event::{Event, ShopEvent};
 use crate::domain::ids::{ImageId, PolicyId};
@@ -82,23 +82,22 @@ impl ShopSettings {
         let mut problems = Problems::default();
         patch.validate(&mut problems);
         problems.check()?;
-        let row = with_retries(|| self.update_once(op, patch)).await?;
+        let row = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let row = shops::lock(tx.conn()).await?;
+                let mut row = row.ok_or_else(|| DbError::corrupt("the shop's row is missing"))?;
+                patch.apply(&mut row);
+                row.updated_at = op.now();
+                shops::update(tx.conn(), &row).await?;
+                write_policies(tx, op, &patch.policies).await?;
+                let event = ShopEvent { shop_id: row.id, name: row.name.clone() };
+                events::append(tx, op, [Event::ShopUpdated(event)]).await?;
+                Ok::<_, Error>(row)
+            })
+            .await?;
         self.shop.update_details(row);
         Ok(())
-    }
-
-    async fn update_once(&self, op: &OpContext, patch: &ShopPatch) -> Result<shops::Shop, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let row = shops::lock(tx.conn()).await?;
-        let mut row = row.ok_or_else(|| DbError::corrupt("the shop's row is missing"))?;
-        patch.apply(&mut row);
-        row.updated_at = op.now();
-        shops::update(tx.conn(), &row).await?;
-        write_policies(&mut tx, op, &patch.policies).await?;
-        let event = ShopEvent { shop_id: row.id, name: row.name.clone() };
-        events::append(&mut tx, op, [Event::ShopUpdated(event)]).await?;
-        tx.commit().await?;
-        Ok(row)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Staff, count_managers, ensure_manager_remains, holds_all_permissions, staff_event};
 use crate::auth::{Credential, Invalidation};
 use crate::context::OpContext;
-use crate::db::{Tx, with_retries};
+use crate::db::Tx;
 use crate::domain::event::Event;
 use crate::domain::ids::StaffId;
 use crate::domain::owner::Owner;
@@ -24,24 +24,13 @@ impl Staff {
         if matches!(op.credential, Credential::Staff(own, _) if own == id) {
             return Err(not_allowed("You can't delete yourself: have a colleague do it"));
         }
-        with_retries(|| self.delete_once(op, id)).await?;
+        self.db.transaction(&op.statements, async |tx: &mut Tx| delete_in(tx, op, id).await).await?;
         self.auth.invalidate(Invalidation::Staff);
         Ok(())
     }
-
-    async fn delete_once(&self, op: &OpContext, id: StaffId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        match delete_in_tx(&mut tx, op, id).await {
-            Ok(()) => Ok(tx.commit().await?),
-            Err(error) => {
-                tx.rollback().await?;
-                Err(error)
-            }
-        }
-    }
 }
 
-async fn delete_in_tx(tx: &mut Tx, op: &OpContext, id: StaffId) -> Result<(), Error> {
+async fn delete_in(tx: &mut Tx, op: &OpContext, id: StaffId) -> Result<(), Error> {
     let before = count_managers(tx).await?;
     let mut member = staff::lock(tx.conn(), id)
         .await?

@@ -3,7 +3,7 @@
 use super::{Staff, staff_event};
 use crate::auth::{Credential, Invalidation, Lane, Principal};
 use crate::context::OpContext;
-use crate::db::with_retries;
+use crate::db::Tx;
 use crate::domain::event::Event;
 use crate::domain::ids::SessionId;
 use crate::error::{Error, UserErrorCode};
@@ -45,7 +45,12 @@ impl Staff {
             return Err(wrong());
         }
         let hash = self.passwords.queue(Lane::Staff, op.client_network())?.hash(new_password).await?;
-        let tokens = with_retries(|| self.set_password(op, &attempt, &member, &hash)).await?;
+        let tokens = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.set_password(tx, op, &attempt, &member, &hash).await
+            })
+            .await?;
         self.auth.invalidate(Invalidation::Staff);
         tokens.ok_or_else(wrong)
     }
@@ -53,30 +58,26 @@ impl Staff {
     /// Stores a new password, unless the old one has changed since it was checked.
     async fn set_password(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         attempt: &Attempt,
         checked: &StaffMember,
         hash: &str,
     ) -> Result<Option<SessionTokens>, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         let member = staff::lock(tx.conn(), checked.id).await?;
         let is_unchanged =
             |member: &StaffMember| member.is_active && member.password_hash == checked.password_hash;
-        let Some(mut member) = member.filter(is_unchanged) else {
-            tx.rollback().await?;
-            return Ok(None);
-        };
-        self.attempts.succeed(&mut tx, op, attempt).await?;
+        let Some(mut member) = member.filter(is_unchanged) else { return Ok(None) };
+        self.attempts.succeed(tx, op, attempt).await?;
         member.password_hash = Some(hash.to_owned());
         member.updated_at = op.now();
         staff::update(tx.conn(), &member).await?;
         refresh_tokens::revoke_staff(tx.conn(), member.id, op.now()).await?;
         let principal = Principal::Staff(member.id);
-        let tokens = self.sessions.open(&mut tx, op, principal, SessionId::generate()).await?;
+        let tokens = self.sessions.open(tx, op, principal, SessionId::generate()).await?;
         let role_ids = roles::of_staff(tx.conn(), &[member.id]).await?;
         let role_ids = role_ids.into_iter().map(|(_, role)| role.id).collect();
-        events::append(&mut tx, op, [Event::StaffMemberUpdated(staff_event(&member, role_ids))]).await?;
-        tx.commit().await?;
+        events::append(tx, op, [Event::StaffMemberUpdated(staff_event(&member, role_ids))]).await?;
         Ok(Some(tokens))
     }
 }

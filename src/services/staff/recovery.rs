@@ -7,7 +7,7 @@
 use super::{Staff, staff_event};
 use crate::auth::{Invalidation, Lane, Principal, add_seconds};
 use crate::context::OpContext;
-use crate::db::{Tx, with_retries};
+use crate::db::Tx;
 use crate::domain::event::Event;
 use crate::domain::ids::{self, Id, JobId, SessionId};
 use crate::error::{Error, UserErrorCode};
@@ -38,13 +38,12 @@ impl Staff {
         problems.check()?;
         let attempt = self.attempts.check(op, AttemptKind::Recovery, &email).await?;
         self.attempts.count(op, &attempt, None).await?;
-        with_retries(|| self.recover_once(op, &email)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| self.recover_in(tx, op, &email).await).await
     }
 
-    async fn recover_once(&self, op: &OpContext, email: &str) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
+    async fn recover_in(&self, tx: &mut Tx, op: &OpContext, email: &str) -> Result<(), Error> {
         let member = staff::find_by_email(tx.conn(), email).await?.filter(|member| member.is_active);
-        let Some(member) = member else { return Ok(tx.rollback().await?) };
+        let Some(member) = member else { return Ok(()) };
         let mail = StaffAccess {
             staff_id: member.id,
             is_invitation: false,
@@ -54,8 +53,7 @@ impl Staff {
         let interval = i64::try_from(self.attempts.mail_interval().as_micros()).unwrap_or(i64::MAX).max(1);
         let period = op.now().micros().div_euclid(interval).unsigned_abs();
         let id = JobId::from_uuid(ids::derive(member.id.uuid(), uuid::Uuid::from_u128(period.into())));
-        jobs::enqueue(&mut tx, op, [mail.job()?.with_id(id)]).await?;
-        Ok(tx.commit().await?)
+        Ok(jobs::enqueue(tx, op, [mail.job()?.with_id(id)]).await?)
     }
 
     /// Mails a new member a token to set their first password with, in the transaction that creates
@@ -100,22 +98,26 @@ impl Staff {
             return Err(invalid_token());
         };
         let hash = self.passwords.queue(Lane::Public, op.client_network())?.hash(password).await?;
-        let tokens = with_retries(|| self.reset_once(op, &member, token, &hash)).await?;
+        let tokens = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.reset_in(tx, op, &member, token, &hash).await
+            })
+            .await?;
         self.auth.invalidate(Invalidation::Staff);
         Ok(tokens)
     }
 
-    async fn reset_once(
+    async fn reset_in(
         &self,
+        tx: &mut Tx,
         op: &OpContext,
         checked: &StaffMember,
         token: &str,
         hash: &str,
     ) -> Result<SessionTokens, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
         let member = staff::lock(tx.conn(), checked.id).await?;
         let Some(mut member) = member.filter(|member| self.is_token_valid(member, token)) else {
-            tx.rollback().await?;
             return Err(invalid_token());
         };
         member.password_hash = Some(hash.to_owned());
@@ -123,13 +125,11 @@ impl Staff {
         staff::update(tx.conn(), &member).await?;
         refresh_tokens::revoke_staff(tx.conn(), member.id, op.now()).await?;
         let owner = Attempt::for_owner(op, AttemptKind::StaffSignIn, &member.email);
-        self.attempts.trust(&mut tx, op, &owner).await?;
-        let tokens =
-            self.sessions.open(&mut tx, op, Principal::Staff(member.id), SessionId::generate()).await?;
+        self.attempts.trust(tx, op, &owner).await?;
+        let tokens = self.sessions.open(tx, op, Principal::Staff(member.id), SessionId::generate()).await?;
         let roles = role_rows::of_staff(tx.conn(), &[member.id]).await?;
         let roles = roles.into_iter().map(|(_, role)| role.id).collect();
-        events::append(&mut tx, op, [Event::StaffMemberUpdated(staff_event(&member, roles))]).await?;
-        tx.commit().await?;
+        events::append(tx, op, [Event::StaffMemberUpdated(staff_event(&member, roles))]).await?;
         Ok(tokens)
     }
 

@@ -6,7 +6,7 @@ use super::{
 use crate::auth::Invalidation;
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{DbError, OnConstraint, Tx, with_retries};
+use crate::db::{DbError, OnConstraint, Tx};
 use crate::domain::event::{Event, RoleEvent};
 use crate::domain::ids::RoleId;
 use crate::domain::permission::Permission;
@@ -80,22 +80,20 @@ impl Staff {
                 permissions: Some(new.permissions.clone().unwrap_or_default()),
             },
         )?;
-        with_retries(|| self.create_role_once(op, &new)).await
-    }
-
-    async fn create_role_once(&self, op: &OpContext, new: &RolePatch) -> Result<Role, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let role = Role {
-            id: RoleId::generate(),
-            name: new.name.clone().unwrap_or_default(),
-            permissions: Json(new.permissions.clone().unwrap_or_default()),
-            created_at: op.now(),
-            updated_at: op.now(),
-        };
-        roles::insert(tx.conn(), &role).await.on_constraint("roles", "name", || name_taken(&role))?;
-        events::append(&mut tx, op, [Event::RoleCreated(role_event(&role))]).await?;
-        tx.commit().await?;
-        Ok(role)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let role = Role {
+                    id: RoleId::generate(),
+                    name: new.name.clone().unwrap_or_default(),
+                    permissions: Json(new.permissions.clone().unwrap_or_default()),
+                    created_at: op.now(),
+                    updated_at: op.now(),
+                };
+                roles::insert(tx.conn(), &role).await.on_constraint("roles", "name", || name_taken(&role))?;
+                events::append(tx, op, [Event::RoleCreated(role_event(&role))]).await?;
+                Ok(role)
+            })
+            .await
     }
 
     /// Changes a role, for all members who have it.
@@ -106,22 +104,21 @@ impl Staff {
     pub async fn update_role(&self, op: &OpContext, id: RoleId, patch: &RolePatch) -> Result<Role, Error> {
         op.authorize(Permission::ManageStaff)?;
         let patch = check(op, patch)?;
-        let role = with_retries(|| self.update_role_once(op, id, &patch)).await?;
+        let role = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let before = count_managers(tx).await?;
+                let mut role = lock_changeable(tx, op, id).await?;
+                set(&mut role.name, patch.name.as_ref());
+                set(&mut role.permissions.0, patch.permissions.as_ref());
+                role.updated_at = op.now();
+                roles::update(tx.conn(), &role).await.on_constraint("roles", "name", || name_taken(&role))?;
+                ensure_manager_remains(tx, before, &["role", "permissions"]).await?;
+                events::append(tx, op, [Event::RoleUpdated(role_event(&role))]).await?;
+                Ok::<_, Error>(role)
+            })
+            .await?;
         self.auth.invalidate(Invalidation::Staff);
-        Ok(role)
-    }
-
-    async fn update_role_once(&self, op: &OpContext, id: RoleId, patch: &RolePatch) -> Result<Role, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let before = count_managers(&mut tx).await?;
-        let mut role = lock_changeable(&mut tx, op, id).await?;
-        set(&mut role.name, patch.name.as_ref());
-        set(&mut role.permissions.0, patch.permissions.as_ref());
-        role.updated_at = op.now();
-        roles::update(tx.conn(), &role).await.on_constraint("roles", "name", || name_taken(&role))?;
-        ensure_manager_remains(&mut tx, before, &["role", "permissions"]).await?;
-        events::append(&mut tx, op, [Event::RoleUpdated(role_event(&role))]).await?;
-        tx.commit().await?;
         Ok(role)
     }
 
@@ -131,22 +128,20 @@ impl Staff {
     /// [`Error::Invalid`] when a member has it, or the actor may not change it.
     pub async fn delete_role(&self, op: &OpContext, id: RoleId) -> Result<(), Error> {
         op.authorize(Permission::ManageStaff)?;
-        with_retries(|| self.delete_role_once(op, id)).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| delete_role_in(tx, op, id).await).await
     }
+}
 
-    async fn delete_role_once(&self, op: &OpContext, id: RoleId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let role = lock_changeable(&mut tx, op, id).await?;
-        match roles::delete(tx.conn(), id).await {
-            Err(DbError::ForeignKey(..)) => {
-                let message = format!("Somebody has the role '{}': give them another one first", role.name);
-                return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
-            }
-            result => result?,
+async fn delete_role_in(tx: &mut Tx, op: &OpContext, id: RoleId) -> Result<(), Error> {
+    let role = lock_changeable(tx, op, id).await?;
+    match roles::delete(tx.conn(), id).await {
+        Err(DbError::ForeignKey(..)) => {
+            let message = format!("Somebody has the role '{}': give them another one first", role.name);
+            return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
         }
-        events::append(&mut tx, op, [Event::RoleDeleted(role_event(&role))]).await?;
-        Ok(tx.commit().await?)
+        result => result?,
     }
+    Ok(events::append(tx, op, [Event::RoleDeleted(role_event(&role))]).await?)
 }
 
 /// Locks a role that the actor may change: not the built-in one, and none with more permissions

@@ -8,7 +8,7 @@
 use super::{Webhooks, webhook_event};
 use crate::auth::effective_permissions;
 use crate::context::OpContext;
-use crate::db::{Conn, DbError, with_retries};
+use crate::db::{Conn, DbError, Tx};
 use crate::domain::event::Event;
 use crate::domain::ids::WebhookSubscriptionId;
 use crate::domain::permission::Permission;
@@ -55,28 +55,34 @@ impl Webhooks {
         op: &OpContext,
         id: WebhookSubscriptionId,
     ) -> Result<(), Error> {
-        with_retries(|| self.pause_once(op, id)).await
-    }
-
-    async fn pause_once(&self, op: &OpContext, id: WebhookSubscriptionId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let webhook = webhooks::lock(tx.conn(), id).await?;
-        let webhook = webhook.filter(|webhook| webhook.status == WebhookStatus::Active);
-        let is_permitted = match &webhook {
-            Some(webhook) => current_permissions(tx.conn(), op, webhook).await?.is_some(),
-            None => true,
-        };
-        let (false, Some(mut webhook)) = (is_permitted, webhook) else {
-            // Changed concurrently: it was deleted, paused or taken over.
-            return Ok(tx.rollback().await?);
-        };
-        (webhook.status, webhook.paused_at) = (WebhookStatus::Paused, Some(op.now()));
-        // This tells the mail to staff why it is paused.
-        webhook.failing_since = None;
-        webhooks::update(tx.conn(), &webhook).await?;
-        events::append(&mut tx, op, [Event::WebhookPaused(webhook_event(&webhook))]).await?;
-        tx.commit().await?;
-        tracing::warn!(webhook = ?id, "paused a webhook: its owner no longer has the permissions for its topics");
+        let is_paused =
+            self.db.transaction(&op.statements, async |tx: &mut Tx| pause_in(tx, op, id).await).await?;
+        if is_paused {
+            tracing::warn!(
+                webhook = ?id,
+                "paused a webhook: its owner no longer has the permissions for its topics"
+            );
+        }
         Ok(())
     }
+}
+
+/// Pauses a webhook whose owner lost a permission; `false` if it was changed concurrently.
+async fn pause_in(tx: &mut Tx, op: &OpContext, id: WebhookSubscriptionId) -> Result<bool, Error> {
+    let webhook = webhooks::lock(tx.conn(), id).await?;
+    let webhook = webhook.filter(|webhook| webhook.status == WebhookStatus::Active);
+    let is_permitted = match &webhook {
+        Some(webhook) => current_permissions(tx.conn(), op, webhook).await?.is_some(),
+        None => true,
+    };
+    let (false, Some(mut webhook)) = (is_permitted, webhook) else {
+        // It was deleted, paused or taken over.
+        return Ok(false);
+    };
+    (webhook.status, webhook.paused_at) = (WebhookStatus::Paused, Some(op.now()));
+    // This tells the mail to staff why it is paused.
+    webhook.failing_since = None;
+    webhooks::update(tx.conn(), &webhook).await?;
+    events::append(tx, op, [Event::WebhookPaused(webhook_event(&webhook))]).await?;
+    Ok(true)
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::access::{check_access, current_permissions};
 use super::{HostUnavailable, Webhooks, deliver_job, deliver_key, not_found, webhook_event};
 use crate::context::OpContext;
-use crate::db::with_retries;
+use crate::db::Tx;
 use crate::domain::event::Event;
 use crate::domain::ids::{Id, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId};
 use crate::domain::job::backoff;
@@ -167,57 +167,11 @@ impl Webhooks {
         started: Timestamp,
         is_final: bool,
     ) -> Result<(), Error> {
-        with_retries(|| self.record_attempt_once(op, webhook.id, delivery, attempt, started, is_final)).await
-    }
-
-    async fn record_attempt_once(
-        &self,
-        op: &OpContext,
-        id: WebhookSubscriptionId,
-        sent: &WebhookDelivery,
-        attempt: &Attempt,
-        started: Timestamp,
-        is_final: bool,
-    ) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let webhook = webhooks::lock(tx.conn(), id).await?;
-        let delivery = webhooks::lock_delivery(tx.conn(), sent.id).await?;
-        let is_same =
-            |row: &WebhookDelivery| row.status == DeliveryStatus::Pending && row.attempts == sent.attempts;
-        // It may have been deleted, or another worker has sent it concurrently.
-        let (Some(mut webhook), Some(mut delivery)) = (webhook, delivery.filter(is_same)) else {
-            tx.rollback().await?;
-            return Ok(());
-        };
-        delivery.payload.clone_from(&sent.payload);
-        delivery.attempts = delivery.attempts.saturating_add(1);
-        webhooks::insert_attempt(tx.conn(), attempt_row(&delivery, attempt, started)).await?;
-        let (before, now) = (webhook.clone(), op.now());
-        if attempt.is_success() {
-            (delivery.status, delivery.next_attempt_at) = (DeliveryStatus::Delivered, None);
-            delivery.delivered_at = Some(now);
-            webhook.failing_since = None;
-        } else if is_final {
-            (delivery.status, delivery.next_attempt_at) = (DeliveryStatus::Failed, None);
-        } else {
-            let since = *webhook.failing_since.get_or_insert(started);
-            if is_failing_too_long(since, now) {
-                (delivery.status, delivery.next_attempt_at) = (DeliveryStatus::Failed, None);
-                if webhook.status == WebhookStatus::Active {
-                    (webhook.status, webhook.paused_at) = (WebhookStatus::Paused, Some(now));
-                    events::append(&mut tx, op, [Event::WebhookPaused(webhook_event(&webhook))]).await?;
-                }
-            } else {
-                let delay = backoff(FIRST_RETRY_DELAY, u32::try_from(delivery.attempts).unwrap_or(u32::MAX));
-                delivery.next_attempt_at = Some(now.plus(delay));
-                jobs::enqueue(&mut tx, op, [deliver_job(id)?.with_delay(delay)]).await?;
-            }
-        }
-        webhooks::update_delivery(tx.conn(), &delivery).await?;
-        if webhook != before {
-            webhooks::update(tx.conn(), &webhook).await?;
-        }
-        Ok(tx.commit().await?)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                record_attempt_in(tx, op, webhook.id, delivery, attempt, started, is_final).await
+            })
+            .await
     }
 
     /// Enqueues the job that continues.
@@ -227,12 +181,11 @@ impl Webhooks {
         id: WebhookSubscriptionId,
         delay: Duration,
     ) -> Result<(), Error> {
-        with_retries(|| async {
-            let mut tx = self.db.begin(&op.statements).await?;
-            jobs::enqueue(&mut tx, op, [deliver_job(id)?.with_delay(delay)]).await?;
-            Ok(tx.commit().await?)
-        })
-        .await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                Ok(jobs::enqueue(tx, op, [deliver_job(id)?.with_delay(delay)]).await?)
+            })
+            .await
     }
 
     async fn drop_delivery(&self, op: &OpContext, id: WebhookDeliveryId) -> Result<(), Error> {
@@ -248,45 +201,7 @@ impl Webhooks {
     /// the webhook may see more than the actor.
     pub async fn retry(&self, op: &OpContext, id: WebhookDeliveryId) -> Result<WebhookDelivery, Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.retry_once(op, id)).await
-    }
-
-    async fn retry_once(&self, op: &OpContext, id: WebhookDeliveryId) -> Result<WebhookDelivery, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let found = webhooks::deliveries_by_ids(tx.conn(), &[id]).await?;
-        let webhook = match found.first() {
-            Some(delivery) => webhooks::lock(tx.conn(), delivery.subscription_id).await?,
-            None => None,
-        };
-        let delivery = webhooks::lock_delivery(tx.conn(), id).await?;
-        if let Some(Err(refused)) = webhook.as_ref().map(|webhook| check_access(op, webhook)) {
-            tx.rollback().await?;
-            return Err(refused);
-        }
-        let problem = match (&webhook, &delivery) {
-            (Some(webhook), Some(delivery)) if delivery.event_id.is_some() => {
-                (webhook.status == WebhookStatus::Paused).then_some((
-                    UserErrorCode::NotAllowed,
-                    "The webhook subscription is paused: activate it first",
-                ))
-            }
-            (Some(_), Some(_)) => Some((UserErrorCode::NotAllowed, "This was a test: send another one")),
-            _ => Some((UserErrorCode::NotFound, "Webhook delivery does not exist")),
-        };
-        let (None, Some(mut delivery)) = (problem, delivery) else {
-            tx.rollback().await?;
-            let (code, message) =
-                problem.unwrap_or((UserErrorCode::NotFound, "Webhook delivery does not exist"));
-            return Err(Error::invalid(&["id"], code, message));
-        };
-        (delivery.status, delivery.delivered_at) = (DeliveryStatus::Pending, None);
-        delivery.next_attempt_at = Some(op.now());
-        webhooks::update_delivery(tx.conn(), &delivery).await?;
-        let endpoint = delivery.subscription_id;
-        jobs::enqueue(&mut tx, op, [deliver_job(endpoint)?]).await?;
-        jobs::expedite(&mut tx, op, &deliver_key(endpoint)).await?;
-        tx.commit().await?;
-        Ok(delivery)
+        self.db.transaction(&op.statements, async |tx: &mut Tx| retry_in(tx, op, id).await).await
     }
 
     /// Sends a test message to an endpoint: the newest event of its topics, or a made-up one if
@@ -340,26 +255,109 @@ impl Webhooks {
         if attempt.is_success() {
             (delivery.status, delivery.delivered_at) = (DeliveryStatus::Delivered, Some(op.now()));
         }
-        with_retries(|| self.record_test(op, &delivery, &attempt, started)).await?;
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                record_test(tx, &delivery, &attempt, started).await
+            })
+            .await?;
         Ok(delivery)
     }
+}
 
-    async fn record_test(
-        &self,
-        op: &OpContext,
-        delivery: &WebhookDelivery,
-        attempt: &Attempt,
-        started: Timestamp,
-    ) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        if webhooks::lock(tx.conn(), delivery.subscription_id).await?.is_none() {
-            tx.rollback().await?;
-            return Err(not_found(&["id"]));
+async fn record_attempt_in(
+    tx: &mut Tx,
+    op: &OpContext,
+    id: WebhookSubscriptionId,
+    sent: &WebhookDelivery,
+    attempt: &Attempt,
+    started: Timestamp,
+    is_final: bool,
+) -> Result<(), Error> {
+    let webhook = webhooks::lock(tx.conn(), id).await?;
+    let delivery = webhooks::lock_delivery(tx.conn(), sent.id).await?;
+    let is_same =
+        |row: &WebhookDelivery| row.status == DeliveryStatus::Pending && row.attempts == sent.attempts;
+    // It may have been deleted, or another worker has sent it concurrently.
+    let (Some(mut webhook), Some(mut delivery)) = (webhook, delivery.filter(is_same)) else {
+        return Ok(());
+    };
+    delivery.payload.clone_from(&sent.payload);
+    delivery.attempts = delivery.attempts.saturating_add(1);
+    webhooks::insert_attempt(tx.conn(), attempt_row(&delivery, attempt, started)).await?;
+    let (before, now) = (webhook.clone(), op.now());
+    if attempt.is_success() {
+        (delivery.status, delivery.next_attempt_at) = (DeliveryStatus::Delivered, None);
+        delivery.delivered_at = Some(now);
+        webhook.failing_since = None;
+    } else if is_final {
+        (delivery.status, delivery.next_attempt_at) = (DeliveryStatus::Failed, None);
+    } else {
+        let since = *webhook.failing_since.get_or_insert(started);
+        if is_failing_too_long(since, now) {
+            (delivery.status, delivery.next_attempt_at) = (DeliveryStatus::Failed, None);
+            if webhook.status == WebhookStatus::Active {
+                (webhook.status, webhook.paused_at) = (WebhookStatus::Paused, Some(now));
+                events::append(tx, op, [Event::WebhookPaused(webhook_event(&webhook))]).await?;
+            }
+        } else {
+            let delay = backoff(FIRST_RETRY_DELAY, u32::try_from(delivery.attempts).unwrap_or(u32::MAX));
+            delivery.next_attempt_at = Some(now.plus(delay));
+            jobs::enqueue(tx, op, [deliver_job(id)?.with_delay(delay)]).await?;
         }
-        webhooks::insert_deliveries(tx.conn(), vec![delivery.clone()]).await?;
-        webhooks::insert_attempt(tx.conn(), attempt_row(delivery, attempt, started)).await?;
-        Ok(tx.commit().await?)
     }
+    webhooks::update_delivery(tx.conn(), &delivery).await?;
+    if webhook != before {
+        webhooks::update(tx.conn(), &webhook).await?;
+    }
+    Ok(())
+}
+
+async fn retry_in(tx: &mut Tx, op: &OpContext, id: WebhookDeliveryId) -> Result<WebhookDelivery, Error> {
+    let found = webhooks::deliveries_by_ids(tx.conn(), &[id]).await?;
+    let webhook = match found.first() {
+        Some(delivery) => webhooks::lock(tx.conn(), delivery.subscription_id).await?,
+        None => None,
+    };
+    let delivery = webhooks::lock_delivery(tx.conn(), id).await?;
+    if let Some(webhook) = &webhook {
+        check_access(op, webhook)?;
+    }
+    let problem = match (&webhook, &delivery) {
+        (Some(webhook), Some(delivery)) if delivery.event_id.is_some() => {
+            let is_paused = webhook.status == WebhookStatus::Paused;
+            is_paused.then_some((
+                UserErrorCode::NotAllowed,
+                "The webhook subscription is paused: activate it first",
+            ))
+        }
+        (Some(_), Some(_)) => Some((UserErrorCode::NotAllowed, "This was a test: send another one")),
+        _ => Some((UserErrorCode::NotFound, "Webhook delivery does not exist")),
+    };
+    let (None, Some(mut delivery)) = (problem, delivery) else {
+        let (code, message) = problem.unwrap_or((UserErrorCode::NotFound, "Webhook delivery does not exist"));
+        return Err(Error::invalid(&["id"], code, message));
+    };
+    (delivery.status, delivery.delivered_at) = (DeliveryStatus::Pending, None);
+    delivery.next_attempt_at = Some(op.now());
+    webhooks::update_delivery(tx.conn(), &delivery).await?;
+    let endpoint = delivery.subscription_id;
+    jobs::enqueue(tx, op, [deliver_job(endpoint)?]).await?;
+    jobs::expedite(tx, op, &deliver_key(endpoint)).await?;
+    Ok(delivery)
+}
+
+async fn record_test(
+    tx: &mut Tx,
+    delivery: &WebhookDelivery,
+    attempt: &Attempt,
+    started: Timestamp,
+) -> Result<(), Error> {
+    if webhooks::lock(tx.conn(), delivery.subscription_id).await?.is_none() {
+        return Err(not_found(&["id"]));
+    }
+    webhooks::insert_deliveries(tx.conn(), vec![delivery.clone()]).await?;
+    webhooks::insert_attempt(tx.conn(), attempt_row(delivery, attempt, started)).await?;
+    Ok(())
 }
 
 /// The reason why a payload can't be rendered, for whoever maintains the endpoint. Internal errors

@@ -5,7 +5,7 @@ use super::{Webhooks, deliver_job, deliver_key, not_found, webhook_event};
 use crate::auth::{Actor, new_webhook_secret};
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{DbError, with_retries};
+use crate::db::{DbError, Tx};
 use crate::domain::event::Event;
 use crate::domain::ids::WebhookSubscriptionId;
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -25,6 +25,8 @@ const MAX_ENDPOINTS: i64 = 250;
 const MAX_URL_BYTES: usize = 2_048;
 /// Maximum length of a document, in bytes.
 const MAX_QUERY_BYTES: usize = 16 * 1024;
+/// How often an update is retried because the endpoint was changed concurrently.
+const MAX_UPDATE_RETRIES: u32 = 5;
 
 /// A new endpoint.
 #[derive(Clone, Debug, Default)]
@@ -107,20 +109,17 @@ impl Webhooks {
             owner: op.owner(),
         };
         self.check(op, &webhook).await?;
-        with_retries(|| self.create_once(op, &webhook)).await?;
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                if webhooks::count(tx.conn()).await? >= MAX_ENDPOINTS {
+                    let message = format!("There may be up to {MAX_ENDPOINTS} webhook subscriptions");
+                    return Err(Error::invalid(&[], UserErrorCode::TooMany, message));
+                }
+                webhooks::insert(tx.conn(), &webhook).await?;
+                Ok(events::append(tx, op, [Event::WebhookCreated(webhook_event(&webhook))]).await?)
+            })
+            .await?;
         Ok((webhook, secret))
-    }
-
-    async fn create_once(&self, op: &OpContext, webhook: &WebhookSubscription) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        if webhooks::count(tx.conn()).await? >= MAX_ENDPOINTS {
-            tx.rollback().await?;
-            let message = format!("There may be up to {MAX_ENDPOINTS} webhook subscriptions");
-            return Err(Error::invalid(&[], UserErrorCode::TooMany, message));
-        }
-        webhooks::insert(tx.conn(), webhook).await?;
-        events::append(&mut tx, op, [Event::WebhookCreated(webhook_event(webhook))]).await?;
-        Ok(tx.commit().await?)
     }
 
     /// Changes an endpoint. From then on the actor owns it, and it gets what they may see. When it
@@ -136,19 +135,25 @@ impl Webhooks {
         patch: &WebhookPatch,
     ) -> Result<WebhookSubscription, Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.update_once(op, id, patch)).await
+        for _ in 0..=MAX_UPDATE_RETRIES {
+            if let Some(webhook) = self.update_unless_changed(op, id, patch).await? {
+                return Ok(webhook);
+            }
+        }
+        Err(DbError::conflict().into())
     }
 
-    async fn update_once(
+    /// Changes an endpoint; `None` if it was changed concurrently.
+    async fn update_unless_changed(
         &self,
         op: &OpContext,
         id: WebhookSubscriptionId,
         patch: &WebhookPatch,
-    ) -> Result<WebhookSubscription, Error> {
+    ) -> Result<Option<WebhookSubscription>, Error> {
         let found = webhooks::find(&mut self.db.read(&op.statements).await?, id).await?;
-        let mut webhook = found.clone().ok_or_else(|| not_found(&["id"]))?;
-        check_access(op, &webhook)?;
-        let before = webhook.status;
+        let found = found.ok_or_else(|| not_found(&["id"]))?;
+        check_access(op, &found)?;
+        let mut webhook = found.clone();
         set(&mut webhook.url, patch.url.as_ref().map(|url| url.trim().to_owned()).as_ref());
         set(&mut webhook.topics.0, patch.topics.as_deref().map(dedup).as_ref());
         set(&mut webhook.query, patch.query.as_ref());
@@ -159,25 +164,9 @@ impl Webhooks {
         webhook.updated_at = op.now();
         // Before the transaction: checking a document executes it, which reads.
         self.check(op, &webhook).await?;
-        let mut tx = self.db.begin(&op.statements).await?;
-        if webhooks::lock(tx.conn(), id).await? != found {
-            tx.rollback().await?;
-            return Err(DbError::conflict().into());
-        }
-        match (before, webhook.status) {
-            (WebhookStatus::Active, WebhookStatus::Paused) => webhook.paused_at = Some(op.now()),
-            (WebhookStatus::Paused, WebhookStatus::Active) => {
-                (webhook.paused_at, webhook.failing_since) = (None, None);
-                webhooks::expedite(tx.conn(), id, op.now()).await?;
-                jobs::enqueue(&mut tx, op, [deliver_job(id)?]).await?;
-                jobs::expedite(&mut tx, op, &deliver_key(id)).await?;
-            }
-            _ => {}
-        }
-        webhooks::update(tx.conn(), &webhook).await?;
-        events::append(&mut tx, op, [Event::WebhookUpdated(webhook_event(&webhook))]).await?;
-        tx.commit().await?;
-        Ok(webhook)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| update_in(tx, op, &found, webhook.clone()).await)
+            .await
     }
 
     /// Deletes an endpoint with its deliveries.
@@ -186,22 +175,16 @@ impl Webhooks {
     /// [`Error::Invalid`] when there is no such endpoint, or it may see more than the actor.
     pub async fn delete(&self, op: &OpContext, id: WebhookSubscriptionId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        with_retries(|| self.delete_once(op, id)).await
-    }
-
-    async fn delete_once(&self, op: &OpContext, id: WebhookSubscriptionId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let Some(webhook) = webhooks::lock(tx.conn(), id).await? else {
-            tx.rollback().await?;
-            return Err(not_found(&["id"]));
-        };
-        if let Err(refused) = check_access(op, &webhook) {
-            tx.rollback().await?;
-            return Err(refused);
-        }
-        webhooks::delete(tx.conn(), id).await?;
-        events::append(&mut tx, op, [Event::WebhookDeleted(webhook_event(&webhook))]).await?;
-        Ok(tx.commit().await?)
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let Some(webhook) = webhooks::lock(tx.conn(), id).await? else {
+                    return Err(not_found(&["id"]));
+                };
+                check_access(op, &webhook)?;
+                webhooks::delete(tx.conn(), id).await?;
+                Ok(events::append(tx, op, [Event::WebhookDeleted(webhook_event(&webhook))]).await?)
+            })
+            .await
     }
 
     /// Validates an endpoint and reports everything that is wrong.
@@ -247,6 +230,32 @@ impl Webhooks {
         }
         problems.check()
     }
+}
+
+/// Stores a changed endpoint; `None` if it is no longer as it was found.
+async fn update_in(
+    tx: &mut Tx,
+    op: &OpContext,
+    found: &WebhookSubscription,
+    mut webhook: WebhookSubscription,
+) -> Result<Option<WebhookSubscription>, Error> {
+    let id = found.id;
+    if webhooks::lock(tx.conn(), id).await?.as_ref() != Some(found) {
+        return Ok(None);
+    }
+    match (found.status, webhook.status) {
+        (WebhookStatus::Active, WebhookStatus::Paused) => webhook.paused_at = Some(op.now()),
+        (WebhookStatus::Paused, WebhookStatus::Active) => {
+            (webhook.paused_at, webhook.failing_since) = (None, None);
+            webhooks::expedite(tx.conn(), id, op.now()).await?;
+            jobs::enqueue(tx, op, [deliver_job(id)?]).await?;
+            jobs::expedite(tx, op, &deliver_key(id)).await?;
+        }
+        _ => {}
+    }
+    webhooks::update(tx.conn(), &webhook).await?;
+    events::append(tx, op, [Event::WebhookUpdated(webhook_event(&webhook))]).await?;
+    Ok(Some(webhook))
 }
 
 /// The permissions of the actor.

@@ -2,7 +2,7 @@
 
 use super::{Webhooks, deliver_job};
 use crate::context::OpContext;
-use crate::db::with_retries;
+use crate::db::Tx;
 use crate::domain::event::Topic;
 use crate::domain::ids::{EventId, WebhookDeliveryId};
 use crate::domain::permission::Permission;
@@ -29,43 +29,40 @@ impl Webhooks {
     /// [`Error`] of the database; the events are processed by the next run then.
     pub async fn fan_out(&self, op: &OpContext) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        while with_retries(|| self.fan_out_once(op)).await? {}
+        while self.db.transaction(&op.statements, async |tx: &mut Tx| fan_out_in(tx, op).await).await? {}
         Ok(())
     }
+}
 
-    /// Processes the next batch of events. Returns whether there may be more.
-    async fn fan_out_once(&self, op: &OpContext) -> Result<bool, Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let all = webhooks::all(tx.conn()).await?;
-        let mut kinds: Vec<String> = all.iter().flat_map(|webhook| webhook.topics.0.clone()).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        // An empty list of kinds would match all events.
-        let topic = if kinds.is_empty() { Topic::of_ids::<EventId>(&[]) } else { Topic::of_kinds(kinds) };
-        let batch = consumer::next_batch(&mut tx, op, FAN_OUT_JOB, &topic, BATCH_SIZE).await?;
-        if webhooks::all(tx.conn()).await? != all {
-            // An endpoint was created before the last of these events and after the first read.
-            tx.rollback().await?;
-            return Ok(true);
-        }
-        let mut rows = Vec::new();
-        let mut jobs = Vec::new();
-        for webhook in &all {
-            let before = rows.len();
-            let wanted = batch.events.iter().filter(|event| is_subscribed(webhook, event));
-            rows.extend(wanted.map(|event| new_delivery(op, webhook, event)));
-            if rows.len() > before {
-                jobs.push(deliver_job(webhook.id)?);
-            }
-        }
-        for rows in rows.chunks(MAX_ROWS_PER_STATEMENT) {
-            webhooks::insert_deliveries(tx.conn(), rows.to_vec()).await?;
-        }
-        jobs::enqueue(&mut tx, op, jobs).await?;
-        batch.acknowledge(&mut tx).await?;
-        tx.commit().await?;
-        Ok(i64::try_from(batch.events.len()).is_ok_and(|count| count == BATCH_SIZE))
+/// Processes the next batch of events. Returns whether there may be more.
+async fn fan_out_in(tx: &mut Tx, op: &OpContext) -> Result<bool, Error> {
+    let all = webhooks::all(tx.conn()).await?;
+    let mut kinds: Vec<String> = all.iter().flat_map(|webhook| webhook.topics.0.clone()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    // An empty list of kinds would match all events.
+    let topic = if kinds.is_empty() { Topic::of_ids::<EventId>(&[]) } else { Topic::of_kinds(kinds) };
+    let batch = consumer::next_batch(tx, op, FAN_OUT_JOB, &topic, BATCH_SIZE).await?;
+    if webhooks::all(tx.conn()).await? != all {
+        // An endpoint was created before the last of these events and after the first read.
+        return Ok(true);
     }
+    let mut rows = Vec::new();
+    let mut jobs = Vec::new();
+    for webhook in &all {
+        let before = rows.len();
+        let wanted = batch.events.iter().filter(|event| is_subscribed(webhook, event));
+        rows.extend(wanted.map(|event| new_delivery(op, webhook, event)));
+        if rows.len() > before {
+            jobs.push(deliver_job(webhook.id)?);
+        }
+    }
+    for rows in rows.chunks(MAX_ROWS_PER_STATEMENT) {
+        webhooks::insert_deliveries(tx.conn(), rows.to_vec()).await?;
+    }
+    jobs::enqueue(tx, op, jobs).await?;
+    batch.acknowledge(tx).await?;
+    Ok(i64::try_from(batch.events.len()).is_ok_and(|count| count == BATCH_SIZE))
 }
 
 /// Whether an event is to be delivered to an endpoint, now or after a pause: it subscribes to the

@@ -6,7 +6,7 @@
 
 use super::Webhooks;
 use crate::context::OpContext;
-use crate::db::with_retries;
+use crate::db::Tx;
 use crate::domain::ids::WebhookSubscriptionId;
 use crate::error::Error;
 use crate::loaders::WebhookSubscription;
@@ -23,23 +23,21 @@ impl Webhooks {
         for webhook in
             all.iter().filter(|webhook| !self.keys.is_sealed_with_current_key(webhook.id, &webhook.secret))
         {
-            with_retries(|| self.encrypt_secret(op, webhook.id)).await?;
+            self.db
+                .transaction(&op.statements, async |tx: &mut Tx| self.encrypt_secret(tx, webhook.id).await)
+                .await?;
         }
         Ok(())
     }
 
-    async fn encrypt_secret(&self, op: &OpContext, id: WebhookSubscriptionId) -> Result<(), Error> {
-        let mut tx = self.db.begin(&op.statements).await?;
-        let Some(mut webhook) = webhooks::lock(tx.conn(), id).await? else {
-            return Ok(tx.rollback().await?);
-        };
+    async fn encrypt_secret(&self, tx: &mut Tx, id: WebhookSubscriptionId) -> Result<(), Error> {
+        let Some(mut webhook) = webhooks::lock(tx.conn(), id).await? else { return Ok(()) };
         let Some(secret) = self.keys.open_webhook_secret(id, &webhook.secret) else {
             tracing::error!(webhook = ?id, "{}", unreadable_secret(&webhook));
-            return Ok(tx.rollback().await?);
+            return Ok(());
         };
         webhook.secret = self.keys.seal_webhook_secret(id, &secret)?;
-        webhooks::update(tx.conn(), &webhook).await?;
-        Ok(tx.commit().await?)
+        Ok(webhooks::update(tx.conn(), &webhook).await?)
     }
 
     /// Decrypts the secret of an endpoint.

@@ -1,5 +1,6 @@
 //! What is held on a customer: given out to them and to staff, and removed without a hole in the books.
 
+use mercato::db::Tx;
 use mercato::db::types::Json;
 use mercato::domain::address::Address;
 use mercato::domain::ids::{OrderId, OrderLineId};
@@ -68,10 +69,11 @@ pub async fn place(app: &TestApp, customer_id: Option<CustomerId>, email: &str) 
         picked: Json(Vec::new()),
         product_id: None,
     };
-    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
-    orders::insert(tx.conn(), &order).await.unwrap();
-    orders::insert_lines(tx.conn(), vec![line]).await.unwrap();
-    tx.commit().await.unwrap();
+    let inserted = app.app.db.transaction(&op.statements, async |tx: &mut Tx| {
+        orders::insert(tx.conn(), &order).await?;
+        orders::insert_lines(tx.conn(), vec![line.clone()]).await
+    });
+    inserted.await.unwrap();
     id
 }
 

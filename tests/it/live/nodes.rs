@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use mercato::app::{App, Dependencies};
 use mercato::config::{Config, Overrides};
-use mercato::db::StatementCounter;
+use mercato::db::{DbError, StatementCounter, Tx};
 use mercato::domain::event::{Event, ProductEvent};
 use mercato::domain::ids::ProductId;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use super::{EVENTS, PRODUCT, rename};
 use crate::support::live::{Socket, cursor};
@@ -91,14 +92,26 @@ async fn what_commits_late_is_missed_by_nobody() {
         let handle = handle.to_owned();
         Event::ProductCreated(ProductEvent { product_id: ProductId::generate(), handle })
     };
-    let mut late = app.app.db.begin(&StatementCounter::default()).await.unwrap();
-    mercato::events::append(&mut late, &op, [created("late")]).await.unwrap();
-    for handle in ["early", "earlier"] {
-        let mut tx = app.app.db.begin(&StatementCounter::default()).await.unwrap();
-        mercato::events::append(&mut tx, &op, [created(handle)]).await.unwrap();
-        tx.commit().await.unwrap();
-        assert_eq!(live.event().await["events"]["payload"]["handle"], handle);
-    }
-    late.commit().await.unwrap();
+    let (is_written, may_commit) = (Notify::new(), Notify::new());
+    let statements = StatementCounter::default();
+    let late = app.app.db.transaction(&statements, async |tx: &mut Tx| {
+        mercato::events::append(tx, &op, [created("late")]).await?;
+        is_written.notify_one();
+        may_commit.notified().await;
+        Ok::<_, DbError>(())
+    });
+    let others = async {
+        is_written.notified().await;
+        for handle in ["early", "earlier"] {
+            let appended = app.app.db.transaction(&statements, async |tx: &mut Tx| {
+                mercato::events::append(tx, &op, [created(handle)]).await
+            });
+            appended.await.unwrap();
+            assert_eq!(live.event().await["events"]["payload"]["handle"], handle);
+        }
+        may_commit.notify_one();
+    };
+    let (committed, ()) = tokio::join!(late, others);
+    committed.unwrap();
     assert_eq!(live.event().await["events"]["payload"]["handle"], "late");
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mercato::db::Tx;
 use mercato::db::types::Json;
 use mercato::domain::event::{Event, LowStockEvent, WebhookEvent};
 use mercato::domain::ids::{Id, JobId, VariantId, WebhookSubscriptionId};
@@ -154,15 +155,16 @@ async fn those_who_manage_settings_hear_of_paused_webhooks(database: Database) {
     };
     // One that is paused, and one that somebody has set active again.
     for row in [webhook(WebhookStatus::Paused), webhook(WebhookStatus::Active)] {
-        let mut tx = shop.app.app.db.begin(&op.statements).await.unwrap();
-        webhooks::insert(tx.conn(), &row).await.unwrap();
         let paused = WebhookEvent {
             webhook_subscription_id: row.id,
             topics: row.topics.0.clone(),
             status: WebhookStatus::Paused,
         };
-        mercato::events::append(&mut tx, &op, [Event::WebhookPaused(paused)]).await.unwrap();
-        tx.commit().await.unwrap();
+        let inserted = shop.app.app.db.transaction(&op.statements, async |tx: &mut Tx| {
+            webhooks::insert(tx.conn(), &row).await?;
+            mercato::events::append(tx, &op, [Event::WebhookPaused(paused.clone())]).await
+        });
+        inserted.await.unwrap();
     }
     shop.app.work().await;
     let mail = shop.mail("A webhook is paused");

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use mercato::db::Tx;
 use mercato::domain::ids::{CustomerId, Id};
 use mercato::domain::order::OrderStatus;
 use mercato::domain::permission::Permission::ReadOrders;
@@ -12,6 +13,14 @@ use serde_json::json;
 
 use super::{Shop, impatient};
 use crate::support::{Database, TestApp, blank_order, both, order_id, order_of};
+
+/// Stores an order that nobody has placed.
+async fn insert(app: &TestApp, order: &Order) {
+    let op = app.app.system();
+    let inserted =
+        app.app.db.transaction(&op.statements, async |tx: &mut Tx| orders::insert(tx.conn(), order).await);
+    inserted.await.unwrap();
+}
 
 both!(a_declined_payment_costs_no_number);
 async fn a_declined_payment_costs_no_number(app: TestApp) {
@@ -87,10 +96,8 @@ async fn an_order_that_goes_on_waiting_has_its_number(database: Database) {
 both!(an_order_whose_charge_was_cut_off_is_counted_once_it_is_looked_at);
 async fn an_order_whose_charge_was_cut_off_is_counted_once_it_is_looked_at(app: TestApp) {
     let op = app.app.system();
-    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
     let order = Order { number: None, ..blank_order(op.now()) };
-    orders::insert(tx.conn(), &order).await.unwrap();
-    tx.commit().await.unwrap();
+    insert(&app, &order).await;
     let payments = &app.app.services.payments;
     payments.check_pending(&op).await.unwrap();
     assert_eq!(app.order(order.id).await.number, None, "its provider may still answer");
@@ -107,11 +114,7 @@ async fn an_order_whose_charge_was_cut_off_is_counted_once_it_is_looked_at(app: 
 
 both!(a_number_that_an_imported_order_has_is_passed_over);
 async fn a_number_that_an_imported_order_has_is_passed_over(app: TestApp) {
-    let op = app.app.system();
-    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
-    let order = Order { number: Some(1_001), ..blank_order(op.now()) };
-    orders::insert(tx.conn(), &order).await.unwrap();
-    tx.commit().await.unwrap();
+    insert(&app, &Order { number: Some(1_001), ..blank_order(app.app.system().now()) }).await;
     let mug = app.stocked("Mug", "5", 50).await;
     let cart = app.cart(&[(&mug, 1)]).await;
     let placed = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();

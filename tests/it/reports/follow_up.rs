@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mercato::db::Tx;
 use mercato::db::types::Json;
 use mercato::domain::event::{Event, RefundEvent};
 use mercato::domain::ids::RefundId;
@@ -50,10 +51,11 @@ async fn a_refund_whose_maker_died_is_asked_for(app: TestApp) {
         lines: Vec::new(),
         note: String::new(),
     };
-    let mut tx = app.app.db.begin(&op.statements).await.unwrap();
-    refunds::insert(tx.conn(), &refund).await.unwrap();
-    mercato::events::append(&mut tx, &op, [Event::RefundCreated(event)]).await.unwrap();
-    tx.commit().await.unwrap();
+    let inserted = app.app.db.transaction(&op.statements, async |tx: &mut Tx| {
+        refunds::insert(tx.conn(), &refund).await?;
+        mercato::events::append(tx, &op, [Event::RefundCreated(event.clone())]).await
+    });
+    inserted.await.unwrap();
 
     app.work().await;
     assert_eq!(app.ledger(order).await.len(), 2, "whoever made it may still be about to ask");

@@ -1,5 +1,6 @@
 //! Carts that are ready to be ordered, and orders of them.
 
+use mercato::db::Tx;
 use mercato::db::types::Json;
 use mercato::domain::address::Address;
 use mercato::domain::cart::{CartAddress, CartRef};
@@ -208,10 +209,11 @@ impl TestApp {
             created_at: op.now(),
         };
         let lines: Vec<CartLine> = lines.iter().map(line).collect();
-        let mut tx = self.app.db.begin(&op.statements).await.unwrap();
-        carts::insert(tx.conn(), &cart).await.unwrap();
-        carts::insert_or_add_lines(tx.conn(), &lines).await.unwrap();
-        tx.commit().await.unwrap();
+        let inserted = self.app.db.transaction(&op.statements, async |tx: &mut Tx| {
+            carts::insert(tx.conn(), &cart).await?;
+            carts::insert_or_add_lines(tx.conn(), &lines).await
+        });
+        inserted.await.unwrap();
         CartRef { id: cart.id, token: self.app.auth.keys.cart_key(cart.id) }.to_string()
     }
 

@@ -64,8 +64,10 @@ fn main() -> io::Result<()> {
 fn list_demo_images(out: &Path) -> io::Result<()> {
     let mut images = String::new();
     for file in listing(Path::new(DEMO_IMAGES))? {
-        let (name, path) = (file_name(&file)?, fs::canonicalize(&file)?);
-        writeln!(images, "    ({name:?}, include_str!({path:?})),").map_err(io::Error::other)?;
+        let name = file_name(&file)?;
+        // Not an absolute path: another checkout may share the target folder.
+        let path = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{DEMO_IMAGES}/{name}\")");
+        writeln!(images, "    ({name:?}, include_str!({path})),").map_err(io::Error::other)?;
     }
     fs::write(out.join("demo_images.rs"), format!("static IMAGES: &[(&str, &str)] = &[\n{images}];\n"))
 }

@@ -21,16 +21,36 @@ pub struct Tx {
     is_discarded: bool,
 }
 
-/// Work inside a transaction: an async closure. Implemented for all of them; the trait exists
-/// because a bound on the future of an `AsyncFnOnce`, such as `Send`, can't be written otherwise.
-pub trait TxWork<Tx, R>: AsyncFnOnce(Tx) -> R + FnOnce(Tx) -> <Self as TxWork<Tx, R>>::Future {
+/// Work inside a transaction: an async closure that captures only what can be copied or cloned, so
+/// that it can be repeated. Implemented for all of them.
+pub trait TxWork<'a, T, E>:
+    for<'t> AsyncFnOnce(&'t mut Tx) -> Result<T, E>
+    + for<'t> WithFuture<&'t mut Tx, Result<T, E>, Future: Send>
+    + Clone
+    + Send
+    + 'a
+{
+}
+
+impl<'a, T, E, F> TxWork<'a, T, E> for F where
+    F: for<'t> AsyncFnOnce(&'t mut Tx) -> Result<T, E>
+        + for<'t> WithFuture<&'t mut Tx, Result<T, E>, Future: Send>
+        + Clone
+        + Send
+        + 'a
+{
+}
+
+/// Names the future of an async closure. Without it, there is no way yet to require that the future
+/// of an `AsyncFnOnce` is `Send`.
+pub trait WithFuture<A, R>: AsyncFnOnce(A) -> R + FnOnce(A) -> <Self as WithFuture<A, R>>::Future {
     /// The closure's future.
     type Future: Future<Output = R>;
 }
 
-impl<F, Tx, Fut, R> TxWork<Tx, R> for F
+impl<F, A, Fut, R> WithFuture<A, R> for F
 where
-    F: AsyncFnOnce(Tx) -> R + FnOnce(Tx) -> Fut,
+    F: AsyncFnOnce(A) -> R + FnOnce(A) -> Fut,
     Fut: Future<Output = R>,
 {
     type Future = Fut;
@@ -45,17 +65,12 @@ impl Db {
     /// The work's own error, or [`DbError`] when there is no connection, or the database is busy
     /// after several retries.
     #[expect(clippy::manual_async_fn, reason = "an `async fn` does not promise that its future is `Send`")]
-    pub fn transaction<'a, T, E, F>(
+    pub fn transaction<'a, T, E>(
         &'a self,
         statements: &'a StatementCounter,
-        work: F,
+        work: impl TxWork<'a, T, E>,
     ) -> impl Future<Output = Result<T, E>> + Send + 'a
     where
-        for<'t> F: AsyncFnOnce(&'t mut Tx) -> Result<T, E>
-            + TxWork<&'t mut Tx, Result<T, E>, Future: Send>
-            + Clone
-            + Send
-            + 'a,
         T: Send + 'a,
         E: From<DbError> + Retryable + Send + 'a,
     {
@@ -71,12 +86,11 @@ impl Db {
         }
     }
 
-    async fn try_transaction<T, E, F>(&self, statements: &StatementCounter, work: F) -> Result<T, E>
-    where
-        for<'t> F:
-            AsyncFnOnce(&'t mut Tx) -> Result<T, E> + TxWork<&'t mut Tx, Result<T, E>, Future: Send> + Send,
-        E: From<DbError>,
-    {
+    async fn try_transaction<'a, T, E: From<DbError>>(
+        &'a self,
+        statements: &StatementCounter,
+        work: impl TxWork<'a, T, E>,
+    ) -> Result<T, E> {
         let mut tx = self.begin(statements).await?;
         match work(&mut tx).await {
             Ok(value) if tx.is_discarded => {

@@ -77,7 +77,7 @@ enum Priority {
     Staff,
 }
 
-/// How much work an operation may be, apart from its cost.
+/// The kind of work that an operation is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Workload {
     /// A query that costs little, and whose document is known or short.
@@ -137,7 +137,8 @@ impl Admission {
     }
 
     /// Admits an operation of the given cost, after a wait if necessary. Large queries run at low
-    /// priority, and so do others that their caller sends too many of; except those of staff.
+    /// priority, and so do further queries of a caller with much work running. Those of staff never
+    /// do.
     ///
     /// # Errors
     /// `THROTTLED` if too many of the caller's own operations are running and waiting,
@@ -162,7 +163,7 @@ impl Admission {
         };
         let mutation = match &share {
             Some(share) if workload == Workload::Mutation && op.caller_kind().is_buyer() => {
-                self.acquire_mutation(share, priority, limits).await?
+                self.acquire_mutation_slot(share, priority, limits).await?
             }
             _ => None,
         };
@@ -183,13 +184,13 @@ impl Admission {
     ///
     /// # Errors
     /// `THROTTLED` if the wait takes too long.
-    async fn acquire_mutation(
+    async fn acquire_mutation_slot(
         &self,
         share: &Share,
         priority: Priority,
         limits: &CallerLimits,
     ) -> Result<Option<OwnedSemaphorePermit>, Rejection> {
-        if let Ok(permit) = timeout(limits.timeout, share.acquire_mutation()).await {
+        if let Ok(permit) = timeout(limits.timeout, share.acquire_mutation_slot()).await {
             return Ok(permit);
         }
         self.metrics.record_shed_operation(priority.name());

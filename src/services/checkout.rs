@@ -156,7 +156,7 @@ impl Checkout {
         // After taking the lock, so that the response of a concurrent request with the same key is
         // seen. Not with `run_once`, because an order that is found must not be charged again.
         if let Some(call) = call
-            && let Some(order) = call.replay(tx, op).await?
+            && let Some(order) = call.replay(tx.conn(), op).await?
         {
             return Ok(Placement::Replayed(order));
         }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, Tx, TxWork};
+use crate::db::{Conn, Db, DbError, Tx, TxWork};
 use crate::domain::hex::hex;
 use crate::error::{Error, UserErrorCode};
 use crate::repositories::idempotency::{self, IdempotencyKey};
@@ -23,23 +23,18 @@ const MAX_KEY_CHARS: usize = 255;
 /// # Errors
 /// The mutation's own error; [`Error::Conflict`] when the key was used with a different mutation or
 /// input.
-pub async fn run_once<'a, T, F>(
+pub async fn run_once<'a, T>(
     db: &'a Db,
     op: &'a OpContext,
     call: Option<&'a IdempotentCall<'a>>,
-    work: F,
+    work: impl TxWork<'a, T, Error>,
 ) -> Result<T, Error>
 where
-    for<'t> F: AsyncFnOnce(&'t mut Tx) -> Result<T, Error>
-        + TxWork<&'t mut Tx, Result<T, Error>, Future: Send>
-        + Clone
-        + Send
-        + 'a,
     T: Serialize + DeserializeOwned + Send + Sync + 'a,
 {
     let Some(call) = call else { return db.transaction(&op.statements, work).await };
     let result = db.transaction(&op.statements, async move |tx: &mut Tx| {
-        if let Some(answer) = call.replay(tx, op).await? {
+        if let Some(answer) = call.replay(tx.conn(), op).await? {
             return Ok(answer);
         }
         let answer = work(tx).await?;
@@ -50,8 +45,8 @@ where
         // The mutation may have been refused because a concurrent request with the same key has
         // already carried it out.
         Err(refusal @ Error::Invalid(_)) => {
-            let replayed = db.transaction(&op.statements, async move |tx: &mut Tx| call.replay(tx, op).await);
-            replayed.await?.ok_or(refusal)
+            let answer = call.replay(&mut db.read(&op.statements).await?, op).await?;
+            answer.ok_or(refusal)
         }
         result => result,
     }
@@ -102,8 +97,12 @@ impl<'a> IdempotentCall<'a> {
     ///
     /// # Errors
     /// [`Error::Conflict`] when the key was used with a different mutation or input.
-    pub async fn replay<T: DeserializeOwned>(&self, tx: &mut Tx, op: &OpContext) -> Result<Option<T>, Error> {
-        let Some(known) = idempotency::find(tx.conn(), &self.scope(op), self.key).await? else {
+    pub async fn replay<T: DeserializeOwned>(
+        &self,
+        conn: &mut Conn,
+        op: &OpContext,
+    ) -> Result<Option<T>, Error> {
+        let Some(known) = idempotency::find(conn, &self.scope(op), self.key).await? else {
             return Ok(None);
         };
         if known.operation != self.operation || known.input_hash != self.input_hash {

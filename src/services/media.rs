@@ -253,7 +253,7 @@ impl Media {
         self.db
             .transaction(&op.statements, async |tx: &mut Tx| {
                 let known = match call {
-                    Some(call) => call.replay(tx, op).await?,
+                    Some(call) => call.replay(tx.conn(), op).await?,
                     None => None,
                 };
                 match known {
@@ -372,7 +372,7 @@ async fn create_in(
 ) -> Result<CreatedMedia, Error> {
     // Not by `run_once`: only ids are stored, but a first call returns the rows as it inserts them.
     if let Some(call) = call
-        && let Some(answer) = call.replay(tx, op).await?
+        && let Some(answer) = call.replay(tx.conn(), op).await?
     {
         return load_created(tx, answer).await;
     }

@@ -75,14 +75,13 @@ impl Taxes {
         let mut problems = Problems::default();
         new.apply(&mut problems, &mut rate);
         problems.check()?;
-        self.db.transaction(&op.statements, async |tx: &mut Tx| self.create_in(tx, op, &rate).await).await?;
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                tax_rates::insert(tx.conn(), &rate).await.map_err(|error| rate_taken(error, &rate))?;
+                Ok::<_, Error>(events::append(tx, op, [Event::TaxRateCreated(event(&rate))]).await?)
+            })
+            .await?;
         Ok(rate)
-    }
-
-    async fn create_in(&self, tx: &mut Tx, op: &OpContext, rate: &TaxRate) -> Result<(), Error> {
-        tax_rates::insert(tx.conn(), rate).await.map_err(|error| rate_taken(error, rate))?;
-        events::append(tx, op, [Event::TaxRateCreated(event(rate))]).await?;
-        Ok(())
     }
 
     /// Updates a rate. Existing orders keep their taxes.
@@ -96,26 +95,7 @@ impl Taxes {
         patch: &TaxRatePatch,
     ) -> Result<TaxRate, Error> {
         op.authorize(Permission::ManageSettings)?;
-        self.db.transaction(&op.statements, async |tx: &mut Tx| self.update_in(tx, op, id, patch).await).await
-    }
-
-    async fn update_in(
-        &self,
-        tx: &mut Tx,
-        op: &OpContext,
-        id: TaxRateId,
-        patch: &TaxRatePatch,
-    ) -> Result<TaxRate, Error> {
-        let Some(mut rate) = tax_rates::lock(tx.conn(), id).await? else {
-            return Err(not_found(&["id"]));
-        };
-        let mut problems = Problems::default();
-        patch.apply(&mut problems, &mut rate);
-        problems.check()?;
-        rate.updated_at = op.now();
-        tax_rates::update(tx.conn(), &rate).await.map_err(|error| rate_taken(error, &rate))?;
-        events::append(tx, op, [Event::TaxRateUpdated(event(&rate))]).await?;
-        Ok(rate)
+        self.db.transaction(&op.statements, async |tx: &mut Tx| update_in(tx, op, id, patch).await).await
     }
 
     /// Deletes a rate. Existing orders keep their taxes.
@@ -124,17 +104,35 @@ impl Taxes {
     /// [`Error::Invalid`] for an unknown id.
     pub async fn delete(&self, op: &OpContext, id: TaxRateId) -> Result<(), Error> {
         op.authorize(Permission::ManageSettings)?;
-        self.db.transaction(&op.statements, async |tx: &mut Tx| self.delete_in(tx, op, id).await).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| delete_in(tx, op, id).await).await
     }
+}
 
-    async fn delete_in(&self, tx: &mut Tx, op: &OpContext, id: TaxRateId) -> Result<(), Error> {
-        let Some(rate) = tax_rates::lock(tx.conn(), id).await? else {
-            return Err(not_found(&["id"]));
-        };
-        tax_rates::delete(tx.conn(), id).await?;
-        events::append(tx, op, [Event::TaxRateDeleted(event(&rate))]).await?;
-        Ok(())
-    }
+async fn update_in(
+    tx: &mut Tx,
+    op: &OpContext,
+    id: TaxRateId,
+    patch: &TaxRatePatch,
+) -> Result<TaxRate, Error> {
+    let Some(mut rate) = tax_rates::lock(tx.conn(), id).await? else {
+        return Err(not_found(&["id"]));
+    };
+    let mut problems = Problems::default();
+    patch.apply(&mut problems, &mut rate);
+    problems.check()?;
+    rate.updated_at = op.now();
+    tax_rates::update(tx.conn(), &rate).await.map_err(|error| rate_taken(error, &rate))?;
+    events::append(tx, op, [Event::TaxRateUpdated(event(&rate))]).await?;
+    Ok(rate)
+}
+
+async fn delete_in(tx: &mut Tx, op: &OpContext, id: TaxRateId) -> Result<(), Error> {
+    let Some(rate) = tax_rates::lock(tx.conn(), id).await? else {
+        return Err(not_found(&["id"]));
+    };
+    tax_rates::delete(tx.conn(), id).await?;
+    events::append(tx, op, [Event::TaxRateDeleted(event(&rate))]).await?;
+    Ok(())
 }
 
 impl TaxRatePatch {

@@ -1,6 +1,7 @@
 //! What the database does with operations that are refused, abandoned or too slow: it opens no new connections for the first,
-//! ends the second, and answers the third in time.
+//! ends the second, and answers the third in time. Those who write take turns.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use diesel_async::SimpleAsyncConnection;
@@ -81,6 +82,39 @@ async fn refused_writes_are_undone_and_open_no_connection(app: TestApp) {
     assert!(app.app.db.connections_opened() <= 5, "{} connections", app.app.db.connections_opened());
     let name = app.anonymous().ask("{ shop { name } }").await.ok();
     assert_ne!(name["shop.name"], "renamed");
+}
+
+both!(callers_take_turns_at_writing);
+async fn callers_take_turns_at_writing(database: Database) {
+    // On PostgreSQL, half of the connections may write.
+    let app = TestApp::with(database, &[("DB_POOL_SIZE", "2")]).await;
+    let (is_open, may_end, served) = (Notify::new(), Notify::new(), Mutex::new(Vec::new()));
+    let [crowd, guest] = [1, 2].map(|caller| StatementCounter::default().on_behalf_of(caller));
+    let first = app.app.db.transaction(&crowd, async |_: &mut Tx| {
+        is_open.notify_one();
+        may_end.notified().await;
+        Ok::<_, DbError>(())
+    });
+    let write = |name: &'static str, caller| {
+        let served = &served;
+        app.app.db.transaction(caller, async move |_: &mut Tx| {
+            served.lock().unwrap().push(name);
+            Ok::<_, DbError>(())
+        })
+    };
+    let others = async {
+        is_open.notified().await;
+        // Each is polled once, in this order, before the first one may end.
+        let waiting = join_all(
+            [("crowd", &crowd), ("crowd", &crowd), ("crowd", &crowd), ("guest", &guest)]
+                .map(|(name, caller)| write(name, caller)),
+        );
+        let (results, ()) = tokio::join!(waiting, async { may_end.notify_one() });
+        results.into_iter().collect::<Result<Vec<()>, _>>().unwrap();
+    };
+    let (ended, ()) = tokio::join!(first, others);
+    ended.unwrap();
+    assert_eq!(*served.lock().unwrap(), ["crowd", "guest", "crowd", "crowd"]);
 }
 
 both!(an_abandoned_statement_ends_and_its_connection_is_made_safe);

@@ -150,7 +150,7 @@ impl Share {
     }
 
     /// Waits for a slot for a mutation of the same caller; `None` while no others are active.
-    pub(super) async fn acquire_mutation(&self) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn acquire_mutation_slot(&self) -> Option<OwnedSemaphorePermit> {
         let mutations = {
             let state = self.item.shares.state();
             let work = state.callers.get(&self.item.caller)?;
@@ -256,16 +256,16 @@ mod tests {
         let shares = Arc::new(FairShares::new(8));
         let take = |last| shares.acquire(caller(last), 1, 100_000).now_or_never().flatten().unwrap();
         let share = take(1);
-        let alone = share.acquire_mutation().now_or_never();
+        let alone = share.acquire_mutation_slot().now_or_never();
         assert!(matches!(alone, Some(None)), "there is no limit");
         let other = take(2);
         let slots: Vec<_> = (0..max_mutations())
-            .map(|_| share.acquire_mutation().now_or_never().flatten().unwrap())
+            .map(|_| share.acquire_mutation_slot().now_or_never().flatten().unwrap())
             .collect();
-        assert!(share.acquire_mutation().now_or_never().is_none());
-        assert!(other.acquire_mutation().now_or_never().flatten().is_some(), "each caller has its own");
+        assert!(share.acquire_mutation_slot().now_or_never().is_none());
+        assert!(other.acquire_mutation_slot().now_or_never().flatten().is_some(), "each caller has its own");
         drop(slots);
-        assert!(share.acquire_mutation().now_or_never().flatten().is_some());
+        assert!(share.acquire_mutation_slot().now_or_never().flatten().is_some());
     }
 
     #[tokio::test]

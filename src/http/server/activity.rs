@@ -34,7 +34,7 @@ struct ActivityState {
     bytes_read: usize,
     /// Whether a timeout response is to be sent.
     has_expired: bool,
-    /// Whether the client has ignored that the server closes the connection.
+    /// Whether the client did not react when the server closed the connection.
     is_abandoned: bool,
 }
 
@@ -49,7 +49,7 @@ pub(super) enum ConnectionTimeout {
     Write,
 }
 
-/// A handle for the protocol that a connection was upgraded to.
+/// Lets the protocol that a connection was upgraded to reset the connection.
 #[derive(Clone)]
 pub(in crate::http) struct ResetHandle(pub(super) Arc<Activity>);
 

@@ -189,14 +189,7 @@ impl Collections {
     /// [`Error::Invalid`] for an unknown id.
     pub async fn delete(&self, op: &OpContext, id: CollectionId) -> Result<(), Error> {
         op.authorize(Permission::WriteProducts)?;
-        self.db.transaction(&op.statements, async |tx: &mut Tx| self.delete_in(tx, op, id).await).await
-    }
-
-    async fn delete_in(&self, tx: &mut Tx, op: &OpContext, id: CollectionId) -> Result<(), Error> {
-        let collection = lock_collection(tx, id, &["id"]).await?;
-        collections::delete(tx.conn(), id).await?;
-        events::append(tx, op, [Event::CollectionDeleted(event(&collection))]).await?;
-        Ok(())
+        self.db.transaction(&op.statements, async |tx: &mut Tx| delete_in(tx, op, id).await).await
     }
 
     /// Appends products to a manual collection. Products that it already contains keep their
@@ -212,36 +205,7 @@ impl Collections {
     ) -> Result<Collection, Error> {
         op.authorize(Permission::WriteProducts)?;
         check_count(ids)?;
-        self.db.transaction(&op.statements, async |tx: &mut Tx| self.add_in(tx, op, id, ids).await).await
-    }
-
-    async fn add_in(
-        &self,
-        tx: &mut Tx,
-        op: &OpContext,
-        id: CollectionId,
-        ids: &[ProductId],
-    ) -> Result<Collection, Error> {
-        let mut collection = lock_manual(tx, id).await?;
-        let known = products::by_ids(tx.conn(), Visibility::All, ids).await?;
-        let mut problems = Problems::default();
-        for (at, id) in ids.iter().enumerate() {
-            if known.iter().all(|product| product.id != *id) {
-                let field = ["productIds", &at.to_string()];
-                problems.add(&field, UserErrorCode::NotFound, "Product does not exist");
-            }
-        }
-        problems.check()?;
-        let mut seen: HashSet<ProductId> = collections::members(tx.conn(), id).await?.into_iter().collect();
-        let added: Vec<ProductId> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
-        if !added.is_empty() {
-            collections::add(tx.conn(), id, &added).await?;
-            collection.updated_at = op.now();
-            collections::update(tx.conn(), &collection).await?;
-            let event = CollectionProductsEvent { collection_id: id, product_ids: added };
-            events::append(tx, op, [Event::CollectionProductsAdded(event)]).await?;
-        }
-        Ok(collection)
+        self.db.transaction(&op.statements, async |tx: &mut Tx| add_in(tx, op, id, ids).await).await
     }
 
     /// Removes products from a manual collection. Products that it does not contain are ignored.
@@ -256,27 +220,7 @@ impl Collections {
     ) -> Result<Collection, Error> {
         op.authorize(Permission::WriteProducts)?;
         check_count(ids)?;
-        self.db.transaction(&op.statements, async |tx: &mut Tx| self.remove_in(tx, op, id, ids).await).await
-    }
-
-    async fn remove_in(
-        &self,
-        tx: &mut Tx,
-        op: &OpContext,
-        id: CollectionId,
-        ids: &[ProductId],
-    ) -> Result<Collection, Error> {
-        let mut collection = lock_manual(tx, id).await?;
-        let mut removed = collections::members(tx.conn(), id).await?;
-        removed.retain(|product| ids.contains(product));
-        if !removed.is_empty() {
-            collections::remove(tx.conn(), id, &removed).await?;
-            collection.updated_at = op.now();
-            collections::update(tx.conn(), &collection).await?;
-            let event = CollectionProductsEvent { collection_id: id, product_ids: removed };
-            events::append(tx, op, [Event::CollectionProductsRemoved(event)]).await?;
-        }
-        Ok(collection)
+        self.db.transaction(&op.statements, async |tx: &mut Tx| remove_in(tx, op, id, ids).await).await
     }
 
     /// Moves products of a manually sorted collection to new positions, one after another.
@@ -295,38 +239,7 @@ impl Collections {
             let message = format!("Send up to {MAX_PRODUCTS} moves at a time");
             return Err(Error::invalid(&["moves"], UserErrorCode::TooMany, message));
         }
-        self.db
-            .transaction(&op.statements, async |tx: &mut Tx| self.reorder_in(tx, op, id, moves).await)
-            .await
-    }
-
-    async fn reorder_in(
-        &self,
-        tx: &mut Tx,
-        op: &OpContext,
-        id: CollectionId,
-        moves: &[Reposition<ProductId>],
-    ) -> Result<Collection, Error> {
-        let mut collection = lock_collection(tx, id, &["collectionId"]).await?;
-        if collection.sort_order != CollectionSortOrder::Manual {
-            let message = "This collection is sorted automatically: set its `sortOrder` to MANUAL first";
-            return Err(Error::invalid(&["collectionId"], UserErrorCode::NotAllowed, message));
-        }
-        let mut members = collections::members(tx.conn(), id).await?;
-        let before = members.clone();
-        let mut problems = Problems::default();
-        for at in reorder(&mut members, moves) {
-            let field = ["moves", &at.to_string(), "id"];
-            problems.add(&field, UserErrorCode::NotFound, "The collection has no such product");
-        }
-        problems.check()?;
-        if members != before {
-            collections::set_order(tx.conn(), id, &members).await?;
-            collection.updated_at = op.now();
-            collections::update(tx.conn(), &collection).await?;
-            events::append(tx, op, [Event::CollectionUpdated(event(&collection))]).await?;
-        }
-        Ok(collection)
+        self.db.transaction(&op.statements, async |tx: &mut Tx| reorder_in(tx, op, id, moves).await).await
     }
 
     /// Replaces the products of a rule-based collection with the ones that match its rules. Does
@@ -396,6 +309,88 @@ impl Collections {
             problems.add(&field, UserErrorCode::Invalid, problem);
         }
     }
+}
+
+async fn delete_in(tx: &mut Tx, op: &OpContext, id: CollectionId) -> Result<(), Error> {
+    let collection = lock_collection(tx, id, &["id"]).await?;
+    collections::delete(tx.conn(), id).await?;
+    events::append(tx, op, [Event::CollectionDeleted(event(&collection))]).await?;
+    Ok(())
+}
+
+async fn add_in(
+    tx: &mut Tx,
+    op: &OpContext,
+    id: CollectionId,
+    ids: &[ProductId],
+) -> Result<Collection, Error> {
+    let mut collection = lock_manual(tx, id).await?;
+    let known = products::by_ids(tx.conn(), Visibility::All, ids).await?;
+    let mut problems = Problems::default();
+    for (at, id) in ids.iter().enumerate() {
+        if known.iter().all(|product| product.id != *id) {
+            let field = ["productIds", &at.to_string()];
+            problems.add(&field, UserErrorCode::NotFound, "Product does not exist");
+        }
+    }
+    problems.check()?;
+    let mut seen: HashSet<ProductId> = collections::members(tx.conn(), id).await?.into_iter().collect();
+    let added: Vec<ProductId> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
+    if !added.is_empty() {
+        collections::add(tx.conn(), id, &added).await?;
+        collection.updated_at = op.now();
+        collections::update(tx.conn(), &collection).await?;
+        let event = CollectionProductsEvent { collection_id: id, product_ids: added };
+        events::append(tx, op, [Event::CollectionProductsAdded(event)]).await?;
+    }
+    Ok(collection)
+}
+
+async fn remove_in(
+    tx: &mut Tx,
+    op: &OpContext,
+    id: CollectionId,
+    ids: &[ProductId],
+) -> Result<Collection, Error> {
+    let mut collection = lock_manual(tx, id).await?;
+    let mut removed = collections::members(tx.conn(), id).await?;
+    removed.retain(|product| ids.contains(product));
+    if !removed.is_empty() {
+        collections::remove(tx.conn(), id, &removed).await?;
+        collection.updated_at = op.now();
+        collections::update(tx.conn(), &collection).await?;
+        let event = CollectionProductsEvent { collection_id: id, product_ids: removed };
+        events::append(tx, op, [Event::CollectionProductsRemoved(event)]).await?;
+    }
+    Ok(collection)
+}
+
+async fn reorder_in(
+    tx: &mut Tx,
+    op: &OpContext,
+    id: CollectionId,
+    moves: &[Reposition<ProductId>],
+) -> Result<Collection, Error> {
+    let mut collection = lock_collection(tx, id, &["collectionId"]).await?;
+    if collection.sort_order != CollectionSortOrder::Manual {
+        let message = "This collection is sorted automatically: set its `sortOrder` to MANUAL first";
+        return Err(Error::invalid(&["collectionId"], UserErrorCode::NotAllowed, message));
+    }
+    let mut members = collections::members(tx.conn(), id).await?;
+    let before = members.clone();
+    let mut problems = Problems::default();
+    for at in reorder(&mut members, moves) {
+        let field = ["moves", &at.to_string(), "id"];
+        problems.add(&field, UserErrorCode::NotFound, "The collection has no such product");
+    }
+    problems.check()?;
+    if members != before {
+        collections::set_order(tx.conn(), id, &members).await?;
+        collection.updated_at = op.now();
+        collections::update(tx.conn(), &collection).await?;
+        events::append(tx, op, [Event::CollectionUpdated(event(&collection))]).await?;
+    }
+    Ok(collection)
 }
 
 impl CollectionPatch {

@@ -260,17 +260,17 @@ impl Products {
     /// [`Error::Invalid`] for an unknown id.
     pub async fn delete(&self, op: &OpContext, id: ProductId) -> Result<(), Error> {
         op.authorize(Permission::WriteProducts)?;
-        self.db.transaction(&op.statements, async |tx: &mut Tx| self.delete_in(tx, op, id).await).await
+        self.db.transaction(&op.statements, async |tx: &mut Tx| delete_in(tx, op, id).await).await
     }
+}
 
-    async fn delete_in(&self, tx: &mut Tx, op: &OpContext, id: ProductId) -> Result<(), Error> {
-        let Some(product) = products::lock(tx.conn(), id).await? else {
-            return Err(product_not_found(&["id"]));
-        };
-        products::delete(tx.conn(), id).await?;
-        events::append(tx, op, [Event::ProductDeleted(event(&product))]).await?;
-        Ok(())
-    }
+async fn delete_in(tx: &mut Tx, op: &OpContext, id: ProductId) -> Result<(), Error> {
+    let Some(product) = products::lock(tx.conn(), id).await? else {
+        return Err(product_not_found(&["id"]));
+    };
+    products::delete(tx.conn(), id).await?;
+    events::append(tx, op, [Event::ProductDeleted(event(&product))]).await?;
+    Ok(())
 }
 
 impl Seo {

@@ -103,6 +103,23 @@ async fn a_refund_that_is_sent_twice_under_one_key_goes_back_once(app: TestApp) 
     assert_eq!(refund(&shop, input(2)).await.code(), "CONFLICT");
 }
 
+both!(a_cancellation_that_is_sent_many_times_at_once_under_one_key_succeeds_each_time);
+async fn a_cancellation_that_is_sent_many_times_at_once_under_one_key_succeeds_each_time(app: TestApp) {
+    let shop = Shop::open(app).await;
+    let input = json!({ "reason": "CUSTOMER", "idempotencyKey": "once" });
+    let all = (0..8).map(|_| shop.change("orderCancel", "order { status }", input.clone()));
+    for reply in futures_util::future::join_all(all).await {
+        // Those that find the order cancelled already are told what the first one was told.
+        reply.assert_ok();
+    }
+    let history = shop.app.history(shop.order).await;
+    assert_eq!(history.iter().filter(|kind| *kind == "order.cancelled").count(), 1, "{history:?}");
+    // With another key, it is refused.
+    let again = json!({ "reason": "CUSTOMER", "idempotencyKey": "again" });
+    let reply = shop.change("orderCancel", "order { status }", again).await;
+    assert!(!reply.user_errors("orderCancel").is_empty());
+}
+
 both!(a_refund_that_the_provider_refuses_leaves_the_order_as_it_was_paid);
 async fn a_refund_that_the_provider_refuses_leaves_the_order_as_it_was_paid(app: TestApp) {
     let shop = Shop::with(app, "tok_norefund").await;

@@ -18,9 +18,10 @@ mod sockets;
 
 use std::sync::Arc;
 
+use async_graphql_poem::GraphQLProtocol;
 use poem::endpoint::make;
 use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem::{Endpoint, Request, Response};
+use poem::{Body, Endpoint, FromRequest, Request, RequestBody, Response};
 use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -99,7 +100,8 @@ async fn accept_websocket(live: Arc<LiveConnections>, request: &Request) -> Resp
             "this origin may not connect: see CORS_ORIGINS",
         );
     }
-    let Some(protocol) = Protocol::negotiate(header(header::SEC_WEBSOCKET_PROTOCOL)) else {
+    let negotiated = GraphQLProtocol::from_request(request, &mut RequestBody::new(Body::empty())).await;
+    let Ok(protocol) = negotiated.map(|GraphQLProtocol(protocol)| Protocol::from(protocol)) else {
         let message = "offer the subprotocol graphql-transport-ws (or graphql-ws) in Sec-WebSocket-Protocol";
         return reject(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message);
     };

@@ -1,5 +1,10 @@
 //! The two GraphQL subprotocols over WebSocket, which differ only in their message formats.
+//!
+//! `async-graphql-poem` negotiates the protocol. The messages are ours, because its own session
+//! executes a document once per subscriber and event, and has no place for resuming, limits, or a
+//! change of the client's permissions.
 
+use async_graphql::http::WebSocketProtocols;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -37,16 +42,16 @@ struct RawMessage {
     payload: serde_json::Value,
 }
 
-impl Protocol {
-    /// The first supported protocol of those that a client offers.
-    pub fn negotiate(offered: Option<&str>) -> Option<Self> {
-        offered?.split(',').find_map(|name| match name.trim() {
-            "graphql-transport-ws" => Some(Self::TransportWs),
-            "graphql-ws" => Some(Self::LegacyWs),
-            _ => None,
-        })
+impl From<WebSocketProtocols> for Protocol {
+    fn from(negotiated: WebSocketProtocols) -> Self {
+        match negotiated {
+            WebSocketProtocols::GraphQLWS => Self::TransportWs,
+            WebSocketProtocols::SubscriptionsTransportWS => Self::LegacyWs,
+        }
     }
+}
 
+impl Protocol {
     /// The name in `Sec-WebSocket-Protocol`.
     pub fn name(self) -> &'static str {
         match self {
@@ -126,13 +131,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_protocol_that_is_known_is_spoken() {
-        assert_eq!(
-            Protocol::negotiate(Some("soap, graphql-ws, graphql-transport-ws")),
-            Some(Protocol::LegacyWs)
-        );
-        assert_eq!(Protocol::negotiate(Some("soap")), None);
-        assert_eq!(Protocol::negotiate(None), None);
+    fn it_has_the_name_that_was_negotiated() {
+        for negotiated in [WebSocketProtocols::GraphQLWS, WebSocketProtocols::SubscriptionsTransportWS] {
+            assert_eq!(Protocol::from(negotiated).name(), negotiated.sec_websocket_protocol());
+        }
     }
 
     #[test]

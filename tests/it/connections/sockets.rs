@@ -4,21 +4,41 @@ use serde_json::json;
 
 use super::{metric, serve};
 use crate::support::live::Socket;
-use crate::support::{Database, TestApp, both, request};
+use crate::support::{Answer, Database, TestApp, both, request};
 
 const PRODUCT: &str = "subscription($id: ID!) { productUpdated(id: $id) { cursor } }";
 
-/// What a handshake is answered that is refused.
-async fn handshake(app: &TestApp) -> (u16, String) {
+/// The response to a handshake that offers these protocols.
+async fn offer(app: &TestApp, protocols: &str) -> Answer {
     let request = request("GET", "/graphql")
         .header("connection", "upgrade")
         .header("upgrade", "websocket")
         .header("sec-websocket-version", "13")
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
-        .header("sec-websocket-protocol", "graphql-transport-ws");
-    let answer = app.send(request.body(String::new()).unwrap()).await;
+        .header("sec-websocket-protocol", protocols);
+    app.send(request.body(String::new()).unwrap()).await
+}
+
+/// The status and message of a rejected handshake.
+async fn handshake(app: &TestApp) -> (u16, String) {
+    let answer = offer(app, "graphql-transport-ws").await;
     let message = answer.json()["errors"][0]["message"].as_str().unwrap_or_default().to_owned();
     (answer.status.as_u16(), message)
+}
+
+#[tokio::test]
+async fn the_first_known_protocol_of_a_client_is_used() {
+    let app = TestApp::sqlite().await;
+    for (offered, used) in [
+        ("soap, graphql-ws, graphql-transport-ws", "graphql-ws"),
+        ("graphql-transport-ws, graphql-ws", "graphql-transport-ws"),
+    ] {
+        assert_eq!(offer(&app, offered).await.header("sec-websocket-protocol"), used);
+    }
+    let refused = offer(&app, "soap").await;
+    assert_eq!(refused.status, 400);
+    let message = &refused.json()["errors"][0]["message"];
+    assert!(message.as_str().unwrap().contains("offer the subprotocol graphql-transport-ws"), "{message}");
 }
 
 #[tokio::test]

@@ -1,12 +1,10 @@
-//! The errors of services, and the one table that maps them to GraphQL, HTTP and the log.
+//! The errors of services.
 //!
 //! Errors that a user can fix are [`Error::Invalid`] and become `userErrors`; all others are
-//! GraphQL errors with a code. Messages are for the sender of the request and never contain SQL, a
+//! GraphQL errors with a code: see `graphql::errors`, and `http::respond` for the HTTP status. Messages are for the sender of the request and never contain SQL, a
 //! path or a backtrace. Sources are for the log.
 
 use std::time::Duration;
-
-use poem::http::StatusCode;
 
 use crate::db::{DbError, Retryable};
 use crate::domain::permission::Permission;
@@ -87,22 +85,20 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The code as it is written, the HTTP status if the request as a whole fails with it, and its
-    /// log level.
-    #[must_use]
-    pub fn properties(self) -> (&'static str, StatusCode, tracing::Level) {
+    /// The code as it is written, and its log level.
+    fn properties(self) -> (&'static str, tracing::Level) {
         use tracing::Level;
         match self {
-            Self::Unauthenticated => ("UNAUTHENTICATED", StatusCode::UNAUTHORIZED, Level::DEBUG),
-            Self::Forbidden => ("FORBIDDEN", StatusCode::FORBIDDEN, Level::DEBUG),
-            Self::BadUserInput => ("BAD_USER_INPUT", StatusCode::BAD_REQUEST, Level::DEBUG),
-            Self::LimitExceeded => ("LIMIT_EXCEEDED", StatusCode::BAD_REQUEST, Level::DEBUG),
-            Self::MaxCostExceeded => ("MAX_COST_EXCEEDED", StatusCode::BAD_REQUEST, Level::DEBUG),
-            Self::Conflict => ("CONFLICT", StatusCode::CONFLICT, Level::DEBUG),
-            Self::Timeout => ("TIMEOUT", StatusCode::SERVICE_UNAVAILABLE, Level::WARN),
-            Self::Throttled => ("THROTTLED", StatusCode::TOO_MANY_REQUESTS, Level::DEBUG),
-            Self::ServiceUnavailable => ("SERVICE_UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE, Level::WARN),
-            Self::Internal => ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
+            Self::Unauthenticated => ("UNAUTHENTICATED", Level::DEBUG),
+            Self::Forbidden => ("FORBIDDEN", Level::DEBUG),
+            Self::BadUserInput => ("BAD_USER_INPUT", Level::DEBUG),
+            Self::LimitExceeded => ("LIMIT_EXCEEDED", Level::DEBUG),
+            Self::MaxCostExceeded => ("MAX_COST_EXCEEDED", Level::DEBUG),
+            Self::Conflict => ("CONFLICT", Level::DEBUG),
+            Self::Timeout => ("TIMEOUT", Level::WARN),
+            Self::Throttled => ("THROTTLED", Level::DEBUG),
+            Self::ServiceUnavailable => ("SERVICE_UNAVAILABLE", Level::WARN),
+            Self::Internal => ("INTERNAL", Level::ERROR),
         }
     }
 
@@ -110,6 +106,12 @@ impl ErrorCode {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.properties().0
+    }
+
+    /// The level at which errors with this code are logged.
+    #[must_use]
+    pub fn log_level(self) -> tracing::Level {
+        self.properties().1
     }
 }
 
@@ -188,8 +190,7 @@ impl UserError {
 }
 
 /// The kinds of problems that a user can fix.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, async_graphql::Enum)]
-#[graphql(name = "UserErrorCode")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum UserErrorCode {
     /// A required value is missing or empty.
     Blank,

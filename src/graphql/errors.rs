@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ErrorExtensionValues, Object, Response, ServerError, Value};
+use async_graphql::{Enum, ErrorExtensionValues, Object, Response, ServerError, Value};
 
 use super::throttle::object;
-use crate::error::{Error, ErrorCode, UserErrorCode, with_causes};
+use crate::error::{self, Error, ErrorCode, with_causes};
 use crate::loaders::LoadError;
 
 /// The maximum length of a message, in characters.
@@ -21,9 +21,61 @@ const THROTTLED_RETRY_SECONDS: u64 = 1;
 /// The key in a response's extensions for a note about the token in `Authorization`.
 pub const AUTHORIZATION: &str = "authorization";
 
+/// The kinds of problems that a user can fix.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "error::UserErrorCode")]
+pub enum UserErrorCode {
+    /// A required value is missing or empty.
+    Blank,
+    /// A value is malformed or out of range.
+    Invalid,
+    /// A value must be unique and is already taken.
+    Taken,
+    /// A text is too long.
+    TooLong,
+    /// A text is too short.
+    TooShort,
+    /// A token is invalid or has expired.
+    TokenInvalid,
+    /// No account matches the e-mail address and password.
+    UnidentifiedCustomer,
+    /// There are too many items.
+    TooMany,
+    /// No object has the id.
+    NotFound,
+    /// The current value differs from the expected one: somebody else has changed it.
+    Stale,
+    /// The change would leave less stock on hand than is reserved.
+    InsufficientStock,
+    /// The state of the object does not allow this.
+    NotAllowed,
+    /// The payment provider declined the payment.
+    PaymentDeclined,
+    /// The line is not in the cart.
+    InvalidMerchandiseLine,
+    /// The delivery address is not one of the cart's.
+    InvalidDeliveryAddressId,
+    /// The delivery group is not one of the cart's.
+    InvalidDeliveryGroup,
+    /// The delivery option is not available.
+    InvalidDeliveryOption,
+    /// The quantity is too small.
+    MinimumNotMet,
+    /// The quantity is too large.
+    MaximumExceeded,
+    /// The note is too long.
+    NoteTooLong,
+    /// The cart would become too large.
+    CartTooLarge,
+    /// The cart would have too many delivery addresses.
+    TooManyDeliveryAddresses,
+    /// A cart can be delivered to only one address.
+    OnlyOneDeliveryAddressCanBeSelected,
+}
+
 /// A problem with the input of a mutation.
 #[derive(Clone)]
-pub struct UserError(crate::error::UserError);
+pub struct UserError(error::UserError);
 
 /// A problem with the input of a mutation, to be shown beside the field it is about.
 #[Object]
@@ -41,7 +93,7 @@ impl UserError {
 
     /// The kind of problem.
     async fn code(&self) -> UserErrorCode {
-        self.0.code
+        self.0.code.into()
     }
 }
 
@@ -120,7 +172,7 @@ pub fn invalid_token_extension() -> Value {
 
 fn log_error(error: &Error) {
     let text = with_causes(error);
-    match error.code().properties().2 {
+    match error.code().log_level() {
         tracing::Level::ERROR => tracing::error!("{text}"),
         tracing::Level::WARN => tracing::warn!("{text}"),
         _ => tracing::debug!("{text}"),

@@ -18,7 +18,22 @@ const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// A GraphQL response to a request that was not executed, with the HTTP status of its error.
 pub fn graphql_error(response: &GraphQlResponse, code: ErrorCode) -> Response {
-    json(code.properties().1, response)
+    json(status(code), response)
+}
+
+/// The HTTP status of a request that fails as a whole with an error of this code.
+pub fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::BadUserInput | ErrorCode::LimitExceeded | ErrorCode::MaxCostExceeded => {
+            StatusCode::BAD_REQUEST
+        }
+        ErrorCode::Conflict => StatusCode::CONFLICT,
+        ErrorCode::Throttled => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Timeout | ErrorCode::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// Serializes a value as a JSON response.

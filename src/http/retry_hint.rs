@@ -4,6 +4,7 @@
 use async_graphql::{Response as GraphQlResponse, Value};
 use poem::http::StatusCode;
 
+use super::respond;
 use crate::error::ErrorCode;
 use crate::graphql::RETRY_AFTER;
 
@@ -29,7 +30,7 @@ impl RetryHint {
             let is_throttled =
                 extensions.get("code").is_some_and(|value| *value == Value::from(code.as_str()));
             let code = if is_throttled { code } else { ErrorCode::ServiceUnavailable };
-            Some(Self { retry_after: seconds.as_u64()?, status: code.properties().1 })
+            Some(Self { retry_after: seconds.as_u64()?, status: respond::status(code) })
         });
         hints.collect::<Option<Vec<_>>>()?.into_iter().max()
     }

@@ -96,8 +96,13 @@ const LAYERS: &[Layer] = &[
         except: &["db::Conn", "db::Tx", "db::schema"],
         crates: SQL,
     },
-    // What stands beside the layers. Errors know how they are written, in GraphQL and in HTTP: that is one table.
-    Layer { name: "error", modules: &["db", "domain"], except: &[], crates: ANY },
+    // What stands beside the layers.
+    Layer {
+        name: "error",
+        modules: &["db", "domain"],
+        except: &[],
+        crates: Crates::Only(&["serde", "thiserror", "tracing"]),
+    },
     Layer { name: "context", modules: &["auth", "db", "domain", "error"], except: &[], crates: WIRE },
     Layer { name: "config", modules: &["auth", "db", "domain", "events", "integrations", "services"], except: &[], crates: WIRE },
     Layer { name: "files", modules: &[], except: &[], crates: Crates::Only(&["tempfile"]) },

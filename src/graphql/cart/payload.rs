@@ -3,7 +3,8 @@
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
 use super::Cart;
-use crate::error::{Error, UserErrorCode};
+use crate::error::Error;
+use crate::graphql::errors::UserErrorCode;
 use crate::graphql::scalars::gid;
 use crate::services::cart::{ChangedCart, Warning, WarningCode, WarningTarget};
 
@@ -76,7 +77,7 @@ impl CartMutationResult {
             }
             Err(Error::Invalid(errors)) => {
                 let to_cart_error = |error: crate::error::UserError| CartUserError {
-                    code: error.code,
+                    code: error.code.into(),
                     field: (!error.field.is_empty()).then_some(error.field),
                     message: error.message,
                 };

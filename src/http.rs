@@ -18,6 +18,7 @@ mod introspection;
 mod live;
 mod media;
 mod metrics;
+mod operation;
 mod payments;
 mod public_url;
 mod respond;
@@ -42,6 +43,9 @@ pub use self::server::raise_open_file_limit;
 use crate::app::App;
 use crate::config::{CorsOrigins, MetricsEndpoint};
 use crate::error::ErrorCode;
+
+/// Why a request is not executed: an error code and a message.
+type Rejection = (ErrorCode, String);
 
 /// Serves an app until `shutdown` resolves, then lets requests in flight finish.
 ///

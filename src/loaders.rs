@@ -168,7 +168,7 @@ pub fn visibility(op: &OpContext) -> Visibility {
 /// partition.
 macro_rules! shared {
     ($ctx:ident, $reads:ident, $partition:expr) => {
-        Loader::shared(&$ctx, &|$ctx: Arc<LoadContext>, keys| async move {
+        Loader::shared(stringify!($reads), &$ctx, &|$ctx: Arc<LoadContext>, keys| async move {
             $ctx.catalog.$reads.read($partition, keys, &$ctx.statements).await
         })
     };
@@ -203,79 +203,103 @@ impl Loaders {
             images: shared!(ctx, images, ()),
             images_of_product: shared!(ctx, images_of_product, ()),
             renditions: shared!(ctx, renditions, ()),
-            media: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            media: Loader::new("media", &ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(media::by_ids(&mut ctx.conn().await?, &ids).await?, |row| row.id))
             }),
-            media_of_product: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
-                let rows = media::not_in_images(&mut ctx.conn().await?, &ids).await?;
-                Ok(group_by_key(rows.into_iter().map(|row| (row.product_id, Arc::new(row)))))
-            }),
+            media_of_product: Loader::new(
+                "media_of_product",
+                &ctx,
+                &|ctx: Arc<LoadContext>, ids| async move {
+                    let rows = media::not_in_images(&mut ctx.conn().await?, &ids).await?;
+                    Ok(group_by_key(rows.into_iter().map(|row| (row.product_id, Arc::new(row)))))
+                },
+            ),
             variants: shared!(ctx, variants, ()),
             variants_of_product: shared!(ctx, variants_of_product, ()),
             levels_of_variant: shared!(ctx, levels_of_variant, ()),
             collections: shared!(ctx, collections, ()),
             collections_by_handle: shared!(ctx, collections_by_handle, ()),
             collections_of_product: shared!(ctx, collections_of_product, ()),
-            products_of_collection: Loader::shared(&ctx, &products_of_collections),
-            product_count_of_collection: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
-                let counts =
-                    products::count_in_collections(&mut ctx.conn().await?, ctx.product_visibility, &ids)
-                        .await?;
-                Ok(counts.into_iter().collect())
-            }),
-            order_count_of_customer: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
-                let counts = order_rows::count_of_customers(&mut ctx.conn().await?, &ids).await?;
-                Ok(counts.into_iter().collect())
-            }),
-            carts: Loader::new(&ctx, &accessible_carts),
-            lines_of_cart: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            products_of_collection: Loader::shared("products_of_collection", &ctx, &products_of_collections),
+            product_count_of_collection: Loader::new(
+                "product_count_of_collection",
+                &ctx,
+                &|ctx: Arc<LoadContext>, ids| async move {
+                    let counts =
+                        products::count_in_collections(&mut ctx.conn().await?, ctx.product_visibility, &ids)
+                            .await?;
+                    Ok(counts.into_iter().collect())
+                },
+            ),
+            order_count_of_customer: Loader::new(
+                "order_count_of_customer",
+                &ctx,
+                &|ctx: Arc<LoadContext>, ids| async move {
+                    let counts = order_rows::count_of_customers(&mut ctx.conn().await?, &ids).await?;
+                    Ok(counts.into_iter().collect())
+                },
+            ),
+            carts: Loader::new("carts", &ctx, &accessible_carts),
+            lines_of_cart: Loader::new("lines_of_cart", &ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = carts::lines(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|line| (line.cart_id, line))))
             }),
-            locations: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            locations: Loader::new("locations", &ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(locations::by_ids(&mut ctx.conn().await?, &ids).await?, |location| location.id))
             }),
-            discounts: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            discounts: Loader::new("discounts", &ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(discounts::by_ids(&mut ctx.conn().await?, &ids).await?, |discount| discount.id))
             }),
-            tax_rates: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            tax_rates: Loader::new("tax_rates", &ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(tax_rates::by_ids(&mut ctx.conn().await?, &ids).await?, |rate| rate.id))
             }),
-            shipping_zones: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            shipping_zones: Loader::new("shipping_zones", &ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(shipping::zones_by_ids(&mut ctx.conn().await?, &ids).await?, |zone| zone.id))
             }),
-            shipping_rates: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            shipping_rates: Loader::new("shipping_rates", &ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(shipping::rates_by_ids(&mut ctx.conn().await?, &ids).await?, |rate| rate.id))
             }),
-            rates_of_zone: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            rates_of_zone: Loader::new("rates_of_zone", &ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = shipping::rates_of_zones(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|rate| (rate.zone_id, Arc::new(rate)))))
             }),
-            orders: Loader::new(&ctx, &orders::by_ids),
-            orders_of_customer: Loader::new(&ctx, &orders::pages_of_customers),
+            orders: Loader::new("orders", &ctx, &orders::by_ids),
+            orders_of_customer: Loader::new("orders_of_customer", &ctx, &orders::pages_of_customers),
             for_order: OrderLoaders::new(&ctx),
             content: ContentLoaders::new(&ctx),
-            customers: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            customers: Loader::new("customers", &ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(customers::by_ids(&mut ctx.conn().await?, &ids).await?, |customer| customer.id))
             }),
-            addresses_of_customer: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
-                let rows = customer_addresses::by_customer_ids(&mut ctx.conn().await?, &ids).await?;
-                Ok(group_by_key(rows.into_iter().map(|address| (address.customer_id, Arc::new(address)))))
-            }),
-            staff_members: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            addresses_of_customer: Loader::new(
+                "addresses_of_customer",
+                &ctx,
+                &|ctx: Arc<LoadContext>, ids| async move {
+                    let rows = customer_addresses::by_customer_ids(&mut ctx.conn().await?, &ids).await?;
+                    Ok(group_by_key(rows.into_iter().map(|address| (address.customer_id, Arc::new(address)))))
+                },
+            ),
+            staff_members: Loader::new("staff_members", &ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(staff::by_ids(&mut ctx.conn().await?, &ids).await?, |member| member.id))
             }),
-            roles_of_staff: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            roles_of_staff: Loader::new("roles_of_staff", &ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = roles::of_staff(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|(member, role)| (member, Arc::new(role)))))
             }),
-            webhook_subscriptions: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
-                Ok(index_by(webhooks::by_ids(&mut ctx.conn().await?, &ids).await?, |webhook| webhook.id))
-            }),
-            attempts_of_delivery: Loader::new(&ctx, &|ctx: Arc<LoadContext>, ids| async move {
-                let rows = webhooks::attempts_by_delivery_ids(&mut ctx.conn().await?, &ids).await?;
-                Ok(group_by_key(rows.into_iter().map(|attempt| (attempt.delivery_id, Arc::new(attempt)))))
-            }),
+            webhook_subscriptions: Loader::new(
+                "webhook_subscriptions",
+                &ctx,
+                &|ctx: Arc<LoadContext>, ids| async move {
+                    Ok(index_by(webhooks::by_ids(&mut ctx.conn().await?, &ids).await?, |webhook| webhook.id))
+                },
+            ),
+            attempts_of_delivery: Loader::new(
+                "attempts_of_delivery",
+                &ctx,
+                &|ctx: Arc<LoadContext>, ids| async move {
+                    let rows = webhooks::attempts_by_delivery_ids(&mut ctx.conn().await?, &ids).await?;
+                    Ok(group_by_key(rows.into_iter().map(|attempt| (attempt.delivery_id, Arc::new(attempt)))))
+                },
+            ),
         }
     }
 }

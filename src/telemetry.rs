@@ -12,8 +12,9 @@ pub use metrics::Metrics;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
-use tracing::Metadata;
+use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, Span};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -28,6 +29,9 @@ const MAX_FIELD_CHARS: usize = 100;
 /// The writer of this process's log, once it is started.
 static LOG_WRITER: OnceLock<LogWriter> = OnceLock::new();
 
+/// The field of an operation's span that says who performs it.
+pub const ACTOR: &str = "mercato.actor";
+
 /// Starts the log. Called once, at startup.
 pub fn start(config: &Config) {
     let filter = EnvFilter::new(&config.log_filter);
@@ -40,7 +44,7 @@ pub fn start(config: &Config) {
         .log_internal_errors(false);
     let layer = match config.log_format {
         LogFormat::Pretty => layer.with_target(false).compact().boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
     };
     let registry = tracing_subscriber::registry()
         .with(filter)
@@ -50,6 +54,30 @@ pub fn start(config: &Config) {
     let _ = registry.try_init();
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+}
+
+/// Creates the span of an operation. Whatever is logged inside of it has the request id that the
+/// client receives, and its other fields once they are recorded.
+///
+/// Field names follow OpenTelemetry's semantic conventions; those that start with `mercato.` are
+/// ours. The spans below it are of level `DEBUG`: `loader_batch`, `db_statement`, `external_call`.
+#[must_use]
+pub fn operation_span(request_id: &str) -> Span {
+    tracing::info_span!(
+        "operation",
+        mercato.request_id = request_id,
+        mercato.actor = Empty,
+        graphql.operation.type = Empty,
+        graphql.operation.name = Empty,
+    )
+}
+
+/// Records the type and name of an operation in its span.
+pub fn record_operation(span: &Span, kind: &'static str, name: Option<&str>) {
+    span.record("graphql.operation.type", kind);
+    if let Some(name) = name {
+        span.record("graphql.operation.name", sanitize(name));
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinError;
+use tracing::Instrument;
 
 use super::{AbortOnDrop, processors};
 
@@ -32,7 +33,7 @@ pub fn is_low_priority() -> bool {
 pub struct LowPriorityPool(OnceLock<Option<Runtime>>);
 
 impl LowPriorityPool {
-    /// Runs a future. It is aborted when the caller drops this one.
+    /// Runs a future, in the current span. It is aborted when the caller drops this one.
     ///
     /// # Errors
     /// [`JoinError`] if the work panicked.
@@ -40,6 +41,7 @@ impl LowPriorityPool {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, JoinError> {
+        let work = work.in_current_span();
         let task = match self.runtime() {
             Some(runtime) => runtime.spawn(work),
             None => tokio::spawn(work),

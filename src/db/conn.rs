@@ -7,6 +7,7 @@ use deadpool::managed::Object;
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 #[cfg(feature = "postgres")]
 use diesel_async::{AsyncConnection, AsyncPgConnection};
+use tracing::Span;
 
 use super::reclaim::{UnfinishedWork, reclaim};
 #[cfg(feature = "sqlite")]
@@ -23,6 +24,8 @@ pub struct Conn {
     /// Whether a transaction may be open.
     pub(super) has_transaction: bool,
     has_statement: bool,
+    /// The span of the running statement.
+    span: Span,
     statement_timeout: Option<Duration>,
     /// The statement timeout to restore on the PostgreSQL session, if it was changed.
     default_timeout: Option<Duration>,
@@ -52,6 +55,19 @@ pub enum ConnMut<'a> {
     None,
 }
 
+impl PooledConn {
+    /// The database's name in traces.
+    fn system_name(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => "postgresql",
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "sqlite",
+            Self::None => "none",
+        }
+    }
+}
+
 impl Conn {
     /// Sets up a connection for one operation.
     ///
@@ -68,6 +84,7 @@ impl Conn {
             pooled,
             has_transaction: false,
             has_statement: false,
+            span: Span::none(),
             statement_timeout,
             default_timeout: None,
             _permit: permit,
@@ -104,9 +121,15 @@ impl Conn {
     }
 
     /// Lends the inner connection for one statement. For the macros, which call [`Conn::finish`]
-    /// when the statement has completed.
-    pub fn start(&mut self) -> ConnMut<'_> {
+    /// when the statement has completed. `name` returns the path of a function inside of the one
+    /// that sends the statement.
+    pub fn start(&mut self, name: fn() -> &'static str) -> ConnMut<'_> {
         self.has_statement = true;
+        self.span = tracing::debug_span!(
+            "db_statement",
+            db.system.name = self.pooled.system_name(),
+            db.query.summary = statement_name(name())
+        );
         match &mut self.pooled {
             #[cfg(feature = "postgres")]
             PooledConn::Postgres(object) => ConnMut::Postgres(object),
@@ -116,14 +139,14 @@ impl Conn {
         }
     }
 
-    /// Marks the statement as completed.
-    pub fn finish(&mut self) {
+    /// Ends the statement. Adds the timeout that applied to it to its error.
+    pub fn finish<T>(&mut self, result: Result<T, DbError>) -> Result<T, DbError> {
         self.has_statement = false;
-    }
-
-    /// Converts the error of a statement, adding the timeout that applied to it.
-    pub(crate) fn error(&self, error: impl Into<DbError>) -> DbError {
-        error.into().with_timeout(self.statement_timeout)
+        let span = std::mem::replace(&mut self.span, Span::none());
+        result.map_err(|error| {
+            tracing::debug!(parent: &span, "a statement failed: {error}");
+            error.with_timeout(self.statement_timeout)
+        })
     }
 }
 
@@ -149,6 +172,14 @@ impl Drop for Conn {
     }
 }
 
+/// The name of a statement: the repository function that sends it, such as `orders::by_ids`. `path`
+/// is that of a function inside of it.
+fn statement_name(path: &'static str) -> &'static str {
+    let name = path.rsplit_once("::").map_or(path, |(outer, _)| outer);
+    let name = name.trim_end_matches("::{{closure}}");
+    name.split_once("::repositories::").map_or(name, |(_, name)| name)
+}
+
 /// Sends a query, written once, on a connection to either backend; evaluates to
 /// `Result<_, DbError>`.
 macro_rules! on_conn {
@@ -160,16 +191,16 @@ macro_rules! on_conn {
 /// Sends a query that has to differ between the backends; evaluates to `Result<_, DbError>`.
 macro_rules! per_backend {
     ($conn:expr, postgres: |$p:ident| $postgres:expr, sqlite: |$s:ident| $sqlite:expr $(,)?) => {{
+        fn here() {}
         let conn: &mut $crate::db::Conn = $conn;
-        let result = match conn.start() {
+        let result = match conn.start(|| std::any::type_name_of_val(&here)) {
             #[cfg(feature = "postgres")]
             $crate::db::ConnMut::Postgres($p) => $postgres.map_err($crate::db::DbError::from),
             #[cfg(feature = "sqlite")]
             $crate::db::ConnMut::Sqlite($s) => $sqlite.map_err($crate::db::DbError::from),
             $crate::db::ConnMut::None => Err($crate::db::DbError::discarded()),
         };
-        conn.finish();
-        result.map_err(|error| conn.error(error))
+        conn.finish(result)
     }};
 }
 

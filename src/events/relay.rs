@@ -12,6 +12,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::{Instrument, Span};
+
 use super::bus::EventBus;
 use crate::context::{Clock, OpContext};
 use crate::db::{Db, DbError, StatementCounter, Tx};
@@ -81,12 +83,18 @@ impl Relay {
         if !events::has_unsequenced(&mut self.db.read(&statements).await?).await? {
             return Ok(0);
         }
-        let relayed =
-            self.db.transaction(&statements, async |tx: &mut Tx| self.relay_batch(tx).await).await?;
-        if !relayed.is_empty() {
-            self.bus.publish().await;
+        let span = tracing::debug_span!("event_relay", mercato.events = tracing::field::Empty);
+        async {
+            let relayed =
+                self.db.transaction(&statements, async |tx: &mut Tx| self.relay_batch(tx).await).await?;
+            Span::current().record("mercato.events", relayed.len());
+            if !relayed.is_empty() {
+                self.bus.publish().await;
+            }
+            Ok(relayed.len())
         }
-        Ok(relayed.len())
+        .instrument(span)
+        .await
     }
 
     async fn relay_batch(&self, tx: &mut Tx) -> Result<Vec<SequencedEvent>, DbError> {

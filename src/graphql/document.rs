@@ -207,11 +207,10 @@ fn find_operation<'a>(
 }
 
 impl ExecutableOperation {
-    /// The operation's name for the log.
+    /// The operation's name, if it has one.
     #[must_use]
-    pub fn logged_name(&self) -> &str {
-        let requested = self.name.as_deref();
-        requested.or_else(|| self.definition().and_then(|(name, _)| name)).unwrap_or("anonymous")
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref().or_else(|| self.definition().and_then(|(name, _)| name))
     }
 
     /// The operation's name and definition.

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use self::shares::FairShares;
 pub(super) use self::shares::Share;
-use super::graphql::Rejection;
+use super::Rejection;
 use crate::concurrency::{FairPermit, FairSemaphore, LowPriorityPool, processors};
 use crate::config::AdmissionConfig;
 use crate::context::OpContext;

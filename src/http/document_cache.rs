@@ -13,8 +13,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
+use super::Rejection;
 use super::admission::{Admission, Share, is_large_document};
-use super::graphql::Rejection;
 use crate::concurrency::{LowPriorityPool, processors};
 use crate::context::OpContext;
 use crate::domain::query_limits::CallerLimits;

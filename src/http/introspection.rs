@@ -1,7 +1,7 @@
 //! Enforces the `INTROSPECTION` setting. Called by the GraphQL endpoint before an operation is
 //! executed.
 
-use super::graphql::Rejection;
+use super::Rejection;
 use crate::config::Introspection;
 use crate::context::OpContext;
 use crate::error::ErrorCode;

@@ -6,7 +6,7 @@
 
 use poem::http::HeaderName;
 
-use super::graphql::Rejection;
+use super::Rejection;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::error::{Error, ErrorCode, with_causes};

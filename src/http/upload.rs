@@ -6,17 +6,20 @@
 //! send multipart bodies across origins without a preflight. So the sender must be authenticated by
 //! an `Authorization` header, which browsers don't send on their own, and must be allowed to write
 //! products. Both are checked before the body is read.
+//!
+//! The form is read here and not by `async-graphql-poem`, which neither limits the size of a file
+//! nor names the one that is too large, and writes files on the threads of the runtime.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use poem::web::{Field, Multipart};
-
 use poem::{Body, FromRequest, Request, RequestBody};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
-use super::graphql::{OperationRequest, Rejection};
+use super::Rejection;
+use super::operation::{OperationRequest, Upload};
 use super::server::BodyAllowance;
 use crate::app::App;
 use crate::context::OpContext;
@@ -27,9 +30,6 @@ use crate::error::ErrorCode;
 const MAX_FILES: usize = 10;
 /// How long a body may take to arrive.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-
-/// A file and the paths of its variables, such as `variables.media.0.file`.
-pub(super) type Upload = (std::fs::File, Vec<String>);
 
 /// Parses a multipart body into an operation and its files.
 pub(super) async fn parse_multipart(

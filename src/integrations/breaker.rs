@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use recloser::{AsyncRecloser, Recloser};
+use tracing::Instrument;
 
 /// Default timeout of a call.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -173,7 +174,8 @@ impl Breaker {
             self.counts.rejected.fetch_add(1, Ordering::Relaxed);
             CallError::Open { retry_in }
         })?;
-        let result = match tokio::time::timeout(limit, call).await {
+        let span = tracing::debug_span!("external_call", peer.service = &*self.name);
+        let result = match tokio::time::timeout(limit, call.instrument(span)).await {
             Ok(result) => result.map_err(CallError::Failed),
             Err(_) => Err(CallError::TimedOut),
         };

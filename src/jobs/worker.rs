@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::{Handler, Job, JobContext, JobError, Policy};
 use crate::concurrency::AbortOnDrop;
 use crate::context::{Clock, OpContext};
 use crate::db::{Db, DbError, StatementCounter, Tx};
-use crate::domain::ids::{JobId, WorkerId};
+use crate::domain::ids::{Id, JobId, WorkerId};
 use crate::domain::job::{JobStatus, backoff};
 use crate::error::with_causes;
 use crate::repositories::jobs::{self, JobUpdate};
@@ -125,12 +126,20 @@ impl Worker {
         let id = job.id;
         self.running().insert(id, (kind, reserved_for));
         let (worker, handler) = (Arc::clone(self), Arc::clone(handler));
-        tasks.spawn(async move {
+        let span = tracing::info_span!(
+            "job",
+            mercato.job.kind = kind,
+            mercato.job.id = %id.uuid(),
+            mercato.job.attempt = job.attempts,
+            mercato.request_id = job.request_id,
+        );
+        let attempt = async move {
             let status = worker.attempt(&handler, job).await;
             worker.running().remove(&id);
             worker.job_ended.notify_one();
             status
-        });
+        };
+        tasks.spawn(attempt.instrument(span));
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<JobId, (&'static str, WorkerId)>> {
@@ -193,7 +202,8 @@ impl Worker {
         } else {
             let ctx = JobContext { op, job: job.clone(), db: self.db.clone() };
             let handler = Arc::clone(handler);
-            let mut running = tokio::spawn(async move { handler.run(&ctx).await });
+            let attempt = async move { handler.run(&ctx).await };
+            let mut running = tokio::spawn(attempt.in_current_span());
             let _abort_on_drop = AbortOnDrop(running.abort_handle());
             let outcome = tokio::select! {
                 ended = &mut running => Some(match ended {
@@ -212,7 +222,7 @@ impl Worker {
                 drop((&mut running).await);
             }
             let Some(result) = outcome else {
-                tracing::warn!(kind = job.kind, job = ?job.id, "another worker has taken over a job");
+                tracing::warn!("another worker has taken over the job");
                 return None;
             };
             result
@@ -220,24 +230,10 @@ impl Worker {
         let status = self.finish(&job, policy, &result).await;
         let ms = started.elapsed().as_micros() as f64 / 1000.0;
         match (&result, status) {
-            (Ok(()), _) => {
-                tracing::debug!(
-                    kind = job.kind,
-                    ms,
-                    attempt = job.attempts,
-                    request_id = job.request_id,
-                    "job"
-                );
-            }
-            (Err(JobError::Wait { why, .. }), _) => {
-                tracing::debug!(kind = job.kind, job = ?job.id, "a job waits: {why}");
-            }
-            (Err(error), Some(JobStatus::Dead)) => {
-                tracing::error!(kind = job.kind, job = ?job.id, attempt = job.attempts, "a job is dead: {error}");
-            }
-            (Err(error), _) => {
-                tracing::warn!(kind = job.kind, job = ?job.id, attempt = job.attempts, "a job failed: {error}");
-            }
+            (Ok(()), _) => tracing::debug!(ms, "the job is completed"),
+            (Err(JobError::Wait { why, .. }), _) => tracing::debug!(ms, "the job waits: {why}"),
+            (Err(error), Some(JobStatus::Dead)) => tracing::error!(ms, "the job is dead: {error}"),
+            (Err(error), _) => tracing::warn!(ms, "the job failed: {error}"),
         }
         status
     }
@@ -254,7 +250,7 @@ impl Worker {
                 Ok(true) => {}
                 Ok(false) => return,
                 // The lease may still be valid when the database is back.
-                Err(error) => tracing::warn!("a job's lease can't be renewed: {}", with_causes(&error)),
+                Err(error) => tracing::warn!("the job's lease can't be renewed: {}", with_causes(&error)),
             }
         }
     }
@@ -301,11 +297,7 @@ impl Worker {
             Ok(status) => status,
             Err(error) => {
                 // Its lease will expire, and the job will run again.
-                tracing::error!(
-                    kind = job.kind,
-                    "the result of a job can't be recorded: {}",
-                    with_causes(&error)
-                );
+                tracing::error!("the result of the job can't be recorded: {}", with_causes(&error));
                 None
             }
         }

@@ -47,41 +47,54 @@ impl ContentLoaders {
     /// Creates the loaders of one request.
     pub(super) fn new(ctx: &Arc<LoadContext>) -> Self {
         Self {
-            menus: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            menus: Loader::new("menus", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(menus::by_ids(&mut ctx.conn().await?, &ids).await?, |menu| menu.id))
             }),
-            menus_by_handle: Loader::new(ctx, &|ctx: Arc<LoadContext>, handles| async move {
-                let rows = menus::by_handles(&mut ctx.conn().await?, &handles).await?;
-                Ok(index_by(rows, |menu| menu.handle.clone()))
-            }),
-            menu_items: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            menus_by_handle: Loader::new(
+                "menus_by_handle",
+                ctx,
+                &|ctx: Arc<LoadContext>, handles| async move {
+                    let rows = menus::by_handles(&mut ctx.conn().await?, &handles).await?;
+                    Ok(index_by(rows, |menu| menu.handle.clone()))
+                },
+            ),
+            menu_items: Loader::new("menu_items", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(menus::items_by_ids(&mut ctx.conn().await?, &ids).await?, |item| item.id))
             }),
-            items_of_menu: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            items_of_menu: Loader::new("items_of_menu", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = menus::items_of(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|item| (item.menu_id, Arc::new(item)))))
             }),
-            pages: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            pages: Loader::new("pages", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(
                     pages::by_ids(&mut ctx.conn().await?, ctx.page_visibility, &ids).await?,
                     |page| page.id,
                 ))
             }),
-            pages_by_handle: Loader::new(ctx, &|ctx: Arc<LoadContext>, handles| async move {
-                let rows = pages::by_handles(&mut ctx.conn().await?, ctx.page_visibility, &handles).await?;
-                Ok(index_by(rows, |page| page.handle.clone()))
-            }),
-            policies: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            pages_by_handle: Loader::new(
+                "pages_by_handle",
+                ctx,
+                &|ctx: Arc<LoadContext>, handles| async move {
+                    let rows =
+                        pages::by_handles(&mut ctx.conn().await?, ctx.page_visibility, &handles).await?;
+                    Ok(index_by(rows, |page| page.handle.clone()))
+                },
+            ),
+            policies: Loader::new("policies", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = shop_policies::by_ids(&mut ctx.conn().await?, &ids).await?;
                 Ok(index_by(rows, |policy| policy.id))
             }),
-            policies_of_shop: Loader::new(ctx, &|ctx: Arc<LoadContext>, shops| async move {
-                let rows = shop_policies::all(&mut ctx.conn().await?).await?;
-                // A database has one shop.
-                let shop = shops.first().copied();
-                Ok(group_by_key(rows.into_iter().filter_map(|policy| Some((shop?, Arc::new(policy))))))
-            }),
-            url_redirects: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            policies_of_shop: Loader::new(
+                "policies_of_shop",
+                ctx,
+                &|ctx: Arc<LoadContext>, shops| async move {
+                    let rows = shop_policies::all(&mut ctx.conn().await?).await?;
+                    // A database has one shop.
+                    let shop = shops.first().copied();
+                    Ok(group_by_key(rows.into_iter().filter_map(|policy| Some((shop?, Arc::new(policy))))))
+                },
+            ),
+            url_redirects: Loader::new("url_redirects", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = url_redirects::by_ids(&mut ctx.conn().await?, &ids).await?;
                 Ok(index_by(rows, |redirect| redirect.id))
             }),

@@ -17,6 +17,7 @@ use dataloader::BatchFn;
 use dataloader::cached::Loader as CachedLoader;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tracing::Instrument;
 
 use super::shared_value::SharedValue;
 use super::{BatchScheduler, LoadContext};
@@ -55,6 +56,8 @@ where
     K: Eq + Hash + Clone + Debug + Send + Sync + 'static,
     V: Clone + Default + Send + Sync + 'static,
 {
+    /// The name of its field, for traces.
+    name: &'static str,
     ctx: Arc<LoadContext>,
     read: &'static dyn Read<K, V>,
     /// Created on first use.
@@ -124,22 +127,22 @@ where
     V: Clone + Default + Send + Sync + 'static,
 {
     /// Creates a loader whose batches are read for this request alone.
-    pub(super) fn new<R, F>(ctx: &Arc<LoadContext>, read: &'static R) -> Self
+    pub(super) fn new<R, F>(name: &'static str, ctx: &Arc<LoadContext>, read: &'static R) -> Self
     where
         R: Fn(Arc<LoadContext>, Vec<K>) -> F + Send + Sync,
         F: Future<Output = Result<HashMap<K, V>, DbError>> + Send + 'static,
     {
-        Self { ctx: Arc::clone(ctx), read, state: OnceLock::new() }
+        Self { name, ctx: Arc::clone(ctx), read, state: OnceLock::new() }
     }
 
     /// Creates a loader whose batches are coalesced with those of other requests.
-    pub(super) fn shared<R, F, Error>(ctx: &Arc<LoadContext>, read: &'static R) -> Self
+    pub(super) fn shared<R, F, Error>(name: &'static str, ctx: &Arc<LoadContext>, read: &'static R) -> Self
     where
         R: Fn(Arc<LoadContext>, Vec<K>) -> F + Send + Sync,
         F: Future<Output = Result<Arc<HashMap<K, V>>, Error>> + Send + 'static,
         Error: Into<LoadError>,
     {
-        Self { ctx: Arc::clone(ctx), read, state: OnceLock::new() }
+        Self { name, ctx: Arc::clone(ctx), read, state: OnceLock::new() }
     }
 
     /// Loads the value of a key, in a batch with other keys that the request asks for at the same
@@ -158,7 +161,7 @@ where
             let mut open_batch = state.open_batch.lock().unwrap_or_else(PoisonError::into_inner);
             let batch = open_batch.get_or_insert_with(|| OpenBatch {
                 keys: Vec::new(),
-                result: state.schedule_batch(&self.ctx.scheduler),
+                result: state.schedule_batch(self.name, &self.ctx.scheduler),
             });
             batch.keys.push(Key(key.clone()));
             batch.result.clone()
@@ -176,14 +179,16 @@ where
     V: Clone + Default + Send + Sync + 'static,
 {
     /// Schedules a batch whose keys are still being collected, and returns its future result.
-    fn schedule_batch(&self, scheduler: &BatchScheduler) -> BatchResult<K, V> {
+    fn schedule_batch(&self, name: &'static str, scheduler: &BatchScheduler) -> BatchResult<K, V> {
         let result = SharedValue::default();
         let (loader, open_batch) = (self.loader.clone(), Arc::clone(&self.open_batch));
         let pending_result = result.clone();
         scheduler.enqueue(Box::pin(async move {
             let batch = open_batch.lock().unwrap_or_else(PoisonError::into_inner).take();
             let keys = batch.map(|batch| batch.keys).unwrap_or_default();
-            pending_result.set(loader.try_load_many(keys).await.unwrap_or_default());
+            let span = tracing::debug_span!("loader_batch", mercato.loader = name, mercato.keys = keys.len());
+            let values = loader.try_load_many(keys).instrument(span).await;
+            pending_result.set(values.unwrap_or_default());
         }));
         result
     }

@@ -78,27 +78,27 @@ pub struct OrderLoaders {
 impl OrderLoaders {
     pub(super) fn new(ctx: &Arc<LoadContext>) -> Self {
         Self {
-            lines: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            lines: Loader::new("lines", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = orders::lines(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|line| (line.order_id, Arc::new(line)))))
             }),
-            payments: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            payments: Loader::new("payments", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = payments::by_order_ids(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|payment| (payment.order_id, payment))))
             }),
-            fulfillments: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            fulfillments: Loader::new("fulfillments", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = fulfillments::by_order_ids(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|row| (row.order_id, Arc::new(row)))))
             }),
-            refunds: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            refunds: Loader::new("refunds", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = refunds::by_order_ids(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|refund| (refund.order_id, refund))))
             }),
-            returns: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids| async move {
+            returns: Loader::new("returns", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = returns::by_order_ids(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|row| (row.order_id, Arc::new(row)))))
             }),
-            events: Loader::new(ctx, &|ctx: Arc<LoadContext>, ids: Vec<OrderId>| async move {
+            events: Loader::new("events", ctx, &|ctx: Arc<LoadContext>, ids: Vec<OrderId>| async move {
                 let rows = events::by_aggregates(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(
                     rows.into_iter().map(|row| (OrderId::from_uuid(row.aggregate_id.0), Arc::new(row))),

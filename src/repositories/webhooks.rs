@@ -72,6 +72,8 @@ pub struct WebhookDelivery {
     pub created_at: Timestamp,
     /// When the endpoint accepted it.
     pub delivered_at: Option<Timestamp>,
+    /// The request that caused the event.
+    pub request_id: String,
 }
 
 /// A delivery attempt as stored.

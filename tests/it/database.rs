@@ -29,13 +29,12 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs SQL of a test's own, PostgreSQL's or SQLite's.
 async fn run(conn: &mut Conn, sql: [&str; 2]) -> Result<(), DbError> {
-    let result = match conn.start() {
+    let result = match conn.start(|| "it::database::run") {
         ConnMut::Postgres(c) => c.batch_execute(sql[0]).await,
         ConnMut::Sqlite(c) => c.batch_execute(sql[1]).await,
         ConnMut::None => panic!("there is no connection"),
     };
-    conn.finish();
-    result.map_err(DbError::from)
+    conn.finish(result.map_err(DbError::from))
 }
 
 /// Renames the shop in a transaction that fails then.

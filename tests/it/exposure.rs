@@ -193,6 +193,6 @@ async fn pages_of_other_origins_must_be_named_in_production() {
 async fn the_log_has_the_name_of_an_operation_short_and_on_one_line() {
     let app = TestApp::sqlite().await;
     let reply = app.anonymous().ask(&format!("query {} {{ __typename }}", "a".repeat(60_000))).await.ok();
-    let logged = reply.logged("operation");
+    let logged = reply.logged("graphql.operation.name");
     assert!(logged.chars().count() <= 101 && logged.ends_with('…'), "{}", logged.len());
 }

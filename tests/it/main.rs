@@ -58,4 +58,5 @@ mod storefront;
 mod support;
 mod taxes;
 mod tidy;
+mod traces;
 mod webhooks;

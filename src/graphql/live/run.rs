@@ -43,6 +43,12 @@ impl PreparedSubscription {
         is_subscription.then(|| Self { operation, base_url: base_url.to_owned(), limits })
     }
 
+    /// The operation's name, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.operation.name()
+    }
+
     /// The declared variables.
     #[must_use]
     pub fn variables(&self) -> &Variables {

@@ -12,6 +12,7 @@ use async_graphql::{Response, ServerError, Value};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, broadcast};
 use tokio::task::AbortHandle;
+use tracing::Instrument;
 
 use crate::app::App;
 use crate::auth::Identity;
@@ -20,7 +21,9 @@ use crate::domain::event::Topic;
 use crate::domain::ids::{self, JobId};
 use crate::error::{Error, ErrorCode, with_causes};
 use crate::graphql::live::{PreparedSubscription, Trigger};
+use crate::http::operation::caller_label;
 use crate::services::jobs::Job;
+use crate::telemetry;
 
 /// Events that may be pending for a member before it falls back to reading the log.
 const MAX_PENDING_NOTICES: usize = 64;
@@ -106,7 +109,10 @@ impl SubscriptionRequest {
     async fn execute(&self, app: &App, trigger: Trigger) -> Option<Response> {
         let op =
             OpContext::for_identity(self.identity.clone(), ids::request_id().into(), Arc::clone(&app.clock));
-        app.subscriptions.run(&self.subscription, op, trigger).await
+        let span = telemetry::operation_span(&op.request_id);
+        span.record(telemetry::ACTOR, caller_label(&op));
+        telemetry::record_operation(&span, "subscription", self.subscription.name());
+        app.subscriptions.run(&self.subscription, op, trigger).instrument(span).await
     }
 }
 

@@ -35,8 +35,8 @@ use crate::error::ErrorCode;
 use crate::graphql::AUTHORIZATION;
 use crate::graphql::document::RequestError;
 use crate::http::document_cache::DocumentError;
-use crate::http::graphql::{self, Rejection};
 use crate::http::storefront_key;
+use crate::http::{Rejection, graphql};
 
 /// How long a client may take to send `connection_init`.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tracing::Instrument;
 
 use super::access::{check_access, current_permissions};
 use super::{HostUnavailable, Webhooks, deliver_job, deliver_key, not_found, webhook_event};
@@ -68,35 +69,53 @@ impl Webhooks {
         let Some(webhook) = webhook.filter(|webhook| webhook.status == WebhookStatus::Active) else {
             return Ok(Step::Stop);
         };
-        let Some(mut delivery) = webhooks::first_pending(&mut conn, id).await? else { return Ok(Step::Stop) };
+        let Some(delivery) = webhooks::first_pending(&mut conn, id).await? else { return Ok(Step::Stop) };
+        drop(conn);
+        let span = tracing::info_span!(
+            "webhook_delivery",
+            mercato.webhook.id = %id.uuid(),
+            mercato.webhook.topic = delivery.topic,
+            mercato.delivery.id = %delivery.id.uuid(),
+            mercato.delivery.attempt = delivery.attempts + 1,
+            mercato.request_id = delivery.request_id,
+        );
+        self.attempt(op, &webhook, delivery).instrument(span).await
+    }
+
+    /// Makes the next attempt at a delivery, if it is due.
+    async fn attempt(
+        &self,
+        op: &OpContext,
+        webhook: &WebhookSubscription,
+        mut delivery: WebhookDelivery,
+    ) -> Result<Step, Error> {
+        let id = webhook.id;
         let started = op.now();
         if let Some(at) = delivery.next_attempt_at.filter(|at| *at > started) {
-            drop(conn);
             self.deliver_after(op, id, started.until(at)).await?;
             return Ok(Step::Stop);
         }
-        let Some(permitted) = current_permissions(&mut conn, op, &webhook).await? else {
-            drop(conn);
+        let permitted = current_permissions(&mut self.db.read(&op.statements).await?, op, webhook).await?;
+        let Some(permitted) = permitted else {
             self.pause_without_permission(op, id).await?;
             return Ok(Step::Stop);
         };
-        drop(conn);
         if permitted != webhook.permissions.0 {
             // It may have been rendered when they had more permissions.
             delivery.payload = None;
         }
         if delivery.payload.is_none() {
-            match self.prepare_payload(op, &webhook, permitted, &delivery, started).await? {
+            match self.prepare_payload(op, webhook, permitted, &delivery, started).await? {
                 Ok(payload) => delivery.payload = Some(payload),
                 Err(step) => return Ok(step),
             }
         }
-        let attempt = match self.send(&webhook, &delivery, started).await? {
+        let attempt = match self.send(webhook, &delivery, started).await? {
             Ok(attempt) => attempt,
             Err(unavailable) => return Ok(Step::HostUnavailable(unavailable)),
         };
         let is_success = attempt.is_success();
-        self.record_attempt(op, &webhook, &delivery, &attempt, started, false).await?;
+        self.record_attempt(op, webhook, &delivery, &attempt, started, false).await?;
         Ok(if is_success { Step::Continue } else { Step::Stop })
     }
 
@@ -245,6 +264,7 @@ impl Webhooks {
             next_attempt_at: None,
             created_at: started,
             delivered_at: None,
+            request_id: op.request_id.to_string(),
         };
         let attempt = self.send(&webhook, &delivery, started).await?.map_err(|unavailable| {
             let seconds = unavailable.retry_in.as_secs().max(1);

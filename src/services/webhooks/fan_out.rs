@@ -88,5 +88,6 @@ fn new_delivery(op: &OpContext, webhook: &WebhookSubscription, event: &LoggedEve
         next_attempt_at: Some(op.now()),
         created_at: op.now(),
         delivered_at: None,
+        request_id: event.row.request_id.clone(),
     }
 }

@@ -1,5 +1,5 @@
-//! The server's log, as tests see it: warnings go to the output of the test that fails, and the line that each request
-//! leaves is kept, since it has what no answer tells: how many SQL statements it took.
+//! The server's log, as tests see it: warnings go to the output of the test that fails. The lines of requests are kept,
+//! because they have what no response has: how many SQL statements it took. So are warnings and errors, by request.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -7,16 +7,26 @@ use std::sync::{LazyLock, Mutex, Once};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The fields of a line, by name.
+/// The fields of a line and of the spans it is in, by name; `span` is the innermost span's name.
 pub type Line = HashMap<&'static str, String>;
 
-/// The lines of requests, by request id.
-static LINES: LazyLock<Mutex<HashMap<String, Line>>> = LazyLock::new(Mutex::default);
+#[derive(Default)]
+struct Lines {
+    /// The line of each request.
+    requests: HashMap<String, Line>,
+    /// What is wrong, by request.
+    problems: HashMap<String, Vec<Line>>,
+}
 
-/// Starts the log, once a process.
+static LINES: LazyLock<Mutex<Lines>> = LazyLock::new(Mutex::default);
+
+/// Starts the log, once per process.
 pub fn start() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
@@ -25,26 +35,47 @@ pub fn start() {
     });
 }
 
-/// The line that a request left.
+/// The line of a request.
 pub fn line(request_id: &str) -> Line {
-    LINES
-        .lock()
-        .unwrap()
-        .get(request_id)
-        .cloned()
-        .expect("every request leaves a line in the log before it is answered")
+    let line = LINES.lock().unwrap().requests.get(request_id).cloned();
+    line.expect("every request is logged before it is answered")
+}
+
+/// The warnings and errors that were logged for a request.
+pub fn problems(request_id: &str) -> Vec<Line> {
+    LINES.lock().unwrap().problems.get(request_id).cloned().unwrap_or_default()
 }
 
 struct Keeper;
 
-impl<S: tracing::Subscriber> Layer<S> for Keeper {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeper {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        context.span(id).unwrap().extensions_mut().insert(fields);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(fields) = context.span(id).unwrap().extensions_mut().get_mut::<Fields>() {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
+            if let Some(known) = span.extensions().get::<Fields>() {
+                fields.0.extend(known.0.clone());
+            }
+            fields.0.insert("span", span.name().to_owned());
+        }
         event.record(&mut fields);
-        if fields.0.get("message").is_some_and(|message| message == "request")
-            && let Some(id) = fields.0.get("request_id").cloned()
-        {
-            LINES.lock().unwrap().insert(id, fields.0);
+        let Some(id) = fields.0.get("mercato.request_id").cloned() else { return };
+        let mut lines = LINES.lock().unwrap();
+        if fields.0.get("message").is_some_and(|message| message == "request") {
+            lines.requests.insert(id, fields.0);
+        } else if *event.metadata().level() <= Level::WARN {
+            lines.problems.entry(id).or_default().push(fields.0);
         }
     }
 }

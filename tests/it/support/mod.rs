@@ -39,7 +39,7 @@ mod client;
 mod clock;
 mod databases;
 pub mod live;
-mod log;
+pub mod log;
 mod orders;
 mod postgres;
 mod prices;

@@ -20,10 +20,11 @@ use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 use crate::graphql::document::RequestError;
 use crate::graphql::live::{PreparedSubscription, variables_bytes};
+use crate::http::Rejection;
 use crate::http::document_cache::{DocumentError, ResolvedDocument};
-use crate::http::graphql::{self, OperationRequest, Rejection};
 use crate::http::live::groups::SubscriptionRequest;
 use crate::http::live::member::follow;
+use crate::http::operation::{self, OperationRequest};
 
 /// An operation whose document was parsed, successfully or not.
 pub(super) struct OpenedOperation {
@@ -135,16 +136,20 @@ impl Session {
         let (live, base_url) = (Arc::clone(&self.live), self.base_url.clone());
         Box::pin(once(async move {
             let _reserved = reserved;
+            let request_id = Arc::clone(&op.request_id);
             let running = tokio::spawn(async move {
                 let app = Arc::clone(&live.app);
-                graphql::execute(app, &live.documents, &live.admission, op, sent, base_url).await
+                operation::execute(app, &live.documents, &live.admission, op, sent, base_url).await
             });
             let _aborted = AbortOnDrop(running.abort_handle());
             match running.await {
                 Ok(Ok(body)) => Outgoing::Next(body.into()),
                 Ok(Err(rejection)) => rejected(&rejection),
                 Err(error) => {
-                    tracing::error!("an operation ended unexpectedly: {error}");
+                    tracing::error!(
+                        mercato.request_id = &*request_id,
+                        "an operation ended unexpectedly: {error}"
+                    );
                     rejected(&(ErrorCode::Internal, "internal error".to_owned()))
                 }
             }

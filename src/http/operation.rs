@@ -1,0 +1,396 @@
+//! Executes an operation, whichever way it was sent: charges its caller, waits for admission, runs it
+//! within its limits, and serializes its response. Called by `graphql` and by live connections.
+//!
+//! A query is cancelled when its client disconnects or its timeout expires; a mutation always runs
+//! to completion. Each operation writes one log line.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, Value, Variables};
+use poem::http::StatusCode;
+use serde::Deserialize;
+use tokio::task::JoinError;
+use tracing::{Instrument, Span};
+
+use super::admission::{Admission, Permit, Workload, is_large_document, is_large_query};
+use super::document_cache::{self, DocumentCache, DocumentError, ResolvedDocument};
+use super::retry_hint::RetryHint;
+use super::{Rejection, introspection, respond};
+use crate::app::App;
+use crate::auth::Credential;
+use crate::concurrency::AbortOnDrop;
+use crate::context::OpContext;
+use crate::db::StatementCounter;
+use crate::domain::query_limits::CallerLimits;
+use crate::error::ErrorCode;
+use crate::graphql::document::{ExecutableOperation, RequestError, count_response_fields, passed_validation};
+use crate::graphql::limits::budget::{Budget, StopReason};
+use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
+use crate::loaders::{BatchScheduler, Loaders};
+use crate::services::rate_limits::{ThrottleStatus, Throttled};
+use crate::telemetry::{self, Metrics};
+
+/// The metric label for the kind of an operation that could not be parsed.
+const UNKNOWN_KIND: &str = "none";
+
+/// A GraphQL request as sent by a client.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OperationRequest {
+    #[serde(default)]
+    pub(super) query: String,
+    pub(super) operation_name: Option<String>,
+    #[serde(default)]
+    pub(super) variables: Option<Variables>,
+    /// The parsed document, if it was parsed before.
+    #[serde(skip)]
+    pub(super) resolved: Option<ResolvedDocument>,
+}
+
+/// An uploaded file and the paths of its variables, such as `variables.media.0.file`.
+pub(super) type Upload = (std::fs::File, Vec<String>);
+
+/// The response to a request, and the values for its log line and metrics.
+pub(super) struct OperationResponse {
+    /// `query`, `mutation` or `subscription`, as a metric label.
+    kind: &'static str,
+    /// `ok`, or the code of the first error.
+    result: String,
+    /// The response as JSON.
+    pub(super) body: Vec<u8>,
+    pub(super) status: StatusCode,
+    /// After how many seconds to retry, if the request was throttled.
+    pub(super) retry_after: Option<u64>,
+}
+
+impl OperationResponse {
+    /// Serializes a response without a size limit; for errors, which are small.
+    fn from_response(kind: &'static str, response: &GraphQlResponse, status: StatusCode) -> Self {
+        let body = respond::to_json(response, u64::MAX).unwrap_or_default();
+        Self::with_body(kind, response, body, status)
+    }
+
+    fn with_body(kind: &'static str, response: &GraphQlResponse, body: Vec<u8>, status: StatusCode) -> Self {
+        let retry = RetryHint::from_response(response);
+        let status = retry.map_or(status, |retry| retry.status);
+        let retry_after = retry.map(|retry| retry.retry_after);
+        Self { kind, result: result_label(response), body, status, retry_after }
+    }
+
+    /// The response to a throttled request.
+    pub(super) fn throttled(throttled: &Throttled, request_id: &str) -> Self {
+        let response = graphql::throttled_response(throttled, request_id);
+        Self::from_response(UNKNOWN_KIND, &response, StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// The response to an invalid document or invalid variables.
+    fn invalid(error: RequestError, request_id: &str, has_invalid_token: bool) -> Result<Self, Rejection> {
+        match error {
+            RequestError::Rejected(code, message) => Err((code, message)),
+            RequestError::Document(errors) => {
+                let mut response = graphql::complete_errors(GraphQlResponse::from_errors(errors), request_id);
+                note_invalid_token(&mut response, has_invalid_token);
+                Ok(Self::from_response(UNKNOWN_KIND, &response, StatusCode::OK))
+            }
+        }
+    }
+
+    /// The response to a rejected request.
+    pub(super) fn rejected((code, message): Rejection, request_id: &str, has_invalid_token: bool) -> Self {
+        let mut response = graphql::request_error(code, message, request_id);
+        note_invalid_token(&mut response, has_invalid_token);
+        Self::from_response(UNKNOWN_KIND, &response, respond::status(code))
+    }
+}
+
+/// Executes an operation received over WebSocket, and logs it. Returns the response as JSON.
+pub(super) async fn execute(
+    app: Arc<App>,
+    documents: &DocumentCache,
+    admission: &Admission,
+    op: OpContext,
+    sent: OperationRequest,
+    base_url: String,
+) -> Result<String, Rejection> {
+    let started = Instant::now();
+    let span = telemetry::operation_span(&op.request_id);
+    span.record(telemetry::ACTOR, caller_label(&op));
+    let (statements, metrics) = (op.statements.clone(), Arc::clone(&app.metrics));
+    async move {
+        let sent = (sent, Vec::new());
+        let outcome = run_operation(app, documents, admission, op, sent, base_url, false).await?;
+        log_request(&metrics, &outcome, &statements, started);
+        Ok(String::from_utf8(outcome.body).unwrap_or_default())
+    }
+    .instrument(span)
+    .await
+}
+
+/// Executes an operation. `is_get`: it was sent by GET, so it must be a query.
+pub(super) async fn run_operation(
+    app: Arc<App>,
+    documents: &DocumentCache,
+    admission: &Admission,
+    op: OpContext,
+    (sent, uploads): (OperationRequest, Vec<Upload>),
+    base_url: String,
+    is_get: bool,
+) -> Result<OperationResponse, Rejection> {
+    let mut variables = sent.variables.unwrap_or_default();
+    let files = attach_uploads(&mut variables, uploads)?;
+    let limits = app.config.query_limits.of(op.caller_kind());
+    let request_id = Arc::clone(&op.request_id);
+    let resolved = match sent.resolved {
+        Some(resolved) => Ok(resolved),
+        None => documents.get_or_parse(&sent.query, &op, &limits, &app.rate_limits, admission).await,
+    };
+    let ResolvedDocument { document, is_new } = match resolved {
+        Ok(resolved) => resolved,
+        Err(DocumentError::Throttled(throttled)) => {
+            return Ok(OperationResponse::throttled(&throttled, &request_id));
+        }
+        Err(DocumentError::Rejected(rejection)) => return Err(rejection),
+        Err(DocumentError::Invalid(error)) => {
+            return OperationResponse::invalid(error, &request_id, op.has_invalid_token());
+        }
+    };
+    let operation = document.operation(sent.operation_name.as_deref(), variables, &limits);
+    // Operations that can't be executed are charged as well.
+    let cost = operation.as_ref().map_or(1, |operation| operation.cost);
+    let throttle_status = match app.rate_limits.spend(&op, cost).await {
+        Ok(status) => status,
+        Err(throttled) => return Ok(OperationResponse::throttled(&throttled, &request_id)),
+    };
+    let operation = match operation {
+        Ok(operation) => operation,
+        Err(error) => return OperationResponse::invalid(error, &request_id, op.has_invalid_token()),
+    };
+    telemetry::record_operation(&Span::current(), type_name(operation.kind), operation.name());
+    introspection::check(app.config.exposure.introspection, &op, operation.document())?;
+    if is_get && operation.kind != OperationType::Query {
+        return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
+    }
+    let (work, workload) = workload(&operation, cost, is_new.then_some(&*sent.query));
+    let permit = match admission.admit(&op, work, workload, &limits).await {
+        Ok(permit) => permit,
+        Err(rejection) => {
+            app.rate_limits.refund(&op, cost).await;
+            return Err(rejection);
+        }
+    };
+    let (document, is_low_priority) = (Arc::clone(operation.document()), permit.is_low_priority());
+    let admitted = AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit };
+    // Boxed, because it is large and moved several times.
+    let execution = Box::pin(execute_admitted(app, admitted));
+    let (outcome, passed_validation) = if is_low_priority {
+        admission.low_priority_pool.run(execution).await.map_err(|error| report_panic(&error))?
+    } else {
+        execution.await
+    };
+    if is_new && passed_validation {
+        documents.insert(&sent.query, &document);
+    }
+    outcome
+}
+
+/// Makes files the values of their variables.
+fn attach_uploads(variables: &mut Variables, uploads: Vec<Upload>) -> Result<Uploads, Rejection> {
+    let files = Uploads::default();
+    for (file, paths) in uploads {
+        files.attach(variables, file, &paths).map_err(|path| {
+            let message = format!(
+                "`map` refers to `{path}`, but there is no such variable: set it to null in `operations`"
+            );
+            (ErrorCode::BadUserInput, message)
+        })?;
+    }
+    Ok(files)
+}
+
+/// How much work an operation of the given cost is, and of which kind. A new document is also
+/// validated.
+fn workload(operation: &ExecutableOperation, cost: u64, new_document: Option<&str>) -> (u64, Workload) {
+    let workload = match operation.kind {
+        OperationType::Query if is_large_query(cost) || new_document.is_some_and(is_large_document) => {
+            Workload::LargeQuery
+        }
+        OperationType::Query => Workload::Query,
+        _ => Workload::Mutation,
+    };
+    (cost + new_document.map_or(0, document_cache::parse_cost), workload)
+}
+
+/// An operation that was charged and admitted, with everything needed to execute it.
+struct AdmittedOperation {
+    op: OpContext,
+    operation: ExecutableOperation,
+    files: Uploads,
+    base_url: String,
+    limits: CallerLimits,
+    /// The caller's bucket after the operation was charged.
+    throttle_status: ThrottleStatus,
+    permit: Permit,
+}
+
+/// Executes an operation and serializes its response. Also returns whether its document passed
+/// validation.
+async fn execute_admitted(
+    app: Arc<App>,
+    admitted: AdmittedOperation,
+) -> (Result<OperationResponse, Rejection>, bool) {
+    let AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit } = admitted;
+    let request = operation.request().data(files).data(BaseUrl(base_url)).data(permit);
+    let mut response = match execute_with_limits(&app, op.clone(), &operation, request, &limits).await {
+        Ok(response) => response,
+        Err(rejection) => return (Err(rejection), false),
+    };
+    let (cost, actual) = (operation.cost, count_response_fields(&response.data));
+    let throttle = match cost.saturating_sub(actual) {
+        // A failed operation may have done all of its work.
+        _ if response.is_err() => throttle_status,
+        0 => throttle_status,
+        excess => app.rate_limits.refund(&op, excess).await,
+    };
+    response.extensions.insert("cost".to_owned(), graphql::cost_extension(cost, Some(actual), &throttle));
+    note_invalid_token(&mut response, op.has_invalid_token());
+    let passed_validation = passed_validation(&response);
+    let finished = operation.finish(response, app.config.dialect.id_namespace, limits.max_errors);
+    let response = graphql::complete_errors(finished, &op.request_id);
+    (serialize(&operation, response, &limits, &op.request_id), passed_validation)
+}
+
+/// Executes an operation within its limits.
+async fn execute_with_limits(
+    app: &App,
+    mut op: OpContext,
+    operation: &ExecutableOperation,
+    request: GraphQlRequest,
+    limits: &CallerLimits,
+) -> Result<GraphQlResponse, Rejection> {
+    op.locale = operation.locale;
+    let hints = SearchHints::default();
+    let scheduler = BatchScheduler::default();
+    let budget = Budget::new(limits, &app.response_memory, &scheduler);
+    let loaders = Loaders::new(&app.db, &app.catalog_reads, &app.auth.keys, &op, &scheduler);
+    let request = request.data(op).data(loaders).data(hints.clone()).data(budget.clone());
+    let schema = app.schema.clone();
+    // Unconstrained, because tokio's cooperative budget would suspend the resolvers of a long list
+    // half-way, while `drive` waits for them.
+    let execution = Box::pin(async move { scheduler.drive(schema.execute(request)).await });
+    let execution = tokio::task::unconstrained(execution);
+    let task = tokio::spawn(execution.in_current_span());
+    let is_mutation = operation.kind == OperationType::Mutation;
+    let _abort_query = (!is_mutation).then(|| AbortOnDrop(task.abort_handle()));
+    let mut response = match tokio::time::timeout(limits.timeout, task).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return Err(report_panic(&error)),
+        Err(_) if is_mutation => {
+            let message = format!(
+                "the mutation takes longer than {} ms (QUERY_TIMEOUT_MS) and goes on without you: send it again \
+                 with the same `idempotencyKey` to learn what became of it",
+                limits.timeout.as_millis()
+            );
+            return Err((ErrorCode::Timeout, message));
+        }
+        Err(_) => return Err(stop_rejection(&StopReason::TooSlow(limits.timeout))),
+    };
+    // A mutation has already taken effect, so its response is sent even if it is incomplete.
+    if let (false, Some(reason)) = (is_mutation, budget.stop_reason()) {
+        return Err(stop_rejection(&reason));
+    }
+    if let Some(hints) = hints.take() {
+        response.extensions.insert("search".to_owned(), hints);
+    }
+    Ok(response)
+}
+
+/// Serializes a response, unless it is longer than the caller's limit.
+fn serialize(
+    operation: &ExecutableOperation,
+    response: GraphQlResponse,
+    limits: &CallerLimits,
+    request_id: &str,
+) -> Result<OperationResponse, Rejection> {
+    let kind = type_name(operation.kind);
+    if let Some(body) = respond::to_json(&response, limits.max_response_bytes) {
+        return Ok(OperationResponse::with_body(kind, &response, body, StatusCode::OK));
+    }
+    let note = match operation.kind {
+        OperationType::Mutation => "; the mutation was carried out",
+        _ => "",
+    };
+    let message = format!(
+        "The response is longer than {} bytes (RESPONSE_MAX_BYTES): ask for smaller pages or fewer fields{note}",
+        limits.max_response_bytes
+    );
+    let code = ErrorCode::LimitExceeded;
+    let response = graphql::request_error(code, message, request_id);
+    Ok(OperationResponse::from_response(kind, &response, respond::status(code)))
+}
+
+/// Writes an operation's log line and records its metrics. Called in the operation's span, which has
+/// its name, its caller and its request id.
+pub(super) fn log_request(
+    metrics: &Metrics,
+    outcome: &OperationResponse,
+    statements: &StatementCounter,
+    started: Instant,
+) {
+    metrics.record_operation(outcome.kind, &outcome.result, started.elapsed());
+    tracing::info!(
+        ms = started.elapsed().as_micros() as f64 / 1000.0,
+        statements = statements.count(),
+        outcome = outcome.result,
+        "request"
+    );
+}
+
+/// The caller in the log: for staff their id, not their email address.
+pub(super) fn caller_label(op: &OpContext) -> String {
+    match op.credential {
+        Credential::Staff(..) => op.caller_key(),
+        _ => op.actor.name().to_owned(),
+    }
+}
+
+/// `ok`, or the code of a response's first error.
+fn result_label(response: &GraphQlResponse) -> String {
+    let Some(error) = response.errors.first() else { return "ok".to_owned() };
+    match error.extensions.as_ref().and_then(|values| values.get("code")) {
+        Some(Value::String(code)) => code.clone(),
+        _ => "error".to_owned(),
+    }
+}
+
+/// The name of an operation's type, in the log and in metrics.
+fn type_name(kind: OperationType) -> &'static str {
+    match kind {
+        OperationType::Query => "query",
+        OperationType::Mutation => "mutation",
+        OperationType::Subscription => "subscription",
+    }
+}
+
+/// Adds a note about an invalid token to a response.
+fn note_invalid_token(response: &mut GraphQlResponse, has_invalid_token: bool) {
+    if has_invalid_token {
+        response.extensions.insert(graphql::AUTHORIZATION.to_owned(), graphql::invalid_token_extension());
+    }
+}
+
+/// Logs that an operation's task panicked.
+fn report_panic(error: &JoinError) -> Rejection {
+    tracing::error!("an operation ended unexpectedly: {error}");
+    (ErrorCode::Internal, "internal error".to_owned())
+}
+
+fn stop_rejection(reason: &StopReason) -> Rejection {
+    let code = match reason {
+        StopReason::TooLarge(_) => ErrorCode::LimitExceeded,
+        StopReason::TooSlow(_) => ErrorCode::Timeout,
+        StopReason::Busy => ErrorCode::ServiceUnavailable,
+    };
+    (code, reason.to_string())
+}

@@ -1,0 +1,56 @@
+//! From a request to the cause of its errors: whatever is logged has the id that the client received.
+
+use serde_json::json;
+
+use crate::support::{Reply, TestApp, both, log};
+
+/// The one problem that was logged for a request whose data can't be read.
+fn cause(reply: &Reply) -> log::Line {
+    assert_eq!(reply.code(), "INTERNAL", "{}", reply.body());
+    let id = reply.header("x-request-id");
+    assert_eq!(reply.errors()[0]["extensions"]["requestId"], id);
+    let problems = log::problems(id);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems[0].clone()
+}
+
+both!(an_error_in_a_resolver_is_logged_with_the_id_of_its_request);
+async fn an_error_in_a_resolver_is_logged_with_the_id_of_its_request(app: TestApp) {
+    app.database().run("ALTER TABLE discounts RENAME TO lost").await;
+    let reply = app.admin().ask("query Codes { discounts(first: 1) { nodes { id } } }").await;
+    let cause = cause(&reply);
+    assert!(cause["message"].contains("discounts"), "{cause:?}");
+    assert_eq!(cause["span"], "operation");
+    assert_eq!(cause["graphql.operation.name"], "Codes");
+    assert_eq!(cause["graphql.operation.type"], "query");
+    assert!(!cause["mercato.actor"].is_empty());
+}
+
+both!(an_error_in_a_loader_is_logged_with_the_id_of_its_request);
+async fn an_error_in_a_loader_is_logged_with_the_id_of_its_request(app: TestApp) {
+    app.create_product(json!({ "title": "Mug" })).await;
+    app.database().run("ALTER TABLE locations RENAME TO lost").await;
+    let document = "{ products(first: 1) { nodes { variants(first: 1) { nodes { \
+        inventoryLevels { location { id } } } } } } }";
+    let reply = app.admin().ask(document).await;
+    let cause = cause(&reply);
+    assert!(cause["message"].contains("locations"), "{cause:?}");
+    assert_eq!(cause["span"], "operation");
+}
+
+both!(an_error_in_a_job_is_logged_with_the_id_of_the_request_that_caused_it);
+async fn an_error_in_a_job_is_logged_with_the_id_of_the_request_that_caused_it(app: TestApp) {
+    let document = "mutation { customerCreate(input: { email: \"ada@example.com\", password: \"a very long one\" }) \
+        { customer { id } customerUserErrors { message } } }";
+    let reply = app.anonymous().ask(document).await.ok();
+    app.database().run("ALTER TABLE customers RENAME TO lost").await;
+    app.work().await;
+    let problems = log::problems(reply.header("x-request-id"));
+    assert!(!problems.is_empty(), "a mail can't be written");
+    for problem in problems {
+        assert_eq!(problem["span"], "job");
+        assert!(problem["mercato.job.kind"].starts_with("mail."), "{problem:?}");
+        assert_eq!(problem["mercato.job.attempt"], "1");
+        assert!(problem["message"].contains("customers"), "{problem:?}");
+    }
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
 use crate::concurrency::LowPriorityPool;
+use crate::concurrency::breaker::{self, Breakers};
 use crate::config::{Config, Environment};
 use crate::context::{Clock, OpContext, SystemClock};
 use crate::db::{Db, DbError};
@@ -17,7 +18,6 @@ use crate::events::{LogFollower, Relay, Retention};
 use crate::graphql::limits::budget::ResponseMemory;
 use crate::graphql::live::SubscriptionExecutor;
 use crate::graphql::{self, PayloadRenderer, Schema};
-use crate::integrations::breaker::{self, Breakers};
 use crate::integrations::downloads;
 use crate::integrations::event_stream::EventStream;
 use crate::integrations::mail::{FileMailer, Mailer, Sender, SmtpMailer};

@@ -1,9 +1,8 @@
 //! Clients for everything outside the process (mail, payments, storage, webhooks, Redis), each
-//! behind a trait or type of its own, and the circuit breakers in front of them.
+//! behind a trait or type of its own.
 //!
 //! Services call these modules by name. They know nothing of tables, GraphQL or HTTP routes.
 
-pub mod breaker;
 pub mod downloads;
 pub mod event_stream;
 pub mod mail;

@@ -21,8 +21,8 @@ mod webhook_fan_out;
 
 use std::sync::Arc;
 
+use crate::concurrency::breaker::Breaker;
 use crate::events::Retention;
-use crate::integrations::breaker::Breaker;
 use crate::integrations::mail::Mailer;
 use crate::jobs::{Handler, Task};
 use crate::services::Services;

@@ -41,7 +41,7 @@ pub struct Authenticator {
     external: Option<Jwks>,
     /// Checks sessions in batches: many live clients are rechecked at once when an event concerns
     /// all of them.
-    live_sessions: Arc<ReadCoalescer<(), SessionId, ()>>,
+    live_sessions: ReadCoalescer<(), SessionId, ()>,
     cache: Mutex<TokenCache>,
     invalidations: broadcast::Sender<Invalidation>,
 }

@@ -62,7 +62,7 @@ impl Cart {
     /// see it before.
     pub async fn find_with_ordered(ctx: &Context<'_>, id: &ID) -> Result<Option<Option<Self>>> {
         let Some(cart) = CartRef::parse(id) else { return Ok(None) };
-        let found = ctx.loaders().carts.load(cart).await?;
+        let found = ctx.loaders().checkout.carts.load(cart).await?;
         Ok(found.map(|loaders::AccessibleCart { row, is_ordered }| {
             let data = CartData { row, lines: OnceCell::new(), priced: OnceCell::new() };
             (!is_ordered).then(|| Self(Arc::new(data)))
@@ -81,7 +81,7 @@ impl Cart {
     }
 
     async fn load_lines(&self, ctx: &Context<'_>) -> Result<&[loaders::CartLine]> {
-        let read = || ctx.loaders().lines_of_cart.load(self.0.row.id);
+        let read = || ctx.loaders().checkout.lines_of_cart.load(self.0.row.id);
         Ok(self.0.lines.get_or_try_init(read).await?)
     }
 
@@ -255,7 +255,7 @@ impl CartBuyerIdentity {
     async fn customer(&self, ctx: &Context<'_>) -> Result<Option<Customer>> {
         let Some(id) = self.0.customer_id else { return Ok(None) };
         // A customer's cart is visible to that customer only.
-        Ok(ctx.loaders().customers.load(id).await?.map(|row| Customer::new(Arc::unwrap_or_clone(row))))
+        Ok(ctx.loaders().customers.by_id.load(id).await?.map(|row| Customer::new(Arc::unwrap_or_clone(row))))
     }
 
     /// The email address of the buyer.

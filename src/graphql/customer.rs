@@ -49,11 +49,11 @@ impl Customer {
         if ctx.op().actor.customer() != Some(id) && !ctx.op().may(Permission::ReadCustomers) {
             return Ok(None);
         }
-        Ok(ctx.loaders().customers.load(id).await?.map(Self))
+        Ok(ctx.loaders().customers.by_id.load(id).await?.map(Self))
     }
 
     async fn load_addresses(&self, ctx: &Context<'_>) -> Result<Arc<[Arc<CustomerAddress>]>> {
-        Ok(ctx.loaders().addresses_of_customer.load(self.0.id).await?)
+        Ok(ctx.loaders().customers.addresses.load(self.0.id).await?)
     }
 }
 

@@ -137,7 +137,7 @@ impl Discount {
         if !ctx.op().may(Permission::ManageSettings) {
             return Ok(None);
         }
-        Ok(ctx.loaders().discounts.load(id).await?.map(Self))
+        Ok(ctx.loaders().checkout.discounts.load(id).await?.map(Self))
     }
 }
 

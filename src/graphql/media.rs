@@ -154,10 +154,10 @@ fn is_visible(ctx: &Context<'_>, row: &loaders::Media) -> bool {
 
 /// Finds a media row by ID, if the actor may see it and its product.
 async fn find_row(ctx: &Context<'_>, id: MediaId) -> Result<Option<Arc<loaders::Media>>> {
-    let Some(row) = ctx.loaders().media.load(id).await?.filter(|row| is_visible(ctx, row)) else {
+    let Some(row) = ctx.loaders().catalog.media.load(id).await?.filter(|row| is_visible(ctx, row)) else {
         return Ok(None);
     };
-    Ok(ctx.loaders().products.load(row.product_id).await?.map(|_| row))
+    Ok(ctx.loaders().catalog.products.load(row.product_id).await?.map(|_| row))
 }
 
 fn errors(row: &loaders::Media) -> Vec<MediaError> {
@@ -173,8 +173,14 @@ fn warnings(row: &loaders::Media) -> Vec<MediaWarning> {
 impl MediaImage {
     /// Finds an image by ID, if the actor may see it and its product.
     pub async fn find(ctx: &Context<'_>, id: ImageId) -> Result<Option<Self>> {
-        if let Some(image) = ctx.loaders().images.load(id).await? {
-            return Ok(ctx.loaders().products.load(image.product_id).await?.map(|_| Self::Ready(image)));
+        if let Some(image) = ctx.loaders().catalog.images.load(id).await? {
+            return Ok(ctx
+                .loaders()
+                .catalog
+                .products
+                .load(image.product_id)
+                .await?
+                .map(|_| Self::Ready(image)));
         }
         let details = ctx.shop().details();
         if let Some(image) = details.profile.brand.images().find(|image| image.id == id) {
@@ -189,7 +195,7 @@ impl MediaImage {
             Self::Brand(image) => return Ok(Some(Image::Brand(image.clone()))),
             Self::Ready(image) => Some(Arc::clone(image)),
             Self::Uploaded(row) if row.status == Status::Ready => {
-                ctx.loaders().images.load(ImageId::from_uuid(row.id.uuid())).await?
+                ctx.loaders().catalog.images.load(ImageId::from_uuid(row.id.uuid())).await?
             }
             Self::Uploaded(_) => None,
         };
@@ -254,7 +260,9 @@ impl MediaImage {
         let row = match self {
             Self::Brand(_) => None,
             // The upload that the image was made from. None if the image was given by URL only.
-            Self::Ready(image) => ctx.loaders().media.load(MediaId::from_uuid(image.id.uuid())).await?,
+            Self::Ready(image) => {
+                ctx.loaders().catalog.media.load(MediaId::from_uuid(image.id.uuid())).await?
+            }
             Self::Uploaded(row) => Some(Arc::clone(row)),
         };
         Ok(row.map(|row| warnings(&row)).unwrap_or_default())
@@ -332,8 +340,8 @@ pub async fn page(
     let request = page.request(ctx, LIST, CursorKeyKind::None)?;
     let loaders = ctx.loaders();
     let (images, others) = futures_util::try_join!(
-        loaders.images_of_product.load(product),
-        loaders.media_of_product.load(product)
+        loaders.catalog.images_of_product.load(product),
+        loaders.catalog.media_of_product.load(product)
     )?;
     let images = images.iter().map(|image| Media::MediaImage(MediaImage::Ready(Arc::clone(image))));
     let others = others.iter().filter(|row| is_visible(ctx, row)).map(|row| Media::from_row(Arc::clone(row)));

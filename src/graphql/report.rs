@@ -131,7 +131,7 @@ impl SalesReportRow {
     /// The product, in a report by products. Null if it was deleted or you may not see it.
     async fn product(&self, ctx: &Context<'_>) -> Result<Option<InlineObject<Product>>> {
         let reports::SalesGroup::Product(Some(id), Some(_)) = &self.0.group else { return Ok(None) };
-        Ok(ctx.loaders().products.load(*id).await?.map(|product| InlineObject(Product(product))))
+        Ok(ctx.loaders().catalog.products.load(*id).await?.map(|product| InlineObject(Product(product))))
     }
 
     /// The country, in a report by countries; `ZZ` if it is unknown.

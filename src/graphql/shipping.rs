@@ -76,7 +76,7 @@ impl ShippingZone {
         if !ctx.op().may(Permission::ManageSettings) {
             return Ok(None);
         }
-        Ok(ctx.loaders().shipping_zones.load(id).await?.map(Self))
+        Ok(ctx.loaders().checkout.shipping_zones.load(id).await?.map(Self))
     }
 }
 
@@ -91,7 +91,7 @@ impl ShippingRate {
         if !ctx.op().may(Permission::ManageSettings) {
             return Ok(None);
         }
-        Ok(ctx.loaders().shipping_rates.load(id).await?.map(Self))
+        Ok(ctx.loaders().checkout.shipping_rates.load(id).await?.map(Self))
     }
 }
 
@@ -121,7 +121,7 @@ impl ShippingZone {
 
     /// The shipping rates of the zone, in the order set by staff.
     async fn shipping_rates(&self, ctx: &Context<'_>) -> Result<Vec<ShippingRate>> {
-        let rows = ctx.loaders().rates_of_zone.load(self.0.id).await?;
+        let rows = ctx.loaders().checkout.rates_of_zone.load(self.0.id).await?;
         Ok(rows.iter().cloned().map(ShippingRate).collect())
     }
 

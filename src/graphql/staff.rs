@@ -82,7 +82,7 @@ impl StaffMember {
         if !is_self && !ctx.op().may(permission::Permission::ManageStaff) {
             return Ok(None);
         }
-        Ok(ctx.loaders().staff_members.load(id).await?.map(Self))
+        Ok(ctx.loaders().staff.members.load(id).await?.map(Self))
     }
 }
 
@@ -116,7 +116,7 @@ impl StaffMember {
 
     /// The permissions granted by all roles of the staff member.
     async fn permissions(&self, ctx: &Context<'_>) -> Result<Vec<Permission>> {
-        let roles = ctx.loaders().roles_of_staff.load(self.0.id).await?;
+        let roles = ctx.loaders().staff.roles_of_member.load(self.0.id).await?;
         let is_held = |permission: &&permission::Permission| {
             roles.iter().any(|role| role.permissions.0.contains(permission))
         };
@@ -125,7 +125,7 @@ impl StaffMember {
 
     /// The roles of the staff member, by name.
     async fn roles(&self, ctx: &Context<'_>) -> Result<Vec<Role>> {
-        let roles = ctx.loaders().roles_of_staff.load(self.0.id).await?;
+        let roles = ctx.loaders().staff.roles_of_member.load(self.0.id).await?;
         Ok(roles.iter().cloned().map(Role).collect())
     }
 

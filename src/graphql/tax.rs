@@ -35,7 +35,7 @@ impl TaxRate {
         if !ctx.op().may(Permission::ManageSettings) {
             return Ok(None);
         }
-        Ok(ctx.loaders().tax_rates.load(id).await?.map(Self))
+        Ok(ctx.loaders().checkout.tax_rates.load(id).await?.map(Self))
     }
 }
 

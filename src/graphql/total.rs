@@ -30,7 +30,7 @@ impl TotalCount {
             Self::Known(count) => return Ok(UnsignedInt64(count.to_string())),
             Self::Collections(query) => services.catalog.count_collections(op, query.as_deref()).await?,
             Self::Orders(query) => services.orders.count(op, query.as_deref()).await?,
-            Self::OrdersOfCustomer(id) => ctx.loaders().order_count_of_customer.load(*id).await?,
+            Self::OrdersOfCustomer(id) => ctx.loaders().customers.order_count.load(*id).await?,
             Self::Customers(query) => services.customers.count(op, query.as_deref()).await?,
             Self::DraftOrders => services.orders.count_drafts(op).await?,
         };
@@ -51,7 +51,9 @@ impl ProductTotalCount {
     pub async fn count(&self, ctx: &Context<'_>) -> Result<Option<UnsignedInt64>> {
         let count = match self {
             Self::Query(query) => ctx.services().catalog.count_products(ctx.op(), query.as_deref()).await?,
-            Self::OfCollection(id) => Some(ctx.loaders().product_count_of_collection.load(*id).await?),
+            Self::OfCollection(id) => {
+                Some(ctx.loaders().catalog.product_count_of_collection.load(*id).await?)
+            }
         };
         Ok(count.map(|count| UnsignedInt64(count.to_string())))
     }

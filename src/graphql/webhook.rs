@@ -70,7 +70,7 @@ impl WebhookSubscription {
         if !ctx.op().may(permission::Permission::ManageSettings) {
             return Ok(None);
         }
-        Ok(ctx.loaders().webhook_subscriptions.load(id).await?.map(Self))
+        Ok(ctx.loaders().staff.webhook_subscriptions.load(id).await?.map(Self))
     }
 }
 
@@ -171,7 +171,7 @@ impl WebhookDelivery {
     /// The attempts to send the delivery, oldest first.
     async fn attempts(&self, ctx: &Context<'_>) -> Result<Vec<WebhookAttempt>> {
         let is_response_visible = self.may_see_payload(ctx).await?;
-        let attempts = ctx.loaders().attempts_of_delivery.load(self.0.id).await?;
+        let attempts = ctx.loaders().staff.attempts_of_delivery.load(self.0.id).await?;
         Ok(attempts.iter().cloned().map(|row| WebhookAttempt { row, is_response_visible }).collect())
     }
 

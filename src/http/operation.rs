@@ -20,7 +20,7 @@ use super::retry_hint::RetryHint;
 use super::{Rejection, introspection, respond};
 use crate::app::App;
 use crate::auth::Credential;
-use crate::concurrency::AbortOnDrop;
+use crate::concurrency::{AbortOnDrop, BatchScheduler};
 use crate::context::OpContext;
 use crate::db::StatementCounter;
 use crate::domain::query_limits::CallerLimits;
@@ -28,7 +28,7 @@ use crate::error::ErrorCode;
 use crate::graphql::document::{ExecutableOperation, RequestError, count_response_fields, passed_validation};
 use crate::graphql::limits::budget::{Budget, StopReason};
 use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
-use crate::loaders::{BatchScheduler, Loaders};
+use crate::loaders::Loaders;
 use crate::services::rate_limits::{ThrottleStatus, Throttled};
 use crate::telemetry::{self, Metrics};
 

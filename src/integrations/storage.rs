@@ -25,7 +25,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use uuid::Uuid;
 
-use super::breaker::{Breaker, CallError};
+use crate::concurrency::breaker::{Breaker, CallError};
 use crate::domain::media::{ContentHash, MediaFormat};
 use crate::files;
 

@@ -23,8 +23,8 @@ use hmac::{Hmac, Mac};
 use reqwest::{Method, Response, StatusCode, Url, header};
 use sha2::Sha256;
 
-use super::breaker::{BreakerGroup, CallError};
 use super::public_http::{HttpError, PublicHttp};
+use crate::concurrency::breaker::{BreakerGroup, CallError};
 use crate::domain::hex::hex;
 use crate::domain::time::Timestamp;
 

@@ -39,9 +39,9 @@ pub use welcome::Welcome;
 
 use std::sync::Arc;
 
+use crate::concurrency::breaker::{Breaker, CallError};
 use crate::domain::ids::OrderId;
 use crate::error::Error;
-use crate::integrations::breaker::{Breaker, CallError};
 use crate::integrations::mail::{MailError, Mailer, OutgoingMail};
 use crate::jobs::{JobContext, JobError, Policy};
 use crate::services::mails::MAX_RETRIES;

@@ -1,123 +1,132 @@
-//! The catalogue's reads, coalesced across requests: a storefront's pages ask for the same products
-//! over and over.
+//! Loaders of the catalog and its stock. Products are those that the actor may see; callers check
+//! access to the product of everything else. Most batches are coalesced with those of other requests
+//! ([`CatalogReads`](super::CatalogReads)).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Image, InventoryLevel, ProductPage, Variant, group_by_key, index_by};
-use crate::db::{Db, DbError, ReadCoalescer};
-use crate::domain::ids::{CollectionId, ImageId, ProductId, VariantId};
-use crate::domain::media::{ContentHash, StoredFile};
-use crate::domain::page::{Cursor, PageRequest};
-use crate::repositories::collections::{self, Collection};
-use crate::repositories::products::{self, CollectionPageQuery, Product, ProductList};
-use crate::repositories::{Visibility, images, inventory, media, variants};
+use futures_util::future::try_join_all;
 
-/// The catalogue's reads, one set per process. Each is documented at the loader of the same name in
-/// [`Loaders`](super::Loaders). Where the result depends on visibility, that is the partition.
-pub struct CatalogReads {
-    pub(super) products: Reads<Visibility, ProductId, Item<Product>>,
-    pub(super) products_by_handle: Reads<Visibility, String, Item<Product>>,
-    pub(super) tags: Reads<(), ProductId, Items<String>>,
-    pub(super) images: Reads<(), ImageId, Item<Image>>,
-    pub(super) images_of_product: Reads<(), ProductId, Items<Arc<Image>>>,
-    pub(super) renditions: Reads<(), ContentHash, Items<StoredFile>>,
-    pub(super) variants: Reads<(), VariantId, Item<Variant>>,
-    pub(super) variants_of_product: Reads<(), ProductId, Items<Arc<Variant>>>,
-    pub(super) levels_of_variant: Reads<(), VariantId, Items<(InventoryLevel, bool)>>,
-    pub(super) collections: Reads<(), CollectionId, Item<Collection>>,
-    pub(super) collections_by_handle: Reads<(), String, Item<Collection>>,
-    pub(super) collections_of_product: Reads<(), ProductId, Items<Arc<Collection>>>,
-    pub(super) products_of_collection: Reads<PageOfCollections, CollectionId, Item<ProductPage>>,
-    /// Pages of the product list; requests for the same page at the same time share it.
-    pub pages: Reads<ListPage, (), Arc<ProductPage>>,
+use super::loader::{LoadError, LoadResult, Loader};
+use super::{
+    Collection, CollectionPageQuery, Image, InventoryLevel, LoadContext, Location, Media, Product,
+    ProductPage, Variant, group_by_key, index_by,
+};
+use crate::domain::ids::{CollectionId, ImageId, LocationId, MediaId, ProductId, VariantId};
+use crate::domain::media::{ContentHash, StoredFile};
+use crate::repositories::{locations, media, products};
+
+/// The loaders of the catalog and its stock.
+pub struct CatalogLoaders {
+    /// Products the actor may see, by id.
+    pub products: Loader<ProductId, Option<Arc<Product>>>,
+    /// Products the actor may see, by handle.
+    pub products_by_handle: Loader<String, Option<Arc<Product>>>,
+    /// A product's tags, in order.
+    pub tags: Loader<ProductId, Arc<[String]>>,
+    /// Images, by id.
+    pub images: Loader<ImageId, Option<Arc<Image>>>,
+    /// A product's images, in order.
+    pub images_of_product: Loader<ProductId, Arc<[Arc<Image>]>>,
+    /// The other sizes and formats of a picture, by the hash of its content.
+    pub renditions: Loader<ContentHash, Arc<[StoredFile]>>,
+    /// Videos, and pictures that are not ready, by id. Callers must check access.
+    pub media: Loader<MediaId, Option<Arc<Media>>>,
+    /// A product's videos, and pictures that are not ready, in order. Callers must check access.
+    pub media_of_product: Loader<ProductId, Arc<[Arc<Media>]>>,
+    /// Variants, by id. Callers must check access to the product.
+    pub variants: Loader<VariantId, Option<Arc<Variant>>>,
+    /// A product's variants, in order.
+    pub variants_of_product: Loader<ProductId, Arc<[Arc<Variant>]>>,
+    /// A variant's inventory levels, each with whether its location's stock can be sold.
+    pub levels_of_variant: Loader<VariantId, Arc<[(InventoryLevel, bool)]>>,
+    /// Locations, by id.
+    pub locations: Loader<LocationId, Option<Arc<Location>>>,
+    /// Collections, by id.
+    pub collections: Loader<CollectionId, Option<Arc<Collection>>>,
+    /// Collections, by handle.
+    pub collections_by_handle: Loader<String, Option<Arc<Collection>>>,
+    /// The collections that contain a product, ordered by title.
+    pub collections_of_product: Loader<ProductId, Arc<[Arc<Collection>]>>,
+    /// A page of a collection's products that the actor may see.
+    pub products_of_collection: Loader<(CollectionId, CollectionPageQuery), Option<Arc<ProductPage>>>,
+    /// Number of products in a collection that the actor may see.
+    pub product_count_of_collection: Loader<CollectionId, i64>,
 }
 
-/// Reads of one kind, by partition and key.
-type Reads<P, K, V> = Arc<ReadCoalescer<P, K, V>>;
-/// The value of a key.
-type Item<V> = Option<Arc<V>>;
-/// The values of a key.
-type Items<V> = Arc<[V]>;
-/// A page of the product list.
-type ListPage = (ProductList, PageRequest<Cursor>);
-/// A page of products in collections, and who sees it.
-type PageOfCollections = (Visibility, CollectionPageQuery);
+/// A loader of the catalog, whose batches are coalesced with those of other requests of the same
+/// partition.
+macro_rules! shared {
+    ($ctx:ident, $reads:ident, $partition:expr) => {
+        Loader::shared(stringify!($reads), $ctx, &|$ctx: Arc<LoadContext>, keys| async move {
+            $ctx.catalog.$reads.read($partition, keys, &$ctx.statements).await
+        })
+    };
+}
 
-impl CatalogReads {
-    /// Creates the reads of a database.
-    #[must_use]
-    pub fn new(db: &Db) -> Self {
+impl CatalogLoaders {
+    pub(super) fn new(ctx: &Arc<LoadContext>) -> Self {
         Self {
-            products: ReadCoalescer::new(db, |mut conn, visibility, ids: Vec<_>| async move {
-                let rows = products::by_ids(&mut conn, visibility, &ids).await?;
-                Ok(index_by(rows, |product| product.id))
+            products: shared!(ctx, products, ctx.product_visibility),
+            products_by_handle: shared!(ctx, products_by_handle, ctx.product_visibility),
+            tags: shared!(ctx, tags, ()),
+            images: shared!(ctx, images, ()),
+            images_of_product: shared!(ctx, images_of_product, ()),
+            renditions: shared!(ctx, renditions, ()),
+            media: Loader::new("media", ctx, &|ctx: Arc<LoadContext>, ids| async move {
+                Ok(index_by(media::by_ids(&mut ctx.conn().await?, &ids).await?, |row| row.id))
             }),
-            products_by_handle: ReadCoalescer::new(db, |mut conn, visibility, handles| async move {
-                let rows = products::by_handles(&mut conn, visibility, &without_nul(handles)).await?;
-                Ok(index_by(rows, |product| product.handle.clone()))
-            }),
-            tags: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
-                Ok(group_by_key(products::tags(&mut conn, &ids).await?))
-            }),
-            images: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
-                Ok(index_by(images::by_ids(&mut conn, &ids).await?, |image| image.id))
-            }),
-            images_of_product: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
-                let rows = images::by_product_ids(&mut conn, &ids).await?;
-                Ok(group_by_key(rows.into_iter().map(|image| (image.product_id, Arc::new(image)))))
-            }),
-            renditions: ReadCoalescer::new(db, |mut conn, (), hashes: Vec<_>| async move {
-                let rows = media::renditions(&mut conn, &hashes).await?;
-                Ok(group_by_key(rows.into_iter().map(|row| (row.source_hash.clone(), row.file()))))
-            }),
-            variants: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
-                Ok(index_by(variants::by_ids(&mut conn, &ids).await?, |variant| variant.id))
-            }),
-            variants_of_product: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
-                let rows = variants::by_product_ids(&mut conn, &ids).await?;
-                Ok(group_by_key(rows.into_iter().map(|variant| (variant.product_id, Arc::new(variant)))))
-            }),
-            levels_of_variant: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
-                let rows = inventory::by_variant_ids(&mut conn, &ids).await?;
-                Ok(group_by_key(rows.into_iter().map(|row| (row.0.variant_id, row))))
-            }),
-            collections: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
-                Ok(index_by(collections::by_ids(&mut conn, &ids).await?, |collection| collection.id))
-            }),
-            collections_by_handle: ReadCoalescer::new(db, |mut conn, (), handles| async move {
-                let rows = collections::by_handles(&mut conn, &without_nul(handles)).await?;
-                Ok(index_by(rows, |collection| collection.handle.clone()))
-            }),
-            collections_of_product: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
-                let rows = collections::by_product_ids(&mut conn, &ids).await?;
-                let rows = rows.into_iter().flat_map(|(collection, products)| {
-                    let collection = Arc::new(collection);
-                    products.into_iter().map(move |product| (product, Arc::clone(&collection)))
-                });
-                Ok(group_by_key(rows))
-            }),
-            products_of_collection: ReadCoalescer::new(
-                db,
-                |mut conn, (visibility, page), ids: Vec<_>| async move {
-                    let found = products::page_in_collections(&mut conn, visibility, &ids, &page).await?;
-                    let pages = found.into_iter().map(|(collection, products)| {
-                        (collection, Some(Arc::new(products.map(|(product, key)| (Arc::new(product), key)))))
-                    });
-                    Ok(pages.collect())
+            media_of_product: Loader::new(
+                "media_of_product",
+                ctx,
+                &|ctx: Arc<LoadContext>, ids| async move {
+                    let rows = media::not_in_images(&mut ctx.conn().await?, &ids).await?;
+                    Ok(group_by_key(rows.into_iter().map(|row| (row.product_id, Arc::new(row)))))
                 },
             ),
-            pages: ReadCoalescer::new(db, |mut conn, (list, request), _| async move {
-                let page = products::page(&mut conn, &list, &request).await?;
-                let page = page.map(|(product, key)| (Arc::new(product), key));
-                Ok::<_, DbError>(HashMap::from([((), Arc::new(page))]))
+            variants: shared!(ctx, variants, ()),
+            variants_of_product: shared!(ctx, variants_of_product, ()),
+            levels_of_variant: shared!(ctx, levels_of_variant, ()),
+            locations: Loader::new("locations", ctx, &|ctx: Arc<LoadContext>, ids| async move {
+                Ok(index_by(locations::by_ids(&mut ctx.conn().await?, &ids).await?, |location| location.id))
             }),
+            collections: shared!(ctx, collections, ()),
+            collections_by_handle: shared!(ctx, collections_by_handle, ()),
+            collections_of_product: shared!(ctx, collections_of_product, ()),
+            products_of_collection: Loader::shared("products_of_collection", ctx, &products_of_collections),
+            product_count_of_collection: Loader::new(
+                "product_count_of_collection",
+                ctx,
+                &|ctx: Arc<LoadContext>, ids| async move {
+                    let counts =
+                        products::count_in_collections(&mut ctx.conn().await?, ctx.product_visibility, &ids)
+                            .await?;
+                    Ok(counts.into_iter().collect())
+                },
+            ),
         }
     }
 }
 
-/// Drops handles with a NUL, which PostgreSQL does not accept in a text.
-fn without_nul(mut handles: Vec<String>) -> Vec<String> {
-    handles.retain(|handle| !handle.contains('\0'));
-    handles
+/// Reads one page of products for each of many collections, with one statement per distinct page.
+async fn products_of_collections(
+    ctx: Arc<LoadContext>,
+    keys: Vec<(CollectionId, CollectionPageQuery)>,
+) -> LoadResult<Arc<HashMap<(CollectionId, CollectionPageQuery), Option<Arc<ProductPage>>>>> {
+    let mut collections_by_page: HashMap<CollectionPageQuery, Vec<CollectionId>> = HashMap::new();
+    for (collection, page) in keys {
+        collections_by_page.entry(page).or_default().push(collection);
+    }
+    let reads = collections_by_page.into_iter().map(|(page, ids)| {
+        let LoadContext { catalog, product_visibility, statements, .. } = &*ctx;
+        async move {
+            let found = catalog
+                .products_of_collection
+                .read((*product_visibility, page.clone()), ids.clone(), statements)
+                .await?;
+            let pages = ids.into_iter().map(|id| ((id, page.clone()), found.get(&id).cloned().flatten()));
+            Ok::<_, LoadError>(pages.collect::<Vec<_>>())
+        }
+    });
+    Ok(Arc::new(try_join_all(reads).await?.into_iter().flatten().collect()))
 }

@@ -17,10 +17,11 @@ use dataloader::BatchFn;
 use dataloader::cached::Loader as CachedLoader;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::sync::SetOnce;
 use tracing::Instrument;
 
-use super::shared_value::SharedValue;
-use super::{BatchScheduler, LoadContext};
+use super::LoadContext;
+use crate::concurrency::BatchScheduler;
 use crate::db::DbError;
 
 /// The error of a batch, cloned for each of its keys.
@@ -90,7 +91,7 @@ struct OpenBatch<K, V> {
     result: BatchResult<K, V>,
 }
 
-type BatchResult<K, V> = SharedValue<HashMap<Key<K>, LoadResult<V>>>;
+type BatchResult<K, V> = Arc<SetOnce<HashMap<Key<K>, LoadResult<V>>>>;
 
 /// Reads the values of many keys. Implemented by closures that capture nothing.
 trait Read<K, V>: Send + Sync {
@@ -149,8 +150,13 @@ where
     /// time.
     ///
     /// # Errors
-    /// The error of the batch.
+    /// The error of the batch, or of a loader that is used outside of a request.
     pub async fn load(&self, key: K) -> LoadResult<V> {
+        if !self.ctx.scheduler.is_driving() {
+            // It would wait forever.
+            let problem = format!("the loader `{}` is used outside of its batch scheduler", self.name);
+            return Err(DbError::corrupt(problem).into());
+        }
         let state = self.state.get_or_init(|| LoaderState {
             loader: CachedLoader::new(BatchReader { ctx: Arc::clone(&self.ctx), read: self.read })
                 .with_max_batch_size(MAX_BATCH)
@@ -164,12 +170,12 @@ where
                 result: state.schedule_batch(self.name, &self.ctx.scheduler),
             });
             batch.keys.push(Key(key.clone()));
-            batch.result.clone()
+            Arc::clone(&batch.result)
         };
         // `BatchReader` returns a value for every key, so a missing one is a bug.
         let missing = |Key(key)| Err(DbError::corrupt(format!("no answer for {key:?}")).into());
         let key = Key(key);
-        result.get().await.get(&key).cloned().unwrap_or_else(|| missing(key))
+        result.wait().await.get(&key).cloned().unwrap_or_else(|| missing(key))
     }
 }
 
@@ -180,15 +186,16 @@ where
 {
     /// Schedules a batch whose keys are still being collected, and returns its future result.
     fn schedule_batch(&self, name: &'static str, scheduler: &BatchScheduler) -> BatchResult<K, V> {
-        let result = SharedValue::default();
+        let result = BatchResult::default();
         let (loader, open_batch) = (self.loader.clone(), Arc::clone(&self.open_batch));
-        let pending_result = result.clone();
+        let pending_result = Arc::clone(&result);
         scheduler.enqueue(Box::pin(async move {
             let batch = open_batch.lock().unwrap_or_else(PoisonError::into_inner).take();
             let keys = batch.map(|batch| batch.keys).unwrap_or_default();
             let span = tracing::debug_span!("loader_batch", mercato.loader = name, mercato.keys = keys.len());
             let values = loader.try_load_many(keys).instrument(span).await;
-            pending_result.set(values.unwrap_or_default());
+            // Nobody else sets it.
+            let _ = pending_result.set(values.unwrap_or_default());
         }));
         result
     }

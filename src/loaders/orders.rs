@@ -58,9 +58,11 @@ impl OrderVisibility {
     }
 }
 
-/// Loaders of what belongs to an order. Callers must have obtained the order itself, and with it
-/// the right to see these.
+/// Loaders of orders, and of what belongs to an order. Callers of the latter must have obtained the
+/// order itself, and with it the right to see these.
 pub struct OrderLoaders {
+    /// Orders the actor may see, by id.
+    pub by_id: Loader<OrderId, Option<Arc<Order>>>,
     /// The order's lines, in order.
     pub lines: Loader<OrderId, Arc<[Arc<OrderLine>]>>,
     /// The order's payment ledger, oldest first.
@@ -78,6 +80,7 @@ pub struct OrderLoaders {
 impl OrderLoaders {
     pub(super) fn new(ctx: &Arc<LoadContext>) -> Self {
         Self {
+            by_id: Loader::new("orders", ctx, &by_ids),
             lines: Loader::new("lines", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = orders::lines(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|line| (line.order_id, Arc::new(line)))))
@@ -109,7 +112,7 @@ impl OrderLoaders {
 }
 
 /// Reads orders by id, without those that the actor may not see.
-pub(super) async fn by_ids(
+async fn by_ids(
     ctx: Arc<LoadContext>,
     ids: Vec<OrderId>,
 ) -> Result<HashMap<OrderId, Option<Arc<Order>>>, DbError> {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::concurrency::breaker::{Breaker, CallError};
 use crate::context::OpContext;
 use crate::db::{Db, Tx};
 use crate::domain::event::Topic;
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::events::{cloud_event, consumer};
-use crate::integrations::breaker::{Breaker, CallError};
 
 pub use crate::integrations::event_stream::EventStream;
 

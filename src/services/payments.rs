@@ -32,12 +32,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::concurrency::breaker::{Breaker, BreakerSettings, Breakers, CallError};
 use crate::context::OpContext;
 use crate::db::Db;
 use crate::domain::ids::OrderId;
 use crate::domain::payment::PaymentKind;
 use crate::error::Error;
-use crate::integrations::breaker::{Breaker, BreakerSettings, Breakers, CallError};
 use crate::integrations::payments::{
     Charge, PaymentProvider, PaymentRef, ProviderError, ProviderEvent, ProviderFuture, Providers,
 };
@@ -49,9 +49,9 @@ use in_flight::InFlightCharges;
 /// The names of all providers that are compiled in.
 pub const PROVIDER_NAMES: &[&str] = Providers::NAMES;
 /// Default timeout of a call to a provider.
-pub const DEFAULT_TIMEOUT: Duration = crate::integrations::breaker::DEFAULT_TIMEOUT;
+pub const DEFAULT_TIMEOUT: Duration = crate::concurrency::breaker::DEFAULT_TIMEOUT;
 /// Default time for which a failing provider is not called.
-pub const DEFAULT_OPEN_DURATION: Duration = crate::integrations::breaker::DEFAULT_OPEN_DURATION;
+pub const DEFAULT_OPEN_DURATION: Duration = crate::concurrency::breaker::DEFAULT_OPEN_DURATION;
 /// How long to wait beyond the provider's timeouts for the result of a charge on another node.
 const OTHER_NODE_GRACE: Duration = Duration::from_millis(500);
 /// How often to check for the result of a charge on another node.

@@ -4,8 +4,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use mercato::concurrency::breaker::{BreakerSettings, Breakers};
 use mercato::domain::media::MediaFormat;
-use mercato::integrations::breaker::{BreakerSettings, Breakers};
 use mercato::integrations::storage::{Storage, StorageConfig};
 
 use crate::support::{Database, TestApp, scratch};

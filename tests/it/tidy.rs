@@ -41,7 +41,7 @@ const LAYERS: &[Layer] = &[
     // A repository is handed a connection: it neither takes one from a pool nor begins a transaction.
     Layer { name: "repositories", modules: &["db", "domain"], except: &["db::Db", "db::Tx", "db::TxWork"], crates: WIRE },
     // Loaders are made in the context of a request: who sees what depends on who asks, and on whether they know a cart's key.
-    Layer { name: "loaders", modules: &["repositories", "db", "domain", "context", "auth"], except: &[], crates: WIRE },
+    Layer { name: "loaders", modules: &["repositories", "db", "domain", "context", "auth", "concurrency"], except: &[], crates: WIRE },
     // The relay writes the jobs of those who follow events.
     Layer {
         name: "events",
@@ -49,11 +49,18 @@ const LAYERS: &[Layer] = &[
         except: &[],
         crates: WIRE,
     },
-    Layer { name: "concurrency", modules: &[], except: &[], crates: Crates::Only(&["futures_util", "rustix", "tokio", "tracing"]) },
+    Layer {
+        name: "concurrency",
+        modules: &[],
+        except: &[],
+        crates: Crates::Only(&[
+            "futures_util", "prometheus_client", "recloser", "rustix", "serde", "thiserror", "tokio", "tracing",
+        ]),
+    },
     Layer { name: "jobs", modules: BELOW_SERVICES, except: &[], crates: WIRE },
     Layer {
         name: "integrations",
-        modules: &["repositories", "db", "domain", "context", "error", "files"],
+        modules: &["repositories", "db", "domain", "context", "error", "files", "concurrency"],
         except: &[],
         crates: WIRE,
     },
@@ -62,19 +69,20 @@ const LAYERS: &[Layer] = &[
         name: "services",
         modules: &[
             "domain", "db", "repositories", "loaders", "events", "jobs", "integrations", "auth", "context", "error",
+            "concurrency",
         ],
         except: &[],
         crates: Crates::AllBut(&["async_graphql", "async_graphql_poem", "poem", "diesel", "diesel_async"]),
     },
     Layer {
         name: "listeners",
-        modules: &["services", "integrations", "jobs", "events", "domain", "context", "error"],
+        modules: &["services", "integrations", "jobs", "events", "domain", "context", "error", "concurrency"],
         except: &[],
         crates: SQL,
     },
     Layer {
         name: "graphql",
-        modules: &["services", "loaders", "events", "auth", "domain", "error", "context"],
+        modules: &["services", "loaders", "events", "auth", "domain", "error", "context", "concurrency"],
         except: &[],
         crates: SQL,
     },

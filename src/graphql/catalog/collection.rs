@@ -137,7 +137,7 @@ struct CollectionRule {
 impl Collection {
     /// Finds a collection by ID.
     pub async fn find(ctx: &Context<'_>, id: CollectionId) -> Result<Option<Self>> {
-        Ok(ctx.loaders().collections.load(id).await?.map(Self))
+        Ok(ctx.loaders().catalog.collections.load(id).await?.map(Self))
     }
 
     /// The sort key to use, and whether to reverse its order. `None` stands for the order set by
@@ -271,7 +271,7 @@ impl Collection {
         )?;
         let has_previous = request.cursor.is_some();
         let collection_page = CollectionPageQuery { sort, reverse, request };
-        let found = ctx.loaders().products_of_collection.load((self.0.id, collection_page)).await?;
+        let found = ctx.loaders().catalog.products_of_collection.load((self.0.id, collection_page)).await?;
         let page = match found {
             Some(page) => Page::clone(&page).map(|(row, key)| (Product(row), key)),
             None => Page::new(Vec::new(), has_previous, false),

@@ -163,7 +163,7 @@ impl Image {
         if requested.requested_crop().is_some() && original.format != MediaFormat::Gif {
             return Ok(Url(ctx.absolute_url(&format!("{}?{}", self.address(), requested.query()))));
         }
-        let renditions = ctx.loaders().renditions.load(original.hash.clone()).await?;
+        let renditions = ctx.loaders().catalog.renditions.load(original.hash.clone()).await?;
         let rendition = choose_rendition(&original, &renditions, requested);
         Ok(rendition.map_or_else(|| self.absolute_url(ctx), |file| Url(ctx.absolute_url(&file.path()))))
     }
@@ -213,7 +213,7 @@ pub async fn page(
     reverse: bool,
 ) -> Result<ConnectionPage<Image>> {
     let request = page.request(ctx, LIST, CursorKeyKind::None)?;
-    let mut images = ctx.loaders().images_of_product.load(product).await?.to_vec();
+    let mut images = ctx.loaders().catalog.images_of_product.load(product).await?.to_vec();
     if by_id {
         images.sort_by_key(|image| image.id);
     }

@@ -43,7 +43,7 @@ impl ProductOption {
     /// Finds an option by global ID, if the actor may see its product.
     pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
         let Some((product, index)) = split_product_id(id, "option=") else { return Ok(None) };
-        let Some(product) = ctx.loaders().products.load(product).await? else { return Ok(None) };
+        let Some(product) = ctx.loaders().catalog.products.load(product).await? else { return Ok(None) };
         Ok(index.parse().ok().and_then(|index: usize| Self::all(&product).nth(index)))
     }
 
@@ -81,7 +81,7 @@ impl ProductOptionValue {
     /// Finds a value by global ID, if the actor may see its product.
     pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
         let Some((product, index)) = split_product_id(id, "value=") else { return Ok(None) };
-        let Some(product) = ctx.loaders().products.load(product).await? else { return Ok(None) };
+        let Some(product) = ctx.loaders().catalog.products.load(product).await? else { return Ok(None) };
         let indexes = index
             .split_once('.')
             .and_then(|(option, value)| Some((option.parse().ok()?, value.parse().ok()?)));
@@ -146,7 +146,7 @@ impl ProductOptionValue {
     /// The first variant that has this option value.
     async fn first_selectable_variant(&self, ctx: &Context<'_>) -> Result<Option<ProductVariant>> {
         let product = &self.option.product;
-        let variants = ctx.loaders().variants_of_product.load(product.id).await?;
+        let variants = ctx.loaders().catalog.variants_of_product.load(product.id).await?;
         let has_value = |variant: &&Arc<loaders::Variant>| {
             let name = self.option.values().get(self.value).copied();
             product.options.0.is_empty()

@@ -125,11 +125,11 @@ enum CountPrecision {
 impl Product {
     /// Finds a product by ID, if the actor may see it.
     pub async fn find(ctx: &Context<'_>, id: ProductId) -> Result<Option<Self>> {
-        Ok(ctx.loaders().products.load(id).await?.map(Self))
+        Ok(ctx.loaders().catalog.products.load(id).await?.map(Self))
     }
 
     async fn load_variants(&self, ctx: &Context<'_>) -> Result<Arc<[Arc<loaders::Variant>]>> {
-        Ok(ctx.loaders().variants_of_product.load(self.0.id).await?)
+        Ok(ctx.loaders().catalog.variants_of_product.load(self.0.id).await?)
     }
 
     fn to_variant(&self, row: Arc<loaders::Variant>) -> ProductVariant {
@@ -193,7 +193,7 @@ impl Product {
 
     /// The tags of the product, in alphabetical order.
     async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
-        Ok(ctx.loaders().tags.load(self.0.id).await?.to_vec())
+        Ok(ctx.loaders().catalog.tags.load(self.0.id).await?.to_vec())
     }
 
     /// The status of the product, which decides who can see it.
@@ -296,7 +296,15 @@ impl Product {
 
     /// The featured image: the first image of the product.
     async fn featured_image(&self, ctx: &Context<'_>) -> Result<Option<Image>> {
-        Ok(ctx.loaders().images_of_product.load(self.0.id).await?.first().cloned().map(Image::Product))
+        Ok(ctx
+            .loaders()
+            .catalog
+            .images_of_product
+            .load(self.0.id)
+            .await?
+            .first()
+            .cloned()
+            .map(Image::Product))
     }
 
     /// The images of the product.
@@ -485,7 +493,7 @@ impl Product {
     ) -> Result<InlineObject<CollectionConnection>> {
         const LIST: &str = "product/collections";
         let request = PageArgs { first, after, last, before }.request(ctx, LIST, CursorKeyKind::None)?;
-        let mut collections = ctx.loaders().collections_of_product.load(self.0.id).await?.to_vec();
+        let mut collections = ctx.loaders().catalog.collections_of_product.load(self.0.id).await?.to_vec();
         if reverse.unwrap_or(false) {
             collections.reverse();
         }

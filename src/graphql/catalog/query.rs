@@ -83,11 +83,11 @@ impl From<ProductSortKeys> for ProductSort {
 }
 
 async fn find_product_by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Product>> {
-    Ok(ctx.loaders().products_by_handle.load(handle::normalize(&handle)).await?.map(Product))
+    Ok(ctx.loaders().catalog.products_by_handle.load(handle::normalize(&handle)).await?.map(Product))
 }
 
 async fn find_collection_by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Collection>> {
-    Ok(ctx.loaders().collections_by_handle.load(handle::normalize(&handle)).await?.map(Collection))
+    Ok(ctx.loaders().catalog.collections_by_handle.load(handle::normalize(&handle)).await?.map(Collection))
 }
 
 fn id_or_handle_error() -> async_graphql::Error {
@@ -180,7 +180,7 @@ impl CatalogQuery {
             _ => return Err(id_or_handle_error()),
         };
         let Some(product) = product else { return Ok(None) };
-        let tags = ctx.loaders().tags.load(product.0.id).await?;
+        let tags = ctx.loaders().catalog.tags.load(product.0.id).await?;
         let found = ctx.services().catalog.recommendations(ctx.op(), &product.0, &tags).await?;
         Ok(Some(found.into_iter().map(Product).collect()))
     }

@@ -70,7 +70,7 @@ pub enum InventoryPolicy {
 
 /// The number of units available for sale at all active locations.
 pub async fn load_available_quantity(ctx: &Context<'_>, variant: &loaders::Variant) -> Result<i64> {
-    let levels = ctx.loaders().levels_of_variant.load(variant.id).await?;
+    let levels = ctx.loaders().catalog.levels_of_variant.load(variant.id).await?;
     Ok(levels.iter().filter(|(_, is_active)| *is_active).map(|(level, _)| level.available()).sum())
 }
 
@@ -105,8 +105,8 @@ impl ProductVariant {
 
     /// Finds a variant by ID, if the actor may see its product.
     pub async fn find(ctx: &Context<'_>, id: VariantId) -> Result<Option<Self>> {
-        let Some(row) = ctx.loaders().variants.load(id).await? else { return Ok(None) };
-        let product = ctx.loaders().products.load(row.product_id).await?;
+        let Some(row) = ctx.loaders().catalog.variants.load(id).await? else { return Ok(None) };
+        let product = ctx.loaders().catalog.products.load(row.product_id).await?;
         Ok(product.map(|product| Self { row, product }))
     }
 }
@@ -199,7 +199,7 @@ impl ProductVariant {
 
     /// The image of the variant. Defaults to the first image of the product.
     async fn image(&self, ctx: &Context<'_>) -> Result<Option<Image>> {
-        let images = ctx.loaders().images_of_product.load(self.row.product_id).await?;
+        let images = ctx.loaders().catalog.images_of_product.load(self.row.product_id).await?;
         let own = images.iter().find(|image| Some(image.id) == self.row.image_id);
         Ok(own.or(images.first()).cloned().map(Image::Product))
     }
@@ -251,7 +251,7 @@ impl ProductVariant {
     /// The inventory levels of the variant, one for each location.
     #[graphql(guard = "PermissionGuard(Permission::ReadInventory)", visible = "may_read_inventory")]
     async fn inventory_levels(&self, ctx: &Context<'_>) -> Result<Vec<InventoryLevel>> {
-        let levels = ctx.loaders().levels_of_variant.load(self.row.id).await?;
+        let levels = ctx.loaders().catalog.levels_of_variant.load(self.row.id).await?;
         Ok(levels.iter().map(|(level, _)| InventoryLevel(level.clone())).collect())
     }
 }

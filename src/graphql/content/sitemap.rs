@@ -120,7 +120,7 @@ impl SitemapResource {
             return Ok(self.entry.image.clone());
         }
         let id: Uuid = self.entry.id;
-        let images = ctx.loaders().images_of_product.load(ProductId::from_uuid(id)).await?;
+        let images = ctx.loaders().catalog.images_of_product.load(ProductId::from_uuid(id)).await?;
         Ok(images.first().map(|image| (image.url.clone(), image.alt_text.clone())))
     }
 }

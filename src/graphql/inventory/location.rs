@@ -55,7 +55,7 @@ impl Location {
         if !ctx.op().may(Permission::ReadInventory) {
             return Ok(None);
         }
-        Ok(ctx.loaders().locations.load(id).await?.map(Self))
+        Ok(ctx.loaders().catalog.locations.load(id).await?.map(Self))
     }
 }
 

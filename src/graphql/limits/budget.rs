@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::LimitError;
+use crate::concurrency::BatchScheduler;
 use crate::domain::query_limits::CallerLimits;
-use crate::loaders::BatchScheduler;
 
 /// Number of fields after which an operation checks the clock and reserves more memory.
 const CHUNK_FIELDS: u64 = 256;

@@ -11,13 +11,14 @@ use futures_util::StreamExt;
 
 use super::Trigger;
 use super::size::variables_bytes;
+use crate::concurrency::BatchScheduler;
 use crate::context::OpContext;
 use crate::domain::ids::Namespace;
 use crate::domain::query_limits::CallerLimits;
 use crate::graphql::document::ExecutableOperation;
 use crate::graphql::limits::budget::{Budget, ResponseMemory};
 use crate::graphql::{BaseUrl, Schema, SearchHints, complete_errors};
-use crate::loaders::{BatchScheduler, Loaders};
+use crate::loaders::Loaders;
 
 /// Creates the loaders for an execution.
 type LoaderFactory = Box<dyn Fn(&OpContext, &BatchScheduler) -> Loaders + Send + Sync>;

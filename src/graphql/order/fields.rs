@@ -130,15 +130,15 @@ impl Order {
 
     /// Finds an order by ID. `None` unless the actor is its customer or may read orders.
     pub async fn find(ctx: &Context<'_>, id: OrderId) -> Result<Option<Self>> {
-        Ok(ctx.loaders().orders.load(id).await?.map(Self))
+        Ok(ctx.loaders().orders.by_id.load(id).await?.map(Self))
     }
 
     async fn load_lines(&self, ctx: &Context<'_>) -> Result<Arc<[Arc<loaders::OrderLine>]>> {
-        Ok(ctx.loaders().for_order.lines.load(self.0.id).await?)
+        Ok(ctx.loaders().orders.lines.load(self.0.id).await?)
     }
 
     async fn load_ledger(&self, ctx: &Context<'_>) -> Result<Arc<[loaders::Payment]>> {
-        Ok(ctx.loaders().for_order.payments.load(self.0.id).await?)
+        Ok(ctx.loaders().orders.payments.load(self.0.id).await?)
     }
 
     fn money(&self, ctx: &Context<'_>, minor: i64) -> InlineObject<MoneyV2> {
@@ -476,26 +476,26 @@ impl Order {
         #[graphql(desc = "Returns up to the first `n` items. All by default.")] first: Option<i32>,
     ) -> Result<Option<Vec<Fulfillment>>> {
         let limit = first.map(validate_first).transpose()?.unwrap_or(usize::MAX);
-        let rows = ctx.loaders().for_order.fulfillments.load(self.0.id).await?;
+        let rows = ctx.loaders().orders.fulfillments.load(self.0.id).await?;
         let sent = rows.iter().filter(|row| row.status == FulfillmentState::Success).take(limit);
         Ok(Some(sent.map(|row| Fulfillment { row: Arc::clone(row), order: Arc::clone(&self.0) }).collect()))
     }
 
     /// All fulfillments of the order, including canceled ones.
     async fn fulfillments(&self, ctx: &Context<'_>) -> Result<Vec<Fulfillment>> {
-        let rows = ctx.loaders().for_order.fulfillments.load(self.0.id).await?;
+        let rows = ctx.loaders().orders.fulfillments.load(self.0.id).await?;
         Ok(rows.iter().map(|row| Fulfillment { row: Arc::clone(row), order: Arc::clone(&self.0) }).collect())
     }
 
     /// The refunds of the order, including pending and failed ones.
     async fn refunds(&self, ctx: &Context<'_>) -> Result<Vec<Refund>> {
-        let rows = ctx.loaders().for_order.refunds.load(self.0.id).await?;
+        let rows = ctx.loaders().orders.refunds.load(self.0.id).await?;
         Ok(rows.iter().map(|row| Refund { row: row.clone(), order: Arc::clone(&self.0) }).collect())
     }
 
     /// The returns of the order.
     async fn returns(&self, ctx: &Context<'_>) -> Result<Vec<Return>> {
-        let rows = ctx.loaders().for_order.returns.load(self.0.id).await?;
+        let rows = ctx.loaders().orders.returns.load(self.0.id).await?;
         Ok(rows.iter().map(|row| Return { row: Arc::clone(row), order: Arc::clone(&self.0) }).collect())
     }
 
@@ -512,7 +512,7 @@ impl Order {
     #[graphql(guard = "PermissionGuard(Permission::ReadOrders)", visible = "may_read_orders")]
     async fn refundable_amount(&self, ctx: &Context<'_>) -> Result<InlineObject<MoneyV2>> {
         let ledger = self.load_ledger(ctx).await?;
-        let refunds = ctx.loaders().for_order.refunds.load(self.0.id).await?;
+        let refunds = ctx.loaders().orders.refunds.load(self.0.id).await?;
         Ok(self.money(ctx, loaders::refundable(&ledger, &refunds)))
     }
 
@@ -528,7 +528,7 @@ impl Order {
     ) -> Result<InlineObject<OrderTimelineEventConnection>> {
         const LIST: &str = "timeline";
         let request = PageArgs { first, after, last, before }.request(ctx, LIST, CursorKeyKind::None)?;
-        let events = ctx.loaders().for_order.events.load(self.0.id).await?;
+        let events = ctx.loaders().orders.events.load(self.0.id).await?;
         let page =
             Page::from_list(events.iter().cloned(), &request, |event, cursor| event.id.uuid() == cursor.id);
         let page = page.map(|event| (OrderTimelineEvent(event), CursorKey::None));

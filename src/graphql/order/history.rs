@@ -246,7 +246,7 @@ impl Refund {
 
     /// The status of the refund, according to the payment ledger.
     async fn status(&self, ctx: &Context<'_>) -> Result<RefundStatus> {
-        let ledger = ctx.loaders().for_order.payments.load(self.order.id).await?;
+        let ledger = ctx.loaders().orders.payments.load(self.order.id).await?;
         Ok(self.row.state(&ledger).into())
     }
 

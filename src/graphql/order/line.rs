@@ -31,7 +31,7 @@ impl OrderLineItem {
         order: &Arc<loaders::Order>,
         id: OrderLineId,
     ) -> Result<Option<Self>> {
-        let lines = ctx.loaders().for_order.lines.load(order.id).await?;
+        let lines = ctx.loaders().orders.lines.load(order.id).await?;
         let row = lines.iter().find(|line| line.id == id).cloned();
         Ok(row.map(|row| Self { row, order: Arc::clone(order) }))
     }
@@ -118,7 +118,7 @@ impl OrderLineItem {
 
     /// The discounts on the line, with the amount that each one takes off.
     async fn discount_allocations(&self, ctx: &Context<'_>) -> Result<Vec<DiscountAllocation>> {
-        let lines = ctx.loaders().for_order.lines.load(self.order.id).await?;
+        let lines = ctx.loaders().orders.lines.load(self.order.id).await?;
         let target = DiscountApplicationTargetType::LineItem;
         Ok(to_discount_allocations(ctx, &self.order, &lines, &self.row.discounts.0, target))
     }

@@ -68,7 +68,7 @@ pub async fn orders_of_customer(
     if ctx.op().actor.is_staff() && !ctx.op().may(Permission::ReadOrders) {
         return Ok(to_connection(list, empty_page(), TotalCount::Known(0)));
     }
-    let found = ctx.loaders().orders_of_customer.load((customer, query_page)).await?;
+    let found = ctx.loaders().customers.orders.load((customer, query_page)).await?;
     let page = found.map_or_else(empty_page, |page| (*page).clone());
     Ok(to_connection(list, page, TotalCount::OrdersOfCustomer(customer)))
 }

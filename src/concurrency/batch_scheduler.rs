@@ -5,8 +5,8 @@
 //! stalled: it was polled, is pending, and has not been woken since. Only then, and when no earlier
 //! batch is being read, all open batches are read concurrently. So batches are as large as they can
 //! be, without timers and without counting yields. While batches are read, the request itself is
-//! not polled; it is polled again when one of them has its result. A loader used outside of `drive`
-//! never completes.
+//! not polled; it is polled again when one of them has its result. A batch that is added outside of
+//! `drive` is never read, so loaders check [`BatchScheduler::is_driving`].
 //!
 //! A request that computes for long yields its thread to others after each [`TIME_SLICE`]: whoever
 //! resolves objects calls [`BatchScheduler::yield_if_due`] before each of them.
@@ -37,6 +37,7 @@ struct State {
     /// When the current slice began, in nanoseconds since [`EPOCH`].
     slice_began: AtomicU64,
     is_slice_over: AtomicBool,
+    is_driving: AtomicBool,
 }
 
 /// Reads a batch and distributes its results.
@@ -44,7 +45,7 @@ type Batch = BoxFuture<'static, ()>;
 
 impl BatchScheduler {
     /// Adds a batch, to be read when the request stalls.
-    pub(super) fn enqueue(&self, batch: Batch) {
+    pub fn enqueue(&self, batch: Batch) {
         self.0.pending.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
     }
 
@@ -68,6 +69,12 @@ impl BatchScheduler {
         .await;
     }
 
+    /// Whether a request is being run.
+    #[must_use]
+    pub fn is_driving(&self) -> bool {
+        self.0.is_driving.load(Ordering::Relaxed)
+    }
+
     fn begin_slice(&self) {
         let now = u64::try_from(EPOCH.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.0.slice_began.store(now, Ordering::Relaxed);
@@ -78,6 +85,7 @@ impl BatchScheduler {
     pub async fn drive<F: Future>(&self, request: F) -> F::Output {
         // A batch holds its loader's context, which holds this scheduler, which would hold the
         // batch.
+        self.0.is_driving.store(true, Ordering::Relaxed);
         let _drop_pending = DropPending(&self.0);
         let mut request = pin!(request);
         let mut reading = FuturesUnordered::new();
@@ -116,6 +124,7 @@ struct DropPending<'a>(&'a State);
 
 impl Drop for DropPending<'_> {
     fn drop(&mut self) {
+        self.0.is_driving.store(false, Ordering::Relaxed);
         let pending = std::mem::take(&mut *self.0.pending.lock().unwrap_or_else(PoisonError::into_inner));
         // Dropped after the lock is released, because dropping a batch runs other code.
         drop(pending);

@@ -18,7 +18,7 @@ use std::{
 };
 
 const SOURCES: &str = "src/http/graphiql";
-const DEMO_IMAGES: &str = "src/services/demo/images";
+const DEMO_IMAGES: &str = "src/services/shop/demo/images";
 
 /// The inputs of the bundle. The rest of `SOURCES` is assembled here without npm.
 const BUNDLED: [&str; 5] = ["package.json", "package-lock.json", "bundle.mjs", "main.jsx", "fetcher.js"];

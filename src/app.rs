@@ -29,6 +29,7 @@ use crate::integrations::webhooks::WebhookSender;
 use crate::jobs::{self, Schedule, Worker};
 use crate::listeners;
 use crate::loaders::{CatalogReads, Loaders};
+use crate::services::catalog::search_index;
 use crate::services::mails::{MailOverrides, MailRenderError};
 use crate::services::media::MediaParts;
 use crate::services::webhooks::RenderPayload;
@@ -37,7 +38,6 @@ use crate::services::{
     EventExport, Inventory, Jobs, Mails, Media, Menus, Options, OrderExport, OrderImport, Orders, Pages,
     Payments, Pricing, Privacy, ProductExport, ProductImport, Products, RateLimits, Redirects, Reports,
     Services, Sessions, Shipping, Shop, ShopSettings, Sitemaps, Staff, Taxes, Variants, Webhooks,
-    search_index,
 };
 use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]

@@ -22,7 +22,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::app::{self, App, StartError};
 use crate::config::{Config, ConfigError, Overrides};
 use crate::context::{OpContext, SystemClock};
-use crate::services::search_index;
+use crate::services::catalog::search_index;
 use crate::telemetry;
 
 /// Headless commerce over GraphQL: one binary that serves a shop.

@@ -9,7 +9,7 @@ use super::{CommandError, print, print_status, start_app};
 use crate::config::Overrides;
 use crate::domain::permission::Permission;
 use crate::error::{Error, with_causes};
-use crate::services::api_keys::NewApiKey;
+use crate::services::access::api_keys::NewApiKey;
 use crate::services::staff::StaffPatch;
 
 /// Create a staff member.

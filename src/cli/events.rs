@@ -7,7 +7,7 @@ use clap::Args;
 use super::stop::stop_signal;
 use super::{CommandError, print};
 use crate::config::{Config, Overrides};
-use crate::services::event_export::EventStream;
+use crate::services::transfer::event_export::EventStream;
 
 /// How long one read of the stream waits for new events.
 const POLL_TIMEOUT: Duration = Duration::from_secs(5);

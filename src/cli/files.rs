@@ -8,8 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{CommandError, print_status};
 use crate::error::with_causes;
-use crate::services::product_csv::RowError;
-use crate::services::product_import::ImportError;
+use crate::services::transfer::product_csv::RowError;
+use crate::services::transfer::product_import::ImportError;
 
 /// Without a terminal, a progress line is printed for every so many items.
 const PROGRESS_LINE_INTERVAL: u64 = 1_000;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::files::{InputFile, Progress, import_failed, open_file, progress_bar, report_ignored_columns};
 use super::{CommandError, print_status, start_app};
 use crate::config::Overrides;
-use crate::services::order_import::ImportedOrder;
+use crate::services::transfer::order_import::ImportedOrder;
 
 /// Import past orders from Shopify's order export.
 #[derive(Args)]

@@ -10,8 +10,8 @@ use super::files::{InputFile, Progress, import_failed, open_file, progress_bar, 
 use super::{CommandError, print_status, start_app};
 use crate::config::Overrides;
 use crate::error::with_causes;
-use crate::services::product_export::ExportError;
-use crate::services::product_import::{ImportedProduct, ProductReport};
+use crate::services::transfer::product_export::ExportError;
+use crate::services::transfer::product_import::{ImportedProduct, ProductReport};
 
 /// Import products from Shopify's product CSV.
 #[derive(Args)]

@@ -14,7 +14,7 @@ use crate::auth::SecretFile;
 use crate::config::{Config, CorsOrigins, Environment, MetricsEndpoint, Overrides};
 use crate::error::with_causes;
 use crate::http;
-use crate::services::demo::{self, DemoShop};
+use crate::services::shop::demo::{self, DemoShop};
 use crate::telemetry;
 
 /// Serve the shop over HTTP.

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::Problems;
-use crate::services::cart::GuestCartLimits;
 use crate::services::checkout::HoldLimits;
-use crate::services::clean_up::CartTtl;
+use crate::services::checkout::carts::GuestCartLimits;
+use crate::services::jobs::clean_up::CartTtl;
 use crate::services::payments::PROVIDER_NAMES;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Problems;
 use crate::domain::rate_limit::{BucketLimit, MAX_POINTS};
 use crate::events::bus::BusAddress;
-use crate::services::attempts::AttemptSettings;
-use crate::services::rate_limits::RateLimitSettings;
+use crate::services::access::attempts::AttemptSettings;
+use crate::services::access::rate_limits::RateLimitSettings;
 
 /// Enough for an office with a hundred people browsing the catalog. An operation at the limit of
 /// `QUERY_MAX_COST` takes a fifth of it until its actual cost is known.

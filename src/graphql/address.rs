@@ -191,7 +191,7 @@ pub struct MailingAddressInput {
     pub longitude: Option<f64>,
 }
 
-/// Converts the input as is. Services validate and normalize it (`services::address`).
+/// Converts the input as is. Services validate and normalize it (`services::input::addresses`).
 impl From<MailingAddressInput> for Address {
     fn from(input: MailingAddressInput) -> Self {
         Self {

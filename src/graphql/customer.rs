@@ -29,7 +29,7 @@ use crate::domain::ids::{CustomerId, Id};
 use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Page};
 use crate::domain::permission::Permission;
 use crate::loaders::{self, CustomerAddress};
-use crate::services::sessions::SessionTokens;
+use crate::services::access::sessions::SessionTokens;
 
 connection!(CustomerConnection, CustomerEdge, Customer, "customers", counted);
 connection!(MailingAddressConnection, MailingAddressEdge, MailingAddress, "addresses");

@@ -16,7 +16,7 @@ use crate::domain::page::{CursorKey, CursorKeyKind};
 use crate::domain::permission::Permission;
 use crate::graphql::inline_object::InlineObject;
 use crate::loaders;
-use crate::services::taxes::TaxRatePatch;
+use crate::services::checkout::taxes::TaxRatePatch;
 
 connection!(TaxRateConnection, TaxRateEdge, TaxRate, "tax rates");
 

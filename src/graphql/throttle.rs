@@ -6,7 +6,7 @@ use async_graphql::{Name, Response, ServerError, Value};
 
 use super::errors::{RETRY_AFTER, complete_errors};
 use crate::error::ErrorCode;
-use crate::services::rate_limits::{ThrottleStatus, Throttled};
+use crate::services::access::rate_limits::{ThrottleStatus, Throttled};
 
 /// The names in `extensions.cost`, allocated once: every response has them.
 static COST_NAMES: LazyLock<[Name; 3]> =

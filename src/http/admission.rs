@@ -32,7 +32,7 @@ use crate::context::OpContext;
 use crate::domain::caller::CallerKind;
 use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
-use crate::services::rate_limits::Caller;
+use crate::services::access::rate_limits::Caller;
 use crate::telemetry::Metrics;
 
 /// Percentage of the slots that anonymous callers may use.

@@ -20,7 +20,7 @@ use crate::context::OpContext;
 use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 use crate::graphql::document::{Document, RequestError};
-use crate::services::rate_limits::{RateLimits, Throttled};
+use crate::services::access::rate_limits::{RateLimits, Throttled};
 
 /// The initial capacity of the cache.
 const EXPECTED_DOCUMENTS: usize = 200;
@@ -157,7 +157,7 @@ mod tests {
     use crate::domain::caller::CallerKind;
     use crate::domain::query_limits::QueryLimits;
     use crate::domain::rate_limit::BucketLimit;
-    use crate::services::rate_limits::RateLimitSettings;
+    use crate::services::access::rate_limits::RateLimitSettings;
 
     fn rates(anonymous: Option<BucketLimit>) -> RateLimits {
         let settings =

@@ -1,6 +1,6 @@
 //! Rate-limit buckets that several processes share in Redis. Every change is one script, so no two
-//! processes spend the same points. Called by `services::rate_limits`, which falls back to local
-//! buckets when Redis is unavailable.
+//! processes spend the same points. Called by `services::access::rate_limits`, which falls back to
+//! local buckets when Redis is unavailable.
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 use crate::services::Services;
-use crate::services::event_export::{EXPORT_JOB, StreamUnavailable};
+use crate::services::transfer::event_export::{EXPORT_JOB, StreamUnavailable};
 
 /// Exports events to the stream.
 pub struct ExportEvents {

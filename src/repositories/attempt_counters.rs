@@ -1,4 +1,4 @@
-//! Failed attempts, counted by keys whose meaning only `services::attempts` knows.
+//! Failed attempts, counted by keys whose meaning only `services::access::attempts` knows.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

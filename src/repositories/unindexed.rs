@@ -1,5 +1,6 @@
 //! Rows whose search words and keys could not be computed by a migration, since only the server
-//! knows how. Filled by migrations, emptied by `services::search_index` before the shop opens.
+//! knows how. Filled by migrations, emptied by `services::catalog::search_index` before the shop
+//! opens.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

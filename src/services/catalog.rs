@@ -1,5 +1,5 @@
-//! The catalog: lists of products and collections, and changes of products, variants and
-//! collections.
+//! The catalog: lists of products and collections; changes of products, variants and collections;
+//! and the stock of variants.
 //!
 //! Single objects and their relations are read through `loaders`. Every change of a product ends in
 //! [`ProductIndexer`], which updates derived data (price range, search index, rule-based
@@ -7,15 +7,19 @@
 
 pub(crate) mod check;
 mod collections;
+pub mod inventory;
 mod options;
 mod product_indexer;
 mod products;
 mod read;
+pub mod search_index;
 mod selection;
+pub(super) mod tags;
 mod variants;
 
 pub(crate) use check::MAX_IMAGES;
 pub use collections::{CollectionPatch, Collections, NewCollection};
+pub use inventory::Inventory;
 pub use options::{OptionPatch, OptionPlace, Options};
 pub use product_indexer::ProductIndexer;
 pub(in crate::services) use product_indexer::index_words;

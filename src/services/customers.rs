@@ -1,20 +1,23 @@
-//! Customers: accounts, sign-in and address books; and what staff can read.
+//! Customers: accounts, sign-in and address books; what staff can read; and what a customer can
+//! have exported or erased.
 //!
 //! A customer is identified by the request's bearer token or by the `customerAccessToken` argument
 //! of the Storefront dialect, which takes precedence. Customers can only access their own data.
 
 mod addresses;
 mod by_staff;
+pub mod privacy;
 mod sign_in;
 
 pub use by_staff::CustomerRecord;
+pub use privacy::Privacy;
 pub use sign_in::MailedToken;
 
 use std::sync::Arc;
 
-use super::credentials;
+use super::access::credentials;
+use super::input::Problems;
 use super::set;
-use super::validate::Problems;
 use crate::auth::{
     Authenticator, Credential, Invalidation, Keys, Lane, MailedTokenPurpose, Passwords, Principal,
 };
@@ -31,10 +34,11 @@ use crate::events;
 use crate::jobs;
 use crate::loaders::Customer;
 use crate::repositories::{customer_tokens, customers, refresh_tokens};
-use crate::services::attempts::AttemptKind;
+use crate::services::access::attempts::AttemptKind;
+use crate::services::access::sessions::SessionTokens;
+use crate::services::input::list_query;
 use crate::services::mails::AccountNotice;
-use crate::services::sessions::SessionTokens;
-use crate::services::{Attempts, Sessions, list_query};
+use crate::services::{Attempts, Sessions};
 
 /// Manages customers and their accounts.
 pub struct Customers {

@@ -1,4 +1,8 @@
-//! Lets staff inspect and control jobs and scheduled tasks.
+//! Lets staff inspect and control jobs and scheduled tasks; and the scheduled clean-up.
+
+pub mod clean_up;
+
+pub use clean_up::CleanUp;
 
 use std::sync::Arc;
 

@@ -40,7 +40,7 @@ use crate::jobs::{self, NewJob};
 use crate::repositories::{images, media, products};
 use crate::services::catalog::{MAX_IMAGES, ProductIndexer, product_event};
 use crate::services::idempotency::IdempotentCall;
-use crate::services::validate::Problems;
+use crate::services::input::Problems;
 use crate::services::{RateLimits, Shop};
 
 /// The kind of the job that processes an upload.

@@ -45,8 +45,8 @@ use crate::loaders::OrderPage;
 use crate::repositories::orders::{self, Order, OrderLine, OrderList, OrderSort};
 use crate::repositories::payments::{self, Payment, ledger_totals};
 use crate::repositories::refunds;
-use crate::services::validate::Problems;
-use crate::services::{Payments, Pricing, Shop, list_query};
+use crate::services::input::{Problems, list_query};
+use crate::services::{Payments, Pricing, Shop};
 use lines::count_refunded_units;
 
 /// Maximum length of a note, in characters.

@@ -1,10 +1,11 @@
-//! The shop itself: its name, currency and country. It is created at the first start and loaded at
-//! every start.
+//! The shop itself: its name, currency and country; and the demo shop. It is created at the first
+//! start and loaded at every start.
 //!
 //! Details that staff change at run time are cached in memory, since nearly every page of a
 //! storefront shows some of them. The process that changes them sees it at once; others poll every
 //! few seconds ([`Shop::refresh_periodically`]).
 
+pub mod demo;
 mod settings;
 
 pub use settings::{BrandPatch, NewPolicy, ShopPatch, ShopSettings};

@@ -14,8 +14,9 @@ pub use roles::{ADMIN_ROLE, RolePatch};
 
 use std::sync::Arc;
 
-use super::validate::Problems;
-use super::{credentials, set};
+use super::access::credentials;
+use super::input::Problems;
+use super::set;
 use crate::auth::{Authenticator, Credential, Invalidation, Lane, Passwords, Principal};
 use crate::context::OpContext;
 use crate::db::{Db, OnConstraint, Tx};
@@ -27,8 +28,8 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::{Role, StaffMember};
 use crate::repositories::{refresh_tokens, roles as role_rows, staff};
-use crate::services::attempts::{Attempt, AttemptKind};
-use crate::services::sessions::{AccountKind, SessionTokens};
+use crate::services::access::attempts::{Attempt, AttemptKind};
+use crate::services::access::sessions::{AccountKind, SessionTokens};
 use crate::services::{Attempts, Sessions};
 
 /// Maximum number of roles of a member.

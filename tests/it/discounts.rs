@@ -8,7 +8,7 @@ use mercato::domain::ids::{DiscountId, OrderId};
 use mercato::domain::permission::Permission::ManageSettings;
 use mercato::repositories::discounts::{self, Buyer, RefusedDiscount};
 use mercato::repositories::orders;
-use mercato::services::pricing::{Basket, PricedBasket};
+use mercato::services::checkout::pricing::{Basket, PricedBasket};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Codes, Reply, TestApp, blank_order, both, id_of, line, order_of, update_of};

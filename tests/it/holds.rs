@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mercato::services::clean_up::CleanUpReport;
+use mercato::services::jobs::clean_up::CleanUpReport;
 use serde_json::{Value, json};
 
 use crate::support::{Client, Database, Reply, TestApp, both, order_id, order_of};

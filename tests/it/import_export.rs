@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use mercato::repositories::events;
-use mercato::services::product_import::{ImportError, ImportSummary, ImportedProduct};
+use mercato::services::transfer::product_import::{ImportError, ImportSummary, ImportedProduct};
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, both};

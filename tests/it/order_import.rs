@@ -9,8 +9,8 @@ use mercato::domain::payment::PaymentKind;
 use mercato::repositories::orders::{self, Order, OrderLine};
 use mercato::repositories::payments::{self, Payment};
 use mercato::repositories::{events, products};
-use mercato::services::order_import::{ImportedOrder, OrderImportSummary};
-use mercato::services::product_import::ImportError;
+use mercato::services::transfer::order_import::{ImportedOrder, OrderImportSummary};
+use mercato::services::transfer::product_import::ImportError;
 use serde_json::json;
 
 use crate::support::{Database, TestApp, both};

@@ -2,8 +2,8 @@
 
 use mercato::domain::address::Address;
 use mercato::domain::permission::Permission::ManageSettings;
-use mercato::services::inventory::LocationPatch;
-use mercato::services::pricing::{Basket, PricedBasket};
+use mercato::services::catalog::inventory::LocationPatch;
+use mercato::services::checkout::pricing::{Basket, PricedBasket};
 use serde_json::{Value, json};
 
 use crate::support::{Reply, TestApp, both, id_of, line, order_id, order_of};

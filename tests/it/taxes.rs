@@ -2,7 +2,7 @@
 
 use mercato::domain::address::Address;
 use mercato::domain::permission::Permission::{ManageSettings, ReadProducts};
-use mercato::services::pricing::{Basket, PricedBasket};
+use mercato::services::checkout::pricing::{Basket, PricedBasket};
 use serde_json::{Value, json};
 
 use crate::support::{Database, Reply, TestApp, both, line, update_of};

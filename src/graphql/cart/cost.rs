@@ -6,7 +6,7 @@ use crate::domain::quote::Allocation;
 pub use crate::graphql::order::DiscountApplicationTargetType as TargetType;
 use crate::graphql::shop::MoneyV2;
 use crate::services::Shop;
-use crate::services::pricing::{CodeOutcome, PricedBasket};
+use crate::services::checkout::pricing::{CodeOutcome, PricedBasket};
 
 /// The estimated cost of a cart.
 #[derive(SimpleObject)]

@@ -18,7 +18,7 @@ use crate::graphql::scalars::gid;
 use crate::graphql::shop::MoneyV2;
 use crate::loaders;
 use crate::services::Shop;
-use crate::services::pricing::PricedBasket;
+use crate::services::checkout::pricing::PricedBasket;
 
 connection!(
     CartDeliveryGroupConnection,

@@ -10,7 +10,7 @@ use super::payload::{
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::error::{Error, UserError, UserErrorCode};
 use crate::graphql::request::RequestContext;
-use crate::services::cart::ChangedCart;
+use crate::services::checkout::carts::ChangedCart;
 
 /// Gift card mutations of carts.
 #[derive(Default)]

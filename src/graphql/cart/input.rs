@@ -10,7 +10,7 @@ use crate::graphql::attribute::AttributeInput;
 use crate::graphql::codes::CountryCode;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
-use crate::services::cart::{
+use crate::services::checkout::carts::{
     AddressPatch, AddressSource, BuyerPatch, ChosenOption, LinePatch, NewAddress, NewCart, NewLine,
 };
 

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::graphql::attribute::AttributeInput;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gids;
-use crate::services::cart::{ChangedCart, cart_not_found};
+use crate::services::checkout::carts::{ChangedCart, cart_not_found};
 
 /// Cart mutations.
 #[derive(Default)]

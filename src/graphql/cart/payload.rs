@@ -6,7 +6,7 @@ use super::Cart;
 use crate::error::Error;
 use crate::graphql::errors::UserErrorCode;
 use crate::graphql::scalars::gid;
-use crate::services::cart::{ChangedCart, Warning, WarningCode, WarningTarget};
+use crate::services::checkout::carts::{ChangedCart, Warning, WarningCode, WarningTarget};
 
 /// An error in the input of a cart mutation.
 #[derive(SimpleObject)]

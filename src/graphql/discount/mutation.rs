@@ -11,7 +11,7 @@ use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_manage_settings};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, Decimal, gid, parse_gid, parse_gids};
-use crate::services::discounts::{DiscountPatch, NewValue};
+use crate::services::checkout::discounts::{DiscountPatch, NewValue};
 
 /// Discount mutations.
 #[derive(Default)]

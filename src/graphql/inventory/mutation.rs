@@ -11,7 +11,7 @@ use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_manage_settings, may_see_stock, may_write_inventory};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::parse_gid;
-use crate::services::inventory::{Adjustment, ChangedLevel, LocationPatch, StockCount};
+use crate::services::catalog::inventory::{Adjustment, ChangedLevel, LocationPatch, StockCount};
 
 /// Inventory and location mutations.
 #[derive(Default)]

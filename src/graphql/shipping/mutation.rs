@@ -11,7 +11,7 @@ use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_manage_settings};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Decimal, gid, parse_gid};
-use crate::services::shipping::{RatePatch, TablePatch, ZonePatch};
+use crate::services::checkout::shipping::{RatePatch, TablePatch, ZonePatch};
 
 /// Shipping zone and rate mutations.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_manage_staff};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{DateTime, parse_gid};
-use crate::services::api_keys::NewApiKey;
+use crate::services::access::api_keys::NewApiKey;
 
 /// API key mutations.
 #[derive(Default)]

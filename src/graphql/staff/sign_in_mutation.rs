@@ -5,7 +5,7 @@ use async_graphql::{Context, Object, Result, SimpleObject};
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::DateTime;
-use crate::services::sessions::SessionTokens;
+use crate::services::access::sessions::SessionTokens;
 
 /// Mutations for sign-in, sign-out, token renewal and password reset of staff members.
 #[derive(Default)]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::concurrency::processors;
-use crate::services::rate_limits::Caller;
+use crate::services::access::rate_limits::Caller;
 
 /// The largest supported share.
 const MAX_COST: u32 = u32::MAX >> 4;

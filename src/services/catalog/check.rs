@@ -10,8 +10,8 @@ use crate::domain::catalog::{MAX_OPTIONS, MAX_TAGS, MAX_VARIANTS, ProductOption}
 use crate::domain::money::Currency;
 use crate::domain::{handle, tax};
 use crate::error::UserErrorCode;
-use crate::services::inventory::MAX_QUANTITY;
-use crate::services::validate::Problems;
+use crate::services::catalog::inventory::MAX_QUANTITY;
+use crate::services::input::Problems;
 
 /// Maximum number of images per product.
 pub(crate) const MAX_IMAGES: usize = 250;

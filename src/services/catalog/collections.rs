@@ -21,7 +21,7 @@ use crate::events;
 use crate::repositories::collections::{self, Collection};
 use crate::repositories::{Visibility, products, variants};
 use crate::services::Shop;
-use crate::services::validate::Problems;
+use crate::services::input::Problems;
 
 /// Maximum number of rules per collection.
 const MAX_RULES: usize = 60;

@@ -16,7 +16,7 @@ use crate::events;
 use crate::repositories::products::{self, Product};
 use crate::repositories::variants::{self, Variant};
 use crate::services::Shop;
-use crate::services::validate::Problems;
+use crate::services::input::Problems;
 
 /// Renames and reorders product options.
 pub struct Options {

@@ -23,8 +23,8 @@ use crate::repositories::media;
 use crate::repositories::products::{self, Product};
 use crate::repositories::variants::{self, Variant};
 use crate::services::Shop;
+use crate::services::input::Problems;
 use crate::services::set;
-use crate::services::validate::Problems;
 
 /// Creates, updates and deletes products.
 pub struct Products {

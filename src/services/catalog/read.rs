@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::loaders::{CatalogReads, Collection, Product, ProductPage, ProductSort, visibility};
 use crate::repositories::collections::{self, CollectionSort};
 use crate::repositories::products::{self, ProductList};
-use crate::services::{Shop, list_query};
+use crate::services::Shop;
+use crate::services::input::list_query;
 
 /// Reads lists of products and collections.
 pub struct Catalog {

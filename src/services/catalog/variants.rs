@@ -21,9 +21,9 @@ use crate::repositories::products::{self, Product};
 use crate::repositories::variants::{self, Variant};
 use crate::repositories::{images, locations};
 use crate::services::Shop;
-use crate::services::inventory::level_event;
+use crate::services::catalog::inventory::level_event;
+use crate::services::input::Problems;
 use crate::services::set;
-use crate::services::validate::Problems;
 
 /// Creates, updates and deletes variants.
 pub struct Variants {

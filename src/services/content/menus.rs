@@ -18,7 +18,7 @@ use crate::events;
 use crate::repositories::menus::{self, Menu, MenuItem};
 use crate::repositories::{Visibility, collections, pages, products, shop_policies};
 use crate::services::catalog::{find_free_handle, handle_taken};
-use crate::services::validate::Problems;
+use crate::services::input::Problems;
 
 /// Creates, changes, deletes and lists menus.
 pub struct Menus {

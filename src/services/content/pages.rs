@@ -12,7 +12,7 @@ use crate::events;
 use crate::loaders::content_visibility;
 use crate::repositories::pages::{self, Page, PageList, PageSort};
 use crate::services::catalog::{Seo, find_free_handle, handle_taken};
-use crate::services::validate::Problems;
+use crate::services::input::Problems;
 
 /// Maximum length of a summary, in characters.
 const MAX_SUMMARY_CHARS: usize = 150;

@@ -10,7 +10,7 @@ use crate::domain::redirect::{self, RedirectQuery};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::url_redirects::{self, UrlRedirect};
-use crate::services::validate::Problems;
+use crate::services::input::Problems;
 
 /// Creates and deletes redirects, and looks them up for storefronts.
 pub struct Redirects {

@@ -11,8 +11,7 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::{Customer, CustomerAddress};
 use crate::repositories::customer_addresses;
-use crate::services::address;
-use crate::services::validate::Problems;
+use crate::services::input::{Problems, addresses};
 
 /// Maximum number of addresses per customer.
 const MAX_ADDRESSES: usize = 250;
@@ -30,7 +29,7 @@ impl Customers {
     ) -> Result<CustomerAddress, Error> {
         let op = &self.require_customer(op, token).await?;
         let mut problems = Problems::default();
-        let clean = address::check(&mut problems, &["address"], sent);
+        let clean = addresses::check(&mut problems, &["address"], sent);
         problems.check()?;
         self.db
             .transaction(&op.statements, async |tx: &mut Tx| self.create_address_in(tx, op, &clean).await)
@@ -79,7 +78,8 @@ impl Customers {
                 let customer = self.lock(tx, op).await?;
                 let (mut row, _) = find_own_address(tx, &customer, id, &["id"]).await?;
                 let mut problems = Problems::default();
-                let clean = address::check(&mut problems, &["address"], &apply_patch(&row.address.0, patch));
+                let clean =
+                    addresses::check(&mut problems, &["address"], &apply_patch(&row.address.0, patch));
                 problems.check()?;
                 row.address = Json(clean);
                 row.updated_at = op.now();

@@ -12,8 +12,10 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::Customer;
 use crate::repositories::{customer_tokens, customers, refresh_tokens};
-use crate::services::validate::Problems;
-use crate::services::{credentials, set, tags};
+use crate::services::access::credentials;
+use crate::services::catalog::tags;
+use crate::services::input::Problems;
+use crate::services::set;
 
 /// Maximum length of a note, in characters.
 const MAX_NOTE: usize = 5_000;

@@ -11,10 +11,10 @@ use crate::events;
 use crate::loaders::Customer;
 use crate::repositories::customer_tokens::{self, CustomerToken};
 use crate::repositories::{customers, refresh_tokens};
-use crate::services::attempts::{Attempt, AttemptKind};
-use crate::services::credentials;
-use crate::services::sessions::{AccountKind, SessionTokens};
-use crate::services::validate::Problems;
+use crate::services::access::attempts::{Attempt, AttemptKind};
+use crate::services::access::credentials;
+use crate::services::access::sessions::{AccountKind, SessionTokens};
+use crate::services::input::Problems;
 
 /// Lifetime of a password recovery token, in seconds.
 const RECOVERY_TOKEN_TTL_SECONDS: i64 = 60 * 60;

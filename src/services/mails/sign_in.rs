@@ -1,5 +1,5 @@
 //! Mails that warn the owner of an account that somebody keeps trying to sign in to it.
-//! `services::attempts` enqueues them.
+//! `services::access::attempts` enqueues them.
 
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,7 @@ use crate::repositories::images::{self, Image};
 use crate::repositories::products::Product;
 use crate::repositories::{media, products};
 use crate::services::catalog::{ProductIndexer, product_event};
-use crate::services::validate::Problems;
+use crate::services::input::Problems;
 
 /// Maximum number of moves in one call.
 const MAX_MOVES: usize = 250;

@@ -18,10 +18,10 @@ use crate::repositories::discounts;
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments;
 use crate::repositories::refunds::{self, Refund, refundable};
+use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
+use crate::services::input::Problems;
 use crate::services::orders::refund::{DeliveryShare, line_price, priced_line, refund_event};
-use crate::services::stock;
-use crate::services::validate::Problems;
 
 /// The input of a cancellation.
 #[derive(Clone, Debug, Serialize)]

@@ -28,11 +28,12 @@ use crate::repositories::discounts::{self, Buyer};
 use crate::repositories::draft_orders::{self, DraftOrder};
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments;
+use crate::services::access::credentials;
+use crate::services::catalog::inventory::stock::{self, Demand, ReservationPlan};
+use crate::services::checkout::pricing::{Basket, BasketLine, PricedBasket};
 use crate::services::idempotency::{IdempotentCall, run_once};
-use crate::services::pricing::{Basket, BasketLine, PricedBasket};
-use crate::services::stock::{self, Demand, ReservationPlan};
-use crate::services::validate::Problems;
-use crate::services::{address, credentials, set};
+use crate::services::input::{Problems, addresses};
+use crate::services::set;
 
 /// The argument that identifies a draft.
 const DRAFT: &[&str] = &["id"];
@@ -417,7 +418,8 @@ impl Orders {
             ("billingAddress", &mut draft.billing_address, &input.billing_address),
         ] {
             if let Some(sent) = sent {
-                *kept = sent.as_ref().map(|sent| address::check(&mut problems, &["draftOrder", name], sent));
+                *kept =
+                    sent.as_ref().map(|sent| addresses::check(&mut problems, &["draftOrder", name], sent));
             }
         }
         set(&mut draft.customer_id, input.customer_id.as_ref());

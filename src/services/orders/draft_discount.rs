@@ -4,7 +4,7 @@ use super::draft::DiscountInput;
 use crate::domain::draft::{DraftDiscount, DraftDiscountType};
 use crate::domain::money::Currency;
 use crate::error::UserErrorCode;
-use crate::services::validate::Problems;
+use crate::services::input::Problems;
 
 /// Validates and converts a discount.
 pub(super) fn parse_discount(

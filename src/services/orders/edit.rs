@@ -14,9 +14,10 @@ use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::orders::{self, Order};
+use crate::services::access::credentials;
+use crate::services::catalog::tags;
 use crate::services::idempotency::{IdempotentCall, run_once};
-use crate::services::validate::Problems;
-use crate::services::{address, credentials, tags};
+use crate::services::input::{Problems, addresses};
 
 /// A change of an order. `None` keeps a field.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -75,7 +76,7 @@ fn clean_patch(patch: &OrderPatch) -> Result<OrderPatch, Error> {
         ("billingAddress", &patch.billing_address, &mut clean.billing_address),
     ] {
         if let Some(sent) = sent {
-            *kept = Some(address::check(&mut problems, &path(field), sent));
+            *kept = Some(addresses::check(&mut problems, &path(field), sent));
         }
     }
     if let Some(note) = &patch.note {

@@ -10,7 +10,7 @@ use crate::repositories::orders::OrderLine;
 use crate::repositories::payments::Payment;
 use crate::repositories::refunds::Refund;
 use crate::repositories::returns::Return;
-use crate::services::validate::Problems;
+use crate::services::input::Problems;
 
 /// The maximum number of lines in one input.
 pub(super) const MAX_LINES: usize = 250;

@@ -13,7 +13,7 @@ use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::events;
 use crate::repositories::orders;
-use crate::services::stock;
+use crate::services::catalog::inventory::stock;
 
 impl Orders {
     /// Takes the reserved units of an order from stock if anything has to be shipped; returns

@@ -26,9 +26,9 @@ use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments;
 use crate::repositories::refunds::{self, Refund, refundable};
 use crate::repositories::returns;
+use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
-use crate::services::stock;
-use crate::services::validate::Problems;
+use crate::services::input::Problems;
 
 /// The input field that identifies the order.
 const ORDER: &[&str] = &["refund", "orderId"];

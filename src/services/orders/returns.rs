@@ -19,9 +19,9 @@ use crate::events;
 use crate::repositories::orders::{self, Order};
 use crate::repositories::returns::{self, Return};
 use crate::repositories::{payments, refunds};
+use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
-use crate::services::stock;
-use crate::services::validate::Problems;
+use crate::services::input::Problems;
 
 /// The argument that identifies a return.
 const ID: &[&str] = &["id"];

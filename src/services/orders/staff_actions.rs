@@ -14,8 +14,8 @@ use crate::integrations::payments::Manual;
 use crate::repositories::orders::{self, Order};
 use crate::repositories::payments::{self, Payment, ledger_totals};
 use crate::services::idempotency::{IdempotentCall, run_once};
+use crate::services::input::Problems;
 use crate::services::payments::reinstate;
-use crate::services::validate::Problems;
 
 /// The argument that identifies the order.
 const ID: &[&str] = &["id"];

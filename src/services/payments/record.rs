@@ -17,8 +17,8 @@ use crate::integrations::payments::ProviderEvent;
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments::{self, Payment, ledger_totals};
 use crate::repositories::{discounts, variants};
+use crate::services::catalog::inventory::stock::{self, Demand};
 use crate::services::orders::{pair_with_variant, sync_with_ledger_in};
-use crate::services::stock::{self, Demand};
 
 /// What provider events mean for an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

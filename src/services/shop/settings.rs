@@ -15,7 +15,7 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::shop_policies::{self, ShopPolicy};
 use crate::repositories::shops;
-use crate::services::validate::Problems;
+use crate::services::input::Problems;
 
 /// Changes the shop.
 pub struct ShopSettings {

@@ -10,10 +10,10 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::StaffMember;
 use crate::repositories::{refresh_tokens, roles, staff};
-use crate::services::attempts::{Attempt, AttemptKind};
-use crate::services::credentials;
-use crate::services::sessions::SessionTokens;
-use crate::services::validate::Problems;
+use crate::services::access::attempts::{Attempt, AttemptKind};
+use crate::services::access::credentials;
+use crate::services::access::sessions::SessionTokens;
+use crate::services::input::Problems;
 
 impl Staff {
     /// Changes the actor's password, ends all their sessions and opens a new one. A wrong old

@@ -15,11 +15,11 @@ use crate::events;
 use crate::jobs;
 use crate::loaders::StaffMember;
 use crate::repositories::{refresh_tokens, roles as role_rows, staff};
-use crate::services::attempts::{Attempt, AttemptKind};
-use crate::services::credentials;
+use crate::services::access::attempts::{Attempt, AttemptKind};
+use crate::services::access::credentials;
+use crate::services::access::sessions::SessionTokens;
+use crate::services::input::Problems;
 use crate::services::mails::StaffAccess;
-use crate::services::sessions::SessionTokens;
-use crate::services::validate::Problems;
 
 /// Lifetime of an invitation, in seconds.
 const INVITATION_TTL_SECONDS: i64 = 7 * 24 * 60 * 60;

@@ -14,8 +14,8 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::Role;
 use crate::repositories::roles;
+use crate::services::input::Problems;
 use crate::services::set;
-use crate::services::validate::Problems;
 
 /// The name of the built-in role.
 pub const ADMIN_ROLE: &str = "admin";

@@ -16,8 +16,8 @@ use crate::events;
 use crate::jobs;
 use crate::loaders::{WebhookDelivery, WebhookSubscription};
 use crate::repositories::webhooks;
+use crate::services::input::Problems;
 use crate::services::set;
-use crate::services::validate::Problems;
 
 /// Maximum number of endpoints: each costs a little for every event.
 const MAX_ENDPOINTS: i64 = 250;

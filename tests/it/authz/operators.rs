@@ -9,7 +9,7 @@ use mercato::error::Error;
 use mercato::services::catalog::OptionPatch;
 use mercato::services::customers::CustomerRecord;
 use mercato::services::orders::OrderPatch;
-use mercato::services::product_export::ExportError;
+use mercato::services::transfer::product_export::ExportError;
 
 /// Calls a method with as little as it takes; `None` for methods of something else.
 pub async fn call(app: &App, op: &OpContext, method: &str) -> Option<Result<(), Error>> {

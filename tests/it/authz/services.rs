@@ -23,11 +23,13 @@ use mercato::domain::permission::Permission::{
 use mercato::domain::report::{Day, SalesBy};
 use mercato::error::{Error, ErrorCode};
 use mercato::repositories::orders::OrderSort;
-use mercato::services::api_keys::NewApiKey;
+use mercato::services::access::api_keys::NewApiKey;
+use mercato::services::catalog::inventory::LocationPatch;
 use mercato::services::catalog::{CollectionPatch, NewCollection, NewProduct, ProductPatch, VariantStrategy};
+use mercato::services::checkout::discounts::DiscountPatch;
+use mercato::services::checkout::shipping::{RatePatch, ZonePatch};
+use mercato::services::checkout::taxes::TaxRatePatch;
 use mercato::services::content::{MenuPatch, NewMenu, NewPage, PagePatch};
-use mercato::services::discounts::DiscountPatch;
-use mercato::services::inventory::LocationPatch;
 use mercato::services::mails::{
     AccountNotice, SignInWarning, StaffAccess, StaffMail, StaffNotice, WebhookPause,
 };
@@ -35,13 +37,11 @@ use mercato::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, DraftInput, OrderQuery, ReceiveReturn,
     Tracking,
 };
-use mercato::services::product_export::ExportError;
-use mercato::services::product_import::ImportError;
 use mercato::services::reports::DailyReport;
-use mercato::services::shipping::{RatePatch, ZonePatch};
 use mercato::services::shop::ShopPatch;
 use mercato::services::staff::{RolePatch, StaffPatch};
-use mercato::services::taxes::TaxRatePatch;
+use mercato::services::transfer::product_export::ExportError;
+use mercato::services::transfer::product_import::ImportError;
 use mercato::services::webhooks::{NewWebhook, WebhookPatch};
 
 use super::differences;
@@ -199,7 +199,7 @@ const OPEN: &[&str] = &[
     "resize.resolve_size",
     "attempts.check",
     "attempts.count",
-    "checkout.place",
+    "place_order.place",
     "payments.handle_webhook",
     "orders.by_token",
     "read.products",
@@ -219,19 +219,19 @@ const OPEN: &[&str] = &[
     "sitemaps.count",
     "sitemaps.page",
     // Of a cart whose key is known and that is nobody else's.
-    "cart.price",
-    "cart.create",
-    "cart.add_lines",
-    "cart.update_lines",
-    "cart.remove_lines",
-    "cart.set_discount_codes",
-    "cart.update_buyer",
-    "cart.set_note",
-    "cart.set_attributes",
-    "cart.add_addresses",
-    "cart.update_addresses",
-    "cart.remove_addresses",
-    "cart.choose_delivery",
+    "carts.price",
+    "carts.create",
+    "carts.add_lines",
+    "carts.update_lines",
+    "carts.remove_lines",
+    "carts.set_discount_codes",
+    "carts.update_buyer",
+    "carts.set_note",
+    "carts.set_attributes",
+    "carts.add_addresses",
+    "carts.update_addresses",
+    "carts.remove_addresses",
+    "carts.choose_delivery",
     // Of the customer who is signed in, or of whoever knows a password or a mailed token.
     "customers.require_customer",
     "customers.resolve_actor",

@@ -3,8 +3,8 @@
 use mercato::domain::money::Currency;
 use mercato::domain::page::{Cursor, CursorKey};
 use mercato::domain::search::{self, MAX_DEPTH, MAX_TERMS, Node, Search};
-use mercato::services::order_csv::OrderReader;
-use mercato::services::product_csv::ProductReader;
+use mercato::services::transfer::order_csv::OrderReader;
+use mercato::services::transfer::product_csv::ProductReader;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use mercato::services::product_import::ImportedProduct;
+use mercato::services::transfer::product_import::ImportedProduct;
 use serde_json::json;
 
 use super::{export, import, product, run, summary};

@@ -3,7 +3,7 @@
 //! there before.
 
 use mercato::domain::permission::Permission::{ManageSettings, ReadCustomers, ReadOrders};
-use mercato::services::search_index;
+use mercato::services::catalog::search_index;
 use serde_json::{Value, json};
 
 use super::{found, handles};

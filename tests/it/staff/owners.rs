@@ -69,7 +69,7 @@ async fn with_a_key_goes_what_was_made_with_it(app: TestApp) {
 
 both!(a_key_of_the_shop_itself_is_limited_by_nobody_and_one_of_nobody_permits_nothing);
 async fn a_key_of_the_shop_itself_is_limited_by_nobody_and_one_of_nobody_permits_nothing(app: TestApp) {
-    use mercato::services::api_keys::NewApiKey;
+    use mercato::services::access::api_keys::NewApiKey;
     let new = NewApiKey { name: "till".to_owned(), permissions: vec![ReadProducts], ..NewApiKey::default() };
     let (_, secret) = app.app.services.api_keys.create(&app.app.system(), &new).await.unwrap();
     let till = app.signed_in(&secret);

@@ -2,8 +2,8 @@
 
 use std::io::Cursor;
 
-use mercato::services::demo::{self, DemoShop};
-use mercato::services::product_import::{ImportSummary, ImportedProduct};
+use mercato::services::shop::demo::{self, DemoShop};
+use mercato::services::transfer::product_import::{ImportSummary, ImportedProduct};
 use serde_json::{Value, json};
 
 use super::TestApp;

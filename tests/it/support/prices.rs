@@ -2,7 +2,7 @@
 
 use mercato::domain::ids::Id;
 use mercato::error::Error;
-use mercato::services::pricing::{Basket, BasketLine, PricedBasket};
+use mercato::services::checkout::pricing::{Basket, BasketLine, PricedBasket};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

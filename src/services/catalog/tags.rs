@@ -1,0 +1,49 @@
+//! Validation of tags on orders and customers.
+
+use crate::domain::catalog::MAX_TAGS;
+use crate::error::UserErrorCode;
+use crate::services::input::Problems;
+
+/// Trims tags, drops empty ones and duplicates (ignoring case), and adds problems.
+pub(in crate::services) fn check(problems: &mut Problems, field: &[&str], sent: &[String]) -> Vec<String> {
+    let mut tags: Vec<String> = Vec::new();
+    for tag in sent.iter().map(|tag| tag.trim()).filter(|tag| !tag.is_empty()) {
+        problems.line(field, tag);
+        if tag.contains(',') {
+            let message = format!("Tag '{tag}' can't contain a comma: send it as two tags");
+            problems.add(field, UserErrorCode::Invalid, message);
+        }
+        if tags.iter().all(|known| known.to_lowercase() != tag.to_lowercase()) {
+            tags.push(tag.to_owned());
+        }
+    }
+    if tags.len() > MAX_TAGS {
+        problems.add(field, UserErrorCode::TooMany, format!("There can be up to {MAX_TAGS} tags"));
+    }
+    tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(sent: &[&str]) -> (Vec<String>, bool) {
+        let mut problems = Problems::default();
+        let sent: Vec<String> = sent.iter().map(|tag| (*tag).to_owned()).collect();
+        let tags = check(&mut problems, &["tags"], &sent);
+        (tags, problems.is_empty())
+    }
+
+    #[test]
+    fn tags_are_kept_once_each() {
+        let kept = |sent: &[&str]| {
+            let (tags, is_right) = checked(sent);
+            assert!(is_right, "{sent:?}");
+            tags
+        };
+        assert_eq!(kept(&[" vip ", "", "VIP", "Über", "ÜBER"]), ["vip", "Über"]);
+        assert!(!checked(&["a, b"]).1 && !checked(&[&"x".repeat(256)]).1);
+        let many: Vec<String> = (0..=MAX_TAGS).map(|at| at.to_string()).collect();
+        assert!(!checked(&many.iter().map(String::as_str).collect::<Vec<_>>()).1);
+    }
+}

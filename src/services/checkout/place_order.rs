@@ -1,0 +1,513 @@
+//! Placing an order: turns a cart into an order at current prices in one transaction, and then
+//! charges the buyer.
+//!
+//! The steps of the transaction and their order:
+//!
+//! - lock the cart, which serializes requests for the same cart;
+//! - look up the response stored under the idempotency key;
+//! - price the cart, and refuse if the total differs from the one the buyer saw or if a line is not
+//!   available;
+//! - insert the order;
+//! - redeem discounts and reserve stock: last, because other orders compete for these rows and they
+//!   stay locked until the commit;
+//! - append the events.
+//!
+//! No lock is taken that orders of other products would wait for. The order gets its number at the
+//! end or, if its buyer is charged at checkout, once its payment is settled.
+//!
+//! Charging happens after the commit, see `services::payments`. A repeated request with the same
+//! idempotency key waits until a payment in progress has ended, and returns the order as it is
+//! then.
+
+mod holds;
+mod input;
+
+pub use holds::HoldLimits;
+pub use input::PlaceOrder;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::auth::{Actor, Keys};
+use crate::context::OpContext;
+use crate::db::types::Json;
+use crate::db::{Db, DbError, OnConstraint, Tx};
+use crate::domain::catalog::{InventoryPolicy, full_title};
+use crate::domain::event::{CartEvent, Event, OrderPlacedEvent, PaymentEvent};
+use crate::domain::ids::{Id, OrderId, OrderLineId, PaymentId, VariantId};
+use crate::domain::inventory::UnitsAtLocation;
+use crate::domain::order::OrderStatus;
+use crate::domain::payment::PaymentKind;
+use crate::domain::permission::Permission;
+use crate::error::{Error, UserErrorCode};
+use crate::events;
+use crate::repositories::carts::{self, Cart, CartLine};
+use crate::repositories::inventory::InventoryLevel;
+use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::payments::{self, Payment};
+use crate::repositories::{customers, discounts, products, variants};
+use crate::services::Shop;
+use crate::services::access::credentials;
+use crate::services::catalog::inventory::stock::{self, Demand, ReservationPlan, Shortfall};
+use crate::services::checkout::carts::basket;
+use crate::services::checkout::pricing::{Basket, PricedBasket, Pricing};
+use crate::services::checkout::sale;
+use crate::services::idempotency::IdempotentCall;
+use crate::services::input::Problems;
+use crate::services::payments::{ChargeGuard, PaymentOutcome, Payments};
+use input::CheckedOrder;
+
+/// The input field that problems with the cart's contents are reported for.
+const CART: &[&str] = &["input", "cartId"];
+
+/// Places orders.
+pub struct Checkout {
+    db: Db,
+    shop: Arc<Shop>,
+    pricing: Arc<Pricing>,
+    payments: Arc<Payments>,
+    holds: HoldLimits,
+    keys: Arc<Keys>,
+}
+
+/// The result of the transaction.
+enum Placement {
+    /// A new order. The guard is present if it is to be charged, and makes repeated requests wait.
+    New(Box<Order>, Option<ChargeGuard>),
+    /// The order that was placed earlier with the same idempotency key.
+    Replayed(OrderId),
+}
+
+/// What earlier attempts of the same request have found out.
+#[derive(Default)]
+struct RetryState {
+    attempts: AtomicU32,
+    /// The insert failed because the cart already has an order.
+    is_ordered: AtomicBool,
+}
+
+impl Checkout {
+    /// Creates the service.
+    #[must_use]
+    pub fn new(
+        db: Db,
+        shop: Arc<Shop>,
+        pricing: Arc<Pricing>,
+        payments: Arc<Payments>,
+        holds: HoldLimits,
+        keys: Arc<Keys>,
+    ) -> Self {
+        Self { db, shop, pricing, payments, holds, keys }
+    }
+
+    /// Places an order of a cart, charges it, and returns the updated order. Whoever has the cart's
+    /// id and token may order it; a customer's cart can be ordered by that customer and by staff.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all problems, among them a changed total and a declined payment;
+    /// [`Error::Conflict`] when the key was used for a different request.
+    pub async fn place(&self, op: &OpContext, input: &PlaceOrder, key: Option<&str>) -> Result<Order, Error> {
+        let checked = input.check(&self.shop, &self.payments)?;
+        let call = IdempotentCall::new(key, "orderPlace", input)?;
+        let call = match op.actor {
+            Actor::Anonymous => call.map(|call| call.scoped_to(format!("cart:{}", checked.cart.id.uuid()))),
+            _ => call,
+        };
+        let retry_state = RetryState::default();
+        let placement = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                self.place_in(tx, op, &checked, call.as_ref(), &retry_state).await
+            })
+            .await?;
+        let outcome = match placement {
+            Placement::Replayed(id) => self.payments.await_outcome(op, id).await?,
+            Placement::New(order, None) => Some(PaymentOutcome { order: *order, declined: None }),
+            Placement::New(order, Some(guard)) => {
+                let charged = self.payments.charge(op, *order, &checked.provider, &checked.token).await;
+                // Lets repeated requests that wait for this charge continue.
+                drop(guard);
+                Some(charged?)
+            }
+        };
+        match outcome {
+            Some(PaymentOutcome { order, declined: None }) => Ok(order),
+            Some(PaymentOutcome { declined: Some(reason), .. }) => {
+                let message = format!(
+                    "The payment was declined: {reason}. Nothing was charged; try another way to pay"
+                );
+                Err(Error::invalid(&["input", "payment"], UserErrorCode::PaymentDeclined, message))
+            }
+            None => Err(Error::Conflict("the order of this key has been deleted".to_owned())),
+        }
+    }
+
+    async fn place_in(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        input: &CheckedOrder,
+        call: Option<&IdempotentCall<'_>>,
+        retry_state: &RetryState,
+    ) -> Result<Placement, Error> {
+        let is_retry = retry_state.attempts.fetch_add(1, Ordering::Relaxed) > 0;
+        let cart = carts::lock(tx.conn(), input.cart.id).await?;
+        let (cart, is_ordered) = cart
+            .filter(|(cart, _)| may_order(op, &self.keys, cart, &input.cart.token))
+            .ok_or_else(|| Error::invalid(CART, UserErrorCode::NotFound, "There is no such cart"))?;
+        // After taking the lock, so that the response of a concurrent request with the same key is
+        // seen. Not with `run_once`, because an order that is found must not be charged again.
+        if let Some(call) = call
+            && let Some(order) = call.replay(tx.conn(), op).await?
+        {
+            return Ok(Placement::Replayed(order));
+        }
+        let has_conflicted = retry_state.is_ordered.load(Ordering::Relaxed);
+        if is_ordered || (has_conflicted && !orders::detach_from_cart(tx.conn(), cart.id).await?) {
+            let message = "The cart has already been ordered";
+            return Err(Error::invalid(CART, UserErrorCode::Taken, message));
+        }
+        let lines = carts::lines(tx.conn(), &[cart.id]).await?;
+        if lines.is_empty() {
+            return Err(Error::invalid(CART, UserErrorCode::Blank, "The cart is empty"));
+        }
+        let email = self.resolve_email(tx, op, &cart, input).await?;
+        let mut order = self.build_order(op, &cart, input, email)?;
+        if !input.provider.is_charged_at_checkout() {
+            holds::lock_caller(tx, op, &order).await?;
+        }
+        let priced = self.price(tx, op, &cart, input, &lines, &order).await?;
+        let lines = sale::sellable_lines(&lines, &priced);
+        if lines.is_empty() {
+            let message = "Nothing in the cart is for sale any longer: add something else";
+            return Err(Error::invalid(CART, UserErrorCode::Blank, message));
+        }
+        self.apply_quote(op, &mut order, &priced, input);
+        let plan = self.plan(tx, &cart, input, &lines, &priced, is_retry).await?;
+
+        let inserted = orders::insert(tx.conn(), &order).await;
+        inserted.on_constraint("orders", "cart_id", || {
+            // On retry, the order of this cart may turn out to be an expired one.
+            retry_state.is_ordered.store(true, Ordering::Relaxed);
+            Error::from(DbError::conflict())
+        })?;
+        orders::insert_lines(tx.conn(), order_lines(&order, &lines, &priced, &plan)).await?;
+        let is_charged = order.status == OrderStatus::PendingPayment;
+        if is_charged {
+            payments::insert(tx.conn(), &payment_request(op, &order, input.provider.name())).await?;
+        }
+        if let Some(call) = call {
+            call.store(tx, op, &order.id).await?;
+        }
+        let used = &priced.counted_discounts;
+        if let Some(refused) = discounts::use_up(tx.conn(), used, order.id, order.buyer(), op.now()).await? {
+            let message = match refused.code {
+                Some(code) => format!("The discount {code} no longer applies: {}", refused.reason),
+                None => format!("A discount no longer applies: {}", refused.reason),
+            };
+            return Err(Error::invalid(CART, UserErrorCode::Stale, message));
+        }
+        if is_charged && !input.provider.is_charged_at_checkout() {
+            let demand = limited_demand(&lines, &priced, &plan);
+            let title = |id| priced.variants.get(&id).map(title_of).unwrap_or_default();
+            self.holds.admit(tx, op, &order, &demand, title).await?;
+        }
+        // A concurrent order was faster: retry with the current stock levels.
+        let reserved = stock::reserve_plan(tx, op, &plan, self.shop.low_stock).await?;
+        let reserved = reserved.ok_or_else(DbError::conflict)?;
+        let is_charged = is_charged && input.provider.is_charged_at_checkout();
+        if !is_charged {
+            orders::assign_number(tx.conn(), &mut order).await?;
+        }
+        // Events come last because they contain the remaining stock; one statement inserts them
+        // all.
+        let placed = order_placed_events(&order, input.provider.name());
+        events::append(tx, op, placed.into_iter().chain(reserved)).await?;
+        // Before the commit, because the order is visible to others afterwards.
+        let guard = is_charged.then(|| self.payments.begin_charge(order.id));
+        Ok(Placement::New(Box::new(order), guard))
+    }
+
+    /// The buyer's e-mail address: from the input, else from the cart, else from the customer's
+    /// account.
+    async fn resolve_email(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        cart: &Cart,
+        input: &CheckedOrder,
+    ) -> Result<String, Error> {
+        const FIELD: &[&str] = &["input", "email"];
+        let given = input.email.clone().or_else(|| cart.email.clone());
+        let customer = match cart.customer_id.or(op.actor.customer()) {
+            Some(id) if given.is_none() => customers::by_ids(tx.conn(), &[id]).await?.pop(),
+            _ => None,
+        };
+        let email = given.or_else(|| customer?.email).ok_or_else(|| {
+            let message = "Email can't be blank: the cart has none either";
+            Error::invalid(FIELD, UserErrorCode::Blank, message)
+        })?;
+        // An address stored in the cart or the account may predate the current rules.
+        let mut problems = Problems::default();
+        let email = credentials::check_email(&mut problems, FIELD, &email);
+        problems.check().map(|()| email)
+    }
+
+    /// Builds the order, except for its prices.
+    fn build_order(
+        &self,
+        op: &OpContext,
+        cart: &Cart,
+        input: &CheckedOrder,
+        email: String,
+    ) -> Result<Order, Error> {
+        let shipping = input
+            .shipping_address
+            .clone()
+            .or_else(|| cart.destination().map(|destination| destination.address.clone()));
+        let billing = input.billing_address.clone().or_else(|| shipping.clone());
+        Ok(Order {
+            id: OrderId::generate(),
+            number: None,
+            cart_id: Some(cart.id),
+            imported_as: None,
+            customer_id: cart.customer_id.or(op.actor.customer()),
+            email: Some(email),
+            phone: cart.phone.clone().or_else(|| shipping.as_ref()?.phone.clone()),
+            status: OrderStatus::PendingPayment,
+            currency: self.shop.currency.code().to_owned(),
+            taxes_included: self.shop.taxes_included,
+            subtotal: 0,
+            discount_total: 0,
+            shipping_total: 0,
+            tax_total: 0,
+            total: 0,
+            delivery: Json(None),
+            shipping_address: shipping.map(Json),
+            billing_address: billing.map(Json),
+            note: cart.note.clone(),
+            attributes: cart.attributes.clone(),
+            cancel_reason: None,
+            expires_at: None,
+            placed_at: op.now(),
+            cancelled_at: None,
+            updated_at: op.now(),
+            fulfillment_opened_at: None,
+            language: op.locale.language.map(str::to_owned),
+            token_hash: None,
+            tags: Json(Vec::new()),
+        })
+    }
+
+    /// Prices the cart.
+    async fn price(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        cart: &Cart,
+        input: &CheckedOrder,
+        lines: &[CartLine],
+        order: &Order,
+    ) -> Result<PricedBasket, Error> {
+        let in_cart = basket(cart, lines);
+        let basket = Basket {
+            buyer: order.buyer(),
+            destination: order.shipping_address.as_ref().map(|address| &address.0),
+            country: in_cart.country.or(op.locale.country),
+            delivery_option: input.delivery_option.as_deref().or(in_cart.delivery_option),
+            ..in_cart
+        };
+        self.pricing.price_order(op, tx.conn(), &basket).await
+    }
+
+    /// Copies the prices into the order, and sets when it expires if it is not paid.
+    fn apply_quote(&self, op: &OpContext, order: &mut Order, priced: &PricedBasket, input: &CheckedOrder) {
+        let quote = &priced.quote;
+        order.taxes_included = quote.taxes_included;
+        order.subtotal = quote.subtotal;
+        order.discount_total = quote.discount_total;
+        order.shipping_total = quote.shipping_total;
+        order.tax_total = quote.tax_total;
+        order.total = quote.total;
+        order.delivery = Json(quote.delivery.clone());
+        if order.total == 0 {
+            order.status = OrderStatus::Paid;
+        } else {
+            order.expires_at = Some(op.now().plus(input.provider.payment_timeout()));
+        }
+    }
+
+    /// Chooses the units to reserve, or returns all reasons why the order can't be placed.
+    async fn plan(
+        &self,
+        tx: &mut Tx,
+        cart: &Cart,
+        input: &CheckedOrder,
+        lines: &[CartLine],
+        priced: &PricedBasket,
+        is_retry: bool,
+    ) -> Result<ReservationPlan, Error> {
+        let mut problems = Problems::default();
+        let is_shipped = |line: &CartLine| {
+            priced.variants.get(&line.variant_id).is_some_and(|(variant, _)| variant.requires_shipping)
+        };
+        if lines.iter().any(is_shipped) {
+            input.check_delivery(&mut problems, cart, priced);
+        }
+        let total = priced.quote.total;
+        if total != input.expected_total {
+            let message = format!(
+                "The total is {} instead of {}: review the cart and try again",
+                self.shop.money(total).to_decimal(),
+                self.shop.money(input.expected_total).to_decimal()
+            );
+            problems.add(&["input", "expectedTotal"], UserErrorCode::Stale, message);
+        }
+        let demands = sale::demands(lines, priced);
+        let locked =
+            if is_retry { Some(lock_levels_in_order(tx, &demands, &priced.levels).await?) } else { None };
+        let planned = stock::plan(&demands, locked.as_ref().unwrap_or(&priced.levels));
+        for shortfall in planned.as_ref().err().into_iter().flatten() {
+            problems.add(CART, UserErrorCode::InsufficientStock, shortfall_message(shortfall, priced));
+        }
+        problems.check()?;
+        planned.map_err(|_| Error::invalid(CART, UserErrorCode::InsufficientStock, "Sold out"))
+    }
+}
+
+/// Whether the actor may order this cart with this token. Staff may do so on behalf of the cart's
+/// customer.
+fn may_order(op: &OpContext, keys: &Keys, cart: &Cart, token: &str) -> bool {
+    keys.may_open_cart(cart, token, op.actor.customer())
+        || (op.may(Permission::WriteOrders) && keys.may_open_cart(cart, token, cart.customer_id))
+}
+
+/// Locks the current levels and sorts them in the order of preference in which they were read. Used
+/// after losing a race with another order, so that the new plan can't fail again.
+async fn lock_levels_in_order(
+    tx: &mut Tx,
+    demands: &[Demand],
+    preferred: &HashMap<VariantId, Vec<InventoryLevel>>,
+) -> Result<HashMap<VariantId, Vec<InventoryLevel>>, Error> {
+    let tracked: Vec<VariantId> =
+        demands.iter().filter(|demand| demand.is_tracked).map(|demand| demand.variant_id).collect();
+    let mut levels = stock::lock_levels(tx, &tracked).await?;
+    for (variant, levels) in &mut levels {
+        let order = preferred.get(variant).map(Vec::as_slice).unwrap_or_default();
+        levels.sort_by_key(|level| order.iter().position(|other| other.location_id == level.location_id));
+    }
+    Ok(levels)
+}
+
+/// Units to be reserved of variants that can't be oversold.
+fn limited_demand(
+    lines: &[CartLine],
+    priced: &PricedBasket,
+    plan: &ReservationPlan,
+) -> BTreeMap<VariantId, i64> {
+    let mut demand = BTreeMap::new();
+    for (line, places) in lines.iter().zip(&plan.lines) {
+        let is_limited =
+            |(variant, _): &(Arc<variants::Variant>, _)| variant.inventory_policy == InventoryPolicy::Deny;
+        if priced.variants.get(&line.variant_id).is_some_and(is_limited) {
+            let units: i64 = places.iter().map(|place| place.quantity).sum();
+            *demand.entry(line.variant_id).or_default() += units;
+        }
+    }
+    demand.retain(|_, units| *units > 0);
+    demand
+}
+
+fn title_of((variant, product): &(Arc<variants::Variant>, Arc<products::Product>)) -> String {
+    full_title(&product.title, &variant.title)
+}
+
+fn shortfall_message(shortfall: &Shortfall, priced: &PricedBasket) -> String {
+    let title = priced.variants.get(&shortfall.variant_id).map(title_of);
+    let title = title.as_deref().unwrap_or("a product");
+    match shortfall.available {
+        0 => format!("{title} is sold out"),
+        left => format!("Only {left} of {title} available"),
+    }
+}
+
+/// The order's lines, with prices and titles as of now.
+fn order_lines(
+    order: &Order,
+    lines: &[CartLine],
+    priced: &PricedBasket,
+    plan: &ReservationPlan,
+) -> Vec<OrderLine> {
+    let quoted: HashMap<_, _> = priced.quote.lines.iter().map(|line| (line.key, line)).collect();
+    let line = |((position, line), reserved): ((i64, &CartLine), &Vec<UnitsAtLocation>)| {
+        let (variant, product) = priced.variants.get(&line.variant_id)?;
+        let quoted = quoted.get(&line.id.uuid())?;
+        Some(OrderLine {
+            id: OrderLineId::generate(),
+            order_id: order.id,
+            position,
+            variant_id: Some(variant.id),
+            title: product.title.clone(),
+            variant_title: variant.title.clone(),
+            sku: variant.sku.clone(),
+            vendor: product.vendor.clone(),
+            quantity: quoted.quantity,
+            unit_price: quoted.unit_price,
+            discount_total: quoted.discount_total,
+            tax_total: quoted.tax_total,
+            discounts: Json(quoted.discounts.clone()),
+            taxes: Json(quoted.taxes.clone()),
+            attributes: line.attributes.clone(),
+            requires_shipping: variant.requires_shipping,
+            weight_milligrams: variant.weight_milligrams,
+            reserved: Json(reserved.clone()),
+            fulfilled_quantity: 0,
+            refunded_quantity: 0,
+            picked: Json(Vec::new()),
+            product_id: Some(product.id),
+        })
+    };
+    // Every line has a quote and a plan, or else the order would have been refused.
+    (1..).zip(lines).zip(&plan.lines).filter_map(line).collect()
+}
+
+/// The ledger's first entry: which provider is asked for how much. Written before the provider is
+/// called.
+fn payment_request(op: &OpContext, order: &Order, provider: &str) -> Payment {
+    Payment {
+        id: PaymentId::generate(),
+        order_id: order.id,
+        provider: provider.to_owned(),
+        provider_event_id: format!("{}:{}", PaymentKind::Requested.as_str(), order.id.uuid()),
+        kind: PaymentKind::Requested,
+        amount: order.total,
+        reference: None,
+        message: None,
+        refund_id: None,
+        occurred_at: op.now(),
+    }
+}
+
+fn order_placed_events(order: &Order, provider: &str) -> Vec<Event> {
+    let mut events = vec![Event::OrderPlaced(OrderPlacedEvent {
+        order_id: order.id,
+        number: order.number,
+        total: order.total,
+        currency: order.currency.clone(),
+    })];
+    // Subscribers of the cart learn that it has been ordered.
+    events.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity: 0 })));
+    if order.status == OrderStatus::Paid {
+        // An order that costs nothing is paid from the start.
+        events.push(Event::OrderPaid(PaymentEvent {
+            order_id: order.id,
+            provider: provider.to_owned(),
+            kind: PaymentKind::Captured,
+            amount: 0,
+            message: None,
+            refund_id: None,
+        }));
+    }
+    events
+}

@@ -1,0 +1,147 @@
+//! The input of checkout, and the checks that need no database.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::domain::address::Address;
+use crate::domain::cart::CartRef;
+use crate::error::{Error, UserErrorCode};
+use crate::integrations::payments::PaymentProvider;
+use crate::repositories::carts::Cart;
+use crate::services::Shop;
+use crate::services::access::credentials;
+use crate::services::checkout::pricing::PricedBasket;
+use crate::services::input::{Problems, addresses};
+use crate::services::payments::Payments;
+
+/// Maximum length of a payment token, in bytes.
+const MAX_TOKEN_BYTES: usize = 4_096;
+
+/// The input of checkout. Missing fields are taken from the cart.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlaceOrder {
+    /// The cart's global id, including its token.
+    pub cart_id: String,
+    /// The buyer's e-mail address.
+    pub email: Option<String>,
+    /// The shipping address.
+    pub shipping_address: Option<Address>,
+    /// The billing address; defaults to the shipping address.
+    pub billing_address: Option<Address>,
+    /// Handle of the delivery option.
+    pub delivery_option: Option<String>,
+    /// Name of the payment provider.
+    pub provider: String,
+    /// The token that the storefront got from the provider; empty if the provider needs none.
+    pub token: String,
+    /// The total that the buyer saw, as a decimal amount in the shop's currency.
+    pub expected_total: String,
+}
+
+/// The validated input.
+pub(super) struct CheckedOrder {
+    pub(super) cart: CartRef,
+    pub(super) email: Option<String>,
+    pub(super) shipping_address: Option<Address>,
+    pub(super) billing_address: Option<Address>,
+    pub(super) delivery_option: Option<String>,
+    pub(super) provider: Arc<dyn PaymentProvider>,
+    pub(super) token: String,
+    pub(super) expected_total: i64,
+}
+
+impl PlaceOrder {
+    /// Validates the input.
+    pub(super) fn check(&self, shop: &Shop, payments: &Payments) -> Result<CheckedOrder, Error> {
+        let mut problems = Problems::default();
+        let cart = CartRef::parse(&self.cart_id);
+        if cart.is_none() {
+            let message = "Cart id must be one returned by `cartCreate`, including its key";
+            problems.add(&["input", "cartId"], UserErrorCode::Invalid, message);
+        }
+        let email = self.email.as_deref().filter(|email| !email.trim().is_empty());
+        let email = email.map(|email| credentials::check_email(&mut problems, &["input", "email"], email));
+        let mut checked_address = |field: &str, sent: &Option<Address>| {
+            sent.as_ref().map(|sent| addresses::check(&mut problems, &["input", field], sent))
+        };
+        let shipping_address = checked_address("shippingAddress", &self.shipping_address);
+        let billing_address = checked_address("billingAddress", &self.billing_address);
+        if let Some(option) = &self.delivery_option {
+            problems.line(&["input", "deliveryOptionHandle"], option);
+        }
+        let provider = payments.provider(&self.provider);
+        if provider.is_none() {
+            let message = format!("Available payment providers: {}", payments.provider_names());
+            problems.add(&["input", "payment", "provider"], UserErrorCode::NotFound, message);
+        }
+        if self.token.len() > MAX_TOKEN_BYTES || self.token.contains('\0') {
+            let message = format!("Token can have up to {MAX_TOKEN_BYTES} bytes and can't contain NUL");
+            problems.add(&["input", "payment", "token"], UserErrorCode::Invalid, message);
+        }
+        let expected_total =
+            problems.amount(&["input", "expectedTotal"], &self.expected_total, shop.currency);
+        let (cart, provider) = (cart, provider.cloned());
+        problems.check()?;
+        match (cart, provider) {
+            (Some(cart), Some(provider)) => Ok(CheckedOrder {
+                cart,
+                email,
+                shipping_address,
+                billing_address,
+                delivery_option: self.delivery_option.clone(),
+                provider,
+                token: self.token.clone(),
+                expected_total,
+            }),
+            // Both problems were added above.
+            _ => Err(Error::BadInput("the cart or the payment provider is missing".to_owned())),
+        }
+    }
+}
+
+impl CheckedOrder {
+    /// Checks that the address and the delivery option are complete and available.
+    pub(super) fn check_delivery(&self, problems: &mut Problems, cart: &Cart, priced: &PricedBasket) {
+        // Orders for pickup need no address.
+        if priced.quote.delivery.as_ref().is_some_and(|delivery| delivery.option.pickup.is_some()) {
+            return;
+        }
+        let address = self.shipping_address.as_ref();
+        let address = address.or_else(|| cart.destination().map(|destination| &destination.address));
+        let is_present = |part: &Option<String>| part.as_ref().is_some_and(|part| !part.is_empty());
+        let parts = match address {
+            None => [("", false); 3],
+            Some(address) => [
+                ("address1", is_present(&address.address1)),
+                ("city", is_present(&address.city)),
+                ("country", is_present(&address.country)),
+            ],
+        };
+        for (part, is_present) in parts {
+            if part.is_empty() {
+                let message = "Shipping address can't be blank: the cart has none either";
+                problems.add(&["input", "shippingAddress"], UserErrorCode::Blank, message);
+                return;
+            }
+            if !is_present {
+                let message = format!("Shipping address needs its {part}");
+                problems.add(&["input", "shippingAddress", part], UserErrorCode::Blank, message);
+            }
+        }
+        if priced.quote.delivery.is_some() {
+            return;
+        }
+        let field = &["input", "deliveryOptionHandle"];
+        let options: Vec<&str> =
+            priced.delivery_options.iter().map(|option| option.handle.as_str()).collect();
+        if options.is_empty() {
+            problems.add(field, UserErrorCode::NotAllowed, "There is no delivery to this address");
+        } else {
+            let message = format!("Delivery option must be one of: {}", options.join(", "));
+            let is_chosen = self.delivery_option.is_some() || cart.delivery_option.is_some();
+            let code = if is_chosen { UserErrorCode::NotFound } else { UserErrorCode::Blank };
+            problems.add(field, code, message);
+        }
+    }
+}

@@ -5,49 +5,21 @@
 //! Called by loaders and services. Repositories never open transactions, take connections from the
 //! pool, check permissions or append events.
 
-pub mod api_keys;
-pub mod attempt_counters;
-pub mod carts;
-pub mod collections;
+pub mod access;
+pub mod catalog;
+pub mod checkout;
 mod conditions;
-pub mod customer_addresses;
-pub mod customer_tokens;
+pub mod content;
 pub mod customers;
-pub mod discounts;
-pub mod draft_orders;
 pub mod events;
-pub mod fulfillments;
 pub mod idempotency;
-pub mod images;
-pub mod inventory;
 pub mod jobs;
-pub mod locations;
-pub mod media;
-pub mod menus;
-pub mod order_import;
 pub mod orders;
-pub mod pages;
 pub mod payments;
-pub mod privacy;
-pub mod products;
-pub mod refresh_tokens;
-pub mod refunds;
 pub mod reports;
-pub mod returns;
-pub mod roles;
-pub mod search;
-pub mod shipping;
-pub mod shop_policies;
-pub mod shops;
-pub mod sitemap;
+pub mod shop;
 pub mod staff;
-pub mod tax_rates;
-pub mod unindexed;
-pub mod unpaid_orders;
-pub mod url_redirects;
-pub mod variants;
 pub mod webhooks;
-mod words;
 
 /// The products that a read may return.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -21,7 +21,8 @@ use crate::context::Clock;
 use crate::db::{Conn, Db, DbError, ReadCoalescer, StatementCounter};
 use crate::domain::ids::{CustomerId, Id, SessionId};
 use crate::domain::time::Timestamp;
-use crate::repositories::{api_keys, customers, refresh_tokens, staff};
+use crate::repositories::access::{api_keys, refresh_tokens};
+use crate::repositories::{customers, staff};
 
 /// How long the result of a check in the database is cached, in seconds.
 const RECHECK_INTERVAL_SECONDS: i64 = 5;

@@ -16,7 +16,7 @@ use super::{AuthError, Keys, hash_secret};
 use crate::domain::hex::hex;
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId, WebhookSubscriptionId};
 use crate::domain::page::Cursor;
-use crate::repositories::carts::Cart;
+use crate::repositories::checkout::carts::Cart;
 use crate::repositories::orders::Order;
 
 /// Length of a derived token, in bytes; written as twice as many hexadecimal digits.

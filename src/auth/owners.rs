@@ -9,7 +9,8 @@ use crate::domain::ids::StaffId;
 use crate::domain::owner::Owner;
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
-use crate::repositories::{api_keys, roles, staff};
+use crate::repositories::access::api_keys;
+use crate::repositories::staff::{self, roles};
 
 /// Maximum length of a chain of keys that created each other. Each costs a read of the database.
 const MAX_OWNER_CHAIN: usize = 16;

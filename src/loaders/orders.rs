@@ -12,15 +12,16 @@ use crate::db::DbError;
 use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::page::{CursorKey, Page};
 use crate::domain::permission::Permission;
-use crate::repositories::{events, fulfillments, orders, payments, refunds, returns};
+use crate::repositories::orders::{self, fulfillments, refunds, returns};
+use crate::repositories::{events, payments};
 
-pub use crate::repositories::draft_orders::DraftOrder;
 pub use crate::repositories::events::EventRow;
-pub use crate::repositories::fulfillments::Fulfillment;
+pub use crate::repositories::orders::drafts::DraftOrder;
+pub use crate::repositories::orders::fulfillments::Fulfillment;
+pub use crate::repositories::orders::refunds::{Refund, refundable};
+pub use crate::repositories::orders::returns::Return;
 pub use crate::repositories::orders::{CustomerPageQuery, Order, OrderLine, OrderSort};
 pub use crate::repositories::payments::{Payment, ledger_totals};
-pub use crate::repositories::refunds::{Refund, refundable};
-pub use crate::repositories::returns::Return;
 
 /// A page of orders with their cursor keys.
 pub type OrderPage = Page<(Arc<Order>, CursorKey)>;

@@ -39,8 +39,8 @@ macro_rules! list_condition {
             use $crate::db::expr::{Condition, constant};
             use $crate::domain::search::{ListTerm, Node};
             use $crate::domain::time::Timestamp;
+            use $crate::repositories::catalog::words::HasWords;
             use $crate::repositories::conditions::compare;
-            use $crate::repositories::words::HasWords;
 
             const ID: &str = concat!(stringify!($table), ".id");
             let each = |nodes: &[Node<ListTerm>]| -> Vec<Condition<$table::table, $backend>> {

@@ -1,4 +1,8 @@
-//! Customers.
+//! Customers; and their address books, mailed tokens and personal data.
+
+pub mod addresses;
+pub mod privacy;
+pub mod tokens;
 
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -15,8 +19,8 @@ use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::search::{ListTerm, Node};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
+use crate::repositories::catalog::words::{self, SearchField, SearchWords};
 use crate::repositories::conditions::{list_condition, text_condition};
-use crate::repositories::words::{self, SearchField, SearchWords};
 
 /// A customer as stored.
 #[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]

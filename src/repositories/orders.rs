@@ -1,6 +1,12 @@
-//! Orders and their lines.
+//! Orders and their lines; drafts, fulfillments, refunds, returns and imported orders.
 
+pub mod drafts;
+pub mod fulfillments;
+pub mod import;
 mod list;
+pub mod refunds;
+pub mod returns;
+pub mod unpaid;
 
 #[cfg(feature = "sqlite")]
 use diesel::dsl::sql;
@@ -23,8 +29,8 @@ use crate::domain::order::{self, LineCount, OrderStatus};
 use crate::domain::quote::{Allocation, QuotedDelivery, TaxLine};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
-use crate::repositories::discounts::Buyer;
-use crate::repositories::words::{self, SearchField, SearchWords};
+use crate::repositories::catalog::words::{self, SearchField, SearchWords};
+use crate::repositories::checkout::discounts::Buyer;
 
 pub use list::{CustomerPageQuery, OrderList, OrderSort, count, count_of_customers, page, page_of_customers};
 

@@ -1,5 +1,7 @@
 //! Staff members and their roles.
 
+pub mod roles;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 

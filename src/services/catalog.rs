@@ -29,7 +29,7 @@ pub use read::{Catalog, ProductListing, ProductQuery};
 pub use selection::{Selection, encode_variants};
 pub use variants::{NewVariant, OptionValue, VariantPatch, VariantStrategy, Variants};
 
-pub use crate::repositories::collections::CollectionSort;
+pub use crate::repositories::catalog::collections::CollectionSort;
 
 use crate::domain::handle;
 use crate::error::{Error, UserErrorCode};

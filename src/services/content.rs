@@ -13,5 +13,5 @@ pub use pages::{NewPage, PagePatch, Pages};
 pub use redirects::Redirects;
 pub use sitemaps::{SitemapKind, Sitemaps};
 
-pub use crate::repositories::pages::PageSort;
-pub use crate::repositories::sitemap::SitemapEntry;
+pub use crate::repositories::content::pages::PageSort;
+pub use crate::repositories::content::sitemaps::SitemapEntry;

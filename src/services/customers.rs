@@ -33,7 +33,8 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::jobs;
 use crate::loaders::Customer;
-use crate::repositories::{customer_tokens, customers, refresh_tokens};
+use crate::repositories::access::refresh_tokens;
+use crate::repositories::customers::{self, tokens};
 use crate::services::access::attempts::AttemptKind;
 use crate::services::access::sessions::SessionTokens;
 use crate::services::input::list_query;
@@ -304,7 +305,7 @@ impl Customers {
             customer.email = Some(email.clone());
             customer.email_verified_at = None;
             // The owner of the old mailbox, and sessions elsewhere, lose access.
-            customer_tokens::mark_all_used(tx.conn(), customer.id, MailedTokenPurpose::ALL, op.now()).await?;
+            tokens::mark_all_used(tx.conn(), customer.id, MailedTokenPurpose::ALL, op.now()).await?;
             refresh_tokens::revoke_others(tx.conn(), customer.id, current_session(op), op.now()).await?;
             events.push(self.create_mailed_token(tx, op, &customer, MailedTokenPurpose::VerifyEmail).await?);
         }
@@ -316,13 +317,8 @@ impl Customers {
         let mut tokens = None;
         if let Some(hash) = hash {
             customer.password_hash = Some(hash.to_owned());
-            customer_tokens::mark_all_used(
-                tx.conn(),
-                customer.id,
-                &[MailedTokenPurpose::Recover.as_str()],
-                op.now(),
-            )
-            .await?;
+            tokens::mark_all_used(tx.conn(), customer.id, &[MailedTokenPurpose::Recover.as_str()], op.now())
+                .await?;
             refresh_tokens::revoke_customer(tx.conn(), customer.id, op.now()).await?;
             let principal = Principal::Customer(customer.id);
             tokens = Some(self.sessions.open(tx, op, principal, SessionId::generate()).await?);

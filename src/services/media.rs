@@ -15,7 +15,7 @@ pub use arrange::ChangedMedia;
 pub use resize::{CroppedPicture, SizedPicture};
 
 pub use crate::integrations::storage::{ByteRange, OpenResult, S3Config, StorageConfig, StoredContent};
-pub use crate::repositories::media::Media as MediaRow;
+pub use crate::repositories::catalog::media::Media as MediaRow;
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ use crate::integrations::public_http::PublicHttp;
 use crate::integrations::storage::{Storage, StorageError, hash_file};
 use crate::integrations::videos::VideoConverter;
 use crate::jobs::{self, NewJob};
-use crate::repositories::{images, media, products};
+use crate::repositories::catalog::{images, media, products};
 use crate::services::catalog::{MAX_IMAGES, ProductIndexer, product_event};
 use crate::services::idempotency::IdempotentCall;
 use crate::services::input::Problems;

@@ -38,7 +38,7 @@ use crate::domain::report::{Day, SalesBy, SalesFigures};
 use crate::error::Error;
 use crate::events::consumer;
 use crate::repositories::Visibility;
-use crate::repositories::products::{self, Product};
+use crate::repositories::catalog::products::{self, Product};
 use crate::repositories::reports::{self, SalesGrouping};
 
 /// Maximum period of a report, in days.

@@ -24,8 +24,8 @@ use crate::domain::shop_profile::ShopProfile;
 use crate::domain::time::Timestamp;
 use crate::error::with_causes;
 use crate::integrations::shipping::{Express, Overnight, ShippingStrategy, Standard};
-use crate::repositories::shipping::{self, ShippingRate, ShippingZone};
-use crate::repositories::shops;
+use crate::repositories::checkout::shipping::{self, ShippingRate, ShippingZone};
+use crate::repositories::shop::shops;
 
 /// How often a process reloads changes made by others.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(2);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mercato::repositories::attempt_counters;
+use mercato::repositories::access::attempt_counters;
 use serde_json::{Value, json};
 
 use crate::support::smtp::SmtpSink;

@@ -6,7 +6,7 @@ use mercato::db::{DbError, Tx};
 use mercato::domain::discount::DiscountRefusal;
 use mercato::domain::ids::{DiscountId, OrderId};
 use mercato::domain::permission::Permission::ManageSettings;
-use mercato::repositories::discounts::{self, Buyer, RefusedDiscount};
+use mercato::repositories::checkout::discounts::{self, Buyer, RefusedDiscount};
 use mercato::repositories::orders;
 use mercato::services::checkout::pricing::{Basket, PricedBasket};
 use serde_json::{Value, json};

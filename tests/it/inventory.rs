@@ -7,8 +7,8 @@ mod told;
 use mercato::db::{DbError, Tx};
 use mercato::domain::ids::{Id, LocationId, VariantId};
 use mercato::domain::permission::Permission::{ManageSettings, ReadInventory, WriteInventory};
+use mercato::repositories::catalog::inventory::{self, InventoryLevel};
 use mercato::repositories::events::{self, EventRow};
-use mercato::repositories::inventory::{self, InventoryLevel};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, TestApp, both};

@@ -47,10 +47,11 @@ pub async fn line_id(app: &TestApp, order: OrderId, at: usize) -> String {
 
 async fn units(app: &TestApp, variant: &str) -> i64 {
     let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
-    let known = mercato::repositories::variants::by_ids(&mut conn, &[id_of(variant)]).await.unwrap();
+    let known = mercato::repositories::catalog::variants::by_ids(&mut conn, &[id_of(variant)]).await.unwrap();
     let all = mercato::repositories::Visibility::All;
-    let products =
-        mercato::repositories::products::by_ids(&mut conn, all, &[known[0].product_id]).await.unwrap();
+    let products = mercato::repositories::catalog::products::by_ids(&mut conn, all, &[known[0].product_id])
+        .await
+        .unwrap();
     products[0].units_sold
 }
 

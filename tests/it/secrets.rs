@@ -137,7 +137,7 @@ async fn who_made_keys_is_found_by_the_names_of_before(app: TestApp) {
     let op = app.app.system();
     let mut conn = app.app.db.read(&op.statements).await.unwrap();
     let request = mercato::domain::page::PageRequest::first(9);
-    let keys = mercato::repositories::api_keys::page(&mut conn, &request).await.unwrap().items;
+    let keys = mercato::repositories::access::api_keys::page(&mut conn, &request).await.unwrap().items;
     let owner = |name: &str| keys.iter().find(|key| key.name == name).unwrap().owner.to_string();
     let id = |gid: &str| uuid(gid).replace('-', "");
     let ada = id(ada["staffMemberCreate.staffMember.id"].as_str().unwrap());

@@ -22,8 +22,8 @@ use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, Page, Pag
 use crate::domain::search::{Node, OrderTerm, TextMatch};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
+use crate::repositories::catalog::words::{HasWords, SearchField};
 use crate::repositories::conditions::{compare, compare_price, text_condition};
-use crate::repositories::words::{HasWords, SearchField};
 
 /// The sort key of a list of orders; ties are sorted by id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

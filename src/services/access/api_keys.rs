@@ -17,7 +17,8 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::ApiKey;
-use crate::repositories::{api_keys, staff};
+use crate::repositories::access::api_keys;
+use crate::repositories::staff;
 use crate::services::input::Problems;
 use crate::services::staff::{check_granted_permissions, sort_permissions};
 

@@ -33,7 +33,7 @@ use crate::domain::attempts::{AttemptLimit, FAILURES_TTL, Failures};
 use crate::domain::ids::Id;
 use crate::error::Error;
 use crate::jobs;
-use crate::repositories::attempt_counters::{self, AttemptCounter};
+use crate::repositories::access::attempt_counters::{self, AttemptCounter};
 use crate::services::mails::SignInWarning;
 
 /// How long an account remembers an address it was signed in from.

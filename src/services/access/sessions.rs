@@ -14,7 +14,7 @@ use crate::domain::ids::{RefreshTokenId, SessionId};
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::events;
-use crate::repositories::refresh_tokens::{self, RefreshToken};
+use crate::repositories::access::refresh_tokens::{self, RefreshToken};
 use crate::repositories::{customers, staff};
 
 const MINUTE_SECONDS: i64 = 60;

@@ -18,8 +18,9 @@ use crate::domain::reorder::{Reposition, reorder};
 use crate::domain::{handle, html};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::collections::{self, Collection};
-use crate::repositories::{Visibility, products, variants};
+use crate::repositories::Visibility;
+use crate::repositories::catalog::collections::{self, Collection};
+use crate::repositories::catalog::{products, variants};
 use crate::services::Shop;
 use crate::services::input::Problems;
 

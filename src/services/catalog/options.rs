@@ -13,8 +13,8 @@ use crate::domain::ids::{Id, ProductId};
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::products::{self, Product};
-use crate::repositories::variants::{self, Variant};
+use crate::repositories::catalog::products::{self, Product};
+use crate::repositories::catalog::variants::{self, Variant};
 use crate::services::Shop;
 use crate::services::input::Problems;
 

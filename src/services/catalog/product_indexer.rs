@@ -6,10 +6,10 @@ use crate::domain::collection_rules::{ProductFacts, VariantFacts};
 use crate::domain::ids::{CollectionId, ProductId};
 use crate::domain::money::Currency;
 use crate::error::Error;
-use crate::repositories::collections::{self, Collection};
-use crate::repositories::products::{self, Product};
-use crate::repositories::search;
-use crate::repositories::variants::{self, Variant};
+use crate::repositories::catalog::collections::{self, Collection};
+use crate::repositories::catalog::products::{self, Product};
+use crate::repositories::catalog::search;
+use crate::repositories::catalog::variants::{self, Variant};
 
 /// Updates the price range, search index and collections of changed products. Holds the rule-based
 /// collections, so that they are read once per transaction.

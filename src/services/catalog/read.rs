@@ -9,8 +9,8 @@ use crate::domain::permission::Permission;
 use crate::domain::search::{self, Node, Warning};
 use crate::error::Error;
 use crate::loaders::{CatalogReads, Collection, Product, ProductPage, ProductSort, visibility};
-use crate::repositories::collections::{self, CollectionSort};
-use crate::repositories::products::{self, ProductList};
+use crate::repositories::catalog::collections::{self, CollectionSort};
+use crate::repositories::catalog::products::{self, ProductList};
 use crate::services::Shop;
 use crate::services::input::list_query;
 

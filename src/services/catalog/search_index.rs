@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx};
 use crate::domain::ids::{CollectionId, CustomerId, DiscountId, Id, OrderId, ProductId};
-use crate::repositories::{
-    Visibility, collections, customers, discounts, orders, products, unindexed, variants,
-};
+use crate::repositories::catalog::{collections, products, unindexed, variants};
+use crate::repositories::checkout::discounts;
+use crate::repositories::{Visibility, customers, orders};
 use crate::services::catalog;
 
 /// Number of rows per transaction. An interrupted run continues with the next batch.

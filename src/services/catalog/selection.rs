@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::repositories::products::Product;
-use crate::repositories::variants::Variant;
+use crate::repositories::catalog::products::Product;
+use crate::repositories::catalog::variants::Variant;
 
 /// Selected option values.
 #[derive(Debug, Default)]

@@ -27,7 +27,7 @@ use crate::domain::event::{CartEvent, Event};
 use crate::domain::ids::{CartAddressId, CartId, CartLineId, Id, VariantId};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::carts::{self, Cart, CartLine};
+use crate::repositories::checkout::carts::{self, Cart, CartLine};
 use crate::services::checkout::pricing::{Basket, BasketLine, PricedBasket};
 use crate::services::input::Problems;
 use crate::services::{Attempts, Pricing, RateLimits};

@@ -15,8 +15,9 @@ use crate::domain::search::{self, Warning};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::discounts::{self, Discount};
-use crate::repositories::{Visibility, collections, products};
+use crate::repositories::Visibility;
+use crate::repositories::catalog::{collections, products};
+use crate::repositories::checkout::discounts::{self, Discount};
 use crate::services::input::{Problems, list_query};
 use crate::services::{Shop, set};
 

@@ -7,8 +7,8 @@
 
 use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{CartLineId, Id, VariantId};
-use crate::repositories::carts::CartLine;
-use crate::repositories::products::Product;
+use crate::repositories::catalog::products::Product;
+use crate::repositories::checkout::carts::CartLine;
 use crate::services::catalog::inventory::stock::{self, Demand};
 use crate::services::checkout::pricing::PricedBasket;
 

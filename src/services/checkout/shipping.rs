@@ -17,8 +17,8 @@ use crate::domain::shipping::{
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::integrations::shipping::{Flat, Pickup, ShippingStrategies};
-use crate::repositories::locations;
-use crate::repositories::shipping::{self, ShippingRate, ShippingZone};
+use crate::repositories::catalog::locations;
+use crate::repositories::checkout::shipping::{self, ShippingRate, ShippingZone};
 use crate::services::Shop;
 use crate::services::input::Problems;
 use crate::services::set;

@@ -10,7 +10,7 @@ use crate::domain::permission::Permission;
 use crate::domain::tax;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::tax_rates::{self, TaxRate};
+use crate::repositories::checkout::tax_rates::{self, TaxRate};
 use crate::services::input::Problems;
 use crate::services::set;
 

@@ -15,8 +15,11 @@ use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::menus::{self, Menu, MenuItem};
-use crate::repositories::{Visibility, collections, pages, products, shop_policies};
+use crate::repositories::Visibility;
+use crate::repositories::catalog::{collections, products};
+use crate::repositories::content::menus::{self, Menu, MenuItem};
+use crate::repositories::content::pages;
+use crate::repositories::shop::policies;
 use crate::services::catalog::{find_free_handle, handle_taken};
 use crate::services::input::Problems;
 
@@ -334,7 +337,7 @@ async fn existing_resources(
     }
     let ids: Vec<PolicyId> = ids_of_kind(items, MenuItemKind::ShopPolicy);
     if !ids.is_empty() {
-        let found = shop_policies::by_ids(tx.conn(), &ids).await?;
+        let found = policies::by_ids(tx.conn(), &ids).await?;
         existing.extend(found.iter().map(|policy| (MenuItemKind::ShopPolicy, policy.id.uuid())));
     }
     Ok(existing)

@@ -10,7 +10,7 @@ use crate::domain::{handle, html};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::content_visibility;
-use crate::repositories::pages::{self, Page, PageList, PageSort};
+use crate::repositories::content::pages::{self, Page, PageList, PageSort};
 use crate::services::catalog::{Seo, find_free_handle, handle_taken};
 use crate::services::input::Problems;
 

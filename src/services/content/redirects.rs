@@ -9,7 +9,7 @@ use crate::domain::permission::Permission;
 use crate::domain::redirect::{self, RedirectQuery};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::url_redirects::{self, UrlRedirect};
+use crate::repositories::content::url_redirects::{self, UrlRedirect};
 use crate::services::input::Problems;
 
 /// Creates and deletes redirects, and looks them up for storefronts.

@@ -4,7 +4,7 @@ use crate::context::OpContext;
 use crate::db::Db;
 use crate::domain::page::MAX_PAGE_SIZE;
 use crate::error::Error;
-use crate::repositories::sitemap::{self, SitemapEntry};
+use crate::repositories::content::sitemaps::{self, SitemapEntry};
 
 /// Number of entries per sitemap page, the maximum page size of other lists.
 const PAGE_SIZE: i64 = MAX_PAGE_SIZE as i64;
@@ -47,9 +47,9 @@ impl Sitemaps {
         }
         let mut conn = self.db.read(&op.statements).await?;
         let entries = match kind {
-            SitemapKind::Products => sitemap::count_products(&mut conn).await?,
-            SitemapKind::Collections => sitemap::count_collections(&mut conn).await?,
-            SitemapKind::Pages => sitemap::count_pages(&mut conn).await?,
+            SitemapKind::Products => sitemaps::count_products(&mut conn).await?,
+            SitemapKind::Collections => sitemaps::count_collections(&mut conn).await?,
+            SitemapKind::Pages => sitemaps::count_pages(&mut conn).await?,
             SitemapKind::Unsupported => 0,
         };
         let pages = (entries.saturating_add(PAGE_SIZE - 1) / PAGE_SIZE).min(MAX_PAGES);
@@ -76,9 +76,9 @@ impl Sitemaps {
         let (offset, limit) = ((page - 1) * PAGE_SIZE, PAGE_SIZE + 1);
         let mut conn = self.db.read(&op.statements).await?;
         let mut entries = match kind {
-            SitemapKind::Products => sitemap::products(&mut conn, offset, limit).await?,
-            SitemapKind::Collections => sitemap::collections(&mut conn, offset, limit).await?,
-            SitemapKind::Pages => sitemap::pages(&mut conn, offset, limit).await?,
+            SitemapKind::Products => sitemaps::products(&mut conn, offset, limit).await?,
+            SitemapKind::Collections => sitemaps::collections(&mut conn, offset, limit).await?,
+            SitemapKind::Pages => sitemaps::pages(&mut conn, offset, limit).await?,
             SitemapKind::Unsupported => Vec::new(),
         };
         let has_next = entries.len() > MAX_PAGE_SIZE && page < MAX_PAGES;

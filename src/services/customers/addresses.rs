@@ -10,7 +10,7 @@ use crate::domain::ids::{AddressId, CustomerId};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::{Customer, CustomerAddress};
-use crate::repositories::customer_addresses;
+use crate::repositories::customers::addresses as customer_addresses;
 use crate::services::input::{Problems, addresses};
 
 /// Maximum number of addresses per customer.

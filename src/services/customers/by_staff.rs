@@ -11,7 +11,8 @@ use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::Customer;
-use crate::repositories::{customer_tokens, customers, refresh_tokens};
+use crate::repositories::access::refresh_tokens;
+use crate::repositories::customers::{self, tokens};
 use crate::services::access::credentials;
 use crate::services::catalog::tags;
 use crate::services::input::Problems;
@@ -119,7 +120,7 @@ impl Customers {
         let mut events = vec![Event::CustomerUpdated(CustomerEvent { customer_id: id })];
         if customer.email != before.email {
             customer.email_verified_at = None;
-            customer_tokens::mark_all_used(tx.conn(), id, MailedTokenPurpose::ALL, op.now()).await?;
+            tokens::mark_all_used(tx.conn(), id, MailedTokenPurpose::ALL, op.now()).await?;
             refresh_tokens::revoke_customer(tx.conn(), id, op.now()).await?;
             if customer.password_hash.is_some() {
                 events.push(

@@ -19,9 +19,9 @@ use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events::{self, api_payload};
 use crate::loaders::Customer;
-use crate::repositories::events::EventRow;
-use crate::repositories::orders::OrderLine;
-use crate::repositories::{customer_addresses, customers, events as log, orders, privacy};
+use crate::repositories::customers::{self, addresses, privacy};
+use crate::repositories::events::{self as log, EventRow};
+use crate::repositories::orders::{self, OrderLine};
 
 /// Exports and erases personal data of customers.
 pub struct Privacy {
@@ -116,7 +116,7 @@ fn verified_email(customer: &Customer) -> Option<&str> {
 
 async fn collect_data(conn: &mut Conn, customer: &Customer) -> Result<Value, DbError> {
     let id = customer.id;
-    let addresses = customer_addresses::by_customer_ids(conn, &[id]).await?;
+    let addresses = addresses::by_customer_ids(conn, &[id]).await?;
     let carts = privacy::carts(conn, id).await?;
     let cart_ids: Vec<CartId> = carts.iter().map(|cart| cart.id).collect();
     let cart_lines = privacy::cart_lines(conn, &cart_ids).await?;

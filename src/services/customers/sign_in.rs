@@ -9,8 +9,9 @@ use crate::domain::ids::{CustomerId, CustomerTokenId, SessionId};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::Customer;
-use crate::repositories::customer_tokens::{self, CustomerToken};
-use crate::repositories::{customers, refresh_tokens};
+use crate::repositories::access::refresh_tokens;
+use crate::repositories::customers;
+use crate::repositories::customers::tokens::{self, CustomerToken};
 use crate::services::access::attempts::{Attempt, AttemptKind};
 use crate::services::access::credentials;
 use crate::services::access::sessions::{AccountKind, SessionTokens};
@@ -165,7 +166,7 @@ impl Customers {
         let attempt = self.attempts.check(op, AttemptKind::MailedToken, "").await?;
         // Checked before the expensive hash is computed, and again when the token is redeemed.
         let mut conn = self.db.read(&op.statements).await?;
-        let token = customer_tokens::find_by_hash(&mut conn, &hash_secret(mailed.token)).await?;
+        let token = tokens::find_by_hash(&mut conn, &hash_secret(mailed.token)).await?;
         drop(conn);
         if !token.is_some_and(|token| is_valid_token(&token, MailedTokenPurpose::Recover, &mailed, op)) {
             self.attempts.count(op, &attempt, None).await?;
@@ -195,7 +196,7 @@ impl Customers {
         customer.email_verified_at = customer.email_verified_at.or_else(|| Some(op.now()));
         customer.updated_at = op.now();
         customers::update(tx.conn(), &customer).await?;
-        customer_tokens::mark_all_used(tx.conn(), customer.id, MailedTokenPurpose::ALL, op.now()).await?;
+        tokens::mark_all_used(tx.conn(), customer.id, MailedTokenPurpose::ALL, op.now()).await?;
         refresh_tokens::revoke_customer(tx.conn(), customer.id, op.now()).await?;
         let email = customer.email.as_deref().unwrap_or_default();
         let owner = Attempt::for_owner(op, AttemptKind::CustomerSignIn, email);
@@ -285,9 +286,9 @@ impl Customers {
             email,
         };
         if purpose == MailedTokenPurpose::VerifyEmail {
-            customer_tokens::mark_all_used(tx.conn(), customer_id, &[purpose.as_str()], op.now()).await?;
+            tokens::mark_all_used(tx.conn(), customer_id, &[purpose.as_str()], op.now()).await?;
         }
-        customer_tokens::insert(tx.conn(), &row).await?;
+        tokens::insert(tx.conn(), &row).await?;
         let mailed = CustomerTokenEvent { customer_id, token_id: id };
         Ok(match purpose {
             MailedTokenPurpose::Recover => Event::CustomerRecoveryRequested(mailed),
@@ -304,7 +305,7 @@ impl Customers {
         id: CustomerId,
         purpose: MailedTokenPurpose,
     ) -> Result<bool, Error> {
-        let last = customer_tokens::last_created_at(tx.conn(), id, purpose.as_str()).await?;
+        let last = tokens::last_created_at(tx.conn(), id, purpose.as_str()).await?;
         Ok(last.is_some_and(|last| op.now() < last.plus(self.attempts.mail_interval())))
     }
 
@@ -317,13 +318,13 @@ impl Customers {
         purpose: MailedTokenPurpose,
         mailed: &MailedToken<'_>,
     ) -> Result<Customer, Error> {
-        let token = customer_tokens::find_by_hash(tx.conn(), &hash_secret(mailed.token)).await?;
+        let token = tokens::find_by_hash(tx.conn(), &hash_secret(mailed.token)).await?;
         let token = token.filter(|token| is_valid_token(token, purpose, mailed, op));
         let token = token.ok_or_else(|| invalid_token(mailed.field))?;
         let customer = customers::lock(tx.conn(), token.customer_id).await?;
         let customer = customer.filter(|customer| customer.email.as_ref() == Some(&token.email));
         let customer = customer.ok_or_else(|| invalid_token(mailed.field))?;
-        if !customer_tokens::mark_used(tx.conn(), token.id, op.now()).await? {
+        if !tokens::mark_used(tx.conn(), token.id, op.now()).await? {
             return Err(invalid_token(mailed.field));
         }
         Ok(customer)

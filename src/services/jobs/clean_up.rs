@@ -8,9 +8,11 @@ use crate::context::OpContext;
 use crate::db::{Db, Tx};
 use crate::domain::permission::Permission;
 use crate::error::Error;
-use crate::repositories::{
-    attempt_counters, carts, customer_tokens, idempotency, jobs, refresh_tokens, unpaid_orders, webhooks,
-};
+use crate::repositories::access::{attempt_counters, refresh_tokens};
+use crate::repositories::checkout::carts;
+use crate::repositories::customers::tokens;
+use crate::repositories::orders::unpaid;
+use crate::repositories::{idempotency, jobs, webhooks};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long the result of an idempotent call is kept.
@@ -121,7 +123,7 @@ impl CleanUp {
             refresh_tokens: delete_in_batches!(self, op, |conn| refresh_tokens::delete_expired(
                 conn, tokens, BATCH_SIZE
             )),
-            customer_tokens: delete_in_batches!(self, op, |conn| customer_tokens::delete_expired(
+            customer_tokens: delete_in_batches!(self, op, |conn| tokens::delete_expired(
                 conn, tokens, BATCH_SIZE
             )),
             attempt_counters: delete_in_batches!(self, op, |conn| {
@@ -130,9 +132,7 @@ impl CleanUp {
             keys: delete_in_batches!(self, op, |conn| idempotency::delete_older(conn, keys, BATCH_SIZE)),
             carts: delete_in_batches!(self, op, |conn| carts::delete_idle(conn, carts, BATCH_SIZE))
                 + self.delete_empty_carts(op).await?,
-            unpaid_orders: delete_in_batches!(self, op, |conn| unpaid_orders::delete_settled(
-                conn, BATCH_SIZE
-            )),
+            unpaid_orders: delete_in_batches!(self, op, |conn| unpaid::delete_settled(conn, BATCH_SIZE)),
             jobs: delete_in_batches!(self, op, |conn| jobs::purge(conn, done, dead, BATCH_SIZE)),
             deliveries: delete_in_batches!(self, op, |conn| webhooks::prune(conn, deliveries, BATCH_SIZE)),
         })

@@ -8,8 +8,7 @@ use crate::domain::ids::{CustomerId, CustomerTokenId, Id, JobId};
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::integrations::mail::OutgoingMail;
-use crate::repositories::customer_tokens;
-use crate::repositories::customers::{self, Customer};
+use crate::repositories::customers::{self, Customer, tokens};
 
 const MICROS_PER_MINUTE: i64 = 60_000_000;
 const MINUTES_PER_DAY: i64 = 24 * 60;
@@ -99,7 +98,7 @@ impl Mails {
         purpose: MailedTokenPurpose,
     ) -> Result<Option<(Customer, String, i64)>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
-        let Some(row) = customer_tokens::find(&mut conn, token).await? else { return Ok(None) };
+        let Some(row) = tokens::find(&mut conn, token).await? else { return Ok(None) };
         let customer = customers::find(&mut conn, customer).await?;
         // Only to the address that the token was created for.
         let Some(customer) = customer.filter(|customer| customer.email.as_ref() == Some(&row.email)) else {

@@ -22,9 +22,8 @@ use crate::domain::quote::PickupPlace;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::integrations::mail::OutgoingMail;
-use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::orders::{self, Order, OrderLine, fulfillments, refunds};
 use crate::repositories::payments::{self, Payment, ledger_totals};
-use crate::repositories::{fulfillments, refunds};
 
 /// How long after an order was placed its payment provider may take to answer; longer than the
 /// timeout of its requests.

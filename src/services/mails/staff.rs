@@ -21,8 +21,10 @@ use crate::domain::webhook::WebhookStatus;
 use crate::error::Error;
 use crate::integrations::mail::OutgoingMail;
 use crate::jobs::{self, NewJob};
+use crate::repositories::catalog::{products, variants};
 use crate::repositories::orders::{self, OrderLine};
-use crate::repositories::{Visibility, payments, products, roles, staff, variants, webhooks};
+use crate::repositories::staff::{self, roles};
+use crate::repositories::{Visibility, payments, webhooks};
 use crate::services::reports::{DailyReport, SalesGroup};
 
 /// The kind of the job that mails a notice to a staff member.

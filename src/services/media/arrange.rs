@@ -9,9 +9,9 @@ use crate::domain::permission::Permission;
 use crate::domain::reorder::{Reposition, reorder};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::images::{self, Image};
-use crate::repositories::products::Product;
-use crate::repositories::{media, products};
+use crate::repositories::catalog::images::{self, Image};
+use crate::repositories::catalog::media;
+use crate::repositories::catalog::products::{self, Product};
 use crate::services::catalog::{ProductIndexer, product_event};
 use crate::services::input::Problems;
 

@@ -23,9 +23,9 @@ use crate::integrations::pictures::{EncodedPicture, FileKind, Motion, Picture, P
 use crate::integrations::storage::StorageError;
 use crate::integrations::videos::VideoError;
 use crate::jobs::{JobContext, JobError};
-use crate::repositories::images::{self, Image};
-use crate::repositories::media::{self, Rendition};
-use crate::repositories::products;
+use crate::repositories::catalog::images::{self, Image};
+use crate::repositories::catalog::media::{self, Rendition};
+use crate::repositories::catalog::products;
 use crate::services::catalog::{ProductIndexer, product_event};
 
 /// Note on a video that is not converted.

@@ -26,7 +26,7 @@ use crate::domain::media::{
 };
 use crate::error::{Error, with_causes};
 use crate::integrations::pictures::{EncodedPicture, Motion, Picture, PictureType};
-use crate::repositories::media;
+use crate::repositories::catalog::media;
 
 /// Rate-limit points for a crop that is not cached: an anonymous address can afford 200 at once and
 /// four a second under the default limit.

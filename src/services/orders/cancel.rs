@@ -14,10 +14,10 @@ use crate::domain::order::{CancelReason, OrderStatus, Transition, allocate_share
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::events;
-use crate::repositories::discounts;
+use crate::repositories::checkout::discounts;
+use crate::repositories::orders::refunds::{self, Refund, refundable};
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments;
-use crate::repositories::refunds::{self, Refund, refundable};
 use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;

@@ -8,7 +8,7 @@ use crate::domain::ids::DraftOrderId;
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::draft_orders;
+use crate::repositories::orders::drafts;
 
 impl Orders {
     /// Deletes a draft that has not been completed.
@@ -22,7 +22,7 @@ impl Orders {
 }
 
 async fn delete_draft_in(tx: &mut Tx, op: &OpContext, id: DraftOrderId) -> Result<(), Error> {
-    let row = draft_orders::lock(tx.conn(), id).await?;
+    let row = drafts::lock(tx.conn(), id).await?;
     let row =
         row.ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "Draft order does not exist"))?;
     if row.order_id.is_some() {
@@ -30,7 +30,7 @@ async fn delete_draft_in(tx: &mut Tx, op: &OpContext, id: DraftOrderId) -> Resul
             "The draft has been completed and is part of the history of its order: cancel the order instead";
         return Err(Error::invalid(&["id"], UserErrorCode::NotAllowed, message));
     }
-    draft_orders::delete(tx.conn(), id).await?;
+    drafts::delete(tx.conn(), id).await?;
     let event = DraftOrderEvent { draft_order_id: id, order_id: None };
     events::append(tx, op, [Event::DraftOrderDeleted(event)]).await?;
     Ok(())

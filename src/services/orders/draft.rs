@@ -24,8 +24,8 @@ use crate::domain::permission::Permission;
 use crate::domain::quote::Quote;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::discounts::{self, Buyer};
-use crate::repositories::draft_orders::{self, DraftOrder};
+use crate::repositories::checkout::discounts::{self, Buyer};
+use crate::repositories::orders::drafts::{self, DraftOrder};
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments;
 use crate::services::access::credentials;
@@ -112,7 +112,7 @@ impl Orders {
     /// [`Error::Forbidden`] without the permission to read orders.
     pub async fn draft(&self, op: &OpContext, id: DraftOrderId) -> Result<Option<DraftOrder>, Error> {
         op.authorize(Permission::ReadOrders)?;
-        Ok(draft_orders::find(&mut self.db.read(&op.statements).await?, id).await?)
+        Ok(drafts::find(&mut self.db.read(&op.statements).await?, id).await?)
     }
 
     /// A page of drafts, oldest first.
@@ -125,7 +125,7 @@ impl Orders {
         request: &PageRequest<Cursor>,
     ) -> Result<Page<DraftOrder>, Error> {
         op.authorize(Permission::ReadOrders)?;
-        Ok(draft_orders::page(&mut self.db.read(&op.statements).await?, request).await?)
+        Ok(drafts::page(&mut self.db.read(&op.statements).await?, request).await?)
     }
 
     /// Counts all drafts.
@@ -134,7 +134,7 @@ impl Orders {
     /// [`Error::Forbidden`] without the permission to read orders.
     pub async fn count_drafts(&self, op: &OpContext) -> Result<i64, Error> {
         op.authorize(Permission::ReadOrders)?;
-        Ok(draft_orders::count(&mut self.db.read(&op.statements).await?).await?)
+        Ok(drafts::count(&mut self.db.read(&op.statements).await?).await?)
     }
 
     /// Creates a draft.
@@ -204,7 +204,7 @@ impl Orders {
     }
 
     async fn reload_draft(&self, op: &OpContext, id: DraftOrderId) -> Result<DraftOrder, Error> {
-        let row = draft_orders::find(&mut self.db.read(&op.statements).await?, id).await?;
+        let row = drafts::find(&mut self.db.read(&op.statements).await?, id).await?;
         row.ok_or_else(draft_not_found)
     }
 
@@ -224,7 +224,7 @@ impl Orders {
             created_at: op.now(),
             updated_at: op.now(),
         };
-        draft_orders::insert(tx.conn(), &row).await?;
+        drafts::insert(tx.conn(), &row).await?;
         let event = DraftOrderEvent { draft_order_id: row.id, order_id: None };
         events::append(tx, op, [Event::DraftOrderCreated(event)]).await?;
         Ok(row.id)
@@ -237,7 +237,7 @@ impl Orders {
         id: DraftOrderId,
         input: &DraftInput,
     ) -> Result<DraftOrderId, Error> {
-        let mut row = draft_orders::lock(tx.conn(), id).await?.ok_or_else(draft_not_found)?;
+        let mut row = drafts::lock(tx.conn(), id).await?.ok_or_else(draft_not_found)?;
         if row.order_id.is_some() {
             return Err(draft_completed());
         }
@@ -249,7 +249,7 @@ impl Orders {
         draft.quote = Some(priced.quote);
         row.draft = Json(draft);
         row.updated_at = op.now();
-        draft_orders::update(tx.conn(), &row).await?;
+        drafts::update(tx.conn(), &row).await?;
         let event = DraftOrderEvent { draft_order_id: id, order_id: None };
         events::append(tx, op, [Event::DraftOrderUpdated(event)]).await?;
         Ok(id)
@@ -261,7 +261,7 @@ impl Orders {
         op: &OpContext,
         completion: DraftCompletion,
     ) -> Result<OrderId, Error> {
-        let mut row = draft_orders::lock(tx.conn(), completion.id).await?.ok_or_else(draft_not_found)?;
+        let mut row = drafts::lock(tx.conn(), completion.id).await?.ok_or_else(draft_not_found)?;
         if row.order_id.is_some() {
             return Err(draft_completed());
         }
@@ -292,7 +292,7 @@ impl Orders {
         row.order_id = Some(order.id);
         row.draft.0.quote = Some(priced.quote);
         row.updated_at = op.now();
-        draft_orders::update(tx.conn(), &row).await?;
+        drafts::update(tx.conn(), &row).await?;
         let event = DraftOrderEvent { draft_order_id: row.id, order_id: Some(order.id) };
         let used = &priced.counted_discounts;
         if discounts::use_up(tx.conn(), used, order.id, order.buyer(), op.now()).await?.is_some() {

@@ -13,9 +13,8 @@ use crate::domain::payment::PaymentKind;
 use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::events;
-use crate::repositories::orders;
+use crate::repositories::orders::{self, refunds};
 use crate::repositories::payments::{self, Payment};
-use crate::repositories::refunds;
 
 impl Orders {
     /// Whether the result of a refund is still unknown.

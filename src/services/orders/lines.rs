@@ -7,9 +7,9 @@ use crate::domain::fulfillment::{RefundState, ReturnStatus};
 use crate::domain::ids::OrderLineId;
 use crate::error::UserErrorCode;
 use crate::repositories::orders::OrderLine;
+use crate::repositories::orders::refunds::Refund;
+use crate::repositories::orders::returns::Return;
 use crate::repositories::payments::Payment;
-use crate::repositories::refunds::Refund;
-use crate::repositories::returns::Return;
 use crate::services::input::Problems;
 
 /// The maximum number of lines in one input.

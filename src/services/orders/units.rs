@@ -5,7 +5,7 @@ use crate::db::{DbError, Tx};
 use crate::domain::ids::{LocationId, VariantId};
 use crate::domain::inventory::UnitsAtLocation;
 use crate::error::{Error, UserErrorCode};
-use crate::repositories::{locations, variants};
+use crate::repositories::catalog::{locations, variants};
 
 /// Removes up to `quantity` units from `places`, in their order, and returns what was removed.
 pub(super) fn take_units(places: &mut Vec<UnitsAtLocation>, quantity: i64) -> Vec<UnitsAtLocation> {

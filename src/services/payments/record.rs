@@ -14,9 +14,10 @@ use crate::domain::payment::{LedgerTotals, PaymentKind};
 use crate::error::Error;
 use crate::events;
 use crate::integrations::payments::ProviderEvent;
+use crate::repositories::catalog::variants;
+use crate::repositories::checkout::discounts;
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments::{self, Payment, ledger_totals};
-use crate::repositories::{discounts, variants};
 use crate::services::catalog::inventory::stock::{self, Demand};
 use crate::services::orders::{pair_with_variant, sync_with_ledger_in};
 

@@ -14,9 +14,9 @@ use crate::domain::report::{Day, OrderLineSale, SalesFigures, country, proportio
 use crate::domain::rounding::distribute;
 use crate::domain::time::Timestamp;
 use crate::repositories::events::{self, LoggedEvent};
+use crate::repositories::orders::refunds::{self, Refund};
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments::{self, Payment};
-use crate::repositories::refunds::{self, Refund};
 use crate::repositories::reports::{OrderSalesKey, ProductSalesKey, SalesIncrements};
 
 /// Prefix of the ledger entries written by an import.

@@ -15,7 +15,7 @@ use crate::db::{Db, DbError};
 use crate::domain::catalog::CollectionSortOrder;
 use crate::domain::collection_rules::CollectionRules;
 use crate::error::Error;
-use crate::repositories::products;
+use crate::repositories::catalog::products;
 use crate::services::catalog::NewCollection;
 use crate::services::transfer::product_import::{ImportError, ImportedProduct};
 use crate::services::{Collections, OrderImport, ProductImport, Services, Shop};

@@ -13,8 +13,8 @@ use crate::domain::policy::PolicyKind;
 use crate::domain::shop_profile::{Brand, BrandColors, BrandImage, ColorGroup, MAX_COLOR_GROUPS, is_color};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::shop_policies::{self, ShopPolicy};
-use crate::repositories::shops;
+use crate::repositories::shop::policies::{self, ShopPolicy};
+use crate::repositories::shop::shops;
 use crate::services::input::Problems;
 
 /// Changes the shop.
@@ -106,12 +106,12 @@ async fn write_policies(tx: &mut Tx, op: &OpContext, policies: &[NewPolicy]) -> 
     if policies.is_empty() {
         return Ok(());
     }
-    let known = shop_policies::all(tx.conn()).await?;
+    let known = policies::all(tx.conn()).await?;
     for new in policies {
         let known = known.iter().find(|policy| policy.kind == new.kind);
         match known {
             Some(policy) if new.body.trim().is_empty() => {
-                shop_policies::delete(tx.conn(), policy.id).await?;
+                policies::delete(tx.conn(), policy.id).await?;
             }
             None if new.body.trim().is_empty() => {}
             Some(policy) => {
@@ -120,7 +120,7 @@ async fn write_policies(tx: &mut Tx, op: &OpContext, policies: &[NewPolicy]) -> 
                 if let Some(title) = &new.title {
                     title.trim().clone_into(&mut policy.title);
                 }
-                shop_policies::update(tx.conn(), &policy).await?;
+                policies::update(tx.conn(), &policy).await?;
             }
             None => {
                 let title = new.title.as_deref().unwrap_or(new.kind.default_title());
@@ -132,7 +132,7 @@ async fn write_policies(tx: &mut Tx, op: &OpContext, policies: &[NewPolicy]) -> 
                     created_at: op.now(),
                     updated_at: op.now(),
                 };
-                shop_policies::insert(tx.conn(), &policy).await?;
+                policies::insert(tx.conn(), &policy).await?;
             }
         }
     }

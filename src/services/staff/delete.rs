@@ -10,7 +10,9 @@ use crate::domain::owner::Owner;
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::{api_keys, roles, staff, webhooks};
+use crate::repositories::access::api_keys;
+use crate::repositories::staff::{self, roles};
+use crate::repositories::webhooks;
 
 impl Staff {
     /// Deletes a member with their sessions. The history keeps their actions under their name.

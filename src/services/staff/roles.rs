@@ -13,7 +13,7 @@ use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::Role;
-use crate::repositories::roles;
+use crate::repositories::staff::roles;
 use crate::services::input::Problems;
 use crate::services::set;
 

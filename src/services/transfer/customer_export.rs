@@ -14,7 +14,8 @@ use crate::db::{Conn, Db, DbError};
 use crate::domain::ids::{CustomerId, Id};
 use crate::domain::permission::Permission;
 use crate::loaders::{Customer, CustomerAddress};
-use crate::repositories::{customer_addresses, customers, orders};
+use crate::repositories::customers::{self, addresses};
+use crate::repositories::orders;
 
 /// Number of customers per chunk.
 const CHUNK_SIZE: i64 = 500;
@@ -88,7 +89,7 @@ async fn rows(conn: &mut Conn, customers: &[Customer]) -> Result<Vec<Vec<String>
     let ids: Vec<CustomerId> = customers.iter().map(|customer| customer.id).collect();
     let counts: HashMap<CustomerId, i64> =
         orders::count_of_customers(conn, &ids).await?.into_iter().collect();
-    let addresses = customer_addresses::by_customer_ids(conn, &ids).await?;
+    let addresses = addresses::by_customer_ids(conn, &ids).await?;
     let addresses: HashMap<CustomerId, &CustomerAddress> =
         addresses.iter().filter(|row| row.is_default).map(|row| (row.customer_id, row)).collect();
     let row = |customer: &Customer| {

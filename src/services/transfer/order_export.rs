@@ -19,7 +19,7 @@ use crate::domain::order::{FinancialStatus, FulfillmentStatus, LineCount};
 use crate::domain::payment::PaymentKind;
 use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
-use crate::repositories::fulfillments::{self, Fulfillment};
+use crate::repositories::orders::fulfillments::{self, Fulfillment};
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments::{self, Payment, ledger_totals};
 

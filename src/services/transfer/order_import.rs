@@ -25,7 +25,7 @@ use crate::domain::permission::Permission;
 use crate::domain::text;
 use crate::error::Error;
 use crate::events;
-use crate::repositories::order_import::{self as repository, ImportBatch};
+use crate::repositories::orders::import::{self as repository, ImportBatch};
 use crate::services::Shop;
 use crate::services::transfer::order_csv::{OrderReader, OrderRecord, RowError};
 use crate::services::transfer::product_import::ImportError;

@@ -14,11 +14,10 @@ use crate::db::{Db, DbError};
 use crate::domain::ids::{LocationId, ProductId, VariantId};
 use crate::domain::permission::Permission;
 use crate::error::Error;
-use crate::repositories::images::{self, Image};
-use crate::repositories::inventory;
-use crate::repositories::locations;
-use crate::repositories::products::{self, Product};
-use crate::repositories::variants::{self, Variant};
+use crate::repositories::catalog::images::{self, Image};
+use crate::repositories::catalog::products::{self, Product};
+use crate::repositories::catalog::variants::{self, Variant};
+use crate::repositories::catalog::{inventory, locations};
 use crate::services::Shop;
 use crate::services::transfer::product_csv::{
     ImageRecord, OptionRecord, ProductRecord, ProductWriter, VariantRecord,

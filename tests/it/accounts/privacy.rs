@@ -5,8 +5,8 @@ use mercato::db::types::Json;
 use mercato::domain::address::Address;
 use mercato::domain::ids::{OrderId, OrderLineId};
 use mercato::domain::order::OrderStatus;
+use mercato::repositories::customers::{self, privacy};
 use mercato::repositories::orders::{self, Order, OrderLine};
-use mercato::repositories::{customers, privacy};
 
 use super::*;
 use crate::support::blank_order;

@@ -1,7 +1,7 @@
 //! Whose a cart is: whoever knows its key may use it, until it is a customer's.
 
 use mercato::domain::cart::CartRef;
-use mercato::repositories::carts;
+use mercato::repositories::checkout::carts;
 use serde_json::{Value, json};
 
 use super::{MUTATIONS, blamed, create, done, endless, line_id, read, send, shown};

@@ -52,9 +52,9 @@ async fn other_processes_show_the_shop_as_it_is_stored(app: TestApp) {
     // What another process does to the row that this one has read.
     let op = app.app.system();
     let mut conn = app.app.db.write(&op.statements).await.unwrap();
-    let mut row = mercato::repositories::shops::lock(&mut conn).await.unwrap().unwrap();
+    let mut row = mercato::repositories::shop::shops::lock(&mut conn).await.unwrap().unwrap();
     row.name = "Renamed elsewhere".to_owned();
-    mercato::repositories::shops::update(&mut conn, &row).await.unwrap();
+    mercato::repositories::shop::shops::update(&mut conn, &row).await.unwrap();
     drop(conn);
     app.app.shop.refresh(&app.app.db).await.unwrap();
     let reply = app.anonymous().ask("{ shop { name } }").await.ok();

@@ -4,9 +4,8 @@ use mercato::domain::fulfillment::{FulfillmentState, ReturnStatus};
 use mercato::domain::ids::OrderId;
 use mercato::domain::order::{CancelReason, OrderStatus};
 use mercato::error::Error;
-use mercato::repositories::fulfillments::{self, Fulfillment};
-use mercato::repositories::orders::OrderLine;
-use mercato::repositories::{refunds, returns};
+use mercato::repositories::orders::fulfillments::{self, Fulfillment};
+use mercato::repositories::orders::{OrderLine, refunds, returns};
 use mercato::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, LineQuantity, ReceiveReturn, RefundLine,
     Tracking,

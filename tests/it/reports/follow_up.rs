@@ -6,7 +6,7 @@ use mercato::db::Tx;
 use mercato::db::types::Json;
 use mercato::domain::event::{Event, RefundEvent};
 use mercato::domain::ids::RefundId;
-use mercato::repositories::refunds::{self, Refund};
+use mercato::repositories::orders::refunds::{self, Refund};
 use serde_json::json;
 
 use super::{buy, change};

@@ -7,7 +7,7 @@ use mercato::domain::cart::{CartAddress, CartRef};
 use mercato::domain::ids::{CartAddressId, CartId, CartLineId, CustomerId, Id, OrderId, VariantId};
 use mercato::domain::order::OrderStatus;
 use mercato::domain::time::Timestamp;
-use mercato::repositories::carts::{self, Cart, CartLine};
+use mercato::repositories::checkout::carts::{self, Cart, CartLine};
 use mercato::repositories::orders::{self, Order, OrderLine};
 use mercato::repositories::payments::{self, Payment};
 use serde_json::{Value, json};
@@ -245,7 +245,8 @@ impl TestApp {
     pub async fn stock(&self, variant: &str) -> (i64, i64) {
         let id = VariantId::from_uuid(uuid(variant));
         let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
-        let levels = mercato::repositories::inventory::by_variant_ids(&mut conn, &[id]).await.unwrap();
+        let levels =
+            mercato::repositories::catalog::inventory::by_variant_ids(&mut conn, &[id]).await.unwrap();
         let sums = levels.iter().map(|(level, _)| (level.on_hand, level.reserved));
         sums.fold((0, 0), |sum, level| (sum.0 + level.0, sum.1 + level.1))
     }

@@ -8,7 +8,7 @@ use crate::domain::ids::LocationId;
 use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::repositories::locations;
+use crate::repositories::catalog::locations;
 
 impl Inventory {
     /// Deletes a location that nothing depends on. A location that orders were served from can only

@@ -34,8 +34,8 @@ use crate::domain::event::{Event, LowStockEvent, ReservationEvent};
 use crate::domain::ids::{LocationId, VariantId};
 use crate::domain::inventory::{LowStockThreshold, UnitsAtLocation};
 use crate::error::Error;
-use crate::repositories::inventory::{self, InventoryLevel};
-use crate::repositories::variants::Variant;
+use crate::repositories::catalog::inventory::{self, InventoryLevel};
+use crate::repositories::catalog::variants::Variant;
 use crate::services::catalog::inventory::{adjust_level, level_event};
 
 /// How many units of a variant a line needs.

@@ -10,7 +10,7 @@ use crate::domain::address::Address;
 use crate::domain::cart::CartAddress;
 use crate::domain::ids::{AddressId, CartAddressId};
 use crate::error::{Error, UserErrorCode};
-use crate::repositories::customer_addresses;
+use crate::repositories::customers::addresses as customer_addresses;
 use crate::services::input::{Problems, addresses};
 
 /// Resolves the addresses of an input: validates those that were sent, and copies those of the

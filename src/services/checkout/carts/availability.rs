@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::db::{Conn, DbError};
 use crate::domain::catalog::InventoryPolicy;
 use crate::domain::ids::VariantId;
-use crate::repositories::inventory;
-use crate::repositories::products::Product;
-use crate::repositories::variants::{self, Variant};
+use crate::repositories::catalog::inventory;
+use crate::repositories::catalog::products::Product;
+use crate::repositories::catalog::variants::{self, Variant};
 use crate::services::checkout::sale::is_for_sale;
 
 /// How many units of a variant can be bought.

@@ -6,8 +6,8 @@ use crate::db::Tx;
 use crate::domain::discount::code_key;
 use crate::domain::ids::Id;
 use crate::error::Error;
-use crate::repositories::carts::Cart;
-use crate::repositories::discounts;
+use crate::repositories::checkout::carts::Cart;
+use crate::repositories::checkout::discounts;
 use crate::services::access::attempts::AttemptKind;
 
 impl Carts {

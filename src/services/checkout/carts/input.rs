@@ -3,7 +3,7 @@
 use crate::domain::address::Address;
 use crate::domain::cart::Attribute;
 use crate::domain::ids::{AddressId, CartAddressId, CartLineId, DeliveryGroupId, VariantId};
-use crate::repositories::carts::Cart;
+use crate::repositories::checkout::carts::Cart;
 use crate::services::set;
 
 /// A line to be added.

@@ -4,7 +4,7 @@
 
 use super::lines::CartLines;
 use crate::error::{Error, UserErrorCode};
-use crate::repositories::carts::Cart;
+use crate::repositories::checkout::carts::Cart;
 
 /// Limits on carts of guests.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -8,7 +8,7 @@ use crate::db::types::Json;
 use crate::domain::ids::{CartId, CartLineId, Id, VariantId};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, UserErrorCode};
-use crate::repositories::carts::CartLine;
+use crate::repositories::checkout::carts::CartLine;
 use crate::services::input::Problems;
 
 /// The lines of a cart after a change, with the writes that are needed.

@@ -2,7 +2,7 @@
 //! work.
 
 use crate::domain::ids::{CartAddressId, CartLineId, VariantId};
-use crate::repositories::carts::CartLine;
+use crate::repositories::checkout::carts::CartLine;
 use crate::services::checkout::pricing::PricedBasket;
 use crate::services::checkout::sale::{UnavailableLine, unavailable_lines};
 

@@ -14,10 +14,10 @@ use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::ids::{Id, VariantId};
 use crate::error::{Error, UserErrorCode};
+use crate::repositories::catalog::inventory::InventoryLevel;
 use crate::repositories::customers;
-use crate::repositories::inventory::InventoryLevel;
 use crate::repositories::orders::Order;
-use crate::repositories::unpaid_orders::{self, HeldStock, UnpaidOrder};
+use crate::repositories::orders::unpaid::{self, HeldStock, UnpaidOrder};
 use crate::services::catalog::inventory::stock;
 use crate::services::input::Problems;
 
@@ -40,7 +40,7 @@ pub struct HoldLimits {
 /// Database errors.
 pub(super) async fn lock_caller(tx: &mut Tx, op: &OpContext, order: &Order) -> Result<(), Error> {
     if !op.actor.is_staff() {
-        unpaid_orders::lock_caller(tx.conn(), &caller(op, order)).await?;
+        unpaid::lock_caller(tx.conn(), &caller(op, order)).await?;
     }
     Ok(())
 }
@@ -63,7 +63,7 @@ impl HoldLimits {
             return Ok(());
         }
         let caller = caller(op, order);
-        let waiting = unpaid_orders::count(tx.conn(), &caller).await?;
+        let waiting = unpaid::count(tx.conn(), &caller).await?;
         if u64::try_from(waiting).unwrap_or(0) >= self.max_orders {
             let message = format!(
                 "{waiting} of your orders wait for their payment, and {} may: pay for one of them, or choose a payment that \
@@ -82,7 +82,7 @@ impl HoldLimits {
             };
             held = demand.iter().map(units).collect();
         }
-        unpaid_orders::insert(tx.conn(), &UnpaidOrder { order_id: order.id, caller }, held).await?;
+        unpaid::insert(tx.conn(), &UnpaidOrder { order_id: order.id, caller }, held).await?;
         Ok(())
     }
 
@@ -97,8 +97,7 @@ impl HoldLimits {
         }
         let ids: Vec<VariantId> = demand.keys().copied().collect();
         let levels = stock::lock_levels(tx, &ids).await?;
-        let held: HashMap<VariantId, i64> =
-            unpaid_orders::held_stock(tx.conn(), &ids).await?.into_iter().collect();
+        let held: HashMap<VariantId, i64> = unpaid::held_stock(tx.conn(), &ids).await?.into_iter().collect();
         let mut problems = Problems::default();
         for (variant, requested) in demand {
             let on_hand = on_hand(levels.get(variant).map(Vec::as_slice).unwrap_or_default());

@@ -8,7 +8,7 @@ use crate::domain::address::Address;
 use crate::domain::cart::CartRef;
 use crate::error::{Error, UserErrorCode};
 use crate::integrations::payments::PaymentProvider;
-use crate::repositories::carts::Cart;
+use crate::repositories::checkout::carts::Cart;
 use crate::services::Shop;
 use crate::services::access::credentials;
 use crate::services::checkout::pricing::PricedBasket;

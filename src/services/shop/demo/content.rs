@@ -12,7 +12,10 @@ use crate::domain::ids::Id;
 use crate::domain::menu::MenuItemKind;
 use crate::domain::policy::PolicyKind;
 use crate::domain::shop_profile::BrandColors;
-use crate::repositories::{Visibility, collections, pages, shop_policies};
+use crate::repositories::Visibility;
+use crate::repositories::catalog::collections;
+use crate::repositories::content::pages;
+use crate::repositories::shop::policies;
 use crate::services::catalog::Seo;
 use crate::services::content::{NewMenu, NewMenuItem, NewPage};
 use crate::services::shop::{BrandPatch, NewPolicy, ShopPatch};
@@ -143,7 +146,7 @@ async fn resources(db: &Db, op: &OpContext, menus: &[Menu]) -> Result<Resources,
     for page in pages::by_handles(&mut conn, Visibility::All, &handles(MenuItemKind::Page)).await? {
         found.insert((MenuItemKind::Page, page.handle), page.id.uuid());
     }
-    for policy in shop_policies::all(&mut conn).await? {
+    for policy in policies::all(&mut conn).await? {
         found.insert((MenuItemKind::ShopPolicy, policy.kind.as_str().to_owned()), policy.id.uuid());
     }
     Ok(found)

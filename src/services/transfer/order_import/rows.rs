@@ -13,11 +13,11 @@ use crate::domain::quote::{Allocation, DeliveryOption, QuotedDelivery, TaxLine};
 use crate::domain::rounding::distribute;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
-use crate::repositories::fulfillments::Fulfillment;
-use crate::repositories::order_import::{ImportBatch, SoldVariant};
+use crate::repositories::orders::fulfillments::Fulfillment;
+use crate::repositories::orders::import::{ImportBatch, SoldVariant};
+use crate::repositories::orders::refunds::Refund;
 use crate::repositories::orders::{Order, OrderLine};
 use crate::repositories::payments::Payment;
-use crate::repositories::refunds::Refund;
 use crate::services::Shop;
 use crate::services::transfer::order_csv::{
     FinancialStatus, FulfillmentStatus, LineRecord, OrderRecord, TaxRecord,

@@ -9,8 +9,6 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use super::draft_orders::DraftOrder;
-use super::orders::Order;
 use crate::db::expr::in_ids;
 use crate::db::schema::{
     cart_lines, carts, customer_addresses, customer_tokens, discount_uses, draft_orders, idempotency_keys,
@@ -23,6 +21,8 @@ use crate::domain::cart::Attribute;
 use crate::domain::draft::Draft;
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId, VariantId};
 use crate::domain::time::Timestamp;
+use crate::repositories::orders::Order;
+use crate::repositories::orders::drafts::DraftOrder;
 
 /// The personal data of a cart.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable)]
@@ -213,7 +213,7 @@ pub async fn anonymize_order(conn: &mut Conn, order: &Order) -> Result<(), DbErr
             .await
     })?;
     let blank = Order { email: None, shipping_address: None, billing_address: None, ..order.clone() };
-    super::orders::refresh_words(conn, &[blank]).await
+    crate::repositories::orders::refresh_words(conn, &[blank]).await
 }
 
 /// Erases the personal data of a draft order, keeping its lines, and the country and province of

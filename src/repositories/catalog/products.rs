@@ -16,7 +16,6 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
-use super::Visibility;
 use crate::db::expr::{constant, in_ids};
 use crate::db::schema::{product_tags, products};
 use crate::db::types::Json;
@@ -25,6 +24,7 @@ use crate::domain::catalog::{ProductOption, ProductStatus};
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
+use crate::repositories::Visibility;
 
 /// A product as stored.
 #[derive(

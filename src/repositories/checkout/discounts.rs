@@ -15,8 +15,8 @@ use crate::domain::ids::{CustomerId, DiscountId, Id, OrderId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::search::{ListTerm, Node};
 use crate::domain::time::Timestamp;
+use crate::repositories::catalog::words::{self, SearchField, SearchWords};
 use crate::repositories::conditions::{list_condition, text_condition};
-use crate::repositories::words::{self, SearchField, SearchWords};
 
 /// A discount as stored. The database rejects more uses than the limit.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]

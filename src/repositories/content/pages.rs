@@ -3,13 +3,13 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::Visibility;
 use crate::db::expr::{constant, in_ids, lower};
 use crate::db::schema::pages;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::ids::{Id, PageId};
 use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, PageRequest};
 use crate::domain::time::Timestamp;
+use crate::repositories::Visibility;
 
 /// A page as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]

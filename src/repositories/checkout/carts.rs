@@ -13,7 +13,7 @@ use crate::domain::cart::{Attribute, CartAddress};
 use crate::domain::ids::{CartId, CartLineId, CustomerId, VariantId};
 use crate::domain::order::OrderStatus;
 use crate::domain::time::Timestamp;
-use crate::repositories::discounts::Buyer;
+use crate::repositories::checkout::discounts::Buyer;
 
 /// A cart as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]

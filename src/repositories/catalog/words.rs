@@ -45,20 +45,20 @@ impl SearchField {
 }
 
 /// The search words of a row.
-pub(super) struct SearchWords {
+pub(in crate::repositories) struct SearchWords {
     row: Uuid,
     field: SearchField,
     words: Vec<String>,
 }
 
 impl SearchWords {
-    pub(super) fn of(row: &impl Id, field: SearchField, texts: &[&str]) -> Self {
+    pub(in crate::repositories) fn of(row: &impl Id, field: SearchField, texts: &[&str]) -> Self {
         Self { row: row.uuid(), field, words: index_words(texts) }
     }
 }
 
 /// Inserts the words of rows without words, in one statement.
-pub(super) async fn add(conn: &mut Conn, rows: &[SearchWords]) -> Result<(), DbError> {
+pub(in crate::repositories) async fn add(conn: &mut Conn, rows: &[SearchWords]) -> Result<(), DbError> {
     if rows.iter().any(|row| !row.words.is_empty()) {
         on_conn!(conn, |c| InsertWords::new(rows).execute(c).await)?;
     }
@@ -66,13 +66,17 @@ pub(super) async fn add(conn: &mut Conn, rows: &[SearchWords]) -> Result<(), DbE
 }
 
 /// Replaces the words of a row. Call it in a transaction.
-pub(super) async fn set(conn: &mut Conn, row: &impl Id, rows: &[SearchWords]) -> Result<(), DbError> {
+pub(in crate::repositories) async fn set(
+    conn: &mut Conn,
+    row: &impl Id,
+    rows: &[SearchWords],
+) -> Result<(), DbError> {
     remove(conn, std::slice::from_ref(row)).await?;
     add(conn, rows).await
 }
 
 /// Deletes the words of rows.
-pub(super) async fn remove<I: Id>(conn: &mut Conn, rows: &[I]) -> Result<(), DbError> {
+pub(in crate::repositories) async fn remove<I: Id>(conn: &mut Conn, rows: &[I]) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(search_words::table.filter(in_ids(search_words::row_id, rows))).execute(c).await
     })?;
@@ -142,7 +146,7 @@ impl QueryFragment<diesel::sqlite::Sqlite> for InsertWords {
 
 /// The condition that a row has words. The words of a phrase may be anywhere: the texts are short.
 #[derive(Debug, Clone)]
-pub(super) struct HasWords {
+pub(in crate::repositories) struct HasWords {
     /// The id column, with its table.
     id: &'static str,
     fields: &'static [SearchField],
@@ -160,7 +164,11 @@ struct WordMatch {
 
 impl HasWords {
     /// The condition for a table with this id column.
-    pub(super) fn new(id: &'static str, fields: &'static [SearchField], text: &TextMatch) -> Self {
+    pub(in crate::repositories) fn new(
+        id: &'static str,
+        fields: &'static [SearchField],
+        text: &TextMatch,
+    ) -> Self {
         let all = |sequence: Sequence| -> Vec<WordMatch> {
             sequence.words.into_iter().map(WordMatch::of).collect()
         };

@@ -21,8 +21,8 @@ use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, Page, Pag
 use crate::domain::search::{ListTerm, Node};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
+use crate::repositories::catalog::words::{self, SearchField, SearchWords};
 use crate::repositories::conditions::{list_condition, text_condition};
-use crate::repositories::words::{self, SearchField, SearchWords};
 
 /// Maximum number of rows per insert statement.
 const MAX_ROWS: usize = 5_000;

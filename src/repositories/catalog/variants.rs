@@ -11,7 +11,7 @@ use crate::domain::catalog::{InventoryPolicy, WeightUnit};
 use crate::domain::ids::{ImageId, ProductId, VariantId};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
-use crate::repositories::products::Product;
+use crate::repositories::catalog::products::Product;
 
 /// A variant as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]

@@ -12,12 +12,12 @@ use crate::db::expr::{in_numbers, in_texts};
 use crate::db::schema::{customers, fulfillments, orders, payments, products, refunds, variants};
 use crate::db::{Conn, DbError, insert_all, load, per_backend};
 use crate::domain::ids::{CustomerId, ProductId, VariantId};
-use crate::repositories::fulfillments::Fulfillment;
+use crate::repositories::catalog::products::add_units_sold;
+use crate::repositories::catalog::words::{self, SearchWords};
+use crate::repositories::orders::fulfillments::Fulfillment;
+use crate::repositories::orders::refunds::Refund;
 use crate::repositories::orders::{self as order_rows, Order, OrderLine};
 use crate::repositories::payments::Payment;
-use crate::repositories::products::add_units_sold;
-use crate::repositories::refunds::Refund;
-use crate::repositories::words::{self, SearchWords};
 
 /// Maximum number of lines per statement: PostgreSQL allows 65,535 parameters.
 const MAX_LINES_PER_STATEMENT: usize = 1_000;

@@ -36,8 +36,8 @@ pub use secrets::{
     API_KEY_PREFIX, hash_secret, new_api_key, new_secret, new_storefront_key, new_webhook_secret,
 };
 
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{ApiKeyId, CustomerId, SessionId, StaffId};
-use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::auth::{Actor, Credential, Identity};
 use crate::db::StatementCounter;
-use crate::domain::caller::CallerKind;
-use crate::domain::client_address::ClientAddress;
+use crate::domain::access::callers::CallerKind;
+use crate::domain::access::client_addresses::ClientAddress;
+use crate::domain::access::owners::Owner;
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{self, CustomerId, Id};
-use crate::domain::owner::Owner;
-use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::db::{DbError, Retryable};
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
 
 /// An error of a service.
 #[derive(Debug, thiserror::Error)]

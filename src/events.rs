@@ -24,7 +24,7 @@ pub use crate::repositories::events::{Backlog, EventRow, LoggedEvent};
 use crate::context::OpContext;
 use crate::db::types::{AnyId, Json};
 use crate::db::{Db, DbError, StatementCounter, Tx};
-use crate::domain::event::Event;
+use crate::domain::events::Event;
 use crate::domain::ids::EventId;
 use crate::repositories::events;
 

@@ -29,7 +29,7 @@
 //! - A state is an enum `ThingStatus` of adjectives and participles (`PENDING`, `FAILED`).
 //! - `thingUpdated(id: ID!)` follows an object. Events are named after an object and what happened
 //!   to it: `order.canceled`, as a topic `ORDER_CANCELED`. The event log has internal names;
-//!   [`Event::public_name`](crate::domain::event::Event::public_name) returns the public ones.
+//!   [`Event::public_name`](crate::domain::events::Event::public_name) returns the public ones.
 
 mod address;
 mod attribute;

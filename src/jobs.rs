@@ -25,7 +25,7 @@ use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::ids::{EventId, JobId};
-use crate::domain::job::JobStatus;
+use crate::domain::jobs::JobStatus;
 use crate::repositories::jobs;
 
 /// How often a failed job is retried by default.

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use crate::context::Clock;
 use crate::db::{Db, DbError};
-use crate::domain::job::JobStatus;
+use crate::domain::jobs::JobStatus;
 use crate::error::with_causes;
 use crate::telemetry::Metrics;
 use crate::{events, jobs};

@@ -13,9 +13,9 @@ use ring::hmac;
 use subtle::ConstantTimeEq;
 
 use super::{AuthError, Keys, hash_secret};
-use crate::domain::hex::hex;
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId, WebhookSubscriptionId};
 use crate::domain::page::Cursor;
+use crate::domain::text::hex::hex;
 use crate::repositories::checkout::carts::Cart;
 use crate::repositories::orders::Order;
 

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::derived::DerivedKeys;
 use super::{AuthError, new_secret};
-use crate::domain::hex::hex;
 use crate::domain::ids::{CustomerId, CustomerTokenId, Id, SessionId, StaffId};
+use crate::domain::text::hex::hex;
 use crate::domain::time::Timestamp;
 
 /// The `iss` claim of our tokens; others are rejected.

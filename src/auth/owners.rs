@@ -5,9 +5,9 @@
 //! the current rows.
 
 use crate::db::{Conn, DbError};
+use crate::domain::access::owners::Owner;
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::StaffId;
-use crate::domain::owner::Owner;
-use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::repositories::access::api_keys;
 use crate::repositories::staff::{self, roles};

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::AuthError;
-use crate::domain::hex::hex;
+use crate::domain::text::hex::hex;
 
 /// Prefix of API keys, by which people and secret scanners recognize them.
 pub const API_KEY_PREFIX: &str = "mk_";

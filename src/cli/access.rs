@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{CommandError, print, print_status, start_app};
 use crate::config::Overrides;
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
 use crate::error::{Error, with_causes};
 use crate::services::access::api_keys::NewApiKey;
 use crate::services::staff::StaffPatch;

@@ -1,8 +1,8 @@
 //! Limits of a single GraphQL operation.
 
 use super::Problems;
-use crate::domain::caller::{CallerKind, PerCaller};
-use crate::domain::query_limits::QueryLimits;
+use crate::domain::access::callers::{CallerKind, PerCaller};
+use crate::domain::access::query_limits::QueryLimits;
 
 /// Maximum value of a limit.
 const MAX_LIMIT: u64 = 10_000_000_000;

@@ -1,7 +1,7 @@
 //! The setting that lists trusted proxies.
 
 use super::Problems;
-use crate::domain::client_address::TrustedProxies;
+use crate::domain::access::client_addresses::TrustedProxies;
 
 /// Reads `TRUSTED_PROXIES`; by default none is trusted.
 pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> TrustedProxies {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Problems;
-use crate::domain::rate_limit::{BucketLimit, MAX_POINTS};
+use crate::domain::access::rate_limits::{BucketLimit, MAX_POINTS};
 use crate::events::bus::BusAddress;
 use crate::services::access::attempts::AttemptSettings;
 use crate::services::access::rate_limits::RateLimitSettings;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::spelling::distance;
+use crate::domain::text::spelling::distance;
 
 /// Minimum length of a name to be considered misspelled: short names resemble too many others.
 const MIN_LENGTH: usize = 6;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::conn::PooledConn;
 use super::{Db, DbError, StatementCounter};
 #[cfg(feature = "sqlite")]
-use crate::domain::hex::hex;
+use crate::domain::text::hex::hex;
 
 #[cfg(feature = "postgres")]
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");

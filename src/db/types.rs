@@ -9,8 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use crate::domain::access::owners::Owner;
 use crate::domain::catalog::{CollectionSortOrder, InventoryPolicy, ProductStatus, WeightUnit};
-use crate::domain::fulfillment::{FulfillmentState, ReturnStatus};
+use crate::domain::content::menus::MenuItemKind;
+use crate::domain::content::policies::PolicyKind;
 use crate::domain::ids::{
     AddressId, ApiKeyId, CartId, CartLineId, CollectionId, CustomerId, CustomerTokenId, DiscountId,
     DraftOrderId, EventId, FulfillmentId, Id, ImageId, JobId, LocationId, MediaId, MenuId, MenuItemId,
@@ -18,15 +20,13 @@ use crate::domain::ids::{
     SessionId, ShippingRateId, ShippingZoneId, ShopId, StaffId, TaxRateId, UrlRedirectId, VariantId,
     WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId, WorkerId,
 };
-use crate::domain::job::JobStatus;
+use crate::domain::jobs::JobStatus;
 use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus};
-use crate::domain::menu::MenuItemKind;
-use crate::domain::order::OrderStatus;
-use crate::domain::owner::Owner;
-use crate::domain::payment::PaymentKind;
-use crate::domain::policy::PolicyKind;
+use crate::domain::orders::OrderStatus;
+use crate::domain::orders::fulfillments::{FulfillmentState, ReturnStatus};
+use crate::domain::payments::PaymentKind;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{DeliveryStatus, WebhookStatus};
+use crate::domain::webhooks::{DeliveryStatus, WebhookStatus};
 
 #[cfg(feature = "postgres")]
 use diesel::pg::{Pg, PgValue};

@@ -1,5 +1,11 @@
 //! Small types of the catalog: statuses, policies, units, options.
 
+pub mod collection_rules;
+pub mod handles;
+pub mod inventory;
+pub mod reorder;
+pub mod search;
+
 use serde::{Deserialize, Serialize};
 
 /// Defines an enum that is stored and written as text, with one table of its spellings.

@@ -1,6 +1,9 @@
 //! Money: an integer number of minor units and an ISO 4217 currency. Floats are never used for
 //! amounts.
 
+pub mod micros;
+pub mod rounding;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

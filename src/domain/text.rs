@@ -5,6 +5,11 @@
 //! the databases' own case folding only covers ASCII. All code must use the same function for the
 //! same column.
 
+pub mod hex;
+pub mod html;
+pub mod spelling;
+pub mod web_addresses;
+
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// The key by which a text is compared and sorted: ignores case, accents and compatibility forms,

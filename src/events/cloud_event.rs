@@ -3,13 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::LoggedEvent;
-use crate::domain::event::Event;
+use crate::domain::events::Event;
 use crate::domain::ids::{
     ApiKeyId, CartId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, Id,
     LocationId, MenuId, OrderId, OrderLineId, PageId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId,
     ShippingZoneId, ShopId, StaffId, TaxRateId, UrlRedirectId, VariantId, WebhookSubscriptionId,
 };
-use crate::domain::order::OrderStatus;
+use crate::domain::orders::OrderStatus;
 
 /// The number of changes to the shape of `data` that were made here and not in the log: from the
 /// log's names and bare UUIDs to those of the API, and then to the API's revised naming rules.
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn all_ids_of_payloads_are_known() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/domain/event");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/domain/events");
         for file in std::fs::read_dir(folder).unwrap() {
             let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
             let fields = text.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'));

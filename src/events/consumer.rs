@@ -6,7 +6,7 @@
 
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
-use crate::domain::event::Topic;
+use crate::domain::events::Topic;
 use crate::domain::time::Timestamp;
 use crate::repositories::events::{self, LoggedEvent};
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{LoggedEvent, Retention};
 use crate::db::{Db, DbError, StatementCounter};
-use crate::domain::event::{Topic, TopicScope};
+use crate::domain::events::{Topic, TopicScope};
 use crate::error::{Error, with_causes};
 use crate::repositories::events;
 

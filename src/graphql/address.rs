@@ -6,8 +6,8 @@ use async_graphql::{ID, InputObject, Object};
 
 use super::codes::CountryCode;
 use super::scalars::{gid, parse_gid};
-use crate::domain::address::Address;
 use crate::domain::codes::COUNTRIES;
+use crate::domain::customers::addresses::Address;
 use crate::domain::ids::{AddressId, Id};
 
 /// A mailing address with its ID. Cheap to clone.

@@ -2,7 +2,7 @@
 
 use async_graphql::{InputObject, SimpleObject};
 
-use crate::domain::cart;
+use crate::domain::checkout::carts;
 
 /// A custom attribute, such as a gift message.
 #[derive(SimpleObject, Clone)]
@@ -24,12 +24,12 @@ pub struct AttributeInput {
 
 impl Attribute {
     /// Converts a list of attributes.
-    pub fn all(attributes: &[cart::Attribute]) -> Vec<Self> {
+    pub fn all(attributes: &[carts::Attribute]) -> Vec<Self> {
         attributes.iter().map(|one| Self { key: one.key.clone(), value: Some(one.value.clone()) }).collect()
     }
 }
 
-impl From<AttributeInput> for cart::Attribute {
+impl From<AttributeInput> for carts::Attribute {
     fn from(input: AttributeInput) -> Self {
         Self { key: input.key, value: input.value }
     }

@@ -25,9 +25,9 @@ use super::order::{OrderConnection, OrderSortKeys, orders_of_customer};
 use super::request::RequestContext;
 use super::scalars::{DateTime, gid, parse_gid};
 use super::total::TotalCount;
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{CustomerId, Id};
 use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Page};
-use crate::domain::permission::Permission;
 use crate::loaders::{self, CustomerAddress};
 use crate::services::access::sessions::SessionTokens;
 

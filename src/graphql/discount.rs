@@ -14,11 +14,11 @@ use super::guard::{PermissionGuard, may_manage_settings};
 use super::request::RequestContext;
 use super::scalars::{DateTime, Decimal, gid, parse_gid};
 use super::shop::MoneyV2;
-use crate::domain::discount::{self, DiscountRefusal};
+use crate::domain::access::permissions::Permission;
+use crate::domain::checkout::discounts::{self, DiscountRefusal};
 use crate::domain::ids::{DiscountId, Id};
-use crate::domain::micros;
+use crate::domain::money::micros;
 use crate::domain::page::{CursorKey, CursorKeyKind};
-use crate::domain::permission::Permission;
 use crate::graphql::inline_object::InlineObject;
 use crate::loaders;
 
@@ -30,7 +30,7 @@ pub struct Discount(pub Arc<loaders::Discount>);
 
 /// What a discount reduces the price of.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "discount::DiscountClass")]
+#[graphql(remote = "discounts::DiscountClass")]
 pub enum DiscountClass {
     /// The price of products.
     Product,
@@ -96,7 +96,7 @@ pub struct DiscountValue {
 }
 
 /// A set of products, given individually and by collection.
-pub struct DiscountItems(discount::ItemSelection);
+pub struct DiscountItems(discounts::ItemSelection);
 
 /// The classes of discounts that a discount can be combined with. Both discounts must allow the
 /// combination.
@@ -142,8 +142,8 @@ impl Discount {
 }
 
 impl DiscountValue {
-    fn new(ctx: &Context<'_>, value: &discount::DiscountValue) -> Self {
-        let items = |items: &Option<discount::ItemSelection>| items.clone().map(DiscountItems);
+    fn new(ctx: &Context<'_>, value: &discounts::DiscountValue) -> Self {
+        let items = |items: &Option<discounts::ItemSelection>| items.clone().map(DiscountItems);
         let empty = |kind| Self {
             kind,
             percentage: None,
@@ -158,18 +158,18 @@ impl DiscountValue {
         };
         let percentage = |micros: &i64| Some(Decimal(micros::to_percentage(*micros)));
         match value {
-            discount::DiscountValue::Percentage { rate_micros, items: on } => Self {
+            discounts::DiscountValue::Percentage { rate_micros, items: on } => Self {
                 percentage: percentage(rate_micros),
                 items: items(on),
                 ..empty(DiscountKind::Percentage)
             },
-            discount::DiscountValue::FixedAmount { amount, each, items: on } => Self {
+            discounts::DiscountValue::FixedAmount { amount, each, items: on } => Self {
                 amount: Some(MoneyV2(ctx.shop().money(*amount))),
                 applies_on_each_item: Some(*each),
                 items: items(on),
                 ..empty(DiscountKind::FixedAmount)
             },
-            discount::DiscountValue::BuyXGetY {
+            discounts::DiscountValue::BuyXGetY {
                 buy,
                 buy_quantity,
                 get,
@@ -185,7 +185,7 @@ impl DiscountValue {
                 uses_per_order_limit: *uses_per_order,
                 ..empty(DiscountKind::BuyXGetY)
             },
-            discount::DiscountValue::FreeShipping => empty(DiscountKind::FreeShipping),
+            discounts::DiscountValue::FreeShipping => empty(DiscountKind::FreeShipping),
         }
     }
 }

@@ -20,8 +20,8 @@ use super::limits::{self, LimitError};
 use super::type_system::type_system;
 use super::{namespace, syntax};
 use crate::context::Locale;
+use crate::domain::access::query_limits::CallerLimits;
 use crate::domain::ids::Namespace;
-use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 
 /// The maximum size of a node of a parsed document in memory, in bytes.
@@ -284,8 +284,8 @@ pub fn count_response_fields(data: &Value) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::caller::CallerKind;
-    use crate::domain::query_limits::QueryLimits;
+    use crate::domain::access::callers::CallerKind;
+    use crate::domain::access::query_limits::QueryLimits;
 
     fn limits() -> CallerLimits {
         QueryLimits::default().of(CallerKind::Anonymous)

@@ -5,7 +5,7 @@ use async_graphql::{Context, Guard};
 
 use super::request::RequestContext;
 use crate::context::OpContext;
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
 
 /// Allows a field only for actors with a permission.
 pub struct PermissionGuard(pub Permission);

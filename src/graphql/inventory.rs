@@ -15,9 +15,9 @@ use super::connection::{ConnectionPage, PageArgs, connection};
 use super::guard::{PermissionGuard, may_read_inventory};
 use super::request::RequestContext;
 use super::scalars::{DateTime, parse_gid};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, LocationId};
 use crate::domain::page::{CursorKey, CursorKeyKind};
-use crate::domain::permission::Permission;
 use crate::graphql::inline_object::InlineObject;
 use crate::loaders;
 

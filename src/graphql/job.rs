@@ -10,15 +10,14 @@ use super::guard::{PermissionGuard, StaffGuard, is_staff, may_manage_settings};
 use super::inline_object::InlineObject;
 use super::request::RequestContext;
 use super::scalars::{DateTime, gid, parse_gid};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::Id;
-use crate::domain::job;
 use crate::domain::page::{CursorKey, CursorKeyKind};
-use crate::domain::permission::Permission;
 use crate::services::jobs;
 
 /// The status of a job.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "job::JobStatus", visible = "is_staff")]
+#[graphql(remote = "crate::domain::jobs::JobStatus", visible = "is_staff")]
 pub enum JobStatus {
     /// The job is waiting for its time or for a worker.
     Queued,

@@ -19,7 +19,7 @@ pub use size::variables_bytes;
 
 use super::request::RequestContext;
 use crate::auth::{AuthError, Keys};
-use crate::domain::event::Topic;
+use crate::domain::events::Topic;
 use crate::domain::ids::JobId;
 use crate::domain::page::{Cursor, CursorKey};
 use crate::error::Error;

@@ -15,11 +15,11 @@ use super::catalog::Image;
 use super::connection::{ConnectionPage, PageArgs};
 use super::request::RequestContext;
 use super::scalars::{Url, gid};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, ImageId, MediaId, ProductId, VideoId};
 use crate::domain::media::{MediaFormat, MediaKind, MediaStatus as Status};
 use crate::domain::page::{CursorKey, CursorKeyKind, Page};
-use crate::domain::permission::Permission;
-use crate::domain::shop_profile::BrandImage;
+use crate::domain::shop::BrandImage;
 use crate::loaders;
 use crate::services::media::ChangedMedia;
 

@@ -9,14 +9,14 @@ use super::inline_object::InlineObject;
 use super::request::RequestContext;
 use super::scalars::{Date, gid};
 use super::shop::MoneyV2;
+use crate::domain::access::permissions::Permission;
 use crate::domain::money::{Currency, Money};
-use crate::domain::permission::Permission;
-use crate::domain::report::{self, Day};
+use crate::domain::reports::Day;
 use crate::services::reports;
 
 /// What the rows of a sales report stand for.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "report::SalesBy", visible = "may_read_reports")]
+#[graphql(remote = "crate::domain::reports::SalesBy", visible = "may_read_reports")]
 pub enum SalesReportBy {
     /// A row per day.
     Day,

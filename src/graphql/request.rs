@@ -6,7 +6,7 @@ use async_graphql::{Context, Name, Value};
 
 use crate::auth::Keys;
 use crate::context::OpContext;
-use crate::domain::search::Warning;
+use crate::domain::catalog::search::Warning;
 use crate::loaders::Loaders;
 use crate::services::{Services, Shop};
 

@@ -3,7 +3,7 @@
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
 use crate::domain::ids::{Id, without_namespace};
-use crate::domain::report::Day;
+use crate::domain::reports::Day;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 

@@ -18,8 +18,8 @@ use policy::ShopPolicyWithDefault;
 use super::codes::{CountryCode, CurrencyCode};
 use super::request::RequestContext;
 use super::scalars::{Decimal, Url, gid};
+use crate::domain::content::policies::PolicyKind;
 use crate::domain::money::Money;
-use crate::domain::policy::PolicyKind;
 
 /// An amount of money with its currency.
 #[derive(Clone, Copy)]

@@ -22,9 +22,9 @@ use super::inline_object::InlineObject;
 use super::request::RequestContext;
 use super::scalars::{DateTime, gid, parse_gid};
 use crate::auth::{Actor, Credential};
+use crate::domain::access::permissions;
 use crate::domain::ids::{Id, StaffId};
 use crate::domain::page::{CursorKey, CursorKeyKind};
-use crate::domain::permission;
 use crate::loaders;
 
 connection!(StaffMemberConnection, StaffMemberEdge, StaffMember, "staff members");
@@ -58,11 +58,11 @@ pub enum Permission {
     ManageSettings,
 }
 
-fn to_permissions(permissions: &[permission::Permission]) -> Vec<Permission> {
+fn to_permissions(permissions: &[permissions::Permission]) -> Vec<Permission> {
     permissions.iter().copied().map(Into::into).collect()
 }
 
-fn into_domain_permissions(permissions: Vec<Permission>) -> Vec<permission::Permission> {
+fn into_domain_permissions(permissions: Vec<Permission>) -> Vec<permissions::Permission> {
     permissions.into_iter().map(Into::into).collect()
 }
 
@@ -79,7 +79,7 @@ impl StaffMember {
     /// Finds a staff member by ID. `None` unless it is the actor, or the actor may manage staff.
     pub async fn find(ctx: &Context<'_>, id: StaffId) -> Result<Option<Self>> {
         let is_self = matches!(ctx.op().credential, Credential::Staff(own, _) if own == id);
-        if !is_self && !ctx.op().may(permission::Permission::ManageStaff) {
+        if !is_self && !ctx.op().may(permissions::Permission::ManageStaff) {
             return Ok(None);
         }
         Ok(ctx.loaders().staff.members.load(id).await?.map(Self))
@@ -117,10 +117,10 @@ impl StaffMember {
     /// The permissions granted by all roles of the staff member.
     async fn permissions(&self, ctx: &Context<'_>) -> Result<Vec<Permission>> {
         let roles = ctx.loaders().staff.roles_of_member.load(self.0.id).await?;
-        let is_held = |permission: &&permission::Permission| {
+        let is_held = |permission: &&permissions::Permission| {
             roles.iter().any(|role| role.permissions.0.contains(permission))
         };
-        Ok(permission::Permission::ALL.iter().filter(is_held).copied().map(Into::into).collect())
+        Ok(permissions::Permission::ALL.iter().filter(is_held).copied().map(Into::into).collect())
     }
 
     /// The roles of the staff member, by name.

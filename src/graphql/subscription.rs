@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Object};
 
-use crate::domain::event::Event;
+use crate::domain::events::Event;
 use crate::error::Error;
 use crate::events::LoggedEvent;
 use crate::graphql::request::RequestContext;

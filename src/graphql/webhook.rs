@@ -18,9 +18,10 @@ use super::inline_object::InlineObject;
 use super::request::RequestContext;
 use super::scalars::{DateTime, gid, parse_gid};
 use super::staff::Permission;
+use crate::domain::access::permissions;
 use crate::domain::ids::{Id, WebhookSubscriptionId};
 use crate::domain::page::{CursorKey, CursorKeyKind};
-use crate::domain::{permission, webhook};
+use crate::domain::webhooks;
 use crate::loaders;
 
 connection!(
@@ -33,7 +34,7 @@ connection!(WebhookDeliveryConnection, WebhookDeliveryEdge, WebhookDelivery, "we
 
 /// The status of a webhook subscription.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "webhook::WebhookStatus", visible = "may_manage_settings")]
+#[graphql(remote = "webhooks::WebhookStatus", visible = "may_manage_settings")]
 pub enum WebhookSubscriptionStatus {
     /// Events are delivered to the endpoint.
     Active,
@@ -45,7 +46,7 @@ pub enum WebhookSubscriptionStatus {
 
 /// The status of a webhook delivery.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "webhook::DeliveryStatus", visible = "may_manage_settings")]
+#[graphql(remote = "webhooks::DeliveryStatus", visible = "may_manage_settings")]
 pub enum WebhookDeliveryStatus {
     /// The delivery is waiting to be sent.
     Pending,
@@ -67,7 +68,7 @@ impl WebhookSubscription {
 
     /// Finds a webhook subscription by ID. `None` unless the actor may manage settings.
     pub async fn find(ctx: &Context<'_>, id: WebhookSubscriptionId) -> Result<Option<Self>> {
-        if !ctx.op().may(permission::Permission::ManageSettings) {
+        if !ctx.op().may(permissions::Permission::ManageSettings) {
             return Ok(None);
         }
         Ok(ctx.loaders().staff.webhook_subscriptions.load(id).await?.map(Self))
@@ -274,7 +275,7 @@ impl WebhookQuery {
     /// Returns the deliveries of a webhook subscription, newest first. Deliveries are kept for 30
     /// days.
     #[graphql(
-        guard = "PermissionGuard(permission::Permission::ManageSettings)",
+        guard = "PermissionGuard(permissions::Permission::ManageSettings)",
         visible = "may_manage_settings"
     )]
     #[expect(clippy::too_many_arguments, reason = "the arguments of a connection in addition to its own")]
@@ -300,7 +301,7 @@ impl WebhookQuery {
 
     /// Returns a webhook subscription by ID.
     #[graphql(
-        guard = "PermissionGuard(permission::Permission::ManageSettings)",
+        guard = "PermissionGuard(permissions::Permission::ManageSettings)",
         visible = "may_manage_settings"
     )]
     async fn webhook_subscription(
@@ -313,7 +314,7 @@ impl WebhookQuery {
 
     /// Returns the shop's webhook subscriptions, in order of creation.
     #[graphql(
-        guard = "PermissionGuard(permission::Permission::ManageSettings)",
+        guard = "PermissionGuard(permissions::Permission::ManageSettings)",
         visible = "may_manage_settings"
     )]
     async fn webhook_subscriptions(

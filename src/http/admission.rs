@@ -29,8 +29,8 @@ use super::Rejection;
 use crate::concurrency::{FairPermit, FairSemaphore, LowPriorityPool, processors};
 use crate::config::AdmissionConfig;
 use crate::context::OpContext;
-use crate::domain::caller::CallerKind;
-use crate::domain::query_limits::CallerLimits;
+use crate::domain::access::callers::CallerKind;
+use crate::domain::access::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 use crate::services::access::rate_limits::Caller;
 use crate::telemetry::Metrics;
@@ -332,8 +332,8 @@ mod tests {
     use super::*;
     use crate::auth::{Actor, Credential, Identity};
     use crate::context::SystemClock;
+    use crate::domain::access::query_limits::QueryLimits;
     use crate::domain::ids::{ApiKeyId, CustomerId};
-    use crate::domain::query_limits::QueryLimits;
 
     fn admission(max_operations: usize, max_queued: usize) -> Admission {
         let queue_timeout = Duration::from_millis(1);

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use poem::http::{HeaderMap, header};
 use poem::{Addr, Request};
 
-use crate::domain::client_address::{ClientAddress, TrustedProxies};
+use crate::domain::access::client_addresses::{ClientAddress, TrustedProxies};
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 

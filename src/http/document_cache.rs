@@ -17,7 +17,7 @@ use super::Rejection;
 use super::admission::{Admission, Share, is_large_document};
 use crate::concurrency::{LowPriorityPool, processors};
 use crate::context::OpContext;
-use crate::domain::query_limits::CallerLimits;
+use crate::domain::access::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 use crate::graphql::document::{Document, RequestError};
 use crate::services::access::rate_limits::{RateLimits, Throttled};
@@ -154,9 +154,9 @@ mod tests {
     use crate::auth::Identity;
     use crate::config::AdmissionConfig;
     use crate::context::SystemClock;
-    use crate::domain::caller::CallerKind;
-    use crate::domain::query_limits::QueryLimits;
-    use crate::domain::rate_limit::BucketLimit;
+    use crate::domain::access::callers::CallerKind;
+    use crate::domain::access::query_limits::QueryLimits;
+    use crate::domain::access::rate_limits::BucketLimit;
     use crate::services::access::rate_limits::RateLimitSettings;
 
     fn rates(anonymous: Option<BucketLimit>) -> RateLimits {

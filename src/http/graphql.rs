@@ -30,9 +30,10 @@ use crate::app::App;
 use crate::auth::{Actor, Identity};
 use crate::context::OpContext;
 use crate::db::StatementCounter;
+use crate::domain::access::query_limits::CallerLimits;
 use crate::domain::ids;
 use crate::error::{Error, ErrorCode, with_causes};
-use crate::services::rate_limits::Throttled;
+use crate::services::access::rate_limits::Throttled;
 use crate::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

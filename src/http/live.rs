@@ -39,7 +39,7 @@ use super::server::ResetHandle;
 use super::{respond, storefront_key};
 use crate::app::App;
 use crate::config::CorsOrigins;
-use crate::domain::client_address::ClientAddress;
+use crate::domain::access::client_addresses::ClientAddress;
 use crate::error::ErrorCode;
 
 /// The size of a connection's read buffer. Clients send little.

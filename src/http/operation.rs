@@ -23,13 +23,13 @@ use crate::auth::Credential;
 use crate::concurrency::{AbortOnDrop, BatchScheduler};
 use crate::context::OpContext;
 use crate::db::StatementCounter;
-use crate::domain::query_limits::CallerLimits;
+use crate::domain::access::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 use crate::graphql::document::{ExecutableOperation, RequestError, count_response_fields, passed_validation};
 use crate::graphql::limits::budget::{Budget, StopReason};
 use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
 use crate::loaders::Loaders;
-use crate::services::rate_limits::{ThrottleStatus, Throttled};
+use crate::services::access::rate_limits::{ThrottleStatus, Throttled};
 use crate::telemetry::{self, Metrics};
 
 /// The metric label for the kind of an operation that could not be parsed.

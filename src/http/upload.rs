@@ -23,7 +23,7 @@ use super::operation::{OperationRequest, Upload};
 use super::server::BodyAllowance;
 use crate::app::App;
 use crate::context::OpContext;
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
 use crate::error::ErrorCode;
 
 /// The maximum number of files in a request.

@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{OrderId, RefundId};
-use crate::domain::payment::PaymentKind;
+use crate::domain::payments::PaymentKind;
 
 /// A request for a payment.
 #[derive(Clone, Debug)]

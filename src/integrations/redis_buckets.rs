@@ -8,7 +8,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError};
 use tokio::sync::OnceCell;
 
-use crate::domain::rate_limit::{BucketLimit, ThrottleStatus, Throttled};
+use crate::domain::access::rate_limits::{BucketLimit, ThrottleStatus, Throttled};
 use crate::domain::time::Timestamp;
 
 /// Timeout of a call: every request waits for it.

@@ -20,8 +20,8 @@ pub use overnight::Overnight;
 pub use pickup::Pickup;
 pub use standard::Standard;
 
+use crate::domain::checkout::shipping::{Parcel, Tariff};
 use crate::domain::money::Currency;
-use crate::domain::shipping::{Parcel, Tariff};
 
 /// A shipping method.
 pub trait ShippingStrategy: Send + Sync {

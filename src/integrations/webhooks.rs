@@ -25,7 +25,7 @@ use sha2::Sha256;
 
 use super::public_http::{HttpError, PublicHttp};
 use crate::concurrency::breaker::{BreakerGroup, CallError};
-use crate::domain::hex::hex;
+use crate::domain::text::hex::hex;
 use crate::domain::time::Timestamp;
 
 /// Maximum number of bytes of a response that are kept.

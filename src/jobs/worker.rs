@@ -19,7 +19,7 @@ use crate::concurrency::AbortOnDrop;
 use crate::context::{Clock, OpContext};
 use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::ids::{Id, JobId, WorkerId};
-use crate::domain::job::{JobStatus, backoff};
+use crate::domain::jobs::{JobStatus, backoff};
 use crate::error::with_causes;
 use crate::repositories::jobs::{self, JobUpdate};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::domain::report::Day;
+use crate::domain::reports::Day;
 use crate::jobs::{Handler, JobContext, JobError, Task};
 use crate::services::Services;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::domain::event::Event;
+use crate::domain::events::Event;
 use crate::jobs::{EventSubscription, Handler, JobContext, JobError};
 use crate::services::Services;
 

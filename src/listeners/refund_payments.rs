@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::domain::event::Event;
+use crate::domain::events::Event;
 use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 use crate::services::Services;
 

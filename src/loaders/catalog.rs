@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::ids::{CollectionId, ImageId, LocationId, MediaId, ProductId, VariantId};
 use crate::domain::media::{ContentHash, StoredFile};
-use crate::repositories::{locations, media, products};
+use crate::repositories::catalog::{locations, media, products};
 
 /// The loaders of the catalog and its stock.
 pub struct CatalogLoaders {

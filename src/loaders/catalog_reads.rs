@@ -9,9 +9,10 @@ use crate::db::{Conn, Db, DbError, ReadCoalescer};
 use crate::domain::ids::{CollectionId, ImageId, ProductId, VariantId};
 use crate::domain::media::{ContentHash, StoredFile};
 use crate::domain::page::{Cursor, PageRequest};
-use crate::repositories::collections::{self, Collection};
-use crate::repositories::products::{self, CollectionPageQuery, Product, ProductList};
-use crate::repositories::{Visibility, images, inventory, media, variants};
+use crate::repositories::Visibility;
+use crate::repositories::catalog::collections::{self, Collection};
+use crate::repositories::catalog::products::{self, CollectionPageQuery, Product, ProductList};
+use crate::repositories::catalog::{images, inventory, media, variants};
 
 /// The catalogue's reads, one set per process. Each is documented at the loader of the same name in
 /// [`Loaders`](super::Loaders). Where the result depends on visibility, that is the partition.

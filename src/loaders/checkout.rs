@@ -8,9 +8,9 @@ use super::{
     Cart, CartLine, Discount, LoadContext, ShippingRate, ShippingZone, TaxRate, group_by_key, index_by,
 };
 use crate::db::DbError;
-use crate::domain::cart::CartRef;
+use crate::domain::checkout::carts::CartRef;
 use crate::domain::ids::{CartId, DiscountId, ShippingRateId, ShippingZoneId, TaxRateId};
-use crate::repositories::{carts, discounts, shipping, tax_rates};
+use crate::repositories::checkout::{carts, discounts, shipping, tax_rates};
 
 /// The loaders of carts, and of what their prices depend on.
 pub struct CheckoutLoaders {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use super::loader::Loader;
 use super::{LoadContext, group_by_key, index_by};
 use crate::context::OpContext;
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{MenuId, MenuItemId, PageId, PolicyId, ShopId, UrlRedirectId};
-use crate::domain::permission::Permission;
-use crate::repositories::{Visibility, menus, pages, shop_policies, url_redirects};
+use crate::repositories::Visibility;
+use crate::repositories::content::{menus, pages, url_redirects};
+use crate::repositories::shop::policies;
 
-pub use crate::repositories::menus::{Menu, MenuItem};
-pub use crate::repositories::pages::Page as ContentPage;
-pub use crate::repositories::shop_policies::ShopPolicy;
-pub use crate::repositories::url_redirects::UrlRedirect;
+pub use crate::repositories::content::menus::{Menu, MenuItem};
+pub use crate::repositories::content::pages::Page as ContentPage;
+pub use crate::repositories::content::url_redirects::UrlRedirect;
+pub use crate::repositories::shop::policies::ShopPolicy;
 
 /// The loaders of content: what a storefront shows besides the catalogue.
 pub struct ContentLoaders {
@@ -81,14 +83,14 @@ impl ContentLoaders {
                 },
             ),
             policies: Loader::new("policies", ctx, &|ctx: Arc<LoadContext>, ids| async move {
-                let rows = shop_policies::by_ids(&mut ctx.conn().await?, &ids).await?;
+                let rows = policies::by_ids(&mut ctx.conn().await?, &ids).await?;
                 Ok(index_by(rows, |policy| policy.id))
             }),
             policies_of_shop: Loader::new(
                 "policies_of_shop",
                 ctx,
                 &|ctx: Arc<LoadContext>, shops| async move {
-                    let rows = shop_policies::all(&mut ctx.conn().await?).await?;
+                    let rows = policies::all(&mut ctx.conn().await?).await?;
                     // A database has one shop.
                     let shop = shops.first().copied();
                     Ok(group_by_key(rows.into_iter().filter_map(|policy| Some((shop?, Arc::new(policy))))))

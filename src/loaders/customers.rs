@@ -6,7 +6,8 @@ use super::loader::Loader;
 use super::orders::{OrderPage, pages_of_customers};
 use super::{Customer, CustomerAddress, CustomerPageQuery, LoadContext, group_by_key, index_by};
 use crate::domain::ids::CustomerId;
-use crate::repositories::{customer_addresses, customers, orders as order_rows};
+use crate::repositories::customers::{self, addresses};
+use crate::repositories::orders as order_rows;
 
 /// The loaders of customers. Callers must check access to the customer.
 pub struct CustomerLoaders {
@@ -27,7 +28,7 @@ impl CustomerLoaders {
                 Ok(index_by(customers::by_ids(&mut ctx.conn().await?, &ids).await?, |customer| customer.id))
             }),
             addresses: Loader::new("addresses_of_customer", ctx, &|ctx: Arc<LoadContext>, ids| async move {
-                let rows = customer_addresses::by_customer_ids(&mut ctx.conn().await?, &ids).await?;
+                let rows = addresses::by_customer_ids(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|address| (address.customer_id, Arc::new(address)))))
             }),
             order_count: Loader::new(

@@ -9,9 +9,9 @@ use super::loader::Loader;
 use super::{LoadContext, group_by_key, index_by};
 use crate::context::OpContext;
 use crate::db::DbError;
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::page::{CursorKey, Page};
-use crate::domain::permission::Permission;
 use crate::repositories::orders::{self, fulfillments, refunds, returns};
 use crate::repositories::{events, payments};
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::loader::Loader;
 use super::{LoadContext, Role, StaffMember, WebhookAttempt, WebhookSubscription, group_by_key, index_by};
 use crate::domain::ids::{StaffId, WebhookDeliveryId, WebhookSubscriptionId};
-use crate::repositories::{roles, staff, webhooks};
+use crate::repositories::staff::{self, roles};
+use crate::repositories::webhooks;
 
 /// The loaders of what staff manage: members, roles and webhooks. Callers must check access.
 pub struct StaffLoaders {

@@ -1,23 +1,23 @@
 //! Shared macros and functions that translate search conditions to SQL conditions on columns.
 
+use crate::domain::catalog::search::Comparator;
 use crate::domain::money::{Currency, Money};
-use crate::domain::search::Comparator;
 
 /// A condition on a text column, embedded in a larger condition on the row. The column's stored key
 /// is compared with the key of the search value.
 macro_rules! text_condition {
     ($column:expr, $key:expr, $key_of:path, $value:expr, |$meets:ident| $asked:expr) => {
         match $value {
-            $crate::domain::search::ValueMatch::Exists => {
+            $crate::domain::catalog::search::ValueMatch::Exists => {
                 let $meets = $column.ne("");
                 Box::new($asked)
             }
-            $crate::domain::search::ValueMatch::AnyOf(values) => {
+            $crate::domain::catalog::search::ValueMatch::AnyOf(values) => {
                 let values: Vec<String> = values.iter().map(|value| $key_of(value)).collect();
                 let $meets = $key.eq_any(values);
                 Box::new($asked)
             }
-            $crate::domain::search::ValueMatch::StartsWith(start) => {
+            $crate::domain::catalog::search::ValueMatch::StartsWith(start) => {
                 // A range can use an index; LIKE with a parameter can't.
                 let start = $key_of(start);
                 let end = format!("{start}{}", char::MAX);
@@ -34,10 +34,10 @@ macro_rules! text_condition {
 macro_rules! list_condition {
     ($name:ident, $found:ident, $backend:ty, $table:ident, $id:ty, words: $words:expr, title: $title:expr, $own:ident: |$value:ident| $asked:expr) => {
         fn $name(
-            node: &$crate::domain::search::Node<$crate::domain::search::ListTerm>,
+            node: &$crate::domain::catalog::search::Node<$crate::domain::catalog::search::ListTerm>,
         ) -> $crate::db::expr::Condition<$table::table, $backend> {
             use $crate::db::expr::{Condition, constant};
-            use $crate::domain::search::{ListTerm, Node};
+            use $crate::domain::catalog::search::{ListTerm, Node};
             use $crate::domain::time::Timestamp;
             use $crate::repositories::catalog::words::HasWords;
             use $crate::repositories::conditions::compare;
@@ -75,11 +75,11 @@ macro_rules! list_condition {
         }
 
         fn $found(
-            filter: &$crate::domain::search::Node<$crate::domain::search::ListTerm>,
+            filter: &$crate::domain::catalog::search::Node<$crate::domain::catalog::search::ListTerm>,
         ) -> $table::BoxedQuery<'static, $backend> {
             match filter {
                 // Without a constant condition, the database can choose a better plan.
-                $crate::domain::search::Node::All => $table::table.into_boxed(),
+                $crate::domain::catalog::search::Node::All => $table::table.into_boxed(),
                 filter => $table::table.filter($name(filter)).into_boxed(),
             }
         }
@@ -96,11 +96,11 @@ macro_rules! compare {
             }};
         }
         match $comparator {
-            $crate::domain::search::Comparator::Equal => asked!(eq),
-            $crate::domain::search::Comparator::Greater => asked!(gt),
-            $crate::domain::search::Comparator::GreaterOrEqual => asked!(ge),
-            $crate::domain::search::Comparator::Less => asked!(lt),
-            $crate::domain::search::Comparator::LessOrEqual => asked!(le),
+            $crate::domain::catalog::search::Comparator::Equal => asked!(eq),
+            $crate::domain::catalog::search::Comparator::Greater => asked!(gt),
+            $crate::domain::catalog::search::Comparator::GreaterOrEqual => asked!(ge),
+            $crate::domain::catalog::search::Comparator::Less => asked!(lt),
+            $crate::domain::catalog::search::Comparator::LessOrEqual => asked!(le),
         }
     }};
 }

@@ -12,9 +12,9 @@ use crate::db::expr::{in_ids, in_texts};
 use crate::db::schema::{carts, event_consumers, event_head, events, jobs};
 use crate::db::types::{AnyId, Json, sql};
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
-use crate::domain::event::{Event, Topic, TopicScope};
+use crate::domain::events::{Event, Topic, TopicScope};
 use crate::domain::ids::{CartId, EventId, Id};
-use crate::domain::job::JobStatus;
+use crate::domain::jobs::JobStatus;
 use crate::domain::time::Timestamp;
 
 /// An event as stored.

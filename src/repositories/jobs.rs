@@ -12,7 +12,7 @@ use crate::db::schema::{jobs, scheduled_tasks};
 use crate::db::types::{Json, sql};
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::ids::{EventId, Id, JobId, WorkerId};
-use crate::domain::job::JobStatus;
+use crate::domain::jobs::JobStatus;
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
 

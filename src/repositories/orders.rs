@@ -21,12 +21,12 @@ use crate::db::expr::nextval;
 use crate::db::schema::{order_lines, orders};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
-use crate::domain::address::Address;
-use crate::domain::cart::Attribute;
+use crate::domain::catalog::inventory::UnitsAtLocation;
+use crate::domain::checkout::carts::Attribute;
+use crate::domain::checkout::quotes::{Allocation, QuotedDelivery, TaxLine};
+use crate::domain::customers::addresses::Address;
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId, OrderLineId, ProductId, VariantId};
-use crate::domain::inventory::UnitsAtLocation;
-use crate::domain::order::{self, LineCount, OrderStatus};
-use crate::domain::quote::{Allocation, QuotedDelivery, TaxLine};
+use crate::domain::orders::{LineCount, OrderStatus, display_name};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::catalog::words::{self, SearchField, SearchWords};
@@ -171,7 +171,7 @@ impl Order {
     /// The display name, or the imported name.
     #[must_use]
     pub fn name(&self) -> String {
-        self.imported_as.clone().unwrap_or_else(|| order::display_name(self.id, self.number))
+        self.imported_as.clone().unwrap_or_else(|| display_name(self.id, self.number))
     }
 
     /// Whether the payment is pending and the order has no number yet.

@@ -7,7 +7,7 @@ use crate::db::expr::in_ids;
 use crate::db::schema::payments;
 use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::{OrderId, PaymentId, RefundId};
-use crate::domain::payment::{self, LedgerEntry, LedgerTotals, PaymentKind};
+use crate::domain::payments::{self as ledger, LedgerEntry, LedgerTotals, PaymentKind};
 use crate::domain::time::Timestamp;
 
 /// An entry of the ledger.
@@ -47,7 +47,7 @@ impl Payment {
 /// Sums up the ledger of one order.
 #[must_use]
 pub fn ledger_totals(ledger: &[Payment]) -> LedgerTotals {
-    payment::ledger_totals(ledger.iter().map(Payment::entry))
+    ledger::ledger_totals(ledger.iter().map(Payment::entry))
 }
 
 /// Returns the ledgers of these orders, each order's in order.

@@ -11,7 +11,7 @@ use crate::db::schema::{order_sales, product_sales};
 use crate::db::types::sql::Uuid;
 use crate::db::{Conn, DbError, on_conn};
 use crate::domain::ids::ProductId;
-use crate::domain::report::{Day, SalesFigures};
+use crate::domain::reports::{Day, SalesFigures};
 
 /// The key of figures of whole orders.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

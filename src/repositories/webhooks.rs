@@ -7,12 +7,12 @@ use crate::db::expr::in_ids;
 use crate::db::schema::{webhook_attempts, webhook_deliveries, webhook_subscriptions};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
+use crate::domain::access::owners::Owner;
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{EventId, Id, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId};
-use crate::domain::owner::Owner;
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
-use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{DeliveryStatus, WebhookStatus};
+use crate::domain::webhooks::{DeliveryStatus, WebhookStatus};
 
 /// A webhook subscription as stored.
 #[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]

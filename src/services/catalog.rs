@@ -31,14 +31,14 @@ pub use variants::{NewVariant, OptionValue, VariantPatch, VariantStrategy, Varia
 
 pub use crate::repositories::catalog::collections::CollectionSort;
 
-use crate::domain::handle;
+use crate::domain::catalog::handles;
 use crate::error::{Error, UserErrorCode};
 
 /// The first handle that is not taken, derived from `stem`. `taken` are the existing handles with
 /// that prefix.
 pub(super) fn find_free_handle(stem: &str, taken: &[String]) -> String {
     (0..)
-        .map(|n| handle::alternative(stem, n))
+        .map(|n| handles::alternative(stem, n))
         .find(|candidate| !taken.contains(candidate))
         .unwrap_or_else(|| stem.to_owned())
 }

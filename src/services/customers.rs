@@ -24,11 +24,11 @@ use crate::auth::{
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, OnConstraint, Tx};
-use crate::domain::event::{CustomerEvent, Event};
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::search::{self, Warning};
+use crate::domain::events::{CustomerEvent, Event};
 use crate::domain::ids::{CustomerId, Id, SessionId};
 use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::permission::Permission;
-use crate::domain::search::{self, Warning};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::jobs;

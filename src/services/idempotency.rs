@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Conn, Db, DbError, Tx, TxWork};
-use crate::domain::hex::hex;
+use crate::domain::text::hex::hex;
 use crate::error::{Error, UserErrorCode};
 use crate::repositories::idempotency::{self, IdempotencyKey};
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::{Db, Tx};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::JobId;
-use crate::domain::job::JobStatus;
+use crate::domain::jobs::JobStatus;
 use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::jobs::{self as queue, NewJob, Schedule};
 use crate::repositories::jobs::{self, JobFilter, JobUpdate};

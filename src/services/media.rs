@@ -26,10 +26,10 @@ use tokio::sync::Semaphore;
 
 use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx};
-use crate::domain::event::Event;
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::Event;
 use crate::domain::ids::{Id, ImageId, JobId, MediaId, ProductId};
 use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus};
-use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode, with_causes};
 use crate::events;
 use crate::integrations::pictures::{FileKind, Picture, PictureError, detect_kind};

@@ -2,9 +2,9 @@
 //! and draft orders.
 //!
 //! Every change locks the order's row first, then discounts, then stock in the order of its ids.
-//! The next status always comes from `domain::order`. Events form the order's timeline. Money moves
-//! outside of the transaction, through `services::payments`; its results are in the ledger, and
-//! [`Orders::sync_with_ledger`] updates the order from there.
+//! The next status always comes from `domain::orders`. Events form the order's timeline. Money
+//! moves outside of the transaction, through `services::payments`; its results are in the ledger,
+//! and [`Orders::sync_with_ledger`] updates the order from there.
 
 mod cancel;
 mod delete_draft;
@@ -35,11 +35,11 @@ use serde::Serialize;
 use crate::auth::Keys;
 use crate::context::OpContext;
 use crate::db::{Db, Tx};
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::search::{self, Node, OrderTerm, Warning};
 use crate::domain::ids::{Id, OrderId, OrderLineId};
-use crate::domain::order::{IllegalTransition, OrderSnapshot};
+use crate::domain::orders::{IllegalTransition, OrderSnapshot};
 use crate::domain::page::{Cursor, PageRequest};
-use crate::domain::permission::Permission;
-use crate::domain::search::{self, Node, OrderTerm, Warning};
 use crate::error::{Error, UserErrorCode};
 use crate::loaders::OrderPage;
 use crate::repositories::orders::{self, Order, OrderLine, OrderList, OrderSort, refunds};

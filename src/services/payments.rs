@@ -36,7 +36,7 @@ use crate::concurrency::breaker::{Breaker, BreakerSettings, Breakers, CallError}
 use crate::context::OpContext;
 use crate::db::Db;
 use crate::domain::ids::OrderId;
-use crate::domain::payment::PaymentKind;
+use crate::domain::payments::PaymentKind;
 use crate::error::Error;
 use crate::integrations::payments::{
     Charge, PaymentProvider, PaymentRef, ProviderError, ProviderEvent, ProviderFuture, Providers,

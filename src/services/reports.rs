@@ -31,10 +31,10 @@ use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::{Db, Tx};
-use crate::domain::event::Topic;
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::Topic;
 use crate::domain::ids::{Id, ProductId};
-use crate::domain::permission::Permission;
-use crate::domain::report::{Day, SalesBy, SalesFigures};
+use crate::domain::reports::{Day, SalesBy, SalesFigures};
 use crate::error::Error;
 use crate::events::consumer;
 use crate::repositories::Visibility;

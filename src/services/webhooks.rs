@@ -26,7 +26,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use crate::auth::Keys;
 use crate::db::Db;
-use crate::domain::event::WebhookEvent;
+use crate::domain::events::WebhookEvent;
 use crate::domain::ids::WebhookSubscriptionId;
 use crate::error::{Error, UserErrorCode};
 use crate::integrations::webhooks::WebhookSender;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mercato::auth::MailedTokenPurpose;
 use mercato::db::types::AnyId;
+use mercato::domain::access::permissions::Permission::{ReadCustomers, WriteCustomers};
 use mercato::domain::ids::{CustomerId, CustomerTokenId, Id};
-use mercato::domain::permission::Permission::{ReadCustomers, WriteCustomers};
 use mercato::repositories::events::{self, EventRow};
 use serde_json::{Value, json};
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use async_graphql::Variables;
 use mercato::auth::Identity;
 use mercato::context::OpContext;
-use mercato::domain::permission::Permission::{
-    self, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
+use mercato::domain::access::permissions::Permission;
+use mercato::domain::access::permissions::Permission::{
+    ReadInventory, ReadProducts, WriteInventory, WriteProducts,
 };
 use mercato::graphql::document::Document;
 use mercato::graphql::live::{PreparedSubscription, TopicRecorder, Trigger};

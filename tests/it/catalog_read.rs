@@ -1,8 +1,8 @@
 //! What buyers and staff read of the catalogue: the same answer by every path, nothing of what is not for sale, pages that
 //! lose and repeat nothing, and what a product tells about its variants.
 
+use mercato::domain::access::permissions::Permission;
 use mercato::domain::page::{Cursor, CursorKey};
-use mercato::domain::permission::Permission;
 use mercato::domain::text;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! What staff write: products here, variants and collections in the modules below. A write that succeeds logs what happened,
 //! under the request that caused it; a write that is refused names each field that is wrong and leaves everything as it was.
 
-use mercato::domain::permission::Permission::{ReadProducts, WriteProducts};
+use mercato::domain::access::permissions::Permission::{ReadProducts, WriteProducts};
 use mercato::repositories::events::{self, EventRow};
 use serde_json::{Value, json};
 

@@ -1,9 +1,9 @@
 //! Placing orders: what is written, what is refused, and that nothing is sold, used or ordered twice, however many try at once.
 
 use futures_util::future::join_all;
-use mercato::domain::address::Address;
-use mercato::domain::order::OrderStatus;
-use mercato::domain::permission::Permission::ReadOrders;
+use mercato::domain::access::permissions::Permission::ReadOrders;
+use mercato::domain::customers::addresses::Address;
+use mercato::domain::orders::OrderStatus;
 use serde_json::{Value, json};
 
 use crate::support::{Database, Reply, TestApp, both, keyed, order_id, order_of};

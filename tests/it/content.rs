@@ -6,7 +6,7 @@ mod shop;
 
 use std::time::Duration;
 
-use mercato::domain::permission::Permission::ManageSettings;
+use mercato::domain::access::permissions::Permission::ManageSettings;
 use serde_json::{Value, json};
 
 use crate::support::{Reply, TestApp, both, update_of};

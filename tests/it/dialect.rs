@@ -1,7 +1,7 @@
 //! What storefronts of the Storefront API do besides sending its documents: they put ids together,
 //! and send a public key.
 
-use mercato::domain::permission::Permission::ManageStaff;
+use mercato::domain::access::permissions::Permission::ManageStaff;
 use serde_json::{Value, json};
 
 use crate::support::live::Socket;

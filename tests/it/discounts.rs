@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use mercato::db::{DbError, Tx};
-use mercato::domain::discount::DiscountRefusal;
+use mercato::domain::access::permissions::Permission::ManageSettings;
+use mercato::domain::checkout::discounts::DiscountRefusal;
 use mercato::domain::ids::{DiscountId, OrderId};
-use mercato::domain::permission::Permission::ManageSettings;
 use mercato::repositories::checkout::discounts::{self, Buyer, RefusedDiscount};
 use mercato::repositories::orders;
 use mercato::services::checkout::pricing::{Basket, PricedBasket};

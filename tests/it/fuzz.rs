@@ -21,7 +21,7 @@ mod signatures;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mercato::domain::caller::CallerKind;
+use mercato::domain::access::callers::CallerKind;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};

@@ -5,8 +5,8 @@ mod closing;
 mod told;
 
 use mercato::db::{DbError, Tx};
+use mercato::domain::access::permissions::Permission::{ManageSettings, ReadInventory, WriteInventory};
 use mercato::domain::ids::{Id, LocationId, VariantId};
-use mercato::domain::permission::Permission::{ManageSettings, ReadInventory, WriteInventory};
 use mercato::repositories::catalog::inventory::{self, InventoryLevel};
 use mercato::repositories::events::{self, EventRow};
 use serde_json::{Value, json};

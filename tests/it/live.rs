@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use mercato::domain::permission::Permission::{ManageSettings, ReadInventory, ReadOrders, ReadProducts};
+use mercato::domain::access::permissions::Permission::{
+    ManageSettings, ReadInventory, ReadOrders, ReadProducts,
+};
 use serde_json::{Value, json};
 
 use crate::support::live::{Closed, Socket, cursor_of, position};

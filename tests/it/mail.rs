@@ -9,7 +9,7 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use mercato::domain::ids::{CustomerId, Id};
-use mercato::domain::job::JobStatus;
+use mercato::domain::jobs::JobStatus;
 use mercato::domain::page::PageRequest;
 use serde_json::{Value, json};
 

@@ -4,8 +4,8 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use mercato::domain::ids::{CustomerId, Id, OrderId};
-use mercato::domain::order::OrderStatus;
-use mercato::domain::payment::PaymentKind;
+use mercato::domain::orders::OrderStatus;
+use mercato::domain::payments::PaymentKind;
 use mercato::repositories::catalog::products;
 use mercato::repositories::events;
 use mercato::repositories::orders::{self, Order, OrderLine};

@@ -7,9 +7,9 @@ mod money;
 mod opening;
 mod sight;
 
+use mercato::domain::access::permissions::Permission::{ReadOrders, WriteOrders};
 use mercato::domain::ids::OrderId;
-use mercato::domain::order::OrderStatus;
-use mercato::domain::permission::Permission::{ReadOrders, WriteOrders};
+use mercato::domain::orders::OrderStatus;
 use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, TestApp, both, id_of, order_argument, order_id, order_of};

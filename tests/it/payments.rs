@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mercato::domain::ids::{Id, OrderId, RefundId};
-use mercato::domain::order::OrderStatus;
-use mercato::domain::payment::PaymentKind;
+use mercato::domain::orders::OrderStatus;
+use mercato::domain::payments::PaymentKind;
 use mercato::integrations::payments::{ProviderEvent, TestProvider};
 use mercato::services::payments::RefundOutcome;
 use serde_json::json;

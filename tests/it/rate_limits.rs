@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mercato::app::{App, Dependencies};
 use mercato::config::{Config, Overrides};
-use mercato::domain::permission::Permission::ReadProducts;
+use mercato::domain::access::permissions::Permission::ReadProducts;
 use serde_json::json;
 use tokio::net::TcpListener;
 

@@ -6,9 +6,9 @@ mod rebuild;
 
 use std::time::Duration;
 
-use mercato::domain::address::Address;
+use mercato::domain::access::permissions::Permission::{ReadProducts, ReadReports};
+use mercato::domain::customers::addresses::Address;
 use mercato::domain::ids::{Id, OrderId, ProductId};
-use mercato::domain::permission::Permission::{ReadProducts, ReadReports};
 use mercato::repositories::reports::{self, OrderSales, ProductSales};
 use serde_json::{Value, json};
 
@@ -218,7 +218,7 @@ async fn imported_orders_count_on_their_own_days(database: Database) {
     let ledger = mercato::repositories::payments::by_order_ids(&mut conn, &ids).await.unwrap();
     drop(conn);
     let is_sold = |order: &&mercato::repositories::orders::Order| {
-        use mercato::domain::order::OrderStatus::{Cancelled, Expired, PendingPayment};
+        use mercato::domain::orders::OrderStatus::{Cancelled, Expired, PendingPayment};
         !matches!(order.status, Cancelled | Expired | PendingPayment)
     };
     let sold: Vec<_> = stored.iter().filter(is_sold).collect();
@@ -230,7 +230,7 @@ async fn imported_orders_count_on_their_own_days(database: Database) {
         let day = order.placed_at.to_string()[..10].to_owned();
         assert!(orders.iter().any(|row| row.day == day && row.orders > 0), "{day}");
     }
-    let back = ledger.iter().filter(|row| row.kind == mercato::domain::payment::PaymentKind::Refunded);
+    let back = ledger.iter().filter(|row| row.kind == mercato::domain::payments::PaymentKind::Refunded);
     let back: i64 =
         back.filter(|row| sold.iter().any(|order| order.id == row.order_id)).map(|row| row.amount).sum();
     assert_eq!(orders.iter().map(|row| row.refunds).sum::<i64>(), back);

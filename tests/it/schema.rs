@@ -3,7 +3,7 @@
 
 mod names;
 
-use mercato::domain::permission::Permission;
+use mercato::domain::access::permissions::Permission;
 use serde_json::Value;
 
 use crate::support::{Client, TestApp};

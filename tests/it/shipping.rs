@@ -1,7 +1,7 @@
 //! Shipping: zones and rates as staff write them, and what buyers may choose at which price.
 
-use mercato::domain::address::Address;
-use mercato::domain::permission::Permission::ManageSettings;
+use mercato::domain::access::permissions::Permission::ManageSettings;
+use mercato::domain::customers::addresses::Address;
 use mercato::services::catalog::inventory::LocationPatch;
 use mercato::services::checkout::pricing::{Basket, PricedBasket};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mercato::domain::permission::Permission;
+use mercato::domain::access::permissions::Permission;
 use serde_json::json;
 
 use crate::support::{TestApp, both};

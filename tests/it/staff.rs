@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mercato::domain::permission::Permission::{ManageStaff, ReadProducts, WriteProducts};
+use mercato::domain::access::permissions::Permission::{ManageStaff, ReadProducts, WriteProducts};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, TestApp, both};

@@ -1,7 +1,7 @@
 //! Taxes: rates by place and class, in prices or on top of them.
 
-use mercato::domain::address::Address;
-use mercato::domain::permission::Permission::{ManageSettings, ReadProducts};
+use mercato::domain::access::permissions::Permission::{ManageSettings, ReadProducts};
+use mercato::domain::customers::addresses::Address;
 use mercato::services::checkout::pricing::{Basket, PricedBasket};
 use serde_json::{Value, json};
 

@@ -6,9 +6,10 @@ mod shaped;
 use std::time::Duration;
 
 use mercato::db::StatementCounter;
-use mercato::domain::job::JobStatus;
+use mercato::domain::access::permissions::Permission;
+use mercato::domain::access::permissions::Permission::{ManageSettings, ReadInventory};
+use mercato::domain::jobs::JobStatus;
 use mercato::domain::page::PageRequest;
-use mercato::domain::permission::Permission::{self, ManageSettings, ReadInventory};
 use mercato::integrations::webhooks::signature;
 use mercato::jobs::Job;
 use mercato::repositories::jobs::{self, JobFilter};

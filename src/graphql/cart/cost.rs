@@ -2,7 +2,7 @@
 
 use async_graphql::{Interface, Object, SimpleObject};
 
-use crate::domain::quote::Allocation;
+use crate::domain::checkout::quotes::Allocation;
 pub use crate::graphql::order::DiscountApplicationTargetType as TargetType;
 use crate::graphql::shop::MoneyV2;
 use crate::services::Shop;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject, Union};
 
 use super::line::{self, BaseCartLineConnection, CartLine};
-use crate::domain::address::Address;
-use crate::domain::cart::CartAddress;
+use crate::domain::checkout::carts::CartAddress;
+use crate::domain::checkout::quotes;
+use crate::domain::customers::addresses::Address;
 use crate::domain::ids::{DeliveryGroupId, Id};
 use crate::domain::page::{CursorKey, CursorKeyKind, Page};
-use crate::domain::quote;
 use crate::graphql::address::MailingAddress;
 use crate::graphql::connection::{ConnectionPage, PageArgs, connection};
 use crate::graphql::inline_object::InlineObject;
@@ -146,7 +146,7 @@ impl CartDeliveryGroup {
     }
 }
 
-fn to_delivery_option(shop: &Shop, option: &quote::DeliveryOption) -> CartDeliveryOption {
+fn to_delivery_option(shop: &Shop, option: &quotes::DeliveryOption) -> CartDeliveryOption {
     CartDeliveryOption {
         code: Some(option.strategy.clone()),
         delivery_method_type: match option.pickup {

@@ -3,8 +3,8 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined};
 
 use crate::context::OpContext;
-use crate::domain::address::Address;
-use crate::domain::cart::Attribute;
+use crate::domain::checkout::carts::Attribute;
+use crate::domain::customers::addresses::Address;
 use crate::error::Error;
 use crate::graphql::attribute::AttributeInput;
 use crate::graphql::codes::CountryCode;

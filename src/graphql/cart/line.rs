@@ -6,10 +6,10 @@ use async_graphql::{Context, ID, Interface, Object, Result, SimpleObject, Union}
 
 use super::cost::{CartDiscountAllocation, TargetType, to_cart_allocations};
 use super::unsupported::ComponentizableCartLine;
-use crate::domain::cart;
+use crate::domain::checkout::carts;
+use crate::domain::checkout::quotes::QuotedLine;
 use crate::domain::ids::Id;
 use crate::domain::page::{CursorKey, CursorKeyKind, Page};
-use crate::domain::quote::QuotedLine;
 use crate::graphql::attribute::Attribute;
 use crate::graphql::catalog::ProductVariant;
 use crate::graphql::connection::{ConnectionPage, PageArgs, connection};
@@ -85,7 +85,7 @@ pub struct CartLineCost {
 }
 
 /// The attribute with a key.
-pub fn find_attribute(all: &[cart::Attribute], key: &str) -> Option<Attribute> {
+pub fn find_attribute(all: &[carts::Attribute], key: &str) -> Option<Attribute> {
     let found = all.iter().find(|attribute| attribute.key == key)?;
     Attribute::all(std::slice::from_ref(found)).pop()
 }

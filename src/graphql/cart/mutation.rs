@@ -12,7 +12,7 @@ use super::payload::{
     CartDiscountCodesUpdatePayload, CartLinesAddPayload, CartLinesRemovePayload, CartLinesUpdatePayload,
     CartNoteUpdatePayload, CartSelectedDeliveryOptionsUpdatePayload,
 };
-use crate::domain::cart::CartRef;
+use crate::domain::checkout::carts::CartRef;
 use crate::error::Error;
 use crate::graphql::attribute::AttributeInput;
 use crate::graphql::request::RequestContext;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
 use super::{Image, Product, ProductConnection, Seo, html, truncate};
-use crate::domain::catalog;
-use crate::domain::collection_rules;
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::{self, collection_rules};
 use crate::domain::ids::{CollectionId, Id};
 use crate::domain::page::{CursorKeyKind, Page};
-use crate::domain::permission::Permission;
 use crate::graphql::connection::{ConnectionPage, PageArgs};
 use crate::graphql::guard::{PermissionGuard, may_read_products};
 use crate::graphql::inline_object::InlineObject;

@@ -7,8 +7,8 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, Si
 use super::Collection;
 use super::collection::{CollectionSortOrder, RuleColumn, RuleRelation};
 use super::input::{ImageInput, SeoInput};
-use crate::domain::collection_rules::{CollectionRules, Rule};
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::collection_rules::{CollectionRules, Rule};
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_write_products};
 use crate::graphql::request::RequestContext;

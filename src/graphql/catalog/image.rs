@@ -10,7 +10,7 @@ use crate::domain::media::{
     CropAnchor, ImageTransform, MAX_REQUESTED_SIDE, MAX_SCALE, MediaFormat, choose_rendition, parse_path,
 };
 use crate::domain::page::{CursorKey, CursorKeyKind, Page};
-use crate::domain::shop_profile::BrandImage;
+use crate::domain::shop::BrandImage;
 use crate::error::Error;
 use crate::graphql::connection::{ConnectionPage, PageArgs};
 use crate::graphql::request::RequestContext;

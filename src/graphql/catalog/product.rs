@@ -10,10 +10,10 @@ use super::{
     CollectionConnection, Image, ImageConnection, MediaConnection, ProductVariantConnection, Seo, html,
     truncate,
 };
+use crate::domain::access::permissions::Permission;
 use crate::domain::catalog;
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::page::{CursorKey, CursorKeyKind, Page};
-use crate::domain::permission::Permission;
 use crate::graphql::connection::{ConnectionPage, PageArgs, validate_first};
 use crate::graphql::guard::{PermissionGuard, may_read_products};
 use crate::graphql::inline_object::InlineObject;

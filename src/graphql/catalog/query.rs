@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, Result};
 
 use super::{Collection, CollectionConnection, Product, ProductConnection};
-use crate::domain::handle;
+use crate::domain::catalog::handles;
 use crate::domain::ids::{CollectionId, Id, ProductId};
 use crate::domain::page::{CursorKey, Page};
 use crate::error::Error;
@@ -83,11 +83,11 @@ impl From<ProductSortKeys> for ProductSort {
 }
 
 async fn find_product_by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Product>> {
-    Ok(ctx.loaders().catalog.products_by_handle.load(handle::normalize(&handle)).await?.map(Product))
+    Ok(ctx.loaders().catalog.products_by_handle.load(handles::normalize(&handle)).await?.map(Product))
 }
 
 async fn find_collection_by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Collection>> {
-    Ok(ctx.loaders().catalog.collections_by_handle.load(handle::normalize(&handle)).await?.map(Collection))
+    Ok(ctx.loaders().catalog.collections_by_handle.load(handles::normalize(&handle)).await?.map(Collection))
 }
 
 fn id_or_handle_error() -> async_graphql::Error {

@@ -7,9 +7,9 @@ use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
 use super::option::{ProductOption, ProductOptionValue};
 use super::{Collection, Product};
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::reorder::Reposition;
 use crate::domain::ids::ProductId;
-use crate::domain::permission::Permission;
-use crate::domain::reorder::Reposition;
 use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_write_products};

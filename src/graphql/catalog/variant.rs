@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
 use super::{Image, Product};
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::inventory::is_for_sale;
 use crate::domain::catalog::{self, DEFAULT_OPTION, DEFAULT_VARIANT_TITLE};
 use crate::domain::ids::VariantId;
-use crate::domain::inventory::is_for_sale;
-use crate::domain::permission::Permission;
 use crate::graphql::guard::{PermissionGuard, may_read_inventory, may_read_products};
 use crate::graphql::inline_object::InlineObject;
 use crate::graphql::inventory::InventoryLevel;

@@ -6,8 +6,8 @@ use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Resu
 
 use super::variant::{InventoryPolicy, WeightUnit};
 use super::{Product, ProductVariant};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::LocationId;
-use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_write_products};

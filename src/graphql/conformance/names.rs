@@ -15,7 +15,7 @@ use async_graphql::registry::{MetaInputValue, MetaType};
 use async_graphql::{Name, Pos, Positioned, ServerError};
 use async_graphql_value::Value;
 
-use crate::domain::spelling::did_you_mean;
+use crate::domain::text::spelling::did_you_mean;
 use crate::graphql::type_system::{TypeSystem, concrete_name, is_non_null, item_type};
 
 /// The maximum number of errors.

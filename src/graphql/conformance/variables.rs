@@ -4,7 +4,7 @@ use async_graphql::parser::types::{BaseType, OperationDefinition, Type};
 use async_graphql::registry::{MetaInputValue, MetaType};
 use async_graphql::{ServerError, Value, Variables};
 
-use crate::domain::spelling::did_you_mean;
+use crate::domain::text::spelling::did_you_mean;
 use crate::graphql::type_system::{TypeSystem, concrete_name, is_list, is_non_null, item_type};
 
 /// Returns the declared variables of an operation, including defaults.

@@ -3,8 +3,8 @@
 use async_graphql::{ID, InputObject};
 
 use super::menu::MenuItemType;
+use crate::domain::content::menus::MenuItemKind;
 use crate::domain::ids::{CollectionId, Id, PageId, PolicyId, ProductId};
-use crate::domain::menu::MenuItemKind;
 use crate::error::Error;
 use crate::graphql::catalog::SeoInput;
 use crate::graphql::scalars::parse_gid;

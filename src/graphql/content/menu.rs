@@ -10,9 +10,9 @@ use async_graphql::{Context, Enum, ID, Object, Result, Union};
 use futures_util::future::try_join_all;
 
 use super::Page;
+use crate::domain::access::permissions::Permission;
+use crate::domain::content::menus::MenuItemKind;
 use crate::domain::ids::{Id, MenuId, MenuItemId};
-use crate::domain::menu::MenuItemKind;
-use crate::domain::permission::Permission;
 use crate::graphql::catalog::{Collection, Product};
 use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;

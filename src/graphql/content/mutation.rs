@@ -8,8 +8,8 @@ use super::input::{
     MenuCreateInput, MenuUpdateInput, PageCreateInput, PageUpdateInput, UrlRedirectCreateInput,
 };
 use super::{Menu, Page, UrlRedirect};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{MenuId, PageId, UrlRedirectId};
-use crate::domain::permission::Permission;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_manage_settings};
 use crate::graphql::request::RequestContext;

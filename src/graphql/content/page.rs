@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, Result};
 
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::PageId;
-use crate::domain::permission::Permission;
 use crate::graphql::catalog::Seo;
 use crate::graphql::guard::{PermissionGuard, may_manage_settings};
 use crate::graphql::request::RequestContext;

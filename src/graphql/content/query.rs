@@ -6,9 +6,9 @@ use async_graphql::{Context, Enum, ID, Object, Result};
 
 use super::sitemap::{Sitemap, SitemapType};
 use super::{Menu, MenuConnection, Page, PageConnection, UrlRedirect, UrlRedirectConnection};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, PageId};
 use crate::domain::page::{CursorKey, CursorKeyKind};
-use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::connection::{ConnectionPage, PageArgs};
 use crate::graphql::guard::{PermissionGuard, may_manage_settings};

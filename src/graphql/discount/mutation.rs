@@ -3,9 +3,9 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, OneofObject, Result, SimpleObject};
 
 use super::Discount;
-use crate::domain::discount::{CombinesWith, ItemSelection};
+use crate::domain::access::permissions::Permission;
+use crate::domain::checkout::discounts::{CombinesWith, ItemSelection};
 use crate::domain::ids::DiscountId;
-use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_manage_settings};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::LocationId;
-use crate::domain::permission::Permission;
 use crate::graphql::codes::CountryCode;
 use crate::graphql::guard::may_see_locations;
 use crate::graphql::request::RequestContext;

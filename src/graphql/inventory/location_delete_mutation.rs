@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_manage_settings};
 use crate::graphql::request::RequestContext;

@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
 use super::Location;
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
 use crate::error::Error;
 use crate::graphql::catalog::ProductVariant;
 use crate::graphql::codes::CountryCode;

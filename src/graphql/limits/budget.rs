@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::LimitError;
 use crate::concurrency::BatchScheduler;
-use crate::domain::query_limits::CallerLimits;
+use crate::domain::access::query_limits::CallerLimits;
 
 /// Number of fields after which an operation checks the clock and reserves more memory.
 const CHUNK_FIELDS: u64 = 256;
@@ -168,8 +168,8 @@ impl Drop for BudgetState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::caller::CallerKind;
-    use crate::domain::query_limits::QueryLimits;
+    use crate::domain::access::callers::CallerKind;
+    use crate::domain::access::query_limits::QueryLimits;
 
     fn limits() -> CallerLimits {
         CallerLimits { max_response_fields: 50_000, ..QueryLimits::default().of(CallerKind::Anonymous) }

@@ -15,8 +15,8 @@ use serde_json::{Value as Json, json};
 use super::cost::Cost;
 use super::shape::{MAX_SELECTION_NESTING, Shape, ShapeError};
 use super::text;
-use crate::domain::caller::CallerKind;
-use crate::domain::query_limits::{CallerLimits, QueryLimits};
+use crate::domain::access::callers::CallerKind;
+use crate::domain::access::query_limits::{CallerLimits, QueryLimits};
 use crate::graphql::type_system::type_system;
 
 /// The number of fragments in a random document. Spreads of fragment number `FRAGMENTS` are of an

@@ -10,7 +10,7 @@ use async_graphql::{Name, Pos, Positioned};
 use async_graphql_value::Value;
 
 use super::LimitError;
-use crate::domain::query_limits::CallerLimits;
+use crate::domain::access::query_limits::CallerLimits;
 
 /// The maximum nesting of selections of any kind. The traversal stops there, so that a long chain
 /// of fragments can't overflow the stack.

@@ -5,7 +5,7 @@
 //! its time. Brackets in strings and comments don't count. Takes linear time and does not allocate.
 
 use super::LimitError;
-use crate::domain::query_limits::CallerLimits;
+use crate::domain::access::query_limits::CallerLimits;
 
 /// Rejects a text that nests too deeply or has too many tokens.
 pub(in crate::graphql) fn check(text: &str, limits: &CallerLimits) -> Result<(), LimitError> {
@@ -105,8 +105,8 @@ fn skip_line_string(mut rest: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::caller::CallerKind;
-    use crate::domain::query_limits::QueryLimits;
+    use crate::domain::access::callers::CallerKind;
+    use crate::domain::access::query_limits::QueryLimits;
 
     fn limits() -> CallerLimits {
         QueryLimits::default().of(CallerKind::Anonymous)

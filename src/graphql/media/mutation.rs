@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
 use super::{Media, MediaContentType};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, ImageId, MediaId, VideoId};
 use crate::domain::media::MediaKind;
-use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_write_products};

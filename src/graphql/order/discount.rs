@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, Interface, SimpleObject, Union};
 
 use super::money;
-use crate::domain::micros;
-use crate::domain::quote::{Allocation, TaxLine as Tax};
+use crate::domain::checkout::quotes::{Allocation, TaxLine as Tax};
+use crate::domain::money::micros;
 use crate::graphql::scalars::Decimal;
 use crate::graphql::shop::MoneyV2;
 use crate::loaders;

@@ -6,12 +6,12 @@ use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Resu
 
 use super::DraftOrderConnection;
 use super::fields::Order;
-use crate::domain::draft::{self, DraftLine};
+use crate::domain::access::permissions::Permission;
+use crate::domain::checkout::quotes::{Quote, QuotedLine};
 use crate::domain::ids::{CustomerId, Id};
-use crate::domain::micros;
+use crate::domain::money::micros;
+use crate::domain::orders::drafts::{self, DraftLine};
 use crate::domain::page::{CursorKey, CursorKeyKind};
-use crate::domain::permission::Permission;
-use crate::domain::quote::{Quote, QuotedLine};
 use crate::error::Error;
 use crate::graphql::address::{MailingAddress, MailingAddressInput};
 use crate::graphql::attribute::{Attribute, AttributeInput};
@@ -48,7 +48,7 @@ pub enum DraftOrderStatus {
 
 /// The type of the value of a manual discount.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "draft::DraftDiscountType")]
+#[graphql(remote = "drafts::DraftDiscountType")]
 pub enum DraftOrderAppliedDiscountType {
     /// An amount of money.
     FixedAmount,
@@ -158,17 +158,17 @@ impl DraftOrder {
     fn to_mailing_address(
         &self,
         kind: &str,
-        address: Option<&crate::domain::address::Address>,
+        address: Option<&crate::domain::customers::addresses::Address>,
     ) -> Option<MailingAddress> {
         let id = format!("gid://mercato/MailingAddress/{}?model_name={kind}", self.0.id.uuid());
         address.map(|address| MailingAddress::new(ID(id), address))
     }
 }
 
-fn to_applied_discount(ctx: &Context<'_>, discount: &draft::DraftDiscount) -> DraftOrderAppliedDiscount {
+fn to_applied_discount(ctx: &Context<'_>, discount: &drafts::DraftDiscount) -> DraftOrderAppliedDiscount {
     let value = match discount.kind {
-        draft::DraftDiscountType::FixedAmount => ctx.shop().money(discount.value).to_decimal(),
-        draft::DraftDiscountType::Percentage => micros::to_percentage(discount.value),
+        drafts::DraftDiscountType::FixedAmount => ctx.shop().money(discount.value).to_decimal(),
+        drafts::DraftDiscountType::Percentage => micros::to_percentage(discount.value),
     };
     DraftOrderAppliedDiscount {
         title: discount.title.clone(),

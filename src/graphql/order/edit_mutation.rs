@@ -4,7 +4,7 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
 use super::fields::Order;
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
 use crate::graphql::address::MailingAddressInput;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_write_orders};

@@ -11,11 +11,11 @@ use super::discount::{
 use super::history::{Fulfillment, OrderTimelineEvent, OrderTransaction, Refund, Return};
 use super::line::OrderLineItem;
 use super::{DiscountApplicationConnection, OrderLineItemConnection, OrderTimelineEventConnection, money};
-use crate::domain::fulfillment::FulfillmentState;
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, OrderId};
-use crate::domain::order::{self, LineCount, allocate_share};
+use crate::domain::orders::fulfillments::FulfillmentState;
+use crate::domain::orders::{self, LineCount, allocate_share};
 use crate::domain::page::{CursorKey, CursorKeyKind, Page};
-use crate::domain::permission::Permission;
 use crate::graphql::address::MailingAddress;
 use crate::graphql::attribute::Attribute;
 use crate::graphql::codes::CurrencyCode;
@@ -34,7 +34,7 @@ pub struct Order(pub Arc<loaders::Order>);
 
 /// The status of an order.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "order::OrderStatus")]
+#[graphql(remote = "orders::OrderStatus")]
 pub enum OrderStatus {
     /// The order was placed and its inventory is reserved. Payment is pending.
     PendingPayment,
@@ -59,7 +59,7 @@ pub enum OrderStatus {
 
 /// The payment status of an order.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "order::FinancialStatus")]
+#[graphql(remote = "orders::FinancialStatus")]
 pub enum OrderFinancialStatus {
     /// Nothing has been paid yet.
     Pending,
@@ -79,7 +79,7 @@ pub enum OrderFinancialStatus {
 
 /// How much of an order has been shipped.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "order::FulfillmentStatus")]
+#[graphql(remote = "orders::FulfillmentStatus")]
 pub enum OrderFulfillmentStatus {
     /// Nothing has been shipped.
     Unfulfilled,
@@ -91,7 +91,7 @@ pub enum OrderFulfillmentStatus {
 
 /// The reason why an order was canceled.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "order::CancelReason")]
+#[graphql(remote = "orders::CancelReason")]
 pub enum OrderCancelReason {
     /// The customer asked for it.
     Customer,
@@ -167,7 +167,7 @@ impl Order {
     fn to_mailing_address(
         &self,
         kind: &str,
-        address: Option<&crate::domain::address::Address>,
+        address: Option<&crate::domain::customers::addresses::Address>,
     ) -> Option<MailingAddress> {
         let id = format!("gid://mercato/MailingAddress/{}?model_name={kind}", self.0.id.uuid());
         address.map(|address| MailingAddress::new(ID(id), address))
@@ -204,14 +204,14 @@ impl Order {
     async fn financial_status(&self, ctx: &Context<'_>) -> Result<OrderFinancialStatus> {
         let ledger = self.load_ledger(ctx).await?;
         let paid = loaders::ledger_totals(&ledger);
-        Ok(order::FinancialStatus::of(self.0.status, self.0.total, paid).into())
+        Ok(orders::FinancialStatus::of(self.0.status, self.0.total, paid).into())
     }
 
     /// How much of the order has been shipped.
     async fn fulfillment_status(&self, ctx: &Context<'_>) -> Result<OrderFulfillmentStatus> {
         let lines = self.load_lines(ctx).await?;
         let sent = LineCount::sent(lines.iter().map(|line| line.count()));
-        Ok(order::FulfillmentStatus::from(sent).into())
+        Ok(orders::FulfillmentStatus::from(sent).into())
     }
 
     /// The email address of the buyer.
@@ -222,7 +222,7 @@ impl Order {
     /// The language that the order was placed in, if known, as a language tag: `de`, `pt-BR`.
     /// Emails about the order are sent in it if a translation exists.
     async fn customer_locale(&self) -> Option<String> {
-        self.0.language.as_deref().map(order::locale_tag)
+        self.0.language.as_deref().map(orders::locale_tag)
     }
 
     /// The phone number of the buyer.
@@ -254,8 +254,8 @@ impl Order {
 
     /// The reason why the order was canceled. Null if it wasn't.
     async fn cancel_reason(&self) -> Option<OrderCancelReason> {
-        let reason = order::CancelReason::parse(self.0.cancel_reason.as_deref()?);
-        Some(reason.unwrap_or(order::CancelReason::Other).into())
+        let reason = orders::CancelReason::parse(self.0.cancel_reason.as_deref()?);
+        Some(reason.unwrap_or(orders::CancelReason::Other).into())
     }
 
     /// When the order was canceled. Null if it wasn't.

@@ -7,12 +7,12 @@ use async_graphql::{Context, Enum, ID, Json, Object, Result, SimpleObject};
 use super::line::OrderLineItem;
 use super::timeline_message::timeline_message;
 use super::{FulfillmentLineItemConnection, money};
-use crate::domain::event::Event;
-use crate::domain::fulfillment::{FulfilledLine, RefundedLine, ReturnedLine};
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::Event;
 use crate::domain::ids::{Id, OrderLineId};
+use crate::domain::orders::fulfillments::{self, FulfilledLine, RefundedLine, ReturnedLine};
 use crate::domain::page::{CursorKey, CursorKeyKind, Page};
-use crate::domain::permission::Permission;
-use crate::domain::{fulfillment, payment};
+use crate::domain::payments;
 use crate::events::api_payload;
 use crate::graphql::connection::{ConnectionPage, PageArgs, validate_first};
 use crate::graphql::guard::{PermissionGuard, may_read_orders};
@@ -24,7 +24,7 @@ use crate::loaders;
 
 /// The kinds of entries in the payment ledger.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "payment::PaymentKind")]
+#[graphql(remote = "payments::PaymentKind")]
 pub enum OrderTransactionKind {
     /// The provider was asked to collect the payment.
     Requested,
@@ -46,7 +46,7 @@ pub enum OrderTransactionKind {
 
 /// The status of a fulfillment.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "fulfillment::FulfillmentState")]
+#[graphql(remote = "fulfillments::FulfillmentState")]
 pub enum FulfillmentStatus {
     /// The units were shipped.
     #[graphql(name = "SUCCEEDED")]
@@ -58,7 +58,7 @@ pub enum FulfillmentStatus {
 
 /// The status of a return.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "fulfillment::ReturnStatus")]
+#[graphql(remote = "fulfillments::ReturnStatus")]
 pub enum ReturnStatus {
     /// The return was approved, and the units haven't been received yet.
     Open,
@@ -68,7 +68,7 @@ pub enum ReturnStatus {
 
 /// The status of a refund.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "fulfillment::RefundState")]
+#[graphql(remote = "fulfillments::RefundState")]
 pub enum RefundStatus {
     /// The provider hasn't confirmed the refund yet.
     Pending,

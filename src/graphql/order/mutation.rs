@@ -6,8 +6,8 @@ use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
 use super::fields::{Order, OrderCancelReason};
 use super::history::{Fulfillment, Refund, Return};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::LocationId;
-use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_write_orders};

@@ -3,8 +3,8 @@
 use async_graphql::{Context, Enum, ID, Object, Result};
 
 use super::{Order, OrderConnection};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{CustomerId, Id, OrderId};
-use crate::domain::permission::Permission;
 use crate::graphql::connection::{ConnectionPage, PageArgs};
 use crate::graphql::guard::{PermissionGuard, may_read_orders};
 use crate::graphql::inline_object::InlineObject;

@@ -52,7 +52,7 @@ mod tests {
     use serde::Serialize;
 
     use super::*;
-    use crate::domain::event::{FulfillmentEvent, LineUnits, OrderCancelledEvent, OrderNoteEvent};
+    use crate::domain::events::{FulfillmentEvent, LineUnits, OrderCancelledEvent, OrderNoteEvent};
     use crate::domain::ids::{FulfillmentId, OrderId, OrderLineId};
 
     fn to_value(value: impl Serialize) -> Value {

@@ -3,8 +3,8 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
 use super::{ShippingPriceTableBy, ShippingRate, ShippingZone};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{ShippingRateId, ShippingZoneId};
-use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::graphql::codes::CountryCode;
 use crate::graphql::errors::{UserError, payload};

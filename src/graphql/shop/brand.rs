@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Object, SimpleObject};
 
-use crate::domain::shop_profile::{self, BrandImage};
+use crate::domain::shop::{self, BrandImage};
 use crate::graphql::media::MediaImage;
 use crate::graphql::scalars::Color;
 use crate::services::shop::ShopDetails;
@@ -13,7 +13,7 @@ use crate::services::shop::ShopDetails;
 pub struct Brand(pub Arc<ShopDetails>);
 
 impl Brand {
-    fn brand(&self) -> &shop_profile::Brand {
+    fn brand(&self) -> &shop::Brand {
         &self.0.profile.brand
     }
 }
@@ -78,8 +78,8 @@ struct BrandColorGroup {
     foreground: Option<Color>,
 }
 
-fn to_color_groups(groups: &[shop_profile::ColorGroup]) -> Vec<BrandColorGroup> {
-    let group = |group: &shop_profile::ColorGroup| BrandColorGroup {
+fn to_color_groups(groups: &[shop::ColorGroup]) -> Vec<BrandColorGroup> {
+    let group = |group: &shop::ColorGroup| BrandColorGroup {
         background: group.background.clone().map(Color),
         foreground: group.foreground.clone().map(Color),
     };

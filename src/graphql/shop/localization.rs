@@ -6,10 +6,10 @@
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
 use crate::domain::ids::{Id, MarketId};
-use crate::domain::localization::{
+use crate::domain::shop::DEFAULT_LANGUAGE;
+use crate::domain::shop::localization::{
     country_name, currency_name, currency_symbol, endonym, is_imperial, is_same_language, language_name,
 };
-use crate::domain::shop_profile::DEFAULT_LANGUAGE;
 use crate::graphql::codes::{CountryCode, CurrencyCode, LanguageCode};
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::gid;

@@ -4,8 +4,8 @@ use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, Simple
 
 use super::Shop;
 use super::policy::ShopPolicyType;
-use crate::domain::permission::Permission;
-use crate::domain::shop_profile::{self, ColorGroup};
+use crate::domain::access::permissions::Permission;
+use crate::domain::shop::{self, ColorGroup};
 use crate::graphql::catalog::ImageInput;
 use crate::graphql::codes::LanguageCode;
 use crate::graphql::errors::{UserError, payload};
@@ -112,7 +112,7 @@ impl From<BrandInput> for BrandPatch {
     }
 }
 
-impl From<BrandColorsInput> for shop_profile::BrandColors {
+impl From<BrandColorsInput> for shop::BrandColors {
     fn from(input: BrandColorsInput) -> Self {
         let group = |group: BrandColorGroupInput| ColorGroup {
             background: group.background.map(|color| color.0),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, Result};
 
+use crate::domain::content::policies::PolicyKind;
 use crate::domain::ids::PolicyId;
-use crate::domain::policy::PolicyKind;
 use crate::graphql::request::RequestContext;
 use crate::graphql::scalars::{Url, gid};
 use crate::loaders;

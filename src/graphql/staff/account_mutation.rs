@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 
 use super::sign_in_mutation::StaffAccessToken;
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_manage_staff};
 use crate::graphql::request::RequestContext;

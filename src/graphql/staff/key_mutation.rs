@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
 use super::{ApiKey, Permission, into_domain_permissions};
-use crate::domain::permission;
+use crate::domain::access::permissions;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_manage_staff};
 use crate::graphql::request::RequestContext;
@@ -58,7 +58,7 @@ impl ApiKeyMutation {
     /// Creates an API key for another service. The key never grants more than your own current
     /// permissions, and stops working when you can no longer sign in. To create a key that is
     /// independent of a staff member, run `mercato apikey create` on the server.
-    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
+    #[graphql(guard = "PermissionGuard(permissions::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn api_key_create(
         &self,
         ctx: &Context<'_>,
@@ -78,7 +78,7 @@ impl ApiKeyMutation {
     /// Permanently revokes an API key. Requests with the key, or with keys created by it, are
     /// refused from now on (on other server nodes within five seconds), and webhook subscriptions
     /// created by it are paused. You can't revoke a key that grants permissions you don't have.
-    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
+    #[graphql(guard = "PermissionGuard(permissions::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn api_key_revoke(
         &self,
         ctx: &Context<'_>,

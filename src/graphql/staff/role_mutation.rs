@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
 use super::{Permission, Role, into_domain_permissions};
-use crate::domain::permission;
+use crate::domain::access::permissions;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_manage_staff};
 use crate::graphql::request::RequestContext;
@@ -66,7 +66,7 @@ pub struct RoleDeletePayload {
 #[Object]
 impl RoleMutation {
     /// Creates a role.
-    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
+    #[graphql(guard = "PermissionGuard(permissions::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn role_create(
         &self,
         ctx: &Context<'_>,
@@ -80,7 +80,7 @@ impl RoleMutation {
 
     /// Updates a role, for everyone who has it. Fails for the built-in role, and for a role that
     /// grants permissions you don't have.
-    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
+    #[graphql(guard = "PermissionGuard(permissions::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn role_update(
         &self,
         ctx: &Context<'_>,
@@ -94,7 +94,7 @@ impl RoleMutation {
     }
 
     /// Deletes a role. Fails if the role is still assigned to a staff member.
-    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
+    #[graphql(guard = "PermissionGuard(permissions::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn role_delete(
         &self,
         ctx: &Context<'_>,

@@ -5,8 +5,8 @@ use futures_util::Stream;
 use futures_util::stream::iter;
 
 use super::{EventFields, not_found};
-use crate::domain::cart::CartRef;
-use crate::domain::event::Topic;
+use crate::domain::checkout::carts::CartRef;
+use crate::domain::events::Topic;
 use crate::domain::ids::{Id, OrderId, ProductId, VariantId};
 use crate::error::Error;
 use crate::graphql::cart::Cart;

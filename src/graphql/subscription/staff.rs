@@ -7,10 +7,10 @@ use futures_util::Stream;
 use futures_util::stream::iter;
 
 use super::EventFields;
-use crate::domain::event::{Event, Topic};
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::{Event, Topic};
 use crate::domain::ids::{Id, OrderId};
-use crate::domain::permission::Permission;
-use crate::domain::webhook::required_permission;
+use crate::domain::webhooks::required_permission;
 use crate::error::Error;
 use crate::events::{api_payload, api_version};
 use crate::graphql::guard::{PermissionGuard, is_staff, may_manage_settings, may_read_orders};

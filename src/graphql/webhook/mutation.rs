@@ -3,8 +3,8 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
 use super::{WebhookDelivery, WebhookSubscription, WebhookSubscriptionStatus, WebhookTopic};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::WebhookSubscriptionId;
-use crate::domain::permission::Permission;
 use crate::graphql::errors::{UserError, payload};
 use crate::graphql::guard::{PermissionGuard, may_manage_settings};
 use crate::graphql::request::RequestContext;

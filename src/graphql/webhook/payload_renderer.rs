@@ -12,9 +12,9 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::context::OpContext;
-use crate::domain::event::{Event, Topic, TopicScope};
-use crate::domain::query_limits::QueryLimits;
-use crate::domain::webhook::topic_name;
+use crate::domain::access::query_limits::QueryLimits;
+use crate::domain::events::{Event, Topic, TopicScope};
+use crate::domain::webhooks::topic_name;
 use crate::error::{Error, ErrorCode, UserErrorCode};
 use crate::events::LoggedEvent;
 use crate::graphql::document::{Document, RequestError};

@@ -4,8 +4,8 @@
 //! The values come from the table of events, so a new kind of event becomes a topic without
 //! changes here.
 
-use crate::domain::event::Event;
-use crate::domain::webhook::{topic_name, topics};
+use crate::domain::events::Event;
+use crate::domain::webhooks::{topic_name, topics};
 use crate::graphql::codes::table_enum;
 use crate::graphql::guard::may_manage_settings;
 

@@ -17,7 +17,7 @@ use tracing::Instrument;
 use crate::app::App;
 use crate::auth::Identity;
 use crate::context::OpContext;
-use crate::domain::event::Topic;
+use crate::domain::events::Topic;
 use crate::domain::ids::{self, JobId};
 use crate::error::{Error, ErrorCode, with_causes};
 use crate::graphql::live::{PreparedSubscription, Trigger};
@@ -335,8 +335,8 @@ mod tests {
 
     use super::*;
     use crate::context::SystemClock;
-    use crate::domain::caller::CallerKind;
-    use crate::domain::query_limits::QueryLimits;
+    use crate::domain::access::callers::CallerKind;
+    use crate::domain::access::query_limits::QueryLimits;
     use crate::graphql::document::Document;
 
     fn key(query: &str, variables: serde_json::Value) -> SubscriptionKey {

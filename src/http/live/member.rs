@@ -10,7 +10,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::groups::{Delivery, Group, Groups, Notice, RETRY_DELAY, SubscriptionRequest, find_job};
-use crate::domain::event::Topic;
+use crate::domain::events::Topic;
 use crate::domain::ids::JobId;
 use crate::error::{Error, with_causes};
 use crate::graphql::live::{FollowTarget, LoggedEvent, TopicRecorder, Trigger};

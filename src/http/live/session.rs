@@ -29,7 +29,7 @@ use super::protocol::{ClientMessage, Protocol};
 use super::sockets::{Caller, MessageRate, SocketGuard};
 use crate::auth::{Identity, Invalidation};
 use crate::context::OpContext;
-use crate::domain::client_address::ClientAddress;
+use crate::domain::access::client_addresses::ClientAddress;
 use crate::domain::ids;
 use crate::error::ErrorCode;
 use crate::graphql::AUTHORIZATION;

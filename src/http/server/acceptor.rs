@@ -29,7 +29,7 @@ use super::connections::{ConnectionGuard, ConnectionLimit, Connections};
 use super::early_response;
 use super::shutdown::ShutdownSignal;
 use crate::config::NetworkConfig;
-use crate::domain::client_address::{ClientAddress, TrustedProxies};
+use crate::domain::access::client_addresses::{ClientAddress, TrustedProxies};
 use crate::telemetry::Metrics;
 
 /// The delay after a failed `accept`, such as for lack of file descriptors.

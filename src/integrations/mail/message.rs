@@ -7,7 +7,7 @@ use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 
 use super::{MailError, OutgoingMail};
-use crate::domain::email;
+use crate::domain::customers::emails;
 
 /// The sender of all mails.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,7 +58,7 @@ pub(super) fn build_message(mail: &OutgoingMail, from: &Sender) -> Result<Messag
         return Err(MailError::Refused("its name is none that a header or a file can have".to_owned()));
     }
     let to =
-        email::parse(&mail.to).map_err(|problem| MailError::Refused(format!("the address {problem}")))?;
+        emails::parse(&mail.to).map_err(|problem| MailError::Refused(format!("the address {problem}")))?;
     // The parser accepts nothing that this rejects; a test checks it.
     let to: Address = to.parse().map_err(|_| MailError::Refused("the address is invalid".to_owned()))?;
     let since_epoch = Duration::from_micros(u64::try_from(mail.date.micros()).unwrap_or(0));

@@ -7,7 +7,7 @@ use super::{
     Charge, Headers, PaymentProvider, PaymentRef, ProviderError, ProviderEvent, ProviderFuture, Refund,
 };
 use crate::domain::ids::Id;
-use crate::domain::payment::PaymentKind;
+use crate::domain::payments::PaymentKind;
 
 /// The provider of manual payments; see the module's documentation.
 #[derive(Debug)]

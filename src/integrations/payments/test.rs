@@ -24,9 +24,9 @@ use subtle::ConstantTimeEq;
 use super::{
     Charge, Headers, PaymentProvider, PaymentRef, ProviderError, ProviderEvent, ProviderFuture, Refund,
 };
-use crate::domain::hex::hex;
 use crate::domain::ids::{Id, OrderId};
-use crate::domain::payment::PaymentKind;
+use crate::domain::payments::PaymentKind;
+use crate::domain::text::hex::hex;
 
 /// Maximum number of orders whose payments are kept.
 const MAX_RECORDS: usize = 10_000;

@@ -1,7 +1,7 @@
 //! Express delivery.
 
 use super::ShippingStrategy;
-use crate::domain::shipping::Tariff;
+use crate::domain::checkout::shipping::Tariff;
 
 /// Express delivery: faster than standard.
 pub struct Express;

@@ -1,7 +1,7 @@
 //! Flat-rate delivery.
 
 use super::ShippingStrategy;
-use crate::domain::shipping::Tariff;
+use crate::domain::checkout::shipping::Tariff;
 
 /// Delivery at a flat rate, or at the rate's price table.
 pub struct Flat;

@@ -1,7 +1,7 @@
 //! Overnight delivery.
 
 use super::ShippingStrategy;
-use crate::domain::shipping::Tariff;
+use crate::domain::checkout::shipping::Tariff;
 
 /// Next-day delivery.
 pub struct Overnight;

@@ -1,7 +1,7 @@
 //! Pickup by the buyer.
 
 use super::ShippingStrategy;
-use crate::domain::shipping::Tariff;
+use crate::domain::checkout::shipping::Tariff;
 
 /// No delivery: the buyer picks the order up.
 pub struct Pickup;

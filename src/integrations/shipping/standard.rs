@@ -1,7 +1,7 @@
 //! Standard delivery.
 
 use super::ShippingStrategy;
-use crate::domain::shipping::Tariff;
+use crate::domain::checkout::shipping::Tariff;
 
 /// Standard delivery.
 pub struct Standard;

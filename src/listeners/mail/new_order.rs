@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 
 use super::order_confirmation::RECHECK_DELAY;
 use super::{MailSender, wrong_event};
-use crate::domain::event::Event;
+use crate::domain::events::Event;
 use crate::jobs::{EventSubscription, Handler, JobContext, JobError};
 
 /// Mails notices of new orders to staff.

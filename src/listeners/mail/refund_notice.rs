@@ -4,8 +4,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{MailSender, policy, wrong_event};
-use crate::domain::event::Event;
-use crate::domain::payment::PaymentKind;
+use crate::domain::events::Event;
+use crate::domain::payments::PaymentKind;
 use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 
 /// Mails refund notices to buyers. Other entries of the payment ledger are ignored.

@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{MailSender, policy, wrong_event};
-use crate::domain::event::Event;
+use crate::domain::events::Event;
 use crate::jobs::{EventSubscription, Handler, JobContext, JobError, Policy};
 
 /// Mails welcome messages to customers.

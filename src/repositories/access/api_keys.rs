@@ -6,10 +6,10 @@ use diesel_async::RunQueryDsl;
 use crate::db::schema::api_keys;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
+use crate::domain::access::owners::Owner;
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{ApiKeyId, Id};
-use crate::domain::owner::Owner;
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
-use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 
 /// An API key as stored.

@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_texts;
 use crate::db::schema::attempt_counters;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
-use crate::domain::attempts::Failures;
+use crate::domain::access::attempts::Failures;
 use crate::domain::time::Timestamp;
 
 /// A counter as stored.

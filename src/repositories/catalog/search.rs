@@ -1,5 +1,5 @@
-//! The search index of products. The words are split by `domain::search`, so that both databases
-//! find the same.
+//! The search index of products. The words are split by `domain::catalog::search`, so that both
+//! databases find the same.
 
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
@@ -8,8 +8,8 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::types::sql::Uuid;
 use crate::db::{Conn, DbError, on_conn};
+use crate::domain::catalog::search::index_words;
 use crate::domain::ids::ProductId;
-use crate::domain::search::index_words;
 
 /// Indexes a product, replacing its previous words; words of the title rank higher than those of
 /// the rest.

@@ -1,6 +1,6 @@
 //! Search words of staff's lists (collections, customers, discounts, orders): one row per word,
-//! split by `domain::search`, so that both databases find the same by an index. Products have a
-//! full-text index of their own, with ranking.
+//! split by `domain::catalog::search`, so that both databases find the same by an index. Products
+//! have a full-text index of their own, with ranking.
 //!
 //! Used only by the repositories of those lists.
 
@@ -14,8 +14,8 @@ use uuid::Uuid;
 use crate::db::expr::in_ids;
 use crate::db::schema::search_words;
 use crate::db::{Conn, DbError, on_conn};
+use crate::domain::catalog::search::{Sequence, TextMatch, index_words};
 use crate::domain::ids::Id;
-use crate::domain::search::{Sequence, TextMatch, index_words};
 
 /// The searchable fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

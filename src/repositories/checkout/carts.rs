@@ -9,9 +9,9 @@ use crate::db::expr::in_ids;
 use crate::db::schema::{cart_lines, carts, orders};
 use crate::db::types::{Json, sql};
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
-use crate::domain::cart::{Attribute, CartAddress};
+use crate::domain::checkout::carts::{Attribute, CartAddress};
 use crate::domain::ids::{CartId, CartLineId, CustomerId, VariantId};
-use crate::domain::order::OrderStatus;
+use crate::domain::orders::OrderStatus;
 use crate::domain::time::Timestamp;
 use crate::repositories::checkout::discounts::Buyer;
 

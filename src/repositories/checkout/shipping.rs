@@ -7,9 +7,9 @@ use crate::db::expr::in_ids;
 use crate::db::schema::{shipping_rates, shipping_zones};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
+use crate::domain::checkout::shipping::{PriceTable, ShippingConditions, Tariff};
 use crate::domain::ids::{Id, LocationId, ShippingRateId, ShippingZoneId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
-use crate::domain::shipping::{PriceTable, ShippingConditions, Tariff};
 use crate::domain::time::Timestamp;
 
 /// A zone as stored.

@@ -6,9 +6,9 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::tax_rates;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
+use crate::domain::checkout::taxes::ApplicableRate;
 use crate::domain::ids::{Id, TaxRateId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
-use crate::domain::tax::ApplicableRate;
 use crate::domain::time::Timestamp;
 
 /// A tax rate as stored. Names are unique per place and class.

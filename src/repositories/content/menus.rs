@@ -7,8 +7,8 @@ use crate::db::expr::in_ids;
 use crate::db::schema::{menu_items, menus};
 use crate::db::types::{AnyId, Json};
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
+use crate::domain::content::menus::MenuItemKind;
 use crate::domain::ids::{Id, MenuId, MenuItemId};
-use crate::domain::menu::MenuItemKind;
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
 

@@ -6,9 +6,9 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::url_redirects;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
+use crate::domain::content::redirects::RedirectQuery;
 use crate::domain::ids::{Id, UrlRedirectId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
-use crate::domain::redirect::RedirectQuery;
 use crate::domain::time::Timestamp;
 
 /// A redirect as stored.
@@ -17,7 +17,7 @@ use crate::domain::time::Timestamp;
 pub struct UrlRedirect {
     /// Assigned by the server.
     pub id: UrlRedirectId,
-    /// Normalized by `domain::redirect`; unique in the shop.
+    /// Normalized by `domain::content::redirects`; unique in the shop.
     pub path: String,
     /// A path, or an absolute URL.
     pub target: String,

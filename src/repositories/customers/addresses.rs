@@ -7,7 +7,7 @@ use crate::db::expr::in_ids;
 use crate::db::schema::customer_addresses;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
-use crate::domain::address::Address;
+use crate::domain::customers::addresses::Address;
 use crate::domain::ids::{AddressId, CustomerId};
 use crate::domain::time::Timestamp;
 

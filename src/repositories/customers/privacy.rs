@@ -16,10 +16,10 @@ use crate::db::schema::{
 };
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
-use crate::domain::address::Address;
-use crate::domain::cart::Attribute;
-use crate::domain::draft::Draft;
+use crate::domain::checkout::carts::Attribute;
+use crate::domain::customers::addresses::Address;
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId, VariantId};
+use crate::domain::orders::drafts::Draft;
 use crate::domain::time::Timestamp;
 use crate::repositories::orders::Order;
 use crate::repositories::orders::drafts::DraftOrder;
@@ -137,7 +137,7 @@ pub async fn cart_lines(conn: &mut Conn, ids: &[CartId]) -> Result<Vec<CartLineP
 pub async fn payments(
     conn: &mut Conn,
     ids: &[OrderId],
-) -> Result<Vec<(OrderId, String, crate::domain::payment::PaymentKind, i64, Timestamp)>, DbError> {
+) -> Result<Vec<(OrderId, String, crate::domain::payments::PaymentKind, i64, Timestamp)>, DbError> {
     load!(
         conn,
         payments::table.filter(in_ids(payments::order_id, ids)).order_by(payments::id).select((

@@ -7,8 +7,8 @@ use diesel_async::RunQueryDsl;
 use crate::db::schema::draft_orders;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
-use crate::domain::draft::Draft;
 use crate::domain::ids::{DraftOrderId, Id, OrderId};
+use crate::domain::orders::drafts::Draft;
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
 

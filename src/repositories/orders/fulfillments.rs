@@ -7,8 +7,8 @@ use crate::db::expr::in_ids;
 use crate::db::schema::fulfillments;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
-use crate::domain::fulfillment::{FulfilledLine, FulfillmentState};
 use crate::domain::ids::{FulfillmentId, OrderId};
+use crate::domain::orders::fulfillments::{FulfilledLine, FulfillmentState};
 use crate::domain::time::Timestamp;
 
 /// A fulfillment as stored.

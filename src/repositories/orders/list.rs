@@ -15,11 +15,11 @@ use crate::db::load_sqlite;
 use crate::db::schema::{order_lines, orders};
 use crate::db::types::sql as column;
 use crate::db::{Conn, DbError, load, per_backend};
+use crate::domain::catalog::search::{Node, OrderTerm, TextMatch};
 use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::money::Currency;
-use crate::domain::order::{FinancialStatus, FulfillmentStatus};
+use crate::domain::orders::{FinancialStatus, FulfillmentStatus};
 use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, Page, PageRequest};
-use crate::domain::search::{Node, OrderTerm, TextMatch};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::catalog::words::{HasWords, SearchField};
@@ -191,7 +191,7 @@ const REFUNDED: &str = sum_of!("refunded");
 const AUTHORIZED: &str = sum_of!("authorized");
 const VOIDED: &str = sum_of!("voided");
 
-/// The same rules as `domain::order::FinancialStatus::of`.
+/// The same rules as `domain::orders::FinancialStatus::of`.
 fn financial_sql(status: FinancialStatus) -> String {
     let unpaid = format!("{CAPTURED} = 0 AND {AUTHORIZED} <= {VOIDED}");
     match status {
@@ -215,7 +215,7 @@ fn financial_sql(status: FinancialStatus) -> String {
     }
 }
 
-/// The same rules as `domain::order::LineCount::sent`.
+/// The same rules as `domain::orders::LineCount::sent`.
 fn fulfillment_sql(status: FulfillmentStatus) -> String {
     let any =
         |what: &str| format!("EXISTS (SELECT 1 FROM order_lines l WHERE l.order_id = orders.id AND {what})");

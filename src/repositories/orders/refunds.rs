@@ -8,8 +8,8 @@ use crate::db::expr::in_ids;
 use crate::db::schema::refunds;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
-use crate::domain::fulfillment::{RefundState, RefundedLine};
 use crate::domain::ids::{OrderId, RefundId};
+use crate::domain::orders::fulfillments::{RefundState, RefundedLine};
 use crate::domain::time::Timestamp;
 use crate::repositories::payments::{Payment, ledger_totals};
 

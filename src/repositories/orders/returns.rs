@@ -7,8 +7,8 @@ use crate::db::expr::in_ids;
 use crate::db::schema::returns;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
-use crate::domain::fulfillment::{ReturnStatus, ReturnedLine};
 use crate::domain::ids::{OrderId, ReturnId};
+use crate::domain::orders::fulfillments::{ReturnStatus, ReturnedLine};
 use crate::domain::time::Timestamp;
 
 /// A return as stored.

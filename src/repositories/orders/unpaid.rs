@@ -11,7 +11,7 @@ use crate::db::schema::{orders, unpaid_order_stock, unpaid_orders};
 use crate::db::types::sql::Int8;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::ids::{OrderId, VariantId};
-use crate::domain::order::OrderStatus;
+use crate::domain::orders::OrderStatus;
 
 /// A pending order as stored.
 #[derive(Clone, PartialEq, Debug, Insertable)]

@@ -6,8 +6,8 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::shop_policies;
 use crate::db::{Conn, DbError, load, on_conn};
+use crate::domain::content::policies::PolicyKind;
 use crate::domain::ids::PolicyId;
-use crate::domain::policy::PolicyKind;
 use crate::domain::time::Timestamp;
 
 /// A policy as stored.

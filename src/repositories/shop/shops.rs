@@ -7,7 +7,7 @@ use crate::db::schema::shops;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, on_conn, per_backend};
 use crate::domain::ids::ShopId;
-use crate::domain::shop_profile::ShopProfile;
+use crate::domain::shop::ShopProfile;
 use crate::domain::time::Timestamp;
 
 /// The shop as stored.

@@ -7,8 +7,8 @@ use crate::db::expr::in_ids;
 use crate::db::schema::{roles, staff_roles};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{RoleId, StaffId};
-use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 
 /// A role as stored.

@@ -9,10 +9,10 @@ use crate::auth::{
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, Tx};
-use crate::domain::event::{ApiKeyEvent, Event};
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::{ApiKeyEvent, Event};
 use crate::domain::ids::ApiKeyId;
 use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::permission::Permission;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, UserErrorCode};
 use crate::events;

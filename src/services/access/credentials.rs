@@ -1,6 +1,6 @@
 //! Validates e-mail addresses and passwords.
 
-use crate::domain::email::{self, EmailError};
+use crate::domain::customers::emails::{self, EmailError};
 use crate::error::UserErrorCode;
 use crate::services::input::Problems;
 
@@ -9,22 +9,22 @@ const MIN_PASSWORD_LENGTH: usize = 8;
 /// Maximum length of a password, in characters.
 const MAX_PASSWORD_LENGTH: usize = 200;
 
-/// Normalizes an e-mail address for lookups; see [`email::normalize`].
+/// Normalizes an e-mail address for lookups; see [`emails::normalize`].
 #[must_use]
 pub fn normalize_email(text: &str) -> String {
-    email::normalize(text)
+    emails::normalize(text)
 }
 
 /// Validates an e-mail address, reports problems and returns the form that is stored.
 pub fn check_email(problems: &mut Problems, field: &[&str], text: &str) -> String {
-    email::parse(text).unwrap_or_else(|problem| {
+    emails::parse(text).unwrap_or_else(|problem| {
         let code = match problem {
             EmailError::Blank => UserErrorCode::Blank,
             EmailError::TooLong => UserErrorCode::TooLong,
             EmailError::Invalid(_) => UserErrorCode::Invalid,
         };
         problems.add(field, code, format!("Email {problem}"));
-        email::normalize(text)
+        emails::normalize(text)
     })
 }
 

@@ -17,9 +17,9 @@ use tokio::time::Instant;
 use self::memory::MemoryBuckets;
 use crate::auth::{Actor, Credential};
 use crate::context::OpContext;
-use crate::domain::client_address::ClientAddress;
+use crate::domain::access::client_addresses::ClientAddress;
+pub use crate::domain::access::rate_limits::{BucketLimit, MAX_POINTS, ThrottleStatus, Throttled};
 use crate::domain::ids::Id;
-pub use crate::domain::rate_limit::{BucketLimit, MAX_POINTS, ThrottleStatus, Throttled};
 use crate::integrations::redis_buckets::RedisBuckets;
 
 /// How long Redis is not asked after it failed.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::auth::{Authenticator, Invalidation, Principal, Session, add_seconds, hash_secret, new_secret};
 use crate::context::OpContext;
 use crate::db::{Db, Tx};
-use crate::domain::event::{CustomerEvent, Event, StaffSessionEvent};
+use crate::domain::events::{CustomerEvent, Event, StaffSessionEvent};
 use crate::domain::ids::{RefreshTokenId, SessionId};
 use crate::domain::time::Timestamp;
 use crate::error::Error;

@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 
 use super::{NewImage, Seo};
-use crate::domain::catalog::{MAX_OPTIONS, MAX_TAGS, MAX_VARIANTS, ProductOption};
+use crate::domain::catalog::{MAX_OPTIONS, MAX_TAGS, MAX_VARIANTS, ProductOption, handles};
+use crate::domain::checkout::taxes;
 use crate::domain::money::Currency;
-use crate::domain::{handle, tax};
 use crate::error::UserErrorCode;
 use crate::services::catalog::inventory::MAX_QUANTITY;
 use crate::services::input::Problems;
@@ -69,7 +69,7 @@ impl ProductFields<'_> {
         problems.line(&["product", "vendor"], self.vendor.unwrap_or_default());
         problems.line(&["product", "productType"], self.product_type.unwrap_or_default());
         problems.html(&["product", "descriptionHtml"], self.description_html.unwrap_or_default());
-        if let Some(problem) = self.handle.and_then(handle::find_problem) {
+        if let Some(problem) = self.handle.and_then(handles::find_problem) {
             problems.add(&["product", "handle"], UserErrorCode::Invalid, problem);
         }
         check_tags(problems, self.tags);
@@ -123,7 +123,7 @@ pub(crate) fn check_variant_count(problems: &mut Problems, count: usize) {
 fn check_tax_class(problems: &mut Problems, given: Option<&str>) {
     let Some(class) = given else { return };
     problems.required(&["product", "taxClass"], class);
-    if tax::class_key(class) == tax::SHIPPING_TAX_CLASS {
+    if taxes::class_key(class) == taxes::SHIPPING_TAX_CLASS {
         let message = "Tax class 'shipping' is reserved for delivery: choose another one for products";
         problems.add(&["product", "taxClass"], UserErrorCode::Invalid, message);
     }

@@ -9,13 +9,13 @@ use super::{find_free_handle, handle_taken};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx};
-use crate::domain::catalog::CollectionSortOrder;
-use crate::domain::collection_rules::CollectionRules;
-use crate::domain::event::{CollectionEvent, CollectionProductsEvent, Event};
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::collection_rules::CollectionRules;
+use crate::domain::catalog::reorder::{Reposition, reorder};
+use crate::domain::catalog::{CollectionSortOrder, handles};
+use crate::domain::events::{CollectionEvent, CollectionProductsEvent, Event};
 use crate::domain::ids::{CollectionId, ProductId};
-use crate::domain::permission::Permission;
-use crate::domain::reorder::{Reposition, reorder};
-use crate::domain::{handle, html};
+use crate::domain::text::html;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::Visibility;
@@ -99,9 +99,9 @@ impl Collections {
 
     async fn create_in(&self, tx: &mut Tx, op: &OpContext, new: &NewCollection) -> Result<Collection, Error> {
         let handle = match &new.handle {
-            Some(handle) => handle::normalize(handle),
+            Some(handle) => handles::normalize(handle),
             None => {
-                let stem = handle::from_title(&new.title).unwrap_or("collection".to_owned());
+                let stem = handles::from_title(&new.title).unwrap_or("collection".to_owned());
                 let taken = collections::handles_like(tx.conn(), &stem).await?;
                 find_free_handle(&stem, &taken)
             }
@@ -286,7 +286,7 @@ impl Collections {
         rules: Option<&CollectionRules>,
         image: Option<&(String, Option<String>)>,
     ) {
-        if let Some(problem) = new_handle.and_then(handle::find_problem) {
+        if let Some(problem) = new_handle.and_then(handles::find_problem) {
             problems.add(&["collection", "handle"], UserErrorCode::Invalid, problem);
         }
         if let Some((url, alt)) = image {
@@ -400,7 +400,7 @@ impl CollectionPatch {
             title.trim().clone_into(&mut collection.title);
         }
         if let Some(handle) = &self.handle {
-            collection.handle = handle::normalize(handle);
+            collection.handle = handles::normalize(handle);
         }
         if let Some(html) = &self.description_html {
             collection.description = html::to_text(html);

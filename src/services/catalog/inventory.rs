@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::OpContext;
 use crate::db::{Db, OnConstraint, Tx};
-use crate::domain::event::{Event, InventoryEvent, LocationEvent, VariantsEvent};
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::{Event, InventoryEvent, LocationEvent, VariantsEvent};
 use crate::domain::ids::{LocationId, VariantId};
 use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::catalog::inventory::{self, InventoryLevel};

@@ -2,7 +2,7 @@
 
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
-use crate::domain::collection_rules::{ProductFacts, VariantFacts};
+use crate::domain::catalog::collection_rules::{ProductFacts, VariantFacts};
 use crate::domain::ids::{CollectionId, ProductId};
 use crate::domain::money::Currency;
 use crate::error::Error;

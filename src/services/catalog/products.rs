@@ -9,13 +9,14 @@ use super::{ProductIndexer, find_free_handle, handle_taken};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx};
-use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus};
-use crate::domain::event::{Event, ProductEvent};
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus, handles};
+use crate::domain::checkout::taxes;
+use crate::domain::events::{Event, ProductEvent};
 use crate::domain::ids::{Id, ImageId, MediaId, ProductId};
 use crate::domain::media::parse_path;
 use crate::domain::money::Currency;
-use crate::domain::permission::Permission;
-use crate::domain::{handle, html, tax, text};
+use crate::domain::text::{self, html};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::catalog::images::{self, Image};
@@ -148,9 +149,9 @@ impl Products {
         .await?;
         problems.check()?;
         let handle = match &new.handle {
-            Some(handle) => handle::normalize(handle),
+            Some(handle) => handles::normalize(handle),
             None => {
-                let stem = handle::from_title(&new.title).unwrap_or("product".to_owned());
+                let stem = handles::from_title(&new.title).unwrap_or("product".to_owned());
                 let taken = products::handles_like(tx.conn(), &stem).await?;
                 find_free_handle(&stem, &taken)
             }
@@ -172,7 +173,10 @@ impl Products {
             created_at: op.now(),
             updated_at: op.now(),
             handle,
-            tax_class: new.tax_class.as_deref().map_or_else(|| DEFAULT_TAX_CLASS.to_owned(), tax::class_key),
+            tax_class: new
+                .tax_class
+                .as_deref()
+                .map_or_else(|| DEFAULT_TAX_CLASS.to_owned(), taxes::class_key),
         };
         let variant = first_variant(op, &product, &new.variant, self.shop.currency);
         (product.min_price, product.max_price) = (variant.price, variant.price);
@@ -285,11 +289,11 @@ impl ProductPatch {
         if let Some(title) = &self.title {
             title.trim().clone_into(&mut product.title);
         }
-        set(&mut product.handle, self.handle.as_deref().map(handle::normalize).as_ref());
+        set(&mut product.handle, self.handle.as_deref().map(handles::normalize).as_ref());
         set(&mut product.vendor, self.vendor.as_ref());
         set(&mut product.product_type, self.product_type.as_ref());
         set(&mut product.status, self.status.as_ref());
-        set(&mut product.tax_class, self.tax_class.as_deref().map(tax::class_key).as_ref());
+        set(&mut product.tax_class, self.tax_class.as_deref().map(taxes::class_key).as_ref());
         if let Some(html) = &self.description_html {
             product.description = html::to_text(html);
             product.description_html.clone_from(html);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::Db;
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::search::{self, Node, Warning};
 use crate::domain::page::{Cursor, CursorKey, Page, PageRequest};
-use crate::domain::permission::Permission;
-use crate::domain::search::{self, Node, Warning};
 use crate::error::Error;
 use crate::loaders::{CatalogReads, Collection, Product, ProductPage, ProductSort, visibility};
 use crate::repositories::catalog::collections::{self, CollectionSort};

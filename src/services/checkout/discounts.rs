@@ -5,13 +5,15 @@ use std::sync::Arc;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, OnConstraint, Tx};
-use crate::domain::discount::{CombinesWith, DiscountRule, DiscountValue, ItemSelection, code_key};
-use crate::domain::event::{DiscountEvent, Event};
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::search::{self, Warning};
+use crate::domain::checkout::discounts::{
+    CombinesWith, DiscountRule, DiscountValue, ItemSelection, code_key,
+};
+use crate::domain::events::{DiscountEvent, Event};
 use crate::domain::ids::DiscountId;
+use crate::domain::money::rounding::MICROS;
 use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::permission::Permission;
-use crate::domain::rounding::MICROS;
-use crate::domain::search::{self, Warning};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, UserErrorCode};
 use crate::events;

@@ -3,7 +3,7 @@
 //! It uses the connection it is given, inside or outside a transaction. The number of statements
 //! does not depend on the size of the basket or the shop: at most seven, plus one if the buyer's
 //! coordinates are known but nothing in the basket is tracked, plus one if pickup is offered. The
-//! arithmetic is in `domain::pricing`.
+//! arithmetic is in `domain::checkout::pricing`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use uuid::Uuid;
 
 use crate::context::OpContext;
 use crate::db::Conn;
-use crate::domain::address::Address;
-use crate::domain::discount::{DiscountRefusal, code_key};
-use crate::domain::ids::{CollectionId, DiscountId, Id, LocationId, ProductId, VariantId};
-use crate::domain::pricing::{
+use crate::domain::checkout::discounts::{DiscountRefusal, code_key};
+use crate::domain::checkout::pricing::{
     self, AmountOverflow, DiscountCandidate, DiscountOutcome, MAX_AMOUNT, PricingInput, PricingLine,
 };
-use crate::domain::quote::{DeliveryOption, PickupPlace, Quote};
-use crate::domain::shipping::{Coordinates, Parcel};
-use crate::domain::tax::{ApplicableRate, province_key};
+use crate::domain::checkout::quotes::{DeliveryOption, PickupPlace, Quote};
+use crate::domain::checkout::shipping::{Coordinates, Parcel};
+use crate::domain::checkout::taxes::{ApplicableRate, province_key};
+use crate::domain::customers::addresses::Address;
+use crate::domain::ids::{CollectionId, DiscountId, Id, LocationId, ProductId, VariantId};
 use crate::error::{Error, UserErrorCode};
 use crate::integrations::shipping::ShippingStrategies;
 use crate::repositories::catalog::collections;

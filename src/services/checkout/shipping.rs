@@ -6,14 +6,14 @@ use std::sync::Arc;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, OnConstraint, Tx};
-use crate::domain::codes::COUNTRIES;
-use crate::domain::event::{Event, ShippingRateEvent, ShippingZoneEvent};
-use crate::domain::ids::{LocationId, ShippingRateId, ShippingZoneId};
-use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::permission::Permission;
-use crate::domain::shipping::{
+use crate::domain::access::permissions::Permission;
+use crate::domain::checkout::shipping::{
     DEFAULT_DISTANCE_METRES, MAX_DISTANCE_METRES, MAX_TARIFF_MICROS, PriceStep, PriceTable, TableBy,
 };
+use crate::domain::codes::COUNTRIES;
+use crate::domain::events::{Event, ShippingRateEvent, ShippingZoneEvent};
+use crate::domain::ids::{LocationId, ShippingRateId, ShippingZoneId};
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::integrations::shipping::{Flat, Pickup, ShippingStrategies};

@@ -2,12 +2,12 @@
 
 use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx};
+use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::DEFAULT_TAX_CLASS;
-use crate::domain::event::{Event, TaxRateEvent};
+use crate::domain::checkout::taxes;
+use crate::domain::events::{Event, TaxRateEvent};
 use crate::domain::ids::TaxRateId;
 use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::permission::Permission;
-use crate::domain::tax;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::checkout::tax_rates::{self, TaxRate};
@@ -142,10 +142,10 @@ impl TaxRatePatch {
         }
         set(&mut rate.country, self.country.as_ref());
         if let Some(province) = &self.province {
-            let province = province.as_deref().map(tax::province_key);
+            let province = province.as_deref().map(taxes::province_key);
             rate.province = province.filter(|province| !province.is_empty());
         }
-        set(&mut rate.tax_class, self.tax_class.as_deref().map(tax::class_key).as_ref());
+        set(&mut rate.tax_class, self.tax_class.as_deref().map(taxes::class_key).as_ref());
         if let Some(percentage) = &self.percentage {
             rate.rate_micros = problems.percentage(&["taxRate", "percentage"], percentage, MAX_RATE);
         }

@@ -7,12 +7,12 @@ use uuid::Uuid;
 use crate::context::OpContext;
 use crate::db::types::{AnyId, Json};
 use crate::db::{Db, DbError, OnConstraint, Tx};
-use crate::domain::event::{Event, MenuEvent};
-use crate::domain::handle;
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::handles;
+use crate::domain::content::menus::{MAX_ITEMS, MAX_LEVELS, MAX_TAGS, MenuItemKind};
+use crate::domain::events::{Event, MenuEvent};
 use crate::domain::ids::{CollectionId, Id, MenuId, MenuItemId, PageId, PolicyId, ProductId};
-use crate::domain::menu::{MAX_ITEMS, MAX_LEVELS, MAX_TAGS, MenuItemKind};
 use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::Visibility;
@@ -152,7 +152,7 @@ async fn create_in(
     let handle = match &new.handle {
         Some(handle) => handle.clone(),
         None => {
-            let stem = handle::from_title(&new.title).unwrap_or("menu".to_owned());
+            let stem = handles::from_title(&new.title).unwrap_or("menu".to_owned());
             find_free_handle(&stem, &menus::handles_like(tx.conn(), &stem).await?)
         }
     };
@@ -364,7 +364,7 @@ fn to_rows(menu_id: MenuId, items: &[FlatItem<'_>]) -> Vec<MenuItem> {
 }
 
 fn validate_handle(problems: &mut Problems, handle: Option<&str>) {
-    if let Some(problem) = handle.and_then(handle::find_problem) {
+    if let Some(problem) = handle.and_then(handles::find_problem) {
         problems.add(&["menu", "handle"], UserErrorCode::Invalid, problem);
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::context::OpContext;
 use crate::db::{Db, DbError, OnConstraint, Tx};
-use crate::domain::event::{Event, PageEvent};
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::handles;
+use crate::domain::events::{Event, PageEvent};
 use crate::domain::ids::PageId;
 use crate::domain::page::{Cursor, CursorKey, PageRequest};
-use crate::domain::permission::Permission;
-use crate::domain::{handle, html};
+use crate::domain::text::html;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::loaders::content_visibility;
@@ -139,7 +140,7 @@ async fn create_in(tx: &mut Tx, op: &OpContext, new: &NewPage) -> Result<Page, E
     let handle = match &new.handle {
         Some(handle) => handle.clone(),
         None => {
-            let stem = handle::from_title(&new.title).unwrap_or("page".to_owned());
+            let stem = handles::from_title(&new.title).unwrap_or("page".to_owned());
             find_free_handle(&stem, &pages::handles_like(tx.conn(), &stem).await?)
         }
     };
@@ -186,7 +187,7 @@ impl PagePatch {
 }
 
 fn validate(problems: &mut Problems, handle: Option<&str>, body: &str, seo: &Seo) {
-    if let Some(problem) = handle.and_then(handle::find_problem) {
+    if let Some(problem) = handle.and_then(handles::find_problem) {
         problems.add(&["page", "handle"], UserErrorCode::Invalid, problem);
     }
     problems.html(&["page", "body"], body);

@@ -2,11 +2,11 @@
 
 use crate::context::OpContext;
 use crate::db::{Db, OnConstraint, Tx};
-use crate::domain::event::{Event, UrlRedirectEvent};
+use crate::domain::access::permissions::Permission;
+use crate::domain::content::redirects::{self, RedirectQuery};
+use crate::domain::events::{Event, UrlRedirectEvent};
 use crate::domain::ids::UrlRedirectId;
 use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::permission::Permission;
-use crate::domain::redirect::{self, RedirectQuery};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::content::url_redirects::{self, UrlRedirect};
@@ -49,7 +49,7 @@ impl Redirects {
     pub async fn create(&self, op: &OpContext, path: &str, target: &str) -> Result<UrlRedirect, Error> {
         op.authorize(Permission::ManageSettings)?;
         let mut problems = Problems::default();
-        let decoded = redirect::normalize_path(path);
+        let decoded = redirects::normalize_path(path);
         if decoded.is_none() {
             let message = "Path must be a path of the storefront such as /old-page, other than /";
             problems.add(&["urlRedirect", "path"], UserErrorCode::Invalid, message);
@@ -59,7 +59,7 @@ impl Redirects {
         if target.starts_with("//") {
             let message = "Target must be a path such as /new-page, or an https:// address";
             problems.add(&["urlRedirect", "target"], UserErrorCode::Invalid, message);
-        } else if decoded.is_some() && redirect::normalize_path(target) == decoded {
+        } else if decoded.is_some() && redirects::normalize_path(target) == decoded {
             let message = "Target must differ from the path that is redirected";
             problems.add(&["urlRedirect", "target"], UserErrorCode::Invalid, message);
         }

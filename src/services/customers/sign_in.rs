@@ -4,7 +4,7 @@ use super::Customers;
 use crate::auth::{Credential, Invalidation, Lane, MailedTokenPurpose, Principal, add_seconds, hash_secret};
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::event::{CustomerEvent, CustomerTokenEvent, Event};
+use crate::domain::events::{CustomerEvent, CustomerTokenEvent, Event};
 use crate::domain::ids::{CustomerId, CustomerTokenId, SessionId};
 use crate::error::{Error, UserErrorCode};
 use crate::events;

@@ -1,8 +1,8 @@
 //! Validation and normalization of addresses.
 
 use super::Problems;
-use crate::domain::address::Address;
 use crate::domain::codes::COUNTRIES;
+use crate::domain::customers::addresses::Address;
 use crate::error::UserErrorCode;
 
 /// Trims all texts, drops empty ones, and replaces the country with its code. Problems are added

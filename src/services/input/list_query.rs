@@ -1,6 +1,6 @@
 //! Parses the `query` argument of lists, independently of what is searched.
 
-use crate::domain::search::{Node, Search, SearchError, Warning};
+use crate::domain::catalog::search::{Node, Search, SearchError, Warning};
 use crate::error::Error;
 
 /// Parses a search query, with warnings about parts that were ignored. Without a query, everything

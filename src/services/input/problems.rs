@@ -1,9 +1,8 @@
 //! Collects all problems of an input, so that they are reported at once.
 
-use crate::domain::micros;
-use crate::domain::money::{Currency, Money};
-use crate::domain::pricing::MAX_PRICE;
-use crate::domain::web_text::has_web_address;
+use crate::domain::checkout::pricing::MAX_PRICE;
+use crate::domain::money::{Currency, Money, micros};
+use crate::domain::text::web_addresses::has_web_address;
 use crate::error::{Error, UserError, UserErrorCode};
 
 /// Maximum length of a single line of text, in characters.

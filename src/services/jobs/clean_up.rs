@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::context::OpContext;
 use crate::db::{Db, Tx};
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
 use crate::error::Error;
 use crate::repositories::access::{attempt_counters, refresh_tokens};
 use crate::repositories::checkout::carts;

@@ -1,7 +1,7 @@
 //! The kinds of mail that a shop sends.
 
+use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::text_enum;
-use crate::domain::permission::Permission;
 
 text_enum! {
     /// A kind of mail. Its string names its templates, its texts and the job that sends it.

@@ -10,15 +10,15 @@ use super::content::{
 };
 use super::{Draft, Language, Mails};
 use crate::context::OpContext;
+use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::full_title;
-use crate::domain::event::ReturnEvent;
-use crate::domain::fulfillment::{FulfillmentState, RefundState};
+use crate::domain::checkout::quotes::PickupPlace;
+use crate::domain::events::ReturnEvent;
 use crate::domain::ids::{FulfillmentId, Id, JobId, OrderId, OrderLineId, RefundId};
 use crate::domain::money::{Currency, Money};
-use crate::domain::order::{self, OrderStatus};
-use crate::domain::payment::PaymentKind;
-use crate::domain::permission::Permission;
-use crate::domain::quote::PickupPlace;
+use crate::domain::orders::fulfillments::{FulfillmentState, RefundState};
+use crate::domain::orders::{OrderStatus, display_name};
+use crate::domain::payments::PaymentKind;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::integrations::mail::OutgoingMail;
@@ -303,7 +303,7 @@ impl OrderContext {
     }
 
     fn number(&self) -> String {
-        order::display_name(self.order.id, self.order.number)
+        display_name(self.order.id, self.order.number)
     }
 
     /// The buyer's first name, from the addresses they entered.

@@ -17,7 +17,7 @@ use super::language::{Catalogue, Language};
 use super::overrides::{MailOverrides, override_error};
 use super::samples::{SAMPLE_SHOP, sample};
 use crate::domain::money::Money;
-use crate::domain::web_text::defuse_web_addresses;
+use crate::domain::text::web_addresses::defuse_web_addresses;
 
 /// Lists the templates and embeds them in the binary.
 macro_rules! templates {

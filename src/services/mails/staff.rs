@@ -11,13 +11,13 @@ use super::orders::line_title;
 use super::{Draft, Language, MAX_RETRIES, Mails};
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
+use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::full_title;
-use crate::domain::event::{Event, LowStockEvent};
+use crate::domain::events::{Event, LowStockEvent};
 use crate::domain::ids::{self, Id, JobId, OrderId, StaffId, WebhookSubscriptionId};
 use crate::domain::money::{Currency, Money};
-use crate::domain::order::{self, OrderStatus};
-use crate::domain::permission::Permission;
-use crate::domain::webhook::WebhookStatus;
+use crate::domain::orders::{OrderStatus, display_name};
+use crate::domain::webhooks::WebhookStatus;
 use crate::error::Error;
 use crate::integrations::mail::OutgoingMail;
 use crate::jobs::{self, NewJob};
@@ -68,7 +68,7 @@ impl Mails {
         drop(conn);
         let piece = |line: &OrderLine| MailItem { title: line_title(line), quantity: line.quantity };
         let notice = StaffNotice::NewOrder(NewOrder {
-            number: order::display_name(order.id, order.number),
+            number: display_name(order.id, order.number),
             total: Money::new(order.total, currency(&order.currency)?),
             pieces: lines.iter().map(piece).collect(),
             way: order.delivery.0.as_ref().map(|delivery| delivery.option.title.clone()),

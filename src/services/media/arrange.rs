@@ -3,10 +3,10 @@
 use super::{Media, MediaRow, product_not_found};
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::event::Event;
+use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::reorder::{Reposition, reorder};
+use crate::domain::events::Event;
 use crate::domain::ids::{Id, ImageId, MediaId, ProductId};
-use crate::domain::permission::Permission;
-use crate::domain::reorder::{Reposition, reorder};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::catalog::images::{self, Image};

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{JobPayload, Media, MediaRow, check_kind, detect_file_kind, media_kind};
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::event::Event;
+use crate::domain::events::Event;
 use crate::domain::ids::{Id, ImageId, MediaId};
 use crate::domain::media::{
     self as rules, ContentHash, MAX_WEBP_SIDE, MediaFormat, MediaKind, MediaStatus, StoredFile,

@@ -3,9 +3,9 @@
 use super::Orders;
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::event::{DraftOrderEvent, Event};
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::{DraftOrderEvent, Event};
 use crate::domain::ids::DraftOrderId;
-use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::orders::drafts;

@@ -1,8 +1,8 @@
 //! Parsing of manual discounts on draft orders.
 
 use super::draft::DiscountInput;
-use crate::domain::draft::{DraftDiscount, DraftDiscountType};
 use crate::domain::money::Currency;
+use crate::domain::orders::drafts::{DraftDiscount, DraftDiscountType};
 use crate::error::UserErrorCode;
 use crate::services::input::Problems;
 

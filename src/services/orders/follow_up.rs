@@ -5,12 +5,12 @@
 use super::Orders;
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::event::{Event, OrderMailFailedEvent};
-use crate::domain::fulfillment::RefundState;
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::{Event, OrderMailFailedEvent};
 use crate::domain::ids::{OrderId, RefundId};
-use crate::domain::order::OrderStatus;
-use crate::domain::payment::PaymentKind;
-use crate::domain::permission::Permission;
+use crate::domain::orders::OrderStatus;
+use crate::domain::orders::fulfillments::RefundState;
+use crate::domain::payments::PaymentKind;
 use crate::error::Error;
 use crate::events;
 use crate::repositories::orders::{self, refunds};

@@ -2,9 +2,9 @@
 //! events, and how many of their units were refunded or returned.
 
 use super::LineQuantity;
-use crate::domain::event::LineUnits;
-use crate::domain::fulfillment::{RefundState, ReturnStatus};
+use crate::domain::events::LineUnits;
 use crate::domain::ids::OrderLineId;
+use crate::domain::orders::fulfillments::{RefundState, ReturnStatus};
 use crate::error::UserErrorCode;
 use crate::repositories::orders::OrderLine;
 use crate::repositories::orders::refunds::Refund;

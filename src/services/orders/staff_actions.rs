@@ -3,11 +3,11 @@
 use super::{Orders, check_note, lock, transition_error};
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::event::{Event, OrderNoteEvent, PaymentEvent};
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::{Event, OrderNoteEvent, PaymentEvent};
 use crate::domain::ids::{Id, OrderId, PaymentId};
-use crate::domain::order::{OrderSnapshot, OrderStatus, Transition};
-use crate::domain::payment::PaymentKind;
-use crate::domain::permission::Permission;
+use crate::domain::orders::{OrderSnapshot, OrderStatus, Transition};
+use crate::domain::payments::PaymentKind;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::integrations::payments::Manual;

@@ -2,8 +2,8 @@
 //! which they were taken, and to which they return.
 
 use crate::db::{DbError, Tx};
+use crate::domain::catalog::inventory::UnitsAtLocation;
 use crate::domain::ids::{LocationId, VariantId};
-use crate::domain::inventory::UnitsAtLocation;
 use crate::error::{Error, UserErrorCode};
 use crate::repositories::catalog::{locations, variants};
 

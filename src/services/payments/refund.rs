@@ -4,9 +4,9 @@
 use super::{Payments, payment_ref};
 use crate::context::OpContext;
 use crate::db::Tx;
+use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, PaymentId, RefundId};
-use crate::domain::payment::PaymentKind;
-use crate::domain::permission::Permission;
+use crate::domain::payments::PaymentKind;
 use crate::error::{Error, UserErrorCode};
 use crate::integrations::payments::{PaymentRef, Refund};
 use crate::repositories::orders::{self, Order};

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::db::{Conn, DbError};
-use crate::domain::event::{Event, Topic};
+use crate::domain::events::{Event, Topic};
 use crate::domain::ids::{Id, OrderId, OrderLineId, ProductId, RefundId};
-use crate::domain::order::OrderStatus;
-use crate::domain::payment::PaymentKind;
-use crate::domain::report::{Day, OrderLineSale, SalesFigures, country, proportion};
-use crate::domain::rounding::distribute;
+use crate::domain::money::rounding::distribute;
+use crate::domain::orders::OrderStatus;
+use crate::domain::payments::PaymentKind;
+use crate::domain::reports::{Day, OrderLineSale, SalesFigures, country, proportion};
 use crate::domain::time::Timestamp;
 use crate::repositories::events::{self, LoggedEvent};
 use crate::repositories::orders::refunds::{self, Refund};

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::context::OpContext;
 use crate::db::{Db, DbError};
 use crate::domain::catalog::CollectionSortOrder;
-use crate::domain::collection_rules::CollectionRules;
+use crate::domain::catalog::collection_rules::CollectionRules;
 use crate::error::Error;
 use crate::repositories::catalog::products;
 use crate::services::catalog::NewCollection;

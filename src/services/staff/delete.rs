@@ -4,10 +4,10 @@ use super::{Staff, count_managers, ensure_manager_remains, holds_all_permissions
 use crate::auth::{Credential, Invalidation};
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::event::Event;
+use crate::domain::access::owners::Owner;
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::Event;
 use crate::domain::ids::StaffId;
-use crate::domain::owner::Owner;
-use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::access::api_keys;

@@ -4,7 +4,7 @@ use super::{Staff, staff_event};
 use crate::auth::{Credential, Invalidation, Lane, Principal};
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::event::Event;
+use crate::domain::events::Event;
 use crate::domain::ids::SessionId;
 use crate::error::{Error, UserErrorCode};
 use crate::events;

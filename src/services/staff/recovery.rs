@@ -8,7 +8,7 @@ use super::{Staff, staff_event};
 use crate::auth::{Invalidation, Lane, Principal, add_seconds};
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::event::Event;
+use crate::domain::events::Event;
 use crate::domain::ids::{self, Id, JobId, SessionId};
 use crate::error::{Error, UserErrorCode};
 use crate::events;

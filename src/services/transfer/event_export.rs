@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::concurrency::breaker::{Breaker, CallError};
 use crate::context::OpContext;
 use crate::db::{Db, Tx};
-use crate::domain::event::Topic;
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::Topic;
 use crate::error::Error;
 use crate::events::{cloud_event, consumer};
 

@@ -16,8 +16,8 @@ mod values;
 use csv::ByteRecord;
 
 use super::csv_table::{self, Header, Layout};
-use crate::domain::address::Address;
-use crate::domain::cart::Attribute;
+use crate::domain::checkout::carts::Attribute;
+use crate::domain::customers::addresses::Address;
 use crate::domain::time::Timestamp;
 
 pub use super::csv_table::{FileError, RowError};

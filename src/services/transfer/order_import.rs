@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx};
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
 use crate::domain::text;
 use crate::error::Error;
 use crate::events;

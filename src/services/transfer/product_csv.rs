@@ -18,8 +18,7 @@ mod writer;
 use csv::ByteRecord;
 
 use super::csv_table::{self, Header, Layout};
-use crate::domain::catalog::{InventoryPolicy, ProductStatus, WeightUnit};
-use crate::domain::handle;
+use crate::domain::catalog::{InventoryPolicy, ProductStatus, WeightUnit, handles};
 
 pub use super::csv_table::{FileError, RowError, RowNote, excerpt};
 pub use columns::Columns;
@@ -256,11 +255,11 @@ impl csv_table::Column for Column {
         let title = header.lossy_text(record, Self::Title);
         let mut key = header.lossy_text(record, Self::Handle);
         // An invalid handle is normalized, unless that would truncate it.
-        if key.chars().count() <= handle::MAX_LENGTH && handle::find_problem(&key).is_some() {
-            key = handle::from_title(&key).unwrap_or(key);
+        if key.chars().count() <= handles::MAX_LENGTH && handles::find_problem(&key).is_some() {
+            key = handles::from_title(&key).unwrap_or(key);
         }
         if key.is_empty() && header.layout == Layout::New {
-            key = handle::from_title(&title).unwrap_or_default();
+            key = handles::from_title(&title).unwrap_or_default();
         }
         (key, title.is_empty())
     }

@@ -1,6 +1,6 @@
 //! Cells of CSV files that staff open in a spreadsheet.
 
-use crate::domain::address::Address;
+use crate::domain::customers::addresses::Address;
 
 /// A cell with a text that strangers may have written. Spreadsheets interpret a text that begins
 /// like a formula as one, so it is marked as text by an apostrophe, as spreadsheets do themselves.

@@ -10,12 +10,12 @@ use super::access::{check_access, current_permissions};
 use super::{HostUnavailable, Webhooks, deliver_job, deliver_key, not_found, webhook_event};
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::event::Event;
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::Event;
 use crate::domain::ids::{Id, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId};
-use crate::domain::job::backoff;
-use crate::domain::permission::Permission;
+use crate::domain::jobs::backoff;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{
+use crate::domain::webhooks::{
     DeliveryStatus, FIRST_RETRY_DELAY, WebhookStatus, is_failing_too_long, topic_name,
 };
 use crate::error::{Error, UserErrorCode, with_causes};

@@ -3,10 +3,10 @@
 use super::{Webhooks, deliver_job};
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::event::Topic;
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::Topic;
 use crate::domain::ids::{EventId, WebhookDeliveryId};
-use crate::domain::permission::Permission;
-use crate::domain::webhook::{DeliveryStatus, required_permission};
+use crate::domain::webhooks::{DeliveryStatus, required_permission};
 use crate::error::Error;
 use crate::events::{LoggedEvent, consumer};
 use crate::jobs;

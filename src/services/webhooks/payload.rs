@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Webhooks;
 use crate::auth::Actor;
 use crate::context::OpContext;
-use crate::domain::permission::Permission;
+use crate::domain::access::permissions::Permission;
 use crate::error::Error;
 use crate::events::{LoggedEvent, cloud_event};
 use crate::loaders::WebhookSubscription;

@@ -1,6 +1,6 @@
 //! Customers as staff keep them.
 
-use mercato::domain::permission::Permission::{ReadCustomers, WriteCustomers};
+use mercato::domain::access::permissions::Permission::{ReadCustomers, WriteCustomers};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, TestApp, both, update_of};

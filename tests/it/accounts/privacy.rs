@@ -2,9 +2,9 @@
 
 use mercato::db::Tx;
 use mercato::db::types::Json;
-use mercato::domain::address::Address;
+use mercato::domain::customers::addresses::Address;
 use mercato::domain::ids::{OrderId, OrderLineId};
-use mercato::domain::order::OrderStatus;
+use mercato::domain::orders::OrderStatus;
 use mercato::repositories::customers::{self, privacy};
 use mercato::repositories::orders::{self, Order, OrderLine};
 
@@ -57,7 +57,7 @@ pub async fn place(app: &TestApp, customer_id: Option<CustomerId>, email: &str) 
         tax_total: 0,
         discounts: Json(Vec::new()),
         taxes: Json(Vec::new()),
-        attributes: Json(vec![mercato::domain::cart::Attribute {
+        attributes: Json(vec![mercato::domain::checkout::carts::Attribute {
             key: "engraving".to_owned(),
             value: "To Ada".to_owned(),
         }]),

@@ -1,6 +1,6 @@
 //! Who may do what with customers, staff and services.
 
-use mercato::domain::permission::Permission::{ManageStaff, ReadCustomers, WriteCustomers};
+use mercato::domain::access::permissions::Permission::{ManageStaff, ReadCustomers, WriteCustomers};
 
 use super::Area;
 

@@ -1,6 +1,6 @@
 //! Who may do what with the catalogue, its stock and its locations.
 
-use mercato::domain::permission::Permission::{
+use mercato::domain::access::permissions::Permission::{
     ManageSettings, ReadInventory, ReadProducts, WriteInventory, WriteProducts,
 };
 

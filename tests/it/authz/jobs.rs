@@ -1,6 +1,6 @@
 //! Who may do what with background work, and who may follow what.
 
-use mercato::domain::permission::Permission::{ManageSettings, ReadOrders};
+use mercato::domain::access::permissions::Permission::{ManageSettings, ReadOrders};
 
 use super::Area;
 

@@ -1,6 +1,6 @@
 //! Who may do what with orders. That an order itself is hidden from others is in `orders::sight`.
 
-use mercato::domain::permission::Permission::{ReadOrders, WriteOrders};
+use mercato::domain::access::permissions::Permission::{ReadOrders, WriteOrders};
 
 use super::Area;
 

@@ -1,6 +1,6 @@
 //! Who may do what with discounts, taxes and shipping.
 
-use mercato::domain::permission::Permission::{ManageSettings, ReadProducts};
+use mercato::domain::access::permissions::Permission::{ManageSettings, ReadProducts};
 
 use super::Area;
 

@@ -1,6 +1,6 @@
 //! Who may read reports.
 
-use mercato::domain::permission::Permission::ReadReports;
+use mercato::domain::access::permissions::Permission::ReadReports;
 
 use super::Area;
 

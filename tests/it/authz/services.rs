@@ -8,19 +8,20 @@ use std::sync::Arc;
 use mercato::app::App;
 use mercato::auth::Actor;
 use mercato::context::OpContext;
-use mercato::domain::event::{LowStockEvent, ReturnEvent};
+use mercato::domain::access::permissions::Permission;
+use mercato::domain::access::permissions::Permission::{
+    ManageSettings, ManageStaff, ReadCustomers, ReadInventory, ReadOrders, ReadProducts, ReadReports,
+    WriteCustomers, WriteInventory, WriteOrders, WriteProducts,
+};
+use mercato::domain::events::{LowStockEvent, ReturnEvent};
 use mercato::domain::ids::{
     ApiKeyId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, JobId,
     LocationId, MenuId, OrderId, PageId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId,
     ShippingZoneId, StaffId, TaxRateId, UrlRedirectId, VariantId, WebhookDeliveryId, WebhookSubscriptionId,
 };
-use mercato::domain::order::CancelReason;
+use mercato::domain::orders::CancelReason;
 use mercato::domain::page::PageRequest;
-use mercato::domain::permission::Permission::{
-    self, ManageSettings, ManageStaff, ReadCustomers, ReadInventory, ReadOrders, ReadProducts, ReadReports,
-    WriteCustomers, WriteInventory, WriteOrders, WriteProducts,
-};
-use mercato::domain::report::{Day, SalesBy};
+use mercato::domain::reports::{Day, SalesBy};
 use mercato::error::{Error, ErrorCode};
 use mercato::repositories::orders::OrderSort;
 use mercato::services::access::api_keys::NewApiKey;

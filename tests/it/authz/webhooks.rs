@@ -1,6 +1,6 @@
 //! Who may do what with webhooks.
 
-use mercato::domain::permission::Permission::ManageSettings;
+use mercato::domain::access::permissions::Permission::ManageSettings;
 
 use super::Area;
 

@@ -1,6 +1,6 @@
 //! Whose a cart is: whoever knows its key may use it, until it is a customer's.
 
-use mercato::domain::cart::CartRef;
+use mercato::domain::checkout::carts::CartRef;
 use mercato::repositories::checkout::carts;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Order and words within the catalogue: media, options, collections kept by hand; and products
 //! found by their stock.
 
-use mercato::domain::permission::Permission::{ReadInventory, ReadProducts};
+use mercato::domain::access::permissions::Permission::{ReadInventory, ReadProducts};
 use serde_json::{Value, json};
 
 use super::{editor, pairs, refused};

@@ -1,6 +1,6 @@
 //! Menus.
 
-use mercato::domain::permission::Permission::ManageSettings;
+use mercato::domain::access::permissions::Permission::ManageSettings;
 use serde_json::{Value, json};
 
 use super::{blamed, create_page};

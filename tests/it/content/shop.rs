@@ -1,6 +1,6 @@
 //! The shop itself: its name, its brand, its policies, where and in which languages it sells.
 
-use mercato::domain::permission::Permission::{ManageSettings, ReadOrders};
+use mercato::domain::access::permissions::Permission::{ManageSettings, ReadOrders};
 use serde_json::{Value, json};
 
 use super::blamed;

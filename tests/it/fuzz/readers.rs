@@ -1,8 +1,8 @@
 //! What reads texts of shoppers and files of other shops.
 
+use mercato::domain::catalog::search::{self, MAX_DEPTH, MAX_TERMS, Node, Search};
 use mercato::domain::money::Currency;
 use mercato::domain::page::{Cursor, CursorKey};
-use mercato::domain::search::{self, MAX_DEPTH, MAX_TERMS, Node, Search};
 use mercato::services::transfer::order_csv::OrderReader;
 use mercato::services::transfer::product_csv::ProductReader;
 use proptest::collection::vec;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mercato::domain::ids::{Id, VariantId};
-use mercato::domain::order::CancelReason;
+use mercato::domain::orders::CancelReason;
 use mercato::repositories::events::{self, EventRow};
 use mercato::services::orders::{CancelOrder, CreateFulfillment, Tracking};
 use serde_json::json;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mercato::app::{App, Dependencies};
 use mercato::config::{Config, Overrides};
 use mercato::db::{DbError, StatementCounter, Tx};
-use mercato::domain::event::{Event, ProductEvent};
+use mercato::domain::events::{Event, ProductEvent};
 use mercato::domain::ids::ProductId;
 use serde_json::json;
 use tokio::net::TcpListener;

@@ -1,6 +1,6 @@
 //! Mails to customers about what was changed of their accounts, and in whose name they come.
 
-use mercato::domain::permission::Permission::{ReadCustomers, WriteCustomers};
+use mercato::domain::access::permissions::Permission::{ReadCustomers, WriteCustomers};
 use serde_json::{Value, json};
 
 use super::{PASSWORD, Shop};

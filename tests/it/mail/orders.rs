@@ -1,7 +1,7 @@
 //! Mails to buyers and staff about orders: that their figures add up, who hears of refunds, returns
 //! and new orders, and what staff see of a mail that could not be sent.
 
-use mercato::domain::permission::Permission::{ReadOrders, WriteOrders};
+use mercato::domain::access::permissions::Permission::{ReadOrders, WriteOrders};
 use serde_json::{Value, json};
 
 use super::staff::hire;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use mercato::db::Tx;
 use mercato::db::types::Json;
-use mercato::domain::event::{Event, LowStockEvent, WebhookEvent};
+use mercato::domain::access::owners::Owner;
+use mercato::domain::access::permissions::Permission;
+use mercato::domain::events::{Event, LowStockEvent, WebhookEvent};
 use mercato::domain::ids::{Id, JobId, VariantId, WebhookSubscriptionId};
-use mercato::domain::owner::Owner;
 use mercato::domain::page::PageRequest;
-use mercato::domain::permission::Permission;
-use mercato::domain::webhook::WebhookStatus;
+use mercato::domain::webhooks::WebhookStatus;
 use mercato::repositories::webhooks::{self, WebhookSubscription};
 use mercato::services::staff::{RolePatch, StaffPatch};
 use serde_json::json;

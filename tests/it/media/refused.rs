@@ -1,6 +1,6 @@
 //! What is no picture for a shop, and who may give none.
 
-use mercato::domain::permission::Permission;
+use mercato::domain::access::permissions::Permission;
 use serde_json::{Value, json};
 
 use super::{CREATE, encoded, give, give_urls, jpeg, media_of, pattern};

@@ -1,7 +1,7 @@
 //! Draft orders: staff put lines together, give discounts by hand, and make orders of them.
 
-use mercato::domain::order::OrderStatus;
-use mercato::domain::permission::Permission::{ReadOrders, WriteOrders};
+use mercato::domain::access::permissions::Permission::{ReadOrders, WriteOrders};
+use mercato::domain::orders::OrderStatus;
 use serde_json::{Value, json};
 
 use crate::support::{Reply, TestApp, both, id_of};

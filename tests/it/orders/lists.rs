@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use mercato::domain::access::permissions::Permission::{ReadCustomers, ReadOrders};
 use mercato::domain::ids::OrderId;
-use mercato::domain::permission::Permission::{ReadCustomers, ReadOrders};
 use serde_json::{Value, json};
 
 use super::gid;

@@ -1,6 +1,6 @@
 //! Refunds and returns: what goes back never comes to more than what was paid, and what comes back is counted once.
 
-use mercato::domain::order::OrderStatus;
+use mercato::domain::orders::OrderStatus;
 use serde_json::{Value, json};
 
 use super::{Shop, blamed, pieces};

@@ -1,8 +1,8 @@
 //! Orders that are paid for leave the shelf before they are sent, and no piece is lost or counted twice on the way.
 
-use mercato::domain::fulfillment::{FulfillmentState, ReturnStatus};
 use mercato::domain::ids::OrderId;
-use mercato::domain::order::{CancelReason, OrderStatus};
+use mercato::domain::orders::fulfillments::{FulfillmentState, ReturnStatus};
+use mercato::domain::orders::{CancelReason, OrderStatus};
 use mercato::error::Error;
 use mercato::repositories::orders::fulfillments::{self, Fulfillment};
 use mercato::repositories::orders::{OrderLine, refunds, returns};
@@ -243,7 +243,7 @@ impl Chaos {
         let (mut of_lines, mut picked) = (0, 0);
         for order in &self.orders {
             for line in self.app.order_lines(*order).await {
-                let sum = |pieces: &[mercato::domain::inventory::UnitsAtLocation]| {
+                let sum = |pieces: &[mercato::domain::catalog::inventory::UnitsAtLocation]| {
                     pieces.iter().map(|pieces| pieces.quantity).sum::<i64>()
                 };
                 of_lines += sum(&line.reserved.0);

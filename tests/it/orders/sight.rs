@@ -1,6 +1,8 @@
 //! Who sees an order: staff who may, its customer, and a guest with its token. Nobody else, by any path.
 
-use mercato::domain::permission::Permission::{ReadCustomers, ReadOrders, ReadProducts, WriteOrders};
+use mercato::domain::access::permissions::Permission::{
+    ReadCustomers, ReadOrders, ReadProducts, WriteOrders,
+};
 use serde_json::{Value, json};
 
 use super::gid;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mercato::db::Tx;
+use mercato::domain::access::permissions::Permission::ReadOrders;
 use mercato::domain::ids::{CustomerId, Id};
-use mercato::domain::order::OrderStatus;
-use mercato::domain::permission::Permission::ReadOrders;
+use mercato::domain::orders::OrderStatus;
 use mercato::repositories::orders::{self, Order};
 use serde_json::json;
 

@@ -1,9 +1,9 @@
 //! Figures by the usual definitions: whatever is ordered and given back, each row and each report
 //! adds up, and so does the money.
 
-use mercato::domain::address::Address;
+use mercato::domain::customers::addresses::Address;
 use mercato::domain::ids::OrderId;
-use mercato::domain::payment::PaymentKind;
+use mercato::domain::payments::PaymentKind;
 use serde_json::{Value, json};
 
 use super::{DAY, change, line_id, today};

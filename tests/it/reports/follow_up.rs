@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mercato::db::Tx;
 use mercato::db::types::Json;
-use mercato::domain::event::{Event, RefundEvent};
+use mercato::domain::events::{Event, RefundEvent};
 use mercato::domain::ids::RefundId;
 use mercato::repositories::orders::refunds::{self, Refund};
 use serde_json::json;

@@ -1,8 +1,8 @@
 //! The names of the schema keep the rules that `src/graphql.rs` lists. What the dialect has is as it is there; the lists
 //! below are all else that is let off.
 
-use mercato::domain::event::Event;
-use mercato::domain::webhook::{topic_name, topics};
+use mercato::domain::events::Event;
+use mercato::domain::webhooks::{topic_name, topics};
 use serde_json::Value;
 
 use super::{Introspected, assert_none, innermost, list, name, places, written};

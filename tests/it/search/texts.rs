@@ -2,7 +2,7 @@
 //! sort orders and handles. The same on both databases, for what is written now and for what was
 //! there before.
 
-use mercato::domain::permission::Permission::{ManageSettings, ReadCustomers, ReadOrders};
+use mercato::domain::access::permissions::Permission::{ManageSettings, ReadCustomers, ReadOrders};
 use mercato::services::catalog::search_index;
 use serde_json::{Value, json};
 

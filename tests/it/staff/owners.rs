@@ -1,6 +1,6 @@
 //! What was made by somebody may do no more than they may do now; and nobody ends or changes what may do more than themselves.
 
-use mercato::domain::permission::Permission::{ManageSettings, ReadOrders};
+use mercato::domain::access::permissions::Permission::{ManageSettings, ReadOrders};
 
 use super::*;
 

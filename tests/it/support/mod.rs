@@ -3,7 +3,7 @@
 //! A test is an `async fn` of a [`TestApp`], and [`both!`] makes two of it, `name::sqlite` and `name::postgres`:
 //!
 //! ```ignore
-//! use mercato::domain::permission::Permission;
+//! use mercato::domain::access::permissions::Permission;
 //! use serde_json::json;
 //!
 //! use crate::support::{TestApp, both};

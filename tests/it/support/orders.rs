@@ -2,10 +2,10 @@
 
 use mercato::db::Tx;
 use mercato::db::types::Json;
-use mercato::domain::address::Address;
-use mercato::domain::cart::{CartAddress, CartRef};
+use mercato::domain::checkout::carts::{CartAddress, CartRef};
+use mercato::domain::customers::addresses::Address;
 use mercato::domain::ids::{CartAddressId, CartId, CartLineId, CustomerId, Id, OrderId, VariantId};
-use mercato::domain::order::OrderStatus;
+use mercato::domain::orders::OrderStatus;
 use mercato::domain::time::Timestamp;
 use mercato::repositories::checkout::carts::{self, Cart, CartLine};
 use mercato::repositories::orders::{self, Order, OrderLine};

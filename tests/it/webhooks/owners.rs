@@ -1,7 +1,7 @@
 //! An endpoint hears what its owner may see now; nobody touches one that may hear more than they may see; and its secret is encrypted.
 
+use mercato::domain::access::permissions::Permission::{ReadCustomers, ReadOrders};
 use mercato::domain::ids::{Id, WebhookSubscriptionId};
-use mercato::domain::permission::Permission::{ReadCustomers, ReadOrders};
 use mercato::repositories::webhooks;
 
 use super::*;

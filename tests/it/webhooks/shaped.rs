@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mercato::domain::permission::Permission::{ManageSettings, ReadInventory};
+use mercato::domain::access::permissions::Permission::{ManageSettings, ReadInventory};
 use serde_json::{Value, json};
 
 use super::{CREATE, TEST, UPDATE, deliveries, shop};

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::concurrency::AbortOnDrop;
 use crate::context::OpContext;
+use crate::domain::access::query_limits::CallerLimits;
 use crate::domain::ids;
-use crate::domain::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 use crate::graphql::document::RequestError;
 use crate::graphql::live::{PreparedSubscription, variables_bytes};

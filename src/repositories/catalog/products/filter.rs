@@ -13,9 +13,9 @@ use super::visible;
 use crate::db::expr::{Condition, constant, in_ids, lower, without_index};
 use crate::db::schema::{product_tags, products, variants};
 use crate::domain::catalog::ProductStatus;
+use crate::domain::catalog::search::{Comparator, FieldTerm, Node, RequiredWords, Status, ValueMatch};
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::money::Currency;
-use crate::domain::search::{Comparator, FieldTerm, Node, RequiredWords, Status, ValueMatch};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
@@ -176,7 +176,7 @@ fn is_indexed(value: &ValueMatch) -> bool {
     matches!(value, ValueMatch::AnyOf(_) | ValueMatch::StartsWith(_))
 }
 
-/// The same rule as `domain::inventory::is_for_sale`, for any of a product's variants.
+/// The same rule as `domain::catalog::inventory::is_for_sale`, for any of a product's variants.
 const AVAILABLE_FOR_SALE: &str = "EXISTS (SELECT 1 FROM variants v WHERE v.product_id = products.id \
     AND (NOT v.inventory_tracked OR v.inventory_policy = 'continue' OR 0 < \
     (SELECT sum(i.on_hand - i.reserved) FROM inventory_levels i JOIN locations l ON l.id = i.location_id \

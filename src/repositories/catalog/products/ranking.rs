@@ -13,8 +13,8 @@ use super::scan::max_rows;
 use crate::db::expr::{Condition, InIds, in_ids};
 use crate::db::schema::products;
 use crate::db::types::sql::Uuid;
+use crate::domain::catalog::search::Node;
 use crate::domain::ids::ProductId;
-use crate::domain::search::Node;
 
 /// Maximum number of matches that a search examines; of more matches, the first ones in the index.
 /// Ranking every match of a common word would get slower as the shop grows.

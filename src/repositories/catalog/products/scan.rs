@@ -19,10 +19,10 @@ use super::ranking::max_matches;
 use crate::db::expr::Condition;
 use crate::db::schema::{product_tags, products, variants};
 use crate::db::{Conn, DbError, per_backend};
+use crate::domain::catalog::search::{self, Comparator, FieldTerm, Node, RequiredWords};
 use crate::domain::ids::ProductId;
 use crate::domain::money::Currency;
 use crate::domain::page::{Cursor, PageRequest, RowPosition};
-use crate::domain::search::{self, Comparator, FieldTerm, Node, RequiredWords};
 use crate::domain::text;
 use crate::repositories::conditions::{compare_price, text_condition};
 

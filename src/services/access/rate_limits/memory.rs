@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use super::BucketKey;
-use crate::domain::rate_limit::{Bucket, BucketLimit, ThrottleStatus, Throttled};
+use crate::domain::access::rate_limits::{Bucket, BucketLimit, ThrottleStatus, Throttled};
 use crate::domain::time::Timestamp;
 
 /// Maximum number of buckets, of some 150 bytes each.

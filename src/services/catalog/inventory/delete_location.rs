@@ -3,9 +3,9 @@
 use super::{Inventory, location_event};
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::event::Event;
+use crate::domain::access::permissions::Permission;
+use crate::domain::events::Event;
 use crate::domain::ids::LocationId;
-use crate::domain::permission::Permission;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::catalog::locations;

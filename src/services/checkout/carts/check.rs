@@ -6,8 +6,8 @@ use std::hash::Hash;
 use sha2::{Digest, Sha256};
 
 use super::{BuyerPatch, LinePatch, NewLine};
-use crate::domain::cart::Attribute;
-use crate::domain::hex::hex;
+use crate::domain::checkout::carts::Attribute;
+use crate::domain::text::hex::hex;
 use crate::error::UserErrorCode;
 use crate::services::access::credentials;
 use crate::services::input::{MAX_LINE_CHARS, Problems};

@@ -3,7 +3,7 @@
 use super::Carts;
 use crate::context::OpContext;
 use crate::db::Tx;
-use crate::domain::discount::code_key;
+use crate::domain::checkout::discounts::code_key;
 use crate::domain::ids::Id;
 use crate::error::Error;
 use crate::repositories::checkout::carts::Cart;

@@ -1,7 +1,7 @@
 //! Inputs of cart mutations.
 
-use crate::domain::address::Address;
-use crate::domain::cart::Attribute;
+use crate::domain::checkout::carts::Attribute;
+use crate::domain::customers::addresses::Address;
 use crate::domain::ids::{AddressId, CartAddressId, CartLineId, DeliveryGroupId, VariantId};
 use crate::repositories::checkout::carts::Cart;
 use crate::services::set;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::context::OpContext;
-use crate::domain::client_address::ClientAddress;
+use crate::domain::access::client_addresses::ClientAddress;
 use crate::error::{Error, UserErrorCode};
 use crate::services::RateLimits;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::domain::address::Address;
-use crate::domain::cart::CartRef;
+use crate::domain::checkout::carts::CartRef;
+use crate::domain::customers::addresses::Address;
 use crate::error::{Error, UserErrorCode};
 use crate::integrations::payments::PaymentProvider;
 use crate::repositories::checkout::carts::Cart;

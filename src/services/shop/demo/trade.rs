@@ -6,7 +6,7 @@ use super::{DemoError, DemoShop};
 use crate::auth::Actor;
 use crate::context::{Locale, OpContext};
 use crate::db::{Db, DbError, Tx};
-use crate::domain::address::Address;
+use crate::domain::customers::addresses::Address;
 use crate::domain::ids::{CustomerId, VariantId};
 use crate::repositories::catalog::{products, variants};
 use crate::repositories::customers;

@@ -10,9 +10,9 @@ use super::{
     AddressKind, AddressPart, Column, FileError, FinancialStatus, FulfillmentStatus, LineRecord, MAX_TAXES,
     OrderRecord, RowError, TaxRecord, values,
 };
-use crate::domain::address::Address;
+use crate::domain::checkout::pricing::MAX_AMOUNT;
+use crate::domain::customers::addresses::Address;
 use crate::domain::money::{Currency, Money};
-use crate::domain::pricing::MAX_AMOUNT;
 use crate::domain::time::Timestamp;
 use crate::services::transfer::csv_table::{self, Group, Groups, Header, MAX_ROWS, excerpt};
 

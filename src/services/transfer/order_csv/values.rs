@@ -3,9 +3,9 @@
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 
 use super::{FinancialStatus, FulfillmentStatus};
-use crate::domain::cart::Attribute;
+use crate::domain::checkout::carts::Attribute;
 use crate::domain::codes::COUNTRIES;
-use crate::domain::micros;
+use crate::domain::money::micros;
 use crate::domain::time::Timestamp;
 
 /// Maximum quantity of a line.

@@ -4,7 +4,7 @@
 mod random;
 
 use super::*;
-use crate::domain::handle;
+use crate::domain::catalog::handles;
 use crate::domain::money::Currency;
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/online-retail-sample.csv");
@@ -211,7 +211,7 @@ fn the_new_header_reads_the_same() {
     let mut reader = ProductReader::new(file.as_bytes(), usd()).unwrap();
     assert_eq!(reader.ignored_columns(), ["Product category", "Option1 Linked To", "Cost per item"]);
     let dessert = reader.next().unwrap().unwrap().product;
-    assert_eq!(Some(dessert.handle), handle::from_title("Crème brûlée!"));
+    assert_eq!(Some(dessert.handle), handles::from_title("Crème brûlée!"));
     assert_eq!((dessert.body_html.as_str(), dessert.product_type.as_str()), ("<b>x</b>", "Dessert"));
     assert_eq!((dessert.seo_title.as_deref(), dessert.seo_description.as_deref()), (Some("T"), Some("D")));
     let variant = &dessert.variants[0];
@@ -225,7 +225,7 @@ fn the_new_header_reads_the_same() {
     assert_eq!(soup.variants[1].image_url.as_deref(), Some("/v.png"));
     assert!(reader.next().is_none());
 
-    assert_eq!(Some(only("Title,Price\nA mug,1\n").handle), handle::from_title("A mug"));
+    assert_eq!(Some(only("Title,Price\nA mug,1\n").handle), handles::from_title("A mug"));
 }
 
 #[test]

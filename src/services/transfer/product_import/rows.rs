@@ -3,8 +3,8 @@
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::domain::catalog::{ProductOption, variant_title};
-use crate::domain::html;
 use crate::domain::ids::{ProductId, VariantId};
+use crate::domain::text::html;
 use crate::repositories::catalog::images::Image;
 use crate::repositories::catalog::products::Product;
 use crate::repositories::catalog::variants::Variant;
